@@ -1,0 +1,1 @@
+"""Self-supervised representations of social behaviour from pose tracks."""

@@ -1,0 +1,142 @@
+"""Files and folders that exist whole or not at all."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ssl_behavior.errors import InputError
+
+__all__ = ["atomic_file", "atomic_folder", "check_free", "read_json", "write_json"]
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    """Refuse to replace what is already at `path` unless `overwrite`.
+
+    Raises
+    ------
+    InputError
+        If `path` exists and `overwrite` is False, or its parent is a file.
+    """
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists already: choose another --out, or pass --overwrite to replace it")
+    for parent in path.absolute().parents:
+        if parent.exists():
+            if not parent.is_dir():
+                raise InputError(f"{path} cannot be made: {parent} is a file, not a folder")
+            return
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial-{os.getpid()}")
+
+
+@contextmanager
+def _told_plainly(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write into a sentence for the person."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(
+                f"{path}: the disk is full; nothing was kept of this write. Free some space, or choose another --out"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
+        raise
+
+
+@contextmanager
+def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a new empty folder that becomes `path` when the block ends without an error, and vanishes otherwise.
+
+    Raises
+    ------
+    InputError
+        If `path` exists and `overwrite` is False, the disk is full, or the place is not writable.
+    """
+    path = Path(path)
+    check_free(path, overwrite)
+    partial = _partial(path)
+    with _told_plainly(path):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            _replace_folder(partial, path)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+
+def _replace_folder(partial: Path, path: Path) -> None:
+    for file in partial.rglob("*"):
+        if file.is_file():
+            _sync(file)
+    if not path.exists():
+        partial.rename(path)
+        return
+    # Between these two renames the old folder still exists whole under its second name.
+    old = path.with_name(f".{path.name}.old-{os.getpid()}")
+    path.rename(old)
+    partial.rename(path)
+    if old.is_dir():
+        shutil.rmtree(old)
+    else:
+        old.unlink()
+
+
+def _sync(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary name that replaces `path` when the block ends without an error, and vanishes otherwise.
+
+    Raises
+    ------
+    InputError
+        If the disk is full or the place is not writable.
+    """
+    path = Path(path)
+    partial = _partial(path)
+    with _told_plainly(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            _sync(partial)
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically. NaN is refused: JSON has none."""
+    with atomic_file(path) as partial:
+        partial.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read a JSON file of ours; `what` names its kind in the error ("a store", "a checkpoint").
+
+    Raises
+    ------
+    InputError
+        If the file is missing, or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{path.parent} is not {what}: it has no {path.name}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is damaged: expected {what}'s JSON ({error})") from None

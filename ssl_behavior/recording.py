@@ -1,0 +1,163 @@
+"""One recorded session: tracks, how sure the tracker was, and any number of label streams."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.skeleton import Skeleton
+
+__all__ = ["NOT_ANNOTATED", "Labels", "Recording", "observed_points"]
+
+NOT_ANNOTATED = -1
+"""The label of a frame that nobody looked at; it is no class."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Labels:
+    """One behaviour per frame, as one annotator saw it.
+
+    Parameters
+    ----------
+    vocabulary : behaviour names; a label is an index into it.
+    frames : one integer per frame, shape [time]; -1 is "not annotated".
+    annotator : who annotated, "" if unknown. CalMS21's are "0" to "5".
+    background : the behaviour that means "nothing of interest", "" if there is none; left out of macro averages.
+
+    Raises
+    ------
+    InputError
+        If a label is outside the vocabulary, names repeat, or `background` is not in the vocabulary.
+    """
+
+    vocabulary: tuple[str, ...]
+    frames: np.ndarray
+    annotator: str = ""
+    background: str = ""
+
+    def __post_init__(self) -> None:
+        frames = np.asarray(self.frames)
+        if frames.ndim != 1 or (frames.size and not np.issubdtype(frames.dtype, np.integer)):
+            raise InputError(f"labels must be whole numbers of shape [time], got {frames.dtype} {list(frames.shape)}")
+        if len(set(self.vocabulary)) != len(self.vocabulary) or not self.vocabulary:
+            raise InputError(f"labels need a vocabulary of different names, got {list(self.vocabulary)}")
+        if frames.size and (frames.min() < NOT_ANNOTATED or frames.max() >= len(self.vocabulary)):
+            where = int(np.flatnonzero((frames < NOT_ANNOTATED) | (frames >= len(self.vocabulary)))[0])
+            raise InputError(
+                f"frame {where} has the label {int(frames[where])}, outside the vocabulary "
+                f"{dict(enumerate(self.vocabulary))}"
+            )
+        if self.background and self.background not in self.vocabulary:
+            raise InputError(f"background {self.background!r} is not in the vocabulary {list(self.vocabulary)}")
+        object.__setattr__(self, "frames", frames.astype(np.int16))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recording:
+    """One video's tracks. Validates itself: a Recording that exists is usable.
+
+    Parameters
+    ----------
+    id : unique name within a store; may contain slashes.
+    keypoints : float32 [time, individual, keypoint, space], pixels; NaN = missing.
+    fps : frames per second.
+    skeleton : names of the keypoint axis.
+    individuals : names of the individual axis; the skeleton's own by default.
+    confidence : float32 [time, individual, keypoint] in [0, 1] or NaN, or None.
+    labels : stream name -> Labels of the same number of frames.
+    subset : "train", "test", "unlabeled" ... or "" if unknown.
+    source : the file it came from.
+    resolution_px : (width, height) of the video, or None.
+    px_per_cm : scale, or None.
+    notes : what the reader has to tell a person about this recording, a sentence each.
+
+    Raises
+    ------
+    InputError
+        Naming the recording, what was expected and what came.
+    """
+
+    id: str
+    keypoints: np.ndarray
+    fps: float
+    skeleton: Skeleton
+    individuals: tuple[str, ...] = ()
+    confidence: np.ndarray | None = None
+    labels: Mapping[str, Labels] = field(default_factory=dict)
+    subset: str = ""
+    source: str = ""
+    resolution_px: tuple[float, float] | None = None
+    px_per_cm: float | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.id or not self.id.isprintable():
+            raise InputError(f"a recording needs a printable id, got {self.id!r} (source {self.source or 'unknown'})")
+        if not self.individuals:
+            object.__setattr__(self, "individuals", self.skeleton.individuals)
+        self._check_keypoints()
+        self._check_confidence()
+        self._check_scales()
+        for stream, labels in self.labels.items():
+            if len(labels.frames) != self.num_frames:
+                raise InputError(
+                    f"{self._name}: label stream {stream!r} has {len(labels.frames)} frames, "
+                    f"the tracks have {self.num_frames}; they must be equal"
+                )
+
+    @property
+    def _name(self) -> str:
+        return f"recording {self.id!r}" + (f" ({self.source})" if self.source else "")
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.keypoints)
+
+    @property
+    def seconds(self) -> float:
+        return self.num_frames / self.fps
+
+    def _check_keypoints(self) -> None:
+        expected = (len(self.individuals), self.skeleton.num_keypoints, 2)
+        keypoints = np.asarray(self.keypoints)
+        if keypoints.ndim != 4 or keypoints.shape[1:] != expected:
+            raise InputError(
+                f"{self._name}: keypoints must have shape [time, individual={expected[0]}, "
+                f"keypoint={expected[1]}, space=2] for the skeleton {self.skeleton.name!r}, got {list(keypoints.shape)}"
+            )
+        if len(keypoints) == 0:
+            raise InputError(f"{self._name}: it has no frames")
+        if not np.issubdtype(keypoints.dtype, np.floating):
+            raise InputError(f"{self._name}: keypoints must be floating point pixels, got {keypoints.dtype}")
+        if np.isinf(keypoints).any():
+            raise InputError(f"{self._name}: keypoints hold infinite values; a missing point is NaN")
+        object.__setattr__(self, "keypoints", keypoints.astype(np.float32, copy=False))
+
+    def _check_confidence(self) -> None:
+        if self.confidence is None:
+            return
+        confidence = np.asarray(self.confidence)
+        if confidence.shape != self.keypoints.shape[:3]:
+            raise InputError(
+                f"{self._name}: confidence must have shape {list(self.keypoints.shape[:3])} like the keypoints, "
+                f"got {list(confidence.shape)}"
+            )
+        object.__setattr__(self, "confidence", confidence.astype(np.float32, copy=False))
+
+    def _check_scales(self) -> None:
+        if not (isinstance(self.fps, (int, float)) and math.isfinite(self.fps) and self.fps > 0):
+            raise InputError(f"{self._name}: fps must be a number above 0, got {self.fps!r}; give it with --fps")
+        if self.px_per_cm is not None and not self.px_per_cm > 0:
+            raise InputError(f"{self._name}: px_per_cm must be above 0, got {self.px_per_cm}")
+
+    def content_hash(self) -> str:
+        """SHA-256 of the tracks alone, so that one video under two names is found."""
+        return hashlib.sha256(np.ascontiguousarray(self.keypoints).data).hexdigest()
+
+
+def observed_points(keypoints: np.ndarray) -> np.ndarray:
+    """Which points are there: both coordinates are numbers. [..., space] -> bool [...]."""
+    return np.isfinite(keypoints).all(axis=-1)

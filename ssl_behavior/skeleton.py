@@ -1,0 +1,226 @@
+"""What the keypoints of an animal are: names, edges, mirror pairs and the roles that features ask for."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ssl_behavior.errors import InputError
+
+__all__ = ["ROLES", "SKELETONS", "Skeleton", "load_skeleton", "save_skeleton"]
+
+ROLES = (
+    "nose", "left_ear", "right_ear", "head", "neck", "center", "left_hip", "right_hip",
+    "tail_base", "tail_middle", "tail_tip",
+)  # fmt: skip
+"""The body parts a feature or a program may ask for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skeleton:
+    """Keypoints by name, and what each of them is on the animal.
+
+    Parameters
+    ----------
+    name : a short name, e.g. "calms21".
+    keypoints : names in the order of the keypoint axis.
+    roles : role -> keypoint name; roles are the words of `ROLES`.
+    edges : pairs of keypoints to draw a line between (and the graph of graph networks).
+    mirror_pairs : pairs that a reflection exchanges (left ear, right ear).
+    individuals : the usual names of the animals, in the order of the individual axis.
+    exchangeable : True if the animals are anonymous (and may be swapped), False if they are told apart.
+
+    Raises
+    ------
+    InputError
+        If a name is repeated or an edge, pair or role names an unknown keypoint or role.
+    """
+
+    name: str
+    keypoints: tuple[str, ...]
+    roles: Mapping[str, str] = field(default_factory=dict)
+    edges: tuple[tuple[str, str], ...] = ()
+    mirror_pairs: tuple[tuple[str, str], ...] = ()
+    individuals: tuple[str, ...] = ("animal0", "animal1")
+    exchangeable: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.keypoints:
+            raise InputError(f"skeleton {self.name!r}: it names no keypoints")
+        for what, names in (("keypoint", self.keypoints), ("individual", self.individuals)):
+            repeated = sorted({name for name in names if names.count(name) > 1})
+            if repeated:
+                raise InputError(f"skeleton {self.name!r}: {what} names must differ, got {repeated} more than once")
+        used = [("an edge", n) for pair in self.edges for n in pair]
+        used += [("a mirror pair", n) for pair in self.mirror_pairs for n in pair]
+        used += [(f"role {role!r}", n) for role, n in self.roles.items()]
+        for where, keypoint in used:
+            if keypoint not in self.keypoints:
+                raise InputError(
+                    f"skeleton {self.name!r}: {where} names {keypoint!r}, which is not among its keypoints "
+                    f"{list(self.keypoints)}"
+                )
+        unknown = sorted(set(self.roles) - set(ROLES))
+        if unknown:
+            raise InputError(f"skeleton {self.name!r}: unknown roles {unknown}; known: {list(ROLES)}")
+
+    @property
+    def num_keypoints(self) -> int:
+        return len(self.keypoints)
+
+    @property
+    def num_individuals(self) -> int:
+        return len(self.individuals)
+
+    def index(self, keypoint: str) -> int:
+        """Position of a keypoint on the keypoint axis."""
+        return self.keypoints.index(keypoint)
+
+    def role(self, *roles: str) -> int:
+        """Index of the keypoint that plays the first of `roles` this skeleton has.
+
+        Raises
+        ------
+        InputError
+            If it has none of them.
+        """
+        for role in roles:
+            if role in self.roles:
+                return self.index(self.roles[role])
+        wanted = " or ".join(repr(role) for role in roles)
+        raise InputError(
+            f"skeleton {self.name!r} has no keypoint with the role {wanted} (it has {sorted(self.roles)}); "
+            "name one under [roles] in the skeleton's TOML file"
+        )
+
+    def mirror_order(self) -> list[int]:
+        """The keypoint order after a reflection: left and right exchanged."""
+        order = list(range(self.num_keypoints))
+        for left, right in self.mirror_pairs:
+            i, j = self.index(left), self.index(right)
+            order[i], order[j] = j, i
+        return order
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready copy; `from_dict` reads it back."""
+        return asdict(self) | {"roles": dict(self.roles)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str = "skeleton") -> "Skeleton":
+        """Build a skeleton from decoded TOML or JSON.
+
+        Raises
+        ------
+        InputError
+            If a key is missing, unknown or of the wrong kind.
+        """
+        known = set(cls.__dataclass_fields__)
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise InputError(f"{source}: unknown keys {unknown}; a skeleton has {sorted(known)}")
+        for key in ("name", "keypoints"):
+            if key not in values:
+                raise InputError(f"{source}: the key {key!r} is missing")
+        try:
+            return cls(
+                name=_string(values["name"]),
+                keypoints=tuple(_string(v) for v in values["keypoints"]),
+                roles={_string(k): _string(v) for k, v in dict(values.get("roles", {})).items()},
+                edges=tuple(_pair(v) for v in values.get("edges", ())),
+                mirror_pairs=tuple(_pair(v) for v in values.get("mirror_pairs", ())),
+                individuals=tuple(_string(v) for v in values.get("individuals", ("animal0", "animal1"))),
+                exchangeable=bool(values.get("exchangeable", False)),
+            )
+        except TypeError as error:
+            raise InputError(f"{source}: {error}") from None
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a name in quotes, got {value!r}")
+    return value
+
+
+def _pair(value: Any) -> tuple[str, str]:
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise TypeError(f"expected a pair of keypoint names, got {value!r}")
+    return _string(value[0]), _string(value[1])
+
+
+CALMS21 = Skeleton(
+    name="calms21",
+    keypoints=("nose", "left_ear", "right_ear", "neck", "left_hip", "right_hip", "tail_base"),
+    roles={name: name for name in ("nose", "left_ear", "right_ear", "neck", "left_hip", "right_hip", "tail_base")},
+    edges=(
+        ("nose", "left_ear"), ("nose", "right_ear"), ("left_ear", "neck"), ("right_ear", "neck"),
+        ("neck", "left_hip"), ("neck", "right_hip"), ("left_hip", "tail_base"), ("right_hip", "tail_base"),
+    ),
+    mirror_pairs=(("left_ear", "right_ear"), ("left_hip", "right_hip")),
+    individuals=("resident", "intruder"),
+)  # fmt: skip
+"""Two mice from above, CalMS21 (Sun et al. 2021, arXiv:2104.02710): a black resident and a white intruder."""
+
+RAT_DYADS = Skeleton(
+    name="rat_dyads",
+    keypoints=("top", "body", "tail", "tail-m", "tail-e"),
+    roles={"head": "top", "center": "body", "tail_base": "tail", "tail_middle": "tail-m", "tail_tip": "tail-e"},
+    edges=(("top", "body"), ("body", "tail"), ("tail", "tail-m"), ("tail-m", "tail-e")),
+    individuals=("individual1", "individual2"),
+    exchangeable=True,
+)
+"""Two anonymous rats of the figshare record 30393298: top of the head, centre of the body, three points of the tail."""
+
+MOUSE_BOXES = Skeleton(
+    name="mouse_boxes",
+    keypoints=("tail", "body", "head", "nose"),
+    roles={"tail_base": "tail", "center": "body", "head": "head", "nose": "nose"},
+    edges=(("nose", "head"), ("head", "body"), ("body", "tail")),
+    individuals=("mouse1", "mouse2"),
+    exchangeable=True,
+)
+"""Two mice as boxes of four body parts, whose centres serve as keypoints."""
+
+SKELETONS: dict[str, Skeleton] = {s.name: s for s in (CALMS21, RAT_DYADS, MOUSE_BOXES)}
+
+
+def load_skeleton(name_or_path: str) -> Skeleton:
+    """A built-in skeleton by name, or one from a TOML file.
+
+    A file has `name`, `keypoints`, and as needed `[roles]`, `edges`, `mirror_pairs`, `individuals`, `exchangeable`.
+
+    Raises
+    ------
+    InputError
+        If there is no such built-in skeleton and no such file, or the file is not a skeleton.
+    """
+    if name_or_path in SKELETONS:
+        return SKELETONS[name_or_path]
+    path = Path(name_or_path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError):
+        raise InputError(
+            f"skeleton {name_or_path!r}: neither built in ({sorted(SKELETONS)}) nor a TOML file that exists"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not TOML ({error})") from None
+    return Skeleton.from_dict(values, source=str(path))
+
+
+def save_skeleton(skeleton: Skeleton, path: Path) -> None:
+    """Write a skeleton as TOML that `load_skeleton` reads: a start for one's own animal."""
+    values = skeleton.to_dict()
+    roles = values.pop("roles")
+    lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
+    lines += ["", "[roles]", *(f"{key} = {_toml(value)}" for key, value in roles.items())]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,396 @@
+"""Many recordings as one memory-mapped folder.
+
+`store.json` is the table of contents; `keypoints.npy` (float32 [frames, individual, keypoint, space]),
+`confidence.npy` and `labels/<stream>.npy` (int16, -1 = not annotated) are plain numpy files, so that
+`numpy.load(mmap_mode="r")` is all one needs to read a store without this package.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import atomic_folder, read_json
+from ssl_behavior.recording import NOT_ANNOTATED, Labels, Recording
+from ssl_behavior.skeleton import Skeleton
+
+__all__ = ["FORMAT_VERSION", "Store", "StoreRow", "StoreWriter", "Stream", "create_store", "write_store"]
+
+FORMAT_VERSION = 1
+_STREAM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreRow:
+    """One recording of a store: where it lies and what is known of it."""
+
+    id: str
+    offset: int
+    frames: int
+    fps: float
+    subset: str = ""
+    source: str = ""
+    annotators: Mapping[str, str] = field(default_factory=dict)
+    """Label stream -> annotator, for the streams this recording has."""
+    resolution_px: tuple[float, float] | None = None
+    px_per_cm: float | None = None
+    content_hash: str = ""
+
+    @property
+    def slice(self) -> slice:
+        return slice(self.offset, self.offset + self.frames)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """A label stream's vocabulary; `background` is "" where no behaviour means "nothing of interest"."""
+
+    vocabulary: tuple[str, ...]
+    background: str = ""
+
+
+class Store:
+    """A folder of recordings, opened in milliseconds; nothing is read before it is asked for.
+
+    Raises
+    ------
+    InputError
+        If the folder is not a store, is damaged, or was written by a newer version.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        contents = read_json(self.path / "store.json", "a store")
+        if not isinstance(contents, dict) or contents.get("format") != "ssl-behavior store":
+            raise InputError(f"{self.path} is not a store: its store.json does not say so")
+        version = contents.get("version")
+        if version != FORMAT_VERSION:
+            raise InputError(
+                f"{self.path} is a store of format version {version}; this program reads version {FORMAT_VERSION}: "
+                "update ssl-behavior, or import the recordings again"
+            )
+        try:
+            self.skeleton = Skeleton.from_dict(contents["skeleton"], source=f"{self.path}/store.json")
+            self.individuals: tuple[str, ...] = tuple(contents["individuals"])
+            self.streams = {name: _stream(values) for name, values in contents["streams"].items()}
+            self.rows = [_row(values) for values in contents["recordings"]]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{self.path}/store.json is damaged: {error!r}") from None
+        self._by_id = {row.id: row for row in self.rows}
+        self._check_sizes(bool(contents.get("confidence")))
+
+    def _check_sizes(self, has_confidence: bool) -> None:
+        self.has_confidence = has_confidence
+        if len(self.keypoints) != self.num_frames:
+            raise InputError(
+                f"{self.path} is damaged: store.json lists {self.num_frames} frames, "
+                f"keypoints.npy has {len(self.keypoints)}"
+            )
+
+    @property
+    def num_frames(self) -> int:
+        return self.rows[-1].offset + self.rows[-1].frames if self.rows else 0
+
+    @cached_property
+    def keypoints(self) -> np.ndarray:
+        """float32 [frames, individual, keypoint, space], memory-mapped; NaN = missing."""
+        return self._map("keypoints.npy")
+
+    @cached_property
+    def confidence(self) -> np.ndarray | None:
+        """float32 [frames, individual, keypoint], memory-mapped, or None if no recording has it."""
+        return self._map("confidence.npy") if self.has_confidence else None
+
+    def labels(self, stream: str) -> np.ndarray:
+        """int16 [frames] of a stream, memory-mapped; -1 = not annotated.
+
+        Raises
+        ------
+        InputError
+            If the store has no such stream.
+        """
+        self.stream(stream)
+        return self._map(f"labels/{stream}.npy")
+
+    def stream(self, name: str) -> Stream:
+        """Vocabulary and background of a label stream; an unknown name is an InputError that lists the known ones."""
+        if name not in self.streams:
+            raise InputError(f"{self.path} has no label stream {name!r}; it has {sorted(self.streams) or 'none'}")
+        return self.streams[name]
+
+    def _map(self, name: str) -> np.ndarray:
+        try:
+            return np.load(self.path / name, mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError:
+            raise InputError(f"{self.path} is damaged: {name} is missing") from None
+        except (ValueError, EOFError, OSError) as error:
+            raise InputError(f"{self.path} is damaged: {name} cannot be read ({error})") from None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def row(self, recording: str) -> StoreRow:
+        """The row of a recording; an unknown id is an InputError."""
+        if recording not in self._by_id:
+            raise InputError(f"{self.path} has no recording {recording!r}; it has {_some(list(self._by_id))}")
+        return self._by_id[recording]
+
+    def recording(self, recording: str) -> Recording:
+        """A Recording whose arrays are slices of the memory map."""
+        row = self.row(recording)
+        labels = {
+            name: Labels(
+                vocabulary=self.streams[name].vocabulary,
+                frames=self.labels(name)[row.slice],
+                annotator=annotator,
+                background=self.streams[name].background,
+            )
+            for name, annotator in row.annotators.items()
+        }
+        return Recording(
+            id=row.id,
+            keypoints=self.keypoints[row.slice],
+            confidence=None if self.confidence is None else self.confidence[row.slice],
+            fps=row.fps,
+            skeleton=self.skeleton,
+            individuals=self.individuals,
+            labels=labels,
+            subset=row.subset,
+            source=row.source,
+            resolution_px=row.resolution_px,
+            px_per_cm=row.px_per_cm,
+        )
+
+    def __iter__(self) -> Iterator[Recording]:
+        return (self.recording(row.id) for row in self.rows)
+
+    def select(self, patterns: Sequence[str]) -> list[StoreRow]:
+        """Rows whose id equals or matches (as a glob) any of `patterns`, in store order.
+
+        Raises
+        ------
+        InputError
+            If a pattern matches nothing.
+        """
+        for pattern in patterns:
+            if pattern not in self._by_id and not any(fnmatchcase(id, pattern) for id in self._by_id):
+                raise InputError(f"{self.path}: no recording matches {pattern!r}; it has {_some(list(self._by_id))}")
+        wanted = set(patterns)
+        return [row for row in self.rows if row.id in wanted or any(fnmatchcase(row.id, p) for p in patterns)]
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the skeleton and the recordings' ids and contents: equal for stores of equal tracks."""
+        rows = [[row.id, row.frames, row.fps, row.content_hash] for row in self.rows]
+        return hashlib.sha256(json.dumps([self.skeleton.to_dict(), rows]).encode()).hexdigest()
+
+
+def _some(names: Sequence[str], limit: int = 5) -> str:
+    shown = ", ".join(repr(name) for name in names[:limit])
+    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def _row(values: Mapping[str, Any]) -> StoreRow:
+    size = values.get("resolution_px")
+    return StoreRow(**{**values, "resolution_px": tuple(size) if size else None})
+
+
+def _stream(values: Mapping[str, Any]) -> Stream:
+    return Stream(vocabulary=tuple(values["vocabulary"]), background=values["background"])
+
+
+class _GrowingArray:
+    """A `.npy` file that is appended to; its header is rewritten with the final length when it is closed."""
+
+    def __init__(self, path: Path, dtype: np.dtype | type, tail: tuple[int, ...]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.dtype, self.tail, self.length = np.dtype(dtype), tail, 0
+        self.file: IO[bytes] = path.open("wb")
+        self._header()
+        self.data_start = self.file.tell()
+
+    def _header(self) -> None:
+        shape = (self.length, *self.tail)
+        header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self.file, header)
+
+    def append(self, values: np.ndarray) -> None:
+        assert values.shape[1:] == self.tail
+        self.file.write(np.ascontiguousarray(values, dtype=self.dtype).data)
+        self.length += len(values)
+
+    def fill(self, value: float, length: int) -> None:
+        for start in range(0, length, 1 << 16):
+            self.append(np.full((min(1 << 16, length - start), *self.tail), value, dtype=self.dtype))
+
+    def close(self) -> None:
+        if self.file.closed:
+            return
+        self.file.seek(0)
+        self._header()
+        # numpy pads headers so that the length can grow; were it otherwise, the data would be overwritten.
+        assert self.file.tell() == self.data_start
+        self.file.close()
+
+
+class StoreWriter:
+    """Appends recordings one at a time, in bounded memory. Use through `create_store`."""
+
+    def __init__(self, folder: Path, skeleton: Skeleton, individuals: Sequence[str] | None = None) -> None:
+        self.folder, self.skeleton = folder, skeleton
+        self.individuals = tuple(individuals or skeleton.individuals)
+        self.rows: list[StoreRow] = []
+        self.streams: dict[str, Stream] = {}
+        self.num_frames = 0
+        shape = (len(self.individuals), skeleton.num_keypoints)
+        self._keypoints = _GrowingArray(folder / "keypoints.npy", np.float32, (*shape, 2))
+        self._confidence: _GrowingArray | None = None
+        self._labels: dict[str, _GrowingArray] = {}
+
+    def append(self, recording: Recording) -> StoreRow:
+        """Add a recording.
+
+        Raises
+        ------
+        InputError
+            If its id is there already, or its skeleton or animals differ from the store's.
+        """
+        self._check(recording)
+        self._keypoints.append(recording.keypoints)
+        self._append_confidence(recording)
+        self._append_labels(recording)
+        row = StoreRow(
+            id=recording.id,
+            offset=self.num_frames,
+            frames=recording.num_frames,
+            fps=float(recording.fps),
+            subset=recording.subset,
+            source=recording.source,
+            annotators={name: labels.annotator for name, labels in recording.labels.items()},
+            resolution_px=recording.resolution_px,
+            px_per_cm=recording.px_per_cm,
+            content_hash=recording.content_hash(),
+        )
+        self.rows.append(row)
+        self.num_frames += recording.num_frames
+        return row
+
+    def _check(self, recording: Recording) -> None:
+        same = next((row for row in self.rows if row.id == recording.id), None)
+        if same is not None:
+            raise InputError(
+                f"two recordings have the id {recording.id!r}: {same.source or 'unknown source'} and "
+                f"{recording.source or 'unknown source'}; rename a file, or import them into two stores"
+            )
+        if recording.skeleton.keypoints != self.skeleton.keypoints:
+            raise InputError(
+                f"recording {recording.id!r} ({recording.source}) has the keypoints "
+                f"{list(recording.skeleton.keypoints)}, the store has {list(self.skeleton.keypoints)}; "
+                "one store holds one skeleton"
+            )
+        if len(recording.individuals) != len(self.individuals):
+            raise InputError(
+                f"recording {recording.id!r} ({recording.source}) has {len(recording.individuals)} animals, "
+                f"the store has {len(self.individuals)}"
+            )
+
+    def _append_confidence(self, recording: Recording) -> None:
+        if recording.confidence is not None and self._confidence is None:
+            tail = (len(self.individuals), self.skeleton.num_keypoints)
+            self._confidence = _GrowingArray(self.folder / "confidence.npy", np.float32, tail)
+            self._confidence.fill(np.nan, self.num_frames)
+        if self._confidence is None:
+            return
+        if recording.confidence is None:
+            self._confidence.fill(np.nan, recording.num_frames)
+        else:
+            self._confidence.append(recording.confidence)
+
+    def _append_labels(self, recording: Recording) -> None:
+        for name, labels in recording.labels.items():
+            if name not in self._labels:
+                if not _STREAM_NAME.fullmatch(name):
+                    raise InputError(f"label stream {name!r}: use letters, digits, '_', '-' and '.' only")
+                self._labels[name] = _GrowingArray(self.folder / "labels" / f"{name}.npy", np.int16, ())
+                self._labels[name].fill(NOT_ANNOTATED, self.num_frames)
+                self.streams[name] = Stream(vocabulary=labels.vocabulary, background=labels.background)
+            self._labels[name].append(self._translated(name, labels))
+        for name in self._labels.keys() - recording.labels.keys():
+            self._labels[name].fill(NOT_ANNOTATED, recording.num_frames)
+
+    def _translated(self, name: str, labels: Labels) -> np.ndarray:
+        """Labels in the store's vocabulary, which grows at its end: earlier labels keep their numbers."""
+        stream = self.streams[name]
+        vocabulary = stream.vocabulary + tuple(v for v in labels.vocabulary if v not in stream.vocabulary)
+        self.streams[name] = Stream(vocabulary=vocabulary, background=stream.background or labels.background)
+        table = np.array([*(vocabulary.index(v) for v in labels.vocabulary), NOT_ANNOTATED], dtype=np.int16)
+        return table[labels.frames]
+
+    def close(self) -> None:
+        """Write the table of contents; before this the folder is no store."""
+        self._close_arrays()
+        if not self.rows:
+            raise InputError("a store needs at least one recording, and none was found")
+        contents = {
+            "format": "ssl-behavior store",
+            "version": FORMAT_VERSION,
+            "skeleton": self.skeleton.to_dict(),
+            "individuals": list(self.individuals),
+            "confidence": self._confidence is not None,
+            "streams": {name: asdict(stream) for name, stream in self.streams.items()},
+            "recordings": [asdict(row) for row in self.rows],
+        }
+        (self.folder / "store.json").write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
+
+    def _close_arrays(self) -> None:
+        for array in (self._keypoints, self._confidence, *self._labels.values()):
+            if array is not None:
+                array.close()
+
+    def __enter__(self) -> "StoreWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._close_arrays()
+
+
+@contextmanager
+def create_store(
+    path: str | Path, skeleton: Skeleton, individuals: Sequence[str] | None = None, overwrite: bool = False
+) -> Iterator[StoreWriter]:
+    """A writer whose store appears at `path` when the block ends without an error, and not at all otherwise.
+
+    Raises
+    ------
+    InputError
+        If `path` exists and `overwrite` is False, the disk is full, or no recording was appended.
+    """
+    with atomic_folder(Path(path), overwrite) as folder, StoreWriter(folder, skeleton, individuals) as writer:
+        yield writer
+
+
+def write_store(path: str | Path, recordings: Iterable[Recording], overwrite: bool = False) -> Store:
+    """Write recordings of one skeleton as a store and open it."""
+    recordings = iter(recordings)
+    first = next(recordings, None)
+    if first is None:
+        raise InputError(f"{path}: no recordings to write")
+    with create_store(path, first.skeleton, first.individuals, overwrite) as writer:
+        writer.append(first)
+        for recording in recordings:
+            writer.append(recording)
+    return Store(path)
