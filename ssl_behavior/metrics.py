@@ -1,9 +1,9 @@
 """Scores of frame labels, pooled over all frames of all recordings, and how sure one may be of them.
 
-The protocol is CalMS21's (Sun et al. 2021, arXiv:2104.02710): the frames of all evaluated recordings are put in one row, F1 and
-one-vs-rest average precision are taken per class, and macro values are plain means over the classes that are not background.
-A score that the data cannot give is None ("undefined"), never 0 and never 1: a class without a positive frame has no F1 and
-no average precision.
+The protocol is CalMS21's (Sun et al. 2021, arXiv:2104.02710): the frames of all evaluated recordings are put in one
+row, F1 and one-vs-rest average precision are taken per class, and macro values are plain means over the classes that
+are not background. A score that the data cannot give is None ("undefined"), never 0 and never 1: a class without a
+positive frame has no F1 and no average precision.
 """
 
 from collections.abc import Sequence
