@@ -11,7 +11,7 @@ from typing import Any
 
 from ssl_behavior.errors import InputError
 
-__all__ = ["atomic_file", "atomic_folder", "check_free", "read_json", "write_json"]
+__all__ = ["atomic_file", "atomic_folder", "check_free", "publish_folder", "read_json", "told_plainly", "write_json"]
 
 
 def check_free(path: Path, overwrite: bool) -> None:
@@ -36,7 +36,7 @@ def _partial(path: Path) -> Path:
 
 
 @contextmanager
-def _told_plainly(path: Path) -> Iterator[None]:
+def told_plainly(path: Path) -> Iterator[None]:
     """Turn the operating system's refusal to write into a sentence for the person."""
     try:
         yield
@@ -62,18 +62,19 @@ def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     path = Path(path)
     check_free(path, overwrite)
     partial = _partial(path)
-    with _told_plainly(path):
+    with told_plainly(path):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         try:
             yield partial
-            _replace_folder(partial, path)
+            publish_folder(partial, path)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
 
 
-def _replace_folder(partial: Path, path: Path) -> None:
+def publish_folder(partial: Path, path: Path) -> None:
+    """Give a finished folder its name, replacing what has that name: on disk before it is visible."""
     for file in partial.rglob("*"):
         if file.is_file():
             _sync(file)
@@ -109,7 +110,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     partial = _partial(path)
-    with _told_plainly(path):
+    with told_plainly(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial

@@ -1,0 +1,17 @@
+"""Networks that know no loss."""
+
+from ssl_behavior.nn.conv import ConvStack, Direction, ResidualBlock, TemporalConv, receptive_field
+from ssl_behavior.nn.encoder import Contexters, Embedder, EncoderConfig, pad_to_multiple, to_frames
+
+__all__ = [
+    "Contexters",
+    "ConvStack",
+    "Direction",
+    "Embedder",
+    "EncoderConfig",
+    "ResidualBlock",
+    "TemporalConv",
+    "pad_to_multiple",
+    "receptive_field",
+    "to_frames",
+]

@@ -1,0 +1,283 @@
+"""A frozen encoder over whole recordings: one embedding per frame, on disk, in bounded memory.
+
+An embeddings folder holds `embeddings.npy` (float16 or float32 [frames, dim], one row for every frame of every
+recording, in store order) and `embeddings.json` (whose frames they are, and which checkpoint made them).
+`numpy.load(mmap_mode="r")` is all one needs to read it.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import check_free, publish_folder, read_json, told_plainly, write_json
+from ssl_behavior.methods import Method
+from ssl_behavior.recording import Recording
+from ssl_behavior.store import Store, StoreRow
+from ssl_behavior.windows import WindowBatch, WindowReader, arena_of, recording_window
+
+__all__ = ["EmbeddingRow", "Embeddings", "check_fits", "embed_recording", "embed_store"]
+
+FORMAT_VERSION = 1
+CHUNK_FRAMES = 6144
+_FPS_TOLERANCE = 0.01
+_DTYPES = ("float16", "float32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingRow:
+    """Which rows of the array are a recording's."""
+
+    id: str
+    offset: int
+    frames: int
+    fps: float
+
+    @property
+    def slice(self) -> slice:
+        return slice(self.offset, self.offset + self.frames)
+
+
+class Embeddings:
+    """An embeddings folder.
+
+    Attributes
+    ----------
+    rows : the recordings table, in the store's order.
+    groups : what the columns are: name -> number of columns.
+    checkpoint, store : fingerprints of what made them and of what they were made from.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no embeddings, is damaged, or was written by a newer version.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        contents = read_json(self.path / "embeddings.json", "an embeddings folder")
+        if not isinstance(contents, dict) or contents.get("format") != "ssl-behavior embeddings":
+            raise InputError(f"{self.path} holds no embeddings: its embeddings.json does not say so")
+        if contents.get("version") != FORMAT_VERSION:
+            raise InputError(
+                f"{self.path} has format version {contents.get('version')}; this program reads {FORMAT_VERSION}: "
+                "update ssl-behavior, or embed again"
+            )
+        try:
+            self.rows = [EmbeddingRow(**row) for row in contents["recordings"]]
+            self.groups: dict[str, int] = dict(contents["channel_groups"])
+            self.checkpoint, self.store = str(contents["checkpoint"]), str(contents["store"])
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{self.path}/embeddings.json is damaged: {error!r}") from None
+        if len(self.array) != sum(row.frames for row in self.rows):
+            raise InputError(f"{self.path} is damaged: embeddings.npy has {len(self.array)} rows, its table says more")
+
+    @cached_property
+    def array(self) -> np.ndarray:
+        """[frames, dim], memory-mapped."""
+        try:
+            return np.load(self.path / "embeddings.npy", mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"{self.path} is damaged: embeddings.npy cannot be read ({error})") from None
+
+    @property
+    def dim(self) -> int:
+        return int(self.array.shape[1])
+
+    def row(self, recording: str) -> EmbeddingRow:
+        """A recording's row; an unknown id is an InputError."""
+        for row in self.rows:
+            if row.id == recording:
+                return row
+        raise InputError(f"{self.path} has no recording {recording!r}")
+
+
+def check_fits(method: Method, recording: Recording | StoreRow, keypoints: tuple[str, ...], num_animals: int) -> None:
+    """Refuse recordings that the encoder was not made for.
+
+    Raises
+    ------
+    InputError
+        If keypoints, number of animals or frame rate differ.
+    """
+    skeleton = method.skeleton
+    if keypoints != skeleton.keypoints or num_animals != skeleton.num_individuals:
+        raise InputError(
+            f"recording {recording.id!r} has {num_animals} animals with keypoints {list(keypoints)}; the encoder was "
+            f"made for {skeleton.num_individuals} with {list(skeleton.keypoints)}"
+        )
+    if abs(recording.fps / method.fps - 1) > _FPS_TOLERANCE:
+        raise InputError(
+            f"recording {recording.id!r} has {recording.fps:g} frames per second, the encoder was made for "
+            f"{method.fps:g}: resample it, or pretrain on recordings of that rate"
+        )
+
+
+def embed_recording(
+    method: Method,
+    recording: Recording,
+    chunk_frames: int = CHUNK_FRAMES,
+    precision: torch.dtype = torch.float32,
+) -> np.ndarray:
+    """One embedding per frame of a recording: float32 [frames, dim].
+
+    Raises
+    ------
+    InputError
+        If the recording does not fit the encoder, see `check_fits`.
+    """
+    check_fits(method, recording, recording.skeleton.keypoints, len(recording.individuals))
+    arena = arena_of(recording.keypoints, recording.resolution_px)
+    out = np.empty((recording.num_frames, method.embedding_dim), dtype=np.float32)
+
+    def read(start: int, frames: int) -> WindowBatch:
+        return recording_window(recording, start, frames, arena)
+
+    for span, values in _chunks(method, read, recording.num_frames, chunk_frames, precision):
+        out[span] = values
+    return out
+
+
+def _chunks(
+    method: Method,
+    read: Callable[[int, int], WindowBatch],
+    num_frames: int,
+    chunk_frames: int,
+    precision: torch.dtype,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Embeddings chunk by chunk. Each chunk is read with as many frames more as the encoder reaches to either side,
+    so the numbers are those of one pass over the whole recording."""
+    device = next(method.parameters()).device
+    before, after = (-(-side // method.alignment) * method.alignment for side in method.reach)
+    chunk_frames = -(-chunk_frames // method.alignment) * method.alignment
+    training = method.training
+    method.eval()
+    for start in range(0, num_frames, chunk_frames):
+        stop = min(start + chunk_frames, num_frames)
+        first, last = max(0, start - before), min(num_frames, stop + after)
+        with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            values = method.embed(read(first, last - first).to(device))[0, start - first : stop - first]
+        yield slice(start, stop), values.float().cpu().numpy()
+    method.train(training)
+
+
+def embed_store(
+    method: Method,
+    store: Store,
+    out: str | Path,
+    dtype: str = "float16",
+    rows: list[StoreRow] | None = None,
+    overwrite: bool = False,
+    chunk_frames: int = CHUNK_FRAMES,
+    precision: torch.dtype = torch.float32,
+    progress: Callable[[int], None] | None = None,
+) -> Embeddings:
+    """Embed every frame of a store (or of some of its rows) into the folder `out`.
+
+    An interrupted export goes on where it stopped when it is asked for again; `out` appears when it is whole.
+    `progress` is called with the number of frames done since the last call.
+
+    Raises
+    ------
+    InputError
+        If `out` exists, the disk is full, a recording does not fit the encoder, or a value cannot be held in float16.
+    """
+    if dtype not in _DTYPES:
+        raise InputError(f"embeddings can be stored as {' or '.join(_DTYPES)}, not {dtype!r}")
+    rows, out = list(store.rows if rows is None else rows), Path(out)
+    check_free(out, overwrite)
+    for row in rows:
+        check_fits(method, row, store.skeleton.keypoints, len(store.individuals))
+    with told_plainly(out):
+        export = _Export(method, store, rows, out, dtype)
+        for pick in range(export.done, len(rows)):
+            for span, values in _row_chunks(method, store, rows[pick], chunk_frames, precision):
+                export.write(pick, span, values)
+                if progress is not None:
+                    progress(len(values))
+            export.finish_row(pick)
+        export.finish()
+    return Embeddings(out)
+
+
+def _row_chunks(
+    method: Method, store: Store, row: StoreRow, chunk_frames: int, precision: torch.dtype
+) -> Iterator[tuple[slice, np.ndarray]]:
+    reader = WindowReader([(store, row)], 1)
+
+    def read(start: int, frames: int) -> WindowBatch:
+        return reader.read([(0, start, frames)])
+
+    return _chunks(method, read, row.frames, chunk_frames, precision)
+
+
+class _Export:
+    """An export under way: a folder beside `out` that knows how many recordings are done."""
+
+    def __init__(self, method: Method, store: Store, rows: list[StoreRow], out: Path, dtype: str) -> None:
+        self.out, self.folder = out, out.with_name(f".{out.name}.unfinished")
+        self.rows = []
+        offset = 0
+        for row in rows:
+            self.rows.append(EmbeddingRow(id=row.id, offset=offset, frames=row.frames, fps=row.fps))
+            offset += row.frames
+        self.contents = {
+            "format": "ssl-behavior embeddings",
+            "version": FORMAT_VERSION,
+            "dim": method.embedding_dim,
+            "dtype": dtype,
+            "channel_groups": method.channel_groups,
+            "checkpoint": method.fingerprint(),
+            "store": store.fingerprint(),
+            "recordings": [asdict(row) for row in self.rows],
+        }
+        self.done = self._resumable()
+        shape = (offset, method.embedding_dim)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / "embeddings.npy"
+        if not self.done:
+            _reserve(file, offset * method.embedding_dim * np.dtype(dtype).itemsize)
+            np.lib.format.open_memmap(file, mode="w+", dtype=np.dtype(dtype), shape=shape)
+        self.array = np.lib.format.open_memmap(file, mode="r+")
+
+    def _resumable(self) -> int:
+        """Recordings already done by an interrupted export of exactly this."""
+        progress = self.folder / "progress.json"
+        if not progress.exists():
+            return 0
+        saved = read_json(progress, "an unfinished export")
+        return int(saved["done"]) if saved["contents"] == json.loads(json.dumps(self.contents)) else 0
+
+    def write(self, pick: int, span: slice, values: np.ndarray) -> None:
+        row = self.rows[pick]
+        if not np.isfinite(values).all():
+            raise InputError(f"recording {row.id!r}: the encoder gives values that are not finite; is it damaged?")
+        with np.errstate(over="ignore"):
+            kept = values.astype(self.array.dtype)
+        if not np.isfinite(kept).all():
+            raise InputError(f"recording {row.id!r}: an embedding is too large for float16; use --dtype float32")
+        self.array[row.offset + span.start : row.offset + span.stop] = kept
+
+    def finish_row(self, pick: int) -> None:
+        self.array.flush()
+        write_json(self.folder / "progress.json", {"done": pick + 1, "contents": self.contents})
+
+    def finish(self) -> None:
+        self.array.flush()
+        del self.array
+        write_json(self.folder / "embeddings.json", self.contents)
+        (self.folder / "progress.json").unlink(missing_ok=True)
+        publish_folder(self.folder, self.out)
+
+
+def _reserve(file: Path, num_bytes: int) -> None:
+    """Fail now, not after hours, if the disk cannot hold the array (a memory map would die of it)."""
+    with file.open("wb") as handle:
+        if num_bytes and hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(handle.fileno(), 0, num_bytes)

@@ -1,0 +1,95 @@
+"""What every pretraining method is: a network joined to an objective, fitted to its inputs once."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ssl_behavior.features import Featurizer
+from ssl_behavior.seeds import derive_seed
+from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.windows import WindowBatch, WindowReader
+
+__all__ = ["LossTerms", "Method"]
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """Named terms, already weighted, and plain diagnostics that nothing is descended on."""
+
+    terms: dict[str, Tensor]
+    metrics: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Tensor:
+        return torch.stack(list(self.terms.values())).sum()
+
+
+class Method(nn.Module, ABC):
+    """Network plus objective. A checkpoint holds exactly its `config`, `skeleton`, `fps` and state dict.
+
+    Parameters
+    ----------
+    config : the method's frozen configuration, an instance of `Config`.
+    skeleton : of the recordings it is for.
+    fps : frames per second of the recordings it is for.
+    """
+
+    Config: ClassVar[type]
+    featurizer: Featurizer
+
+    def __init__(self, config: Any, skeleton: Skeleton, fps: float) -> None:
+        super().__init__()
+        self.config, self.skeleton, self.fps = config, skeleton, float(fps)
+
+    def fit_inputs(self, reader: WindowReader) -> None:
+        """Fit what normalises the inputs (scale, mean, std, PCA) on the training recordings, once."""
+        self.featurizer.fit(reader)
+
+    @abstractmethod
+    def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
+        """The objective on a batch; augmented if a generator is given, as it is if None (validation)."""
+
+    @abstractmethod
+    def embed(self, batch: WindowBatch) -> Float[Tensor, "batch time latent"]:
+        """One embedding per frame, in eval mode and without augmentation. Rows in padding mean nothing."""
+
+    @property
+    @abstractmethod
+    def embedding_dim(self) -> int:
+        """Width of `embed`'s output."""
+
+    @property
+    @abstractmethod
+    def reach(self) -> tuple[int, int]:
+        """Frames before and after the own one on which one embedding depends."""
+
+    @property
+    def alignment(self) -> int:
+        """Windows must start at a multiple of this many frames to give a recording's own embeddings."""
+        return 1
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every weight and buffer: equal for methods that compute the same."""
+        digest = hashlib.sha256(repr(self.config).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    @property
+    def channel_groups(self) -> dict[str, int]:
+        """What the embedding's columns are, in order: name -> number of columns."""
+        return {"embedding": self.embedding_dim}
+
+    def fresh(self, seed: int) -> "Method":
+        """The same method untrained: weights drawn anew from `seed`, the fitted inputs kept."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "init"))
+            other = type(self)(self.config, self.skeleton, self.fps)
+        other.featurizer.load_state_dict(self.featurizer.state_dict())
+        return other.to(next(self.parameters()).device).train(self.training)

@@ -1,0 +1,161 @@
+"""Features of every animal's point of view -> latents of the scene -> contexts that sum up past or future."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.nn.conv import ConvStack, ResidualBlock
+from ssl_behavior.shapes import FrameMask, Latents
+
+__all__ = ["Contexters", "Embedder", "EncoderConfig", "pad_to_multiple", "to_frames"]
+
+Animals = Literal["auto", "pooled", "concatenated", "first"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """Widths and depths. Frames are stacked `stride` at a time first, so kernels and dilations count steps.
+
+    Parameters
+    ----------
+    stride : frames per step; every frame still gets its own embedding, interpolated between steps.
+    animals : how the points of view become one latent: "pooled" (mean and maximum: the order of the animals cannot
+        matter), "concatenated" (for animals told apart), "first" (only the first animal's view), or "auto": pooled if
+        the skeleton says that the animals are exchangeable, else concatenated.
+    latent_dim : width of the embedder's output.
+    embedder_dim, embedder_kernels : the embedder's width, and the kernel size of each of its residual blocks.
+    contexter_dim, contexter_kernel, contexter_second_kernel, contexter_dilations : the causal stack; one residual
+        block for each dilation.
+    directions : "forward" (past -> future), "backward" (future -> past) or "both".
+    """
+
+    stride: int = 3
+    animals: Animals = "auto"
+    latent_dim: int = 128
+    embedder_dim: int = 128
+    embedder_kernels: tuple[int, ...] = (3, 3)
+    contexter_dim: int = 192
+    contexter_kernel: int = 3
+    contexter_second_kernel: int = 1
+    contexter_dilations: tuple[int, ...] = (1, 2, 4, 8)
+    directions: Literal["forward", "backward", "both"] = "both"
+
+    def __post_init__(self) -> None:
+        numbers = (self.stride, self.latent_dim, self.embedder_dim, self.contexter_dim, self.contexter_kernel)
+        if min(numbers) < 1 or min((*self.embedder_kernels, *self.contexter_dilations), default=1) < 1:
+            raise InputError(f"encoder: strides, widths, kernels and dilations must be at least 1, got {self}")
+        if not self.contexter_dilations:
+            raise InputError("encoder: contexter_dilations is empty; the contexter needs at least one block")
+
+    @property
+    def contexts(self) -> tuple[Literal["past", "future"], ...]:
+        """What is summed up: "past" (to predict forward), "future" (to predict backward)."""
+        if self.directions == "both":
+            return "past", "future"
+        return ("past",) if self.directions == "forward" else ("future",)
+
+
+class Embedder(nn.Module):
+    """A non-causal stack over each animal's view (shared weights), then one latent per step for the scene.
+
+    Attributes
+    ----------
+    reach : steps (before, after) on which one latent depends.
+    """
+
+    def __init__(self, config: EncoderConfig, num_channels: int, num_individuals: int, exchangeable: bool) -> None:
+        super().__init__()
+        auto: Animals = "pooled" if exchangeable else "concatenated"
+        self.animals = auto if config.animals == "auto" else config.animals
+        self.stride = config.stride
+        dim = config.embedder_dim
+        blocks = [ResidualBlock(dim, kernel, kernel, 1, "both") for kernel in config.embedder_kernels]
+        self.entry = nn.Linear(config.stride * num_channels, dim)
+        self.blocks = nn.ModuleList(blocks)
+        views = {"pooled": 2, "concatenated": num_individuals, "first": 1}[self.animals]
+        self.norm = nn.LayerNorm(views * dim)
+        self.exit = nn.Linear(views * dim, config.latent_dim)
+        self.reach = (sum(block.reach[0] for block in blocks), sum(block.reach[1] for block in blocks))
+
+    def forward(
+        self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
+    ) -> tuple[Latents, FrameMask]:
+        """Frames (a multiple of `stride`) -> latents, and which steps lie inside the recording."""
+        if self.animals == "first":
+            features = features[:, :, :1]
+        batch, individuals = len(features), features.shape[2]
+        stacked = rearrange(
+            features, "batch (step stride) individual channel -> (batch individual) step (stride channel)",
+            stride=self.stride,
+        )  # fmt: skip
+        inside = rearrange(valid, "batch (step stride) -> batch step stride", stride=self.stride).any(-1)
+        x = self.entry(stacked)
+        for block in self.blocks:
+            x = block(x, inside.repeat_interleave(individuals, dim=0))
+        views = rearrange(x, "(batch individual) step latent -> individual batch step latent", batch=batch)
+        if self.animals == "pooled":
+            views = torch.stack([views.mean(dim=0), views.amax(dim=0)])
+        scene = rearrange(views, "view batch step latent -> batch step (view latent)")
+        return self.exit(self.norm(scene)), inside
+
+
+class Contexters(nn.Module):
+    """One stack over past latents, one over future ones, or both; they share nothing.
+
+    Attributes
+    ----------
+    reach : steps (before, after) on which the contexts depend.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.stacks = nn.ModuleDict()
+        before = after = 0
+        for name in config.contexts:
+            stack = ConvStack(
+                config.latent_dim,
+                config.contexter_dim,
+                config.contexter_kernel,
+                config.contexter_second_kernel,
+                config.contexter_dilations,
+                name,
+            )
+            self.stacks[name] = stack
+            before, after = max(before, stack.reach[0]), max(after, stack.reach[1])
+        self.reach = (before, after)
+
+    def forward(self, latents: Latents, valid: FrameMask) -> dict[str, Latents]:
+        """What is summed up ("past", "future") -> contexts."""
+        return {name: stack(latents, valid) for name, stack in self.stacks.items()}
+
+
+def pad_to_multiple(values: Tensor, multiple: int) -> Tensor:
+    """Zeros (False) appended on the time axis (the second) until its length is a multiple."""
+    missing = -values.shape[1] % multiple
+    return F.pad(values, [0, 0] * (values.ndim - 2) + [0, missing]) if missing else values
+
+
+def to_frames(steps: Latents, inside: FrameMask, stride: int, num_frames: int) -> Latents:
+    """Steps -> frames: linear interpolation between the middles of the steps inside the recording.
+
+    Before the first middle and after the last the nearest step's value is held.
+    """
+    if stride == 1:
+        return steps[:, :num_frames]
+    # In half frames and whole numbers, so that frame one million is as exact as frame one.
+    position = 2 * torch.arange(num_frames, device=steps.device) - (stride - 1)
+    left = position.div(2 * stride, rounding_mode="floor")
+    weight = ((position - 2 * stride * left).to(steps.dtype) / (2 * stride)).view(1, -1, 1)
+    index = torch.arange(inside.shape[1], device=steps.device)
+    first = torch.where(inside, index, inside.shape[1]).amin(dim=1, keepdim=True)
+    last = torch.where(inside, index, -1).amax(dim=1, keepdim=True).clamp_min(0)
+    first = torch.minimum(first, last)
+    ends = [torch.minimum(torch.maximum(i.unsqueeze(0), first), last).unsqueeze(-1) for i in (left, left + 1)]
+    before, after = (steps.gather(1, end.expand(-1, -1, steps.shape[-1])) for end in ends)
+    return torch.lerp(before, after, weight)

@@ -1,0 +1,182 @@
+"""Which frames make a window. A window never crosses from one recording into the next."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.recording import Recording, observed_points
+from ssl_behavior.store import Store, StoreRow
+
+__all__ = ["WindowBatch", "WindowReader", "arena_of", "recording_window"]
+
+_ARENA_SAMPLE_FRAMES = 20_000
+_ARENA_PERCENTILES = (0.5, 99.5)
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """A batch of windows of equal length, cut from recordings.
+
+    Where a point is not observed its coordinates are 0 and `observed` is False: NaN ends here.
+    """
+
+    keypoints: Float[Tensor, "batch time individual keypoint space"]
+    """Pixels; 0 where not observed."""
+    observed: Bool[Tensor, "batch time individual keypoint"]
+    valid: Bool[Tensor, "batch time"]
+    """False = padding: a frame before the start or after the end of the recording."""
+    arena: Float[Tensor, "batch corner"]
+    """x0, y0, x1, y1 in pixels: where the animals of this recording can go."""
+    frame: Int[Tensor, "batch time"]
+    """Frame number in the recording (negative or too large in padding)."""
+    length: Int[Tensor, " batch"]
+    """Frames of the whole recording."""
+    fps: Float[Tensor, " batch"]
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "WindowBatch":
+        """The same windows on another device; `dtype` applies to the floating point fields."""
+        moved = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            moved[field.name] = value.to(device, dtype if value.is_floating_point() else None)
+        return WindowBatch(**moved)
+
+    def part(self, start: int, stop: int) -> "WindowBatch":
+        """Windows start..stop of the batch (one process's share of it)."""
+        return WindowBatch(**{field.name: getattr(self, field.name)[start:stop] for field in fields(self)})
+
+    def swapped(self) -> "WindowBatch":
+        """The same windows with the order of the animals reversed."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return WindowBatch(**values | {"keypoints": self.keypoints.flip(2), "observed": self.observed.flip(2)})
+
+
+class WindowReader:
+    """Cuts windows out of the recordings of one or several stores.
+
+    Parameters
+    ----------
+    sources : (store, row) of every recording to read; all stores have the same keypoints and animals.
+    window_frames : length of the windows `sample` draws.
+
+    Raises
+    ------
+    InputError
+        If there is no recording, or the stores differ in skeleton.
+    """
+
+    def __init__(self, sources: Sequence[tuple[Store, StoreRow]], window_frames: int) -> None:
+        if not sources:
+            raise InputError("there are no recordings to read windows from")
+        if window_frames < 1:
+            raise InputError(f"window_frames must be at least 1, got {window_frames}")
+        first = sources[0][0]
+        for store, _ in sources:
+            same = store.skeleton.keypoints == first.skeleton.keypoints
+            if not same or len(store.individuals) != len(first.individuals):
+                raise InputError(
+                    f"{store.path} and {first.path} cannot be read together: they have different keypoints or animals"
+                )
+        self.sources = list(sources)
+        self.window_frames = window_frames
+        self.skeleton = first.skeleton
+        self.num_individuals = len(first.individuals)
+        self._arenas: dict[int, np.ndarray] = {}
+
+    @cached_property
+    def _shares(self) -> np.ndarray:
+        frames = np.array([row.frames for _, row in self.sources], dtype=np.float64)
+        return np.cumsum(frames / frames.sum())
+
+    @property
+    def num_frames(self) -> int:
+        return sum(row.frames for _, row in self.sources)
+
+    def sample(self, batch_size: int, generator: np.random.Generator) -> WindowBatch:
+        """Random windows: recordings in proportion to their length, starts uniform; short recordings are padded."""
+        picks = np.searchsorted(self._shares, generator.random(batch_size), side="right")
+        picks = np.minimum(picks, len(self.sources) - 1)
+        spans = []
+        for pick in picks:
+            room = max(0, self.sources[pick][1].frames - self.window_frames)
+            spans.append((int(pick), int(generator.integers(0, room + 1)), self.window_frames))
+        return self.read(spans)
+
+    def read(self, spans: Sequence[tuple[int, int, int]]) -> WindowBatch:
+        """Windows given as (index into `sources`, first frame, number of frames), all of one length."""
+        parts = []
+        for pick, start, frames in spans:
+            store, row = self.sources[pick]
+            inside = slice(row.offset + max(start, 0), row.offset + max(0, min(start + frames, row.frames)))
+            parts.append(_window(store.keypoints[inside], start, frames, row.frames, row.fps, self.arena(pick)))
+        return _stack(parts)
+
+    def arena(self, pick: int) -> np.ndarray:
+        """x0, y0, x1, y1 of the recording `sources[pick]`, see `arena_of`."""
+        if pick not in self._arenas:
+            store, row = self.sources[pick]
+            self._arenas[pick] = arena_of(store.keypoints[row.slice], row.resolution_px)
+        return self._arenas[pick]
+
+    def chunks(self, frames: int) -> Iterator[WindowBatch]:
+        """Every frame of every recording once, as batches of one window of at most `frames` frames."""
+        for pick, (_, row) in enumerate(self.sources):
+            for start in range(0, row.frames, frames):
+                yield self.read([(pick, start, min(frames, row.frames - start))])
+
+
+def recording_window(recording: Recording, start: int, frames: int, arena: np.ndarray | None = None) -> WindowBatch:
+    """Frames start .. start + frames of a recording as a batch of one; what lies outside it is padding."""
+    if arena is None:
+        arena = arena_of(recording.keypoints, recording.resolution_px)
+    inside = recording.keypoints[max(start, 0) : max(0, start + frames)]
+    return _stack([_window(inside, start, frames, recording.num_frames, recording.fps, arena)])
+
+
+def arena_of(keypoints: np.ndarray, resolution_px: tuple[float, float] | None) -> np.ndarray:
+    """x0, y0, x1, y1 in pixels: the video's size where it is known, else the range the animals used.
+
+    The range is the 0.5th to 99.5th percentile of the observed coordinates, so that outliers do not widen it;
+    where nothing was observed it is the unit square.
+    """
+    if resolution_px is not None:
+        return np.array([0.0, 0.0, *resolution_px], dtype=np.float32)
+    sample = keypoints[:: max(1, len(keypoints) // _ARENA_SAMPLE_FRAMES)].reshape(-1, 2)
+    sample = sample[observed_points(sample)]
+    if not len(sample):
+        return np.array([0.0, 0.0, 1.0, 1.0], dtype=np.float32)
+    low, high = np.percentile(sample, _ARENA_PERCENTILES, axis=0)
+    return np.concatenate([low, np.maximum(high, low + 1.0)]).astype(np.float32)
+
+
+def _window(
+    inside: np.ndarray, start: int, frames: int, length: int, fps: float, arena: np.ndarray
+) -> dict[str, np.ndarray]:
+    keypoints = np.full((frames, *inside.shape[1:]), np.nan, dtype=np.float32)
+    before = max(0, -start)
+    keypoints[before : before + len(inside)] = inside
+    observed = observed_points(keypoints)
+    keypoints[~observed] = 0.0
+    frame = np.arange(start, start + frames)
+    return {
+        "keypoints": keypoints,
+        "observed": observed,
+        "valid": (frame >= 0) & (frame < length),
+        "arena": arena,
+        "frame": frame,
+        "length": np.array(length),
+        "fps": np.array(fps, dtype=np.float32),
+    }
+
+
+def _stack(parts: Sequence[dict[str, np.ndarray]]) -> WindowBatch:
+    return WindowBatch(**{name: torch.from_numpy(np.stack([part[name] for part in parts])) for name in parts[0]})
