@@ -1,0 +1,15 @@
+"""Readers: one per file format, each from a file to recordings, told apart by content."""
+
+from ssl_behavior.io.formats import FORMATS, Format, detect_format, read_recordings
+from ssl_behavior.io.npz import write_npz
+from ssl_behavior.io.options import ReadOptions, UnknownFormatError
+
+__all__ = [
+    "FORMATS",
+    "Format",
+    "ReadOptions",
+    "UnknownFormatError",
+    "detect_format",
+    "read_recordings",
+    "write_npz",
+]

@@ -1,0 +1,292 @@
+"""The verb `import`: files of tracks and annotations -> one store, and a report a scientist can act on."""
+
+import argparse
+import math
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import check_free, write_json
+from ssl_behavior.io import FORMATS, ReadOptions
+from ssl_behavior.io.caltech import AnnotationSpan, labels_from_annotation
+from ssl_behavior.io.discover import AnnotationIndex, TrackFile, discover
+from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
+from ssl_behavior.io.import_report import ImportReport, RecordingReport, StreamReport, render
+from ssl_behavior.io.quality import clean, inspect_quality
+from ssl_behavior.recording import NOT_ANNOTATED, Labels, Recording
+from ssl_behavior.skeleton import SKELETONS, Skeleton, load_skeleton
+from ssl_behavior.store import StoreWriter, create_store
+
+__all__ = ["ImportOptions", "import_recordings", "main"]
+
+Progress = Callable[[int, int, str], None]
+"""Called with bytes done, bytes in all, and what is being read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """What a person may say about an import.
+
+    Parameters
+    ----------
+    format : a name of `ssl_behavior.io.FORMATS`, or "auto" to tell each file's format by its content.
+    fps : frames per second of all recordings, or None to use what files say or is documented.
+    skeleton : None to recognise it by the names of the keypoints.
+    annotations : annotation files, or folders of them, beside those found next to the tracks.
+    backgrounds : label stream -> the behaviour that means "nothing of interest".
+    keep_zeros : keep points at exactly (0, 0) instead of setting them to missing.
+    min_confidence : set points below it to missing; None keeps all.
+    overwrite : replace a store that is there already.
+
+    Raises
+    ------
+    InputError
+        If fps is not above 0 or min_confidence not within 0 to 1.
+    """
+
+    format: str = "auto"
+    fps: float | None = None
+    skeleton: Skeleton | None = None
+    annotations: tuple[Path, ...] = ()
+    backgrounds: Mapping[str, str] = field(default_factory=dict)
+    keep_zeros: bool = False
+    min_confidence: float | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
+            raise InputError(f"--fps must be a number above 0, got {self.fps:g}")
+        if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
+            raise InputError(f"--min-confidence must be within 0 to 1, got {self.min_confidence:g}")
+
+
+def import_recordings(
+    sources: Sequence[str | Path],
+    out: str | Path,
+    options: ImportOptions | None = None,
+    progress: Progress | None = None,
+) -> ImportReport:
+    """Read every recording of `sources` into one store at `out`; it exists whole afterwards, or not at all.
+
+    Memory is bounded by the largest recording (for `.npy` files: by the file). The report is also in the store,
+    as `import.json`.
+
+    Raises
+    ------
+    InputError
+        If a named file is missing, damaged or of no known format, two recordings have one id, an annotation file
+        fits no recording, or `out` exists and may not be replaced.
+    """
+    options = options or ImportOptions()
+    out, paths = Path(out), [Path(source) for source in sources]
+    _check_out(out, paths, options.overwrite)
+    report = ImportReport()
+    tracks, annotations = discover(paths, options.annotations, options.format, report.notices.append)
+    stream = _recordings(tracks, annotations, options, report, progress)
+    first = next(stream, None)
+    if first is None:
+        raise InputError(f"no recordings in {', '.join(map(str, paths))}. " + " ".join(report.notices[:5]))
+    with create_store(out, first.skeleton, first.individuals, options.overwrite) as writer:
+        for recording in chain([first], stream):
+            writer.append(recording)
+        _check_unused(annotations, options)
+        _finish(report, writer, options)
+        write_json(writer.folder / "import.json", asdict(report))
+    return report
+
+
+def _check_out(out: Path, sources: Sequence[Path], overwrite: bool) -> None:
+    check_free(out, overwrite)
+    if out.exists() and not (out.is_dir() and ((out / "store.json").exists() or not any(out.iterdir()))):
+        raise InputError(f"{out} is no store, so --overwrite does not replace it; choose another --out")
+    for source in sources:
+        if source.resolve().is_relative_to(out.resolve()):
+            raise InputError(f"{source} lies in {out}, which would be replaced; choose another --out")
+
+
+def _recordings(
+    tracks: list[TrackFile],
+    annotations: AnnotationIndex,
+    options: ImportOptions,
+    report: ImportReport,
+    progress: Progress | None,
+) -> Iterator[Recording]:
+    """Read, label, clean and inspect one recording after the other, adding to the report on the way."""
+    sizes = [_unpacked_size(file.path) for file in tracks]
+    for number, file in enumerate(tracks):
+        meter = _Meter(sum(sizes[:number]), sizes[number], sum(sizes), file.path.name, progress)
+        read_options = ReadOptions(
+            fps=options.fps,
+            skeleton=options.skeleton,
+            prefix=file.prefix,
+            notice=report.notices.append,
+            advance=meter.advance,
+        )
+        for recording in file.format.read(file.path, read_options):
+            labelled, spans = _labelled(recording, annotations.take(recording.id, file.path), options, report)
+            cleaned, counts = clean(labelled, options.keep_zeros, options.min_confidence)
+            report.recordings.append(
+                RecordingReport.of(cleaned, inspect_quality(cleaned), counts, _stream_reports(cleaned, spans))
+            )
+            yield cleaned
+        meter.finish()
+
+
+class _Meter:
+    """Turns the bytes a reader reports, or a whole file, into progress over all files."""
+
+    def __init__(self, before: int, size: int, total: int, name: str, progress: Progress | None) -> None:
+        self.before, self.size, self.total, self.name, self.progress = before, size, total, name, progress
+        self.done = 0
+        self.advance(0)
+
+    def advance(self, count: int) -> None:
+        self.done = min(self.size, self.done + count)
+        if self.progress is not None:
+            self.progress(self.before + self.done, self.total, self.name)
+
+    def finish(self) -> None:
+        self.advance(self.size)
+
+
+def _unpacked_size(path: Path) -> int:
+    if not zipfile.is_zipfile(path):
+        return path.stat().st_size
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return path.stat().st_size
+
+
+def _labelled(
+    recording: Recording, annotation: Any, options: ImportOptions, report: ImportReport
+) -> tuple[Recording, dict[str, AnnotationSpan]]:
+    """The recording with the streams of its annotation file, if it has one."""
+    if annotation is None:
+        return recording, {}
+    backgrounds = {**DOCUMENTED_BACKGROUND.get(recording.skeleton.name, {}), **options.backgrounds}
+    labels: dict[str, Labels] = dict(recording.labels)
+    spans: dict[str, AnnotationSpan] = {}
+    for stream, intervals in annotation.streams.items():
+        if stream in labels:
+            raise InputError(f"{annotation.path}: recording {recording.id!r} has a label stream {stream!r} already")
+        if not intervals:
+            report.notices.append(f"{annotation.path}: the stream {stream} is empty; taken as not annotated")
+            continue
+        background = backgrounds.get(stream, "")
+        labels[stream], spans[stream] = labels_from_annotation(annotation, stream, recording.num_frames, background)
+    return replace(recording, labels=labels), spans
+
+
+def _stream_reports(recording: Recording, spans: Mapping[str, AnnotationSpan]) -> dict[str, StreamReport]:
+    reports = {}
+    for name, labels in recording.labels.items():
+        span = spans.get(name, AnnotationSpan(0, 0, 0))
+        counts = np.bincount(labels.frames[labels.frames != NOT_ANNOTATED], minlength=len(labels.vocabulary))
+        reports[name] = StreamReport(
+            annotated=int(counts.sum()),
+            counts=dict(zip(labels.vocabulary, counts.tolist(), strict=True)),
+            annotator=labels.annotator,
+            clipped=span.clipped,
+            uncovered=span.uncovered,
+            after_end=span.after_end,
+        )
+    return reports
+
+
+def _check_unused(annotations: AnnotationIndex, options: ImportOptions) -> None:
+    unused = annotations.unused()
+    if unused:
+        raise InputError(
+            f"{unused[0]}{f' and {len(unused) - 1} more' if len(unused) > 1 else ''}: annotations that fit no "
+            "recording; an annotation file's name must begin like its tracks' (07_annot.txt, 07_tracks.csv)"
+        )
+
+
+def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -> None:
+    """What can be told only when all recordings are there: backgrounds, copies, names of the animals."""
+    for stream, background in options.backgrounds.items():
+        if stream not in writer.streams or writer.streams[stream].background != background:
+            known = {name: list(s.vocabulary) for name, s in writer.streams.items()}
+            raise InputError(f"--background {stream}={background}: no such stream or behaviour; there are {known}")
+    report.backgrounds.update({name: stream.background for name, stream in writer.streams.items()})
+    first_with: dict[str, str] = {}
+    for row in writer.rows:
+        same = first_with.setdefault(row.content_hash, row.id)
+        if same != row.id:
+            report.notices.append(f"{row.id!r} has the same tracks as {same!r}: keep them on one side of a split")
+    names = Counter(tuple(r.individuals) for r in report.recordings)
+    if len(names) > 1:
+        listed = "; ".join(", ".join(group) for group in names)
+        report.notices.append(f"the animals' names differ between recordings ({listed}); the store has the first's")
+
+
+def _backgrounds(pairs: Sequence[str]) -> dict[str, str]:
+    backgrounds = {}
+    for pair in pairs:
+        stream, separator, name = pair.partition("=")
+        if not (stream and separator and name):
+            raise InputError(f"--background {pair}: expected STREAM=BEHAVIOUR, e.g. S2=base")
+        backgrounds[stream] = name
+    return backgrounds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ssl-behavior import",
+        description="Read tracks and annotations into one store. Formats are told by content: "
+        + ", ".join(format.title for format in FORMATS.values())
+        + "; annotations: Caltech Behavior Annotator .txt. Source files are never changed.",
+    )
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", type=Path, help="files, or folders of them")
+    parser.add_argument("--out", required=True, metavar="STORE", type=Path, help="the store to make, a folder")
+    parser.add_argument("--format", default="auto", choices=["auto", *FORMATS], help="instead of telling by content")
+    parser.add_argument("--fps", type=float, metavar="F", help="frames per second, where the files do not say it")
+    parser.add_argument("--skeleton", metavar="NAME|FILE", help=f"built in: {', '.join(SKELETONS)}; or a TOML file")
+    parser.add_argument("--annotations", nargs="+", default=[], metavar="PATH", type=Path, help="files or folders")
+    parser.add_argument("--background", nargs="+", default=[], metavar="STREAM=NAME", help="behaviour of no interest")
+    parser.add_argument(
+        "--keep-zeros", action="store_true", help="keep points at exactly (0, 0); else they are missing"
+    )
+    parser.add_argument("--min-confidence", type=float, metavar="P", help="set points below P to missing")
+    parser.add_argument("--overwrite", action="store_true", help="replace the store at --out")
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    """Run `ssl-behavior import`; returns the exit code."""
+    args = _parser().parse_args(argv)
+    options = ImportOptions(
+        format=args.format,
+        fps=args.fps,
+        skeleton=load_skeleton(args.skeleton) if args.skeleton else None,
+        annotations=tuple(args.annotations),
+        backgrounds=_backgrounds(args.background),
+        keep_zeros=args.keep_zeros,
+        min_confidence=args.min_confidence,
+        overwrite=args.overwrite,
+    )
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console()
+    columns = (TextColumn("{task.description}"), BarColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("import")
+        report = import_recordings(
+            args.sources,
+            args.out,
+            options,
+            lambda done, total, name: bar.update(task, completed=done, total=total, description=name),
+        )
+    for part in render(report, args.out):
+        console.print(part)
+    return 0

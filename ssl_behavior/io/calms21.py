@@ -1,0 +1,142 @@
+"""The CalMS21 data set's conventions, whichever file they come in (Sun et al. 2021, arXiv:2104.02710).
+
+Axes of the files are frame, mouse (0 resident, 1 intruder), (x, y), keypoint; a Recording has keypoint before space.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.io.options import ReadOptions
+from ssl_behavior.io.source import to_float32
+from ssl_behavior.recording import Labels, Recording
+from ssl_behavior.skeleton import SKELETONS, Skeleton
+
+__all__ = ["FPS", "RESOLUTION_PX", "VOCABULARY", "sequence_to_recording", "subset_of"]
+
+FPS = 30.0
+RESOLUTION_PX = (1024.0, 570.0)
+VOCABULARY = {"attack": 0, "investigation": 1, "mount": 2, "other": 3}
+_BACKGROUND = "other"
+_ANNOTATOR_GROUP = re.compile(r"annotator-id_(\d+)")
+_SUBSETS = ("train", "test", "unlabeled")
+
+
+def subset_of(sequence: str, file_name: str) -> str:
+    """train, test or unlabeled, from the sequence's path, or else the file's name; "" if neither says.
+
+    >>> subset_of("task2/annotator3/test/mouse071_task2_annotator3", "calms21_task2_test.json")
+    'test'
+    >>> subset_of("001", "calms21_unlabeled_videos_part1.json")
+    'unlabeled'
+    """
+    for words in (sequence.lower().split("/"), re.split(r"[^a-z]+", file_name.lower())):
+        for subset in _SUBSETS:
+            if subset in words or f"{subset}_videos" in words:
+                return subset
+    return ""
+
+
+def sequence_to_recording(
+    values: Mapping[str, Any], *, group: str, sequence: str, source: str, file_name: str, options: ReadOptions
+) -> Recording:
+    """One sequence of a CalMS21 file, its arrays decoded, as a Recording.
+
+    Parameters
+    ----------
+    values : "keypoints" [time, mouse, xy, keypoint]; "scores" [time, mouse, keypoint], "annotations" [time],
+        "metadata" (or "annotator_id" and "vocab" beside them) where the file has them.
+    group : the name one level up: "annotator-id_3", "unlabeled_videos", or a Task 3 behaviour.
+
+    Raises
+    ------
+    InputError
+        Naming the sequence, if an array has another shape or a label is outside the vocabulary.
+    """
+    where = f"{source}: sequence {sequence!r}"
+    skeleton = options.skeleton or SKELETONS["calms21"]
+    keypoints = _numbers(values, "keypoints", (2, 2, skeleton.num_keypoints), where)
+    scores = _numbers(values, "scores", (2, skeleton.num_keypoints), where) if "scores" in values else None
+    if scores is not None and len(scores) != len(keypoints):
+        raise InputError(f"{where}: {len(keypoints)} frames of keypoints but {len(scores)} of scores")
+    return Recording(
+        id=sequence,
+        keypoints=to_float32(np.swapaxes(keypoints, 2, 3)),
+        confidence=None if scores is None else to_float32(scores),
+        fps=FPS if options.fps is None else options.fps,
+        skeleton=skeleton,
+        individuals=_individuals(skeleton),
+        labels=_labels(values, group, len(keypoints), where),
+        subset=subset_of(sequence, file_name),
+        source=source,
+        resolution_px=RESOLUTION_PX,
+        notes=(f"fps {FPS:g} assumed: CalMS21's documented rate; --fps changes it",) if options.fps is None else (),
+    )
+
+
+def _individuals(skeleton: Skeleton) -> tuple[str, ...]:
+    return skeleton.individuals if skeleton.num_individuals == 2 else SKELETONS["calms21"].individuals
+
+
+def _numbers(values: Mapping[str, Any], key: str, tail: tuple[int, ...], where: str) -> np.ndarray:
+    if key not in values:
+        raise InputError(f'{where} has no "{key}"; it has {sorted(map(str, values))[:8]}')
+    expected = f"{key} must be numbers of shape [time, {', '.join(map(str, tail))}]"
+    try:
+        # Checked first: text that spells a number would be converted without a word.
+        array = np.asarray(values[key])
+        array = array.astype(np.float64) if array.dtype.kind in "fiuO" else array
+    except (ValueError, TypeError, OverflowError):
+        raise InputError(f"{where}: {expected}, got an uneven nesting or something that is no number") from None
+    if array.dtype.kind != "f" or array.ndim != len(tail) + 1 or array.shape[1:] != tail:
+        raise InputError(f"{where}: {expected}, got {array.dtype} {list(array.shape)}")
+    return array
+
+
+def _labels(values: Mapping[str, Any], group: str, num_frames: int, where: str) -> dict[str, Labels]:
+    if values.get("annotations") is None:
+        return {}
+    try:
+        frames = np.asarray(values["annotations"])
+        if frames.ndim != 1 or frames.dtype.kind not in "iu":
+            raise InputError(f"expected whole numbers of shape [time], got {frames.dtype} {list(frames.shape)}")
+        if len(frames) != num_frames:
+            raise InputError(
+                f"{len(frames)} of them for {num_frames} frames of keypoints; one of the two is cut off: "
+                "download or convert the file again"
+            )
+        return _streams(frames.astype(np.int64), values, group)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"{where}: annotations: {error}") from None
+
+
+def _streams(frames: np.ndarray, values: Mapping[str, Any], group: str) -> dict[str, Labels]:
+    metadata = values.get("metadata")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    match = _ANNOTATOR_GROUP.fullmatch(group)
+    annotator = metadata.get("annotator-id", values.get("annotator_id", match.group(1) if match else ""))
+    is_task3 = bool(group) and match is None and not group.startswith("unlabeled")
+    vocabulary = _vocabulary(metadata.get("vocab"), group, is_task3)
+    if is_task3 and vocabulary[0] != _BACKGROUND:
+        # Task 3 says 1 for its behaviour; should a file have it the other way round, its own vocabulary decides.
+        vocabulary, frames = vocabulary[::-1], np.where((frames == 0) | (frames == 1), 1 - frames, frames)
+    background = _BACKGROUND if _BACKGROUND in vocabulary else ""
+    if frames.size and (frames.min() < -1 or frames.max() >= len(vocabulary)):
+        where = int(np.flatnonzero((frames < -1) | (frames >= len(vocabulary)))[0])
+        known = dict(enumerate(vocabulary))
+        raise InputError(f"frame {where} has the label {frames[where]}, outside the vocabulary {known}")
+    labels = Labels(vocabulary=vocabulary, frames=frames, annotator=str(annotator), background=background)
+    return {group if is_task3 else "behavior": labels}
+
+
+def _vocabulary(vocab: Any, group: str, is_task3: bool) -> tuple[str, ...]:
+    """Names by number. Without one: the release's own four, or for Task 3 (other, the behaviour)."""
+    if is_task3 and (not isinstance(vocab, Mapping) or set(vocab) != {_BACKGROUND, group}):
+        return (_BACKGROUND, group)
+    numbers = vocab if isinstance(vocab, Mapping) and vocab else VOCABULARY
+    if sorted(numbers.values()) != list(range(len(numbers))):
+        raise InputError(f"the vocabulary must number its names 0, 1, 2 ..., got {dict(numbers)}"[:300])
+    return tuple(sorted(numbers, key=lambda name: numbers[name]))

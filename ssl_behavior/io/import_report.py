@@ -1,0 +1,235 @@
+"""What an import found, as data, as tables, and as a list of things to look at in plain words."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssl_behavior.io.quality import Cleaned, Quality
+from ssl_behavior.recording import Recording
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+__all__ = ["ImportReport", "RecordingReport", "StreamReport", "findings", "render"]
+
+_MAX_ROWS = 60
+_MANY_MISSING = 0.2
+_SHORT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamReport:
+    """One label stream of one recording: frames annotated, per behaviour, and how intervals and tracks fit.
+
+    `clipped` : annotated frames after the end of the tracks, dropped; `uncovered` : frames between intervals;
+    `after_end` : frames of the tracks after the last interval, taken as not annotated.
+    """
+
+    annotated: int
+    counts: Mapping[str, int]
+    annotator: str = ""
+    clipped: int = 0
+    uncovered: int = 0
+    after_end: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingReport:
+    """One recording as it went into the store."""
+
+    id: str
+    source: str
+    frames: int
+    seconds: float
+    fps: float
+    subset: str
+    individuals: tuple[str, ...]
+    quality: Quality
+    cleaned: Cleaned
+    labels: Mapping[str, StreamReport]
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, recording: Recording, quality: Quality, cleaned: Cleaned, labels: Mapping[str, StreamReport]
+    ) -> "RecordingReport":
+        """The report on `recording` after cleaning."""
+        return cls(
+            id=recording.id,
+            source=recording.source,
+            frames=recording.num_frames,
+            seconds=recording.seconds,
+            fps=float(recording.fps),
+            subset=recording.subset,
+            individuals=recording.individuals,
+            quality=quality,
+            cleaned=cleaned,
+            labels=labels,
+            notes=recording.notes,
+        )
+
+
+@dataclass(kw_only=True)
+class ImportReport:
+    """What an import found. `notices` are about files, `recordings` about what went into the store, in its order."""
+
+    recordings: list[RecordingReport] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    backgrounds: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def num_frames(self) -> int:
+        return sum(r.frames for r in self.recordings)
+
+
+def findings(report: ImportReport) -> list[str]:
+    """What to look at, one plain sentence each, the recordings concerned named with their counts."""
+    return [*_about_points(report), *_about_labels(report), *_about_notes(report), *report.notices]
+
+
+def _about_points(report: ImportReport) -> Iterator[str]:
+    rows = report.recordings
+    # Each: a count, and the sentence around "{n} ... : recordings".
+    counts: tuple[tuple[Callable[[RecordingReport], int], str], ...] = (
+        (lambda r: r.cleaned.zeros, "points at exactly (0, 0) were set to missing (tracking failures, not positions)"),
+        (lambda r: r.quality.zeros, "points at exactly (0, 0) were kept"),
+        (lambda r: r.cleaned.low_confidence, "points below the confidence asked for were set to missing"),
+        (lambda r: r.quality.half_missing, "points have one coordinate only and count as missing"),
+        (lambda r: r.quality.no_animal_frames, "frames show no point of any animal"),
+        (lambda r: r.quality.jumps, "points jump by more than half a body length from one frame to the next"),
+        (lambda r: r.quality.swapped_frames, "frames look as if two animals were swapped there"),
+        (lambda r: r.quality.coinciding_frames, "frames have two animals on the same points"),
+        (lambda r: r.quality.far_points, "points lie far outside of where the animals otherwise are"),
+    )
+    for count, sentence in counts:
+        concerned = Counter({r.id: count(r) for r in rows if count(r)})
+        if concerned:
+            yield f"{sum(concerned.values())} {sentence}: {_most(concerned)}"
+    yield from _about_missing(rows)
+
+
+def _about_missing(rows: list[RecordingReport]) -> Iterator[str]:
+    shares: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        for keypoint, share in row.quality.missing.items():
+            shares[keypoint].append(share)
+    for keypoint, values in shares.items():
+        if max(values) > _MANY_MISSING:
+            yield f"{keypoint} is missing in {min(values):.0%} to {max(values):.0%} of a recording's points"
+    for row in rows:
+        if row.quality.never_seen:
+            yield f"{row.id}: never seen at all: {', '.join(row.quality.never_seen[:8])}"
+    short = [row.id for row in rows if row.seconds < _SHORT_SECONDS]
+    if short:
+        yield f"shorter than a second: {_some(short)}"
+
+
+def _about_labels(report: ImportReport) -> Iterator[str]:
+    streams = list(dict.fromkeys(name for row in report.recordings for name in row.labels))
+    for stream in streams:
+        without = [row.id for row in report.recordings if stream not in row.labels]
+        if without:
+            yield f"{stream} is not annotated (which is not the same as background) in {_some(without, 40)}"
+        having = {row.id: row.labels[stream] for row in report.recordings if stream in row.labels}
+        kinds: tuple[tuple[Callable[[StreamReport], int], str], ...] = (
+            (lambda s: s.clipped, "annotated frames lie after the end of the tracks and were dropped"),
+            (lambda s: s.after_end, "frames after the last annotation are taken as not annotated"),
+            (
+                lambda s: s.uncovered,
+                f"frames between annotations are taken as {report.backgrounds.get(stream) or 'not annotated'}",
+            ),
+        )
+        for count, sentence in kinds:
+            concerned = Counter({id: count(s) for id, s in having.items() if count(s)})
+            if concerned:
+                yield f"{stream}: {sum(concerned.values())} {sentence}: {_most(concerned, 40)}"
+
+
+def _about_notes(report: ImportReport) -> Iterator[str]:
+    concerned: dict[str, list[str]] = defaultdict(list)
+    for row in report.recordings:
+        for note in row.notes:
+            concerned[note].append(row.id)
+    for note, ids in concerned.items():
+        yield f"{note} ({_some(ids)})" if len(ids) < len(report.recordings) else f"{note} (all recordings)"
+
+
+def _most(concerned: Counter[str], limit: int = 8) -> str:
+    if len(concerned) > limit:
+        shown = ", ".join(f"{id} ({count})" for id, count in concerned.most_common(limit))
+        return f"{len(concerned)} recordings, most in {shown}"
+    return ", ".join(f"{id} ({count})" for id, count in concerned.items())
+
+
+def _some(ids: list[str], limit: int = 8) -> str:
+    return ", ".join(ids[:limit]) + (f" and {len(ids) - limit} more" if len(ids) > limit else "")
+
+
+def render(report: ImportReport, store: Path) -> Iterator["RenderableType"]:
+    """Tables and sentences for a terminal."""
+    from rich.text import Text
+
+    yield _recordings_table(report)
+    yield _missing_table(report)
+    if report.backgrounds:
+        yield _labels_table(report)
+    yield Text("What to look at", style="bold")
+    for sentence in findings(report) or ["nothing stands out"]:
+        yield Text(f"  - {sentence}")
+    seconds = sum(row.seconds for row in report.recordings)
+    yield Text(
+        f"{store}: {len(report.recordings)} recordings, {report.num_frames:,} frames, {seconds / 3600:.2f} hours. "
+        f"All of this per recording: {store / 'import.json'}"
+    )
+
+
+def _table(title: str, columns: Iterable[str], rows: list[list[str]], left: int = 1) -> "Table":
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number < left else "right", overflow="fold")
+    for row in rows[:_MAX_ROWS]:
+        table.add_row(*row)
+    if len(rows) > _MAX_ROWS:
+        table.caption = f"and {len(rows) - _MAX_ROWS} more in import.json"
+    return table
+
+
+def _recordings_table(report: ImportReport) -> "Table":
+    streams = list(report.backgrounds)
+    columns = ["recording", "frames", "seconds", "fps", "missing %", "zeros", "jumps", "swaps", "same point", "far"]
+    rows = []
+    for r in report.recordings:
+        q = r.quality
+        numbers = [r.frames, f"{r.seconds:.1f}", f"{r.fps:g}", f"{100 * q.missing_share:.1f}"]
+        numbers += [r.cleaned.zeros + q.zeros, q.jumps, q.swapped_frames, q.coinciding_frames, q.far_points]
+        covered = [f"{100 * r.labels[s].annotated / r.frames:.0f}" if s in r.labels else "none" for s in streams]
+        rows.append([r.id, *map(str, numbers), *covered])
+    return _table("Recordings", [*columns, *(f"{s} %" for s in streams)], rows)
+
+
+def _missing_table(report: ImportReport) -> "Table":
+    keypoints = list(report.recordings[0].quality.missing)
+    rows = [[r.id, *(f"{100 * r.quality.missing[k]:.1f}" for k in keypoints)] for r in report.recordings]
+    return _table("Missing share per keypoint, %", ["recording", *keypoints], rows)
+
+
+def _labels_table(report: ImportReport) -> "Table":
+    rows = []
+    for stream, background in report.backgrounds.items():
+        frames: Counter[str] = Counter()
+        recordings: Counter[str] = Counter()
+        for row in report.recordings:
+            if stream in row.labels:
+                counts = row.labels[stream].counts
+                frames.update(counts)
+                recordings.update(name for name, count in counts.items() if count)
+        for name, count in frames.items():
+            share = f"{100 * count / max(1, frames.total()):.2f}"
+            label = f"{name} (background)" if name == background else name
+            rows.append([stream, label, str(count), share, str(recordings[name])])
+    return _table("Labels", ["stream", "behavior", "frames", "%", "recordings"], rows, left=2)

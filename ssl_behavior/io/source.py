@@ -1,0 +1,114 @@
+"""The first bytes of a file, its text, and a recording's name from a file's name: what several readers need."""
+
+import gzip
+import re
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ssl_behavior.errors import InputError
+
+__all__ = ["HEAD_BYTES", "check_file", "decoded", "describe_start", "id_from_name", "read_head", "stem", "to_float32"]
+
+HEAD_BYTES = 1 << 16
+_GZIP = b"\x1f\x8b"
+_EXTENSIONS = re.compile(r"\.(gz|csv|h5|hdf5|json|npy|npz|txt|zip)$", re.IGNORECASE)
+# DeepLabCut names its output "<video>DLC_<network>..."; other people write "<video>_dlc_...".
+_TRACKER = re.compile(r"^(.+?)(?:DLC_|[_\-. ]+dlc(?=[_\-. ]|$)).*$")
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is missing, a folder, not a plain file, or empty.
+
+    Raises
+    ------
+    InputError
+        Naming the path and what it is.
+    """
+    try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; expected a file")
+        if not path.is_file():
+            raise InputError(f"{path}: no such file" if not path.exists() else f"{path} is not a plain file")
+        if path.stat().st_size == 0:
+            raise InputError(f"{path} is empty (0 bytes): copy or export it again")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def read_head(path: Path, size: int = HEAD_BYTES) -> bytes:
+    """The first `size` bytes, decompressed if the file is gzip.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is empty, or is damaged gzip.
+    """
+    check_file(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(size)
+        if not head.startswith(_GZIP):
+            return head
+        with gzip.open(path) as file:
+            return file.read(size)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: damaged gzip file ({error}): copy or export it again") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def decoded(path: Path) -> bytes:
+    """The whole content, decompressed if the file is gzip; errors as in `read_head`."""
+    check_file(path)
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if content.startswith(_GZIP) else content
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: damaged gzip file ({error}): copy or export it again") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def describe_start(path: Path, shown: int = 60) -> str:
+    """How a file begins, for the error that says it is unknown."""
+    head = read_head(path, shown)
+    if zipfile.is_zipfile(path):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return f"a zip file with {len(archive.namelist())} members, first {archive.namelist()[:3]}"
+        except (zipfile.BadZipFile, OSError, ValueError):
+            return "a damaged zip file"
+    text = head.decode("utf-8", errors="replace")
+    return repr(text) if sum(c.isprintable() or c.isspace() for c in text) > 0.8 * len(text) else repr(head[:16])
+
+
+def stem(path: Path) -> str:
+    """File name without its known extensions: 01_dlc_tracks.csv.gz -> 01_dlc_tracks."""
+    name = path.name
+    while (shorter := _EXTENSIONS.sub("", name)) not in ("", name):
+        name = shorter
+    return name
+
+
+def id_from_name(path: Path, prefix: str = "") -> str:
+    """The recording's name within its file's name: what comes before the tracker's.
+
+    >>> id_from_name(Path("rats/01_dlc_tracks.csv.gz"))
+    '01'
+    >>> id_from_name(Path("mouse7DLC_resnet50_openfieldOct30shuffle1_5000.h5"), prefix="week2/")
+    'week2/mouse7'
+    >>> id_from_name(Path("dlc_single_mouse.csv"))
+    'dlc_single_mouse'
+    """
+    name = stem(path)
+    match = _TRACKER.match(name)
+    return prefix + (match.group(1) if match else name)
+
+
+def to_float32(values: np.ndarray) -> np.ndarray:
+    """float32 copy; numbers too large for it become infinite, which a Recording refuses."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(values, dtype=np.float32)

@@ -1,0 +1,147 @@
+"""Pickles of arrays and plain containers, read without giving the pickle a way to run anything.
+
+A pickle is a program. This reader knows five of its words (numpy's array, dtype and scalar constructors) and
+answers them with stand-ins of its own, so that not even numpy's constructors are called with what the file says.
+Everything else a pickle may ask for is refused by name.
+"""
+
+import pickle
+import re
+import struct
+from collections.abc import Callable
+from typing import IO, Any, ClassVar
+
+import numpy as np
+
+from ssl_behavior.errors import InputError
+
+__all__ = ["load_plain_pickle"]
+
+_DTYPE_NAME = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|[US]\d{1,4}|O8?)")
+_FAILURES = (
+    pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError,
+    MemoryError, RecursionError, struct.error, NotImplementedError,
+)  # fmt: skip
+"""What Python's own unpickler raises on damaged input, all of it."""
+
+
+class _Dtype:
+    """Stands in for numpy.dtype: a name and a byte order, checked against the plain kinds."""
+
+    def __init__(self, name: str, align: bool = False, copy: bool = False) -> None:
+        if not isinstance(name, str) or not _DTYPE_NAME.fullmatch(name):
+            raise pickle.UnpicklingError(f"the array type {str(name)[:40]!r} is not plain")
+        self.numpy = np.dtype(name)
+
+    def set_state(self, state: Any) -> None:
+        if state[1] in ("<", ">"):
+            self.numpy = self.numpy.newbyteorder(state[1])
+
+
+class _Array:
+    """Stands in for an array until its state arrives."""
+
+    value: Any = None
+
+    def set_state(self, state: Any) -> None:
+        _, shape, dtype, fortran, data = state
+        self.value = _from_buffer(data, dtype, shape, "F" if fortran else "C")
+
+
+def _from_buffer(data: Any, dtype: _Dtype, shape: Any, order: str) -> Any:
+    if not isinstance(dtype, _Dtype):
+        raise pickle.UnpicklingError("an array without a plain type")
+    if dtype.numpy.hasobject:
+        if not isinstance(data, list):
+            raise pickle.UnpicklingError("an object array whose content is not a list")
+        return data[0] if shape == () and len(data) == 1 else data
+    array = np.frombuffer(bytes(data), dtype=dtype.numpy)
+    return array.reshape(tuple(shape), order="F" if order == "F" else "C")
+
+
+def _reconstruct(*_: Any) -> _Array:
+    return _Array()
+
+
+def _scalar(dtype: _Dtype, data: bytes) -> Any:
+    return _from_buffer(data, dtype, (1,), "C")[0].item()
+
+
+def _frombuffer(data: Any, dtype: _Dtype, shape: Any, order: str) -> _Array:
+    array = _Array()
+    array.value = _from_buffer(data, dtype, shape, order)
+    return array
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """What `_codecs.encode` does in the pickles of protocol 2: bytes written as text."""
+    return text.encode("latin1")
+
+
+def _ndarray(*_: Any) -> _Array:
+    return _Array()
+
+
+_WORDS: dict[str, Callable[..., Any]] = {
+    "numpy.ndarray": _ndarray,
+    "numpy.dtype": _Dtype,
+    "numpy.multiarray._reconstruct": _reconstruct,
+    "numpy.multiarray.scalar": _scalar,
+    "numpy.numeric._frombuffer": _frombuffer,
+    "_codecs.encode": _latin1,
+}
+
+
+class _Unpickler(pickle._Unpickler):
+    # Python's own implementation, not the C one: damaged input ends in an exception, never in a huge allocation.
+    stack: list[Any]
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
+
+    def find_class(self, module: str, name: str) -> Any:
+        plain = re.sub(r"^numpy\.(_core|core)\.", "numpy.", f"{module}.{name}")
+        if plain not in _WORDS:
+            raise InputError(
+                f"it asks to run {f'{module}.{name}'[:120]!r}; only numpy arrays, numbers, text, lists and "
+                "dictionaries are admitted, because a pickle can run any program. Nothing of it was run"
+            )
+        return _WORDS[plain]
+
+    def load_build(self) -> None:
+        # The inherited one sets attributes on whatever the pickle names; these two are all it may touch.
+        state = self.stack.pop()
+        if not isinstance(self.stack[-1], (_Array, _Dtype)):
+            raise pickle.UnpicklingError("it sets the state of something that is no array")
+        self.stack[-1].set_state(state)
+
+    dispatch[pickle.BUILD[0]] = load_build
+
+
+def load_plain_pickle(file: IO[bytes], source: str) -> Any:
+    """The value of a pickle of numpy arrays, numbers, text, lists, tuples and dictionaries.
+
+    Arrays are read from numpy 1 and numpy 2 alike; object arrays of shape () give their one element, others a list.
+
+    Raises
+    ------
+    InputError
+        Naming the global that was asked for, if it is anything else, or saying that the pickle is damaged.
+    """
+    try:
+        value = _Unpickler(file, encoding="latin1").load()
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
+    except _FAILURES as error:
+        raise InputError(f"{source}: damaged pickle ({type(error).__name__}: {error})"[:400]) from None
+    return _resolved(value, {})
+
+
+def _resolved(value: Any, seen: dict[int, Any]) -> Any:
+    """`value` with the stand-ins replaced by what they hold; a dictionary met twice stays one, so cycles end."""
+    for _ in range(4):
+        value = value.value if isinstance(value, _Array) else value
+    if not isinstance(value, dict):
+        return value
+    if id(value) not in seen:
+        seen[id(value)] = copy = {}
+        copy.update({key: _resolved(item, seen) for key, item in value.items()})
+    return seen[id(value)]
