@@ -1,1 +1,59 @@
-"""Self-supervised representations of social behaviour from pose tracks."""
+"""Self-supervised representations of social behaviour from pose tracks.
+
+>>> import ssl_behavior
+>>> encoder = ssl_behavior.load("runs/rats")  # doctest: +SKIP
+>>> encoder.embed(ssl_behavior.Store("rats").recording("01_dlc_tracks")).shape  # doctest: +SKIP
+(14734, 578)
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.errors import InputError
+    from ssl_behavior.estimator import Encoder, PoseEmbedder, load
+    from ssl_behavior.recording import Labels, Recording
+    from ssl_behavior.skeleton import SKELETONS, Skeleton, load_skeleton
+    from ssl_behavior.store import Store, write_store
+
+__all__ = [
+    "SKELETONS",
+    "Embeddings",
+    "Encoder",
+    "InputError",
+    "Labels",
+    "PoseEmbedder",
+    "Recording",
+    "Skeleton",
+    "Store",
+    "load",
+    "load_skeleton",
+    "write_store",
+]
+
+_HOME = {
+    "Embeddings": "embedding",
+    "InputError": "errors",
+    "Encoder": "estimator",
+    "PoseEmbedder": "estimator",
+    "load": "estimator",
+    "Labels": "recording",
+    "Recording": "recording",
+    "SKELETONS": "skeleton",
+    "Skeleton": "skeleton",
+    "load_skeleton": "skeleton",
+    "Store": "store",
+    "write_store": "store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Names are fetched when asked for: `ssl-behavior --help` must not wait for torch.
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

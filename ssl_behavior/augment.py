@@ -1,10 +1,12 @@
 """Augmentations of windows: pure functions that return new windows; the caller owns the randomness."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.parallel import rank, world_size
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch
 
@@ -51,12 +53,14 @@ def augment(batch: WindowBatch, config: AugmentConfig, skeleton: Skeleton, gener
     return batch
 
 
-def _draw(generator: torch.Generator, *shape: int) -> torch.Tensor:
-    return torch.rand(shape, generator=generator, device=generator.device)
+def _own_share(draw: Callable[..., torch.Tensor], generator: torch.Generator, shape: Sequence[int]) -> torch.Tensor:
+    """Random numbers for this process's windows: drawn for the whole batch, so that they are those of one process."""
+    everyone = draw((shape[0] * world_size(), *shape[1:]), generator=generator, device=generator.device)
+    return everyone[rank() * shape[0] : (rank() + 1) * shape[0]]
 
 
 def _chosen(batch: WindowBatch, probability: float, generator: torch.Generator) -> torch.Tensor:
-    return (_draw(generator, len(batch)) < probability).to(batch.keypoints.device)
+    return (_own_share(torch.rand, generator, [len(batch)]) < probability).to(batch.keypoints.device)
 
 
 def reflect(batch: WindowBatch, chosen: torch.Tensor, skeleton: Skeleton) -> WindowBatch:
@@ -86,8 +90,7 @@ def swap_animals(batch: WindowBatch, chosen: torch.Tensor) -> WindowBatch:
 
 def jitter(batch: WindowBatch, sigma_px: float, generator: torch.Generator) -> WindowBatch:
     """Gaussian noise on every observed coordinate."""
-    noise = torch.randn(batch.keypoints.shape, generator=generator, device=generator.device)
-    noise = noise.to(batch.keypoints) * sigma_px
+    noise = _own_share(torch.randn, generator, batch.keypoints.shape).to(batch.keypoints) * sigma_px
     return replace(batch, keypoints=batch.keypoints + noise * batch.observed.unsqueeze(-1))
 
 
@@ -95,7 +98,7 @@ def drop_keypoints(batch: WindowBatch, share: float, span_frames: int, generator
     """Hide keypoints for `span_frames` at a time, as if the tracker had lost them."""
     windows, frames, individuals, keypoints = batch.observed.shape
     pieces = -(-frames // span_frames)
-    rate = 2 * share * _draw(generator, windows, 1, 1, 1)
-    keep = (_draw(generator, windows, pieces, individuals, keypoints) >= rate).repeat_interleave(span_frames, dim=1)
-    observed = batch.observed & keep[:, :frames].to(batch.observed.device)
+    rate = 2 * share * _own_share(torch.rand, generator, [windows, 1, 1, 1])
+    keep = _own_share(torch.rand, generator, [windows, pieces, individuals, keypoints]) >= rate
+    observed = batch.observed & keep.repeat_interleave(span_frames, dim=1)[:, :frames].to(batch.observed.device)
     return replace(batch, keypoints=batch.keypoints * observed.unsqueeze(-1), observed=observed)

@@ -1,0 +1,67 @@
+"""One command, `ssl-behavior VERB ...`. Mistakes of a person end in one sentence and exit code 2."""
+
+import difflib
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.verbs import VERBS, run_verb
+
+__all__ = ["main"]
+
+
+def usage() -> str:
+    """The text of `ssl-behavior --help`."""
+    width = max(len(name) for name in VERBS)
+    verbs = "\n".join(f"  {name:<{width}}  {verb.help}" for name, verb in VERBS.items())
+    return (
+        "usage: ssl-behavior VERB ...\n\n"
+        "Self-supervised representations of social behaviour from pose tracks.\n\n"
+        f"verbs:\n{verbs}\n\n"
+        "`ssl-behavior VERB --help` tells what a verb takes. `ssl-behavior demo` is a good start.\n"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb and return the exit code: 0, 2 after a person's mistake, 130 or 143 after an interruption."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage(), end="", file=sys.stdout if arguments else sys.stderr)
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"ssl-behavior {version('ssl-behavior')}")
+        return 0
+    verb = arguments[0]
+    if verb not in VERBS:
+        close = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(VERBS)}"
+        return _refused("", f"there is no verb {verb!r}; {hint}")
+    return _guarded(verb, arguments[1:])
+
+
+def _guarded(verb: str, arguments: Sequence[str]) -> int:
+    try:
+        return run_verb(verb, arguments)
+    except InputError as error:
+        return _refused(verb, str(error))
+    except KeyboardInterrupt:
+        print(f"\nssl-behavior {verb}: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing is left to say, not even at exit.
+        sys.stdout = None
+        return 128 + signal.SIGPIPE
+    except SystemExit as exit:
+        return exit.code if isinstance(exit.code, int) else 2
+
+
+def _refused(verb: str, message: str) -> int:
+    name = f"ssl-behavior {verb}".strip()
+    print(f"{name}: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

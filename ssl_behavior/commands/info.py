@@ -1,0 +1,135 @@
+"""`ssl-behavior info`: what a folder of ours holds."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import read_json
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Describe a store, run, checkpoint, embeddings or results folder.
+
+    Raises
+    ------
+    InputError
+        If the folder is none of these, or is damaged.
+    """
+    parser = argparse.ArgumentParser(prog="ssl-behavior info", description="Say what a folder of ours holds.")
+    parser.add_argument("path", metavar="PATH", type=Path)
+    path = parser.parse_args(argv).path
+    console = Console()
+    if path.is_file() and path.name in _KINDS:
+        path = path.parent
+    for name, describe in _KINDS.items():
+        if (path / name).is_file():
+            describe(path, console)
+            return 0
+    raise InputError(
+        f"{path} is no store, run, checkpoint, embeddings or results folder (none of {list(_KINDS)} in it)"
+    )
+
+
+def _table(console: Console, title: str, rows: Sequence[tuple[str, object]]) -> None:
+    table = Table(title=title, show_header=False, title_justify="left")
+    for name, value in rows:
+        table.add_row(name, str(value))
+    console.print(table)
+
+
+def _store(path: Path, console: Console) -> None:
+    from ssl_behavior.store import Store
+
+    store = Store(path)
+    seconds = sum(row.frames / row.fps for row in store.rows)
+    subsets = sorted({row.subset for row in store.rows if row.subset})
+    rows: list[tuple[str, object]] = [
+        ("recordings", len(store)),
+        ("frames", f"{store.num_frames:,} ({seconds / 3600:.2f} h)"),
+        ("frames per second", ", ".join(f"{fps:g}" for fps in sorted({row.fps for row in store.rows}))),
+        ("skeleton", f"{store.skeleton.name}: {', '.join(store.skeleton.keypoints)}"),
+        ("animals", ", ".join(store.individuals) + (" (exchangeable)" if store.skeleton.exchangeable else "")),
+        ("confidence", "yes" if store.has_confidence else "no"),
+        ("subsets", ", ".join(subsets) or "none"),
+    ]
+    for name, stream in store.streams.items():
+        annotated = sum(name in row.annotators for row in store.rows)
+        rows.append((f"labels {name}", f"{', '.join(stream.vocabulary)}; in {annotated} recordings"))
+    _table(console, f"store {path}", [*rows, ("fingerprint", store.fingerprint()[:16])])
+
+
+def _checkpoint_or_run(path: Path, console: Console) -> None:
+    contents = read_json(path / "config.json", "a run or checkpoint")
+    kind = contents.get("format") if isinstance(contents, dict) else None
+    if kind == "ssl-behavior checkpoint":
+        _checkpoint(path, console)
+    elif kind == "ssl-behavior run":
+        _run(path, contents, console)
+    else:
+        raise InputError(f"{path}/config.json is neither a run's nor a checkpoint's")
+
+
+def _checkpoint(path: Path, console: Console) -> None:
+    from ssl_behavior.checkpoint import fingerprint, load_checkpoint, read_checkpoint_config
+
+    contents, method = read_checkpoint_config(path), load_checkpoint(path)
+    before, after = method.reach
+    groups = ", ".join(f"{name} {width}" for name, width in method.channel_groups.items())
+    rows: list[tuple[str, object]] = [
+        ("method", contents["method"]),
+        ("parameters", f"{sum(p.numel() for p in method.parameters()):,}"),
+        ("embedding", f"{method.embedding_dim} columns ({groups})"),
+        ("sees", f"{before} frames back and {after} ahead, at {method.fps:g} frames per second"),
+        ("skeleton", method.skeleton.name),
+        *((name, value) for name, value in contents["extra"].items()),
+        ("fingerprint", fingerprint(path)[:16]),
+    ]
+    _table(console, f"checkpoint {path}", rows)
+
+
+def _run(path: Path, contents: dict, console: Console) -> None:
+    from ssl_behavior.checkpoint import find_checkpoint, list_checkpoints
+
+    config = contents["config"]
+    rows = [(key, config[key]) for key in ("algorithm", "steps", "seed") if key in config]
+    rows += [(key, contents[key]) for key in ("git_commit", "versions") if key in contents]
+    _table(
+        console, f"run {path}", [*rows, ("checkpoints", ", ".join(p.name for p in list_checkpoints(path)) or "none")]
+    )
+    if list_checkpoints(path):
+        _checkpoint(find_checkpoint(path, best=True), console)
+
+
+def _embeddings(path: Path, console: Console) -> None:
+    from ssl_behavior.embedding import Embeddings
+
+    embeddings = Embeddings(path)
+    rows: list[tuple[str, object]] = [
+        ("recordings", len(embeddings.rows)),
+        ("frames", f"{len(embeddings.array):,}"),
+        ("columns", ", ".join(f"{name} {width}" for name, width in embeddings.groups.items())),
+        ("type", embeddings.array.dtype),
+        ("checkpoint", embeddings.checkpoint[:16]),
+        ("store", embeddings.store[:16]),
+    ]
+    _table(console, f"embeddings {path}", rows)
+
+
+def _results(path: Path, console: Console) -> None:
+    contents = read_json(path / "results.json", "a results folder")
+    flat = [(key, value) for key, value in contents.items() if isinstance(value, (str, int, float))]
+    _table(console, f"results {path}", flat)
+
+
+_KINDS: dict[str, Callable[[Path, Console], None]] = {
+    "store.json": _store,
+    "embeddings.json": _embeddings,
+    "results.json": _results,
+    "config.json": _checkpoint_or_run,
+}

@@ -1,0 +1,133 @@
+"""From Python: a trained encoder as an object, and pretraining as a scikit-learn style estimator."""
+
+import importlib
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.exceptions import NotFittedError
+
+from ssl_behavior.checkpoint import load_checkpoint
+from ssl_behavior.device import choose_device
+from ssl_behavior.embedding import Embeddings, embed_recording, embed_store
+from ssl_behavior.errors import InputError
+from ssl_behavior.methods import Method
+from ssl_behavior.recording import Recording
+from ssl_behavior.store import Store, write_store
+
+__all__ = ["Encoder", "PoseEmbedder", "load"]
+
+
+class Encoder:
+    """A frozen encoder: recordings in, one embedding per frame out.
+
+    Attributes
+    ----------
+    method : the network, in eval mode.
+    groups : what the embedding's columns are: name -> number of columns.
+    """
+
+    def __init__(self, method: Method, device: str = "auto") -> None:
+        self.method = method.to(choose_device(device)).eval()
+        self.groups = method.channel_groups
+
+    @property
+    def dim(self) -> int:
+        """Columns of an embedding."""
+        return self.method.embedding_dim
+
+    def embed(self, recording: Recording) -> np.ndarray:
+        """float32 [frames, dim], a row for every frame.
+
+        Raises
+        ------
+        InputError
+            If keypoints, animals or frame rate are not those the encoder was made for.
+        """
+        return embed_recording(self.method, recording)
+
+    def embed_store(self, store: Store, out: str | Path, **options: Any) -> Embeddings:
+        """Embed a whole store into a folder, in bounded memory; see `ssl_behavior.embedding.embed_store`."""
+        return embed_store(self.method, store, out, **options)
+
+
+def load(path: str | Path, device: str = "auto", best: bool = True) -> Encoder:
+    """The encoder of a run or checkpoint folder; of a run, the best on validation (or, best=False, the newest).
+
+    Raises
+    ------
+    InputError
+        If there is no checkpoint, or it is damaged.
+    """
+    return Encoder(load_checkpoint(path, best=best), device)
+
+
+class PoseEmbedder(TransformerMixin, BaseEstimator):
+    """Pretrain on recordings (`fit`) and embed recordings (`transform`), as scikit-learn has it.
+
+    Parameters
+    ----------
+    recipe : name of a pretraining recipe.
+    steps : training steps, or None for the recipe's own number.
+    seed : of everything random.
+    out : keep the run in this folder; None trains in a temporary one.
+    overrides : further fields of the run's configuration, e.g. {"precision": "float32"}.
+
+    Attributes
+    ----------
+    encoder_ : the trained `Encoder`, after `fit`.
+    """
+
+    def __init__(
+        self,
+        recipe: str = "cpc",
+        steps: int | None = None,
+        seed: int = 0,
+        out: str | Path | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.recipe, self.steps, self.seed, self.out, self.overrides = recipe, steps, seed, out, overrides
+
+    def fit(self, recordings: Sequence[Recording], y: object = None) -> "PoseEmbedder":
+        """Pretrain on recordings of one skeleton; `y` is ignored.
+
+        Raises
+        ------
+        InputError
+            If the recipe is unknown, there are no recordings, they differ in skeleton, or the training diverges.
+        """
+        # The job stands above the library, so it is named, not imported, as in the table of verbs.
+        recipes: Mapping[str, Callable[[], Any]] = importlib.import_module("pretrain.recipes").RECIPES
+        if self.recipe not in recipes:
+            raise InputError(f"unknown recipe {self.recipe!r}; known: {sorted(recipes)}")
+        changes = dict(self.overrides or {}) | {"seed": self.seed}
+        config = replace(recipes[self.recipe](), **changes | ({"steps": self.steps} if self.steps else {}))
+        pretrain = importlib.import_module("pretrain.run").pretrain
+        with tempfile.TemporaryDirectory() as scratch:
+            store, run = Path(scratch) / "store", Path(self.out or Path(scratch) / "run")
+            write_store(store, recordings)
+            if pretrain([store], run, config):
+                raise KeyboardInterrupt
+            self.encoder_ = load(run, device=config.device)
+        return self
+
+    def transform(self, recordings: Sequence[Recording]) -> list[np.ndarray]:
+        """Embeddings of each recording, float32 [frames, dim], as many rows as it has frames.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        """
+        if not hasattr(self, "encoder_"):
+            raise NotFittedError("call fit first, or use ssl_behavior.load on a run that is there")
+        return [self.encoder_.embed(recording) for recording in recordings]
+
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
+        """Names of the columns: group and number."""
+        names = [f"{group}_{i}" for group, width in self.encoder_.groups.items() for i in range(width)]
+        return np.asarray(names, dtype=object)

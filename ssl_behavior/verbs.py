@@ -1,0 +1,32 @@
+"""The table of verbs: what each is called, where it lives, what it is for. Nothing is imported before it is run."""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["VERBS", "Verb", "run_verb"]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A module with a function `main(argv) -> exit code`, and one line for --help."""
+
+    module: str
+    help: str
+
+
+VERBS: dict[str, Verb] = {
+    "demo": Verb("ssl_behavior.commands.demo", "simulate, pretrain, probe and embed, small, in a few minutes on a CPU"),
+    "simulate": Verb("ssl_behavior.simulate.command", "write simulated dyads, as a store or as the CalMS21 release"),
+    "import": Verb("ssl_behavior.importer", "read recordings of any known format into a store, and report on them"),
+    "pretrain": Verb("pretrain.job", "learn an encoder from a store, without labels"),
+    "probe": Verb("probe.job", "test a frozen encoder with linear heads or nearest neighbours"),
+    "embed": Verb("ssl_behavior.commands.embed", "write one embedding per frame of a store"),
+    "info": Verb("ssl_behavior.commands.info", "say what a store, run, checkpoint, embeddings or results folder holds"),
+}
+
+
+def run_verb(name: str, argv: Sequence[str]) -> int:
+    """Run a verb with its own arguments; returns its exit code."""
+    code: int = importlib.import_module(VERBS[name].module).main(list(argv))
+    return code
