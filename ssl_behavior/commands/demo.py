@@ -1,0 +1,73 @@
+"""`ssl-behavior demo`: the whole way from tracks to embeddings on simulated mice, in minutes, on a laptop."""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ssl_behavior.files import check_free
+from ssl_behavior.verbs import run_verb
+
+__all__ = ["main"]
+
+_STEPS = 300
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run every job once, small, and say what was made.
+
+    Raises
+    ------
+    InputError
+        If the folder is there already and --overwrite is not given.
+    """
+    parser = argparse.ArgumentParser(
+        prog="ssl-behavior demo",
+        description="Simulate mice, pretrain an encoder on them, probe it and embed the recordings: a few minutes.",
+    )
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder to make (demo)")
+    parser.add_argument("--steps", type=int, default=_STEPS, help=f"training steps ({_STEPS})")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--overwrite", action="store_true", help="replace --out")
+    options = parser.parse_args(argv)
+    out: Path = options.out
+    check_free(out, options.overwrite)
+    start = time.monotonic()
+    for title, verb, arguments in _acts(out, options.steps, options.seed):
+        command = " ".join([verb, *arguments])
+        print(f"\n== {title}\n   ssl-behavior {command}\n", flush=True)
+        if code := run_verb(verb, [*arguments, "--overwrite"] if options.overwrite else arguments):
+            return code
+    _tell(out, time.monotonic() - start)
+    return 0
+
+
+def _acts(out: Path, steps: int, seed: int) -> list[tuple[str, str, list[str]]]:
+    store, run = str(out / "mice"), str(out / "run")
+    seeds = ["--seed", str(seed)]
+    return [
+        ("Simulated mice, because real ones cannot be shipped", "simulate", [
+            "--out", store, "--recordings", "24", "--frames", "4500", *seeds]),
+        ("An encoder learned from their tracks, without labels", "pretrain", [
+            store, "--out", run, "--recipe", "cpc_tiny", "--steps", str(steps), *seeds]),
+        ("Task 1: does a linear head on it tell the behaviours?", "probe", [
+            run, store, "--task", "behavior", "--out", str(out / "task1"), "--seeds", "3"]),
+        ("Task 3: seven behaviours, each against the rest", "probe", [
+            run, store, "--task", "calms21_task3", "--out", str(out / "task3"), "--seeds", "1", "--references", "none"]),
+        ("One embedding per frame, for clustering and everything else", "embed", [
+            run, store, "--out", str(out / "embeddings")]),
+    ]  # fmt: skip
+
+
+def _tell(out: Path, seconds: float) -> None:
+    made = [
+        ("mice", "the simulated recordings, a store"),
+        ("run", "the pretrained encoder; TensorBoard: tensorboard --logdir"),
+        ("task1/results.md", "the probe of Task 1 beside its references"),
+        ("task3/results.md", "the probe of Task 3"),
+        ("embeddings", "one row per frame; numpy.load('embeddings/embeddings.npy', mmap_mode='r')"),
+    ]
+    print(f"\nDone in {seconds / 60:.1f} minutes. These mice are simulated: the numbers say nothing about real ones.")
+    print("What it made:")
+    for name, meaning in made:
+        print(f"  {out / name!s:<24} {meaning}")
