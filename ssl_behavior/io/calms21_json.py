@@ -7,9 +7,9 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import simdjson
@@ -25,7 +25,9 @@ __all__ = ["read_calms21_json", "read_calms21_zip", "sniff_json", "sniff_zip"]
 
 _CHUNK = 1 << 18
 _KEYS = ("keypoints", "scores", "annotations", "metadata", "features")
-_START = re.compile(rb'\s*\{\s*"[^"]*"\s*:\s*\{\s*"[^"]*"\s*:\s*\{\s*"(' + "|".join(_KEYS).encode() + rb')"')
+_NAME = rb'"(?:[^"\\]|\\.)*"'
+_OBJECT = rb"\s*\{\s*"
+_START = re.compile(_OBJECT + (_NAME + rb"\s*:" + _OBJECT) * 2 + rb'"(' + "|".join(_KEYS).encode() + rb')"', re.DOTALL)
 _NO_DIGITS = b"0123456789.eE+- \n\r\t"
 _ZIP_FAILURES = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, NotImplementedError)
 """RuntimeError: encrypted; NotImplementedError: a compression Python does not have."""
@@ -69,7 +71,7 @@ def read_calms21_json(path: Path, options: ReadOptions) -> Iterator[Recording]:
     """
     check_file(path)
     with path.open("rb") as file:
-        yield from _read_stream(file, str(path), path.name, options)
+        yield from _read_stream(file.read, str(path), path.name, options)
 
 
 def read_calms21_zip(path: Path, options: ReadOptions) -> Iterator[Recording]:
@@ -91,7 +93,7 @@ def read_calms21_zip(path: Path, options: ReadOptions) -> Iterator[Recording]:
             for member in members:
                 with archive.open(member) as file:
                     name = PurePosixPath(member.filename).name
-                    yield from _read_stream(file, f"{path}:{member.filename}", name, options)
+                    yield from _read_stream(file.read, f"{path}:{member.filename}", name, options)
     except InputError:
         raise
     except _ZIP_FAILURES as error:
@@ -107,16 +109,18 @@ def _refuse_escapes(archive: zipfile.ZipFile, path: Path) -> None:
             )
 
 
-def _chunks(file: IO[bytes], options: ReadOptions) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK):
+def _chunks(read: Callable[[int], bytes], options: ReadOptions) -> Iterator[bytes]:
+    while chunk := read(_CHUNK):
         options.advance(len(chunk))
         yield chunk
 
 
-def _read_stream(file: IO[bytes], source: str, file_name: str, options: ReadOptions) -> Iterator[Recording]:
+def _read_stream(
+    read: Callable[[int], bytes], source: str, file_name: str, options: ReadOptions
+) -> Iterator[Recording]:
     found = False
     try:
-        for group, sequence, content in iterate_objects(_chunks(file, options)):
+        for group, sequence, content in iterate_objects(_chunks(read, options)):
             values = _decode(content, f"{source}: sequence {sequence!r}")
             if "features" in values and "keypoints" not in values:
                 options.notice(f"{source}: left out, it holds task-programming features and no keypoints")

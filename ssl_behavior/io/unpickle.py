@@ -1,6 +1,6 @@
 """Pickles of arrays and plain containers, read without giving the pickle a way to run anything.
 
-A pickle is a program. This reader knows five of its words (numpy's array, dtype and scalar constructors) and
+A pickle is a program. This reader knows a few of its words (numpy's array, dtype and scalar constructors) and
 answers them with stand-ins of its own, so that not even numpy's constructors are called with what the file says.
 Everything else a pickle may ask for is refused by name.
 """
@@ -9,7 +9,8 @@ import pickle
 import re
 import struct
 from collections.abc import Callable
-from typing import IO, Any, ClassVar
+from io import BufferedReader, BytesIO
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -78,6 +79,11 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes() -> bytes:
+    """How the pickles of protocol 2 write an empty buffer."""
+    return b""
+
+
 def _ndarray(*_: Any) -> _Array:
     return _Array()
 
@@ -89,6 +95,8 @@ _WORDS: dict[str, Callable[..., Any]] = {
     "numpy.multiarray.scalar": _scalar,
     "numpy.numeric._frombuffer": _frombuffer,
     "_codecs.encode": _latin1,
+    "__builtin__.bytes": _no_bytes,
+    "builtins.bytes": _no_bytes,
 }
 
 
@@ -116,7 +124,7 @@ class _Unpickler(pickle._Unpickler):
     dispatch[pickle.BUILD[0]] = load_build
 
 
-def load_plain_pickle(file: IO[bytes], source: str) -> Any:
+def load_plain_pickle(file: BytesIO | BufferedReader, source: str) -> Any:
     """The value of a pickle of numpy arrays, numbers, text, lists, tuples and dictionaries.
 
     Arrays are read from numpy 1 and numpy 2 alike; object arrays of shape () give their one element, others a list.
