@@ -1,0 +1,116 @@
+"""Fitted heads on disk, so that other recordings can be annotated with them: `probe.safetensors` and `probe.json`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from probe.linear import LinearHead
+from probe.representations import Scaling, all_frames, standardised_blocks
+from probe.smoothing import smooth
+from probe.trial import FITS, FittedHead, Outcome, Trial, spread
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import atomic_file, read_json, write_json
+from ssl_behavior.store import StoreRow
+
+__all__ = ["FORMAT_VERSION", "SavedProbe", "load_heads", "save_heads"]
+
+FORMAT_VERSION = 1
+_FORMAT = "ssl-behavior probe"
+
+
+@dataclass(frozen=True)
+class SavedProbe:
+    """A probe read back: what it tells apart, and the encoder whose embeddings it reads.
+
+    Parameters
+    ----------
+    streams, classes, background, kind : of the task.
+    checkpoint : fingerprint of the encoder.
+    heads : fit name ("plain", "balanced") -> head.
+    windows : fit name -> smoothing window of each class in seconds; empty if none was chosen.
+    """
+
+    streams: tuple[str, ...]
+    classes: tuple[str, ...]
+    background: str
+    kind: str
+    checkpoint: str
+    heads: dict[str, FittedHead]
+    windows: dict[str, tuple[float, ...]]
+
+    def probabilities(self, array: np.ndarray, row: StoreRow, fit: str = "plain") -> np.ndarray:
+        """Float32 [time, classes] of one recording, smoothed if windows were chosen; NaN for classes not learned."""
+        fitted, frames = self.heads[fit], all_frames([row])
+        parts = [
+            fitted.head.probabilities(block).numpy() for _, block in standardised_blocks(array, frames, fitted.scaling)
+        ]
+        probability = spread(np.concatenate(parts), fitted.learned, len(self.classes))
+        return smooth(probability, frames.slices, [row.fps], self.windows[fit]) if fit in self.windows else probability
+
+
+def save_heads(out: Path, trial: Trial, outcome: Outcome, checkpoint: str) -> None:
+    """Write the heads of one outcome (the first seed's) into the folder `out`."""
+    tensors: dict[str, Tensor] = {}
+    for fit, fitted in outcome.heads.items():
+        tensors[f"{fit}.weights"], tensors[f"{fit}.bias"] = fitted.head.weights, fitted.head.bias
+        tensors[f"{fit}.mean"], tensors[f"{fit}.std"] = fitted.scaling.mean, fitted.scaling.std
+    with atomic_file(out / "probe.safetensors") as file:
+        file.write_bytes(safetensors.torch.save({name: t.contiguous() for name, t in tensors.items()}))
+    contents = {
+        "format": _FORMAT,
+        "version": FORMAT_VERSION,
+        "task": trial.task.to_dict(),
+        "checkpoint": checkpoint,
+        "learned": {fit: list(fitted.learned) for fit, fitted in outcome.heads.items()},
+        "C": {fit: list(fitted.c) for fit, fitted in outcome.heads.items()},
+        "num_frames": outcome.num_train_frames,
+        "smoothing_seconds": {fit: list(windows) for fit, windows in outcome.windows.items()},
+    }
+    write_json(out / "probe.json", contents)
+
+
+def load_heads(folder: Path) -> SavedProbe:
+    """The probe that `save_heads` wrote.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no probe, it is damaged, or was written by a newer version.
+    """
+    contents = read_json(folder / "probe.json", "a probe")
+    if not isinstance(contents, dict) or contents.get("format") != _FORMAT:
+        raise InputError(f"{folder} holds no probe: its probe.json does not say so")
+    if contents.get("version") != FORMAT_VERSION:
+        raise InputError(
+            f"{folder} is a probe of format version {contents.get('version')}; this program reads {FORMAT_VERSION}: "
+            "update ssl-behavior, or probe again"
+        )
+    try:
+        tensors = safetensors.torch.load_file(folder / "probe.safetensors")
+        task = contents["task"]
+        return SavedProbe(
+            streams=tuple(task["streams"]),
+            classes=tuple(task["classes"]),
+            background=task["background"],
+            kind=task["kind"],
+            checkpoint=contents["checkpoint"],
+            heads={fit: _head(fit, tensors, contents) for fit in FITS},
+            windows={fit: tuple(windows) for fit, windows in contents["smoothing_seconds"].items()},
+        )
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError) as error:
+        raise InputError(f"{folder} is damaged: probe.json and probe.safetensors do not fit ({error})") from None
+
+
+def _head(fit: str, tensors: dict[str, Tensor], contents: dict[str, Any]) -> FittedHead:
+    learned = tuple(int(index) for index in contents["learned"][fit])
+    head = LinearHead(tensors[f"{fit}.weights"], tensors[f"{fit}.bias"], str(contents["task"]["kind"]))
+    if head.weights.shape[1:] != torch.Size([len(learned)]) or head.bias.shape != torch.Size([len(learned)]):
+        raise KeyError(f"{fit}: {len(learned)} classes, weights {list(head.weights.shape)}")
+    scaling = Scaling(tensors[f"{fit}.mean"], tensors[f"{fit}.std"])
+    return FittedHead(head, scaling, learned, tuple(contents["C"][fit]), int(contents["num_frames"]))

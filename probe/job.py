@@ -1,0 +1,142 @@
+"""`ssl-behavior probe`: how much of the labels a frozen embedding tells, beside the references it has to beat.
+
+Only the command line lives here, so that `--help` and a mistyped option are answered before torch is imported.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssl_behavior.errors import InputError
+
+__all__ = ["MODES", "REFERENCE_NAMES", "ProbeConfig", "main", "parse"]
+
+MODES = ("linear", "knn")
+REFERENCE_NAMES = ("raw", "hand", "pca", "untrained")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    """What `ssl-behavior probe` was asked for.
+
+    Parameters
+    ----------
+    runs : run, checkpoint or embeddings folders; several are several pretraining seeds of one encoder.
+    seeds : number of probe seeds. A seed decides which frames are sampled, which recordings a label fraction keeps,
+        and which of several runs is looked at (run number seed modulo runs).
+    fractions : percent of the training recordings to learn from.
+    macros : means over classes, "all" or names joined by commas; the first is the headline, and settings are chosen
+        by it.
+    train_stride : learn from every so-manieth frame.
+    """
+
+    runs: tuple[Path, ...]
+    store: Path
+    task: str
+    out: Path
+    mode: str = "linear"
+    split: Path | None = None
+    seeds: int = 5
+    fractions: tuple[float, ...] = (100.0,)
+    references: tuple[str, ...] = REFERENCE_NAMES
+    smooth: bool = False
+    macros: tuple[str, ...] = ("all",)
+    kind: str | None = None
+    background: str | None = None
+    train_stride: int = 4
+    device: str = "auto"
+    precision: str = "float32"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise InputError(f"--seeds must be at least 1, got {self.seeds}")
+        if self.train_stride < 1:
+            raise InputError(f"--train-stride must be at least 1, got {self.train_stride}")
+        if not self.fractions or not all(0 < percent <= 100 for percent in self.fractions):
+            raise InputError(f"--fractions are percents above 0 and up to 100, got {list(self.fractions)}")
+        if 100 not in self.fractions:
+            raise InputError("--fractions must hold 100: its probe is the one that is saved")
+        unknown = [name for name in self.references if name not in REFERENCE_NAMES]
+        if unknown:
+            raise InputError(f"--references: unknown {unknown}; known: all, none, or some of {list(REFERENCE_NAMES)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ssl-behavior probe",
+        description="Fit simple heads on frozen embeddings, score them on held-out recordings, and set them beside "
+        "raw keypoints, hand features, their PCA and the untrained encoder.",
+    )
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", type=Path,
+        help="run, checkpoint or embeddings folder; several are several pretraining seeds of one encoder",
+    )  # fmt: skip
+    parser.add_argument("store", metavar="STORE", type=Path, help="store with the labels")
+    parser.add_argument("--task", required=True, help="a label stream of the store, or calms21_task1, calms21_task3")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for results and probe")
+    parser.add_argument("--mode", choices=MODES, default="linear", help="logistic regression or nearest neighbours")
+    parser.add_argument(
+        "--split", type=Path, metavar="FILE", help='JSON {"train": [...], "validation": [...], "test": [...]}'
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds (default 5)")
+    parser.add_argument("--fractions", default="100", help="percents of the training recordings, e.g. 1,5,25,100")
+    parser.add_argument("--references", default="all", help=f"all, none, or some of {','.join(REFERENCE_NAMES)}")
+    parser.add_argument("--smooth", action="store_true", help="also smooth probabilities over time, per class")
+    parser.add_argument(
+        "--macro", action="append", metavar="CLASSES",
+        help="mean over these classes (names joined by commas, or all); repeat for more; the first steers",
+    )  # fmt: skip
+    parser.add_argument(
+        "--kind", choices=("multinomial", "binary"), help="one class per frame, or each against the rest"
+    )
+    parser.add_argument("--background", help="the class left out of the mean over all; '' for none")
+    parser.add_argument(
+        "--train-stride", type=int, default=4, metavar="N", help="learn from every Nth frame (default 4)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps, for the encoder")
+    parser.add_argument("--precision", default="float32", help="float32, bfloat16 or auto, for the encoder")
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
+    return parser
+
+
+def parse(argv: Sequence[str]) -> ProbeConfig:
+    """The command line as a configuration.
+
+    Raises
+    ------
+    InputError
+        If a value makes no sense. (argparse itself exits with 2 on unknown options.)
+    """
+    values = vars(_parser().parse_args(argv))
+    values["runs"] = tuple(values["runs"])
+    values["macros"] = tuple(values.pop("macro") or ("all",))
+    values["fractions"] = _percents(values["fractions"])
+    values["references"] = _names(values["references"])
+    return ProbeConfig(**values)
+
+
+def _percents(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(sorted({float(part) for part in text.split(",")}))
+    except ValueError:
+        raise InputError(f"--fractions are numbers joined by commas, such as 1,5,25,100; got {text!r}") from None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    if text in ("all", "none"):
+        return REFERENCE_NAMES if text == "all" else ()
+    return tuple(name.strip() for name in text.split(","))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the verb; 0 on success. Mistakes of a person are raised as InputError."""
+    config = parse(sys.argv[1:] if argv is None else argv)
+    from rich.console import Console
+
+    from probe.session import run_probe
+
+    run_probe(config, Console())
+    return 0

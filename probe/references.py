@@ -1,0 +1,146 @@
+"""What a learned embedding has to beat: raw keypoints, hand features over windows, PCA of those, an untrained encoder.
+
+All of them are meant to be strong. Hand features are the encoder's own inputs (egocentric poses, distances, motion over
+several lags, visibility) with mean and standard deviation over centred windows; where the animals are anonymous both
+points of view are pooled, so that exchanging the animals changes nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from probe.representations import BLOCK_FRAMES, Frames, Representation, Scaling, gather
+from ssl_behavior.features import FeatureConfig, Featurizer
+from ssl_behavior.recording import observed_points
+from ssl_behavior.store import Store, StoreRow
+from ssl_behavior.windows import WindowBatch, WindowReader
+
+__all__ = [
+    "PCA_DIM",
+    "WINDOW_SECONDS",
+    "hand_features",
+    "pca_reference",
+    "raw_keypoints",
+    "window_moments",
+]
+
+WINDOW_SECONDS = (1.0, 2.0)
+PCA_DIM = 64
+PCA_FRAMES = 100_000
+
+Channels = Float[Tensor, "time channel"]
+Known = Bool[Tensor, "time channel"]
+
+
+def raw_keypoints(store: Store, train: Sequence[StoreRow], folder: Path) -> Representation:
+    """Coordinates from the middle of the recording's range in pixels, 0 where missing, and what was observed."""
+    num_points = int(np.prod(store.keypoints.shape[1:3]))
+    array = _new_array(folder / "raw.npy", store.num_frames, 3 * num_points, np.float32)
+    for row in store.rows:
+        keypoints = store.keypoints[row.slice].reshape(row.frames, num_points, 2)
+        seen = observed_points(keypoints)
+        points = keypoints[seen]
+        middle = np.median(points, axis=0) if len(points) else np.zeros(2)
+        centred = np.where(seen[..., None], keypoints - middle, 0.0)
+        array[row.slice] = np.concatenate([centred.reshape(row.frames, -1), seen], axis=1)
+    return Representation("raw keypoints", (array,))
+
+
+def hand_features(
+    store: Store, train: Sequence[StoreRow], folder: Path, advance: Callable[[int], None] | None = None
+) -> Representation:
+    """Per-frame features with lags, and their mean and standard deviation over 1 s and 2 s, float16 [frames, dim].
+
+    Body length, mean and standard deviation of each feature are the training recordings'. `advance` is told of every
+    recording done.
+
+    Raises
+    ------
+    InputError
+        If the skeleton has not two animals, or lacks the roles that the features ask for.
+    """
+    featurizer = Featurizer(FeatureConfig(), store.skeleton).float()
+    featurizer.fit(WindowReader([(store, row) for row in train], 1))
+    reader = WindowReader([(store, row) for row in store.rows], 1)
+    array: np.ndarray | None = None
+    for pick, row in enumerate(store.rows):
+        batch = reader.read([(pick, 0, row.frames)])
+        values = _windowed(featurizer, batch, row.fps, store.skeleton.exchangeable)
+        if array is None:
+            array = _new_array(folder / "hand.npy", store.num_frames, values.shape[1], np.float16)
+        array[row.slice] = values.numpy()
+        if advance is not None:
+            advance(1)
+    assert array is not None
+    return Representation("hand features, windowed", (array,))
+
+
+@torch.no_grad()
+def _windowed(featurizer: Featurizer, batch: WindowBatch, fps: float, exchangeable: bool) -> Channels:
+    """One recording's features: now, and moments over each window."""
+    values, known = featurizer.raw_channels(batch)
+    clip = featurizer.config.clip
+    values = ((values - featurizer.mean) / featurizer.std).clamp(-clip, clip)[0]
+    joined, seen = _joined(values, known[0], exchangeable)
+    parts = [joined.masked_fill(~seen, 0.0)]
+    for seconds in WINDOW_SECONDS:
+        parts += window_moments(joined, seen, 2 * round(seconds * fps / 2) + 1)
+    return torch.cat(parts, dim=1)
+
+
+def _joined(
+    values: Float[Tensor, "time individual channel"], known: Bool[Tensor, "time individual channel"], exchangeable: bool
+) -> tuple[Channels, Known]:
+    """Both points of view side by side; or, of anonymous animals, their mean and half difference."""
+    if not exchangeable:
+        return values.flatten(1), known.flatten(1)
+    count = known.sum(dim=1)
+    total = values.masked_fill(~known, 0.0).sum(dim=1)
+    both = known.all(dim=1)
+    half = (values[:, 0] - values[:, 1]).abs() / 2
+    return torch.cat([total / count.clamp_min(1), half], dim=1), torch.cat([count > 0, both], dim=1)
+
+
+def window_moments(values: Channels, known: Known, window: int) -> tuple[Channels, Channels]:
+    """Mean and standard deviation over the known values of a centred window of an odd number of frames.
+
+    At the ends of the recording the window holds the frames that exist; where it knows no value both are 0.
+    """
+    assert window % 2 == 1
+
+    def total(x: Channels) -> Float[Tensor, "channel time"]:
+        columns = x.T.contiguous()
+        return window * F.avg_pool1d(columns, window, stride=1, padding=window // 2)
+
+    filled = values.masked_fill(~known, 0.0)
+    count = total(known.to(values.dtype)).clamp_min(1)
+    mean = total(filled) / count
+    variance = (total(filled.square()) / count - mean.square()).clamp_min(0)
+    return mean.T, variance.sqrt().T
+
+
+def pca_reference(hand: Representation, train: Sequence[StoreRow], folder: Path) -> Representation:
+    """The first 64 principal components of the standardised hand features of the training recordings."""
+    array = hand.arrays[0]
+    stride = max(1, sum(row.frames for row in train) // PCA_FRAMES)
+    sampled = gather(array, Frames(tuple(train), tuple(np.arange(0, row.frames, stride) for row in train)))
+    scaling = Scaling.of(sampled)
+    standardised = scaling.apply_(sampled)
+    _, vectors = torch.linalg.eigh((standardised.T @ standardised).double())
+    components = vectors[:, -PCA_DIM:].flip(1).to(sampled.dtype)
+    projected = _new_array(folder / "pca.npy", len(array), components.shape[1], np.float32)
+    for start in range(0, len(array), BLOCK_FRAMES):
+        block = torch.from_numpy(array[start : start + BLOCK_FRAMES].astype(np.float32))
+        projected[start : start + BLOCK_FRAMES] = (scaling.apply_(block) @ components).numpy()
+    return Representation(f"PCA-{components.shape[1]} of hand features", (projected,))
+
+
+def _new_array(path: Path, num_frames: int, dim: int, dtype: type) -> np.ndarray:
+    """A `.npy` on disk: references of long stores do not fit into memory."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(num_frames, dim))

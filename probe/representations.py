@@ -1,0 +1,178 @@
+"""What a probe looks at: one row of numbers per frame, in store order, from an encoder or from a reference."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ssl_behavior.embedding import Embeddings
+from ssl_behavior.errors import InputError
+from ssl_behavior.seeds import numpy_generator
+from ssl_behavior.store import Store, StoreRow
+
+__all__ = [
+    "Frames",
+    "Representation",
+    "Scaling",
+    "all_frames",
+    "check_alignment",
+    "gather",
+    "sampled_frames",
+    "standardised_blocks",
+]
+
+BLOCK_FRAMES = 65_536
+SMALLEST_STD = 1e-6
+
+
+@dataclass(frozen=True)
+class Representation:
+    """A named matrix [frames, dim] over a whole store; several matrices are several pretraining seeds of one kind.
+
+    Parameters
+    ----------
+    name : what the table calls it.
+    arrays : float16 or float32 [frames, dim], memory-mapped or not; probe seed s looks at `arrays[s % len(arrays)]`.
+    checkpoints : fingerprints of the encoders, one per array; () for references without one.
+    """
+
+    name: str
+    arrays: tuple[np.ndarray, ...]
+    checkpoints: tuple[str, ...] = ()
+
+    @property
+    def dim(self) -> int:
+        return int(self.arrays[0].shape[1])
+
+    def array(self, seed: int) -> np.ndarray:
+        return self.arrays[seed % len(self.arrays)]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Chosen frames of chosen recordings.
+
+    Parameters
+    ----------
+    rows : the recordings.
+    picks : per recording, rising frame numbers within it.
+    """
+
+    rows: tuple[StoreRow, ...]
+    picks: tuple[np.ndarray, ...]
+
+    def __len__(self) -> int:
+        return sum(len(pick) for pick in self.picks)
+
+    @property
+    def recording(self) -> np.ndarray:
+        """int64 [frames]: position in `rows` of each frame's recording."""
+        return np.repeat(np.arange(len(self.rows)), [len(pick) for pick in self.picks])
+
+    @property
+    def slices(self) -> list[slice]:
+        """Where each recording lies in the chosen frames."""
+        ends = np.cumsum([len(pick) for pick in self.picks])
+        return [slice(int(end) - len(pick), int(end)) for end, pick in zip(ends, self.picks, strict=True)]
+
+    def where(self, keep: np.ndarray) -> "Frames":
+        """Only the frames for which the bool `keep` [frames] holds."""
+        return Frames(self.rows, tuple(pick[keep[part]] for pick, part in zip(self.picks, self.slices, strict=True)))
+
+    def take(self, matrix: np.ndarray) -> np.ndarray:
+        """The chosen rows of a matrix over all frames of `rows`, one recording after the other."""
+        starts = np.cumsum([0, *(row.frames for row in self.rows)])
+        return np.concatenate([matrix[start + pick] for start, pick in zip(starts, self.picks, strict=False)])
+
+
+def all_frames(rows: Sequence[StoreRow]) -> Frames:
+    """Every frame of the recordings."""
+    return Frames(tuple(rows), tuple(np.arange(row.frames) for row in rows))
+
+
+def sampled_frames(rows: Sequence[StoreRow], stride: int, seed: int) -> Frames:
+    """Every `stride`-th frame, starting at a seeded frame of each recording: neighbours say nearly the same."""
+    picks = []
+    for row in rows:
+        phase = numpy_generator(seed, "stride", row.id).integers(0, min(stride, row.frames))
+        picks.append(np.arange(phase, row.frames, stride))
+    return Frames(tuple(rows), tuple(picks))
+
+
+def gather(array: np.ndarray, frames: Frames) -> Float[Tensor, "frames latent"]:
+    """The chosen frames as float32, one recording after the other.
+
+    Raises
+    ------
+    InputError
+        If a value is NaN or infinite, naming the recording.
+    """
+    values = np.empty((len(frames), array.shape[1]), dtype=np.float32)
+    for row, pick, part in zip(frames.rows, frames.picks, frames.slices, strict=True):
+        whole = array[row.offset : row.offset + row.frames]
+        values[part] = whole if len(pick) == row.frames else whole[pick]
+        if not np.isfinite(values[part].sum(dtype=np.float64)):
+            raise InputError(
+                f"recording {row.id!r}: its embedding holds NaN or infinite values; embed the store again, "
+                "and look at the checkpoint if they come back"
+            )
+    return torch.from_numpy(values)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Mean and standard deviation of the training frames."""
+
+    mean: Float[Tensor, " latent"]
+    std: Float[Tensor, " latent"]
+
+    @classmethod
+    def of(cls, embedded: Float[Tensor, "frames latent"]) -> "Scaling":
+        mean = embedded.mean(dim=0, dtype=torch.float64)
+        blocks = embedded.split(BLOCK_FRAMES)
+        variance = torch.stack([(block.double() - mean).square().sum(dim=0) for block in blocks]).sum(dim=0)
+        std = (variance / len(embedded)).sqrt()
+        # A dimension that never changes says nothing: it becomes 0, not noise.
+        std = torch.where(std > SMALLEST_STD * (1 + mean.abs()), std, torch.inf)
+        return cls(mean.to(embedded.dtype), std.to(embedded.dtype))
+
+    def apply_(self, embedded: Float[Tensor, "frames latent"]) -> Float[Tensor, "frames latent"]:
+        """Standardise in place, which saves a copy as large as the data."""
+        return embedded.sub_(self.mean).div_(self.std)
+
+
+def standardised_blocks(
+    array: np.ndarray, frames: Frames, scaling: Scaling
+) -> Iterator[tuple[slice, Float[Tensor, "frames latent"]]]:
+    """(where, standardised values) recording by recording, in bounded memory."""
+    for row, pick, part in zip(frames.rows, frames.picks, frames.slices, strict=True):
+        for start in range(0, len(pick), BLOCK_FRAMES):
+            some = Frames((row,), (pick[start : start + BLOCK_FRAMES],))
+            here = slice(part.start + start, part.start + start + len(some))
+            yield here, scaling.apply_(gather(array, some))
+
+
+def check_alignment(embeddings: Embeddings, store: Store) -> None:
+    """Embeddings belong to this store: same tracks, one row per frame.
+
+    Raises
+    ------
+    InputError
+        If they were made from another store, or their rows do not fit.
+    """
+    if embeddings.store != store.fingerprint():
+        raise InputError(
+            f"{embeddings.path} was made from another store than {store.path} (the fingerprints differ): "
+            "embed this store, or name the store the embeddings came from"
+        )
+    rows = {row.id: (row.offset, row.frames) for row in embeddings.rows}
+    for row in store.rows:
+        if rows.get(row.id) != (row.offset, row.frames):
+            raise InputError(f"{embeddings.path} has no embedding of all frames of the recording {row.id!r}")
+    if len(embeddings.array) != store.num_frames:
+        raise InputError(
+            f"{embeddings.path} has {len(embeddings.array)} rows, the store {store.path} has {store.num_frames} frames"
+        )

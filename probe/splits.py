@@ -1,0 +1,177 @@
+"""Which recordings a probe learns from, chooses by, and is scored on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import read_json
+from ssl_behavior.seeds import numpy_generator
+from ssl_behavior.store import Store, StoreRow
+
+__all__ = ["PARTS", "Split", "fraction_of", "make_split"]
+
+PARTS = ("train", "validation", "test")
+TUNING_SHARE = 0.2
+TEST_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Split:
+    """Recordings by their use.
+
+    Parameters
+    ----------
+    fit : recordings the heads learn from while settings are chosen.
+    tune : recordings by which C, k and smoothing windows are chosen. Never those that are scored.
+    evaluate : recordings that are scored.
+    evaluated_on : "test", or "validation" where the split has no test part.
+    tune_from_train : True if `tune` was taken from the training recordings: the final heads then learn from both.
+    source : where the split came from, in words.
+    """
+
+    fit: tuple[StoreRow, ...]
+    tune: tuple[StoreRow, ...]
+    evaluate: tuple[StoreRow, ...]
+    evaluated_on: str
+    tune_from_train: bool
+    source: str
+
+    @property
+    def train(self) -> tuple[StoreRow, ...]:
+        """What the final heads learn from: `fit`, and `tune` where it was taken from the training recordings."""
+        if not self.tune_from_train:
+            return self.fit
+        return tuple(sorted(self.fit + self.tune, key=lambda row: row.offset))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ids by use, for the results."""
+        return {
+            "source": self.source,
+            "evaluated_on": self.evaluated_on,
+            "train": [row.id for row in self.train],
+            "chosen_on": [row.id for row in self.tune],
+            "evaluated": [row.id for row in self.evaluate],
+        }
+
+
+def make_split(store: Store, file: Path | None = None, seed: int = 0, annotated: Sequence[StoreRow] = ()) -> Split:
+    """The split of a file, else the store's own subsets, else a seeded one by recording.
+
+    Where there is no test part the validation part is scored, and settings are chosen on a fifth of the training
+    recordings instead; so they are where there is no validation part.
+
+    Parameters
+    ----------
+    file : JSON `{"train": [ids or globs], "validation": [...], "test": [...]}`; validation or test may be absent.
+    seed : draws what has to be drawn.
+    annotated : the recordings with labels of the task; others are left out. All by default.
+
+    Raises
+    ------
+    InputError
+        If the file is not a split, a pattern matches no recording, a recording is in two parts, a part is empty, or
+        there are too few recordings.
+    """
+    usable = {row.id for row in annotated or store.rows}
+    if file is not None:
+        parts, source = _from_file(store, Path(file)), f"file {file}"
+    elif any(row.subset == "train" for row in store.rows):
+        parts, source = _from_subsets(store), "the store's own subsets"
+    else:
+        parts, source = _drawn([row for row in store.rows if row.id in usable], seed), f"drawn with seed {seed}"
+    kept = {part: [row for row in rows if row.id in usable] for part, rows in parts.items()}
+    for part, rows in kept.items():
+        if not rows:
+            raise InputError(f"{source}: none of the {len(parts[part])} {part} recordings has labels of this task")
+    return _assign(kept, source, seed)
+
+
+def _from_file(store: Store, file: Path) -> dict[str, list[StoreRow]]:
+    if not file.is_file():
+        raise InputError(f"--split {file}: there is no such file")
+    values = read_json(file, "a split")
+    if not isinstance(values, Mapping) or not values:
+        raise InputError(f"{file}: a split is a JSON object with the keys {list(PARTS)}, got {type(values).__name__}")
+    unknown = sorted(set(values) - set(PARTS))
+    if unknown:
+        raise InputError(f"{file}: unknown parts {unknown}; a split has {list(PARTS)}")
+    parts = {part: _selected(store, values[part], part, file) for part in PARTS if part in values}
+    _check_disjoint(parts, file)
+    return parts
+
+
+def _selected(store: Store, patterns: Any, part: str, file: Path) -> list[StoreRow]:
+    if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise InputError(f"{file}: {part!r} must be a list of recording ids or patterns, got {patterns!r:.80}")
+    if not patterns:
+        raise InputError(f"{file}: the part {part!r} is empty; name recordings, or leave the key out")
+    try:
+        return store.select(patterns)
+    except InputError as error:
+        raise InputError(f"{file}, part {part!r}: {error}") from None
+
+
+def _check_disjoint(parts: Mapping[str, Sequence[StoreRow]], file: Path) -> None:
+    seen: dict[str, str] = {}
+    for part, rows in parts.items():
+        for row in rows:
+            if row.id in seen:
+                raise InputError(f"{file}: the recording {row.id!r} is in both {seen[row.id]!r} and {part!r}")
+            seen[row.id] = part
+
+
+def _from_subsets(store: Store) -> dict[str, list[StoreRow]]:
+    """The store's subsets; "val" is a name for validation, anything else ("unlabeled") is left out."""
+    names = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+    parts: dict[str, list[StoreRow]] = {}
+    for row in store.rows:
+        if row.subset in names:
+            parts.setdefault(names[row.subset], []).append(row)
+    return parts
+
+
+def _drawn(rows: Sequence[StoreRow], seed: int) -> dict[str, list[StoreRow]]:
+    if len(rows) < 2:
+        raise InputError(
+            f"{len(rows)} recording(s) with labels of this task: at least 2 are needed to learn from one and be scored "
+            "on another"
+        )
+    test = _share(rows, TEST_SHARE, seed, "test")
+    return {"train": [row for row in rows if row not in test], "test": test}
+
+
+def _assign(parts: Mapping[str, list[StoreRow]], source: str, seed: int) -> Split:
+    if "train" not in parts:
+        raise InputError(f"{source}: there is no part 'train' to learn from")
+    evaluated_on = "test" if "test" in parts else "validation"
+    if evaluated_on not in parts:
+        raise InputError(f"{source}: there is neither a part 'test' nor 'validation' to be scored on")
+    train = parts["train"]
+    if "test" in parts and "validation" in parts:
+        tune, tune_from_train = parts["validation"], False
+    else:
+        tune, tune_from_train = _share(train, TUNING_SHARE, seed, "tune") if len(train) > 1 else [], True
+    return Split(
+        fit=tuple(row for row in train if row not in tune),
+        tune=tuple(tune),
+        evaluate=tuple(parts[evaluated_on]),
+        evaluated_on=evaluated_on,
+        tune_from_train=tune_from_train,
+        source=source,
+    )
+
+
+def _share(rows: Sequence[StoreRow], share: float, seed: int, name: str) -> list[StoreRow]:
+    """A seeded share of the recordings, at least one, in store order."""
+    count = max(1, round(share * len(rows)))
+    chosen = numpy_generator(seed, "split", name).permutation(len(rows))[:count]
+    return [rows[index] for index in sorted(chosen)]
+
+
+def fraction_of(rows: Sequence[StoreRow], percent: float, seed: int) -> list[StoreRow]:
+    """A seeded `percent` of the recordings, at least one; a smaller fraction of one seed is part of a larger one."""
+    if percent >= 100:
+        return list(rows)
+    return _share(rows, percent / 100, seed, "fraction")

@@ -1,0 +1,175 @@
+"""What is to be told apart: label streams, classes, background, and which classes a macro value averages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.recording import NOT_ANNOTATED
+from ssl_behavior.store import Store, StoreRow
+
+__all__ = ["KINDS", "TASKS", "Macro", "Task", "TaskPreset", "macro_of", "make_task", "targets"]
+
+KINDS = ("multinomial", "binary")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One classification of frames.
+
+    Parameters
+    ----------
+    name : the preset's or the stream's name.
+    streams : the label streams of the store. Several streams make one binary class each.
+    classes : the behaviours, in the order of the columns of every probability matrix.
+    background : the class that means "nothing of interest", "" if there is none; left out of the macro values.
+    kind : "multinomial" (one class per frame, probabilities sum to 1) or "binary" (each class against the rest).
+    """
+
+    name: str
+    streams: tuple[str, ...]
+    classes: tuple[str, ...]
+    background: str
+    kind: str
+
+    @property
+    def foreground(self) -> tuple[str, ...]:
+        return tuple(name for name in self.classes if name != self.background)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "streams": list(self.streams),
+            "classes": list(self.classes),
+            "background": self.background,
+            "kind": self.kind,
+        }
+
+
+@dataclass(frozen=True)
+class Macro:
+    """A named mean over classes."""
+
+    name: str
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TaskPreset:
+    """A known task. An empty background is the stream's own."""
+
+    streams: tuple[str, ...]
+    background: str = ""
+    kind: str = "multinomial"
+
+
+TASK3_BEHAVIORS = ("approach", "disengaged", "groom", "intromission", "mount_attempt", "sniff_face", "whiterearing")
+
+TASKS: dict[str, TaskPreset] = {
+    "calms21_task1": TaskPreset(streams=("behavior",), background="other"),
+    "calms21_task3": TaskPreset(streams=TASK3_BEHAVIORS, background="other", kind="binary"),
+}
+"""Presets. Any label stream's own name is a task too."""
+
+
+def make_task(store: Store, name: str, kind: str | None = None, background: str | None = None) -> Task:
+    """The preset or label stream called `name`, as this store has it.
+
+    Parameters
+    ----------
+    kind : "multinomial" or "binary"; the preset's, else multinomial.
+    background : overrides the stream's own; "" = there is none.
+
+    Raises
+    ------
+    InputError
+        If the store has no such stream, or the kind or background is unknown.
+    """
+    if name not in TASKS and name not in store.streams:
+        raise InputError(
+            f"--task {name}: {store.path} has no such label stream (it has {sorted(store.streams) or 'none'}), "
+            f"and it is no known task ({sorted(TASKS)})"
+        )
+    preset = TASKS[name] if name in TASKS else TaskPreset(streams=(name,))
+    if len(preset.streams) > 1:
+        return _many_streams(store, name, preset)
+    stream = store.stream(preset.streams[0])
+    task = Task(
+        name=name,
+        streams=preset.streams,
+        classes=stream.vocabulary,
+        background=stream.background or (preset.background if preset.background in stream.vocabulary else ""),
+        kind=kind or preset.kind,
+    )
+    return _checked(task if background is None else replace(task, background=background))
+
+
+def _many_streams(store: Store, name: str, preset: TaskPreset) -> Task:
+    """One binary class per stream: the stream's only behaviour besides the background."""
+    streams = tuple(stream for stream in preset.streams if stream in store.streams)
+    if not streams:
+        raise InputError(
+            f"--task {name}: {store.path} has none of its label streams {list(preset.streams)}; "
+            f"it has {sorted(store.streams) or 'none'}"
+        )
+    for stream in streams:
+        behaviors = [word for word in store.stream(stream).vocabulary if word != preset.background]
+        if behaviors != [stream]:
+            raise InputError(
+                f"--task {name}: the stream {stream!r} should hold {stream!r} and {preset.background!r}, "
+                f"it holds {list(store.stream(stream).vocabulary)}"
+            )
+    return Task(name=name, streams=streams, classes=streams, background="", kind="binary")
+
+
+def _checked(task: Task) -> Task:
+    if task.kind not in KINDS:
+        raise InputError(f"--kind {task.kind}: known are {list(KINDS)}")
+    if task.background and task.background not in task.classes:
+        raise InputError(f"--background {task.background}: the task {task.name!r} has the classes {list(task.classes)}")
+    if task.kind == "binary":
+        # Each behaviour against the rest: the background is what is left, not a class of its own.
+        return replace(task, classes=task.foreground, background="")
+    return task
+
+
+def macro_of(task: Task, text: str = "all") -> Macro:
+    """The mean over "all" classes that are not background, or over those named, separated by commas.
+
+    Raises
+    ------
+    InputError
+        If a class is not the task's.
+    """
+    if text == "all":
+        return Macro("all", task.foreground)
+    names = tuple(name.strip() for name in text.split(","))
+    unknown = [name for name in names if name not in task.classes]
+    if unknown:
+        raise InputError(f"--macro {text}: {unknown} are no classes of the task {task.name!r}: {list(task.classes)}")
+    if len(set(names)) != len(names):
+        raise InputError(f"--macro {text}: a class is named twice")
+    return Macro("+".join(names), names)
+
+
+def targets(store: Store, task: Task, rows: Sequence[StoreRow]) -> np.ndarray:
+    """What each frame shows, int8 [frames, class]: 1 yes, 0 no, -1 not annotated; recordings one after the other."""
+    columns = []
+    for stream in task.streams:
+        labels = store.labels(stream)
+        values = np.concatenate([labels[row.slice] for row in rows]) if rows else np.empty(0, np.int16)
+        vocabulary = store.stream(stream).vocabulary
+        wanted = [stream] if len(task.streams) > 1 else list(task.classes)
+        shows = values[:, None] == np.array([vocabulary.index(name) for name in wanted])
+        columns.append(np.where(values[:, None] == NOT_ANNOTATED, NOT_ANNOTATED, shows).astype(np.int8))
+    return np.concatenate(columns, axis=1)
+
+
+def annotated_rows(store: Store, task: Task) -> list[StoreRow]:
+    """Recordings with at least one annotated frame of the task; none at all is an InputError."""
+    rows = [row for row in store.rows if (targets(store, task, [row]) != NOT_ANNOTATED).any()]
+    if not rows:
+        raise InputError(f"{store.path}: no recording has an annotated frame of the task {task.name!r}")
+    return rows

@@ -1,0 +1,66 @@
+"""Small stores with labels, and embeddings that know them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ssl_behavior.embedding import Embeddings
+from ssl_behavior.recording import Labels, Recording
+from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.store import write_store
+
+FRAMES = (503, 401, 307, 353, 251, 449, 211)
+CLASSES = ("attack", "mount", "other")
+
+
+def bouts(num_frames, generator):
+    """Labels that last for some frames, every class among them, and a few frames nobody looked at."""
+    lengths = generator.integers(11, 41, num_frames)
+    frames = np.repeat(np.arange(num_frames) % len(CLASSES), lengths)[:num_frames]
+    frames[: generator.integers(3, 7)] = -1
+    return frames
+
+
+def make_recording(name, num_frames, skeleton="calms21", subset=""):
+    generator = np.random.default_rng(num_frames)
+    skeleton = SKELETONS[skeleton]
+    walk = np.cumsum(generator.normal(0, 1.5, (num_frames, 2, 1, 2)), axis=0)
+    walk += np.array([[[300.0, 200.0]], [[420.0, 260.0]]])
+    body = generator.normal(0, 25, (1, 2, skeleton.num_keypoints, 2))
+    keypoints = (walk + body + generator.normal(0, 0.5, (num_frames, 2, skeleton.num_keypoints, 2))).astype(np.float32)
+    keypoints[generator.random(keypoints.shape[:3]) < 0.1] = np.nan
+    labels = {"behavior": Labels(vocabulary=CLASSES, frames=bouts(num_frames, generator), background="other")}
+    return Recording(id=name, keypoints=keypoints, fps=30.0, skeleton=skeleton, labels=labels, subset=subset)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return write_store(tmp_path / "store", [make_recording(f"r{i}", n) for i, n in enumerate(FRAMES)])
+
+
+@pytest.fixture
+def array(store):
+    """A five-dimensional embedding in which the classes are near each other but apart."""
+    generator = np.random.default_rng(0)
+    centers = np.array([[2.0, 0, 0, 1, 0], [0, 1.5, 0, 0, 1], [-1, 0, 0.5, 0, 0]])
+    return (centers[store.labels("behavior")] + generator.normal(0, 1.3, (store.num_frames, 5))).astype(np.float32)
+
+
+@pytest.fixture
+def make_embeddings(store):
+    """Write an array as an embeddings folder of the store."""
+
+    def write(path, array, **changes):
+        path.mkdir()
+        np.save(path / "embeddings.npy", array)
+        rows = [{"id": r.id, "offset": r.offset, "frames": r.frames, "fps": r.fps} for r in store.rows]
+        contents = {
+            "format": "ssl-behavior embeddings", "version": 1, "dim": array.shape[1], "dtype": str(array.dtype),
+            "channel_groups": {"embedding": array.shape[1]}, "checkpoint": "c0ffee", "store": store.fingerprint(),
+            "recordings": rows,
+        }  # fmt: skip
+        (path / "embeddings.json").write_text(json.dumps(contents | changes))
+        return Embeddings(path)
+
+    return write

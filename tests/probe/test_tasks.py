@@ -1,0 +1,87 @@
+"""Tasks from label streams: which classes, which frames, which means."""
+
+import numpy as np
+import pytest
+
+from probe.tasks import annotated_rows, macro_of, make_task, targets
+from ssl_behavior.errors import InputError
+from ssl_behavior.recording import Labels, Recording
+from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.store import write_store
+
+RATS = ("base", "social", "nonsocial", "aggression")
+
+
+def recording(name, frames=13, **labels):
+    keypoints = np.random.default_rng(frames).normal(size=(frames, 2, 7, 2)).astype(np.float32)
+    return Recording(id=name, keypoints=keypoints, fps=30.0, skeleton=SKELETONS["calms21"], labels=labels)
+
+
+def test_a_preset_and_a_stream_give_the_same_task(store):
+    preset, stream = make_task(store, "calms21_task1"), make_task(store, "behavior")
+    assert preset.classes == stream.classes == ("attack", "mount", "other")
+    assert preset.background == stream.background == "other"
+    assert macro_of(preset).classes == ("attack", "mount")
+
+
+def test_without_background_the_mean_is_over_all_classes(tmp_path):
+    labels = Labels(vocabulary=RATS, frames=np.arange(13) % 4)
+    made = write_store(tmp_path / "s", [recording("a", S1=labels)])
+    task = make_task(made, "S1")
+    assert macro_of(task).classes == RATS
+    assert macro_of(task, "aggression,social").classes == ("aggression", "social")
+    assert macro_of(make_task(made, "S1", background="base")).classes == RATS[1:]
+
+
+def test_targets_are_one_hot_and_unannotated_frames_are_marked(store):
+    task = make_task(store, "behavior")
+    rows = [store.row("r2"), store.row("r5")]
+    found = targets(store, task, rows)
+    labels = np.concatenate([store.labels("behavior")[row.slice] for row in rows])
+    assert (labels == -1).any()
+    assert (found[labels == -1] == -1).all()
+    assert (found[labels >= 0].argmax(axis=1) == labels[labels >= 0]).all()
+    assert (found[labels >= 0].sum(axis=1) == 1).all()
+
+
+def test_binary_classes_are_each_against_the_rest_and_drop_the_background(store):
+    task = make_task(store, "behavior", kind="binary")
+    assert task.classes == ("attack", "mount") and task.background == ""
+    labels = store.labels("behavior")
+    found = targets(store, task, store.rows)
+    assert ((found[:, 1] == 1) == (labels == 1)).all() and ((found[:, 0] == -1) == (labels == -1)).all()
+
+
+def test_several_streams_are_one_binary_task_with_own_gaps(tmp_path):
+    def stream(name, frames):
+        return Labels(vocabulary=("other", name), frames=np.array(frames), background="other")
+
+    first = recording("a", 5, groom=stream("groom", [0, 1, 1, 0, -1]))
+    second = recording("b", 3, approach=stream("approach", [1, 0, 1]))
+    task = make_task(write_store(tmp_path / "s", [first, second]), "calms21_task3")
+    made = write_store(tmp_path / "t", [first, second])
+    assert task.classes == ("approach", "groom") and task.kind == "binary"
+    expected = [[-1, 0], [-1, 1], [-1, 1], [-1, 0], [-1, -1], [1, -1], [0, -1], [1, -1]]
+    assert targets(made, task, made.rows).tolist() == expected
+
+
+def test_recordings_nobody_annotated_are_left_out(tmp_path):
+    seen = Labels(vocabulary=RATS, frames=np.arange(13) % 4)
+    unseen = Labels(vocabulary=RATS, frames=np.full(13, -1))
+    made = write_store(tmp_path / "s", [recording("a", S1=seen), recording("b", S1=unseen), recording("c")])
+    assert [row.id for row in annotated_rows(made, make_task(made, "S1"))] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda s: make_task(s, "S9"), "no such label stream .*behavior"),
+        (lambda s: make_task(s, "calms21_task3"), "none of its label streams"),
+        (lambda s: make_task(s, "behavior", background="rest"), "--background rest"),
+        (lambda s: macro_of(make_task(s, "behavior"), "attack,rest"), "\\['rest'\\] are no classes"),
+        (lambda s: macro_of(make_task(s, "behavior"), "attack,attack"), "named twice"),
+    ],
+)
+def test_unknown_names_are_refused(store, call, sentence):
+    with pytest.raises(InputError, match=sentence):
+        call(store)
