@@ -19,7 +19,7 @@ from ssl_behavior.scene import Scene, SceneConfig, build_scene, lagged, rotate_i
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["FEATURE_BLOCKS", "MABE2021_FEATURES", "FeatureConfig", "Featurizer"]
+__all__ = ["FEATURE_BLOCKS", "MABE2021_FEATURES", "FeatureConfig", "Featurizer", "session_time"]
 
 Channels = Float[Tensor, "batch time individual channel"]
 ChannelMask = Bool[Tensor, "batch time individual channel"]
@@ -84,7 +84,7 @@ def _twice(known: Bool[Tensor, "*batch keypoint"]) -> Tensor:
 
 
 def pose(scene: Scene, _: FeatureConfig) -> Block:
-    """Own keypoints in the own frame, at most 4 body lengths from the centre (METHODS §4.1)."""
+    """Own keypoints in the own frame, at most 4 body lengths from the centre (MABe 2021 Task 1 winner)."""
     own = rotate_into(scene.points - scene.center.unsqueeze(-2), scene.heading.unsqueeze(-2))
     known = scene.known & (scene.has_heading & scene.has_center).unsqueeze(-1)
     return _pairs(own.clamp(-4, 4)), _twice(known)
@@ -98,7 +98,7 @@ def other_pose(scene: Scene, _: FeatureConfig) -> Block:
 
 
 def other_own_pose(scene: Scene, config: FeatureConfig) -> Block:
-    """The other animal's keypoints in its own frame (METHODS §4.1)."""
+    """The other animal's keypoints in its own frame (MABe 2021 Task 1 winner)."""
     values, known = pose(scene, config)
     return scene.other(values), scene.other(known)
 
@@ -187,11 +187,16 @@ def raw(scene: Scene, _: FeatureConfig) -> Block:
     return values, torch.cat([_twice(scene.known), _twice(scene.other(scene.known))], dim=-1)
 
 
+def session_time(
+    seconds: Float[Tensor, "batch time"], seconds_left: Float[Tensor, "batch time"]
+) -> Float[Tensor, "batch time channel"]:
+    """tanh of the time since the start over 50 s and of that to the end over 77 s, as the MABe 2021 Task 1 winner."""
+    return torch.stack([torch.tanh(seconds / 50.0), torch.tanh(seconds_left / (2300 / 30))], dim=-1)
+
+
 def time(scene: Scene, _: FeatureConfig) -> Block:
-    """tanh of the time since the start over 50 s and of the time to the end over 77 s (METHODS §4.2)."""
-    after = torch.tanh(scene.seconds / 50.0)
-    before = torch.tanh(scene.seconds_left / (2300 / 30))
-    values = torch.stack([after, before], dim=-1).unsqueeze(2).expand(*scene.center.shape[:3], 2)
+    """Where in the recording the frame is, see `session_time`."""
+    values = session_time(scene.seconds, scene.seconds_left).unsqueeze(2).expand(*scene.center.shape[:3], 2)
     return values, scene.valid[..., None, None].expand(values.shape)
 
 

@@ -1,6 +1,7 @@
 """`ssl-behavior demo`: the whole way from tracks to embeddings on simulated mice, in minutes, on a laptop."""
 
 import argparse
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from ssl_behavior.verbs import run_verb
 __all__ = ["main"]
 
 _STEPS = 300
+_MADE = ("mice", "run", "task1", "task3", "embeddings")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -32,11 +34,13 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     out: Path = options.out
     check_free(out, options.overwrite)
+    for name in _MADE:
+        shutil.rmtree(out / name, ignore_errors=True)
     start = time.monotonic()
     for title, verb, arguments in _acts(out, options.steps, options.seed):
         command = " ".join([verb, *arguments])
         print(f"\n== {title}\n   ssl-behavior {command}\n", flush=True)
-        if code := run_verb(verb, [*arguments, "--overwrite"] if options.overwrite else arguments):
+        if code := run_verb(verb, arguments):
             return code
     _tell(out, time.monotonic() - start)
     return 0
@@ -53,7 +57,8 @@ def _acts(out: Path, steps: int, seed: int) -> list[tuple[str, str, list[str]]]:
         ("Task 1: does a linear head on it tell the behaviours?", "probe", [
             run, store, "--task", "behavior", "--out", str(out / "task1"), "--seeds", "3"]),
         ("Task 3: seven behaviours, each against the rest", "probe", [
-            run, store, "--task", "calms21_task3", "--out", str(out / "task3"), "--seeds", "1", "--references", "none"]),
+            run, store, "--task", "calms21_task3", "--out", str(out / "task3"), "--seeds", "1",
+            "--references", "none"]),
         ("One embedding per frame, for clustering and everything else", "embed", [
             run, store, "--out", str(out / "embeddings")]),
     ]  # fmt: skip

@@ -5,6 +5,7 @@ cosine scores, negatives from other sequences), with every time step an anchor a
 that runs against time.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -15,16 +16,47 @@ from torch import Tensor, nn
 
 from ssl_behavior.augment import AugmentConfig, augment
 from ssl_behavior.errors import InputError
-from ssl_behavior.features import FeatureConfig, Featurizer
+from ssl_behavior.features import FeatureConfig, Featurizer, session_time
 from ssl_behavior.methods.base import LossTerms, Method
-from ssl_behavior.nn import Contexters, Embedder, EncoderConfig, pad_to_multiple, to_frames
+from ssl_behavior.nn import Contexters, Embedder, EncoderConfig, pad_to_multiple, to_frames, window_moments
 from ssl_behavior.objectives import InfoNCE, dense_info_nce
 from ssl_behavior.parallel import all_sum, gather, rank, world_size
 from ssl_behavior.shapes import FrameMask, Latents
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch
 
-__all__ = ["CPC", "CPCConfig"]
+__all__ = ["CPC", "EXTRAS", "CPCConfig", "EmbeddingConfig"]
+
+
+def time_columns(batch: WindowBatch) -> Float[Tensor, "batch time channel"]:
+    """How far a frame is from the start and the end of its recording, see `session_time`."""
+    fps = batch.fps.unsqueeze(-1)
+    return session_time(batch.frame / fps, (batch.length.unsqueeze(-1) - batch.frame) / fps)
+
+
+EXTRAS: dict[str, Callable[[WindowBatch], Tensor]] = {"time": time_columns}
+"""Columns of an embedding that nothing learned, two each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingConfig:
+    """What an embedding holds besides contexts and latent.
+
+    Parameters
+    ----------
+    window_frames : mean and standard deviation of the latents over centred windows about this long.
+    extras : columns that are not learned; "time" says how far the frame is from start and end of the recording.
+    """
+
+    window_frames: tuple[int, ...] = ()
+    extras: tuple[str, ...] = ("time",)
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.extras if name not in EXTRAS]
+        if unknown:
+            raise InputError(f"embedding: unknown extras {unknown}; known: {sorted(EXTRAS)}")
+        if any(frames < 1 for frames in self.window_frames):
+            raise InputError(f"embedding: window_frames must be at least 1, got {self.window_frames}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +75,7 @@ class CPCConfig:
     features: FeatureConfig = field(default_factory=FeatureConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     horizons_frames: tuple[int, ...] = (3, 6, 12, 21, 30, 45, 60)
     key_dim: int = 64
     temperature: float = 0.1
@@ -159,18 +192,23 @@ class CPC(Method):
         )
 
     def embed(self, batch: WindowBatch) -> Float[Tensor, "batch time latent"]:
+        stride, embedding = self.config.encoder.stride, self.config.embedding
         latents, inside = self.latents(batch)
         parts = [*self.contexters(latents, inside).values(), latents]
-        return to_frames(torch.cat(parts, dim=-1), inside, self.config.encoder.stride, batch.valid.shape[1])
-
-    @property
-    def alignment(self) -> int:
-        return self.config.encoder.stride
+        for frames in embedding.window_frames:
+            parts += window_moments(latents, inside, _odd_steps(frames, stride))
+        columns = [to_frames(torch.cat(parts, dim=-1).to(latents.dtype), inside, stride, batch.valid.shape[1])]
+        columns += [EXTRAS[name](batch).to(latents.dtype) for name in embedding.extras]
+        return torch.cat(columns, dim=-1)
 
     @property
     def channel_groups(self) -> dict[str, int]:
-        encoder = self.config.encoder
-        return {f"{name}_context": encoder.contexter_dim for name in encoder.contexts} | {"latent": encoder.latent_dim}
+        encoder, embedding = self.config.encoder, self.config.embedding
+        groups = {f"{name}_context": encoder.contexter_dim for name in encoder.contexts}
+        groups["latent"] = encoder.latent_dim
+        for frames in embedding.window_frames:
+            groups |= {f"latent_mean_{frames}": encoder.latent_dim, f"latent_std_{frames}": encoder.latent_dim}
+        return groups | dict.fromkeys(embedding.extras, 2)
 
     @property
     def embedding_dim(self) -> int:
@@ -179,11 +217,16 @@ class CPC(Method):
     @property
     def reach(self) -> tuple[int, int]:
         encoder = self.config.encoder
-        steps = [sum(pair) for pair in zip(self.embedder.reach, self.contexters.reach, strict=True)]
+        half = max((_odd_steps(f, encoder.stride) // 2 for f in self.config.embedding.window_frames), default=0)
+        steps = [e + max(c, half) for e, c in zip(self.embedder.reach, self.contexters.reach, strict=True)]
         # Stacking and interpolation: a frame's two steps span up to 2 * stride - 1 frames to either side.
         own = 2 * encoder.stride - 1 if encoder.stride > 1 else 0
         before, after = self.featurizer.reach
         return before + steps[0] * encoder.stride + own, after + steps[1] * encoder.stride + own
+
+    @property
+    def alignment(self) -> int:
+        return self.config.encoder.stride
 
 
 @dataclass(frozen=True)
@@ -195,6 +238,10 @@ class _Sequences:
     inside: Bool[Tensor, "time query"]
     own: Float[Tensor, "query time latent"]
     own_seen: Bool[Tensor, "query time"]
+
+
+def _odd_steps(frames: int, stride: int) -> int:
+    return 2 * (frames // stride // 2) + 1
 
 
 def _seen_steps(batch: WindowBatch, stride: int) -> FrameMask:

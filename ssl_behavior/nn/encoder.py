@@ -13,7 +13,9 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.nn.conv import ConvStack, ResidualBlock
 from ssl_behavior.shapes import FrameMask, Latents
 
-__all__ = ["Contexters", "Embedder", "EncoderConfig", "pad_to_multiple", "to_frames"]
+__all__ = ["Contexters", "Embedder", "EncoderConfig", "pad_to_multiple", "to_frames", "window_moments"]
+
+_SMALLEST_SHARE = 1e-6
 
 Animals = Literal["auto", "pooled", "concatenated", "first"]
 
@@ -133,6 +135,20 @@ class Contexters(nn.Module):
     def forward(self, latents: Latents, valid: FrameMask) -> dict[str, Latents]:
         """What is summed up ("past", "future") -> contexts."""
         return {name: stack(latents, valid) for name, stack in self.stacks.items()}
+
+
+def window_moments(steps: Latents, inside: FrameMask, width: int) -> tuple[Latents, Latents]:
+    """Mean and standard deviation over centred windows of `width` (odd) steps, of the steps inside the recording."""
+    if width % 2 == 0:
+        raise InputError(f"centred windows need an odd number of steps, got {width}")
+    # Differences of squares need more digits than bfloat16 has.
+    steps = steps if steps.dtype == torch.float64 else steps.float()
+    weight = inside.unsqueeze(-1).to(steps.dtype)
+    stacked = torch.cat([steps * weight, steps.square() * weight, weight], dim=-1)
+    pooled = F.avg_pool1d(rearrange(stacked, "batch time latent -> batch latent time"), width, 1, width // 2)
+    sums = rearrange(pooled, "batch latent time -> batch time latent")
+    mean, square = (sums[..., :-1] / sums[..., -1:].clamp_min(_SMALLEST_SHARE)).chunk(2, dim=-1)
+    return mean, (square - mean.square()).clamp_min(0).sqrt()
 
 
 def pad_to_multiple(values: Tensor, multiple: int) -> Tensor:
