@@ -1,0 +1,18 @@
+"""Simulated dyads: two mice as CalMS21 has them, the package's embedded default data.
+
+A semi-Markov process over attack, investigation, mount and other, fitted to the real Task 1 annotations, moves two
+bodies of seven keypoints each; a tracker with jitter, doubt and misplaced points looks at them, and six annotators with
+styles of their own write down what they see (0 for Task 1, 1 to 5 for Task 2; Task 3's behaviours are refinements).
+"""
+
+from ssl_behavior.simulate.annotators import ANNOTATORS, Annotator
+from ssl_behavior.simulate.command import main
+from ssl_behavior.simulate.dyads import Plan, simulate_plan, simulate_recording
+from ssl_behavior.simulate.plans import calms21_files, equal_plans
+from ssl_behavior.simulate.schedule import Profile
+from ssl_behavior.simulate.write import simulate_calms21, simulate_store, write_plans
+
+__all__ = [
+    "ANNOTATORS", "Annotator", "Plan", "Profile", "calms21_files", "equal_plans", "main", "simulate_calms21",
+    "simulate_plan", "simulate_recording", "simulate_store", "write_plans",
+]  # fmt: skip

@@ -1,0 +1,241 @@
+"""From acts to bodies: where both animals are, where they look, how long and bent they are.
+
+Every control (a place to go to, a direction to face, a body length) is constant during a move and passes through a
+chain of low-pass filters, so that all motion is smooth and nothing loops over frames. The intruder moves first; what
+the resident wants is a function of where the intruder is. Places are complex numbers x + iy in pixels, y downwards.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.signal import lfilter
+
+from ssl_behavior.simulate.fitted import KEYPOINT_GEOMETRY
+from ssl_behavior.simulate.schedule import Act, IntruderAct, Schedule
+
+__all__ = ["Body", "body_keypoints", "draw_bodies"]
+
+_FPS = 30.0
+_INTRUDER_STEP = np.array([150.0, 5.0, 4.0, 10.0, 230.0, 14.0])
+"""Median length of a move in pixels, per intruder act."""
+_RESIDENT_STEP = np.array([165.0, 5.0, 4.0] + [40.0] * 11)
+_STRETCH = np.array([1.0, 0.85, 0.66, 0.98, 1.08, 1.08, 1.0, 1.04, 1.04, 0.9, 0.92, 0.9, 1.06, 0.82])
+"""Trunk length over its usual one, per resident act: a grooming animal is hunched, a running one stretched."""
+_INTRUDER_STRETCH = np.array([1.07, 0.98, 0.70, 0.54, 1.06, 0.86])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Body:
+    """One animal's pose, arrays of shape [time].
+
+    Parameters
+    ----------
+    center : complex, pixels, the middle of the trunk.
+    heading : radians, the trunk's direction, unwrapped.
+    bend : radians, the head's direction relative to the trunk's.
+    trunk : pixels, neck to tail base.
+    head : pixels, neck to nose.
+    """
+
+    center: np.ndarray
+    heading: np.ndarray
+    bend: np.ndarray
+    trunk: np.ndarray
+    head: np.ndarray
+
+
+def draw_bodies(
+    generator: np.random.Generator, schedule: Schedule, arena: tuple[float, float, float, float]
+) -> tuple[Body, Body]:
+    """Resident and intruder; `arena` is x0, y0, x1, y1 in pixels and their centers stay inside."""
+    sizes = np.exp(0.04 * generator.standard_normal(2))
+    inset = (arena[0] + 62.0, arena[1] + 62.0, arena[2] - 62.0, arena[3] - 62.0)
+    intruder = _intruder(generator, schedule, inset, sizes[1])
+    return _resident(generator, schedule, inset, intruder, sizes[0]), intruder
+
+
+def _smooth(values: np.ndarray, frames: float, poles: int = 3) -> np.ndarray:
+    """Causal low-pass: `poles` equal one-pole filters, each with a time constant of `frames`; starts at rest."""
+    keep = np.exp(-1.0 / frames)
+    denominator = np.poly(np.full(poles, keep))
+    return lfilter([(1 - keep) ** poles], denominator, values - values[0], axis=0) + values[0]
+
+
+def _wander(generator: np.random.Generator, num_frames: int, frames: float) -> np.ndarray:
+    """Smooth noise of about unit variance and a correlation time of about 2 * `frames`."""
+    keep = np.exp(-1.0 / frames)
+    gain = np.sqrt((1 - keep**2) ** 3 / (1 + keep**2))
+    noise = generator.standard_normal(num_frames, dtype=np.float32)
+    return lfilter([gain], [1.0, -2 * keep, keep**2], noise)
+
+
+def _wander_place(generator: np.random.Generator, num_frames: int, frames: float) -> np.ndarray:
+    return _wander(generator, num_frames, frames) + 1j * _wander(generator, num_frames, frames)
+
+
+def _fold(place: np.ndarray, inset: tuple[float, float, float, float]) -> np.ndarray:
+    """Reflect places at the walls, as often as it takes."""
+
+    def reflect(x: np.ndarray, low: float, high: float) -> np.ndarray:
+        width = high - low
+        return low + width - np.abs(np.mod(x - low, 2 * width) - width)
+
+    return reflect(place.real, inset[0], inset[2]) + 1j * reflect(place.imag, inset[1], inset[3])
+
+
+def _walk(
+    generator: np.random.Generator, act: np.ndarray, move: np.ndarray, steps: np.ndarray, inset: tuple
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places to go to and directions to face, one per move, of an animal on its own; spread over frames."""
+    first = np.flatnonzero(np.diff(move, prepend=-1))
+    step = steps[act[first]] * np.exp(0.7 * generator.standard_normal(len(first)))
+    turn = np.cumsum(1.0 * generator.standard_normal(len(first)))
+    start = generator.uniform(inset[0], inset[2]) + 1j * generator.uniform(inset[1], inset[3])
+    place = _fold(start + np.cumsum(step * np.exp(1j * turn)), inset)
+    moved = np.diff(place, prepend=place[0])
+    # Who does not go anywhere keeps its direction, and looks round a little.
+    known = np.maximum.accumulate(np.where(np.abs(moved) > 25, np.arange(len(first)), 0))
+    facing = np.angle(moved[known] + (known == 0) * np.exp(1j * turn[0]))
+    facing = facing + np.where(np.abs(moved) > 25, 0.0, 0.45 * generator.standard_normal(len(first)))
+    return place[move], facing[move]
+
+
+def _turning(direction: np.ndarray, frames: float) -> np.ndarray:
+    """Turn smoothly towards `direction` (radians), always the shorter way."""
+    return _smooth(np.unwrap(direction), frames)
+
+
+def _clip(place: np.ndarray, inset: tuple[float, float, float, float]) -> np.ndarray:
+    return np.clip(place.real, inset[0], inset[2]) + 1j * np.clip(place.imag, inset[1], inset[3])
+
+
+def _speed(center: np.ndarray) -> np.ndarray:
+    """Pixels per frame."""
+    return np.abs(np.diff(center, prepend=center[0]))
+
+
+def _intruder(generator: np.random.Generator, schedule: Schedule, inset: tuple, size: float) -> Body:
+    act, num_frames = schedule.intruder_act, len(schedule.act)
+    goal, facing = _walk(generator, act, schedule.intruder_move, _INTRUDER_STEP, inset)
+    # A sniffed animal tends to stay: half the way it would have gone.
+    busy = _smooth((schedule.act >= Act.SNIFF_FACE).astype(float), 5.0, poles=1)
+    held = _smooth(goal, 25.0, poles=1)
+    fleeing = _smooth((act == IntruderAct.FLEE).astype(float), 2.0, poles=1)
+    calm_goal = goal + (0.5 * busy * (1 - fleeing)) * (held - goal)
+    center = (1 - fleeing) * _smooth(calm_goal, 6.5) + fleeing * _smooth(goal, 3.4)
+    tussling = _smooth((schedule.act == Act.TUSSLE).astype(float), 2.0, poles=1)
+    shake = (1.0 + 13.0 * tussling) * _wander_place(generator, num_frames, 1.5)
+    center = _clip(center + 1.5 * _wander_place(generator, num_frames, 12.0) + shake * (0.3 + 0.7 * tussling), inset)
+    spin = 0.16 * np.cumsum((schedule.act == Act.TUSSLE) * np.sign(_wander(generator, num_frames, 40.0)))
+    facing = facing + spin
+    stretch = _INTRUDER_STRETCH[act]
+    return _body(generator, 1, size, center, facing, stretch, act == IntruderAct.GROOM, tussling)
+
+
+def _resident(generator: np.random.Generator, schedule: Schedule, inset: tuple, intruder: Body, size: float) -> Body:
+    act, num_frames = schedule.act, len(schedule.act)
+    own_goal, own_facing = _walk(generator, act, schedule.move, _RESIDENT_STEP, inset)
+    reach = 0.5 * KEYPOINT_GEOMETRY["trunk"][0] + KEYPOINT_GEOMETRY["head"][0]
+    contact, goal = _social_goal(generator, schedule, intruder, own_goal, reach * size)
+    social = act >= Act.LINGER
+    goal = np.where(social, goal, own_goal)
+    quick = _smooth((act >= Act.CHASE).astype(float), 2.5, poles=1)
+    brisk = _smooth(((act >= Act.APPROACH) & (act < Act.CHASE)).astype(float), 3.0, poles=1)
+    # Who is close follows the other closely, and changes its place relative to it more slowly.
+    follow = _smooth(intruder.center, 1.6)
+    paths = _smooth(goal, 6.8), _smooth(goal - intruder.center, 4.2) + follow, _smooth(goal, 2.5)
+    center = (1 - quick) * ((1 - brisk) * paths[0] + brisk * paths[1]) + quick * paths[2]
+    center = center + _thrusts(generator, act, intruder.heading) + 1.5 * _wander_place(generator, num_frames, 12.0)
+    tussling = _smooth((act == Act.TUSSLE).astype(float), 2.0, poles=1)
+    center = _clip(center + 13.0 * tussling * _wander_place(generator, num_frames, 1.5), inset)
+    looks = (act != Act.DISENGAGE) & social
+    facing = np.where(looks, np.angle(contact - center), own_facing)
+    facing = np.where(act == Act.DISENGAGE, np.angle(goal - center), facing)
+    mounting = (act >= Act.MOUNT_ATTEMPT) & (act <= Act.INTROMISSION)
+    off_axis = np.where(act == Act.MOUNT_ATTEMPT, 0.45, 0.12) * _wander(generator, num_frames, 10.0)
+    facing = np.where(mounting, intruder.heading + off_axis, facing)
+    return _body(generator, 0, size, center, facing, _STRETCH[act], act == Act.GROOM, tussling)
+
+
+def _social_goal(
+    generator: np.random.Generator, schedule: Schedule, intruder: Body, own_goal: np.ndarray, reach: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The point of the intruder that the resident's nose wants, and where its own center must be for that."""
+    act, ahead = schedule.act, np.exp(1j * intruder.heading)
+    per_move = generator.standard_normal((2, schedule.move[-1] + 1))[:, schedule.move]
+    side = np.where(_wander(generator, len(act), 150.0) > 0, 1.0, -1.0)
+    along = np.array([0, 0, 0, 0, 0, 0, 0.95, -0.09, -0.5, -0.2, 0.1, 0.15, -0.1, 0.25])[act] * intruder.trunk
+    across = np.array([0, 0, 0, 0, 0, 0, 0.0, 0.26, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1])[act] * intruder.trunk
+    contact = intruder.center + ahead * (along + 9 * per_move[0] * (act < Act.MOUNT_ATTEMPT) - 1j * side * across)
+    # The direction from which it comes, relative to the intruder's heading: face on, from the side, from behind.
+    from_side = np.array([0, 0, 0, 1.6, 1.2, 1.2, 2.6, 1.5, 0.35, 0.3, 0.0, 0.0, 0.0, 1.9])[act] * side
+    toward = intruder.heading + _smooth(from_side + 0.35 * per_move[1] * (act < Act.MOUNT_ATTEMPT), 4.0, poles=2)
+    gap = 60.0 * (1 - schedule.intensity) ** 2.5
+    gap = np.where(act == Act.LINGER, 55.0 + 110.0 * (1 - schedule.intensity), gap)
+    gap = np.where(act == Act.TUSSLE, -35.0 + 50 * schedule.intensity, gap)
+    gap = np.where(act == Act.CHASE, 5.0 + 60.0 * schedule.intensity, gap)
+    gap = np.where(act >= Act.MOUNT_ATTEMPT, np.where(act <= Act.INTROMISSION, _mount_gap(act, reach), gap), gap)
+    goal = contact - np.exp(1j * toward) * (reach + gap)
+    away = own_goal - intruder.center
+    away = intruder.center + 330.0 * away / np.maximum(np.abs(away), 1e-6)
+    return contact, np.where(act == Act.DISENGAGE, away, goal)
+
+
+def _mount_gap(act: np.ndarray, reach: float) -> np.ndarray:
+    """Nose past the contact point, so that the chest lies on the intruder's hips; attempts stay further back."""
+    return np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, -0.45, -0.55, 0, 0])[act] * reach
+
+
+def _thrusts(generator: np.random.Generator, act: np.ndarray, heading: np.ndarray) -> np.ndarray:
+    """Pelvic movements along the intruder's axis: quick and shallow, in intromission slower and deeper."""
+    amplitude = _smooth(np.array([0.0] * 9 + [4.0, 5.0, 8.0, 0.0, 0.0])[act], 3.0, poles=1)
+    frequency = np.array([0.0] * 9 + [6.0, 5.0, 2.0, 0.0, 0.0])[act] * (1 + 0.1 * generator.standard_normal())
+    return amplitude * np.sin(2 * np.pi * np.cumsum(frequency) / _FPS) * np.exp(1j * heading)
+
+
+def _body(
+    generator: np.random.Generator,
+    individual: int,
+    size: float,
+    center: np.ndarray,
+    facing: np.ndarray,
+    stretch: np.ndarray,
+    grooming: np.ndarray,
+    tussling: np.ndarray,
+) -> Body:
+    num_frames = len(center)
+    # The head turns first and the trunk follows: the difference bends the body.
+    quick = _turning(facing, 2.6)
+    heading = _smooth(quick, 2.6, poles=2)
+    bend = quick - heading + (0.22 + 0.35 * tussling) * _wander(generator, num_frames, 10.0)
+    licks = _smooth(grooming.astype(float), 6.0, poles=1) * np.sin(
+        2 * np.pi * (4.5 + 0.5 * generator.standard_normal()) * np.arange(num_frames) / _FPS
+    )
+    bend = np.clip(bend + 0.22 * licks + 0.6 * grooming * _wander(generator, num_frames, 30.0), -1.5, 1.5)
+    long = _smooth(stretch, 5.0, poles=2) * (1 + 0.07 * _wander(generator, num_frames, 15.0))
+    long = long * (0.93 + 0.011 * np.minimum(_smooth(_speed(center), 4.0, poles=1), 12.0))
+    short = np.clip(long, 0.35, 1.25)
+    trunk = KEYPOINT_GEOMETRY["trunk"][individual] * size * short * (1 - 0.1 * tussling)
+    head = KEYPOINT_GEOMETRY["head"][individual] * size * np.clip(0.35 + 0.68 * short, 0.4, 1.08)
+    head = head * (1 + 0.05 * _wander(generator, num_frames, 4.0) + 0.08 * licks)
+    return Body(center=center, heading=heading, bend=bend, trunk=trunk, head=head)
+
+
+def body_keypoints(body: Body, individual: int) -> np.ndarray:
+    """Complex [time, 7] pixels: nose, left ear, right ear, neck, left hip, right hip, tail base."""
+    front = np.exp(1j * (body.heading + 0.25 * body.bend))
+    back = np.exp(1j * (body.heading - 0.25 * body.bend))
+    gaze = np.exp(1j * (body.heading + body.bend))
+    # A hunched animal is broader.
+    relative = body.trunk / KEYPOINT_GEOMETRY["trunk"][individual]
+    ears = KEYPOINT_GEOMETRY["ears"][individual] * (0.5 + 0.5 * body.head / KEYPOINT_GEOMETRY["head"][individual])
+    hips = KEYPOINT_GEOMETRY["hips"][individual] * (1.25 - 0.25 * relative)
+    points = np.empty((len(body.center), 7), dtype=np.complex128)
+    neck = points[:, 3] = body.center + 0.5 * body.trunk * front
+    points[:, 0] = neck + body.head * gaze
+    points[:, 1] = neck + (15 + 1j * ears) * gaze
+    points[:, 2] = neck + (15 - 1j * ears) * gaze
+    tail = points[:, 6] = body.center - 0.5 * body.trunk * back
+    points[:, 4] = tail + (0.41 * body.trunk + 1j * hips) * back
+    points[:, 5] = tail + (0.41 * body.trunk - 1j * hips) * back
+    return points

@@ -1,0 +1,161 @@
+"""Simulated recordings on disk: as a store, or as the files of the CalMS21 release."""
+
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import IO, TypeVar
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import atomic_folder, check_free
+from ssl_behavior.recording import Recording
+from ssl_behavior.simulate.dyads import Plan, simulate_plan
+from ssl_behavior.simulate.json_text import recording_json
+from ssl_behavior.simulate.plans import DEFAULT_SUBSETS, calms21_files, equal_plans
+from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.store import Store, create_store
+
+__all__ = ["Progress", "simulate_calms21", "simulate_store", "write_plans"]
+
+Progress = Callable[[Plan, Recording], None]
+"""Called after every recording that was written."""
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def _in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], workers: int) -> Iterator[_Result]:
+    """Results in the order of the items, computed by threads; never more than 2 * workers are held in memory.
+
+    Threads suffice: numpy lets go of the interpreter while it works on long arrays.
+    """
+    waiting: deque = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _workers(workers: int | None) -> int:
+    if workers is None:
+        return min(4, os.cpu_count() or 1)
+    if workers < 1:
+        raise InputError(f"the number of workers must be at least 1, got {workers}")
+    return workers
+
+
+def _ignore(plan: Plan, recording: Recording) -> None:
+    """The progress of nobody."""
+
+
+def write_plans(
+    out: str | Path,
+    plans: Sequence[Plan],
+    seed: int,
+    *,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: Progress = _ignore,
+) -> Store:
+    """Simulate `plans` into a store; the result does not depend on `workers`.
+
+    Raises
+    ------
+    InputError
+        If `out` exists and `overwrite` is False, two plans share an id, or the disk is full.
+    """
+    simulate = partial(simulate_plan, seed=seed)
+    with create_store(out, SKELETONS["calms21"], overwrite=overwrite) as writer:
+        recordings = _in_order(simulate, plans, _workers(workers))
+        for plan, recording in zip(plans, recordings, strict=True):
+            writer.append(recording)
+            progress(plan, recording)
+    return Store(out)
+
+
+def simulate_store(
+    out: str | Path,
+    num_recordings: int,
+    frames: int,
+    seed: int = 0,
+    *,
+    subsets: Mapping[str, float] = DEFAULT_SUBSETS,
+    tasks: Sequence[str] = ("behavior",),
+    annotators: Sequence[int] = (0,),
+    missing: float = 0.0,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: Progress = _ignore,
+) -> Store:
+    """A store of `num_recordings` recordings of `frames` frames; see `equal_plans` for the other arguments.
+
+    Raises
+    ------
+    InputError
+        As `equal_plans` and `write_plans`.
+    """
+    plans = equal_plans(num_recordings, frames, subsets, tasks, annotators, missing)
+    return write_plans(out, plans, seed, overwrite=overwrite, workers=workers, progress=progress)
+
+
+def simulate_calms21(
+    out: str | Path,
+    scale: float,
+    seed: int = 0,
+    *,
+    unlabeled_frames: int | None = None,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: Progress = _ignore,
+) -> Path:
+    """A folder with the files, groups and names of the CalMS21 release, `scale` times its size.
+
+    Parameters
+    ----------
+    unlabeled_frames : frames of the unlabeled pool, 6 million times `scale` by default; 0 leaves the pool out.
+
+    Raises
+    ------
+    InputError
+        If `out` exists and `overwrite` is False, the scale is not above 0, or the disk is full.
+    """
+    files = calms21_files(scale, unlabeled_frames)
+    check_free(Path(out), overwrite)
+    with atomic_folder(Path(out), overwrite) as folder:
+        for name, groups in files.items():
+            path = folder / f"{name}.json"
+            path.parent.mkdir(exist_ok=True)
+            with path.open("wb") as file:
+                _write_groups(file, groups, seed, _workers(workers), progress)
+    return Path(out)
+
+
+def _write_groups(
+    file: IO[bytes], groups: Mapping[str, Sequence[Plan]], seed: int, workers: int, progress: Progress
+) -> None:
+    plans = [plan for group in groups.values() for plan in group]
+    texts = _in_order(partial(_simulated_text, seed=seed), plans, workers)
+    for number, (group, members) in enumerate(groups.items()):
+        file.write(b"{" if number == 0 else b"},")
+        file.write(json.dumps(group).encode() + b":{")
+        for position, plan in enumerate(members):
+            recording, text = next(texts)
+            file.write(b"," if position else b"")
+            file.write(json.dumps(plan.id).encode() + b":" + text)
+            progress(plan, recording)
+    file.write(b"}}")
+
+
+def _simulated_text(plan: Plan, seed: int) -> tuple[Recording, bytes]:
+    recording = simulate_plan(plan, seed)
+    streams = list(recording.labels)
+    return recording, recording_json(recording, streams[0] if streams else None)

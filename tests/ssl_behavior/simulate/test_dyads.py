@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, f1_score
+from sklearn.preprocessing import StandardScaler
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.simulate.dyads import TASK3_PROFILES, Plan, simulate_plan, simulate_recording
+from ssl_behavior.simulate.fitted import BEHAVIORS, CLASS_SHARES, TASK3_BEHAVIORS, TASK3_SHARES
+
+
+def test_a_recording_is_what_it_says():
+    recording = simulate_recording(0, 1009, task3=("groom",))
+    assert recording.keypoints.shape == (1009, 2, 7, 2)
+    assert recording.fps == 30.0
+    assert recording.skeleton.name == "calms21"
+    assert recording.individuals == ("resident", "intruder")
+    assert recording.labels["behavior"].vocabulary == BEHAVIORS
+    assert recording.labels["behavior"].background == "other"
+    assert recording.labels["behavior"].annotator == "0"
+    assert recording.labels["groom"].vocabulary == ("other", "groom")
+    assert np.isfinite(recording.keypoints).all()
+    assert recording.keypoints.min() >= 0
+    assert recording.keypoints[..., 0].max() <= 1023 and recording.keypoints[..., 1].max() <= 569
+    assert recording.confidence.min() >= 0 and recording.confidence.max() <= 1
+
+
+def test_one_seed_one_recording():
+    first, again = (simulate_recording(7, 2003) for _ in range(2))
+    np.testing.assert_array_equal(first.keypoints, again.keypoints)
+    np.testing.assert_array_equal(first.confidence, again.confidence)
+    np.testing.assert_array_equal(first.labels["behavior"].frames, again.labels["behavior"].frames)
+    assert not np.array_equal(first.keypoints, simulate_recording(8, 2003).keypoints)
+    assert not np.array_equal(first.keypoints, simulate_recording(7, 2003, name="other").keypoints)
+
+
+def test_who_looks_changes_no_track():
+    alone, watched = simulate_recording(0, 1999, annotator=None), simulate_recording(0, 1999, annotator=5)
+    np.testing.assert_array_equal(alone.keypoints, watched.keypoints)
+    assert not alone.labels
+    assert watched.labels["behavior"].annotator == "5"
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 3, 7])
+def test_short_recordings(num_frames):
+    recording = simulate_recording(0, num_frames, task3=TASK3_BEHAVIORS, missing=0.2)
+    assert recording.num_frames == num_frames
+
+
+def test_shares_of_the_labels_follow_the_real_ones():
+    drawn = [simulate_recording(0, 6000, name=f"share{i}").labels["behavior"].frames for i in range(60)]
+    shares = np.bincount(np.concatenate(drawn), minlength=4) / (60 * 6000)
+    np.testing.assert_allclose(shares, CLASS_SHARES, atol=0.05)
+
+
+@pytest.mark.parametrize("name", TASK3_BEHAVIORS)
+def test_task3_behaviours_are_as_frequent_as_the_real_ones(name):
+    plans = [Plan(id=f"{name}{i}", num_frames=6000, task3=(name,), profile=TASK3_PROFILES[name]) for i in range(16)]
+    share = np.mean([simulate_plan(plan, 0).labels[name].frames.mean() for plan in plans])
+    real = TASK3_SHARES[TASK3_BEHAVIORS.index(name)]
+    assert 0.6 * real < share < 1.65 * real
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_frames": 0}, "at least 1 frame"),
+        ({"num_frames": -3}, "at least 1 frame"),
+        ({"num_frames": 5, "missing": 1.0}, r"missing share must be in \[0, 1\)"),
+        ({"num_frames": 5, "missing": -0.1}, r"missing share must be in \[0, 1\)"),
+        ({"num_frames": 5, "task3": ("dance",)}, "unknown Task 3 behaviours"),
+        ({"num_frames": 5, "annotator": 9}, "no annotator 9"),
+    ],
+)
+def test_bad_arguments_are_told(arguments, message):
+    with pytest.raises(InputError, match=message):
+        simulate_recording(0, **arguments)
+
+
+def _single_frame(recording):
+    """Points seen from the resident's neck, in its direction, and nine distances."""
+    points = (recording.keypoints[..., 0] + 1j * recording.keypoints[..., 1]).astype(complex)
+    ahead = points[:, 0, 3] - points[:, 0, 6]
+    seen = (points.reshape(-1, 14) - points[:, 0, 3:4]) / np.maximum(np.abs(ahead), 1e-6)[:, None]
+    seen = seen * np.exp(-1j * np.angle(ahead))[:, None] * np.abs(ahead)[:, None] / 100
+    distances = np.abs(points[:, 0, [0, 3, 6], None] - points[:, 1, None, [0, 3, 6]]).reshape(-1, 9)
+    return np.concatenate([seen.real, seen.imag, np.log(distances + 10)], axis=1)
+
+
+def _windowed(recording, reach=30):
+    """The same, with mean and standard deviation of distances and log speeds over a second on each side."""
+    points = (recording.keypoints[..., 0] + 1j * recording.keypoints[..., 1]).astype(complex).reshape(-1, 14)
+    now = _single_frame(recording)
+    speeds = np.log1p(np.abs(np.diff(points, axis=0, prepend=points[:1])))
+    moving = np.pad(np.concatenate([now[:, 28:], speeds], axis=1), ((reach + 1, reach), (0, 0)), mode="edge")
+    sums = [np.cumsum(moving**power, axis=0) for power in (1, 2)]
+    width = 2 * reach + 1
+    mean, square = ((total[width:] - total[:-width]) / width for total in sums)
+    return np.concatenate([now, mean, np.sqrt(np.maximum(square - mean**2, 0))], axis=1)
+
+
+def _linear_probe(features, recordings, num_train):
+    sets = recordings[:num_train], recordings[num_train:]
+    x, unseen = (np.concatenate([features(r)[::10] for r in part]) for part in sets)
+    y, truth = (np.concatenate([r.labels["behavior"].frames[::10] for r in part]) for part in sets)
+    scaler = StandardScaler().fit(x)
+    model = LogisticRegression(max_iter=200, C=0.1).fit(scaler.transform(x), y)
+    chances = model.predict_proba(scaler.transform(unseen))
+    f1 = np.mean([f1_score(truth == c, chances.argmax(axis=1) == c) for c in range(3)])
+    return f1, np.mean([average_precision_score(truth == c, chances[:, c]) for c in range(3)])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_labels_are_learnable_but_not_from_one_frame():
+    recordings = [simulate_recording(5, 6000, name=f"l{i}") for i in range(72)]
+    single_f1, single_ap = _linear_probe(_single_frame, recordings, 48)
+    windowed_f1, windowed_ap = _linear_probe(_windowed, recordings, 48)
+    assert 0.35 < single_f1 < 0.62 and 0.42 < single_ap < 0.68
+    assert 0.65 < windowed_f1 < 0.90 and 0.72 < windowed_ap < 0.94
+    assert windowed_f1 > single_f1 + 0.15

@@ -1,0 +1,88 @@
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.simulate import write
+from ssl_behavior.simulate.dyads import Plan, simulate_plan
+from ssl_behavior.simulate.plans import calms21_files, equal_plans
+from ssl_behavior.simulate.write import simulate_calms21, simulate_store, write_plans
+
+
+def _contents(folder):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_a_store_holds_the_planned_recordings(tmp_path):
+    store = simulate_store(tmp_path / "store", 7, 211, seed=3, tasks=("behavior", "groom"))
+    plans = equal_plans(7, 211, tasks=("behavior", "groom"))
+    assert [row.id for row in store.rows] == [plan.id for plan in plans]
+    assert set(store.streams) == {"behavior", "groom"}
+    assert store.stream("behavior").background == "other"
+    expected = simulate_plan(plans[4], 3)
+    found = store.recording(plans[4].id)
+    np.testing.assert_array_equal(found.keypoints, expected.keypoints)
+    np.testing.assert_array_equal(found.labels["groom"].frames, expected.labels["groom"].frames)
+    assert {row.subset for row in store.rows} == {"train", "validation", "test"}
+
+
+def test_the_result_does_not_depend_on_the_workers(tmp_path):
+    for workers in (1, 3):
+        simulate_store(tmp_path / f"store{workers}", 11, 307, workers=workers, missing=0.1)
+        simulate_calms21(tmp_path / f"json{workers}", 0.001, workers=workers)
+    assert _contents(tmp_path / "store1") == _contents(tmp_path / "store3")
+    assert _contents(tmp_path / "json1") == _contents(tmp_path / "json3")
+
+
+def test_the_calms21_layout_is_the_releases(tmp_path):
+    seen = []
+    out = simulate_calms21(tmp_path / "calms21", 0.001, progress=lambda plan, recording: seen.append(plan.id))
+    files = calms21_files(0.001)
+    assert {str(p.relative_to(out)) for p in out.rglob("*.json")} == {f"{name}.json" for name in files}
+    for name, groups in files.items():
+        read = json.loads((out / f"{name}.json").read_text())
+        assert {g: list(s) for g, s in read.items()} == {g: [p.id for p in plans] for g, plans in groups.items()}
+        for group, plans in groups.items():
+            for plan in plans:
+                sequence = read[group][plan.id]
+                assert np.shape(sequence["keypoints"]) == (plan.num_frames, 2, 2, 7)
+                assert ("annotations" in sequence) == (plan.subset != "unlabeled")
+    assert len(seen) == sum(len(plans) for groups in files.values() for plans in groups.values())
+    read = json.loads((out / "task3_new_behaviors/calms21_task3_train.json").read_text())
+    sequence = read["groom"]["task3/groom/train/mouse001_task3_groom"]
+    assert sequence["metadata"]["vocab"] == {"other": 0, "groom": 1}
+
+
+def test_what_exists_is_kept_unless_told(tmp_path):
+    simulate_store(tmp_path / "store", 2, 31)
+    before = _contents(tmp_path / "store")
+    with pytest.raises(InputError, match="exists already"):
+        simulate_store(tmp_path / "store", 3, 31)
+    with pytest.raises(InputError, match="exists already"):
+        simulate_calms21(tmp_path / "store", 0.001)
+    assert _contents(tmp_path / "store") == before
+    assert len(simulate_store(tmp_path / "store", 3, 31, overwrite=True)) == 3
+
+
+def test_nothing_is_left_of_a_write_that_failed(tmp_path, monkeypatch):
+    def fail(plan, seed):
+        raise RuntimeError(plan.id)
+
+    monkeypatch.setattr(write, "simulate_plan", fail)
+    for simulate in (lambda: simulate_store(tmp_path / "a", 3, 31), lambda: simulate_calms21(tmp_path / "b", 0.001)):
+        with pytest.raises(RuntimeError):
+            simulate()
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_recordings_of_one_name_are_refused(tmp_path):
+    with pytest.raises(InputError, match="id 'twice'"):
+        write_plans(tmp_path / "store", [Plan(id="twice", num_frames=5)] * 2, 0)
+
+
+def test_no_worker_is_no_choice(tmp_path):
+    with pytest.raises(InputError, match="workers"):
+        simulate_store(tmp_path / "store", 2, 31, workers=0)
