@@ -1,0 +1,251 @@
+"""A checkpoint is a folder: `config.json` says what the method is, `model.safetensors` holds all its numbers.
+
+The weights include the buffers (Standardizer, PCA), so whoever loads a checkpoint normalises as the training did.
+`training.pt` (optimizer and counters; read back with weights_only=True) is there only for resuming. In a run folder
+the checkpoints are `checkpoints/step-<steps done>`, and `checkpoints/best.json` names the best of them.
+"""
+
+import hashlib
+import io
+import pickle
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from ssl_behavior.configs import config_from_dict
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import atomic_folder, read_json, write_json
+from ssl_behavior.methods import METHODS
+from ssl_behavior.methods.base import Method
+from ssl_behavior.skeleton import Skeleton
+
+__all__ = [
+    "FORMAT_VERSION", "find_checkpoint", "fingerprint", "list_checkpoints", "load_checkpoint", "load_training_state",
+    "load_weights", "method_name", "package_versions", "read_checkpoint_config", "save_checkpoint",
+]  # fmt: skip
+
+FORMAT_VERSION = 1
+_FORMAT = "ssl-behavior checkpoint"
+_WEIGHTS = "model.safetensors"
+_TRAINING = "training.pt"
+_BEST = "best.json"
+
+
+def save_checkpoint(
+    folder: Path,
+    method: Method,
+    extra: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write `method` as a checkpoint that exists whole or not at all.
+
+    Parameters
+    ----------
+    extra : JSON-able facts to keep beside the configuration (step, metrics, data fingerprint).
+    training : what resuming needs, tensors and plain containers only; None leaves `training.pt` out.
+
+    Raises
+    ------
+    InputError
+        If `folder` exists and `overwrite` is False, the disk is full, or the place is not writable.
+    """
+    contents = {
+        "format": _FORMAT,
+        "version": FORMAT_VERSION,
+        "method": method_name(method.config),
+        "config": asdict(method.config),
+        "skeleton": method.skeleton.to_dict(),
+        "fps": method.fps,
+        "versions": package_versions(),
+        "extra": dict(extra or {}),
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
+    with atomic_folder(Path(folder), overwrite) as partial:
+        # Python writes the bytes, so that a full disk is an OSError and not each library's own kind of failure.
+        (partial / _WEIGHTS).write_bytes(safetensors.torch.save(tensors))
+        if training is not None:
+            buffer = io.BytesIO()
+            torch.save(dict(training), buffer)
+            (partial / _TRAINING).write_bytes(buffer.getbuffer())
+        write_json(partial / "config.json", contents)
+
+
+def load_checkpoint(path: str | Path, best: bool = False) -> Method:
+    """The trained method, in eval mode on the CPU, from a checkpoint or run folder (see `find_checkpoint`).
+
+    Raises
+    ------
+    InputError
+        If there is no checkpoint, it was written by a newer version, or its weights are damaged: tensors missing,
+        left over, of another shape, or not finite.
+    """
+    folder = find_checkpoint(path, best)
+    contents = read_checkpoint_config(folder)
+    method = _build(folder, contents)
+    load_weights(folder, method)
+    return method.eval()
+
+
+def read_checkpoint_config(folder: Path) -> dict[str, Any]:
+    """A checkpoint's `config.json`: method, config, skeleton, fps, versions, extra. No weights are read.
+
+    Raises
+    ------
+    InputError
+        If it is not a checkpoint's, lacks a key, or is of a newer version.
+    """
+    contents = read_json(Path(folder) / "config.json", "a checkpoint")
+    if not isinstance(contents, dict) or contents.get("format") != _FORMAT:
+        raise InputError(f"{folder} is not a checkpoint: its config.json does not say so")
+    if contents.get("version") != FORMAT_VERSION:
+        raise InputError(
+            f"{folder} is a checkpoint of format version {contents.get('version')}; this program reads version "
+            f"{FORMAT_VERSION}: update ssl-behavior"
+        )
+    if missing := sorted({"method", "config", "skeleton", "fps", "extra"} - set(contents)):
+        raise InputError(f"{folder}/config.json is damaged: the key {missing[0]!r} is missing")
+    return contents
+
+
+def _build(folder: Path, contents: Mapping[str, Any]) -> Method:
+    name, where, fps = contents["method"], f"{folder}/config.json", contents["fps"]
+    if name not in list(METHODS):
+        raise InputError(f"{where}: unknown method {name!r}; this program knows {sorted(METHODS)}")
+    config: Any = config_from_dict(METHODS[name].Config, contents["config"], f"{where}: config")
+    try:
+        skeleton = Skeleton.from_dict(contents["skeleton"], source=where)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{where} is damaged: {error!r}") from None
+    if not isinstance(fps, int | float) or not fps > 0:
+        raise InputError(f"{where} is damaged: fps is {fps!r}")
+    # The first weights are drawn only to be overwritten: the caller's random numbers stay as they were.
+    with torch.random.fork_rng(devices=[]):
+        return METHODS[name](config, skeleton, float(fps))
+
+
+def load_weights(folder: Path, method: Method) -> None:
+    """Put a checkpoint's weights into `method`, whose names and shapes must be exactly those of the file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged, or does not fit.
+    """
+    file = Path(folder) / _WEIGHTS
+    try:
+        found = safetensors.torch.load_file(file)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"{file} is missing or damaged ({error}); use another checkpoint") from None
+    wanted = method.state_dict()
+    for what, names in (("lacks the tensor", wanted.keys() - found), ("has the unknown tensor", found.keys() - wanted)):
+        if names:
+            raise InputError(f"{file} {what} {sorted(names)[0]!r}: it does not belong to its config.json")
+    for name, tensor in found.items():
+        _check_tensor(file, name, tensor, wanted[name])
+    method.load_state_dict(found)
+
+
+def _check_tensor(file: Path, name: str, tensor: Tensor, wanted: Tensor) -> None:
+    if tensor.shape != wanted.shape:
+        raise InputError(
+            f"{file}: tensor {name!r} has shape {list(tensor.shape)}, its config.json asks for {list(wanted.shape)}"
+        )
+    if not torch.isfinite(tensor).all():
+        raise InputError(f"{file}: tensor {name!r} has values that are not finite; use another checkpoint")
+
+
+def load_training_state(folder: Path) -> dict[str, Any]:
+    """What `save_checkpoint` was given as `training`, on the CPU.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint has none, or it is damaged.
+    """
+    file = Path(folder) / _TRAINING
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{folder} cannot be resumed: it has no {_TRAINING}") from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        raise InputError(f"{file} is damaged ({reason}); delete {folder} to resume from the one before") from None
+
+
+def list_checkpoints(run: Path) -> list[Path]:
+    """A run's checkpoints, oldest first. What a killed process left half-written has another name and is not one."""
+    return sorted(folder for folder in (Path(run) / "checkpoints").glob("step-*") if folder.is_dir())
+
+
+def find_checkpoint(path: str | Path, best: bool = False) -> Path:
+    """The checkpoint folder that `path` means: itself, or of a run folder the newest (or the best on validation).
+
+    A run without validation has no best; its newest is taken.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    path = Path(path)
+    if (path / _WEIGHTS).is_file():
+        return path
+    if not path.is_dir():
+        raise InputError(f"{path}: there is no such run or checkpoint folder")
+    checkpoints = list_checkpoints(path)
+    if not checkpoints:
+        raise InputError(
+            f"{path} is neither a checkpoint nor a run with checkpoints; train one with ssl-behavior pretrain"
+        )
+    pointer = path / "checkpoints" / _BEST
+    if best and pointer.exists():
+        name = read_json(pointer, "a run")["checkpoint"]
+        return next((folder for folder in checkpoints if folder.name == name), checkpoints[-1])
+    return checkpoints[-1]
+
+
+def fingerprint(path: str | Path, best: bool = False) -> str:
+    """SHA-256 of the checkpoint's weights file: equal for equal models.
+
+    Raises
+    ------
+    InputError
+        If there is no checkpoint.
+    """
+    digest = hashlib.sha256()
+    with (find_checkpoint(path, best) / _WEIGHTS).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def method_name(config: Any) -> str:
+    """The name in METHODS of the method that `config` configures."""
+    names = [name for name, method in METHODS.items() if method.Config is type(config)]
+    assert names, f"{type(config).__name__} is no Config of {sorted(METHODS)}"
+    return names[0]
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    try:
+        own = version("ssl-behavior")
+    except PackageNotFoundError:
+        own = "unknown"
+    return {
+        "ssl-behavior": own,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "safetensors": version("safetensors"),
+    }
