@@ -1,0 +1,141 @@
+"""The configuration of a pretraining run: frozen, complete, checked when built, JSON-able."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from ssl_behavior.checkpoint import method_name
+from ssl_behavior.configs import config_from_dict
+from ssl_behavior.device import DEVICES, PRECISIONS
+from ssl_behavior.errors import InputError
+from ssl_behavior.methods import METHODS
+
+__all__ = ["DataConfig", "LoopConfig", "OptimConfig", "RunConfig", "run_config_from_dict", "run_config_to_dict"]
+
+
+def _require(condition: bool, what: str, got: object) -> None:
+    if not condition:
+        raise InputError(f"{what}, got {got}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which recordings, and how windows are drawn from them."""
+
+    window_frames: int = 256
+    batch_size: int = 32
+    """Windows per step, over all processes together."""
+    recordings: tuple[str, ...] = ()
+    """Ids or globs; none = all."""
+    subsets: tuple[str, ...] = ()
+    """Subsets of the store ("train", "unlabeled" ...); none = all."""
+    validation: tuple[str, ...] = ()
+    """Ids or globs of the recordings held out; none = a seeded share of the recordings."""
+    validation_share: float = 0.1
+    """Share of the recordings to hold out, at least one of them; 0 = no validation."""
+    validation_batches: int = 4
+
+    def __post_init__(self) -> None:
+        _require(self.window_frames >= 1, "data.window_frames must be at least 1", self.window_frames)
+        _require(self.batch_size >= 1, "data.batch_size must be at least 1", self.batch_size)
+        _require(0 <= self.validation_share < 1, "data.validation_share must be in [0, 1)", self.validation_share)
+        _require(self.validation_batches >= 1, "data.validation_batches must be at least 1", self.validation_batches)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """How the weights move."""
+
+    optimizer: Literal["adamw", "madgrad"] = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 1e-2
+    """On weight matrices and kernels only, not on biases and normalisation."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """AdamW's; MADGRAD takes the first as its momentum."""
+    warmup_steps: int = 100
+    schedule: Literal["cosine", "constant"] = "cosine"
+    final_lr_share: float = 0.0
+    """Where the cosine ends, as a share of lr."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient; 0 = no clipping."""
+    ema_decay: float = 0.0
+    """Decay per step of the average of the weights that validation and checkpoints use; 0 = the weights themselves."""
+
+    def __post_init__(self) -> None:
+        _require(self.lr > 0, "optim.lr must be > 0", self.lr)
+        _require(self.weight_decay >= 0, "optim.weight_decay must be >= 0", self.weight_decay)
+        _require(all(0 <= beta < 1 for beta in self.betas), "optim.betas must be in [0, 1)", self.betas)
+        _require(self.warmup_steps >= 0, "optim.warmup_steps must be >= 0", self.warmup_steps)
+        _require(0 <= self.final_lr_share <= 1, "optim.final_lr_share must be in [0, 1]", self.final_lr_share)
+        _require(self.clip_norm >= 0, "optim.clip_norm must be >= 0", self.clip_norm)
+        _require(0 <= self.ema_decay < 1, "optim.ema_decay must be in [0, 1)", self.ema_decay)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """What happens beside the steps; none of it changes the weights."""
+
+    log_every: int = 10
+    validate_every: int = 250
+    checkpoint_every_steps: int = 0
+    """0 = by time only."""
+    checkpoint_every_seconds: float = 120.0
+    """0 = by steps only."""
+
+    def __post_init__(self) -> None:
+        _require(self.log_every >= 1, "loop.log_every must be at least 1", self.log_every)
+        _require(self.validate_every >= 1, "loop.validate_every must be at least 1", self.validate_every)
+        _require(
+            self.checkpoint_every_steps >= 0, "loop.checkpoint_every_steps must be >= 0", self.checkpoint_every_steps
+        )
+        _require(
+            self.checkpoint_every_seconds >= 0,
+            "loop.checkpoint_every_seconds must be >= 0",
+            self.checkpoint_every_seconds,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything a run's numbers depend on, except the data.
+
+    `method` is the Config of one of METHODS; which one says which method is trained.
+    """
+
+    method: Any
+    data: DataConfig = field(default_factory=DataConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    steps: int = 10_000
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        _require(self.steps >= 1, "steps must be at least 1", self.steps)
+        _require(self.seed >= 0, "seed must be >= 0", self.seed)
+        _require(self.device in DEVICES, f"device must be one of {list(DEVICES)}", self.device)
+        precisions = ["auto", *PRECISIONS]
+        _require(self.precision in precisions, f"precision must be one of {precisions}", self.precision)
+
+
+def run_config_to_dict(config: RunConfig) -> dict[str, Any]:
+    """JSON-ready; the method's name stands first, as `algorithm`."""
+    return {"algorithm": method_name(config.method), **asdict(config)}
+
+
+def run_config_from_dict(values: Mapping[str, Any], where: str) -> RunConfig:
+    """The inverse of `run_config_to_dict`; `where` names the place in errors.
+
+    Raises
+    ------
+    InputError
+        If the method or a key is unknown, or a value is not acceptable.
+    """
+    rest = dict(values)
+    name = rest.pop("algorithm", None)
+    if name not in METHODS:
+        raise InputError(f"{where}: algorithm: expected one of {sorted(METHODS)}, got {name!r}")
+    method: Any = config_from_dict(METHODS[name].Config, rest.pop("method", {}), f"{where}: method")
+    bare = config_from_dict(RunConfig, rest | {"method": None}, where)
+    return RunConfig(**{**vars(bare), "method": method})

@@ -1,0 +1,57 @@
+"""The processes that torchrun starts: joined for the time of a run."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ssl_behavior import parallel
+
+__all__ = ["averaged", "process_group", "stop_signal", "wait_for_main", "wrap"]
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[None]:
+    """Join the processes of a torchrun (nccl on CUDA, else gloo); nothing where there is no torchrun."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+        yield
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        dist.init_process_group("nccl", device_id=device)
+    else:
+        dist.init_process_group("gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def wrap(losses: nn.Module) -> nn.Module:
+    """Average gradients over processes; the module itself where there is one."""
+    if parallel.world_size() == 1:
+        return losses
+    return DistributedDataParallel(losses)
+
+
+def averaged(values: dict[str, Tensor]) -> dict[str, float]:
+    """Means over processes, as numbers."""
+    totals = parallel.all_sum(torch.stack([value.detach().double() for value in values.values()]))
+    return dict(zip(values, (totals / parallel.world_size()).tolist(), strict=True))
+
+
+def stop_signal(received: int, device: torch.device) -> int:
+    """The largest signal number any process received, so that all stop after the same step; 0 = none."""
+    if parallel.world_size() == 1:
+        return received
+    return int(parallel.gather(torch.tensor([received], device=device)).max())
+
+
+def wait_for_main() -> None:
+    """Hold the other processes until the main one comes here too."""
+    if parallel.world_size() > 1:
+        dist.barrier()

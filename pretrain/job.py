@@ -1,0 +1,32 @@
+"""`ssl-behavior pretrain`: the pretraining job from the command line."""
+
+from collections.abc import Sequence
+
+from pretrain.options import parse_options
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the job; 0, or 128 + the number of the signal that stopped it (130 for Ctrl-C, 143 for SIGTERM).
+
+    Raises
+    ------
+    InputError
+        For every mistake a person can mend.
+    """
+    options = parse_options(argv)
+    # Only now what takes seconds to import: --help and mistakes in the arguments are answered at once.
+    from rich.console import Console
+
+    from pretrain.run import pretrain
+    from pretrain.settings import config_as_yaml, resolve_config, resolve_stores
+
+    console = Console()
+    config = resolve_config(options)
+    if options.print_config:
+        console.print(config_as_yaml(config), end="", markup=False, highlight=False, soft_wrap=True)
+        return 0
+    assert options.out is not None
+    received = pretrain(resolve_stores(options), options.out, config, options.resume, console)
+    return 128 + received if received else 0

@@ -1,0 +1,165 @@
+"""The training loop: steps, validation, checkpoints. Stopping it anywhere and resuming gives the same weights."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pretrain.collapse import collapse_warning
+from pretrain.config import RunConfig
+from pretrain.data import Data, batch_recordings, training_batches, validation_batches
+from pretrain.distributed import averaged, stop_signal
+from pretrain.optim import WeightAverage, learning_rate, make_optimizer, set_learning_rate
+from pretrain.progress import RunLog, finite_or_none
+from pretrain.runfolder import RunFolder, checkpoint_name
+from pretrain.signals import StopSignals
+from pretrain.step import to_model, train_step, validate
+from ssl_behavior import parallel
+from ssl_behavior.checkpoint import load_training_state, load_weights, read_checkpoint_config
+from ssl_behavior.errors import InputError
+from ssl_behavior.methods.base import Method
+
+__all__ = ["Trainer"]
+
+
+class Trainer:
+    """A method in training: what changes from step to step, and how it is saved and taken up again.
+
+    Randomness is no part of the state: that of step k is derived from the run's seed and k.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        data: Data,
+        method: Method,
+        losses: nn.Module,
+        device: torch.device,
+        precision: torch.dtype,
+    ) -> None:
+        self.config, self.data, self.method, self.losses = config, data, method, losses
+        self.device, self.precision = device, precision
+        self.optimizer = make_optimizer(config.optim, method)
+        self.average = WeightAverage(method, config.optim.ema_decay)
+        self.steps_done = 0
+        self.best: dict[str, Any] | None = None
+        self.validation: dict[str, float] = {}
+        self.saved_at, self.saved_step = time.monotonic(), -1
+
+    def load(self, checkpoint: Path) -> None:
+        """Take up the training where `checkpoint` left it.
+
+        Raises
+        ------
+        InputError
+            If the checkpoint is damaged or has no training state.
+        """
+        load_weights(checkpoint, self.method)
+        state, extra = load_training_state(checkpoint), read_checkpoint_config(checkpoint)["extra"]
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.average.restore(state["raw_weights"])
+            self.steps_done, self.best = int(state["step"]), extra["best"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{checkpoint} cannot be resumed: its training state is damaged ({error!r})") from None
+        self.saved_step = self.steps_done
+
+    def save(self, run: RunFolder) -> None:
+        """Write a checkpoint of the (averaged) weights."""
+        training = {
+            "step": self.steps_done,
+            "optimizer": self.optimizer.state_dict(),
+            "raw_weights": self.average.raw_weights(),
+        }
+        extra = {
+            "step": self.steps_done,
+            "validation": finite_or_none(self.validation),
+            "best": self.best,
+            "data_fingerprint": self.data.fingerprint,
+        }
+        with self.average.in_place():
+            run.save(self.method, self.steps_done, extra, training)
+        self.saved_at, self.saved_step = time.monotonic(), self.steps_done
+
+    def train(self, run: RunFolder, log: RunLog | None) -> int:
+        """Do the remaining steps; the number of the signal that ended them early, or 0.
+
+        `log` is None in all processes but the main one, which alone writes.
+
+        Raises
+        ------
+        InputError
+            If a step's loss or gradient is not finite, or the disk is full; the last checkpoint is kept.
+        """
+        config = self.config
+        self.method.train()
+        steps = range(self.steps_done, config.steps)
+        with StopSignals() as stop:
+            for step, batch in training_batches(self.data.train, config.data.batch_size, config.seed, steps):
+                self._step(step, to_model(batch, self.method, self.device), log)
+                received = stop_signal(stop.received, self.device)
+                if log:
+                    improved = self._validate(log) if self._due(config.loop.validate_every) else False
+                    if improved or received or self._save_due():
+                        self.save(run)
+                if received:
+                    return received
+        return 0
+
+    def _step(self, step: int, batch: Any, log: RunLog | None) -> None:
+        config, optim = self.config, self.config.optim
+        rate = learning_rate(optim, config.steps, step)
+        set_learning_rate(self.optimizer, rate)
+        try:
+            values = train_step(self.losses, self.optimizer, batch, config.seed, step, self.precision, optim.clip_norm)
+        except FloatingPointError as error:
+            raise self._diverged(step, str(error)) from None
+        self.average.update()
+        self.steps_done = step + 1
+        if self._due(config.loop.log_every) or step == 0:
+            numbers = averaged(values)
+            if log:
+                log.training(self.steps_done, {**numbers, "lr": rate})
+
+    def _due(self, every: int) -> bool:
+        return self.steps_done % every == 0 or self.steps_done == self.config.steps
+
+    def _save_due(self) -> bool:
+        loop = self.config.loop
+        if loop.checkpoint_every_seconds and time.monotonic() - self.saved_at >= loop.checkpoint_every_seconds:
+            return True
+        return self._due(loop.checkpoint_every_steps or self.config.steps)
+
+    def _validate(self, log: RunLog) -> bool:
+        """Look at the held-out recordings, by the main process alone; True if they never looked better."""
+        reader, config = self.data.validation, self.config
+        if reader is None:
+            return False
+        with parallel.alone(), self.average.in_place():
+            batches = validation_batches(reader, config.data, config.seed)
+            self.validation = validate(self.method, batches, self.device, self.precision)
+        log.validation(self.steps_done, self.validation)
+        if warning := collapse_warning(self.validation["effective_rank"], self.method.embedding_dim):
+            log.say(f"warning: {warning}")
+        loss = self.validation["loss"]
+        if not math.isfinite(loss) or (self.best is not None and not loss < self.best["validation_loss"]):
+            return False
+        self.best = {"checkpoint": checkpoint_name(self.steps_done), "validation_loss": loss}
+        return True
+
+    def _diverged(self, step: int, what: str) -> InputError:
+        data, config = self.data, self.config
+        names = batch_recordings(data.train, config.data.batch_size, config.seed, step)
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        kept = (
+            "no checkpoint was saved yet"
+            if self.saved_step < 0
+            else f"the checkpoint of step {self.saved_step} is kept"
+        )
+        return InputError(
+            f"training stopped in step {step + 1}: {what} (recordings of this batch: {shown}); {kept}. "
+            "Try a lower --optim.lr, more --optim.warmup_steps or --precision float32, and look at these recordings"
+        )

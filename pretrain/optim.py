@@ -1,0 +1,92 @@
+"""Optimizer, learning rate and the running average of the weights."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from pretrain.config import OptimConfig
+from pretrain.madgrad import Madgrad
+
+__all__ = ["WeightAverage", "learning_rate", "make_optimizer", "set_learning_rate"]
+
+
+def learning_rate(config: OptimConfig, steps: int, step: int) -> float:
+    """The rate of step `step` (from 0) of `steps`: a linear warm-up, then half a cosine or a constant.
+
+    >>> config = OptimConfig(lr=1.0, warmup_steps=2)
+    >>> [round(learning_rate(config, 10, step), 3) for step in (0, 1, 2, 6, 9)]
+    [0.5, 1.0, 1.0, 0.5, 0.038]
+    """
+    if step < config.warmup_steps:
+        return config.lr * (step + 1) / config.warmup_steps
+    if config.schedule == "constant":
+        return config.lr
+    progress = (step - config.warmup_steps) / max(1, steps - config.warmup_steps)
+    share = config.final_lr_share + (1 - config.final_lr_share) * (1 + math.cos(math.pi * progress)) / 2
+    return config.lr * share
+
+
+def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+    """Use `rate` in the next step."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def make_optimizer(config: OptimConfig, module: nn.Module) -> Optimizer:
+    """The optimizer of `module`'s parameters; weight decay applies to those with two axes or more."""
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if config.optimizer == "madgrad":
+        return Madgrad(groups, lr=config.lr, momentum=config.betas[0])
+    return AdamW(groups, lr=config.lr, betas=config.betas)
+
+
+class WeightAverage:
+    """The exponential moving average of a module's parameters; with decay 0 it is the parameters themselves."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.module, self.decay = module, decay
+        self.average = {name: p.detach().clone() for name, p in module.named_parameters()} if decay else {}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take the parameters of the step just done into the average."""
+        for name, average in self.average.items():
+            average.lerp_(self.module.get_parameter(name), 1 - self.decay)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Within this block the module has the averaged parameters."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        for name, average in self.average.items():
+            parameter = self.module.get_parameter(name)
+            kept = parameter.detach().clone()
+            parameter.copy_(average)
+            average.copy_(kept)
+
+    def raw_weights(self) -> dict[str, Tensor]:
+        """Copies of the un-averaged parameters, where they differ from what a checkpoint of the average holds."""
+        return {name: self.module.get_parameter(name).detach().clone() for name in self.average}
+
+    @torch.no_grad()
+    def restore(self, raw: dict[str, Tensor]) -> None:
+        """The module holds the average (as a checkpoint does): take it over, and put the raw parameters back."""
+        for name, average in self.average.items():
+            parameter = self.module.get_parameter(name)
+            average.copy_(parameter)
+            parameter.copy_(raw[name])

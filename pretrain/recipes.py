@@ -1,0 +1,79 @@
+"""Recipes: named configurations to start from. Each is a claim about what it is for and what it reaches."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from pretrain.config import DataConfig, LoopConfig, OptimConfig, RunConfig
+from ssl_behavior.augment import AugmentConfig
+from ssl_behavior.features import MABE2021_FEATURES
+from ssl_behavior.methods.cpc import CPCConfig
+from ssl_behavior.nn import EncoderConfig
+
+__all__ = ["RECIPES", "cpc", "cpc_mabe2021", "cpc_tiny"]
+
+
+def cpc() -> RunConfig:
+    """The recommended one: two-directional CPC on dyads at about 30 frames per second.
+
+    ssl-behavior pretrain STORE --out RUN --recipe cpc
+    """
+    return RunConfig(
+        method=CPCConfig(),
+        data=DataConfig(window_frames=240, batch_size=64),
+        optim=OptimConfig(lr=1e-3, weight_decay=1e-2, warmup_steps=200),
+        steps=6000,
+    )
+
+
+def cpc_tiny() -> RunConfig:
+    """For tests and the demonstration: the same method, small, on the CPU in about a minute."""
+    encoder = EncoderConfig(
+        latent_dim=32, embedder_dim=32, embedder_kernels=(3,), contexter_dim=48, contexter_dilations=(1, 2, 4)
+    )
+    return replace(
+        cpc(),
+        method=CPCConfig(encoder=encoder, horizons_frames=(6, 15, 30), key_dim=32),
+        data=DataConfig(window_frames=120, batch_size=32, validation_batches=2),
+        optim=OptimConfig(lr=2e-3, warmup_steps=20),
+        loop=LoopConfig(validate_every=100),
+        steps=300,
+    )
+
+
+def cpc_mabe2021() -> RunConfig:
+    """The size and features of the MABe 2021 Task 1 winner's encoder, trained without labels: for comparison and speed.
+
+    13 M parameters, causal, undilated, 32 windows of 512 frames, seven horizons of 32 to 224 frames, negatives from
+    other sequences only, MADGRAD with a cosine. Departures: true horizons, every step an anchor, and no labels in
+    the loss (theirs had cross-entropies beside CPC); their final learning rate is not recorded.
+    """
+    encoder = EncoderConfig(
+        stride=1,
+        animals="first",
+        latent_dim=128,
+        embedder_dim=128,
+        embedder_kernels=(1, 1, 3, 3, 3),
+        contexter_dim=512,
+        contexter_kernel=3,
+        contexter_second_kernel=3,
+        contexter_dilations=(1,) * 8,
+        directions="forward",
+    )
+    method = CPCConfig(
+        features=MABE2021_FEATURES,
+        augment=AugmentConfig(reflect=0.0, drop_keypoints=0.0),
+        encoder=encoder,
+        horizons_frames=(32, 64, 96, 128, 160, 192, 224),
+        key_dim=128,
+        temperature=0.07,
+        own_negatives_every=0,
+    )
+    return RunConfig(
+        method=method,
+        data=DataConfig(window_frames=512, batch_size=32),
+        optim=OptimConfig(optimizer="madgrad", lr=1e-3, weight_decay=1e-5, warmup_steps=200),
+        steps=34_000,
+    )
+
+
+RECIPES: dict[str, Callable[[], RunConfig]] = {"cpc": cpc, "cpc_tiny": cpc_tiny, "cpc_mabe2021": cpc_mabe2021}

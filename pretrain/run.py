@@ -1,0 +1,111 @@
+"""A pretraining run from stores to a run folder."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from pretrain.config import RunConfig
+from pretrain.data import Data, check_batch_size, open_data
+from pretrain.distributed import process_group, wait_for_main, wrap
+from pretrain.loop import Trainer
+from pretrain.progress import RunLog
+from pretrain.runfolder import RunFolder, only_process, open_run
+from pretrain.step import Losses
+from ssl_behavior import parallel
+from ssl_behavior.checkpoint import method_name
+from ssl_behavior.device import choose_device, choose_precision, describe_device
+from ssl_behavior.methods import METHODS
+from ssl_behavior.methods.base import Method
+from ssl_behavior.seeds import derive_seed
+
+__all__ = ["pretrain"]
+
+
+def pretrain(
+    stores: Sequence[Path], out: Path, config: RunConfig, resume: bool = False, console: Console | None = None
+) -> int:
+    """Train a method on the recordings of `stores` into the run folder `out`.
+
+    Under torchrun every process calls this, and the main one alone writes. With `resume`, a run that is there
+    continues bit for bit as if it had not been interrupted; where there is none yet, it begins.
+
+    Returns
+    -------
+    0, or the number of the signal (SIGINT, SIGTERM) that stopped the run after saving.
+
+    Raises
+    ------
+    InputError
+        If stores, settings or the folder do not allow it, the training diverges, or the disk is full.
+    """
+    device = choose_device(config.device)
+    # Resuming promises equal bits, which the fastest convolutions of a GPU do not.
+    torch.backends.cudnn.deterministic = True
+    precision = choose_precision(config.precision, device)
+    with process_group(device), ExitStack() as held:
+        check_batch_size(config.data)
+        data = open_data(stores, config.data, config.seed)
+        if parallel.is_main():
+            facts = {"data_fingerprint": data.fingerprint, "computed_in": str(precision).removeprefix("torch.")}
+            open_run(out, config, facts, resume, [str(Path(store).absolute()) for store in stores])
+            held.enter_context(only_process(out))
+        wait_for_main()
+        run = RunFolder(out)
+        trainer = _trainer(config, data, run, device, precision)
+        wait_for_main()
+        return _train(trainer, run, console or Console())
+
+
+def _trainer(config: RunConfig, data: Data, run: RunFolder, device: torch.device, precision: torch.dtype) -> Trainer:
+    """A method with fitted inputs, as at step 0 or as in the newest checkpoint."""
+    newest = run.newest()
+    method = new_method(config, data)
+    if newest is None:
+        method.fit_inputs(data.train)
+    method.to(device)
+    trainer = Trainer(config, data, method, wrap(Losses(method)), device, precision)
+    if newest is not None:
+        trainer.load(newest)
+    return trainer
+
+
+def new_method(config: RunConfig, data: Data) -> Method:
+    """The method with the first weights of the run's seed."""
+    torch.manual_seed(derive_seed(config.seed, "init"))
+    return METHODS[method_name(config.method)](config.method, data.train.skeleton, data.fps)
+
+
+def _train(trainer: Trainer, run: RunFolder, console: Console) -> int:
+    if not parallel.is_main():
+        return trainer.train(run, None)
+    config = trainer.config
+    run.forget_after(trainer.steps_done)
+    run.point_to_best(trainer.best)
+    frames_per_step = config.data.batch_size * config.data.window_frames
+    with RunLog(run.path, console, config.steps, trainer.steps_done, frames_per_step) as log:
+        _introduce(trainer, log)
+        received = trainer.train(run, log)
+        if received:
+            log.say(f"stopped after step {trainer.steps_done:,}; saved. Continue with --resume --out {run.path}")
+        else:
+            best = f", best validation loss {trainer.best['validation_loss']:.4f}" if trainer.best else ""
+            log.say(f"done: {trainer.steps_done:,} steps{best}; the model is in {run.path}")
+    return received
+
+
+def _introduce(trainer: Trainer, log: RunLog) -> None:
+    config, data = trainer.config, trainer.data
+    parameters = sum(parameter.numel() for parameter in trainer.method.parameters())
+    processes = f" x {parallel.world_size()} processes" if parallel.world_size() > 1 else ""
+    held_out = len(data.validation.sources) if data.validation else 0
+    machine = describe_device(trainer.device, trainer.precision)
+    log.say(f"{method_name(config.method)}, {parameters:,} parameters, on {machine}{processes}")
+    log.say(
+        f"{len(data.train.sources)} recordings, {data.train.num_frames:,} frames at {data.fps:g} per second; "
+        f"{held_out} recordings held out for validation"
+    )
+    if trainer.steps_done:
+        log.say(f"resumed after step {trainer.steps_done:,} of {config.steps:,}")

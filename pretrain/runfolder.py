@@ -1,0 +1,230 @@
+"""The folder of a run: `config.json`, `metrics.jsonl`, TensorBoard events and `checkpoints/`.
+
+A process may be killed at any moment: checkpoints are written under another name and renamed, `best.json` is
+replaced in one move, and metrics beyond the newest checkpoint are cut off when the run is resumed.
+"""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pretrain.config import RunConfig, run_config_from_dict, run_config_to_dict
+from ssl_behavior.checkpoint import find_checkpoint, list_checkpoints, package_versions, save_checkpoint
+from ssl_behavior.configs import differing_keys
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import atomic_file, check_free, read_json, write_json
+from ssl_behavior.methods.base import Method
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows has no such locks: there the person has to take care
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = [
+    "RunFolder",
+    "checkpoint_name",
+    "git_commit",
+    "only_process",
+    "open_run",
+    "recorded_config",
+    "recorded_stores",
+]
+
+FORMAT_VERSION = 1
+_FORMAT = "ssl-behavior run"
+_KEPT = 2
+_FREE_ON_RESUME = ("device", "precision", "loop.")
+"""Keys that may differ from the first start: what they lead to is compared instead, or changes no number."""
+
+
+def checkpoint_name(steps_done: int) -> str:
+    """The name of the checkpoint after `steps_done` steps: names sort as numbers do."""
+    return f"step-{steps_done:09d}"
+
+
+class RunFolder:
+    """Where a run lies, and its checkpoints."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    def newest(self) -> Path | None:
+        """The newest whole checkpoint."""
+        return next(reversed(list_checkpoints(self.path)), None)
+
+    def save(self, method: Method, steps_done: int, extra: Mapping[str, Any], training: Mapping[str, Any]) -> None:
+        """Write a checkpoint, then remove those older than the last two, except the best.
+
+        `extra["best"]` is {"checkpoint": name, "validation_loss": number} of the best so far, or None.
+
+        Raises
+        ------
+        InputError
+            If the disk is full or not writable; the checkpoints before this one stay.
+        """
+        save_checkpoint(self.checkpoints / checkpoint_name(steps_done), method, extra, training)
+        self.point_to_best(extra["best"])
+        for old in list_checkpoints(self.path)[:-_KEPT]:
+            if old != find_checkpoint(self.path, best=True):
+                _remove(old)
+
+    def point_to_best(self, best: Mapping[str, Any] | None) -> None:
+        """Write `best.json`, in one move."""
+        if best is not None:
+            write_json(self.checkpoints / "best.json", dict(best))
+
+    def forget_after(self, step: int) -> None:
+        """Drop what a killed process left: half-written files, and metrics of steps after `step`."""
+        for leftover in [*self.path.glob(".*.partial-*"), *self.checkpoints.glob(".*")]:
+            _remove(leftover)
+        if not self.metrics.exists():
+            return
+        lines = [line for line in self.metrics.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+        with atomic_file(self.metrics) as partial:
+            partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _remove(path: Path) -> None:
+    if not path.is_dir():
+        path.unlink()
+        return
+    # A folder half removed must not look like a checkpoint: first it loses its name.
+    doomed = path.with_name(f".{path.name.lstrip('.')}.doomed")
+    shutil.rmtree(doomed, ignore_errors=True)
+    path.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of metrics; a line that was being written when the process was killed counts as too late."""
+    try:
+        return float(json.loads(line)["step"])
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return float("inf")
+
+
+def open_run(path: Path, config: RunConfig, facts: Mapping[str, Any], resume: bool, stores: list[str]) -> RunFolder:
+    """Make a run's folder, or check that the one there may be resumed with this configuration and these data.
+
+    Parameters
+    ----------
+    facts : what, besides the configuration, has to be equal for resuming to be the same computation.
+
+    Raises
+    ------
+    InputError
+        If a run is there and `resume` is False, or it was started with other settings (which are named).
+    """
+    path = Path(path)
+    record = path / "config.json"
+    if record.exists():
+        if not resume:
+            raise InputError(
+                f"{path} holds a run already: pass --resume to continue it, or choose another --out for a new one"
+            )
+        _check_same(path, _read_record(path), config, facts)
+        return RunFolder(path)
+    if path.exists() and (not path.is_dir() or any(not child.name.startswith(".") for child in path.iterdir())):
+        raise InputError(f"{path} exists and is not a run: choose another --out")
+    check_free(path, overwrite=True)
+    contents = {
+        "format": _FORMAT,
+        "version": FORMAT_VERSION,
+        "config": run_config_to_dict(config),
+        **facts,
+        "stores": stores,
+        "seed": config.seed,
+        "versions": package_versions(),
+        "git_commit": git_commit(),
+    }
+    write_json(record, contents)
+    return RunFolder(path)
+
+
+def _check_same(path: Path, record: Mapping[str, Any], config: RunConfig, facts: Mapping[str, Any]) -> None:
+    new = json.loads(json.dumps({**run_config_to_dict(config), **facts}))
+    old = {**record["config"], **{name: record.get(name) for name in facts}}
+    changed = {key: pair for key, pair in differing_keys(old, new).items() if not key.startswith(_FREE_ON_RESUME)}
+    if changed:
+        named = "; ".join(f"{key} was {old!r}, is now {new!r}" for key, (old, new) in changed.items())
+        raise InputError(
+            f"{path} cannot be resumed with other settings: {named}. Leave them out to keep the run's own, "
+            "or choose another --out for a new run"
+        )
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    record = read_json(Path(path) / "config.json", "a run")
+    if not isinstance(record, dict) or record.get("format") != _FORMAT or "config" not in record:
+        raise InputError(f"{path} is not a run: its config.json does not say so")
+    if record.get("version") != FORMAT_VERSION:
+        raise InputError(
+            f"{path} is a run of format version {record.get('version')}; this program reads version {FORMAT_VERSION}: "
+            "update ssl-behavior"
+        )
+    return record
+
+
+def recorded_config(path: Path) -> RunConfig:
+    """The configuration a run was started with.
+
+    Raises
+    ------
+    InputError
+        If `path` is not a run, or of a newer version.
+    """
+    return run_config_from_dict(_read_record(path)["config"], f"{path}/config.json")
+
+
+def recorded_stores(path: Path) -> list[Path]:
+    """The stores a run was started with."""
+    return [Path(store) for store in _read_record(path).get("stores", [])]
+
+
+@contextmanager
+def only_process(path: Path) -> Iterator[None]:
+    """Hold the run's folder: two processes training into one would mix their checkpoints.
+
+    Raises
+    ------
+    InputError
+        If another process holds it.
+    """
+    if fcntl is None:
+        yield
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"{path}: another process is training this run; wait for it, or choose another --out"
+            ) from None
+        yield
+
+
+def git_commit() -> str:
+    """The commit this program was run from ("-dirty" where files were changed), or "" outside a repository."""
+    here = Path(__file__)
+    commands = (
+        ["git", "ls-files", "--error-unmatch", here.name],
+        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+    )
+    answer = ""
+    for command in commands:
+        try:
+            done = subprocess.run(command, cwd=here.parent, capture_output=True, text=True, timeout=10, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return ""
+        answer = done.stdout.strip()
+    return answer

@@ -1,0 +1,160 @@
+"""Recipe < file < dotted options < named options; every mistake is one sentence."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from pretrain.config import OptimConfig, RunConfig, run_config_from_dict, run_config_to_dict
+from pretrain.options import parse_options
+from pretrain.recipes import RECIPES
+from pretrain.settings import config_as_yaml, resolve_config
+from ssl_behavior.errors import InputError
+
+
+def resolve(*argv):
+    return resolve_config(parse_options(["STORE", "--out", "RUN", *argv]))
+
+
+def test_a_recipe_is_the_start_and_dotted_options_change_it():
+    config = resolve("--recipe", "cpc_tiny", "--optim.lr", "1e-4", "--method.encoder.latent_dim=16", "--seed", "7")
+    tiny = RECIPES["cpc_tiny"]()
+    assert config.optim.lr == 1e-4 and config.method.encoder.latent_dim == 16 and config.seed == 7
+    assert config.data == tiny.data and config.method.horizons_frames == tiny.method.horizons_frames
+
+
+@pytest.mark.parametrize("text", ["6,12", "[6,12]", "[6, 12]"])
+def test_lists_are_written_with_or_without_brackets(text):
+    assert resolve("--method.horizons_frames", text).method.horizons_frames == (6, 12)
+    assert resolve(f"--method.horizons_frames={text}").method.horizons_frames == (6, 12)
+
+
+def test_named_options_reach_the_configuration():
+    config = resolve("--validation", "rec*", "b c", "--subset", "train", "--validation-share", "0.2", "--steps", "9")
+    assert config.data.validation == ("rec*", "b c") and config.data.subsets == ("train",)
+    assert config.data.validation_share == 0.2 and config.steps == 9
+
+
+def test_a_file_lies_between_recipe_and_options(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("steps: 50\noptim:\n  lr: 1e-4\n  weight_decay: 0.5\nmethod:\n  encoder: {latent_dim: 9}\n")
+    config = resolve("--recipe", "cpc_tiny", "--config", str(file), "--optim.lr", "0.25")
+    assert (config.steps, config.optim.lr, config.optim.weight_decay) == (50, 0.25, 0.5)
+    assert config.method.encoder.latent_dim == 9 and config.method.encoder.contexter_dim == 48
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_survives_print_config_and_json(recipe, tmp_path):
+    config = RECIPES[recipe]()
+    file = tmp_path / "config.yaml"
+    file.write_text(config_as_yaml(config))
+    assert resolve("--config", str(file)) == config
+    assert run_config_from_dict(json.loads(json.dumps(run_config_to_dict(config))), "file") == config
+    assert RECIPES[recipe].__doc__
+
+
+def test_a_runs_config_json_repeats_it(tmp_path):
+    config = resolve("--recipe", "cpc_tiny", "--seed", "5")
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"format": "ssl-behavior run", "config": run_config_to_dict(config), "seed": 5}))
+    assert resolve("--config", str(file)) == config
+
+
+MISTAKES = {
+    "unknown dotted": (
+        ["--method.horizon", "3"],
+        "unknown option --method.horizon; did you mean --method.horizons_frames",
+    ),
+    "unknown group key": (["--optim.lrr", "3"], "unknown option --optim.lrr; did you mean --optim.lr"),
+    "far off": (["--data.xyzzy", "3"], "unknown option --data.xyzzy"),
+    "no value": (["--optim.lr"], "--optim.lr needs a value"),
+    "not a number": (["--optim.lr", "fast"], "optim.lr: expected float, got fast"),
+    "not whole": (["--steps", "2.5"], "steps: expected int, got 2.5"),
+    "list of words": (["--method.horizons_frames", "soon,later"], r"method.horizons_frames: expected .*int"),
+    "out of range": (["--steps", "0"], "steps must be at least 1, got 0"),
+    "method refuses": (["--method.temperature", "-1"], "temperature must be above 0"),
+    "recipe": (["--recipe", "best"], "unknown recipe 'best'; known: .*'cpc_tiny'"),
+    "device": (["--device", "tpu"], "device must be one of .*, got tpu"),
+    "precision": (["--precision", "int4"], "precision must be one of .*, got int4"),
+    "choice": (["--optim.optimizer", "sgd"], r"optim.optimizer: expected one of \['adamw', 'madgrad'\], got sgd"),
+    "share": (["--validation-share", "1"], r"data.validation_share must be in \[0, 1\), got 1"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_are_one_sentence(mistake):
+    argv, message = MISTAKES[mistake]
+    with pytest.raises(InputError, match=message) as caught:
+        resolve(*argv)
+    assert "\n" not in str(caught.value) and "<class" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("optim: {lrr: 1}", "lrr"),
+        ("learning: 1", "learning"),
+        ("- 1", "expected keys and values, got list"),
+        ("a: [", "neither YAML nor JSON"),
+        ("", "expected keys and values"),
+        ("steps: many", "steps: expected int, got many"),
+        ("algorithm: magic", "algorithm: expected one of .*, got 'magic'"),
+        ("optim: 3", "optim"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path, content, message):
+    (tmp_path / "c.yaml").write_text(content)
+    with pytest.raises(InputError, match=message) as caught:
+        resolve("--config", str(tmp_path / "c.yaml"))
+    assert "c.yaml" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_missing_or_unreadable_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nope\.yaml: cannot be read"):
+        resolve("--config", str(tmp_path / "nope.yaml"))
+    with pytest.raises(InputError, match="cannot be read"):
+        resolve("--config", str(tmp_path))
+
+
+def test_what_every_run_needs():
+    with pytest.raises(InputError, match="--out RUN is missing"):
+        parse_options(["STORE"])
+    with pytest.raises(InputError, match="name at least one store"):
+        parse_options(["--out", "RUN"])
+    assert parse_options(["--print-config"]).print_config
+
+
+def test_an_unknown_plain_option_exits_with_2(capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse_options(["STORE", "--out", "RUN", "--fast"])
+    assert caught.value.code == 2
+    assert "--fast" in capsys.readouterr().err
+
+
+def test_help_and_mistakes_are_answered_before_torch_is_imported():
+    code = (
+        "import sys; from pretrain.job import main\n"
+        "try: main(['--help'])\nexcept SystemExit as stop: assert stop.code == 0\n"
+        "assert 'torch' not in sys.modules and 'jsonargparse' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for option in ("STORE", "--out", "--resume", "--print-config", "--validation-share", "--device"):
+        assert option in done.stdout
+
+
+def test_print_config_prints_yaml_that_holds_everything(capsys):
+    from pretrain.job import main
+
+    assert main(["--print-config", "--recipe", "cpc_tiny"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out) == json.loads(json.dumps(run_config_to_dict(RECIPES["cpc_tiny"]())))
+
+
+def test_configurations_check_themselves():
+    with pytest.raises(InputError, match=r"optim.betas must be in \[0, 1\)"):
+        OptimConfig(betas=(0.9, 1.0))
+    with pytest.raises(InputError, match="seed must be >= 0"):
+        RunConfig(method=None, seed=-1)
+    with pytest.raises(InputError, match=r"algorithm: expected one of .*, got None"):
+        run_config_from_dict({}, "file")
