@@ -6,7 +6,7 @@ AIcrowd Task 3: {"vocabulary", behaviour: {id: ...}} and {behaviour: {"sequences
 Such a file is one pickle and is read whole: memory is the file's size.
 """
 
-import zlib
+import tokenize
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ from ssl_behavior.recording import Recording
 __all__ = ["read_calms21_npy", "sniff_npy"]
 
 _MAGIC = b"\x93NUMPY"
+_HEADER_FAILURES = (ValueError, EOFError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError, OverflowError,
+                    tokenize.TokenError)  # fmt: skip
+"""What numpy raises on a damaged header, which it reads as a piece of Python."""
 _LAYOUTS = (
     'expected CalMS21\'s {group: {sequence: {"keypoints": ...}}} or AIcrowd\'s {"sequences": {id: {"keypoints": ...}}}'
 )
@@ -67,7 +70,7 @@ def _load(path: Path) -> Any:
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(file)
-        except (ValueError, EOFError, TypeError, KeyError, SyntaxError, zlib.error) as error:
+        except _HEADER_FAILURES as error:
             raise InputError(f"{path}: damaged .npy header ({error})"[:300]) from None
         if not dtype.hasobject:
             raise InputError(f"{path}: a .npy holding a plain {dtype} array of shape {list(shape)}; {_LAYOUTS}")

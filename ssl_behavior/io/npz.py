@@ -8,6 +8,7 @@ stream `labels__STREAM` int [time] (-1 = not annotated), `vocabulary__STREAM` na
 """
 
 import json
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from ssl_behavior.skeleton import Skeleton
 __all__ = ["read_npz", "sniff_npz", "write_npz"]
 
 _FAILURES = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, KeyError, TypeError, MemoryError,
-             RuntimeError, NotImplementedError, SyntaxError, OverflowError)  # fmt: skip
+             RuntimeError, NotImplementedError, SyntaxError, OverflowError, tokenize.TokenError)  # fmt: skip
 """What numpy and zipfile raise on damaged files."""
 _KEYS = (
     "keypoints", "keypoint_names", "fps", "confidence", "individuals", "id", "subset", "resolution_px", "px_per_cm",

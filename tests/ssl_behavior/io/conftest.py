@@ -77,8 +77,7 @@ def write_dlc_csv(path, values, **kwargs):
 
 
 def _columns(individuals, parts):
-    names = [tuple(r[1:][i] for r in dlc_rows(individuals, parts)) for i in range(len(individuals) * len(parts) * 3)]
-    return names
+    return list(zip(*(row[1:] for row in dlc_rows(individuals, parts)), strict=True))
 
 
 def write_dlc_h5_fixed(path, values, individuals=("a", "b"), parts=RAT_PARTS, start=0):
@@ -134,5 +133,3 @@ def make():
 @pytest.fixture(scope="session")
 def excerpt(real_data) -> Path:
     return real_data / "calms21" / "calms21_task1_excerpt.json"
-
-

@@ -67,7 +67,7 @@ def test_aicrowd_task_3_both_nestings(tmp_path, make, nested):
 
 def test_features_instead_of_keypoints(tmp_path, make):
     contents = {"annotator-id_0": {"task1/train/m": {"features": np.zeros((5, 60))}}}
-    with pytest.raises(InputError, match="task-programming features.*--parse_treba"):
+    with pytest.raises(InputError, match=r"task-programming features.*--parse_treba"):
         read(make.write_npy(tmp_path / "x_features.npy", contents))
 
 

@@ -84,7 +84,7 @@ def test_parts_beyond_the_skeleton_are_left_out_and_told(tmp_path, make, kind):
     recording = read(path, fps=30.0, skeleton=THREE)
     np.testing.assert_array_equal(recording.keypoints, values[:, :, [3, 0, 1], :2].astype(np.float32))
     assert any("['extra']" in note for note in recording.notes)
-    with pytest.raises(InputError, match="names .* but the file's body parts are"):
+    with pytest.raises(InputError, match=r"names .* but the file's body parts are"):
         read(path, fps=30.0, skeleton=Skeleton(name="more", keypoints=("a", "whisker")))
 
 

@@ -43,7 +43,7 @@ def test_missing_folder_empty_and_special(tmp_path):
 def test_unknown_content_shows_how_it_begins(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("time,mouse,speed\n0,1,2\n")
-    with pytest.raises(UnknownFormatError, match="DeepLabCut H5.*it begins 'time,mouse,speed"):
+    with pytest.raises(UnknownFormatError, match=r"DeepLabCut H5.*it begins 'time,mouse,speed"):
         detect_format(path)
     path.write_bytes(bytes(range(256)))
     with pytest.raises(UnknownFormatError, match="it begins b'"):

@@ -39,7 +39,8 @@ def test_every_truncation_is_told(document, size, data):
 
 
 @pytest.mark.parametrize(
-    "text", ['{"a": 3}', '{"a": {"b": 3}}', '[{"a": {"b": {}}}]', '{"a": {"b": {}}} x', '{"a": {"b": {}},}', "}{", '"x"']
+    "text",
+    ['{"a": 3}', '{"a": {"b": 3}}', '[{"a": {"b": {}}}]', '{"a": {"b": {}}} x', '{"a": {"b": {}},}', "}{", '"x"'],
 )
 def test_other_nestings_are_refused(text):
     with pytest.raises(InputError):

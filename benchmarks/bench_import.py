@@ -1,0 +1,146 @@
+"""Import speed and peak memory on a synthesised CalMS21 part: 1.5 million frames, about 900 MB of JSON.
+
+    python benchmarks/bench_import.py [--frames 1500000] [--folder DIR]
+
+The same run measures the ceilings beside it: reading the raw bytes, simdjson parsing alone, and what Python's own
+`json` reaches on the largest sequence. The last line of stdout is one JSON object.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SEQUENCE_FRAMES = 18_000
+
+
+def write_part(path: Path, num_frames: int) -> int:
+    """A part like the release's: full float precision in x and y, scores, no labels. Returns its size in bytes."""
+    rng = np.random.default_rng(0)
+    with path.open("w") as file:
+        file.write('{"unlabeled_videos":{')
+        for number, start in enumerate(range(0, num_frames, SEQUENCE_FRAMES)):
+            length = min(SEQUENCE_FRAMES, num_frames - start)
+            walk = np.cumsum(rng.normal(size=(length, 2, 2, 1)), axis=0) + 400 + rng.normal(size=(length, 2, 2, 7)) * 40
+            values = {"keypoints": walk.tolist(), "scores": rng.random((length, 2, 7)).tolist()}
+            name = f"unlabeled_videos/part1/mouse{number:03}"
+            file.write("," * bool(number) + json.dumps(name) + ":" + json.dumps(values, separators=(",", ":")))
+        file.write("}}")
+    return path.stat().st_size
+
+
+def child(code: str, *arguments: str) -> dict:
+    """Run code in a fresh process, so that its peak memory is its own; its stdout is JSON."""
+    command = [sys.executable, "-c", code, *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+IMPORT = """
+import json, resource, sys, time
+from pathlib import Path
+from ssl_behavior.importer import import_recordings
+base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+start = time.perf_counter()
+report = import_recordings([sys.argv[1]], sys.argv[2])
+seconds = time.perf_counter() - start
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"seconds": seconds, "peak_mb": peak / 1024, "imports_mb": base / 1024,
+                  "frames": report.num_frames}))
+"""
+
+READ = """
+import json, resource, sys, time
+from pathlib import Path
+from ssl_behavior.io import read_recordings
+base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+start = time.perf_counter()
+frames = sum(r.num_frames for r in read_recordings(Path(sys.argv[1])))
+seconds = time.perf_counter() - start
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"seconds": seconds, "peak_mb": peak / 1024, "imports_mb": base / 1024, "frames": frames}))
+"""
+
+
+def raw_read_seconds(path: Path) -> float:
+    """Reading every byte from the page cache."""
+    start = time.perf_counter()
+    with path.open("rb") as file:
+        while file.read(1 << 18):
+            pass
+    return time.perf_counter() - start
+
+
+def sequence_rates(path: Path) -> dict[str, float]:
+    """MB/s of three parsers on the first sequence of the part."""
+    import simdjson
+
+    with path.open("rb") as file:
+        head = file.read(40 << 20)
+    start = head.index(b'{"keypoints"')
+    text = head[start : head.index(b"}", start) + 1]
+    rates = {}
+    for name, parse in (
+        ("json", json.loads),
+        ("json_to_numpy", lambda t: {k: np.array(v) for k, v in json.loads(t).items()}),
+        ("simdjson_parse_only", lambda t: simdjson.Parser().parse(t)),
+    ):
+        before = time.perf_counter()
+        parse(text)
+        rates[f"{name}_mb_per_s"] = len(text) / 1e6 / (time.perf_counter() - before)
+    return rates
+
+
+def measure(folder: Path, num_frames: int) -> dict:
+    part = folder / "calms21_unlabeled_videos_part1.json"
+    size = write_part(part, num_frames) / 1e6
+    raw_read_seconds(part)
+    result = {
+        "benchmark": "import",
+        "frames": num_frames,
+        "json_mb": size,
+        "raw_read_mb_per_s": size / raw_read_seconds(part),
+        **sequence_rates(part),
+    }
+    archive = folder / "unlabeled_videos.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        file.write(part, f"unlabeled_videos/{part.name}")
+    for name, code, source in (
+        ("read_json", READ, part),
+        ("import_json", IMPORT, part),
+        ("import_zip", IMPORT, archive),
+    ):
+        values = child(code, str(source), str(folder / f"store_{name}"))
+        assert values["frames"] == num_frames
+        result[f"{name}_mb_per_s"] = size / values["seconds"]
+        result[f"{name}_frames_per_s"] = num_frames / values["seconds"]
+        result[f"{name}_peak_mb"] = values["peak_mb"]
+        result["interpreter_and_imports_mb"] = values["imports_mb"]
+    result["read_over_json_to_numpy"] = result["read_json_mb_per_s"] / result["json_to_numpy_mb_per_s"]
+    result["read_over_simdjson_ceiling"] = result["read_json_mb_per_s"] / result["simdjson_parse_only_mb_per_s"]
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=1_500_000)
+    parser.add_argument("--folder", type=Path, help="where the temporary files go; needs about 2.5 GB")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        result = measure(Path(folder), arguments.frames)
+    result |= {"python": platform.python_version(), "machine": platform.machine(), "numpy": np.__version__}
+    result["own_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({key: round(v, 3) if isinstance(v, float) else v for key, v in result.items()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""Damage of any kind ends in a valid recording or in one sentence, never in another exception or a hang."""
+
+import gzip
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.io import ReadOptions, read_recordings
+from ssl_behavior.io.caltech import labels_from_annotation, read_caltech
+from ssl_behavior.io.discover import discover
+from ssl_behavior.io.quality import clean, inspect_quality
+from ssl_behavior.skeleton import SKELETONS
+
+SETTINGS = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+SECONDS = 20
+NAMES = [
+    "calms21.json", "calms21.zip", "official.npy", "aicrowd.npy", "dlc.csv", "dlc.csv.gz", "fixed.h5", "table.h5",
+    "generic.npz",
+]  # fmt: skip
+
+FLIPS = st.tuples(st.just("flip"), st.floats(0, 1), st.integers(1, 255))
+CUTS = st.tuples(st.just("cut"), st.floats(0, 1), st.just(0))
+INSERTS = st.tuples(
+    st.just("insert"),
+    st.floats(0, 1),
+    st.sampled_from([b"\0", b'"', b"{", b"]", b",", b"\n", b"-", b"nan", b"1e999", b"\xff" * 8, b"9" * 30, b"null"]),
+)
+DROPS = st.tuples(st.just("drop"), st.floats(0, 1), st.integers(1, 64))
+DAMAGE = st.lists(FLIPS | CUTS | INSERTS | DROPS, min_size=1, max_size=4)
+
+
+def damaged(content, damage):
+    content = bytearray(content)
+    for kind, place, what in damage:
+        at = int(place * max(0, len(content) - 1))
+        if kind == "flip" and content:
+            content[at] ^= what
+        elif kind == "cut":
+            del content[at:]
+        elif kind == "insert":
+            content[at:at] = what
+        elif kind == "drop":
+            del content[at : at + what]
+    return bytes(content)
+
+
+@contextmanager
+def no_hang():
+    def stop(*_):
+        raise TimeoutError(f"still reading after {SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def survive(path):
+    with no_hang():
+        try:
+            recordings = list(read_recordings(path, ReadOptions(fps=30.0, skeleton=None)))
+        except InputError as error:
+            assert str(error)
+            return
+        for recording in recordings:
+            assert not np.isinf(recording.keypoints).any() and recording.num_frames > 0
+            inspect_quality(clean(recording)[0])
+
+
+@pytest.fixture
+def small_files(tmp_path, make):
+    values = make.tracks(7)
+    values[2, 0, 1] = np.nan
+    contents = {
+        "annotator-id_0": {"task1/train/a": make.calms21_sequence(3, 1, [3, 0, 1])},
+        "groom": {"task3/groom/train/b": make.calms21_sequence(2, 2, [0, 1])},
+    }
+    plain = make.write_calms21_json(tmp_path / "calms21.json", contents)
+    make.write_zip(tmp_path / "calms21.zip", {"task1/calms21_task1_train.json": plain.read_bytes(), "readme.md": "x"})
+    make.write_npy(tmp_path / "official.npy", contents)
+    make.write_npy(
+        tmp_path / "aicrowd.npy",
+        {"vocabulary": ["a", "b", "c", "other"], "sequences": {"x": make.calms21_sequence(3, 1, [3, 0, 1])}},
+        protocol=2,
+    )
+    text = make.write_dlc_csv(tmp_path / "dlc.csv", values).read_bytes()
+    (tmp_path / "dlc.csv.gz").write_bytes(gzip.compress(text))
+    make.write_dlc_h5_fixed(tmp_path / "fixed.h5", values)
+    make.write_dlc_h5_table(tmp_path / "table.h5", values)
+    names = list(SKELETONS["rat_dyads"].keypoints)
+    labels = {"labels__S1": np.zeros(7, dtype=int), "vocabulary__S1": ["x"]}
+    np.savez(tmp_path / "generic.npz", keypoints=values[..., :2], keypoint_names=names, fps=30, **labels)
+    return {name: (tmp_path / name).read_bytes() for name in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_small_files(tmp_path, small_files, name):
+    target = tmp_path / f"damaged_{name}"
+
+    @SETTINGS
+    @given(DAMAGE)
+    @example([("cut", 0.0, 0)])
+    def run(damage):
+        target.write_bytes(damaged(small_files[name], damage))
+        survive(target)
+
+    run()
+
+
+def test_small_annotations(tmp_path, make):
+    content = make.caltech_text({"S1": [(1, 3, "base"), (4, 6, "social")], "S2": [(1, 6, "other")]}).encode()
+    target = tmp_path / "x.txt"
+
+    @SETTINGS
+    @given(DAMAGE)
+    def run(damage):
+        target.write_bytes(damaged(content, damage))
+        with no_hang():
+            try:
+                annotation = read_caltech(target)
+            except InputError:
+                return
+            for stream, intervals in annotation.streams.items():
+                if intervals:
+                    labels, _ = labels_from_annotation(annotation, stream, 7)
+                    assert len(labels.frames) == 7
+
+    run()
+
+
+def real_files(folder: Path) -> list[Path]:
+    chosen = ["calms21/calms21_task1_excerpt.json", "rat_dyads/01_dlc_tracks.csv.gz", "rat_dyads/01_annot.txt"]
+    chosen += [
+        f"formats/{name}" for name in ("madlc_2mice_100frames.csv", "madlc_2mice_100frames.h5", "madlc_3mice.h5")
+    ]
+    chosen += [f"formats/{name}" for name in ("sleap_analysis_flies.h5", "jabs_pose_est_v3.h5", "movement_single.nc")]
+    return [folder / name for name in [*chosen, "formats/ethome_sample.nwb", "formats/dlc_single_mouse.csv"]]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("number", range(11))
+def test_real_files(tmp_path, real_data, number):
+    source = real_files(real_data)[number]
+    content = source.read_bytes()
+    target = tmp_path / source.name
+
+    @settings(SETTINGS, max_examples=12)
+    @given(DAMAGE)
+    def run(damage):
+        target.write_bytes(damaged(content, damage))
+        survive(target)
+        with no_hang():
+            try:
+                tracks, annotations = discover([target], [], "auto", lambda notice: None)
+            except InputError:
+                return
+            assert len(tracks) + len(annotations.unused()) == 1
+
+    run()

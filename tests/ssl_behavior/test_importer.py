@@ -1,0 +1,315 @@
+import gzip
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.importer import ImportOptions, import_recordings, main
+from ssl_behavior.io import write_npz
+from ssl_behavior.io.import_report import findings
+from ssl_behavior.recording import Labels, Recording
+from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.store import Store
+
+RATS = SKELETONS["rat_dyads"]
+CLIPPED = {"08": 7, "13": 9, "14": 59, "25": 14, "31": 17, "38": 15}
+WITHOUT_S2 = {"04", "09", "15", "17", "19", "21", "32", "33"}
+WITH_ZEROS = {"06", "07", "14", "24", "27", "28", "29", "33", "35", "37"}
+
+
+def keypoints(frames=11, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.random((frames, 2, 5, 2)) * 100 + np.array([0, 300])[:, None, None] + 50
+
+
+def write(path, values, fps=30.0, id=None, labels=None):
+    write_npz(path, Recording(id=id or path.stem, keypoints=values, fps=fps, skeleton=RATS, labels=labels or {}))
+    return path
+
+
+def write_csv(path, values):
+    columns = [(a, p, c) for a in ("i1", "i2") for p in RATS.keypoints for c in ("x", "y")]
+    rows = [["scorer", *["net"] * len(columns)], ["individuals", *(c[0] for c in columns)]]
+    rows += [["bodyparts", *(c[1] for c in columns)], ["coords", *(c[2] for c in columns)]]
+    rows += [[str(t), *("" if np.isnan(v) else f"{v:.3f}" for v in row.ravel())] for t, row in enumerate(values)]
+    path.write_text("\n".join(",".join(row) for row in rows) + "\n")
+    return path
+
+
+def write_annotation(path, streams):
+    lines = [
+        "Caltech Behavior Annotator - Annotation File",
+        "",
+        "Configuration file:",
+        "base\tz",
+        "social\ts",
+        "bite\tb",
+    ]
+    for stream, intervals in streams.items():
+        lines += ["", f"{stream}:\tstart\tend\ttype", "-----"]
+        lines += [f"\t{first}\t{last}\t{name}" for first, last, name in intervals]
+    path.write_text("\r\n".join(lines) + "\r\n")
+    return path
+
+
+def test_tracks_and_annotations_of_a_folder(tmp_path):
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    values = keypoints(6)
+    values[3, 1, 2] = 0
+    write_csv(lab / "01_dlc_tracks.csv", values)
+    write_csv(lab / "02_dlc_tracks.csv", keypoints(5, 1))
+    write_annotation(lab / "01_annot.txt", {"S1": [(1, 4, "base"), (5, 8, "social")], "S2": [(1, 6, "base")], "S3": []})
+    report = import_recordings([lab], tmp_path / "store")
+    store = Store(tmp_path / "store")
+    assert [(row.id, row.frames, row.fps) for row in store.rows] == [("01", 6, 30.0), ("02", 5, 30.0)]
+    assert store.labels("S1")[:6].tolist() == [0, 0, 0, 0, 1, 1] and (store.labels("S1")[6:] == -1).all()
+    assert store.streams["S1"].background == "" and store.streams["S2"].background == "base"
+    assert "S3" not in store.streams and any("S3 is empty" in notice for notice in report.notices)
+    assert np.isnan(store.keypoints[3, 1, 2]).all()
+    first, second = report.recordings
+    assert first.cleaned.zeros == 1 and first.labels["S1"].clipped == 2
+    assert first.labels["S1"].counts == {"base": 4, "social": 2} and second.labels == {}
+    assert json.loads((tmp_path / "store" / "import.json").read_text())["recordings"][0]["cleaned"]["zeros"] == 1
+    text = "\n".join(findings(report))
+    for words in ("exactly (0, 0) were set to missing", "01 (2)", "S2 is not annotated", "fps 30 assumed"):
+        assert words in text, words
+
+
+def test_keep_zeros_background_and_confidence(tmp_path):
+    values = keypoints(6)
+    values[3, 1, 2] = 0
+    track = write_csv(tmp_path / "01.csv", values)
+    annotation = write_annotation(tmp_path / "01_annot.txt", {"S1": [(1, 2, "social"), (5, 6, "base")]})
+    options = ImportOptions(keep_zeros=True, annotations=(annotation,), backgrounds={"S1": "base"}, fps=25.0)
+    report = import_recordings([track], tmp_path / "store", options)
+    store = Store(tmp_path / "store")
+    assert (store.keypoints[3, 1, 2] == 0).all() and report.recordings[0].quality.zeros == 1
+    base, social = (store.streams["S1"].vocabulary.index(name) for name in ("base", "social"))
+    assert store.labels("S1").tolist() == [social, social, base, base, base, base]
+    assert store.rows[0].fps == 25.0 and store.streams["S1"].background == "base"
+    with pytest.raises(InputError, match="no such stream or behaviour"):
+        import_recordings([track], tmp_path / "b", ImportOptions(backgrounds={"S9": "base"}))
+    with pytest.raises(InputError, match="no confidence"):
+        import_recordings([track], tmp_path / "b", ImportOptions(min_confidence=0.5))
+    assert not (tmp_path / "b").exists()
+
+
+def calms21(frames=11):
+    rng = np.random.default_rng(0)
+    return {
+        "annotator-id_0": {
+            "task1/train/m": {
+                "keypoints": (rng.random((frames, 2, 2, 7)) * 500).round(2).tolist(),
+                "scores": rng.random((frames, 2, 7)).round(2).tolist(),
+                "annotations": rng.integers(0, 4, frames).tolist(),
+                "metadata": {"annotator-id": 0, "vocab": {"attack": 0, "investigation": 1, "mount": 2, "other": 3}},
+            }
+        }
+    }
+
+
+def three_ways(folder: Path, contents: dict) -> list[Path]:
+    text = json.dumps(contents)
+    plain = folder / "calms21_task1_train.json"
+    plain.write_text(text)
+    with zipfile.ZipFile(folder / "task1_classic_classification.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("task1_classic_classification/calms21_task1_train.json", text)
+    arrays = {
+        group: {
+            name: {k: v if k == "metadata" else np.array(v) for k, v in values.items()}
+            for name, values in inner.items()
+        }
+        for group, inner in contents.items()
+    }
+    with (folder / "calms21_task1_train.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
+        pickle.dump(np.array(arrays, dtype=object), file, protocol=3)
+    return [plain, folder / "task1_classic_classification.zip", folder / "calms21_task1_train.npy"]
+
+
+def assert_identical(paths, folder):
+    stores = []
+    for path in paths:
+        out = folder / f"store_{path.suffix}"
+        import_recordings([path], out)
+        stores.append(Store(out))
+    first = stores[0]
+    for other in stores[1:]:
+        for file in ("keypoints.npy", "confidence.npy", "labels/behavior.npy"):
+            assert (first.path / file).read_bytes() == (other.path / file).read_bytes(), file
+        assert first.fingerprint() == other.fingerprint() and first.streams == other.streams
+        assert [r.annotators for r in first.rows] == [r.annotators for r in other.rows]
+        assert [r.subset for r in first.rows] == [r.subset for r in other.rows]
+    return first
+
+
+def test_json_zip_and_npy_give_identical_stores(tmp_path):
+    assert_identical(three_ways(tmp_path, calms21()), tmp_path)
+
+
+@pytest.mark.data
+def test_the_real_excerpt_three_ways(tmp_path, real_data):
+    contents = json.loads((real_data / "calms21" / "calms21_task1_excerpt.json").read_text())
+    store = assert_identical(three_ways(tmp_path, contents), tmp_path)
+    assert store.num_frames == 2440 and store.rows[0].annotators == {"behavior": "0"}
+
+
+@pytest.mark.data
+def test_the_rats(tmp_path, real_data):
+    report = import_recordings([real_data / "rat_dyads"], tmp_path / "rats")
+    store = Store(tmp_path / "rats")
+    assert [row.id for row in store.rows] == [f"{n:02}" for n in range(1, 39)]
+    assert set(store.streams) == {"S1", "S2"} and store.skeleton == RATS
+    assert {row.fps for row in store.rows} == {30.0} and store.individuals == ("individual1", "individual2")
+    rows = {r.id: r for r in report.recordings}
+    for stream in ("S1", "S2"):
+        clipped = {id: r.labels[stream].clipped for id, r in rows.items() if stream in r.labels}
+        assert {id: count for id, count in clipped.items() if count} == CLIPPED
+    assert {id for id, r in rows.items() if "S2" not in r.labels} == WITHOUT_S2
+    assert {id for id, r in rows.items() if r.cleaned.zeros} == WITH_ZEROS
+    assert all(r.quality.zeros == 0 and not r.quality.never_seen for r in rows.values())
+    assert all(0.27 < r.quality.missing_share < 0.48 for r in rows.values())
+    assert {id for id, r in rows.items() if r.quality.far_points} >= {"10", "19"}
+    for id, coinciding in (("14", range(415, 537)), ("25", range(5151, 5325)), ("38", range(263, 428))):
+        assert rows[id].quality.coinciding_frames >= 0.9 * len(coinciding)
+    assert (store.labels("S2")[store.row("04").slice] == -1).all()
+    # Annotation frame f is table frame f - 1: 01 has aggression in its frames 1529 to 1617.
+    aggression = store.streams["S1"].vocabulary.index("aggression")
+    start = store.row("01").offset
+    assert np.flatnonzero(store.labels("S1")[start : start + 1700] == aggression).tolist() == list(range(1528, 1617))
+
+
+@pytest.mark.data
+def test_rats_tables_that_start_at_frame_1_stay_aligned(tmp_path, real_data):
+    source = real_data / "rat_dyads"
+    lines = gzip.decompress((source / "01_dlc_tracks.csv.gz").read_bytes()).splitlines(keepends=True)
+    assert lines[4].startswith(b"0,,,")
+    (tmp_path / "01_dlc_tracks.csv").write_bytes(b"".join(lines[:4] + lines[5:]))
+    options = ImportOptions(annotations=(source / "01_annot.txt",))
+    report = import_recordings([tmp_path / "01_dlc_tracks.csv"], tmp_path / "cut", options)
+    import_recordings([source / "01_dlc_tracks.csv.gz"], tmp_path / "whole", options)
+    assert Store(tmp_path / "cut").fingerprint() == Store(tmp_path / "whole").fingerprint()
+    assert any("first frame number 1" in note for note in report.recordings[0].notes)
+
+
+def test_two_recordings_of_one_id_and_copies(tmp_path):
+    a = write(tmp_path / "a.npz", keypoints(), id="same")
+    b = write(tmp_path / "b.npz", keypoints(seed=1), id="same")
+    with pytest.raises(InputError, match=r"two recordings have the id 'same': .*a\.npz and .*b\.npz"):
+        import_recordings([a, b], tmp_path / "store")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npz", "b.npz"]
+    c = write(tmp_path / "c.npz", keypoints())
+    report = import_recordings([a, c], tmp_path / "store")
+    assert any("same tracks as 'same'" in notice for notice in report.notices)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_short_and_empty_recordings_are_legal_and_told(tmp_path, frames):
+    write(tmp_path / "short.npz", keypoints(frames))
+    write(tmp_path / "blank.npz", np.full((40, 2, 5, 2), np.nan))
+    report = import_recordings([tmp_path / "short.npz", tmp_path / "blank.npz"], tmp_path / "store")
+    text = "\n".join(findings(report))
+    assert "shorter than a second: short" in text and "blank: never seen at all: individual1/top" in text
+    assert Store(tmp_path / "store").num_frames == frames + 40
+
+
+def test_labels_of_two_vocabularies_meet_in_one_store(tmp_path):
+    a = Labels(vocabulary=("x", "y"), frames=np.array([0, 1, 1]))
+    b = Labels(vocabulary=("z", "y"), frames=np.array([0, 1, -1]))
+    write(tmp_path / "a.npz", keypoints(3), labels={"S": a})
+    write(tmp_path / "b.npz", keypoints(3, 1), labels={"S": b})
+    import_recordings([tmp_path], tmp_path / "store")
+    assert Store(tmp_path / "store").labels("S").tolist() == [0, 1, 1, 2, 1, -1]
+
+
+def test_annotations_that_fit_nothing_are_told(tmp_path):
+    track = write(tmp_path / "a.npz", keypoints())
+    annotation = write_annotation(tmp_path / "b_annot.txt", {"S1": [(1, 3, "base")]})
+    with pytest.raises(InputError, match="annotations that fit no recording"):
+        import_recordings([track], tmp_path / "store", ImportOptions(annotations=(annotation,)))
+
+
+def test_what_may_not_be_overwritten(tmp_path):
+    track = write(tmp_path / "a.npz", keypoints())
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="exists already"):
+        import_recordings([track], precious)
+    with pytest.raises(InputError, match="is no store"):
+        import_recordings([track], precious, ImportOptions(overwrite=True))
+    assert (precious / "thesis.txt").read_text() == "years of work"
+    import_recordings([track], tmp_path / "store")
+    import_recordings([track], tmp_path / "store", ImportOptions(overwrite=True))
+    inside = write(tmp_path / "store" / "b.npz", keypoints())
+    with pytest.raises(InputError, match="lies in"):
+        import_recordings([inside], tmp_path / "store", ImportOptions(overwrite=True))
+
+
+def test_a_failure_in_the_middle_leaves_nothing(tmp_path):
+    write(tmp_path / "a.npz", keypoints())
+    good = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "b.npz").write_bytes(good[: len(good) - 30])
+    (tmp_path / "c.csv").write_text("scorer,x\nbodyparts,a\ncoords,x\n0,1\n")
+    with pytest.raises(InputError):
+        import_recordings([tmp_path / "a.npz", tmp_path / "c.csv"], tmp_path / "store")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npz", "b.npz", "c.csv"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fps": 0.0}, "--fps must be a number above 0"),
+        ({"fps": float("nan")}, "--fps must be a number above 0"),
+        ({"min_confidence": 2.0}, "within 0 to 1"),
+        ({"format": "excel"}, "unknown --format"),
+    ],
+)
+def test_options_are_checked(tmp_path, options, message):
+    track = write(tmp_path / "a.npz", keypoints())
+    with pytest.raises(InputError, match=message):
+        import_recordings([track], tmp_path / "store", ImportOptions(**options))
+
+
+def test_empty_folder(tmp_path):
+    (tmp_path / "lab").mkdir()
+    with pytest.raises(InputError, match="no recordings in"):
+        import_recordings([tmp_path / "lab"], tmp_path / "store")
+
+
+def test_progress_reaches_the_whole(tmp_path):
+    paths = three_ways(tmp_path, calms21())
+    seen = []
+    with pytest.raises(InputError, match="two recordings have the id"):
+        import_recordings(paths, tmp_path / "store", None, lambda done, total, name: seen.append((done, total)))
+    import_recordings(paths[:1], tmp_path / "store", None, lambda done, total, name: seen.append((done, total)))
+    assert seen[-1] == (paths[0].stat().st_size,) * 2
+    assert all(0 <= done <= total for done, total in seen)
+
+
+def test_the_command_prints_tables_and_what_to_look_at(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    values = keypoints(40)
+    values[0, 0, 0] = 0
+    write_csv(tmp_path / "01_dlc.csv", values)
+    write_annotation(tmp_path / "01_annot.txt", {"S1": [(1, 50, "social")]})
+    assert main([str(tmp_path), "--out", str(tmp_path / "store"), "--background", "S1=social"]) == 0
+    out = capsys.readouterr().out
+    for words in (
+        "Recordings",
+        "tail-m",
+        "social (background)",
+        "What to look at",
+        "(0, 0)",
+        "1 recordings, 40 frames",
+    ):
+        assert words in out, words
+    with pytest.raises(InputError, match="expected STREAM=BEHAVIOUR"):
+        main([str(tmp_path), "--out", str(tmp_path / "x"), "--background", "S1"])
+    with pytest.raises(InputError, match="neither built in"):
+        main([str(tmp_path), "--out", str(tmp_path / "x"), "--skeleton", "cat"])
