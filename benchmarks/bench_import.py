@@ -2,14 +2,14 @@
 
     python benchmarks/bench_import.py [--frames 1500000] [--folder DIR]
 
-The same run measures the ceilings beside it: reading the raw bytes, simdjson parsing alone, and what Python's own
-`json` reaches on the largest sequence. The last line of stdout is one JSON object.
+The same run measures the ceilings beside it: reading the raw bytes, decompressing, simdjson parsing alone; and what
+Python's own `json` reaches on one sequence. Ratios are of CPU seconds, so that a busy machine does not blur them.
+Peak memory is read from /proc (Linux). The last line of stdout is one JSON object.
 """
 
 import argparse
 import json
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -38,46 +38,50 @@ def write_part(path: Path, num_frames: int) -> int:
     return path.stat().st_size
 
 
-def child(code: str, *arguments: str) -> dict:
-    """Run code in a fresh process, so that its peak memory is its own; its stdout is JSON."""
-    command = [sys.executable, "-c", code, *arguments]
+def child(*arguments: str) -> dict:
+    """Read or import in a fresh process, so that its peak memory is its own."""
+    command = [sys.executable, "-c", CHILD, *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
     return json.loads(result.stdout.splitlines()[-1])
 
 
-IMPORT = """
-import json, resource, sys, time
+CHILD = """
+import json, sys, time
 from pathlib import Path
 from ssl_behavior.importer import import_recordings
-base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-start = time.perf_counter()
-report = import_recordings([sys.argv[1]], sys.argv[2])
-seconds = time.perf_counter() - start
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({"seconds": seconds, "peak_mb": peak / 1024, "imports_mb": base / 1024,
-                  "frames": report.num_frames}))
-"""
-
-READ = """
-import json, resource, sys, time
-from pathlib import Path
 from ssl_behavior.io import read_recordings
-base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-start = time.perf_counter()
-frames = sum(r.num_frames for r in read_recordings(Path(sys.argv[1])))
-seconds = time.perf_counter() - start
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({"seconds": seconds, "peak_mb": peak / 1024, "imports_mb": base / 1024, "frames": frames}))
+
+def peak_mb():
+    # Not ru_maxrss: that one starts at the parent's peak.
+    status = Path("/proc/self/status").read_text().split()
+    return int(status[status.index("VmHWM:") + 1]) / 1024
+
+base, wall, cpu = peak_mb(), time.perf_counter(), time.process_time()
+if sys.argv[1] == "read":
+    frames = sum(r.num_frames for r in read_recordings(Path(sys.argv[2])))
+else:
+    frames = import_recordings([sys.argv[2]], sys.argv[3]).num_frames
+print(json.dumps({"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu,
+                  "peak_mb": peak_mb(), "imports_mb": base, "frames": frames}))
 """
 
 
 def raw_read_seconds(path: Path) -> float:
     """Reading every byte from the page cache."""
-    start = time.perf_counter()
+    start = time.process_time()
     with path.open("rb") as file:
         while file.read(1 << 18):
             pass
-    return time.perf_counter() - start
+    return time.process_time() - start
+
+
+def unzip_seconds(path: Path) -> float:
+    """Decompressing the one member and nothing else."""
+    start = time.process_time()
+    with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as file:
+        while file.read(1 << 18):
+            pass
+    return time.process_time() - start
 
 
 def sequence_rates(path: Path) -> dict[str, float]:
@@ -94,9 +98,9 @@ def sequence_rates(path: Path) -> dict[str, float]:
         ("json_to_numpy", lambda t: {k: np.array(v) for k, v in json.loads(t).items()}),
         ("simdjson_parse_only", lambda t: simdjson.Parser().parse(t)),
     ):
-        before = time.perf_counter()
+        before = time.process_time()
         parse(text)
-        rates[f"{name}_mb_per_s"] = len(text) / 1e6 / (time.perf_counter() - before)
+        rates[f"{name}_mb_per_cpu_s"] = len(text) / 1e6 / (time.process_time() - before)
     return rates
 
 
@@ -108,25 +112,28 @@ def measure(folder: Path, num_frames: int) -> dict:
         "benchmark": "import",
         "frames": num_frames,
         "json_mb": size,
-        "raw_read_mb_per_s": size / raw_read_seconds(part),
+        "raw_read_mb_per_cpu_s": size / raw_read_seconds(part),
         **sequence_rates(part),
     }
     archive = folder / "unlabeled_videos.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         file.write(part, f"unlabeled_videos/{part.name}")
-    for name, code, source in (
-        ("read_json", READ, part),
-        ("import_json", IMPORT, part),
-        ("import_zip", IMPORT, archive),
+    result["unzip_only_mb_per_cpu_s"] = size / unzip_seconds(archive)
+    for name, verb, source in (
+        ("read_json", "read", part),
+        ("import_json", "import", part),
+        ("import_zip", "import", archive),
     ):
-        values = child(code, str(source), str(folder / f"store_{name}"))
+        values = child(verb, str(source), str(folder / f"store_{name}"))
         assert values["frames"] == num_frames
+        result[f"{name}_seconds"] = values["seconds"]
         result[f"{name}_mb_per_s"] = size / values["seconds"]
+        result[f"{name}_mb_per_cpu_s"] = size / values["cpu_seconds"]
         result[f"{name}_frames_per_s"] = num_frames / values["seconds"]
         result[f"{name}_peak_mb"] = values["peak_mb"]
         result["interpreter_and_imports_mb"] = values["imports_mb"]
-    result["read_over_json_to_numpy"] = result["read_json_mb_per_s"] / result["json_to_numpy_mb_per_s"]
-    result["read_over_simdjson_ceiling"] = result["read_json_mb_per_s"] / result["simdjson_parse_only_mb_per_s"]
+    result["read_over_json_to_numpy"] = result["read_json_mb_per_cpu_s"] / result["json_to_numpy_mb_per_cpu_s"]
+    result["read_over_simdjson_ceiling"] = result["read_json_mb_per_cpu_s"] / result["simdjson_parse_only_mb_per_cpu_s"]
     return result
 
 
@@ -138,7 +145,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         result = measure(Path(folder), arguments.frames)
     result |= {"python": platform.python_version(), "machine": platform.machine(), "numpy": np.__version__}
-    result["own_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({key: round(v, 3) if isinstance(v, float) else v for key, v in result.items()}))
 
 

@@ -217,6 +217,12 @@ def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -
         if stream not in writer.streams or writer.streams[stream].background != background:
             known = {name: list(s.vocabulary) for name, s in writer.streams.items()}
             raise InputError(f"--background {stream}={background}: no such stream or behaviour; there are {known}")
+    for stream, background in DOCUMENTED_BACKGROUND.get(writer.skeleton.name, {}).items():
+        if stream in writer.streams and stream not in options.backgrounds:
+            report.notices.append(
+                f"{stream}: {background!r} is taken as the background, as documented for the {writer.skeleton.name} "
+                "recordings; --background changes it"
+            )
     report.backgrounds.update({name: stream.background for name, stream in writer.streams.items()})
     first_with: dict[str, str] = {}
     for row in writer.rows:
@@ -278,7 +284,12 @@ def main(argv: list[str]) -> int:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     console = Console()
-    columns = (TextColumn("{task.description}"), BarColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("import")
         report = import_recordings(

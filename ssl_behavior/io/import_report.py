@@ -188,12 +188,14 @@ def render(report: ImportReport, store: Path) -> Iterator["RenderableType"]:
 
 def _table(title: str, columns: Iterable[str], rows: list[list[str]], left: int = 1) -> "Table":
     from rich.table import Table
+    from rich.text import Text
 
+    # Text, not str: a name with square brackets is no markup.
     table = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number < left else "right", overflow="fold")
+        table.add_column(Text(column), justify="left" if number < left else "right", overflow="fold")
     for row in rows[:_MAX_ROWS]:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     if len(rows) > _MAX_ROWS:
         table.caption = f"and {len(rows) - _MAX_ROWS} more in import.json"
     return table

@@ -276,6 +276,14 @@ def test_options_are_checked(tmp_path, options, message):
         import_recordings([track], tmp_path / "store", ImportOptions(**options))
 
 
+def test_names_with_brackets_are_no_markup(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    write(tmp_path / "a.npz", keypoints(), id="a[/bold]b[red]c")
+    write(tmp_path / "[b].npz", keypoints(), id="x")
+    assert main([str(tmp_path), "--out", str(tmp_path / "store")]) == 0
+    assert "a[/bold]b[red]c" in capsys.readouterr().out
+
+
 def test_empty_folder(tmp_path):
     (tmp_path / "lab").mkdir()
     with pytest.raises(InputError, match="no recordings in"):
