@@ -25,6 +25,8 @@ class DataConfig:
     window_frames: int = 256
     batch_size: int = 32
     """Windows per step, over all processes together."""
+    recordings_per_batch: int = 0
+    """Draw the windows of a step from so many recordings; 0 = each window from its own draw."""
     recordings: tuple[str, ...] = ()
     """Ids or globs; none = all."""
     subsets: tuple[str, ...] = ()
@@ -38,6 +40,9 @@ class DataConfig:
     def __post_init__(self) -> None:
         _require(self.window_frames >= 1, "data.window_frames must be at least 1", self.window_frames)
         _require(self.batch_size >= 1, "data.batch_size must be at least 1", self.batch_size)
+        _require(
+            self.recordings_per_batch >= 0, "data.recordings_per_batch must be 0 or more", self.recordings_per_batch
+        )
         _require(0 <= self.validation_share < 1, "data.validation_share must be in [0, 1)", self.validation_share)
         _require(self.validation_batches >= 1, "data.validation_batches must be at least 1", self.validation_batches)
 

@@ -46,8 +46,8 @@ def open_data(stores: Sequence[Path], config: DataConfig, seed: int) -> Data:
     if not train:
         raise InputError(f"all {len(sources)} recordings are held out for validation: nothing is left to train on")
     return Data(
-        train=WindowReader(train, config.window_frames),
-        validation=WindowReader(validation, config.window_frames) if validation else None,
+        train=WindowReader(train, config.window_frames, config.recordings_per_batch),
+        validation=WindowReader(validation, config.window_frames, config.recordings_per_batch) if validation else None,
         fps=_common_fps(sources),
         fingerprint=_fingerprint(train, validation),
     )
@@ -159,6 +159,6 @@ class _Spans(WindowReader):
 
 def batch_recordings(reader: WindowReader, batch_size: int, seed: int, step: int) -> list[str]:
     """Ids of the recordings in the batch of a step (for messages: it reads the batch anew)."""
-    spans = _Spans(reader.sources, reader.window_frames)
+    spans = _Spans(reader.sources, reader.window_frames, reader.recordings_per_batch)
     spans.sample(batch_size, numpy_generator(seed, "batch", step))
     return sorted({reader.sources[pick][1].id for pick in spans.drawn})

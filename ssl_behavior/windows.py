@@ -67,6 +67,8 @@ class WindowReader:
     ----------
     sources : (store, row) of every recording to read; all stores have the same keypoints and animals.
     window_frames : length of the windows `sample` draws.
+    recordings_per_batch : above 0, the windows of a batch share so many draws of a recording. Negatives from other
+        windows are then mostly other times of the same recording, and cannot be told by who or where it was.
 
     Raises
     ------
@@ -74,7 +76,9 @@ class WindowReader:
         If there is no recording, or the stores differ in skeleton.
     """
 
-    def __init__(self, sources: Sequence[tuple[Store, StoreRow]], window_frames: int) -> None:
+    def __init__(
+        self, sources: Sequence[tuple[Store, StoreRow]], window_frames: int, recordings_per_batch: int = 0
+    ) -> None:
         if not sources:
             raise InputError("there are no recordings to read windows from")
         if window_frames < 1:
@@ -87,7 +91,7 @@ class WindowReader:
                     f"{store.path} and {first.path} cannot be read together: they have different keypoints or animals"
                 )
         self.sources = list(sources)
-        self.window_frames = window_frames
+        self.window_frames, self.recordings_per_batch = window_frames, recordings_per_batch
         self.skeleton = first.skeleton
         self.num_individuals = len(first.individuals)
         self._arenas: dict[int, np.ndarray] = {}
@@ -103,8 +107,9 @@ class WindowReader:
 
     def sample(self, batch_size: int, generator: np.random.Generator) -> WindowBatch:
         """Random windows: recordings in proportion to their length, starts uniform; short recordings are padded."""
-        picks = np.searchsorted(self._shares, generator.random(batch_size), side="right")
-        picks = np.minimum(picks, len(self.sources) - 1)
+        draws = min(self.recordings_per_batch or batch_size, batch_size)
+        drawn = np.searchsorted(self._shares, generator.random(draws), side="right")
+        picks = np.minimum(drawn, len(self.sources) - 1)[np.arange(batch_size) % draws]
         spans = []
         for pick in picks:
             room = max(0, self.sources[pick][1].frames - self.window_frames)
