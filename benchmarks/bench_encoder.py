@@ -1,0 +1,181 @@
+"""Speed of features, training steps and embedding, each beside a ceiling measured in the same run.
+
+    python benchmarks/bench_encoder.py [--recipe cpc_mabe2021] [--frames 16384] [--repeats 7] [--profile]
+
+The ceilings are what this machine reaches at that moment on the operation that each job is made of: features against
+reading and writing the same arrays once; a training step and embedding against convolutions of the recipe's own
+widths, forward and backward (forward only for embedding), in the recipe's best precision. A step and its ceiling are
+timed in turn, and the ratio is taken pair by pair, so that a machine whose speed drifts does not bend it.
+The last line of stdout is one JSON object.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from pretrain.config import RunConfig
+from pretrain.recipes import RECIPES
+from ssl_behavior.device import choose_device, choose_precision, describe_device
+from ssl_behavior.features import MABE2021_FEATURES, Featurizer
+from ssl_behavior.methods import METHODS
+from ssl_behavior.methods.base import Method
+from ssl_behavior.simulate import simulate_recording
+from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.windows import WindowBatch, recording_window
+
+
+def seconds(job: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    job()
+    return time.perf_counter() - start
+
+
+def in_turn(job: Callable[[], object], ceiling: Callable[[], object], repeats: int) -> tuple[float, float, float]:
+    """Median seconds of both, and the median of the pairwise ratios ceiling / job; one uncounted round first."""
+    job(), ceiling()
+    pairs = [(seconds(job), seconds(ceiling)) for _ in range(repeats)]
+    own, best = (statistics.median(times) for times in zip(*pairs, strict=True))
+    return own, best, statistics.median(c / j for j, c in pairs)
+
+
+def windows(count: int, frames: int) -> WindowBatch:
+    """Simulated mice, cut into windows."""
+    recording = simulate_recording(0, count * frames)
+    batch = recording_window(recording, 0, count * frames)
+    fields = {"keypoints": batch.keypoints, "observed": batch.observed, "valid": batch.valid, "frame": batch.frame}
+    cut = {name: value[0].unflatten(0, (count, frames)) for name, value in fields.items()}
+    return WindowBatch(
+        **cut, arena=batch.arena.expand(count, -1), length=batch.length.expand(count), fps=batch.fps.expand(count)
+    )
+
+
+def bench_features(frames: int, repeats: int) -> dict[str, float]:
+    """The 37 features and 16 components of the MABe 2021 winner, one animal's view of two mice."""
+    batch = windows(frames // 512, 512)
+    featurizer = Featurizer(MABE2021_FEATURES, SKELETONS["calms21"])
+
+    def job() -> None:
+        with torch.inference_mode():
+            featurizer(batch)
+
+    out = featurizer(batch)
+    source = torch.empty(out.numel())
+
+    def ceiling() -> None:
+        torch.add(batch.keypoints, 1.0)
+        torch.add(source, 1.0)
+
+    own, best, ratio = in_turn(job, ceiling, repeats)
+    return {"frames_per_s": frames / own, "read_write_frames_per_s": frames / best, "share_of_read_write": ratio}
+
+
+def conv_flops(batch: int, dim: int, steps: int) -> int:
+    """Multiply-adds of one kernel-3 convolution, counted as two operations each."""
+    return 2 * batch * steps * 3 * dim * dim
+
+
+def make_ceiling(
+    batch: int, dim: int, steps: int, precision: torch.dtype, device: torch.device, backward: bool
+) -> tuple[Callable[[], None], int]:
+    """Four kernel-3 convolutions in a row, and the operations they take."""
+    convs = [torch.nn.Conv1d(dim, dim, 3, padding=1, device=device, dtype=precision) for _ in range(4)]
+    x = torch.randn(batch, dim, steps, device=device, dtype=precision, requires_grad=backward)
+
+    def job() -> None:
+        with torch.set_grad_enabled(backward):
+            y = x
+            for conv in convs:
+                y = conv(y)
+            if backward:
+                y.backward(torch.ones_like(y))
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return job, len(convs) * conv_flops(batch, dim, steps) * (3 if backward else 1)
+
+
+def bench_steps(config: RunConfig, device: torch.device, repeats: int) -> dict[str, dict[str, float]]:
+    """A training step and a pass of embedding, in operations per second, beside the convolution ceiling."""
+    torch.manual_seed(0)
+    method: Method = METHODS["cpc"](config.method, SKELETONS["calms21"], 30.0).to(device)
+    optimizer = torch.optim.AdamW(method.parameters(), lr=1e-4)
+    batch = windows(config.data.batch_size, config.data.window_frames).to(device)
+    precision = choose_precision("auto", device)
+
+    def step() -> None:
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            loss = method.loss(batch, torch.Generator().manual_seed(0)).total
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def embed() -> None:
+        with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            method.embed(batch)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    encoder = config.method.encoder
+    shape = (config.data.batch_size, encoder.contexter_dim, config.data.window_frames // encoder.stride)
+    results = {}
+    for name, job, backward in (("step", step, True), ("embedding", embed, False)):
+        with FlopCounterMode(display=False) as counter:
+            job()
+        flops = counter.get_total_flops()
+        ceiling, ceiling_flops = make_ceiling(*shape, precision, device, backward)
+        own, best, ratio = in_turn(job, ceiling, repeats)
+        frames = config.data.batch_size * config.data.window_frames
+        results[name] = {
+            "frames_per_s": frames / own,
+            "gflops": flops / own / 1e9,
+            "ceiling_gflops": ceiling_flops / best / 1e9,
+            "share_of_ceiling": ratio * flops / ceiling_flops,
+            "seconds": own,
+        }
+    return results
+
+
+def profile(config: RunConfig, device: torch.device) -> str:
+    """Where the time of a step goes, by operation."""
+    method: Method = METHODS["cpc"](config.method, SKELETONS["calms21"], 30.0).to(device)
+    batch = windows(config.data.batch_size, config.data.window_frames).to(device)
+    precision = choose_precision("auto", device)
+    for measured in (False, True):
+        with torch.profiler.profile(activities=None if measured else [torch.profiler.ProfilerActivity.CPU]) as profiler:
+            with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+                loss = method.loss(batch, torch.Generator().manual_seed(0)).total
+            loss.backward()
+    return profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=20, max_name_column_width=44)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipe", default="cpc_mabe2021", choices=sorted(RECIPES))
+    parser.add_argument("--frames", type=int, default=65_536, help="of the feature benchmark")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--profile", action="store_true", help="also print where the time of a step goes")
+    options = parser.parse_args()
+    device, config = choose_device(options.device), RECIPES[options.recipe]()
+    if options.profile:
+        print(profile(config, device))
+    result = {
+        "benchmark": "encoder",
+        "recipe": options.recipe,
+        "machine": describe_device(device, choose_precision("auto", device)),
+        "torch": torch.__version__,
+        "features": bench_features(options.frames, options.repeats),
+        **bench_steps(config, device, options.repeats),
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
