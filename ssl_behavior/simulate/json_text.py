@@ -1,6 +1,11 @@
-"""Tracks as CalMS21's JSON text, formatted by numpy: every frame has one layout of bytes, only the digits differ."""
+"""Tracks as CalMS21's JSON text: every frame has one layout of bytes, and each number is looked up in a table.
+
+Numbers have a fixed width, with spaces in front, which JSON allows and leading zeros it does not.
+"""
 
 import json
+import re
+from functools import cache
 
 import numpy as np
 
@@ -11,44 +16,29 @@ __all__ = ["recording_json"]
 _CHUNK_FRAMES = 16_384
 
 
-def _keypoints_template() -> str:
-    axis = "[" + ",".join(["####.##"] * 7) + "]"
-    mouse = f"[{axis},{axis}]"
-    return f",[{mouse},{mouse}]"
+@cache
+def _table(template: str, largest: int) -> np.ndarray:
+    """Bytes of `template` filled with each multiple 0..largest of its last decimal, and a comma."""
+    decimals = int(template.partition(".")[2][0])
+    return np.array([f"{number / 10**decimals:{template}}," for number in range(largest + 1)], dtype=np.bytes_)
 
 
-def _scores_template() -> str:
-    mouse = "[" + ",".join(["#.###"] * 7) + "]"
-    return f",[{mouse},{mouse}]"
-
-
-def _write_digits(template: str, values: np.ndarray) -> bytes:
-    """Fill the `#` of a template per row.
-
-    Parameters
-    ----------
-    values : whole numbers [row, number] of 0 or more, in units of the last decimal; JSON allows no leading zeros, but
-        spaces.
-    """
-    pattern = np.frombuffer(template.encode(), dtype=np.uint8)
-    places = np.flatnonzero(pattern == ord("#")).reshape(values.shape[1], -1)
-    width = places.shape[1]
-    decimals = len(template[places[0, 0] : places[0, -1] + 1].partition(".")[2])
-    text = np.tile(pattern, (len(values), 1))
-    rest = values.astype(np.uint32)
-    for place in range(width - 1, -1, -1):
-        rest, digit = np.divmod(rest, 10) if place else (rest, rest)
-        character = (digit + ord("0")).astype(np.uint8)
-        if place < width - decimals - 1:
-            character[values < 10 ** (width - 1 - place)] = ord(" ")
-        text[:, places[:, place]] = character
-    return text.tobytes()
-
-
-def _rows(template: str, values: np.ndarray) -> bytes:
-    """All rows in brackets, without the comma before the first."""
-    parts = [_write_digits(template, values[i : i + _CHUNK_FRAMES]) for i in range(0, len(values), _CHUNK_FRAMES)]
+def _rows(table: np.ndarray, values: np.ndarray) -> bytes:
+    """Nested lists of numbers [row, ..., keypoint]; `values` are places in the table."""
+    parts = [_some_rows(table, values[i : i + _CHUNK_FRAMES]) for i in range(0, len(values), _CHUNK_FRAMES)]
     return b"[" + b"".join(parts)[1:] + b"]"
+
+
+def _some_rows(table: np.ndarray, values: np.ndarray) -> bytes:
+    width = table.itemsize
+    cell = "#" * (width - 1)
+    layout = "," + json.dumps(np.full(values.shape[1:], cell).tolist(), separators=(",", ":")).replace('"', "")
+    text = np.tile(np.frombuffer(layout.encode(), dtype=np.uint8), (len(values), 1))
+    # The numbers of an innermost list lie together, commas included: all but the comma after the last one.
+    cells = table[values].reshape(len(values), -1, values.shape[-1]).view(np.uint8)[:, :, :-1]
+    for number, found in enumerate(re.finditer("[#,]*#", layout[1:])):
+        text[:, found.start() + 1 : found.end() + 1] = cells[:, number]
+    return text.tobytes()
 
 
 def recording_json(recording: Recording, stream: str | None) -> bytes:
@@ -56,21 +46,21 @@ def recording_json(recording: Recording, stream: str | None) -> bytes:
 
     Parameters
     ----------
-    recording : two animals of seven keypoints inside a frame of at most 10,000 px, none missing; with confidence.
+    recording : two animals of seven keypoints inside a frame of at most 1,024 px, none missing; with confidence.
     stream : the label stream to write, or None for a recording without annotations.
 
     Coordinates are rounded to 0.01 px, scores to 0.001.
     """
     assert recording.confidence is not None and np.isfinite(recording.keypoints).all()
-    frames = recording.num_frames
     # The release has x and y before the keypoints.
-    pixels = np.rint(np.swapaxes(recording.keypoints, 2, 3).reshape(frames, 28) * 100)
-    scores = np.rint(recording.confidence.reshape(frames, 14) * 1000)
-    parts = [b'{"keypoints":', _rows(_keypoints_template(), pixels), b',"scores":', _rows(_scores_template(), scores)]
+    pixels = np.rint(np.swapaxes(recording.keypoints, 2, 3) * 100).astype(np.int32)
+    scores = np.rint(recording.confidence * 1000).astype(np.int32)
+    parts = [b'{"keypoints":', _rows(_table("7.2f", 102_400), pixels)]
+    parts += [b',"scores":', _rows(_table("5.3f", 1000), scores)]
     metadata: dict[str, object] = {}
     if stream is not None:
         labels = recording.labels[stream]
-        parts += [b',"annotations":', _rows(",#", labels.frames[:, None])]
+        parts += [b',"annotations":', b"[" + _table("1.0f", 9)[labels.frames].tobytes()[:-1] + b"]"]
         vocabulary = {name: number for number, name in enumerate(labels.vocabulary)}
         metadata = {"annotator-id": int(labels.annotator), "vocab": vocabulary}
     return b"".join([*parts, b',"metadata":', json.dumps(metadata).encode(), b"}"])

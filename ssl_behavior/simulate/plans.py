@@ -44,24 +44,29 @@ def equal_plans(
         If a number is below 1, a share is negative or all are 0, or a task is unknown.
     """
     _check_equal(num_recordings, subsets, tasks, annotators)
-    task3 = tuple(task for task in tasks if task != "behavior")
-    made = dict.fromkeys(subsets, 0)
     plans = []
-    for index in range(num_recordings):
-        # The subset that is furthest behind its share is next: no recording depends on how many there will be.
-        subset = max(subsets, key=lambda name: subsets[name] / sum(subsets.values()) * (index + 1) - made[name])
+    for index, (subset, made) in enumerate(_shared_out(num_recordings, subsets)):
         labeled = subset != "unlabeled"
-        plans.append(Plan(
+        plan = Plan(
             id=f"{subset}/mouse{index + 1:03d}",
             num_frames=frames,
             subset=subset,
             annotator=annotators[index % len(annotators)] if labeled and "behavior" in tasks else None,
-            task3=task3 if labeled else (),
-            profile=_spread_temperament(Profile(), made[subset]),
+            task3=tuple(task for task in tasks if task != "behavior") if labeled else (),
+            profile=_spread_temperament(Profile(), made),
             missing=missing,
-        ))  # fmt: skip
-        made[subset] += 1
+        )
+        plans.append(plan)
     return plans
+
+
+def _shared_out(count: int, subsets: Mapping[str, float]) -> Iterator[tuple[str, int]]:
+    """A subset for each recording, and how many it had before; nobody's depends on how many will follow."""
+    made, total = dict.fromkeys(subsets, 0), sum(subsets.values())
+    for index in range(count):
+        subset = max(subsets, key=lambda name: subsets[name] / total * (index + 1) - made[name])
+        yield subset, made[subset]
+        made[subset] += 1
 
 
 def _check_equal(

@@ -12,6 +12,7 @@ _DRIFT_PX = 1.6
 _WRONG_SCORE = -1.95
 """Below this normal score of the confidence a point may be somewhere else entirely."""
 _OCCLUSION_PX = 38.0
+_EARS = (1, 2)
 
 
 def track(
@@ -32,8 +33,7 @@ def track(
     num_frames = len(points)
     hidden = _occlusion(points)
     score = _doubt(generator, num_frames) - 0.9 * hidden
-    swapped = _episodes(generator, (num_frames, 2, 1), 1 / 1500, 6.0) & (np.arange(7) // 2 == 0) & (np.arange(7) > 0)
-    swapped[:, :, 2] = swapped[:, :, 1]
+    swapped = _episodes(generator, (num_frames, 2, 1), 1 / 1500, 6.0) & np.isin(np.arange(7), _EARS)
     measured = np.where(swapped, points[:, :, [0, 2, 1, 3, 4, 5, 6]], points)
     score -= 1.2 * swapped
     measured = _misplaced(generator, measured, score)

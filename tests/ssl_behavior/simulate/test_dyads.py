@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -48,17 +50,44 @@ def test_short_recordings(num_frames):
 
 
 def test_shares_of_the_labels_follow_the_real_ones():
-    drawn = [simulate_recording(0, 6000, name=f"share{i}").labels["behavior"].frames for i in range(60)]
-    shares = np.bincount(np.concatenate(drawn), minlength=4) / (60 * 6000)
+    drawn = [simulate_recording(0, 6000, name=f"share{i}").labels["behavior"].frames for i in range(40)]
+    shares = np.bincount(np.concatenate(drawn), minlength=4) / (40 * 6000)
     np.testing.assert_allclose(shares, CLASS_SHARES, atol=0.05)
 
 
 @pytest.mark.parametrize("name", TASK3_BEHAVIORS)
 def test_task3_behaviours_are_as_frequent_as_the_real_ones(name):
-    plans = [Plan(id=f"{name}{i}", num_frames=6000, task3=(name,), profile=TASK3_PROFILES[name]) for i in range(16)]
+    plans = [Plan(id=f"{name}{i}", num_frames=6000, task3=(name,), profile=TASK3_PROFILES[name]) for i in range(12)]
     share = np.mean([simulate_plan(plan, 0).labels[name].frames.mean() for plan in plans])
     real = TASK3_SHARES[TASK3_BEHAVIORS.index(name)]
     assert 0.6 * real < share < 1.65 * real
+
+
+def _measures(keypoints, confidence):
+    """Medians per animal of what a tracked mouse looks like: lengths, speeds, jerkiness, confidence."""
+    points = (keypoints[..., 0] + 1j * keypoints[..., 1]).astype(complex)
+    return {
+        "nose to tail": np.median(np.abs(points[:, :, 0] - points[:, :, 6]), axis=0),
+        "ears": np.median(np.abs(points[:, :, 1] - points[:, :, 2]), axis=0),
+        "hips": np.median(np.abs(points[:, :, 4] - points[:, :, 5]), axis=0),
+        "speed": np.median(np.abs(np.diff(points, axis=0)), axis=(0, 2)),
+        "fast": np.percentile(np.abs(np.diff(points, axis=0)), 90, axis=(0, 2)),
+        "jerk": np.median(np.abs(np.diff(points, n=2, axis=0)), axis=(0, 2)),
+        "apart": np.median(np.abs(points[:, 0].mean(axis=1) - points[:, 1].mean(axis=1))),
+        "confidence": np.median(confidence, axis=(0, 2)),
+    }
+
+
+@pytest.mark.data
+def test_tracks_look_like_the_real_excerpt(real_data):
+    read = json.loads((real_data / "calms21" / "calms21_task1_excerpt.json").read_text())
+    (sequence,) = read["annotator-id_0"].values()
+    real = _measures(np.swapaxes(np.array(sequence["keypoints"]), 2, 3), np.array(sequence["scores"]))
+    drawn = [simulate_recording(0, 6000, name=f"excerpt{i}") for i in range(11)]
+    made = _measures(np.concatenate([r.keypoints for r in drawn]), np.concatenate([r.confidence for r in drawn]))
+    for name in real:
+        loose = 0.15 if name in ("nose to tail", "ears", "hips", "confidence") else 0.45
+        np.testing.assert_allclose(made[name], real[name], rtol=loose, err_msg=name)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +112,8 @@ def _single_frame(recording):
     ahead = points[:, 0, 3] - points[:, 0, 6]
     seen = (points.reshape(-1, 14) - points[:, 0, 3:4]) / np.maximum(np.abs(ahead), 1e-6)[:, None]
     seen = seen * np.exp(-1j * np.angle(ahead))[:, None] * np.abs(ahead)[:, None] / 100
-    distances = np.abs(points[:, 0, [0, 3, 6], None] - points[:, 1, None, [0, 3, 6]]).reshape(-1, 9)
+    marks = points[:, :, [0, 3, 6]]
+    distances = np.abs(marks[:, 0, :, None] - marks[:, 1, None, :]).reshape(-1, 9)
     return np.concatenate([seen.real, seen.imag, np.log(distances + 10)], axis=1)
 
 
