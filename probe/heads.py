@@ -59,7 +59,8 @@ def save_heads(out: Path, trial: Trial, outcome: Outcome, checkpoint: str) -> No
     tensors: dict[str, Tensor] = {}
     for fit, fitted in outcome.heads.items():
         tensors[f"{fit}.weights"], tensors[f"{fit}.bias"] = fitted.head.weights, fitted.head.bias
-        tensors[f"{fit}.mean"], tensors[f"{fit}.std"] = fitted.scaling.mean, fitted.scaling.std
+        # Both fits saw the same frames, so there is one scaling.
+        tensors["mean"], tensors["std"] = fitted.scaling.mean, fitted.scaling.std
     with atomic_file(out / "probe.safetensors") as file:
         file.write_bytes(safetensors.torch.save({name: t.contiguous() for name, t in tensors.items()}))
     contents = {
@@ -68,8 +69,7 @@ def save_heads(out: Path, trial: Trial, outcome: Outcome, checkpoint: str) -> No
         "task": trial.task.to_dict(),
         "checkpoint": checkpoint,
         "learned": {fit: list(fitted.learned) for fit, fitted in outcome.heads.items()},
-        "C": {fit: list(fitted.c) for fit, fitted in outcome.heads.items()},
-        "num_frames": outcome.num_train_frames,
+        "penalty": {fit: list(fitted.penalty) for fit, fitted in outcome.heads.items()},
         "smoothing_seconds": {fit: list(windows) for fit, windows in outcome.windows.items()},
     }
     write_json(out / "probe.json", contents)
@@ -112,5 +112,5 @@ def _head(fit: str, tensors: dict[str, Tensor], contents: dict[str, Any]) -> Fit
     head = LinearHead(tensors[f"{fit}.weights"], tensors[f"{fit}.bias"], str(contents["task"]["kind"]))
     if head.weights.shape[1:] != torch.Size([len(learned)]) or head.bias.shape != torch.Size([len(learned)]):
         raise KeyError(f"{fit}: {len(learned)} classes, weights {list(head.weights.shape)}")
-    scaling = Scaling(tensors[f"{fit}.mean"], tensors[f"{fit}.std"])
-    return FittedHead(head, scaling, learned, tuple(contents["C"][fit]), int(contents["num_frames"]))
+    scaling = Scaling(tensors["mean"], tensors["std"])
+    return FittedHead(head, scaling, learned, tuple(contents["penalty"][fit]))

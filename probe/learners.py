@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from probe.knn import K_GRID, NeighborIndex, vote
-from probe.linear import C_GRID, Design, LinearHead, fit_head
+from probe.linear import PENALTIES, Design, LinearHead, fit_head
 from probe.representations import all_frames, standardised_blocks
 from probe.smoothing import choose_windows, smooth
 from probe.splits import fraction_of
@@ -31,18 +31,18 @@ from probe.trial import (
 )
 from ssl_behavior.store import StoreRow
 
-__all__ = ["DEFAULT_C", "DEFAULT_K", "LinearProbe", "NeighborProbe", "Probe", "run_trial"]
+__all__ = ["DEFAULT_K", "DEFAULT_PENALTY", "LinearProbe", "NeighborProbe", "Probe", "run_trial"]
 
-DEFAULT_C = 1e-3
+DEFAULT_PENALTY = 1e-2
 DEFAULT_K = 50.0
 """Where the tuning recordings say nothing."""
 
 CHOOSING_FRAMES = 25_000
 CHOOSING_TOLERANCE = 1e-6
-"""C is chosen on about so many of the sampled frames, which say nearly all that the rest does."""
+"""The penalty is chosen on about so many of the sampled frames, which say nearly all that the rest does."""
 
 PATIENCE = 2
-"""The search for C ends after so many weaker penalties that were no better."""
+"""The search for a penalty ends after so many weaker penalties that were no better."""
 
 
 class Probe(ABC):
@@ -53,7 +53,7 @@ class Probe(ABC):
 
     @abstractmethod
     def relearned(self, data: Data) -> "Probe":
-        """The same settings (the same penalty per frame), learned from other frames."""
+        """The same settings, learned from other frames."""
 
     @abstractmethod
     def predict(self, array: np.ndarray, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
@@ -70,7 +70,7 @@ class LinearProbe(Probe):
 
     def __init__(self, trial: Trial, heads: dict[str, FittedHead]) -> None:
         self.trial, self._heads = trial, heads
-        self.settings = {fit: head.c for fit, head in heads.items()}
+        self.settings = {fit: head.penalty for fit, head in heads.items()}
 
     @property
     def heads(self) -> dict[str, FittedHead]:
@@ -78,9 +78,9 @@ class LinearProbe(Probe):
 
     @classmethod
     def chosen(cls, trial: Trial, data: Data, tune: Data | None) -> "LinearProbe":
-        """Learn from some of `data` with the C that does best on `tune`, or the default if there is nothing to try."""
+        """Learn from some of `data` with the penalty that does best on `tune`, or with the default if that is None."""
         data = data.thinned(CHOOSING_FRAMES)
-        return cls(trial, {fit: _choose_c(trial, fit, data, tune) for fit in FITS})
+        return cls(trial, {fit: _choose_penalty(trial, fit, data, tune) for fit in FITS})
 
     def relearned(self, data: Data) -> "LinearProbe":
         return LinearProbe(self.trial, {fit: _refit(self.trial, fit, data, head) for fit, head in self.heads.items()})
@@ -95,24 +95,24 @@ class LinearProbe(Probe):
         return {fit: spread(values, first.learned, self.trial.num_classes) for fit, values in probability.items()}
 
 
-def _choose_c(trial: Trial, fit: str, data: Data, tune: Data | None) -> FittedHead:
+def _choose_penalty(trial: Trial, fit: str, data: Data, tune: Data | None) -> FittedHead:
     design = Design(data.embedded, data.learnable, trial.task.kind, balanced=fit == BALANCED)
     if tune is None:
-        head = fit_head(design, DEFAULT_C)
-        return FittedHead(head, data.scaling, data.learned, (DEFAULT_C,) * len(data.learned), len(data))
+        head = fit_head(design, DEFAULT_PENALTY)
+        return FittedHead(head, data.scaling, data.learned, (DEFAULT_PENALTY,) * len(data.learned))
     heads: dict[float, LinearHead] = {}
     tried: dict[float, list[float | None]] = {}
-    for c in C_GRID:
-        heads[c] = fit_head(design, c, heads[max(heads)] if heads else None, tolerance=CHOOSING_TOLERANCE)
-        probability = spread(heads[c].probabilities(tune.embedded).numpy(), data.learned, trial.num_classes)
-        tried[c] = class_values(trial, fit, probability, tune.target.numpy())
+    for penalty in PENALTIES:
+        heads[penalty] = fit_head(design, penalty, heads[min(heads)] if heads else None, tolerance=CHOOSING_TOLERANCE)
+        probability = spread(heads[penalty].probabilities(tune.embedded).numpy(), data.learned, trial.num_classes)
+        tried[penalty] = class_values(trial, fit, probability, tune.target.numpy())
         if _no_longer_better([steering_value(trial, values) or 0.0 for values in tried.values()]):
             break
-    by_class = choose_settings(trial, tried, DEFAULT_C)
-    c_of = tuple(by_class[index] if by_class[index] in heads else max(heads) for index in data.learned)
-    weights = torch.stack([heads[c].weights[:, column] for column, c in enumerate(c_of)], dim=1)
-    bias = torch.stack([heads[c].bias[column] for column, c in enumerate(c_of)])
-    return FittedHead(LinearHead(weights, bias, trial.task.kind), data.scaling, data.learned, c_of, len(data))
+    by_class = choose_settings(trial, tried, DEFAULT_PENALTY)
+    chosen = tuple(by_class[index] for index in data.learned)
+    weights = torch.stack([heads[penalty].weights[:, column] for column, penalty in enumerate(chosen)], dim=1)
+    bias = torch.stack([heads[penalty].bias[column] for column, penalty in enumerate(chosen)])
+    return FittedHead(LinearHead(weights, bias, trial.task.kind), data.scaling, data.learned, chosen)
 
 
 def _no_longer_better(values: Sequence[float]) -> bool:
@@ -121,14 +121,12 @@ def _no_longer_better(values: Sequence[float]) -> bool:
 
 def _refit(trial: Trial, fit: str, data: Data, before: FittedHead) -> FittedHead:
     design = Design(data.embedded, data.learnable, trial.task.kind, balanced=fit == BALANCED)
-    # C counts frames: with more of them, the same penalty per frame is a smaller C.
-    same = before.num_frames / len(data)
-    known = dict(zip(before.learned, before.c, strict=True))
-    # One C serves all classes of a multinomial head, a class seen only now included.
-    other = before.c[0] if trial.task.kind == "multinomial" else DEFAULT_C
-    c = tuple(known.get(index, other) * same for index in data.learned)
+    known = dict(zip(before.learned, before.penalty, strict=True))
+    # One penalty serves all classes of a multinomial head, a class seen only now included.
+    other = before.penalty[0] if trial.task.kind == "multinomial" else DEFAULT_PENALTY
+    penalty = tuple(known.get(index, other) for index in data.learned)
     start = before.head if before.learned == data.learned else None
-    return FittedHead(fit_head(design, c, start), data.scaling, data.learned, c, len(data))
+    return FittedHead(fit_head(design, penalty, start), data.scaling, data.learned, penalty)
 
 
 class NeighborProbe(Probe):

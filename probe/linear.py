@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["C_GRID", "Design", "LinearHead", "class_weights", "fit_head"]
+__all__ = ["PENALTIES", "Design", "LinearHead", "class_weights", "fit_head"]
 
-C_GRID = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-"""Inverse penalties, from strong to weak: each fit starts at the one before."""
+PENALTIES = (0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5)
+"""Tried from strong to weak, each fit starting at the one before. Per frame: 1 / (C · frames) in scikit-learn's C."""
 
 Embedded = Float[Tensor, "frames latent"]
 Targets = Int[Tensor, "frames classes"]
@@ -103,20 +103,21 @@ class Design:
 
 def fit_head(
     design: Design,
-    c: float | Sequence[float],
+    penalty: float | Sequence[float],
     start: LinearHead | None = None,
     max_steps: int = 100,
     tolerance: float = 1e-7,
 ) -> LinearHead:
-    """The minimum for one `c`, starting from `start` or from zero.
+    """The minimum for one penalty, starting from `start` or from zero.
 
     Parameters
     ----------
-    c : inverse penalty in scikit-learn's meaning (the larger, the weaker the penalty), one or one per class.
+    penalty : of ½‖W‖² beside the mean loss of a frame, so 1 / (C · frames) in scikit-learn's terms; one, or one per
+        class.
     max_steps, tolerance : L-BFGS ends after so many steps, or when the loss per frame falls by less than this.
     """
-    penalty = 1 / (torch.as_tensor(c, dtype=torch.float64).expand(len(design.curvature)) * design.num_frames)
-    stretch = (design.curvature * design.scale[:, None] + penalty).rsqrt()
+    strength = torch.as_tensor(penalty, dtype=torch.float64).expand(len(design.curvature))
+    stretch = (design.curvature * design.scale[:, None] + strength).rsqrt()
     bias_stretch = design.curvature.rsqrt()
     dtype = design.embedded.dtype
     parameters = torch.zeros(len(design.scale) + 1, len(design.curvature), dtype=torch.float64)
@@ -134,10 +135,10 @@ def fit_head(
         now = head()
         loss, derivative = design.loss_and_gradient(now.weights.T @ design.embedded.T + now.bias[:, None])
         weights = now.weights.double()
-        by_weights = (derivative @ design.embedded).T.double() + penalty * weights
+        by_weights = (derivative @ design.embedded).T.double() + strength * weights
         by_bias = derivative.sum(dim=1).double()
         parameters.grad = torch.cat([(design.rotation.T @ by_weights) * stretch, (by_bias * bias_stretch)[None]])
-        return loss + (penalty / 2 * weights.square()).sum()
+        return loss + (strength / 2 * weights.square()).sum()
 
     _minimise(parameters, evaluate, max_steps, tolerance)
     return head()

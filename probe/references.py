@@ -95,7 +95,7 @@ def _windowed(featurizer: Featurizer, batch: WindowBatch, fps: float, exchangeab
 
 def _joined(
     values: Float[Tensor, "time individual channel"], known: Bool[Tensor, "time individual channel"], exchangeable: bool
-) -> tuple[Channels, Known]:
+) -> tuple[Float[Tensor, "time joined"], Bool[Tensor, "time joined"]]:
     """Both points of view side by side; or, of anonymous animals, their mean and half difference."""
     if not exchangeable:
         return values.flatten(1), known.flatten(1)

@@ -31,7 +31,10 @@ NUM_RESAMPLES = 500
 
 @dataclass(frozen=True)
 class MacroScores:
-    """A mean over classes: over the seeds, and its bootstrap interval over recordings (of the mean over seeds)."""
+    """A mean over classes: over the seeds, and its bootstrap interval over recordings (of the mean over seeds).
+
+    One recording has no interval.
+    """
 
     name: str
     ap: Summary
@@ -119,7 +122,10 @@ def score_row(
         num_train_frames=tuple(outcome.num_train_frames for outcome in outcomes),
         classes={name: _class_summary(seeds, index) for index, name in enumerate(names)},
         support={name: int((target[:, index] == 1).sum()) for index, name in enumerate(names)},
-        macros=tuple(_macro_scores(seeds, chosen, [names.index(name) for name in chosen.classes]) for chosen in macros),
+        macros=tuple(
+            _macro_scores(seeds, chosen, [names.index(name) for name in chosen.classes], len(frames.rows))
+            for chosen in macros
+        ),
         undefined=tuple(n for i, n in enumerate(names) if any(seed.plain[i].ap is None for seed in seeds)),
         settings=tuple(outcome.settings for outcome in outcomes),
         windows=tuple(outcome.windows if smoothed else {} for outcome in outcomes),
@@ -161,11 +167,13 @@ def _class_summary(seeds: Sequence[_SeedScores], index: int) -> dict[str, Summar
     return summary | {"f1_balanced": summarize([seed.balanced[index].f1 for seed in seeds])}
 
 
-def _macro_scores(seeds: Sequence[_SeedScores], chosen: Macro, columns: list[int]) -> MacroScores:
+def _macro_scores(seeds: Sequence[_SeedScores], chosen: Macro, columns: list[int], num_recordings: int) -> MacroScores:
     def over_seeds(fit: str, name: str) -> Summary:
         return summarize([macro([getattr(getattr(seed, fit)[i], name) for i in columns]) for seed in seeds])
 
     def bootstrapped(name: str) -> Interval | None:
+        if num_recordings < 2:
+            return None
         return interval(_mean_defined(np.stack([_mean_defined(getattr(s, name)[:, columns]) for s in seeds], axis=1)))
 
     return MacroScores(

@@ -28,6 +28,10 @@ FITS = (PLAIN, BALANCED)
 """Two fits of everything: every frame weighs the same, or every class weighs the same."""
 
 
+NEARLY_EQUAL = 0.002
+"""Of settings this close the weaker penalty is taken: it ranks as well, and its probabilities are less shrunk."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """What is probed and how.
@@ -60,14 +64,13 @@ class FittedHead:
     Parameters
     ----------
     learned : the task's classes, by index, that the head has columns for.
-    c : the chosen inverse penalty of each of them, for `num_frames` frames.
+    penalty : the chosen penalty per frame of each of them.
     """
 
     head: LinearHead
     scaling: Scaling
     learned: tuple[int, ...]
-    c: tuple[float, ...]
-    num_frames: int
+    penalty: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Outcome:
     ----------
     probability : float32 [frames, classes] over all frames of the evaluated recordings.
     smoothed : the same after smoothing; empty if that was not asked for.
-    settings : the chosen C or k of each class.
+    settings : the chosen penalty (per frame) or number of neighbours of each class.
     windows : the chosen smoothing window of each class, seconds.
     heads : the linear heads; empty for nearest neighbours.
     num_train_frames : annotated frames learned from.
@@ -205,7 +208,8 @@ def choose_settings(trial: Trial, tried: Mapping[float, Sequence[float | None]],
 
     Parameters
     ----------
-    tried : setting -> class values on the tuning recordings, as `class_values` gives them; the first of equals wins.
+    tried : setting -> class values on the tuning recordings, as `class_values` gives them. Of near equals the last
+        wins.
     default : for classes that the tuning recordings do not show.
     """
     if trial.task.kind == "multinomial":
@@ -213,5 +217,6 @@ def choose_settings(trial: Trial, tried: Mapping[float, Sequence[float | None]],
     chosen = []
     for column in range(trial.num_classes):
         defined = {setting: value for setting, values in tried.items() if (value := values[column]) is not None}
-        chosen.append(max(defined, key=lambda setting: defined[setting]) if defined else default)
+        good = [setting for setting, value in defined.items() if value >= max(defined.values()) - NEARLY_EQUAL]
+        chosen.append(good[-1] if good else default)
     return tuple(chosen)

@@ -1,0 +1,89 @@
+"""The fit against scikit-learn: the same optimum, weighted or not, one class a frame or each against the rest."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from probe.linear import Design, class_weights, fit_head
+
+FRAMES, DIM, CLASSES = 601, 11, 4
+
+
+def scene(seed=0):
+    """Correlated dimensions and one rare class."""
+    generator = torch.Generator().manual_seed(seed)
+    mixing, weights = torch.randn(DIM, DIM, generator=generator), torch.randn(DIM, CLASSES, generator=generator)
+    embedded = torch.randn(FRAMES, DIM, generator=generator) @ mixing
+    embedded = (embedded - embedded.mean(0)) / embedded.std(0)
+    noise = 2 * torch.randn(FRAMES, CLASSES, generator=generator)
+    label = (embedded @ weights + noise + torch.tensor([0.0, 0, -1, -3])).argmax(1)
+    return embedded, torch.nn.functional.one_hot(label, CLASSES), label.numpy()
+
+
+def sklearn_fit(embedded, label, c, balanced):
+    model = LogisticRegression(C=c, class_weight="balanced" if balanced else None, tol=1e-10, max_iter=10_000)
+    return model.fit(embedded.numpy(), label)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("c", [1e-3, 0.1])
+def test_multinomial_equals_scikit_learn(c, balanced):
+    embedded, target, label = scene()
+    head = fit_head(Design(embedded, target, "multinomial", balanced), 1 / (c * FRAMES), tolerance=1e-12, max_steps=500)
+    expected = sklearn_fit(embedded, label, c, balanced)
+    np.testing.assert_allclose(head.weights.T.numpy(), expected.coef_, atol=1e-4)
+    probability = head.probabilities(embedded)
+    np.testing.assert_allclose(probability.numpy(), expected.predict_proba(embedded.numpy()), atol=1e-4)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_binary_equals_scikit_learn_class_by_class_with_gaps_and_a_c_for_each(balanced):
+    embedded, target, _ = scene()
+    target[50:117, 1] = -1
+    grid = [0.01, 0.1, 0.3, 1.0]
+    penalties = [1 / (c * FRAMES) for c in grid]
+    head = fit_head(Design(embedded, target, "binary", balanced), penalties, tolerance=1e-12, max_steps=500)
+    for column, c in enumerate(grid):
+        known = target[:, column] >= 0
+        expected = sklearn_fit(embedded[known], target[known, column].numpy(), c, balanced)
+        np.testing.assert_allclose(head.weights[:, column].numpy(), expected.coef_[0], atol=2e-4)
+        np.testing.assert_allclose(head.bias[column].item(), expected.intercept_[0], atol=2e-4)
+
+
+def test_single_precision_and_a_warm_start_reach_the_same_place():
+    embedded, target, _ = scene()
+    exact = fit_head(Design(embedded, target, "multinomial", False), 0.01, tolerance=1e-12, max_steps=500)
+    single = Design(embedded.float(), target, "multinomial", False)
+    warm = fit_head(single, 0.01, fit_head(single, 1.0))
+    assert warm.weights.dtype == torch.float32
+    torch.testing.assert_close(
+        warm.probabilities(embedded.float()).double(), exact.probabilities(embedded), atol=2e-3, rtol=0
+    )
+
+
+def test_the_gradient_is_the_derivative_of_the_loss():
+    embedded, target, _ = scene()
+    target[3:30, 0] = -1
+    for kind in ("multinomial", "binary"):
+        labelled = target.clamp_min(0) if kind == "multinomial" else target
+        design = Design(embedded, labelled, kind, True)
+        logits = torch.randn(CLASSES, FRAMES, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        loss, derivative = design.loss_and_gradient(logits)
+        torch.testing.assert_close(torch.autograd.grad(loss, logits)[0], derivative.detach())
+
+
+def test_balanced_weights_make_the_classes_count_alike():
+    _, target, label = scene()
+    weights = class_weights(target, "multinomial")[:, 0]
+    sums = torch.stack([weights[torch.from_numpy(label == k)].sum() for k in range(CLASSES)])
+    torch.testing.assert_close(sums, torch.full((CLASSES,), FRAMES / CLASSES))
+
+
+def test_a_dimension_that_says_nothing_and_a_repeated_one_do_no_harm():
+    embedded, target, _ = scene()
+    wide = torch.cat([embedded, embedded[:, :1], torch.zeros(FRAMES, 1)], dim=1)
+    head = fit_head(Design(wide, target, "multinomial", False), 0.01)
+    assert torch.isfinite(head.weights).all()
+    torch.testing.assert_close(head.weights[0], head.weights[DIM], atol=1e-4, rtol=0)
+    assert (head.weights[-1].abs() < 1e-6).all()

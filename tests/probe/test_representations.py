@@ -1,0 +1,82 @@
+"""Frames are chosen, gathered and standardised as they should be, and foreign embeddings are refused."""
+
+import numpy as np
+import pytest
+import torch
+
+from probe.representations import (
+    Frames,
+    Scaling,
+    all_frames,
+    check_alignment,
+    gather,
+    sampled_frames,
+    standardised_blocks,
+)
+from ssl_behavior.errors import InputError
+from ssl_behavior.store import write_store
+from tests.probe.conftest import make_recording
+
+
+def test_sampling_takes_every_nth_frame_from_a_seeded_start(store):
+    rows = store.rows
+    frames = sampled_frames(rows, 7, seed=0)
+    assert all((np.diff(pick) == 7).all() and pick[0] < 7 for pick in frames.picks)
+    assert len({pick[0] for pick in frames.picks}) > 1
+    assert any((a[0] != b[0]) for a, b in zip(frames.picks, sampled_frames(rows, 7, seed=1).picks, strict=True))
+    assert len(sampled_frames(rows, 100_000, seed=0)) == len(rows)
+
+
+def test_gather_equals_indexing(store, array):
+    rows = (store.row("r1"), store.row("r4"))
+    frames = Frames(rows, (np.array([0, 5, 400]), np.array([3])))
+    expected = array[[rows[0].offset, rows[0].offset + 5, rows[0].offset + 400, rows[1].offset + 3]]
+    np.testing.assert_array_equal(gather(array, frames).numpy(), expected)
+    np.testing.assert_array_equal(frames.recording, [0, 0, 0, 1])
+    kept = frames.where(np.array([False, True, True, False]))
+    assert [pick.tolist() for pick in kept.picks] == [[5, 400], []]
+    whole = np.arange(rows[0].frames + rows[1].frames)
+    np.testing.assert_array_equal(frames.take(whole), [0, 5, 400, rows[0].frames + 3])
+
+
+def test_nan_is_refused_and_its_recording_named(store, array):
+    row = store.row("r3")
+    array[row.offset + 11, 2] = np.nan
+    with pytest.raises(InputError, match="recording 'r3'"):
+        gather(array, all_frames(store.rows))
+    gather(array, all_frames(store.rows[:3]))
+
+
+def test_scaling_standardises_and_silences_constant_dimensions():
+    embedded = torch.randn(1009, 5, generator=torch.Generator().manual_seed(0)) * 3 + 700
+    embedded[:, 3] = 0.1
+    scaled = Scaling.of(embedded).apply_(embedded.clone())
+    moving = [0, 1, 2, 4]
+    torch.testing.assert_close(scaled[:, moving].mean(0), torch.zeros(4), atol=1e-9, rtol=0)
+    torch.testing.assert_close(scaled[:, moving].std(0, correction=0), torch.ones(4))
+    assert (scaled[:, 3] == 0).all()
+
+
+def test_blocks_are_the_whole_in_pieces(store, array, monkeypatch):
+    monkeypatch.setattr("probe.representations.BLOCK_FRAMES", 100)
+    frames = all_frames(store.rows)
+    scaling = Scaling.of(gather(array, frames))
+    together = torch.empty(len(frames), 5, dtype=torch.float32)
+    for part, block in standardised_blocks(array, frames, scaling):
+        assert len(block) <= 100
+        together[part] = block
+    torch.testing.assert_close(together, scaling.apply_(gather(array, frames)))
+
+
+def test_embeddings_of_another_store_are_refused(store, array, make_embeddings, tmp_path):
+    check_alignment(make_embeddings(tmp_path / "e", array), store)
+    other = write_store(tmp_path / "other", [make_recording("r0", 53)])
+    with pytest.raises(InputError, match="another store"):
+        check_alignment(make_embeddings(tmp_path / "f", array), other)
+
+
+def test_embeddings_of_some_recordings_only_are_refused(store, array, make_embeddings, tmp_path):
+    some = [{"id": r.id, "offset": r.offset, "frames": r.frames, "fps": r.fps} for r in store.rows[:2]]
+    embeddings = make_embeddings(tmp_path / "e", array[: store.rows[2].offset], recordings=some)
+    with pytest.raises(InputError, match="no embedding of all frames of the recording 'r2'"):
+        check_alignment(embeddings, store)

@@ -1,0 +1,141 @@
+"""The verb from end to end, on small stores."""
+
+import json
+from io import StringIO
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from probe.heads import load_heads
+from probe.job import main, parse
+from probe.session import run_probe
+from ssl_behavior.checkpoint import save_checkpoint
+from ssl_behavior.errors import InputError
+from ssl_behavior.features import FeatureConfig
+from ssl_behavior.methods import CPC, CPCConfig
+from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.windows import WindowReader
+
+CONFIG = CPCConfig(
+    features=FeatureConfig(blocks=("pose", "relation")),
+    encoder=EncoderConfig(
+        stride=1, latent_dim=5, embedder_dim=7, embedder_kernels=(3,), contexter_dim=11, contexter_dilations=(1,)
+    ),
+    horizons_frames=(2,),
+    key_dim=3,
+)
+
+
+@pytest.fixture(autouse=True)
+def _single_precision():
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def embeddings(array, make_embeddings, tmp_path):
+    return make_embeddings(tmp_path / "embeddings", array)
+
+
+def run(*argv):
+    screen = StringIO()
+    results = run_probe(parse([str(a) for a in argv]), Console(file=screen, width=300))
+    return results, screen.getvalue()
+
+
+def test_embeddings_and_references_end_in_one_table(store, embeddings, tmp_path):
+    out = tmp_path / "out"
+    results, screen = run(
+        embeddings.path, store.path, "--task", "behavior", "--out", out, "--seeds", 2, "--smooth",
+        "--macro", "all", "--macro", "attack", "--fractions", "40,100", "--references", "raw",
+    )  # fmt: skip
+    assert json.loads(json.dumps(results)) == json.loads((out / "results.json").read_text())
+    names = [(row["representation"], row["percent"], row["smoothed"]) for row in results["rows"]]
+    assert len(names) == 2 * 2 * 2 and names[0] == ("trained encoder", 100.0, False)
+    assert results["macro_ap"]["mean"] > 0.6 and results["classes"]["attack"]["support"] > 0
+    assert results["store"] == store.fingerprint() and results["checkpoints"] == ["c0ffee"]
+    assert results["split"]["evaluated_on"] == "test" and results["seeds"] == [0, 1]
+    assert "raw keypoints, 40 % of the labels" in screen and "smoothed" in screen
+    assert {p.name for p in out.iterdir()} == {
+        "results.json", "results.md", "results.csv", "probe.json", "probe.safetensors",
+    }  # fmt: skip
+
+
+def test_saved_heads_give_the_same_predictions(store, embeddings, tmp_path, array):
+    out = tmp_path / "out"
+    results, _ = run(
+        embeddings.path, store.path, "--task", "behavior", "--out", out, "--seeds", 1, "--references", "none"
+    )
+    saved = load_heads(out)
+    assert (saved.classes, saved.background, saved.checkpoint) == (("attack", "mount", "other"), "other", "c0ffee")
+    predicted, labels = [], []
+    for name in results["split"]["evaluated"]:
+        row = store.row(name)
+        predicted.append(saved.probabilities(array, row).argmax(axis=1))
+        labels.append(store.labels("behavior")[row.slice])
+    predicted, labels = np.concatenate(predicted), np.concatenate(labels)
+    hits = ((predicted == 0) & (labels == 0)).sum()
+    expected = 2 * hits / ((predicted[labels >= 0] == 0).sum() + (labels == 0).sum())
+    assert results["classes"]["attack"]["f1"]["mean"] == pytest.approx(expected)
+
+
+def test_runs_are_embedded_once_and_set_beside_themselves_untrained(store, tmp_path, monkeypatch):
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        method = CPC(CONFIG, store.skeleton, 30.0)
+        method.fit_inputs(WindowReader([(store, row) for row in store.rows], 16))
+        save_checkpoint(tmp_path / f"run{seed}", method)
+    argv = [tmp_path / "run0", tmp_path / "run1", store.path, "--task", "behavior", "--out", tmp_path / "out"]
+    argv += ["--seeds", 2, "--references", "untrained", "--device", "cpu"]
+    results, _ = run(*argv)
+    assert [row["representation"] for row in results["rows"]] == ["trained encoder (2 runs)", "untrained encoder"]
+    assert len(set(results["checkpoints"])) == 2
+    made = tmp_path / "out" / "embeddings"
+    assert {p.name for p in made.iterdir()} == {"run-0", "run-1", "untrained-0", "untrained-1"}
+    with pytest.raises(InputError, match="exists already"):
+        run(*argv)
+    monkeypatch.setattr("probe.session.embed_store", None)
+    again, _ = run(*argv, "--overwrite")
+    assert again == results
+
+
+def test_neighbours_save_no_head(store, embeddings, tmp_path):
+    out = tmp_path / "out"
+    argv = [embeddings.path, store.path, "--task", "behavior", "--out", out, "--mode", "knn"]
+    results, screen = run(*argv, "--seeds", 1, "--references", "untrained")
+    assert results["macro_ap"]["mean"] > 0.6 and not (out / "probe.json").exists()
+    assert "no untrained encoder" in screen
+
+
+def test_validation_results_say_so(store, embeddings, tmp_path):
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps({"train": ["r[0-4]"], "validation": ["r5", "r6"]}))
+    argv = [embeddings.path, store.path, "--task", "behavior", "--out", tmp_path / "out", "--split", split]
+    results, screen = run(*argv, "--seeds", 1, "--references", "none")
+    assert results["split"]["evaluated_on"] == "validation" and "results on the validation recordings" in screen
+    assert set(results["split"]["chosen_on"]) < {"r0", "r1", "r2", "r3", "r4"}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--seeds", "0"], "--seeds must be at least 1"),
+        (["--fractions", "1,x"], "--fractions are numbers"),
+        (["--fractions", "5,50"], "must hold 100"),
+        (["--fractions", "0,100"], "above 0"),
+        (["--references", "raw,magic"], "unknown \\['magic'\\]"),
+        (["--train-stride", "0"], "--train-stride"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_before_anything_is_read(options, sentence):
+    with pytest.raises(InputError, match=sentence):
+        main(["run", "store", "--task", "x", "--out", "nowhere", *options])
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(store, embeddings, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="exists already"):
+        run(embeddings.path, store.path, "--task", "behavior", "--out", tmp_path / "out")
+    assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
