@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 
 from ssl_behavior.seeds import numpy_generator
-from ssl_behavior.simulate.motion import body_keypoints, draw_bodies
+from ssl_behavior.simulate.motion import _turning, body_keypoints, draw_bodies
 from ssl_behavior.simulate.schedule import ATTACK, INVESTIGATION, MOUNT, OTHER, Act, IntruderAct, Profile, draw_schedule
 
 ARENA = (60.0, 30.0, 960.0, 545.0)
@@ -34,6 +34,13 @@ def test_centers_stay_in_the_arena_and_motion_is_smooth():
             assert np.percentile(speed, 50) < 8
             assert speed.max() < 110
             assert (body.trunk > 30).all() and (body.head > 15).all()
+
+
+def test_animals_turn_the_shorter_way():
+    direction = np.repeat([3.0, -3.0, 3.1, -2.9], 61)
+    turned = _turning(direction, 2.6)
+    assert np.abs(np.diff(turned)).max() < 0.05
+    np.testing.assert_allclose(np.exp(1j * turned[60::61]), np.exp(1j * direction[60::61]), atol=1e-6)
 
 
 def test_the_body_is_built_as_named():

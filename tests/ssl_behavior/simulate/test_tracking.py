@@ -28,6 +28,7 @@ def test_errors_grow_as_confidence_falls():
     error = np.abs(keypoints[..., 0] + 1j * keypoints[..., 1] - truth)
     nose, doubt = error[..., 0].ravel(), confidence[..., 0].ravel()
     assert np.median(error) < 4
+    assert np.median(nose[(doubt > 0.4) & (doubt < 0.55)]) > 1.2 * np.median(nose[doubt > 0.72])
     assert np.mean(nose[doubt < 0.2] > 25) > 0.2
     assert np.mean(nose[doubt > 0.6] > 25) < 0.01
 
