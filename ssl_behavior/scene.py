@@ -4,7 +4,8 @@ Nothing is filled silently. What is done about missing points is configured in `
 there is a mask (observed, filled, held, or not known at all) that the features hand on to the encoder.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
@@ -83,10 +84,16 @@ class Scene:
     seconds: Float[Tensor, "batch time"]
     seconds_left: Float[Tensor, "batch time"]
 
-    @staticmethod
-    def other(values: Tensor) -> Tensor:
-        """The same quantity of the other animal, on the individual axis (the third)."""
-        return values.flip(2)
+    def others(self) -> "Scene":
+        """The scene with the animals in reverse order: what is at i here belongs to the other of i."""
+        return self._each(lambda values: values.flip(2))
+
+    def first(self) -> "Scene":
+        """Only the first animal, keeping the individual axis."""
+        return self._each(lambda values: values[:, :, :1])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Scene":
+        return replace(self, **{name: change(getattr(self, name)) for name in _PER_ANIMAL})
 
     @property
     def axis(self) -> Vectors:
@@ -101,6 +108,12 @@ class Scene:
     @property
     def fresh_heading(self) -> Mask:
         return self.has_heading & (self.heading_age < _FRESH_FRAMES)
+
+
+_PER_ANIMAL = (
+    "points", "observed", "known", "center", "has_center", "center_age", "heading", "has_heading", "heading_age",
+    "front", "back",
+)  # fmt: skip
 
 
 def build_scene(batch: WindowBatch, skeleton: Skeleton, scale_px: Float[Tensor, ""], config: SceneConfig) -> Scene:

@@ -105,7 +105,7 @@ class CPC(Method):
     def __init__(self, config: CPCConfig, skeleton: Skeleton, fps: float) -> None:
         super().__init__(config, skeleton, fps)
         encoder = config.encoder
-        self.featurizer = Featurizer(config.features, skeleton)
+        self.featurizer = Featurizer(config.features, skeleton, first_only=encoder.animals == "first")
         self.embedder = Embedder(encoder, self.featurizer.num_channels, skeleton.num_individuals, skeleton.exchangeable)
         self.contexters = Contexters(encoder)
         self.key = nn.Linear(encoder.latent_dim, config.key_dim, bias=False)

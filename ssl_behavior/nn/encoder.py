@@ -89,8 +89,6 @@ class Embedder(nn.Module):
         self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
     ) -> tuple[Latents, FrameMask]:
         """Frames (a multiple of `stride`) -> latents, and which steps lie inside the recording."""
-        if self.animals == "first":
-            features = features[:, :, :1]
         batch, individuals = len(features), features.shape[2]
         stacked = rearrange(
             features, "batch (step stride) individual channel -> (batch individual) step (stride channel)",
