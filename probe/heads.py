@@ -1,5 +1,6 @@
 """Fitted heads on disk, so that other recordings can be annotated with them: `probe.safetensors` and `probe.json`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from probe.linear import LinearHead
-from probe.representations import Scaling, all_frames, standardised_blocks
+from probe.representations import Matrix, Scaling, all_frames, standardised_blocks
 from probe.smoothing import smooth
 from probe.trial import FITS, FittedHead, Outcome, Trial, spread
 from ssl_behavior.errors import InputError
@@ -34,6 +35,7 @@ class SavedProbe:
     checkpoint : fingerprint of the encoder.
     heads : fit name ("plain", "balanced") -> head.
     windows : fit name -> smoothing window of each class in seconds; empty if none was chosen.
+    without : column groups of the embedding that the heads do not read.
     """
 
     streams: tuple[str, ...]
@@ -43,8 +45,9 @@ class SavedProbe:
     checkpoint: str
     heads: dict[str, FittedHead]
     windows: dict[str, tuple[float, ...]]
+    without: tuple[str, ...]
 
-    def probabilities(self, array: np.ndarray, row: StoreRow, fit: str = "plain") -> np.ndarray:
+    def probabilities(self, array: Matrix, row: StoreRow, fit: str = "plain") -> np.ndarray:
         """Float32 [time, classes] of one recording, smoothed if windows were chosen; NaN for classes not learned."""
         fitted, frames = self.heads[fit], all_frames([row])
         parts = [
@@ -54,8 +57,8 @@ class SavedProbe:
         return smooth(probability, frames.slices, [row.fps], self.windows[fit]) if fit in self.windows else probability
 
 
-def save_heads(out: Path, trial: Trial, outcome: Outcome, checkpoint: str) -> None:
-    """Write the heads of one outcome (the first seed's) into the folder `out`."""
+def save_heads(out: Path, trial: Trial, outcome: Outcome, checkpoint: str, without: Sequence[str] = ()) -> None:
+    """Write the heads of one outcome (the first seed's) into the folder `out`; `without` as in `SavedProbe`."""
     tensors: dict[str, Tensor] = {}
     for fit, fitted in outcome.heads.items():
         tensors[f"{fit}.weights"], tensors[f"{fit}.bias"] = fitted.head.weights, fitted.head.bias
@@ -68,6 +71,7 @@ def save_heads(out: Path, trial: Trial, outcome: Outcome, checkpoint: str) -> No
         "version": FORMAT_VERSION,
         "task": trial.task.to_dict(),
         "checkpoint": checkpoint,
+        "without": list(without),
         "learned": {fit: list(fitted.learned) for fit, fitted in outcome.heads.items()},
         "penalty": {fit: list(fitted.penalty) for fit, fitted in outcome.heads.items()},
         "smoothing_seconds": {fit: list(windows) for fit, windows in outcome.windows.items()},
@@ -101,6 +105,7 @@ def load_heads(folder: Path) -> SavedProbe:
             kind=task["kind"],
             checkpoint=contents["checkpoint"],
             heads={fit: _head(fit, tensors, contents) for fit in FITS},
+            without=tuple(contents["without"]),
             windows={fit: tuple(windows) for fit, windows in contents["smoothing_seconds"].items()},
         )
     except (OSError, safetensors.SafetensorError, KeyError, TypeError) as error:

@@ -30,6 +30,8 @@ class ProbeConfig:
     macros : means over classes, "all" or names joined by commas; the first is the headline, and settings are chosen
         by it.
     train_stride : learn from every so-manieth frame.
+    time : where the embedding has columns that say how far a frame is from start and end of its recording, keep them
+        and give them to the references too; else leave them out.
     """
 
     runs: tuple[Path, ...]
@@ -48,6 +50,7 @@ class ProbeConfig:
     train_stride: int = 4
     device: str = "auto"
     precision: str = "float32"
+    time: bool = True
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -98,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps, for the encoder")
     parser.add_argument("--precision", default="float32", help="float32, bfloat16 or auto, for the encoder")
+    parser.add_argument(
+        "--no-time", dest="time", action="store_false", help="leave out the embedding's columns that only tell the time"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
     return parser
 

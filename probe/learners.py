@@ -9,7 +9,7 @@ from torch import Tensor
 
 from probe.knn import K_GRID, NeighborIndex, vote
 from probe.linear import PENALTIES, Design, LinearHead, fit_head
-from probe.representations import all_frames, standardised_blocks
+from probe.representations import Matrix, all_frames, standardised_blocks
 from probe.smoothing import choose_windows, smooth
 from probe.splits import fraction_of
 from probe.tasks import targets
@@ -56,7 +56,7 @@ class Probe(ABC):
         """The same settings, learned from other frames."""
 
     @abstractmethod
-    def predict(self, array: np.ndarray, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
+    def predict(self, array: Matrix, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
         """Fit name -> float32 [frames, classes] over all frames of the recordings; NaN for classes not learned."""
 
     @property
@@ -85,7 +85,7 @@ class LinearProbe(Probe):
     def relearned(self, data: Data) -> "LinearProbe":
         return LinearProbe(self.trial, {fit: _refit(self.trial, fit, data, head) for fit, head in self.heads.items()})
 
-    def predict(self, array: np.ndarray, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
+    def predict(self, array: Matrix, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
         frames = all_frames(rows)
         first = self.heads[FITS[0]]
         probability = {fit: np.empty((len(frames), len(first.learned)), dtype=np.float32) for fit in FITS}
@@ -153,7 +153,7 @@ class NeighborProbe(Probe):
     def relearned(self, data: Data) -> "NeighborProbe":
         return NeighborProbe(self.trial, data, self.settings)
 
-    def predict(self, array: np.ndarray, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
+    def predict(self, array: Matrix, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
         frames = all_frames(rows)
         probability = {fit: np.empty((len(frames), self.trial.num_classes), dtype=np.float32) for fit in FITS}
         ks = sorted({k for setting in self.settings.values() for k in setting})
@@ -180,7 +180,7 @@ class NeighborProbe(Probe):
 PROBES: dict[str, type[LinearProbe] | type[NeighborProbe]] = {"linear": LinearProbe, "knn": NeighborProbe}
 
 
-def run_trial(trial: Trial, array: np.ndarray, seed: int, percent: float = 100.0) -> Outcome:
+def run_trial(trial: Trial, array: Matrix, seed: int, percent: float = 100.0) -> Outcome:
     """Learn from a seeded `percent` of the training recordings and predict the evaluated ones.
 
     At 100 % of a split whose tuning recordings were taken from the training part, the final probe learns from both
@@ -212,7 +212,7 @@ def run_trial(trial: Trial, array: np.ndarray, seed: int, percent: float = 100.0
     return _outcome(trial, probe, array, windows, num_frames)
 
 
-def _windows(trial: Trial, probe: Probe, array: np.ndarray) -> dict[str, tuple[float, ...]]:
+def _windows(trial: Trial, probe: Probe, array: Matrix) -> dict[str, tuple[float, ...]]:
     """Fit name -> smoothing window of each class, chosen on the tuning recordings; none without them."""
     rows = trial.split.tune
     if not trial.smooth or not rows:
@@ -223,7 +223,7 @@ def _windows(trial: Trial, probe: Probe, array: np.ndarray) -> dict[str, tuple[f
 
 
 def _outcome(
-    trial: Trial, probe: Probe, array: np.ndarray, windows: dict[str, tuple[float, ...]], num_train_frames: int
+    trial: Trial, probe: Probe, array: Matrix, windows: dict[str, tuple[float, ...]], num_train_frames: int
 ) -> Outcome:
     rows = trial.split.evaluate
     probability = probe.predict(array, rows)

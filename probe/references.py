@@ -6,6 +6,7 @@ points of view are pooled, so that exchanging the animals changes nothing.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from probe.representations import BLOCK_FRAMES, Frames, Representation, Scaling, gather
-from ssl_behavior.features import FeatureConfig, Featurizer
+from probe.representations import BLOCK_FRAMES, Columns, Frames, Matrix, Representation, Scaling, gather
+from ssl_behavior.features import FeatureConfig, Featurizer, session_time
 from ssl_behavior.recording import observed_points
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.windows import WindowBatch, WindowReader
@@ -27,6 +28,7 @@ __all__ = [
     "pca_reference",
     "raw_keypoints",
     "window_moments",
+    "with_time",
 ]
 
 WINDOW_SECONDS = (1.0, 2.0)
@@ -126,7 +128,7 @@ def window_moments(values: Channels, known: Known, window: int) -> tuple[Channel
 
 def pca_reference(hand: Representation, train: Sequence[StoreRow], folder: Path) -> Representation:
     """The first 64 principal components of the standardised hand features of the training recordings."""
-    array = hand.arrays[0]
+    (array,) = hand.arrays
     stride = max(1, sum(row.frames for row in train) // PCA_FRAMES)
     sampled = gather(array, Frames(tuple(train), tuple(np.arange(0, row.frames, stride) for row in train)))
     scaling = Scaling.of(sampled)
@@ -135,9 +137,23 @@ def pca_reference(hand: Representation, train: Sequence[StoreRow], folder: Path)
     components = vectors[:, -PCA_DIM:].flip(1).to(sampled.dtype)
     projected = _new_array(folder / "pca.npy", len(array), components.shape[1], np.float32)
     for start in range(0, len(array), BLOCK_FRAMES):
-        block = torch.from_numpy(array[start : start + BLOCK_FRAMES].astype(np.float32))
+        block = torch.from_numpy(np.asarray(array[start : start + BLOCK_FRAMES], dtype=np.float32))
         projected[start : start + BLOCK_FRAMES] = (scaling.apply_(block) @ components).numpy()
     return Representation(f"PCA-{components.shape[1]} of hand features", (projected,))
+
+
+def with_time(reference: Representation, store: Store) -> Representation:
+    """The same reference and two columns more, that say how far the frame is from start and end of the recording."""
+    columns = np.empty((store.num_frames, 2), dtype=np.float32)
+    for row in store.rows:
+        frame = torch.arange(row.frames, dtype=torch.float32)[None]
+        columns[row.slice] = session_time(frame / row.fps, (row.frames - frame) / row.fps)[0].numpy()
+    return replace(reference, arrays=tuple(_beside(array, columns) for array in reference.arrays))
+
+
+def _beside(array: Matrix, columns: np.ndarray) -> Columns:
+    assert isinstance(array, np.ndarray)
+    return Columns((array, slice(None)), (columns, slice(None)))
 
 
 def _new_array(path: Path, num_frames: int, dim: int, dtype: type) -> np.ndarray:

@@ -14,7 +14,9 @@ from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import Store, StoreRow
 
 __all__ = [
+    "Columns",
     "Frames",
+    "Matrix",
     "Representation",
     "Scaling",
     "all_frames",
@@ -28,6 +30,30 @@ BLOCK_FRAMES = 65_536
 SMALLEST_STD = 1e-6
 
 
+class Columns:
+    """Columns of several matrices side by side, read only where they are asked for.
+
+    Parameters
+    ----------
+    parts : (matrix [frames, width], which of its columns).
+    """
+
+    def __init__(self, *parts: tuple[np.ndarray, slice]) -> None:
+        self.parts = parts
+        widths = (len(range(*chosen.indices(matrix.shape[1]))) for matrix, chosen in parts)
+        self.shape = (len(parts[0][0]), sum(widths))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        return np.concatenate([matrix[rows, chosen] for matrix, chosen in self.parts], axis=1)
+
+
+Matrix = np.ndarray | Columns
+"""One row per frame of a store."""
+
+
 @dataclass(frozen=True)
 class Representation:
     """A named matrix [frames, dim] over a whole store; several matrices are several pretraining seeds of one kind.
@@ -35,19 +61,19 @@ class Representation:
     Parameters
     ----------
     name : what the table calls it.
-    arrays : float16 or float32 [frames, dim], memory-mapped or not; probe seed s looks at `arrays[s % len(arrays)]`.
+    arrays : [frames, dim], memory-mapped or not; probe seed s looks at `arrays[s % len(arrays)]`.
     checkpoints : fingerprints of the encoders, one per array; () for references without one.
     """
 
     name: str
-    arrays: tuple[np.ndarray, ...]
+    arrays: tuple[Matrix, ...]
     checkpoints: tuple[str, ...] = ()
 
     @property
     def dim(self) -> int:
         return int(self.arrays[0].shape[1])
 
-    def array(self, seed: int) -> np.ndarray:
+    def array(self, seed: int) -> Matrix:
         return self.arrays[seed % len(self.arrays)]
 
 
@@ -102,7 +128,7 @@ def sampled_frames(rows: Sequence[StoreRow], stride: int, seed: int) -> Frames:
     return Frames(tuple(rows), tuple(picks))
 
 
-def gather(array: np.ndarray, frames: Frames) -> Float[Tensor, "frames latent"]:
+def gather(array: Matrix, frames: Frames) -> Float[Tensor, "frames latent"]:
     """The chosen frames as float32, one recording after the other.
 
     Raises
@@ -145,7 +171,7 @@ class Scaling:
 
 
 def standardised_blocks(
-    array: np.ndarray, frames: Frames, scaling: Scaling
+    array: Matrix, frames: Frames, scaling: Scaling
 ) -> Iterator[tuple[slice, Float[Tensor, "frames latent"]]]:
     """(where, standardised values) recording by recording, in bounded memory."""
     for row, pick, part in zip(frames.rows, frames.picks, frames.slices, strict=True):

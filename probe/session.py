@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from probe.heads import save_heads
 from probe.job import ProbeConfig
 from probe.learners import run_trial
-from probe.references import hand_features, pca_reference, raw_keypoints
-from probe.representations import Representation, check_alignment
+from probe.references import hand_features, pca_reference, raw_keypoints, with_time
+from probe.representations import Columns, Matrix, Representation, check_alignment
 from probe.scoring import ResultRow, score_row
 from probe.splits import make_split
 from probe.tables import csv_text, markdown_text, rich_table
@@ -57,11 +57,13 @@ def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
         trained, *others = session.representations(Path(scratch), console)
         rows, first = session.score(trained, keep=True)
         rows += [row for reference in others for row in session.score(reference)[0]]
+        timed = session.timed
     results = _results(config, trial, trained, macros, rows)
     assert first is not None
-    _write(config.out, trial, trained, first, results, rows)
+    notes = _notes(trial, rows, timed)
+    _write(config.out, trial, trained, first, results, rows, notes)
     console.print(rich_table(rows, _title(trial)))
-    for note in _notes(trial, rows):
+    for note in notes:
         console.print(f"[dim]{note}[/dim]")
     console.print(f"results: {config.out / 'results.md'}")
     return results
@@ -97,6 +99,7 @@ class _Session:
     def __init__(self, config: ProbeConfig, trial: Trial, macros: Sequence[Macro], progress: Progress) -> None:
         self.config, self.trial, self.macros, self.progress = config, trial, macros, progress
         self.methods: list[Method] = []
+        self.timed = False
 
     def representations(self, scratch: Path, console: Console) -> list[Representation]:
         """The trained encoder first, then the references asked for; one that cannot be made is named and left out."""
@@ -119,7 +122,7 @@ class _Session:
             else:
                 made += [hand] if "hand" in names else []
                 made += [pca_reference(hand, train, scratch)] if "pca" in names else []
-        return made
+        return [with_time(one, store) if self.timed and not one.checkpoints else one for one in made]
 
     def _trained(self) -> Representation:
         embeddings = []
@@ -136,17 +139,20 @@ class _Session:
             raise InputError(
                 f"the runs' embeddings differ in width: {[one.dim for one in embeddings]}; probe them apart"
             )
+        self.timed = self.config.time and any("time" in one.groups for one in embeddings)
         name = "trained encoder" + (f" ({len(embeddings)} runs)" if len(embeddings) > 1 else "")
-        return Representation(name, tuple(e.array for e in embeddings), tuple(e.checkpoint for e in embeddings))
+        return self._representation(name, embeddings)
+
+    def _representation(self, name: str, embeddings: Sequence[Embeddings]) -> Representation:
+        arrays = tuple(e.array if self.config.time else _without(e, "time") for e in embeddings)
+        return Representation(name, arrays, tuple(e.checkpoint for e in embeddings))
 
     def _untrained(self) -> Representation:
         embeddings = []
         for index, method in enumerate(self.methods):
             fresh = method.fresh(derive_seed(index, "untrained reference"))
             embeddings.append(self._embedded(fresh, f"untrained-{index}"))
-        return Representation(
-            "untrained encoder", tuple(e.array for e in embeddings), tuple(e.checkpoint for e in embeddings)
-        )
+        return self._representation("untrained encoder", embeddings)
 
     def _embedded(self, method: Method, name: str) -> Embeddings:
         """Embeddings of the whole store, made now or found where an earlier run left them."""
@@ -187,6 +193,16 @@ class _Session:
                 advance(1)
 
 
+def _without(embeddings: Embeddings, group: str) -> Matrix:
+    """The embedding less one of its column groups."""
+    if group not in embeddings.groups:
+        return embeddings.array
+    names = list(embeddings.groups)
+    start = sum(embeddings.groups[name] for name in names[: names.index(group)])
+    stop = start + embeddings.groups[group]
+    return Columns((embeddings.array, slice(0, start)), (embeddings.array, slice(stop, None)))
+
+
 class _Working:
     """A line of the progress display for as long as the block lasts."""
 
@@ -206,7 +222,7 @@ def _title(trial: Trial) -> str:
     return f"{task.name}, {trial.mode} probe, {len(split.evaluate)} {split.evaluated_on} recordings"
 
 
-def _notes(trial: Trial, rows: Sequence[ResultRow]) -> list[str]:
+def _notes(trial: Trial, rows: Sequence[ResultRow], timed: bool) -> list[str]:
     split = trial.split
     notes = [
         "± is the population standard deviation over seeds, [low, high] the 95 % bootstrap interval over recordings.",
@@ -216,6 +232,8 @@ def _notes(trial: Trial, rows: Sequence[ResultRow]) -> list[str]:
     ]
     if split.evaluated_on == "validation":
         notes.append("There is no test part: these are results on the validation recordings.")
+    if timed:
+        notes.append("The embedding has two columns that tell the time in the recording; so have the references.")
     undefined = sorted({name for row in rows for name in row.undefined})
     if undefined:
         notes.append(
@@ -239,6 +257,7 @@ def _results(
         "mode": config.mode,
         "seeds": list(range(config.seeds)),
         "train_stride": config.train_stride,
+        "time_columns": config.time,
         "split": trial.split.to_dict(),
         "store": trial.store.fingerprint(),
         "checkpoints": list(trained.checkpoints),
@@ -252,14 +271,20 @@ def _results(
 
 
 def _write(
-    out: Path, trial: Trial, trained: Representation, first: Outcome, results: dict[str, Any], rows: Sequence[ResultRow]
+    out: Path,
+    trial: Trial,
+    trained: Representation,
+    first: Outcome,
+    results: dict[str, Any],
+    rows: Sequence[ResultRow],
+    notes: Sequence[str],
 ) -> None:
     """Everything else first, `results.json` last: where it is, the rest is too."""
     (out / "results.json").unlink(missing_ok=True)
     if first.heads:
-        save_heads(out, trial, first, trained.checkpoints[0])
+        save_heads(out, trial, first, trained.checkpoints[0], () if results["time_columns"] else ("time",))
     for name, text in (
-        ("results.md", markdown_text(rows, _title(trial), _notes(trial, rows))),
+        ("results.md", markdown_text(rows, _title(trial), notes)),
         ("results.csv", csv_text(rows)),
     ):
         with atomic_file(out / name) as file:

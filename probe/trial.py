@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probe.linear import LinearHead
-from probe.representations import Scaling, gather, sampled_frames
+from probe.representations import Matrix, Scaling, gather, sampled_frames
 from probe.splits import Split
 from probe.tasks import Macro, Task, targets
 from ssl_behavior.errors import InputError
@@ -125,9 +125,7 @@ class Data:
         return self.target[:, list(self.learned)]
 
 
-def sample(
-    trial: Trial, array: np.ndarray, rows: Sequence[StoreRow], seed: int, scaling: Scaling | None = None
-) -> Data:
+def sample(trial: Trial, array: Matrix, rows: Sequence[StoreRow], seed: int, scaling: Scaling | None = None) -> Data:
     """Every so-manieth annotated frame of `rows`, standardised by itself unless a scaling is given."""
     frames = sampled_frames(rows, trial.stride, seed)
     target = frames.take(targets(trial.store, trial.task, rows))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from probe.references import hand_features, pca_reference, raw_keypoints, window_moments
+from probe.references import hand_features, pca_reference, raw_keypoints, window_moments, with_time
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import Skeleton
@@ -87,3 +87,12 @@ def test_a_skeleton_without_the_roles_is_refused(tmp_path):
     made = write_store(tmp_path / "s", [Recording(id="x", keypoints=keypoints, fps=30.0, skeleton=skeleton)])
     with pytest.raises(InputError, match="role"):
         hand_features(made, made.rows, tmp_path)
+
+
+def test_time_columns_start_at_zero_and_end_at_zero(store, tmp_path):
+    timed = with_time(raw_keypoints(store, store.rows, tmp_path), store)
+    assert timed.dim == 3 * 14 + 2
+    for row in store.rows:
+        columns = timed.arrays[0][row.slice][:, -2:]
+        assert columns[0, 0] == 0 and 0 < columns[-1, 1] < 0.001
+        assert (np.diff(columns[:, 0]) > 0).all() and (np.diff(columns[:, 1]) < 0).all()

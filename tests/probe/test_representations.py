@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from probe.representations import (
+    Columns,
     Frames,
     Scaling,
     all_frames,
@@ -80,3 +81,12 @@ def test_embeddings_of_some_recordings_only_are_refused(store, array, make_embed
     embeddings = make_embeddings(tmp_path / "e", array[: store.rows[2].offset], recordings=some)
     with pytest.raises(InputError, match="no embedding of all frames of the recording 'r2'"):
         check_alignment(embeddings, store)
+
+
+def test_columns_side_by_side_are_read_like_one_matrix(store, array):
+    other = np.arange(store.num_frames * 2, dtype=np.float32).reshape(-1, 2)
+    columns = Columns((array, slice(0, 3)), (array, slice(4, None)), (other, slice(None)))
+    whole = np.concatenate([array[:, [0, 1, 2, 4]], other], axis=1)
+    assert columns.shape == whole.shape and len(columns) == len(whole)
+    frames = sampled_frames(store.rows, 7, seed=0)
+    torch.testing.assert_close(gather(columns, frames), gather(whole, frames))

@@ -100,6 +100,18 @@ def test_runs_are_embedded_once_and_set_beside_themselves_untrained(store, tmp_p
     assert again == results
 
 
+def test_time_columns_are_shared_with_the_references_or_left_out(store, array, make_embeddings, tmp_path):
+    embeddings = make_embeddings(tmp_path / "embeddings", array, channel_groups={"latent": 3, "time": 2})
+    argv = [embeddings.path, store.path, "--task", "behavior", "--seeds", 1, "--references", "raw"]
+    results, screen = run(*argv, "--out", tmp_path / "with")
+    assert [row["dim"] for row in results["rows"]] == [5, 44] and "tell the time" in screen
+    assert load_heads(tmp_path / "with").without == ()
+    results, screen = run(*argv, "--out", tmp_path / "without", "--no-time")
+    assert [row["dim"] for row in results["rows"]] == [3, 42] and "tell the time" not in screen
+    saved = load_heads(tmp_path / "without")
+    assert saved.without == ("time",) and saved.heads["plain"].head.weights.shape == (3, 3)
+
+
 def test_neighbours_save_no_head(store, embeddings, tmp_path):
     out = tmp_path / "out"
     argv = [embeddings.path, store.path, "--task", "behavior", "--out", out, "--mode", "knn"]
