@@ -4,9 +4,12 @@ Two uses of randomness never share a stream, so that adding one does not change 
 """
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["derive_seed", "numpy_generator", "torch_generator"]
 
@@ -28,6 +31,9 @@ def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
     return np.random.default_rng(derive_seed(seed, *names))
 
 
-def torch_generator(seed: int, *names: str | int, device: str = "cpu") -> torch.Generator:
+def torch_generator(seed: int, *names: str | int, device: str = "cpu") -> "torch.Generator":
     """A torch generator for the stream called `names`."""
+    # Here, not above: whoever draws with numpy alone does not wait for torch.
+    import torch
+
     return torch.Generator(device=device).manual_seed(derive_seed(seed, *names))

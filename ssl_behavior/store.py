@@ -84,18 +84,22 @@ class Store:
             self.individuals: tuple[str, ...] = tuple(contents["individuals"])
             self.streams = {name: _stream(values) for name, values in contents["streams"].items()}
             self.rows = [_row(values) for values in contents["recordings"]]
+            self._by_id = {row.id: row for row in self.rows}
+            self.has_confidence = bool(contents["confidence"])
+            self._check_rows()
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{self.path}/store.json is damaged: {error!r}") from None
-        self._by_id = {row.id: row for row in self.rows}
-        self._check_sizes(bool(contents.get("confidence")))
+        # Mapped now, so that a store that opens is one whose tracks are there; nothing is read.
+        assert self.keypoints is not None
 
-    def _check_sizes(self, has_confidence: bool) -> None:
-        self.has_confidence = has_confidence
-        if len(self.keypoints) != self.num_frames:
-            raise InputError(
-                f"{self.path} is damaged: store.json lists {self.num_frames} frames, "
-                f"keypoints.npy has {len(self.keypoints)}"
-            )
+    def _check_rows(self) -> None:
+        offset = 0
+        for row in self.rows:
+            if row.offset != offset or row.frames < 1 or not row.fps > 0:
+                raise InputError(f"{self.path}/store.json is damaged: recording {row.id!r} does not follow the one before")
+            offset += row.frames
+        if len(self._by_id) != len(self.rows):
+            raise InputError(f"{self.path}/store.json is damaged: two recordings have one id")
 
     @property
     def num_frames(self) -> int:
@@ -104,12 +108,12 @@ class Store:
     @cached_property
     def keypoints(self) -> np.ndarray:
         """float32 [frames, individual, keypoint, space], memory-mapped; NaN = missing."""
-        return self._map("keypoints.npy")
+        return self._map("keypoints.npy", (*self._points, 2))
 
     @cached_property
     def confidence(self) -> np.ndarray | None:
         """float32 [frames, individual, keypoint], memory-mapped, or None if no recording has it."""
-        return self._map("confidence.npy") if self.has_confidence else None
+        return self._map("confidence.npy", self._points) if self.has_confidence else None
 
     def labels(self, stream: str) -> np.ndarray:
         """int16 [frames] of a stream, memory-mapped; -1 = not annotated.
@@ -120,7 +124,7 @@ class Store:
             If the store has no such stream.
         """
         self.stream(stream)
-        return self._map(f"labels/{stream}.npy")
+        return self._map(f"labels/{stream}.npy", ())
 
     def stream(self, name: str) -> Stream:
         """Vocabulary and background of a label stream; an unknown name is an InputError that lists the known ones."""
@@ -128,13 +132,23 @@ class Store:
             raise InputError(f"{self.path} has no label stream {name!r}; it has {sorted(self.streams) or 'none'}")
         return self.streams[name]
 
-    def _map(self, name: str) -> np.ndarray:
+    @property
+    def _points(self) -> tuple[int, int]:
+        return len(self.individuals), self.skeleton.num_keypoints
+
+    def _map(self, name: str, tail: tuple[int, ...]) -> np.ndarray:
         try:
-            return np.load(self.path / name, mmap_mode="r", allow_pickle=False)
+            array: np.ndarray = np.load(self.path / name, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
             raise InputError(f"{self.path} is damaged: {name} is missing") from None
         except (ValueError, EOFError, OSError) as error:
             raise InputError(f"{self.path} is damaged: {name} cannot be read ({error})") from None
+        if getattr(array, "shape", None) != (self.num_frames, *tail):
+            raise InputError(
+                f"{self.path} is damaged: store.json lists {self.num_frames} frames, so {name} should have shape "
+                f"{[self.num_frames, *tail]}"
+            )
+        return array
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -228,7 +242,7 @@ class _GrowingArray:
         self.file.write(np.ascontiguousarray(values, dtype=self.dtype).data)
         self.length += len(values)
 
-    def fill(self, value: float, length: int) -> None:
+    def fill(self, value: int | float, length: int) -> None:
         for start in range(0, length, 1 << 16):
             self.append(np.full((min(1 << 16, length - start), *self.tail), value, dtype=self.dtype))
 
@@ -262,7 +276,8 @@ class StoreWriter:
         Raises
         ------
         InputError
-            If its id is there already, or its skeleton or animals differ from the store's.
+            If its id is there already, its skeleton or animals differ from the store's, or a label stream's name
+            cannot be a file's. The store is then as it was before.
         """
         self._check(recording)
         self._keypoints.append(recording.keypoints)
@@ -302,6 +317,11 @@ class StoreWriter:
                 f"recording {recording.id!r} ({recording.source}) has {len(recording.individuals)} animals, "
                 f"the store has {len(self.individuals)}"
             )
+        for name in recording.labels:
+            if not _STREAM_NAME.fullmatch(name):
+                raise InputError(
+                    f"recording {recording.id!r}: label stream {name!r}: use letters, digits, '_', '-' and '.' only"
+                )
 
     def _append_confidence(self, recording: Recording) -> None:
         if recording.confidence is not None and self._confidence is None:
@@ -318,8 +338,6 @@ class StoreWriter:
     def _append_labels(self, recording: Recording) -> None:
         for name, labels in recording.labels.items():
             if name not in self._labels:
-                if not _STREAM_NAME.fullmatch(name):
-                    raise InputError(f"label stream {name!r}: use letters, digits, '_', '-' and '.' only")
                 self._labels[name] = _GrowingArray(self.folder / "labels" / f"{name}.npy", np.int16, ())
                 self._labels[name].fill(NOT_ANNOTATED, self.num_frames)
                 self.streams[name] = Stream(vocabulary=labels.vocabulary, background=labels.background)
