@@ -147,18 +147,7 @@ def validation_batches(reader: WindowReader, config: DataConfig, seed: int) -> I
         yield reader.sample(config.batch_size, numpy_generator(seed, "validation", number))
 
 
-class _Spans(WindowReader):
-    """A reader that notes which recordings `sample` drew."""
-
-    drawn: tuple[int, ...] = ()
-
-    def read(self, spans: Sequence[tuple[int, int, int]]) -> WindowBatch:
-        self.drawn = tuple(pick for pick, _, _ in spans)
-        return super().read(spans)
-
-
 def batch_recordings(reader: WindowReader, batch_size: int, seed: int, step: int) -> list[str]:
-    """Ids of the recordings in the batch of a step (for messages: it reads the batch anew)."""
-    spans = _Spans(reader.sources, reader.window_frames, reader.recordings_per_batch)
-    spans.sample(batch_size, numpy_generator(seed, "batch", step))
-    return sorted({reader.sources[pick][1].id for pick in spans.drawn})
+    """Ids of the recordings in the batch of a step (for messages: it draws the batch anew)."""
+    spans = reader.draw(batch_size, numpy_generator(seed, "batch", step))
+    return sorted({reader.sources[pick][1].id for pick, _, _ in spans})

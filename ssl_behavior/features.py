@@ -8,7 +8,7 @@ the scene changes nothing.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import accumulate, islice
 
 import torch
 from jaxtyping import Bool, Float
@@ -150,7 +150,7 @@ def _log_length(x: Tensor, y: Tensor, floor: float) -> Tensor:
     return torch.log(torch.sqrt(torch.addcmul(x * x, y, y)) + floor)
 
 
-def _joined(blocks: Sequence[Block]) -> Block:
+def _joined(blocks: Sequence[tuple[Tensor, Tensor]]) -> Block:
     return torch.cat([values for values, _ in blocks], dim=-1), torch.cat([known for _, known in blocks], dim=-1)
 
 
@@ -287,7 +287,8 @@ class Featurizer(nn.Module):
             )
         self.config, self.skeleton, self.first_only = config, skeleton, first_only
         self.register_buffer("scale_px", torch.ones(()))
-        self._spans = _spans(config.blocks, self._blocks(_empty_batch(skeleton)))
+        widths = [values.shape[-1] for values, _ in self._blocks(_empty_batch(skeleton))]
+        self._spans = _spans(config.blocks, widths)
         num_raw = max(span.stop for span in self._spans.values())
         num_distances = _width(self._distances)
         if config.distance_components > num_distances:
@@ -309,7 +310,7 @@ class Featurizer(nn.Module):
         lags = {"motion": self.config.lags_frames, "speeds": self.config.speed_lags_frames, "mabe2021_social": (1,)}
         return before + max((lag for block in self.config.blocks for lag in lags.get(block, ())), default=0), after
 
-    def _blocks(self, batch: WindowBatch) -> list[Block]:
+    def _blocks(self, batch: WindowBatch) -> list[tuple[Tensor, Tensor]]:
         scene = build_scene(batch, self.skeleton, self.scale_px, self.config.scene)
         own, other = scene, scene.others()
         if self.first_only:
@@ -404,12 +405,9 @@ def _width(span: slice) -> int:
     return int(span.stop - span.start)
 
 
-def _spans(names: Sequence[str], blocks: Sequence[Block]) -> dict[str, slice]:
-    spans, start = {}, 0
-    for name, (values, _) in zip(names, blocks, strict=True):
-        spans[name] = slice(start, start + values.shape[-1])
-        start += values.shape[-1]
-    return spans
+def _spans(names: Sequence[str], widths: Sequence[int]) -> dict[str, slice]:
+    stops = list(accumulate(widths))
+    return {name: slice(stop - width, stop) for name, width, stop in zip(names, widths, stops, strict=True)}
 
 
 def _empty_batch(skeleton: Skeleton) -> WindowBatch:

@@ -106,7 +106,11 @@ class WindowReader:
         return sum(row.frames for _, row in self.sources)
 
     def sample(self, batch_size: int, generator: np.random.Generator) -> WindowBatch:
-        """Random windows: recordings in proportion to their length, starts uniform; short recordings are padded."""
+        """Random windows, see `draw`."""
+        return self.read(self.draw(batch_size, generator))
+
+    def draw(self, batch_size: int, generator: np.random.Generator) -> list[tuple[int, int, int]]:
+        """Random spans for `read`: recordings in proportion to their length, starts uniform; short ones padded."""
         draws = min(self.recordings_per_batch or batch_size, batch_size)
         drawn = np.searchsorted(self._shares, generator.random(draws), side="right")
         picks = np.minimum(drawn, len(self.sources) - 1)[np.arange(batch_size) % draws]
@@ -114,7 +118,7 @@ class WindowReader:
         for pick in picks:
             room = max(0, self.sources[pick][1].frames - self.window_frames)
             spans.append((int(pick), int(generator.integers(0, room + 1)), self.window_frames))
-        return self.read(spans)
+        return spans
 
     def read(self, spans: Sequence[tuple[int, int, int]]) -> WindowBatch:
         """Windows given as (index into `sources`, first frame, number of frames), all of one length."""

@@ -21,7 +21,7 @@ from ssl_behavior.methods.base import LossTerms, Method
 from ssl_behavior.nn import Contexters, Embedder, EncoderConfig, pad_to_multiple, to_frames, window_moments
 from ssl_behavior.objectives import InfoNCE, dense_info_nce
 from ssl_behavior.parallel import all_sum, gather, rank, world_size
-from ssl_behavior.shapes import FrameMask, Latents
+from ssl_behavior.shapes import StepMask, Steps
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch
 
@@ -114,7 +114,7 @@ class CPC(Method):
             {name: nn.Linear(encoder.contexter_dim, width, bias=False) for name in encoder.contexts}
         )
 
-    def latents(self, batch: WindowBatch) -> tuple[Latents, FrameMask]:
+    def latents(self, batch: WindowBatch) -> tuple[Steps, StepMask]:
         """One latent per step, and which steps lie inside the recording."""
         stride = self.config.encoder.stride
         features = pad_to_multiple(self.featurizer(batch), stride)
@@ -135,14 +135,14 @@ class CPC(Method):
         }
         return self._loss_terms(predictions, F.normalize(self.key(latents), dim=-1), inside, seen)
 
-    def _predicted(self, projections: Latents) -> list[Tensor]:
+    def _predicted(self, projections: Steps) -> list[Tensor]:
         """Unit vectors [step batch key], one tensor per horizon."""
         pattern = "batch step (horizon key) -> horizon step batch key"
         predicted = rearrange(projections, pattern, key=self.config.key_dim)
         return list(F.normalize(predicted, dim=-1).unbind(0))
 
     def _loss_terms(
-        self, predictions: dict[str, list[Tensor]], keys: Latents, inside: FrameMask, seen: FrameMask
+        self, predictions: dict[str, list[Tensor]], keys: Steps, inside: StepMask, seen: StepMask
     ) -> LossTerms:
         stride, num_steps = self.config.encoder.stride, keys.shape[1]
         horizons = [h // stride for h in self.config.horizons_frames if h // stride < num_steps]
@@ -244,7 +244,7 @@ def _odd_steps(frames: int, stride: int) -> int:
     return 2 * (frames // stride // 2) + 1
 
 
-def _seen_steps(batch: WindowBatch, stride: int) -> FrameMask:
+def _seen_steps(batch: WindowBatch, stride: int) -> StepMask:
     """Steps in which at least one keypoint of any animal was observed."""
     observed = pad_to_multiple(batch.observed.any(dim=(2, 3)), stride)
     return rearrange(observed, "batch (step stride) -> batch step stride", stride=stride).any(-1)

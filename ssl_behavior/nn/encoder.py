@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.nn.conv import ConvStack, ResidualBlock
-from ssl_behavior.shapes import FrameMask, Latents
+from ssl_behavior.shapes import FrameMask, Latents, StepMask, Steps
 
 __all__ = ["Contexters", "Embedder", "EncoderConfig", "pad_to_multiple", "to_frames", "window_moments"]
 
@@ -87,7 +87,7 @@ class Embedder(nn.Module):
 
     def forward(
         self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
-    ) -> tuple[Latents, FrameMask]:
+    ) -> tuple[Steps, StepMask]:
         """Frames (a multiple of `stride`) -> latents, and which steps lie inside the recording."""
         batch, individuals = len(features), features.shape[2]
         stacked = rearrange(
@@ -130,12 +130,12 @@ class Contexters(nn.Module):
             before, after = max(before, stack.reach[0]), max(after, stack.reach[1])
         self.reach = (before, after)
 
-    def forward(self, latents: Latents, valid: FrameMask) -> dict[str, Latents]:
+    def forward(self, latents: Steps, valid: StepMask) -> dict[str, Steps]:
         """What is summed up ("past", "future") -> contexts."""
         return {name: stack(latents, valid) for name, stack in self.stacks.items()}
 
 
-def window_moments(steps: Latents, inside: FrameMask, width: int) -> tuple[Latents, Latents]:
+def window_moments(steps: Steps, inside: StepMask, width: int) -> tuple[Steps, Steps]:
     """Mean and standard deviation over centred windows of `width` (odd) steps, of the steps inside the recording."""
     if width % 2 == 0:
         raise InputError(f"centred windows need an odd number of steps, got {width}")
@@ -155,7 +155,7 @@ def pad_to_multiple(values: Tensor, multiple: int) -> Tensor:
     return F.pad(values, [0, 0] * (values.ndim - 2) + [0, missing]) if missing else values
 
 
-def to_frames(steps: Latents, inside: FrameMask, stride: int, num_frames: int) -> Latents:
+def to_frames(steps: Steps, inside: StepMask, stride: int, num_frames: int) -> Latents:
     """Steps -> frames: linear interpolation between the middles of the steps inside the recording.
 
     Before the first middle and after the last the nearest step's value is held.
