@@ -2,12 +2,7 @@
 
 import sys
 
-from probe.job import main
-from ssl_behavior.errors import InputError
+from ssl_behavior.cli import main
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
+    sys.exit(main(["probe", *sys.argv[1:]]))

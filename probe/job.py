@@ -4,7 +4,6 @@ Only the command line lives here, so that `--help` and a mistyped option are ans
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,9 +136,9 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(","))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str]) -> int:
     """Run the verb; 0 on success. Mistakes of a person are raised as InputError."""
-    config = parse(sys.argv[1:] if argv is None else argv)
+    config = parse(argv)
     from rich.console import Console
 
     from probe.session import run_probe

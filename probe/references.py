@@ -33,7 +33,7 @@ __all__ = [
 
 WINDOW_SECONDS = (1.0, 2.0)
 PCA_DIM = 64
-PCA_FRAMES = 100_000
+PCA_FRAMES = 50_000
 
 Channels = Float[Tensor, "time channel"]
 Known = Bool[Tensor, "time channel"]
