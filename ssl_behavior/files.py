@@ -45,7 +45,7 @@ def told_plainly(path: Path) -> Iterator[None]:
             raise InputError(
                 f"{path}: the disk is full; nothing was kept of this write. Free some space, or choose another --out"
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG):
             raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
         raise
 
@@ -133,11 +133,11 @@ def read_json(path: Path, what: str) -> Any:
     Raises
     ------
     InputError
-        If the file is missing, or is not JSON.
+        If the file is missing, cannot be read, or is not JSON.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path.parent} is not {what}: it has no {path.name}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path} is damaged: expected {what}'s JSON ({error})") from None

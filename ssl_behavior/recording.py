@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 
 import numpy as np
 
@@ -148,10 +149,14 @@ class Recording:
         object.__setattr__(self, "confidence", confidence.astype(np.float32, copy=False))
 
     def _check_scales(self) -> None:
-        if not (isinstance(self.fps, (int, float)) and math.isfinite(self.fps) and self.fps > 0):
+        if not (isinstance(self.fps, Real) and math.isfinite(self.fps) and self.fps > 0):
             raise InputError(f"{self._name}: fps must be a number above 0, got {self.fps!r}; give it with --fps")
+        object.__setattr__(self, "fps", float(self.fps))
         if self.px_per_cm is not None and not self.px_per_cm > 0:
             raise InputError(f"{self._name}: px_per_cm must be above 0, got {self.px_per_cm}")
+        size = self.resolution_px
+        if size is not None and not (len(size) == 2 and size[0] > 0 and size[1] > 0):
+            raise InputError(f"{self._name}: resolution_px must be width and height above 0, got {size}")
 
     def content_hash(self) -> str:
         """SHA-256 of the tracks alone, so that one video under two names is found."""

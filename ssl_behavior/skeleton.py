@@ -1,5 +1,6 @@
 """What the keypoints of an animal are: names, edges, mirror pairs and the roles that features ask for."""
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.files import atomic_file
 
 __all__ = ["ROLES", "SKELETONS", "Skeleton", "load_skeleton", "save_skeleton"]
 
@@ -61,6 +63,11 @@ class Skeleton:
                     f"skeleton {self.name!r}: {where} names {keypoint!r}, which is not among its keypoints "
                     f"{list(self.keypoints)}"
                 )
+        mirrored = [name for pair in self.mirror_pairs for name in pair]
+        if len(set(mirrored)) != len(mirrored):
+            raise InputError(
+                f"skeleton {self.name!r}: a keypoint can be in one mirror pair only, got {list(self.mirror_pairs)}"
+            )
         unknown = sorted(set(self.roles) - set(ROLES))
         if unknown:
             raise InputError(f"skeleton {self.name!r}: unknown roles {unknown}; known: {list(ROLES)}")
@@ -125,15 +132,24 @@ class Skeleton:
         try:
             return cls(
                 name=_string(values["name"]),
-                keypoints=tuple(_string(v) for v in values["keypoints"]),
-                roles={_string(k): _string(v) for k, v in dict(values.get("roles", {})).items()},
-                edges=tuple(_pair(v) for v in values.get("edges", ())),
-                mirror_pairs=tuple(_pair(v) for v in values.get("mirror_pairs", ())),
-                individuals=tuple(_string(v) for v in values.get("individuals", ("animal0", "animal1"))),
-                exchangeable=bool(values.get("exchangeable", False)),
+                keypoints=tuple(_string(v) for v in _of_kind(list, "keypoints", values)),
+                roles={_string(k): _string(v) for k, v in _of_kind(dict, "roles", values, {}).items()},
+                edges=tuple(_pair(v) for v in _of_kind(list, "edges", values, [])),
+                mirror_pairs=tuple(_pair(v) for v in _of_kind(list, "mirror_pairs", values, [])),
+                individuals=tuple(_string(v) for v in _of_kind(list, "individuals", values, ["animal0", "animal1"])),
+                exchangeable=_of_kind(bool, "exchangeable", values, False),
             )
         except TypeError as error:
             raise InputError(f"{source}: {error}") from None
+
+
+def _of_kind(kind: type, key: str, values: Mapping[str, Any], default: Any = None) -> Any:
+    value = values.get(key, default)
+    value = list(value) if isinstance(value, tuple) else value
+    if not isinstance(value, kind):
+        words = {list: "a list", dict: "a table", bool: "true or false"}
+        raise TypeError(f"{key}: expected {words[kind]}, got {value!r}")
+    return value
 
 
 def _string(value: Any) -> str:
@@ -199,9 +215,9 @@ def load_skeleton(name_or_path: str) -> Skeleton:
     path = Path(name_or_path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError):
+    except OSError:
         raise InputError(
-            f"skeleton {name_or_path!r}: neither built in ({sorted(SKELETONS)}) nor a TOML file that exists"
+            f"skeleton {name_or_path!r}: neither built in ({sorted(SKELETONS)}) nor a TOML file that can be read"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not TOML ({error})") from None
@@ -214,7 +230,8 @@ def save_skeleton(skeleton: Skeleton, path: Path) -> None:
     roles = values.pop("roles")
     lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
     lines += ["", "[roles]", *(f"{key} = {_toml(value)}" for key, value in roles.items())]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with atomic_file(path) as partial:
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _toml(value: Any) -> str:
@@ -222,5 +239,5 @@ def _toml(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_toml(v) for v in value) + "]"
-    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    # JSON's strings are TOML's, but for one control character.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -96,7 +96,9 @@ class Store:
         offset = 0
         for row in self.rows:
             if row.offset != offset or row.frames < 1 or not row.fps > 0:
-                raise InputError(f"{self.path}/store.json is damaged: recording {row.id!r} does not follow the one before")
+                raise InputError(
+                    f"{self.path}/store.json is damaged: recording {row.id!r} does not follow the one before"
+                )
             offset += row.frames
         if len(self._by_id) != len(self.rows):
             raise InputError(f"{self.path}/store.json is damaged: two recordings have one id")

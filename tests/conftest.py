@@ -3,8 +3,19 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+
+from ssl_behavior.recording import Recording
+from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.windows import WindowBatch, recording_window
+
+BODIES = {
+    "calms21": [(50, 0), (36, 12), (37, -13), (25, 0), (-20, 14), (-21, -15), (-35, 0)],
+    "rat_dyads": [(45, 2), (3, 0), (-40, -1), (-71, 3), (-103, -2)],
+}
+"""Keypoints of an animal that looks along x, in pixels."""
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +33,35 @@ def real_data() -> Path:
     if not (folder / "rat_dyads").is_dir():
         pytest.skip(f"no real recordings at {folder}; name their folder in SSL_BEHAVIOR_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def dyad():
+    """Recordings of two animals that walk and turn smoothly, some of their points missing."""
+
+    def make(name="walk", frames=101, skeleton="calms21", seed=0, missing=0.0, **fields) -> Recording:
+        generator = np.random.default_rng([seed, frames])
+        heading = np.cumsum(generator.normal(0, 0.1, (frames, 2)), axis=0) + generator.uniform(0, 6, 2)
+        place = np.cumsum(generator.normal(0, 2, (frames, 2, 2)), axis=0) + np.array([[300, 200], [390, 260]])
+        body = np.array(BODIES[skeleton], float) + generator.normal(0, 1.5, (frames, 2, len(BODIES[skeleton]), 2))
+        cos, sin = np.cos(heading)[..., None], np.sin(heading)[..., None]
+        turned = np.stack([body[..., 0] * cos - body[..., 1] * sin, body[..., 0] * sin + body[..., 1] * cos], -1)
+        keypoints = (turned + place[:, :, None]).astype(np.float32)
+        keypoints[generator.random(keypoints.shape[:3]) < missing] = np.nan
+        return Recording(id=name, keypoints=keypoints, skeleton=SKELETONS[skeleton], **{"fps": 30.0} | fields)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def batch_of():
+    """Whole recordings of equal length as one batch of windows, in float64."""
+
+    def make(*recordings: Recording) -> WindowBatch:
+        parts = [
+            recording_window(recording, 0, recording.num_frames).to("cpu", torch.float64) for recording in recordings
+        ]
+        fields = WindowBatch.__dataclass_fields__
+        return WindowBatch(**{name: torch.cat([getattr(part, name) for part in parts]) for name in fields})
+
+    return make

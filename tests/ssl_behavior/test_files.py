@@ -1,0 +1,93 @@
+import errno
+import os
+
+import pytest
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import atomic_file, atomic_folder, check_free, read_json, write_json
+
+
+def left_in(folder):
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def test_a_folder_appears_when_it_is_whole(tmp_path):
+    with atomic_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("1")
+        assert not (tmp_path / "out").exists()
+    assert left_in(tmp_path) == ["a", "out"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_a_folder_that_fails_leaves_nothing(tmp_path, error):
+    with pytest.raises(error), atomic_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("1")
+        raise error
+    assert left_in(tmp_path) == []
+
+
+def test_a_failed_replacement_leaves_the_old_folder(tmp_path):
+    with atomic_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("old")
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "out", overwrite=True) as folder:
+        (folder / "a").write_text("new")
+        raise RuntimeError
+    assert (tmp_path / "out" / "a").read_text() == "old" and left_in(tmp_path) == ["a", "out"]
+
+
+@pytest.mark.parametrize("old", ["file", "folder"])
+def test_what_is_there_is_replaced_only_when_asked(tmp_path, old):
+    path = tmp_path / "out"
+    if old == "file":
+        path.write_text("old")
+    else:
+        path.mkdir()
+    with pytest.raises(InputError, match="exists already"), atomic_folder(path):
+        pass
+    with atomic_folder(path, overwrite=True) as folder:
+        (folder / "new").write_text("1")
+    assert left_in(tmp_path) == ["new", "out"]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.ENOSPC, "the disk is full"), (errno.EDQUOT, "the disk is full"), (errno.EROFS, "cannot be written")],
+)
+def test_a_refusing_disk_is_told_in_a_sentence_and_nothing_is_left(tmp_path, number, words):
+    with pytest.raises(InputError, match=words), atomic_folder(tmp_path / "out"):
+        raise OSError(number, os.strerror(number))
+    with pytest.raises(InputError, match=words), atomic_file(tmp_path / "file") as partial:
+        partial.write_text("half")
+        raise OSError(number, os.strerror(number))
+    assert left_in(tmp_path) == []
+
+
+def test_a_parent_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file, not a folder"):
+        check_free(tmp_path / "file" / "deep" / "out", overwrite=False)
+    with pytest.raises(InputError, match="file"):
+        write_json(tmp_path / "file" / "out.json", 1)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    write_json(tmp_path / "a.json", {"x": [1, 2.5, "é"]})
+    assert read_json(tmp_path / "a.json", "a test") == {"x": [1, 2.5, "é"]}
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", float("nan"))
+    assert read_json(tmp_path / "a.json", "a test") == {"x": [1, 2.5, "é"]} and left_in(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[1,]"])
+def test_damaged_json_is_told(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.json is damaged: expected a store's JSON"):
+        read_json(tmp_path / "a.json", "a store")
+
+
+def test_missing_json_is_told(tmp_path):
+    with pytest.raises(InputError, match=r"is not a store: it has no a\.json"):
+        read_json(tmp_path / "a.json", "a store")
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(InputError, match=r"a\.json"):
+        read_json(tmp_path / "a.json", "a store")

@@ -1,0 +1,257 @@
+import errno
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ssl_behavior import store as store_module
+from ssl_behavior.errors import InputError
+from ssl_behavior.recording import NOT_ANNOTATED, Labels
+from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.store import Store, create_store, write_store
+
+
+def labels(num_frames, vocabulary=("a", "b"), **fields):
+    values = np.arange(num_frames) % (len(vocabulary) + 1) - 1
+    return Labels(vocabulary=vocabulary, frames=values, **fields)
+
+
+@pytest.fixture
+def recordings(dyad):
+    """Growing vocabularies, and recordings that lack a stream, a confidence, or both."""
+    confidence = np.linspace(0, 1, 13 * 2 * 7, dtype=np.float32).reshape(13, 2, 7)
+    one = dyad("one", 11, missing=0.2, subset="train", source="1.csv")
+    two = dyad("two/b", 13, missing=0.1, fps=25.0, resolution_px=(640.0, 480.0), px_per_cm=8.5)
+    three = dyad("three", 17, subset="test")
+    return [
+        replace(one, labels={"S1": labels(11, annotator="x")}),
+        replace(two, confidence=confidence, labels={"S2": labels(13, ("q", "r", "s"), background="s")}),
+        replace(three, labels={"S1": labels(17, ("c", "b"), annotator="y")}),
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path, recordings):
+    write_store(tmp_path / "store", recordings)
+    return tmp_path / "store"
+
+
+def names(labels):
+    return [None if label == NOT_ANNOTATED else labels.vocabulary[label] for label in labels.frames]
+
+
+def test_what_is_written_is_read_back(folder, recordings):
+    store = Store(folder)
+    assert len(store) == 3 and store.num_frames == 41
+    for got, expected in zip(store, recordings, strict=True):
+        np.testing.assert_array_equal(got.keypoints, expected.keypoints)
+        for field in ("id", "fps", "skeleton", "individuals", "subset", "source", "resolution_px", "px_per_cm"):
+            assert getattr(got, field) == getattr(expected, field), field
+        assert got.labels.keys() == expected.labels.keys()
+        for stream, there in got.labels.items():
+            here = expected.labels[stream]
+            assert names(there) == names(here) and there.annotator == here.annotator
+            assert there.background == here.background
+
+
+def test_a_vocabulary_grows_at_its_end(folder):
+    store = Store(folder)
+    assert store.stream("S1").vocabulary == ("a", "b", "c") and store.stream("S2").background == "s"
+    assert set(store.labels("S1")[24:].tolist()) == {-1, 1, 2}
+
+
+def test_what_a_recording_lacks_is_filled_with_not_known(folder, recordings):
+    store = Store(folder)
+    assert (store.labels("S2")[:11] == NOT_ANNOTATED).all() and (store.labels("S2")[24:] == NOT_ANNOTATED).all()
+    assert (store.labels("S1")[11:24] == NOT_ANNOTATED).all()
+    assert np.isnan(store.confidence[:11]).all() and np.isnan(store.confidence[24:]).all()
+    np.testing.assert_array_equal(store.confidence[11:24], recordings[1].confidence)
+
+
+def test_opening_maps_and_reads_nothing(tmp_path, dyad):
+    write_store(tmp_path / "store", [dyad("one", 11)])
+    frames = 300_000_000
+    contents = json.loads((tmp_path / "store" / "store.json").read_text())
+    contents["recordings"][0]["frames"] = frames
+    (tmp_path / "store" / "store.json").write_text(json.dumps(contents))
+    # A hole of 33 GB: it takes no disk, and could not be read into this test's memory.
+    np.lib.format.open_memmap(
+        tmp_path / "store" / "keypoints.npy", mode="w+", dtype=np.float32, shape=(frames, 2, 7, 2)
+    )
+    store = Store(tmp_path / "store")
+    assert isinstance(store.keypoints, np.memmap) and store.keypoints.shape == (frames, 2, 7, 2)
+    assert store.keypoints[frames - 1, 1, 6, 1] == 0
+
+
+def test_an_error_in_the_block_leaves_nothing(tmp_path, recordings):
+    def write(error):
+        with create_store(tmp_path / "store", recordings[0].skeleton) as writer:
+            writer.append(recordings[0])
+            raise error
+
+    for error in (RuntimeError, KeyboardInterrupt):
+        with pytest.raises(error):
+            write(error)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, recordings, monkeypatch):
+    append = store_module._GrowingArray.append
+    written = []
+
+    def full(self, values):
+        written.append(len(values))
+        if len(written) > 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(self, values)
+
+    monkeypatch.setattr(store_module._GrowingArray, "append", full)
+    with pytest.raises(InputError, match="the disk is full"):
+        write_store(tmp_path / "store", recordings)
+    assert len(written) > 3 and not list(tmp_path.iterdir())
+
+
+def test_nothing_is_replaced_unless_asked(folder, recordings):
+    before = Store(folder).fingerprint()
+    with pytest.raises(InputError, match="exists already"):
+        write_store(folder, recordings[:1])
+    assert Store(folder).fingerprint() == before
+    assert len(write_store(folder, recordings[:1], overwrite=True)) == 1
+
+
+def test_recordings_that_do_not_belong_together_are_refused(tmp_path, recordings, dyad):
+    one = recordings[0]
+    others = {
+        "two recordings have the id 'one': 1.csv and 2.csv": replace(one, source="2.csv"),
+        "one store holds one skeleton": dyad("rat", 7, "rat_dyads"),
+        "has 1 animals, the store has 2": replace(one, id="o", keypoints=one.keypoints[:, :1], individuals=("x",)),
+        "label stream 'a/b'": replace(one, id="o", labels={"a/b": labels(11)}),
+    }
+    for message, other in others.items():
+        with pytest.raises(InputError, match=message):
+            write_store(tmp_path / "store", [one, other])
+    with pytest.raises(InputError, match="no recordings"):
+        write_store(tmp_path / "store", [])
+    with pytest.raises(InputError, match="at least one recording"), create_store(tmp_path / "store", one.skeleton):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_refused_recording_leaves_the_others_as_they_were(tmp_path, recordings):
+    one, two, three = recordings
+    with create_store(tmp_path / "store", one.skeleton) as writer:
+        for recording in (one, replace(two, labels={"../up": labels(13)}), three):
+            try:
+                writer.append(recording)
+            except InputError:
+                assert recording.id == two.id
+    for got, expected in zip(Store(tmp_path / "store"), (one, three), strict=True):
+        np.testing.assert_array_equal(got.keypoints, expected.keypoints)
+
+
+def edit(folder, **changes):
+    contents = json.loads((folder / "store.json").read_text())
+    (folder / "store.json").write_text(json.dumps(contents | changes))
+
+
+def edit_row(folder, **changes):
+    contents = json.loads((folder / "store.json").read_text())
+    contents["recordings"][1] |= changes
+    (folder / "store.json").write_text(json.dumps(contents))
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def save(path, array):
+    np.save(path, array)
+
+
+DAMAGES = {
+    "no table": (lambda f: (f / "store.json").unlink(), r"is not a store: it has no store\.json"),
+    "not JSON": (lambda f: (f / "store.json").write_text("{"), r"store\.json is damaged"),
+    "a list": (lambda f: (f / "store.json").write_text("[]"), "is not a store"),
+    "another format": (lambda f: edit(f, format="zarr"), "is not a store"),
+    "newer": (lambda f: edit(f, version=2), "format version 2; this program reads version 1: update"),
+    "no skeleton": (lambda f: edit(f, skeleton=None), r"store\.json is damaged"),
+    "streams a list": (lambda f: edit(f, streams=[]), r"store\.json is damaged"),
+    "unknown key of a row": (lambda f: edit_row(f, color=1), r"store\.json is damaged"),
+    "offset text": (lambda f: edit_row(f, offset="0"), r"store\.json is damaged"),
+    "overlapping rows": (lambda f: edit_row(f, offset=3), r"store\.json is damaged"),
+    "negative frames": (lambda f: edit_row(f, frames=-2), r"store\.json is damaged"),
+    "fps 0": (lambda f: edit_row(f, fps=0), r"store\.json is damaged"),
+    "two of one id": (lambda f: edit_row(f, id="one"), r"store\.json is damaged"),
+    "no keypoints": (lambda f: (f / "keypoints.npy").unlink(), r"keypoints\.npy is missing"),
+    "keypoints cut": (lambda f: truncate(f / "keypoints.npy"), r"keypoints\.npy cannot be read"),
+    "keypoints empty": (lambda f: (f / "keypoints.npy").write_bytes(b""), r"keypoints\.npy cannot be read"),
+    "keypoints shorter": (lambda f: save(f / "keypoints.npy", np.zeros((40, 2, 7, 2), "f4")), "lists 41 frames"),
+    "keypoints of another shape": (lambda f: save(f / "keypoints.npy", np.zeros((41, 2, 5, 2), "f4")), "damaged"),
+    "keypoints a number": (lambda f: save(f / "keypoints.npy", np.float32(3)), "damaged"),
+    "keypoints of objects": (lambda f: np.save(f / "keypoints.npy", np.array([{}]), allow_pickle=True), "cannot be"),
+    "labels missing": (lambda f: (f / "labels" / "S1.npy").unlink(), r"S1\.npy is missing"),
+    "labels cut": (lambda f: truncate(f / "labels" / "S1.npy"), r"S1\.npy cannot be read"),
+    "labels shorter": (lambda f: save(f / "labels" / "S1.npy", np.zeros(40, "i2")), r"S1\.npy"),
+    "confidence missing": (lambda f: (f / "confidence.npy").unlink(), r"confidence\.npy is missing"),
+    "confidence shorter": (lambda f: save(f / "confidence.npy", np.zeros((40, 2, 7), "f4")), r"confidence\.npy"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_told_in_one_sentence(folder, damage):
+    change, message = DAMAGES[damage]
+    change(folder)
+    with pytest.raises(InputError, match=message) as caught:
+        list(Store(folder))
+    assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_other_places_are_no_stores(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
+        with pytest.raises(InputError, match="is not a store"):
+            Store(path)
+
+
+def test_recordings_are_chosen_by_id_or_glob(folder):
+    store = Store(folder)
+
+    def chosen(*patterns):
+        return [row.id for row in store.select(patterns)]
+
+    assert chosen("t*") == ["two/b", "three"] and chosen("three", "one", "o*") == ["one", "three"]
+    for wrong in ("T*", "four", ""):
+        with pytest.raises(InputError, match=f"no recording matches '{wrong[:1]}"):
+            chosen("one", wrong)
+    with pytest.raises(InputError, match="no recording 'four'; it has 'one', 'two/b', 'three'"):
+        store.row("four")
+    with pytest.raises(InputError, match=r"no label stream 'S3'; it has \['S1', 'S2'\]"):
+        store.labels("S3")
+
+
+def test_an_id_with_brackets_means_itself(tmp_path, dyad):
+    store = write_store(tmp_path / "store", [dyad("a[1]", 3), dyad("a1", 5)])
+    assert store.select(["a[1]"])[0].id == "a[1]"
+
+
+def test_the_fingerprint_is_of_the_tracks(tmp_path, recordings):
+    def fingerprint(name, changed):
+        return write_store(tmp_path / name, changed).fingerprint()
+
+    one, two, three = recordings
+    first = fingerprint("first", recordings)
+    assert fingerprint("again", recordings) == first
+    assert fingerprint("elsewhere", [replace(one, source="/other/1.csv", labels={}), two, three]) == first
+    moved = one.keypoints.copy()
+    moved[0, 0, 0, 0] += 1
+    changes = {
+        "order": [two, one, three],
+        "fewer": [one, two],
+        "id": [replace(one, id="eins"), two, three],
+        "fps": [replace(one, fps=31.0), two, three],
+        "moved": [replace(one, keypoints=moved), two, three],
+        "skeleton": [replace(r, skeleton=replace(SKELETONS["calms21"], name="mine")) for r in recordings],
+    }
+    prints = [fingerprint(name, changed) for name, changed in changes.items()]
+    assert len({first, *prints}) == len(prints) + 1

@@ -1,0 +1,148 @@
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.recording import Recording
+from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.store import write_store
+from ssl_behavior.windows import WindowReader, arena_of, recording_window
+
+LENGTHS = (43, 5, 101, 1, 23)
+WINDOW = 17
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Every coordinate of recording i is 1000 (i + 1) + frame, so that a frame says where it is from."""
+    made = []
+    for i, length in enumerate(LENGTHS):
+        keypoints = np.broadcast_to(1000 * (i + 1) + np.arange(length)[:, None, None, None], (length, 2, 7, 2))
+        made.append(Recording(id=f"r{i}", keypoints=keypoints.astype("f4"), fps=30.0, skeleton=SKELETONS["calms21"]))
+    return write_store(tmp_path_factory.mktemp("windows") / "store", made)
+
+
+@pytest.fixture
+def reader(store):
+    return WindowReader([(store, row) for row in store.rows], WINDOW)
+
+
+def sources_of(batch):
+    return [
+        set((window[valid] // 1000).flatten().tolist())
+        for window, valid in zip(batch.keypoints, batch.valid, strict=True)
+    ]
+
+
+def test_a_window_is_of_one_recording_and_padded_beyond_it(reader):
+    batch = reader.sample(211, np.random.default_rng(0))
+    assert batch.keypoints.shape == (211, WINDOW, 2, 7, 2) and len(batch) == 211
+    for i, found in enumerate(sources_of(batch)):
+        assert len(found) == 1
+        number = int(found.pop()) - 1
+        assert batch.length[i] == LENGTHS[number]
+        assert batch.valid[i].sum() == min(WINDOW, LENGTHS[number])
+    expected = batch.keypoints[..., 0, 0, 0] % 1000
+    assert (expected[batch.valid] == batch.frame[batch.valid]).all()
+    assert not batch.keypoints[~batch.valid].any() and not batch.observed[~batch.valid].any()
+    assert batch.observed[batch.valid].all()
+
+
+def test_recordings_are_drawn_in_proportion_to_their_length(reader):
+    batch = reader.sample(20_000, np.random.default_rng(1))
+    number = (batch.keypoints[:, 0, 0, 0, 0] // 1000 - 1).long()
+    shares = torch.bincount(number, minlength=5) / len(batch)
+    expected = torch.tensor(LENGTHS) / sum(LENGTHS)
+    torch.testing.assert_close(shares, expected, rtol=0.0, atol=0.012)
+
+
+def test_every_start_is_equally_likely(store):
+    reader = WindowReader([(store, store.rows[0])], WINDOW)
+    starts = reader.sample(20_000, np.random.default_rng(2)).frame[:, 0]
+    counts = torch.bincount(starts, minlength=43 - WINDOW + 1)
+    assert len(counts) == 43 - WINDOW + 1 and (counts / 20_000 * len(counts) - 1).abs().max() < 0.2
+
+
+def test_a_batch_can_be_of_few_recordings(store):
+    reader = WindowReader([(store, row) for row in store.rows], WINDOW, recordings_per_batch=2)
+    generator = np.random.default_rng(0)
+    assert all(len(set.union(*sources_of(reader.sample(11, generator)))) <= 2 for _ in range(20))
+
+
+def test_the_same_generator_gives_the_same_windows(reader):
+    one, two = (reader.sample(13, np.random.default_rng(7)) for _ in range(2))
+    for field in fields(one):
+        assert torch.equal(getattr(one, field.name), getattr(two, field.name)), field.name
+
+
+@pytest.mark.parametrize("start", [-40, -3, 0, 40, 60])
+def test_windows_may_begin_anywhere(reader, start):
+    batch = reader.read([(0, start, WINDOW)])
+    frame = torch.arange(start, start + WINDOW)
+    inside = (frame >= 0) & (frame < LENGTHS[0])
+    assert torch.equal(batch.frame[0], frame) and torch.equal(batch.valid[0], inside)
+    expected = torch.where(inside, 1000.0 + frame, 0.0).float()
+    assert (batch.keypoints[0] == expected.view(-1, 1, 1, 1)).all()
+
+
+def test_chunks_are_every_frame_once(reader):
+    chunks = list(reader.chunks(13))
+    frames = torch.cat([chunk.keypoints[0, :, 0, 0, 0] for chunk in chunks])
+    expected = torch.cat([1000.0 * (i + 1) + torch.arange(n) for i, n in enumerate(LENGTHS)])
+    assert torch.equal(frames.double(), expected) and all(chunk.valid.all() for chunk in chunks)
+    assert reader.num_frames == sum(LENGTHS)
+
+
+def test_nan_ends_here(dyad, tmp_path):
+    recording = dyad(frames=53, missing=0.3)
+    keypoints = recording.keypoints.copy()
+    keypoints[7, 1, 3] = [np.nan, 5.0]
+    half = Recording(id="half", keypoints=keypoints, fps=30.0, skeleton=recording.skeleton)
+    store = write_store(tmp_path / "store", [half])
+    for batch in (recording_window(half, -3, 59), WindowReader([(store, store.rows[0])], 59).read([(0, -3, 59)])):
+        assert all(torch.isfinite(getattr(batch, field.name)).all() for field in fields(batch))
+        assert not batch.observed[0, 10, 1, 3] and not batch.keypoints[~batch.observed].any()
+        inside = batch.observed[0, 3:56].numpy()
+        np.testing.assert_array_equal(inside, np.isfinite(keypoints).all(-1))
+        np.testing.assert_array_equal(batch.keypoints[0, 3:56].numpy()[inside], keypoints[inside])
+
+
+def test_a_recording_and_its_store_give_the_same_windows(dyad, tmp_path):
+    recording = dyad(frames=53, missing=0.1)
+    store = write_store(tmp_path / "store", [dyad("first", 11), recording])
+    one = recording_window(recording, 5, 23)
+    two = WindowReader([(store, row) for row in store.rows], 1).read([(1, 5, 23)])
+    for field in fields(one):
+        assert torch.equal(getattr(one, field.name), getattr(two, field.name)), field.name
+
+
+def test_the_arena_is_where_the_animals_go():
+    keypoints = np.random.default_rng(0).uniform([50, 20], [350, 170], (1009, 2, 7, 2)).astype(np.float32)
+    keypoints[3, 0, 0] = [9000.0, -9000.0]
+    keypoints[5:100] = np.nan
+    np.testing.assert_allclose(arena_of(keypoints, None), [50, 20, 350, 170], atol=4)
+    assert arena_of(keypoints, (640.0, 480.0)).tolist() == [0, 0, 640, 480]
+    assert arena_of(np.full_like(keypoints, np.nan), None).tolist() == [0, 0, 1, 1]
+    one = arena_of(np.full((3, 2, 7, 2), 11, np.float32), None)
+    assert (one[2:] > one[:2]).all()
+
+
+def test_parts_and_swaps(reader):
+    batch = reader.sample(7, np.random.default_rng(0))
+    assert torch.equal(batch.part(2, 5).keypoints, batch.keypoints[2:5]) and len(batch.part(2, 5)) == 3
+    assert torch.equal(batch.swapped().keypoints[:, :, 0], batch.keypoints[:, :, 1])
+    assert torch.equal(batch.swapped().swapped().observed, batch.observed)
+    moved = batch.to("cpu", torch.float64)
+    assert moved.keypoints.dtype == torch.float64 and moved.frame.dtype == batch.frame.dtype
+
+
+def test_wrong_sources_are_refused(store, tmp_path, dyad):
+    with pytest.raises(InputError, match="no recordings"):
+        WindowReader([], WINDOW)
+    with pytest.raises(InputError, match="window_frames must be at least 1, got 0"):
+        WindowReader([(store, store.rows[0])], 0)
+    rats = write_store(tmp_path / "rats", [dyad("rat", 7, "rat_dyads")])
+    with pytest.raises(InputError, match="cannot be read together"):
+        WindowReader([(store, store.rows[0]), (rats, rats.rows[0])], WINDOW)
