@@ -10,7 +10,7 @@ from torch import Tensor
 from probe.knn import K_GRID, NeighborIndex, vote
 from probe.linear import PENALTIES, Design, LinearHead, fit_head
 from probe.representations import Matrix, all_frames, standardised_blocks
-from probe.smoothing import choose_windows, smooth
+from probe.smoothing import WINDOWS_SECONDS, smooth
 from probe.splits import fraction_of
 from probe.tasks import targets
 from probe.trial import (
@@ -108,7 +108,7 @@ def _choose_penalty(trial: Trial, fit: str, data: Data, tune: Data | None) -> Fi
         tried[penalty] = class_values(trial, fit, probability, tune.target.numpy())
         if _no_longer_better([steering_value(trial, values) or 0.0 for values in tried.values()]):
             break
-    by_class = choose_settings(trial, tried, DEFAULT_PENALTY)
+    by_class = choose_settings(tried, DEFAULT_PENALTY, trial.together)
     chosen = tuple(by_class[index] for index in data.learned)
     weights = torch.stack([heads[penalty].weights[:, column] for column, penalty in enumerate(chosen)], dim=1)
     bias = torch.stack([heads[penalty].bias[column] for column, penalty in enumerate(chosen)])
@@ -147,7 +147,7 @@ class NeighborProbe(Probe):
             target = tune.target.numpy()
             for fit in FITS:
                 tried = {k: class_values(trial, fit, votes[fit, k], target) for k in K_GRID}
-                probe.settings[fit] = choose_settings(trial, tried, DEFAULT_K)
+                probe.settings[fit] = choose_settings(tried, DEFAULT_K, trial.together)
         return probe
 
     def relearned(self, data: Data) -> "NeighborProbe":
@@ -213,13 +213,23 @@ def run_trial(trial: Trial, array: Matrix, seed: int, percent: float = 100.0) ->
 
 
 def _windows(trial: Trial, probe: Probe, array: Matrix) -> dict[str, tuple[float, ...]]:
-    """Fit name -> smoothing window of each class, chosen on the tuning recordings; none without them."""
+    """Fit name -> smoothing window of each class in seconds, chosen on the tuning recordings; none without them.
+
+    Ranking (plain fit) is each class's own affair; a decision between classes (balanced fit) wants one window for all.
+    """
     rows = trial.split.tune
     if not trial.smooth or not rows:
         return {}
     slices, fps = all_frames(rows).slices, [row.fps for row in rows]
     target = targets(trial.store, trial.task, rows)
-    return {fit: choose_windows(values, target, slices, fps) for fit, values in probe.predict(array, rows).items()}
+    chosen = {}
+    for fit, probability in probe.predict(array, rows).items():
+        tried = {}
+        for seconds in sorted(WINDOWS_SECONDS, reverse=True):
+            smoothed = smooth(probability, slices, fps, [seconds] * trial.num_classes)
+            tried[seconds] = class_values(trial, fit, smoothed, target)
+        chosen[fit] = choose_settings(tried, 0.0, trial.together if fit == BALANCED else None)
+    return chosen
 
 
 def _outcome(

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ssl_behavior.metrics import average_precision
+__all__ = ["WINDOWS_SECONDS", "moving_average", "smooth", "window_frames"]
 
-__all__ = ["WINDOWS_SECONDS", "choose_windows", "moving_average", "smooth", "window_frames"]
-
-WINDOWS_SECONDS = (0.0, 0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0)
+WINDOWS_SECONDS = (0.0, 0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
 """Window lengths tried for each class; 0 is no smoothing."""
 
 
@@ -53,26 +51,3 @@ def smooth(
         for column, seconds in enumerate(windows):
             smoothed[part, column] = moving_average(probability[part, column], window_frames(seconds, rate))
     return smoothed
-
-
-def choose_windows(
-    probability: np.ndarray, target: np.ndarray, slices: Sequence[slice], fps: Sequence[float]
-) -> tuple[float, ...]:
-    """Per class the window, in seconds, with the best average precision; the shortest of equals, 0 if undefined.
-
-    Parameters
-    ----------
-    target : int [frames, classes], 1 yes, 0 no, -1 not annotated. Others as in `smooth`.
-    """
-    num_classes = probability.shape[1]
-    best: list[tuple[float, float]] = [(-1.0, 0.0)] * num_classes
-    for seconds in WINDOWS_SECONDS:
-        smoothed = smooth(probability, slices, fps, [seconds] * num_classes)
-        for column in range(num_classes):
-            known = target[:, column] >= 0
-            scores = smoothed[known, column]
-            if np.isfinite(scores).all():
-                ap = average_precision(target[known, column] == 1, scores)
-                if ap is not None and ap > best[column][0]:
-                    best[column] = (ap, seconds)
-    return tuple(seconds for _, seconds in best)

@@ -53,6 +53,11 @@ class Trial:
     smooth: bool = False
 
     @property
+    def together(self) -> "Trial | None":
+        """For `choose_settings`: the columns of a multinomial head share their settings."""
+        return self if self.task.kind == "multinomial" else None
+
+    @property
     def num_classes(self) -> int:
         return len(self.task.classes)
 
@@ -201,19 +206,22 @@ def steering_value(trial: Trial, values: Sequence[float | None]) -> float | None
     return macro(values) if own is None else own
 
 
-def choose_settings(trial: Trial, tried: Mapping[float, Sequence[float | None]], default: float) -> tuple[float, ...]:
-    """The best setting of each class; one for all by the steering mean if the kind is multinomial.
+def choose_settings(
+    tried: Mapping[float, Sequence[float | None]], default: float, together: Trial | None = None
+) -> tuple[float, ...]:
+    """The best setting of each class, or one for all classes.
 
     Parameters
     ----------
     tried : setting -> class values on the tuning recordings, as `class_values` gives them. Of near equals the last
         wins.
     default : for classes that the tuning recordings do not show.
+    together : the trial by whose steering mean one setting is chosen for all classes; None = each class by itself.
     """
-    if trial.task.kind == "multinomial":
-        tried = {setting: [steering_value(trial, values)] * trial.num_classes for setting, values in tried.items()}
+    if together is not None:
+        tried = {setting: [steering_value(together, values)] * len(values) for setting, values in tried.items()}
     chosen = []
-    for column in range(trial.num_classes):
+    for column in range(len(next(iter(tried.values())))):
         defined = {setting: value for setting, values in tried.items() if (value := values[column]) is not None}
         good = [setting for setting, value in defined.items() if value >= max(defined.values()) - NEARLY_EQUAL]
         chosen.append(good[-1] if good else default)

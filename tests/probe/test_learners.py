@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
 
 from probe.learners import run_trial
 from probe.splits import make_split
@@ -129,10 +130,19 @@ def test_a_single_training_recording_takes_the_defaults(array, tmp_path):
 
 def test_settings_are_chosen_by_the_steering_mean_or_class_by_class(trial):
     tried = {0.1: [0.9, 0.2, 0.9], 1.0: [0.6, 0.8, 0.1], 10.0: [0.6, None, None]}
-    assert choose_settings(trial, tried, 5.0) == (1.0, 1.0, 1.0)
-    binary = replace(trial, task=replace(trial.task, kind="binary"))
-    assert choose_settings(binary, tried, 5.0) == (0.1, 1.0, 0.1)
-    assert choose_settings(binary, {0.1: [None, 0.5, 0.5], 0.01: [None, 0.4991, 0.49]}, 5.0) == (5.0, 0.01, 0.1)
+    assert choose_settings(tried, 5.0, trial.together) == (1.0, 1.0, 1.0)
+    assert replace(trial, task=replace(trial.task, kind="binary")).together is None
+    assert choose_settings(tried, 5.0) == (0.1, 1.0, 0.1)
+    assert choose_settings({0.1: [None, 0.5, 0.5], 0.01: [None, 0.4991, 0.49]}, 5.0) == (5.0, 0.01, 0.1)
+
+
+def test_noisy_probabilities_are_smoothed_over_bouts_and_better_for_it(trial, array):
+    noise = np.random.default_rng(1).normal(0, 4, array.shape)
+    outcome = run_trial(trial, (array + noise).astype(np.float32), seed=0)
+    assert min(outcome.windows[PLAIN]) > 0 and len(set(outcome.windows[BALANCED])) == 1
+    labels = scored_labels(trial)
+    ap = [average_precision_score(labels == 0, p[PLAIN][:, 0]) for p in (outcome.probability, outcome.smoothed)]
+    assert ap[1] > ap[0] + 0.1
 
 
 def test_frames_nobody_annotated_do_not_teach(trial, array, tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probe.smoothing import WINDOWS_SECONDS, choose_windows, moving_average, smooth, window_frames
+from probe.smoothing import WINDOWS_SECONDS, moving_average, smooth, window_frames
 
 SLICES, FPS = [slice(0, 101), slice(101, 138)], [30.0, 30.0]
 
@@ -22,23 +22,6 @@ def test_recordings_do_not_touch():
     smoothed = smooth(probability, SLICES, FPS, [1.0, 2.0, 5.0])
     assert (smoothed[:101] == 1).all() and (smoothed[101:] == 0).all()
     assert (probability[:101] == 1).all()
-
-
-def test_the_window_is_as_long_as_the_behavior_and_zero_where_smoothing_hurts():
-    generator = np.random.default_rng(1)
-    long, short = np.repeat(generator.random(23) < 0.4, 6), generator.random(138) < 0.3
-    target = np.stack([long, short], axis=1).astype(np.int8)
-    probability = (target + generator.normal(0, [2.0, 0.2], (138, 2))).astype(np.float32)
-    windows = choose_windows(probability, target, SLICES, FPS)
-    assert windows[0] > 0 and windows[1] == 0
-
-
-def test_undefined_classes_keep_no_window():
-    probability = np.full((138, 2), np.nan, dtype=np.float32)
-    probability[:, 1] = 0.5
-    target = np.zeros((138, 2), dtype=np.int8)
-    target[7, 0] = 1
-    assert choose_windows(probability, target, SLICES, FPS) == (0.0, 0.0)
 
 
 def test_windows_are_odd_at_every_frame_rate():
