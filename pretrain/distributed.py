@@ -1,7 +1,7 @@
 """The processes that torchrun starts: joined for the time of a run."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ssl_behavior import parallel
+from ssl_behavior.errors import InputError
 
-__all__ = ["averaged", "process_group", "stop_signal", "wait_for_main", "wrap"]
+__all__ = ["averaged", "in_main", "process_group", "stop_signal", "wrap"]
 
 
 @contextmanager
@@ -51,7 +52,21 @@ def stop_signal(received: int, device: torch.device) -> int:
     return int(parallel.gather(torch.tensor([received], device=device)).max())
 
 
-def wait_for_main() -> None:
-    """Hold the other processes until the main one comes here too."""
+def in_main(action: Callable[[], None]) -> None:
+    """Do something in the main process while the others wait.
+
+    Raises
+    ------
+    InputError
+        In every process, if the main one's action raised it.
+    """
+    refusal: list[str | None] = [None]
+    if parallel.is_main():
+        try:
+            action()
+        except InputError as error:
+            refusal = [str(error)]
     if parallel.world_size() > 1:
-        dist.barrier()
+        dist.broadcast_object_list(refusal)
+    if refusal[0] is not None:
+        raise InputError(refusal[0])

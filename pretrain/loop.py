@@ -105,7 +105,7 @@ class Trainer:
                     improved = self._validate(log) if self._due(config.loop.validate_every) else False
                     if improved or received or self._save_due():
                         self.save(run)
-                if received:
+                if received and self.steps_done < config.steps:
                     return received
         return 0
 

@@ -1,6 +1,6 @@
 """A pretraining run from stores to a run folder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pretrain.config import RunConfig
 from pretrain.data import Data, check_batch_size, open_data
-from pretrain.distributed import process_group, wait_for_main, wrap
+from pretrain.distributed import in_main, process_group, wrap
 from pretrain.loop import Trainer
 from pretrain.progress import RunLog
 from pretrain.runfolder import RunFolder, only_process, open_run
@@ -42,33 +42,56 @@ def pretrain(
         If stores, settings or the folder do not allow it, the training diverges, or the disk is full.
     """
     device = choose_device(config.device)
-    # Resuming promises equal bits, which the fastest convolutions of a GPU do not.
-    torch.backends.cudnn.deterministic = True
     precision = choose_precision(config.precision, device)
+    # Resuming promises equal bits, which the fastest convolutions of a GPU do not give.
+    torch.backends.cudnn.deterministic = True
     with process_group(device), ExitStack() as held:
         check_batch_size(config.data)
         data = open_data(stores, config.data, config.seed)
-        if parallel.is_main():
+        run = RunFolder(out)
+
+        def take_folder() -> None:
             facts = {"data_fingerprint": data.fingerprint, "computed_in": str(precision).removeprefix("torch.")}
             open_run(out, config, facts, resume, [str(Path(store).absolute()) for store in stores])
             held.enter_context(only_process(out))
-        wait_for_main()
-        run = RunFolder(out)
-        trainer = _trainer(config, data, run, device, precision)
-        wait_for_main()
-        return _train(trainer, run, console or Console())
+
+        in_main(take_folder)
+        console = console or Console()
+        say = _speaker(console)
+        trainer = _trainer(config, data, run, device, precision, say)
+        return _train(trainer, run, console, say)
 
 
-def _trainer(config: RunConfig, data: Data, run: RunFolder, device: torch.device, precision: torch.dtype) -> Trainer:
+def _speaker(console: Console) -> Callable[[str], None]:
+    """Prints a line; only the main process is heard."""
+
+    def say(text: str) -> None:
+        if parallel.is_main():
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    return say
+
+
+def _trainer(
+    config: RunConfig,
+    data: Data,
+    run: RunFolder,
+    device: torch.device,
+    precision: torch.dtype,
+    say: Callable[[str], None],
+) -> Trainer:
     """A method with fitted inputs, as at step 0 or as in the newest checkpoint."""
     newest = run.newest()
     method = new_method(config, data)
+    _introduce(method, data, describe_device(device, precision), say)
     if newest is None:
+        say("fitting scale, mean and spread of the inputs on the training recordings")
         method.fit_inputs(data.train)
     method.to(device)
     trainer = Trainer(config, data, method, wrap(Losses(method)), device, precision)
     if newest is not None:
         trainer.load(newest)
+        say(f"resumed after step {trainer.steps_done:,} of {config.steps:,}")
     return trainer
 
 
@@ -78,7 +101,18 @@ def new_method(config: RunConfig, data: Data) -> Method:
     return METHODS[method_name(config.method)](config.method, data.train.skeleton, data.fps)
 
 
-def _train(trainer: Trainer, run: RunFolder, console: Console) -> int:
+def _introduce(method: Method, data: Data, machine: str, say: Callable[[str], None]) -> None:
+    parameters = sum(parameter.numel() for parameter in method.parameters())
+    processes = f" x {parallel.world_size()} processes" if parallel.world_size() > 1 else ""
+    held_out = len(data.validation.sources) if data.validation else 0
+    say(f"{method_name(method.config)}, {parameters:,} parameters, on {machine}{processes}")
+    say(
+        f"{len(data.train.sources)} recordings, {data.train.num_frames:,} frames at {data.fps:g} per second; "
+        f"{held_out} recordings held out for validation"
+    )
+
+
+def _train(trainer: Trainer, run: RunFolder, console: Console, say: Callable[[str], None]) -> int:
     if not parallel.is_main():
         return trainer.train(run, None)
     config = trainer.config
@@ -86,26 +120,10 @@ def _train(trainer: Trainer, run: RunFolder, console: Console) -> int:
     run.point_to_best(trainer.best)
     frames_per_step = config.data.batch_size * config.data.window_frames
     with RunLog(run.path, console, config.steps, trainer.steps_done, frames_per_step) as log:
-        _introduce(trainer, log)
         received = trainer.train(run, log)
-        if received:
-            log.say(f"stopped after step {trainer.steps_done:,}; saved. Continue with --resume --out {run.path}")
-        else:
-            best = f", best validation loss {trainer.best['validation_loss']:.4f}" if trainer.best else ""
-            log.say(f"done: {trainer.steps_done:,} steps{best}; the model is in {run.path}")
+    if received:
+        say(f"stopped after step {trainer.steps_done:,}; saved. Continue with --resume --out {run.path}")
+    else:
+        best = f", best validation loss {trainer.best['validation_loss']:.4f}" if trainer.best else ""
+        say(f"done: {trainer.steps_done:,} steps{best}; the model is in {run.path}")
     return received
-
-
-def _introduce(trainer: Trainer, log: RunLog) -> None:
-    config, data = trainer.config, trainer.data
-    parameters = sum(parameter.numel() for parameter in trainer.method.parameters())
-    processes = f" x {parallel.world_size()} processes" if parallel.world_size() > 1 else ""
-    held_out = len(data.validation.sources) if data.validation else 0
-    machine = describe_device(trainer.device, trainer.precision)
-    log.say(f"{method_name(config.method)}, {parameters:,} parameters, on {machine}{processes}")
-    log.say(
-        f"{len(data.train.sources)} recordings, {data.train.num_frames:,} frames at {data.fps:g} per second; "
-        f"{held_out} recordings held out for validation"
-    )
-    if trainer.steps_done:
-        log.say(f"resumed after step {trainer.steps_done:,} of {config.steps:,}")

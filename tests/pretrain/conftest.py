@@ -1,7 +1,6 @@
 """A small store of two animals that move, and configurations small enough to train in a second."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,12 +57,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny() -> RunConfig:
     """A CPC of a few thousand parameters: 12 steps."""
     encoder = EncoderConfig(
-        stride=1, latent_dim=5, embedder_dim=7, embedder_kernels=(3,), contexter_dim=11, contexter_dilations=(1, 2)
+        stride=2, latent_dim=5, embedder_dim=7, embedder_kernels=(3,), contexter_dim=11, contexter_dilations=(1, 2)
     )
     method = CPCConfig(
         features=FeatureConfig(blocks=("pose", "relation"), lags_frames=(1,), speed_lags_frames=(1,)),
         encoder=encoder,
-        augment=AugmentConfig(reflect=0.5, drop_keypoints=0.1, drop_frames=4),
+        augment=AugmentConfig(reflect=0.5, swap=0.3, drop_keypoints=0.1, drop_frames=4, jitter_px=0.5),
         horizons_frames=(2, 6),
         key_dim=3,
     )
@@ -76,10 +75,3 @@ def tiny() -> RunConfig:
         device="cpu",
         precision="float32",
     )
-
-
-@pytest.fixture
-def without_augmentation(tiny: RunConfig) -> RunConfig:
-    """The tiny configuration with nothing random in the loss."""
-    none = AugmentConfig(reflect=0.0, drop_keypoints=0.0)
-    return replace(tiny, method=replace(tiny.method, augment=none))

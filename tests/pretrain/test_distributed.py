@@ -61,23 +61,23 @@ def assert_equal_runs(one, two):
 
 
 @pytest.fixture
-def one_process(store, without_augmentation, tmp_path):
+def one_process(store, tiny, tmp_path):
     torch.set_default_dtype(torch.float64)
-    run_pretrain([store], tmp_path / "one", without_augmentation, console=Console(quiet=True))
+    run_pretrain([store], tmp_path / "one", tiny, console=Console(quiet=True))
     return tmp_path / "one"
 
 
-def test_two_processes_are_one(store, without_augmentation, one_process, tmp_path):
-    codes, outputs = train_apart(2, store, tmp_path / "two", without_augmentation, tmp_path)
+def test_two_processes_are_one(store, tiny, one_process, tmp_path):
+    codes, outputs = train_apart(2, store, tmp_path / "two", tiny, tmp_path)
     assert codes == [0, 0], outputs
     assert "2 processes" in outputs[0] and outputs[1] == ""
     assert_equal_runs(one_process, tmp_path / "two")
 
 
 @pytest.mark.slow
-def test_torchrun_starts_the_same_job_and_resumes_it(store, without_augmentation, one_process, tmp_path):
+def test_torchrun_starts_the_same_job_and_resumes_it(store, tiny, one_process, tmp_path):
     file = tmp_path / "config.yaml"
-    file.write_text(config_as_yaml(without_augmentation))
+    file.write_text(config_as_yaml(tiny))
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port()),
         str(PROGRAM), str(store), "--out", str(tmp_path / "run"), "--config", str(file), "--float64", "--resume",

@@ -1,5 +1,6 @@
 """A process of its own is killed or interrupted at moments nobody chose; the weights come out the same."""
 
+import json
 import os
 import random
 import signal
@@ -74,6 +75,12 @@ def kill_and_resume(times, store, out, config_file, seed):
         process.kill()
         process.communicate()
     return killed
+
+
+def test_the_run_that_is_compared_with_learned_something(uninterrupted):
+    lines = [json.loads(line) for line in (uninterrupted / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if line["split"] == "validation"]
+    assert losses[-1] < 0.9 * next(line["loss"] for line in lines)
 
 
 def test_kill_9_and_resume_gives_the_same_bits(store, config, config_file, uninterrupted, tmp_path):

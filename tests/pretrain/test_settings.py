@@ -1,8 +1,10 @@
 """Recipe < file < dotted options < named options; every mistake is one sentence."""
 
+import dataclasses
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,7 +12,8 @@ import yaml
 from pretrain.config import OptimConfig, RunConfig, run_config_from_dict, run_config_to_dict
 from pretrain.options import parse_options
 from pretrain.recipes import RECIPES
-from pretrain.settings import config_as_yaml, resolve_config
+from pretrain.runfolder import open_run
+from pretrain.settings import config_as_yaml, resolve_config, resolve_stores
 from ssl_behavior.errors import InputError
 
 
@@ -116,6 +119,34 @@ def test_a_missing_or_unreadable_file_is_named(tmp_path):
         resolve("--config", str(tmp_path / "nope.yaml"))
     with pytest.raises(InputError, match="cannot be read"):
         resolve("--config", str(tmp_path))
+
+
+def test_resuming_without_naming_a_start_takes_the_runs_own_configuration_and_stores(tmp_path):
+    config = resolve("--recipe", "cpc_tiny", "--seed", "5", "--optim.lr", "0.25")
+    open_run(tmp_path / "run", config, {"data_fingerprint": "x"}, resume=False, stores=["/stores/a", "/stores/b"])
+    options = parse_options(["--out", str(tmp_path / "run"), "--resume"])
+    assert resolve_config(options) == config
+    assert resolve_stores(options) == [Path("/stores/a"), Path("/stores/b")]
+    changed = parse_options(["--out", str(tmp_path / "run"), "--resume", "--seed", "6"])
+    assert resolve_config(changed) == dataclasses.replace(config, seed=6)
+    named = parse_options(["--out", str(tmp_path / "run"), "--resume", "--recipe", "cpc_tiny"])
+    assert resolve_config(named) == RECIPES["cpc_tiny"]()
+
+
+def test_resuming_nothing_without_stores_is_told(tmp_path):
+    options = parse_options(["--out", str(tmp_path / "run"), "--resume"])
+    with pytest.raises(InputError, match="is not a run"):
+        resolve_stores(options)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [("{}", "is not a run"), ('{"format": "ssl-behavior run", "version": 2, "config": {}}', "format version 2")],
+)
+def test_a_run_of_another_kind_or_a_newer_version_is_refused(tmp_path, record, message):
+    (tmp_path / "config.json").write_text(record)
+    with pytest.raises(InputError, match=message):
+        resolve_config(parse_options(["--out", str(tmp_path), "--resume"]))
 
 
 def test_what_every_run_needs():
