@@ -233,23 +233,25 @@ def time(own: Scene, _: Scene, __: FeatureConfig) -> Block:
 
 def mabe2021_social(own: Scene, other: Scene, _: FeatureConfig) -> Block:
     """Forward velocity, turn, and direction and distance from the own front to the other's front and back."""
-    moved = (own.points - lagged(own.points, 1)).mean(dim=-2)
+    seen = own.known & lagged(own.known, 1)
+    steps = (own.points - lagged(own.points, 1)).masked_fill(~seen.unsqueeze(-1), 0.0)
+    moved = steps.sum(dim=-2) / seen.sum(dim=-1, keepdim=True).clamp_min(1)
     forward = (own.axis * moved).sum(dim=-1, keepdim=True)
     values = [forward, rotate_into(own.heading, lagged(own.heading, 1))]
-    known = [own.has_heading & lagged(own.has_heading, 1)] * 3
-    for target in (other.front, other.back):
+    known = [own.has_front & own.has_back & seen.any(dim=-1), *[own.has_heading & lagged(own.has_heading, 1)] * 2]
+    for target, there in ((other.front, other.has_front), (other.back, other.has_back)):
         offset = rotate_into(target - own.front, own.heading)
         length = torch.linalg.vector_norm(offset, dim=-1, keepdim=True)
         values += [offset / length.clamp_min(_TINY), length]
-        known += [own.has_heading & other.has_heading] * 3
+        known += [own.has_front & own.has_heading & there] * 3
     return torch.cat(values, dim=-1), torch.stack(known, dim=-1)
 
 
 FEATURE_BLOCKS: dict[str, Callable[[Scene, Scene, FeatureConfig], Block]] = {
     block.__name__: block
     for block in (
-        pose, other_pose, other_own_pose, distances, all_distances, relation, motion, speeds, visibility, walls, raw, time,
-        mabe2021_social,
+        pose, other_pose, other_own_pose, distances, all_distances, relation, motion, speeds, visibility, walls, raw,
+        time, mabe2021_social,
     )
 }  # fmt: skip
 

@@ -78,7 +78,9 @@ class Scene:
     has_heading: Mask
     heading_age: Float[Tensor, "batch time individual"]
     front: Vectors
+    has_front: Mask
     back: Vectors
+    has_back: Mask
     arena: Float[Tensor, "batch corner"]
     valid: Bool[Tensor, "batch time"]
     seconds: Float[Tensor, "batch time"]
@@ -112,7 +114,7 @@ class Scene:
 
 _PER_ANIMAL = (
     "points", "observed", "known", "center", "has_center", "center_age", "heading", "has_heading", "heading_age",
-    "front", "back",
+    "front", "has_front", "back", "has_back",
 )  # fmt: skip
 
 
@@ -140,7 +142,8 @@ def build_scene(batch: WindowBatch, skeleton: Skeleton, scale_px: Float[Tensor, 
         points=points, observed=observed, known=known,
         center=center, has_center=has_center, center_age=center_age,
         heading=heading, has_heading=has_heading, heading_age=heading_age,
-        front=points[..., front, :], back=points[..., back, :],
+        front=points[..., front, :], has_front=known[..., front],
+        back=points[..., back, :], has_back=known[..., back],
         arena=batch.arena / scale_px, valid=batch.valid,
         seconds=batch.frame / fps, seconds_left=(batch.length.unsqueeze(-1) - batch.frame) / fps,
     )  # fmt: skip

@@ -18,6 +18,12 @@ BODIES = {
 """Keypoints of an animal that looks along x, in pixels."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Small tensors gain nothing from more threads, and tests that run beside each other lose by them."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True)
 def _double_precision():
     """Numerics are tested in float64 unless a test says otherwise."""
