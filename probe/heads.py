@@ -14,7 +14,7 @@ from torch import Tensor
 from probe.linear import LinearHead
 from probe.representations import Matrix, Scaling, all_frames, standardised_blocks
 from probe.smoothing import smooth
-from probe.trial import FITS, FittedHead, Outcome, Trial, spread
+from probe.trial import DECISION, FITS, PLAIN, FittedHead, Outcome, Trial, spread
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, read_json, write_json
 from ssl_behavior.store import StoreRow
@@ -47,14 +47,18 @@ class SavedProbe:
     windows: dict[str, tuple[float, ...]]
     without: tuple[str, ...]
 
-    def probabilities(self, array: Matrix, row: StoreRow, fit: str = "plain") -> np.ndarray:
-        """Float32 [time, classes] of one recording, smoothed if windows were chosen; NaN for classes not learned."""
-        fitted, frames = self.heads[fit], all_frames([row])
+    def probabilities(self, array: Matrix, row: StoreRow, use: str = PLAIN) -> np.ndarray:
+        """Float32 [time, classes] of one recording, smoothed if windows were chosen; NaN for classes not learned.
+
+        `use` is "plain" to rank frames, "plain decision" to tell what each frame shows, "balanced" to tell it with all
+        classes weighing the same.
+        """
+        fitted, frames = self.heads[PLAIN if use == DECISION else use], all_frames([row])
         parts = [
             fitted.head.probabilities(block).numpy() for _, block in standardised_blocks(array, frames, fitted.scaling)
         ]
         probability = spread(np.concatenate(parts), fitted.learned, len(self.classes))
-        return smooth(probability, frames.slices, [row.fps], self.windows[fit]) if fit in self.windows else probability
+        return smooth(probability, frames.slices, [row.fps], self.windows[use]) if use in self.windows else probability
 
 
 def save_heads(out: Path, trial: Trial, outcome: Outcome, checkpoint: str, without: Sequence[str] = ()) -> None:

@@ -15,7 +15,9 @@ from probe.splits import fraction_of
 from probe.tasks import targets
 from probe.trial import (
     BALANCED,
+    DECISION,
     FITS,
+    PLAIN,
     Data,
     FittedHead,
     Outcome,
@@ -215,21 +217,27 @@ def run_trial(trial: Trial, array: Matrix, seed: int, percent: float = 100.0) ->
 def _windows(trial: Trial, probe: Probe, array: Matrix) -> dict[str, tuple[float, ...]]:
     """Fit name -> smoothing window of each class in seconds, chosen on the tuning recordings; none without them.
 
-    Ranking (plain fit) is each class's own affair; a decision between classes (balanced fit) wants one window for all.
+    Ranking (plain fit) is each class's own affair; deciding between classes wants one window for all.
     """
     rows = trial.split.tune
     if not trial.smooth or not rows:
         return {}
+    probability = probe.predict(array, rows)
     slices, fps = all_frames(rows).slices, [row.fps for row in rows]
     target = targets(trial.store, trial.task, rows)
-    chosen = {}
-    for fit, probability in probe.predict(array, rows).items():
+
+    def best(fit: str, by: str, together: Trial | None) -> tuple[float, ...]:
         tried = {}
         for seconds in sorted(WINDOWS_SECONDS, reverse=True):
-            smoothed = smooth(probability, slices, fps, [seconds] * trial.num_classes)
-            tried[seconds] = class_values(trial, fit, smoothed, target)
-        chosen[fit] = choose_settings(tried, 0.0, trial.together if fit == BALANCED else None)
-    return chosen
+            smoothed = smooth(probability[fit], slices, fps, [seconds] * trial.num_classes)
+            tried[seconds] = class_values(trial, by, smoothed, target)
+        return choose_settings(tried, 0.0, together)
+
+    return {
+        PLAIN: best(PLAIN, PLAIN, None),
+        BALANCED: best(BALANCED, BALANCED, trial.together),
+        DECISION: best(PLAIN, BALANCED, trial.together),
+    }
 
 
 def _outcome(
@@ -238,5 +246,8 @@ def _outcome(
     rows = trial.split.evaluate
     probability = probe.predict(array, rows)
     slices, fps = all_frames(rows).slices, [row.fps for row in rows]
-    smoothed = {fit: smooth(probability[fit], slices, fps, seconds) for fit, seconds in windows.items()}
+    smoothed = {
+        use: smooth(probability[PLAIN if use == DECISION else use], slices, fps, seconds)
+        for use, seconds in windows.items()
+    }
     return Outcome(probability, smoothed, probe.settings, windows, probe.heads, num_train_frames)

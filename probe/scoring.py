@@ -8,7 +8,7 @@ import numpy as np
 
 from probe.representations import all_frames
 from probe.tasks import Macro, targets
-from probe.trial import BALANCED, FITS, PLAIN, Outcome, Trial, decide
+from probe.trial import BALANCED, DECISION, FITS, PLAIN, Outcome, Trial, decide
 from ssl_behavior.metrics import (
     ClassScores,
     Interval,
@@ -143,6 +143,8 @@ def _score_seed(
     ap: list[np.ndarray] = []
     f1: dict[str, list[np.ndarray]] = {fit: [] for fit in FITS}
     predicted = {fit: decide(probability[fit], trial.task.kind) for fit in FITS}
+    if DECISION in probability:
+        predicted[PLAIN] = decide(probability[DECISION], trial.task.kind)
     for column in range(trial.num_classes):
         known = target[:, column] != NOT_ANNOTATED
         positive, of = target[known, column] == 1, recording[known]

@@ -19,13 +19,28 @@ from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.store import Store, StoreRow
 
 __all__ = [
-    "BALANCED", "FITS", "PLAIN", "Data", "FittedHead", "Outcome", "Trial", "check_learnable", "choose_settings",
-    "class_values", "decide", "sample", "spread",
+    "BALANCED",
+    "DECISION",
+    "FITS",
+    "PLAIN",
+    "Data",
+    "FittedHead",
+    "Outcome",
+    "Trial",
+    "check_learnable",
+    "choose_settings",
+    "class_values",
+    "decide",
+    "sample",
+    "spread",
 ]  # fmt: skip
 
 PLAIN, BALANCED = "plain", "balanced"
 FITS = (PLAIN, BALANCED)
 """Two fits of everything: every frame weighs the same, or every class weighs the same."""
+
+DECISION = "plain decision"
+"""The plain fit smoothed for decisions: one window for all classes, where ranking has one for each."""
 
 
 NEARLY_EQUAL = 0.002
@@ -85,7 +100,7 @@ class Outcome:
     Parameters
     ----------
     probability : float32 [frames, classes] over all frames of the evaluated recordings.
-    smoothed : the same after smoothing; empty if that was not asked for.
+    smoothed : the same after smoothing, and `DECISION`; empty if that was not asked for.
     settings : the chosen penalty (per frame) or number of neighbours of each class.
     windows : the chosen smoothing window of each class, seconds.
     heads : the linear heads; empty for nearest neighbours.

@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score
 from probe.learners import run_trial
 from probe.splits import make_split
 from probe.tasks import macro_of, make_task
-from probe.trial import BALANCED, FITS, PLAIN, Trial, choose_settings, decide
+from probe.trial import BALANCED, DECISION, FITS, PLAIN, Trial, choose_settings, decide
 from ssl_behavior.errors import InputError
 from ssl_behavior.store import write_store
 from tests.probe.conftest import FRAMES, make_recording
@@ -140,7 +140,13 @@ def test_noisy_probabilities_are_smoothed_over_bouts_and_better_for_it(trial, ar
     noise = np.random.default_rng(1).normal(0, 4, array.shape)
     outcome = run_trial(trial, (array + noise).astype(np.float32), seed=0)
     assert min(outcome.windows[PLAIN]) > 0 and len(set(outcome.windows[BALANCED])) == 1
+    assert len(set(outcome.windows[DECISION])) == 1
     labels = scored_labels(trial)
+    hits = [
+        np.mean(decide(p, "multinomial").argmax(1) == labels)
+        for p in (outcome.probability[PLAIN], outcome.smoothed[DECISION])
+    ]
+    assert hits[1] > hits[0] + 0.05
     ap = [average_precision_score(labels == 0, p[PLAIN][:, 0]) for p in (outcome.probability, outcome.smoothed)]
     assert ap[1] > ap[0] + 0.1
 
