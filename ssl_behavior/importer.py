@@ -23,6 +23,7 @@ from ssl_behavior.io.quality import clean, inspect_quality
 from ssl_behavior.recording import NOT_ANNOTATED, Labels, Recording
 from ssl_behavior.skeleton import SKELETONS, Skeleton, load_skeleton
 from ssl_behavior.store import StoreWriter, create_store
+from ssl_behavior.terminal import make_console
 
 __all__ = ["ImportOptions", "import_recordings", "main"]
 
@@ -280,17 +281,16 @@ def main(argv: list[str]) -> int:
         min_confidence=args.min_confidence,
         overwrite=args.overwrite,
     )
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    console = Console()
+    console = make_console()
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    stderr = Console(stderr=True)
+    stderr = make_console(stderr=True)
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
         task = bar.add_task("import")
         report = import_recordings(

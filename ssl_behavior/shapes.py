@@ -1,8 +1,8 @@
 """The axis vocabulary. Every public signature names its axes with these words.
 
-`batch`, `time` (frames), `individual`, `keypoint`, `space` (x, y in pixels), `channel` (features),
-`step` (a few frames stacked), `latent` (learned), `query` and `key` (the two sides of a similarity). `*batch` is any number of leading axes.
-A mask is True where the value is usable.
+`batch`, `time` (frames), `step` (a few frames stacked), `individual`, `keypoint`, `space` (x, y in pixels), `channel`
+(features), `latent` (learned), `query` and `key` (the two sides of a similarity). `*batch` is any number of leading
+axes. A mask is True where the value is usable.
 """
 
 from jaxtyping import Bool, Float, Int

@@ -17,15 +17,15 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     # Only now what takes seconds to import: --help is answered at once.
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from ssl_behavior.checkpoint import load_checkpoint
     from ssl_behavior.device import choose_device, choose_precision, describe_device
     from ssl_behavior.embedding import embed_store
     from ssl_behavior.store import Store
+    from ssl_behavior.terminal import make_console
 
-    console = Console()
+    console = make_console()
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
     method = load_checkpoint(options.run, best=not options.last).to(device)

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_json
+from ssl_behavior.terminal import make_console
 
 __all__ = ["main"]
 
@@ -24,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="ssl-behavior info", description="Say what a folder of ours holds.")
     parser.add_argument("path", metavar="PATH", type=Path)
     path = parser.parse_args(argv).path
-    console = Console()
+    console = make_console()
     if path.is_file() and path.name in _KINDS:
         path = path.parent
     for name, describe in _KINDS.items():

@@ -187,13 +187,17 @@ def render(report: ImportReport, store: Path) -> Iterator["RenderableType"]:
 
 
 def _table(title: str, columns: Iterable[str], rows: list[list[str]], left: int = 1) -> "Table":
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     # Text, not str: a name with square brackets is no markup.
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for number, column in enumerate(columns):
-        table.add_column(Text(column), justify="left" if number < left else "right", overflow="fold")
+        if number < left:
+            table.add_column(Text(column), overflow="fold")
+        else:
+            table.add_column(Text(column.replace(" ", "\n")), justify="right", no_wrap=True)
     for row in rows[:_MAX_ROWS]:
         table.add_row(*map(Text, row))
     if len(rows) > _MAX_ROWS:

@@ -18,7 +18,7 @@ from ssl_behavior.augment import AugmentConfig, augment
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig, Featurizer, session_time
 from ssl_behavior.methods.base import LossTerms, Method
-from ssl_behavior.nn import Contexters, Embedder, EncoderConfig, pad_to_multiple, to_frames, window_moments
+from ssl_behavior.nn import Contexters, Embedder, EncoderConfig, pad_to_multiple, to_frames, window_mean
 from ssl_behavior.objectives import InfoNCE, dense_info_nce
 from ssl_behavior.parallel import all_sum, gather, rank, world_size
 from ssl_behavior.shapes import StepMask, Steps
@@ -44,7 +44,7 @@ class EmbeddingConfig:
 
     Parameters
     ----------
-    window_frames : mean and standard deviation of the latents over centred windows about this long.
+    window_frames : means of the latents over centred windows about this long, one group of columns each.
     extras : columns that are not learned; "time" says how far the frame is from start and end of the recording.
     """
 
@@ -195,8 +195,7 @@ class CPC(Method):
         stride, embedding = self.config.encoder.stride, self.config.embedding
         latents, inside = self.latents(batch)
         parts = [*self.contexters(latents, inside).values(), latents]
-        for frames in embedding.window_frames:
-            parts += window_moments(latents, inside, _odd_steps(frames, stride))
+        parts += [window_mean(latents, inside, _odd_steps(frames, stride)) for frames in embedding.window_frames]
         columns = [to_frames(torch.cat(parts, dim=-1).to(latents.dtype), inside, stride, batch.valid.shape[1])]
         columns += [EXTRAS[name](batch).to(latents.dtype) for name in embedding.extras]
         return torch.cat(columns, dim=-1)
@@ -206,8 +205,7 @@ class CPC(Method):
         encoder, embedding = self.config.encoder, self.config.embedding
         groups = {f"{name}_context": encoder.contexter_dim for name in encoder.contexts}
         groups["latent"] = encoder.latent_dim
-        for frames in embedding.window_frames:
-            groups |= {f"latent_mean_{frames}": encoder.latent_dim, f"latent_std_{frames}": encoder.latent_dim}
+        groups |= {f"latent_{frames}_frames": encoder.latent_dim for frames in embedding.window_frames}
         return groups | dict.fromkeys(embedding.extras, 2)
 
     @property

@@ -1,7 +1,7 @@
 """Networks that know no loss."""
 
 from ssl_behavior.nn.conv import ConvStack, Direction, ResidualBlock, TemporalConv, receptive_field
-from ssl_behavior.nn.encoder import Contexters, Embedder, EncoderConfig, pad_to_multiple, to_frames, window_moments
+from ssl_behavior.nn.encoder import Contexters, Embedder, EncoderConfig, pad_to_multiple, to_frames, window_mean
 
 __all__ = [
     "Contexters",
@@ -14,5 +14,5 @@ __all__ = [
     "pad_to_multiple",
     "receptive_field",
     "to_frames",
-    "window_moments",
+    "window_mean",
 ]

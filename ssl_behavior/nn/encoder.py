@@ -13,7 +13,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.nn.conv import ConvStack, ResidualBlock
 from ssl_behavior.shapes import FrameMask, Latents, StepMask, Steps
 
-__all__ = ["Contexters", "Embedder", "EncoderConfig", "pad_to_multiple", "to_frames", "window_moments"]
+__all__ = ["Contexters", "Embedder", "EncoderConfig", "pad_to_multiple", "to_frames", "window_mean"]
 
 _SMALLEST_SHARE = 1e-6
 
@@ -135,18 +135,20 @@ class Contexters(nn.Module):
         return {name: stack(latents, valid) for name, stack in self.stacks.items()}
 
 
-def window_moments(steps: Steps, inside: StepMask, width: int) -> tuple[Steps, Steps]:
-    """Mean and standard deviation over centred windows of `width` (odd) steps, of the steps inside the recording."""
+def window_mean(steps: Steps, inside: StepMask, width: int) -> Steps:
+    """Mean over centred windows of `width` (odd) steps, of the steps inside the recording.
+
+    Raises
+    ------
+    InputError
+        If `width` is even.
+    """
     if width % 2 == 0:
         raise InputError(f"centred windows need an odd number of steps, got {width}")
-    # Differences of squares need more digits than bfloat16 has.
-    steps = steps if steps.dtype == torch.float64 else steps.float()
     weight = inside.unsqueeze(-1).to(steps.dtype)
-    stacked = torch.cat([steps * weight, steps.square() * weight, weight], dim=-1)
-    pooled = F.avg_pool1d(rearrange(stacked, "batch time latent -> batch latent time"), width, 1, width // 2)
-    sums = rearrange(pooled, "batch latent time -> batch time latent")
-    mean, square = (sums[..., :-1] / sums[..., -1:].clamp_min(_SMALLEST_SHARE)).chunk(2, dim=-1)
-    return mean, (square - mean.square()).clamp_min(0).sqrt()
+    weighted = rearrange(torch.cat([steps * weight, weight], dim=-1), "batch step latent -> batch latent step")
+    sums = rearrange(F.avg_pool1d(weighted, width, 1, width // 2), "batch latent step -> batch step latent")
+    return sums[..., :-1] / sums[..., -1:].clamp_min(_SMALLEST_SHARE)
 
 
 def pad_to_multiple(values: Tensor, multiple: int) -> Tensor:

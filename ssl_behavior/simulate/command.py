@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
@@ -18,6 +17,7 @@ from ssl_behavior.simulate.dyads import Plan
 from ssl_behavior.simulate.fitted import BEHAVIORS, TASK3_BEHAVIORS
 from ssl_behavior.simulate.plans import calms21_files, equal_plans
 from ssl_behavior.simulate.write import Progress, simulate_calms21, write_plans
+from ssl_behavior.terminal import make_console
 
 __all__ = ["main"]
 
@@ -64,7 +64,7 @@ def main(argv: list[str]) -> int:
     tally = _Tally()
     columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"), TimeElapsedColumn(),
                TextColumn("left"), TimeRemainingColumn())  # fmt: skip
-    console = Console()
+    console = make_console()
     with ProgressBar(*columns, console=console) as bar:
         task = bar.add_task("simulating", total=sum(plan.num_frames for plan in plans))
 
