@@ -6,7 +6,7 @@ from dataclasses import replace
 from pretrain.config import DataConfig, LoopConfig, OptimConfig, RunConfig
 from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.features import MABE2021_FEATURES
-from ssl_behavior.methods.cpc import CPCConfig
+from ssl_behavior.methods.cpc import CPCConfig, EmbeddingConfig
 from ssl_behavior.nn import EncoderConfig
 
 __all__ = ["RECIPES", "cpc", "cpc_mabe2021", "cpc_tiny"]
@@ -19,21 +19,19 @@ def cpc() -> RunConfig:
     """
     return RunConfig(
         method=CPCConfig(),
-        data=DataConfig(window_frames=240, batch_size=64),
-        optim=OptimConfig(lr=1e-3, weight_decay=1e-2, warmup_steps=200),
-        steps=6000,
+        data=DataConfig(window_frames=768, batch_size=24),
+        optim=OptimConfig(lr=2e-3, betas=(0.9, 0.95), weight_decay=1e-2, warmup_steps=100, ema_decay=0.998),
+        steps=2000,
     )
 
 
 def cpc_tiny() -> RunConfig:
     """For tests and the demonstration: the same method, small, on the CPU in about a minute."""
-    encoder = EncoderConfig(
-        latent_dim=32, embedder_dim=32, embedder_kernels=(3,), contexter_dim=48, contexter_dilations=(1, 2, 4)
-    )
+    encoder = EncoderConfig(latent_dim=32, embedder_dim=48, embedder_kernels=(3,), contexter_dim=64)
     return replace(
         cpc(),
-        method=CPCConfig(encoder=encoder, horizons_frames=(6, 15, 30), key_dim=32),
-        data=DataConfig(window_frames=120, batch_size=32, validation_batches=2),
+        method=CPCConfig(encoder=encoder, horizons_frames=(24, 48, 72), key_dim=32),
+        data=DataConfig(window_frames=384, batch_size=16, validation_batches=2),
         optim=OptimConfig(lr=2e-3, warmup_steps=20),
         loop=LoopConfig(validate_every=100),
         steps=300,
@@ -66,7 +64,7 @@ def cpc_mabe2021() -> RunConfig:
         horizons_frames=(32, 64, 96, 128, 160, 192, 224),
         key_dim=128,
         temperature=0.07,
-        own_negatives_every=0,
+        embedding=EmbeddingConfig(window_frames=()),
     )
     return RunConfig(
         method=method,

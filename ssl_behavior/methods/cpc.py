@@ -48,7 +48,7 @@ class EmbeddingConfig:
     extras : columns that are not learned; "time" says how far the frame is from start and end of the recording.
     """
 
-    window_frames: tuple[int, ...] = ()
+    window_frames: tuple[int, ...] = (30, 90, 300, 900)
     extras: tuple[str, ...] = ("time",)
 
     def __post_init__(self) -> None:
@@ -76,11 +76,11 @@ class CPCConfig:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
-    horizons_frames: tuple[int, ...] = (3, 6, 12, 21, 30, 45, 60)
+    horizons_frames: tuple[int, ...] = (24, 48, 72, 96, 144)
     key_dim: int = 64
     temperature: float = 0.1
-    own_negatives_every: int = 2
-    own_guard_frames: int = 9
+    own_negatives_every: int = 0
+    own_guard_frames: int = 18
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
