@@ -11,6 +11,7 @@ from rich.console import Console
 
 import pretrain.loop
 from pretrain.run import pretrain as run_pretrain
+from pretrain.runfolder import RunFolder, only_process
 from ssl_behavior.checkpoint import find_checkpoint, fingerprint, list_checkpoints, load_checkpoint
 from ssl_behavior.errors import InputError
 from ssl_behavior.store import Store, write_store
@@ -109,6 +110,24 @@ def test_resuming_after_death_at_any_step_gives_the_same_bits(step, finished, st
     assert fingerprint(out) == fingerprint(finished)
     assert fingerprint(out, best=True) == fingerprint(finished, best=True)
     assert numbers_of(out) == numbers_of(finished)
+
+
+def test_death_between_the_best_checkpoint_and_its_naming(finished, store, tiny, tmp_path, monkeypatch):
+    best = json.loads((finished / "checkpoints" / "best.json").read_text())
+    real = RunFolder.point_to_best
+
+    def dying(folder, named):
+        if named == best:
+            raise KeyboardInterrupt
+        real(folder, named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "point_to_best", dying)
+        with pytest.raises(KeyboardInterrupt):
+            run(store, tmp_path / "run", tiny)
+    run(store, tmp_path / "run", tiny, resume=True)
+    assert json.loads((tmp_path / "run" / "checkpoints" / "best.json").read_text()) == best
+    assert fingerprint(tmp_path / "run", best=True) == fingerprint(finished, best=True)
 
 
 @pytest.mark.parametrize(
@@ -225,8 +244,6 @@ def test_numbers_that_are_not_finite_stop_the_run_by_name(store, tiny, tmp_path,
 
 
 def test_two_processes_cannot_train_one_run(store, tiny, tmp_path):
-    from pretrain.runfolder import only_process
-
     with only_process(tmp_path / "run"), pytest.raises(InputError, match="another process is training this run"):
         run(store, tmp_path / "run", tiny)
 
