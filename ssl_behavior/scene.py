@@ -137,11 +137,13 @@ def build_scene(batch: WindowBatch, skeleton: Skeleton, scale_px: Float[Tensor, 
     center, has_center = _center(points, known, heading, has_heading, skeleton)
     heading, heading_age, has_heading = nearest_known(heading, has_heading, config.hold_frames)
     center, center_age, has_center = nearest_known(center, has_center, config.hold_frames)
+    # Nothing is held into padding: a lag that leaves the recording finds nothing there.
+    inside = batch.valid.unsqueeze(-1)
     fps = batch.fps.unsqueeze(-1)
     return Scene(
         points=points, observed=observed, known=known,
-        center=center, has_center=has_center, center_age=center_age,
-        heading=heading, has_heading=has_heading, heading_age=heading_age,
+        center=center, has_center=has_center & inside, center_age=center_age,
+        heading=heading, has_heading=has_heading & inside, heading_age=heading_age,
         front=points[..., front, :], has_front=known[..., front],
         back=points[..., back, :], has_back=known[..., back],
         arena=batch.arena / scale_px, valid=batch.valid,

@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import nn
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.shapes import FrameMask, Latents
+from ssl_behavior.shapes import Features, FrameMask, Latents
 
 __all__ = ["ConvStack", "Direction", "ResidualBlock", "TemporalConv", "receptive_field"]
 
@@ -47,8 +47,8 @@ class TemporalConv(nn.Module):
         if self.conv.bias is not None:
             nn.init.zeros_(self.conv.bias)
 
-    def forward(self, x: Latents) -> Latents:
-        x = rearrange(x, "batch time latent -> batch latent time")
+    def forward(self, x: Features) -> Latents:
+        x = rearrange(x, "batch time channel -> batch channel time")
         return rearrange(self.conv(F.pad(x, self.reach)), "batch latent time -> batch time latent")
 
 
@@ -111,7 +111,7 @@ class ConvStack(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.reach = (sum(block.reach[0] for block in blocks), sum(block.reach[1] for block in blocks))
 
-    def forward(self, x: Latents, valid: FrameMask) -> Latents:
+    def forward(self, x: Features, valid: FrameMask) -> Latents:
         x = self.entry(x)
         for block in self.blocks:
             x = block(x, valid)

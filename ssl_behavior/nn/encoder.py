@@ -37,7 +37,7 @@ class EncoderConfig:
     directions : "forward" (past -> future), "backward" (future -> past) or "both".
     """
 
-    stride: int = 3
+    stride: int = 6
     animals: Animals = "auto"
     latent_dim: int = 128
     embedder_dim: int = 128
@@ -45,12 +45,13 @@ class EncoderConfig:
     contexter_dim: int = 192
     contexter_kernel: int = 3
     contexter_second_kernel: int = 1
-    contexter_dilations: tuple[int, ...] = (1, 2, 4, 8)
+    contexter_dilations: tuple[int, ...] = (1, 2, 4)
     directions: Literal["forward", "backward", "both"] = "both"
 
     def __post_init__(self) -> None:
-        numbers = (self.stride, self.latent_dim, self.embedder_dim, self.contexter_dim, self.contexter_kernel)
-        if min(numbers) < 1 or min((*self.embedder_kernels, *self.contexter_dilations), default=1) < 1:
+        sizes = (self.stride, self.latent_dim, self.embedder_dim, self.contexter_dim)
+        kernels = (self.contexter_kernel, self.contexter_second_kernel, *self.embedder_kernels)
+        if min(*sizes, *kernels, *self.contexter_dilations) < 1:
             raise InputError(f"encoder: strides, widths, kernels and dilations must be at least 1, got {self}")
         if not self.contexter_dilations:
             raise InputError("encoder: contexter_dilations is empty; the contexter needs at least one block")
@@ -130,7 +131,7 @@ class Contexters(nn.Module):
             before, after = max(before, stack.reach[0]), max(after, stack.reach[1])
         self.reach = (before, after)
 
-    def forward(self, latents: Steps, valid: StepMask) -> dict[str, Steps]:
+    def forward(self, latents: Steps, valid: StepMask) -> dict[str, Float[Tensor, "batch step context"]]:
         """What is summed up ("past", "future") -> contexts."""
         return {name: stack(latents, valid) for name, stack in self.stacks.items()}
 

@@ -61,5 +61,6 @@ def dense_info_nce(
     anchors = usable_query & usable_key[:, own]
     losses = F.cross_entropy(scores.flatten(0, 1), own.repeat(len(query)), reduction="none").view_as(positive)
     with torch.no_grad():
-        best = positive >= scores.amax(dim=-1)
+        # Only the positive itself reaches its score: equal keys, as of a collapsed encoder, retrieve nothing.
+        best = (scores >= positive.unsqueeze(-1)).sum(dim=-1) == 1
     return InfoNCE(loss=losses.masked_fill(~anchors, 0.0).sum(), count=anchors.sum(), correct=(best & anchors).sum())

@@ -199,8 +199,12 @@ def test_the_shortest_recordings_have_features(block, frames, dyad, batch_of):
 
 
 LAGGING = ("motion", "speeds", "mabe2021_social")
-SCENES = (OFF, SceneConfig(fill_gap_frames=3, hold_frames=0, max_jump=0.0),
-          SceneConfig(fill_gap_frames=0, hold_frames=4, max_jump=0.0), SceneConfig(fill_gap_frames=3, hold_frames=4))  # fmt: skip
+SCENES = (
+    OFF,
+    SceneConfig(fill_gap_frames=3, hold_frames=0, max_jump=0.0),
+    SceneConfig(fill_gap_frames=0, hold_frames=4, max_jump=0.0),
+    SceneConfig(fill_gap_frames=3, hold_frames=4),
+)
 
 
 @pytest.mark.parametrize("config", SCENES, ids=lambda c: f"fill{c.fill_gap_frames}hold{c.hold_frames}jump{c.max_jump}")

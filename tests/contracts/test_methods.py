@@ -1,0 +1,200 @@
+"""What every method of METHODS promises, whatever its configuration."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ssl_behavior.augment import AugmentConfig
+from ssl_behavior.checkpoint import load_checkpoint, save_checkpoint
+from ssl_behavior.features import FEATURE_BLOCKS, FeatureConfig
+from ssl_behavior.methods import METHODS, CPCConfig
+from ssl_behavior.methods.cpc import EmbeddingConfig
+from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.scene import SceneConfig
+from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.store import write_store
+from ssl_behavior.windows import WindowReader, recording_window
+
+FRAMES = 79
+
+ENCODER = EncoderConfig(
+    stride=1, latent_dim=5, embedder_dim=7, embedder_kernels=(3,), contexter_dim=11, contexter_dilations=(1, 2)
+)
+FEATURES = FeatureConfig(
+    blocks=("pose", "relation", "motion", "visibility"), lags_frames=(1, 3),
+    scene=SceneConfig(fill_gap_frames=2, hold_frames=3),
+)  # fmt: skip
+SMALL = CPCConfig(
+    features=FEATURES, encoder=ENCODER, horizons_frames=(2, 6), key_dim=3,
+    augment=AugmentConfig(reflect=0.5, swap=0.5, drop_keypoints=0.1, drop_frames=4, jitter_px=1.0),
+)  # fmt: skip
+EVERY_BLOCK = tuple(name for name in FEATURE_BLOCKS if name != "all_distances")
+
+CASES = {
+    "cpc": ("cpc", "calms21", SMALL),
+    "cpc exchangeable": ("cpc", "rat_dyads", SMALL),
+    "cpc stride 3": ("cpc", "calms21", replace(SMALL, encoder=replace(ENCODER, stride=3), horizons_frames=(3, 6))),
+    "cpc forward": ("cpc", "calms21", replace(SMALL, encoder=replace(ENCODER, directions="forward"))),
+    "cpc backward": ("cpc", "calms21", replace(SMALL, encoder=replace(ENCODER, directions="backward"))),
+    "cpc first animal": ("cpc", "calms21", replace(SMALL, encoder=replace(ENCODER, animals="first"))),
+    "cpc without own negatives": ("cpc", "calms21", replace(SMALL, own_negatives_every=0)),
+    "cpc with components": (
+        "cpc", "calms21",
+        replace(SMALL, features=replace(FEATURES, blocks=("pose", "distances"), distance_components=3)),
+    ),
+    "cpc with everything": (
+        "cpc", "calms21",
+        replace(
+            SMALL, features=replace(FEATURES, blocks=EVERY_BLOCK), encoder=replace(ENCODER, stride=2),
+            embedding=EmbeddingConfig(window_frames=(5, 11), extras=("time",)),
+        ),
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(params=CASES, ids=lambda name: name.replace(" ", "-"))
+def case(request, dyad, tmp_path):
+    """A fitted method, its reader, and a batch with missing points and padding, in float64."""
+    name, skeleton, config = CASES[request.param]
+    lengths = (211, 157, 61)
+    store = write_store(tmp_path / "s", [dyad(f"r{n}", n, skeleton, n, missing=0.15) for n in lengths])
+    reader = WindowReader([(store, row) for row in store.rows], FRAMES)
+    torch.manual_seed(0)
+    method = METHODS[name](config, SKELETONS[skeleton], 30.0)
+    method.fit_inputs(reader)
+    batch = reader.read([(0, 0, FRAMES), (0, 90, FRAMES), (1, 40, FRAMES), (2, 0, FRAMES), (1, 0, FRAMES)])
+    return method, reader, batch.to("cpu", torch.float64)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_the_gradient_reaches_every_parameter(case):
+    method, _, batch = case
+    method.loss(batch, generator()).total.backward()
+    for name, parameter in method.named_parameters():
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.any(), name
+
+
+def test_the_loss_is_finite_and_names_its_parts(case):
+    method, _, batch = case
+    terms = method.loss(batch, generator())
+    torch.testing.assert_close(terms.total, torch.stack(list(terms.terms.values())).sum())
+    assert torch.isfinite(terms.total) and terms.total > 0
+    assert terms.metrics and all(torch.isfinite(v).all() and not v.requires_grad for v in terms.metrics.values())
+
+
+def test_one_draw_gives_one_loss(case):
+    method, _, batch = case
+    one, two = (method.loss(batch, generator(5)).total for _ in range(2))
+    assert torch.equal(one, two) and not torch.equal(one, method.loss(batch, generator(6)).total)
+    assert torch.equal(method.loss(batch, None).total, method.loss(batch, None).total)
+
+
+def test_embeddings_are_deterministic_finite_and_as_wide_as_said(case):
+    method, _, batch = case
+    method.eval()
+    torch.manual_seed(1)
+    one = method.embed(batch)
+    torch.manual_seed(2)
+    assert torch.equal(one, method.embed(batch)) and torch.isfinite(one).all()
+    assert one.shape == (len(batch), FRAMES, method.embedding_dim)
+    assert sum(method.channel_groups.values()) == method.embedding_dim
+
+
+def test_save_and_load_are_bit_exact(case, tmp_path):
+    method, _, batch = case
+    save_checkpoint(tmp_path / "model", method.eval())
+    loaded = load_checkpoint(tmp_path / "model")
+    assert type(loaded) is type(method) and loaded.config == method.config
+    assert loaded.fingerprint() == method.fingerprint()
+    assert torch.equal(loaded.embed(batch), method.embed(batch)) and loaded.reach == method.reach
+
+
+def test_a_fresh_one_has_other_weights_and_the_same_inputs(case):
+    method, _, batch = case
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    fresh, again = method.fresh(1), method.fresh(1)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert fresh.fingerprint() == again.fingerprint() != method.fingerprint()
+    assert torch.equal(fresh.featurizer(batch), method.featurizer(batch))
+    assert not torch.equal(fresh.embed(batch), method.embed(batch))
+
+
+def test_what_lies_in_padding_or_under_the_mask_never_matters(case):
+    method, _, batch = case
+    noise = torch.randn(batch.keypoints.shape, generator=generator()) * 300
+    garbage = replace(batch, keypoints=torch.where(batch.observed.unsqueeze(-1), batch.keypoints, noise))
+    torch.testing.assert_close(method.loss(garbage, None).total, method.loss(batch, None).total, rtol=0.0, atol=0.0)
+    torch.testing.assert_close(method.embed(garbage), method.embed(batch), rtol=0.0, atol=0.0)
+    padded = replace(garbage, observed=batch.observed | ~batch.valid[..., None, None])
+    assert not torch.equal(padded.observed, batch.observed)
+    embedded, expected = method.embed(padded), method.embed(batch)
+    torch.testing.assert_close(embedded[batch.valid], expected[batch.valid], rtol=0.0, atol=0.0)
+
+
+def test_a_padded_window_gives_what_the_recording_gives_alone(case):
+    method, reader, _ = case
+    alone = reader.read([(2, 0, 61)]).to("cpu", torch.float64)
+    padding = 4 * method.alignment
+    padded = reader.read([(2, -padding, 61 + padding + 7)]).to("cpu", torch.float64)
+    inside = method.embed(padded)[:, padding : padding + 61]
+    torch.testing.assert_close(inside, method.embed(alone), rtol=0.0, atol=1e-12)
+
+
+def test_windows_of_a_batch_do_not_see_each_other(case):
+    method, _, batch = case
+    together = method.embed(batch)
+    for i in range(len(batch)):
+        torch.testing.assert_close(method.embed(batch.part(i, i + 1)), together[i : i + 1], rtol=0.0, atol=1e-12)
+
+
+def test_no_embedding_depends_on_frames_beyond_its_reach(case):
+    method, _, batch = case
+    before, after = method.reach
+    batch = batch.part(1, 2)
+    base = method.embed(batch)
+    for frame in (11, 40, 66):
+        keypoints, observed = batch.keypoints.clone(), batch.observed.clone()
+        keypoints[0, frame] += torch.randn(keypoints.shape[2:], generator=generator()) * 90
+        observed[0, frame] = ~observed[0, frame]
+        other = method.embed(replace(batch, keypoints=keypoints * observed.unsqueeze(-1), observed=observed))
+        touched = (other != base)[0].any(-1).nonzero().flatten()
+        assert len(touched) and touched.min() >= frame - after and touched.max() <= frame + before
+
+
+def test_exchangeable_animals_have_no_order(case):
+    method, _, batch = case
+    difference = (method.embed(batch.swapped()) - method.embed(batch)).abs()
+    if method.skeleton.exchangeable:
+        assert difference.max() < 1e-12
+        torch.testing.assert_close(method.loss(batch.swapped(), None).total, method.loss(batch, None).total)
+    else:
+        assert difference.max() > 1e-3
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_the_shortest_and_the_emptiest_recordings_have_embeddings(case, frames, dyad):
+    method, _, _ = case
+    name = method.skeleton.name
+    for recording in (dyad(frames=frames, skeleton=name), replace_all(dyad(frames=FRAMES, skeleton=name))):
+        batch = recording_window(recording, 0, recording.num_frames).to("cpu", torch.float64)
+        assert torch.isfinite(method.embed(batch)).all()
+
+
+def test_a_batch_of_nothing_observed_costs_nothing(case, dyad):
+    method, _, _ = case
+    recording = replace_all(dyad(frames=FRAMES, skeleton=method.skeleton.name))
+    batch = recording_window(recording, 0, FRAMES).to("cpu", torch.float64)
+    total = method.loss(batch, generator()).total
+    total.backward()
+    assert total == 0 and all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)
+
+
+def replace_all(recording):
+    return replace(recording, keypoints=np.full_like(recording.keypoints, np.nan))
