@@ -145,7 +145,8 @@ class CPC(Method):
         self, predictions: dict[str, list[Tensor]], keys: Steps, inside: StepMask, seen: StepMask
     ) -> LossTerms:
         stride, num_steps = self.config.encoder.stride, keys.shape[1]
-        horizons = [h // stride for h in self.config.horizons_frames if h // stride < num_steps]
+        # Each horizon with the index of its own predictor: a short window may lack any of them.
+        horizons = [(i, h // stride) for i, h in enumerate(self.config.horizons_frames) if h // stride < num_steps]
         if not horizons:
             raise InputError(f"cpc: windows of {num_steps * stride} frames are shorter than every horizon")
         sequences = _Sequences(
@@ -158,8 +159,8 @@ class CPC(Method):
         terms: list[Tensor] = []
         metrics: dict[str, Tensor] = {}
         for name, per_horizon in predictions.items():
-            for ahead, query in zip(horizons, per_horizon, strict=False):
-                parts = self._compare(query, sequences, ahead if name == "past" else -ahead)
+            for i, ahead in horizons:
+                parts = self._compare(per_horizon[i], sequences, ahead if name == "past" else -ahead)
                 count = all_sum(parts.count).clamp_min(1)
                 terms.append(parts.loss * world_size() / count)
                 label = f"{name}_{ahead * stride}"
