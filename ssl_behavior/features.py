@@ -26,7 +26,7 @@ ChannelMask = Bool[Tensor, "batch time individual channel"]
 Block = tuple[Channels, ChannelMask]
 
 _FIT_CHUNK_FRAMES = 8192
-_FIT_FRAMES = 1_000_000
+_FIT_FRAMES = 400_000
 _TINY = 1e-3
 _SMALLEST_STD = 1e-6
 _CACHE_FRAMES = 4096
@@ -39,7 +39,8 @@ class FeatureConfig:
 
     Parameters
     ----------
-    blocks : names from `FEATURE_BLOCKS`.
+    blocks : names from `FEATURE_BLOCKS`. Walls are left out by default: where an animal is tells windows apart
+        without a look at its behaviour, and costs the encoder more than it gives (benchmarks/results).
     lags_frames : displacements, turns and changes of distance are taken over each of these.
     speed_lags_frames : speeds of single keypoints are taken over each of these.
     distance_components : 0 keeps every log pairwise distance; above 0, this many principal components of them.
@@ -47,7 +48,7 @@ class FeatureConfig:
     scene : gaps, holds and outliers.
     """
 
-    blocks: tuple[str, ...] = ("pose", "other_pose", "distances", "relation", "motion", "speeds", "visibility", "walls")
+    blocks: tuple[str, ...] = ("pose", "other_pose", "distances", "relation", "motion", "speeds", "visibility")
     lags_frames: tuple[int, ...] = (1, 2, 4, 8, 15, 30)
     speed_lags_frames: tuple[int, ...] = (1, 4, 15)
     distance_components: int = 0
@@ -356,7 +357,7 @@ class Featurizer(nn.Module):
     def fit(self, reader: WindowReader) -> "Featurizer":
         """Fit the scale, then mean and std of what was observed, then the PCA, on the recordings of `reader`.
 
-        Above a million frames, evenly spaced pieces of them.
+        Of more than 400,000 frames, evenly spaced pieces.
 
         Raises
         ------
@@ -367,7 +368,7 @@ class Featurizer(nn.Module):
         count, total, square = (torch.zeros_like(self.mean, dtype=torch.float64) for _ in range(3))
         for batch in self._pieces(reader):
             values, known = self.raw_channels(batch)
-            values = values.masked_fill(~known, 0.0).double().flatten(0, 2)
+            values = values.masked_fill(~known, 0.0).flatten(0, 2)
             count += known.flatten(0, 2).sum(0)
             total += values.sum(0)
             square += values.square().sum(0)
