@@ -17,12 +17,11 @@ def main(argv: Sequence[str]) -> int:
     """
     options = parse_options(argv)
     # Only now what takes seconds to import: --help and mistakes in the arguments are answered at once.
-    from rich.console import Console
-
     from pretrain.run import pretrain
     from pretrain.settings import config_as_yaml, resolve_config, resolve_stores
+    from ssl_behavior.terminal import make_console
 
-    console = Console()
+    console = make_console()
     config = resolve_config(options)
     if options.print_config:
         console.print(config_as_yaml(config), end="", markup=False, highlight=False, soft_wrap=True)

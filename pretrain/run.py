@@ -20,6 +20,7 @@ from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.methods import METHODS
 from ssl_behavior.methods.base import Method
 from ssl_behavior.seeds import derive_seed
+from ssl_behavior.terminal import make_console
 
 __all__ = ["pretrain"]
 
@@ -56,7 +57,7 @@ def pretrain(
             held.enter_context(only_process(out))
 
         in_main(take_folder)
-        console = console or Console()
+        console = console or make_console()
         say = _speaker(console)
         trainer = _trainer(config, data, run, device, precision, say)
         return _train(trainer, run, console, say)

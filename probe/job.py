@@ -139,9 +139,8 @@ def _names(text: str) -> tuple[str, ...]:
 def main(argv: Sequence[str]) -> int:
     """Run the verb; 0 on success. Mistakes of a person are raised as InputError."""
     config = parse(argv)
-    from rich.console import Console
-
     from probe.session import run_probe
+    from ssl_behavior.terminal import make_console
 
-    run_probe(config, Console())
+    run_probe(config, make_console())
     return 0
