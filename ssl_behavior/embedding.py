@@ -7,6 +7,7 @@ recording, in store order) and `embeddings.json` (whose frames they are, and whi
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -75,8 +76,12 @@ class Embeddings:
             self.checkpoint, self.store = str(contents["checkpoint"]), str(contents["store"])
         except (KeyError, TypeError) as error:
             raise InputError(f"{self.path}/embeddings.json is damaged: {error!r}") from None
-        if len(self.array) != sum(row.frames for row in self.rows):
-            raise InputError(f"{self.path} is damaged: embeddings.npy has {len(self.array)} rows, its table says more")
+        wanted = sum(row.frames for row in self.rows), sum(self.groups.values())
+        if getattr(self.array, "shape", None) != wanted:
+            raise InputError(
+                f"{self.path} is damaged: its table says {wanted[0]} rows and {wanted[1]} columns, embeddings.npy has "
+                f"shape {list(self.array.shape)}"
+            )
 
     @cached_property
     def array(self) -> np.ndarray:
@@ -158,13 +163,15 @@ def _chunks(
     chunk_frames = -(-chunk_frames // method.alignment) * method.alignment
     training = method.training
     method.eval()
-    for start in range(0, num_frames, chunk_frames):
-        stop = min(start + chunk_frames, num_frames)
-        first, last = max(0, start - before), min(num_frames, stop + after)
-        with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            values = method.embed(read(first, last - first).to(device))[0, start - first : stop - first]
-        yield slice(start, stop), values.float().cpu().numpy()
-    method.train(training)
+    try:
+        for start in range(0, num_frames, chunk_frames):
+            stop = min(start + chunk_frames, num_frames)
+            first, last = max(0, start - before), min(num_frames, stop + after)
+            with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
+                values = method.embed(read(first, last - first).to(device))[0, start - first : stop - first]
+            yield slice(start, stop), values.float().cpu().numpy()
+    finally:
+        method.train(training)
 
 
 def embed_store(
@@ -181,7 +188,7 @@ def embed_store(
     """Embed every frame of a store (or of some of its rows) into the folder `out`.
 
     An interrupted export goes on where it stopped when it is asked for again; `out` appears when it is whole.
-    `progress` is called with the number of frames done since the last call.
+    `progress` is called with the number of frames done since the last call (at first, by an earlier export).
 
     Raises
     ------
@@ -196,6 +203,8 @@ def embed_store(
         check_fits(method, row, store.skeleton.keypoints, len(store.individuals))
     with told_plainly(out):
         export = _Export(method, store, rows, out, dtype)
+        if export.done and progress is not None:
+            progress(sum(row.frames for row in rows[: export.done]))
         for pick in range(export.done, len(rows)):
             for span, values in _row_chunks(method, store, rows[pick], chunk_frames, precision):
                 export.write(pick, span, values)
@@ -242,8 +251,8 @@ class _Export:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "embeddings.npy"
         if not self.done:
-            _reserve(file, offset * method.embedding_dim * np.dtype(dtype).itemsize)
             np.lib.format.open_memmap(file, mode="w+", dtype=np.dtype(dtype), shape=shape)
+            self._reserve(file)
         self.array = np.lib.format.open_memmap(file, mode="r+")
 
     def _resumable(self) -> int:
@@ -253,6 +262,17 @@ class _Export:
             return 0
         saved = read_json(progress, "an unfinished export")
         return int(saved["done"]) if saved["contents"] == json.loads(json.dumps(self.contents)) else 0
+
+    def _reserve(self, file: Path) -> None:
+        """Fail now, not after hours, if the disk cannot hold the array (a memory map would die of it)."""
+        if not hasattr(os, "posix_fallocate"):
+            return
+        try:
+            with file.open("r+b") as handle:
+                os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
+        except OSError:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
 
     def write(self, pick: int, span: slice, values: np.ndarray) -> None:
         row = self.rows[pick]
@@ -274,10 +294,3 @@ class _Export:
         write_json(self.folder / "embeddings.json", self.contents)
         (self.folder / "progress.json").unlink(missing_ok=True)
         publish_folder(self.folder, self.out)
-
-
-def _reserve(file: Path, num_bytes: int) -> None:
-    """Fail now, not after hours, if the disk cannot hold the array (a memory map would die of it)."""
-    with file.open("wb") as handle:
-        if num_bytes and hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(handle.fileno(), 0, num_bytes)

@@ -1,0 +1,244 @@
+"""Embeddings are those of one pass, whatever the chunks, the interruptions and the way in."""
+
+import errno
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ssl_behavior import embedding as embedding_module
+from ssl_behavior.embedding import Embeddings, embed_recording, embed_store
+from ssl_behavior.errors import InputError
+from ssl_behavior.features import FeatureConfig
+from ssl_behavior.methods import CPC, CPCConfig
+from ssl_behavior.methods.cpc import EmbeddingConfig
+from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.scene import SceneConfig
+from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.store import write_store
+from ssl_behavior.windows import WindowReader
+
+LENGTHS = (211, 2, 101, 1, 53)
+
+
+def method_of(stride=3, windows=(11,), seed=0):
+    encoder = EncoderConfig(
+        stride=stride, latent_dim=5, embedder_dim=7, embedder_kernels=(3,), contexter_dim=11, contexter_dilations=(1, 2)
+    )
+    scene = SceneConfig(fill_gap_frames=2, hold_frames=3)
+    config = CPCConfig(
+        features=FeatureConfig(blocks=("pose", "relation", "motion"), lags_frames=(1, 4), scene=scene),
+        encoder=encoder,
+        embedding=EmbeddingConfig(window_frames=windows),
+        horizons_frames=(stride * 2,),
+        key_dim=3,
+    )
+    torch.manual_seed(seed)
+    method = CPC(config, SKELETONS["calms21"], 30.0)
+    method.featurizer.scale_px.fill_(60.0)
+    return method.eval()
+
+
+@pytest.fixture(scope="module")
+def store(dyad, tmp_path_factory):
+    made = [dyad(f"r{n}", n, seed=n, missing=0.2) for n in LENGTHS]
+    return write_store(tmp_path_factory.mktemp("embedding") / "store", made)
+
+
+@pytest.fixture
+def method():
+    return method_of()
+
+
+def left_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("stride", [1, 3, 4])
+@pytest.mark.parametrize("chunk", [1, 7, 30, 64])
+def test_chunks_give_the_numbers_of_one_pass(stride, chunk, store):
+    method = method_of(stride)
+    for recording in store:
+        whole = embed_recording(method, recording, chunk_frames=10_000)
+        assert whole.shape == (recording.num_frames, method.embedding_dim) and whole.dtype == np.float32
+        np.testing.assert_allclose(embed_recording(method, recording, chunk_frames=chunk), whole, rtol=0, atol=1e-6)
+
+
+def test_one_pass_is_the_methods_own_embedding(store, method):
+    reader = WindowReader([(store, row) for row in store.rows], 1)
+    expected = method.embed(reader.read([(0, 0, 211)]))[0].detach().numpy()
+    np.testing.assert_allclose(embed_recording(method, store.recording("r211")), expected, rtol=0, atol=1e-6)
+
+
+def test_embedding_leaves_the_method_as_it_was(store, method):
+    before = method.train().fingerprint()
+    embed_recording(method, store.recording("r53"))
+    assert method.training and method.fingerprint() == before
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_a_store_is_embedded_in_its_order(dtype, store, method, tmp_path):
+    done = []
+    embeddings = embed_store(method, store, tmp_path / "e", dtype=dtype, chunk_frames=60, progress=done.append)
+    assert embeddings.array.dtype == np.dtype(dtype) and isinstance(embeddings.array, np.memmap)
+    assert embeddings.array.shape == (sum(LENGTHS), method.embedding_dim) and sum(done) == sum(LENGTHS)
+    for recording in store:
+        expected = embed_recording(method, recording).astype(dtype)
+        got = embeddings.array[embeddings.row(recording.id).slice]
+        np.testing.assert_allclose(got, expected, rtol=1e-3 if dtype == "float16" else 1e-6, atol=1e-6)
+    assert embeddings.groups == method.channel_groups and embeddings.dim == method.embedding_dim
+    assert (embeddings.checkpoint, embeddings.store) == (method.fingerprint(), store.fingerprint())
+    assert left_in(tmp_path) == ["e"] and left_in(tmp_path / "e") == ["embeddings.json", "embeddings.npy"]
+    np.testing.assert_array_equal(np.load(tmp_path / "e" / "embeddings.npy", mmap_mode="r"), embeddings.array)
+
+
+def test_some_rows_of_a_store(store, method, tmp_path):
+    embeddings = embed_store(method, store, tmp_path / "e", dtype="float32", rows=store.select(["r1*"]))
+    assert [(row.id, row.offset, row.frames) for row in embeddings.rows] == [("r101", 0, 101), ("r1", 101, 1)]
+    with pytest.raises(InputError, match="no recording 'r211'"):
+        embeddings.row("r211")
+
+
+def interrupt_after(monkeypatch, count):
+    """Let `count` chunks be written, then fail as if the process had been stopped."""
+    write, calls = embedding_module._Export.write, []
+
+    def failing(self, pick, span, values):
+        calls.append(pick)
+        if len(calls) > count:
+            raise KeyboardInterrupt
+        write(self, pick, span, values)
+
+    monkeypatch.setattr(embedding_module._Export, "write", failing)
+    return calls
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 6])
+def test_an_interrupted_export_goes_on_and_ends_as_if_it_had_not_been(count, store, method, tmp_path, monkeypatch):
+    options = {"dtype": "float32", "chunk_frames": 60}
+    expected = embed_store(method, store, tmp_path / "whole", **options).array
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, count)
+        with pytest.raises(KeyboardInterrupt):
+            embed_store(method, store, tmp_path / "e", **options)
+    assert not (tmp_path / "e").exists()
+    with monkeypatch.context() as patch:
+        calls = interrupt_after(patch, 10_000)
+        done = []
+        resumed = embed_store(method, store, tmp_path / "e", **options, progress=done.append)
+    first_pick = {0: 0, 1: 0, 5: 2, 6: 2}[count]
+    assert calls[0] == first_pick, "recordings already done are not embedded again"
+    assert sum(done) == sum(LENGTHS), "what was done before counts as progress"
+    np.testing.assert_array_equal(resumed.array, expected)
+    assert left_in(tmp_path) == ["e", "whole"]
+
+
+def test_another_export_does_not_go_on_from_an_interrupted_one(store, method, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 6)
+        with pytest.raises(KeyboardInterrupt):
+            embed_store(method, store, tmp_path / "e", chunk_frames=60)
+    other = method_of(seed=1)
+    embeddings = embed_store(other, store, tmp_path / "e", dtype="float32", chunk_frames=60)
+    np.testing.assert_allclose(embeddings.array[:211], embed_recording(other, store.recording("r211")), atol=1e-6)
+    assert embeddings.checkpoint == other.fingerprint()
+
+
+def test_nothing_is_replaced_unless_asked(store, method, tmp_path):
+    embed_store(method, store, tmp_path / "e")
+    with pytest.raises(InputError, match="exists already"):
+        embed_store(method, store, tmp_path / "e")
+    assert embed_store(method, store, tmp_path / "e", dtype="float32", overwrite=True).array.dtype == np.float32
+
+
+def test_recordings_that_do_not_fit_are_refused(dyad, store, method, tmp_path):
+    for recording, message in (
+        (dyad("slow", 11, fps=25.0), "has 25 frames per second, the encoder was made for 30"),
+        (dyad("rat", 11, "rat_dyads"), "keypoints .* the encoder was made for 2 with"),
+    ):
+        with pytest.raises(InputError, match=message):
+            embed_recording(method, recording)
+        other = write_store(tmp_path / recording.id, [recording])
+        with pytest.raises(InputError, match=message):
+            embed_store(method, other, tmp_path / "e")
+        assert not (tmp_path / "e").exists() and left_in(tmp_path)[0] != ".e.unfinished"
+    assert len(embed_recording(method, dyad("ntsc", 11, fps=29.97))) == 11
+
+
+def test_what_float16_cannot_hold_is_told(store, method, tmp_path):
+    with torch.no_grad():
+        method.embedder.exit.weight.mul_(1e6)
+    with pytest.raises(InputError, match="too large for float16; use --dtype float32"):
+        embed_store(method, store, tmp_path / "e")
+    assert not (tmp_path / "e").exists()
+    assert np.isfinite(embed_store(method, store, tmp_path / "e", dtype="float32").array).all()
+
+
+def test_values_that_are_not_finite_are_told(store, method, tmp_path):
+    with torch.no_grad():
+        method.embedder.exit.weight.fill_(float("nan"))
+    with pytest.raises(InputError, match="not finite"):
+        embed_store(method, store, tmp_path / "e", dtype="float32")
+
+
+def test_an_unknown_type_is_told(store, method, tmp_path):
+    with pytest.raises(InputError, match="float16 or float32, not 'int8'"):
+        embed_store(method, store, tmp_path / "e", dtype="int8")
+
+
+def test_a_full_disk_is_told_before_the_work_and_leaves_nothing(store, method, tmp_path, monkeypatch):
+    def full(descriptor, start, length):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    calls = interrupt_after(monkeypatch, 0)
+    with pytest.raises(InputError, match="the disk is full"):
+        embed_store(method, store, tmp_path / "e")
+    assert not calls and not left_in(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot reserve space")
+def test_the_space_is_reserved_while_the_work_goes_on(store, method, tmp_path, monkeypatch):
+    interrupt_after(monkeypatch, 0)
+    with pytest.raises(KeyboardInterrupt):
+        embed_store(method, store, tmp_path / "e", dtype="float32")
+    status = (tmp_path / ".e.unfinished" / "embeddings.npy").stat()
+    assert status.st_blocks * 512 >= sum(LENGTHS) * method.embedding_dim * 4
+
+
+def edit(folder, **changes):
+    contents = json.loads((folder / "embeddings.json").read_text())
+    (folder / "embeddings.json").write_text(json.dumps(contents | changes))
+
+
+DAMAGES = {
+    "no table": (lambda f: (f / "embeddings.json").unlink(), "is not an embeddings folder"),
+    "another format": (lambda f: edit(f, format="?"), "holds no embeddings"),
+    "newer": (lambda f: edit(f, version=2), "format version 2; this program reads 1: update"),
+    "rows": (lambda f: edit(f, recordings=[{"id": "a"}]), "damaged"),
+    "no array": (lambda f: (f / "embeddings.npy").unlink(), "cannot be read"),
+    "cut": (lambda f: (f / "embeddings.npy").write_bytes((f / "embeddings.npy").read_bytes()[:-7]), "cannot be read"),
+    "shorter": (lambda f: np.save(f / "embeddings.npy", np.zeros((3, 5), "f2")), r"has shape \[3, 5\]"),
+    "a number": (lambda f: np.save(f / "embeddings.npy", np.float16(3)), "damaged"),
+    "one axis": (lambda f: np.save(f / "embeddings.npy", np.zeros(sum(LENGTHS), "f2")), "damaged"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_told_in_one_sentence(damage, store, method, tmp_path):
+    embed_store(method, store, tmp_path / "e")
+    change, message = DAMAGES[damage]
+    change(tmp_path / "e")
+    with pytest.raises(InputError, match=message) as caught:
+        Embeddings(tmp_path / "e")
+    assert "\n" not in str(caught.value)
+
+
+def test_renamed_rows_keep_their_frames(store, method, tmp_path):
+    """Two stores that differ in ids alone have equal embeddings in the same order."""
+    renamed = write_store(tmp_path / "store", [replace(recording, id=f"x{recording.id}") for recording in store])
+    one, two = (embed_store(method, s, tmp_path / name).array for s, name in ((store, "a"), (renamed, "b")))
+    np.testing.assert_array_equal(one, two)
