@@ -48,7 +48,7 @@ class EmbeddingConfig:
     extras : columns that are not learned; "time" says how far the frame is from start and end of the recording.
     """
 
-    window_frames: tuple[int, ...] = (30, 90, 300, 900)
+    window_frames: tuple[int, ...] = (30, 90, 300)
     extras: tuple[str, ...] = ("time",)
 
     def __post_init__(self) -> None:
