@@ -29,6 +29,7 @@ class ProbeConfig:
     macros : means over classes, "all" or names joined by commas; the first is the headline, and settings are chosen
         by it.
     train_stride : learn from every so-manieth frame.
+    embeddings : folder in which embeddings of the runs are kept and found again; `out`/embeddings if None.
     time : where the embedding has columns that say how far a frame is from start and end of its recording, keep them
         and give them to the references too; else leave them out.
     """
@@ -47,6 +48,7 @@ class ProbeConfig:
     kind: str | None = None
     background: str | None = None
     train_stride: int = 4
+    embeddings: Path | None = None
     device: str = "auto"
     precision: str = "float32"
     time: bool = True
@@ -97,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--background", help="the class left out of the mean over all; '' for none")
     parser.add_argument(
         "--train-stride", type=int, default=4, metavar="N", help="learn from every Nth frame (default 4)"
+    )
+    parser.add_argument(
+        "--embeddings", type=Path, metavar="DIR", help="keep the embeddings here, for the next probe (OUT/embeddings)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps, for the encoder")
     parser.add_argument("--precision", default="float32", help="float32, bfloat16 or auto, for the encoder")

@@ -156,7 +156,7 @@ class _Session:
 
     def _embedded(self, method: Method, name: str) -> Embeddings:
         """Embeddings of the whole store, made now or found where an earlier run left them."""
-        out, store = self.config.out / "embeddings" / name, self.trial.store
+        out, store = (self.config.embeddings or self.config.out / "embeddings") / name, self.trial.store
         if (out / "embeddings.json").exists():
             found = Embeddings(out)
             if (found.checkpoint, found.store) == (method.fingerprint(), store.fingerprint()):
