@@ -54,7 +54,7 @@ def _guarded(verb: str, arguments: Sequence[str]) -> int:
         sys.stdout = None
         return 128 + signal.SIGPIPE
     except SystemExit as exit:
-        return exit.code if isinstance(exit.code, int) else 2
+        return exit.code if isinstance(exit.code, int) else 2 * (exit.code is not None)
 
 
 def _refused(verb: str, message: str) -> int:

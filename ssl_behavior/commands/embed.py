@@ -50,6 +50,7 @@ def main(argv: Sequence[str]) -> int:
         f"{embeddings.array.shape[0]:,} frames x {embeddings.dim} ({groups}) as {embeddings.array.dtype} "
         f"in {options.out}",
         soft_wrap=True,
+        markup=False,
     )
     return 0
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_json
@@ -38,9 +39,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _table(console: Console, title: str, rows: Sequence[tuple[str, object]]) -> None:
-    table = Table(title=title, show_header=False, title_justify="left")
+    # Text, not str: names in brackets are names, no markup.
+    table = Table(title=Text(title), show_header=False, title_justify="left")
     for name, value in rows:
-        table.add_row(name, str(value))
+        table.add_row(name, Text(str(value)))
     console.print(table)
 
 
@@ -97,7 +99,9 @@ def _checkpoint(path: Path, console: Console) -> None:
 def _run(path: Path, contents: dict, console: Console) -> None:
     from ssl_behavior.checkpoint import find_checkpoint, list_checkpoints
 
-    config = contents["config"]
+    config = contents.get("config")
+    if not isinstance(config, dict):
+        raise InputError(f"{path}/config.json is damaged: it has no configuration")
     rows = [(key, config[key]) for key in ("algorithm", "steps", "seed") if key in config]
     rows += [(key, contents[key]) for key in ("git_commit", "versions") if key in contents]
     _table(
@@ -124,6 +128,8 @@ def _embeddings(path: Path, console: Console) -> None:
 
 def _results(path: Path, console: Console) -> None:
     contents = read_json(path / "results.json", "a results folder")
+    if not isinstance(contents, dict):
+        raise InputError(f"{path}/results.json is damaged: expected a table of results, got {type(contents).__name__}")
     flat = [(key, value) for key, value in contents.items() if isinstance(value, (str, int, float))]
     _table(console, f"results {path}", flat)
 

@@ -1,0 +1,94 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ssl_behavior.checkpoint import save_checkpoint
+from ssl_behavior.cli import main
+from ssl_behavior.commands import info
+from ssl_behavior.embedding import embed_store
+from ssl_behavior.errors import InputError
+from ssl_behavior.features import FeatureConfig
+from ssl_behavior.methods import CPC, CPCConfig
+from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.recording import Labels
+from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.store import write_store
+
+
+@pytest.fixture
+def method():
+    encoder = EncoderConfig(
+        stride=1, latent_dim=5, embedder_dim=7, embedder_kernels=(3,), contexter_dim=11, contexter_dilations=(1,)
+    )
+    config = CPCConfig(features=FeatureConfig(blocks=("pose",)), encoder=encoder, horizons_frames=(2,), key_dim=3)
+    method = CPC(config, SKELETONS["calms21"], 30.0)
+    method.featurizer.scale_px.fill_(60.0)
+    return method
+
+
+@pytest.fixture
+def store(dyad, tmp_path):
+    labels = {"S1": Labels(vocabulary=("[mount]", "[/attack]"), frames=np.zeros(31, int))}
+    recordings = [replace(dyad("one", 31), labels=labels, subset="train"), dyad("two", 17)]
+    return write_store(tmp_path / "sto[/re]", recordings)
+
+
+def test_a_store(store, capsys):
+    assert main(["info", str(store.path)]) == 0
+    out = capsys.readouterr().out
+    for words in ("48", "calms21", "[mount], [/attack]; in 1 recordings", store.fingerprint()[:16], "sto[/re]"):
+        assert words in out
+
+
+def test_a_checkpoint(method, tmp_path, capsys):
+    save_checkpoint(tmp_path / "model", method, {"step": 7})
+    assert main(["info", str(tmp_path / "model")]) == 0
+    out = capsys.readouterr().out
+    assert "cpc" in out and f"{method.embedding_dim} columns" in out and "30 frames per second" in out
+
+
+def test_embeddings(method, store, tmp_path, capsys):
+    embed_store(method, store, tmp_path / "e")
+    assert main(["info", str(tmp_path / "e")]) == 0
+    out = capsys.readouterr().out
+    assert "48" in out and "float16" in out and "latent 5" in out
+
+
+def test_a_run(method, tmp_path, capsys):
+    run = tmp_path / "run"
+    save_checkpoint(run / "checkpoints" / "step-000000007", method, {"step": 7})
+    contents = {"format": "ssl-behavior run", "config": {"steps": 7, "seed": 3}, "git_commit": "abc"}
+    (run / "config.json").write_text(json.dumps(contents))
+    assert main(["info", str(run)]) == 0
+    out = capsys.readouterr().out
+    assert "step-000000007" in out and "seed" in out and "cpc" in out
+
+
+def test_results(tmp_path, capsys):
+    (tmp_path / "results.json").write_text(json.dumps({"task": "[S1]", "macro_f1": 0.5, "classes": {}}))
+    assert main(["info", str(tmp_path)]) == 0
+    assert "[S1]" in capsys.readouterr().out
+
+
+def test_a_file_of_a_folder_means_the_folder(store, capsys):
+    assert main(["info", str(store.path / "store.json")]) == 0
+    assert store.fingerprint()[:16] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("store.json", "{"), ("results.json", "[1]"), ("config.json", "{}"), ("embeddings.json", "{}"),
+     ("config.json", '{"format": "ssl-behavior run"}'), ("config.json", "[]")],
+)  # fmt: skip
+def test_damage_is_told(file, content, tmp_path):
+    (tmp_path / file).write_text(content)
+    with pytest.raises(InputError, match=tmp_path.name):
+        info.main([str(tmp_path)])
+
+
+def test_nothing_of_ours_is_told(tmp_path):
+    for path in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(InputError, match="is no store, run, checkpoint, embeddings or results folder"):
+            info.main([str(path)])
