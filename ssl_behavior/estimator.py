@@ -3,7 +3,7 @@
 import importlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +104,12 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
         recipes: Mapping[str, Callable[[], Any]] = importlib.import_module("pretrain.recipes").RECIPES
         if self.recipe not in recipes:
             raise InputError(f"unknown recipe {self.recipe!r}; known: {sorted(recipes)}")
+        recipe = recipes[self.recipe]()
         changes = dict(self.overrides or {}) | {"seed": self.seed}
-        config = replace(recipes[self.recipe](), **changes | ({"steps": self.steps} if self.steps else {}))
+        known = {field.name for field in fields(recipe)}
+        if unknown := sorted(set(changes) - known):
+            raise InputError(f"unknown settings {unknown} in overrides; a run has {sorted(known)}")
+        config = replace(recipe, **changes | ({} if self.steps is None else {"steps": self.steps}))
         pretrain = importlib.import_module("pretrain.run").pretrain
         with tempfile.TemporaryDirectory() as scratch:
             store, run = Path(scratch) / "store", Path(self.out or Path(scratch) / "run")
@@ -123,11 +127,15 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
         NotFittedError
             Before `fit`.
         """
-        if not hasattr(self, "encoder_"):
-            raise NotFittedError("call fit first, or use ssl_behavior.load on a run that is there")
-        return [self.encoder_.embed(recording) for recording in recordings]
+        encoder = self._fitted()
+        return [encoder.embed(recording) for recording in recordings]
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
-        """Names of the columns: group and number."""
-        names = [f"{group}_{i}" for group, width in self.encoder_.groups.items() for i in range(width)]
+        """Names of the columns: group and number; a NotFittedError before `fit`."""
+        names = [f"{group}_{i}" for group, width in self._fitted().groups.items() for i in range(width)]
         return np.asarray(names, dtype=object)
+
+    def _fitted(self) -> Encoder:
+        if not hasattr(self, "encoder_"):
+            raise NotFittedError("call fit first, or use ssl_behavior.load on a run that is there")
+        return self.encoder_
