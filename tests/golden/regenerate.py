@@ -1,0 +1,102 @@
+"""Twenty steps of every method on a made-up recording: the numbers that a change must not move unknowingly.
+
+    python tests/golden/regenerate.py
+
+writes them anew; the difference in the JSON files is part of the review.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ssl_behavior.augment import AugmentConfig
+from ssl_behavior.features import FeatureConfig
+from ssl_behavior.methods import METHODS, CPCConfig
+from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.recording import Recording
+from ssl_behavior.scene import SceneConfig
+from ssl_behavior.seeds import torch_generator
+from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.store import write_store
+from ssl_behavior.windows import WindowBatch, WindowReader, recording_window
+
+FOLDER = Path(__file__).parent
+STEPS, WINDOW_FRAMES, WINDOWS = 20, 48, 5
+
+CONFIGS = {
+    "cpc": CPCConfig(
+        features=FeatureConfig(
+            blocks=("pose", "distances", "relation", "motion", "visibility"),
+            lags_frames=(1, 5), distance_components=3, clip=5.0,
+            scene=SceneConfig(fill_gap_frames=3, hold_frames=5, max_jump=1.5),
+        ),
+        encoder=EncoderConfig(
+            stride=2, animals="pooled", latent_dim=7, embedder_dim=11, embedder_kernels=(3,), contexter_dim=13,
+            contexter_kernel=3, contexter_second_kernel=1, contexter_dilations=(1, 2), directions="both",
+        ),
+        augment=AugmentConfig(reflect=0.5, swap=0.5, drop_keypoints=0.1, drop_frames=8, jitter_px=0.5),
+        horizons_frames=(2, 6), key_dim=5, temperature=0.1, own_negatives_every=2, own_guard_frames=4,
+    ),
+}  # fmt: skip
+"""Complete, so that other defaults do not move the numbers."""
+
+
+def made_up_recording() -> Recording:
+    """Two mice on circles of their own, stretching as they go, with points missing now and then."""
+    generator = np.random.default_rng(0)
+    frames, body = 307, np.array([(50, 0), (36, 12), (37, -13), (25, 0), (-20, 14), (-21, -15), (-35, 0)], float)
+    angle = np.arange(frames)[:, None] * [0.05, -0.08] + [0.0, 2.0]
+    center = np.stack([300 + 110 * np.cos(angle), 250 + 90 * np.sin(angle)], axis=-1)
+    points = body * (1 + 0.2 * np.sin(3 * angle))[..., None, None] + generator.normal(0, 1, (frames, 2, 7, 2))
+    cos, sin = np.cos(angle)[..., None], np.sin(angle)[..., None]
+    turned = np.stack([points[..., 0] * cos - points[..., 1] * sin, points[..., 0] * sin + points[..., 1] * cos], -1)
+    keypoints = (turned + center[:, :, None]).astype(np.float32)
+    keypoints[generator.random(keypoints.shape[:3]) < 0.1] = np.nan
+    return Recording(id="golden", keypoints=keypoints, fps=30.0, skeleton=SKELETONS["calms21"])
+
+
+def batch_at(recording: Recording, step: int) -> WindowBatch:
+    """The windows of one step; the last reaches beyond the end of the recording."""
+    starts = [(41 * step + 59 * i) % (recording.num_frames - 20) for i in range(WINDOWS)]
+    parts = [recording_window(recording, start, WINDOW_FRAMES).to("cpu", torch.float64) for start in starts]
+    return WindowBatch(**{name: torch.cat([getattr(p, name) for p in parts]) for name in parts[0].__dataclass_fields__})
+
+
+def losses(name: str) -> list[float]:
+    """The loss of each of the first steps of a method, in double precision on the processor."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        return list(_descend(name))
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _descend(name: str) -> Iterator[float]:
+    recording = made_up_recording()
+    torch.manual_seed(0)
+    method = METHODS[name](CONFIGS[name], recording.skeleton, recording.fps)
+    with tempfile.TemporaryDirectory() as folder:
+        store = write_store(Path(folder) / "store", [recording])
+        method.fit_inputs(WindowReader([(store, store.rows[0])], WINDOW_FRAMES))
+    optimizer = torch.optim.AdamW(method.parameters(), lr=3e-3)
+    for step in range(STEPS):
+        loss = method.loss(batch_at(recording, step), torch_generator(0, "golden", step)).total
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        yield loss.item()
+
+
+def main() -> None:
+    """Write every method's losses."""
+    for name in CONFIGS:
+        (FOLDER / f"{name}.json").write_text(json.dumps({"losses": losses(name)}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
