@@ -117,7 +117,7 @@ class Trainer:
             values = train_step(self.losses, self.optimizer, batch, config.seed, step, self.precision, optim.clip_norm)
         except FloatingPointError as error:
             raise self._diverged(step, str(error)) from None
-        self.average.update()
+        self.average.update(step)
         self.steps_done = step + 1
         if self._due(config.loop.log_every) or step == 0:
             numbers = averaged(values)

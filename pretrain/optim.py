@@ -57,10 +57,14 @@ class WeightAverage:
         self.average = {name: p.detach().clone() for name, p in module.named_parameters()} if decay else {}
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Take the parameters of the step just done into the average."""
+    def update(self, step: int) -> None:
+        """Take the parameters of the step just done into the average.
+
+        Early on the decay is smaller, (1 + step) / (10 + step): else a short run would keep the first weights.
+        """
+        decay = min(self.decay, (1 + step) / (10 + step))
         for name, average in self.average.items():
-            average.lerp_(self.module.get_parameter(name), 1 - self.decay)
+            average.lerp_(self.module.get_parameter(name), 1 - decay)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from pretrain.step import Losses
 from ssl_behavior import parallel
 from ssl_behavior.checkpoint import method_name
 from ssl_behavior.device import choose_device, choose_precision, describe_device
+from ssl_behavior.errors import InputError
 from ssl_behavior.methods import METHODS
 from ssl_behavior.methods.base import Method
 from ssl_behavior.seeds import derive_seed
@@ -59,7 +60,11 @@ def pretrain(
         in_main(take_folder)
         console = console or make_console()
         say = _speaker(console)
-        trainer = _trainer(config, data, run, device, precision, say)
+        try:
+            trainer = _trainer(config, data, run, device, precision, say)
+        except InputError:
+            in_main(run.remove_unbegun)
+            raise
         return _train(trainer, run, console, say)
 
 

@@ -57,6 +57,16 @@ class RunFolder:
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 
+    def remove_unbegun(self) -> None:
+        """Take the folder away again if no step of the run was ever saved: a refused run leaves nothing behind."""
+        if self.newest() is not None:
+            return
+        for name in ("config.json", "metrics.jsonl", ".lock"):
+            (self.path / name).unlink(missing_ok=True)
+        for folder in (self.checkpoints, self.path):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
     def newest(self) -> Path | None:
         """The newest whole checkpoint."""
         return next(reversed(list_checkpoints(self.path)), None)

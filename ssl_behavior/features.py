@@ -368,7 +368,7 @@ class Featurizer(nn.Module):
         count, total, square = (torch.zeros_like(self.mean, dtype=torch.float64) for _ in range(3))
         for batch in self._pieces(reader):
             values, known = self.raw_channels(batch)
-            values = values.masked_fill(~known, 0.0).flatten(0, 2)
+            values = values.masked_fill(~known, 0.0).double().flatten(0, 2)
             count += known.flatten(0, 2).sum(0)
             total += values.sum(0)
             square += values.square().sum(0)

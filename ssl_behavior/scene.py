@@ -267,5 +267,8 @@ def scale_of(reader: WindowReader, skeleton: Skeleton) -> float:
     together = torch.cat(lengths)
     if not len(together) or together.median() <= 0:
         names = skeleton.keypoints[front], skeleton.keypoints[back]
-        raise InputError(f"the body length cannot be measured: {names[0]!r} and {names[1]!r} are never seen together")
+        raise InputError(
+            f"the body length cannot be measured: {names[0]!r} and {names[1]!r} are never seen together in "
+            f"{len(reader.sources)} recordings; look at the missing points in the import's report"
+        )
     return float(together.median())

@@ -44,18 +44,29 @@ def test_the_average_is_the_formula_and_the_weights_come_back():
     first = module.weight.detach().clone()
     with torch.no_grad():
         module.weight.add_(1.0)
-    average.update()
+    average.update(1_000)
     raw = module.weight.detach().clone()
     with average.in_place():
         torch.testing.assert_close(module.weight.detach(), 0.75 * first + 0.25 * raw)
     assert torch.equal(module.weight.detach(), raw)
 
 
+def test_a_short_run_forgets_its_first_weights():
+    module = torch.nn.Linear(2, 3)
+    average = WeightAverage(module, 0.999)
+    with torch.no_grad():
+        module.weight.fill_(5.0)
+    for step in range(40):
+        average.update(step)
+    with average.in_place():
+        torch.testing.assert_close(module.weight.detach(), torch.full((3, 2), 5.0), atol=1e-3, rtol=0)
+
+
 def test_without_decay_the_average_is_the_weights():
     module = nn.Linear(3, 2)
     average = WeightAverage(module, 0.0)
     before = module.weight.detach().clone()
-    average.update()
+    average.update(1_000)
     with average.in_place():
         assert torch.equal(module.weight.detach(), before)
     assert average.raw_weights() == {}
@@ -66,7 +77,7 @@ def test_raw_weights_are_copies_that_restore():
     average = WeightAverage(module, 0.5)
     with torch.no_grad():
         module.weight.mul_(3)
-    average.update()
+    average.update(1_000)
     raw = average.raw_weights()
     kept = module.weight.detach().clone()
     with average.in_place():

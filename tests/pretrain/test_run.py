@@ -5,6 +5,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -14,6 +15,8 @@ from pretrain.run import pretrain as run_pretrain
 from pretrain.runfolder import RunFolder, only_process
 from ssl_behavior.checkpoint import find_checkpoint, fingerprint, list_checkpoints, load_checkpoint
 from ssl_behavior.errors import InputError
+from ssl_behavior.recording import Recording
+from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import Store, write_store
 from ssl_behavior.windows import WindowReader
 
@@ -265,3 +268,13 @@ def test_without_validation_the_newest_is_the_best(store, tiny, tmp_path):
     run(store, tmp_path / "run", config)
     assert {line["split"] for line in lines_of(tmp_path / "run")} == {"train"}
     assert find_checkpoint(tmp_path / "run", best=True) == find_checkpoint(tmp_path / "run")
+
+
+def test_a_run_refused_before_its_first_step_leaves_nothing(tiny, tmp_path):
+    recording = Recording(
+        id="blind", keypoints=np.full((400, 2, 7, 2), np.nan, dtype=np.float32), fps=30.0, skeleton=SKELETONS["calms21"]
+    )
+    store = write_store(tmp_path / "store", [recording])
+    with pytest.raises(InputError, match="never seen together"):
+        run(store.path, tmp_path / "run", replace(tiny, steps=2))
+    assert not (tmp_path / "run").exists()

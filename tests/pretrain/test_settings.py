@@ -45,7 +45,10 @@ def test_a_file_lies_between_recipe_and_options(tmp_path):
     file.write_text("steps: 50\noptim:\n  lr: 1e-4\n  weight_decay: 0.5\nmethod:\n  encoder: {latent_dim: 9}\n")
     config = resolve("--recipe", "cpc_tiny", "--config", str(file), "--optim.lr", "0.25")
     assert (config.steps, config.optim.lr, config.optim.weight_decay) == (50, 0.25, 0.5)
-    assert config.method.encoder.latent_dim == 9 and config.method.encoder.contexter_dim == 48
+    assert (
+        config.method.encoder.latent_dim == 9
+        and config.method.encoder.contexter_dim == RECIPES["cpc_tiny"]().method.encoder.contexter_dim
+    )
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
