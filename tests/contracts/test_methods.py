@@ -36,6 +36,13 @@ CASES = {
     "cpc": ("cpc", "calms21", SMALL),
     "cpc exchangeable": ("cpc", "rat_dyads", SMALL),
     "cpc stride 3": ("cpc", "calms21", replace(SMALL, encoder=replace(ENCODER, stride=3), horizons_frames=(3, 6))),
+    "cpc stride 4, nothing filled": (
+        "cpc", "calms21",
+        replace(
+            SMALL, encoder=replace(ENCODER, stride=4), horizons_frames=(4, 8),
+            features=replace(FEATURES, scene=SceneConfig(fill_gap_frames=0, hold_frames=0, max_jump=0.0)),
+        ),
+    ),
     "cpc forward": ("cpc", "calms21", replace(SMALL, encoder=replace(ENCODER, directions="forward"))),
     "cpc backward": ("cpc", "calms21", replace(SMALL, encoder=replace(ENCODER, directions="backward"))),
     "cpc first animal": ("cpc", "calms21", replace(SMALL, encoder=replace(ENCODER, animals="first"))),
