@@ -63,7 +63,8 @@ def main() -> None:
     parser.add_argument("--recipe", default="cpc")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--stride", type=int, default=8, help="learn from every Nth frame")
-    parser.add_argument("--tasks", nargs="+", default=list(TASKS))
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--protocols", nargs="+", default=["later", "halves"], choices=["later", "halves"])
     options = parser.parse_args()
     store = options.out / "rats"
     if not store.exists():
@@ -75,10 +76,11 @@ def main() -> None:
             run("pretrain", store, "--out", folder, "--recipe", options.recipe, "--seed", seed,
                 "--validation-share", 0, *steps)  # fmt: skip
     summary: dict[str, Any] = {"benchmark": "quality_rats", "recipe": options.recipe, "seeds": options.seeds}
-    for protocol, files in splits(options.out / "splits").items():
+    files_of = splits(options.out / "splits")
+    for protocol in options.protocols:
         for task in options.tasks:
             results = []
-            for file in files:
+            for file in files_of[protocol]:
                 out = options.out / "results" / f"{task.replace(' ', '-')}-{file.stem}"
                 if not (out / "results.json").exists():
                     run("probe", *runs, store, *TASKS[task], "--split", file, "--out", out, "--seeds", options.seeds,

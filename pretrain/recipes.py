@@ -20,8 +20,8 @@ def cpc() -> RunConfig:
     return RunConfig(
         method=CPCConfig(),
         data=DataConfig(window_frames=768, batch_size=24),
-        optim=OptimConfig(lr=2e-3, betas=(0.9, 0.95), weight_decay=1e-2, warmup_steps=100, ema_decay=0.998),
-        steps=2000,
+        optim=OptimConfig(lr=2e-3, betas=(0.9, 0.95), weight_decay=1e-2, warmup_steps=50, ema_decay=0.998),
+        steps=800,
     )
 
 
