@@ -53,6 +53,8 @@ class EncoderConfig:
         kernels = (self.contexter_kernel, self.contexter_second_kernel, *self.embedder_kernels)
         if min(*sizes, *kernels, *self.contexter_dilations) < 1:
             raise InputError(f"encoder: strides, widths, kernels and dilations must be at least 1, got {self}")
+        if self.directions not in ("forward", "backward", "both"):
+            raise InputError(f"encoder: directions must be forward, backward or both, got {self.directions!r}")
         if not self.contexter_dilations:
             raise InputError("encoder: contexter_dilations is empty; the contexter needs at least one block")
 
