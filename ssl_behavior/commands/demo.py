@@ -11,7 +11,7 @@ from ssl_behavior.verbs import run_verb
 
 __all__ = ["main"]
 
-_STEPS = 300
+_STEPS = 200
 _MADE = ("mice", "run", "task1", "task3", "embeddings")
 
 
