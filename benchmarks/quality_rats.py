@@ -4,7 +4,7 @@
 
 RAT_DYADS is the folder of 38 recordings (figshare 30393298). One encoder a seed is pretrained on all tracks, without
 labels; heads are fitted and scored under two protocols, both by recording: "later" trains on 01-30 and scores 31-38;
-"halves" trains on the odd recordings and scores the even ones, then the other way round, and takes the mean. S1 is
+"halves" trains on the odd recordings and scores the even ones, then the other way round. S1 is
 scored on all four classes and on {aggression, social}; S2 on the four classes that are not very rare. Each probe runs
 with and without the two time columns. Everything goes through the command line, so any row can be run by hand.
 What is there already is not made again. The last line of stdout is one JSON object.
@@ -47,7 +47,7 @@ def splits(folder: Path) -> dict[str, list[Path]]:
 
 
 def table(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of a protocol's folds, averaged: representation -> every macro AP and F1 as [mean over folds, spread]."""
+    """Rows of a protocol: representation -> the means over classes of every fold."""
     rows = []
     for number, row in enumerate(results[0]["rows"]):
         same = [result["rows"][number] for result in results]
@@ -72,9 +72,8 @@ def main() -> None:
     steps = ["--steps", options.steps] if options.steps else []
     runs = [options.out / f"{options.recipe}-{seed}" for seed in range(options.seeds)]
     for seed, folder in enumerate(runs):
-        if not (folder / "checkpoints").exists():
-            run("pretrain", store, "--out", folder, "--recipe", options.recipe, "--seed", seed,
-                "--validation-share", 0, *steps)  # fmt: skip
+        run("pretrain", store, "--out", folder, "--recipe", options.recipe, "--seed", seed,
+            "--validation-share", 0, "--resume", *steps)  # fmt: skip
     summary: dict[str, Any] = {"benchmark": "quality_rats", "recipe": options.recipe, "seeds": options.seeds}
     files_of = splits(options.out / "splits")
     for protocol in options.protocols:

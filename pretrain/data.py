@@ -39,8 +39,11 @@ def open_data(stores: Sequence[Path], config: DataConfig, seed: int) -> Data:
     InputError
         If a store cannot be read, a pattern matches nothing, nothing is left to train on, or frame rates differ.
     """
+    paths = [Path(path).resolve() for path in stores]
+    if twice := [path for path in paths if paths.count(path) > 1]:
+        raise InputError(f"{twice[0]} is named twice: its recordings would be on both sides of the split")
     sources = _chosen([Store(path) for path in stores], config)
-    held_out = _held_out(sources, config, seed)
+    held_out = _with_copies(_held_out(sources, config, seed), sources)
     train = [source for source in sources if _key(source) not in held_out]
     validation = [source for source in sources if _key(source) in held_out]
     if not train:
@@ -51,6 +54,12 @@ def open_data(stores: Sequence[Path], config: DataConfig, seed: int) -> Data:
         fps=_common_fps(sources),
         fingerprint=_fingerprint(train, validation),
     )
+
+
+def _with_copies(held_out: set[tuple[str, str]], sources: Sequence[Source]) -> set[tuple[str, str]]:
+    """Those held out and every recording with the same tracks: a copy under another name is no new recording."""
+    contents = {source[1].content_hash for source in sources if _key(source) in held_out}
+    return {_key(source) for source in sources if source[1].content_hash in contents}
 
 
 def _key(source: Source) -> tuple[str, str]:

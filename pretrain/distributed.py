@@ -41,8 +41,10 @@ def wrap(losses: nn.Module) -> nn.Module:
 
 def averaged(values: dict[str, Tensor]) -> dict[str, float]:
     """Means over processes, as numbers."""
-    totals = parallel.all_sum(torch.stack([value.detach().double() for value in values.values()]))
-    return dict(zip(values, (totals / parallel.world_size()).tolist(), strict=True))
+    own = torch.stack([value.detach() for value in values.values()])
+    # Apple's MPS knows no float64; it never trains in several processes.
+    own = own.double() if parallel.world_size() > 1 else own.cpu().double()
+    return dict(zip(values, (parallel.all_sum(own) / parallel.world_size()).tolist(), strict=True))
 
 
 def stop_signal(received: int, device: torch.device) -> int:

@@ -145,6 +145,8 @@ class Trainer:
         if warning := collapse_warning(self.validation["effective_rank"], self.method.embedding_dim):
             log.say(f"warning: {warning}")
         loss = self.validation["loss"]
+        if not math.isfinite(loss):
+            log.say("warning: the held-out recordings are too short, or too little was seen in them, to validate on")
         if not math.isfinite(loss) or (self.best is not None and not loss < self.best["validation_loss"]):
             return False
         self.best = {"checkpoint": checkpoint_name(self.steps_done), "validation_loss": loss}

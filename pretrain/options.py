@@ -54,9 +54,9 @@ def parse_options(argv: Sequence[str]) -> Options:
         overrides=dotted | {key: _text(value) for key, value in named.items()},
     )
     if not options.print_config and options.out is None:
-        raise InputError("pretrain: --out RUN is missing: the folder to train into")
+        raise InputError("--out RUN is missing: the folder to train into")
     if not options.print_config and not options.stores and not options.resume:
-        raise InputError("pretrain: name at least one store to train on (made by ssl-behavior import or simulate)")
+        raise InputError("name at least one store to train on (made by ssl-behavior import or simulate)")
     return options
 
 

@@ -83,7 +83,7 @@ def validate(
             loss = method.loss(batch, None)
             embeddings = method.embed(batch)
         values.append({"loss": loss.total, **_plain(loss)})
-        points.append(embeddings[batch.valid].float())
+        points.append(embeddings[batch.valid].float().cpu())
     method.train()
     means = {name: torch.stack([value[name].float() for value in values]).mean().item() for name in values[0]}
     return means | _spread(torch.cat(points))

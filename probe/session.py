@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from probe.heads import save_heads
 from probe.job import ProbeConfig
@@ -64,7 +65,7 @@ def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
     _write(config.out, trial, trained, first, results, rows, notes)
     console.print(rich_table(rows, _title(trial)))
     for note in notes:
-        console.print(f"[dim]{note}[/dim]")
+        console.print(Text(note, style="dim"))
     console.print(f"results: {config.out / 'results.md'}")
     return results
 
@@ -73,7 +74,7 @@ def _check_out(config: ProbeConfig) -> None:
     """Refuse to replace results, or to write among files that are not ours; unfinished work is taken up again."""
     out = config.out
     ours = out.is_dir() and not (out / "results.json").exists() and all(p.name == "embeddings" for p in out.iterdir())
-    check_free(out, config.overwrite or ours)
+    check_free(out, config.overwrite or ours, "" if ours else "results.json")
     if out.is_file():
         raise InputError(f"{out} is a file, not a folder; choose another --out")
 
@@ -232,6 +233,11 @@ def _notes(trial: Trial, rows: Sequence[ResultRow], timed: bool) -> list[str]:
     ]
     if split.evaluated_on == "validation":
         notes.append("There is no test part: these are results on the validation recordings.")
+    if len({row.percent for row in rows}) > 1:
+        notes.append(
+            "Fractions of the labels are whole recordings, at least one; settings were chosen with all labels of the "
+            "recordings they were chosen on."
+        )
     if timed:
         notes.append("The embedding has two columns that tell the time in the recording; so have the references.")
     undefined = sorted({name for row in rows for name in row.undefined})
@@ -281,6 +287,8 @@ def _write(
 ) -> None:
     """Everything else first, `results.json` last: where it is, the rest is too."""
     (out / "results.json").unlink(missing_ok=True)
+    for name in ("probe.json", "probe.safetensors"):
+        (out / name).unlink(missing_ok=True)
     if first.heads:
         save_heads(out, trial, first, trained.checkpoints[0], () if results["time_columns"] else ("time",))
     for name, text in (

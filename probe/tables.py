@@ -4,7 +4,10 @@ import csv
 import io
 from collections.abc import Sequence
 
+from rich import box
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from probe.scoring import MacroScores, ResultRow
 from ssl_behavior.metrics import Interval, Summary
@@ -12,6 +15,7 @@ from ssl_behavior.metrics import Interval, Summary
 __all__ = ["csv_text", "markdown_text", "rich_table", "table_cells"]
 
 UNDEFINED = "undefined"
+_SIDE_BY_SIDE = 5
 
 
 def _number(summary: Summary) -> str:
@@ -29,7 +33,10 @@ def _with_interval(summary: Summary, between: Interval | None) -> str:
 
 def _row_name(row: ResultRow, several_fractions: bool) -> str:
     name = row.representation + (", smoothed" if row.smoothed else "")
-    return f"{name}, {row.percent:g} % of the labels" if several_fractions else name
+    if not several_fractions:
+        return name
+    frames = sum(row.num_train_frames) // len(row.num_train_frames)
+    return f"{name}, {row.percent:g} % of the labels ({frames:,} frames)"
 
 
 def table_cells(rows: Sequence[ResultRow]) -> tuple[list[str], list[list[str]]]:
@@ -56,15 +63,21 @@ def _macro_cells(macro: MacroScores) -> list[str]:
     return [_with_interval(macro.ap, macro.ap_interval), _number(macro.f1_balanced), _number(macro.f1)]
 
 
-def rich_table(rows: Sequence[ResultRow], title: str) -> Table:
-    """The table for the screen."""
+def rich_table(rows: Sequence[ResultRow], title: str) -> Group:
+    """The table for the screen: a line for each score, a column for each representation, at most five side by side."""
     header, cells = table_cells(rows)
-    table = Table(title=title, title_justify="left")
-    for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
-    for line in cells:
-        table.add_row(*line)
-    return table
+    tables = []
+    for start in range(0, len(cells), _SIDE_BY_SIDE):
+        table = Table(title="" if start else title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.add_column("", no_wrap=True)
+        shown = cells[start : start + _SIDE_BY_SIDE]
+        for line in shown:
+            table.add_column(Text(line[0]), justify="right")
+        for index, name in enumerate(header[1:], start=1):
+            # The interval stands below its value.
+            table.add_row(Text(name), *(Text(line[index].replace(" [", "\n[")) for line in shown))
+        tables.append(table)
+    return Group(*tables)
 
 
 def markdown_text(rows: Sequence[ResultRow], title: str, notes: Sequence[str]) -> str:

@@ -70,7 +70,7 @@ def save_checkpoint(
         "extra": dict(extra or {}),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
-    with atomic_folder(Path(folder), overwrite) as partial:
+    with atomic_folder(Path(folder), overwrite, _WEIGHTS) as partial:
         # Python writes the bytes, so that a full disk is an OSError and not each library's own kind of failure.
         (partial / _WEIGHTS).write_bytes(safetensors.torch.save(tensors))
         if training is not None:
@@ -80,7 +80,7 @@ def save_checkpoint(
         write_json(partial / "config.json", contents)
 
 
-def load_checkpoint(path: str | Path, best: bool = False) -> Method:
+def load_checkpoint(path: str | Path, best: bool = True) -> Method:
     """The trained method, in eval mode on the CPU, from a checkpoint or run folder (see `find_checkpoint`).
 
     Raises

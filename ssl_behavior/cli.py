@@ -3,6 +3,7 @@
 import difflib
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from importlib.metadata import version
 
@@ -41,7 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _guarded(verb, arguments[1:])
 
 
+def _ended(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
+
+
 def _guarded(verb: str, arguments: Sequence[str]) -> int:
+    # Ending politely lets every verb take its unfinished folders away; `pretrain` saves first.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _ended)
     try:
         return run_verb(verb, arguments)
     except InputError as error:

@@ -198,11 +198,11 @@ def embed_store(
     if dtype not in _DTYPES:
         raise InputError(f"embeddings can be stored as {' or '.join(_DTYPES)}, not {dtype!r}")
     rows, out = list(store.rows if rows is None else rows), Path(out)
-    check_free(out, overwrite)
+    check_free(out, overwrite, "embeddings.json")
     for row in rows:
         check_fits(method, row, store.skeleton.keypoints, len(store.individuals))
     with told_plainly(out):
-        export = _Export(method, store, rows, out, dtype)
+        export = _Export(method, store, rows, out, dtype, precision)
         if export.done and progress is not None:
             progress(sum(row.frames for row in rows[: export.done]))
         for pick in range(export.done, len(rows)):
@@ -229,7 +229,9 @@ def _row_chunks(
 class _Export:
     """An export under way: a folder beside `out` that knows how many recordings are done."""
 
-    def __init__(self, method: Method, store: Store, rows: list[StoreRow], out: Path, dtype: str) -> None:
+    def __init__(
+        self, method: Method, store: Store, rows: list[StoreRow], out: Path, dtype: str, precision: torch.dtype
+    ) -> None:
         self.out, self.folder = out, out.with_name(f".{out.name}.unfinished")
         self.rows = []
         offset = 0
@@ -244,6 +246,7 @@ class _Export:
             "channel_groups": method.channel_groups,
             "checkpoint": method.fingerprint(),
             "store": store.fingerprint(),
+            "precision": str(precision).removeprefix("torch."),
             "recordings": [asdict(row) for row in self.rows],
         }
         self.done = self._resumable()
@@ -251,6 +254,8 @@ class _Export:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "embeddings.npy"
         if not self.done:
+            # Whatever another export left must not be taken for progress of this one.
+            (self.folder / "progress.json").unlink(missing_ok=True)
             np.lib.format.open_memmap(file, mode="w+", dtype=np.dtype(dtype), shape=shape)
             self._reserve(file)
         self.array = np.lib.format.open_memmap(file, mode="r+")

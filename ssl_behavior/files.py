@@ -14,16 +14,24 @@ from ssl_behavior.errors import InputError
 __all__ = ["atomic_file", "atomic_folder", "check_free", "publish_folder", "read_json", "told_plainly", "write_json"]
 
 
-def check_free(path: Path, overwrite: bool) -> None:
-    """Refuse to replace what is already at `path` unless `overwrite`.
+def check_free(path: Path, overwrite: bool, marker: str = "") -> None:
+    """Refuse to replace what is already at `path` unless `overwrite`, and then only a folder of the same kind.
+
+    Parameters
+    ----------
+    marker : what every folder of the kind to be written holds; a folder without it is somebody's own.
 
     Raises
     ------
     InputError
-        If `path` exists and `overwrite` is False, or its parent is a file.
+        If `path` exists and `overwrite` is False, it is no folder of this kind, or its parent is a file.
     """
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists already: choose another --out, or pass --overwrite to replace it")
+    if path.exists() and marker and not (path / marker).exists() and (path.is_file() or any(path.iterdir())):
+        raise InputError(
+            f"{path} holds something else (it has no {marker}), so --overwrite leaves it alone: choose another --out"
+        )
     for parent in path.absolute().parents:
         if parent.exists():
             if not parent.is_dir():
@@ -51,8 +59,10 @@ def told_plainly(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(path: Path, overwrite: bool = False, marker: str = "") -> Iterator[Path]:
     """Yield a new empty folder that becomes `path` when the block ends without an error, and vanishes otherwise.
+
+    `marker`: see `check_free`.
 
     Raises
     ------
@@ -60,7 +70,7 @@ def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         If `path` exists and `overwrite` is False, the disk is full, or the place is not writable.
     """
     path = Path(path)
-    check_free(path, overwrite)
+    check_free(path, overwrite, marker)
     partial = _partial(path)
     with told_plainly(path):
         shutil.rmtree(partial, ignore_errors=True)

@@ -399,7 +399,10 @@ def create_store(
     InputError
         If `path` exists and `overwrite` is False, the disk is full, or no recording was appended.
     """
-    with atomic_folder(Path(path), overwrite) as folder, StoreWriter(folder, skeleton, individuals) as writer:
+    with (
+        atomic_folder(Path(path), overwrite, "store.json") as folder,
+        StoreWriter(folder, skeleton, individuals) as writer,
+    ):
         yield writer
 
 

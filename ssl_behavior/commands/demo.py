@@ -12,6 +12,7 @@ from ssl_behavior.verbs import run_verb
 __all__ = ["main"]
 
 _STEPS = 200
+_MARKER = ".ssl-behavior-demo"
 _MADE = ("mice", "run", "task1", "task3", "embeddings")
 
 
@@ -33,9 +34,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace --out")
     options = parser.parse_args(argv)
     out: Path = options.out
-    check_free(out, options.overwrite)
+    check_free(out, options.overwrite, _MARKER)
     for name in _MADE:
         shutil.rmtree(out / name, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _MARKER).touch()
     start = time.monotonic()
     for title, verb, arguments in _acts(out, options.steps, options.seed):
         command = " ".join([verb, *arguments])

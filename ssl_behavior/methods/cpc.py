@@ -157,16 +157,23 @@ class CPC(Method):
             own_seen=seen,
         )
         terms: list[Tensor] = []
+        used = torch.zeros((), device=keys.device)
         metrics: dict[str, Tensor] = {}
         for name, per_horizon in predictions.items():
             for i, ahead in horizons:
                 parts = self._compare(per_horizon[i], sequences, ahead if name == "past" else -ahead)
+                used += all_sum(parts.count) > 0
                 count = all_sum(parts.count).clamp_min(1)
                 terms.append(parts.loss * world_size() / count)
                 label = f"{name}_{ahead * stride}"
                 metrics[f"info_nce/{label}"] = all_sum(parts.loss.detach()) / count
                 metrics[f"accuracy/{label}"] = all_sum(parts.correct) / count
-        return LossTerms(terms={"info_nce": torch.stack(terms).mean()}, metrics=metrics)
+        # The mean is over horizons that had an anchor. Without any, validation has nothing to say (NaN, not a perfect
+        # 0), and a training step nothing to learn from.
+        return LossTerms(
+            terms={"info_nce": torch.stack(terms).sum() / (used.clamp_min(1) if self.training else used)},
+            metrics=metrics,
+        )
 
     def _compare(self, query: Tensor, sequences: "_Sequences", ahead: int) -> InfoNCE:
         """The context at step t against the key at step t + `ahead`, which is negative looking back from the future."""

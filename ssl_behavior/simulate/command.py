@@ -16,11 +16,12 @@ from ssl_behavior.recording import Recording
 from ssl_behavior.simulate.dyads import Plan
 from ssl_behavior.simulate.fitted import BEHAVIORS, TASK3_BEHAVIORS
 from ssl_behavior.simulate.plans import calms21_files, equal_plans
-from ssl_behavior.simulate.write import Progress, simulate_calms21, write_plans
+from ssl_behavior.simulate.write import CALMS21_MARKER, Progress, simulate_calms21, write_plans
 from ssl_behavior.terminal import make_console
 
 __all__ = ["main"]
 
+_MARKERS = {"store": "store.json", "calms21": CALMS21_MARKER}
 _RECORDINGS, _FRAMES, _CALMS21_SCALE = 20, 9_000, 0.05
 
 
@@ -59,7 +60,7 @@ def main(argv: list[str]) -> int:
     """
     arguments = _parser().parse_args(argv)
     _check(arguments)
-    check_free(arguments.out, arguments.overwrite)
+    check_free(arguments.out, arguments.overwrite, _MARKERS[arguments.layout])
     plans = _plans(arguments)
     tally = _Tally()
     columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"), TimeElapsedColumn(),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_folder, check_free
+from ssl_behavior.files import atomic_folder
 from ssl_behavior.recording import Recording
 from ssl_behavior.simulate.dyads import Plan, simulate_plan
 from ssl_behavior.simulate.json_text import recording_json
@@ -18,11 +18,13 @@ from ssl_behavior.simulate.plans import DEFAULT_SUBSETS, calms21_files, equal_pl
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import Store, create_store
 
-__all__ = ["Progress", "simulate_calms21", "simulate_store", "write_plans"]
+__all__ = ["CALMS21_MARKER", "Progress", "simulate_calms21", "simulate_store", "write_plans"]
 
 Progress = Callable[[Plan, Recording], None]
 """Called after every recording that was written."""
 
+CALMS21_MARKER = "task1_classic_classification"
+"""A folder that every release has."""
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -129,8 +131,7 @@ def simulate_calms21(
         If `out` exists and `overwrite` is False, the scale is not above 0, or the disk is full.
     """
     files = calms21_files(scale, unlabeled_frames)
-    check_free(Path(out), overwrite)
-    with atomic_folder(Path(out), overwrite) as folder:
+    with atomic_folder(Path(out), overwrite, CALMS21_MARKER) as folder:
         for name, groups in files.items():
             path = folder / f"{name}.json"
             path.parent.mkdir(exist_ok=True)

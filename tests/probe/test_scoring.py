@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 from sklearn.metrics import average_precision_score, f1_score
 
 from probe.scoring import score_row
@@ -87,4 +88,7 @@ def test_tables_name_every_row_and_number(trial, labels):
     assert f"{row.macros[0].ap.mean:.3f} ± {row.macros[0].ap.std:.3f} [" in text and "- a note" in text
     lines = csv_text([row]).splitlines()
     assert len(lines) == 1 + 2 * 3 + 3 * 5 and lines[1].startswith("thing,5,100,False,macro:all,ap,")
-    assert rich_table([row], "Title").row_count == 1
+    console = Console(width=110, record=True, quiet=True)
+    console.print(rich_table([row] * 7, "Title"))
+    shown = console.export_text()
+    assert shown.count("thing") == 7 and f"{row.macros[0].ap.mean:.3f} ± {row.macros[0].ap.std:.3f}" in shown

@@ -249,3 +249,26 @@ def test_renamed_rows_keep_their_frames(store, method, tmp_path):
     renamed = write_store(tmp_path / "store", [replace(recording, id=f"x{recording.id}") for recording in store])
     one, two = (embed_store(method, s, tmp_path / name).array for s, name in ((store, "a"), (renamed, "b")))
     np.testing.assert_array_equal(one, two)
+
+
+def test_the_progress_of_another_export_is_not_taken_for_this_one(method, store, tmp_path, monkeypatch):
+    out = tmp_path / "embeddings"
+
+    def stop_after(recordings):
+        rows = iter(range(recordings + 1))
+        original = embedding_module._row_chunks
+
+        def chunks(*arguments):
+            if next(rows) == recordings:
+                raise RuntimeError("stopped")
+            yield from original(*arguments)
+
+        return chunks
+
+    for dtype, recordings in (("float32", 1), ("float16", 0)):
+        with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+            patch.setattr(embedding_module, "_row_chunks", stop_after(recordings))
+            embed_store(method, store, out, dtype=dtype)
+    again = embed_store(method, store, out, dtype="float32")
+    clean = embed_store(method, store, tmp_path / "clean", dtype="float32")
+    np.testing.assert_array_equal(again.array, clean.array)

@@ -91,3 +91,16 @@ def test_missing_json_is_told(tmp_path):
     (tmp_path / "a.json").mkdir()
     with pytest.raises(InputError, match=r"a\.json"):
         read_json(tmp_path / "a.json", "a store")
+
+
+def test_overwriting_is_for_folders_of_the_same_kind(tmp_path):
+    own = tmp_path / "thesis"
+    own.mkdir()
+    (own / "chapter1.txt").write_text("years of work")
+    with pytest.raises(InputError, match="holds something else"), atomic_folder(own, overwrite=True, marker="a.json"):
+        pass
+    assert (own / "chapter1.txt").read_text() == "years of work"
+    (own / "a.json").write_text("{}")
+    with atomic_folder(own, overwrite=True, marker="a.json") as folder:
+        (folder / "a.json").write_text("[]")
+    assert [file.name for file in own.iterdir()] == ["a.json"]

@@ -60,3 +60,13 @@ def test_a_centred_convolution_needs_an_odd_kernel():
     with pytest.raises(InputError, match="odd kernel size, got 4"):
         TemporalConv(IN, DIM, 4, 1, "both")
     assert TemporalConv(IN, DIM, 4, 1, "past").reach == (3, 0)
+
+
+@pytest.mark.parametrize("direction", ["past", "future", "both"])
+def test_a_convolution_is_the_librarys(direction, kernel=3, dilation=2):
+    conv = TemporalConv(IN, DIM, kernel, dilation, direction)
+    x = torch.randn(BATCH, TIME, IN)
+    weight = conv.linear.weight.unflatten(1, (kernel, IN)).permute(0, 2, 1)
+    padded = torch.nn.functional.pad(x.transpose(1, 2), conv.reach)
+    expected = torch.nn.functional.conv1d(padded, weight, conv.linear.bias, dilation=dilation)
+    torch.testing.assert_close(conv(x), expected.transpose(1, 2))
