@@ -1,7 +1,7 @@
 """What a learned embedding has to beat: raw keypoints, hand features over windows, PCA of those, an untrained encoder.
 
 All of them are meant to be strong. Hand features are the encoder's own inputs (egocentric poses, distances, motion over
-several lags, visibility) with mean and standard deviation over centred windows; where the animals are anonymous both
+several lags, visibility, and the walls, which the encoder does without) with mean and standard deviation over centred windows; where the animals are anonymous both
 points of view are pooled, so that exchanging the animals changes nothing.
 """
 
@@ -34,6 +34,7 @@ __all__ = [
 WINDOW_SECONDS = (1.0, 2.0)
 PCA_DIM = 64
 PCA_FRAMES = 50_000
+_FEATURES = FeatureConfig(blocks=(*FeatureConfig().blocks, "walls"))
 
 Channels = Float[Tensor, "time channel"]
 Known = Bool[Tensor, "time channel"]
@@ -66,7 +67,7 @@ def hand_features(
     InputError
         If the skeleton has not two animals, or lacks the roles that the features ask for.
     """
-    featurizer = Featurizer(FeatureConfig(), store.skeleton).float()
+    featurizer = Featurizer(_FEATURES, store.skeleton).float()
     featurizer.fit(WindowReader([(store, row) for row in train], 1))
     reader = WindowReader([(store, row) for row in store.rows], 1)
     array: np.ndarray | None = None

@@ -1,5 +1,6 @@
 """A row of results against scikit-learn on the pooled annotated frames."""
 
+import io
 import json
 from dataclasses import replace
 
@@ -88,7 +89,7 @@ def test_tables_name_every_row_and_number(trial, labels):
     assert f"{row.macros[0].ap.mean:.3f} ± {row.macros[0].ap.std:.3f} [" in text and "- a note" in text
     lines = csv_text([row]).splitlines()
     assert len(lines) == 1 + 2 * 3 + 3 * 5 and lines[1].startswith("thing,5,100,False,macro:all,ap,")
-    console = Console(width=110, record=True, quiet=True)
+    console = Console(width=110, record=True, file=io.StringIO())
     console.print(rich_table([row] * 7, "Title"))
     shown = console.export_text()
     assert shown.count("thing") == 7 and f"{row.macros[0].ap.mean:.3f} ± {row.macros[0].ap.std:.3f}" in shown
