@@ -1,8 +1,8 @@
 """What a learned embedding has to beat: raw keypoints, hand features over windows, PCA of those, an untrained encoder.
 
 All of them are meant to be strong. Hand features are the encoder's own inputs (egocentric poses, distances, motion over
-several lags, visibility, and the walls, which the encoder does without) with mean and standard deviation over centred windows; where the animals are anonymous both
-points of view are pooled, so that exchanging the animals changes nothing.
+several lags, visibility) and the walls, which the encoder does without, with mean and standard deviation over centred
+windows; where the animals are anonymous both points of view are pooled, so that exchanging them changes nothing.
 """
 
 from collections.abc import Callable, Sequence
