@@ -16,6 +16,9 @@ def cpc() -> RunConfig:
     """The recommended one: two-directional CPC on dyads at about 30 frames per second.
 
     ssl-behavior pretrain STORE --out RUN --recipe cpc
+
+    On the 38 rat recordings: three minutes on two cores with bf16; frozen linear probe on held-out recordings S1
+    macro AP .757 +- .006 over 3 seeds (untrained .714), see benchmarks/results/quality_rats.md.
     """
     return RunConfig(
         method=CPCConfig(),
