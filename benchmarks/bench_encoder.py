@@ -57,7 +57,7 @@ def windows(count: int, frames: int) -> WindowBatch:
 def bench_features(frames: int, repeats: int) -> dict[str, float]:
     """The 37 features and 16 components of the MABe 2021 winner, one animal's view of two mice."""
     batch = windows(frames // 512, 512)
-    featurizer = Featurizer(MABE2021_FEATURES, SKELETONS["calms21"])
+    featurizer = Featurizer(MABE2021_FEATURES, SKELETONS["calms21"], first_only=True)
 
     def job() -> None:
         with torch.inference_mode():

@@ -29,7 +29,7 @@ _FIT_CHUNK_FRAMES = 8192
 _FIT_FRAMES = 400_000
 _TINY = 1e-3
 _SMALLEST_STD = 1e-6
-_CACHE_FRAMES = 4096
+_CACHE_FRAMES = 8192
 _DISTANCES = ("distances", "all_distances")
 
 
