@@ -16,7 +16,7 @@ from pretrain.config import RunConfig, run_config_from_dict, run_config_to_dict
 from ssl_behavior.checkpoint import find_checkpoint, list_checkpoints, package_versions, save_checkpoint
 from ssl_behavior.configs import differing_keys
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_file, check_free, read_json, write_json
+from ssl_behavior.files import atomic_file, check_free, read_contents, write_json
 from ssl_behavior.methods.base import Method
 
 try:
@@ -173,14 +173,9 @@ def _check_same(path: Path, record: Mapping[str, Any], config: RunConfig, facts:
 
 
 def _read_record(path: Path) -> dict[str, Any]:
-    record = read_json(Path(path) / "config.json", "a run")
-    if not isinstance(record, dict) or record.get("format") != _FORMAT or "config" not in record:
+    record = read_contents(Path(path), "config.json", "run", FORMAT_VERSION)
+    if "config" not in record:
         raise InputError(f"{path} is not a run: its config.json does not say so")
-    if record.get("version") != FORMAT_VERSION:
-        raise InputError(
-            f"{path} is a run of format version {record.get('version')}; this program reads version {FORMAT_VERSION}: "
-            "update ssl-behavior"
-        )
     return record
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ssl_behavior.configs import config_from_dict
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_folder, read_json, write_json
+from ssl_behavior.files import atomic_folder, read_contents, read_json, write_json
 from ssl_behavior.methods import METHODS
 from ssl_behavior.methods.base import Method
 from ssl_behavior.skeleton import Skeleton
@@ -104,14 +104,7 @@ def read_checkpoint_config(folder: Path) -> dict[str, Any]:
     InputError
         If it is not a checkpoint's, lacks a key, or is of a newer version.
     """
-    contents = read_json(Path(folder) / "config.json", "a checkpoint")
-    if not isinstance(contents, dict) or contents.get("format") != _FORMAT:
-        raise InputError(f"{folder} is not a checkpoint: its config.json does not say so")
-    if contents.get("version") != FORMAT_VERSION:
-        raise InputError(
-            f"{folder} is a checkpoint of format version {contents.get('version')}; this program reads version "
-            f"{FORMAT_VERSION}: update ssl-behavior"
-        )
+    contents = read_contents(Path(folder), "config.json", "checkpoint", FORMAT_VERSION)
     if missing := sorted({"method", "config", "skeleton", "fps", "extra"} - set(contents)):
         raise InputError(f"{folder}/config.json is damaged: the key {missing[0]!r} is missing")
     return contents

@@ -11,7 +11,16 @@ from typing import Any
 
 from ssl_behavior.errors import InputError
 
-__all__ = ["atomic_file", "atomic_folder", "check_free", "publish_folder", "read_json", "told_plainly", "write_json"]
+__all__ = [
+    "atomic_file",
+    "atomic_folder",
+    "check_free",
+    "publish_folder",
+    "read_contents",
+    "read_json",
+    "told_plainly",
+    "write_json",
+]
 
 
 def check_free(path: Path, overwrite: bool, marker: str = "") -> None:
@@ -151,3 +160,24 @@ def read_json(path: Path, what: str) -> Any:
         raise InputError(f"{path.parent} is not {what}: it has no {path.name}") from None
     except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path} is damaged: expected {what}'s JSON ({error})") from None
+
+
+def read_contents(folder: Path, name: str, kind: str, version: int, again: str = "") -> dict[str, Any]:
+    """The table of contents of a folder of ours, which says what `kind` it is and in which format version.
+
+    `again` tells what to do besides updating, e.g. ", or import the recordings again".
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged, is of another kind, or of another version.
+    """
+    contents = read_json(folder / name, f"a {kind}")
+    if not isinstance(contents, dict) or contents.get("format") != f"ssl-behavior {kind}":
+        raise InputError(f"{folder} is not a {kind}: its {name} does not say so")
+    if contents.get("version") != version:
+        raise InputError(
+            f"{folder} is a {kind} of format version {contents.get('version')}; this program reads version {version}: "
+            f"update ssl-behavior{again}"
+        )
+    return contents

@@ -132,7 +132,7 @@ def build_scene(batch: WindowBatch, skeleton: Skeleton, scale_px: Float[Tensor, 
     known = observed
     if config.fill_gap_frames:
         points, known = _fill_gaps(points, observed, config.fill_gap_frames)
-    front, back = skeleton.role("neck", "center", "head", "nose"), skeleton.role("tail_base")
+    front, back = _axis(skeleton)
     heading, has_heading = _heading(points, known, skeleton)
     center, has_center = _center(points, known, heading, has_heading, skeleton)
     heading, heading_age, has_heading = nearest_known(heading, has_heading, config.hold_frames)
@@ -222,7 +222,7 @@ def _jumps(points: Points, observed: PointMask, longest: float) -> PointMask:
 
 def _heading(points: Points, known: PointMask, skeleton: Skeleton) -> tuple[Vectors, Mask]:
     """Unit vector tail to head: the sum over the axes (front-back, head-back, head-front) that are known."""
-    front, back = skeleton.role("neck", "center", "head", "nose"), skeleton.role("tail_base")
+    front, back = _axis(skeleton)
     pairs = [(front, back)]
     if "neck" not in skeleton.roles and {"head", "nose"} & skeleton.roles.keys():
         head = skeleton.role("head", "nose")
@@ -251,6 +251,11 @@ def _center(
     return torch.where(from_back.unsqueeze(-1), guess, center), has_center | from_back
 
 
+def _axis(skeleton: Skeleton) -> tuple[int, int]:
+    """The keypoints at the front and the back of the body axis; an InputError if the skeleton has no such pair."""
+    return skeleton.role("neck", "center", "head", "nose"), skeleton.role("tail_base")
+
+
 def scale_of(reader: WindowReader, skeleton: Skeleton) -> float:
     """Body length in pixels: the median distance from the tail base to the front (neck, centre, head or nose).
 
@@ -259,7 +264,7 @@ def scale_of(reader: WindowReader, skeleton: Skeleton) -> float:
     InputError
         If the two points are never seen together.
     """
-    front, back = skeleton.role("neck", "center", "head", "nose"), skeleton.role("tail_base")
+    front, back = _axis(skeleton)
     lengths = []
     for batch in islice(reader.chunks(4096), 0, None, max(1, reader.num_frames // 4096 // 256)):
         both = batch.observed[..., front] & batch.observed[..., back]

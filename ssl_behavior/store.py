@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_folder, read_json
+from ssl_behavior.files import atomic_folder, read_contents
 from ssl_behavior.recording import NOT_ANNOTATED, Labels, Recording
 from ssl_behavior.skeleton import Skeleton
 
@@ -70,15 +70,8 @@ class Store:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        contents = read_json(self.path / "store.json", "a store")
-        if not isinstance(contents, dict) or contents.get("format") != "ssl-behavior store":
-            raise InputError(f"{self.path} is not a store: its store.json does not say so")
-        version = contents.get("version")
-        if version != FORMAT_VERSION:
-            raise InputError(
-                f"{self.path} is a store of format version {version}; this program reads version {FORMAT_VERSION}: "
-                "update ssl-behavior, or import the recordings again"
-            )
+        again = ", or import the recordings again"
+        contents = read_contents(self.path, "store.json", "store", FORMAT_VERSION, again)
         try:
             self.skeleton = Skeleton.from_dict(contents["skeleton"], source=f"{self.path}/store.json")
             self.individuals: tuple[str, ...] = tuple(contents["individuals"])
