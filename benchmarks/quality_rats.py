@@ -19,7 +19,15 @@ from ssl_behavior.cli import main as ssl_behavior
 
 S1 = ["--task", "S1", "--macro", "all", "--macro", "aggression,social"]
 S2 = ["--task", "S2", "--macro", "lateralthreat,keepdown,clinch,uprightposture"]
-TASKS = {"S1": S1, "S1 without time": [*S1, "--no-time"], "S2": S2, "S2 without time": [*S2, "--no-time"]}
+NO_TIME, LEARNED = ["--without", "time"], ["--without", "time", "features_*"]
+TASKS = {
+    "S1": S1,
+    "S1 without time": [*S1, *NO_TIME],
+    "S1 learned alone": [*S1, *LEARNED],
+    "S2": S2,
+    "S2 without time": [*S2, *NO_TIME],
+    "S2 learned alone": [*S2, *LEARNED],
+}
 
 
 def run(*arguments: object) -> None:

@@ -142,7 +142,7 @@ class Trainer:
             batches = validation_batches(reader, config.data, config.seed)
             self.validation = validate(self.method, batches, self.device, self.precision)
         log.validation(self.steps_done, self.validation)
-        if warning := collapse_warning(self.validation["effective_rank"], self.method.embedding_dim):
+        if warning := collapse_warning(self.validation["effective_rank"], self.method.learned_dim):
             log.say(f"warning: {warning}")
         loss = self.validation["loss"]
         if not math.isfinite(loss):

@@ -67,7 +67,7 @@ def cpc_mabe2021() -> RunConfig:
         horizons_frames=(32, 64, 96, 128, 160, 192, 224),
         key_dim=128,
         temperature=0.07,
-        embedding=EmbeddingConfig(window_frames=()),
+        embedding=EmbeddingConfig(feature_window_frames=()),
     )
     return RunConfig(
         method=method,

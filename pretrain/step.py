@@ -73,7 +73,7 @@ def _plain(loss: LossTerms) -> dict[str, Tensor]:
 def validate(
     method: Method, batches: Iterable[WindowBatch], device: torch.device, precision: torch.dtype
 ) -> dict[str, float]:
-    """Means over batches of the loss, its terms and diagnostics, and how much the embeddings have collapsed."""
+    """Means over batches of the loss, its terms and diagnostics, and how much what was learned has collapsed."""
     method.eval()
     values: list[dict[str, Tensor]] = []
     points: list[Tensor] = []
@@ -83,7 +83,7 @@ def validate(
             loss = method.loss(batch, None)
             embeddings = method.embed(batch)
         values.append({"loss": loss.total, **_plain(loss)})
-        points.append(embeddings[batch.valid].float().cpu())
+        points.append(method.learned(embeddings[batch.valid]).float().cpu())
     method.train()
     means = {name: torch.stack([value[name].float() for value in values]).mean().item() for name in values[0]}
     return means | _spread(torch.cat(points))

@@ -30,8 +30,8 @@ class ProbeConfig:
         by it.
     train_stride : learn from every so-manieth frame.
     embeddings : folder in which embeddings of the runs are kept and found again; `out`/embeddings if None.
-    time : where the embedding has columns that say how far a frame is from start and end of its recording, keep them
-        and give them to the references too; else leave them out.
+    without : names or globs of column groups of the embedding to leave out. Where "time" (how far a frame is from start
+        and end of its recording) is kept, the references get the same columns.
     """
 
     runs: tuple[Path, ...]
@@ -51,7 +51,7 @@ class ProbeConfig:
     embeddings: Path | None = None
     device: str = "auto"
     precision: str = "float32"
-    time: bool = True
+    without: tuple[str, ...] = ()
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -106,8 +106,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps, for the encoder")
     parser.add_argument("--precision", default="float32", help="float32, bfloat16 or auto, for the encoder")
     parser.add_argument(
-        "--no-time", dest="time", action="store_false", help="leave out the embedding's columns that only tell the time"
-    )
+        "--without", nargs="+", default=[], metavar="GROUP",
+        help="leave out these columns of the embedding (names or globs), e.g. time, which only tells the time, or "
+        "'features_*', which nobody learned",
+    )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
     return parser
 
@@ -124,6 +126,7 @@ def parse(argv: Sequence[str]) -> ProbeConfig:
     values["runs"] = tuple(values["runs"])
     values["macros"] = tuple(values.pop("macro") or ("all",))
     values["fractions"] = _percents(values["fractions"])
+    values["without"] = tuple(values["without"])
     values["references"] = _names(values["references"])
     return ProbeConfig(**values)
 

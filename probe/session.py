@@ -23,10 +23,10 @@ from probe.tasks import Macro, annotated_rows, macro_of, make_task
 from probe.trial import Outcome, Trial
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device, choose_precision, describe_device
-from ssl_behavior.embedding import Embeddings, embed_store
+from ssl_behavior.embedding import Embeddings, embed_store, kept_groups
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, check_free, write_json
-from ssl_behavior.methods.base import Method
+from ssl_behavior.methods import Method, group_slices
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.store import Store
 
@@ -58,10 +58,9 @@ def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
         trained, *others = session.representations(Path(scratch), console)
         rows, first = session.score(trained, keep=True)
         rows += [row for reference in others for row in session.score(reference)[0]]
-        timed = session.timed
-    results = _results(config, trial, trained, macros, rows)
+    results = _results(config, trial, trained, macros, rows) | {"without": list(session.left_out)}
     assert first is not None
-    notes = _notes(trial, rows, timed)
+    notes = _notes(trial, rows, session.timed, session.left_out)
     _write(config.out, trial, trained, first, results, rows, notes)
     console.print(rich_table(rows, _title(trial)))
     for note in notes:
@@ -101,6 +100,7 @@ class _Session:
         self.config, self.trial, self.macros, self.progress = config, trial, macros, progress
         self.methods: list[Method] = []
         self.timed = False
+        self.left_out: tuple[str, ...] = ()
 
     def representations(self, scratch: Path, console: Console) -> list[Representation]:
         """The trained encoder first, then the references asked for; one that cannot be made is named and left out."""
@@ -140,12 +140,14 @@ class _Session:
             raise InputError(
                 f"the runs' embeddings differ in width: {[one.dim for one in embeddings]}; probe them apart"
             )
-        self.timed = self.config.time and any("time" in one.groups for one in embeddings)
+        kept = [kept_groups(one.groups, self.config.without) for one in embeddings]
+        self.timed = any("time" in groups for groups in kept)
+        self.left_out = tuple(name for name in embeddings[0].groups if name not in kept[0])
         name = "trained encoder" + (f" ({len(embeddings)} runs)" if len(embeddings) > 1 else "")
         return self._representation(name, embeddings)
 
     def _representation(self, name: str, embeddings: Sequence[Embeddings]) -> Representation:
-        arrays = tuple(e.array if self.config.time else _without(e, "time") for e in embeddings)
+        arrays = tuple(_without(one, self.config.without) for one in embeddings)
         return Representation(name, arrays, tuple(e.checkpoint for e in embeddings))
 
     def _untrained(self) -> Representation:
@@ -160,7 +162,8 @@ class _Session:
         out, store = (self.config.embeddings or self.config.out / "embeddings") / name, self.trial.store
         if (out / "embeddings.json").exists():
             found = Embeddings(out)
-            if (found.checkpoint, found.store) == (method.fingerprint(), store.fingerprint()):
+            made = (found.checkpoint, found.store, found.groups)
+            if made == (method.fingerprint(), store.fingerprint(), method.channel_groups):
                 return found
         device = choose_device(self.config.device)
         precision = choose_precision(self.config.precision, device)
@@ -194,14 +197,12 @@ class _Session:
                 advance(1)
 
 
-def _without(embeddings: Embeddings, group: str) -> Matrix:
-    """The embedding less one of its column groups."""
-    if group not in embeddings.groups:
+def _without(embeddings: Embeddings, groups: Sequence[str]) -> Matrix:
+    """The embedding less some of its column groups."""
+    if not groups:
         return embeddings.array
-    names = list(embeddings.groups)
-    start = sum(embeddings.groups[name] for name in names[: names.index(group)])
-    stop = start + embeddings.groups[group]
-    return Columns((embeddings.array, slice(0, start)), (embeddings.array, slice(stop, None)))
+    slices = group_slices(embeddings.groups)
+    return Columns(*((embeddings.array, slices[name]) for name in kept_groups(embeddings.groups, groups)))
 
 
 class _Working:
@@ -223,7 +224,7 @@ def _title(trial: Trial) -> str:
     return f"{task.name}, {trial.mode} probe, {len(split.evaluate)} {split.evaluated_on} recordings"
 
 
-def _notes(trial: Trial, rows: Sequence[ResultRow], timed: bool) -> list[str]:
+def _notes(trial: Trial, rows: Sequence[ResultRow], timed: bool, left_out: Sequence[str]) -> list[str]:
     split = trial.split
     notes = [
         "± is the population standard deviation over seeds, [low, high] the 95 % bootstrap interval over recordings.",
@@ -240,6 +241,8 @@ def _notes(trial: Trial, rows: Sequence[ResultRow], timed: bool) -> list[str]:
         )
     if timed:
         notes.append("The embedding has two columns that tell the time in the recording; so have the references.")
+    if left_out:
+        notes.append(f"Left out of the embedding: {', '.join(left_out)}.")
     undefined = sorted({name for row in rows for name in row.undefined})
     if undefined:
         notes.append(
@@ -263,7 +266,6 @@ def _results(
         "mode": config.mode,
         "seeds": list(range(config.seeds)),
         "train_stride": config.train_stride,
-        "time_columns": config.time,
         "split": trial.split.to_dict(),
         "store": trial.store.fingerprint(),
         "checkpoints": list(trained.checkpoints),
@@ -290,7 +292,7 @@ def _write(
     for name in ("probe.json", "probe.safetensors"):
         (out / name).unlink(missing_ok=True)
     if first.heads:
-        save_heads(out, trial, first, trained.checkpoints[0], () if results["time_columns"] else ("time",))
+        save_heads(out, trial, first, trained.checkpoints[0], results["without"])
     for name, text in (
         ("results.md", markdown_text(rows, _title(trial), notes)),
         ("results.csv", csv_text(rows)),

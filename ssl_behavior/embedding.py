@@ -8,8 +8,9 @@ recording, in store order) and `embeddings.json` (whose frames they are, and whi
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
@@ -18,12 +19,12 @@ import torch
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import check_free, publish_folder, read_json, told_plainly, write_json
-from ssl_behavior.methods import Method
+from ssl_behavior.methods import Method, group_slices
 from ssl_behavior.recording import Recording
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.windows import WindowBatch, WindowReader, arena_of, recording_window
 
-__all__ = ["EmbeddingRow", "Embeddings", "check_fits", "embed_recording", "embed_store"]
+__all__ = ["EmbeddingRow", "Embeddings", "check_fits", "embed_recording", "embed_store", "kept_groups"]
 
 FORMAT_VERSION = 1
 CHUNK_FRAMES = 6144
@@ -124,27 +125,49 @@ def check_fits(method: Method, recording: Recording | StoreRow, keypoints: tuple
         )
 
 
+def kept_groups(groups: Mapping[str, int], without: Sequence[str]) -> dict[str, int]:
+    """Channel groups (name -> number of columns) less those that a name or glob of `without` matches.
+
+    >>> kept_groups({"latent": 128, "features_30_frames": 250, "time": 2}, ["features_*", "time"])
+    {'latent': 128}
+
+    Raises
+    ------
+    InputError
+        If a pattern matches no group, or nothing is left.
+    """
+    for pattern in without:
+        if not any(fnmatchcase(name, pattern) for name in groups):
+            raise InputError(f"--without: the embedding has no columns {pattern!r}; it has {list(groups)}")
+    kept = {name: width for name, width in groups.items() if not any(fnmatchcase(name, pattern) for pattern in without)}
+    if not kept:
+        raise InputError(f"--without {' '.join(without)} leaves nothing of the embedding's {list(groups)}")
+    return kept
+
+
 def embed_recording(
     method: Method,
     recording: Recording,
     chunk_frames: int = CHUNK_FRAMES,
     precision: torch.dtype = torch.float32,
+    without: Sequence[str] = (),
 ) -> np.ndarray:
-    """One embedding per frame of a recording: float32 [frames, dim].
+    """One embedding per frame of a recording: float32 [frames, dim], of the column groups left by `kept_groups`.
 
     Raises
     ------
     InputError
-        If the recording does not fit the encoder, see `check_fits`.
+        If the recording does not fit the encoder, see `check_fits`, or `without` makes no sense.
     """
+    kept = kept_groups(method.channel_groups, without)
     check_fits(method, recording, recording.skeleton.keypoints, len(recording.individuals))
     arena = arena_of(recording.keypoints, recording.resolution_px)
-    out = np.empty((recording.num_frames, method.embedding_dim), dtype=np.float32)
+    out = np.empty((recording.num_frames, sum(kept.values())), dtype=np.float32)
 
     def read(start: int, frames: int) -> WindowBatch:
         return recording_window(recording, start, frames, arena)
 
-    for span, values in _chunks(method, read, recording.num_frames, chunk_frames, precision):
+    for span, values in _chunks(method, read, recording.num_frames, chunk_frames, precision, kept):
         out[span] = values
     return out
 
@@ -155,12 +178,14 @@ def _chunks(
     num_frames: int,
     chunk_frames: int,
     precision: torch.dtype,
+    kept: Collection[str],
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Embeddings chunk by chunk. Each chunk is read with as many frames more as the encoder reaches to either side,
-    so the numbers are those of one pass over the whole recording."""
+    """The kept columns chunk by chunk. Each chunk is read with as many frames more as the encoder reaches to either
+    side, so the numbers are those of one pass over the whole recording."""
     device = next(method.parameters()).device
     before, after = (-(-side // method.alignment) * method.alignment for side in method.reach)
     chunk_frames = -(-chunk_frames // method.alignment) * method.alignment
+    columns = [span for name, span in group_slices(method.channel_groups).items() if name in kept]
     training = method.training
     method.eval()
     try:
@@ -169,7 +194,7 @@ def _chunks(
             first, last = max(0, start - before), min(num_frames, stop + after)
             with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
                 values = method.embed(read(first, last - first).to(device))[0, start - first : stop - first]
-            yield slice(start, stop), values.float().cpu().numpy()
+            yield slice(start, stop), torch.cat([values[:, span] for span in columns], dim=1).float().cpu().numpy()
     finally:
         method.train(training)
 
@@ -184,11 +209,13 @@ def embed_store(
     chunk_frames: int = CHUNK_FRAMES,
     precision: torch.dtype = torch.float32,
     progress: Callable[[int], None] | None = None,
+    without: Sequence[str] = (),
 ) -> Embeddings:
     """Embed every frame of a store (or of some of its rows) into the folder `out`.
 
-    An interrupted export goes on where it stopped when it is asked for again; `out` appears when it is whole.
-    `progress` is called with the number of frames done since the last call (at first, by an earlier export).
+    Column groups that match a name or glob of `without` are left out. An interrupted export goes on where it stopped
+    when it is asked for again; `out` appears when it is whole. `progress` is called with the number of frames done
+    since the last call (at first, by an earlier export).
 
     Raises
     ------
@@ -199,14 +226,15 @@ def embed_store(
         raise InputError(f"embeddings can be stored as {' or '.join(_DTYPES)}, not {dtype!r}")
     rows, out = list(store.rows if rows is None else rows), Path(out)
     check_free(out, overwrite, "embeddings.json")
+    kept = kept_groups(method.channel_groups, without)
     for row in rows:
         check_fits(method, row, store.skeleton.keypoints, len(store.individuals))
     with told_plainly(out):
-        export = _Export(method, store, rows, out, dtype, precision)
+        export = _Export(method, store, rows, out, dtype, precision, kept)
         if export.done and progress is not None:
             progress(sum(row.frames for row in rows[: export.done]))
         for pick in range(export.done, len(rows)):
-            for span, values in _row_chunks(method, store, rows[pick], chunk_frames, precision):
+            for span, values in _row_chunks(method, store, rows[pick], chunk_frames, precision, kept):
                 export.write(pick, span, values)
                 if progress is not None:
                     progress(len(values))
@@ -216,21 +244,33 @@ def embed_store(
 
 
 def _row_chunks(
-    method: Method, store: Store, row: StoreRow, chunk_frames: int, precision: torch.dtype
+    method: Method,
+    store: Store,
+    row: StoreRow,
+    chunk_frames: int,
+    precision: torch.dtype,
+    kept: Collection[str],
 ) -> Iterator[tuple[slice, np.ndarray]]:
     reader = WindowReader([(store, row)], 1)
 
     def read(start: int, frames: int) -> WindowBatch:
         return reader.read([(0, start, frames)])
 
-    return _chunks(method, read, row.frames, chunk_frames, precision)
+    return _chunks(method, read, row.frames, chunk_frames, precision, kept)
 
 
 class _Export:
     """An export under way: a folder beside `out` that knows how many recordings are done."""
 
     def __init__(
-        self, method: Method, store: Store, rows: list[StoreRow], out: Path, dtype: str, precision: torch.dtype
+        self,
+        method: Method,
+        store: Store,
+        rows: list[StoreRow],
+        out: Path,
+        dtype: str,
+        precision: torch.dtype,
+        kept: dict[str, int],
     ) -> None:
         self.out, self.folder = out, out.with_name(f".{out.name}.unfinished")
         self.rows = []
@@ -241,16 +281,16 @@ class _Export:
         self.contents = {
             "format": "ssl-behavior embeddings",
             "version": FORMAT_VERSION,
-            "dim": method.embedding_dim,
+            "dim": sum(kept.values()),
             "dtype": dtype,
-            "channel_groups": method.channel_groups,
+            "channel_groups": kept,
             "checkpoint": method.fingerprint(),
             "store": store.fingerprint(),
             "precision": str(precision).removeprefix("torch."),
             "recordings": [asdict(row) for row in self.rows],
         }
         self.done = self._resumable()
-        shape = (offset, method.embedding_dim)
+        shape = (offset, sum(kept.values()))
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "embeddings.npy"
         if not self.done:

@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device
-from ssl_behavior.embedding import Embeddings, embed_recording, embed_store
+from ssl_behavior.embedding import Embeddings, embed_recording, embed_store, kept_groups
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods import Method
 from ssl_behavior.recording import Recording
@@ -29,16 +29,20 @@ class Encoder:
     ----------
     method : the network, in eval mode.
     groups : what the embedding's columns are: name -> number of columns.
+
+    Parameters
+    ----------
+    without : names or globs of column groups to leave out, e.g. ("features_*", "time") for what was learned alone.
     """
 
-    def __init__(self, method: Method, device: str = "auto") -> None:
+    def __init__(self, method: Method, device: str = "auto", without: Sequence[str] = ()) -> None:
+        self.groups, self._without = kept_groups(method.channel_groups, without), tuple(without)
         self.method = method.to(choose_device(device)).eval()
-        self.groups = method.channel_groups
 
     @property
     def dim(self) -> int:
         """Columns of an embedding."""
-        return self.method.embedding_dim
+        return sum(self.groups.values())
 
     def embed(self, recording: Recording) -> np.ndarray:
         """float32 [frames, dim], a row for every frame.
@@ -48,22 +52,24 @@ class Encoder:
         InputError
             If keypoints, animals or frame rate are not those the encoder was made for.
         """
-        return embed_recording(self.method, recording)
+        return embed_recording(self.method, recording, without=self._without)
 
     def embed_store(self, store: Store, out: str | Path, **options: Any) -> Embeddings:
         """Embed a whole store into a folder, in bounded memory; see `ssl_behavior.embedding.embed_store`."""
-        return embed_store(self.method, store, out, **options)
+        return embed_store(self.method, store, out, **{"without": self._without} | options)
 
 
-def load(path: str | Path, device: str = "auto", best: bool = True) -> Encoder:
+def load(path: str | Path, device: str = "auto", best: bool = True, without: Sequence[str] = ()) -> Encoder:
     """The encoder of a run or checkpoint folder; of a run, the best on validation (or, best=False, the newest).
+
+    `without` leaves out groups of columns, see `Encoder`.
 
     Raises
     ------
     InputError
-        If there is no checkpoint, or it is damaged.
+        If there is no checkpoint, it is damaged, or it has no such columns.
     """
-    return Encoder(load_checkpoint(path, best=best), device)
+    return Encoder(load_checkpoint(path, best=best), device, without)
 
 
 class PoseEmbedder(TransformerMixin, BaseEstimator):

@@ -19,7 +19,7 @@ from ssl_behavior.scene import Scene, SceneConfig, build_scene, lagged, rotate_i
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["FEATURE_BLOCKS", "MABE2021_FEATURES", "FeatureConfig", "Featurizer", "session_time"]
+__all__ = ["FEATURE_BLOCKS", "MABE2021_FEATURES", "Channels", "FeatureConfig", "Featurizer", "session_time"]
 
 Channels = Float[Tensor, "batch time individual channel"]
 ChannelMask = Bool[Tensor, "batch time individual channel"]

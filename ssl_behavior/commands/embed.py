@@ -44,6 +44,7 @@ def main(argv: Sequence[str]) -> int:
             overwrite=options.overwrite,
             precision=precision,
             progress=lambda frames: bar.advance(task, frames),
+            without=options.without,
         )
     groups = ", ".join(f"{name} {width}" for name, width in embeddings.groups.items())
     console.print(
@@ -64,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="the embeddings folder to make")
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="on disk (float16)")
     parser.add_argument("--recordings", nargs="+", metavar="ID", help="only these (ids or globs)")
+    parser.add_argument(
+        "--without", nargs="+", default=[], metavar="GROUP",
+        help="leave out these columns (names or globs; `ssl-behavior info RUN` lists them), e.g. 'features_*' time",
+    )  # fmt: skip
     parser.add_argument("--last", action="store_true", help="the newest checkpoint, not the best on validation")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument(

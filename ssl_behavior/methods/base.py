@@ -2,7 +2,9 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, ClassVar
 
 import torch
@@ -14,7 +16,17 @@ from ssl_behavior.seeds import derive_seed
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["LossTerms", "Method"]
+__all__ = ["LossTerms", "Method", "group_slices"]
+
+
+def group_slices(groups: Mapping[str, int]) -> dict[str, slice]:
+    """Where each channel group stands among the columns of an embedding.
+
+    >>> group_slices({"latent": 128, "time": 2})
+    {'latent': slice(0, 128, None), 'time': slice(128, 130, None)}
+    """
+    stops = accumulate(groups.values())
+    return {name: slice(stop - groups[name], stop) for name, stop in zip(groups, stops, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,21 @@ class Method(nn.Module, ABC):
     def channel_groups(self) -> dict[str, int]:
         """What the embedding's columns are, in order: name -> number of columns."""
         return {"embedding": self.embedding_dim}
+
+    @property
+    def learned_groups(self) -> tuple[str, ...]:
+        """The channel groups that training shapes; the others are inputs carried along."""
+        return tuple(self.channel_groups)
+
+    @property
+    def learned_dim(self) -> int:
+        """How many columns the learned groups have."""
+        return sum(self.channel_groups[name] for name in self.learned_groups)
+
+    def learned(self, embedded: Float[Tensor, "*any latent"]) -> Float[Tensor, "*any learned"]:
+        """The columns of the learned groups."""
+        columns = group_slices(self.channel_groups)
+        return torch.cat([embedded[..., columns[name]] for name in self.learned_groups], dim=-1)
 
     def fresh(self, seed: int) -> "Method":
         """The same method untrained: weights drawn anew from `seed`, the fitted inputs kept."""

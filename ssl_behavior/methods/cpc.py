@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from ssl_behavior.augment import AugmentConfig, augment
 from ssl_behavior.errors import InputError
-from ssl_behavior.features import FeatureConfig, Featurizer, session_time
+from ssl_behavior.features import Channels, FeatureConfig, Featurizer, session_time
 from ssl_behavior.methods.base import LossTerms, Method
-from ssl_behavior.nn import Contexters, Embedder, EncoderConfig, pad_to_multiple, to_frames, window_mean
+from ssl_behavior.nn import Contexters, Embedder, EncoderConfig, pad_to_multiple, step_mean, to_frames, window_mean
 from ssl_behavior.objectives import InfoNCE, dense_info_nce
 from ssl_behavior.parallel import all_sum, gather, rank, world_size
 from ssl_behavior.shapes import StepMask, Steps
@@ -40,23 +40,27 @@ EXTRAS: dict[str, Callable[[WindowBatch], Tensor]] = {"time": time_columns}
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingConfig:
-    """What an embedding holds besides contexts and latent.
+    """What an embedding holds besides contexts and latent, one group of columns each.
 
     Parameters
     ----------
-    window_frames : means of the latents over centred windows about this long, one group of columns each.
-    extras : columns that are not learned; "time" says how far the frame is from start and end of the recording.
+    latent_window_frames : means of the latents over centred windows about this long.
+    feature_window_frames : means of the encoder's inputs over centred windows about this long: what the animals did
+        on average, in columns a linear head reads well and no bottleneck has thinned out. Not learned.
+    extras : other columns that are not learned; "time" says how far the frame is from start and end of the recording.
     """
 
-    window_frames: tuple[int, ...] = (30, 90, 300)
+    latent_window_frames: tuple[int, ...] = ()
+    feature_window_frames: tuple[int, ...] = (30, 90, 300)
     extras: tuple[str, ...] = ("time",)
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.extras if name not in EXTRAS]
         if unknown:
             raise InputError(f"embedding: unknown extras {unknown}; known: {sorted(EXTRAS)}")
-        if any(frames < 1 for frames in self.window_frames):
-            raise InputError(f"embedding: window_frames must be at least 1, got {self.window_frames}")
+        for name in ("latent_window_frames", "feature_window_frames"):
+            if any(frames < 1 for frames in getattr(self, name)):
+                raise InputError(f"embedding: {name} must be at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,9 +120,11 @@ class CPC(Method):
 
     def latents(self, batch: WindowBatch) -> tuple[Steps, StepMask]:
         """One latent per step, and which steps lie inside the recording."""
+        return self._encoded(self.featurizer(batch), batch)
+
+    def _encoded(self, features: Channels, batch: WindowBatch) -> tuple[Steps, StepMask]:
         stride = self.config.encoder.stride
-        features = pad_to_multiple(self.featurizer(batch), stride)
-        return self.embedder(features, pad_to_multiple(batch.valid, stride))
+        return self.embedder(pad_to_multiple(features, stride), pad_to_multiple(batch.valid, stride))
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
         """Mean InfoNCE over directions and horizons, on steps where something was observed.
@@ -201,20 +207,34 @@ class CPC(Method):
 
     def embed(self, batch: WindowBatch) -> Float[Tensor, "batch time latent"]:
         stride, embedding = self.config.encoder.stride, self.config.embedding
-        latents, inside = self.latents(batch)
+        features = self.featurizer(batch)
+        latents, inside = self._encoded(features, batch)
         parts = [*self.contexters(latents, inside).values(), latents]
-        parts += [window_mean(latents, inside, _odd_steps(frames, stride)) for frames in embedding.window_frames]
+        parts += _window_means(latents, inside, embedding.latent_window_frames, stride)
+        if embedding.feature_window_frames:
+            scene = self.embedder.joined(step_mean(features, batch.valid, stride))
+            parts += _window_means(scene, inside, embedding.feature_window_frames, stride)
         columns = [to_frames(torch.cat(parts, dim=-1).to(latents.dtype), inside, stride, batch.valid.shape[1])]
         columns += [EXTRAS[name](batch).to(latents.dtype) for name in embedding.extras]
         return torch.cat(columns, dim=-1)
 
     @property
     def channel_groups(self) -> dict[str, int]:
-        encoder, embedding = self.config.encoder, self.config.embedding
-        groups = {f"{name}_context": encoder.contexter_dim for name in encoder.contexts}
-        groups["latent"] = encoder.latent_dim
-        groups |= {f"latent_{frames}_frames": encoder.latent_dim for frames in embedding.window_frames}
-        return groups | dict.fromkeys(embedding.extras, 2)
+        embedding = self.config.embedding
+        width = self.embedder.num_views * self.featurizer.num_channels
+        features = {f"features_{frames}_frames": width for frames in embedding.feature_window_frames}
+        return self._learned_widths | features | dict.fromkeys(embedding.extras, 2)
+
+    @property
+    def learned_groups(self) -> tuple[str, ...]:
+        return tuple(self._learned_widths)
+
+    @property
+    def _learned_widths(self) -> dict[str, int]:
+        encoder = self.config.encoder
+        windows = [f"latent_{frames}_frames" for frames in self.config.embedding.latent_window_frames]
+        contexts = {f"{name}_context": encoder.contexter_dim for name in encoder.contexts}
+        return contexts | dict.fromkeys(["latent", *windows], encoder.latent_dim)
 
     @property
     def embedding_dim(self) -> int:
@@ -222,9 +242,13 @@ class CPC(Method):
 
     @property
     def reach(self) -> tuple[int, int]:
-        encoder = self.config.encoder
-        half = max((_odd_steps(f, encoder.stride) // 2 for f in self.config.embedding.window_frames), default=0)
-        steps = [e + max(c, half) for e, c in zip(self.embedder.reach, self.contexters.reach, strict=True)]
+        encoder, embedding = self.config.encoder, self.config.embedding
+        latent, feature = (
+            max((_odd_steps(frames, encoder.stride) // 2 for frames in windows), default=0)
+            for windows in (embedding.latent_window_frames, embedding.feature_window_frames)
+        )
+        sides = zip(self.embedder.reach, self.contexters.reach, strict=True)
+        steps = [max(embedder + max(contexter, latent), feature) for embedder, contexter in sides]
         # Stacking and interpolation: a frame's two steps span up to 2 * stride - 1 frames to either side.
         own = 2 * encoder.stride - 1 if encoder.stride > 1 else 0
         before, after = self.featurizer.reach
@@ -244,6 +268,10 @@ class _Sequences:
     inside: Bool[Tensor, "time query"]
     own: Float[Tensor, "query time latent"]
     own_seen: Bool[Tensor, "query time"]
+
+
+def _window_means(steps: Steps, inside: StepMask, windows_frames: tuple[int, ...], stride: int) -> list[Steps]:
+    return [window_mean(steps, inside, _odd_steps(frames, stride)) for frames in windows_frames]
 
 
 def _odd_steps(frames: int, stride: int) -> int:

@@ -1,7 +1,15 @@
 """Networks that know no loss."""
 
 from ssl_behavior.nn.conv import ConvStack, Direction, ResidualBlock, TemporalConv, receptive_field
-from ssl_behavior.nn.encoder import Contexters, Embedder, EncoderConfig, pad_to_multiple, to_frames, window_mean
+from ssl_behavior.nn.encoder import (
+    Contexters,
+    Embedder,
+    EncoderConfig,
+    pad_to_multiple,
+    step_mean,
+    to_frames,
+    window_mean,
+)
 
 __all__ = [
     "Contexters",
@@ -13,6 +21,7 @@ __all__ = [
     "TemporalConv",
     "pad_to_multiple",
     "receptive_field",
+    "step_mean",
     "to_frames",
     "window_mean",
 ]

@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
+from einops import rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.nn.conv import ConvStack, ResidualBlock
 from ssl_behavior.shapes import FrameMask, Latents, StepMask, Steps
 
-__all__ = ["Contexters", "Embedder", "EncoderConfig", "pad_to_multiple", "to_frames", "window_mean"]
+__all__ = ["Contexters", "Embedder", "EncoderConfig", "pad_to_multiple", "step_mean", "to_frames", "window_mean"]
 
 _SMALLEST_SHARE = 1e-6
 
@@ -71,6 +71,7 @@ class Embedder(nn.Module):
 
     Attributes
     ----------
+    num_views : how many times the width of one view that of all joined is.
     reach : steps (before, after) on which one latent depends.
     """
 
@@ -83,9 +84,9 @@ class Embedder(nn.Module):
         blocks = [ResidualBlock(dim, kernel, kernel, 1, "both") for kernel in config.embedder_kernels]
         self.entry = nn.Linear(config.stride * num_channels, dim)
         self.blocks = nn.ModuleList(blocks)
-        views = {"pooled": 2, "concatenated": num_individuals, "first": 1}[self.animals]
-        self.norm = nn.LayerNorm(views * dim)
-        self.exit = nn.Linear(views * dim, config.latent_dim)
+        self.num_views = {"pooled": 2, "concatenated": num_individuals, "first": 1}[self.animals]
+        self.norm = nn.LayerNorm(self.num_views * dim)
+        self.exit = nn.Linear(self.num_views * dim, config.latent_dim)
         self.reach = (sum(block.reach[0] for block in blocks), sum(block.reach[1] for block in blocks))
 
     def forward(
@@ -101,11 +102,14 @@ class Embedder(nn.Module):
         x = self.entry(stacked)
         for block in self.blocks:
             x = block(x, inside.repeat_interleave(individuals, dim=0))
-        views = rearrange(x, "(batch individual) step latent -> individual batch step latent", batch=batch)
-        if self.animals == "pooled":
-            views = torch.stack([views.mean(dim=0), views.amax(dim=0)])
-        scene = rearrange(views, "view batch step latent -> batch step (view latent)")
+        scene = self.joined(rearrange(x, "(batch individual) step latent -> batch step individual latent", batch=batch))
         return self.exit(self.norm(scene)), inside
+
+    def joined(self, views: Float[Tensor, "batch step individual channel"]) -> Float[Tensor, "batch step joined"]:
+        """All points of view as one: mean and maximum of anonymous animals, side by side of those told apart."""
+        if self.animals == "pooled":
+            return torch.cat([views.mean(dim=2), views.amax(dim=2)], dim=-1)
+        return views.flatten(2)
 
 
 class Contexters(nn.Module):
@@ -152,6 +156,17 @@ def window_mean(steps: Steps, inside: StepMask, width: int) -> Steps:
     weighted = rearrange(torch.cat([steps * weight, weight], dim=-1), "batch step latent -> batch latent step")
     sums = rearrange(F.avg_pool1d(weighted, width, 1, width // 2), "batch latent step -> batch step latent")
     return sums[..., :-1] / sums[..., -1:].clamp_min(_SMALLEST_SHARE)
+
+
+def step_mean(
+    features: Float[Tensor, "batch time individual channel"], valid: FrameMask, stride: int
+) -> Float[Tensor, "batch step individual channel"]:
+    """Mean over each step's `stride` frames, of the frames inside the recording."""
+    weight = valid[..., None, None].to(features.dtype)
+    padded = [pad_to_multiple(values, stride) for values in (features * weight, weight)]
+    pattern = "batch (step stride) individual channel -> batch step individual channel"
+    total, count = (reduce(values, pattern, "sum", stride=stride) for values in padded)
+    return total / count.clamp_min(1)
 
 
 def pad_to_multiple(values: Tensor, multiple: int) -> Tensor:

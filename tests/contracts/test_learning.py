@@ -23,8 +23,8 @@ def _single_precision():
 
 def learned_columns(method, recording):
     """The embedding less what nobody learned."""
-    width = sum(n for name, n in method.channel_groups.items() if name not in method.config.embedding.extras)
-    return embed_recording(method, recording)[:, :width]
+    given = [name for name in method.channel_groups if name not in method.learned_groups]
+    return embed_recording(method, recording, without=given)
 
 
 def probe(method, train, test):

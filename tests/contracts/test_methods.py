@@ -9,7 +9,7 @@ import torch
 from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.checkpoint import load_checkpoint, save_checkpoint
 from ssl_behavior.features import FEATURE_BLOCKS, FeatureConfig
-from ssl_behavior.methods import METHODS, CPCConfig
+from ssl_behavior.methods import METHODS, CPCConfig, group_slices
 from ssl_behavior.methods.cpc import EmbeddingConfig
 from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.scene import SceneConfig
@@ -55,7 +55,7 @@ CASES = {
         "cpc", "calms21",
         replace(
             SMALL, features=replace(FEATURES, blocks=EVERY_BLOCK), encoder=replace(ENCODER, stride=2),
-            embedding=EmbeddingConfig(window_frames=(5, 11), extras=("time",)),
+            embedding=EmbeddingConfig(latent_window_frames=(5, 11), feature_window_frames=(7,), extras=("time",)),
         ),
     ),
 }  # fmt: skip
@@ -111,6 +111,15 @@ def test_embeddings_are_deterministic_finite_and_as_wide_as_said(case):
     assert torch.equal(one, method.embed(batch)) and torch.isfinite(one).all()
     assert one.shape == (len(batch), FRAMES, method.embedding_dim)
     assert sum(method.channel_groups.values()) == method.embedding_dim
+
+
+def test_the_learned_columns_are_those_that_training_changes(case):
+    method, _, batch = case
+    fresh, given = method.fresh(1), set(method.channel_groups) - set(method.learned_groups)
+    changed = (fresh.eval().embed(batch) != method.eval().embed(batch)).flatten(0, 1).any(dim=0)
+    for name, columns in group_slices(method.channel_groups).items():
+        assert not changed[columns].any() if name in given else changed[columns].all(), name
+    assert method.learned(method.embed(batch)).shape[-1] == method.learned_dim == int(changed.sum())
 
 
 def test_save_and_load_are_bit_exact(case, tmp_path):

@@ -106,7 +106,7 @@ def test_time_columns_are_shared_with_the_references_or_left_out(store, array, m
     results, screen = run(*argv, "--out", tmp_path / "with")
     assert [row["dim"] for row in results["rows"]] == [5, 44] and "tell the time" in screen
     assert load_heads(tmp_path / "with").without == ()
-    results, screen = run(*argv, "--out", tmp_path / "without", "--no-time")
+    results, screen = run(*argv, "--out", tmp_path / "without", "--without", "ti*")
     assert [row["dim"] for row in results["rows"]] == [3, 42] and "tell the time" not in screen
     saved = load_heads(tmp_path / "without")
     assert saved.without == ("time",) and saved.heads["plain"].head.weights.shape == (3, 3)

@@ -37,7 +37,7 @@ def method_of(stride=3, windows=(11,), seed=0, scene=FILLED):
     config = CPCConfig(
         features=FeatureConfig(blocks=("pose", "relation", "motion"), lags_frames=(1, 4), scene=scene),
         encoder=encoder,
-        embedding=EmbeddingConfig(window_frames=windows),
+        embedding=EmbeddingConfig(latent_window_frames=windows, feature_window_frames=(8, 31)),
         horizons_frames=(stride * 2,),
         key_dim=3,
     )

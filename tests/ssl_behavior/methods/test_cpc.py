@@ -156,5 +156,7 @@ def test_impossible_settings_are_refused(case):
 def test_impossible_embeddings_are_refused():
     with pytest.raises(InputError, match=r"unknown extras \['weather'\]; known: \['time'\]"):
         EmbeddingConfig(extras=("weather",))
-    with pytest.raises(InputError, match="window_frames must be at least 1"):
-        EmbeddingConfig(window_frames=(0,))
+    with pytest.raises(InputError, match="latent_window_frames must be at least 1"):
+        EmbeddingConfig(latent_window_frames=(0,))
+    with pytest.raises(InputError, match="feature_window_frames must be at least 1"):
+        EmbeddingConfig(feature_window_frames=(0,))
