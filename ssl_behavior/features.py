@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate, islice
 
 import torch
-from jaxtyping import Bool, Float
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ssl_behavior.errors import InputError
@@ -88,7 +89,7 @@ def _pairs(values: Tensor) -> Tensor:
 
 def _twice(known: Bool[Tensor, "*batch keypoint"]) -> Tensor:
     """A point's mask for its x and its y."""
-    return known.repeat_interleave(2, dim=-1)
+    return known.unsqueeze(-1).expand(*known.shape, 2).flatten(-2)
 
 
 def pose(own: Scene, _: Scene, __: FeatureConfig) -> Block:
@@ -112,47 +113,44 @@ def other_own_pose(own: Scene, other: Scene, config: FeatureConfig) -> Block:
 
 def distances(own: Scene, other: Scene, _: FeatureConfig) -> Block:
     """Log distances: every own keypoint to every one of the other's, and all pairs of the own ones."""
-    return _joined([_between(own, other), _within(own)])
+    return _log_distances(own, other, both_within=False)
 
 
 def all_distances(own: Scene, other: Scene, _: FeatureConfig) -> Block:
     """Log distances of all pairs of keypoints of both animals."""
-    return _joined([_between(own, other), _within(own), _within(other)])
+    return _log_distances(own, other, both_within=True)
 
 
-def _between(own: Scene, other: Scene) -> Block:
-    (x, y), (other_x, other_y) = _xy(own), _xy(other)
-    values = _log_length(x.unsqueeze(-1) - other_x.unsqueeze(-2), y.unsqueeze(-1) - other_y.unsqueeze(-2), 0.1)
-    known = _both(own.known.unsqueeze(-1), other.known.unsqueeze(-2))
-    return values.flatten(-2), known.flatten(-2)
+def _log_distances(own: Scene, other: Scene, both_within: bool) -> Block:
+    """Between the animals, within the own one, and (`both_within`) within the other."""
+    first, second = _pairs_of_keypoints(own.points.shape[-2], both_within).to(own.points.device)
+    x, y = (torch.cat([own.points[..., axis], other.points[..., axis]], dim=-1) for axis in (0, 1))
+    seen = torch.cat([own.known, other.known], dim=-1)
+    # All differences x_i - x_j as one product with a matrix of 1, -1 and 0: the same numbers as picking columns,
+    # in a third of the time.
+    ends = F.one_hot(first, seen.shape[-1]) + F.one_hot(second, seen.shape[-1])
+    signs = (F.one_hot(first, seen.shape[-1]) - F.one_hot(second, seen.shape[-1])).to(x.dtype).T
+    values = _log_length(x @ signs, y @ signs, 0.1)
+    if bool(seen.all()):
+        # As in CalMS21: as many Trues as there are pairs need not be written out.
+        return values, seen.new_ones(()).expand(values.shape)
+    return values, seen.to(x.dtype) @ ends.to(x.dtype).T > 1
 
 
-def _within(own: Scene) -> Block:
-    num_keypoints = own.points.shape[-2]
-    i, j = torch.tril_indices(num_keypoints, num_keypoints, offset=-1, device=own.points.device)
-    x, y = _xy(own)
-    values = _log_length(x[..., i] - x[..., j], y[..., i] - y[..., j], 0.1)
-    return values, _both(own.known[..., i], own.known[..., j])
-
-
-def _both(first: Tensor, second: Tensor) -> Tensor:
-    """first & second; where all is known, as in CalMS21, without writing out as many Trues as there are pairs."""
-    if bool(first.all()) and bool(second.all()):
-        return first.new_ones(()).expand(torch.broadcast_shapes(first.shape, second.shape))
-    return first & second
-
-
-def _xy(scene: Scene) -> tuple[Tensor, Tensor]:
-    """x and y apart and contiguous: distances are most of the work, and memory most of their time."""
-    return scene.points[..., 0].contiguous(), scene.points[..., 1].contiguous()
-
-
-def _log_length(x: Tensor, y: Tensor, floor: float) -> Tensor:
-    return torch.log(torch.sqrt(torch.addcmul(x * x, y, y)) + floor)
+def _pairs_of_keypoints(num_keypoints: int, both_within: bool) -> Int[Tensor, "end pair"]:
+    """Numbers of the two keypoints of every pair; the other animal's are counted on from the own one's."""
+    own = torch.arange(num_keypoints)
+    between = torch.cartesian_prod(own, own + num_keypoints).T
+    within = torch.tril_indices(num_keypoints, num_keypoints, offset=-1)
+    return torch.cat([between, within, *([within + num_keypoints] if both_within else [])], dim=1)
 
 
 def _joined(blocks: Sequence[tuple[Tensor, Tensor]]) -> Block:
     return torch.cat([values for values, _ in blocks], dim=-1), torch.cat([known for _, known in blocks], dim=-1)
+
+
+def _log_length(x: Tensor, y: Tensor, floor: float) -> Tensor:
+    return torch.log(torch.sqrt(torch.addcmul(x * x, y, y)) + floor)
 
 
 def relation(own: Scene, other: Scene, _: FeatureConfig) -> Block:
@@ -315,9 +313,7 @@ class Featurizer(nn.Module):
 
     def _blocks(self, batch: WindowBatch) -> list[tuple[Tensor, Tensor]]:
         scene = build_scene(batch, self.skeleton, self.scale_px, self.config.scene)
-        own, other = scene, scene.others()
-        if self.first_only:
-            own, other = own.first(), other.first()
+        own, other = (scene.only(0), scene.only(1)) if self.first_only else (scene, scene.others())
         return [FEATURE_BLOCKS[name](own, other, self.config) for name in self.config.blocks]
 
     @property
@@ -332,10 +328,11 @@ class Featurizer(nn.Module):
         return torch.cat([values for values, _ in blocks], dim=-1), known & batch.valid[..., None, None]
 
     def forward(self, batch: WindowBatch) -> Channels:
-        """Standardised and clipped; 0 (the mean) where not observed."""
+        """Standardised and clipped; 0 (the mean) where not observed. Never in less than the windows' precision."""
         # A few windows at a time stay in the processor's cache: half the time of all at once.
         together = max(1, _CACHE_FRAMES // batch.valid.shape[1])
-        parts = [self._features(batch.part(i, i + together)) for i in range(0, len(batch), together)]
+        with torch.autocast(batch.keypoints.device.type, enabled=False):
+            parts = [self._features(batch.part(i, i + together)) for i in range(0, len(batch), together)]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def _features(self, batch: WindowBatch) -> Channels:

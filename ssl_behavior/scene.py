@@ -90,9 +90,9 @@ class Scene:
         """The scene with the animals in reverse order: what is at i here belongs to the other of i."""
         return self._each(lambda values: values.flip(2))
 
-    def first(self) -> "Scene":
-        """Only the first animal, keeping the individual axis."""
-        return self._each(lambda values: values[:, :, :1])
+    def only(self, individual: int) -> "Scene":
+        """One animal, keeping the individual axis."""
+        return self._each(lambda values: values[:, :, individual : individual + 1])
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Scene":
         return replace(self, **{name: change(getattr(self, name)) for name in _PER_ANIMAL})
