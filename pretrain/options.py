@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,17 +82,24 @@ def _split(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Dotted options, which take one value each, apart from all others."""
     rest: list[str] = []
     dotted: dict[str, str] = {}
-    arguments = iter(argv)
-    for argument in arguments:
+    arguments = deque(argv)
+    while arguments:
+        argument = arguments.popleft()
         found = _DOTTED.fullmatch(argument)
         if found is None:
             rest.append(argument)
             continue
-        value = found[2] if found[2] is not None else next(arguments, None)
+        value = found[2] if found[2] is not None else arguments.popleft() if arguments else None
         if value is None:
             raise InputError(f"--{found[1]} needs a value")
+        if _is_number(value) and arguments and _is_number(arguments[0]) and not Path(arguments[0]).exists():
+            raise InputError(f"--{found[1]} takes one value; lists are written with commas: {value},{arguments[0]}")
         dotted[found[1]] = value
     return rest, dotted
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdecimal()
 
 
 def _parser() -> argparse.ArgumentParser:

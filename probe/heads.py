@@ -16,13 +16,12 @@ from probe.representations import Matrix, Scaling, all_frames, standardised_bloc
 from probe.smoothing import smooth
 from probe.trial import DECISION, FITS, PLAIN, FittedHead, Outcome, Trial, spread
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_file, read_json, write_json
+from ssl_behavior.files import atomic_file, read_contents, write_json
 from ssl_behavior.store import StoreRow
 
 __all__ = ["FORMAT_VERSION", "SavedProbe", "load_heads", "save_heads"]
 
 FORMAT_VERSION = 1
-_FORMAT = "ssl-behavior probe"
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def save_heads(out: Path, trial: Trial, outcome: Outcome, checkpoint: str, witho
     with atomic_file(out / "probe.safetensors") as file:
         file.write_bytes(safetensors.torch.save({name: t.contiguous() for name, t in tensors.items()}))
     contents = {
-        "format": _FORMAT,
+        "format": "ssl-behavior probe",
         "version": FORMAT_VERSION,
         "task": trial.task.to_dict(),
         "checkpoint": checkpoint,
@@ -91,14 +90,7 @@ def load_heads(folder: Path) -> SavedProbe:
     InputError
         If the folder holds no probe, it is damaged, or was written by a newer version.
     """
-    contents = read_json(folder / "probe.json", "a probe")
-    if not isinstance(contents, dict) or contents.get("format") != _FORMAT:
-        raise InputError(f"{folder} holds no probe: its probe.json does not say so")
-    if contents.get("version") != FORMAT_VERSION:
-        raise InputError(
-            f"{folder} is a probe of format version {contents.get('version')}; this program reads {FORMAT_VERSION}: "
-            "update ssl-behavior, or probe again"
-        )
+    contents = read_contents(folder, "probe.json", "probe", FORMAT_VERSION, ", or probe again")
     try:
         tensors = safetensors.torch.load_file(folder / "probe.safetensors")
         task = contents["task"]

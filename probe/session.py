@@ -58,7 +58,8 @@ def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
         trained, *others = session.representations(Path(scratch), console)
         rows, first = session.score(trained, keep=True)
         rows += [row for reference in others for row in session.score(reference)[0]]
-    results = _results(config, trial, trained, macros, rows) | {"without": list(session.left_out)}
+    results = _results(config, trial, trained, macros, rows)
+    results |= {"seeds": list(range(session.seeds_used)), "without": list(session.left_out)}
     assert first is not None
     notes = _notes(trial, rows, session.timed, session.left_out)
     _write(config.out, trial, trained, first, results, rows, notes)
@@ -100,6 +101,7 @@ class _Session:
         self.config, self.trial, self.macros, self.progress = config, trial, macros, progress
         self.methods: list[Method] = []
         self.timed = False
+        self.seeds_used = 0
         self.left_out: tuple[str, ...] = ()
 
     def representations(self, scratch: Path, console: Console) -> list[Representation]:
@@ -191,6 +193,7 @@ class _Session:
         if self.trial.stride == 1 and percent >= 100:
             # Nothing is drawn: a second seed would repeat the first.
             seeds = range(min(self.config.seeds, len(representation.arrays)))
+        self.seeds_used = max(self.seeds_used, len(seeds))
         with self._working(f"{representation.name}, {percent:g} %", len(seeds)) as advance:
             for seed in seeds:
                 yield run_trial(self.trial, representation.array(seed), seed, percent)
@@ -241,6 +244,12 @@ def _notes(trial: Trial, rows: Sequence[ResultRow], timed: bool, left_out: Seque
         )
     if timed:
         notes.append("The embedding has two columns that tell the time in the recording; so have the references.")
+    if split.copies:
+        pairs = ", ".join(f"{scored} of {learned}" for scored, learned in split.copies[:5])
+        notes.append(
+            f"Warning: {len(split.copies)} scored recordings have the very tracks of one that was learned from "
+            f"({pairs}): the scores are too good."
+        )
     if left_out:
         notes.append(f"Left out of the embedding: {', '.join(left_out)}.")
     undefined = sorted({name for row in rows for name in row.undefined})
@@ -264,7 +273,6 @@ def _results(
         "protocol": PROTOCOL,
         "task": trial.task.to_dict(),
         "mode": config.mode,
-        "seeds": list(range(config.seeds)),
         "train_stride": config.train_stride,
         "split": trial.split.to_dict(),
         "store": trial.store.fingerprint(),

@@ -39,6 +39,12 @@ class Split:
     source: str
 
     @property
+    def copies(self) -> list[tuple[str, str]]:
+        """(scored recording, recording of the same tracks that the heads learned from): a leak between the parts."""
+        learned = {row.content_hash: row.id for row in self.fit + self.tune}
+        return [(row.id, learned[row.content_hash]) for row in self.evaluate if row.content_hash in learned]
+
+    @property
     def train(self) -> tuple[StoreRow, ...]:
         """What the final heads learn from: `fit`, and `tune` where it was taken from the training recordings."""
         if not self.tune_from_train:
@@ -53,6 +59,7 @@ class Split:
             "train": [row.id for row in self.train],
             "chosen_on": [row.id for row in self.tune],
             "evaluated": [row.id for row in self.evaluate],
+            "copies": [list(pair) for pair in self.copies],
         }
 
 
@@ -90,7 +97,8 @@ def make_split(store: Store, file: Path | None = None, seed: int = 0, annotated:
 
 def _from_file(store: Store, file: Path) -> dict[str, list[StoreRow]]:
     if not file.is_file():
-        raise InputError(f"--split {file}: there is no such file")
+        state = "is a folder, not a JSON file" if file.is_dir() else "there is no such file"
+        raise InputError(f"--split {file}: {state}")
     values = read_json(file, "a split")
     if not isinstance(values, Mapping) or not values:
         raise InputError(f"{file}: a split is a JSON object with the keys {list(PARTS)}, got {type(values).__name__}")

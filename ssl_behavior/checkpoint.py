@@ -5,7 +5,6 @@ The weights include the buffers (Standardizer, PCA), so whoever loads a checkpoi
 the checkpoints are `checkpoints/step-<steps done>`, and `checkpoints/best.json` names the best of them.
 """
 
-import hashlib
 import io
 import pickle
 import platform
@@ -29,7 +28,7 @@ from ssl_behavior.methods.base import Method
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = [
-    "FORMAT_VERSION", "find_checkpoint", "fingerprint", "list_checkpoints", "load_checkpoint", "load_training_state",
+    "FORMAT_VERSION", "find_checkpoint", "list_checkpoints", "load_checkpoint", "load_training_state",
     "load_weights", "method_name", "package_versions", "read_checkpoint_config", "save_checkpoint",
 ]  # fmt: skip
 
@@ -205,21 +204,6 @@ def find_checkpoint(path: str | Path, best: bool = False) -> Path:
         name = read_json(pointer, "a run")["checkpoint"]
         return next((folder for folder in checkpoints if folder.name == name), checkpoints[-1])
     return checkpoints[-1]
-
-
-def fingerprint(path: str | Path, best: bool = False) -> str:
-    """SHA-256 of the checkpoint's weights file: equal for equal models.
-
-    Raises
-    ------
-    InputError
-        If there is no checkpoint.
-    """
-    digest = hashlib.sha256()
-    with (find_checkpoint(path, best) / _WEIGHTS).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def method_name(config: Any) -> str:

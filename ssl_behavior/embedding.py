@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import check_free, publish_folder, read_json, told_plainly, write_json
+from ssl_behavior.files import check_free, publish_folder, read_contents, read_json, told_plainly, write_json
 from ssl_behavior.methods import Method, group_slices
 from ssl_behavior.recording import Recording
 from ssl_behavior.store import Store, StoreRow
@@ -63,14 +63,9 @@ class Embeddings:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        contents = read_json(self.path / "embeddings.json", "an embeddings folder")
-        if not isinstance(contents, dict) or contents.get("format") != "ssl-behavior embeddings":
-            raise InputError(f"{self.path} holds no embeddings: its embeddings.json does not say so")
-        if contents.get("version") != FORMAT_VERSION:
-            raise InputError(
-                f"{self.path} has format version {contents.get('version')}; this program reads {FORMAT_VERSION}: "
-                "update ssl-behavior, or embed again"
-            )
+        contents = read_contents(
+            self.path, "embeddings.json", "embeddings", FORMAT_VERSION, ", or embed again", "an embeddings folder"
+        )
         try:
             self.rows = [EmbeddingRow(**row) for row in contents["recordings"]]
             self.groups: dict[str, int] = dict(contents["channel_groups"])

@@ -1,6 +1,7 @@
 """Files and folders that exist whole or not at all."""
 
 import errno
+import glob
 import json
 import os
 import shutil
@@ -52,6 +53,31 @@ def _partial(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial-{os.getpid()}")
 
 
+def _set_aside(path: Path) -> Path | None:
+    """What `path` was before a process died between the two renames of `publish_folder`."""
+    return None if path.exists() else next(path.parent.glob(f".{glob.escape(path.name)}.old-*"), None)
+
+
+def _clear_up(path: Path) -> None:
+    """Bring back what a dead process had set aside, and remove what dead processes left half-written."""
+    if old := _set_aside(path):
+        old.rename(path)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*-*"):
+        state, _, pid = left.name.rpartition(".")[2].partition("-")
+        if state in ("partial", "old") and pid.isdigit() and not _is_alive(int(pid)):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 @contextmanager
 def told_plainly(path: Path) -> Iterator[None]:
     """Turn the operating system's refusal to write into a sentence for the person."""
@@ -79,6 +105,7 @@ def atomic_folder(path: Path, overwrite: bool = False, marker: str = "") -> Iter
         If `path` exists and `overwrite` is False, the disk is full, or the place is not writable.
     """
     path = Path(path)
+    _clear_up(path)
     check_free(path, overwrite, marker)
     partial = _partial(path)
     with told_plainly(path):
@@ -157,27 +184,34 @@ def read_json(path: Path, what: str) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{path.parent} is not {what}: it has no {path.name}") from None
+        hint = (
+            f"; an interrupted --overwrite left the old one as {old}: rename it back"
+            if (old := _set_aside(path.parent))
+            else ""
+        )
+        raise InputError(f"{path.parent} is not {what}: it has no {path.name}{hint}") from None
     except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path} is damaged: expected {what}'s JSON ({error})") from None
 
 
-def read_contents(folder: Path, name: str, kind: str, version: int, again: str = "") -> dict[str, Any]:
+def read_contents(folder: Path, name: str, kind: str, version: int, again: str = "", what: str = "") -> dict[str, Any]:
     """The table of contents of a folder of ours, which says what `kind` it is and in which format version.
 
-    `again` tells what to do besides updating, e.g. ", or import the recordings again".
+    `again` tells what to do besides updating, e.g. ", or import the recordings again"; `what` is the folder in words
+    where they are not "a `kind`".
 
     Raises
     ------
     InputError
         If the file is missing or damaged, is of another kind, or of another version.
     """
-    contents = read_json(folder / name, f"a {kind}")
+    what = what or f"a {kind}"
+    contents = read_json(folder / name, what)
     if not isinstance(contents, dict) or contents.get("format") != f"ssl-behavior {kind}":
-        raise InputError(f"{folder} is not a {kind}: its {name} does not say so")
+        raise InputError(f"{folder} is not {what}: its {name} does not say so")
     if contents.get("version") != version:
         raise InputError(
-            f"{folder} is a {kind} of format version {contents.get('version')}; this program reads version {version}: "
+            f"{folder} is {what} of format version {contents.get('version')}; this program reads version {version}: "
             f"update ssl-behavior{again}"
         )
     return contents

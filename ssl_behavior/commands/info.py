@@ -79,7 +79,7 @@ def _checkpoint_or_run(path: Path, console: Console) -> None:
 
 
 def _checkpoint(path: Path, console: Console) -> None:
-    from ssl_behavior.checkpoint import fingerprint, load_checkpoint, read_checkpoint_config
+    from ssl_behavior.checkpoint import load_checkpoint, read_checkpoint_config
 
     contents, method = read_checkpoint_config(path), load_checkpoint(path)
     before, after = method.reach
@@ -91,7 +91,7 @@ def _checkpoint(path: Path, console: Console) -> None:
         ("sees", f"{before} frames back and {after} ahead, at {method.fps:g} frames per second"),
         ("skeleton", method.skeleton.name),
         *((name, value) for name, value in contents["extra"].items()),
-        ("fingerprint", fingerprint(path)[:16]),
+        ("fingerprint", method.fingerprint()[:16]),
     ]
     _table(console, f"checkpoint {path}", rows)
 

@@ -13,12 +13,16 @@ from rich.console import Console
 import pretrain.loop
 from pretrain.run import pretrain as run_pretrain
 from pretrain.runfolder import RunFolder, only_process
-from ssl_behavior.checkpoint import find_checkpoint, fingerprint, list_checkpoints, load_checkpoint
+from ssl_behavior.checkpoint import find_checkpoint, list_checkpoints, load_checkpoint
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import Store, write_store
 from ssl_behavior.windows import WindowReader
+
+
+def fingerprint(path, best=False):
+    return load_checkpoint(path, best=best).fingerprint()
 
 
 def quiet():

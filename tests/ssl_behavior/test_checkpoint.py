@@ -8,7 +8,6 @@ import torch
 
 from ssl_behavior.checkpoint import (
     find_checkpoint,
-    fingerprint,
     list_checkpoints,
     load_checkpoint,
     load_training_state,
@@ -28,6 +27,10 @@ CONFIG = CPCConfig(
     horizons_frames=(2,),
     key_dim=3,
 )
+
+
+def fingerprint(path, best=False):
+    return load_checkpoint(path, best=best).fingerprint()
 
 
 @pytest.fixture(scope="module")

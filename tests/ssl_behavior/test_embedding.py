@@ -223,8 +223,14 @@ def edit(folder, **changes):
 
 DAMAGES = {
     "no table": (lambda f: (f / "embeddings.json").unlink(), "is not an embeddings folder"),
-    "another format": (lambda f: edit(f, format="?"), "holds no embeddings"),
-    "newer": (lambda f: edit(f, version=2), "format version 2; this program reads 1: update"),
+    "another format": (
+        lambda f: edit(f, format="?"),
+        "is not an embeddings folder: its embeddings.json does not say so",
+    ),
+    "newer": (
+        lambda f: edit(f, version=2),
+        "format version 2; this program reads version 1: update ssl-behavior, or embed again",
+    ),
     "rows": (lambda f: edit(f, recordings=[{"id": "a"}]), "damaged"),
     "no array": (lambda f: (f / "embeddings.npy").unlink(), "cannot be read"),
     "cut": (lambda f: (f / "embeddings.npy").write_bytes((f / "embeddings.npy").read_bytes()[:-7]), "cannot be read"),
