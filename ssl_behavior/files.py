@@ -54,24 +54,17 @@ def _partial(path: Path) -> Path:
 
 
 def _set_aside(path: Path) -> Path | None:
-    """What `path` was before a process died between the two renames of `publish_folder`."""
-    return None if path.exists() else next(path.parent.glob(f".{glob.escape(path.name)}.old-*"), None)
+    """What was at `path` before a process died between the two renames of `publish_folder`."""
+    if path.exists():
+        return None
+    aside = path.parent.glob(f".{glob.escape(path.name)}.old-*")
+    return next((old for old in aside if not _is_alive(old.name.rpartition("-")[2])), None)
 
 
-def _clear_up(path: Path) -> None:
-    """Bring back what a dead process had set aside, and remove what dead processes left half-written."""
-    if old := _set_aside(path):
-        old.rename(path)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*-*"):
-        state, _, pid = left.name.rpartition(".")[2].partition("-")
-        if state in ("partial", "old") and pid.isdigit() and not _is_alive(int(pid)):
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
-
-
-def _is_alive(pid: int) -> bool:
+def _is_alive(pid: str) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
         return False
     except PermissionError:
         return True
@@ -105,7 +98,8 @@ def atomic_folder(path: Path, overwrite: bool = False, marker: str = "") -> Iter
         If `path` exists and `overwrite` is False, the disk is full, or the place is not writable.
     """
     path = Path(path)
-    _clear_up(path)
+    if old := _set_aside(path):
+        old.rename(path)
     check_free(path, overwrite, marker)
     partial = _partial(path)
     with told_plainly(path):
@@ -184,11 +178,8 @@ def read_json(path: Path, what: str) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        hint = (
-            f"; an interrupted --overwrite left the old one as {old}: rename it back"
-            if (old := _set_aside(path.parent))
-            else ""
-        )
+        old = _set_aside(path.parent)
+        hint = f"; an interrupted --overwrite left the old one as {old}: rename it back" if old else ""
         raise InputError(f"{path.parent} is not {what}: it has no {path.name}{hint}") from None
     except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path} is damaged: expected {what}'s JSON ({error})") from None

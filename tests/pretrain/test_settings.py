@@ -76,6 +76,10 @@ MISTAKES = {
     "unknown group key": (["--optim.lrr", "3"], "unknown option --optim.lrr; did you mean --optim.lr"),
     "far off": (["--data.xyzzy", "3"], "unknown option --data.xyzzy"),
     "no value": (["--optim.lr"], "--optim.lr needs a value"),
+    "list without commas": (
+        ["--method.horizons_frames", "24", "48"],
+        "--method.horizons_frames takes one value; lists are written with commas: 24,48",
+    ),
     "not a number": (["--optim.lr", "fast"], "optim.lr: expected float, got fast"),
     "not whole": (["--steps", "2.5"], "steps: expected int, got 2.5"),
     "list of words": (["--method.horizons_frames", "soon,later"], r"method.horizons_frames: expected .*int"),

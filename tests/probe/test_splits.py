@@ -1,6 +1,7 @@
 """Splits by recording: no recording twice, nothing chosen on what is scored."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -81,6 +82,8 @@ def test_a_wrong_split_file_is_refused_in_one_sentence(store, split_file, conten
 
 
 def test_a_missing_split_file_and_a_single_recording_are_refused(store, tmp_path):
+    with pytest.raises(InputError, match="is a folder, not a JSON file"):
+        make_split(store, tmp_path)
     with pytest.raises(InputError, match="no such file"):
         make_split(store, tmp_path / "none.json")
     single = write_store(tmp_path / "one", [make_recording("only", 50)])
@@ -94,3 +97,15 @@ def test_fractions_are_nested_seeded_and_never_empty(store):
     small, large = fraction_of(rows, 1.0, seed=5), fraction_of(rows, 60.0, seed=5)
     assert len(small) == 1 and len(large) == 4 and set(ids(small)) <= set(ids(large))
     assert len({tuple(ids(fraction_of(rows, 30.0, seed))) for seed in range(9)}) > 1
+
+
+def test_copies_across_the_parts_are_named(tmp_path):
+    one, two, three = (make_recording(f"r{i}", 50 + i) for i in range(3))
+    copy = replace(one, id="copy")
+    made = write_store(tmp_path / "s", [one, two, three, copy])
+    file = tmp_path / "split.json"
+    file.write_text(json.dumps({"train": ["r0", "r1"], "test": ["r2", "copy"]}))
+    split = make_split(made, file)
+    assert split.copies == [("copy", "r0")] and split.to_dict()["copies"] == [["copy", "r0"]]
+    file.write_text(json.dumps({"train": ["r0", "copy", "r1"], "test": ["r2"]}))
+    assert make_split(made, file).copies == []

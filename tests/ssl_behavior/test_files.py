@@ -1,5 +1,7 @@
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -104,3 +106,32 @@ def test_overwriting_is_for_folders_of_the_same_kind(tmp_path):
     with atomic_folder(own, overwrite=True, marker="a.json") as folder:
         (folder / "a.json").write_text("[]")
     assert [file.name for file in own.iterdir()] == ["a.json"]
+
+
+def die_between_the_renames(path):
+    """A child process that is killed when the old folder has been set aside and the new one is not yet there."""
+    code = f"""
+import os, pathlib
+from ssl_behavior import files
+rename = pathlib.Path.rename
+def first_only(self, target):
+    rename(self, target)
+    os._exit(9)
+pathlib.Path.rename = first_only
+with files.atomic_folder(pathlib.Path({str(path)!r}), overwrite=True) as folder:
+    (folder / "a.json").write_text("2")
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 9
+
+
+def test_an_overwrite_killed_between_its_renames_loses_nothing(tmp_path):
+    path = tmp_path / "store"
+    with atomic_folder(path) as folder:
+        (folder / "a.json").write_text("1")
+    die_between_the_renames(path)
+    assert not path.exists()
+    with pytest.raises(InputError, match=r"it has no a\.json; an interrupted --overwrite left the old one as .*old-"):
+        read_json(path / "a.json", "a store")
+    with pytest.raises(InputError, match="exists already"), atomic_folder(path):
+        pass
+    assert (path / "a.json").read_text() == "1"

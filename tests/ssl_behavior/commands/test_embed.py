@@ -4,11 +4,12 @@ import pytest
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.cli import main
 from ssl_behavior.embedding import Embeddings
+from ssl_behavior.estimator import load
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods import CPC, CPCConfig
 from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.skeleton import SKELETONS
-from ssl_behavior.store import write_store
+from ssl_behavior.store import Store, write_store
 
 
 @pytest.fixture
@@ -37,6 +38,19 @@ def test_some_recordings_of_a_store(folders, tmp_path):
     assert [row.id for row in Embeddings(tmp_path / "e").rows] == ["two"]
 
 
+def test_groups_of_columns_can_be_left_out(folders, tmp_path):
+    argv = ["embed", *folders, "--device", "cpu", "--dtype", "float32"]
+    assert main([*argv, "--out", str(tmp_path / "all")]) == 0
+    assert main([*argv, "--out", str(tmp_path / "learned"), "--without", "features_*", "time"]) == 0
+    whole, learned = Embeddings(tmp_path / "all"), Embeddings(tmp_path / "learned")
+    assert list(learned.groups) == ["past_context", "future_context", "latent"] and learned.dim == 27
+    np.testing.assert_array_equal(learned.array, whole.array[:, :27])
+    encoder = load(folders[0], device="cpu", without=["features_*", "time"])
+    assert encoder.groups == learned.groups and encoder.dim == 27
+    row, recording = learned.row("one"), Store(folders[1]).recording("one")
+    np.testing.assert_allclose(encoder.embed(recording), learned.array[row.slice], rtol=0, atol=1e-6)
+
+
 def test_mistakes_are_told_and_nothing_is_made(folders, tmp_path, capsys):
     model, store = folders
     mistakes = {
@@ -44,6 +58,8 @@ def test_mistakes_are_told_and_nothing_is_made(folders, tmp_path, capsys):
         "is not a store": [model, model],
         "neither a checkpoint nor a run": [store, store],
         "invalid choice": [model, store, "--dtype", "int8"],
+        "no columns 'walls'; it has ['past_context'": [model, store, "--without", "walls"],
+        "leaves nothing": [model, store, "--without", "*"],
     }
     for words, arguments in mistakes.items():
         assert main(["embed", *arguments, "--out", str(tmp_path / "e"), "--device", "cpu"]) == 2
