@@ -4,9 +4,10 @@
 
 RAT_DYADS is the folder of 38 recordings (figshare 30393298). One encoder a seed is pretrained on all tracks, without
 labels; heads are fitted and scored under two protocols, both by recording: "later" trains on 01-30 and scores 31-38;
-"halves" trains on the odd recordings and scores the even ones, then the other way round. S1 is
-scored on all four classes and on {aggression, social}; S2 on the four classes that are not very rare. Each probe runs
-with and without the two time columns. Everything goes through the command line, so any row can be run by hand.
+"halves" trains on the odd recordings and scores the even ones, then the other way round. S1 is scored on all four
+classes and on {aggression, social}; S2 on the four classes that are not very rare. Each probe runs with and without
+the two time columns, and with the columns alone that were learned, or that were not. Everything goes through the
+command line, so any row can be run by hand.
 What is there already is not made again. The last line of stdout is one JSON object.
 """
 
@@ -19,14 +20,18 @@ from ssl_behavior.cli import main as ssl_behavior
 
 S1 = ["--task", "S1", "--macro", "all", "--macro", "aggression,social"]
 S2 = ["--task", "S2", "--macro", "lateralthreat,keepdown,clinch,uprightposture"]
-NO_TIME, LEARNED = ["--without", "time"], ["--without", "time", "features_*"]
+NO_TIME = ["--without", "time"]
+LEARNED = [*NO_TIME, "features_*", "--references", "untrained"]
+INPUTS = [*NO_TIME, "*_context", "latent*", "--references", "none"]
 TASKS = {
     "S1": S1,
     "S1 without time": [*S1, *NO_TIME],
     "S1 learned alone": [*S1, *LEARNED],
+    "S1 inputs alone": [*S1, *INPUTS],
     "S2": S2,
     "S2 without time": [*S2, *NO_TIME],
     "S2 learned alone": [*S2, *LEARNED],
+    "S2 inputs alone": [*S2, *INPUTS],
 }
 
 

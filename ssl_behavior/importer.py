@@ -93,7 +93,9 @@ def import_recordings(
     stream = _recordings(tracks, annotations, options, report, progress)
     first = next(stream, None)
     if first is None:
-        raise InputError(f"no recordings in {', '.join(map(str, paths))}. " + " ".join(report.notices[:5]))
+        known = ", ".join(format.title for format in FORMATS.values())
+        seen = " ".join(report.notices[:5]) or "There is no file in it."
+        raise InputError(f"no recordings in {', '.join(map(str, paths))}. {seen} Formats that are read: {known}")
     with create_store(out, first.skeleton, first.individuals, options.overwrite) as writer:
         for recording in chain([first], stream):
             writer.append(recording)

@@ -286,7 +286,9 @@ def test_names_with_brackets_are_no_markup(tmp_path, capsys, monkeypatch):
 
 def test_empty_folder(tmp_path):
     (tmp_path / "lab").mkdir()
-    with pytest.raises(InputError, match="no recordings in"):
+    with pytest.raises(
+        InputError, match=r"no recordings in .*lab\. There is no file in it\. Formats that are read: CalMS21 JSON"
+    ):
         import_recordings([tmp_path / "lab"], tmp_path / "store")
 
 
