@@ -1,6 +1,6 @@
 """Speed of features, training steps and embedding, each beside a ceiling measured in the same run.
 
-    python benchmarks/bench_encoder.py [--recipe cpc_mabe2021] [--frames 16384] [--repeats 7] [--profile]
+    python benchmarks/bench_encoder.py [--recipe cpc_mabe2021] [--frames 65536] [--repeats 7] [--profile]
 
 The ceilings are what this machine reaches at that moment on the operation that each job is made of: features against
 reading and writing the same arrays once; a training step and embedding against convolutions of the recipe's own

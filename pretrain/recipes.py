@@ -18,7 +18,7 @@ def cpc() -> RunConfig:
     ssl-behavior pretrain STORE --out RUN --recipe cpc
 
     On the 38 rat recordings: three minutes on two cores with bf16; frozen linear probe on held-out recordings S1
-    macro AP .757 +- .006 over 3 seeds (untrained .714), see benchmarks/results/quality_rats.md.
+    macro AP .766 +- .001 over 3 seeds (untrained .748), see benchmarks/results/quality_rats.md.
     """
     return RunConfig(
         method=CPCConfig(),

@@ -324,8 +324,8 @@ class Featurizer(nn.Module):
     def raw_channels(self, batch: WindowBatch) -> Block:
         """Features before standardisation and PCA, and which of them were observed."""
         blocks = self._blocks(batch)
-        known = torch.cat([known for _, known in blocks], dim=-1)
-        return torch.cat([values for values, _ in blocks], dim=-1), known & batch.valid[..., None, None]
+        values, known = _joined(blocks)
+        return values, known if bool(batch.valid.all()) else known & batch.valid[..., None, None]
 
     def forward(self, batch: WindowBatch) -> Channels:
         """Standardised and clipped; 0 (the mean) where not observed. Never in less than the windows' precision."""
@@ -348,7 +348,7 @@ class Featurizer(nn.Module):
         values = torch.addcmul(-self.mean / self.std, values, 1 / self.std)
         if self.config.clip:
             values = values.clamp(-self.config.clip, self.config.clip)
-        return values.masked_fill(~known, 0.0)
+        return values.masked_fill_(~known, 0.0)
 
     @torch.no_grad()
     def fit(self, reader: WindowReader) -> "Featurizer":
