@@ -58,10 +58,11 @@ def _acts(out: Path, steps: int, seed: int) -> list[tuple[str, str, list[str]]]:
         ("An encoder learned from their tracks, without labels", "pretrain", [
             store, "--out", run, "--recipe", "cpc_tiny", "--steps", str(steps), *seeds]),
         ("Task 1: does a linear head on it tell the behaviours?", "probe", [
-            run, store, "--task", "behavior", "--out", str(out / "task1"), "--seeds", "3"]),
+            run, store, "--task", "behavior", "--out", str(out / "task1"), "--seeds", "2",
+            "--train-stride", "12"]),
         ("Task 3: seven behaviours, each against the rest", "probe", [
             run, store, "--task", "calms21_task3", "--out", str(out / "task3"), "--seeds", "1",
-            "--references", "none"]),
+            "--references", "none", "--train-stride", "12"]),
         ("One embedding per frame, for clustering and everything else", "embed", [
             run, store, "--out", str(out / "embeddings")]),
     ]  # fmt: skip
