@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps, for the encoder")
     parser.add_argument("--precision", default="float32", help="float32, bfloat16 or auto, for the encoder")
     parser.add_argument(
-        "--without", nargs="+", default=[], metavar="GROUP",
+        "--without", nargs="+", action="extend", default=[], metavar="GROUP",
         help="leave out these columns of the embedding (names or globs), e.g. time, which only tells the time, or "
         "'features_*', which nobody learned",
     )  # fmt: skip

@@ -59,7 +59,7 @@ def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
         rows, first = session.score(trained, keep=True)
         rows += [row for reference in others for row in session.score(reference)[0]]
     results = _results(config, trial, trained, macros, rows)
-    results |= {"seeds": list(range(session.seeds_used)), "without": list(session.left_out)}
+    results |= {"seeds": list(range(session.seeds_used)), "without": list(session.left_out), "groups": session.groups}
     assert first is not None
     notes = _notes(trial, rows, session.timed, session.left_out)
     _write(config.out, trial, trained, first, results, rows, notes)
@@ -103,6 +103,7 @@ class _Session:
         self.timed = False
         self.seeds_used = 0
         self.left_out: tuple[str, ...] = ()
+        self.groups: dict[str, int] = {}
 
     def representations(self, scratch: Path, console: Console) -> list[Representation]:
         """The trained encoder first, then the references asked for; one that cannot be made is named and left out."""
@@ -138,12 +139,13 @@ class _Session:
                 embeddings.append(self._embedded(method, f"run-{len(embeddings)}"))
         for one in embeddings:
             check_alignment(one, self.trial.store)
-        if len({one.dim for one in embeddings}) > 1:
+        if len({tuple(one.groups.items()) for one in embeddings}) > 1:
             raise InputError(
-                f"the runs' embeddings differ in width: {[one.dim for one in embeddings]}; probe them apart"
+                f"the runs' embeddings have different columns: {[one.groups for one in embeddings]}; probe them apart"
             )
         kept = [kept_groups(one.groups, self.config.without) for one in embeddings]
         self.timed = any("time" in groups for groups in kept)
+        self.groups = kept[0]
         self.left_out = tuple(name for name in embeddings[0].groups if name not in kept[0])
         name = "trained encoder" + (f" ({len(embeddings)} runs)" if len(embeddings) > 1 else "")
         return self._representation(name, embeddings)

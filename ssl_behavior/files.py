@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ssl_behavior.errors import InputError
 __all__ = [
     "atomic_file",
     "atomic_folder",
+    "bring_back",
     "check_free",
     "publish_folder",
     "read_contents",
@@ -61,6 +62,14 @@ def _set_aside(path: Path) -> Path | None:
     return next((old for old in aside if not _is_alive(old.name.rpartition("-")[2])), None)
 
 
+def bring_back(path: Path) -> None:
+    """Give what an overwrite that died had set aside its name again."""
+    old = _set_aside(path)
+    if old:
+        with told_plainly(path), suppress(FileNotFoundError):
+            old.rename(path)
+
+
 def _is_alive(pid: str) -> bool:
     try:
         os.kill(int(pid), 0)
@@ -98,8 +107,7 @@ def atomic_folder(path: Path, overwrite: bool = False, marker: str = "") -> Iter
         If `path` exists and `overwrite` is False, the disk is full, or the place is not writable.
     """
     path = Path(path)
-    if old := _set_aside(path):
-        old.rename(path)
+    bring_back(path)
     check_free(path, overwrite, marker)
     partial = _partial(path)
     with told_plainly(path):
@@ -125,10 +133,13 @@ def publish_folder(partial: Path, path: Path) -> None:
     old = path.with_name(f".{path.name}.old-{os.getpid()}")
     path.rename(old)
     partial.rename(path)
-    if old.is_dir():
-        shutil.rmtree(old)
+    # Under a third name while it goes: half deleted, it must not be taken for what was set aside.
+    trash = path.with_name(f".{path.name}.trash-{os.getpid()}")
+    old.rename(trash)
+    if trash.is_dir():
+        shutil.rmtree(trash)
     else:
-        old.unlink()
+        trash.unlink()
 
 
 def _sync(file: Path) -> None:

@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="on disk (float16)")
     parser.add_argument("--recordings", nargs="+", metavar="ID", help="only these (ids or globs)")
     parser.add_argument(
-        "--without", nargs="+", default=[], metavar="GROUP",
+        "--without", nargs="+", action="extend", default=[], metavar="GROUP",
         help="leave out these columns (names or globs; `ssl-behavior info RUN` lists them), e.g. 'features_*' time",
     )  # fmt: skip
     parser.add_argument("--last", action="store_true", help="the newest checkpoint, not the best on validation")

@@ -58,6 +58,9 @@ class EmbeddingConfig:
         unknown = [name for name in self.extras if name not in EXTRAS]
         if unknown:
             raise InputError(f"embedding: unknown extras {unknown}; known: {sorted(EXTRAS)}")
+        for name in ("latent_window_frames", "feature_window_frames", "extras"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise InputError(f"embedding: {name} names one twice: {getattr(self, name)}")
         for name in ("latent_window_frames", "feature_window_frames"):
             if any(frames < 1 for frames in getattr(self, name)):
                 raise InputError(f"embedding: {name} must be at least 1, got {getattr(self, name)}")

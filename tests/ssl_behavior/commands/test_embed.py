@@ -41,7 +41,7 @@ def test_some_recordings_of_a_store(folders, tmp_path):
 def test_groups_of_columns_can_be_left_out(folders, tmp_path):
     argv = ["embed", *folders, "--device", "cpu", "--dtype", "float32"]
     assert main([*argv, "--out", str(tmp_path / "all")]) == 0
-    assert main([*argv, "--out", str(tmp_path / "learned"), "--without", "features_*", "time"]) == 0
+    assert main([*argv, "--out", str(tmp_path / "learned"), "--without", "features_*", "--without", "time"]) == 0
     whole, learned = Embeddings(tmp_path / "all"), Embeddings(tmp_path / "learned")
     assert list(learned.groups) == ["past_context", "future_context", "latent"] and learned.dim == 27
     np.testing.assert_array_equal(learned.array, whole.array[:, :27])

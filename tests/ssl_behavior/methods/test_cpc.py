@@ -156,6 +156,9 @@ def test_impossible_settings_are_refused(case):
 def test_impossible_embeddings_are_refused():
     with pytest.raises(InputError, match=r"unknown extras \['weather'\]; known: \['time'\]"):
         EmbeddingConfig(extras=("weather",))
+    for twice in ({"feature_window_frames": (30, 30)}, {"extras": ("time", "time")}):
+        with pytest.raises(InputError, match="names one twice"):
+            EmbeddingConfig(**twice)
     with pytest.raises(InputError, match="latent_window_frames must be at least 1"):
         EmbeddingConfig(latent_window_frames=(0,))
     with pytest.raises(InputError, match="feature_window_frames must be at least 1"):
