@@ -89,9 +89,11 @@ def _split(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         if found is None:
             rest.append(argument)
             continue
-        value = found[2] if found[2] is not None else arguments.popleft() if arguments else None
+        value = found[2]
         if value is None:
-            raise InputError(f"--{found[1]} needs a value")
+            if not arguments:
+                raise InputError(f"--{found[1]} needs a value")
+            value = arguments.popleft()
         if _is_number(value) and arguments and _is_number(arguments[0]) and not Path(arguments[0]).exists():
             raise InputError(f"--{found[1]} takes one value; lists are written with commas: {value},{arguments[0]}")
         dotted[found[1]] = value

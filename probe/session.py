@@ -58,10 +58,9 @@ def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
         trained, *others = session.representations(Path(scratch), console)
         rows, first = session.score(trained, keep=True)
         rows += [row for reference in others for row in session.score(reference)[0]]
-    results = _results(config, trial, trained, macros, rows)
-    results |= {"seeds": list(range(session.seeds_used)), "without": list(session.left_out), "groups": session.groups}
+    results = _results(session, trained, rows)
     assert first is not None
-    notes = _notes(trial, rows, session.timed, session.left_out)
+    notes = _notes(session, rows)
     _write(config.out, trial, trained, first, results, rows, notes)
     console.print(rich_table(rows, _title(trial)))
     for note in notes:
@@ -100,10 +99,8 @@ class _Session:
     def __init__(self, config: ProbeConfig, trial: Trial, macros: Sequence[Macro], progress: Progress) -> None:
         self.config, self.trial, self.macros, self.progress = config, trial, macros, progress
         self.methods: list[Method] = []
-        self.timed = False
-        self.seeds_used = 0
-        self.left_out: tuple[str, ...] = ()
         self.groups: dict[str, int] = {}
+        self.left_out: tuple[str, ...] = ()
 
     def representations(self, scratch: Path, console: Console) -> list[Representation]:
         """The trained encoder first, then the references asked for; one that cannot be made is named and left out."""
@@ -126,7 +123,7 @@ class _Session:
             else:
                 made += [hand] if "hand" in names else []
                 made += [pca_reference(hand, train, scratch)] if "pca" in names else []
-        return [with_time(one, store) if self.timed and not one.checkpoints else one for one in made]
+        return [with_time(one, store) if "time" in self.groups and not one.checkpoints else one for one in made]
 
     def _trained(self) -> Representation:
         embeddings = []
@@ -143,10 +140,9 @@ class _Session:
             raise InputError(
                 f"the runs' embeddings have different columns: {[one.groups for one in embeddings]}; probe them apart"
             )
-        kept = [kept_groups(one.groups, self.config.without) for one in embeddings]
-        self.timed = any("time" in groups for groups in kept)
-        self.groups = kept[0]
-        self.left_out = tuple(name for name in embeddings[0].groups if name not in kept[0])
+        groups = embeddings[0].groups
+        self.groups = kept_groups(groups, self.config.without)
+        self.left_out = tuple(name for name in groups if name not in self.groups)
         name = "trained encoder" + (f" ({len(embeddings)} runs)" if len(embeddings) > 1 else "")
         return self._representation(name, embeddings)
 
@@ -190,12 +186,13 @@ class _Session:
             rows += [score(), *([score(smoothed=True)] if outcomes[0].smoothed else [])]
         return rows, kept if keep else None
 
+    def seeds(self, representation: Representation, percent: float) -> range:
+        """Where nothing is drawn, a second seed of one array would repeat the first."""
+        drawn = self.trial.stride > 1 or percent < 100
+        return range(self.config.seeds if drawn else min(self.config.seeds, len(representation.arrays)))
+
     def _outcomes(self, representation: Representation, percent: float) -> Iterator[Outcome]:
-        seeds = range(self.config.seeds)
-        if self.trial.stride == 1 and percent >= 100:
-            # Nothing is drawn: a second seed would repeat the first.
-            seeds = range(min(self.config.seeds, len(representation.arrays)))
-        self.seeds_used = max(self.seeds_used, len(seeds))
+        seeds = self.seeds(representation, percent)
         with self._working(f"{representation.name}, {percent:g} %", len(seeds)) as advance:
             for seed in seeds:
                 yield run_trial(self.trial, representation.array(seed), seed, percent)
@@ -229,8 +226,8 @@ def _title(trial: Trial) -> str:
     return f"{task.name}, {trial.mode} probe, {len(split.evaluate)} {split.evaluated_on} recordings"
 
 
-def _notes(trial: Trial, rows: Sequence[ResultRow], timed: bool, left_out: Sequence[str]) -> list[str]:
-    split = trial.split
+def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
+    split = session.trial.split
     notes = [
         "± is the population standard deviation over seeds, [low, high] the 95 % bootstrap interval over recordings.",
         "AP and F1 are of the fit with equal frames; F1 balanced is of the fit with equal classes.",
@@ -244,7 +241,7 @@ def _notes(trial: Trial, rows: Sequence[ResultRow], timed: bool, left_out: Seque
             "Fractions of the labels are whole recordings, at least one; settings were chosen with all labels of the "
             "recordings they were chosen on."
         )
-    if timed:
+    if "time" in session.groups:
         notes.append("The embedding has two columns that tell the time in the recording; so have the references.")
     if split.copies:
         pairs = ", ".join(f"{scored} of {learned}" for scored, learned in split.copies[:5])
@@ -252,8 +249,8 @@ def _notes(trial: Trial, rows: Sequence[ResultRow], timed: bool, left_out: Seque
             f"Warning: {len(split.copies)} scored recordings have the very tracks of one that was learned from "
             f"({pairs}): the scores are too good."
         )
-    if left_out:
-        notes.append(f"Left out of the embedding: {', '.join(left_out)}.")
+    if session.left_out:
+        notes.append(f"Left out of the embedding: {', '.join(session.left_out)}.")
     undefined = sorted({name for row in rows for name in row.undefined})
     if undefined:
         notes.append(
@@ -263,10 +260,9 @@ def _notes(trial: Trial, rows: Sequence[ResultRow], timed: bool, left_out: Seque
     return notes
 
 
-def _results(
-    config: ProbeConfig, trial: Trial, trained: Representation, macros: Sequence[Macro], rows: Sequence[ResultRow]
-) -> dict[str, Any]:
+def _results(session: _Session, trained: Representation, rows: Sequence[ResultRow]) -> dict[str, Any]:
     """DESIGN's results: the trained encoder's scores at the top, every row of the table below."""
+    config, trial = session.config, session.trial
     headline = rows[0].to_dict()
     main = headline["macros"][0]
     return {
@@ -275,11 +271,14 @@ def _results(
         "protocol": PROTOCOL,
         "task": trial.task.to_dict(),
         "mode": config.mode,
+        "seeds": max((list(session.seeds(trained, percent)) for percent in config.fractions), key=len),
         "train_stride": config.train_stride,
+        "groups": session.groups,
+        "without": list(session.left_out),
         "split": trial.split.to_dict(),
         "store": trial.store.fingerprint(),
         "checkpoints": list(trained.checkpoints),
-        "macros": [asdict(macro) for macro in macros],
+        "macros": [asdict(macro) for macro in session.macros],
         "classes": headline["classes"],
         "macro_ap": main["ap"] | {"interval": main["ap_interval"]},
         "macro_f1": main["f1"] | {"interval": main["f1_interval"]},

@@ -19,7 +19,6 @@ import torch
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import (
-    bring_back,
     check_free,
     publish_folder,
     read_contents,
@@ -228,7 +227,6 @@ def embed_store(
     if dtype not in _DTYPES:
         raise InputError(f"embeddings can be stored as {' or '.join(_DTYPES)}, not {dtype!r}")
     rows, out = list(store.rows if rows is None else rows), Path(out)
-    bring_back(out)
     check_free(out, overwrite, "embeddings.json")
     kept = kept_groups(method.channel_groups, without)
     for row in rows:

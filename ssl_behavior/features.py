@@ -6,7 +6,7 @@ fitted on the training recordings) and directions are unit vectors in the animal
 the scene changes nothing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
 
@@ -20,7 +20,7 @@ from ssl_behavior.scene import Scene, SceneConfig, build_scene, lagged, rotate_i
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["FEATURE_BLOCKS", "MABE2021_FEATURES", "Channels", "FeatureConfig", "Featurizer", "session_time"]
+__all__ = ["FEATURE_BLOCKS", "MABE2021_FEATURES", "Channels", "FeatureConfig", "Featurizer", "session_time", "spans"]
 
 Channels = Float[Tensor, "batch time individual channel"]
 ChannelMask = Bool[Tensor, "batch time individual channel"]
@@ -128,13 +128,12 @@ def _log_distances(own: Scene, other: Scene, both_within: bool) -> Block:
     seen = torch.cat([own.known, other.known], dim=-1)
     # All differences x_i - x_j as one product with a matrix of 1, -1 and 0: the same numbers as picking columns,
     # in a third of the time.
-    ends = F.one_hot(first, seen.shape[-1]) + F.one_hot(second, seen.shape[-1])
-    signs = (F.one_hot(first, seen.shape[-1]) - F.one_hot(second, seen.shape[-1])).to(x.dtype).T
-    values = _log_length(x @ signs, y @ signs, 0.1)
+    plus, minus = (F.one_hot(end, seen.shape[-1]).to(x.dtype).T for end in (first, second))
+    values = _log_length(x @ (plus - minus), y @ (plus - minus), 0.1)
     if bool(seen.all()):
         # As in CalMS21: as many Trues as there are pairs need not be written out.
         return values, seen.new_ones(()).expand(values.shape)
-    return values, seen.to(x.dtype) @ ends.to(x.dtype).T > 1
+    return values, seen.to(x.dtype) @ (plus + minus) > 1
 
 
 def _pairs_of_keypoints(num_keypoints: int, both_within: bool) -> Int[Tensor, "end pair"]:
@@ -289,7 +288,7 @@ class Featurizer(nn.Module):
         self.config, self.skeleton, self.first_only = config, skeleton, first_only
         self.register_buffer("scale_px", torch.ones(()))
         widths = [values.shape[-1] for values, _ in self._blocks(_empty_batch(skeleton))]
-        self._spans = _spans(config.blocks, widths)
+        self._spans = spans(config.blocks, widths)
         num_raw = max(span.stop for span in self._spans.values())
         num_distances = _width(self._distances)
         if config.distance_components > num_distances:
@@ -405,7 +404,8 @@ def _width(span: slice) -> int:
     return int(span.stop - span.start)
 
 
-def _spans(names: Sequence[str], widths: Sequence[int]) -> dict[str, slice]:
+def spans(names: Collection[str], widths: Collection[int]) -> dict[str, slice]:
+    """Where columns of these names and widths stand, side by side."""
     stops = list(accumulate(widths))
     return {name: slice(stop - width, stop) for name, width, stop in zip(names, widths, stops, strict=True)}
 

@@ -15,7 +15,6 @@ from ssl_behavior.errors import InputError
 __all__ = [
     "atomic_file",
     "atomic_folder",
-    "bring_back",
     "check_free",
     "publish_folder",
     "read_contents",
@@ -28,6 +27,8 @@ __all__ = [
 def check_free(path: Path, overwrite: bool, marker: str = "") -> None:
     """Refuse to replace what is already at `path` unless `overwrite`, and then only a folder of the same kind.
 
+    What an overwrite that died had set aside is at `path` again first.
+
     Parameters
     ----------
     marker : what every folder of the kind to be written holds; a folder without it is somebody's own.
@@ -37,6 +38,7 @@ def check_free(path: Path, overwrite: bool, marker: str = "") -> None:
     InputError
         If `path` exists and `overwrite` is False, it is no folder of this kind, or its parent is a file.
     """
+    _bring_back(path)
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists already: choose another --out, or pass --overwrite to replace it")
     if path.exists() and marker and not (path / marker).exists() and (path.is_file() or any(path.iterdir())):
@@ -62,7 +64,7 @@ def _set_aside(path: Path) -> Path | None:
     return next((old for old in aside if not _is_alive(old.name.rpartition("-")[2])), None)
 
 
-def bring_back(path: Path) -> None:
+def _bring_back(path: Path) -> None:
     """Give what an overwrite that died had set aside its name again."""
     old = _set_aside(path)
     if old:
@@ -76,7 +78,7 @@ def _is_alive(pid: str) -> bool:
     except (ProcessLookupError, ValueError):
         return False
     except PermissionError:
-        return True
+        pass  # it is there, and somebody else's
     return True
 
 
@@ -107,7 +109,6 @@ def atomic_folder(path: Path, overwrite: bool = False, marker: str = "") -> Iter
         If `path` exists and `overwrite` is False, the disk is full, or the place is not writable.
     """
     path = Path(path)
-    bring_back(path)
     check_free(path, overwrite, marker)
     partial = _partial(path)
     with told_plainly(path):

@@ -14,7 +14,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import check_free, write_json
-from ssl_behavior.io import FORMATS, ReadOptions
+from ssl_behavior.io import FORMATS, ReadOptions, format_titles
 from ssl_behavior.io.caltech import AnnotationSpan, labels_from_annotation
 from ssl_behavior.io.discover import AnnotationIndex, TrackFile, discover
 from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
@@ -93,9 +93,10 @@ def import_recordings(
     stream = _recordings(tracks, annotations, options, report, progress)
     first = next(stream, None)
     if first is None:
-        known = ", ".join(format.title for format in FORMATS.values())
         seen = " ".join(report.notices[:5]) or "There is no file in it."
-        raise InputError(f"no recordings in {', '.join(map(str, paths))}. {seen} Formats that are read: {known}")
+        raise InputError(
+            f"no recordings in {', '.join(map(str, paths))}. {seen} Formats that are read: {format_titles()}"
+        )
     with create_store(out, first.skeleton, first.individuals, options.overwrite) as writer:
         for recording in chain([first], stream):
             writer.append(recording)
@@ -252,7 +253,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior import",
         description="Read tracks and annotations into one store. Formats are told by content: "
-        + ", ".join(format.title for format in FORMATS.values())
+        + format_titles()
         + "; annotations: Caltech Behavior Annotator .txt. Source files are never changed.",
     )
     parser.add_argument("sources", nargs="+", metavar="SOURCE", type=Path, help="files, or folders of them")

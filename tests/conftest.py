@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.windows import WindowBatch, recording_window
@@ -71,3 +72,8 @@ def batch_of():
         return WindowBatch(**{name: torch.cat([getattr(part, name) for part in parts]) for name in fields})
 
     return make
+
+
+def fingerprint(path, best=False):
+    """Of the model in a checkpoint or run folder."""
+    return load_checkpoint(path, best=best).fingerprint()

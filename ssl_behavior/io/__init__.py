@@ -1,6 +1,6 @@
 """Readers: one per file format, each from a file to recordings, told apart by content."""
 
-from ssl_behavior.io.formats import FORMATS, Format, detect_format, read_recordings
+from ssl_behavior.io.formats import FORMATS, Format, detect_format, format_titles, read_recordings
 from ssl_behavior.io.npz import write_npz
 from ssl_behavior.io.options import ReadOptions, UnknownFormatError
 
@@ -10,6 +10,7 @@ __all__ = [
     "ReadOptions",
     "UnknownFormatError",
     "detect_format",
+    "format_titles",
     "read_recordings",
     "write_npz",
 ]

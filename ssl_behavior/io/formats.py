@@ -16,7 +16,7 @@ from ssl_behavior.io.refused import name_unread_format
 from ssl_behavior.io.source import check_file, describe_start
 from ssl_behavior.recording import Recording
 
-__all__ = ["FORMATS", "Format", "detect_format", "read_recordings"]
+__all__ = ["FORMATS", "Format", "detect_format", "format_titles", "read_recordings"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ FORMATS: dict[str, Format] = {
 }
 
 
+def format_titles() -> str:
+    """The formats that are read, in words."""
+    return ", ".join(format.title for format in FORMATS.values())
+
+
 def detect_format(path: Path) -> Format:
     """The format of a file of tracks, by its content; its name plays no part.
 
@@ -59,7 +64,7 @@ def detect_format(path: Path) -> Format:
     if sniff_caltech(path):
         raise UnknownFormatError(f"{path}: annotations without tracks; give the tracks, and these with --annotations")
     unread = name_unread_format(path)
-    known = ", ".join(format.title for format in FORMATS.values())
+    known = format_titles()
     if unread:
         raise UnknownFormatError(
             f"{path}: {unread} is not read yet; known formats: {known}. Convert it to the generic .npz"

@@ -4,14 +4,13 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssl_behavior.features import Featurizer
+from ssl_behavior.features import Featurizer, spans
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch, WindowReader
@@ -25,8 +24,7 @@ def group_slices(groups: Mapping[str, int]) -> dict[str, slice]:
     >>> group_slices({"latent": 128, "time": 2})
     {'latent': slice(0, 128, None), 'time': slice(128, 130, None)}
     """
-    stops = accumulate(groups.values())
-    return {name: slice(stop - groups[name], stop) for name, stop in zip(groups, stops, strict=True)}
+    return spans(groups, groups.values())
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from ssl_behavior.methods.base import LossTerms, Method
 from ssl_behavior.nn import Contexters, Embedder, EncoderConfig, pad_to_multiple, step_mean, to_frames, window_mean
 from ssl_behavior.objectives import InfoNCE, dense_info_nce
 from ssl_behavior.parallel import all_sum, gather, rank, world_size
-from ssl_behavior.shapes import StepMask, Steps
+from ssl_behavior.shapes import FrameMask, StepMask, Steps
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch
 
@@ -123,11 +123,12 @@ class CPC(Method):
 
     def latents(self, batch: WindowBatch) -> tuple[Steps, StepMask]:
         """One latent per step, and which steps lie inside the recording."""
-        return self._encoded(self.featurizer(batch), batch)
+        return self.embedder(*self._inputs(batch))
 
-    def _encoded(self, features: Channels, batch: WindowBatch) -> tuple[Steps, StepMask]:
+    def _inputs(self, batch: WindowBatch) -> tuple[Channels, FrameMask]:
+        """Features and which frames are valid, of whole steps."""
         stride = self.config.encoder.stride
-        return self.embedder(pad_to_multiple(features, stride), pad_to_multiple(batch.valid, stride))
+        return pad_to_multiple(self.featurizer(batch), stride), pad_to_multiple(batch.valid, stride)
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
         """Mean InfoNCE over directions and horizons, on steps where something was observed.
@@ -210,12 +211,12 @@ class CPC(Method):
 
     def embed(self, batch: WindowBatch) -> Float[Tensor, "batch time latent"]:
         stride, embedding = self.config.encoder.stride, self.config.embedding
-        features = self.featurizer(batch)
-        latents, inside = self._encoded(features, batch)
+        features, valid = self._inputs(batch)
+        latents, inside = self.embedder(features, valid)
         parts = [*self.contexters(latents, inside).values(), latents]
         parts += _window_means(latents, inside, embedding.latent_window_frames, stride)
         if embedding.feature_window_frames:
-            scene = self.embedder.joined(step_mean(features, batch.valid, stride))
+            scene = self.embedder.joined(step_mean(features, valid, stride))
             parts += _window_means(scene, inside, embedding.feature_window_frames, stride)
         columns = [to_frames(torch.cat(parts, dim=-1).to(latents.dtype), inside, stride, batch.valid.shape[1])]
         columns += [EXTRAS[name](batch).to(latents.dtype) for name in embedding.extras]

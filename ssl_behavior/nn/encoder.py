@@ -161,11 +161,10 @@ def window_mean(steps: Steps, inside: StepMask, width: int) -> Steps:
 def step_mean(
     features: Float[Tensor, "batch time individual channel"], valid: FrameMask, stride: int
 ) -> Float[Tensor, "batch step individual channel"]:
-    """Mean over each step's `stride` frames, of the frames inside the recording."""
+    """Mean over each step's `stride` frames (the time is a multiple of it), of the frames inside the recording."""
     weight = valid[..., None, None].to(features.dtype)
-    padded = [pad_to_multiple(values, stride) for values in (features * weight, weight)]
     pattern = "batch (step stride) individual channel -> batch step individual channel"
-    total, count = (reduce(values, pattern, "sum", stride=stride) for values in padded)
+    total, count = (reduce(values, pattern, "sum", stride=stride) for values in (features * weight, weight))
     return total / count.clamp_min(1)
 
 

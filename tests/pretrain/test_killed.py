@@ -16,13 +16,10 @@ from rich.console import Console
 from pretrain.run import pretrain as run_pretrain
 from pretrain.settings import config_as_yaml
 from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint, read_checkpoint_config
+from tests.conftest import fingerprint
 
 STEPS = 200
 PROGRAM = Path(__file__).with_name("killable.py")
-
-
-def fingerprint(path, best=False):
-    return load_checkpoint(path, best=best).fingerprint()
 
 
 @pytest.fixture(scope="module")

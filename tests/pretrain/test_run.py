@@ -19,10 +19,7 @@ from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import Store, write_store
 from ssl_behavior.windows import WindowReader
-
-
-def fingerprint(path, best=False):
-    return load_checkpoint(path, best=best).fingerprint()
+from tests.conftest import fingerprint
 
 
 def quiet():

@@ -18,6 +18,7 @@ from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods import CPC, CPCConfig
 from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.skeleton import SKELETONS
+from tests.conftest import fingerprint
 
 CONFIG = CPCConfig(
     features=FeatureConfig(blocks=("pose",)),
@@ -27,10 +28,6 @@ CONFIG = CPCConfig(
     horizons_frames=(2,),
     key_dim=3,
 )
-
-
-def fingerprint(path, best=False):
-    return load_checkpoint(path, best=best).fingerprint()
 
 
 @pytest.fixture(scope="module")
