@@ -49,9 +49,8 @@ def windows(count: int, frames: int) -> WindowBatch:
     batch = recording_window(recording, 0, count * frames)
     fields = {"keypoints": batch.keypoints, "observed": batch.observed, "valid": batch.valid, "frame": batch.frame}
     cut = {name: value[0].unflatten(0, (count, frames)) for name, value in fields.items()}
-    return WindowBatch(
-        **cut, arena=batch.arena.expand(count, -1), length=batch.length.expand(count), fps=batch.fps.expand(count)
-    )
+    each = {name: getattr(batch, name).expand(count) for name in ("length", "fps", "px_per_cm")}
+    return WindowBatch(**cut, **each, arena=batch.arena.expand(count, -1))
 
 
 def bench_features(frames: int, repeats: int) -> dict[str, float]:

@@ -421,4 +421,5 @@ def _empty_batch(skeleton: Skeleton) -> WindowBatch:
         frame=torch.zeros(1, 1, dtype=torch.int64),
         length=torch.ones(1, dtype=torch.int64),
         fps=torch.ones(1),
+        px_per_cm=torch.ones(1),
     )

@@ -38,6 +38,8 @@ class WindowBatch:
     length: Int[Tensor, " batch"]
     """Frames of the whole recording."""
     fps: Float[Tensor, " batch"]
+    px_per_cm: Float[Tensor, " batch"]
+    """The recording's scale; 0 where it is not known."""
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -126,7 +128,8 @@ class WindowReader:
         for pick, start, frames in spans:
             store, row = self.sources[pick]
             inside = slice(row.offset + max(start, 0), row.offset + max(0, min(start + frames, row.frames)))
-            parts.append(_window(store.keypoints[inside], start, frames, row.frames, row.fps, self.arena(pick)))
+            scale = (row.fps, row.px_per_cm)
+            parts.append(_window(store.keypoints[inside], start, frames, row.frames, scale, self.arena(pick)))
         return _stack(parts)
 
     def arena(self, pick: int) -> np.ndarray:
@@ -148,7 +151,8 @@ def recording_window(recording: Recording, start: int, frames: int, arena: np.nd
     if arena is None:
         arena = arena_of(recording.keypoints, recording.resolution_px)
     inside = recording.keypoints[max(start, 0) : max(0, start + frames)]
-    return _stack([_window(inside, start, frames, recording.num_frames, recording.fps, arena)])
+    scale = (recording.fps, recording.px_per_cm)
+    return _stack([_window(inside, start, frames, recording.num_frames, scale, arena)])
 
 
 def arena_of(keypoints: np.ndarray, resolution_px: tuple[float, float] | None) -> np.ndarray:
@@ -168,8 +172,10 @@ def arena_of(keypoints: np.ndarray, resolution_px: tuple[float, float] | None) -
 
 
 def _window(
-    inside: np.ndarray, start: int, frames: int, length: int, fps: float, arena: np.ndarray
+    inside: np.ndarray, start: int, frames: int, length: int, scale: tuple[float, float | None], arena: np.ndarray
 ) -> dict[str, np.ndarray]:
+    """One window; `scale` is frames per second and pixels per cm."""
+    fps, px_per_cm = scale
     keypoints = np.full((frames, *inside.shape[1:]), np.nan, dtype=np.float32)
     before = max(0, -start)
     keypoints[before : before + len(inside)] = inside
@@ -184,6 +190,7 @@ def _window(
         "frame": frame,
         "length": np.array(length),
         "fps": np.array(fps, dtype=np.float32),
+        "px_per_cm": np.array(px_per_cm or 0.0, dtype=np.float32),
     }
 
 
