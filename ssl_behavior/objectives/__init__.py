@@ -1,5 +1,18 @@
 """Losses as pure functions that know no network."""
 
+from ssl_behavior.objectives.attributes import attribute_classification, attribute_regression
+from ssl_behavior.objectives.contrastive import supervised_contrastive
 from ssl_behavior.objectives.info_nce import InfoNCE, dense_info_nce
+from ssl_behavior.objectives.likelihood import gaussian_nll, kl_to_standard_normal
+from ssl_behavior.objectives.sums import Sums
 
-__all__ = ["InfoNCE", "dense_info_nce"]
+__all__ = [
+    "InfoNCE",
+    "Sums",
+    "attribute_classification",
+    "attribute_regression",
+    "dense_info_nce",
+    "gaussian_nll",
+    "kl_to_standard_normal",
+    "supervised_contrastive",
+]
