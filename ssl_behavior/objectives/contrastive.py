@@ -37,6 +37,6 @@ def supervised_contrastive(
     # The lowest finite score, not -inf: an anchor without any candidate would give NaN gradients.
     normaliser = scores.masked_fill(~candidate, torch.finfo(scores.dtype).min).logsumexp(dim=-1)
     attraction = (scores * positive).sum(dim=-1) / positives.clamp_min(1)
-    anchor = (positives > 0) & (query_class >= 0)
+    anchor = positives > 0
     losses = (normaliser - attraction).masked_fill(~anchor, 0.0)
     return Sums(total=losses.sum(dim=-1), count=anchor.to(losses.dtype).sum(dim=-1))
