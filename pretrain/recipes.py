@@ -6,7 +6,8 @@ from dataclasses import replace
 from pretrain.config import DataConfig, LoopConfig, OptimConfig, RunConfig
 from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.features import MABE2021_FEATURES
-from ssl_behavior.methods.cpc import CPCConfig, EmbeddingConfig
+from ssl_behavior.methods.conv import EmbeddingConfig
+from ssl_behavior.methods.cpc import CPCConfig
 from ssl_behavior.nn import EncoderConfig
 
 __all__ = ["RECIPES", "cpc", "cpc_mabe2021", "cpc_tiny"]

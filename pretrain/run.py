@@ -92,7 +92,8 @@ def _trainer(
     _introduce(method, data, describe_device(device, precision), say)
     if newest is None:
         say("fitting scale, mean and spread of the inputs on the training recordings")
-        method.fit_inputs(data.train)
+        for notice in method.fit_inputs(data.train):
+            say(notice)
     method.to(device)
     trainer = Trainer(config, data, method, wrap(Losses(method)), device, precision)
     if newest is not None:

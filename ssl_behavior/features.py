@@ -272,6 +272,7 @@ class Featurizer(nn.Module):
         If there are not two animals, or the skeleton lacks a needed role.
     """
 
+    notices: tuple[str, ...] = ()
     scale_px: Tensor
     mean: Tensor
     std: Tensor

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssl_behavior.features import Featurizer, spans
+from ssl_behavior.features import spans
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch, WindowReader
@@ -50,15 +50,24 @@ class Method(nn.Module, ABC):
     """
 
     Config: ClassVar[type]
-    featurizer: Featurizer
+    fitted_modules: ClassVar[tuple[str, ...]] = ("featurizer",)
+    """The submodules that hold what is fitted to the inputs; each has `fit(reader)` and `notices`."""
 
     def __init__(self, config: Any, skeleton: Skeleton, fps: float) -> None:
         super().__init__()
         self.config, self.skeleton, self.fps = config, skeleton, float(fps)
 
-    def fit_inputs(self, reader: WindowReader) -> None:
-        """Fit what normalises the inputs (scale, mean, std, PCA) on the training recordings, once."""
-        self.featurizer.fit(reader)
+    def fit_inputs(self, reader: WindowReader) -> list[str]:
+        """Fit what normalises the inputs (scale, mean, std, PCA) on the training recordings, once.
+
+        Returns
+        -------
+        What a person should know of it, in sentences.
+        """
+        modules = [getattr(self, name) for name in self.fitted_modules]
+        for module in modules:
+            module.fit(reader)
+        return [notice for module in modules for notice in module.notices]
 
     @abstractmethod
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
@@ -116,5 +125,6 @@ class Method(nn.Module, ABC):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "init"))
             other = type(self)(self.config, self.skeleton, self.fps)
-        other.featurizer.load_state_dict(self.featurizer.state_dict())
+        for name in self.fitted_modules:
+            getattr(other, name).load_state_dict(getattr(self, name).state_dict())
         return other.to(next(self.parameters()).device).train(self.training)

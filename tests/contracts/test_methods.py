@@ -10,7 +10,7 @@ from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.checkpoint import load_checkpoint, save_checkpoint
 from ssl_behavior.features import FEATURE_BLOCKS, FeatureConfig
 from ssl_behavior.methods import METHODS, CPCConfig, group_slices
-from ssl_behavior.methods.cpc import EmbeddingConfig
+from ssl_behavior.methods.conv import EmbeddingConfig
 from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.scene import SceneConfig
 from ssl_behavior.skeleton import SKELETONS
@@ -138,7 +138,9 @@ def test_a_fresh_one_has_other_weights_and_the_same_inputs(case):
     fresh, again = method.fresh(1), method.fresh(1)
     assert torch.equal(torch.get_rng_state(), state)
     assert fresh.fingerprint() == again.fingerprint() != method.fingerprint()
-    assert torch.equal(fresh.featurizer(batch), method.featurizer(batch))
+    for name in method.fitted_modules:
+        kept, fitted = (getattr(one, name).state_dict() for one in (fresh, method))
+        assert all(torch.equal(kept[key], value) for key, value in fitted.items())
     assert not torch.equal(fresh.embed(batch), method.embed(batch))
 
 

@@ -10,7 +10,7 @@ from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods import CPC, CPCConfig
-from ssl_behavior.methods.cpc import EmbeddingConfig
+from ssl_behavior.methods.conv import EmbeddingConfig, Encoded
 from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.scene import SceneConfig
 from ssl_behavior.skeleton import SKELETONS
@@ -50,7 +50,7 @@ def test_horizons_are_true(name, shift, everything):
     per_horizon = [torch.roll(keys, -direction * (h + shift), dims=1).transpose(0, 1) for h in (2, 5)]
     one = torch.zeros(WINDOWS, FRAMES, dtype=torch.bool)
     one[0] = True
-    metrics = method._loss_terms({name: per_horizon}, keys, everything & one, everything & one).metrics
+    metrics = terms_of(method, {name: per_horizon}, keys, everything & one, everything & one).metrics
     for horizon in (2, 5):
         accuracy, loss = (float(metrics[f"{what}/{name}_{horizon}"]) for what in ("accuracy", "info_nce"))
         assert accuracy == (shift == 0), "retrieved exactly where the prediction is of the horizon's own time"
@@ -64,7 +64,7 @@ def test_horizons_keep_their_predictors_in_short_windows(order, everything):
     keys = torch.eye(FRAMES)[:5].expand(1, -1, -1)
     per_horizon = [torch.roll(keys, -h, dims=1).transpose(0, 1) for h in order]
     inside = everything[:1, :5]
-    metrics = method._loss_terms({"past": per_horizon}, keys, inside, inside).metrics
+    metrics = terms_of(method, {"past": per_horizon}, keys, inside, inside).metrics
     assert metrics.keys() == {"info_nce/past_2", "accuracy/past_2"} and metrics["accuracy/past_2"] == 1
 
 
@@ -108,9 +108,9 @@ def test_unobserved_steps_are_neither_anchors_nor_negatives(own_negatives_every,
     predictions = {"past": [queries.transpose(0, 1)] * 2, "future": [queries.transpose(0, 1)] * 2}
     seen = torch.rand(WINDOWS, FRAMES) < 0.6
     other_keys = torch.where(seen.unsqueeze(-1), keys, F.normalize(torch.ones(11), dim=0))
-    one, two = (method._loss_terms(predictions, k, everything, seen).total for k in (keys, other_keys))
+    one, two = (terms_of(method, predictions, k, everything, seen).total for k in (keys, other_keys))
     assert torch.equal(one, two) and not torch.equal(
-        one, method._loss_terms(predictions, keys, everything, everything).total
+        one, terms_of(method, predictions, keys, everything, everything).total
     )
 
 
@@ -120,7 +120,7 @@ def test_own_negatives_keep_away_from_the_target(everything):
     none = method_of(own_negatives_every=0, key_dim=11)
     keys = F.normalize(torch.randn(WINDOWS, FRAMES, 11), dim=-1)
     predictions = {"past": [keys.transpose(0, 1)] * 2}
-    torch.testing.assert_close(*(m._loss_terms(predictions, keys, everything, everything).total for m in (wide, none)))
+    torch.testing.assert_close(*(terms_of(m, predictions, keys, everything, everything).total for m in (wide, none)))
 
 
 def test_a_loss_is_the_mean_over_anchors_directions_and_horizons(dyad, batch_of):
@@ -134,6 +134,10 @@ def test_a_loss_is_the_mean_over_anchors_directions_and_horizons(dyad, batch_of)
 def test_a_window_shorter_than_every_horizon_is_told(dyad, batch_of):
     with pytest.raises(InputError, match="shorter than every horizon"):
         method_of().loss(batch_of(dyad(frames=2)), None)
+
+
+def terms_of(method, predictions, keys, inside, seen):
+    return method.prediction._loss_terms(predictions, keys, Encoded(keys, {}, inside, seen))
 
 
 WRONG = {

@@ -1,0 +1,187 @@
+"""What all methods on residual convolution stacks share: features -> latents -> contexts -> one embedding per frame."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from ssl_behavior.augment import AugmentConfig
+from ssl_behavior.errors import InputError
+from ssl_behavior.features import Channels, FeatureConfig, Featurizer, session_time
+from ssl_behavior.methods.base import Method
+from ssl_behavior.nn import Contexters, Embedder, EncoderConfig, pad_to_multiple, step_mean, to_frames, window_mean
+from ssl_behavior.shapes import FrameMask, StepMask, Steps
+from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.windows import WindowBatch
+
+__all__ = ["EXTRAS", "ConvConfig", "ConvMethod", "EmbeddingConfig", "Encoded"]
+
+
+def time_columns(batch: WindowBatch) -> Float[Tensor, "batch time channel"]:
+    """How far a frame is from the start and the end of its recording, see `session_time`."""
+    fps = batch.fps.unsqueeze(-1)
+    return session_time(batch.frame / fps, (batch.length.unsqueeze(-1) - batch.frame) / fps)
+
+
+EXTRAS: dict[str, Callable[[WindowBatch], Tensor]] = {"time": time_columns}
+"""Columns of an embedding that nothing learned, two each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingConfig:
+    """What an embedding holds besides what the method learns, one group of columns each.
+
+    Parameters
+    ----------
+    latent_window_frames : means of the latents over centred windows about this long.
+    feature_window_frames : means of the encoder's inputs over centred windows about this long: what the animals did
+        on average, in columns a linear head reads well and no bottleneck has thinned out. Not learned.
+    extras : other columns that are not learned; "time" says how far the frame is from start and end of the recording.
+    """
+
+    latent_window_frames: tuple[int, ...] = ()
+    feature_window_frames: tuple[int, ...] = (30, 90, 300)
+    extras: tuple[str, ...] = ("time",)
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.extras if name not in EXTRAS]
+        if unknown:
+            raise InputError(f"embedding: unknown extras {unknown}; known: {sorted(EXTRAS)}")
+        for name in ("latent_window_frames", "feature_window_frames", "extras"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise InputError(f"embedding: {name} names one twice: {getattr(self, name)}")
+        for name in ("latent_window_frames", "feature_window_frames"):
+            if any(frames < 1 for frames in getattr(self, name)):
+                raise InputError(f"embedding: {name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvConfig:
+    """The encoder, and what it is shown: common to all methods on convolution stacks."""
+
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A batch as the encoder sees it, one row per step of `stride` frames."""
+
+    latents: Steps
+    contexts: dict[str, Float[Tensor, "batch step context"]]
+    """"past" and "future", as far as the encoder has them."""
+    inside: StepMask
+    """Steps inside the recording."""
+    seen: StepMask
+    """Steps in which at least one keypoint of any animal was observed."""
+
+
+class ConvMethod(Method):
+    """Featurizer -> embedder -> contexters; which objective they learn from is up to the methods."""
+
+    config: Any
+
+    def __init__(self, config: Any, skeleton: Skeleton, fps: float) -> None:
+        super().__init__(config, skeleton, fps)
+        encoder = config.encoder
+        self.featurizer = Featurizer(config.features, skeleton, first_only=encoder.animals == "first")
+        self.embedder = Embedder(encoder, self.featurizer.num_channels, skeleton.num_individuals, skeleton.exchangeable)
+        self.contexters = Contexters(encoder)
+
+    def encode(self, batch: WindowBatch) -> Encoded:
+        """Latents and contexts of a batch, as it is."""
+        return self._encoded(batch, *self._inputs(batch))
+
+    def _encoded(self, batch: WindowBatch, features: Channels, valid: FrameMask) -> Encoded:
+        latents, inside = self.embedder(features, valid)
+        seen = inside & _seen_steps(batch, self.config.encoder.stride)
+        return Encoded(latents, self.contexters(latents, inside), inside, seen)
+
+    def _inputs(self, batch: WindowBatch) -> tuple[Channels, FrameMask]:
+        """Features and which frames are valid, of whole steps."""
+        stride = self.config.encoder.stride
+        return pad_to_multiple(self.featurizer(batch), stride), pad_to_multiple(batch.valid, stride)
+
+    def codes(self, latents: Steps) -> dict[str, Steps]:
+        """Further learned groups of columns, made of the latents; the widths are those of `code_widths`."""
+        return {}
+
+    @property
+    def code_widths(self) -> dict[str, int]:
+        """Name -> width of the groups of `codes`."""
+        return {}
+
+    def embed(self, batch: WindowBatch) -> Float[Tensor, "batch time latent"]:
+        stride, embedding = self.config.encoder.stride, self.config.embedding
+        features, valid = self._inputs(batch)
+        encoded = self._encoded(batch, features, valid)
+        latents, inside = encoded.latents, encoded.inside
+        parts = [*encoded.contexts.values(), latents, *self.codes(latents).values()]
+        parts += _window_means(latents, inside, embedding.latent_window_frames, stride)
+        if embedding.feature_window_frames:
+            scene = self.embedder.joined(step_mean(features, valid, stride))
+            parts += _window_means(scene, inside, embedding.feature_window_frames, stride)
+        columns = [to_frames(torch.cat(parts, dim=-1).to(latents.dtype), inside, stride, batch.valid.shape[1])]
+        columns += [EXTRAS[name](batch).to(latents.dtype) for name in embedding.extras]
+        return torch.cat(columns, dim=-1)
+
+    @property
+    def channel_groups(self) -> dict[str, int]:
+        embedding = self.config.embedding
+        width = self.embedder.num_views * self.featurizer.num_channels
+        features = {f"features_{frames}_frames": width for frames in embedding.feature_window_frames}
+        return self._learned_widths | features | dict.fromkeys(embedding.extras, 2)
+
+    @property
+    def learned_groups(self) -> tuple[str, ...]:
+        return tuple(self._learned_widths)
+
+    @property
+    def _learned_widths(self) -> dict[str, int]:
+        encoder = self.config.encoder
+        windows = [f"latent_{frames}_frames" for frames in self.config.embedding.latent_window_frames]
+        contexts = {f"{name}_context": encoder.contexter_dim for name in encoder.contexts}
+        latent = {"latent": encoder.latent_dim}
+        return contexts | latent | self.code_widths | dict.fromkeys(windows, encoder.latent_dim)
+
+    @property
+    def embedding_dim(self) -> int:
+        return sum(self.channel_groups.values())
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        encoder, embedding = self.config.encoder, self.config.embedding
+        latent, feature = (
+            max((_odd_steps(frames, encoder.stride) // 2 for frames in windows), default=0)
+            for windows in (embedding.latent_window_frames, embedding.feature_window_frames)
+        )
+        sides = zip(self.embedder.reach, self.contexters.reach, strict=True)
+        steps = [max(embedder + max(contexter, latent), feature) for embedder, contexter in sides]
+        # Stacking and interpolation: a frame's two steps span up to 2 * stride - 1 frames to either side.
+        own = 2 * encoder.stride - 1 if encoder.stride > 1 else 0
+        before, after = self.featurizer.reach
+        return before + steps[0] * encoder.stride + own, after + steps[1] * encoder.stride + own
+
+    @property
+    def alignment(self) -> int:
+        stride: int = self.config.encoder.stride
+        return stride
+
+
+def _window_means(steps: Steps, inside: StepMask, windows_frames: tuple[int, ...], stride: int) -> list[Steps]:
+    return [window_mean(steps, inside, _odd_steps(frames, stride)) for frames in windows_frames]
+
+
+def _odd_steps(frames: int, stride: int) -> int:
+    return 2 * (frames // stride // 2) + 1
+
+
+def _seen_steps(batch: WindowBatch, stride: int) -> StepMask:
+    observed = pad_to_multiple(batch.observed.any(dim=(2, 3)), stride)
+    return rearrange(observed, "batch (step stride) -> batch step stride", stride=stride).any(-1)
