@@ -107,18 +107,21 @@ DAMAGES = {
         "model.safetensors is missing or damaged",
     ),
     "empty weights": (lambda f: (f / "model.safetensors").write_bytes(b""), "model.safetensors is missing or damaged"),
-    "tensor missing": (lambda f: edit_tensors(f, lambda t: t.pop("prediction.key.weight")), "lacks the tensor 'key.weight'"),
+    "tensor missing": (
+        lambda f: edit_tensors(f, lambda t: t.pop("prediction.key.weight")),
+        "lacks the tensor 'prediction.key.weight'",
+    ),
     "tensor left over": (
         lambda f: edit_tensors(f, lambda t: t.update(extra=torch.ones(1))),
         "has the unknown tensor 'extra'",
     ),
     "tensor of another shape": (
         lambda f: edit_tensors(f, lambda t: t.update({"prediction.key.weight": torch.ones(2, 2)})),
-        r"'key.weight' has shape \[2, 2\], its config.json asks for \[3, 5\]",
+        r"'prediction.key.weight' has shape \[2, 2\], its config.json asks for \[3, 5\]",
     ),
     "not finite": (
         lambda f: edit_tensors(f, lambda t: t["prediction.key.weight"].fill_(float("nan"))),
-        "'key.weight' has values that are not finite",
+        "'prediction.key.weight' has values that are not finite",
     ),
 }
 
