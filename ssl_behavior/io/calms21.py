@@ -15,7 +15,7 @@ from ssl_behavior.io.source import to_float32
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import SKELETONS, Skeleton
 
-__all__ = ["FPS", "RESOLUTION_PX", "VOCABULARY", "sequence_to_recording", "subset_of"]
+__all__ = ["FPS", "RESOLUTION_PX", "VOCABULARY", "read_numbers", "sequence_to_recording", "subset_of"]
 
 FPS = 30.0
 RESOLUTION_PX = (1024.0, 570.0)
@@ -58,8 +58,8 @@ def sequence_to_recording(
     """
     where = f"{source}: sequence {sequence!r}"
     skeleton = options.skeleton or SKELETONS["calms21"]
-    keypoints = _numbers(values, "keypoints", (2, 2, skeleton.num_keypoints), where)
-    scores = _numbers(values, "scores", (2, skeleton.num_keypoints), where) if "scores" in values else None
+    keypoints = read_numbers(values, "keypoints", (2, 2, skeleton.num_keypoints), where)
+    scores = read_numbers(values, "scores", (2, skeleton.num_keypoints), where) if "scores" in values else None
     if scores is not None and len(scores) != len(keypoints):
         raise InputError(f"{where}: {len(keypoints)} frames of keypoints but {len(scores)} of scores")
     return Recording(
@@ -81,17 +81,28 @@ def _individuals(skeleton: Skeleton) -> tuple[str, ...]:
     return skeleton.individuals if skeleton.num_individuals == 2 else SKELETONS["calms21"].individuals
 
 
-def _numbers(values: Mapping[str, Any], key: str, tail: tuple[int, ...], where: str) -> np.ndarray:
+def read_numbers(values: Mapping[str, Any], key: str, tail: tuple[int | None, ...], where: str) -> np.ndarray:
+    """A sequence's array [time, *tail] as floating point numbers; None in `tail` admits any size.
+
+    Raises
+    ------
+    InputError
+        Beginning with `where`, if the key is missing or holds something else.
+    """
     if key not in values:
         raise InputError(f'{where} has no "{key}"; it has {sorted(map(str, values))[:8]}')
-    expected = f"{key} must be numbers of shape [time, {', '.join(map(str, tail))}]"
+    axes = ", ".join("any" if size is None else str(size) for size in tail)
+    expected = f"{key} must be numbers of shape [time, {axes}]"
     try:
         # Checked first: text that spells a number would be converted without a word.
         array = np.asarray(values[key])
         array = array.astype(np.float64) if array.dtype.kind in "fiuO" else array
     except (ValueError, TypeError, OverflowError):
         raise InputError(f"{where}: {expected}, got an uneven nesting or something that is no number") from None
-    if array.dtype.kind != "f" or array.ndim != len(tail) + 1 or array.shape[1:] != tail:
+    fits = array.ndim == len(tail) + 1 and all(
+        wanted in (None, size) for wanted, size in zip(tail, array.shape[1:], strict=True)
+    )
+    if array.dtype.kind != "f" or not fits:
         raise InputError(f"{where}: {expected}, got {array.dtype} {list(array.shape)}")
     return array
 

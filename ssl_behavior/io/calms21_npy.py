@@ -20,7 +20,7 @@ from ssl_behavior.io.source import check_file, read_head
 from ssl_behavior.io.unpickle import load_plain_pickle
 from ssl_behavior.recording import Recording
 
-__all__ = ["read_calms21_npy", "sniff_npy"]
+__all__ = ["load_pickled_npy", "read_calms21_npy", "sequence_groups", "sniff_npy"]
 
 _MAGIC = b"\x93NUMPY"
 _HEADER_FAILURES = (ValueError, EOFError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError, OverflowError,
@@ -44,12 +44,12 @@ def read_calms21_npy(path: Path, options: ReadOptions) -> Iterator[Recording]:
     InputError
         If the pickle holds anything but arrays and plain containers, is damaged, or is of another layout.
     """
-    contents = _load(path)
+    contents = load_pickled_npy(path, _LAYOUTS)
     if not isinstance(contents, Mapping):
         raise InputError(f"{path}: holds a {type(contents).__name__}; {_LAYOUTS}")
     vocabulary = contents.get("vocabulary")
     found = False
-    for group, sequences in _groups(contents):
+    for group, sequences in sequence_groups(contents):
         for sequence, values in sequences.items():
             if not isinstance(values, Mapping):
                 raise InputError(f"{path}: {group!r}/{sequence!r} is a {type(values).__name__}; {_LAYOUTS}")
@@ -63,7 +63,14 @@ def read_calms21_npy(path: Path, options: ReadOptions) -> Iterator[Recording]:
         raise InputError(f"{path}: no sequences in it; {_LAYOUTS}")
 
 
-def _load(path: Path) -> Any:
+def load_pickled_npy(path: Path, layouts: str) -> Any:
+    """What is pickled in a `.npy`, read without running anything (see `load_plain_pickle`).
+
+    Raises
+    ------
+    InputError
+        If it is damaged, asks for anything but plain data, or holds a plain array; `layouts` says what was expected.
+    """
     check_file(path)
     with path.open("rb") as file:
         try:
@@ -73,11 +80,11 @@ def _load(path: Path) -> Any:
         except _HEADER_FAILURES as error:
             raise InputError(f"{path}: damaged .npy header ({error})"[:300]) from None
         if not dtype.hasobject:
-            raise InputError(f"{path}: a .npy holding a plain {dtype} array of shape {list(shape)}; {_LAYOUTS}")
+            raise InputError(f"{path}: a .npy holding a plain {dtype} array of shape {list(shape)}; {layouts}")
         return load_plain_pickle(file, str(path))
 
 
-def _groups(contents: Mapping[Any, Any]) -> Iterator[tuple[Any, Mapping[Any, Any]]]:
+def sequence_groups(contents: Mapping[Any, Any]) -> Iterator[tuple[Any, Mapping[Any, Any]]]:
     """Group name -> sequences, for all four nestings; AIcrowd's one unnamed group is ""."""
     for name, value in contents.items():
         if name == "vocabulary" or not isinstance(value, Mapping):

@@ -6,16 +6,17 @@ the text to check in the end that the whole is well-formed.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from ssl_behavior.errors import InputError
 
-__all__ = ["MAX_OBJECT_BYTES", "iterate_objects"]
+__all__ = ["MAX_OBJECT_BYTES", "iterate_file", "iterate_objects"]
 
 MAX_OBJECT_BYTES = 1 << 30
 _MAX_OUTER_BYTES = 1 << 24
+_CHUNK_BYTES = 1 << 18
 _DEPTH = 3
 _QUOTE, _BACKSLASH, _OPEN, _CLOSE = b'"\\{}'
 _IS_MARK = np.zeros(256, dtype=bool)
@@ -65,6 +66,25 @@ class _Scan:
         self.inner, self.inner_bytes = [], 0
         self.outer += b"0"
         return self.keys[1], self.keys[2], content
+
+
+def iterate_file(
+    read: Callable[[int], bytes], source: str, seen: Callable[[bytes], object]
+) -> Iterator[tuple[str, str, bytes]]:
+    """As `iterate_objects`, from a file's `read`; `source` names the file in errors.
+
+    `seen` is called with every piece that was read: for progress, or to hash the file on the way.
+    """
+
+    def chunks() -> Iterator[bytes]:
+        while chunk := read(_CHUNK_BYTES):
+            seen(chunk)
+            yield chunk
+
+    try:
+        yield from iterate_objects(chunks())
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
 
 
 def iterate_objects(chunks: Iterable[bytes]) -> Iterator[tuple[str, str, bytes]]:

@@ -6,7 +6,7 @@ import pytest
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io import ReadOptions, UnknownFormatError, detect_format, read_recordings
-from ssl_behavior.io.calms21_json import _decode_fast, _nested
+from ssl_behavior.io.sequence_json import decode_fast, nested
 
 TIME = 11
 
@@ -96,7 +96,7 @@ def test_null_and_nan_are_missing_points(tmp_path, make, task1):
 def test_fast_decoding_equals_json(excerpt):
     content = excerpt.read_bytes()
     content = content[content.index(b'{"keypoints"') : -2]
-    slow, fast = json.loads(content), _decode_fast(content)
+    slow, fast = json.loads(content), decode_fast(content)
     for key in ("keypoints", "scores", "annotations"):
         np.testing.assert_array_equal(fast[key], np.array(slow[key]))
     assert fast["metadata"] == slow["metadata"]
@@ -111,7 +111,7 @@ def test_real_excerpt(excerpt):
 
 
 def test_nested_writes_brackets():
-    assert _nested((2, 3)) == b"[[,,],[,,]]"
+    assert nested((2, 3)) == b"[[,,],[,,]]"
 
 
 @pytest.mark.parametrize("permutation", [(0, 1, 3, 2), (0, 3, 1, 2)])
