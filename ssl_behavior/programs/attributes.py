@@ -1,0 +1,352 @@
+"""A set of programs on the animals of one skeleton: windows -> attributes, their classes and standard scores."""
+
+from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.programs.builtin import PROGRAMS
+from ssl_behavior.programs.config import ProgramsConfig
+from ssl_behavior.programs.contract import check_program
+from ssl_behavior.programs.pose import MissingRole, Pose
+from ssl_behavior.programs.quantiles import quantile_thresholds, robust_spread
+from ssl_behavior.programs.table import Program, ProgramFacts
+from ssl_behavior.programs.user import programs_with_hash
+from ssl_behavior.scene import scale_of
+from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.windows import WindowBatch, WindowReader
+
+__all__ = ["Attributes", "ProgramSet"]
+
+Attributes = Float[Tensor, "*batch time attribute"]
+
+_FIT_CHUNK_FRAMES = 8192
+_FIT_FRAMES = 400_000
+_CHUNK_FRAMES = 131_072
+_CLIP = 4.0
+_SMALLEST_SPREAD = 1e-3
+_SMALLEST_CLASS = 1e-3
+
+
+class ProgramSet(nn.Module):
+    """Programs as attributes of every frame. What is fitted travels with the model.
+
+    An attribute is a program's value for one animal ("speed.resident"), for the greater and the lesser of two anonymous
+    animals ("speed.greater"), or for the pair ("nose_nose_distance").
+
+    Parameters
+    ----------
+    config : which programs, units and classes.
+    skeleton : of the recordings.
+    fps : their frames per second.
+
+    Raises
+    ------
+    InputError
+        If there are not two animals, or none of the programs can run on this skeleton.
+    """
+
+    median: Tensor
+    spread: Tensor
+    thresholds: Tensor
+    informative: Tensor
+    body_length: Tensor
+    in_cm: Tensor
+
+    def __init__(self, config: ProgramsConfig, skeleton: Skeleton, fps: float) -> None:
+        super().__init__()
+        if skeleton.num_individuals != 2:
+            raise InputError(
+                f"programs describe two animals; skeleton {skeleton.name!r} has {list(skeleton.individuals)}"
+            )
+        self.config, self.skeleton, self.fps = config, skeleton, float(fps)
+        self.facts, self.notices = _that_run(config, skeleton, float(fps))
+        labels = [(f"{facts.name}{suffix}", facts) for facts in self.facts for suffix in _suffixes(facts, skeleton)]
+        self.names = tuple(name for name, _ in labels)
+        self.attribute_facts = tuple(facts for _, facts in labels)
+        self.num_attributes = len(self.names)
+        number = [len(config.thresholds.get(facts.name, [0.0] * (config.num_classes - 1))) for facts in self.facts]
+        self.num_classes = max(number) + 1
+        self.register_buffer("median", torch.zeros(self.num_attributes))
+        self.register_buffer("spread", torch.ones(self.num_attributes))
+        self.register_buffer("thresholds", self._given_thresholds())
+        self.register_buffer("informative", torch.ones(self.num_attributes, dtype=torch.bool))
+        self.register_buffer("body_length", torch.ones(()))
+        self.register_buffer("in_cm", torch.zeros((), dtype=torch.bool))
+        self._fitted: tuple[float, Literal["px", "cm"]] | None = None
+        self.register_load_state_dict_post_hook(_forget_numbers)
+
+    def _given_thresholds(self) -> Float[Tensor, "attribute threshold"]:
+        # A class that no value reaches is behind the greatest number there is: buffers stay finite.
+        thresholds = torch.full((self.num_attributes, self.num_classes - 1), torch.finfo(torch.float32).max)
+        for row, facts in zip(thresholds, self.attribute_facts, strict=True):
+            given = self.config.thresholds.get(facts.name, ())
+            row[: len(given)] = torch.tensor(given, dtype=row.dtype)
+        return thresholds.to(torch.get_default_dtype())
+
+    @property
+    def unit(self) -> Literal["px", "cm"]:
+        """What "length" is, as fitted."""
+        return self._numbers[1]
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Of each attribute, e.g. "cm/s"."""
+        return tuple(facts.units.replace("length", self.unit) for facts in self.attribute_facts)
+
+    @property
+    def _numbers(self) -> tuple[float, Literal["px", "cm"]]:
+        """Body length and unit, read from the buffers once: reading them waits for a GPU."""
+        numbers = self._fitted or (float(self.body_length), "cm" if bool(self.in_cm) else "px")
+        self._fitted = numbers
+        return numbers
+
+    @cached_property
+    def _functions(self) -> tuple[Program, ...]:
+        """The programs themselves. A user's file is run here, when it is first needed, and never by loading a model."""
+        custom = programs_with_hash(self.config.file, self.config.file_sha256) if self._has_custom else {}
+        return tuple((PROGRAMS | custom)[facts.name] for facts in self.facts)
+
+    @property
+    def _has_custom(self) -> bool:
+        return any(facts.name not in PROGRAMS for facts in self.facts)
+
+    def evaluate(
+        self,
+        keypoints: Float[Tensor, "*batch time individual keypoint space"],
+        arena: Float[Tensor, "*batch corner"],
+        px_per_cm: Float[Tensor, "*batch"],
+    ) -> Attributes:
+        """Keypoints in px -> attributes in the set's units; NaN = missing, on both sides. Differentiable.
+
+        Raises
+        ------
+        InputError
+            If the units are cm and a scale is 0, or the user's file has changed.
+        """
+        shape = keypoints.shape[:-3]
+        windows = keypoints.flatten(0, -5) if len(shape) > 1 else keypoints.unsqueeze(0)
+        arena, scale = arena.expand(*shape[:-1], 4).reshape(-1, 4), px_per_cm.expand(shape[:-1]).reshape(-1)
+        if self.unit == "cm":
+            _check_scales(scale)
+            arena = arena / scale.unsqueeze(-1)
+        together = max(1, _CHUNK_FRAMES // max(1, shape[-1]))
+        parts = []
+        with torch.autocast(keypoints.device.type, enabled=False):
+            for i in range(0, max(1, len(windows)), together):
+                pick = slice(i, i + together)
+                parts.append(self._planes(windows[pick], arena[pick], scale[pick]))
+        values = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+        return values.movedim(0, -1).reshape(*shape, self.num_attributes)
+
+    def _planes(self, windows: Tensor, arena: Tensor, scale: Tensor) -> Float[Tensor, "attribute batch time"]:
+        """Attributes of some windows, one plane each."""
+        # Space slowest in memory: x and y are planes of their own, and every operation runs along time.
+        planes = windows.permute(4, 2, 3, 0, 1)
+        planes = planes / scale.unsqueeze(-1) if self.unit == "cm" else planes.contiguous()
+        body_length, unit = self._numbers
+        pose = Pose.of(planes.permute(3, 4, 1, 2, 0), self.skeleton, self.fps, arena, body_length, unit)
+        poses = (pose, pose.swapped())
+        return torch.stack([plane for entry in self._functions for plane in self._values(entry, poses)])
+
+    def _values(self, entry: Program, poses: tuple[Pose, Pose]) -> Iterator[Tensor]:
+        """The planes of one program's attributes."""
+        views = poses if entry.facts.each_animal else poses[:1]
+        try:
+            values = [entry(pose) for pose in views]
+        except MissingRole:
+            # Built-in ones are left out beforehand; what a user's program asks for is known only when it runs.
+            missing = poses[0].own.points[..., 0, 0]
+            values = [torch.full_like(missing, torch.nan, requires_grad=False) for _ in views]
+        if entry.facts.each_animal and self.skeleton.exchangeable:
+            values = [torch.maximum(*values), torch.minimum(*values)]
+        yield from values
+
+    @torch.no_grad()
+    def attributes(self, batch: WindowBatch) -> tuple[Attributes, Bool[Tensor, "*batch time attribute"]]:
+        """The attributes of a batch, 0 where unknown, and which are known.
+
+        Padding, missing points, and attributes that are not informative are unknown.
+        """
+        keypoints, seen = batch.keypoints, batch.observed & batch.valid[..., None, None]
+        if not bool(seen.all()):
+            keypoints = keypoints.masked_fill(~seen.unsqueeze(-1), torch.nan)
+        values = self.evaluate(keypoints, batch.arena, batch.px_per_cm)
+        known = values.isfinite() & self.informative & batch.valid.unsqueeze(-1)
+        return values.masked_fill(~known, 0.0), known
+
+    def standardised(self, values: Attributes) -> Attributes:
+        """(value - median) / spread, clipped to ±4; the spread is a standard deviation where values are normal."""
+        return ((values - self.median) / self.spread).clamp(-_CLIP, _CLIP)
+
+    def classes(self, values: Attributes) -> Int[Tensor, "*batch time attribute"]:
+        """The number of thresholds that a value reaches, 0 .. num_classes - 1."""
+        number = torch.zeros(values.shape, dtype=torch.int64, device=values.device)
+        for threshold in self.thresholds.unbind(-1):
+            number += values >= threshold
+        return number
+
+    def invariant(self, transformations: Collection[str]) -> Bool[Tensor, " attribute"]:
+        """The attributes that none of the transformations changes."""
+        needed = set(transformations)
+        own = [set(facts.invariant) for facts in self.attribute_facts]
+        if self.skeleton.exchangeable:
+            own = [kept | {"swap"} for kept in own]
+        return torch.tensor([needed <= kept for kept in own], device=self.median.device)
+
+    @torch.no_grad()
+    def fit(self, reader: WindowReader) -> list[str]:
+        """Fit units, body length, thresholds, medians and spreads on the recordings; notices of what is left out.
+
+        Of more than 400,000 frames, evenly spaced pieces. The user's programs are checked first.
+
+        Raises
+        ------
+        InputError
+            If a program breaks its contract, the units need a scale that a recording lacks, the body length cannot be
+            measured, or no attribute tells one frame from another.
+        """
+        self._check_custom()
+        in_cm = self._chosen_cm(reader)
+        self.in_cm.fill_(in_cm)
+        self.body_length.fill_(_body_length(reader, self.skeleton, in_cm))
+        self._fitted = None
+        self.informative.fill_(True)
+        values = self._training_values(reader)
+        notices = [*self.notices]
+        for column, name in enumerate(self.names):
+            notices += self._fit_attribute(column, values[:, column], name)
+        if not bool(self.informative.any()):
+            raise InputError(
+                f"none of the programs {list(self.config.names)} tells one frame of the training recordings from "
+                f"another: {'; '.join(notices)}"
+            )
+        return notices
+
+    def _check_custom(self) -> None:
+        for entry in self._functions:
+            if entry.name not in PROGRAMS:
+                try:
+                    check_program(entry, self.skeleton, self.fps)
+                except MissingRole:
+                    continue
+
+    def _chosen_cm(self, reader: WindowReader) -> bool:
+        without = [row.id for _, row in reader.sources if not row.px_per_cm]
+        if self.config.units == "cm" and without:
+            raise InputError(
+                f"programs: units are cm, but the px per cm of {len(without)} of {len(reader.sources)} recordings is "
+                f"not known ({without[0]!r}); import them with their scale, or choose px"
+            )
+        return self.config.units != "px" and not without
+
+    def _training_values(self, reader: WindowReader) -> Float[Tensor, "frames attribute"]:
+        every = max(1, reader.num_frames // _FIT_FRAMES)
+        values = []
+        for piece in islice(reader.chunks(_FIT_CHUNK_FRAMES), 0, None, every):
+            batch = piece.to(self.median.device, self.median.dtype)
+            found, known = self.attributes(batch)
+            values.append(found.masked_fill(~known, torch.nan).flatten(0, 1))
+        return torch.cat(values)
+
+    def _fit_attribute(self, column: int, values: Float[Tensor, " frames"], name: str) -> list[str]:
+        """Fit one column; the notices about it."""
+        facts = self.attribute_facts[column]
+        values = values[values.isfinite()]
+        if not len(values):
+            self.informative[column] = False
+            return [f"{name} is left out: it is not known at any frame of the training recordings"]
+        self.median[column] = values.median()
+        spread = robust_spread(values)
+        natural = float(self.body_length) if "length" in facts.units else 1.0
+        if facts.name not in self.config.thresholds:
+            found = quantile_thresholds(values, self.config.num_classes)
+            self.thresholds[column, : len(found)] = found
+            self.thresholds[column, len(found) :] = torch.finfo(torch.float32).max
+        shares = self._class_shares(column, values)
+        populated = sum(share >= _SMALLEST_CLASS for share in shares)
+        if spread <= _SMALLEST_SPREAD * natural or populated < 2:
+            self.informative[column] = False
+            median, unit = float(self.median[column]), facts.units.replace("length", self.unit)
+            return [
+                f"{name} is left out: it is (nearly) always the same on the training recordings, {median:.4g} {unit}"
+            ]
+        self.spread[column] = spread
+        if facts.name in self.config.thresholds and min(shares) == 0.0:
+            return [self._empty_class(name, shares, facts)]
+        return []
+
+    def _class_shares(self, column: int, values: Float[Tensor, " frames"]) -> list[float]:
+        given = self.config.thresholds.get(self.attribute_facts[column].name)
+        edges = self.thresholds[column, : len(given) if given else None]
+        number = torch.bucketize(values, edges.contiguous(), right=True)
+        return (torch.bincount(number, minlength=len(edges) + 1) / len(values)).tolist()
+
+    def _empty_class(self, name: str, shares: Sequence[float], facts: ProgramFacts) -> str:
+        empty = [number for number, share in enumerate(shares) if share == 0.0]
+        return (
+            f"{name}: no frame of the training recordings is in class {empty[0]} of its thresholds "
+            f"{list(self.config.thresholds[facts.name])} {facts.units.replace('length', self.unit)}"
+        )
+
+
+def _forget_numbers(module: nn.Module, _: Any) -> None:
+    """Loaded buffers are other numbers."""
+    assert isinstance(module, ProgramSet)
+    module._fitted = None
+
+
+def _suffixes(facts: ProgramFacts, skeleton: Skeleton) -> tuple[str, ...]:
+    if not facts.each_animal:
+        return ("",)
+    return (".greater", ".lesser") if skeleton.exchangeable else tuple(f".{name}" for name in skeleton.individuals)
+
+
+def _that_run(
+    config: ProgramsConfig, skeleton: Skeleton, fps: float
+) -> tuple[tuple[ProgramFacts, ...], tuple[str, ...]]:
+    """The programs whose roles the skeleton has, and a notice for each of the others."""
+    keypoints = torch.zeros(3, 2, skeleton.num_keypoints, 2)
+    pose = Pose.of(keypoints, skeleton, fps, torch.tensor([0.0, 0.0, 1.0, 1.0]), 1.0)
+    kept, notices = [], []
+    for facts in config.facts:
+        if skeleton.exchangeable and not facts.each_animal and "swap" not in facts.invariant:
+            raise InputError(
+                f"program {facts.name!r} depends on which of the animals comes first, and those of skeleton "
+                f"{skeleton.name!r} are anonymous; declare it with each_animal=True, or invariant under swap"
+            )
+        try:
+            if facts.name in PROGRAMS:
+                PROGRAMS[facts.name](pose)
+        except MissingRole as error:
+            notices.append(f"{facts.name} is left out: {error}")
+        else:
+            kept.append(facts)
+    if not kept:
+        raise InputError(f"none of the programs {list(config.names)} can run: {'; '.join(notices)}")
+    return tuple(kept), tuple(notices)
+
+
+def _check_scales(px_per_cm: Float[Tensor, " batch"]) -> None:
+    unknown = (px_per_cm <= 0).nonzero().flatten().tolist()
+    if unknown:
+        raise InputError(
+            f"programs are in cm, but the px per cm of window {unknown[0]} of {len(px_per_cm)} is not known; import "
+            "its recording with its scale, or train with units px"
+        )
+
+
+def _body_length(reader: WindowReader, skeleton: Skeleton, in_cm: bool) -> float:
+    """The scene's scale, in cm where asked; over recordings of several px per cm, their mean by frames."""
+    if not in_cm:
+        return scale_of(reader, skeleton)
+    total = 0.0
+    for px_per_cm in sorted({float(row.px_per_cm or 0.0) for _, row in reader.sources}):
+        part = WindowReader([source for source in reader.sources if source[1].px_per_cm == px_per_cm], 1)
+        total += scale_of(part, skeleton) / px_per_cm * part.num_frames
+    return total / reader.num_frames

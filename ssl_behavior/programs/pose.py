@@ -1,0 +1,222 @@
+"""What a program is given: two animals, seen from one of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.programs.vectors import Scalars, Vectors, length, shifted_difference, unit
+from ssl_behavior.skeleton import Skeleton
+
+__all__ = ["Animal", "MissingRole", "Pose"]
+
+_TAIL = ("tail_middle", "tail_tip")
+_HALF_LAGS_PER_SECOND = 15
+
+
+class MissingRole(InputError):  # noqa: N818 (a user's mistake like every InputError, told by what is missing)
+    """A program asked for a body part that no keypoint of the skeleton is."""
+
+
+class Animal:
+    """One animal over time. What several programs need is computed once.
+
+    Parameters
+    ----------
+    points : keypoints of this animal in px or cm; NaN = missing.
+    skeleton : which of them is what.
+    fps : frames per second.
+    """
+
+    def __init__(self, points: Float[Tensor, "*batch time keypoint space"], skeleton: Skeleton, fps: float) -> None:
+        self.points, self.skeleton, self.fps = points, skeleton, fps
+
+    def part(self, *roles: str) -> Vectors:
+        """The keypoint that plays the first of `roles` the skeleton has, e.g. part("nose", "head").
+
+        Raises
+        ------
+        MissingRole
+            If the skeleton has none of them.
+        """
+        if not set(roles) & set(self.skeleton.roles):
+            wanted = " or ".join(repr(role) for role in roles)
+            raise MissingRole(
+                f"no keypoint of the skeleton {self.skeleton.name!r} has the role {wanted}; "
+                f"it has {sorted(self.skeleton.roles)}"
+            )
+        return self.points[..., self.skeleton.role(*roles), :]
+
+    @property
+    def half_lag(self) -> int:
+        """Velocities are taken from so many frames before to so many after: 2 at 30 frames per second."""
+        return max(1, round(self.fps / _HALF_LAGS_PER_SECOND))
+
+    @cached_property
+    def trunk(self) -> Float[Tensor, "*batch time keypoint space"]:
+        """All keypoints but those of the tail beyond its base."""
+        tail = [self.skeleton.role(role) for role in _TAIL if role in self.skeleton.roles]
+        kept = [i for i in range(self.skeleton.num_keypoints) if i not in tail]
+        if len(kept) == self.points.shape[-2]:
+            return self.points
+        return torch.stack([self.points[..., i, :] for i in kept]).movedim(0, -2)
+
+    @cached_property
+    def complete(self) -> bool:
+        """No keypoint of the trunk is missing at any frame."""
+        return bool(self.trunk.detach().sum().isfinite())
+
+    @cached_property
+    def _trunk_mean(self) -> Vectors:
+        return _sum(self.trunk) / self.trunk.shape[-2]
+
+    @cached_property
+    def center(self) -> Vectors:
+        """The centre keypoint, or else the mean of the trunk's known keypoints where more than half are known."""
+        if "center" in self.skeleton.roles:
+            return self.part("center")
+        if self.complete:
+            return self._trunk_mean
+        known = ~self.trunk.isnan()
+        number = known.sum(-2)
+        mean = _sum(self.trunk.masked_fill(~known, 0.0)) / number.clamp_min(1)
+        return mean.masked_fill(number * 2 <= self.trunk.shape[-2], torch.nan)
+
+    def displacement(self, before: int, after: int) -> Vectors:
+        """How far the body moved from frame t - before to t + after: the mean over the trunk's keypoints known at both.
+
+        With all of them known this is the displacement of their mean; a keypoint that vanishes makes no jump.
+        """
+        if self.complete:
+            return along_time(self._trunk_mean, before, after)
+        steps = along_time(self.trunk.flatten(-2), before, after).unflatten(-1, self.trunk.shape[-2:])
+        known = ~steps.isnan()
+        mean = _sum(steps.masked_fill(~known, 0.0)) / known.sum(-2).clamp_min(1)
+        return mean.masked_fill(~known.any(-2), torch.nan)
+
+    @cached_property
+    def velocity(self) -> Vectors:
+        """Of the body, in length per second, see `displacement`."""
+        return self.displacement(self.half_lag, self.half_lag) * self.rate
+
+    @property
+    def rate(self) -> float:
+        """One over the seconds between both ends of a velocity."""
+        return self.fps / (2 * self.half_lag)
+
+    @cached_property
+    def speed(self) -> Scalars:
+        """The length of the velocity."""
+        return length(self.velocity)
+
+    @cached_property
+    def axes(self) -> Sequence[Vectors]:
+        """Vectors from back to front: tail base to neck (or else centre), and for skeletons with a centre two more."""
+        front, back = self.part("neck", "center", "head", "nose"), self.part("tail_base")
+        axes = [front - back]
+        if "neck" not in self.skeleton.roles and "center" in self.skeleton.roles and _has_head(self.skeleton):
+            head = self.part("head", "nose")
+            axes += [head - back, head - front]
+        return axes
+
+    @cached_property
+    def axis(self) -> Vectors:
+        """The first of `axes` that is known; only its direction means something."""
+        return first_known(self.axes)
+
+    @cached_property
+    def heading(self) -> Vectors:
+        """Unit vector from back to front."""
+        return unit(self.axis)
+
+    @cached_property
+    def nose(self) -> Vectors:
+        """The foremost point: the nose, or else the head."""
+        return self.part("nose", "head")
+
+    @cached_property
+    def tail_base(self) -> Vectors:
+        """Where the tail begins."""
+        return self.part("tail_base")
+
+    @cached_property
+    def body(self) -> Vectors:
+        """From the tail base to the nose or head."""
+        return self.nose - self.tail_base
+
+
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """Two animals as one of them lives it. All lengths are in `unit`."""
+
+    own: Animal
+    other: Animal
+    arena: Float[Tensor, "*batch corner"]
+    """x0, y0, x1, y1: where the animals can go."""
+    body_length: float
+    """Of the training recordings' animals: from the tail base to the neck or centre."""
+    unit: Literal["px", "cm"]
+
+    @classmethod
+    def of(
+        cls,
+        keypoints: Float[Tensor, "*batch time individual keypoint space"],
+        skeleton: Skeleton,
+        fps: float,
+        arena: Float[Tensor, "*batch corner"],
+        body_length: float,
+        unit: Literal["px", "cm"] = "px",
+    ) -> "Pose":
+        """The scene as the first animal lives it; `swapped` is that of the second."""
+        own, other = (Animal(keypoints[..., i, :, :], skeleton, fps) for i in (0, 1))
+        return cls(own, other, arena, body_length, unit)
+
+    def swapped(self) -> "Pose":
+        """The same scene as the other animal lives it."""
+        return Pose(self.other, self.own, self.arena, self.body_length, self.unit)
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Of both animals."""
+        return self.own.skeleton
+
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+        return self.own.fps
+
+    @cached_property
+    def keypoints(self) -> Float[Tensor, "*batch time individual keypoint space"]:
+        """Of both animals, the own one first; NaN = missing."""
+        return torch.stack([self.own.points, self.other.points], dim=-3)
+
+    @cached_property
+    def offset(self) -> Vectors:
+        """From the own centre to the other's."""
+        return self.other.center - self.own.center
+
+
+def along_time(vectors: Vectors, before: int, after: int) -> Vectors:
+    """vectors[t + after] - vectors[t - before]; NaN where either lies outside."""
+    return shifted_difference(vectors.movedim(-1, 0), before, after).movedim(0, -1)
+
+
+def first_known(vectors: Sequence[Vectors]) -> Vectors:
+    """At each frame the first of several vectors that is not missing; NaN where all are."""
+    chosen = vectors[0]
+    for vector in vectors[1:]:
+        chosen = torch.where(chosen.isnan(), vector, chosen)
+    return chosen
+
+
+def _sum(points: Float[Tensor, "*batch time keypoint space"]) -> Vectors:
+    return points.sum(-2)
+
+
+def _has_head(skeleton: Skeleton) -> bool:
+    return bool({"head", "nose"} & set(skeleton.roles))

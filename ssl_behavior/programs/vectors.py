@@ -1,0 +1,125 @@
+"""Vectors of the plane over time, for programs: NaN where a point is missing, gradients finite everywhere.
+
+A missing point makes a result NaN, and nothing else: a gradient that arrives at that NaN as 0 leaves as 0. Where a
+direction does not exist (two points coincide) an angle is 0, and so is its gradient.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = [
+    "Scalars",
+    "Vectors",
+    "angle_between",
+    "cross",
+    "dot",
+    "length",
+    "masked",
+    "shifted_difference",
+    "turn",
+    "unit",
+]
+
+Vectors = Float[Tensor, "*batch time space"]
+Scalars = Float[Tensor, "*batch time"]
+
+# Squares of numbers below this one are lost in float32.
+_SMALLEST = 1e-15
+
+
+def masked(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """For functions of vectors: missing inputs give NaN, and NaN gradients come back to no input.
+
+    0 times NaN is NaN: without this, one missing point spoils the gradients of all points of its frame, although its
+    own result is masked in the loss.
+    """
+
+    @wraps(function)
+    def safe(*vectors: Tensor) -> Tensor:
+        if not (torch.is_grad_enabled() and any(vector.requires_grad for vector in vectors)):
+            return function(*vectors)
+        holes = [vector.isnan() for vector in vectors]
+        result = function(*(vector.masked_fill(hole, 0.0) for vector, hole in zip(vectors, holes, strict=True)))
+        missing = torch.stack(torch.broadcast_tensors(*(hole.any(-1) for hole in holes))).any(0)
+        return result.masked_fill(missing if result.ndim == missing.ndim else missing.unsqueeze(-1), torch.nan)
+
+    return safe
+
+
+def root(square: Tensor) -> Tensor:
+    """The square root, with gradient 0 at 0."""
+    if not square.requires_grad:
+        return square.sqrt()
+    zero = square == 0
+    return square.masked_fill(zero, 1.0).sqrt().masked_fill(zero, 0.0)
+
+
+def arc(cross_product: Tensor, dot_product: Tensor) -> Tensor:
+    """atan2, 0 with gradient 0 where there is no direction."""
+    if cross_product.requires_grad or dot_product.requires_grad:
+        nowhere = (cross_product.abs() < _SMALLEST) & (dot_product.abs() < _SMALLEST)
+        cross_product, dot_product = cross_product.masked_fill(nowhere, 0.0), dot_product.masked_fill(nowhere, 1.0)
+    return torch.atan2(cross_product, dot_product)
+
+
+def _dot(one: Tensor, two: Tensor) -> Tensor:
+    return torch.addcmul(one[..., 0] * two[..., 0], one[..., 1], two[..., 1])
+
+
+def _cross(one: Tensor, two: Tensor) -> Tensor:
+    return torch.addcmul(one[..., 0] * two[..., 1], one[..., 1], two[..., 0], value=-1)
+
+
+@masked
+def dot(one: Vectors, two: Vectors) -> Scalars:
+    """The scalar product."""
+    return _dot(one, two)
+
+
+@masked
+def cross(one: Vectors, two: Vectors) -> Scalars:
+    """x1 y2 - y1 x2: positive where `two` lies to the side of `one` to which x turns into y."""
+    return _cross(one, two)
+
+
+@masked
+def length(vectors: Vectors) -> Scalars:
+    """The Euclidean norm."""
+    return root(_dot(vectors, vectors))
+
+
+@masked
+def unit(vectors: Vectors) -> Vectors:
+    """Vectors of length 1; 0 stays 0."""
+    norm = root(_dot(vectors, vectors))
+    return vectors / norm.masked_fill(norm == 0, 1.0).unsqueeze(-1)
+
+
+@masked
+def angle_between(one: Vectors, two: Vectors) -> Scalars:
+    """The angle between two directions, in [0, pi]."""
+    return arc(_cross(one, two).abs(), _dot(one, two))
+
+
+@masked
+def turn(before: Vectors, after: Vectors) -> Scalars:
+    """The signed angle from one direction to another, in (-pi, pi], positive from x towards y."""
+    return arc(_cross(before, after), _dot(before, after))
+
+
+def shifted_difference(values: Float[Tensor, "*batch time"], before: int, after: int) -> Float[Tensor, "*batch time"]:
+    """values[t + after] - values[t - before]; NaN where either lies outside.
+
+    >>> shifted_difference(torch.tensor([1.0, 4.0, 9.0, 16.0]), before=1, after=1)
+    tensor([nan,  8., 12., nan])
+    """
+    frames = values.shape[-1]
+    if frames <= before + after:
+        return torch.full_like(values, torch.nan)
+    difference = values[..., before + after :] - values[..., : frames - before - after]
+    return F.pad(difference, (before, after), value=torch.nan)
