@@ -257,15 +257,15 @@ class ProgramSet(nn.Module):
     def _fit_attribute(self, column: int, values: Float[Tensor, " frames"], name: str) -> list[str]:
         """Fit one column; the notices about it."""
         facts = self.attribute_facts[column]
-        values = values[values.isfinite()]
+        values = values[values.isfinite()].sort().values
         if not len(values):
             self.informative[column] = False
             return [f"{name} is left out: it is not known at any frame of the training recordings"]
-        self.median[column] = values.median()
+        self.median[column] = values[(len(values) - 1) // 2]
         spread = robust_spread(values)
         natural = float(self.body_length) if "length" in facts.units else 1.0
-        if facts.name not in self.config.thresholds:
-            found = quantile_thresholds(values, self.config.num_classes)
+        if facts.name not in self.config.thresholds and spread > 0:
+            found = quantile_thresholds(values, self.config.num_classes, spread)
             self.thresholds[column, : len(found)] = found
             self.thresholds[column, len(found) :] = torch.finfo(torch.float32).max
         shares = self._class_shares(column, values)

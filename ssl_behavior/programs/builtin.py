@@ -1,6 +1,6 @@
 """The table of built-in programs."""
 
-from ssl_behavior.programs import paper
+from ssl_behavior.programs import paper, social
 from ssl_behavior.programs.table import Program
 
 __all__ = ["PROGRAMS", "TASK_PROGRAMMING_2021"]
@@ -17,6 +17,18 @@ PROGRAMS: dict[str, Program] = {
         paper.nose_nose_distance,
         paper.nose_tail_distance,
         paper.head_body_angle,
+        social.approach_velocity,
+        social.distance_change,
+        social.following,
+        social.relative_orientation,
+        social.body_gap,
+        social.body_overlap,
+        social.elongation,
+        social.turning,
+        social.acceleration,
+        social.wall_distance,
+        social.corner_distance,
+        social.time_since_contact,
     )
 }
 """Built-in programs by name."""

@@ -6,11 +6,13 @@ from functools import cached_property
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.programs.vectors import Scalars, Vectors, length, shifted_difference, unit
+from ssl_behavior.programs.bodies import segment_gap
+from ssl_behavior.programs.vectors import Scalars, Vectors, length, shifted_difference, turn, unit
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = ["Animal", "MissingRole", "Pose"]
@@ -135,6 +137,11 @@ class Animal:
         return unit(self.axis)
 
     @cached_property
+    def turned(self) -> Scalars:
+        """The angle from the heading half a lag before to that half a lag after, by the first axis known at both."""
+        return first_known([turn(*ends_around(axis, self.half_lag)) for axis in self.axes])
+
+    @cached_property
     def nose(self) -> Vectors:
         """The foremost point: the nose, or else the head."""
         return self.part("nose", "head")
@@ -196,6 +203,11 @@ class Pose:
         return torch.stack([self.own.points, self.other.points], dim=-3)
 
     @cached_property
+    def gap(self) -> Scalars:
+        """The shortest distance between the bodies' axes, from tail base to nose; 0 where they cross."""
+        return segment_gap(self.own.tail_base, self.own.nose, self.other.tail_base, self.other.nose)
+
+    @cached_property
     def offset(self) -> Vectors:
         """From the own centre to the other's."""
         return self.other.center - self.own.center
@@ -206,11 +218,20 @@ def along_time(vectors: Vectors, before: int, after: int) -> Vectors:
     return shifted_difference(vectors.movedim(-1, 0), before, after).movedim(0, -1)
 
 
-def first_known(vectors: Sequence[Vectors]) -> Vectors:
-    """At each frame the first of several vectors that is not missing; NaN where all are."""
-    chosen = vectors[0]
-    for vector in vectors[1:]:
-        chosen = torch.where(chosen.isnan(), vector, chosen)
+def ends_around(vectors: Vectors, half_lag: int) -> tuple[Vectors, Vectors]:
+    """vectors[t - half_lag] and vectors[t + half_lag]; NaN where they lie outside."""
+    planes = vectors.movedim(-1, 0)
+    frames = max(0, planes.shape[-1] - half_lag)
+    before = F.pad(planes[..., :frames], (planes.shape[-1] - frames, 0), value=torch.nan)
+    after = F.pad(planes[..., planes.shape[-1] - frames :], (0, planes.shape[-1] - frames), value=torch.nan)
+    return before.movedim(0, -1), after.movedim(0, -1)
+
+
+def first_known(choices: Sequence[Tensor]) -> Tensor:
+    """At each frame the first of several values that is not missing; NaN where all are."""
+    chosen = choices[0]
+    for choice in choices[1:]:
+        chosen = torch.where(chosen.isnan(), choice, chosen)
     return chosen
 
 

@@ -67,49 +67,51 @@ def arc(cross_product: Tensor, dot_product: Tensor) -> Tensor:
     return torch.atan2(cross_product, dot_product)
 
 
-def _dot(one: Tensor, two: Tensor) -> Tensor:
+def dot_of(one: Tensor, two: Tensor) -> Tensor:
+    """`dot` for use inside masked functions."""
     return torch.addcmul(one[..., 0] * two[..., 0], one[..., 1], two[..., 1])
 
 
-def _cross(one: Tensor, two: Tensor) -> Tensor:
+def cross_of(one: Tensor, two: Tensor) -> Tensor:
+    """`cross` for use inside masked functions."""
     return torch.addcmul(one[..., 0] * two[..., 1], one[..., 1], two[..., 0], value=-1)
 
 
 @masked
 def dot(one: Vectors, two: Vectors) -> Scalars:
     """The scalar product."""
-    return _dot(one, two)
+    return dot_of(one, two)
 
 
 @masked
 def cross(one: Vectors, two: Vectors) -> Scalars:
     """x1 y2 - y1 x2: positive where `two` lies to the side of `one` to which x turns into y."""
-    return _cross(one, two)
+    return cross_of(one, two)
 
 
 @masked
 def length(vectors: Vectors) -> Scalars:
     """The Euclidean norm."""
-    return root(_dot(vectors, vectors))
+    return root(dot_of(vectors, vectors))
 
 
 @masked
 def unit(vectors: Vectors) -> Vectors:
     """Vectors of length 1; 0 stays 0."""
-    norm = root(_dot(vectors, vectors))
+    norm = root(dot_of(vectors, vectors))
     return vectors / norm.masked_fill(norm == 0, 1.0).unsqueeze(-1)
 
 
 @masked
 def angle_between(one: Vectors, two: Vectors) -> Scalars:
     """The angle between two directions, in [0, pi]."""
-    return arc(_cross(one, two).abs(), _dot(one, two))
+    return arc(cross_of(one, two).abs(), dot_of(one, two))
 
 
 @masked
 def turn(before: Vectors, after: Vectors) -> Scalars:
     """The signed angle from one direction to another, in (-pi, pi], positive from x towards y."""
-    return arc(_cross(before, after), _dot(before, after))
+    return arc(cross_of(before, after), dot_of(before, after))
 
 
 def shifted_difference(values: Float[Tensor, "*batch time"], before: int, after: int) -> Float[Tensor, "*batch time"]:
