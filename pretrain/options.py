@@ -29,6 +29,7 @@ class Options:
     out: Path | None
     recipe: str | None
     config: Path | None
+    programs: Path | None
     resume: bool
     print_config: bool
     overrides: dict[str, str]
@@ -50,6 +51,7 @@ def parse_options(argv: Sequence[str]) -> Options:
         out=values["out"],
         recipe=values["recipe"],
         config=values["config"],
+        programs=values["programs"],
         resume=values["resume"],
         print_config=values["print_config"],
         overrides=dotted | {key: _text(value) for key, value in named.items()},
@@ -125,6 +127,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--precision", metavar="NAME", help="auto (bfloat16 where the machine is fast at it), float32 or bfloat16")
     add("--recordings", metavar="ID", nargs="+", help="train and validate on these ids or globs only")
     add("--subset", metavar="NAME", nargs="+", help="only recordings of these subsets of the stores")
+    add(
+        "--programs",
+        metavar="FILE",
+        type=Path,
+        help="one's own programs, for the recipes of task programming (a Python file)",
+    )
     add("--validation", metavar="ID", nargs="+", help="ids or globs of the recordings to hold out")
     add("--validation-share", metavar="SHARE", help="hold out this share of the recordings instead; 0: none")
     return parser

@@ -8,9 +8,12 @@ from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.features import MABE2021_FEATURES
 from ssl_behavior.methods.conv import EmbeddingConfig
 from ssl_behavior.methods.cpc import CPCConfig
+from ssl_behavior.methods.programs_heads import HeadsConfig
+from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
+from ssl_behavior.methods.trajectory_head import TrajectoryConfig
 from ssl_behavior.nn import EncoderConfig
 
-__all__ = ["RECIPES", "cpc", "cpc_mabe2021", "cpc_tiny"]
+__all__ = ["RECIPES", "cpc", "cpc_mabe2021", "cpc_programs", "cpc_tiny", "task_programming_conv"]
 
 
 def cpc() -> RunConfig:
@@ -78,4 +81,29 @@ def cpc_mabe2021() -> RunConfig:
     )
 
 
-RECIPES: dict[str, Callable[[], RunConfig]] = {"cpc": cpc, "cpc_tiny": cpc_tiny, "cpc_mabe2021": cpc_mabe2021}
+def task_programming_conv() -> RunConfig:
+    """Task programming on the convolution stacks of `cpc`: programs teach the encoder, nothing else does."""
+    return replace(
+        cpc(),
+        method=TaskProgrammingConvConfig(
+            heads=HeadsConfig(regression=1.0, classification=0.5, contrastive=0.1),
+            trajectory=TrajectoryConfig(likelihood=1.0, kl=1.0, consistency=0.5),
+        ),
+    )
+
+
+def cpc_programs() -> RunConfig:
+    """Task programming together with contrastive prediction on one encoder."""
+    return replace(
+        cpc(),
+        method=CPCProgramsConfig(
+            heads=HeadsConfig(regression=1.0, classification=0.5, contrastive=0.1),
+            trajectory=TrajectoryConfig(likelihood=1.0, kl=1.0, consistency=0.5),
+            cpc=1.0,
+        ),
+    )
+
+
+RECIPES: dict[str, Callable[[], RunConfig]] = {
+    recipe.__name__: recipe for recipe in (cpc, cpc_tiny, cpc_mabe2021, task_programming_conv, cpc_programs)
+}

@@ -11,6 +11,7 @@ from pretrain.config import RunConfig
 from pretrain.data import Data, check_batch_size, open_data
 from pretrain.distributed import in_main, process_group, wrap
 from pretrain.loop import Trainer
+from pretrain.own_programs import keep_own_programs
 from pretrain.progress import RunLog
 from pretrain.runfolder import RunFolder, only_process, open_run
 from pretrain.step import Losses
@@ -56,6 +57,7 @@ def pretrain(
             facts = {"data_fingerprint": data.fingerprint, "computed_in": str(precision).removeprefix("torch.")}
             open_run(out, config, facts, resume, [str(Path(store).absolute()) for store in stores])
             held.enter_context(only_process(out))
+            keep_own_programs(config.method, out)
 
         in_main(take_folder)
         console = console or make_console()

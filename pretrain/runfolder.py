@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,8 @@ __all__ = [
 FORMAT_VERSION = 1
 _FORMAT = "ssl-behavior run"
 _KEPT = 2
-_FREE_ON_RESUME = ("device", "precision", "loop.")
-"""Keys that may differ from the first start: what they lead to is compared instead, or changes no number."""
+_FREE_ON_RESUME = ("device", "precision", "loop.*", "method.programs.file")
+"""Keys (or globs) that may differ from the first start: what they lead to is compared instead, or changes no number."""
 
 
 def checkpoint_name(steps_done: int) -> str:
@@ -61,7 +62,7 @@ class RunFolder:
         """Take the folder away again if no step of the run was ever saved: a refused run leaves nothing behind."""
         if self.newest() is not None:
             return
-        for name in ("config.json", "metrics.jsonl", ".lock"):
+        for name in ("config.json", "metrics.jsonl", "programs.py", ".lock"):
             (self.path / name).unlink(missing_ok=True)
         for folder in (self.checkpoints, self.path):
             if folder.is_dir() and not any(folder.iterdir()):
@@ -163,7 +164,8 @@ def open_run(path: Path, config: RunConfig, facts: Mapping[str, Any], resume: bo
 def _check_same(path: Path, record: Mapping[str, Any], config: RunConfig, facts: Mapping[str, Any]) -> None:
     new = json.loads(json.dumps({**run_config_to_dict(config), **facts}))
     old = {**record["config"], **{name: record.get(name) for name in facts}}
-    changed = {key: pair for key, pair in differing_keys(old, new).items() if not key.startswith(_FREE_ON_RESUME)}
+    free = [key for key in differing_keys(old, new) if any(fnmatchcase(key, pattern) for pattern in _FREE_ON_RESUME)]
+    changed = {key: pair for key, pair in differing_keys(old, new).items() if key not in free}
     if changed:
         named = "; ".join(f"{key} was {old!r}, is now {new!r}" for key, (old, new) in changed.items())
         raise InputError(

@@ -13,6 +13,7 @@ import yaml
 
 from pretrain.config import RunConfig, run_config_from_dict, run_config_to_dict
 from pretrain.options import Options
+from pretrain.own_programs import with_own_programs
 from pretrain.recipes import RECIPES
 from pretrain.runfolder import recorded_config, recorded_stores
 from ssl_behavior.errors import InputError
@@ -42,6 +43,8 @@ def resolve_config(options: Options) -> RunConfig:
     """
     values = _file_values(options.config) if options.config else {}
     base = _with_method(_base(options), values, options.config)
+    if options.programs:
+        base = dataclasses.replace(base, method=with_own_programs(base.method, options.programs))
     _check_known(base, options.overrides)
     arguments = [f"--{key}={_listed(base, key, text)}" for key, text in options.overrides.items()]
     if options.config:

@@ -9,7 +9,7 @@ is L_r = world_size() * (sum over own anchors) / all_sum(number of own anchors).
 Without processes (and inside `alone()`) all of this is the identity.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["all_sum", "alone", "gather", "is_main", "rank", "world_size"]
+__all__ = ["all_sum", "alone", "gather", "is_main", "own_share", "rank", "world_size"]
 
 _ALONE: ContextVar[bool] = ContextVar("alone", default=False)
 
@@ -50,6 +50,12 @@ def alone() -> Iterator[None]:
         yield
     finally:
         _ALONE.reset(token)
+
+
+def own_share(draw: Callable[..., Tensor], generator: torch.Generator, shape: Sequence[int]) -> Tensor:
+    """Random numbers for this process's items: drawn for the whole batch, so that they are those of one process."""
+    everyone = draw((shape[0] * world_size(), *shape[1:]), generator=generator, device=generator.device)
+    return everyone[rank() * shape[0] : (rank() + 1) * shape[0]]
 
 
 def gather(tensor: Tensor) -> Tensor:

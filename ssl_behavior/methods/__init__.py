@@ -2,7 +2,12 @@
 
 from ssl_behavior.methods.base import LossTerms, Method, group_slices
 from ssl_behavior.methods.cpc import CPC, CPCConfig
+from ssl_behavior.methods.task_programming_conv import CPCPrograms, TaskProgrammingConv
 
 __all__ = ["CPC", "METHODS", "CPCConfig", "LossTerms", "Method", "group_slices"]
 
-METHODS: dict[str, type[Method]] = {"cpc": CPC}
+METHODS: dict[str, type[Method]] = {
+    "cpc": CPC,
+    "task_programming_conv": TaskProgrammingConv,
+    "cpc_programs": CPCPrograms,
+}

@@ -11,11 +11,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssl_behavior.features import spans
+from ssl_behavior.objectives import Sums
+from ssl_behavior.parallel import all_sum, world_size
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["LossTerms", "Method", "group_slices"]
+__all__ = ["LossTerms", "Method", "group_slices", "mean_of"]
 
 
 def group_slices(groups: Mapping[str, int]) -> dict[str, slice]:
@@ -25,6 +27,16 @@ def group_slices(groups: Mapping[str, int]) -> dict[str, slice]:
     {'latent': slice(0, 128, None), 'time': slice(128, 130, None)}
     """
     return spans(groups, groups.values())
+
+
+def mean_of(sums: Sums, training: bool) -> Float[Tensor, ""]:
+    """Mean over the terms that counted anything of their means, over the items of all processes.
+
+    Without any, validation has nothing to say (NaN, not a perfect 0), and a training step nothing to learn from.
+    """
+    count = all_sum(sums.count)
+    used = (count > 0).sum()
+    return (sums.total * world_size() / count.clamp_min(1)).sum() / (used.clamp_min(1) if training else used)
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,9 @@ class LossTerms:
     @property
     def total(self) -> Tensor:
         return torch.stack(list(self.terms.values())).sum()
+
+    def __or__(self, other: "LossTerms") -> "LossTerms":
+        return LossTerms(self.terms | other.terms, self.metrics | other.metrics)
 
 
 class Method(nn.Module, ABC):

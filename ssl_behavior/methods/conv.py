@@ -108,7 +108,7 @@ class ConvMethod(Method):
         stride = self.config.encoder.stride
         return pad_to_multiple(self.featurizer(batch), stride), pad_to_multiple(batch.valid, stride)
 
-    def codes(self, latents: Steps) -> dict[str, Steps]:
+    def codes(self, latents: Steps) -> dict[str, Float[Tensor, "batch step code"]]:
         """Further learned groups of columns, made of the latents; the widths are those of `code_widths`."""
         return {}
 

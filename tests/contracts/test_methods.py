@@ -11,6 +11,9 @@ from ssl_behavior.checkpoint import load_checkpoint, save_checkpoint
 from ssl_behavior.features import FEATURE_BLOCKS, FeatureConfig
 from ssl_behavior.methods import METHODS, CPCConfig, group_slices
 from ssl_behavior.methods.conv import EmbeddingConfig
+from ssl_behavior.methods.programs_heads import HeadsConfig
+from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
+from ssl_behavior.methods.trajectory_head import TrajectoryConfig
 from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.scene import SceneConfig
 from ssl_behavior.skeleton import SKELETONS
@@ -30,6 +33,14 @@ SMALL = CPCConfig(
     features=FEATURES, encoder=ENCODER, horizons_frames=(2, 6), key_dim=3,
     augment=AugmentConfig(reflect=0.5, swap=0.5, drop_keypoints=0.1, drop_frames=4, jitter_px=1.0),
 )  # fmt: skip
+TAUGHT = {
+    "features": FEATURES, "encoder": ENCODER, "context_horizons_frames": (0, 6),
+    "augment": AugmentConfig(reflect=0.5, swap=0.5, drop_keypoints=0.1, drop_frames=4, rotate=0.5, translate=0.5),
+    "heads": HeadsConfig(regression=1.0, classification=0.5, contrastive=0.1, projection_dim=4),
+    "trajectory": TrajectoryConfig(
+        likelihood=1.0, consistency=0.5, latent_dim=4, frames=9, steps_per_window=7, hidden_dim=13
+    ),
+}  # fmt: skip
 EVERY_BLOCK = tuple(name for name in FEATURE_BLOCKS if name != "all_distances")
 
 CASES = {
@@ -57,6 +68,27 @@ CASES = {
             SMALL, features=replace(FEATURES, blocks=EVERY_BLOCK), encoder=replace(ENCODER, stride=2),
             embedding=EmbeddingConfig(latent_window_frames=(5, 11), feature_window_frames=(7,), extras=("time",)),
         ),
+    ),
+    "programs": ("task_programming_conv", "calms21", TaskProgrammingConvConfig(**TAUGHT)),
+    "programs exchangeable": ("task_programming_conv", "rat_dyads", TaskProgrammingConvConfig(**TAUGHT)),
+    "programs stride 3, decoded only": (
+        "task_programming_conv", "calms21",
+        TaskProgrammingConvConfig(
+            features=FEATURES, encoder=replace(ENCODER, stride=3, directions="forward"), context_horizons_frames=(3,),
+            heads=HeadsConfig(regression=0.0, classification=1.0, contrastive=0.0),
+        ),
+    ),
+    "cpc and trajectories": (
+        "cpc_programs", "rat_dyads",
+        CPCProgramsConfig(
+            features=FEATURES, encoder=ENCODER, context_horizons_frames=(), horizons_frames=(4,), key_dim=3,
+            heads=HeadsConfig(regression=0.0, classification=0.0, contrastive=1.0),
+            trajectory=TrajectoryConfig(likelihood=1.0, consistency=1.0, latent_dim=4, frames=9, steps_per_window=5),
+        ),
+    ),
+    "programs and cpc": ("cpc_programs", "calms21", CPCProgramsConfig(**TAUGHT, horizons_frames=(2, 6), key_dim=3)),
+    "programs and cpc exchangeable": (
+        "cpc_programs", "rat_dyads", CPCProgramsConfig(**TAUGHT, horizons_frames=(2, 6), key_dim=3)
     ),
 }  # fmt: skip
 

@@ -1,0 +1,40 @@
+"""A person's own programs: what is in their file becomes part of the configuration, and a copy part of the run."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import atomic_file
+from ssl_behavior.programs import ProgramsConfig, custom_programs
+
+__all__ = ["COPY_NAME", "keep_own_programs", "with_own_programs"]
+
+COPY_NAME = "programs.py"
+
+
+def with_own_programs(method: Any, path: Path) -> Any:
+    """The method's configuration with the programs of a file added to those it has.
+
+    Raises
+    ------
+    InputError
+        If the method learns from no programs, or the file cannot be read or holds none.
+    """
+    programs: ProgramsConfig | None = getattr(method, "programs", None)
+    if programs is None:
+        raise InputError("--programs: this recipe learns from no programs; choose another --recipe, e.g. cpc_programs")
+    custom, digest = custom_programs(path)
+    built_in = [name for name in programs.names if name not in {facts.name for facts in programs.custom}]
+    names = (*built_in, *(facts.name for facts in custom))
+    known = replace(programs, file=str(path.absolute()), file_sha256=digest, custom=custom, names=names)
+    return replace(method, programs=known)
+
+
+def keep_own_programs(method: Any, run: Path) -> None:
+    """Copy the programs file into the run's folder, where it stays whatever becomes of the original."""
+    programs: ProgramsConfig | None = getattr(method, "programs", None)
+    if programs is None or not programs.file or (run / COPY_NAME).exists():
+        return
+    with atomic_file(run / COPY_NAME) as partial:
+        partial.write_bytes(Path(programs.file).read_bytes())

@@ -1,0 +1,201 @@
+"""A variational code per step, from which the trajectories around it can be decoded: for convolutional encoders.
+
+The counterpart of the trajectory VAE of task programming (Sun et al., CVPR 2021, arXiv:2011.13917): the posterior is
+read off the encoder's latent, and the decoder, told where the animals are at the middle of a window, draws their
+keypoints over the whole window, each animal in its own frame.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.features import squash
+from ssl_behavior.methods.base import mean_of
+from ssl_behavior.objectives import attribute_regression, gaussian_nll, kl_to_standard_normal
+from ssl_behavior.programs import ProgramSet
+from ssl_behavior.scene import Scene, rotate_into
+from ssl_behavior.skeleton import Skeleton
+
+__all__ = ["LocalWindows", "TrajectoryConfig", "TrajectoryHead", "local_windows"]
+
+_FARTHEST = 4.0
+_LOG_VARIANCE = (-8.0, 4.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrajectoryConfig:
+    """The code and what is decoded from it. A loss with weight 0 is not computed.
+
+    Parameters
+    ----------
+    likelihood : weight of the Gaussian likelihood of the keypoints, in nats per coordinate.
+    kl : weight of the divergence from the prior, divided by the coordinates of a window: 1 is the variational bound.
+    consistency : weight of the programs' consistency: what they say of the decoded trajectories is what they say of
+        the true ones (Huber, standardised).
+    latent_dim : width of the code.
+    free_bits : nats per latent that cost nothing.
+    frames : length of the decoded windows, odd.
+    steps_per_window : how many steps of every training window are decoded.
+    hidden_dim : width of the decoder.
+    """
+
+    likelihood: float = 0.0
+    kl: float = 1.0
+    consistency: float = 0.0
+    latent_dim: int = 32
+    free_bits: float = 1 / 32
+    frames: int = 21
+    steps_per_window: int = 16
+    hidden_dim: int = 256
+
+    def __post_init__(self) -> None:
+        if min(self.likelihood, self.kl, self.consistency, self.free_bits) < 0:
+            raise InputError(f"trajectory: weights and free bits must be 0 or more, got {self}")
+        if min(self.latent_dim, self.steps_per_window, self.hidden_dim) < 1:
+            raise InputError(f"trajectory: widths and steps_per_window must be at least 1, got {self}")
+        if self.frames < 1 or self.frames % 2 == 0:
+            raise InputError(f"trajectory: frames must be odd (as many before as after the middle), got {self.frames}")
+
+    @property
+    def used(self) -> bool:
+        return bool(self.likelihood or self.consistency)
+
+
+@dataclass(frozen=True)
+class LocalWindows:
+    """Windows around chosen frames, every animal in its own frame at the middle, in body lengths."""
+
+    points: Float[Tensor, "window time individual keypoint space"]
+    known: Bool[Tensor, "window time individual keypoint"]
+    anchor: Float[Tensor, "window individual channel"]
+    """What a decoder is told: the own pose at the middle, which of it is known, where the other is and faces."""
+    center: Float[Tensor, "window individual space"]
+    heading: Float[Tensor, "window individual space"]
+    placed: Bool[Tensor, "window individual"]
+    """Centre and heading at the middle are known."""
+
+    def to_scene(
+        self, local: Float[Tensor, "window time individual keypoint space"]
+    ) -> Float[Tensor, "window time individual keypoint space"]:
+        """Own-frame coordinates -> the scene's, in body lengths."""
+        # Rotating into the mirrored heading undoes a rotation into the heading.
+        back = self.heading * self.heading.new_tensor([1.0, -1.0])
+        return rotate_into(local, back[:, None, :, None]) + self.center[:, None, :, None]
+
+
+def local_windows(scene: Scene, middle: Int[Tensor, "batch pick"], frames: int) -> LocalWindows:
+    """Windows of `frames` frames around the frames `middle` of every window of the batch, one after the other."""
+    num_frames = scene.valid.shape[1]
+    row = torch.arange(len(middle), device=middle.device).view(-1, 1)
+    span = middle.unsqueeze(-1) + torch.arange(frames, device=middle.device) - frames // 2
+    inside = ((span >= 0) & (span < num_frames)).flatten(0, 1)
+    around = row.unsqueeze(-1), span.clamp(0, num_frames - 1)
+    center, heading = (values[row, middle].flatten(0, 1) for values in (scene.center, scene.heading))
+    placed = (scene.has_center & scene.has_heading)[row, middle].flatten(0, 1)
+    points = scene.points[around].flatten(0, 1)
+    local = rotate_into(points - center[:, None, :, None], heading[:, None, :, None])
+    known = scene.known[around].flatten(0, 1) & inside[..., None, None] & placed[:, None, :, None]
+    # What the tracker threw far away is no pose.
+    known = known & (local.abs().amax(dim=-1) < _FARTHEST)
+    local = local.masked_fill(~known.unsqueeze(-1), 0.0)
+    now = frames // 2
+    anchor = torch.cat(
+        [local[:, now].flatten(-2), known[:, now].to(local.dtype), _toward_other(center, heading, placed)], dim=-1
+    )
+    return LocalWindows(local, known, anchor, center, heading, placed)
+
+
+def _toward_other(center: Tensor, heading: Tensor, placed: Tensor) -> Float[Tensor, "window individual 5"]:
+    """The other's place (logarithmic) and heading in the own frame, and whether both are known."""
+    both = placed.all(dim=-1, keepdim=True).expand_as(placed).unsqueeze(-1)
+    place = squash(rotate_into(center.flip(1) - center, heading))
+    return torch.cat([place, rotate_into(heading.flip(1), heading), torch.ones_like(place[..., :1])], dim=-1) * both
+
+
+class TrajectoryHead(nn.Module):
+    """Posterior and decoder."""
+
+    def __init__(self, config: TrajectoryConfig, skeleton: Skeleton, in_dim: int) -> None:
+        super().__init__()
+        self.config, self.num_keypoints = config, skeleton.num_keypoints
+        hidden, anchor = config.hidden_dim, 3 * skeleton.num_keypoints + 5
+        self.posterior = nn.Linear(in_dim, 2 * config.latent_dim)
+        self.decoder = nn.Sequential(
+            nn.Linear(config.latent_dim + anchor, hidden),
+            nn.LeakyReLU(0.01),
+            nn.Linear(hidden, hidden),
+            nn.LeakyReLU(0.01),
+            nn.Linear(hidden, config.frames * skeleton.num_keypoints * 4),
+        )
+
+    def code(self, latents: Float[Tensor, "*any latent"]) -> Float[Tensor, "*any code"]:
+        """The posterior mean."""
+        mean: Tensor = self.posterior(latents).chunk(2, dim=-1)[0]
+        return mean
+
+    def forward(
+        self,
+        latents: Float[Tensor, "window latent"],
+        windows: LocalWindows,
+        noise: Float[Tensor, "window code"] | None,
+    ) -> tuple[dict[str, Tensor], Float[Tensor, "window time individual keypoint space"]]:
+        """(weighted terms, decoded mean trajectories in the own frames); with `noise` the code is drawn, else its mean.
+
+        Parameters
+        ----------
+        latents : the encoder's, of the step in the middle of each window.
+        """
+        mean, log_variance = self.posterior(latents).chunk(2, dim=-1)
+        log_variance = log_variance.clamp(*_LOG_VARIANCE)
+        code = mean if noise is None else mean + noise * (0.5 * log_variance).exp()
+        place, spread = self._decode(code, windows)
+        terms = {}
+        if self.config.likelihood:
+            known = windows.known.unsqueeze(-1).expand_as(place)
+            sums = gaussian_nll(place, spread, windows.points, known)
+            usable = windows.known.flatten(1).any(dim=1)
+            divergence = kl_to_standard_normal(mean, log_variance, self.config.free_bits, usable)
+            coordinates = place[0].numel()
+            terms["likelihood"] = self.config.likelihood * mean_of(sums, self.training)
+            terms["kl"] = self.config.likelihood * self.config.kl / coordinates * mean_of(divergence, self.training)
+        return terms, place
+
+    def _decode(self, code: Tensor, windows: LocalWindows) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of every coordinate of every animal."""
+        individuals = windows.anchor.shape[1]
+        told = torch.cat([code.unsqueeze(1).expand(-1, individuals, -1), windows.anchor], dim=-1)
+        pattern = "window individual (moment time keypoint space) -> moment window time individual keypoint space"
+        decoded = rearrange(self.decoder(told), pattern, moment=2, keypoint=self.num_keypoints, space=2)
+        move, spread = (moment if moment.dtype == torch.float64 else moment.float() for moment in decoded.unbind(0))
+        now = windows.points[:, windows.points.shape[1] // 2].unsqueeze(1)
+        return now + move, spread.clamp(*_LOG_VARIANCE)
+
+    def consistency(
+        self,
+        decoded: Float[Tensor, "window time individual keypoint space"],
+        windows: LocalWindows,
+        programs: ProgramSet,
+        scale_px: Float[Tensor, ""],
+        place: tuple[Float[Tensor, "window corner"], Float[Tensor, " window"]],
+        target: tuple[Float[Tensor, "window attribute"], Bool[Tensor, "window attribute"]],
+    ) -> dict[str, Tensor]:
+        """The programs on the decoded trajectories against the true attributes at the middle, standardised.
+
+        The programs are differentiable themselves, so nothing has to be learned to stand in for them.
+
+        Parameters
+        ----------
+        place : arena in pixels and pixels per cm of every window.
+        target : standardised attributes at the middle, and which are known.
+        """
+        keypoints = windows.to_scene(decoded) * scale_px
+        said = programs.evaluate(keypoints, *place)[:, decoded.shape[1] // 2]
+        known = target[1] & ~said.isnan() & windows.placed.all(dim=1, keepdim=True)
+        # Only after the mask: a missing attribute is NaN, and 0 * NaN would be too.
+        said = programs.standardised(torch.where(said.isnan(), 0.0, said))
+        sums = attribute_regression(said, target[0], known)
+        return {"consistency": self.config.consistency * mean_of(sums, self.training)}
