@@ -49,7 +49,7 @@ class TrajectoryConfig:
     latent_dim: int = 32
     free_bits: float = 1 / 32
     frames: int = 21
-    steps_per_window: int = 16
+    steps_per_window: int = 8
     hidden_dim: int = 256
 
     def __post_init__(self) -> None:
