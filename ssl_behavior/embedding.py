@@ -8,17 +8,19 @@ recording, in store order) and `embeddings.json` (whose frames they are, and whi
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import (
+    atomic_folder,
     check_free,
     publish_folder,
     read_contents,
@@ -31,7 +33,10 @@ from ssl_behavior.recording import Recording
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.windows import WindowBatch, WindowReader, arena_of, recording_window
 
-__all__ = ["EmbeddingRow", "Embeddings", "check_fits", "embed_recording", "embed_store", "kept_groups"]
+__all__ = [
+    "EmbeddingRow", "Embeddings", "check_fits", "embed_recording", "embed_row", "embed_store", "kept_groups",
+    "store_embeddings",
+]  # fmt: skip
 
 FORMAT_VERSION = 1
 CHUNK_FRAMES = 6144
@@ -127,21 +132,30 @@ def check_fits(method: Method, recording: Recording | StoreRow, keypoints: tuple
         )
 
 
-def kept_groups(groups: Mapping[str, int], without: Sequence[str]) -> dict[str, int]:
-    """Channel groups (name -> number of columns) less those that a name or glob of `without` matches.
+def kept_groups(groups: Mapping[str, int], without: Sequence[str] = (), only: Sequence[str] = ()) -> dict[str, int]:
+    """Channel groups (name -> number of columns) that a name or glob of `only` matches (all if there is none), less
+    those that one of `without` matches.
 
     >>> kept_groups({"latent": 128, "features_30_frames": 250, "time": 2}, ["features_*", "time"])
     {'latent': 128}
+    >>> kept_groups({"latent": 128, "features_30_frames": 250, "time": 2}, only=["features_*"])
+    {'features_30_frames': 250}
 
     Raises
     ------
     InputError
         If a pattern matches no group, or nothing is left.
     """
-    for pattern in without:
-        if not any(fnmatchcase(name, pattern) for name in groups):
-            raise InputError(f"--without: the embedding has no columns {pattern!r}; it has {list(groups)}")
-    kept = {name: width for name, width in groups.items() if not any(fnmatchcase(name, pattern) for pattern in without)}
+    for option, patterns in (("--without", without), ("--groups", only)):
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in groups):
+                raise InputError(f"{option}: the embedding has no columns {pattern!r}; it has {list(groups)}")
+    kept = {
+        name: width
+        for name, width in groups.items()
+        if (not only or any(fnmatchcase(name, pattern) for pattern in only))
+        and not any(fnmatchcase(name, pattern) for pattern in without)
+    }
     if not kept:
         raise InputError(f"--without {' '.join(without)} leaves nothing of the embedding's {list(groups)}")
     return kept
@@ -212,10 +226,11 @@ def embed_store(
     precision: torch.dtype = torch.float32,
     progress: Callable[[int], None] | None = None,
     without: Sequence[str] = (),
+    only: Sequence[str] = (),
 ) -> Embeddings:
     """Embed every frame of a store (or of some of its rows) into the folder `out`.
 
-    Column groups that match a name or glob of `without` are left out. An interrupted export goes on where it stopped
+    `without` and `only` choose column groups, see `kept_groups`. An interrupted export goes on where it stopped
     when it is asked for again; `out` appears when it is whole. `progress` is called with the number of frames done
     since the last call (at first, by an earlier export).
 
@@ -224,11 +239,10 @@ def embed_store(
     InputError
         If `out` exists, the disk is full, a recording does not fit the encoder, or a value cannot be held in float16.
     """
-    if dtype not in _DTYPES:
-        raise InputError(f"embeddings can be stored as {' or '.join(_DTYPES)}, not {dtype!r}")
+    _check_dtype(dtype)
     rows, out = list(store.rows if rows is None else rows), Path(out)
     check_free(out, overwrite, "embeddings.json")
-    kept = kept_groups(method.channel_groups, without)
+    kept = kept_groups(method.channel_groups, without, only)
     for row in rows:
         check_fits(method, row, store.skeleton.keypoints, len(store.individuals))
     with told_plainly(out):
@@ -236,7 +250,7 @@ def embed_store(
         if export.done and progress is not None:
             progress(sum(row.frames for row in rows[: export.done]))
         for pick in range(export.done, len(rows)):
-            for span, values in _row_chunks(method, store, rows[pick], chunk_frames, precision, kept):
+            for span, values in embed_row(method, store, rows[pick], kept, chunk_frames, precision):
                 export.write(pick, span, values)
                 if progress is not None:
                     progress(len(values))
@@ -245,20 +259,115 @@ def embed_store(
     return Embeddings(out)
 
 
-def _row_chunks(
+def embed_row(
     method: Method,
     store: Store,
     row: StoreRow,
-    chunk_frames: int,
-    precision: torch.dtype,
     kept: Collection[str],
+    chunk_frames: int = CHUNK_FRAMES,
+    precision: torch.dtype = torch.float32,
 ) -> Iterator[tuple[slice, np.ndarray]]:
+    """A recording's embedding chunk by chunk: (which frames, float32 [frames, dim]) of the column groups in `kept`.
+
+    Raises
+    ------
+    InputError
+        If the encoder gives values that are not finite.
+    """
     reader = WindowReader([(store, row)], 1)
 
     def read(start: int, frames: int) -> WindowBatch:
         return reader.read([(0, start, frames)])
 
-    return _chunks(method, read, row.frames, chunk_frames, precision, kept)
+    for span, values in _chunks(method, read, row.frames, chunk_frames, precision, kept):
+        if not np.isfinite(values).all():
+            raise InputError(f"recording {row.id!r}: the encoder gives values that are not finite; is it damaged?")
+        yield span, values
+
+
+def store_embeddings(
+    out: str | Path,
+    store: Store,
+    rows: Sequence[StoreRow],
+    sequences: Iterable[tuple[str, np.ndarray]],
+    group: str,
+    made_by: Callable[[], str],
+    dtype: str = "float16",
+    overwrite: bool = False,
+) -> Embeddings:
+    """An embeddings folder of numbers that somebody else made, e.g. released features; whole or not at all.
+
+    Parameters
+    ----------
+    sequences : (recording, its numbers [time, dim]) for each of `rows`, in any order.
+    group : what the columns are called.
+    made_by : asked when all sequences have been read; stands in `embeddings.json` for the checkpoint's fingerprint.
+
+    Raises
+    ------
+    InputError
+        If `out` exists, the disk is full, or a value cannot be held in float16.
+    """
+    _check_dtype(dtype)
+    out, table = Path(out), {row.id: row for row in _table(rows)}
+    array: np.memmap | None = None
+    with atomic_folder(out, overwrite, "embeddings.json") as folder:
+        for recording, values in sequences:
+            if array is None:
+                shape = sum(row.frames for row in rows), values.shape[1]
+                array = _new_array(folder / "embeddings.npy", np.dtype(dtype), shape)
+            array[table[recording].slice] = _as_stored(values, array.dtype, recording)
+        assert array is not None
+        array.flush()
+        groups = {group: array.shape[1]}
+        write_json(folder / "embeddings.json", _contents(store, list(table.values()), groups, dtype, made_by()))
+    return Embeddings(out)
+
+
+def _check_dtype(dtype: str) -> None:
+    if dtype not in _DTYPES:
+        raise InputError(f"embeddings can be stored as {' or '.join(_DTYPES)}, not {dtype!r}")
+
+
+def _table(rows: Sequence[StoreRow]) -> list[EmbeddingRow]:
+    """Where each recording lies among the rows of the array."""
+    stops = np.cumsum([row.frames for row in rows]).tolist()
+    return [
+        EmbeddingRow(id=row.id, offset=stop - row.frames, frames=row.frames, fps=row.fps)
+        for row, stop in zip(rows, stops, strict=True)
+    ]
+
+
+def _contents(
+    store: Store, table: Sequence[EmbeddingRow], groups: Mapping[str, int], dtype: str, made_by: str
+) -> dict[str, Any]:
+    return {
+        "format": "ssl-behavior embeddings",
+        "version": FORMAT_VERSION,
+        "dim": sum(groups.values()),
+        "dtype": dtype,
+        "channel_groups": dict(groups),
+        "checkpoint": made_by,
+        "store": store.fingerprint(),
+        "recordings": [asdict(row) for row in table],
+    }
+
+
+def _new_array(file: Path, dtype: np.dtype, shape: tuple[int, int]) -> np.memmap:
+    """A memory-mapped array whose space is reserved: a full disk is told now, not after hours (a map dies of it)."""
+    array = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as handle:
+            os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
+    return array
+
+
+def _as_stored(values: np.ndarray, dtype: np.dtype, recording: str) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        stored = values.astype(dtype)
+    if not np.isfinite(stored).all():
+        raise InputError(f"recording {recording!r}: an embedding is too large for {dtype}; use --dtype float32")
+    return stored
 
 
 class _Export:
@@ -275,31 +384,22 @@ class _Export:
         kept: dict[str, int],
     ) -> None:
         self.out, self.folder = out, out.with_name(f".{out.name}.unfinished")
-        self.rows = []
-        offset = 0
-        for row in rows:
-            self.rows.append(EmbeddingRow(id=row.id, offset=offset, frames=row.frames, fps=row.fps))
-            offset += row.frames
+        self.rows = _table(rows)
         self.contents = {
-            "format": "ssl-behavior embeddings",
-            "version": FORMAT_VERSION,
-            "dim": sum(kept.values()),
-            "dtype": dtype,
-            "channel_groups": kept,
-            "checkpoint": method.fingerprint(),
-            "store": store.fingerprint(),
+            **_contents(store, self.rows, kept, dtype, method.fingerprint()),
             "precision": str(precision).removeprefix("torch."),
-            "recordings": [asdict(row) for row in self.rows],
         }
         self.done = self._resumable()
-        shape = (offset, sum(kept.values()))
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "embeddings.npy"
         if not self.done:
             # Whatever another export left must not be taken for progress of this one.
             (self.folder / "progress.json").unlink(missing_ok=True)
-            np.lib.format.open_memmap(file, mode="w+", dtype=np.dtype(dtype), shape=shape)
-            self._reserve(file)
+            try:
+                _new_array(file, np.dtype(dtype), (sum(row.frames for row in rows), sum(kept.values())))
+            except OSError:
+                shutil.rmtree(self.folder, ignore_errors=True)
+                raise
         self.array = np.lib.format.open_memmap(file, mode="r+")
 
     def _resumable(self) -> int:
@@ -310,26 +410,9 @@ class _Export:
         saved = read_json(progress, "an unfinished export")
         return int(saved["done"]) if saved["contents"] == json.loads(json.dumps(self.contents)) else 0
 
-    def _reserve(self, file: Path) -> None:
-        """Fail now, not after hours, if the disk cannot hold the array (a memory map would die of it)."""
-        if not hasattr(os, "posix_fallocate"):
-            return
-        try:
-            with file.open("r+b") as handle:
-                os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
-        except OSError:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            raise
-
     def write(self, pick: int, span: slice, values: np.ndarray) -> None:
         row = self.rows[pick]
-        if not np.isfinite(values).all():
-            raise InputError(f"recording {row.id!r}: the encoder gives values that are not finite; is it damaged?")
-        with np.errstate(over="ignore"):
-            kept = values.astype(self.array.dtype)
-        if not np.isfinite(kept).all():
-            raise InputError(f"recording {row.id!r}: an embedding is too large for float16; use --dtype float32")
-        self.array[row.offset + span.start : row.offset + span.stop] = kept
+        self.array[row.offset + span.start : row.offset + span.stop] = _as_stored(values, self.array.dtype, row.id)
 
     def finish_row(self, pick: int) -> None:
         self.array.flush()

@@ -1,14 +1,28 @@
 """`ssl-behavior embed`: one embedding per frame of a store."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.io.taskprog import TaskprogFeatures
+    from ssl_behavior.store import Store, StoreRow
 
 __all__ = ["main"]
+
+_FORMATS = ("npy", "taskprog")
 
 
 def main(argv: Sequence[str]) -> int:
     """Embed a store; an interrupted export goes on when the same command is given again.
+
+    With `--format taskprog` the embedding is written as CalMS21's task-programming features, whole or not at all; and
+    such features may be given instead of a run.
 
     Raises
     ------
@@ -17,57 +31,182 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     # Only now what takes seconds to import: --help is answered at once.
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from ssl_behavior.checkpoint import load_checkpoint
-    from ssl_behavior.device import choose_device, choose_precision, describe_device
-    from ssl_behavior.embedding import embed_store
     from ssl_behavior.store import Store
     from ssl_behavior.terminal import make_console
 
+    _check(options)
     console = make_console()
+    features = _given_features(options.run)
+    store = Store(options.store)
+    rows = store.select(options.recordings) if options.recordings else list(store.rows)
+    if features is None:
+        _embed(options, store, rows, console)
+    else:
+        _read_features(options, features, store, rows, console)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    from ssl_behavior.errors import InputError
+
+    if options.format == "taskprog" and options.dtype is not None:
+        raise InputError("--dtype is for --format npy: features are text that gives back float32; leave it out")
+    options.dtype = options.dtype or "float16"
+
+
+def _given_features(path: Path) -> "TaskprogFeatures | None":
+    """What to read if `path` is no run or checkpoint, but a file or folder of features."""
+    from ssl_behavior.checkpoint import find_checkpoint
+    from ssl_behavior.errors import InputError
+    from ssl_behavior.io.taskprog import TaskprogFeatures
+
+    if path.is_file():
+        return TaskprogFeatures(path)
+    try:
+        find_checkpoint(path)
+    except InputError as error:
+        if not path.is_dir():
+            raise
+        features = TaskprogFeatures(path)
+        if not features.files:
+            raise InputError(f"{error}; nor are CalMS21's task-programming features in it") from None
+        return features
+    return None
+
+
+def _embed(options: argparse.Namespace, store: "Store", rows: "list[StoreRow]", console: "Console") -> None:
+    from ssl_behavior.checkpoint import load_checkpoint
+    from ssl_behavior.device import choose_device, choose_precision, describe_device
+    from ssl_behavior.embedding import embed_store, kept_groups
+
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
     method = load_checkpoint(options.run, best=not options.last).to(device)
-    store = Store(options.store)
-    rows = store.select(options.recordings) if options.recordings else list(store.rows)
+    kept = kept_groups(method.channel_groups, options.without, options.groups)
     console.print(f"{len(rows)} recordings on {describe_device(device, precision)}")
+    if options.format == "npy":
+        with _bar(console, "embedding", rows) as advance:
+            embeddings = embed_store(
+                method, store, options.out, dtype=options.dtype, rows=rows, overwrite=options.overwrite,
+                precision=precision, progress=advance, without=options.without, only=options.groups,
+            )  # fmt: skip
+        _tell(console, _described(embeddings, options.out))
+        return
+    from ssl_behavior.commands.taskprog import plan_taskprog, write_taskprog_files
+
+    plan = plan_taskprog(store, rows, options.out, options.overwrite)
+    with _bar(console, "embedding", rows) as advance:
+        write_taskprog_files(method, store, plan, kept, precision, advance)
+    _tell_written(console, plan, kept)
+
+
+def _read_features(
+    options: argparse.Namespace,
+    features: "TaskprogFeatures",
+    store: "Store",
+    rows: "list[StoreRow]",
+    console: "Console",
+) -> None:
+    from ssl_behavior.commands.taskprog import GROUP, import_taskprog
+    from ssl_behavior.embedding import kept_groups
+    from ssl_behavior.errors import InputError
+
+    asked = {
+        "--format taskprog": options.format == "taskprog",
+        "--last": options.last,
+        "--precision": options.precision != "float32",
+    }
+    for option in (name for name, given in asked.items() if given):
+        raise InputError(f"{option} is for a run, and {options.run} holds features already: leave it out")
+    kept_groups({GROUP: 1}, options.without, options.groups)
+    found = features.files[0].name if len(features.files) == 1 else _counted(len(features.files), "file")
+    _tell(console, f"task-programming features, {found}" + (f" in {options.run}" if len(features.files) > 1 else ""))
+    with _bar(console, "reading", rows) as advance:
+        embeddings = import_taskprog(features, store, options.out, options.dtype, rows, options.overwrite, advance)
+    if features.unused:
+        _tell(console, f"passed over {_counted(features.unused, 'sequence')} of other recordings")
+    _tell(console, _described(embeddings, options.out))
+
+
+@contextmanager
+def _bar(console: "Console", what: str, rows: "list[StoreRow]") -> Iterator[Callable[[int], None]]:
+    """A progress bar over frames."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
-        task = bar.add_task("embedding", total=sum(row.frames for row in rows))
-        embeddings = embed_store(
-            method,
-            store,
-            options.out,
-            dtype=options.dtype,
-            rows=rows,
-            overwrite=options.overwrite,
-            precision=precision,
-            progress=lambda frames: bar.advance(task, frames),
-            without=options.without,
+        task = bar.add_task(what, total=sum(row.frames for row in rows))
+        yield lambda frames: bar.advance(task, frames)
+
+
+def _tell(console: "Console", text: str) -> None:
+    console.print(text, soft_wrap=True, markup=False)
+
+
+def _described(embeddings: "Embeddings", out: Path) -> str:
+    groups = _listed(embeddings.groups)
+    return f"{embeddings.array.shape[0]:,} frames x {embeddings.dim} ({groups}) as {embeddings.array.dtype} in {out}"
+
+
+def _listed(groups: "dict[str, int]") -> str:
+    return ", ".join(f"{name} {width}" for name, width in groups.items())
+
+
+def _tell_written(console: "Console", plan: "dict[Path, dict[str, list[StoreRow]]]", kept: "dict[str, int]") -> None:
+    from ssl_behavior.io.taskprog import NO_GROUP, RELEASED_DIM
+
+    dim = sum(kept.values())
+    files = {path: [row for members in groups.values() for row in members] for path, groups in plan.items()}
+    frames = sum(row.frames for rows in files.values() for row in rows)
+    _tell(console, f"{frames:,} frames x {dim} ({_listed(kept)}) in")
+    for path, rows in files.items():
+        _tell(console, f"  {path}: {_counted(len(rows), 'recording')}")
+    others = sum(len(groups.get(NO_GROUP, ())) for groups in plan.values())
+    if others:
+        _tell(console, f"{_counted(others, 'recording')} of no group of CalMS21: in the group {NO_GROUP!r}")
+    if dim != RELEASED_DIM:
+        _tell(
+            console,
+            f"The release's features have {RELEASED_DIM} columns, and what was made for them may expect as many; these "
+            f"have {dim}. --groups chooses columns",
         )
-    groups = ", ".join(f"{name} {width}" for name, width in embeddings.groups.items())
-    console.print(
-        f"{embeddings.array.shape[0]:,} frames x {embeddings.dim} ({groups}) as {embeddings.array.dtype} "
-        f"in {options.out}",
-        soft_wrap=True,
-        markup=False,
-    )
-    return 0
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="ssl-behavior embed", description="Write one embedding per frame of every recording of a store."
-    )
-    parser.add_argument("run", metavar="RUN", type=Path, help="a run or checkpoint folder")
+        prog="ssl-behavior embed",
+        description="Write one embedding per frame of every recording of a store. In place of a run, RUN may be "
+        "CalMS21's task-programming features (taskprog_features_X.json, a folder with such files, a zip of the "
+        "release, or X_features.npy as the official converter makes it with --parse_treba): they become embeddings "
+        "like any other, which ssl-behavior probe takes.",
+    )  # fmt: skip
+    parser.add_argument("run", metavar="RUN", type=Path, help="a run or checkpoint folder; or features, see above")
     parser.add_argument("store", metavar="STORE", type=Path)
-    parser.add_argument("--out", type=Path, required=True, help="the embeddings folder to make")
-    parser.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="on disk (float16)")
-    parser.add_argument("--recordings", nargs="+", metavar="ID", help="only these (ids or globs)")
     parser.add_argument(
+        "--out", type=Path, required=True,
+        help="the embeddings folder to make; with --format taskprog a .json file for all recordings, or a folder "
+        "(it may hold the tracks already) for one file per file of CalMS21: calms21_X.json gives "
+        "taskprog_features_X.json",
+    )  # fmt: skip
+    parser.add_argument(
+        "--format", choices=_FORMATS, default="npy",
+        help="npy: an embeddings folder (default). taskprog: JSON as CalMS21's task-programming features, with the "
+        "groups and sequences of its tracks; written from the start if interrupted",
+    )  # fmt: skip
+    parser.add_argument("--dtype", choices=("float16", "float32"), help="on disk, for --format npy (float16)")
+    parser.add_argument("--recordings", nargs="+", metavar="ID", help="only these (ids or globs)")
+    columns = parser.add_mutually_exclusive_group()
+    columns.add_argument(
         "--without", nargs="+", action="extend", default=[], metavar="GROUP",
         help="leave out these columns (names or globs; `ssl-behavior info RUN` lists them), e.g. 'features_*' time",
+    )  # fmt: skip
+    columns.add_argument(
+        "--groups", nargs="+", action="extend", default=[], metavar="GROUP",
+        help="keep only these columns (names or globs), e.g. latent",
     )  # fmt: skip
     parser.add_argument("--last", action="store_true", help="the newest checkpoint, not the best on validation")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")

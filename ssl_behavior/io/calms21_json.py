@@ -76,7 +76,10 @@ def _read_stream(
         for group, sequence, content in iterate_file(read, source, lambda chunk: options.advance(len(chunk))):
             values = decode_sequence(content, f"{source}: sequence {sequence!r}")
             if "features" in values and "keypoints" not in values:
-                options.notice(f"{source}: left out, it holds task-programming features and no keypoints")
+                options.notice(
+                    f"{source}: left out, it holds task-programming features and no keypoints; ssl-behavior embed "
+                    "makes embeddings of them"
+                )
                 return
             found = True
             yield sequence_to_recording(

@@ -262,7 +262,7 @@ def test_the_progress_of_another_export_is_not_taken_for_this_one(method, store,
 
     def stop_after(recordings):
         rows = iter(range(recordings + 1))
-        original = embedding_module._row_chunks
+        original = embedding_module.embed_row
 
         def chunks(*arguments):
             if next(rows) == recordings:
@@ -273,7 +273,7 @@ def test_the_progress_of_another_export_is_not_taken_for_this_one(method, store,
 
     for dtype, recordings in (("float32", 1), ("float16", 0)):
         with monkeypatch.context() as patch, pytest.raises(RuntimeError):
-            patch.setattr(embedding_module, "_row_chunks", stop_after(recordings))
+            patch.setattr(embedding_module, "embed_row", stop_after(recordings))
             embed_store(method, store, out, dtype=dtype)
     again = embed_store(method, store, out, dtype="float32")
     clean = embed_store(method, store, tmp_path / "clean", dtype="float32")
