@@ -19,7 +19,7 @@ from ssl_behavior.scene import SceneConfig, build_scene, rotate_into, scale_of
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["StateMask", "States", "TrajectoryCoder", "TrajectoryConfig"]
+__all__ = ["StateConfig", "StateMask", "States", "TrajectoryCoder"]
 
 States = Float[Tensor, "*batch time individual state"]
 StateMask = Bool[Tensor, "*batch time individual state"]
@@ -36,7 +36,7 @@ _NUM_PLACE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrajectoryConfig:
+class StateConfig:
     """How a pose becomes a state.
 
     Parameters
@@ -80,7 +80,7 @@ class TrajectoryCoder(nn.Module):
     state_spread: Tensor
     action_spread: Tensor
 
-    def __init__(self, config: TrajectoryConfig, skeleton: Skeleton) -> None:
+    def __init__(self, config: StateConfig, skeleton: Skeleton) -> None:
         super().__init__()
         self.config, self.skeleton = config, skeleton
         # The front is the origin and the back lies on the axis: three coordinates of every pose are 0.
@@ -137,6 +137,10 @@ class TrajectoryCoder(nn.Module):
             length = torch.linalg.vector_norm(step[..., _PLACE], dim=-1, keepdim=True)
             both = both & ~(both[..., :1] & (length > self.config.scene.max_jump))
         return step.masked_fill(~both, 0.0), both
+
+    def placed(self, known: Bool[Tensor, "*batch individual state"]) -> Bool[Tensor, "*batch"]:
+        """Where place and heading of every animal are known: enough to draw their keypoints, bent as on average."""
+        return known[..., :_NUM_PLACE].all(dim=-1).all(dim=-1)
 
     @torch.no_grad()
     def fit(self, reader: WindowReader) -> "TrajectoryCoder":

@@ -10,6 +10,7 @@ from ssl_behavior.nn.encoder import (
     to_frames,
     window_mean,
 )
+from ssl_behavior.nn.recurrent import RecurrentEncoder, TrajectoryDecoder
 
 __all__ = [
     "Contexters",
@@ -17,8 +18,10 @@ __all__ = [
     "Direction",
     "Embedder",
     "EncoderConfig",
+    "RecurrentEncoder",
     "ResidualBlock",
     "TemporalConv",
+    "TrajectoryDecoder",
     "pad_to_multiple",
     "receptive_field",
     "step_mean",

@@ -12,12 +12,14 @@ from ssl_behavior.features import FEATURE_BLOCKS, FeatureConfig
 from ssl_behavior.methods import METHODS, CPCConfig, group_slices
 from ssl_behavior.methods.conv import EmbeddingConfig
 from ssl_behavior.methods.programs_heads import HeadsConfig
+from ssl_behavior.methods.task_programming import TaskProgrammingConfig
 from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
 from ssl_behavior.methods.trajectory_head import TrajectoryConfig
 from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.scene import SceneConfig
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
+from ssl_behavior.trajectory import StateConfig
 from ssl_behavior.windows import WindowReader, recording_window
 
 FRAMES = 79
@@ -41,6 +43,12 @@ TAUGHT = {
         likelihood=1.0, consistency=0.5, latent_dim=4, frames=9, steps_per_window=7, hidden_dim=13
     ),
 }  # fmt: skip
+WINDOWED = TaskProgrammingConfig(
+    state=StateConfig(pose_components=3, scene=SceneConfig(fill_gap_frames=2, hold_frames=3)),
+    augment=AugmentConfig(reflect=0.5, swap=0.5, drop_keypoints=0.1, drop_frames=4, rotate=0.5, jitter_px=1.0),
+    heads=HeadsConfig(regression=0.5, classification=0.5, contrastive=0.5, projection_dim=4),
+    window_frames=11, gru_dim=7, fc_dim=5, latent_dim=3,
+)  # fmt: skip
 EVERY_BLOCK = tuple(name for name in FEATURE_BLOCKS if name != "all_distances")
 
 CASES = {
@@ -89,6 +97,29 @@ CASES = {
     "programs and cpc": ("cpc_programs", "calms21", CPCProgramsConfig(**TAUGHT, horizons_frames=(2, 6), key_dim=3)),
     "programs and cpc exchangeable": (
         "cpc_programs", "rat_dyads", CPCProgramsConfig(**TAUGHT, horizons_frames=(2, 6), key_dim=3)
+    ),
+    "recurrent": ("task_programming", "calms21", WINDOWED),
+    "recurrent exchangeable": ("task_programming", "rat_dyads", WINDOWED),
+    "recurrent, contrast only": (
+        "task_programming", "calms21",
+        replace(
+            WINDOWED, likelihood=0.0, consistency=0.0, augmented=0.0,
+            heads=HeadsConfig(regression=0.0, classification=0.0, contrastive=1.0),
+        ),
+    ),
+    "recurrent, likelihood only": (
+        "task_programming", "rat_dyads",
+        replace(
+            WINDOWED, augmented=0.0, consistency=0.0, extras=(),
+            heads=HeadsConfig(regression=0.0, classification=0.0, contrastive=0.0),
+        ),
+    ),
+    "recurrent, consistency only": (
+        "task_programming", "rat_dyads",
+        replace(
+            WINDOWED, likelihood=0.0, kl=0.0,
+            heads=HeadsConfig(regression=0.0, classification=0.0, contrastive=0.0),
+        ),
     ),
 }  # fmt: skip
 

@@ -10,12 +10,12 @@ from ssl_behavior.recording import Recording
 from ssl_behavior.scene import SceneConfig, rotate_into
 from ssl_behavior.skeleton import SKELETONS, Skeleton
 from ssl_behavior.store import write_store
-from ssl_behavior.trajectory import TrajectoryCoder, TrajectoryConfig
+from ssl_behavior.trajectory import StateConfig, TrajectoryCoder
 from ssl_behavior.windows import WindowReader
 
 FRAMES, COMPONENTS = 101, 3
 OFF = SceneConfig(fill_gap_frames=0, hold_frames=0, max_jump=0.0)
-CONFIG = TrajectoryConfig(pose_components=COMPONENTS, scene=OFF)
+CONFIG = StateConfig(pose_components=COMPONENTS, scene=OFF)
 SIN, COS = 2, 3
 
 
@@ -283,9 +283,9 @@ def test_bodies_that_never_bend_are_fitted_too(reader_of, dyad):
 
 def test_more_components_than_a_pose_has_are_refused():
     with pytest.raises(InputError, match="7 degrees of freedom, but pose_components is 8"):
-        TrajectoryCoder(TrajectoryConfig(pose_components=8), SKELETONS["rat_dyads"])
+        TrajectoryCoder(StateConfig(pose_components=8), SKELETONS["rat_dyads"])
     with pytest.raises(InputError, match="pose_components must be at least 1"):
-        TrajectoryConfig(pose_components=0)
+        StateConfig(pose_components=0)
     many = Skeleton(name="many", keypoints=tuple(f"k{i}" for i in range(63)))
     with pytest.raises(InputError, match="at most 62"):
-        TrajectoryCoder(TrajectoryConfig(), many)
+        TrajectoryCoder(StateConfig(), many)
