@@ -206,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     columns.add_argument(
         "--groups", nargs="+", action="extend", default=[], metavar="GROUP",
-        help="keep only these columns (names or globs), e.g. latent",
+        help="keep only these columns (names or globs), e.g. latent, or posterior after task programming",
     )  # fmt: skip
     parser.add_argument("--last", action="store_true", help="the newest checkpoint, not the best on validation")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
