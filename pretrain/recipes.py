@@ -9,11 +9,16 @@ from ssl_behavior.features import MABE2021_FEATURES
 from ssl_behavior.methods.conv import EmbeddingConfig
 from ssl_behavior.methods.cpc import CPCConfig
 from ssl_behavior.methods.programs_heads import HeadsConfig
+from ssl_behavior.methods.task_programming import TaskProgrammingConfig
 from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
 from ssl_behavior.methods.trajectory_head import TrajectoryConfig
 from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.programs import PAPER_THRESHOLDS, TASK_PROGRAMMING_2021, ProgramsConfig
 
-__all__ = ["RECIPES", "cpc", "cpc_mabe2021", "cpc_programs", "cpc_tiny", "task_programming_conv"]
+__all__ = [
+    "RECIPES", "cpc", "cpc_mabe2021", "cpc_programs", "cpc_tiny", "task_programming", "task_programming_2021",
+    "task_programming_conv",
+]  # fmt: skip
 
 
 def cpc() -> RunConfig:
@@ -81,6 +86,32 @@ def cpc_mabe2021() -> RunConfig:
     )
 
 
+def task_programming() -> RunConfig:
+    """The paper's trajectory autoencoder on any two animals: windows of 21 frames, a code of 32, its six programs.
+
+    Classes are split at quantiles of the training recordings; `task_programming_2021` has the paper's thresholds.
+    """
+    return RunConfig(
+        method=TaskProgrammingConfig(programs=ProgramsConfig(names=TASK_PROGRAMMING_2021)),
+        data=DataConfig(window_frames=105, batch_size=26),
+        optim=OptimConfig(lr=1e-3, betas=(0.9, 0.99), weight_decay=0.0, warmup_steps=50, clip_norm=10.0),
+        steps=1500,
+    )
+
+
+def task_programming_2021() -> RunConfig:
+    """The paper's configuration for CalMS21, as far as it is known: its thresholds in pixels, Adam at 2e-4, 300 epochs.
+
+    Six million frames in windows of 21 and batches of 130 make 2,200 steps an epoch. Departures: see
+    `ssl_behavior.methods.task_programming`.
+    """
+    programs = ProgramsConfig(names=TASK_PROGRAMMING_2021, units="px", thresholds=PAPER_THRESHOLDS)
+    optim = OptimConfig(
+        lr=2e-4, betas=(0.9, 0.999), weight_decay=0.0, warmup_steps=0, schedule="constant", clip_norm=10.0
+    )
+    return replace(task_programming(), method=TaskProgrammingConfig(programs=programs), optim=optim, steps=660_000)
+
+
 def task_programming_conv() -> RunConfig:
     """Task programming on the convolution stacks of `cpc`: programs teach the encoder, nothing else does."""
     return replace(
@@ -105,5 +136,14 @@ def cpc_programs() -> RunConfig:
 
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {
-    recipe.__name__: recipe for recipe in (cpc, cpc_tiny, cpc_mabe2021, task_programming_conv, cpc_programs)
+    recipe.__name__: recipe
+    for recipe in (
+        cpc,
+        cpc_tiny,
+        cpc_mabe2021,
+        task_programming,
+        task_programming_2021,
+        task_programming_conv,
+        cpc_programs,
+    )
 }

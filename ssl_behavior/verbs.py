@@ -19,6 +19,7 @@ VERBS: dict[str, Verb] = {
     "demo": Verb("ssl_behavior.commands.demo", "simulate, pretrain, probe and embed, small, in a few minutes on a CPU"),
     "simulate": Verb("ssl_behavior.simulate.command", "write simulated dyads, as a store or as the CalMS21 release"),
     "import": Verb("ssl_behavior.importer", "read recordings of any known format into a store, and report on them"),
+    "programs": Verb("ssl_behavior.commands.programs", "list task programs, check one's own, measure and draw them"),
     "pretrain": Verb("pretrain.job", "learn an encoder from a store, without labels"),
     "probe": Verb("probe.job", "test a frozen encoder with linear heads or nearest neighbours"),
     "embed": Verb("ssl_behavior.commands.embed", "write one embedding per frame of a store"),

@@ -16,31 +16,59 @@ import torch
 from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods import METHODS, CPCConfig
+from ssl_behavior.methods.programs_heads import HeadsConfig
+from ssl_behavior.methods.task_programming import TaskProgrammingConfig
+from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
+from ssl_behavior.methods.trajectory_head import TrajectoryConfig
 from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.programs import ProgramsConfig
 from ssl_behavior.recording import Recording
 from ssl_behavior.scene import SceneConfig
 from ssl_behavior.seeds import torch_generator
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
+from ssl_behavior.trajectory import StateConfig
 from ssl_behavior.windows import WindowBatch, WindowReader, recording_window
 
 FOLDER = Path(__file__).parent
 STEPS, WINDOW_FRAMES, WINDOWS = 20, 48, 5
 
-CONFIGS = {
-    "cpc": CPCConfig(
-        features=FeatureConfig(
-            blocks=("pose", "distances", "relation", "motion", "visibility"),
-            lags_frames=(1, 5), distance_components=3, clip=5.0,
-            scene=SceneConfig(fill_gap_frames=3, hold_frames=5, max_jump=1.5),
-        ),
-        encoder=EncoderConfig(
-            stride=2, animals="pooled", latent_dim=7, embedder_dim=11, embedder_kernels=(3,), contexter_dim=13,
-            contexter_kernel=3, contexter_second_kernel=1, contexter_dilations=(1, 2), directions="both",
-        ),
-        augment=AugmentConfig(reflect=0.5, swap=0.5, drop_keypoints=0.1, drop_frames=8, jitter_px=0.5),
-        horizons_frames=(2, 6), key_dim=5, temperature=0.1, own_negatives_every=2, own_guard_frames=4,
+SCENE = SceneConfig(fill_gap_frames=3, hold_frames=5, max_jump=1.5)
+CONV = {
+    "features": FeatureConfig(
+        blocks=("pose", "distances", "relation", "motion", "visibility"),
+        lags_frames=(1, 5), distance_components=3, clip=5.0, scene=SCENE,
     ),
+    "encoder": EncoderConfig(
+        stride=2, animals="pooled", latent_dim=7, embedder_dim=11, embedder_kernels=(3,), contexter_dim=13,
+        contexter_kernel=3, contexter_second_kernel=1, contexter_dilations=(1, 2), directions="both",
+    ),
+    "augment": AugmentConfig(reflect=0.5, swap=0.5, drop_keypoints=0.1, drop_frames=8, jitter_px=0.5),
+}  # fmt: skip
+PREDICTION = {
+    "horizons_frames": (2, 6), "key_dim": 5, "temperature": 0.1, "own_negatives_every": 2, "own_guard_frames": 4,
+}  # fmt: skip
+PROGRAMS = ProgramsConfig(names=("speed", "facing_angle", "nose_nose_distance", "wall_distance"), num_classes=3)
+MOVED = AugmentConfig(
+    reflect=0.5, swap=0.0, drop_keypoints=0.1, drop_frames=8, jitter_px=0.5, rotate=0.5, translate=0.5
+)
+HEADS = HeadsConfig(regression=1.0, classification=0.5, contrastive=0.2, projection_dim=3, temperature=0.1)
+TAUGHT = CONV | {
+    "augment": MOVED, "programs": PROGRAMS, "heads": HEADS, "context_horizons_frames": (0, 4),
+    "trajectory": TrajectoryConfig(
+        likelihood=1.0, kl=1.0, consistency=0.5, latent_dim=4, free_bits=0.03, frames=9, steps_per_window=5,
+        hidden_dim=12,
+    ),
+}  # fmt: skip
+CONFIGS = {
+    "cpc": CPCConfig(**CONV, **PREDICTION),
+    "task_programming": TaskProgrammingConfig(
+        state=StateConfig(pose_components=3, scene=SCENE), programs=PROGRAMS, augment=MOVED, window_frames=15,
+        gru_dim=9, fc_dim=8, latent_dim=5, likelihood=1.0, kl=1.0, free_bits=0.03, augmented=1.0, consistency=2.0,
+        action_noise=0.1, heads=HEADS, extras=("time",),
+    ),
+    "task_programming_conv": TaskProgrammingConvConfig(**TAUGHT),
+    "cpc_programs": CPCProgramsConfig(**TAUGHT, **PREDICTION, cpc=0.7),
 }  # fmt: skip
 """Complete, so that other defaults do not move the numbers."""
 

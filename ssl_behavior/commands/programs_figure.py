@@ -1,0 +1,133 @@
+"""The figure of `ssl-behavior programs`: every program over time, with the labels behind."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ssl_behavior.commands.programs_table import Measured
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import atomic_file
+from ssl_behavior.recording import Labels, Recording
+from ssl_behavior.windows import recording_window
+
+__all__ = ["draw_attributes"]
+
+_MOST_FRAMES = 3000
+_FORMATS = (".png", ".svg", ".pdf")
+_WIDTH_INCHES, _ROW_INCHES = 14.0, 0.75
+_LINES = ("#222222", "#d1495b")
+
+
+def draw_attributes(
+    measured: Measured, recording: str, frames: tuple[int, int] | None, stream: str | None, path: Path
+) -> None:
+    """Draw one row per program over time, one line per animal, the labels as colours behind.
+
+    Raises
+    ------
+    InputError
+        If there is no such recording, stream or frame, the file's ending is not that of a picture, or matplotlib is
+        not installed.
+    """
+    if path.suffix.lower() not in _FORMATS:
+        raise InputError(f"--figure {path}: expected a file that ends in one of {list(_FORMATS)}")
+    chosen = measured.store.recording(recording)
+    first, last = frames or (0, min(chosen.num_frames, _MOST_FRAMES))
+    if first >= chosen.num_frames:
+        raise InputError(f"--frames {first}:{last}: {recording!r} has {chosen.num_frames} frames")
+    labels = _labels(chosen, stream)
+    # The whole recording is measured: a program may look back from the first frame that is drawn.
+    batch = recording_window(chosen, 0, chosen.num_frames)
+    keypoints = batch.keypoints.masked_fill(~batch.observed.unsqueeze(-1), torch.nan)
+    values = measured.programs.evaluate(keypoints, batch.arena, batch.px_per_cm)[0, first:last].numpy()
+    figure = _figure(measured, values, (first, last), labels, chosen)
+    with atomic_file(path) as partial:
+        figure.savefig(partial, format=path.suffix[1:].lower(), dpi=110)
+
+
+def _labels(recording: Recording, stream: str | None) -> Labels | None:
+    if stream is not None and stream not in recording.labels:
+        raise InputError(
+            f"recording {recording.id!r} has no label stream {stream!r}; it has {sorted(recording.labels)}"
+        )
+    return recording.labels.get(stream or next(iter(recording.labels), ""))
+
+
+def _pyplot_figure(rows: int) -> tuple[Any, Any]:
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise InputError("--figure needs matplotlib: pip install 'ssl-behavior[plots]'") from None
+    figure = Figure(figsize=(_WIDTH_INCHES, _ROW_INCHES * rows + 1.2), layout="constrained")
+    return figure, figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+
+
+def _figure(
+    measured: Measured, values: np.ndarray, span: tuple[int, int], labels: Labels | None, recording: Recording
+) -> Any:
+    programs = measured.programs
+    names = list(dict.fromkeys(name.partition(".")[0] for name in programs.names))
+    figure, axes = _pyplot_figure(len(names))
+    seconds = np.arange(span[0], span[0] + len(values)) / recording.fps
+    for axis, name in zip(axes, names, strict=True):
+        columns = [i for i, attribute in enumerate(programs.names) if attribute.partition(".")[0] == name]
+        for column, color in zip(columns, _LINES, strict=False):
+            whose = programs.names[column].partition(".")[2]
+            axis.plot(seconds, values[:, column], color=color, linewidth=0.8, label=whose or "pair")
+        units = programs.units[columns[0]]
+        axis.set_ylabel(f"{name}\n[{units}]", rotation=0, ha="right", va="center", fontsize=8)
+        _limit(axis, values[:, columns])
+        axis.tick_params(labelsize=7)
+        axis.margins(x=0)
+        if labels is not None:
+            _shade(axis, labels, span, recording.fps)
+    axes[-1].set_xlabel("seconds", fontsize=9)
+    _legend(figure, axes, labels, span)
+    figure.suptitle(recording.id, fontsize=10, x=0.01, ha="left")
+    return figure
+
+
+def _limit(axis: Any, values: np.ndarray) -> None:
+    """A few wild values must not flatten all others."""
+    known = values[np.isfinite(values)]
+    if len(known):
+        low, high = np.percentile(known, (0.5, 99.5))
+        room = 0.08 * (high - low) or 1.0
+        axis.set_ylim(low - room, high + room)
+
+
+def _colors(labels: Labels) -> dict[str, Any]:
+    """Of every behaviour but the background."""
+    from matplotlib import colormaps
+
+    shades = colormaps["tab10"](range(10))
+    shown = [name for name in labels.vocabulary if name != labels.background]
+    return {name: shades[i % len(shades)] for i, name in enumerate(shown)}
+
+
+def _shade(axis: Any, labels: Labels, span: tuple[int, int], fps: float) -> None:
+    colors = _colors(labels)
+    frames = np.asarray(labels.frames[span[0] : span[1]])
+    edges = [0, *(np.flatnonzero(np.diff(frames)) + 1), len(frames)]
+    for start, stop in pairwise(edges):
+        name = labels.vocabulary[frames[start]] if frames[start] >= 0 else ""
+        if name in colors:
+            ends = ((span[0] + start) / fps, (span[0] + stop) / fps)
+            axis.axvspan(*ends, color=colors[name], alpha=0.25, linewidth=0)
+
+
+def _legend(figure: Any, axes: Any, labels: Labels | None, span: tuple[int, int]) -> None:
+    """The animals, and the behaviours that occur."""
+    from matplotlib.patches import Patch
+
+    lines = {line.get_label(): line for axis in axes for line in axis.get_lines()}
+    handles: dict[str, Any] = {name: line for name, line in lines.items() if name != "pair"}
+    if labels is not None:
+        shown = {labels.vocabulary[label] for label in np.unique(labels.frames[slice(*span)]) if label >= 0}
+        colors = {name: color for name, color in _colors(labels).items() if name in shown}
+        handles |= {name: Patch(color=color, alpha=0.25) for name, color in colors.items()}
+    if handles:
+        figure.legend(list(handles.values()), list(handles), loc="outside upper right", ncols=len(handles), fontsize=8)

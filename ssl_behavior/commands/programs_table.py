@@ -1,0 +1,127 @@
+"""The tables of `ssl-behavior programs`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from torch import Tensor
+
+from ssl_behavior.programs import (
+    PROGRAMS,
+    MissingRole,
+    Program,
+    ProgramsConfig,
+    ProgramSet,
+    check_program,
+    load_programs,
+)
+from ssl_behavior.skeleton import load_skeleton
+from ssl_behavior.store import Store
+from ssl_behavior.windows import WindowReader
+
+__all__ = ["Measured", "list_programs", "measure_programs"]
+
+_FPS = 30.0
+_CHUNK_FRAMES = 16_384
+_SHOWN_QUANTILES = (0.05, 0.5, 0.95)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Programs fitted to a store."""
+
+    store: Store
+    programs: ProgramSet
+
+
+def list_programs(file: Path | None, skeleton: str, console: Console) -> None:
+    """Every program in a line; those of `file` are checked first.
+
+    Raises
+    ------
+    InputError
+        If the file or one of its programs is not acceptable.
+    """
+    own = load_programs(file)[0] if file else {}
+    for entry in own.values():
+        try:
+            check_program(entry, load_skeleton(skeleton), _FPS)
+        except MissingRole as error:
+            console.print(f"{entry.name} cannot run on {skeleton}: {error}", markup=False, soft_wrap=True)
+    table = Table(show_edge=False, pad_edge=False)
+    for heading in ("program", "of", "units", "unchanged by", "what it measures"):
+        table.add_column(heading, overflow="fold")
+    for entry in (PROGRAMS | own).values():
+        table.add_row(*(Text(cell) for cell in _described(entry)))
+    console.print(table)
+    if own:
+        console.print(f"{file}: {len(own)} programs of your own, all checks passed", markup=False, soft_wrap=True)
+
+
+def _described(entry: Program) -> tuple[str, ...]:
+    facts = entry.facts
+    of = "each animal" if facts.each_animal else "the pair"
+    return facts.name, of, facts.units, ", ".join(facts.invariant) or "nothing", facts.description
+
+
+def measure_programs(store: Path, names: Sequence[str], file: Path | None, console: Console) -> Measured:
+    """Fit the programs to all recordings of a store, and print what they measured.
+
+    Raises
+    ------
+    InputError
+        If the store cannot be read, a name matches nothing, or a program of one's own is not acceptable.
+    """
+    opened = Store(store)
+    config = _config(names, file)
+    programs = ProgramSet(config, opened.skeleton, opened.rows[0].fps)
+    reader = WindowReader([(opened, row) for row in opened.rows], 1)
+    for notice in programs.fit(reader):
+        console.print(notice, markup=False, soft_wrap=True)
+    table = Table(show_edge=False, pad_edge=False, title=f"{len(opened)} recordings", title_justify="left")
+    table.add_column("attribute", overflow="fold")
+    for heading in ("known", "5 %", "median", "95 %", "classes split at", "units"):
+        table.add_column(heading, justify="right")
+    for cells in _measured_rows(programs, reader):
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print(table)
+    return Measured(opened, programs)
+
+
+def _config(names: Sequence[str], file: Path | None) -> ProgramsConfig:
+    from ssl_behavior.programs import custom_programs
+
+    if file is None:
+        return ProgramsConfig(names=tuple(names))
+    custom, digest = custom_programs(file)
+    return ProgramsConfig(names=tuple(names), file=str(file.absolute()), file_sha256=digest, custom=custom)
+
+
+def _measured_rows(programs: ProgramSet, reader: WindowReader) -> list[tuple[str, ...]]:
+    """One row per attribute: share of frames known, quantiles over at most some 400,000 frames, thresholds, units."""
+    values = _sample(programs, reader)
+    rows = []
+    for column, (name, units) in enumerate(zip(programs.names, programs.units, strict=True)):
+        known = values[:, column][values[:, column].isfinite()]
+        levels = torch.quantile(known[:: max(1, len(known) // 100_000)], known.new_tensor(_SHOWN_QUANTILES)).tolist()
+        splits = [edge for edge in programs.thresholds[column].tolist() if edge < torch.finfo(torch.float32).max]
+        if not programs.informative[column]:
+            splits = []
+        shares = f"{len(known) / len(values):.0%}"
+        rows.append((name, shares, *(f"{level:.3g}" for level in levels), ", ".join(f"{e:.3g}" for e in splits), units))
+    return rows
+
+
+def _sample(programs: ProgramSet, reader: WindowReader) -> Float[Tensor, "frames attribute"]:
+    every = max(1, reader.num_frames // 400_000)
+    parts = []
+    for number, batch in enumerate(reader.chunks(_CHUNK_FRAMES)):
+        if number % every == 0:
+            keypoints = batch.keypoints.masked_fill(~batch.observed.unsqueeze(-1), torch.nan)
+            parts.append(programs.evaluate(keypoints, batch.arena, batch.px_per_cm)[0])
+    return torch.cat(parts)
