@@ -1,4 +1,22 @@
-"""Task programs: what an expert would measure of two animals, as functions of their pose."""
+"""Task programs: what an expert would measure of two animals, as functions of their pose.
+
+Sun et al. 2021 (Task Programming, CVPR). A program is pure and vectorised: a `Pose` -> one value per frame, NaN where a
+point it needs is missing. `PROGRAMS` are the built-in ones; a `ProgramSet` makes attributes of them. Your own are
+functions in a Python file, `mine.py`:
+
+    from ssl_behavior.programs import Pose, cross, program
+
+
+    @program(units="length/s", invariant="translation rotation reflection", each_animal=True)
+    def sidling(pose: Pose):
+        '''How fast the animal moves sideways.'''
+        return cross(pose.own.heading, pose.own.velocity).abs()
+
+`pose.own` and `pose.other` have `part("nose", "head")` (the first role the skeleton has), `center`, `heading`, `axis`,
+`velocity`, `speed`, `displacement(before, after)` and `points`; `pose` has `offset` (to the other), `gap`, `fps`, `arena`
+and `body_length`. All are tensors `[*batch time space]` or `[*batch time]`, in px or cm as `pose.unit` says; "length" in
+`units` stands for either. Before anything is trained with a program, `check_program` tries it on random scenes.
+"""
 
 from ssl_behavior.programs.attributes import Attributes, ProgramSet
 from ssl_behavior.programs.builtin import PROGRAMS, TASK_PROGRAMMING_2021

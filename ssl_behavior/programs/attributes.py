@@ -146,11 +146,12 @@ class ProgramSet(nn.Module):
 
     def _planes(self, windows: Tensor, arena: Tensor, scale: Tensor) -> Float[Tensor, "attribute batch time"]:
         """Attributes of some windows, one plane each."""
-        # Space slowest in memory: x and y are planes of their own, and every operation runs along time.
-        planes = windows.permute(4, 2, 3, 0, 1)
-        planes = planes / scale.unsqueeze(-1) if self.unit == "cm" else planes.contiguous()
+        # Every coordinate a plane of its own in memory: all operations run along time.
+        planes = torch.stack(windows.flatten(-3).unbind(-1))
+        planes = planes / scale.unsqueeze(-1) if self.unit == "cm" else planes
+        keypoints = planes.unflatten(0, windows.shape[2:]).permute(3, 4, 0, 1, 2)
         body_length, unit = self._numbers
-        pose = Pose.of(planes.permute(3, 4, 1, 2, 0), self.skeleton, self.fps, arena, body_length, unit)
+        pose = Pose.of(keypoints, self.skeleton, self.fps, arena, body_length, unit)
         poses = (pose, pose.swapped())
         return torch.stack([plane for entry in self._functions for plane in self._values(entry, poses)])
 

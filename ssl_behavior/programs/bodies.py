@@ -25,11 +25,9 @@ def segment_gap(start: Vectors, end: Vectors, other_start: Vectors, other_end: V
         torch.minimum(_square_to(between, own, own_square), _square_to(ahead, own, own_square)),
         torch.minimum(_square_to(-between, other, other_square), _square_to(behind, other, other_square)),
     )
-    # The ends of each lie on different sides of the other.
-    crossing = (cross_of(own, between) * cross_of(own, ahead) < 0) & (
-        cross_of(other, between) * cross_of(other, behind) > 0
-    )
-    return root(nearest.masked_fill(crossing, 0.0))
+    # They cross where the ends of each lie on different sides of the other.
+    sides = cross_of(own, between) * cross_of(own, ahead), -cross_of(other, between) * cross_of(other, behind)
+    return root(nearest * (torch.maximum(*sides) >= 0))
 
 
 def _square_to(point: Vectors, direction: Vectors, square: Scalars) -> Scalars:

@@ -1,10 +1,202 @@
 """What is checked of any program, before anything is trained with it."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from inspect import unwrap
+
+import torch
+from torch import Tensor
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.programs.pose import MissingRole, Pose
+from ssl_behavior.programs.scenes import TRANSFORMED_BY, RandomScene, random_scene, transformed
 from ssl_behavior.programs.table import Program
+from ssl_behavior.programs.user import line_in
+from ssl_behavior.seeds import torch_generator
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = ["check_program"]
 
+_BATCH = (3, 5)
+_SECONDS = 6.5
+_TOLERANCE = 1e-6
+_NAN_HINT = "a missing point must give NaN, and everything else a number"
+
 
 def check_program(entry: Program, skeleton: Skeleton, fps: float) -> None:
-    """Run a program on random scenes of a skeleton."""
+    """Run a program on random scenes: complete ones, with missing points, with one animal on the other, of one frame.
+
+    Raises
+    ------
+    InputError
+        If it raises, returns another shape or type, gives NaN everywhere or infinite values, changes its input, gives
+        two results for one input, depends on other items of the batch or on where a window starts, has no finite
+        gradients, or does not have an invariance it declares. Program, file, case and numbers are named.
+    MissingRole
+        If the skeleton lacks a body part it asks for.
+    """
+    generator = torch_generator(0, "programs", "contract")
+    complete = random_scene(skeleton, fps, _BATCH, _prime(_SECONDS * fps), generator)
+    subject = _Subject(entry)
+    values = subject.run(complete, "a scene without missing points")
+    subject.check_known(values)
+    subject.check_repeats(complete, values)
+    subject.check_gaps(complete, generator)
+    subject.check_short(complete)
+    subject.check_batch(complete, values)
+    subject.check_windows(complete, values)
+    subject.check_gradients(complete)
+    for name in entry.facts.invariant:
+        subject.check_invariance(complete, values, name)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A program under test."""
+
+    entry: Program
+
+    @property
+    def place(self) -> str:
+        code = unwrap(self.entry.function).__code__
+        return f"program {self.entry.name!r} ({code.co_filename}:{code.co_firstlineno})"
+
+    def run(self, scene: RandomScene, case: str, pose: Pose | None = None) -> Tensor:
+        """Its values on a scene; shape and type are right, none is infinite."""
+        try:
+            values = self.entry(pose or scene.pose())
+        except MissingRole:
+            raise
+        except Exception as error:
+            line = line_in(unwrap(self.entry.function).__code__.co_filename, error)
+            raise InputError(
+                f"{self.place}: on {case} it raises {type(error).__name__} in line {line}: {error}"
+            ) from error
+        if not isinstance(values, Tensor):
+            raise InputError(f"{self.place}: on {case} it returns {type(values).__name__}, expected a tensor")
+        expected = tuple(scene.keypoints.shape[:-3])
+        if tuple(values.shape) != expected:
+            raise InputError(
+                f"{self.place}: on {case} it returns the shape {list(values.shape)}, expected {list(expected)}: one "
+                "value per frame, [*batch time]"
+            )
+        if values.dtype != scene.keypoints.dtype:
+            raise InputError(
+                f"{self.place}: on {case} it returns {values.dtype}, expected {scene.keypoints.dtype} as its input"
+            )
+        if bool(values.isinf().any()):
+            raise InputError(f"{self.place}: on {case} it gives infinite values; {_NAN_HINT}")
+        return values
+
+    def check_known(self, values: Tensor) -> None:
+        """Something is known of a complete scene."""
+        if bool(values.isnan().all()):
+            raise InputError(
+                f"{self.place}: on a scene without missing points it gives NaN at every one of {values.shape[-1]} frames"
+            )
+
+    def check_repeats(self, scene: RandomScene, values: Tensor) -> None:
+        """Nothing is written into, and the same comes out again."""
+        before, pose = scene.keypoints.clone(), scene.pose()
+        again = self.run(scene, "a scene it has seen before", pose)
+        if not _same(scene.keypoints, before) or not _same(pose.arena, scene.pose().arena):
+            raise InputError(f"{self.place}: it changes its input; work on a copy, others read the same keypoints")
+        if changed := _changed_quantity(pose, scene.pose()):
+            raise InputError(f"{self.place}: it changes pose.{changed}; work on a copy, other programs read it too")
+        self._compare(values, again, "is not deterministic: the same scene gave", "and then")
+
+    def check_gaps(self, scene: RandomScene, generator: torch.Generator) -> None:
+        """Missing points, all points missing, and one animal exactly on the other."""
+        missing = torch.rand(scene.keypoints.shape[:-1], generator=generator) < 0.2
+        holes = replace(scene, keypoints=scene.keypoints.masked_fill(missing.unsqueeze(-1), torch.nan))
+        self.run(holes, "a scene with missing points")
+        nothing = replace(scene, keypoints=torch.full_like(scene.keypoints, torch.nan))
+        values = self.run(nothing, "a scene in which every point is missing")
+        if not bool(values.isnan().all()):
+            known = values[~values.isnan()]
+            raise InputError(
+                f"{self.place}: on a scene in which every point is missing it gives {known[0]:.4g}; {_NAN_HINT}"
+            )
+        onto = replace(scene, keypoints=scene.keypoints[..., :1, :, :].expand_as(scene.keypoints).clone())
+        self.run(onto, "a scene with one animal exactly on the other")
+        point = replace(scene, keypoints=scene.keypoints[..., :1, :].expand_as(scene.keypoints).clone())
+        self.run(point, "a scene with all points of an animal in one place")
+
+    def check_short(self, scene: RandomScene) -> None:
+        """One frame is a recording too."""
+        self.run(replace(scene, keypoints=scene.keypoints[..., :1, :, :, :]), "a scene of one frame")
+
+    def check_batch(self, scene: RandomScene, values: Tensor) -> None:
+        """Every item of a batch for itself."""
+        alone = RandomScene(scene.keypoints[1, 2], scene.arena[1, 2], scene.skeleton, scene.fps)
+        single = self.run(alone, "a scene without batch axes")
+        self._compare(single, values[1, 2], "depends on other items of the batch: alone it gave", "and among others")
+
+    def check_windows(self, scene: RandomScene, values: Tensor) -> None:
+        """What is known in a window is what the whole recording gives."""
+        frames = scene.keypoints.shape[-4]
+        start, stop = frames // 7, frames - frames // 11
+        window = replace(scene, keypoints=scene.keypoints[..., start:stop, :, :, :])
+        inside = self.run(window, "a window cut from a longer scene")
+        whole = values[..., start:stop].where(~inside.isnan(), torch.nan)
+        self._compare(inside, whole, "depends on where a window starts or ends: in a window it gave", "in the whole")
+
+    def check_gradients(self, scene: RandomScene) -> None:
+        """Finite on complete keypoints, where there are any."""
+        leaf = scene.keypoints.clone().requires_grad_()
+        values = self.run(replace(scene, keypoints=leaf), "keypoints that require gradients")
+        if not values.requires_grad:
+            return
+        (gradient,) = torch.autograd.grad(values[values.isfinite()].sum(), leaf)
+        if not bool(gradient.isfinite().all()):
+            raise InputError(
+                f"{self.place}: its gradient is not finite on complete keypoints; the functions of "
+                "ssl_behavior.programs (length, unit, dot, cross, angle_between, turn) have finite ones"
+            )
+
+    def check_invariance(self, scene: RandomScene, values: Tensor, name: str) -> None:
+        """What it declares, it has."""
+        case = f"a scene after {TRANSFORMED_BY[name]}"
+        self._compare(
+            values,
+            self.run(transformed(scene, name), case),
+            f"says it is invariant under {name}, but {TRANSFORMED_BY[name]} changed",
+            "to",
+        )
+
+    def _compare(self, one: Tensor, two: Tensor, before: str, between: str) -> None:
+        if _same(one, two):
+            return
+        known = one.detach().nan_to_num(0.0), two.detach().nan_to_num(0.0)
+        far = (known[0] - known[1]).abs().masked_fill(one.isnan() != two.isnan(), torch.inf)
+        worst = int(far.flatten().argmax())
+        first, second = (float(values.flatten()[worst]) for values in (one, two))
+        frame = worst % one.shape[-1]
+        raise InputError(f"{self.place}: it {before} {first:.6g} {between} {second:.6g} (frame {frame})")
+
+
+def _same(one: Tensor, two: Tensor) -> bool:
+    """Equal but for rounding, NaN where NaN is."""
+    size = float(one.detach().nan_to_num(0.0).abs().max()) if one.numel() else 0.0
+    return torch.allclose(one, two, rtol=_TOLERANCE, atol=_TOLERANCE * max(size, _TOLERANCE), equal_nan=True)
+
+
+def _changed_quantity(used: Pose, fresh: Pose) -> str:
+    """A cached quantity of a pose that is no longer what a new pose gives; "" if all are."""
+    sides: list[tuple[str, Callable[[Pose], object]]] = [
+        ("", lambda pose: pose),
+        ("own.", lambda pose: pose.own),
+        ("other.", lambda pose: pose.other),
+    ]
+    for prefix, side in sides:
+        for name, value in vars(side(used)).items():
+            if isinstance(value, Tensor) and not _same(getattr(side(fresh), name), value):
+                return prefix + name
+    return ""
+
+
+def _prime(least: float) -> int:
+    number = max(2, int(least))
+    while any(number % divisor == 0 for divisor in range(2, int(number**0.5) + 1)):
+        number += 1
+    return number

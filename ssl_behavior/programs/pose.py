@@ -30,7 +30,7 @@ class Animal:
 
     Parameters
     ----------
-    points : keypoints of this animal in px or cm; NaN = missing.
+    points : keypoints of this animal in px or cm; a missing point is NaN in x and y.
     skeleton : which of them is what.
     fps : frames per second.
     """
@@ -60,13 +60,12 @@ class Animal:
         return max(1, round(self.fps / _HALF_LAGS_PER_SECOND))
 
     @cached_property
-    def trunk(self) -> Float[Tensor, "*batch time keypoint space"]:
-        """All keypoints but those of the tail beyond its base."""
+    def trunk(self) -> Float[Tensor, "space keypoint *batch time"]:
+        """All keypoints but those of the tail beyond its base; time last, where sums and differences are fast."""
         tail = [self.skeleton.role(role) for role in _TAIL if role in self.skeleton.roles]
         kept = [i for i in range(self.skeleton.num_keypoints) if i not in tail]
-        if len(kept) == self.points.shape[-2]:
-            return self.points
-        return torch.stack([self.points[..., i, :] for i in kept]).movedim(0, -2)
+        planes = self.points.movedim((-1, -2), (0, 1))
+        return planes[:, kept] if tail else planes
 
     @cached_property
     def complete(self) -> bool:
@@ -74,20 +73,19 @@ class Animal:
         return bool(self.trunk.detach().sum().isfinite())
 
     @cached_property
-    def _trunk_mean(self) -> Vectors:
-        return _sum(self.trunk) / self.trunk.shape[-2]
-
-    @cached_property
     def center(self) -> Vectors:
         """The centre keypoint, or else the mean of the trunk's known keypoints where more than half are known."""
         if "center" in self.skeleton.roles:
             return self.part("center")
         if self.complete:
-            return self._trunk_mean
-        known = ~self.trunk.isnan()
-        number = known.sum(-2)
-        mean = _sum(self.trunk.masked_fill(~known, 0.0)) / number.clamp_min(1)
-        return mean.masked_fill(number * 2 <= self.trunk.shape[-2], torch.nan)
+            return self._trunk_mean.movedim(0, -1)
+        number = _number_known(self.trunk)
+        enough = number.masked_fill(number * 2 <= self.trunk.shape[1], torch.nan)
+        return (self.trunk.nansum(1) / enough).movedim(0, -1)
+
+    @cached_property
+    def _trunk_mean(self) -> Float[Tensor, "space *batch time"]:
+        return self.trunk.mean(1)
 
     def displacement(self, before: int, after: int) -> Vectors:
         """How far the body moved from frame t - before to t + after: the mean over the trunk's keypoints known at both.
@@ -95,11 +93,10 @@ class Animal:
         With all of them known this is the displacement of their mean; a keypoint that vanishes makes no jump.
         """
         if self.complete:
-            return along_time(self._trunk_mean, before, after)
-        steps = along_time(self.trunk.flatten(-2), before, after).unflatten(-1, self.trunk.shape[-2:])
-        known = ~steps.isnan()
-        mean = _sum(steps.masked_fill(~known, 0.0)) / known.sum(-2).clamp_min(1)
-        return mean.masked_fill(~known.any(-2), torch.nan)
+            return shifted_difference(self._trunk_mean, before, after).movedim(0, -1)
+        steps = shifted_difference(self.trunk, before, after)
+        # Where none is known this is 0 / 0, which is NaN as it should be.
+        return (steps.nansum(1) / _number_known(steps)).movedim(0, -1)
 
     @cached_property
     def velocity(self) -> Vectors:
@@ -235,8 +232,9 @@ def first_known(choices: Sequence[Tensor]) -> Tensor:
     return chosen
 
 
-def _sum(points: Float[Tensor, "*batch time keypoint space"]) -> Vectors:
-    return points.sum(-2)
+def _number_known(planes: Float[Tensor, "space keypoint *batch time"]) -> Float[Tensor, "*batch time"]:
+    missing = planes[0].detach().isnan().sum(0, dtype=torch.int16)
+    return (planes.shape[1] - missing).to(planes.dtype)
 
 
 def _has_head(skeleton: Skeleton) -> bool:
