@@ -11,7 +11,7 @@ which lie together where a program's class is the same. What differs from the pu
 - States and actions are scaled to unit size, and what is not known is masked, in the inputs and in every loss.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -35,7 +35,7 @@ from ssl_behavior.windows import WindowBatch
 
 __all__ = ["TaskProgramming", "TaskProgrammingConfig"]
 
-_WINDOWS_TOGETHER = 1024
+_WINDOWS_TOGETHER = 512
 _PAPER_BATCH, _PAPER_PROGRAMS = 128, 10
 
 
@@ -151,7 +151,10 @@ class TaskProgramming(Method):
         with torch.no_grad(), torch.autocast(batch.keypoints.device.type, enabled=False):
             windows, targets = self._prepared(batch, centers, generator)
         mean, log_variance = self.encoder(windows.channels, windows.seen)
-        latents = _drawn(mean, log_variance, (len(batch), len(centers)), generator)
+        rows = len(batch), len(centers)
+        latents = _drawn(mean, log_variance, rows, generator)
+        # To learn from, one order of the animals is enough for the decoder; to judge by, it has to be both.
+        windows = windows if generator is None else windows.in_one_order(rows, generator)
         first = slice(0, len(batch) * len(centers))
         terms = self._bound(windows, (mean, log_variance), latents, first)
         terms |= self.heads.decode(mean, targets) | self.heads.contrast(mean, targets)
@@ -261,12 +264,12 @@ class TaskProgramming(Method):
 
         Trajectories start from the true state, and count where it says where the animals are and look.
         """
-        steps, orders = windows.actions.shape[:2]
+        orders = windows.actions.shape[1]
         noise = torch.zeros_like(windows.actions)
-        if generator is not None and self.config.action_noise:
-            shape = len(batch), len(latents) // len(batch), steps, orders, windows.actions.shape[-1]
-            drawn = own_share(torch.randn, generator, shape).to(noise) * self.config.action_noise
-            noise = rearrange(drawn, "batch window step order state -> step order (batch window) state")
+        if generator is not None:
+            rows, shape = (len(batch), len(latents) // len(batch)), noise.transpose(0, 2).shape[1:]
+            noise = _chance(torch.randn, rows, len(latents), shape, generator).to(noise).transpose(0, 2)
+            noise = noise * self.config.action_noise
         states = self.decoder.rollout(
             windows.states[0].flatten(0, 1), latents.repeat(orders, 1), self._action_size, noise.flatten(1, 2)
         )
@@ -304,8 +307,10 @@ class TaskProgramming(Method):
         with torch.autocast(batch.keypoints.device.type, enabled=False):
             states, known = self.coder.states(batch)
         frames = torch.arange(batch.valid.shape[1], device=batch.valid.device)
+        orders = 2 if self.skeleton.exchangeable else 1
         means = []
-        for centers in frames.split(max(1, _WINDOWS_TOGETHER // len(batch))):
+        # Few enough that a step's hidden states stay in the processor's cache.
+        for centers in frames.split(max(1, _WINDOWS_TOGETHER // (orders * len(batch)))):
             windows = self._windows(states, known, batch.valid, centers)
             mean, _ = self.encoder(windows.channels, windows.seen)
             means.append(mean.unflatten(0, (len(batch), -1)))
@@ -349,11 +354,20 @@ class _Windows:
         values = {name: torch.cat([getattr(view, name) for view in views], dim=2) for name in names}
         return cls(**values, usable=torch.cat([view.usable for view in views]))
 
+    def in_one_order(self, rows: tuple[int, int], generator: torch.Generator) -> "_Windows":
+        """Every window with its animals in one of its orders, drawn by chance."""
+        orders = self.states.shape[1]
+        if orders == 1:
+            return self
+        pick = (_chance(torch.rand, rows, len(self.usable), (), generator) * orders).long().to(self.usable.device)
+        chosen = slice(None), pick, torch.arange(len(pick), device=pick.device)
+        return self._each(lambda values: values[chosen].unsqueeze(1), self.usable)
+
     def part(self, windows: slice) -> "_Windows":
-        return _Windows(
-            self.states[:, :, windows], self.known[:, :, windows], self.actions[:, :, windows],
-            self.moving[:, :, windows], self.usable[windows],
-        )  # fmt: skip
+        return self._each(lambda values: values[:, :, windows], self.usable[windows])
+
+    def _each(self, change: Callable[[Tensor], Tensor], usable: Bool[Tensor, " window"]) -> "_Windows":
+        return _Windows(change(self.states), change(self.known), change(self.actions), change(self.moving), usable)
 
     @property
     def channels(self) -> Float[Tensor, "step order window channel"]:
@@ -381,18 +395,27 @@ def _drawn(
     rows: tuple[int, int],
     generator: torch.Generator | None,
 ) -> Float[Tensor, "window latent"]:
-    """Codes from their posterior, the mean without a generator; `rows` says how many, of how many windows each.
-
-    The windows of one view come after those of the other. A row's numbers are the same on however many processes.
-    """
+    """Codes from their posterior, the mean without a generator; `rows` says how many, of how many windows each."""
     if generator is None:
         return mean
+    noise = _chance(torch.randn, rows, len(mean), mean.shape[1:], generator).to(mean)
+    return mean + noise * (log_variance / 2).exp()
+
+
+def _chance(
+    draw: Callable[..., Tensor],
+    rows: tuple[int, int],
+    num_windows: int,
+    shape: Sequence[int],
+    generator: torch.Generator,
+) -> Float[Tensor, "window ..."]:
+    """Random numbers of the given shape for every window, the windows of one view after those of the other.
+
+    A row of the batch gets the same ones on however many processes.
+    """
     batch, windows = rows
-    shape = batch, len(mean) // (batch * windows), windows, mean.shape[1]
-    noise = rearrange(
-        own_share(torch.randn, generator, shape), "batch view window latent -> (view batch window) latent"
-    )
-    return mean + noise.to(mean) * (log_variance / 2).exp()
+    numbers = own_share(draw, generator, (batch, num_windows // (batch * windows), windows, *shape))
+    return numbers.transpose(0, 1).flatten(0, 2)
 
 
 def _ratio(sums: Sums) -> Tensor:
