@@ -13,9 +13,10 @@ functions in a Python file, `mine.py`:
         return cross(pose.own.heading, pose.own.velocity).abs()
 
 `pose.own` and `pose.other` have `part("nose", "head")` (the first role the skeleton has), `center`, `heading`, `axis`,
-`velocity`, `speed`, `displacement(before, after)` and `points`; `pose` has `offset` (to the other), `gap`, `fps`, `arena`
-and `body_length`. All are tensors `[*batch time space]` or `[*batch time]`, in px or cm as `pose.unit` says; "length" in
-`units` stands for either. Before anything is trained with a program, `check_program` tries it on random scenes.
+`velocity`, `speed`, `displacement(before, after)` and `points`; `pose` has `offset` (to the other), `gap`, `fps`,
+`arena` and `body_length`. They are tensors `[*batch time space]` or `[*batch time]`, in px or cm as `pose.unit` says;
+"length" in `units` stands for either. `each_animal=True` says something of `pose.own`, and is computed for both.
+Before anything is trained with a program, `check_program` tries it on random scenes.
 """
 
 from ssl_behavior.programs.attributes import Attributes, ProgramSet

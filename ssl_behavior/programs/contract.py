@@ -92,7 +92,7 @@ class _Subject:
         """Something is known of a complete scene."""
         if bool(values.isnan().all()):
             raise InputError(
-                f"{self.place}: on a scene without missing points it gives NaN at every one of {values.shape[-1]} frames"
+                f"{self.place}: on a scene without missing points it gives NaN at all {values.shape[-1]} frames"
             )
 
     def check_repeats(self, scene: RandomScene, values: Tensor) -> None:

@@ -79,9 +79,7 @@ class Animal:
             return self.part("center")
         if self.complete:
             return self._trunk_mean.movedim(0, -1)
-        number = _number_known(self.trunk)
-        enough = number.masked_fill(number * 2 <= self.trunk.shape[1], torch.nan)
-        return (self.trunk.nansum(1) / enough).movedim(0, -1)
+        return _mean_known(self.trunk, self.trunk.shape[1] // 2 + 1).movedim(0, -1)
 
     @cached_property
     def _trunk_mean(self) -> Float[Tensor, "space *batch time"]:
@@ -94,9 +92,7 @@ class Animal:
         """
         if self.complete:
             return shifted_difference(self._trunk_mean, before, after).movedim(0, -1)
-        steps = shifted_difference(self.trunk, before, after)
-        # Where none is known this is 0 / 0, which is NaN as it should be.
-        return (steps.nansum(1) / _number_known(steps)).movedim(0, -1)
+        return _mean_known(shifted_difference(self.trunk, before, after), 1).movedim(0, -1)
 
     @cached_property
     def velocity(self) -> Vectors:
@@ -232,9 +228,11 @@ def first_known(choices: Sequence[Tensor]) -> Tensor:
     return chosen
 
 
-def _number_known(planes: Float[Tensor, "space keypoint *batch time"]) -> Float[Tensor, "*batch time"]:
-    missing = planes[0].detach().isnan().sum(0, dtype=torch.int16)
-    return (planes.shape[1] - missing).to(planes.dtype)
+def _mean_known(planes: Float[Tensor, "space keypoint *batch time"], least: int) -> Float[Tensor, "space *batch time"]:
+    """Mean over the keypoints that are not missing; NaN where they are fewer than `least`."""
+    number = planes.shape[1] - planes[0].detach().isnan().sum(0, dtype=torch.int16)
+    mean = planes.nansum(1) / number.clamp_min(1).to(planes.dtype)
+    return mean.masked_fill(number < least, torch.nan)
 
 
 def _has_head(skeleton: Skeleton) -> bool:

@@ -99,7 +99,7 @@ def length(vectors: Vectors) -> Scalars:
 def unit(vectors: Vectors) -> Vectors:
     """Vectors of length 1; 0 stays 0."""
     norm = root(dot_of(vectors, vectors))
-    return vectors / norm.clamp_min(torch.finfo(norm.dtype).tiny).unsqueeze(-1)
+    return vectors / (norm + (norm == 0)).unsqueeze(-1)
 
 
 @masked
