@@ -118,8 +118,8 @@ class TaskProgrammingConfig:
 class TaskProgramming(Method):
     """States -> recurrent encoder -> code -> recurrent decoder of actions.
 
-    Of anonymous animals, both orders are encoded and their hidden states averaged, and the decoder is judged in both:
-    neither code nor loss can depend on which animal comes first.
+    Of anonymous animals, both orders are encoded and their hidden states averaged, so the code cannot depend on which
+    comes first. The decoder is judged in both orders, and learns from one of them, drawn by chance.
     """
 
     Config = TaskProgrammingConfig
@@ -314,8 +314,9 @@ class TaskProgramming(Method):
             windows = self._windows(states, known, batch.valid, centers)
             mean, _ = self.encoder(windows.channels, windows.seen)
             means.append(mean.unflatten(0, (len(batch), -1)))
-        posterior = torch.cat(means, dim=1)
-        return torch.cat([posterior, *(EXTRAS[name](batch).to(posterior.dtype) for name in self.config.extras)], dim=-1)
+        # In the windows' precision, whatever that of the encoder: the extras are exact.
+        columns = [torch.cat(means, dim=1), *(EXTRAS[name](batch) for name in self.config.extras)]
+        return torch.cat([column.to(batch.keypoints.dtype) for column in columns], dim=-1)
 
     @property
     def channel_groups(self) -> dict[str, int]:
