@@ -64,7 +64,7 @@ class _Subject:
     def run(self, scene: RandomScene, case: str, pose: Pose | None = None) -> Tensor:
         """Its values on a scene; shape and type are right, none is infinite."""
         try:
-            values = self.entry(pose or scene.pose())
+            values: object = self.entry.function(pose or scene.pose())
         except MissingRole:
             raise
         except Exception as error:

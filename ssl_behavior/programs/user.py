@@ -69,13 +69,18 @@ def _run(content: bytes, path: Path, name: str) -> ModuleType:
     sys.modules[name] = module
     try:
         loader.exec_module(module)
-    except SyntaxError as error:
-        raise InputError(f"{path}:{error.lineno}: not Python ({error.msg})") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file in UTF-8 ({error.reason})") from None
     except (Exception, SystemExit) as error:
-        raise InputError(f"{path}:{line_in(path, error)}: {type(error).__name__}: {error}") from error
+        del sys.modules[name]
+        raise InputError(f"{path}{_what_went_wrong(path, error)}") from error
     return module
+
+
+def _what_went_wrong(path: Path, error: BaseException) -> str:
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return f":{error.lineno}: not Python ({error.msg})"
+    if isinstance(error, UnicodeDecodeError):
+        return f": not a text file in UTF-8 ({error.reason})"
+    return f":{line_in(path, error)}: {type(error).__name__}: {error}"
 
 
 def line_in(path: str | Path, error: BaseException) -> int:
