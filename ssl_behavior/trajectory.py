@@ -229,7 +229,7 @@ class TrajectoryCoder(nn.Module):
     def _keep(self, mean: Tensor, variances: Tensor, vectors: Tensor) -> None:
         """Mean, leading components, and as noise the mean variance of the others that are not 0 by construction."""
         kept, freedom = self.config.pose_components, 2 * self.skeleton.num_keypoints - 3
-        noise = variances[kept:freedom].sum() / max(1, freedom - kept)
+        noise = variances[kept:].sum() / max(1, freedom - kept)
         # A floor, so that nothing depends on the last digits of a variance that is all but 0.
         floor = (_SMALLEST_NOISE * variances[0]).clamp_min(_SMALLEST)
         self.mean_pose.copy_(mean)

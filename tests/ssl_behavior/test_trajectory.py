@@ -212,11 +212,14 @@ def test_actions_are_differences_where_both_ends_are_known(fitted):
 def test_an_exchange_of_the_animals_is_no_action(fitted):
     coder, batch = fitted
     states, known = coder.states(batch)
-    states[:, 50:, 0, 0] += 2.0
+    states[:, 50:, 0, 0] += 4.0
     jumping = TrajectoryCoder(replace(CONFIG, scene=replace(OFF, max_jump=1.5)), coder.skeleton)
     _, moved = jumping.actions(states, known)
     assert not moved[:, 49, 0].any() and moved[:, 49, 1].all() and moved[:, :49].all() and moved[:, 50:].all()
     assert coder.actions(states, known)[1].all()
+    known[:, 70, 0, :2] = False
+    states[:, 70, 0, :2] = 0.0
+    assert jumping.actions(states, known)[1][:, 69:71, 0, 2:].all(), "of a place that is not known nothing follows"
 
 
 def test_spreads_make_states_and_actions_of_unit_size(fitted):

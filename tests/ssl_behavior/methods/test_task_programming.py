@@ -162,7 +162,8 @@ def test_attributes_that_an_augmentation_changes_are_evaluated_anew(method_of, t
 
 
 def test_hidden_points_are_hidden_from_the_encoder_and_not_from_the_programs(method_of, told):
-    method, reader = method_of(augment=replace(STILL, drop_keypoints=0.2, drop_frames=3))
+    # Jitter, so that the attributes of the second view are evaluated for themselves.
+    method, reader = method_of(augment=replace(STILL, drop_keypoints=0.2, drop_frames=3, jitter_px=1e-6))
     batch = read(reader, (0, 0, 5 * WINDOW))
     shown = []
     method.encoder.register_forward_hook(lambda module, inputs, _: shown.append(inputs[0]))
@@ -172,12 +173,25 @@ def test_hidden_points_are_hidden_from_the_encoder_and_not_from_the_programs(met
     assert told[0].known.all()
 
 
+def test_of_windows_that_show_nothing_nothing_is_told(method_of, told, monkeypatch):
+    method, reader = method_of()
+    batch = read(reader, (0, 0, 3 * WINDOW))
+    nothing = torch.zeros_like(batch.observed)
+    monkeypatch.setattr(
+        "ssl_behavior.methods.task_programming.hidden",
+        lambda view, *_: replace(view, observed=nothing, keypoints=torch.zeros_like(view.keypoints)),
+    )
+    method.loss(batch, generator())
+    first, second = told[0].known.chunk(2)
+    assert first.all() and not second.any()
+
+
 def true_rollout(method, batch):
-    """A decoder that decodes what happened."""
-    states, _ = method.coder.states(batch)
-    orders = [states, states.flip(2)] if method.skeleton.exchangeable else [states]
-    whole = torch.cat([(order / method.coder.state_spread).flatten(2) for order in orders])
-    return lambda first, latents, size, noise: whole.transpose(0, 1)
+    """A decoder that decodes the actions that were taken."""
+    actions, _ = method.coder.actions(*method.coder.states(batch))
+    orders = [actions, actions.flip(2)] if method.skeleton.exchangeable else [actions]
+    steps = torch.cat([(order / method.coder.action_spread).flatten(2) for order in orders]).transpose(0, 1)
+    return lambda first, latents, size, noise: torch.cat([first.unsqueeze(0), first + (steps * size).cumsum(0)])
 
 
 @pytest.mark.parametrize("skeleton", ["calms21", "rat_dyads"])
@@ -188,8 +202,8 @@ def test_true_trajectories_are_consistent_and_others_are_not(method_of, skeleton
     assert method.loss(batch, None).terms["consistency"] > 1e-3
     monkeypatch.setattr(method.decoder, "rollout", true_rollout(method, batch))
     torch.testing.assert_close(method.loss(batch, None).terms["consistency"], torch.tensor(0.0), rtol=0.0, atol=1e-12)
-    backwards = true_rollout(method, batch)(None, None, None, None).flip(0)
-    monkeypatch.setattr(method.decoder, "rollout", lambda *_: backwards)
+    forwards = true_rollout(method, batch)
+    monkeypatch.setattr(method.decoder, "rollout", lambda *arguments: forwards(*arguments).flip(0))
     # Speeds at the middle are the same in both directions, whether the animals come nearer is not.
     assert method.loss(batch, None).terms["consistency"] > 1e-3
 
@@ -212,20 +226,33 @@ def test_trajectories_that_start_nowhere_do_not_count(method_of):
     assert method.loss(hidden.part(0, 1), None).terms["consistency"] == 0
 
 
-def test_the_likelihood_is_that_of_every_known_action(method_of):
-    """The sum over a window's known numbers, by the formula, from what the decoder says."""
-    method, reader = method_of(missing=0.1, heads=NO_HEADS, consistency=0.0)
+def test_decoded_actions_are_noisy_in_training_only(method_of, monkeypatch):
+    method, reader = method_of(likelihood=0.0, kl=0.0, heads=NO_HEADS, action_noise=0.3)
+    batch, drawn, rollout = read(reader, (0, 0, FRAMES), (1, 0, FRAMES)), [], method.decoder.rollout
+    monkeypatch.setattr(method.decoder, "rollout", lambda *a: drawn.append(a[3]) or rollout(*a))
+    method.loss(batch, generator())
+    method.loss(batch, None)
+    torch.testing.assert_close(drawn[0].std(), torch.tensor(0.3), rtol=0.05, atol=0.0)
+    assert not drawn[1].any()
+
+
+@pytest.mark.parametrize("skeleton", ["calms21", "rat_dyads"])
+def test_the_likelihood_is_that_of_every_known_action(method_of, skeleton):
+    """The sum over a window's known numbers, by the formula, from what the decoder says; the mean over orders."""
+    method, reader = method_of(skeleton, missing=0.1, heads=NO_HEADS, consistency=0.0)
     batch = read(reader, (0, 0, WINDOW), (1, 7, WINDOW))
     said = []
     method.decoder.register_forward_hook(lambda module, inputs, output: said.append(output))
     terms = method.loss(batch, None)
     actions, known = method.coder.actions(*method.coder.states(batch))
-    actions, known = (actions / method.coder.action_spread).flatten(2), known.flatten(2)
+    actions = actions / method.coder.action_spread
+    orders = [(actions, known), (actions.flip(2), known.flip(2))][: 2 if method.skeleton.exchangeable else 1]
+    actions, known = (torch.cat([values.flatten(2) for values in order]) for order in zip(*orders, strict=True))
     mean, log_variance = (values.transpose(0, 1) for values in said[0])
     normal = torch.distributions.Normal(mean, log_variance.exp().sqrt())
-    expected = -(normal.log_prob(actions) * known).sum() / 2
-    torch.testing.assert_close(terms.terms["likelihood"], expected)
-    torch.testing.assert_close(terms.metrics["nats_per_number"], 2 * expected / known.sum())
+    expected = -(normal.log_prob(actions) * known).sum()
+    torch.testing.assert_close(terms.terms["likelihood"], expected / len(actions))
+    torch.testing.assert_close(terms.metrics["nats_per_number"], expected / known.sum())
 
 
 @pytest.mark.parametrize(
