@@ -35,7 +35,7 @@ from ssl_behavior.windows import WindowBatch
 
 __all__ = ["TaskProgramming", "TaskProgrammingConfig"]
 
-_WINDOWS_TOGETHER = 512
+_WINDOWS_TOGETHER = {"cpu": 512, "cuda": 16_384}
 _PAPER_BATCH, _PAPER_PROGRAMS = 128, 10
 
 
@@ -308,9 +308,10 @@ class TaskProgramming(Method):
             states, known = self.coder.states(batch)
         frames = torch.arange(batch.valid.shape[1], device=batch.valid.device)
         orders = 2 if self.skeleton.exchangeable else 1
+        # Few enough that a step's hidden states stay in the processor's cache; a GPU wants many.
+        together = _WINDOWS_TOGETHER.get(frames.device.type, 512) // (orders * len(batch))
         means = []
-        # Few enough that a step's hidden states stay in the processor's cache.
-        for centers in frames.split(max(1, _WINDOWS_TOGETHER // (orders * len(batch)))):
+        for centers in frames.split(max(1, together)):
             windows = self._windows(states, known, batch.valid, centers)
             mean, _ = self.encoder(windows.channels, windows.seen)
             means.append(mean.unflatten(0, (len(batch), -1)))

@@ -80,7 +80,7 @@ def test_embeddings_do_not_depend_on_how_many_windows_are_encoded_together(metho
     method, reader = method_of("rat_dyads", missing=0.1)
     batch = read(reader, (0, 0, FRAMES), (2, 0, FRAMES))
     together = method.embed(batch)
-    monkeypatch.setattr("ssl_behavior.methods.task_programming._WINDOWS_TOGETHER", 20)
+    monkeypatch.setattr("ssl_behavior.methods.task_programming._WINDOWS_TOGETHER", {"cpu": 20})
     torch.testing.assert_close(method.embed(batch), together)
 
 
