@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from rich.console import Console
 from pretrain.run import pretrain as run_pretrain
 from pretrain.settings import config_as_yaml
 from ssl_behavior.checkpoint import load_checkpoint
+from tests.golden.regenerate import CONFIGS
 
 PROGRAM = Path(__file__).with_name("killable.py")
 
@@ -72,6 +74,16 @@ def test_two_processes_are_one(store, tiny, one_process, tmp_path):
     assert codes == [0, 0], outputs
     assert "2 processes" in outputs[0] and outputs[1] == ""
     assert_equal_runs(one_process, tmp_path / "two")
+
+
+@pytest.mark.parametrize("method", ["task_programming", "task_programming_conv", "cpc_programs"])
+def test_two_processes_are_one_for_every_method(method, store, tiny, tmp_path):
+    config = replace(tiny, method=CONFIGS[method], steps=3)
+    torch.set_default_dtype(torch.float64)
+    run_pretrain([store], tmp_path / "one", config, console=Console(quiet=True))
+    codes, outputs = train_apart(2, store, tmp_path / "two", config, tmp_path)
+    assert codes == [0, 0], outputs
+    assert_equal_runs(tmp_path / "one", tmp_path / "two")
 
 
 @pytest.mark.slow
