@@ -27,7 +27,7 @@ Attributes = Float[Tensor, "*batch time attribute"]
 
 _FIT_CHUNK_FRAMES = 8192
 _FIT_FRAMES = 400_000
-_CHUNK_FRAMES = 131_072
+_CHUNK_FRAMES = 65_536
 _CLIP = 4.0
 _SMALLEST_SPREAD = 1e-3
 _SMALLEST_CLASS = 1e-3
@@ -136,15 +136,24 @@ class ProgramSet(nn.Module):
             _check_scales(scale)
             arena = arena / scale.unsqueeze(-1)
         together = max(1, _CHUNK_FRAMES // max(1, shape[-1]))
-        parts = []
+        picks = [slice(i, i + together) for i in range(0, max(1, len(windows)), together)]
         with torch.autocast(keypoints.device.type, enabled=False):
-            for i in range(0, max(1, len(windows)), together):
-                pick = slice(i, i + together)
-                parts.append(self._planes(windows[pick], arena[pick], scale[pick]))
-        values = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+            parts = (self._planes(windows[pick], arena[pick], scale[pick]) for pick in picks)
+            values = self._joined(parts, picks, windows)
         return values.movedim(0, -1).reshape(*shape, self.num_attributes)
 
-    def _planes(self, windows: Tensor, arena: Tensor, scale: Tensor) -> Float[Tensor, "attribute batch time"]:
+    def _joined(
+        self, parts: Iterator[list[Tensor]], picks: Sequence[slice], windows: Tensor
+    ) -> Float[Tensor, "attribute batch time"]:
+        if torch.is_grad_enabled() and windows.requires_grad:
+            return torch.cat([torch.stack(planes) for planes in parts], dim=1)
+        # Written once, into place: at this size, memory is what costs.
+        values = windows.new_empty(self.num_attributes, *windows.shape[:2])
+        for pick, planes in zip(picks, parts, strict=True):
+            torch.stack(planes, out=values[:, pick])
+        return values
+
+    def _planes(self, windows: Tensor, arena: Tensor, scale: Tensor) -> list[Float[Tensor, "batch time"]]:
         """Attributes of some windows, one plane each."""
         # Every coordinate a plane of its own in memory: all operations run along time.
         planes = torch.stack(windows.flatten(-3).unbind(-1))
@@ -153,7 +162,7 @@ class ProgramSet(nn.Module):
         body_length, unit = self._numbers
         pose = Pose.of(keypoints, self.skeleton, self.fps, arena, body_length, unit)
         poses = (pose, pose.swapped())
-        return torch.stack([plane for entry in self._functions for plane in self._values(entry, poses)])
+        return [plane for entry in self._functions for plane in self._values(entry, poses)]
 
     def _values(self, entry: Program, poses: tuple[Pose, Pose]) -> Iterator[Tensor]:
         """The planes of one program's attributes."""

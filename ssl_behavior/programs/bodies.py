@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_behavior.programs.vectors import Scalars, Vectors, cross_of, dot_of, masked, root
+from ssl_behavior.programs.vectors import Scalars, Vectors, cross_of, dot_of, masked, nonzero, root
 
 __all__ = ["overlap", "segment_gap"]
 
@@ -19,22 +19,28 @@ _SQUARED_ASPECT = 1 / 9
 def segment_gap(start: Vectors, end: Vectors, other_start: Vectors, other_end: Vectors) -> Scalars:
     """The shortest distance between two line segments of the plane, 0 where they cross."""
     own, other, between = end - start, other_end - other_start, other_start - start
+    # The other's end seen from the own start, and the own end seen from the other's start.
     ahead, behind = between + other, own - between
-    own_square, other_square = dot_of(own, own), dot_of(other, other)
+    along, other_along, both = dot_of(between, own), dot_of(between, other), dot_of(own, other)
+    per_square, other_per_square = (1 / dot_of(axis, axis).clamp_min(_TINY) for axis in (own, other))
     nearest = torch.minimum(
-        torch.minimum(_square_to(between, own, own_square), _square_to(ahead, own, own_square)),
-        torch.minimum(_square_to(-between, other, other_square), _square_to(behind, other, other_square)),
+        torch.minimum(
+            _square_to(between, own, along * per_square), _square_to(ahead, own, (along + both) * per_square)
+        ),
+        torch.minimum(
+            _square_to(-between, other, -other_along * other_per_square),
+            _square_to(behind, other, (both - other_along) * other_per_square),
+        ),
     )
     # They cross where the ends of each lie on different sides of the other.
     sides = cross_of(own, between) * cross_of(own, ahead), -cross_of(other, between) * cross_of(other, behind)
     return root(nearest * (torch.maximum(*sides) >= 0))
 
 
-def _square_to(point: Vectors, direction: Vectors, square: Scalars) -> Scalars:
-    """Squared distance of a point from the segment from 0 to `direction`."""
-    share = (dot_of(point, direction) / square.clamp_min(_TINY)).clamp(0.0, 1.0)
+def _square_to(point: Vectors, direction: Vectors, share: Scalars) -> Scalars:
+    """Squared distance of a point from the segment from 0 to `direction`, nearest to it at that share of the line."""
     # The difference of squares would cost the small distances their digits in float32.
-    offset = point - share.unsqueeze(-1) * direction
+    offset = torch.addcmul(point, share.clamp(0.0, 1.0).unsqueeze(-1), direction, value=-1)
     return dot_of(offset, offset)
 
 
@@ -50,7 +56,7 @@ def overlap(tail: Vectors, nose: Vectors, other_tail: Vectors, other_nose: Vecto
     square, other_square = dot_of(axis, axis), dot_of(other_axis, other_axis)
     xx, yy, xy = _mean_covariance(axis, other_axis, square + other_square)
     determinant = torch.addcmul(xx * yy, xy, xy, value=-1)
-    determinant = determinant.masked_fill(determinant == 0, 1.0)
+    determinant = nonzero(determinant)
     x, y = offset[..., 0], offset[..., 1]
     mahalanobis = (yy * x * x - 2 * xy * x * y + xx * y * y) / determinant
     # The fourth root of the product of both determinants, and the root of that of their mean.

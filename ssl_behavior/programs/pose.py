@@ -205,6 +205,11 @@ class Pose:
         """From the own centre to the other's."""
         return self.other.center - self.own.center
 
+    @cached_property
+    def toward(self) -> Vectors:
+        """Unit vector from the own centre to the other's."""
+        return unit(self.offset)
+
 
 def along_time(vectors: Vectors, before: int, after: int) -> Vectors:
     """vectors[t + after] - vectors[t - before]; NaN where either lies outside."""

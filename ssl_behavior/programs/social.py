@@ -13,9 +13,9 @@ from ssl_behavior.programs.vectors import (
     dot_of,
     length,
     masked,
+    nonzero,
     root,
     shifted_difference,
-    unit,
 )
 
 __all__ = [
@@ -42,13 +42,13 @@ _MEMORY_SECONDS = 5.0
 @program(units="length/s", invariant="translation rotation reflection", each_animal=True)
 def approach_velocity(pose: Pose) -> Scalars:
     """How fast the animal moves towards the other (positive) or away from where it is (negative)."""
-    return dot(pose.own.velocity, unit(pose.offset))
+    return dot(pose.own.velocity, pose.toward)
 
 
 @program(units="length/s", invariant="translation rotation reflection swap", each_animal=False)
 def distance_change(pose: Pose) -> Scalars:
     """How fast the distance between the animals grows (positive) or shrinks (negative)."""
-    return dot(pose.other.velocity - pose.own.velocity, unit(pose.offset))
+    return dot(pose.other.velocity - pose.own.velocity, pose.toward)
 
 
 @program(units="1", invariant="translation rotation reflection", each_animal=True)
@@ -60,9 +60,9 @@ def following(pose: Pose) -> Scalars:
     @masked
     def along(axis: Vectors, offset: Vectors, path: Vectors) -> Scalars:
         """cos(heading, path) where positive, times cos(offset, path), times s² / (s² + slow²); s the path's length."""
-        sizes = root(dot_of(axis, axis) * dot_of(offset, offset))
+        sizes = nonzero(root(dot_of(axis, axis) * dot_of(offset, offset)))
         both = dot_of(axis, path).clamp_min(0.0) * dot_of(offset, path)
-        return both / (sizes.masked_fill(sizes == 0, 1.0) * (dot_of(path, path) + slow**2))
+        return both / (sizes * (dot_of(path, path) + slow**2))
 
     return along(pose.own.axis, pose.offset, path)
 
@@ -108,15 +108,13 @@ def acceleration(pose: Pose) -> Scalars:
 @program(units="length", invariant="reflection", each_animal=True)
 def wall_distance(pose: Pose) -> Scalars:
     """The distance from the nearest wall of the arena, negative outside."""
-    inside = torch.minimum(*_from_walls(pose))
-    return torch.minimum(*inside.unbind(-1))
+    return -torch.maximum(*_beyond_walls(pose).unbind(-1))
 
 
 @program(units="length", invariant="reflection", each_animal=True)
 def corner_distance(pose: Pose) -> Scalars:
     """The distance from the nearest corner of the arena."""
-    low, high = _from_walls(pose)
-    return length(torch.minimum(low.abs(), high.abs()))
+    return length(_beyond_walls(pose))
 
 
 @program(units="s", invariant="translation rotation reflection swap", each_animal=False)
@@ -133,7 +131,7 @@ def time_since_contact(pose: Pose) -> Scalars:
     return (since.clamp_max(longest).to(gap.dtype) / pose.fps).masked_fill(young, torch.nan)
 
 
-def _from_walls(pose: Pose) -> tuple[Vectors, Vectors]:
-    """How far the own centre is above the arena's lower ends, and below its upper ones."""
-    corners = pose.arena.unsqueeze(-2)
-    return pose.own.center - corners[..., :2], corners[..., 2:] - pose.own.center
+def _beyond_walls(pose: Pose) -> Vectors:
+    """How far the own centre is beyond the nearer wall, left or right, and above or below; negative inside."""
+    low, high = pose.arena.unsqueeze(-2).split(2, dim=-1)
+    return (pose.own.center - (low + high) / 2).abs() - (high - low) / 2

@@ -59,6 +59,13 @@ def root(square: Tensor) -> Tensor:
     return square.masked_fill(zero, 1.0).sqrt().masked_fill(zero, 0.0)
 
 
+def nonzero(values: Tensor) -> Tensor:
+    """Values from 0 up, as a divisor: 0 becomes something else, and has no gradient."""
+    if not values.requires_grad:
+        return values.clamp_min(torch.finfo(values.dtype).tiny)
+    return values.masked_fill(values == 0, 1.0)
+
+
 def arc(cross_product: Tensor, dot_product: Tensor) -> Tensor:
     """atan2, 0 with gradient 0 where there is no direction."""
     if cross_product.requires_grad or dot_product.requires_grad:
@@ -98,8 +105,7 @@ def length(vectors: Vectors) -> Scalars:
 @masked
 def unit(vectors: Vectors) -> Vectors:
     """Vectors of length 1; 0 stays 0."""
-    norm = root(dot_of(vectors, vectors))
-    return vectors / (norm + (norm == 0)).unsqueeze(-1)
+    return vectors / nonzero(root(dot_of(vectors, vectors))).unsqueeze(-1)
 
 
 @masked
