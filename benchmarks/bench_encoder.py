@@ -12,21 +12,25 @@ The last line of stdout is one JSON object.
 import argparse
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pretrain.config import RunConfig
 from pretrain.recipes import RECIPES
+from ssl_behavior.checkpoint import method_name
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.features import MABE2021_FEATURES, Featurizer
 from ssl_behavior.methods import METHODS
 from ssl_behavior.methods.base import Method
 from ssl_behavior.simulate import simulate_recording
 from ssl_behavior.skeleton import SKELETONS
-from ssl_behavior.windows import WindowBatch, recording_window
+from ssl_behavior.store import write_store
+from ssl_behavior.windows import WindowBatch, WindowReader, recording_window
 
 
 def seconds(job: Callable[[], object]) -> float:
@@ -98,10 +102,28 @@ def make_ceiling(
     return job, len(convs) * conv_flops(batch, dim, steps) * (3 if backward else 1)
 
 
+def new_method(config: RunConfig, device: torch.device) -> Method:
+    """Untrained, its inputs fitted to a simulated recording."""
+    method = METHODS[method_name(config.method)](config.method, SKELETONS["calms21"], 30.0)
+    with tempfile.TemporaryDirectory() as folder:
+        store = write_store(Path(folder) / "store", [simulate_recording(0, 4096)])
+        method.fit_inputs(WindowReader([(store, store.rows[0])], 1))
+    return method.to(device)
+
+
+def ceiling_shape(config: RunConfig) -> tuple[int, int, int]:
+    """Windows, channels and steps of the convolutions that make the ceiling: the method's own, as near as may be."""
+    data, method = config.data, config.method
+    if not hasattr(method, "encoder"):
+        windows = data.window_frames // method.window_frames
+        return data.batch_size * windows, method.gru_dim, method.window_frames
+    return data.batch_size, method.encoder.contexter_dim, data.window_frames // method.encoder.stride
+
+
 def bench_steps(config: RunConfig, device: torch.device, repeats: int) -> dict[str, dict[str, float]]:
     """A training step and a pass of embedding, in operations per second, beside the convolution ceiling."""
     torch.manual_seed(0)
-    method: Method = METHODS["cpc"](config.method, SKELETONS["calms21"], 30.0).to(device)
+    method = new_method(config, device)
     optimizer = torch.optim.AdamW(method.parameters(), lr=1e-4)
     batch = windows(config.data.batch_size, config.data.window_frames).to(device)
     precision = choose_precision("auto", device)
@@ -121,9 +143,7 @@ def bench_steps(config: RunConfig, device: torch.device, repeats: int) -> dict[s
         if device.type == "cuda":
             torch.cuda.synchronize()
 
-    encoder = config.method.encoder
-    shape = (config.data.batch_size, encoder.contexter_dim, config.data.window_frames // encoder.stride)
-    results = {}
+    shape, results = ceiling_shape(config), {}
     for name, job, backward in (("step", step, True), ("embedding", embed, False)):
         with FlopCounterMode(display=False) as counter:
             job()
@@ -143,7 +163,7 @@ def bench_steps(config: RunConfig, device: torch.device, repeats: int) -> dict[s
 
 def profile(config: RunConfig, device: torch.device) -> str:
     """Where the time of a step goes, by operation."""
-    method: Method = METHODS["cpc"](config.method, SKELETONS["calms21"], 30.0).to(device)
+    method = new_method(config, device)
     batch = windows(config.data.batch_size, config.data.window_frames).to(device)
     precision = choose_precision("auto", device)
     for measured in (False, True):

@@ -89,10 +89,19 @@ def cpc_mabe2021() -> RunConfig:
 def task_programming() -> RunConfig:
     """The paper's trajectory autoencoder on any two animals: windows of 21 frames, a code of 32, its six programs.
 
-    Classes are split at quantiles of the training recordings; `task_programming_2021` has the paper's thresholds.
+    Classes are split at quantiles of the training recordings, and the likelihood, which in the paper's balance leaves the
+    contrast of the programs no gradient to speak of, counts by the number (20 steps of some 18). `task_programming_2021`
+    has the paper's thresholds and balance.
     """
+    method = TaskProgrammingConfig(
+        programs=ProgramsConfig(names=TASK_PROGRAMMING_2021),
+        likelihood=1 / 360,
+        kl=1 / 360,
+        consistency=0.5,
+        heads=HeadsConfig(regression=0.0, classification=0.0, contrastive=1.0),
+    )
     return RunConfig(
-        method=TaskProgrammingConfig(programs=ProgramsConfig(names=TASK_PROGRAMMING_2021)),
+        method=method,
         data=DataConfig(window_frames=105, batch_size=26),
         optim=OptimConfig(lr=1e-3, betas=(0.9, 0.99), weight_decay=0.0, warmup_steps=50, clip_norm=10.0),
         steps=1500,
@@ -130,7 +139,7 @@ def cpc_programs() -> RunConfig:
         method=CPCProgramsConfig(
             heads=HeadsConfig(regression=1.0, classification=0.5, contrastive=0.1),
             trajectory=TrajectoryConfig(likelihood=1.0, kl=1.0, consistency=0.5),
-            cpc=1.0,
+            cpc=0.2,
         ),
     )
 
