@@ -1,12 +1,15 @@
 """Do features help the CalMS21 paper's 1-D convolution baseline? Keypoints alone against keypoints and an embedding.
 
     python benchmarks/quality_conv1d.py STORE --task S1 --macro aggression,social --split FILE --out DIR
-        [--embeddings EMB ...] [--name features] [--without GROUP ...] [--seeds 3] [--train-stride 8] [--epochs N]
+        [--embeddings EMB ...] [--name features] [--without GROUP ...] [--skip-keypoints] [--seeds 3]
+        [--train-stride 8] [--epochs N]
 
 The network is trained from scratch on the training recordings, once for each seed and input, and scored on all frames
 of the evaluated ones, pooled. Several EMB are several pretraining seeds of one encoder: seed s reads folder s modulo
 their number. What is in DIR already is not made again, so a run that died goes on, and a second one with other
-embeddings and another --name shares the results on keypoints alone.
+embeddings and another --name shares the results on keypoints alone. Two cores are used best by two such runs side by
+side with OMP_NUM_THREADS=1, one without embeddings and one with --skip-keypoints; the whole command then has only to
+print the table.
 The last line of stdout is one JSON object.
 """
 
@@ -169,7 +172,7 @@ def chosen_inputs(options: argparse.Namespace, store: Store) -> list[Input]:
     if len({tuple(one.groups.items()) for one in folders}) > 1:
         raise InputError(f"--embeddings have different columns: {[one.groups for one in folders]}; compare them apart")
     together = Input(f"{KEYPOINTS}+{options.name}", folders, tuple(options.without))
-    return [Input(KEYPOINTS), *([together] if folders else [])]
+    return [*([] if folders and options.skip_keypoints else [Input(KEYPOINTS)]), *([together] if folders else [])]
 
 
 def report(comparison: Comparison, results: Sequence[tuple[ResultRow, list[dict[str, Any]]]]) -> dict[str, Any]:
@@ -226,6 +229,7 @@ def main() -> None:
     parser.add_argument("--embeddings", type=Path, nargs="+", default=[], metavar="EMB")
     parser.add_argument("--name", default="features", help="of the embedding, in the table and in file names")
     parser.add_argument("--without", nargs="+", action="extend", default=[], metavar="GROUP")
+    parser.add_argument("--skip-keypoints", action="store_true", help="only with the embedding; see above")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--train-stride", type=int, default=1, metavar="N", help="an epoch is every Nth frame")
     parser.add_argument("--epochs", type=int, help="the baseline's own by default")
