@@ -89,9 +89,9 @@ def cpc_mabe2021() -> RunConfig:
 def task_programming() -> RunConfig:
     """The paper's trajectory autoencoder on any two animals: windows of 21 frames, a code of 32, its six programs.
 
-    Classes are split at quantiles of the training recordings, and the likelihood, which in the paper's balance leaves the
-    contrast of the programs no gradient to speak of, counts by the number (20 steps of some 18). `task_programming_2021`
-    has the paper's thresholds and balance.
+    Classes are split at quantiles of the training recordings. The likelihood counts by the number (20 steps of some
+    18): in the paper's balance it leaves the contrast of the programs no gradient to speak of.
+    `task_programming_2021` has the paper's thresholds and balance.
     """
     method = TaskProgrammingConfig(
         programs=ProgramsConfig(names=TASK_PROGRAMMING_2021),

@@ -8,7 +8,7 @@ the scene changes nothing.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, islice
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -26,8 +26,6 @@ Channels = Float[Tensor, "batch time individual channel"]
 ChannelMask = Bool[Tensor, "batch time individual channel"]
 Block = tuple[Channels, ChannelMask]
 
-_FIT_CHUNK_FRAMES = 8192
-_FIT_FRAMES = 400_000
 _TINY = 1e-3
 _SMALLEST_STD = 1e-6
 _CACHE_FRAMES = 8192
@@ -379,11 +377,7 @@ class Featurizer(nn.Module):
         return self
 
     def _pieces(self, reader: WindowReader) -> Iterator[WindowBatch]:
-        every = max(1, reader.num_frames // _FIT_FRAMES)
-        return (
-            batch.to(self.mean.device, self.mean.dtype)
-            for batch in islice(reader.chunks(_FIT_CHUNK_FRAMES), 0, None, every)
-        )
+        return (batch.to(self.mean.device, self.mean.dtype) for batch in reader.pieces())
 
     def _fit_components(self, reader: WindowReader) -> None:
         """PCA of the standardised log distances (missing ones at their mean), whitened to unit variance."""

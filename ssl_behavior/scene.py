@@ -6,7 +6,6 @@ there is a mask (observed, filled, held, or not known at all) that the features 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -266,7 +265,7 @@ def scale_of(reader: WindowReader, skeleton: Skeleton) -> float:
     """
     front, back = _axis(skeleton)
     lengths = []
-    for batch in islice(reader.chunks(4096), 0, None, max(1, reader.num_frames // 4096 // 256)):
+    for batch in reader.pieces(1 << 20, 4096):
         both = batch.observed[..., front] & batch.observed[..., back]
         lengths.append((batch.keypoints[..., front, :] - batch.keypoints[..., back, :])[both].norm(dim=-1))
     together = torch.cat(lengths)

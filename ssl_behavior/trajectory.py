@@ -7,7 +7,6 @@ heading along x). Moving or turning a scene changes only the numbers of place an
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -24,8 +23,6 @@ __all__ = ["StateConfig", "StateMask", "States", "TrajectoryCoder"]
 States = Float[Tensor, "*batch time individual state"]
 StateMask = Bool[Tensor, "*batch time individual state"]
 
-_FIT_CHUNK_FRAMES = 8192
-_FIT_FRAMES = 400_000
 _FARTHEST = 6.0
 _DETERMINED = 0.5
 _SMALLEST = 1e-6
@@ -239,9 +236,7 @@ class TrajectoryCoder(nn.Module):
         self.explained_variance.copy_(variances[:kept].sum() / variances.sum().clamp_min(_SMALLEST))
 
     def _pieces(self, reader: WindowReader) -> Iterator[WindowBatch]:
-        every = max(1, reader.num_frames // _FIT_FRAMES)
-        chunks = islice(reader.chunks(_FIT_CHUNK_FRAMES), 0, None, every)
-        return (batch.to(self.noise.device, self.noise.dtype) for batch in chunks)
+        return (batch.to(self.noise.device, self.noise.dtype) for batch in reader.pieces())
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 import torch
@@ -141,9 +142,17 @@ class WindowReader:
 
     def chunks(self, frames: int) -> Iterator[WindowBatch]:
         """Every frame of every recording once, as batches of one window of at most `frames` frames."""
+        return (self.read([span]) for span in self._chunk_spans(frames))
+
+    def pieces(self, most_frames: int = 400_000, frames: int = 8192) -> Iterator[WindowBatch]:
+        """Evenly spaced chunks to fit numbers on: all, or of long recordings about `most_frames` frames in all."""
+        every = max(1, self.num_frames // most_frames)
+        return (self.read([span]) for span in islice(self._chunk_spans(frames), 0, None, every))
+
+    def _chunk_spans(self, frames: int) -> Iterator[tuple[int, int, int]]:
         for pick, (_, row) in enumerate(self.sources):
             for start in range(0, row.frames, frames):
-                yield self.read([(pick, start, min(frames, row.frames - start))])
+                yield pick, start, min(frames, row.frames - start)
 
 
 def recording_window(recording: Recording, start: int, frames: int, arena: np.ndarray | None = None) -> WindowBatch:

@@ -27,7 +27,6 @@ from ssl_behavior.windows import WindowReader
 __all__ = ["Measured", "list_programs", "measure_programs"]
 
 _FPS = 30.0
-_CHUNK_FRAMES = 16_384
 _SHOWN_QUANTILES = (0.05, 0.5, 0.95)
 
 
@@ -118,10 +117,8 @@ def _measured_rows(programs: ProgramSet, reader: WindowReader) -> list[tuple[str
 
 
 def _sample(programs: ProgramSet, reader: WindowReader) -> Float[Tensor, "frames attribute"]:
-    every = max(1, reader.num_frames // 400_000)
     parts = []
-    for number, batch in enumerate(reader.chunks(_CHUNK_FRAMES)):
-        if number % every == 0:
-            keypoints = batch.keypoints.masked_fill(~batch.observed.unsqueeze(-1), torch.nan)
-            parts.append(programs.evaluate(keypoints, batch.arena, batch.px_per_cm)[0])
+    for batch in reader.pieces():
+        keypoints = batch.keypoints.masked_fill(~batch.observed.unsqueeze(-1), torch.nan)
+        parts.append(programs.evaluate(keypoints, batch.arena, batch.px_per_cm)[0])
     return torch.cat(parts)

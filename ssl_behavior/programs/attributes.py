@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
-from itertools import islice
 from typing import Any, Literal
 
 import torch
@@ -25,8 +24,6 @@ __all__ = ["Attributes", "ProgramSet"]
 
 Attributes = Float[Tensor, "*batch time attribute"]
 
-_FIT_CHUNK_FRAMES = 8192
-_FIT_FRAMES = 400_000
 _CHUNK_FRAMES = 65_536
 _CLIP = 4.0
 _SMALLEST_SPREAD = 1e-3
@@ -65,7 +62,8 @@ class ProgramSet(nn.Module):
                 f"programs describe two animals; skeleton {skeleton.name!r} has {list(skeleton.individuals)}"
             )
         self.config, self.skeleton, self.fps = config, skeleton, float(fps)
-        self.facts, self.notices = _that_run(config, skeleton, float(fps))
+        self.facts, self._left_out = _that_run(config, skeleton, float(fps))
+        self.notices = self._left_out
         labels = [(f"{facts.name}{suffix}", facts) for facts in self.facts for suffix in _suffixes(facts, skeleton)]
         self.names = tuple(name for name, _ in labels)
         self.attribute_facts = tuple(facts for _, facts in labels)
@@ -228,7 +226,7 @@ class ProgramSet(nn.Module):
         self._fitted = None
         self.informative.fill_(True)
         values = self._training_values(reader)
-        notices = [*self.notices]
+        notices = [*self._left_out]
         for column, name in enumerate(self.names):
             notices += self._fit_attribute(column, values[:, column], name)
         if not bool(self.informative.any()):
@@ -236,6 +234,7 @@ class ProgramSet(nn.Module):
                 f"none of the programs {list(self.config.names)} tells one frame of the training recordings from "
                 f"another: {'; '.join(notices)}"
             )
+        self.notices = tuple(notices)
         return notices
 
     def _check_custom(self) -> None:
@@ -256,9 +255,8 @@ class ProgramSet(nn.Module):
         return self.config.units != "px" and not without
 
     def _training_values(self, reader: WindowReader) -> Float[Tensor, "frames attribute"]:
-        every = max(1, reader.num_frames // _FIT_FRAMES)
         values = []
-        for piece in islice(reader.chunks(_FIT_CHUNK_FRAMES), 0, None, every):
+        for piece in reader.pieces():
             batch = piece.to(self.median.device, self.median.dtype)
             found, known = self.attributes(batch)
             values.append(found.masked_fill(~known, torch.nan).flatten(0, 1))

@@ -46,6 +46,15 @@ def test_they_are_learned_from_and_kept_with_the_run(trained, mine):
     assert json.loads((run / "config.json").read_text())["config"]["method"]["programs"]["file"] == str(mine)
 
 
+def test_what_is_left_out_is_said(dyad, tmp_path, capsys):
+    store = write_store(tmp_path / "store", [dyad("r", 211, skeleton="rat_dyads")])
+    names = ["--method.programs.names", "speed,time_since_contact"]
+    arguments = [str(store.path), "--out", str(tmp_path / "run"), "--recipe", "task_programming_conv", *SMALL, *names]
+    assert main(["pretrain", *arguments]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "time_since_contact is left out: it is (nearly) always the same on the training recordings" in told
+
+
 def test_an_encoder_needs_no_file_to_embed(trained, mine, tmp_path):
     run, store = trained
     mine.unlink()

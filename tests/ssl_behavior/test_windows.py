@@ -87,6 +87,13 @@ def test_windows_may_begin_anywhere(reader, start):
     assert (batch.keypoints[0] == expected.view(-1, 1, 1, 1)).all()
 
 
+def test_pieces_are_chunks_evenly_spaced(reader):
+    every = [chunk.frame[0, 0].item() for chunk in reader.chunks(13)]
+    assert [piece.frame[0, 0].item() for piece in reader.pieces(10**6, 13)] == every
+    thinned = [piece.frame[0, 0].item() for piece in reader.pieces(reader.num_frames // 3, 13)]
+    assert thinned == every[::3]
+
+
 def test_chunks_are_every_frame_once(reader):
     chunks = list(reader.chunks(13))
     frames = torch.cat([chunk.keypoints[0, :, 0, 0, 0] for chunk in chunks])
