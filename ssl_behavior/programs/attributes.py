@@ -277,16 +277,17 @@ class ProgramSet(nn.Module):
             self.thresholds[column, : len(found)] = found
             self.thresholds[column, len(found) :] = torch.finfo(torch.float32).max
         shares = self._class_shares(column, values)
-        populated = sum(share >= _SMALLEST_CLASS for share in shares)
-        if spread <= _SMALLEST_SPREAD * natural or populated < 2:
+        same = spread <= _SMALLEST_SPREAD * natural
+        if same or sum(share >= _SMALLEST_CLASS for share in shares) < 2:
             self.informative[column] = False
-            median, unit = float(self.median[column]), facts.units.replace("length", self.unit)
+            unit = facts.units.replace("length", self.unit)
+            value = f"the same on the training recordings, {float(self.median[column]):.4g} {unit}"
             return [
-                f"{name} is left out: it is (nearly) always the same on the training recordings, {median:.4g} {unit}"
+                f"{name} is left out: it is (nearly) always {value if same else self._class_words(facts, shares, 1.0)}"
             ]
         self.spread[column] = spread
         if facts.name in self.config.thresholds and min(shares) == 0.0:
-            return [self._empty_class(name, shares, facts)]
+            return [f"{name}: no frame of the training recordings is {self._class_words(facts, shares, 0.0)}"]
         return []
 
     def _class_shares(self, column: int, values: Float[Tensor, " frames"]) -> list[float]:
@@ -295,12 +296,11 @@ class ProgramSet(nn.Module):
         number = torch.bucketize(values, edges.contiguous(), right=True)
         return (torch.bincount(number, minlength=len(edges) + 1) / len(values)).tolist()
 
-    def _empty_class(self, name: str, shares: Sequence[float], facts: ProgramFacts) -> str:
-        empty = [number for number, share in enumerate(shares) if share == 0.0]
-        return (
-            f"{name}: no frame of the training recordings is in class {empty[0]} of its thresholds "
-            f"{list(self.config.thresholds[facts.name])} {facts.units.replace('length', self.unit)}"
-        )
+    def _class_words(self, facts: ProgramFacts, shares: Sequence[float], share: float) -> str:
+        """The class with about this share of the frames, and its thresholds."""
+        number = min(range(len(shares)), key=lambda i: abs(shares[i] - share))
+        thresholds = list(self.config.thresholds.get(facts.name, []))
+        return f"in class {number} of its thresholds {thresholds} {facts.units.replace('length', self.unit)}"
 
 
 def _forget_numbers(module: nn.Module, _: Any) -> None:

@@ -185,6 +185,35 @@ def test_a_class_that_no_frame_is_in_is_told(mice):
     assert programs.informative.all()
 
 
+def test_thresholds_that_part_nothing_leave_a_program_out(mice):
+    thresholds = {"speed": (1e5,)}
+    programs, notices = fitted(mice, names=("speed", "body_gap"), thresholds=thresholds, units="px")
+    assert programs.informative.tolist() == [False, False, True]
+    assert all("left out" in notice and "class 0" in notice and "[100000.0] px/s" in notice for notice in notices)
+
+
+def test_fitting_anew_forgets_what_was_fitted_before(dyad, reader, mice):
+    frozen = np.repeat(dyad("still", 301).keypoints[:1], 301, axis=0)
+    frozen[:, 1] += np.arange(301)[:, None, None]
+    still = reader(replace(dyad("still", 301), keypoints=frozen, px_per_cm=8.0))
+    programs, notices = fitted(still)
+    assert notices and programs.unit == "cm"
+    assert not programs.fit(mice) and programs.informative.all() and programs.unit == "px"
+    again, _ = fitted(mice)
+    for name, value in again.state_dict().items():
+        torch.testing.assert_close(programs.state_dict()[name], value)
+
+
+def test_nothing_is_known_in_padding_whatever_a_program_remembers(dyad, reader):
+    together = dyad("together", 301).keypoints.copy()
+    together[:200, 1] = together[:200, 0]
+    mice = reader(replace(dyad("together", 301), keypoints=together))
+    programs, _ = fitted(mice)
+    since = programs.names.index("time_since_contact")
+    _, known = programs.attributes(mice.read([(0, 150, 201)]).to("cpu", torch.float64))
+    assert known[0, :151, since].all() and not known[0, 151:].any()
+
+
 def test_units_are_cm_where_every_scale_is_known(dyad, reader):
     known = reader(*(dyad(f"r{scale}", 211, seed=1, px_per_cm=scale) for scale in (8.0, 16.0)))
     partly = reader(dyad("a", 211, px_per_cm=8.0), dyad("b", 211))
