@@ -28,7 +28,7 @@ import torch
 from rich.progress import Progress
 
 from probe.baselines import BASELINES, BaselineConfig, TrainedBaseline, assemble_inputs, run_baseline
-from probe.representations import Columns, check_alignment
+from probe.representations import Matrix, check_alignment, columns_without
 from probe.scoring import ResultRow, score_row
 from probe.splits import make_split
 from probe.tables import csv_text, markdown_text, rich_table
@@ -38,7 +38,6 @@ from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.embedding import Embeddings, kept_groups
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, read_json, write_json
-from ssl_behavior.methods import group_slices
 from ssl_behavior.store import Store
 from ssl_behavior.terminal import make_console
 
@@ -60,13 +59,9 @@ class Input:
     def embeddings(self, seed: int) -> Embeddings | None:
         return self.folders[seed % len(self.folders)] if self.folders else None
 
-    def features(self, seed: int) -> Columns | None:
+    def features(self, seed: int) -> Matrix | None:
         embeddings = self.embeddings(seed)
-        if embeddings is None:
-            return None
-        slices = group_slices(embeddings.groups)
-        kept = kept_groups(embeddings.groups, self.without)
-        return Columns(*((embeddings.array, slices[name]) for name in kept))
+        return None if embeddings is None else columns_without(embeddings, self.without)
 
     def describe(self, seed: int) -> dict[str, Any]:
         embeddings = self.embeddings(seed)

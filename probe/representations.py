@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_behavior.embedding import Embeddings
+from ssl_behavior.embedding import Embeddings, kept_groups
 from ssl_behavior.errors import InputError
+from ssl_behavior.methods import group_slices
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import Store, StoreRow
 
@@ -21,6 +22,7 @@ __all__ = [
     "Scaling",
     "all_frames",
     "check_alignment",
+    "columns_without",
     "gather",
     "sampled_frames",
     "standardised_blocks",
@@ -179,6 +181,14 @@ def standardised_blocks(
             some = Frames((row,), (pick[start : start + BLOCK_FRAMES],))
             here = slice(part.start + start, part.start + start + len(some))
             yield here, scaling.apply_(gather(array, some))
+
+
+def columns_without(embeddings: Embeddings, groups: Sequence[str]) -> Matrix:
+    """The embedding less the column groups that match a name or glob of `groups`."""
+    if not groups:
+        return embeddings.array
+    slices = group_slices(embeddings.groups)
+    return Columns(*((embeddings.array, slices[name]) for name in kept_groups(embeddings.groups, groups)))
 
 
 def check_alignment(embeddings: Embeddings, store: Store) -> None:

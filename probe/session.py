@@ -15,7 +15,7 @@ from probe.heads import save_heads
 from probe.job import ProbeConfig
 from probe.learners import run_trial
 from probe.references import hand_features, pca_reference, raw_keypoints, with_time
-from probe.representations import Columns, Matrix, Representation, check_alignment
+from probe.representations import Representation, check_alignment, columns_without
 from probe.scoring import ResultRow, score_row
 from probe.splits import make_split
 from probe.tables import csv_text, markdown_text, rich_table
@@ -26,7 +26,7 @@ from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.embedding import Embeddings, embed_store, kept_groups
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, check_free, write_json
-from ssl_behavior.methods import Method, group_slices
+from ssl_behavior.methods import Method
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.store import Store
 
@@ -147,7 +147,7 @@ class _Session:
         return self._representation(name, embeddings)
 
     def _representation(self, name: str, embeddings: Sequence[Embeddings]) -> Representation:
-        arrays = tuple(_without(one, self.config.without) for one in embeddings)
+        arrays = tuple(columns_without(one, self.config.without) for one in embeddings)
         return Representation(name, arrays, tuple(e.checkpoint for e in embeddings))
 
     def _untrained(self) -> Representation:
@@ -197,14 +197,6 @@ class _Session:
             for seed in seeds:
                 yield run_trial(self.trial, representation.array(seed), seed, percent)
                 advance(1)
-
-
-def _without(embeddings: Embeddings, groups: Sequence[str]) -> Matrix:
-    """The embedding less some of its column groups."""
-    if not groups:
-        return embeddings.array
-    slices = group_slices(embeddings.groups)
-    return Columns(*((embeddings.array, slices[name]) for name in kept_groups(embeddings.groups, groups)))
 
 
 class _Working:
