@@ -104,7 +104,7 @@ def task_programming() -> RunConfig:
         method=method,
         data=DataConfig(window_frames=105, batch_size=26),
         optim=OptimConfig(lr=1e-3, betas=(0.9, 0.99), weight_decay=0.0, warmup_steps=50, clip_norm=10.0),
-        steps=1500,
+        steps=800,
     )
 
 
