@@ -235,9 +235,12 @@ def first_known(choices: Sequence[Tensor]) -> Tensor:
 
 def _mean_known(planes: Float[Tensor, "space keypoint *batch time"], least: int) -> Float[Tensor, "space *batch time"]:
     """Mean over the keypoints that are not missing; NaN where they are fewer than `least`."""
-    number = planes.shape[1] - planes[0].detach().isnan().sum(0, dtype=torch.int16)
-    mean = planes.nansum(1) / number.clamp_min(1).to(planes.dtype)
-    return mean.masked_fill(number < least, torch.nan)
+    x = planes[0].detach()
+    # NaN is not equal to itself; written as numbers, for masks are slow.
+    number = torch.eq(x, x, out=torch.empty_like(x)).sum(0)
+    mean = planes.nansum(1) / number.clamp_min(1.0)
+    # 0 or NaN, to be added: a gradient of 0 passes a sum as 0, and a division by NaN as NaN.
+    return mean + (F.threshold(number, least - 0.5, torch.nan) - number)
 
 
 def _has_head(skeleton: Skeleton) -> bool:

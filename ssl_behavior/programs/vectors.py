@@ -129,5 +129,11 @@ def shifted_difference(values: Float[Tensor, "*batch time"], before: int, after:
     frames = values.shape[-1]
     if frames <= before + after:
         return torch.full_like(values, torch.nan)
-    difference = values[..., before + after :] - values[..., : frames - before - after]
-    return F.pad(difference, (before, after), value=torch.nan)
+    later, earlier = values[..., before + after :], values[..., : frames - before - after]
+    if values.requires_grad:
+        return F.pad(later - earlier, (before, after), value=torch.nan)
+    difference = torch.empty_like(values)
+    torch.sub(later, earlier, out=difference[..., before : frames - after])
+    difference[..., :before] = torch.nan
+    difference[..., frames - after :] = torch.nan
+    return difference
