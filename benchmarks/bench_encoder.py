@@ -11,13 +11,12 @@ The last line of stdout is one JSON object.
 
 import argparse
 import json
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from timing import in_turn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pretrain.config import RunConfig
@@ -31,20 +30,6 @@ from ssl_behavior.simulate import simulate_recording
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
 from ssl_behavior.windows import WindowBatch, WindowReader, recording_window
-
-
-def seconds(job: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    job()
-    return time.perf_counter() - start
-
-
-def in_turn(job: Callable[[], object], ceiling: Callable[[], object], repeats: int) -> tuple[float, float, float]:
-    """Median seconds of both, and the median of the pairwise ratios ceiling / job; one uncounted round first."""
-    job(), ceiling()
-    pairs = [(seconds(job), seconds(ceiling)) for _ in range(repeats)]
-    own, best = (statistics.median(times) for times in zip(*pairs, strict=True))
-    return own, best, statistics.median(c / j for j, c in pairs)
 
 
 def windows(count: int, frames: int) -> WindowBatch:
@@ -74,7 +59,7 @@ def bench_features(frames: int, repeats: int) -> dict[str, float]:
         torch.add(source, 1.0)
 
     own, best, ratio = in_turn(job, ceiling, repeats)
-    return {"frames_per_s": frames / own, "read_write_frames_per_s": frames / best, "share_of_read_write": ratio}
+    return {"frames_per_s": frames / own, "read_write_frames_per_s": frames / best, "share_of_read_write": 1 / ratio}
 
 
 def conv_flops(batch: int, dim: int, steps: int) -> int:
@@ -155,7 +140,7 @@ def bench_steps(config: RunConfig, device: torch.device, repeats: int) -> dict[s
             "frames_per_s": frames / own,
             "gflops": flops / own / 1e9,
             "ceiling_gflops": ceiling_flops / best / 1e9,
-            "share_of_ceiling": ratio * flops / ceiling_flops,
+            "share_of_ceiling": flops / ceiling_flops / ratio,
             "seconds": own,
         }
     return results

@@ -13,11 +13,10 @@ operation wait for each other, and the figures mean nothing: look at `load`. The
 import argparse
 import json
 import os
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
+from timing import in_turn, seconds
 
 from ssl_behavior.device import describe_device
 from ssl_behavior.programs import PROGRAMS, TASK_PROGRAMMING_2021, ProgramsConfig, ProgramSet
@@ -26,20 +25,6 @@ from ssl_behavior.skeleton import SKELETONS
 
 _SIMULATED_FRAMES = 20_000
 _BATCH_WINDOWS = 64
-
-
-def seconds(job: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    job()
-    return time.perf_counter() - start
-
-
-def in_turn(job: Callable[[], object], ceiling: Callable[[], object], repeats: int) -> tuple[float, float, float]:
-    """Median seconds of both, and the median of the pairwise ratios job / ceiling; one uncounted round first."""
-    job(), ceiling()
-    pairs = [(seconds(job), seconds(ceiling)) for _ in range(repeats)]
-    own, best = (statistics.median(times) for times in zip(*pairs, strict=True))
-    return own, best, statistics.median(j / c for j, c in pairs)
 
 
 def mice(frames: int, missing: float) -> torch.Tensor:
