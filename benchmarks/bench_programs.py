@@ -1,13 +1,14 @@
 """Speed of task programs, all of them and the paper's, beside reading and writing the same keypoints once.
 
-    python benchmarks/bench_programs.py [--frames 1000000] [--repeats 9] [--threads 1 2] [--missing 0.0]
+    python benchmarks/bench_programs.py [--frames 1000000] [--repeats 9] [--threads 1] [--missing 0.0]
 
 Two mice of seven keypoints: simulated, tiled to the length asked, and read as training reads them, in batches of 64
 windows. Programs and the memory's ceiling are timed in turn, and the ratio is taken pair by pair, so that a machine
 whose speed drifts does not bend it. The ceiling reads all keypoints and writes as many numbers into memory that is
 already there. The seconds of a single program include reading the keypoints, and the quantities (velocities, headings,
-gaps) that it shares with others when they run together. With more threads than idle cores, the threads of every single
-operation wait for each other, and the figures mean nothing: look at `load`. The last line of stdout is one JSON object.
+gaps) that it shares with others when they run together. One thread by default: a core's work beside the same core's
+memory. With more threads than idle cores, the threads of every single operation wait for each other, and the figures
+mean nothing: look at `load`. The last line of stdout is one JSON object.
 """
 
 import argparse
@@ -73,7 +74,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=1_000_000)
     parser.add_argument("--window-frames", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--missing", type=float, default=0.0, help="share of the keypoints that are missing")
     options = parser.parse_args()
     keypoints = windows(mice(options.frames, options.missing), options.window_frames)
