@@ -11,13 +11,12 @@ from pretrain.config import DataConfig
 from ssl_behavior import parallel
 from ssl_behavior.errors import InputError
 from ssl_behavior.seeds import numpy_generator
-from ssl_behavior.store import Store, StoreRow
+from ssl_behavior.store import Store, StoreRow, common_fps
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["Data", "batch_recordings", "check_batch_size", "open_data", "training_batches", "validation_batches"]
 
 Source = tuple[Store, StoreRow]
-_FPS_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def open_data(stores: Sequence[Path], config: DataConfig, seed: int) -> Data:
     return Data(
         train=WindowReader(train, config.window_frames, config.recordings_per_batch),
         validation=WindowReader(validation, config.window_frames, config.recordings_per_batch) if validation else None,
-        fps=_common_fps(sources),
+        fps=common_fps([row for _, row in sources], "choose those of one rate with --recordings"),
         fingerprint=_fingerprint(train, validation),
     )
 
@@ -104,16 +103,6 @@ def _held_out(sources: Sequence[Source], config: DataConfig, seed: int) -> set[t
     number = max(1, round(config.validation_share * len(sources)))
     picks = numpy_generator(seed, "split").permutation(len(sources))[:number]
     return {_key(sources[pick]) for pick in picks}
-
-
-def _common_fps(sources: Sequence[Source]) -> float:
-    (_, slowest), (_, fastest) = (choose(sources, key=lambda source: source[1].fps) for choose in (min, max))
-    if fastest.fps > slowest.fps * (1 + _FPS_TOLERANCE):
-        raise InputError(
-            f"the recordings have different frame rates: {slowest.id!r} {slowest.fps:g}, {fastest.id!r} "
-            f"{fastest.fps:g} per second; choose those of one rate with --recordings"
-        )
-    return sources[0][1].fps
 
 
 def _fingerprint(train: Sequence[Source], validation: Sequence[Source]) -> str:

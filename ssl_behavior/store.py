@@ -24,9 +24,19 @@ from ssl_behavior.files import atomic_folder, read_contents
 from ssl_behavior.recording import NOT_ANNOTATED, Labels, Recording
 from ssl_behavior.skeleton import Skeleton
 
-__all__ = ["FORMAT_VERSION", "Store", "StoreRow", "StoreWriter", "Stream", "create_store", "write_store"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Store",
+    "StoreRow",
+    "StoreWriter",
+    "Stream",
+    "common_fps",
+    "create_store",
+    "write_store",
+]
 
 FORMAT_VERSION = 1
+_FPS_TOLERANCE = 0.01
 _STREAM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -57,6 +67,27 @@ class Stream:
 
     vocabulary: tuple[str, ...]
     background: str = ""
+
+
+def common_fps(rows: Sequence[StoreRow], remedy: str) -> float:
+    """Frames per second of recordings that are taken together: the first's, for all are equal to within 1 %.
+
+    Parameters
+    ----------
+    remedy : how to choose recordings of one rate, for the error.
+
+    Raises
+    ------
+    InputError
+        If the rates differ by more than 1 %.
+    """
+    slowest, fastest = (choose(rows, key=lambda row: row.fps) for choose in (min, max))
+    if fastest.fps > slowest.fps * (1 + _FPS_TOLERANCE):
+        raise InputError(
+            f"the recordings have different frame rates: {slowest.id!r} {slowest.fps:g}, {fastest.id!r} "
+            f"{fastest.fps:g} per second; {remedy}"
+        )
+    return rows[0].fps
 
 
 class Store:

@@ -21,7 +21,7 @@ from ssl_behavior.programs import (
     load_programs,
 )
 from ssl_behavior.skeleton import load_skeleton
-from ssl_behavior.store import Store
+from ssl_behavior.store import Store, common_fps
 from ssl_behavior.windows import WindowReader
 
 __all__ = ["Measured", "list_programs", "measure_programs"]
@@ -74,12 +74,14 @@ def measure_programs(store: Path, names: Sequence[str], file: Path | None, conso
     Raises
     ------
     InputError
-        If the store cannot be read, a name matches nothing, or a program of one's own is not acceptable.
+        If the store cannot be read or its recordings differ in frame rate, a name matches nothing, or a program of
+        one's own is not acceptable.
     """
     opened = Store(store)
     config = _config(names, file)
-    programs = ProgramSet(config, opened.skeleton, opened.rows[0].fps)
     reader = WindowReader([(opened, row) for row in opened.rows], 1)
+    fps = common_fps(opened.rows, "import those of each rate into a store of its own")
+    programs = ProgramSet(config, opened.skeleton, fps)
     for notice in programs.fit(reader):
         console.print(notice, markup=False, soft_wrap=True)
     table = Table(show_edge=False, pad_edge=False, title=f"{len(opened)} recordings", title_justify="left")

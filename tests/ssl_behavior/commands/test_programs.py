@@ -90,3 +90,10 @@ def test_mistakes_are_told_and_leave_nothing(case, store, tmp_path, capsys, monk
     arguments, message = WRONG[case]
     assert main(["programs", *(a.format(store=store) for a in arguments)]) == 2
     assert message in " ".join(capsys.readouterr().err.split()) and not list(tmp_path.glob("x.*"))
+
+
+def test_recordings_of_different_rates_are_refused(dyad, tmp_path, capsys):
+    store = write_store(tmp_path / "rates", [dyad("one", 101), dyad("two", 211, seed=1, fps=25.0)]).path
+    assert main(["programs", str(store), "--names", "speed"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "different frame rates: 'two' 25, 'one' 30 per second" in told and "a store of its own" in told
