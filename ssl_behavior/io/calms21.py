@@ -104,7 +104,18 @@ def read_numbers(values: Mapping[str, Any], key: str, tail: tuple[int | None, ..
     )
     if array.dtype.kind != "f" or not fits:
         raise InputError(f"{where}: {expected}, got {array.dtype} {list(array.shape)}")
+    if _holds_booleans(values[key], array.ndim):
+        raise InputError(f"{where}: {expected}, got true or false among them")
     return array
+
+
+def _holds_booleans(values: Any, depth: int) -> bool:
+    """Whether true or false is among the numbers of a nested list: numpy would make 1 and 0 of them."""
+    if isinstance(values, np.ndarray):
+        return values.dtype.kind == "b"
+    if depth == 0:
+        return isinstance(values, (bool, np.bool_))
+    return any(_holds_booleans(part, depth - 1) for part in values)
 
 
 def _labels(values: Mapping[str, Any], group: str, num_frames: int, where: str) -> dict[str, Labels]:
@@ -112,6 +123,8 @@ def _labels(values: Mapping[str, Any], group: str, num_frames: int, where: str) 
         return {}
     try:
         frames = np.asarray(values["annotations"])
+        if frames.ndim == 1 and _holds_booleans(values["annotations"], 1):
+            raise InputError("expected whole numbers of shape [time], got true or false among them")
         if frames.ndim != 1 or frames.dtype.kind not in "iu":
             raise InputError(f"expected whole numbers of shape [time], got {frames.dtype} {list(frames.shape)}")
         if len(frames) != num_frames:

@@ -132,6 +132,8 @@ def test_swapped_axes_are_refused_not_reshaped(tmp_path, make, permutation):
         (lambda s: s["annotations"].append(3), "12 of them for 11 frames"),
         (lambda s: s["annotations"].__setitem__(4, 9), "frame 4 has the label 9, outside the vocabulary"),
         (lambda s: s["annotations"].__setitem__(4, 1.5), "whole numbers"),
+        (lambda s: s["annotations"].__setitem__(4, True), "whole numbers .* got true or false among them"),
+        (lambda s: s["keypoints"][4][1][0].__setitem__(3, False), "keypoints must be numbers .* got true or false"),
         (lambda s: s["scores"].pop(), "11 frames of keypoints but 10 of scores"),
         (lambda s: s["metadata"]["vocab"].__setitem__("mount", 7), "must number its names"),
         (lambda s: s["keypoints"][2][0][0].__setitem__(1, float("inf")), "infinite"),

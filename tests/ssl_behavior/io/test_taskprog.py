@@ -180,6 +180,7 @@ DAMAGES = {
     "flat": (damaged(lambda rows: rows.__setitem__(slice(None), rows[0][:3])), r"got float64 \[3\]"),
     "text": (damaged(lambda rows: rows[1].__setitem__(0, "0.5")), "features must be numbers"),
     "null": (damaged(lambda rows: rows[1].__setitem__(0, None)), "the features of frame 1 are not all finite"),
+    "true": (damaged(lambda rows: rows[1].__setitem__(0, True)), "features must be numbers .* got true or false"),
     "nan": (damaged(lambda rows: rows[2].__setitem__(0, float("nan"))), "the features of frame 2 are not all finite"),
     "infinite": (damaged(lambda rows: rows[0].__setitem__(4, 1e39)), "the features of frame 0 are not all finite"),
     "wider": (
