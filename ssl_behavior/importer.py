@@ -27,6 +27,7 @@ from ssl_behavior.terminal import make_console
 
 __all__ = ["ImportOptions", "import_recordings", "main"]
 
+_SAME_SCALE = 1e-4
 Progress = Callable[[int, int, str], None]
 """Called with bytes done, bytes in all, and what is being read."""
 
@@ -39,6 +40,7 @@ class ImportOptions:
     ----------
     format : a name of `ssl_behavior.io.FORMATS`, or "auto" to tell each file's format by its content.
     fps : frames per second of all recordings, or None to use what files say or is documented.
+    px_per_cm : scale of all recordings, or None to use what files say; one that says another is refused.
     skeleton : None to recognise it by the names of the keypoints.
     annotations : annotation files, or folders of them, beside those found next to the tracks.
     backgrounds : label stream -> the behaviour that means "nothing of interest".
@@ -49,11 +51,12 @@ class ImportOptions:
     Raises
     ------
     InputError
-        If fps is not above 0 or min_confidence not within 0 to 1.
+        If fps or px_per_cm is not above 0, or min_confidence not within 0 to 1.
     """
 
     format: str = "auto"
     fps: float | None = None
+    px_per_cm: float | None = None
     skeleton: Skeleton | None = None
     annotations: tuple[Path, ...] = ()
     backgrounds: Mapping[str, str] = field(default_factory=dict)
@@ -62,8 +65,9 @@ class ImportOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
-            raise InputError(f"--fps must be a number above 0, got {self.fps:g}")
+        for option, value in (("--fps", self.fps), ("--px-per-cm", self.px_per_cm)):
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(f"{option} must be a number above 0, got {value:g}")
         if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
             raise InputError(f"--min-confidence must be within 0 to 1, got {self.min_confidence:g}")
 
@@ -134,6 +138,7 @@ def _recordings(
             advance=meter.advance,
         )
         for recording in file.format.read(file.path, read_options):
+            recording = _scaled(recording, options.px_per_cm)
             labelled, spans = _labelled(recording, annotations.take(recording.id, file.path), options, report)
             cleaned, counts = clean(labelled, options.keep_zeros, options.min_confidence)
             report.recordings.append(
@@ -168,6 +173,21 @@ def _unpacked_size(path: Path) -> int:
             return sum(member.file_size for member in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return path.stat().st_size
+
+
+def _scaled(recording: Recording, px_per_cm: float | None) -> Recording:
+    """The recording with the scale that was given, unless it brings its own."""
+    own = recording.px_per_cm
+    if px_per_cm is None:
+        return recording
+    if own is not None:
+        if not math.isclose(own, px_per_cm, rel_tol=_SAME_SCALE):
+            raise InputError(
+                f"{recording.source}: recording {recording.id!r} has {own:g} px per cm, --px-per-cm says "
+                f"{px_per_cm:g}; leave the option out, or import recordings of another scale by themselves"
+            )
+        return recording
+    return replace(recording, px_per_cm=px_per_cm)
 
 
 def _labelled(
@@ -260,6 +280,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", required=True, metavar="STORE", type=Path, help="the store to make, a folder")
     parser.add_argument("--format", default="auto", choices=["auto", *FORMATS], help="instead of telling by content")
     parser.add_argument("--fps", type=float, metavar="F", help="frames per second, where the files do not say it")
+    parser.add_argument(
+        "--px-per-cm", type=float, metavar="N",
+        help="pixels per centimetre of all these recordings: programs then measure in cm",
+    )  # fmt: skip
     parser.add_argument("--skeleton", metavar="NAME|FILE", help=f"built in: {', '.join(SKELETONS)}; or a TOML file")
     parser.add_argument("--annotations", nargs="+", default=[], metavar="PATH", type=Path, help="files or folders")
     parser.add_argument("--background", nargs="+", default=[], metavar="STREAM=NAME", help="behaviour of no interest")
@@ -277,6 +301,7 @@ def main(argv: list[str]) -> int:
     options = ImportOptions(
         format=args.format,
         fps=args.fps,
+        px_per_cm=args.px_per_cm,
         skeleton=load_skeleton(args.skeleton) if args.skeleton else None,
         annotations=tuple(args.annotations),
         backgrounds=_backgrounds(args.background),

@@ -266,6 +266,8 @@ def test_a_failure_in_the_middle_leaves_nothing(tmp_path):
     [
         ({"fps": 0.0}, "--fps must be a number above 0"),
         ({"fps": float("nan")}, "--fps must be a number above 0"),
+        ({"px_per_cm": -3.0}, "--px-per-cm must be a number above 0, got -3"),
+        ({"px_per_cm": float("inf")}, "--px-per-cm must be a number above 0"),
         ({"min_confidence": 2.0}, "within 0 to 1"),
         ({"format": "excel"}, "unknown --format"),
     ],
@@ -274,6 +276,19 @@ def test_options_are_checked(tmp_path, options, message):
     track = write(tmp_path / "a.npz", keypoints())
     with pytest.raises(InputError, match=message):
         import_recordings([track], tmp_path / "store", ImportOptions(**options))
+
+
+def test_one_scale_for_all_recordings_that_do_not_bring_their_own(tmp_path):
+    write_csv(tmp_path / "01_dlc.csv", keypoints(5))
+    track = Recording(id="own", keypoints=keypoints(7, 1), fps=30.0, skeleton=RATS, px_per_cm=12.5)
+    write_npz(tmp_path / "own.npz", track)
+    with pytest.raises(InputError, match=r"own.npz: recording 'own' has 12.5 px per cm, --px-per-cm says 11.2;"):
+        import_recordings([tmp_path], tmp_path / "store", ImportOptions(px_per_cm=11.2))
+    assert not (tmp_path / "store").exists()
+    assert main([str(tmp_path), "--out", str(tmp_path / "store"), "--px-per-cm", "12.5"]) == 0
+    assert {row.id: row.px_per_cm for row in Store(tmp_path / "store").rows} == {"01": 12.5, "own": 12.5}
+    import_recordings([tmp_path / "01_dlc.csv", tmp_path / "own.npz"], tmp_path / "unscaled")
+    assert {row.id: row.px_per_cm for row in Store(tmp_path / "unscaled").rows} == {"01": None, "own": 12.5}
 
 
 def test_names_with_brackets_are_no_markup(tmp_path, capsys, monkeypatch):
