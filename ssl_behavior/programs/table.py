@@ -1,17 +1,29 @@
 """What a program is: a function of a pose, with its name, units, invariances and a line of words."""
 
-from collections.abc import Callable
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from types import FunctionType
+from typing import TypeVar
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.programs.pose import Pose
 from ssl_behavior.programs.vectors import Scalars
 
-__all__ = ["TRANSFORMATIONS", "Program", "ProgramFacts", "program"]
+__all__ = ["TRANSFORMATIONS", "Program", "ProgramFacts", "collected", "program"]
 
 TRANSFORMATIONS = ("translation", "rotation", "reflection", "scale", "swap")
 """What can be done to a scene. The arena stays where it is, but for `scale`, which is that of the whole picture;
 `reflection` exchanges left and right keypoints, `swap` the animals."""
+
+_LENGTH = r"\blength\b"
+_Kind = TypeVar("_Kind")
+_HOW = "write @program(units=..., invariant=..., each_animal=...) above a function of a pose"
+# Of a file that is being run: a name that is given twice leaves no other trace.
+_COLLECTED: ContextVar[list["Program"] | None] = ContextVar("programs being collected", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +54,20 @@ class ProgramFacts:
             missing = "units" if not self.units else "a docstring that says in one line what it measures"
             raise InputError(f"program {self.name!r}: it needs {missing}")
 
+    @property
+    def of_length(self) -> bool:
+        """The unit of length is part of its units."""
+        return bool(re.search(_LENGTH, self.units))
+
+    def units_in(self, unit: str) -> str:
+        """The units, with px or cm for "length".
+
+        >>> speed = ProgramFacts(name="v", units="length/s", invariant=(), each_animal=True, description="Fast.")
+        >>> speed.units_in("cm")
+        'cm/s'
+        """
+        return re.sub(_LENGTH, unit, self.units)
+
 
 @dataclass(frozen=True, eq=False)
 class Program:
@@ -59,31 +85,85 @@ class Program:
         """The function's name."""
         return self.facts.name
 
+    @property
+    def file(self) -> str:
+        """Where the function is written."""
+        return inspect.unwrap(self.function).__code__.co_filename
 
-def program(*, units: str, invariant: str, each_animal: bool) -> Callable[[Callable[[Pose], Scalars]], Program]:
+    @property
+    def line(self) -> int:
+        """The line of that file at which it begins."""
+        return inspect.unwrap(self.function).__code__.co_firstlineno
+
+
+def program(
+    *misplaced: object, units: object = None, invariant: object = None, each_animal: object = None
+) -> Callable[[Callable[[Pose], Scalars]], Program]:
     """Makes a function of a pose a program.
 
     Parameters
     ----------
-    units : of its values; "length" stands for px or cm.
-    invariant : the `TRANSFORMATIONS` that change no value, with spaces between.
+    units : str, of its values; "length" stands for px or cm.
+    invariant : str, the `TRANSFORMATIONS` that change no value, with spaces between.
     each_animal : True if it says something of `pose.own` and is computed for both animals; False if of the pair.
 
     Raises
     ------
     InputError
-        If a transformation is unknown, or the function has no docstring.
+        If an argument is missing or of another type, a transformation is unknown, the function takes something else
+        than a pose, or has no docstring.
     """
+    # Anything is accepted here, so that a mistake is told with the program's name.
+    if misplaced:
+        above = getattr(misplaced[0], "__name__", repr(misplaced[0]))
+        raise InputError(f"program {above!r}: @program needs its arguments by name; {_HOW}")
 
     def made(function: Callable[[Pose], Scalars]) -> Program:
+        _check_function(function)
+        name = function.__name__
         lines = (function.__doc__ or "").strip().splitlines() or [""]
+        names = _typed(name, "invariant", invariant, str, 'a string of transformations, e.g. "translation rotation"')
         facts = ProgramFacts(
-            name=function.__name__,
-            units=units,
-            invariant=tuple(invariant.split()),
-            each_animal=each_animal,
+            name=name,
+            units=_typed(name, "units", units, str, 'a string, e.g. "length/s"'),
+            invariant=tuple(names.split()),
+            each_animal=_typed(name, "each_animal", each_animal, bool, "True or False"),
             description=lines[0],
         )
-        return Program(facts, function)
+        entry = Program(facts, function)
+        collection = _COLLECTED.get()
+        if collection is not None:
+            collection.append(entry)
+        return entry
 
     return made
+
+
+@contextmanager
+def collected() -> Iterator[list[Program]]:
+    """Every program that is made meanwhile, in order."""
+    programs: list[Program] = []
+    token = _COLLECTED.set(programs)
+    try:
+        yield programs
+    finally:
+        _COLLECTED.reset(token)
+
+
+def _check_function(function: object) -> None:
+    if not isinstance(function, FunctionType):
+        raise InputError(f"@program(...) is above {function!r}, which is no function; {_HOW}")
+    signature = inspect.signature(function)
+    try:
+        signature.bind(None)
+    except TypeError:
+        raise InputError(
+            f"program {function.__name__!r}: it must take one argument, the pose, not {signature}"
+        ) from None
+
+
+def _typed(name: str, argument: str, value: object, kind: type[_Kind], wanted: str) -> _Kind:
+    if not isinstance(value, kind):
+        got = "nothing" if value is None else repr(value)
+        raise InputError(f"program {name!r}: {argument} must be {wanted}, got {got}")
+    return value

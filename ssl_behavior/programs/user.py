@@ -10,7 +10,7 @@ from types import CodeType, ModuleType
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.programs.builtin import PROGRAMS
-from ssl_behavior.programs.table import Program, ProgramFacts
+from ssl_behavior.programs.table import Program, ProgramFacts, collected
 
 __all__ = ["custom_programs", "line_in", "load_programs", "programs_with_hash"]
 
@@ -42,21 +42,38 @@ def load_programs(path: str | Path) -> tuple[dict[str, Program], str]:
         If the file cannot be read or is not Python, raises when run, defines no program, or one that exists already.
     """
     path = Path(path).absolute()
+    content, digest = _read(path)
+    return _programs_in(path, content, digest), digest
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    """A file's content and its SHA-256."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: the file of programs cannot be read ({error.strerror})") from None
-    digest = hashlib.sha256(content).hexdigest()
-    module = _run(content, path, f"ssl_behavior_programs_{digest[:16]}")
-    own = [value for value in vars(module).values() if isinstance(value, Program)]
-    programs = {value.name: value for value in own if value.function.__module__ == module.__name__}
+    return content, hashlib.sha256(content).hexdigest()
+
+
+def _programs_in(path: Path, content: bytes, digest: str) -> dict[str, Program]:
+    with collected() as made:
+        module = _run(content, path, f"ssl_behavior_programs_{digest[:16]}")
+    own = [value for value in made if value.function.__module__ == module.__name__]
+    programs: dict[str, Program] = {}
+    for value in own:
+        if value.name in programs:
+            raise InputError(
+                f"{path}:{value.line}: a program {value.name!r} is in line {programs[value.name].line} already; give "
+                "one of the two another name"
+            )
+        if value.name in PROGRAMS:
+            raise InputError(
+                f"{path}:{value.line}: a program {value.name!r} is built in already; give yours another name"
+            )
+        programs[value.name] = value
     if not programs:
         raise InputError(f"{path}: it defines no program; put @program(...) above a function of a pose")
-    for name, value in programs.items():
-        if name in PROGRAMS:
-            line = value.function.__code__.co_firstlineno
-            raise InputError(f"{path}:{line}: a program {name!r} is built in already; give yours another name")
-    return programs, digest
+    return programs
 
 
 def _run(content: bytes, path: Path, name: str) -> ModuleType:
@@ -80,7 +97,10 @@ def _what_went_wrong(path: Path, error: BaseException) -> str:
         return f":{error.lineno}: not Python ({error.msg})"
     if isinstance(error, UnicodeDecodeError):
         return f": not a text file in UTF-8 ({error.reason})"
-    return f":{line_in(path, error)}: {type(error).__name__}: {error}"
+    line = line_in(path, error)
+    # A sentence of ours stands for itself.
+    kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+    return f"{f':{line}' if line else ''}: {kind}{error}"
 
 
 def line_in(path: str | Path, error: BaseException) -> int:
@@ -99,13 +119,15 @@ def programs_with_hash(path: str, sha256: str) -> dict[str, Program]:
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: the file of programs that this model was trained with is not there any more")
-    now = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    file = Path(path).absolute()
+    # What is run is what was hashed, whoever writes the file meanwhile.
+    content, now = _read(file)
     if now != sha256:
         raise InputError(
             f"{path}: the file of programs has changed since this model was trained (its SHA-256 was {sha256[:12]}..., "
             f"now it is {now[:12]}...); put the old one back, or train anew"
         )
-    return load_programs(path)[0]
+    return _programs_in(file, content, now)
 
 
 def custom_programs(path: str | Path) -> tuple[tuple[ProgramFacts, ...], str]:

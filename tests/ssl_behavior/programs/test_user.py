@@ -1,6 +1,7 @@
 import ast
 import hashlib
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -127,3 +128,78 @@ def test_a_changed_file_is_refused_without_running_it(file, tmp_path):
 
 def test_names_of_built_in_programs_are_those_of_their_functions():
     assert all(name == entry.name == entry.function.__name__ for name, entry in PROGRAMS.items())
+
+
+def test_what_was_hashed_is_what_is_run(file, monkeypatch):
+    path = file(GOOD)
+    _, digest = load_programs(path)
+    contents = iter([GOOD.encode(), GOOD.replace("sideways", "askew").encode()])
+    monkeypatch.setattr(Path, "read_bytes", lambda _: next(contents))
+    found = programs_with_hash(str(path), digest)
+    assert found["sidling"].facts.description == "How fast the animal moves sideways."
+
+
+TWICE = GOOD + GOOD.replace("from ssl_behavior.programs import Pose, cross, program", "").replace("sideways", "askew")
+TWO_VARIABLES = """
+from ssl_behavior.programs import length, program
+
+def made(role):
+    @program(units="length", invariant="", each_animal=True)
+    def size(pose):
+        'How far a part is from the tail.'
+        return length(pose.own.part(role) - pose.own.tail_base)
+    return size
+
+nose = made("nose")
+neck = made("neck")
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "place"), [(TWICE, "mine.py:11: a program 'sidling' is in line 4"), (TWO_VARIABLES, "'size' is in line 5")]
+)
+def test_two_programs_of_one_name_are_refused(file, text, place):
+    with pytest.raises(InputError) as error:
+        load_programs(file(text))
+    assert place in str(error.value)
+
+
+def test_one_program_under_two_names_is_one(file):
+    assert list(load_programs(file(GOOD + "\nalias = sidling\n"))[0]) == ["sidling"]
+
+
+HEAD = '@program(units="length/s", invariant="translation rotation reflection", each_animal=True)'
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (HEAD.replace('"length/s"', "3"), ["units must be a string", "got 3"]),
+        (HEAD.replace('units="length/s", ', ""), ["units must be a string", "got nothing"]),
+        (HEAD.replace("True", '"no"'), ["each_animal must be True or False", "got 'no'"]),
+        (HEAD.replace("True", "1"), ["each_animal must be True or False", "got 1"]),
+        (
+            HEAD.replace('"translation rotation reflection"', '["translation"]'),
+            ["invariant must be a string of transformations", "got ['translation']"],
+        ),
+        ("@program", ["@program needs its arguments by name", "write @program(units=..."]),
+    ],
+)
+def test_arguments_of_another_type_are_named_in_a_plain_sentence(file, head, words):
+    with pytest.raises(InputError) as error:
+        load_programs(file(GOOD.replace(HEAD, head)))
+    told = str(error.value)
+    assert "mine.py:4: program 'sidling': " in told and all(word in told for word in words), told
+
+
+def test_a_function_of_something_else_is_refused(file):
+    with pytest.raises(InputError, match=r"mine\.py:4: program 'sidling': it must take one argument, .* not \(\)"):
+        load_programs(file(GOOD.replace("pose: Pose", "")))
+    with pytest.raises(InputError, match=r"mine\.py:10: @program\(\.\.\.\) is above <built-in function len>, which is no function"):
+        load_programs(file(GOOD + "\n\nprogram(units='1', invariant='', each_animal=True)(len)\n"))
+
+
+def test_a_sentence_of_ours_has_no_name_of_a_class_in_it(file):
+    with pytest.raises(InputError) as error:
+        load_programs(file(GOOD.replace("rotation", "roration")))
+    assert "InputError" not in str(error.value) and "mine.py:4: program 'sidling': unknown" in str(error.value)
