@@ -18,6 +18,8 @@ from typing import Any
 
 from quality_rats import S1, S2, run, splits
 
+from ssl_behavior.programs import PROGRAMS, TASK_PROGRAMMING_2021
+
 PROGRAM_GROUPS = {
     "speeds": ["speed", "nose_movement", "acceleration", "turning", "elongation"],
     "angles": ["facing_angle", "head_body_angle", "relative_orientation", "following"],
@@ -26,7 +28,7 @@ PROGRAM_GROUPS = {
     "arena": ["wall_distance", "corner_distance"],
 }
 """What is left out together."""
-PAPER = ["speed", "facing_angle", "nose_movement", "nose_nose_distance", "nose_tail_distance", "head_body_angle"]
+assert sorted(name for names in PROGRAM_GROUPS.values() for name in names) == sorted(PROGRAMS)
 
 
 def only(names: list[str]) -> list[str]:
@@ -51,12 +53,22 @@ LOSSES = {
     "consistency": ["--method.trajectory.consistency", "0"],
     "decoding ahead": ["--method.context_horizons_frames", "0"],
 }
+OWN = ["--programs", str(Path(__file__).with_name("example_programs.py"))]
 for base in ("task_programming_conv", "cpc_programs"):
     for loss, options in LOSSES.items():
         VARIANTS[f"{base} less {loss}"] = [*VARIANTS[base], *options]
     for group in PROGRAM_GROUPS:
         VARIANTS[f"{base} less {group}"] = [*VARIANTS[base], *without(group)]
-    VARIANTS[f"{base}, the paper's programs"] = [*VARIANTS[base], *only(PAPER)]
+    VARIANTS[f"{base}, the paper's programs"] = [*VARIANTS[base], *only(list(TASK_PROGRAMMING_2021))]
+    VARIANTS[f"{base} and one of one's own"] = [*VARIANTS[base], *OWN]
+RECURRENT_LOSSES = {
+    "contrast": ["--method.heads.contrastive", "0"],
+    "consistency": ["--method.consistency", "0"],
+    "likelihood": ["--method.likelihood", "0", "--method.kl", "0"],
+}
+for loss, options in RECURRENT_LOSSES.items():
+    VARIANTS[f"task_programming less {loss}"] = [*VARIANTS["task_programming"], *options]
+VARIANTS["task_programming, all programs"] = [*VARIANTS["task_programming"], *only(list(PROGRAMS))]
 PROBES = {
     "S1": S1,
     "S2": S2,

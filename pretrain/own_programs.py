@@ -1,5 +1,6 @@
 """A person's own programs: what is in their file becomes part of the configuration, and a copy part of the run."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
 from ssl_behavior.programs import ProgramsConfig, custom_programs
 
-__all__ = ["COPY_NAME", "keep_own_programs", "with_own_programs"]
+__all__ = ["COPY_NAME", "keep_own_programs", "with_kept_programs", "with_own_programs"]
 
 COPY_NAME = "programs.py"
 
@@ -31,10 +32,33 @@ def with_own_programs(method: Any, path: Path) -> Any:
     return replace(method, programs=known)
 
 
+def with_kept_programs(method: Any, run: Path) -> Any:
+    """The method's configuration as it is, or with the run's own copy of the programs file if the original is gone."""
+    programs: ProgramsConfig | None = getattr(method, "programs", None)
+    if programs is None or not programs.file or Path(programs.file).is_file() or not (run / COPY_NAME).is_file():
+        return method
+    return replace(method, programs=replace(programs, file=str((run / COPY_NAME).absolute())))
+
+
 def keep_own_programs(method: Any, run: Path) -> None:
-    """Copy the programs file into the run's folder, where it stays whatever becomes of the original."""
+    """Copy the programs file into the run's folder, where it stays whatever becomes of the original.
+
+    Raises
+    ------
+    InputError
+        If the file is gone, or is not the one the configuration was made with.
+    """
     programs: ProgramsConfig | None = getattr(method, "programs", None)
     if programs is None or not programs.file or (run / COPY_NAME).exists():
         return
+    try:
+        content = Path(programs.file).read_bytes()
+    except OSError as error:
+        raise InputError(f"{programs.file}: the file of programs cannot be read ({error.strerror})") from None
+    if hashlib.sha256(content).hexdigest() != programs.file_sha256:
+        raise InputError(
+            f"{programs.file} is not the file of programs that this configuration was made with (its SHA-256 was "
+            f"{programs.file_sha256[:12]}...); name it with --programs to train with what it is now"
+        )
     with atomic_file(run / COPY_NAME) as partial:
-        partial.write_bytes(Path(programs.file).read_bytes())
+        partial.write_bytes(content)

@@ -57,17 +57,18 @@ def pretrain(
             facts = {"data_fingerprint": data.fingerprint, "computed_in": str(precision).removeprefix("torch.")}
             open_run(out, config, facts, resume, [str(Path(store).absolute()) for store in stores])
             held.enter_context(only_process(out))
-            keep_own_programs(config.method, out)
 
         in_main(take_folder)
         console = console or make_console()
-        say = _speaker(console)
+        say, trainer = _speaker(console), None
         try:
+            in_main(lambda: keep_own_programs(config.method, out))
             trainer = _trainer(config, data, run, device, precision, say)
+            return _train(trainer, run, console, say)
         except InputError:
-            in_main(run.remove_unbegun)
+            if trainer is None or not trainer.steps_done:
+                in_main(run.remove_unbegun)
             raise
-        return _train(trainer, run, console, say)
 
 
 def _speaker(console: Console) -> Callable[[str], None]:
@@ -96,6 +97,8 @@ def _trainer(
         say("fitting scale, mean and spread of the inputs on the training recordings")
         for notice in method.fit_inputs(data.train):
             say(notice)
+        for _, row in data.validation.sources if data.validation else ():
+            method.check_recording(row)
     method.to(device)
     trainer = Trainer(config, data, method, wrap(Losses(method)), device, precision)
     if newest is not None:

@@ -64,6 +64,8 @@ class RunFolder:
             return
         for name in ("config.json", "metrics.jsonl", "programs.py", ".lock"):
             (self.path / name).unlink(missing_ok=True)
+        if (self.path / "tensorboard").is_dir():
+            _remove(self.path / "tensorboard")
         for folder in (self.checkpoints, self.path):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()

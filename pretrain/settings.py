@@ -13,7 +13,7 @@ import yaml
 
 from pretrain.config import RunConfig, run_config_from_dict, run_config_to_dict
 from pretrain.options import Options
-from pretrain.own_programs import with_own_programs
+from pretrain.own_programs import with_kept_programs, with_own_programs
 from pretrain.recipes import RECIPES
 from pretrain.runfolder import recorded_config, recorded_stores
 from ssl_behavior.errors import InputError
@@ -73,7 +73,8 @@ def config_as_yaml(config: RunConfig) -> str:
 def _base(options: Options) -> RunConfig:
     named = options.recipe or options.config
     if options.resume and not named and options.out and (options.out / "config.json").exists():
-        return recorded_config(options.out)
+        config = recorded_config(options.out)
+        return dataclasses.replace(config, method=with_kept_programs(config.method, options.out))
     recipe = options.recipe or _DEFAULT_RECIPE
     if recipe not in RECIPES:
         raise InputError(f"unknown recipe {recipe!r}; known: {sorted(RECIPES)}")
@@ -132,12 +133,21 @@ def _listed(base: RunConfig, key: str, text: str) -> str:
 def _parsed(base: RunConfig, arguments: list[str], file: Path | None) -> dict[str, Any]:
     parser = _parser(base)
     try:
-        parsed = parser.parse_args(arguments).as_dict()
+        parsed: dict[str, Any] = _plain(parser.parse_args(arguments))
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
         sentence = _without_python(str(error))
         raise InputError(f"{_where(file)}: {sentence}") from None
     del parsed["config"]
     return parsed
+
+
+def _plain(value: Any) -> Any:
+    """Namespaces as dictionaries, also those inside lists, which the parser leaves as they are."""
+    if isinstance(value, jsonargparse.Namespace):
+        return {key: _plain(item) for key, item in vars(value).items()}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _where(file: Path | None) -> str:

@@ -1,7 +1,6 @@
 """Augmentations of windows: pure functions that return new windows; the caller owns the randomness."""
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.parallel import rank, world_size
+from ssl_behavior.parallel import own_share
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch
 
@@ -68,13 +67,13 @@ def moved(batch: WindowBatch, config: AugmentConfig, skeleton: Skeleton, generat
     """Geometry (rotation, reflection, translation, swap) and jitter: another scene, with attributes of its own."""
     if config.rotate:
         chosen = _chosen(batch, config.rotate, generator)
-        turns = (_own_share(torch.rand, generator, [len(batch)]).to(batch.keypoints) * 2 - 1) * math.pi
+        turns = (own_share(torch.rand, generator, [len(batch)]).to(batch.keypoints) * 2 - 1) * math.pi
         batch = rotate(batch, turns * chosen)
     if config.reflect:
         batch = reflect(batch, _chosen(batch, config.reflect, generator), skeleton)
     if config.translate:
         chosen = _chosen(batch, config.translate, generator)
-        place = _own_share(torch.rand, generator, [len(batch), 2]).to(batch.keypoints)
+        place = own_share(torch.rand, generator, [len(batch), 2]).to(batch.keypoints)
         batch = translate(batch, _shift_to(batch, place) * chosen.unsqueeze(-1))
     if config.swap:
         batch = swap_animals(batch, _chosen(batch, config.swap, generator))
@@ -100,14 +99,8 @@ def geometric(config: AugmentConfig) -> frozenset[str]:
     return frozenset(name for setting, name in names.items() if getattr(config, setting))
 
 
-def _own_share(draw: Callable[..., torch.Tensor], generator: torch.Generator, shape: Sequence[int]) -> torch.Tensor:
-    """Random numbers for this process's windows: drawn for the whole batch, so that they are those of one process."""
-    everyone = draw((shape[0] * world_size(), *shape[1:]), generator=generator, device=generator.device)
-    return everyone[rank() * shape[0] : (rank() + 1) * shape[0]]
-
-
 def _chosen(batch: WindowBatch, probability: float, generator: torch.Generator) -> torch.Tensor:
-    return (_own_share(torch.rand, generator, [len(batch)]) < probability).to(batch.keypoints.device)
+    return (own_share(torch.rand, generator, [len(batch)]) < probability).to(batch.keypoints.device)
 
 
 def reflect(batch: WindowBatch, chosen: torch.Tensor, skeleton: Skeleton) -> WindowBatch:
@@ -162,7 +155,7 @@ def swap_animals(batch: WindowBatch, chosen: torch.Tensor) -> WindowBatch:
 
 def jitter(batch: WindowBatch, sigma_px: float, generator: torch.Generator) -> WindowBatch:
     """Gaussian noise on every observed coordinate."""
-    noise = _own_share(torch.randn, generator, batch.keypoints.shape).to(batch.keypoints) * sigma_px
+    noise = own_share(torch.randn, generator, batch.keypoints.shape).to(batch.keypoints) * sigma_px
     return replace(batch, keypoints=batch.keypoints + noise * batch.observed.unsqueeze(-1))
 
 
@@ -170,7 +163,7 @@ def drop_keypoints(batch: WindowBatch, share: float, span_frames: int, generator
     """Hide keypoints for `span_frames` at a time, as if the tracker had lost them."""
     windows, frames, individuals, keypoints = batch.observed.shape
     pieces = -(-frames // span_frames)
-    rate = 2 * share * _own_share(torch.rand, generator, [windows, 1, 1, 1])
-    keep = _own_share(torch.rand, generator, [windows, pieces, individuals, keypoints]) >= rate
+    rate = 2 * share * own_share(torch.rand, generator, [windows, 1, 1, 1])
+    keep = own_share(torch.rand, generator, [windows, pieces, individuals, keypoints]) >= rate
     observed = batch.observed & keep.repeat_interleave(span_frames, dim=1)[:, :frames].to(batch.observed.device)
     return replace(batch, keypoints=batch.keypoints * observed.unsqueeze(-1), observed=observed)

@@ -10,11 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ssl_behavior.errors import InputError
 from ssl_behavior.features import spans
 from ssl_behavior.objectives import Sums
 from ssl_behavior.parallel import all_sum, world_size
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.store import StoreRow
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["LossTerms", "Method", "group_slices", "mean_of"]
@@ -83,6 +85,21 @@ class Method(nn.Module, ABC):
         for module in modules:
             module.fit(reader)
         return [notice for module in modules for notice in module.notices]
+
+    def check_recording(self, row: StoreRow) -> None:
+        """Refuse a recording that the objective cannot judge.
+
+        Raises
+        ------
+        InputError
+            If programs in cm would judge it and its scale is not known.
+        """
+        programs = getattr(self, "programs", None)
+        if programs is not None and programs.unit == "cm" and not row.px_per_cm:
+            raise InputError(
+                f"programs are in cm, as every training recording's scale is known, but that of {row.id!r} is not; "
+                "import it with its scale, or choose --method.programs.units px"
+            )
 
     @abstractmethod
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:

@@ -11,7 +11,12 @@ from torch import Tensor, nn
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods.base import LossTerms, mean_of
-from ssl_behavior.objectives import attribute_classification, attribute_regression, supervised_contrastive
+from ssl_behavior.objectives import (
+    attribute_classification,
+    attribute_regression,
+    full_precision,
+    supervised_contrastive,
+)
 from ssl_behavior.parallel import all_sum, gather, rank
 from ssl_behavior.programs import ProgramSet
 
@@ -112,6 +117,7 @@ class ProgramHeads(nn.Module):
 
 def _explained(predicted: Tensor, targets: AttributeTargets) -> Float[Tensor, ""]:
     """Share of the attributes' variance that was read off, mean over attributes."""
+    predicted = full_precision(predicted)
     known, values = targets.known.to(predicted.dtype), targets.values.to(predicted.dtype)
     count = all_sum(known.sum(0)).clamp_min(1)
     mean = all_sum((values * known).sum(0)) / count
@@ -123,4 +129,5 @@ def _explained(predicted: Tensor, targets: AttributeTargets) -> Float[Tensor, ""
 
 def _accuracy(logits: Tensor, targets: AttributeTargets) -> Float[Tensor, ""]:
     right = (logits.argmax(-1) == targets.classes) & targets.known
-    return all_sum(right.sum().to(logits.dtype)) / all_sum(targets.known.sum().to(logits.dtype)).clamp_min(1)
+    hits, asked = (all_sum(flags.sum().to(targets.values.dtype)) for flags in (right, targets.known))
+    return hits / asked.clamp_min(1)

@@ -138,8 +138,14 @@ class TaskProgrammingConv(ConvMethod):
             for horizon in self.config.context_horizons_frames:
                 ahead = horizon // self.config.encoder.stride
                 key = f"{name}_{horizon}"
-                if key not in self.context_heads or ahead >= context.shape[1]:
+                if key not in self.context_heads:
                     continue
+                if ahead >= context.shape[1]:
+                    frames = context.shape[1] * self.config.encoder.stride
+                    raise InputError(
+                        f"programs: windows of {frames} frames are not longer than the context horizon {horizon}; "
+                        "choose longer data.window_frames, or another horizon"
+                    )
                 early, late = slice(0, context.shape[1] - ahead), slice(ahead, None)
                 here, there = (early, late) if name == "past" else (late, early)
                 told = targets.each(partial(_flat, steps=there))
@@ -176,14 +182,26 @@ class TaskProgrammingConv(ConvMethod):
             noise = noise.to(encoded.latents.device)
         terms, decoded = self.trajectory(_at(encoded.latents, steps), windows, noise)
         if trajectory.consistency:
-            values, known = (_at(x, middle) for x in attributes)
+            target = self._judged(attributes, middle)
             place = [x.repeat_interleave(steps.shape[1], dim=0) for x in (view.arena, view.px_per_cm)]
             with torch.autocast(view.keypoints.device.type, enabled=False):
                 terms |= self.trajectory.consistency(
                     decoded, windows, self.programs, self.featurizer.scale_px, (place[0], place[1]),
-                    (self.programs.standardised(values), known),
+                    target,
                 )  # fmt: skip
         return LossTerms(terms)
+
+    def _judged(self, attributes: tuple[Tensor, Tensor], middle: Int[Tensor, "batch pick"]) -> tuple[Tensor, Tensor]:
+        """Attributes where decoded trajectories are judged, standardised, and which are known."""
+        trajectory = self.config.trajectory
+        offsets = torch.tensor(trajectory.judged_frames, device=middle.device) - trajectory.frames // 2
+        frames = (middle.unsqueeze(-1) + offsets).flatten(1)
+        values, known = attributes
+        inside = (frames >= 0) & (frames < values.shape[1])
+        frames = frames.clamp(0, values.shape[1] - 1)
+        picked = _at(values, frames), _at(known, frames) & inside.flatten().unsqueeze(-1)
+        said, told = (x.unflatten(0, (-1, len(offsets))) for x in picked)
+        return self.programs.standardised(said), told
 
 
 @dataclass(frozen=True, kw_only=True)

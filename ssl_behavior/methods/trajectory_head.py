@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import squash
 from ssl_behavior.methods.base import mean_of
-from ssl_behavior.objectives import attribute_regression, gaussian_nll, kl_to_standard_normal
+from ssl_behavior.objectives import Sums, attribute_regression, full_precision, gaussian_nll, kl_to_standard_normal
 from ssl_behavior.programs import ProgramSet
 from ssl_behavior.scene import Scene, rotate_into
 from ssl_behavior.skeleton import Skeleton
@@ -32,8 +32,8 @@ class TrajectoryConfig:
 
     Parameters
     ----------
-    likelihood : weight of the Gaussian likelihood of the keypoints, in nats per coordinate.
-    kl : weight of the divergence from the prior, divided by the coordinates of a window: 1 is the variational bound.
+    likelihood : weight of the Gaussian likelihood of the keypoints, in nats per coordinate of a window.
+    kl : weight of the divergence from the prior beside the likelihood: 1 is the variational bound.
     consistency : weight of the programs' consistency: what they say of the decoded trajectories is what they say of
         the true ones (Huber, standardised).
     latent_dim : width of the code.
@@ -59,6 +59,11 @@ class TrajectoryConfig:
             raise InputError(f"trajectory: widths and steps_per_window must be at least 1, got {self}")
         if self.frames < 1 or self.frames % 2 == 0:
             raise InputError(f"trajectory: frames must be odd (as many before as after the middle), got {self.frames}")
+
+    @property
+    def judged_frames(self) -> tuple[int, int]:
+        """Frames of a window at which programs judge it: far from its ends, for lags, and from its middle."""
+        return self.frames // 4, self.frames - 1 - self.frames // 4
 
     @property
     def used(self) -> bool:
@@ -160,7 +165,9 @@ class TrajectoryHead(nn.Module):
             usable = windows.known.flatten(1).any(dim=1)
             divergence = kl_to_standard_normal(mean, log_variance, self.config.free_bits, usable)
             coordinates = place[0].numel()
-            terms["likelihood"] = self.config.likelihood * mean_of(sums, self.training)
+            # Both per window, divided by the same number: with a weight of 1 they are the bound, whatever is missing.
+            per_window = Sums(sums.total, divergence.count)
+            terms["likelihood"] = self.config.likelihood / coordinates * mean_of(per_window, self.training)
             terms["kl"] = self.config.likelihood * self.config.kl / coordinates * mean_of(divergence, self.training)
         return terms, place
 
@@ -170,7 +177,7 @@ class TrajectoryHead(nn.Module):
         told = torch.cat([code.unsqueeze(1).expand(-1, individuals, -1), windows.anchor], dim=-1)
         pattern = "window individual (moment time keypoint space) -> moment window time individual keypoint space"
         decoded = rearrange(self.decoder(told), pattern, moment=2, keypoint=self.num_keypoints, space=2)
-        move, spread = (moment if moment.dtype == torch.float64 else moment.float() for moment in decoded.unbind(0))
+        move, spread = (full_precision(moment) for moment in decoded.unbind(0))
         now = windows.points[:, windows.points.shape[1] // 2].unsqueeze(1)
         return now + move, spread.clamp(*_LOG_VARIANCE)
 
@@ -181,21 +188,23 @@ class TrajectoryHead(nn.Module):
         programs: ProgramSet,
         scale_px: Float[Tensor, ""],
         place: tuple[Float[Tensor, "window corner"], Float[Tensor, " window"]],
-        target: tuple[Float[Tensor, "window attribute"], Bool[Tensor, "window attribute"]],
+        target: tuple[Float[Tensor, "window judged attribute"], Bool[Tensor, "window judged attribute"]],
     ) -> dict[str, Tensor]:
-        """The programs on the decoded trajectories against the true attributes at the middle, standardised.
+        """The programs on the decoded trajectories against the true attributes, standardised, at `judged_frames`.
 
-        The programs are differentiable themselves, so nothing has to be learned to stand in for them.
+        The programs are differentiable themselves, so nothing has to be learned to stand in for them. (One that has no
+        gradient, as time_since_contact, adds a constant.) At the middle, where the decoder is told the pose, most would
+        have nothing to say.
 
         Parameters
         ----------
         place : arena in pixels and pixels per cm of every window.
-        target : standardised attributes at the middle, and which are known.
+        target : standardised attributes at the judged frames, and which are known.
         """
         keypoints = windows.to_scene(decoded) * scale_px
-        said = programs.evaluate(keypoints, *place)[:, decoded.shape[1] // 2]
-        known = target[1] & ~said.isnan() & windows.placed.all(dim=1, keepdim=True)
+        said = programs.evaluate(keypoints, *place)[:, list(self.config.judged_frames)]
+        known = target[1] & said.isfinite() & windows.placed.all(dim=1).view(-1, 1, 1)
         # Only after the mask: a missing attribute is NaN, and 0 * NaN would be too.
-        said = programs.standardised(torch.where(said.isnan(), 0.0, said))
+        said = programs.standardised(torch.where(known, said, 0.0))
         sums = attribute_regression(said, target[0], known)
         return {"consistency": self.config.consistency * mean_of(sums, self.training)}

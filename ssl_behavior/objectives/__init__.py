@@ -4,7 +4,7 @@ from ssl_behavior.objectives.attributes import attribute_classification, attribu
 from ssl_behavior.objectives.contrastive import supervised_contrastive
 from ssl_behavior.objectives.info_nce import InfoNCE, dense_info_nce
 from ssl_behavior.objectives.likelihood import gaussian_nll, kl_to_standard_normal
-from ssl_behavior.objectives.sums import Sums
+from ssl_behavior.objectives.sums import Sums, full_precision
 
 __all__ = [
     "InfoNCE",
@@ -12,6 +12,7 @@ __all__ = [
     "attribute_classification",
     "attribute_regression",
     "dense_info_nce",
+    "full_precision",
     "gaussian_nll",
     "kl_to_standard_normal",
     "supervised_contrastive",

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from ssl_behavior import augment as augment_module
+from ssl_behavior import parallel
 from ssl_behavior.augment import (
     AugmentConfig,
     augment,
@@ -134,10 +134,10 @@ def test_jitter_moves_observed_points_by_so_much(batch):
 @pytest.mark.parametrize("world", [2, 3])
 def test_the_shares_of_processes_are_the_draw_of_one(name, world, batch, monkeypatch):
     whole = augment(batch, PARTS[name], CALMS21, generator())
-    monkeypatch.setattr(augment_module, "world_size", lambda: world)
+    monkeypatch.setattr(parallel, "world_size", lambda: world)
     size = 6 // world
     for number in range(world):
-        monkeypatch.setattr(augment_module, "rank", lambda number=number: number)
+        monkeypatch.setattr(parallel, "rank", lambda number=number: number)
         share = batch.part(number * size, (number + 1) * size)
         expected = whole.part(number * size, (number + 1) * size)
         assert equal(augment(share, PARTS[name], CALMS21, generator()), expected)

@@ -117,22 +117,67 @@ def test_local_windows_are_where_they_say_and_come_back(dyad, batch_of):
 
 def test_the_truth_is_consistent_with_itself(dyad, tmp_path):
     """Programs on the true trajectories, carried through the own frames, say what they said of the recording."""
-    trajectory = TrajectoryConfig(likelihood=1.0, consistency=1.0, frames=9)
+    trajectory = TrajectoryConfig(likelihood=1.0, consistency=1.0, frames=13)
     method, batch = method_of(dyad, tmp_path, trajectory=trajectory)
     scene = build_scene(batch, method.skeleton, method.featurizer.scale_px, method.config.features.scene)
-    middle = torch.tensor([[5, 30], [7, 17], [20, 40]])
-    windows = local_windows(scene, middle, 9)
+    middle = torch.tensor([[9, 30], [7, 17], [20, 40]])
+    windows = local_windows(scene, middle, 13)
     values, known = method.programs.attributes(batch)
-    row = torch.arange(3).view(-1, 1)
-    target = method.programs.standardised(values[row, middle].flatten(0, 1)), known[row, middle].flatten(0, 1)
+    target = method._judged((values, known), middle)
+    assert trajectory.judged_frames == (3, 9) and target[1].all()
+    expected = method.programs.standardised(values[1, [7 - 3, 7 + 3]])
+    torch.testing.assert_close(target[0][2], expected)
     place = batch.arena.repeat_interleave(2, 0), batch.px_per_cm.repeat_interleave(2, 0)
     scale = method.featurizer.scale_px
     exact = method.trajectory.consistency(windows.points, windows, method.programs, scale, place, target)
-    assert target[1].all() and exact["consistency"] < 1e-9
+    assert exact["consistency"] < 1e-9
     moved = windows.points.clone().requires_grad_()
     other = method.trajectory.consistency(moved * 1.1, windows, method.programs, scale, place, target)["consistency"]
     (gradient,) = torch.autograd.grad(other, moved)
     assert other > 1e-4 and torch.isfinite(gradient).all() and gradient.abs().sum() > 0
+
+
+def test_decoding_is_judged_where_the_decoder_was_not_told(dyad, tmp_path):
+    """What the animals do away from the middle is what consistency is about: standing still is not consistent."""
+    method, batch = method_of(dyad, tmp_path, trajectory=TrajectoryConfig(likelihood=1.0, consistency=1.0, frames=13))
+    scene = build_scene(batch, method.skeleton, method.featurizer.scale_px, method.config.features.scene)
+    middle = torch.tensor([[9, 30], [7, 17], [20, 40]])
+    windows = local_windows(scene, middle, 13)
+    target = method._judged(method.programs.attributes(batch), middle)
+    place = batch.arena.repeat_interleave(2, 0), batch.px_per_cm.repeat_interleave(2, 0)
+    still = windows.points[:, 6:7].expand_as(windows.points)
+    for attribute in range(method.programs.num_attributes):
+        only = target[0], target[1] & (torch.arange(method.programs.num_attributes) == attribute)
+        loss = method.trajectory.consistency(still, windows, method.programs, method.featurizer.scale_px, place, only)
+        assert loss["consistency"] > 1e-3, method.programs.names[attribute]
+
+
+def test_judged_frames_outside_the_window_are_unknown(dyad, tmp_path):
+    method, batch = method_of(dyad, tmp_path, trajectory=TrajectoryConfig(consistency=1.0, frames=13))
+    _, known = method._judged(method.programs.attributes(batch), torch.tensor([[1, 59], [30, 31], [30, 31]]))
+    assert not known[0, 0].any() and not known[1, 1].any() and known[2:].all()
+
+
+def test_likelihood_and_divergence_are_the_bound_however_much_is_missing(dyad, tmp_path):
+    """Half of the coordinates unknown: half the likelihood, the same divergence."""
+    method, batch = method_of(dyad, tmp_path, trajectory=TrajectoryConfig(likelihood=1.0, free_bits=0.0, frames=9))
+    scene = build_scene(batch, method.skeleton, method.featurizer.scale_px, method.config.features.scene)
+    windows = local_windows(scene, torch.tensor([[9, 30], [7, 17], [20, 40]]), 9)
+    latents = torch.randn(6, 7)
+    whole, _ = method.trajectory(latents, windows, None)
+    parts = []
+    for kept in (slice(0, 4), slice(4, 7)):
+        known = torch.zeros_like(windows.known)
+        known[..., kept] = windows.known[..., kept]
+        parts.append(method.trajectory(latents, replace(windows, known=known), None)[0])
+    torch.testing.assert_close(parts[0]["likelihood"] + parts[1]["likelihood"], whole["likelihood"])
+    torch.testing.assert_close(parts[0]["kl"], whole["kl"])
+
+
+def test_a_horizon_as_long_as_the_window_is_told(dyad, tmp_path):
+    method, batch = method_of(dyad, tmp_path, context_horizons_frames=(0, 63))
+    with pytest.raises(InputError, match="not longer than the context horizon 63"):
+        method.loss(batch, None)
 
 
 def test_a_loss_without_weight_is_neither_computed_nor_built(dyad, tmp_path):

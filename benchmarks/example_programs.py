@@ -1,0 +1,9 @@
+"""A person's own program, as the documentation shows it."""
+
+from ssl_behavior.programs import length, program
+
+
+@program(units="length", invariant="translation rotation reflection swap", each_animal=False)
+def tail_to_tail(pose):
+    """Distance between the two tail bases."""
+    return length(pose.own.tail_base - pose.other.tail_base)
