@@ -139,7 +139,7 @@ def cpc_programs() -> RunConfig:
         method=CPCProgramsConfig(
             heads=HeadsConfig(regression=1.0, classification=0.5, contrastive=0.1),
             trajectory=TrajectoryConfig(likelihood=1.0, kl=1.0, consistency=0.5),
-            cpc=0.2,
+            cpc=0.1,
         ),
     )
 
