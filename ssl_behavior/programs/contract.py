@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from inspect import unwrap
 
 import torch
 from torch import Tensor
@@ -15,16 +14,21 @@ from ssl_behavior.programs.user import line_in
 from ssl_behavior.seeds import torch_generator
 from ssl_behavior.skeleton import Skeleton
 
-__all__ = ["check_program"]
+__all__ = ["check_program", "values_of"]
 
 _BATCH = (3, 5)
 _SECONDS = 6.5
-_TOLERANCE = 1e-6
+# Rounding, relative to the largest value; in single precision that of differences of coordinates of hundreds.
+_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
+_AGAIN = 1e-6
 _NAN_HINT = "a missing point must give NaN, and everything else a number"
 
 
 def check_program(entry: Program, skeleton: Skeleton, fps: float) -> None:
     """Run a program on random scenes: complete ones, with missing points, with one animal on the other, of one frame.
+
+    It has to run in single precision, in which it is used. Numbers are compared in double precision where the program
+    keeps it, and in single, less strictly, where it does not (constants of its own in float32).
 
     Raises
     ------
@@ -37,17 +41,58 @@ def check_program(entry: Program, skeleton: Skeleton, fps: float) -> None:
     """
     generator = torch_generator(0, "programs", "contract")
     complete = random_scene(skeleton, fps, _BATCH, _prime(_SECONDS * fps), generator)
-    subject = _Subject(entry)
-    values = subject.run(complete, "a scene without missing points")
-    subject.check_known(values)
-    subject.check_repeats(complete, values)
-    subject.check_gaps(complete, generator)
-    subject.check_short(complete)
-    subject.check_batch(complete, values)
-    subject.check_windows(complete, values)
-    subject.check_gradients(complete)
+    subject, used = _Subject(entry), complete.to(torch.float32)
+    subject.check_known(subject.run(used, "a scene without missing points"))
+    subject.check_gaps(used, generator)
+    subject.check_short(used)
+    scene = complete if subject.keeps_precision(complete) else used
+    values = subject.run(scene, "a scene without missing points")
+    subject.check_repeats(scene, values)
+    subject.check_batch(scene, values)
+    subject.check_windows(scene, values)
+    subject.check_gradients(used)
     for name in entry.facts.invariant:
-        subject.check_invariance(complete, values, name)
+        subject.check_invariance(scene, values, name)
+
+
+def values_of(entry: Program, pose: Pose, case: str) -> Tensor:
+    """A program's values, one per frame.
+
+    Raises
+    ------
+    InputError
+        If it raises, or returns another shape or type. Program, file, case and line are named.
+    MissingRole
+        If the skeleton lacks a body part it asks for.
+    """
+    try:
+        values: object = entry.function(pose)
+    except MissingRole:
+        raise
+    except Exception as error:
+        raise InputError(f"{_place(entry)}: on {case} it {_fails(entry, error)}") from error
+    if not isinstance(values, Tensor):
+        raise InputError(f"{_place(entry)}: on {case} it returns {type(values).__name__}, expected a tensor")
+    expected = pose.own.points.shape[:-2]
+    if values.shape != expected:
+        raise InputError(
+            f"{_place(entry)}: on {case} it returns the shape {list(values.shape)}, expected {list(expected)}: one "
+            "value per frame, [*batch time]"
+        )
+    return values
+
+
+def _place(entry: Program) -> str:
+    return f"program {entry.name!r} ({entry.file}:{entry.line})"
+
+
+def _fails(entry: Program, error: Exception) -> str:
+    line = line_in(entry.file, error)
+    where = f" in line {line}" if line else ""
+    # A sentence of ours stands for itself.
+    return (
+        f"fails{where}: {error}" if isinstance(error, InputError) else f"raises {type(error).__name__}{where}: {error}"
+    )
 
 
 @dataclass(frozen=True)
@@ -58,28 +103,11 @@ class _Subject:
 
     @property
     def place(self) -> str:
-        code = unwrap(self.entry.function).__code__
-        return f"program {self.entry.name!r} ({code.co_filename}:{code.co_firstlineno})"
+        return _place(self.entry)
 
     def run(self, scene: RandomScene, case: str, pose: Pose | None = None) -> Tensor:
         """Its values on a scene; shape and type are right, none is infinite."""
-        try:
-            values: object = self.entry.function(pose or scene.pose())
-        except MissingRole:
-            raise
-        except Exception as error:
-            line = line_in(unwrap(self.entry.function).__code__.co_filename, error)
-            raise InputError(
-                f"{self.place}: on {case} it raises {type(error).__name__} in line {line}: {error}"
-            ) from error
-        if not isinstance(values, Tensor):
-            raise InputError(f"{self.place}: on {case} it returns {type(values).__name__}, expected a tensor")
-        expected = tuple(scene.keypoints.shape[:-3])
-        if tuple(values.shape) != expected:
-            raise InputError(
-                f"{self.place}: on {case} it returns the shape {list(values.shape)}, expected {list(expected)}: one "
-                "value per frame, [*batch time]"
-            )
+        values = values_of(self.entry, pose or scene.pose(), case)
         if values.dtype != scene.keypoints.dtype:
             raise InputError(
                 f"{self.place}: on {case} it returns {values.dtype}, expected {scene.keypoints.dtype} as its input"
@@ -87,6 +115,14 @@ class _Subject:
         if bool(values.isinf().any()):
             raise InputError(f"{self.place}: on {case} it gives infinite values; {_NAN_HINT}")
         return values
+
+    def keeps_precision(self, scene: RandomScene) -> bool:
+        """It runs in the scene's precision too, which is not that in which it is used."""
+        try:
+            values = values_of(self.entry, scene.pose(), "a scene in double precision")
+        except InputError:
+            return False
+        return values.dtype == scene.keypoints.dtype
 
     def check_known(self, values: Tensor) -> None:
         """Something is known of a complete scene."""
@@ -99,11 +135,11 @@ class _Subject:
         """Nothing is written into, and the same comes out again."""
         before, pose = scene.keypoints.clone(), scene.pose()
         again = self.run(scene, "a scene it has seen before", pose)
-        if not _same(scene.keypoints, before) or not _same(pose.arena, scene.pose().arena):
+        if not _same(scene.keypoints, before, _AGAIN) or not _same(pose.arena, scene.pose().arena, _AGAIN):
             raise InputError(f"{self.place}: it changes its input; work on a copy, others read the same keypoints")
         if changed := _changed_quantity(pose, scene.pose()):
             raise InputError(f"{self.place}: it changes pose.{changed}; work on a copy, other programs read it too")
-        self._compare(values, again, "is not deterministic: the same scene gave", "and then")
+        self._compare(values, again, "is not deterministic: the same scene gave", "and then", _AGAIN)
 
     def check_gaps(self, scene: RandomScene, generator: torch.Generator) -> None:
         """Missing points, all points missing, and one animal exactly on the other."""
@@ -164,8 +200,8 @@ class _Subject:
             "to",
         )
 
-    def _compare(self, one: Tensor, two: Tensor, before: str, between: str) -> None:
-        if _same(one, two):
+    def _compare(self, one: Tensor, two: Tensor, before: str, between: str, tolerance: float = 0.0) -> None:
+        if _same(one, two, tolerance or _TOLERANCE[one.dtype]):
             return
         known = one.detach().nan_to_num(0.0), two.detach().nan_to_num(0.0)
         far = (known[0] - known[1]).abs().masked_fill(one.isnan() != two.isnan(), torch.inf)
@@ -175,10 +211,10 @@ class _Subject:
         raise InputError(f"{self.place}: it {before} {first:.6g} {between} {second:.6g} (frame {frame})")
 
 
-def _same(one: Tensor, two: Tensor) -> bool:
+def _same(one: Tensor, two: Tensor, tolerance: float) -> bool:
     """Equal but for rounding, NaN where NaN is."""
     size = float(one.detach().nan_to_num(0.0).abs().max()) if one.numel() else 0.0
-    return torch.allclose(one, two, rtol=_TOLERANCE, atol=_TOLERANCE * max(size, _TOLERANCE), equal_nan=True)
+    return torch.allclose(one, two, rtol=tolerance, atol=tolerance * max(size, tolerance), equal_nan=True)
 
 
 def _changed_quantity(used: Pose, fresh: Pose) -> str:
@@ -190,7 +226,7 @@ def _changed_quantity(used: Pose, fresh: Pose) -> str:
     ]
     for prefix, side in sides:
         for name, value in vars(side(used)).items():
-            if isinstance(value, Tensor) and not _same(getattr(side(fresh), name), value):
+            if isinstance(value, Tensor) and not _same(getattr(side(fresh), name), value, _AGAIN):
                 return prefix + name
     return ""
 

@@ -45,6 +45,10 @@ class RandomScene:
         """The scene as the first animal lives it; each call makes a new one, with nothing computed yet."""
         return Pose.of(self.keypoints, self.skeleton, self.fps, self.arena, _BODY_LENGTH)
 
+    def to(self, dtype: torch.dtype) -> "RandomScene":
+        """The scene in another precision."""
+        return replace(self, keypoints=self.keypoints.to(dtype), arena=self.arena.to(dtype))
+
 
 def random_scene(
     skeleton: Skeleton, fps: float, batch: Sequence[int], frames: int, generator: torch.Generator

@@ -1,5 +1,7 @@
 """Each fault that a user's program can have, and that it is named with the case and the numbers."""
 
+from functools import wraps
+
 import pytest
 import torch
 
@@ -29,7 +31,11 @@ def wrong_type(pose):
 
 
 def wrong_precision(pose):
-    return pose.own.speed.float()
+    return pose.own.speed.double()
+
+
+def breaks_in_single_precision(pose):
+    return (pose.own.heading @ torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64))[..., 0]
 
 
 def not_a_tensor(pose):
@@ -123,8 +129,9 @@ def sized(pose):
 FAULTS = [
     (wrong_shape, "", ["shape [3, 5, 197, 2]", "expected [3, 5, 197]"]),
     (wrong_batch, "", ["shape [2955]", "one value per frame"]),
-    (wrong_type, "", ["torch.bool", "expected torch.float64"]),
-    (wrong_precision, "", ["torch.float32", "expected torch.float64"]),
+    (wrong_type, "", ["torch.bool", "expected torch.float32"]),
+    (wrong_precision, "", ["torch.float64", "expected torch.float32"]),
+    (breaks_in_single_precision, "", ["RuntimeError", "a scene without missing points"]),
     (not_a_tensor, "", ["float", "expected a tensor"]),
     (raises, "", ["KeyError", "no such key", f"line {raises.__code__.co_firstlineno + 1}"]),
     (raises_on_gaps, "", ["a scene with missing points", "RuntimeError", "cannot cope"]),
@@ -180,3 +187,46 @@ def test_the_line_is_that_of_the_users_file(tmp_path):
     found, _ = load_programs(path)
     with pytest.raises(InputError, match=rf"program 'broken' \({path}:\d\).*in line 8"):
         check_program(found["broken"], CALMS21, 30.0)
+
+
+def with_a_matrix(pose):
+    return (pose.own.heading @ torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float32) * pose.toward).sum(-1)
+
+
+def filled_in(pose):
+    values = torch.zeros(pose.own.speed.shape, dtype=torch.float32)
+    values += pose.own.speed.detach()
+    return values
+
+
+def in_single_precision(pose):
+    return pose.own.speed.float()
+
+
+@pytest.mark.parametrize("function", [with_a_matrix, filled_in, in_single_precision])
+def test_constants_in_single_precision_are_no_fault_and_promises_are_checked_all_the_same(function):
+    kept = "translation rotation" if function is with_a_matrix else "translation rotation reflection"
+    check_program(made(function, kept), CALMS21, 30.0)
+    broken = "reflection" if function is with_a_matrix else "scale"
+    with pytest.raises(InputError, match=f"invariant under {broken}, but"):
+        check_program(made(function, broken), CALMS21, 30.0)
+
+
+def test_what_fails_outside_of_the_users_file_has_no_line_of_it():
+    @wraps(torch.nn.functional.relu)
+    def elsewhere(pose):
+        raise RuntimeError("cannot cope")
+
+    with pytest.raises(InputError, match="raises RuntimeError: cannot cope") as error:
+        check_program(made(elsewhere), CALMS21, 30.0)
+    assert "line 0" not in str(error.value)
+
+
+def looks_up_a_role(pose):
+    raise InputError("a sentence of ours")
+
+
+def test_a_sentence_of_ours_has_no_name_of_a_class_in_it():
+    line = looks_up_a_role.__code__.co_firstlineno + 1
+    with pytest.raises(InputError, match=f"it fails in line {line}: a sentence of ours"):
+        check_program(made(looks_up_a_role), CALMS21, 30.0)
