@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssl_behavior.terminal import counted
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -83,7 +85,7 @@ def _embed(options: argparse.Namespace, store: "Store", rows: "list[StoreRow]", 
     precision = choose_precision(options.precision, device)
     method = load_checkpoint(options.run, best=not options.last).to(device)
     kept = kept_groups(method.channel_groups, options.without, options.groups)
-    console.print(f"{len(rows)} recordings on {describe_device(device, precision)}")
+    console.print(f"{counted(len(rows), 'recording')} on {describe_device(device, precision)}")
     if options.format == "npy":
         with _bar(console, "embedding", rows) as advance:
             embeddings = embed_store(
@@ -119,12 +121,12 @@ def _read_features(
     for option in (name for name, given in asked.items() if given):
         raise InputError(f"{option} is for a run, and {options.run} holds features already: leave it out")
     kept_groups({GROUP: 1}, options.without, options.groups)
-    found = features.files[0].name if len(features.files) == 1 else _counted(len(features.files), "file")
+    found = features.files[0].name if len(features.files) == 1 else counted(len(features.files), "file")
     _tell(console, f"task-programming features, {found}" + (f" in {options.run}" if len(features.files) > 1 else ""))
     with _bar(console, "reading", rows) as advance:
         embeddings = import_taskprog(features, store, options.out, options.dtype, rows, options.overwrite, advance)
     if features.unused:
-        _tell(console, f"passed over {_counted(features.unused, 'sequence')} of other recordings")
+        _tell(console, f"passed over {counted(features.unused, 'sequence')} of other recordings")
     _tell(console, _described(embeddings, options.out))
 
 
@@ -160,20 +162,16 @@ def _tell_written(console: "Console", plan: "dict[Path, dict[str, list[StoreRow]
     frames = sum(row.frames for rows in files.values() for row in rows)
     _tell(console, f"{frames:,} frames x {dim} ({_listed(kept)}) in")
     for path, rows in files.items():
-        _tell(console, f"  {path}: {_counted(len(rows), 'recording')}")
+        _tell(console, f"  {path}: {counted(len(rows), 'recording')}")
     others = sum(len(groups.get(NO_GROUP, ())) for groups in plan.values())
     if others:
-        _tell(console, f"{_counted(others, 'recording')} of no group of CalMS21: in the group {NO_GROUP!r}")
+        _tell(console, f"{counted(others, 'recording')} of no group of CalMS21: in the group {NO_GROUP!r}")
     if dim != RELEASED_DIM:
         _tell(
             console,
             f"The release's features have {RELEASED_DIM} columns, and what was made for them may expect as many; these "
             f"have {dim}. --groups chooses columns",
         )
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _parser() -> argparse.ArgumentParser:

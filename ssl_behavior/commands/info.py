@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_json
-from ssl_behavior.terminal import make_console
+from ssl_behavior.terminal import counted, make_console
 
 __all__ = ["main"]
 
@@ -63,7 +63,7 @@ def _store(path: Path, console: Console) -> None:
     ]
     for name, stream in store.streams.items():
         annotated = sum(name in row.annotators for row in store.rows)
-        rows.append((f"labels {name}", f"{', '.join(stream.vocabulary)}; in {annotated} recordings"))
+        rows.append((f"labels {name}", f"{', '.join(stream.vocabulary)}; in {counted(annotated, 'recording')}"))
     _table(console, f"store {path}", [*rows, ("fingerprint", store.fingerprint()[:16])])
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ssl_behavior.io.quality import Cleaned, Quality
 from ssl_behavior.recording import Recording
+from ssl_behavior.terminal import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -181,7 +182,8 @@ def render(report: ImportReport, store: Path) -> Iterator["RenderableType"]:
         yield Text(f"  - {sentence}")
     seconds = sum(row.seconds for row in report.recordings)
     yield Text(
-        f"{store}: {len(report.recordings)} recordings, {report.num_frames:,} frames, {seconds / 3600:.2f} hours. "
+        f"{store}: {counted(len(report.recordings), 'recording')}, {report.num_frames:,} frames, "
+        f"{seconds / 3600:.2f} hours. "
         f"All of this per recording: {store / 'import.json'}"
     )
 

@@ -331,7 +331,7 @@ def test_the_command_prints_tables_and_what_to_look_at(tmp_path, capsys, monkeyp
         "social (background)",
         "What to look at",
         "(0, 0)",
-        "1 recordings, 40 frames",
+        "1 recording, 40 frames",
     ):
         assert words in out, words
     with pytest.raises(InputError, match="expected STREAM=BEHAVIOUR"):
