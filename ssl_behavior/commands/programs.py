@@ -4,7 +4,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from ssl_behavior.errors import InputError
+
 __all__ = ["main"]
+
+_SKELETON = "calms21"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -16,25 +20,40 @@ def main(argv: Sequence[str]) -> int:
         For every mistake a person can mend; a program of one's own that breaks its contract is named with the case.
     """
     options = _parser().parse_args(argv)
+    _check(options)
     # Only now what takes seconds to import: --help is answered at once.
     from ssl_behavior.commands.programs_table import list_programs, measure_programs
-    from ssl_behavior.errors import InputError
+    from ssl_behavior.store import Store
     from ssl_behavior.terminal import make_console
 
     console = make_console()
     if options.store is None:
-        if options.figure:
-            raise InputError("--figure needs a STORE to draw from")
-        list_programs(options.programs, options.skeleton, console)
+        list_programs(options.names, options.programs, options.skeleton or _SKELETON, console)
         return 0
-    measured = measure_programs(options.store, options.names, options.programs, console)
-    if options.figure:
-        from ssl_behavior.commands.programs_figure import draw_attributes
+    store = Store(options.store)
+    if not options.figure:
+        measure_programs(store, options.names, options.programs, console)
+        return 0
+    from ssl_behavior.commands.programs_figure import draw_attributes, plan_figure
 
-        recording = options.recording or measured.store.rows[0].id
-        draw_attributes(measured, recording, options.frames, options.stream, options.figure)
-        console.print(f"{recording}, drawn over time: {options.figure}", soft_wrap=True, markup=False)
+    # What cannot be drawn is told before the whole store is measured.
+    plan = plan_figure(store, options.recording, options.frames, options.stream, options.figure)
+    draw_attributes(measure_programs(store, options.names, options.programs, console), plan)
+    console.print(f"{plan.recording.id}, drawn over time: {options.figure}", soft_wrap=True, markup=False)
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what would be ignored."""
+    if options.figure and options.store is None:
+        raise InputError("--figure needs a STORE to draw from")
+    for name in ("recording", "frames", "stream"):
+        if getattr(options, name) is not None and not options.figure:
+            raise InputError(f"--{name} says what to draw: add --figure FILE, or leave it out")
+    if options.skeleton is not None and options.store is not None:
+        raise InputError("--skeleton is for a run without STORE: a store has its own skeleton; leave one of them out")
+    if options.skeleton is not None and options.programs is None:
+        raise InputError("--skeleton says what one's own programs are checked on: add --programs FILE, or leave it out")
 
 
 def _frames(text: str) -> tuple[int, int]:
@@ -54,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     add("store", metavar="STORE", type=Path, nargs="?", help="recordings to measure; none: only list the programs")
     add("--names", nargs="+", default=["*"], metavar="NAME", help="only these programs (names or globs)")
     add("--programs", type=Path, metavar="FILE", help="a Python file with one's own programs, which are checked")
-    add("--skeleton", default="calms21", metavar="NAME", help="without STORE: what one's own are checked on (calms21)")
+    add("--skeleton", metavar="NAME|FILE", help=f"without STORE: what one's own are checked on ({_SKELETON})")
     add("--figure", type=Path, metavar="FILE", help="draw the programs over time beside the labels (.png, .svg, .pdf)")
     add("--recording", metavar="ID", help="what to draw (default: the first)")
     add("--frames", type=_frames, metavar="A:B", help="draw these frames (default: at most the first 3,000)")

@@ -1,5 +1,7 @@
 """The figure of `ssl-behavior programs`: every program over time, with the labels behind."""
 
+from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,10 @@ from ssl_behavior.commands.programs_table import Measured
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
 from ssl_behavior.recording import Labels, Recording
+from ssl_behavior.store import Store
 from ssl_behavior.windows import recording_window
 
-__all__ = ["draw_attributes"]
+__all__ = ["FigurePlan", "draw_attributes", "plan_figure"]
 
 _MOST_FRAMES = 3000
 _FORMATS = (".png", ".svg", ".pdf")
@@ -21,10 +24,20 @@ _WIDTH_INCHES, _ROW_INCHES = 14.0, 0.75
 _LINES = ("#222222", "#d1495b")
 
 
-def draw_attributes(
-    measured: Measured, recording: str, frames: tuple[int, int] | None, stream: str | None, path: Path
-) -> None:
-    """Draw one row per program over time, one line per animal, the labels as colours behind.
+@dataclass(frozen=True, kw_only=True)
+class FigurePlan:
+    """What to draw, and where to: checked, so that a long measurement is not for nothing."""
+
+    recording: Recording
+    frames: tuple[int, int]
+    labels: Labels | None
+    path: Path
+
+
+def plan_figure(
+    store: Store, recording: str | None, frames: tuple[int, int] | None, stream: str | None, path: Path
+) -> FigurePlan:
+    """Choose what to draw: of the first recording, the first 3,000 frames and its first label stream, unless told.
 
     Raises
     ------
@@ -34,18 +47,32 @@ def draw_attributes(
     """
     if path.suffix.lower() not in _FORMATS:
         raise InputError(f"--figure {path}: expected a file that ends in one of {list(_FORMATS)}")
-    chosen = measured.store.recording(recording)
+    if find_spec("matplotlib") is None:
+        raise InputError("--figure needs matplotlib: pip install 'ssl-behavior[plots]'")
+    if recording is None and not store.rows:
+        raise InputError(f"{store.path} has no recordings to draw")
+    chosen = store.recording(store.rows[0].id if recording is None else recording)
     first, last = frames or (0, min(chosen.num_frames, _MOST_FRAMES))
-    if first >= chosen.num_frames:
-        raise InputError(f"--frames {first}:{last}: {recording!r} has {chosen.num_frames} frames")
-    labels = _labels(chosen, stream)
+    if last > chosen.num_frames:
+        raise InputError(f"--frames {first}:{last}: {chosen.id!r} has {chosen.num_frames} frames")
+    return FigurePlan(recording=chosen, frames=(first, last), labels=_labels(chosen, stream), path=path)
+
+
+def draw_attributes(measured: Measured, plan: FigurePlan) -> None:
+    """Draw one row per program over time, one line per animal, the labels as colours behind.
+
+    Raises
+    ------
+    InputError
+        If the picture cannot be written.
+    """
     # The whole recording is measured: a program may look back from the first frame that is drawn.
-    batch = recording_window(chosen, 0, chosen.num_frames)
+    batch = recording_window(plan.recording, 0, plan.recording.num_frames)
     keypoints = batch.keypoints.masked_fill(~batch.observed.unsqueeze(-1), torch.nan)
-    values = measured.programs.evaluate(keypoints, batch.arena, batch.px_per_cm)[0, first:last].numpy()
-    figure = _figure(measured, values, (first, last), labels, chosen)
-    with atomic_file(path) as partial:
-        figure.savefig(partial, format=path.suffix[1:].lower(), dpi=110)
+    values = measured.programs.evaluate(keypoints, batch.arena, batch.px_per_cm)[0, slice(*plan.frames)].numpy()
+    figure = _figure(measured, values, plan)
+    with atomic_file(plan.path) as partial:
+        figure.savefig(partial, format=plan.path.suffix[1:].lower(), dpi=110)
 
 
 def _labels(recording: Recording, stream: str | None) -> Labels | None:
@@ -56,21 +83,19 @@ def _labels(recording: Recording, stream: str | None) -> Labels | None:
     return recording.labels.get(stream or next(iter(recording.labels), ""))
 
 
-def _pyplot_figure(rows: int) -> tuple[Any, Any]:
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise InputError("--figure needs matplotlib: pip install 'ssl-behavior[plots]'") from None
-    figure = Figure(figsize=(_WIDTH_INCHES, _ROW_INCHES * rows + 1.2), layout="constrained")
-    return figure, figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+def _rows_of(number: int) -> tuple[Any, Any]:
+    """A figure of so many rows, and their axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH_INCHES, _ROW_INCHES * number + 1.2), layout="constrained")
+    return figure, figure.subplots(number, 1, sharex=True, squeeze=False)[:, 0]
 
 
-def _figure(
-    measured: Measured, values: np.ndarray, span: tuple[int, int], labels: Labels | None, recording: Recording
-) -> Any:
+def _figure(measured: Measured, values: np.ndarray, plan: FigurePlan) -> Any:
+    span, labels, recording = plan.frames, plan.labels, plan.recording
     programs = measured.programs
     names = list(dict.fromkeys(name.partition(".")[0] for name in programs.names))
-    figure, axes = _pyplot_figure(len(names))
+    figure, axes = _rows_of(len(names))
     seconds = np.arange(span[0], span[0] + len(values)) / recording.fps
     for axis, name in zip(axes, names, strict=True):
         columns = [i for i, attribute in enumerate(programs.names) if attribute.partition(".")[0] == name]

@@ -18,10 +18,12 @@ from ssl_behavior.programs import (
     ProgramsConfig,
     ProgramSet,
     check_program,
+    custom_programs,
     load_programs,
 )
-from ssl_behavior.skeleton import load_skeleton
+from ssl_behavior.skeleton import Skeleton, load_skeleton
 from ssl_behavior.store import Store, common_fps
+from ssl_behavior.terminal import counted
 from ssl_behavior.windows import WindowReader
 
 __all__ = ["Measured", "list_programs", "measure_programs"]
@@ -38,28 +40,46 @@ class Measured:
     programs: ProgramSet
 
 
-def list_programs(file: Path | None, skeleton: str, console: Console) -> None:
-    """Every program in a line; those of `file` are checked first.
+def list_programs(names: Sequence[str], file: Path | None, skeleton: str, console: Console) -> None:
+    """Every program that `names` choose in a line; those of `file` among them are checked first.
 
     Raises
     ------
     InputError
-        If the file or one of its programs is not acceptable.
+        If a name matches nothing, or the file or one of its programs is not acceptable.
     """
+    config = _config(names, file)
     own = load_programs(file)[0] if file else {}
-    for entry in own.values():
-        try:
-            check_program(entry, load_skeleton(skeleton), _FPS)
-        except MissingRole as error:
-            console.print(f"{entry.name} cannot run on {skeleton}: {error}", markup=False, soft_wrap=True)
+    chosen = {name: (PROGRAMS | own)[name] for name in config.names}
+    checked, unable = _checked([entry for name, entry in chosen.items() if name in own], load_skeleton(skeleton))
     table = Table(show_edge=False, pad_edge=False)
     for heading in ("program", "of", "units", "unchanged by", "what it measures"):
         table.add_column(heading, overflow="fold")
-    for entry in (PROGRAMS | own).values():
+    for entry in chosen.values():
         table.add_row(*(Text(cell) for cell in _described(entry)))
     console.print(table)
+    for name, reason in unable.items():
+        console.print(f"{name} cannot run on {skeleton}, and was not checked: {reason}", markup=False, soft_wrap=True)
     if own:
-        console.print(f"{file}: {len(own)} programs of your own, all checks passed", markup=False, soft_wrap=True)
+        told = f"{file}: {counted(len(checked), 'program')} of your own passed all checks"
+        told += f"; {len(unable)} cannot run on {skeleton} (--skeleton names another)" if unable else ""
+        others = len(own) - len(checked) - len(unable)
+        told += f"; {others} not chosen by --names" if others else ""
+        console.print(told, markup=False, soft_wrap=True)
+
+
+def _checked(entries: Sequence[Program], skeleton: Skeleton) -> tuple[list[str], dict[str, MissingRole]]:
+    """The programs that passed all checks, and those that ask for what the skeleton lacks."""
+    checked: list[str] = []
+    unable: dict[str, MissingRole] = {}
+    for entry in entries:
+        try:
+            check_program(entry, skeleton, _FPS)
+        except MissingRole as error:
+            unable[entry.name] = error
+        else:
+            checked.append(entry.name)
+    return checked, unable
 
 
 def _described(entry: Program) -> tuple[str, ...]:
@@ -68,35 +88,31 @@ def _described(entry: Program) -> tuple[str, ...]:
     return facts.name, of, facts.units, ", ".join(facts.invariant) or "nothing", facts.description
 
 
-def measure_programs(store: Path, names: Sequence[str], file: Path | None, console: Console) -> Measured:
+def measure_programs(store: Store, names: Sequence[str], file: Path | None, console: Console) -> Measured:
     """Fit the programs to all recordings of a store, and print what they measured.
 
     Raises
     ------
     InputError
-        If the store cannot be read or its recordings differ in frame rate, a name matches nothing, or a program of
-        one's own is not acceptable.
+        If the store is damaged, its recordings differ in frame rate, a name matches nothing, or a program of one's own
+        is not acceptable.
     """
-    opened = Store(store)
-    config = _config(names, file)
-    reader = WindowReader([(opened, row) for row in opened.rows], 1)
-    fps = common_fps(opened.rows, "import those of each rate into a store of its own")
-    programs = ProgramSet(config, opened.skeleton, fps)
+    reader = WindowReader([(store, row) for row in store.rows], 1)
+    fps = common_fps(store.rows, "import those of each rate into a store of its own")
+    programs = ProgramSet(_config(names, file), store.skeleton, fps)
     for notice in programs.fit(reader):
         console.print(notice, markup=False, soft_wrap=True)
-    table = Table(show_edge=False, pad_edge=False, title=f"{len(opened)} recordings", title_justify="left")
+    table = Table(show_edge=False, pad_edge=False, title=counted(len(store), "recording"), title_justify="left")
     table.add_column("attribute", overflow="fold")
     for heading in ("known", "5 %", "median", "95 %", "classes split at", "units"):
         table.add_column(heading, justify="right")
     for cells in _measured_rows(programs, reader):
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
-    return Measured(opened, programs)
+    return Measured(store, programs)
 
 
 def _config(names: Sequence[str], file: Path | None) -> ProgramsConfig:
-    from ssl_behavior.programs import custom_programs
-
     if file is None:
         return ProgramsConfig(names=tuple(names))
     custom, digest = custom_programs(file)
@@ -109,12 +125,16 @@ def _measured_rows(programs: ProgramSet, reader: WindowReader) -> list[tuple[str
     rows = []
     for column, (name, units) in enumerate(zip(programs.names, programs.units, strict=True)):
         known = values[:, column][values[:, column].isfinite()]
-        levels = torch.quantile(known[:: max(1, len(known) // 100_000)], known.new_tensor(_SHOWN_QUANTILES)).tolist()
+        # Of an attribute that is known nowhere there are no quantiles.
+        levels = ["-"] * len(_SHOWN_QUANTILES)
+        if len(known):
+            some = known[:: max(1, len(known) // 100_000)]
+            levels = [f"{level:.3g}" for level in some.quantile(known.new_tensor(_SHOWN_QUANTILES)).tolist()]
         splits = [edge for edge in programs.thresholds[column].tolist() if edge < torch.finfo(torch.float32).max]
         if not programs.informative[column]:
             splits = []
         shares = f"{len(known) / len(values):.0%}"
-        rows.append((name, shares, *(f"{level:.3g}" for level in levels), ", ".join(f"{e:.3g}" for e in splits), units))
+        rows.append((name, shares, *levels, ", ".join(f"{edge:.3g}" for edge in splits), units))
     return rows
 
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from ssl_behavior.cli import main
+from ssl_behavior.commands import programs_figure, programs_table
 from ssl_behavior.commands.programs_table import measure_programs
 from ssl_behavior.programs import PROGRAMS
 from ssl_behavior.recording import Labels
-from ssl_behavior.store import write_store
+from ssl_behavior.store import Store, write_store
 from ssl_behavior.terminal import make_console
 
 MINE = '''
@@ -17,6 +18,14 @@ from ssl_behavior.programs import length, program
 def tail_to_tail(pose):
     """Distance between the two tail bases."""
     return length(pose.own.tail_base - pose.other.tail_base)
+'''
+
+TAILLESS = '''
+
+@program(units="length", invariant="translation rotation reflection", each_animal=True)
+def whiskering(pose):
+    """Distance from the nose to the whiskers."""
+    return length(pose.own.part("nose") - pose.own.part("whiskers"))
 '''
 
 
@@ -53,8 +62,63 @@ def test_ones_own_are_checked_and_listed(mine, capsys):
     assert "tail_to_tail" in told and "scale" in told and "mine.py" in told
 
 
+def test_what_was_not_checked_is_counted_apart(tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text(MINE.replace("{more}", "swap") + TAILLESS)
+    assert main(["programs", "--programs", str(path)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "whiskering cannot run on calms21, and was not checked: " in told
+    assert "mine.py: 1 program of your own passed all checks; 1 cannot run on calms21" in told
+    assert main(["programs", "--programs", str(path), "--names", "tail_to_tail"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "mine.py: 1 program of your own passed all checks; 1 not chosen by --names" in told
+    assert "whiskering" not in told and "nose_nose" not in told
+
+
+def test_names_choose_what_is_listed(capsys):
+    assert main(["programs", "--names", "nose_*", "speed"]) == 0
+    out = capsys.readouterr().out
+    assert {name for name in PROGRAMS if f"{name} " in out} == {
+        "speed", "nose_movement", "nose_nose_distance", "nose_tail_distance"
+    }  # fmt: skip
+
+
+def measured_rows(capsys, *arguments):
+    """Attribute -> its cells after the name."""
+    assert main(["programs", *map(str, arguments)]) == 0
+    lines = [[cell.strip() for cell in line.split("│")] for line in capsys.readouterr().out.splitlines()]
+    return {line[0]: line[1:] for line in lines if len(line) == 7}
+
+
+def test_what_is_known_nowhere_is_a_row_without_quantiles(dyad, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    recording = dyad("one", 101)
+    keypoints = recording.keypoints.copy()
+    keypoints[:, :, recording.skeleton.keypoints.index("nose")] = np.nan
+    noseless = write_store(tmp_path / "noseless", [replace(recording, keypoints=keypoints)]).path
+    rows = measured_rows(capsys, noseless, "--names", "nose_nose_distance", "speed")
+    assert rows["nose_nose_distance"][:4] == ["0%", "-", "-", "-"] and rows["speed.resident"][0] != "0%"
+    # Too short for a velocity.
+    short = write_store(tmp_path / "short", [dyad("one", 3)]).path
+    rows = measured_rows(capsys, short, "--names", "nose_nose_distance", "speed")
+    assert rows["speed.resident"][:4] == ["0%", "-", "-", "-"] and rows["nose_nose_distance"][0] == "100%"
+
+
+def test_a_program_that_asks_for_a_missing_role_is_a_row_without_quantiles(store, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    path = tmp_path / "mine.py"
+    path.write_text(MINE.replace("{more}", "swap") + TAILLESS)
+    rows = measured_rows(capsys, store, "--names", "tail_to_tail", "whiskering", "--programs", path)
+    assert rows["whiskering.resident"][:4] == ["0%", "-", "-", "-"] and rows["tail_to_tail"][0] == "100%"
+
+
+def test_one_recording_is_no_recordings(dyad, tmp_path, capsys):
+    assert main(["programs", str(write_store(tmp_path / "one", [dyad()]).path), "--names", "speed"]) == 0
+    assert "1 recording " in capsys.readouterr().out
+
+
 def test_what_a_store_measures(store, capsys):
-    measured = measure_programs(store, ["speed", "nose_*"], None, make_console())
+    measured = measure_programs(Store(store), ["speed", "nose_*"], None, make_console())
     out = capsys.readouterr().out
     assert all(name in out for name in measured.programs.names) and "px/s" in out
     assert {name.partition(".")[0] for name in measured.programs.names} == {
@@ -79,6 +143,14 @@ WRONG = {
     "unknown recording": (["{store}", "--figure", "x.png", "--recording", "three"], "no recording 'three'"),
     "unknown stream": (["{store}", "--figure", "x.png", "--stream", "S1"], "no label stream 'S1'"),
     "beyond the end": (["{store}", "--figure", "x.png", "--frames", "400:500"], "has 101 frames"),
+    "end beyond the end": (["{store}", "--figure", "x.png", "--frames", "80:102"], "--frames 80:102: 'one' has 101 fr"),
+    "listed unknown": (["--names", "sped"], "did you mean 'speed'"),
+    "skeleton for nothing": (["--skeleton", "nope"], "add --programs FILE, or leave it out"),
+    "skeleton of a store": (["{store}", "--skeleton", "calms21"], "a store has its own skeleton"),
+    "recording undrawn": (["{store}", "--recording", "one"], "--recording says what to draw: add --figure"),
+    "frames undrawn": (["{store}", "--frames", "0:9"], "--frames says what to draw: add --figure"),
+    "stream undrawn": (["{store}", "--stream", "behavior"], "--stream says what to draw: add --figure"),
+    "recording listed": (["--recording", "one"], "--recording says what to draw: add --figure"),
     "no picture": (["{store}", "--figure", "x.docx"], "ends in one of"),
     "no file": (["--programs", "nowhere.py"], "cannot be read"),
 }
@@ -97,3 +169,19 @@ def test_recordings_of_different_rates_are_refused(dyad, tmp_path, capsys):
     assert main(["programs", str(store), "--names", "speed"]) == 2
     told = " ".join(capsys.readouterr().err.split())
     assert "different frame rates: 'two' 25, 'one' 30 per second" in told and "a store of its own" in told
+
+
+UNDRAWABLE = {case: WRONG[case] for case in ("unknown recording", "unknown stream", "beyond the end", "no picture")}
+
+
+@pytest.mark.parametrize("case", [*UNDRAWABLE, "no matplotlib"])
+def test_what_cannot_be_drawn_is_told_before_anything_is_measured(case, store, capsys, monkeypatch):
+    def measure(*_):
+        raise AssertionError("measured first")
+
+    monkeypatch.setattr(programs_table, "measure_programs", measure)
+    arguments, message = UNDRAWABLE.get(case, (["{store}", "--figure", "x.png"], "pip install 'ssl-behavior[plots]'"))
+    if case == "no matplotlib":
+        monkeypatch.setattr(programs_figure, "find_spec", lambda _: None)
+    assert main(["programs", *(a.format(store=store) for a in arguments)]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
