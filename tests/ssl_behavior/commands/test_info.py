@@ -38,7 +38,7 @@ def store(dyad, tmp_path):
 def test_a_store(store, capsys):
     assert main(["info", str(store.path)]) == 0
     out = capsys.readouterr().out
-    for words in ("48", "calms21", "[mount], [/attack]; in 1 recording", store.fingerprint()[:16], "sto[/re]"):
+    for words in ("48", "calms21", "[mount], [/attack]; in 1 recording ", store.fingerprint()[:16], "sto[/re]"):
         assert words in out
 
 
