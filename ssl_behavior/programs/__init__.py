@@ -21,7 +21,7 @@ Before anything is trained with a program, `check_program` tries it on random sc
 
 from ssl_behavior.programs.attributes import Attributes, ProgramSet
 from ssl_behavior.programs.builtin import PROGRAMS, TASK_PROGRAMMING_2021
-from ssl_behavior.programs.config import ProgramsConfig
+from ssl_behavior.programs.config import ProgramsConfig, with_programs_of
 from ssl_behavior.programs.contract import check_program
 from ssl_behavior.programs.paper import PAPER_THRESHOLDS
 from ssl_behavior.programs.pose import Animal, MissingRole, Pose
@@ -52,4 +52,5 @@ __all__ = [
     "program",
     "turn",
     "unit",
+    "with_programs_of",
 ]

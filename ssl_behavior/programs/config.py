@@ -3,16 +3,18 @@
 import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import pairwise
+from pathlib import Path
 from typing import Literal
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.programs.builtin import PROGRAMS
 from ssl_behavior.programs.table import ProgramFacts
+from ssl_behavior.programs.user import custom_programs
 
-__all__ = ["ProgramsConfig"]
+__all__ = ["ProgramsConfig", "with_programs_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +30,13 @@ class ProgramsConfig:
     custom : what is known about its programs, see `custom_programs`.
     units : "auto" is cm where every training recording's scale is known, px otherwise.
     num_classes : by quantiles of the training recordings, for programs without given thresholds.
-    thresholds : program -> rising thresholds in its units.
+    thresholds : program -> rising thresholds in its units; for those of lengths, `units` has to be px or cm.
 
     Raises
     ------
     InputError
-        If a name matches nothing, thresholds do not rise, or the facts about a file are not complete.
+        If a name matches nothing, thresholds do not rise or are of a length whose unit is left open, or the facts
+        about a file are not complete.
     """
 
     names: tuple[str, ...] = ("*",)
@@ -91,3 +94,24 @@ class ProgramsConfig:
             raise InputError(
                 f"programs: the thresholds of {name!r} must be finite numbers that rise, got {list(values)}"
             )
+        if self.units == "auto" and self.known[name].of_length:
+            facts = self.known[name]
+            raise InputError(
+                f"programs: the thresholds {list(values)} of {name!r} are {facts.units_in('px')} or "
+                f"{facts.units_in('cm')}, as the recordings decide while units is auto; set units to px or cm"
+            )
+
+
+def with_programs_of(config: ProgramsConfig, path: str | Path) -> ProgramsConfig:
+    """The configuration with all programs of a user's file added to those it names, in place of an earlier file's.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is not acceptable, or thresholds are given for a program it no longer has.
+    """
+    custom, digest = custom_programs(path)
+    before = {facts.name for facts in config.custom}
+    kept = [name for name in config.names if name not in before]
+    names = (*kept, *(facts.name for facts in custom))
+    return replace(config, file=str(Path(path).absolute()), file_sha256=digest, custom=custom, names=names)

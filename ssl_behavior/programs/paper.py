@@ -63,6 +63,6 @@ def nose_tail_distance(pose: Pose) -> Scalars:
 
 @program(units="rad", invariant="translation rotation scale", each_animal=True)
 def head_body_angle(pose: Pose) -> Scalars:
-    """How far the head is turned against the body: 0 = straight, positive from x towards y."""
+    """How far the head is turned against the body: 0 = straight, positive clockwise on the screen."""
     neck = pose.own.part("neck", "center")
     return turn(neck - pose.own.tail_base, pose.own.nose - neck)

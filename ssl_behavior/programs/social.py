@@ -94,7 +94,7 @@ def elongation(pose: Pose) -> Scalars:
 
 @program(units="rad/s", invariant="translation rotation scale", each_animal=True)
 def turning(pose: Pose) -> Scalars:
-    """How fast the body turns, positive from x towards y."""
+    """How fast the body turns, positive clockwise as seen on the screen."""
     return pose.own.turned * pose.own.rate
 
 
@@ -107,13 +107,20 @@ def acceleration(pose: Pose) -> Scalars:
 
 @program(units="length", invariant="reflection", each_animal=True)
 def wall_distance(pose: Pose) -> Scalars:
-    """The distance from the nearest wall of the arena, negative outside."""
+    """The distance from the nearest wall of the arena, negative outside.
+
+    The arena is what the recording gives; where that is the whole picture (CalMS21: 1024 x 570 px), the nearest wall is
+    the nearest border of the picture.
+    """
     return -torch.maximum(*_beyond_walls(pose).unbind(-1))
 
 
 @program(units="length", invariant="reflection", each_animal=True)
 def corner_distance(pose: Pose) -> Scalars:
-    """The distance from the nearest corner of the arena."""
+    """The distance from the nearest corner of the arena.
+
+    Where the arena is the whole picture (see `wall_distance`), the nearest corner of the picture.
+    """
     return length(_beyond_walls(pose))
 
 

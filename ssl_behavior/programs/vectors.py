@@ -92,7 +92,7 @@ def dot(one: Vectors, two: Vectors) -> Scalars:
 
 @masked
 def cross(one: Vectors, two: Vectors) -> Scalars:
-    """x1 y2 - y1 x2: positive where `two` lies to the side of `one` to which x turns into y."""
+    """x1 y2 - y1 x2: positive where `two` lies clockwise of `one`, as seen on the screen (its y points down)."""
     return cross_of(one, two)
 
 
@@ -116,7 +116,10 @@ def angle_between(one: Vectors, two: Vectors) -> Scalars:
 
 @masked
 def turn(before: Vectors, after: Vectors) -> Scalars:
-    """The signed angle from one direction to another, in (-pi, pi], positive from x towards y."""
+    """The signed angle from one direction to another, in (-pi, pi], positive clockwise as seen on the screen.
+
+    The picture's y points down: from x towards y is clockwise.
+    """
     return arc(cross_of(before, after), dot_of(before, after))
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ssl_behavior.programs import PAPER_THRESHOLDS, PROGRAMS, TASK_PROGRAMMING_2021, TRANSFORMATIONS, check_program
-from ssl_behavior.programs.pose import MissingRole
+from ssl_behavior.programs.pose import MissingRole, Pose
 from ssl_behavior.programs.scenes import random_scene, transformed
 from ssl_behavior.skeleton import SKELETONS, Skeleton
 
@@ -241,3 +241,22 @@ def test_time_since_contact_counts_from_the_last_contact_and_says_when_it_cannot
     young = replace(scene, keypoints=keypoints[172:])
     late = PROGRAMS["time_since_contact"](young.pose())
     assert late[:28].isnan().all() and torch.equal(late[28:], values[200:])
+
+
+def test_turning_and_bending_clockwise_on_the_screen_is_positive():
+    # On the screen y points down: looking right and then down is clockwise.
+    frames = torch.arange(7) * 0.1
+    directions = torch.stack([frames.cos(), frames.sin()], -1)[:, None, None]
+    body = torch.tensor([0.0 if name == "tail_base" else 25.0 for name in CALMS21.keypoints])
+    scene = directions * body[None, None, :, None].expand(-1, 2, -1, -1)
+    scene[..., CALMS21.role("nose"), :] += torch.tensor([10.0, 30.0])
+    pose = Pose.of(scene, CALMS21, 30.0, torch.tensor([0.0, 0.0, 1.0, 1.0]), 25.0)
+    turning = PROGRAMS["turning"](pose)
+    torch.testing.assert_close(turning[2:-2], torch.full((3,), 3.0))
+    assert (PROGRAMS["head_body_angle"](pose) > 0).all()
+    for name in ("turning", "head_body_angle"):
+        assert "positive clockwise" in PROGRAMS[name].facts.description
+
+
+def test_what_the_arena_of_calms21_is_is_said():
+    assert "border of the picture" in (PROGRAMS["wall_distance"].function.__doc__ or "")
