@@ -1,7 +1,7 @@
 """The tables of `ssl-behavior programs`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,8 +18,8 @@ from ssl_behavior.programs import (
     ProgramsConfig,
     ProgramSet,
     check_program,
-    custom_programs,
     load_programs,
+    with_programs_of,
 )
 from ssl_behavior.skeleton import Skeleton, load_skeleton
 from ssl_behavior.store import Store, common_fps
@@ -113,10 +113,8 @@ def measure_programs(store: Store, names: Sequence[str], file: Path | None, cons
 
 
 def _config(names: Sequence[str], file: Path | None) -> ProgramsConfig:
-    if file is None:
-        return ProgramsConfig(names=tuple(names))
-    custom, digest = custom_programs(file)
-    return ProgramsConfig(names=tuple(names), file=str(file.absolute()), file_sha256=digest, custom=custom)
+    known = with_programs_of(ProgramsConfig(), file) if file else ProgramsConfig()
+    return replace(known, names=tuple(names))
 
 
 def _measured_rows(programs: ProgramSet, reader: WindowReader) -> list[tuple[str, ...]]:
