@@ -100,7 +100,8 @@ def measure_programs(store: Store, names: Sequence[str], file: Path | None, cons
     reader = WindowReader([(store, row) for row in store.rows], 1)
     fps = common_fps(store.rows, "import those of each rate into a store of its own")
     programs = ProgramSet(_config(names, file), store.skeleton, fps)
-    for notice in programs.fit(reader):
+    programs.fit(reader)
+    for notice in programs.notices:
         console.print(notice, markup=False, soft_wrap=True)
     table = Table(show_edge=False, pad_edge=False, title=counted(len(store), "recording"), title_justify="left")
     table.add_column("attribute", overflow="fold")

@@ -1,5 +1,6 @@
 """A set of programs on the animals of one skeleton: windows -> attributes, their classes and standard scores."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from ssl_behavior.errors import InputError
 from ssl_behavior.programs.builtin import PROGRAMS
 from ssl_behavior.programs.config import ProgramsConfig
-from ssl_behavior.programs.contract import check_program
+from ssl_behavior.programs.contract import check_program, values_of
 from ssl_behavior.programs.pose import MissingRole, Pose
 from ssl_behavior.programs.quantiles import quantile_thresholds, robust_spread
 from ssl_behavior.programs.table import Program, ProgramFacts
@@ -28,6 +29,7 @@ _CHUNK_FRAMES = 65_536
 _CLIP = 4.0
 _SMALLEST_SPREAD = 1e-3
 _SMALLEST_CLASS = 1e-3
+_SHOWN = 3
 
 
 class ProgramSet(nn.Module):
@@ -95,7 +97,7 @@ class ProgramSet(nn.Module):
     @property
     def units(self) -> tuple[str, ...]:
         """Of each attribute, e.g. "cm/s"."""
-        return tuple(facts.units.replace("length", self.unit) for facts in self.attribute_facts)
+        return tuple(facts.units_in(self.unit) for facts in self.attribute_facts)
 
     @property
     def _numbers(self) -> tuple[float, Literal["px", "cm"]]:
@@ -166,9 +168,9 @@ class ProgramSet(nn.Module):
         """The planes of one program's attributes."""
         views = poses if entry.facts.each_animal else poses[:1]
         try:
-            values = [entry(pose) for pose in views]
+            values = [entry(pose) if entry.name in PROGRAMS else _own_values(entry, pose) for pose in views]
         except MissingRole:
-            # Built-in ones are left out beforehand; what a user's program asks for is known only when it runs.
+            # Built-in ones are left out beforehand, a user's when it is fitted.
             missing = poses[0].own.points[..., 0, 0]
             values = [torch.full_like(missing, torch.nan, requires_grad=False) for _ in views]
         if entry.facts.each_animal and self.skeleton.exchangeable:
@@ -208,8 +210,8 @@ class ProgramSet(nn.Module):
         return torch.tensor([needed <= kept for kept in own], device=self.median.device)
 
     @torch.no_grad()
-    def fit(self, reader: WindowReader) -> list[str]:
-        """Fit units, body length, thresholds, medians and spreads on the recordings; notices of what is left out.
+    def fit(self, reader: WindowReader) -> None:
+        """Fit units, body length, thresholds, medians and spreads on the recordings; `notices` says what is left out.
 
         Of more than 400,000 frames, evenly spaced pieces. The user's programs are checked first.
 
@@ -219,31 +221,33 @@ class ProgramSet(nn.Module):
             If a program breaks its contract, the units need a scale that a recording lacks, the body length cannot be
             measured, or no attribute tells one frame from another.
         """
-        self._check_custom()
+        missing = self._check_custom()
         in_cm = self._chosen_cm(reader)
         self.in_cm.fill_(in_cm)
         self.body_length.fill_(_body_length(reader, self.skeleton, in_cm))
         self._fitted = None
-        self.informative.fill_(True)
+        self.informative.copy_(torch.tensor([facts.name not in missing for facts in self.attribute_facts]))
         values = self._training_values(reader)
-        notices = [*self._left_out]
-        for column, name in enumerate(self.names):
-            notices += self._fit_attribute(column, values[:, column], name)
+        notices = [*self._left_out, *missing.values()]
+        for column in self.informative.nonzero().flatten().tolist():
+            notices += self._fit_attribute(column, values[:, column], self.names[column])
         if not bool(self.informative.any()):
             raise InputError(
-                f"none of the programs {list(self.config.names)} tells one frame of the training recordings from "
-                f"another: {'; '.join(notices)}"
+                f"none of the programs {_some(self.config.names)} tells one frame of the training recordings from "
+                f"another: {_first(notices)}"
             )
         self.notices = tuple(notices)
-        return notices
 
-    def _check_custom(self) -> None:
+    def _check_custom(self) -> dict[str, str]:
+        """Check the user's programs; a notice for each that asks for a role that the skeleton lacks, by name."""
+        missing = {}
         for entry in self._functions:
             if entry.name not in PROGRAMS:
                 try:
                     check_program(entry, self.skeleton, self.fps)
-                except MissingRole:
-                    continue
+                except MissingRole as error:
+                    missing[entry.name] = f"{entry.name} is left out: {error}"
+        return missing
 
     def _chosen_cm(self, reader: WindowReader) -> bool:
         without = [row.id for _, row in reader.sources if not row.px_per_cm]
@@ -271,17 +275,16 @@ class ProgramSet(nn.Module):
             return [f"{name} is left out: it is not known at any frame of the training recordings"]
         self.median[column] = values[(len(values) - 1) // 2]
         spread = robust_spread(values)
-        natural = float(self.body_length) if "length" in facts.units else 1.0
         if facts.name not in self.config.thresholds and spread > 0:
             found = quantile_thresholds(values, self.config.num_classes, spread)
             self.thresholds[column, : len(found)] = found
             self.thresholds[column, len(found) :] = torch.finfo(torch.float32).max
         shares = self._class_shares(column, values)
-        same = spread <= _SMALLEST_SPREAD * natural
+        same = spread <= _SMALLEST_SPREAD * _natural_size(facts.units, values, float(self.body_length))
         if same or sum(share >= _SMALLEST_CLASS for share in shares) < 2:
             self.informative[column] = False
-            unit = facts.units.replace("length", self.unit)
-            value = f"the same on the training recordings, {float(self.median[column]):.4g} {unit}"
+            units = facts.units_in(self.unit)
+            value = f"the same on the training recordings, {float(self.median[column]):.4g} {units}"
             return [
                 f"{name} is left out: it is (nearly) always {value if same else self._class_words(facts, shares, 1.0)}"
             ]
@@ -300,13 +303,38 @@ class ProgramSet(nn.Module):
         """The class with about this share of the frames, and its thresholds."""
         number = min(range(len(shares)), key=lambda i: abs(shares[i] - share))
         thresholds = list(self.config.thresholds.get(facts.name, []))
-        return f"in class {number} of its thresholds {thresholds} {facts.units.replace('length', self.unit)}"
+        return f"in class {number} of its thresholds {thresholds} {facts.units_in(self.unit)}"
 
 
 def _forget_numbers(module: nn.Module, _: Any) -> None:
     """Loaded buffers are other numbers."""
     assert isinstance(module, ProgramSet)
     module._fitted = None
+
+
+def _own_values(entry: Program, pose: Pose) -> Tensor:
+    """Of a user's program, whose mistakes are told as such."""
+    return values_of(entry, pose, "the recordings")
+
+
+def _natural_size(units: str, ordered: Float[Tensor, " frames"], body_length: float) -> float:
+    """What a value is measured by: body lengths, 1 rad or s or 1; of other units, the values' own size."""
+    if power := re.fullmatch(r"length(?:\^(\d))?(?:/s(?:\^\d)?)?", units):
+        return body_length ** int(power[1] or 1)
+    if re.fullmatch(r"1|s|rad(/s(\^\d)?)?", units):
+        return 1.0
+    sizes = ordered.abs().sort().values
+    return float(sizes[round(0.95 * (len(sizes) - 1))])
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return f"{list(names[:_SHOWN])}{f' and {more} more' if more > 0 else ''}"
+
+
+def _first(notices: Sequence[str]) -> str:
+    """The first of several, and how many there are."""
+    return f"{notices[0]}{f' (and {len(notices) - 1} more like it)' if len(notices) > 1 else ''}"
 
 
 def _suffixes(facts: ProgramFacts, skeleton: Skeleton) -> tuple[str, ...]:
@@ -336,7 +364,7 @@ def _that_run(
         else:
             kept.append(facts)
     if not kept:
-        raise InputError(f"none of the programs {list(config.names)} can run: {'; '.join(notices)}")
+        raise InputError(f"none of the programs {_some(config.names)} can run: {_first(notices)}")
     return tuple(kept), tuple(notices)
 
 

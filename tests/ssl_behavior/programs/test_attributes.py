@@ -58,7 +58,8 @@ def mice(dyad, reader):
 
 def fitted(mice, **values):
     programs = ProgramSet(ProgramsConfig(**values), mice.skeleton, 30.0)
-    return programs, programs.fit(mice)
+    programs.fit(mice)
+    return programs, programs.notices
 
 
 def config_of(tmp_path, text=OWN, **values):
@@ -198,7 +199,8 @@ def test_fitting_anew_forgets_what_was_fitted_before(dyad, reader, mice):
     still = reader(replace(dyad("still", 301), keypoints=frozen, px_per_cm=8.0))
     programs, notices = fitted(still)
     assert notices and programs.unit == "cm"
-    assert not programs.fit(mice) and programs.informative.all() and programs.unit == "px"
+    programs.fit(mice)
+    assert not programs.notices and programs.informative.all() and programs.unit == "px"
     again, _ = fitted(mice)
     for name, value in again.state_dict().items():
         torch.testing.assert_close(programs.state_dict()[name], value)
@@ -278,7 +280,8 @@ def test_fitted_numbers_are_finite_and_travel_with_the_state(mice):
 def test_fitting_twice_gives_the_same(mice):
     programs, notices = fitted(mice)
     state = {name: value.clone() for name, value in programs.state_dict().items()}
-    assert programs.fit(mice) == notices
+    programs.fit(mice)
+    assert programs.notices == notices
     assert all(torch.equal(value, state[name]) for name, value in programs.state_dict().items())
 
 
@@ -297,7 +300,8 @@ def test_invariance_of_an_attribute_is_that_of_its_program(transformation):
 def test_own_programs_are_checked_fitted_and_used(mice, tmp_path):
     config = config_of(tmp_path, names=("speed", "sprint", "sameness"))
     programs = ProgramSet(config, CALMS21, 30.0)
-    notices = programs.fit(mice)
+    programs.fit(mice)
+    notices = programs.notices
     assert len(notices) == 1 and notices[0].startswith("sameness is left out") and "1 px" in notices[0]
     values, known = programs.attributes(whole(mice))
     sprint, speed = (programs.names.index(f"{name}.intruder") for name in ("sprint", "speed"))
@@ -316,8 +320,10 @@ def test_an_own_program_whose_part_is_missing_is_left_out(mice, tmp_path):
         "pose.own.speed - 10.0", "pose.own.part('tail_tip')[..., 0]"
     )
     programs = ProgramSet(config_of(tmp_path, text, names=("speed", "wag")), CALMS21, 30.0)
-    notices = programs.fit(mice)
-    assert len(notices) == 2 and all("wag" in notice and "not known at any frame" in notice for notice in notices)
+    programs.fit(mice)
+    notices = programs.notices
+    assert len(notices) == 1 and notices[0].startswith("wag is left out: no keypoint of the skeleton 'calms21'")
+    assert "'tail_tip'" in notices[0]
     assert programs.informative.tolist() == [True, True, False, False]
 
 
@@ -369,3 +375,81 @@ def test_thresholds_of_real_rats_rise_and_every_attribute_is_informative(real_da
     assert not notices and programs.informative.all()
     for row in programs.thresholds.tolist():
         assert all(low < high for low, high in pairwise(row))
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("    return pose.own.speed / {}['no such key']", ["'rash' (", "mine.py:4)", "KeyError in line 8", "no such"]),
+        ("    return 3.0", ["'rash' (", "returns float, expected a tensor"]),
+        ("    return pose.own.speed[..., :1]", ["'rash' (", "returns the shape", "one value per frame"]),
+    ],
+    ids=["raises", "no tensor", "shape"],
+)
+def test_an_own_program_that_fails_only_on_the_recordings_is_told_as_one(mice, tmp_path, body, words):
+    text = f"""
+from ssl_behavior.programs import program
+
+@program(units="length/s", invariant="", each_animal=True)
+def rash(pose):
+    'Fails on what it is trained with.'
+    if pose.keypoints.shape[-4] > 200:
+    {body}
+    return pose.own.speed * 1.0
+"""
+    with pytest.raises(InputError) as error:
+        ProgramSet(config_of(tmp_path, text, names=("rash",)), CALMS21, 30.0).fit(mice)
+    told = str(error.value)
+    assert "on the recordings it " in told and all(word in told for word in words), told
+
+
+@pytest.mark.parametrize(
+    ("units", "code", "kept"),
+    [
+        ("1/length", "1 / (pose.own.speed + 50)", True),
+        ("1/length", "pose.own.speed * 1e-9 + 5e-3", False),
+        ("%", "pose.own.speed * 1e-4 + 40.0", False),
+        ("deg", "pose.own.speed", True),
+        ("length^2", "pose.own.speed * 50.0", True),
+        ("length^2", "pose.own.speed * 1e-2", False),
+        ("wavelength", "pose.own.speed * 1e-3", True),
+        ("rad/s", "pose.own.speed * 1e-6", False),
+    ],
+)
+def test_constant_is_judged_by_what_the_units_are(mice, tmp_path, units, code, kept):
+    text = f"""
+from ssl_behavior.programs import program
+
+@program(units="{units}", invariant="", each_animal=True)
+def measured(pose):
+    'What a test needs.'
+    return {code}
+"""
+    programs, notices = fitted(mice, **own(config_of(tmp_path, text)), names=("measured", "body_gap"))
+    assert programs.informative.tolist() == [kept, kept, True]
+    assert kept or all("the same" in notice for notice in notices)
+
+
+def own(config):
+    return {name: getattr(config, name) for name in ("file", "file_sha256", "custom")}
+
+
+def test_units_keep_every_word_but_length(mice, tmp_path):
+    text = OWN.replace('units="length"', 'units="wavelength/length"')
+    programs = ProgramSet(config_of(tmp_path, text, names=("speed", "sameness")), CALMS21, 30.0)
+    assert programs.units == ("px/s", "px/s", "wavelength/px")
+
+
+def test_that_nothing_can_be_learned_is_told_in_a_short_sentence(dyad, reader):
+    frozen = np.repeat(dyad("still", 301).keypoints[:1], 301, axis=0)
+    with pytest.raises(InputError) as error:
+        fitted(reader(replace(dyad("still", 301), keypoints=frozen)))
+    told = str(error.value)
+    assert len(told) < 400 and "'speed'" in told and f"and {len(PROGRAMS) - 3} more" in told
+    assert told.count("is left out") == 1 and "more like it" in told
+
+
+def test_a_set_of_which_only_lacking_parts_are_asked_is_refused_with_the_part(mice, tmp_path):
+    text = OWN.replace("(pose.own.speed - 10.0).clamp_min(0.0)", "pose.own.part('tail_tip')[..., 0]")
+    with pytest.raises(InputError, match=r"\['sprint'\] tells one .*: sprint is left out: .*'tail_tip'"):
+        ProgramSet(config_of(tmp_path, text, names=("sprint",)), CALMS21, 30.0).fit(mice)
