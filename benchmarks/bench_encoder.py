@@ -1,6 +1,6 @@
 """Speed of features, training steps and embedding, each beside a ceiling measured in the same run.
 
-    python benchmarks/bench_encoder.py [--recipe cpc_mabe2021] [--frames 65536] [--repeats 7] [--profile]
+    python benchmarks/bench_encoder.py [--recipe cpc_mabe2021] [--encoder-of RECIPE] [--repeats 7] [--profile]
 
 The ceilings are what this machine reaches at that moment on the operation that each job is made of: features against
 reading and writing the same arrays once; a training step and embedding against convolutions of the recipe's own
@@ -13,6 +13,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -96,6 +97,12 @@ def new_method(config: RunConfig, device: torch.device) -> Method:
     return method.to(device)
 
 
+def with_encoder_of(config: RunConfig, other: RunConfig) -> RunConfig:
+    """The objectives of one recipe on the encoder, the inputs and the windows of another."""
+    method = replace(config.method, encoder=other.method.encoder, features=other.method.features)
+    return replace(config, method=method, data=other.data)
+
+
 def ceiling_shape(config: RunConfig) -> tuple[int, int, int]:
     """Windows, channels and steps of the convolutions that make the ceiling: the method's own, as near as may be."""
     data, method = config.data, config.method
@@ -162,17 +169,23 @@ def profile(config: RunConfig, device: torch.device) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", default="cpc_mabe2021", choices=sorted(RECIPES))
+    parser.add_argument(
+        "--encoder-of", choices=["cpc", "cpc_mabe2021"], help="measure the recipe's objectives on this one's encoder"
+    )
     parser.add_argument("--frames", type=int, default=65_536, help="of the feature benchmark")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--profile", action="store_true", help="also print where the time of a step goes")
     options = parser.parse_args()
     device, config = choose_device(options.device), RECIPES[options.recipe]()
+    if options.encoder_of:
+        config = with_encoder_of(config, RECIPES[options.encoder_of]())
     if options.profile:
         print(profile(config, device))
     result = {
         "benchmark": "encoder",
         "recipe": options.recipe,
+        "encoder_of": options.encoder_of or options.recipe,
         "machine": describe_device(device, choose_precision("auto", device)),
         "torch": torch.__version__,
         "features": bench_features(options.frames, options.repeats),

@@ -7,7 +7,7 @@ from typing import Any
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
-from ssl_behavior.programs import ProgramsConfig, custom_programs
+from ssl_behavior.programs import ProgramsConfig, with_programs_of
 
 __all__ = ["COPY_NAME", "keep_own_programs", "with_kept_programs", "with_own_programs"]
 
@@ -25,11 +25,7 @@ def with_own_programs(method: Any, path: Path) -> Any:
     programs: ProgramsConfig | None = getattr(method, "programs", None)
     if programs is None:
         raise InputError("--programs: this recipe learns from no programs; choose another --recipe, e.g. cpc_programs")
-    custom, digest = custom_programs(path)
-    built_in = [name for name in programs.names if name not in {facts.name for facts in programs.custom}]
-    names = (*built_in, *(facts.name for facts in custom))
-    known = replace(programs, file=str(path.absolute()), file_sha256=digest, custom=custom, names=names)
-    return replace(method, programs=known)
+    return replace(method, programs=with_programs_of(programs, path))
 
 
 def with_kept_programs(method: Any, run: Path) -> Any:

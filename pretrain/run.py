@@ -22,7 +22,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.methods import METHODS
 from ssl_behavior.methods.base import Method
 from ssl_behavior.seeds import derive_seed
-from ssl_behavior.terminal import make_console
+from ssl_behavior.terminal import counted, make_console
 
 __all__ = ["pretrain"]
 
@@ -119,8 +119,8 @@ def _introduce(method: Method, data: Data, machine: str, say: Callable[[str], No
     held_out = len(data.validation.sources) if data.validation else 0
     say(f"{method_name(method.config)}, {parameters:,} parameters, on {machine}{processes}")
     say(
-        f"{len(data.train.sources)} recordings, {data.train.num_frames:,} frames at {data.fps:g} per second; "
-        f"{held_out} recordings held out for validation"
+        f"{counted(len(data.train.sources), 'recording')}, {counted(data.train.num_frames, 'frame')} at {data.fps:g} "
+        f"per second; {counted(held_out, 'recording')} held out for validation"
     )
 
 

@@ -29,6 +29,7 @@ from ssl_behavior.files import atomic_file, check_free, write_json
 from ssl_behavior.methods import Method
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.store import Store
+from ssl_behavior.terminal import counted
 
 __all__ = ["PROTOCOL", "run_probe"]
 
@@ -88,8 +89,8 @@ def _opening(trial: Trial) -> str:
     split = trial.split
     return (
         f"task {trial.task.name}: {len(trial.task.classes)} classes, {trial.task.kind}; "
-        f"{len(split.train)} recordings to learn from, {len(split.evaluate)} of {split.evaluated_on} to be scored on "
-        f"({split.source})"
+        f"{counted(len(split.train), 'recording')} to learn from, {len(split.evaluate)} of {split.evaluated_on} to be "
+        f"scored on ({split.source})"
     )
 
 
@@ -215,7 +216,7 @@ class _Working:
 
 def _title(trial: Trial) -> str:
     task, split = trial.task, trial.split
-    return f"{task.name}, {trial.mode} probe, {len(split.evaluate)} {split.evaluated_on} recordings"
+    return f"{task.name}, {trial.mode} probe, {counted(len(split.evaluate), f'{split.evaluated_on} recording')}"
 
 
 def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:

@@ -98,7 +98,7 @@ class Method(nn.Module, ABC):
         if programs is not None and programs.unit == "cm" and not row.px_per_cm:
             raise InputError(
                 f"programs are in cm, as every training recording's scale is known, but that of {row.id!r} is not; "
-                "import it with its scale, or choose --method.programs.units px"
+                "import it with --px-per-cm, or choose --method.programs.units px"
             )
 
     @abstractmethod
@@ -125,7 +125,7 @@ class Method(nn.Module, ABC):
         return 1
 
     def fingerprint(self) -> str:
-        """SHA-256 over every weight and buffer: equal for methods that compute the same."""
+        """SHA-256 over configuration, weights and buffers: equal for methods that compute the same."""
         digest = hashlib.sha256(repr(self.config).encode())
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(name.encode())

@@ -40,7 +40,7 @@ class ProgramsConfig:
     """
 
     names: tuple[str, ...] = ("*",)
-    file: str = ""
+    file: str = field(default="", repr=False)
     file_sha256: str = ""
     custom: tuple[ProgramFacts, ...] = ()
     units: Literal["auto", "px", "cm"] = "auto"

@@ -1,6 +1,7 @@
 """A person's own programs: from a file of ten lines to a trained run, and back from its checkpoint."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -82,6 +83,11 @@ def test_without_the_original_the_runs_own_copy_is_taken(mine, dyad, tmp_path):
     mine.unlink()
     assert main(["pretrain", "--out", str(run), "--resume"]) == 0
     assert len(list((run / "checkpoints").glob("step-*2"))) == 1
+    moved = replace(load_checkpoint(run).config.programs, file="elsewhere.py")
+    method = load_checkpoint(run)
+    before = method.fingerprint()
+    method.config = replace(method.config, programs=moved)
+    assert method.fingerprint() == before, "where the file lay changes nothing"
 
 
 def test_a_runs_configuration_repeats_it(trained, mine, tmp_path):
