@@ -121,31 +121,22 @@ def task_programming_2021() -> RunConfig:
     return replace(task_programming(), method=TaskProgrammingConfig(programs=programs), optim=optim, steps=660_000)
 
 
+_HEADS = HeadsConfig(regression=1.0, classification=0.5, contrastive=0.1)
+_TRAJECTORY = TrajectoryConfig(likelihood=1.0, kl=1.0, consistency=0.5)
+
+
 def task_programming_conv() -> RunConfig:
     """Task programming on the convolution stacks of `cpc`: programs teach the encoder, nothing else does.
 
     On the 38 rat recordings, 3 seeds: S1 macro AP .760 +- .001, S2 .241 +- .004 (cpc: .766 +- .001, .221 +- .003), see
     benchmarks/results/ablation_programs.md.
     """
-    return replace(
-        cpc(),
-        method=TaskProgrammingConvConfig(
-            heads=HeadsConfig(regression=1.0, classification=0.5, contrastive=0.1),
-            trajectory=TrajectoryConfig(likelihood=1.0, kl=1.0, consistency=0.5),
-        ),
-    )
+    return replace(cpc(), method=TaskProgrammingConvConfig(heads=_HEADS, trajectory=_TRAJECTORY))
 
 
 def cpc_programs() -> RunConfig:
     """Task programming together with contrastive prediction on one encoder."""
-    return replace(
-        cpc(),
-        method=CPCProgramsConfig(
-            heads=HeadsConfig(regression=1.0, classification=0.5, contrastive=0.1),
-            trajectory=TrajectoryConfig(likelihood=1.0, kl=1.0, consistency=0.5),
-            cpc=0.1,
-        ),
-    )
+    return replace(cpc(), method=CPCProgramsConfig(heads=_HEADS, trajectory=_TRAJECTORY, cpc=0.1))
 
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {

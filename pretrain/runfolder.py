@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.config import RunConfig, run_config_from_dict, run_config_to_dict
+from pretrain.own_programs import COPY_NAME
 from ssl_behavior.checkpoint import find_checkpoint, list_checkpoints, package_versions, save_checkpoint
 from ssl_behavior.configs import differing_keys
 from ssl_behavior.errors import InputError
@@ -62,7 +63,7 @@ class RunFolder:
         """Take the folder away again if no step of the run was ever saved: a refused run leaves nothing behind."""
         if self.newest() is not None:
             return
-        for name in ("config.json", "metrics.jsonl", "programs.py", ".lock"):
+        for name in ("config.json", "metrics.jsonl", COPY_NAME, ".lock"):
             (self.path / name).unlink(missing_ok=True)
         if (self.path / "tensorboard").is_dir():
             _remove(self.path / "tensorboard")
@@ -166,14 +167,17 @@ def open_run(path: Path, config: RunConfig, facts: Mapping[str, Any], resume: bo
 def _check_same(path: Path, record: Mapping[str, Any], config: RunConfig, facts: Mapping[str, Any]) -> None:
     new = json.loads(json.dumps({**run_config_to_dict(config), **facts}))
     old = {**record["config"], **{name: record.get(name) for name in facts}}
-    free = [key for key in differing_keys(old, new) if any(fnmatchcase(key, pattern) for pattern in _FREE_ON_RESUME)]
-    changed = {key: pair for key, pair in differing_keys(old, new).items() if key not in free}
+    changed = {key: pair for key, pair in differing_keys(old, new).items() if not _free_on_resume(key)}
     if changed:
         named = "; ".join(f"{key} was {old!r}, is now {new!r}" for key, (old, new) in changed.items())
         raise InputError(
             f"{path} cannot be resumed with other settings: {named}. Leave them out to keep the run's own, "
             "or choose another --out for a new run"
         )
+
+
+def _free_on_resume(key: str) -> bool:
+    return any(fnmatchcase(key, pattern) for pattern in _FREE_ON_RESUME)
 
 
 def _read_record(path: Path) -> dict[str, Any]:

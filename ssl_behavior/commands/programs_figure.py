@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ssl_behavior.commands.programs_table import Measured
 from ssl_behavior.errors import InputError
@@ -68,8 +67,7 @@ def draw_attributes(measured: Measured, plan: FigurePlan) -> None:
     """
     # The whole recording is measured: a program may look back from the first frame that is drawn.
     batch = recording_window(plan.recording, 0, plan.recording.num_frames)
-    keypoints = batch.keypoints.masked_fill(~batch.observed.unsqueeze(-1), torch.nan)
-    values = measured.programs.evaluate(keypoints, batch.arena, batch.px_per_cm)[0, slice(*plan.frames)].numpy()
+    values = measured.programs.measure(batch)[0, slice(*plan.frames)].numpy()
     figure = _figure(measured, values, plan)
     with atomic_file(plan.path) as partial:
         figure.savefig(partial, format=plan.path.suffix[1:].lower(), dpi=110)

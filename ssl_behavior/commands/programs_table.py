@@ -5,11 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from torch import Tensor
 
 from ssl_behavior.programs import (
     PROGRAMS,
@@ -120,7 +118,7 @@ def _config(names: Sequence[str], file: Path | None) -> ProgramsConfig:
 
 def _measured_rows(programs: ProgramSet, reader: WindowReader) -> list[tuple[str, ...]]:
     """One row per attribute: share of frames known, quantiles over at most some 400,000 frames, thresholds, units."""
-    values = _sample(programs, reader)
+    values = torch.cat([programs.measure(batch)[0] for batch in reader.pieces()])
     rows = []
     for column, (name, units) in enumerate(zip(programs.names, programs.units, strict=True)):
         known = values[:, column][values[:, column].isfinite()]
@@ -135,11 +133,3 @@ def _measured_rows(programs: ProgramSet, reader: WindowReader) -> list[tuple[str
         shares = f"{len(known) / len(values):.0%}"
         rows.append((name, shares, *levels, ", ".join(f"{edge:.3g}" for edge in splits), units))
     return rows
-
-
-def _sample(programs: ProgramSet, reader: WindowReader) -> Float[Tensor, "frames attribute"]:
-    parts = []
-    for batch in reader.pieces():
-        keypoints = batch.keypoints.masked_fill(~batch.observed.unsqueeze(-1), torch.nan)
-        parts.append(programs.evaluate(keypoints, batch.arena, batch.px_per_cm)[0])
-    return torch.cat(parts)

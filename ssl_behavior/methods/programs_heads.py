@@ -20,7 +20,7 @@ from ssl_behavior.objectives import (
 from ssl_behavior.parallel import all_sum, gather, rank
 from ssl_behavior.programs import ProgramSet
 
-__all__ = ["AttributeTargets", "HeadsConfig", "ProgramHeads"]
+__all__ = ["AttributeTargets", "HeadsConfig", "ProgramHeads", "consistency_of"]
 
 Points = Float[Tensor, "point latent"]
 
@@ -113,6 +113,20 @@ class ProgramHeads(nn.Module):
             self.config.temperature,
         )  # fmt: skip
         return LossTerms({"contrastive": self.config.contrastive * mean_of(sums, self.training)})
+
+
+def consistency_of(
+    programs: ProgramSet,
+    said: Float[Tensor, "*any attribute"],
+    target: Float[Tensor, "*any attribute"],
+    known: Bool[Tensor, "*any attribute"],
+    training: bool,
+) -> Float[Tensor, ""]:
+    """What programs say of decoded trajectories (NaN = nothing) against the true standardised attributes."""
+    known = known & said.isfinite()
+    # Only after the mask: a missing attribute is NaN, and so would be 0 times it.
+    said = programs.standardised(torch.where(known, said, 0.0))
+    return mean_of(attribute_regression(said, target, known), training)
 
 
 def _explained(predicted: Tensor, targets: AttributeTargets) -> Float[Tensor, ""]:

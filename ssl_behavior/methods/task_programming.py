@@ -25,9 +25,9 @@ from ssl_behavior.augment import AugmentConfig, geometric, hidden, moved
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods.base import LossTerms, Method, mean_of
 from ssl_behavior.methods.conv import EXTRAS
-from ssl_behavior.methods.programs_heads import AttributeTargets, HeadsConfig, ProgramHeads
+from ssl_behavior.methods.programs_heads import AttributeTargets, HeadsConfig, ProgramHeads, consistency_of
 from ssl_behavior.nn import RecurrentEncoder, TrajectoryDecoder
-from ssl_behavior.objectives import Sums, attribute_regression, gaussian_nll, kl_to_standard_normal
+from ssl_behavior.objectives import Sums, gaussian_nll, kl_to_standard_normal
 from ssl_behavior.parallel import all_sum, own_share
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
 from ssl_behavior.shapes import FrameMask
@@ -278,11 +278,9 @@ class TaskProgramming(Method):
         with torch.autocast(batch.keypoints.device.type, enabled=False):
             said = self._said(states, batch, orders)
         start = windows.known[0].unflatten(-1, (self.skeleton.num_individuals, -1))
-        known = said.isfinite() & (targets.known & self.coder.placed(start).unsqueeze(-1)).flatten(0, 1)
-        # Only after the mask: a missing attribute is NaN, and so would be 0 times it.
-        said = self.programs.standardised(torch.where(known, said, 0.0))
-        sums = attribute_regression(said, targets.values.repeat(orders, 1), known)
-        return LossTerms({"consistency": self.config.consistency * mean_of(sums, self.training)})
+        known = (targets.known & self.coder.placed(start).unsqueeze(-1)).flatten(0, 1)
+        loss = consistency_of(self.programs, said, targets.values.repeat(orders, 1), known, self.training)
+        return LossTerms({"consistency": self.config.consistency * loss})
 
     @property
     def _action_size(self) -> Float[Tensor, " state"]:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import squash
 from ssl_behavior.methods.base import mean_of
-from ssl_behavior.objectives import Sums, attribute_regression, full_precision, gaussian_nll, kl_to_standard_normal
+from ssl_behavior.methods.programs_heads import consistency_of
+from ssl_behavior.objectives import Sums, full_precision, gaussian_nll, kl_to_standard_normal
 from ssl_behavior.programs import ProgramSet
 from ssl_behavior.scene import Scene, rotate_into
 from ssl_behavior.skeleton import Skeleton
@@ -203,8 +204,6 @@ class TrajectoryHead(nn.Module):
         """
         keypoints = windows.to_scene(decoded) * scale_px
         said = programs.evaluate(keypoints, *place)[:, list(self.config.judged_frames)]
-        known = target[1] & said.isfinite() & windows.placed.all(dim=1).view(-1, 1, 1)
-        # Only after the mask: a missing attribute is NaN, and 0 * NaN would be too.
-        said = programs.standardised(torch.where(known, said, 0.0))
-        sums = attribute_regression(said, target[0], known)
-        return {"consistency": self.config.consistency * mean_of(sums, self.training)}
+        known = target[1] & windows.placed.all(dim=1).view(-1, 1, 1)
+        loss = consistency_of(programs, said, target[0], known, self.training)
+        return {"consistency": self.config.consistency * loss}

@@ -177,16 +177,20 @@ class ProgramSet(nn.Module):
             values = [torch.maximum(*values), torch.minimum(*values)]
         yield from values
 
+    def measure(self, batch: WindowBatch) -> Attributes:
+        """What the programs say of a batch, see `evaluate`; NaN where points are missing, and in padding."""
+        keypoints, seen = batch.keypoints, batch.observed & batch.valid[..., None, None]
+        if not bool(seen.all()):
+            keypoints = keypoints.masked_fill(~seen.unsqueeze(-1), torch.nan)
+        return self.evaluate(keypoints, batch.arena, batch.px_per_cm)
+
     @torch.no_grad()
     def attributes(self, batch: WindowBatch) -> tuple[Attributes, Bool[Tensor, "*batch time attribute"]]:
         """The attributes of a batch, 0 where unknown, and which are known.
 
         Padding, missing points, and attributes that are not informative are unknown.
         """
-        keypoints, seen = batch.keypoints, batch.observed & batch.valid[..., None, None]
-        if not bool(seen.all()):
-            keypoints = keypoints.masked_fill(~seen.unsqueeze(-1), torch.nan)
-        values = self.evaluate(keypoints, batch.arena, batch.px_per_cm)
+        values = self.measure(batch)
         known = values.isfinite() & self.informative & batch.valid.unsqueeze(-1)
         return values.masked_fill(~known, 0.0), known
 
