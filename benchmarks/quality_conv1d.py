@@ -30,7 +30,6 @@ from rich.progress import Progress
 from probe.baselines import BASELINES, BaselineConfig, TrainedBaseline, assemble_inputs, run_baseline
 from probe.representations import Matrix, check_alignment, columns_without
 from probe.scoring import ResultRow, score_row
-from probe.splits import make_split
 from probe.tables import csv_text, markdown_text, rich_table
 from probe.tasks import annotated_rows, macro_of, make_task, targets
 from probe.trial import Outcome, Trial
@@ -38,6 +37,7 @@ from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.embedding import Embeddings, kept_groups
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, read_json, write_json
+from ssl_behavior.splits import make_split
 from ssl_behavior.store import Store
 from ssl_behavior.terminal import make_console
 

@@ -79,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
         help="run, checkpoint or embeddings folder; several are several pretraining seeds of one encoder",
     )  # fmt: skip
     parser.add_argument("store", metavar="STORE", type=Path, help="store with the labels")
-    parser.add_argument("--task", required=True, help="a label stream of the store, or calms21_task1, calms21_task3")
+    parser.add_argument(
+        "--task", required=True, help="a label stream of the store, or calms21_task1, calms21_task2, calms21_task3"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for results and probe")
     parser.add_argument("--mode", choices=MODES, default="linear", help="logistic regression or nearest neighbours")
     parser.add_argument(

@@ -11,7 +11,6 @@ from probe.knn import K_GRID, NeighborIndex, vote
 from probe.linear import PENALTIES, Design, LinearHead, fit_head
 from probe.representations import Matrix, all_frames, standardised_blocks
 from probe.smoothing import WINDOWS_SECONDS, smooth
-from probe.splits import fraction_of
 from probe.tasks import targets
 from probe.trial import (
     BALANCED,
@@ -31,6 +30,7 @@ from probe.trial import (
     spread,
     steering_value,
 )
+from ssl_behavior.splits import fraction_of
 from ssl_behavior.store import StoreRow
 
 __all__ = ["DEFAULT_K", "DEFAULT_PENALTY", "LinearProbe", "NeighborProbe", "Probe", "run_trial"]

@@ -17,7 +17,6 @@ from probe.learners import run_trial
 from probe.references import hand_features, pca_reference, raw_keypoints, with_time
 from probe.representations import Representation, check_alignment, columns_without
 from probe.scoring import ResultRow, score_row
-from probe.splits import make_split
 from probe.tables import csv_text, markdown_text, rich_table
 from probe.tasks import Macro, annotated_rows, macro_of, make_task
 from probe.trial import Outcome, Trial
@@ -28,6 +27,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, check_free, write_json
 from ssl_behavior.methods import Method
 from ssl_behavior.seeds import derive_seed
+from ssl_behavior.splits import make_split
 from ssl_behavior.store import Store
 from ssl_behavior.terminal import counted
 

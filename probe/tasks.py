@@ -10,7 +10,18 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.store import Store, StoreRow
 
-__all__ = ["KINDS", "TASKS", "Macro", "Task", "TaskPreset", "macro_of", "make_task", "targets"]
+__all__ = [
+    "KINDS",
+    "TASKS",
+    "Macro",
+    "Task",
+    "TaskPreset",
+    "annotated_rows",
+    "macro_of",
+    "make_task",
+    "targets",
+    "task_parts",
+]
 
 KINDS = ("multinomial", "binary")
 
@@ -26,6 +37,7 @@ class Task:
     classes : the behaviours, in the order of the columns of every probability matrix.
     background : the class that means "nothing of interest", "" if there is none; left out of the macro values.
     kind : "multinomial" (one class per frame, probabilities sum to 1) or "binary" (each class against the rest).
+    annotators : only recordings labeled by one of these are the task's; () = by whomever.
     """
 
     name: str
@@ -33,6 +45,7 @@ class Task:
     classes: tuple[str, ...]
     background: str
     kind: str
+    annotators: tuple[str, ...] = ()
 
     @property
     def foreground(self) -> tuple[str, ...]:
@@ -45,6 +58,7 @@ class Task:
             "classes": list(self.classes),
             "background": self.background,
             "kind": self.kind,
+            "annotators": list(self.annotators),
         }
 
 
@@ -58,17 +72,24 @@ class Macro:
 
 @dataclass(frozen=True)
 class TaskPreset:
-    """A known task. An empty background is the stream's own."""
+    """A known task. An empty background is the stream's own.
+
+    Parameters
+    ----------
+    annotators : whose labels count, where the store says who labeled; () = anybody's.
+    """
 
     streams: tuple[str, ...]
     background: str = ""
     kind: str = "multinomial"
+    annotators: tuple[str, ...] = ()
 
 
 TASK3_BEHAVIORS = ("approach", "disengaged", "groom", "intromission", "mount_attempt", "sniff_face", "whiterearing")
 
 TASKS: dict[str, TaskPreset] = {
-    "calms21_task1": TaskPreset(streams=("behavior",), background="other"),
+    "calms21_task1": TaskPreset(streams=("behavior",), background="other", annotators=("0",)),
+    "calms21_task2": TaskPreset(streams=("behavior",), background="other", annotators=("1", "2", "3", "4", "5")),
     "calms21_task3": TaskPreset(streams=TASK3_BEHAVIORS, background="other", kind="binary"),
 }
 """Presets. Any label stream's own name is a task too."""
@@ -102,8 +123,21 @@ def make_task(store: Store, name: str, kind: str | None = None, background: str 
         classes=stream.vocabulary,
         background=stream.background or (preset.background if preset.background in stream.vocabulary else ""),
         kind=kind or preset.kind,
+        annotators=_annotators(store, name, preset),
     )
     return _checked(task if background is None else replace(task, background=background))
+
+
+def _annotators(store: Store, name: str, preset: TaskPreset) -> tuple[str, ...]:
+    """The preset's annotators that the store knows; nobody in particular where it does not say who labeled."""
+    found = {row.annotators.get(preset.streams[0], "") for row in store.rows}
+    known = tuple(annotator for annotator in preset.annotators if annotator in found)
+    if preset.annotators and not known and found - {""}:
+        raise InputError(
+            f"--task {name}: no recording of {store.path} was labeled by one of the annotators "
+            f"{list(preset.annotators)}; it has {sorted(found - {''})}"
+        )
+    return known
 
 
 def _many_streams(store: Store, name: str, preset: TaskPreset) -> Task:
@@ -133,6 +167,23 @@ def _checked(task: Task) -> Task:
         # Each behaviour against the rest: the background is what is left, not a class of its own.
         return replace(task, classes=task.foreground, background="")
     return task
+
+
+def task_parts(task: Task) -> dict[str, Task]:
+    """What a task's scores are averaged over, each learned and scored by itself: annotators, or behaviours.
+
+    CalMS21's Task 2 has one part for each annotator, its Task 3 one binary part for each behaviour (the macro value is
+    averaged over parts first, per seed: Sun et al. 2021, arXiv:2104.02710). Any other task is its own and only part.
+
+    Returns
+    -------
+    Name of the part -> task.
+    """
+    if len(task.streams) > 1:
+        return {name: replace(task, name=name, streams=(name,), classes=(name,)) for name in task.streams}
+    if len(task.annotators) > 1:
+        return {f"annotator {name}": replace(task, annotators=(name,)) for name in task.annotators}
+    return {task.name: task}
 
 
 def macro_of(task: Task, text: str = "all") -> Macro:
@@ -169,7 +220,13 @@ def targets(store: Store, task: Task, rows: Sequence[StoreRow]) -> np.ndarray:
 
 def annotated_rows(store: Store, task: Task) -> list[StoreRow]:
     """Recordings with at least one annotated frame of the task; none at all is an InputError."""
-    rows = [row for row in store.rows if (targets(store, task, [row]) != NOT_ANNOTATED).any()]
+    rows = [
+        row for row in store.rows if _labeled_by(row, task) and (targets(store, task, [row]) != NOT_ANNOTATED).any()
+    ]
     if not rows:
         raise InputError(f"{store.path}: no recording has an annotated frame of the task {task.name!r}")
     return rows
+
+
+def _labeled_by(row: StoreRow, task: Task) -> bool:
+    return not task.annotators or row.annotators.get(task.streams[0]) in task.annotators

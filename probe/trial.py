@@ -11,11 +11,11 @@ from torch import Tensor
 
 from probe.linear import LinearHead
 from probe.representations import Matrix, Scaling, gather, sampled_frames
-from probe.splits import Split
 from probe.tasks import Macro, Task, targets
 from ssl_behavior.errors import InputError
 from ssl_behavior.metrics import class_scores, macro
 from ssl_behavior.recording import NOT_ANNOTATED
+from ssl_behavior.splits import Split
 from ssl_behavior.store import Store, StoreRow
 
 __all__ = [

@@ -13,11 +13,11 @@ from probe.baselines.config import BaselineConfig
 from probe.baselines.inputs import Inputs
 from probe.baselines.network import FrameClassifier
 from probe.representations import Frames, Scaling, sampled_frames
-from probe.splits import Split
 from probe.tasks import Task, macro_of, targets
 from probe.trial import BALANCED, PLAIN, Data, Outcome, Trial, check_learnable, spread
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.seeds import derive_seed, numpy_generator, torch_generator
+from ssl_behavior.splits import Split
 from ssl_behavior.store import Store, StoreRow
 
 __all__ = ["TrainedBaseline", "balanced", "frame_loss", "run_baseline"]

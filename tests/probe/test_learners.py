@@ -8,10 +8,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
 from probe.learners import run_trial
-from probe.splits import make_split
 from probe.tasks import macro_of, make_task
 from probe.trial import BALANCED, DECISION, FITS, PLAIN, Trial, choose_settings, decide
 from ssl_behavior.errors import InputError
+from ssl_behavior.splits import make_split
 from ssl_behavior.store import write_store
 from tests.probe.conftest import FRAMES, make_recording
 

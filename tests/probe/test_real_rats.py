@@ -6,10 +6,10 @@ import torch
 from probe.learners import run_trial
 from probe.references import hand_features, pca_reference, raw_keypoints
 from probe.scoring import score_row
-from probe.splits import Split
 from probe.tasks import macro_of, make_task
 from probe.trial import Trial
 from ssl_behavior.importer import ImportOptions, import_recordings
+from ssl_behavior.splits import Split
 from ssl_behavior.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]

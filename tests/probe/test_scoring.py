@@ -10,10 +10,10 @@ from rich.console import Console
 from sklearn.metrics import average_precision_score, f1_score
 
 from probe.scoring import score_row
-from probe.splits import make_split
 from probe.tables import csv_text, markdown_text, rich_table, table_cells
 from probe.tasks import macro_of, make_task
 from probe.trial import BALANCED, PLAIN, Outcome, Trial
+from ssl_behavior.splits import make_split
 
 
 @pytest.fixture

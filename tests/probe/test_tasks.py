@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probe.tasks import annotated_rows, macro_of, make_task, targets
+from probe.tasks import annotated_rows, macro_of, make_task, targets, task_parts
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import SKELETONS
@@ -85,3 +85,37 @@ def test_recordings_nobody_annotated_are_left_out(tmp_path):
 def test_unknown_names_are_refused(store, call, sentence):
     with pytest.raises(InputError, match=sentence):
         call(store)
+
+
+def labeled(name, annotator):
+    return recording(name, behavior=Labels(vocabulary=("a", "b"), frames=np.arange(13) % 2, annotator=annotator))
+
+
+def test_annotators_are_parts_of_task_2_and_none_of_task_1(tmp_path):
+    made = write_store(tmp_path / "s", [labeled(f"r{n}", annotator) for n, annotator in enumerate("0130315")])
+    task1, task2 = make_task(made, "calms21_task1"), make_task(made, "calms21_task2")
+    assert [row.id for row in annotated_rows(made, task1)] == ["r0", "r3"]
+    assert task_parts(task1) == {"calms21_task1": task1}
+    assert [row.id for row in annotated_rows(made, task2)] == ["r1", "r2", "r4", "r5", "r6"]
+    parts = {name: [row.id for row in annotated_rows(made, part)] for name, part in task_parts(task2).items()}
+    assert parts == {"annotator 1": ["r1", "r5"], "annotator 3": ["r2", "r4"], "annotator 5": ["r6"]}
+    assert len(annotated_rows(made, make_task(made, "behavior"))) == 7
+
+
+def test_a_task_of_annotators_that_the_store_does_not_have_is_refused(tmp_path):
+    made = write_store(tmp_path / "s", [labeled("r0", "0"), labeled("r1", "0")])
+    with pytest.raises(InputError, match=r"calms21_task2.*labeled by one of the annotators.*it has \['0'\]"):
+        make_task(made, "calms21_task2")
+
+
+def test_behaviors_are_the_parts_of_a_task_of_several_streams(tmp_path):
+    def stream(name, frames):
+        return Labels(vocabulary=("other", name), frames=np.array(frames), background="other")
+
+    first = recording("a", 5, groom=stream("groom", [0, 1, 1, 0, -1]))
+    second = recording("b", 3, approach=stream("approach", [1, 0, 1]))
+    made = write_store(tmp_path / "s", [first, second])
+    parts = task_parts(make_task(made, "calms21_task3"))
+    assert list(parts) == ["approach", "groom"]
+    (row,) = annotated_rows(made, parts["groom"])
+    assert row.id == "a" and targets(made, parts["groom"], [row])[:, 0].tolist() == [0, 1, 1, 0, -1]

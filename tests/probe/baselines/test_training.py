@@ -10,11 +10,11 @@ from sklearn.metrics import average_precision_score
 from probe.baselines import BaselineConfig, Conv1dConfig, WindowSpan, assemble_inputs, run_baseline
 from probe.baselines.training import balanced, frame_loss
 from probe.scoring import score_row
-from probe.splits import make_split
 from probe.tasks import macro_of, make_task
 from probe.trial import BALANCED, PLAIN, Trial
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Labels
+from ssl_behavior.splits import make_split
 from ssl_behavior.store import write_store
 
 SMALL = BaselineConfig(

@@ -5,10 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from probe.splits import fraction_of, make_split
 from ssl_behavior.errors import InputError
+from ssl_behavior.splits import fraction_of, make_split
 from ssl_behavior.store import write_store
-from tests.probe.conftest import make_recording
+from tests.probe.conftest import FRAMES, make_recording
+
+
+@pytest.fixture
+def store(tmp_path):
+    return write_store(tmp_path / "store", [make_recording(f"r{i}", n) for i, n in enumerate(FRAMES)])
 
 
 @pytest.fixture
