@@ -10,9 +10,11 @@ from ssl_behavior.nn.encoder import (
     to_frames,
     window_mean,
 )
+from ssl_behavior.nn.heads import AnnotatorHead
 from ssl_behavior.nn.recurrent import RecurrentEncoder, TrajectoryDecoder
 
 __all__ = [
+    "AnnotatorHead",
     "Contexters",
     "ConvStack",
     "Direction",
