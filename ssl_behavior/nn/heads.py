@@ -62,10 +62,7 @@ class AnnotatorHead(nn.Module):
             nn.Linear(in_dim + num_annotators, hidden_dim), nn.LeakyReLU(0.01), nn.Dropout(dropout),
             nn.Linear(hidden_dim, in_dim), nn.LeakyReLU(0.01),
         )  # fmt: skip
-        self.outputs = nn.ModuleDict({name: nn.Linear(in_dim, count) for name, count in class_counts.items()})
-        for output in self.outputs.values():
-            nn.init.normal_(output.weight, std=OUTPUT_STD)
-            nn.init.zeros_(output.bias)
+        self.outputs = nn.ModuleDict({name: _output(in_dim, count) for name, count in class_counts.items()})
 
     @property
     def num_annotators(self) -> int:
@@ -90,6 +87,13 @@ class AnnotatorHead(nn.Module):
         rows = self.annotator_matrix.detach()
         self.annotator_matrix = nn.Parameter(torch.cat([rows, rows.mean(dim=0, keepdim=True)]))
         return len(rows)
+
+
+def _output(in_dim: int, num_classes: int) -> nn.Linear:
+    output = nn.Linear(in_dim, num_classes)
+    nn.init.normal_(output.weight, std=OUTPUT_STD)
+    nn.init.zeros_(output.bias)
+    return output
 
 
 def _check(sizes: Mapping[str, int], class_counts: Mapping[str, int], dropout: float, extra_dim: int) -> None:
