@@ -8,6 +8,7 @@ from ssl_behavior.checkpoint import method_name
 from ssl_behavior.configs import config_from_dict
 from ssl_behavior.device import DEVICES, PRECISIONS
 from ssl_behavior.errors import InputError
+from ssl_behavior.labeled import Sampling
 from ssl_behavior.methods import METHODS
 
 __all__ = ["DataConfig", "LoopConfig", "OptimConfig", "RunConfig", "run_config_from_dict", "run_config_to_dict"]
@@ -36,6 +37,12 @@ class DataConfig:
     validation_share: float = 0.1
     """Share of the recordings to hold out, at least one of them; 0 = no validation."""
     validation_batches: int = 4
+    labeled: tuple[str, ...] = ()
+    """Ids or globs of the recordings whose labels may be learned from; none = those of the subset "train"."""
+    streams: tuple[str, ...] = ()
+    """Label streams to learn; none = all."""
+    sampling: Sampling = field(default_factory=Sampling)
+    """Which windows a batch holds, where labels are learned."""
 
     def __post_init__(self) -> None:
         _require(self.window_frames >= 1, "data.window_frames must be at least 1", self.window_frames)
@@ -112,6 +119,8 @@ class RunConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     steps: int = 10_000
+    init: str = ""
+    """Run or checkpoint whose encoder the training starts from; "" = random weights."""
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"

@@ -2,19 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pretrain.config import DataConfig
 from ssl_behavior import parallel
 from ssl_behavior.errors import InputError
+from ssl_behavior.labeled import LabeledReader, LabelFacts
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import Store, StoreRow, common_fps
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["Data", "batch_recordings", "check_batch_size", "open_data", "training_batches", "validation_batches"]
+__all__ = [
+    "Data", "batch_recordings", "check_batch_size", "chosen_sources", "labeled_sources", "open_data",
+    "training_batches", "validation_batches",
+]  # fmt: skip
 
 Source = tuple[Store, StoreRow]
 
@@ -30,29 +35,81 @@ class Data:
     """SHA-256 over the contents of the stores and the ids of the recordings on either side."""
 
 
-def open_data(stores: Sequence[Path], config: DataConfig, seed: int) -> Data:
+def open_data(stores: Sequence[Path], config: DataConfig, seed: int, facts: LabelFacts | None = None) -> Data:
     """Open the stores, choose the recordings and split them.
+
+    Parameters
+    ----------
+    facts : the labels to be learned, if any. The recordings held out are then some of those with labels.
 
     Raises
     ------
     InputError
         If a store cannot be read, a pattern matches nothing, nothing is left to train on, or frame rates differ.
     """
+    sources = chosen_sources(stores, config)
+    labeled = _with_streams(labeled_sources(sources, config), facts) if facts is not None else []
+    held_out = _with_copies(_held_out(labeled or sources, config, seed), sources)
+    train = [source for source in sources if _key(source) not in held_out]
+    validation = [source for source in sources if _key(source) in held_out]
+    if not train or (labeled and all(_key(source) in held_out for source in labeled)):
+        what = "recordings with labels" if labeled else "recordings"
+        raise InputError(f"all {len(labeled or sources)} {what} are held out for validation: none is left to train on")
+    shown = {_key(source) for source in labeled}
+
+    def reader(side: Sequence[Source]) -> WindowReader:
+        if facts is None:
+            return WindowReader(side, config.window_frames, config.recordings_per_batch)
+        return LabeledReader(side, config.window_frames, shown, facts, config.sampling)
+
+    return Data(
+        train=reader(train),
+        validation=reader(validation) if validation else None,
+        fps=common_fps([row for _, row in sources], "choose those of one rate with --recordings"),
+        fingerprint=_fingerprint(train, validation, shown),
+    )
+
+
+def chosen_sources(stores: Sequence[Path], config: DataConfig) -> list[Source]:
+    """The recordings that the configuration chooses from the stores.
+
+    Raises
+    ------
+    InputError
+        If a store cannot be read or is named twice, or a pattern or subset matches nothing.
+    """
     paths = [Path(path).resolve() for path in stores]
     if twice := [path for path in paths if paths.count(path) > 1]:
         raise InputError(f"{twice[0]} is named twice: its recordings would be on both sides of the split")
-    sources = _chosen([Store(path) for path in stores], config)
-    held_out = _with_copies(_held_out(sources, config, seed), sources)
-    train = [source for source in sources if _key(source) not in held_out]
-    validation = [source for source in sources if _key(source) in held_out]
-    if not train:
-        raise InputError(f"all {len(sources)} recordings are held out for validation: nothing is left to train on")
-    return Data(
-        train=WindowReader(train, config.window_frames, config.recordings_per_batch),
-        validation=WindowReader(validation, config.window_frames, config.recordings_per_batch) if validation else None,
-        fps=common_fps([row for _, row in sources], "choose those of one rate with --recordings"),
-        fingerprint=_fingerprint(train, validation),
-    )
+    return _chosen([Store(path) for path in stores], config)
+
+
+def labeled_sources(sources: Sequence[Source], config: DataConfig) -> list[Source]:
+    """The recordings whose labels may be learned from: those named, else those of the subset "train".
+
+    Raises
+    ------
+    InputError
+        If a pattern matches nothing, or nothing was named and there is no such subset.
+    """
+    if config.labeled:
+        wanted = _matching(_stores_of(sources), config.labeled, "--labeled")
+        return [source for source in sources if _key(source) in wanted]
+    found = [source for source in sources if source[1].subset == "train"]
+    if not found:
+        raise InputError(
+            "which recordings' labels may be learned from? Name them with --labeled (ids or globs, '*' for all) or "
+            "--split FILE; no recording has the subset 'train'"
+        )
+    return found
+
+
+def _with_streams(sources: Sequence[Source], facts: LabelFacts) -> list[Source]:
+    return [source for source in sources if any(stream.name in source[1].annotators for stream in facts.streams)]
+
+
+def _stores_of(sources: Sequence[Source]) -> list[Store]:
+    return list({id(store): store for store, _ in sources}.values())
 
 
 def _with_copies(held_out: set[tuple[str, str]], sources: Sequence[Source]) -> set[tuple[str, str]]:
@@ -96,8 +153,7 @@ def _chosen(stores: Sequence[Store], config: DataConfig) -> list[Source]:
 
 def _held_out(sources: Sequence[Source], config: DataConfig, seed: int) -> set[tuple[str, str]]:
     if config.validation:
-        stores = list({id(store): store for store, _ in sources}.values())
-        return _matching(stores, config.validation, "--validation")
+        return _matching(_stores_of(sources), config.validation, "--validation")
     if config.validation_share == 0 or len(sources) < 2:
         return set()
     number = max(1, round(config.validation_share * len(sources)))
@@ -105,8 +161,10 @@ def _held_out(sources: Sequence[Source], config: DataConfig, seed: int) -> set[t
     return {_key(sources[pick]) for pick in picks}
 
 
-def _fingerprint(train: Sequence[Source], validation: Sequence[Source]) -> str:
-    sides = [[[row.id, row.frames, row.content_hash] for _, row in side] for side in (train, validation)]
+def _fingerprint(train: Sequence[Source], validation: Sequence[Source], labeled: Collection[tuple[str, str]]) -> str:
+    sides: list[Any] = [[[row.id, row.frames, row.content_hash] for _, row in side] for side in (train, validation)]
+    if labeled:
+        sides.append([row.id for _, row in (*train, *validation) if any(row.id == id for _, id in labeled)])
     skeleton = train[0][0].skeleton.to_dict()
     return hashlib.sha256(json.dumps([skeleton, *sides]).encode()).hexdigest()
 

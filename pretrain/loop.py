@@ -12,6 +12,7 @@ from pretrain.collapse import collapse_warning
 from pretrain.config import RunConfig
 from pretrain.data import Data, batch_recordings, training_batches, validation_batches
 from pretrain.distributed import averaged, stop_signal
+from pretrain.label_scores import label_scores
 from pretrain.optim import WeightAverage, learning_rate, make_optimizer, set_learning_rate
 from pretrain.progress import RunLog, finite_or_none
 from pretrain.runfolder import RunFolder, checkpoint_name
@@ -141,16 +142,30 @@ class Trainer:
         with parallel.alone(), self.average.in_place():
             batches = validation_batches(reader, config.data, config.seed)
             self.validation = validate(self.method, batches, self.device, self.precision)
+            self.validation |= label_scores(self.method, reader, self.precision)
         log.validation(self.steps_done, self.validation)
         if warning := collapse_warning(self.validation["effective_rank"], self.method.learned_dim):
             log.say(f"warning: {warning}")
         loss = self.validation["loss"]
         if not math.isfinite(loss):
             log.say("warning: the held-out recordings are too short, or too little was seen in them, to validate on")
-        if not math.isfinite(loss) or (self.best is not None and not loss < self.best["validation_loss"]):
+        better = math.isfinite(loss) and (self.best is None or loss < self.best["validation_loss"])
+        here = checkpoint_name(self.steps_done)
+        streams = self._best_streams(here)
+        if better:
+            self.best = {"checkpoint": here, "validation_loss": loss}
+        if self.best is None or not (better or any(one["checkpoint"] == here for one in streams.values())):
             return False
-        self.best = {"checkpoint": checkpoint_name(self.steps_done), "validation_loss": loss}
+        self.best = {**self.best, **({"streams": streams} if streams else {})}
         return True
+
+    def _best_streams(self, here: str) -> dict[str, Any]:
+        """Of each label stream the checkpoint that labeled the held-out recordings best, and how well."""
+        streams = dict((self.best or {}).get("streams", {}))
+        for name, score in self.validation.items():
+            if name.startswith("ap/") and score > streams.get(name[3:], {"ap": -1.0})["ap"]:
+                streams[name[3:]] = {"checkpoint": here, "ap": score}
+        return streams
 
     def _diverged(self, step: int, what: str) -> InputError:
         data, config = self.data, self.config

@@ -30,6 +30,7 @@ class Options:
     recipe: str | None
     config: Path | None
     programs: Path | None
+    split: Path | None
     resume: bool
     print_config: bool
     overrides: dict[str, str]
@@ -52,6 +53,7 @@ def parse_options(argv: Sequence[str]) -> Options:
         recipe=values["recipe"],
         config=values["config"],
         programs=values["programs"],
+        split=values["split"],
         resume=values["resume"],
         print_config=values["print_config"],
         overrides=dotted | {key: _text(value) for key, value in named.items()},
@@ -72,6 +74,9 @@ _NAMED = {
     "validation_share": "data.validation_share",
     "recordings": "data.recordings",
     "subset": "data.subsets",
+    "init": "init",
+    "streams": "data.streams",
+    "labeled": "data.labeled",
 }
 """Option -> the configuration's key it sets."""
 
@@ -134,5 +139,9 @@ def _parser() -> argparse.ArgumentParser:
         help="one's own programs, for the recipes of task programming (a Python file)",
     )
     add("--validation", metavar="ID", nargs="+", help="ids or globs of the recordings to hold out")
+    add("--labeled", metavar="ID", nargs="+", help="learn from the labels of these recordings (ids or globs; joint)")
+    add("--split", metavar="FILE", type=Path, help="learn from the labels of the train part of a split (joint)")
+    add("--streams", metavar="NAME", nargs="+", help="learn these label streams only (joint)")
+    add("--init", metavar="RUN", help="start from the encoder of this run or checkpoint")
     add("--validation-share", metavar="SHARE", help="hold out this share of the recordings instead; 0: none")
     return parser

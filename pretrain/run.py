@@ -14,11 +14,13 @@ from pretrain.loop import Trainer
 from pretrain.own_programs import keep_own_programs
 from pretrain.progress import RunLog
 from pretrain.runfolder import RunFolder, only_process, open_run
+from pretrain.start import complete_config, facts_of, take_encoder
 from pretrain.step import Losses
 from ssl_behavior import parallel
 from ssl_behavior.checkpoint import method_name
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.errors import InputError
+from ssl_behavior.labeled import LabeledReader
 from ssl_behavior.methods import METHODS
 from ssl_behavior.methods.base import Method
 from ssl_behavior.seeds import derive_seed
@@ -50,7 +52,8 @@ def pretrain(
     torch.backends.cudnn.deterministic = True
     with process_group(device), ExitStack() as held:
         check_batch_size(config.data)
-        data = open_data(stores, config.data, config.seed)
+        config = complete_config(config, stores)
+        data = open_data(stores, config.data, config.seed, facts_of(config))
         run = RunFolder(out)
 
         def take_folder() -> None:
@@ -94,8 +97,9 @@ def _trainer(
     method = new_method(config, data)
     _introduce(method, data, describe_device(device, precision), say)
     if newest is None:
+        taken = take_encoder(method, config.init) if config.init else ()
         say("fitting scale, mean and spread of the inputs on the training recordings")
-        for notice in method.fit_inputs(data.train):
+        for notice in method.fit_inputs(data.train, but=taken):
             say(notice)
         for _, row in data.validation.sources if data.validation else ():
             method.check_recording(row)
@@ -122,6 +126,9 @@ def _introduce(method: Method, data: Data, machine: str, say: Callable[[str], No
         f"{counted(len(data.train.sources), 'recording')}, {counted(data.train.num_frames, 'frame')} at {data.fps:g} "
         f"per second; {counted(held_out, 'recording')} held out for validation"
     )
+    if isinstance(data.train, LabeledReader):
+        streams = ", ".join(f"{s.name} ({len(s.classes)} classes)" for s in data.train.facts.streams)
+        say(f"labels of {counted(len(data.train.labeled), 'recording')} are learned: {streams}")
 
 
 def _train(trainer: Trainer, run: RunFolder, console: Console, say: Callable[[str], None]) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pretrain.config import RunConfig, run_config_from_dict, run_config_to_dict
 from pretrain.own_programs import COPY_NAME
-from ssl_behavior.checkpoint import find_checkpoint, list_checkpoints, package_versions, save_checkpoint
+from ssl_behavior.checkpoint import list_checkpoints, package_versions, save_checkpoint
 from ssl_behavior.configs import differing_keys
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, check_free, read_contents, write_json
@@ -39,7 +39,7 @@ __all__ = [
 FORMAT_VERSION = 1
 _FORMAT = "ssl-behavior run"
 _KEPT = 2
-_FREE_ON_RESUME = ("device", "precision", "loop.*", "method.programs.file")
+_FREE_ON_RESUME = ("device", "precision", "loop.*", "method.programs.file", "init")
 """Keys (or globs) that may differ from the first start: what they lead to is compared instead, or changes no number."""
 
 
@@ -78,7 +78,8 @@ class RunFolder:
     def save(self, method: Method, steps_done: int, extra: Mapping[str, Any], training: Mapping[str, Any]) -> None:
         """Write a checkpoint, then remove those older than the last two, except the best.
 
-        `extra["best"]` is {"checkpoint": name, "validation_loss": number} of the best so far, or None.
+        `extra["best"]` is {"checkpoint": name, "validation_loss": number} of the best so far, or None; with "streams",
+        of a run that learns from labels, it also names the best for each label stream.
 
         Raises
         ------
@@ -87,8 +88,10 @@ class RunFolder:
         """
         save_checkpoint(self.checkpoints / checkpoint_name(steps_done), method, extra, training)
         self.point_to_best(extra["best"])
+        best = extra["best"] or {}
+        kept = {best.get("checkpoint"), *(one["checkpoint"] for one in best.get("streams", {}).values())}
         for old in list_checkpoints(self.path)[:-_KEPT]:
-            if old != find_checkpoint(self.path, best=True):
+            if old.name not in kept:
                 _remove(old)
 
     def point_to_best(self, best: Mapping[str, Any] | None) -> None:
@@ -166,7 +169,9 @@ def open_run(path: Path, config: RunConfig, facts: Mapping[str, Any], resume: bo
 
 def _check_same(path: Path, record: Mapping[str, Any], config: RunConfig, facts: Mapping[str, Any]) -> None:
     new = json.loads(json.dumps({**run_config_to_dict(config), **facts}))
-    old = {**record["config"], **{name: record.get(name) for name in facts}}
+    # Keys that a newer program has and the record lacks had their defaults.
+    begun = run_config_to_dict(run_config_from_dict(record["config"], f"{path}/config.json"))
+    old = json.loads(json.dumps({**begun, **{name: record.get(name) for name in facts}}))
     changed = {key: pair for key, pair in differing_keys(old, new).items() if not _free_on_resume(key)}
     if changed:
         named = "; ".join(f"{key} was {old!r}, is now {new!r}" for key, (old, new) in changed.items())

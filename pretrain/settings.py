@@ -18,6 +18,7 @@ from pretrain.recipes import RECIPES
 from pretrain.runfolder import recorded_config, recorded_stores
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods import METHODS
+from ssl_behavior.splits import train_patterns
 
 __all__ = ["config_as_yaml", "resolve_config", "resolve_stores"]
 
@@ -43,10 +44,15 @@ def resolve_config(options: Options) -> RunConfig:
     """
     values = _file_values(options.config) if options.config else {}
     base = _with_method(_base(options), values, options.config)
+    overrides = dict(options.overrides)
+    if options.split:
+        if "data.labeled" in overrides:
+            raise InputError("--split and --labeled both say whose labels are learned from; give one of them")
+        overrides["data.labeled"] = json.dumps(train_patterns(options.split))
     if options.programs:
         base = dataclasses.replace(base, method=with_own_programs(base.method, options.programs))
-    _check_known(base, options.overrides)
-    arguments = [f"--{key}={_listed(base, key, text)}" for key, text in options.overrides.items()]
+    _check_known(base, overrides)
+    arguments = [f"--{key}={_listed(base, key, text)}" for key, text in overrides.items()]
     if options.config:
         arguments.insert(0, f"--config={json.dumps(values, default=str)}")
     return run_config_from_dict(_parsed(base, arguments, options.config), _where(options.config))

@@ -79,7 +79,7 @@ def save_checkpoint(
         write_json(partial / "config.json", contents)
 
 
-def load_checkpoint(path: str | Path, best: bool = True) -> Method:
+def load_checkpoint(path: str | Path, best: bool | str = True) -> Method:
     """The trained method, in eval mode on the CPU, from a checkpoint or run folder (see `find_checkpoint`).
 
     Raises
@@ -179,10 +179,11 @@ def list_checkpoints(run: Path) -> list[Path]:
     return sorted(folder for folder in (Path(run) / "checkpoints").glob("step-*") if folder.is_dir())
 
 
-def find_checkpoint(path: str | Path, best: bool = False) -> Path:
+def find_checkpoint(path: str | Path, best: bool | str = False) -> Path:
     """The checkpoint folder that `path` means: itself, or of a run folder the newest (or the best on validation).
 
-    A run without validation has no best; its newest is taken.
+    A run without validation has no best; its newest is taken. The name of a label stream means the checkpoint that
+    gave its labels best, of a run that learned from them.
 
     Raises
     ------
@@ -201,7 +202,9 @@ def find_checkpoint(path: str | Path, best: bool = False) -> Path:
         )
     pointer = path / "checkpoints" / _BEST
     if best and pointer.exists():
-        name = read_json(pointer, "a run")["checkpoint"]
+        found = read_json(pointer, "a run")
+        chosen = found.get("streams", {}).get(best, found) if isinstance(best, str) else found
+        name = chosen["checkpoint"]
         return next((folder for folder in checkpoints if folder.name == name), checkpoints[-1])
     return checkpoints[-1]
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import (
@@ -34,7 +36,7 @@ from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.windows import WindowBatch, WindowReader, arena_of, recording_window
 
 __all__ = [
-    "EmbeddingRow", "Embeddings", "check_fits", "embed_recording", "embed_row", "embed_store", "kept_groups",
+    "EmbeddingRow", "Embeddings", "check_fits", "chunked", "embed_recording", "embed_row", "embed_store", "kept_groups",
     "store_embeddings",
 ]  # fmt: skip
 
@@ -196,12 +198,37 @@ def _chunks(
     precision: torch.dtype,
     kept: Collection[str],
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """The kept columns chunk by chunk. Each chunk is read with as many frames more as the encoder reaches to either
-    side, so the numbers are those of one pass over the whole recording."""
+    """The kept columns chunk by chunk."""
+    columns = [span for name, span in group_slices(method.channel_groups).items() if name in kept]
+
+    def embed(batch: WindowBatch) -> torch.Tensor:
+        values = method.embed(batch)
+        return torch.cat([values[..., span] for span in columns], dim=-1)
+
+    return chunked(method, embed, read, num_frames, chunk_frames, precision)
+
+
+def chunked(
+    method: Method,
+    compute: Callable[[WindowBatch], Float[Tensor, "batch time latent"]],
+    read: Callable[[int, int], WindowBatch],
+    num_frames: int,
+    chunk_frames: int = CHUNK_FRAMES,
+    precision: torch.dtype = torch.float32,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """What `method` computes of every frame of a recording, chunk by chunk: (frames, float32 [time, latent]).
+
+    Each chunk is read with as many frames more as the encoder reaches to either side, so the numbers are those of one
+    pass over the whole recording.
+
+    Parameters
+    ----------
+    compute : from windows to one row per frame, in eval mode and without gradients.
+    read : (first frame, number of frames) -> a batch of one window.
+    """
     device = next(method.parameters()).device
     before, after = (-(-side // method.alignment) * method.alignment for side in method.reach)
     chunk_frames = -(-chunk_frames // method.alignment) * method.alignment
-    columns = [span for name, span in group_slices(method.channel_groups).items() if name in kept]
     training = method.training
     method.eval()
     try:
@@ -209,8 +236,8 @@ def _chunks(
             stop = min(start + chunk_frames, num_frames)
             first, last = max(0, start - before), min(num_frames, stop + after)
             with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                values = method.embed(read(first, last - first).to(device))[0, start - first : stop - first]
-            yield slice(start, stop), torch.cat([values[:, span] for span in columns], dim=1).float().cpu().numpy()
+                values = compute(read(first, last - first).to(device))[0, start - first : stop - first]
+            yield slice(start, stop), values.float().cpu().numpy()
     finally:
         method.train(training)
 

@@ -10,7 +10,7 @@ from ssl_behavior.files import read_json
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import Store, StoreRow
 
-__all__ = ["PARTS", "Split", "fraction_of", "make_split"]
+__all__ = ["PARTS", "Split", "fraction_of", "make_split", "train_patterns"]
 
 PARTS = ("train", "validation", "test")
 TUNING_SHARE = 0.2
@@ -95,7 +95,21 @@ def make_split(store: Store, file: Path | None = None, seed: int = 0, annotated:
     return _assign(kept, source, seed)
 
 
-def _from_file(store: Store, file: Path) -> dict[str, list[StoreRow]]:
+def train_patterns(file: Path) -> list[str]:
+    """Ids and globs of the part of a split file to learn from.
+
+    Raises
+    ------
+    InputError
+        If the file is not a split, or has no such part.
+    """
+    values = _read(Path(file))
+    if "train" not in values:
+        raise InputError(f"{file}: there is no part 'train' to learn from")
+    return _checked(values["train"], "train", file)
+
+
+def _read(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
         state = "is a folder, not a JSON file" if file.is_dir() else "there is no such file"
         raise InputError(f"--split {file}: {state}")
@@ -105,16 +119,26 @@ def _from_file(store: Store, file: Path) -> dict[str, list[StoreRow]]:
     unknown = sorted(set(values) - set(PARTS))
     if unknown:
         raise InputError(f"{file}: unknown parts {unknown}; a split has {list(PARTS)}")
+    return values
+
+
+def _from_file(store: Store, file: Path) -> dict[str, list[StoreRow]]:
+    values = _read(file)
     parts = {part: _selected(store, values[part], part, file) for part in PARTS if part in values}
     _check_disjoint(parts, file)
     return parts
 
 
-def _selected(store: Store, patterns: Any, part: str, file: Path) -> list[StoreRow]:
+def _checked(patterns: Any, part: str, file: Path) -> list[str]:
     if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
         raise InputError(f"{file}: {part!r} must be a list of recording ids or patterns, got {patterns!r:.80}")
     if not patterns:
         raise InputError(f"{file}: the part {part!r} is empty; name recordings, or leave the key out")
+    return patterns
+
+
+def _selected(store: Store, patterns: Any, part: str, file: Path) -> list[StoreRow]:
+    patterns = _checked(patterns, part, file)
     try:
         return store.select(patterns)
     except InputError as error:

@@ -1,7 +1,7 @@
 """Which frames make a window. A window never crosses from one recording into the next."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import islice
 
@@ -51,16 +51,15 @@ class WindowBatch:
         for field in fields(self):
             value = getattr(self, field.name)
             moved[field.name] = value.to(device, dtype if value.is_floating_point() else None)
-        return WindowBatch(**moved)
+        return replace(self, **moved)
 
     def part(self, start: int, stop: int) -> "WindowBatch":
         """Windows start..stop of the batch (one process's share of it)."""
-        return WindowBatch(**{field.name: getattr(self, field.name)[start:stop] for field in fields(self)})
+        return replace(self, **{field.name: getattr(self, field.name)[start:stop] for field in fields(self)})
 
     def swapped(self) -> "WindowBatch":
         """The same windows with the order of the animals reversed."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return WindowBatch(**values | {"keypoints": self.keypoints.flip(2), "observed": self.observed.flip(2)})
+        return replace(self, keypoints=self.keypoints.flip(2), observed=self.observed.flip(2))
 
 
 class WindowReader:

@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -74,14 +74,18 @@ class Method(nn.Module, ABC):
         super().__init__()
         self.config, self.skeleton, self.fps = config, skeleton, float(fps)
 
-    def fit_inputs(self, reader: WindowReader) -> list[str]:
+    def fit_inputs(self, reader: WindowReader, but: Collection[str] = ()) -> list[str]:
         """Fit what normalises the inputs (scale, mean, std, PCA) on the training recordings, once.
+
+        Parameters
+        ----------
+        but : of `fitted_modules`, those that are fitted already.
 
         Returns
         -------
         What a person should know of it, in sentences.
         """
-        modules = [getattr(self, name) for name in self.fitted_modules]
+        modules = [getattr(self, name) for name in self.fitted_modules if name not in but]
         for module in modules:
             module.fit(reader)
         return [notice for module in modules for notice in module.notices]

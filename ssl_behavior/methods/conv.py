@@ -21,13 +21,29 @@ from ssl_behavior.windows import WindowBatch
 __all__ = ["EXTRAS", "ConvConfig", "ConvMethod", "EmbeddingConfig", "Encoded"]
 
 
-def time_columns(batch: WindowBatch) -> Float[Tensor, "batch time channel"]:
+def time_columns(batch: WindowBatch, exchangeable: bool) -> Float[Tensor, "batch time channel"]:
     """How far a frame is from the start and the end of its recording, see `session_time`."""
     fps = batch.fps.unsqueeze(-1)
     return session_time(batch.frame / fps, (batch.length.unsqueeze(-1) - batch.frame) / fps)
 
 
-EXTRAS: dict[str, Callable[[WindowBatch], Tensor]] = {"time": time_columns}
+def wall_columns(batch: WindowBatch, exchangeable: bool) -> Float[Tensor, "batch time channel"]:
+    """How far each animal is from the nearest walls: tanh(|(dx, dy)| / 465 px) where the arena is 1020 px wide.
+
+    dx and dy are the distances of the middle of its observed points to the nearer wall left or right, above or below;
+    0 where nothing was observed. Of anonymous animals the lesser comes first. The form of the MABe 2021 Task 1 winner,
+    for an arena of any size.
+    """
+    weight = batch.observed.unsqueeze(-1).to(batch.keypoints.dtype)
+    middle = (batch.keypoints * weight).sum(dim=3) / weight.sum(dim=3).clamp_min(1)
+    low, high = (corners[:, None, None] for corners in (batch.arena[:, :2], batch.arena[:, 2:]))
+    nearest = torch.minimum(middle - low, high - middle).clamp_min(0)
+    unit = 465 / 1020 * (batch.arena[:, 2] - batch.arena[:, 0]).view(-1, 1, 1)
+    away = torch.tanh(nearest.norm(dim=-1) / unit) * batch.observed.any(dim=3)
+    return away.sort(dim=-1).values if exchangeable else away
+
+
+EXTRAS: dict[str, Callable[[WindowBatch, bool], Tensor]] = {"time": time_columns, "walls": wall_columns}
 """Columns of an embedding that nothing learned, two each."""
 
 
@@ -40,7 +56,8 @@ class EmbeddingConfig:
     latent_window_frames : means of the latents over centred windows about this long.
     feature_window_frames : means of the encoder's inputs over centred windows about this long: what the animals did
         on average, in columns a linear head reads well and no bottleneck has thinned out. Not learned.
-    extras : other columns that are not learned; "time" says how far the frame is from start and end of the recording.
+    extras : other columns that are not learned; "time" says how far the frame is from start and end of the recording,
+        "walls" how far each animal is from the nearest walls.
     """
 
     latent_window_frames: tuple[int, ...] = ()
@@ -118,18 +135,26 @@ class ConvMethod(Method):
         return {}
 
     def embed(self, batch: WindowBatch) -> Float[Tensor, "batch time latent"]:
-        stride, embedding = self.config.encoder.stride, self.config.embedding
         features, valid = self._inputs(batch)
         encoded = self._encoded(batch, features, valid)
+        steps = self.step_columns(encoded, features, valid)
+        frames = to_frames(steps, encoded.inside, self.config.encoder.stride, batch.valid.shape[1])
+        return torch.cat([frames, *self._extras(batch, frames.dtype)], dim=-1)
+
+    def step_columns(self, encoded: Encoded, features: Channels, valid: FrameMask) -> Steps:
+        """The embedding's columns but for the extras, one row per step."""
+        stride, embedding = self.config.encoder.stride, self.config.embedding
         latents, inside = encoded.latents, encoded.inside
         parts = [*encoded.contexts.values(), latents, *self.codes(latents).values()]
         parts += _window_means(latents, inside, embedding.latent_window_frames, stride)
         if embedding.feature_window_frames:
             scene = self.embedder.joined(step_mean(features, valid, stride))
             parts += _window_means(scene, inside, embedding.feature_window_frames, stride)
-        columns = [to_frames(torch.cat(parts, dim=-1).to(latents.dtype), inside, stride, batch.valid.shape[1])]
-        columns += [EXTRAS[name](batch).to(latents.dtype) for name in embedding.extras]
-        return torch.cat(columns, dim=-1)
+        return torch.cat(parts, dim=-1).to(latents.dtype)
+
+    def _extras(self, batch: WindowBatch, dtype: torch.dtype) -> list[Float[Tensor, "batch time channel"]]:
+        exchangeable = self.skeleton.exchangeable
+        return [EXTRAS[name](batch, exchangeable).to(dtype) for name in self.config.embedding.extras]
 
     @property
     def channel_groups(self) -> dict[str, int]:

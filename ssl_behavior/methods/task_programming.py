@@ -316,7 +316,10 @@ class TaskProgramming(Method):
             mean, _ = self.encoder(windows.channels, windows.seen)
             means.append(mean.unflatten(0, (len(batch), -1)))
         # In the windows' precision, whatever that of the encoder: the extras are exact.
-        columns = [torch.cat(means, dim=1), *(EXTRAS[name](batch) for name in self.config.extras)]
+        columns = [
+            torch.cat(means, dim=1),
+            *(EXTRAS[name](batch, self.skeleton.exchangeable) for name in self.config.extras),
+        ]
         return torch.cat([column.to(batch.keypoints.dtype) for column in columns], dim=-1)
 
     @property

@@ -1,6 +1,6 @@
 """What every method of METHODS promises, whatever its configuration."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -9,13 +9,16 @@ import torch
 from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.checkpoint import load_checkpoint, save_checkpoint
 from ssl_behavior.features import FEATURE_BLOCKS, FeatureConfig
+from ssl_behavior.labeled import LabeledBatch, LabeledReader, Sampling, StreamFacts
 from ssl_behavior.methods import METHODS, CPCConfig, group_slices
 from ssl_behavior.methods.conv import EmbeddingConfig
+from ssl_behavior.methods.joint import JointConfig, LabelsConfig
 from ssl_behavior.methods.programs_heads import HeadsConfig
 from ssl_behavior.methods.task_programming import TaskProgrammingConfig
 from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
 from ssl_behavior.methods.trajectory_head import TrajectoryConfig
 from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.recording import Labels
 from ssl_behavior.scene import SceneConfig
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
@@ -48,6 +51,15 @@ WINDOWED = TaskProgrammingConfig(
     augment=AugmentConfig(reflect=0.5, swap=0.5, drop_keypoints=0.1, drop_frames=4, rotate=0.5, jitter_px=1.0),
     heads=HeadsConfig(regression=0.5, classification=0.5, contrastive=0.5, projection_dim=4),
     window_frames=11, gru_dim=7, fc_dim=5, latent_dim=3,
+)  # fmt: skip
+STREAMS = {"what": ("attack", "mount", "other"), "groom": ("other", "groom")}
+LABELS = LabelsConfig(
+    streams=tuple(StreamFacts(name=name, classes=classes, background="other") for name, classes in STREAMS.items()),
+    annotators=("1", "2"), hidden_dim=6,
+)  # fmt: skip
+JOINT = JointConfig(
+    features=FEATURES, encoder=ENCODER, augment=SMALL.augment, horizons_frames=(2, 6), key_dim=3, labels=LABELS,
+    cpc=0.7, embedding=EmbeddingConfig(feature_window_frames=(7,), extras=("time", "walls")),
 )  # fmt: skip
 EVERY_BLOCK = tuple(name for name in FEATURE_BLOCKS if name != "all_distances")
 
@@ -98,6 +110,12 @@ CASES = {
     "programs and cpc exchangeable": (
         "cpc_programs", "rat_dyads", CPCProgramsConfig(**TAUGHT, horizons_frames=(2, 6), key_dim=3)
     ),
+    "joint": ("joint", "calms21", JOINT),
+    "joint exchangeable": ("joint", "rat_dyads", JOINT),
+    "labels alone": (
+        "joint", "calms21",
+        replace(JOINT, cpc=0.0, encoder=replace(ENCODER, stride=3), labels=replace(LABELS, reads="contexts")),
+    ),
     "recurrent": ("task_programming", "calms21", WINDOWED),
     "recurrent exchangeable": ("task_programming", "rat_dyads", WINDOWED),
     "recurrent, contrast only": (
@@ -129,13 +147,35 @@ def case(request, dyad, tmp_path):
     """A fitted method, its reader, and a batch with missing points and padding, in float64."""
     name, skeleton, config = CASES[request.param]
     lengths = (211, 157, 61)
-    store = write_store(tmp_path / "s", [dyad(f"r{n}", n, skeleton, n, missing=0.15) for n in lengths])
-    reader = WindowReader([(store, row) for row in store.rows], FRAMES)
+    recordings = [dyad(f"r{n}", n, skeleton, n, missing=0.15, labels=labels_of(n)) for n in lengths]
+    store = write_store(tmp_path / "s", recordings)
+    reader = reader_of(store, config)
     torch.manual_seed(0)
     method = METHODS[name](config, SKELETONS[skeleton], 30.0)
     method.fit_inputs(reader)
     batch = reader.read([(0, 0, FRAMES), (0, 90, FRAMES), (1, 40, FRAMES), (2, 0, FRAMES), (1, 0, FRAMES)])
     return method, reader, batch.to("cpu", torch.float64)
+
+
+def labels_of(frames):
+    """Labels of some frames, by one annotator of two."""
+    who = str(1 + frames % 4 // 3)
+    return {
+        name: Labels(
+            vocabulary=classes, frames=(np.arange(frames) + frames) // 7 % (len(classes) + 1) - 1, annotator=who,
+            background="other",
+        )
+        for name, classes in STREAMS.items()
+    }  # fmt: skip
+
+
+def reader_of(store, config):
+    """Windows of a store, with labels for a method that learns them."""
+    sources = [(store, row) for row in store.rows]
+    if not hasattr(config, "labels"):
+        return WindowReader(sources, FRAMES)
+    labeled = {(str(store.path), row.id) for row in store.rows}
+    return LabeledReader(sources, FRAMES, labeled, config.labels, Sampling())
 
 
 def generator(seed=0):
@@ -272,9 +312,17 @@ def test_a_batch_of_nothing_observed_costs_nothing(case, dyad):
     method, _, _ = case
     recording = replace_all(dyad(frames=FRAMES, skeleton=method.skeleton.name))
     batch = recording_window(recording, 0, FRAMES).to("cpu", torch.float64)
+    if hasattr(method.config, "labels"):
+        batch = without_labels(batch, len(method.config.labels.streams))
     total = method.loss(batch, generator()).total
     total.backward()
     assert total == 0 and all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)
+
+
+def without_labels(batch, num_streams):
+    labels = torch.full((*batch.valid.shape, num_streams), -1)
+    values = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    return LabeledBatch(**values, labels=labels, annotator=torch.zeros(len(batch), dtype=torch.int64))
 
 
 def replace_all(recording):

@@ -15,18 +15,21 @@ import torch
 
 from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.features import FeatureConfig
+from ssl_behavior.labeled import LabeledBatch, LabeledReader, Sampling, StreamFacts
 from ssl_behavior.methods import METHODS, CPCConfig
+from ssl_behavior.methods.conv import EmbeddingConfig
+from ssl_behavior.methods.joint import JointConfig, LabelsConfig
 from ssl_behavior.methods.programs_heads import HeadsConfig
 from ssl_behavior.methods.task_programming import TaskProgrammingConfig
 from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
 from ssl_behavior.methods.trajectory_head import TrajectoryConfig
 from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.programs import ProgramsConfig
-from ssl_behavior.recording import Recording
+from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.scene import SceneConfig
 from ssl_behavior.seeds import torch_generator
 from ssl_behavior.skeleton import SKELETONS
-from ssl_behavior.store import write_store
+from ssl_behavior.store import Store, write_store
 from ssl_behavior.trajectory import StateConfig
 from ssl_behavior.windows import WindowBatch, WindowReader, recording_window
 
@@ -69,6 +72,14 @@ CONFIGS = {
     ),
     "task_programming_conv": TaskProgrammingConvConfig(**TAUGHT),
     "cpc_programs": CPCProgramsConfig(**TAUGHT, **PREDICTION, cpc=0.7),
+    "joint": JointConfig(
+        **CONV, **PREDICTION, cpc=0.7, embedding=EmbeddingConfig(feature_window_frames=(9,), extras=("time", "walls")),
+        labels=LabelsConfig(
+            streams=(StreamFacts(name="what", classes=("near", "far", "other"), background="other"),),
+            annotators=("a", "b"), weight=0.8, balanced=True, smoothing=0.2, reads="embedding", hidden_dim=9,
+            dropout=0.0, input_dropout=0.0,
+        ),
+    ),
 }  # fmt: skip
 """Complete, so that other defaults do not move the numbers."""
 
@@ -84,14 +95,21 @@ def made_up_recording() -> Recording:
     turned = np.stack([points[..., 0] * cos - points[..., 1] * sin, points[..., 0] * sin + points[..., 1] * cos], -1)
     keypoints = (turned + center[:, :, None]).astype(np.float32)
     keypoints[generator.random(keypoints.shape[:3]) < 0.1] = np.nan
-    return Recording(id="golden", keypoints=keypoints, fps=30.0, skeleton=SKELETONS["calms21"])
+    labels = Labels(vocabulary=("near", "far", "other"), frames=np.arange(frames) // 11 % 4 - 1, annotator="b")
+    skeleton = SKELETONS["calms21"]
+    return Recording(id="golden", keypoints=keypoints, fps=30.0, skeleton=skeleton, labels={"what": labels})
 
 
-def batch_at(recording: Recording, step: int) -> WindowBatch:
+def batch_at(recording: Recording, step: int) -> LabeledBatch:
     """The windows of one step; the last reaches beyond the end of the recording."""
     starts = [(41 * step + 59 * i) % (recording.num_frames - 20) for i in range(WINDOWS)]
     parts = [recording_window(recording, start, WINDOW_FRAMES).to("cpu", torch.float64) for start in starts]
-    return WindowBatch(**{name: torch.cat([getattr(p, name) for p in parts]) for name in parts[0].__dataclass_fields__})
+    values = {name: torch.cat([getattr(p, name) for p in parts]) for name in WindowBatch.__dataclass_fields__}
+    shown = torch.full((WINDOWS, WINDOW_FRAMES, 1), -1)
+    for row, start in zip(shown, starts, strict=True):
+        known = torch.from_numpy(recording.labels["what"].frames[start : start + WINDOW_FRAMES])
+        row[: len(known), 0] = known
+    return LabeledBatch(**values, labels=shown, annotator=torch.ones(WINDOWS, dtype=torch.int64))
 
 
 def losses(name: str) -> list[float]:
@@ -110,7 +128,7 @@ def _descend(name: str) -> Iterator[float]:
     method = METHODS[name](CONFIGS[name], recording.skeleton, recording.fps)
     with tempfile.TemporaryDirectory() as folder:
         store = write_store(Path(folder) / "store", [recording])
-        method.fit_inputs(WindowReader([(store, store.rows[0])], WINDOW_FRAMES))
+        method.fit_inputs(_reader(store, getattr(CONFIGS[name], "labels", None)))
     optimizer = torch.optim.AdamW(method.parameters(), lr=3e-3)
     for step in range(STEPS):
         loss = method.loss(batch_at(recording, step), torch_generator(0, "golden", step)).total
@@ -118,6 +136,13 @@ def _descend(name: str) -> Iterator[float]:
         loss.backward()
         optimizer.step()
         yield loss.item()
+
+
+def _reader(store: Store, labels: LabelsConfig | None) -> WindowReader:
+    sources = [(store, store.rows[0])]
+    if labels is None:
+        return WindowReader(sources, WINDOW_FRAMES)
+    return LabeledReader(sources, WINDOW_FRAMES, {(str(store.path), "golden")}, labels, Sampling())
 
 
 def main() -> None:

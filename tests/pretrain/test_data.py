@@ -51,7 +51,7 @@ def test_recordings_are_chosen_by_name_and_subset(store, options, train, validat
         ({"validation": ("mouse*",)}, r"--validation: .*no recording matches 'mouse\*'"),
         ({"recordings": ("rec9",)}, "--recordings: .*no recording matches 'rec9'"),
         ({"subsets": ("c",)}, r"--subset: no recording has the subset 'c'; there are \['a', 'b'\]"),
-        ({"validation": ("*",)}, "nothing is left to train on"),
+        ({"validation": ("*",)}, "none is left to train on"),
     ],
 )
 def test_a_choice_that_leaves_nothing_is_told(store, options, message):

@@ -1,0 +1,76 @@
+"""What a run takes from its stores and from an earlier run before it can begin: label streams, and an encoder."""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from pretrain.config import RunConfig
+from pretrain.data import chosen_sources, labeled_sources
+from ssl_behavior.checkpoint import load_checkpoint
+from ssl_behavior.errors import InputError
+from ssl_behavior.labeled import LabelFacts, label_facts
+from ssl_behavior.methods import Method
+from ssl_behavior.methods.conv import ConvConfig
+
+__all__ = ["ENCODER_MODULES", "complete_config", "facts_of", "take_encoder"]
+
+ENCODER_MODULES = ("featurizer", "embedder", "contexters", "prediction")
+"""What `take_encoder` takes over, as far as both sides have it."""
+
+
+def complete_config(config: RunConfig, stores: Sequence[Path]) -> RunConfig:
+    """The configuration with what only the data and the encoder to start from can tell written in.
+
+    Raises
+    ------
+    InputError
+        If labels are to be learned and there are none, or the run to start from has another kind of encoder.
+    """
+    if config.init:
+        config = replace(config, method=_with_encoder_of(config.method, config.init))
+    labels = getattr(config.method, "labels", None)
+    if labels is None or labels.streams:
+        return config
+    sources = labeled_sources(chosen_sources(stores, config.data), config.data)
+    facts = label_facts(sources, config.data.streams)
+    labels = replace(labels, streams=facts.streams, annotators=facts.annotators)
+    return replace(config, method=replace(config.method, labels=labels))
+
+
+def facts_of(config: RunConfig) -> LabelFacts | None:
+    """The labels that the run learns, if it learns any."""
+    labels: LabelFacts | None = getattr(config.method, "labels", None)
+    return labels
+
+
+def _with_encoder_of(method: Any, path: str) -> Any:
+    """The configuration with the features, the encoder and what it predicts of another run's."""
+    if not isinstance(method, ConvConfig):
+        raise InputError("--init: only recipes on convolution stacks can start from another run's encoder")
+    other = load_checkpoint(path).config
+    if not isinstance(other, ConvConfig):
+        raise InputError(f"--init {path}: it has no convolutional encoder to start from")
+    shared = {"features", "encoder", "embedding", "horizons_frames", "key_dim"}
+    names = shared & {field.name for field in fields(method)} & {field.name for field in fields(other)}
+    return replace(method, **{name: getattr(other, name) for name in names})
+
+
+def take_encoder(method: Method, path: str) -> tuple[str, ...]:
+    """Give `method` the weights of another run's encoder; the names of the modules that were taken over.
+
+    Raises
+    ------
+    InputError
+        If it was made for other keypoints or another frame rate.
+    """
+    other = load_checkpoint(path)
+    if other.skeleton.keypoints != method.skeleton.keypoints or abs(other.fps / method.fps - 1) > 0.01:
+        raise InputError(
+            f"--init {path}: its encoder was made for {list(other.skeleton.keypoints)} at {other.fps:g} frames per "
+            f"second, these recordings have {list(method.skeleton.keypoints)} at {method.fps:g}"
+        )
+    taken = [name for name in ENCODER_MODULES if hasattr(method, name) and hasattr(other, name)]
+    for name in taken:
+        getattr(method, name).load_state_dict(getattr(other, name).state_dict())
+    return tuple(taken)

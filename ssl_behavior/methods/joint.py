@@ -1,0 +1,256 @@
+"""Learning from a few labels and many tracks at once: the MABe 2021 Task 1 and 2 winner's way, and ours.
+
+One encoder learns to predict its own future on every window (`ContrastivePrediction`) and what annotators said on those
+that have labels: one softmax per label stream over a shared head that is told whose labels they are. Sun et al. 2021
+(arXiv:2104.02710), the winning entry by B. Wild. Without prediction (`cpc` 0) it is supervised learning, from scratch
+or, started at another run's encoder, fine-tuning.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from ssl_behavior.augment import augment
+from ssl_behavior.errors import InputError
+from ssl_behavior.labeled import LabeledBatch, LabeledReader, LabelFacts, StreamFacts
+from ssl_behavior.methods.base import LossTerms, mean_of
+from ssl_behavior.methods.conv import ConvConfig, ConvMethod, Encoded
+from ssl_behavior.methods.cpc import ContrastivePrediction, PredictionConfig
+from ssl_behavior.nn import AnnotatorHead, pad_to_multiple, step_mean, to_frames
+from ssl_behavior.objectives import balanced_class_weights, class_prior, label_cross_entropy
+from ssl_behavior.parallel import all_sum
+from ssl_behavior.shapes import Steps
+from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.windows import WindowBatch, WindowReader
+
+__all__ = ["Joint", "JointConfig", "LabelCounts", "LabelsConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsConfig(LabelFacts):
+    """What is learned from labels, and how.
+
+    Parameters
+    ----------
+    streams, annotators : what there is to learn, see `LabelFacts`; the training job writes them in.
+    weight, binary_weight : of the mean cross-entropy of a stream of several classes, and of one of two.
+    weights : stream -> weight, in place of these.
+    balanced : weigh the classes of a stream alike, n / (k n_c).
+    smoothing : share of a label that goes to the classes as frequent as they are.
+    reads : "embedding": the head reads all columns of the embedding; "contexts": the contexts and the extras alone.
+    hidden_dim : of the head's middle layer; 0 = as wide as what it reads.
+    dropout : in the head.
+    input_dropout : share of the columns it reads that the head does without in a training step.
+    """
+
+    weight: float = 1.0
+    binary_weight: float = 1.0
+    weights: Mapping[str, float] = field(default_factory=dict)
+    balanced: bool = True
+    smoothing: float = 0.2
+    reads: Literal["embedding", "contexts"] = "embedding"
+    hidden_dim: int = 256
+    dropout: float = 0.0
+    input_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        weights = [self.weight, self.binary_weight, *self.weights.values()]
+        if min(weights) < 0:
+            raise InputError(f"labels: weights must be 0 or more, got {weights}")
+        known = [stream.name for stream in self.streams]
+        if known and (unknown := sorted(set(self.weights) - set(known))):
+            raise InputError(f"labels: a weight is given for {unknown[0]!r}; the label streams are {known}")
+        for name in ("smoothing", "dropout", "input_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"labels: {name} must be in [0, 1), got {getattr(self, name)}")
+        if self.hidden_dim < 0:
+            raise InputError(f"labels: hidden_dim must be 0 or more, got {self.hidden_dim}")
+
+    def weight_of(self, stream: StreamFacts) -> float:
+        return self.weights.get(stream.name, self.weight if len(stream.classes) > 2 else self.binary_weight)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointConfig(PredictionConfig, ConvConfig):
+    """Encoder, prediction and labels.
+
+    Parameters
+    ----------
+    cpc : weight of the contrastive prediction; 0: labels alone.
+    """
+
+    labels: LabelsConfig = field(default_factory=LabelsConfig)
+    cpc: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.cpc:
+            self.check_prediction(self.encoder.stride)
+        if self.cpc < 0:
+            raise InputError(f"joint: the weight cpc must be 0 or more, got {self.cpc}")
+
+
+class LabelCounts(nn.Module):
+    """How often each class of each stream was seen in training: what weights and priors are made of.
+
+    Fitted once on the training recordings and saved with the model.
+    """
+
+    def __init__(self, facts: LabelFacts) -> None:
+        super().__init__()
+        self.facts = facts
+        self.notices: tuple[str, ...] = ()
+        for number, stream in enumerate(facts.streams):
+            self.register_buffer(f"stream_{number}", torch.zeros(len(stream.classes)))
+
+    def of(self, number: int) -> Float[Tensor, " class"]:
+        """Labeled training frames of each class of stream `number`."""
+        counts: Tensor = getattr(self, f"stream_{number}")
+        return counts
+
+    def fit(self, reader: WindowReader) -> None:
+        """Count.
+
+        Raises
+        ------
+        InputError
+            If the reader gives no labels, or a stream shows fewer than two classes.
+        """
+        if not isinstance(reader, LabeledReader):
+            raise InputError("learning from labels needs recordings whose labels may be used: name them with --labeled")
+        notices = []
+        for number, stream in enumerate(self.facts.streams):
+            counts = reader.counts[stream.name]
+            self.of(number).copy_(torch.from_numpy(counts))
+            shown = [name for name, count in zip(stream.classes, counts, strict=True) if count]
+            if len(shown) < 2:
+                raise InputError(
+                    f"the labels {stream.name!r} of the training recordings show {shown or 'nothing'} only; two "
+                    "classes are needed to learn from: name more recordings with --labeled, or leave the stream out"
+                )
+            if missing := [name for name in stream.classes if name not in shown]:
+                notices.append(f"labels {stream.name}: no training frame shows {', '.join(missing)}")
+        self.notices = tuple(notices)
+
+
+class Joint(ConvMethod):
+    """An encoder taught by its own future and by labels, and the heads that give labels."""
+
+    Config = JointConfig
+    config: JointConfig
+    fitted_modules = ("featurizer", "label_counts")
+
+    def __init__(self, config: JointConfig, skeleton: Skeleton, fps: float) -> None:
+        super().__init__(config, skeleton, fps)
+        if not config.labels.streams:
+            raise InputError("joint: there are no label streams to learn; the store has to have labels")
+        if config.cpc:
+            self.prediction = ContrastivePrediction(config, config.encoder)
+        self.label_counts = LabelCounts(config.labels)
+        self.input_dropout = nn.Dropout1d(config.labels.input_dropout)
+        extra_dim = 2 * len(config.embedding.extras)
+        self.heads = AnnotatorHead(
+            self._read_dim + extra_dim,
+            {_output(number): len(stream.classes) for number, stream in enumerate(config.labels.streams)},
+            len(config.labels.annotators),
+            hidden_dim=config.labels.hidden_dim or None,
+            dropout=config.labels.dropout,
+            extra_dim=extra_dim,
+        )
+
+    @property
+    def _read_dim(self) -> int:
+        if self.config.labels.reads == "embedding":
+            return self.embedding_dim - 2 * len(self.config.embedding.extras)
+        return self.config.encoder.contexter_dim * len(self.config.encoder.contexts)
+
+    def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
+        """Cross-entropy of each label stream ("label/S1"), and `ContrastivePrediction` on every window.
+
+        Raises
+        ------
+        InputError
+            If the batch has no labels, or its windows are shorter than every horizon.
+        """
+        if not isinstance(batch, LabeledBatch):
+            raise InputError("joint: windows without labels were given; read them with a LabeledReader")
+        if generator is not None:
+            batch = augment(batch, self.config.augment, self.skeleton, generator)
+            assert isinstance(batch, LabeledBatch)
+        encoded, read = self._read(batch)
+        terms = self._label_terms(self._logits(batch, encoded, read, batch.annotator), batch)
+        if not self.config.cpc:
+            return terms
+        predicted = self.prediction(encoded)
+        weighted = {name: self.config.cpc * term for name, term in predicted.terms.items()}
+        return LossTerms(weighted, predicted.metrics) | terms
+
+    def _label_terms(self, logits: dict[str, Float[Tensor, "batch time class"]], batch: LabeledBatch) -> LossTerms:
+        terms, metrics = {}, {}
+        for number, stream in enumerate(self.config.labels.streams):
+            values, target = logits[stream.name], batch.labels[..., number].masked_fill(~batch.valid, -1)
+            counts = self.label_counts.of(number)
+            weights = balanced_class_weights(counts) if self.config.labels.balanced else torch.ones_like(counts)
+            sums = label_cross_entropy(values, target, weights, class_prior(counts), self.config.labels.smoothing)
+            # A batch may hold no label of a stream; that says nothing about the others, in validation either.
+            mean = mean_of(sums, training=True)
+            terms[f"label/{stream.name}"] = self.config.labels.weight_of(stream) * mean
+            known = target >= 0
+            right = (values.argmax(dim=-1) == target) & known
+            metrics[f"label_accuracy/{stream.name}"] = all_sum(right.sum()) / all_sum(known.sum()).clamp_min(1)
+        return LossTerms(terms, metrics)
+
+    def _logits(
+        self, batch: WindowBatch, encoded: Encoded, read: Steps, annotator: Int[Tensor, " batch"]
+    ) -> dict[str, Float[Tensor, "batch time class"]]:
+        """Stream -> logits of every frame: the head runs once per step, and its logits are interpolated."""
+        stride, num_frames = self.config.encoder.stride, batch.valid.shape[1]
+        outputs = self.heads(read, annotator.unsqueeze(1).expand(read.shape[:2]))
+        streams = enumerate(self.config.labels.streams)
+        return {s.name: to_frames(outputs[_output(n)], encoded.inside, stride, num_frames) for n, s in streams}
+
+    def _read(self, batch: WindowBatch) -> tuple[Encoded, Steps]:
+        """The batch encoded, and what the head reads of each step, extras last."""
+        features, valid = self._inputs(batch)
+        encoded = self._encoded(batch, features, valid)
+        if self.config.labels.reads == "embedding":
+            columns = self.step_columns(encoded, features, valid)
+        else:
+            columns = torch.cat(list(encoded.contexts.values()), dim=-1)
+        # A column left out is left out of the whole window: its neighbours in time would tell it otherwise.
+        columns = self.input_dropout(columns.transpose(1, 2)).transpose(1, 2)
+        stride = self.config.encoder.stride
+        extras = [
+            step_mean(pad_to_multiple(extra, stride).unsqueeze(2), valid, stride).squeeze(2)
+            for extra in self._extras(batch, columns.dtype)
+        ]
+        return encoded, torch.cat([columns, *extras], dim=-1)
+
+    def label_probabilities(
+        self, batch: WindowBatch, annotator: str = ""
+    ) -> dict[str, Float[Tensor, "batch time class"]]:
+        """What the named annotator ("" = the first) would say of each frame: stream -> probability of each class.
+
+        In eval mode and without augmentation, as `embed`.
+
+        Raises
+        ------
+        InputError
+            If the annotator is not known.
+        """
+        known = self.config.labels.annotators
+        if annotator and annotator not in known:
+            raise InputError(f"annotator {annotator!r}: the model knows {list(known)}")
+        number = known.index(annotator) if annotator else 0
+        encoded, read = self._read(batch)
+        logits = self._logits(batch, encoded, read, torch.full((len(batch),), number, device=read.device))
+        return {name: values.float().softmax(dim=-1) for name, values in logits.items()}
+
+
+def _output(number: int) -> str:
+    """A head's output for stream `number`: streams may have dots in their names, which modules may not."""
+    return f"stream_{number}"

@@ -1,0 +1,202 @@
+"""Training with labels: whose are used, what is kept, where it starts."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pretrain.config import DataConfig
+from pretrain.data import labeled_sources, open_data
+from pretrain.label_scores import label_scores
+from pretrain.run import new_method, pretrain
+from pretrain.start import complete_config, facts_of, take_encoder
+from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
+from ssl_behavior.cli import main
+from ssl_behavior.errors import InputError
+from ssl_behavior.labeled import Sampling
+from ssl_behavior.methods.joint import JointConfig, LabelsConfig
+from ssl_behavior.prediction import predict_row, with_labels
+from ssl_behavior.recording import Labels
+from ssl_behavior.store import Store, write_store
+from tests.conftest import fingerprint
+
+
+@pytest.fixture(scope="module")
+def labeled(tmp_path_factory):
+    """Four recordings with labels, of two annotators, and one without."""
+    from tests.pretrain.conftest import two_animals
+
+    path = tmp_path_factory.mktemp("labeled") / "store"
+    recordings = []
+    for number, frames in enumerate((211, 307, 157, 401, 263)):
+        recording = two_animals(f"rec{number}", frames, subset="test" if number == 3 else "train")
+        shown = np.arange(frames) // 19 % 4 - 1
+        what = Labels(
+            vocabulary=("attack", "mount", "other"), frames=shown, annotator=str(number % 2), background="other"
+        )
+        recordings.append(recording if number == 4 else replace(recording, labels={"what": what}))
+    write_store(path, recordings)
+    return path
+
+
+@pytest.fixture(scope="session")
+def joint(tiny):
+    method = JointConfig(**vars(tiny.method), labels=LabelsConfig(hidden_dim=6, dropout=0.2, input_dropout=0.1))
+    data = replace(tiny.data, sampling=Sampling(rare_share=0.5), validation=("rec2",))
+    return replace(tiny, method=method, data=data)
+
+
+def ids(reader, picks):
+    return [reader.sources[pick][1].id for pick in picks]
+
+
+def test_labels_of_the_training_part_alone_are_shown(labeled, joint):
+    config = complete_config(joint, [labeled])
+    data = open_data([labeled], config.data, 0, facts_of(config))
+    assert ids(data.train, data.train.labeled) == ["rec0", "rec1"]
+    assert ids(data.validation, data.validation.labeled) == ["rec2"]
+    assert [row.id for _, row in data.train.sources] == ["rec0", "rec1", "rec3", "rec4"]
+    assert (data.train.labels(2, 0, 401) == -1).all(), "a test recording gives its tracks only"
+
+
+def test_recordings_held_out_by_chance_have_labels(labeled, joint):
+    config = complete_config(joint, [labeled])
+    for seed in range(5):
+        data = open_data([labeled], replace(config.data, validation=()), seed, facts_of(config))
+        assert len(data.validation.labeled) == len(data.validation.sources) == 1
+
+
+def test_whose_labels_must_be_said_where_no_subset_says_it(store, joint):
+    with pytest.raises(InputError, match=r"Name them with --labeled .* no recording has the subset 'train'"):
+        complete_config(joint, [store])
+
+
+def test_named_recordings_are_taken_and_others_are_not(labeled, joint):
+    sources = [(Store(labeled), row) for row in Store(labeled).rows]
+    chosen = labeled_sources(sources, DataConfig(labeled=("rec[13]",)))
+    assert [row.id for _, row in chosen] == ["rec1", "rec3"]
+
+
+def test_streams_and_annotators_are_written_into_the_configuration(labeled, joint, tmp_path):
+    pretrain([labeled], tmp_path / "run", replace(joint, steps=1))
+    recorded = json.loads((tmp_path / "run" / "config.json").read_text())["config"]["method"]["labels"]
+    assert recorded["annotators"] == ["0", "1"]
+    assert recorded["streams"] == [{"name": "what", "classes": ["attack", "mount", "other"], "background": "other"}]
+
+
+@pytest.fixture(scope="module")
+def finished(labeled, joint, tmp_path_factory):
+    run = tmp_path_factory.mktemp("joint") / "run"
+    pretrain([labeled], run, joint)
+    return run
+
+
+def test_the_best_for_a_stream_is_kept_and_found(finished):
+    best = json.loads((finished / "checkpoints" / "best.json").read_text())
+    lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    tried = {line["step"]: line["ap/what"] for line in lines if "ap/what" in line}
+    assert set(tried) == {5, 10, 12} and all("f1/what" in line for line in lines if "ap/what" in line)
+    step = max(tried, key=lambda key: (tried[key], -key))
+    assert best["streams"]["what"]["checkpoint"] == f"step-{step:09d}"
+    assert best["streams"]["what"]["ap"] == pytest.approx(tried[step])
+    assert find_checkpoint(finished, best="what").name == f"step-{step:09d}"
+    assert find_checkpoint(finished, best="nothing") == find_checkpoint(finished, best=True)
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(labeled, joint, finished, tmp_path):
+    pretrain([labeled], tmp_path / "run", replace(joint, steps=12))
+    assert fingerprint(tmp_path / "run") == fingerprint(finished)
+    halves = tmp_path / "halves"
+    assert main(["pretrain", str(labeled), "--out", str(halves), "--config", str(finished / "config.json")]) == 0
+    checkpoint = sorted((halves / "checkpoints").glob("step-*"))[-1]
+    for path in checkpoint.iterdir():
+        path.unlink()
+    checkpoint.rmdir()
+    assert main(["pretrain", "--out", str(halves), "--resume"]) == 0
+    assert fingerprint(halves) == fingerprint(finished)
+
+
+def test_scores_are_those_of_the_predictions(labeled, joint, finished):
+    config = complete_config(joint, [labeled])
+    data = open_data([labeled], config.data, 0, facts_of(config))
+    method = load_checkpoint(finished)
+    scores = label_scores(method, data.validation, torch.float32)
+    store = Store(labeled)
+    said = predict_row(method, store, store.row("rec2"), "0")["what"]
+    shown = store.labels("what")[store.row("rec2").slice]
+    known = shown >= 0
+    f1 = []
+    for number in (0, 1):
+        claim, truth = said[known].argmax(axis=1) == number, shown[known] == number
+        f1.append(2 * (claim & truth).sum() / (claim.sum() + truth.sum()))
+    assert scores["f1/what"] == pytest.approx(np.mean(f1)) and set(scores) == {"ap/what", "f1/what"}
+
+
+def test_predictions_do_not_depend_on_the_chunk_and_sum_to_one(labeled, finished):
+    method, store = load_checkpoint(finished), Store(labeled)
+    row = store.row("rec4")
+    said = predict_row(method, store, row)["what"]
+    assert said.shape == (row.frames, 3) and np.allclose(said.sum(axis=1), 1, atol=1e-6)
+    other = predict_row(method, store, row, "1")["what"]
+    assert not np.array_equal(said, other), "another annotator says something else"
+    with pytest.raises(InputError, match=r"annotator 'x': the model knows \['0', '1'\]"):
+        predict_row(method, store, row, "x")
+
+
+def test_a_method_without_labels_says_so(tiny, store):
+    data = open_data([store], tiny.data, 0)
+    with pytest.raises(InputError, match="cpc run learned from no labels"):
+        with_labels(new_method(tiny, data), "cpc run")
+
+
+def test_a_run_starts_from_another_runs_encoder(labeled, tiny, joint, tmp_path):
+    pretrain([labeled], tmp_path / "cpc", tiny)
+    narrow = replace(joint.method, horizons_frames=(4,), encoder=replace(joint.method.encoder, latent_dim=9))
+    wanted = replace(joint, init=str(tmp_path / "cpc"), method=narrow)
+    config = complete_config(wanted, [labeled])
+    assert config.method.encoder == tiny.method.encoder and config.method.horizons_frames == (2, 6)
+    data = open_data([labeled], config.data, 0, facts_of(config))
+    method, other = new_method(config, data), load_checkpoint(tmp_path / "cpc")
+    taken = take_encoder(method, config.init)
+    assert taken == ("featurizer", "embedder", "contexters", "prediction")
+    for name in taken:
+        for key, value in getattr(other, name).state_dict().items():
+            assert torch.equal(getattr(method, name).state_dict()[key], value)
+    assert pretrain([labeled], tmp_path / "run", replace(wanted, steps=1)) == 0
+
+
+def test_what_cannot_be_started_from_is_told(labeled, joint, tmp_path, make_recording, tiny):
+    with pytest.raises(InputError, match="there is no such run or checkpoint folder"):
+        complete_config(replace(joint, init=str(tmp_path / "none")), [labeled])
+    other = write_store(tmp_path / "fast", [make_recording("a", 99, fps=60.0)])
+    data = open_data([other.path], replace(tiny.data, validation_share=0.0), 0)
+    method = new_method(tiny, data)
+    method.fit_inputs(data.train)
+    save_checkpoint(tmp_path / "sixty", method)
+    with pytest.raises(InputError, match=r"at 60 frames per second, these recordings have .* at 30"):
+        pretrain([labeled], tmp_path / "run", replace(joint, init=str(tmp_path / "sixty")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_split_file_names_the_labels(labeled, tmp_path, capsys):
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps({"train": ["rec0", "rec[12]"], "test": ["rec3"]}))
+    arguments = ["pretrain", str(labeled), "--out", str(tmp_path / "run"), "--recipe", "joint", "--split", str(split)]
+    assert main([*arguments, "--print-config"]) == 0
+    assert "labeled: [rec0, 'rec[12]']" in capsys.readouterr().out
+    assert main([*arguments, "--labeled", "rec0"]) == 2
+    assert "--split and --labeled both say" in capsys.readouterr().err
+    split.write_text(json.dumps({"test": ["rec3"]}))
+    assert main(arguments) == 2
+    assert "there is no part 'train' to learn from" in capsys.readouterr().err
+
+
+def test_a_stream_of_one_class_is_refused(tmp_path, make_recording, joint):
+    one = Labels(vocabulary=("attack", "other"), frames=np.ones(99, int), background="other")
+    recordings = [replace(make_recording(f"rec{n}", 99, subset="train"), labels={"what": one}) for n in range(3)]
+    write_store(tmp_path / "s", recordings)
+    with pytest.raises(InputError, match=r"'what' of the training recordings show \['other'\] only; two classes"):
+        pretrain([tmp_path / "s"], tmp_path / "run", joint)
+    assert not (tmp_path / "run").exists()
