@@ -4,7 +4,7 @@ import argparse
 import math
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import check_free, write_json
 from ssl_behavior.io import FORMATS, ReadOptions, format_titles
+from ssl_behavior.io.calms21_release import PARTS, Release
 from ssl_behavior.io.caltech import AnnotationSpan, labels_from_annotation
 from ssl_behavior.io.discover import AnnotationIndex, TrackFile, discover
 from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
@@ -25,7 +26,7 @@ from ssl_behavior.skeleton import SKELETONS, Skeleton, load_skeleton
 from ssl_behavior.store import StoreWriter, create_store
 from ssl_behavior.terminal import make_console
 
-__all__ = ["ImportOptions", "import_recordings", "main"]
+__all__ = ["ImportOptions", "import_recordings", "import_release", "main"]
 
 _SAME_SCALE = 1e-4
 Progress = Callable[[int, int, str], None]
@@ -89,10 +90,47 @@ def import_recordings(
         If a named file is missing, damaged or of no known format, two recordings have one id, an annotation file
         fits no recording, or `out` exists and may not be replaced.
     """
-    options = options or ImportOptions()
-    out, paths = Path(out), [Path(source) for source in sources]
+    return _import(
+        [Path(source) for source in sources], Path(out), options or ImportOptions(), ImportReport(), progress
+    )
+
+
+def import_release(
+    release: Release,
+    out: str | Path,
+    parts: Collection[str] = tuple(PARTS),
+    options: ImportOptions | None = None,
+    progress: Progress | None = None,
+) -> ImportReport:
+    """The CalMS21 release as one store at `out`: all tasks and the unlabeled videos, each recording under its own path.
+
+    Subsets are "train", "test" and "unlabeled"; the label streams are `behavior` (annotators "0" to "5") and the seven
+    of Task 3. Parts that the folder lacks are left out; `Release.require` refuses that.
+
+    Parameters
+    ----------
+    release : from `find_release`.
+    parts : "task1", "task2", "task3", "unlabeled".
+
+    Raises
+    ------
+    InputError
+        As `import_recordings`, or if a part is unknown or none is there.
+    """
+    unknown = sorted(set(parts) - set(PARTS))
+    if unknown:
+        raise InputError(f"the CalMS21 release has no parts {unknown}; it has {list(PARTS)}")
+    sources = release.sources(parts)
+    if not sources:
+        raise InputError(f"{release.folder} has none of the parts {list(parts)}; it has {list(release.whole)}")
+    report = ImportReport(notices=list(release.notes))
+    return _import(sources, Path(out), options or ImportOptions(), report, progress)
+
+
+def _import(
+    paths: Sequence[Path], out: Path, options: ImportOptions, report: ImportReport, progress: Progress | None
+) -> ImportReport:
     _check_out(out, paths, options.overwrite)
-    report = ImportReport()
     tracks, annotations = discover(paths, options.annotations, options.format, report.notices.append)
     stream = _recordings(tracks, annotations, options, report, progress)
     first = next(stream, None)
