@@ -10,13 +10,9 @@ from torch import Tensor
 from probe.knn import K_GRID, NeighborIndex, vote
 from probe.linear import PENALTIES, Design, LinearHead, fit_head
 from probe.representations import Matrix, all_frames, standardised_blocks
-from probe.smoothing import WINDOWS_SECONDS, smooth
-from probe.tasks import targets
 from probe.trial import (
     BALANCED,
-    DECISION,
     FITS,
-    PLAIN,
     Data,
     FittedHead,
     Outcome,
@@ -30,10 +26,11 @@ from probe.trial import (
     spread,
     steering_value,
 )
+from probe.tuning import Treatment, choose_treatment
 from ssl_behavior.splits import fraction_of
 from ssl_behavior.store import StoreRow
 
-__all__ = ["DEFAULT_K", "DEFAULT_PENALTY", "LinearProbe", "NeighborProbe", "Probe", "run_trial"]
+__all__ = ["DEFAULT_K", "DEFAULT_PENALTY", "PROBES", "LinearProbe", "NeighborProbe", "Probe", "run_trial"]
 
 DEFAULT_PENALTY = 1e-2
 DEFAULT_K = 50.0
@@ -107,10 +104,10 @@ def _choose_penalty(trial: Trial, fit: str, data: Data, tune: Data | None) -> Fi
     for penalty in PENALTIES:
         heads[penalty] = fit_head(design, penalty, heads[min(heads)] if heads else None, tolerance=CHOOSING_TOLERANCE)
         probability = spread(heads[penalty].probabilities(tune.embedded).numpy(), data.learned, trial.num_classes)
-        tried[penalty] = class_values(trial, fit, probability, tune.target.numpy())
-        if _no_longer_better([steering_value(trial, values) or 0.0 for values in tried.values()]):
+        tried[penalty] = class_values(trial.problem, fit, probability, tune.target.numpy())
+        if _no_longer_better([steering_value(trial.problem, values) or 0.0 for values in tried.values()]):
             break
-    by_class = choose_settings(tried, DEFAULT_PENALTY, trial.together)
+    by_class = choose_settings(tried, DEFAULT_PENALTY, trial.problem.together)
     chosen = tuple(by_class[index] for index in data.learned)
     weights = torch.stack([heads[penalty].weights[:, column] for column, penalty in enumerate(chosen)], dim=1)
     bias = torch.stack([heads[penalty].bias[column] for column, penalty in enumerate(chosen)])
@@ -148,8 +145,8 @@ class NeighborProbe(Probe):
             votes = probe._votes(tune.embedded, K_GRID)
             target = tune.target.numpy()
             for fit in FITS:
-                tried = {k: class_values(trial, fit, votes[fit, k], target) for k in K_GRID}
-                probe.settings[fit] = choose_settings(tried, DEFAULT_K, trial.together)
+                tried = {k: class_values(trial.problem, fit, votes[fit, k], target) for k in K_GRID}
+                probe.settings[fit] = choose_settings(tried, DEFAULT_K, trial.problem.together)
         return probe
 
     def relearned(self, data: Data) -> "NeighborProbe":
@@ -182,7 +179,7 @@ class NeighborProbe(Probe):
 PROBES: dict[str, type[LinearProbe] | type[NeighborProbe]] = {"linear": LinearProbe, "knn": NeighborProbe}
 
 
-def run_trial(trial: Trial, array: Matrix, seed: int, percent: float = 100.0) -> Outcome:
+def run_trial(trial: Trial, array: Matrix, seed: int, percent: float = 100.0, lenient: bool = False) -> Outcome:
     """Learn from a seeded `percent` of the training recordings and predict the evaluated ones.
 
     At 100 % of a split whose tuning recordings were taken from the training part, the final probe learns from both
@@ -191,6 +188,7 @@ def run_trial(trial: Trial, array: Matrix, seed: int, percent: float = 100.0) ->
     Parameters
     ----------
     array : embeddings [frames of the store, dim].
+    lenient : what cannot be learned is undefined at 100 % too, as it is below; for one part of several.
 
     Raises
     ------
@@ -200,54 +198,30 @@ def run_trial(trial: Trial, array: Matrix, seed: int, percent: float = 100.0) ->
     split = trial.split
     data = sample(trial, array, fraction_of(split.fit, percent, seed), seed)
     if not can_learn(trial, data):
-        if percent >= 100:
+        if percent >= 100 and not lenient:
             check_learnable(trial, data)
         return nothing_learned(trial, sum(row.frames for row in split.evaluate), len(data))
     tune = sample(trial, array, split.tune, seed, data.scaling) if split.tune else None
     probe: Probe = PROBES[trial.mode].chosen(trial, data, tune)
-    windows = _windows(trial, probe, array)
+    treatment = _treatment(trial, probe, array)
     del tune
     if percent >= 100 and split.tune_from_train and split.tune:
         data = sample(trial, array, split.train, seed)
     probe, num_frames = probe.relearned(data), len(data)
     del data
-    return _outcome(trial, probe, array, windows, num_frames)
+    return _outcome(trial, probe, array, treatment, num_frames)
 
 
-def _windows(trial: Trial, probe: Probe, array: Matrix) -> dict[str, tuple[float, ...]]:
-    """Fit name -> smoothing window of each class in seconds, chosen on the tuning recordings; none without them.
-
-    Ranking (plain fit) is each class's own affair; deciding between classes wants one window for all.
-    """
+def _treatment(trial: Trial, probe: Probe, array: Matrix) -> Treatment:
+    """Smoothing windows chosen on the tuning recordings; none without them."""
     rows = trial.split.tune
     if not trial.smooth or not rows:
-        return {}
-    probability = probe.predict(array, rows)
-    slices, fps = all_frames(rows).slices, [row.fps for row in rows]
-    target = targets(trial.store, trial.task, rows)
-
-    def best(fit: str, by: str, together: Trial | None) -> tuple[float, ...]:
-        tried = {}
-        for seconds in sorted(WINDOWS_SECONDS, reverse=True):
-            smoothed = smooth(probability[fit], slices, fps, [seconds] * trial.num_classes)
-            tried[seconds] = class_values(trial, by, smoothed, target)
-        return choose_settings(tried, 0.0, together)
-
-    return {
-        PLAIN: best(PLAIN, PLAIN, None),
-        BALANCED: best(BALANCED, BALANCED, trial.together),
-        DECISION: best(PLAIN, BALANCED, trial.together),
-    }
+        return Treatment()
+    return choose_treatment(trial.problem, rows, probe.predict(array, rows), smooth=True)
 
 
-def _outcome(
-    trial: Trial, probe: Probe, array: Matrix, windows: dict[str, tuple[float, ...]], num_train_frames: int
-) -> Outcome:
+def _outcome(trial: Trial, probe: Probe, array: Matrix, treatment: Treatment, num_train_frames: int) -> Outcome:
     rows = trial.split.evaluate
     probability = probe.predict(array, rows)
-    slices, fps = all_frames(rows).slices, [row.fps for row in rows]
-    smoothed = {
-        use: smooth(probability[PLAIN if use == DECISION else use], slices, fps, seconds)
-        for use, seconds in windows.items()
-    }
-    return Outcome(probability, smoothed, probe.settings, windows, probe.heads, num_train_frames)
+    treated = treatment.apply(probability, rows, trial.task.kind)
+    return Outcome(probability, treated, probe.settings, treatment.windows, probe.heads, num_train_frames)

@@ -1,7 +1,12 @@
-"""From predictions to one row of results: scores per class, macro values, spread over seeds, bootstrap intervals."""
+"""From predictions to one row of results: scores per class, macro values, spread over seeds, bootstrap intervals.
+
+Frames of all evaluated recordings are pooled and scored per class; macro values are means over the classes that are not
+background and, where a task has parts (annotators, behaviours), over the parts, seed by seed. Reported are mean and
+population standard deviation over the seeds (Sun et al. 2021, arXiv:2104.02710, and the code behind its tables).
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,9 +29,17 @@ from ssl_behavior.metrics import (
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.seeds import numpy_generator
 
-__all__ = ["NUM_RESAMPLES", "MacroScores", "ResultRow", "score_row"]
+__all__ = ["NUM_RESAMPLES", "SCORES", "MacroScores", "ResultRow", "score_parts", "score_row"]
 
 NUM_RESAMPLES = 500
+
+SCORES = ("f1", "ap", "precision", "recall", "f1_balanced")
+"""Of every class and macro value. All but the last are of the plain fit; "f1_balanced" is of the balanced one."""
+
+BOOTSTRAPPED = ("ap", "f1", "f1_balanced")
+
+Seeds = tuple[float | None, ...]
+"""A score of every seed; None = undefined."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +47,31 @@ class MacroScores:
     """A mean over classes: over the seeds, and its bootstrap interval over recordings (of the mean over seeds).
 
     One recording has no interval.
+
+    Parameters
+    ----------
+    precision, recall : means over the classes.
+    by_seed : score name -> the macro value of every seed.
+    resampled : score name -> float64 [resample], for means over several rows; not part of the results.
     """
 
     name: str
     ap: Summary
     f1: Summary
     f1_balanced: Summary
+    precision: Summary
+    recall: Summary
     ap_interval: Interval | None
     f1_interval: Interval | None
     f1_balanced_interval: Interval | None
+    by_seed: Mapping[str, Seeds]
+    resampled: Mapping[str, np.ndarray] = field(repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        values = asdict(replace(self, resampled={}))
+        del values["resampled"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -51,27 +80,39 @@ class ResultRow:
 
     Parameters
     ----------
-    classes : class -> score name ("f1", "ap", "precision", "recall", "f1_balanced") -> summary over the seeds.
+    smoothed, tuned : whether probabilities were averaged over time, and decisions tuned.
+    num_train_frames : annotated frames learned from, per seed; of several parts their sum.
+    classes : class -> score name (`SCORES`) -> summary over the seeds.
+    by_seed : class -> score name -> the score of every seed.
     support : class -> positive frames among the evaluated ones.
     undefined : classes for which some seed could not give an average precision; macro values are means over the rest.
-    settings, windows : per seed what was chosen, by fit and class.
+    settings, windows, weights : per seed what was chosen, by fit and class; of several parts see the parts.
+    facts : per seed how it was learned.
+    parts : part of the task -> its own row; empty if the task has one part only.
     """
 
     representation: str
     dim: int
     percent: float
     smoothed: bool
+    tuned: bool
     num_train_frames: tuple[int, ...]
     classes: dict[str, dict[str, Summary]]
+    by_seed: dict[str, dict[str, Seeds]]
     support: dict[str, int]
     macros: tuple[MacroScores, ...]
     undefined: tuple[str, ...]
     settings: tuple[Mapping[str, tuple[float, ...]], ...]
     windows: tuple[Mapping[str, tuple[float, ...]], ...]
+    weights: tuple[tuple[float, ...], ...]
+    facts: tuple[Mapping[str, Any], ...]
+    parts: Mapping[str, "ResultRow"] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; the first macro is the headline."""
-        values = asdict(self)
+        values = asdict(replace(self, macros=(), parts={}))
+        values["macros"] = [macro.to_dict() for macro in self.macros]
+        values["parts"] = {name: part.to_dict() for name, part in self.parts.items()}
         values["classes"] = {
             name: {**scores, "support": self.support[name]} for name, scores in values["classes"].items()
         }
@@ -97,30 +138,34 @@ def score_row(
     dim: int,
     percent: float,
     outcomes: Sequence[Outcome],
-    smoothed: bool = False,
+    treated: bool = False,
 ) -> ResultRow:
     """Scores of the outcomes of all seeds, over the annotated frames of all evaluated recordings pooled.
 
     Parameters
     ----------
     macros : means to report; the first is the headline.
+    treated : score the probabilities after smoothing and tuning, where an outcome has them.
     """
     frames = all_frames(trial.split.evaluate)
     target = targets(trial.store, trial.task, frames.rows)
     generator = numpy_generator(0, "bootstrap")
     counts = resample_counts(len(frames.rows), NUM_RESAMPLES, generator)
     seeds = [
-        _score_seed(trial, outcome.smoothed if smoothed else outcome.probability, target, frames.recording, counts)
+        _score_seed(trial, (treated and outcome.treated) or outcome.probability, target, frames.recording, counts)
         for outcome in outcomes
     ]
     names = trial.task.classes
+    by_seed = {name: _class_seeds(seeds, index) for index, name in enumerate(names)}
     return ResultRow(
         representation=representation,
         dim=dim,
         percent=percent,
-        smoothed=smoothed,
+        smoothed=treated and any(outcome.windows for outcome in outcomes),
+        tuned=treated and any(outcome.weights for outcome in outcomes),
         num_train_frames=tuple(outcome.num_train_frames for outcome in outcomes),
-        classes={name: _class_summary(seeds, index) for index, name in enumerate(names)},
+        classes={name: _summaries(scores) for name, scores in by_seed.items()},
+        by_seed=by_seed,
         support={name: int((target[:, index] == 1).sum()) for index, name in enumerate(names)},
         macros=tuple(
             _macro_scores(seeds, chosen, [names.index(name) for name in chosen.classes], len(frames.rows))
@@ -128,8 +173,90 @@ def score_row(
         ),
         undefined=tuple(n for i, n in enumerate(names) if any(seed.plain[i].ap is None for seed in seeds)),
         settings=tuple(outcome.settings for outcome in outcomes),
-        windows=tuple(outcome.windows if smoothed else {} for outcome in outcomes),
+        windows=tuple(outcome.windows if treated else {} for outcome in outcomes),
+        weights=tuple(outcome.weights if treated else () for outcome in outcomes),
+        facts=tuple(outcome.facts for outcome in outcomes),
     )
+
+
+def score_parts(parts: Mapping[str, ResultRow]) -> ResultRow:
+    """The row of a task from those of its parts: every mean is taken over the parts first, seed by seed.
+
+    A macro value is the mean over the parts that report one of that name, a class's score over the parts that have the
+    class (annotators share their classes, behaviours have one each). A part that is undefined is left out of the mean
+    and named. Recordings are resampled within the parts. A single part is its task's row.
+
+    Parameters
+    ----------
+    parts : name of the part -> its row; all of one representation, with the same number of seeds.
+    """
+    rows = list(parts.values())
+    if len(rows) == 1:
+        return rows[0]
+    first = rows[0]
+    names = list(dict.fromkeys(name for row in rows for name in row.classes))
+    of_class = {name: [row.by_seed[name] for row in rows if name in row.by_seed] for name in names}
+    by_seed = {name: _mean_of_parts(scores) for name, scores in of_class.items()}
+    macro_names = dict.fromkeys(one.name for row in rows for one in row.macros)
+    return replace(
+        first,
+        smoothed=any(row.smoothed for row in rows),
+        tuned=any(row.tuned for row in rows),
+        num_train_frames=tuple(sum(counts) for counts in zip(*(row.num_train_frames for row in rows), strict=True)),
+        classes={name: _summaries(scores) for name, scores in by_seed.items()},
+        by_seed=by_seed,
+        support={name: sum(row.support.get(name, 0) for row in rows) for name in names},
+        macros=tuple(
+            _macro_of_parts([one for row in rows for one in row.macros if one.name == name]) for name in macro_names
+        ),
+        undefined=tuple(_named(part, name, row) for part, row in parts.items() for name in row.undefined),
+        settings=(),
+        windows=(),
+        weights=(),
+        facts=(),
+        parts=dict(parts),
+    )
+
+
+def _named(part: str, name: str, row: ResultRow) -> str:
+    """A class of a part; a part that is one behaviour needs its name only once."""
+    return name if tuple(row.classes) == (part,) else f"{part}: {name}"
+
+
+def _mean_of_parts(parts: Sequence[Mapping[str, Seeds]]) -> dict[str, Seeds]:
+    """Score name -> the mean over the parts of every seed."""
+    return {
+        score: tuple(macro(values) for values in zip(*(part[score] for part in parts), strict=True)) for score in SCORES
+    }
+
+
+def _macro_of_parts(parts: Sequence[MacroScores]) -> MacroScores:
+    resampled = {
+        score: _mean_defined(np.stack([part.resampled[score] for part in parts], axis=-1)) for score in BOOTSTRAPPED
+    }
+    several = all(part.ap_interval is not None for part in parts)
+    return _macro_from(parts[0].name, _mean_of_parts([part.by_seed for part in parts]), resampled, several)
+
+
+def _macro_from(
+    name: str, by_seed: Mapping[str, Seeds], resampled: Mapping[str, np.ndarray], several_recordings: bool
+) -> MacroScores:
+    def between(score: str) -> Interval | None:
+        return interval(resampled[score]) if several_recordings else None
+
+    return MacroScores(
+        name=name,
+        **_summaries(by_seed),
+        ap_interval=between("ap"),
+        f1_interval=between("f1"),
+        f1_balanced_interval=between("f1_balanced"),
+        by_seed=by_seed,
+        resampled=resampled,
+    )
+
+
+def _summaries(by_seed: Mapping[str, Seeds]) -> dict[str, Summary]:
+    return {score: summarize(values) for score, values in by_seed.items()}
 
 
 def _score_seed(
@@ -161,32 +288,26 @@ def _score_seed(
     )
 
 
-def _class_summary(seeds: Sequence[_SeedScores], index: int) -> dict[str, Summary]:
-    summary = {
-        name: summarize([getattr(seed.plain[index], name) for seed in seeds])
-        for name in ("f1", "ap", "precision", "recall")
-    }
-    return summary | {"f1_balanced": summarize([seed.balanced[index].f1 for seed in seeds])}
+def _scores_of(seed: _SeedScores, index: int) -> dict[str, float | None]:
+    """Of one class, by the names of `SCORES`."""
+    plain = seed.plain[index]
+    own = {"f1": plain.f1, "ap": plain.ap, "precision": plain.precision, "recall": plain.recall}
+    return own | {"f1_balanced": seed.balanced[index].f1}
+
+
+def _class_seeds(seeds: Sequence[_SeedScores], index: int) -> dict[str, Seeds]:
+    return {score: tuple(_scores_of(seed, index)[score] for seed in seeds) for score in SCORES}
 
 
 def _macro_scores(seeds: Sequence[_SeedScores], chosen: Macro, columns: list[int], num_recordings: int) -> MacroScores:
-    def over_seeds(fit: str, name: str) -> Summary:
-        return summarize([macro([getattr(getattr(seed, fit)[i], name) for i in columns]) for seed in seeds])
-
-    def bootstrapped(name: str) -> Interval | None:
-        if num_recordings < 2:
-            return None
-        return interval(_mean_defined(np.stack([_mean_defined(getattr(s, name)[:, columns]) for s in seeds], axis=1)))
-
-    return MacroScores(
-        name=chosen.name,
-        ap=over_seeds(PLAIN, "ap"),
-        f1=over_seeds(PLAIN, "f1"),
-        f1_balanced=over_seeds(BALANCED, "f1"),
-        ap_interval=bootstrapped("ap"),
-        f1_interval=bootstrapped("f1"),
-        f1_balanced_interval=bootstrapped("f1_balanced"),
-    )
+    by_seed = {
+        score: tuple(macro([_scores_of(seed, index)[score] for index in columns]) for seed in seeds) for score in SCORES
+    }
+    resampled = {
+        score: _mean_defined(np.stack([_mean_defined(getattr(seed, score)[:, columns]) for seed in seeds], axis=1))
+        for score in BOOTSTRAPPED
+    }
+    return _macro_from(chosen.name, by_seed, resampled, num_recordings > 1)
 
 
 def _mean_defined(values: np.ndarray) -> np.ndarray:

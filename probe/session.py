@@ -1,8 +1,9 @@
 """One run of the probing job: embed, prepare references, fit, score, write."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,10 +17,10 @@ from probe.job import ProbeConfig
 from probe.learners import run_trial
 from probe.references import hand_features, pca_reference, raw_keypoints, with_time
 from probe.representations import Representation, check_alignment, columns_without
-from probe.scoring import ResultRow, score_row
+from probe.scoring import ResultRow, score_parts, score_row
 from probe.tables import csv_text, markdown_text, rich_table
-from probe.tasks import Macro, annotated_rows, macro_of, make_task
-from probe.trial import Outcome, Trial
+from probe.tasks import Macro, Task, macro_of, make_task, targets, task_parts
+from probe.trial import Outcome, Trial, learned_classes, split_parts
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.embedding import Embeddings, embed_store, kept_groups
@@ -27,14 +28,17 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, check_free, write_json
 from ssl_behavior.methods import Method
 from ssl_behavior.seeds import derive_seed
-from ssl_behavior.splits import make_split
-from ssl_behavior.store import Store
+from ssl_behavior.splits import Split
+from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.terminal import counted
 
 __all__ = ["PROTOCOL", "run_probe"]
 
-PROTOCOL = {"name": "frozen probe, frames pooled", "version": 1}
+PROTOCOL = {"name": "frozen probe, frames pooled, mean over parts", "version": 2}
 """Raised when a change makes new numbers incomparable with old ones."""
+
+PARTS = "parts"
+"""Folder of the heads of a task with several parts, one folder each."""
 
 
 def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
@@ -50,20 +54,17 @@ def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
     _check_out(config)
     store = Store(config.store)
     task = make_task(store, config.task, config.kind, config.background)
-    macros = [macro_of(task, text) for text in config.macros]
-    split = make_split(store, config.split, annotated=annotated_rows(store, task))
-    trial = Trial(store, task, split, macros[0], config.mode, config.train_stride, config.smooth)
-    console.print(_opening(trial))
+    plan = _Plan(config, store, task, [macro_of(task, text) for text in config.macros])
+    console.print(plan.opening)
     with Progress(*_columns(), console=console, transient=True) as progress, TemporaryDirectory() as scratch:
-        session = _Session(config, trial, macros, progress)
+        session = _Session(config, plan, progress)
         trained, *others = session.representations(Path(scratch), console)
         rows, first = session.score(trained, keep=True)
         rows += [row for reference in others for row in session.score(reference)[0]]
     results = _results(session, trained, rows)
-    assert first is not None
     notes = _notes(session, rows)
-    _write(config.out, trial, trained, first, results, rows, notes)
-    console.print(rich_table(rows, _title(trial)))
+    _write(config.out, plan, trained, first, results, rows, notes)
+    console.print(rich_table(rows, plan.title))
     for note in notes:
         console.print(Text(note, style="dim"))
     console.print(f"results: {config.out / 'results.md'}")
@@ -73,7 +74,11 @@ def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
 def _check_out(config: ProbeConfig) -> None:
     """Refuse to replace results, or to write among files that are not ours; unfinished work is taken up again."""
     out = config.out
-    ours = out.is_dir() and not (out / "results.json").exists() and all(p.name == "embeddings" for p in out.iterdir())
+    ours = (
+        out.is_dir()
+        and not (out / "results.json").exists()
+        and all(p.name in ("embeddings", PARTS) for p in out.iterdir())
+    )
     check_free(out, config.overwrite or ours, "" if ours else "results.json")
     if out.is_file():
         raise InputError(f"{out} is a file, not a folder; choose another --out")
@@ -85,20 +90,68 @@ def _columns() -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _opening(trial: Trial) -> str:
-    split = trial.split
-    return (
-        f"task {trial.task.name}: {len(trial.task.classes)} classes, {trial.task.kind}; "
-        f"{counted(len(split.train), 'recording')} to learn from, {len(split.evaluate)} of {split.evaluated_on} to be "
-        f"scored on ({split.source})"
-    )
+class _Plan:
+    """What is learned and scored: a trial and its means for every part of the task."""
+
+    def __init__(self, config: ProbeConfig, store: Store, task: Task, macros: Sequence[Macro]) -> None:
+        self.store, self.task, self.macros = store, task, macros
+        splits, parts = split_parts(store, task, config.split), task_parts(task)
+        self.part_macros = {name: _own(macros, part) for name, part in parts.items()}
+        self.trials = {
+            name: Trial(
+                store, part, splits[name], self.part_macros[name][0], config.mode, config.train_stride, config.smooth
+            )
+            for name, part in parts.items()
+        }
+        self.mode = config.mode
+
+    @property
+    def splits(self) -> list[Split]:
+        return [trial.split for trial in self.trials.values()]
+
+    @cached_property
+    def lenient(self) -> bool:
+        """One part that cannot be learned is undefined; if none can be, that is a mistake to be told of."""
+        return len(self.trials) > 1 and any(_learnable(trial) for trial in self.trials.values())
+
+    def rows(self, use: str) -> tuple[StoreRow, ...]:
+        """Recordings of a use ("train", "tune", "evaluate") in any of the parts, in store order."""
+        ids = {row.id for split in self.splits for row in getattr(split, use)}
+        return tuple(row for row in self.store.rows if row.id in ids)
+
+    @property
+    def opening(self) -> str:
+        split, several = self.splits[0], len(self.trials)
+        parts = f" in {several} parts" if several > 1 else ""
+        return (
+            f"task {self.task.name}: {len(self.task.classes)} classes, {self.task.kind}{parts}; "
+            f"{counted(len(self.rows('train')), 'recording')} to learn from, {len(self.rows('evaluate'))} of "
+            f"{split.evaluated_on} to be scored on ({split.source})"
+        )
+
+    @property
+    def title(self) -> str:
+        scored = counted(len(self.rows("evaluate")), f"{self.splits[0].evaluated_on} recording")
+        return f"{self.task.name}, {self.mode} probe, {scored}"
+
+
+def _own(macros: Sequence[Macro], part: Task) -> list[Macro]:
+    """The means over the classes of a part; settings of a part that the first mean leaves out are its own affair."""
+    own = [(macro, tuple(name for name in macro.classes if name in part.classes)) for macro in macros]
+    kept = [Macro(macro.name, classes) for macro, classes in own if classes]
+    return kept if kept and own[0][1] else [macro_of(part), *kept]
+
+
+def _learnable(trial: Trial) -> bool:
+    learned = learned_classes(targets(trial.store, trial.task, trial.split.fit), trial.task.kind)
+    return len(learned) >= (2 if trial.task.kind == "multinomial" else 1)
 
 
 class _Session:
     """The parts of a run that share its configuration."""
 
-    def __init__(self, config: ProbeConfig, trial: Trial, macros: Sequence[Macro], progress: Progress) -> None:
-        self.config, self.trial, self.macros, self.progress = config, trial, macros, progress
+    def __init__(self, config: ProbeConfig, plan: _Plan, progress: Progress) -> None:
+        self.config, self.plan, self.progress = config, plan, progress
         self.methods: list[Method] = []
         self.groups: dict[str, int] = {}
         self.left_out: tuple[str, ...] = ()
@@ -112,7 +165,7 @@ class _Session:
                 made.append(self._untrained())
             else:
                 console.print("no untrained encoder: embeddings were given, not a run")
-        store, train = self.trial.store, self.trial.split.train
+        store, train = self.plan.store, self.plan.rows("train")
         if "raw" in names:
             made.append(raw_keypoints(store, train, scratch))
         if {"hand", "pca"} & set(names):
@@ -136,7 +189,7 @@ class _Session:
                 self.methods.append(method)
                 embeddings.append(self._embedded(method, f"run-{len(embeddings)}"))
         for one in embeddings:
-            check_alignment(one, self.trial.store)
+            check_alignment(one, self.plan.store)
         if len({tuple(one.groups.items()) for one in embeddings}) > 1:
             raise InputError(
                 f"the runs' embeddings have different columns: {[one.groups for one in embeddings]}; probe them apart"
@@ -160,7 +213,7 @@ class _Session:
 
     def _embedded(self, method: Method, name: str) -> Embeddings:
         """Embeddings of the whole store, made now or found where an earlier run left them."""
-        out, store = (self.config.embeddings or self.config.out / "embeddings") / name, self.trial.store
+        out, store = (self.config.embeddings or self.config.out / "embeddings") / name, self.plan.store
         if (out / "embeddings.json").exists():
             found = Embeddings(out)
             made = (found.checkpoint, found.store, found.groups)
@@ -175,29 +228,44 @@ class _Session:
     def _working(self, what: str, total: int) -> "_Working":
         return _Working(self.progress, what, total)
 
-    def score(self, representation: Representation, keep: bool = False) -> tuple[list[ResultRow], Outcome | None]:
-        """One row per label fraction, and one more each if smoothed; the first seed's outcome at 100 % if kept."""
-        rows, kept = [], None
+    def score(self, representation: Representation, keep: bool = False) -> tuple[list[ResultRow], dict[str, Outcome]]:
+        """One row per label fraction, and one more each if smoothed; the first seed's outcomes at 100 % if kept."""
+        rows, kept = list[ResultRow](), dict[str, Outcome]()
         for percent in sorted(self.config.fractions, reverse=True):
-            outcomes = list(self._outcomes(representation, percent))
-            kept = kept or outcomes[0]
-            score = partial(
-                score_row, self.trial, self.macros, representation.name, representation.dim, percent, outcomes
-            )
-            rows += [score(), *([score(smoothed=True)] if outcomes[0].smoothed else [])]
-        return rows, kept if keep else None
+            outcomes = self._outcomes(representation, percent)
+            kept = kept or {part: seeds[0] for part, seeds in outcomes.items()}
+            rows.append(self._row(representation, percent, outcomes, treated=False))
+            if any(one.treated for seeds in outcomes.values() for one in seeds):
+                rows.append(self._row(representation, percent, outcomes, treated=True))
+        return rows, kept if keep else {}
+
+    def _row(
+        self, representation: Representation, percent: float, outcomes: Mapping[str, Sequence[Outcome]], treated: bool
+    ) -> ResultRow:
+        name, dim = representation.name, representation.dim
+        return score_parts(
+            {
+                part: score_row(trial, self.plan.part_macros[part], name, dim, percent, outcomes[part], treated)
+                for part, trial in self.plan.trials.items()
+            }
+        )
 
     def seeds(self, representation: Representation, percent: float) -> range:
         """Where nothing is drawn, a second seed of one array would repeat the first."""
-        drawn = self.trial.stride > 1 or percent < 100
+        drawn = self.config.train_stride > 1 or percent < 100
         return range(self.config.seeds if drawn else min(self.config.seeds, len(representation.arrays)))
 
-    def _outcomes(self, representation: Representation, percent: float) -> Iterator[Outcome]:
-        seeds = self.seeds(representation, percent)
-        with self._working(f"{representation.name}, {percent:g} %", len(seeds)) as advance:
-            for seed in seeds:
-                yield run_trial(self.trial, representation.array(seed), seed, percent)
-                advance(1)
+    def _outcomes(self, representation: Representation, percent: float) -> dict[str, list[Outcome]]:
+        """Part -> the outcome of every seed."""
+        seeds, outcomes = self.seeds(representation, percent), dict[str, list[Outcome]]()
+        with self._working(f"{representation.name}, {percent:g} %", len(seeds) * len(self.plan.trials)) as advance:
+            for part, trial in self.plan.trials.items():
+                outcomes[part] = []
+                for seed in seeds:
+                    made = run_trial(trial, representation.array(seed), seed, percent, self.plan.lenient)
+                    outcomes[part].append(made)
+                    advance(1)
+        return outcomes
 
 
 class _Working:
@@ -214,21 +282,22 @@ class _Working:
         self.progress.remove_task(self.line)
 
 
-def _title(trial: Trial) -> str:
-    task, split = trial.task, trial.split
-    return f"{task.name}, {trial.mode} probe, {counted(len(split.evaluate), f'{split.evaluated_on} recording')}"
-
-
 def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
-    split = session.trial.split
+    plan = session.plan
+    split = plan.splits[0]
     notes = [
         "± is the population standard deviation over seeds, [low, high] the 95 % bootstrap interval over recordings.",
         "AP and F1 are of the fit with equal frames; F1 balanced is of the fit with equal classes.",
-        f"Settings were chosen on {len(split.tune)} "
+        f"Settings were chosen on {len(plan.rows('tune'))} "
         + ("recordings taken from train." if split.tune_from_train else "validation recordings."),
     ]
     if split.evaluated_on == "validation":
         notes.append("There is no test part: these are results on the validation recordings.")
+    if len(plan.trials) > 1:
+        notes.append(
+            f"All means are over the parts of the task first ({', '.join(plan.trials)}), each learned and scored by "
+            "itself."
+        )
     if len({row.percent for row in rows}) > 1:
         notes.append(
             "Fractions of the labels are whole recordings, at least one; settings were chosen with all labels of the "
@@ -236,10 +305,11 @@ def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
         )
     if "time" in session.groups:
         notes.append("The embedding has two columns that tell the time in the recording; so have the references.")
-    if split.copies:
-        pairs = ", ".join(f"{scored} of {learned}" for scored, learned in split.copies[:5])
+    copies = sorted({pair for one in plan.splits for pair in one.copies})
+    if copies:
+        pairs = ", ".join(f"{scored} of {learned}" for scored, learned in copies[:5])
         notes.append(
-            f"Warning: {len(split.copies)} scored recordings have the very tracks of one that was learned from "
+            f"Warning: {len(copies)} scored recordings have the very tracks of one that was learned from "
             f"({pairs}): the scores are too good."
         )
     if session.left_out:
@@ -255,23 +325,23 @@ def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
 
 def _results(session: _Session, trained: Representation, rows: Sequence[ResultRow]) -> dict[str, Any]:
     """DESIGN's results: the trained encoder's scores at the top, every row of the table below."""
-    config, trial = session.config, session.trial
+    config, plan = session.config, session.plan
     headline = rows[0].to_dict()
     main = headline["macros"][0]
     return {
         "format": "ssl-behavior results",
         "version": 1,
         "protocol": PROTOCOL,
-        "task": trial.task.to_dict(),
+        "task": plan.task.to_dict(),
         "mode": config.mode,
         "seeds": max((list(session.seeds(trained, percent)) for percent in config.fractions), key=len),
         "train_stride": config.train_stride,
         "groups": session.groups,
         "without": list(session.left_out),
-        "split": trial.split.to_dict(),
-        "store": trial.store.fingerprint(),
+        "split": _split_dict(plan),
+        "store": plan.store.fingerprint(),
         "checkpoints": list(trained.checkpoints),
-        "macros": [asdict(macro) for macro in session.macros],
+        "macros": [asdict(macro) for macro in plan.macros],
         "classes": headline["classes"],
         "macro_ap": main["ap"] | {"interval": main["ap_interval"]},
         "macro_f1": main["f1"] | {"interval": main["f1_interval"]},
@@ -280,23 +350,37 @@ def _results(session: _Session, trained: Representation, rows: Sequence[ResultRo
     }
 
 
+def _split_dict(plan: _Plan) -> dict[str, Any]:
+    """The recordings by use in any part; of several parts those of each too."""
+    uses = {"train": "train", "chosen_on": "tune", "evaluated": "evaluate"}
+    whole = {key: [row.id for row in plan.rows(use)] for key, use in uses.items()}
+    copies = sorted({pair for split in plan.splits for pair in split.copies})
+    merged = plan.splits[0].to_dict() | whole | {"copies": [list(pair) for pair in copies]}
+    if len(plan.trials) == 1:
+        return merged
+    return merged | {"parts": {name: trial.split.to_dict() for name, trial in plan.trials.items()}}
+
+
 def _write(
     out: Path,
-    trial: Trial,
+    plan: _Plan,
     trained: Representation,
-    first: Outcome,
+    first: Mapping[str, Outcome],
     results: dict[str, Any],
     rows: Sequence[ResultRow],
     notes: Sequence[str],
 ) -> None:
     """Everything else first, `results.json` last: where it is, the rest is too."""
     (out / "results.json").unlink(missing_ok=True)
-    for name in ("probe.json", "probe.safetensors"):
-        (out / name).unlink(missing_ok=True)
-    if first.heads:
-        save_heads(out, trial, first, trained.checkpoints[0], results["without"])
+    for old in (out, *(out / PARTS).glob("*")):
+        for name in ("probe.json", "probe.safetensors"):
+            (old / name).unlink(missing_ok=True)
+    for part, outcome in first.items():
+        if outcome.heads:
+            folder = out if len(first) == 1 else out / PARTS / re.sub(r"[^\w.-]+", "-", part)
+            save_heads(folder, plan.trials[part], outcome, trained.checkpoints[0], results["without"])
     for name, text in (
-        ("results.md", markdown_text(rows, _title(trial), notes)),
+        ("results.md", markdown_text(rows, plan.title, notes)),
         ("results.csv", csv_text(rows)),
     ):
         with atomic_file(out / name) as file:

@@ -2,20 +2,25 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from probe.scoring import MacroScores, ResultRow
+from probe.scoring import SCORES, MacroScores, ResultRow
 from ssl_behavior.metrics import Interval, Summary
 
-__all__ = ["csv_text", "markdown_text", "rich_table", "table_cells"]
+__all__ = ["class_cells", "csv_text", "markdown_text", "rich_table", "table_cells"]
 
 UNDEFINED = "undefined"
+_CSV_HEADER = (
+    "representation", "dim", "percent", "smoothed", "tuned", "part", "class", "score", "mean", "std", "seeds", "low",
+    "high",
+)  # fmt: skip
 _SIDE_BY_SIDE = 5
+_BY_CLASS = {"f1": "F1", "ap": "AP", "precision": "precision", "recall": "recall", "f1_balanced": "F1 balanced"}
 
 
 def _number(summary: Summary) -> str:
@@ -32,7 +37,7 @@ def _with_interval(summary: Summary, between: Interval | None) -> str:
 
 
 def _row_name(row: ResultRow, several_fractions: bool) -> str:
-    name = row.representation + (", smoothed" if row.smoothed else "")
+    name = row.representation + (", smoothed" if row.smoothed else "") + (", tuned" if row.tuned else "")
     if not several_fractions:
         return name
     frames = sum(row.num_train_frames) // len(row.num_train_frames)
@@ -40,13 +45,17 @@ def _row_name(row: ResultRow, several_fractions: bool) -> str:
 
 
 def table_cells(rows: Sequence[ResultRow]) -> tuple[list[str], list[list[str]]]:
-    """Header and cells: each macro's AP, balanced F1 and F1, then AP per class. † marks undefined classes in a mean."""
+    """Header and cells: each macro's AP, balanced F1 and F1, AP per class, AP and F1 per annotator.
+
+    † marks undefined classes in a mean.
+    """
     first = rows[0]
     header = ["representation", "dim"]
     for macro in first.macros:
         mean = "macro" if macro.name == "all" else macro.name
         header += [f"{mean} AP", f"{mean} F1 balanced", f"{mean} F1"]
     header += [f"AP {name}" for name in first.classes]
+    header += [f"{score} {part}" for part in _many_classes(first) for score in ("AP", "F1")]
     several = len({row.percent for row in rows}) > 1
     cells = []
     for row in rows:
@@ -55,8 +64,26 @@ def table_cells(rows: Sequence[ResultRow]) -> tuple[list[str], list[list[str]]]:
         for macro in row.macros:
             line += _macro_cells(macro)
         line += [_number(scores["ap"]) for scores in row.classes.values()]
+        for part in _many_classes(row).values():
+            line += [_number(part.macros[0].ap), _number(part.macros[0].f1)]
         cells.append(line)
     return header, cells
+
+
+def _many_classes(row: ResultRow) -> dict[str, ResultRow]:
+    """The parts that are more than one class, which has a column of its own."""
+    return {name: part for name, part in row.parts.items() if len(part.classes) > 1}
+
+
+def class_cells(rows: Sequence[ResultRow]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells of the table by class: every score of every class, and the frames that show it."""
+    several = len({row.percent for row in rows}) > 1
+    cells = [
+        [_row_name(row, several), name, *(_number(scores[score]) for score in _BY_CLASS), str(row.support[name])]
+        for row in rows
+        for name, scores in row.classes.items()
+    ]
+    return ["representation", "class", *_BY_CLASS.values(), "frames"], cells
 
 
 def _macro_cells(macro: MacroScores) -> list[str]:
@@ -82,32 +109,41 @@ def rich_table(rows: Sequence[ResultRow], title: str) -> Group:
 
 def markdown_text(rows: Sequence[ResultRow], title: str, notes: Sequence[str]) -> str:
     """The table as Markdown, with what one has to know to read it."""
-    header, cells = table_cells(rows)
-    lines = [f"# {title}", "", "| " + " | ".join(header) + " |", "|---" + "|---:" * (len(header) - 1) + "|"]
-    lines += ["| " + " | ".join(line) + " |" for line in cells]
-    lines += ["", *(f"- {note}" for note in notes)]
+    lines = [f"# {title}", "", *_markdown_table(*table_cells(rows)), "", *(f"- {note}" for note in notes)]
+    lines += ["", "## By class", "", *_markdown_table(*class_cells(rows))]
+    for name in _many_classes(rows[0]):
+        lines += ["", f"## {name}", "", *_markdown_table(*class_cells([row.parts[name] for row in rows]))]
     return "\n".join(lines) + "\n"
 
 
+def _markdown_table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(header) + " |", "|---" + "|---:" * (len(header) - 1) + "|"]
+    return lines + ["| " + " | ".join(line) + " |" for line in cells]
+
+
 def csv_text(rows: Sequence[ResultRow]) -> str:
-    """One line per row, class and score, with mean, standard deviation and number of seeds; undefined is empty."""
+    """One line per row, part, class and score, with mean, standard deviation and number of seeds; undefined is empty.
+
+    The part is empty in lines of the whole task.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["representation", "dim", "percent", "smoothed", "class", "score", "mean", "std", "seeds", "low", "high"]
-    )
+    writer.writerow(_CSV_HEADER)
     for row in rows:
-        start = [row.representation, row.dim, f"{row.percent:g}", row.smoothed]
-        for macro in row.macros:
-            for score in ("ap", "f1", "f1_balanced"):
-                summary: Summary = getattr(macro, score)
-                writer.writerow(
-                    [*start, f"macro:{macro.name}", score, *_csv(summary, getattr(macro, f"{score}_interval"))]
-                )
-        for name, scores in row.classes.items():
-            for score, summary in scores.items():
-                writer.writerow([*start, name, score, *_csv(summary, None)])
+        for part, of_part in {"": row, **row.parts}.items():
+            writer.writerows(_csv_lines(of_part, part))
     return text.getvalue()
+
+
+def _csv_lines(row: ResultRow, part: str) -> Iterator[list[object]]:
+    start = [row.representation, row.dim, f"{row.percent:g}", row.smoothed, row.tuned, part]
+    for macro in row.macros:
+        for score in SCORES:
+            between = getattr(macro, f"{score}_interval", None)
+            yield [*start, f"macro:{macro.name}", score, *_csv(getattr(macro, score), between)]
+    for name, scores in row.classes.items():
+        for score, summary in scores.items():
+            yield [*start, name, score, *_csv(summary, None)]
 
 
 def _csv(summary: Summary, between: Interval | None) -> list[str]:

@@ -1,8 +1,10 @@
 """What one probe is given and what it returns: sampled training frames, predictions, and how settings are chosen."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +13,11 @@ from torch import Tensor
 
 from probe.linear import LinearHead
 from probe.representations import Matrix, Scaling, gather, sampled_frames
-from probe.tasks import Macro, Task, targets
+from probe.tasks import Macro, Task, annotated_rows, targets, task_parts
 from ssl_behavior.errors import InputError
-from ssl_behavior.metrics import class_scores, macro
+from ssl_behavior.metrics import average_precision, macro
 from ssl_behavior.recording import NOT_ANNOTATED
-from ssl_behavior.splits import Split
+from ssl_behavior.splits import TUNING_SHARE, Split, fraction_of, make_split
 from ssl_behavior.store import Store, StoreRow
 
 __all__ = [
@@ -26,25 +28,57 @@ __all__ = [
     "Data",
     "FittedHead",
     "Outcome",
+    "Problem",
     "Trial",
     "check_learnable",
     "choose_settings",
     "class_values",
     "decide",
+    "learned_classes",
     "sample",
+    "split_parts",
     "spread",
-]  # fmt: skip
+]
 
 PLAIN, BALANCED = "plain", "balanced"
 FITS = (PLAIN, BALANCED)
 """Two fits of everything: every frame weighs the same, or every class weighs the same."""
 
 DECISION = "plain decision"
-"""The plain fit smoothed for decisions: one window for all classes, where ranking has one for each."""
+"""The plain fit treated for decisions: smoothed by one window for all classes, where ranking has one for each, and with
+every class's odds weighed by what was tuned."""
 
 
 NEARLY_EQUAL = 0.002
 """Of settings this close the weaker penalty is taken: it ranks as well, and its probabilities are less shrunk."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be learned, by whatever means.
+
+    Parameters
+    ----------
+    task : one part of a task (`probe.tasks.task_parts`): what is learned and scored by itself.
+    steer : the mean over classes by which settings are chosen.
+    """
+
+    store: Store
+    task: Task
+    steer: Macro
+
+    @property
+    def together(self) -> "Problem | None":
+        """For `choose_settings`: the columns of a multinomial head share their settings."""
+        return self if self.task.kind == "multinomial" else None
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.task.classes)
+
+    def targets(self, rows: Sequence[StoreRow]) -> np.ndarray:
+        """Int8 [frames, class]: `probe.tasks.targets` of these recordings."""
+        return targets(self.store, self.task, rows)
 
 
 @dataclass(frozen=True)
@@ -68,9 +102,8 @@ class Trial:
     smooth: bool = False
 
     @property
-    def together(self) -> "Trial | None":
-        """For `choose_settings`: the columns of a multinomial head share their settings."""
-        return self if self.task.kind == "multinomial" else None
+    def problem(self) -> Problem:
+        return Problem(self.store, self.task, self.steer)
 
     @property
     def num_classes(self) -> int:
@@ -100,19 +133,24 @@ class Outcome:
     Parameters
     ----------
     probability : float32 [frames, classes] over all frames of the evaluated recordings.
-    smoothed : the same after smoothing, and `DECISION`; empty if that was not asked for.
+    treated : the same after smoothing and tuning (`probe.tuning`), and `DECISION`; empty if that was not asked for, or
+        there was nothing to choose by.
     settings : the chosen penalty (per frame) or number of neighbours of each class.
     windows : the chosen smoothing window of each class, seconds.
-    heads : the linear heads; empty for nearest neighbours.
+    heads : the linear heads; empty for all else.
     num_train_frames : annotated frames learned from.
+    weights : of each class's odds in a tuned decision; empty if nothing was tuned.
+    facts : how it was learned, JSON-ready.
     """
 
     probability: Mapping[str, np.ndarray]
-    smoothed: Mapping[str, np.ndarray]
+    treated: Mapping[str, np.ndarray]
     settings: Mapping[str, tuple[float, ...]]
     windows: Mapping[str, tuple[float, ...]]
     heads: Mapping[str, FittedHead]
     num_train_frames: int
+    weights: tuple[float, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -126,10 +164,7 @@ class Data:
 
     @cached_property
     def learned(self) -> tuple[int, ...]:
-        """Classes with frames that show them, and of a binary class also frames that do not."""
-        shown, hidden = (self.target == 1).any(dim=0), (self.target == 0).any(dim=0)
-        usable = shown & hidden if self.kind == "binary" else shown
-        return tuple(int(index) for index in usable.nonzero()[:, 0])
+        return learned_classes(self.target.numpy(), self.kind)
 
     def thinned(self, num_frames: int) -> "Data":
         """About `num_frames` of the frames, evenly spread; all of them if there are no more."""
@@ -143,6 +178,56 @@ class Data:
     def learnable(self) -> Int[Tensor, "frames learned"]:
         """Targets of the learned classes only."""
         return self.target[:, list(self.learned)]
+
+
+def split_parts(store: Store, task: Task, file: Path | None = None, seed: int = 0) -> dict[str, Split]:
+    """The split of every part of a task (`probe.tasks.task_parts`), as `make_split` makes them.
+
+    The recordings of annotators are different ones, so each part has a split of its own. Behaviours may be annotated in
+    the same recordings: one split serves them all, so that no part learns from what another is scored on.
+
+    Raises
+    ------
+    InputError
+        As `make_split` does, naming the part.
+    """
+    parts = task_parts(task)
+    if len(task.streams) == 1:
+        return {name: _named_split(store, part, file, seed, len(parts) > 1) for name, part in parts.items()}
+    whole = make_split(store, file, seed, annotated_rows(store, task))
+    return {name: _restricted(whole, name, annotated_rows(store, part), seed) for name, part in parts.items()}
+
+
+def _named_split(store: Store, part: Task, file: Path | None, seed: int, one_of_many: bool) -> Split:
+    try:
+        return make_split(store, file, seed, annotated_rows(store, part))
+    except InputError as error:
+        if not one_of_many:
+            raise
+        raise InputError(f"annotator {part.annotators[0]}: {error}") from None
+
+
+def _restricted(whole: Split, name: str, rows: Sequence[StoreRow], seed: int) -> Split:
+    """A split of the recordings annotated for one part; what settings are chosen by is drawn anew if it was drawn."""
+    train, tune, evaluate = ([row for row in part if row in rows] for part in (whole.train, whole.tune, whole.evaluate))
+    if not train or not evaluate:
+        use = whole.evaluated_on if train else "train"
+        raise InputError(f"{whole.source}: no {use} recording is annotated for {name!r}")
+    if whole.tune_from_train:
+        tune = fraction_of(train, 100 * TUNING_SHARE, seed) if len(train) > 1 else []
+        train = [row for row in train if row not in tune]
+    return replace(whole, fit=tuple(train), tune=tuple(tune), evaluate=tuple(evaluate))
+
+
+def learned_classes(target: np.ndarray, kind: str) -> tuple[int, ...]:
+    """Classes, by index, with frames that show them, and of a binary class also frames that do not.
+
+    >>> learned_classes(np.array([[1, 0, -1], [0, 0, -1]]), "binary")
+    (0,)
+    """
+    shown, hidden = (target == 1).any(axis=0), (target == 0).any(axis=0)
+    usable = shown & hidden if kind == "binary" else shown
+    return tuple(int(index) for index in np.flatnonzero(usable))
 
 
 def sample(trial: Trial, array: Matrix, rows: Sequence[StoreRow], seed: int, scaling: Scaling | None = None) -> Data:
@@ -202,27 +287,34 @@ def decide(probability: np.ndarray, kind: str) -> np.ndarray:
     return np.arange(filled.shape[1]) == filled.argmax(axis=1)[:, None]
 
 
-def class_values(trial: Trial, fit: str, probability: np.ndarray, target: np.ndarray) -> list[float | None]:
-    """Of every class what its settings are chosen by: average precision (plain fit) or F1 (balanced fit)."""
-    predicted = decide(probability, trial.task.kind)
+def class_values(problem: Problem, fit: str, probability: np.ndarray, target: np.ndarray) -> list[float | None]:
+    """Of every class what its settings are chosen by: average precision (plain fit) or F1 (balanced fit).
+
+    Frames without a probability (nobody learned the class to predict them) do not count.
+    """
+    predicted = decide(probability, problem.task.kind)
     values = []
-    for column in range(trial.num_classes):
-        known = target[:, column] != NOT_ANNOTATED
-        score = probability[known, column]
-        learned = bool(np.isfinite(score).all())
-        scores = class_scores(target[known, column] == 1, score if learned else None, predicted[known, column])
-        values.append(scores.ap if fit == PLAIN else scores.f1)
+    for column in range(problem.num_classes):
+        score = probability[:, column]
+        known = (target[:, column] != NOT_ANNOTATED) & np.isfinite(score)
+        positive, claimed = target[known, column] == 1, predicted[known, column]
+        values.append(average_precision(positive, score[known]) if fit == PLAIN else _f1(positive, claimed))
     return values
 
 
-def steering_value(trial: Trial, values: Sequence[float | None]) -> float | None:
+def _f1(positive: np.ndarray, claimed: np.ndarray) -> float | None:
+    support = int(positive.sum())
+    return 2 * int((positive & claimed).sum()) / (int(claimed.sum()) + support) if support else None
+
+
+def steering_value(problem: Problem, values: Sequence[float | None]) -> float | None:
     """The steering mean of class values, or the mean over all classes where none of its own is defined."""
-    own = macro([values[trial.task.classes.index(name)] for name in trial.steer.classes])
+    own = macro([values[problem.task.classes.index(name)] for name in problem.steer.classes])
     return macro(values) if own is None else own
 
 
 def choose_settings(
-    tried: Mapping[float, Sequence[float | None]], default: float, together: Trial | None = None
+    tried: Mapping[float, Sequence[float | None]], default: float, together: Problem | None = None
 ) -> tuple[float, ...]:
     """The best setting of each class, or one for all classes.
 
@@ -231,7 +323,7 @@ def choose_settings(
     tried : setting -> class values on the tuning recordings, as `class_values` gives them. Of near equals the last
         wins.
     default : for classes that the tuning recordings do not show.
-    together : the trial by whose steering mean one setting is chosen for all classes; None = each class by itself.
+    together : the problem by whose steering mean one setting is chosen for all classes; None = each class by itself.
     """
     if together is not None:
         tried = {setting: [steering_value(together, values)] * len(values) for setting, values in tried.items()}

@@ -35,7 +35,7 @@ def test_predictions_know_the_classes(store, array, mode, kind):
     outcome = run_trial(trial, array, seed=0)
     labels = scored_labels(trial)
     for fit in FITS:
-        for probability in (outcome.probability[fit], outcome.smoothed[fit]):
+        for probability in (outcome.probability[fit], outcome.treated[fit]):
             predicted = decide(probability, kind)
             assert probability.shape == (len(labels), len(task.classes))
             assert np.mean(predicted[labels == 0, 0]) > 0.6 > 0.3 > np.mean(predicted[labels == 2, 0])
@@ -69,7 +69,7 @@ def test_labels_of_the_scored_recordings_change_nothing_that_is_fitted(trial, ar
     first, second = (run_trial(replace(trial, store=s), array, seed=0) for s in (trial.store, other))
     assert first.settings == second.settings and first.windows == second.windows
     for fit in FITS:
-        np.testing.assert_array_equal(first.smoothed[fit], second.smoothed[fit])
+        np.testing.assert_array_equal(first.treated[fit], second.treated[fit])
 
 
 def test_a_seed_gives_the_same_numbers_again_and_another_one_others(trial, array):
@@ -124,14 +124,14 @@ def test_a_single_training_recording_takes_the_defaults(array, tmp_path):
     task = make_task(made, "behavior")
     trial = Trial(made, task, make_split(made), macro_of(task), smooth=True)
     outcome = run_trial(trial, array, seed=0)
-    assert outcome.windows == {} and outcome.smoothed == {}
+    assert outcome.windows == {} and outcome.treated == {}
     assert np.isfinite(outcome.probability[PLAIN]).all()
 
 
 def test_settings_are_chosen_by_the_steering_mean_or_class_by_class(trial):
     tried = {0.1: [0.9, 0.2, 0.9], 1.0: [0.6, 0.8, 0.1], 10.0: [0.6, None, None]}
-    assert choose_settings(tried, 5.0, trial.together) == (1.0, 1.0, 1.0)
-    assert replace(trial, task=replace(trial.task, kind="binary")).together is None
+    assert choose_settings(tried, 5.0, trial.problem.together) == (1.0, 1.0, 1.0)
+    assert replace(trial, task=replace(trial.task, kind="binary")).problem.together is None
     assert choose_settings(tried, 5.0) == (0.1, 1.0, 0.1)
     assert choose_settings({0.1: [None, 0.5, 0.5], 0.01: [None, 0.4991, 0.49]}, 5.0) == (5.0, 0.01, 0.1)
 
@@ -144,10 +144,10 @@ def test_noisy_probabilities_are_smoothed_over_bouts_and_better_for_it(trial, ar
     labels = scored_labels(trial)
     hits = [
         np.mean(decide(p, "multinomial").argmax(1) == labels)
-        for p in (outcome.probability[PLAIN], outcome.smoothed[DECISION])
+        for p in (outcome.probability[PLAIN], outcome.treated[DECISION])
     ]
     assert hits[1] > hits[0] + 0.05
-    ap = [average_precision_score(labels == 0, p[PLAIN][:, 0]) for p in (outcome.probability, outcome.smoothed)]
+    ap = [average_precision_score(labels == 0, p[PLAIN][:, 0]) for p in (outcome.probability, outcome.treated)]
     assert ap[1] > ap[0] + 0.1
 
 

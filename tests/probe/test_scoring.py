@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from rich.console import Console
-from sklearn.metrics import average_precision_score, f1_score
+from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score
 
-from probe.scoring import score_row
+from probe.scoring import score_parts, score_row
 from probe.tables import csv_text, markdown_text, rich_table, table_cells
 from probe.tasks import macro_of, make_task
-from probe.trial import BALANCED, PLAIN, Outcome, Trial
+from probe.trial import BALANCED, DECISION, PLAIN, Outcome, Trial
+from probe.tuning import reweighed
 from ssl_behavior.splits import make_split
 
 
@@ -88,8 +89,129 @@ def test_tables_name_every_row_and_number(trial, labels):
     text = markdown_text([row], "Title", ["a note"])
     assert f"{row.macros[0].ap.mean:.3f} ± {row.macros[0].ap.std:.3f} [" in text and "- a note" in text
     lines = csv_text([row]).splitlines()
-    assert len(lines) == 1 + 2 * 3 + 3 * 5 and lines[1].startswith("thing,5,100,False,macro:all,ap,")
+    assert len(lines) == 1 + 2 * 5 + 3 * 5 and lines[2].startswith("thing,5,100,False,False,,macro:all,ap,")
     console = Console(width=110, record=True, file=io.StringIO())
     console.print(rich_table([row] * 7, "Title"))
     shown = console.export_text()
     assert shown.count("thing") == 7 and f"{row.macros[0].ap.mean:.3f} ± {row.macros[0].ap.std:.3f}" in shown
+
+
+def made_of_parts(trial, num_seeds=3):
+    """Rows of three "annotators" with their own recordings, and what they were scored from."""
+    rows, pooled = {}, {}
+    for number, picked in enumerate(((5, 6), (0, 3), (1, 2))):
+        evaluate = tuple(trial.store.rows[index] for index in picked)
+        own = replace(trial, split=replace(trial.split, evaluate=evaluate))
+        labels = np.concatenate([trial.store.labels("behavior")[row.slice] for row in evaluate])
+        outcomes = [outcome(labels, 10 * number + seed) for seed in range(num_seeds)]
+        rows[f"annotator {number}"] = score(own, outcomes)
+        pooled[f"annotator {number}"] = labels, outcomes
+    return rows, pooled
+
+
+def test_a_task_of_parts_is_scored_part_by_part_then_seed_by_seed_as_the_paper_does(trial):
+    """Sun et al. 2021: pool the frames of a part's recordings, F1 and AP per class, mean over classes that are not
+    background, mean over parts, and only then mean and population standard deviation over seeds."""
+    rows, pooled = made_of_parts(trial)
+    together = score_parts(rows)
+    values = {"ap": [], "f1": [], "f1_balanced": [], "precision": [], "recall": []}
+    for seed in range(3):
+        per_part = {name: [] for name in values}
+        for labels, outcomes in pooled.values():
+            known = labels >= 0
+            plain, balanced = (outcomes[seed].probability[fit][known] for fit in (PLAIN, BALANCED))
+            shown, claimed = labels[known], plain.argmax(axis=1)
+            classes = [0, 1]
+            per_part["ap"].append(np.mean([average_precision_score(shown == k, plain[:, k]) for k in classes]))
+            for name, of in (("f1", f1_score), ("precision", precision_score), ("recall", recall_score)):
+                per_part[name].append(of(shown, claimed, labels=classes, average="macro"))
+            per_part["f1_balanced"].append(f1_score(shown, balanced.argmax(1), labels=classes, average="macro"))
+        for name, parts in per_part.items():
+            values[name].append(np.mean(parts))
+    for name, over_seeds in values.items():
+        assert getattr(together.macros[0], name).mean == pytest.approx(np.mean(over_seeds)), name
+        assert getattr(together.macros[0], name).std == pytest.approx(np.std(over_seeds, ddof=0)), name
+        assert together.macros[0].by_seed[name] == pytest.approx(over_seeds)
+
+
+def test_classes_of_parts_are_means_too_and_supports_add_up(trial):
+    rows, _ = made_of_parts(trial)
+    together = score_parts(rows)
+    for name in trial.task.classes:
+        for seed in range(3):
+            expected = np.mean([row.by_seed[name]["f1"][seed] for row in rows.values()])
+            assert together.by_seed[name]["f1"][seed] == pytest.approx(expected)
+        assert together.support[name] == sum(row.support[name] for row in rows.values())
+    assert together.num_train_frames == (303, 303, 303) and list(together.parts) == list(rows)
+    values = json.loads(json.dumps(together.to_dict()))
+    assert values["parts"]["annotator 1"]["macros"][0]["name"] == "all" and "resampled" not in values["macros"][0]
+
+
+def test_the_interval_of_a_task_is_narrower_than_its_parts(trial):
+    rows, _ = made_of_parts(trial, num_seeds=1)
+    widths = [row.macros[0].ap_interval.high - row.macros[0].ap_interval.low for row in rows.values()]
+    together = score_parts(rows).macros[0].ap_interval
+    assert 0 < together.high - together.low < np.mean(widths)
+
+
+def test_one_part_is_its_task(trial, labels):
+    row = score(trial, [outcome(labels, 0)])
+    assert score_parts({"behavior": row}) is row
+
+
+def test_a_part_that_is_undefined_is_left_out_of_the_mean_and_named(trial):
+    rows, _ = made_of_parts(trial)
+    _, *others = rows.values()
+    nothing = replace(trial, split=replace(trial.split, evaluate=(trial.store.rows[4],)))
+    lost = trial.store.labels("behavior")[trial.store.rows[4].slice]
+    rows["annotator 0"] = score(nothing, [outcome(lost, seed, hidden=[0, 1]) for seed in range(3)])
+    together = score_parts(rows)
+    expected = [np.mean([row.macros[0].by_seed["ap"][seed] for row in others]) for seed in range(3)]
+    assert together.macros[0].by_seed["ap"] == pytest.approx(expected)
+    assert together.undefined == ("annotator 0: attack", "annotator 0: mount")
+    assert "†" in markdown_text([together], "Title", [])
+
+
+def test_behaviours_as_parts_are_classes_of_the_task(trial):
+    parts = {}
+    for number, name in enumerate(("attack", "mount")):
+        task = replace(trial.task, name=name, classes=(name,), kind="binary", background="")
+        own = replace(trial, task=task, steer=macro_of(task))
+        shown = np.concatenate([trial.store.labels("behavior")[row.slice] for row in own.split.evaluate])
+        lean = np.random.default_rng(number).random((len(shown), 1)) + 0.5 * (shown == number)[:, None]
+        probability = {fit: (lean / 2).astype(np.float32) for fit in (PLAIN, BALANCED)}
+        own_outcome = Outcome(probability, {}, {}, {}, {}, 11)
+        parts[name] = score_row(own, [macro_of(task)], "thing", 5, 100.0, [own_outcome])
+    together = score_parts(parts)
+    assert list(together.classes) == ["attack", "mount"]
+    assert together.classes["mount"] == parts["mount"].classes["mount"]
+    expected = np.mean([parts[name].classes[name]["ap"].mean for name in parts])
+    assert together.macros[0].ap.mean == pytest.approx(expected)
+    header, cells = table_cells([together])
+    assert header[-2:] == ["AP attack", "AP mount"] and len(cells[0]) == len(header)
+
+
+def test_tables_have_columns_for_annotators_and_a_section_for_each(trial):
+    rows, _ = made_of_parts(trial)
+    together = score_parts(rows)
+    header, cells = table_cells([together])
+    assert header[-2:] == ["AP annotator 2", "F1 annotator 2"]
+    assert cells[0][-1].startswith(f"{rows['annotator 2'].macros[0].f1.mean:.3f}")
+    text = markdown_text([together], "Title", ["a note"])
+    assert "## By class" in text and text.count("## annotator") == 3
+    lines = csv_text([together]).splitlines()
+    assert sum(",annotator 1," in line for line in lines) == 2 * 5 + 3 * 5 == len(lines) // 4
+
+
+def test_tuned_decisions_change_f1_and_no_ranking(trial, labels):
+    plain = outcome(labels, 0)
+    treated = dict(plain.probability) | {DECISION: reweighed(plain.probability[PLAIN], [4.0, 1.0, 0.2], "multinomial")}
+    tuned = replace(plain, treated=treated, weights=(4.0, 1.0, 0.2))
+    before, after = score(trial, [tuned]), score(trial, [tuned], treated=True)
+    assert after.tuned and not after.smoothed and not before.tuned and after.weights == ((4.0, 1.0, 0.2),)
+    assert before.macros[0].ap == after.macros[0].ap and before.macros[0].f1_balanced == after.macros[0].f1_balanced
+    known = labels >= 0
+    claimed = (plain.probability[PLAIN] * np.array([4.0, 1.0, 0.2])).argmax(axis=1)
+    assert after.classes["attack"]["f1"].mean == pytest.approx(f1_score(labels[known] == 0, claimed[known] == 0))
+    assert after.classes["attack"]["recall"].mean > before.classes["attack"]["recall"].mean
+    assert table_cells([after])[1][0][0] == "thing, tuned"

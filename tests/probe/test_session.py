@@ -1,6 +1,7 @@
 """The verb from end to end, on small stores."""
 
 import json
+from dataclasses import replace
 from io import StringIO
 
 import numpy as np
@@ -16,6 +17,8 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods import CPC, CPCConfig
 from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.recording import Labels
+from ssl_behavior.store import write_store
 from ssl_behavior.windows import WindowReader
 
 CONFIG = CPCConfig(
@@ -110,6 +113,108 @@ def test_time_columns_are_shared_with_the_references_or_left_out(store, array, m
     assert [row["dim"] for row in results["rows"]] == [3, 42] and "tell the time" not in screen
     saved = load_heads(tmp_path / "without")
     assert saved.without == ("time",) and saved.heads["plain"].head.weights.shape == (3, 3)
+
+
+def annotated_by(store, path, annotators, subsets):
+    """The store's recordings as those of several annotators."""
+    recordings = []
+    for recording, annotator, subset in zip(store, annotators, subsets, strict=True):
+        labels = recording.labels["behavior"]
+        labels = Labels(vocabulary=labels.vocabulary, frames=labels.frames, background="other", annotator=annotator)
+        recordings.append(replace(recording, labels={"behavior": labels}, subset=subset))
+    return write_store(path, recordings)
+
+
+SUBSETS = ("train", "test", "train", "train", "test", "train", "train")
+
+
+def test_task_2_is_the_mean_over_annotators_each_learned_and_scored_alone(store, array, make_embeddings, tmp_path):
+    styles = annotated_by(store, tmp_path / "styles", "1112222", SUBSETS)
+    embeddings = make_embeddings(tmp_path / "embeddings", array, store=styles.fingerprint())
+    argv = [embeddings.path, styles.path, "--seeds", 2, "--references", "none"]
+    results, screen = run(*argv, "--task", "calms21_task2", "--out", tmp_path / "both")
+    (row,) = results["rows"]
+    assert list(row["parts"]) == ["annotator 1", "annotator 2"] and "in 2 parts" in screen
+    for macro in ("ap", "f1", "f1_balanced"):
+        per_part = [row["parts"][name]["macros"][0]["by_seed"][macro] for name in row["parts"]]
+        expected = np.mean(per_part, axis=0)
+        assert results[f"macro_{macro}"]["mean"] == pytest.approx(expected.mean())
+        assert results[f"macro_{macro}"]["std"] == pytest.approx(expected.std())
+    splits = results["split"]["parts"]
+    assert [splits[name]["train"] for name in splits] == [["r0", "r2"], ["r3", "r5", "r6"]]
+    assert [splits[name]["evaluated"] for name in splits] == [["r1"], ["r4"]]
+    assert results["split"]["train"] == ["r0", "r2", "r3", "r5", "r6"]
+    heads = [load_heads(tmp_path / "both" / "parts" / name) for name in ("annotator-1", "annotator-2")]
+    assert not torch.equal(heads[0].heads["plain"].head.weights, heads[1].heads["plain"].head.weights)
+    # An annotator's part is what the probe gives on that annotator's recordings alone.
+    only = tmp_path / "only.json"
+    only.write_text(json.dumps({"train": ["r3", "r5", "r6"], "test": ["r4"]}))
+    alone, _ = run(*argv, "--task", "behavior", "--split", only, "--out", tmp_path / "alone")
+    assert row["parts"]["annotator 2"]["classes"] == alone["rows"][0]["classes"]
+
+
+def task3(store, path, unknown=""):
+    """Behaviours as streams of their own on the same recordings, one of them annotated in some only."""
+    recordings = []
+    for number, recording in enumerate(store):
+        frames = recording.labels["behavior"].frames
+        streams = {}
+        for label, name in enumerate(("approach", "groom", "sniff_face")):
+            shows = np.where(frames >= 0, frames == label, -1)
+            shows = np.minimum(shows, 0) if name == unknown else shows
+            if name != "sniff_face" or number != 2:
+                streams[name] = Labels(vocabulary=("other", name), frames=shows, background="other")
+        recordings.append(replace(recording, labels=streams))
+    return write_store(path, recordings)
+
+
+def test_task_3_is_the_mean_over_behaviours_and_one_nobody_shows_is_undefined(store, array, make_embeddings, tmp_path):
+    behaviors = task3(store, tmp_path / "behaviors", unknown="groom")
+    embeddings = make_embeddings(tmp_path / "embeddings", array, store=behaviors.fingerprint())
+    argv = [embeddings.path, behaviors.path, "--task", "calms21_task3", "--seeds", 1, "--references", "raw", "--smooth"]
+    results, screen = run(*argv, "--out", tmp_path / "out", "--macro", "all", "--macro", "groom,approach")
+    row = results["rows"][0]
+    assert list(row["parts"]) == list(row["classes"]) == ["approach", "groom", "sniff_face"]
+    assert row["undefined"] == ("groom",) and "undefined for groom" in screen
+    both = [row["classes"][name]["ap"]["mean"] for name in ("approach", "sniff_face")]
+    assert (
+        row["macros"][0]["ap"]["mean"] == pytest.approx(np.mean(both)) and row["classes"]["groom"]["ap"]["mean"] is None
+    )
+    assert row["macros"][1]["name"] == "groom+approach" and row["macros"][1]["ap"]["mean"] == pytest.approx(both[0])
+    parts = results["split"]["parts"]
+    learned, scored = ({name for part in parts.values() for name in part[use]} for use in ("train", "evaluated"))
+    assert not learned & scored and "r2" not in parts["sniff_face"]["train"]
+    assert {path.name for path in (tmp_path / "out" / "parts").iterdir()} == {"approach", "sniff_face"}
+
+
+def test_behaviours_none_of_which_can_be_learned_are_refused(store, array, make_embeddings, tmp_path):
+    nothing = [
+        replace(
+            recording,
+            labels={"groom": Labels(vocabulary=("other", "groom"), frames=np.zeros(recording.num_frames, int))},
+        )
+        for recording in store
+    ]
+    behaviors = write_store(tmp_path / "behaviors", nothing)
+    embeddings = make_embeddings(tmp_path / "embeddings", array, store=behaviors.fingerprint())
+    with pytest.raises(InputError, match="a probe needs frames of at least two kinds"):
+        run(
+            embeddings.path,
+            behaviors.path,
+            "--task",
+            "calms21_task3",
+            "--out",
+            tmp_path / "out",
+            "--references",
+            "none",
+        )
+
+
+def test_an_annotator_without_a_recording_to_be_scored_on_is_named(store, array, make_embeddings, tmp_path):
+    styles = annotated_by(store, tmp_path / "styles", "1122222", ("train", "test", *["train"] * 5))
+    embeddings = make_embeddings(tmp_path / "embeddings", array, store=styles.fingerprint())
+    with pytest.raises(InputError, match="annotator 2: the store's own subsets: none of the 1 test recordings"):
+        run(embeddings.path, styles.path, "--task", "calms21_task2", "--out", tmp_path / "out")
 
 
 def test_neighbours_save_no_head(store, embeddings, tmp_path):

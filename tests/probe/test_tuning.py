@@ -1,0 +1,151 @@
+"""Smoothing windows and decision weights: fast sweeps against slow loops, and what they leave alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from probe import tuning
+from probe.tasks import macro_of, make_task
+from probe.trial import BALANCED, DECISION, PLAIN, Problem, decide
+from probe.tuning import LOG_WEIGHTS, Treatment, choose_treatment, choose_weights, reweighed
+
+
+@pytest.fixture
+def problem(store):
+    task = make_task(store, "behavior")
+    return Problem(store, task, macro_of(task))
+
+
+def made(num_frames=601, seed=0, sharpness=2.0, shares=(0.05, 0.25, 0.7)):
+    """Frames of three classes and a softmax that knows something of them: probabilities, one-hot targets."""
+    generator = np.random.default_rng(seed)
+    shown = generator.choice(3, num_frames, p=shares)
+    logits = generator.normal(0, 1, (num_frames, 3)) + sharpness * (shown[:, None] == np.arange(3)) + np.log(shares)
+    odds = np.exp(logits)
+    probability = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+    return probability, (shown[:, None] == np.arange(3)).astype(np.int8)
+
+
+def macro_f1(probability, target, weights=(1.0, 1.0, 1.0), columns=(0, 1)):
+    claimed = decide(reweighed(probability, list(weights), "multinomial"), "multinomial")
+    return np.mean([f1_score(target[:, c], claimed[:, c]) for c in columns])
+
+
+def test_one_histogram_answers_for_all_weights_as_a_loop_over_decisions_does():
+    probability, target = made(97)
+    log_weights = np.array([0.3, -0.7, 0.0])
+    scores = np.log(probability.astype(np.float64)) + log_weights
+    for column in range(3):
+        swept = tuning._sweep(scores, column, log_weights[column], target.argmax(axis=1))
+        for index in range(0, len(LOG_WEIGHTS), 7):
+            weights = log_weights.copy()
+            weights[column] = LOG_WEIGHTS[index]
+            claimed = (np.log(probability.astype(np.float64)) + weights).argmax(axis=1)
+            slow = [f1_score(target[:, c], claimed == c) for c in range(3)]
+            np.testing.assert_allclose(swept[index], slow, atol=1e-12)
+
+
+def test_tuned_weights_beat_the_likeliest_class_on_other_frames(problem):
+    weights = choose_weights(problem, *made(4001, seed=1))
+    probability, target = made(4001, seed=2)
+    assert weights[0] > 1.5
+    assert macro_f1(probability, target, weights) > macro_f1(probability, target) + 0.02
+
+
+def test_no_single_weight_makes_the_chosen_ones_better(problem):
+    probability, target = made(997)
+    weights = np.array(choose_weights(problem, probability, target))
+    best = macro_f1(probability, target, weights)
+    assert best > macro_f1(probability, target)
+    for column in range(3):
+        for log_weight in LOG_WEIGHTS[::5]:
+            other = weights.copy()
+            other[column] = np.exp(log_weight)
+            assert macro_f1(probability, target, other) < best + 0.005
+
+
+def test_a_binary_threshold_is_as_good_as_the_best_of_all(problem):
+    binary = replace(problem, task=replace(problem.task, kind="binary"))
+    probability, target = made(4001)
+    weights = choose_weights(binary, probability, target)
+    decided = decide(reweighed(probability, weights, "binary"), "binary")
+    for column, weight in enumerate(weights):
+        threshold = 1 / (1 + weight)
+        np.testing.assert_array_equal(decided[:, column], probability[:, column] > threshold)
+        every = [f1_score(target[:, column], probability[:, column] > t) for t in np.linspace(0.003, 0.997, 120)]
+        assert f1_score(target[:, column], decided[:, column]) > max(every) - 0.01
+
+
+def test_frames_nobody_annotated_and_classes_nobody_learned_are_left_out(problem):
+    probability, target = made(701)
+    weights = choose_weights(problem, probability, target)
+    longer, more = np.concatenate([probability, 1 - probability]), np.concatenate([target, np.full_like(target, -1)])
+    assert choose_weights(problem, longer, more) == weights
+    unknown = probability.copy()
+    unknown[:, 1] = np.nan
+    found = choose_weights(problem, unknown, target)
+    assert np.isfinite(found).all()
+    nothing = np.full_like(probability, np.nan)
+    for kind in ("multinomial", "binary"):
+        task = replace(problem.task, kind=kind)
+        assert choose_weights(replace(problem, task=task), nothing, target) == (1.0,) * 3
+
+
+def both(problem, seed=0):
+    """Noisy probabilities of the store's first recordings."""
+    rows = problem.store.rows[:4]
+    target = problem.targets(rows)
+    odds = np.exp(np.random.default_rng(seed).normal(0, 1.5, target.shape) + 1.5 * (target == 1))
+    probability = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+    return rows, {PLAIN: probability, BALANCED: probability}
+
+
+def test_tuning_changes_decisions_and_no_ranking(problem):
+    rows, probability = both(problem)
+    smooth = choose_treatment(problem, rows, probability, smooth=True)
+    tuned = choose_treatment(problem, rows, probability, smooth=True, thresholds=True)
+    assert smooth.weights == () and len(tuned.weights) == 3
+    first, second = (one.apply(probability, rows, "multinomial") for one in (smooth, tuned))
+    for fit in (PLAIN, BALANCED):
+        np.testing.assert_array_equal(first[fit], second[fit])
+    assert not np.array_equal(first[DECISION], second[DECISION])
+    assert len(set(tuned.windows[DECISION])) == 1 and max(tuned.windows[DECISION]) > 0
+
+
+def test_thresholds_alone_smooth_nothing(problem):
+    rows, probability = both(problem)
+    treatment = choose_treatment(problem, rows, probability, thresholds=True)
+    treated = treatment.apply(probability, rows, "multinomial")
+    assert treatment.windows == {}
+    np.testing.assert_array_equal(treated[PLAIN], probability[PLAIN])
+    expected = reweighed(probability[PLAIN], treatment.weights, "multinomial")
+    np.testing.assert_array_equal(treated[DECISION], expected)
+
+
+def test_binary_classes_have_their_own_windows_and_thresholds(problem):
+    binary = replace(problem, task=replace(problem.task, kind="binary"))
+    rows, probability = both(problem)
+    together = choose_treatment(binary, rows, probability, smooth=True, thresholds=True)
+    for column, name in enumerate(problem.task.classes):
+        task = replace(problem.task, kind="binary", classes=(name,), background="")
+        single = replace(binary, task=task, steer=macro_of(task))
+        own = {fit: values[:, [column]] for fit, values in probability.items()}
+        alone = choose_treatment(single, rows, own, smooth=True, thresholds=True)
+        assert together.weights[column] == alone.weights[0]
+        assert all(together.windows[use][column] == alone.windows[use][0] for use in alone.windows)
+
+
+def test_the_default_treatment_leaves_everything_as_it_is(problem):
+    rows, probability = both(problem)
+    assert Treatment().apply(probability, rows, "multinomial") == {}
+    assert choose_treatment(problem, rows, probability) == Treatment()
+
+
+@pytest.mark.parametrize(
+    ("values", "middle"),
+    [([0.1, 0.5, 0.1], 1), ([0.5, 0.5, 0.5], 1), ([0.1, 0.9, 0.9, 0.899], 2), ([0.7, 0.1, 0.7], 0)],
+)
+def test_the_middle_of_near_equals_is_taken(values, middle):
+    assert tuning._middle_of_the_best(np.array(values)) == middle
