@@ -69,6 +69,8 @@ class Method(nn.Module, ABC):
     Config: ClassVar[type]
     fitted_modules: ClassVar[tuple[str, ...]] = ("featurizer",)
     """The submodules that hold what is fitted to the inputs; each has `fit(reader)` and `notices`."""
+    fitted_states: ClassVar[tuple[str, ...]] = ()
+    """Where there are more: all submodules whose state was fitted, and not learned."""
 
     def __init__(self, config: Any, skeleton: Skeleton, fps: float) -> None:
         super().__init__()
@@ -161,6 +163,6 @@ class Method(nn.Module, ABC):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "init"))
             other = type(self)(self.config, self.skeleton, self.fps)
-        for name in self.fitted_modules:
+        for name in self.fitted_states or self.fitted_modules:
             getattr(other, name).load_state_dict(getattr(self, name).state_dict())
         return other.to(next(self.parameters()).device).train(self.training)

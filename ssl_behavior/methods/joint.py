@@ -6,7 +6,7 @@ that have labels: one softmax per label stream over a shared head that is told w
 or, started at another run's encoder, fine-tuning.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,7 +27,10 @@ from ssl_behavior.shapes import Steps
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["Joint", "JointConfig", "LabelCounts", "LabelsConfig"]
+__all__ = ["Joint", "JointConfig", "LabelCounts", "LabelsConfig", "ReadScale"]
+
+_SCALE_FRAMES = 100_000
+_SMALLEST_STD = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,12 +140,41 @@ class LabelCounts(nn.Module):
         self.notices = tuple(notices)
 
 
+class ReadScale(nn.Module):
+    """Mean and standard deviation of what the head reads, as it is when the training begins.
+
+    Without it columns of small spread, the time above all, take thousands of steps to be heard.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("std", torch.ones(dim))
+
+    @torch.no_grad()
+    def fit(self, blocks: Iterable[Float[Tensor, "point latent"]]) -> None:
+        """Take mean and spread of some points, in one pass."""
+        count, total, square = 0, torch.zeros_like(self.mean).double(), torch.zeros_like(self.mean).double()
+        for block in blocks:
+            values = block.double()
+            count, total, square = count + len(values), total + values.sum(0), square + values.square().sum(0)
+        mean = total / max(1, count)
+        std = (square / max(1, count) - mean.square()).clamp_min(0).sqrt()
+        self.mean.copy_(mean)
+        # What never changes says nothing: it is left as it is.
+        self.std.copy_(torch.where(std > _SMALLEST_STD, std, 1.0))
+
+    def forward(self, x: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch latent"]:
+        return (x - self.mean) / self.std
+
+
 class Joint(ConvMethod):
     """An encoder taught by its own future and by labels, and the heads that give labels."""
 
     Config = JointConfig
     config: JointConfig
     fitted_modules = ("featurizer", "label_counts")
+    fitted_states = ("featurizer", "label_counts", "read_scale")
 
     def __init__(self, config: JointConfig, skeleton: Skeleton, fps: float) -> None:
         super().__init__(config, skeleton, fps)
@@ -151,6 +183,7 @@ class Joint(ConvMethod):
         if config.cpc:
             self.prediction = ContrastivePrediction(config, config.encoder)
         self.label_counts = LabelCounts(config.labels)
+        self.read_scale = ReadScale(self._read_dim + 2 * len(config.embedding.extras))
         self.input_dropout = nn.Dropout1d(config.labels.input_dropout)
         extra_dim = 2 * len(config.embedding.extras)
         self.heads = AnnotatorHead(
@@ -167,6 +200,18 @@ class Joint(ConvMethod):
         if self.config.labels.reads == "embedding":
             return self.embedding_dim - 2 * len(self.config.embedding.extras)
         return self.config.encoder.contexter_dim * len(self.config.encoder.contexts)
+
+    def fit_inputs(self, reader: WindowReader, but: Collection[str] = ()) -> list[str]:
+        notices = super().fit_inputs(reader, but)
+        training = self.training
+        self.eval()
+        with torch.no_grad():
+            mean = self.read_scale.mean
+            pieces = (batch.to(mean.device, mean.dtype) for batch in reader.pieces(most_frames=_SCALE_FRAMES))
+            read = (self._unscaled(batch) for batch in pieces)
+            self.read_scale.fit(steps[encoded.inside] for encoded, steps in read)
+        self.train(training)
+        return notices
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
         """Cross-entropy of each label stream ("label/S1"), and `ContrastivePrediction` on every window.
@@ -214,15 +259,20 @@ class Joint(ConvMethod):
         return {s.name: to_frames(outputs[_output(n)], encoded.inside, stride, num_frames) for n, s in streams}
 
     def _read(self, batch: WindowBatch) -> tuple[Encoded, Steps]:
-        """The batch encoded, and what the head reads of each step, extras last."""
+        """The batch encoded, and what the head reads of each step, scaled."""
+        encoded, columns = self._unscaled(batch)
+        # A column left out is left out of the whole window: its neighbours in time would tell it otherwise.
+        scaled = self.read_scale(columns)
+        return encoded, self.input_dropout(scaled.transpose(1, 2)).transpose(1, 2)
+
+    def _unscaled(self, batch: WindowBatch) -> tuple[Encoded, Steps]:
+        """The batch encoded, and the columns that the head reads of each step, extras last."""
         features, valid = self._inputs(batch)
         encoded = self._encoded(batch, features, valid)
         if self.config.labels.reads == "embedding":
             columns = self.step_columns(encoded, features, valid)
         else:
             columns = torch.cat(list(encoded.contexts.values()), dim=-1)
-        # A column left out is left out of the whole window: its neighbours in time would tell it otherwise.
-        columns = self.input_dropout(columns.transpose(1, 2)).transpose(1, 2)
         stride = self.config.encoder.stride
         extras = [
             step_mean(pad_to_multiple(extra, stride).unsqueeze(2), valid, stride).squeeze(2)
