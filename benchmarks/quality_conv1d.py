@@ -131,23 +131,24 @@ class Comparison:
         frames = sum(row.frames for row in split.train) * self.config.epochs // self.config.train_stride
         with Progress(console=self.console, transient=True) as progress:
             line = progress.add_task(f"{chosen.name}, seed {seed}", total=frames)
-            trained = run_baseline(
+            trained, outcome = run_baseline(
                 self.store, self.task, split, self.config, inputs, seed, self.precision,
                 lambda count: progress.advance(line, count),
             )  # fmt: skip
         seconds = time.perf_counter() - start
-        self._write(file, trained, {"settings": settings, "groups": dict(inputs.groups), "seconds": seconds})
+        about = {"settings": settings, "groups": dict(inputs.groups), "seconds": seconds}
+        self._write(file, trained, outcome, about)
         self.console.print(
             f"{chosen.name}, seed {seed}: {trained.samples_seen:,} samples in {seconds:.0f} s, "
             f"loss {trained.losses[0]:.3f} -> {trained.losses[-1]:.3f}"
         )
 
-    def _write(self, file: Path, trained: TrainedBaseline, about: dict[str, Any]) -> None:
+    def _write(self, file: Path, trained: TrainedBaseline, outcome: Outcome, about: dict[str, Any]) -> None:
         """Predictions first: where the table of contents is, they are too."""
         with atomic_file(file.with_suffix(".npz")) as partial, partial.open("wb") as handle:
-            np.savez(handle, **trained.outcome.probability)
+            np.savez(handle, **outcome.probability)
         about["machine"] = describe_device(self.device, self.precision)
-        about["num_train_frames"] = trained.outcome.num_train_frames
+        about["num_train_frames"] = trained.num_train_frames
         about["samples_seen"], about["losses"] = trained.samples_seen, list(trained.losses)
         write_json(file, about)
 
@@ -232,7 +233,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     options = parser.parse_args()
     config = BASELINES[options.baseline]
-    config = replace(config, train_stride=options.train_stride, epochs=options.epochs or config.epochs)
+    config = replace(config, train_stride=options.train_stride).lasting(options.epochs or config.epochs)
     try:
         comparison = Comparison(options, config)
         results = [comparison.row(chosen) for chosen in chosen_inputs(options, comparison.store)]

@@ -1,26 +1,58 @@
 """Supervised classifiers of single frames, from the frames around each: what self-supervision has to beat, or to help.
 
 The networks and their training are those of the CalMS21 paper (Sun et al. 2021, arXiv:2104.02710). Input assembly
-(`inputs`), the window of a frame (`span`), training (`training`) and networks (one file each) know each other only by
-their signatures, so another network is one more file and one more line in `BASELINES`.
+(`inputs`, `layout`), the window of a frame (`span`), training (`training`, `augmentation`, `transfer`) and networks
+(one file each) know each other only by their signatures, so another network is one more file, one more kind in `config`
+and one more function in `recipes`.
 """
 
-from probe.baselines.config import BASELINES, BaselineConfig
+from probe.baselines.attention import Attention, AttentionConfig
+from probe.baselines.augmentation import Augmentation, augment
+from probe.baselines.config import Adam, BaselineConfig, Phase, Sgd, Transfer
 from probe.baselines.conv1d import Conv1d, Conv1dConfig
+from probe.baselines.fully_connected import FullyConnected, FullyConnectedConfig
 from probe.baselines.inputs import Inputs, assemble_inputs
+from probe.baselines.layout import Layout
+from probe.baselines.lstm import Lstm, LstmConfig
+from probe.baselines.msg3d import MsG3d, MsG3dConfig
 from probe.baselines.network import FrameClassifier
+from probe.baselines.recipes import AUGMENTED, BASELINES, TASK3_WEIGHTS, TRANSFERS, task3_baseline
 from probe.baselines.span import WindowSpan
-from probe.baselines.training import TrainedBaseline, run_baseline
+from probe.baselines.storage import load_baseline, save_baseline
+from probe.baselines.trained import TrainedBaseline
+from probe.baselines.training import fit_baseline, run_baseline
 
 __all__ = [
+    "AUGMENTED",
     "BASELINES",
+    "TASK3_WEIGHTS",
+    "TRANSFERS",
+    "Adam",
+    "Attention",
+    "AttentionConfig",
+    "Augmentation",
     "BaselineConfig",
     "Conv1d",
     "Conv1dConfig",
     "FrameClassifier",
+    "FullyConnected",
+    "FullyConnectedConfig",
     "Inputs",
+    "Layout",
+    "Lstm",
+    "LstmConfig",
+    "MsG3d",
+    "MsG3dConfig",
+    "Phase",
+    "Sgd",
     "TrainedBaseline",
+    "Transfer",
     "WindowSpan",
     "assemble_inputs",
+    "augment",
+    "fit_baseline",
+    "load_baseline",
     "run_baseline",
+    "save_baseline",
+    "task3_baseline",
 ]

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from probe.baselines.network import FrameClassifier, batch_norm, dropout, glorot_
+from probe.baselines.layout import Layout
+from probe.baselines.network import FrameClassifier, batch_norm, check_dropout, dropout, glorot_
 from probe.baselines.span import WindowSpan
 from ssl_behavior.errors import InputError
 
@@ -34,6 +36,7 @@ class Conv1dConfig:
         If a number is too small, or the dropout no probability below 1.
     """
 
+    kind: Literal["conv1d"] = "conv1d"
     channels: tuple[int, ...] = (128, 64, 32)
     kernel_size: int = 5
     dropout: float = 0.5
@@ -44,8 +47,7 @@ class Conv1dConfig:
                 f"convolutions need channels and a kernel of at least 1, got channels {list(self.channels)}, "
                 f"kernel_size {self.kernel_size}"
             )
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+        check_dropout(self.dropout)
 
     def num_positions(self, num_samples: int) -> int:
         """Samples left after the last layer.
@@ -57,9 +59,9 @@ class Conv1dConfig:
             num_samples = (num_samples - self.kernel_size + 1) // 2
         return num_samples
 
-    def build(self, num_channels: int, num_samples: int, num_classes: int, generator: torch.Generator) -> "Conv1d":
-        """The network for windows of `num_samples` samples of `num_channels` channels, its weights drawn."""
-        return Conv1d(self, num_channels, num_samples, num_classes, generator)
+    def build(self, layout: Layout, num_samples: int, num_classes: int, generator: torch.Generator) -> "Conv1d":
+        """The network for windows of `num_samples` samples, its weights drawn."""
+        return Conv1d(self, layout.num_channels, num_samples, num_classes, generator)
 
 
 class Conv1d(FrameClassifier):

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from probe.baselines.layout import FEATURES, KEYPOINTS, OBSERVED, Layout
 from probe.baselines.span import WindowSpan
 from probe.representations import Frames, Matrix, Scaling, all_frames, gather
+from ssl_behavior.errors import InputError
 from ssl_behavior.recording import observed_points
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.windows import arena_of
@@ -24,26 +27,62 @@ class Inputs:
     Parameters
     ----------
     values : float32; a frame's place is that of its recording's first frame and its number.
-    starts : recording id -> place of its first frame.
-    groups : what the channels are: name -> number of channels.
+    starts : recording id -> place of its first frame, rising.
+    layout : what the channels are.
+    margin : places between recordings, and before the first and behind the last one.
+    sizes_px : width and height of each recording's arena.
+    scaling : how features were standardised; None without features.
     """
 
     values: Float[Tensor, "place channel"]
     starts: Mapping[str, int]
-    groups: Mapping[str, int]
+    layout: Layout
+    margin: int
+    sizes_px: Float[Tensor, "recording space"]
+    scaling: Scaling | None = None
 
     @property
     def num_channels(self) -> int:
         return int(self.values.shape[1])
+
+    @property
+    def groups(self) -> Mapping[str, int]:
+        """What the channels are: name -> number of channels."""
+        return self.layout.groups
 
     def places(self, frames: Frames) -> Int[Tensor, " frames"]:
         """Where the chosen frames stand in `values`."""
         parts = [self.starts[row.id] + pick for row, pick in zip(frames.rows, frames.picks, strict=True)]
         return torch.from_numpy(np.concatenate(parts))
 
+    def sizes_at(self, places: Int[Tensor, " frames"]) -> Float[Tensor, "frames space"]:
+        """Width and height in pixels of the arena that each place belongs to."""
+        return self.sizes_px[torch.searchsorted(self._firsts, places, right=True) - 1]
+
+    @cached_property
+    def _firsts(self) -> Int[Tensor, " recording"]:
+        return torch.tensor(list(self.starts.values()), device=self.values.device)
+
     def to(self, device: torch.device) -> "Inputs":
         """The same on another device."""
-        return replace(self, values=self.values.to(device))
+        return replace(self, values=self.values.to(device), sizes_px=self.sizes_px.to(device))
+
+    def check(self, rows: Sequence[StoreRow], span: WindowSpan) -> None:
+        """Refuse recordings that are not here, and windows that would reach into the recording beside their own.
+
+        Raises
+        ------
+        InputError
+            Saying which.
+        """
+        absent = [row.id for row in rows if row.id not in self.starts]
+        if absent:
+            raise InputError(f"the inputs lack the recording {absent[0]!r}: assemble them of all recordings needed")
+        if max(span.reach) > self.margin:
+            raise InputError(
+                f"the inputs keep {self.margin} frames between recordings, the window reaches {max(span.reach)} frames "
+                "far: assemble them with the widest window they are used with"
+            )
 
 
 def assemble_inputs(
@@ -52,6 +91,8 @@ def assemble_inputs(
     train: Sequence[StoreRow],
     span: WindowSpan,
     features: Matrix | None = None,
+    scaling: Scaling | None = None,
+    observed: bool | None = None,
 ) -> Inputs:
     """The inputs of `rows`, so far apart that no window of a recording sees another one.
 
@@ -65,35 +106,56 @@ def assemble_inputs(
     ----------
     rows : recordings to learn from and to predict, each once.
     train : those of them that are learned from.
+    span : the window, or of several the one that reaches furthest.
     features : further numbers of each frame of the store, such as an embedding.
+    scaling : how features are standardised, where another training has told (a parent's, or the one that is to
+        predict); `train` is not looked at then.
+    observed : whether there are channels for what was observed, where another training has told; by the store if None.
 
     Raises
     ------
     InputError
-        If a feature is NaN or infinite.
+        If a feature is NaN or infinite, or `observed` is False and `rows` have missing points.
     """
-    num_points, margin = int(np.prod(store.keypoints.shape[1:3])), max(span.reach)
-    missing = any(not observed_points(store.keypoints[row.slice]).all() for row in store.rows)
-    groups = {"keypoints": 2 * num_points, "observed": num_points if missing else 0}
-    groups["features"] = 0 if features is None else int(features.shape[1])
+    missing = _any_missing(store, store.rows if observed is None else rows) if not observed else True
+    if missing and observed is False:
+        raise InputError(f"{store.path}: points are missing, and the inputs have no channels to tell which")
+    layout = _layout(store, missing, features)
+    margin, width = max(span.reach), layout.part(FEATURES).start or layout.num_channels
     ends = np.cumsum([margin, *(row.frames + margin for row in rows)])
-    values = torch.zeros(int(ends[-1]), sum(groups.values()), dtype=torch.float32)
+    values = torch.zeros(int(ends[-1]), layout.num_channels, dtype=torch.float32)
     starts = {row.id: int(end) for row, end in zip(rows, ends, strict=False)}
-    width = groups["keypoints"] + groups["observed"]
-    scaling = None if features is None else Scaling.of(gather(features, all_frames(train)))
-    for row in rows:
+    if features is not None and scaling is None:
+        scaling = Scaling.of(gather(features, all_frames(train)))
+    sizes = torch.empty(len(rows), 2, dtype=torch.float32)
+    for index, row in enumerate(rows):
         own = values[starts[row.id] : starts[row.id] + row.frames]
-        own[:, :width] = _keypoint_channels(store, row)[:, :width]
+        corners = arena_of(store.keypoints[row.slice], row.resolution_px)
+        sizes[index] = torch.from_numpy(corners[2:] - corners[:2])
+        own[:, :width] = _keypoint_channels(store, row, corners)[:, :width]
         if features is not None and scaling is not None:
             own[:, width:] = scaling.apply_(gather(features, all_frames([row])))
-    return Inputs(values, starts, {name: count for name, count in groups.items() if count})
+    return Inputs(values, starts, layout, margin, sizes, None if features is None else scaling)
 
 
-def _keypoint_channels(store: Store, row: StoreRow) -> Float[Tensor, "time channel"]:
+def _any_missing(store: Store, rows: Sequence[StoreRow]) -> bool:
+    return any(not observed_points(store.keypoints[row.slice]).all() for row in rows)
+
+
+def _layout(store: Store, missing: bool, features: Matrix | None) -> Layout:
+    individuals, keypoints = store.keypoints.shape[1:3]
+    groups = {
+        KEYPOINTS: 2 * individuals * keypoints,
+        OBSERVED: individuals * keypoints if missing else 0,
+        FEATURES: 0 if features is None else int(features.shape[1]),
+    }
+    return Layout({name: count for name, count in groups.items() if count}, store.skeleton, individuals)
+
+
+def _keypoint_channels(store: Store, row: StoreRow, corners: np.ndarray) -> Float[Tensor, "time channel"]:
     """Coordinates of all points, then what was observed."""
     keypoints = store.keypoints[row.slice]
     observed = observed_points(keypoints)
-    corners = arena_of(keypoints, row.resolution_px)
     inside = np.where(observed[..., None], (keypoints - corners[:2]) / (corners[2:] - corners[:2]), 0.0)
     channels = [inside.reshape(row.frames, -1), observed.reshape(row.frames, -1)]
     return torch.from_numpy(np.concatenate(channels, axis=1).astype(np.float32))

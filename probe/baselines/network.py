@@ -1,21 +1,34 @@
 """What every classifier of frames is, and the parts that several of them are made of."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from probe.baselines.span import WindowSpan
+from ssl_behavior.errors import InputError
 
-__all__ = ["FrameClassifier", "batch_norm", "dropout", "glorot_"]
+__all__ = [
+    "HEAD", "DenseBlock", "FrameClassifier", "batch_norm", "check_dropout", "dense_blocks", "dropout", "glorot_",
+    "passed", "row_norm",
+]  # fmt: skip
 
 SLIDE_FRAMES = 256
 """Windows made at a time where a network has no faster way over all frames."""
 
+HEAD = "dense"
+"""Name of the last layer in every network."""
+
 
 class FrameClassifier(nn.Module, ABC):
     """A network that tells from a window what its frame shows. It knows no loss and draws nothing by itself."""
+
+    dense: nn.Linear
+    """The last layer, from whatever the layers before make of a window to the logits."""
 
     @abstractmethod
     def forward(
@@ -26,8 +39,45 @@ class FrameClassifier(nn.Module, ABC):
     def slide(self, values: Float[Tensor, "place channel"], span: WindowSpan) -> Float[Tensor, "frame class"]:
         """Logits of every frame of `values` whose whole window lies in it: all but `span.reach` at the two ends."""
         before, after = span.reach
-        places = torch.arange(before, len(values) - after, device=values.device)
+        return self.at(torch.arange(before, len(values) - after, device=values.device), values, span)
+
+    def at(
+        self, places: Int[Tensor, " frame"], values: Float[Tensor, "place channel"], span: WindowSpan
+    ) -> Float[Tensor, "frame class"]:
+        """Logits of the frames at `places`, some windows at a time."""
         return torch.cat([self(span.gather(values, some)) for some in places.split(SLIDE_FRAMES)])
+
+
+class DenseBlock(nn.Module):
+    """Dense layer, batch normalisation, ReLU."""
+
+    def __init__(self, in_width: int, width: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_width, width)
+        self.norm = row_norm(width)
+        glorot_(self.linear, generator)
+
+    def forward(self, x: Float[Tensor, "batch in_channel"]) -> Float[Tensor, "batch channel"]:
+        return F.relu(self.norm(self.linear(x)))
+
+
+def dense_blocks(widths: Sequence[int], generator: torch.Generator) -> nn.ModuleList:
+    """A `DenseBlock` from each width to the next."""
+    return nn.ModuleList(DenseBlock(*pair, generator) for pair in pairwise(widths))
+
+
+def passed(
+    x: Float[Tensor, "batch in_channel"],
+    blocks: nn.ModuleList,
+    probability: float,
+    generator: torch.Generator | None,
+) -> Float[Tensor, "batch channel"]:
+    """`x` through all blocks, while they train with dropout after each."""
+    for block in blocks:
+        x = block(x)
+        if blocks.training:
+            x = dropout(x, probability, generator)
+    return x
 
 
 def batch_norm(num_channels: int) -> nn.BatchNorm2d:
@@ -35,11 +85,22 @@ def batch_norm(num_channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(num_channels, eps=1e-3, momentum=0.01)
 
 
+def row_norm(num_channels: int) -> nn.BatchNorm1d:
+    """The same for [batch channel]."""
+    return nn.BatchNorm1d(num_channels, eps=1e-3, momentum=0.01)
+
+
 def glorot_(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
     """Initialise a layer as Keras does by default: weights uniform by Glorot and Bengio (2010), biases 0."""
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
+
+
+def check_dropout(probability: float) -> None:
+    """Raise an InputError unless `probability` is one below 1."""
+    if not 0 <= probability < 1:
+        raise InputError(f"dropout must be at least 0 and below 1, got {probability}")
 
 
 def dropout(

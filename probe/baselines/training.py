@@ -1,7 +1,8 @@
-"""Training a baseline, and what it then says of recordings it has not seen."""
+"""Training a baseline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -9,39 +10,32 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from probe.baselines.augmentation import augment
 from probe.baselines.config import BaselineConfig
 from probe.baselines.inputs import Inputs
 from probe.baselines.network import FrameClassifier
-from probe.representations import Frames, Scaling, sampled_frames
-from probe.tasks import Task, macro_of, targets
-from probe.trial import BALANCED, PLAIN, Data, Outcome, Trial, check_learnable, spread
+from probe.baselines.trained import TrainedBaseline, paired
+from probe.baselines.transfer import (
+    check_parent,
+    inherited_classes,
+    make_optimizer,
+    optimizer_tensors,
+    set_training,
+    take_over,
+)
+from probe.representations import Frames, sampled_frames
+from probe.tasks import Task, targets
+from probe.trial import BALANCED, PLAIN, Outcome
+from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.seeds import derive_seed, numpy_generator, torch_generator
 from ssl_behavior.splits import Split
 from ssl_behavior.store import Store, StoreRow
 
-__all__ = ["TrainedBaseline", "balanced", "frame_loss", "run_baseline"]
+__all__ = ["fit_baseline", "frame_loss", "loss_weights", "run_baseline"]
 
-PREDICTED_FRAMES = 16_384
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedBaseline:
-    """A trained baseline and how it went.
-
-    Parameters
-    ----------
-    network : after the last epoch, ready to predict.
-    outcome : probabilities of all frames of the evaluated recordings, as `probe.scoring.score_row` takes them: "plain"
-        as the network gives them, "balanced" divided by the classes' shares of the annotated training frames.
-    samples_seen : frames learned from, counted each time.
-    losses : mean of each epoch, dropout included.
-    """
-
-    network: FrameClassifier
-    outcome: Outcome
-    samples_seen: int
-    losses: tuple[float, ...]
+Advance = Callable[[int], None]
+Weights = Float[Tensor, "2 class"]
 
 
 @dataclass(frozen=True)
@@ -54,8 +48,10 @@ class _Training:
     target: np.ndarray
     """int8 [frames of `rows`, learned class]."""
     kind: str
+    weights: Weights | None
     seed: int
     precision: torch.dtype
+    advance: Advance | None
 
     def frames(self, epoch: int) -> tuple[Frames, np.ndarray]:
         """The annotated frames that an epoch learns from, and what they show."""
@@ -63,6 +59,68 @@ class _Training:
         target = frames.take(self.target)
         known = (target != NOT_ANNOTATED).any(axis=1)
         return frames.where(known), target[known]
+
+
+def fit_baseline(
+    store: Store,
+    task: Task,
+    rows: Sequence[StoreRow],
+    config: BaselineConfig,
+    inputs: Inputs,
+    seed: int,
+    precision: torch.dtype = torch.float32,
+    parent: TrainedBaseline | None = None,
+    advance: Advance | None = None,
+) -> TrainedBaseline:
+    """Learn from recordings, on the device of the inputs.
+
+    Everything drawn comes from `seed`: on one processor with one number of threads two runs agree in every bit.
+
+    Parameters
+    ----------
+    rows : recordings to learn from.
+    inputs : of these recordings, and of others.
+    precision : of the heavy operations in training; predictions are float32.
+    parent : what `config.transfer` takes over from.
+    advance : told after each step how many frames it learned from.
+
+    Raises
+    ------
+    InputError
+        If the recordings show one kind of frame only, the inputs lack one of them, the window is too short for the
+        network, the parent does not fit, class weights name an unknown class, logits are paired where they compete,
+        or the loss is no longer finite.
+    """
+    inputs.check(rows, config.window)
+    if config.paired_logits and task.kind != "binary":
+        raise InputError(f"paired_logits are for binary tasks; {task.name!r} is {task.kind}")
+    check_parent(config, inputs, parent)
+    target = targets(store, task, rows)
+    known = target != NOT_ANNOTATED
+    learned = _learned_classes(task, target, config, parent)
+    weights = loss_weights(config.class_weights, task, target)
+    if weights is not None:
+        weights = weights[:, list(learned)].to(inputs.values)
+    training = _Training(
+        config, inputs, tuple(rows), target[:, list(learned)], task.kind, weights, seed, precision, advance
+    )
+    network = _network(training, parent)
+    optimizer, samples_seen, losses = _learn(network, training, parent)
+    return TrainedBaseline(
+        config=config,
+        network=network,
+        layout=inputs.layout,
+        scaling=inputs.scaling,
+        classes=task.classes,
+        kind=task.kind,
+        learned=learned,
+        shares=tuple(((target == 1).sum(axis=0) / np.maximum(known.sum(axis=0), 1)).tolist()),
+        optimizer=optimizer_tensors(network, optimizer),
+        seed=seed,
+        num_train_frames=int(known.any(axis=1).sum()),
+        samples_seen=samples_seen,
+        losses=losses,
+    )
 
 
 def run_baseline(
@@ -73,67 +131,142 @@ def run_baseline(
     inputs: Inputs,
     seed: int,
     precision: torch.dtype = torch.float32,
-    advance: Callable[[int], None] | None = None,
-) -> TrainedBaseline:
-    """Learn from the training recordings, on the device of the inputs, and predict the evaluated ones.
+    advance: Advance | None = None,
+) -> tuple[TrainedBaseline, Outcome]:
+    """`fit_baseline` on the training recordings of a split, and what it says of the evaluated ones.
 
-    Everything drawn comes from `seed`: on one processor with one number of threads two runs agree in every bit.
+    Returns
+    -------
+    The trained baseline, and its probabilities as `probe.scoring.score_row` takes them: "plain" as the network gives
+    them, "balanced" divided by the classes' shares of the annotated training frames.
+    """
+    trained = fit_baseline(store, task, split.train, config, inputs, seed, precision, advance=advance)
+    plain = trained.predict(inputs, split.evaluate)
+    both = {PLAIN: plain, BALANCED: trained.balanced(plain)}
+    return trained, Outcome(both, {}, {}, {}, {}, trained.num_train_frames)
+
+
+def _learned_classes(
+    task: Task, target: np.ndarray, config: BaselineConfig, parent: TrainedBaseline | None
+) -> tuple[int, ...]:
+    """Classes with frames that show them, and of a binary class also frames that do not; a kept head's are its own."""
+    shown, hidden = (target == 1).any(axis=0), (target == 0).any(axis=0)
+    learned = tuple(int(index) for index in np.flatnonzero(shown & hidden if task.kind == "binary" else shown))
+    if len(learned) < (2 if task.kind == "multinomial" else 1):
+        names = ", ".join(repr(task.classes[index]) for index in np.flatnonzero(shown))
+        raise InputError(
+            f"task {task.name!r}: the training recordings show {'only ' + names if names else 'none of its classes'}; "
+            "a baseline needs frames of at least two kinds: put other recordings into train"
+        )
+    if parent is not None and config.transfer is not None and config.transfer.head == "kept":
+        return inherited_classes(task, parent, learned)
+    return learned
+
+
+def loss_weights(
+    chosen: Mapping[str, float] | Literal["balanced"] | None, task: Task, target: np.ndarray
+) -> Weights | None:
+    """What a frame's loss is multiplied by, for frames that do not show a class and for those that do.
+
+    Of a multinomial task only the latter count. Keras's class weights: the mean is over frames, not over weights.
 
     Parameters
     ----------
-    inputs : of the training and the evaluated recordings.
-    precision : of the heavy operations in training; predictions are float32.
-    advance : told after each step how many frames it learned from.
+    chosen : see `BaselineConfig.class_weights`.
+    target : int8 [frames, class].
 
     Raises
     ------
     InputError
-        If the training recordings show one kind of frame only, or the window is too short for the network.
+        If a named class is not the task's.
     """
-    target = targets(store, task, split.train)
-    data = _labels_alone(target, task.kind)
-    check_learnable(Trial(store, task, split, macro_of(task), stride=config.train_stride), data)
-    learned = list(data.learned)
-    training = _Training(config, inputs, split.train, target[:, learned], task.kind, seed, precision)
-    network = config.network.build(
-        inputs.num_channels, config.window.num_samples, len(learned), torch_generator(seed, "init")
-    )
-    network.to(inputs.values.device, inputs.values.dtype)
-    samples_seen, losses = _learn(network, training, advance)
-    probability = spread(_predict(network, training, split.evaluate), learned, len(task.classes))
-    both = {PLAIN: probability, BALANCED: balanced(probability, _shares(target), task.kind)}
-    outcome = Outcome(both, {}, {}, {}, {}, len(data))
-    return TrainedBaseline(network, outcome, samples_seen, losses)
+    if chosen is None:
+        return None
+    if isinstance(chosen, Mapping):
+        unknown = sorted(set(chosen) - set(task.classes))
+        if unknown:
+            raise InputError(f"class_weights name {unknown}; the task {task.name!r} has {list(task.classes)}")
+        named = torch.tensor([float(chosen.get(name, 1.0)) for name in task.classes])
+        return torch.stack([torch.ones_like(named), named])
+    counts = torch.from_numpy(np.stack([(target == 0).sum(axis=0), (target == 1).sum(axis=0)]))
+    counts = counts.to(torch.get_default_dtype())
+    if task.kind == "multinomial":
+        # Only the second row is looked at.
+        return (counts[1].sum() / ((counts[1] > 0).sum() * counts[1].clamp(min=1))).expand(2, -1)
+    return counts.sum(dim=0) / (2 * counts.clamp(min=1))
 
 
-def _labels_alone(target: np.ndarray, kind: str) -> Data:
-    """The annotated frames as a probe knows them, but without an embedding."""
-    known = torch.from_numpy(target[(target != NOT_ANNOTATED).any(axis=1)])
-    return Data(torch.empty(len(known), 0), known, Scaling(torch.empty(0), torch.empty(0)), kind)
+def _network(training: _Training, parent: TrainedBaseline | None) -> FrameClassifier:
+    config, values = training.config, training.inputs.values
+    num_logits = training.target.shape[1] * (2 if config.paired_logits else 1)
+    generator = torch_generator(training.seed, "init")
+    network = config.network.build(training.inputs.layout, config.window.num_samples, num_logits, generator)
+    network.to(values.device, values.dtype)
+    if parent is not None and config.transfer is not None:
+        take_over(network, parent, config.transfer.head)
+    return network
 
 
 def _learn(
-    network: FrameClassifier, training: _Training, advance: Callable[[int], None] | None
-) -> tuple[int, tuple[float, ...]]:
+    network: FrameClassifier, training: _Training, parent: TrainedBaseline | None
+) -> tuple[torch.optim.Optimizer, int, tuple[float, ...]]:
     config = training.config
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, eps=1e-7)
-    device = training.inputs.values.device
-    generator = torch_generator(training.seed, "dropout", device=str(device))
-    samples_seen, losses = 0, []
-    network.train()
-    for epoch in range(config.epochs):
-        frames, target = training.frames(epoch)
-        order = torch.from_numpy(numpy_generator(training.seed, "order", epoch).permutation(len(frames)))
-        places, shown = (x[order].to(device) for x in (training.inputs.places(frames), torch.from_numpy(target)))
-        total = torch.zeros((), device=device)
-        for some, wanted in zip(places.split(config.batch_size), shown.split(config.batch_size), strict=True):
-            total += len(some) * _step(network, optimizer, training, some, wanted, generator)
-            if advance is not None:
-                advance(len(some))
-        samples_seen += len(frames)
-        losses.append(float(total) / len(frames))
+    kept = parent.optimizer if parent and config.transfer and config.transfer.optimizer else None
+    optimizer = make_optimizer(network, config.optimizer, config.phases[0].lr, kept)
+    generator = torch_generator(training.seed, "dropout", device=str(training.inputs.values.device))
+    samples_seen, losses = 0, list[float]()
+    for phase in config.phases:
+        set_training(network, phase.trains)
+        for group in optimizer.param_groups:
+            group["lr"] = phase.lr
+        for _ in range(phase.epochs):
+            count, loss = _epoch(network, optimizer, training, len(losses), generator)
+            samples_seen += count
+            losses.append(loss)
+    set_training(network, "all")
     network.eval()
-    return samples_seen, tuple(losses)
+    return optimizer, samples_seen, tuple(losses)
+
+
+def _epoch(
+    network: FrameClassifier,
+    optimizer: torch.optim.Optimizer,
+    training: _Training,
+    epoch: int,
+    generator: torch.Generator,
+) -> tuple[int, float]:
+    """How many frames were learned from, and their mean loss."""
+    frames, target = training.frames(epoch)
+    device = training.inputs.values.device
+    order = torch.from_numpy(numpy_generator(training.seed, "order", epoch).permutation(len(frames)))
+    places, shown = (x[order].to(device) for x in (training.inputs.places(frames), torch.from_numpy(target)))
+    total = torch.zeros((), device=device)
+    for batch in _batches(len(frames), training.config.batch_size):
+        total += (batch.stop - batch.start) * _step(
+            network, optimizer, training, places[batch], shown[batch], generator
+        )
+        if training.advance is not None:
+            training.advance(batch.stop - batch.start)
+    loss = float(total) / len(frames)
+    if not np.isfinite(loss):
+        raise InputError(f"the loss of epoch {epoch + 1} is not finite: lower lr")
+    return len(frames), loss
+
+
+def _batches(count: int, size: int) -> list[slice]:
+    """Batches of `size` frames; a last one left alone joins those before it, as one frame has no variance.
+
+    Raises
+    ------
+    InputError
+        If there is one frame or none at all.
+    """
+    if count < 2:
+        raise InputError(f"an epoch learns from {count} annotated frame(s): lower train_stride, or annotate more")
+    starts = list(range(0, count, size))
+    if count - starts[-1] == 1 and len(starts) > 1:
+        starts.pop()
+    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], count], strict=True)]
 
 
 def _step(
@@ -144,10 +277,14 @@ def _step(
     target: Int[Tensor, "batch class"],
     generator: torch.Generator,
 ) -> Float[Tensor, ""]:
-    windows = training.config.window.gather(training.inputs.values, places)
+    config, inputs = training.config, training.inputs
+    windows = config.window.gather(inputs.values, places)
+    if config.augment is not None:
+        windows = augment(windows, inputs.layout, config.augment, inputs.sizes_at(places), generator)
     with torch.autocast(windows.device.type, training.precision, enabled=training.precision != torch.float32):
         logits = network(windows, generator)
-    loss = frame_loss(logits.to(windows.dtype), target, training.kind)
+    logits = paired(logits.to(windows.dtype), config.paired_logits)
+    loss = frame_loss(logits, target, training.kind, training.weights)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
@@ -155,51 +292,19 @@ def _step(
 
 
 def frame_loss(
-    logits: Float[Tensor, "batch class"], target: Int[Tensor, "batch class"], kind: str
+    logits: Float[Tensor, "batch class"], target: Int[Tensor, "batch class"], kind: str, weights: Weights | None = None
 ) -> Float[Tensor, ""]:
     """Mean cross-entropy; `target` is 1 where a frame shows a class, 0 where it does not, -1 where nobody looked.
 
     "multinomial" frames show one class each; the classes of "binary" ones are told apart one by one, and those that
-    nobody looked at do not count.
+    nobody looked at do not count. `weights` are those of `loss_weights`.
     """
     if kind == "multinomial":
-        return F.cross_entropy(logits, target.argmax(dim=1))
+        shown = target.argmax(dim=1)
+        losses = F.cross_entropy(logits, shown, reduction="none")
+        return (losses if weights is None else losses * weights[1, shown]).mean()
     known = target != NOT_ANNOTATED
-    return F.binary_cross_entropy_with_logits(logits[known], (target[known] == 1).to(logits.dtype))
-
-
-@torch.inference_mode()
-def _predict(network: FrameClassifier, training: _Training, rows: tuple[StoreRow, ...]) -> np.ndarray:
-    """Probabilities of every frame of `rows`, float32 [frames, learned class]."""
-    inputs, span = training.inputs, training.config.window
-    before, after = span.reach
-    parts = []
-    for row in rows:
-        for start in range(0, row.frames, PREDICTED_FRAMES):
-            first = inputs.starts[row.id] + start
-            stop = inputs.starts[row.id] + min(start + PREDICTED_FRAMES, row.frames)
-            logits = network.slide(inputs.values[first - before : stop + after], span)
-            parts.append(logits.softmax(dim=1) if training.kind == "multinomial" else logits.sigmoid())
-    return torch.cat(parts).float().cpu().numpy()
-
-
-def _shares(target: np.ndarray) -> np.ndarray:
-    """[class]: how many of the frames that somebody looked at show it."""
-    return (target == 1).sum(axis=0) / np.maximum((target != NOT_ANNOTATED).sum(axis=0), 1)
-
-
-def balanced(probability: np.ndarray, share: np.ndarray, kind: str) -> np.ndarray:
-    """Probabilities as if all classes (of binary ones: yes and no) were equally frequent, by Bayes' rule.
-
-    Parameters
-    ----------
-    probability : float32 [frames, class], NaN for classes not learned.
-    share : [class], each class's share of the training frames; above 0 for learned ones.
-
-    >>> balanced(np.array([[0.2, 0.8]]), np.array([0.1, 0.9]), "multinomial").round(3).tolist()
-    [[0.692, 0.308]]
-    """
-    weighed = probability / np.where(share > 0, share, 1.0)
-    rest = (1 - probability) / np.where(share < 1, 1 - share, 1.0)
-    total = np.nansum(weighed, axis=1, keepdims=True) if kind == "multinomial" else weighed + rest
-    return (weighed / total).astype(probability.dtype)
+    losses = F.binary_cross_entropy_with_logits(logits, (target == 1).to(logits.dtype), reduction="none")
+    if weights is not None:
+        losses = losses * torch.where(target == 1, weights[1], weights[0])
+    return losses[known].mean()

@@ -1,33 +1,55 @@
-"""The table of baselines, and settings that make no sense."""
+"""Settings that make no sense, and settings that come back from JSON as they were."""
 
+import json
 from dataclasses import asdict, replace
 
 import pytest
-import torch
 
-from probe.baselines.config import BASELINES, BaselineConfig
+from probe.baselines import BASELINES, TRANSFERS, Augmentation, BaselineConfig, Phase, Transfer
 from ssl_behavior.configs import config_from_dict
 from ssl_behavior.errors import InputError
 
-
-@pytest.mark.parametrize("name", BASELINES)
-def test_every_baseline_tells_a_batch_apart_learns_all_it_has_and_comes_back_from_json(name):
-    config = BASELINES[name]
-    network = config.network.build(7, config.window.num_samples, 3, torch.Generator().manual_seed(0))
-    logits = network(torch.randn(5, config.window.num_samples, 7), torch.Generator().manual_seed(0))
-    assert logits.shape == (5, 3)
-    logits.square().sum().backward()
-    assert all(parameter.grad is not None for parameter in network.parameters())
-    assert config_from_dict(BaselineConfig, asdict(config), "here") == config
+ALL = BASELINES | TRANSFERS
 
 
-def test_the_convolutional_baseline_has_the_papers_settings():
-    config = BASELINES["conv1d"]
-    assert (config.lr, config.epochs, config.batch_size, config.train_stride) == (1e-3, 15, 128, 1)
-    assert (config.network.channels, config.network.kernel_size, config.network.dropout) == ((128, 64, 32), 5, 0.5)
+@pytest.mark.parametrize("name", ALL)
+def test_every_baseline_comes_back_from_json(name):
+    written = json.loads(json.dumps(asdict(ALL[name])))
+    assert config_from_dict(BaselineConfig, written, "here") == ALL[name]
 
 
-@pytest.mark.parametrize("wrong", [{"lr": 0.0}, {"epochs": 0}, {"batch_size": 0}, {"train_stride": 0}])
-def test_impossible_settings_are_refused(wrong):
-    with pytest.raises(InputError, match=next(iter(wrong))):
-        replace(BASELINES["conv1d"], **wrong)
+def test_class_weights_come_back_too():
+    for weights in ({"groom": 5.0}, "balanced", None):
+        config = replace(BASELINES["conv1d"], class_weights=weights)
+        assert config_from_dict(BaselineConfig, json.loads(json.dumps(asdict(config))), "here") == config
+
+
+@pytest.mark.parametrize(
+    "name,value", [("batch_size", 0), ("train_stride", 0), ("predict_stride", 0), ("phases", ()),
+                   ("class_weights", {"groom": 0.0})]
+)  # fmt: skip
+def test_impossible_settings_are_refused(name, value):
+    with pytest.raises(InputError, match=name.removesuffix("s")):
+        replace(BASELINES["conv1d"], **{name: value})
+
+
+def test_impossible_parts_are_refused():
+    for wrong, word in (
+        ({"epochs": 0, "lr": 1.0}, "epochs"),
+        ({"epochs": 1, "lr": 0.0}, "lr"),
+    ):
+        with pytest.raises(InputError, match=word):
+            Phase(**wrong)
+    with pytest.raises(InputError, match="head"):
+        config_from_dict(Transfer, {"head": "half"}, "here")
+    for wrong in ({"rotate": -1.0}, {"shift": -0.1}, {"reflect": 1.1}, {"swap": -0.1}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            Augmentation(**wrong)
+
+
+def test_phases_are_shortened_alike_and_none_is_lost():
+    config = TRANSFERS["task3_as_run"]
+    assert config.epochs == 50
+    assert [phase.epochs for phase in config.lasting(10).phases] == [6, 4]
+    assert [phase.epochs for phase in config.lasting(1).phases] == [1, 1]
+    assert config.lasting(50) == config

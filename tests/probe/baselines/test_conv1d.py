@@ -10,31 +10,17 @@ from probe.baselines.span import WindowSpan
 from ssl_behavior.errors import InputError
 
 
-def num_numbers(network):
-    """Parameters and moving statistics, as Keras counts them."""
-    statistics = [buffer for name, buffer in network.named_buffers() if "running" in name]
-    return sum(tensor.numel() for tensor in [*network.parameters(), *statistics])
+@pytest.fixture
+def build(features):
+    def make(config, channels, span, classes=3):
+        return config.build(features(channels), span.num_samples, classes, torch.Generator().manual_seed(0))
 
-
-def seasoned(network):
-    """Moving statistics and scales as training may leave them, some scales negative."""
-    generator = torch.Generator().manual_seed(1)
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(generator=generator)
-            module.running_var.uniform_(0.5, 2, generator=generator)
-            for parameter in module.parameters():
-                torch.nn.init.normal_(parameter, generator=generator)
-    return network
-
-
-def build(config, channels, span, classes=3):
-    return config.build(channels, span.num_samples, classes, torch.Generator().manual_seed(0))
+    return make
 
 
 @pytest.mark.parametrize("channels,samples,numbers", [(28, 201, 73_044), (28, 101, 71_508), (60, 201, 93_652)])
-def test_parameters_are_the_papers(channels, samples, numbers):
-    assert num_numbers(Conv1dConfig().build(channels, samples, 4, torch.Generator())) == numbers
+def test_parameters_are_the_papers(channels, samples, numbers, features, num_numbers):
+    assert num_numbers(Conv1dConfig().build(features(channels), samples, 4, torch.Generator())) == numbers
 
 
 def paper_logits(network, windows):
@@ -53,7 +39,7 @@ def paper_logits(network, windows):
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_layers_are_the_papers_in_the_papers_order(training):
+def test_layers_are_the_papers_in_the_papers_order(training, build, seasoned):
     network = seasoned(build(Conv1dConfig(channels=(13, 7), kernel_size=5, dropout=0.0), 11, WindowSpan(past=15)))
     network.train(training)
     windows = torch.randn(17, 116, 11)
@@ -61,7 +47,7 @@ def test_layers_are_the_papers_in_the_papers_order(training):
     torch.testing.assert_close(network(windows), wanted)
 
 
-def test_dropout_only_in_training_and_only_from_the_generator():
+def test_dropout_only_in_training_and_only_from_the_generator(build):
     network = build(Conv1dConfig(channels=(13, 7)), 11, WindowSpan())
     windows = torch.randn(5, 201, 11)
     first, again, other = (network(windows, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
@@ -79,7 +65,7 @@ def test_dropout_only_in_training_and_only_from_the_generator():
         (Conv1dConfig(channels=(13, 7)), WindowSpan(past=23, future=0, gap=1)),
     ],
 )
-def test_sliding_over_a_recording_gives_what_its_windows_give(config, span):
+def test_sliding_over_a_recording_gives_what_its_windows_give(config, span, build, seasoned):
     network = seasoned(build(config, 11, span)).eval()
     values = torch.randn(269, 11)
     with torch.inference_mode():
@@ -88,7 +74,7 @@ def test_sliding_over_a_recording_gives_what_its_windows_give(config, span):
     torch.testing.assert_close(logits, slow)
 
 
-def test_a_short_window_or_an_impossible_layer_is_refused():
+def test_a_short_window_or_an_impossible_layer_is_refused(build):
     with pytest.raises(InputError, match="35 samples is too short for 3 convolutions of 5"):
         build(Conv1dConfig(), 11, WindowSpan(past=17, future=17))
     build(Conv1dConfig(), 11, WindowSpan(past=18, future=17))

@@ -9,6 +9,7 @@ import torch
 from probe.baselines.inputs import assemble_inputs
 from probe.baselines.span import WindowSpan
 from probe.representations import Frames
+from ssl_behavior.errors import InputError
 from ssl_behavior.store import write_store
 from ssl_behavior.windows import arena_of
 
@@ -88,3 +89,36 @@ def test_no_window_sees_the_recording_beside_its_own(store, array):
     for row in (first, last):
         for frame in range(row.frames):
             assert torch.equal(window_of(before, row, frame), window_of(after, row, frame))
+
+
+def test_what_another_training_told_is_kept(store, calms21, array):
+    train, other = store.rows[1], store.rows[3]
+    first = assemble_inputs(store, [train, other], [train], SPAN, array)
+    later = assemble_inputs(store, [other], [], SPAN, array, scaling=first.scaling)
+    where, again = first.starts[other.id], later.starts[other.id]
+    assert torch.equal(first.values[where : where + other.frames], later.values[again : again + other.frames])
+    told = assemble_inputs(calms21, calms21.rows, calms21.rows, SPAN, observed=True)
+    assert told.groups == {"keypoints": 28, "observed": 14}
+    inside = told.values[told.starts["r53"] :][:53]
+    assert (inside[:, 28:] == 1).all() and told.layout.skeleton == calms21.skeleton
+    with pytest.raises(InputError, match="points are missing"):
+        assemble_inputs(store, store.rows, store.rows, SPAN, observed=False)
+
+
+def test_every_place_knows_the_size_of_its_arena(dyad, tmp_path):
+    sizes = ((1024.0, 570.0), (733.0, 411.0))
+    recordings = [dyad(f"r{n}", n, seed=n, resolution_px=size) for n, size in zip((53, 37), sizes, strict=True)]
+    store = write_store(tmp_path / "two", recordings)
+    inputs = assemble_inputs(store, store.rows[::-1], store.rows, SPAN)
+    for row in store.rows:
+        places = inputs.starts[row.id] + torch.tensor([0, 17, row.frames - 1])
+        assert inputs.sizes_at(places).tolist() == [list(row.resolution_px)] * 3
+
+
+def test_recordings_that_are_absent_and_windows_too_wide_are_refused(calms21):
+    inputs = assemble_inputs(calms21, calms21.rows[:2], calms21.rows[:2], SPAN)
+    inputs.check(calms21.rows[:2], WindowSpan(past=1, future=33, gap=1))
+    with pytest.raises(InputError, match="lack the recording 'r61'"):
+        inputs.check(calms21.rows, SPAN)
+    with pytest.raises(InputError, match="keep 33 frames between recordings, the window reaches 34"):
+        inputs.check(calms21.rows[:2], WindowSpan(past=34, future=0, gap=1))

@@ -1,14 +1,22 @@
 """Training on small stores: it learns, it repeats itself, and it looks at nothing it should not."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from probe.baselines import BaselineConfig, Conv1dConfig, WindowSpan, assemble_inputs, run_baseline
-from probe.baselines.training import balanced, frame_loss
+from probe.baselines import (
+    BaselineConfig,
+    Conv1dConfig,
+    Phase,
+    WindowSpan,
+    assemble_inputs,
+    run_baseline,
+)
+from probe.baselines.training import frame_loss
 from probe.scoring import score_row
 from probe.tasks import macro_of, make_task
 from probe.trial import BALANCED, PLAIN, Trial
@@ -20,8 +28,7 @@ from ssl_behavior.store import write_store
 SMALL = BaselineConfig(
     network=Conv1dConfig(channels=(13,), kernel_size=3, dropout=0.2),
     window=WindowSpan(past=5, future=3, gap=1),
-    lr=3e-3,
-    epochs=5,
+    phases=(Phase(epochs=5, lr=3e-3),),
     batch_size=32,
 )
 
@@ -30,7 +37,12 @@ def run(store, features=None, seed=0, config=SMALL, kind=None, **options):
     task, split = make_task(store, "behavior", kind), make_split(store)
     rows = [*split.train, *split.evaluate]
     inputs = assemble_inputs(store, rows, split.train, config.window, features)
-    return run_baseline(store, task, split, config, inputs, seed, **options)
+    trained, outcome = run_baseline(store, task, split, config, inputs, seed, **options)
+    return SimpleNamespace(trained=trained, outcome=outcome, network=trained.network, losses=trained.losses)
+
+
+def brief(epochs=1, **changes):
+    return replace(SMALL.lasting(epochs), **changes)
 
 
 def scores(store, trained):
@@ -71,7 +83,7 @@ def test_it_learns_from_features_what_keypoints_do_not_tell(store, array):
 
 
 def test_a_seed_repeats_itself_in_every_bit_and_another_does_not(store, array):
-    config = replace(SMALL, epochs=1, network=replace(SMALL.network, dropout=0.5))
+    config = brief(1, network=replace(SMALL.network, dropout=0.5))
     torch.manual_seed(1)
     first = run(store, array, config=config)
     torch.manual_seed(2)
@@ -84,11 +96,11 @@ def test_a_seed_repeats_itself_in_every_bit_and_another_does_not(store, array):
 
 
 def test_predictions_are_the_windows_logits_however_long_the_recording(store, array, monkeypatch):
-    from probe.baselines import training
+    from probe.baselines import trained as module
 
-    config = replace(SMALL, epochs=1)
+    config = brief(1)
     whole = run(store, array, config=config)
-    monkeypatch.setattr(training, "PREDICTED_FRAMES", 97)
+    monkeypatch.setattr(module, "PREDICTED_FRAMES", 97)
     pieces = run(store, array, config=config)
     np.testing.assert_allclose(pieces.outcome.probability[PLAIN], whole.outcome.probability[PLAIN], atol=1e-6)
     split = make_split(store)
@@ -104,15 +116,15 @@ def test_samples_are_counted_and_other_frames_come_with_every_epoch(store):
     train = make_split(store).train
     known = sum(int((store.labels("behavior")[row.slice] >= 0).sum()) for row in train)
     told = []
-    trained = run(store, config=replace(SMALL, epochs=2), advance=told.append)
-    assert trained.samples_seen == sum(told) == 2 * known and trained.outcome.num_train_frames == known
+    trained = run(store, config=brief(2), advance=told.append)
+    assert trained.trained.samples_seen == sum(told) == 2 * known and trained.outcome.num_train_frames == known
     assert max(told) == SMALL.batch_size and len(trained.losses) == 2
-    strided = run(store, config=replace(SMALL, epochs=3, train_stride=5))
-    assert 3 * known / 5 == pytest.approx(strided.samples_seen, rel=0.05)
+    strided = run(store, config=brief(3, train_stride=5))
+    assert 3 * known / 5 == pytest.approx(strided.trained.samples_seen, rel=0.05)
 
 
 def test_what_nobody_annotated_and_what_is_scored_teach_nothing(store, array):
-    config = replace(SMALL, epochs=1)
+    config = brief(1)
     learned = run(store, array, config=config)
     evaluated = {row.id for row in make_split(store).evaluate}
     changed = array.copy()
@@ -148,7 +160,7 @@ def test_a_class_that_training_does_not_show_is_undefined_and_one_kind_of_frame_
         ]
         return write_store(store.path.parent / name, recordings)
 
-    trained = run(taught("no mount", lambda f: np.where(f == 1, 2, f)), array, config=replace(SMALL, epochs=1))
+    trained = run(taught("no mount", lambda f: np.where(f == 1, 2, f)), array, config=brief(1))
     for probability in trained.outcome.probability.values():
         assert np.isnan(probability[:, 1]).all()
         np.testing.assert_allclose(probability[:, [0, 2]].sum(axis=1), 1, atol=1e-5)
@@ -160,7 +172,7 @@ def test_a_video_of_one_frame_is_read_too(store, array, dyad):
     labels = Labels(vocabulary=("attack", "mount", "other"), frames=np.array([1]), background="other")
     short = dyad("zz", 1, labels={"behavior": labels})
     both = write_store(store.path.parent / "both", [*store, short])
-    trained = run(both, config=replace(SMALL, epochs=1, train_stride=3))
+    trained = run(both, config=brief(1, train_stride=3))
     assert np.isfinite(trained.outcome.probability[PLAIN]).all()
 
 
@@ -177,23 +189,6 @@ def test_the_loss_is_the_mean_over_what_is_known():
             if y >= 0:
                 terms.append(-torch.log(torch.sigmoid(x if y == 1 else -x)))
     torch.testing.assert_close(frame_loss(logits[:3], target, "binary"), torch.stack(terms).mean())
-
-
-def test_balanced_probabilities_are_those_of_equally_frequent_classes():
-    generator = np.random.default_rng(0)
-    likelihood = generator.random((23, 3))
-    share = np.array([0.07, 0.3, 0.63])
-    posterior = likelihood * share / (likelihood * share).sum(axis=1, keepdims=True)
-    wanted = likelihood / likelihood.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(balanced(posterior, share, "multinomial"), wanted)
-    hidden = np.insert(posterior, 1, np.nan, axis=1)
-    held = balanced(hidden, np.insert(share, 1, 0.0), "multinomial")
-    assert np.isnan(held[:, 1]).all()
-    np.testing.assert_allclose(held[:, [0, 2, 3]], wanted)
-    yes, no = generator.random((2, 23, 2))
-    share = np.array([0.1, 0.8])
-    posterior = yes * share / (yes * share + no * (1 - share))
-    np.testing.assert_allclose(balanced(posterior, share, "binary"), yes / (yes + no))
 
 
 def test_bfloat16_learns_the_same_thing(store, array):
