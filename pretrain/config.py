@@ -60,6 +60,8 @@ class OptimConfig:
 
     optimizer: Literal["adamw", "madgrad"] = "adamw"
     lr: float = 1e-3
+    heads_lr: float = 1.0
+    """Learning rate of the heads that give labels, in multiples of lr: they start from nothing, an encoder may not."""
     weight_decay: float = 1e-2
     """On weight matrices and kernels only, not on biases and normalisation."""
     betas: tuple[float, float] = (0.9, 0.99)
@@ -75,6 +77,7 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         _require(self.lr > 0, "optim.lr must be > 0", self.lr)
+        _require(self.heads_lr >= 0, "optim.heads_lr must be >= 0", self.heads_lr)
         _require(self.weight_decay >= 0, "optim.weight_decay must be >= 0", self.weight_decay)
         _require(all(0 <= beta < 1 for beta in self.betas), "optim.betas must be in [0, 1)", self.betas)
         _require(self.warmup_steps >= 0, "optim.warmup_steps must be >= 0", self.warmup_steps)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,19 +32,28 @@ def learning_rate(config: OptimConfig, steps: int, step: int) -> float:
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """Use `rate` in the next step."""
+    """Use `rate` in the next step, times each group's own multiple of it."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        # A run begun by an older program has none.
+        group["lr"] = rate * group.get("multiple", 1.0)
 
 
 def make_optimizer(config: OptimConfig, module: nn.Module) -> Optimizer:
-    """The optimizer of `module`'s parameters; weight decay applies to those with two axes or more."""
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    """The optimizer of `module`'s parameters; weight decay applies to those with two axes or more.
+
+    Parameters of a submodule called `heads` have a learning rate of their own, `config.heads_lr`.
+    """
+    sides: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            sides.setdefault(config.heads_lr if name.startswith("heads.") else 1.0, []).append(parameter)
+    groups: list[dict[str, Any]] = []
+    for multiple, parameters in sides.items():
+        kinds = [
+            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        groups += [{**kind, "multiple": multiple} for kind in kinds if kind["params"]]
     if config.optimizer == "madgrad":
         return Madgrad(groups, lr=config.lr, momentum=config.betas[0])
     return AdamW(groups, lr=config.lr, betas=config.betas)
