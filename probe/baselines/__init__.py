@@ -16,7 +16,7 @@ from probe.baselines.layout import Layout
 from probe.baselines.lstm import Lstm, LstmConfig
 from probe.baselines.msg3d import MsG3d, MsG3dConfig
 from probe.baselines.network import FrameClassifier
-from probe.baselines.recipes import AUGMENTED, BASELINES, TASK3_WEIGHTS, TRANSFERS, task3_baseline
+from probe.baselines.recipes import AUGMENTED, BASELINES, TASK3_WEIGHTS, TRANSFERS, TURNED, task3_baseline
 from probe.baselines.span import WindowSpan
 from probe.baselines.storage import load_baseline, save_baseline
 from probe.baselines.trained import TrainedBaseline
@@ -27,6 +27,7 @@ __all__ = [
     "BASELINES",
     "TASK3_WEIGHTS",
     "TRANSFERS",
+    "TURNED",
     "Adam",
     "Attention",
     "AttentionConfig",

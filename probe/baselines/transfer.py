@@ -31,7 +31,9 @@ def check_parent(config: BaselineConfig, inputs: Inputs, parent: TrainedBaseline
         raise InputError(f"the baseline {wanted}: change its transfer, or the parent")
     if config.transfer is None or parent is None:
         return
-    same = ["network", "window", *(["optimizer"] if config.transfer.optimizer else [])]
+    same = ["network", "window"]
+    same += ["paired_logits"] if config.transfer.head == "kept" else []
+    same += ["optimizer"] if config.transfer.optimizer else []
     for name in same:
         if getattr(parent.config, name) != getattr(config, name):
             raise InputError(f"the parent's {name} is {getattr(parent.config, name)}, not {getattr(config, name)}")

@@ -53,6 +53,10 @@ def test_transfers_as_described_and_as_run():
         assert (config.network, config.window, config.augment) == (parent.network, parent.window, parent.augment)
 
 
+def test_with_features_task2_was_shorter():
+    assert [phase.epochs for phase in TRANSFERS["task2_as_run"].lasting(9).phases] == [3, 6]
+
+
 def test_published_class_weights():
     assert list(TASK3_WEIGHTS.values()) == [20, 50, 5, 3, 100, 20, 10]
     config = task3_baseline("groom", "task3_as_described")

@@ -149,7 +149,8 @@ def test_a_parent_that_does_not_fit_is_refused(fit):
         (KEPT, None, "starts from a parent, and none was given"),
         (replace(KEPT, window=WindowSpan(past=5, future=5, gap=1)), parent, "the parent's window is"),
         (replace(KEPT, network=Conv1dConfig(channels=(7,))), parent, "the parent's network is"),
+        (replace(KEPT, paired_logits=True), parent, "the parent's paired_logits is False, not True"),
         (replace(KEPT, optimizer=Sgd(), transfer=Transfer(head="kept", optimizer=True)), parent, "parent's optimizer"),
     ):
         with pytest.raises(InputError, match=word):
-            fit(config, given)
+            fit(config, given, kind="binary")
