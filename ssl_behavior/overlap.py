@@ -31,6 +31,8 @@ _SEEN_SHARE, _MOVING_SHARE = 0.5, 0.1
 _SHORT_SHARE = 0.8
 _SHORTEST_SECONDS = 1.0
 _CELLS = 1 << 24
+_MOST_POINTS = 50_000
+"""Among so many, those of ten seconds stand out."""
 
 Progress = Callable[[int], None]
 """Called with the number of frames looked at since the last call."""
@@ -290,7 +292,6 @@ def _compare(one: _Item, other: _Item, offset: int, config: OverlapConfig) -> li
     first, second = one.keypoints(start, stop), other.keypoints(start - offset, stop - offset)
     fps, shorter = one.row.fps, min(one.row.frames, other.row.frames)
     wanted = max(_SHORTEST_SECONDS * fps, min(config.min_seconds * fps, _SHORT_SHARE * shorter))
-    best: list[_Stretch] = []
     for is_swapped in (False, True) if first.shape[1] == 2 else (False,):
         laid = second[:, ::-1] if is_swapped else second
         shift, close, seen = _laid_upon(first, laid, config.tolerance_px)
@@ -304,8 +305,9 @@ def _compare(one: _Item, other: _Item, offset: int, config: OverlapConfig) -> li
             and agrees[begin:end].sum() >= _SEEN_SHARE * wanted
             and moves[begin:end].sum() >= _MOVING_SHARE * wanted
         ]
-        best = max(best, stretches, key=lambda parts: sum(part.frames for part in parts))
-    return best
+        if stretches:
+            return stretches
+    return []
 
 
 def _laid_upon(
@@ -320,10 +322,11 @@ def _laid_upon(
     points = difference[seen]
     shift = np.zeros(2)
     if len(points):
-        cells = np.round(points / tolerance_px).astype(np.int64)
-        codes, counts = np.unique(cells[:, 0] * _CELLS + cells[:, 1], return_counts=True)
-        shift = points[(cells[:, 0] * _CELLS + cells[:, 1]) == codes[counts.argmax()]].mean(axis=0, dtype=np.float64)
-        near = (np.abs(points - shift) <= 2 * tolerance_px).all(axis=1)
+        points = points[:: 1 + len(points) // _MOST_POINTS]
+        cells = np.round(points / tolerance_px).astype(np.int64) @ np.array([_CELLS, 1])
+        values, counts = np.unique(cells, return_counts=True)
+        likeliest = points[cells == values[counts.argmax()]].mean(axis=0, dtype=np.float64)
+        near = (np.abs(points - likeliest) <= 2 * tolerance_px).all(axis=1)
         shift = np.median(points[near], axis=0).astype(np.float64)
     with np.errstate(invalid="ignore"):
         close = (np.abs(difference - shift) <= tolerance_px).all(axis=-1)

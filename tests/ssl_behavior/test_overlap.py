@@ -128,6 +128,13 @@ def test_frozen_tracking_is_no_evidence(dyad, tmp_path, points):
     assert find_overlaps(write_store(tmp_path / "store", recordings)) == []
 
 
+def test_a_scene_of_which_one_animal_is_another_is_not_the_same(dyad, tmp_path):
+    one, other = dyad("one", LENGTH, seed=1), dyad("other", HOST, seed=2)
+    values = other.keypoints.copy()
+    values[INTO : INTO + CUT, 0] = one.keypoints[AT : AT + CUT, 0]
+    assert find_overlaps(write_store(tmp_path / "store", [one, replace(other, keypoints=values)])) == []
+
+
 def test_slow_animals_are_found_once_at_the_true_offset(tmp_path, dyad):
     walk = dyad("one", LENGTH, seed=3)
     columns, at = walk.keypoints.reshape(LENGTH, -1).T, np.arange(2 * LENGTH) / 20
