@@ -1,6 +1,6 @@
 """Fitted heads on disk, so that other recordings can be annotated with them: `probe.safetensors` and `probe.json`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, read_contents, write_json
 from ssl_behavior.store import StoreRow
 
-__all__ = ["FORMAT_VERSION", "SavedProbe", "load_heads", "save_heads"]
+__all__ = ["FORMAT_VERSION", "LINEAR", "SavedProbe", "damaged", "load_heads", "read_probe", "save_heads", "write_probe"]
 
 FORMAT_VERSION = 1
+LINEAR = "linear"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class SavedProbe:
     windows: dict[str, tuple[float, ...]]
     without: tuple[str, ...]
 
+    @property
+    def dim(self) -> int:
+        """Columns of the embedding that the heads read."""
+        return len(self.heads[PLAIN].head.weights)
+
     def probabilities(self, array: Matrix, row: StoreRow, use: str = PLAIN) -> np.ndarray:
         """Float32 [time, classes] of one recording, smoothed if windows were chosen; NaN for classes not learned.
 
@@ -67,11 +73,8 @@ def save_heads(out: Path, trial: Trial, outcome: Outcome, checkpoint: str, witho
         tensors[f"{fit}.weights"], tensors[f"{fit}.bias"] = fitted.head.weights, fitted.head.bias
         # Both fits saw the same frames, so there is one scaling.
         tensors["mean"], tensors["std"] = fitted.scaling.mean, fitted.scaling.std
-    with atomic_file(out / "probe.safetensors") as file:
-        file.write_bytes(safetensors.torch.save({name: t.contiguous() for name, t in tensors.items()}))
     contents = {
-        "format": "ssl-behavior probe",
-        "version": FORMAT_VERSION,
+        "heads": LINEAR,
         "task": trial.task.to_dict(),
         "checkpoint": checkpoint,
         "without": list(without),
@@ -79,7 +82,38 @@ def save_heads(out: Path, trial: Trial, outcome: Outcome, checkpoint: str, witho
         "penalty": {fit: list(fitted.penalty) for fit, fitted in outcome.heads.items()},
         "smoothing_seconds": {fit: list(windows) for fit, windows in outcome.windows.items()},
     }
-    write_json(out / "probe.json", contents)
+    write_probe(out, tensors, contents)
+
+
+def write_probe(out: Path, tensors: Mapping[str, Tensor], contents: Mapping[str, Any]) -> None:
+    """Write `probe.safetensors` and, last, `probe.json`: where that is, the numbers are those it tells of."""
+    (out / "probe.json").unlink(missing_ok=True)
+    with atomic_file(out / "probe.safetensors") as file:
+        file.write_bytes(safetensors.torch.save({name: t.contiguous() for name, t in tensors.items()}))
+    write_json(out / "probe.json", {"format": "ssl-behavior probe", "version": FORMAT_VERSION, **contents})
+
+
+def read_probe(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What `write_probe` wrote: contents and tensors.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no probe, it is damaged, or was written by a newer version.
+    """
+    parts = sorted(file.parent.name for file in folder.glob("parts/*/probe.json"))
+    if parts and not (folder / "probe.json").exists():
+        raise InputError(f"{folder} holds a probe for each part of its task: give one of {folder / 'parts'}: {parts}")
+    contents = read_contents(folder, "probe.json", "probe", FORMAT_VERSION, ", or probe again")
+    try:
+        return contents, safetensors.torch.load_file(folder / "probe.safetensors")
+    except (OSError, safetensors.SafetensorError) as error:
+        raise damaged(folder, error) from None
+
+
+def damaged(folder: Path, error: Exception) -> InputError:
+    """Contents and tensors that contradict each other, told plainly."""
+    return InputError(f"{folder} is damaged: probe.json and probe.safetensors do not fit ({error})")
 
 
 def load_heads(folder: Path) -> SavedProbe:
@@ -88,11 +122,13 @@ def load_heads(folder: Path) -> SavedProbe:
     Raises
     ------
     InputError
-        If the folder holds no probe, it is damaged, or was written by a newer version.
+        If the folder holds no linear probe, it is damaged, or was written by a newer version.
     """
-    contents = read_contents(folder, "probe.json", "probe", FORMAT_VERSION, ", or probe again")
+    contents, tensors = read_probe(folder)
+    kind = contents.get("heads", LINEAR)
+    if kind != LINEAR:
+        raise InputError(f"{folder} holds a probe of the kind {kind!r}, expected {LINEAR!r}")
     try:
-        tensors = safetensors.torch.load_file(folder / "probe.safetensors")
         task = contents["task"]
         return SavedProbe(
             streams=tuple(task["streams"]),
@@ -104,8 +140,8 @@ def load_heads(folder: Path) -> SavedProbe:
             without=tuple(contents["without"]),
             windows={fit: tuple(windows) for fit, windows in contents["smoothing_seconds"].items()},
         )
-    except (OSError, safetensors.SafetensorError, KeyError, TypeError) as error:
-        raise InputError(f"{folder} is damaged: probe.json and probe.safetensors do not fit ({error})") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise damaged(folder, error) from None
 
 
 def _head(fit: str, tensors: dict[str, Tensor], contents: dict[str, Any]) -> FittedHead:

@@ -1,0 +1,122 @@
+"""`ssl-behavior annotate`: labels for any recording, from a run and a saved probe."""
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from probe.labeling import Labeling
+    from ssl_behavior.store import StoreRow
+
+__all__ = ["main"]
+
+FORMATS = ("csv", "caltech", "npy")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the verb; 0 on success.
+
+    Raises
+    ------
+    InputError
+        For every mistake a person can mend.
+    """
+    options = _parser().parse_args(argv)
+    # Only now what takes seconds to import: --help is answered at once.
+    from probe.labeling import Labeling
+    from ssl_behavior.device import choose_device, choose_precision
+    from ssl_behavior.errors import InputError
+    from ssl_behavior.files import check_free
+    from ssl_behavior.terminal import make_console
+
+    if options.minimum_bout_frames < 1:
+        raise InputError(f"--minimum-bout-frames must be at least 1, got {options.minimum_bout_frames}")
+    if options.learn is not None and options.annotator is not None:
+        raise InputError("--learn makes a probe and --annotator labels with one: give one of them")
+    check_free(options.out, options.overwrite, "probe.json" if options.learn is not None else "labels.json")
+    device = choose_device(options.device)
+    labeling = Labeling(
+        options.run, options.store, options.probe, device, choose_precision(options.precision, device), options.last
+    )
+    rows = labeling.rows(options.recordings, options.learn)
+    (_label if options.learn is None else _learn)(options, labeling, rows, make_console())
+    return 0
+
+
+def _label(options: argparse.Namespace, labeling: "Labeling", rows: "list[StoreRow]", console: "Console") -> None:
+    from probe.labeling import write_labels
+    from ssl_behavior.terminal import counted
+
+    with _bar(console, rows) as advance:
+        told = write_labels(
+            labeling, rows, options.out, formats=options.format, annotator=options.annotator,
+            balanced=options.balanced, fewest_frames=options.minimum_bout_frames, overwrite=options.overwrite,
+            progress=advance,
+        )  # fmt: skip
+    console.print(told.table())
+    console.print(f"labels of {counted(len(rows), 'recording')} in {options.out}", soft_wrap=True, markup=False)
+
+
+def _learn(options: argparse.Namespace, labeling: "Labeling", rows: "list[StoreRow]", console: "Console") -> None:
+    from probe.labeling import add_from_store
+    from ssl_behavior.terminal import counted
+
+    add_from_store(labeling, rows, options.learn, options.out, options.overwrite)
+    learned = f"annotator {options.learn} learned from {counted(len(rows), 'recording')}"
+    console.print(f"{learned}: {options.out}", soft_wrap=True, markup=False)
+
+
+@contextmanager
+def _bar(console: "Console", rows: "Sequence[StoreRow]") -> Iterator[Callable[[int], None]]:
+    """A progress bar over frames."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("annotating", total=sum(row.frames for row in rows))
+        yield lambda frames: bar.advance(task, frames)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ssl-behavior annotate",
+        description="Label recordings with a probe that `ssl-behavior probe` has saved. The recordings may have labels "
+        "or not, and may lie in another store than those the probe has learned from.",
+    )
+    parser.add_argument(
+        "run", metavar="RUN", type=Path,
+        help="the run or checkpoint folder that was probed, or an embeddings folder it has made of STORE",
+    )  # fmt: skip
+    parser.add_argument("store", metavar="STORE", type=Path)
+    parser.add_argument("--probe", type=Path, required=True, metavar="DIR", help="a folder with probe.json")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder to make")
+    parser.add_argument(
+        "--annotator", metavar="NAME", help="label as this annotator would; for a probe of --mode annotators"
+    )
+    parser.add_argument(
+        "--learn", metavar="NAME",
+        help="instead of labeling: write a probe to --out that has this annotator too, learned from the recordings "
+        "of STORE that NAME has labeled (or, of those, --recordings); encoder and shared head stay as they are",
+    )  # fmt: skip
+    parser.add_argument(
+        "--format", nargs="+", choices=FORMATS, default=["csv"],
+        help="csv: bouts (default). caltech: text for the Caltech Behavior Annotator. npy: a whole number per frame",
+    )  # fmt: skip
+    parser.add_argument("--recordings", nargs="+", metavar="ID", help="only these (ids or globs)")
+    parser.add_argument(
+        "--minimum-bout-frames", type=int, default=1, metavar="N", help="leave out bouts of fewer frames (default 1)"
+    )
+    parser.add_argument(
+        "--balanced", action="store_true", help="decide as if all classes were equally frequent: finds more rare bouts"
+    )
+    parser.add_argument("--last", action="store_true", help="the newest checkpoint, not the best on validation")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument(
+        "--precision", choices=("float32", "bfloat16", "auto"), default="float32", help="of the encoder (float32)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace --out")
+    return parser

@@ -1,0 +1,21 @@
+"""One head for all annotators of a label stream, on frozen embeddings: what they share is learned from all of them."""
+
+from probe.annotators.frames import AnnotatedFrames, annotated_frames, annotators_of
+from probe.annotators.learning import AnnotatorConfig, add_annotator, learn_annotators
+from probe.annotators.model import AnnotatorProbe
+from probe.annotators.similarity import agreement, annotator_similarity, closest_pair
+from probe.annotators.transfer import style_transfer
+
+__all__ = [
+    "AnnotatedFrames",
+    "AnnotatorConfig",
+    "AnnotatorProbe",
+    "add_annotator",
+    "agreement",
+    "annotated_frames",
+    "annotator_similarity",
+    "annotators_of",
+    "closest_pair",
+    "learn_annotators",
+    "style_transfer",
+]

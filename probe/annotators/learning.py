@@ -1,0 +1,194 @@
+"""Learning annotators: all at once, or a new one whom the others' head has to fit."""
+
+import math
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from probe.annotators.frames import AnnotatedFrames
+from probe.annotators.model import OUTPUT, AnnotatorProbe
+from probe.trial import BALANCED, FITS
+from ssl_behavior.errors import InputError
+from ssl_behavior.nn import AnnotatorHead
+from ssl_behavior.objectives import balanced_class_weights, class_prior, label_cross_entropy
+from ssl_behavior.seeds import derive_seed, torch_generator
+
+__all__ = ["AnnotatorConfig", "add_annotator", "learn_annotators"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotatorConfig:
+    """How the head of all annotators is learned. Nothing is chosen by looking at scores.
+
+    Parameters
+    ----------
+    hidden_dim, dropout : of `AnnotatorHead`.
+    smoothing : of the labels, toward the class prior.
+    per_annotator : balanced weights and prior are those of each annotator's frames, not of everybody's.
+    steps, batch_frames : Adam steps, and frames drawn for each.
+    learning_rate : at its highest, after `warmup_steps`; from there a cosine to 0.
+    weight_decay : of everything but the annotators' matrix, decoupled (AdamW).
+    newcomer_rate, newcomer_steps : for the row of an annotator who is added.
+    """
+
+    hidden_dim: int = 128
+    dropout: float = 0.5
+    smoothing: float = 0.0
+    per_annotator: bool = False
+    steps: int = 200
+    batch_frames: int = 1024
+    learning_rate: float = 4e-3
+    weight_decay: float = 0.1
+    warmup_steps: int = 20
+    newcomer_rate: float = 0.05
+    newcomer_steps: int = 100
+
+    def __post_init__(self) -> None:
+        whole = {name: getattr(self, name) for name in ("hidden_dim", "steps", "batch_frames", "newcomer_steps")}
+        rates = {name: getattr(self, name) for name in ("learning_rate", "newcomer_rate")}
+        if wrong := {name: value for name, value in whole.items() if value < 1}:
+            raise InputError(f"annotators: numbers of at least 1 are needed, got {wrong}")
+        if wrong := {name: value for name, value in rates.items() if not 0 < value < math.inf}:
+            raise InputError(f"annotators: rates must be above 0, got {wrong}")
+        if not (0 <= self.dropout < 1 and 0 <= self.smoothing <= 1):
+            raise InputError(f"annotators: dropout {self.dropout} and smoothing {self.smoothing} must be shares")
+        if self.weight_decay < 0 or self.warmup_steps < 0:
+            raise InputError(
+                f"annotators: weight_decay {self.weight_decay} and warmup_steps {self.warmup_steps} must not be below 0"
+            )
+
+
+def learn_annotators(
+    frames: AnnotatedFrames,
+    annotators: Sequence[str],
+    classes: Sequence[str],
+    config: AnnotatorConfig,
+    seed: int,
+    fits: Sequence[str] = FITS,
+) -> AnnotatorProbe:
+    """One head for all annotators, learned from frames with equal weights ("plain") and with equal classes.
+
+    The head is that of `ssl_behavior.nn.AnnotatorHead`; the loss is `label_cross_entropy`.
+
+    Raises
+    ------
+    InputError
+        If an annotator has no frame, or all frames show one class.
+    """
+    counts = frames.counts(len(annotators), len(classes))
+    if absent := [name for name, none in zip(annotators, counts.sum(dim=1) == 0, strict=True) if none]:
+        raise InputError(f"annotators {absent} have no annotated frame to learn from; leave them out")
+    learned = tuple(int(index) for index in counts.sum(dim=0).nonzero()[:, 0])
+    if len(learned) < 2:
+        raise InputError(f"all annotated frames show {classes[learned[0]]!r}: there is nothing to tell apart")
+    heads = {}
+    for fit in fits:
+        objective = _Objective(frames, counts[:, list(learned)], learned, config, fit == BALANCED)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "annotators", "init"))
+            head = AnnotatorHead(
+                frames.embedded.shape[1], {OUTPUT: len(learned)}, len(annotators), config.hidden_dim, config.dropout
+            ).to(frames.embedded.dtype)
+            optimizer = torch.optim.AdamW(_groups(head, config), lr=config.learning_rate)
+            _minimise(head, objective, optimizer, config.steps, config.warmup_steps, seed)
+        heads[fit] = head.eval().requires_grad_(False)
+    return AnnotatorProbe(tuple(annotators), tuple(classes), learned, heads, frames.scaling)
+
+
+def add_annotator(
+    probe: AnnotatorProbe, name: str, frames: AnnotatedFrames, config: AnnotatorConfig, seed: int
+) -> AnnotatorProbe:
+    """The same probe with one annotator more; the others' labels stay what they were, to the last bit.
+
+    Only the new row of the matrix is learned, starting from the mean of the others: a few numbers, for which a few
+    recordings are enough. The encoder and the shared head are not touched.
+
+    Parameters
+    ----------
+    frames : the new annotator's, standardised with the probe's scaling.
+
+    Raises
+    ------
+    InputError
+        If the name is taken, or a frame shows a class that the head has not learned.
+    """
+    if name in probe.annotators:
+        raise InputError(f"the probe has an annotator {name!r} already; known: {', '.join(probe.annotators)}")
+    if unknown := sorted(set(frames.target.unique().tolist()) - set(probe.learned)):
+        raise InputError(
+            f"annotator {name!r} has frames of {[probe.classes[index] for index in unknown]}, which the head has not "
+            "learned from anybody; learn all annotators anew"
+        )
+    heads = {fit: deepcopy(head) for fit, head in probe.heads.items()}
+    for fit, head in heads.items():
+        number = head.add_annotator()
+        own = replace(frames, annotator=torch.full_like(frames.annotator, number))
+        counts = own.counts(number + 1, len(probe.classes))[:, list(probe.learned)]
+        objective = _Objective(own, counts, probe.learned, config, fit == BALANCED)
+        # The others' rows have no frame here, so no gradient: Adam leaves them where they are.
+        optimizer = torch.optim.Adam([head.annotator_matrix], lr=config.newcomer_rate)
+        _minimise(head, objective, optimizer, config.newcomer_steps, 0, seed)
+        head.requires_grad_(False)
+    return replace(probe, annotators=(*probe.annotators, name), heads=heads)
+
+
+class _Objective:
+    """The loss of a head on chosen frames."""
+
+    def __init__(
+        self,
+        frames: AnnotatedFrames,
+        counts: Float[Tensor, "annotator class"],
+        learned: Sequence[int],
+        config: AnnotatorConfig,
+        balanced: bool,
+    ) -> None:
+        counts = counts if config.per_annotator else counts.sum(dim=0, keepdim=True).expand_as(counts)
+        self.frames, self.config = frames, config
+        self.target = torch.searchsorted(torch.tensor(learned), frames.target)
+        self.weights = balanced_class_weights(counts) if balanced else torch.ones_like(counts)
+        self.prior = class_prior(counts)
+
+    def __call__(self, head: AnnotatorHead, chosen: Tensor) -> Tensor:
+        annotator = self.frames.annotator[chosen]
+        logits = head(self.frames.embedded[chosen], annotator)[OUTPUT]
+        sums = label_cross_entropy(
+            logits, self.target[chosen], self.weights[annotator], self.prior[annotator], self.config.smoothing
+        )
+        return (sums.total / sums.count).sum()
+
+
+def _groups(head: AnnotatorHead, config: AnnotatorConfig) -> Iterable[dict[str, object]]:
+    """Weights decay; annotators do not, for the identity they start from is not 0."""
+    shared: list[nn.Parameter] = [p for name, p in head.named_parameters() if name != "annotator_matrix"]
+    return (
+        {"params": shared, "weight_decay": config.weight_decay},
+        {"params": [head.annotator_matrix], "weight_decay": 0.0},
+    )
+
+
+def _minimise(
+    head: AnnotatorHead,
+    objective: _Objective,
+    optimizer: torch.optim.Optimizer,
+    steps: int,
+    warmup_steps: int,
+    seed: int,
+) -> None:
+    """Steps on frames drawn with replacement; warm-up, then a cosine to 0."""
+    generator = torch_generator(seed, "annotators", "batches")
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, (step + 1) / (warmup_steps + 1)) * (1 + math.cos(math.pi * step / steps)) / 2
+    )
+    num_frames = len(objective.frames)
+    size = min(objective.config.batch_frames, num_frames)
+    for _ in range(steps):
+        loss = objective(head, torch.randint(num_frames, (size,), generator=generator))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()

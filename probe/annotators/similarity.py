@@ -1,0 +1,46 @@
+"""How alike annotators are: by what was learned of them, and by what they would write."""
+
+from itertools import combinations
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from probe.annotators.model import AnnotatorProbe
+from probe.trial import PLAIN
+
+__all__ = ["agreement", "annotator_similarity", "closest_pair"]
+
+
+def annotator_similarity(matrix: Float[Tensor, "annotator style"]) -> Float[Tensor, "annotator annotator"]:
+    """Cosine of every two rows. It starts at 0 (the identity): what differs from 0 was learned.
+
+    The rows pass through a network, so this says which annotators the head treats alike, not how much their labels have
+    in common; for that there is `agreement`.
+    """
+    unit = F.normalize(matrix, dim=1)
+    return unit @ unit.T
+
+
+def agreement(
+    probe: AnnotatorProbe, embedded: Float[Tensor, "frames latent"], fit: str = PLAIN
+) -> Float[Tensor, "annotator annotator"]:
+    """The share of the same frames that two annotators would call the same, by the head's probabilities; 1 = always.
+
+    The mean over frames of sum_c min(p_c, q_c), which is 1 minus the total variation between p and q: the most often
+    that two people with these probabilities can agree.
+
+    Parameters
+    ----------
+    embedded : standardised frames; best of recordings nobody learned from.
+    """
+    predicted = [probe.predict(embedded, name, fit) for name in probe.annotators]
+    result = embedded.new_ones(len(predicted), len(predicted))
+    for i, j in combinations(range(len(predicted)), 2):
+        result[i, j] = result[j, i] = predicted[i].minimum(predicted[j]).sum(dim=1).mean()
+    return result
+
+
+def closest_pair(similarity: Float[Tensor, "annotator annotator"]) -> tuple[int, int]:
+    """The two different annotators that are most alike; of equal pairs the first."""
+    return max(combinations(range(len(similarity)), 2), key=lambda pair: float(similarity[pair]))

@@ -1,0 +1,38 @@
+import pytest
+import torch
+
+from probe.annotators import agreement, annotator_similarity, closest_pair
+
+ANNOTATOR, STYLE = 5, 3
+
+
+def test_it_is_the_cosine_of_rows():
+    matrix = torch.randn(ANNOTATOR, STYLE, generator=torch.Generator().manual_seed(0))
+    similarity = annotator_similarity(matrix)
+    for i in range(ANNOTATOR):
+        for j in range(ANNOTATOR):
+            expected = matrix[i] @ matrix[j] / (matrix[i].norm() * matrix[j].norm())
+            torch.testing.assert_close(similarity[i, j], expected)
+    torch.testing.assert_close(annotator_similarity(torch.eye(ANNOTATOR)), torch.eye(ANNOTATOR))
+
+
+def test_agreement_is_the_probability_two_people_share(frames, probe):
+    some = frames.embedded[:11]
+    similarity = agreement(probe, some)
+    predicted = [probe.predict(some, name) for name in probe.annotators]
+    for i, one in enumerate(predicted):
+        for j, other in enumerate(predicted):
+            differ = [0.5 * (p - q).abs().sum() for p, q in zip(one, other, strict=True)]
+            torch.testing.assert_close(similarity[i, j], 1 - torch.stack(differ).mean())
+    assert similarity.diag() == pytest.approx(1)
+
+
+def test_the_two_made_alike_come_out_closest(frames, probe):
+    matrix = probe.heads["plain"].annotator_matrix
+    alike = (probe.annotators.index("2"), probe.annotators.index("3"))
+    assert closest_pair(annotator_similarity(matrix)) == closest_pair(agreement(probe, frames.embedded)) == alike
+
+
+def test_the_closest_pair_is_of_two_different_ones():
+    similarity = torch.tensor([[1.0, 0.1, 0.3], [0.1, 1.0, 0.3], [0.3, 0.3, 1.0]])
+    assert closest_pair(similarity) == (0, 2)

@@ -1,0 +1,57 @@
+from io import StringIO
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from probe.annotators.tables import AnnotatorMatrix, draw_annotators, markdown_matrix, ordered, rich_matrix
+from ssl_behavior.errors import InputError
+
+NAMES = ("1", "2", "a|b", "[bold]", "9")
+ALIKE = (1, 4)
+
+
+@pytest.fixture
+def similarity():
+    values = np.full((5, 5), 0.1) + 0.01 * np.add.outer(np.arange(5), np.arange(5))
+    values[ALIKE], values[ALIKE[::-1]] = 0.9, 0.9
+    np.fill_diagonal(values, 1.0)
+    return AnnotatorMatrix("cosine", NAMES, values)
+
+
+@pytest.fixture
+def transfer():
+    values = np.random.default_rng(0).random((5, 5))
+    values[2] = np.nan
+    return AnnotatorMatrix("macro F1", NAMES, values, rows="labels of", columns="in the style of")
+
+
+def test_tables_say_every_number_and_what_is_undefined(transfer):
+    screen = StringIO()
+    Console(file=screen, width=200).print(rich_matrix(transfer))
+    for text in (screen.getvalue(), markdown_matrix(transfer)):
+        assert text.count("undefined") == 5 and "[bold]" in text
+        assert all(f"{value:.3f}" in text for value in transfer.values[~np.isnan(transfer.values)])
+    lines = markdown_matrix(transfer).splitlines()
+    assert lines[0] == "**macro F1**" and r"a\|b" in lines[2]
+    assert len({line.replace(r"\|", "").count("|") for line in lines[2:]}) == 1
+
+
+def test_neighbours_in_the_order_are_the_alike(similarity):
+    joined, order = ordered(similarity.values)
+    places = [list(order).index(index) for index in ALIKE]
+    assert abs(places[0] - places[1]) == 1 and sorted(order) == list(range(5))
+    assert set(joined[0, :2]) == set(ALIKE) and joined[0, 2] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("ending", [".png", ".svg"])
+def test_the_figure_is_written_whole(similarity, transfer, tmp_path, ending):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "new" / f"annotators{ending}"
+    draw_annotators([similarity, transfer], path)
+    assert path.stat().st_size > 5000 and [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_other_endings_are_refused(similarity, tmp_path):
+    with pytest.raises(InputError, match=r"ends in one of \['.png', '.svg', '.pdf'\]"):
+        draw_annotators([similarity], tmp_path / "x.doc")

@@ -1,0 +1,184 @@
+"""The verb `annotate` from end to end, on small stores."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from probe.annotate import main
+from probe.annotators import AnnotatorConfig, annotated_frames, learn_annotators
+from probe.annotators.saved import load_annotators, save_annotators
+from probe.heads import save_heads
+from probe.learners import run_trial
+from probe.tasks import annotated_rows, macro_of, make_task
+from probe.trial import Trial
+from ssl_behavior.checkpoint import save_checkpoint
+from ssl_behavior.embedding import embed_store
+from ssl_behavior.errors import InputError
+from ssl_behavior.features import FeatureConfig
+from ssl_behavior.io.caltech import labels_from_annotation, read_caltech
+from ssl_behavior.methods import CPC, CPCConfig
+from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.splits import make_split
+from ssl_behavior.store import Store, write_store
+from ssl_behavior.windows import WindowReader
+
+from .conftest import CLASSES, FRAMES, make_recording
+
+CONFIG = CPCConfig(
+    features=FeatureConfig(blocks=("pose", "relation")),
+    encoder=EncoderConfig(
+        stride=1, latent_dim=5, embedder_dim=7, embedder_kernels=(3,), contexter_dim=11, contexter_dilations=(1,)
+    ),
+    horizons_frames=(2,),
+    key_dim=3,
+)
+FAST = AnnotatorConfig(hidden_dim=7, steps=20, batch_frames=128)
+
+
+def styled(name, frames, annotator):
+    recording = make_recording(name, frames)
+    labels = {stream: replace(one, annotator=annotator) for stream, one in recording.labels.items()}
+    return replace(recording, labels=labels)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a store of two annotators, a checkpoint, its embeddings, and a probe of either kind."""
+    torch.set_default_dtype(torch.float32)
+    folder = tmp_path_factory.mktemp("place")
+    store = write_store(folder / "store", [styled(f"a/r{i}", n, str(i % 2)) for i, n in enumerate(FRAMES)])
+    torch.manual_seed(0)
+    method = CPC(CONFIG, SKELETONS["calms21"], 30.0)
+    method.fit_inputs(WindowReader([(store, row) for row in store.rows], 64))
+    save_checkpoint(folder / "run", method)
+    without = tuple(name for name in method.channel_groups if name == "time")
+    embeddings = embed_store(method.eval(), store, folder / "embeddings", dtype="float32", without=without)
+    task = make_task(store, "behavior")
+    trial = Trial(store, task, make_split(store, annotated=annotated_rows(store, task)), macro_of(task))
+    (folder / "linear").mkdir()
+    save_heads(folder / "linear", trial, run_trial(trial, embeddings.array, 0), method.fingerprint(), without)
+    frames = annotated_frames(store, task, embeddings.array, store.rows, ["0", "1"])
+    probe = learn_annotators(frames, ["0", "1"], CLASSES, FAST, 0)
+    save_annotators(folder / "annotators", probe, task, method.fingerprint(), without)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _single_precision():
+    torch.set_default_dtype(torch.float32)
+
+
+def annotate(place, out, *more, run="run", store=None, probe="linear"):
+    argv = [place / run, store or place / "store", "--probe", place / probe, "--out", out, "--device", "cpu", *more]
+    return main([str(a) for a in argv])
+
+
+def test_all_formats_say_the_same(place, tmp_path):
+    out = tmp_path / "labels"
+    assert annotate(place, out, "--format", "csv", "caltech", "npy", "--minimum-bout-frames", 3) == 0
+    contents = json.loads((out / "labels.json").read_text())
+    assert contents["classes"] == list(CLASSES) and contents["background"] == "other"
+    for entry in contents["recordings"]:
+        assert entry["files"] == {
+            "csv": f"{entry['id']}.csv",
+            "caltech": f"{entry['id']}.txt",
+            "npy": f"{entry['id']}.npy",
+        }
+        frames = np.load(out / entry["files"]["npy"], allow_pickle=False)
+        assert frames.shape == (entry["frames"],) and frames.dtype == np.int16
+        labels, _ = labels_from_annotation(read_caltech(out / entry["files"]["caltech"]), "S1", len(frames))
+        assert np.array(labels.vocabulary)[labels.frames].tolist() == np.array(CLASSES)[frames].tolist()
+        told = np.full(len(frames), "other", dtype=object)
+        for bout in csv.DictReader((out / entry["files"]["csv"]).read_text().splitlines()):
+            span = slice(int(bout["start_frame"]), int(bout["stop_frame"]))
+            told[span] = bout["behavior"]
+            assert span.stop - span.start >= 3 and 1 / 3 - 1e-3 < float(bout["probability"]) <= 1
+        assert told.tolist() == np.array(CLASSES)[frames].tolist()
+
+
+def test_a_run_and_its_embeddings_give_the_same_labels(place, tmp_path):
+    for run in ("run", "embeddings"):
+        annotate(place, tmp_path / run, "--format", "npy", "--recordings", "a/r[12]", "--balanced", run=run)
+    files = sorted((tmp_path / "run").rglob("*.npy"))
+    assert [file.name for file in files] == ["r1.npy", "r2.npy"]
+    for file in files:
+        other = tmp_path / "embeddings" / file.relative_to(tmp_path / "run")
+        np.testing.assert_array_equal(np.load(file), np.load(other))
+
+
+def test_the_style_is_the_annotators(place, tmp_path):
+    for name in "01":
+        annotate(place, tmp_path / name, "--format", "npy", "--annotator", name, probe="annotators")
+        saved, store = load_annotators(place / "annotators"), Store(place / "store")
+        array = np.load(place / "embeddings" / "embeddings.npy")
+        for row in store.rows[:2]:
+            expected = saved.probabilities(array, row, "plain", name).argmax(axis=1)
+            np.testing.assert_array_equal(np.load(tmp_path / name / f"{row.id}.npy"), expected)
+
+
+def test_other_stores_are_labeled_too_labels_or_not(place, tmp_path):
+    bare = replace(make_recording("new", 353), labels={})
+    write_store(tmp_path / "other", [bare])
+    annotate(place, tmp_path / "labels", "--annotator", "1", store=tmp_path / "other", probe="annotators")
+    assert (tmp_path / "labels" / "new.csv").exists()
+
+
+def test_a_new_annotator_joins_the_probe(place, tmp_path, capsys):
+    write_store(tmp_path / "new", [styled("r8", 401, "7"), styled("r9", 307, "8")])
+    assert annotate(place, tmp_path / "more", "--learn", "7", store=tmp_path / "new", probe="annotators") == 0
+    assert "annotator 7 learned from 1 recording" in capsys.readouterr().out
+    before, after = (load_annotators(folder) for folder in (place / "annotators", tmp_path / "more"))
+    assert after.probe.annotators == ("0", "1", "7") and after.checkpoint == before.checkpoint
+    array, row = np.load(place / "embeddings" / "embeddings.npy"), Store(place / "store").rows[0]
+    for name in "01":
+        np.testing.assert_array_equal(*(one.probabilities(array, row, "plain", name) for one in (before, after)))
+    with pytest.raises(InputError, match=r"--learn 5: nobody of that name .* by \['7', '8'\]"):
+        annotate(place, tmp_path / "x", "--learn", "5", store=tmp_path / "new", probe="annotators")
+
+
+@pytest.mark.parametrize(
+    ("more", "where", "words"),
+    [
+        (["--annotator", "1"], {}, "tells no annotators apart"),
+        ([], {"probe": "annotators"}, "several styles; choose one with --annotator: 0, 1"),
+        (["--annotator", "9"], {"probe": "annotators"}, "no annotator '9'; known: 0, 1"),
+        (["--annotator", "1", "--learn", "1"], {"probe": "annotators"}, "give one of them"),
+        (["--recordings", "z*"], {}, "no recording matches 'z"),
+        (["--minimum-bout-frames", "0"], {}, "at least 1"),
+        ([], {"probe": "run"}, "is not a probe"),
+    ],
+)
+def test_mistakes_are_told_and_nothing_is_written(place, tmp_path, more, where, words):
+    with pytest.raises(InputError, match=words):
+        annotate(place, tmp_path / "labels", *more, **where)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_probe_of_another_encoder_or_other_columns_is_refused(place, tmp_path):
+    torch.manual_seed(1)
+    method = CPC(CONFIG, SKELETONS["calms21"], 30.0)
+    store = Store(place / "store")
+    method.fit_inputs(WindowReader([(store, row) for row in store.rows], 64))
+    save_checkpoint(tmp_path / "other", method)
+    with pytest.raises(InputError, match="was fitted to another encoder"):
+        annotate(place, tmp_path / "labels", run=tmp_path / "other")
+    contents = json.loads((place / "linear" / "probe.json").read_text())
+    (tmp_path / "wide").mkdir()
+    (tmp_path / "wide" / "probe.safetensors").write_bytes((place / "linear" / "probe.safetensors").read_bytes())
+    (tmp_path / "wide" / "probe.json").write_text(json.dumps(contents | {"without": []}))
+    with pytest.raises(InputError, match="columns of an embedding"):
+        annotate(place, tmp_path / "labels", probe=tmp_path / "wide")
+    assert not (tmp_path / "labels").exists()
+
+
+@pytest.mark.parametrize("name", ["a/../b", "/a", "a//b"])
+def test_ids_that_lead_out_of_the_folder_are_refused(place, tmp_path, name):
+    write_store(tmp_path / "other", [replace(make_recording("new", 211), id=name)])
+    with pytest.raises(InputError, match="cannot be a file's name"):
+        annotate(place, tmp_path / "labels", store=tmp_path / "other")
+    assert not (tmp_path / "labels").exists()
