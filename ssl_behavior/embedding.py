@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from ssl_behavior.chunks import CHUNK_FRAMES, chunked
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import (
     atomic_folder,
@@ -36,12 +35,11 @@ from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.windows import WindowBatch, WindowReader, arena_of, recording_window
 
 __all__ = [
-    "EmbeddingRow", "Embeddings", "check_fits", "chunked", "embed_recording", "embed_row", "embed_store", "kept_groups",
+    "EmbeddingRow", "Embeddings", "check_fits", "embed_recording", "embed_row", "embed_store", "kept_groups",
     "store_embeddings",
 ]  # fmt: skip
 
 FORMAT_VERSION = 1
-CHUNK_FRAMES = 6144
 _FPS_TOLERANCE = 0.01
 _DTYPES = ("float16", "float32")
 
@@ -206,40 +204,6 @@ def _chunks(
         return torch.cat([values[..., span] for span in columns], dim=-1)
 
     return chunked(method, embed, read, num_frames, chunk_frames, precision)
-
-
-def chunked(
-    method: Method,
-    compute: Callable[[WindowBatch], Float[Tensor, "batch time latent"]],
-    read: Callable[[int, int], WindowBatch],
-    num_frames: int,
-    chunk_frames: int = CHUNK_FRAMES,
-    precision: torch.dtype = torch.float32,
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """What `method` computes of every frame of a recording, chunk by chunk: (frames, float32 [time, latent]).
-
-    Each chunk is read with as many frames more as the encoder reaches to either side, so the numbers are those of one
-    pass over the whole recording.
-
-    Parameters
-    ----------
-    compute : from windows to one row per frame, in eval mode and without gradients.
-    read : (first frame, number of frames) -> a batch of one window.
-    """
-    device = next(method.parameters()).device
-    before, after = (-(-side // method.alignment) * method.alignment for side in method.reach)
-    chunk_frames = -(-chunk_frames // method.alignment) * method.alignment
-    training = method.training
-    method.eval()
-    try:
-        for start in range(0, num_frames, chunk_frames):
-            stop = min(start + chunk_frames, num_frames)
-            first, last = max(0, start - before), min(num_frames, stop + after)
-            with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                values = compute(read(first, last - first).to(device))[0, start - first : stop - first]
-            yield slice(start, stop), values.float().cpu().numpy()
-    finally:
-        method.train(training)
 
 
 def embed_store(

@@ -5,7 +5,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_behavior.embedding import check_fits, chunked
+from ssl_behavior.chunks import chunked
+from ssl_behavior.embedding import check_fits
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods import Joint, Method
 from ssl_behavior.store import Store, StoreRow
