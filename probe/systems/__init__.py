@@ -1,0 +1,38 @@
+"""Whatever can be benchmarked, behind one interface, and all that happens to predictions after a system made them.
+
+A `System` learns a `Problem` (a store, one part of a task, the mean that steers) from labeled recordings and predicts
+others; `run_system` runs it on a split, in folds if smoothing windows and thresholds are to be chosen. Another system
+is one more file with one more class.
+"""
+
+from probe.systems.base import Fitted, Model, Problem, System, with_balanced
+from probe.systems.boosting import BoostedTrees, BoostingConfig
+from probe.systems.crossfit import AfterConfig, mean_of, run_system
+from probe.systems.curves import Curve, CurvePoint, draw_curves, label_curve
+from probe.systems.end_to_end import EndToEnd, EndToEndConfig
+from probe.systems.folds import stratified_folds
+from probe.systems.frozen import FrozenProbe
+from probe.systems.windows import Parent, WindowClassifier
+
+__all__ = [
+    "AfterConfig",
+    "BoostedTrees",
+    "BoostingConfig",
+    "Curve",
+    "CurvePoint",
+    "EndToEnd",
+    "EndToEndConfig",
+    "Fitted",
+    "FrozenProbe",
+    "Model",
+    "Parent",
+    "Problem",
+    "System",
+    "WindowClassifier",
+    "draw_curves",
+    "label_curve",
+    "mean_of",
+    "run_system",
+    "stratified_folds",
+    "with_balanced",
+]

@@ -1,0 +1,97 @@
+"""Few labels: nested draws, what is undefined, and a figure of it."""
+
+import json
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+
+from probe.predictions import remembered
+from probe.systems import AfterConfig, draw_curves, label_curve
+from probe.systems.curves import check_figure, nested_rows
+from probe.tasks import macro_of
+from ssl_behavior.errors import InputError
+
+
+@pytest.fixture
+def macros(problem):
+    return [macro_of(problem.task), macro_of(problem.task, "mount")]
+
+
+def test_draws_are_nested_within_a_seed_and_differ_between_seeds(problem):
+    rows = problem.store.rows
+    for seed in range(3):
+        drawn = [{row.id for row in nested_rows(rows, count, seed)} for count in (1, 2, 4, 7)]
+        assert [len(some) for some in drawn] == [1, 2, 4, 7]
+        assert drawn[0] < drawn[1] < drawn[2] < drawn[3]
+    assert len({nested_rows(rows, 2, seed)[0].id for seed in range(9)}) > 1
+
+
+def test_a_curve_goes_from_one_recording_to_all_and_counts_positive_frames(centroids, problem, split, macros):
+    told = []
+    curve = label_curve(centroids, problem, split, macros, [0, 1], advance=told.append)
+    assert [point.num_recordings for point in curve.points] == [1, 2, 4, 6][: len(curve.points)]
+    assert curve.points[-1].num_recordings == len(split.train) and sum(told) == 2 * len(curve.points)
+    labels = problem.store.labels("behavior")
+    for point in curve.points:
+        for index, seed in enumerate((0, 1)):
+            drawn = nested_rows(split.train, point.num_recordings, seed)
+            for column, name in enumerate(problem.task.classes):
+                shown = sum((labels[row.slice] == column).sum() for row in drawn)
+                assert point.positive[name][index] == shown
+    assert curve.points[-1].row.macros[0].ap.std == 0
+    assert json.loads(json.dumps(curve.to_dict()))["points"][0]["num_recordings"] == 1
+
+
+def test_every_point_has_the_scores_of_its_own_recordings(centroids, problem, split, macros):
+    label_curve(centroids, problem, split, macros, [3], counts=[2])
+    assert centroids.learned_from == [[row.id for row in nested_rows(split.train, 2, 3)]]
+
+
+def test_a_class_that_no_drawn_recording_shows_is_undefined_and_said_to_be(
+    centroids, problem, split, relabeled, macros
+):
+    only = nested_rows(split.train, 2, 0)
+    (first,) = nested_rows(split.train, 1, 0)
+    (second,) = [row.id for row in only if row.id != first.id]
+    scored = {row.id for row in split.evaluate}
+    store = relabeled(
+        problem.store, lambda row, frames: frames if row.id in {second, *scored} else np.where(frames == 1, 2, frames)
+    )
+    problem = type(problem)(store, problem.task, problem.steer)
+    curve = label_curve(centroids, problem, split, macros, [0], counts=[1, 2])
+    few, more = curve.points
+    assert few.positive["mount"] == (0,) and few.row.undefined == ("mount",) and more.row.undefined == ()
+    assert few.row.macros[1].ap.mean is None and more.row.macros[1].ap.mean > 0
+
+
+def test_options_and_memory_serve_curves_too(centroids, problem, split, macros, tmp_path):
+    after = AfterConfig(folds=2, smooth=True)
+    run = partial(remembered, tmp_path)
+    first = label_curve(centroids, problem, split, macros, [0], after, [2, 4], run)
+    learned = len(centroids.learned_from)
+    again = label_curve(centroids, problem, split, macros, [0], after, [2, 4], run)
+    assert len(centroids.learned_from) == learned and first.to_dict() == again.to_dict()
+    assert all(point.row.smoothed for point in first.points)
+
+
+@pytest.mark.parametrize("counts", [[0, 1], [1, 99], []])
+def test_numbers_of_recordings_that_are_not_there_are_refused(centroids, problem, split, macros, counts):
+    with pytest.raises(InputError, match="numbers of labeled recordings are from 1 to"):
+        label_curve(centroids, problem, split, macros, [0], counts=counts)
+
+
+def test_a_figure_is_drawn_whole_or_refused_before_the_work(centroids, problem, split, macros, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    curve = label_curve(centroids, problem, split, macros, [0, 1])
+    draw_curves([curve, curve], tmp_path / "curves.png", "Simulated", ("ap", "f1", "f1_balanced"))
+    assert (tmp_path / "curves.png").read_bytes()[1:4] == b"PNG"
+    with pytest.raises(InputError, match="there is no curve to draw"):
+        draw_curves([], tmp_path / "none.png")
+    with pytest.raises(InputError, match="ends in one of"):
+        check_figure(tmp_path / "curves.doc")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr("probe.systems.curves.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="needs matplotlib"):
+        check_figure(tmp_path / "curves.png")
