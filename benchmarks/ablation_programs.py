@@ -77,13 +77,19 @@ PROBES = {
 }
 
 
+def _recurrent(name: str) -> bool:
+    return "task_programming" in VARIANTS[name]
+
+
 def probe(name: str, runs: list[Path], store: Path, split: Path, options: argparse.Namespace) -> dict[str, Any]:
     results = {}
     for label in options.probes:
         out = options.out / "results" / name / label.replace(" ", "-")
         if not (out / "results.json").exists():
             references = "untrained" if name in options.untrained else "none"
-            run("probe", *runs, store, *PROBES[label], "--split", split, "--out", out, "--seeds", len(runs),
+            # The recurrent encoder's embedding holds no means of its inputs.
+            wanted = [word for word in PROBES[label] if word != "features_*" or not _recurrent(name)]
+            run("probe", *runs, store, *wanted, "--split", split, "--out", out, "--seeds", len(runs),
                 "--train-stride", options.stride, "--embeddings", options.out / "embeddings" / name,
                 "--precision", "auto", "--references", references)  # fmt: skip
         results[label] = json.loads((out / "results.json").read_text())["rows"]

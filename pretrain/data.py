@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def open_data(stores: Sequence[Path], config: DataConfig, seed: int, facts: Labe
     """
     sources = chosen_sources(stores, config)
     labeled = _with_streams(labeled_sources(sources, config), facts) if facts is not None else []
-    held_out = _with_copies(_held_out(labeled or sources, config, seed), sources)
+    held_out = _with_copies(_held_out(labeled or sources, config, seed, facts), sources)
     train = [source for source in sources if _key(source) not in held_out]
     validation = [source for source in sources if _key(source) in held_out]
     if not train or (labeled and all(_key(source) in held_out for source in labeled)):
@@ -151,14 +152,31 @@ def _chosen(stores: Sequence[Store], config: DataConfig) -> list[Source]:
     return sources
 
 
-def _held_out(sources: Sequence[Source], config: DataConfig, seed: int) -> set[tuple[str, str]]:
+def _held_out(
+    sources: Sequence[Source], config: DataConfig, seed: int, learned: LabelFacts | None
+) -> set[tuple[str, str]]:
     if config.validation:
         return _matching(_stores_of(sources), config.validation, "--validation")
     if config.validation_share == 0 or len(sources) < 2:
         return set()
     number = max(1, round(config.validation_share * len(sources)))
-    picks = numpy_generator(seed, "split").permutation(len(sources))[:number]
-    return {_key(sources[pick]) for pick in picks}
+    order = [sources[pick] for pick in numpy_generator(seed, "split").permutation(len(sources))]
+    if learned is None:
+        return {_key(source) for source in order[:number]}
+    return _spared(order, number, learned)
+
+
+def _spared(order: Sequence[Source], number: int, facts: LabelFacts) -> set[tuple[str, str]]:
+    """The first `number` that can be held out without taking a stream's or an annotator's last recording."""
+    learned = {stream.name for stream in facts.streams}
+    kinds = {_key(source): {pair for pair in source[1].annotators.items() if pair[0] in learned} for source in order}
+    left = Counter(pair for pairs in kinds.values() for pair in pairs)
+    held_out: set[tuple[str, str]] = set()
+    for key, pairs in kinds.items():
+        if len(held_out) < number and all(left[pair] > 1 for pair in pairs):
+            held_out.add(key)
+            left.subtract(pairs)
+    return held_out
 
 
 def _fingerprint(train: Sequence[Source], validation: Sequence[Source], labeled: Collection[tuple[str, str]]) -> str:

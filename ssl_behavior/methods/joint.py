@@ -121,22 +121,22 @@ class LabelCounts(nn.Module):
         Raises
         ------
         InputError
-            If the reader gives no labels, or a stream shows fewer than two classes.
+            If the reader gives no labels, or no stream shows two classes.
         """
         if not isinstance(reader, LabeledReader):
             raise InputError("learning from labels needs recordings whose labels may be used: name them with --labeled")
-        notices = []
+        notices, learnable = [], False
         for number, stream in enumerate(self.facts.streams):
             counts = reader.counts[stream.name]
             self.of(number).copy_(torch.from_numpy(counts))
             shown = [name for name, count in zip(stream.classes, counts, strict=True) if count]
-            if len(shown) < 2:
-                raise InputError(
-                    f"the labels {stream.name!r} of the training recordings show {shown or 'nothing'} only; two "
-                    "classes are needed to learn from: name more recordings with --labeled, or leave the stream out"
-                )
+            learnable |= len(shown) >= 2
             if missing := [name for name in stream.classes if name not in shown]:
                 notices.append(f"labels {stream.name}: no training frame shows {', '.join(missing)}")
+        if not learnable:
+            raise InputError(
+                f"{'; '.join(notices)}: two classes are needed to learn from; name more recordings with --labeled"
+            )
         self.notices = tuple(notices)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_folder
+from ssl_behavior.files import atomic_folder, write_json
 from ssl_behavior.recording import Recording
 from ssl_behavior.simulate.dyads import Plan, simulate_plan
 from ssl_behavior.simulate.json_text import recording_json
@@ -18,13 +18,16 @@ from ssl_behavior.simulate.plans import DEFAULT_SUBSETS, calms21_files, equal_pl
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import Store, create_store
 
-__all__ = ["CALMS21_MARKER", "Progress", "simulate_calms21", "simulate_store", "write_plans"]
+__all__ = ["CALMS21_MARKER", "SIMULATED", "Progress", "simulate_calms21", "simulate_store", "write_plans"]
 
 Progress = Callable[[Plan, Recording], None]
 """Called after every recording that was written."""
 
 CALMS21_MARKER = "task1_classic_classification"
 """A folder that every release has."""
+
+SIMULATED = "simulated.json"
+"""A file that only simulated releases have."""
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -137,6 +140,8 @@ def simulate_calms21(
             path.parent.mkdir(exist_ok=True)
             with path.open("wb") as file:
                 _write_groups(file, groups, seed, _workers(workers), progress)
+        # The files are laid out like the real ones to the byte: something has to say that they are not.
+        write_json(folder / SIMULATED, {"scale": scale, "seed": seed})
     return Path(out)
 
 
