@@ -12,7 +12,7 @@ from ssl_behavior.errors import InputError
 
 __all__ = ["MODES", "REFERENCE_NAMES", "ProbeConfig", "main", "parse"]
 
-MODES = ("linear", "knn")
+MODES = ("linear", "knn", "annotators")
 REFERENCE_NAMES = ("raw", "hand", "pca", "untrained")
 
 
@@ -83,7 +83,11 @@ def _parser() -> argparse.ArgumentParser:
         "--task", required=True, help="a label stream of the store, or calms21_task1, calms21_task2, calms21_task3"
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for results and probe")
-    parser.add_argument("--mode", choices=MODES, default="linear", help="logistic regression or nearest neighbours")
+    parser.add_argument(
+        "--mode", choices=MODES, default="linear",
+        help="linear: logistic regression (default). knn: nearest neighbours. annotators: one head for all annotators "
+        "of a label stream, told who annotates",
+    )  # fmt: skip
     parser.add_argument(
         "--split", type=Path, metavar="FILE", help='JSON {"train": [...], "validation": [...], "test": [...]}'
     )

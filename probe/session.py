@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from probe.annotators import annotators_of, describe_annotators, run_annotator_trials, write_annotators
+from probe.annotators.model import AnnotatorProbe
+from probe.annotators.saved import save_annotators
 from probe.heads import save_heads
 from probe.job import ProbeConfig
 from probe.learners import run_trial
@@ -37,6 +40,9 @@ __all__ = ["PROTOCOL", "run_probe"]
 PROTOCOL = {"name": "frozen probe, frames pooled, mean over parts", "version": 2}
 """Raised when a change makes new numbers incomparable with old ones."""
 
+ANNOTATORS = "annotators"
+"""The mode in which all parts are learned together."""
+
 PARTS = "parts"
 """Folder of the heads of a task with several parts, one folder each."""
 
@@ -54,6 +60,8 @@ def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
     _check_out(config)
     store = Store(config.store)
     task = make_task(store, config.task, config.kind, config.background)
+    if config.mode == ANNOTATORS:
+        task = replace(task, annotators=annotators_of(store, task))
     plan = _Plan(config, store, task, [macro_of(task, text) for text in config.macros])
     console.print(plan.opening)
     with Progress(*_columns(), console=console, transient=True) as progress, TemporaryDirectory() as scratch:
@@ -63,7 +71,7 @@ def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
         rows += [row for reference in others for row in session.score(reference)[0]]
     results = _results(session, trained, rows)
     notes = _notes(session, rows)
-    _write(config.out, plan, trained, first, results, rows, notes)
+    _write(config.out, plan, trained, first, results, rows, notes, session.first_annotators)
     console.print(rich_table(rows, plan.title))
     for note in notes:
         console.print(Text(note, style="dim"))
@@ -155,6 +163,7 @@ class _Session:
         self.methods: list[Method] = []
         self.groups: dict[str, int] = {}
         self.left_out: tuple[str, ...] = ()
+        self.first_annotators: AnnotatorProbe | None = None
 
     def representations(self, scratch: Path, console: Console) -> list[Representation]:
         """The trained encoder first, then the references asked for; one that cannot be made is named and left out."""
@@ -257,6 +266,8 @@ class _Session:
 
     def _outcomes(self, representation: Representation, percent: float) -> dict[str, list[Outcome]]:
         """Part -> the outcome of every seed."""
+        if self.config.mode == ANNOTATORS:
+            return self._outcomes_together(representation, percent)
         seeds, outcomes = self.seeds(representation, percent), dict[str, list[Outcome]]()
         with self._working(f"{representation.name}, {percent:g} %", len(seeds) * len(self.plan.trials)) as advance:
             for part, trial in self.plan.trials.items():
@@ -265,6 +276,19 @@ class _Session:
                     made = run_trial(trial, representation.array(seed), seed, percent, self.plan.lenient)
                     outcomes[part].append(made)
                     advance(1)
+        return outcomes
+
+    def _outcomes_together(self, representation: Representation, percent: float) -> dict[str, list[Outcome]]:
+        """As `_outcomes`, for parts that one head learns."""
+        seeds, outcomes = self.seeds(representation, percent), {part: list[Outcome]() for part in self.plan.trials}
+        with self._working(f"{representation.name}, {percent:g} %", len(seeds)) as advance:
+            for seed in seeds:
+                made, probe = run_annotator_trials(self.plan.trials, representation.array(seed), seed, percent)
+                # The trained encoder comes first, with all labels.
+                self.first_annotators = self.first_annotators or probe
+                for part, outcome in made.items():
+                    outcomes[part].append(outcome)
+                advance(1)
         return outcomes
 
 
@@ -369,16 +393,22 @@ def _write(
     results: dict[str, Any],
     rows: Sequence[ResultRow],
     notes: Sequence[str],
+    annotators: AnnotatorProbe | None,
 ) -> None:
     """Everything else first, `results.json` last: where it is, the rest is too."""
     (out / "results.json").unlink(missing_ok=True)
     for old in (out, *(out / PARTS).glob("*")):
-        for name in ("probe.json", "probe.safetensors"):
+        for name in ("probe.json", "probe.safetensors", "annotators.md", "annotators.png"):
             (old / name).unlink(missing_ok=True)
     for part, outcome in first.items():
         if outcome.heads:
             folder = out if len(first) == 1 else out / PARTS / re.sub(r"[^\w.-]+", "-", part)
             save_heads(folder, plan.trials[part], outcome, trained.checkpoints[0], results["without"])
+    if annotators is not None:
+        # Each annotator may have windows of their own; the head is saved without.
+        save_annotators(out, annotators, plan.task, trained.checkpoints[0], results["without"])
+        scored = plan.rows("evaluate")
+        write_annotators(out, describe_annotators(annotators, trained.array(0), plan.store, plan.task, scored))
     for name, text in (
         ("results.md", markdown_text(rows, plan.title, notes)),
         ("results.csv", csv_text(rows)),

@@ -3,8 +3,10 @@
 from probe.annotators.frames import AnnotatedFrames, annotated_frames, annotators_of
 from probe.annotators.learning import AnnotatorConfig, add_annotator, learn_annotators
 from probe.annotators.model import AnnotatorProbe
-from probe.annotators.similarity import agreement, annotator_similarity, closest_pair
+from probe.annotators.report import describe_annotators, write_annotators
+from probe.annotators.similarity import agreement, annotator_similarity, closest_pair, style_similarity
 from probe.annotators.transfer import style_transfer
+from probe.annotators.trials import run_annotator_trials
 
 __all__ = [
     "AnnotatedFrames",
@@ -16,6 +18,10 @@ __all__ = [
     "annotator_similarity",
     "annotators_of",
     "closest_pair",
+    "describe_annotators",
     "learn_annotators",
+    "run_annotator_trials",
+    "style_similarity",
     "style_transfer",
+    "write_annotators",
 ]

@@ -50,13 +50,19 @@ class AnnotatorProbe:
             raise InputError(f"there is no annotator {annotator!r}; known: {', '.join(self.annotators)}")
         return self.annotators.index(annotator)
 
-    @torch.no_grad()
     def predict(
         self, embedded: Float[Tensor, "frames latent"], annotator: str, fit: str = PLAIN
     ) -> Float[Tensor, "frames learned"]:
         """Probabilities of the learned classes of standardised frames, as this annotator would label them."""
+        return self.log_probabilities(embedded, annotator, fit).exp()
+
+    @torch.no_grad()
+    def log_probabilities(
+        self, embedded: Float[Tensor, "frames latent"], annotator: str, fit: str = PLAIN
+    ) -> Float[Tensor, "frames learned"]:
+        """The logarithm of `predict`, finite where that is 0."""
         number = torch.full((len(embedded),), self.number(annotator))
-        return self.heads[fit](embedded, number)[OUTPUT].softmax(dim=-1)
+        return self.heads[fit](embedded, number)[OUTPUT].log_softmax(dim=-1)
 
     def probabilities(self, array: Matrix, rows: Sequence[StoreRow], annotator: str, fit: str = PLAIN) -> np.ndarray:
         """Float32 [frames, classes] over all frames of the recordings; NaN for classes not learned.

@@ -2,6 +2,7 @@
 
 from itertools import combinations
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch import Tensor
 from probe.annotators.model import AnnotatorProbe
 from probe.trial import PLAIN
 
-__all__ = ["agreement", "annotator_similarity", "closest_pair"]
+__all__ = ["agreement", "annotator_similarity", "closest_pair", "style_similarity"]
 
 
 def annotator_similarity(matrix: Float[Tensor, "annotator style"]) -> Float[Tensor, "annotator annotator"]:
@@ -39,6 +40,23 @@ def agreement(
     for i, j in combinations(range(len(predicted)), 2):
         result[i, j] = result[j, i] = predicted[i].minimum(predicted[j]).sum(dim=1).mean()
     return result
+
+
+def style_similarity(
+    probe: AnnotatorProbe, embedded: Float[Tensor, "frames latent"], fit: str = PLAIN
+) -> Float[Tensor, "annotator annotator"]:
+    """Cosine of what sets two annotators apart from all: their log-probabilities less the mean of all annotators'.
+
+    What everybody sees alike, most of all that little happens in most frames, is in `agreement` and not in here. What
+    is left sums to 0 over annotators: of k who have nothing in common every two have -1 / (k - 1).
+
+    Parameters
+    ----------
+    embedded : standardised frames; best of recordings nobody learned from.
+    """
+    logs = torch.stack([probe.log_probabilities(embedded, name, fit) for name in probe.annotators])
+    apart = F.normalize((logs - logs.mean(dim=0)).flatten(1).double(), dim=1)
+    return (apart @ apart.T).to(embedded.dtype)
 
 
 def closest_pair(similarity: Float[Tensor, "annotator annotator"]) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from probe.annotators import agreement, annotator_similarity, closest_pair
+from probe.annotators import agreement, annotator_similarity, closest_pair, style_similarity
 
 ANNOTATOR, STYLE = 5, 3
 
@@ -27,10 +27,24 @@ def test_agreement_is_the_probability_two_people_share(frames, probe):
     assert similarity.diag() == pytest.approx(1)
 
 
+def test_style_is_the_cosine_of_what_sets_people_apart(frames, probe):
+    some, names = frames.embedded[:11], probe.annotators
+    similarity = style_similarity(probe, some)
+    logs = [probe.log_probabilities(some, name) for name in names]
+    torch.testing.assert_close(logs[1].exp(), probe.predict(some, names[1]))
+    mean = sum(logs) / len(names)
+    for i in range(len(names)):
+        for j in range(len(names)):
+            one, other = (logs[i] - mean).flatten(), (logs[j] - mean).flatten()
+            torch.testing.assert_close(similarity[i, j], one @ other / (one.norm() * other.norm()))
+
+
 def test_the_two_made_alike_come_out_closest(frames, probe):
     matrix = probe.heads["plain"].annotator_matrix
     alike = (probe.annotators.index("2"), probe.annotators.index("3"))
-    assert closest_pair(annotator_similarity(matrix)) == closest_pair(agreement(probe, frames.embedded)) == alike
+    assert closest_pair(annotator_similarity(matrix)) == alike
+    assert closest_pair(agreement(probe, frames.embedded)) == alike
+    assert closest_pair(style_similarity(probe, frames.embedded)) == alike
 
 
 def test_the_closest_pair_is_of_two_different_ones():
