@@ -70,6 +70,10 @@ class BoostedTrees(System):
     and scikit-learn's trees. Smoothing and thresholds are `probe.systems.crossfit`'s. Trees split on ranks, so the
     features need no scaling; missing ones are 0 beside a column that says so.
 
+    An iteration (four classes, 600 columns) took .33 s on 10,000 frames and .48 s on 40,000, on one core: 100,000
+    frames take some two minutes of one core for each of the two fits, and 1 GB. Expected on the rats (train 01-30,
+    scored 31-38, S1, aggression and social) with an eighth of the frames and 40 iterations: .587 AP, .532 balanced F1.
+
     Parameters
     ----------
     representation : one matrix; more are other versions of it, as in `FrozenProbe`.

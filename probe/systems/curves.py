@@ -38,11 +38,13 @@ class CurvePoint:
     ----------
     positive : class -> frames that show it among those learned from, one number per seed.
     row : the scores over the seeds.
+    headline : classes of the first mean.
     """
 
     num_recordings: int
     positive: Mapping[str, tuple[int, ...]]
     row: ResultRow
+    headline: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -144,7 +146,7 @@ def _point(
     row = score_row(trial, macros, system.name, 0, percent, outcomes, after.smooth or after.thresholds)
     shown = np.array([positive_frames(problem, some).sum(axis=0) for some in drawn])
     positive = {name: tuple(shown[:, column].tolist()) for column, name in enumerate(problem.task.classes)}
-    return CurvePoint(len(drawn[0]), positive, row)
+    return CurvePoint(len(drawn[0]), positive, row, macros[0].classes)
 
 
 def check_figure(path: Path) -> None:
@@ -165,7 +167,7 @@ def draw_curves(curves: Sequence[Curve], path: Path, title: str = "", scores: Se
     """Draw the first macro score of each system over labeled recordings (left) and over positive frames (right).
 
     One row of panels for each of `scores`; bars are the population standard deviation over seeds. An open circle is a
-    mean in which a class is undefined for some seed.
+    mean over fewer classes: too few recordings to show them all in every seed.
 
     Parameters
     ----------
@@ -207,17 +209,19 @@ def _recordings(point: CurvePoint) -> float:
 
 
 def _positive_frames(point: CurvePoint) -> float:
-    """Mean over seeds and over the classes that are scored."""
-    return float(np.mean([counts for name, counts in point.positive.items() if point.row.support[name]] or 0.0))
+    """Mean over seeds and over the classes of the mean that is drawn."""
+    return float(np.mean([point.positive[name] for name in point.headline]))
 
 
 def _draw(panel: Any, curve: Curve, score: str, over: Callable[[CurvePoint], float], color: str) -> None:
     """Parameters: a matplotlib axis; what stands on the horizontal axis."""
     found = [(over(point), getattr(point.row.macros[0], score), point) for point in curve.points]
     defined = [(x, summary, point) for x, summary, point in found if summary.mean is not None and x > 0]
-    xs, means = [x for x, _, _ in defined], [summary.mean for _, summary, _ in defined]
-    spread = [summary.std for _, summary, _ in defined]
-    panel.errorbar(xs, means, spread, color=color, linewidth=1.4, capsize=2, label=curve.system)
-    for x, summary, point in defined:
-        whole = not point.row.undefined
-        panel.plot([x], [summary.mean], "o", markersize=4.5, color=color, markerfacecolor=color if whole else "white")
+    # A mean over fewer classes is another mean: no line leads from it to the next.
+    whole = [(x, summary) for x, summary, point in defined if not point.row.undefined]
+    xs, means = [x for x, _ in whole], [summary.mean for _, summary in whole]
+    spread = [summary.std for _, summary in whole]
+    style = {"color": color, "marker": "o", "markersize": 4.5}
+    panel.errorbar(xs, means, spread, linewidth=1.4, capsize=2, label=curve.system, **style)
+    partial = [(x, summary.mean) for x, summary, point in defined if point.row.undefined]
+    panel.plot([x for x, _ in partial], [y for _, y in partial], linestyle="", markerfacecolor="white", **style)
