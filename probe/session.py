@@ -71,7 +71,7 @@ def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
         rows += [row for reference in others for row in session.score(reference)[0]]
     results = _results(session, trained, rows)
     notes = _notes(session, rows)
-    _write(config.out, plan, trained, first, results, rows, notes, session.first_annotators)
+    _write(config.out, plan, trained, first, results, rows, notes, session.annotators)
     console.print(rich_table(rows, plan.title))
     for note in notes:
         console.print(Text(note, style="dim"))
@@ -163,7 +163,7 @@ class _Session:
         self.methods: list[Method] = []
         self.groups: dict[str, int] = {}
         self.left_out: tuple[str, ...] = ()
-        self.first_annotators: AnnotatorProbe | None = None
+        self.annotators: list[AnnotatorProbe] = []
 
     def representations(self, scratch: Path, console: Console) -> list[Representation]:
         """The trained encoder first, then the references asked for; one that cannot be made is named and left out."""
@@ -281,14 +281,16 @@ class _Session:
     def _outcomes_together(self, representation: Representation, percent: float) -> dict[str, list[Outcome]]:
         """As `_outcomes`, for parts that one head learns."""
         seeds, outcomes = self.seeds(representation, percent), {part: list[Outcome]() for part in self.plan.trials}
+        probes = list[AnnotatorProbe]()
         with self._working(f"{representation.name}, {percent:g} %", len(seeds)) as advance:
             for seed in seeds:
                 made, probe = run_annotator_trials(self.plan.trials, representation.array(seed), seed, percent)
-                # The trained encoder comes first, with all labels.
-                self.first_annotators = self.first_annotators or probe
+                probes.append(probe)
                 for part, outcome in made.items():
                     outcomes[part].append(outcome)
                 advance(1)
+        # The trained encoder comes first, with all labels.
+        self.annotators = self.annotators or probes
         return outcomes
 
 
@@ -393,7 +395,7 @@ def _write(
     results: dict[str, Any],
     rows: Sequence[ResultRow],
     notes: Sequence[str],
-    annotators: AnnotatorProbe | None,
+    annotators: Sequence[AnnotatorProbe],
 ) -> None:
     """Everything else first, `results.json` last: where it is, the rest is too."""
     (out / "results.json").unlink(missing_ok=True)
@@ -404,9 +406,9 @@ def _write(
         if outcome.heads:
             folder = out if len(first) == 1 else out / PARTS / re.sub(r"[^\w.-]+", "-", part)
             save_heads(folder, plan.trials[part], outcome, trained.checkpoints[0], results["without"])
-    if annotators is not None:
+    if annotators:
         # Each annotator may have windows of their own; the head is saved without.
-        save_annotators(out, annotators, plan.task, trained.checkpoints[0], results["without"])
+        save_annotators(out, annotators[0], plan.task, trained.checkpoints[0], results["without"])
         scored = plan.rows("evaluate")
         write_annotators(out, describe_annotators(annotators, trained.array(0), plan.store, plan.task, scored))
     for name, text in (

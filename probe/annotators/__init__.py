@@ -4,7 +4,7 @@ from probe.annotators.frames import AnnotatedFrames, annotated_frames, annotator
 from probe.annotators.learning import AnnotatorConfig, add_annotator, learn_annotators
 from probe.annotators.model import AnnotatorProbe
 from probe.annotators.report import describe_annotators, write_annotators
-from probe.annotators.similarity import agreement, annotator_similarity, closest_pair, style_similarity
+from probe.annotators.similarity import agreement, annotator_similarity, closest_pair, mean_similarity, style_similarity
 from probe.annotators.transfer import style_transfer
 from probe.annotators.trials import run_annotator_trials
 
@@ -20,6 +20,7 @@ __all__ = [
     "closest_pair",
     "describe_annotators",
     "learn_annotators",
+    "mean_similarity",
     "run_annotator_trials",
     "style_similarity",
     "style_transfer",

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from probe.annotators.frames import annotated_frames
 from probe.annotators.model import AnnotatorProbe
-from probe.annotators.similarity import agreement, annotator_similarity, style_similarity
+from probe.annotators.similarity import agreement, mean_similarity, style_similarity
 from probe.annotators.tables import AnnotatorMatrix, draw_annotators, markdown_matrix
 from probe.annotators.transfer import style_transfer
 from probe.representations import Matrix
@@ -26,7 +26,7 @@ STRIDE = 5
 
 
 def describe_annotators(
-    probe: AnnotatorProbe,
+    probes: Sequence[AnnotatorProbe],
     array: Matrix,
     store: Store,
     task: Task,
@@ -37,15 +37,16 @@ def describe_annotators(
 
     Parameters
     ----------
+    probes : of several seeds, whose rows are compared; labels are the first's.
     rows : recordings nobody learned from, labeled by any of the annotators.
     """
+    probe = probes[0]
     frames = annotated_frames(store, task, array, rows, probe.annotators, STRIDE, 0, probe.scaling)
     names, told = probe.annotators, (probe, frames.embedded, fit)
-    matrix = probe.heads[fit].annotator_matrix
     transfer = style_transfer(probe, array, store, task, rows, fit)
     return [
-        AnnotatorMatrix("style: cosine of what sets them apart", names, _exact(style_similarity(*told))),
-        AnnotatorMatrix("cosine of the learned rows", names, _exact(annotator_similarity(matrix))),
+        AnnotatorMatrix("cosine of the learned rows", names, _exact(mean_similarity(probes))),
+        AnnotatorMatrix("cosine of what sets their labels apart", names, _exact(style_similarity(*told))),
         AnnotatorMatrix("share of frames called the same", names, _exact(agreement(*told))),
         AnnotatorMatrix("macro F1 of labels told in a style", names, transfer, "labels of", "in the style of"),
     ]

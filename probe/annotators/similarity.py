@@ -1,5 +1,6 @@
 """How alike annotators are: by what was learned of them, and by what they would write."""
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from probe.annotators.model import AnnotatorProbe
 from probe.trial import PLAIN
 
-__all__ = ["agreement", "annotator_similarity", "closest_pair", "style_similarity"]
+__all__ = ["agreement", "annotator_similarity", "closest_pair", "mean_similarity", "style_similarity"]
 
 
 def annotator_similarity(matrix: Float[Tensor, "annotator style"]) -> Float[Tensor, "annotator annotator"]:
@@ -21,6 +22,15 @@ def annotator_similarity(matrix: Float[Tensor, "annotator style"]) -> Float[Tens
     """
     unit = F.normalize(matrix, dim=1)
     return unit @ unit.T
+
+
+def mean_similarity(probes: Sequence[AnnotatorProbe]) -> Float[Tensor, "annotator annotator"]:
+    """The mean of `annotator_similarity` over all fits of probes that were learned with different seeds.
+
+    What one head makes of an annotator is partly chance: a few recordings each, and first weights that were drawn.
+    """
+    heads = [head for probe in probes for head in probe.heads.values()]
+    return torch.stack([annotator_similarity(head.annotator_matrix) for head in heads]).mean(dim=0)
 
 
 def agreement(

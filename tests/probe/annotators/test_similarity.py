@@ -1,7 +1,26 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
-from probe.annotators import agreement, annotator_similarity, closest_pair, style_similarity
+from probe.annotators import (
+    AnnotatorConfig,
+    agreement,
+    annotated_frames,
+    annotator_similarity,
+    annotators_of,
+    closest_pair,
+    learn_annotators,
+    mean_similarity,
+    style_similarity,
+)
+from probe.references import hand_features, pca_reference
+from probe.tasks import make_task
+from probe.trial import FITS
+from ssl_behavior.simulate.plans import calms21_files
+from ssl_behavior.simulate.write import write_plans
+
+from .conftest import FAST
 
 ANNOTATOR, STYLE = 5, 3
 
@@ -45,6 +64,37 @@ def test_the_two_made_alike_come_out_closest(frames, probe):
     assert closest_pair(annotator_similarity(matrix)) == alike
     assert closest_pair(agreement(probe, frames.embedded)) == alike
     assert closest_pair(style_similarity(probe, frames.embedded)) == alike
+
+
+def test_the_mean_is_over_seeds_and_fits(frames, probe):
+    other = learn_annotators(frames, probe.annotators, probe.classes, replace(FAST, steps=5), 1)
+    heads = [one.heads[fit] for one in (probe, other) for fit in FITS]
+    expected = sum(annotator_similarity(head.annotator_matrix) for head in heads) / 4
+    torch.testing.assert_close(mean_similarity([probe, other]), expected)
+
+
+@pytest.mark.slow
+def test_of_simulated_annotators_the_two_made_alike_come_out_closest(tmp_path):
+    """Five simulated data sets of two recordings for each of five annotators, three heads each."""
+    for seed in range(5):
+        plans = [
+            p for name, groups in calms21_files(0.1, 0).items() if "task2" in name for g in groups.values() for p in g
+        ]
+        store = write_plans(tmp_path / f"{seed}", plans, seed)
+        task, train = make_task(store, "calms21_task2"), [row for row in store.rows if row.subset == "train"]
+        array = pca_reference(hand_features(store, train, tmp_path), train, tmp_path).arrays[0]
+        names = annotators_of(store, task)
+        probes = [
+            learn_annotators(
+                annotated_frames(store, task, array, train, names, 4, head),
+                names,
+                task.classes,
+                AnnotatorConfig(),
+                head,
+            )
+            for head in range(3)
+        ]
+        assert [names[i] for i in closest_pair(mean_similarity(probes))] == ["3", "4"]
 
 
 def test_the_closest_pair_is_of_two_different_ones():
