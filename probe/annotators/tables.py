@@ -112,8 +112,8 @@ def draw_annotators(matrices: Sequence[AnnotatorMatrix], path: Path) -> None:
     _draw_tree(axes[0, 0], joined, len(order))
     for axis in axes[0, 1:]:
         axis.axis("off")
-    for axis, above, matrix in zip(axes[1], axes[0], matrices, strict=True):
-        above.set_title(matrix.title, fontsize=9, wrap=True)
+    for axis, titled, matrix in zip(axes[1], (axes[0, 0], *axes[1, 1:]), matrices, strict=True):
+        titled.set_title(matrix.title, fontsize=9)
         _draw_matrix(figure, axis, matrix, order)
     with atomic_file(path) as partial:
         figure.savefig(partial, format=path.suffix[1:].lower(), dpi=150)
@@ -127,20 +127,24 @@ def _draw_tree(axis: Any, joined: np.ndarray, count: int) -> None:
 
 
 def _draw_matrix(figure: Any, axis: Any, matrix: AnnotatorMatrix, order: np.ndarray) -> None:
+    from matplotlib import colormaps
+
     values = matrix.values[np.ix_(order, order)]
     names = [matrix.annotators[index] for index in order]
-    apart = values[~np.eye(len(order), dtype=bool)] if matrix.symmetric else values
-    low, high = float(np.nanmin(apart)), float(np.nanmax(apart))
+    own = np.eye(len(order), dtype=bool) & matrix.symmetric
+    shown = np.where(own, np.nan, values)
+    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     # Cividis looks the same to people with and without colour vision deficiency. An annotator's similarity to itself is
     # always 1: with it on the scale nothing else could be told apart.
-    image = axis.imshow(values, cmap="cividis", vmin=low, vmax=high, aspect="auto")
+    colors = colormaps["cividis"].with_extremes(bad="#e8e8e8")
+    image = axis.imshow(shown, cmap=colors, vmin=low, vmax=high, aspect="auto")
     axis.set_xticks(range(len(names)), names)
     axis.set_yticks(range(len(names)), names)
     axis.set_xlabel(matrix.columns or "annotator", fontsize=8)
     axis.set_ylabel(matrix.rows or "annotator", fontsize=8)
     axis.tick_params(labelsize=8, length=0)
     for (row, column), value in np.ndenumerate(values):
-        color = "black" if value > (low + high) / 2 else "white"
-        text = "–" if np.isnan(value) else f"{value:.2f}"
-        axis.text(column, row, text, ha="center", va="center", fontsize=8, color=color)
+        dark = shown[row, column] <= (low + high) / 2
+        text = "–" if np.isnan(value) else f"{value:z.2f}"
+        axis.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
     figure.colorbar(image, ax=axis, shrink=0.8).ax.tick_params(labelsize=7)

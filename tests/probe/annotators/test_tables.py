@@ -1,3 +1,4 @@
+from dataclasses import replace
 from io import StringIO
 
 import numpy as np
@@ -48,7 +49,8 @@ def test_neighbours_in_the_order_are_the_alike(similarity):
 def test_the_figure_is_written_whole(similarity, transfer, tmp_path, ending):
     pytest.importorskip("matplotlib")
     path = tmp_path / "new" / f"annotators{ending}"
-    draw_annotators([similarity, transfer], path)
+    whole = replace(transfer, values=np.nan_to_num(transfer.values))
+    draw_annotators([similarity, transfer, whole], path)
     assert path.stat().st_size > 5000 and [p.name for p in path.parent.iterdir()] == [path.name]
 
 
