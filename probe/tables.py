@@ -12,7 +12,7 @@ from rich.text import Text
 from probe.scoring import SCORES, MacroScores, ResultRow
 from ssl_behavior.metrics import Interval, Summary
 
-__all__ = ["class_cells", "csv_text", "markdown_text", "rich_table", "table_cells"]
+__all__ = ["class_cells", "csv_text", "markdown_text", "number", "rich_table", "row_name", "table_cells"]
 
 UNDEFINED = "undefined"
 _CSV_HEADER = (
@@ -23,7 +23,12 @@ _SIDE_BY_SIDE = 5
 _BY_CLASS = {"f1": "F1", "ap": "AP", "precision": "precision", "recall": "recall", "f1_balanced": "F1 balanced"}
 
 
-def _number(summary: Summary) -> str:
+def number(summary: Summary) -> str:
+    """A mean and its spread, where there are several seeds.
+
+    >>> number(Summary(0.5, 0.25, 2))
+    '0.500 ± 0.250'
+    """
     if summary.mean is None:
         return UNDEFINED
     spread = f" ± {summary.std:.3f}" if summary.num_defined > 1 else ""
@@ -32,11 +37,12 @@ def _number(summary: Summary) -> str:
 
 def _with_interval(summary: Summary, between: Interval | None) -> str:
     if summary.mean is None or between is None:
-        return _number(summary)
-    return f"{_number(summary)} [{between.low:.3f}, {between.high:.3f}]"
+        return number(summary)
+    return f"{number(summary)} [{between.low:.3f}, {between.high:.3f}]"
 
 
-def _row_name(row: ResultRow, several_fractions: bool) -> str:
+def row_name(row: ResultRow, several_fractions: bool = False) -> str:
+    """What the row is of, and what was done to it."""
     name = row.representation + (", smoothed" if row.smoothed else "") + (", tuned" if row.tuned else "")
     if not several_fractions:
         return name
@@ -60,12 +66,12 @@ def table_cells(rows: Sequence[ResultRow]) -> tuple[list[str], list[list[str]]]:
     cells = []
     for row in rows:
         mark = " †" if row.undefined else ""
-        line = [_row_name(row, several) + mark, str(row.dim)]
+        line = [row_name(row, several) + mark, str(row.dim)]
         for macro in row.macros:
             line += _macro_cells(macro)
-        line += [_number(scores["ap"]) for scores in row.classes.values()]
+        line += [number(scores["ap"]) for scores in row.classes.values()]
         for part in _many_classes(row).values():
-            line += [_number(part.macros[0].ap), _number(part.macros[0].f1)]
+            line += [number(part.macros[0].ap), number(part.macros[0].f1)]
         cells.append(line)
     return header, cells
 
@@ -79,7 +85,7 @@ def class_cells(rows: Sequence[ResultRow]) -> tuple[list[str], list[list[str]]]:
     """Header and cells of the table by class: every score of every class, and the frames that show it."""
     several = len({row.percent for row in rows}) > 1
     cells = [
-        [_row_name(row, several), name, *(_number(scores[score]) for score in _BY_CLASS), str(row.support[name])]
+        [row_name(row, several), name, *(number(scores[score]) for score in _BY_CLASS), str(row.support[name])]
         for row in rows
         for name, scores in row.classes.items()
     ]
@@ -87,7 +93,7 @@ def class_cells(rows: Sequence[ResultRow]) -> tuple[list[str], list[list[str]]]:
 
 
 def _macro_cells(macro: MacroScores) -> list[str]:
-    return [_with_interval(macro.ap, macro.ap_interval), _number(macro.f1_balanced), _number(macro.f1)]
+    return [_with_interval(macro.ap, macro.ap_interval), number(macro.f1_balanced), number(macro.f1)]
 
 
 def rich_table(rows: Sequence[ResultRow], title: str) -> Group:

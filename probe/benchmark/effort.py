@@ -1,0 +1,83 @@
+"""How much work a benchmark puts into each system: all of it, or so little that the whole fits into minutes."""
+
+from dataclasses import dataclass, field, replace
+
+from probe.baselines import BaselineConfig
+from probe.systems import BoostingConfig
+from ssl_behavior.errors import InputError
+
+__all__ = ["EFFORTS", "Effort", "effort_of"]
+
+_SMALL_ENCODER = (
+    "--method.encoder.embedder_dim", "48", "--method.encoder.embedder_kernels", "3", "--method.encoder.latent_dim",
+    "32", "--method.encoder.contexter_dim", "64",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """Settings that trade quality for time.
+
+    Parameters
+    ----------
+    seeds : how many, unless said otherwise.
+    stride : frozen probes learn from every so-manieth frame.
+    boosting : of the boosted trees.
+    epochs : of every window classifier at most; 0 = the paper's.
+    train_stride : an epoch of theirs learns from every so-manieth frame.
+    predict_stride : so-manieth frames are predicted by the slow ones, with interpolation between.
+    steps : recipe of the pretraining job -> its steps; the recipe's own where not named.
+    small_encoders : encoders of a few ten thousand numbers.
+    """
+
+    seeds: int = 5
+    stride: int = 4
+    boosting: BoostingConfig = field(default_factory=BoostingConfig)
+    epochs: int = 0
+    train_stride: int = 1
+    predict_stride: int = 1
+    steps: tuple[tuple[str, int], ...] = ()
+    small_encoders: bool = False
+
+    def baseline(self, config: BaselineConfig) -> BaselineConfig:
+        """A window classifier's configuration with this effort."""
+        if self.epochs and config.epochs > self.epochs:
+            config = config.lasting(self.epochs)
+        return replace(
+            config,
+            train_stride=max(config.train_stride, self.train_stride),
+            predict_stride=max(config.predict_stride, self.predict_stride),
+        )
+
+    def options(self, recipe: str) -> tuple[str, ...]:
+        """Words of the pretraining job's command line."""
+        steps = dict(self.steps).get(recipe)
+        words = ("--steps", str(steps)) if steps else ()
+        small = self.small_encoders and recipe not in ("task_programming",)
+        return (*words, *(_SMALL_ENCODER if small else ()))
+
+
+_MINUTES = {
+    "cpc": 60, "task_programming": 40, "task_programming_conv": 40, "cpc_programs": 40, "finetune": 40, "joint": 60,
+    "joint_mabe2021": 20,
+}  # fmt: skip
+
+EFFORTS: dict[str, Effort] = {
+    "full": Effort(),
+    "laptop": Effort(
+        seeds=3, stride=16, boosting=BoostingConfig(stride=10), train_stride=8, predict_stride=4,
+        steps=(("joint_mabe2021", 600),),
+    ),
+    "minutes": Effort(
+        seeds=1, stride=16, boosting=BoostingConfig(iterations=20, stride=20, separate_balanced=False), epochs=1,
+        train_stride=32, predict_stride=8, steps=tuple(_MINUTES.items()), small_encoders=True,
+    ),
+}  # fmt: skip
+"""full: the papers' and recipes' own settings; laptop: two cores and a night; minutes: to see that all of it runs."""
+
+
+def effort_of(name: str) -> Effort:
+    """The effort called `name`; an unknown name is an InputError that lists the known ones."""
+    if name not in EFFORTS:
+        raise InputError(f"--effort {name}: known are {list(EFFORTS)}")
+    return EFFORTS[name]

@@ -1,0 +1,140 @@
+"""`ssl-behavior benchmark`: every system on every task, beside the published numbers.
+
+Only the command line lives here, so that `--help` and a mistyped option are answered before torch is imported.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssl_behavior.errors import InputError
+
+__all__ = ["BenchmarkConfig", "main", "parse"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig:
+    """What `ssl-behavior benchmark` was asked for.
+
+    Parameters
+    ----------
+    source : folder of the CalMS21 release ("calms21"), or a store.
+    tables : which of the paper's tables (calms21).
+    tasks, new_tasks : label streams as Task 1, and as Task 3 (store).
+    macros : task -> mean over classes, the first is the headline (store).
+    split : of the store; its own subsets if None.
+    systems : names or () for all that the tasks allow.
+    seeds : 0 = as many as the effort says.
+    pretrained : recipe -> runs to use in place of new ones.
+    transductive : encoders may see the tracks, never the labels, of the recordings that are scored.
+    hashes : compute the MD5 sums of the release's zip files.
+    """
+
+    source: Path
+    layout: str
+    out: Path
+    tables: tuple[int, ...] = (1, 2, 3, 4)
+    tasks: tuple[str, ...] = ()
+    new_tasks: tuple[str, ...] = ()
+    macros: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    split: Path | None = None
+    systems: tuple[str, ...] = ()
+    seeds: int = 0
+    effort: str = "full"
+    pretrained: tuple[tuple[str, tuple[Path, ...]], ...] = ()
+    transductive: bool = False
+    hashes: bool = False
+    device: str = "auto"
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.seeds < 0:
+            raise InputError(f"--seeds must be at least 1, got {self.seeds}")
+        if unknown := sorted(set(self.tables) - {1, 2, 3, 4}):
+            raise InputError(f"--tables: the paper has 1, 2, 3 and 4, got {unknown[0]}")
+        if self.layout == "store" and not (self.tasks or self.new_tasks):
+            raise InputError("name at least one label stream of the store: --task S1, or --new-task S2")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ssl-behavior benchmark",
+        description="Run every system of the CalMS21 paper and every one of ours on the release, or on a labeled "
+        "store, and set the results beside the published ones. What is finished is not run again.",
+    )
+    add = parser.add_argument
+    add("layout", choices=("calms21", "store"), help="what SOURCE is")
+    add("source", metavar="SOURCE", type=Path, help="folder with the release's zips (or unpacked), or a store")
+    add("--out", required=True, type=Path, metavar="DIR", help="folder for runs, predictions and results")
+    add("--tables", default="1,2,3,4", help="calms21: which tables of the paper (1,2,3,4)")
+    add("--task", action="append", default=[], metavar="STREAM", help="store: classes told apart, like Task 1; repeat")
+    add(
+        "--new-task", action="append", default=[], metavar="STREAM",
+        help="store: rare behaviours, each against the rest, like Task 3; repeat",
+    )  # fmt: skip
+    add(
+        "--macro", action="append", default=[], metavar="STREAM=CLASSES",
+        help="store: mean over these classes of a stream (names joined by commas, or all); the first is the headline",
+    )  # fmt: skip
+    add("--split", type=Path, metavar="FILE", help="store: a split as of probe")
+    add("--systems", default="all", help="names joined by commas; a wrong one lists them")
+    add("--seeds", type=int, default=0, help="number of seeds (what the effort says)")
+    add("--effort", default="full", help="full: the papers' settings; laptop: two cores and a night; minutes: a try")
+    add(
+        "--pretrained", action="append", default=[], metavar="RECIPE=RUN[,RUN]",
+        help="use these runs, one per pretraining seed, instead of pretraining",
+    )  # fmt: skip
+    add("--transductive", action="store_true", help="encoders may see the tracks of the recordings that are scored")
+    add("--hashes", action="store_true", help="calms21: compute the MD5 sums of the zips, too")
+    add("--device", default="auto", help="auto, cpu, cuda or mps")
+    add("--precision", default="auto", help="float32, bfloat16 or auto, of trainings")
+    return parser
+
+
+def parse(argv: Sequence[str]) -> BenchmarkConfig:
+    """The command line as a configuration.
+
+    Raises
+    ------
+    InputError
+        If a value makes no sense. (argparse itself exits with 2 on unknown options.)
+    """
+    values = vars(_parser().parse_args(argv))
+    values["tables"] = _numbers(values["tables"])
+    values["tasks"], values["new_tasks"] = tuple(values.pop("task")), tuple(values.pop("new_task"))
+    values["macros"] = _pairs("--macro", values.pop("macro"), "STREAM=CLASSES")
+    values["systems"] = () if values["systems"] == "all" else tuple(values["systems"].split(","))
+    runs = _pairs("--pretrained", values["pretrained"], "RECIPE=RUN[,RUN]")
+    values["pretrained"] = tuple(
+        (name, tuple(Path(run) for text in texts for run in text.split(","))) for name, texts in runs
+    )
+    return BenchmarkConfig(**values)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        raise InputError(f"--tables are numbers joined by commas, such as 1,4; got {text!r}") from None
+
+
+def _pairs(option: str, texts: Sequence[str], form: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """NAME=VALUE, repeated, as NAME -> its values in order."""
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise InputError(f"{option} is written {form}, got {text!r}")
+        found.setdefault(name, []).append(value)
+    return tuple((name, tuple(values)) for name, values in found.items())
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the verb; 0 on success. Mistakes of a person are raised as InputError."""
+    config = parse(argv)
+    from probe.benchmark.session import run_benchmark
+    from ssl_behavior.terminal import make_console
+
+    run_benchmark(config, make_console())
+    return 0

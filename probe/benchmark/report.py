@@ -1,0 +1,101 @@
+"""The tables of a benchmark, for the screen, in Markdown and in JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table as ScreenTable
+from rich.text import Text
+
+from probe.benchmark.run import TableRow
+from probe.tables import markdown_text, number, row_name
+from ssl_behavior.files import atomic_file, write_json
+
+__all__ = ["FilledTable", "screen_table", "write_report"]
+
+
+@dataclass(frozen=True)
+class FilledTable:
+    """A table with the rows that are done."""
+
+    title: str
+    rows: tuple[TableRow, ...]
+
+
+def _published(value: float, std: float | None) -> str:
+    return f"{value:.3f}" + (f" ± {std:.3f}" if std is not None else "")
+
+
+def _cells(row: TableRow) -> list[str]:
+    macro = row.row.macros[0]
+    known = row.published
+    return [
+        row_name(row.row) + (" †" if row.row.undefined else ""),
+        number(macro.f1),
+        _published(known.f1, known.f1_std) if known else "",
+        number(macro.ap),
+        _published(known.ap, known.ap_std) if known else "",
+        number(macro.f1_balanced),
+        f"{row.row.dim:,}" if row.row.dim else "",
+    ]
+
+
+HEADER = ("system", "F1", "F1 published", "AP", "AP published", "F1 balanced", "parameters")
+
+
+def screen_table(table: FilledTable, simulated: bool) -> ScreenTable:
+    """The table for the screen."""
+    title = table.title + (" (simulated animals: these numbers say nothing about real ones)" if simulated else "")
+    screen = ScreenTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in HEADER:
+        screen.add_column(name, justify="left" if name == "system" else "right")
+    for row in table.rows:
+        screen.add_row(*(Text(cell) for cell in _cells(row)))
+    return screen
+
+
+def write_report(
+    out: Path, tables: Sequence[FilledTable], notes: Sequence[str], facts: Mapping[str, Any], simulated: bool
+) -> None:
+    """`results.md` and `results.json`, each whole."""
+    with atomic_file(out / "results.md") as file:
+        file.write_text(_markdown(tables, notes, simulated), encoding="utf-8")
+    contents = {
+        "format": "ssl-behavior benchmark",
+        "version": 1,
+        **facts,
+        "simulated": simulated,
+        "notes": list(notes),
+        "tables": [
+            {
+                "title": table.title,
+                "rows": [
+                    {
+                        "system": row.entry.name,
+                        "published": asdict(row.published) if row.published else None,
+                        **row.row.to_dict(),
+                    }
+                    for row in table.rows
+                ],
+            }
+            for table in tables
+        ],
+    }
+    write_json(out / "results.json", json.loads(json.dumps(contents, default=str)))
+
+
+def _markdown(tables: Sequence[FilledTable], notes: Sequence[str], simulated: bool) -> str:
+    lines = ["# Benchmark", ""]
+    if simulated:
+        lines += ["The animals are simulated: these numbers say nothing about real ones.", ""]
+    lines += [f"- {note}" for note in notes] + [""]
+    for table in tables:
+        lines += [f"## {table.title}", "", "| " + " | ".join(HEADER) + " |", "|---" + "|---:" * (len(HEADER) - 1) + "|"]
+        lines += ["| " + " | ".join(_cells(row)) + " |" for row in table.rows] + [""]
+    for table in tables:
+        if table.rows:
+            lines += [markdown_text([row.row for row in table.rows], f"{table.title}, in full", [])]
+    return "\n".join(lines)

@@ -1,0 +1,113 @@
+"""Embeddings and features that several systems of a benchmark read, each made when it is asked for first, and kept."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from probe.benchmark.effort import Effort
+from probe.references import hand_features, with_time
+from probe.representations import Representation, check_alignment, columns_without
+from ssl_behavior.checkpoint import load_checkpoint
+from ssl_behavior.device import choose_device, choose_precision
+from ssl_behavior.embedding import Embeddings, embed_store
+from ssl_behavior.errors import InputError
+from ssl_behavior.store import Store, StoreRow
+from ssl_behavior.verbs import run_verb
+
+__all__ = ["Shelf"]
+
+
+@dataclass(eq=False)
+class Shelf:
+    """What is on it stays in the benchmark's folder; a second benchmark there finds it again.
+
+    Parameters
+    ----------
+    folder : of the benchmark.
+    seeds : pretraining seeds of every encoder.
+    train : recordings with labels to learn from; hand features are scaled on them.
+    tracks : ids of the recordings that encoders may see the tracks of; none = all.
+    given : recipe -> runs that are there already, one per pretraining seed.
+    released : embeddings folder of released task-programming features, in place of our own.
+    say : told what is being made.
+    """
+
+    store: Store
+    folder: Path
+    effort: Effort
+    seeds: int
+    train: Sequence[StoreRow]
+    tracks: tuple[str, ...] = ()
+    given: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    released: Path | None = None
+    say: Callable[[str], None] = print
+    _made: dict[str, Representation] = field(default_factory=dict, repr=False)
+
+    def runs(self, recipe: str) -> tuple[Path, ...]:
+        """Pretrained runs of a recipe, one per seed."""
+        if recipe in self.given:
+            return self.given[recipe]
+        return tuple(self._pretrained(recipe, seed) for seed in range(self.seeds))
+
+    def _pretrained(self, recipe: str, seed: int) -> Path:
+        run = self.folder / "pretrained" / f"{recipe}-{seed}"
+        if (run / "done").exists():
+            return run
+        self.say(f"pretraining {recipe}, seed {seed}: {run}")
+        words = ["--recipe", recipe, "--seed", str(seed), "--validation-share", "0", *self.effort.options(recipe)]
+        if self.tracks:
+            words += ["--recordings", *self.tracks]
+        run.parent.mkdir(parents=True, exist_ok=True)
+        with run.with_suffix(".log").open("a", encoding="utf-8") as log, redirect_stdout(log):
+            code = run_verb("pretrain", [str(self.store.path), "--out", str(run), "--resume", *words])
+        if code:
+            raise SystemExit(code)
+        (run / "done").touch()
+        return run
+
+    def encoder(self, recipe: str, without: Sequence[str] = ()) -> Representation:
+        """The frozen embedding of a recipe."""
+        name = recipe + "".join(f" without {group}" for group in without)
+        if name not in self._made:
+            folders = [self._embedded(recipe, seed, run) for seed, run in enumerate(self.runs(recipe))]
+            arrays = tuple(columns_without(one, without) for one in folders)
+            self._made[name] = Representation(name, arrays, tuple(one.checkpoint for one in folders))
+        return self._made[name]
+
+    def _embedded(self, recipe: str, seed: int, run: Path) -> Embeddings:
+        out, method = self.folder / "embeddings" / f"{recipe}-{seed}", load_checkpoint(run)
+        if (out / "embeddings.json").exists():
+            found = Embeddings(out)
+            if (found.checkpoint, found.store) == (method.fingerprint(), self.store.fingerprint()):
+                return found
+        self.say(f"embedding {recipe}, seed {seed}: {out}")
+        device = choose_device("auto")
+        precision = choose_precision("auto", device)
+        return embed_store(method.to(device), self.store, out, overwrite=True, precision=precision)
+
+    @property
+    def hand(self) -> Representation:
+        """Hand features over windows, with the time in the session beside them, as the encoders have."""
+        if "hand" not in self._made:
+            self.say("computing hand features")
+            made = hand_features(self.store, self.train, self.folder / "features")
+            self._made["hand"] = with_time(made, self.store)
+        return self._made["hand"]
+
+    @property
+    def task_programming(self) -> Representation:
+        """The 32 columns that the paper's baselines read beside keypoints: the released ones, or our autoencoder's."""
+        if self.released is None:
+            return self._posterior()
+        if "released" not in self._made:
+            found = Embeddings(self.released)
+            check_alignment(found, self.store)
+            self._made["released"] = Representation("released features", (found.array,), (found.checkpoint,))
+        return self._made["released"]
+
+    def _posterior(self) -> Representation:
+        groups = load_checkpoint(self.runs("task_programming")[0]).channel_groups
+        if "posterior" not in groups:
+            raise InputError("task-programming features: the runs given for task_programming have no posterior columns")
+        return self.encoder("task_programming", without=[name for name in groups if name != "posterior"])

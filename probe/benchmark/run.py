@@ -1,0 +1,118 @@
+"""Running the systems of a table, each prediction kept on disk, so that an interruption costs one of them at most."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from probe.benchmark.plan import Bench, Entry, TaskRole
+from probe.benchmark.published import PUBLISHED, Published
+from probe.predictions import remembered
+from probe.scoring import ResultRow, score_parts, score_row
+from probe.systems import Problem, mean_of
+from probe.tasks import Macro, macro_of, make_task, task_parts
+from probe.trial import Outcome, Trial, split_parts
+from ssl_behavior.errors import InputError
+from ssl_behavior.splits import Split
+from ssl_behavior.store import Store
+
+__all__ = ["Part", "TableRow", "TaskPlan", "plan_task", "run_entry"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a task, as it is learned and scored: the first of `macros` is the headline."""
+
+    role: TaskRole
+    split: Split
+    macros: tuple[Macro, ...]
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """A task of the benchmark.
+
+    Parameters
+    ----------
+    name : of the task.
+    kind : "task1", "task2" or "task3", see `TaskRole`.
+    parts : name -> part.
+    """
+
+    name: str
+    kind: str
+    parts: dict[str, Part]
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A system's results on a task, beside the published ones if there are any."""
+
+    entry: Entry
+    row: ResultRow
+    published: Published | None
+
+
+def plan_task(
+    store: Store, name: str, kind: str, macros: Sequence[str] = ("all",), split: Path | None = None
+) -> TaskPlan:
+    """A task with its parts and splits.
+
+    Parameters
+    ----------
+    kind : "task3" makes every class a binary one.
+    macros : see `probe.tasks.macro_of`; only "all" for a task of several parts.
+    split : file; None = the store's subsets.
+
+    Raises
+    ------
+    InputError
+        If the store has no such labels, or a part of the task has nothing to learn from or be scored on.
+    """
+    task = make_task(store, name, "binary" if kind == "task3" else None)
+    splits = split_parts(store, task, split)
+    parts = {}
+    for part_name, part in task_parts(task).items():
+        chosen, own = tuple(macro_of(part, text) for text in macros), splits[part_name]
+        parts[part_name] = Part(TaskRole(Problem(store, part, chosen[0]), own.train, kind), own, chosen)
+    return TaskPlan(name, kind, parts)
+
+
+def run_entry(
+    bench: Bench, entry: Entry, plan: TaskPlan, table: int, seeds: int, say: Callable[[str], None]
+) -> list[TableRow]:
+    """The rows of one system: the seeds' mean and spread, and the ensemble of all seeds where the entry asks for it.
+
+    Raises
+    ------
+    InputError
+        If the system cannot be made or cannot learn.
+    """
+    rows: dict[str, ResultRow] = {}
+    ensembles: dict[str, ResultRow] = {}
+    for name, part in plan.parts.items():
+        outcomes = [_outcome(bench, entry, part, name, seed, say) for seed in range(seeds)]
+        rows[name] = _scored(part, entry.title, outcomes)
+        if entry.ensemble and seeds > 1:
+            both = mean_of(outcomes, part.role.problem.task.kind)
+            ensembles[name] = _scored(part, f"{entry.title}, mean of {seeds} seeds", [both])
+    made = [TableRow(entry, score_parts(rows), PUBLISHED.get((table, entry.name)))]
+    return made + ([TableRow(entry, score_parts(ensembles), None)] if ensembles else [])
+
+
+def _outcome(bench: Bench, entry: Entry, part: Part, name: str, seed: int, say: Callable[[str], None]) -> Outcome:
+    say(f"{entry.title}: {name}, seed {seed}")
+    system = entry.make(bench, part.role)
+    return remembered(bench.folder / "predictions", system, part.role.problem, part.split, seed, entry.after)
+
+
+def _scored(part: Part, title: str, outcomes: Sequence[Outcome]) -> ResultRow:
+    problem = part.role.problem
+    trial = Trial(problem.store, problem.task, part.split, problem.steer)
+    facts = outcomes[0].facts.get("models", [{}])
+    dim = int(facts[0].get("num_parameters", 0)) if facts else 0
+    return score_row(trial, part.macros, title, dim, 100.0, outcomes, treated=bool(outcomes[0].treated))
+
+
+def leave_out(error: InputError, entry: Entry) -> str:
+    """The sentence for a row that could not be made."""
+    return f"{entry.title}: left out, {error}"

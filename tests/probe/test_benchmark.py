@@ -1,0 +1,198 @@
+"""The benchmark: what is run, what is not run again, and what stands beside what."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from probe.benchmark.effort import EFFORTS, effort_of
+from probe.benchmark.job import BenchmarkConfig, parse
+from probe.benchmark.plan import SYSTEMS, Bench, Entry
+from probe.benchmark.published import PUBLISHED, TABLES
+from probe.benchmark.representations import Shelf
+from probe.benchmark.run import plan_task
+from probe.benchmark.session import run_benchmark
+from probe.systems.base import Model, System, with_balanced
+from ssl_behavior.cli import main
+from ssl_behavior.errors import InputError
+from ssl_behavior.recording import Labels
+from ssl_behavior.simulate import simulate_calms21
+from ssl_behavior.store import write_store
+from ssl_behavior.terminal import make_console
+from tests.probe.conftest import make_recording
+
+LEARNED = []
+
+
+class Shares(System):
+    """Says of every frame what the training frames showed on average, a little noisily."""
+
+    name, source = "shares", "a test"
+
+    @property
+    def settings(self):
+        return {"system": "shares"}
+
+    def learn(self, problem, rows, seed, advance):
+        LEARNED.append((problem.task.name, seed))
+        share = (problem.targets(rows) == 1).mean(axis=0)
+        return _SharesModel(problem, rows, share, seed)
+
+
+class _SharesModel(Model):
+    def __init__(self, problem, rows, share, seed):
+        self.problem, self.rows, self.share, self.seed = problem, rows, share, seed
+
+    def predict(self, rows):
+        frames = sum(row.frames for row in rows)
+        noise = np.random.default_rng(self.seed).uniform(0, 0.1, (frames, len(self.share)))
+        return with_balanced(self.problem, self.rows, (self.share + noise).astype(np.float32))
+
+
+class Hopeless(Shares):
+    name = "hopeless"
+
+    def learn(self, problem, rows, seed, advance):
+        raise InputError("nothing can be learned from this")
+
+
+@pytest.fixture
+def cheap(monkeypatch):
+    """Two systems in place of all."""
+    LEARNED.clear()
+    entries = {
+        "conv1d": Entry("conv1d", "shares", "baseline", lambda bench, role: Shares(), ensemble=True),
+        "msg3d": Entry("msg3d", "hopeless", "winner", lambda bench, role: Hopeless()),
+    }
+    monkeypatch.setattr("probe.benchmark.session.SYSTEMS", entries)
+
+
+@pytest.fixture
+def labeled(tmp_path):
+    def recording(number, subset):
+        frames = 101 + 7 * number
+        few = Labels(vocabulary=("none", "chase", "bite"), frames=np.arange(frames) // 5 % 3, background="none")
+        made = make_recording(f"r{number}", frames, subset=subset)
+        return replace(made, labels={**made.labels, "few": few})
+
+    subsets = ["train"] * 4 + ["test"] * 2
+    return write_store(tmp_path / "labeled", [recording(n, subset) for n, subset in enumerate(subsets)])
+
+
+def config_of(store, out, *words):
+    return parse(["store", str(store.path), "--out", str(out), "--task", "behavior", *words])
+
+
+def test_every_system_is_run_once_and_a_second_run_runs_none(cheap, labeled, tmp_path):
+    config = config_of(labeled, tmp_path / "out", "--new-task", "few", "--seeds", "2")
+    run_benchmark(config, make_console())
+    assert [(task, seed) for task in ("behavior", "few") for seed in (0, 1)] == LEARNED
+    first = (tmp_path / "out" / "results.json").read_text()
+    run_benchmark(config, make_console())
+    assert len(LEARNED) == 4 and (tmp_path / "out" / "results.json").read_text() == first
+    run_benchmark(replace(config, seeds=3), make_console())
+    assert LEARNED[4:] == [("behavior", 2), ("few", 2)], "only the new seed"
+
+
+def test_a_lost_prediction_is_made_again(cheap, labeled, tmp_path):
+    config = config_of(labeled, tmp_path / "out", "--seeds", "2")
+    run_benchmark(config, make_console())
+    lost = sorted((tmp_path / "out" / "predictions").iterdir())[0]
+    (lost / "predictions.json").unlink()
+    for path in lost.iterdir():
+        path.unlink()
+    lost.rmdir()
+    run_benchmark(config, make_console())
+    assert len(LEARNED) == 3
+
+
+def test_a_system_that_cannot_run_is_named_and_the_others_go_on(cheap, labeled, tmp_path, capsys):
+    run_benchmark(config_of(labeled, tmp_path / "out", "--seeds", "2"), make_console())
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert any("hopeless: left out, nothing can be learned from this" in note for note in results["notes"])
+    (table,) = results["tables"]
+    assert [row["representation"] for row in table["rows"]] == ["shares", "shares, mean of 2 seeds"]
+    assert "hopeless: left out" in capsys.readouterr().out
+
+
+def test_new_behaviors_are_binary_and_macros_are_as_asked(labeled):
+    plan = plan_task(labeled, "few", "task3", ("bite", "all"))
+    (part,) = plan.parts.values()
+    task = part.role.problem.task
+    assert task.kind == "binary" and task.classes == ("chase", "bite")
+    assert [macro.classes for macro in part.macros] == [("bite",), ("chase", "bite")]
+    assert [row.subset for row in part.role.rows] == ["train"] * 4
+
+
+def test_a_copy_across_the_split_is_told_before_anything_is_learned(cheap, tmp_path, capsys):
+    one = make_recording("one", 401, subset="train")
+    other = make_recording("two", 311, subset="train")
+    store = write_store(tmp_path / "s", [one, other, replace(one, id="again", subset="test")])
+    run_benchmark(config_of(store, tmp_path / "out", "--seeds", "1"), make_console())
+    told = capsys.readouterr().out
+    assert told.index("warning: 'again'") < told.index("shares: behavior, seed 0")
+    assert "Warning: 'again'" in (tmp_path / "out" / "results.md").read_text()
+
+
+def test_published_numbers_stand_beside_simulated_ones_that_say_so(cheap, tmp_path, capsys):
+    simulate_calms21(tmp_path / "mice", 0.004, unlabeled_frames=600)
+    arguments = ["benchmark", "calms21", str(tmp_path / "mice"), "--out", str(tmp_path / "out"), "--seeds", "1"]
+    assert main([*arguments, "--tables", "1,2"]) == 0
+    text = (tmp_path / "out" / "results.md").read_text()
+    assert "The animals are simulated" in text and "0.793 ± 0.011" in text and "0.856 ± 0.010" in text
+    assert "## Table 1" in text and "## Table 2" in text and "## Table 3" not in text
+    assert "simulated animals" in capsys.readouterr().out
+
+
+def test_a_folder_that_is_no_release_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(["benchmark", "calms21", str(tmp_path / "empty"), "--out", str(tmp_path / "out")]) == 2
+    assert "task1_classic_classification" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--systems", "conv2d"], "there is no system 'conv2d'; did you mean conv1d"),
+        (["--effort", "none"], "--effort none: known are"),
+        (["--macro", "S9=all"], "--macro S9=...: it is no --task"),
+        (["--macro", "all"], "--macro is written STREAM=CLASSES, got 'all'"),
+        (["--tables", "one"], "--tables are numbers joined by commas"),
+        (["--tables", "5"], "--tables: the paper has 1, 2, 3 and 4, got 5"),
+        (["--seeds", "-1"], "--seeds must be at least 1"),
+    ],
+)
+def test_mistakes_are_one_sentence(labeled, tmp_path, capsys, words, message):
+    arguments = ["benchmark", "store", str(labeled.path), "--out", str(tmp_path / "out"), "--task", "behavior"]
+    assert main([*arguments, *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_store_needs_a_task():
+    with pytest.raises(InputError, match="name at least one label stream"):
+        BenchmarkConfig(source=Path("store"), layout="store", out=Path("out"))
+
+
+def test_every_published_row_has_a_system_and_every_system_a_table():
+    assert {name for _, name in PUBLISHED} <= set(SYSTEMS)
+    sections = {section for table in TABLES.values() for section in table.sections}
+    assert {entry.section for entry in SYSTEMS.values()} == sections
+    for (number, name), _ in PUBLISHED.items():
+        kind = TABLES[number].task.removeprefix("calms21_")
+        assert kind in SYSTEMS[name].kinds, (number, name)
+
+
+def test_little_effort_is_less_of_the_same(labeled, tmp_path):
+    shelf = Shelf(labeled, tmp_path, EFFORTS["minutes"], 1, labeled.rows[:4])
+    plan = plan_task(labeled, "behavior", "task1")
+    (part,) = plan.parts.values()
+    full, minutes = (
+        Bench(tmp_path, effort_of(name), shelf, tuple(labeled.rows[:4]), part.role) for name in ("full", "minutes")
+    )
+    published = SYSTEMS["conv1d"].make(full, part.role)
+    assert published.config.train_stride == 1 and published.config.epochs == 15
+    short = SYSTEMS["conv1d"].make(minutes, part.role)
+    assert short.config.epochs == 1 and short.config.network == published.config.network
+    assert SYSTEMS["task2_as_run"].make(full, part.role).parent.rows == tuple(labeled.rows[:4])
