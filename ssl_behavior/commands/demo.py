@@ -13,7 +13,11 @@ __all__ = ["main"]
 
 _STEPS = 200
 _MARKER = ".ssl-behavior-demo"
-_MADE = ("mice", "run", "task1", "task3", "embeddings")
+_MADE = ("mice", "store", "run", "task1", "benchmark", "embeddings")
+_SCALE = 0.03
+_SYSTEMS = (
+    "fully_connected", "conv1d", "task2_as_run", "task3_as_run", "joint_mabe2021", "boosting", "cpc_linear", "joint",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str]) -> int:
@@ -26,7 +30,8 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="ssl-behavior demo",
-        description="Simulate mice, pretrain an encoder on them, probe it and embed the recordings: a few minutes.",
+        description="Simulate mice, pretrain an encoder on them, probe it, fill the tables of the CalMS21 paper and "
+        "embed the recordings: a few minutes.",
     )
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder to make (demo)")
     parser.add_argument("--steps", type=int, default=_STEPS, help=f"training steps ({_STEPS})")
@@ -50,19 +55,20 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _acts(out: Path, steps: int, seed: int) -> list[tuple[str, str, list[str]]]:
-    store, run = str(out / "mice"), str(out / "run")
+    mice, store, run = str(out / "mice"), str(out / "store"), str(out / "run")
     seeds = ["--seed", str(seed)]
     return [
-        ("Simulated mice, because real ones cannot be shipped", "simulate", [
-            "--out", store, "--recordings", "24", "--frames", "4500", *seeds]),
+        ("Simulated mice in the layout of CalMS21, because real ones cannot be shipped", "simulate", [
+            "--layout", "calms21", "--scale", str(_SCALE), "--out", mice, *seeds]),
+        ("One store of all of them: three tasks, and tracks without labels", "import", [mice, "--out", store]),
         ("An encoder learned from their tracks, without labels", "pretrain", [
             store, "--out", run, "--recipe", "cpc_tiny", "--steps", str(steps), *seeds]),
         ("Task 1: does a linear head on it tell the behaviours?", "probe", [
-            run, store, "--task", "behavior", "--out", str(out / "task1"), "--seeds", "2",
+            run, store, "--task", "calms21_task1", "--out", str(out / "task1"), "--seeds", "2",
             "--train-stride", "12"]),
-        ("Task 3: seven behaviours, each against the rest", "probe", [
-            run, store, "--task", "calms21_task3", "--out", str(out / "task3"), "--seeds", "1",
-            "--references", "none", "--train-stride", "12"]),
+        ("Tasks 1 to 3: the systems of the paper and ours, in very little time each", "benchmark", [
+            "calms21", mice, "--out", str(out / "benchmark"), "--effort", "minutes", "--systems", ",".join(_SYSTEMS),
+            "--pretrained", f"cpc={run}"]),
         ("One embedding per frame, for clustering and everything else", "embed", [
             run, store, "--out", str(out / "embeddings")]),
     ]  # fmt: skip
@@ -70,10 +76,11 @@ def _acts(out: Path, steps: int, seed: int) -> list[tuple[str, str, list[str]]]:
 
 def _tell(out: Path, seconds: float) -> None:
     made = [
-        ("mice", "the simulated recordings, a store"),
+        ("mice", "simulated recordings, as the files of CalMS21"),
+        ("store", "the same as a store"),
         ("run", "the pretrained encoder; TensorBoard: tensorboard --logdir"),
         ("task1/results.md", "the probe of Task 1 beside its references"),
-        ("task3/results.md", "the probe of Task 3"),
+        ("benchmark/results.md", "Tables 1 to 4 beside the published numbers"),
         ("embeddings", "one row per frame; numpy.load('embeddings/embeddings.npy', mmap_mode='r')"),
     ]
     print(f"\nDone in {seconds / 60:.1f} minutes. These mice are simulated: the numbers say nothing about real ones.")
