@@ -16,7 +16,7 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
-    "demo": Verb("ssl_behavior.commands.demo", "simulate, pretrain, probe, benchmark and embed, in a few minutes on a CPU"),
+    "demo": Verb("ssl_behavior.commands.demo", "simulate, pretrain, probe, benchmark, embed: a few minutes on a CPU"),
     "simulate": Verb("ssl_behavior.simulate.command", "write simulated dyads, as a store or as the CalMS21 release"),
     "import": Verb("ssl_behavior.importer", "read recordings of any known format into a store, and report on them"),
     "programs": Verb("ssl_behavior.commands.programs", "list task programs, check one's own, measure and draw them"),

@@ -17,6 +17,7 @@ from probe.systems import (
     EndToEnd,
     EndToEndConfig,
     FrozenProbe,
+    FrozenStyles,
     Parent,
     Problem,
     System,
@@ -152,6 +153,10 @@ def _frozen(recipe: str, mode: str = "linear") -> Callable[[Bench, TaskRole], Sy
     return lambda bench, role: FrozenProbe(bench.shelf.encoder(recipe), mode, bench.effort.stride)
 
 
+def _styles(bench: Bench, role: TaskRole) -> System:
+    return FrozenStyles(bench.shelf.encoder("cpc"), bench.all_rows, bench.effort.stride)
+
+
 def _boosted(bench: Bench, role: TaskRole) -> System:
     return BoostedTrees(bench.shelf.hand, bench.effort.boosting)
 
@@ -195,6 +200,7 @@ _ENTRIES = [
     Entry("hand_linear", "hand features, linear", "ours", _hand),
     Entry("cpc_linear", "CPC, frozen, linear", "ours", _frozen("cpc")),
     Entry("cpc_linear_tuned", "CPC, frozen, linear", "ours", _frozen("cpc"), after=TUNED),
+    Entry("cpc_styles", "CPC, frozen, one head for all annotators", "ours", _styles, ("task2",)),
     Entry("cpc_knn", "CPC, frozen, nearest neighbours", "ours", _frozen("cpc", "knn")),
     Entry("programs_linear", "task programming, frozen, linear", "ours", _frozen("task_programming_conv")),
     Entry("both_linear", "CPC and task programming, frozen, linear", "ours", _frozen("cpc_programs")),

@@ -1,0 +1,101 @@
+"""Systems whose training is the pretraining job: what they may learn from, and what is trained only once."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from probe.benchmark.effort import EFFORTS
+from probe.representations import Representation
+from probe.systems import EndToEnd, EndToEndConfig, FrozenStyles
+from probe.tasks import macro_of, make_task, task_parts
+from probe.trial import BALANCED, PLAIN, Problem
+from ssl_behavior.recording import Labels
+from ssl_behavior.store import write_store
+from tests.probe.conftest import make_recording
+
+LENGTHS = (211, 157, 193, 173, 149, 181, 199)
+OPTIONS = (
+    *EFFORTS["minutes"].options("joint"), "--steps", "2", "--data.window_frames", "150", "--data.batch_size", "4",
+    "--loop.validate_every", "1",
+)  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Two annotators of "behavior", and "groom" in some recordings; the last is to be scored on."""
+    recordings = []
+    for number, frames in enumerate(LENGTHS):
+        made = make_recording(f"r{number}", frames)
+        labels = {"behavior": replace(made.labels["behavior"], annotator=str(1 + number % 2))}
+        if number in (4, 5):
+            shown = np.arange(frames) // 23 % 2
+            labels = {"groom": Labels(vocabulary=("other", "groom"), frames=shown, background="other")}
+        recordings.append(replace(made, labels=labels))
+    return write_store(tmp_path / "store", recordings)
+
+
+def problem_of(store, part):
+    task = task_parts(replace(make_task(store, "behavior"), annotators=("1", "2")))[part]
+    return Problem(store, task, macro_of(task))
+
+
+def system_of(store, tmp_path, also=(), recipe="joint", **config):
+    config = EndToEndConfig(recipe=recipe, options=OPTIONS, **config)
+    return EndToEnd("end to end", "a test", config, tmp_path / "runs", [store.row(name) for name in also])
+
+
+def recorded(run):
+    return json.loads((Path(run) / "config.json").read_text())["config"]
+
+
+def test_parts_that_learn_from_the_same_recordings_share_a_run(store, tmp_path):
+    also = ["r0", "r1", "r2", "r3", "r4", "r5"]
+    system = system_of(store, tmp_path, also, all_tasks=True)
+    said = {}
+    for part, names in (("annotator 1", ["r0", "r2"]), ("annotator 2", ["r1", "r3"])):
+        problem = problem_of(store, part)
+        fitted = system.fit(problem, [store.row(name) for name in names], 0)
+        said[part] = fitted.predict([store.row("r6")])
+        assert recorded(fitted.facts["run"])["data"]["labeled"] == also
+    assert len([path for path in (tmp_path / "runs").iterdir() if path.is_dir()]) == 1
+    streams = [stream["name"] for stream in recorded(fitted.facts["run"])["method"]["labels"]["streams"]]
+    assert streams == ["behavior", "groom"]
+    probability = said["annotator 1"][PLAIN]
+    assert probability.shape == (LENGTHS[6], 3) and np.allclose(probability.sum(axis=1), 1, atol=1e-5)
+    assert np.array_equal(probability, said["annotator 1"][BALANCED]), "balanced in training"
+
+
+def test_a_fold_hides_the_labels_of_its_own_recordings_only(store, tmp_path):
+    also = ["r0", "r1", "r2", "r3", "r4"]
+    system = system_of(store, tmp_path, also, all_tasks=True)
+    fitted = system.fit(problem_of(store, "annotator 1"), [store.row("r0")], 0)
+    assert recorded(fitted.facts["run"])["data"]["labeled"] == ["r0", "r1", "r3", "r4"]
+
+
+def test_alone_a_system_learns_its_own_stream_and_scored_tracks_are_not_seen(store, tmp_path):
+    tracks = ("r0", "r1", "r2", "r3", "r4")
+    system = system_of(store, tmp_path, recipe="finetune", tracks=tracks)
+    fitted = system.fit(problem_of(store, "annotator 2"), [store.row("r1"), store.row("r3")], 3)
+    config = recorded(fitted.facts["run"])
+    assert config["data"]["labeled"] == ["r1", "r3"] and config["data"]["recordings"] == list(tracks)
+    assert [stream["name"] for stream in config["method"]["labels"]["streams"]] == ["behavior"]
+    assert config["seed"] == 3 and system.elsewhere == ()
+    again = system.fit(problem_of(store, "annotator 2"), [store.row("r1"), store.row("r3")], 3)
+    assert again.facts["run"] == fitted.facts["run"]
+
+
+def test_one_head_learns_all_styles_of_a_frozen_embedding(store):
+    generator = np.random.default_rng(0)
+    shown = np.maximum(store.labels("behavior"), 0)
+    array = (np.eye(3)[shown] * 2 + generator.normal(size=(store.num_frames, 3))).astype(np.float32)
+    also = [store.row(f"r{number}") for number in range(4)]
+    system = FrozenStyles(Representation("known", (array,)), also, stride=2)
+    problem = problem_of(store, "annotator 1")
+    fitted = system.fit(problem, [store.row("r0"), store.row("r2")], 0)
+    assert fitted.facts["annotators"] == ["1", "2"] and system.elsewhere == tuple(also)
+    said = fitted.predict([store.row("r6")])[PLAIN]
+    truth = store.labels("behavior")[store.row("r6").slice]
+    assert (said.argmax(axis=1) == truth)[truth >= 0].mean() > 0.8
