@@ -146,6 +146,9 @@ class ReadScale(nn.Module):
     Without it columns of small spread, the time above all, take thousands of steps to be heard.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(dim))

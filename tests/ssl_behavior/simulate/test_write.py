@@ -41,7 +41,10 @@ def test_the_calms21_layout_is_the_releases(tmp_path):
     seen = []
     out = simulate_calms21(tmp_path / "calms21", 0.001, progress=lambda plan, recording: seen.append(plan.id))
     files = calms21_files(0.001)
-    assert {str(p.relative_to(out)) for p in out.rglob("*.json")} == {"simulated.json", *(f"{name}.json" for name in files)}
+    assert {str(p.relative_to(out)) for p in out.rglob("*.json")} == {
+        "simulated.json",
+        *(f"{name}.json" for name in files),
+    }
     for name, groups in files.items():
         read = json.loads((out / f"{name}.json").read_text())
         assert {g: list(s) for g, s in read.items()} == {g: [p.id for p in plans] for g, plans in groups.items()}
