@@ -25,6 +25,7 @@ class BenchmarkConfig:
     macros : task -> mean over classes, the first is the headline (store).
     split : of the store; its own subsets if None.
     systems : names or () for all that the tasks allow.
+    curves : names of systems to be tried with few labeled recordings, too.
     seeds : 0 = as many as the effort says.
     pretrained : recipe -> runs to use in place of new ones.
     transductive : encoders may see the tracks, never the labels, of the recordings that are scored.
@@ -40,6 +41,7 @@ class BenchmarkConfig:
     macros: tuple[tuple[str, tuple[str, ...]], ...] = ()
     split: Path | None = None
     systems: tuple[str, ...] = ()
+    curves: tuple[str, ...] = ()
     seeds: int = 0
     effort: str = "full"
     pretrained: tuple[tuple[str, tuple[Path, ...]], ...] = ()
@@ -79,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add("--split", type=Path, metavar="FILE", help="store: a split as of probe")
     add("--systems", default="all", help="names joined by commas; a wrong one lists them")
+    add(
+        "--curves", default="", metavar="SYSTEMS",
+        help="also results over the number of labeled recordings, of these systems (names joined by commas)",
+    )  # fmt: skip
     add("--seeds", type=int, default=0, help="number of seeds (what the effort says)")
     add("--effort", default="full", help="full: the papers' settings; laptop: two cores and a night; minutes: a try")
     add(
@@ -105,6 +111,7 @@ def parse(argv: Sequence[str]) -> BenchmarkConfig:
     values["tasks"], values["new_tasks"] = tuple(values.pop("task")), tuple(values.pop("new_task"))
     values["macros"] = _pairs("--macro", values.pop("macro"), "STREAM=CLASSES")
     values["systems"] = () if values["systems"] == "all" else tuple(values["systems"].split(","))
+    values["curves"] = tuple(values["curves"].split(",")) if values["curves"] else ()
     runs = _pairs("--pretrained", values["pretrained"], "RECIPE=RUN[,RUN]")
     values["pretrained"] = tuple(
         (name, tuple(Path(run) for text in texts for run in text.split(","))) for name, texts in runs

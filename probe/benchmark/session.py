@@ -10,12 +10,14 @@ from rich.console import Console
 from rich.text import Text
 
 from probe.benchmark.effort import Effort, effort_of
+from probe.benchmark.few_labels import run_curves
 from probe.benchmark.job import BenchmarkConfig
 from probe.benchmark.plan import SYSTEMS, Bench, Entry
 from probe.benchmark.published import TABLES
 from probe.benchmark.report import FilledTable, screen_table, write_report
 from probe.benchmark.representations import Shelf
 from probe.benchmark.run import TaskPlan, leave_out, plan_task, run_entry
+from probe.systems.curves import check_figure
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.embedding import Embeddings, store_embeddings
 from ssl_behavior.errors import InputError
@@ -45,6 +47,9 @@ def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
         named in the notes, and the others go on.
     """
     entries = _chosen(config.systems)
+    drawn = _chosen(config.curves) if config.curves else []
+    if drawn:
+        check_figure(Path("curves.png"))
     effort = effort_of(config.effort)
     config.out.mkdir(parents=True, exist_ok=True)
     say = _speaker(console)
@@ -61,6 +66,9 @@ def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
     }
     simulated = all(row.source.startswith("simulated") for row in store.rows) or _is_simulated(config.source)
     tables = _filled(config, bench, plans, entries, notes, facts, simulated, say)
+    for plan in plans.values() if drawn else ():
+        for figure in run_curves(bench, plan, drawn, facts["seeds"], say):
+            say(f"curves: {figure}")
     for table in tables:
         console.print(screen_table(table, simulated))
     for note in notes:

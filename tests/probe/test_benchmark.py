@@ -152,6 +152,16 @@ def test_a_folder_that_is_no_release_is_one_sentence(tmp_path, capsys):
     assert "task1_classic_classification" in capsys.readouterr().err
 
 
+def test_few_labels_are_curves_of_kept_predictions(cheap, labeled, tmp_path):
+    config = config_of(labeled, tmp_path / "out", "--seeds", "2", "--curves", "conv1d,msg3d")
+    run_benchmark(config, make_console())
+    contents = json.loads((tmp_path / "out" / "curves" / "behavior.json").read_text())
+    (curve,) = contents["curves"]
+    assert curve["system"] == "shares" and [point["num_recordings"] for point in curve["points"]] == [1, 2, 4]
+    assert (tmp_path / "out" / "curves" / "behavior.png").stat().st_size > 10_000
+    assert len(LEARNED) == 6, "with all recordings it is what the table has"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
