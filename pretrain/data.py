@@ -167,15 +167,27 @@ def _held_out(
 
 
 def _spared(order: Sequence[Source], number: int, facts: LabelFacts) -> set[tuple[str, str]]:
-    """The first `number` that can be held out without taking a stream's or an annotator's last recording."""
-    learned = {stream.name for stream in facts.streams}
+    """About `number` recordings to hold out, in the order given: of every stream that can spare one at least one.
+
+    A stream's or an annotator's last recording is never taken.
+    """
+    learned = [stream.name for stream in facts.streams]
     kinds = {_key(source): {pair for pair in source[1].annotators.items() if pair[0] in learned} for source in order}
     left = Counter(pair for pairs in kinds.values() for pair in pairs)
     held_out: set[tuple[str, str]] = set()
-    for key, pairs in kinds.items():
-        if len(held_out) < number and all(left[pair] > 1 for pair in pairs):
-            held_out.add(key)
-            left.subtract(pairs)
+
+    def take(stream: str, most: int) -> None:
+        """Recordings of a stream ("" = any), until `most` are taken."""
+        for key, pairs in kinds.items():
+            fits = not stream or any(name == stream for name, _ in pairs)
+            if len(held_out) < most and key not in held_out and fits and all(left[pair] > 1 for pair in pairs):
+                held_out.add(key)
+                left.subtract(pairs)
+
+    for name in learned:
+        if not any(stream == name for key in held_out for stream, _ in kinds[key]):
+            take(name, len(held_out) + 1)
+    take("", number)
     return held_out
 
 

@@ -144,14 +144,18 @@ def cpc_programs() -> RunConfig:
 def joint() -> RunConfig:
     """Labels and tracks at once, ours: the encoder of `cpc`, its future on every window, labels where there are any.
 
-    ssl-behavior pretrain STORE --out RUN --recipe joint --split FILE
+    ssl-behavior pretrain STORE --out RUN --recipe joint --split FILE --init CPC_RUN
+
+    Best from a run of `cpc`: heads learn twenty times as fast as the encoder that they bend.
     """
-    labels = LabelsConfig(smoothing=0.1, dropout=0.3, input_dropout=0.3)
+    labels = LabelsConfig(balanced=False, smoothing=0.1, dropout=0.3)
     return replace(
         cpc(),
         method=JointConfig(labels=labels, cpc=0.5),
-        data=DataConfig(window_frames=768, batch_size=24, sampling=Sampling(labeled_share=0.5, rare_share=0.5)),
-        loop=LoopConfig(validate_every=100),
+        data=DataConfig(window_frames=768, batch_size=24, sampling=Sampling(labeled_share=0.5, rare_share=0.1)),
+        optim=replace(cpc().optim, lr=5e-4, heads_lr=20.0),
+        loop=LoopConfig(validate_every=50),
+        steps=400,
     )
 
 
@@ -159,11 +163,14 @@ def finetune() -> RunConfig:
     """Labels alone, from another run's encoder (--init RUN) or from scratch.
 
     ssl-behavior pretrain STORE --out RUN --recipe finetune --init PRETRAINED --split FILE
+
+    On the rats (labels of 01-30, scored on 31-38), one seed: S1 macro AP .725, aggression and social .669, S2 .221, where
+    linear heads on the frozen encoder have .766, .676 and .221.
     """
     recipe = joint()
     method = replace(recipe.method, cpc=0.0)
     sampling = replace(recipe.data.sampling, labeled_share=1.0)
-    return replace(recipe, method=method, data=replace(recipe.data, sampling=sampling), steps=400)
+    return replace(recipe, method=method, data=replace(recipe.data, sampling=sampling), steps=200)
 
 
 def joint_mabe2021() -> RunConfig:

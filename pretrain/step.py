@@ -73,7 +73,10 @@ def _plain(loss: LossTerms) -> dict[str, Tensor]:
 def validate(
     method: Method, batches: Iterable[WindowBatch], device: torch.device, precision: torch.dtype
 ) -> dict[str, float]:
-    """Means over batches of the loss, its terms and diagnostics, and how much what was learned has collapsed."""
+    """Means over batches of the loss, its terms and diagnostics, and how much what was learned has collapsed.
+
+    A term that a batch has nothing to say of (a label stream it shows no label of) is the mean over the other batches.
+    """
     method.eval()
     values: list[dict[str, Tensor]] = []
     points: list[Tensor] = []
@@ -85,7 +88,8 @@ def validate(
         values.append({"loss": loss.total, **_plain(loss)})
         points.append(method.learned(embeddings[batch.valid]).float().cpu())
     method.train()
-    means = {name: torch.stack([value[name].float() for value in values]).mean().item() for name in values[0]}
+    names = dict.fromkeys(name for value in values for name in value)
+    means = {name: torch.stack([v[name].float() for v in values if name in v]).mean().item() for name in names}
     return means | _spread(torch.cat(points))
 
 

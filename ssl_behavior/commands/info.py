@@ -90,10 +90,23 @@ def _checkpoint(path: Path, console: Console) -> None:
         ("embedding", f"{method.embedding_dim} columns ({groups})"),
         ("sees", f"{before} frames back and {after} ahead, at {method.fps:g} frames per second"),
         ("skeleton", method.skeleton.name),
+        *_labels(method),
         *((name, value) for name, value in contents["extra"].items()),
         ("fingerprint", method.fingerprint()[:16]),
     ]
     _table(console, f"checkpoint {path}", rows)
+
+
+def _labels(method: object) -> list[tuple[str, object]]:
+    """The labels that a method trained with labels gives."""
+    from ssl_behavior.methods import Joint
+
+    if not isinstance(method, Joint):
+        return []
+    facts = method.config.labels
+    rows: list[tuple[str, object]] = [(f"labels {one.name}", ", ".join(one.classes)) for one in facts.streams]
+    known = [name for name in facts.annotators if name]
+    return rows + ([("annotators", ", ".join(known))] if known else [])
 
 
 def _run(path: Path, contents: dict, console: Console) -> None:
@@ -132,6 +145,14 @@ def _results(path: Path, console: Console) -> None:
         raise InputError(f"{path}/results.json is damaged: expected a table of results, got {type(contents).__name__}")
     flat = [(key, value) for key, value in contents.items() if isinstance(value, (str, int, float))]
     _table(console, f"results {path}", flat)
+    for table in contents.get("tables", []):
+        scores = [(row["representation"], _headline(row["macros"][0])) for row in table["rows"]]
+        _table(console, table["title"], scores)
+
+
+def _headline(macro: dict) -> str:
+    means = {"F1": macro["f1"]["mean"], "AP": macro["ap"]["mean"]}
+    return ", ".join(f"{name} {'undefined' if mean is None else f'{mean:.3f}'}" for name, mean in means.items())
 
 
 _KINDS: dict[str, Callable[[Path, Console], None]] = {

@@ -243,11 +243,13 @@ class Joint(ConvMethod):
             values, target = logits[stream.name], batch.labels[..., number].masked_fill(~batch.valid, -1)
             counts = self.label_counts.of(number)
             weights = balanced_class_weights(counts) if self.config.labels.balanced else torch.ones_like(counts)
-            sums = label_cross_entropy(values, target, weights, class_prior(counts), self.config.labels.smoothing)
-            # A batch may hold no label of a stream; that says nothing about the others, in validation either.
-            mean = mean_of(sums, training=True)
-            terms[f"label/{stream.name}"] = self.config.labels.weight_of(stream) * mean
             known = target >= 0
+            if not self.training and not all_sum(known.sum()):
+                continue
+            sums = label_cross_entropy(values, target, weights, class_prior(counts), self.config.labels.smoothing)
+            # A batch may hold no label of a stream: nothing to learn from, and in validation nothing to say.
+            mean = mean_of(sums, self.training)
+            terms[f"label/{stream.name}"] = self.config.labels.weight_of(stream) * mean
             right = (values.argmax(dim=-1) == target) & known
             metrics[f"label_accuracy/{stream.name}"] = all_sum(right.sum()) / all_sum(known.sum()).clamp_min(1)
         return LossTerms(terms, metrics)

@@ -15,7 +15,7 @@ from pretrain.start import complete_config, facts_of, take_encoder
 from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from ssl_behavior.cli import main
 from ssl_behavior.errors import InputError
-from ssl_behavior.labeled import Sampling
+from ssl_behavior.labeled import Sampling, label_facts
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
 from ssl_behavior.prediction import predict_row, with_labels
 from ssl_behavior.recording import Labels
@@ -66,6 +66,23 @@ def test_recordings_held_out_by_chance_have_labels(labeled, joint):
     for seed in range(5):
         data = open_data([labeled], replace(config.data, validation=()), seed, facts_of(config))
         assert len(data.validation.labeled) == len(data.validation.sources) == 1
+
+
+def test_every_stream_has_a_recording_held_out_and_keeps_one(tmp_path, make_recording, joint):
+    streams = {"a": [0, 1, 2, 3, 4, 5, 6], "b": [0, 1], "c": [6]}
+    recordings = []
+    for number in range(7):
+        frames = 60 + number
+        labels = Labels(vocabulary=("other", "yes"), frames=np.arange(frames) // 9 % 2, background="other")
+        own = {name: labels for name, numbers in streams.items() if number in numbers}
+        recordings.append(replace(make_recording(f"rec{number}", frames, subset="train"), labels=own))
+    store = write_store(tmp_path / "s", recordings)
+    config = replace(joint.data, validation=(), validation_share=0.2)
+    facts = label_facts([(store, row) for row in store.rows])
+    for seed in range(6):
+        data = open_data([store.path], config, seed, facts)
+        held_out = {row.id for _, row in data.validation.sources}
+        assert len(held_out & {"rec0", "rec1"}) == 1 and "rec6" not in held_out and len(held_out) <= 2
 
 
 def test_whose_labels_must_be_said_where_no_subset_says_it(store, joint):
@@ -132,6 +149,23 @@ def test_scores_are_those_of_the_predictions(labeled, joint, finished):
         claim, truth = said[known].argmax(axis=1) == number, shown[known] == number
         f1.append(2 * (claim & truth).sum() / (claim.sum() + truth.sum()))
     assert scores["f1/what"] == pytest.approx(np.mean(f1)) and set(scores) == {"ap/what", "f1/what"}
+
+
+def test_a_stream_that_is_not_held_out_has_no_score_and_no_perfect_loss(tmp_path, make_recording, joint):
+    def labels(name, frames):
+        return {name: Labels(vocabulary=("other", "yes"), frames=np.arange(frames) // 9 % 2, background="other")}
+
+    names = ["a", "a", "a", "b"]
+    recordings = [
+        replace(make_recording(f"rec{n}", 90 + n, subset="train"), labels=labels(name, 90 + n))
+        for n, name in enumerate(names)
+    ]
+    write_store(tmp_path / "s", recordings)
+    config = replace(joint, data=replace(joint.data, validation=("rec1",)), steps=5)
+    pretrain([tmp_path / "s"], tmp_path / "run", config)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    (seen,) = [line for line in lines if "ap/a" in line]
+    assert "label/a" in seen and "label/b" not in seen and "ap/b" not in seen and seen["loss"] > 0
 
 
 def test_predictions_do_not_depend_on_the_chunk_and_sum_to_one(labeled, finished):
