@@ -89,7 +89,13 @@ class Bench:
         return self.windows(name, config, features, parent)
 
     def trained(
-        self, name: str, source: str, recipe: str, init: Sequence[Path] = (), all_tasks: bool = False
+        self,
+        name: str,
+        source: str,
+        recipe: str,
+        init: Sequence[Path] = (),
+        all_tasks: bool = False,
+        best: bool = False,
     ) -> EndToEnd:
         """A system of the pretraining job."""
         config = EndToEndConfig(
@@ -98,6 +104,7 @@ class Bench:
             init=tuple(init),
             tracks=self.shelf.tracks,
             all_tasks=all_tasks,
+            best=best,
         )
         return EndToEnd(name, source, config, self.folder / "runs", self.all_rows if all_tasks else ())
 
@@ -191,7 +198,7 @@ _ENTRIES = [
     Entry("task3_features", "the same, fine-tuned, with task-programming features", "features",
           _transfer("task3_as_run", features=True), ("task3",), needs_parent=True),
     Entry("joint_mabe2021", "MABe 2021 Task 1 and 2 winner", "winner",
-          lambda bench, role: bench.trained("joint_mabe2021", WINNER, "joint_mabe2021", all_tasks=True)),
+          lambda bench, role: bench.trained("joint_mabe2021", WINNER, "joint_mabe2021", all_tasks=True, best=True)),
     Entry("msg3d", "MS-G3D (Task 3 winner)", "winner", _msg3d, ("task3",)),
     Entry("msg3d_tuned", "MS-G3D (Task 3 winner)", "winner", _msg3d, ("task3",),
           AfterConfig(folds=3, thresholds=True)),

@@ -33,6 +33,8 @@ class EndToEndConfig:
     init : runs to start from; seed s starts from run s modulo their number.
     tracks : ids or globs of the recordings whose tracks are learned from; none = all of the store.
     all_tasks : learn every label stream of the recordings at once; False = the problem's own alone.
+    best : take the checkpoint that labeled the run's held-out recordings best in the problem's own stream, as the MABe
+        2021 winner did; False = the last, whose averaged weights were the better choice where few are held out.
     """
 
     recipe: str
@@ -40,14 +42,14 @@ class EndToEndConfig:
     init: tuple[Path, ...] = ()
     tracks: tuple[str, ...] = ()
     all_tasks: bool = False
+    best: bool = False
 
 
 class EndToEnd(System):
     """An encoder and the heads that read it, trained on labels by the pretraining job in a folder of its own.
 
     Problems that learn from the same recordings with the same settings share one run: a joint model of several tasks is
-    trained once. Of each run the checkpoint is taken that labeled its held-out recordings best in the problem's own
-    stream; these are drawn from the recordings learned from.
+    trained once. Recordings held out in it are drawn from those learned from.
 
     Parameters
     ----------
@@ -79,7 +81,8 @@ class EndToEnd(System):
             As the pretraining job does.
         """
         run = self._trained(problem, rows, seed)
-        method = with_labels(load_checkpoint(run, best=problem.task.streams[0]), str(run))
+        chosen = problem.task.streams[0] if self.config.best else False
+        method = with_labels(load_checkpoint(run, best=chosen), str(run))
         advance(sum(row.frames for row in rows))
         return _EndToEndModel(problem, method.to(choose_device("auto")), rows, find_checkpoint(run))
 
