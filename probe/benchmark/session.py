@@ -58,16 +58,17 @@ def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
     notes += _warnings(store, plans, say)
     bench, released = _bench(config, store, plans, effort, release, say)
     notes += _facts_in_words(config, effort, bench, released)
+    seeds = config.seeds or effort.seeds
     facts = {
         "effort": config.effort,
-        "seeds": config.seeds or effort.seeds,
+        "seeds": seeds,
         "store": store.fingerprint(),
         "device": describe_device(bench.device, bench.precision),
     }
     simulated = all(row.source.startswith("simulated") for row in store.rows) or _is_simulated(config.source)
     tables = _filled(config, bench, plans, entries, notes, facts, simulated, say)
     for plan in plans.values() if drawn else ():
-        for figure in run_curves(bench, plan, drawn, facts["seeds"], say):
+        for figure in run_curves(bench, plan, drawn, seeds, say):
             say(f"curves: {figure}")
     for table in tables:
         console.print(screen_table(table, simulated))
