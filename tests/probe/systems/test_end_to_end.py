@@ -42,8 +42,8 @@ def problem_of(store, part):
     return Problem(store, task, macro_of(task))
 
 
-def system_of(store, tmp_path, also=(), recipe="joint", **config):
-    config = EndToEndConfig(recipe=recipe, options=OPTIONS, **config)
+def system_of(store, tmp_path, also=(), recipe="joint", options=OPTIONS, **config):
+    config = EndToEndConfig(recipe=recipe, options=options, **config)
     return EndToEnd("end to end", "a test", config, tmp_path / "runs", [store.row(name) for name in also])
 
 
@@ -65,7 +65,14 @@ def test_parts_that_learn_from_the_same_recordings_share_a_run(store, tmp_path):
     assert streams == ["behavior", "groom"]
     probability = said["annotator 1"][PLAIN]
     assert probability.shape == (LENGTHS[6], 3) and np.allclose(probability.sum(axis=1), 1, atol=1e-5)
-    assert np.array_equal(probability, said["annotator 1"][BALANCED]), "balanced in training"
+    assert not np.array_equal(probability, said["annotator 1"][BALANCED])
+    weighed = system_of(store, tmp_path, also, options=(*OPTIONS, "--method.labels.balanced", "true"), all_tasks=True)
+    both = weighed.fit(problem_of(store, "annotator 1"), [store.row("r0"), store.row("r2")], 0).predict(
+        [store.row("r6")]
+    )
+    assert np.array_equal(both[PLAIN], both[BALANCED]), (
+        "classes that weighed the same in training are not weighed again"
+    )
 
 
 def test_a_fold_hides_the_labels_of_its_own_recordings_only(store, tmp_path):
