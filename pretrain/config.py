@@ -39,6 +39,8 @@ class DataConfig:
     validation_batches: int = 4
     labeled: tuple[str, ...] = ()
     """Ids or globs of the recordings whose labels may be learned from; none = those of the subset "train"."""
+    not_labeled: tuple[str, ...] = ()
+    """Ids or globs of recordings whose labels are kept for something else, such as the other parts of a split."""
     streams: tuple[str, ...] = ()
     """Label streams to learn; none = all."""
     sampling: Sampling = field(default_factory=Sampling)

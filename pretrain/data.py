@@ -3,16 +3,17 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from pretrain.config import DataConfig
 from ssl_behavior import parallel
 from ssl_behavior.errors import InputError
-from ssl_behavior.labeled import LabeledReader, LabelFacts
+from ssl_behavior.labeled import LabeledReader, LabelFacts, labels_fingerprint
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import Store, StoreRow, common_fps
 from ssl_behavior.windows import WindowBatch, WindowReader
@@ -67,7 +68,7 @@ def open_data(stores: Sequence[Path], config: DataConfig, seed: int, facts: Labe
         train=reader(train),
         validation=reader(validation) if validation else None,
         fps=common_fps([row for _, row in sources], "choose those of one rate with --recordings"),
-        fingerprint=_fingerprint(train, validation, shown),
+        fingerprint=_fingerprint(train, validation, labeled),
     )
 
 
@@ -95,6 +96,7 @@ def labeled_sources(sources: Sequence[Source], config: DataConfig) -> list[Sourc
     """
     if config.labeled:
         wanted = _matching(_stores_of(sources), config.labeled, "--labeled")
+        _check_unseen(sources, wanted, config)
         return [source for source in sources if _key(source) in wanted]
     found = [source for source in sources if source[1].subset == "train"]
     if not found:
@@ -103,6 +105,16 @@ def labeled_sources(sources: Sequence[Source], config: DataConfig) -> list[Sourc
             "--split FILE; no recording has the subset 'train'"
         )
     return found
+
+
+def _check_unseen(sources: Sequence[Source], labeled: set[tuple[str, str]], config: DataConfig) -> None:
+    """Refuse a split that learns from what it keeps for something else."""
+    there = {_key(source) for source in sources}
+    for pattern in config.not_labeled:
+        found = {_key((store, row)) for store in _stores_of(sources) for row in store.rows if row.id == pattern
+                 or fnmatchcase(row.id, pattern)}  # fmt: skip
+        if both := sorted(found & labeled & there):
+            raise InputError(f"the recording {both[0][1]!r} is in two parts of the split: to learn from, and not to")
 
 
 def _with_streams(sources: Sequence[Source], facts: LabelFacts) -> list[Source]:
@@ -191,10 +203,10 @@ def _spared(order: Sequence[Source], number: int, facts: LabelFacts) -> set[tupl
     return held_out
 
 
-def _fingerprint(train: Sequence[Source], validation: Sequence[Source], labeled: Collection[tuple[str, str]]) -> str:
+def _fingerprint(train: Sequence[Source], validation: Sequence[Source], labeled: Sequence[Source]) -> str:
     sides: list[Any] = [[[row.id, row.frames, row.content_hash] for _, row in side] for side in (train, validation)]
     if labeled:
-        sides.append([row.id for _, row in (*train, *validation) if any(row.id == id for _, id in labeled)])
+        sides.append(labels_fingerprint(labeled))
     skeleton = train[0][0].skeleton.to_dict()
     return hashlib.sha256(json.dumps([skeleton, *sides]).encode()).hexdigest()
 

@@ -41,12 +41,12 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
 def make_optimizer(config: OptimConfig, module: nn.Module) -> Optimizer:
     """The optimizer of `module`'s parameters; weight decay applies to those with two axes or more.
 
-    Parameters of a submodule called `heads` have a learning rate of their own, `config.heads_lr`.
+    Parameters of a submodule called `label_heads` have a learning rate of their own, `config.heads_lr`.
     """
     sides: dict[float, list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            sides.setdefault(config.heads_lr if name.startswith("heads.") else 1.0, []).append(parameter)
+            sides.setdefault(config.heads_lr if name.startswith("label_heads.") else 1.0, []).append(parameter)
     groups: list[dict[str, Any]] = []
     for multiple, parameters in sides.items():
         kinds = [

@@ -52,9 +52,9 @@ def pretrain(
     torch.backends.cudnn.deterministic = True
     with process_group(device), ExitStack() as held:
         check_batch_size(config.data)
-        config = complete_config(config, stores)
-        data = open_data(stores, config.data, config.seed, facts_of(config))
         run = RunFolder(out)
+        config = complete_config(config, stores, begun=run.newest() is not None)
+        data = open_data(stores, config.data, config.seed, facts_of(config))
 
         def take_folder() -> None:
             facts = {"data_fingerprint": data.fingerprint, "computed_in": str(precision).removeprefix("torch.")}

@@ -18,7 +18,7 @@ from pretrain.recipes import RECIPES
 from pretrain.runfolder import recorded_config, recorded_stores
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods import METHODS
-from ssl_behavior.splits import train_patterns
+from ssl_behavior.splits import split_patterns
 
 __all__ = ["config_as_yaml", "resolve_config", "resolve_stores"]
 
@@ -48,7 +48,8 @@ def resolve_config(options: Options) -> RunConfig:
     if options.split:
         if "data.labeled" in overrides:
             raise InputError("--split and --labeled both say whose labels are learned from; give one of them")
-        overrides["data.labeled"] = json.dumps(train_patterns(options.split))
+        train, others = split_patterns(options.split)
+        overrides |= {"data.labeled": json.dumps(train), "data.not_labeled": json.dumps(others)}
     if options.programs:
         base = dataclasses.replace(base, method=with_own_programs(base.method, options.programs))
     _check_known(base, overrides)

@@ -19,23 +19,48 @@ ENCODER_MODULES = ("featurizer", "embedder", "contexters", "prediction")
 """What `take_encoder` takes over, as far as both sides have it."""
 
 
-def complete_config(config: RunConfig, stores: Sequence[Path]) -> RunConfig:
+def complete_config(config: RunConfig, stores: Sequence[Path], begun: bool = False) -> RunConfig:
     """The configuration with what only the data and the encoder to start from can tell written in.
+
+    Parameters
+    ----------
+    begun : the run has a checkpoint: what it started from is in it, and need not be there any more.
 
     Raises
     ------
     InputError
-        If labels are to be learned and there are none, or the run to start from has another kind of encoder.
+        If labels are to be learned and there are none, they are others than the configuration was made with, options
+        for labels are given to a method that learns none, or the run to start from has another kind of encoder.
     """
-    if config.init:
+    if config.init and not begun:
         config = replace(config, method=_with_encoder_of(config.method, config.init))
     labels = getattr(config.method, "labels", None)
-    if labels is None or labels.streams:
+    if labels is None:
+        if config.data.labeled or config.data.streams:
+            raise InputError("--labeled, --split and --streams: this recipe learns from no labels; choose joint")
         return config
+    if config.data.recordings_per_batch:
+        raise InputError("data.recordings_per_batch: windows with labels are drawn by data.sampling; leave it at 0")
     sources = labeled_sources(chosen_sources(stores, config.data), config.data)
-    facts = label_facts(sources, config.data.streams)
+    facts = label_facts(sources, config.data.streams or [stream.name for stream in labels.streams])
+    if labels.streams:
+        _check_same_labels(labels, facts)
+        return config
     labels = replace(labels, streams=facts.streams, annotators=facts.annotators)
     return replace(config, method=replace(config.method, labels=labels))
+
+
+def _check_same_labels(configured: LabelFacts, found: LabelFacts) -> None:
+    """A configuration names classes by number: another order would teach other behaviours under their names."""
+    if configured.streams != found.streams:
+        raise InputError(
+            f"the configuration learns the labels {_told(configured)}, these recordings have {_told(found)}; start "
+            "from a recipe instead of another run's configuration"
+        )
+
+
+def _told(facts: LabelFacts) -> str:
+    return "; ".join(f"{stream.name}: {', '.join(stream.classes)}" for stream in facts.streams)
 
 
 def facts_of(config: RunConfig) -> LabelFacts | None:
