@@ -94,8 +94,8 @@ def task_programming() -> RunConfig:
     Classes are split at quantiles of the training recordings. The likelihood counts by the number (20 steps of some
     18): in the paper's balance it leaves the contrast of the programs no gradient to speak of.
     `task_programming_2021` has the paper's thresholds and balance. On the 38 rat recordings, 3 seeds: S1 .594 +- .036,
-    S2 .066 +- .008, far behind the convolutions; beside keypoints its 32 columns help the CalMS21 paper's 1-D convolution
-    there (aggression and social: AP .358 to .469), see benchmarks/results/ablation_programs.md.
+    S2 .066 +- .008, far behind the convolutions; beside keypoints its 32 columns help the CalMS21 paper's 1-D
+    convolution there (aggression and social: AP .358 to .469), see benchmarks/results/ablation_programs.md.
     """
     method = TaskProgrammingConfig(
         programs=ProgramsConfig(names=TASK_PROGRAMMING_2021),
@@ -141,8 +141,8 @@ def task_programming_conv() -> RunConfig:
 def cpc_programs() -> RunConfig:
     """Task programming together with contrastive prediction on one encoder.
 
-    On the 38 rat recordings, 3 seeds: S1 macro AP .760 +- .002, S2 .230 +- .003: on neither ahead of the better one alone,
-    see benchmarks/results/ablation_programs.md.
+    On the 38 rat recordings, 3 seeds: S1 macro AP .760 +- .002, S2 .230 +- .003: on neither ahead of the better one
+    alone, see benchmarks/results/ablation_programs.md.
     """
     return replace(cpc(), method=CPCProgramsConfig(heads=_HEADS, trajectory=_TRAJECTORY, cpc=0.1))
 

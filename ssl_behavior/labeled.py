@@ -3,6 +3,8 @@
 Only recordings that were named show their labels; all others are tracks without any, whatever their store knows.
 """
 
+import hashlib
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -17,7 +19,9 @@ from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["LabelFacts", "LabeledBatch", "LabeledReader", "Sampling", "StreamFacts", "label_facts"]
+__all__ = [
+    "LabelFacts", "LabeledBatch", "LabeledReader", "Sampling", "StreamFacts", "label_facts", "labels_fingerprint",
+]  # fmt: skip
 
 Source = tuple[Store, StoreRow]
 Span = tuple[int, int, int]
@@ -59,7 +63,8 @@ class Sampling:
     Parameters
     ----------
     labeled_share : of the windows, those drawn from recordings with labels; the others come from all recordings.
-    per_stream : windows of a batch that every label stream gets for certain, whatever its share of the frames.
+    per_stream : windows of a batch that every label stream gets for certain, whatever its share of the frames; where
+        there are more streams than labeled windows they take turns.
     rare_share : of the labeled windows, those laid around a frame of a class drawn evenly among those of a stream that
         are not background, so that a rare class is met as often as a frequent one.
     """
@@ -110,14 +115,25 @@ def label_facts(sources: Sequence[Source], streams: Sequence[str] = ()) -> Label
     )
 
 
+def labels_fingerprint(sources: Sequence[Source]) -> str:
+    """SHA-256 over all labels of some recordings, of whatever stream: a store's own fingerprint is of the tracks."""
+    digest = hashlib.sha256()
+    for store, row in sources:
+        for name, annotator in sorted(row.annotators.items()):
+            digest.update(json.dumps([row.id, name, annotator, list(store.stream(name).vocabulary)]).encode())
+            digest.update(np.ascontiguousarray(store.labels(name)[row.slice]).data)
+    return digest.hexdigest()
+
+
 def _stream_facts(sources: Sequence[Source], name: str) -> StreamFacts:
     stores = {id(store): store for store, row in sources if name in row.annotators}
     first, *others = stores.values()
     for other in others:
         if other.stream(name) != first.stream(name):
+            one, two = first.stream(name), other.stream(name)
             raise InputError(
-                f"the labels {name!r} of {first.path} and {other.path} have other classes: "
-                f"{list(first.stream(name).vocabulary)} and {list(other.stream(name).vocabulary)}"
+                f"the labels {name!r} of {first.path} and {other.path} have other classes: {list(one.vocabulary)} "
+                f"(background {one.background!r}) and {list(two.vocabulary)} (background {two.background!r})"
             )
     stream = first.stream(name)
     return StreamFacts(name=name, classes=stream.vocabulary, background=stream.background)
@@ -162,7 +178,13 @@ class LabeledReader(WindowReader):
 
     def _known_annotator(self, pick: int) -> int:
         row = self.sources[pick][1]
-        name = next(row.annotators[s.name] for s in self.facts.streams if s.name in row.annotators)
+        names = sorted({row.annotators[s.name] for s in self.facts.streams if s.name in row.annotators})
+        if len(names) > 1:
+            raise InputError(
+                f"recording {row.id!r} was labeled by {names}, each in a stream of their own: one style per recording "
+                "can be learned; name the streams of one of them (--streams)"
+            )
+        (name,) = names
         if name not in self.facts.annotators:
             raise InputError(
                 f"recording {row.id!r} was labeled by {name!r}, who is none of the annotators "

@@ -10,7 +10,7 @@ from ssl_behavior.files import read_json
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import Store, StoreRow
 
-__all__ = ["PARTS", "Split", "fraction_of", "make_split", "train_patterns"]
+__all__ = ["PARTS", "Split", "fraction_of", "make_split", "split_patterns"]
 
 PARTS = ("train", "validation", "test")
 TUNING_SHARE = 0.2
@@ -95,8 +95,8 @@ def make_split(store: Store, file: Path | None = None, seed: int = 0, annotated:
     return _assign(kept, source, seed)
 
 
-def train_patterns(file: Path) -> list[str]:
-    """Ids and globs of the part of a split file to learn from.
+def split_patterns(file: Path) -> tuple[list[str], list[str]]:
+    """Ids and globs of the part of a split file to learn from, and those of its other parts.
 
     Raises
     ------
@@ -106,7 +106,8 @@ def train_patterns(file: Path) -> list[str]:
     values = _read(Path(file))
     if "train" not in values:
         raise InputError(f"{file}: there is no part 'train' to learn from")
-    return _checked(values["train"], "train", file)
+    others = [pattern for part in PARTS[1:] if part in values for pattern in _checked(values[part], part, file)]
+    return _checked(values["train"], "train", file), others
 
 
 def _read(file: Path) -> Mapping[str, Any]:

@@ -100,13 +100,14 @@ class Bench:
         """A system of the pretraining job."""
         config = EndToEndConfig(
             recipe=recipe,
-            options=self.effort.options(recipe),
+            options=(*self.effort.options(recipe), *self.shelf.machine),
             init=tuple(init),
             tracks=self.shelf.tracks,
             all_tasks=all_tasks,
             best=best,
         )
-        return EndToEnd(name, source, config, self.folder / "runs", self.all_rows if all_tasks else ())
+        also = self.all_rows if all_tasks else ()
+        return EndToEnd(name, source, config, self.folder / "runs", self.shelf.store, also)
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def _frozen(recipe: str, mode: str = "linear") -> Callable[[Bench, TaskRole], Sy
 
 
 def _styles(bench: Bench, role: TaskRole) -> System:
-    return FrozenStyles(bench.shelf.encoder("cpc"), bench.all_rows, bench.effort.stride)
+    return FrozenStyles(bench.shelf.encoder("cpc"), bench.shelf.store, bench.all_rows, bench.effort.stride)
 
 
 def _boosted(bench: Bench, role: TaskRole) -> System:

@@ -1,11 +1,11 @@
 """Embeddings and features that several systems of a benchmark read, each made when it is asked for first, and kept."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from probe.benchmark.effort import Effort
+from probe.pretraining import trained_run
 from probe.references import hand_features, with_time
 from probe.representations import Representation, check_alignment, columns_without
 from ssl_behavior.checkpoint import load_checkpoint
@@ -13,7 +13,6 @@ from ssl_behavior.device import choose_device, choose_precision
 from ssl_behavior.embedding import Embeddings, embed_store
 from ssl_behavior.errors import InputError
 from ssl_behavior.store import Store, StoreRow
-from ssl_behavior.verbs import run_verb
 
 __all__ = ["Shelf"]
 
@@ -28,6 +27,7 @@ class Shelf:
     seeds : pretraining seeds of every encoder.
     train : recordings with labels to learn from; hand features are scaled on them.
     tracks : ids of the recordings that encoders may see the tracks of; none = all.
+    machine : words for the pretraining job that choose device and precision.
     given : recipe -> runs that are there already, one per pretraining seed.
     released : embeddings folder of released task-programming features, in place of our own.
     say : told what is being made.
@@ -39,6 +39,7 @@ class Shelf:
     seeds: int
     train: Sequence[StoreRow]
     tracks: tuple[str, ...] = ()
+    machine: tuple[str, ...] = ()
     given: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     released: Path | None = None
     say: Callable[[str], None] = print
@@ -51,20 +52,11 @@ class Shelf:
         return tuple(self._pretrained(recipe, seed) for seed in range(self.seeds))
 
     def _pretrained(self, recipe: str, seed: int) -> Path:
-        run = self.folder / "pretrained" / f"{recipe}-{seed}"
-        if (run / "done").exists():
-            return run
-        self.say(f"pretraining {recipe}, seed {seed}: {run}")
-        words = ["--recipe", recipe, "--seed", str(seed), "--validation-share", "0", *self.effort.options(recipe)]
+        self.say(f"pretraining {recipe}, seed {seed}, or finding it pretrained")
+        words = ["--seed", str(seed), "--validation-share", "0", *self.effort.options(recipe), *self.machine]
         if self.tracks:
             words += ["--recordings", *self.tracks]
-        run.parent.mkdir(parents=True, exist_ok=True)
-        with run.with_suffix(".log").open("a", encoding="utf-8") as log, redirect_stdout(log):
-            code = run_verb("pretrain", [str(self.store.path), "--out", str(run), "--resume", *words])
-        if code:
-            raise SystemExit(code)
-        (run / "done").touch()
-        return run
+        return trained_run(self.folder / "pretrained", self.store, recipe, words)
 
     def encoder(self, recipe: str, without: Sequence[str] = ()) -> Representation:
         """The frozen embedding of a recipe."""

@@ -18,17 +18,23 @@ from probe.benchmark.report import FilledTable, screen_table, write_report
 from probe.benchmark.representations import Shelf
 from probe.benchmark.run import TaskPlan, leave_out, plan_task, run_entry
 from probe.systems.curves import check_figure
+from ssl_behavior.checkpoint import find_checkpoint, read_checkpoint_config
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.embedding import Embeddings, store_embeddings
 from ssl_behavior.errors import InputError
+from ssl_behavior.files import read_json, write_json
 from ssl_behavior.importer import import_release
 from ssl_behavior.io.calms21_release import Release, check_release, find_release, release_features
-from ssl_behavior.overlap import check_split, check_subsets, find_overlaps
+from ssl_behavior.overlap import Overlap, check_split, check_subsets, find_overlaps, leaks
 from ssl_behavior.simulate.write import SIMULATED
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.terminal import counted
 
 __all__ = ["run_benchmark"]
+
+MARKER = "benchmark.json"
+ENCODERS = ("cpc", "task_programming", "task_programming_conv", "cpc_programs")
+"""What is pretrained, by recipe."""
 
 _KINDS = {"calms21_task1": "task1", "calms21_task2": "task2", "calms21_task3": "task3"}
 
@@ -51,12 +57,15 @@ def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
     if drawn:
         check_figure(Path("curves.png"))
     effort = effort_of(config.effort)
-    config.out.mkdir(parents=True, exist_ok=True)
+    _check_pretrained(config)
+    _take_folder(config)
     say = _speaker(console)
     store, release, notes = _opened(config, say)
     plans = _plans(config, store)
-    notes += _warnings(store, plans, say)
-    bench, released = _bench(config, store, plans, effort, release, say)
+    say("looking for recordings that show the same moments")
+    overlaps = find_overlaps(store)
+    notes += _warnings(store, plans, overlaps, say)
+    bench, released = _bench(config, store, plans, effort, release, overlaps, say)
     notes += _facts_in_words(config, effort, bench, released)
     seeds = config.seeds or effort.seeds
     facts = {
@@ -76,6 +85,34 @@ def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
         console.print(Text(note, style="dim"))
     console.print(f"results: {config.out / 'results.md'}")
     return facts
+
+
+def _check_pretrained(config: BenchmarkConfig) -> None:
+    """Encoders that were given are what they are said to be, and learned no labels."""
+    for recipe, runs in config.pretrained:
+        if recipe not in ENCODERS:
+            raise InputError(f"--pretrained {recipe}=...: the encoders of this benchmark are {list(ENCODERS)}")
+        for run in runs:
+            method = read_checkpoint_config(find_checkpoint(run, best=True))["method"]
+            if method != recipe:
+                raise InputError(f"--pretrained {recipe}={run}: this run was trained with {method}, not with {recipe}")
+
+
+def _take_folder(config: BenchmarkConfig) -> None:
+    """Make the benchmark's folder, or find it again; somebody else's, or one of another source, is not touched."""
+    out, source = config.out, {"layout": config.layout, "source": str(config.source.resolve())}
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file, not a folder; choose another --out")
+    marker = out / MARKER
+    if marker.exists():
+        found = read_json(marker, "a benchmark folder")
+        if found != source:
+            raise InputError(f"{out} holds a benchmark of {found.get('source')}; choose another --out")
+        return
+    if out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out} exists and holds no benchmark; choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(marker, source)
 
 
 def _speaker(console: Console) -> Any:
@@ -123,6 +160,8 @@ def _plans(config: BenchmarkConfig, store: Store) -> dict[str, TaskPlan]:
             raise InputError(f"{config.source}: no recordings of {missing[0]}; leave its table out with --tables")
         return plans
     macros = dict(config.macros)
+    if twice := sorted(set(config.tasks) & set(config.new_tasks)):
+        raise InputError(f"{twice[0]!r} is given as --task and as --new-task; give it as one of them")
     kinds = dict.fromkeys(config.tasks, "task1") | dict.fromkeys(config.new_tasks, "task3")
     if unknown := sorted(set(macros) - set(kinds)):
         raise InputError(f"--macro {unknown[0]}=...: it is no --task or --new-task of this benchmark")
@@ -138,12 +177,14 @@ def _tasks_in(store: Store) -> set[str]:
     return found | ({"calms21_task3"} if set(store.streams) - {"behavior"} else set())
 
 
-def _warnings(store: Store, plans: dict[str, TaskPlan], say: Any) -> list[str]:
-    """What recordings are on both sides of a split, found before anything is trained."""
-    say("looking for recordings that show the same moments")
-    overlaps = find_overlaps(store)
-    told = {sentence for plan in plans.values() for part in plan.parts.values()
-            for sentence in check_split(overlaps, part.split)}  # fmt: skip
+def _warnings(store: Store, plans: dict[str, TaskPlan], overlaps: Sequence[Overlap], say: Any) -> list[str]:
+    """What recordings are on both sides of a split, told before anything is trained."""
+    told = {
+        sentence
+        for plan in plans.values()
+        for part in plan.parts.values()
+        for sentence in check_split(overlaps, part.split)
+    }
     told |= set(check_subsets(overlaps, store.rows))
     for sentence in sorted(told):
         say(f"warning: {sentence}")
@@ -151,15 +192,34 @@ def _warnings(store: Store, plans: dict[str, TaskPlan], say: Any) -> list[str]:
 
 
 def _bench(
-    config: BenchmarkConfig, store: Store, plans: dict[str, TaskPlan], effort: Effort, release: Release | None, say: Any
+    config: BenchmarkConfig,
+    store: Store,
+    plans: dict[str, TaskPlan],
+    effort: Effort,
+    release: Release | None,
+    overlaps: Sequence[Overlap],
+    say: Any,
 ) -> tuple[Bench, bool]:
     parts = [part for plan in plans.values() for part in plan.parts.values()]
     scored = {row.id for part in parts for row in part.split.evaluate}
+    # What shows the moments of a scored recording is no other recording: neither tracks nor labels of it are learned
+    # across tasks. Within a task its own split stands, and the notes say so.
+    scored |= {leak.second for leak in leaks(overlaps, scored, {row.id for row in store.rows} - scored)}
     train = _ordered([row for part in parts for row in part.split.train if row.id not in scored])
     seen = () if config.transductive else tuple(row.id for row in store.rows if row.id not in scored)
     released = _released(config.out, store, release, say)
+    machine = ("--device", config.device, "--precision", config.precision)
     shelf = Shelf(
-        store, config.out, effort, config.seeds or effort.seeds, train, seen, dict(config.pretrained), released, say
+        store,
+        config.out,
+        effort,
+        config.seeds or effort.seeds,
+        train,
+        seen,
+        machine,
+        dict(config.pretrained),
+        released,
+        say,
     )
     parent = next((plan for plan in plans.values() if plan.kind == "task1"), None)
     device = choose_device(config.device)
@@ -227,6 +287,8 @@ def _filled(
             if plan.kind not in entry.kinds or (sections and not _in_table(entry, number, sections)):
                 continue
             if entry.needs_parent and bench.parent is None:
+                if config.systems:
+                    notes.append(f"{entry.title}: left out, it starts from a network of Task 1; name one with --task")
                 continue
             try:
                 rows = run_entry(bench, entry, plan, number, seeds, say)
@@ -236,6 +298,8 @@ def _filled(
                 continue
             tables[-1] = FilledTable(title, (*tables[-1].rows, *rows))
             write_report(config.out, tables, notes, facts, simulated)
+    if not any(table.rows for table in tables):
+        raise InputError("; ".join(["no system could be run on these tasks", *notes[-3:]]))
     write_report(config.out, tables, notes, facts, simulated)
     return tables
 

@@ -1,23 +1,21 @@
 """Encoders trained together with their heads, by the pretraining job: joint, fine-tuned and from scratch."""
 
-import hashlib
-import json
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from probe.pretraining import trained_run
 from probe.systems.base import Advance, Model, Problem, System, with_balanced
-from probe.trial import BALANCED, PLAIN
+from probe.trial import BALANCED, PLAIN, learned_classes, spread
 from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint
 from ssl_behavior.device import choose_device
+from ssl_behavior.labeled import labels_fingerprint
 from ssl_behavior.methods import Joint
 from ssl_behavior.prediction import predict_row, with_labels
-from ssl_behavior.store import StoreRow
-from ssl_behavior.verbs import run_verb
+from ssl_behavior.store import Store, StoreRow
 
 __all__ = ["EndToEnd", "EndToEndConfig"]
 
@@ -55,18 +53,26 @@ class EndToEnd(System):
     ----------
     name, source : see `System`.
     runs : folder for the runs and their logs; an interrupted one is continued.
+    store : of `also`.
     also : recordings of other tasks that a joint model learns from; never one that is evaluated.
     """
 
     def __init__(
-        self, name: str, source: str, config: EndToEndConfig, runs: Path, also: Sequence[StoreRow] = ()
+        self,
+        name: str,
+        source: str,
+        config: EndToEndConfig,
+        runs: Path,
+        store: Store,
+        also: Sequence[StoreRow] = (),
     ) -> None:
         self.name, self.source, self.config, self.runs, self.also = name, source, config, runs, tuple(also)
+        self._also_labels = labels_fingerprint([(store, row) for row in also])
 
     @property
     def settings(self) -> dict[str, Any]:
         config = asdict(self.config) | {"init": [_known_by(path) for path in self.config.init]}
-        return {"system": "end to end", **config, "also": [row.id for row in self.also]}
+        return {"system": "end to end", **config, "also": [row.id for row in self.also], "labels": self._also_labels}
 
     @property
     def elsewhere(self) -> tuple[StoreRow, ...]:
@@ -84,24 +90,19 @@ class EndToEnd(System):
         chosen = problem.task.streams[0] if self.config.best else False
         method = with_labels(load_checkpoint(run, best=chosen), str(run))
         advance(sum(row.frames for row in rows))
-        return _EndToEndModel(problem, method.to(choose_device("auto")), rows, find_checkpoint(run))
+        return _EndToEndModel(problem, method.to(choose_device("auto")), rows, find_checkpoint(run, best=chosen))
 
     def _trained(self, problem: Problem, rows: Sequence[StoreRow], seed: int) -> Path:
-        words = self._words(problem, rows, seed)
-        known = json.dumps([problem.store.fingerprint(), self.settings, words])
-        run = self.runs / f"{self.config.recipe}-{hashlib.sha256(known.encode()).hexdigest()[:16]}"
-        self.runs.mkdir(parents=True, exist_ok=True)
-        with run.with_suffix(".log").open("a", encoding="utf-8") as log, redirect_stdout(log):
-            code = run_verb("pretrain", [str(problem.store.path), "--out", str(run), "--resume", *words])
-        if code:
-            # Stopped by a signal, after saving: what was asked for next is not to begin.
-            raise SystemExit(code)
-        return run
+        labels = labels_fingerprint([(problem.store, row) for row in self._labeled(problem, rows)])
+        init = [_known_by(path) for path in self.config.init]
+        return trained_run(
+            self.runs, problem.store, self.config.recipe, self._words(problem, rows, seed), [labels, init]
+        )
 
     def _words(self, problem: Problem, rows: Sequence[StoreRow], seed: int) -> list[str]:
         config = self.config
         streams = self._streams(problem, rows)
-        words = ["--recipe", config.recipe, "--seed", str(seed), *config.options]
+        words = ["--seed", str(seed), *config.options]
         words += ["--labeled", *(row.id for row in self._labeled(problem, rows)), "--streams", *streams]
         if config.tracks:
             words += ["--recordings", *config.tracks]
@@ -132,6 +133,15 @@ def _belongs(row: StoreRow, problem: Problem) -> bool:
     return bool(who) and (not task.annotators or any(name in task.annotators for name in who))
 
 
+def _of_shown_classes(problem: Problem, rows: Sequence[StoreRow], probability: np.ndarray) -> np.ndarray:
+    """NaN for classes that no frame learned from shows; the others of a frame share what these had."""
+    learned = list(learned_classes(problem.targets(rows), problem.task.kind))
+    values = probability[:, learned]
+    if problem.task.kind == "multinomial":
+        values = values / values.sum(axis=1, keepdims=True)
+    return spread(values, learned, problem.num_classes)
+
+
 def _known_by(run: Path) -> str:
     return load_checkpoint(run).fingerprint()
 
@@ -143,6 +153,7 @@ class _EndToEndModel(Model):
     def predict(self, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
         parts = [self._predict(row) for row in rows]
         plain = np.concatenate(parts) if parts else np.empty((0, self.problem.num_classes), np.float32)
+        plain = _of_shown_classes(self.problem, self.rows, plain)
         if self.method.config.labels.balanced:
             # Every class weighed the same in training: this is how the published entry decided, too.
             return {PLAIN: plain, BALANCED: plain}
@@ -162,4 +173,5 @@ class _EndToEndModel(Model):
         return {
             "num_parameters": sum(parameter.numel() for parameter in self.method.parameters()),
             "run": str(self.checkpoint.parent.parent),
+            "checkpoint": self.checkpoint.name,
         }

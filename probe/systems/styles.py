@@ -11,7 +11,8 @@ from probe.representations import Matrix, Representation
 from probe.systems.base import Advance, Model, Problem, System, matrix_digest
 from probe.trial import FITS
 from ssl_behavior.errors import InputError
-from ssl_behavior.store import StoreRow
+from ssl_behavior.labeled import labels_fingerprint
+from ssl_behavior.store import Store, StoreRow
 
 __all__ = ["FrozenStyles"]
 
@@ -22,6 +23,7 @@ class FrozenStyles(System):
     Parameters
     ----------
     representation : its arrays are pretraining seeds, as in `FrozenProbe`.
+    store : of `also`.
     also : recordings that other annotators labeled in the same stream; never one that is evaluated.
     stride : learn from every so-manieth frame.
     """
@@ -31,12 +33,14 @@ class FrozenStyles(System):
     def __init__(
         self,
         representation: Representation,
+        store: Store,
         also: Sequence[StoreRow] = (),
         stride: int = 4,
         config: AnnotatorConfig | None = None,
     ) -> None:
         self.representation, self.also, self.stride = representation, tuple(also), stride
         self.config = config or AnnotatorConfig()
+        self._also_labels = labels_fingerprint([(store, row) for row in also])
         self.name = f"{representation.name}, one head for all annotators"
 
     @property
@@ -46,6 +50,7 @@ class FrozenStyles(System):
             **asdict(self.config),
             "stride": self.stride,
             "also": [row.id for row in self.also],
+            "labels": self._also_labels,
             "checkpoints": list(self.representation.checkpoints),
             "matrix": matrix_digest(self.representation.arrays),
         }

@@ -46,6 +46,7 @@ class LabelsConfig(LabelFacts):
     smoothing : share of a label that goes to the classes as frequent as they are.
     reads : "embedding": the head reads all columns of the embedding; "contexts": the contexts and the extras alone.
     hidden_dim : of the head's middle layer; 0 = as wide as what it reads.
+    scale : give every column that the head reads mean 0 and spread 1, as measured before the first step.
     dropout : in the head.
     input_dropout : share of the columns it reads that the head does without in a training step.
     """
@@ -57,6 +58,7 @@ class LabelsConfig(LabelFacts):
     smoothing: float = 0.2
     reads: Literal["embedding", "contexts"] = "embedding"
     hidden_dim: int = 256
+    scale: bool = True
     dropout: float = 0.0
     input_dropout: float = 0.0
 
@@ -189,7 +191,7 @@ class Joint(ConvMethod):
         self.read_scale = ReadScale(self._read_dim + 2 * len(config.embedding.extras))
         self.input_dropout = nn.Dropout1d(config.labels.input_dropout)
         extra_dim = 2 * len(config.embedding.extras)
-        self.heads = AnnotatorHead(
+        self.label_heads = AnnotatorHead(
             self._read_dim + extra_dim,
             {_output(number): len(stream.classes) for number, stream in enumerate(config.labels.streams)},
             len(config.labels.annotators),
@@ -206,6 +208,8 @@ class Joint(ConvMethod):
 
     def fit_inputs(self, reader: WindowReader, but: Collection[str] = ()) -> list[str]:
         notices = super().fit_inputs(reader, but)
+        if not self.config.labels.scale:
+            return notices
         training = self.training
         self.eval()
         with torch.no_grad():
@@ -252,14 +256,15 @@ class Joint(ConvMethod):
             terms[f"label/{stream.name}"] = self.config.labels.weight_of(stream) * mean
             right = (values.argmax(dim=-1) == target) & known
             metrics[f"label_accuracy/{stream.name}"] = all_sum(right.sum()) / all_sum(known.sum()).clamp_min(1)
-        return LossTerms(terms, metrics)
+        # Validation of windows without any label says nothing, which is not a perfect 0.
+        return LossTerms(terms or {"label": torch.full((), torch.nan)}, metrics)
 
     def _logits(
         self, batch: WindowBatch, encoded: Encoded, read: Steps, annotator: Int[Tensor, " batch"]
     ) -> dict[str, Float[Tensor, "batch time class"]]:
         """Stream -> logits of every frame: the head runs once per step, and its logits are interpolated."""
         stride, num_frames = self.config.encoder.stride, batch.valid.shape[1]
-        outputs = self.heads(read, annotator.unsqueeze(1).expand(read.shape[:2]))
+        outputs = self.label_heads(read, annotator.unsqueeze(1).expand(read.shape[:2]))
         streams = enumerate(self.config.labels.streams)
         return {s.name: to_frames(outputs[_output(n)], encoded.inside, stride, num_frames) for n, s in streams}
 

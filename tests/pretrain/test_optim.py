@@ -39,11 +39,11 @@ def test_decay_spares_biases_and_norms(name):
 
 
 def test_heads_have_a_rate_of_their_own_and_nothing_is_left_out():
-    module = nn.ModuleDict({"body": nn.Linear(3, 5), "heads": nn.Linear(5, 2)})
+    module = nn.ModuleDict({"body": nn.Linear(3, 5), "label_heads": nn.Linear(5, 2)})
     optimizer = make_optimizer(OptimConfig(heads_lr=10.0), module)
     set_learning_rate(optimizer, 0.7)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
-    assert {rates[id(p)] for p in module["heads"].parameters()} == {7.0}
+    assert {rates[id(p)] for p in module["label_heads"].parameters()} == {7.0}
     assert {rates[id(p)] for p in module["body"].parameters()} == {0.7}
     assert len(make_optimizer(OptimConfig(), module).param_groups) == 2
 

@@ -44,7 +44,7 @@ def problem_of(store, part):
 
 def system_of(store, tmp_path, also=(), recipe="joint", options=OPTIONS, **config):
     config = EndToEndConfig(recipe=recipe, options=options, **config)
-    return EndToEnd("end to end", "a test", config, tmp_path / "runs", [store.row(name) for name in also])
+    return EndToEnd("end to end", "a test", config, tmp_path / "runs", store, [store.row(name) for name in also])
 
 
 def recorded(run):
@@ -99,7 +99,7 @@ def test_one_head_learns_all_styles_of_a_frozen_embedding(store):
     shown = np.maximum(store.labels("behavior"), 0)
     array = (np.eye(3)[shown] * 2 + generator.normal(size=(store.num_frames, 3))).astype(np.float32)
     also = [store.row(f"r{number}") for number in range(4)]
-    system = FrozenStyles(Representation("known", (array,)), also, stride=2)
+    system = FrozenStyles(Representation("known", (array,)), store, also, stride=2)
     problem = problem_of(store, "annotator 1")
     fitted = system.fit(problem, [store.row("r0"), store.row("r2")], 0)
     assert fitted.facts["annotators"] == ["1", "2"] and system.elsewhere == tuple(also)

@@ -1,0 +1,41 @@
+"""The pretraining job, called by its verb, for systems and references that need a run of their own."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from ssl_behavior.store import Store
+from ssl_behavior.verbs import run_verb
+
+__all__ = ["trained_run"]
+
+
+def trained_run(folder: Path, store: Store, recipe: str, words: Sequence[str], known: Any = None) -> Path:
+    """The run of a recipe with these words of the command line, trained or continued where it is not there yet.
+
+    What the job prints goes into a log beside the run.
+
+    Parameters
+    ----------
+    folder : of the runs; each has a name made of all it depends on, so that another store, other recordings or other
+        settings never find it.
+    known : what else it depends on, JSON-ready, such as a digest of labels.
+
+    Raises
+    ------
+    InputError
+        As the job does.
+    SystemExit
+        If a signal stopped it; it has saved, and is continued the next time.
+    """
+    everything = json.dumps([store.fingerprint(), recipe, list(words), known], sort_keys=True)
+    run = folder / f"{recipe}-{hashlib.sha256(everything.encode()).hexdigest()[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with run.with_suffix(".log").open("a", encoding="utf-8") as log, redirect_stdout(log):
+        code = run_verb("pretrain", [str(store.path), "--out", str(run), "--resume", "--recipe", recipe, *words])
+    if code:
+        raise SystemExit(code)
+    return run
