@@ -1,6 +1,7 @@
 """Training with labels: whose are used, what is kept, where it starts."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -234,3 +235,67 @@ def test_a_stream_of_one_class_is_refused(tmp_path, make_recording, joint):
     with pytest.raises(InputError, match=r"labels what: no training frame shows attack: two classes are needed"):
         pretrain([tmp_path / "s"], tmp_path / "run", joint)
     assert not (tmp_path / "run").exists()
+
+
+def relabeled(path, out, change):
+    """The same tracks in another store, with labels changed by a function."""
+    recordings = [replace(one, labels={k: change(v) for k, v in one.labels.items()}) for one in Store(path)]
+    return write_store(out, recordings).path
+
+
+def test_classes_in_another_order_are_not_learned_under_the_old_names(labeled, finished, tmp_path, capsys):
+    def turned(labels):
+        return replace(labels, vocabulary=("other", "attack", "mount"))
+
+    other = relabeled(labeled, tmp_path / "turned", turned)
+    arguments = ["pretrain", str(other), "--out", str(tmp_path / "run"), "--config", str(finished / "config.json")]
+    assert main(arguments) == 2
+    assert "the configuration learns the labels what: attack, mount, other" in capsys.readouterr().err
+
+
+def test_a_run_is_not_resumed_on_changed_labels(labeled, joint, tmp_path):
+    pretrain([labeled], tmp_path / "run", replace(joint, steps=1))
+
+    def other(labels):
+        return replace(labels, frames=np.where(labels.frames == 0, 1, labels.frames))
+
+    changed = relabeled(labeled, tmp_path / "changed", other)
+    with pytest.raises(InputError, match="data_fingerprint was"):
+        pretrain([changed], tmp_path / "run", replace(joint, steps=1), resume=True)
+
+
+def test_a_run_goes_on_when_what_it_started_from_is_gone(labeled, tiny, joint, tmp_path):
+    pretrain([labeled], tmp_path / "cpc", tiny)
+    config = replace(joint, init=str(tmp_path / "cpc"), steps=2)
+    pretrain([labeled], tmp_path / "run", config)
+    (tmp_path / "cpc").rename(tmp_path / "moved")
+    assert main(["pretrain", "--out", str(tmp_path / "run"), "--resume"]) == 0
+
+
+def test_held_out_windows_without_labels_give_no_loss_and_no_crash(labeled, joint, tmp_path, capsys):
+    method, data = replace(joint.method, cpc=0.0), replace(joint.data, validation=("rec4",))
+    assert pretrain([labeled], tmp_path / "run", replace(joint, method=method, data=data, steps=5)) == 0
+    assert "too little was seen in them, to validate on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--recipe", "cpc", "--labeled", "rec0"], "this recipe learns from no labels; choose joint"),
+        (["--recipe", "joint", "--labeled", "mouse*"], "--labeled: .*no recording matches 'mouse"),
+        (["--recipe", "joint", "--streams", "nope"], "labels called 'nope'"),
+        (["--recipe", "joint", "--data.recordings_per_batch", "2"], "leave it at 0"),
+        (["--recipe", "joint", "--init", "missing"], "there is no such run or checkpoint folder"),
+    ],
+)
+def test_mistakes_with_labels_are_one_sentence(labeled, tmp_path, capsys, words, message):
+    assert main(["pretrain", str(labeled), "--out", str(tmp_path / "run"), *words]) == 2
+    assert re.search(message, capsys.readouterr().err) and not (tmp_path / "run").exists()
+
+
+def test_a_split_that_learns_what_it_scores_is_refused(labeled, tmp_path, capsys):
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps({"train": ["*"], "test": ["rec3"]}))
+    arguments = ["pretrain", str(labeled), "--out", str(tmp_path / "run"), "--recipe", "joint", "--split", str(split)]
+    assert main(arguments) == 2
+    assert "'rec3' is in two parts of the split" in capsys.readouterr().err

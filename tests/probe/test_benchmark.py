@@ -13,10 +13,11 @@ from probe.benchmark.plan import SYSTEMS, Bench, Entry
 from probe.benchmark.published import PUBLISHED, TABLES
 from probe.benchmark.representations import Shelf
 from probe.benchmark.run import plan_task
-from probe.benchmark.session import run_benchmark
+from probe.benchmark.session import _bench, run_benchmark
 from probe.systems.base import Model, System, with_balanced
 from ssl_behavior.cli import main
 from ssl_behavior.errors import InputError
+from ssl_behavior.overlap import find_overlaps
 from ssl_behavior.recording import Labels
 from ssl_behavior.simulate import simulate_calms21
 from ssl_behavior.store import write_store
@@ -206,3 +207,39 @@ def test_little_effort_is_less_of_the_same(labeled, tmp_path):
     short = SYSTEMS["conv1d"].make(minutes, part.role)
     assert short.config.epochs == 1 and short.config.network == published.config.network
     assert SYSTEMS["task2_as_run"].make(full, part.role).parent.rows == tuple(labeled.rows[:4])
+
+
+def test_nobody_elses_folder_is_taken(cheap, labeled, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    arguments = ["benchmark", "store", str(labeled.path), "--task", "behavior", "--out"]
+    assert main([*arguments, str(tmp_path / "mine")]) == 2
+    assert "exists and holds no benchmark" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+    assert main([*arguments, str(tmp_path / "mine" / "thesis.txt")]) == 2
+    assert "is a file, not a folder" in capsys.readouterr().err
+    assert main([*arguments, str(tmp_path / "out"), "--seeds", "1"]) == 0
+    other = write_store(tmp_path / "other", list(labeled))
+    assert main(["benchmark", "store", str(other.path), "--task", "behavior", "--out", str(tmp_path / "out")]) == 2
+    assert "holds a benchmark of" in capsys.readouterr().err
+
+
+def test_nothing_run_is_a_mistake(cheap, labeled, tmp_path, capsys):
+    arguments = ["benchmark", "store", str(labeled.path), "--task", "behavior", "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--systems", "msg3d", "--seeds", "1"]) == 2
+    assert "no system could be run" in capsys.readouterr().err
+    for given in ("cpc=missing", "nosuch=run"):
+        assert main([*arguments, "--pretrained", given]) == 2
+    assert "the encoders of this benchmark are" in capsys.readouterr().err
+
+
+def test_copies_of_scored_recordings_are_nobodys_tracks(cheap, tmp_path):
+    train, test = (make_recording(name, 701, subset=subset) for name, subset in (("a", "train"), ("b", "test")))
+    test = replace(test, keypoints=test.keypoints[::-1].copy())
+    copy = replace(test, id="copy", subset="unlabeled", labels={})
+    store = write_store(tmp_path / "s", [train, test, copy, replace(make_recording("d", 311), subset="unlabeled")])
+    config = config_of(store, tmp_path / "out", "--seeds", "1")
+    plans = {"behavior": plan_task(store, "behavior", "task1")}
+    found = find_overlaps(store)
+    bench, _ = _bench(config, store, plans, EFFORTS["minutes"], None, found, print)
+    assert bench.shelf.tracks == ("a", "d")
