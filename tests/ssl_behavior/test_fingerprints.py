@@ -27,7 +27,9 @@ def test_fingerprints_do_not_depend_on_chunks(dyad, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "change", [lambda k: k + np.float32(123.45), lambda k: k[:, ::-1], lambda k: np.round(k, 1)], ids=str
+    "change",
+    [lambda k: k + np.float32(123.45), lambda k: k[:, ::-1], lambda k: np.round(k, 1)],
+    ids=["shifted", "exchanged", "rounded"],
 )
 def test_fingerprints_do_not_depend_on_place_order_or_last_digits(dyad, change):
     keypoints = dyad(frames=503).keypoints
