@@ -158,7 +158,7 @@ def test_impossible_settings_are_refused(case):
 
 
 def test_impossible_embeddings_are_refused():
-    with pytest.raises(InputError, match=r"unknown extras \['weather'\]; known: \['time'\]"):
+    with pytest.raises(InputError, match=r"unknown extras \['weather'\]; known: \['time', 'walls'\]"):
         EmbeddingConfig(extras=("weather",))
     for twice in ({"feature_window_frames": (30, 30)}, {"extras": ("time", "time")}):
         with pytest.raises(InputError, match="names one twice"):

@@ -18,7 +18,7 @@ def test_scale_makes_all_of_calms21(tmp_path):
     assert main(["--out", str(tmp_path / "s"), "--scale", "0.001"]) == 0
     assert main(["--out", str(tmp_path / "j"), "--scale", "0.001", "--layout", "calms21", "--seed", "3"]) == 0
     assert {row.subset for row in Store(tmp_path / "s").rows} == {"train", "test", "unlabeled"}
-    assert len(list((tmp_path / "j").rglob("*.json"))) == 10
+    assert len(list((tmp_path / "j").rglob("calms21_*.json"))) == 10
 
 
 @pytest.mark.parametrize(
