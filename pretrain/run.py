@@ -13,7 +13,7 @@ from pretrain.distributed import in_main, process_group, wrap
 from pretrain.loop import Trainer
 from pretrain.own_programs import keep_own_programs
 from pretrain.progress import RunLog
-from pretrain.runfolder import RunFolder, only_process, open_run
+from pretrain.runfolder import RunFolder, only_process, open_run, recorded_config
 from pretrain.start import complete_config, facts_of, take_encoder
 from pretrain.step import Losses
 from ssl_behavior import parallel
@@ -53,7 +53,7 @@ def pretrain(
     with process_group(device), ExitStack() as held:
         check_batch_size(config.data)
         run = RunFolder(out)
-        config = complete_config(config, stores, begun=run.newest() is not None)
+        config = complete_config(config, stores, recorded_config(out) if run.newest() is not None else None)
         data = open_data(stores, config.data, config.seed, facts_of(config))
 
         def take_folder() -> None:

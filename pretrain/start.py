@@ -19,12 +19,13 @@ ENCODER_MODULES = ("featurizer", "embedder", "contexters", "prediction")
 """What `take_encoder` takes over, as far as both sides have it."""
 
 
-def complete_config(config: RunConfig, stores: Sequence[Path], begun: bool = False) -> RunConfig:
+def complete_config(config: RunConfig, stores: Sequence[Path], begun: RunConfig | None = None) -> RunConfig:
     """The configuration with what only the data and the encoder to start from can tell written in.
 
     Parameters
     ----------
-    begun : the run has a checkpoint: what it started from is in it, and need not be there any more.
+    begun : of a run that has a checkpoint, its configuration: it has the encoder that the run started from, which need
+        not be there any more.
 
     Raises
     ------
@@ -32,8 +33,9 @@ def complete_config(config: RunConfig, stores: Sequence[Path], begun: bool = Fal
         If labels are to be learned and there are none, they are others than the configuration was made with, options
         for labels are given to a method that learns none, or the run to start from has another kind of encoder.
     """
-    if config.init and not begun:
-        config = replace(config, method=_with_encoder_of(config.method, config.init))
+    if config.init:
+        other = begun.method if begun is not None else _encoder_config(config.init)
+        config = replace(config, method=_with_encoder_of(config.method, other))
     labels = getattr(config.method, "labels", None)
     if labels is None:
         if config.data.labeled or config.data.streams:
@@ -69,13 +71,17 @@ def facts_of(config: RunConfig) -> LabelFacts | None:
     return labels
 
 
-def _with_encoder_of(method: Any, path: str) -> Any:
-    """The configuration with the features, the encoder and what it predicts of another run's."""
-    if not isinstance(method, ConvConfig):
-        raise InputError("--init: only recipes on convolution stacks can start from another run's encoder")
+def _encoder_config(path: str) -> ConvConfig:
     other = load_checkpoint(path).config
     if not isinstance(other, ConvConfig):
         raise InputError(f"--init {path}: it has no convolutional encoder to start from")
+    return other
+
+
+def _with_encoder_of(method: Any, other: ConvConfig) -> Any:
+    """The configuration with the features, the encoder and what it predicts of another one."""
+    if not isinstance(method, ConvConfig):
+        raise InputError("--init: only recipes on convolution stacks can start from another run's encoder")
     shared = {"features", "encoder", "embedding", "horizons_frames", "key_dim"}
     names = shared & {field.name for field in fields(method)} & {field.name for field in fields(other)}
     return replace(method, **{name: getattr(other, name) for name in names})

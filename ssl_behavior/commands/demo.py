@@ -65,7 +65,7 @@ def _acts(out: Path, steps: int, seed: int) -> list[tuple[str, str, list[str]]]:
             store, "--out", run, "--recipe", "cpc_tiny", "--steps", str(steps), *seeds]),
         ("Task 1: does a linear head on it tell the behaviours?", "probe", [
             run, store, "--task", "calms21_task1", "--out", str(out / "task1"), "--seeds", "2",
-            "--train-stride", "12"]),
+            "--references", "raw,untrained", "--train-stride", "12"]),
         ("Tasks 1 to 3: the systems of the paper and ours, in very little time each", "benchmark", [
             "calms21", mice, "--out", str(out / "benchmark"), "--effort", "minutes", "--systems", ",".join(_SYSTEMS),
             "--pretrained", f"cpc={run}"]),

@@ -200,6 +200,7 @@ def test_a_run_starts_from_another_runs_encoder(labeled, tiny, joint, tmp_path):
         for key, value in getattr(other, name).state_dict().items():
             assert torch.equal(getattr(method, name).state_dict()[key], value)
     assert pretrain([labeled], tmp_path / "run", replace(wanted, steps=1)) == 0
+    assert pretrain([labeled], tmp_path / "run", replace(wanted, steps=1), resume=True) == 0, "asked for as it was"
 
 
 def test_what_cannot_be_started_from_is_told(labeled, joint, tmp_path, make_recording, tiny):
