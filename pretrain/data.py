@@ -96,8 +96,9 @@ def labeled_sources(sources: Sequence[Source], config: DataConfig) -> list[Sourc
     """
     if config.labeled:
         wanted = _matching(_stores_of(sources), config.labeled, "--labeled")
-        _check_unseen(sources, wanted, config)
-        return [source for source in sources if _key(source) in wanted]
+        named = [source for source in sources if _key(source) in wanted]
+        _check_unseen(named, config)
+        return named
     found = [source for source in sources if source[1].subset == "train"]
     if not found:
         raise InputError(
@@ -107,14 +108,11 @@ def labeled_sources(sources: Sequence[Source], config: DataConfig) -> list[Sourc
     return found
 
 
-def _check_unseen(sources: Sequence[Source], labeled: set[tuple[str, str]], config: DataConfig) -> None:
+def _check_unseen(labeled: Sequence[Source], config: DataConfig) -> None:
     """Refuse a split that learns from what it keeps for something else."""
-    there = {_key(source) for source in sources}
-    for pattern in config.not_labeled:
-        found = {_key((store, row)) for store in _stores_of(sources) for row in store.rows if row.id == pattern
-                 or fnmatchcase(row.id, pattern)}  # fmt: skip
-        if both := sorted(found & labeled & there):
-            raise InputError(f"the recording {both[0][1]!r} is in two parts of the split: to learn from, and not to")
+    for _, row in labeled:
+        if any(row.id == pattern or fnmatchcase(row.id, pattern) for pattern in config.not_labeled):
+            raise InputError(f"the recording {row.id!r} is in two parts of the split: to learn from, and not to")
 
 
 def _with_streams(sources: Sequence[Source], facts: LabelFacts) -> list[Source]:

@@ -252,9 +252,7 @@ class LabeledReader(WindowReader):
         picks = [pick for pick in self.labeled if not stream or stream in self.sources[pick][1].annotators]
         picks = picks or self.labeled
         frames = np.array([self.sources[pick][1].frames for pick in picks], dtype=np.float64)
-        chosen = int(picks[generator.choice(len(picks), p=frames / frames.sum())])
-        room = max(0, self.sources[chosen][1].frames - self.window_frames)
-        return chosen, int(generator.integers(0, room + 1)), self.window_frames
+        return self._anywhere_in(picks[generator.choice(len(picks), p=frames / frames.sum())], generator)
 
     def _around_a_class(self, stream: str, generator: np.random.Generator) -> Span:
         """A span that holds a frame of a class drawn evenly, the frame anywhere in it."""
@@ -267,8 +265,8 @@ class LabeledReader(WindowReader):
         picks, frames = places[generator.integers(len(places))]
         which = generator.integers(len(picks))
         start = int(frames[which]) - int(generator.integers(self.window_frames))
-        room = max(0, self.sources[picks[which]][1].frames - self.window_frames)
-        return int(picks[which]), min(max(start, 0), room), self.window_frames
+        pick = int(picks[which])
+        return pick, min(max(start, 0), self._room(pick)), self.window_frames
 
     def read(self, spans: Sequence[Span]) -> LabeledBatch:
         """Windows and labels of spans, see `WindowReader.read`."""

@@ -116,11 +116,15 @@ class WindowReader:
         draws = min(self.recordings_per_batch or batch_size, batch_size)
         drawn = np.searchsorted(self._shares, generator.random(draws), side="right")
         picks = np.minimum(drawn, len(self.sources) - 1)[np.arange(batch_size) % draws]
-        spans = []
-        for pick in picks:
-            room = max(0, self.sources[pick][1].frames - self.window_frames)
-            spans.append((int(pick), int(generator.integers(0, room + 1)), self.window_frames))
-        return spans
+        return [self._anywhere_in(int(pick), generator) for pick in picks]
+
+    def _anywhere_in(self, pick: int, generator: np.random.Generator) -> tuple[int, int, int]:
+        """A span of a recording, its start uniform; the whole of a short one."""
+        return pick, int(generator.integers(0, self._room(pick) + 1)), self.window_frames
+
+    def _room(self, pick: int) -> int:
+        """The last frame of a recording at which a window may start."""
+        return max(0, self.sources[pick][1].frames - self.window_frames)
 
     def read(self, spans: Sequence[tuple[int, int, int]]) -> WindowBatch:
         """Windows given as (index into `sources`, first frame, number of frames), all of one length."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -66,11 +65,6 @@ class Bench:
     parent: TaskRole | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: torch.dtype = torch.float32
-
-    @cached_property
-    def augmented(self) -> WindowClassifier:
-        """The network that Task 2 and 3 baselines start from."""
-        return self.windows("conv1d_augmented", BASELINES["conv1d_augmented"])
 
     def windows(
         self, name: str, config: BaselineConfig, features: bool = False, parent: Parent | None = None

@@ -43,13 +43,15 @@ class Shelf:
     given: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     released: Path | None = None
     say: Callable[[str], None] = print
+    _runs: dict[str, tuple[Path, ...]] = field(default_factory=dict, repr=False)
     _made: dict[str, Representation] = field(default_factory=dict, repr=False)
 
     def runs(self, recipe: str) -> tuple[Path, ...]:
         """Pretrained runs of a recipe, one per seed."""
-        if recipe in self.given:
-            return self.given[recipe]
-        return tuple(self._pretrained(recipe, seed) for seed in range(self.seeds))
+        if recipe not in self._runs:
+            made = (self._pretrained(recipe, seed) for seed in range(self.seeds))
+            self._runs[recipe] = self.given[recipe] if recipe in self.given else tuple(made)
+        return self._runs[recipe]
 
     def _pretrained(self, recipe: str, seed: int) -> Path:
         self.say(f"pretraining {recipe}, seed {seed}, or finding it pretrained")

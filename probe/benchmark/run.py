@@ -90,7 +90,7 @@ def run_entry(
     rows: dict[str, ResultRow] = {}
     ensembles: dict[str, ResultRow] = {}
     for name, part in plan.parts.items():
-        outcomes = [_outcome(bench, entry, part, name, seed, say) for seed in range(seeds)]
+        outcomes = _outcomes(bench, entry, part, name, seeds, say)
         rows[name] = _scored(part, entry.title, outcomes)
         if entry.ensemble and seeds > 1:
             both = mean_of(outcomes, part.role.problem.task.kind)
@@ -99,10 +99,15 @@ def run_entry(
     return made + ([TableRow(entry, score_parts(ensembles), None)] if ensembles else [])
 
 
-def _outcome(bench: Bench, entry: Entry, part: Part, name: str, seed: int, say: Callable[[str], None]) -> Outcome:
-    say(f"{entry.title}: {name}, seed {seed}")
-    system = entry.make(bench, part.role)
-    return remembered(bench.folder / "predictions", system, part.role.problem, part.split, seed, entry.after)
+def _outcomes(
+    bench: Bench, entry: Entry, part: Part, name: str, seeds: int, say: Callable[[str], None]
+) -> list[Outcome]:
+    system, outcomes = entry.make(bench, part.role), []
+    for seed in range(seeds):
+        say(f"{entry.title}: {name}, seed {seed}")
+        kept = bench.folder / "predictions"
+        outcomes.append(remembered(kept, system, part.role.problem, part.split, seed, entry.after))
+    return outcomes
 
 
 def _scored(part: Part, title: str, outcomes: Sequence[Outcome]) -> ResultRow:

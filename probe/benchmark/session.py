@@ -3,6 +3,7 @@
 import difflib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
     if drawn:
         check_figure(Path("curves.png"))
     effort = effort_of(config.effort)
+    effort = replace(effort, seeds=config.seeds or effort.seeds)
     _check_pretrained(config)
     _take_folder(config)
     say = _speaker(console)
@@ -67,17 +69,16 @@ def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
     notes += _warnings(store, plans, overlaps, say)
     bench, released = _bench(config, store, plans, effort, release, overlaps, say)
     notes += _facts_in_words(config, effort, bench, released)
-    seeds = config.seeds or effort.seeds
     facts = {
         "effort": config.effort,
-        "seeds": seeds,
+        "seeds": effort.seeds,
         "store": store.fingerprint(),
         "device": describe_device(bench.device, bench.precision),
     }
     simulated = all(row.source.startswith("simulated") for row in store.rows) or _is_simulated(config.source)
     tables = _filled(config, bench, plans, entries, notes, facts, simulated, say)
     for plan in plans.values() if drawn else ():
-        for figure in run_curves(bench, plan, drawn, seeds, say):
+        for figure in run_curves(bench, plan, drawn, effort.seeds, say):
             say(f"curves: {figure}")
     for table in tables:
         console.print(screen_table(table, simulated))
@@ -213,7 +214,7 @@ def _bench(
         store,
         config.out,
         effort,
-        config.seeds or effort.seeds,
+        effort.seeds,
         train,
         seen,
         machine,
@@ -248,10 +249,9 @@ def _released(out: Path, store: Store, release: Release | None, say: Any) -> Pat
 
 
 def _facts_in_words(config: BenchmarkConfig, effort: Effort, bench: Bench, released: bool) -> list[str]:
-    seeds = config.seeds or effort.seeds
     notes = [
-        f"Mean ± population standard deviation over {counted(seeds, 'seed')}; frames of all scored recordings pooled, "
-        "means without background; † a class without positive frames is undefined and left out.",
+        f"Mean ± population standard deviation over {counted(effort.seeds, 'seed')}; frames of all scored recordings "
+        "pooled, means without background; † a class without positive frames is undefined and left out.",
         f"Effort {config.effort}, on {describe_device(bench.device, bench.precision)}.",
     ]
     if config.effort != "full":
@@ -279,7 +279,6 @@ def _filled(
     simulated: bool,
     say: Any,
 ) -> list[FilledTable]:
-    seeds: int = facts["seeds"]
     tables: list[FilledTable] = []
     for number, title, plan, sections in _tables(config, plans):
         tables.append(FilledTable(title, ()))
@@ -291,7 +290,7 @@ def _filled(
                     notes.append(f"{entry.title}: left out, it starts from a network of Task 1; name one with --task")
                 continue
             try:
-                rows = run_entry(bench, entry, plan, number, seeds, say)
+                rows = run_entry(bench, entry, plan, number, bench.effort.seeds, say)
             except InputError as error:
                 notes.append(leave_out(error, entry))
                 say(notes[-1])

@@ -67,11 +67,12 @@ class EndToEnd(System):
         also: Sequence[StoreRow] = (),
     ) -> None:
         self.name, self.source, self.config, self.runs, self.also = name, source, config, runs, tuple(also)
+        self._init = [load_checkpoint(path).fingerprint() for path in config.init]
         self._also_labels = labels_fingerprint([(store, row) for row in also])
 
     @property
     def settings(self) -> dict[str, Any]:
-        config = asdict(self.config) | {"init": [_known_by(path) for path in self.config.init]}
+        config = asdict(self.config) | {"init": self._init}
         return {"system": "end to end", **config, "also": [row.id for row in self.also], "labels": self._also_labels}
 
     @property
@@ -94,10 +95,8 @@ class EndToEnd(System):
 
     def _trained(self, problem: Problem, rows: Sequence[StoreRow], seed: int) -> Path:
         labels = labels_fingerprint([(problem.store, row) for row in self._labeled(problem, rows)])
-        init = [_known_by(path) for path in self.config.init]
-        return trained_run(
-            self.runs, problem.store, self.config.recipe, self._words(problem, rows, seed), [labels, init]
-        )
+        words = self._words(problem, rows, seed)
+        return trained_run(self.runs, problem.store, self.config.recipe, words, [labels, self._init])
 
     def _words(self, problem: Problem, rows: Sequence[StoreRow], seed: int) -> list[str]:
         config = self.config
@@ -140,10 +139,6 @@ def _of_shown_classes(problem: Problem, rows: Sequence[StoreRow], probability: n
     if problem.task.kind == "multinomial":
         values = values / values.sum(axis=1, keepdims=True)
     return spread(values, learned, problem.num_classes)
-
-
-def _known_by(run: Path) -> str:
-    return load_checkpoint(run).fingerprint()
 
 
 class _EndToEndModel(Model):

@@ -52,6 +52,10 @@ class LossTerms:
     def total(self) -> Tensor:
         return torch.stack(list(self.terms.values())).sum()
 
+    def weighted(self, weight: float) -> "LossTerms":
+        """The same diagnostics, every term times `weight`."""
+        return LossTerms({name: weight * term for name, term in self.terms.items()}, self.metrics)
+
     def __or__(self, other: "LossTerms") -> "LossTerms":
         return LossTerms(self.terms | other.terms, self.metrics | other.metrics)
 

@@ -188,11 +188,12 @@ class Joint(ConvMethod):
         if config.cpc:
             self.prediction = ContrastivePrediction(config, config.encoder)
         self.label_counts = LabelCounts(config.labels)
-        self.read_scale = ReadScale(self._read_dim + 2 * len(config.embedding.extras))
-        self.input_dropout = nn.Dropout1d(config.labels.input_dropout)
         extra_dim = 2 * len(config.embedding.extras)
+        read_dim = self._columns_dim + extra_dim
+        self.read_scale = ReadScale(read_dim)
+        self.input_dropout = nn.Dropout1d(config.labels.input_dropout)
         self.label_heads = AnnotatorHead(
-            self._read_dim + extra_dim,
+            read_dim,
             {_output(number): len(stream.classes) for number, stream in enumerate(config.labels.streams)},
             len(config.labels.annotators),
             hidden_dim=config.labels.hidden_dim or None,
@@ -201,7 +202,8 @@ class Joint(ConvMethod):
         )
 
     @property
-    def _read_dim(self) -> int:
+    def _columns_dim(self) -> int:
+        """Columns that the head reads, but for the extras."""
         if self.config.labels.reads == "embedding":
             return self.embedding_dim - 2 * len(self.config.embedding.extras)
         return self.config.encoder.contexter_dim * len(self.config.encoder.contexts)
@@ -237,9 +239,8 @@ class Joint(ConvMethod):
         terms = self._label_terms(self._logits(batch, encoded, read, batch.annotator), batch)
         if not self.config.cpc:
             return terms
-        predicted = self.prediction(encoded)
-        weighted = {name: self.config.cpc * term for name, term in predicted.terms.items()}
-        return LossTerms(weighted, predicted.metrics) | terms
+        predicted: LossTerms = self.prediction(encoded)
+        return predicted.weighted(self.config.cpc) | terms
 
     def _label_terms(self, logits: dict[str, Float[Tensor, "batch time class"]], batch: LabeledBatch) -> LossTerms:
         terms, metrics = {}, {}

@@ -237,9 +237,8 @@ class CPCPrograms(TaskProgrammingConv):
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
         """The terms of task programming and `ContrastivePrediction`."""
         view, encoded = self._views(batch, generator)
-        predicted = self.prediction(encoded)
-        weighted = {name: self.config.cpc * term for name, term in predicted.terms.items()}
-        return LossTerms(weighted, predicted.metrics) | self._taught(view, encoded, generator)
+        predicted: LossTerms = self.prediction(encoded)
+        return predicted.weighted(self.config.cpc) | self._taught(view, encoded, generator)
 
 
 def _flat(values: Tensor, steps: slice = slice(None)) -> Tensor:
