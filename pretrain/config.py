@@ -136,6 +136,13 @@ class RunConfig:
         _require(self.device in DEVICES, f"device must be one of {list(DEVICES)}", self.device)
         precisions = ["auto", *PRECISIONS]
         _require(self.precision in precisions, f"precision must be one of {precisions}", self.precision)
+        labels, rare = getattr(self.method, "labels", None), self.data.sampling.rare_share
+        if labels is not None and labels.balanced and rare:
+            raise InputError(
+                f"data.sampling.rare_share {rare:g} and method.labels.balanced both make up for rare classes: the "
+                "weights come from how often the recordings show a class, not from how often it is drawn; choose one, "
+                "--method.labels.balanced false or --data.sampling.rare_share 0"
+            )
 
 
 def run_config_to_dict(config: RunConfig) -> dict[str, Any]:

@@ -66,7 +66,8 @@ class Sampling:
     per_stream : windows of a batch that every label stream gets for certain, whatever its share of the frames; where
         there are more streams than labeled windows they take turns.
     rare_share : of the labeled windows, those laid around a frame of a class drawn evenly among those of a stream that
-        are not background, so that a rare class is met as often as a frequent one.
+        are not background, so that a rare class is met as often as a frequent one. Weights made of how often a class
+        is labeled do not know of it: either this, or they.
     """
 
     labeled_share: float = 0.5

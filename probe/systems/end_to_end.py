@@ -12,6 +12,7 @@ from probe.systems.base import Advance, Model, Problem, System, with_balanced
 from probe.trial import BALANCED, PLAIN, learned_classes, spread
 from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint
 from ssl_behavior.device import choose_device
+from ssl_behavior.errors import InputError
 from ssl_behavior.labeled import labels_fingerprint
 from ssl_behavior.methods import Joint
 from ssl_behavior.prediction import predict_row, with_labels
@@ -33,6 +34,12 @@ class EndToEndConfig:
     all_tasks : learn every label stream of the recordings at once; False = the problem's own alone.
     best : take the checkpoint that labeled the run's held-out recordings best in the problem's own stream, as the MABe
         2021 winner did; False = the last, whose averaged weights were the better choice where few are held out.
+
+    Raises
+    ------
+    InputError
+        If rare classes are to be drawn more often, which balanced probabilities cannot know of: they are made of the
+        shares of the labels.
     """
 
     recipe: str
@@ -41,6 +48,13 @@ class EndToEndConfig:
     tracks: tuple[str, ...] = ()
     all_tasks: bool = False
     best: bool = False
+
+    def __post_init__(self) -> None:
+        if any(word.startswith("--data.sampling.rare_share") for word in self.options):
+            raise InputError(
+                "--data.sampling.rare_share: F1 balanced is made of the shares of the labels, and would not know that "
+                "rare classes were drawn more often; leave it out"
+            )
 
 
 class EndToEnd(System):

@@ -23,6 +23,8 @@ from ssl_behavior.recording import Labels
 from ssl_behavior.store import Store, write_store
 from tests.conftest import fingerprint
 
+HEAD = {"hidden_dim": 6, "dropout": 0.2, "input_dropout": 0.1, "balanced": False}
+
 
 @pytest.fixture(scope="module")
 def labeled(tmp_path_factory):
@@ -44,7 +46,7 @@ def labeled(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def joint(tiny):
-    method = JointConfig(**vars(tiny.method), labels=LabelsConfig(hidden_dim=6, dropout=0.2, input_dropout=0.1))
+    method = JointConfig(**vars(tiny.method), labels=LabelsConfig(**HEAD))
     data = replace(tiny.data, sampling=Sampling(rare_share=0.5), validation=("rec2",))
     return replace(tiny, method=method, data=data)
 
@@ -84,6 +86,15 @@ def test_every_stream_has_a_recording_held_out_and_keeps_one(tmp_path, make_reco
         data = open_data([store.path], config, seed, facts)
         held_out = {row.id for _, row in data.validation.sources}
         assert len(held_out & {"rec0", "rec1"}) == 1 and "rec6" not in held_out and len(held_out) <= 2
+
+
+def test_rare_classes_are_made_up_for_once(labeled, joint, tmp_path, capsys):
+    with pytest.raises(InputError, match=r"rare_share 0.5 and method.labels.balanced both make up for rare classes"):
+        replace(joint, method=replace(joint.method, labels=LabelsConfig(**HEAD | {"balanced": True})))
+    both = ["--data.sampling.rare_share", "0.3", "--method.labels.balanced", "true"]
+    words = ["pretrain", str(labeled), "--out", str(tmp_path / "run"), "--recipe", "joint", *both]
+    assert main(words) == 2 and not (tmp_path / "run").exists()
+    assert "choose one, --method.labels.balanced false or" in capsys.readouterr().err
 
 
 def test_whose_labels_must_be_said_where_no_subset_says_it(store, joint):

@@ -12,6 +12,7 @@ from probe.representations import Representation
 from probe.systems import EndToEnd, EndToEndConfig, FrozenStyles
 from probe.tasks import macro_of, make_task, task_parts
 from probe.trial import BALANCED, PLAIN, Problem
+from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import write_store
 from tests.probe.conftest import make_recording
@@ -92,6 +93,11 @@ def test_alone_a_system_learns_its_own_stream_and_scored_tracks_are_not_seen(sto
     assert config["seed"] == 3 and system.elsewhere == ()
     again = system.fit(problem_of(store, "annotator 2"), [store.row("r1"), store.row("r3")], 3)
     assert again.facts["run"] == fitted.facts["run"]
+
+
+def test_rare_classes_drawn_more_often_are_refused_where_balanced_ones_are_scored():
+    with pytest.raises(InputError, match="would not know that rare classes were drawn more often"):
+        EndToEndConfig(recipe="joint", options=("--data.sampling.rare_share=0.5",))
 
 
 def test_one_head_learns_all_styles_of_a_frozen_embedding(store):
