@@ -14,7 +14,7 @@ from pretrain.loop import Trainer
 from pretrain.own_programs import keep_own_programs
 from pretrain.progress import RunLog
 from pretrain.runfolder import RunFolder, only_process, open_run, recorded_config
-from pretrain.start import complete_config, facts_of, take_encoder
+from pretrain.start import complete_config, facts_of, init_fingerprint, settle_init, take_encoder
 from pretrain.step import Losses
 from ssl_behavior import parallel
 from ssl_behavior.checkpoint import method_name
@@ -53,12 +53,15 @@ def pretrain(
     with process_group(device), ExitStack() as held:
         check_batch_size(config.data)
         run = RunFolder(out)
-        config = complete_config(config, stores, recorded_config(out) if run.newest() is not None else None)
+        begun = recorded_config(out) if resume and run.exists() else None
+        config = settle_init(config, out, begun)
+        config = complete_config(config, stores, begun if run.newest() is not None else None)
         data = open_data(stores, config.data, config.seed, facts_of(config))
 
         def take_folder() -> None:
             facts = {"data_fingerprint": data.fingerprint, "computed_in": str(precision).removeprefix("torch.")}
-            open_run(out, config, facts, resume, [str(Path(store).absolute()) for store in stores])
+            places = [str(Path(store).absolute()) for store in stores]
+            open_run(out, config, facts, resume, places, init_fingerprint(config.init) if begun is None else "")
             held.enter_context(only_process(out))
 
         in_main(take_folder)

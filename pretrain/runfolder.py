@@ -33,13 +33,14 @@ __all__ = [
     "only_process",
     "open_run",
     "recorded_config",
+    "recorded_init",
     "recorded_stores",
 ]
 
 FORMAT_VERSION = 1
 _FORMAT = "ssl-behavior run"
 _KEPT = 2
-_FREE_ON_RESUME = ("device", "precision", "loop.*", "method.programs.file", "init")
+_FREE_ON_RESUME = ("device", "precision", "loop.*", "method.programs.file")
 """Keys (or globs) that may differ from the first start: what they lead to is compared instead, or changes no number."""
 
 
@@ -58,6 +59,10 @@ class RunFolder:
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
+
+    def exists(self) -> bool:
+        """Whether a run was started here."""
+        return (self.path / "config.json").exists()
 
     def remove_unbegun(self) -> None:
         """Take the folder away again if no step of the run was ever saved: a refused run leaves nothing behind."""
@@ -129,12 +134,15 @@ def _step_of(line: str) -> float:
         return float("inf")
 
 
-def open_run(path: Path, config: RunConfig, facts: Mapping[str, Any], resume: bool, stores: list[str]) -> RunFolder:
+def open_run(
+    path: Path, config: RunConfig, facts: Mapping[str, Any], resume: bool, stores: list[str], init: str = ""
+) -> RunFolder:
     """Make a run's folder, or check that the one there may be resumed with this configuration and these data.
 
     Parameters
     ----------
     facts : what, besides the configuration, has to be equal for resuming to be the same computation.
+    init : fingerprint of the model whose encoder a new run starts from.
 
     Raises
     ------
@@ -158,6 +166,7 @@ def open_run(path: Path, config: RunConfig, facts: Mapping[str, Any], resume: bo
         "version": FORMAT_VERSION,
         "config": run_config_to_dict(config),
         **facts,
+        **({"init_fingerprint": init} if init else {}),
         "stores": stores,
         "seed": config.seed,
         "versions": package_versions(),
@@ -206,6 +215,11 @@ def recorded_config(path: Path) -> RunConfig:
 def recorded_stores(path: Path) -> list[Path]:
     """The stores a run was started with."""
     return [Path(store) for store in _read_record(path).get("stores", [])]
+
+
+def recorded_init(path: Path) -> str:
+    """The fingerprint of the model whose encoder a run started from, "" if it is not known or there was none."""
+    return str(_read_record(path).get("init_fingerprint") or "")
 
 
 @contextmanager

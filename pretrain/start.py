@@ -7,16 +7,52 @@ from typing import Any
 
 from pretrain.config import RunConfig
 from pretrain.data import chosen_sources, labeled_sources
+from pretrain.runfolder import recorded_init
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.errors import InputError
 from ssl_behavior.labeled import LabelFacts, label_facts
 from ssl_behavior.methods import Method
 from ssl_behavior.methods.conv import ConvConfig
 
-__all__ = ["ENCODER_MODULES", "complete_config", "facts_of", "take_encoder"]
+__all__ = ["ENCODER_MODULES", "complete_config", "facts_of", "init_fingerprint", "settle_init", "take_encoder"]
 
 ENCODER_MODULES = ("featurizer", "embedder", "contexters", "prediction")
 """What `take_encoder` takes over, as far as both sides have it."""
+
+
+def settle_init(config: RunConfig, out: Path, begun: RunConfig | None) -> RunConfig:
+    """The configuration with the encoder to start from as the run `out` records it, by its whole path.
+
+    Parameters
+    ----------
+    begun : of a run that goes on, its configuration: it keeps what it has started from, whether it is named or not.
+        The same encoder under another path is the same.
+
+    Raises
+    ------
+    InputError
+        If a run that goes on is asked to start from something else.
+    """
+    if begun is None:
+        return replace(config, init=str(Path(config.init).absolute())) if config.init else config
+    if config.init and not _is_init_of(config.init, out, begun):
+        raise InputError(
+            f"{out} cannot be resumed with --init {config.init}: it has started from {begun.init or 'random weights'}; "
+            "leave --init out to continue it, or choose another --out for a new run"
+        )
+    return replace(config, init=begun.init)
+
+
+def _is_init_of(path: str, out: Path, begun: RunConfig) -> bool:
+    if begun.init and Path(path).resolve() == Path(begun.init).resolve():
+        return True
+    known = recorded_init(out)
+    return bool(known) and Path(path).is_dir() and init_fingerprint(path) == known
+
+
+def init_fingerprint(path: str) -> str:
+    """Of the model to start from, "" if there is none."""
+    return load_checkpoint(path).fingerprint() if path else ""
 
 
 def complete_config(config: RunConfig, stores: Sequence[Path], begun: RunConfig | None = None) -> RunConfig:

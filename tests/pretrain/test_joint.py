@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -282,6 +283,56 @@ def test_a_run_goes_on_when_what_it_started_from_is_gone(labeled, tiny, joint, t
     pretrain([labeled], tmp_path / "run", config)
     (tmp_path / "cpc").rename(tmp_path / "moved")
     assert main(["pretrain", "--out", str(tmp_path / "run"), "--resume"]) == 0
+
+
+@pytest.fixture(scope="module")
+def two_encoders(labeled, tiny, tmp_path_factory):
+    """Runs to start from."""
+    folder = tmp_path_factory.mktemp("encoders")
+    for seed, name in enumerate(("one", "two")):
+        pretrain([labeled], folder / name, replace(tiny, steps=1, seed=seed))
+    return folder
+
+
+def test_a_run_keeps_what_it_started_from(labeled, joint, two_encoders, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(two_encoders)
+    run, config = tmp_path / "run", replace(joint, init="one", steps=1)
+    pretrain([labeled], run, config)
+    assert json.loads((run / "config.json").read_text())["config"]["init"] == str(two_encoders / "one")
+    resume = ["pretrain", "--out", str(run), "--resume"]
+    assert main([*resume, "--init", "two"]) == 2
+    told = capsys.readouterr().err
+    assert f"cannot be resumed with --init two: it has started from {two_encoders / 'one'}" in told
+    assert main([*resume, "--init", "nowhere"]) == 2 and "with --init nowhere: it has" in capsys.readouterr().err
+    shutil.copytree("one", tmp_path / "copy")
+    monkeypatch.chdir(tmp_path)
+    for same in (str(two_encoders / "one"), "copy"):
+        assert main([*resume, "--init", same]) == 0, "the same encoder, wherever it is now"
+    assert pretrain([labeled], run, replace(config, init=""), resume=True) == 0, "it need not be named again"
+    assert json.loads((run / "config.json").read_text())["config"]["init"] == str(two_encoders / "one")
+
+
+def test_a_run_from_random_weights_takes_no_encoder_later(labeled, joint, two_encoders, tmp_path):
+    pretrain([labeled], tmp_path / "run", replace(joint, steps=1))
+    later = replace(joint, steps=1, init=str(two_encoders / "one"))
+    with pytest.raises(InputError, match="it has started from random weights; leave --init out"):
+        pretrain([labeled], tmp_path / "run", later, resume=True)
+
+
+def test_a_run_killed_before_its_first_checkpoint_keeps_it_too(labeled, joint, two_encoders, tmp_path, monkeypatch):
+    run, config = tmp_path / "run", replace(joint, init=str(two_encoders / "one"), steps=1)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("pretrain.run._trainer", interrupted)
+        pretrain([labeled], run, config)
+    with pytest.raises(InputError, match=f"it has started from {two_encoders / 'one'}"):
+        pretrain([labeled], run, replace(config, init=str(two_encoders / "two")), resume=True)
+    assert pretrain([labeled], run, replace(config, init=""), resume=True) == 0
+    pretrain([labeled], tmp_path / "whole", config)
+    assert fingerprint(run) == fingerprint(tmp_path / "whole")
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
 
 
 def test_held_out_windows_without_labels_give_no_loss_and_no_crash(labeled, joint, tmp_path, capsys):
