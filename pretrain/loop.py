@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -146,17 +147,24 @@ class Trainer:
         log.validation(self.steps_done, self.validation)
         if warning := collapse_warning(self.validation["effective_rank"], self.method.learned_dim):
             log.say(f"warning: {warning}")
-        loss = self.validation["loss"]
-        if not math.isfinite(loss):
-            log.say("warning: the held-out recordings are too short, or too little was seen in them, to validate on")
-        better = math.isfinite(loss) and (self.best is None or loss < self.best["validation_loss"])
-        here = checkpoint_name(self.steps_done)
-        streams = self._best_streams(here)
+        if not math.isfinite(self.validation["loss"]):
+            log.say(f"warning: {_no_loss(self.validation)}")
+        return self._compare()
+
+    def _compare(self) -> bool:
+        """Whether the last look was the best so far, by the loss or by the labels of a stream; it is then kept as such.
+
+        Either may be undefined: the one does not wait for the other.
+        """
+        here, loss = checkpoint_name(self.steps_done), self.validation["loss"]
+        best = dict(self.best or {})
+        better = math.isfinite(loss) and loss < best.get("validation_loss", math.inf)
         if better:
-            self.best = {"checkpoint": here, "validation_loss": loss}
-        if self.best is None or not (better or any(one["checkpoint"] == here for one in streams.values())):
+            best |= {"checkpoint": here, "validation_loss": loss}
+        streams = self._best_streams(here)
+        if not better and all(one["checkpoint"] != here for one in streams.values()):
             return False
-        self.best = {**self.best, **({"streams": streams} if streams else {})}
+        self.best = best | ({"streams": streams} if streams else {})
         return True
 
     def _best_streams(self, here: str) -> dict[str, Any]:
@@ -180,3 +188,10 @@ class Trainer:
             f"training stopped in step {step + 1}: {what} (recordings of this batch: {shown}); {kept}. "
             "Try a lower --optim.lr, more --optim.warmup_steps or --precision float32, and look at these recordings"
         )
+
+
+def _no_loss(validation: Mapping[str, float]) -> str:
+    reason = "the held-out recordings are too short, or too little was seen in them,"
+    if any(name.startswith("ap/") for name in validation):
+        return f"{reason} for a validation loss; the best weights are told by the labels alone"
+    return f"{reason} to validate on"

@@ -66,9 +66,10 @@ class RunLog:
     def validation(self, step: int, values: Mapping[str, float]) -> None:
         """Numbers of the held-out recordings after a step."""
         self._write(step, "validation", values)
+        labels = "".join(f", AP {name[3:]} {value:.3f}" for name, value in values.items() if name.startswith("ap/"))
         self.say(
             f"step {step:,}: validation loss {values['loss']:.4f}, effective rank {values['effective_rank']:.1f}, "
-            f"uniformity {values['uniformity']:.2f}"
+            f"uniformity {values['uniformity']:.2f}{labels}"
         )
 
     def say(self, text: str) -> None:

@@ -146,6 +146,7 @@ def _train(trainer: Trainer, run: RunFolder, console: Console, say: Callable[[st
     if received:
         say(f"stopped after step {trainer.steps_done:,}; saved. Continue with --resume --out {run.path}")
     else:
-        best = f", best validation loss {trainer.best['validation_loss']:.4f}" if trainer.best else ""
+        loss = (trainer.best or {}).get("validation_loss")
+        best = "" if loss is None else f", best validation loss {loss:.4f}"
         say(f"done: {trainer.steps_done:,} steps{best}; the model is in {run.path}")
     return received

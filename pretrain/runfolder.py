@@ -84,7 +84,8 @@ class RunFolder:
         """Write a checkpoint, then remove those older than the last two, except the best.
 
         `extra["best"]` is {"checkpoint": name, "validation_loss": number} of the best so far, or None; with "streams",
-        of a run that learns from labels, it also names the best for each label stream.
+        of a run that learns from labels, it also names the best for each label stream, or these alone where no
+        validation loss was finite.
 
         Raises
         ------

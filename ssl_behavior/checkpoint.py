@@ -28,7 +28,7 @@ from ssl_behavior.methods.base import Method
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = [
-    "FORMAT_VERSION", "find_checkpoint", "list_checkpoints", "load_checkpoint", "load_training_state",
+    "FORMAT_VERSION", "best_streams", "find_checkpoint", "list_checkpoints", "load_checkpoint", "load_training_state",
     "load_weights", "method_name", "package_versions", "read_checkpoint_config", "save_checkpoint",
 ]  # fmt: skip
 
@@ -183,12 +183,12 @@ def find_checkpoint(path: str | Path, best: bool | str = False) -> Path:
     """The checkpoint folder that `path` means: itself, or of a run folder the newest (or the best on validation).
 
     A run without validation has no best; its newest is taken. The name of a label stream means the checkpoint that
-    gave its labels best, of a run that learned from them.
+    gave its labels best, see `best_streams`.
 
     Raises
     ------
     InputError
-        If there is none.
+        If there is none, or none was kept for the stream that is named.
     """
     path = Path(path)
     if (path / _WEIGHTS).is_file():
@@ -200,13 +200,32 @@ def find_checkpoint(path: str | Path, best: bool | str = False) -> Path:
         raise InputError(
             f"{path} is neither a checkpoint nor a run with checkpoints; train one with ssl-behavior pretrain"
         )
-    pointer = path / "checkpoints" / _BEST
-    if best and pointer.exists():
-        found = read_json(pointer, "a run")
-        chosen = found.get("streams", {}).get(best, found) if isinstance(best, str) else found
-        name = chosen["checkpoint"]
-        return next((folder for folder in checkpoints if folder.name == name), checkpoints[-1])
-    return checkpoints[-1]
+    name = _best_of(path, best) if best else None
+    return next((folder for folder in checkpoints if folder.name == name), checkpoints[-1])
+
+
+def best_streams(run: Path) -> dict[str, str]:
+    """Label stream -> name of the checkpoint that gave its labels best, of a run that learned from labels.
+
+    A stream that no recording held out shows has none.
+    """
+    return {name: one["checkpoint"] for name, one in _best_found(run).get("streams", {}).items()}
+
+
+def _best_of(run: Path, best: bool | str) -> str | None:
+    if not isinstance(best, str):
+        return _best_found(run).get("checkpoint")
+    streams = best_streams(run)
+    if best not in streams:
+        there = f"it has those for {sorted(streams)}" if streams else "it was validated on no labels"
+        raise InputError(f"{run} has no best weights for labels {best!r}: {there}")
+    return streams[best]
+
+
+def _best_found(run: Path) -> dict[str, Any]:
+    pointer = Path(run) / "checkpoints" / _BEST
+    found: dict[str, Any] = read_json(pointer, "a run") if pointer.exists() else {}
+    return found
 
 
 def method_name(config: Any) -> str:

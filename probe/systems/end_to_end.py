@@ -10,7 +10,7 @@ import numpy as np
 from probe.pretraining import trained_run
 from probe.systems.base import Advance, Model, Problem, System, with_balanced
 from probe.trial import BALANCED, PLAIN, learned_classes, spread
-from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint
+from ssl_behavior.checkpoint import best_streams, find_checkpoint, load_checkpoint
 from ssl_behavior.device import choose_device
 from ssl_behavior.errors import InputError
 from ssl_behavior.labeled import labels_fingerprint
@@ -33,7 +33,8 @@ class EndToEndConfig:
     tracks : ids or globs of the recordings whose tracks are learned from; none = all of the store.
     all_tasks : learn every label stream of the recordings at once; False = the problem's own alone.
     best : take the checkpoint that labeled the run's held-out recordings best in the problem's own stream, as the MABe
-        2021 winner did; False = the last, whose averaged weights were the better choice where few are held out.
+        2021 winner did, or that of the best validation loss where they show nothing of it; False = the last, whose
+        averaged weights were the better choice where few are held out.
 
     Raises
     ------
@@ -102,10 +103,16 @@ class EndToEnd(System):
             As the pretraining job does.
         """
         run = self._trained(problem, rows, seed)
-        chosen = problem.task.streams[0] if self.config.best else False
-        method = with_labels(load_checkpoint(run, best=chosen), str(run))
+        checkpoint = self._chosen(problem, run)
+        method = with_labels(load_checkpoint(checkpoint), str(run))
         advance(sum(row.frames for row in rows))
-        return _EndToEndModel(problem, method.to(choose_device("auto")), rows, find_checkpoint(run, best=chosen))
+        return _EndToEndModel(problem, method.to(choose_device("auto")), rows, checkpoint)
+
+    def _chosen(self, problem: Problem, run: Path) -> Path:
+        if not self.config.best:
+            return find_checkpoint(run)
+        (stream,) = problem.task.streams
+        return find_checkpoint(run, best=stream if stream in best_streams(run) else True)
 
     def _trained(self, problem: Problem, rows: Sequence[StoreRow], seed: int) -> Path:
         labels = labels_fingerprint([(problem.store, row) for row in self._labeled(problem, rows)])

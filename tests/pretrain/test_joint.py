@@ -132,7 +132,8 @@ def test_the_best_for_a_stream_is_kept_and_found(finished):
     assert best["streams"]["what"]["checkpoint"] == f"step-{step:09d}"
     assert best["streams"]["what"]["ap"] == pytest.approx(tried[step])
     assert find_checkpoint(finished, best="what").name == f"step-{step:09d}"
-    assert find_checkpoint(finished, best="nothing") == find_checkpoint(finished, best=True)
+    with pytest.raises(InputError, match=r"no best weights for labels 'nothing': it has those for \['what'\]"):
+        find_checkpoint(finished, best="nothing")
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(labeled, joint, finished, tmp_path):
@@ -226,6 +227,31 @@ def test_what_cannot_be_started_from_is_told(labeled, joint, tmp_path, make_reco
     with pytest.raises(InputError, match=r"at 60 frames per second, these recordings have .* at 30"):
         pretrain([labeled], tmp_path / "run", replace(joint, init=str(tmp_path / "sixty")))
     assert not (tmp_path / "run").exists()
+
+
+def test_labels_are_scored_where_there_is_no_validation_loss(tmp_path, make_recording, joint, capsys):
+    def recording(number, shown):
+        frames = np.full(4001, -1)
+        frames[: len(shown)] = shown
+        labels = Labels(vocabulary=("other", "yes"), frames=frames, background="other")
+        return replace(make_recording(f"rec{number}", 4001, subset="train"), labels={"what": labels})
+
+    few, all_of_it = np.arange(20) // 5 % 2, np.arange(4001) // 9 % 2
+    write_store(tmp_path / "s", [recording(0, all_of_it), recording(1, few)])
+    data = replace(joint.data, validation=("rec1",), sampling=Sampling())
+    config = replace(joint, method=replace(joint.method, cpc=0.0), data=data, steps=10)
+    pretrain([tmp_path / "s"], tmp_path / "run", config)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    seen = {line["step"]: line for line in lines if line["split"] == "validation"}
+    assert {line["loss"] for line in seen.values()} == {None}, "a batch in which nobody looked says nothing"
+    best = json.loads((tmp_path / "run" / "checkpoints" / "best.json").read_text())
+    assert set(best) == {"streams"} and best["streams"]["what"]["ap"] == max(line["ap/what"] for line in seen.values())
+    assert find_checkpoint(tmp_path / "run", best="what").name == best["streams"]["what"]["checkpoint"]
+    assert find_checkpoint(tmp_path / "run", best=True) == find_checkpoint(tmp_path / "run")
+    told = capsys.readouterr().out
+    assert "the best weights are told by the labels alone" in told and ", AP what 0." in told
+    assert main(["info", str(tmp_path / "run")]) == 0
+    assert pretrain([tmp_path / "s"], tmp_path / "run", config, resume=True) == 0
 
 
 def test_a_split_file_names_the_labels(labeled, tmp_path, capsys):

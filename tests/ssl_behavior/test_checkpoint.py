@@ -7,6 +7,7 @@ import safetensors.torch
 import torch
 
 from ssl_behavior.checkpoint import (
+    best_streams,
     find_checkpoint,
     list_checkpoints,
     load_checkpoint,
@@ -177,6 +178,20 @@ def test_a_run_means_its_newest_or_its_best(run_folder):
     assert find_checkpoint(one, best=True) == one
     (run_folder / "checkpoints" / "best.json").unlink()
     assert find_checkpoint(run_folder, best=True).name == "step-000000010"
+
+
+def test_a_stream_named_is_found_or_refused(run_folder):
+    pointer = run_folder / "checkpoints" / "best.json"
+    with pytest.raises(InputError, match=r"no best weights for labels 'S1': it was validated on no labels"):
+        find_checkpoint(run_folder, best="S1")
+    pointer.write_text('{"streams": {"S1": {"checkpoint": "step-000000002", "ap": 0.5}}}')
+    assert best_streams(run_folder) == {"S1": "step-000000002"}
+    assert find_checkpoint(run_folder, best="S1").name == "step-000000002"
+    assert find_checkpoint(run_folder, best=True).name == "step-000000010", "no validation loss, no best"
+    with pytest.raises(InputError, match=r"no best weights for labels 'S2': it has those for \['S1'\]"):
+        find_checkpoint(run_folder, best="S2")
+    pointer.unlink()
+    assert best_streams(run_folder) == {}
 
 
 def test_nothing_there_is_told(tmp_path):

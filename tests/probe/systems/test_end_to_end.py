@@ -95,6 +95,13 @@ def test_alone_a_system_learns_its_own_stream_and_scored_tracks_are_not_seen(sto
     assert again.facts["run"] == fitted.facts["run"]
 
 
+def test_the_best_of_a_run_without_held_out_labels_is_its_last(store, tmp_path):
+    options = (*OPTIONS, "--validation-share", "0")
+    system = system_of(store, tmp_path, recipe="finetune", options=options, best=True)
+    fitted = system.fit(problem_of(store, "annotator 1"), [store.row("r0"), store.row("r2")], 0)
+    assert fitted.facts["checkpoint"] == "step-000000002"
+
+
 def test_rare_classes_drawn_more_often_are_refused_where_balanced_ones_are_scored():
     with pytest.raises(InputError, match="would not know that rare classes were drawn more often"):
         EndToEndConfig(recipe="joint", options=("--data.sampling.rare_share=0.5",))
