@@ -58,7 +58,8 @@ def _label(options: argparse.Namespace, labeling: "Labeling", rows: "list[StoreR
             progress=advance,
         )  # fmt: skip
     console.print(told.table())
-    console.print(f"labels of {counted(len(rows), 'recording')} in {options.out}", soft_wrap=True, markup=False)
+    style = "" if options.annotator is None else f", as annotator {options.annotator} would label them,"
+    console.print(f"labels of {counted(len(rows), 'recording')}{style} in {options.out}", soft_wrap=True, markup=False)
 
 
 def _learn(options: argparse.Namespace, labeling: "Labeling", rows: "list[StoreRow]", console: "Console") -> None:

@@ -1,5 +1,8 @@
 """Labels as a model trained with labels gives them, for whole recordings in bounded memory."""
 
+import warnings
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -8,11 +11,57 @@ from torch import Tensor
 from ssl_behavior.chunks import chunked
 from ssl_behavior.embedding import check_fits
 from ssl_behavior.errors import InputError
+from ssl_behavior.labeled import LabelFacts
 from ssl_behavior.methods import Joint, Method
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["predict_row", "with_labels"]
+__all__ = ["Style", "predict_row", "style_of", "with_labels"]
+
+
+@dataclass(frozen=True)
+class Style:
+    """Whose way of labeling is taken for a recording.
+
+    Parameters
+    ----------
+    annotator : a learned one, "" = nobody in particular.
+    told : a sentence for a person where it is not that of who labeled the recording, else "".
+    """
+
+    annotator: str
+    told: str = ""
+
+
+def style_of(facts: LabelFacts, row: StoreRow, annotator: str = "", stream: str = "") -> Style:
+    """The style that was asked for by name; else that of who labeled the recording; else the first that was learned.
+
+    Parameters
+    ----------
+    facts : what the model has learned.
+    stream : look who labeled this stream of the recording; "" = any that was learned.
+
+    Raises
+    ------
+    InputError
+        If an annotator is named and was not learned.
+    """
+    known = facts.annotators
+    if annotator:
+        if annotator not in known:
+            raise InputError(f"annotator {annotator!r} was not learned; the model knows {list(known)}")
+        return Style(annotator)
+    streams = [stream] if stream else [one.name for one in facts.streams]
+    own = [row.annotators[name] for name in streams if name in row.annotators]
+    if learned := [name for name in own if name in known]:
+        return Style(learned[0])
+    others = ", ".join(repr(name) for name in dict.fromkeys(own) if name)
+    if not others and len(known) == 1:
+        return Style(known[0])
+    reason = f"annotator {others} was not learned" if others else "nobody is named as annotator"
+    among = f"the first of {list(known)}" if len(known) > 1 else "the only one who was"
+    taken = f"annotator {known[0]!r}, {among}," if known[0] else "nobody in particular"
+    return Style(known[0], f"labels {', '.join(streams)}: {reason}, so frames are labeled as {taken} would")
 
 
 def with_labels(method: Method, where: str) -> Joint:
@@ -29,13 +78,14 @@ def with_labels(method: Method, where: str) -> Joint:
 
 
 def predict_row(
-    method: Joint, store: Store, row: StoreRow, annotator: str = "", precision: torch.dtype = torch.float32
+    method: Joint, store: Store, row: StoreRow, annotator: str | Style = "", precision: torch.dtype = torch.float32
 ) -> dict[str, np.ndarray]:
     """Probabilities of every frame of a recording: stream -> float32 [frames, classes].
 
     Parameters
     ----------
-    annotator : in whose style; "" = the first that the model knows.
+    annotator : in whose style, by name or as `style_of` says; "" = that of who labeled the recording, or, with a
+        warning, somebody else's.
 
     Raises
     ------
@@ -43,6 +93,12 @@ def predict_row(
         If the recording does not fit the encoder, the annotator is unknown, or the values are not finite.
     """
     check_fits(method, row, store.skeleton.keypoints, len(store.individuals))
+    if isinstance(annotator, Style):
+        style = annotator
+    else:
+        style = style_of(method.config.labels, row, annotator)
+        if style.told:
+            warnings.warn(style.told, stacklevel=2)
     reader = WindowReader([(store, row)], 1)
 
     def read(start: int, frames: int) -> WindowBatch:
@@ -50,7 +106,7 @@ def predict_row(
 
     def compute(batch: WindowBatch) -> Float[Tensor, "batch time class"]:
         batch = batch.to(batch.keypoints.device, next(method.parameters()).dtype)
-        return torch.cat(list(method.label_probabilities(batch, annotator).values()), dim=-1)
+        return torch.cat(list(method.label_probabilities(batch, style.annotator).values()), dim=-1)
 
     parts = [values for _, values in chunked(method, compute, read, row.frames, precision=precision)]
     together = np.concatenate(parts)

@@ -45,11 +45,12 @@ class TaskPlan:
 
 @dataclass(frozen=True)
 class TableRow:
-    """A system's results on a task, beside the published ones if there are any."""
+    """A system's results on a task, the published ones if there are any, and what a reader has to know of ours."""
 
     entry: Entry
     row: ResultRow
     published: Published | None
+    notes: tuple[str, ...] = ()
 
 
 def plan_task(
@@ -89,13 +90,16 @@ def run_entry(
     """
     rows: dict[str, ResultRow] = {}
     ensembles: dict[str, ResultRow] = {}
+    notes: list[str] = []
     for name, part in plan.parts.items():
         outcomes = _outcomes(bench, entry, part, name, seeds, say)
         rows[name] = _scored(part, entry.title, outcomes)
+        notes += _notes(outcomes)
         if entry.ensemble and seeds > 1:
             both = mean_of(outcomes, part.role.problem.task.kind)
             ensembles[name] = _scored(part, f"{entry.title}, mean of {seeds} seeds", [both])
-    made = [TableRow(entry, score_parts(rows), PUBLISHED.get((table, entry.name)))]
+    told = tuple(f"{entry.title}, {plan.name}: {note}" for note in dict.fromkeys(notes))
+    made = [TableRow(entry, score_parts(rows), PUBLISHED.get((table, entry.name)), told)]
     return made + ([TableRow(entry, score_parts(ensembles), None)] if ensembles else [])
 
 
@@ -108,6 +112,13 @@ def _outcomes(
         kept = bench.folder / "predictions"
         outcomes.append(remembered(kept, system, part.role.problem, part.split, seed, entry.after))
     return outcomes
+
+
+def _notes(outcomes: Sequence[Outcome]) -> list[str]:
+    """What the models of a system have to say of their predictions."""
+    return [
+        note for outcome in outcomes for model in outcome.facts.get("models", []) for note in model.get("notes", [])
+    ]
 
 
 def _scored(part: Part, title: str, outcomes: Sequence[Outcome]) -> ResultRow:

@@ -295,6 +295,9 @@ def _filled(
                 notes.append(leave_out(error, entry))
                 say(notes[-1])
                 continue
+            for note in (note for row in rows for note in row.notes if note not in notes):
+                notes.append(note)
+                say(note)
             tables[-1] = FilledTable(title, (*tables[-1].rows, *rows))
             write_report(config.out, tables, notes, facts, simulated)
     if not any(table.rows for table in tables):

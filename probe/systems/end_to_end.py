@@ -15,7 +15,7 @@ from ssl_behavior.device import choose_device
 from ssl_behavior.errors import InputError
 from ssl_behavior.labeled import labels_fingerprint
 from ssl_behavior.methods import Joint
-from ssl_behavior.prediction import predict_row, with_labels
+from ssl_behavior.prediction import Style, predict_row, style_of, with_labels
 from ssl_behavior.store import Store, StoreRow
 
 __all__ = ["EndToEnd", "EndToEndConfig"]
@@ -165,6 +165,7 @@ def _of_shown_classes(problem: Problem, rows: Sequence[StoreRow], probability: n
 class _EndToEndModel(Model):
     def __init__(self, problem: Problem, method: Joint, rows: Sequence[StoreRow], checkpoint: Path) -> None:
         self.problem, self.method, self.rows, self.checkpoint = problem, method, tuple(rows), checkpoint
+        self.styles: dict[str, Style] = {}
 
     def predict(self, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
         parts = [self._predict(row) for row in rows]
@@ -179,8 +180,7 @@ class _EndToEndModel(Model):
         (stream,) = self.problem.task.streams
         facts = self.method.config.labels
         classes = next(one.classes for one in facts.streams if one.name == stream)
-        who = row.annotators.get(stream, "")
-        style = who if who in facts.annotators else ""
+        style = self.styles[row.annotators.get(stream, "")] = style_of(facts, row, stream=stream)
         said = predict_row(self.method, self.problem.store, row, style)[stream]
         return said[:, [classes.index(name) for name in self.problem.task.classes]].astype(np.float32)
 
@@ -190,4 +190,6 @@ class _EndToEndModel(Model):
             "num_parameters": sum(parameter.numel() for parameter in self.method.parameters()),
             "run": str(self.checkpoint.parent.parent),
             "checkpoint": self.checkpoint.name,
+            "styles": {own: style.annotator for own, style in self.styles.items()},
+            "notes": [style.told for style in self.styles.values() if style.told],
         }

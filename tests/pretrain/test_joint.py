@@ -17,9 +17,9 @@ from pretrain.start import complete_config, facts_of, take_encoder
 from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from ssl_behavior.cli import main
 from ssl_behavior.errors import InputError
-from ssl_behavior.labeled import Sampling, label_facts
+from ssl_behavior.labeled import LabelFacts, Sampling, label_facts
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
-from ssl_behavior.prediction import predict_row, with_labels
+from ssl_behavior.prediction import Style, predict_row, style_of, with_labels
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import Store, write_store
 from tests.conftest import fingerprint
@@ -185,12 +185,29 @@ def test_a_stream_that_is_not_held_out_has_no_score_and_no_perfect_loss(tmp_path
 def test_predictions_do_not_depend_on_the_chunk_and_sum_to_one(labeled, finished):
     method, store = load_checkpoint(finished), Store(labeled)
     row = store.row("rec4")
-    said = predict_row(method, store, row)["what"]
+    said = predict_row(method, store, row, "0")["what"]
     assert said.shape == (row.frames, 3) and np.allclose(said.sum(axis=1), 1, atol=1e-6)
-    other = predict_row(method, store, row, "1")["what"]
-    assert not np.array_equal(said, other), "another annotator says something else"
-    with pytest.raises(InputError, match=r"annotator 'x': the model knows \['0', '1'\]"):
-        predict_row(method, store, row, "x")
+
+
+def test_it_is_told_in_whose_style_a_recording_is_labeled(labeled, finished):
+    method, store = load_checkpoint(finished), Store(labeled)
+    by_nobody, by_one = store.row("rec4"), store.row("rec1")
+    styles = {name: [predict_row(method, store, row, name)["what"] for row in (by_nobody, by_one)] for name in "01"}
+    assert not np.array_equal(styles["0"][0], styles["1"][0]), "another annotator says something else"
+    np.testing.assert_array_equal(predict_row(method, store, by_one)["what"], styles["1"][1])
+    with pytest.warns(
+        UserWarning, match=r"nobody is named .* labeled as annotator '0', the first of \['0', '1'\], would"
+    ):
+        np.testing.assert_array_equal(predict_row(method, store, by_nobody)["what"], styles["0"][0])
+    stranger = replace(by_one, annotators={"what": "7"})
+    with pytest.warns(UserWarning, match="labels what: annotator '7' was not learned, so frames are labeled as"):
+        np.testing.assert_array_equal(predict_row(method, store, stranger)["what"], styles["0"][1])
+    with pytest.raises(InputError, match=r"annotator 'x' was not learned; the model knows \['0', '1'\]"):
+        predict_row(method, store, by_one, "x")
+    only, nobody = LabelFacts(annotators=("0",)), LabelFacts(annotators=("", "0"))
+    assert style_of(only, by_nobody, stream="what") == Style("0"), "one style is no choice"
+    assert style_of(nobody, by_nobody, stream="what").annotator == ""
+    assert "labeled as nobody in particular would" in style_of(nobody, stranger, stream="what").told
 
 
 def test_a_method_without_labels_says_so(tiny, store):

@@ -52,6 +52,19 @@ class _SharesModel(Model):
         return with_balanced(self.problem, self.rows, (self.share + noise).astype(np.float32))
 
 
+class _TellingModel(_SharesModel):
+    @property
+    def facts(self):
+        return {"notes": ["drawn by lot"]}
+
+
+class Telling(Shares):
+    """One that has something to say of its predictions."""
+
+    def learn(self, problem, rows, seed, advance):
+        return _TellingModel(problem, rows, (problem.targets(rows) == 1).mean(axis=0), seed)
+
+
 class Hopeless(Shares):
     name = "hopeless"
 
@@ -116,6 +129,15 @@ def test_a_system_that_cannot_run_is_named_and_the_others_go_on(cheap, labeled, 
     (table,) = results["tables"]
     assert [row["representation"] for row in table["rows"]] == ["shares", "shares, mean of 2 seeds"]
     assert "hopeless: left out" in capsys.readouterr().out
+
+
+def test_what_a_system_says_of_its_predictions_is_told_once(labeled, tmp_path, monkeypatch, capsys):
+    entry = Entry("conv1d", "telling", "baseline", lambda bench, role: Telling())
+    monkeypatch.setattr("probe.benchmark.session.SYSTEMS", {"conv1d": entry})
+    run_benchmark(config_of(labeled, tmp_path / "out", "--seeds", "2"), make_console())
+    notes = json.loads((tmp_path / "out" / "results.json").read_text())["notes"]
+    assert notes.count("telling, behavior: drawn by lot") == 1
+    assert "telling, behavior: drawn by lot" in capsys.readouterr().out
 
 
 def test_new_behaviors_are_binary_and_macros_are_as_asked(labeled):

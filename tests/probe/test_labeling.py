@@ -111,7 +111,7 @@ def test_a_run_and_its_embeddings_give_the_same_labels(place, tmp_path):
         np.testing.assert_array_equal(np.load(file), np.load(other))
 
 
-def test_the_style_is_the_annotators(place, tmp_path):
+def test_the_style_is_the_annotators(place, tmp_path, capsys):
     for name in "01":
         annotate(place, tmp_path / name, "--format", "npy", "--annotator", name, probe="annotators")
         saved, store = load_annotators(place / "annotators"), Store(place / "store")
@@ -119,6 +119,8 @@ def test_the_style_is_the_annotators(place, tmp_path):
         for row in store.rows[:2]:
             expected = saved.probabilities(array, row, "plain", name).argmax(axis=1)
             np.testing.assert_array_equal(np.load(tmp_path / name / f"{row.id}.npy"), expected)
+        assert f"as annotator {name} would label them" in capsys.readouterr().out
+        assert json.loads((tmp_path / name / "labels.json").read_text())["annotator"] == name
 
 
 def test_other_stores_are_labeled_too_labels_or_not(place, tmp_path):

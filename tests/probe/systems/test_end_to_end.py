@@ -107,6 +107,18 @@ def test_rare_classes_drawn_more_often_are_refused_where_balanced_ones_are_score
         EndToEndConfig(recipe="joint", options=("--data.sampling.rare_share=0.5",))
 
 
+def test_a_style_that_was_not_learned_is_told(store, tmp_path):
+    system = system_of(store, tmp_path, recipe="finetune")
+    task = make_task(store, "behavior")
+    fitted = system.fit(Problem(store, task, macro_of(task)), [store.row("r0"), store.row("r2")], 0)
+    fitted.predict([store.row("r6"), store.row("r1"), store.row("r3")])
+    assert fitted.facts["styles"] == {"1": "1", "2": "1"}
+    assert fitted.facts["notes"] == [
+        "labels behavior: annotator '2' was not learned, so frames are labeled as annotator '1', the only one who was, "
+        "would"
+    ]
+
+
 def test_one_head_learns_all_styles_of_a_frozen_embedding(store):
     generator = np.random.default_rng(0)
     shown = np.maximum(store.labels("behavior"), 0)
