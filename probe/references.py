@@ -17,6 +17,7 @@ from torch import Tensor
 
 from probe.representations import BLOCK_FRAMES, Columns, Frames, Matrix, Representation, Scaling, gather
 from ssl_behavior.features import FeatureConfig, Featurizer, session_time
+from ssl_behavior.files import read_json, write_json
 from ssl_behavior.recording import observed_points
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.windows import WindowBatch, WindowReader
@@ -25,6 +26,7 @@ __all__ = [
     "PCA_DIM",
     "WINDOW_SECONDS",
     "hand_features",
+    "kept_hand_features",
     "pca_reference",
     "raw_keypoints",
     "window_moments",
@@ -34,6 +36,7 @@ __all__ = [
 WINDOW_SECONDS = (1.0, 2.0)
 PCA_DIM = 64
 PCA_FRAMES = 50_000
+_HAND = "hand features, windowed"
 _FEATURES = FeatureConfig(blocks=(*FeatureConfig().blocks, "walls"))
 
 Channels = Float[Tensor, "time channel"]
@@ -70,7 +73,7 @@ def hand_features(
     featurizer = Featurizer(_FEATURES, store.skeleton).float()
     featurizer.fit(WindowReader([(store, row) for row in train], 1))
     reader = WindowReader([(store, row) for row in store.rows], 1)
-    array: np.ndarray | None = None
+    array: np.memmap | None = None
     for pick, row in enumerate(store.rows):
         batch = reader.read([(pick, 0, row.frames)])
         values = _windowed(featurizer, batch, row.fps, store.skeleton.exchangeable)
@@ -80,7 +83,28 @@ def hand_features(
         if advance is not None:
             advance(1)
     assert array is not None
-    return Representation("hand features, windowed", (array,))
+    array.flush()
+    return Representation(_HAND, (array,))
+
+
+def kept_hand_features(
+    store: Store, train: Sequence[StoreRow], folder: Path, say: Callable[[], None] = lambda: None
+) -> Representation:
+    """`hand_features`, computed once: those that `folder` holds of this store and these training recordings are taken.
+
+    Parameters
+    ----------
+    say : called before they are computed.
+    """
+    record, file = folder / "hand.json", folder / "hand.npy"
+    known = {"store": store.fingerprint(), "train": [row.id for row in train]}
+    if record.exists() and file.exists() and read_json(record, "hand features") == known:
+        return Representation(_HAND, (np.load(file, mmap_mode="r"),))
+    say()
+    record.unlink(missing_ok=True)
+    made = hand_features(store, train, folder)
+    write_json(record, known)
+    return made
 
 
 @torch.no_grad()
@@ -157,7 +181,7 @@ def _beside(array: Matrix, columns: np.ndarray) -> Columns:
     return Columns((array, slice(None)), (columns, slice(None)))
 
 
-def _new_array(path: Path, num_frames: int, dim: int, dtype: type) -> np.ndarray:
+def _new_array(path: Path, num_frames: int, dim: int, dtype: type) -> np.memmap:
     """A `.npy` on disk: references of long stores do not fit into memory."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(num_frames, dim))

@@ -200,6 +200,7 @@ def score_parts(parts: Mapping[str, ResultRow]) -> ResultRow:
     macro_names = dict.fromkeys(one.name for row in rows for one in row.macros)
     return replace(
         first,
+        dim=max(row.dim for row in rows),
         smoothed=any(row.smoothed for row in rows),
         tuned=any(row.tuned for row in rows),
         num_train_frames=tuple(sum(counts) for counts in zip(*(row.num_train_frames for row in rows), strict=True)),

@@ -66,7 +66,7 @@ def table_cells(rows: Sequence[ResultRow]) -> tuple[list[str], list[list[str]]]:
     cells = []
     for row in rows:
         mark = " †" if row.undefined else ""
-        line = [row_name(row, several) + mark, str(row.dim)]
+        line = [row_name(row, several) + mark, str(row.dim or "")]
         for macro in row.macros:
             line += _macro_cells(macro)
         line += [number(scores["ap"]) for scores in row.classes.values()]
@@ -113,13 +113,31 @@ def rich_table(rows: Sequence[ResultRow], title: str) -> Group:
     return Group(*tables)
 
 
-def markdown_text(rows: Sequence[ResultRow], title: str, notes: Sequence[str]) -> str:
-    """The table as Markdown, with what one has to know to read it."""
-    lines = [f"# {title}", "", *_markdown_table(*table_cells(rows)), "", *(f"- {note}" for note in notes)]
-    lines += ["", "## By class", "", *_markdown_table(*class_cells(rows))]
-    for name in _many_classes(rows[0]):
-        lines += ["", f"## {name}", "", *_markdown_table(*class_cells([row.parts[name] for row in rows]))]
-    return "\n".join(lines) + "\n"
+def markdown_text(
+    rows: Sequence[ResultRow],
+    title: str,
+    notes: Sequence[str] = (),
+    level: int = 1,
+    names: tuple[str, str] = ("representation", "dim"),
+) -> str:
+    """The table as Markdown, with what one has to know to read it.
+
+    Parameters
+    ----------
+    level : of the title; tables below it are one deeper.
+    names : what the first two columns are.
+    """
+    above, below = "#" * level, "#" * (level + 1)
+    header, cells = table_cells(rows)
+    lines = [f"{above} {title}", "", *_markdown_table([*names, *header[2:]], cells), ""]
+    lines += [*(f"- {note}" for note in notes), ""] if notes else []
+    for name, some in {
+        "By class": rows,
+        **{name: [row.parts[name] for row in rows] for name in _many_classes(rows[0])},
+    }.items():
+        header, cells = class_cells(some)
+        lines += [f"{below} {name}", "", *_markdown_table([names[0], *header[1:]], cells), ""]
+    return "\n".join(lines[:-1]) + "\n"
 
 
 def _markdown_table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:

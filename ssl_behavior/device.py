@@ -70,7 +70,8 @@ def describe_device(device: torch.device, precision: torch.dtype | None = None) 
     elif device.type == "mps":
         text = f"{_processor()} GPU (MPS)"
     else:
-        text = f"{_processor()}, {torch.get_num_threads()} threads"
+        threads = torch.get_num_threads()
+        text = f"{_processor()}, {threads} thread{'s' * (threads != 1)}"
     return text if precision is None else f"{text}, {str(precision).removeprefix('torch.')}"
 
 

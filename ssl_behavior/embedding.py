@@ -66,6 +66,7 @@ class Embeddings:
     rows : the recordings table, in the store's order.
     groups : what the columns are: name -> number of columns.
     checkpoint, store : fingerprints of what made them and of what they were made from.
+    precision : "float32" or "bfloat16", in which they were computed; "" where that is not known.
 
     Raises
     ------
@@ -82,6 +83,7 @@ class Embeddings:
             self.rows = [EmbeddingRow(**row) for row in contents["recordings"]]
             self.groups: dict[str, int] = dict(contents["channel_groups"])
             self.checkpoint, self.store = str(contents["checkpoint"]), str(contents["store"])
+            self.precision = str(contents.get("precision", ""))
         except (KeyError, TypeError) as error:
             raise InputError(f"{self.path}/embeddings.json is damaged: {error!r}") from None
         wanted = sum(row.frames for row in self.rows), sum(self.groups.values())

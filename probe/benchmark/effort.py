@@ -1,5 +1,6 @@
 """How much work a benchmark puts into each system: all of it, or so little that the whole fits into minutes."""
 
+import difflib
 from dataclasses import dataclass, field, replace
 
 from probe.baselines import BaselineConfig
@@ -77,7 +78,8 @@ EFFORTS: dict[str, Effort] = {
 
 
 def effort_of(name: str) -> Effort:
-    """The effort called `name`; an unknown name is an InputError that lists the known ones."""
+    """The effort called `name`; an unknown name is an InputError that says the nearest known one, or all of them."""
     if name not in EFFORTS:
-        raise InputError(f"--effort {name}: known are {list(EFFORTS)}")
+        near = difflib.get_close_matches(name, EFFORTS, n=1)
+        raise InputError(f"--effort {name}: " + (f"did you mean {near[0]}?" if near else f"known are {list(EFFORTS)}"))
     return EFFORTS[name]

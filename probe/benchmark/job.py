@@ -20,7 +20,7 @@ class BenchmarkConfig:
     Parameters
     ----------
     source : folder of the CalMS21 release ("calms21"), or a store.
-    tables : which of the paper's tables (calms21).
+    tables : which of the paper's tables (calms21); () = all four.
     tasks, new_tasks : label streams as Task 1, and as Task 3 (store).
     macros : task -> mean over classes, the first is the headline (store).
     split : of the store; its own subsets if None.
@@ -30,12 +30,18 @@ class BenchmarkConfig:
     pretrained : recipe -> runs to use in place of new ones.
     transductive : encoders may see the tracks, never the labels, of the recordings that are scored.
     hashes : compute the MD5 sums of the release's zip files.
+    device, precision : of all trainings, of embeddings, and of predictions of what the pretraining job has trained.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range, a store is given no task, or an option is for the other layout.
     """
 
     source: Path
     layout: str
     out: Path
-    tables: tuple[int, ...] = (1, 2, 3, 4)
+    tables: tuple[int, ...] = ()
     tasks: tuple[str, ...] = ()
     new_tasks: tuple[str, ...] = ()
     macros: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -52,11 +58,24 @@ class BenchmarkConfig:
 
     def __post_init__(self) -> None:
         if self.seeds < 0:
-            raise InputError(f"--seeds must be at least 1, got {self.seeds}")
+            raise InputError(f"--seeds must be 0 (as many as --effort says) or more, got {self.seeds}")
         if unknown := sorted(set(self.tables) - {1, 2, 3, 4}):
             raise InputError(f"--tables: the paper has 1, 2, 3 and 4, got {unknown[0]}")
+        for option, value in _options_of_others(self).items():
+            if value:
+                other = "store" if self.layout == "calms21" else "calms21"
+                raise InputError(f"--{option} is for the layout {other}; leave it out with {self.layout}")
         if self.layout == "store" and not (self.tasks or self.new_tasks):
             raise InputError("name at least one label stream of the store: --task S1, or --new-task S2")
+
+
+def _options_of_others(config: BenchmarkConfig) -> dict[str, object]:
+    """What the layout does not use, and its value, which has to be empty."""
+    if config.layout == "calms21":
+        return {
+            "task": config.tasks, "new-task": config.new_tasks, "macro": config.macros, "split": config.split,
+        }  # fmt: skip
+    return {"tables": config.tables, "hashes": config.hashes}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     add("layout", choices=("calms21", "store"), help="what SOURCE is")
     add("source", metavar="SOURCE", type=Path, help="folder with the release's zips (or unpacked), or a store")
     add("--out", required=True, type=Path, metavar="DIR", help="folder for runs, predictions and results")
-    add("--tables", default="1,2,3,4", help="calms21: which tables of the paper (1,2,3,4)")
+    add("--tables", default="", metavar="NUMBERS", help="calms21: which tables of the paper (1,2,3,4)")
     add("--task", action="append", default=[], metavar="STREAM", help="store: classes told apart, like Task 1; repeat")
     add(
         "--new-task", action="append", default=[], metavar="STREAM",
@@ -85,8 +104,11 @@ def _parser() -> argparse.ArgumentParser:
         "--curves", default="", metavar="SYSTEMS",
         help="also results over the number of labeled recordings, of these systems (names joined by commas)",
     )  # fmt: skip
-    add("--seeds", type=int, default=0, help="number of seeds (what the effort says)")
-    add("--effort", default="full", help="full: the papers' settings; laptop: two cores and a night; minutes: a try")
+    add("--seeds", type=int, default=0, metavar="N", help="number of seeds; 0, the default: as many as --effort says")
+    add(
+        "--effort", default="full", metavar="NAME",
+        help="full (default): the papers' settings, 5 seeds; laptop: two cores and a night, 3; minutes: a try, 1",
+    )  # fmt: skip
     add(
         "--pretrained", action="append", default=[], metavar="RECIPE=RUN[,RUN]",
         help="use these runs, one per pretraining seed, instead of pretraining",
@@ -94,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--transductive", action="store_true", help="encoders may see the tracks of the recordings that are scored")
     add("--hashes", action="store_true", help="calms21: compute the MD5 sums of the zips, too")
     add("--device", default="auto", help="auto, cpu, cuda or mps")
-    add("--precision", default="auto", help="float32, bfloat16 or auto, of trainings")
+    add("--precision", default="auto", help="auto (bfloat16 where the machine is fast at it), float32 or bfloat16")
     return parser
 
 
@@ -107,7 +129,7 @@ def parse(argv: Sequence[str]) -> BenchmarkConfig:
         If a value makes no sense. (argparse itself exits with 2 on unknown options.)
     """
     values = vars(_parser().parse_args(argv))
-    values["tables"] = _numbers(values["tables"])
+    values["tables"] = _numbers(values["tables"]) if values["tables"] else ()
     values["tasks"], values["new_tasks"] = tuple(values.pop("task")), tuple(values.pop("new_task"))
     values["macros"] = _pairs("--macro", values.pop("macro"), "STREAM=CLASSES")
     values["systems"] = () if values["systems"] == "all" else tuple(values["systems"].split(","))

@@ -101,7 +101,8 @@ class Bench:
             best=best,
         )
         also = self.all_rows if all_tasks else ()
-        return EndToEnd(name, source, config, self.folder / "runs", self.shelf.store, also)
+        runs = self.folder / "runs"
+        return EndToEnd(name, source, config, runs, self.shelf.store, also, self.device, self.precision)
 
 
 @dataclass(frozen=True)

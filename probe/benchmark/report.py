@@ -10,11 +10,13 @@ from rich import box
 from rich.table import Table as ScreenTable
 from rich.text import Text
 
+from probe.benchmark.published import SEEDS
 from probe.benchmark.run import TableRow
 from probe.tables import markdown_text, number, row_name
 from ssl_behavior.files import atomic_file, write_json
+from ssl_behavior.metrics import Summary
 
-__all__ = ["FilledTable", "screen_table", "write_report"]
+__all__ = ["SIMULATED_NOTE", "FilledTable", "screen_table", "write_report"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,11 @@ class FilledTable:
     rows: tuple[TableRow, ...]
 
 
+SIMULATED_NOTE = "The animals are simulated: these numbers say nothing about real ones."
+
+
 def _published(value: float, std: float | None) -> str:
-    return f"{value:.3f}" + (f" ± {std:.3f}" if std is not None else "")
+    return number(Summary(value, std, 1 if std is None else SEEDS))
 
 
 def _cells(row: TableRow) -> list[str]:
@@ -46,10 +51,9 @@ def _cells(row: TableRow) -> list[str]:
 HEADER = ("system", "F1", "F1 published", "AP", "AP published", "F1 balanced", "parameters")
 
 
-def screen_table(table: FilledTable, simulated: bool) -> ScreenTable:
+def screen_table(table: FilledTable) -> ScreenTable:
     """The table for the screen."""
-    title = table.title + (" (simulated animals: these numbers say nothing about real ones)" if simulated else "")
-    screen = ScreenTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    screen = ScreenTable(title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in HEADER:
         screen.add_column(name, justify="left" if name == "system" else "right")
     for row in table.rows:
@@ -90,12 +94,12 @@ def write_report(
 def _markdown(tables: Sequence[FilledTable], notes: Sequence[str], simulated: bool) -> str:
     lines = ["# Benchmark", ""]
     if simulated:
-        lines += ["The animals are simulated: these numbers say nothing about real ones.", ""]
+        lines += [SIMULATED_NOTE, ""]
     lines += [f"- {note}" for note in notes] + [""]
     for table in tables:
         lines += [f"## {table.title}", "", "| " + " | ".join(HEADER) + " |", "|---" + "|---:" * (len(HEADER) - 1) + "|"]
         lines += ["| " + " | ".join(_cells(row)) + " |" for row in table.rows] + [""]
     for table in tables:
-        if table.rows:
-            lines += [markdown_text([row.row for row in table.rows], f"{table.title}, in full", [])]
+        rows = [row.row for row in table.rows]
+        lines += [markdown_text(rows, f"{table.title}, in full", level=2, names=("system", "parameters"))]
     return "\n".join(lines)

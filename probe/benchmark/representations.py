@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from probe.benchmark.effort import Effort
 from probe.pretraining import trained_run
-from probe.references import hand_features, with_time
+from probe.references import kept_hand_features, with_time
 from probe.representations import Representation, check_alignment, columns_without
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device, choose_precision
@@ -24,10 +26,9 @@ class Shelf:
     Parameters
     ----------
     folder : of the benchmark.
-    seeds : pretraining seeds of every encoder.
     train : recordings with labels to learn from; hand features are scaled on them.
     tracks : ids of the recordings that encoders may see the tracks of; none = all.
-    machine : words for the pretraining job that choose device and precision.
+    device, precision : names of where and how precisely to compute, as options have them.
     given : recipe -> runs that are there already, one per pretraining seed.
     released : embeddings folder of released task-programming features, in place of our own.
     say : told what is being made.
@@ -36,20 +37,25 @@ class Shelf:
     store: Store
     folder: Path
     effort: Effort
-    seeds: int
     train: Sequence[StoreRow]
     tracks: tuple[str, ...] = ()
-    machine: tuple[str, ...] = ()
+    device: str = "auto"
+    precision: str = "auto"
     given: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     released: Path | None = None
     say: Callable[[str], None] = print
     _runs: dict[str, tuple[Path, ...]] = field(default_factory=dict, repr=False)
     _made: dict[str, Representation] = field(default_factory=dict, repr=False)
 
+    @property
+    def machine(self) -> tuple[str, ...]:
+        """Words for the pretraining job that choose device and precision."""
+        return "--device", self.device, "--precision", self.precision
+
     def runs(self, recipe: str) -> tuple[Path, ...]:
         """Pretrained runs of a recipe, one per seed."""
         if recipe not in self._runs:
-            made = (self._pretrained(recipe, seed) for seed in range(self.seeds))
+            made = (self._pretrained(recipe, seed) for seed in range(self.effort.seeds))
             self._runs[recipe] = self.given[recipe] if recipe in self.given else tuple(made)
         return self._runs[recipe]
 
@@ -71,21 +77,26 @@ class Shelf:
 
     def _embedded(self, recipe: str, seed: int, run: Path) -> Embeddings:
         out, method = self.folder / "embeddings" / f"{recipe}-{seed}", load_checkpoint(run)
+        device = choose_device(self.device)
+        precision = choose_precision(self.precision, device)
         if (out / "embeddings.json").exists():
             found = Embeddings(out)
-            if (found.checkpoint, found.store) == (method.fingerprint(), self.store.fingerprint()):
+            if self._is_asked_for(found, method.fingerprint(), precision):
                 return found
         self.say(f"embedding {recipe}, seed {seed}: {out}")
-        device = choose_device("auto")
-        precision = choose_precision("auto", device)
         return embed_store(method.to(device), self.store, out, overwrite=True, precision=precision)
+
+    def _is_asked_for(self, found: Embeddings, checkpoint: str, precision: torch.dtype) -> bool:
+        # What "auto" chose on another machine is not made again.
+        same = self.precision == "auto" or found.precision == str(precision).removeprefix("torch.")
+        return same and (found.checkpoint, found.store) == (checkpoint, self.store.fingerprint())
 
     @property
     def hand(self) -> Representation:
         """Hand features over windows, with the time in the session beside them, as the encoders have."""
         if "hand" not in self._made:
-            self.say("computing hand features")
-            made = hand_features(self.store, self.train, self.folder / "features")
+            folder = self.folder / "features"
+            made = kept_hand_features(self.store, self.train, folder, lambda: self.say("computing hand features"))
             self._made["hand"] = with_time(made, self.store)
         return self._made["hand"]
 

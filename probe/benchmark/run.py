@@ -6,7 +6,7 @@ from pathlib import Path
 
 from probe.benchmark.plan import Bench, Entry, TaskRole
 from probe.benchmark.published import PUBLISHED, Published
-from probe.predictions import remembered
+from probe.predictions import is_remembered, remembered
 from probe.scoring import ResultRow, score_parts, score_row
 from probe.systems import Problem, mean_of
 from probe.tasks import Macro, macro_of, make_task, task_parts
@@ -106,11 +106,11 @@ def run_entry(
 def _outcomes(
     bench: Bench, entry: Entry, part: Part, name: str, seeds: int, say: Callable[[str], None]
 ) -> list[Outcome]:
-    system, outcomes = entry.make(bench, part.role), []
+    system, outcomes, kept = entry.make(bench, part.role), [], bench.folder / "predictions"
     for seed in range(seeds):
-        say(f"{entry.title}: {name}, seed {seed}")
-        kept = bench.folder / "predictions"
-        outcomes.append(remembered(kept, system, part.role.problem, part.split, seed, entry.after))
+        what = (kept, system, part.role.problem, part.split, seed, entry.after)
+        say(f"{entry.title}: {name}, seed {seed}" + (", found" if is_remembered(*what) else ""))
+        outcomes.append(remembered(*what))
     return outcomes
 
 
@@ -124,8 +124,7 @@ def _notes(outcomes: Sequence[Outcome]) -> list[str]:
 def _scored(part: Part, title: str, outcomes: Sequence[Outcome]) -> ResultRow:
     problem = part.role.problem
     trial = Trial(problem.store, problem.task, part.split, problem.steer)
-    facts = outcomes[0].facts.get("models", [{}])
-    dim = int(facts[0].get("num_parameters", 0)) if facts else 0
+    dim = max(int(model.get("num_parameters", 0)) for one in outcomes for model in one.facts.get("models", [{}]))
     return score_row(trial, part.macros, title, dim, 100.0, outcomes, treated=bool(outcomes[0].treated))
 
 

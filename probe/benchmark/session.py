@@ -2,8 +2,8 @@
 
 import difflib
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ from probe.benchmark.few_labels import run_curves
 from probe.benchmark.job import BenchmarkConfig
 from probe.benchmark.plan import SYSTEMS, Bench, Entry
 from probe.benchmark.published import TABLES
-from probe.benchmark.report import FilledTable, screen_table, write_report
+from probe.benchmark.report import SIMULATED_NOTE, FilledTable, screen_table, write_report
 from probe.benchmark.representations import Shelf
-from probe.benchmark.run import TaskPlan, leave_out, plan_task, run_entry
+from probe.benchmark.run import TableRow, TaskPlan, leave_out, plan_task, run_entry
 from probe.systems.curves import check_figure
 from ssl_behavior.checkpoint import find_checkpoint, read_checkpoint_config
 from ssl_behavior.device import choose_device, choose_precision, describe_device
@@ -29,7 +29,6 @@ from ssl_behavior.io.calms21_release import Release, check_release, find_release
 from ssl_behavior.overlap import Overlap, check_split, check_subsets, find_overlaps, leaks
 from ssl_behavior.simulate.write import SIMULATED
 from ssl_behavior.store import Store, StoreRow
-from ssl_behavior.terminal import counted
 
 __all__ = ["run_benchmark"]
 
@@ -38,6 +37,38 @@ ENCODERS = ("cpc", "task_programming", "task_programming_conv", "cpc_programs")
 """What is pretrained, by recipe."""
 
 _KINDS = {"calms21_task1": "task1", "calms21_task2": "task2", "calms21_task3": "task3"}
+
+
+@dataclass(frozen=True, eq=False)
+class _Session:
+    """What a run of the benchmark is about.
+
+    Parameters
+    ----------
+    say : tells whoever waits.
+    plans : name of a task -> what is learned and scored.
+    release : what the store was made of; None where a store was given.
+    notes : what a reader of the results has to know; grows while systems are run.
+    """
+
+    config: BenchmarkConfig
+    effort: Effort
+    say: Callable[[str], None]
+    store: Store
+    plans: dict[str, TaskPlan]
+    release: Release | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def simulated(self) -> bool:
+        animals = all(row.source.startswith("simulated") for row in self.store.rows)
+        return animals or (self.config.source / SIMULATED).exists()
+
+    def note(self, text: str) -> None:
+        """Tell it now, and in the results; once."""
+        if text not in self.notes:
+            self.notes.append(text)
+            self.say(text)
 
 
 def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
@@ -53,39 +84,39 @@ def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
         If the source, a task, a system or the split cannot be used. A system that cannot be run on these data is
         named in the notes, and the others go on.
     """
-    entries = _chosen(config.systems)
-    drawn = _chosen(config.curves) if config.curves else []
+    entries, drawn = _chosen(config.systems, "--systems"), _chosen(config.curves, "--curves") if config.curves else []
     if drawn:
         check_figure(Path("curves.png"))
     effort = effort_of(config.effort)
     effort = replace(effort, seeds=config.seeds or effort.seeds)
+    choose_precision(config.precision, choose_device(config.device))
     _check_pretrained(config)
-    _take_folder(config)
-    say = _speaker(console)
-    store, release, notes = _opened(config, say)
-    plans = _plans(config, store)
-    say("looking for recordings that show the same moments")
-    overlaps = find_overlaps(store)
-    notes += _warnings(store, plans, overlaps, say)
-    bench, released = _bench(config, store, plans, effort, release, overlaps, say)
-    notes += _facts_in_words(config, effort, bench, released)
+    session = _opened(config, effort, _speaker(console))
+    session.say("looking for recordings that show the same moments")
+    overlaps = find_overlaps(session.store)
+    _warn(session, overlaps)
+    bench = _bench(session, overlaps)
+    session.notes[:0] = _facts_in_words(session, bench, entries)
     facts = {
         "effort": config.effort,
         "seeds": effort.seeds,
-        "store": store.fingerprint(),
+        "store": session.store.fingerprint(),
         "device": describe_device(bench.device, bench.precision),
     }
-    simulated = all(row.source.startswith("simulated") for row in store.rows) or _is_simulated(config.source)
-    tables = _filled(config, bench, plans, entries, notes, facts, simulated, say)
-    for plan in plans.values() if drawn else ():
-        for figure in run_curves(bench, plan, drawn, effort.seeds, say):
-            say(f"curves: {figure}")
-    for table in tables:
-        console.print(screen_table(table, simulated))
-    for note in notes:
-        console.print(Text(note, style="dim"))
-    console.print(f"results: {config.out / 'results.md'}")
+    tables = _filled(session, bench, entries, facts)
+    for plan in session.plans.values() if drawn else ():
+        for figure in run_curves(bench, plan, drawn, effort.seeds, session.say):
+            session.say(f"curves: {figure}")
+    _show(session, tables, console)
     return facts
+
+
+def _show(session: _Session, tables: Sequence[FilledTable], console: Console) -> None:
+    for table in tables:
+        console.print(screen_table(table))
+    for note in ([SIMULATED_NOTE] if session.simulated else []) + session.notes:
+        console.print(Text(note, style="dim"))
+    console.print(f"results: {session.config.out / 'results.md'}")
 
 
 def _check_pretrained(config: BenchmarkConfig) -> None:
@@ -116,7 +147,7 @@ def _take_folder(config: BenchmarkConfig) -> None:
     write_json(marker, source)
 
 
-def _speaker(console: Console) -> Any:
+def _speaker(console: Console) -> Callable[[str], None]:
     start = time.monotonic()
 
     def say(text: str) -> None:
@@ -125,21 +156,27 @@ def _speaker(console: Console) -> Any:
     return say
 
 
-def _chosen(names: Sequence[str]) -> list[Entry]:
+def _chosen(names: Sequence[str], option: str) -> list[Entry]:
+    """The systems of these names, in the order of the tables; all of them if none is named."""
     for name in names:
         if name not in SYSTEMS:
             near = difflib.get_close_matches(name, SYSTEMS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(SYSTEMS)}"
-            raise InputError(f"--systems: there is no system {name!r}; {hint}")
+            raise InputError(f"{option}: there is no system {name!r}; {hint}")
     return [entry for name, entry in SYSTEMS.items() if not names or name in names]
 
 
-def _opened(config: BenchmarkConfig, say: Any) -> tuple[Store, Release | None, list[str]]:
+def _opened(config: BenchmarkConfig, effort: Effort, say: Callable[[str], None]) -> _Session:
+    """Source and folder, each looked at before anything is written."""
     if config.layout == "store":
-        return Store(config.source), None, []
+        store = Store(config.source)
+        session = _Session(config, effort, say, store, _plans(config, store))
+        _take_folder(config)
+        return session
     release = find_release(config.source)
     if not release.whole:
         raise InputError("; ".join(release.told_missing()))
+    _take_folder(config)
     notes = [*release.notes, *release.told_missing()]
     folder = config.out / "store"
     if not folder.exists():
@@ -148,13 +185,14 @@ def _opened(config: BenchmarkConfig, say: Any) -> tuple[Store, Release | None, l
             notes += check_release(release)
         say(f"importing {', '.join(release.whole)}")
         import_release(release, folder, release.whole)
-    return Store(folder), release, notes
+    store = Store(folder)
+    return _Session(config, effort, say, store, _plans(config, store), release, notes)
 
 
 def _plans(config: BenchmarkConfig, store: Store) -> dict[str, TaskPlan]:
     if config.layout == "calms21":
         there = _tasks_in(store)
-        wanted = {TABLES[number].task for number in config.tables}
+        wanted = {TABLES[number].task for number in _numbers(config)}
         # Task 1 is also what the baselines of the others start from, and joint models learn all there are.
         plans = {name: plan_task(store, name, kind) for name, kind in _KINDS.items() if name in there}
         if missing := sorted(wanted - set(plans)):
@@ -178,80 +216,67 @@ def _tasks_in(store: Store) -> set[str]:
     return found | ({"calms21_task3"} if set(store.streams) - {"behavior"} else set())
 
 
-def _warnings(store: Store, plans: dict[str, TaskPlan], overlaps: Sequence[Overlap], say: Any) -> list[str]:
+def _warn(session: _Session, overlaps: Sequence[Overlap]) -> None:
     """What recordings are on both sides of a split, told before anything is trained."""
-    told = {
-        sentence
-        for plan in plans.values()
-        for part in plan.parts.values()
-        for sentence in check_split(overlaps, part.split)
-    }
-    told |= set(check_subsets(overlaps, store.rows))
-    for sentence in sorted(told):
-        say(f"warning: {sentence}")
-    return [f"Warning: {sentence}" for sentence in sorted(told)]
+    parts = [part for plan in session.plans.values() for part in plan.parts.values()]
+    told = {sentence for part in parts for sentence in check_split(overlaps, part.split)}
+    for sentence in sorted(told | set(check_subsets(overlaps, session.store.rows))):
+        session.note(f"Warning: {sentence}")
 
 
-def _bench(
-    config: BenchmarkConfig,
-    store: Store,
-    plans: dict[str, TaskPlan],
-    effort: Effort,
-    release: Release | None,
-    overlaps: Sequence[Overlap],
-    say: Any,
-) -> tuple[Bench, bool]:
-    parts = [part for plan in plans.values() for part in plan.parts.values()]
+def _bench(session: _Session, overlaps: Sequence[Overlap]) -> Bench:
+    config, store, effort = session.config, session.store, session.effort
+    parts = [part for plan in session.plans.values() for part in plan.parts.values()]
     scored = {row.id for part in parts for row in part.split.evaluate}
     # What shows the moments of a scored recording is no other recording: neither tracks nor labels of it are learned
     # across tasks. Within a task its own split stands, and the notes say so.
     scored |= {leak.second for leak in leaks(overlaps, scored, {row.id for row in store.rows} - scored)}
     train = _ordered([row for part in parts for row in part.split.train if row.id not in scored])
-    seen = () if config.transductive else tuple(row.id for row in store.rows if row.id not in scored)
-    released = _released(config.out, store, release, say)
-    machine = ("--device", config.device, "--precision", config.precision)
     shelf = Shelf(
         store,
         config.out,
         effort,
-        effort.seeds,
         train,
-        seen,
-        machine,
-        dict(config.pretrained),
-        released,
-        say,
+        tracks=() if config.transductive else tuple(row.id for row in store.rows if row.id not in scored),
+        device=config.device,
+        precision=config.precision,
+        given=dict(config.pretrained),
+        released=_released(session),
+        say=session.say,
     )
-    parent = next((plan for plan in plans.values() if plan.kind == "task1"), None)
+    parent = next(
+        (next(iter(plan.parts.values())).role for plan in session.plans.values() if plan.kind == "task1"), None
+    )
     device = choose_device(config.device)
-    bench = Bench(
-        config.out, effort, shelf, train, next(iter(parent.parts.values())).role if parent else None, device,
-        choose_precision(config.precision, device),
-    )  # fmt: skip
-    return bench, released is not None
+    return Bench(config.out, effort, shelf, train, parent, device, choose_precision(config.precision, device))
 
 
 def _ordered(rows: Sequence[StoreRow]) -> tuple[StoreRow, ...]:
     return tuple(sorted({row.id: row for row in rows}.values(), key=lambda row: row.offset))
 
 
-def _released(out: Path, store: Store, release: Release | None, say: Any) -> Path | None:
+def _released(session: _Session) -> Path | None:
     """The release's own task-programming features as embeddings, if it has them for every recording."""
-    folder = out / "released_features"
+    release, store = session.release, session.store
+    folder = session.config.out / "released_features"
     if (folder / "embeddings.json").exists():
         return Embeddings(folder).path
     if release is None or not all(release.features.get(part) for part in release.whole):
         return None
-    say("reading the released task-programming features")
+    session.say("reading the released task-programming features")
     features = release_features(release, release.whole)
     read = features.read({row.id: row.frames for row in store.rows})
     return store_embeddings(folder, store, store.rows, read, "features", features.fingerprint).path
 
 
-def _facts_in_words(config: BenchmarkConfig, effort: Effort, bench: Bench, released: bool) -> list[str]:
+def _facts_in_words(session: _Session, bench: Bench, entries: Sequence[Entry]) -> list[str]:
+    config, seeds = session.config, session.effort.seeds
+    over = f"Mean ± population standard deviation over {seeds} seeds" if seeds > 1 else "One seed"
     notes = [
-        f"Mean ± population standard deviation over {counted(effort.seeds, 'seed')}; frames of all scored recordings "
-        "pooled, means without background; † a class without positive frames is undefined and left out.",
+        f"{over}; frames of all scored recordings pooled, means without background. F1 balanced decides as if all "
+        "classes were equally frequent.",
+        "† a class that the scored recordings do not show, or those learned from do not, is undefined and left out of "
+        "the means.",
         f"Effort {config.effort}, on {describe_device(bench.device, bench.precision)}.",
     ]
     if config.effort != "full":
@@ -261,60 +286,74 @@ def _facts_in_words(config: BenchmarkConfig, effort: Effort, bench: Bench, relea
     if config.pretrained:
         notes.append("Given encoders, which may have seen tracks of scored recordings: " + ", ".join(
             name for name, _ in config.pretrained))  # fmt: skip
-    notes.append(f"Task-programming features: {'released' if released else 'our own autoencoder'}.")
+    if any(entry.section == "features" for entry in entries):
+        made = "our own autoencoder's" if bench.shelf.released is None else "the released ones"
+        notes.append(f"Task-programming features: {made}.")
     return notes
 
 
-def _is_simulated(folder: Path) -> bool:
-    return (folder / SIMULATED).exists()
+def _filled(session: _Session, bench: Bench, entries: Sequence[Entry], facts: dict[str, Any]) -> list[FilledTable]:
+    """The tables that have rows."""
+    tables: dict[str, FilledTable] = {}
+    placed: set[str] = set()
+    for number, title, plan, sections in _tables(session):
+        fitting = [entry for entry in entries if _is_for(entry, plan, number, sections)]
+        placed |= {entry.name for entry in fitting}
+        if not fitting:
+            session.note(f"{title}: left out, none of the systems that were asked for is for it.")
+            continue
+        session.say(title)
+        for entry in fitting:
+            if rows := _rows(session, bench, entry, plan, number):
+                before = tables[title].rows if title in tables else ()
+                tables[title] = FilledTable(title, (*before, *rows))
+                _write(session, tables, facts)
+    for entry in entries if session.config.systems else ():
+        if entry.name not in placed:
+            session.note(f"{entry.title} ({entry.name}): left out, it is for none of these tables.")
+    if not tables:
+        raise InputError("; ".join(["no system could be run on these tasks", *session.notes[-3:]]))
+    _write(session, tables, facts)
+    return list(tables.values())
 
 
-def _filled(
-    config: BenchmarkConfig,
-    bench: Bench,
-    plans: dict[str, TaskPlan],
-    entries: Sequence[Entry],
-    notes: list[str],
-    facts: dict[str, Any],
-    simulated: bool,
-    say: Any,
-) -> list[FilledTable]:
-    tables: list[FilledTable] = []
-    for number, title, plan, sections in _tables(config, plans):
-        tables.append(FilledTable(title, ()))
-        for entry in entries:
-            if plan.kind not in entry.kinds or (sections and not _in_table(entry, number, sections)):
-                continue
-            if entry.needs_parent and bench.parent is None:
-                if config.systems:
-                    notes.append(f"{entry.title}: left out, it starts from a network of Task 1; name one with --task")
-                continue
-            try:
-                rows = run_entry(bench, entry, plan, number, bench.effort.seeds, say)
-            except InputError as error:
-                notes.append(leave_out(error, entry))
-                say(notes[-1])
-                continue
-            for note in (note for row in rows for note in row.notes if note not in notes):
-                notes.append(note)
-                say(note)
-            tables[-1] = FilledTable(title, (*tables[-1].rows, *rows))
-            write_report(config.out, tables, notes, facts, simulated)
-    if not any(table.rows for table in tables):
-        raise InputError("; ".join(["no system could be run on these tasks", *notes[-3:]]))
-    write_report(config.out, tables, notes, facts, simulated)
-    return tables
+def _write(session: _Session, tables: dict[str, FilledTable], facts: dict[str, Any]) -> None:
+    write_report(session.config.out, list(tables.values()), session.notes, facts, session.simulated)
 
 
-def _in_table(entry: Entry, number: int, sections: Sequence[str]) -> bool:
+def _rows(session: _Session, bench: Bench, entry: Entry, plan: TaskPlan, number: int) -> list[TableRow]:
+    """A system's rows; none where it cannot be run, which is noted."""
+    if entry.needs_parent and bench.parent is None:
+        if session.config.systems:
+            session.note(f"{entry.title}: left out, it starts from a network of Task 1; name one with --task")
+        return []
+    try:
+        rows = run_entry(bench, entry, plan, number, session.effort.seeds, session.say)
+    except InputError as error:
+        session.note(leave_out(error, entry))
+        return []
+    for row in rows:
+        for note in row.notes:
+            session.note(note)
+    return rows
+
+
+def _is_for(entry: Entry, plan: TaskPlan, number: int, sections: Sequence[str]) -> bool:
+    if plan.kind not in entry.kinds or not sections:
+        return plan.kind in entry.kinds
     # The paper's Table 1 compares architectures, and repeats the convolutions of Table 2.
     if number == 1:
         return entry.section in sections or entry.name == "conv1d"
     return entry.section in sections and not (number == 4 and entry.name == "conv1d")
 
 
-def _tables(config: BenchmarkConfig, plans: dict[str, TaskPlan]) -> list[tuple[int, str, TaskPlan, tuple[str, ...]]]:
-    if config.layout == "calms21":
-        chosen = [(number, TABLES[number]) for number in config.tables]
-        return [(number, table.title, plans[table.task], table.sections) for number, table in chosen]
-    return [(0, name, plan, ()) for name, plan in plans.items()]
+def _numbers(config: BenchmarkConfig) -> tuple[int, ...]:
+    return config.tables or tuple(TABLES)
+
+
+def _tables(session: _Session) -> list[tuple[int, str, TaskPlan, tuple[str, ...]]]:
+    """Number, title, task and sections of each table; a store's tables have no number, and every section."""
+    if session.config.layout == "calms21":
+        chosen = [(number, TABLES[number]) for number in _numbers(session.config)]
+        return [(number, table.title, session.plans[table.task], table.sections) for number, table in chosen]
+    return [(0, name, plan, ()) for name, plan in session.plans.items()]

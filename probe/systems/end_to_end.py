@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from probe.pretraining import trained_run
 from probe.systems.base import Advance, Model, Problem, System, with_balanced
@@ -70,6 +71,7 @@ class EndToEnd(System):
     runs : folder for the runs and their logs; an interrupted one is continued.
     store : of `also`.
     also : recordings of other tasks that a joint model learns from; never one that is evaluated.
+    device, precision : of predictions; trainings are told theirs by the configuration's options.
     """
 
     def __init__(
@@ -80,8 +82,11 @@ class EndToEnd(System):
         runs: Path,
         store: Store,
         also: Sequence[StoreRow] = (),
+        device: torch.device | None = None,
+        precision: torch.dtype = torch.float32,
     ) -> None:
         self.name, self.source, self.config, self.runs, self.also = name, source, config, runs, tuple(also)
+        self.device, self.precision = device or choose_device(), precision
         self._init = [load_checkpoint(path).fingerprint() for path in config.init]
         self._also_labels = labels_fingerprint([(store, row) for row in also])
 
@@ -106,7 +111,7 @@ class EndToEnd(System):
         checkpoint = self._chosen(problem, run)
         method = with_labels(load_checkpoint(checkpoint), str(run))
         advance(sum(row.frames for row in rows))
-        return _EndToEndModel(problem, method.to(choose_device("auto")), rows, checkpoint)
+        return _EndToEndModel(problem, method.to(self.device), rows, checkpoint, self.precision)
 
     def _chosen(self, problem: Problem, run: Path) -> Path:
         if not self.config.best:
@@ -163,8 +168,11 @@ def _of_shown_classes(problem: Problem, rows: Sequence[StoreRow], probability: n
 
 
 class _EndToEndModel(Model):
-    def __init__(self, problem: Problem, method: Joint, rows: Sequence[StoreRow], checkpoint: Path) -> None:
+    def __init__(
+        self, problem: Problem, method: Joint, rows: Sequence[StoreRow], checkpoint: Path, precision: torch.dtype
+    ) -> None:
         self.problem, self.method, self.rows, self.checkpoint = problem, method, tuple(rows), checkpoint
+        self.precision = precision
         self.styles: dict[str, Style] = {}
 
     def predict(self, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
@@ -181,7 +189,7 @@ class _EndToEndModel(Model):
         facts = self.method.config.labels
         classes = next(one.classes for one in facts.streams if one.name == stream)
         style = self.styles[row.annotators.get(stream, "")] = style_of(facts, row, stream=stream)
-        said = predict_row(self.method, self.problem.store, row, style)[stream]
+        said = predict_row(self.method, self.problem.store, row, style, self.precision)[stream]
         return said[:, [classes.index(name) for name in self.problem.task.classes]].astype(np.float32)
 
     @property

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from probe.benchmark.effort import EFFORTS, effort_of
 from probe.benchmark.job import BenchmarkConfig, parse
@@ -13,9 +14,10 @@ from probe.benchmark.plan import SYSTEMS, Bench, Entry
 from probe.benchmark.published import PUBLISHED, TABLES
 from probe.benchmark.representations import Shelf
 from probe.benchmark.run import plan_task
-from probe.benchmark.session import _bench, run_benchmark
+from probe.benchmark.session import _bench, _opened, run_benchmark
 from probe.systems.base import Model, System, with_balanced
 from ssl_behavior.cli import main
+from ssl_behavior.embedding import Embeddings, store_embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.overlap import find_overlaps
 from ssl_behavior.recording import Labels
@@ -155,7 +157,7 @@ def test_a_copy_across_the_split_is_told_before_anything_is_learned(cheap, tmp_p
     store = write_store(tmp_path / "s", [one, other, replace(one, id="again", subset="test")])
     run_benchmark(config_of(store, tmp_path / "out", "--seeds", "1"), make_console())
     told = capsys.readouterr().out
-    assert told.index("warning: 'again'") < told.index("shares: behavior, seed 0")
+    assert told.index("Warning: 'again'") < told.index("shares: behavior, seed 0")
     assert "Warning: 'again'" in (tmp_path / "out" / "results.md").read_text()
 
 
@@ -165,8 +167,10 @@ def test_published_numbers_stand_beside_simulated_ones_that_say_so(cheap, tmp_pa
     assert main([*arguments, "--tables", "1,2"]) == 0
     text = (tmp_path / "out" / "results.md").read_text()
     assert "The animals are simulated" in text and "0.793 ± 0.011" in text and "0.856 ± 0.010" in text
+    assert text.count("\n# ") == 0 and "## Table 1: architectures on Task 1, in full" in text and "### By class" in text
+    assert "| system | parameters | macro AP" in text and "representation" not in text
     assert "## Table 1" in text and "## Table 2" in text and "## Table 3" not in text
-    assert "simulated animals" in capsys.readouterr().out
+    assert "The animals are simulated" in capsys.readouterr().out
 
 
 def test_a_folder_that_is_no_release_is_one_sentence(tmp_path, capsys):
@@ -189,18 +193,97 @@ def test_few_labels_are_curves_of_kept_predictions(cheap, labeled, tmp_path):
     ("words", "message"),
     [
         (["--systems", "conv2d"], "there is no system 'conv2d'; did you mean conv1d"),
+        (["--curves", "conv2d"], "--curves: there is no system 'conv2d'; did you mean conv1d"),
         (["--effort", "none"], "--effort none: known are"),
+        (["--effort", "minute"], "--effort minute: did you mean minutes?"),
+        (["--device", "tpu"], "unknown device 'tpu'"),
+        (["--precision", "half"], "unknown precision 'half'"),
+        (["--tables", "1"], "--tables is for the layout calms21; leave it out with store"),
+        (["--hashes"], "--hashes is for the layout calms21"),
         (["--macro", "S9=all"], "--macro S9=...: it is no --task"),
         (["--macro", "all"], "--macro is written STREAM=CLASSES, got 'all'"),
         (["--tables", "one"], "--tables are numbers joined by commas"),
         (["--tables", "5"], "--tables: the paper has 1, 2, 3 and 4, got 5"),
-        (["--seeds", "-1"], "--seeds must be at least 1"),
+        (["--seeds", "-1"], "--seeds must be 0 (as many as --effort says) or more, got -1"),
     ],
 )
 def test_mistakes_are_one_sentence(labeled, tmp_path, capsys, words, message):
     arguments = ["benchmark", "store", str(labeled.path), "--out", str(tmp_path / "out"), "--task", "behavior"]
     assert main([*arguments, *words]) == 2
-    assert message in capsys.readouterr().err
+    assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [(["--task", "x"], "task"), (["--new-task", "x"], "new-task"), (["--macro", "x=all"], "macro"),
+     (["--split", "x"], "split")],
+)  # fmt: skip
+def test_a_stores_options_are_no_releases(tmp_path, capsys, words, option):
+    assert main(["benchmark", "calms21", str(tmp_path), "--out", str(tmp_path / "out"), *words]) == 2
+    assert f"--{option} is for the layout store; leave it out with calms21" in capsys.readouterr().err
+
+
+def test_the_number_of_seeds_is_the_efforts_unless_it_is_said(cheap, labeled, tmp_path, capsys):
+    for words, seeds in ((["--seeds", "0"], 1), ([], 1), (["--seeds", "2"], 2)):
+        run_benchmark(config_of(labeled, tmp_path / "out", "--effort", "minutes", *words), make_console())
+        assert json.loads((tmp_path / "out" / "results.json").read_text())["seeds"] == seeds
+        notes = (tmp_path / "out" / "results.md").read_text()
+        assert ("One seed;" in notes) == (seeds == 1) and ("over 2 seeds" in notes) == (seeds == 2)
+    told = capsys.readouterr().out
+    assert "shares: behavior, seed 0, found" in told and "shares: behavior, seed 1\n" in told
+
+
+def test_a_system_that_no_table_is_for_is_named(labeled, tmp_path, monkeypatch, capsys):
+    few = Entry("few", "few", "baseline", lambda bench, role: Shares(), kinds=("task3",))
+    every = Entry("conv1d", "shares", "baseline", lambda bench, role: Shares())
+    monkeypatch.setattr("probe.benchmark.session.SYSTEMS", {"few": few, "conv1d": every})
+    run_benchmark(config_of(labeled, tmp_path / "out", "--seeds", "1", "--systems", "few,conv1d"), make_console())
+    assert "few (few): left out, it is for none of these tables" in (tmp_path / "out" / "results.md").read_text()
+    config = config_of(labeled, tmp_path / "other", "--new-task", "few", "--seeds", "1", "--systems", "few")
+    run_benchmark(config, make_console())
+    text = (tmp_path / "other" / "results.md").read_text()
+    assert "behavior: left out, none of the systems" in text and "## behavior" not in text and "## few" in text
+    assert "few: few, seed 0" in capsys.readouterr().out
+
+
+def test_device_and_precision_reach_everything_that_computes(labeled, tmp_path, monkeypatch):
+    """Encoders, their embeddings, window classifiers, and predictions of what the pretraining job has trained."""
+    asked = []
+    module = "probe.benchmark.representations"
+    monkeypatch.setattr(f"{module}.trained_run", lambda *words: asked.append(words[-1]) or Path("run"))
+    monkeypatch.setattr(f"{module}.load_checkpoint", lambda run: _Encoder())
+    monkeypatch.setattr(f"{module}.embed_store", embed_nothing)
+    words = ("--effort", "minutes", "--device", "cpu", "--precision", "bfloat16")
+    session = _opened(config_of(labeled, tmp_path / "out", *words), EFFORTS["minutes"], print)
+    bench = _bench(session, [])
+    with pytest.raises(InputError, match="in bfloat16 on cpu"):
+        bench.shelf.encoder("cpc")
+    assert all(" ".join(("--device", "cpu", "--precision", "bfloat16")) in " ".join(one) for one in asked) and asked
+    (part,) = session.plans["behavior"].parts.values()
+    for name in ("scratch", "conv1d"):
+        system = SYSTEMS[name].make(bench, part.role)
+        assert (system.device, system.precision) == (torch.device("cpu"), torch.bfloat16), name
+
+
+class _Encoder:
+    def to(self, device):
+        self.device = device
+        return self
+
+
+def embed_nothing(method, store, out, overwrite, precision):
+    raise InputError(f"in {str(precision).removeprefix('torch.')} on {method.device}")
+
+
+@pytest.mark.parametrize(("asked", "made_again"), [("auto", False), ("float32", False), ("bfloat16", True)])
+def test_embeddings_of_another_precision_are_made_again_where_one_was_asked_for(labeled, tmp_path, asked, made_again):
+    ones = [(row.id, np.ones((row.frames, 3))) for row in labeled.rows]
+    store_embeddings(tmp_path / "e", labeled, labeled.rows, ones, "latent", lambda: "c0ffee")
+    contents = json.loads((tmp_path / "e" / "embeddings.json").read_text())
+    (tmp_path / "e" / "embeddings.json").write_text(json.dumps(contents | {"precision": "float32"}))
+    shelf = Shelf(labeled, tmp_path, EFFORTS["minutes"], labeled.rows[:4], precision=asked)
+    precision = torch.bfloat16 if asked == "bfloat16" else torch.float32
+    assert shelf._is_asked_for(Embeddings(tmp_path / "e"), "c0ffee", precision) is not made_again
 
 
 def test_a_store_needs_a_task():
@@ -218,7 +301,7 @@ def test_every_published_row_has_a_system_and_every_system_a_table():
 
 
 def test_little_effort_is_less_of_the_same(labeled, tmp_path):
-    shelf = Shelf(labeled, tmp_path, EFFORTS["minutes"], 1, labeled.rows[:4])
+    shelf = Shelf(labeled, tmp_path, EFFORTS["minutes"], labeled.rows[:4])
     plan = plan_task(labeled, "behavior", "task1")
     (part,) = plan.parts.values()
     full, minutes = (
@@ -261,7 +344,5 @@ def test_copies_of_scored_recordings_are_nobodys_tracks(cheap, tmp_path):
     copy = replace(test, id="copy", subset="unlabeled", labels={})
     store = write_store(tmp_path / "s", [train, test, copy, replace(make_recording("d", 311), subset="unlabeled")])
     config = config_of(store, tmp_path / "out", "--seeds", "1")
-    plans = {"behavior": plan_task(store, "behavior", "task1")}
-    found = find_overlaps(store)
-    bench, _ = _bench(config, store, plans, EFFORTS["minutes"], None, found, print)
+    bench = _bench(_opened(config, EFFORTS["minutes"], print), find_overlaps(store))
     assert bench.shelf.tracks == ("a", "d")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from probe.references import hand_features, pca_reference, raw_keypoints, window_moments, with_time
+from probe.references import hand_features, kept_hand_features, pca_reference, raw_keypoints, window_moments, with_time
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import Skeleton
@@ -57,6 +57,22 @@ def test_hand_features_know_nothing_of_the_evaluated_recordings(tmp_path):
     both = hand_features(made, made.rows[:1], tmp_path / "a").arrays[0]
     one = hand_features(alone, alone.rows, tmp_path / "b").arrays[0]
     np.testing.assert_array_equal(both[: len(one)], one)
+
+
+def test_hand_features_are_kept_for_the_same_store_and_training_recordings(store, tmp_path):
+    computed = []
+
+    def kept(train):
+        return kept_hand_features(store, train, tmp_path / "kept", lambda: computed.append(len(train))).arrays[0]
+
+    first = np.array(kept(store.rows[:4]))
+    np.testing.assert_array_equal(first, kept(store.rows[:4]))
+    np.testing.assert_array_equal(first, hand_features(store, store.rows[:4], tmp_path / "fresh").arrays[0])
+    assert computed == [4]
+    assert not np.array_equal(first, kept(store.rows[:2])) and computed == [4, 2], "scaled on other recordings"
+    (tmp_path / "kept" / "hand.npy").unlink()
+    kept(store.rows[:2])
+    assert computed == [4, 2, 2]
 
 
 def test_pca_is_of_the_training_recordings_and_keeps_most_of_the_variance(store, tmp_path):

@@ -49,5 +49,5 @@ def test_precision_by_name():
 
 def test_the_description_says_what_computes_and_how():
     text = describe_device(torch.device("cpu"), torch.bfloat16)
-    assert f"{torch.get_num_threads()} threads" in text and text.endswith("bfloat16") and "\n" not in text
+    assert f", {torch.get_num_threads()} thread" in text and text.endswith("bfloat16") and "\n" not in text
     assert "bfloat16" not in describe_device(torch.device("cpu"))
