@@ -25,9 +25,9 @@ from ssl_behavior.embedding import Embeddings, store_embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_json, write_json
 from ssl_behavior.importer import import_release
+from ssl_behavior.io.calms21 import SIMULATED
 from ssl_behavior.io.calms21_release import Release, check_release, find_release, release_features
 from ssl_behavior.overlap import Overlap, check_split, check_subsets, find_overlaps, leaks
-from ssl_behavior.simulate.write import SIMULATED
 from ssl_behavior.store import Store, StoreRow
 
 __all__ = ["run_benchmark"]

@@ -15,11 +15,13 @@ from ssl_behavior.io.source import to_float32
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import SKELETONS, Skeleton
 
-__all__ = ["FPS", "RESOLUTION_PX", "VOCABULARY", "read_numbers", "sequence_to_recording", "subset_of"]
+__all__ = ["FPS", "RESOLUTION_PX", "SIMULATED", "VOCABULARY", "read_numbers", "sequence_to_recording", "subset_of"]
 
 FPS = 30.0
 RESOLUTION_PX = (1024.0, 570.0)
 VOCABULARY = {"attack": 0, "investigation": 1, "mount": 2, "other": 3}
+SIMULATED = "simulated.json"
+"""A file that only simulated releases have."""
 _BACKGROUND = "other"
 _ANNOTATOR_GROUP = re.compile(r"annotator-id_(\d+)")
 _SUBSETS = ("train", "test", "unlabeled")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.io.calms21 import SIMULATED
 from ssl_behavior.io.caltech import Annotation, read_caltech, sniff_caltech
 from ssl_behavior.io.formats import FORMATS, Format, detect_format
 from ssl_behavior.io.options import UnknownFormatError
@@ -82,7 +83,8 @@ def discover(
 ) -> tuple[list[TrackFile], AnnotationIndex]:
     """Every file of tracks among `sources`, in the order given and sorted within folders, and the annotations.
 
-    In a folder, files of no known format are left out with a notice; a file that is named must be of one.
+    In a folder, files of no known format are left out with a notice (but for what says that a release is simulated); a
+    file that is named must be of one.
 
     Raises
     ------
@@ -111,6 +113,8 @@ def discover(
 
 def _in_folder(source: Path, format: str, index: AnnotationIndex, notice: Callable[[str], None]) -> Iterator[TrackFile]:
     for file in _files(source, notice):
+        if file.name == SIMULATED:
+            continue
         if sniff_caltech(file):
             index.add(file, file.parent)
             continue

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ImportReport", "RecordingReport", "StreamReport", "findings", "render"]
 
-_MAX_ROWS = 60
+_MAX_ROWS = 40
+_FEW_ROWS = 20
+"""Rows of each of the two tables of recordings, where there are more than `_MAX_ROWS`."""
+_MANY_IDS = 8
+_MAX_STREAM_COLUMNS = 3
 _MANY_MISSING = 0.2
 _SHORT_SECONDS = 1.0
 
@@ -130,10 +134,15 @@ def _about_missing(rows: list[RecordingReport]) -> Iterator[str]:
 
 def _about_labels(report: ImportReport) -> Iterator[str]:
     streams = list(dict.fromkeys(name for row in report.recordings for name in row.labels))
+    # Of few recordings all are named: they are what a person has to look at.
+    limit = _MAX_ROWS if len(report.recordings) <= _MAX_ROWS else _MANY_IDS
     for stream in streams:
         without = [row.id for row in report.recordings if stream not in row.labels]
         if without:
-            yield f"{stream} is not annotated (which is not the same as background) in {_some(without, 40)}"
+            named = _some(without, limit)
+            if len(without) > limit:
+                named = f"{len(without)} of {len(report.recordings)} recordings: {_some(without, 3)}"
+            yield f"{stream} is not annotated (which is not the same as background) in {named}"
         having = {row.id: row.labels[stream] for row in report.recordings if stream in row.labels}
         kinds: tuple[tuple[Callable[[StreamReport], int], str], ...] = (
             (lambda s: s.clipped, "annotated frames lie after the end of the tracks and were dropped"),
@@ -146,7 +155,7 @@ def _about_labels(report: ImportReport) -> Iterator[str]:
         for count, sentence in kinds:
             concerned = Counter({id: count(s) for id, s in having.items() if count(s)})
             if concerned:
-                yield f"{stream}: {sum(concerned.values())} {sentence}: {_most(concerned, 40)}"
+                yield f"{stream}: {sum(concerned.values())} {sentence}: {_most(concerned, limit)}"
 
 
 def _about_notes(report: ImportReport) -> Iterator[str]:
@@ -158,14 +167,14 @@ def _about_notes(report: ImportReport) -> Iterator[str]:
         yield f"{note} ({_some(ids)})" if len(ids) < len(report.recordings) else f"{note} (all recordings)"
 
 
-def _most(concerned: Counter[str], limit: int = 8) -> str:
+def _most(concerned: Counter[str], limit: int = _MANY_IDS) -> str:
     if len(concerned) > limit:
         shown = ", ".join(f"{id} ({count})" for id, count in concerned.most_common(limit))
         return f"{len(concerned)} recordings, most in {shown}"
     return ", ".join(f"{id} ({count})" for id, count in concerned.items())
 
 
-def _some(ids: list[str], limit: int = 8) -> str:
+def _some(ids: list[str], limit: int = _MANY_IDS) -> str:
     return ", ".join(ids[:limit]) + (f" and {len(ids) - limit} more" if len(ids) > limit else "")
 
 
@@ -173,10 +182,11 @@ def render(report: ImportReport, store: Path) -> Iterator["RenderableType"]:
     """Tables and sentences for a terminal."""
     from rich.text import Text
 
-    yield _recordings_table(report)
-    yield _missing_table(report)
+    whole = store / "import.json"
+    yield _recordings_table(report, whole)
+    yield _missing_table(report, whole)
     if report.backgrounds:
-        yield _labels_table(report)
+        yield _labels_table(report, whole)
     yield Text("What to look at", style="bold")
     for sentence in findings(report) or ["nothing stands out"]:
         yield Text(f"  - {sentence}")
@@ -184,11 +194,12 @@ def render(report: ImportReport, store: Path) -> Iterator["RenderableType"]:
     yield Text(
         f"{store}: {counted(len(report.recordings), 'recording')}, {report.num_frames:,} frames, "
         f"{seconds / 3600:.2f} hours. "
-        f"All of this per recording: {store / 'import.json'}"
+        f"All of this per recording: {whole}"
     )
 
 
-def _table(title: str, columns: Iterable[str], rows: list[list[str]], left: int = 1) -> "Table":
+def _table(title: str, columns: Iterable[str], rows: list[list[str]], whole: Path, left: int = 1) -> "Table":
+    """A table of at most `_MAX_ROWS` rows; `whole` is where all of them are."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -200,14 +211,18 @@ def _table(title: str, columns: Iterable[str], rows: list[list[str]], left: int 
             table.add_column(Text(column), overflow="fold")
         else:
             table.add_column(Text(column.replace(" ", "\n")), justify="right", no_wrap=True)
-    for row in rows[:_MAX_ROWS]:
+    shown = rows if len(rows) <= _MAX_ROWS else rows[:_FEW_ROWS]
+    for row in shown:
         table.add_row(*map(Text, row))
-    if len(rows) > _MAX_ROWS:
-        table.caption = f"and {len(rows) - _MAX_ROWS} more in import.json"
+    if len(shown) < len(rows):
+        table.caption, table.caption_justify = (
+            Text(f"and {len(rows) - len(shown)} more, all of them in {whole}"),
+            "left",
+        )
     return table
 
 
-def _recordings_table(report: ImportReport) -> "Table":
+def _recordings_table(report: ImportReport, whole: Path) -> "Table":
     streams = list(report.backgrounds)
     columns = ["recording", "frames", "seconds", "fps", "missing %", "zeros", "jumps", "swaps", "same point", "far"]
     rows = []
@@ -215,18 +230,26 @@ def _recordings_table(report: ImportReport) -> "Table":
         q = r.quality
         numbers = [r.frames, f"{r.seconds:.1f}", f"{r.fps:g}", f"{100 * q.missing_share:.1f}"]
         numbers += [r.cleaned.zeros + q.zeros, q.jumps, q.swapped_frames, q.coinciding_frames, q.far_points]
-        covered = [f"{100 * r.labels[s].annotated / r.frames:.0f}" if s in r.labels else "none" for s in streams]
-        rows.append([r.id, *map(str, numbers), *covered])
-    return _table("Recordings", [*columns, *(f"{s} %" for s in streams)], rows)
+        rows.append([r.id, *map(str, numbers), *_covered(r, streams)])
+    labels = [f"{s} %" for s in streams] if len(streams) <= _MAX_STREAM_COLUMNS else ["labels"]
+    return _table("Recordings", [*columns, *labels], rows, whole)
 
 
-def _missing_table(report: ImportReport) -> "Table":
+def _covered(recording: RecordingReport, streams: list[str]) -> list[str]:
+    """How much of each stream is annotated; of many streams, which of them the recording has."""
+    labels = recording.labels
+    if len(streams) <= _MAX_STREAM_COLUMNS:
+        return [f"{100 * labels[s].annotated / recording.frames:.0f}" if s in labels else "none" for s in streams]
+    return [next(iter(labels), "none") if len(labels) < 2 else f"{len(labels)} streams"]
+
+
+def _missing_table(report: ImportReport, whole: Path) -> "Table":
     keypoints = list(report.recordings[0].quality.missing)
     rows = [[r.id, *(f"{100 * r.quality.missing[k]:.1f}" for k in keypoints)] for r in report.recordings]
-    return _table("Missing share per keypoint, %", ["recording", *keypoints], rows)
+    return _table("Missing share per keypoint, %", ["recording", *keypoints], rows, whole)
 
 
-def _labels_table(report: ImportReport) -> "Table":
+def _labels_table(report: ImportReport, whole: Path) -> "Table":
     rows = []
     for stream, background in report.backgrounds.items():
         frames: Counter[str] = Counter()
@@ -240,4 +263,4 @@ def _labels_table(report: ImportReport) -> "Table":
             share = f"{100 * count / max(1, frames.total()):.2f}"
             label = f"{name} (background)" if name == background else name
             rows.append([stream, label, str(count), share, str(recordings[name])])
-    return _table("Labels", ["stream", "behavior", "frames", "%", "recordings"], rows, left=2)
+    return _table("Labels", ["stream", "behavior", "frames", "%", "recordings"], rows, whole, left=2)

@@ -11,6 +11,7 @@ from typing import IO, TypeVar
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, write_json
+from ssl_behavior.io.calms21 import SIMULATED
 from ssl_behavior.recording import Recording
 from ssl_behavior.simulate.dyads import Plan, simulate_plan
 from ssl_behavior.simulate.json_text import recording_json
@@ -18,7 +19,7 @@ from ssl_behavior.simulate.plans import DEFAULT_SUBSETS, calms21_files, equal_pl
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import Store, create_store
 
-__all__ = ["CALMS21_MARKER", "SIMULATED", "Progress", "simulate_calms21", "simulate_store", "write_plans"]
+__all__ = ["CALMS21_MARKER", "Progress", "simulate_calms21", "simulate_store", "write_plans"]
 
 Progress = Callable[[Plan, Recording], None]
 """Called after every recording that was written."""
@@ -26,8 +27,6 @@ Progress = Callable[[Plan, Recording], None]
 CALMS21_MARKER = "task1_classic_classification"
 """A folder that every release has."""
 
-SIMULATED = "simulated.json"
-"""A file that only simulated releases have."""
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 

@@ -10,6 +10,7 @@ import pytest
 from ssl_behavior.errors import InputError
 from ssl_behavior.importer import ImportOptions, import_recordings, main
 from ssl_behavior.io import write_npz
+from ssl_behavior.io.calms21 import SIMULATED
 from ssl_behavior.io.import_report import findings
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import SKELETONS
@@ -297,6 +298,32 @@ def test_names_with_brackets_are_no_markup(tmp_path, capsys, monkeypatch):
     write(tmp_path / "[b].npz", keypoints(), id="x")
     assert main([str(tmp_path), "--out", str(tmp_path / "store")]) == 0
     assert "a[/bold]b[red]c" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "rows"), [(40, 40), (41, 20)])
+def test_of_many_recordings_some_are_shown_and_all_are_kept(tmp_path, capsys, number, rows):
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    for one in range(number):
+        labels = {} if one else {f"S{n}": Labels(vocabulary=("a", "b"), frames=np.zeros(7, int)) for n in range(5)}
+        write(lab / f"r{one:02d}.npz", keypoints(7, one), labels=labels)
+    assert main([str(lab), "--out", str(tmp_path / "store")]) == 0
+    told, report = capsys.readouterr().out, tmp_path / "store" / "import.json"
+    lines = [line.split() for line in told.splitlines()]
+    shown = [line for line in lines if line and line[0] == f"r{rows - 1:02d}"]
+    assert len(shown) == 2 and not [line for line in lines if line and line[0] == f"r{rows:02d}"]
+    more = [line for line in told.split("\n") if line.startswith("and ")]
+    assert all(line.split()[1] == str(number - rows) for line in more) and len(more) == 2 * (number > rows)
+    assert "5 streams" in told, "many streams are told in one column"
+    assert len(json.loads(report.read_text())["recordings"]) == number
+    without = f"S3 is not annotated (which is not the same as background) in {number - 1} of {number} recordings: r01"
+    assert (without in " ".join(told.split())) == (number > 40)
+
+
+def test_a_simulated_release_is_told_by_a_file_that_is_no_tracks(tmp_path):
+    write(tmp_path / "r.npz", keypoints())
+    (tmp_path / SIMULATED).write_text("{}")
+    assert not any(SIMULATED in notice for notice in import_recordings([tmp_path], tmp_path / "store").notices)
 
 
 def test_empty_folder(tmp_path):
