@@ -20,6 +20,7 @@ __all__ = [
     "Matrix",
     "Representation",
     "Scaling",
+    "SomeRecordings",
     "all_frames",
     "check_alignment",
     "columns_without",
@@ -54,6 +55,29 @@ class Columns:
 
 Matrix = np.ndarray | Columns
 """One row per frame of a store."""
+
+
+class SomeRecordings(Columns):
+    """A matrix of some recordings of a store, read as if it were of all of them.
+
+    Parameters
+    ----------
+    held : [frames, dim], the recordings of `embeddings` one after the other.
+    """
+
+    def __init__(self, held: Matrix, embeddings: Embeddings, store: Store) -> None:
+        self.held = held
+        self.shape = (store.num_frames, held.shape[1])
+        self._places = {store.row(row.id).offset: row for row in embeddings.rows}
+        self._starts = np.array(sorted(self._places))
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Only slices within a recording that is held."""
+        before = self._starts[self._starts <= rows.start]
+        start = int(before[-1]) if len(before) else -1
+        row = self._places.get(start)
+        assert row is not None and rows.stop <= start + row.frames, f"frames {rows} are of no recording that is held"
+        return self.held[row.offset + rows.start - start : row.offset + rows.stop - start]
 
 
 @dataclass(frozen=True)

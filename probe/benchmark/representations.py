@@ -9,7 +9,7 @@ import torch
 from probe.benchmark.effort import Effort
 from probe.pretraining import trained_run
 from probe.references import kept_hand_features, with_time
-from probe.representations import Representation, check_alignment, columns_without
+from probe.representations import Matrix, Representation, SomeRecordings, check_alignment, columns_without
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device, choose_precision
 from ssl_behavior.embedding import Embeddings, embed_store
@@ -71,7 +71,7 @@ class Shelf:
         name = recipe + "".join(f" without {group}" for group in without)
         if name not in self._made:
             folders = [self._embedded(recipe, seed, run) for seed, run in enumerate(self.runs(recipe))]
-            arrays = tuple(columns_without(one, without) for one in folders)
+            arrays = tuple(self._array(one, without) for one in folders)
             self._made[name] = Representation(name, arrays, tuple(one.checkpoint for one in folders))
         return self._made[name]
 
@@ -84,11 +84,23 @@ class Shelf:
             if self._is_asked_for(found, method.fingerprint(), precision):
                 return found
         self.say(f"embedding {recipe}, seed {seed}: {out}")
-        return embed_store(method.to(device), self.store, out, overwrite=True, precision=precision)
+        rows = self._labeled
+        return embed_store(method.to(device), self.store, out, rows=rows, overwrite=True, precision=precision)
+
+    @property
+    def _labeled(self) -> list[StoreRow]:
+        """The recordings whose embeddings systems read; most frames of a release have no label."""
+        return [row for row in self.store.rows if row.annotators]
+
+    def _array(self, embeddings: Embeddings, without: Sequence[str]) -> Matrix:
+        array = columns_without(embeddings, without)
+        whole = len(embeddings.array) == self.store.num_frames
+        return array if whole else SomeRecordings(array, embeddings, self.store)
 
     def _is_asked_for(self, found: Embeddings, checkpoint: str, precision: torch.dtype) -> bool:
         # What "auto" chose on another machine is not made again.
         same = self.precision == "auto" or found.precision == str(precision).removeprefix("torch.")
+        same &= {row.id for row in self._labeled} <= {row.id for row in found.rows}
         return same and (found.checkpoint, found.store) == (checkpoint, self.store.fingerprint())
 
     @property

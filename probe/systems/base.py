@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from probe.baselines.trained import balanced
-from probe.representations import Matrix
+from probe.representations import Matrix, SomeRecordings
 from probe.trial import BALANCED, FITS, PLAIN, Problem, learned_classes
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED
@@ -172,6 +172,7 @@ def matrix_digest(matrices: Sequence[Matrix]) -> str:
     digest = hashlib.sha256()
     for matrix in matrices:
         digest.update(str(tuple(matrix.shape)).encode())
-        for place in np.linspace(0, len(matrix) - 1, min(DIGEST_ROWS, len(matrix))).astype(int):
-            digest.update(np.ascontiguousarray(matrix[int(place) : int(place) + 1]).tobytes())
+        held = matrix.held if isinstance(matrix, SomeRecordings) else matrix
+        for place in np.linspace(0, len(held) - 1, min(DIGEST_ROWS, len(held))).astype(int):
+            digest.update(np.ascontiguousarray(held[int(place) : int(place) + 1]).tobytes())
     return digest.hexdigest()

@@ -15,18 +15,31 @@ from probe.benchmark.published import PUBLISHED, TABLES
 from probe.benchmark.representations import Shelf
 from probe.benchmark.run import plan_task
 from probe.benchmark.session import _bench, _opened, run_benchmark
-from probe.systems.base import Model, System, with_balanced
+from probe.systems.base import Model, System, matrix_digest, with_balanced
+from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.cli import main
-from ssl_behavior.embedding import Embeddings, store_embeddings
+from ssl_behavior.embedding import Embeddings, embed_store, store_embeddings
 from ssl_behavior.errors import InputError
+from ssl_behavior.features import FeatureConfig
+from ssl_behavior.methods import CPC, CPCConfig
+from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.overlap import find_overlaps
 from ssl_behavior.recording import Labels
 from ssl_behavior.simulate import simulate_calms21
 from ssl_behavior.store import write_store
 from ssl_behavior.terminal import make_console
+from ssl_behavior.windows import WindowReader
 from tests.probe.conftest import make_recording
 
 LEARNED = []
+CONFIG = CPCConfig(
+    features=FeatureConfig(blocks=("pose", "relation")),
+    encoder=EncoderConfig(
+        stride=1, latent_dim=5, embedder_dim=7, embedder_kernels=(3,), contexter_dim=11, contexter_dilations=(1,)
+    ),
+    horizons_frames=(2,),
+    key_dim=3,
+)
 
 
 class Shares(System):
@@ -271,7 +284,7 @@ class _Encoder:
         return self
 
 
-def embed_nothing(method, store, out, overwrite, precision):
+def embed_nothing(method, store, out, rows, overwrite, precision):
     raise InputError(f"in {str(precision).removeprefix('torch.')} on {method.device}")
 
 
@@ -284,6 +297,32 @@ def test_embeddings_of_another_precision_are_made_again_where_one_was_asked_for(
     shelf = Shelf(labeled, tmp_path, EFFORTS["minutes"], labeled.rows[:4], precision=asked)
     precision = torch.bfloat16 if asked == "bfloat16" else torch.float32
     assert shelf._is_asked_for(Embeddings(tmp_path / "e"), "c0ffee", precision) is not made_again
+
+
+def test_only_recordings_with_labels_are_embedded(labeled, tmp_path):
+    torch.set_default_dtype(torch.float32)
+    bare = [replace(make_recording(f"u{n}", 211 + n, subset="unlabeled"), labels={}) for n in range(2)]
+    recordings = list(labeled)
+    store = write_store(tmp_path / "both", [bare[0], *recordings[:3], bare[1], *recordings[3:]])
+    method = CPC(CONFIG, store.skeleton, 30.0)
+    method.fit_inputs(WindowReader([(store, row) for row in store.rows], 64))
+    save_checkpoint(tmp_path / "run", method)
+    shelf = Shelf(store, tmp_path, EFFORTS["minutes"], store.rows[1:3], device="cpu", precision="float32",
+                  given={"cpc": (tmp_path / "run",)})  # fmt: skip
+    (some,) = shelf.encoder("cpc", without=["time"]).arrays
+    whole = embed_store(method.eval(), store, tmp_path / "whole", without=["time"]).array
+    assert some.shape == whole.shape
+    for row in store.rows:
+        here = slice(row.offset + 3, row.offset + row.frames)
+        if row.annotators:
+            np.testing.assert_array_equal(some[row.slice], whole[row.slice])
+            np.testing.assert_array_equal(some[here], whole[here])
+        else:
+            with pytest.raises(AssertionError, match="of no recording that is held"):
+                some[here]
+    held = Embeddings(tmp_path / "embeddings" / "cpc-0")
+    assert [row.id for row in held.rows] == [row.id for row in labeled.rows]
+    assert matrix_digest([some]) == matrix_digest(shelf.encoder("cpc", without=["time"]).arrays)
 
 
 def test_a_store_needs_a_task():
