@@ -274,13 +274,14 @@ def _facts_in_words(session: _Session, bench: Bench, entries: Sequence[Entry]) -
     over = f"Mean ± population standard deviation over {seeds} seeds" if seeds > 1 else "One seed"
     notes = [
         f"{over}; frames of all scored recordings pooled, means without background. F1 balanced decides as if all "
-        "classes were equally frequent.",
+        "classes were equally frequent; parameters are those that learn from labels.",
         "† a class that the scored recordings do not show, or those learned from do not, is undefined and left out of "
         "the means.",
         f"Effort {config.effort}, on {describe_device(bench.device, bench.precision)}.",
     ]
     if config.effort != "full":
-        notes.append("Less work than the papers': trainings are shorter or see fewer frames than published.")
+        small = ", and encoders are small" if session.effort.small_encoders else ""
+        notes.append(f"Less work than the papers': trainings are shorter or see fewer frames than published{small}.")
     if config.transductive:
         notes.append("Encoders saw the tracks, not the labels, of the scored recordings.")
     if config.pretrained:
