@@ -297,11 +297,12 @@ def _filled(session: _Session, bench: Bench, entries: Sequence[Entry], facts: di
     """The tables that have rows."""
     tables: dict[str, FilledTable] = {}
     placed: set[str] = set()
+    told = len(session.notes)
     for number, title, plan, sections in _tables(session):
         fitting = [entry for entry in entries if _is_for(entry, plan, number, sections)]
         placed |= {entry.name for entry in fitting}
         if not fitting:
-            session.note(f"{title}: left out, none of the systems that were asked for is for it.")
+            session.note(f"{title}: left out, none of the systems that were asked for is for it")
             continue
         session.say(title)
         for entry in fitting:
@@ -311,9 +312,9 @@ def _filled(session: _Session, bench: Bench, entries: Sequence[Entry], facts: di
                 _write(session, tables, facts)
     for entry in entries if session.config.systems else ():
         if entry.name not in placed:
-            session.note(f"{entry.title} ({entry.name}): left out, it is for none of these tables.")
+            session.note(f"{entry.title} ({entry.name}): left out, it is for none of these tables")
     if not tables:
-        raise InputError("; ".join(["no system could be run on these tasks", *session.notes[-3:]]))
+        raise InputError("; ".join(["no system could be run on these tasks", *session.notes[told:][-3:]]))
     _write(session, tables, facts)
     return list(tables.values())
 

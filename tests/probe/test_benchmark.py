@@ -371,7 +371,8 @@ def test_nobody_elses_folder_is_taken(cheap, labeled, tmp_path, capsys):
 def test_nothing_run_is_a_mistake(cheap, labeled, tmp_path, capsys):
     arguments = ["benchmark", "store", str(labeled.path), "--task", "behavior", "--out", str(tmp_path / "out")]
     assert main([*arguments, "--systems", "msg3d", "--seeds", "1"]) == 2
-    assert "no system could be run" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "no system could be run on these tasks; hopeless: left out, nothing can be learned" in told
     for given in ("cpc=missing", "nosuch=run"):
         assert main([*arguments, "--pretrained", given]) == 2
     assert "the encoders of this benchmark are" in capsys.readouterr().err
