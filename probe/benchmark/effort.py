@@ -53,7 +53,8 @@ class Effort:
     def options(self, recipe: str) -> tuple[str, ...]:
         """Words of the pretraining job's command line."""
         steps = dict(self.steps).get(recipe)
-        words = ("--steps", str(steps)) if steps else ()
+        # Half of a few dozen steps would go by before the learning rate is up.
+        words = ("--steps", str(steps), "--optim.warmup_steps", str(min(50, steps // 10))) if steps else ()
         small = self.small_encoders and recipe not in ("task_programming",)
         return (*words, *(_SMALL_ENCODER if small else ()))
 
@@ -66,7 +67,8 @@ _MINUTES = {
 EFFORTS: dict[str, Effort] = {
     "full": Effort(),
     "laptop": Effort(
-        seeds=3, stride=16, boosting=BoostingConfig(stride=10), train_stride=8, predict_stride=4,
+        seeds=3, stride=16, boosting=BoostingConfig(iterations=60, bins=31, stride=30, separate_balanced=False),
+        train_stride=8, predict_stride=4,
         steps=(("joint_mabe2021", 600),),
     ),
     "minutes": Effort(

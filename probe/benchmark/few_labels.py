@@ -17,7 +17,7 @@ __all__ = ["run_curves"]
 
 
 def run_curves(
-    bench: Bench, plan: TaskPlan, entries: Sequence[Entry], seeds: int, say: Callable[[str], None]
+    bench: Bench, plan: TaskPlan, entries: Sequence[Entry], seeds: Callable[[Entry], int], say: Callable[[str], None]
 ) -> list[Path]:
     """Curves of a task's parts: a figure each under `curves`, and the numbers as JSON. Predictions are kept.
 
@@ -32,7 +32,9 @@ def run_curves(
     """
     figures = []
     for name, part in plan.parts.items():
-        curves = [curve for entry in entries if (curve := _curve(bench, entry, plan, part, seeds, say)) is not None]
+        curves = [
+            curve for entry in entries if (curve := _curve(bench, entry, plan, part, seeds(entry), say)) is not None
+        ]
         if not curves:
             continue
         title = plan.name if len(plan.parts) == 1 else f"{plan.name}, {name}"

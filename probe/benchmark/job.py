@@ -27,6 +27,7 @@ class BenchmarkConfig:
     systems : names or () for all that the tasks allow.
     curves : names of systems to be tried with few labeled recordings, too.
     seeds : 0 = as many as the effort says.
+    own_seeds : name of a system -> how many it gets instead.
     pretrained : recipe -> runs to use in place of new ones.
     transductive : encoders may see the tracks, never the labels, of the recordings that are scored.
     hashes : compute the MD5 sums of the release's zip files.
@@ -49,6 +50,7 @@ class BenchmarkConfig:
     systems: tuple[str, ...] = ()
     curves: tuple[str, ...] = ()
     seeds: int = 0
+    own_seeds: tuple[tuple[str, int], ...] = ()
     effort: str = "full"
     pretrained: tuple[tuple[str, tuple[Path, ...]], ...] = ()
     transductive: bool = False
@@ -59,6 +61,8 @@ class BenchmarkConfig:
     def __post_init__(self) -> None:
         if self.seeds < 0:
             raise InputError(f"--seeds must be 0 (as many as --effort says) or more, got {self.seeds}")
+        if few := [name for name, count in self.own_seeds if count < 1]:
+            raise InputError(f"--seeds {few[0]}=...: a system needs 1 seed or more; leave it out with --systems")
         if unknown := sorted(set(self.tables) - {1, 2, 3, 4}):
             raise InputError(f"--tables: the paper has 1, 2, 3 and 4, got {unknown[0]}")
         for option, value in _options_of_others(self).items():
@@ -104,7 +108,10 @@ def _parser() -> argparse.ArgumentParser:
         "--curves", default="", metavar="SYSTEMS",
         help="also results over the number of labeled recordings, of these systems (names joined by commas)",
     )  # fmt: skip
-    add("--seeds", type=int, default=0, metavar="N", help="number of seeds; 0, the default: as many as --effort says")
+    add(
+        "--seeds", default="0", metavar="N[,SYSTEM=N]",
+        help="number of seeds; 0, the default: as many as --effort says; slow systems may get fewer: 5,msg3d=1",
+    )  # fmt: skip
     add(
         "--effort", default="full", metavar="NAME",
         help="full (default): the papers' settings, 5 seeds; laptop: two cores and a night, 3; minutes: a try, 1",
@@ -129,6 +136,7 @@ def parse(argv: Sequence[str]) -> BenchmarkConfig:
         If a value makes no sense. (argparse itself exits with 2 on unknown options.)
     """
     values = vars(_parser().parse_args(argv))
+    values["seeds"], values["own_seeds"] = _seeds(values["seeds"])
     values["tables"] = _numbers(values["tables"]) if values["tables"] else ()
     values["tasks"], values["new_tasks"] = tuple(values.pop("task")), tuple(values.pop("new_task"))
     values["macros"] = _pairs("--macro", values.pop("macro"), "STREAM=CLASSES")
@@ -146,6 +154,20 @@ def _numbers(text: str) -> tuple[int, ...]:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError:
         raise InputError(f"--tables are numbers joined by commas, such as 1,4; got {text!r}") from None
+
+
+def _seeds(text: str) -> tuple[int, tuple[tuple[str, int], ...]]:
+    """How many for all, and for some systems, of "5,msg3d=1"."""
+    pieces = [piece.rpartition("=") for piece in text.split(",")]
+    try:
+        numbers = [(name, int(count)) for name, equals, count in pieces if name or not equals]
+    except ValueError:
+        numbers = []
+    everyone = [count for name, count in numbers if not name]
+    own = dict(pair for pair in numbers if pair[0])
+    if len(numbers) != len(pieces) or len(everyone) > 1 or len(everyone) + len(own) != len(numbers):
+        raise InputError(f"--seeds is a number, and systems with numbers of their own, such as 5,msg3d=1; got {text!r}")
+    return (everyone or [0])[0], tuple(own.items())
 
 
 def _pairs(option: str, texts: Sequence[str], form: str) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -64,6 +64,9 @@ class _Session:
         animals = all(row.source.startswith("simulated") for row in self.store.rows)
         return animals or (self.config.source / SIMULATED).exists()
 
+    def seeds_of(self, entry: Entry) -> int:
+        return dict(self.config.own_seeds).get(entry.name, self.effort.seeds)
+
     def note(self, text: str) -> None:
         """Tell it now, and in the results; once."""
         if text not in self.notes:
@@ -89,6 +92,7 @@ def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
         check_figure(Path("curves.png"))
     effort = effort_of(config.effort)
     effort = replace(effort, seeds=config.seeds or effort.seeds)
+    _chosen([name for name, _ in config.own_seeds], "--seeds")
     choose_precision(config.precision, choose_device(config.device))
     _check_pretrained(config)
     session = _opened(config, effort, _speaker(console))
@@ -105,7 +109,7 @@ def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
     }
     tables = _filled(session, bench, entries, facts)
     for plan in session.plans.values() if drawn else ():
-        for figure in run_curves(bench, plan, drawn, effort.seeds, session.say):
+        for figure in run_curves(bench, plan, drawn, session.seeds_of, session.say):
             session.say(f"curves: {figure}")
     _show(session, tables, console)
     return facts
@@ -272,6 +276,8 @@ def _released(session: _Session) -> Path | None:
 def _facts_in_words(session: _Session, bench: Bench, entries: Sequence[Entry]) -> list[str]:
     config, seeds = session.config, session.effort.seeds
     over = f"Mean ± population standard deviation over {seeds} seeds" if seeds > 1 else "One seed"
+    if own := [f"{entry.title} {session.seeds_of(entry)}" for entry in entries if session.seeds_of(entry) != seeds]:
+        over += f" ({', '.join(own)})"
     notes = [
         f"{over}; frames of all scored recordings pooled, means without background. F1 balanced decides as if all "
         "classes were equally frequent; parameters are those that learn from labels.",
@@ -330,7 +336,7 @@ def _rows(session: _Session, bench: Bench, entry: Entry, plan: TaskPlan, number:
             session.note(f"{entry.title}: left out, it starts from a network of Task 1; name one with --task")
         return []
     try:
-        rows = run_entry(bench, entry, plan, number, session.effort.seeds, session.say)
+        rows = run_entry(bench, entry, plan, number, session.seeds_of(entry), session.say)
     except InputError as error:
         session.note(leave_out(error, entry))
         return []

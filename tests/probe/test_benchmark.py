@@ -218,6 +218,14 @@ def test_few_labels_are_curves_of_kept_predictions(cheap, labeled, tmp_path):
         (["--tables", "one"], "--tables are numbers joined by commas"),
         (["--tables", "5"], "--tables: the paper has 1, 2, 3 and 4, got 5"),
         (["--seeds", "-1"], "--seeds must be 0 (as many as --effort says) or more, got -1"),
+        (["--seeds", "2,conv1d=0"], "--seeds conv1d=...: a system needs 1 seed or more"),
+        (["--seeds", "2,conv2d=1"], "--seeds: there is no system 'conv2d'; did you mean conv1d"),
+        (
+            ["--seeds", "2,3"],
+            "--seeds is a number, and systems with numbers of their own, such as 5,msg3d=1;",
+        ),
+        (["--seeds", "conv1d=many"], "such as 5,msg3d=1; got 'conv1d=many'"),
+        (["--seeds", "=2"], "such as 5,msg3d=1; got '=2'"),
     ],
 )
 def test_mistakes_are_one_sentence(labeled, tmp_path, capsys, words, message):
@@ -244,6 +252,13 @@ def test_the_number_of_seeds_is_the_efforts_unless_it_is_said(cheap, labeled, tm
         assert ("One seed;" in notes) == (seeds == 1) and ("over 2 seeds" in notes) == (seeds == 2)
     told = capsys.readouterr().out
     assert "shares: behavior, seed 0, found" in told and "shares: behavior, seed 1\n" in told
+
+
+def test_a_slow_system_may_have_fewer_seeds(cheap, labeled, tmp_path):
+    run_benchmark(config_of(labeled, tmp_path / "out", "--seeds", "3,conv1d=2"), make_console())
+    notes = (tmp_path / "out" / "results.md").read_text()
+    assert "over 3 seeds (shares 2);" in notes
+    assert len(LEARNED) == 2
 
 
 def test_a_system_that_no_table_is_for_is_named(labeled, tmp_path, monkeypatch, capsys):
