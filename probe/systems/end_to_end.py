@@ -34,8 +34,8 @@ class EndToEndConfig:
     tracks : ids or globs of the recordings whose tracks are learned from; none = all of the store.
     all_tasks : learn every label stream of the recordings at once; False = the problem's own alone.
     best : take the checkpoint that labeled the run's held-out recordings best in the problem's own stream, as the MABe
-        2021 winner did, or that of the best validation loss where they show nothing of it; False = the last, whose
-        averaged weights were the better choice where few are held out.
+        2021 winner did, or that of the best validation loss where they show nothing of it; False = the last,
+        and all recordings are learned from: on the rats 3 of 30 held out cost more than choosing by them gave.
 
     Raises
     ------
@@ -63,7 +63,7 @@ class EndToEnd(System):
     """An encoder and the heads that read it, trained on labels by the pretraining job in a folder of its own.
 
     Problems that learn from the same recordings with the same settings share one run: a joint model of several tasks is
-    trained once. Recordings held out in it are drawn from those learned from.
+    trained once. What it holds out to choose by is drawn from those learned from.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class EndToEnd(System):
 
     @property
     def settings(self) -> dict[str, Any]:
-        config = asdict(self.config) | {"init": self._init}
+        config = asdict(self.config) | {"init": self._init, "holds_out": self.config.best}
         return {"system": "end to end", **config, "also": [row.id for row in self.also], "labels": self._also_labels}
 
     @property
@@ -129,6 +129,8 @@ class EndToEnd(System):
         streams = self._streams(problem, rows)
         words = ["--seed", str(seed), *config.options]
         words += ["--labeled", *(row.id for row in self._labeled(problem, rows)), "--streams", *streams]
+        if not config.best:
+            words += ["--validation-share", "0"]
         if config.tracks:
             words += ["--recordings", *config.tracks]
         if config.init:

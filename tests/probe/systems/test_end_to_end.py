@@ -91,6 +91,7 @@ def test_alone_a_system_learns_its_own_stream_and_scored_tracks_are_not_seen(sto
     assert config["data"]["labeled"] == ["r1", "r3"] and config["data"]["recordings"] == list(tracks)
     assert [stream["name"] for stream in config["method"]["labels"]["streams"]] == ["behavior"]
     assert config["seed"] == 3 and system.elsewhere == ()
+    assert config["data"]["validation_share"] == 0.0, "nothing is held out where nothing is chosen"
     again = system.fit(problem_of(store, "annotator 2"), [store.row("r1"), store.row("r3")], 3)
     assert again.facts["run"] == fitted.facts["run"]
 
