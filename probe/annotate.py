@@ -1,4 +1,4 @@
-"""`ssl-behavior annotate`: labels for any recording, from a run and a saved probe."""
+"""`ssl-behavior annotate`: labels for any recording, as a run or a saved probe has learned them."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from probe.labeling import Labeling
+    from probe.labelers import Labeler, ProbeLabeler
     from ssl_behavior.store import StoreRow
 
 __all__ = ["main"]
@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     # Only now what takes seconds to import: --help is answered at once.
-    from probe.labeling import Labeling
+    from probe.labelers import ProbeLabeler, RunLabeler
     from ssl_behavior.device import choose_device, choose_precision
     from ssl_behavior.errors import InputError
     from ssl_behavior.files import check_free
@@ -35,39 +35,61 @@ def main(argv: Sequence[str]) -> int:
 
     if options.minimum_bout_frames < 1:
         raise InputError(f"--minimum-bout-frames must be at least 1, got {options.minimum_bout_frames}")
-    if options.learn is not None and options.annotator is not None:
-        raise InputError("--learn makes a probe and --annotator labels with one: give one of them")
+    _check_learn(options)
     check_free(options.out, options.overwrite, "probe.json" if options.learn is not None else "labels.json")
     device = choose_device(options.device)
-    labeling = Labeling(
-        options.run, options.store, options.probe, device, choose_precision(options.precision, device), options.last
-    )
-    rows = labeling.rows(options.recordings, options.learn)
-    (_label if options.learn is None else _learn)(options, labeling, rows, make_console())
+    how = device, choose_precision(options.precision, device), options.last
+    if options.probe is None:
+        _label(options, RunLabeler(options.run, options.store, *how), make_console())
+    elif options.learn is None:
+        _label(options, ProbeLabeler(options.run, options.store, options.probe, *how), make_console())
+    else:
+        _learn(options, ProbeLabeler(options.run, options.store, options.probe, *how), make_console())
     return 0
 
 
-def _label(options: argparse.Namespace, labeling: "Labeling", rows: "list[StoreRow]", console: "Console") -> None:
+def _check_learn(options: argparse.Namespace) -> None:
+    from ssl_behavior.errors import InputError
+
+    if options.learn is not None and options.annotator:
+        raise InputError("--learn makes a probe and --annotator labels with one: give one of them")
+    if options.learn is not None and options.probe is None:
+        raise InputError(
+            "--learn adds an annotator to a probe, not to what a run has learned together with its encoder: make a "
+            "probe of the run with ssl-behavior probe --mode annotators, and give it with --probe DIR"
+        )
+
+
+def _rows(options: argparse.Namespace, labeler: "Labeler") -> "list[StoreRow]":
+    return labeler.store.select(options.recordings) if options.recordings else list(labeler.store.rows)
+
+
+def _label(options: argparse.Namespace, labeler: "Labeler", console: "Console") -> None:
+    from rich.text import Text
+
     from probe.labeling import write_labels
     from ssl_behavior.terminal import counted
 
+    rows = _rows(options, labeler)
     with _bar(console, rows) as advance:
         told = write_labels(
-            labeling, rows, options.out, formats=options.format, annotator=options.annotator,
+            labeler, rows, options.out, formats=options.format, streams=options.streams, annotator=options.annotator,
             balanced=options.balanced, fewest_frames=options.minimum_bout_frames, overwrite=options.overwrite,
             progress=advance,
         )  # fmt: skip
     console.print(told.table())
-    style = "" if options.annotator is None else f", as annotator {options.annotator} would label them,"
+    for note in told.notes:
+        console.print(Text(note, style="dim"), soft_wrap=True)
+    style = f", as annotator {options.annotator} would label them," if options.annotator else ""
     console.print(f"labels of {counted(len(rows), 'recording')}{style} in {options.out}", soft_wrap=True, markup=False)
 
 
-def _learn(options: argparse.Namespace, labeling: "Labeling", rows: "list[StoreRow]", console: "Console") -> None:
+def _learn(options: argparse.Namespace, labeler: "ProbeLabeler", console: "Console") -> None:
     from probe.labeling import add_from_store
     from ssl_behavior.terminal import counted
 
-    add_from_store(labeling, rows, options.learn, options.out, options.overwrite)
-    learned = f"annotator {options.learn} learned from {counted(len(rows), 'recording')}"
+    own = add_from_store(labeler, _rows(options, labeler), options.learn, options.out, options.overwrite)
+    learned = f"annotator {options.learn} learned from {counted(len(own), 'recording')}"
     console.print(f"{learned}: {options.out}", soft_wrap=True, markup=False)
 
 
@@ -85,27 +107,33 @@ def _bar(console: "Console", rows: "Sequence[StoreRow]") -> Iterator[Callable[[i
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior annotate",
-        description="Label recordings with a probe that `ssl-behavior probe` has saved. The recordings may have labels "
-        "or not, and may lie in another store than those the probe has learned from.",
+        description="Label recordings, with the heads of a run that learned labels (recipes joint, finetune) or with a "
+        "probe that `ssl-behavior probe` has saved. The recordings may have labels or not, and may lie in another "
+        "store than those that were learned from.",
     )
     parser.add_argument(
         "run", metavar="RUN", type=Path,
-        help="the run or checkpoint folder that was probed, or an embeddings folder it has made of STORE",
+        help="a run or checkpoint folder; with --probe the one that was probed, or the embeddings it has made of STORE",
     )  # fmt: skip
     parser.add_argument("store", metavar="STORE", type=Path)
-    parser.add_argument("--probe", type=Path, required=True, metavar="DIR", help="a folder with probe.json")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder to make")
     parser.add_argument(
-        "--annotator", metavar="NAME", help="label as this annotator would; for a probe of --mode annotators"
+        "--probe", type=Path, metavar="DIR", help="a folder with probe.json; without it, RUN has to have learned labels"
     )
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder to make")
+    parser.add_argument("--streams", nargs="+", default=(), metavar="NAME", help="only these labels (default: all)")
+    parser.add_argument(
+        "--annotator", default="", metavar="NAME",
+        help="label as this annotator would (default: as whoever has labeled a recording, else as the first learned)",
+    )  # fmt: skip
     parser.add_argument(
         "--learn", metavar="NAME",
-        help="instead of labeling: write a probe to --out that has this annotator too, learned from the recordings "
+        help="instead of labeling: write the probe to --out with this annotator too, learned from the recordings "
         "of STORE that NAME has labeled (or, of those, --recordings); encoder and shared head stay as they are",
     )  # fmt: skip
     parser.add_argument(
         "--format", nargs="+", choices=FORMATS, default=["csv"],
-        help="csv: bouts (default). caltech: text for the Caltech Behavior Annotator. npy: a whole number per frame",
+        help="csv: bouts (default). caltech: text for the Caltech Behavior Annotator. npy: a whole number per frame "
+        "and stream",
     )  # fmt: skip
     parser.add_argument("--recordings", nargs="+", metavar="ID", help="only these (ids or globs)")
     parser.add_argument(

@@ -2,51 +2,40 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
 from probe.trial import decide
+from ssl_behavior.labeled import StreamFacts
 from ssl_behavior.recording import Labels
 
-__all__ = ["Bout", "bouts_csv", "bouts_of", "decided_labels", "without_short_bouts"]
-
-_OTHER = ("other", "none")
-"""What a behaviour's own stream calls the frames that do not show it."""
+__all__ = ["Bout", "bouts_csv", "bouts_of", "decided_labels", "runs", "without_short_bouts"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bout:
-    """A behaviour from frame `start` up to, not including, frame `stop`; its probability is the mean of the frames'."""
+    """A behaviour of a label stream from frame `start` up to, not including, frame `stop`; its probability is the mean
+    of the frames'."""
 
+    stream: str
     behavior: str
     start: int
     stop: int
     probability: float
 
 
-def decided_labels(
-    probability: np.ndarray, stream: str, classes: Sequence[str], background: str, kind: str
-) -> dict[str, Labels]:
-    """Stream name -> labels of one recording, none of its frames left out.
-
-    "multinomial": one stream with the likeliest class of each frame. "binary": a stream for each class, for a frame may
-    show several; it shows those with a probability above one half.
+def decided_labels(probability: np.ndarray, stream: StreamFacts) -> Labels:
+    """The likeliest class of each frame, none of the frames left out.
 
     Parameters
     ----------
     probability : float [time, classes]; NaN for classes that were not learned.
     """
-    shows = decide(probability, kind)
-    if kind == "multinomial":
-        return {stream: Labels(vocabulary=tuple(classes), frames=shows.argmax(axis=1), background=background)}
-    other = next(name for name in _OTHER if name not in classes)
-    return {
-        name: Labels(vocabulary=(other, name), frames=shows[:, column].astype(np.int16), background=other)
-        for column, name in enumerate(classes)
-    }
+    shown = decide(probability, "multinomial").argmax(axis=1)
+    return Labels(vocabulary=stream.classes, frames=shown, background=stream.background)
 
 
 def runs(frames: np.ndarray) -> list[tuple[int, int, int]]:
@@ -81,33 +70,32 @@ def without_short_bouts(labels: Labels, fewest_frames: int) -> Labels:
         frames[start:stop] = max(beside, key=lambda part: part[1] - part[0])[2]
 
 
-def bouts_of(labels: Mapping[str, Labels], classes: Sequence[str], probability: np.ndarray) -> list[Bout]:
-    """The bouts of all streams by their start; frames of the background are no bout.
+def bouts_of(stream: str, labels: Labels, probability: np.ndarray) -> list[Bout]:
+    """The bouts of a stream; frames of the background are no bout.
 
     Parameters
     ----------
-    classes : of the columns of `probability` [time, classes].
+    probability : float [time, classes], a column for each word of the labels' vocabulary.
     """
-    bouts = [
+    return [
         Bout(
-            behavior=name,
+            stream=stream,
+            behavior=labels.vocabulary[label],
             start=start,
             stop=stop,
-            probability=float(probability[start:stop, list(classes).index(name)].mean()),
+            probability=float(probability[start:stop, label].mean()),
         )
-        for one in labels.values()
-        for start, stop, label in runs(one.frames)
-        if (name := one.vocabulary[label]) != one.background
+        for start, stop, label in runs(labels.frames)
+        if labels.vocabulary[label] != labels.background
     ]
-    return sorted(bouts, key=lambda bout: (bout.start, bout.behavior))
 
 
 def bouts_csv(bouts: Sequence[Bout], fps: float) -> str:
     """A line per bout. Frames are counted from 0; a bout ends before its stop frame."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["behavior", "start_frame", "stop_frame", "start_s", "stop_s", "probability"])
+    writer.writerow(["stream", "behavior", "start_frame", "stop_frame", "start_s", "stop_s", "probability"])
     for bout in bouts:
         seconds = (f"{frame / fps:.3f}" for frame in (bout.start, bout.stop))
-        writer.writerow([bout.behavior, bout.start, bout.stop, *seconds, f"{bout.probability:.4f}"])
+        writer.writerow([bout.stream, bout.behavior, bout.start, bout.stop, *seconds, f"{bout.probability:.4f}"])
     return text.getvalue()

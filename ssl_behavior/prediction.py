@@ -73,7 +73,10 @@ def with_labels(method: Method, where: str) -> Joint:
         If it did not.
     """
     if not isinstance(method, Joint):
-        raise InputError(f"{where} learned from no labels and gives none: train one with the recipe joint, or probe it")
+        raise InputError(
+            f"{where} learned from no labels and gives none: give a probe of it (--probe DIR, which ssl-behavior probe "
+            "makes), or train with the recipe joint or finetune"
+        )
     return method
 
 

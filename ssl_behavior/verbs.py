@@ -23,7 +23,7 @@ VERBS: dict[str, Verb] = {
     "pretrain": Verb("pretrain.job", "learn an encoder from a store, without labels"),
     "probe": Verb("probe.job", "test a frozen encoder with linear heads or nearest neighbours"),
     "benchmark": Verb("probe.benchmark.job", "every system of the CalMS21 paper and ours, on the release or a store"),
-    "annotate": Verb("probe.annotate", "label recordings with a saved probe, in an annotator's style"),
+    "annotate": Verb("probe.annotate", "label recordings with a run that learned labels, or with a saved probe"),
     "embed": Verb("ssl_behavior.commands.embed", "write one embedding per frame of a store"),
     "submission": Verb("probe.submission", "write, check and score submissions to the AIcrowd challenge on CalMS21"),
     "info": Verb("ssl_behavior.commands.info", "say what a store, run, checkpoint, embeddings or results folder holds"),

@@ -1,24 +1,36 @@
 """Writing Caltech Behavior Annotator `.txt`, as `ssl_behavior.io.caltech` reads it: for correction by a person."""
 
+import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
 
 from ssl_behavior.errors import InputError
 
-__all__ = ["caltech_text"]
+__all__ = ["caltech_names", "caltech_text"]
 
 _TITLE = "Caltech Behavior Annotator - Annotation File"
 _KEYS = string.ascii_lowercase + string.ascii_uppercase + string.digits + string.punctuation.replace("-", "")
 
 
-def caltech_text(behaviors: Sequence[str], streams: Sequence[Iterable[tuple[int, int, str]]]) -> str:
+def caltech_names(streams: Sequence[str]) -> dict[str, str]:
+    """What label streams are called in an annotation file: their names if all are S1, S2 ..., else these in order.
+
+    >>> caltech_names(["S2"]), caltech_names(["behavior", "groom"])
+    ({'S2': 'S2'}, {'behavior': 'S1', 'groom': 'S2'})
+    """
+    if all(re.fullmatch(r"S[1-9]\d*", name) for name in streams):
+        return {name: name for name in streams}
+    return {name: f"S{number}" for number, name in enumerate(streams, start=1)}
+
+
+def caltech_text(behaviors: Sequence[str], streams: Mapping[str, Iterable[tuple[int, int, str]]]) -> str:
     """The text of an annotation file, lines ended as the annotator's own.
 
     Parameters
     ----------
     behaviors : the configuration's; each gets a key, its first letter where that is free.
-    streams : of S1, S2 ... the intervals (first frame, frame after the last, behaviour), counted from 0. (In the file
-        frames are counted from 1 and both ends belong to an interval.)
+    streams : "S1", "S2" ... -> the intervals (first frame, frame after the last, behaviour), counted from 0. (In the
+        file frames are counted from 1 and both ends belong to an interval.)
 
     Raises
     ------
@@ -30,8 +42,8 @@ def caltech_text(behaviors: Sequence[str], streams: Sequence[Iterable[tuple[int,
             raise InputError(f"behaviour {name!r} cannot stand in an annotation file; rename it, or choose csv or npy")
     lines = [_TITLE, "", "Configuration file:"]
     lines += [f"{name}\t{key}" for name, key in _keys(behaviors).items()]
-    for number, intervals in enumerate(streams, start=1):
-        lines += ["", f"S{number}:\tstart\tend\ttype", "-" * 29]
+    for stream, intervals in streams.items():
+        lines += ["", f"{stream}:\tstart\tend\ttype", "-" * 29]
         lines += [f"   \t{start + 1}\t{stop}\t{name}" for start, stop, name in intervals]
     return "\r\n".join([*lines, ""])
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from probe.bouts import bouts_csv, bouts_of, decided_labels, without_short_bouts
+from ssl_behavior.labeled import StreamFacts
 from ssl_behavior.recording import Labels
 
 CLASSES = ("attack", "mount", "other")
@@ -22,16 +23,8 @@ def text_of(labels):
 
 def test_one_class_per_frame_is_the_likeliest_that_was_learned():
     probability = np.array([[0.5, np.nan, 0.5], [0.2, np.nan, 0.8], [0.9, np.nan, 0.1]])
-    (labels,) = decided_labels(probability, "behavior", CLASSES, "other", "multinomial").values()
+    labels = decided_labels(probability, StreamFacts(name="behavior", classes=CLASSES, background="other"))
     assert text_of(labels) == "aoa" and labels.background == "other"
-
-
-def test_binary_classes_are_streams_of_their_own():
-    probability = np.array([[0.6, 0.9], [0.5, 0.51], [0.1, np.nan]])
-    labels = decided_labels(probability, "behavior", ("groom", "other"), "", "binary")
-    assert list(labels) == ["groom", "other"]
-    assert labels["groom"].frames.tolist() == [1, 0, 0] and labels["other"].frames.tolist() == [1, 1, 0]
-    assert labels["groom"].vocabulary == ("none", "groom") and labels["groom"].background == "none"
 
 
 @pytest.mark.parametrize(
@@ -57,24 +50,24 @@ def test_whatever_is_left_is_long_enough():
     frames = np.random.default_rng(0).integers(0, 3, 503)
     for background in ("other", ""):
         labels = without_short_bouts(Labels(vocabulary=CLASSES, frames=frames, background=background), 4)
-        bouts = bouts_of({"x": labels}, CLASSES, np.zeros((503, 3)))
+        bouts = bouts_of("x", labels, np.zeros((503, 3)))
         assert all(bout.stop - bout.start >= 4 for bout in bouts)
 
 
 def test_bouts_are_runs_with_the_mean_probability_of_their_frames():
     probability = np.random.default_rng(0).random((9, 3))
-    bouts = bouts_of({"behavior": labels_of("aaoammmoo")}, CLASSES, probability)
+    bouts = bouts_of("behavior", labels_of("aaoammmoo"), probability)
     assert [(b.behavior, b.start, b.stop) for b in bouts] == [("attack", 0, 2), ("attack", 3, 4), ("mount", 4, 7)]
     assert bouts[2].probability == pytest.approx(probability[4:7, 1].mean())
-    without = bouts_of({"behavior": labels_of("ao", "")}, CLASSES, probability)
+    without = bouts_of("behavior", labels_of("ao", ""), probability)
     assert [b.behavior for b in without] == ["attack", "other"]
 
 
 def test_a_table_of_bouts_counts_frames_and_seconds():
-    bouts = bouts_of({"behavior": labels_of("oaammm")}, CLASSES, np.full((6, 3), 0.25))
+    bouts = bouts_of("behavior", labels_of("oaammm"), np.full((6, 3), 0.25))
     rows = list(csv.DictReader(io.StringIO(bouts_csv(bouts, 30.0))))
     assert rows[0] == {
-        "behavior": "attack", "start_frame": "1", "stop_frame": "3", "start_s": "0.033", "stop_s": "0.100",
-        "probability": "0.2500",
+        "stream": "behavior", "behavior": "attack", "start_frame": "1", "stop_frame": "3", "start_s": "0.033",
+        "stop_s": "0.100", "probability": "0.2500",
     }  # fmt: skip
     assert [row["behavior"] for row in rows] == ["attack", "mount"]

@@ -11,7 +11,7 @@ import torch
 from probe.annotate import main
 from probe.annotators import AnnotatorConfig, annotated_frames, learn_annotators
 from probe.annotators.saved import load_annotators, save_annotators
-from probe.heads import save_heads
+from probe.heads import load_heads, save_heads
 from probe.learners import run_trial
 from probe.tasks import annotated_rows, macro_of, make_task
 from probe.trial import Trial
@@ -48,7 +48,7 @@ def styled(name, frames, annotator):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with a store of two annotators, a checkpoint, its embeddings, and a probe of either kind."""
+    """A folder with a store of two annotators, a checkpoint, its embeddings, and a probe of each kind."""
     torch.set_default_dtype(torch.float32)
     folder = tmp_path_factory.mktemp("place")
     store = write_store(folder / "store", [styled(f"a/r{i}", n, str(i % 2)) for i, n in enumerate(FRAMES)])
@@ -58,10 +58,11 @@ def place(tmp_path_factory):
     save_checkpoint(folder / "run", method)
     without = tuple(name for name in method.channel_groups if name == "time")
     embeddings = embed_store(method.eval(), store, folder / "embeddings", dtype="float32", without=without)
-    task = make_task(store, "behavior")
-    trial = Trial(store, task, make_split(store, annotated=annotated_rows(store, task)), macro_of(task))
-    (folder / "linear").mkdir()
-    save_heads(folder / "linear", trial, run_trial(trial, embeddings.array, 0), method.fingerprint(), without)
+    for name, kind in (("binary", "binary"), ("linear", "multinomial")):
+        task = make_task(store, "behavior", kind)
+        trial = Trial(store, task, make_split(store, annotated=annotated_rows(store, task)), macro_of(task))
+        (folder / name).mkdir()
+        save_heads(folder / name, trial, run_trial(trial, embeddings.array, 0), method.fingerprint(), without)
     frames = annotated_frames(store, task, embeddings.array, store.rows, ["0", "1"])
     probe = learn_annotators(frames, ["0", "1"], CLASSES, FAST, 0)
     save_annotators(folder / "annotators", probe, task, method.fingerprint(), without)
@@ -82,7 +83,9 @@ def test_all_formats_say_the_same(place, tmp_path):
     out = tmp_path / "labels"
     assert annotate(place, out, "--format", "csv", "caltech", "npy", "--minimum-bout-frames", 3) == 0
     contents = json.loads((out / "labels.json").read_text())
-    assert contents["classes"] == list(CLASSES) and contents["background"] == "other"
+    assert contents["streams"] == [
+        {"name": "behavior", "classes": list(CLASSES), "background": "other", "caltech": "S1"}
+    ]
     for entry in contents["recordings"]:
         assert entry["files"] == {
             "csv": f"{entry['id']}.csv",
@@ -120,7 +123,38 @@ def test_the_style_is_the_annotators(place, tmp_path, capsys):
             expected = saved.probabilities(array, row, "plain", name).argmax(axis=1)
             np.testing.assert_array_equal(np.load(tmp_path / name / f"{row.id}.npy"), expected)
         assert f"as annotator {name} would label them" in capsys.readouterr().out
-        assert json.loads((tmp_path / name / "labels.json").read_text())["annotator"] == name
+        told = json.loads((tmp_path / name / "labels.json").read_text())["recordings"]
+        assert {one["annotator"] for one in told} == {name}
+
+
+def test_without_a_name_a_recording_is_labeled_as_its_own_annotator_would(place, tmp_path):
+    annotate(place, tmp_path / "own", "--format", "npy", probe="annotators")
+    annotate(place, tmp_path / "1", "--format", "npy", "--annotator", "1", probe="annotators")
+    told = json.loads((tmp_path / "own" / "labels.json").read_text())
+    assert {one["id"]: one["annotator"] for one in told["recordings"]} == {
+        row.id: row.annotators["behavior"] for row in Store(place / "store").rows
+    }
+    assert told["notes"] == []
+    np.testing.assert_array_equal(*(np.load(tmp_path / name / "a" / "r1.npy") for name in ("own", "1")))
+
+
+def test_binary_classes_are_streams_of_their_own(place, tmp_path):
+    annotate(place, tmp_path / "labels", "--format", "npy", "csv", "caltech", probe="binary")
+    contents = json.loads((tmp_path / "labels" / "labels.json").read_text())
+    streams = [(one["name"], one["classes"], one["caltech"]) for one in contents["streams"]]
+    assert streams == [("attack", ["other", "attack"], "S1"), ("mount", ["other", "mount"], "S2")]
+    saved, array = load_heads(place / "binary"), np.load(place / "embeddings" / "embeddings.npy")
+    for row in Store(place / "store").rows[:2]:
+        expected = saved.probabilities(array, row, "plain") > 0.5
+        np.testing.assert_array_equal(np.load(tmp_path / "labels" / f"{row.id}.npy"), expected)
+        lines = csv.DictReader((tmp_path / "labels" / f"{row.id}.csv").read_text().splitlines())
+        frames = {"attack": 0, "mount": 0}
+        for bout in lines:
+            assert bout["stream"] == bout["behavior"] and float(bout["probability"]) > 0.5
+            frames[bout["stream"]] += int(bout["stop_frame"]) - int(bout["start_frame"])
+        assert list(frames.values()) == expected.sum(axis=0).tolist()
+    annotate(place, tmp_path / "mount", "--format", "npy", "--streams", "mount", probe="binary")
+    np.testing.assert_array_equal(np.load(tmp_path / "mount" / f"{row.id}.npy"), expected[:, 1])
 
 
 def test_other_stores_are_labeled_too_labels_or_not(place, tmp_path):
@@ -147,8 +181,9 @@ def test_a_new_annotator_joins_the_probe(place, tmp_path, capsys):
     ("more", "where", "words"),
     [
         (["--annotator", "1"], {}, "tells no annotators apart"),
-        ([], {"probe": "annotators"}, "several styles; choose one with --annotator: 0, 1"),
-        (["--annotator", "9"], {"probe": "annotators"}, "no annotator '9'; known: 0, 1"),
+        (["--learn", "1"], {}, "tells no annotators apart: make a probe"),
+        (["--annotator", "9"], {"probe": "annotators"}, r"annotator '9' was not learned; .* knows \['0', '1'\]"),
+        (["--streams", "S1"], {}, r"--streams S1: .*linear gives no such labels; it gives \['behavior'\]"),
         (["--annotator", "1", "--learn", "1"], {"probe": "annotators"}, "give one of them"),
         (["--recordings", "z*"], {}, "no recording matches 'z"),
         (["--minimum-bout-frames", "0"], {}, "at least 1"),

@@ -12,10 +12,10 @@ SECOND = [(0, 11, "s")]
 
 def test_the_reader_reads_what_was_written(tmp_path):
     path = tmp_path / "x.txt"
-    path.write_text(caltech_text(BEHAVIORS, [FIRST, SECOND]), newline="")
+    path.write_text(caltech_text(BEHAVIORS, {"S1": FIRST, "S3": SECOND}), newline="")
     annotation = read_caltech(path)
-    assert annotation.behaviors == BEHAVIORS and list(annotation.streams) == ["S1", "S2"]
-    for stream, intervals in (("S1", FIRST), ("S2", SECOND)):
+    assert annotation.behaviors == BEHAVIORS and list(annotation.streams) == ["S1", "S3"]
+    for stream, intervals in (("S1", FIRST), ("S3", SECOND)):
         labels, span = labels_from_annotation(annotation, stream, 11)
         names = np.array(labels.vocabulary)[labels.frames].tolist()
         assert names == [name for start, stop, name in intervals for _ in range(start, stop)]
@@ -24,22 +24,22 @@ def test_the_reader_reads_what_was_written(tmp_path):
 
 def test_every_behaviour_has_a_key_of_its_own():
     names = [f"attack {i}" for i in range(90)]
-    lines = caltech_text(names, []).split("\r\n")
+    lines = caltech_text(names, {}).split("\r\n")
     keys = [line.split("\t")[1] for line in lines if "\t" in line]
     assert len(keys) == 90 == len(set(keys)) and keys[0] == "a" and all(len(key) == 1 for key in keys)
 
 
 def test_lines_end_as_the_annotators_own():
-    text = caltech_text(BEHAVIORS, [FIRST])
+    text = caltech_text(BEHAVIORS, {"S1": FIRST})
     assert text.endswith("\r\n") and text.count("\n") == text.count("\r\n")
 
 
 @pytest.mark.parametrize("name", ["", " attack", "att\nack"])
 def test_names_that_the_file_cannot_hold_are_refused(name):
     with pytest.raises(InputError, match="cannot stand in an annotation file"):
-        caltech_text([name], [])
+        caltech_text([name], {})
 
 
 def test_more_behaviours_than_keys_are_refused():
     with pytest.raises(InputError, match="has keys for 93 behaviours, not for 94"):
-        caltech_text([f"b{i}" for i in range(94)], [])
+        caltech_text([f"b{i}" for i in range(94)], {})
