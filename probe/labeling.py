@@ -1,6 +1,5 @@
 """Labels for recordings, in files for people and programs."""
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -35,10 +34,11 @@ Progress = Callable[[int], None]
 class Told:
     """What was written, for a person: bouts and seconds of each behaviour, and what to know about the labels."""
 
-    def __init__(self, notes: Sequence[str]) -> None:
+    def __init__(self, streams: Sequence[StreamFacts], notes: Sequence[str]) -> None:
         self.notes = tuple(notes)
-        self.bouts: dict[tuple[str, str], int] = defaultdict(int)
-        self.seconds: dict[tuple[str, str], float] = defaultdict(float)
+        behaviors = [(stream.name, stream.classes[number]) for stream in streams for number in stream.foreground]
+        self.bouts = dict.fromkeys(behaviors, 0)
+        self.seconds = dict.fromkeys(behaviors, 0.0)
         self.total_seconds = 0.0
 
     def add(self, bouts: Sequence[Bout], row: StoreRow) -> None:
@@ -49,10 +49,10 @@ class Told:
 
     def table(self) -> Table:
         table = Table("stream", "behaviour", "bouts", "seconds", "% of the time", box=SIMPLE)
-        for stream, name in sorted(self.bouts):
+        for (stream, name), count in self.bouts.items():
             seconds = self.seconds[stream, name]
             share = 100 * seconds / self.total_seconds
-            table.add_row(Text(stream), Text(name), f"{self.bouts[stream, name]:,}", f"{seconds:,.1f}", f"{share:.1f}")
+            table.add_row(Text(stream), Text(name), f"{count:,}", f"{seconds:,.1f}", f"{share:.1f}")
         return table
 
 
@@ -92,7 +92,7 @@ def write_labels(
     chosen = labeler.streams(streams)
     styles = {row.id: labeler.style(row, annotator, chosen) for row in rows}
     files = {row.id: {name: _file_name(row.id, _SUFFIXES[name]) for name in dict.fromkeys(formats)} for row in rows}
-    told = Told(_notes(labeler, styles, balanced))
+    told = Told(chosen, _notes(labeler, styles, balanced))
     with atomic_folder(out, overwrite, LABELS_FILE) as folder:
         for row in rows:
             said = labeler.probabilities(row, styles[row.id].annotator, balanced)

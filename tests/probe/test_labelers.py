@@ -146,6 +146,14 @@ def test_an_annotation_file_beside_the_tracks_is_imported_as_it_was_labeled(plac
             assert shown == words(out, entry, stream)
 
 
+def test_a_behaviour_that_is_nowhere_is_told_too(place, tmp_path, capsys):
+    annotate(place, tmp_path / "out", "--minimum-bout-frames", 10_000, "--streams", "S1")
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line[:1] == ["S1"]] == [
+        ["S1", "attack", "0", "0.0", "0.0"], ["S1", "mount", "0", "0.0", "0.0"]
+    ]  # fmt: skip
+
+
 def test_an_annotator_is_a_style_and_nothing_else(place, tmp_path, capsys):
     store = Store(place / "store")
     method, row = joint(store), Store(place / "store").rows[2]
