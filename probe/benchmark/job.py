@@ -30,6 +30,7 @@ class BenchmarkConfig:
     own_seeds : name of a system -> how many it gets instead.
     pretrained : recipe -> runs to use in place of new ones.
     transductive : encoders may see the tracks, never the labels, of the recordings that are scored.
+    ensembles : also score the mean of all seeds of every system.
     hashes : compute the MD5 sums of the release's zip files.
     device, precision : of all trainings, of embeddings, and of predictions of what the pretraining job has trained.
 
@@ -54,6 +55,7 @@ class BenchmarkConfig:
     effort: str = "full"
     pretrained: tuple[tuple[str, tuple[Path, ...]], ...] = ()
     transductive: bool = False
+    ensembles: bool = False
     hashes: bool = False
     device: str = "auto"
     precision: str = "auto"
@@ -121,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         help="use these runs, one per pretraining seed, instead of pretraining",
     )  # fmt: skip
     add("--transductive", action="store_true", help="encoders may see the tracks of the recordings that are scored")
+    add("--ensembles", action="store_true", help="a row more for every system: the mean of all its seeds")
     add("--hashes", action="store_true", help="calms21: compute the MD5 sums of the zips, too")
     add("--device", default="auto", help="auto, cpu, cuda or mps")
     add("--precision", default="auto", help="auto (bfloat16 where the machine is fast at it), float32 or bfloat16")

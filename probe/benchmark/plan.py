@@ -53,6 +53,7 @@ class Bench:
     Parameters
     ----------
     folder : of the benchmark; runs and parents are kept in it.
+    ensembles : score the mean of all seeds of every system, too.
     parent : Task 1, from whose network the Task 2 and Task 3 baselines start; None if there is none.
     all_rows : training recordings of every task, for the joint systems.
     shelf : embeddings and features, made when they are asked for first.
@@ -62,6 +63,7 @@ class Bench:
     effort: Effort
     shelf: Shelf
     all_rows: tuple[StoreRow, ...]
+    ensembles: bool = False
     parent: TaskRole | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: torch.dtype = torch.float32
@@ -117,7 +119,6 @@ class Entry:
     kinds : the kinds of task it is for.
     make : bench, part of the task -> the system.
     after : folds, smoothing and thresholds.
-    ensemble : score the mean of all seeds, too.
     needs_parent : it starts from a network trained on Task 1.
     """
 
@@ -127,7 +128,6 @@ class Entry:
     make: Callable[[Bench, TaskRole], System]
     kinds: tuple[str, ...] = ("task1", "task2", "task3")
     after: AfterConfig = PLAIN
-    ensemble: bool = False
     needs_parent: bool = False
 
 
@@ -212,8 +212,7 @@ _ENTRIES = [
     Entry("scratch", "the same network, from scratch", "ours",
           lambda bench, role: bench.trained("scratch", OURS, "finetune")),
     Entry("joint", "joint, all tasks and tracks", "ours",
-          lambda bench, role: bench.trained("joint", OURS, "joint", bench.shelf.runs("cpc"), all_tasks=True),
-          ensemble=True),
+          lambda bench, role: bench.trained("joint", OURS, "joint", bench.shelf.runs("cpc"), all_tasks=True)),
 ]  # fmt: skip
 
 SYSTEMS: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}

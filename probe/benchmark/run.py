@@ -81,7 +81,7 @@ def plan_task(
 def run_entry(
     bench: Bench, entry: Entry, plan: TaskPlan, table: int, seeds: int, say: Callable[[str], None]
 ) -> list[TableRow]:
-    """The rows of one system: the seeds' mean and spread, and the ensemble of all seeds where the entry asks for it.
+    """The rows of one system: the seeds' mean and spread, and the ensemble of all seeds if they are asked for.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def run_entry(
         outcomes = _outcomes(bench, entry, part, name, seeds, say)
         rows[name] = _scored(part, entry.title, outcomes)
         notes += _notes(outcomes)
-        if entry.ensemble and seeds > 1:
+        if bench.ensembles and seeds > 1:
             both = mean_of(outcomes, part.role.problem.task.kind)
             ensembles[name] = _scored(part, f"{entry.title}, mean of {seeds} seeds", [both])
     told = tuple(f"{entry.title}, {plan.name}: {note}" for note in dict.fromkeys(notes))

@@ -252,7 +252,10 @@ def _bench(session: _Session, overlaps: Sequence[Overlap]) -> Bench:
         (next(iter(plan.parts.values())).role for plan in session.plans.values() if plan.kind == "task1"), None
     )
     device = choose_device(config.device)
-    return Bench(config.out, effort, shelf, train, parent, device, choose_precision(config.precision, device))
+    precision = choose_precision(config.precision, device)
+    return Bench(
+        config.out, effort, shelf, train, ensembles=config.ensembles, parent=parent, device=device, precision=precision
+    )
 
 
 def _ordered(rows: Sequence[StoreRow]) -> tuple[StoreRow, ...]:

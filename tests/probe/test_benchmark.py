@@ -92,7 +92,7 @@ def cheap(monkeypatch):
     """Two systems in place of all."""
     LEARNED.clear()
     entries = {
-        "conv1d": Entry("conv1d", "shares", "baseline", lambda bench, role: Shares(), ensemble=True),
+        "conv1d": Entry("conv1d", "shares", "baseline", lambda bench, role: Shares()),
         "msg3d": Entry("msg3d", "hopeless", "winner", lambda bench, role: Hopeless()),
     }
     monkeypatch.setattr("probe.benchmark.session.SYSTEMS", entries)
@@ -142,8 +142,15 @@ def test_a_system_that_cannot_run_is_named_and_the_others_go_on(cheap, labeled, 
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert any("hopeless: left out, nothing can be learned from this" in note for note in results["notes"])
     (table,) = results["tables"]
-    assert [row["representation"] for row in table["rows"]] == ["shares", "shares, mean of 2 seeds"]
+    assert [row["representation"] for row in table["rows"]] == ["shares"]
     assert "hopeless: left out" in capsys.readouterr().out
+
+
+def test_the_mean_of_all_seeds_is_a_row_of_its_own(cheap, labeled, tmp_path):
+    run_benchmark(config_of(labeled, tmp_path / "out", "--seeds", "2", "--ensembles"), make_console())
+    (table,) = json.loads((tmp_path / "out" / "results.json").read_text())["tables"]
+    assert [row["representation"] for row in table["rows"]] == ["shares", "shares, mean of 2 seeds"]
+    assert len(LEARNED) == 2, "nothing is learned for it"
 
 
 def test_what_a_system_says_of_its_predictions_is_told_once(labeled, tmp_path, monkeypatch, capsys):
@@ -359,7 +366,8 @@ def test_little_effort_is_less_of_the_same(labeled, tmp_path):
     plan = plan_task(labeled, "behavior", "task1")
     (part,) = plan.parts.values()
     full, minutes = (
-        Bench(tmp_path, effort_of(name), shelf, tuple(labeled.rows[:4]), part.role) for name in ("full", "minutes")
+        Bench(tmp_path, effort_of(effort), shelf, tuple(labeled.rows[:4]), parent=part.role)
+        for effort in ("full", "minutes")
     )
     published = SYSTEMS["conv1d"].make(full, part.role)
     assert published.config.train_stride == 1 and published.config.epochs == 15
