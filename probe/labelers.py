@@ -223,8 +223,9 @@ def _load(folder: Path) -> SavedProbe | SavedAnnotators:
 def _streams_of(saved: SavedProbe | SavedAnnotators) -> tuple[StreamFacts, ...]:
     if saved.kind == "multinomial":
         return (StreamFacts(name=saved.streams[0], classes=saved.classes, background=saved.background),)
-    other = next(name for name in _OTHER if name not in saved.classes)
-    return tuple(StreamFacts(name=name, classes=(other, name), background=other) for name in saved.classes)
+    free = [name for name in _OTHER if name not in saved.classes]
+    others = {name: free[0] if free else f"not {name}" for name in saved.classes}
+    return tuple(StreamFacts(name=name, classes=(other, name), background=other) for name, other in others.items())
 
 
 class _EmbeddedWhenAsked(Columns):
