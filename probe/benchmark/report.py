@@ -1,6 +1,7 @@
 """The tables of a benchmark, for the screen, in Markdown and in JSON."""
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,30 +35,34 @@ def _published(value: float, std: float | None) -> str:
     return number(Summary(value, std, 1 if std is None else SEEDS))
 
 
-def _cells(row: TableRow) -> list[str]:
-    macro = row.row.macros[0]
-    known = row.published
-    return [
-        row_name(row.row) + (" †" if row.row.undefined else ""),
-        number(macro.f1),
-        _published(known.f1, known.f1_std) if known else "",
-        number(macro.ap),
-        _published(known.ap, known.ap_std) if known else "",
-        number(macro.f1_balanced),
-        f"{row.row.dim:,}" if row.row.dim else "",
-    ]
-
-
-HEADER = ("system", "F1", "F1 published", "AP", "AP published", "F1 balanced", "parameters")
+def _columns(table: FilledTable) -> dict[str, list[str]]:
+    """Heading -> a cell of each row: the headline, beside what was published if anything was, then the other means."""
+    columns: dict[str, list[str]] = defaultdict(list)
+    published = any(row.published for row in table.rows)
+    for row in table.rows:
+        columns["system"].append(row_name(row.row) + (" †" if row.row.undefined else ""))
+        for place, macro in enumerate(row.row.macros):
+            prefix = f"{macro.name} " if place else ""
+            columns[f"{prefix}F1"].append(number(macro.f1))
+            if published and not place:
+                known = row.published
+                columns["F1 published"].append(_published(known.f1, known.f1_std) if known else "")
+            columns[f"{prefix}AP"].append(number(macro.ap))
+            if published and not place:
+                columns["AP published"].append(_published(known.ap, known.ap_std) if known else "")
+            columns[f"{prefix}F1 balanced"].append(number(macro.f1_balanced))
+        columns["parameters"].append(f"{row.row.dim:,}" if row.row.dim else "")
+    return columns
 
 
 def screen_table(table: FilledTable) -> ScreenTable:
     """The table for the screen."""
     screen = ScreenTable(title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in HEADER:
+    columns = _columns(table)
+    for name in columns:
         screen.add_column(name, justify="left" if name == "system" else "right")
-    for row in table.rows:
-        screen.add_row(*(Text(cell) for cell in _cells(row)))
+    for cells in zip(*columns.values(), strict=True):
+        screen.add_row(*map(Text, cells))
     return screen
 
 
@@ -97,8 +102,9 @@ def _markdown(tables: Sequence[FilledTable], notes: Sequence[str], simulated: bo
         lines += [SIMULATED_NOTE, ""]
     lines += [f"- {note}" for note in notes] + [""]
     for table in tables:
-        lines += [f"## {table.title}", "", "| " + " | ".join(HEADER) + " |", "|---" + "|---:" * (len(HEADER) - 1) + "|"]
-        lines += ["| " + " | ".join(_cells(row)) + " |" for row in table.rows] + [""]
+        columns = _columns(table)
+        lines += [f"## {table.title}", "", f"| {' | '.join(columns)} |", "|---" + "|---:" * (len(columns) - 1) + "|"]
+        lines += [f"| {' | '.join(cells)} |" for cells in zip(*columns.values(), strict=True)] + [""]
     for table in tables:
         rows = [row.row for row in table.rows]
         lines += [markdown_text(rows, f"{table.title}, in full", level=2, names=("system", "parameters"))]

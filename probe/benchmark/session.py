@@ -279,7 +279,7 @@ def _released(session: _Session) -> Path | None:
 def _facts_in_words(session: _Session, bench: Bench, entries: Sequence[Entry]) -> list[str]:
     config, seeds = session.config, session.effort.seeds
     over = f"Mean ± population standard deviation over {seeds} seeds" if seeds > 1 else "One seed"
-    if own := [f"{entry.title} {session.seeds_of(entry)}" for entry in entries if session.seeds_of(entry) != seeds]:
+    if own := [f"{entry.name} {session.seeds_of(entry)}" for entry in entries if session.seeds_of(entry) != seeds]:
         over += f" ({', '.join(own)})"
     notes = [
         f"{over}; frames of all scored recordings pooled, means without background. F1 balanced decides as if all "

@@ -153,6 +153,13 @@ def test_the_mean_of_all_seeds_is_a_row_of_its_own(cheap, labeled, tmp_path):
     assert len(LEARNED) == 2, "nothing is learned for it"
 
 
+def test_every_mean_that_was_asked_for_is_a_column_and_nothing_published_is_none(cheap, labeled, tmp_path):
+    arguments = ["store", str(labeled.path), "--out", str(tmp_path / "out"), "--task", "few", "--seeds", "1"]
+    run_benchmark(parse([*arguments, "--macro", "few=all", "--macro", "few=bite"]), make_console())
+    text = (tmp_path / "out" / "results.md").read_text()
+    assert "| system | F1 | AP | F1 balanced | bite F1 | bite AP | bite F1 balanced | parameters |" in text
+
+
 def test_what_a_system_says_of_its_predictions_is_told_once(labeled, tmp_path, monkeypatch, capsys):
     entry = Entry("conv1d", "telling", "baseline", lambda bench, role: Telling())
     monkeypatch.setattr("probe.benchmark.session.SYSTEMS", {"conv1d": entry})
@@ -264,7 +271,7 @@ def test_the_number_of_seeds_is_the_efforts_unless_it_is_said(cheap, labeled, tm
 def test_a_slow_system_may_have_fewer_seeds(cheap, labeled, tmp_path):
     run_benchmark(config_of(labeled, tmp_path / "out", "--seeds", "3,conv1d=2"), make_console())
     notes = (tmp_path / "out" / "results.md").read_text()
-    assert "over 3 seeds (shares 2);" in notes
+    assert "over 3 seeds (conv1d 2);" in notes
     assert len(LEARNED) == 2
 
 
