@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from probe.benchmark.plan import SYSTEMS
 from probe.benchmark.published import PUBLISHED, TABLES
@@ -13,8 +14,15 @@ from ssl_behavior.simulate import simulate_calms21
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(autouse=True)
+def _single_precision():
+    """As people run it."""
+    torch.set_default_dtype(torch.float32)
+
+
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory):
+    torch.set_default_dtype(torch.float32)
     folder = tmp_path_factory.mktemp("whole")
     simulate_calms21(folder / "mice", 0.02)
     arguments = ["benchmark", "calms21", str(folder / "mice"), "--out", str(folder / "out"), "--effort", "minutes"]
