@@ -152,9 +152,9 @@ def joint() -> RunConfig:
 
     ssl-behavior pretrain STORE --out RUN --recipe joint --split FILE --init CPC_RUN
 
-    Best from a run of `cpc`: heads learn twenty times as fast as the encoder that they bend. On the rats, with the tracks
-    of the scored recordings but not their labels, 3 seeds: S1 AP .769 +- .011, balanced F1 .699 +- .009, S2 AP .220 +-
-    .016 (frozen, linear: .767 +- .001, .669, .219 +- .005), see benchmarks/results/benchmark_rats.md.
+    Best from a run of `cpc`: heads learn twenty times as fast as the encoder that they bend. On the rats, with the
+    tracks of the scored recordings but not their labels, 3 seeds: S1 AP .769 +- .011, balanced F1 .699 +- .009, S2 AP
+    .220 +- .016 (frozen, linear: .767 +- .001, .669, .219 +- .005), see benchmarks/results/benchmark_rats.md.
     """
     labels = LabelsConfig(balanced=False, smoothing=0.1, dropout=0.3)
     return replace(
