@@ -6,12 +6,23 @@ import numpy as np
 import pytest
 
 from ssl_behavior.embedding import Embeddings
+from ssl_behavior.features import FeatureConfig
+from ssl_behavior.methods import CPCConfig
+from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
 
 FRAMES = (503, 401, 307, 353, 251, 449, 211)
 CLASSES = ("attack", "mount", "other")
+TINY_CPC = CPCConfig(
+    features=FeatureConfig(blocks=("pose", "relation")),
+    encoder=EncoderConfig(
+        stride=1, latent_dim=5, embedder_dim=7, embedder_kernels=(3,), contexter_dim=11, contexter_dilations=(1,)
+    ),
+    horizons_frames=(2,),
+    key_dim=3,
+)
 
 
 def bouts(num_frames, generator):

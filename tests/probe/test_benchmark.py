@@ -20,26 +20,16 @@ from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.cli import main
 from ssl_behavior.embedding import Embeddings, embed_store, store_embeddings
 from ssl_behavior.errors import InputError
-from ssl_behavior.features import FeatureConfig
-from ssl_behavior.methods import CPC, CPCConfig
-from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.methods import CPC
 from ssl_behavior.overlap import find_overlaps
 from ssl_behavior.recording import Labels
 from ssl_behavior.simulate import simulate_calms21
 from ssl_behavior.store import write_store
 from ssl_behavior.terminal import make_console
 from ssl_behavior.windows import WindowReader
-from tests.probe.conftest import make_recording
+from tests.probe.conftest import TINY_CPC, make_recording
 
 LEARNED = []
-CONFIG = CPCConfig(
-    features=FeatureConfig(blocks=("pose", "relation")),
-    encoder=EncoderConfig(
-        stride=1, latent_dim=5, embedder_dim=7, embedder_kernels=(3,), contexter_dim=11, contexter_dilations=(1,)
-    ),
-    horizons_frames=(2,),
-    key_dim=3,
-)
 
 
 class Shares(System):
@@ -333,7 +323,7 @@ def test_only_recordings_with_labels_are_embedded(labeled, tmp_path):
     bare = [replace(make_recording(f"u{n}", 211 + n, subset="unlabeled"), labels={}) for n in range(2)]
     recordings = list(labeled)
     store = write_store(tmp_path / "both", [bare[0], *recordings[:3], bare[1], *recordings[3:]])
-    method = CPC(CONFIG, store.skeleton, 30.0)
+    method = CPC(TINY_CPC, store.skeleton, 30.0)
     method.fit_inputs(WindowReader([(store, row) for row in store.rows], 64))
     save_checkpoint(tmp_path / "run", method)
     shelf = Shelf(store, tmp_path, EFFORTS["minutes"], store.rows[1:3], device="cpu", precision="float32",

@@ -18,25 +18,15 @@ from probe.trial import Trial
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.embedding import embed_store
 from ssl_behavior.errors import InputError
-from ssl_behavior.features import FeatureConfig
 from ssl_behavior.io.caltech import labels_from_annotation, read_caltech
-from ssl_behavior.methods import CPC, CPCConfig
-from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.methods import CPC
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.splits import make_split
 from ssl_behavior.store import Store, write_store
 from ssl_behavior.windows import WindowReader
 
-from .conftest import CLASSES, FRAMES, make_recording
+from .conftest import CLASSES, FRAMES, TINY_CPC, make_recording
 
-CONFIG = CPCConfig(
-    features=FeatureConfig(blocks=("pose", "relation")),
-    encoder=EncoderConfig(
-        stride=1, latent_dim=5, embedder_dim=7, embedder_kernels=(3,), contexter_dim=11, contexter_dilations=(1,)
-    ),
-    horizons_frames=(2,),
-    key_dim=3,
-)
 FAST = AnnotatorConfig(hidden_dim=7, steps=20, batch_frames=128)
 
 
@@ -53,7 +43,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("place")
     store = write_store(folder / "store", [styled(f"a/r{i}", n, str(i % 2)) for i, n in enumerate(FRAMES)])
     torch.manual_seed(0)
-    method = CPC(CONFIG, SKELETONS["calms21"], 30.0)
+    method = CPC(TINY_CPC, SKELETONS["calms21"], 30.0)
     method.fit_inputs(WindowReader([(store, row) for row in store.rows], 64))
     save_checkpoint(folder / "run", method)
     without = tuple(name for name in method.channel_groups if name == "time")
@@ -198,7 +188,7 @@ def test_mistakes_are_told_and_nothing_is_written(place, tmp_path, more, where, 
 
 def test_a_probe_of_another_encoder_or_other_columns_is_refused(place, tmp_path):
     torch.manual_seed(1)
-    method = CPC(CONFIG, SKELETONS["calms21"], 30.0)
+    method = CPC(TINY_CPC, SKELETONS["calms21"], 30.0)
     store = Store(place / "store")
     method.fit_inputs(WindowReader([(store, row) for row in store.rows], 64))
     save_checkpoint(tmp_path / "other", method)

@@ -14,21 +14,12 @@ from probe.job import main, parse
 from probe.session import run_probe
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.errors import InputError
-from ssl_behavior.features import FeatureConfig
-from ssl_behavior.methods import CPC, CPCConfig
-from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.methods import CPC
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import write_store
 from ssl_behavior.windows import WindowReader
 
-CONFIG = CPCConfig(
-    features=FeatureConfig(blocks=("pose", "relation")),
-    encoder=EncoderConfig(
-        stride=1, latent_dim=5, embedder_dim=7, embedder_kernels=(3,), contexter_dim=11, contexter_dilations=(1,)
-    ),
-    horizons_frames=(2,),
-    key_dim=3,
-)
+from .conftest import TINY_CPC
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +77,7 @@ def test_saved_heads_give_the_same_predictions(store, embeddings, tmp_path, arra
 def test_runs_are_embedded_once_and_set_beside_themselves_untrained(store, tmp_path, monkeypatch):
     for seed in (0, 1):
         torch.manual_seed(seed)
-        method = CPC(CONFIG, store.skeleton, 30.0)
+        method = CPC(TINY_CPC, store.skeleton, 30.0)
         method.fit_inputs(WindowReader([(store, row) for row in store.rows], 16))
         save_checkpoint(tmp_path / f"run{seed}", method)
     argv = [tmp_path / "run0", tmp_path / "run1", store.path, "--task", "behavior", "--out", tmp_path / "out"]
