@@ -21,7 +21,7 @@ from ssl_behavior.files import atomic_folder, read_contents, write_json
 from ssl_behavior.splits import Split
 from ssl_behavior.store import StoreRow
 
-__all__ = ["Identity", "identity_of", "is_remembered", "load_predictions", "remembered", "save_predictions"]
+__all__ = ["Identity", "identity_of", "load_predictions", "remembered", "save_predictions"]
 
 FORMAT_VERSION = 1
 CONTENTS = "predictions.json"
@@ -167,17 +167,6 @@ def _read(path: Path, shape: tuple[int, int]) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def is_remembered(
-    root: Path, system: System, problem: Problem, split: Split, seed: int, after: AfterConfig | None = None
-) -> bool:
-    """Whether `remembered` has nothing to learn."""
-    return (_place(root, identity_of(system, problem, split, seed, after or AfterConfig())) / CONTENTS).exists()
-
-
-def _place(root: Path, identity: Identity) -> Path:
-    return Path(root) / identity.digest[:32]
-
-
 def remembered(
     root: Path,
     system: System,
@@ -186,8 +175,13 @@ def remembered(
     seed: int,
     after: AfterConfig | None = None,
     advance: Callable[[int], None] | None = None,
+    told: Callable[[bool], None] = lambda found: None,
 ) -> Outcome:
     """`run_system`, or what it gave before: predictions are kept under `root`, one folder for each identity.
+
+    Parameters
+    ----------
+    told : called first, with whether they are there already.
 
     Raises
     ------
@@ -196,8 +190,10 @@ def remembered(
     """
     after = after or AfterConfig()
     identity = identity_of(system, problem, split, seed, after)
-    folder = _place(root, identity)
-    if not (folder / CONTENTS).exists():
+    folder = Path(root) / identity.digest[:32]
+    found = (folder / CONTENTS).exists()
+    told(found)
+    if not found:
         outcome = run_system(system, problem, split, seed, after, advance)
         save_predictions(folder, outcome, identity, split.evaluate)
     return load_predictions(folder, identity)

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from probe.benchmark.plan import Bench, Entry, TaskRole
 from probe.benchmark.published import PUBLISHED, Published
-from probe.predictions import is_remembered, remembered
+from probe.predictions import remembered
 from probe.scoring import ResultRow, score_parts, score_row
 from probe.systems import Problem, mean_of
 from probe.tasks import Macro, macro_of, make_task, task_parts
@@ -108,10 +109,13 @@ def _outcomes(
 ) -> list[Outcome]:
     system, outcomes, kept = entry.make(bench, part.role), [], bench.folder / "predictions"
     for seed in range(seeds):
-        what = (kept, system, part.role.problem, part.split, seed, entry.after)
-        say(f"{entry.title}: {name}, seed {seed}" + (", found" if is_remembered(*what) else ""))
-        outcomes.append(remembered(*what))
+        told = partial(_say_seed, say, f"{entry.title}: {name}, seed {seed}")
+        outcomes.append(remembered(kept, system, part.role.problem, part.split, seed, entry.after, told=told))
     return outcomes
+
+
+def _say_seed(say: Callable[[str], None], what: str, found: bool) -> None:
+    say(f"{what}, found" if found else what)
 
 
 def _notes(outcomes: Sequence[Outcome]) -> list[str]:

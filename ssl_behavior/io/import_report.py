@@ -215,10 +215,8 @@ def _table(title: str, columns: Iterable[str], rows: list[list[str]], whole: Pat
     for row in shown:
         table.add_row(*map(Text, row))
     if len(shown) < len(rows):
-        table.caption, table.caption_justify = (
-            Text(f"and {len(rows) - len(shown)} more, all of them in {whole}"),
-            "left",
-        )
+        table.caption = Text(f"and {len(rows) - len(shown)} more, all of them in {whole}")
+        table.caption_justify = "left"
     return table
 
 

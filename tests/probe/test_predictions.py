@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from probe.predictions import identity_of, is_remembered, load_predictions, remembered, save_predictions
+from probe.predictions import identity_of, load_predictions, remembered, save_predictions
 from probe.representations import Representation
 from probe.systems import AfterConfig, FrozenProbe, Problem, run_system
 from probe.tasks import macro_of, make_task
@@ -65,14 +65,13 @@ def test_finished_predictions_are_not_made_again_and_others_are(tmp_path, system
     made = []
     learn = FrozenProbe.learn
     monkeypatch.setattr(FrozenProbe, "learn", lambda self, *a: made.append(1) or learn(self, *a))
-    assert not is_remembered(tmp_path, system, problem, split, 0, AFTER)
-    first = remembered(tmp_path, system, problem, split, 0, AFTER)
-    assert is_remembered(tmp_path, system, problem, split, 0, AFTER)
-    assert not is_remembered(tmp_path, system, problem, split, 1, AFTER)
+    found = []
+    first = remembered(tmp_path, system, problem, split, 0, AFTER, told=found.append)
     assert len(made) == 2
-    same(first, remembered(tmp_path, system, problem, split, 0, AFTER))
+    same(first, remembered(tmp_path, system, problem, split, 0, AFTER, told=found.append))
     assert len(made) == 2
-    remembered(tmp_path, system, problem, split, 1, AFTER)
+    remembered(tmp_path, system, problem, split, 1, AFTER, told=found.append)
+    assert found == [False, True, False]
     remembered(tmp_path, system, problem, split, 0)
     remembered(tmp_path, FrozenProbe(system.representation, stride=7), problem, split, 0)
     assert len(made) == 2 + 2 + 1 + 1 and len(list(tmp_path.glob("*/predictions.json"))) == 4
