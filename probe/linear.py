@@ -17,6 +17,9 @@ __all__ = ["PENALTIES", "Design", "LinearHead", "class_weights", "fit_head"]
 PENALTIES = (0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5)
 """Tried from strong to weak, each fit starting at the one before. Per frame: 1 / (C · frames) in scikit-learn's C."""
 
+_SMALLEST_SHARE = 1e-12
+"""Of the largest eigenvalue: what is below it is rounding."""
+
 Embedded = Float[Tensor, "frames latent"]
 Targets = Int[Tensor, "frames classes"]
 Scores = Float[Tensor, "frames classes"]
@@ -77,9 +80,7 @@ class Design:
         # Classes first from here on: [classes, frames] @ [frames, latent] is four times faster than its transpose.
         self.weight, self.positive = weight.T.contiguous(), target.clamp_min(0).to(embedded.dtype).T.contiguous()
         self.num_frames = len(target)
-        moment = ((embedded * frame_weight).T @ embedded).double() / self.num_frames
-        scale, self.rotation = torch.linalg.eigh(moment)
-        self.scale = scale.clamp_min(0)
+        self.scale, self.rotation = _principal_axes(embedded, frame_weight)
         share = (self.weight * self.positive).sum(dim=1) / self.weight.sum(dim=1).clamp_min(1e-12)
         # The curvature of a logistic loss at the class shares.
         self.curvature = (share * (1 - share)).double().clamp_min(1e-4)
@@ -99,6 +100,26 @@ class Design:
         # Summed along the frames in pairs by torch: float32 is enough for one class, not for all of them in a row.
         loss = (self.weight * each).sum(dim=1).double().sum()
         return loss / self.num_frames, derivative / self.num_frames
+
+
+def _principal_axes(
+    embedded: Embedded, frame_weight: Float[Tensor, "frames 1"]
+) -> tuple[Float[Tensor, " axis"], Float[Tensor, "latent axis"]]:
+    """Eigenvalues and eigenvectors, float64, of the weighted second moment of the embeddings.
+
+    Of fewer frames than dimensions only the axes that frames span: the penalty leaves no weight outside of them, and the
+    eigenvectors of the small matrix of products between frames give them, exactly and in a fraction of the time.
+    """
+    num_frames, dim = embedded.shape
+    if num_frames >= dim:
+        moment = ((embedded * frame_weight).T @ embedded).double() / num_frames
+        scale, rotation = torch.linalg.eigh(moment)
+        return scale.clamp_min(0), rotation
+    weighed = embedded.double() * (frame_weight.double() / num_frames).sqrt()
+    scale, between = torch.linalg.eigh(weighed @ weighed.T)
+    spanned = scale > _SMALLEST_SHARE * scale[-1]
+    scale, between = scale[spanned], between[:, spanned]
+    return scale, (weighed.T @ between) / scale.sqrt()
 
 
 def fit_head(

@@ -17,6 +17,7 @@ from probe.systems import (
     EndToEndConfig,
     FrozenProbe,
     FrozenStyles,
+    Heads,
     Parent,
     Problem,
     System,
@@ -54,6 +55,7 @@ class Bench:
     ----------
     folder : of the benchmark; runs and parents are kept in it.
     ensembles : score the mean of all seeds of every system, too.
+    styles : heads of all annotators that were learned already.
     parent : Task 1, from whose network the Task 2 and Task 3 baselines start; None if there is none.
     all_rows : training recordings of every task, for the joint systems.
     shelf : embeddings and features, made when they are asked for first.
@@ -64,6 +66,7 @@ class Bench:
     shelf: Shelf
     all_rows: tuple[StoreRow, ...]
     ensembles: bool = False
+    styles: Heads = field(default_factory=dict)
     parent: TaskRole | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: torch.dtype = torch.float32
@@ -77,11 +80,16 @@ class Bench:
             name, "the CalMS21 paper", self.effort.baseline(config), read, parent, self.device, self.precision
         )
 
+    def augmented(self, features: bool = False) -> WindowClassifier:
+        """A row of Table 1, and what the Task 2 and Task 3 baselines start from: trained once for both."""
+        system = self.windows("conv1d_augmented", BASELINES["conv1d_augmented"], features)
+        system.folder = self.folder / "parents"
+        return system
+
     def with_parent(self, name: str, config: BaselineConfig, features: bool = False) -> WindowClassifier:
         """A window classifier that starts from the augmented network of Task 1."""
         assert self.parent is not None and config.transfer is not None
-        system = self.windows("conv1d_augmented", BASELINES["conv1d_augmented"], features)
-        parent = Parent(system, self.parent.problem, self.parent.rows, self.folder / "parents")
+        parent = Parent(self.augmented(features), self.parent.problem, self.parent.rows)
         return self.windows(name, config, features, parent)
 
     def trained(
@@ -157,7 +165,8 @@ def _frozen(recipe: str, mode: str = "linear") -> Callable[[Bench, TaskRole], Sy
 
 
 def _styles(bench: Bench, role: TaskRole) -> System:
-    return FrozenStyles(bench.shelf.encoder("cpc"), bench.shelf.store, bench.all_rows, bench.effort.stride)
+    cpc, shelf = bench.shelf.encoder("cpc"), bench.shelf
+    return FrozenStyles(cpc, shelf.store, bench.all_rows, bench.effort.stride, shelf=bench.styles)
 
 
 def _boosted(bench: Bench, role: TaskRole) -> System:
@@ -177,7 +186,8 @@ _ENTRIES = [
     Entry("self_attention", "self-attention", "architectures", _network("self_attention"), ("task1",)),
     Entry("single_frame", "single frame", "architectures", _network("single_frame"), ("task1",)),
     Entry("conv1d_causal", "1-D convolution, causal", "architectures", _network("conv1d_causal"), ("task1",)),
-    Entry("conv1d_augmented", "1-D convolution, augmented", "architectures", _network("conv1d_augmented"), ("task1",)),
+    Entry("conv1d_augmented", "1-D convolution, augmented", "architectures", lambda bench, role: bench.augmented(),
+          ("task1",)),
     Entry("conv1d", "1-D convolution", "baseline", _network("conv1d"), ("task1", "task3")),
     Entry("task2_as_run", "1-D convolution, all layers fine-tuned (as it was run)", "baseline",
           _transfer("task2_as_run"), ("task2",), needs_parent=True),

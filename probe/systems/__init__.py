@@ -12,7 +12,7 @@ from probe.systems.curves import Curve, CurvePoint, draw_curves, label_curve
 from probe.systems.end_to_end import EndToEnd, EndToEndConfig
 from probe.systems.folds import stratified_folds
 from probe.systems.frozen import FrozenProbe
-from probe.systems.styles import FrozenStyles
+from probe.systems.styles import FrozenStyles, Heads
 from probe.systems.windows import Parent, WindowClassifier
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Fitted",
     "FrozenProbe",
     "FrozenStyles",
+    "Heads",
     "Model",
     "Parent",
     "Problem",

@@ -14,7 +14,10 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.labeled import labels_fingerprint
 from ssl_behavior.store import Store, StoreRow
 
-__all__ = ["FrozenStyles"]
+__all__ = ["FrozenStyles", "Heads"]
+
+Heads = dict[tuple[int | str, ...], AnnotatorProbe]
+"""Seed and ids of the recordings learned from -> the head of all annotators."""
 
 
 class FrozenStyles(System):
@@ -26,6 +29,8 @@ class FrozenStyles(System):
     store : of `also`.
     also : recordings that other annotators labeled in the same stream; never one that is evaluated.
     stride : learn from every so-manieth frame.
+    shelf : heads learned already, by what they learned from; parts whose recordings are the same share one. Given to
+        the systems of one task, representation and stride.
     """
 
     source = "learned annotator embeddings on a frozen encoder, after the MABe 2021 winner (arXiv:2104.02710)"
@@ -37,9 +42,10 @@ class FrozenStyles(System):
         also: Sequence[StoreRow] = (),
         stride: int = 4,
         config: AnnotatorConfig | None = None,
+        shelf: Heads | None = None,
     ) -> None:
         self.representation, self.also, self.stride = representation, tuple(also), stride
-        self.config = config or AnnotatorConfig()
+        self.config, self.shelf = config or AnnotatorConfig(), {} if shelf is None else shelf
         self._also_labels = labels_fingerprint([(store, row) for row in also])
         self.name = f"{representation.name}, one head for all annotators"
 
@@ -73,11 +79,19 @@ class FrozenStyles(System):
         (stream,), own = task.streams, task.annotators[0]
         others = [row for row in self.also if row.annotators.get(stream, own) != own]
         together = sorted([*rows, *others], key=lambda row: row.offset)
-        everybody = replace(task, annotators=())
-        names, array = annotators_of(problem.store, everybody, together), self.representation.array(seed)
-        frames = annotated_frames(problem.store, everybody, array, together, names, self.stride, seed)
+        array, known = self.representation.array(seed), (seed, *(row.id for row in together))
+        if known not in self.shelf:
+            self.shelf[known] = self._learned(problem, together, array, seed, advance)
+        return _StylesModel(self.shelf[known], array, own)
+
+    def _learned(
+        self, problem: Problem, rows: Sequence[StoreRow], array: Matrix, seed: int, advance: Advance
+    ) -> AnnotatorProbe:
+        everybody = replace(problem.task, annotators=())
+        names = annotators_of(problem.store, everybody, rows)
+        frames = annotated_frames(problem.store, everybody, array, rows, names, self.stride, seed)
         advance(len(frames))
-        return _StylesModel(learn_annotators(frames, names, task.classes, self.config, seed), array, own)
+        return learn_annotators(frames, names, problem.task.classes, self.config, seed)
 
 
 class _StylesModel(Model):

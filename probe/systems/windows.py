@@ -29,41 +29,25 @@ class Parent:
 
     Parameters
     ----------
-    system : how it learns; it has no parent itself.
+    system : how it learns; it has no parent itself. With a folder, what it learned is kept and found again.
     problem : what it learns, such as Task 1 before Task 2.
     rows : recordings it learns from. None of them may be evaluated later.
-    folder : trained parents are kept here and found again; None = in memory only.
     """
 
     system: "WindowClassifier"
     problem: Problem
     rows: tuple[StoreRow, ...]
-    folder: Path | None = None
     _trained: dict[int, TrainedBaseline] = field(default_factory=dict, repr=False)
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {
-            "system": self.system.settings,
-            "task": self.problem.task.to_dict(),
-            "rows": [row.id for row in self.rows],
-            "labels": labels_digest(self.problem, self.rows),
-        }
+        return self.system.learned_from(self.problem, self.rows)
 
     def trained(self, seed: int, advance: Advance) -> TrainedBaseline:
         """The parent of a seed, trained when it is asked for first."""
         if seed not in self._trained:
-            self._trained[seed] = self._found_or_made(seed, advance)
+            self._trained[seed] = self.system.train(self.problem, self.rows, seed, advance)
         return self._trained[seed]
-
-    def _found_or_made(self, seed: int, advance: Advance) -> TrainedBaseline:
-        if self.folder is None:
-            return self.system.train(self.problem, self.rows, seed, advance)
-        known = json.dumps([self.settings, self.problem.store.fingerprint(), seed], sort_keys=True)
-        place = self.folder / f"parent-{hashlib.sha256(known.encode()).hexdigest()[:32]}"
-        if not place.exists():
-            save_baseline(place, self.system.train(self.problem, self.rows, seed, advance))
-        return load_baseline(place)
 
 
 class WindowClassifier(System):
@@ -76,6 +60,7 @@ class WindowClassifier(System):
     features : read beside the keypoints, such as an embedding; seed s reads array s modulo their number.
     parent : what is started from, if the configuration says so.
     device, precision : of the training; predictions are float32.
+    folder : trained networks are kept here and found again; None = they are not.
     """
 
     def __init__(
@@ -87,8 +72,10 @@ class WindowClassifier(System):
         parent: Parent | None = None,
         device: torch.device | None = None,
         precision: torch.dtype = torch.float32,
+        folder: Path | None = None,
     ) -> None:
         self.name, self.source, self.config, self.features, self.parent = name, source, config, features, parent
+        self.folder = folder
         self.device, self.precision = device or torch.device("cpu"), precision
 
     @property
@@ -111,14 +98,32 @@ class WindowClassifier(System):
         weights = loss_weights(self.config.class_weights, problem.task, problem.targets(rows))
         return _WindowModel(problem, trained, self._array(seed), _seen_shares(trained, weights))
 
+    def learned_from(self, problem: Problem, rows: Sequence[StoreRow]) -> dict[str, Any]:
+        """All that a trained network depends on besides tracks and seed, JSON-ready."""
+        return {
+            "system": self.settings,
+            "task": problem.task.to_dict(),
+            "rows": [row.id for row in rows],
+            "labels": labels_digest(problem, rows),
+        }
+
     def train(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> TrainedBaseline:
-        """The trained network.
+        """The trained network, or the one that was trained before and kept.
 
         Raises
         ------
         InputError
             As `probe.baselines.fit_baseline` does.
         """
+        if self.folder is None:
+            return self._train(problem, rows, seed, advance)
+        known = json.dumps([self.learned_from(problem, rows), problem.store.fingerprint(), seed], sort_keys=True)
+        place = self.folder / f"network-{hashlib.sha256(known.encode()).hexdigest()[:32]}"
+        if not place.exists():
+            save_baseline(place, self._train(problem, rows, seed, advance))
+        return load_baseline(place)
+
+    def _train(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> TrainedBaseline:
         parent = self.parent.trained(seed, advance) if self.parent else None
         inputs = _inputs(problem, rows, self.config, self._array(seed), parent).to(self.device)
         return fit_baseline(

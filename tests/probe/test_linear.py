@@ -38,6 +38,20 @@ def test_multinomial_equals_scikit_learn(c, balanced):
 
 
 @pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_fewer_frames_than_dimensions_equal_scikit_learn_too(balanced, dtype):
+    embedded, target, label = scene()
+    few, c = slice(0, 97), 0.05
+    generator = torch.Generator().manual_seed(1)
+    wide = torch.cat([embedded[few], torch.randn(97, 211, generator=generator), embedded[few, :1]], dim=1)
+    design = Design(wide.to(dtype), target[few], "multinomial", balanced)
+    assert len(design.scale) <= 97
+    head = fit_head(design, 1 / (c * 97), tolerance=1e-12, max_steps=500)
+    expected = sklearn_fit(wide, label[few], c, balanced)
+    np.testing.assert_allclose(head.weights.T.numpy(), expected.coef_, atol=2e-3 if dtype == torch.float32 else 1e-4)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
 def test_binary_equals_scikit_learn_class_by_class_with_gaps_and_a_c_for_each(balanced):
     embedded, target, _ = scene()
     target[50:117, 1] = -1

@@ -132,3 +132,21 @@ def test_one_head_learns_all_styles_of_a_frozen_embedding(store):
     said = fitted.predict([store.row("r6")])[PLAIN]
     truth = store.labels("behavior")[store.row("r6").slice]
     assert (said.argmax(axis=1) == truth)[truth >= 0].mean() > 0.8
+
+
+def test_annotators_who_learn_from_the_same_recordings_share_a_head(store, monkeypatch):
+    array = np.random.default_rng(0).normal(size=(store.num_frames, 3)).astype(np.float32)
+    train, heads, learned = [store.row(f"r{number}") for number in range(4)], {}, []
+    made = FrozenStyles._learned
+    monkeypatch.setattr(FrozenStyles, "_learned", lambda self, *a: learned.append(a[1]) or made(self, *a))
+    said = {}
+    for annotator in ("1", "2"):
+        system = FrozenStyles(Representation("noise", (array,)), store, train, stride=2, shelf=heads)
+        problem = problem_of(store, f"annotator {annotator}")
+        rows = [row for row in train if row.annotators["behavior"] == annotator]
+        said[annotator] = system.fit(problem, rows, 0).predict([store.row("r6")])[PLAIN]
+    assert len(learned) == len(heads) == 1
+    assert not np.array_equal(said["1"], said["2"])
+    # Of fewer recordings another one is learned.
+    system.fit(problem, rows[:1], 0)
+    assert len(learned) == 2

@@ -66,7 +66,7 @@ def test_labels_of_other_recordings_change_nothing(problem, split, relabeled, ki
 
 
 def parent_of(problem, rows, folder=None):
-    return Parent(system(), problem, tuple(rows), folder)
+    return Parent(system(folder=folder), problem, tuple(rows))
 
 
 CHILD = replace(SMALL, phases=(Phase(epochs=1, lr=1e-9),), transfer=Transfer(head="kept"))
@@ -75,8 +75,8 @@ CHILD = replace(SMALL, phases=(Phase(epochs=1, lr=1e-9),), transfer=Transfer(hea
 def test_a_child_starts_from_its_parent_which_is_trained_once_for_each_seed(problem, store, tmp_path, monkeypatch):
     parent_rows, rows, evaluate = store.rows[:2], store.rows[2:4], store.rows[4:]
     trained = []
-    train = WindowClassifier.train
-    monkeypatch.setattr(WindowClassifier, "train", lambda self, *a: trained.append(self.parent) or train(self, *a))
+    train = WindowClassifier._train
+    monkeypatch.setattr(WindowClassifier, "_train", lambda self, *a: trained.append(self.parent) or train(self, *a))
     child = system(CHILD, parent=parent_of(problem, parent_rows, tmp_path / "parents"))
     first = child.fit(problem, rows, 0).predict(evaluate)
     again = child.fit(problem, rows, 0).predict(evaluate)
