@@ -6,7 +6,7 @@ identity, so that correlated dimensions (windowed features, neighbouring channel
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -16,9 +16,6 @@ __all__ = ["PENALTIES", "Design", "LinearHead", "class_weights", "fit_head"]
 
 PENALTIES = (0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5)
 """Tried from strong to weak, each fit starting at the one before. Per frame: 1 / (C · frames) in scikit-learn's C."""
-
-_SMALLEST_SHARE = 1e-12
-"""Of the largest eigenvalue: what is below it is rounding."""
 
 Embedded = Float[Tensor, "frames latent"]
 Targets = Int[Tensor, "frames classes"]
@@ -73,6 +70,7 @@ class Design:
     """
 
     def __init__(self, embedded: Embedded, target: Targets, kind: str, balanced: bool) -> None:
+        embedded, self.basis = _spanned(embedded)
         self.embedded, self.kind = embedded, kind
         known = (target >= 0).to(embedded.dtype)
         weight = class_weights(target, kind).to(embedded.dtype) if balanced else known
@@ -80,7 +78,9 @@ class Design:
         # Classes first from here on: [classes, frames] @ [frames, latent] is four times faster than its transpose.
         self.weight, self.positive = weight.T.contiguous(), target.clamp_min(0).to(embedded.dtype).T.contiguous()
         self.num_frames = len(target)
-        self.scale, self.rotation = _principal_axes(embedded, frame_weight)
+        moment = ((embedded * frame_weight).T @ embedded).double() / self.num_frames
+        scale, self.rotation = torch.linalg.eigh(moment)
+        self.scale = scale.clamp_min(0)
         share = (self.weight * self.positive).sum(dim=1) / self.weight.sum(dim=1).clamp_min(1e-12)
         # The curvature of a logistic loss at the class shares.
         self.curvature = (share * (1 - share)).double().clamp_min(1e-4)
@@ -102,24 +102,15 @@ class Design:
         return loss / self.num_frames, derivative / self.num_frames
 
 
-def _principal_axes(
-    embedded: Embedded, frame_weight: Float[Tensor, "frames 1"]
-) -> tuple[Float[Tensor, " axis"], Float[Tensor, "latent axis"]]:
-    """Eigenvalues and eigenvectors, float64, of the weighted second moment of the embeddings.
+def _spanned(embedded: Embedded) -> tuple[Float[Tensor, "frames axis"], Float[Tensor, "latent axis"] | None]:
+    """Fewer frames than dimensions, in an orthonormal basis of the space that they span, and the basis; else as given.
 
-    Of fewer frames than dimensions only the axes that frames span: the penalty leaves no weight outside of them, and the
-    eigenvectors of the small matrix of products between frames give them, exactly and in a fraction of the time.
+    The penalty leaves no weight outside of that space, so a fit in it is the same fit, in a fraction of the time.
     """
-    num_frames, dim = embedded.shape
-    if num_frames >= dim:
-        moment = ((embedded * frame_weight).T @ embedded).double() / num_frames
-        scale, rotation = torch.linalg.eigh(moment)
-        return scale.clamp_min(0), rotation
-    weighed = embedded.double() * (frame_weight.double() / num_frames).sqrt()
-    scale, between = torch.linalg.eigh(weighed @ weighed.T)
-    spanned = scale > _SMALLEST_SHARE * scale[-1]
-    scale, between = scale[spanned], between[:, spanned]
-    return scale, (weighed.T @ between) / scale.sqrt()
+    if len(embedded) >= embedded.shape[1]:
+        return embedded, None
+    basis, coordinates = torch.linalg.qr(embedded.T.double())
+    return coordinates.T.to(embedded.dtype).contiguous(), basis
 
 
 def fit_head(
@@ -143,7 +134,8 @@ def fit_head(
     dtype = design.embedded.dtype
     parameters = torch.zeros(len(design.scale) + 1, len(design.curvature), dtype=torch.float64)
     if start is not None:
-        parameters[:-1] = (design.rotation.T @ start.weights.double()) / stretch
+        weights = start.weights.double() if design.basis is None else design.basis.T @ start.weights.double()
+        parameters[:-1] = (design.rotation.T @ weights) / stretch
         parameters[-1] = start.bias.double() / bias_stretch
     parameters = parameters.to(design.embedded.device).requires_grad_()
 
@@ -162,7 +154,8 @@ def fit_head(
         return loss + (strength / 2 * weights.square()).sum()
 
     _minimise(parameters, evaluate, max_steps, tolerance)
-    return head()
+    found = head()
+    return found if design.basis is None else replace(found, weights=(design.basis @ found.weights.double()).to(dtype))
 
 
 def _minimise(parameters: Tensor, evaluate: Callable[[], Tensor], max_steps: int, tolerance: float) -> None:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from probe.representations import BLOCK_FRAMES, Columns, Frames, Matrix, Representation, Scaling, gather
+from probe.representations import BLOCK_FRAMES, Columns, Frames, Matrix, Representation, Scaling, all_frames, gather
 from ssl_behavior.features import FeatureConfig, Featurizer, session_time
 from ssl_behavior.files import read_json, write_json
 from ssl_behavior.recording import observed_points
@@ -58,12 +58,16 @@ def raw_keypoints(store: Store, train: Sequence[StoreRow], folder: Path) -> Repr
 
 
 def hand_features(
-    store: Store, train: Sequence[StoreRow], folder: Path, advance: Callable[[int], None] | None = None
+    store: Store,
+    train: Sequence[StoreRow],
+    folder: Path,
+    advance: Callable[[int], None] | None = None,
+    rows: Sequence[StoreRow] | None = None,
 ) -> Representation:
     """Per-frame features with lags, and their mean and standard deviation over 1 s and 2 s, float16 [frames, dim].
 
     Body length, mean and standard deviation of each feature are the training recordings'. `advance` is told of every
-    recording done.
+    recording done. `rows` are the recordings wanted, one after the other; all of the store by default.
 
     Raises
     ------
@@ -72,14 +76,16 @@ def hand_features(
     """
     featurizer = Featurizer(_FEATURES, store.skeleton).float()
     featurizer.fit(WindowReader([(store, row) for row in train], 1))
-    reader = WindowReader([(store, row) for row in store.rows], 1)
+    rows = store.rows if rows is None else rows
+    reader = WindowReader([(store, row) for row in rows], 1)
     array: np.memmap | None = None
-    for pick, row in enumerate(store.rows):
+    for pick, (row, part) in enumerate(zip(rows, all_frames(rows).slices, strict=True)):
         batch = reader.read([(pick, 0, row.frames)])
         values = _windowed(featurizer, batch, row.fps, store.skeleton.exchangeable)
         if array is None:
-            array = _new_array(folder / "hand.npy", store.num_frames, values.shape[1], np.float16)
-        array[row.slice] = values.numpy()
+            num_frames = sum(row.frames for row in rows)
+            array = _new_array(folder / "hand.npy", num_frames, values.shape[1], np.float16)
+        array[part] = values.numpy()
         if advance is not None:
             advance(1)
     assert array is not None
@@ -88,21 +94,25 @@ def hand_features(
 
 
 def kept_hand_features(
-    store: Store, train: Sequence[StoreRow], folder: Path, say: Callable[[], None] = lambda: None
+    store: Store,
+    train: Sequence[StoreRow],
+    rows: Sequence[StoreRow],
+    folder: Path,
+    say: Callable[[], None] = lambda: None,
 ) -> Representation:
-    """`hand_features`, computed once: those that `folder` holds of this store and these training recordings are taken.
+    """`hand_features`, computed once: those that `folder` holds of this store and these recordings are taken.
 
     Parameters
     ----------
     say : called before they are computed.
     """
     record, file = folder / "hand.json", folder / "hand.npy"
-    known = {"store": store.fingerprint(), "train": [row.id for row in train]}
+    known = {"store": store.fingerprint(), "train": [row.id for row in train], "rows": [row.id for row in rows]}
     if record.exists() and file.exists() and read_json(record, "hand features") == known:
         return Representation(_HAND, (np.load(file, mmap_mode="r"),))
     say()
     record.unlink(missing_ok=True)
-    made = hand_features(store, train, folder)
+    made = hand_features(store, train, folder, rows=rows)
     write_json(record, known)
     return made
 
@@ -167,12 +177,18 @@ def pca_reference(hand: Representation, train: Sequence[StoreRow], folder: Path)
     return Representation(f"PCA-{components.shape[1]} of hand features", (projected,))
 
 
-def with_time(reference: Representation, store: Store) -> Representation:
-    """The same reference and two columns more, that say how far the frame is from start and end of the recording."""
-    columns = np.empty((store.num_frames, 2), dtype=np.float32)
-    for row in store.rows:
+def with_time(reference: Representation, rows: Sequence[StoreRow]) -> Representation:
+    """The same reference and two columns more, that say how far the frame is from start and end of the recording.
+
+    Parameters
+    ----------
+    reference : of these recordings, one after the other.
+    """
+    frames = all_frames(rows)
+    columns = np.empty((len(frames), 2), dtype=np.float32)
+    for row, part in zip(rows, frames.slices, strict=True):
         frame = torch.arange(row.frames, dtype=torch.float32)[None]
-        columns[row.slice] = session_time(frame / row.fps, (row.frames - frame) / row.fps)[0].numpy()
+        columns[part] = session_time(frame / row.fps, (row.frames - frame) / row.fps)[0].numpy()
     return replace(reference, arrays=tuple(_beside(array, columns) for array in reference.arrays))
 
 

@@ -62,22 +62,26 @@ class SomeRecordings(Columns):
 
     Parameters
     ----------
-    held : [frames, dim], the recordings of `embeddings` one after the other.
+    held : [frames, dim], some recordings one after the other.
+    ids : theirs, in that order.
     """
 
-    def __init__(self, held: Matrix, embeddings: Embeddings, store: Store) -> None:
+    def __init__(self, held: Matrix, ids: Sequence[str], store: Store) -> None:
         self.held = held
         self.shape = (store.num_frames, held.shape[1])
-        self._places = {store.row(row.id).offset: row for row in embeddings.rows}
+        rows = [store.row(name) for name in ids]
+        ends = np.cumsum([row.frames for row in rows])
+        assert len(held) == ends[-1], f"{len(held)} rows are held of {ends[-1]} frames"
+        self._places = {row.offset: (row.frames, int(end) - row.frames) for row, end in zip(rows, ends, strict=True)}
         self._starts = np.array(sorted(self._places))
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         """Only slices within a recording that is held."""
         before = self._starts[self._starts <= rows.start]
         start = int(before[-1]) if len(before) else -1
-        row = self._places.get(start)
-        assert row is not None and rows.stop <= start + row.frames, f"frames {rows} are of no recording that is held"
-        return self.held[row.offset + rows.start - start : row.offset + rows.stop - start]
+        frames, place = self._places.get(start, (0, 0))
+        assert rows.stop <= start + frames, f"frames {rows} are of no recording that is held"
+        return self.held[place + rows.start - start : place + rows.stop - start]
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ class _Session:
             else:
                 made += [hand] if "hand" in names else []
                 made += [pca_reference(hand, train, scratch)] if "pca" in names else []
-        return [with_time(one, store) if "time" in self.groups and not one.checkpoints else one for one in made]
+        return [with_time(one, store.rows) if "time" in self.groups and not one.checkpoints else one for one in made]
 
     def _trained(self) -> Representation:
         embeddings = []

@@ -28,6 +28,7 @@ class Effort:
     train_stride : an epoch of theirs learns from every so-manieth frame.
     predict_stride : so-manieth frames are predicted by the slow ones, with interpolation between.
     steps : recipe of the pretraining job -> its steps; the recipe's own where not named.
+    batches : recipe -> windows of a batch and frames of each; the recipe's own where not named.
     small_encoders : encoders of a few ten thousand numbers.
     """
 
@@ -38,6 +39,7 @@ class Effort:
     train_stride: int = 1
     predict_stride: int = 1
     steps: tuple[tuple[str, int], ...] = ()
+    batches: tuple[tuple[str, tuple[int, int]], ...] = ()
     small_encoders: bool = False
 
     def baseline(self, config: BaselineConfig) -> BaselineConfig:
@@ -54,26 +56,34 @@ class Effort:
         """Words of the pretraining job's command line."""
         steps = dict(self.steps).get(recipe)
         # Half of a few dozen steps would go by before the learning rate is up.
-        words = ("--steps", str(steps), "--optim.warmup_steps", str(min(50, steps // 10))) if steps else ()
+        words: tuple[str, ...] = (
+            ("--steps", str(steps), "--optim.warmup_steps", str(min(50, steps // 10))) if steps else ()
+        )
+        if recipe in dict(self.batches):
+            windows, frames = dict(self.batches)[recipe]
+            words += ("--data.batch_size", str(windows), "--data.window_frames", str(frames))
         small = self.small_encoders and recipe not in ("task_programming",)
         return (*words, *(_SMALL_ENCODER if small else ()))
 
 
 _MINUTES = {
-    "cpc": 60, "task_programming": 40, "task_programming_conv": 40, "cpc_programs": 40, "finetune": 40, "joint": 60,
-    "joint_mabe2021": 20,
+    "cpc": (60, 12, 384), "task_programming": (20, 26, 105), "task_programming_conv": (40, 12, 384),
+    "cpc_programs": (40, 12, 384), "finetune": (40, 8, 384), "joint": (60, 16, 384), "joint_mabe2021": (10, 8, 512),
 }  # fmt: skip
+"""Recipe -> steps, windows of a batch, frames of a window."""
 
 EFFORTS: dict[str, Effort] = {
     "full": Effort(),
     "laptop": Effort(
         seeds=3, stride=16, boosting=BoostingConfig(iterations=60, bins=31, stride=30, separate_balanced=False),
         train_stride=8, predict_stride=4,
-        steps=(("joint_mabe2021", 600),),
+        steps=(("joint_mabe2021", 300),),
     ),
     "minutes": Effort(
         seeds=1, stride=16, boosting=BoostingConfig(iterations=20, stride=20, separate_balanced=False), epochs=1,
-        train_stride=32, predict_stride=8, steps=tuple(_MINUTES.items()), small_encoders=True,
+        train_stride=32, predict_stride=8, steps=tuple((recipe, steps) for recipe, (steps, *_) in _MINUTES.items()),
+        batches=tuple((recipe, (windows, frames)) for recipe, (_, windows, frames) in _MINUTES.items()),
+        small_encoders=True,
     ),
 }  # fmt: skip
 """full: the papers' and recipes' own settings; laptop: two cores and a night; minutes: to see that all of it runs."""

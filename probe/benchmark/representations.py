@@ -1,7 +1,8 @@
 """Embeddings and features that several systems of a benchmark read, each made when it is asked for first, and kept."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -93,9 +94,11 @@ class Shelf:
         return [row for row in self.store.rows if row.annotators]
 
     def _array(self, embeddings: Embeddings, without: Sequence[str]) -> Matrix:
-        array = columns_without(embeddings, without)
-        whole = len(embeddings.array) == self.store.num_frames
-        return array if whole else SomeRecordings(array, embeddings, self.store)
+        return self._of_some(columns_without(embeddings, without), [row.id for row in embeddings.rows])
+
+    def _of_some(self, array: Matrix, ids: Sequence[str]) -> Matrix:
+        """A matrix of these recordings, read as one of the whole store."""
+        return array if len(array) == self.store.num_frames else SomeRecordings(array, ids, self.store)
 
     def _is_asked_for(self, found: Embeddings, checkpoint: str, precision: torch.dtype) -> bool:
         # What "auto" chose on another machine is not made again.
@@ -108,8 +111,11 @@ class Shelf:
         """Hand features over windows, with the time in the session beside them, as the encoders have."""
         if "hand" not in self._made:
             folder = self.folder / "features"
-            made = kept_hand_features(self.store, self.train, folder, lambda: self.say("computing hand features"))
-            self._made["hand"] = with_time(made, self.store)
+            rows = self._labeled
+            said = partial(self.say, "computing hand features")
+            made = with_time(kept_hand_features(self.store, self.train, rows, folder, said), rows)
+            arrays = tuple(self._of_some(array, [row.id for row in rows]) for array in made.arrays)
+            self._made["hand"] = replace(made, arrays=arrays)
         return self._made["hand"]
 
     @property

@@ -79,7 +79,8 @@ class FrozenStyles(System):
         (stream,), own = task.streams, task.annotators[0]
         others = [row for row in self.also if row.annotators.get(stream, own) != own]
         together = sorted([*rows, *others], key=lambda row: row.offset)
-        array, known = self.representation.array(seed), (seed, *(row.id for row in together))
+        array = self.representation.array(seed)
+        known: tuple[int | str, ...] = (seed, *(row.id for row in together))
         if known not in self.shelf:
             self.shelf[known] = self._learned(problem, together, array, seed, advance)
         return _StylesModel(self.shelf[known], array, own)

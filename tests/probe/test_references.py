@@ -1,5 +1,7 @@
 """Reference features: windowed moments against loops, and no difference between anonymous animals."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -62,8 +64,9 @@ def test_hand_features_know_nothing_of_the_evaluated_recordings(tmp_path):
 def test_hand_features_are_kept_for_the_same_store_and_training_recordings(store, tmp_path):
     computed = []
 
-    def kept(train):
-        return kept_hand_features(store, train, tmp_path / "kept", lambda: computed.append(len(train))).arrays[0]
+    def kept(train, rows=store.rows):
+        said = partial(computed.append, len(train))
+        return kept_hand_features(store, train, rows, tmp_path / "kept", said).arrays[0]
 
     first = np.array(kept(store.rows[:4]))
     np.testing.assert_array_equal(first, kept(store.rows[:4]))
@@ -71,8 +74,11 @@ def test_hand_features_are_kept_for_the_same_store_and_training_recordings(store
     assert computed == [4]
     assert not np.array_equal(first, kept(store.rows[:2])) and computed == [4, 2], "scaled on other recordings"
     (tmp_path / "kept" / "hand.npy").unlink()
-    kept(store.rows[:2])
+    whole = np.array(kept(store.rows[:2]))
     assert computed == [4, 2, 2]
+    some = [store.rows[3], store.rows[1]]
+    np.testing.assert_array_equal(kept(store.rows[:2], some), np.concatenate([whole[row.slice] for row in some]))
+    assert computed == [4, 2, 2, 2], "of some recordings"
 
 
 def test_pca_is_of_the_training_recordings_and_keeps_most_of_the_variance(store, tmp_path):
@@ -106,7 +112,7 @@ def test_a_skeleton_without_the_roles_is_refused(tmp_path):
 
 
 def test_time_columns_start_at_zero_and_end_at_zero(store, tmp_path):
-    timed = with_time(raw_keypoints(store, store.rows, tmp_path), store)
+    timed = with_time(raw_keypoints(store, store.rows, tmp_path), store.rows)
     assert timed.dim == 3 * 14 + 2
     for row in store.rows:
         columns = timed.arrays[0][row.slice][:, -2:]
