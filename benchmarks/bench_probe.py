@@ -9,7 +9,7 @@ import time
 
 import torch
 
-from probe.linear import PENALTIES, Design, fit_head
+from ssl_behavior.logistic import PENALTIES, Design, fit_head
 from ssl_behavior.seeds import torch_generator
 
 

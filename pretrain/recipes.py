@@ -156,7 +156,7 @@ def joint() -> RunConfig:
     tracks of the scored recordings but not their labels, 3 seeds: S1 AP .769 +- .011, balanced F1 .699 +- .009, S2 AP
     .220 +- .016 (frozen, linear: .767 +- .001, .669, .219 +- .005), see benchmarks/results/benchmark_rats.md.
     """
-    labels = LabelsConfig(balanced=False, smoothing=0.1, dropout=0.3)
+    labels = LabelsConfig(balanced=False, smoothing=0.1, dropout=0.3, linear=0.5)
     return replace(
         cpc(),
         method=JointConfig(labels=labels, cpc=0.5),

@@ -11,12 +11,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from probe.linear import LinearHead
 from probe.representations import Matrix, Scaling, all_frames, standardised_blocks
 from probe.smoothing import smooth
 from probe.trial import DECISION, FITS, PLAIN, FittedHead, Outcome, Trial, spread
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, read_contents, write_json
+from ssl_behavior.logistic import LinearHead
 from ssl_behavior.store import StoreRow
 
 __all__ = ["FORMAT_VERSION", "LINEAR", "SavedProbe", "damaged", "load_heads", "read_probe", "save_heads", "write_probe"]

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from probe.knn import K_GRID, NeighborIndex, vote
-from probe.linear import PENALTIES, Design, LinearHead, fit_head
 from probe.representations import Matrix, all_frames, standardised_blocks
 from probe.trial import (
     BALANCED,
@@ -27,6 +26,7 @@ from probe.trial import (
     steering_value,
 )
 from probe.tuning import Treatment, choose_treatment
+from ssl_behavior.logistic import PENALTIES, Design, LinearHead, fit_head
 from ssl_behavior.splits import fraction_of
 from ssl_behavior.store import StoreRow
 

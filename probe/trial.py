@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probe.linear import LinearHead
 from probe.representations import Matrix, Scaling, gather, sampled_frames
 from probe.tasks import Macro, Task, annotated_rows, targets, task_parts
 from ssl_behavior.errors import InputError
+from ssl_behavior.logistic import LinearHead
 from ssl_behavior.metrics import average_precision, macro
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.splits import TUNING_SHARE, Split, fraction_of, make_split

@@ -5,7 +5,7 @@ Only recordings that were named show their labels; all others are tracks without
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -205,6 +205,10 @@ class LabeledReader(WindowReader):
                 shown = store.labels(stream.name)[row.offset + first : row.offset + last]
                 out[first - start : last - start, column] = shown
         return out
+
+    def labeled_spans(self, frames: int) -> Iterator[Span]:
+        """Every frame of the recordings that show labels once, at most `frames` of them at a time."""
+        return (span for span in self._chunk_spans(frames) if span[0] in self._annotators)
 
     @cached_property
     def counts(self) -> dict[str, np.ndarray]:

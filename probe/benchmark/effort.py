@@ -3,8 +3,9 @@
 import difflib
 from dataclasses import dataclass, field, replace
 
+from probe.annotators import AnnotatorConfig
 from probe.baselines import BaselineConfig
-from probe.systems import BoostingConfig
+from probe.systems import AfterConfig, BoostingConfig
 from ssl_behavior.errors import InputError
 
 __all__ = ["EFFORTS", "Effort", "effort_of"]
@@ -24,10 +25,12 @@ class Effort:
     seeds : how many, unless said otherwise.
     stride : frozen probes learn from every so-manieth frame.
     boosting : of the boosted trees.
+    styles : of the head of all annotators.
     epochs : of every window classifier at most; 0 = the paper's.
     train_stride : an epoch of theirs learns from every so-manieth frame.
     predict_stride : so-manieth frames are predicted by the slow ones, with interpolation between.
     steps : recipe of the pretraining job -> its steps; the recipe's own where not named.
+    most_folds : systems that choose smoothing and thresholds have so many models at most.
     batches : recipe -> windows of a batch and frames of each; the recipe's own where not named.
     small_encoders : encoders of a few ten thousand numbers.
     """
@@ -35,10 +38,12 @@ class Effort:
     seeds: int = 5
     stride: int = 4
     boosting: BoostingConfig = field(default_factory=BoostingConfig)
+    styles: AnnotatorConfig = field(default_factory=AnnotatorConfig)
     epochs: int = 0
     train_stride: int = 1
     predict_stride: int = 1
     steps: tuple[tuple[str, int], ...] = ()
+    most_folds: int = 4
     batches: tuple[tuple[str, tuple[int, int]], ...] = ()
     small_encoders: bool = False
 
@@ -51,6 +56,10 @@ class Effort:
             train_stride=max(config.train_stride, self.train_stride),
             predict_stride=max(config.predict_stride, self.predict_stride),
         )
+
+    def after(self, config: AfterConfig) -> AfterConfig:
+        """Folds, smoothing and thresholds with this effort."""
+        return replace(config, folds=min(config.folds, self.most_folds))
 
     def options(self, recipe: str) -> tuple[str, ...]:
         """Words of the pretraining job's command line."""
@@ -68,7 +77,7 @@ class Effort:
 
 _MINUTES = {
     "cpc": (60, 12, 384), "task_programming": (20, 26, 105), "task_programming_conv": (40, 12, 384),
-    "cpc_programs": (40, 12, 384), "finetune": (40, 8, 384), "joint": (60, 16, 384), "joint_mabe2021": (10, 8, 512),
+    "cpc_programs": (40, 12, 384), "finetune": (30, 8, 384), "joint": (60, 16, 384), "joint_mabe2021": (10, 8, 512),
 }  # fmt: skip
 """Recipe -> steps, windows of a batch, frames of a window."""
 
@@ -80,10 +89,11 @@ EFFORTS: dict[str, Effort] = {
         steps=(("joint_mabe2021", 300),),
     ),
     "minutes": Effort(
-        seeds=1, stride=16, boosting=BoostingConfig(iterations=20, stride=20, separate_balanced=False), epochs=1,
-        train_stride=32, predict_stride=8, steps=tuple((recipe, steps) for recipe, (steps, *_) in _MINUTES.items()),
+        seeds=1, stride=16, boosting=BoostingConfig(iterations=8, bins=31, stride=20, separate_balanced=False),
+        styles=AnnotatorConfig(steps=50), epochs=1, train_stride=32, predict_stride=8,
+        steps=tuple((recipe, steps) for recipe, (steps, *_) in _MINUTES.items()),
         batches=tuple((recipe, (windows, frames)) for recipe, (_, windows, frames) in _MINUTES.items()),
-        small_encoders=True,
+        most_folds=2, small_encoders=True,
     ),
 }  # fmt: skip
 """full: the papers' and recipes' own settings; laptop: two cores and a night; minutes: to see that all of it runs."""

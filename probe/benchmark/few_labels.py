@@ -57,7 +57,9 @@ def _curve(
     try:
         system, problem = entry.make(bench, part.role), part.role.problem
         run = partial(remembered, bench.folder / "predictions")
-        curve = label_curve(system, problem, part.split, part.macros, range(seeds), entry.after, run=run)
+        curve = label_curve(
+            system, problem, part.split, part.macros, range(seeds), bench.effort.after(entry.after), run=run
+        )
         return replace(curve, system=entry.title)
     except InputError as error:
         say(f"{entry.title}: no curve, {error}")

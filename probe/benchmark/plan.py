@@ -107,6 +107,7 @@ class Bench:
             options=(*self.effort.options(recipe), *self.shelf.machine),
             init=tuple(init),
             tracks=self.shelf.tracks,
+            labeled_only=recipe == "finetune",
             all_tasks=all_tasks,
             best=best,
         )
@@ -166,7 +167,7 @@ def _frozen(recipe: str, mode: str = "linear") -> Callable[[Bench, TaskRole], Sy
 
 def _styles(bench: Bench, role: TaskRole) -> System:
     cpc, shelf = bench.shelf.encoder("cpc"), bench.shelf
-    return FrozenStyles(cpc, shelf.store, bench.all_rows, bench.effort.stride, shelf=bench.styles)
+    return FrozenStyles(cpc, shelf.store, bench.all_rows, bench.effort.stride, bench.effort.styles, bench.styles)
 
 
 def _boosted(bench: Bench, role: TaskRole) -> System:

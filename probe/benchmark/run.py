@@ -108,9 +108,10 @@ def _outcomes(
     bench: Bench, entry: Entry, part: Part, name: str, seeds: int, say: Callable[[str], None]
 ) -> list[Outcome]:
     system, outcomes, kept = entry.make(bench, part.role), [], bench.folder / "predictions"
+    after = bench.effort.after(entry.after)
     for seed in range(seeds):
         told = partial(_say_seed, say, f"{entry.title}: {name}, seed {seed}")
-        outcomes.append(remembered(kept, system, part.role.problem, part.split, seed, entry.after, told=told))
+        outcomes.append(remembered(kept, system, part.role.problem, part.split, seed, after, told=told))
     return outcomes
 
 

@@ -32,6 +32,7 @@ class EndToEndConfig:
     options : further words of the command line, such as ("--steps", "400").
     init : runs to start from; seed s starts from run s modulo their number.
     tracks : ids or globs of the recordings whose tracks are learned from; none = all of the store.
+    labeled_only : no other tracks than those with labels to learn from are seen, whatever `tracks` says.
     all_tasks : learn every label stream of the recordings at once; False = the problem's own alone.
     best : take the checkpoint that labeled the run's held-out recordings best in the problem's own stream, as the MABe
         2021 winner did, or that of the best validation loss where they show nothing of it; False = the last,
@@ -48,6 +49,7 @@ class EndToEndConfig:
     options: tuple[str, ...] = ()
     init: tuple[Path, ...] = ()
     tracks: tuple[str, ...] = ()
+    labeled_only: bool = False
     all_tasks: bool = False
     best: bool = False
 
@@ -128,11 +130,12 @@ class EndToEnd(System):
         config = self.config
         streams = self._streams(problem, rows)
         words = ["--seed", str(seed), *config.options]
-        words += ["--labeled", *(row.id for row in self._labeled(problem, rows)), "--streams", *streams]
+        labeled = [row.id for row in self._labeled(problem, rows)]
+        words += ["--labeled", *labeled, "--streams", *streams]
         if not config.best:
             words += ["--validation-share", "0"]
-        if config.tracks:
-            words += ["--recordings", *config.tracks]
+        if tracks := labeled if config.labeled_only else config.tracks:
+            words += ["--recordings", *tracks]
         if config.init:
             words += ["--init", str(config.init[seed % len(config.init)])]
         return words

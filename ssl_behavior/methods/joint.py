@@ -20,6 +20,7 @@ from ssl_behavior.labeled import LabeledBatch, LabeledReader, LabelFacts, Stream
 from ssl_behavior.methods.base import LossTerms, mean_of
 from ssl_behavior.methods.conv import ConvConfig, ConvMethod, Encoded
 from ssl_behavior.methods.cpc import ContrastivePrediction, PredictionConfig
+from ssl_behavior.methods.label_readings import LabeledPoints, LinearReadings
 from ssl_behavior.nn import AnnotatorHead, pad_to_multiple, step_mean, to_frames
 from ssl_behavior.objectives import balanced_class_weights, class_prior, label_cross_entropy
 from ssl_behavior.parallel import all_sum
@@ -30,6 +31,9 @@ from ssl_behavior.windows import WindowBatch, WindowReader
 __all__ = ["Joint", "JointConfig", "LabelCounts", "LabelsConfig", "ReadScale"]
 
 _SCALE_FRAMES = 100_000
+_PIECE_FRAMES = 2048
+_START_POINTS = 60_000
+_CHUNK_FRAMES = 8192
 _SMALLEST_STD = 1e-4
 
 
@@ -47,6 +51,8 @@ class LabelsConfig(LabelFacts):
     reads : "embedding": the head reads all columns of the embedding; "contexts": the contexts and the extras alone.
     hidden_dim : of the head's middle layer; 0 = as wide as what it reads.
     scale : give every column that the head reads mean 0 and spread 1, as measured before the first step.
+    linear : share in the probabilities of a linear reading that is fitted before the first step (`label_readings`); the
+        rest is the head's.
     dropout : in the head.
     input_dropout : share of the columns it reads that the head does without in a training step.
     """
@@ -59,6 +65,7 @@ class LabelsConfig(LabelFacts):
     reads: Literal["embedding", "contexts"] = "embedding"
     hidden_dim: int = 256
     scale: bool = True
+    linear: float = 0.0
     dropout: float = 0.0
     input_dropout: float = 0.0
 
@@ -70,6 +77,8 @@ class LabelsConfig(LabelFacts):
         known = [stream.name for stream in self.streams]
         if known and (unknown := sorted(set(self.weights) - set(known))):
             raise InputError(f"labels: a weight is given for {unknown[0]!r}; the label streams are {known}")
+        if not 0 <= self.linear <= 1:
+            raise InputError(f"labels: linear is a share from 0 to 1, got {self.linear}")
         for name in ("smoothing", "dropout", "input_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"labels: {name} must be in [0, 1), got {getattr(self, name)}")
@@ -200,6 +209,9 @@ class Joint(ConvMethod):
             dropout=config.labels.dropout,
             extra_dim=extra_dim,
         )
+        if config.labels.linear:
+            class_counts = [len(stream.classes) for stream in config.labels.streams]
+            self.linear_readings = LinearReadings(read_dim, class_counts, len(config.labels.annotators))
 
     @property
     def _columns_dim(self) -> int:
@@ -210,17 +222,39 @@ class Joint(ConvMethod):
 
     def fit_inputs(self, reader: WindowReader, but: Collection[str] = ()) -> list[str]:
         notices = super().fit_inputs(reader, but)
-        if not self.config.labels.scale:
-            return notices
         training = self.training
         self.eval()
         with torch.no_grad():
-            mean = self.read_scale.mean
-            pieces = (batch.to(mean.device, mean.dtype) for batch in reader.pieces(most_frames=_SCALE_FRAMES))
-            read = (self._unscaled(batch) for batch in pieces)
-            self.read_scale.fit(steps[encoded.inside] for encoded, steps in read)
+            if self.config.labels.scale:
+                read = (self._unscaled(self._own(batch)) for batch in reader.pieces(_SCALE_FRAMES, _PIECE_FRAMES))
+                self.read_scale.fit(steps[encoded.inside] for encoded, steps in read)
+            if self.config.labels.linear:
+                assert isinstance(reader, LabeledReader)
+                self.linear_readings.fit(self._labeled_points(reader), self.config.labels.balanced)
         self.train(training)
         return notices
+
+    def _own(self, batch: WindowBatch) -> WindowBatch:
+        return batch.to(self.read_scale.mean.device, self.read_scale.mean.dtype)
+
+    def _labeled_points(self, reader: LabeledReader) -> LabeledPoints:
+        """What the head reads of evenly spread steps of the labeled recordings, and what their middle frames show."""
+        stride, read, shown, recording = self.config.encoder.stride, [], [], list[int]()
+        every = 1 + sum(reader.sources[pick][1].frames for pick in reader.labeled) // (stride * _START_POINTS)
+        for pick, start, frames in reader.labeled_spans(_CHUNK_FRAMES):
+            batch = self._own(reader.read([(pick, start, frames)]))
+            assert isinstance(batch, LabeledBatch)
+            steps = self.read_scale(self._unscaled(batch)[1])[0, ::every]
+            middles = (torch.arange(len(steps)) * every * stride + stride // 2).clamp_max(frames - 1)
+            read.append(steps)
+            shown.append(batch.labels[0, middles.to(batch.labels.device)])
+            recording += [pick] * len(steps)
+        annotator = [reader.annotator(pick) for pick in recording]
+        device = self.read_scale.mean.device
+        return LabeledPoints(
+            torch.cat(read), torch.cat(shown).to(device), torch.tensor(annotator, device=device),
+            torch.tensor(recording, device=device),
+        )  # fmt: skip
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
         """Cross-entropy of each label stream ("label/S1"), and `ContrastivePrediction` on every window.
@@ -308,8 +342,19 @@ class Joint(ConvMethod):
             raise InputError(f"annotator {annotator!r}: the model knows {list(known)}")
         number = known.index(annotator) if annotator else 0
         encoded, read = self._read(batch)
-        logits = self._logits(batch, encoded, read, torch.full((len(batch),), number, device=read.device))
-        return {name: values.float().softmax(dim=-1) for name, values in logits.items()}
+        who = torch.full((len(batch),), number, device=read.device)
+        said = {name: _probabilities(logits) for name, logits in self._logits(batch, encoded, read, who).items()}
+        share = self.config.labels.linear
+        if not share:
+            return said
+        stride, num_frames = self.config.encoder.stride, batch.valid.shape[1]
+        readings = self.linear_readings(read, who.unsqueeze(1).expand(read.shape[:2]))
+        linear = (_probabilities(to_frames(logits, encoded.inside, stride, num_frames)) for logits in readings)
+        return {name: (1 - share) * head + share * own for (name, head), own in zip(said.items(), linear, strict=True)}
+
+
+def _probabilities(logits: Float[Tensor, "batch time class"]) -> Float[Tensor, "batch time class"]:
+    return logits.float().softmax(dim=-1)
 
 
 def _output(number: int) -> str:

@@ -405,3 +405,28 @@ def test_a_split_that_learns_what_it_scores_is_refused(labeled, tmp_path, capsys
     arguments = ["pretrain", str(labeled), "--out", str(tmp_path / "run"), "--recipe", "joint", "--split", str(split)]
     assert main(arguments) == 2
     assert "'rec3' is in two parts of the split" in capsys.readouterr().err
+
+
+def test_a_linear_reading_knows_the_labels_before_the_first_step(labeled, joint):
+    scores = {}
+    for share in (0.0, 0.5):
+        config = replace(joint, method=replace(joint.method, labels=replace(joint.method.labels, linear=share)))
+        config = complete_config(config, [labeled])
+        data = open_data([labeled], config.data, 0, facts_of(config))
+        method = new_method(config, data)
+        method.fit_inputs(data.train)
+        scores[share] = label_scores(method.eval(), data.train, torch.float32)["ap/what"]
+    assert scores[0.5] > 0.6 > scores[0.0], scores
+
+
+def test_probabilities_are_the_heads_and_the_readings_by_share(labeled, joint):
+    said = {}
+    for share in (0.0, 0.25, 1.0):
+        config = replace(joint, method=replace(joint.method, labels=replace(joint.method.labels, linear=share)))
+        config = complete_config(config, [labeled])
+        data = open_data([labeled], config.data, 0, facts_of(config))
+        method = new_method(config, data)
+        method.fit_inputs(data.train)
+        said[share] = method.eval().label_probabilities(data.train.read([(0, 0, 97)]), "1")["what"]
+    torch.testing.assert_close(said[0.25], 0.75 * said[0.0] + 0.25 * said[1.0])
+    assert not torch.allclose(said[0.0], said[1.0], atol=0.05)

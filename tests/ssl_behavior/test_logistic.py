@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from probe.linear import Design, class_weights, fit_head
+from ssl_behavior.logistic import Design, class_weights, fit_head
 
 FRAMES, DIM, CLASSES = 601, 11, 4
 
