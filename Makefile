@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # One thread per test worker: two workers with a thread pool each would only wait for one another.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -q
 
-.PHONY: demo test test-all lint format bench clean
+.PHONY: demo test test-whole test-all lint format bench clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -18,6 +18,10 @@ demo: $(READY)
 
 test: $(READY)
 	$(PYTEST)
+
+# Every system on simulated CalMS21 at a fiftieth of its size, by itself: how long it takes is worth knowing.
+test-whole: $(READY)
+	$(BIN)/python -m pytest -q -m slow --durations 3 tests/probe/test_whole_benchmark.py
 
 test-all: $(READY)
 	$(PYTEST) -m ''

@@ -371,6 +371,9 @@ def test_little_effort_is_less_of_the_same(labeled, tmp_path):
     short = SYSTEMS["conv1d"].make(minutes, part.role)
     assert short.config.epochs == 1 and short.config.network == published.config.network
     assert SYSTEMS["task2_as_run"].make(full, part.role).parent.rows == tuple(labeled.rows[:4])
+    tuned = SYSTEMS["boosting_tuned"].after
+    assert full.effort.after(tuned) == tuned and minutes.effort.after(tuned) == replace(tuned, folds=2)
+    assert minutes.effort.after(SYSTEMS["boosting"].after) == SYSTEMS["boosting"].after
 
 
 def test_nobody_elses_folder_is_taken(cheap, labeled, tmp_path, capsys):

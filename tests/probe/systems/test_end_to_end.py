@@ -96,6 +96,12 @@ def test_alone_a_system_learns_its_own_stream_and_scored_tracks_are_not_seen(sto
     assert again.facts["run"] == fitted.facts["run"]
 
 
+def test_fine_tuning_sees_labeled_tracks_alone_where_it_is_told_to(store, tmp_path):
+    system = system_of(store, tmp_path, recipe="finetune", tracks=("r0", "r1", "r3"), labeled_only=True)
+    fitted = system.fit(problem_of(store, "annotator 2"), [store.row("r1"), store.row("r3")], 0)
+    assert recorded(fitted.facts["run"])["data"]["recordings"] == ["r1", "r3"]
+
+
 def test_the_best_of_a_run_without_held_out_labels_is_its_last(store, tmp_path):
     options = (*OPTIONS, "--validation-share", "0")
     system = system_of(store, tmp_path, recipe="finetune", options=options, best=True)
