@@ -76,8 +76,8 @@ class Effort:
 
 
 _MINUTES = {
-    "cpc": (60, 12, 384), "task_programming": (20, 26, 105), "task_programming_conv": (40, 12, 384),
-    "cpc_programs": (40, 12, 384), "finetune": (30, 8, 384), "joint": (60, 16, 384), "joint_mabe2021": (10, 8, 512),
+    "cpc": (60, 12, 384), "task_programming": (12, 26, 105), "task_programming_conv": (25, 12, 384),
+    "cpc_programs": (25, 12, 384), "finetune": (20, 8, 384), "joint": (50, 16, 384), "joint_mabe2021": (10, 8, 512),
 }  # fmt: skip
 """Recipe -> steps, windows of a batch, frames of a window."""
 
@@ -86,7 +86,7 @@ EFFORTS: dict[str, Effort] = {
     "laptop": Effort(
         seeds=3, stride=16, boosting=BoostingConfig(iterations=60, bins=31, stride=30, separate_balanced=False),
         train_stride=8, predict_stride=4,
-        steps=(("joint_mabe2021", 300),),
+        steps=(("joint_mabe2021", 150),),
     ),
     "minutes": Effort(
         seeds=1, stride=16, boosting=BoostingConfig(iterations=8, bins=31, stride=20, separate_balanced=False),
