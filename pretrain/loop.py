@@ -104,6 +104,8 @@ class Trainer:
                 self._step(step, to_model(batch, self.method, self.device), log)
                 received = stop_signal(stop.received, self.device)
                 if log:
+                    if self.steps_done == config.steps:
+                        self._finish()
                     improved = self._validate(log) if self._due(config.loop.validate_every) else False
                     if improved or received or self._save_due():
                         self.save(run)
@@ -125,6 +127,11 @@ class Trainer:
             numbers = averaged(values)
             if log:
                 log.training(self.steps_done, {**numbers, "lr": rate})
+
+    def _finish(self) -> None:
+        """Fit what reads the trained weights, by the main process alone, which saves it."""
+        with parallel.alone(), self.average.in_place():
+            self.method.finish(self.data.train)
 
     def _due(self, every: int) -> bool:
         return self.steps_done % every == 0 or self.steps_done == self.config.steps

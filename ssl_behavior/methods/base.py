@@ -96,6 +96,9 @@ class Method(nn.Module, ABC):
             module.fit(reader)
         return [notice for module in modules for notice in module.notices]
 
+    def finish(self, reader: WindowReader) -> None:
+        """Fit what reads the trained weights, once, when the training is over; nothing to do for most methods."""
+
     def check_recording(self, row: StoreRow) -> None:
         """Refuse a recording that the objective cannot judge.
 

@@ -6,7 +6,8 @@ that have labels: one softmax per label stream over a shared head that is told w
 or, started at another run's encoder, fine-tuning.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -51,8 +52,7 @@ class LabelsConfig(LabelFacts):
     reads : "embedding": the head reads all columns of the embedding; "contexts": the contexts and the extras alone.
     hidden_dim : of the head's middle layer; 0 = as wide as what it reads.
     scale : give every column that the head reads mean 0 and spread 1, as measured before the first step.
-    linear : share in the probabilities of a linear reading that is fitted before the first step (`label_readings`); the
-        rest is the head's.
+    linear : share in the probabilities of a linear reading (`label_readings`); the rest is the head's.
     dropout : in the head.
     input_dropout : share of the columns it reads that the head does without in a training step.
     """
@@ -222,17 +222,28 @@ class Joint(ConvMethod):
 
     def fit_inputs(self, reader: WindowReader, but: Collection[str] = ()) -> list[str]:
         notices = super().fit_inputs(reader, but)
+        if self.config.labels.scale:
+            with self._looking():
+                read = (self._unscaled(self._own(batch)) for batch in reader.pieces(_SCALE_FRAMES, _PIECE_FRAMES))
+                self.read_scale.fit(steps[encoded.inside] for encoded, steps in read)
+        self.finish(reader)
+        return notices
+
+    def finish(self, reader: WindowReader) -> None:
+        """Fit the linear readings, if there are any, on the encoder as it is."""
+        if self.config.labels.linear:
+            assert isinstance(reader, LabeledReader)
+            with self._looking():
+                self.linear_readings.fit(self._labeled_points(reader), self.config.labels.balanced)
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Without dropout and gradients."""
         training = self.training
         self.eval()
         with torch.no_grad():
-            if self.config.labels.scale:
-                read = (self._unscaled(self._own(batch)) for batch in reader.pieces(_SCALE_FRAMES, _PIECE_FRAMES))
-                self.read_scale.fit(steps[encoded.inside] for encoded, steps in read)
-            if self.config.labels.linear:
-                assert isinstance(reader, LabeledReader)
-                self.linear_readings.fit(self._labeled_points(reader), self.config.labels.balanced)
+            yield
         self.train(training)
-        return notices
 
     def _own(self, batch: WindowBatch) -> WindowBatch:
         return batch.to(self.read_scale.mean.device, self.read_scale.mean.dtype)

@@ -1,8 +1,8 @@
-"""A linear reading of every label stream beside the heads of a joint model: fitted before the first step, then kept.
+"""A linear reading of every label stream beside the heads of a joint model: fitted, not trained.
 
 Logistic regression on a frozen embedding makes few mistakes that a trained head makes, and the other way round, so the
-mean of both is better than either (`benchmarks/results/benchmark_rats.md`). The encoder that is bent afterwards stays
-close enough for the reading to hold.
+mean of both is better than either (`benchmarks/results/benchmark_rats.md`). It is fitted before the first step, so that
+every checkpoint has one, and once more on the encoder as it is in the end.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,9 @@ __all__ = ["LabeledPoints", "LinearReadings"]
 
 PENALTIES = (0.1, 0.03, 0.01, 3e-3, 1e-3)
 """Tried from strong to weak, per frame."""
+
+PATIENCE = 2
+"""The search ends after so many weaker penalties that were no better."""
 
 HELD_OUT_EVERY = 5
 """Every so-manieth labeled recording chooses the penalty."""
@@ -134,6 +137,8 @@ def _chosen_penalty(
     losses: dict[float, float] = {}
     head = None
     for penalty in PENALTIES:
+        if len(losses) > PATIENCE and min(list(losses.values())[-PATIENCE:]) > min(losses.values()):
+            break
         head = fit_head(design, penalty, head)
         log_probability = head.probabilities(values[held_out]).clamp_min(1e-12).log()
         losses[penalty] = F.nll_loss(log_probability, target[held_out].argmax(dim=1)).item()

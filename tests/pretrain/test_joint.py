@@ -24,7 +24,7 @@ from ssl_behavior.recording import Labels
 from ssl_behavior.store import Store, write_store
 from tests.conftest import fingerprint
 
-HEAD = {"hidden_dim": 6, "dropout": 0.2, "input_dropout": 0.1, "balanced": False}
+HEAD = {"hidden_dim": 6, "dropout": 0.2, "input_dropout": 0.1, "balanced": False, "linear": 0.25}
 
 
 @pytest.fixture(scope="module")
@@ -430,3 +430,19 @@ def test_probabilities_are_the_heads_and_the_readings_by_share(labeled, joint):
         said[share] = method.eval().label_probabilities(data.train.read([(0, 0, 97)]), "1")["what"]
     torch.testing.assert_close(said[0.25], 0.75 * said[0.0] + 0.25 * said[1.0])
     assert not torch.allclose(said[0.0], said[1.0], atol=0.05)
+
+
+def test_the_reading_is_of_the_trained_encoder_in_the_end(labeled, joint, tmp_path):
+    config = replace(joint, steps=3, optim=replace(joint.optim, lr=0.05))
+    assert pretrain([labeled], tmp_path / "run", config) == 0
+    method = load_checkpoint(tmp_path / "run")
+    kept = {name: tensor.clone() for name, tensor in method.linear_readings.state_dict().items()}
+    config = complete_config(config, [labeled])
+    data = open_data([labeled], config.data, 0, facts_of(config))
+    fresh = new_method(config, data)
+    fresh.fit_inputs(data.train)
+    before = fresh.linear_readings.state_dict()
+    method.finish(data.train)
+    again = method.linear_readings.state_dict()
+    assert all(torch.allclose(kept[name], again[name], atol=1e-4) for name in kept)
+    assert not all(torch.allclose(kept[name], before[name], atol=1e-2) for name in kept)
