@@ -1,16 +1,32 @@
 """The pretraining job, called by its verb, for systems and references that need a run of their own."""
 
 import hashlib
+import io
 import json
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ssl_behavior.store import Store
 from ssl_behavior.verbs import run_verb
 
-__all__ = ["trained_run"]
+__all__ = ["settings_digest", "trained_run"]
+
+
+@cache
+def settings_digest(recipe: str, words: tuple[str, ...]) -> str:
+    """SHA-256 of all that a recipe and these words of the command line say: a recipe that has changed is another one.
+
+    Raises
+    ------
+    InputError
+        If the recipe or a word is not known.
+    """
+    with redirect_stdout(io.StringIO()) as printed:
+        run_verb("pretrain", ["--recipe", recipe, *words, "--print-config"])
+    return hashlib.sha256(printed.getvalue().encode()).hexdigest()
 
 
 def trained_run(folder: Path, store: Store, recipe: str, words: Sequence[str], known: Any = None) -> Path:
@@ -31,7 +47,8 @@ def trained_run(folder: Path, store: Store, recipe: str, words: Sequence[str], k
     SystemExit
         If a signal stopped it; it has saved, and is continued the next time.
     """
-    everything = json.dumps([store.fingerprint(), recipe, list(words), known], sort_keys=True)
+    settings = settings_digest(recipe, tuple(words))
+    everything = json.dumps([store.fingerprint(), recipe, list(words), settings, known], sort_keys=True)
     run = folder / f"{recipe}-{hashlib.sha256(everything.encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     with run.with_suffix(".log").open("a", encoding="utf-8") as log, redirect_stdout(log):

@@ -128,16 +128,17 @@ def fit_head(
         class.
     max_steps, tolerance : L-BFGS ends after so many steps, or when the loss per frame falls by less than this.
     """
-    strength = torch.as_tensor(penalty, dtype=torch.float64).expand(len(design.curvature))
+    strength = torch.as_tensor(penalty, dtype=torch.float64, device=design.curvature.device)
+    strength = strength.expand(len(design.curvature))
     stretch = (design.curvature * design.scale[:, None] + strength).rsqrt()
     bias_stretch = design.curvature.rsqrt()
     dtype = design.embedded.dtype
-    parameters = torch.zeros(len(design.scale) + 1, len(design.curvature), dtype=torch.float64)
+    parameters = torch.zeros(len(design.scale) + 1, len(design.curvature), dtype=torch.float64, device=strength.device)
     if start is not None:
         weights = start.weights.double() if design.basis is None else design.basis.T @ start.weights.double()
         parameters[:-1] = (design.rotation.T @ weights) / stretch
         parameters[-1] = start.bias.double() / bias_stretch
-    parameters = parameters.to(design.embedded.device).requires_grad_()
+    parameters.requires_grad_()
 
     def head() -> LinearHead:
         values = parameters.detach()

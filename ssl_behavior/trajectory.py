@@ -144,7 +144,7 @@ class TrajectoryCoder(nn.Module):
         """Fit the scale, then mean pose and components, then the spreads, on the recordings of `reader`.
 
         Mean and covariance are taken over what is known of each point and of each pair of points, in frames that show
-        both ends of the body axis. Of more than 400,000 frames, evenly spaced pieces.
+        both ends of the body axis. Of more than 400,000 frames, some pieces drawn by a fixed seed.
 
         Raises
         ------

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from itertools import islice
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Recording, observed_points
+from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import Store, StoreRow
 
 __all__ = ["WindowBatch", "WindowReader", "arena_of", "recording_window"]
@@ -148,9 +148,14 @@ class WindowReader:
         return (self.read([span]) for span in self._chunk_spans(frames))
 
     def pieces(self, most_frames: int = 400_000, frames: int = 8192) -> Iterator[WindowBatch]:
-        """Evenly spaced chunks to fit numbers on: all, or of long recordings about `most_frames` frames in all."""
+        """Chunks to fit numbers on: all, or of long recordings about `most_frames` frames, drawn by a fixed seed.
+
+        Every so-manieth would not do: of recordings of equal length that can be the beginnings alone.
+        """
+        spans = list(self._chunk_spans(frames))
         every = max(1, self.num_frames // most_frames)
-        return (self.read([span]) for span in islice(self._chunk_spans(frames), 0, None, every))
+        drawn = numpy_generator(0, "pieces").permutation(len(spans))[: -(-len(spans) // every)]
+        return (self.read([spans[place]]) for place in sorted(drawn))
 
     def _chunk_spans(self, frames: int) -> Iterator[tuple[int, int, int]]:
         for pick, (_, row) in enumerate(self.sources):

@@ -72,19 +72,22 @@ class Bench:
     precision: torch.dtype = torch.float32
 
     def windows(
-        self, name: str, config: BaselineConfig, features: bool = False, parent: Parent | None = None
+        self,
+        name: str,
+        config: BaselineConfig,
+        features: bool = False,
+        parent: Parent | None = None,
+        folder: Path | None = None,
     ) -> WindowClassifier:
-        """A window classifier with this benchmark's effort, device and precision."""
+        """A window classifier with this benchmark's effort, device and precision; kept in `folder`, if there is one."""
         read = self.shelf.task_programming if features else None
         return WindowClassifier(
-            name, "the CalMS21 paper", self.effort.baseline(config), read, parent, self.device, self.precision
+            name, "the CalMS21 paper", self.effort.baseline(config), read, parent, self.device, self.precision, folder
         )
 
     def augmented(self, features: bool = False) -> WindowClassifier:
         """A row of Table 1, and what the Task 2 and Task 3 baselines start from: trained once for both."""
-        system = self.windows("conv1d_augmented", BASELINES["conv1d_augmented"], features)
-        system.folder = self.folder / "parents"
-        return system
+        return self.windows("conv1d_augmented", BASELINES["conv1d_augmented"], features, folder=self.folder / "parents")
 
     def with_parent(self, name: str, config: BaselineConfig, features: bool = False) -> WindowClassifier:
         """A window classifier that starts from the augmented network of Task 1."""

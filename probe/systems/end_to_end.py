@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from probe.pretraining import trained_run
+from probe.pretraining import settings_digest, trained_run
 from probe.systems.base import Advance, Model, Problem, System, with_balanced
 from probe.trial import BALANCED, PLAIN, learned_classes, spread
 from ssl_behavior.checkpoint import best_streams, find_checkpoint, load_checkpoint
@@ -94,8 +94,16 @@ class EndToEnd(System):
 
     @property
     def settings(self) -> dict[str, Any]:
-        config = asdict(self.config) | {"init": self._init, "holds_out": self.config.best}
-        return {"system": "end to end", **config, "also": [row.id for row in self.also], "labels": self._also_labels}
+        config = asdict(self.config) | {"init": self._init}
+        if self.config.labeled_only:
+            del config["tracks"]
+        return {
+            "system": "end to end",
+            **config,
+            "settings": settings_digest(self.config.recipe, self.config.options),
+            "also": [row.id for row in self.also],
+            "labels": self._also_labels,
+        }
 
     @property
     def elsewhere(self) -> tuple[StoreRow, ...]:

@@ -1,5 +1,6 @@
 """One head for all annotators on a frozen embedding, as a system: each part of the task is one annotator's style."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -16,8 +17,8 @@ from ssl_behavior.store import Store, StoreRow
 
 __all__ = ["FrozenStyles", "Heads"]
 
-Heads = dict[tuple[int | str, ...], AnnotatorProbe]
-"""Seed and ids of the recordings learned from -> the head of all annotators."""
+Heads = dict[str, AnnotatorProbe]
+"""All that a head of all annotators depends on -> the head."""
 
 
 class FrozenStyles(System):
@@ -29,8 +30,7 @@ class FrozenStyles(System):
     store : of `also`.
     also : recordings that other annotators labeled in the same stream; never one that is evaluated.
     stride : learn from every so-manieth frame.
-    shelf : heads learned already, by what they learned from; parts whose recordings are the same share one. Given to
-        the systems of one task, representation and stride.
+    shelf : heads learned already; parts whose recordings are the same share one.
     """
 
     source = "learned annotator embeddings on a frozen encoder, after the MABe 2021 winner (arXiv:2104.02710)"
@@ -80,7 +80,8 @@ class FrozenStyles(System):
         others = [row for row in self.also if row.annotators.get(stream, own) != own]
         together = sorted([*rows, *others], key=lambda row: row.offset)
         array = self.representation.array(seed)
-        known: tuple[int | str, ...] = (seed, *(row.id for row in together))
+        everything = [self.settings, problem.store.fingerprint(), task.streams, task.classes]
+        known = json.dumps([*everything, seed, [row.id for row in together]], sort_keys=True)
         if known not in self.shelf:
             self.shelf[known] = self._learned(problem, together, array, seed, advance)
         return _StylesModel(self.shelf[known], array, own)

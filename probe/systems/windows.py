@@ -119,9 +119,13 @@ class WindowClassifier(System):
             return self._train(problem, rows, seed, advance)
         known = json.dumps([self.learned_from(problem, rows), problem.store.fingerprint(), seed], sort_keys=True)
         place = self.folder / f"network-{hashlib.sha256(known.encode()).hexdigest()[:32]}"
-        if not place.exists():
-            save_baseline(place, self._train(problem, rows, seed, advance))
-        return load_baseline(place)
+        if place.exists():
+            found = load_baseline(place)
+            found.network.to(self.device)
+            return found
+        trained = self._train(problem, rows, seed, advance)
+        save_baseline(place, trained)
+        return trained
 
     def _train(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> TrainedBaseline:
         parent = self.parent.trained(seed, advance) if self.parent else None

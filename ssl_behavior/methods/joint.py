@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ __all__ = ["Joint", "JointConfig", "LabelCounts", "LabelsConfig", "ReadScale"]
 
 _SCALE_FRAMES = 100_000
 _PIECE_FRAMES = 2048
-_START_POINTS = 60_000
+_MOST_POINTS = 60_000
 _CHUNK_FRAMES = 8192
 _SMALLEST_STD = 1e-4
 
@@ -234,38 +235,45 @@ class Joint(ConvMethod):
         if self.config.labels.linear:
             assert isinstance(reader, LabeledReader)
             with self._looking():
-                self.linear_readings.fit(self._labeled_points(reader), self.config.labels.balanced)
+                points = self._labeled_points(reader)
+                if points is not None:
+                    self.linear_readings.fit(points, self.config.labels.balanced)
 
     @contextmanager
     def _looking(self) -> Iterator[None]:
         """Without dropout and gradients."""
         training = self.training
         self.eval()
-        with torch.no_grad():
-            yield
-        self.train(training)
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.train(training)
 
     def _own(self, batch: WindowBatch) -> WindowBatch:
         return batch.to(self.read_scale.mean.device, self.read_scale.mean.dtype)
 
-    def _labeled_points(self, reader: LabeledReader) -> LabeledPoints:
-        """What the head reads of evenly spread steps of the labeled recordings, and what their middle frames show."""
-        stride, read, shown, recording = self.config.encoder.stride, [], [], list[int]()
-        every = 1 + sum(reader.sources[pick][1].frames for pick in reader.labeled) // (stride * _START_POINTS)
-        for pick, start, frames in reader.labeled_spans(_CHUNK_FRAMES):
-            batch = self._own(reader.read([(pick, start, frames)]))
-            assert isinstance(batch, LabeledBatch)
-            steps = self.read_scale(self._unscaled(batch)[1])[0, ::every]
-            middles = (torch.arange(len(steps)) * every * stride + stride // 2).clamp_max(frames - 1)
-            read.append(steps)
-            shown.append(batch.labels[0, middles.to(batch.labels.device)])
-            recording += [pick] * len(steps)
-        annotator = [reader.annotator(pick) for pick in recording]
+    def _labeled_points(self, reader: LabeledReader) -> LabeledPoints | None:
+        """What the head reads of evenly spread labeled steps, and what their middle frames show; None without any."""
+        stride = self.config.encoder.stride
+        spans = [(span, _shown_steps(reader, span, stride)) for span in reader.labeled_spans(_CHUNK_FRAMES)]
+        every = 1 + sum(int((shown >= 0).any(1).sum()) for _, shown in spans) // _MOST_POINTS
+        read, seen, picks = [], [], list[int]()
+        for span, shown in spans:
+            steps = torch.from_numpy(np.flatnonzero((shown >= 0).any(axis=1))[::every])
+            if not len(steps):
+                continue
+            columns = self.read_scale(self._unscaled(self._own(reader.read([span])))[1])[0]
+            read.append(columns[steps.to(columns.device)])
+            seen.append(torch.from_numpy(shown)[steps])
+            picks += [span[0]] * len(steps)
+        if not picks:
+            return None
+        annotator = torch.tensor([reader.annotator(pick) for pick in picks])
         device = self.read_scale.mean.device
         return LabeledPoints(
-            torch.cat(read), torch.cat(shown).to(device), torch.tensor(annotator, device=device),
-            torch.tensor(recording, device=device),
-        )  # fmt: skip
+            torch.cat(read), torch.cat(seen).to(device), annotator.to(device), torch.tensor(picks, device=device)
+        )
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
         """Cross-entropy of each label stream ("label/S1"), and `ContrastivePrediction` on every window.
@@ -362,6 +370,12 @@ class Joint(ConvMethod):
         readings = self.linear_readings(read, who.unsqueeze(1).expand(read.shape[:2]))
         linear = (_probabilities(to_frames(logits, encoded.inside, stride, num_frames)) for logits in readings)
         return {name: (1 - share) * head + share * own for (name, head), own in zip(said.items(), linear, strict=True)}
+
+
+def _shown_steps(reader: LabeledReader, span: tuple[int, int, int], stride: int) -> np.ndarray:
+    """int64 [step, stream]: what the middle frame of every step shows; of a step that is cut off the last one."""
+    labels = reader.labels(*span)
+    return labels[np.minimum(np.arange(0, len(labels), stride) + stride // 2, len(labels) - 1)]
 
 
 def _probabilities(logits: Float[Tensor, "batch time class"]) -> Float[Tensor, "batch time class"]:

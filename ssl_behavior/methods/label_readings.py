@@ -6,14 +6,14 @@ every checkpoint has one, and once more on the encoder as it is in the end.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ssl_behavior.logistic import Design, LinearHead, fit_head
+from ssl_behavior.logistic import Design, LinearHead, class_weights, fit_head
 
 __all__ = ["LabeledPoints", "LinearReadings"]
 
@@ -87,10 +87,13 @@ class LinearReadings(nn.Module):
     def fit(self, points: LabeledPoints, balanced: bool) -> None:
         """Logistic regressions on standardised columns, the penalty chosen by every fifth recording's cross-entropy.
 
+        On the processor, wherever the readings are: in double precision, and with the same result on every machine.
+
         Parameters
         ----------
         balanced : classes weigh alike.
         """
+        points = LabeledPoints(*(getattr(points, field.name).cpu() for field in fields(points)))
         columns = self._beside_annotators(points.read, points.annotator)
         mean, std = columns.mean(dim=0), columns.std(dim=0, correction=0)
         # What never changes says nothing: it becomes 0.
@@ -107,8 +110,8 @@ class LinearReadings(nn.Module):
             if len(learned) < 2:
                 continue
             fitted = _reading(columns[known], torch.searchsorted(learned, shown), recording, balanced)
-            weight[:, learned] = fitted.weights / std[:, None]
-            bias[learned] = fitted.bias - (mean / std) @ fitted.weights
+            weight[:, learned] = (fitted.weights / std[:, None]).to(weight)
+            bias[learned] = (fitted.bias - (mean / std) @ fitted.weights).to(bias)
 
 
 def _reading(
@@ -129,11 +132,12 @@ def _chosen_penalty(
     recording: Int[Tensor, " point"],
     balanced: bool,
 ) -> float:
-    """The middle penalty where there is nothing to choose it by."""
+    """The middle penalty where there is nothing to choose it by, or the rest shows too few classes."""
     held_out = torch.isin(recording, recording.unique()[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY])
     if not held_out.any() or not target[~held_out].any(dim=0).all():
         return PENALTIES[len(PENALTIES) // 2]
     design = Design(values[~held_out], target[~held_out], "multinomial", balanced)
+    weight = class_weights(target[held_out], "multinomial")[:, 0] if balanced else torch.ones(int(held_out.sum()))
     losses: dict[float, float] = {}
     head = None
     for penalty in PENALTIES:
@@ -141,5 +145,6 @@ def _chosen_penalty(
             break
         head = fit_head(design, penalty, head)
         log_probability = head.probabilities(values[held_out]).clamp_min(1e-12).log()
-        losses[penalty] = F.nll_loss(log_probability, target[held_out].argmax(dim=1)).item()
+        each = F.nll_loss(log_probability, target[held_out].argmax(dim=1), reduction="none")
+        losses[penalty] = ((each * weight).sum() / weight.sum()).item()
     return min(losses, key=losses.__getitem__)

@@ -217,7 +217,7 @@ class ProgramSet(nn.Module):
     def fit(self, reader: WindowReader) -> None:
         """Fit units, body length, thresholds, medians and spreads on the recordings; `notices` says what is left out.
 
-        Of more than 400,000 frames, evenly spaced pieces. The user's programs are checked first.
+        Of more than 400,000 frames, some pieces drawn by a fixed seed. The user's programs are checked first.
 
         Raises
         ------

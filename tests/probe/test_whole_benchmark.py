@@ -21,7 +21,9 @@ pytestmark = pytest.mark.slow
 def run_benchmark(arguments):
     """What it prints."""
     command = [sys.executable, "-m", "ssl_behavior", "benchmark", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
 
 
 @pytest.fixture(scope="module")

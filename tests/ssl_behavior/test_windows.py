@@ -14,14 +14,18 @@ LENGTHS = (43, 5, 101, 1, 23)
 WINDOW = 17
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
+def numbered(path, lengths):
     """Every coordinate of recording i is 1000 (i + 1) + frame, so that a frame says where it is from."""
     made = []
-    for i, length in enumerate(LENGTHS):
+    for i, length in enumerate(lengths):
         keypoints = np.broadcast_to(1000 * (i + 1) + np.arange(length)[:, None, None, None], (length, 2, 7, 2))
         made.append(Recording(id=f"r{i}", keypoints=keypoints.astype("f4"), fps=30.0, skeleton=SKELETONS["calms21"]))
-    return write_store(tmp_path_factory.mktemp("windows") / "store", made)
+    return write_store(path, made)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return numbered(tmp_path_factory.mktemp("windows") / "store", LENGTHS)
 
 
 @pytest.fixture
@@ -87,11 +91,21 @@ def test_windows_may_begin_anywhere(reader, start):
     assert (batch.keypoints[0] == expected.view(-1, 1, 1, 1)).all()
 
 
-def test_pieces_are_chunks_evenly_spaced(reader):
-    every = [chunk.frame[0, 0].item() for chunk in reader.chunks(13)]
-    assert [piece.frame[0, 0].item() for piece in reader.pieces(10**6, 13)] == every
-    thinned = [piece.frame[0, 0].item() for piece in reader.pieces(reader.num_frames // 3, 13)]
-    assert thinned == every[::3]
+def test_pieces_are_some_of_the_chunks_in_order(reader):
+    every = [chunk.keypoints[0, 0, 0, 0, 0].item() for chunk in reader.chunks(13)]
+    assert [piece.keypoints[0, 0, 0, 0, 0].item() for piece in reader.pieces(10**6, 13)] == every
+    thinned, again = (
+        [piece.keypoints[0, 0, 0, 0, 0].item() for piece in reader.pieces(reader.num_frames // 3, 13)] for _ in range(2)
+    )
+    assert thinned == again == [one for one in every if one in thinned]
+    assert len(thinned) == -(-len(every) // 3)
+
+
+def test_pieces_of_equal_recordings_are_not_their_beginnings_alone(tmp_path):
+    store = numbered(tmp_path / "equal", [52] * 24)
+    reader = WindowReader([(store, row) for row in store.rows], WINDOW)
+    starts = {piece.frame[0, 0].item() for piece in reader.pieces(reader.num_frames // 4, 13)}
+    assert starts == {0, 13, 26, 39}
 
 
 def test_chunks_are_every_frame_once(reader):
