@@ -131,8 +131,7 @@ def _draw_matrix(figure: Any, axis: Any, matrix: AnnotatorMatrix, order: np.ndar
 
     values = matrix.values[np.ix_(order, order)]
     names = [matrix.annotators[index] for index in order]
-    own = np.eye(len(order), dtype=bool) & matrix.symmetric
-    shown = np.where(own, np.nan, values)
+    shown = _colored(matrix, values)
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     # Cividis looks the same to people with and without colour vision deficiency. An annotator's similarity to itself is
     # always 1: with it on the scale nothing else could be told apart.
@@ -145,6 +144,21 @@ def _draw_matrix(figure: Any, axis: Any, matrix: AnnotatorMatrix, order: np.ndar
     axis.tick_params(labelsize=8, length=0)
     for (row, column), value in np.ndenumerate(values):
         dark = shown[row, column] <= (low + high) / 2
-        text = "–" if np.isnan(value) else f"{value:z.2f}"
+        text = "–" if np.isnan(value) else f"{value:z.{3 if matrix.rows else 2}f}"
         axis.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    figure.colorbar(image, ax=axis, shrink=0.8).ax.tick_params(labelsize=7)
+    bar = figure.colorbar(image, ax=axis, shrink=0.8)
+    bar.ax.tick_params(labelsize=7)
+    if matrix.rows:
+        bar.set_label("less the row's mean", fontsize=7)
+
+
+def _colored(matrix: AnnotatorMatrix, values: np.ndarray) -> np.ndarray:
+    """What the colors stand for: similarities to others, or how a row's cells differ among themselves.
+
+    Labels of some annotators are harder to tell than those of others, whatever the style: that would be all one sees.
+    """
+    if matrix.rows:
+        known = np.isfinite(values)
+        mean = np.where(known, values, 0).sum(axis=1, keepdims=True) / np.maximum(known.sum(axis=1, keepdims=True), 1)
+        return values - mean
+    return np.where(np.eye(len(values), dtype=bool) & matrix.symmetric, np.nan, values)
