@@ -25,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from probe.baselines import BASELINES, BaselineConfig, assemble_inputs
 from probe.baselines.augmentation import augment
 from probe.baselines.inputs import Inputs
+from probe.baselines.lstm import Lstm
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.seeds import torch_generator
 from ssl_behavior.simulate import simulate_recording
@@ -87,7 +88,7 @@ class KernelCounter(TorchDispatchMode):
             "empty_strided",
             "new_empty",
             "new_empty_strided",
-        )  # fmt: skip
+        )
     )
 
     def __init__(self) -> None:
@@ -172,9 +173,9 @@ def bench(config: BaselineConfig, inputs: Inputs, precision: torch.dtype, second
 
 def lstm_flops(network: torch.nn.Module, config: BaselineConfig) -> float:
     """Operations of training on a window in recurrent layers, which the counter does not know."""
-    layers = [module for module in network.modules() if isinstance(module, torch.nn.LSTM)]
-    gates = sum(4 * layer.hidden_size * (layer.input_size + layer.hidden_size) for layer in layers)
-    return 3 * 2 * config.window.num_samples * gates
+    layers = [module for module in network.modules() if isinstance(module, Lstm)]
+    weights = sum(layer.input_weight.numel() + layer.state_weight.numel() for layer in layers)
+    return 3 * 2 * config.window.num_samples * weights
 
 
 def main() -> None:
