@@ -152,9 +152,10 @@ def joint() -> RunConfig:
 
     ssl-behavior pretrain STORE --out RUN --recipe joint --split FILE --init CPC_RUN
 
-    Best from a run of `cpc`: heads learn twenty times as fast as the encoder that they bend. On the rats, with the
-    tracks of the scored recordings but not their labels, 3 seeds: S1 AP .769 +- .011, balanced F1 .699 +- .009, S2 AP
-    .220 +- .016 (frozen, linear: .767 +- .001, .669, .219 +- .005), see benchmarks/results/benchmark_rats.md.
+    Best from a run of `cpc`: heads learn twenty times as fast as the encoder that they bend, and half of the say is a
+    linear reading's. On the rats (tracks and labels of 01-30, scored on 31-38), 3 seeds: aggression and social AP .665
+    +- .004, balanced F1 .625 +- .003; S1 AP .768 +- .002, S2 .228 +- .003 (the same encoders frozen, linear: .661 +-
+    .004, .598 +- .003, .759 +- .002, .213 +- .001), see benchmarks/results/benchmark_rats.md.
     """
     labels = LabelsConfig(balanced=False, smoothing=0.1, dropout=0.3, linear=0.5)
     return replace(
@@ -170,11 +171,9 @@ def joint() -> RunConfig:
 def finetune() -> RunConfig:
     """Labels alone, from another run's encoder (--init RUN) or from scratch.
 
-    ssl-behavior pretrain STORE --out RUN --recipe finetune --init PRETRAINED --split FILE
+        ssl-behavior pretrain STORE --out RUN --recipe finetune --init PRETRAINED --split FILE
 
-    On the rats (labels of 01-30, scored on 31-38), 3 seeds: S1 macro AP .767 +- .010, aggression and social .666 +-
-    .014, S2 .214 +- .005, where linear heads on the frozen encoder have .768, .677 and .219: no better with so few
-    recordings, see benchmarks/results/benchmark_rats.md.
+    @FTDOC@
     """
     recipe = joint()
     method = replace(recipe.method, cpc=0.0)

@@ -1,6 +1,7 @@
 """How much work a benchmark puts into each system: all of it, or so little that the whole fits into minutes."""
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from probe.annotators import AnnotatorConfig
@@ -16,6 +17,23 @@ _SMALL_ENCODER = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Training:
+    """Steps, windows of a batch and frames of each; 0 = the recipe's own."""
+
+    steps: int
+    windows: int = 0
+    frames: int = 0
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Of the pretraining job's command line."""
+        # Half of a few dozen steps would go by before the learning rate is up.
+        words = ("--steps", str(self.steps), "--optim.warmup_steps", str(min(50, self.steps // 10)))
+        sizes = (("--data.batch_size", self.windows), ("--data.window_frames", self.frames))
+        return (*words, *(word for name, size in sizes if size for word in (name, str(size))))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Effort:
     """Settings that trade quality for time.
@@ -29,9 +47,8 @@ class Effort:
     epochs : of every window classifier at most; 0 = the paper's.
     train_stride : an epoch of theirs learns from every so-manieth frame.
     predict_stride : so-manieth frames are predicted by the slow ones, with interpolation between.
-    steps : recipe of the pretraining job -> its steps; the recipe's own where not named.
+    trainings : recipe of the pretraining job -> how long and on what batches; the recipe's own where not named.
     most_folds : systems that choose smoothing and thresholds have so many models at most.
-    batches : recipe -> windows of a batch and frames of each; the recipe's own where not named.
     small_encoders : encoders of a few ten thousand numbers.
     """
 
@@ -42,9 +59,8 @@ class Effort:
     epochs: int = 0
     train_stride: int = 1
     predict_stride: int = 1
-    steps: tuple[tuple[str, int], ...] = ()
+    trainings: Mapping[str, Training] = field(default_factory=dict)
     most_folds: int = 4
-    batches: tuple[tuple[str, tuple[int, int]], ...] = ()
     small_encoders: bool = False
 
     def baseline(self, config: BaselineConfig) -> BaselineConfig:
@@ -63,36 +79,32 @@ class Effort:
 
     def options(self, recipe: str) -> tuple[str, ...]:
         """Words of the pretraining job's command line."""
-        steps = dict(self.steps).get(recipe)
-        # Half of a few dozen steps would go by before the learning rate is up.
-        words: tuple[str, ...] = (
-            ("--steps", str(steps), "--optim.warmup_steps", str(min(50, steps // 10))) if steps else ()
-        )
-        if recipe in dict(self.batches):
-            windows, frames = dict(self.batches)[recipe]
-            words += ("--data.batch_size", str(windows), "--data.window_frames", str(frames))
+        words = self.trainings[recipe].words if recipe in self.trainings else ()
         small = self.small_encoders and recipe not in ("task_programming",)
         return (*words, *(_SMALL_ENCODER if small else ()))
 
 
 _MINUTES = {
-    "cpc": (60, 12, 384), "task_programming": (12, 26, 105), "task_programming_conv": (25, 12, 384),
-    "cpc_programs": (25, 12, 384), "finetune": (20, 8, 384), "joint": (50, 16, 384), "joint_mabe2021": (10, 8, 512),
-}  # fmt: skip
-"""Recipe -> steps, windows of a batch, frames of a window."""
+    "cpc": Training(60, 12, 384),
+    "task_programming": Training(12, 26, 105),
+    "task_programming_conv": Training(25, 12, 384),
+    "cpc_programs": Training(25, 12, 384),
+    "finetune": Training(20, 8, 384),
+    "joint": Training(50, 16, 384),
+    "joint_mabe2021": Training(10, 8, 512),
+}
 
 EFFORTS: dict[str, Effort] = {
     "full": Effort(),
     "laptop": Effort(
         seeds=3, stride=16, boosting=BoostingConfig(iterations=60, bins=31, stride=30, separate_balanced=False),
         train_stride=8, predict_stride=4,
-        steps=(("joint_mabe2021", 150),),
+        trainings={"joint_mabe2021": Training(150)},
     ),
     "minutes": Effort(
         seeds=1, stride=16, boosting=BoostingConfig(iterations=8, bins=31, stride=20, separate_balanced=False),
         styles=AnnotatorConfig(steps=50), epochs=1, train_stride=32, predict_stride=8,
-        steps=tuple((recipe, steps) for recipe, (steps, *_) in _MINUTES.items()),
-        batches=tuple((recipe, (windows, frames)) for recipe, (_, windows, frames) in _MINUTES.items()),
+        trainings=_MINUTES,
         most_folds=2, small_encoders=True,
     ),
 }  # fmt: skip
