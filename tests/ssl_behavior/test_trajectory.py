@@ -251,7 +251,8 @@ def test_padding_is_not_known_and_changes_nothing(fitted, dyad, reader_of):
     reader = reader_of(recording)
     padded = coder.states(reader.read([(0, -13, FRAMES + 20)]).to("cpu", torch.float64))
     alone = coder.states(reader.read([(0, 0, FRAMES)]).to("cpu", torch.float64))
-    torch.testing.assert_close([part[:, 13 : 13 + FRAMES] for part in padded], list(alone), rtol=0.0, atol=0.0)
+    # Some processors round a longer matrix product otherwise in the last bit.
+    torch.testing.assert_close([part[:, 13 : 13 + FRAMES] for part in padded], list(alone), rtol=0.0, atol=1e-13)
     assert not padded[1][:, :13].any() and not padded[1][:, -7:].any()
 
 
