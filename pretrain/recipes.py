@@ -171,9 +171,9 @@ def joint() -> RunConfig:
 def finetune() -> RunConfig:
     """Labels alone, from another run's encoder (--init RUN) or from scratch.
 
-        ssl-behavior pretrain STORE --out RUN --recipe finetune --init PRETRAINED --split FILE
+    ssl-behavior pretrain STORE --out RUN --recipe finetune --init PRETRAINED --split FILE
 
-        On the rats (labels of 01-30, scored on 31-38), 3 seeds, S1 alone: aggression and social AP .675 +- .006, S1
+    On the rats (labels of 01-30, scored on 31-38), 3 seeds, S1 alone: aggression and social AP .675 +- .006, S1
     macro AP .769 +- .002, where linear heads on the same encoders, frozen, have .661 +- .004 and .759 +- .002: see
     benchmarks/results/benchmark_rats.md.
     """

@@ -264,16 +264,13 @@ class Joint(ConvMethod):
             if not len(steps):
                 continue
             columns = self.read_scale(self._unscaled(self._own(reader.read([span])))[1])[0]
-            read.append(columns[steps.to(columns.device)])
+            read.append(columns.cpu()[steps])
             seen.append(torch.from_numpy(shown)[steps])
             picks += [span[0]] * len(steps)
         if not picks:
             return None
         annotator = torch.tensor([reader.annotator(pick) for pick in picks])
-        device = self.read_scale.mean.device
-        return LabeledPoints(
-            torch.cat(read), torch.cat(seen).to(device), annotator.to(device), torch.tensor(picks, device=device)
-        )
+        return LabeledPoints(torch.cat(read), torch.cat(seen), annotator, torch.tensor(picks))
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
         """Cross-entropy of each label stream ("label/S1"), and `ContrastivePrediction` on every window.

@@ -6,7 +6,7 @@ every checkpoint has one, and once more on the encoder as it is in the end.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +34,7 @@ SMALLEST_STD = 1e-4
 
 @dataclass(frozen=True)
 class LabeledPoints:
-    """What is read at some steps, and what they show.
+    """What is read at some steps, and what they show; on the processor.
 
     Parameters
     ----------
@@ -93,7 +93,6 @@ class LinearReadings(nn.Module):
         ----------
         balanced : classes weigh alike.
         """
-        points = LabeledPoints(*(getattr(points, field.name).cpu() for field in fields(points)))
         columns = self._beside_annotators(points.read, points.annotator)
         mean, std = columns.mean(dim=0), columns.std(dim=0, correction=0)
         # What never changes says nothing: it becomes 0.
