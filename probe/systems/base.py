@@ -11,6 +11,7 @@ import numpy as np
 
 from probe.baselines.trained import balanced
 from probe.representations import Matrix, SomeRecordings
+from probe.systems.folds import stratified_folds
 from probe.trial import BALANCED, FITS, PLAIN, Problem, learned_classes
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED
@@ -19,6 +20,7 @@ from ssl_behavior.store import StoreRow
 __all__ = [
     "Advance",
     "Fitted",
+    "Fold",
     "Model",
     "Problem",
     "System",
@@ -86,6 +88,14 @@ class Fitted:
         return own | {"predicted_frames_per_second": speed} | self.model.facts
 
 
+@dataclass(frozen=True)
+class Fold:
+    """A part of the recordings to learn from, left out by a model that learns the others."""
+
+    system: "System"
+    held_out: tuple[StoreRow, ...]
+
+
 class System(ABC):
     """A recipe that learns a problem from labeled recordings.
 
@@ -105,6 +115,12 @@ class System(ABC):
     def elsewhere(self) -> tuple[StoreRow, ...]:
         """Recordings whose labels are learned from whatever `fit` is given, such as those of another task."""
         return ()
+
+    def folds(self, problem: Problem, rows: Sequence[StoreRow], num_folds: int, seed: int) -> list[Fold]:
+        """The recordings in parts, and for each the system that learns the others: as many parts as there are
+        recordings for."""
+        parts = stratified_folds(problem, rows, min(num_folds, len(rows)), seed)
+        return [Fold(self, part) for part in parts]
 
     @abstractmethod
     def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:

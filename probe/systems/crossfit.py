@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from probe.systems.base import Problem, System, can_learn_from
-from probe.systems.folds import stratified_folds
 from probe.trial import FITS, Outcome
 from probe.tuning import Treatment, choose_treatment
 from ssl_behavior.errors import InputError
@@ -131,23 +130,23 @@ def _learned(
     advance: Callable[[int], None] | None,
 ) -> _Learned:
     rows, evaluate = split.train, split.evaluate
-    num_folds = min(after.folds, len(rows))
-    if num_folds < 2:
+    if min(after.folds, len(rows)) < 2:
         probability, facts = _fit_predict(system, problem, rows, [evaluate], seed, advance)
         return _Learned(probability[0], None, [facts])
     parts, held_out, all_facts = [], [], []
-    folds = stratified_folds(problem, rows, num_folds, seed)
+    folds = system.folds(problem, rows, after.folds, seed)
     for fold in folds:
-        rest = [row for row in rows if row not in fold]
-        wanted = [fold] if after.refit else [fold, evaluate]
-        probability, facts = _fit_predict(system, problem, rest, wanted, seed, advance)
+        rest = [row for row in rows if row not in fold.held_out]
+        wanted = [fold.held_out] if after.refit else [fold.held_out, evaluate]
+        probability, facts = _fit_predict(fold.system, problem, rest, wanted, seed, advance)
         held_out.append(probability[0])
         parts += probability[1:]
         all_facts.append(facts)
     if after.refit:
         probability, facts = _fit_predict(system, problem, rows, [evaluate], seed, advance)
         parts, all_facts = probability, [*all_facts, facts]
-    return _Learned(_mean(parts, problem.task.kind), _in_order(rows, folds, held_out), all_facts)
+    out_of_fold = _in_order(rows, [fold.held_out for fold in folds], held_out)
+    return _Learned(_mean(parts, problem.task.kind), out_of_fold, all_facts)
 
 
 def _fit_predict(

@@ -1,6 +1,6 @@
 """Encoders trained together with their heads, by the pretraining job: joint, fine-tuned and from scratch."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from probe.pretraining import settings_digest, trained_run
-from probe.systems.base import Advance, Model, Problem, System, with_balanced
+from probe.systems.base import Advance, Fold, Model, Problem, System, with_balanced
+from probe.systems.folds import dealt
 from probe.trial import BALANCED, PLAIN, learned_classes, spread
 from ssl_behavior.checkpoint import best_streams, find_checkpoint, load_checkpoint
 from ssl_behavior.device import choose_device
@@ -89,6 +90,7 @@ class EndToEnd(System):
     ) -> None:
         self.name, self.source, self.config, self.runs, self.also = name, source, config, runs, tuple(also)
         self.device, self.precision = device or choose_device(), precision
+        self._store = store
         self._init = [load_checkpoint(path).fingerprint() for path in config.init]
         self._also_labels = labels_fingerprint([(store, row) for row in also])
 
@@ -108,6 +110,28 @@ class EndToEnd(System):
     @property
     def elsewhere(self) -> tuple[StoreRow, ...]:
         return self.also
+
+    def folds(self, problem: Problem, rows: Sequence[StoreRow], num_folds: int, seed: int) -> list[Fold]:
+        """A model of all tasks leaves out a part of all their recordings at once, so that the tasks share its runs.
+
+        Where that would leave the problem fewer parts than it can have by itself, its recordings are dealt out alone.
+        """
+        alone = super().folds(problem, rows, num_folds, seed)
+        together = sorted({row.id: row for row in (*rows, *self.also)}.values(), key=lambda row: row.offset)
+        if not self.config.all_tasks:
+            return alone
+        positive, frames = _shown_frames(self._store, together), np.array([row.frames for row in together])
+        part_of = dealt(positive, frames, min(num_folds, len(together)), seed)
+        folds = []
+        for part in range(max(part_of) + 1):
+            left_out = {row.id for row, its in zip(together, part_of, strict=True) if its == part}
+            if held_out := tuple(row for row in rows if row.id in left_out):
+                folds.append(Fold(self._without(left_out), held_out))
+        return folds if len(folds) >= len(alone) else alone
+
+    def _without(self, left_out: Collection[str]) -> "EndToEnd":
+        also = [row for row in self.also if row.id not in left_out]
+        return EndToEnd(self.name, self.source, self.config, self.runs, self._store, also, self.device, self.precision)
 
     def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:
         """Train, or take up a training of exactly this.
@@ -162,6 +186,18 @@ class EndToEnd(System):
             return list(problem.task.streams)
         there = {name for row in self._labeled(problem, rows) for name in row.annotators}
         return [name for name in problem.store.streams if name in there]
+
+
+def _shown_frames(store: Store, rows: Sequence[StoreRow]) -> np.ndarray:
+    """Frames of each recording that show each class of each annotator of each stream, int64 [recording, class]."""
+    columns = []
+    for name, stream in store.streams.items():
+        own = [store.labels(name)[row.slice] for row in rows]
+        classes = len(stream.vocabulary)
+        counts = np.array([np.bincount(labels[labels >= 0], minlength=classes) for labels in own])
+        who = np.array([row.annotators.get(name, "") for row in rows])
+        columns += [np.where((who == one)[:, None], counts, 0) for one in np.unique(who)]
+    return np.concatenate(columns, axis=1)
 
 
 def _belongs(row: StoreRow, problem: Problem) -> bool:

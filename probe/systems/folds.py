@@ -8,7 +8,7 @@ from probe.trial import Problem
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import StoreRow
 
-__all__ = ["positive_frames", "stratified_folds"]
+__all__ = ["dealt", "positive_frames", "stratified_folds"]
 
 
 def positive_frames(problem: Problem, rows: Sequence[StoreRow]) -> np.ndarray:
@@ -20,22 +20,32 @@ def positive_frames(problem: Problem, rows: Sequence[StoreRow]) -> np.ndarray:
 def stratified_folds(
     problem: Problem, rows: Sequence[StoreRow], num_folds: int, seed: int
 ) -> list[tuple[StoreRow, ...]]:
-    """The recordings in `num_folds` parts that are none of them empty, each in the order of `rows`.
+    """The recordings in `num_folds` parts, none of them empty, each in the order of `rows`; see `dealt`."""
+    frames = np.array([row.frames for row in rows])
+    part_of = dealt(positive_frames(problem, rows), frames, num_folds, seed)
+    return [tuple(row for row, its in zip(rows, part_of, strict=True) if its == part) for part in range(num_folds)]
+
+
+def dealt(positive: np.ndarray, frames: np.ndarray, num_folds: int, seed: int) -> np.ndarray:
+    """The part of each recording, int64 [recording] from 0 to `num_folds` - 1; no part is empty.
 
     Iterative stratification (Sechidis et al. 2011) by recording: the class that fewest recordings show is dealt out
     first, its richest recordings first, each to the part that has least of it. What shows nothing goes where least is.
     Draws, among equals, come from `seed`.
+
+    Parameters
+    ----------
+    positive : frames that show each class, int64 [recording, class].
+    frames : of each recording.
     """
-    assert 1 <= num_folds <= len(rows)
-    frames = np.array([row.frames for row in rows])
-    positive = positive_frames(problem, rows)
-    order = numpy_generator(seed, "folds").permutation(len(rows))
-    fold = np.full(len(rows), -1)
+    assert 1 <= num_folds <= len(frames)
+    order = numpy_generator(seed, "folds").permutation(len(frames))
+    fold = np.full(len(frames), -1)
     for amount in (*positive.T[_rarest_first(positive)], frames):
         for index in order[np.argsort(-amount[order], kind="stable")]:
             if fold[index] < 0 and amount[index]:
                 fold[index] = _neediest(fold, amount, frames, num_folds)
-    return [tuple(row for row, where in zip(rows, fold, strict=True) if where == part) for part in range(num_folds)]
+    return fold
 
 
 def _rarest_first(positive: np.ndarray) -> np.ndarray:

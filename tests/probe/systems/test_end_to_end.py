@@ -9,11 +9,12 @@ import pytest
 
 from probe.benchmark.effort import EFFORTS
 from probe.representations import Representation
-from probe.systems import EndToEnd, EndToEndConfig, FrozenStyles
+from probe.systems import AfterConfig, EndToEnd, EndToEndConfig, FrozenStyles, run_system
 from probe.tasks import macro_of, make_task, task_parts
 from probe.trial import BALANCED, PLAIN, Problem
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Labels
+from ssl_behavior.splits import Split
 from ssl_behavior.store import write_store
 from tests.probe.conftest import make_recording
 
@@ -156,3 +157,36 @@ def test_annotators_who_learn_from_the_same_recordings_share_a_head(store, monke
     # Of fewer recordings another one is learned.
     system.fit(problem, rows[:1], 0)
     assert len(learned) == 2
+
+
+def test_in_folds_the_tasks_of_a_joint_model_share_its_runs(store, tmp_path):
+    also = ["r0", "r1", "r2", "r3", "r4", "r5"]
+    system = system_of(store, tmp_path, also, all_tasks=True)
+    groom = replace(make_task(store, "groom"), kind="binary")
+    problems = {
+        ("r0", "r2"): problem_of(store, "annotator 1"),
+        ("r1", "r3"): problem_of(store, "annotator 2"),
+        ("r4", "r5"): Problem(store, groom, macro_of(groom)),
+    }
+    seen = []
+    for names, problem in problems.items():
+        learned = tuple(store.row(name) for name in names)
+        split = Split(learned, (), (store.row("r6"),), "test", False, "by hand")
+        outcome = run_system(system, problem, split, 0, AfterConfig(folds=2))
+        models = outcome.facts["models"]
+        assert [recorded(model["run"])["data"]["labeled"] for model in models] == seen or not seen
+        seen = [recorded(model["run"])["data"]["labeled"] for model in models]
+        assert all(len(set(labeled) & set(names)) == 1 for labeled in seen), "a model learns one of the two recordings"
+    assert sorted(seen[0] + seen[1]) == also, "each fold leaves out what the other learns"
+    assert len([path for path in (tmp_path / "runs").iterdir() if path.is_dir()]) == 2
+
+
+def test_a_problem_that_a_common_fold_would_not_part_is_dealt_out_alone(store, tmp_path):
+    rows = [store.row(name) for name in ("r0", "r1", "r2", "r3")]
+    system = system_of(store, tmp_path, ["r0", "r1", "r2", "r3", "r4", "r5"], all_tasks=True)
+    task = make_task(store, "behavior")
+    few = Problem(store, task, macro_of(task))
+    for num_folds in (2, 3, 4):
+        folds = system.folds(few, rows, num_folds, 0)
+        assert len(folds) == num_folds
+        assert sorted(row.id for fold in folds for row in fold.held_out) == ["r0", "r1", "r2", "r3"]
