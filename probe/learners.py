@@ -26,7 +26,7 @@ from probe.trial import (
     steering_value,
 )
 from probe.tuning import Treatment, choose_treatment
-from ssl_behavior.logistic import PENALTIES, Design, LinearHead, fit_head
+from ssl_behavior.logistic import PENALTIES, Design, LinearHead, fit_head, no_longer_better
 from ssl_behavior.splits import fraction_of
 from ssl_behavior.store import StoreRow
 
@@ -39,9 +39,6 @@ DEFAULT_K = 50.0
 CHOOSING_FRAMES = 25_000
 CHOOSING_TOLERANCE = 1e-6
 """The penalty is chosen on about so many of the sampled frames, which say nearly all that the rest does."""
-
-PATIENCE = 2
-"""The search for a penalty ends after so many weaker penalties that were no better."""
 
 
 class Probe(ABC):
@@ -105,17 +102,13 @@ def _choose_penalty(trial: Trial, fit: str, data: Data, tune: Data | None) -> Fi
         heads[penalty] = fit_head(design, penalty, heads[min(heads)] if heads else None, tolerance=CHOOSING_TOLERANCE)
         probability = spread(heads[penalty].probabilities(tune.embedded).numpy(), data.learned, trial.num_classes)
         tried[penalty] = class_values(trial.problem, fit, probability, tune.target.numpy())
-        if _no_longer_better([steering_value(trial.problem, values) or 0.0 for values in tried.values()]):
+        if no_longer_better([steering_value(trial.problem, values) or 0.0 for values in tried.values()]):
             break
     by_class = choose_settings(tried, DEFAULT_PENALTY, trial.problem.together)
     chosen = tuple(by_class[index] for index in data.learned)
     weights = torch.stack([heads[penalty].weights[:, column] for column, penalty in enumerate(chosen)], dim=1)
     bias = torch.stack([heads[penalty].bias[column] for column, penalty in enumerate(chosen)])
     return FittedHead(LinearHead(weights, bias, trial.task.kind), data.scaling, data.learned, chosen)
-
-
-def _no_longer_better(values: Sequence[float]) -> bool:
-    return len(values) > PATIENCE and max(values[-PATIENCE:]) <= max(values[:-PATIENCE])
 
 
 def _refit(trial: Trial, fit: str, data: Data, before: FittedHead) -> FittedHead:

@@ -12,10 +12,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["PENALTIES", "Design", "LinearHead", "class_weights", "fit_head"]
+__all__ = ["PENALTIES", "Design", "LinearHead", "class_weights", "fit_head", "no_longer_better"]
 
 PENALTIES = (0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5)
 """Tried from strong to weak, each fit starting at the one before. Per frame: 1 / (C · frames) in scikit-learn's C."""
+
+PATIENCE = 2
+"""A search for a penalty ends after so many weaker ones that were no better."""
 
 Embedded = Float[Tensor, "frames latent"]
 Targets = Int[Tensor, "frames classes"]
@@ -170,3 +173,13 @@ def _minimise(parameters: Tensor, evaluate: Callable[[], Tensor], max_steps: int
     )
     with torch.no_grad():
         optimizer.step(evaluate)
+
+
+def no_longer_better(values: Sequence[float]) -> bool:
+    """Whether a search from strong to weak penalties can end.
+
+    Parameters
+    ----------
+    values : what each penalty tried gave, in order; more is better.
+    """
+    return len(values) > PATIENCE and max(values[-PATIENCE:]) <= max(values[:-PATIENCE])

@@ -13,15 +13,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ssl_behavior.logistic import Design, LinearHead, class_weights, fit_head
+from ssl_behavior.logistic import Design, LinearHead, class_weights, fit_head, no_longer_better
 
 __all__ = ["LabeledPoints", "LinearReadings"]
 
 PENALTIES = (0.1, 0.03, 0.01, 3e-3, 1e-3)
 """Tried from strong to weak, per frame."""
-
-PATIENCE = 2
-"""The search ends after so many weaker penalties that were no better."""
 
 HELD_OUT_EVERY = 5
 """Every so-manieth labeled recording chooses the penalty."""
@@ -140,10 +137,10 @@ def _chosen_penalty(
     losses: dict[float, float] = {}
     head = None
     for penalty in PENALTIES:
-        if len(losses) > PATIENCE and min(list(losses.values())[-PATIENCE:]) > min(losses.values()):
-            break
         head = fit_head(design, penalty, head)
         log_probability = head.probabilities(values[held_out]).clamp_min(1e-12).log()
         each = F.nll_loss(log_probability, target[held_out].argmax(dim=1), reduction="none")
         losses[penalty] = ((each * weight).sum() / weight.sum()).item()
+        if no_longer_better([-loss for loss in losses.values()]):
+            break
     return min(losses, key=losses.__getitem__)
