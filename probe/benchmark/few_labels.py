@@ -17,9 +17,18 @@ __all__ = ["run_curves"]
 
 
 def run_curves(
-    bench: Bench, plan: TaskPlan, entries: Sequence[Entry], seeds: Callable[[Entry], int], say: Callable[[str], None]
+    bench: Bench,
+    plan: TaskPlan,
+    entries: Sequence[Entry],
+    counts: Sequence[int],
+    seeds: Callable[[Entry], int],
+    say: Callable[[str], None],
 ) -> list[Path]:
     """Curves of a task's parts: a figure each under `curves`, and the numbers as JSON. Predictions are kept.
+
+    Parameters
+    ----------
+    counts : numbers of labeled recordings, all there are in place of more; none = 1, 2, 4, 8 ... and all.
 
     Returns
     -------
@@ -32,9 +41,8 @@ def run_curves(
     """
     figures = []
     for name, part in plan.parts.items():
-        curves = [
-            curve for entry in entries if (curve := _curve(bench, entry, plan, part, seeds(entry), say)) is not None
-        ]
+        made = [_curve(bench, entry, plan, part, counts, seeds(entry), say) for entry in entries]
+        curves = [curve for curve in made if curve is not None]
         if not curves:
             continue
         title = plan.name if len(plan.parts) == 1 else f"{plan.name}, {name}"
@@ -48,7 +56,13 @@ def run_curves(
 
 
 def _curve(
-    bench: Bench, entry: Entry, plan: TaskPlan, part: Part, seeds: int, say: Callable[[str], None]
+    bench: Bench,
+    entry: Entry,
+    plan: TaskPlan,
+    part: Part,
+    counts: Sequence[int],
+    seeds: int,
+    say: Callable[[str], None],
 ) -> Curve | None:
     """A system's curve, or None where it is not for this kind of task or cannot learn it (which is said)."""
     if plan.kind not in entry.kinds or (entry.needs_parent and bench.parent is None):
@@ -57,8 +71,9 @@ def _curve(
     try:
         system, problem = entry.make(bench, part.role), part.role.problem
         run = partial(remembered, bench.folder / "predictions")
+        after, tried = bench.effort.after(entry.after), {min(count, len(part.split.train)) for count in counts}
         curve = label_curve(
-            system, problem, part.split, part.macros, range(seeds), bench.effort.after(entry.after), run=run
+            system, problem, part.split, part.macros, range(seeds), after, sorted(tried) or None, run=run
         )
         return replace(curve, system=entry.title)
     except InputError as error:

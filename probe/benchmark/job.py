@@ -26,6 +26,7 @@ class BenchmarkConfig:
     split : of the store; its own subsets if None.
     systems : names or () for all that the tasks allow.
     curves : names of systems to be tried with few labeled recordings, too.
+    curve_recordings : how many; () = 1, 2, 4, 8 ... and all.
     seeds : 0 = as many as the effort says.
     own_seeds : name of a system -> how many it gets instead.
     pretrained : recipe -> runs to use in place of new ones.
@@ -50,6 +51,7 @@ class BenchmarkConfig:
     split: Path | None = None
     systems: tuple[str, ...] = ()
     curves: tuple[str, ...] = ()
+    curve_recordings: tuple[int, ...] = ()
     seeds: int = 0
     own_seeds: tuple[tuple[str, int], ...] = ()
     effort: str = "full"
@@ -65,6 +67,10 @@ class BenchmarkConfig:
             raise InputError(f"--seeds must be 0 (as many as --effort says) or more, got {self.seeds}")
         if few := [name for name, count in self.own_seeds if count < 1]:
             raise InputError(f"--seeds {few[0]}=...: a system needs 1 seed or more; leave it out with --systems")
+        if self.curve_recordings and not self.curves:
+            raise InputError("--curve-recordings is for the systems of --curves: name some")
+        if self.curve_recordings and min(self.curve_recordings) < 1:
+            raise InputError(f"--curve-recordings are numbers of 1 or more, got {min(self.curve_recordings)}")
         if unknown := sorted(set(self.tables) - {1, 2, 3, 4}):
             raise InputError(f"--tables: the paper has 1, 2, 3 and 4, got {unknown[0]}")
         for option, value in _options_of_others(self).items():
@@ -111,6 +117,10 @@ def _parser() -> argparse.ArgumentParser:
         help="also results over the number of labeled recordings, of these systems (names joined by commas)",
     )  # fmt: skip
     add(
+        "--curve-recordings", default="", metavar="NUMBERS",
+        help="how many labeled recordings --curves tries, such as 1,4,16; default: 1, 2, 4, 8 ... and all",
+    )  # fmt: skip
+    add(
         "--seeds", default="0", metavar="N[,SYSTEM=N]",
         help="number of seeds; 0, the default: as many as --effort says; slow systems may get fewer: 5,msg3d=1",
     )  # fmt: skip
@@ -140,7 +150,8 @@ def parse(argv: Sequence[str]) -> BenchmarkConfig:
     """
     values = vars(_parser().parse_args(argv))
     values["seeds"], values["own_seeds"] = _seeds(values["seeds"])
-    values["tables"] = _numbers(values["tables"]) if values["tables"] else ()
+    for option in ("tables", "curve_recordings"):
+        values[option] = _numbers(option, values[option]) if values[option] else ()
     values["tasks"], values["new_tasks"] = tuple(values.pop("task")), tuple(values.pop("new_task"))
     values["macros"] = _pairs("--macro", values.pop("macro"), "STREAM=CLASSES")
     values["systems"] = () if values["systems"] == "all" else tuple(values["systems"].split(","))
@@ -152,11 +163,12 @@ def parse(argv: Sequence[str]) -> BenchmarkConfig:
     return BenchmarkConfig(**values)
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def _numbers(option: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError:
-        raise InputError(f"--tables are numbers joined by commas, such as 1,4; got {text!r}") from None
+        name = option.replace("_", "-")
+        raise InputError(f"--{name} are numbers joined by commas, such as 1,4; got {text!r}") from None
 
 
 def _seeds(text: str) -> tuple[int, tuple[tuple[str, int], ...]]:

@@ -109,7 +109,7 @@ def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
     }
     tables = _filled(session, bench, entries, facts)
     for plan in session.plans.values() if drawn else ():
-        for figure in run_curves(bench, plan, drawn, session.seeds_of, session.say):
+        for figure in run_curves(bench, plan, drawn, config.curve_recordings, session.seeds_of, session.say):
             session.say(f"curves: {figure}")
     _show(session, tables, console)
     return facts

@@ -204,6 +204,11 @@ def test_few_labels_are_curves_of_kept_predictions(cheap, labeled, tmp_path):
     assert curve["system"] == "shares" and [point["num_recordings"] for point in curve["points"]] == [1, 2, 4]
     assert (tmp_path / "out" / "curves" / "behavior.png").stat().st_size > 10_000
     assert len(LEARNED) == 6, "with all recordings it is what the table has"
+    again = config_of(labeled, tmp_path / "out", "--seeds", "2", "--curves", "conv1d", "--curve-recordings", "2,90")
+    run_benchmark(again, make_console())
+    (curve,) = json.loads((tmp_path / "out" / "curves" / "behavior.json").read_text())["curves"]
+    assert [point["num_recordings"] for point in curve["points"]] == [2, 4], "all there are in place of more"
+    assert len(LEARNED) == 6
 
 
 @pytest.mark.parametrize(
@@ -220,6 +225,9 @@ def test_few_labels_are_curves_of_kept_predictions(cheap, labeled, tmp_path):
         (["--macro", "S9=all"], "--macro S9=...: it is no --task"),
         (["--macro", "all"], "--macro is written STREAM=CLASSES, got 'all'"),
         (["--tables", "one"], "--tables are numbers joined by commas"),
+        (["--curves", "conv1d", "--curve-recordings", "2,few"], "--curve-recordings are numbers joined by commas"),
+        (["--curves", "conv1d", "--curve-recordings", "0,2"], "--curve-recordings are numbers of 1 or more, got 0"),
+        (["--curve-recordings", "2"], "--curve-recordings is for the systems of --curves: name some"),
         (["--tables", "5"], "--tables: the paper has 1, 2, 3 and 4, got 5"),
         (["--seeds", "-1"], "--seeds must be 0 (as many as --effort says) or more, got -1"),
         (["--seeds", "2,conv1d=0"], "--seeds conv1d=...: a system needs 1 seed or more"),
