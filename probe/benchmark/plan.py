@@ -168,6 +168,10 @@ def _frozen(recipe: str, mode: str = "linear") -> Callable[[Bench, TaskRole], Sy
     return lambda bench, role: FrozenProbe(bench.shelf.encoder(recipe), mode, bench.effort.stride)
 
 
+def _finetuned(name: str, recipe: str) -> Callable[[Bench, TaskRole], System]:
+    return lambda bench, role: bench.trained(name, OURS, "finetune", bench.shelf.runs(recipe))
+
+
 def _styles(bench: Bench, role: TaskRole) -> System:
     cpc, shelf = bench.shelf.encoder("cpc"), bench.shelf
     return FrozenStyles(cpc, shelf.store, bench.all_rows, bench.effort.stride, bench.effort.styles, bench.styles)
@@ -223,10 +227,16 @@ _ENTRIES = [
     Entry("cpc_linear_tuned", "CPC, frozen, linear", "ours", _frozen("cpc"), after=TUNED),
     Entry("cpc_styles", "CPC, frozen, one head for all annotators", "ours", _styles, ("task2",)),
     Entry("cpc_knn", "CPC, frozen, nearest neighbours", "ours", _frozen("cpc", "knn")),
+    Entry("cpc_finetuned", "CPC, fine-tuned", "ours", _finetuned("cpc_finetuned", "cpc")),
     Entry("programs_linear", "task programming, frozen, linear", "ours", _frozen("task_programming_conv")),
+    Entry("programs_knn", "task programming, frozen, nearest neighbours", "ours",
+          _frozen("task_programming_conv", "knn")),
+    Entry("programs_finetuned", "task programming, fine-tuned", "ours",
+          _finetuned("programs_finetuned", "task_programming_conv")),
     Entry("both_linear", "CPC and task programming, frozen, linear", "ours", _frozen("cpc_programs")),
-    Entry("cpc_finetuned", "CPC, fine-tuned", "ours",
-          lambda bench, role: bench.trained("cpc_finetuned", OURS, "finetune", bench.shelf.runs("cpc"))),
+    Entry("both_knn", "CPC and task programming, frozen, nearest neighbours", "ours", _frozen("cpc_programs", "knn")),
+    Entry("both_finetuned", "CPC and task programming, fine-tuned", "ours",
+          _finetuned("both_finetuned", "cpc_programs")),
     Entry("scratch", "the same network, from scratch", "ours",
           lambda bench, role: bench.trained("scratch", OURS, "finetune")),
     Entry("joint", "joint, all tasks and tracks", "ours", _joint),
