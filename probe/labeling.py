@@ -12,8 +12,9 @@ from rich.text import Text
 from probe.annotators import AnnotatorConfig, add_annotator, annotated_frames
 from probe.annotators.frames import rows_of
 from probe.annotators.saved import save_annotators
-from probe.bouts import Bout, bouts_csv, bouts_of, decided_labels, runs, without_short_bouts
 from probe.labelers import Labeler, ProbeLabeler
+from probe.trial import decide
+from ssl_behavior.bouts import Bout, bouts_csv, bouts_of, runs, without_short_bouts
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, write_json
 from ssl_behavior.io.caltech_text import caltech_names, caltech_text
@@ -22,7 +23,7 @@ from ssl_behavior.prediction import Style
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import StoreRow
 
-__all__ = ["FORMAT_VERSION", "Told", "add_from_store", "write_labels"]
+__all__ = ["FORMAT_VERSION", "Told", "add_from_store", "decided_labels", "write_labels"]
 
 FORMAT_VERSION = 1
 LABELS_FILE = "labels.json"
@@ -107,6 +108,17 @@ def write_labels(
         table = [_entry(row, styles[row.id], files[row.id]) for row in rows]
         write_json(folder / LABELS_FILE, contents | {"recordings": table})
     return told
+
+
+def decided_labels(probability: np.ndarray, stream: StreamFacts) -> Labels:
+    """The likeliest class of each frame, none of the frames left out.
+
+    Parameters
+    ----------
+    probability : float [time, classes]; NaN for classes that were not learned.
+    """
+    shown = decide(probability, "multinomial").argmax(axis=1)
+    return Labels(vocabulary=stream.classes, frames=shown, background=stream.background)
 
 
 def _notes(labeler: Labeler, styles: Mapping[str, Style], balanced: bool) -> list[str]:

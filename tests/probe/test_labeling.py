@@ -12,6 +12,7 @@ from probe.annotate import main
 from probe.annotators import AnnotatorConfig, annotated_frames, learn_annotators
 from probe.annotators.saved import load_annotators, save_annotators
 from probe.heads import load_heads, save_heads
+from probe.labeling import decided_labels
 from probe.learners import run_trial
 from probe.tasks import annotated_rows, macro_of, make_task
 from probe.trial import Trial
@@ -19,6 +20,7 @@ from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.embedding import embed_store
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.caltech import labels_from_annotation, read_caltech
+from ssl_behavior.labeled import StreamFacts
 from ssl_behavior.methods import CPC
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.splits import make_split
@@ -209,3 +211,12 @@ def test_ids_that_lead_out_of_the_folder_are_refused(place, tmp_path, name):
     with pytest.raises(InputError, match="cannot be a file's name"):
         annotate(place, tmp_path / "labels", store=tmp_path / "other")
     assert not (tmp_path / "labels").exists()
+
+
+def test_one_class_per_frame_is_the_likeliest_that_was_learned():
+    probability = np.array([[0.5, np.nan, 0.5], [0.2, np.nan, 0.8], [0.9, np.nan, 0.1]])
+    labels = decided_labels(
+        probability, StreamFacts(name="behavior", classes=("attack", "mount", "other"), background="other")
+    )
+    assert [labels.vocabulary[label] for label in labels.frames] == ["attack", "other", "attack"]
+    assert labels.background == "other"

@@ -4,8 +4,7 @@ import io
 import numpy as np
 import pytest
 
-from probe.bouts import bouts_csv, bouts_of, decided_labels, without_short_bouts
-from ssl_behavior.labeled import StreamFacts
+from ssl_behavior.bouts import bouts_csv, bouts_of, runs, without_short_bouts, without_short_runs
 from ssl_behavior.recording import Labels
 
 CLASSES = ("attack", "mount", "other")
@@ -19,12 +18,6 @@ def labels_of(text, background="other"):
 
 def text_of(labels):
     return "".join(labels.vocabulary[label][0] for label in labels.frames)
-
-
-def test_one_class_per_frame_is_the_likeliest_that_was_learned():
-    probability = np.array([[0.5, np.nan, 0.5], [0.2, np.nan, 0.8], [0.9, np.nan, 0.1]])
-    labels = decided_labels(probability, StreamFacts(name="behavior", classes=CLASSES, background="other"))
-    assert text_of(labels) == "aoa" and labels.background == "other"
 
 
 @pytest.mark.parametrize(
@@ -52,6 +45,43 @@ def test_whatever_is_left_is_long_enough():
         labels = without_short_bouts(Labels(vocabulary=CLASSES, frames=frames, background=background), 4)
         bouts = bouts_of("x", labels, np.zeros((503, 3)))
         assert all(bout.stop - bout.start >= 4 for bout in bouts)
+
+
+def slow_without_short_runs(frames, fewest):
+    """The same, by looking at everything again after every change."""
+    frames = frames.copy()
+    while True:
+        parts = runs(frames)
+        short = []
+        for index, (start, stop, label) in enumerate(parts):
+            beside = [one for one in parts[max(0, index - 1) : index] + parts[index + 1 : index + 2] if one[2] >= 0]
+            if label >= 0 and stop - start < fewest and beside:
+                short.append((stop - start, start, stop, max(beside, key=lambda part: part[1] - part[0])[2]))
+        if not short:
+            return frames
+        _, start, stop, label = min(short)
+        frames[start:stop] = label
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_short_runs_go_as_if_everything_were_looked_at_again(seed):
+    rng = np.random.default_rng(seed)
+    frames = np.repeat(rng.integers(-1, 3, 60), rng.integers(1, 7, 60))
+    made = without_short_runs(frames, 5)
+    assert np.array_equal(made, slow_without_short_runs(frames, 5)) and not np.array_equal(made, frames)
+    assert np.array_equal(made < 0, frames < 0)
+
+
+def test_a_stretch_without_annotation_is_no_bout_and_takes_none_in():
+    frames = np.array([-1, -1, 0, -1, 2, 1, 1, 1])
+    labels = Labels(vocabulary=CLASSES, frames=frames, background="other")
+    assert [(b.behavior, b.start, b.stop) for b in bouts_of("x", labels, np.zeros((8, 3)))] == [
+        ("attack", 2, 3), ("mount", 5, 8),
+    ]  # fmt: skip
+    assert without_short_bouts(labels, 2).frames.tolist() == [-1, -1, 2, -1, 2, 1, 1, 1]
+    assert without_short_bouts(Labels(vocabulary=CLASSES, frames=frames), 2).frames.tolist() == [
+        -1, -1, 0, -1, 1, 1, 1, 1,
+    ]  # fmt: skip
 
 
 def test_bouts_are_runs_with_the_mean_probability_of_their_frames():

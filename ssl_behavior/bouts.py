@@ -1,0 +1,114 @@
+"""From a label per frame to bouts: when a behaviour, or a cluster, begins and ends."""
+
+import csv
+import heapq
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from ssl_behavior.recording import NOT_ANNOTATED, Labels
+
+__all__ = ["Bout", "bouts_csv", "bouts_of", "runs", "without_short_bouts", "without_short_runs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bout:
+    """A behaviour of a label stream from frame `start` up to, not including, frame `stop`; its probability is the mean
+    of the frames'."""
+
+    stream: str
+    behavior: str
+    start: int
+    stop: int
+    probability: float
+
+
+def runs(frames: np.ndarray) -> list[tuple[int, int, int]]:
+    """(start, stop, label) of the runs of equal labels.
+
+    >>> runs(np.array([2, 2, 0]))
+    [(0, 2, 2), (2, 3, 0)]
+    """
+    edges = [0, *(np.flatnonzero(np.diff(frames)) + 1).tolist(), len(frames)]
+    return [(start, stop, int(frames[start])) for start, stop in pairwise(edges) if start < stop]
+
+
+def without_short_bouts(labels: Labels, fewest_frames: int) -> Labels:
+    """Bouts of fewer frames become background; where there is none, see `without_short_runs`.
+
+    Bouts of the background itself, and stretches without annotation, may be as short as they are.
+    """
+    if not labels.background:
+        return replace(labels, frames=without_short_runs(labels.frames, fewest_frames))
+    frames, background = labels.frames.copy(), labels.vocabulary.index(labels.background)
+    for start, stop, label in runs(frames):
+        if stop - start < fewest_frames and label not in (background, NOT_ANNOTATED):
+            frames[start:stop] = background
+    return replace(labels, frames=frames)
+
+
+def without_short_runs(frames: np.ndarray, fewest_frames: int) -> np.ndarray:
+    """Runs of fewer frames become part of the longer run beside them, the shortest first, until all are long enough.
+
+    A new array. Runs of -1 stay as they are and take nothing in, so a short run between two of them stays, too.
+
+    >>> without_short_runs(np.array([0, 0, 0, 1, 2, 2, -1, 1]), 2)
+    array([ 0,  0,  0,  0,  2,  2, -1,  1])
+    """
+    frames = frames.copy()
+    parts = {start: (stop, label) for start, stop, label in runs(frames)}
+    before = {stop: start for start, (stop, _) in parts.items()}
+    waiting = [(stop - start, start) for start, (stop, label) in parts.items() if label != NOT_ANNOTATED]
+    heapq.heapify(waiting)
+    while waiting and waiting[0][0] < fewest_frames:
+        length, start = heapq.heappop(waiting)
+        if start not in parts or parts[start][0] - start != length:
+            continue  # it has grown, or become part of another, since it was put there
+        stop = parts[start][0]
+        beside = [one for one in (before.get(start), stop) if one in parts and parts[one][1] != NOT_ANNOTATED]
+        if not beside:
+            continue
+        label = parts[max(beside, key=lambda one: parts[one][0] - one)][1]
+        frames[start:stop] = label
+        # What it becomes part of, and what it then touches that is alike, is one run with it.
+        alike = [start, *(one for one in beside if parts[one][1] == label)]
+        first, last = min(alike), max(parts[one][0] for one in alike)
+        for one in alike:
+            del parts[one]
+        parts[first], before[last] = (last, label), first
+        heapq.heappush(waiting, (last - first, first))
+    return frames
+
+
+def bouts_of(stream: str, labels: Labels, probability: np.ndarray) -> list[Bout]:
+    """The bouts of a stream; frames of the background, or without annotation, are no bout.
+
+    Parameters
+    ----------
+    probability : float [time, classes], a column for each word of the labels' vocabulary.
+    """
+    return [
+        Bout(
+            stream=stream,
+            behavior=labels.vocabulary[label],
+            start=start,
+            stop=stop,
+            probability=float(probability[start:stop, label].mean()),
+        )
+        for start, stop, label in runs(labels.frames)
+        if label != NOT_ANNOTATED and labels.vocabulary[label] != labels.background
+    ]
+
+
+def bouts_csv(bouts: Sequence[Bout], fps: float) -> str:
+    """A line per bout. Frames are counted from 0; a bout ends before its stop frame."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["stream", "behavior", "start_frame", "stop_frame", "start_s", "stop_s", "probability"])
+    for bout in bouts:
+        seconds = (f"{frame / fps:.3f}" for frame in (bout.start, bout.stop))
+        writer.writerow([bout.stream, bout.behavior, bout.start, bout.stop, *seconds, f"{bout.probability:.4f}"])
+    return text.getvalue()
