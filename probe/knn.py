@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_behavior.errors import InputError
+from ssl_behavior.faiss_library import load_faiss
 
 __all__ = ["K_GRID", "NeighborIndex", "Neighbors", "vote"]
 
@@ -41,11 +41,7 @@ class NeighborIndex:
     """
 
     def __init__(self, embedded: Float[Tensor, "frames latent"]) -> None:
-        try:
-            import faiss
-        except ImportError:
-            raise InputError("--mode knn needs faiss: pip install faiss-cpu") from None
-        self._index = faiss.IndexFlatIP(embedded.shape[1])
+        self._index = load_faiss("--mode knn").IndexFlatIP(embedded.shape[1])
         for block in embedded.split(QUERY_FRAMES):
             self._index.add(_unit(block))
 

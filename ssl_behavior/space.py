@@ -1,0 +1,245 @@
+"""Where neighbours and clusters are looked for: chosen columns of an embedding, on one scale, perhaps fewer of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ssl_behavior.embedding import EmbeddingRow, Embeddings, kept_groups
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import write_json
+from ssl_behavior.methods import group_slices
+from ssl_behavior.seeds import numpy_generator
+
+__all__ = ["Space", "SpaceConfig", "sample_frames"]
+
+BLOCK_FRAMES = 65_536
+"""Read at a time."""
+
+FITTING_FRAMES = 50_000
+_SMALLEST_STD = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceConfig:
+    """How embeddings become points.
+
+    Parameters
+    ----------
+    only, without : column groups, names or globs, see `kept_groups`. With neither, all but "time": frames are not
+        alike because they come at the same time of the recording.
+    most_dims : more columns than these are projected on so many principal components; 0 = never.
+    unit : points have length 1, so that nearness is the cosine.
+
+    Raises
+    ------
+    InputError
+        If `most_dims` is negative.
+    """
+
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    most_dims: int = 128
+    unit: bool = False
+
+    def __post_init__(self) -> None:
+        if self.most_dims < 0:
+            raise InputError(f"--dims must be 0 (all columns) or more, got {self.most_dims}")
+
+    def kept(self, groups: Mapping[str, int]) -> dict[str, int]:
+        """The groups that count, name -> number of columns."""
+        unnamed = not self.only and not self.without and "time" in groups and len(groups) > 1
+        return kept_groups(groups, ("time",) if unnamed else self.without, self.only)
+
+
+def sample_frames(rows: Sequence[EmbeddingRow], most: int, seed: int) -> np.ndarray:
+    """Rising rows of the array, int64: all frames of `rows`, or `most` of them drawn by `seed`."""
+    frames = np.concatenate([np.arange(row.offset, row.offset + row.frames) for row in rows])
+    if len(frames) <= most:
+        return frames
+    drawn = numpy_generator(seed, "sample of frames").choice(len(frames), most, replace=False, shuffle=False)
+    return frames[np.sort(drawn)]
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """A fitted way from embeddings to points, which travels with whatever was built in it.
+
+    Parameters
+    ----------
+    groups : the embedding's columns, all of them.
+    checkpoint : fingerprint of the encoder whose embeddings these are.
+    mean, std : of the columns that count; infinite spread for a column that never changes.
+    axes : principal components, float32 [column, dim]; None = the columns themselves.
+    """
+
+    config: SpaceConfig
+    groups: Mapping[str, int]
+    checkpoint: str
+    mean: Float[Tensor, " column"]
+    std: Float[Tensor, " column"]
+    axes: Float[Tensor, "column dim"] | None = None
+
+    @classmethod
+    def fit(cls, embeddings: Embeddings, config: SpaceConfig | None = None, seed: int = 0) -> "Space":
+        """Mean, spread and principal components of a sample of the frames.
+
+        Raises
+        ------
+        InputError
+            If a column group is unknown, a number is not finite, or all numbers are the same in every frame.
+        """
+        config = config or SpaceConfig()
+        width = sum(config.kept(embeddings.groups).values())
+        frames = sample_frames(embeddings.rows, FITTING_FRAMES, seed)
+        raw = cls(config, embeddings.groups, embeddings.checkpoint, torch.zeros(width), torch.ones(width))
+        values = torch.cat([raw._columns(block) for _, block in _blocks(embeddings, frames)])
+        _check_finite(embeddings, frames, values)
+        std, mean = torch.std_mean(values.double(), dim=0, correction=0)
+        if not (std > _SMALLEST_STD).any():
+            raise InputError(f"{embeddings.path}: all numbers are the same in every frame; there is nothing to compare")
+        std = torch.where(std > _SMALLEST_STD, std, torch.inf)
+        space = replace(raw, mean=mean.float(), std=std.float())
+        if not config.most_dims or len(mean) <= config.most_dims:
+            return space
+        points = (values - space.mean) / space.std
+        _, vectors = torch.linalg.eigh((points.T @ points).double())
+        return replace(space, axes=vectors.flip(1)[:, : config.most_dims].float().contiguous())
+
+    @property
+    def dim(self) -> int:
+        return len(self.mean) if self.axes is None else self.axes.shape[1]
+
+    @cached_property
+    def _slices(self) -> list[slice]:
+        """Where the columns that count are; neighbouring groups as one."""
+        kept = self.config.kept(self.groups)
+        merged: list[slice] = []
+        for name, span in group_slices(self.groups).items():
+            if name not in kept:
+                continue
+            if merged and merged[-1].stop == span.start:
+                merged[-1] = slice(merged[-1].start, span.stop)
+            else:
+                merged.append(span)
+        return merged
+
+    def _columns(self, block: np.ndarray) -> Float[Tensor, "frames column"]:
+        parts = [torch.from_numpy(np.ascontiguousarray(block[:, span])) for span in self._slices]
+        return torch.cat(parts, dim=1).float()
+
+    def points(self, block: np.ndarray) -> np.ndarray:
+        """float32 [frames, dim] of rows of an embeddings array [frames, all columns]."""
+        values = self._columns(block).sub_(self.mean).div_(self.std)
+        if self.axes is not None:
+            values = values @ self.axes
+        if self.config.unit:
+            values = torch.nn.functional.normalize(values, dim=1)
+        return values.numpy()
+
+    def check(self, embeddings: Embeddings, built: str) -> None:
+        """Refuse embeddings of another encoder, or with other columns.
+
+        Parameters
+        ----------
+        built : what was built in this space, for the error.
+        """
+        if embeddings.checkpoint != self.checkpoint:
+            raise InputError(
+                f"{embeddings.path} was made by another checkpoint ({embeddings.checkpoint[:12]}) than the embeddings "
+                f"that {built} was built on ({self.checkpoint[:12]}): embed these recordings with that one"
+            )
+        if dict(embeddings.groups) != dict(self.groups):
+            raise InputError(
+                f"{embeddings.path} has the columns {dict(embeddings.groups)}; {built} was built on "
+                f"{dict(self.groups)}: embed with the same --groups and --without"
+            )
+
+    def blocks(self, embeddings: Embeddings, frames: np.ndarray | None = None) -> Iterator[tuple[slice, np.ndarray]]:
+        """(which of the frames, their points) a block at a time; memory is that of a block.
+
+        Parameters
+        ----------
+        frames : rising rows of the array; None = all of it.
+
+        Raises
+        ------
+        InputError
+            If a number is not finite.
+        """
+        for span, block in _blocks(embeddings, frames):
+            points = self.points(block)
+            if not np.isfinite(points).all():
+                whole = np.arange(*span.indices(len(embeddings.array))) if frames is None else frames[span]
+                _check_finite(embeddings, whole, torch.from_numpy(points))
+            yield span, points
+
+    def gather(self, embeddings: Embeddings, frames: np.ndarray) -> np.ndarray:
+        """The points of some frames, float32 [frames, dim], in their order."""
+        order = np.argsort(frames, kind="stable")
+        out = np.empty((len(frames), self.dim), np.float32)
+        for span, points in self.blocks(embeddings, frames[order]):
+            out[order[span]] = points
+        return out
+
+    def save(self, folder: Path) -> None:
+        """Write `space.json` and `space.safetensors` into a folder."""
+        from safetensors.torch import save_file
+
+        tensors = {"mean": self.mean, "std": self.std} | ({} if self.axes is None else {"axes": self.axes})
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "space.safetensors")
+        config = {"config": asdict(self.config), "groups": dict(self.groups), "checkpoint": self.checkpoint}
+        write_json(folder / "space.json", config)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Space":
+        """What `save` wrote.
+
+        Raises
+        ------
+        InputError
+            If it is not there, or damaged.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        from ssl_behavior.files import read_json
+
+        try:
+            facts: dict[str, Any] = read_json(folder / "space.json", "a space")
+            tensors = load_file(folder / "space.safetensors")
+            config: dict[str, Any] = {
+                name: tuple(v) if isinstance(v, list) else v for name, v in facts["config"].items()
+            }
+            return cls(
+                SpaceConfig(**config), dict(facts["groups"]), str(facts["checkpoint"]), tensors["mean"],
+                tensors["std"], tensors.get("axes"),
+            )  # fmt: skip
+        except (OSError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+            raise InputError(f"{folder} is damaged: its space cannot be read ({error!r}); make it again") from None
+
+
+def _blocks(embeddings: Embeddings, frames: np.ndarray | None) -> Iterator[tuple[slice, np.ndarray]]:
+    """(which of the frames, their rows of the array) a block at a time."""
+    count = len(embeddings.array) if frames is None else len(frames)
+    for start in range(0, count, BLOCK_FRAMES):
+        span = slice(start, min(start + BLOCK_FRAMES, count))
+        yield span, embeddings.array[span if frames is None else frames[span]]
+
+
+def _check_finite(embeddings: Embeddings, frames: np.ndarray, values: Tensor) -> None:
+    wrong = ~torch.isfinite(values).all(dim=1)
+    if not wrong.any():
+        return
+    frame = int(frames[int(wrong.nonzero()[0, 0])])
+    row = next(row for row in embeddings.rows if row.offset <= frame < row.offset + row.frames)
+    raise InputError(
+        f"{embeddings.path}: recording {row.id!r}, frame {frame - row.offset}, has numbers that are not finite; "
+        "embed again"
+    )
