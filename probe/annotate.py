@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-FORMATS = ("csv", "caltech", "npy")
-
 
 def main(argv: Sequence[str]) -> int:
     """Run the verb; 0 on success.
@@ -74,8 +72,8 @@ def _label(options: argparse.Namespace, labeler: "Labeler", console: "Console") 
     with _bar(console, rows) as advance:
         told = write_labels(
             labeler, rows, options.out, formats=options.format, streams=options.streams, annotator=options.annotator,
-            balanced=options.balanced, fewest_frames=options.minimum_bout_frames, overwrite=options.overwrite,
-            progress=advance,
+            balanced=options.balanced, fewest_frames=options.minimum_bout_frames, actor=options.actor,
+            media=options.media, overwrite=options.overwrite, progress=advance,
         )  # fmt: skip
     console.print(told.table())
     for note in told.notes:
@@ -105,6 +103,9 @@ def _bar(console: "Console", rows: "Sequence[StoreRow]") -> Iterator[Callable[[i
 
 
 def _parser() -> argparse.ArgumentParser:
+    from ssl_behavior.io.annotated import DEFAULT_MEDIA
+    from ssl_behavior.io.annotation_formats import ANNOTATION_FORMATS, annotation_format_titles
+
     parser = argparse.ArgumentParser(
         prog="ssl-behavior annotate",
         description="Label recordings, with the heads of a run that learned labels (recipes joint, finetune) or with a "
@@ -131,9 +132,17 @@ def _parser() -> argparse.ArgumentParser:
         "of STORE that NAME has labeled (or, of those, --recordings); encoder and shared head stay as they are",
     )  # fmt: skip
     parser.add_argument(
-        "--format", nargs="+", choices=FORMATS, default=["csv"],
-        help="csv: bouts (default). caltech: text for the Caltech Behavior Annotator. npy: a whole number per frame "
-        "and stream",
+        "--format", nargs="+", choices=ANNOTATION_FORMATS, default=["csv"],
+        help=f"{annotation_format_titles()} (default: csv)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--actor", default="", metavar="ANIMAL",
+        help="who shows the behaviours that do not say so in their name (default: nobody is named)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--media", default=DEFAULT_MEDIA, metavar="FILE",
+        help="the videos, for formats that name them; {id} is a recording's id, {name} the last part of that "
+        f"(default {DEFAULT_MEDIA})",
     )  # fmt: skip
     parser.add_argument("--recordings", nargs="+", metavar="ID", help="only these (ids or globs)")
     parser.add_argument(
