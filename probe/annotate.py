@@ -1,8 +1,7 @@
 """`ssl-behavior annotate`: labels for any recording, as a run or a saved probe has learned them."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,10 +65,10 @@ def _label(options: argparse.Namespace, labeler: "Labeler", console: "Console") 
     from rich.text import Text
 
     from probe.labeling import write_labels
-    from ssl_behavior.terminal import counted
+    from ssl_behavior.terminal import counted, frames_bar
 
     rows = _rows(options, labeler)
-    with _bar(console, rows) as advance:
+    with frames_bar(console, "annotating", sum(row.frames for row in rows), transient=True) as advance:
         told = write_labels(
             labeler, rows, options.out, formats=options.format, streams=options.streams, annotator=options.annotator,
             balanced=options.balanced, fewest_frames=options.minimum_bout_frames, actor=options.actor,
@@ -89,17 +88,6 @@ def _learn(options: argparse.Namespace, labeler: "ProbeLabeler", console: "Conso
     own = add_from_store(labeler, _rows(options, labeler), options.learn, options.out, options.overwrite)
     learned = f"annotator {options.learn} learned from {counted(len(own), 'recording')}"
     console.print(f"{learned}: {options.out}", soft_wrap=True, markup=False)
-
-
-@contextmanager
-def _bar(console: "Console", rows: "Sequence[StoreRow]") -> Iterator[Callable[[int], None]]:
-    """A progress bar over frames."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("annotating", total=sum(row.frames for row in rows))
-        yield lambda frames: bar.advance(task, frames)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -132,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         "of STORE that NAME has labeled (or, of those, --recordings); encoder and shared head stay as they are",
     )  # fmt: skip
     parser.add_argument(
-        "--format", nargs="+", choices=ANNOTATION_FORMATS, default=["csv"],
+        "--format", nargs="+", choices=ANNOTATION_FORMATS, default=["csv"], metavar="FORMAT",
         help=f"{annotation_format_titles()} (default: csv)",
     )  # fmt: skip
     parser.add_argument(

@@ -16,7 +16,7 @@ from probe.trial import decide
 from ssl_behavior.bouts import Bout, without_short_bouts
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder
-from ssl_behavior.io.annotated import DEFAULT_MEDIA, AnnotatedRecording, annotated_recording, check_actor
+from ssl_behavior.io.annotated import DEFAULT_MEDIA, AnnotatedRecording, annotated_recording, check_actor, check_media
 from ssl_behavior.io.annotation_folder import write_annotations
 from ssl_behavior.labeled import StreamFacts
 from ssl_behavior.prediction import Style
@@ -89,6 +89,7 @@ def write_labels(
     """
     labeler.check(rows)
     check_actor(actor, labeler.store.individuals)
+    check_media(media, [row.id for row in rows])
     chosen = labeler.streams(streams)
     styles = {row.id: labeler.style(row, annotator, chosen) for row in rows}
     told = Told(chosen, _notes(labeler, styles, balanced))

@@ -11,8 +11,8 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Labels, StreamFacts
 
 __all__ = [
-    "DEFAULT_MEDIA", "AnnotatedRecording", "annotated_recording", "check_actor", "named_actor", "shortcut_keys",
-    "streams_of", "told_apart",
+    "DEFAULT_MEDIA", "AnnotatedRecording", "annotated_recording", "check_actor", "check_media", "named_actor",
+    "shortcut_keys", "streams_of", "told_apart",
 ]  # fmt: skip
 
 DEFAULT_MEDIA = "{id}.mp4"
@@ -83,6 +83,14 @@ def check_actor(actor: str, individuals: Sequence[str]) -> None:
     """Refuse the name of an animal that is not there; "" is none."""
     if actor and actor not in individuals:
         raise InputError(f"--actor {actor}: there is no such animal; there are {list(individuals) or 'none'}")
+
+
+def check_media(media: str, recordings: Sequence[str]) -> None:
+    """Refuse a name for videos that cannot stand in a file, or that is the same for several recordings."""
+    if not media.isprintable():
+        raise InputError(f"--media {media!r} cannot be the name of a file")
+    if len(recordings) > 1 and "{id}" not in media and "{name}" not in media:
+        raise InputError(f"--media {media}: the recordings would all have this video; use {{id}} or {{name}} in it")
 
 
 def named_actor(name: str, individuals: Sequence[str]) -> str:
