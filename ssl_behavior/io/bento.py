@@ -1,8 +1,9 @@
 """Writing Bento's `.annot`: bouts of behaviours in channels, as text that Bento (MATLAB and Python) and MARS read.
 
 A number with a decimal point would be seconds; these are whole, and so are frames, counted from 1, of which both ends
-belong to a bout. MATLAB makes field names of channels and behaviours, with an underscore for a space, which is why not
-every name can stand here.
+belong to a bout. Of frames the duration is their difference, which is one less than there are: MARS counts on it.
+MATLAB makes field names of channels and behaviours, with an underscore for a space, which is why not every name can
+stand here.
 """
 
 import re
@@ -83,6 +84,6 @@ def _channel(bouts: Sequence[Bout]) -> list[str]:
     for name in dict.fromkeys(bout.behavior for bout in bouts):
         own = [bout for bout in bouts if bout.behavior == name]
         lines += [f">{name}", "Start\tStop\tDuration"]
-        lines += [f"{bout.start + 1}\t{bout.stop}\t{bout.stop - bout.start}" for bout in own]
+        lines += [f"{bout.start + 1}\t{bout.stop}\t{bout.stop - bout.start - 1}" for bout in own]
         lines.append("")
     return lines

@@ -32,12 +32,12 @@ groom
 Ch1----------
 >chase
 Start\tStop\tDuration
-2\t3\t2
-7\t7\t1
+2\t3\t1
+7\t7\t0
 
 >bite
 Start\tStop\tDuration
-4\t4\t1
+4\t4\t0
 
 
 """  # noqa: W291
@@ -61,7 +61,7 @@ def read_annot(text):
         assert behavior[0] == ">" and columns.split() == ["Start", "Stop", "Duration"] and lines
         for line in lines:
             start, stop, duration = map(int, line.split("\t"))
-            assert duration == stop - start + 1
+            assert duration == stop - start
             bouts[channel].append((behavior[1:], start - 1, stop))
     return header, channels, behaviors, bouts
 
