@@ -1,8 +1,7 @@
 """`ssl-behavior annotate`: labels for any recording, as a run or a saved probe has learned them."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,6 @@ if TYPE_CHECKING:
     from ssl_behavior.store import StoreRow
 
 __all__ = ["main"]
-
-FORMATS = ("csv", "caltech", "npy")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -68,14 +65,14 @@ def _label(options: argparse.Namespace, labeler: "Labeler", console: "Console") 
     from rich.text import Text
 
     from probe.labeling import write_labels
-    from ssl_behavior.terminal import counted
+    from ssl_behavior.terminal import counted, frames_bar
 
     rows = _rows(options, labeler)
-    with _bar(console, rows) as advance:
+    with frames_bar(console, "annotating", sum(row.frames for row in rows), transient=True) as advance:
         told = write_labels(
             labeler, rows, options.out, formats=options.format, streams=options.streams, annotator=options.annotator,
-            balanced=options.balanced, fewest_frames=options.minimum_bout_frames, overwrite=options.overwrite,
-            progress=advance,
+            balanced=options.balanced, fewest_frames=options.minimum_bout_frames, actor=options.actor,
+            media=options.media, overwrite=options.overwrite, progress=advance,
         )  # fmt: skip
     console.print(told.table())
     for note in told.notes:
@@ -93,18 +90,10 @@ def _learn(options: argparse.Namespace, labeler: "ProbeLabeler", console: "Conso
     console.print(f"{learned}: {options.out}", soft_wrap=True, markup=False)
 
 
-@contextmanager
-def _bar(console: "Console", rows: "Sequence[StoreRow]") -> Iterator[Callable[[int], None]]:
-    """A progress bar over frames."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("annotating", total=sum(row.frames for row in rows))
-        yield lambda frames: bar.advance(task, frames)
-
-
 def _parser() -> argparse.ArgumentParser:
+    from ssl_behavior.io.annotated import DEFAULT_MEDIA
+    from ssl_behavior.io.annotation_formats import ANNOTATION_FORMATS, annotation_format_titles
+
     parser = argparse.ArgumentParser(
         prog="ssl-behavior annotate",
         description="Label recordings, with the heads of a run that learned labels (recipes joint, finetune) or with a "
@@ -131,9 +120,17 @@ def _parser() -> argparse.ArgumentParser:
         "of STORE that NAME has labeled (or, of those, --recordings); encoder and shared head stay as they are",
     )  # fmt: skip
     parser.add_argument(
-        "--format", nargs="+", choices=FORMATS, default=["csv"],
-        help="csv: bouts (default). caltech: text for the Caltech Behavior Annotator. npy: a whole number per frame "
-        "and stream",
+        "--format", nargs="+", choices=ANNOTATION_FORMATS, default=["csv"], metavar="FORMAT",
+        help=f"{annotation_format_titles()} (default: csv)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--actor", default="", metavar="ANIMAL",
+        help="who shows the behaviours that do not say so in their name (default: nobody is named)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--media", default=DEFAULT_MEDIA, metavar="FILE",
+        help="the videos, for formats that name them; {id} is a recording's id, {name} the last part of that "
+        f"(default {DEFAULT_MEDIA})",
     )  # fmt: skip
     parser.add_argument("--recordings", nargs="+", metavar="ID", help="only these (ids or globs)")
     parser.add_argument(

@@ -1,8 +1,7 @@
 """Labels for recordings, in files for people and programs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from pathlib import Path
 
 import numpy as np
 from rich.box import SIMPLE
@@ -14,20 +13,17 @@ from probe.annotators.frames import rows_of
 from probe.annotators.saved import save_annotators
 from probe.labelers import Labeler, ProbeLabeler
 from probe.trial import decide
-from ssl_behavior.bouts import Bout, bouts_csv, bouts_of, runs, without_short_bouts
+from ssl_behavior.bouts import Bout, without_short_bouts
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_folder, write_json
-from ssl_behavior.io.caltech_text import caltech_names, caltech_text
+from ssl_behavior.files import atomic_folder
+from ssl_behavior.io.annotated import DEFAULT_MEDIA, AnnotatedRecording, annotated_recording, check_actor, check_media
+from ssl_behavior.io.annotation_folder import write_annotations
 from ssl_behavior.labeled import StreamFacts
 from ssl_behavior.prediction import Style
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import StoreRow
 
-__all__ = ["FORMAT_VERSION", "Told", "add_from_store", "decided_labels", "write_labels"]
-
-FORMAT_VERSION = 1
-LABELS_FILE = "labels.json"
-_SUFFIXES = {"csv": ".csv", "caltech": ".txt", "npy": ".npy"}
+__all__ = ["Told", "add_from_store", "decided_labels", "write_labels"]
 
 Progress = Callable[[int], None]
 
@@ -67,14 +63,15 @@ def write_labels(
     annotator: str = "",
     balanced: bool = False,
     fewest_frames: int = 1,
+    actor: str = "",
+    media: str = DEFAULT_MEDIA,
     overwrite: bool = False,
     progress: Progress = lambda _: None,
 ) -> Told:
     """A folder with a file per recording and format, and `labels.json`; whole or not at all.
 
-    A recording `a/b` becomes `a/b.csv` (bouts of all that is not background), `a/b.txt` (Caltech Behavior Annotator) or
-    `a/b.npy` (int16 numbers of the classes, [time], of several streams [time, stream]). Streams, their classes and what
-    they are called in `a/b.txt` are told in `labels.json`, and in whose style each recording was labeled.
+    See `ANNOTATION_FORMATS` for the formats. Streams, their classes and what they are called in text of others are told
+    in `labels.json`, and in whose style each recording was labeled.
 
     Parameters
     ----------
@@ -82,31 +79,40 @@ def write_labels(
     annotator : in whose style, see `Labeler.style`.
     balanced : decide as if all classes were equally frequent.
     fewest_frames : shorter bouts are left out, see `without_short_bouts`.
+    actor, media : see `annotated_recording`.
 
     Raises
     ------
     InputError
-        If `out` exists, the disk is full, a stream or annotator is unknown, a recording does not fit the encoder, or
-        its id cannot be a file's name.
+        If `out` exists, the disk is full, a stream, annotator or actor is unknown, a recording does not fit the
+        encoder, or its id or a behaviour cannot stand in a format.
     """
     labeler.check(rows)
+    check_actor(actor, labeler.store.individuals)
+    check_media(media, [row.id for row in rows])
     chosen = labeler.streams(streams)
     styles = {row.id: labeler.style(row, annotator, chosen) for row in rows}
-    files = {row.id: {name: _file_name(row.id, _SUFFIXES[name]) for name in dict.fromkeys(formats)} for row in rows}
     told = Told(chosen, _notes(labeler, styles, balanced))
-    with atomic_folder(out, overwrite, LABELS_FILE) as folder:
-        for row in rows:
-            said = labeler.probabilities(row, styles[row.id].annotator, balanced)
-            written = _labeled(said, chosen, row, fewest_frames)
-            for name, file in files[row.id].items():
-                (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                _WRITERS[name](folder / file, written)
-            told.add(written.bouts, row)
-            progress(row.frames)
-        choices = {"balanced": balanced or labeler.always_balanced, "minimum_bout_frames": fewest_frames}
-        contents = _contents(labeler, chosen) | choices | {"notes": list(told.notes)}
-        table = [_entry(row, styles[row.id], files[row.id]) for row in rows]
-        write_json(folder / LABELS_FILE, contents | {"recordings": table})
+
+    def label(row: StoreRow) -> AnnotatedRecording:
+        said = labeler.probabilities(row, styles[row.id].annotator, balanced)
+        labels = {one.name: without_short_bouts(decided_labels(said[one.name], one), fewest_frames) for one in chosen}
+        written = annotated_recording(
+            row.id, row.fps, labels, probabilities=said, individuals=labeler.store.individuals, actor=actor,
+            annotator=styles[row.id].annotator, media=media,
+        )  # fmt: skip
+        told.add(written.bouts, row)
+        progress(row.frames)
+        return written
+
+    facts = {
+        "checkpoint": labeler.checkpoint,
+        "store": labeler.store.fingerprint(),
+        "balanced": balanced or labeler.always_balanced,
+        "minimum_bout_frames": fewest_frames,
+        "notes": list(told.notes),
+    }
+    write_annotations(out, map(label, rows), [row.id for row in rows], chosen, formats, facts, overwrite)
     return told
 
 
@@ -129,77 +135,6 @@ def _notes(labeler: Labeler, styles: Mapping[str, Style], balanced: bool) -> lis
             "or without"
         )
     return list(dict.fromkeys(notes))
-
-
-def _file_name(recording: str, suffix: str) -> str:
-    """A recording's id as a path inside a folder."""
-    parts = recording.split("/")
-    if any(part in ("", ".", "..") or "\\" in part for part in parts):
-        raise InputError(f"recording {recording!r}: its id cannot be a file's name; import it under another id")
-    return str(PurePosixPath(*parts)) + suffix
-
-
-class _Written(NamedTuple):
-    """What there is to write of a recording: stream -> labels, and the bouts of all streams by their start."""
-
-    labels: Mapping[str, Labels]
-    bouts: Sequence[Bout]
-    fps: float
-
-
-def _labeled(
-    said: Mapping[str, np.ndarray], streams: Sequence[StreamFacts], row: StoreRow, fewest_frames: int
-) -> _Written:
-    labels = {one.name: without_short_bouts(decided_labels(said[one.name], one), fewest_frames) for one in streams}
-    bouts = [bout for name, one in labels.items() for bout in bouts_of(name, one, said[name])]
-    return _Written(labels, sorted(bouts, key=lambda bout: (bout.start, bout.stream)), row.fps)
-
-
-def _write_csv(path: Path, written: _Written) -> None:
-    path.write_text(bouts_csv(written.bouts, written.fps), encoding="utf-8")
-
-
-def _write_npy(path: Path, written: _Written) -> None:
-    columns = [one.frames for one in written.labels.values()]
-    with path.open("wb") as file:
-        np.save(file, columns[0] if len(columns) == 1 else np.stack(columns, axis=1))
-
-
-def _write_caltech(path: Path, written: _Written) -> None:
-    """Every frame lies in an interval, so that none counts as not annotated."""
-    names = caltech_names(list(written.labels))
-    streams = {
-        names[stream]: [(start, stop, one.vocabulary[label]) for start, stop, label in runs(one.frames)]
-        for stream, one in written.labels.items()
-    }
-    words = dict.fromkeys(word for one in written.labels.values() for word in one.vocabulary)
-    path.write_text(caltech_text(list(words), streams), encoding="utf-8", newline="")
-
-
-_WRITERS = {"csv": _write_csv, "caltech": _write_caltech, "npy": _write_npy}
-
-
-def _contents(labeler: Labeler, streams: Sequence[StreamFacts]) -> dict[str, object]:
-    names = caltech_names([stream.name for stream in streams])
-    return {
-        "format": "ssl-behavior labels",
-        "version": FORMAT_VERSION,
-        "streams": [
-            {
-                "name": stream.name,
-                "classes": list(stream.classes),
-                "background": stream.background,
-                "caltech": names[stream.name],
-            }
-            for stream in streams
-        ],
-        "checkpoint": labeler.checkpoint,
-        "store": labeler.store.fingerprint(),
-    }
-
-
-def _entry(row: StoreRow, style: Style, files: Mapping[str, str]) -> dict[str, object]:
-    return {"id": row.id, "frames": row.frames, "fps": row.fps, "annotator": style.annotator, "files": files}
 
 
 def add_from_store(

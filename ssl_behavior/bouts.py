@@ -1,9 +1,6 @@
 """From a label per frame to bouts: when a behaviour, or a cluster, begins and ends."""
 
-import csv
 import heapq
-import io
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -11,19 +8,25 @@ import numpy as np
 
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 
-__all__ = ["Bout", "bouts_csv", "bouts_of", "runs", "without_short_bouts", "without_short_runs"]
+__all__ = ["Bout", "bouts_of", "runs", "without_short_bouts", "without_short_runs"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bout:
-    """A behaviour of a label stream from frame `start` up to, not including, frame `stop`; its probability is the mean
-    of the frames'."""
+    """A behaviour of a label stream from frame `start` up to, not including, frame `stop`.
+
+    Parameters
+    ----------
+    probability : the mean of its frames'; None = nobody said one.
+    actor : the individual that shows it; "" = not known.
+    """
 
     stream: str
     behavior: str
     start: int
     stop: int
-    probability: float
+    probability: float | None = None
+    actor: str = ""
 
 
 def runs(frames: np.ndarray) -> list[tuple[int, int, int]]:
@@ -83,12 +86,12 @@ def without_short_runs(frames: np.ndarray, fewest_frames: int) -> np.ndarray:
     return frames
 
 
-def bouts_of(stream: str, labels: Labels, probability: np.ndarray) -> list[Bout]:
+def bouts_of(stream: str, labels: Labels, probability: np.ndarray | None = None) -> list[Bout]:
     """The bouts of a stream; frames of the background, or without annotation, are no bout.
 
     Parameters
     ----------
-    probability : float [time, classes], a column for each word of the labels' vocabulary.
+    probability : float [time, classes], a column for each word of the labels' vocabulary, where it is known.
     """
     return [
         Bout(
@@ -96,19 +99,8 @@ def bouts_of(stream: str, labels: Labels, probability: np.ndarray) -> list[Bout]
             behavior=labels.vocabulary[label],
             start=start,
             stop=stop,
-            probability=float(probability[start:stop, label].mean()),
+            probability=None if probability is None else float(probability[start:stop, label].mean()),
         )
         for start, stop, label in runs(labels.frames)
         if label != NOT_ANNOTATED and labels.vocabulary[label] != labels.background
     ]
-
-
-def bouts_csv(bouts: Sequence[Bout], fps: float) -> str:
-    """A line per bout. Frames are counted from 0; a bout ends before its stop frame."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["stream", "behavior", "start_frame", "stop_frame", "start_s", "stop_s", "probability"])
-    for bout in bouts:
-        seconds = (f"{frame / fps:.3f}" for frame in (bout.start, bout.stop))
-        writer.writerow([bout.stream, bout.behavior, bout.start, bout.stop, *seconds, f"{bout.probability:.4f}"])
-    return text.getvalue()

@@ -15,7 +15,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.recording import NOT_ANNOTATED
+from ssl_behavior.recording import NOT_ANNOTATED, StreamFacts
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.windows import WindowBatch, WindowReader
 
@@ -25,20 +25,6 @@ __all__ = [
 
 Source = tuple[Store, StoreRow]
 Span = tuple[int, int, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StreamFacts:
-    """A label stream that is learned: its classes in order; the background is "" where there is none."""
-
-    name: str
-    classes: tuple[str, ...]
-    background: str = ""
-
-    @property
-    def foreground(self) -> tuple[int, ...]:
-        """The classes that are not background, by number."""
-        return tuple(number for number, name in enumerate(self.classes) if name != self.background)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,24 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.skeleton import Skeleton
 
-__all__ = ["NOT_ANNOTATED", "Labels", "Recording", "observed_points"]
+__all__ = ["NOT_ANNOTATED", "Labels", "Recording", "StreamFacts", "observed_points"]
 
 NOT_ANNOTATED = -1
 """The label of a frame that nobody looked at; it is no class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamFacts:
+    """A label stream's name and classes, in order; the background is "" where there is none."""
+
+    name: str
+    classes: tuple[str, ...]
+    background: str = ""
+
+    @property
+    def foreground(self) -> tuple[int, ...]:
+        """The classes that are not background, by number."""
+        return tuple(number for number, name in enumerate(self.classes) if name != self.background)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

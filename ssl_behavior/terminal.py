@@ -1,11 +1,13 @@
 """What is printed for a person."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["counted", "make_console"]
+__all__ = ["counted", "frames_bar", "make_console"]
 
 _FILE_WIDTH = 110
 
@@ -25,3 +27,19 @@ def counted(number: int, what: str) -> str:
     ('1 recording', '1,200 recordings')
     """
     return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+@contextmanager
+def frames_bar(console: "Console", what: str, frames: int, transient: bool = False) -> Iterator[Callable[[int], None]]:
+    """A progress bar over so many frames, with the time left; call what it gives with the frames just done.
+
+    Parameters
+    ----------
+    transient : the bar goes when all is done.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=transient) as bar:
+        task = bar.add_task(what, total=frames)
+        yield lambda done: bar.advance(task, done)

@@ -1,12 +1,11 @@
 """`ssl-behavior embed`: one embedding per frame of a store."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssl_behavior.terminal import counted
+from ssl_behavior.terminal import counted, frames_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,7 +86,7 @@ def _embed(options: argparse.Namespace, store: "Store", rows: "list[StoreRow]", 
     kept = kept_groups(method.channel_groups, options.without, options.groups)
     console.print(f"{counted(len(rows), 'recording')} on {describe_device(device, precision)}")
     if options.format == "npy":
-        with _bar(console, "embedding", rows) as advance:
+        with frames_bar(console, "embedding", _frames(rows)) as advance:
             embeddings = embed_store(
                 method, store, options.out, dtype=options.dtype, rows=rows, overwrite=options.overwrite,
                 precision=precision, progress=advance, without=options.without, only=options.groups,
@@ -97,7 +96,7 @@ def _embed(options: argparse.Namespace, store: "Store", rows: "list[StoreRow]", 
     from ssl_behavior.commands.taskprog import plan_taskprog, write_taskprog_files
 
     plan = plan_taskprog(store, rows, options.out, options.overwrite)
-    with _bar(console, "embedding", rows) as advance:
+    with frames_bar(console, "embedding", _frames(rows)) as advance:
         write_taskprog_files(method, store, plan, kept, precision, advance)
     _tell_written(console, plan, kept)
 
@@ -123,22 +122,15 @@ def _read_features(
     kept_groups({GROUP: 1}, options.without, options.groups)
     found = features.files[0].name if len(features.files) == 1 else counted(len(features.files), "file")
     _tell(console, f"task-programming features, {found}" + (f" in {options.run}" if len(features.files) > 1 else ""))
-    with _bar(console, "reading", rows) as advance:
+    with frames_bar(console, "reading", _frames(rows)) as advance:
         embeddings = import_taskprog(features, store, options.out, options.dtype, rows, options.overwrite, advance)
     if features.unused:
         _tell(console, f"passed over {counted(features.unused, 'sequence')} of other recordings")
     _tell(console, _described(embeddings, options.out))
 
 
-@contextmanager
-def _bar(console: "Console", what: str, rows: "list[StoreRow]") -> Iterator[Callable[[int], None]]:
-    """A progress bar over frames."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
-        task = bar.add_task(what, total=sum(row.frames for row in rows))
-        yield lambda frames: bar.advance(task, frames)
+def _frames(rows: "list[StoreRow]") -> int:
+    return sum(row.frames for row in rows)
 
 
 def _tell(console: "Console", text: str) -> None:

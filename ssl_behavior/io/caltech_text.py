@@ -4,23 +4,56 @@ import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
 
+from ssl_behavior.bouts import runs
 from ssl_behavior.errors import InputError
+from ssl_behavior.io.annotated import AnnotatedRecording, shortcut_keys
+from ssl_behavior.recording import NOT_ANNOTATED, StreamFacts
 
-__all__ = ["caltech_names", "caltech_text"]
+__all__ = ["caltech_names", "caltech_of", "caltech_text", "check_caltech", "stream_numbers"]
 
 _TITLE = "Caltech Behavior Annotator - Annotation File"
 _KEYS = string.ascii_lowercase + string.ascii_uppercase + string.digits + string.punctuation.replace("-", "")
 
 
+def stream_numbers(streams: Sequence[str]) -> dict[str, int]:
+    """Numbers for label streams: those in their names if all are S1, S2 ..., else by their order, from 1."""
+    if all(re.fullmatch(r"S[1-9]\d*", name) for name in streams):
+        return {name: int(name[1:]) for name in streams}
+    return {name: number for number, name in enumerate(streams, start=1)}
+
+
 def caltech_names(streams: Sequence[str]) -> dict[str, str]:
-    """What label streams are called in an annotation file: their names if all are S1, S2 ..., else these in order.
+    """What label streams are called in an annotation file.
 
     >>> caltech_names(["S2"]), caltech_names(["behavior", "groom"])
     ({'S2': 'S2'}, {'behavior': 'S1', 'groom': 'S2'})
     """
-    if all(re.fullmatch(r"S[1-9]\d*", name) for name in streams):
-        return {name: name for name in streams}
-    return {name: f"S{number}" for number, name in enumerate(streams, start=1)}
+    return {name: f"S{number}" for name, number in stream_numbers(streams).items()}
+
+
+def check_caltech(streams: Sequence[StreamFacts]) -> None:
+    """Refuse behaviours whose names cannot stand in an annotation file, or that are more than there are keys.
+
+    Raises
+    ------
+    InputError
+        Naming the behaviour, or their number.
+    """
+    caltech_text(list(dict.fromkeys(word for stream in streams for word in stream.classes)), {})
+
+
+def caltech_of(recording: AnnotatedRecording) -> str:
+    """The annotation file of a recording; streams that say nothing of it are left out.
+
+    The background is a behaviour like others: every annotated frame lies in an interval.
+    """
+    names = caltech_names(list(recording.labels))
+    streams = {
+        names[stream]: [(s, e, one.vocabulary[label]) for s, e, label in runs(one.frames) if label != NOT_ANNOTATED]
+        for stream, one in recording.labels.items()
+        if (one.frames != NOT_ANNOTATED).any()
+    }
+    return caltech_text(list(dict.fromkeys(w for one in recording.labels.values() for w in one.vocabulary)), streams)
 
 
 def caltech_text(behaviors: Sequence[str], streams: Mapping[str, Iterable[tuple[int, int, str]]]) -> str:
@@ -52,9 +85,4 @@ def _keys(behaviors: Sequence[str]) -> Mapping[str, str]:
     """A key for each behaviour, all different."""
     if len(behaviors) > len(_KEYS):
         raise InputError(f"an annotation file has keys for {len(_KEYS)} behaviours, not for {len(behaviors)}")
-    keys: dict[str, str] = {}
-    for name in behaviors:
-        free = [key for key in _KEYS if key not in keys.values()]
-        own = name[0].lower()
-        keys[name] = own if own in free else free[0]
-    return keys
+    return shortcut_keys(behaviors, _KEYS)

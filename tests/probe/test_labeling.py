@@ -76,7 +76,7 @@ def test_all_formats_say_the_same(place, tmp_path):
     assert annotate(place, out, "--format", "csv", "caltech", "npy", "--minimum-bout-frames", 3) == 0
     contents = json.loads((out / "labels.json").read_text())
     assert contents["streams"] == [
-        {"name": "behavior", "classes": list(CLASSES), "background": "other", "caltech": "S1"}
+        {"name": "behavior", "classes": list(CLASSES), "background": "other", "caltech": "S1", "bento": "Ch1"}
     ]
     for entry in contents["recordings"]:
         assert entry["files"] == {

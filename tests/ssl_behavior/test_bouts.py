@@ -1,10 +1,7 @@
-import csv
-import io
-
 import numpy as np
 import pytest
 
-from ssl_behavior.bouts import bouts_csv, bouts_of, runs, without_short_bouts, without_short_runs
+from ssl_behavior.bouts import bouts_of, runs, without_short_bouts, without_short_runs
 from ssl_behavior.recording import Labels
 
 CLASSES = ("attack", "mount", "other")
@@ -89,15 +86,6 @@ def test_bouts_are_runs_with_the_mean_probability_of_their_frames():
     bouts = bouts_of("behavior", labels_of("aaoammmoo"), probability)
     assert [(b.behavior, b.start, b.stop) for b in bouts] == [("attack", 0, 2), ("attack", 3, 4), ("mount", 4, 7)]
     assert bouts[2].probability == pytest.approx(probability[4:7, 1].mean())
+    assert bouts_of("behavior", labels_of("ao"))[0].probability is None
     without = bouts_of("behavior", labels_of("ao", ""), probability)
     assert [b.behavior for b in without] == ["attack", "other"]
-
-
-def test_a_table_of_bouts_counts_frames_and_seconds():
-    bouts = bouts_of("behavior", labels_of("oaammm"), np.full((6, 3), 0.25))
-    rows = list(csv.DictReader(io.StringIO(bouts_csv(bouts, 30.0))))
-    assert rows[0] == {
-        "stream": "behavior", "behavior": "attack", "start_frame": "1", "stop_frame": "3", "start_s": "0.033",
-        "stop_s": "0.100", "probability": "0.2500",
-    }  # fmt: skip
-    assert [row["behavior"] for row in rows] == ["attack", "mount"]

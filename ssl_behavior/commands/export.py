@@ -1,0 +1,242 @@
+"""`ssl-behavior export`: clusters, labels and embeddings in the files of other tools."""
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ssl_behavior.embedding import EmbeddingRow
+    from ssl_behavior.exports import FrameColumn
+    from ssl_behavior.io.annotated import AnnotatedRecording
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the verb; 0 on success.
+
+    Raises
+    ------
+    InputError
+        For every mistake a person can mend.
+    """
+    parser = _parser()
+    options = parser.parse_args(argv)
+    # Only now what takes seconds to import: --help is answered at once.
+    from ssl_behavior.errors import InputError
+    from ssl_behavior.terminal import make_console
+
+    marker = next((name for name in _KINDS if (options.path / name).is_file()), None)
+    if marker is None:
+        raise InputError(f"{options.path} holds no clusters, embeddings or store (it has none of {', '.join(_KINDS)})")
+    what, run, own = _KINDS[marker]
+    _refuse_others(options, parser, what, own)
+    run(options, make_console())
+    return 0
+
+
+def _refuse_others(options: argparse.Namespace, parser: argparse.ArgumentParser, what: str, own: Sequence[str]) -> None:
+    """Options that say nothing about what is exported are mistakes."""
+    from ssl_behavior.errors import InputError
+
+    for name in _CHOICES:
+        if name not in own and getattr(options, name) != parser.get_default(name):
+            raise InputError(f"--{name.replace('_', '-')} is not for {what}, which {options.path} holds: leave it out")
+
+
+def _export_clusters(options: argparse.Namespace, console: "Console") -> None:
+    from ssl_behavior.exports import cluster_names, clustered_recordings, read_clusters
+    from ssl_behavior.exports.clustered import STREAM
+    from ssl_behavior.recording import StreamFacts
+
+    clusters = read_clusters(options.path)
+    names = cluster_names(clusters.num_clusters, _given_names(options.names, clusters.num_clusters))
+    rows = _chosen(clusters.rows, options)
+    made = clustered_recordings(clusters, rows, names, _minimum_seconds(options), options.media)
+    stream = StreamFacts(name=STREAM, classes=tuple(dict.fromkeys(names)))
+    _write(options, console, made, [row.id for row in rows], (stream,), {"clusters": list(names)}, _frames(rows))
+
+
+def _export_store(options: argparse.Namespace, console: "Console") -> None:
+    from ssl_behavior.exports import stored_recordings
+    from ssl_behavior.exports.stored import chosen_streams, labeled_rows
+    from ssl_behavior.io.annotated import check_actor
+    from ssl_behavior.store import Store
+
+    store = Store(options.path)
+    check_actor(options.actor, store.individuals)
+    streams = chosen_streams(store, options.streams)
+    rows = labeled_rows(store.select(options.recordings) if options.recordings else store.rows, streams)
+    made = stored_recordings(store, rows, streams, _minimum_seconds(options), options.actor, options.media)
+    _write(options, console, made, [row.id for row in rows], streams, {"store": store.fingerprint()}, _frames(rows))
+
+
+def _write(
+    options: argparse.Namespace,
+    console: "Console",
+    recordings: "Iterator[AnnotatedRecording]",
+    ids: Sequence[str],
+    streams: Sequence,
+    facts: Mapping[str, object],
+    frames: int,
+) -> None:
+    from ssl_behavior.io.annotated import check_media
+    from ssl_behavior.io.annotation_folder import write_annotations
+    from ssl_behavior.terminal import counted, frames_bar
+
+    check_media(options.media, ids)
+    facts = {**facts, "minimum_bout_seconds": _minimum_seconds(options)}
+    bouts = 0
+
+    def told(advance: Callable[[int], None]) -> "Iterator[AnnotatedRecording]":
+        nonlocal bouts
+        for recording in recordings:
+            yield recording
+            bouts += len(recording.bouts)
+            advance(recording.num_frames)
+
+    with frames_bar(console, "writing", frames, transient=True) as advance:
+        write_annotations(options.out, told(advance), ids, streams, options.format or ["csv"], facts, options.overwrite)
+    _tell(console, f"{counted(bouts, 'bout')} in {counted(len(ids), 'recording')}: {options.out}")
+
+
+def _export_embeddings(options: argparse.Namespace, console: "Console") -> None:
+    from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.exports import export_embeddings
+    from ssl_behavior.terminal import counted, frames_bar
+
+    embeddings = Embeddings(options.path)
+    rows = _chosen(embeddings.rows, options)
+    columns = _columns(options, rows)
+    with frames_bar(console, "writing", _frames(rows), transient=True) as advance:
+        made = export_embeddings(
+            embeddings, options.out, rows=rows, only=options.groups, without=options.without, columns=columns,
+            overwrite=options.overwrite, progress=advance,
+        )  # fmt: skip
+    groups = ", ".join(f"{name} {width}" for name, width in made.groups.items())
+    words = "".join(f", {column.name}" for column in columns)
+    held = f"{made.num_frames:,} frames x {made.dim} ({groups}{words})"
+    _tell(console, f"{held} of {counted(len(rows), 'recording')}: {options.out}")
+
+
+def _columns(options: argparse.Namespace, rows: "Sequence[EmbeddingRow]") -> "list[FrameColumn]":
+    from ssl_behavior.errors import InputError
+    from ssl_behavior.exports import cluster_column, cluster_names, label_columns, read_clusters
+    from ssl_behavior.store import Store
+
+    for option, needs in (("streams", "labels"), ("names", "clusters")):
+        if getattr(options, option) and not getattr(options, needs):
+            raise InputError(f"--{option} goes with --{needs}: give that, too, or leave it out")
+    columns = [] if options.labels is None else label_columns(Store(options.labels), rows, options.streams)
+    if options.clusters is not None:
+        clusters = read_clusters(options.clusters)
+        names = cluster_names(clusters.num_clusters, _given_names(options.names, clusters.num_clusters))
+        columns.append(cluster_column(clusters, rows, names, str(options.clusters)))
+    return columns
+
+
+def _given_names(path: Path | None, num_clusters: int) -> dict[int, str]:
+    from ssl_behavior.exports import read_names
+
+    return {} if path is None else read_names(path, num_clusters)
+
+
+def _chosen(rows: "Sequence[EmbeddingRow]", options: argparse.Namespace) -> "list[EmbeddingRow]":
+    """The recordings asked for, by id or glob; all by default."""
+    from fnmatch import fnmatchcase
+
+    from ssl_behavior.errors import InputError
+
+    for pattern in options.recordings:
+        if not any(fnmatchcase(row.id, pattern) or row.id == pattern for row in rows):
+            raise InputError(f"{options.path}: no recording matches {pattern!r}; it has {rows[0].id!r} and others")
+    wanted = options.recordings or ["*"]
+    return [row for row in rows if row.id in wanted or any(fnmatchcase(row.id, pattern) for pattern in wanted)]
+
+
+def _minimum_seconds(options: argparse.Namespace) -> float:
+    from math import isfinite
+
+    from ssl_behavior.errors import InputError
+
+    seconds: float = options.minimum_bout_seconds
+    if not (isfinite(seconds) and seconds >= 0):
+        raise InputError(f"--minimum-bout-seconds must be 0 or more, got {seconds}")
+    return seconds
+
+
+def _frames(rows: Sequence) -> int:
+    return sum(row.frames for row in rows)
+
+
+def _tell(console: "Console", text: str) -> None:
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+_KINDS: dict[str, tuple[str, Callable[[argparse.Namespace, "Console"], None], tuple[str, ...]]] = {
+    "clusters.json": ("clusters", _export_clusters, ("format", "names", "minimum_bout_seconds", "media")),
+    "embeddings.json": (
+        "embeddings", _export_embeddings, ("groups", "without", "labels", "streams", "clusters", "names"),
+    ),
+    "store.json": (
+        "a store", _export_store, ("format", "streams", "minimum_bout_seconds", "actor", "media"),
+    ),
+}  # fmt: skip
+"""The file that tells what a folder holds -> what that is, how it is exported, the options it knows."""
+
+_CHOICES = (
+    "format", "names", "minimum_bout_seconds", "media", "actor", "streams", "groups", "without", "labels", "clusters",
+)  # fmt: skip
+
+
+def _parser() -> argparse.ArgumentParser:
+    from ssl_behavior.io.annotated import DEFAULT_MEDIA
+    from ssl_behavior.io.annotation_formats import ANNOTATION_FORMATS, annotation_format_titles
+
+    parser = argparse.ArgumentParser(
+        prog="ssl-behavior export",
+        description="Write what a folder holds for other tools. Clusters, or the labels of a store: a folder with "
+        "bouts or frames in the formats of annotation tools. Embeddings: a file with a row per frame, .npy (and a "
+        ".json that says what its numbers are), .parquet (for pandas, R, polars; needs [store]) or .h5ad (AnnData).",
+    )
+    parser.add_argument("path", metavar="PATH", type=Path, help="clusters, embeddings or a store")
+    parser.add_argument("--out", type=Path, required=True, help="the folder, or for embeddings the file, to make")
+    parser.add_argument("--recordings", nargs="+", default=(), metavar="ID", help="only these (ids or globs)")
+    parser.add_argument("--overwrite", action="store_true", help="replace --out")
+
+    bouts = parser.add_argument_group("clusters and labels")
+    bouts.add_argument(
+        "--format",
+        nargs="+",
+        choices=ANNOTATION_FORMATS,
+        metavar="FORMAT",
+        help=f"{annotation_format_titles()} (default: csv)",
+    )
+    bouts.add_argument(
+        "--minimum-bout-seconds", type=float, default=0.0, metavar="S",
+        help="shorter bouts become background or, without one, part of the longer bout beside them (default 0)",
+    )  # fmt: skip
+    bouts.add_argument(
+        "--media", default=DEFAULT_MEDIA, metavar="FILE",
+        help="the videos, for formats that name them; {id} is a recording's id, {name} the last part of that "
+        f"(default {DEFAULT_MEDIA})",
+    )  # fmt: skip
+    bouts.add_argument("--actor", default="", metavar="ANIMAL", help="who shows what does not say so (of a store)")
+    bouts.add_argument("--streams", nargs="+", default=(), metavar="NAME", help="only these labels (of a store)")
+    bouts.add_argument(
+        "--names", type=Path, metavar="FILE",
+        help='names of clusters: JSON such as {"3": "chase"}, or .csv with the columns cluster and name; clusters of '
+        "one name are one behaviour (default: cluster_0, cluster_1 ...)",
+    )  # fmt: skip
+
+    tables = parser.add_argument_group("embeddings")
+    tables.add_argument("--groups", nargs="+", default=(), metavar="GROUP", help="only these columns (names or globs)")
+    tables.add_argument("--without", nargs="+", default=(), metavar="GROUP", help="leave out these columns")
+    tables.add_argument(
+        "--labels", type=Path, metavar="STORE", help="add the labels of this store, a column per stream"
+    )
+    tables.add_argument("--clusters", type=Path, metavar="CLUSTERS", help="add the cluster of every frame")
+    return parser

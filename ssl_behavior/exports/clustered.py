@@ -1,0 +1,156 @@
+"""Clusters on their way to annotation files: read, named, cut into bouts."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssl_behavior.bouts import without_short_bouts
+from ssl_behavior.clusters import FrameClusters
+from ssl_behavior.embedding import EmbeddingRow
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import read_json
+from ssl_behavior.io.annotated import DEFAULT_MEDIA, AnnotatedRecording, annotated_recording
+from ssl_behavior.recording import NOT_ANNOTATED, Labels
+
+__all__ = [
+    "STREAM",
+    "cluster_labels",
+    "cluster_names",
+    "clustered_recordings",
+    "fewest_frames",
+    "read_clusters",
+    "read_names",
+]
+
+STREAM = "cluster"
+"""What the label stream of clusters is called."""
+
+_ROW = ("id", "offset", "frames", "fps")
+_MOST_CLUSTERS = 32_767
+_ROUNDING_FRAMES = 1e-6
+
+
+def read_clusters(path: Path) -> FrameClusters:
+    """The clusters that a folder with `clusters.json` and `labels.npy` (int32 [frames], -1 = of no cluster) holds.
+
+    Raises
+    ------
+    InputError
+        If it holds none, or is damaged.
+    """
+    contents = read_json(path / "clusters.json", "a clusters folder")
+    try:
+        rows = [EmbeddingRow(**{key: row[key] for key in _ROW}) for row in contents["recordings"]]
+        number = int(contents["num_clusters"])
+        labels: np.ndarray = np.load(path / "labels.npy", mmap_mode="r", allow_pickle=False)
+    except (KeyError, TypeError, OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} is damaged: its clusters cannot be read ({error}); cluster again") from None
+    frames = sum(row.frames for row in rows)
+    if labels.shape != (frames,) or not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(
+            f"{path} is damaged: clusters.json lists {frames} frames, labels.npy holds {labels.dtype} "
+            f"{list(labels.shape)}; cluster again"
+        )
+    if frames and not (labels.min() >= NOT_ANNOTATED and labels.max() < number):
+        raise InputError(f"{path} is damaged: labels.npy holds other numbers than -1 to {number - 1}; cluster again")
+    return FrameClusters(rows, labels, number)
+
+
+def read_names(path: Path, num_clusters: int) -> dict[int, str]:
+    """Cluster -> name, as a person gave them: JSON such as {"3": "chase"}, or CSV with the columns cluster and name.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or a line is not a cluster and its name.
+    """
+    names: dict[int, str] = {}
+    for cluster, name in _pairs(path):
+        if not (cluster.isdecimal() and int(cluster) < num_clusters):
+            raise InputError(f"{path}: {cluster!r} is no cluster; there are {num_clusters}, 0 to {num_clusters - 1}")
+        if int(cluster) in names:
+            raise InputError(f"{path}: cluster {cluster} has two names")
+        if not name.strip():
+            raise InputError(f"{path}: cluster {cluster} has an empty name; leave its line out to keep its number")
+        names[int(cluster)] = name.strip()
+    return names
+
+
+def _pairs(path: Path) -> Iterable[tuple[str, str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() == ".csv":
+            return _csv_pairs(path, text)
+        contents: Any = json.loads(text)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as names of clusters, JSON or .csv ({error})") from None
+    if not isinstance(contents, dict) or not all(isinstance(name, str) for name in contents.values()):
+        raise InputError(f'{path}: expected JSON such as {{"3": "chase"}}, a name for each cluster')
+    return contents.items()
+
+
+def _csv_pairs(path: Path, text: str) -> list[tuple[str, str]]:
+    lines = [[cell.strip() for cell in line] for line in csv.reader(text.splitlines()) if any(line)]
+    if lines and [cell.lower() for cell in lines[0]] == ["cluster", "name"]:
+        lines = lines[1:]
+    for number, line in enumerate(lines, start=1):
+        if len(line) != 2:
+            raise InputError(f"{path}: name {number} ({','.join(line)[:60]!r}): expected a cluster and its name")
+    return [(cluster, name) for cluster, name in lines]
+
+
+def cluster_names(num_clusters: int, names: Mapping[int, str] | None = None) -> tuple[str, ...]:
+    """A name for each cluster: the given one, else cluster_N. Clusters of one name are one behaviour.
+
+    >>> cluster_names(3, {1: "chase"})
+    ('cluster_0', 'chase', 'cluster_2')
+
+    Raises
+    ------
+    InputError
+        If a given name is what another cluster is called without one, or there are too many clusters for labels.
+    """
+    if num_clusters > _MOST_CLUSTERS:
+        raise InputError(f"labels can tell {_MOST_CLUSTERS:,} behaviours apart, not {num_clusters:,} clusters")
+    given = dict(names or {})
+    for cluster, name in given.items():
+        for other in range(num_clusters):
+            if other not in given and name == f"cluster_{other}":
+                raise InputError(f"cluster {cluster} cannot be called {name!r}: that is cluster {other} without a name")
+    return tuple(given.get(cluster, f"cluster_{cluster}") for cluster in range(num_clusters))
+
+
+def cluster_labels(clusters: np.ndarray, names: Sequence[str]) -> Labels:
+    """Clusters int [time] as labels: a vocabulary of different names, in the order of the first cluster of each."""
+    vocabulary = tuple(dict.fromkeys(names))
+    numbers = np.array([*(vocabulary.index(name) for name in names), NOT_ANNOTATED], dtype=np.int16)
+    return Labels(vocabulary=vocabulary, frames=numbers[clusters])
+
+
+def clustered_recordings(
+    clusters: FrameClusters,
+    rows: Iterable[EmbeddingRow],
+    names: Sequence[str],
+    minimum_seconds: float = 0.0,
+    media: str = DEFAULT_MEDIA,
+) -> Iterator[AnnotatedRecording]:
+    """Recordings with their clusters as labels, one after the other; frames of no cluster are not annotated.
+
+    Parameters
+    ----------
+    names : of each cluster, see `cluster_names`.
+    minimum_seconds : shorter bouts become part of the longer one beside them, see `without_short_runs`.
+    """
+    for row in rows:
+        labels = without_short_bouts(cluster_labels(clusters.of(row), names), fewest_frames(minimum_seconds, row.fps))
+        yield annotated_recording(row.id, row.fps, {STREAM: labels}, media=media)
+
+
+def fewest_frames(seconds: float, fps: float) -> int:
+    """Frames that last so long, at least one."""
+    return max(1, math.ceil(seconds * fps - _ROUNDING_FRAMES))

@@ -1,0 +1,148 @@
+"""Labels on their way out: what is written of a recording, whatever the format."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ssl_behavior.bouts import Bout, bouts_of
+from ssl_behavior.errors import InputError
+from ssl_behavior.recording import Labels, StreamFacts
+
+__all__ = [
+    "DEFAULT_MEDIA", "AnnotatedRecording", "annotated_recording", "check_actor", "check_media", "named_actor",
+    "shortcut_keys", "streams_of", "told_apart",
+]  # fmt: skip
+
+DEFAULT_MEDIA = "{id}.mp4"
+"""Where a recording's video is looked for, beside the files that name it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AnnotatedRecording:
+    """A recording's labels, ready to be written.
+
+    Parameters
+    ----------
+    labels : stream -> labels; all streams have as many frames.
+    bouts : of all streams, by their start.
+    individuals : names of the animals, where they are known.
+    annotator : who labeled, or in whose style; "" = nobody in particular.
+    media : the video's file, for tools that play it; "" = not known.
+    """
+
+    id: str
+    fps: float
+    labels: Mapping[str, Labels]
+    bouts: Sequence[Bout]
+    individuals: tuple[str, ...] = ()
+    annotator: str = ""
+    media: str = ""
+
+    @property
+    def num_frames(self) -> int:
+        return len(next(iter(self.labels.values())).frames)
+
+
+def annotated_recording(
+    recording: str,
+    fps: float,
+    labels: Mapping[str, Labels],
+    *,
+    probabilities: Mapping[str, np.ndarray] | None = None,
+    individuals: Sequence[str] = (),
+    actor: str = "",
+    annotator: str = "",
+    media: str = DEFAULT_MEDIA,
+) -> AnnotatedRecording:
+    """Labels with their bouts, each of which has an actor where one is known.
+
+    Parameters
+    ----------
+    probabilities : stream -> float [time, classes], where they are known.
+    actor : the individual that shows whatever does not say in its name who does, see `named_actor`.
+    media : the video's file, in which "{id}" stands for the recording's id and "{name}" for the last part of that.
+    """
+    said = probabilities or {}
+    bouts = [bout for stream, one in labels.items() for bout in bouts_of(stream, one, said.get(stream))]
+    names = {name: named_actor(name, individuals) for name in {bout.behavior for bout in bouts} | set(labels)}
+    acted = [replace(bout, actor=names[bout.behavior] or names[bout.stream] or actor) for bout in bouts]
+    return AnnotatedRecording(
+        id=recording,
+        fps=fps,
+        labels=labels,
+        bouts=sorted(acted, key=lambda bout: (bout.start, bout.stream)),
+        individuals=tuple(individuals),
+        annotator=annotator,
+        media=media.replace("{id}", recording).replace("{name}", recording.rpartition("/")[2]),
+    )
+
+
+def check_actor(actor: str, individuals: Sequence[str]) -> None:
+    """Refuse the name of an animal that is not there; "" is none."""
+    if actor and actor not in individuals:
+        raise InputError(f"--actor {actor}: there is no such animal; there are {list(individuals) or 'none'}")
+
+
+def check_media(media: str, recordings: Sequence[str]) -> None:
+    """Refuse a name for videos that cannot stand in a file, or that is the same for several recordings."""
+    if not media.isprintable():
+        raise InputError(f"--media {media!r} cannot be the name of a file")
+    if len(recordings) > 1 and "{id}" not in media and "{name}" not in media:
+        raise InputError(f"--media {media}: the recordings would all have this video; use {{id}} or {{name}} in it")
+
+
+def named_actor(name: str, individuals: Sequence[str]) -> str:
+    """The individual whose name is a word of a behaviour's or stream's name; "" where none is, or several are.
+
+    >>> named_actor("Resident_attack", ["resident", "intruder"]), named_actor("attack", ["resident", "intruder"])
+    ('resident', '')
+    """
+    word = r"(?<![^\W_]){}(?![^\W_])"
+    named = [one for one in individuals if re.search(word.format(re.escape(one)), name, re.IGNORECASE)]
+    return named[0] if len(named) == 1 else ""
+
+
+def streams_of(recordings: Sequence[AnnotatedRecording]) -> tuple[StreamFacts, ...]:
+    """The label streams that any of the recordings has, in the order they are met."""
+    found: dict[str, StreamFacts] = {}
+    for recording in recordings:
+        for name, one in recording.labels.items():
+            found.setdefault(name, StreamFacts(name=name, classes=one.vocabulary, background=one.background))
+    return tuple(found.values())
+
+
+def told_apart(streams: Sequence[StreamFacts]) -> dict[tuple[str, str], str]:
+    """(stream, behaviour) -> a name that no other stream's behaviour has, for files that know no streams.
+
+    It is the behaviour's own, or "STREAM behaviour" where several streams have one so called. Background has none.
+
+    Raises
+    ------
+    InputError
+        If that, too, is the name of another.
+    """
+    shown = [(stream.name, stream.classes[number]) for stream in streams for number in stream.foreground]
+    behaviors = [behavior for _, behavior in shown]
+    names = {(s, b): b if behaviors.count(b) == 1 else f"{s} {b}" for s, b in shown}
+    for one, name in names.items():
+        if other := next((o for o, n in names.items() if n == name and o != one), None):
+            raise InputError(f"behaviour {one[1]!r} of {one[0]} and {other[1]!r} of {other[0]} cannot be told apart")
+    return names
+
+
+def shortcut_keys(names: Sequence[str], keys: str) -> dict[str, str]:
+    """A key of the keyboard for each name: its first letter where that is free, else the first of `keys` that is.
+
+    No two names have the same; "" when there are no more.
+
+    >>> shortcut_keys(["bite", "Base", "chase"], "abc")
+    {'bite': 'b', 'Base': 'a', 'chase': 'c'}
+    """
+    given: dict[str, str] = {}
+    for name in names:
+        free = [key for key in keys if key not in given.values()]
+        own = name[0].lower()
+        given[name] = own if own in free else next(iter(free), "")
+    return given

@@ -1,0 +1,134 @@
+"""The table of formats that labels are written in: for people, for other tools, for programs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.io.annotated import AnnotatedRecording
+from ssl_behavior.io.bento import bento_text, check_bento
+from ssl_behavior.io.boris import boris_text, check_boris
+from ssl_behavior.io.bouts_csv import bouts_csv, frames_csv
+from ssl_behavior.io.caltech_text import caltech_of, check_caltech
+from ssl_behavior.io.simba import check_simba, simba_csv
+from ssl_behavior.recording import StreamFacts
+
+__all__ = ["ANNOTATION_FORMATS", "AnnotationFormat", "annotation_files", "annotation_format_titles"]
+
+_ID = "{id}"
+
+
+def _anything(_: Sequence[StreamFacts]) -> None:
+    """No name is refused."""
+
+
+@dataclass(frozen=True)
+class AnnotationFormat:
+    """A format of label files.
+
+    Parameters
+    ----------
+    title : what it is and for whom, in a few words.
+    file : where a recording's labels go, with "{id}" for its id; without, all recordings share the file.
+    write : writes recordings (one, unless the file is shared) to a path.
+    check : raises an InputError for label streams with names that cannot stand in such a file.
+    """
+
+    name: str
+    title: str
+    file: str
+    write: Callable[[Path, Sequence[AnnotatedRecording]], None]
+    check: Callable[[Sequence[StreamFacts]], None] = _anything
+
+    @property
+    def shared(self) -> bool:
+        return _ID not in self.file
+
+    def file_of(self, recording: str) -> str:
+        """The file of a recording, as a path inside a folder.
+
+        Raises
+        ------
+        InputError
+            If its id cannot be a file's name.
+        """
+        parts = recording.split("/")
+        if any(part in ("", ".", "..") or "\\" in part for part in parts):
+            raise InputError(f"recording {recording!r}: its id cannot be a file's name; import it under another id")
+        return self.file.replace(_ID, str(PurePosixPath(*parts)))
+
+
+def _text(content: Callable[[AnnotatedRecording], str]) -> Callable[[Path, Sequence[AnnotatedRecording]], None]:
+    """A writer of text, with its line ends as they are."""
+
+    def write(path: Path, recordings: Sequence[AnnotatedRecording]) -> None:
+        (recording,) = recordings
+        path.write_text(content(recording), encoding="utf-8", newline="")
+
+    return write
+
+
+def _write_npy(path: Path, recordings: Sequence[AnnotatedRecording]) -> None:
+    """int16 [time], of several streams [time, stream]."""
+    (recording,) = recordings
+    columns = [one.frames for one in recording.labels.values()]
+    with path.open("wb") as file:
+        np.save(file, columns[0] if len(columns) == 1 else np.stack(columns, axis=1))
+
+
+def _write_boris(path: Path, recordings: Sequence[AnnotatedRecording]) -> None:
+    path.write_text(boris_text(recordings, path.stem, datetime.now()), encoding="utf-8", newline="")
+
+
+ANNOTATION_FORMATS: dict[str, AnnotationFormat] = {
+    format.name: format
+    for format in (
+        AnnotationFormat(
+            "csv", "a table of bouts", "{id}.csv", _text(lambda one: bouts_csv(one.bouts, one.fps))
+        ),
+        AnnotationFormat("frames", "a table of frames", "{id}.frames.csv", _text(frames_csv)),
+        AnnotationFormat(
+            "caltech", "text for the Caltech Behavior Annotator", "{id}.txt", _text(caltech_of), check_caltech
+        ),
+        AnnotationFormat("npy", "a whole number per frame and stream", "{id}.npy", _write_npy),
+        AnnotationFormat(
+            "boris", "a BORIS project of all recordings, to be corrected there", "project.boris", _write_boris,
+            check_boris,
+        ),
+        AnnotationFormat("bento", "text for Bento and MARS", "{id}.annot", _text(bento_text), check_bento),
+        AnnotationFormat(
+            "simba", "0/1 columns for SimBA (as annotations of DeepEthogram)", "simba/{id}.csv", _text(simba_csv),
+            check_simba,
+        ),
+    )
+}  # fmt: skip
+
+
+def annotation_format_titles() -> str:
+    """The formats in words, for --help."""
+    return ". ".join(f"{format.name}: {format.title}" for format in ANNOTATION_FORMATS.values())
+
+
+def annotation_files(recordings: Sequence[str], formats: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Recording -> format -> its file, as paths inside a folder; formats that share a file are left out.
+
+    Raises
+    ------
+    InputError
+        If a format is unknown, an id cannot be a file's name, or two files would have one name.
+    """
+    for name in formats:
+        if name not in ANNOTATION_FORMATS:
+            raise InputError(f"--format {name} is unknown; known: {', '.join(ANNOTATION_FORMATS)}")
+    chosen = [ANNOTATION_FORMATS[name] for name in dict.fromkeys(formats)]
+    files = {id: {format.name: format.file_of(id) for format in chosen if not format.shared} for id in recordings}
+    taken: dict[str, str] = {format.file: "all recordings" for format in chosen if format.shared}
+    for recording, own in files.items():
+        for file in own.values():
+            other = taken.setdefault(file, recording)
+            if other != recording:
+                raise InputError(f"recordings {other!r} and {recording!r} would both be written to {file}; rename one")
+    return files

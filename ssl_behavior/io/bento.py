@@ -1,0 +1,89 @@
+"""Writing Bento's `.annot`: bouts of behaviours in channels, as text that Bento (MATLAB and Python) and MARS read.
+
+A number with a decimal point would be seconds; these are whole, and so are frames, counted from 1, of which both ends
+belong to a bout. Of frames the duration is their difference, which is one less than there are: MARS counts on it.
+MATLAB makes field names of channels and behaviours, with an underscore for a space, which is why not every name can
+stand here.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from ssl_behavior.bouts import Bout
+from ssl_behavior.errors import InputError
+from ssl_behavior.io.annotated import AnnotatedRecording, streams_of
+from ssl_behavior.io.caltech_text import stream_numbers
+from ssl_behavior.recording import StreamFacts
+
+__all__ = ["bento_channels", "bento_text", "check_bento"]
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_ ]{0,61}[A-Za-z0-9_]|[A-Za-z]")
+
+
+def bento_channels(streams: Sequence[str]) -> dict[str, str]:
+    """What label streams are called in a file: Ch1, Ch2 ..., with the number in their own name if all are S1, S2 ...
+
+    >>> bento_channels(["S2"]), bento_channels(["behavior", "groom"])
+    ({'S2': 'Ch2'}, {'behavior': 'Ch1', 'groom': 'Ch2'})
+    """
+    return {name: f"Ch{number}" for name, number in stream_numbers(streams).items()}
+
+
+def check_bento(streams: Sequence[StreamFacts]) -> None:
+    """Refuse behaviours whose names cannot stand in a file.
+
+    Raises
+    ------
+    InputError
+        Naming the behaviour.
+    """
+    seen: dict[str, str] = {}
+    for name in dict.fromkeys(stream.classes[number] for stream in streams for number in stream.foreground):
+        if not _NAME.fullmatch(name):
+            raise InputError(
+                f"behaviour {name!r} cannot stand in a Bento file: at most 63 letters, digits, spaces and '_', a "
+                "letter first and no space last; rename it, or choose another --format"
+            )
+        other = seen.setdefault(name.replace(" ", "_"), name)
+        if other != name:
+            raise InputError(
+                f"behaviours {other!r} and {name!r} are one to Bento; rename one, or choose another --format"
+            )
+
+
+def bento_text(recording: AnnotatedRecording) -> str:
+    """The text of one recording's file. The background is in no channel, nor are frames without annotation.
+
+    Raises
+    ------
+    InputError
+        See `check_bento`.
+    """
+    streams = streams_of([recording])
+    check_bento(streams)
+    channels = bento_channels([stream.name for stream in streams])
+    names = dict.fromkeys(stream.classes[number] for stream in streams for number in stream.foreground)
+    lines = ["Bento annotation file", f"Movie file(s): {recording.media}", ""]
+    lines += ["Stimulus name: ", "Annotation start frame: 1", f"Annotation stop frame: {recording.num_frames}"]
+    lines += [f"Annotation framerate: {recording.fps:f}", ""]
+    lines += ["List of channels:", *channels.values(), "", "List of annotations:", *names, ""]
+    for stream, bouts in _by_stream(recording).items():
+        lines += [f"{channels[stream]}----------", *_channel(bouts), ""]
+    return "\n".join([*lines, ""])
+
+
+def _by_stream(recording: AnnotatedRecording) -> Mapping[str, list[Bout]]:
+    """The bouts of each stream that has any; a channel without bouts is listed, but has no section."""
+    bouts = {stream: [bout for bout in recording.bouts if bout.stream == stream] for stream in recording.labels}
+    return {stream: own for stream, own in bouts.items() if own}
+
+
+def _channel(bouts: Sequence[Bout]) -> list[str]:
+    """A block for each behaviour that occurs."""
+    lines: list[str] = []
+    for name in dict.fromkeys(bout.behavior for bout in bouts):
+        own = [bout for bout in bouts if bout.behavior == name]
+        lines += [f">{name}", "Start\tStop\tDuration"]
+        lines += [f"{bout.start + 1}\t{bout.stop}\t{bout.stop - bout.start - 1}" for bout in own]
+        lines.append("")
+    return lines

@@ -1,0 +1,173 @@
+"""Writing a BORIS project (`.boris`, JSON): labels of many recordings, to be looked at and corrected beside the video.
+
+BORIS takes no table of bouts as observations, but it opens projects, and it imports observations of one project into
+another. The layout is that of project format 7.0, which BORIS has used since version 7: an ethogram of state events,
+the animals as subjects, and an observation per recording. An event is [time, subject, behaviour, modifier, comment,
+frame]; of a state the first event of a subject is its start, the next its end. Times are kept to the millisecond.
+"""
+
+import json
+import math
+import string
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.io.annotated import AnnotatedRecording, shortcut_keys, streams_of, told_apart
+from ssl_behavior.recording import StreamFacts
+
+__all__ = ["boris_project", "boris_seconds", "boris_text", "check_boris"]
+
+_FORMAT_VERSION = "7.0"
+_PLAYERS = tuple(str(number) for number in range(1, 9))
+_MOST_FPS = 1000
+_ROUNDING_MS = 1e-6
+
+
+def check_boris(streams: Sequence[StreamFacts]) -> None:
+    """Refuse behaviours whose names cannot stand in an ethogram.
+
+    Raises
+    ------
+    InputError
+        Naming the behaviour.
+    """
+    for (_, behavior), name in told_apart(streams).items():
+        _check_name(f"behaviour {behavior!r}", name)
+
+
+def _check_name(what: str, name: str) -> None:
+    if not name.isprintable() or name != name.strip() or "|" in name or not name:
+        raise InputError(
+            f"{what} cannot stand in a BORIS project: it must be printable, without '|' and without spaces at its "
+            "ends; rename it, or choose another --format"
+        )
+
+
+def boris_text(recordings: Sequence[AnnotatedRecording], name: str, written: datetime) -> str:
+    """The text of a project file, see `boris_project`."""
+    return json.dumps(boris_project(recordings, name, written), indent=1, ensure_ascii=False) + "\n"
+
+
+def boris_project(recordings: Sequence[AnnotatedRecording], name: str, written: datetime) -> dict[str, Any]:
+    """A project with an observation for each recording, as decoded JSON.
+
+    A bout's probability is the comment of its first event. Where several label streams have one behaviour, it is called
+    after its stream, too; the streams are categories of behaviours if there are several. An actor is the subject of its
+    events; without one they have no focal subject.
+
+    Parameters
+    ----------
+    name : the project's.
+    written : when; stands for the project and, as nothing is known of that, for when recordings were made.
+
+    Raises
+    ------
+    InputError
+        If a name cannot stand in a project, or a recording has more than 1000 frames per second.
+    """
+    streams = streams_of(recordings)
+    check_boris(streams)
+    names = told_apart(streams)
+    categories = [stream.name for stream in streams] if len(streams) > 1 else []
+    date = written.isoformat(timespec="seconds")
+    return {
+        "time_format": "hh:mm:ss",
+        "project_date": date,
+        "project_name": name,
+        "project_description": "Behaviours labeled by ssl-behavior.",
+        "project_format_version": _FORMAT_VERSION,
+        "subjects_conf": _subjects(recordings),
+        "behaviors_conf": _ethogram(names, categories),
+        "observations": {recording.id: _observation(recording, names, date) for recording in recordings},
+        "behavioral_categories": categories,
+        "behavioral_categories_config": {str(number): {"name": one} for number, one in enumerate(categories)},
+        "independent_variables": {},
+        "coding_map": {},
+        "behaviors_coding_map": [],
+        "converters": {},
+    }
+
+
+def _subjects(recordings: Sequence[AnnotatedRecording]) -> dict[str, Any]:
+    animals = dict.fromkeys(animal for recording in recordings for animal in recording.individuals)
+    actors = dict.fromkeys(bout.actor for recording in recordings for bout in recording.bouts if bout.actor)
+    for name in animals | actors:
+        _check_name(f"animal {name!r}", name)
+    return {str(i): {"key": "", "name": name, "description": ""} for i, name in enumerate(animals | actors)}
+
+
+def _ethogram(names: Mapping[tuple[str, str], str], categories: Sequence[str]) -> dict[str, Any]:
+    """State events, with a key each as long as there are letters and digits."""
+    keys = shortcut_keys(list(names.values()), string.ascii_lowercase + string.digits)
+    return {
+        str(number): {
+            "type": "State event",
+            "key": keys[name],
+            "code": name,
+            "description": "",
+            "color": "",
+            "category": stream if categories else "",
+            "modifiers": {},
+            "excluded": "",
+            "coding map": "",
+        }
+        for number, ((stream, _), name) in enumerate(names.items())
+    }
+
+
+def _observation(recording: AnnotatedRecording, names: Mapping[tuple[str, str], str], date: str) -> dict[str, Any]:
+    if recording.fps > _MOST_FPS:
+        raise InputError(
+            f"recording {recording.id!r} has {recording.fps:g} frames per second, and BORIS keeps milliseconds: frames "
+            "would be confused; choose another --format"
+        )
+    media = recording.media or recording.id
+    labeled = f"Labeled in the style of {recording.annotator}." if recording.annotator else ""
+    return {
+        "type": "MEDIA",
+        "date": date,
+        "description": labeled,
+        "time offset": 0.0,
+        "observation time interval": [0, 0],
+        "file": {player: [media] if player == "1" else [] for player in _PLAYERS},
+        "media_info": {
+            "length": {media: boris_seconds(recording.num_frames, recording.fps)},
+            "fps": {media: recording.fps},
+            "hasVideo": {media: True},
+            "hasAudio": {media: False},
+            "offset": {"1": 0.0},
+            "display": {media: "Nothing"},
+        },
+        "independent_variables": {},
+        "visualize_spectrogram": False,
+        "visualize_waveform": False,
+        "media_creation_date_as_offset": False,
+        "media_scan_sampling_duration": 0,
+        "image_display_duration": 1,
+        "close_behaviors_between_videos": False,
+        "events": _events(recording, names),
+    }
+
+
+def _events(recording: AnnotatedRecording, names: Mapping[tuple[str, str], str]) -> list[list[Any]]:
+    events = []
+    for bout in recording.bouts:
+        sure = "" if bout.probability is None else f"probability {bout.probability:.2f}"
+        for frame, comment in ((bout.start, sure), (bout.stop, "")):
+            seconds = boris_seconds(frame, recording.fps)
+            events.append([seconds, bout.actor, names[bout.stream, bout.behavior], "", comment, frame])
+    return sorted(events, key=lambda event: event[:3])
+
+
+def boris_seconds(frame: int, fps: float) -> float:
+    """The first whole millisecond in a frame.
+
+    Rounded the other way it would be in the frame before, which is where BORIS would jump to, and what a program that
+    cuts `seconds * fps` down to a whole number would read.
+
+    >>> boris_seconds(1, 30.0), boris_seconds(29, 25.0)
+    (0.034, 1.16)
+    """
+    return math.ceil(frame * 1000 / fps - _ROUNDING_MS) / 1000

@@ -1,0 +1,128 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ssl_behavior.bouts import runs
+from ssl_behavior.embedding import EmbeddingRow
+from ssl_behavior.errors import InputError
+from ssl_behavior.exports.clustered import (
+    cluster_labels,
+    cluster_names,
+    clustered_recordings,
+    fewest_frames,
+    read_clusters,
+    read_names,
+)
+
+from .made import NUM_CLUSTERS, write_clusters
+
+ROW = EmbeddingRow(id="r", offset=0, frames=5, fps=25.0)
+
+
+def test_clusters_are_read_as_they_are(place):
+    clusters = read_clusters(place / "clusters")
+    assert clusters.num_clusters == NUM_CLUSTERS and [row.id for row in clusters.rows] == ["a/r1", "r2", "r3"]
+    np.testing.assert_array_equal(clusters.labels, np.load(place / "clusters" / "labels.npy"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "more", "words"),
+    [
+        (np.zeros(7, np.int32), {}, r"lists 5 frames, labels\.npy holds int32 \[7\]"),
+        (np.zeros(5), {}, "holds float64"),
+        (np.full(5, 7), {}, "other numbers than -1 to 6"),
+        (np.full(5, -2), {}, "other numbers than -1 to 6"),
+        (np.zeros(5, np.int32), {"recordings": [{"id": "r"}]}, "is damaged: its clusters cannot be read"),
+        (np.zeros(5, np.int32), {"num_clusters": "many"}, "is damaged: its clusters cannot be read"),
+    ],
+)
+def test_damaged_clusters_are_told(tmp_path, labels, more, words):
+    with pytest.raises(InputError, match=words):
+        read_clusters(write_clusters(tmp_path / "c", [ROW], labels, **more))
+
+
+def test_a_folder_without_clusters_is_told(tmp_path):
+    with pytest.raises(InputError, match="is not a clusters folder"):
+        read_clusters(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("n.json", json.dumps({"3": " chase ", "0": "rear, up"})),
+        ("n.csv", 'cluster,name\n3,chase\n\n0,"rear, up"\n'),
+        ("n.CSV", '\ufeff3, chase\r\n0,"rear, up"\r\n'),
+    ],
+)
+def test_names_are_read_from_json_and_tables(tmp_path, file, text):
+    (tmp_path / file).write_text(text, encoding="utf-8", newline="")
+    assert read_names(tmp_path / file, 5) == {3: "chase", 0: "rear, up"}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("n.json", "{", "cannot be read as names of clusters"),
+        ("n.json", "[1]", "a name for each cluster"),
+        ("n.json", '{"1": 2}', "a name for each cluster"),
+        ("n.json", '{"5": "x"}', "'5' is no cluster; there are 5, 0 to 4"),
+        ("n.json", '{"-1": "x"}', "'-1' is no cluster"),
+        ("n.json", '{"2": " "}', "cluster 2 has an empty name"),
+        ("n.csv", "1,a\n1,b\n", "cluster 1 has two names"),
+        ("n.csv", "1,a\n2,b,c\n", r"name 2 \('2,b,c'\): expected a cluster and its name"),
+        ("n.csv", "number,name\n1,a\n", "'number' is no cluster"),
+    ],
+)
+def test_names_that_make_no_sense_are_told(tmp_path, file, text, words):
+    (tmp_path / file).write_text(text)
+    with pytest.raises(InputError, match=words):
+        read_names(tmp_path / file, 5)
+    with pytest.raises(InputError, match="cannot be read as names"):
+        read_names(tmp_path / "missing.json", 5)
+
+
+def test_clusters_of_one_name_are_one_behaviour():
+    names = cluster_names(4, {1: "chase", 3: "chase"})
+    assert names == ("cluster_0", "chase", "cluster_2", "chase")
+    labels = cluster_labels(np.array([3, 1, -1, 0, 2]), names)
+    assert labels.vocabulary == ("cluster_0", "chase", "cluster_2") and labels.frames.tolist() == [1, 1, -1, 0, 2]
+
+
+def test_a_name_that_another_cluster_has_without_one_is_refused():
+    assert cluster_names(2, {0: "cluster_1", 1: "cluster_0"}) == ("cluster_1", "cluster_0")
+    with pytest.raises(InputError, match="cluster 0 cannot be called 'cluster_1': that is cluster 1 without a name"):
+        cluster_names(2, {0: "cluster_1"})
+    with pytest.raises(InputError, match="not 32,768 clusters"):
+        cluster_names(32_768)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fps", "frames"), [(0.0, 25.0, 1), (0.04, 25.0, 1), (0.041, 25.0, 2), (0.1, 30.0, 3)]
+)
+def test_a_minimum_is_so_many_frames(seconds, fps, frames):
+    assert fewest_frames(seconds, fps) == frames
+
+
+def test_recordings_have_the_bouts_of_their_clusters(place):
+    clusters = read_clusters(place / "clusters")
+    names = cluster_names(NUM_CLUSTERS)
+    made = list(clustered_recordings(clusters, clusters.rows, names, media="{name}.avi"))
+    for row, recording in zip(clusters.rows, made, strict=True):
+        bouts = [(bout.start, bout.stop, names.index(bout.behavior)) for bout in recording.bouts]
+        assert bouts == clusters.bouts(row) and {bout.probability for bout in recording.bouts} == {None}
+    assert [one.media for one in made] == ["r1.avi", "r2.avi", "r3.avi"]
+    for recording in clustered_recordings(clusters, clusters.rows, names, minimum_seconds=0.6):
+        parts = runs(recording.labels["cluster"].frames)
+        beside = zip([None, *parts], parts, [*parts[1:], None], strict=False)
+        lonely = [one for before, one, after in beside if all(not part or part[2] < 0 for part in (before, after))]
+        assert all(stop - start >= 15 for start, stop, label in set(parts) - set(lonely) if label >= 0)
+
+
+def test_rows_may_say_more_than_is_read(tmp_path):
+    folder = write_clusters(tmp_path / "c", [replace(ROW, frames=3)], np.array([0, 1, -1], np.int32), format="anything")
+    contents = json.loads((folder / "clusters.json").read_text())
+    contents["recordings"][0]["subset"] = "train"
+    (folder / "clusters.json").write_text(json.dumps(contents))
+    assert read_clusters(folder).labels.tolist() == [0, 1, -1]

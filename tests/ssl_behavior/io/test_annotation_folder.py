@@ -1,0 +1,63 @@
+import json
+
+import numpy as np
+import pytest
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.io.annotated import annotated_recording, streams_of
+from ssl_behavior.io.annotation_folder import write_annotations
+from ssl_behavior.io.annotation_formats import ANNOTATION_FORMATS
+from ssl_behavior.recording import Labels, StreamFacts
+
+
+def recording(name, frames=53):
+    numbers = np.random.default_rng(frames).integers(-1, 3, frames)
+    labels = {"S2": Labels(vocabulary=("chase", "bite", "rest"), frames=numbers, background="rest")}
+    return annotated_recording(name, 30.0, labels, annotator="ann")
+
+
+def test_all_formats_of_all_recordings_are_written_and_told(tmp_path):
+    made = [recording("a/r1"), recording("r2", 59)]
+    out = tmp_path / "labels"
+    write_annotations(
+        out, iter(made), ["a/r1", "r2"], streams_of(made), list(ANNOTATION_FORMATS), {"notes": ["a note"]}
+    )
+    told = json.loads((out / "labels.json").read_text())
+    assert told["format"] == "ssl-behavior labels" and told["notes"] == ["a note"]
+    assert told["streams"] == [
+        {"name": "S2", "classes": ["chase", "bite", "rest"], "background": "rest", "caltech": "S2", "bento": "Ch2"}
+    ]
+    assert [(one["id"], one["frames"], one["fps"], one["annotator"]) for one in told["recordings"]] == [
+        ("a/r1", 53, 30.0, "ann"), ("r2", 59, 30.0, "ann"),
+    ]  # fmt: skip
+    named = {file for one in told["recordings"] for file in one["files"].values()} | set(told["files"].values())
+    found = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert found == named | {"labels.json"} and len(named) == 2 * (len(ANNOTATION_FORMATS) - 1) + 1
+    project = json.loads((out / told["files"]["boris"]).read_text())
+    assert set(project["observations"]) == {"a/r1", "r2"}
+
+
+def test_names_are_checked_before_anything_is_labeled(tmp_path):
+    def never():
+        raise AssertionError("a recording was asked for")
+        yield
+
+    bad = (StreamFacts(name="S1", classes=("a|b",)),)
+    with pytest.raises(InputError, match="cannot stand in a BORIS project"):
+        write_annotations(tmp_path / "x", never(), ["r1"], bad, ["csv", "boris"])
+    with pytest.raises(InputError, match="cannot be a file's name"):
+        write_annotations(tmp_path / "x", never(), [".."], bad, ["csv"])
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(InputError, match="exists already"):
+        write_annotations(tmp_path / "mine", never(), ["r1"], bad, ["csv"])
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_failure_leaves_nothing(tmp_path):
+    def two():
+        yield recording("r1")
+        raise InputError("no more")
+
+    with pytest.raises(InputError, match="no more"):
+        write_annotations(tmp_path / "x", two(), ["r1", "r2"], streams_of([recording("r1")]), ["csv"])
+    assert not list(tmp_path.iterdir())
