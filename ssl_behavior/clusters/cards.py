@@ -1,4 +1,4 @@
-"""A card for each cluster: how much there is of it, what comes after it, what it looks like, in numbers and in words."""
+"""A card for each cluster: how much there is of it, what comes after it, how it looks, in numbers and in words."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -283,10 +283,7 @@ class _Maker:
     def _labels(self, cluster: int) -> tuple[Enrichment, ...]:
         own = [one for one in self.labels if one.cluster == cluster]
         order = list(dict.fromkeys(one.stream for one in own))
-        lowest = float("-inf")
-        return tuple(
-            sorted(own, key=lambda one: (order.index(one.stream), -(lowest if one.log2_ratio is None else one.log2_ratio)))
-        )
+        return tuple(sorted(own, key=lambda one: (order.index(one.stream), -_ratio(one))))
 
     def _sentence(self, cluster: int, bouts: BoutLengths | None) -> str:
         if bouts is None:
@@ -300,6 +297,10 @@ class _Maker:
         own = self.shares[:, cluster] * [row.frames for row in rows]
         most = int(own.argmax())
         return Concentration(recording=rows[most].id, share=float(own[most] / own.sum()))
+
+
+def _ratio(one: Enrichment) -> float:
+    return float("-inf") if one.log2_ratio is None else one.log2_ratio
 
 
 def _medoid(table: BoutTable, bout: int, recording: str, distance: np.ndarray) -> MedoidBout:

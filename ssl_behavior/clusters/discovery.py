@@ -29,7 +29,9 @@ from ssl_behavior.clusters.geometry import Geometry
 __all__ = ["DiscoveredBout", "DiscoveredCluster", "Discovery", "discover", "explained_share"]
 
 _LEAST_SEEN = 0.5
-_NOTHING_LABELED = "nothing is labeled in these recordings: every cluster is unexplained, and there are no bouts to list"
+_NOTHING_LABELED = (
+    "nothing is labeled in these recordings: every cluster is unexplained, and there are no bouts to list"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ class DiscoveredCluster:
     score : (1 - explained) x separation x seen, the rank's measure.
     explained : 0 to 1, by the stream that explains most; `stream` is its name, "" where nothing is labeled.
     annotated : share of the cluster's frames that are labeled in that stream.
-    behavior, behavior_share : the label that most of its annotated frames have in that stream, and how many; "" if none.
+    behavior, behavior_share : the label that most of its annotated frames have in that stream, and how many; "" = none.
     separation : see `Geometry`; None where there is no other cluster.
     seen : mean share of keypoints seen over the usual share, at most 1.
     """
@@ -195,7 +197,7 @@ def _surprises(clustered: ClusteredStore, tables: Sequence[Contingency]) -> np.n
 
 
 def _mean_bits(clustered: ClusteredStore, stream: str, bits: np.ndarray) -> np.ndarray:
-    """Mean over each bout's frames of the bits [cluster or none, label or none] of cluster and label, float64 [bout]."""
+    """Mean over each bout's frames of their bits [cluster or none, label or none], float64 [bout]."""
     table, labels = clustered.table, clustered.store.labels(stream)
     means = np.zeros(len(table))
     bits[-1] = 0.0

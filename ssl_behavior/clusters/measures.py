@@ -1,4 +1,4 @@
-"""What is measured of every frame, to say what sets a cluster apart: task programs, and how much of the animals is seen.
+"""What is measured of every frame, to say what sets a cluster apart: task programs, and how much is seen.
 
 A program that tells left from right (turning clockwise) is measured twice: as it is, and by its size alone, for a
 cluster of turns to both sides has a mean of zero.
@@ -58,6 +58,7 @@ class Measure:
 _SEEN = Measure(
     name=SEEN, program=SEEN, of=ANYBODY, units="share", description="The share of all keypoints that the tracker gives."
 )
+
 
 @dataclass(frozen=True, eq=False)
 class Measures:

@@ -39,8 +39,8 @@ def values_with_units(values: Sequence[float], units: str, signed: bool = True) 
 
     >>> values_with_units([0.5], "rad"), values_with_units([183.4, 62.6], "px/s")
     ('29°', '183 and 63 px/s')
-    >>> values_with_units([-51.5], "px/s", signed=False), values_with_units([0.42], "1"), values_with_units([1.24], "cm")
-    ('52 px/s', '0.42', '1.2 cm')
+    >>> values_with_units([-51.7], "px/s", signed=False), values_with_units([0.42], "1")
+    ('52 px/s', '0.42')
     """
     if not signed:
         values = [abs(value) for value in values]

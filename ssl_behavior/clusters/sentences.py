@@ -7,7 +7,7 @@ be that of the next, and a number is compared with the greater (or the lesser) o
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ssl_behavior.clusters.differences import Difference
 from ssl_behavior.clusters.measures import ANYBODY, GREATER, LESSER, SEEN

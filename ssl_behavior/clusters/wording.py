@@ -52,9 +52,7 @@ class Wording:
     number: str = ""
 
 
-def _wording(
-    theme: str, high: tuple[str | Phrase, ...], low: tuple[str | Phrase, ...], number: str = ""
-) -> Wording:
+def _wording(theme: str, high: tuple[str | Phrase, ...], low: tuple[str | Phrase, ...], number: str = "") -> Wording:
     def phrases(given: tuple[str | Phrase, ...]) -> tuple[Phrase, ...]:
         return tuple(one if isinstance(one, Phrase) else Phrase(words=one) for one in given)
 
@@ -135,7 +133,9 @@ WORDING: Mapping[str, Wording] = {
     ),
     "turning": _wording("turning", (_from(0.5, "turning clockwise"),), (_up_to(-0.5, "turning anticlockwise"),)),
     "wall_distance": _wording(
-        "place", (_from(2.0, "far from the walls"), "further from the walls"), (_up_to(0.5, "at a wall"), "closer to a wall")
+        "place",
+        (_from(2.0, "far from the walls"), "further from the walls"),
+        (_up_to(0.5, "at a wall"), "closer to a wall"),
     ),
     "corner_distance": _wording(
         "place",
@@ -147,7 +147,9 @@ WORDING: Mapping[str, Wording] = {
 """Of the built-in programs, and of the share of points that is seen."""
 
 SIZE_WORDING: Mapping[str, Wording] = {
-    "turning": _wording("turning", (_from(1.0, "turning fast"), "turning faster"), (_up_to(0.1, "not turning"), "turning less")),
+    "turning": _wording(
+        "turning", (_from(1.0, "turning fast"), "turning faster"), (_up_to(0.1, "not turning"), "turning less")
+    ),
     "head_body_angle": _wording(
         "head",
         (_from(0.7, "with the head turned aside"), "with the head turned further aside"),
