@@ -1,6 +1,6 @@
 """A card for each cluster: how much there is of it, what comes after it, how it looks, in numbers and in words."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -148,7 +148,7 @@ def make_cards(
     rules: SayingRules | None = None,
     medoids: int = _MEDOIDS,
     seed: int = 0,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[str, int], None] | None = None,
 ) -> Cards:
     """Describe every cluster, in the memory of some blocks.
 
@@ -159,16 +159,17 @@ def make_cards(
     unit : points have length 1 (the space's `config.unit`).
     programs : which are measured; None = all built-in ones.
     medoids : how many typical bouts each card names.
-    progress : called with the number of frames measured since the last call.
+    progress : called with what is done ("points", "programs") and the number of frames since the last call.
 
     Raises
     ------
     InputError
         If a program of one's own is not acceptable, or a point is not finite.
     """
-    geometry = place_bouts(blocks, clustered.table, clustered.frames, centroids, unit)
+    tell = progress or _silent
+    geometry = place_bouts(_counted(blocks, tell), clustered.table, clustered.frames, centroids, unit)
     measures = fit_measures(clustered.store, clustered.rows, programs)
-    differences = compare_clusters(clustered.frames, measures, progress)
+    differences = compare_clusters(clustered.frames, measures, lambda frames: tell("programs", frames))
     tables = [contingency(clustered, stream) for stream in clustered.store.streams]
     frames = np.bincount(clustered.table.cluster, clustered.table.frames, minlength=clustered.num_clusters)
     maker = _Maker(
@@ -195,6 +196,18 @@ def make_cards(
         notes=measures.notes,
         discovery=discover(clustered, tables, geometry, _seen(maker.differences, clustered.num_clusters)),
     )
+
+
+def _silent(what: str, frames: int) -> None:
+    """Tell nobody."""
+
+
+def _counted(
+    blocks: Iterable[tuple[slice, np.ndarray]], tell: Callable[[str, int], None]
+) -> Iterator[tuple[slice, np.ndarray]]:
+    for span, points in blocks:
+        yield span, points
+        tell("points", len(points))
 
 
 def _scene(store: Store, measures: Measures) -> Scene:

@@ -60,11 +60,8 @@ def arrangements(design: Design, most: int = 10_000, seed: int = 0) -> Arrangeme
     animal in a group are one cell, so they stay together.
     """
     if _number(design) <= most:
-        every = (
-            _within(design)
-            if design.within
-            else _between(np.bincount(design.group, minlength=design.num_groups).tolist())
-        )
+        sizes = np.bincount(design.group, minlength=design.num_groups).tolist()
+        every = _within(design) if design.within else _between(sizes)
         return Arrangements(np.array(list(every), np.int8), exact=True)
     generator = numpy_generator(seed, "permutations")
     drawn = np.tile(design.group.astype(np.int8), (most, 1))

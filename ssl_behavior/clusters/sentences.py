@@ -124,17 +124,16 @@ def sentence(
     others = _by_subject([one for one in statements if one not in seen])
     rare = [one for one in others if one.known < rules.often_known]
     everywhere = len(rare) == len(others) > 1
-    parts = _said(others, scene, [] if everywhere else rare)
-    parts += [f"{one.words} ({one.numbers})" for one in seen]
-    if not others:
-        parts.append(_nothing(differences, rules, bool(seen)))
+    parts = _said(others, scene, [] if everywhere else rare) or [_nothing(differences, rules, bool(seen))]
     text = ", ".join(parts)
-    text = f"{text[0].upper()}{text[1:]}; bouts of {seconds(median_seconds)}"
+    more = [f"bouts of {seconds(median_seconds)}", *(f"{one.words} ({one.numbers})" for one in seen)]
     if everywhere:
-        text += f"; this is known at {_from_to([one.known for one in rare])} of its frames only"
+        more.append(
+            f"what is said of the animals is known at {_from_to([one.known for one in rare])} of its frames only"
+        )
     if concentration is not None and concentration.share > rules.most_in_one:
-        text += f"; {percent(concentration.share)} of it in recording {concentration.recording}"
-    return text
+        more.append(f"{percent(concentration.share)} of it in recording {concentration.recording}")
+    return "; ".join([f"{text[0].upper()}{text[1:]}", *more])
 
 
 def _from_to(shares: Sequence[float]) -> str:
@@ -145,11 +144,11 @@ def _from_to(shares: Sequence[float]) -> str:
 def _nothing(differences: Sequence[Difference], rules: SayingRules, poorly_seen: bool) -> str:
     """What is said where no program stands out."""
     of_programs = [one for one in differences if one.measure.program != SEEN]
-    if not of_programs:
-        return "nothing else is measured" if poorly_seen else "nothing is measured"
     if sum(rules.enough(one) for one in of_programs) < len(of_programs) / 2:
-        return "too little is known to say more" if poorly_seen else "too little is known to say what it is"
-    return "usual in everything else that is measured" if poorly_seen else "usual in everything measured"
+        return "too little is known to say what it is"
+    if not of_programs:
+        return "nothing but tracking is measured"
+    return "usual in everything else measured" if poorly_seen else "usual in everything measured"
 
 
 def _statements(differences: Sequence[Difference], scene: Scene, rules: SayingRules) -> list[_Statement]:
