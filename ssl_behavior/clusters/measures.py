@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ssl_behavior.errors import InputError
@@ -78,7 +78,7 @@ class Measures:
     reader: WindowReader
     programs: ProgramSet | None
     measures: tuple[Measure, ...]
-    columns: Float[Tensor, " measure"] | Tensor
+    columns: Int[Tensor, " measure"]
     center: np.ndarray
     spread: np.ndarray
     edges: np.ndarray
@@ -101,7 +101,7 @@ class Measures:
     def blocks(self) -> Iterator[tuple[int, int, np.ndarray]]:
         """(which recording, its first frame, values float64 [frames, measure]) of all frames in order; NaN = missing.
 
-        Each block is read with some seconds more on both sides, so that the values do not depend on the blocks.
+        Each block is read with some seconds more on both sides, so that built-in programs see what they look back at.
         """
         for pick, (_, row) in enumerate(self.reader.sources):
             before, after = round(_BEFORE_SECONDS * row.fps), round(_AFTER_SECONDS * row.fps)
@@ -126,29 +126,32 @@ def fit_measures(store: Store, rows: Sequence[StoreRow], config: ProgramsConfig 
     config = config or ProgramsConfig()
     reader = WindowReader([(store, row) for row in rows], 1)
     programs, notes = _fitted(config, reader, store.skeleton)
-    names = tuple(store.individuals)
-    known = _columns(programs, names, store.skeleton)
-    values = torch.cat([_all_values(programs, batch) for batch in reader.pieces()]).double()
-    columns, center, spread, edges = [], [], [], []
-    for column in range(len(known)):
-        ordered = values[:, column][values[:, column].isfinite()].sort().values
-        width = robust_spread(ordered) if len(ordered) else 0.0
-        if width > 0 and known[column] is not None:
-            columns.append(column)
-            center.append(float(ordered[(len(ordered) - 1) // 2]))
-            spread.append(width)
-            edges.append(_edges(ordered))
-    measures = tuple(measure for column in columns if (measure := known[column]) is not None)
+    known = _columns(programs, store.individuals, store.skeleton)
+    values = torch.cat([_all_values(programs, batch) for batch in reader.pieces()])
+    fits = [
+        (column, measure, fit)
+        for column, measure in enumerate(known)
+        if measure is not None and (fit := _fit_column(values[:, column])) is not None
+    ]
     return Measures(
         reader=reader,
         programs=programs,
-        measures=measures,
-        columns=torch.tensor(columns, dtype=torch.int64),
-        center=np.array(center),
-        spread=np.array(spread),
-        edges=np.array(edges).reshape(len(columns), _BINS + 1),
+        measures=tuple(measure for _, measure, _ in fits),
+        columns=torch.tensor([column for column, _, _ in fits], dtype=torch.int64),
+        center=np.array([center for _, _, (center, _, _) in fits]),
+        spread=np.array([spread for _, _, (_, spread, _) in fits]),
+        edges=np.array([edges for _, _, (_, _, edges) in fits]).reshape(len(fits), _BINS + 1),
         notes=notes,
     )
+
+
+def _fit_column(values: Float[Tensor, " frames"]) -> tuple[float, float, np.ndarray] | None:
+    """Median, spread and edges of the bins; None for what is never known or always the same."""
+    ordered = values[values.isfinite()].double().sort().values
+    spread = robust_spread(ordered) if len(ordered) else 0.0
+    if spread <= 0:
+        return None
+    return float(ordered[(len(ordered) - 1) // 2]), spread, _edges(ordered)
 
 
 def _fitted(

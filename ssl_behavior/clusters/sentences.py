@@ -275,26 +275,32 @@ def _by_subject(statements: Sequence[_Statement]) -> list[_Statement]:
 
 
 def _said(statements: Sequence[_Statement], scene: Scene, rare: Sequence[_Statement]) -> list[str]:
-    """Phrases with names filled in; a subject that goes on is not named again, and of `rare` ones it is said so."""
-    parts, before = [], ""
+    """Phrases with names filled in; of `rare` ones it is said that they are.
+
+    A subject that goes on is not named again, and who has been named beside it is "it".
+    """
+    parts: list[str] = []
+    before, other_named = "", False
     for one in statements:
         again = one.subject == before and one.subject not in ("", _ONE, _OTHER)
-        words = _filled(one, scene, again)
+        words = _filled(one, scene, again and other_named)
+        other_named = (again and other_named) or "{other" in one.words
         numbers = one.numbers + (f", known at {percent(one.known)} of its frames" if one in rare else "")
         parts.append((words if again or not one.subject else f"{one.subject} {words}") + f" ({numbers})")
         before = one.subject
     return parts
 
 
-def _filled(one: _Statement, scene: Scene, again: bool) -> str:
+def _filled(one: _Statement, scene: Scene, other_named: bool) -> str:
+    """The words with who is meant; `other_named` = the other animal was named just before."""
     if one.subject == _BOTH:
         other, others = "each other", "the other's"
-    elif one.subject in scene.individuals and len(scene.individuals) == 2 and not scene.anonymous:
-        name = scene.individuals[1 - scene.individuals.index(one.subject)]
-        other, others = name, f"{name}'s"
-    else:
-        other, others = ("it", "its") if one.subject == _OTHER else ("the other", "the other's")
-    words = one.words.replace("{nose}", scene.nose)
-    if again and one.subject != _BOTH and ("{other}" in words or "{others}" in words):
+    elif other_named or one.subject == _OTHER:
         other, others = "it", "its"
+    elif one.subject in scene.individuals and not scene.anonymous:
+        other = scene.individuals[1 - scene.individuals.index(one.subject)]
+        others = f"{other}'s"
+    else:
+        other, others = "the other", "the other's"
+    words = one.words.replace("{nose}", scene.nose)
     return words.replace("{others}", others).replace("{other}", other)
