@@ -12,7 +12,8 @@ keypoints, at most 1 times the usual one): where the tracker has lost the animal
 given the frame's label: by so many bits the label makes the cluster less likely. 0 = the label says nothing of it,
 below 0 = it explains it, above = they disagree: something new, or a mistake of the annotator's or the encoder's. Frames
 that are not annotated count 0, and the bits of several streams are added. Of each cluster only some bouts are listed,
-the typical ones first among equals; none of clusters with less than half of the usual share of keypoints.
+the typical ones first among equals; none below 0, and none of clusters with less than half of the usual share of
+keypoints.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ from ssl_behavior.clusters.geometry import Geometry
 __all__ = ["DiscoveredBout", "DiscoveredCluster", "Discovery", "discover", "explained_share"]
 
 _LEAST_SEEN = 0.5
+_NO_SURPRISE = 1e-9
 _NOTHING_LABELED = (
     "nothing is labeled in these recordings: every cluster is unexplained, and there are no bouts to list"
 )
@@ -213,14 +215,14 @@ def _mean_bits(clustered: ClusteredStore, stream: str, bits: np.ndarray) -> np.n
 def _listed(
     table: BoutTable, surprise: np.ndarray, lost: np.ndarray, distance: np.ndarray, most_of_cluster: int
 ) -> list[int]:
-    """The most surprising bouts, none shorter than the median one of its cluster, none of clusters in `lost`."""
+    """The most surprising bouts: none that labels explain, shorter than its cluster's median, or of clusters `lost`."""
     left = dict.fromkeys(np.setdiff1d(table.cluster, lost).tolist(), most_of_cluster)
     medians = {number: float(np.median(table.seconds[table.cluster == number])) for number in left}
     # Equal labels give equal surprise: to a thousandth of a bit, the typical ones come first.
     order = np.lexsort((distance, -surprise.round(3)))
     kept: list[int] = []
     for bout, cluster in zip(order.tolist(), table.cluster[order].tolist(), strict=True):
-        if left.get(cluster) and table.seconds[bout] >= medians[cluster]:
+        if left.get(cluster) and surprise[bout] >= -_NO_SURPRISE and table.seconds[bout] >= medians[cluster]:
             left[cluster] -= 1
             kept.append(bout)
     return kept

@@ -1,6 +1,7 @@
 """The files of `ssl-behavior describe`: cards to read, tables to go on with."""
 
 import csv
+import html
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +33,7 @@ _ANONYMOUS = (
     'The animals are anonymous: "one animal" in one phrase need not be the one of the next, and the greater (lesser) '
     "of two values is compared with the greater (lesser) ones of all frames."
 )
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|&])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]#|])")
 
 
 def write_cards(cards: Cards, folder: Path, fps: Mapping[str, float]) -> None:
@@ -110,8 +111,8 @@ def _flat(one: Comparison) -> dict[str, Any]:
 
 
 def _plain(text: str) -> str:
-    """Whatever names hold, as Markdown shows it."""
-    return _SPECIAL.sub(r"\\\1", text)
+    """Whatever names hold, as Markdown shows it: no tags, no emphasis."""
+    return _SPECIAL.sub(r"\\\1", html.escape(text, quote=False))
 
 
 def _readable(cards: Cards, fps: Mapping[str, float]) -> str:
