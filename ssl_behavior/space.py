@@ -131,7 +131,8 @@ class Space:
         return merged
 
     def _columns(self, block: np.ndarray) -> Float[Tensor, "frames column"]:
-        parts = [torch.from_numpy(np.ascontiguousarray(block[:, span])) for span in self._slices]
+        # Copied: a block of whole rows of the memory map cannot be written to, of which torch warns.
+        parts = [torch.from_numpy(np.array(block[:, span])) for span in self._slices]
         return torch.cat(parts, dim=1).float()
 
     def points(self, block: np.ndarray) -> np.ndarray:

@@ -1,0 +1,243 @@
+"""What known labels explain least: clusters, and bouts to look at.
+
+**Clusters.** A label stream explains a cluster as far as it tells when the cluster happens: the uncertainty of "is this
+frame in the cluster?" that knowing the frame's label takes away, as a share of that uncertainty (Theil's uncertainty
+coefficient), times the share of the cluster's frames that are annotated at all. A part of a rare behaviour is explained
+well, and so is what happens only then; a part of "background", or of any other label that covers half of the
+recordings, is not. Of several streams the one that explains most counts. What is left is weighted by how far the
+cluster stands apart from others (its separation, at least 0) and by how much of the animals is seen in it (the share of
+keypoints, at most 1 times the usual one): where the tracker has lost the animals nothing is discovered.
+
+**Bouts.** A bout's surprise is the mean over its frames of log2 of how probable its cluster is, over how probable it is
+given the frame's label: by so many bits the label makes the cluster less likely. 0 = the label says nothing of it,
+below 0 = it explains it, above = they disagree: something new, or a mistake of the annotator's or the encoder's. Frames
+that are not annotated count 0, and the bits of several streams are added. Of each cluster only some bouts are listed,
+the typical ones first among equals; none below 0, and none of clusters with less than half of the usual share of
+keypoints.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ssl_behavior.clusters.bout_table import BoutTable
+from ssl_behavior.clusters.clustered import ClusteredStore
+from ssl_behavior.clusters.enrichment import Contingency
+from ssl_behavior.clusters.geometry import Geometry
+
+__all__ = ["DiscoveredBout", "DiscoveredCluster", "Discovery", "discover", "explained_share"]
+
+_LEAST_SEEN = 0.5
+_NO_SURPRISE = 1e-9
+_NOTHING_LABELED = (
+    "nothing is labeled in these recordings: every cluster is unexplained, and there are no bouts to list"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscoveredCluster:
+    """How far labels explain a cluster.
+
+    Parameters
+    ----------
+    score : (1 - explained) x separation x seen, the rank's measure.
+    explained : 0 to 1, by the stream that explains most; `stream` is its name, "" where nothing is labeled.
+    annotated : share of the cluster's frames that are labeled in that stream.
+    behavior, behavior_share : the label that most of its annotated frames have in that stream, and how many; "" = none.
+    separation : see `Geometry`; None where there is no other cluster.
+    seen : mean share of keypoints seen over the usual share, at most 1.
+    """
+
+    cluster: int
+    score: float
+    explained: float
+    stream: str
+    annotated: float
+    behavior: str
+    behavior_share: float
+    separation: float | None
+    seen: float
+    frames: int
+    bouts: int
+    recordings: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscoveredBout:
+    """A bout to look at: what it is, and how surprising, in bits, see above. `start`, `stop` are frames of the
+    recording; `behaviors` is, for each stream, the label of most of its frames ("" = not annotated)."""
+
+    cluster: int
+    recording: str
+    start: int
+    stop: int
+    surprise: float
+    behaviors: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discovery:
+    """Clusters and bouts, least explained first; `note` says what that means where nothing is labeled."""
+
+    clusters: tuple[DiscoveredCluster, ...]
+    bouts: tuple[DiscoveredBout, ...]
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+def explained_share(counts: np.ndarray) -> np.ndarray:
+    """Of each cluster, the share of its uncertainty that the labels take away (Theil's U), float64 [cluster].
+
+    0 for a cluster without annotated frames, or one that is all there is.
+
+    Parameters
+    ----------
+    counts : annotated frames, int [cluster or none, label]; all rows are counted, the last one's share is not given.
+    """
+    total = counts.sum()
+    if not total:
+        return np.zeros(len(counts) - 1)
+    of_label = counts.sum(axis=0)
+    alone = _entropy(counts.sum(axis=1) / total)
+    given = (of_label / total * _entropy(counts / np.maximum(of_label, 1))).sum(axis=1)
+    share: np.ndarray = np.where(alone > 0, 1 - given / np.where(alone > 0, alone, 1.0), 0.0)[:-1]
+    return np.clip(share, 0.0, 1.0)
+
+
+def _entropy(probability: np.ndarray) -> np.ndarray:
+    """Of yes and no, in bits."""
+    rest = 1 - probability
+    logs = [np.log2(np.where(part > 0, part, 1.0)) for part in (probability, rest)]
+    entropy: np.ndarray = -(probability * logs[0] + rest * logs[1])
+    return entropy
+
+
+def discover(
+    clustered: ClusteredStore,
+    tables: Sequence[Contingency],
+    geometry: Geometry,
+    seen: np.ndarray,
+    most_bouts: int = 100,
+    most_of_cluster: int = 5,
+) -> Discovery:
+    """Rank clusters and bouts.
+
+    Parameters
+    ----------
+    tables : of all label streams; those in which nothing is annotated are left out.
+    seen : mean share of keypoints seen in each cluster over that of all frames, float64 [cluster].
+    most_bouts, most_of_cluster : how many bouts are listed, in all and of each cluster.
+    """
+    tables = [one for one in tables if one.annotated.any()]
+    weight = np.nan_to_num(np.minimum(seen, 1.0))
+    found = [
+        _cluster(number, clustered.table, tables, float(geometry.separation[number]), float(weight[number]))
+        for number in np.unique(clustered.table.cluster).tolist()
+    ]
+    surprise = _surprises(clustered, tables)
+    lost = np.flatnonzero(weight < _LEAST_SEEN)
+    bouts = _listed(clustered.table, surprise, lost, geometry.distance, most_of_cluster) if tables else []
+    return Discovery(
+        clusters=tuple(sorted(found, key=lambda one: (-one.score, one.cluster))),
+        bouts=tuple(_bout(number, clustered, tables, float(surprise[number])) for number in bouts[:most_bouts]),
+        note="" if tables else _NOTHING_LABELED,
+    )
+
+
+def _cluster(
+    number: int, table: BoutTable, tables: Sequence[Contingency], separation: float, seen: float
+) -> DiscoveredCluster:
+    own = table.cluster == number
+    explained, stream, annotated, behavior, share = max(
+        (_explained(one, number) for one in tables), key=lambda values: values[0], default=(0.0, "", 0.0, "", 0.0)
+    )
+    known = bool(np.isfinite(separation))
+    return DiscoveredCluster(
+        cluster=number,
+        score=(1 - explained) * (max(separation, 0.0) if known else 1.0) * seen,
+        explained=explained,
+        stream=stream,
+        annotated=annotated,
+        behavior=behavior,
+        behavior_share=share,
+        separation=separation if known else None,
+        seen=seen,
+        frames=int(table.frames[own].sum()),
+        bouts=int(own.sum()),
+        recordings=len(np.unique(table.recording[own])),
+    )
+
+
+def _explained(one: Contingency, number: int) -> tuple[float, str, float, str, float]:
+    """How far a stream explains a cluster, its name, the annotated share, the commonest behaviour and its share."""
+    counts = one.frames.sum(axis=0)
+    of_cluster, annotated = counts[number].sum(), counts[number, :-1].sum()
+    if not annotated:
+        return 0.0, one.stream, 0.0, "", 0.0
+    common = int(counts[number, :-1].argmax())
+    share = float(annotated / of_cluster)
+    explained = float(explained_share(counts[:, :-1])[number]) * share
+    return explained, one.stream, share, one.behaviors[common], float(counts[number, common] / annotated)
+
+
+def _surprises(clustered: ClusteredStore, tables: Sequence[Contingency]) -> np.ndarray:
+    """Of each bout, in bits, float64 [bout]."""
+    total = np.zeros(len(clustered.table))
+    for one in tables:
+        counts = one.frames.sum(axis=0)[:, :-1]
+        alone = counts.sum(axis=1) / counts.sum()
+        given = counts / np.maximum(counts.sum(axis=0), 1)
+        # What happens nowhere is asked of no frame.
+        ratio = np.where(given > 0, alone[:, None] / np.where(given > 0, given, 1.0), 1.0)
+        total += _mean_bits(clustered, one.stream, np.pad(np.log2(ratio), ((0, 0), (0, 1))))
+    return total
+
+
+def _mean_bits(clustered: ClusteredStore, stream: str, bits: np.ndarray) -> np.ndarray:
+    """Mean over each bout's frames of their bits [cluster or none, label or none], float64 [bout]."""
+    table, labels = clustered.table, clustered.store.labels(stream)
+    means = np.zeros(len(table))
+    bits[-1] = 0.0
+    edges = np.searchsorted(table.recording, np.arange(len(clustered.rows) + 1))
+    for pick, row in enumerate(clustered.rows):
+        bouts = slice(edges[pick], edges[pick + 1])
+        own = np.asarray(clustered.frames.of(clustered.frames.rows[pick]))
+        total = np.append(0.0, np.cumsum(bits[own, labels[row.slice]]))
+        means[bouts] = (total[table.stop[bouts]] - total[table.start[bouts]]) / table.frames[bouts]
+    return means
+
+
+def _listed(
+    table: BoutTable, surprise: np.ndarray, lost: np.ndarray, distance: np.ndarray, most_of_cluster: int
+) -> list[int]:
+    """The most surprising bouts: none that labels explain, shorter than its cluster's median, or of clusters `lost`."""
+    left = dict.fromkeys(np.setdiff1d(table.cluster, lost).tolist(), most_of_cluster)
+    medians = {number: float(np.median(table.seconds[table.cluster == number])) for number in left}
+    # Equal labels give equal surprise: to a thousandth of a bit, the typical ones come first.
+    order = np.lexsort((distance, -surprise.round(3)))
+    kept: list[int] = []
+    for bout, cluster in zip(order.tolist(), table.cluster[order].tolist(), strict=True):
+        if left.get(cluster) and surprise[bout] >= -_NO_SURPRISE and table.seconds[bout] >= medians[cluster]:
+            left[cluster] -= 1
+            kept.append(bout)
+    return kept
+
+
+def _bout(number: int, clustered: ClusteredStore, tables: Sequence[Contingency], surprise: float) -> DiscoveredBout:
+    table = clustered.table
+    row = clustered.rows[int(table.recording[number])]
+    start, stop = int(table.start[number]), int(table.stop[number])
+    behaviors = {}
+    for one in tables:
+        labels = np.asarray(clustered.store.labels(one.stream)[row.offset + start : row.offset + stop])
+        common = np.bincount(labels.astype(np.int64) % (len(one.behaviors) + 1)).argmax()
+        behaviors[one.stream] = (*one.behaviors, "")[int(common)]
+    return DiscoveredBout(
+        cluster=int(table.cluster[number]), recording=row.id, start=start, stop=stop, surprise=surprise,
+        behaviors=behaviors,
+    )  # fmt: skip

@@ -1,0 +1,306 @@
+"""A cluster in a sentence: its greatest differences in words, with their numbers, and nothing that these do not carry.
+
+"Resident with the nose at intruder's tail base (nose to tail base 14 px, lowest 6 %), both moving fast (120 and
+95 px/s, top 10 %); bouts of 0.8 s": the numbers are the cluster's medians, and "lowest 6 %" says that 6 % of all frames
+have a smaller value than that. Of anonymous animals nobody knows which is which: "one animal" of one phrase need not
+be that of the next, and a number is compared with the greater (or the lesser) of the two values of all frames.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ssl_behavior.clusters.differences import Difference
+from ssl_behavior.clusters.measures import ANYBODY, GREATER, LESSER, SEEN
+from ssl_behavior.clusters.numbers import percent, seconds, values_with_units
+from ssl_behavior.clusters.wording import SIZE_WORDING, WORDING, Phrase, Wording, generic_wording
+
+__all__ = ["Concentration", "SayingRules", "Scene", "sentence"]
+
+_ONE, _OTHER, _BOTH = "one animal", "the other", "both"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SayingRules:
+    """What a number needs to be put into words.
+
+    Parameters
+    ----------
+    least_difference : of the cluster's mean from the overall one, in overall spreads. 0.5 is Cohen's "medium".
+    least_errors : and in its standard errors over bouts; 3, for many numbers are looked at.
+    least_bouts, least_known : bouts in which the measure is known, and share of the cluster's frames.
+    most_tail : the cluster's median must be among this share of lowest or highest frames, too.
+    often_known : of what is known at a smaller share of the cluster's frames, that share is told.
+    most_themes : not more is said.
+    most_in_one : a cluster with a greater share of its frames in one recording is said to be there.
+    """
+
+    least_difference: float = 0.5
+    least_errors: float = 3.0
+    least_bouts: int = 10
+    least_known: float = 0.1
+    most_tail: float = 0.35
+    often_known: float = 0.25
+    most_themes: int = 4
+    most_in_one: float = 0.5
+
+    def enough(self, one: Difference) -> bool:
+        """Whether there is enough to say anything of it, be it different or not."""
+        return one.bouts >= self.least_bouts and one.share_known >= self.least_known
+
+    def direction(self, one: Difference | None) -> int:
+        """1 = higher than usual, -1 = lower, 0 = nothing is said."""
+        if one is None or not self.enough(one):
+            return 0
+        size = abs(one.difference)
+        if size < self.least_difference or size < self.least_errors * one.error:
+            return 0
+        direction = 1 if one.difference > 0 else -1
+        return direction if tail(one, direction) <= self.most_tail else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Who is spoken of.
+
+    Parameters
+    ----------
+    individuals : names of the animals.
+    anonymous : they cannot be told apart.
+    body_length : in the unit of the measures; NaN if not known.
+    nose : what the foremost keypoint is called, "nose" or "head".
+    """
+
+    individuals: tuple[str, ...]
+    anonymous: bool
+    body_length: float
+    nose: str = "nose"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Concentration:
+    """The recording that holds most of a cluster, and its share of the cluster's frames."""
+
+    recording: str
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Statement:
+    """`subject` is "" for what is said of the pair; `words` still have their places for names."""
+
+    theme: str
+    program: str
+    size: bool
+    subject: str
+    words: str
+    numbers: str
+    known: float
+    weight: float
+
+
+def tail(one: Difference, direction: int) -> float:
+    """Share of all frames further out than the cluster's median."""
+    return one.below if direction < 0 else 1.0 - one.below
+
+
+def sentence(
+    differences: Sequence[Difference],
+    scene: Scene,
+    median_seconds: float,
+    concentration: Concentration | None = None,
+    rules: SayingRules | None = None,
+) -> str:
+    """Put what sets a cluster apart into a sentence.
+
+    Parameters
+    ----------
+    differences : in all measures.
+    median_seconds : of its bouts.
+    concentration : told where one recording holds most of the cluster; None where there is only one.
+    """
+    rules = rules or SayingRules()
+    statements = _chosen(_statements(differences, scene, rules), rules)
+    seen = [one for one in statements if one.theme == WORDING[SEEN].theme]
+    others = _by_subject([one for one in statements if one not in seen])
+    rare = [one for one in others if one.known < rules.often_known]
+    everywhere = len(rare) == len(others) > 1
+    parts = _said(others, scene, [] if everywhere else rare) or [_nothing(differences, rules, bool(seen))]
+    text = ", ".join(parts)
+    more = [f"bouts of {seconds(median_seconds)}", *(f"{one.words} ({one.numbers})" for one in seen)]
+    if everywhere:
+        more.append(
+            f"what is said of the animals is known at {_from_to([one.known for one in rare])} of its frames only"
+        )
+    if concentration is not None and concentration.share > rules.most_in_one:
+        more.append(f"{percent(concentration.share)} of it in recording {concentration.recording}")
+    return "; ".join([f"{text[0].upper()}{text[1:]}", *more])
+
+
+def _from_to(shares: Sequence[float]) -> str:
+    low, high = percent(min(shares)), percent(max(shares))
+    return high if low == high else f"{low.removesuffix(' %')} to {high}"
+
+
+def _nothing(differences: Sequence[Difference], rules: SayingRules, poorly_seen: bool) -> str:
+    """What is said where no program stands out."""
+    of_programs = [one for one in differences if one.measure.program != SEEN]
+    if sum(rules.enough(one) for one in of_programs) < len(of_programs) / 2:
+        return "too little is known to say what it is"
+    if not of_programs:
+        return "nothing but tracking is measured"
+    return "usual in everything else measured" if poorly_seen else "usual in everything measured"
+
+
+def _statements(differences: Sequence[Difference], scene: Scene, rules: SayingRules) -> list[_Statement]:
+    by_program: dict[tuple[str, bool], dict[str, Difference]] = {}
+    for one in differences:
+        by_program.setdefault((one.measure.program, one.measure.size), {})[one.measure.of] = one
+    statements: list[_Statement] = []
+    for (program, size), of in by_program.items():
+        known = SIZE_WORDING if size else WORDING
+        wording = known.get(program) or generic_wording(program, size, ANYBODY in of)
+        speaker = _Speaker(wording, scene, rules)
+        if ANYBODY in of:
+            statements += speaker.of_pair(of[ANYBODY])
+        elif scene.anonymous:
+            statements += speaker.of_anonymous(of.get(GREATER), of.get(LESSER))
+        else:
+            statements += speaker.of_named([of.get(name) for name in scene.individuals])
+    return statements
+
+
+@dataclass(frozen=True)
+class _Speaker:
+    """Makes statements of one program."""
+
+    wording: Wording
+    scene: Scene
+    rules: SayingRules
+
+    def of_pair(self, one: Difference) -> list[_Statement]:
+        direction = self.rules.direction(one)
+        return self._made("", direction, one, [one])
+
+    def of_anonymous(self, greater: Difference | None, lesser: Difference | None) -> list[_Statement]:
+        """A greater value that is low, or a lesser one that is high, speaks of both animals."""
+        if greater is None or lesser is None:
+            return []
+        up, down = self.rules.direction(greater), self.rules.direction(lesser)
+        if down > 0 and not (up < 0 and abs(greater.difference) > abs(lesser.difference)):
+            return self._made(_BOTH, 1, lesser, [greater, lesser] if up > 0 else [lesser])
+        if up < 0:
+            return self._made(_BOTH, -1, greater, [greater, lesser] if down < 0 else [greater])
+        made = self._made(_ONE, 1, greater, [greater]) if up > 0 else []
+        if down < 0:
+            made += self._made(_OTHER if made else _ONE, -1, lesser, [lesser])
+        return made
+
+    def of_named(self, both: Sequence[Difference | None]) -> list[_Statement]:
+        directions = [self.rules.direction(one) for one in both]
+        first, *others = both
+        alike = len(both) == 2 and directions[0] == directions[1] != 0
+        if alike and first is not None and others[0] is not None:
+            words = {self._phrase(directions[0], one) for one in (first, others[0])}
+            if len(words) == 1:
+                weaker = min((first, others[0]), key=lambda one: abs(one.difference))
+                return self._made(_BOTH, directions[0], weaker, [first, others[0]])
+        return [
+            statement
+            for one, direction in zip(both, directions, strict=True)
+            if one is not None
+            for statement in self._made(one.measure.of, direction, one, [one])
+        ]
+
+    def _phrase(self, direction: int, one: Difference) -> Phrase | None:
+        """The words that the value allows, if any."""
+        value = one.median
+        if "px" in one.measure.units or "cm" in one.measure.units:
+            value /= self.scene.body_length
+        phrases = {1: self.wording.high, -1: self.wording.low}.get(direction, ())
+        return next((phrase for phrase in phrases if phrase.holds(value)), None)
+
+    def _made(
+        self, subject: str, direction: int, deciding: Difference, shown: Sequence[Difference]
+    ) -> list[_Statement]:
+        phrase = self._phrase(direction, deciding)
+        if phrase is None:
+            return []
+        statement = _Statement(
+            theme=self.wording.theme,
+            program=deciding.measure.program,
+            size=deciding.measure.size,
+            subject=subject,
+            words=phrase.words,
+            numbers=self._numbers(subject, direction, shown, signed=not phrase.bounded),
+            known=min(one.share_known for one in shown),
+            weight=max(abs(one.difference) for one in shown),
+        )
+        return [statement]
+
+    def _numbers(self, subject: str, direction: int, shown: Sequence[Difference], signed: bool) -> str:
+        values = values_with_units([one.median for one in shown], shown[0].measure.units, signed)
+        number = self.wording.number.replace("{nose}", self.scene.nose)
+        if subject == _BOTH and self.scene.anonymous and len(shown) == 1:
+            which = "the lesser" if direction > 0 else "the greater"
+            number = f"{number}, {which}" if number else which
+        elif subject == _BOTH and not self.scene.anonymous:
+            values += f" of {self.scene.individuals[0]} and {self.scene.individuals[1]}"
+        share = max(tail(one, direction) for one in shown)
+        return f"{number} {values}".strip() + f", {'top' if direction > 0 else 'lowest'} {percent(share)}"
+
+
+def _chosen(statements: Sequence[_Statement], rules: SayingRules) -> list[_Statement]:
+    """Of each theme the program that differs most, of the themes those that differ most, and how much is seen.
+
+    What is known at few frames comes after everything else.
+    """
+
+    def order(one: _Statement) -> tuple[bool, float]:
+        return one.known < rules.often_known, -one.weight
+
+    ordered = sorted(statements, key=order)
+    first: dict[str, _Statement] = {}
+    for one in ordered:
+        first.setdefault(one.theme, one)
+    seen = first.pop(WORDING[SEEN].theme, None)
+    themes = list(first.values())[: rules.most_themes]
+    kept = {(one.theme, one.program, one.size) for one in [*themes, *([seen] if seen else [])]}
+    return [one for one in ordered if (one.theme, one.program, one.size) in kept]
+
+
+def _by_subject(statements: Sequence[_Statement]) -> list[_Statement]:
+    """What is said of one subject together, in the order of the first; "the other" stays behind its "one animal"."""
+    order = list(dict.fromkeys(one.subject for one in statements))
+    return sorted(statements, key=lambda one: order.index(one.subject))
+
+
+def _said(statements: Sequence[_Statement], scene: Scene, rare: Sequence[_Statement]) -> list[str]:
+    """Phrases with names filled in; of `rare` ones it is said that they are.
+
+    A subject that goes on is not named again, and who has been named beside it is "it".
+    """
+    parts: list[str] = []
+    before, other_named = "", False
+    for one in statements:
+        again = one.subject == before and one.subject not in ("", _ONE, _OTHER)
+        words = _filled(one, scene, again and other_named)
+        other_named = (again and other_named) or "{other" in one.words
+        numbers = one.numbers + (f", known at {percent(one.known)} of its frames" if one in rare else "")
+        parts.append((words if again or not one.subject else f"{one.subject} {words}") + f" ({numbers})")
+        before = one.subject
+    return parts
+
+
+def _filled(one: _Statement, scene: Scene, other_named: bool) -> str:
+    """The words with who is meant; `other_named` = the other animal was named just before."""
+    if one.subject == _BOTH:
+        other, others = "each other", "the other's"
+    elif other_named or one.subject == _OTHER:
+        other, others = "it", "its"
+    elif one.subject in scene.individuals and not scene.anonymous:
+        other = scene.individuals[1 - scene.individuals.index(one.subject)]
+        others = f"{other}'s"
+    else:
+        other, others = "the other", "the other's"
+    words = one.words.replace("{nose}", scene.nose)
+    return words.replace("{others}", others).replace("{other}", other)

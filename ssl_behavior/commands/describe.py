@@ -1,0 +1,175 @@
+"""The verb describe: clusters in numbers and in words, and compared between groups of animals."""
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ssl_behavior.clusters.cards import Cards
+    from ssl_behavior.clusters.clustered import ClusteredStore
+    from ssl_behavior.clusters.groups import Groups
+    from ssl_behavior.clusters.profiles import Profiles, ProfilesConfig
+    from ssl_behavior.clusters.reading import SavedClusters
+    from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.programs import ProgramsConfig
+
+__all__ = ["main"]
+
+_MARKER = "cards.json"
+_FIGURES = (".png", ".svg")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write cards of all clusters, what labels explain least and, where groups are given, how these differ.
+
+    Raises
+    ------
+    InputError
+        For every mistake a person can mend.
+    """
+    options = _parser().parse_args(argv)
+    # Only now what takes seconds to import: --help is answered at once.
+    from ssl_behavior.clusters.clustered import ClusteredStore
+    from ssl_behavior.clusters.profiles import compare_profiles
+    from ssl_behavior.clusters.reading import check_embeddings, read_clusters
+    from ssl_behavior.commands.describe_tables import print_described
+    from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.files import check_free
+    from ssl_behavior.programs import ProgramsConfig, with_programs_of
+    from ssl_behavior.store import Store
+    from ssl_behavior.terminal import make_console
+
+    config = _checked(options)
+    check_free(options.out, options.overwrite, _MARKER)
+    saved, embeddings = read_clusters(options.clusters), Embeddings(options.embeddings)
+    check_embeddings(saved, embeddings)
+    clustered = ClusteredStore.of(saved.frames, Store(options.store))
+    groups = _groups(options, [row.id for row in clustered.rows])
+    programs = with_programs_of(ProgramsConfig(), options.programs) if options.programs else ProgramsConfig()
+    console = make_console()
+    if embeddings.store != clustered.store.fingerprint():
+        _tell(console, f"{options.store} is not the store that was embedded; recordings of equal names and lengths "
+                       "are taken for the same")  # fmt: skip
+    # Before the long part, so that it is told whether anything can be found.
+    profiles = None if groups is None else compare_profiles(saved.frames, groups, config)
+    for note in profiles.notes if profiles else ():
+        _tell(console, note)
+    with _bars(console, len(saved.frames.labels)) as advance:
+        cards = _cards(options, saved, embeddings, clustered, programs, advance)
+    _write(options.out, options.overwrite, cards, profiles, {row.id: row.fps for row in clustered.rows}, console)
+    print_described(console, cards, profiles)
+    _tell(console, f"written to {options.out}: begin with cards.md")
+    return 0
+
+
+def _checked(options: argparse.Namespace) -> "ProfilesConfig":
+    """Refuse what would be ignored."""
+    from ssl_behavior.clusters.profiles import ProfilesConfig
+    from ssl_behavior.errors import InputError
+
+    if options.groups_csv is None and options.factor is not None:
+        raise InputError("--factor names a column of --groups-csv FILE: give that file, or leave --factor out")
+    if options.examples < 0:
+        raise InputError(f"--examples must be 0 or more, got {options.examples}")
+    return ProfilesConfig(level=options.level, permutations=options.permutations, seed=options.seed)
+
+
+def _groups(options: argparse.Namespace, recordings: Sequence[str]) -> "Groups | None":
+    from ssl_behavior.clusters.groups import read_groups
+
+    return None if options.groups_csv is None else read_groups(options.groups_csv, recordings, options.factor)
+
+
+def _cards(
+    options: argparse.Namespace,
+    saved: "SavedClusters",
+    embeddings: "Embeddings",
+    clustered: "ClusteredStore",
+    programs: "ProgramsConfig",
+    advance: Callable[[str, int], None],
+) -> "Cards":
+    from ssl_behavior.clusters.cards import make_cards
+
+    return make_cards(
+        clustered, saved.space.blocks(embeddings), saved.centroids, unit=saved.space.config.unit, programs=programs,
+        medoids=options.examples, seed=options.seed, progress=advance,
+    )  # fmt: skip
+
+
+def _write(
+    out: Path,
+    overwrite: bool,
+    cards: "Cards",
+    profiles: "Profiles | None",
+    fps: Mapping[str, float],
+    console: "Console",
+) -> None:
+    """The folder, whole or not at all."""
+    from ssl_behavior.commands.describe_files import write_cards, write_profiles
+    from ssl_behavior.files import atomic_folder
+
+    with atomic_folder(out, overwrite, _MARKER) as folder:
+        write_cards(cards, folder, fps)
+        if profiles is None:
+            return
+        write_profiles(profiles, folder)
+        if find_spec("matplotlib") is None:
+            _tell(console, "no figures are drawn, for that needs matplotlib: pip install 'ssl-behavior[plots]'")
+            return
+        from ssl_behavior.clusters.profile_figures import draw_effects, draw_shares
+
+        for ending in _FIGURES:
+            draw_shares(profiles, folder / f"shares{ending}")
+            draw_effects(profiles, folder / f"effects{ending}")
+
+
+@contextmanager
+def _bars(console: "Console", frames: int) -> Iterator[Callable[[str, int], None]]:
+    """A progress bar for each pass over all frames."""
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(what: str, done: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=frames)
+            bar.advance(tasks[what], done)
+
+        yield advance
+
+
+def _tell(console: "Console", text: str) -> None:
+    console.print(text, soft_wrap=True, markup=False)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ssl-behavior describe",
+        description="Describe every cluster: how much there is of it, bouts, what follows, typical bouts, known "
+        "labels, and what sets it apart, in a sentence; rank what known labels explain least; and compare the use of "
+        "clusters between groups of animals.",
+    )
+    add = parser.add_argument
+    add("clusters", metavar="CLUSTERS", type=Path, help="a folder that ssl-behavior cluster wrote")
+    add("embeddings", metavar="EMBEDDINGS", type=Path, help="the embeddings that were clustered")
+    add("store", metavar="STORE", type=Path, help="their recordings")
+    add("--out", type=Path, required=True, help="the folder to make")
+    add(
+        "--groups-csv", metavar="FILE", type=Path,
+        help="compare groups: CSV with the columns recording, animal, and what groups differ in (treatment ...)",
+    )  # fmt: skip
+    add("--factor", metavar="NAME", help="the column to compare by (default: the only one)")
+    add("--level", type=float, default=0.05, help="false discovery rate at which a difference is called found (0.05)")
+    add("--permutations", type=int, default=10_000, metavar="N", help="if there are more, so many are drawn (10,000)")
+    add("--programs", type=Path, metavar="FILE", help="measure the programs of this Python file, too")
+    add("--examples", type=int, default=5, metavar="N", help="typical bouts named for each cluster (5)")
+    add("--seed", type=int, default=0)
+    add("--overwrite", action="store_true", help="replace --out")
+    return parser

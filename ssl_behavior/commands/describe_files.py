@@ -1,0 +1,226 @@
+"""The files of `ssl-behavior describe`: cards to read, tables to go on with."""
+
+import csv
+import html
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ssl_behavior.clusters.cards import Card, Cards
+from ssl_behavior.clusters.enrichment import Enrichment
+from ssl_behavior.clusters.measures import SEEN
+from ssl_behavior.clusters.numbers import percent, seconds, values_with_units
+from ssl_behavior.clusters.profiles import Comparison, Profiles
+from ssl_behavior.clusters.sentences import SayingRules
+from ssl_behavior.files import write_json
+from ssl_behavior.terminal import counted
+
+__all__ = ["write_cards", "write_profiles"]
+
+FORMAT_VERSION = 1
+_SHOWN_LABELS, _SHOWN_FOLLOWERS, _SHOWN_DIFFERENCES = 4, 3, 8
+_ENRICHED = 1.0
+_FEWEST_FRAMES = 30
+_HOW_TO_READ = (
+    "A cluster's words are the measures in which its mean is furthest from that of all frames: by half a standard "
+    'deviation at least, and three standard errors over its bouts. Numbers are medians of the cluster; "lowest 6 %" '
+    'says that 6 % of all frames have a smaller value. "Closer", "further" and the like compare with all frames.'
+)
+_ANONYMOUS = (
+    'The animals are anonymous: "one animal" in one phrase need not be the one of the next, and the greater (lesser) '
+    "of two values is compared with the greater (lesser) ones of all frames."
+)
+_SPECIAL = re.compile(r"([\\`*_{}\[\]#|])")
+
+
+def write_cards(cards: Cards, folder: Path, fps: Mapping[str, float]) -> None:
+    """`cards.json` and `cards.md`, `transitions.csv`, `enrichment.csv`, `discovery.csv`.
+
+    Parameters
+    ----------
+    fps : of each recording, for times in seconds.
+    """
+    write_json(folder / "cards.json", {"format": "ssl-behavior cards", "version": FORMAT_VERSION} | cards.to_dict())
+    _write(folder / "cards.md", _readable(cards, fps))
+    _write(folder / "transitions.csv", _csv(_transition_rows(cards)))
+    _write(folder / "enrichment.csv", _csv(one.to_dict() for card in cards.cards for one in card.labels))
+    _write(folder / "discovery.csv", _csv(_discovery_rows(cards, fps)))
+
+
+def write_profiles(profiles: Profiles, folder: Path) -> None:
+    """`profiles.json` and `profiles.csv`; figures are drawn elsewhere."""
+    contents = {"format": "ssl-behavior profiles", "version": FORMAT_VERSION} | profiles.to_dict()
+    write_json(folder / "profiles.json", contents)
+    _write(folder / "profiles.csv", _csv(_flat(one) for one in profiles.comparisons))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows with equal keys; what is None is an empty cell."""
+    rows, text = list(rows), io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+    return text.getvalue()
+
+
+def _transition_rows(cards: Cards) -> Iterable[dict[str, Any]]:
+    """Every cluster that follows another; "none" and "end" are no clusters, and have no probability."""
+    for card in cards.cards:
+        for one in card.followers:
+            yield {"cluster": card.cluster, "next": one.cluster, "bouts": one.count, "probability": one.probability,
+                   "expected": one.expected}  # fmt: skip
+        for name, number in (("none", card.to_none), ("end", card.to_end)):
+            yield {"cluster": card.cluster, "next": name, "bouts": number, "probability": None, "expected": None}
+
+
+def _discovery_rows(cards: Cards, fps: Mapping[str, float]) -> Iterable[dict[str, Any]]:
+    """Clusters, then bouts, each in their rank; what does not apply is empty."""
+    columns = (
+        "rank", "of", "cluster", "score", "explained", "stream", "annotated", "behavior", "behavior_share",
+        "separation", "seen", "frames", "bouts", "recordings", "recording", "start_frame", "stop_frame", "start_s",
+        "stop_s", "surprise_bits",
+    )  # fmt: skip
+    empty: dict[str, Any] = dict.fromkeys(columns)
+    for rank, cluster in enumerate(cards.discovery.clusters, 1):
+        yield empty | {"rank": rank, "of": "cluster"} | asdict(cluster)
+    for rank, bout in enumerate(cards.discovery.bouts, 1):
+        rate = fps[bout.recording]
+        labels = " ".join(f"{stream}={name or '-'}" for stream, name in bout.behaviors.items())
+        yield empty | {
+            "rank": rank, "of": "bout", "cluster": bout.cluster, "behavior": labels, "recording": bout.recording,
+            "start_frame": bout.start, "stop_frame": bout.stop, "start_s": round(bout.start / rate, 3),
+            "stop_s": round(bout.stop / rate, 3), "surprise_bits": bout.surprise,
+        }  # fmt: skip
+
+
+def _flat(one: Comparison) -> dict[str, Any]:
+    """A comparison as a row: means and numbers of animals as columns of their own."""
+    row = asdict(one)
+    for name in ("of_first", "of_second"):
+        of = row.pop(name)
+        row |= {f"{key}_{name.removeprefix('of_')}": value for key, value in of.items()}
+    return row
+
+
+def _plain(text: str) -> str:
+    """Whatever names hold, as Markdown shows it: no tags, no emphasis."""
+    return _SPECIAL.sub(r"\\\1", html.escape(text, quote=False))
+
+
+def _readable(cards: Cards, fps: Mapping[str, float]) -> str:
+    """All cards for a person, the commonest cluster first."""
+    lines = ["# Clusters", "", *_introduction(cards)]
+    for card in sorted(cards.cards, key=lambda one: -one.share):
+        lines += ["", *_card_lines(card, fps)]
+    lines += ["", "## What known labels explain least", "", *_discovery_lines(cards, fps)]
+    return "\n".join(lines) + "\n"
+
+
+def _introduction(cards: Cards) -> list[str]:
+    none = f"; {percent(cards.of_no_cluster / cards.num_frames)} of them in no cluster" if cards.of_no_cluster else ""
+    size = f"{counted(cards.num_frames, 'frame')} of {counted(cards.num_recordings, 'recording')}{none}."
+    paragraphs = [f"{size} {_HOW_TO_READ}"]
+    if cards.anonymous:
+        paragraphs.append(_ANONYMOUS)
+    if cards.body_length is not None:
+        length = values_with_units([cards.body_length], cards.unit)
+        paragraphs.append(f"A body is {length} long, from the tail base to the neck or centre.")
+    paragraphs += [f"{note[0].upper()}{note[1:]}." for note in map(_plain, cards.notes)]
+    return [line for paragraph in paragraphs for line in (paragraph, "")][:-1]
+
+
+def _card_lines(card: Card, fps: Mapping[str, float]) -> list[str]:
+    lines = [f"## Cluster {card.cluster}", "", f"{_plain(card.sentence)}.", ""]
+    if card.bouts is None:
+        return lines[:-1]
+    bouts = card.bouts
+    lines.append(
+        f"- {percent(card.share)} of all frames, in {card.recordings} of {len(card.shares)} recordings; "
+        f"{counted(bouts.number, 'bout')}, {bouts.per_minute:.2g} a minute, {seconds(bouts.median)} long "
+        f"(middle half {seconds(bouts.lower)} to {seconds(bouts.upper)})"
+    )
+    if followers := [f"{one.cluster} ({percent(one.probability)})" for one in card.followers[:_SHOWN_FOLLOWERS]]:
+        lines.append(f"- followed by {', '.join(followers)}{_not_followed(card)}")
+    if card.labels:
+        lines.append(f"- labels: {_labels(card.labels)}")
+    if differences := _differences(card):
+        lines.append(f"- differs most in {differences}")
+    if card.medoids:
+        lines.append(f"- typical: {', '.join(_place(m.recording, m.start, m.stop, fps) for m in card.medoids)}")
+    return lines
+
+
+def _not_followed(card: Card) -> str:
+    parts = [
+        f"{number:,} {what}" for number, what in ((card.to_none, "by none"), (card.to_end, "cut by an end")) if number
+    ]
+    return f"; {', '.join(parts)}" if parts else ""
+
+
+def _labels(labels: Sequence[Enrichment]) -> str:
+    """The behaviours that a cluster holds at least twice as much of as chance would, with counts."""
+    rich = [
+        one
+        for one in labels
+        if one.log2_ratio is not None and one.log2_ratio >= _ENRICHED and one.both >= _FEWEST_FRAMES and one.low
+        and one.low > 0
+    ]  # fmt: skip
+    if not rich:
+        return "none of them twice as often as by chance"
+    rich.sort(key=lambda one: -(one.log2_ratio or 0.0))
+    return "; ".join(
+        f"{_plain(one.stream)} {_plain(one.behavior)} {2 ** (one.log2_ratio or 0):.1f} times as often as by chance "
+        f"({one.both:,} of its {one.of_behavior:,} frames, {counted(one.behavior_bouts, 'bout')} in "
+        f"{counted(one.recordings, 'recording')})"
+        for one in rich[:_SHOWN_LABELS]
+    )
+
+
+def _differences(card: Card) -> str:
+    """The greatest, of what is known well enough to speak of."""
+    rules = SayingRules()
+    known = [one for one in card.differences if rules.enough(one)]
+    return ", ".join(
+        f"{_plain(one.measure.name)} {one.difference:+.1f}"
+        + (f" (known at {percent(one.share_known)})" if one.share_known < 1 and one.measure.program != SEEN else "")
+        for one in known[:_SHOWN_DIFFERENCES]
+    )
+
+
+def _place(recording: str, start: int, stop: int, fps: Mapping[str, float]) -> str:
+    rate = fps[recording]
+    return f"{_plain(recording)} at {start / rate:.1f} to {stop / rate:.1f} s"
+
+
+def _discovery_lines(cards: Cards, fps: Mapping[str, float]) -> list[str]:
+    discovery = cards.discovery
+    lines = [f"{discovery.note[0].upper()}{discovery.note[1:]}.", ""] if discovery.note else []
+    sentences = {card.cluster: card.sentence for card in cards.cards}
+    for one in discovery.clusters[:10]:
+        told = ""
+        if one.stream:
+            told = (
+                f"{_plain(one.stream)} explains {percent(one.explained)} (mostly {_plain(one.behavior) or '-'}, "
+                f"{percent(one.behavior_share)}), "
+            )
+        lines.append(
+            f"- **Cluster {one.cluster}** (score {one.score:.3f}; {told}{one.frames:,} frames, {one.bouts:,} bouts in "
+            f"{counted(one.recordings, 'recording')}): {_plain(sentences[one.cluster])}"
+        )
+    if discovery.bouts:
+        lines += ["", "Bouts that labels make least likely, to look at:", ""]
+    for bout in discovery.bouts[:20]:
+        labels = ", ".join(f"{_plain(stream)} {_plain(name) or '-'}" for stream, name in bout.behaviors.items())
+        lines.append(
+            f"- {_place(bout.recording, bout.start, bout.stop, fps)}: cluster {bout.cluster}, labeled {labels} "
+            f"({bout.surprise:.1f} bits)"
+        )
+    return lines
