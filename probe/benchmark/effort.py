@@ -89,7 +89,7 @@ _MINUTES = {
     "task_programming": Training(12, 26, 105),
     "task_programming_conv": Training(25, 12, 384),
     "cpc_programs": Training(25, 12, 384),
-    "finetune": Training(20, 8, 384),
+    "finetune": Training(8, 8, 384),
     "joint": Training(50, 16, 384),
     "joint_mabe2021": Training(10, 8, 512),
 }
