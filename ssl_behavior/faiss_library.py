@@ -1,6 +1,6 @@
 """The one place where faiss is loaded: when it is asked for, and after torch.
 
-The wheels of torch and faiss each bring an OpenMP of their own. On macOS two of them in a process can end it, so it stays
+The wheels of torch and faiss each bring an OpenMP of their own. On macOS two of them in a process can end it: faiss is
 on one thread there. Where this is not enough, KMP_DUPLICATE_LIB_OK=TRUE in the environment bears both; that is for the
 person at the machine to set, not for a library.
 """
