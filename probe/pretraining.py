@@ -30,9 +30,9 @@ def settings_digest(recipe: str, words: tuple[str, ...]) -> str:
 
 
 def trained_run(folder: Path, store: Store, recipe: str, words: Sequence[str], known: Any = None) -> Path:
-    """The run of a recipe with these words of the command line, trained or continued where it is not there yet.
+    """The run of a recipe with these words of the command line, trained or continued where it is not done yet.
 
-    What the job prints goes into a log beside the run.
+    What the job prints goes into a log beside the run; so does an empty file that says that it is done.
 
     Parameters
     ----------
@@ -50,9 +50,13 @@ def trained_run(folder: Path, store: Store, recipe: str, words: Sequence[str], k
     settings = settings_digest(recipe, tuple(words))
     everything = json.dumps([store.fingerprint(), recipe, list(words), settings, known], sort_keys=True)
     run = folder / f"{recipe}-{hashlib.sha256(everything.encode()).hexdigest()[:16]}"
+    done = run.with_suffix(".done")
+    if done.exists() and run.exists():
+        return run
     folder.mkdir(parents=True, exist_ok=True)
     with run.with_suffix(".log").open("a", encoding="utf-8") as log, redirect_stdout(log):
         code = run_verb("pretrain", [str(store.path), "--out", str(run), "--resume", "--recipe", recipe, *words])
     if code:
         raise SystemExit(code)
+    done.touch()
     return run

@@ -1,10 +1,10 @@
 """The one place where faiss is loaded: when it is asked for, and after torch.
 
-The wheels of torch and faiss each bring an OpenMP of their own. On macOS two of them in a process end it, unless it is
-told to bear them and faiss stays on one thread; nowhere else is anything set.
+The wheels of torch and faiss each bring an OpenMP of their own. On macOS two of them in a process can end it: faiss is
+on one thread there. Where this is not enough, KMP_DUPLICATE_LIB_OK=TRUE in the environment bears both; that is for the
+person at the machine to set, not for a library.
 """
 
-import os
 import sys
 from types import ModuleType
 
@@ -27,8 +27,6 @@ def load_faiss(wanted_for: str) -> ModuleType:
     InputError
         If it is not installed.
     """
-    if sys.platform == "darwin":
-        os.environ.setdefault("KMP_DUPLICATE_LIB_OK", "TRUE")
     try:
         import faiss
     except ImportError:

@@ -85,12 +85,12 @@ class Effort:
 
 
 _MINUTES = {
-    "cpc": Training(60, 12, 384),
-    "task_programming": Training(12, 26, 105),
-    "task_programming_conv": Training(25, 12, 384),
-    "cpc_programs": Training(25, 12, 384),
-    "finetune": Training(20, 8, 384),
-    "joint": Training(50, 16, 384),
+    "cpc": Training(40, 12, 384),
+    "task_programming": Training(8, 26, 105),
+    "task_programming_conv": Training(12, 12, 384),
+    "cpc_programs": Training(12, 12, 384),
+    "finetune": Training(4, 4, 384),
+    "joint": Training(12, 16, 384),
     "joint_mabe2021": Training(10, 8, 512),
 }
 
@@ -102,7 +102,8 @@ EFFORTS: dict[str, Effort] = {
         trainings={"joint_mabe2021": Training(150)},
     ),
     "minutes": Effort(
-        seeds=1, stride=16, boosting=BoostingConfig(iterations=8, bins=31, stride=20, separate_balanced=False),
+        seeds=1, stride=16,
+        boosting=BoostingConfig(iterations=8, bins=31, stride=20, most_columns=300, separate_balanced=False),
         styles=AnnotatorConfig(steps=50), epochs=1, train_stride=32, predict_stride=8,
         trainings=_MINUTES,
         most_folds=2, small_encoders=True,

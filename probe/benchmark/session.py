@@ -1,6 +1,7 @@
 """One run of the benchmark: import, look for leaks, run the systems, write the tables."""
 
 import difflib
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,9 @@ __all__ = ["run_benchmark"]
 MARKER = "benchmark.json"
 ENCODERS = ("cpc", "task_programming", "task_programming_conv", "cpc_programs")
 """What is pretrained, by recipe."""
+
+WRITE_EVERY_SECONDS = 10.0
+"""The results so far are written no more often: found rows come by the dozen."""
 
 _KINDS = {"calms21_task1": "task1", "calms21_task2": "task2", "calms21_task3": "task3"}
 
@@ -75,7 +79,7 @@ class _Session:
 
 
 def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
-    """Fill the tables; `results.md` and `results.json` in `config.out` are written anew after every row.
+    """Fill the tables; `results.md` and `results.json` in `config.out` are written anew every few rows.
 
     Returns
     -------
@@ -306,19 +310,26 @@ def _filled(session: _Session, bench: Bench, entries: Sequence[Entry], facts: di
     """The tables that have rows."""
     tables: dict[str, FilledTable] = {}
     placed: set[str] = set()
-    told = len(session.notes)
-    for number, title, plan, sections in _tables(session):
-        fitting = [entry for entry in entries if _is_for(entry, plan, number, sections)]
-        placed |= {entry.name for entry in fitting}
-        if not fitting:
-            session.note(f"{title}: left out, none of the systems that were asked for is for it")
-            continue
-        session.say(title)
-        for entry in fitting:
-            if rows := _rows(session, bench, entry, plan, number):
-                before = tables[title].rows if title in tables else ()
-                tables[title] = FilledTable(title, (*before, *rows))
-                _write(session, tables, facts)
+    told, written = len(session.notes), -math.inf
+    try:
+        for number, title, plan, sections in _tables(session):
+            fitting = [entry for entry in entries if _is_for(entry, plan, number, sections)]
+            placed |= {entry.name for entry in fitting}
+            if not fitting:
+                session.note(f"{title}: left out, none of the systems that were asked for is for it")
+                continue
+            session.say(title)
+            for entry in fitting:
+                if rows := _rows(session, bench, entry, plan, number):
+                    before = tables[title].rows if title in tables else ()
+                    tables[title] = FilledTable(title, (*before, *rows))
+                    if time.monotonic() - written >= WRITE_EVERY_SECONDS:
+                        _write(session, tables, facts)
+                        written = time.monotonic()
+    finally:
+        # Also of what a Ctrl-C ends.
+        if tables:
+            _write(session, tables, facts)
     for entry in entries if session.config.systems else ():
         if entry.name not in placed:
             session.note(f"{entry.title} ({entry.name}): left out, it is for none of these tables")

@@ -12,7 +12,7 @@ from probe.systems.base import Advance, Model, System, matrix_digest, with_balan
 from probe.trial import BALANCED, FITS, PLAIN, Problem, learned_classes, spread
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED
-from ssl_behavior.seeds import derive_seed
+from ssl_behavior.seeds import derive_seed, numpy_generator
 from ssl_behavior.store import StoreRow
 
 __all__ = ["BoostedTrees", "BoostingConfig"]
@@ -33,6 +33,7 @@ class BoostingConfig:
     l2 : penalty of the leaves' values.
     bins : values that a feature is cut into.
     stride : learn from every so-manieth annotated frame.
+    most_columns : of the features so many are drawn at random, where there are more; 0 = all of them.
     separate_balanced : grow trees for weighted classes too; False = the plain ones' probabilities by Bayes' rule, in
         half the time.
 
@@ -49,10 +50,12 @@ class BoostingConfig:
     l2: float = 1.0
     bins: int = 127
     stride: int = 5
+    most_columns: int = 0
     separate_balanced: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (("iterations", 1), ("leaves", 2), ("min_leaf_frames", 1), ("bins", 2), ("stride", 1)):
+        leasts = {"iterations": 1, "leaves": 2, "min_leaf_frames": 1, "bins": 2, "stride": 1, "most_columns": 0}
+        for name, least in leasts.items():
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.bins > MOST_BINS:
@@ -100,7 +103,8 @@ class BoostedTrees(System):
         frames = sampled_frames(rows, self.config.stride, seed)
         target = frames.take(problem.targets(rows))
         known = (target != NOT_ANNOTATED).any(axis=1)
-        values, target = gather(array, frames.where(known)).numpy(), target[known]
+        columns = _drawn(array.shape[1], self.config.most_columns, seed)
+        values, target = gather(array, frames.where(known)).numpy()[:, columns], target[known]
         fits = FITS if self.config.separate_balanced else (PLAIN,)
         grown = {}
         for fit in fits:
@@ -109,7 +113,7 @@ class BoostedTrees(System):
             ]
             advance(len(values) // len(fits))
         learned = learned_classes(target, problem.task.kind)
-        return _TreesModel(problem, tuple(rows), array, grown, learned, len(values))
+        return _TreesModel(problem, tuple(rows), array, columns, grown, learned, len(values))
 
     def _grow(self, values: np.ndarray, shown: np.ndarray, fit: str, seed: int) -> HistGradientBoostingClassifier:
         config = self.config
@@ -128,6 +132,12 @@ class BoostedTrees(System):
         return trees.fit(values, shown)
 
 
+def _drawn(dim: int, most: int, seed: int) -> slice | np.ndarray:
+    if not 0 < most < dim:
+        return slice(None)
+    return np.sort(numpy_generator(seed, "columns").choice(dim, most, replace=False))
+
+
 def _labels(target: np.ndarray, problem: Problem) -> list[np.ndarray]:
     """What each classifier tells apart, int [frames], -1 = nobody looked: classes, or each class's yes and no."""
     if problem.task.kind == "multinomial":
@@ -141,17 +151,18 @@ class _TreesModel(Model):
         problem: Problem,
         rows: tuple[StoreRow, ...],
         array: Matrix,
+        columns: slice | np.ndarray,
         grown: dict[str, list[HistGradientBoostingClassifier]],
         learned: tuple[int, ...],
         num_frames: int,
     ) -> None:
-        self.problem, self.rows, self.array = problem, rows, array
+        self.problem, self.rows, self.array, self.columns = problem, rows, array, columns
         self.grown, self.learned, self.num_frames = grown, learned, num_frames
 
     def predict(self, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
         blocks: dict[str, list[np.ndarray]] = {fit: [] for fit in self.grown}
         for some in _blocks(rows):
-            values = gather(self.array, some).numpy()
+            values = gather(self.array, some).numpy()[:, self.columns]
             for fit, trees in self.grown.items():
                 blocks[fit].append(self._probabilities(trees, values))
         made = {

@@ -227,17 +227,20 @@ class Joint(ConvMethod):
             with self._looking():
                 read = (self._unscaled(self._own(batch)) for batch in reader.pieces(_SCALE_FRAMES, _PIECE_FRAMES))
                 self.read_scale.fit(steps[encoded.inside] for encoded, steps in read)
-        self.finish(reader)
+        self._fit_readings(reader, choose=False)
         return notices
 
     def finish(self, reader: WindowReader) -> None:
-        """Fit the linear readings, if there are any, on the encoder as it is."""
+        """Fit the linear readings, if there are any, on the encoder as it is, with a penalty chosen for it."""
+        self._fit_readings(reader, choose=True)
+
+    def _fit_readings(self, reader: WindowReader, choose: bool) -> None:
         if self.config.labels.linear:
             assert isinstance(reader, LabeledReader)
             with self._looking():
                 points = self._labeled_points(reader)
                 if points is not None:
-                    self.linear_readings.fit(points, self.config.labels.balanced)
+                    self.linear_readings.fit(points, self.config.labels.balanced, choose)
 
     @contextmanager
     def _looking(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from probe import pretraining
 from probe.benchmark.effort import EFFORTS
 from probe.representations import Representation
 from probe.systems import AfterConfig, EndToEnd, EndToEndConfig, FrozenStyles, run_system
@@ -95,6 +96,19 @@ def test_alone_a_system_learns_its_own_stream_and_scored_tracks_are_not_seen(sto
     assert config["data"]["validation_share"] == 0.0, "nothing is held out where nothing is chosen"
     again = system.fit(problem_of(store, "annotator 2"), [store.row("r1"), store.row("r3")], 3)
     assert again.facts["run"] == fitted.facts["run"]
+
+
+def test_a_run_that_is_done_is_not_opened_again_and_an_interrupted_one_is_continued(store, tmp_path, monkeypatch):
+    system = system_of(store, tmp_path, recipe="finetune", tracks=("r1", "r3"))
+    rows = [store.row("r1"), store.row("r3")]
+    with monkeypatch.context() as stopped:
+        stopped.setattr(pretraining, "run_verb", lambda verb, words: 0 if "--print-config" in words else 130)
+        with pytest.raises(SystemExit, match="130"):
+            system.fit(problem_of(store, "annotator 2"), rows, 0)
+    trained = system.fit(problem_of(store, "annotator 2"), rows, 0).facts
+    assert trained["checkpoint"] == "step-000000002"
+    monkeypatch.setattr(pretraining, "run_verb", lambda verb, words: pytest.fail(f"{verb} was called again"))
+    assert system.fit(problem_of(store, "annotator 2"), rows, 0).facts["run"] == trained["run"]
 
 
 def test_fine_tuning_sees_labeled_tracks_alone_where_it_is_told_to(store, tmp_path):

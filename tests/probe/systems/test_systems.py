@@ -121,6 +121,23 @@ def test_trees_are_scikit_learns_on_every_annotated_frame(problem, split, array)
         np.testing.assert_allclose(made[fit], trees.predict_proba(scored), atol=1e-6)
 
 
+def test_trees_read_drawn_columns_where_there_are_more(problem, split, array):
+    several = Representation("five", (array,))
+    three = replace(SMALL, most_columns=3)
+    few = BoostedTrees(several, three).fit(problem, split.train, 0)
+    drawn = few.model.columns
+    assert len(drawn) == 3 and (np.diff(drawn) > 0).all()
+    spoiled = array.copy()
+    spoiled[:, np.setdiff1d(np.arange(array.shape[1]), drawn)] = 99.0
+    alike = BoostedTrees(Representation("five", (spoiled,)), three).fit(problem, split.train, 0)
+    every = BoostedTrees(several, SMALL).fit(problem, split.train, 0).predict(split.evaluate)
+    for fit, expected in few.predict(split.evaluate).items():
+        np.testing.assert_array_equal(alike.predict(split.evaluate)[fit], expected)
+        assert not np.array_equal(every[fit], expected)
+    enough = BoostedTrees(several, replace(SMALL, most_columns=5)).fit(problem, split.train, 0)
+    np.testing.assert_array_equal(enough.predict(split.evaluate)[PLAIN], every[PLAIN])
+
+
 @pytest.mark.parametrize(
     "change", [{"iterations": 0}, {"leaves": 1}, {"stride": 0}, {"lr": 0.0}, {"l2": -1.0}, {"bins": 256}]
 )

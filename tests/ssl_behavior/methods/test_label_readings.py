@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ssl_behavior.logistic import fit_head
 from ssl_behavior.methods import label_readings
-from ssl_behavior.methods.label_readings import PENALTIES, LabeledPoints, LinearReadings
+from ssl_behavior.methods.label_readings import MIDDLE_PENALTY, PENALTIES, LabeledPoints, LinearReadings
 
 POINTS, LATENT, CLASSES, RECORDINGS, ANNOTATORS = 503, 7, 4, 11, 3
 
@@ -34,17 +34,17 @@ def chosen(monkeypatch):
     """The penalty of every last fit of a stream."""
     penalties = []
 
-    def remember(design, penalty, *rest):
+    def remember(design, penalty, *rest, **options):
         penalties.append(penalty)
-        return fit_head(design, penalty, *rest)
+        return fit_head(design, penalty, *rest, **options)
 
     monkeypatch.setattr(label_readings, "fit_head", remember)
     return penalties
 
 
-def fitted(points, balanced=False):
+def fitted(points, balanced=False, choose=True):
     readings = LinearReadings(LATENT, [CLASSES, 2], ANNOTATORS)
-    readings.fit(points, balanced)
+    readings.fit(points, balanced, choose)
     return readings
 
 
@@ -98,7 +98,17 @@ def test_streams_of_one_class_and_of_none():
 
 def test_one_recording_is_enough(chosen):
     fitted(replace(scene(), recording=torch.zeros(POINTS, dtype=torch.long)))
-    assert chosen == [PENALTIES[len(PENALTIES) // 2]] * 2
+    assert chosen == [MIDDLE_PENALTY] * 2
+
+
+def test_a_rough_fit_is_nearly_the_one_with_the_middle_penalty(monkeypatch, chosen):
+    points = scene()
+    rough = fitted(points, choose=False)(points.read, points.annotator)
+    assert chosen == [MIDDLE_PENALTY] * 2
+    monkeypatch.setattr(label_readings, "PENALTIES", (MIDDLE_PENALTY,))
+    exact = fitted(points)(points.read, points.annotator)
+    for one, other in zip(rough, exact, strict=True):
+        np.testing.assert_allclose(one.softmax(dim=1), other.softmax(dim=1), atol=0.02)
 
 
 def test_points_are_left_as_they_are():
