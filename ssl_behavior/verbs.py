@@ -25,8 +25,15 @@ VERBS: dict[str, Verb] = {
     "benchmark": Verb("probe.benchmark.job", "every system of the CalMS21 paper and ours, on the release or a store"),
     "annotate": Verb("probe.annotate", "label recordings with a run that learned labels, or with a saved probe"),
     "embed": Verb("ssl_behavior.commands.embed", "write one embedding per frame of a store"),
+    "cluster": Verb(
+        "ssl_behavior.commands.cluster", "find clusters of frames in embeddings, and help with their number"
+    ),
+    "assign": Verb("ssl_behavior.commands.assign", "label other recordings with clusters that were found before"),
+    "quality": Verb("ssl_behavior.commands.quality", "judge embeddings without labels, alone or beside other seeds'"),
     "submission": Verb("probe.submission", "write, check and score submissions to the AIcrowd challenge on CalMS21"),
-    "info": Verb("ssl_behavior.commands.info", "say what a store, run, checkpoint, embeddings or results folder holds"),
+    "info": Verb(
+        "ssl_behavior.commands.info", "say what a store, run, checkpoint, embeddings, clusters or results folder holds"
+    ),
 }
 
 
