@@ -1,6 +1,6 @@
 """k-means by faiss: centroids from a sample, the best of several starts; then every frame to its nearest centroid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,13 +10,14 @@ import torch
 from ssl_behavior.clusters.hierarchy import cut, ward
 from ssl_behavior.errors import InputError
 from ssl_behavior.faiss_library import load_faiss
-from ssl_behavior.seeds import derive_seed
+from ssl_behavior.seeds import derive_seed, numpy_generator
 
 __all__ = ["KMeansConfig", "KMeansModel", "fit_centroids", "nearest", "nearness"]
 
 _MOST_SCORES = 1 << 24
 """Numbers held at a time, frames times centroids: 64 MB."""
 _SAME_POINT = 1e-9
+_STARTING_POINTS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,13 +161,43 @@ def _one_start(
 ) -> tuple[np.ndarray, float]:
     """Centroids and the sum of squared distances to them."""
     faiss = load_faiss("k-means")
+    starts = _scattered(sample, num_centroids, numpy_generator(seed, "starting points"))
     kmeans = faiss.Kmeans(
         sample.shape[1], num_centroids, niter=config.iterations, seed=seed % 2**31, spherical=spherical,
         min_points_per_centroid=1, max_points_per_centroid=len(sample),
     )  # fmt: skip
-    objective = float(kmeans.train(sample))
+    objective = float(kmeans.train(sample, init_centroids=starts))
     # On the sphere faiss tells the sum of cosines, the greater the better.
     return np.asarray(kmeans.centroids, np.float32), -objective if spherical else objective
+
+
+def _scattered(sample: np.ndarray, number: int, generator: np.random.Generator) -> np.ndarray:
+    """Points to start from, float32 [number, dim]: greedy k-means++ (Arthur and Vassilvitskii 2007) on some of the
+    sample.
+
+    Each is the best of a few points drawn with a probability that grows with the squared distance to those before.
+    Starting from any points, k-means gets stuck where two centroids share one cluster.
+    """
+    most = max(_STARTING_POINTS, 20 * number)
+    points = sample if len(sample) <= most else sample[generator.choice(len(sample), most, replace=False)]
+    tries, chosen = 2 + int(np.log(number)), [int(generator.integers(len(points)))]
+    lengths = np.square(points).sum(axis=1)
+    gaps = _gaps(points, lengths, chosen)[0]
+    while len(chosen) < number:
+        total = np.cumsum(gaps, dtype=np.float64)
+        drawn = np.searchsorted(total, generator.random(tries) * total[-1], side="right").clip(max=len(points) - 1)
+        closer = np.minimum(_gaps(points, lengths, drawn), gaps)
+        best = int(closer.sum(axis=1).argmin())
+        chosen.append(int(drawn[best]))
+        gaps = closer[best]
+    return points[chosen]
+
+
+def _gaps(points: np.ndarray, lengths: np.ndarray, chosen: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Squared distances of chosen points to all, float32 [chosen, points]."""
+    products = torch.from_numpy(points[chosen]) @ torch.from_numpy(points).T
+    gaps: np.ndarray = lengths[chosen, None] - 2 * products.numpy() + lengths
+    return gaps.clip(min=0)
 
 
 def _without_empty(sample: np.ndarray, centroids: np.ndarray) -> np.ndarray:

@@ -71,7 +71,7 @@ def _print(
     for name, one in zip(names, own, strict=True):
         near = ["-" if value is None else f"{value:.2f}" for _, value in one.coherence]
         table.add_row(
-            Text(name), str(one.dim), f"{one.effective_rank:.0f}", f"{one.participation_ratio:.1f}",
+            Text(name, overflow="fold"), str(one.dim), f"{one.effective_rank:.0f}", f"{one.participation_ratio:.1f}",
             f"{one.uniformity:.2f}", *near,
         )  # fmt: skip
     console.print(table)
@@ -84,7 +84,7 @@ def _print(
         table.add_column(name, justify="right")
     for name, pair in zip(names[1:], beside, strict=True):
         table.add_row(
-            Text(name), f"{pair.mutual_information:.3f}", f"{pair.rand:.3f}", f"{pair.overlap:.1%}",
+            Text(name, overflow="fold"), f"{pair.mutual_information:.3f}", f"{pair.rand:.3f}", f"{pair.overlap:.1%}",
             f"{pair.overlap_by_chance:.1%}",
         )  # fmt: skip
     console.print(table)
