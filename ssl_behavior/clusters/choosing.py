@@ -47,6 +47,7 @@ class ChoiceConfig:
     numbers : of clusters.
     resamples : splits of the recordings into two halves.
     sample : frames, of all recordings, that both halves' clusterings label.
+    half_sample : frames that each half's clusterings are learned from, at most.
     silhouette_frames : of these, the frames whose silhouette is measured; its memory is their square.
 
     Raises
@@ -58,6 +59,7 @@ class ChoiceConfig:
     numbers: tuple[int, ...]
     resamples: int = 5
     sample: int = 20_000
+    half_sample: int = 25_000
     silhouette_frames: int = 5_000
 
     def __post_init__(self) -> None:
@@ -129,8 +131,9 @@ def score_numbers(
     points = space.gather(embeddings, common)
     halves = [half for split in range(choice.resamples) for half in _halves(rows, seed, split)]
     labels: list[dict[int, np.ndarray]] = []
+    of_half = replace(config, sample=min(config.sample, choice.half_sample))
     for number, half in enumerate(halves):
-        models = _models(embeddings, space, config, choice, half, derive_seed(seed, "half", number))
+        models = _models(embeddings, space, of_half, choice, half, derive_seed(seed, "half", number))
         labels.append({clusters: model.clusters(model.fine(points)) for clusters, model in models.items()})
         progress("stability", 1, len(halves))
     scores = []
