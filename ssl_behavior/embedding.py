@@ -112,6 +112,19 @@ class Embeddings:
                 return row
         raise InputError(f"{self.path} has no recording {recording!r}")
 
+    def select(self, patterns: Sequence[str]) -> list[EmbeddingRow]:
+        """Rows whose id equals or matches (as a glob) any of `patterns`, in order.
+
+        Raises
+        ------
+        InputError
+            If a pattern matches nothing.
+        """
+        for pattern in patterns:
+            if not any(row.id == pattern or fnmatchcase(row.id, pattern) for row in self.rows):
+                raise InputError(f"{self.path}: no recording matches {pattern!r}; it has {len(self.rows)} others")
+        return [row for row in self.rows if any(row.id == one or fnmatchcase(row.id, one) for one in patterns)]
+
 
 def check_fits(method: Method, recording: Recording | StoreRow, keypoints: tuple[str, ...], num_animals: int) -> None:
     """Refuse recordings that the encoder was not made for.

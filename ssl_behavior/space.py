@@ -87,8 +87,18 @@ class Space:
     axes: Float[Tensor, "column dim"] | None = None
 
     @classmethod
-    def fit(cls, embeddings: Embeddings, config: SpaceConfig | None = None, seed: int = 0) -> "Space":
+    def fit(
+        cls,
+        embeddings: Embeddings,
+        config: SpaceConfig | None = None,
+        seed: int = 0,
+        rows: Sequence[EmbeddingRow] | None = None,
+    ) -> "Space":
         """Mean, spread and principal components of a sample of the frames.
+
+        Parameters
+        ----------
+        rows : recordings that the sample is drawn from; None = all.
 
         Raises
         ------
@@ -97,7 +107,7 @@ class Space:
         """
         config = config or SpaceConfig()
         width = sum(config.kept(embeddings.groups).values())
-        frames = sample_frames(embeddings.rows, FITTING_FRAMES, seed)
+        frames = sample_frames(embeddings.rows if rows is None else rows, FITTING_FRAMES, seed)
         raw = cls(config, embeddings.groups, embeddings.checkpoint, torch.zeros(width), torch.ones(width))
         values = torch.cat([raw._columns(block) for _, block in _blocks(embeddings, frames)])
         _check_finite(embeddings, frames, values)
@@ -133,7 +143,7 @@ class Space:
     def _columns(self, block: np.ndarray) -> Float[Tensor, "frames column"]:
         # Copied: a block of whole rows of the memory map cannot be written to, of which torch warns.
         parts = [torch.from_numpy(np.array(block[:, span])) for span in self._slices]
-        return torch.cat(parts, dim=1).float()
+        return (parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)).float()
 
     def points(self, block: np.ndarray) -> np.ndarray:
         """float32 [frames, dim] of rows of an embeddings array [frames, all columns]."""
@@ -162,12 +172,14 @@ class Space:
                 f"{dict(self.groups)}: embed with the same --groups and --without"
             )
 
-    def blocks(self, embeddings: Embeddings, frames: np.ndarray | None = None) -> Iterator[tuple[slice, np.ndarray]]:
+    def blocks(
+        self, embeddings: Embeddings, frames: np.ndarray | slice | None = None
+    ) -> Iterator[tuple[slice, np.ndarray]]:
         """(which of the frames, their points) a block at a time; memory is that of a block.
 
         Parameters
         ----------
-        frames : rising rows of the array; None = all of it.
+        frames : rising rows of the array, or a stretch of it; None = all of it.
 
         Raises
         ------
@@ -177,7 +189,7 @@ class Space:
         for span, block in _blocks(embeddings, frames):
             points = self.points(block)
             if not np.isfinite(points).all():
-                whole = np.arange(*span.indices(len(embeddings.array))) if frames is None else frames[span]
+                whole = np.arange(len(embeddings.array))[slice(None) if frames is None else frames][span]
                 _check_finite(embeddings, whole, torch.from_numpy(points))
             yield span, points
 
@@ -226,12 +238,13 @@ class Space:
             raise InputError(f"{folder} is damaged: its space cannot be read ({error!r}); make it again") from None
 
 
-def _blocks(embeddings: Embeddings, frames: np.ndarray | None) -> Iterator[tuple[slice, np.ndarray]]:
+def _blocks(embeddings: Embeddings, frames: np.ndarray | slice | None) -> Iterator[tuple[slice, np.ndarray]]:
     """(which of the frames, their rows of the array) a block at a time."""
-    count = len(embeddings.array) if frames is None else len(frames)
+    whole = embeddings.array if frames is None or isinstance(frames, np.ndarray) else embeddings.array[frames]
+    count = len(frames) if isinstance(frames, np.ndarray) else len(whole)
     for start in range(0, count, BLOCK_FRAMES):
         span = slice(start, min(start + BLOCK_FRAMES, count))
-        yield span, embeddings.array[span if frames is None else frames[span]]
+        yield span, whole[frames[span] if isinstance(frames, np.ndarray) else span]
 
 
 def _check_finite(embeddings: Embeddings, frames: np.ndarray, values: Tensor) -> None:

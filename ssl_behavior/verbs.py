@@ -27,8 +27,15 @@ VERBS: dict[str, Verb] = {
     "embed": Verb("ssl_behavior.commands.embed", "write one embedding per frame of a store"),
     "describe": Verb("ssl_behavior.commands.describe", "clusters in numbers and words; compared between groups"),
     "export": Verb("ssl_behavior.commands.export", "write clusters, labels or embeddings for other tools"),
+    "cluster": Verb(
+        "ssl_behavior.commands.cluster", "find clusters of frames in embeddings, and help with their number"
+    ),
+    "assign": Verb("ssl_behavior.commands.assign", "label other recordings with clusters that were found before"),
+    "quality": Verb("ssl_behavior.commands.quality", "judge embeddings without labels, alone or beside other seeds'"),
     "submission": Verb("probe.submission", "write, check and score submissions to the AIcrowd challenge on CalMS21"),
-    "info": Verb("ssl_behavior.commands.info", "say what a store, run, checkpoint, embeddings or results folder holds"),
+    "info": Verb(
+        "ssl_behavior.commands.info", "say what a store, run, checkpoint, embeddings, clusters or results folder holds"
+    ),
 }
 
 

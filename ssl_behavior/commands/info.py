@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +17,7 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str]) -> int:
-    """Describe a store, run, checkpoint, embeddings or results folder.
+    """Describe a store, run, checkpoint, embeddings, clusters or results folder.
 
     Raises
     ------
@@ -34,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
             describe(path, console)
             return 0
     raise InputError(
-        f"{path} is no store, run, checkpoint, embeddings or results folder (none of {list(_KINDS)} in it)"
+        f"{path} is no store, run, checkpoint, embeddings, clusters or results folder (none of {list(_KINDS)} in it)"
     )
 
 
@@ -139,6 +140,30 @@ def _embeddings(path: Path, console: Console) -> None:
     _table(console, f"embeddings {path}", rows)
 
 
+def _clusters(path: Path, console: Console) -> None:
+    from ssl_behavior.clusters import load_clustering
+    from ssl_behavior.clusters.kmeans import KMeansModel
+
+    clustering = load_clustering(path)
+    model, frames, fitted = clustering.model, clustering.frames, clustering.fitted
+    k_means, sizes = isinstance(model, KMeansModel), clustering.sizes / len(frames.labels)
+    kept = clustering.space.config.kept(clustering.space.groups)
+    rows: list[tuple[str, object]] = [
+        ("method", "k-means" + " on the sphere" * clustering.space.config.unit if k_means else "HDBSCAN"),
+        ("clusters", f"{clustering.num_clusters} (shares {sizes.max():.1%} to {sizes.min():.1%})"),
+        ("in no cluster", f"{1 - sizes.sum():.1%} of the frames"),
+        *((name, value) for name, value in asdict(clustering.config).items() if name != "clusters"),
+        *((name, value) for name, value in asdict(clustering.smoothing).items()),
+        ("seed", clustering.seed),
+        ("space", f"{clustering.space.dim} dimensions of {', '.join(f'{name} {n}' for name, n in kept.items())}"),
+        ("fitted on", f"{counted(len(fitted.recordings), 'recording')}, {fitted.frames:,} frames"),
+        ("labels", f"{counted(len(frames.rows), 'recording')}, {len(frames.labels):,} frames"),
+        ("checkpoint", clustering.space.checkpoint[:16]),
+        ("store", clustering.store[:16]),
+    ]
+    _table(console, f"clusters {path}", rows)
+
+
 def _results(path: Path, console: Console) -> None:
     contents = read_json(path / "results.json", "a results folder")
     if not isinstance(contents, dict):
@@ -158,6 +183,7 @@ def _headline(macro: dict) -> str:
 _KINDS: dict[str, Callable[[Path, Console], None]] = {
     "store.json": _store,
     "embeddings.json": _embeddings,
+    "clusters.json": _clusters,
     "results.json": _results,
     "config.json": _checkpoint_or_run,
 }

@@ -71,6 +71,20 @@ def test_principal_components_keep_distances_where_few_dimensions_hold_them(tmp_
     assert (np.diff(variance) <= 1e-6).all(), "the largest first"
 
 
+def test_a_stretch_is_its_frames_and_what_was_embedded_stays_as_it_is(tmp_path, array):
+    embeddings = write_embeddings(tmp_path / "e", array.astype(np.float32))
+    space = Space.fit(embeddings, SpaceConfig(only=("*",)), rows=embeddings.rows[1:])
+    assert space.dim == 14 and (array == embeddings.array).all()
+    ((span, points),) = space.blocks(embeddings, slice(211, 308))
+    assert span == slice(0, 97)
+    np.testing.assert_array_equal(points, space.gather(embeddings, np.arange(211, 308)))
+    np.testing.assert_allclose(space.mean.numpy(), array[211:].astype(float).mean(axis=0), atol=1e-3)
+    array[220, 3] = np.nan
+    bad = write_embeddings(tmp_path / "b", array)
+    with pytest.raises(InputError, match="recording 'r1', frame 9, has numbers that are not finite"):
+        list(space.blocks(bad, slice(211, 308)))
+
+
 def test_unit_points_lie_on_a_sphere(tmp_path, array):
     embeddings = write_embeddings(tmp_path / "e", array)
     points = Space.fit(embeddings, SpaceConfig(unit=True)).gather(embeddings, np.arange(50))

@@ -90,5 +90,5 @@ def test_damage_is_told(file, content, tmp_path):
 
 def test_nothing_of_ours_is_told(tmp_path):
     for path in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(InputError, match="is no store, run, checkpoint, embeddings or results folder"):
+        with pytest.raises(InputError, match="is no store, run, checkpoint, embeddings, clusters or results folder"):
             info.main([str(path)])

@@ -1,0 +1,160 @@
+"""Write and read the folder of a clustering."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssl_behavior.clusters.clustering import Clustering, FittedOn, table_fingerprint
+from ssl_behavior.clusters.density import DensityConfig, DensityModel
+from ssl_behavior.clusters.kmeans import KMeansConfig, KMeansModel
+from ssl_behavior.clusters.labels import FrameClusters
+from ssl_behavior.clusters.smoothing import SmoothingConfig
+from ssl_behavior.configs import config_from_dict
+from ssl_behavior.embedding import EmbeddingRow
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import atomic_folder, read_contents, write_json
+from ssl_behavior.space import Space
+
+__all__ = ["MARKER", "load_clustering", "save_clustering"]
+
+FORMAT_VERSION = 1
+MARKER = "clusters.json"
+_METHODS: Mapping[str, type[KMeansConfig] | type[DensityConfig]] = {"kmeans": KMeansConfig, "hdbscan": DensityConfig}
+
+
+def save_clustering(
+    clustering: Clustering, out: str | Path, overwrite: bool = False, extra: Mapping[str, Any] | None = None
+) -> None:
+    """Write the folder `out`, whole or not at all.
+
+    Parameters
+    ----------
+    extra : file name -> what else is written there as JSON.
+
+    Raises
+    ------
+    InputError
+        If `out` exists, or cannot be written.
+    """
+    with atomic_folder(Path(out), overwrite, MARKER) as folder:
+        np.save(folder / "labels.npy", clustering.frames.labels)
+        np.save(folder / "fine.npy", clustering.fine)
+        np.save(folder / "centroids.npy", clustering.model.centers)
+        for name, array in _arrays(clustering.model).items():
+            np.save(folder / f"{name}.npy", array)
+        clustering.space.save(folder)
+        for name, value in (extra or {}).items():
+            write_json(folder / name, value)
+        write_json(folder / MARKER, _contents(clustering))
+
+
+def _arrays(model: KMeansModel | DensityModel) -> dict[str, np.ndarray]:
+    if isinstance(model, KMeansModel):
+        return {"kmeans_centroids": model.centroids, "kmeans_sizes": model.sizes, "hierarchy": model.joined}
+    return {"sample": model.points, "sample_labels": model.labels, "reaches": model.reaches}
+
+
+def _contents(clustering: Clustering) -> dict[str, Any]:
+    rows, model = clustering.frames.rows, clustering.model
+    method = next(name for name, config in _METHODS.items() if isinstance(clustering.config, config))
+    return {
+        "format": "ssl-behavior clusters",
+        "version": FORMAT_VERSION,
+        "method": method,
+        "settings": asdict(clustering.config),
+        "seed": clustering.seed,
+        "smoothing": asdict(clustering.smoothing),
+        "num_clusters": clustering.num_clusters,
+        "sizes": clustering.sizes.tolist(),
+        "of_no_cluster": int(np.count_nonzero(clustering.frames.labels < 0)),
+        **({"spread": model.spread} if isinstance(model, KMeansModel) else {}),
+        "checkpoint": clustering.space.checkpoint,
+        "fitted": asdict(clustering.fitted),
+        "store": clustering.store,
+        "table": table_fingerprint(rows),
+        "recordings": [asdict(row) for row in rows],
+    }
+
+
+def load_clustering(path: str | Path) -> Clustering:
+    """What `save_clustering` wrote.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no clustering, is damaged, or was written by a newer version.
+    """
+    path = Path(path)
+    contents = read_contents(path, MARKER, "clusters", FORMAT_VERSION, ", or cluster again", "a clusters folder")
+    try:
+        clustering = _loaded(path, contents)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}/{MARKER} is damaged: {error!r}") from None
+    if clustering.num_clusters != contents["num_clusters"] or clustering.sizes.tolist() != contents["sizes"]:
+        raise _damaged(path, f"labels.npy is not what {MARKER} tells of")
+    return clustering
+
+
+def _loaded(path: Path, contents: dict[str, Any]) -> Clustering:
+    rows = [EmbeddingRow(**row) for row in contents["recordings"]]
+    num_frames, num_clusters = sum(row.frames for row in rows), int(contents["num_clusters"])
+    space = Space.load(path)
+    model = _model(path, contents, space.dim)
+    if not isinstance(model, KMeansModel) and model.num_clusters != num_clusters:
+        raise _damaged(path, f"{MARKER} says {num_clusters} clusters, its sample has {model.num_clusters}")
+    labels = _array(path, "labels", np.int32, (num_frames,))
+    if len(labels) and not (labels.min() >= -1 and labels.max() < num_clusters):
+        raise _damaged(path, f"labels.npy holds clusters that are not -1 to {num_clusters - 1}")
+    return Clustering(
+        model=model,
+        config=config_from_dict(_METHODS[contents["method"]], contents["settings"], f"{path}/{MARKER}: settings"),
+        seed=int(contents["seed"]),
+        space=space,
+        smoothing=config_from_dict(SmoothingConfig, contents["smoothing"], f"{path}/{MARKER}: smoothing"),
+        fitted=config_from_dict(FittedOn, contents["fitted"], f"{path}/{MARKER}: fitted"),
+        store=str(contents["store"]),
+        frames=FrameClusters(rows, labels, num_clusters),
+        fine=_array(path, "fine", np.int32, (num_frames,)),
+    )
+
+
+def _model(path: Path, contents: dict[str, Any], dim: int) -> KMeansModel | DensityModel:
+    if contents["method"] == "kmeans":
+        centroids = _array(path, "kmeans_centroids", np.float32, (-1, dim))
+        sizes = _array(path, "kmeans_sizes", np.int64, (len(centroids),))
+        joined = _array(path, "hierarchy", np.float64, (len(centroids) - 1, 4))
+        model = KMeansModel(centroids, sizes, joined, int(contents["num_clusters"]), float(contents["spread"]))
+        if not 1 <= model.num_clusters <= len(centroids):
+            raise _damaged(path, f"{model.num_clusters} clusters of {len(centroids)} centroids")
+        return model
+    points = _array(path, "sample", np.float32, (-1, dim))
+    reaches = _array(path, "reaches", np.float64, (-1,))
+    labels = _array(path, "sample_labels", np.int32, (len(points),))
+    if not len(points) or labels.min() < -1 or labels.max() >= len(reaches):
+        raise _damaged(path, "sample_labels.npy holds other clusters than reaches.npy")
+    return DensityModel(points, labels, reaches)
+
+
+def _array(folder: Path, name: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
+    """An array of the folder; -1 in `shape` is any length."""
+    try:
+        array: np.ndarray = np.load(folder / f"{name}.npy", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _damaged(folder, f"{name}.npy cannot be read ({error})") from None
+    fits = len(array.shape) == len(shape) and all(
+        want in (-1, have) for have, want in zip(array.shape, shape, strict=True)
+    )
+    if not fits or array.dtype != dtype:
+        raise _damaged(
+            folder, f"{name}.npy should be {np.dtype(dtype)} {list(shape)}, got {array.dtype} {list(array.shape)}"
+        )
+    return array
+
+
+def _damaged(folder: Path, why: str) -> InputError:
+    return InputError(f"{folder} is damaged: {why}; cluster again")

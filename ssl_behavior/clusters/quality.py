@@ -1,0 +1,152 @@
+"""How good is an embedding, or a clustering, where nobody has labeled anything?
+
+None of these numbers says that an embedding is of use: they tell a collapsed embedding from one that fills its space,
+and what is there by chance (of a seed, of a sample) from what comes back.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+from ssl_behavior.embedding import EmbeddingRow
+from ssl_behavior.seeds import numpy_generator
+
+__all__ = [
+    "adjusted_rand_index",
+    "effective_rank",
+    "frame_pairs",
+    "neighbourhood_overlap",
+    "normalized_mutual_information",
+    "participation_ratio",
+    "purity",
+    "temporal_coherence",
+    "uniformity",
+]
+
+_BLOCK = 1024
+_TINY = 1e-7
+
+
+def effective_rank(points: np.ndarray) -> float:
+    """RankMe (Garrido et al. 2023, arXiv:2210.02885): exp(-Σ p_i log p_i), p_i = s_i / Σ s + 1e-7, with s the singular
+    values of points [frames, dim] less their mean. From 1, all on a line, to `dim`, as wide in every direction."""
+    singular = np.sqrt(_variances(points))
+    shares = singular / singular.sum() + _TINY
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def participation_ratio(points: np.ndarray) -> float:
+    """(Σ λ_i)² / Σ λ_i², with λ the variances of points [frames, dim] along their principal components: the number of
+    dimensions, if all of them were as wide. Wide ones count more than in `effective_rank`."""
+    variances = _variances(points)
+    return float(variances.sum() ** 2 / np.square(variances).sum())
+
+
+def _variances(points: np.ndarray) -> np.ndarray:
+    """Sums of squares along the principal components, float64 [dim]."""
+    wide = points - points.mean(axis=0, dtype=np.float64)
+    return np.clip(np.linalg.eigvalsh(wide.T @ wide), 0, None)
+
+
+def uniformity(points: np.ndarray, sharpness: float = 2.0) -> float:
+    """Wang and Isola 2020, arXiv:2005.10242: log of the mean of exp(-sharpness |x - y|²) over all pairs of different
+    frames, points [frames, dim] scaled to length 1. 0 = all in one place; the lower, the more evenly spread (about
+    -2 sharpness for evenly spread points in many dimensions)."""
+    on_sphere = torch.nn.functional.normalize(torch.from_numpy(points).double(), dim=1)
+    total = 0.0
+    for block in on_sphere.split(_BLOCK):
+        total += float(torch.exp(2 * sharpness * (block @ on_sphere.T - 1)).sum())
+    pairs = len(points) * (len(points) - 1)
+    # Each frame with itself gave exp(0).
+    return float(np.log((total - len(points)) / pairs))
+
+
+def frame_pairs(
+    rows: Sequence[EmbeddingRow], lag_seconds: float, most: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Frames, and those `lag_seconds` later in the same recordings: rows of the array, int64 [pairs] each, rising.
+
+    All there are, or `most` of them drawn by `seed`; none where every recording is shorter than the lag.
+    """
+    starts, lags = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for row in rows:
+        lag = max(1, round(lag_seconds * row.fps))
+        own = np.arange(row.offset, row.offset + max(0, row.frames - lag))
+        starts.append(own)
+        lags.append(np.full(len(own), lag))
+    first, step = np.concatenate(starts), np.concatenate(lags)
+    if len(first) > most:
+        drawn = numpy_generator(seed, "frame pairs").choice(len(first), most, replace=False, shuffle=False)
+        first, step = first[np.sort(drawn)], step[np.sort(drawn)]
+    return first, first + step
+
+
+def temporal_coherence(earlier: np.ndarray, later: np.ndarray, seed: int = 0) -> float:
+    """1 - mean |x_t - x_{t+lag}|² / mean |x_t - x_s|², s another frame at random: 1 = nothing moves in that time, 0 = a
+    frame is as far from the one a lag later as from any.
+
+    Parameters
+    ----------
+    earlier, later : points [pairs, dim] of frames and of those a lag later, see `frame_pairs`.
+    seed : draws the other frames, among the later ones.
+    """
+    other = later[numpy_generator(seed, "other frames").permutation(len(later))]
+    near, far = (np.square(earlier.astype(np.float64) - points).sum(axis=1).mean() for points in (later, other))
+    return float(1 - near / far)
+
+
+def neighbourhood_overlap(one: np.ndarray, other: np.ndarray, k: int = 10, apart: np.ndarray | None = None) -> float:
+    """Mean share of a frame's k nearest frames in one embedding that are among its k nearest in the other.
+
+    By chance that is k over the number of frames to choose from.
+
+    Parameters
+    ----------
+    one, other : points [frames, dim] of the same frames in two embeddings; dims may differ.
+    apart : int [frames]; frames of the same number are no neighbours of each other. With recordings' numbers,
+        embeddings do not agree just because what lies beside each other in time lies beside each other in both.
+    """
+    apart = np.arange(len(one)) if apart is None else apart
+    shared = 0
+    for start in range(0, len(one), _BLOCK):
+        span = slice(start, start + _BLOCK)
+        barred = torch.from_numpy(apart[span, None] == apart[None])
+        near = [_nearest_frames(torch.from_numpy(points), span, barred, k) for points in (one, other)]
+        shared += int((near[0][:, :, None] == near[1][:, None, :]).sum())
+    return shared / (k * len(one))
+
+
+def _nearest_frames(points: torch.Tensor, span: slice, barred: torch.Tensor, k: int) -> torch.Tensor:
+    """Numbers of the k frames nearest to each of `span` that are not barred, [frames, k]."""
+    points = points.float()
+    nearness = points[span] @ points.T - points.square().sum(dim=1) / 2
+    return nearness.masked_fill(barred, -torch.inf).topk(k, dim=1).indices
+
+
+def normalized_mutual_information(one: np.ndarray, other: np.ndarray) -> float:
+    """I(one; other) / ((H(one) + H(other)) / 2) of two labellings [frames]; 0 = independent, 1 = the same partition.
+
+    It grows with the number of clusters even where these are made at random: compare equal numbers.
+    """
+    return float(normalized_mutual_info_score(one, other))
+
+
+def adjusted_rand_index(one: np.ndarray, other: np.ndarray) -> float:
+    """The share of pairs of frames on which two labellings [frames] agree (together or apart in both), corrected for
+    chance: 0 = as random ones of these sizes, 1 = the same partition (Hubert and Arabie 1985)."""
+    return float(adjusted_rand_score(one, other))
+
+
+def purity(labels: np.ndarray, clusters: np.ndarray) -> float:
+    """The share of frames that have the commonest label of their cluster; grows with the number of clusters.
+
+    Parameters
+    ----------
+    labels, clusters : int [frames].
+    """
+    _, rows = np.unique(clusters, return_inverse=True)
+    names, columns = np.unique(labels, return_inverse=True)
+    table = np.bincount(rows * len(names) + columns, minlength=(rows.max() + 1) * len(names)).reshape(-1, len(names))
+    return float(table.max(axis=1).sum() / len(labels))

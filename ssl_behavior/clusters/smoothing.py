@@ -1,0 +1,106 @@
+"""From the cluster nearest to each frame to bouts: a minimum length, or a price for every change. No probabilities.
+
+Embeddings see seconds around a frame, so clusters change seldom by themselves; what has to go are the few frames of
+something else at a border or amid a bout.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ssl_behavior.bouts import without_short_runs
+from ssl_behavior.errors import InputError
+
+__all__ = ["SmoothingConfig", "cheapest_paths"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmoothingConfig:
+    """How frame labels become bouts.
+
+    Parameters
+    ----------
+    penalty : the price of changing the cluster, in median squared distances of a frame to its centroid; the labels
+        then have the smallest sum of squared distances and prices (see `cheapest_paths`). 0 = every frame by itself.
+    minimum_bout_seconds : after that, shorter bouts become part of the longer one beside them, the shortest first
+        (see `ssl_behavior.bouts.without_short_runs`); frames of no cluster count as bouts, too. 0 = as short as they
+        come.
+
+    Raises
+    ------
+    InputError
+        If one of them is negative or not finite.
+    """
+
+    penalty: float = 0.0
+    minimum_bout_seconds: float = 0.25
+
+    def __post_init__(self) -> None:
+        named = (("--smooth", self.penalty), ("--minimum-bout-seconds", self.minimum_bout_seconds))
+        for name, value in named:
+            if not (np.isfinite(value) and value >= 0):
+                raise InputError(f"{name} must be 0 or more, got {value}")
+
+    def without_short(self, labels: np.ndarray, fps: float) -> np.ndarray:
+        """Labels of a recording [time] without bouts that are too short."""
+        return without_short_runs(labels + 1, round(self.minimum_bout_seconds * fps)) - 1
+
+
+def cheapest_paths(gains: Sequence[np.ndarray], penalty: float) -> list[np.ndarray]:
+    """The labels of each recording with the greatest sum of gains less `penalty` for every change, int32 [time].
+
+    Exact, by dynamic programming over time (Bellman; Viterbi's algorithm without probabilities): the best sum up to a
+    frame that ends in cluster j either stayed there or came from the best cluster of all before, so a step costs as
+    many operations as there are clusters. Recordings go through it beside each other. Of equally good paths one that
+    stays is taken, and then the lower number.
+
+    Parameters
+    ----------
+    gains : [time, cluster] of each recording, e.g. minus the squared distance; of any length, perhaps 0.
+    """
+    order = sorted(range(len(gains)), key=lambda one: -len(gains[one]))
+    lengths = np.array([len(gains[one]) for one in order])
+    out: list[np.ndarray] = [np.empty(0, np.int32)] * len(gains)
+    going = int(np.count_nonzero(lengths))
+    if not going:
+        return out
+    best, came, last = _forward([gains[one] for one in order[:going]], lengths[:going], penalty)
+    labels = _backward(best, came, last, lengths[:going])
+    for place, one in enumerate(order[:going]):
+        out[one] = labels[place, : lengths[place]]
+    return out
+
+
+def _forward(gains: list[np.ndarray], lengths: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For every frame, the best cluster of the frame before, int32 [recording, time], and which clusters are better
+    reached from there than by staying, bool [recording, time, cluster]; and each recording's last cluster.
+
+    Recordings come with the longest first, so that those still going are always the first ones.
+    """
+    most, num_clusters = int(lengths[0]), gains[0].shape[1]
+    best = np.zeros((len(gains), most), np.int32)
+    came = np.zeros((len(gains), most, num_clusters), bool)
+    total = np.array([gain[0] for gain in gains], np.float64)
+    going = len(gains)
+    for frame in range(1, most):
+        going = int(np.searchsorted(-lengths[:going], -frame, side="left"))
+        now = total[:going]
+        best[:going, frame] = now.argmax(axis=1)
+        moved = (now.max(axis=1) - penalty)[:, None]
+        came[:going, frame] = moved > now
+        np.maximum(now, moved, out=now)
+        now += [gain[frame] for gain in gains[:going]]
+    return best, came, total.argmax(axis=1).astype(np.int32)
+
+
+def _backward(best: np.ndarray, came: np.ndarray, last: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The labels int32 [recording, time] that end in `last`; meaningless after a recording's end."""
+    labels = np.empty_like(best)
+    everyone = np.arange(len(best))
+    labels[everyone, lengths - 1] = last
+    for frame in range(int(lengths[0]) - 1, 0, -1):
+        going = everyone[lengths > frame]
+        own = labels[going, frame]
+        labels[going, frame - 1] = np.where(came[going, frame, own], best[going, frame], own)
+    return labels

@@ -1,0 +1,111 @@
+"""`ssl-behavior quality`: what can be said of embeddings where nobody has labeled anything."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ssl_behavior.clusters.judging import Agreement, EmbeddingQuality
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measure embeddings, and how far those of other seeds agree with them.
+
+    Raises
+    ------
+    InputError
+        For every mistake a person can mend.
+    """
+    options = _parser().parse_args(argv)
+    # Only now what takes seconds to import: --help is answered at once.
+    from ssl_behavior.clusters.judging import QualityConfig, compare_embeddings, judge_embeddings
+    from ssl_behavior.commands.cluster import space_config
+    from ssl_behavior.commands.cluster_output import stages, tell
+    from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.errors import InputError
+    from ssl_behavior.files import write_json
+    from ssl_behavior.terminal import make_console
+
+    if options.out is not None and options.out.exists() and not options.overwrite:
+        raise InputError(f"{options.out} exists already: choose another --out, or pass --overwrite to replace it")
+    config = QualityConfig(clusters=options.clusters, neighbors=options.neighbors, sample=options.sample)
+    every, console = [Embeddings(path) for path in (options.embeddings, *options.others)], make_console()
+    whole, few = space_config(options, 0), space_config(options, None)
+    own, beside = [], []
+    with stages(console) as progress:
+        for one in every:
+            own.append(judge_embeddings(one, whole, config, options.seed))
+            progress("each by itself", 1, len(every))
+        for one in every[1:]:
+            beside.append(compare_embeddings(every[0], one, few, config, options.seed))
+            progress("beside the first", 1, len(every) - 1)
+    names = [str(one.path) for one in every]
+    _print(console, names, own, beside)
+    if options.out is not None:
+        write_json(options.out, {
+            "config": asdict(config), "seed": options.seed,
+            "embeddings": {name: asdict(one) for name, one in zip(names, own, strict=True)},
+            "beside the first": {name: asdict(one) for name, one in zip(names[1:], beside, strict=True)},
+        })  # fmt: skip
+        tell(console, f"written to {options.out}")
+    return 0
+
+
+def _print(
+    console: "Console", names: Sequence[str], own: "Sequence[EmbeddingQuality]", beside: "Sequence[Agreement]"
+) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from ssl_behavior.commands.cluster_output import tell
+
+    table = Table(title="each embedding by itself", title_justify="left")
+    for name in ("", "dim", "rank", "participation", "uniformity", *(f"near {lag:g} s" for lag, _ in own[0].coherence)):
+        table.add_column(name, justify="right")
+    for name, one in zip(names, own, strict=True):
+        near = ["-" if value is None else f"{value:.2f}" for _, value in one.coherence]
+        table.add_row(
+            Text(name, overflow="fold"), str(one.dim), f"{one.effective_rank:.0f}", f"{one.participation_ratio:.1f}",
+            f"{one.uniformity:.2f}", *near,
+        )  # fmt: skip
+    console.print(table)
+    tell(console, "rank: effective dimensions (RankMe), participation: those that are wide; uniformity: 0 = all in one "
+                  "place; near: 1 = no way in that time, 0 = as far as any frame")  # fmt: skip
+    if not beside:
+        return
+    table = Table(title=Text(f"beside {names[0]}"), title_justify="left")
+    for name in ("", "clusters (NMI)", "clusters (ARI)", "neighbours shared", "by chance"):
+        table.add_column(name, justify="right")
+    for name, pair in zip(names[1:], beside, strict=True):
+        table.add_row(
+            Text(name, overflow="fold"), f"{pair.mutual_information:.3f}", f"{pair.rand:.3f}", f"{pair.overlap:.1%}",
+            f"{pair.overlap_by_chance:.1%}",
+        )  # fmt: skip
+    console.print(table)
+
+
+def _parser() -> argparse.ArgumentParser:
+    from ssl_behavior.commands.cluster import add_column_options
+
+    parser = argparse.ArgumentParser(
+        prog="ssl-behavior quality",
+        description="Judge embeddings without labels: how many dimensions they use, how evenly, how slowly they move; "
+        "and, beside others of the same recordings (other seeds, other methods), whether clusters and neighbours come "
+        "back.",
+    )  # fmt: skip
+    parser.add_argument("embeddings", metavar="EMBEDDINGS", type=Path)
+    parser.add_argument("others", metavar="OTHER", type=Path, nargs="*", help="embeddings of the same recordings")
+    add_column_options(parser)
+    parser.add_argument("--clusters", type=int, default=20, metavar="K", help="of the clusterings compared (20)")
+    parser.add_argument("--neighbors", type=int, default=10, metavar="K", help="nearest frames compared (10)")
+    parser.add_argument("--sample", type=int, default=10_000, metavar="N", help="frames that are looked at (10000)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the numbers as JSON, too")
+    parser.add_argument("--overwrite", action="store_true", help="replace --out")
+    return parser

@@ -1,0 +1,257 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from ssl_behavior.bouts import runs, without_short_runs
+from ssl_behavior.clusters import (
+    DensityConfig,
+    KMeansConfig,
+    SmoothingConfig,
+    fit_clusters,
+    load_clustering,
+    save_clustering,
+)
+from ssl_behavior.errors import InputError
+from ssl_behavior.space import SpaceConfig
+
+FRAMES = (1511, 977, 0, 1, 2003)
+K_MEANS = KMeansConfig(clusters=5, fine=13, sample=2000)
+DENSITY = DensityConfig(sample=1500, smallest=30, selection="eom")
+METHODS = {
+    "k-means": (KMeansConfig(clusters=7, sample=2000), SpaceConfig(), SmoothingConfig()),
+    "joined": (K_MEANS, SpaceConfig(most_dims=3), SmoothingConfig()),
+    "spherical": (KMeansConfig(clusters=5, sample=2000), SpaceConfig(unit=True), SmoothingConfig()),
+    "priced": (K_MEANS, SpaceConfig(), SmoothingConfig(penalty=2.0, minimum_bout_seconds=0.0)),
+    "density": (DENSITY, SpaceConfig(most_dims=3), SmoothingConfig()),
+}
+
+
+@pytest.fixture(scope="module")
+def array(states):
+    _, points = states(sum(FRAMES), num_states=5, dim=9)
+    return np.concatenate([points, np.linspace(0, 1, len(points))[:, None]], axis=1).astype(np.float16)
+
+
+@pytest.fixture(scope="module")
+def embeddings(embeddings_of, array, tmp_path_factory):
+    return embeddings_of(tmp_path_factory.mktemp("clusters") / "e", array, FRAMES, {"latent": 9, "time": 1})
+
+
+@pytest.fixture(scope="module")
+def fitted(embeddings):
+    made = {}
+
+    def make(name):
+        if name not in made:
+            config, space, smoothing = METHODS[name]
+            made[name] = fit_clusters(embeddings, config, space, smoothing, seed=3)
+        return made[name]
+
+    return make
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_was_fitted_gets_the_same_labels_again_also_from_disk(name, fitted, embeddings, tmp_path):
+    clustering = fitted(name)
+    assert clustering.frames.labels.dtype == np.int32 and len(set(clustering.frames.labels)) > 3
+    save_clustering(clustering, tmp_path / "c")
+    loaded = load_clustering(tmp_path / "c")
+    for one in (loaded, clustering.assign(embeddings), loaded.assign(embeddings)):
+        np.testing.assert_array_equal(one.frames.labels, clustering.frames.labels)
+        np.testing.assert_array_equal(one.fine, clustering.fine)
+        assert one.num_clusters == clustering.num_clusters and one.frames.rows == embeddings.rows
+    for fact in ("config", "seed", "smoothing", "fitted", "store"):
+        assert getattr(loaded, fact) == getattr(clustering, fact)
+    np.testing.assert_array_equal(loaded.model.centers, np.load(tmp_path / "c" / "centroids.npy"))
+    assert loaded.model.centers.shape == (loaded.num_clusters, loaded.space.dim)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_recordings_labels_depend_on_it_alone(name, fitted, embeddings, embeddings_of, array, tmp_path):
+    clustering, last = fitted(name), embeddings.rows[-1]
+    alone = embeddings_of(tmp_path / "e", array[last.slice], (last.frames,), embeddings.groups)
+    assigned = clustering.assign(alone)
+    np.testing.assert_array_equal(assigned.frames.labels, clustering.frames.of(last))
+    assert assigned.store == alone.store and assigned.fitted == clustering.fitted
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_same_seed_gives_the_same_and_0_is_the_most_frequent(name, fitted, embeddings):
+    config, space, smoothing = METHODS[name]
+    again = fit_clusters(embeddings, config, space, smoothing, seed=3)
+    np.testing.assert_array_equal(again.frames.labels, fitted(name).frames.labels)
+    own = again.model.clusters(again.fine)
+    assert (np.diff(np.bincount(own[own >= 0])) <= 0).all()
+
+
+def test_places_are_found_by_both_methods(fitted, states):
+    state, _ = states(sum(FRAMES), num_states=5, dim=9)
+    for name in ("joined", "spherical", "density"):
+        labels = fitted(name).model.clusters(fitted(name).fine)
+        known = labels >= 0
+        pairs = set(zip(labels[known], state[known], strict=True))
+        assert len(pairs) == 5 and known.mean() > 0.8, name
+
+
+def test_bouts_are_of_the_minimum_length(fitted, embeddings):
+    for name in ("k-means", "density"):
+        clustering = fitted(name)
+        for row in embeddings.rows:
+            own = clustering.model.clusters(clustering.fine[row.slice])
+            np.testing.assert_array_equal(clustering.frames.of(row), without_short_runs(own + 1, 8) - 1)
+        lengths = [stop - start for start, stop, _ in runs(clustering.frames.of(embeddings.rows[0]))]
+        assert min(lengths) >= 8
+
+
+def test_a_price_of_changes_is_paid_in_spreads(fitted, embeddings):
+    """Against one recording done by hand, with distances in float64."""
+    clustering, row = fitted("priced"), embeddings.rows[1]
+    points = next(iter(clustering.space.blocks(embeddings, row.slice)))[1].astype(float)
+    model = clustering.model
+    squared = np.square(points[:, None] - model.centroids[None]).sum(axis=-1) / model.spread
+    costs = np.stack([squared[:, model.cluster_of == c].min(axis=1) for c in range(5)], axis=1)
+
+    def total(labels):
+        return costs[np.arange(len(labels)), labels].sum() + 2 * np.count_nonzero(np.diff(labels))
+
+    best, back = costs[0], []
+    for cost in costs[1:]:
+        back.append(np.where(best <= best.min() + 2, np.arange(5), best.argmin()))
+        best = np.minimum(best, best.min() + 2) + cost
+    assert total(clustering.frames.of(row)) == pytest.approx(best.min(), rel=1e-5)
+    assert total(model.clusters(clustering.fine[row.slice])) > best.min()
+    own = np.square(points - model.centroids[model.fine(points.astype(np.float32))]).sum(axis=1)
+    assert np.median(own) == pytest.approx(model.spread, rel=0.2)
+
+
+def test_one_run_serves_every_number_of_clusters(fitted, embeddings):
+    clustering = fitted("joined")
+    for k in (1, 3, 5, 11, 13):
+        cut = clustering.cut(k)
+        assert cut.num_clusters == k == cut.frames.num_clusters
+        np.testing.assert_array_equal(cut.frames.labels, clustering.assign(embeddings, k).frames.labels)
+        np.testing.assert_array_equal(cut.frames.labels, clustering.cut(k, embeddings).frames.labels)
+        sizes = np.bincount(cut.model.clusters(cut.fine))
+        assert (np.diff(sizes) <= 0).all() and len(sizes) == k
+    with pytest.raises(InputError, match="a hierarchy of 13 centroids cannot be cut into 14"):
+        clustering.cut(14)
+    with pytest.raises(InputError, match="clusters of HDBSCAN cannot be joined"):
+        fitted("density").cut(2)
+    priced = fitted("priced")
+    with pytest.raises(InputError, match="were smoothed with distances"):
+        priced.cut(3)
+    np.testing.assert_array_equal(priced.cut(3, embeddings).frames.labels, priced.assign(embeddings, 3).frames.labels)
+
+
+def test_clusters_are_learned_from_the_recordings_asked_for(embeddings, embeddings_of, array, tmp_path):
+    rows = [embeddings.rows[0], embeddings.rows[3]]
+    clustering = fit_clusters(embeddings, K_MEANS, rows=rows, seed=1)
+    assert clustering.fitted.recordings == ("r0", "r3") and clustering.fitted.frames == 1512
+    assert clustering.model.sizes.sum() == 1512 and len(clustering.frames.labels) == sum(FRAMES)
+    changed = array.copy()
+    changed[embeddings.rows[1].slice] *= 2
+    other = fit_clusters(embeddings_of(tmp_path / "e", changed, FRAMES, embeddings.groups), K_MEANS, rows=rows, seed=1)
+    np.testing.assert_array_equal(other.model.centroids, clustering.model.centroids)
+
+
+def test_progress_adds_up(embeddings):
+    told = {}
+
+    def progress(what, done, total):
+        told.setdefault(what, []).append((done, total))
+
+    fit_clusters(embeddings, K_MEANS, smoothing=SmoothingConfig(penalty=1.0), progress=progress)
+    assert set(told) == {"k-means", "labels", "smoothing"}
+    for steps in told.values():
+        assert sum(done for done, _ in steps) == steps[0][1]
+
+
+def test_embeddings_of_another_encoder_or_other_recordings_are_refused(fitted, embeddings_of, array, tmp_path):
+    clustering, groups = fitted("joined"), {"latent": 9, "time": 1}
+    other = embeddings_of(tmp_path / "o", array, FRAMES, groups, checkpoint="d" * 64)
+    with pytest.raises(InputError, match="was made by another checkpoint"):
+        clustering.assign(other)
+    fewer = embeddings_of(tmp_path / "f", array[:, :9], FRAMES, {"latent": 9})
+    with pytest.raises(InputError, match=r"has the columns \{'latent': 9\}"):
+        clustering.assign(fewer)
+    some = embeddings_of(tmp_path / "s", array[:1511], (1511,), groups)
+    with pytest.raises(InputError, match="has other recordings than the clustering labels"):
+        clustering.cut(3, some)
+
+
+def test_what_cannot_be_clustered_is_refused(embeddings_of, array, tmp_path):
+    constant = embeddings_of(tmp_path / "c", np.ones_like(array), FRAMES)
+    with pytest.raises(InputError, match="all numbers are the same in every frame"):
+        fit_clusters(constant, K_MEANS)
+    few = embeddings_of(tmp_path / "f", array[:19], (19,))
+    with pytest.raises(InputError, match="20 clusters of 19 frames cannot be: ask for fewer --clusters"):
+        fit_clusters(few, KMeansConfig())
+    alike = embeddings_of(tmp_path / "a", np.repeat(array[:7], 11, axis=0), (77,))
+    with pytest.raises(InputError, match="only 7 frames of the sample differ"):
+        fit_clusters(alike, KMeansConfig(clusters=11))
+    broken = array.copy()
+    broken[1511 + 13, 2] = np.inf
+    with pytest.raises(InputError, match="recording 'r1', frame 13, has numbers that are not finite"):
+        fit_clusters(embeddings_of(tmp_path / "b", broken, FRAMES), K_MEANS)
+    with pytest.raises(InputError, match="no columns 'later'"):
+        fit_clusters(few, K_MEANS, SpaceConfig(only=("later",)))
+    with pytest.raises(InputError, match="--smooth needs distances"):
+        fit_clusters(few, DENSITY, smoothing=SmoothingConfig(penalty=1.0))
+
+
+def saved(clustering, folder):
+    save_clustering(clustering, folder)
+    return folder
+
+
+def test_a_folder_is_not_replaced_unless_asked(fitted, tmp_path):
+    folder = saved(fitted("joined"), tmp_path / "c")
+    with pytest.raises(InputError, match="exists already"):
+        save_clustering(fitted("density"), folder)
+    save_clustering(fitted("density"), folder, overwrite=True)
+    assert not (folder / "hierarchy.npy").exists() and load_clustering(folder).config == DENSITY
+
+
+@pytest.mark.parametrize("name", ["joined", "density"])
+def test_damage_is_told_and_never_a_traceback(name, fitted, tmp_path):
+    whole = saved(fitted(name), tmp_path / "whole")
+    files = sorted(path.name for path in whole.iterdir())
+    for file in files:
+        for damage in ("missing", "cut", "other"):
+            folder = tmp_path / f"{file}-{damage}"
+            shutil.copytree(whole, folder)
+            content = (folder / file).read_bytes()
+            if damage == "missing":
+                (folder / file).unlink()
+            elif damage == "cut":
+                (folder / file).write_bytes(content[: len(content) // 2])
+            elif file.endswith(".npy"):
+                np.save(folder / file, np.load(folder / file)[1:])
+            else:
+                continue
+            if (file, damage) != ("centroids.npy", damage):
+                with pytest.raises(InputError, match=f"{folder.name}"):
+                    load_clustering(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"version": 2}, "format version 2"),
+        ({"format": "ssl-behavior embeddings"}, "does not say so"),
+        ({"num_clusters": 6}, "is damaged"),
+        ({"method": "voodoo"}, "is damaged"),
+        ({"settings": {"clusters": "many"}}, "settings.clusters: expected int"),
+        ({"sizes": [1, 2]}, "labels.npy is not what clusters.json tells of"),
+        ({"recordings": 7}, "is damaged"),
+        ({"spread": None}, "is damaged"),
+    ],
+)
+def test_a_changed_table_of_contents_is_told(change, words, fitted, tmp_path):
+    folder = saved(fitted("joined"), tmp_path / "c")
+    contents = json.loads((folder / "clusters.json").read_text())
+    (folder / "clusters.json").write_text(json.dumps(contents | change))
+    with pytest.raises(InputError, match=words):
+        load_clustering(folder)
