@@ -131,8 +131,9 @@ class Space:
         return merged
 
     def _columns(self, block: np.ndarray) -> Float[Tensor, "frames column"]:
-        parts = [torch.from_numpy(np.ascontiguousarray(block[:, span])) for span in self._slices]
-        return torch.cat(parts, dim=1).float()
+        # Copies: what is on disk is only to be read.
+        parts = [torch.from_numpy(np.array(block[:, span])) for span in self._slices]
+        return (parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)).float()
 
     def points(self, block: np.ndarray) -> np.ndarray:
         """float32 [frames, dim] of rows of an embeddings array [frames, all columns]."""
