@@ -172,7 +172,7 @@ def test_a_damaged_index_is_told(embeddings, tmp_path):
         file.truncate(1000)
     with pytest.raises(InputError, match="is damaged: the index cannot be read"):
         FrameIndex.open(folder, embeddings)
-    with pytest.raises(InputError, match="is not an index folder: it has no index.json"):
+    with pytest.raises(InputError, match="is not an index folder: it has no index"):
         FrameIndex.open(tmp_path / "none", embeddings)
 
 
