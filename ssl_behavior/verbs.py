@@ -25,9 +25,7 @@ VERBS: dict[str, Verb] = {
     "benchmark": Verb("probe.benchmark.job", "every system of the CalMS21 paper and ours, on the release or a store"),
     "annotate": Verb("probe.annotate", "label recordings with a run that learned labels, or with a saved probe"),
     "embed": Verb("ssl_behavior.commands.embed", "write one embedding per frame of a store"),
-    "neighbors": Verb(
-        "ssl_behavior.commands.neighbors", "find the bouts whose embeddings are nearest to one's examples"
-    ),
+    "neighbors": Verb("ssl_behavior.commands.neighbors", "find the bouts nearest to one's examples in embeddings"),
     "submission": Verb("probe.submission", "write, check and score submissions to the AIcrowd challenge on CalMS21"),
     "info": Verb("ssl_behavior.commands.info", "say what a store, run, checkpoint, embeddings or results folder holds"),
 }

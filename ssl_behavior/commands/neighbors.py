@@ -1,7 +1,6 @@
 """`ssl-behavior neighbors`: the bouts most like those that somebody points at."""
 
 import argparse
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ssl_behavior.embedding import Embeddings
-    from ssl_behavior.retrieval import FrameIndex, NearBout
+    from ssl_behavior.retrieval import FrameIndex
     from ssl_behavior.store import Store
 
 __all__ = ["main"]
@@ -31,8 +30,9 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     # Only now what takes seconds to import: --help is answered at once.
+    from ssl_behavior.commands.neighbors_table import bouts_table, line_of, write_bouts
     from ssl_behavior.embedding import Embeddings
-    from ssl_behavior.retrieval import Example, Query, nearest_bouts, select_rows
+    from ssl_behavior.retrieval import Example, Query, nearest_bouts, searchable, select_rows
     from ssl_behavior.terminal import make_console
 
     console, embeddings = make_console(), Embeddings(options.embeddings)
@@ -40,18 +40,18 @@ def main(argv: Sequence[str]) -> int:
         tuple(Example.parse(text) for text in options.query),
         tuple(Example.parse(text, "--unlike") for text in options.unlike),
     )
-    for example in (*query.like, *query.unlike):
-        example.row(embeddings)
-    rows = select_rows(embeddings, options.recordings) if options.recordings else None
+    rows = select_rows(embeddings, options.recordings) if options.recordings else embeddings.rows
+    # Mistakes are told before an index is built.
+    searchable(embeddings, query, options.k, rows, options.exclude_seconds)
     store = _store(options.store, embeddings)
     index = _index(options, embeddings, console)
     bouts = nearest_bouts(index, query, options.k, rows, options.exclude_seconds)
-    table = [_line(rank, bout, embeddings, store) for rank, bout in enumerate(bouts, 1)]
-    _print(table, console)
+    lines = [line_of(rank, bout, embeddings, store) for rank, bout in enumerate(bouts, 1)]
+    console.print(bouts_table(lines))
     if len(bouts) < options.k:
         console.print(f"There are no more than {counted(len(bouts), 'bout')} to be found.", markup=False)
     if options.csv:
-        _write_csv(options.csv, table)
+        write_bouts(options.csv, lines)
     return 0
 
 
@@ -72,7 +72,7 @@ def _index(options: argparse.Namespace, embeddings: "Embeddings", console: "Cons
     """The index of the folder, or a new one there."""
     from ssl_behavior.retrieval import FrameIndex, build_index
 
-    folder = options.index or options.embeddings.with_name(f"{options.embeddings.resolve().name}.index")
+    folder = options.index or _beside(options.embeddings)
     space, config = _asked(options)
     if (folder / "index.json").exists() and not options.overwrite:
         index = FrameIndex.open(folder, embeddings)
@@ -90,13 +90,21 @@ def _index(options: argparse.Namespace, embeddings: "Embeddings", console: "Cons
     return index
 
 
+def _beside(embeddings: Path) -> Path:
+    # "." and ".." have no name to add to.
+    path = embeddings.resolve() if embeddings.name in ("", "..") else embeddings
+    return path.with_name(f"{path.name}.index")
+
+
 def _asked(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     """What was said about the space, and about the index."""
-    space = {"only": tuple(options.groups), "without": tuple(options.without)}
-    given = {name: value for name, value in space.items() if value}
-    given |= {"unit": options.unit, "most_dims": options.dims}
-    config = {name: getattr(options, name) for name in ("kind", "memory_gb", "stride", "recall", "seed")}
-    return tuple({name: one for name, one in part.items() if one is not None} for part in (given, config))
+    columns = {"only": tuple(options.groups) or None, "without": tuple(options.without) or None}
+    space = _given(columns | {"unit": options.unit, "most_dims": options.dims})
+    return space, _given({name: getattr(options, name) for name in ("kind", "memory_gb", "stride", "recall", "seed")})
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 _OPTIONS = {"only": "--groups", "without": "--without", "unit": "--unit", "most_dims": "--dims"}
@@ -128,10 +136,8 @@ def _described(index: "FrameIndex", folder: Path) -> str:
     facts, kept = index.facts, index.space.config.kept(index.space.groups)
     metric = "cosine" if index.space.config.unit else "Euclidean distance"
     strided = f", every {facts.stride} frames" if facts.stride > 1 else ""
-    text = (
-        f"{facts.kind} index of {facts.frames:,} frames{strided} x {index.space.dim} ({', '.join(kept)}) by {metric} in "
-        f"{folder}"
-    )
+    shape = f"{facts.frames:,} frames{strided} x {index.space.dim}"
+    text = f"{facts.kind} index of {shape} ({', '.join(kept)}) by {metric} in {folder}"
     if not facts.recall_queries:
         return f"{text}: exact"
     text += f": finds {facts.recall:.1%} of the ten nearest frames of other moments"
@@ -152,87 +158,11 @@ def _bar(console: "Console", embeddings: "Embeddings", stride: int) -> Iterator[
         yield lambda frames: bar.update(task, advance=frames, description="indexing")
 
 
-def _line(rank: int, bout: "NearBout", embeddings: "Embeddings", store: "Store | None") -> dict[str, Any]:
-    """A row of the table, its numbers not yet text."""
-    fps = embeddings.row(bout.recording).fps
-    line: dict[str, Any] = {
-        "rank": rank, "recording": bout.recording, "start_frame": bout.start, "stop_frame": bout.stop,
-        "start_s": bout.start / fps, "stop_s": bout.stop / fps, "nearest_frame": bout.frame, "distance": bout.distance,
-    }  # fmt: skip
-    return line if store is None else line | _labels(bout, store)
-
-
-def _labels(bout: "NearBout", store: "Store") -> dict[str, tuple[str, float]]:
-    """Label stream -> what most of the bout's frames show, and in which share of them; "" where nobody looked."""
-    import numpy as np
-
-    row, shown = store.row(bout.recording), {}
-    for name, stream in store.streams.items():
-        own = store.labels(name)[row.offset + bout.start : row.offset + bout.stop]
-        values, counts = np.unique(own, return_counts=True)
-        most = int(values[np.argmax(counts)])
-        shown[name] = ("" if most < 0 else stream.vocabulary[most], float(counts.max() / len(own)))
-    return shown
-
-
-def _print(table: list[dict[str, Any]], console: "Console") -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    printed = Table()
-    for name in ("", "recording", "frames", "time", "lasts", "nearest", "distance"):
-        printed.add_column(name, justify="left" if name == "recording" else "right")
-    streams = [name for name, value in table[0].items() if isinstance(value, tuple)] if table else []
-    for name in streams:
-        printed.add_column(Text(name))
-    for line in table:
-        frames = f"{line['start_frame']}-{line['stop_frame']}"
-        seconds = f"{line['stop_s'] - line['start_s']:.1f} s"
-        cells = [str(line["rank"]), line["recording"], frames, _clock(line["start_s"]), seconds]
-        cells += [str(line["nearest_frame"]), f"{line['distance']:.3f}", *(_shown(*line[name]) for name in streams)]
-        # Text, not str: names in brackets are names, no markup.
-        printed.add_row(*map(Text, cells))
-    console.print(printed)
-
-
-def _shown(behavior: str, share: float) -> str:
-    return f"{behavior} {share:.0%}" if behavior else "not annotated"
-
-
-def _clock(seconds: float) -> str:
-    """Minutes and seconds of a recording.
-
-    >>> _clock(3725.26)
-    '62:05.3'
-    """
-    tenths = round(10 * seconds)
-    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
-
-
-def _write_csv(path: Path, table: list[dict[str, Any]]) -> None:
-    """A line per bout; two columns for each label stream."""
-    from ssl_behavior.files import atomic_file
-
-    with atomic_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        for line in table:
-            flat: dict[str, object] = {}
-            for name, value in line.items():
-                flat |= (
-                    {name: value[0], f"{name}_share": f"{value[1]:.4f}"} if isinstance(value, tuple) else {name: value}
-                )
-            for name, digits in (("start_s", 3), ("stop_s", 3), ("distance", 5)):
-                flat[name] = f"{line[name]:.{digits}f}"
-            if line["rank"] == 1:
-                writer.writerow(flat)
-            writer.writerow(flat.values())
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior neighbors",
-        description="Find the bouts whose embeddings are nearest to those of one's examples. An index of the embeddings "
-        "is built where there is none, and kept; options on how then have to agree with it.",
+        description="Find the bouts whose embeddings are nearest to those of one's examples. An index of the "
+        "embeddings is built where there is none, and kept; what is asked of it later has to agree with it.",
     )  # fmt: skip
     add = parser.add_argument
     add("embeddings", metavar="EMBEDDINGS", type=Path, help="a folder that `ssl-behavior embed` made")

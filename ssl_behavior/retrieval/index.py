@@ -1,6 +1,6 @@
 """A faiss index of the frames of an embeddings folder: built in bounded memory, kept on disk, searched."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -306,20 +306,26 @@ def _trained(embeddings: Embeddings, space: Space, facts: IndexFacts, frames: np
 
 def _check_same(folder: Path, space: Space, facts: IndexFacts, embeddings: Embeddings) -> None:
     """Refuse an index of other embeddings."""
-    space.check(embeddings, f"the index {folder}")
-    if embeddings.store != facts.store:
-        raise InputError(
-            f"{embeddings.path} is of another store ({embeddings.store[:12]}) than the embeddings that the index "
-            f"{folder} was built on ({facts.store[:12]}): build the index again (--overwrite), or another (--index)"
-        )
-    recordings = tuple((row.id, row.frames) for row in embeddings.rows)
-    if recordings != facts.recordings:
-        other = sorted(set(recordings) ^ set(facts.recordings))
-        named = f"{other[0][0]!r} among them" if other else "in another order"
-        raise InputError(
-            f"{embeddings.path} has other recordings than the embeddings that the index {folder} was built on, {named}"
-            ": build the index again (--overwrite), or another (--index)"
-        )
+    rows = tuple((row.id, row.frames) for row in embeddings.rows)
+    other = sorted(set(rows) ^ set(facts.recordings))
+    differences = {
+        f"are of another checkpoint ({embeddings.checkpoint[:12]}": (embeddings.checkpoint, space.checkpoint),
+        f"have the columns ({_listed(embeddings.groups)}": (dict(embeddings.groups), dict(space.groups)),
+        f"are of another store ({embeddings.store[:12]}": (embeddings.store, facts.store),
+        f"have other recordings ({repr(other[0][0]) if other else 'in another order'}": (rows, facts.recordings),
+    }
+    for what, (own, indexed) in differences.items():
+        if own != indexed:
+            known = f", not {_listed(space.groups)}" if isinstance(indexed, dict) else ""
+            known = f", not {indexed[:12]}" if isinstance(indexed, str) else known
+            raise InputError(
+                f"{embeddings.path} is not what the index {folder} was built on: its embeddings {what}{known}); build "
+                "the index again (--overwrite), or another one (--index)"
+            )
+
+
+def _listed(groups: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {width}" for name, width in groups.items())
 
 
 def build_index(
@@ -342,7 +348,7 @@ def build_index(
         If `folder` exists and is not to be overwritten, or the index cannot be built.
     """
     folder, config = Path(folder), config or IndexConfig()
-    with atomic_folder(folder, overwrite, MARKER) as partial:
+    with atomic_folder(folder, overwrite, MARKER, "--index") as partial:
         fitted = Space.fit(embeddings, space or SpaceConfig(unit=True), config.seed)
         FrameIndex.build(embeddings, fitted, config, progress).write(partial)
     return FrameIndex.open(folder, embeddings)

@@ -12,7 +12,7 @@ from ssl_behavior.retrieval.index import FrameIndex
 from ssl_behavior.retrieval.queries import Query, query_point
 from ssl_behavior.space import sample_frames
 
-__all__ = ["EXCLUDE_SECONDS", "NearBout", "nearest_bouts", "select_rows"]
+__all__ = ["EXCLUDE_SECONDS", "NearBout", "nearest_bouts", "searchable", "select_rows"]
 
 EXCLUDE_SECONDS = 2.0
 """Nothing is found so near in time to an example."""
@@ -86,25 +86,27 @@ def nearest_bouts(
     InputError
         If an example is no part of a recording, or there cannot be so many bouts.
     """
-    if exclude_seconds < 0:
-        raise InputError(f"--exclude-seconds must be 0 or more, got {exclude_seconds:g}")
     rows = index.embeddings.rows if rows is None else rows
+    allowed = searchable(index.embeddings, query, k, rows, exclude_seconds)
     point = query_point(query, index.space, index.embeddings)
-    allowed = _allowed(index, query, rows, exclude_seconds)
-    _check_number(k, rows, allowed)
     return _Search(index, point, allowed, rows).bouts(k)
 
 
-def _allowed(index: FrameIndex, query: Query, rows: Sequence[EmbeddingRow], seconds: float) -> np.ndarray:
-    """Rows of the array that may be found, bool."""
-    allowed = np.zeros(len(index.embeddings.array), dtype=bool)
+def searchable(
+    embeddings: Embeddings, query: Query, k: int, rows: Sequence[EmbeddingRow], exclude_seconds: float = EXCLUDE_SECONDS
+) -> np.ndarray:
+    """Which rows of the array a search may find, bool; see `nearest_bouts`, which refuses what this refuses."""
+    if exclude_seconds < 0:
+        raise InputError(f"--exclude-seconds must be 0 or more, got {exclude_seconds:g}")
+    allowed = np.zeros(len(embeddings.array), dtype=bool)
     for row in rows:
         allowed[row.slice] = True
     for example in (*query.like, *query.unlike):
-        row = example.row(index.embeddings)
-        reach = round(seconds * row.fps)
+        row = example.row(embeddings)
+        reach = round(exclude_seconds * row.fps)
         start, stop = max(0, example.start - reach), min(row.frames, example.stop + reach)
         allowed[row.offset + start : row.offset + stop] = False
+    _check_number(k, rows, allowed)
     return allowed
 
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -88,7 +90,7 @@ def test_bouts_are_apart(index):
     assert len(bouts) == 60
     for recording in FRAMES:
         own = sorted((bout.start, bout.stop) for bout in bouts if bout.recording == recording)
-        for (_, stop), (start, _) in zip(own, own[1:], strict=False):
+        for (_, stop), (start, _) in pairwise(own):
             assert start - stop >= 0.5 * FPS
 
 
