@@ -58,7 +58,8 @@ class RecallSample:
         self._offsets = np.array([row.offset for row in rows])
         self._frames, self._queries, self.points = frames, frames[chosen], points
         reach = np.array([round(AWAY_SECONDS * row.fps) for row in rows])
-        self._reach = reach[self._recording(self._queries)]
+        self._own = self._recording(self._queries)
+        self._reach = reach[self._own]
         around = np.searchsorted(frames, self._queries + self._reach) - np.searchsorted(
             frames, self._queries - self._reach
         )
@@ -70,9 +71,8 @@ class RecallSample:
 
     def _away(self, query: int, found: np.ndarray) -> np.ndarray:
         """Which of the frames found, -1 = none, are neighbours that count."""
-        frame = self._queries[query]
-        near = np.abs(found - frame) <= self._reach[query]
-        return (found >= 0) & ~(near & (self._recording(found) == self._recording(frame)))
+        near = np.abs(found - self._queries[query]) <= self._reach[query]
+        return (found >= 0) & ~(near & (self._recording(found) == self._own[query]))
 
     def recall(
         self, search: Callable[[np.ndarray, int], np.ndarray], gather: Callable[[np.ndarray], np.ndarray]

@@ -179,16 +179,22 @@ class _Search:
 
     def _extent(self, row: EmbeddingRow, frame: int) -> tuple[int, int, int, float]:
         """Start and stop of the bout around a frame, the nearest frame in it, and how near that is."""
-        reach = round(REACH_SECONDS * row.fps)
-        first, last = max(0, frame - reach), min(row.frames, frame + reach + 1)
-        frames = np.arange(row.offset + first, row.offset + last)
-        distances = np.where(self.allowed[frames], self._distances(frames), np.inf)
+        first, last = self._allowed_around(row, frame)
+        distances = self._distances(np.arange(row.offset + first, row.offset + last))
         own = distances[frame - first]
         near = distances <= own + TOLERANCE * max(0.0, self.typical - own)
         start, stop = _run_around(near, frame - first, round(BRIDGE_SECONDS * row.fps))
         best = start + int(np.argmin(distances[start:stop]))
         best = best if distances[best] < own else frame - first
         return first + start, first + stop, first + best, float(distances[best])
+
+    def _allowed_around(self, row: EmbeddingRow, frame: int) -> tuple[int, int]:
+        """Start and stop of the frames around one that are near enough to be of a bout, up to the first forbidden."""
+        reach = round(REACH_SECONDS * row.fps)
+        first, last = max(0, frame - reach), min(row.frames, frame + reach + 1)
+        forbidden = first + np.flatnonzero(~self.allowed[row.offset + first : row.offset + last])
+        before, after = forbidden[forbidden < frame], forbidden[forbidden > frame]
+        return (int(before[-1]) + 1 if len(before) else first), (int(after[0]) if len(after) else last)
 
     def _distances(self, frames: np.ndarray) -> np.ndarray:
         """Float64 [frames], exact."""
