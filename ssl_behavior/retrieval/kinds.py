@@ -61,7 +61,8 @@ KINDS: dict[str, Kind] = {
         breadths=(1, 2, 4, 8, 16, 32, 64, 128, 256),
     ),
     "ivfpq": Kind(
-        factory=lambda frames, dim: f"IVF{num_lists(frames)},PQ{_code_bytes(dim)}",
+        # np: no polysemous codes, which no search here uses and which take seconds to train.
+        factory=lambda frames, dim: f"IVF{num_lists(frames)},PQ{_code_bytes(dim)}np",
         frame_bytes=lambda dim: _code_bytes(dim) + 8,
         breadths=(1, 2, 4, 8, 16, 32, 64, 128, 256),
         fewest_frames=_PQ_CENTROIDS,

@@ -37,4 +37,4 @@ def test_what_is_too_small_or_too_large_is_refused():
 
 @pytest.mark.parametrize(("dim", "code"), [(128, 64), (12, 6), (13, 13), (121, 121), (2, 1), (1, 1)])
 def test_codes_of_a_product_quantiser_divide_the_dimensions(dim, code):
-    assert KINDS["ivfpq"].factory(10_000, dim).endswith(f"PQ{code}")
+    assert KINDS["ivfpq"].factory(10_000, dim).endswith(f",PQ{code}np")
