@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-def check_free(path: Path, overwrite: bool, marker: str = "") -> None:
+def check_free(path: Path, overwrite: bool, marker: str = "", option: str = "--out") -> None:
     """Refuse to replace what is already at `path` unless `overwrite`, and then only a folder of the same kind.
 
     What an overwrite that died had set aside is at `path` again first.
@@ -32,6 +32,7 @@ def check_free(path: Path, overwrite: bool, marker: str = "") -> None:
     Parameters
     ----------
     marker : what every folder of the kind to be written holds; a folder without it is somebody's own.
+    option : of the command line, by which another path is chosen.
 
     Raises
     ------
@@ -40,10 +41,10 @@ def check_free(path: Path, overwrite: bool, marker: str = "") -> None:
     """
     _bring_back(path)
     if path.exists() and not overwrite:
-        raise InputError(f"{path} exists already: choose another --out, or pass --overwrite to replace it")
+        raise InputError(f"{path} exists already: choose another {option}, or pass --overwrite to replace it")
     if path.exists() and marker and not (path / marker).exists() and (path.is_file() or any(path.iterdir())):
         raise InputError(
-            f"{path} holds something else (it has no {marker}), so --overwrite leaves it alone: choose another --out"
+            f"{path} holds something else (it has no {marker}), so --overwrite leaves it alone: choose another {option}"
         )
     for parent in path.absolute().parents:
         if parent.exists():
@@ -83,25 +84,25 @@ def _is_alive(pid: str) -> bool:
 
 
 @contextmanager
-def told_plainly(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write into a sentence for the person."""
+def told_plainly(path: Path, option: str = "--out") -> Iterator[None]:
+    """Turn the operating system's refusal to write into a sentence for the person; `option` chooses another path."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise InputError(
-                f"{path}: the disk is full; nothing was kept of this write. Free some space, or choose another --out"
+                f"{path}: the disk is full; nothing was kept of this write. Free some space, or choose another {option}"
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG):
-            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
+            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another {option}") from error
         raise
 
 
 @contextmanager
-def atomic_folder(path: Path, overwrite: bool = False, marker: str = "") -> Iterator[Path]:
+def atomic_folder(path: Path, overwrite: bool = False, marker: str = "", option: str = "--out") -> Iterator[Path]:
     """Yield a new empty folder that becomes `path` when the block ends without an error, and vanishes otherwise.
 
-    `marker`: see `check_free`.
+    `marker`, `option`: see `check_free`.
 
     Raises
     ------
@@ -109,9 +110,9 @@ def atomic_folder(path: Path, overwrite: bool = False, marker: str = "") -> Iter
         If `path` exists and `overwrite` is False, the disk is full, or the place is not writable.
     """
     path = Path(path)
-    check_free(path, overwrite, marker)
+    check_free(path, overwrite, marker, option)
     partial = _partial(path)
-    with told_plainly(path):
+    with told_plainly(path, option):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         try:
@@ -152,7 +153,7 @@ def _sync(file: Path) -> None:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path, option: str = "--out") -> Iterator[Path]:
     """Yield a temporary name that replaces `path` when the block ends without an error, and vanishes otherwise.
 
     Raises
@@ -162,7 +163,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     partial = _partial(path)
-    with told_plainly(path):
+    with told_plainly(path, option):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial

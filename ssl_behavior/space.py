@@ -141,7 +141,7 @@ class Space:
         return merged
 
     def _columns(self, block: np.ndarray) -> Float[Tensor, "frames column"]:
-        # Copied: a block of whole rows of the memory map cannot be written to, of which torch warns.
+        # Copies: what is on disk is only to be read.
         parts = [torch.from_numpy(np.array(block[:, span])) for span in self._slices]
         return (parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)).float()
 

@@ -91,6 +91,15 @@ def test_unit_points_lie_on_a_sphere(tmp_path, array):
     np.testing.assert_allclose(np.linalg.norm(points, axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_embeddings_of_one_group_are_read_and_left_as_they_are(tmp_path, array, dtype):
+    embeddings = write_embeddings(tmp_path / "e", array.astype(dtype), groups={"latent": 14})
+    block = array.astype(dtype)
+    points = Space.fit(embeddings).points(block)
+    assert np.array_equal(block, array.astype(dtype)) and points.std() > 0.5
+    np.testing.assert_array_equal(embeddings.array, array.astype(dtype))
+
+
 def test_a_space_read_back_gives_the_same_points(tmp_path, array):
     embeddings = write_embeddings(tmp_path / "e", array)
     space = Space.fit(embeddings, SpaceConfig(most_dims=3, unit=True))

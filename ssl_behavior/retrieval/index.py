@@ -1,0 +1,354 @@
+"""A faiss index of the frames of an embeddings folder: built in bounded memory, kept on disk, searched."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssl_behavior.embedding import EmbeddingRow, Embeddings
+from ssl_behavior.errors import InputError
+from ssl_behavior.faiss_library import load_faiss
+from ssl_behavior.files import atomic_folder, read_contents, write_json
+from ssl_behavior.retrieval.kinds import KINDS, choose_kind
+from ssl_behavior.retrieval.recall import RecallSample
+from ssl_behavior.seeds import derive_seed, numpy_generator
+from ssl_behavior.space import Space, SpaceConfig
+
+__all__ = ["MARKER", "FrameIndex", "IndexConfig", "IndexFacts", "build_index"]
+
+FORMAT_VERSION = 1
+MARKER = "index.json"
+_FAISS_FILE = "index.faiss"
+_TRAINING_PER_LIST = 64
+_RECALL_QUERIES = 512
+_FEWEST_COMPARED = 100
+_COMPARED_QUERIES = 64
+_PQ_CENTROIDS = 256
+_PQ_ITERATIONS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexConfig:
+    """How an index is built.
+
+    Parameters
+    ----------
+    kind : "auto" or one of `KINDS`, see `choose_kind`.
+    memory_gb : most that the index may take, in 10^9 bytes.
+    stride : every so manyth frame of a recording is indexed.
+    recall : share of the true ten nearest neighbours that a search should find.
+    seed : of what is drawn: training frames, queries of the recall.
+
+    Raises
+    ------
+    InputError
+        If a number makes no sense.
+    """
+
+    kind: str = "auto"
+    memory_gb: float = 4.0
+    stride: int = 1
+    recall: float = 0.95
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind != "auto" and self.kind not in KINDS:
+            raise InputError(f"--kind must be auto or one of {list(KINDS)}, got {self.kind!r}")
+        if not self.memory_gb > 0:
+            raise InputError(f"--memory-gb must be more than 0, got {self.memory_gb:g}")
+        if self.stride < 1:
+            raise InputError(f"--stride must be 1 or more, got {self.stride}")
+        if not 0 < self.recall <= 1:
+            raise InputError(f"--recall must be more than 0 and at most 1, got {self.recall:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexFacts:
+    """What is known of an index besides its space.
+
+    Parameters
+    ----------
+    frames : how many are indexed.
+    breadth : lists (nprobe) or candidates (efSearch) that a search looks at; 0 = all frames.
+    recall : of the ten nearest frames more than 2 s away from a query, the share found; 1 of an exact index.
+    recall_by_breadth : what was measured for every breadth that was tried, on other queries than `recall`.
+    store : fingerprint of the store whose embeddings these are.
+    recordings : (id, frames) of all of them.
+    """
+
+    kind: str
+    factory: str
+    frames: int
+    stride: int
+    seed: int
+    breadth: int = 0
+    recall: float = 1.0
+    recall_wanted: float = 1.0
+    recall_queries: int = 0
+    recall_by_breadth: dict[str, float] = field(default_factory=dict)
+    store: str
+    recordings: tuple[tuple[str, int], ...]
+
+
+def _indexed(rows: Sequence[EmbeddingRow], stride: int) -> np.ndarray:
+    """Rising rows of the array, int64."""
+    return np.concatenate([np.arange(row.offset, row.offset + row.frames, stride) for row in rows])
+
+
+@dataclass(frozen=True, eq=False)
+class FrameIndex:
+    """Frames of embeddings, found by how near they are in a space.
+
+    Parameters
+    ----------
+    library : a faiss index of the frames, in their order.
+    """
+
+    embeddings: Embeddings
+    space: Space
+    library: Any
+    facts: IndexFacts
+
+    @classmethod
+    def build(
+        cls,
+        embeddings: Embeddings,
+        space: Space,
+        config: IndexConfig | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> "FrameIndex":
+        """An index in memory. Memory is that of the index, of what it is trained on, and of a block of frames.
+
+        Parameters
+        ----------
+        progress : called with the number of frames added since the last call.
+
+        Raises
+        ------
+        InputError
+            If faiss is not installed, the memory is too small, or numbers are not finite.
+        """
+        config = config or IndexConfig()
+        frames = _indexed(embeddings.rows, config.stride)
+        kind = choose_kind(config.kind, len(frames), space.dim, config.memory_gb)
+        facts = IndexFacts(
+            kind=kind, factory=KINDS[kind].factory(len(frames), space.dim), frames=len(frames), stride=config.stride,
+            seed=config.seed, store=embeddings.store, recordings=tuple((row.id, row.frames) for row in embeddings.rows),
+        )  # fmt: skip
+        made = cls(embeddings, space, _trained(embeddings, space, facts, frames), facts)
+        sample = made._recall_sample()
+        for span, points in space.blocks(embeddings, None if config.stride == 1 else frames):
+            made.library.add(points)
+            if sample is not None:
+                sample.exact.add(span.start, points)
+            if progress is not None:
+                progress(len(points))
+        return made if sample is None else made._tuned(sample, config.recall)
+
+    @classmethod
+    def open(cls, folder: Path, embeddings: Embeddings) -> "FrameIndex":
+        """What `save` wrote, its numbers left on disk until they are searched.
+
+        Raises
+        ------
+        InputError
+            If it is none, is damaged, or is of other embeddings.
+        """
+        faiss, folder = load_faiss("an index"), Path(folder)
+        contents = read_contents(folder, MARKER, "index", FORMAT_VERSION, ", or build it again", "an index folder")
+        space = Space.load(folder)
+        try:
+            known = {name: value for name, value in contents.items() if name not in ("format", "version")}
+            known["recordings"] = tuple((str(id), int(frames)) for id, frames in known["recordings"])
+            facts = IndexFacts(**known)
+            # The whole file as it lies on disk; older versions of faiss map inverted lists alone.
+            flag = getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP)
+            library = faiss.read_index(str(folder / _FAISS_FILE), flag)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{folder} is damaged: the index cannot be read ({error}); build it again") from None
+        if (library.ntotal, library.d) != (facts.frames, space.dim):
+            raise InputError(
+                f"{folder} is damaged: its table says {facts.frames} frames x {space.dim}, {_FAISS_FILE} has "
+                f"{library.ntotal} x {library.d}; build it again"
+            )
+        _check_same(folder, space, facts, embeddings)
+        return cls(embeddings, space, library, facts)
+
+    def write(self, folder: Path) -> None:
+        """Write the index into a folder that is there and empty."""
+        self.space.save(folder)
+        try:
+            load_faiss("an index").write_index(self.library, str(folder / _FAISS_FILE))
+        except RuntimeError as error:
+            reason = "the disk is full" if "No space left" in str(error) else str(error)
+            raise InputError(f"{folder}: the index cannot be written: {reason}") from None
+        write_json(folder / MARKER, {"format": "ssl-behavior index", "version": FORMAT_VERSION, **asdict(self.facts)})
+
+    def search(
+        self, points: np.ndarray, k: int, allowed: np.ndarray | None = None, breadth: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The nearest frames of points of the space, nearest first.
+
+        Parameters
+        ----------
+        points : float32 [query, dim].
+        allowed : bool [rows of the array], which frames may be found; None = all.
+        breadth : other than the index's own.
+
+        Returns
+        -------
+        distances float32 [query, k] and rows of the array int64 [query, k]; infinity and -1 where no more are found.
+        """
+        compared = KINDS[self.facts.kind].compared
+        wanted = min(max(2 * k, _FEWEST_COMPARED) if compared else k, self.facts.frames)
+        squared, positions = self.library.search(points, wanted, params=self._parameters(allowed, wanted, breadth))
+        distances = np.where(positions < 0, np.inf, np.sqrt(np.maximum(squared, 0)))
+        frames = np.where(positions < 0, -1, self.frames[positions])
+        if compared:
+            distances, frames = self._compared(points, frames)
+        short = max(0, k - wanted)
+        widths = ((0, 0), (0, short))
+        distances = np.pad(distances[:, :k], widths, constant_values=np.inf)
+        return distances.astype(np.float32), np.pad(frames[:, :k], widths, constant_values=-1)
+
+    @cached_property
+    def frames(self) -> np.ndarray:
+        """Rows of the array that are indexed, rising, int64."""
+        return _indexed(self.embeddings.rows, self.facts.stride)
+
+    @property
+    def widest(self) -> int:
+        """A search of this breadth looks everywhere; 0 = every search does."""
+        if self.facts.kind == "flat":
+            return 0
+        return self.facts.frames if self.facts.kind == "hnsw" else int(self.library.nlist)
+
+    def _parameters(self, allowed: np.ndarray | None, wanted: int, breadth: int) -> Any:
+        faiss, breadth = load_faiss("search"), breadth or self.facts.breadth
+        bits = None if allowed is None else np.packbits(allowed[self.frames], bitorder="little")
+        chosen = {} if bits is None else {"sel": faiss.IDSelectorBitmap(bits)}
+        if self.facts.kind == "flat":
+            return faiss.SearchParameters(**chosen)
+        if self.facts.kind == "hnsw":
+            return faiss.SearchParametersHNSW(efSearch=max(breadth, wanted), **chosen)
+        return faiss.SearchParametersIVF(nprobe=breadth, **chosen)
+
+    def _compared(self, points: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Frames in the order of their exact distances, and these."""
+        distances = np.empty(frames.shape)
+        for start in range(0, len(points), _COMPARED_QUERIES):
+            part = slice(start, start + _COMPARED_QUERIES)
+            found, where = np.unique(frames[part], return_inverse=True)
+            values = self.space.gather(self.embeddings, np.maximum(found, 0))
+            for query, own in enumerate(where.reshape(frames[part].shape), start):
+                distances[query] = np.linalg.norm(values[own] - points[query], axis=1)
+        distances[frames < 0] = np.inf
+        order = np.argsort(distances, axis=1, kind="stable")
+        return np.take_along_axis(distances, order, axis=1), np.take_along_axis(frames, order, axis=1)
+
+    def _recall_sample(self) -> RecallSample | None:
+        """Queries for the recall, none if every search is exact."""
+        if not KINDS[self.facts.kind].breadths:
+            return None
+        generator = numpy_generator(self.facts.seed, "queries of the recall")
+        most = min(_RECALL_QUERIES, self.facts.frames)
+        chosen = np.sort(generator.choice(self.facts.frames, most, replace=False))
+        points = self.space.gather(self.embeddings, self.frames[chosen])
+        return RecallSample(self.embeddings.rows, self.frames, chosen, points)
+
+    def _found(self, points: np.ndarray, k: int, breadth: int) -> np.ndarray:
+        return self.search(points, k, breadth=breadth)[1]
+
+    def _tuned(self, sample: RecallSample, wanted: float) -> "FrameIndex":
+        """With the least breadth that finds what is wanted of the even queries; the odd ones say what that is worth."""
+        tried: dict[str, float] = {}
+        breadths = KINDS[self.facts.kind].breadths
+        for breadth in (one for one in breadths if one <= max(self.widest, breadths[0])):
+            search = partial(self._found, breadth=breadth)
+            each = sample.recall(search, partial(self.space.gather, self.embeddings))
+            tried[str(breadth)] = _mean(each[::2])
+            if tried[str(breadth)] >= wanted:
+                break
+        facts = replace(
+            self.facts, breadth=breadth, recall=_mean(each[1::2]), recall_wanted=wanted,
+            recall_queries=len(each), recall_by_breadth=tried,
+        )  # fmt: skip
+        return replace(self, facts=facts)
+
+
+def _mean(recall: np.ndarray) -> float:
+    known = recall[~np.isnan(recall)]
+    return float(known.mean()) if len(known) else 1.0
+
+
+def _trained(embeddings: Embeddings, space: Space, facts: IndexFacts, frames: np.ndarray) -> Any:
+    """An index without frames that has learned, from a sample of them, what its kind learns."""
+    faiss = load_faiss("an index")
+    library = faiss.index_factory(space.dim, facts.factory)
+    quantizer = getattr(library, "pq", None)
+    for part in (getattr(library, "cp", None), getattr(quantizer, "cp", None)):
+        if part is not None:
+            part.seed = derive_seed(facts.seed, "faiss") % (1 << 31)
+            part.min_points_per_centroid, part.max_points_per_centroid = 1, _TRAINING_PER_LIST
+    if quantizer is not None:
+        quantizer.cp.niter = _PQ_ITERATIONS
+    if not library.is_trained:
+        lists = getattr(library, "nlist", 0)
+        most = _TRAINING_PER_LIST * max(lists, _PQ_CENTROIDS if quantizer is not None else 1)
+        generator = numpy_generator(facts.seed, "training frames")
+        chosen = generator.choice(len(frames), min(most, len(frames)), replace=False, shuffle=False)
+        library.train(space.gather(embeddings, frames[np.sort(chosen)]))
+    return library
+
+
+def _check_same(folder: Path, space: Space, facts: IndexFacts, embeddings: Embeddings) -> None:
+    """Refuse an index of other embeddings."""
+    rows = tuple((row.id, row.frames) for row in embeddings.rows)
+    other = sorted(set(rows) ^ set(facts.recordings))
+    differences = {
+        f"are of another checkpoint ({embeddings.checkpoint[:12]}": (embeddings.checkpoint, space.checkpoint),
+        f"have the columns ({_listed(embeddings.groups)}": (dict(embeddings.groups), dict(space.groups)),
+        f"are of another store ({embeddings.store[:12]}": (embeddings.store, facts.store),
+        f"have other recordings ({repr(other[0][0]) if other else 'in another order'}": (rows, facts.recordings),
+    }
+    for what, (own, indexed) in differences.items():
+        if own != indexed:
+            known = f", not {_listed(space.groups)}" if isinstance(indexed, dict) else ""
+            known = f", not {indexed[:12]}" if isinstance(indexed, str) else known
+            raise InputError(
+                f"{embeddings.path} is not what the index {folder} was built on: its embeddings {what}{known}); build "
+                "the index again (--overwrite), or another one (--index)"
+            )
+
+
+def _listed(groups: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {width}" for name, width in groups.items())
+
+
+def build_index(
+    embeddings: Embeddings,
+    folder: str | Path,
+    space: SpaceConfig | None = None,
+    config: IndexConfig | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> FrameIndex:
+    """Build an index into the folder, whole or not at all, and open it; see `FrameIndex.build`.
+
+    Parameters
+    ----------
+    space : where frames are compared; by default by cosine.
+
+    Raises
+    ------
+    InputError
+        If `folder` exists and is not to be overwritten, or the index cannot be built.
+    """
+    folder, config = Path(folder), config or IndexConfig()
+    with atomic_folder(folder, overwrite, MARKER, "--index") as partial:
+        fitted = Space.fit(embeddings, space or SpaceConfig(unit=True), config.seed)
+        FrameIndex.build(embeddings, fitted, config, progress).write(partial)
+    return FrameIndex.open(folder, embeddings)

@@ -1,0 +1,217 @@
+"""From the nearest frames to bouts: where a hit begins and ends, and which hits are one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from ssl_behavior.embedding import EmbeddingRow, Embeddings
+from ssl_behavior.errors import InputError
+from ssl_behavior.retrieval.index import FrameIndex
+from ssl_behavior.retrieval.queries import Query, query_point
+from ssl_behavior.space import sample_frames
+
+__all__ = ["EXCLUDE_SECONDS", "NearBout", "nearest_bouts", "searchable", "select_rows"]
+
+EXCLUDE_SECONDS = 2.0
+"""Nothing is found so near in time to an example."""
+
+REACH_SECONDS = 5.0
+"""A bout goes no further from its best frame."""
+
+TOLERANCE = 0.15
+"""A bout lasts while the distance has risen by no more than this share of the way to that of any frame. On the rats .1
+to .3 agree best with people's bouts (intersection over union .45 where the behaviour is right)."""
+
+BRIDGE_SECONDS = 0.2
+"""Gaps in a bout that are no longer are part of it."""
+
+JOIN_SECONDS = 0.5
+"""Hits that come as near to each other are one."""
+
+_TYPICAL_FRAMES = 1000
+_FEWEST, _MOST = 256, 8192
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearBout:
+    """Frames `start` up to, not including, `stop` of a recording; `frame` is the nearest of them."""
+
+    recording: str
+    start: int
+    stop: int
+    frame: int
+    distance: float
+
+
+def select_rows(embeddings: Embeddings, patterns: Sequence[str]) -> list[EmbeddingRow]:
+    """Recordings whose id equals or matches (as a glob) any of `patterns`.
+
+    Raises
+    ------
+    InputError
+        If a pattern matches nothing.
+    """
+    ids = {row.id for row in embeddings.rows}
+    for pattern in patterns:
+        if pattern not in ids and not any(fnmatchcase(id, pattern) for id in ids):
+            raise InputError(f"{embeddings.path}: no recording matches {pattern!r}")
+    wanted = set(patterns)
+    return [row for row in embeddings.rows if row.id in wanted or any(fnmatchcase(row.id, one) for one in patterns)]
+
+
+def nearest_bouts(
+    index: FrameIndex,
+    query: Query,
+    k: int = 10,
+    rows: Sequence[EmbeddingRow] | None = None,
+    exclude_seconds: float = EXCLUDE_SECONDS,
+) -> list[NearBout]:
+    """The `k` bouts that are nearest to a query, nearest first; fewer where there are not so many.
+
+    Frames are taken by their distance to the query's point. Around each, a bout is drawn: the frames, at most 5 s away,
+    whose distance d stays within d_best + .15 (d_typical - d_best), where d_best is that of the nearest frame in it and
+    d_typical the median of frames drawn from all that are searched; gaps of .2 s are bridged. What comes as near as
+    .5 s to a bout, or to what has been counted as part of it, is the same hit. With an exact index the first bouts are
+    the same for every `k`.
+
+    Parameters
+    ----------
+    rows : recordings to look in; None = all.
+    exclude_seconds : nothing is found in the same recording so near to an example, like or unlike.
+
+    Raises
+    ------
+    InputError
+        If an example is no part of a recording, or there cannot be so many bouts.
+    """
+    rows = index.embeddings.rows if rows is None else rows
+    allowed = searchable(index.embeddings, query, k, rows, exclude_seconds)
+    point = query_point(query, index.space, index.embeddings)
+    return _Search(index, point, allowed, rows).bouts(k)
+
+
+def searchable(
+    embeddings: Embeddings, query: Query, k: int, rows: Sequence[EmbeddingRow], exclude_seconds: float = EXCLUDE_SECONDS
+) -> np.ndarray:
+    """Which rows of the array a search may find, bool; see `nearest_bouts`, which refuses what this refuses."""
+    if exclude_seconds < 0:
+        raise InputError(f"--exclude-seconds must be 0 or more, got {exclude_seconds:g}")
+    allowed = np.zeros(len(embeddings.array), dtype=bool)
+    for row in rows:
+        allowed[row.slice] = True
+    for example in (*query.like, *query.unlike):
+        row = example.row(embeddings)
+        reach = round(exclude_seconds * row.fps)
+        start, stop = max(0, example.start - reach), min(row.frames, example.stop + reach)
+        allowed[row.offset + start : row.offset + stop] = False
+    _check_number(k, rows, allowed)
+    return allowed
+
+
+def _check_number(k: int, rows: Sequence[EmbeddingRow], allowed: np.ndarray) -> None:
+    if k < 1:
+        raise InputError(f"-k must be 1 or more, got {k}")
+    # One frame is a bout, and bouts are more than `JOIN_SECONDS` apart.
+    most = sum(-(-int(allowed[row.slice].sum()) // (1 + round(JOIN_SECONDS * row.fps))) for row in rows)
+    if k > most:
+        raise InputError(
+            f"-k {k}: in the {int(allowed.sum()):,} frames that are searched there are at most {most} bouts; ask for "
+            "fewer"
+        )
+
+
+class _Search:
+    """One search; `free` are the frames that may be found and are no part of what was, `taken` those that are."""
+
+    def __init__(self, index: FrameIndex, point: np.ndarray, allowed: np.ndarray, rows: Sequence[EmbeddingRow]) -> None:
+        self.index, self.point, self.allowed = index, point, allowed
+        self.rows = sorted(rows, key=lambda row: row.offset)
+        self.offsets = np.array([row.offset for row in self.rows])
+        self.free, self.taken = allowed.copy(), np.zeros_like(allowed)
+        self.typical = float(np.median(self._distances(sample_frames(self.rows, _TYPICAL_FRAMES, 0))))
+
+    def bouts(self, k: int) -> list[NearBout]:
+        found: list[NearBout] = []
+        breadth = self.index.facts.breadth
+        while len(found) < k:
+            wanted = min(max(_FEWEST, 16 * (k - len(found))), _MOST)
+            frames = self.index.search(self.point[None], wanted, self.free, breadth)[1][0]
+            frames = frames[frames >= 0]
+            found += self._grown(frames, k - len(found))
+            if len(frames) < wanted:
+                if breadth >= self.index.widest:
+                    break
+                breadth = min(4 * breadth, self.index.widest)
+        return sorted(found, key=lambda bout: bout.distance)
+
+    def _grown(self, frames: np.ndarray, most: int) -> list[NearBout]:
+        """The bouts around these frames, the nearest first, that are no part of what was found."""
+        found: list[NearBout] = []
+        for frame in frames[np.argsort(self._distances(frames), kind="stable")]:
+            if len(found) == most:
+                break
+            if not self.free[frame]:
+                continue
+            row = self.rows[int(np.searchsorted(self.offsets, frame, side="right")) - 1]
+            bout, apart = self._bout(row, int(frame) - row.offset)
+            if apart:
+                found.append(bout)
+        return found
+
+    def _bout(self, row: EmbeddingRow, frame: int) -> tuple[NearBout, bool]:
+        """The bout around a frame of a recording, from now on taken, and whether it is far from all that was before."""
+        start, stop, best, distance = self._extent(row, frame)
+        passed = [(start, stop)]
+        while best != frame:
+            frame = best
+            start, stop, best, distance = self._extent(row, frame)
+            passed.append((start, stop))
+        join = round(JOIN_SECONDS * row.fps)
+        around = slice(row.offset + max(0, start - join), row.offset + min(row.frames, stop + join))
+        apart = not self.taken[around].any()
+        self.free[around] = False
+        for first, last in passed:
+            own = slice(row.offset + first, row.offset + last)
+            self.free[own], self.taken[own] = False, True
+        return NearBout(recording=row.id, start=start, stop=stop, frame=best, distance=distance), apart
+
+    def _extent(self, row: EmbeddingRow, frame: int) -> tuple[int, int, int, float]:
+        """Start and stop of the bout around a frame, the nearest frame in it, and how near that is."""
+        first, last = self._allowed_around(row, frame)
+        distances = self._distances(np.arange(row.offset + first, row.offset + last))
+        own = distances[frame - first]
+        near = distances <= own + TOLERANCE * max(0.0, self.typical - own)
+        start, stop = _run_around(near, frame - first, round(BRIDGE_SECONDS * row.fps))
+        best = start + int(np.argmin(distances[start:stop]))
+        best = best if distances[best] < own else frame - first
+        return first + start, first + stop, first + best, float(distances[best])
+
+    def _allowed_around(self, row: EmbeddingRow, frame: int) -> tuple[int, int]:
+        """Start and stop of the frames around one that are near enough to be of a bout, up to the first forbidden."""
+        reach = round(REACH_SECONDS * row.fps)
+        first, last = max(0, frame - reach), min(row.frames, frame + reach + 1)
+        forbidden = first + np.flatnonzero(~self.allowed[row.offset + first : row.offset + last])
+        before, after = forbidden[forbidden < frame], forbidden[forbidden > frame]
+        return (int(before[-1]) + 1 if len(before) else first), (int(after[0]) if len(after) else last)
+
+    def _distances(self, frames: np.ndarray) -> np.ndarray:
+        """Float64 [frames], exact."""
+        points = self.index.space.gather(self.index.embeddings, frames)
+        return np.linalg.norm(points.astype(np.float64) - self.point, axis=1)
+
+
+def _run_around(near: np.ndarray, frame: int, bridge: int) -> tuple[int, int]:
+    """Start and stop of the run of True around a frame that is, gaps of up to `bridge` frames taken in.
+
+    >>> _run_around(np.array([1, 0, 0, 1, 0, 1, 1, 0, 0]) > 0, 5, 1)
+    (3, 7)
+    """
+    true = np.flatnonzero(near)
+    where = int(np.searchsorted(true, frame))
+    breaks = np.flatnonzero(np.diff(true) > bridge + 1)
+    before, after = breaks[breaks < where], breaks[breaks >= where]
+    start = true[before[-1] + 1] if len(before) else true[0]
+    stop = true[after[0]] if len(after) else true[-1]
+    return int(start), int(stop) + 1
