@@ -26,6 +26,9 @@ VERBS: dict[str, Verb] = {
     "annotate": Verb("probe.annotate", "label recordings with a run that learned labels, or with a saved probe"),
     "embed": Verb("ssl_behavior.commands.embed", "write one embedding per frame of a store"),
     "submission": Verb("probe.submission", "write, check and score submissions to the AIcrowd challenge on CalMS21"),
+    "report": Verb(
+        "ssl_behavior.commands.report", "write one HTML file to look at embeddings, clusters and labels with"
+    ),
     "info": Verb("ssl_behavior.commands.info", "say what a store, run, checkpoint, embeddings or results folder holds"),
 }
 

@@ -12,7 +12,7 @@ from ssl_behavior.report.contents import Channel
 from ssl_behavior.store import Store, StoreRow, common_fps
 from ssl_behavior.windows import WindowReader
 
-__all__ = ["program_channels", "tracking_channels"]
+__all__ = ["named", "program_channels", "tracking_channels"]
 
 _CHUNK_FRAMES = 32_768
 _MARGIN_SECONDS = 10.0
@@ -69,11 +69,20 @@ def program_channels(
     values = np.concatenate([_values(programs, reader, i, frame[recording == i]) for i in range(len(rows))])
     table = zip(programs.names, programs.units, programs.attribute_facts, values.T, strict=True)
     channels = tuple(
-        Channel(name=name.replace("_", " "), units="" if units == "1" else units, values=own, about=facts.description)
+        Channel(name=named(name), units="" if units == "1" else units, values=own, about=facts.description)
         for name, units, facts, own in table
         if np.isfinite(own).any()
     )
     return channels, programs.notices
+
+
+def named(attribute: str) -> str:
+    """An attribute's name for people.
+
+    >>> named("nose_tail_distance.greater")
+    'nose tail distance, greater'
+    """
+    return attribute.replace("_", " ").replace(".", ", ")
 
 
 def _values(programs: ProgramSet, reader: WindowReader, pick: int, frame: np.ndarray) -> np.ndarray:

@@ -217,6 +217,7 @@ class ShownBout:
     first : the frame its track begins at, which may be before its start.
     track : float [time, individual, keypoint, 2] from there on, NaN = missing.
     neighbors : nearest first; empty where nobody looked for them.
+    among_shown : they were looked for among the shown bouts only, not among all.
     """
 
     span: Span
@@ -225,6 +226,7 @@ class ShownBout:
     first: int
     track: np.ndarray
     neighbors: tuple[Neighbor, ...] = ()
+    among_shown: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,12 +245,12 @@ class Enrichment:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How a quantity differs in a cluster: its mean there and everywhere, and the difference in standard deviations."""
+    """How a quantity differs in a cluster: there, everywhere, and the difference in standard deviations."""
 
     name: str
     difference: float
-    mean: float
-    overall: float
+    value: float
+    usual: float
     units: str = ""
 
 
@@ -261,7 +263,7 @@ class ClusterCard:
     cluster : its number.
     name, sentence : in words, "" where nobody found any.
     share : of all frames.
-    num_bouts, bout_seconds : how many, and the 10th, 50th and 90th percentile of their lengths.
+    num_bouts, bout_seconds : how many, and the quartiles of their lengths.
     medoids : the bouts in its middle.
     enrichment, differences : most telling first.
     """
@@ -279,22 +281,23 @@ class ClusterCard:
 
 @dataclass(frozen=True, kw_only=True)
 class Ranked:
-    """A cluster or bout worth a look, and why. `span` is None for a cluster as a whole."""
+    """A cluster or bout worth a look, and why; `score` with its unit. `span` is None for a cluster as a whole."""
 
     reason: str
-    score: float
+    score: str
     cluster: int | None = None
     span: Span | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileTest:
-    """How a cluster's use differs between groups: effect size, p, and q after Benjamini-Hochberg."""
+    """A cluster's use in two groups: effect size (second less first), p, and q after Benjamini-Hochberg."""
 
     cluster: int
     effect: float
     p: float
     q: float
+    between: tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -306,7 +309,9 @@ class Profile:
     name : what groups them, e.g. "treatment".
     animals, groups : who, and in which group.
     shares : float [animal, cluster], of the animal's frames.
+    level : the q up to which a difference is called found.
     effect : what the effect size is, in words.
+    notes : what a reader has to know, a sentence each.
     """
 
     name: str
@@ -314,7 +319,9 @@ class Profile:
     groups: tuple[str, ...]
     shares: np.ndarray
     tests: tuple[ProfileTest, ...] = ()
+    level: float = 0.05
     effect: str = "effect size"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.animals) == len(self.groups) == len(self.shares) or self.shares.ndim != 2:

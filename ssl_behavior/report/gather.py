@@ -18,7 +18,7 @@ from ssl_behavior.report.summary import completed, count_transitions, plain_card
 from ssl_behavior.space import Space, SpaceConfig, sample_frames
 from ssl_behavior.store import Store, StoreRow
 
-__all__ = ["DEFAULT_PROGRAMS", "ReportConfig", "gather_report"]
+__all__ = ["DEFAULT_PROGRAMS", "Gathered", "ReportConfig", "gather_report"]
 
 DEFAULT_PROGRAMS = (
     "speed", "body_gap", "nose_tail_distance", "facing_angle", "relative_orientation", "approach_velocity", "following",
@@ -65,6 +65,14 @@ class ReportConfig:
                 raise InputError(f"{option} must be 0 or more, got {value}")
 
 
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """A report, and the points of its map's frames in the space that the map was drawn from, float32 [point, dim]."""
+
+    report: Report
+    points: np.ndarray
+
+
 def gather_report(
     store: Store,
     embeddings: Embeddings,
@@ -74,7 +82,7 @@ def gather_report(
     describe: Callable[[Sequence[str]], Description] | None = None,
     scores: Sequence[Scores] = (),
     progress: Callable[[str], None] = lambda _: None,
-) -> Report:
+) -> Gathered:
     """Everything for a page, in bounded memory: a map's frames, the bouts to be shown, counts over all frames.
 
     Parameters
@@ -105,7 +113,7 @@ def gather_report(
     )
     frames = replace(frames, nearest=shown.nearest)
     cards = plain_cards(found, labels, source.recordings, frames, shown.medoids) if found else ()
-    return Report(
+    report = Report(
         title=config.title,
         recordings=source.recordings,
         skeleton=store.skeleton,
@@ -120,8 +128,9 @@ def gather_report(
         discoveries=told.discoveries,
         profiles=told.profiles,
         scores=tuple(scores),
-        notes=notes,
+        notes=(*notes, *told.notes),
     )
+    return Gathered(report, points)
 
 
 def _label_streams(source: Source) -> tuple[Ethogram, ...]:
@@ -180,7 +189,7 @@ def _facts(source: Source, space: Space, frames: FrameMap, shown: Sequence[Shown
     total = sum(row.frames for row in source.rows)
     seconds = sum(row.frames / row.fps for row in source.rows)
     hours, minutes = int(seconds // 3600), int(seconds % 3600 // 60)
-    with_neighbors = sum(bool(bout.neighbors) for bout in shown)
+    wide = sum(bool(bout.neighbors) and not bout.among_shown for bout in shown)
     return (
         ("Recordings", f"{len(source.rows)}, {total:,} frames, {hours} h {minutes} min"),
         ("Animals", ", ".join(source.store.individuals)),
@@ -188,5 +197,5 @@ def _facts(source: Source, space: Space, frames: FrameMap, shown: Sequence[Shown
         ("Embeddings", f"{source.embeddings.path.name}, encoder {source.embeddings.checkpoint[:12]}"),
         ("Space", f"{', '.join(space.config.kept(space.groups))}; {space.dim} dimensions"),
         ("Map", f"{len(frames.xy):,} frames, {frames.method}"),
-        ("Bouts to play", f"{len(shown):,}, {with_neighbors:,} with their nearest neighbours"),
+        ("Bouts to play", f"{len(shown):,}, {wide:,} of them with their nearest neighbours among all bouts"),
     )

@@ -1,19 +1,12 @@
 """What others wrote, as parts of a report: a folder of clusters, and a folder that describes them.
 
-`clusters.json` has `num_clusters` and `recordings` (rows with id, offset, frames, fps), `labels.npy` int32 [frames] in
-that order. `cards.json` has, each of them optional,
-
-    cards         [{cluster, name, sentence, share, num_bouts, bout_seconds [3], medoids [{recording, start, stop}],
-                    enrichment [{stream, label, frames, share, lift}],
-                    differences [{name, units, difference, mean, overall}]}]
-    discoveries   [{reason, score, cluster, span {recording, start, stop}}]
-    profiles      [{name, effect, animals [], groups [], shares [animal][cluster], tests [{cluster, effect, p, q}]}]
-
-where a recording is its id.
+Of a clusters folder: `clusters.json` with `num_clusters` and `recordings` (rows with id, offset, frames, fps), and
+`labels.npy`, int32 [frames] in that order. Of a description: `cards.json` with `clusters` (cards), `discovery` and
+`notes`, and `profiles.json` where groups of animals were compared.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +16,7 @@ from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_json
+from ssl_behavior.report.channels import named
 from ssl_behavior.report.contents import (
     ClusterCard,
     Difference,
@@ -32,10 +26,12 @@ from ssl_behavior.report.contents import (
     Ranked,
     Span,
 )
+from ssl_behavior.report.summary import most_telling
 
 __all__ = ["Description", "read_clusters", "read_description"]
 
 _Built = TypeVar("_Built")
+_MOST_CLUSTERS, _MOST_BOUTS = 10, 30
 
 
 @dataclass(frozen=True)
@@ -45,6 +41,7 @@ class Description:
     cards: tuple[ClusterCard, ...] = ()
     discoveries: tuple[Ranked, ...] = ()
     profiles: tuple[Profile, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def bouts(self) -> list[tuple[Span, int]]:
         """(bout, cluster) of everything it points at; cluster -1 where it names none."""
@@ -79,7 +76,7 @@ def read_clusters(folder: Path) -> FrameClusters:
 
 
 def read_description(folder: Path, recordings: Sequence[str]) -> Description:
-    """Cards, discoveries and profiles of a description folder.
+    """Cards, discoveries and, where there are some, profiles of a description folder.
 
     Parameters
     ----------
@@ -90,70 +87,102 @@ def read_description(folder: Path, recordings: Sequence[str]) -> Description:
     InputError
         If there is no `cards.json`, or something in it is not as it should be.
     """
-    contents = read_json(folder / "cards.json", "a description of clusters")
     numbers = {id: number for number, id in enumerate(recordings)}
-    read = _Reader(folder / "cards.json", numbers)
+    cards = _told(folder / "cards.json", lambda contents: _cards(contents, numbers))
+    profiles = folder / "profiles.json"
+    return replace(cards, profiles=_told(profiles, _profile) if profiles.exists() else ())
+
+
+def _told(file: Path, build: Callable[[Mapping[str, Any]], _Built]) -> _Built:
+    """What is built from a file's JSON; whatever is missing in it is told with the file's name."""
+    contents = read_json(file, "a description of clusters")
+    try:
+        return build(contents)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{file} is not as expected ({error!r}); describe the clusters again") from None
+
+
+def _cards(contents: Mapping[str, Any], numbers: Mapping[str, int]) -> Description:
+    discovery = contents["discovery"]
+    clusters = (_ranked_cluster(one) for one in discovery["clusters"][:_MOST_CLUSTERS])
+    bouts = (_ranked_bout(one, numbers) for one in discovery["bouts"] if one["recording"] in numbers)
     return Description(
-        read.all_of(contents, "cards", read.card),
-        read.all_of(contents, "discoveries", read.ranked),
-        read.all_of(contents, "profiles", _profile),
+        cards=tuple(_card(one, numbers) for one in contents["clusters"]),
+        discoveries=(*clusters, *list(bouts)[:_MOST_BOUTS]),
+        notes=tuple(map(str, contents.get("notes", ()))),
     )
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """Decoded JSON -> parts of a report; says where in the file a mistake is."""
+def _card(values: Mapping[str, Any], numbers: Mapping[str, int]) -> ClusterCard:
+    bouts = values["bouts"] or {"number": 0, "lower": 0.0, "median": 0.0, "upper": 0.0}
+    labels = [_enrichment(one) for one in values["labels"] if one["both"] and one["expected"]]
+    return ClusterCard(
+        cluster=int(values["cluster"]),
+        sentence=str(values["sentence"]),
+        share=float(values["share"]),
+        num_bouts=int(bouts["number"]),
+        bout_seconds=(float(bouts["lower"]), float(bouts["median"]), float(bouts["upper"])),
+        medoids=tuple(_span(one, numbers) for one in values["medoids"] if one["recording"] in numbers),
+        enrichment=most_telling(labels),
+        differences=tuple(_difference(one) for one in values["differences"]),
+    )
 
-    file: Path
-    numbers: Mapping[str, int]
 
-    def all_of(self, contents: Any, key: str, build: Callable[[Mapping[str, Any]], _Built]) -> tuple[_Built, ...]:
-        built = []
-        for place, values in enumerate(contents.get(key, ()) if isinstance(contents, dict) else ()):
-            try:
-                built.append(build(values))
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise InputError(f"{self.file}: {key}[{place}] is not as expected ({error!r})") from None
-        return tuple(built)
+def _difference(values: Mapping[str, Any]) -> Difference:
+    units, scale = {"1": ("", 1.0), "share": ("%", 100.0)}.get(values["units"], (str(values["units"]), 1.0))
+    return Difference(
+        name=named(values["name"]), difference=float(values["difference"]), value=float(values["median"]) * scale,
+        usual=float(values["usual"]) * scale, units=units,
+    )  # fmt: skip
 
-    def card(self, values: Mapping[str, Any]) -> ClusterCard:
-        low, middle, high = values.get("bout_seconds", (0.0, 0.0, 0.0))
-        return ClusterCard(
-            cluster=int(values["cluster"]),
-            name=str(values.get("name") or ""),
-            sentence=str(values.get("sentence") or ""),
-            share=float(values.get("share", 0.0)),
-            num_bouts=int(values.get("num_bouts", 0)),
-            bout_seconds=(float(low), float(middle), float(high)),
-            medoids=self.spans(values.get("medoids", ())),
-            enrichment=tuple(Enrichment(**one) for one in values.get("enrichment", ())),
-            differences=tuple(Difference(**one) for one in values.get("differences", ())),
+
+def _enrichment(values: Mapping[str, Any]) -> Enrichment:
+    both = int(values["both"])
+    return Enrichment(
+        stream=str(values["stream"]), label=str(values["behavior"]), frames=both,
+        share=both / int(values["of_cluster"]), lift=both / float(values["expected"]),
+    )  # fmt: skip
+
+
+def _span(values: Mapping[str, Any], numbers: Mapping[str, int]) -> Span:
+    return Span(recording=numbers[values["recording"]], start=int(values["start"]), stop=int(values["stop"]))
+
+
+def _ranked_cluster(values: Mapping[str, Any]) -> Ranked:
+    reason = "nothing is labeled"
+    if values["stream"]:
+        reason = f"{values['stream']} explains {float(values['explained']):.0%} of it"
+        reason += f"; {float(values['behavior_share']):.0%} is {values['behavior']}" if values["behavior"] else ""
+    return Ranked(reason=reason, score=f"score {float(values['score']):.2f}", cluster=int(values["cluster"]))
+
+
+def _ranked_bout(values: Mapping[str, Any], numbers: Mapping[str, int]) -> Ranked:
+    labels = ", ".join(f"{stream} {behavior}" for stream, behavior in values["behaviors"].items() if behavior)
+    return Ranked(
+        reason=f"cluster {values['cluster']} during {labels or 'no label'}",
+        score=f"{float(values['surprise']):.1f} bits", cluster=int(values["cluster"]), span=_span(values, numbers),
+    )  # fmt: skip
+
+
+def _profile(contents: Mapping[str, Any]) -> tuple[Profile, ...]:
+    animals = contents["animals"]
+    tests = [
+        ProfileTest(
+            cluster=int(one["cluster"]), effect=float(one["hedges_g"]), p=float(one["p"]), q=float(one["q"]),
+            between=(str(one["first"]), str(one["second"])),
         )
-
-    def spans(self, values: Sequence[Mapping[str, Any]]) -> tuple[Span, ...]:
-        return tuple(
-            Span(recording=self.numbers[one["recording"]], start=int(one["start"]), stop=int(one["stop"]))
-            for one in values
-            if one["recording"] in self.numbers
-        )
-
-    def ranked(self, values: Mapping[str, Any]) -> Ranked:
-        cluster, span = values.get("cluster"), values.get("span")
-        spans = self.spans([span]) if span else ()
-        return Ranked(
-            reason=str(values["reason"]),
-            score=float(values["score"]),
-            cluster=None if cluster is None else int(cluster),
-            span=spans[0] if spans else None,
-        )
-
-
-def _profile(values: Mapping[str, Any]) -> Profile:
-    return Profile(
-        name=str(values["name"]),
-        animals=tuple(map(str, values["animals"])),
-        groups=tuple(map(str, values["groups"])),
-        shares=np.array(values["shares"], np.float64),
-        tests=tuple(ProfileTest(**one) for one in values.get("tests", ())),
-        effect=str(values.get("effect") or "effect size"),
+        for one in contents["comparisons"]
+        if one["measure"] == "share" and None not in (one["hedges_g"], one["p"], one["q"])
+    ]  # fmt: skip
+    return (
+        Profile(
+            name=str(contents["factor"]),
+            animals=tuple(str(one["animal"]) for one in animals),
+            groups=tuple(str(one["group"]) for one in animals),
+            shares=np.array([one["share"] for one in animals], np.float64),
+            tests=tuple(tests),
+            level=float(contents["level"]),
+            effect="Hedges' g",
+            notes=tuple(map(str, contents["notes"])),
+        ),
     )

@@ -14,6 +14,9 @@ from ssl_behavior.report.payload import pack, packed_report, safe_json
 
 __all__ = ["check_page", "render_report", "write_report"]
 
+_NARROW = "\u202f"
+"""A space at which no line is broken."""
+
 _HERE = Path(__file__).parent
 _LIBRARIES = ("d3.min.js", "plot.umd.min.js")
 _SCRIPTS = (
@@ -60,6 +63,7 @@ def render_report(report: Report) -> str:
     return _environment().get_template("report.html.jinja").render(
         report=report,
         ethograms=every,
+        front=report.skeleton.keypoints[facts["skeleton"]["front"]],
         parts=_parts(report),
         style=Markup(_read("assets", "report.css")),
         licences="\n\n".join(_read("vendor", f"LICENSE-{name}.txt") for name in ("d3", "plot")),
@@ -99,22 +103,23 @@ def _environment() -> Environment:
 
 
 def _share(value: float) -> str:
-    """
+    r"""
     >>> _share(0.034), _share(0.34), _share(0.0004)
-    ('3.4 %', '34 %', '0.04 %')
+    ('3.4\u202f%', '34\u202f%', '0.04\u202f%')
     """
     shown = value * 100
-    return f"{shown:.0f} %" if shown >= 9.95 or not shown else f"{shown:.1f} %" if shown >= 0.1 else f"{shown:.2f} %"
+    digits = 0 if shown >= 9.95 or not shown else 1 if shown >= 0.1 else 2
+    return f"{shown:.{digits}f}{_NARROW}%"
 
 
 def _seconds(value: float) -> str:
-    """
+    r"""
     >>> _seconds(0.333), _seconds(12.3), _seconds(400)
-    ('0.33 s', '12 s', '6.7 min')
+    ('0.33\u202fs', '12\u202fs', '6.7\u202fmin')
     """
     if value >= 120:
-        return f"{value / 60:.1f} min"
-    return f"{value:.2f} s" if value < 1 else f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
+        return f"{value / 60:.1f}{_NARROW}min"
+    return f"{value:.{2 if value < 1 else 1 if value < 10 else 0}f}{_NARROW}s"
 
 
 def _short(value: float) -> str:

@@ -25,7 +25,7 @@ _POSE_STEPS = 254
 _POSE_MISSING = 255
 _CHANNEL_STEPS = 254
 _CHANNEL_UNKNOWN = 255
-_CHANNEL_TAILS = (1.0, 99.0)
+_CHANNEL_TAILS = (5.0, 95.0)
 _MAP_TAILS = (0.05, 99.95)
 _UINT16 = 65535
 
@@ -167,7 +167,7 @@ def _bouts(bouts: tuple[ShownBout, ...], names: list[str], arrays: dict[str, np.
         return {"count": 0}
     table = [
         (one.span.recording, one.span.start, one.span.stop, names.index(one.ethogram) if one.ethogram else -1,
-         one.value, one.first, len(one.track), len(one.neighbors))
+         one.value, one.first, len(one.track), len(one.neighbors), int(one.among_shown))
         for one in bouts
     ]  # fmt: skip
     neighbors = [neighbor for one in bouts for neighbor in one.neighbors]

@@ -51,7 +51,7 @@ def _table(title: str, rows: Sequence[Mapping[str, Any]], notes: tuple[str, ...]
     first = rows[0]
     macros = [str(macro["name"]) for macro in first["macros"]]
     classes = list(first["classes"])
-    means = ["mean" if name == "all" else name for name in macros]
+    means = ["mean" if name == "all" else name.replace("+", " + ") for name in macros]
     header = (
         "",
         *(f"{name} AP" for name in means),

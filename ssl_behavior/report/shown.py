@@ -73,6 +73,7 @@ def choose_bouts(
         own = pooled(part, source.offsets, space, source.embeddings)
         found = nearest_bouts(part, own, candidates, means, neighbors, apart)
         chosen.add(part, own, found, candidates, means)
+    chosen.add_among_shown(neighbors, apart, space.dim)
     nearest = nearest_points(points, chosen.points(space.dim))
     medoids = {value: [candidates.span(pick) for pick in picks.tolist()] for value, picks in central.items()}
     return Shown(chosen.bouts(source), nearest, medoids)
@@ -113,6 +114,7 @@ class _Chosen:
         self.rows: list[tuple[Span, str, int]] = []
         self.means: list[np.ndarray] = []
         self.neighbors: dict[int, tuple[Neighbor, ...]] = {}
+        self.near_shown: set[int] = set()
 
     def _number(self, bouts: Bouts, pick: int, mean: np.ndarray) -> int:
         span, value = bouts.span(pick), int(bouts.value[pick])
@@ -138,6 +140,15 @@ class _Chosen:
                 Neighbor(bout=self._number(candidates, pick, means[pick]), distance=distance) for pick, distance in near
             )
 
+    def add_among_shown(self, k: int, apart_frames: np.ndarray, dim: int) -> None:
+        """Neighbours among what is shown, for the bouts that are only neighbours of others."""
+        self.near_shown = {number for number in range(len(self.rows)) if number not in self.neighbors}
+        shown = Bouts.of([(span.recording, span.start, span.stop, value) for span, _, value in self.rows])
+        left, means = np.array(sorted(self.near_shown), np.int64), self.points(dim)
+        found = nearest_bouts(shown.take(left), means[left], shown, means, k, apart_frames)
+        for number, near in zip(left.tolist(), found, strict=True):
+            self.neighbors[number] = tuple(Neighbor(bout=bout, distance=distance) for bout, distance in near)
+
     def points(self, dim: int) -> np.ndarray:
         return np.stack(self.means) if self.means else np.zeros((0, dim), np.float32)
 
@@ -151,7 +162,7 @@ class _Chosen:
             shown.append(
                 ShownBout(
                     span=span, ethogram=ethogram, value=value, first=first, track=track,
-                    neighbors=self.neighbors.get(number, ()),
+                    neighbors=self.neighbors.get(number, ()), among_shown=number in self.near_shown,
                 )
             )  # fmt: skip
         return tuple(shown)

@@ -1,5 +1,6 @@
 """What a report says of clusters by itself: shares, bouts, labels and quantities in numbers, and what follows what."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from ssl_behavior.report.contents import (
     Span,
 )
 
-__all__ = ["completed", "count_transitions", "plain_cards"]
+__all__ = ["completed", "count_transitions", "most_telling", "plain_cards"]
 
 _MOST_DIFFERENCES = 6
 _MOST_LABELS = 6
@@ -58,7 +59,7 @@ def plain_cards(
             cluster=number,
             share=float(counts[number] / max(total, 1)),
             num_bouts=int((values == number).sum()),
-            bout_seconds=_percentiles(lengths[values == number]),
+            bout_seconds=_quartiles(lengths[values == number]),
             medoids=tuple(medoids.get(number, ())),
             enrichment=enrichment.get(number, ()),
             differences=differences.get(number, ()),
@@ -76,6 +77,16 @@ def completed(cards: Sequence[ClusterCard], plain: Sequence[ClusterCard]) -> tup
         told = {} if given is None else {name: value for name, value in vars(given).items() if _says(value)}
         whole.append(replace(card, **told))
     return tuple(whole)
+
+
+def most_telling(rows: Sequence[Enrichment]) -> tuple[Enrichment, ...]:
+    """The labels more frequent than elsewhere, at most six; first what adds most to the divergence from all labels.
+
+    A label's part of the Kullback-Leibler divergence of the cluster's labels from all labels is share * log(lift). By
+    the lift alone, three frames of a rare label would come first.
+    """
+    frequent = [row for row in rows if row.lift > 1]
+    return tuple(sorted(frequent, key=lambda row: -row.share * math.log(row.lift))[:_MOST_LABELS])
 
 
 def _says(value: object) -> bool:
@@ -96,15 +107,15 @@ def _seconds(clusters: Ethogram, recordings: Sequence[ReportRecording]) -> tuple
     return lengths, values
 
 
-def _percentiles(seconds: np.ndarray) -> tuple[float, float, float]:
+def _quartiles(seconds: np.ndarray) -> tuple[float, float, float]:
     if not len(seconds):
         return 0.0, 0.0, 0.0
-    low, middle, high = np.percentile(seconds, (10, 50, 90)).tolist()
+    low, middle, high = np.percentile(seconds, (25, 50, 75)).tolist()
     return low, middle, high
 
 
 def _enrichment(clusters: Ethogram, labels: Sequence[Ethogram]) -> dict[int, tuple[Enrichment, ...]]:
-    """For each cluster, the labels of which it holds more than its share, the most enriched first."""
+    """For each cluster, the labels of which it holds more than their share."""
     found: dict[int, list[Enrichment]] = {}
     for stream in labels:
         table = _joint(clusters.runs, stream.runs, (len(clusters.words), len(stream.words)))
@@ -117,8 +128,7 @@ def _enrichment(clusters: Ethogram, labels: Sequence[Ethogram]) -> dict[int, tup
                     share=float(share), lift=float(share / overall[label]),
                 )
             )  # fmt: skip
-    ranked = {number: sorted(rows, key=lambda row: -row.lift)[:_MOST_LABELS] for number, rows in found.items()}
-    return {number: tuple(row for row in rows if row.lift > 1) for number, rows in ranked.items()}
+    return {number: most_telling(rows) for number, rows in found.items()}
 
 
 def _joint(first: Sequence[Runs | None], second: Sequence[Runs | None], shape: tuple[int, int]) -> np.ndarray:
@@ -151,7 +161,7 @@ def _differences(clusters: Ethogram, frames: FrameMap | None) -> dict[int, tuple
             found.setdefault(int(number), []).append(
                 Difference(
                     name=channel.name, units=channel.units, difference=float((mean - overall) / spread),
-                    mean=float(mean), overall=float(overall),
+                    value=float(mean), usual=float(overall),
                 )
             )  # fmt: skip
     return {

@@ -32,7 +32,7 @@ function makeCards(data, store, looks) {
     const middle = Math.min(bout.frames - 1, Math.max(0, Math.floor((bout.start + bout.stop) / 2) - bout.first));
     const pose = frameOf(trackOf(data.bouts, bout), middle, number);
     const where = `${name}, ${clock(bout.start / fps)}`;
-    return element("button", { type: "button", class: "example", "data-bout": id, "aria-label": `Play the bout at ${where}`, title: where, onclick: () => store.selectBout(id) }, poseCanvas(data, pose, 66, 52));
+    return element("button", { type: "button", class: "example", "data-bout": id, "aria-label": `Play the bout at ${where}`, title: where, onclick: () => store.selectBout(id) }, poseCanvas(data, pose, 62, 50));
   }
 
   /** The cluster's share of each recording, as bars. */
@@ -47,7 +47,7 @@ function makeCards(data, store, looks) {
     });
     const [width, height] = [228, 30];
     const top = d3.max(shares) || 1;
-    const svg = d3.create("svg").attr("viewBox", `0 0 ${width} ${height}`).attr("role", "img")
+    const svg = d3.create("svg").attr("viewBox", `0 0 ${width} ${height}`).attr("preserveAspectRatio", "none").attr("role", "img")
       .attr("aria-label", `Share of each recording, at most ${percent(top)}`);
     const x = d3.scaleBand(d3.range(shares.length), [0, width]).paddingInner(shares.length > 60 ? 0 : 0.15);
     svg.selectAll("rect").data(shares).join("rect").attr("x", (_, i) => x(i)).attr("width", x.bandwidth())

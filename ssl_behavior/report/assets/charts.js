@@ -124,14 +124,29 @@ function strongest(nodes, counts, each, chosen) {
   });
 }
 
+const GROUP_SYMBOLS = ["circle", "triangle", "square", "diamond2", "star", "plus"];
+const GROUP_COLORS = COLORS.filter((_, i) => i !== 1);
+
+/** What the marks of a profile stand for. */
+function groupLegend(groups, counts) {
+  return groups.map((group, i) => {
+    const shape = { circle: d3.symbolCircle, triangle: d3.symbolTriangle, square: d3.symbolSquare, diamond2: d3.symbolDiamond2, star: d3.symbolStar, plus: d3.symbolPlus }[GROUP_SYMBOLS[i % GROUP_SYMBOLS.length]];
+    const icon = d3.create("svg").attr("width", 16).attr("height", 16).attr("aria-hidden", "true");
+    icon.append("path").attr("transform", "translate(8,8)").attr("d", d3.symbol(shape, 60)()).attr("fill", "none").attr("stroke-width", 2).attr("stroke", GROUP_COLORS[i % GROUP_COLORS.length]);
+    return element("span", { class: "key" }, icon.node(), `${group} (${counts.get(group)} animals)`);
+  });
+}
+
 /** Cluster use of each animal, by group. */
 function makeProfiles(data, store, looks) {
   const { state } = store;
   data.profiles.forEach((profile, number) => {
     const root = $(`#profile-${number}`);
     const groups = [...new Set(profile.groups)];
-    const tests = new Map(profile.tests.map((test) => [test.cluster, test]));
+    // Of several pairs of groups, the one that differs most surely.
+    const tests = new Map(d3.sort(profile.tests, (test) => -test.q).map((test) => [test.cluster, test]));
     const order = $("select", root);
+    $(".legend", root).replaceChildren(...groupLegend(groups, d3.rollup(profile.groups, (own) => own.length, (group) => group)));
     const draw = () => {
       const clusters = d3.range(profile.shares[0].length).filter((cluster) => !state.hiddenValues[data.clusters].has(cluster));
       const byQ = (cluster) => (tests.has(cluster) ? tests.get(cluster).q ?? 1 : 1);
@@ -160,24 +175,30 @@ function profilePlot(data, profile, groups, clusters, tests, width) {
   const rows = clusters.flatMap((cluster) => profile.animals.map((animal, i) => ({ cluster: String(cluster), animal, group: profile.groups[i], share: profile.shares[i][cluster] })));
   const means = clusters.flatMap((cluster) => groups.map((group) => ({ cluster: String(cluster), group, share: d3.mean(rows.filter((row) => row.cluster === String(cluster) && row.group === group), (row) => row.share) })));
   const nudge = (row) => ((groups.indexOf(row.group) + 0.5) / groups.length - 0.5) * 16;
-  const told = clusters.filter((cluster) => tests.has(cluster)).map((cluster) => ({ cluster: String(cluster), ...tests.get(cluster) }));
-  const symbols = ["circle", "triangle", "square", "diamond2", "star", "plus"];
+  const told = clusters.filter((cluster) => tests.has(cluster)).map((cluster) => ({ ...tests.get(cluster), cluster: String(cluster) }));
   const perGroup = groups.flatMap((group) => [
     Plot.dot(rows.filter((row) => row.group === group), { x: "share", y: "cluster", stroke: "group", symbol: "group", dy: nudge({ group }), r: 3, strokeOpacity: 0.75, title: (row) => `${row.animal} (${row.group}): ${percent(row.share)}` }),
     Plot.tickX(means.filter((row) => row.group === group), { x: "share", y: "cluster", stroke: "group", strokeWidth: 3, insetTop: groups.length > 1 ? 13 + nudge({ group }) - 7 : 4, insetBottom: groups.length > 1 ? 13 - nudge({ group }) - 7 : 4 }),
   ]);
   return Plot.plot({
-    width, height: 60 + 30 * clusters.length, marginLeft: 44, marginRight: 150,
-    x: { label: "share of the animal's frames", tickFormat: percent, grid: true, zero: true },
+    width, height: 70 + 30 * clusters.length, marginLeft: 44, marginRight: 150, marginBottom: 44,
+    x: { label: "share of the animal's frames", labelOffset: 38, tickFormat: percent, grid: true, zero: true },
     y: { label: "cluster", domain: clusters.map(String), tickSize: 0 },
-    color: { domain: groups, range: COLORS.filter((_, i) => i !== 1).slice(0, Math.max(groups.length, 1)) },
-    symbol: { domain: groups, range: groups.map((_, i) => symbols[i % symbols.length]), legend: true },
+    color: { domain: groups, range: groups.map((_, i) => GROUP_COLORS[i % GROUP_COLORS.length]) },
+    symbol: { domain: groups, range: groups.map((_, i) => GROUP_SYMBOLS[i % GROUP_SYMBOLS.length]) },
     style: { fontSize: "13px", background: "transparent" },
     marks: [
       Plot.ruleY(clusters.map(String), { stroke: "#e4e6e9" }), ...perGroup,
-      Plot.text(told, { frameAnchor: "right", y: "cluster", dx: 142, textAnchor: "end", text: (row) => `${row.q <= 0.05 ? "● " : ""}${d3.format("+.2f")(row.effect)}, q ${row.q < 0.001 ? "< .001" : d3.format(".3f")(row.q)}`, fontWeight: (row) => (row.q <= 0.05 ? 700 : 400) }),
+      ...[true, false].map((found) => Plot.text(told.filter((row) => row.q <= profile.level === found), {
+        frameAnchor: "right", y: "cluster", dx: 142, textAnchor: "end", text: (row) => testText(profile, groups, row), fontWeight: found ? 700 : 400,
+      })),
     ],
   });
+}
+
+function testText(profile, groups, { effect, q, between }) {
+  const who = groups.length > 2 ? `${between.join(" / ")}: ` : "";
+  return `${q <= profile.level ? "● " : ""}${who}${d3.format("+.2f")(effect)}, q ${q < 0.001 ? "< .001" : d3.format(".3f")(q)}`;
 }
 
 /** The headline score of each row of a probe or benchmark. */
@@ -187,8 +208,8 @@ function makeScores(data) {
     if (!root || !scores.bars.length) return;
     const rows = scores.bars.map(([name, mean, spread, low, high]) => ({ name, mean, low: low ?? mean - spread, high: high ?? mean + spread }));
     const draw = () => root.replaceChildren(Plot.plot({
-      width: Math.max(320, Math.min(760, root.clientWidth)), height: 56 + 30 * rows.length, marginLeft: Math.min(230, 20 + 7 * d3.max(rows, (row) => row.name.length)), marginRight: 56,
-      x: { label: scores.score, domain: [0, 1], grid: true }, y: { label: null, domain: rows.map((row) => row.name), tickSize: 0 },
+      width: Math.max(320, Math.min(760, root.clientWidth)), height: 70 + 30 * rows.length, marginLeft: Math.min(300, 20 + 7.4 * d3.max(rows, (row) => row.name.length)), marginRight: 56, marginBottom: 44,
+      x: { label: scores.score, labelOffset: 38, domain: [0, 1], grid: true }, y: { label: null, domain: rows.map((row) => row.name), tickSize: 0 },
       style: { fontSize: "13px", background: "transparent" },
       marks: [
         Plot.barX(rows, { x: "mean", y: "name", fill: (_, i) => (i === 0 ? COLORS[0] : "#9aa3ad"), insetTop: 4, insetBottom: 4 }),

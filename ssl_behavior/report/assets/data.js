@@ -69,7 +69,7 @@ function readBouts(facts, arrays, data) {
   const { individuals, skeleton } = data;
   const [n, points] = [facts.count, individuals.length * skeleton.keypoints.length];
   const column = (i) => arrays.bouts.subarray(i * n, (i + 1) * n);
-  const [recording, start, stop, ethogram, value, first, frames, degree] = d3.range(8).map(column);
+  const [recording, start, stop, ethogram, value, first, frames, degree, among] = d3.range(9).map(column);
   const bouts = [];
   let [at, near] = [0, 0];
   for (let i = 0; i < n; i++) {
@@ -77,11 +77,10 @@ function readBouts(facts, arrays, data) {
     near += degree[i];
     bouts.push({
       id: i, recording: recording[i], start: start[i], stop: stop[i], ethogram: ethogram[i], value: value[i],
-      first: first[i], frames: frames[i], at, neighbors, origins: [],
+      first: first[i], frames: frames[i], at, neighbors, amongShown: among[i] === 1,
     });
     at += frames[i];
   }
-  for (const bout of bouts) for (const { bout: other } of bout.neighbors) bouts[other].origins.push(bout.id);
   bouts.track = { steps: arrays.tracks, observed: arrays.observed, step: facts.step, points };
   return bouts;
 }

@@ -40,7 +40,7 @@ function makeEthogram(data, store, looks) {
     data.ethograms.forEach((ethogram, e) => drawLane(context, ethogram, e, x));
     const seconds = x.copy().domain(x.domain().map((frame) => frame / fps()));
     const span = (seconds.domain()[1] - seconds.domain()[0]) / 8;
-    axis.attr("width", width).attr("height", foot).attr("transform", null)
+    axis.attr("width", width).attr("height", foot).attr("viewBox", `0 0 ${width} ${foot}`)
       .call(d3.axisBottom(seconds).ticks(Math.max(2, width / 110)).tickFormat((s) => clock(s, span < 2 ? 1 : 0)));
     axis.select(".domain").remove();
     drawCursor();
@@ -256,7 +256,8 @@ function makeOverview(data, store, looks, current) {
   const root = $("#ethogram .overview");
   const canvas = $("canvas", root);
   const choice = $("#strip");
-  const [row, gutter] = [15, 84];
+  const gutter = 84;
+  let row = 15;
   let width = 0;
   let rows = [];
   data.ethograms.forEach((one, e) => choice.append(element("option", { value: e }, one.name)));
@@ -264,6 +265,7 @@ function makeOverview(data, store, looks, current) {
 
   function draw() {
     rows = d3.range(data.recordings.length).filter((r) => !state.hiddenRecordings.has(r));
+    row = rows.length > 24 ? 12 : 15;
     const height = Math.max(row, rows.length * row);
     const context = sized(canvas, Math.max(width, 1), height);
     const longest = d3.max(rows, (r) => data.recordings[r].frames / data.recordings[r].fps) || 1;
@@ -275,7 +277,7 @@ function makeOverview(data, store, looks, current) {
     const ethogram = data.ethograms[Number(choice.value)];
     const { id, fps, frames } = data.recordings[r];
     context.fillStyle = "#f4f5f6";
-    context.fillRect(gutter, top + 1, x(frames / fps) - gutter, row - 3);
+    context.fillRect(gutter, top + 1, x(frames / fps) - gutter, row - 2);
     const runs = ethogram && ethogram.runs[r];
     const e = Number(choice.value);
     let painted = 0;
@@ -287,11 +289,11 @@ function makeOverview(data, store, looks, current) {
       const other = state.highlight && state.highlight.ethogram === e && state.highlight.value !== value;
       context.globalAlpha = other ? 0.25 : 1;
       context.fillStyle = looks[e][value].color;
-      context.fillRect(x(start / fps), top + 1, Math.max(0.5, right - x(start / fps)), row - 3);
+      context.fillRect(x(start / fps), top + 1, Math.max(0.5, right - x(start / fps)), row - 2);
     }
     context.globalAlpha = 1;
     context.fillStyle = "#111";
-    context.font = `${r === current() ? "700" : "400"} 12px system-ui, sans-serif`;
+    context.font = `${r === current() ? "700" : "400"} ${row - 2 > 11 ? 12 : 11}px system-ui, sans-serif`;
     context.textBaseline = "middle";
     context.fillText(clipped(context, id, gutter - 10), 0, top + row / 2);
     if (state.moment && state.moment.recording === r) {

@@ -45,20 +45,22 @@ function makeMap(data, store, tell) {
   /** Packed colours and dots for every value, plain and faded. */
   function tables(size) {
     const { looks: own, channel } = coloring();
-    const square = dotsOf(size > 3 ? "disc" : "cross", size);
+    const square = size < 4 ? blockOf(size) : dotsOf("disc", size);
     if (channel) {
       const colors = d3.range(256).map((i) => (i === 255 ? UNKNOWN : CONTINUOUS(i / 254)));
       return { colors: [...colors, UNKNOWN], dots: colors.map(() => square).concat([square]) };
     }
-    const dots = own.map((look) => dotsOf(look.marker, Math.max(size, 3)));
+    // Of smaller dots nobody can see the shape.
+    const dots = own.map((look) => (size < 5 ? square : dotsOf(look.marker, size)));
     return { colors: [...own.map((look) => look.color), UNKNOWN], dots: [...dots, square] };
   }
 
   function pointSize() {
     const ratio = canvas.width / Math.max(width, 1);
     const crowd = Math.sqrt((width * height) / Math.max(points.count, 1));
-    const size = Math.min(9, Math.max(2, crowd * 1.1)) * Math.min(2.2, Math.sqrt(view.k));
-    return Math.max(3, Math.round(size * ratio) | 1);
+    const size = Math.min(9, Math.max(1.6, crowd)) * Math.min(4, view.k ** 0.6);
+    const rounded = Math.round(Math.min(size, 9) * ratio);
+    return rounded < 5 ? Math.max(2, rounded) : rounded | 1;
   }
 
   function drawPoints() {
@@ -76,10 +78,10 @@ function makeMap(data, store, tell) {
     const bright = brightPoints();
     const [sx, ox] = [base.k * view.k * ratio, (base.x * view.k + view.x) * ratio];
     const [sy, oy] = [base.k * view.k * ratio, (base.y * view.k + view.y) * ratio];
-    const paint = (wanted, palette) => {
+    const paint = (palette, wanted) => {
       for (let n = 0; n < order.length; n++) {
         const i = order[n];
-        if (!visible[i] || (bright && bright[i]) === wanted) continue;
+        if (!visible[i] || !wanted(i)) continue;
         const px = Math.round(points.x[i] * sx + ox);
         const py = Math.round(points.y[i] * sy + oy);
         if (px < -size || py < -size || px >= w + size || py >= h + size) continue;
@@ -93,12 +95,12 @@ function makeMap(data, store, tell) {
       }
     };
     if (bright) {
-      paint(1, faded);
-      paint(0, plain);
-    } else {
-      if (!channel) paint(1, plain);
-      else paint(1, plain);
-    }
+      paint(faded, (i) => !bright[i]);
+      paint(plain, (i) => bright[i]);
+    } else if (channel) {
+      paint(plain, (i) => values[i] === 255);
+      paint(plain, (i) => values[i] !== 255);
+    } else paint(plain, () => true);
     context.putImageData(picture, 0, 0);
   }
 
@@ -156,7 +158,7 @@ function makeMap(data, store, tell) {
   function drawNumbers(context) {
     const { ethogram } = coloring();
     if (ethogram === undefined || data.ethograms[ethogram].kind !== "clusters") return;
-    context.font = "600 13px system-ui, sans-serif";
+    context.font = "600 14px system-ui, sans-serif";
     context.textAlign = "center";
     context.textBaseline = "middle";
     context.lineWidth = 4;
@@ -255,6 +257,7 @@ function makeMap(data, store, tell) {
   });
   stage.addEventListener("click", (event) => {
     const found = find(...d3.pointer(event, stage));
+    hideTooltip();
     if (found >= 0) selectPoint(found);
   });
 
@@ -326,7 +329,7 @@ function makeMap(data, store, tell) {
     }
     const units = channel.units ? ` ${channel.units}` : "";
     return [
-      element("span", { class: "key" }, `${short(channel.low)}${units}`), bar, element("span", { class: "key" }, `${short(channel.high)}${units}`),
+      element("span", { class: "key" }, `≤ ${short(channel.low)}${units}`), bar, element("span", { class: "key" }, `≥ ${short(channel.high)}${units}`),
       element("span", { class: "key" }, markerIcon({ color: UNKNOWN, marker: "disc" }), "not known"),
       element("span", { class: "about" }, channel.about),
     ];

@@ -77,6 +77,11 @@ function dotsOf(marker, size) {
   return dots;
 }
 
+/** The dots of a small square. */
+function blockOf(size) {
+  return d3.cross(d3.range(size), d3.range(size)).map(([x, y]) => [x - (size >> 1), y - (size >> 1)]);
+}
+
 /** A marker as a small picture for legends. */
 function markerIcon(look) {
   const side = 11;

@@ -18,14 +18,15 @@ function makePlayer(data, store, looks, ethogram) {
   let playing = false;
   let last = null;
 
-  data.individuals.forEach((name, i) => view.append(element("option", { value: i }, `around ${name}`)));
-  view.append(element("option", { value: "arena" }, "as in the arena"));
+  data.individuals.forEach((name, i) => view.append(element("option", { value: i }, `follow ${name}`)));
+  view.append(element("option", { value: "arena" }, "arena"));
 
   // --- which bouts
 
   function load() {
     const bout = state.bout === null ? null : data.bouts[state.bout];
-    const whole = bout ? [{ bout, distance: 0, role: state.exact ? "selected" : "like" }, ...bout.neighbors.map((one) => ({ bout: data.bouts[one.bout], distance: one.distance, role: "neighbor" }))] : [];
+    const first = state.exact ? "selected" : state.moment ? "like" : "opening";
+    const whole = bout ? [{ bout, distance: 0, role: first }, ...bout.neighbors.map((one) => ({ bout: data.bouts[one.bout], distance: one.distance, role: "neighbor" }))] : [];
     panels = whole.map(makePanel);
     if (panels.length) panels.forEach((panel) => matchAnimals(panel, panels[0]));
     stage.replaceChildren(...panels.map((panel) => panel.node));
@@ -43,31 +44,32 @@ function makePlayer(data, store, looks, ethogram) {
     const texts = [];
     if (!bout && !state.moment) texts.push("Select a point, a bout or a cluster: its animals move here, with those of the bouts that are most like it.");
     else if (!bout) texts.push("There are no tracks for this in the page.");
-    else if (!state.exact) texts.push("The tracks of this moment are not in the page. Playing instead: the bout most like it that is.");
-    if (bout && !bout.neighbors.length) texts.push(bout.origins.length ? "No neighbours were looked for from this bout; it is itself the neighbour of" : "No neighbours were looked for from this bout.");
-    const origins = bout && !bout.neighbors.length ? bout.origins.slice(0, 6).map((id) => boutButton(data, store, id)) : [];
-    caption.replaceChildren(...(still ? [still] : []), element("span", {}, texts.join(" ")), ...origins);
+    else if (bout && !state.moment) texts.push("An example, and the bouts most like it. Select a point, a bout or a cluster.");
+    else if (!state.exact) texts.push("Of this moment the page has the pose, not the tracks: the bout most like it plays instead.");
+    if (bout && bout.amongShown && bout.neighbors.length) texts.push("Its neighbours are the nearest of the bouts in this page.");
+    caption.replaceChildren(...(still ? [still] : []), element("span", {}, texts.join(" ")));
   }
 
   function stillOf(moment) {
     const point = data.points ? pointAt(data.points, moment.recording, moment.frame) : -1;
     const pose = point >= 0 ? poseOf(data.points, point, number) : null;
-    return pose ? poseCanvas(data, pose, 110, 82) : null;
+    return pose ? poseCanvas(data, pose, 72, 54) : null;
   }
 
   function makePanel({ bout, distance, role }) {
     const { id, fps } = data.recordings[bout.recording];
     const canvas = element("canvas", { "aria-hidden": "true" });
+    const box = element("span", { class: "screen" }, canvas);
     const place = `${id}, ${clock(bout.start / fps)} to ${clock(bout.stop / fps)}`;
-    const title = element("span", { class: "place" }, place);
     const words = element("span", { class: "words" }, ...wordsOf(bout));
-    const told = { selected: "selected", like: "most like the selection", neighbor: `distance ${short(distance)}` }[role];
+    const told = { selected: "selected", like: "most like it", opening: "example", neighbor: `distance ${short(distance)}` }[role];
+    const line = element("span", { class: "line", title: place }, element("span", { class: "place" }, `${id}, ${clock(bout.start / fps)}`), element("span", { class: "told" }, told));
     const node = element("button", {
       type: "button", class: `panel ${role}`, "data-bout": bout.id, "aria-label": `Bout ${place}, ${told}${role === "neighbor" ? ", select it" : ""}`,
       onclick: () => (role === "neighbor" ? store.selectBout(bout.id) : setPlaying(!playing)),
-    }, canvas, title, words, element("span", { class: "told" }, told));
+    }, box, line, words);
     const track = trackOf(data.bouts, bout);
-    return { bout, fps, canvas, node, track, role, swapped: false, frames: framesOfReference(track) };
+    return { bout, fps, canvas, box, node, track, role, swapped: false, frames: framesOfReference(track) };
   }
 
   /** What the bout is: its cluster, and the labels of its middle. */
@@ -140,8 +142,8 @@ function makePlayer(data, store, looks, ethogram) {
   // --- drawing
 
   function drawPanel(panel) {
-    const width = panel.node.clientWidth;
-    const height = Math.round(width * 0.78);
+    const width = panel.box.clientWidth;
+    const height = Math.round(width * 0.7);
     if (!width) return;
     const context = sized(panel.canvas, width, height);
     const frame = Math.min(panel.bout.frames - 1, Math.floor(seconds * panel.fps + 1e-6));
@@ -229,7 +231,7 @@ function makePlayer(data, store, looks, ethogram) {
     panels.forEach(drawPanel);
     const lead = panels[0];
     slider.value = seconds;
-    $(".clock", root).textContent = lead ? `${seconds.toFixed(1)} of ${longest.toFixed(1)} s` : "";
+    $(".clock", root).textContent = lead ? `${seconds.toFixed(1)} / ${longest.toFixed(1)} s` : "";
     ethogram.play(lead && lead.bout, lead ? lead.bout.first + Math.min(lead.bout.frames - 1, Math.floor(seconds * lead.fps)) : 0);
   }
 
@@ -301,11 +303,4 @@ function makePlayer(data, store, looks, ethogram) {
   new ResizeObserver(() => draw()).observe(stage);
   load();
   return { playing: () => playing, seconds: () => seconds };
-}
-
-/** A button that selects a bout. */
-function boutButton(data, store, id, text) {
-  const bout = data.bouts[id];
-  const { id: name, fps } = data.recordings[bout.recording];
-  return element("button", { type: "button", class: "bout", "data-bout": id, onclick: () => store.selectBout(id) }, text || `${name}, ${clock(bout.start / fps)}`);
 }

@@ -68,8 +68,9 @@ function poseCanvas(data, pose, width, height) {
   const box = boxOf(pose);
   if (!box) {
     context.fillStyle = "#555";
-    context.font = "12px system-ui, sans-serif";
-    context.fillText("no point was seen", 8, height / 2);
+    context.font = `${Math.min(12, width / 5)}px system-ui, sans-serif`;
+    context.textAlign = "center";
+    context.fillText("not seen", width / 2, height / 2);
     return canvas;
   }
   drawPose(context, data, pose, intoBox(box, width, height, 9, 1), { line: 2, dot: 2 });

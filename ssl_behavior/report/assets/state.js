@@ -52,8 +52,12 @@ function makeState(data) {
     const value = Number((parts.get("shown") || "").slice(split + 1));
     if (ethogram >= 0 && value in data.ethograms[ethogram].words) patch.highlight = { ethogram, value };
     if (colorings(data).some((one) => one.id === parts.get("color"))) patch.color = parts.get("color");
+    if (!patch.moment && !patch.highlight && patch.bout === null) patch.bout = example();
     change(patch, "address");
   }
+
+  /** Something to look at before anything is selected: the first bout with neighbours. */
+  const example = () => (data.bouts.find((bout) => bout.neighbors.length) || { id: null }).id;
 
   const isMoment = (bout, moment) => Boolean(moment && bout.recording === moment.recording && bout.start === moment.start && bout.stop === moment.stop);
 
@@ -74,11 +78,11 @@ function makeState(data) {
     return { recording, frame, start: Math.max(0, frame - half), stop: Math.min(frames, frame + half) };
   }
 
-  /** The shown bout that holds a frame, those of clusters and with neighbours first. */
+  /** The shown bout that holds a frame, those of clusters, and those compared with all bouts, first. */
   function shownAt(recording, frame) {
     const here = data.bouts.filter((bout) => bout.recording === recording && bout.start <= frame && frame < bout.stop);
     if (!here.length) return null;
-    return d3.greatest(here, (bout) => 2 * (bout.ethogram === data.clusters) + (bout.neighbors.length > 0)).id;
+    return d3.greatest(here, (bout) => 2 * (bout.ethogram === data.clusters) + !bout.amongShown).id;
   }
 
   function likeFrame(recording, frame) {
@@ -112,10 +116,10 @@ function makeState(data) {
   return { state, change, listen, selectFrame, selectBout, selectValue, clear, readAddress };
 }
 
-/** The shown bouts of a word, those with neighbours first and in the order in which they were chosen. */
+/** The shown bouts of a word, those compared with all bouts first, in the order in which they were chosen. */
 function examplesOf(data, ethogram, value) {
   const own = data.bouts.filter((bout) => bout.ethogram === ethogram && bout.value === value);
-  return d3.sort(own, (bout) => (bout.neighbors.length ? 0 : 1)).map((bout) => bout.id);
+  return d3.sort(own, (bout) => Number(bout.amongShown)).map((bout) => bout.id);
 }
 
 /** Everything the map can be coloured by: {id, name, group}. */
