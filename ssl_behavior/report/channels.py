@@ -64,6 +64,8 @@ def program_channels(
         programs = ProgramSet(config, store.skeleton, fps)
     except InputError as error:
         return (), (f"The map cannot be coloured by programs: {error}.",)
+    # Those that cannot run. What never changes is left out of training, not of a map.
+    notices = programs.notices
     reader = WindowReader([(store, row) for row in rows], 1)
     programs.fit(reader)
     values = np.concatenate([_values(programs, reader, i, frame[recording == i]) for i in range(len(rows))])
@@ -73,7 +75,7 @@ def program_channels(
         for name, units, facts, own in table
         if np.isfinite(own).any()
     )
-    return channels, programs.notices
+    return channels, notices
 
 
 def named(attribute: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ssl_behavior.report.bodies import front_and_back
 from ssl_behavior.report.contents import Channel, Ethogram, FrameMap, Report, ShownBout
 from ssl_behavior.skeleton import Skeleton
 
@@ -82,15 +83,12 @@ def packed_report(report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]
 
 
 def _skeleton(skeleton: Skeleton) -> dict[str, Any]:
-    front = (role for role in ("nose", "head", "neck", "center") if role in skeleton.roles)
-    back = (role for role in ("tail_base", "center", "tail_middle") if role in skeleton.roles)
-    first, last = next(front, ""), next(back, "")
-    known = bool(first and last and first != last)
+    front, back = front_and_back(skeleton)
     return {
         "keypoints": skeleton.keypoints,
         "edges": [[skeleton.index(a), skeleton.index(b)] for a, b in skeleton.edges],
-        "front": skeleton.role(first) if known else 0,
-        "back": skeleton.role(last) if known else skeleton.num_keypoints - 1,
+        "front": front,
+        "back": back,
         "exchangeable": skeleton.exchangeable,
     }
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder
+from ssl_behavior.report.bodies import front_and_back
 from ssl_behavior.report.contents import MOST_POINTS, Ethogram, FrameMap, Report
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.skeleton import Skeleton
@@ -139,12 +140,13 @@ def _draw_pose(draw: ImageDraw.ImageDraw, pose: np.ndarray, skeleton: Skeleton, 
     low, high = pose[seen].min(axis=0), pose[seen].max(axis=0)
     scale = 0.84 * side / max(float((high - low).max()), 1e-9)
     places = (pose - (low + high) / 2) * scale + np.array([left + side / 2, side / 2])
-    wide = max(2, side // 18)
+    wide, (front, _) = max(2, side // 20), front_and_back(skeleton)
     for animal, (points, there) in enumerate(zip(places, seen, strict=True)):
         color = _COLORS[animal % len(_COLORS)]
         for first, second in skeleton.edges:
             a, b = skeleton.index(first), skeleton.index(second)
             if there[a] and there[b]:
                 draw.line([tuple(points[a].tolist()), tuple(points[b].tolist())], fill=color, width=wide)
-        for x, y in points[there].tolist():
-            draw.ellipse([x - wide, y - wide, x + wide, y + wide], fill=color)
+        for point in np.flatnonzero(there).tolist():
+            (x, y), radius = points[point].tolist(), wide * (2 if point == front else 1)
+            draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=color)

@@ -118,9 +118,9 @@ def _enrichment(clusters: Ethogram, labels: Sequence[Ethogram]) -> dict[int, tup
     """For each cluster, the labels of which it holds more than their share."""
     found: dict[int, list[Enrichment]] = {}
     for stream in labels:
-        table = _joint(clusters.runs, stream.runs, (len(clusters.words), len(stream.words)))
+        table = _joint(clusters.runs, stream.runs, (len(clusters.words) + 1, len(stream.words)))
         overall = table.sum(axis=0) / max(table.sum(), 1)
-        for cluster, label in np.argwhere(table):
+        for cluster, label in np.argwhere(table[:-1]):
             share = table[cluster, label] / table[cluster].sum()
             found.setdefault(int(cluster), []).append(
                 Enrichment(
@@ -132,7 +132,7 @@ def _enrichment(clusters: Ethogram, labels: Sequence[Ethogram]) -> dict[int, tup
 
 
 def _joint(first: Sequence[Runs | None], second: Sequence[Runs | None], shape: tuple[int, int]) -> np.ndarray:
-    """Frames that have both values, int64 [first, second]; frames without one of them are not counted."""
+    """Frames that have both values, int64 [first, second]; those without the first are in its last row."""
     table = np.zeros(shape, np.int64)
     for one, other in zip(first, second, strict=True):
         if one is None or other is None:
@@ -140,7 +140,7 @@ def _joint(first: Sequence[Runs | None], second: Sequence[Runs | None], shape: t
         edges = np.union1d(np.cumsum(one.lengths), np.cumsum(other.lengths))
         a = one.values[np.searchsorted(np.cumsum(one.lengths), edges)]
         b = other.values[np.searchsorted(np.cumsum(other.lengths), edges)]
-        known = (a >= 0) & (b >= 0)
+        known = b >= 0
         np.add.at(table, (a[known], b[known]), np.diff(edges, prepend=0)[known])
     return table
 
