@@ -24,7 +24,7 @@ def test_help_names_every_verb(capsys):
 def test_help_does_not_wait_for_torch():
     code = (
         "import sys; from ssl_behavior.cli import main; main(['--help'])\n"
-        "for verb in ('embed', 'info', 'pretrain', 'probe'):\n"
+        "for verb in ('embed', 'info', 'pretrain', 'probe', 'report'):\n"
         "    main([verb, '--help'])\n"
         "sys.exit(int('torch' in sys.modules or 'sklearn' in sys.modules))"
     )
