@@ -1,7 +1,4 @@
-"""What a report shows: recordings, and every part of the page that there is something for. Checked when built.
-
-Whoever has clusters, neighbours, cards or profiles from elsewhere fills these classes; the page knows nothing else.
-"""
+"""What a report shows, every part of it optional but the recordings; the page knows nothing else. Checked when built."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -422,8 +419,8 @@ class Report:
         spoken |= {test.cluster for profile in self.profiles for test in profile.tests}
         if unknown := sorted(cluster for cluster in spoken if cluster is not None and not 0 <= cluster < number):
             raise InputError(f"the report has clusters 0 to {number - 1}; cards or profiles speak of {unknown[0]}")
-        tables = [("transitions", self.transitions)] if self.transitions is not None else []
-        tables += [(f"profile {profile.name!r}", profile.shares) for profile in self.profiles]
+        tables = [(f"profile {profile.name!r}", profile.shares) for profile in self.profiles]
+        tables += [("transitions", self.transitions)] if self.transitions is not None else []
         for name, table in tables:
             if table.shape[1] != number:
                 raise InputError(f"{name}: shape {list(table.shape)} does not fit {number} clusters")

@@ -1,8 +1,8 @@
 """What others wrote, as parts of a report: a folder of clusters, and a folder that describes them.
 
 Of a clusters folder: `clusters.json` with `num_clusters` and `recordings` (rows with id, offset, frames, fps), and
-`labels.npy`, int32 [frames] in that order. Of a description: `cards.json` with `clusters` (cards), `discovery` and
-`notes`, and `profiles.json` where groups of animals were compared.
+`labels.npy`, int32 [frames] in that order. Of a description, what `ssl-behavior describe` writes: `cards.json`, and
+`profiles.json` where groups of animals were compared.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ import numpy as np
 from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import read_json
+from ssl_behavior.files import read_contents, read_json
 from ssl_behavior.report.channels import named
 from ssl_behavior.report.contents import (
     ClusterCard,
@@ -31,6 +31,7 @@ from ssl_behavior.report.summary import most_telling
 __all__ = ["Description", "read_clusters", "read_description"]
 
 _Built = TypeVar("_Built")
+_VERSION = 1
 _MOST_CLUSTERS, _MOST_BOUTS = 10, 30
 
 
@@ -88,18 +89,19 @@ def read_description(folder: Path, recordings: Sequence[str]) -> Description:
         If there is no `cards.json`, or something in it is not as it should be.
     """
     numbers = {id: number for number, id in enumerate(recordings)}
-    cards = _told(folder / "cards.json", lambda contents: _cards(contents, numbers))
-    profiles = folder / "profiles.json"
-    return replace(cards, profiles=_told(profiles, _profile) if profiles.exists() else ())
+    cards = _told(folder, "cards", lambda contents: _cards(contents, numbers))
+    compared = (folder / "profiles.json").exists()
+    return replace(cards, profiles=_told(folder, "profiles", _profile) if compared else ())
 
 
-def _told(file: Path, build: Callable[[Mapping[str, Any]], _Built]) -> _Built:
+def _told(folder: Path, kind: str, build: Callable[[Mapping[str, Any]], _Built]) -> _Built:
     """What is built from a file's JSON; whatever is missing in it is told with the file's name."""
-    contents = read_json(file, "a description of clusters")
+    again = ", or describe the clusters again"
+    contents = read_contents(folder, f"{kind}.json", kind, _VERSION, again, "a description of clusters")
     try:
         return build(contents)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{file} is not as expected ({error!r}); describe the clusters again") from None
+        raise InputError(f"{folder}/{kind}.json is not as expected ({error!r}); describe the clusters again") from None
 
 
 def _cards(contents: Mapping[str, Any], numbers: Mapping[str, int]) -> Description:

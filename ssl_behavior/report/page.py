@@ -114,7 +114,7 @@ def _share(value: float) -> str:
 
 def _seconds(value: float) -> str:
     r"""
-    >>> _seconds(0.333), _seconds(12.3), _seconds(400)
+    >>> _seconds(0.333), _seconds(12.3), _seconds(400.0)
     ('0.33\u202fs', '12\u202fs', '6.7\u202fmin')
     """
     if value >= 120:

@@ -96,7 +96,13 @@ def write_description(folder, labels):
         "behavior_share": 0.5,
     }
     discovery = {"clusters": [cluster], "bouts": [bout, bout | {"recording": "elsewhere"}]}
-    contents = {"clusters": cards, "discovery": discovery, "notes": ["Described <b>briefly</b>."]}
+    contents = {
+        "format": "ssl-behavior cards",
+        "version": 1,
+        "clusters": cards,
+        "discovery": discovery,
+        "notes": ["Described <b>briefly</b>."],
+    }
     (folder / "cards.json").write_text(json.dumps(contents))
     shares = np.random.default_rng(5).dirichlet(np.ones(NUM_CLUSTERS), 7)
     animals = [
@@ -111,6 +117,8 @@ def write_description(folder, labels):
         for measure in ("share", "bouts_per_minute") for cluster in range(NUM_CLUSTERS)
     ]  # fmt: skip
     profiles = {
+        "format": "ssl-behavior profiles",
+        "version": 1,
         "factor": "treatment",
         "level": 0.05,
         "notes": ["Few animals."],
