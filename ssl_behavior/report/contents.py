@@ -1,4 +1,4 @@
-"""What a report shows, every part of it optional but the recordings; the page knows nothing else. Checked when built."""
+"""What a report shows, each part optional but the recordings; the page knows nothing else. Checked when built."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -29,30 +29,45 @@ def browser():
         running.close()
 
 
+@pytest.fixture(scope="module")
+def window(browser):
+    """One window for all tests: another for each would take as long as the tests."""
+    window = browser.new_page()
+    window.set_default_timeout(_PATIENCE_MS)
+    yield window
+    window.close()
+
+
 @pytest.fixture
-def show(browser):
-    """Open a file in a window of its own; in the end nothing may have been asked of the network, or gone wrong."""
-    windows, requests, complaints = [], [], []
+def show(window):
+    """Open a file; in the end nothing may have been asked of the network, or gone wrong."""
+    opened, requests, complaints = [], [], []
+
+    def remember(message):
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    listeners = {
+        "request": lambda request: requests.append(request.url),
+        "console": remember,
+        "pageerror": lambda error: complaints.append(str(error)),
+    }
+    for event, listener in listeners.items():
+        window.on(event, listener)
 
     def make(path, size=(1280, 720), fragment=""):
-        page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-        page.set_default_timeout(_PATIENCE_MS)
-        page.on("request", lambda request: requests.append(request.url))
-        page.on(
-            "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
-        )
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(path.as_uri() + fragment)
-        page.wait_for_selector("html[data-ready]")
-        windows.append(page)
-        return page
+        window.goto("about:blank")
+        window.set_viewport_size({"width": size[0], "height": size[1]})
+        opened.append(path.as_uri())
+        window.goto(path.as_uri() + fragment)
+        window.wait_for_selector("html[data-ready]")
+        return window
 
     yield make
-    for window in windows:
-        window.close()
+    for event, listener in listeners.items():
+        window.remove_listener(event, listener)
     assert not complaints
-    assert all(url.startswith("file:") and url.partition("#")[0].endswith(".html") for url in requests), requests
-    assert len(requests) == len(windows)
+    assert [url.partition("#")[0] for url in requests if url != "about:blank"] == opened
 
 
 @pytest.fixture
@@ -348,13 +363,12 @@ def test_the_address_keeps_the_selection(page, show, page_file):
     page.locator("#color").select_option("c1")
     page.locator(".card[data-cluster='1'] .example").nth(2).click()
     fragment, said = "#" + page.url.partition("#")[2], selected_text(page)
-    again = show(page_file, fragment=fragment)
-    assert selected_text(again) == said and again.locator("#color").input_value() == "c1"
-    assert again.locator("#player .panel.selected").get_attribute("data-bout") == page.locator(
-        "#player .panel.selected"
-    ).get_attribute("data-bout")
-    nonsense = show(page_file, fragment="#recording=nobody&frames=9-2&bout=99999&shown=x:y&color=zzz")
-    assert selected_text(nonsense) == "Nothing is selected"
+    bout = page.locator("#player .panel.selected").get_attribute("data-bout")
+    show(page_file, fragment=fragment)
+    assert selected_text(page) == said and page.locator("#color").input_value() == "c1"
+    assert page.locator("#player .panel.selected").get_attribute("data-bout") == bout
+    show(page_file, fragment="#recording=nobody&frames=9-2&bout=99999&shown=x:y&color=zzz")
+    assert selected_text(page) == "Nothing is selected"
 
 
 def test_names_with_html_in_them_are_shown_and_not_run(page):
