@@ -33,6 +33,9 @@ VERBS: dict[str, Verb] = {
     "assign": Verb("ssl_behavior.commands.assign", "label other recordings with clusters that were found before"),
     "quality": Verb("ssl_behavior.commands.quality", "judge embeddings without labels, alone or beside other seeds'"),
     "neighbors": Verb("ssl_behavior.commands.neighbors", "find the bouts nearest to one's examples in embeddings"),
+    "report": Verb(
+        "ssl_behavior.commands.report", "write one HTML file to look at embeddings, clusters and labels with"
+    ),
     "submission": Verb("probe.submission", "write, check and score submissions to the AIcrowd challenge on CalMS21"),
     "info": Verb(
         "ssl_behavior.commands.info", "say what a store, run, checkpoint, embeddings, clusters or results folder holds"

@@ -1,0 +1,164 @@
+"""The verb report: one HTML file to look at embeddings, clusters and labels with."""
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssl_behavior.terminal import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ssl_behavior.report import Gathered, ReportConfig
+
+__all__ = ["main"]
+
+_MAPS = ("pca", "tsne", "umap")
+_MEGABYTE = 1e6
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write the report of some embeddings, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        For every mistake a person can mend.
+    """
+    options = _parser().parse_args(argv)
+    # Only now what takes seconds to import: --help is answered at once.
+    from ssl_behavior.files import check_free
+    from ssl_behavior.report import check_page, write_report
+    from ssl_behavior.terminal import make_console
+
+    config = _config(options)
+    check_page(options.out, options.overwrite)
+    if options.projector:
+        check_free(options.projector, options.overwrite, "projector_config.pbtxt")
+    console = make_console()
+    gathered = _gathered(options, config, console)
+    projected = 0
+    with _stages(console) as tell:
+        tell("writing the page")
+        write_report(gathered.report, options.out)
+        if options.projector:
+            tell("writing the projector's files")
+            projected = _write_projector(options, gathered)
+    for note in gathered.report.notes:
+        _tell(console, note)
+    size = options.out.stat().st_size / _MEGABYTE
+    _tell(console, f"{options.out}: {size:.1f} MB, open it in a browser; it needs no network and no other file")
+    if options.projector:
+        told = f"{counted(projected, 'point')} for TensorBoard's projector: tensorboard --logdir {options.projector}"
+        _tell(console, told)
+    return 0
+
+
+def _config(options: argparse.Namespace) -> "ReportConfig":
+    from ssl_behavior.errors import InputError
+    from ssl_behavior.report import DEFAULT_PROGRAMS, MOST_POINTS, ReportConfig
+
+    if not 1 <= options.projector_points <= MOST_POINTS:
+        raise InputError(f"--projector-points must be 1 to {MOST_POINTS:,}, got {options.projector_points:,}")
+    if options.description and not options.clusters:
+        raise InputError("--description describes clusters: give their folder with --clusters, too")
+    programs = DEFAULT_PROGRAMS if options.programs is None else tuple(options.programs)
+    return ReportConfig(
+        map=options.map,
+        points=options.points,
+        bouts=options.bouts,
+        neighbors=options.neighbors,
+        programs=() if programs == ("none",) else programs,
+        seed=options.seed,
+        title=options.title,
+    )
+
+
+def _gathered(options: argparse.Namespace, config: "ReportConfig", console: "Console") -> "Gathered":
+    from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.report import gather_report, read_clusters, read_description, read_scores
+    from ssl_behavior.store import Store
+
+    store, embeddings = Store(options.store), Embeddings(options.embeddings)
+    clusters = read_clusters(options.clusters) if options.clusters else None
+    scores = [table for folder in options.probe for table in read_scores(folder)]
+    rows = store.select(options.recordings) if options.recordings else None
+    folder = options.description
+    if embeddings.store != store.fingerprint():
+        _tell(console, f"{options.embeddings} was not made from {options.store}; recordings of equal names and lengths "
+                       "are taken for the same")  # fmt: skip
+    with _stages(console) as tell:
+        return gather_report(
+            store, embeddings, config, rows=rows, clusters=clusters, scores=scores, progress=tell,
+            describe=(lambda recordings: read_description(folder, recordings)) if folder else None,
+        )  # fmt: skip
+
+
+def _write_projector(options: argparse.Namespace, gathered: "Gathered") -> int:
+    from ssl_behavior.report import write_projector
+
+    return write_projector(
+        gathered.report, gathered.points, options.projector, options.projector_points, options.seed, options.overwrite
+    )
+
+
+@contextmanager
+def _stages(console: "Console") -> Iterator[Callable[[str], None]]:
+    """What is being done, and for how long."""
+    from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        running: list[TaskID] = []
+
+        def tell(what: str) -> None:
+            for task in running:
+                bar.update(task, total=1, completed=1)
+            running.append(bar.add_task(what, total=None))
+
+        yield tell
+        for task in running:
+            bar.update(task, total=1, completed=1)
+
+
+def _tell(console: "Console", text: str) -> None:
+    console.print(text, soft_wrap=True, markup=False)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ssl-behavior report",
+        description="Write one HTML file to look at embeddings with: a map, ethograms, animals that move beside those "
+        "of similar bouts, clusters, transitions, profiles of groups, results of probes. It opens in any browser, "
+        "needs no network, and shows whatever is given.",
+    )
+    add = parser.add_argument
+    add("store", metavar="STORE", type=Path, help="the recordings")
+    add("embeddings", metavar="EMBEDDINGS", type=Path, help="their embeddings")
+    add("--out", type=Path, required=True, metavar="FILE", help="the page, such as report.html")
+    add("--clusters", type=Path, metavar="CLUSTERS", help="a clusters folder: colours, ethogram, cards, transitions")
+    add(
+        "--description", type=Path, metavar="DIR",
+        help="what ssl-behavior describe wrote of these clusters: sentences, discoveries, profiles of groups",
+    )  # fmt: skip
+    add(
+        "--probe", type=Path, metavar="DIR", action="append", default=[],
+        help="results of a probe or benchmark; repeat for more",
+    )  # fmt: skip
+    add("--recordings", nargs="+", metavar="ID", help="only these (ids or globs)")
+    add("--map", choices=_MAPS, default="pca", help="pca (default); tsne and umap need the extra 'maps', and minutes")
+    add("--points", type=int, default=100_000, metavar="N", help="frames on the map, at most 100,000 (100,000)")
+    add("--bouts", type=int, default=300, metavar="N", help="bouts to play beside their nearest neighbours (300)")
+    add("--neighbors", type=int, default=5, metavar="N", help="of each of them (5)")
+    add(
+        "--programs", nargs="+", metavar="NAME",
+        help="task programs to colour the map by (names or globs; none for none; default: eight of them)",
+    )  # fmt: skip
+    add("--title", default="Behaviour report", help="of the page")
+    add("--projector", type=Path, metavar="DIR", help="write files for TensorBoard's projector, too, with thumbnails")
+    add("--projector-points", type=int, default=10_000, metavar="N", help="at most 100,000 (10,000)")
+    add("--seed", type=int, default=0, help="of everything that is drawn (0)")
+    add("--overwrite", action="store_true", help="replace --out (and --projector)")
+    return parser

@@ -1,0 +1,330 @@
+// Ethograms: one recording in detail, clusters above labels, and all recordings at a glance.
+
+function makeEthogram(data, store, looks) {
+  const { state } = store;
+  const root = $("#ethogram");
+  const stage = $(".stage", root);
+  const canvas = $("canvas.lanes", stage);
+  const cursor = $("canvas.cursor", stage);
+  const axis = d3.select($("svg.axis", stage));
+  const readout = $(".readout", root);
+  const choice = $("#recording");
+  const [lane, gap, gutter, foot] = [30, 8, 84, 24];
+  const height = data.ethograms.length * (lane + gap) + foot;
+  let width = 0;
+  let recording = 0;
+  let view = d3.zoomIdentity;
+  let pointer = null;
+  let playhead = null;
+
+  data.recordings.forEach((one, r) => choice.append(element("option", { value: r }, one.id)));
+  choice.addEventListener("change", () => show(Number(choice.value)));
+  const step = (by) => {
+    const open = d3.range(data.recordings.length).filter((r) => !state.hiddenRecordings.has(r));
+    if (open.length) show(open[(open.indexOf(recording) + by + open.length) % open.length]);
+  };
+  $("[data-act=previous]", root).addEventListener("click", () => step(-1));
+  $("[data-act=next]", root).addEventListener("click", () => step(1));
+
+  const frames = () => data.recordings[recording].frames;
+  const fps = () => data.recordings[recording].fps;
+  const whole = () => d3.scaleLinear([0, frames()], [gutter, Math.max(width - 6, gutter + 1)]);
+  const scale = () => view.rescaleX(whole());
+
+  // --- drawing
+
+  function drawLanes() {
+    const context = sized(canvas, width, height);
+    const x = scale();
+    context.textBaseline = "middle";
+    data.ethograms.forEach((ethogram, e) => drawLane(context, ethogram, e, x));
+    const seconds = x.copy().domain(x.domain().map((frame) => frame / fps()));
+    const span = (seconds.domain()[1] - seconds.domain()[0]) / 8;
+    axis.attr("width", width).attr("height", foot).attr("viewBox", `0 0 ${width} ${foot}`)
+      .call(d3.axisBottom(seconds).ticks(Math.max(2, width / 110)).tickFormat((s) => clock(s, span < 2 ? 1 : 0)));
+    axis.select(".domain").remove();
+    drawCursor();
+  }
+
+  function drawLane(context, ethogram, e, x) {
+    const top = e * (lane + gap);
+    const runs = ethogram.runs[recording];
+    context.save();
+    context.beginPath();
+    context.rect(gutter, top, width - gutter - 6, lane);
+    context.clip();
+    context.fillStyle = "#f4f5f6";
+    context.fillRect(gutter, top, width, lane);
+    if (runs && runs.starts.length) drawRuns(context, ethogram, e, runs, x, top);
+    else {
+      context.fillStyle = "#555";
+      context.font = "12px system-ui, sans-serif";
+      context.fillText(ethogram.kind === "clusters" ? "not clustered" : "not annotated", gutter + 8, top + lane / 2);
+    }
+    context.restore();
+    context.fillStyle = "#111";
+    context.font = "600 13px system-ui, sans-serif";
+    context.fillText(clipped(context, ethogram.name, gutter - 10), 0, top + lane / 2);
+  }
+
+  function drawRuns(context, ethogram, e, runs, x, top) {
+    const [from, to] = x.domain();
+    const first = Math.max(0, place(runs.starts, from));
+    context.font = "12px system-ui, sans-serif";
+    let painted = 0;
+    for (let i = first; i < runs.starts.length && runs.starts[i] <= to; i++) {
+      const { start, stop, value } = runOf(runs, i);
+      const [left, right] = [Math.max(x(start), gutter), Math.min(x(stop), width)];
+      // Of many runs in one pixel, one is enough.
+      if (value < 0 || right < painted + 0.3) continue;
+      painted = right;
+      const hidden = state.hiddenValues[e].has(value);
+      const other = state.highlight && state.highlight.ethogram === e && state.highlight.value !== value;
+      context.fillStyle = hidden ? "#f4f5f6" : looks[e][value].color;
+      context.globalAlpha = other && !hidden ? 0.28 : 1;
+      context.fillRect(left, top, Math.max(right - left, 0.7), lane);
+      context.globalAlpha = 1;
+      if (hidden || right - left < 14) continue;
+      const word = ethogram.words[value];
+      if (context.measureText(word).width > right - left - 6) continue;
+      context.fillStyle = other ? "#333" : inkOn(looks[e][value].color);
+      context.fillText(word, left + 4, top + lane / 2);
+    }
+  }
+
+  function drawCursor() {
+    const context = sized(cursor, width, height);
+    const x = scale();
+    const bottom = height - foot;
+    const { moment } = state;
+    if (moment && moment.recording === recording) {
+      const [left, right] = [Math.max(gutter, x(moment.start)), Math.min(width - 6, x(moment.stop))];
+      if (right >= gutter && left <= width) {
+        context.strokeStyle = "#111";
+        context.lineWidth = 2.5;
+        context.strokeRect(left - 1, 1, Math.max(right - left, 2) + 2, bottom - gap);
+      }
+    }
+    if (playhead && playhead.recording === recording) line(context, x(playhead.frame), bottom, "#d00", 2);
+    if (pointer !== null) line(context, pointer, bottom, "#111", 1);
+  }
+
+  function line(context, at, bottom, color, wide) {
+    if (at < gutter || at > width) return;
+    context.strokeStyle = color;
+    context.lineWidth = wide;
+    context.beginPath();
+    context.moveTo(at, 0);
+    context.lineTo(at, bottom);
+    context.stroke();
+  }
+
+  const draw = oncePerFrame(drawLanes);
+  const redrawCursor = oncePerFrame(drawCursor);
+
+  // --- the pointer and the keyboard
+
+  const zoom = d3.zoom()
+    .clickDistance(4)
+    // A wheel alone scrolls the page.
+    .filter((event) => (event.type === "wheel" ? event.ctrlKey || event.shiftKey : !event.button))
+    .wheelDelta((event) => -(event.deltaY || event.deltaX) * (event.deltaMode === 1 ? 0.05 : event.deltaMode ? 1 : 0.002))
+    .on("zoom", (event) => {
+      view = event.transform;
+      draw();
+    });
+  const selection = d3.select(stage).call(zoom);
+
+  const frameUnder = (x) => Math.min(frames() - 1, Math.max(0, Math.floor(scale().invert(x))));
+
+  stage.addEventListener("pointermove", (event) => {
+    const [x] = d3.pointer(event, stage);
+    pointer = x >= gutter && x <= width - 6 ? x : null;
+    redrawCursor();
+    readout.textContent = pointer === null ? "" : momentText(frameUnder(x));
+  });
+  stage.addEventListener("pointerleave", () => {
+    pointer = null;
+    readout.textContent = "";
+    redrawCursor();
+  });
+  stage.addEventListener("click", (event) => {
+    const [x] = d3.pointer(event, stage);
+    if (x >= gutter && x <= width - 6) store.selectFrame(recording, frameUnder(x));
+  });
+
+  function momentText(frame) {
+    const words = data.ethograms.map((ethogram, e) => {
+      const run = runAt(ethogram, recording, frame);
+      return run && run.value >= 0 ? (ethogram.kind === "clusters" ? wordOf(data, e, run.value) : `${ethogram.name}: ${ethogram.words[run.value]}`) : null;
+    });
+    return [`${clock(frame / fps())} (frame ${frame})`, ...words.filter(Boolean)].join(" · ");
+  }
+
+  /** Select the bout before or after the selected one. */
+  function neighborBout(by) {
+    const ethogram = data.ethograms[Math.max(0, data.clusters)];
+    const runs = ethogram && ethogram.runs[recording];
+    if (!runs || !runs.starts.length) return;
+    const here = state.moment && state.moment.recording === recording ? place(runs.starts, state.moment.frame) + by : 0;
+    const next = runOf(runs, Math.min(runs.starts.length - 1, Math.max(0, here)));
+    store.selectFrame(recording, Math.floor((next.start + next.stop - 1) / 2));
+  }
+
+  const keys = {
+    ArrowLeft: () => neighborBout(-1), ArrowRight: () => neighborBout(1),
+    "+": () => zoom.scaleBy(selection, 1.6), "=": () => zoom.scaleBy(selection, 1.6), "-": () => zoom.scaleBy(selection, 1 / 1.6),
+    0: () => zoom.transform(selection, d3.zoomIdentity),
+  };
+  stage.addEventListener("keydown", (event) => {
+    if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    keys[event.key]();
+  });
+  $("[data-act=in]", root).addEventListener("click", keys["+"]);
+  $("[data-act=out]", root).addEventListener("click", keys["-"]);
+  $("[data-act=whole]", root).addEventListener("click", keys[0]);
+
+  // --- what is shown
+
+  function show(number) {
+    recording = number;
+    choice.value = number;
+    zoom.scaleExtent([1, limit()]);
+    zoom.transform(selection, d3.zoomIdentity);
+    overview.draw();
+    draw();
+  }
+
+  /** Bring a moment into view, with twenty seconds around it where it would be too small to see. */
+  function reveal(moment) {
+    if (moment.recording !== recording) {
+      recording = moment.recording;
+      choice.value = recording;
+      zoom.scaleExtent([1, limit()]);
+      zoom.transform(selection, d3.zoomIdentity);
+    }
+    const x = scale();
+    const wide = x(moment.stop) - x(moment.start);
+    const there = x(moment.start) >= gutter && x(moment.stop) <= width - 6 && wide >= 3;
+    if (there) return;
+    const room = Math.max(10 * fps(), 2 * (moment.stop - moment.start));
+    const [from, to] = [Math.max(0, moment.start - room), Math.min(frames(), moment.stop + room)];
+    const [left] = whole().range();
+    const k = Math.min(frames() / Math.max(1, to - from), limit());
+    zoom.transform(selection, d3.zoomIdentity.translate(left - k * whole()(from), 0).scale(k));
+  }
+
+  /** So far that a frame is 20 px wide. */
+  const limit = () => Math.max(1, (20 * frames()) / Math.max(1, width - gutter));
+
+  function resize() {
+    const wide = stage.clientWidth;
+    if (!wide || wide === width) return;
+    width = wide;
+    stage.style.height = `${height}px`;
+    zoom.extent([[gutter, 0], [width - 6, height]]).translateExtent([[gutter, 0], [width - 6, height]]);
+    zoom.scaleExtent([1, limit()]);
+    overview.resize();
+    draw();
+  }
+
+  const overview = makeOverview(data, store, looks, () => recording);
+  store.listen((reason) => {
+    if (reason === "select" || reason === "address") {
+      if (state.moment) {
+        reveal(state.moment);
+      }
+    }
+    if (reason === "filter" && state.hiddenRecordings.has(recording)) step(1);
+    overview.draw();
+    draw();
+  });
+  new ResizeObserver(resize).observe(stage);
+  resize();
+  return {
+    play(bout, frame) {
+      playhead = bout && { recording: bout.recording, frame };
+      redrawCursor();
+    },
+  };
+}
+
+/** Every recording as a strip, coloured by one of the ethograms. */
+function makeOverview(data, store, looks, current) {
+  const { state } = store;
+  const root = $("#ethogram .overview");
+  const canvas = $("canvas", root);
+  const choice = $("#strip");
+  const gutter = 84;
+  let row = 15;
+  let width = 0;
+  let rows = [];
+  data.ethograms.forEach((one, e) => choice.append(element("option", { value: e }, one.name)));
+  choice.addEventListener("change", () => paint());
+
+  function draw() {
+    rows = d3.range(data.recordings.length).filter((r) => !state.hiddenRecordings.has(r));
+    row = rows.length > 24 ? 12 : 15;
+    const height = Math.max(row, rows.length * row);
+    const context = sized(canvas, Math.max(width, 1), height);
+    const longest = d3.max(rows, (r) => data.recordings[r].frames / data.recordings[r].fps) || 1;
+    const x = d3.scaleLinear([0, longest], [gutter, Math.max(width - 6, gutter + 1)]);
+    rows.forEach((r, n) => drawStrip(context, r, n * row, x));
+  }
+
+  function drawStrip(context, r, top, x) {
+    const ethogram = data.ethograms[Number(choice.value)];
+    const { id, fps, frames } = data.recordings[r];
+    context.fillStyle = "#f4f5f6";
+    context.fillRect(gutter, top + 1, x(frames / fps) - gutter, row - 2);
+    const runs = ethogram && ethogram.runs[r];
+    const e = Number(choice.value);
+    let painted = 0;
+    for (let i = 0; runs && i < runs.starts.length; i++) {
+      const { start, stop, value } = runOf(runs, i);
+      const right = x(stop / fps);
+      if (value < 0 || right < painted + 0.3 || state.hiddenValues[e].has(value)) continue;
+      painted = right;
+      const other = state.highlight && state.highlight.ethogram === e && state.highlight.value !== value;
+      context.globalAlpha = other ? 0.25 : 1;
+      context.fillStyle = looks[e][value].color;
+      context.fillRect(x(start / fps), top + 1, Math.max(0.5, right - x(start / fps)), row - 2);
+    }
+    context.globalAlpha = 1;
+    context.fillStyle = "#111";
+    context.font = `${r === current() ? "700" : "400"} ${row - 2 > 11 ? 12 : 11}px system-ui, sans-serif`;
+    context.textBaseline = "middle";
+    context.fillText(clipped(context, id, gutter - 10), 0, top + row / 2);
+    if (state.moment && state.moment.recording === r) {
+      const at = x(state.moment.frame / fps);
+      context.fillStyle = "#111";
+      context.fillRect(at - 1, top - 1, 2.5, row + 1);
+    }
+  }
+
+  canvas.addEventListener("click", (event) => {
+    const [px, py] = d3.pointer(event, canvas);
+    const r = rows[Math.floor(py / row)];
+    if (r === undefined) return;
+    const { fps, frames } = data.recordings[r];
+    const longest = d3.max(rows, (one) => data.recordings[one].frames / data.recordings[one].fps);
+    const frame = Math.floor(d3.scaleLinear([gutter, width - 6], [0, longest])(px) * fps);
+    store.selectFrame(r, Math.min(frames - 1, Math.max(0, frame)));
+  });
+
+  const paint = oncePerFrame(draw);
+  const resize = () => {
+    width = root.clientWidth;
+    paint();
+  };
+  return { draw: paint, resize };
+}
+
+/** As much of a text as fits. */
+function clipped(context, text, width) {
+  if (context.measureText(text).width <= width) return text;
+  let length = text.length;
+  while (length > 1 && context.measureText(`${text.slice(0, length)}…`).width > width) length--;
+  return `${text.slice(0, length)}…`;
+}

@@ -1,0 +1,134 @@
+// What is selected, coloured and hidden, and who wants to know. Everything that selects goes through here, so that a
+// point, a bout and a card select the same thing everywhere; the address keeps it.
+
+function makeState(data) {
+  const listeners = [];
+  const state = {
+    /** {ethogram, value}: all frames that are emphasised, null for none. */
+    highlight: null,
+    /** {recording, start, stop, frame}: the moment that is selected, null for none. */
+    moment: null,
+    /** The shown bout that plays, and whether it is the moment itself or only like it. */
+    bout: null,
+    exact: false,
+    color: data.clusters >= 0 ? `e${data.clusters}` : data.ethograms.length ? "e0" : "recording",
+    hiddenRecordings: new Set(),
+    hiddenValues: data.ethograms.map(() => new Set()),
+  };
+
+  function change(patch, reason) {
+    Object.assign(state, patch);
+    for (const listener of listeners) listener(reason);
+    if (reason !== "address") writeAddress();
+  }
+
+  function writeAddress() {
+    const parts = new URLSearchParams();
+    if (state.moment) {
+      parts.set("recording", data.recordings[state.moment.recording].id);
+      parts.set("frames", `${state.moment.start}-${state.moment.stop}`);
+      parts.set("frame", state.moment.frame);
+    }
+    if (state.bout !== null) parts.set("bout", state.bout);
+    if (state.highlight) parts.set("shown", `${data.ethograms[state.highlight.ethogram].name}:${state.highlight.value}`);
+    parts.set("color", state.color);
+    const address = `#${parts}`;
+    if (address !== location.hash) history.replaceState(null, "", address);
+  }
+
+  function readAddress() {
+    const parts = new URLSearchParams(location.hash.slice(1));
+    const patch = { moment: null, bout: null, highlight: null, exact: false };
+    const recording = data.recordings.findIndex((one) => one.id === parts.get("recording"));
+    const [start, stop] = (parts.get("frames") || "").split("-").map(Number);
+    const frame = Number(parts.get("frame"));
+    if (recording >= 0 && start >= 0 && start < stop && stop <= data.recordings[recording].frames) {
+      patch.moment = { recording, start, stop, frame: Math.min(Math.max(frame || start, start), stop - 1) };
+    }
+    const bout = data.bouts[parseInt(parts.get("bout"), 10)];
+    if (bout) [patch.bout, patch.exact] = [bout.id, isMoment(bout, patch.moment)];
+    const split = (parts.get("shown") || "").lastIndexOf(":");
+    const ethogram = data.ethograms.findIndex((one) => one.name === (parts.get("shown") || "").slice(0, split));
+    const value = Number((parts.get("shown") || "").slice(split + 1));
+    if (ethogram >= 0 && value in data.ethograms[ethogram].words) patch.highlight = { ethogram, value };
+    if (colorings(data).some((one) => one.id === parts.get("color"))) patch.color = parts.get("color");
+    if (!patch.moment && !patch.highlight && patch.bout === null) patch.bout = example();
+    change(patch, "address");
+  }
+
+  /** Something to look at before anything is selected: the first bout with neighbours. */
+  const example = () => (data.bouts.find((bout) => bout.neighbors.length) || { id: null }).id;
+
+  const isMoment = (bout, moment) => Boolean(moment && bout.recording === moment.recording && bout.start === moment.start && bout.stop === moment.stop);
+
+  /** Select what a recording shows at a frame: the bout of its cluster, or of its first label. */
+  function selectFrame(recording, frame) {
+    const ethogram = data.clusters >= 0 ? data.clusters : 0;
+    const run = data.ethograms.length ? runAt(data.ethograms[ethogram], recording, frame) : null;
+    const moment = run ? { recording, frame, start: run.start, stop: run.stop } : secondAround(recording, frame);
+    const shown = shownAt(recording, frame);
+    const like = shown === null ? likeFrame(recording, frame) : shown;
+    const highlight = run && run.value >= 0 && data.clusters >= 0 ? { ethogram, value: run.value } : null;
+    change({ moment, highlight, bout: like, exact: shown !== null }, "select");
+  }
+
+  function secondAround(recording, frame) {
+    const { frames, fps } = data.recordings[recording];
+    const half = Math.max(1, Math.round(fps / 2));
+    return { recording, frame, start: Math.max(0, frame - half), stop: Math.min(frames, frame + half) };
+  }
+
+  /** The shown bout that holds a frame, those of clusters, and those compared with all bouts, first. */
+  function shownAt(recording, frame) {
+    const here = data.bouts.filter((bout) => bout.recording === recording && bout.start <= frame && frame < bout.stop);
+    if (!here.length) return null;
+    return d3.greatest(here, (bout) => 2 * (bout.ethogram === data.clusters) + !bout.amongShown).id;
+  }
+
+  function likeFrame(recording, frame) {
+    const point = data.points ? pointAt(data.points, recording, frame) : -1;
+    return point >= 0 && data.points.nearest && data.points.nearest[point] >= 0 ? data.points.nearest[point] : null;
+  }
+
+  function selectBout(id) {
+    const bout = data.bouts[id];
+    const frame = Math.floor((bout.start + bout.stop) / 2);
+    const moment = { recording: bout.recording, start: bout.start, stop: bout.stop, frame };
+    const run = data.clusters >= 0 ? runAt(data.ethograms[data.clusters], bout.recording, frame) : null;
+    const highlight = run && run.value >= 0 ? { ethogram: data.clusters, value: run.value } : null;
+    change({ moment, highlight, bout: id, exact: true }, "select");
+  }
+
+  /** Select a cluster, or another word of an ethogram, and its first shown bout. */
+  function selectValue(ethogram, value) {
+    const own = examplesOf(data, ethogram, value);
+    const bout = own.length ? data.bouts[own[0]] : null;
+    const patch = { highlight: { ethogram, value }, moment: null, bout: null, exact: false };
+    if (bout) {
+      const frame = Math.floor((bout.start + bout.stop) / 2);
+      Object.assign(patch, { bout: bout.id, exact: true, moment: { recording: bout.recording, start: bout.start, stop: bout.stop, frame } });
+    }
+    change(patch, "select");
+  }
+
+  const clear = () => change({ moment: null, bout: null, highlight: null, exact: false }, "select");
+  const listen = (listener) => listeners.push(listener);
+  return { state, change, listen, selectFrame, selectBout, selectValue, clear, readAddress };
+}
+
+/** The shown bouts of a word, those compared with all bouts first, in the order in which they were chosen. */
+function examplesOf(data, ethogram, value) {
+  const own = data.bouts.filter((bout) => bout.ethogram === ethogram && bout.value === value);
+  return d3.sort(own, (bout) => Number(bout.amongShown)).map((bout) => bout.id);
+}
+
+/** Everything the map can be coloured by: {id, name, group}. */
+function colorings(data) {
+  return [
+    ...data.ethograms.map((one, i) => ({ id: `e${i}`, name: one.kind === "clusters" ? "Cluster" : `Label ${one.name}`, group: "What happens" })),
+    { id: "recording", name: "Recording", group: "What happens" },
+    ...(data.points ? data.points.channels : []).map((one, i) => ({
+      id: `c${i}`, name: one.units ? `${one.name} [${one.units}]` : one.name, group: "Numbers",
+    })),
+  ];
+}

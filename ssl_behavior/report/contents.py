@@ -1,0 +1,448 @@
+"""What a report shows, each part optional but the recordings; the page knows nothing else. Checked when built."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ssl_behavior.bouts import runs
+from ssl_behavior.errors import InputError
+from ssl_behavior.skeleton import Skeleton
+
+__all__ = [
+    "MOST_POINTS",
+    "Channel",
+    "ClusterCard",
+    "Difference",
+    "Enrichment",
+    "Ethogram",
+    "FrameMap",
+    "Neighbor",
+    "Profile",
+    "ProfileTest",
+    "Ranked",
+    "Report",
+    "ReportRecording",
+    "Runs",
+    "Scores",
+    "ShownBout",
+    "Span",
+]
+
+MOST_POINTS = 100_000
+"""Of a map: what a page draws smoothly, and TensorBoard's projector shows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportRecording:
+    """A recording by name and length."""
+
+    id: str
+    frames: int
+    fps: float
+    subset: str = ""
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or not self.fps > 0:
+            raise InputError(
+                f"recording {self.id!r}: frames and fps must be above 0, got {self.frames} and {self.fps:g}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """From frame `start` up to, not including, frame `stop` of a recording."""
+
+    recording: int
+    """Number among the report's recordings."""
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        if self.recording < 0 or not 0 <= self.start < self.stop:
+            raise InputError(f"frames {self.start}:{self.stop} of recording {self.recording} are no span")
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """One value per frame of a recording, run-length encoded.
+
+    Parameters
+    ----------
+    lengths, values : whole numbers [run]; lengths are above 0, the value -1 is "none".
+    """
+
+    lengths: np.ndarray
+    values: np.ndarray
+
+    def __post_init__(self) -> None:
+        if len(self.lengths) != len(self.values) or (len(self.lengths) and self.lengths.min() < 1):
+            raise InputError(
+                f"runs need a value for each length, and lengths above 0; got {len(self.values)} values for "
+                f"{len(self.lengths)} lengths"
+            )
+
+    @classmethod
+    def of(cls, frames: np.ndarray) -> "Runs":
+        """Of whole numbers [time].
+
+        >>> Runs.of(np.array([2, 2, -1])).lengths.tolist()
+        [2, 1]
+        """
+        parts = runs(frames)
+        lengths = np.array([stop - start for start, stop, _ in parts], np.int64)
+        return cls(lengths, np.array([value for *_, value in parts], np.int64))
+
+    @property
+    def frames(self) -> int:
+        return int(self.lengths.sum())
+
+    def expanded(self) -> np.ndarray:
+        """One value per frame again, int64 [time]."""
+        return np.repeat(self.values, self.lengths)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ethogram:
+    """What was seen, or found, over time: a label stream, or the clusters.
+
+    Parameters
+    ----------
+    name : of the stream.
+    words : what the values mean, in order.
+    runs : of each recording of the report, None where it has no such stream.
+    background : the word that means "nothing of interest", "" if none does.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    runs: Sequence[Runs | None]
+    background: str = ""
+
+    def __post_init__(self) -> None:
+        if self.background and self.background not in self.words:
+            raise InputError(f"ethogram {self.name!r}: background {self.background!r} is not in {list(self.words)}")
+        for number, own in enumerate(self.runs):
+            if own is not None and len(own.values) and not -1 <= own.values.min() <= own.values.max() < len(self.words):
+                raise InputError(
+                    f"ethogram {self.name!r}, recording {number}: values must be -1 to {len(self.words) - 1}, got "
+                    f"{own.values.min()} to {own.values.max()}"
+                )
+
+    def at(self, recording: np.ndarray, frame: np.ndarray) -> np.ndarray:
+        """The values of some frames, int64; -1 where there is none."""
+        out = np.full(len(frame), -1, np.int64)
+        for number, own in enumerate(self.runs):
+            mine = np.flatnonzero(recording == number)
+            if own is not None and len(mine):
+                ends = np.cumsum(own.lengths)
+                out[mine] = own.values[np.searchsorted(ends, frame[mine], side="right")]
+        return out
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Channel:
+    """A number for every point of the map, to colour it by.
+
+    Parameters
+    ----------
+    values : float [point], NaN = not known.
+    """
+
+    name: str
+    values: np.ndarray
+    units: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FrameMap:
+    """Sampled frames in two dimensions.
+
+    Parameters
+    ----------
+    method : how it was made, in words for a person.
+    xy : float [point, 2].
+    recording, frame : whose frame each point is; rising, so that points are in order of time.
+    channels : numbers to colour by.
+    poses : float [point, individual, keypoint, 2], NaN = missing: the pose of each point, or None.
+    nearest : the shown bout nearest to each point, or None.
+    """
+
+    method: str
+    xy: np.ndarray
+    recording: np.ndarray
+    frame: np.ndarray
+    channels: tuple[Channel, ...] = ()
+    poses: np.ndarray | None = None
+    nearest: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        points = len(self.xy)
+        if not 1 <= points <= MOST_POINTS:
+            raise InputError(f"a map has 1 to {MOST_POINTS:,} points, got {points:,}: draw fewer with --points")
+        if self.xy.shape != (points, 2) or not np.isfinite(self.xy).all():
+            raise InputError(f"a map needs finite numbers of shape [point, 2], got shape {list(self.xy.shape)}")
+        others = {channel.name: channel.values for channel in self.channels}
+        others |= {"recording": self.recording, "frame": self.frame}
+        others |= {} if self.poses is None else {"poses": self.poses}
+        others |= {} if self.nearest is None else {"nearest": self.nearest}
+        for name, values in others.items():
+            if len(values) != points:
+                raise InputError(f"the map has {points} points, but {len(values)} values of {name!r}")
+        order = np.lexsort((self.frame, self.recording))
+        if not np.array_equal(order, np.arange(points)):
+            raise InputError("the points of a map must be in order of recordings and frames")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbor:
+    """A bout that is like another: its number among the shown bouts, and how far it is."""
+
+    bout: int
+    distance: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ShownBout:
+    """A bout that the page plays.
+
+    Parameters
+    ----------
+    ethogram : the name of the ethogram it is a bout of, "" if of none.
+    value : its word there.
+    first : the frame its track begins at, which may be before its start.
+    track : float [time, individual, keypoint, 2] from there on, NaN = missing.
+    neighbors : nearest first; empty where nobody looked for them.
+    among_shown : they were looked for among the shown bouts only, not among all.
+    """
+
+    span: Span
+    ethogram: str
+    value: int
+    first: int
+    track: np.ndarray
+    neighbors: tuple[Neighbor, ...] = ()
+    among_shown: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enrichment:
+    """How much more often a label is seen in a cluster than elsewhere."""
+
+    stream: str
+    label: str
+    frames: int
+    """Of the cluster that have the label."""
+    share: float
+    """Of the cluster's labeled frames that have it."""
+    lift: float
+    """That share divided by the share in all labeled frames."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How a quantity differs in a cluster: there, everywhere, and the difference in standard deviations."""
+
+    name: str
+    difference: float
+    value: float
+    usual: float
+    units: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterCard:
+    """What is known of a cluster.
+
+    Parameters
+    ----------
+    cluster : its number.
+    name, sentence : in words, "" where nobody found any.
+    share : of all frames.
+    num_bouts, bout_seconds : how many, and the quartiles of their lengths.
+    medoids : the bouts in its middle.
+    enrichment, differences : most telling first.
+    """
+
+    cluster: int
+    name: str = ""
+    sentence: str = ""
+    share: float = 0.0
+    num_bouts: int = 0
+    bout_seconds: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    medoids: tuple[Span, ...] = ()
+    enrichment: tuple[Enrichment, ...] = ()
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """A cluster or bout worth a look, and why; `score` with its unit. `span` is None for a cluster as a whole."""
+
+    reason: str
+    score: str
+    cluster: int | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileTest:
+    """A cluster's use in two groups: effect size (second less first), p, and q after Benjamini-Hochberg."""
+
+    cluster: int
+    effect: float
+    p: float
+    q: float
+    between: tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Profile:
+    """Cluster use of animals in groups.
+
+    Parameters
+    ----------
+    name : what groups them, e.g. "treatment".
+    animals, groups : who, and in which group.
+    shares : float [animal, cluster], of the animal's frames.
+    level : the q up to which a difference is called found.
+    effect : what the effect size is, in words.
+    notes : what a reader has to know, a sentence each.
+    """
+
+    name: str
+    animals: tuple[str, ...]
+    groups: tuple[str, ...]
+    shares: np.ndarray
+    tests: tuple[ProfileTest, ...] = ()
+    level: float = 0.05
+    effect: str = "effect size"
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not len(self.animals) == len(self.groups) == len(self.shares) or self.shares.ndim != 2:
+            raise InputError(
+                f"profile {self.name!r}: needs a group and shares [animal, cluster] for each of its "
+                f"{len(self.animals)} animals, got {len(self.groups)} groups and shape {list(self.shares.shape)}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Results of a probe or benchmark: a table, and the numbers that are drawn.
+
+    Parameters
+    ----------
+    bars : (row, mean, spread over seeds, low, high) of the headline score; None where not known.
+    score : what that is.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
+    score: str = ""
+    bars: tuple[tuple[str, float, float, float | None, float | None], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for line in self.cells:
+            if len(line) != len(self.header):
+                raise InputError(f"table {self.title!r}: {len(line)} cells under {len(self.header)} headings")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Report:
+    """Everything a page shows.
+
+    Parameters
+    ----------
+    facts : (what, value) lines for the head of the page.
+    skeleton, individuals : of the tracks.
+    clusters : the ethogram of clusters, None where there are none; cards, transitions and profiles speak of it.
+    labels : the ethograms of label streams.
+    transitions : counts [from cluster, to cluster] of successive bouts.
+    notes : what a reader has to know, a sentence each.
+    """
+
+    title: str
+    recordings: tuple[ReportRecording, ...]
+    skeleton: Skeleton
+    individuals: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...] = ()
+    clusters: Ethogram | None = None
+    labels: tuple[Ethogram, ...] = ()
+    map: FrameMap | None = None
+    bouts: tuple[ShownBout, ...] = ()
+    cards: tuple[ClusterCard, ...] = ()
+    transitions: np.ndarray | None = None
+    discoveries: tuple[Ranked, ...] = ()
+    profiles: tuple[Profile, ...] = ()
+    scores: tuple[Scores, ...] = ()
+    notes: tuple[str, ...] = ()
+    _ethograms: Mapping[str, Ethogram] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.recordings:
+            raise InputError(f"report {self.title!r}: there are no recordings to show")
+        every = (*((self.clusters,) if self.clusters else ()), *self.labels)
+        object.__setattr__(self, "_ethograms", {ethogram.name: ethogram for ethogram in every})
+        if len(self._ethograms) != len(every):
+            raise InputError(f"report {self.title!r}: two ethograms have one name, {[one.name for one in every]}")
+        for ethogram in every:
+            self._check_ethogram(ethogram)
+        self._check_clusters()
+        self._check_bouts()
+        if self.map is not None:
+            self._check_map(self.map)
+
+    @property
+    def num_clusters(self) -> int:
+        return len(self.clusters.words) if self.clusters else 0
+
+    def _check_ethogram(self, ethogram: Ethogram) -> None:
+        if len(ethogram.runs) != len(self.recordings):
+            raise InputError(
+                f"ethogram {ethogram.name!r} is of {len(ethogram.runs)} recordings, the report of "
+                f"{len(self.recordings)}"
+            )
+        for recording, own in zip(self.recordings, ethogram.runs, strict=True):
+            if own is not None and own.frames != recording.frames:
+                raise InputError(
+                    f"ethogram {ethogram.name!r}: recording {recording.id!r} has {recording.frames} frames, its runs "
+                    f"{own.frames}"
+                )
+
+    def _check_clusters(self) -> None:
+        number = self.num_clusters
+        spoken = {card.cluster for card in self.cards} | {one.cluster for one in self.discoveries} - {None}
+        spoken |= {test.cluster for profile in self.profiles for test in profile.tests}
+        if unknown := sorted(cluster for cluster in spoken if cluster is not None and not 0 <= cluster < number):
+            raise InputError(f"the report has clusters 0 to {number - 1}; cards or profiles speak of {unknown[0]}")
+        tables = [(f"profile {profile.name!r}", profile.shares) for profile in self.profiles]
+        tables += [("transitions", self.transitions)] if self.transitions is not None else []
+        for name, table in tables:
+            if table.shape[1] != number:
+                raise InputError(f"{name}: shape {list(table.shape)} does not fit {number} clusters")
+
+    def _check_bouts(self) -> None:
+        shape = (len(self.individuals), self.skeleton.num_keypoints, 2)
+        spans = [bout.span for bout in self.bouts] + [span for card in self.cards for span in card.medoids]
+        for span in spans + [one.span for one in self.discoveries if one.span]:
+            if span.recording >= len(self.recordings) or span.stop > self.recordings[span.recording].frames:
+                raise InputError(f"{span} is outside of the report's recordings")
+        for number, bout in enumerate(self.bouts):
+            if bout.track.ndim != 4 or bout.track.shape[1:] != shape or not len(bout.track):
+                raise InputError(f"bout {number}: its track must have shape [time, *{shape}], got {bout.track.shape}")
+            if bout.ethogram and bout.ethogram not in self._ethograms:
+                raise InputError(f"bout {number} is of the ethogram {bout.ethogram!r}; there are {[*self._ethograms]}")
+            if any(not 0 <= neighbor.bout < len(self.bouts) for neighbor in bout.neighbors):
+                raise InputError(f"bout {number}: its neighbours must be among the {len(self.bouts)} shown bouts")
+
+    def _check_map(self, frames: FrameMap) -> None:
+        counts = np.array([recording.frames for recording in self.recordings])
+        inside = (frames.recording >= 0) & (frames.recording < len(counts))
+        if not inside.all() or (frames.frame < 0).any() or (frames.frame >= counts[frames.recording]).any():
+            raise InputError("the map shows frames that the report's recordings do not have")
+        if frames.nearest is not None and not (-1 <= frames.nearest.min() <= frames.nearest.max() < len(self.bouts)):
+            raise InputError(f"the map's nearest bouts must be among the {len(self.bouts)} shown ones")

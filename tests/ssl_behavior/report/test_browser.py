@@ -1,0 +1,429 @@
+"""The page in a real browser: real clicks and keys, and what then is to be seen. Skipped where there is none."""
+
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssl_behavior.report import Report, ReportRecording, write_report
+from ssl_behavior.skeleton import SKELETONS
+
+from .conftest import EVIL, S1
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_PATIENCE_MS = 20_000
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    with sync_api.sync_playwright() as playwright:
+        own = Path(playwright.chromium.executable_path)
+        found = str(own) if own.exists() else next(filter(None, map(shutil.which, _NAMES)), None)
+        if found is None:
+            pytest.skip(f"no browser: none of {_NAMES} is on the path, and playwright has none of its own")
+        running = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def window(browser):
+    """One window for all tests: another for each would take as long as the tests."""
+    window = browser.new_page()
+    window.set_default_timeout(_PATIENCE_MS)
+    yield window
+    window.close()
+
+
+@pytest.fixture
+def show(window):
+    """Open a file; in the end nothing may have been asked of the network, or gone wrong."""
+    opened, requests, complaints = [], [], []
+
+    def remember(message):
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    listeners = {
+        "request": lambda request: requests.append(request.url),
+        "console": remember,
+        "pageerror": lambda error: complaints.append(str(error)),
+    }
+    for event, listener in listeners.items():
+        window.on(event, listener)
+
+    def make(path, size=(1280, 720), fragment=""):
+        window.goto("about:blank")
+        window.set_viewport_size({"width": size[0], "height": size[1]})
+        opened.append(path.as_uri())
+        window.goto(path.as_uri() + fragment)
+        window.wait_for_selector("html[data-ready]")
+        return window
+
+    yield make
+    for event, listener in listeners.items():
+        window.remove_listener(event, listener)
+    assert not complaints
+    assert [url.partition("#")[0] for url in requests if url != "about:blank"] == opened
+
+
+@pytest.fixture
+def page(show, page_file):
+    return show(page_file)
+
+
+def text(page, selector):
+    return page.locator(selector).first.inner_text()
+
+
+def selected_text(page):
+    return text(page, "#selection .text")
+
+
+def place_of(page, point):
+    """Where a point of the map is in the window."""
+    box = page.locator("#map .stage").bounding_box()
+    x, y = page.evaluate(f"report.map.screen({point})")
+    return box["x"] + x, box["y"] + y
+
+
+def lonely_point(page):
+    """A point that no other is near to, so that a click on it is a click on it alone."""
+    places = np.array(page.evaluate("Array.from({length: report.data.points.count}, (_, i) => report.map.screen(i))"))
+    size = page.evaluate(
+        "[document.querySelector('#map .stage').clientWidth, document.querySelector('#map .stage').clientHeight]"
+    )
+    inside = ((places > 15) & (places < np.array(size) - 15)).all(axis=1)
+    gaps = np.linalg.norm(places[:, None] - places[None], axis=2) + np.diag(np.full(len(places), 1e9))
+    return int(np.where(inside, gaps.min(axis=1), -1).argmax())
+
+
+def wait_until(page, expression):
+    """The page itself may not evaluate text, so it is asked from outside."""
+    last = time.monotonic() + _PATIENCE_MS / 1000
+    while not page.evaluate(expression):
+        assert time.monotonic() < last, f"never: {expression}"
+        page.wait_for_timeout(20)
+
+
+def moment(page):
+    return page.evaluate("report.store.state.moment")
+
+
+def picture(page, selector):
+    return page.evaluate(f"document.querySelector({selector!r}).toDataURL()")
+
+
+def test_a_click_on_a_point_selects_it_everywhere(page, gathered):
+    point = lonely_point(page)
+    page.mouse.click(*place_of(page, point))
+    frames, report = gathered.report.map, gathered.report
+    recording, frame = int(frames.recording[point]), int(frames.frame[point])
+    cluster = int(report.clusters.at(frames.recording[[point]], frames.frame[[point]])[0])
+    assert moment(page)["recording"] == recording and moment(page)["start"] <= frame < moment(page)["stop"]
+    assert f"Cluster {cluster}" in selected_text(page) and report.recordings[recording].id in selected_text(page)
+    assert page.locator(".card.selected").get_attribute("data-cluster") == str(cluster)
+    assert page.locator("#recording").input_value() == str(recording)
+    assert page.locator(f"#transitions .node[data-cluster='{cluster}']").get_attribute("aria-pressed") == "true"
+    assert page.locator("#player .panel").count() > 1
+    assert f"frame={frame}" in page.url
+
+
+def test_a_click_on_a_card_selects_its_cluster_and_plays_a_bout_of_it(page):
+    page.locator(".card[data-cluster='2'] .choose").click()
+    assert selected_text(page).startswith("Cluster 2 · ")
+    assert page.locator(".card.selected").get_attribute("data-cluster") == "2"
+    bout = page.evaluate("report.data.bouts[report.store.state.bout]")
+    assert bout["value"] == 2 and moment(page)["start"] == bout["start"]
+    assert page.evaluate("report.store.state.highlight.value") == 2
+    assert page.locator("#map .key[aria-pressed='true']").inner_text() == "2"
+    page.locator(".card[data-cluster='4'] .numbers").click()
+    assert selected_text(page).startswith("Cluster 4 · ")
+
+
+def test_a_click_on_a_bout_selects_it_and_one_on_its_neighbour_that(page):
+    page.locator(".card[data-cluster='1'] .example").nth(1).click()
+    first = page.locator("#player .panel.selected").get_attribute("data-bout")
+    assert page.locator(f".example.selected[data-bout='{first}']").count() == 1
+    neighbor = page.locator("#player .panel.neighbor").first
+    wanted = neighbor.get_attribute("data-bout")
+    neighbor.click()
+    assert page.locator("#player .panel.selected").get_attribute("data-bout") == wanted != first
+    bout = page.evaluate(f"report.data.bouts[{wanted}]")
+    assert (moment(page)["recording"], moment(page)["start"]) == (bout["recording"], bout["start"])
+
+
+def test_a_click_on_the_ethogram_selects_the_bout_there(page, gathered):
+    page.locator("#recording").select_option(str(1))
+    box = page.locator("#ethogram .stage").bounding_box()
+    page.locator("#ethogram .stage").scroll_into_view_if_needed()
+    box = page.locator("#ethogram .stage").bounding_box()
+    width = box["width"] - 84 - 6
+    page.mouse.click(box["x"] + 84 + 0.5 * width, box["y"] + 15)
+    frame = moment(page)["frame"]
+    assert moment(page)["recording"] == 1 and abs(frame - 307 / 2) < 3
+    run = gathered.report.clusters.at(np.array([1]), np.array([frame]))[0]
+    assert page.locator(".card.selected").get_attribute("data-cluster") == str(run)
+    page.locator("#ethogram .overview").scroll_into_view_if_needed()
+    strips = page.locator("#ethogram .overview canvas").bounding_box()
+    page.mouse.click(strips["x"] + 90, strips["y"] + 2 * 15 + 6)
+    assert moment(page)["recording"] == 2 and moment(page)["frame"] < 5
+    assert page.locator("#recording").input_value() == "2"
+
+
+def test_what_is_worth_a_look_can_be_looked_at(page, gathered):
+    span = next(one.span for one in gathered.report.discoveries if one.span)
+    page.locator("#discoveries button").nth(1).click()
+    assert (moment(page)["recording"], moment(page)["start"], moment(page)["stop"]) == (
+        span.recording,
+        span.start,
+        span.stop,
+    )
+    page.locator("#discoveries button").nth(0).click()
+    assert selected_text(page).startswith("Cluster 4")
+
+
+def test_transitions_and_profiles_select_clusters(page):
+    node = page.locator("#transitions .node[data-cluster='3'] circle")
+    node.scroll_into_view_if_needed()
+    node.click()
+    assert selected_text(page).startswith("Cluster 3")
+    assert "After cluster 3" in text(page, "#transitions .steps")
+    tick = page.locator("#profile-0 [aria-label='y-axis tick label'] text", has_text="1").first
+    tick.scroll_into_view_if_needed()
+    tick.click()
+    assert selected_text(page).startswith("Cluster 1")
+    page.locator("#transitions .steps .bout").first.click()
+    assert not selected_text(page).startswith("Cluster 1")
+
+
+def test_the_player_plays_and_stops(page):
+    page.locator(".card[data-cluster='2'] .choose").click()
+    wait_until(page, "report.player.playing() && report.player.seconds() > 0.15")
+    panel = "#player .panel canvas"
+    before = picture(page, panel)
+    page.wait_for_timeout(250)
+    assert picture(page, panel) != before
+    page.keyboard.press("Escape")
+    page.locator(".card[data-cluster='2'] .choose").click()
+    page.locator("[data-act=play]").click()
+    assert not page.evaluate("report.player.playing()") and text(page, "[data-act=play]") == "Play"
+    still, seconds = picture(page, panel), page.evaluate("report.player.seconds()")
+    page.wait_for_timeout(200)
+    assert picture(page, panel) == still and page.evaluate("report.player.seconds()") == seconds
+
+
+def test_the_space_bar_and_the_arrows_drive_the_player(page):
+    page.locator(".card[data-cluster='2'] .choose").click()
+    page.locator("#player .panel").first.focus()
+    page.keyboard.press("Space")
+    assert not page.evaluate("report.player.playing()")
+    page.locator("#time").fill("0.5")
+    page.locator("#player .panel").first.focus()
+    start = page.evaluate("report.player.seconds()")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("report.player.seconds()") == pytest.approx(start + 2 / 30, abs=0.002)
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("report.player.seconds()") == pytest.approx(start + 1 / 30, abs=0.002)
+    page.keyboard.press("Space")
+    wait_until(page, f"report.player.playing() && report.player.seconds() > {start + 0.1}")
+
+
+def test_without_a_loop_the_player_stops_at_the_end(page):
+    page.locator(".card[data-cluster='2'] .choose").click()
+    page.locator("#loop").uncheck()
+    page.locator("#speed").select_option("2")
+    wait_until(page, "!report.player.playing()")
+    longest = float(page.locator("#time").get_attribute("max"))
+    assert page.evaluate("report.player.seconds()") == pytest.approx(longest)
+    page.locator("[data-act=play]").click()
+    wait_until(page, "report.player.seconds() < 1")
+
+
+def test_the_views_differ(page):
+    page.locator(".card[data-cluster='2'] .choose").click()
+    page.locator("[data-act=play]").click()
+    page.locator("#time").fill("0.7")
+    pictures = []
+    for view in ("0", "1", "arena"):
+        page.locator("#view").select_option(view)
+        pictures.append(picture(page, "#player .panel canvas"))
+    assert len(set(pictures)) == 3
+
+
+def test_filters_leave_out_what_is_not_ticked(page, gathered):
+    frames, report = gathered.report.map, gathered.report
+    page.locator("#filters summary").click()
+    page.locator("#filters [data-kind=recordings] input").nth(1).uncheck()
+    kept = frames.recording != 1
+    assert page.evaluate("report.tell.shown") == kept.sum()
+    assert f"{kept.sum()} of 619 frames" in text(page, "#map .count") and "1 left out" in text(page, "#filters .state")
+    hidden = int(np.flatnonzero(~kept)[0])
+    assert not page.evaluate(f"report.map.visible({hidden})")
+    group = page.locator("#filters fieldset[data-ethogram='0']")
+    group.locator("input[value='3']").uncheck()
+    kept &= report.clusters.at(frames.recording, frames.frame) != 3
+    assert page.evaluate("report.tell.shown") == kept.sum()
+    assert page.locator(".card[data-cluster='3']").is_hidden() and page.locator(".card[data-cluster='2']").is_visible()
+    label = page.locator("#filters fieldset[data-ethogram='1']")
+    label.locator("[data-act=none]").click()
+    assert page.evaluate("report.tell.shown") == 0
+    label.locator("input[value='2']").check()
+    kept &= report.labels[0].at(frames.recording, frames.frame) == 2
+    assert page.evaluate("report.tell.shown") == kept.sum() > 0
+    for act in page.locator("#filters [data-act=all]").all():
+        act.click()
+    assert page.evaluate("report.tell.shown") == 619 and page.locator(".card[data-cluster='3']").is_visible()
+
+
+def test_hidden_points_cannot_be_clicked(page):
+    point = lonely_point(page)
+    recording = page.evaluate(f"report.data.points.recording[{point}]")
+    page.locator("#filters summary").click()
+    page.locator("#filters [data-kind=recordings] input").nth(recording).uncheck()
+    page.locator("#filters summary").click()
+    page.mouse.click(*place_of(page, point))
+    assert (moment(page) or {}).get("recording") != recording
+
+
+def test_the_map_can_be_coloured_moved_and_zoomed(page):
+    pictures = [picture(page, "#map canvas.points")]
+    for color in ("recording", "c0", "e1"):
+        page.locator("#color").select_option(color)
+        page.wait_for_timeout(60)
+        pictures.append(picture(page, "#map canvas.points"))
+    assert len(set(pictures)) == 4
+    before = page.evaluate("report.map.screen(0)")
+    box = page.locator("#map .stage").bounding_box()
+    page.mouse.move(box["x"] + 300, box["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 340, box["y"] + 170, steps=4)
+    page.mouse.up()
+    after = page.evaluate("report.map.screen(0)")
+    assert np.subtract(after, before) == pytest.approx([40, -30], abs=1) and moment(page) is None
+    page.mouse.wheel(0, -300)
+    wait_until(page, f"Math.abs(report.map.screen(0)[0] - {after[0]}) > 2")
+    page.locator("#map [data-act=whole]").click()
+    wait_until(page, f"Math.abs(report.map.screen(0)[0] - {before[0]}) < 1")
+
+
+def test_pointing_at_a_point_tells_what_it_is(page, gathered):
+    point = lonely_point(page)
+    page.mouse.move(*place_of(page, point))
+    tip = page.locator("#tooltip")
+    tip.wait_for(state="visible")
+    frames = gathered.report.map
+    assert gathered.report.recordings[frames.recording[point]].id in tip.inner_text() and "Cluster" in tip.inner_text()
+    assert tip.locator("canvas.pose").count() == 1
+    page.mouse.move(5, 5)
+    tip.wait_for(state="hidden")
+
+
+def test_everything_can_be_done_with_the_keyboard(page):
+    order = []
+    for _ in range(45):
+        page.keyboard.press("Tab")
+        order.append(page.evaluate("(e => e.id || e.dataset.act || e.className || e.tagName)(document.activeElement)"))
+    wanted = ["SUMMARY", "color", "stage", "play", "time", "view", "speed", "loop", "panel neighbor", "recording"]
+    places = [next(i for i, name in enumerate(order) if name.startswith(one)) for one in wanted]
+    assert places == sorted(places)
+    page.locator("#map .stage").focus()
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    first = moment(page)
+    assert first is not None and page.locator(".card.selected").count() == 1
+    page.locator("#ethogram .stage").focus()
+    page.keyboard.press("ArrowRight")
+    second = moment(page)
+    assert second["recording"] == first["recording"] and second["start"] == first["stop"]
+    page.keyboard.press("ArrowLeft")
+    assert moment(page)["start"] == first["start"]
+    page.locator("#transitions .node[data-cluster='0']").focus()
+    page.keyboard.press("Enter")
+    assert selected_text(page).startswith("Cluster 0")
+    page.keyboard.press("Escape")
+    assert moment(page) is None and selected_text(page) == "Nothing is selected"
+
+
+def test_what_has_the_focus_is_seen(page):
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    style = page.evaluate(
+        "(s => [s.outlineStyle, parseFloat(s.outlineWidth)])(getComputedStyle(document.activeElement))"
+    )
+    assert style[0] == "solid" and style[1] >= 2
+
+
+def test_the_address_keeps_the_selection(page, show, page_file):
+    page.locator("#color").select_option("c1")
+    page.locator(".card[data-cluster='1'] .example").nth(2).click()
+    fragment, said = "#" + page.url.partition("#")[2], selected_text(page)
+    bout = page.locator("#player .panel.selected").get_attribute("data-bout")
+    show(page_file, fragment=fragment)
+    assert selected_text(page) == said and page.locator("#color").input_value() == "c1"
+    assert page.locator("#player .panel.selected").get_attribute("data-bout") == bout
+    show(page_file, fragment="#recording=nobody&frames=9-2&bout=99999&shown=x:y&color=zzz")
+    assert selected_text(page) == "Nothing is selected"
+
+
+def test_names_with_html_in_them_are_shown_and_not_run(page):
+    page.locator("#filters summary").click()
+    assert EVIL in text(page, "#filters [data-kind=recordings]")
+    assert S1[1] in text(page, "#filters fieldset[data-ethogram='1']")
+    page.locator("#recording").select_option("1")
+    box = page.locator("#ethogram .stage").bounding_box()
+    page.locator("#ethogram .stage").click(position={"x": box["width"] / 2, "y": 15})
+    assert EVIL in selected_text(page) and "Sentence of <u>1</u>" in text(page, ".card[data-cluster='1']")
+    assert "drug<i>" in text(page, "#profiles") and "trained <encoder>" in text(page, "#scores")
+    for point in range(0, 619, 60):
+        page.mouse.move(*place_of(page, point))
+    page.locator("#color").select_option("e1")
+    page.wait_for_timeout(100)
+    assert (
+        page.evaluate("window.hacked") is None
+        and page.locator("img").count() == 0
+        and page.locator("main u").count() == 0
+    )
+
+
+def test_even_what_is_put_into_the_page_cannot_run_or_reach_out(browser, page_file):
+    """The page's policy, apart from its escaping: a second lock."""
+    page = browser.new_page()
+    page.goto(page_file.as_uri())
+    page.evaluate(f"document.body.insertAdjacentHTML('beforeend', {EVIL!r} + '<b onclick=window.hacked=1>x</b>')")
+    page.evaluate("document.querySelector('b').click()")
+    reached = page.evaluate("fetch('https://localhost/x').then(() => 'out', () => 'blocked')")
+    assert reached == "blocked" and page.evaluate("window.hacked") is None
+    page.close()
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (1280, 720), (400, 800)])
+def test_nothing_sticks_out_at_any_size(show, page_file, size):
+    page = show(page_file, size)
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    outside = page.evaluate(
+        "[...document.querySelectorAll('section > *, .card, .panel, .card *, .panel > *')].filter((e) => "
+        "e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.outerHTML.slice(0, 80))"
+    )
+    assert not outside
+
+
+def test_less_is_a_page_too(show, gather, tmp_path):
+    write_report(
+        gather(clusters=False, description=False, probe=False, programs=(), bouts=5).report, tmp_path / "a.html"
+    )
+    page = show(tmp_path / "a.html")
+    page.mouse.click(*place_of(page, lonely_point(page)))
+    assert moment(page) is not None and page.locator("#clusters").count() == 0
+    bare = Report(
+        title="bare", recordings=(ReportRecording(id="r", frames=9, fps=3.0),), skeleton=SKELETONS["calms21"],
+        individuals=("a", "b"),
+    )  # fmt: skip
+    write_report(bare, tmp_path / "b.html")
+    page = show(tmp_path / "b.html")
+    assert "bare" in text(page, "h1") and page.locator("#map").count() == 0

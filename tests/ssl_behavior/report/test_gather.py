@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+
+from ssl_behavior.clusters import FrameClusters
+from ssl_behavior.embedding import Embeddings
+from ssl_behavior.errors import InputError
+from ssl_behavior.recording import NOT_ANNOTATED
+from ssl_behavior.report import ReportConfig, gather_report, read_clusters
+from ssl_behavior.store import Store, write_store
+
+
+def test_everything_that_there_is_is_in_it(gathered, folders):
+    report = gathered.report
+    assert [recording.frames for recording in report.recordings] == [211, 307, 101]
+    assert report.clusters.name == "clusters" and [one.name for one in report.labels] == ["S1", "S2"]
+    assert len(report.map.xy) == 619 and gathered.points.shape == (619, 13)
+    assert [card.sentence for card in report.cards] == [f"Sentence of <u>{k}</u>" for k in range(5)]
+    assert report.transitions.shape == (5, 5) and report.profiles and report.scores and report.discoveries
+    assert {channel.name for channel in report.map.channels} == {
+        "speed, greater", "speed, lesser", "body gap", "points seen", "confidence",
+    }  # fmt: skip
+
+
+def test_labels_and_clusters_are_those_of_the_files(gathered, folders):
+    store, clusters = Store(folders["store"]), read_clusters(folders["clusters"])
+    for number, row in enumerate(store.rows):
+        np.testing.assert_array_equal(
+            gathered.report.clusters.runs[number].expanded(), clusters.of(clusters.rows[number])
+        )
+        np.testing.assert_array_equal(gathered.report.labels[0].runs[number].expanded(), store.labels("S1")[row.slice])
+    assert (
+        gathered.report.labels[1].runs[2] is None and (store.labels("S2")[store.rows[2].slice] == NOT_ANNOTATED).all()
+    )
+
+
+def test_points_of_the_map_are_sampled_frames_with_their_poses(gather, folders):
+    gathered, store = gather(points=97, seed=5), Store(folders["store"])
+    frames = gathered.report.map
+    assert len(frames.xy) == 97
+    rows = np.array([store.rows[r].offset for r in frames.recording]) + frames.frame
+    assert len(set(rows.tolist())) == 97
+    np.testing.assert_array_equal(frames.poses, store.keypoints[rows])
+    again = gather(points=97, seed=5)
+    np.testing.assert_array_equal(again.report.map.xy, frames.xy)
+    np.testing.assert_array_equal(again.report.map.nearest, frames.nearest)
+    assert not np.array_equal(gather(points=97, seed=6).report.map.frame, frames.frame)
+
+
+def test_shown_bouts_have_their_tracks_and_neighbours_of_their_cluster(gathered, folders):
+    report, store = gathered.report, Store(folders["store"])
+    for bout in report.bouts:
+        row = store.rows[bout.span.recording]
+        track = store.keypoints[row.offset + bout.first :][: len(bout.track)]
+        np.testing.assert_array_equal(bout.track, track)
+        assert bout.first <= bout.span.start and bout.first + len(bout.track) >= bout.span.stop
+        assert bout.first == max(0, bout.span.start - 15)
+    clusters = [bout for bout in report.bouts if bout.ethogram == "clusters" and not bout.among_shown]
+    # Clusters lie many spreads apart here, so that the nearest bout is of the same.
+    alike = [report.bouts[bout.neighbors[0].bout].value == bout.value for bout in clusters if bout.neighbors]
+    assert np.mean(alike) > 0.9 and len(alike) > 5
+    for bout in report.bouts:
+        distances = [neighbor.distance for neighbor in bout.neighbors]
+        assert distances == sorted(distances)
+        for neighbor in bout.neighbors:
+            other = report.bouts[neighbor.bout].span
+            assert other.recording != bout.span.recording or abs(other.start - bout.span.start) >= 300
+
+
+def test_every_point_knows_the_shown_bout_nearest_to_it(gathered):
+    report = gathered.report
+    cluster = report.clusters.at(report.map.recording, report.map.frame)
+    shown = np.array([bout.value if bout.ethogram == "clusters" else -1 for bout in report.bouts])[report.map.nearest]
+    assert (shown == cluster)[shown >= 0].mean() > 0.9
+
+
+def test_a_discovered_bout_is_among_the_shown(gathered):
+    (found,) = [one.span for one in gathered.report.discoveries if one.span]
+    assert found in [bout.span for bout in gathered.report.bouts]
+
+
+def test_less_is_a_report_too(gather):
+    report = gather(clusters=False, description=False, probe=False, programs=(), bouts=4, neighbors=0).report
+    assert report.clusters is None and not report.cards and report.transitions is None and len(report.labels) == 2
+    assert len(report.bouts) >= 4
+    assert all(bout.among_shown is False and bout.ethogram != "clusters" for bout in report.bouts)
+    none = gather(clusters=False, description=False, probe=False, bouts=0).report
+    assert not none.bouts and (none.map.nearest == -1).all()
+
+
+def test_some_recordings(gather, folders):
+    rows = Store(folders["store"]).select(["third/one", "walk"])
+    report = gather(rows=rows).report
+    assert [one.id for one in report.recordings] == ["walk", "third/one"] and len(report.map.xy) == 312
+    assert report.clusters.runs[1].frames == 101
+
+
+def test_a_long_bout_shows_its_middle(dyad, tmp_path, folders, gather):
+    report = gather(clusters=False, description=False, probe=False).report
+    assert max(len(bout.track) for bout in report.bouts) <= 120
+
+
+def test_what_does_not_fit_together_is_told(folders, tmp_path, dyad):
+    store, embeddings = Store(folders["store"]), Embeddings(folders["embeddings"])
+    write_store(tmp_path / "other", [dyad("walk", 31), dyad("more", 17)])
+    other = Store(tmp_path / "other")
+    config = ReportConfig(programs=())
+    with pytest.raises(InputError, match="'walk' has 31 frames in"):
+        gather_report(other, embeddings, config, rows=other.select(["walk"]))
+    with pytest.raises(InputError, match="has no recording 'more': embed it"):
+        gather_report(other, embeddings, config, rows=other.rows)
+    clusters = read_clusters(folders["clusters"])
+    short = FrameClusters([clusters.rows[2]], clusters.labels[: clusters.rows[2].frames], 5)
+    with pytest.raises(InputError, match="are of none of the recordings"):
+        gather_report(store, embeddings, config, rows=store.select(["walk"]), clusters=short)
+    with pytest.raises(InputError, match="1 to 100,000, got 100,001"):
+        ReportConfig(points=100_001)
+    with pytest.raises(InputError, match="--bouts must be 0 or more"):
+        ReportConfig(bouts=-1)
