@@ -3,12 +3,12 @@
     python benchmarks/bench_retrieval.py [--frames 6000000] [--dim 128] [--queries 10000] [--folder DIR] [--threads N]
 
 Simulated embeddings (`simulated_embeddings.py`) are written to disk as float16. Ours is what `ssl-behavior neighbors`
-does: scale the columns, build in blocks, measure the recall, save, open, search. Plain faiss trains the same kind of index
-on as many frames of the same array, adds the array in the same blocks, saves, reads, and searches as many lists. Both
-have a process of their own, so that each has its own peak of memory. Recall is of the ten nearest frames more than 2 s
-away from the query, and of the ten nearest of all, on queries that the index was not tuned on. The ceilings, measured
-before and after: products of matrices for building, reading memory for searching.
-The last line of stdout is one JSON object.
+does: scale the columns, build in blocks, measure the recall, save, open, search. Plain faiss trains the same kind of
+index on as many frames of the same array, adds the array in the same blocks, saves, reads, and searches as many
+lists. Both have a process of their own, so that each has its own peak of memory. Recall is of the ten nearest frames
+more than 2 s away from the query, and of the ten nearest of all, on queries that the index was not tuned on. The
+ceilings, measured before and after: products of matrices for building, reading memory for searching. The last line of
+stdout is one JSON object.
 """
 
 import argparse
@@ -32,7 +32,6 @@ from ssl_behavior.device import choose_device, describe_device
 from ssl_behavior.embedding import Embeddings
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.retrieval import FrameIndex, IndexConfig, build_index
-from ssl_behavior.retrieval.index import MARKER
 from ssl_behavior.retrieval.recall import RECALL_AT, RecallSample
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.space import BLOCK_FRAMES, SpaceConfig

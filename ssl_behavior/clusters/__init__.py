@@ -3,7 +3,7 @@
 from ssl_behavior.clusters.clustering import Clustering
 from ssl_behavior.clusters.density import DensityConfig
 from ssl_behavior.clusters.fitting import fit_clusters
-from ssl_behavior.clusters.folder import load_clustering, save_clustering
+from ssl_behavior.clusters.folder import load_clustering, load_frames, save_clustering
 from ssl_behavior.clusters.kmeans import KMeansConfig
 from ssl_behavior.clusters.labels import FrameClusters
 from ssl_behavior.clusters.smoothing import SmoothingConfig
@@ -16,5 +16,6 @@ __all__ = [
     "SmoothingConfig",
     "fit_clusters",
     "load_clustering",
+    "load_frames",
     "save_clustering",
 ]

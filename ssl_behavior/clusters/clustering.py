@@ -167,9 +167,14 @@ class Clustering:
         """
         self.space.check(embeddings, "the clustering")
         if table_fingerprint(embeddings.rows) != table_fingerprint(self.frames.rows):
+            ours, theirs = (
+                {row.id: (row.frames, row.fps) for row in rows} for rows in (self.frames.rows, embeddings.rows)
+            )
+            other = next((name for name in [*ours, *theirs] if ours.get(name) != theirs.get(name)), None)
+            differs = "their order differs" if other is None else f"recording {other!r} differs"
             raise InputError(
-                f"{embeddings.path} has other recordings than the clustering labels: give the embeddings that were "
-                "clustered, or label these with ssl-behavior assign"
+                f"{embeddings.path} has other recordings than the clustering labels ({differs}): give the embeddings "
+                "that were clustered, or label these with ssl-behavior assign"
             )
 
 

@@ -1,6 +1,7 @@
 """Write and read the folder of a clustering."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents, write_json
 from ssl_behavior.space import Space
 
-__all__ = ["MARKER", "load_clustering", "save_clustering"]
+__all__ = ["MARKER", "load_clustering", "load_frames", "save_clustering"]
 
 FORMAT_VERSION = 1
 MARKER = "clusters.json"
@@ -88,28 +89,56 @@ def load_clustering(path: str | Path) -> Clustering:
         If the folder holds no clustering, is damaged, or was written by a newer version.
     """
     path = Path(path)
-    contents = read_contents(path, MARKER, "clusters", FORMAT_VERSION, ", or cluster again", "a clusters folder")
-    try:
+    with _told(path):
+        contents = _read_contents(path)
         clustering = _loaded(path, contents)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}/{MARKER} is damaged: {error!r}") from None
     if clustering.num_clusters != contents["num_clusters"] or clustering.sizes.tolist() != contents["sizes"]:
         raise _damaged(path, f"labels.npy is not what {MARKER} tells of")
     return clustering
 
 
-def _loaded(path: Path, contents: dict[str, Any]) -> Clustering:
+def load_frames(path: str | Path) -> FrameClusters:
+    """The labels alone of what `save_clustering` wrote, which stay on disk until they are looked at.
+
+    Raises
+    ------
+    InputError
+        As of `load_clustering`.
+    """
+    path = Path(path)
+    with _told(path):
+        return _frames(path, _read_contents(path), mapped=True)
+
+
+def _read_contents(path: Path) -> dict[str, Any]:
+    return read_contents(path, MARKER, "clusters", FORMAT_VERSION, ", or cluster again", "a clusters folder")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Whatever is missing in the JSON, or of another kind, is told with its file's name."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise _damaged(path, f"{MARKER} is not as it was written ({error!r})") from None
+
+
+def _frames(path: Path, contents: Mapping[str, Any], mapped: bool = False) -> FrameClusters:
     rows = [EmbeddingRow(**row) for row in contents["recordings"]]
-    num_frames, num_clusters = sum(row.frames for row in rows), int(contents["num_clusters"])
-    space = Space.load(path)
+    number = int(contents["num_clusters"])
+    labels = _array(path, "labels", np.int32, (sum(row.frames for row in rows),), mapped)
+    if len(labels) and not (labels.min() >= -1 and labels.max() < number):
+        raise _damaged(path, f"labels.npy holds clusters that are not -1 to {number - 1}")
+    return FrameClusters(rows, labels, number)
+
+
+def _loaded(path: Path, contents: dict[str, Any]) -> Clustering:
+    frames, space = _frames(path, contents), Space.load(path)
     model = _model(path, contents, space.dim)
-    if not isinstance(model, KMeansModel) and model.num_clusters != num_clusters:
-        raise _damaged(path, f"{MARKER} says {num_clusters} clusters, its sample has {model.num_clusters}")
-    labels = _array(path, "labels", np.int32, (num_frames,))
-    if len(labels) and not (labels.min() >= -1 and labels.max() < num_clusters):
-        raise _damaged(path, f"labels.npy holds clusters that are not -1 to {num_clusters - 1}")
+    if not isinstance(model, KMeansModel) and model.num_clusters != frames.num_clusters:
+        raise _damaged(path, f"{MARKER} says {frames.num_clusters} clusters, its sample has {model.num_clusters}")
     return Clustering(
         model=model,
         config=config_from_dict(_METHODS[contents["method"]], contents["settings"], f"{path}/{MARKER}: settings"),
@@ -118,8 +147,8 @@ def _loaded(path: Path, contents: dict[str, Any]) -> Clustering:
         smoothing=config_from_dict(SmoothingConfig, contents["smoothing"], f"{path}/{MARKER}: smoothing"),
         fitted=config_from_dict(FittedOn, contents["fitted"], f"{path}/{MARKER}: fitted"),
         store=str(contents["store"]),
-        frames=FrameClusters(rows, labels, num_clusters),
-        fine=_array(path, "fine", np.int32, (num_frames,)),
+        frames=frames,
+        fine=_array(path, "fine", np.int32, frames.labels.shape),
     )
 
 
@@ -140,10 +169,10 @@ def _model(path: Path, contents: dict[str, Any], dim: int) -> KMeansModel | Dens
     return DensityModel(points, labels, reaches)
 
 
-def _array(folder: Path, name: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
+def _array(folder: Path, name: str, dtype: type, shape: tuple[int, ...], mapped: bool = False) -> np.ndarray:
     """An array of the folder; -1 in `shape` is any length."""
     try:
-        array: np.ndarray = np.load(folder / f"{name}.npy", allow_pickle=False)
+        array: np.ndarray = np.load(folder / f"{name}.npy", "r" if mapped else None, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise _damaged(folder, f"{name}.npy cannot be read ({error})") from None
     fits = len(array.shape) == len(shape) and all(

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ssl_behavior.clusters import Clustering
     from ssl_behavior.clusters.cards import Cards
     from ssl_behavior.clusters.clustered import ClusteredStore
     from ssl_behavior.clusters.groups import Groups
     from ssl_behavior.clusters.profiles import Profiles, ProfilesConfig
-    from ssl_behavior.clusters.reading import SavedClusters
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.programs import ProgramsConfig
 
@@ -34,9 +34,9 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     # Only now what takes seconds to import: --help is answered at once.
+    from ssl_behavior.clusters import load_clustering
     from ssl_behavior.clusters.clustered import ClusteredStore
     from ssl_behavior.clusters.profiles import compare_profiles
-    from ssl_behavior.clusters.reading import check_embeddings, read_clusters
     from ssl_behavior.commands.describe_tables import print_described
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.files import check_free
@@ -46,8 +46,8 @@ def main(argv: Sequence[str]) -> int:
 
     config = _checked(options)
     check_free(options.out, options.overwrite, _MARKER)
-    saved, embeddings = read_clusters(options.clusters), Embeddings(options.embeddings)
-    check_embeddings(saved, embeddings)
+    saved, embeddings = load_clustering(options.clusters), Embeddings(options.embeddings)
+    saved.check_labeled(embeddings)
     clustered = ClusteredStore.of(saved.frames, Store(options.store))
     groups = _groups(options, [row.id for row in clustered.rows])
     programs = with_programs_of(ProgramsConfig(), options.programs) if options.programs else ProgramsConfig()
@@ -87,7 +87,7 @@ def _groups(options: argparse.Namespace, recordings: Sequence[str]) -> "Groups |
 
 def _cards(
     options: argparse.Namespace,
-    saved: "SavedClusters",
+    saved: "Clustering",
     embeddings: "Embeddings",
     clustered: "ClusteredStore",
     programs: "ProgramsConfig",
@@ -96,7 +96,7 @@ def _cards(
     from ssl_behavior.clusters.cards import make_cards
 
     return make_cards(
-        clustered, saved.space.blocks(embeddings), saved.centroids, unit=saved.space.config.unit, programs=programs,
+        clustered, saved.space.blocks(embeddings), saved.model.centers, unit=saved.space.config.unit, programs=programs,
         medoids=options.examples, seed=options.seed, progress=advance,
     )  # fmt: skip
 

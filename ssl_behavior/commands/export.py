@@ -48,11 +48,12 @@ def _refuse_others(options: argparse.Namespace, parser: argparse.ArgumentParser,
 
 
 def _export_clusters(options: argparse.Namespace, console: "Console") -> None:
-    from ssl_behavior.exports import cluster_names, clustered_recordings, read_clusters
+    from ssl_behavior.clusters import load_frames
+    from ssl_behavior.exports import cluster_names, clustered_recordings
     from ssl_behavior.exports.clustered import STREAM
     from ssl_behavior.recording import StreamFacts
 
-    clusters = read_clusters(options.path)
+    clusters = load_frames(options.path)
     names = cluster_names(clusters.num_clusters, _given_names(options.names, clusters.num_clusters))
     rows = _chosen(clusters.rows, options)
     made = clustered_recordings(clusters, rows, names, _minimum_seconds(options), options.media)
@@ -123,8 +124,9 @@ def _export_embeddings(options: argparse.Namespace, console: "Console") -> None:
 
 
 def _columns(options: argparse.Namespace, rows: "Sequence[EmbeddingRow]") -> "list[FrameColumn]":
+    from ssl_behavior.clusters import load_frames
     from ssl_behavior.errors import InputError
-    from ssl_behavior.exports import cluster_column, cluster_names, label_columns, read_clusters
+    from ssl_behavior.exports import cluster_column, cluster_names, label_columns
     from ssl_behavior.store import Store
 
     for option, needs in (("streams", "labels"), ("names", "clusters")):
@@ -132,7 +134,7 @@ def _columns(options: argparse.Namespace, rows: "Sequence[EmbeddingRow]") -> "li
             raise InputError(f"--{option} goes with --{needs}: give that, too, or leave it out")
     columns = [] if options.labels is None else label_columns(Store(options.labels), rows, options.streams)
     if options.clusters is not None:
-        clusters = read_clusters(options.clusters)
+        clusters = load_frames(options.clusters)
         names = cluster_names(clusters.num_clusters, _given_names(options.names, clusters.num_clusters))
         columns.append(cluster_column(clusters, rows, names, str(options.clusters)))
     return columns

@@ -77,12 +77,13 @@ def _config(options: argparse.Namespace) -> "ReportConfig":
 
 
 def _gathered(options: argparse.Namespace, config: "ReportConfig", console: "Console") -> "Gathered":
+    from ssl_behavior.clusters import load_frames
     from ssl_behavior.embedding import Embeddings
-    from ssl_behavior.report import gather_report, read_clusters, read_description, read_scores
+    from ssl_behavior.report import gather_report, read_description, read_scores
     from ssl_behavior.store import Store
 
     store, embeddings = Store(options.store), Embeddings(options.embeddings)
-    clusters = read_clusters(options.clusters) if options.clusters else None
+    clusters = load_frames(options.clusters) if options.clusters else None
     scores = [table for folder in options.probe for table in read_scores(folder)]
     rows = store.select(options.recordings) if options.recordings else None
     folder = options.description

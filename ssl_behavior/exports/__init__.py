@@ -1,6 +1,6 @@
 """Out to other tools: clusters and labels as annotations, embeddings as tables."""
 
-from ssl_behavior.exports.clustered import cluster_names, clustered_recordings, read_clusters, read_names
+from ssl_behavior.exports.clustered import cluster_names, clustered_recordings, read_names
 from ssl_behavior.exports.columns import FrameColumn, cluster_column, label_columns
 from ssl_behavior.exports.embedding_formats import EMBEDDING_FORMATS, export_embeddings
 from ssl_behavior.exports.stored import stored_recordings
@@ -13,7 +13,6 @@ __all__ = [
     "clustered_recordings",
     "export_embeddings",
     "label_columns",
-    "read_clusters",
     "read_names",
     "stored_recordings",
 ]

@@ -13,7 +13,6 @@ from ssl_behavior.bouts import without_short_bouts
 from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import read_json
 from ssl_behavior.io.annotated import DEFAULT_MEDIA, AnnotatedRecording, annotated_recording
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 
@@ -23,42 +22,14 @@ __all__ = [
     "cluster_names",
     "clustered_recordings",
     "fewest_frames",
-    "read_clusters",
     "read_names",
 ]
 
 STREAM = "cluster"
 """What the label stream of clusters is called."""
 
-_ROW = ("id", "offset", "frames", "fps")
 _MOST_CLUSTERS = 32_767
 _ROUNDING_FRAMES = 1e-6
-
-
-def read_clusters(path: Path) -> FrameClusters:
-    """The clusters that a folder with `clusters.json` and `labels.npy` (int32 [frames], -1 = of no cluster) holds.
-
-    Raises
-    ------
-    InputError
-        If it holds none, or is damaged.
-    """
-    contents = read_json(path / "clusters.json", "a clusters folder")
-    try:
-        rows = [EmbeddingRow(**{key: row[key] for key in _ROW}) for row in contents["recordings"]]
-        number = int(contents["num_clusters"])
-        labels: np.ndarray = np.load(path / "labels.npy", mmap_mode="r", allow_pickle=False)
-    except (KeyError, TypeError, OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} is damaged: its clusters cannot be read ({error}); cluster again") from None
-    frames = sum(row.frames for row in rows)
-    if labels.shape != (frames,) or not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(
-            f"{path} is damaged: clusters.json lists {frames} frames, labels.npy holds {labels.dtype} "
-            f"{list(labels.shape)}; cluster again"
-        )
-    if frames and not (labels.min() >= NOT_ANNOTATED and labels.max() < number):
-        raise InputError(f"{path} is damaged: labels.npy holds other numbers than -1 to {number - 1}; cluster again")
-    return FrameClusters(rows, labels, number)
 
 
 def read_names(path: Path, num_clusters: int) -> dict[int, str]:

@@ -20,7 +20,7 @@ from ssl_behavior.report.contents import (
     Span,
 )
 from ssl_behavior.report.gather import DEFAULT_PROGRAMS, Gathered, ReportConfig, gather_report
-from ssl_behavior.report.inputs import Description, read_clusters, read_description
+from ssl_behavior.report.inputs import Description, read_description
 from ssl_behavior.report.page import check_page, render_report, write_report
 from ssl_behavior.report.projector import PROJECTOR_POINTS, write_projector
 from ssl_behavior.report.scores import read_scores
@@ -50,7 +50,6 @@ __all__ = [
     "Span",
     "check_page",
     "gather_report",
-    "read_clusters",
     "read_description",
     "read_scores",
     "render_report",

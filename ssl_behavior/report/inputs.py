@@ -1,8 +1,6 @@
-"""What others wrote, as parts of a report: a folder of clusters, and a folder that describes them.
+"""What `ssl-behavior describe` wrote, as parts of a report.
 
-Of a clusters folder: `clusters.json` with `num_clusters` and `recordings` (rows with id, offset, frames, fps), and
-`labels.npy`, int32 [frames] in that order. Of a description, what `ssl-behavior describe` writes: `cards.json`, and
-`profiles.json` where groups of animals were compared.
+`cards.json`, and `profiles.json` where groups of animals were compared.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,10 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import read_contents, read_json
+from ssl_behavior.files import read_contents
 from ssl_behavior.report.channels import named
 from ssl_behavior.report.contents import (
     ClusterCard,
@@ -28,7 +24,7 @@ from ssl_behavior.report.contents import (
 )
 from ssl_behavior.report.summary import most_telling
 
-__all__ = ["Description", "read_clusters", "read_description"]
+__all__ = ["Description", "read_description"]
 
 _Built = TypeVar("_Built")
 _VERSION = 1
@@ -48,32 +44,6 @@ class Description:
         """(bout, cluster) of everything it points at; cluster -1 where it names none."""
         named = [(span, card.cluster) for card in self.cards for span in card.medoids]
         return named + [(one.span, -1 if one.cluster is None else one.cluster) for one in self.discoveries if one.span]
-
-
-def read_clusters(folder: Path) -> FrameClusters:
-    """The cluster of each frame, from a clusters folder.
-
-    Raises
-    ------
-    InputError
-        If it is no such folder, or damaged.
-    """
-    contents = read_json(folder / "clusters.json", "a clusters folder")
-    try:
-        rows = [
-            EmbeddingRow(**{key: row[key] for key in ("id", "offset", "frames", "fps")})
-            for row in contents["recordings"]
-        ]
-        number = int(contents["num_clusters"])
-        labels = np.load(folder / "labels.npy", mmap_mode="r", allow_pickle=False)
-    except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
-        raise InputError(f"{folder} is damaged: its clusters cannot be read ({error!r}); cluster again") from None
-    frames = sum(row.frames for row in rows)
-    if labels.shape != (frames,):
-        raise InputError(f"{folder} is damaged: {frames} frames in its table, {list(labels.shape)} in labels.npy")
-    if frames and not -1 <= labels.min() <= labels.max() < number:
-        raise InputError(f"{folder} is damaged: labels.npy must hold -1 to {number - 1}")
-    return FrameClusters(rows, labels, number)
 
 
 def read_description(folder: Path, recordings: Sequence[str]) -> Description:

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
+from ssl_behavior.clusters import Clustering, FrameClusters, KMeansConfig, SmoothingConfig, save_clustering
+from ssl_behavior.clusters.clustering import FittedOn
+from ssl_behavior.clusters.kmeans import KMeansModel
 from ssl_behavior.embedding import Embeddings
 from ssl_behavior.files import write_json
+from ssl_behavior.space import Space
 
 
 @pytest.fixture(scope="session")
@@ -40,5 +44,28 @@ def states():
         since = np.maximum.accumulate(np.where(jumps, np.arange(frames), 0))
         state = generator.integers(0, num_states, frames)[since]
         return state, (places[state] + noise * generator.normal(size=(frames, dim))).astype(np.float32)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def saved_clusters():
+    """Write a clusters folder of labels int32 [frames] that nobody fitted.
+
+    Parameters
+    ----------
+    middles : of the clusters, float32 [cluster, embedding dim].
+    """
+
+    def make(folder, embeddings, labels, middles):
+        number, space = len(middles), Space.fit(embeddings)
+        model = KMeansModel.of(space.points(middles.astype(np.float32)), np.arange(number, 0, -1), number)
+        clustering = Clustering(
+            model=model, config=KMeansConfig(clusters=number), seed=0, space=space, smoothing=SmoothingConfig(),
+            fitted=FittedOn.of(embeddings, embeddings.rows), store=embeddings.store,
+            frames=FrameClusters(embeddings.rows, labels, number), fine=labels,
+        )  # fmt: skip
+        save_clustering(clustering, folder)
+        return folder
 
     return make

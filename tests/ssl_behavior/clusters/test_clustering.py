@@ -177,7 +177,7 @@ def test_embeddings_of_another_encoder_or_other_recordings_are_refused(fitted, e
     with pytest.raises(InputError, match=r"has the columns \{'latent': 9\}"):
         clustering.assign(fewer)
     some = embeddings_of(tmp_path / "s", array[:1511], (1511,), groups)
-    with pytest.raises(InputError, match="has other recordings than the clustering labels"):
+    with pytest.raises(InputError, match=r"has other recordings than the clustering labels \(recording 'r1' differs\)"):
         clustering.cut(3, some)
 
 

@@ -1,6 +1,6 @@
 import csv
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +9,7 @@ import torch
 from ssl_behavior.cli import main
 from ssl_behavior.commands import describe
 from ssl_behavior.embedding import store_embeddings
-from ssl_behavior.files import write_json
 from ssl_behavior.recording import Labels
-from ssl_behavior.space import Space
 from ssl_behavior.store import write_store
 
 FRAMES, DIM, CLUSTERS = 307, 5, 4
@@ -24,7 +22,7 @@ def _single():
 
 
 @pytest.fixture(scope="module")
-def inputs(dyad, tmp_path_factory):
+def inputs(dyad, saved_clusters, tmp_path_factory):
     """Eight recordings, the last named like an attack; embeddings; clusters, of which 1 is used more by "drug"."""
     torch.set_default_dtype(torch.float32)
     folder, generator = tmp_path_factory.mktemp("describe"), np.random.default_rng(0)
@@ -43,15 +41,7 @@ def inputs(dyad, tmp_path_factory):
     points = np.eye(DIM)[labels] + 0.1 * generator.normal(size=(len(labels), DIM))
     rows = [(row.id, points[row.slice]) for row in store.rows]
     embeddings = store_embeddings(folder / "embeddings", store, store.rows, rows, "latent", lambda: "c" * 64)
-    clusters = folder / "clusters"
-    clusters.mkdir()
-    space = Space.fit(embeddings)
-    space.save(clusters)
-    np.save(clusters / "labels.npy", labels)
-    np.save(clusters / "centroids.npy", space.points(np.eye(DIM)[:CLUSTERS].astype(np.float32)))
-    write_json(
-        clusters / "clusters.json", {"num_clusters": CLUSTERS, "recordings": [asdict(r) for r in embeddings.rows]}
-    )
+    saved_clusters(folder / "clusters", embeddings, labels, np.eye(DIM)[:CLUSTERS])
     lines = [f'"{name}",a{n},{"drug" if n < 4 else "saline"},{n % 3}' for n, name in enumerate(names)]
     (folder / "groups.csv").write_text("\n".join(["recording,animal,treatment,batch", *lines]))
     return folder

@@ -1,10 +1,10 @@
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ssl_behavior.bouts import runs
+from ssl_behavior.clusters import load_frames
 from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.errors import InputError
 from ssl_behavior.exports.clustered import (
@@ -12,40 +12,18 @@ from ssl_behavior.exports.clustered import (
     cluster_names,
     clustered_recordings,
     fewest_frames,
-    read_clusters,
     read_names,
 )
 
-from .made import NUM_CLUSTERS, write_clusters
+from .made import NUM_CLUSTERS
 
 ROW = EmbeddingRow(id="r", offset=0, frames=5, fps=25.0)
 
 
 def test_clusters_are_read_as_they_are(place):
-    clusters = read_clusters(place / "clusters")
+    clusters = load_frames(place / "clusters")
     assert clusters.num_clusters == NUM_CLUSTERS and [row.id for row in clusters.rows] == ["a/r1", "r2", "r3"]
     np.testing.assert_array_equal(clusters.labels, np.load(place / "clusters" / "labels.npy"))
-
-
-@pytest.mark.parametrize(
-    ("labels", "more", "words"),
-    [
-        (np.zeros(7, np.int32), {}, r"lists 5 frames, labels\.npy holds int32 \[7\]"),
-        (np.zeros(5), {}, "holds float64"),
-        (np.full(5, 7), {}, "other numbers than -1 to 6"),
-        (np.full(5, -2), {}, "other numbers than -1 to 6"),
-        (np.zeros(5, np.int32), {"recordings": [{"id": "r"}]}, "is damaged: its clusters cannot be read"),
-        (np.zeros(5, np.int32), {"num_clusters": "many"}, "is damaged: its clusters cannot be read"),
-    ],
-)
-def test_damaged_clusters_are_told(tmp_path, labels, more, words):
-    with pytest.raises(InputError, match=words):
-        read_clusters(write_clusters(tmp_path / "c", [ROW], labels, **more))
-
-
-def test_a_folder_without_clusters_is_told(tmp_path):
-    with pytest.raises(InputError, match="is not a clusters folder"):
-        read_clusters(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +84,7 @@ def test_a_minimum_is_so_many_frames(seconds, fps, frames):
 
 
 def test_recordings_have_the_bouts_of_their_clusters(place):
-    clusters = read_clusters(place / "clusters")
+    clusters = load_frames(place / "clusters")
     names = cluster_names(NUM_CLUSTERS)
     made = list(clustered_recordings(clusters, clusters.rows, names, media="{name}.avi"))
     for row, recording in zip(clusters.rows, made, strict=True):
@@ -118,11 +96,3 @@ def test_recordings_have_the_bouts_of_their_clusters(place):
         beside = zip([None, *parts], parts, [*parts[1:], None], strict=False)
         lonely = [one for before, one, after in beside if all(not part or part[2] < 0 for part in (before, after))]
         assert all(stop - start >= 15 for start, stop, label in set(parts) - set(lonely) if label >= 0)
-
-
-def test_rows_may_say_more_than_is_read(tmp_path):
-    folder = write_clusters(tmp_path / "c", [replace(ROW, frames=3)], np.array([0, 1, -1], np.int32), format="anything")
-    contents = json.loads((folder / "clusters.json").read_text())
-    contents["recordings"][0]["subset"] = "train"
-    (folder / "clusters.json").write_text(json.dumps(contents))
-    assert read_clusters(folder).labels.tolist() == [0, 1, -1]

@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssl_behavior.clusters import FrameClusters
+from ssl_behavior.clusters import FrameClusters, load_frames
 from ssl_behavior.embedding import Embeddings
 from ssl_behavior.errors import InputError
-from ssl_behavior.exports import cluster_column, cluster_names, label_columns, read_clusters
+from ssl_behavior.exports import cluster_column, cluster_names, label_columns
 from ssl_behavior.store import Store
 
 from .made import FRAMES, NUM_CLUSTERS
@@ -14,7 +14,7 @@ from .made import FRAMES, NUM_CLUSTERS
 
 def test_labels_and_clusters_are_those_of_the_recording(place):
     rows = Embeddings(place / "embeddings").rows
-    store, clusters = Store(place / "store"), read_clusters(place / "clusters")
+    store, clusters = Store(place / "store"), load_frames(place / "clusters")
     s1, s2 = label_columns(store, rows)
     assert (s1.name, s1.words, s2.name, s2.words) == ("S1", ("chase", "rest", "resident bites"), "S2", ("rear",))
     for row in rows:
@@ -30,7 +30,7 @@ def test_labels_and_clusters_are_those_of_the_recording(place):
 
 def test_other_recordings_are_refused(place):
     rows = Embeddings(place / "embeddings").rows
-    store, clusters, names = Store(place / "store"), read_clusters(place / "clusters"), cluster_names(NUM_CLUSTERS)
+    store, clusters, names = Store(place / "store"), load_frames(place / "clusters"), cluster_names(NUM_CLUSTERS)
     stranger, longer = replace(rows[0], id="r9"), replace(rows[0], frames=FRAMES["a/r1"] + 1)
     with pytest.raises(InputError, match="no recording 'r9'"):
         label_columns(store, [stranger])
@@ -46,7 +46,7 @@ def test_other_recordings_are_refused(place):
 
 def test_recordings_may_lie_in_another_order(place):
     rows = Embeddings(place / "embeddings").rows
-    clusters = read_clusters(place / "clusters")
+    clusters = load_frames(place / "clusters")
     turned, offset, parts = [], 0, []
     for row in reversed(rows):
         turned.append(replace(row, offset=offset))

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+from ssl_behavior.clusters import load_frames
 from ssl_behavior.embedding import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.exports import (
@@ -11,7 +12,6 @@ from ssl_behavior.exports import (
     cluster_names,
     export_embeddings,
     label_columns,
-    read_clusters,
 )
 from ssl_behavior.exports import embedding_formats as formats_module
 from ssl_behavior.exports import frames as frames_module
@@ -37,7 +37,7 @@ def embeddings(place):
 
 @pytest.fixture(scope="module")
 def columns(place, embeddings):
-    clusters = read_clusters(place / "clusters")
+    clusters = load_frames(place / "clusters")
     labels = label_columns(Store(place / "store"), embeddings.rows)
     return [*labels, cluster_column(clusters, embeddings.rows, NAMES, "clusters")]
 

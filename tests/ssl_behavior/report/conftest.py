@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from ssl_behavior.clusters import load_frames
 from ssl_behavior.embedding import Embeddings, store_embeddings
 from ssl_behavior.recording import Labels
-from ssl_behavior.report import ReportConfig, gather_report, read_clusters, read_description, read_scores, write_report
+from ssl_behavior.report import ReportConfig, gather_report, read_description, read_scores, write_report
 from ssl_behavior.store import Store, write_store
 
 EVIL = "<img src=x onerror=window.hacked=1>"
@@ -75,7 +76,12 @@ def folders(dyad, tmp_path_factory):
 def write_clusters(folder, embeddings, labels, number=NUM_CLUSTERS):
     folder.mkdir(exist_ok=True)
     np.save(folder / "labels.npy", labels.astype(np.int32))
-    contents = {"num_clusters": number, "recordings": [asdict(row) for row in embeddings.rows]}
+    contents = {
+        "format": "ssl-behavior clusters",
+        "version": 1,
+        "num_clusters": number,
+        "recordings": [asdict(row) for row in embeddings.rows],
+    }
     (folder / "clusters.json").write_text(json.dumps(contents))
 
 
@@ -181,7 +187,7 @@ def gather(folders):
             Embeddings(folders["embeddings"]),
             ReportConfig(**{"bouts": 20, "neighbors": 3, "programs": ("speed", "body_gap")} | config),
             rows=rows,
-            clusters=read_clusters(folders["clusters"]) if clusters else None,
+            clusters=load_frames(folders["clusters"]) if clusters else None,
             describe=(lambda ids: read_description(folders["described"], ids)) if description else None,
             scores=read_scores(folders["results"]) if probe else (),
         )

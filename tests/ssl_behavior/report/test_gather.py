@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from ssl_behavior.clusters import FrameClusters
+from ssl_behavior.clusters import FrameClusters, load_frames
 from ssl_behavior.embedding import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED
-from ssl_behavior.report import ReportConfig, gather_report, read_clusters
+from ssl_behavior.report import ReportConfig, gather_report
 from ssl_behavior.store import Store, write_store
 
 
@@ -22,7 +22,7 @@ def test_everything_that_there_is_is_in_it(gathered, folders):
 
 
 def test_labels_and_clusters_are_those_of_the_files(gathered, folders):
-    store, clusters = Store(folders["store"]), read_clusters(folders["clusters"])
+    store, clusters = Store(folders["store"]), load_frames(folders["clusters"])
     for number, row in enumerate(store.rows):
         np.testing.assert_array_equal(
             gathered.report.clusters.runs[number].expanded(), clusters.of(clusters.rows[number])
@@ -108,7 +108,7 @@ def test_what_does_not_fit_together_is_told(folders, tmp_path, dyad):
         gather_report(other, embeddings, config, rows=other.select(["walk"]))
     with pytest.raises(InputError, match="has no recording 'more': embed it"):
         gather_report(other, embeddings, config, rows=other.rows)
-    clusters = read_clusters(folders["clusters"])
+    clusters = load_frames(folders["clusters"])
     short = FrameClusters([clusters.rows[2]], clusters.labels[: clusters.rows[2].frames], 5)
     with pytest.raises(InputError, match="are of none of the recordings"):
         gather_report(store, embeddings, config, rows=store.select(["walk"]), clusters=short)

@@ -5,13 +5,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.report import Span, read_clusters, read_description
-
-
-def test_clusters_of_a_folder(folders):
-    clusters = read_clusters(folders["clusters"])
-    assert clusters.num_clusters == 5 and [row.frames for row in clusters.rows] == [211, 307, 101]
-    np.testing.assert_array_equal(clusters.labels, np.load(folders["clusters"] / "labels.npy"))
+from ssl_behavior.report import Span, read_description
 
 
 @pytest.fixture
@@ -30,17 +24,6 @@ def broken(folders, tmp_path):
         return folder
 
     return make
-
-
-def test_damaged_clusters_are_told(broken, folders):
-    with pytest.raises(InputError, match=r"is not a clusters folder: it has no clusters\.json"):
-        read_clusters(folders["store"])
-    with pytest.raises(InputError, match=r"619 frames in its table, \[7\]"):
-        read_clusters(broken("clusters", labels=np.zeros(7, np.int32)))
-    with pytest.raises(InputError, match="must hold -1 to 4"):
-        read_clusters(broken("clusters", labels=np.full(619, 5, np.int32)))
-    with pytest.raises(InputError, match="cannot be read"):
-        read_clusters(broken("clusters", ("clusters.json", lambda contents: contents.pop("num_clusters"))))
 
 
 def test_a_description_as_cards_discoveries_and_profiles(folders):
