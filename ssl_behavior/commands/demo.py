@@ -1,4 +1,4 @@
-"""`ssl-behavior demo`: the whole way from tracks to embeddings on simulated mice, in minutes, on a laptop."""
+"""`ssl-behavior demo`: the whole way from tracks to a report on simulated mice, in minutes, on a laptop."""
 
 import argparse
 import shutil
@@ -13,7 +13,7 @@ __all__ = ["main"]
 
 _STEPS = 200
 _MARKER = ".ssl-behavior-demo"
-_MADE = ("mice", "store", "run", "task1", "benchmark", "embeddings")
+_MADE = ("mice", "store", "run", "task1", "benchmark", "embeddings", "clusters", "described", "report.html")
 _SCALE = 0.03
 _SYSTEMS = (
     "fully_connected", "conv1d", "task2_as_run", "task3_as_run", "joint_mabe2021", "boosting", "cpc_linear", "joint",
@@ -30,8 +30,8 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="ssl-behavior demo",
-        description="Simulate mice, pretrain an encoder on them, probe it, fill the tables of the CalMS21 paper and "
-        "embed the recordings: a few minutes.",
+        description="Simulate mice, pretrain an encoder on them, probe it, fill the tables of the CalMS21 paper, "
+        "embed the recordings, find clusters in them and write a report: a few minutes.",
     )
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder to make (demo)")
     parser.add_argument("--steps", type=int, default=_STEPS, help=f"training steps ({_STEPS})")
@@ -41,7 +41,10 @@ def main(argv: Sequence[str]) -> int:
     out: Path = options.out
     check_free(out, options.overwrite, _MARKER)
     for name in _MADE:
-        shutil.rmtree(out / name, ignore_errors=True)
+        if (out / name).is_file():
+            (out / name).unlink()
+        else:
+            shutil.rmtree(out / name, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     (out / _MARKER).touch()
     start = time.monotonic()
@@ -55,7 +58,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _acts(out: Path, steps: int, seed: int) -> list[tuple[str, str, list[str]]]:
-    mice, store, run = str(out / "mice"), str(out / "store"), str(out / "run")
+    mice, store, run, embeddings = (str(out / name) for name in ("mice", "store", "run", "embeddings"))
+    clusters, described = str(out / "clusters"), str(out / "described")
     seeds = ["--seed", str(seed)]
     return [
         ("Simulated mice in the layout of CalMS21, because real ones cannot be shipped", "simulate", [
@@ -70,7 +74,13 @@ def _acts(out: Path, steps: int, seed: int) -> list[tuple[str, str, list[str]]]:
             "calms21", mice, "--out", str(out / "benchmark"), "--effort", "minutes", "--systems", ",".join(_SYSTEMS),
             "--pretrained", f"cpc={run}"]),
         ("One embedding per frame, for clustering and everything else", "embed", [
-            run, store, "--out", str(out / "embeddings")]),
+            run, store, "--out", embeddings]),
+        ("Clusters of frames, as bouts", "cluster", [embeddings, "--out", clusters, "--clusters", "12", *seeds]),
+        ("What each cluster is, and what known labels do not explain", "describe", [
+            clusters, embeddings, store, "--out", described, *seeds]),
+        ("All of it to look at: map, ethograms, skeletons beside their neighbours, clusters, results", "report", [
+            store, embeddings, "--out", str(out / "report.html"), "--clusters", clusters, "--description", described,
+            "--probe", str(out / "task1"), "--title", "Simulated mice", *seeds]),
     ]  # fmt: skip
 
 
@@ -82,8 +92,11 @@ def _tell(out: Path, seconds: float) -> None:
         ("task1/results.md", "the probe of Task 1 beside its references"),
         ("benchmark/results.md", "Tables 1 to 4 beside the published numbers"),
         ("embeddings", "one row per frame; numpy.load('embeddings/embeddings.npy', mmap_mode='r')"),
+        ("clusters", "a cluster for every frame, as bouts"),
+        ("described/cards.md", "each cluster in numbers and words"),
     ]
     print(f"\nDone in {seconds / 60:.1f} minutes. These mice are simulated: the numbers say nothing about real ones.")
     print("What it made:")
     for name, meaning in made:
-        print(f"  {out / name!s:<24} {meaning}")
+        print(f"  {out / name!s:<26} {meaning}")
+    print(f"Open this in a browser:\n  {out / 'report.html'}")
