@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from ssl_behavior.cli import main
-from ssl_behavior.commands import describe
+from ssl_behavior.clusters.enrichment import Enrichment
+from ssl_behavior.commands import describe, describe_files
 from ssl_behavior.embedding import store_embeddings
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import write_store
@@ -116,6 +117,33 @@ def test_names_are_shown_and_nothing_of_them_is_markup(described):
     assert "<script" not in text and "&lt;script&gt;alert(1)" in text
     assert HTML in (described / "enrichment.csv").read_text()
     assert "<script" not in (described / "shares.svg").read_text()
+
+
+def test_dollars_in_names_are_no_formula(inputs, tmp_path):
+    text = (inputs / "groups.csv").read_text().replace("drug", "$a^{x").replace("saline", "b$")
+    (tmp_path / "groups.csv").write_text(text)
+    assert run(inputs, tmp_path / "out", "--groups-csv", tmp_path / "groups.csv", "--factor", "treatment") == 0
+    for name in ("shares", "effects"):
+        assert "$a^{x" in (tmp_path / "out" / f"{name}.svg").read_text()
+
+
+def enriched(log2_ratio, low, both=500):
+    return Enrichment(
+        stream="s", behavior="mount", background=False, cluster=0, both=both, of_behavior=700, of_cluster=900,
+        annotated=9000, expected=70.0, log2_ratio=log2_ratio, low=low, high=None, cluster_bouts=3, behavior_bouts=5,
+        recordings=1,
+    )  # fmt: skip
+
+
+def test_what_is_enriched_is_told_as_surely_as_it_is():
+    rich = "s mount 4.0 times as often as by chance (500 of its 700 frames, 5 bouts in 1 recording)"
+    unsure = "none of them twice as often as by chance in frames and recordings enough to be sure"
+    told = describe_files._labels
+    assert told([enriched(2.0, 0.3)], 7) == rich
+    assert told([enriched(2.0, None)], 7) == told([enriched(2.0, -0.1)], 7) == unsure
+    assert told([enriched(2.0, 0.3, both=29)], 7) == told([enriched(2.0, None, both=29)], 1) == unsure
+    assert told([enriched(0.9, 0.3), enriched(None, None)], 7) == "none of them twice as often as by chance"
+    assert told([enriched(2.0, None)], 1) == f"{rich} (in one recording: how sure that is cannot be told)"
 
 
 def test_the_terminal_is_told_the_same(inputs, tmp_path, capsys):
