@@ -7,11 +7,15 @@ import pytest
 import torch
 
 from ssl_behavior.cli import main
+from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.clusters.enrichment import Enrichment
-from ssl_behavior.commands import describe, describe_files
-from ssl_behavior.embedding import store_embeddings
+from ssl_behavior.clusters.groups import Groups
+from ssl_behavior.clusters.profiles import compare_profiles
+from ssl_behavior.commands import describe, describe_files, describe_tables
+from ssl_behavior.embedding import EmbeddingRow, store_embeddings
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import write_store
+from ssl_behavior.terminal import make_console
 
 FRAMES, DIM, CLUSTERS = 307, 5, 4
 HTML = "<script>alert(1)</script>"
@@ -152,6 +156,22 @@ def test_the_terminal_is_told_the_same(inputs, tmp_path, capsys):
     assert "what sets it apart" in told and "treatment: drug 4, saline 4 animals; 70 permutations" in told
     assert "No difference is found at a false discovery rate of 0.05; the nearest:" in told
     assert "cluster ┃ drug ┃ saline ┃ difference" in told and "begin with cards.md" in told
+
+
+def test_groups_that_differ_together_but_in_no_pair_are_told(capsys):
+    labels = np.concatenate([np.repeat([0, 1, 2, 0], [40 + 9 * (n // 3) + n, 30 - n, 20, 40]) for n in range(9)])
+    frames = np.array([130 + 9 * (n // 3) for n in range(9)])
+    rows = [
+        EmbeddingRow(id=f"r{n}", offset=int(frames[:n].sum()), frames=int(frames[n]), fps=30.0) for n in range(9)
+    ]  # fmt: skip
+    group = {row.id: "xyz"[n // 3] for n, row in enumerate(rows)}
+    groups = Groups(factor="dose", names=("x", "y", "z"), group=group, animal={id: id for id in group}, within=False)
+    profiles = compare_profiles(FrameClusters(rows, labels.astype(np.int32), 3), groups)
+    assert any(one.found for one in profiles.overall) and not any(one.found for one in profiles.comparisons)
+    describe_tables._print_profiles(make_console(), profiles)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "All groups together differ in the share of frames of clusters 0, 1, 2, at a false discovery rate" in told
+    assert "No difference between two groups is found at a false discovery rate of 0.05; the nearest:" in told
 
 
 def test_without_groups_nothing_is_compared(inputs, tmp_path):
