@@ -27,7 +27,8 @@ _FEWEST_FRAMES = 30
 _HOW_TO_READ = (
     "A cluster's words are the measures in which its mean is furthest from that of all frames: by half a standard "
     'deviation at least, and three standard errors over its bouts. Numbers are medians of the cluster; "lowest 6 %" '
-    'says that 6 % of all frames have a smaller value. "Closer", "further" and the like compare with all frames.'
+    "says that 6 % of all frames have a smaller value, where half of the equal ones (5 s or longer) count as smaller. "
+    '"Closer", "further" and the like compare with all frames.'
 )
 _ANONYMOUS = (
     'The animals are anonymous: "one animal" in one phrase need not be the one of the next, and the greater (lesser) '
