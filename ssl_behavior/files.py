@@ -93,7 +93,15 @@ def told_plainly(path: Path, option: str = "--out") -> Iterator[None]:
             raise InputError(
                 f"{path}: the disk is full; nothing was kept of this write. Free some space, or choose another {option}"
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG):
+        if error.errno in (
+            errno.EACCES,
+            errno.EPERM,
+            errno.EROFS,
+            errno.ENOTDIR,
+            errno.EISDIR,
+            errno.EEXIST,
+            errno.ENAMETOOLONG,
+        ):
             raise InputError(f"{path}: cannot be written ({error.strerror}); choose another {option}") from error
         raise
 

@@ -42,7 +42,9 @@ def bout_table(clusters: FrameClusters) -> BoutTable:
     """The bouts of a clustering."""
     offsets = np.array([row.offset for row in clusters.rows], np.int64)
     changes = np.flatnonzero(np.diff(clusters.labels)) + 1
-    first = np.union1d(offsets, changes).astype(np.int64)
+    # A recording without frames begins where the next one does, or where there is nothing any more.
+    begins = offsets[offsets < len(clusters.labels)]
+    first = np.union1d(begins, changes).astype(np.int64)
     last = np.append(first[1:], len(clusters.labels))
     kept = clusters.labels[first] >= 0
     first, last = first[kept], last[kept]

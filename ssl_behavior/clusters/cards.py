@@ -220,7 +220,7 @@ def _scene(store: Store, measures: Measures) -> Scene:
 
 
 def _seen(differences: Sequence[Sequence[Difference]], number: int) -> np.ndarray:
-    """Share of keypoints seen in each cluster over the usual one; 1 where that never changes."""
+    """Median share of keypoints seen in each cluster over that of all frames; 1 where that never changes."""
     seen = np.ones(number)
     for cluster, measured in enumerate(differences):
         for one in measured:

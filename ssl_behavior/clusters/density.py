@@ -18,6 +18,7 @@ from ssl_behavior.errors import InputError
 __all__ = ["DensityConfig", "DensityModel", "fit_density"]
 
 _REACH_QUANTILE = 0.99
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,4 +134,6 @@ def _reaches(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     members = [points[labels == cluster] for cluster in range(int(labels.max()) + 1)]
     gaps = [cKDTree(own).query(own, k=2)[0][:, 1] for own in members]
-    return np.array([np.quantile(gap, _REACH_QUANTILE) for gap in gaps])
+    # Frames that are all alike (nothing tracked) are still that where another machine rounds their points otherwise.
+    rounding = _ROUNDING * np.sqrt(np.square(points).sum(axis=1).mean())
+    return np.array([max(np.quantile(gap, _REACH_QUANTILE), rounding) for gap in gaps])

@@ -47,7 +47,7 @@ class DiscoveredCluster:
     annotated : share of the cluster's frames that are labeled in that stream.
     behavior, behavior_share : the label that most of its annotated frames have in that stream, and how many; "" = none.
     separation : see `Geometry`; None where there is no other cluster.
-    seen : mean share of keypoints seen over the usual share, at most 1.
+    seen : median share of keypoints seen over the usual (median) share, at most 1.
     """
 
     cluster: int
@@ -130,7 +130,7 @@ def discover(
     Parameters
     ----------
     tables : of all label streams; those in which nothing is annotated are left out.
-    seen : mean share of keypoints seen in each cluster over that of all frames, float64 [cluster].
+    seen : median share of keypoints seen in each cluster over that of all frames, float64 [cluster].
     most_bouts, most_of_cluster : how many bouts are listed, in all and of each cluster.
     """
     tables = [one for one in tables if one.annotated.any()]

@@ -84,17 +84,21 @@ def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         raise InputError(f"{path}: the file of groups cannot be read ({error}); expected CSV in UTF-8") from None
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
-    cells = [[cell.strip() for cell in line] for line in csv.reader(text.splitlines(), delimiter=delimiter)]
-    cells = [line for line in cells if any(line)]
+    reader = csv.reader(text.splitlines(), delimiter=delimiter)
+    try:
+        cells = [(reader.line_num, [cell.strip() for cell in line]) for line in reader]
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num}: this is no CSV of groups ({error})") from None
+    cells = [(number, line) for number, line in cells if any(line)]
     if not cells:
         raise InputError(f"{path}: the file is empty; expected a line of column names (recording, animal, treatment)")
-    header = [name.lower() if name.lower() in (_RECORDING, _ANIMAL) else name for name in cells[0]]
+    header = [name.lower() if name.lower() in (_RECORDING, _ANIMAL) else name for name in cells[0][1]]
     if _RECORDING not in header or len(set(header)) < len(header):
         raise InputError(f"{path}: expected different column names, one of them {_RECORDING!r}, got {header}")
-    for number, line in enumerate(cells[1:], 2):
+    for number, line in cells[1:]:
         if len(line) != len(header):
             raise InputError(f"{path}, line {number}: expected {len(header)} cells as in the header, got {len(line)}")
-    return header, [dict(zip(header, line, strict=True)) for line in cells[1:]]
+    return header, [dict(zip(header, line, strict=True)) for _, line in cells[1:]]
 
 
 def _factor(path: Path, header: Sequence[str], factor: str | None) -> str:

@@ -39,7 +39,8 @@ class FrameClusters:
         return [bout for bout in runs(self.of(row)) if bout[2] >= 0]
 
     def shares(self) -> np.ndarray:
-        """Each cluster's share of each recording's frames, float64 [recording, cluster]."""
+        """Each cluster's share of each recording's frames, float64 [recording, cluster]; 0 where there are none."""
         counts = [np.bincount(own[own >= 0], minlength=self.num_clusters) for own in map(self.of, self.rows)]
         frames = np.array([row.frames for row in self.rows])
-        return np.array(counts, dtype=np.float64).reshape(len(self.rows), self.num_clusters) / frames[:, None]
+        shares = np.array(counts, dtype=np.float64).reshape(len(self.rows), self.num_clusters)
+        return shares / np.maximum(frames, 1)[:, None]

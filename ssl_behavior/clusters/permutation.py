@@ -196,7 +196,8 @@ class Effects:
     ----------
     difference, low, high : of means, and its bootstrap interval.
     hedges_g : the difference in pooled standard deviations (within: in those of the animals' differences), corrected
-        for small samples (Hedges 1981).
+        for small samples (Hedges 1981); NaN where nothing spreads, and of two animals within, whom the correction
+        would leave 0 of whatever they differ in.
     cliffs_delta, delta_low, delta_high : share of pairs of animals in which the second is higher less that in which it
         is lower (Cliff 1993), -1 to 1; within: of animals with themselves.
     """
@@ -253,7 +254,8 @@ def _unpaired(first: np.ndarray, second: np.ndarray, counts: Sequence[np.ndarray
     spread = math.sqrt((((a - a.mean()) ** 2).sum() + ((b - b.mean()) ** 2).sum()) / freedom)
     bounds = _interval(means, min(len(a), len(b)), level), _interval(deltas, min(len(a), len(b)), level)
     difference = float(b.mean() - a.mean())
-    return (difference, *bounds[0], _hedges(difference, spread, freedom), float(above.mean()), *bounds[1])
+    g = _hedges(difference, spread, freedom, float(np.abs([*a, *b]).max()))
+    return (difference, *bounds[0], g, float(above.mean()), *bounds[1])
 
 
 def _paired(differences: np.ndarray, resamples: int, level: float, generator: np.random.Generator) -> Effects:
@@ -270,14 +272,17 @@ def _paired(differences: np.ndarray, resamples: int, level: float, generator: np
         drawn, sizes = drawn[sizes > 0], sizes[sizes > 0]
         means, deltas = (drawn @ part / sizes for part in (own, np.sign(own)))
         bounds = _interval(means, len(own), level), _interval(deltas, len(own), level)
-        g = _hedges(float(own.mean()), float(own.std(ddof=1)), len(own) - 1)
+        g = _hedges(float(own.mean()), float(own.std(ddof=1)), len(own) - 1, float(np.abs(own).max()))
         columns.append((float(own.mean()), *bounds[0], g, float(np.sign(own).mean()), *bounds[1]))
     return Effects(*np.array(columns).reshape(-1, 7).T)
 
 
-def _hedges(difference: float, spread: float, freedom: int) -> float:
-    if spread <= 0:
-        return 0.0 if difference == 0 else math.nan
+def _hedges(difference: float, spread: float, freedom: int, size: float) -> float:
+    """`size` is that of the values: of equal ones, rounding leaves a spread and a difference that are nothing."""
+    if freedom < 2:
+        return math.nan
+    if spread <= _TIE * size:
+        return 0.0 if abs(difference) <= _TIE * size else math.nan
     return difference / spread * (1 - 3 / (4 * freedom - 1))
 
 

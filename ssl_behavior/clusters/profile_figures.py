@@ -40,7 +40,7 @@ def draw_shares(profiles: Profiles, path: Path) -> None:
         heights = rows + offsets[place]
         spread = np.linspace(-0.06, 0.06, len(own))[:, None]
         style = {"color": color, "alpha": 0.65, "linewidth": 0}
-        axis.scatter(own.ravel(), (heights + spread).ravel(), s=14, marker=marker, label=name, **style)
+        axis.scatter(own.ravel(), (heights + spread).ravel(), s=14, marker=marker, label=_literal(name), **style)
         axis.vlines(own.mean(axis=0), heights - 0.12, heights + 0.12, color=color, linewidth=2)
     axis.set_xlabel("share of an animal's frames in %")
     axis.set_xlim(left=0)
@@ -73,7 +73,7 @@ def draw_effects(profiles: Profiles, path: Path) -> None:
 def _draw_pair(axis: Any, own: Sequence[Comparison], place: int, offset: float, scale: float) -> None:
     """One pair of groups in one panel."""
     color, marker = _COLORS[place % len(_COLORS)], _MARKERS[place % len(_MARKERS)]
-    label = f"{own[0].second} less {own[0].first}" if own else ""
+    label = _literal(f"{own[0].second} less {own[0].first}") if own else ""
     for one in own:
         assert one.difference is not None and one.low is not None and one.high is not None
         height = one.cluster + offset
@@ -93,6 +93,11 @@ def _figure(profiles: Profiles, panels: int) -> tuple[Any, list[Any]]:
     width = _WIDTH_INCHES if panels == 1 else _PANEL_INCHES * panels
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, list(figure.subplots(1, panels, sharey=True, squeeze=False)[0])
+
+
+def _literal(text: str) -> str:
+    """Names as they are: matplotlib takes what is between two dollars for a formula."""
+    return text.replace("$", r"\$")
 
 
 def _offsets(number: int) -> np.ndarray:
@@ -126,4 +131,4 @@ def _finish(figure: Any, axes: Sequence[Any], profiles: Profiles) -> None:
         )
     sizes = ", ".join(f"{name} {len(animals)}" for name, animals in profiles.groups.animals.items())
     title = f"{profiles.groups.factor}: {sizes} animals; * = share differs (false discovery rate {level:g})"
-    figure.suptitle(title, fontsize=9, x=0.01, ha="left")
+    figure.suptitle(_literal(title), fontsize=9, x=0.01, ha="left")

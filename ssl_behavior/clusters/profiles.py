@@ -199,7 +199,7 @@ def compare_profiles(clusters: FrameClusters, groups: Groups, config: ProfilesCo
         overall=tuple(overall),
         exact=among.exact,
         arrangements=len(among.group),
-        notes=(*groups.notes, *_notes(design, clusters.num_clusters, among, config)),
+        notes=(*groups.notes, *_notes(design, groups.names, clusters.num_clusters, among, config)),
     )
 
 
@@ -326,8 +326,32 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _notes(design: Design, num_clusters: int, among: Arrangements, config: ProfilesConfig) -> list[str]:
-    """What the numbers of animals and arrangements allow to be found."""
+def _notes(
+    design: Design, names: Sequence[str], num_clusters: int, among: Arrangements, config: ProfilesConfig
+) -> list[str]:
+    """What the numbers of animals and arrangements allow to be found, of all groups and of pairs of them."""
+    notes = _limits(design, num_clusters, f"{num_clusters} clusters", among, config)
+    if len(names) == 2 or smallest_p(design, among) > config.level:
+        return notes
+    pairs = list(combinations(range(len(names)), 2))
+    hopeless, tests = [], num_clusters * len(pairs)
+    for first, second in pairs:
+        two, _ = design.pair(first, second)
+        among = arrangements(two, config.permutations, config.seed)
+        if smallest_p(two, among) > config.level:
+            hopeless.append(f"{names[first]} and {names[second]}")
+        elif not notes:
+            notes = _limits(two, tests, f"{num_clusters} clusters and {len(pairs)} pairs of groups", among, config)
+    if hopeless:
+        notes.append(
+            f"no p value of {', '.join(hopeless)} can be as low as {config.level:g}: whether all groups together "
+            "differ can be found, but not whether these do; record more animals"
+        )
+    return notes
+
+
+def _limits(design: Design, tests: int, which: str, among: Arrangements, config: ProfilesConfig) -> list[str]:
+    """The same of one comparison, in each of so many tests, which are `which`."""
     sizes = np.bincount(design.group, minlength=design.num_groups).tolist()
     smallest = smallest_p(design, among)
     who = f"{' and '.join(str(size) for size in sizes)} animals"
@@ -336,11 +360,11 @@ def _notes(design: Design, num_clusters: int, among: Arrangements, config: Profi
             f"with {who} no p value can be below {smallest:.2g}: nothing can be found at {config.level:g}, however "
             "different the groups are; record more animals"
         ]
-    if smallest * num_clusters > config.level:
+    if smallest * tests > config.level:
         remedy = "record more animals" if among.exact else "ask for more --permutations"
         return [
-            f"with {who} no p value can be below {smallest:.2g}: among {num_clusters} clusters a single different one "
-            f"cannot be found at {config.level:g}, only {int(np.ceil(smallest * num_clusters / config.level))} or more "
+            f"with {who} no p value can be below {smallest:.2g}: among {which} a single different one "
+            f"cannot be found at {config.level:g}, only {int(np.ceil(smallest * tests / config.level))} or more "
             f"together; {remedy}"
         ]
     return []

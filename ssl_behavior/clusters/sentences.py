@@ -148,7 +148,11 @@ def _nothing(differences: Sequence[Difference], rules: SayingRules, poorly_seen:
         return "too little is known to say what it is"
     if not of_programs:
         return "nothing but tracking is measured"
-    return "usual in everything else measured" if poorly_seen else "usual in everything measured"
+    else_ = "else " if poorly_seen else ""
+    if any(rules.enough(one) and abs(one.difference) >= rules.least_difference for one in of_programs):
+        # Too unsure, or there are no words for it: that is not usual.
+        return f"different in nothing {else_}that can be said in words and for sure"
+    return f"usual in everything {else_}measured"
 
 
 def _statements(differences: Sequence[Difference], scene: Scene, rules: SayingRules) -> list[_Statement]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ssl_behavior.clusters.choosing import NumberScores
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_file
+from ssl_behavior.files import atomic_file, check_free
 
 __all__ = ["check_figure", "draw_choice"]
 
@@ -27,10 +27,13 @@ def check_figure(path: Path) -> None:
     Raises
     ------
     InputError
-        If the file's ending is not that of a picture, or matplotlib is not installed.
+        If the file's ending is not that of a picture, it is a folder or in a file, or matplotlib is not installed.
     """
     if path.suffix.lower() not in _FORMATS:
         raise InputError(f"--figure {path}: expected a file that ends in one of {list(_FORMATS)}")
+    check_free(path, True, option="--figure")
+    if path.is_dir():
+        raise InputError(f"--figure {path} is a folder: name a file to draw")
     if find_spec("matplotlib") is None:
         raise InputError("--figure needs matplotlib: pip install 'ssl-behavior[plots]'")
 
@@ -52,7 +55,7 @@ def draw_choice(scores: Sequence[NumberScores], suggested: int | None, path: Pat
     figure.supxlabel("number of clusters", fontsize=10)
     if suggested is not None:
         figure.suptitle(f"suggested: {suggested} clusters", fontsize=11)
-    with atomic_file(path) as partial:
+    with atomic_file(path, "--figure") as partial:
         figure.savefig(partial, format=path.suffix[1:].lower(), dpi=130)
 
 

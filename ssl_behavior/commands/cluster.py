@@ -85,6 +85,9 @@ def _config(options: argparse.Namespace, clusters: int | None = None) -> "KMeans
         asked = _given(options, smallest="smallest", neighbors="neighbors", selection="selection", sample="sample")
         return config_from_dict(DensityConfig, asked, "cluster")
     asked = _given(options, clusters="clusters", fine="fine", seeds="seeds", sample="sample")
+    if options.choose and options.clusters is None:
+        # Not yet chosen: whatever is, the rest must allow the greatest of the numbers.
+        asked["clusters"] = max(_choice(options).numbers)
     return KMeansConfig(**asked | ({} if clusters is None else {"clusters": clusters}))  # type: ignore[arg-type]
 
 

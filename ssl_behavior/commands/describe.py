@@ -1,8 +1,7 @@
 """The verb describe: clusters in numbers and in words, and compared between groups of animals."""
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +36,7 @@ def main(argv: Sequence[str]) -> int:
     from ssl_behavior.clusters import load_clustering
     from ssl_behavior.clusters.clustered import ClusteredStore
     from ssl_behavior.clusters.profiles import compare_profiles
+    from ssl_behavior.commands.cluster_output import stages, tell
     from ssl_behavior.commands.describe_tables import print_described
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.files import check_free
@@ -53,17 +53,18 @@ def main(argv: Sequence[str]) -> int:
     programs = with_programs_of(ProgramsConfig(), options.programs) if options.programs else ProgramsConfig()
     console = make_console()
     if embeddings.store != clustered.store.fingerprint():
-        _tell(console, f"{options.store} is not the store that was embedded; recordings of equal names and lengths "
-                       "are taken for the same")  # fmt: skip
+        tell(console, f"{options.store} is not the store that was embedded; recordings of equal names and lengths "
+                      "are taken for the same")  # fmt: skip
     # Before the long part, so that it is told whether anything can be found.
     profiles = None if groups is None else compare_profiles(saved.frames, groups, config)
     for note in profiles.notes if profiles else ():
-        _tell(console, note)
-    with _bars(console, len(saved.frames.labels)) as advance:
-        cards = _cards(options, saved, embeddings, clustered, programs, advance)
+        tell(console, note)
+    with stages(console) as told:
+        frames = len(saved.frames.labels)
+        cards = _cards(options, saved, embeddings, clustered, programs, lambda what, done: told(what, done, frames))
     _write(options.out, options.overwrite, cards, profiles, {row.id: row.fps for row in clustered.rows}, console)
     print_described(console, cards, profiles)
-    _tell(console, f"written to {options.out}: begin with cards.md")
+    tell(console, f"written to {options.out}: begin with cards.md")
     return 0
 
 
@@ -110,6 +111,7 @@ def _write(
     console: "Console",
 ) -> None:
     """The folder, whole or not at all."""
+    from ssl_behavior.commands.cluster_output import tell
     from ssl_behavior.commands.describe_files import write_cards, write_profiles
     from ssl_behavior.files import atomic_folder
 
@@ -119,34 +121,13 @@ def _write(
             return
         write_profiles(profiles, folder)
         if find_spec("matplotlib") is None:
-            _tell(console, "no figures are drawn, for that needs matplotlib: pip install 'ssl-behavior[plots]'")
+            tell(console, "no figures are drawn, for that needs matplotlib: pip install 'ssl-behavior[plots]'")
             return
         from ssl_behavior.clusters.profile_figures import draw_effects, draw_shares
 
         for ending in _FIGURES:
             draw_shares(profiles, folder / f"shares{ending}")
             draw_effects(profiles, folder / f"effects{ending}")
-
-
-@contextmanager
-def _bars(console: "Console", frames: int) -> Iterator[Callable[[str, int], None]]:
-    """A progress bar for each pass over all frames."""
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def advance(what: str, done: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=frames)
-            bar.advance(tasks[what], done)
-
-        yield advance
-
-
-def _tell(console: "Console", text: str) -> None:
-    console.print(text, soft_wrap=True, markup=False)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -27,7 +27,8 @@ _FEWEST_FRAMES = 30
 _HOW_TO_READ = (
     "A cluster's words are the measures in which its mean is furthest from that of all frames: by half a standard "
     'deviation at least, and three standard errors over its bouts. Numbers are medians of the cluster; "lowest 6 %" '
-    'says that 6 % of all frames have a smaller value. "Closer", "further" and the like compare with all frames.'
+    "says that 6 % of all frames have a smaller value, where half of the equal ones (5 s or longer) count as smaller. "
+    '"Closer", "further" and the like compare with all frames.'
 )
 _ANONYMOUS = (
     'The animals are anonymous: "one animal" in one phrase need not be the one of the next, and the greater (lesser) '
@@ -150,7 +151,7 @@ def _card_lines(card: Card, fps: Mapping[str, float]) -> list[str]:
     if followers := [f"{one.cluster} ({percent(one.probability)})" for one in card.followers[:_SHOWN_FOLLOWERS]]:
         lines.append(f"- followed by {', '.join(followers)}{_not_followed(card)}")
     if card.labels:
-        lines.append(f"- labels: {_labels(card.labels)}")
+        lines.append(f"- labels: {_labels(card.labels, len(card.shares))}")
     if differences := _differences(card):
         lines.append(f"- differs most in {differences}")
     if card.medoids:
@@ -165,22 +166,28 @@ def _not_followed(card: Card) -> str:
     return f"; {', '.join(parts)}" if parts else ""
 
 
-def _labels(labels: Sequence[Enrichment]) -> str:
-    """The behaviours that a cluster holds at least twice as much of as chance would, with counts."""
-    rich = [
-        one
-        for one in labels
-        if one.log2_ratio is not None and one.log2_ratio >= _ENRICHED and one.both >= _FEWEST_FRAMES and one.low
-        and one.low > 0
-    ]  # fmt: skip
-    if not rich:
+def _labels(labels: Sequence[Enrichment], recordings: int) -> str:
+    """The behaviours that a cluster surely holds more of than by chance, and at least twice as much, with counts.
+
+    With one recording nobody knows how sure that is: they are listed, and that is told.
+    """
+    double = [one for one in labels if one.log2_ratio is not None and one.log2_ratio >= _ENRICHED]
+    if not double:
         return "none of them twice as often as by chance"
+    sure = [one for one in double if recordings == 1 or (one.low is not None and one.low > 0)]
+    rich = [one for one in sure if one.both >= _FEWEST_FRAMES]
+    if not rich:
+        return "none of them twice as often as by chance in frames and recordings enough to be sure"
     rich.sort(key=lambda one: -(one.log2_ratio or 0.0))
-    return "; ".join(
-        f"{_plain(one.stream)} {_plain(one.behavior)} {2 ** (one.log2_ratio or 0):.1f} times as often as by chance "
-        f"({one.both:,} of its {one.of_behavior:,} frames, {counted(one.behavior_bouts, 'bout')} in "
-        f"{counted(one.recordings, 'recording')})"
-        for one in rich[:_SHOWN_LABELS]
+    how_sure = " (in one recording: how sure that is cannot be told)" if recordings == 1 else ""
+    return (
+        "; ".join(
+            f"{_plain(one.stream)} {_plain(one.behavior)} {2 ** (one.log2_ratio or 0):.1f} times as often as by chance "
+            f"({one.both:,} of its {one.of_behavior:,} frames, {counted(one.behavior_bouts, 'bout')} in "
+            f"{counted(one.recordings, 'recording')})"
+            for one in rich[:_SHOWN_LABELS]
+        )
+        + how_sure
     )
 
 

@@ -58,8 +58,15 @@ def _print_profiles(console: Console, profiles: Profiles) -> None:
     found = [one for one in profiles.comparisons if one.found]
     shown = found or sorted((one for one in profiles.comparisons if one.p is not None), key=lambda one: one.p or 0.0)
     level = f"a false discovery rate of {profiles.config.level:g}"
+    for measure, words in MEASURES.items():
+        if differ := [str(one.cluster) for one in profiles.overall if one.found and one.measure == measure]:
+            console.print(
+                f"All groups together differ in the {words} of clusters {', '.join(differ)}, at {level}.",
+                soft_wrap=True, highlight=False,
+            )  # fmt: skip
     if not found:
-        console.print(f"No difference is found at {level}; the nearest:", soft_wrap=True)
+        between = "between two groups " if profiles.overall else ""
+        console.print(f"No difference {between}is found at {level}; the nearest:", soft_wrap=True)
     table = Table(show_edge=False, pad_edge=False)
     pair = groups.names if len(groups.names) == 2 else ("first", "second")
     for heading in ("cluster", *pair, "difference", "95 % interval", "Hedges' g", "p", "q"):

@@ -29,11 +29,13 @@ def main(argv: Sequence[str]) -> int:
     from ssl_behavior.commands.cluster_output import stages, tell
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.errors import InputError
-    from ssl_behavior.files import write_json
+    from ssl_behavior.files import check_free, write_json
     from ssl_behavior.terminal import make_console
 
-    if options.out is not None and options.out.exists() and not options.overwrite:
-        raise InputError(f"{options.out} exists already: choose another --out, or pass --overwrite to replace it")
+    if options.out is not None:
+        check_free(options.out, options.overwrite)
+        if options.out.is_dir():
+            raise InputError(f"--out {options.out} is a folder: name a file to write the numbers to")
     config = QualityConfig(clusters=options.clusters, neighbors=options.neighbors, sample=options.sample)
     every, console = [Embeddings(path) for path in (options.embeddings, *options.others)], make_console()
     whole, few = space_config(options, 0), space_config(options, None)

@@ -72,6 +72,12 @@ def test_a_parent_that_is_a_file_is_refused(tmp_path):
         write_json(tmp_path / "file" / "out.json", 1)
 
 
+def test_a_folder_is_not_replaced_by_a_file(tmp_path):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(InputError, match="cannot be written"), atomic_file(tmp_path / "mine") as partial:
+        partial.write_text("x")
+
+
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     write_json(tmp_path / "a.json", {"x": [1, 2.5, "é"]})
     assert read_json(tmp_path / "a.json", "a test") == {"x": [1, 2.5, "é"]}

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.clusters.bout_table import bout_table, transitions
@@ -20,6 +21,14 @@ def test_a_bout_never_goes_on_in_the_next_recording():
     table = bout_table(FrameClusters(rows, np.zeros(5, np.int32), 1))
     assert table.frames.tolist() == [3, 2]
     np.testing.assert_allclose(table.seconds, [0.1, 0.2])
+
+
+@pytest.mark.parametrize(("frames", "recordings"), [((0, 3, 2), [1, 2]), ((3, 0, 2), [0, 2]), ((3, 2, 0), [0, 1])])
+def test_a_recording_without_frames_has_no_bout(frames, recordings):
+    offsets = [0, frames[0], frames[0] + frames[1]]
+    rows = [EmbeddingRow(id=f"r{n}", offset=offsets[n], frames=frames[n], fps=10.0) for n in range(3)]
+    table = bout_table(FrameClusters(rows, np.zeros(5, np.int32), 1))
+    assert table.recording.tolist() == recordings and table.frames.tolist() == [3, 2]
 
 
 def reference_transitions(clusters):

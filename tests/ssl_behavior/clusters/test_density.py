@@ -46,6 +46,15 @@ def test_other_frames_get_what_the_nearest_sampled_frame_got_unless_it_is_too_fa
     assert got.dtype == np.int32 and len(set(got)) == fitted.num_clusters + 1
 
 
+def test_a_cluster_of_equal_frames_reaches_as_far_as_rounding(sample):
+    points = np.concatenate([sample[1], np.full((97, 2), 71.3, np.float32)])
+    fitted = fit_density(points, CONFIG)
+    (own,) = set(fitted.labels[-97:].tolist())
+    assert own >= 0
+    assert fitted.fine(np.nextafter(points[-97:], np.float32(99))).tolist() == [own] * 97
+    assert fitted.fine(points[-97:] + np.float32(0.01)).tolist() == [-1] * 97
+
+
 def test_renumbered_is_the_same_by_other_numbers(fitted, sample):
     order = np.arange(fitted.num_clusters)[::-1].copy()
     other = fitted.renumbered(order)

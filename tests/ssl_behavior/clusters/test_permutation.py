@@ -204,6 +204,18 @@ def test_a_group_without_spread_has_effects_still():
     assert found.cliffs_delta.tolist() == [1, 0] and (found.low[0], found.high[0]) == (1, 1)
 
 
+@pytest.mark.parametrize("value", [0.7, 0.1])
+def test_of_equal_values_rounding_is_no_effect(value):
+    values = np.full((7, 1), value)
+    assert np.ptp([values[:3].mean(), values[3:].mean()]) > 0
+    assert effects(between(3, 4), values).hedges_g.tolist() == [0]
+
+
+def test_two_animals_within_have_no_standardised_effect():
+    found = effects(Design(np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1]), 2, True), np.array([[1.0], [5], [1], [5.1]]))
+    assert np.isnan(found.hedges_g[0]) and found.difference[0] == pytest.approx(4.05)
+
+
 def test_intervals_hold_the_truth_about_as_often_as_they_say():
     generator = np.random.default_rng(5)
     design = between(6, 6)

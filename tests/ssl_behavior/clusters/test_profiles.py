@@ -85,6 +85,23 @@ def test_what_cannot_be_found_is_said_before():
     assert compare_profiles(clusters, groups, ProfilesConfig(resamples=100)).notes == ()
 
 
+def test_what_cannot_be_found_of_pairs_is_said_too():
+    def notes(of_each, permutations):
+        clusters, groups = simulate_study(StudyConfig(animals=9, recordings=1, minutes=2.0, num_clusters=2), 0)
+        names = dict(zip(groups.group, np.repeat(["x", "y", "z", ""], [*of_each, 18 - sum(of_each)]), strict=True))
+        names = {id: str(name) for id, name in names.items() if name}
+        three = replace(groups, names=("x", "y", "z"), group=names)
+        return compare_profiles(clusters, three, ProfilesConfig(permutations=permutations, resamples=100)).notes
+
+    unsure, hopeless = notes((3, 3, 4), 5000)
+    assert unsure.startswith("with 3 and 4 animals no p value can be below 0.029")
+    assert hopeless.startswith("no p value of x and y can be as low as 0.05: whether all") and "z" not in hopeless
+    (note,) = notes((4, 4, 4), 40_000)
+    assert note.startswith("with 4 and 4 animals no p value can be below 0.029: among 2 clusters and 3 pairs of groups")
+    (note,) = notes((2, 2, 2), 1000)
+    assert note.startswith("with 2 and 2 and 2 animals no p value can be below 0.067: nothing can be found")
+
+
 def test_a_planted_difference_is_found_in_its_direction():
     clusters, groups = simulate_study(StudyConfig(animals=8, ratio=3.0), 0)
     found = compare_profiles(clusters, groups, QUICK)

@@ -88,6 +88,8 @@ def test_quality_is_printed_and_kept(embeddings, embeddings_of, array, tmp_path,
     assert main(argv) == 2 and "q.json exists already" in capsys.readouterr().err
     assert main([*argv, "--overwrite"]) == 0
     assert main(["quality", embeddings]) == 0
+    assert main([*argv[:-1], str(tmp_path), "--overwrite"]) == 2
+    assert "is a folder: name a file to write the numbers to" in capsys.readouterr().err
 
 
 def test_mistakes_are_one_sentence_and_nothing_is_made(embeddings, embeddings_of, array, tmp_path, capsys):
@@ -96,6 +98,7 @@ def test_mistakes_are_one_sentence_and_nothing_is_made(embeddings, embeddings_of
     few = str(embeddings_of(tmp_path / "few", array[:11], (11,)).path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
+    (tmp_path / "mine.png").mkdir()
     mistakes = {
         "is not an embeddings folder": [str(tmp_path)],
         "no recording matches 'x*'": [embeddings, "--recordings", "x*"],
@@ -110,6 +113,14 @@ def test_mistakes_are_one_sentence_and_nothing_is_made(embeddings, embeddings_of
         "--figure is for --choose": [embeddings, "--figure", "x.png"],
         "expected a file that ends in": [embeddings, "--choose", "2,3", "--figure", "x.txt"],
         "--choose 2,many: expected numbers": [embeddings, "--choose", "2,many"],
+        "--fine 9 centroids cannot be joined to 11": [embeddings, "--choose", "2,11", "--fine", "9"],
+        "mine.png is a folder: name a file to draw": [
+            embeddings,
+            "--choose",
+            "2,3",
+            "--figure",
+            str(tmp_path / "mine.png"),
+        ],
         "cannot suggest a number from one recording": [few, "--choose", "2,3"],
         "holds something else": [embeddings, "--out", str(tmp_path / "mine"), "--overwrite"],
     }

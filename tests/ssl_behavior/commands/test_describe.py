@@ -7,10 +7,15 @@ import pytest
 import torch
 
 from ssl_behavior.cli import main
-from ssl_behavior.commands import describe
-from ssl_behavior.embedding import store_embeddings
+from ssl_behavior.clusters import FrameClusters
+from ssl_behavior.clusters.enrichment import Enrichment
+from ssl_behavior.clusters.groups import Groups
+from ssl_behavior.clusters.profiles import compare_profiles
+from ssl_behavior.commands import describe, describe_files, describe_tables
+from ssl_behavior.embedding import EmbeddingRow, store_embeddings
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import write_store
+from ssl_behavior.terminal import make_console
 
 FRAMES, DIM, CLUSTERS = 307, 5, 4
 HTML = "<script>alert(1)</script>"
@@ -113,9 +118,36 @@ def test_profiles_find_what_was_planted(described):
 
 def test_names_are_shown_and_nothing_of_them_is_markup(described):
     text = (described / "cards.md").read_text()
-    assert "<script" not in text and "&lt;script&gt;alert(1)" in text
+    assert "<script" not in text and "&lt;script&gt;alert(1)" in text and "half of the equal ones" in text
     assert HTML in (described / "enrichment.csv").read_text()
     assert "<script" not in (described / "shares.svg").read_text()
+
+
+def test_dollars_in_names_are_no_formula(inputs, tmp_path):
+    text = (inputs / "groups.csv").read_text().replace("drug", "$a^{x").replace("saline", "b$")
+    (tmp_path / "groups.csv").write_text(text)
+    assert run(inputs, tmp_path / "out", "--groups-csv", tmp_path / "groups.csv", "--factor", "treatment") == 0
+    for name in ("shares", "effects"):
+        assert "$a^{x" in (tmp_path / "out" / f"{name}.svg").read_text()
+
+
+def enriched(log2_ratio, low, both=500):
+    return Enrichment(
+        stream="s", behavior="mount", background=False, cluster=0, both=both, of_behavior=700, of_cluster=900,
+        annotated=9000, expected=70.0, log2_ratio=log2_ratio, low=low, high=None, cluster_bouts=3, behavior_bouts=5,
+        recordings=1,
+    )  # fmt: skip
+
+
+def test_what_is_enriched_is_told_as_surely_as_it_is():
+    rich = "s mount 4.0 times as often as by chance (500 of its 700 frames, 5 bouts in 1 recording)"
+    unsure = "none of them twice as often as by chance in frames and recordings enough to be sure"
+    told = describe_files._labels
+    assert told([enriched(2.0, 0.3)], 7) == rich
+    assert told([enriched(2.0, None)], 7) == told([enriched(2.0, -0.1)], 7) == unsure
+    assert told([enriched(2.0, 0.3, both=29)], 7) == told([enriched(2.0, None, both=29)], 1) == unsure
+    assert told([enriched(0.9, 0.3), enriched(None, None)], 7) == "none of them twice as often as by chance"
+    assert told([enriched(2.0, None)], 1) == f"{rich} (in one recording: how sure that is cannot be told)"
 
 
 def test_the_terminal_is_told_the_same(inputs, tmp_path, capsys):
@@ -124,6 +156,22 @@ def test_the_terminal_is_told_the_same(inputs, tmp_path, capsys):
     assert "what sets it apart" in told and "treatment: drug 4, saline 4 animals; 70 permutations" in told
     assert "No difference is found at a false discovery rate of 0.05; the nearest:" in told
     assert "cluster ┃ drug ┃ saline ┃ difference" in told and "begin with cards.md" in told
+
+
+def test_groups_that_differ_together_but_in_no_pair_are_told(capsys):
+    labels = np.concatenate([np.repeat([0, 1, 2, 0], [40 + 9 * (n // 3) + n, 30 - n, 20, 40]) for n in range(9)])
+    frames = np.array([130 + 9 * (n // 3) for n in range(9)])
+    rows = [
+        EmbeddingRow(id=f"r{n}", offset=int(frames[:n].sum()), frames=int(frames[n]), fps=30.0) for n in range(9)
+    ]  # fmt: skip
+    group = {row.id: "xyz"[n // 3] for n, row in enumerate(rows)}
+    groups = Groups(factor="dose", names=("x", "y", "z"), group=group, animal={id: id for id in group}, within=False)
+    profiles = compare_profiles(FrameClusters(rows, labels.astype(np.int32), 3), groups)
+    assert any(one.found for one in profiles.overall) and not any(one.found for one in profiles.comparisons)
+    describe_tables._print_profiles(make_console(), profiles)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "All groups together differ in the share of frames of clusters 0, 1, 2, at a false discovery rate" in told
+    assert "No difference between two groups is found at a false discovery rate of 0.05; the nearest:" in told
 
 
 def test_without_groups_nothing_is_compared(inputs, tmp_path):
