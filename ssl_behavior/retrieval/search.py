@@ -1,11 +1,13 @@
 """From the nearest frames to bouts: where a hit begins and ends, and which hits are one."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import numpy as np
 
+from ssl_behavior.bouts import runs
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.retrieval.index import FrameIndex
@@ -96,7 +98,7 @@ def searchable(
     embeddings: Embeddings, query: Query, k: int, rows: Sequence[EmbeddingRow], exclude_seconds: float = EXCLUDE_SECONDS
 ) -> np.ndarray:
     """Which rows of the array a search may find, bool; see `nearest_bouts`, which refuses what this refuses."""
-    if exclude_seconds < 0:
+    if not 0 <= exclude_seconds < math.inf:
         raise InputError(f"--exclude-seconds must be 0 or more, got {exclude_seconds:g}")
     allowed = np.zeros(len(embeddings.array), dtype=bool)
     for row in rows:
@@ -113,8 +115,13 @@ def searchable(
 def _check_number(k: int, rows: Sequence[EmbeddingRow], allowed: np.ndarray) -> None:
     if k < 1:
         raise InputError(f"-k must be 1 or more, got {k}")
-    # One frame is a bout, and bouts are more than `JOIN_SECONDS` apart.
-    most = sum(-(-int(allowed[row.slice].sum()) // (1 + round(JOIN_SECONDS * row.fps))) for row in rows)
+    # One frame is a bout, and bouts are `JOIN_SECONDS` apart, or more where what lies between is not searched.
+    most = sum(
+        -(-(stop - start) // (1 + round(JOIN_SECONDS * row.fps)))
+        for row in rows
+        for start, stop, searched in runs(allowed[row.slice])
+        if searched
+    )
     if k > most:
         raise InputError(
             f"-k {k}: in the {int(allowed.sum()):,} frames that are searched there are at most {most} bouts; ask for "

@@ -107,8 +107,17 @@ def test_all_bouts_there_are_and_no_more(index):
         nearest_bouts(index, query("a:1/x:52-60"), 66, rows)
     with pytest.raises(InputError, match="-k must be 1 or more, got 0"):
         nearest_bouts(index, query("a:1/x:52-60"), 0)
-    with pytest.raises(InputError, match="--exclude-seconds must be 0 or more, got -1"):
-        nearest_bouts(index, query("a:1/x:52-60"), 1, exclude_seconds=-1.0)
+    for seconds in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match=f"--exclude-seconds must be 0 or more, got {seconds:g}"):
+            nearest_bouts(index, query("a:1/x:52-60"), 1, exclude_seconds=seconds)
+
+
+def test_what_lies_on_both_sides_of_an_example_is_as_many_bouts(index):
+    rows = select_rows(index.embeddings, ["b"])
+    bouts = nearest_bouts(index, query("b:1-388"), 2, rows, exclude_seconds=0.0)
+    assert sorted(spans(bouts)) == [("b", 0, 1), ("b", 388, 389)]
+    with pytest.raises(InputError, match=r"-k 3: in the 2 frames that are searched there are at most 2 bouts"):
+        nearest_bouts(index, query("b:1-388"), 3, rows, exclude_seconds=0.0)
 
 
 def test_what_is_unlike_comes_later(index):
