@@ -57,6 +57,21 @@ def test_every_index_finds_them(planted, config):
     assert spans(nearest_bouts(index, query("a:1/x:52-60"), 4)) == PLANTED[1:]
 
 
+def test_bouts_are_found_as_surely_as_the_index_says_of_frames(written):
+    rng = np.random.default_rng(5)
+    noise = rng.normal(size=(2, 30_030, 13))
+    slow = np.stack([np.convolve(column, np.ones(9) / 3, "same") for column in noise[0].T], axis=1)
+    embeddings = written("long", (slow + noise[1]).astype(np.float32), frames={"a": 15_013, "b": 15_017})
+    space = Space.fit(embeddings)
+    exact, fast = (FrameIndex.build(embeddings, space, IndexConfig(kind=kind)) for kind in ("flat", "ivf"))
+    shares = []
+    for start in range(0, 6000, 300):
+        asked = query(f"a:{start}-{start + 9}")
+        true, found = (set(spans(nearest_bouts(index, asked, 10))) for index in (exact, fast))
+        shares.append(len(true & found) / 10)
+    assert 4 * fast.facts.breadth < fast.widest and np.mean(shares) >= fast.facts.recall >= 0.95
+
+
 def test_nothing_is_found_close_to_an_example(index):
     (near, *_) = nearest_bouts(index, query("a:1/x:52"), 1, exclude_seconds=0.0)
     assert (near.recording, near.start, near.stop) in [("a:1/x", 50, 52), ("a:1/x", 53, 67)], "beside the example"
