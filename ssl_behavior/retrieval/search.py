@@ -173,10 +173,11 @@ class _Search:
     def _bout(self, row: EmbeddingRow, frame: int) -> tuple[NearBout, bool]:
         """The bout around a frame of a recording, from now on taken, and whether it is far from all that was before."""
         start, stop, best, distance = self._extent(row, frame)
-        passed = [(start, stop)]
-        while best != frame:
-            frame = best
-            start, stop, best, distance = self._extent(row, frame)
+        passed, seen = [(start, stop)], {frame}
+        # Of frames that are as near, rounding decides, and not the same way in every stretch that is read.
+        while best not in seen:
+            seen.add(best)
+            start, stop, best, distance = self._extent(row, best)
             passed.append((start, stop))
         join = round(JOIN_SECONDS * row.fps)
         around = slice(row.offset + max(0, start - join), row.offset + min(row.frames, stop + join))

@@ -3,6 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from ssl_behavior.embedding import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.retrieval import Example, FrameIndex, IndexConfig, Query, nearest_bouts, select_rows
 from ssl_behavior.retrieval.search import _run_around
@@ -149,6 +150,28 @@ def test_a_bout_ends_after_five_seconds_each_way_and_bridges_short_gaps(planted,
     index = FrameIndex.build(long, Space.fit(long))
     (bout,) = nearest_bouts(index, query("b:105"), 1, select_rows(planted, ["a:1/x"]))
     assert (bout.start, bout.stop, bout.frame) == (265, 341, 290), "three frames are a gap, two are not"
+
+
+class RoundedSpace(Space):
+    """Rounds as a matrix product does: otherwise in stretches of other lengths. Here it is frame 30, or 35, that loses."""
+
+    def gather(self, embeddings, frames):
+        points = super().gather(embeddings, frames)
+        if {OFFSETS["b"] + 30, OFFSETS["b"] + 35} <= set(frames.tolist()):
+            loser = OFFSETS["b"] + (30 if len(frames) == 81 else 35)
+            points[frames == loser] *= 1 - 1e-5
+        return points
+
+
+def test_rounding_does_not_send_a_search_to_and_fro(planted):
+    array = planted.array[:].copy()
+    array[701 + 28 : 701 + 38], array[1090 + 200] = 8.9, 9.1
+    array[[701 + 30, 701 + 35]] = 9.0
+    np.save(planted.path / "embeddings.npy", array)
+    embeddings = Embeddings(planted.path)
+    index = FrameIndex.build(embeddings, RoundedSpace.fit(embeddings))
+    (bout,) = nearest_bouts(index, query("c:200"), 1, select_rows(embeddings, ["b"]))
+    assert (bout.start, bout.stop) == (28, 38) and bout.frame in (30, 35)
 
 
 def test_the_run_around_a_frame():
