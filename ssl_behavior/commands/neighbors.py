@@ -43,6 +43,7 @@ def main(argv: Sequence[str]) -> int:
     rows = select_rows(embeddings, options.recordings) if options.recordings else embeddings.rows
     # Mistakes are told before an index is built.
     searchable(embeddings, query, options.k, rows, options.exclude_seconds)
+    _check_csv(options.csv)
     store = _store(options.store, embeddings)
     index = _index(options, embeddings, console)
     bouts = nearest_bouts(index, query, options.k, rows, options.exclude_seconds)
@@ -53,6 +54,17 @@ def main(argv: Sequence[str]) -> int:
     if options.csv:
         write_bouts(options.csv, lines)
     return 0
+
+
+def _check_csv(path: Path | None) -> None:
+    from ssl_behavior.errors import InputError
+    from ssl_behavior.files import check_free
+
+    if path is None:
+        return
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: choose another --csv")
+    check_free(path, overwrite=True, option="--csv")
 
 
 def _store(path: Path | None, embeddings: "Embeddings") -> "Store | None":
