@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     # Only now what takes seconds to import: --help is answered at once.
     from ssl_behavior.commands.neighbors_table import bouts_table, line_of, write_bouts
     from ssl_behavior.embedding import Embeddings
-    from ssl_behavior.retrieval import Example, Query, nearest_bouts, searchable, select_rows
+    from ssl_behavior.retrieval import Example, Query, nearest_bouts, searchable
     from ssl_behavior.terminal import make_console
 
     console, embeddings = make_console(), Embeddings(options.embeddings)
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
         tuple(Example.parse(text) for text in options.query),
         tuple(Example.parse(text, "--unlike") for text in options.unlike),
     )
-    rows = select_rows(embeddings, options.recordings) if options.recordings else embeddings.rows
+    rows = embeddings.select(options.recordings) if options.recordings else embeddings.rows
     # Mistakes are told before an index is built.
     searchable(embeddings, query, options.k, rows, options.exclude_seconds)
     _check_csv(options.csv)

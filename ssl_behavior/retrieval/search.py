@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from ssl_behavior.retrieval.index import FrameIndex
 from ssl_behavior.retrieval.queries import Query, query_point
 from ssl_behavior.space import sample_frames
 
-__all__ = ["EXCLUDE_SECONDS", "NearBout", "nearest_bouts", "searchable", "select_rows"]
+__all__ = ["EXCLUDE_SECONDS", "NearBout", "nearest_bouts", "searchable"]
 
 EXCLUDE_SECONDS = 2.0
 """Nothing is found so near in time to an example."""
@@ -48,22 +47,6 @@ class NearBout:
     stop: int
     frame: int
     distance: float
-
-
-def select_rows(embeddings: Embeddings, patterns: Sequence[str]) -> list[EmbeddingRow]:
-    """Recordings whose id equals or matches (as a glob) any of `patterns`.
-
-    Raises
-    ------
-    InputError
-        If a pattern matches nothing.
-    """
-    ids = {row.id for row in embeddings.rows}
-    for pattern in patterns:
-        if pattern not in ids and not any(fnmatchcase(id, pattern) for id in ids):
-            raise InputError(f"{embeddings.path}: no recording matches {pattern!r}")
-    wanted = set(patterns)
-    return [row for row in embeddings.rows if row.id in wanted or any(fnmatchcase(row.id, one) for one in patterns)]
 
 
 def nearest_bouts(

@@ -173,7 +173,7 @@ def test_a_damaged_index_is_told(embeddings, tmp_path):
     whole = (folder / "index.faiss").read_bytes()
     build_index(embeddings, tmp_path / "j", config=IndexConfig(stride=3))
     (folder / "index.faiss").write_bytes((tmp_path / "j" / "index.faiss").read_bytes())
-    with pytest.raises(InputError, match="is damaged: its table says 1637 frames x 13, index.faiss has 547 x 13"):
+    with pytest.raises(InputError, match=r"is damaged: its table says 1637 frames x 13, index.faiss has 547 x 13"):
         FrameIndex.open(folder, embeddings)
     (folder / "index.faiss").write_bytes(whole)
     with (folder / "index.faiss").open("r+b") as file:
