@@ -223,5 +223,6 @@ def _add_index(group: "argparse._ArgumentGroup") -> None:
     add("--dims", type=int, metavar="N", help="project more columns on N principal components; 0 = never (128)")
     add(
         "--unit", action=argparse.BooleanOptionalAction,
-        help="compare directions (cosine; default), or with --no-unit Euclidean distances",
+        help="compare directions (cosine; default; a distance is that of points of length 1, from 0 to 2), or with "
+        "--no-unit Euclidean distances",
     )  # fmt: skip
