@@ -36,7 +36,7 @@ from ssl_behavior.windows import WindowBatch, WindowReader, arena_of, recording_
 
 __all__ = [
     "EmbeddingRow", "Embeddings", "check_fits", "embed_recording", "embed_row", "embed_store", "kept_groups",
-    "store_embeddings",
+    "select_rows", "store_embeddings",
 ]  # fmt: skip
 
 FORMAT_VERSION = 1
@@ -120,10 +120,26 @@ class Embeddings:
         InputError
             If a pattern matches nothing.
         """
-        for pattern in patterns:
-            if not any(row.id == pattern or fnmatchcase(row.id, pattern) for row in self.rows):
-                raise InputError(f"{self.path}: no recording matches {pattern!r}; it has {len(self.rows)} others")
-        return [row for row in self.rows if any(row.id == one or fnmatchcase(row.id, one) for one in patterns)]
+        return select_rows(self.rows, patterns, str(self.path))
+
+
+def select_rows(rows: Sequence[EmbeddingRow], patterns: Sequence[str], where: str) -> list[EmbeddingRow]:
+    """Those of the rows whose id equals or matches (as a glob) any of `patterns`, in order.
+
+    Parameters
+    ----------
+    where : what holds the rows, for the error.
+
+    Raises
+    ------
+    InputError
+        If a pattern matches nothing.
+    """
+    for pattern in patterns:
+        if not any(row.id == pattern or fnmatchcase(row.id, pattern) for row in rows):
+            known = f"{rows[0].id!r} and others" if rows else "none"
+            raise InputError(f"{where}: no recording matches {pattern!r}; it has {known}")
+    return [row for row in rows if any(row.id == one or fnmatchcase(row.id, one) for one in patterns)]
 
 
 def check_fits(method: Method, recording: Recording | StoreRow, keypoints: tuple[str, ...], num_animals: int) -> None:

@@ -203,10 +203,12 @@ class Space:
 
     def save(self, folder: Path) -> None:
         """Write `space.json` and `space.safetensors` into a folder."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         tensors = {"mean": self.mean, "std": self.std} | ({} if self.axes is None else {"axes": self.axes})
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "space.safetensors")
+        # Not by save_file, whose files only their owner may read: folders are shared in a lab.
+        contents = save({name: tensor.contiguous() for name, tensor in tensors.items()})
+        (folder / "space.safetensors").write_bytes(contents)
         config = {"config": asdict(self.config), "groups": dict(self.groups), "checkpoint": self.checkpoint}
         write_json(folder / "space.json", config)
 

@@ -148,15 +148,9 @@ def _given_names(path: Path | None, num_clusters: int) -> dict[int, str]:
 
 def _chosen(rows: "Sequence[EmbeddingRow]", options: argparse.Namespace) -> "list[EmbeddingRow]":
     """The recordings asked for, by id or glob; all by default."""
-    from fnmatch import fnmatchcase
+    from ssl_behavior.embedding import select_rows
 
-    from ssl_behavior.errors import InputError
-
-    for pattern in options.recordings:
-        if not any(fnmatchcase(row.id, pattern) or row.id == pattern for row in rows):
-            raise InputError(f"{options.path}: no recording matches {pattern!r}; it has {rows[0].id!r} and others")
-    wanted = options.recordings or ["*"]
-    return [row for row in rows if row.id in wanted or any(fnmatchcase(row.id, pattern) for pattern in wanted)]
+    return select_rows(rows, options.recordings or ["*"], str(options.path))
 
 
 def _minimum_seconds(options: argparse.Namespace) -> float:

@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     # Only now what takes seconds to import: --help is answered at once.
     from ssl_behavior.commands.neighbors_table import bouts_table, line_of, write_bouts
     from ssl_behavior.embedding import Embeddings
-    from ssl_behavior.retrieval import Example, Query, nearest_bouts, searchable, select_rows
+    from ssl_behavior.retrieval import Example, Query, nearest_bouts, searchable
     from ssl_behavior.terminal import make_console
 
     console, embeddings = make_console(), Embeddings(options.embeddings)
@@ -40,9 +40,10 @@ def main(argv: Sequence[str]) -> int:
         tuple(Example.parse(text) for text in options.query),
         tuple(Example.parse(text, "--unlike") for text in options.unlike),
     )
-    rows = select_rows(embeddings, options.recordings) if options.recordings else embeddings.rows
+    rows = embeddings.select(options.recordings) if options.recordings else embeddings.rows
     # Mistakes are told before an index is built.
     searchable(embeddings, query, options.k, rows, options.exclude_seconds)
+    _check_csv(options.csv)
     store = _store(options.store, embeddings)
     index = _index(options, embeddings, console)
     bouts = nearest_bouts(index, query, options.k, rows, options.exclude_seconds)
@@ -53,6 +54,17 @@ def main(argv: Sequence[str]) -> int:
     if options.csv:
         write_bouts(options.csv, lines)
     return 0
+
+
+def _check_csv(path: Path | None) -> None:
+    from ssl_behavior.errors import InputError
+    from ssl_behavior.files import check_free
+
+    if path is None:
+        return
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: choose another --csv")
+    check_free(path, overwrite=True, option="--csv")
 
 
 def _store(path: Path | None, embeddings: "Embeddings") -> "Store | None":
@@ -211,5 +223,6 @@ def _add_index(group: "argparse._ArgumentGroup") -> None:
     add("--dims", type=int, metavar="N", help="project more columns on N principal components; 0 = never (128)")
     add(
         "--unit", action=argparse.BooleanOptionalAction,
-        help="compare directions (cosine; default), or with --no-unit Euclidean distances",
+        help="compare directions (cosine; default; a distance is that of points of length 1, from 0 to 2), or with "
+        "--no-unit Euclidean distances",
     )  # fmt: skip

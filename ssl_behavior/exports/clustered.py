@@ -29,6 +29,7 @@ STREAM = "cluster"
 """What the label stream of clusters is called."""
 
 _MOST_CLUSTERS = 32_767
+_LONGEST_NUMBER = 10
 _ROUNDING_FRAMES = 1e-6
 
 
@@ -42,8 +43,9 @@ def read_names(path: Path, num_clusters: int) -> dict[int, str]:
     """
     names: dict[int, str] = {}
     for cluster, name in _pairs(path):
-        if not (cluster.isdecimal() and int(cluster) < num_clusters):
-            raise InputError(f"{path}: {cluster!r} is no cluster; there are {num_clusters}, 0 to {num_clusters - 1}")
+        if not (cluster.isdecimal() and len(cluster) < _LONGEST_NUMBER and int(cluster) < num_clusters):
+            known = f"there are {num_clusters}, 0 to {num_clusters - 1}"
+            raise InputError(f"{path}: {cluster[:60]!r} is no cluster; {known}")
         if int(cluster) in names:
             raise InputError(f"{path}: cluster {cluster} has two names")
         if not name.strip():
@@ -57,12 +59,12 @@ def _pairs(path: Path) -> Iterable[tuple[str, str]]:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".csv":
             return _csv_pairs(path, text)
-        contents: Any = json.loads(text)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        contents: Any = json.loads(text, object_pairs_hook=list)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as names of clusters, JSON or .csv ({error})") from None
-    if not isinstance(contents, dict) or not all(isinstance(name, str) for name in contents.values()):
+    if not text.lstrip().startswith("{") or not all(isinstance(name, str) for _, name in contents):
         raise InputError(f'{path}: expected JSON such as {{"3": "chase"}}, a name for each cluster')
-    return contents.items()
+    return contents
 
 
 def _csv_pairs(path: Path, text: str) -> list[tuple[str, str]]:

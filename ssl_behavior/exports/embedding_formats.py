@@ -78,6 +78,8 @@ def export_embeddings(
         names = ", ".join(column.name for column in columns)
         raise InputError(f"{out}: a {format.ending} file holds numbers alone, and no {names}; choose another ending")
     for path in (out, sidecar_of(out)) if format.ending == ".npy" else (out,):
+        if path.resolve().parent == embeddings.path.resolve():
+            raise InputError(f"{path} would lie among the embeddings that are exported: choose another --out")
         check_free(path, overwrite)
         if path.is_dir():
             raise InputError(f"{path} is a folder, so --overwrite leaves it alone: choose another --out")

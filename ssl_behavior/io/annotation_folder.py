@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, write_json
 from ssl_behavior.io.annotated import AnnotatedRecording
 from ssl_behavior.io.annotation_formats import ANNOTATION_FORMATS, annotation_files
@@ -48,12 +49,12 @@ def write_annotations(
         kept, table = [], []
         for recording in recordings:
             for name, file in files[recording.id].items():
-                _write(name, folder / file, [recording])
+                _write(name, folder, file, [recording])
             table.append(_entry(recording, files[recording.id]))
             if shared:
                 kept.append(recording)
         for name, file in shared.items():
-            _write(name, folder / file, kept)
+            _write(name, folder, file, kept)
         contents = {"format": "ssl-behavior labels", "version": FORMAT_VERSION, "streams": _streams(streams)}
         whole = {"files": shared} if shared else {}
         write_json(folder / LABELS_FILE, contents | dict(facts or {}) | whole | {"recordings": table})
@@ -63,7 +64,11 @@ def _shared(formats: Sequence[str]) -> dict[str, str]:
     return {name: ANNOTATION_FORMATS[name].file for name in formats if ANNOTATION_FORMATS[name].shared}
 
 
-def _write(name: str, path: Path, recordings: Sequence[AnnotatedRecording]) -> None:
+def _write(name: str, folder: Path, file: str, recordings: Sequence[AnnotatedRecording]) -> None:
+    path = folder / file
+    if path.exists():
+        # On Windows and macOS A.csv is a.csv, and the labels of one would be lost.
+        raise InputError(f"two recordings would be written to {file} on this disk; import one under another id")
     path.parent.mkdir(parents=True, exist_ok=True)
     ANNOTATION_FORMATS[name].write(path, recordings)
 

@@ -164,8 +164,8 @@ def _events(recording: AnnotatedRecording, names: Mapping[tuple[str, str], str])
 def boris_seconds(frame: int, fps: float) -> float:
     """The first whole millisecond in a frame.
 
-    Rounded the other way it would be in the frame before, which is where BORIS would jump to, and what a program that
-    cuts `seconds * fps` down to a whole number would read.
+    Rounded the other way it would be in the frame before, which is where BORIS would jump to. Whoever wants the frame
+    back rounds `seconds * fps` to the nearest, or reads it in the event: cut down, 1.16 * 25 is 28.
 
     >>> boris_seconds(1, 30.0), boris_seconds(29, 25.0)
     (0.034, 1.16)

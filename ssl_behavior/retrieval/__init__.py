@@ -2,9 +2,8 @@
 
 from ssl_behavior.retrieval.index import FrameIndex, IndexConfig, build_index
 from ssl_behavior.retrieval.queries import Example, Query
-from ssl_behavior.retrieval.search import NearBout, nearest_bouts, searchable, select_rows
+from ssl_behavior.retrieval.search import NearBout, nearest_bouts, searchable
 
 __all__ = [
     "Example", "FrameIndex", "IndexConfig", "NearBout", "Query", "build_index", "nearest_bouts", "searchable",
-    "select_rows",
 ]  # fmt: skip

@@ -164,6 +164,7 @@ class FrameIndex:
             known = {name: value for name, value in contents.items() if name not in ("format", "version")}
             known["recordings"] = tuple((str(id), int(frames)) for id, frames in known["recordings"])
             facts = IndexFacts(**known)
+            _check_facts(facts)
             # The whole file as it lies on disk; older versions of faiss map inverted lists alone.
             flag = getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP)
             library = faiss.read_index(str(folder / _FAISS_FILE), flag)
@@ -302,6 +303,16 @@ def _trained(embeddings: Embeddings, space: Space, facts: IndexFacts, frames: np
         chosen = generator.choice(len(frames), min(most, len(frames)), replace=False, shuffle=False)
         library.train(space.gather(embeddings, frames[np.sort(chosen)]))
     return library
+
+
+def _check_facts(facts: IndexFacts) -> None:
+    """Refuse, as a ValueError or whatever comes of wrong types, what no index says of itself."""
+    frames = sum(len(range(0, frames, facts.stride)) for _, frames in facts.recordings)
+    tuned = str(facts.breadth) in facts.recall_by_breadth
+    if facts.kind not in KINDS or tuned != bool(KINDS[facts.kind].breadths):
+        raise ValueError(f"kind {facts.kind!r} of breadth {facts.breadth!r}")
+    if frames != facts.frames:
+        raise ValueError(f"{facts.frames} frames, every {facts.stride} of its recordings are {frames}")
 
 
 def _check_same(folder: Path, space: Space, facts: IndexFacts, embeddings: Embeddings) -> None:

@@ -14,7 +14,7 @@ __all__ = ["Example", "Query", "query_point"]
 UNLIKE_WEIGHT = 0.3
 """How far a query moves away from what it is not to be like; on the rats' bouts .1 to 1 do nearly as well."""
 
-_TEXT = re.compile(r"(?P<recording>.+):(?P<start>[0-9]+)(-(?P<stop>[0-9]+))?")
+_TEXT = re.compile(r"(?P<recording>.+):(?P<start>[0-9]{1,18})(-(?P<stop>[0-9]{1,18}))?")
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,19 @@
 """From the nearest frames to bouts: where a hit begins and ends, and which hits are one."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import numpy as np
 
+from ssl_behavior.bouts import runs
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.retrieval.index import FrameIndex
 from ssl_behavior.retrieval.queries import Query, query_point
 from ssl_behavior.space import sample_frames
 
-__all__ = ["EXCLUDE_SECONDS", "NearBout", "nearest_bouts", "searchable", "select_rows"]
+__all__ = ["EXCLUDE_SECONDS", "NearBout", "nearest_bouts", "searchable"]
 
 EXCLUDE_SECONDS = 2.0
 """Nothing is found so near in time to an example."""
@@ -32,6 +33,9 @@ JOIN_SECONDS = 0.5
 
 _TYPICAL_FRAMES = 1000
 _FEWEST, _MOST = 256, 8192
+_WIDER = 4
+"""An index's breadth suits frames as queries. A pooled bout lies apart from them: on the rats it finds .93 of the ten
+nearest bouts, four times as much .997, in the same time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,22 +47,6 @@ class NearBout:
     stop: int
     frame: int
     distance: float
-
-
-def select_rows(embeddings: Embeddings, patterns: Sequence[str]) -> list[EmbeddingRow]:
-    """Recordings whose id equals or matches (as a glob) any of `patterns`.
-
-    Raises
-    ------
-    InputError
-        If a pattern matches nothing.
-    """
-    ids = {row.id for row in embeddings.rows}
-    for pattern in patterns:
-        if pattern not in ids and not any(fnmatchcase(id, pattern) for id in ids):
-            raise InputError(f"{embeddings.path}: no recording matches {pattern!r}")
-    wanted = set(patterns)
-    return [row for row in embeddings.rows if row.id in wanted or any(fnmatchcase(row.id, one) for one in patterns)]
 
 
 def nearest_bouts(
@@ -96,7 +84,7 @@ def searchable(
     embeddings: Embeddings, query: Query, k: int, rows: Sequence[EmbeddingRow], exclude_seconds: float = EXCLUDE_SECONDS
 ) -> np.ndarray:
     """Which rows of the array a search may find, bool; see `nearest_bouts`, which refuses what this refuses."""
-    if exclude_seconds < 0:
+    if not 0 <= exclude_seconds < math.inf:
         raise InputError(f"--exclude-seconds must be 0 or more, got {exclude_seconds:g}")
     allowed = np.zeros(len(embeddings.array), dtype=bool)
     for row in rows:
@@ -113,8 +101,13 @@ def searchable(
 def _check_number(k: int, rows: Sequence[EmbeddingRow], allowed: np.ndarray) -> None:
     if k < 1:
         raise InputError(f"-k must be 1 or more, got {k}")
-    # One frame is a bout, and bouts are more than `JOIN_SECONDS` apart.
-    most = sum(-(-int(allowed[row.slice].sum()) // (1 + round(JOIN_SECONDS * row.fps))) for row in rows)
+    # One frame is a bout, and bouts are `JOIN_SECONDS` apart, or more where what lies between is not searched.
+    most = sum(
+        -(-(stop - start) // (1 + round(JOIN_SECONDS * row.fps)))
+        for row in rows
+        for start, stop, searched in runs(allowed[row.slice])
+        if searched
+    )
     if k > most:
         raise InputError(
             f"-k {k}: in the {int(allowed.sum()):,} frames that are searched there are at most {most} bouts; ask for "
@@ -134,7 +127,7 @@ class _Search:
 
     def bouts(self, k: int) -> list[NearBout]:
         found: list[NearBout] = []
-        breadth = self.index.facts.breadth
+        breadth = min(_WIDER * self.index.facts.breadth, self.index.widest)
         while len(found) < k:
             wanted = min(max(_FEWEST, 16 * (k - len(found))), _MOST)
             frames = self.index.search(self.point[None], wanted, self.free, breadth)[1][0]
@@ -143,7 +136,7 @@ class _Search:
             if len(frames) < wanted:
                 if breadth >= self.index.widest:
                     break
-                breadth = min(4 * breadth, self.index.widest)
+                breadth = min(_WIDER * breadth, self.index.widest)
         return sorted(found, key=lambda bout: bout.distance)
 
     def _grown(self, frames: np.ndarray, most: int) -> list[NearBout]:
@@ -163,10 +156,11 @@ class _Search:
     def _bout(self, row: EmbeddingRow, frame: int) -> tuple[NearBout, bool]:
         """The bout around a frame of a recording, from now on taken, and whether it is far from all that was before."""
         start, stop, best, distance = self._extent(row, frame)
-        passed = [(start, stop)]
-        while best != frame:
-            frame = best
-            start, stop, best, distance = self._extent(row, frame)
+        passed, seen = [(start, stop)], {frame}
+        # Of frames that are as near, rounding decides, and not the same way in every stretch that is read.
+        while best not in seen:
+            seen.add(best)
+            start, stop, best, distance = self._extent(row, best)
             passed.append((start, stop))
         join = round(JOIN_SECONDS * row.fps)
         around = slice(row.offset + max(0, start - join), row.offset + min(row.frames, stop + join))

@@ -104,6 +104,8 @@ def test_a_space_read_back_gives_the_same_points(tmp_path, array):
     embeddings = write_embeddings(tmp_path / "e", array)
     space = Space.fit(embeddings, SpaceConfig(most_dims=3, unit=True))
     space.save(tmp_path)
+    modes = {(tmp_path / name).stat().st_mode for name in ("space.json", "space.safetensors")}
+    assert len(modes) == 1, "whoever may read one may read the other"
     again = Space.load(tmp_path)
     assert again.config == space.config and np.array_equal(again.points(array[:9]), space.points(array[:9]))
     (tmp_path / "space.safetensors").write_bytes(b"no")

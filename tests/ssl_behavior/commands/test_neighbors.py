@@ -105,6 +105,8 @@ def test_mistakes_are_told_before_an_index_is_built(folders, tmp_path, capsys):
         "no recording matches 'z*'": [*query, "--recordings", "z*"],
         "is not a store": [*query, "--store", str(folders / "e")],
         "was made from another store": [*query, "--store", str(other.path)],
+        "is a folder: choose another --csv": [*query, "--csv", str(tmp_path)],
+        "cannot be made": [*query, "--csv", str(folders / "e" / "embeddings.json" / "x.csv")],
         "the embedding has no columns 'time'": [*query, "--without", "time"],
         "--dims must be 0 (all columns) or more": [*query, "--dims", "-1"],
         "--memory-gb must be more than 0": [*query, "--memory-gb", "0"],
@@ -116,7 +118,9 @@ def test_mistakes_are_told_before_an_index_is_built(folders, tmp_path, capsys):
         assert words in " ".join(capsys.readouterr().err.split()), words
         assert not (tmp_path / "i").exists()
     assert neighbors(folders, *query, "--index", store) == 2
-    assert "holds something else (it has no index.json)" not in capsys.readouterr().out
+    assert "exists already: choose another --index" in " ".join(capsys.readouterr().err.split())
+    assert neighbors(folders, *query, "--index", store, "--overwrite") == 2
+    assert "holds something else (it has no index.json)" in " ".join(capsys.readouterr().err.split())
     assert main(["neighbors", str(folders / "store"), *query]) == 2
     assert "is not an embeddings folder" in capsys.readouterr().err
 

@@ -166,6 +166,14 @@ def test_a_file_beside_an_array_stays(embeddings, tmp_path):
         export_embeddings(embeddings, tmp_path / "x.npy")
 
 
+def test_the_embeddings_themselves_are_never_replaced(embeddings):
+    before = {path: path.read_bytes() for path in embeddings.path.iterdir()}
+    for name in ("embeddings.npy", "x.h5ad", "../embeddings/embeddings.npy"):
+        with pytest.raises(InputError, match=r"would lie among the embeddings that are exported"):
+            export_embeddings(embeddings, embeddings.path / name, overwrite=True)
+    assert {path: path.read_bytes() for path in embeddings.path.iterdir()} == before
+
+
 def test_what_cannot_be_is_told(embeddings, columns, tmp_path, monkeypatch):
     (tmp_path / "folder.h5ad").mkdir()
     mistakes = {

@@ -53,6 +53,13 @@ def test_names_are_checked_before_anything_is_labeled(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+def test_no_file_is_written_twice(tmp_path):
+    twice = [recording("r1"), recording("r1")]
+    with pytest.raises(InputError, match=r"two recordings would be written to r1\.csv on this disk"):
+        write_annotations(tmp_path / "x", twice, ["r1"], streams_of(twice), ["csv"])
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_failure_leaves_nothing(tmp_path):
     def two():
         yield recording("r1")

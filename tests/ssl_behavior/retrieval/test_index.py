@@ -154,7 +154,13 @@ def test_a_damaged_index_is_told(embeddings, tmp_path):
         build_index(embeddings, folder)
     contents = json.loads((folder / "index.json").read_text())
     damaged = {
-        "is damaged: its table says 12 frames x 13, index.faiss has 1637 x 13": {**contents, "frames": 12},
+        r"cannot be read \(12 frames, every 1 of its recordings are 1637\)": {**contents, "frames": 12},
+        r"cannot be read \(1637 frames, every 7 of its recordings are 236\)": {**contents, "stride": 7},
+        "cannot be read .*must not be zero": {**contents, "stride": 0},
+        r"is damaged: the index cannot be read \(": {**contents, "stride": "1"},
+        r"cannot be read \(kind 'lsh' of breadth 0\)": {**contents, "kind": "lsh"},
+        r"cannot be read \(kind 'ivf' of breadth 0\)": {**contents, "kind": "ivf"},
+        r"cannot be read \(kind 'flat' of breadth 4\)": {**contents, "breadth": 4, "recall_by_breadth": {"4": 1.0}},
         "is damaged: the index cannot be read": {**contents, "breath": 1},
         "is an index folder of format version 9": {**contents, "version": 9},
         "is not an index folder": {"format": "ssl-behavior store"},
@@ -164,6 +170,12 @@ def test_a_damaged_index_is_told(embeddings, tmp_path):
         with pytest.raises(InputError, match=words):
             FrameIndex.open(folder, embeddings)
     (folder / "index.json").write_text(json.dumps(contents))
+    whole = (folder / "index.faiss").read_bytes()
+    build_index(embeddings, tmp_path / "j", config=IndexConfig(stride=3))
+    (folder / "index.faiss").write_bytes((tmp_path / "j" / "index.faiss").read_bytes())
+    with pytest.raises(InputError, match=r"is damaged: its table says 1637 frames x 13, index.faiss has 547 x 13"):
+        FrameIndex.open(folder, embeddings)
+    (folder / "index.faiss").write_bytes(whole)
     with (folder / "index.faiss").open("r+b") as file:
         file.truncate(1000)
     with pytest.raises(InputError, match="is damaged: the index cannot be read"):
