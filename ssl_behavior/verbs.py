@@ -38,7 +38,7 @@ VERBS: dict[str, Verb] = {
     ),
     "submission": Verb("probe.submission", "write, check and score submissions to the AIcrowd challenge on CalMS21"),
     "info": Verb(
-        "ssl_behavior.commands.info", "say what a store, run, checkpoint, embeddings, clusters or results folder holds"
+        "ssl_behavior.commands.info", "say what a store, run, embeddings, index, clusters or results folder holds"
     ),
 }
 

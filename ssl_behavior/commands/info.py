@@ -10,14 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import read_json
+from ssl_behavior.files import read_contents, read_json
 from ssl_behavior.terminal import counted, make_console
 
 __all__ = ["main"]
 
 
 def main(argv: Sequence[str]) -> int:
-    """Describe a store, run, checkpoint, embeddings, clusters or results folder.
+    """Describe a folder: store, run, checkpoint, embeddings, index, clusters, their description, or results.
 
     Raises
     ------
@@ -35,7 +35,8 @@ def main(argv: Sequence[str]) -> int:
             describe(path, console)
             return 0
     raise InputError(
-        f"{path} is no store, run, checkpoint, embeddings, clusters or results folder (none of {list(_KINDS)} in it)"
+        f"{path} is no store, run, checkpoint, embeddings, index, clusters, description or results folder (none of "
+        f"{list(_KINDS)} in it)"
     )
 
 
@@ -164,6 +165,39 @@ def _clusters(path: Path, console: Console) -> None:
     _table(console, f"clusters {path}", rows)
 
 
+def _index(path: Path, console: Console) -> None:
+    from ssl_behavior.retrieval.index import read_facts
+    from ssl_behavior.space import Space
+
+    facts, space = read_facts(path), Space.load(path)
+    kept = space.config.kept(space.groups)
+    found = f"{facts.recall:.1%} of the ten nearest frames, measured on {facts.recall_queries}"
+    rows: list[tuple[str, object]] = [
+        ("kind", f"{facts.kind} ({facts.factory})"),
+        ("frames", f"{facts.frames:,}" + (f", every {facts.stride}" if facts.stride > 1 else "")),
+        ("recordings", len(facts.recordings)),
+        ("recall", found if facts.recall_queries else "exact"),
+        ("distance", "cosine" if space.config.unit else "Euclidean"),
+        ("space", f"{space.dim} dimensions of {', '.join(f'{name} {n}' for name, n in kept.items())}"),
+        ("seed", facts.seed),
+        ("checkpoint", space.checkpoint[:16]),
+        ("store", facts.store[:16]),
+    ]
+    _table(console, f"index {path}", rows)
+
+
+def _description(path: Path, console: Console) -> None:
+    contents = read_contents(path, "cards.json", "cards", 1, ", or describe the clusters again", "a description")
+    try:
+        cards = [
+            (f"cluster {card['cluster']} ({card['share']:.1%})", card["sentence"]) for card in contents["clusters"]
+        ]
+        frames = f"{counted(contents['num_recordings'], 'recording')}, {contents['num_frames']:,} frames"
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}/cards.json is damaged ({error!r}); describe the clusters again") from None
+    _table(console, f"description {path}: {frames}", cards)
+
+
 def _results(path: Path, console: Console) -> None:
     contents = read_json(path / "results.json", "a results folder")
     if not isinstance(contents, dict):
@@ -183,7 +217,9 @@ def _headline(macro: dict) -> str:
 _KINDS: dict[str, Callable[[Path, Console], None]] = {
     "store.json": _store,
     "embeddings.json": _embeddings,
+    "index.json": _index,
     "clusters.json": _clusters,
+    "cards.json": _description,
     "results.json": _results,
     "config.json": _checkpoint_or_run,
 }

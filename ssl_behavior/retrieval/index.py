@@ -17,7 +17,7 @@ from ssl_behavior.retrieval.recall import RecallSample
 from ssl_behavior.seeds import derive_seed, numpy_generator
 from ssl_behavior.space import Space, SpaceConfig
 
-__all__ = ["MARKER", "FrameIndex", "IndexConfig", "IndexFacts", "build_index"]
+__all__ = ["MARKER", "FrameIndex", "IndexConfig", "IndexFacts", "build_index", "read_facts"]
 
 FORMAT_VERSION = 1
 MARKER = "index.json"
@@ -98,6 +98,25 @@ def _indexed(rows: Sequence[EmbeddingRow], stride: int) -> np.ndarray:
     return np.concatenate([np.arange(row.offset, row.offset + row.frames, stride) for row in rows])
 
 
+def read_facts(folder: Path) -> IndexFacts:
+    """What is known of the index in a folder, without opening it.
+
+    Raises
+    ------
+    InputError
+        If there is none, or its table is damaged.
+    """
+    contents = read_contents(folder, MARKER, "index", FORMAT_VERSION, ", or build it again", "an index folder")
+    try:
+        known = {name: value for name, value in contents.items() if name not in ("format", "version")}
+        known["recordings"] = tuple((str(id), int(frames)) for id, frames in known["recordings"])
+        facts = IndexFacts(**known)
+        _check_facts(facts)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{folder} is damaged: the index cannot be read ({error}); build it again") from None
+    return facts
+
+
 @dataclass(frozen=True, eq=False)
 class FrameIndex:
     """Frames of embeddings, found by how near they are in a space.
@@ -158,17 +177,12 @@ class FrameIndex:
             If it is none, is damaged, or is of other embeddings.
         """
         faiss, folder = load_faiss("an index"), Path(folder)
-        contents = read_contents(folder, MARKER, "index", FORMAT_VERSION, ", or build it again", "an index folder")
-        space = Space.load(folder)
+        facts, space = read_facts(folder), Space.load(folder)
         try:
-            known = {name: value for name, value in contents.items() if name not in ("format", "version")}
-            known["recordings"] = tuple((str(id), int(frames)) for id, frames in known["recordings"])
-            facts = IndexFacts(**known)
-            _check_facts(facts)
             # The whole file as it lies on disk; older versions of faiss map inverted lists alone.
             flag = getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP)
             library = faiss.read_index(str(folder / _FAISS_FILE), flag)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except RuntimeError as error:
             raise InputError(f"{folder} is damaged: the index cannot be read ({error}); build it again") from None
         if (library.ntotal, library.d) != (facts.frames, space.dim):
             raise InputError(

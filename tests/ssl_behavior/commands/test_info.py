@@ -13,6 +13,7 @@ from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods import CPC, CPCConfig
 from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.recording import Labels
+from ssl_behavior.retrieval import IndexConfig, build_index
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
 
@@ -72,6 +73,30 @@ def test_results(tmp_path, capsys):
     assert "[S1]" in capsys.readouterr().out
 
 
+def test_an_index(embeddings_of, tmp_path, capsys):
+    points = np.random.default_rng(0).normal(size=(307, 5)).astype(np.float32)
+    embeddings = embeddings_of(tmp_path / "e", points, (211, 96))
+    build_index(embeddings, tmp_path / "i", config=IndexConfig(stride=3))
+    assert main(["info", str(tmp_path / "i")]) == 0
+    out = capsys.readouterr().out
+    assert "flat (Flat)" in out and "103, every 3" in out and "exact" in out and "latent 5" in out
+    (tmp_path / "i" / "index.json").write_text('{"format": "ssl-behavior index", "version": 1, "recordings": [["a"]]}')
+    with pytest.raises(InputError, match="is damaged: the index cannot be read"):
+        info.main([str(tmp_path / "i")])
+
+
+def test_a_description(tmp_path, capsys):
+    card = {"cluster": 3, "share": 0.125, "sentence": "Both [fast] together"}
+    contents = {"format": "ssl-behavior cards", "version": 1, "num_recordings": 2, "num_frames": 1234}
+    (tmp_path / "cards.json").write_text(json.dumps(contents | {"clusters": [card]}))
+    assert main(["info", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "2 recordings, 1,234 frames" in out and "cluster 3 (12.5%)" in out and "Both [fast] together" in out
+    (tmp_path / "cards.json").write_text(json.dumps(contents))
+    with pytest.raises(InputError, match=r"cards\.json is damaged"):
+        info.main([str(tmp_path)])
+
+
 def test_a_file_of_a_folder_means_the_folder(store, capsys):
     assert main(["info", str(store.path / "store.json")]) == 0
     assert store.fingerprint()[:16] in capsys.readouterr().out
@@ -90,5 +115,5 @@ def test_damage_is_told(file, content, tmp_path):
 
 def test_nothing_of_ours_is_told(tmp_path):
     for path in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(InputError, match="is no store, run, checkpoint, embeddings, clusters or results folder"):
+        with pytest.raises(InputError, match="is no store, run, checkpoint, embeddings, index, clusters"):
             info.main([str(path)])
