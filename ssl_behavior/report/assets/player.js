@@ -165,8 +165,8 @@ function makePlayer(data, store, looks, ethogram) {
   }
 
   function inArena(panel, width, height) {
-    panel.box = panel.box || boxOf(panel.track) || [0, 0, 1, 1];
-    return intoBox(panel.box, width, height, 16, 1);
+    panel.extent = panel.extent || boxOf(panel.track) || [0, 0, 1, 1];
+    return intoBox(panel.extent, width, height, 16, 1);
   }
 
   /** An animal in the middle, looking up. All panels have one scale: that which shows both animals nearly always. */
