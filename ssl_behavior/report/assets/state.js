@@ -113,7 +113,7 @@ function makeState(data) {
 
   const clear = () => change({ moment: null, bout: null, highlight: null, exact: false }, "select");
   const listen = (listener) => listeners.push(listener);
-  return { state, change, listen, selectFrame, selectBout, selectValue, clear, readAddress };
+  return { state, change, listen, selectFrame, selectBout, selectValue, clear, readAddress, writeAddress };
 }
 
 /** The shown bouts of a word, those compared with all bouts first, in the order in which they were chosen. */

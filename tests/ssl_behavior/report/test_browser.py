@@ -109,6 +109,26 @@ def wait_until(page, expression):
         page.wait_for_timeout(20)
 
 
+ANIMALS = ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00))
+
+
+def drawn(page, selector):
+    """How many dots of a picture have the colour of an animal."""
+    return page.evaluate(
+        """([selector, animals]) => {
+          const canvas = document.querySelector(selector);
+          const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+          copy.drawImage(canvas, 0, 0);
+          const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+          let dots = 0;
+          for (let i = 0; i < data.length; i += 4)
+            dots += data[i + 3] === 255 && animals.some((color) => color.every((value, c) => data[i + c] === value));
+          return dots;
+        }""",
+        [selector, ANIMALS],
+    )
+
+
 def moment(page):
     return page.evaluate("report.store.state.moment")
 
@@ -252,6 +272,7 @@ def test_the_views_differ(page):
     for view in ("0", "1", "arena"):
         page.locator("#view").select_option(view)
         pictures.append(picture(page, "#player .panel canvas"))
+        assert drawn(page, "#player .panel canvas") > 50
     assert len(set(pictures)) == 3
 
 
@@ -369,6 +390,25 @@ def test_the_address_keeps_the_selection(page, show, page_file):
     assert page.locator("#player .panel.selected").get_attribute("data-bout") == bout
     show(page_file, fragment="#recording=nobody&frames=9-2&bout=99999&shown=x:y&color=zzz")
     assert selected_text(page) == "Nothing is selected"
+
+
+def test_a_link_to_a_part_of_the_page_keeps_the_selection(page):
+    page.locator(".card[data-cluster='1'] .example").nth(1).click()
+    said, bout, address = selected_text(page), page.evaluate("report.store.state.bout"), page.url
+    page.locator("nav a[href='#scores']").click()
+    wait_until(page, "document.querySelector('#scores').getBoundingClientRect().top < innerHeight")
+    wait_until(page, "location.hash !== '#scores'")
+    assert selected_text(page) == said and page.evaluate("report.store.state.bout") == bout and page.url == address
+
+
+def test_a_time_just_before_a_minute_is_rounded_to_the_minute(show, tmp_path):
+    minutes = Report(
+        title="minutes", recordings=(ReportRecording(id="r", frames=120_000, fps=30.0),),
+        skeleton=SKELETONS["calms21"], individuals=("a", "b"),
+    )  # fmt: skip
+    write_report(minutes, tmp_path / "minutes.html")
+    page = show(tmp_path / "minutes.html", fragment="#recording=r&frames=1799-107999")
+    assert "1:00.0 to 1:00:00.0" in selected_text(page)
 
 
 def test_names_with_html_in_them_are_shown_and_not_run(page):
