@@ -14,6 +14,16 @@ function element(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** Put other children into an element; what has the place of the child that had the focus gets it, or `heir`. */
+function replaceWithFocus(parent, children, heir = null) {
+  const open = () => $$("button, [tabindex]", parent);
+  const at = open().indexOf(document.activeElement);
+  parent.replaceChildren(...children);
+  if (at < 0) return;
+  const next = heir || open()[Math.min(at, open().length - 1)];
+  if (next) next.focus({ preventScroll: true });
+}
+
 /** Make a canvas so wide and high on the page, sharp on the screen it is on; returns its context in page pixels. */
 function sized(canvas, width, height) {
   const ratio = Math.min(window.devicePixelRatio || 1, 2);

@@ -92,14 +92,14 @@ function makeTransitions(data, store, looks) {
 
   function listSteps(chosen) {
     const list = $(".steps", root);
-    if (chosen === null) return list.replaceChildren(element("p", {}, "Select a cluster to see what comes before and after it."));
+    if (chosen === null) return list.replaceChildren(element("p", { class: "how" }, "Select a cluster to see what comes before and after it."));
     const part = (title, rows) => [element("h3", {}, title), element("ol", {}, ...rows.map(([id, share, count]) => element("li", {},
       element("button", { type: "button", class: "bout", onclick: () => store.selectValue(data.clusters, id) }, wordOf(data, data.clusters, id)), ` ${percent(share)} (${count})`)))];
     const most = (row) => {
       const total = d3.sum(row) || 1;
       return d3.sort(d3.range(row.length).filter((id) => row[id] > 0), (id) => -row[id]).slice(0, 5).map((id) => [id, row[id] / total, row[id]]);
     };
-    return list.replaceChildren(...part(`After cluster ${chosen}`, most(counts[chosen])), ...part(`Before cluster ${chosen}`, most(counts.map((row) => row[chosen]))));
+    return replaceWithFocus(list, [...part(`After cluster ${chosen}`, most(counts[chosen])), ...part(`Before cluster ${chosen}`, most(counts.map((row) => row[chosen])))]);
   }
 
   slider.addEventListener("input", draw);
@@ -152,7 +152,6 @@ function makeProfiles(data, store, looks) {
       const byQ = (cluster) => (tests.has(cluster) ? tests.get(cluster).q ?? 1 : 1);
       const sorted = order.value === "q" ? d3.sort(clusters, byQ, (cluster) => cluster) : clusters;
       const plot = profilePlot(data, profile, groups, sorted, tests, Math.max(340, Math.min(900, root.clientWidth)));
-      $(".plot", root).replaceChildren(plot);
       for (const text of $$("[aria-label='y-axis tick label'] text", plot)) {
         const cluster = Number(text.textContent);
         text.setAttribute("tabindex", 0);
@@ -163,6 +162,7 @@ function makeProfiles(data, store, looks) {
         text.addEventListener("click", () => store.selectValue(data.clusters, cluster));
         text.addEventListener("keydown", (event) => event.key === "Enter" && store.selectValue(data.clusters, cluster));
       }
+      replaceWithFocus($(".plot", root), [plot]);
     };
     order.addEventListener("change", draw);
     store.listen((reason) => reason !== "color" && draw());

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssl_behavior.report import Report, ReportRecording, write_report
+from ssl_behavior.report import Report, ReportRecording, ShownBout, Span, write_report
 from ssl_behavior.skeleton import SKELETONS
 
 from .conftest import EVIL, S1
@@ -109,23 +109,24 @@ def wait_until(page, expression):
         page.wait_for_timeout(20)
 
 
+INK = (0x55, 0x55, 0x55)
 ANIMALS = ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00))
 
 
-def drawn(page, selector):
-    """How many dots of a picture have the colour of an animal."""
+def drawn(page, selector, colors=ANIMALS):
+    """How many dots of a picture have the colour of an animal, or one of others."""
     return page.evaluate(
-        """([selector, animals]) => {
+        """([selector, colors]) => {
           const canvas = document.querySelector(selector);
           const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
           copy.drawImage(canvas, 0, 0);
           const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
           let dots = 0;
           for (let i = 0; i < data.length; i += 4)
-            dots += data[i + 3] === 255 && animals.some((color) => color.every((value, c) => data[i + c] === value));
+            dots += data[i + 3] === 255 && colors.some((color) => color.every((value, c) => data[i + c] === value));
           return dots;
         }""",
-        [selector, ANIMALS],
+        [selector, colors],
     )
 
 
@@ -369,6 +370,52 @@ def test_everything_can_be_done_with_the_keyboard(page):
     assert selected_text(page).startswith("Cluster 0")
     page.keyboard.press("Escape")
     assert moment(page) is None and selected_text(page) == "Nothing is selected"
+
+
+def test_what_is_pressed_keeps_the_focus_though_it_is_drawn_anew(page):
+    def focus():
+        return page.evaluate("[document.activeElement.className, document.activeElement.textContent]")
+
+    page.locator(".card[data-cluster='2'] .choose").click()
+    neighbor = page.locator("#player .panel.neighbor").nth(1)
+    wanted = neighbor.get_attribute("data-bout")
+    neighbor.press("Enter")
+    assert focus()[0].startswith("panel selected")
+    assert page.evaluate("document.activeElement.dataset.bout") == wanted
+    page.locator("#map .legend .key").nth(3).press("Enter")
+    assert focus() == ["key", "3"] and selected_text(page).startswith("Cluster 3")
+    page.locator("#transitions .steps .bout").nth(1).press("Enter")
+    assert focus()[0] == "bout"
+    tick = page.locator("#profile-0 [aria-label='y-axis tick label'] text").nth(1)
+    said = tick.text_content()
+    tick.press("Enter")
+    assert focus()[1] == said and selected_text(page).startswith(f"Cluster {said}")
+
+
+def test_a_panel_says_what_its_bout_is(page, gathered):
+    page.locator(".card[data-cluster='2'] .choose").click()
+    bout = page.evaluate("report.data.bouts[report.store.state.bout]")
+    at = np.array([bout["recording"]]), np.array([(bout["start"] + bout["stop"]) // 2])
+    label = S1[int(gathered.report.labels[0].at(*at)[0])]
+    told = page.locator("#player .panel").first.get_attribute("aria-label")
+    assert "selected, Cluster 2, " in told and f"S1: {label}" in told
+
+
+def test_where_no_animal_was_seen_and_where_a_bout_is_longer_than_its_tracks_is_told(show, tmp_path):
+    track = np.full((30, 2, 7, 2), np.nan)
+    bouts = (
+        ShownBout(span=Span(recording=0, start=1, stop=25), ethogram="", value=-1, first=0, track=track),
+        ShownBout(span=Span(recording=0, start=30, stop=150), ethogram="", value=-1, first=75, track=track + 1),
+    )
+    report = Report(
+        title="unseen", recordings=(ReportRecording(id="r", frames=200, fps=10.0),), skeleton=SKELETONS["calms21"],
+        individuals=("a", "b"), bouts=bouts,
+    )  # fmt: skip
+    write_report(report, tmp_path / "unseen.html")
+    page = show(tmp_path / "unseen.html", fragment="#recording=r&frames=1-25&bout=0")
+    assert drawn(page, "#player .panel canvas", [INK]) > 5 and "middle" not in text(page, "#player .caption")
+    page = show(tmp_path / "unseen.html", fragment="#recording=r&frames=30-150&bout=1")
+    assert "Of its 12 s the page has the middle: 0:07.5 to 0:10.5." in text(page, "#player .caption")
 
 
 def test_what_has_the_focus_is_seen(page):
