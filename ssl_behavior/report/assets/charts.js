@@ -176,12 +176,14 @@ function profilePlot(data, profile, groups, clusters, tests, width) {
   const means = clusters.flatMap((cluster) => groups.map((group) => ({ cluster: String(cluster), group, share: d3.mean(rows.filter((row) => row.cluster === String(cluster) && row.group === group), (row) => row.share) })));
   const nudge = (row) => ((groups.indexOf(row.group) + 0.5) / groups.length - 0.5) * 16;
   const told = clusters.filter((cluster) => tests.has(cluster)).map((cluster) => ({ ...tests.get(cluster), cluster: String(cluster) }));
+  const longest = d3.max(told, (row) => testText(profile, groups, row).length) || 0;
+  const room = Math.min(Math.max(150, 20 + 6.6 * longest), width * 0.6);
   const perGroup = groups.flatMap((group) => [
     Plot.dot(rows.filter((row) => row.group === group), { x: "share", y: "cluster", stroke: "group", symbol: "group", dy: nudge({ group }), r: 3, strokeOpacity: 0.75, title: (row) => `${row.animal} (${row.group}): ${percent(row.share)}` }),
     Plot.tickX(means.filter((row) => row.group === group), { x: "share", y: "cluster", stroke: "group", strokeWidth: 3, insetTop: groups.length > 1 ? 13 + nudge({ group }) - 7 : 4, insetBottom: groups.length > 1 ? 13 - nudge({ group }) - 7 : 4 }),
   ]);
   return Plot.plot({
-    width, height: 70 + 30 * clusters.length, marginLeft: 44, marginRight: 150, marginBottom: 44,
+    width, height: 70 + 30 * clusters.length, marginLeft: 44, marginRight: room, marginBottom: 44,
     x: { label: "share of the animal's frames", labelOffset: 38, tickFormat: percent, grid: true, zero: true },
     y: { label: "cluster", domain: clusters.map(String), tickSize: 0 },
     color: { domain: groups, range: groups.map((_, i) => GROUP_COLORS[i % GROUP_COLORS.length]) },
@@ -190,14 +192,14 @@ function profilePlot(data, profile, groups, clusters, tests, width) {
     marks: [
       Plot.ruleY(clusters.map(String), { stroke: "#e4e6e9" }), ...perGroup,
       ...[true, false].map((found) => Plot.text(told.filter((row) => row.q <= profile.level === found), {
-        frameAnchor: "right", y: "cluster", dx: 142, textAnchor: "end", text: (row) => testText(profile, groups, row), fontWeight: found ? 700 : 400,
+        frameAnchor: "right", y: "cluster", dx: room - 8, textAnchor: "end", text: (row) => testText(profile, groups, row), fontWeight: found ? 700 : 400,
       })),
     ],
   });
 }
 
 function testText(profile, groups, { effect, q, between }) {
-  const who = groups.length > 2 ? `${between.join(" / ")}: ` : "";
+  const who = groups.length > 2 ? `${between[1]} less ${between[0]}: ` : "";
   return `${q <= profile.level ? "● " : ""}${who}${d3.format("+.2f")(effect)}, q ${q < 0.001 ? "< .001" : d3.format(".3f")(q)}`;
 }
 
