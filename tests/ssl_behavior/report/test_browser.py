@@ -195,6 +195,23 @@ def test_a_click_on_the_ethogram_selects_the_bout_there(page, gathered):
     assert page.locator("#recording").input_value() == "2"
 
 
+def test_the_ethogram_is_ticked_as_clocks_are(show, tmp_path):
+    long = Report(
+        title="long", recordings=(ReportRecording(id="r", frames=15_000, fps=30.0),), skeleton=SKELETONS["calms21"],
+        individuals=("a", "b"),
+    )  # fmt: skip
+    write_report(long, tmp_path / "long.html")
+    page = show(tmp_path / "long.html", (1440, 900))
+    ticks = page.locator("#ethogram .axis text").all_text_contents()
+    assert ticks == [f"{minute}:00" for minute in range(9)]
+    for _ in range(9):
+        page.locator("#ethogram [data-act=in]").click()
+        page.wait_for_timeout(300)
+    ticks = page.locator("#ethogram .axis text").all_text_contents()
+    first = int(ticks[0].removeprefix("4:"))
+    assert 4 < len(ticks) < 14 and ticks == [f"4:{second:02}" for second in range(first, first + len(ticks))]
+
+
 def test_what_is_worth_a_look_can_be_looked_at(page, gathered):
     span = next(one.span for one in gathered.report.discoveries if one.span)
     page.locator("#discoveries button").nth(1).click()
@@ -498,6 +515,25 @@ def test_nothing_sticks_out_at_any_size(show, page_file, size):
         "e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.outerHTML.slice(0, 80))"
     )
     assert not outside
+
+
+def test_the_words_of_a_bout_are_not_cut_off(show, page_file):
+    page = show(page_file)
+    page.locator(".card[data-cluster='2'] .choose").click()
+    cut = page.evaluate(
+        "[...document.querySelectorAll('.panel .words')].filter((e) => e.scrollWidth > e.clientWidth + 1).length"
+    )
+    assert cut == 0 and page.locator(".panel .words").count() > 1
+
+
+def test_notes_are_printed_and_what_a_mouse_does_is_not(page):
+    page.emulate_media(media="print")
+    try:
+        assert page.get_by_text("Few animals.").is_visible() and page.get_by_text("Every dot is a frame").is_visible()
+        assert page.get_by_text("Hedges' g: drug<i> less control").is_visible()
+        assert not page.get_by_text("the wheel zooms").first.is_visible()
+    finally:
+        page.emulate_media(media="screen")
 
 
 def test_less_is_a_page_too(show, gather, tmp_path):
