@@ -68,10 +68,10 @@ function makePlayer(data, store, looks, ethogram) {
     const canvas = element("canvas", { "aria-hidden": "true" });
     const box = element("span", { class: "screen" }, canvas);
     const place = `${id}, ${clock(bout.start / fps)} to ${clock(bout.stop / fps)}`;
-    const words = element("span", { class: "words" }, ...wordsOf(bout));
+    const words = element("span", { class: "words" }, ...wordsOf(bout, role === "selected" ? state.moment.frame : Math.floor((bout.start + bout.stop) / 2)));
     const is = $$(".word", words).map((word) => word.title).join(", ");
     const told = { selected: "selected", like: "most like it", opening: "example", neighbor: `distance ${short(distance)}` }[role];
-    const line = element("span", { class: "line", title: place }, element("span", { class: "place" }, `${id}, ${clock(bout.start / fps)}`), element("span", { class: "told" }, told));
+    const line = element("span", { class: "line", title: place }, element("span", { class: "place" }, element("span", { class: "name" }, id), `, ${clock(bout.start / fps)}`), element("span", { class: "told" }, told));
     const node = element("button", {
       type: "button", class: `panel ${role}`, "data-bout": bout.id, "aria-label": `Bout ${place}, ${told}${is && `, ${is}`}${role === "neighbor" ? ", select it" : ""}`,
       onclick: () => (role === "neighbor" ? store.selectBout(bout.id) : setPlaying(!playing)),
@@ -80,11 +80,10 @@ function makePlayer(data, store, looks, ethogram) {
     return { bout, fps, canvas, box, node, track, role, swapped: false, frames: framesOfReference(track) };
   }
 
-  /** What the bout is: its cluster, and the labels of its middle. */
-  function wordsOf(bout) {
-    const middle = Math.floor((bout.start + bout.stop) / 2);
+  /** What a bout is at a frame: its cluster, and its labels. */
+  function wordsOf(bout, frame) {
     return data.ethograms.map((one, e) => {
-      const run = runAt(one, bout.recording, middle);
+      const run = runAt(one, bout.recording, frame);
       if (!run || run.value < 0) return null;
       const title = one.kind === "clusters" ? wordOf(data, e, run.value) : `${one.name}: ${one.words[run.value]}`;
       return element("span", { class: "word", title }, markerIcon(looks[e][run.value]), one.kind === "clusters" ? String(run.value) : one.words[run.value]);

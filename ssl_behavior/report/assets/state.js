@@ -56,8 +56,11 @@ function makeState(data) {
     change(patch, "address");
   }
 
-  /** Something to look at before anything is selected: the first bout with neighbours. */
-  const example = () => (data.bouts.find((bout) => bout.neighbors.length) || { id: null }).id;
+  /** Something to look at before anything is selected: of the bouts compared with all bouts, the first of the best seen. */
+  function example() {
+    const compared = data.bouts.filter((bout) => bout.neighbors.length && !bout.amongShown);
+    return (d3.greatest(compared, (bout) => shareSeen(data.bouts, bout)) || { id: null }).id;
+  }
 
   const isMoment = (bout, moment) => Boolean(moment && bout.recording === moment.recording && bout.start === moment.start && bout.stop === moment.stop);
 

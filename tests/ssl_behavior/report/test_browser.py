@@ -2,12 +2,13 @@
 
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ssl_behavior.report import Report, ReportRecording, ShownBout, Span, write_report
+from ssl_behavior.report import Neighbor, Report, ReportRecording, ShownBout, Span, write_report
 from ssl_behavior.skeleton import SKELETONS
 
 from .conftest import EVIL, S1
@@ -433,6 +434,58 @@ def test_where_no_animal_was_seen_and_where_a_bout_is_longer_than_its_tracks_is_
     assert drawn(page, "#player .panel canvas", [INK]) > 5 and "middle" not in text(page, "#player .caption")
     page = show(tmp_path / "unseen.html", fragment="#recording=r&frames=30-150&bout=1")
     assert "Of its 12 s the page has the middle: 0:07.5 to 0:10.5." in text(page, "#player .caption")
+
+
+def test_the_page_opens_with_a_bout_of_animals_that_were_seen(page, gathered):
+    shares = {
+        number: np.isfinite(bout.track).mean()
+        for number, bout in enumerate(gathered.report.bouts)
+        if bout.neighbors and not bout.among_shown
+    }
+    opened = page.evaluate("report.store.state.bout")
+    assert shares[opened] == max(shares.values()) > min(shares.values())
+
+
+def test_a_long_name_leaves_room_for_the_time_and_the_distance(show, tmp_path):
+    track = np.ones((60, 2, 7, 2)) * np.arange(60)[:, None, None, None]
+    bout, near = (
+        ShownBout(span=Span(recording=0, start=own, stop=own + 20), ethogram="", value=-1, first=own, track=track[:20])
+        for own in (5, 30)
+    )
+    bouts = (replace(bout, neighbors=(Neighbor(bout=1, distance=1.25),)), near)
+    report = Report(
+        title="long name", recordings=(ReportRecording(id="a very long name " * 5, frames=60, fps=10.0),),
+        skeleton=SKELETONS["calms21"], individuals=("a", "b"), bouts=bouts,
+    )  # fmt: skip
+    write_report(report, tmp_path / "long.html")
+    page = show(tmp_path / "long.html", (1024, 768))
+    line = page.locator("#player .panel.neighbor .line")
+    assert ", 0:03.0" in line.inner_text() and "distance 1.25" in line.inner_text()
+    room, time, told = (page.locator(f"#player .panel.neighbor {own}").bounding_box() for own in ("", ".place", ".told"))
+    assert time["x"] + time["width"] <= told["x"] and told["x"] + told["width"] <= room["x"] + room["width"]
+    assert page.evaluate(
+        "(e => e.scrollWidth <= e.clientWidth + 1)(document.querySelector('.panel.neighbor .place'))"
+    )
+
+
+def test_the_selected_panel_and_the_line_of_the_selection_tell_of_one_frame(page, gathered):
+    labels, clusters = gathered.report.labels[0], gathered.report.clusters
+    number, frame = next(
+        (number, frame)
+        for number, bout in enumerate(gathered.report.bouts)
+        for frame in range(bout.span.start, bout.span.stop)
+        if bout.ethogram == clusters.name and not bout.among_shown
+        and labels.at(*place(bout.span, frame)) != labels.at(*place(bout.span, (bout.span.start + bout.span.stop) // 2))
+    )  # fmt: skip
+    span = gathered.report.bouts[number].span
+    page.evaluate(f"report.store.selectFrame({span.recording}, {frame})")
+    label = S1[int(labels.at(*place(span, frame))[0])]
+    assert page.locator("#player .panel.selected").count() == 1 and f"S1: {label}" in selected_text(page)
+    assert f"S1: {label}" in page.locator("#player .panel.selected").get_attribute("aria-label")
+
+
+def place(span, frame):
+    return np.array([span.recording]), np.array([frame])
 
 
 def test_what_has_the_focus_is_seen(page):
