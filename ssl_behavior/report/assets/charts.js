@@ -177,7 +177,7 @@ function profilePlot(data, profile, groups, clusters, tests, width) {
   const nudge = (row) => ((groups.indexOf(row.group) + 0.5) / groups.length - 0.5) * 16;
   const told = clusters.filter((cluster) => tests.has(cluster)).map((cluster) => ({ ...tests.get(cluster), cluster: String(cluster) }));
   const longest = d3.max(told, (row) => testText(profile, groups, row).length) || 0;
-  const room = Math.min(Math.max(150, 20 + 6.6 * longest), width * 0.6);
+  const room = Math.min(Math.max(150, 20 + 8 * longest), width * 0.6);
   const perGroup = groups.flatMap((group) => [
     Plot.dot(rows.filter((row) => row.group === group), { x: "share", y: "cluster", stroke: "group", symbol: "group", dy: nudge({ group }), r: 3, strokeOpacity: 0.75, title: (row) => `${row.animal} (${row.group}): ${percent(row.share)}` }),
     Plot.tickX(means.filter((row) => row.group === group), { x: "share", y: "cluster", stroke: "group", strokeWidth: 3, insetTop: groups.length > 1 ? 13 + nudge({ group }) - 7 : 4, insetBottom: groups.length > 1 ? 13 - nudge({ group }) - 7 : 4 }),

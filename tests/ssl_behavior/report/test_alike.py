@@ -49,7 +49,9 @@ def slow_nearest(query, point, bouts, points, k, apart):
     kept = []
     for _, i in sorted(found):
         own = set(range(bouts.start[i] - 1, bouts.stop[i] + 1))
-        if not any(bouts.recording[j] == bouts.recording[i] and own & {*range(bouts.start[j], bouts.stop[j])} for j in kept):
+        if not any(
+            bouts.recording[j] == bouts.recording[i] and own & {*range(bouts.start[j], bouts.stop[j])} for j in kept
+        ):
             kept.append(i)
     return kept[:k]
 

@@ -8,7 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssl_behavior.report import Neighbor, Report, ReportRecording, ShownBout, Span, write_report
+from ssl_behavior.report import (
+    Ethogram,
+    Neighbor,
+    Profile,
+    ProfileTest,
+    Report,
+    ReportRecording,
+    Runs,
+    ShownBout,
+    Span,
+    write_report,
+)
 from ssl_behavior.skeleton import SKELETONS
 
 from .conftest import EVIL, S1
@@ -461,11 +472,11 @@ def test_a_long_name_leaves_room_for_the_time_and_the_distance(show, tmp_path):
     page = show(tmp_path / "long.html", (1024, 768))
     line = page.locator("#player .panel.neighbor .line")
     assert ", 0:03.0" in line.inner_text() and "distance 1.25" in line.inner_text()
-    room, time, told = (page.locator(f"#player .panel.neighbor {own}").bounding_box() for own in ("", ".place", ".told"))
-    assert time["x"] + time["width"] <= told["x"] and told["x"] + told["width"] <= room["x"] + room["width"]
-    assert page.evaluate(
-        "(e => e.scrollWidth <= e.clientWidth + 1)(document.querySelector('.panel.neighbor .place'))"
+    room, time, told = (
+        page.locator(f"#player .panel.neighbor {own}").bounding_box() for own in ("", ".place", ".told")
     )
+    assert time["x"] + time["width"] <= told["x"] and told["x"] + told["width"] <= room["x"] + room["width"]
+    assert page.evaluate("(e => e.scrollWidth <= e.clientWidth + 1)(document.querySelector('.panel.neighbor .place'))")
 
 
 def test_the_selected_panel_and_the_line_of_the_selection_tell_of_one_frame(page, gathered):
@@ -486,6 +497,28 @@ def test_the_selected_panel_and_the_line_of_the_selection_tell_of_one_frame(page
 
 def place(span, frame):
     return np.array([span.recording]), np.array([frame])
+
+
+def test_of_three_groups_it_is_told_which_differ_beside_the_plot(show, tmp_path):
+    groups = ("saline solution", "oxytocin <high>", "a third group")
+    tests = tuple(
+        ProfileTest(cluster=0, effect=-0.5, p=0.01, q=q, between=(groups[pair], groups[pair + 1]))
+        for pair, q in enumerate((0.011, 0.3))
+    )
+    profile = Profile(
+        name="dose", animals=tuple("abcdef"), groups=groups * 2, shares=np.linspace(0, 1, 6)[:, None], tests=tests
+    )
+    clusters = Ethogram(name="clusters", words=("0",), runs=[Runs.of(np.zeros(9, int))])
+    report = Report(
+        title="groups", recordings=(ReportRecording(id="r", frames=9, fps=3.0),), skeleton=SKELETONS["calms21"],
+        individuals=("a", "b"), clusters=clusters, profiles=(profile,),
+    )  # fmt: skip
+    write_report(report, tmp_path / "groups.html")
+    page = show(tmp_path / "groups.html")
+    told = page.get_by_text("oxytocin <high> less saline solution: −0.50, q 0.011")
+    dots = page.locator("#profile-0 [aria-label=dot] path, #profile-0 [aria-label=dot] circle")
+    rights = [box["x"] + box["width"] for box in (dot.bounding_box() for dot in dots.all())]
+    assert len(rights) == 6 and told.bounding_box()["x"] > max(rights)
 
 
 def test_what_has_the_focus_is_seen(page):
