@@ -103,7 +103,8 @@ def nearest_bouts(
     """For each query (number among `bouts`, distance) of the k nearest, by exact search; fewer where there are not k.
 
     Bouts of the query's recording that begin less than `apart_frames` after its end, or end as little before its
-    start, are not looked for: they are the same event.
+    start, are not looked for: they are the same event. So are bouts that overlap or touch a nearer one: of each event
+    the nearest is found.
 
     Parameters
     ----------
@@ -120,10 +121,11 @@ def nearest_bouts(
         distances, ids = index.search(query_points[left], depth)
         far = _apart(queries.take(left), bouts, ids, apart_frames)
         for row, query in enumerate(left):
-            kept = np.flatnonzero(far[row])[:k]
+            kept = _events(bouts, ids[row], np.flatnonzero(far[row]), k)
             squared = np.maximum(distances[row, kept], 0.0)
             found[query] = [(int(ids[row, i]), float(d)) for i, d in zip(kept, np.sqrt(squared), strict=True)]
-        left = left[far.sum(axis=1) < k] if depth < len(bouts) else left[:0]
+        short = np.array([len(found[query]) < k for query in left])
+        left = left[short] if depth < len(bouts) else left[:0]
         depth = min(len(bouts), depth * 4)
     return found
 
@@ -136,6 +138,20 @@ def _apart(queries: Bouts, bouts: Bouts, ids: np.ndarray, apart_frames: np.ndarr
     earlier = bouts.stop[ids] <= queries.start[:, None] - room
     apart: np.ndarray = other | later | earlier
     return apart
+
+
+def _events(bouts: Bouts, ids: np.ndarray, places: np.ndarray, k: int) -> list[int]:
+    """The first k of the places, nearest first, whose bouts neither overlap nor touch one of those before them."""
+    kept: list[int] = []
+    for place in places.tolist():
+        if len(kept) == k:
+            break
+        bout, nearer = ids[place], ids[kept]
+        same = bouts.recording[nearer] == bouts.recording[bout]
+        meets = (bouts.start[nearer] <= bouts.stop[bout]) & (bouts.stop[nearer] >= bouts.start[bout])
+        if not (same & meets).any():
+            kept.append(place)
+    return kept
 
 
 def nearest_points(queries: np.ndarray, points: np.ndarray) -> np.ndarray:

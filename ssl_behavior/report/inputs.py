@@ -51,7 +51,7 @@ def read_description(folder: Path, recordings: Sequence[str]) -> Description:
 
     Parameters
     ----------
-    recordings : ids of the report's recordings; bouts of others are left out.
+    recordings : ids of the report's recordings; bouts of others are left out, and a note tells that numbers are of all.
 
     Raises
     ------
@@ -78,10 +78,15 @@ def _cards(contents: Mapping[str, Any], numbers: Mapping[str, int]) -> Descripti
     discovery = contents["discovery"]
     clusters = (_ranked_cluster(one) for one in discovery["clusters"][:_MOST_CLUSTERS])
     bouts = (_ranked_bout(one, numbers) for one in discovery["bouts"] if one["recording"] in numbers)
+    notes = tuple(map(str, contents.get("notes", ())))
+    described = int(contents["num_recordings"])
+    if described != len(numbers):
+        of = f"the {described} recordings that were described, not of the {len(numbers)} in this report"
+        notes += (f"Sentences and numbers of clusters are of {of}.",)
     return Description(
         cards=tuple(_card(one, numbers) for one in contents["clusters"]),
         discoveries=(*clusters, *list(bouts)[:_MOST_BOUTS]),
-        notes=tuple(map(str, contents.get("notes", ()))),
+        notes=notes,
     )
 
 

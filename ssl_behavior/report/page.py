@@ -132,8 +132,8 @@ def _short(value: float) -> str:
 
 def _frame_time(frame: int, fps: float) -> str:
     """
-    >>> _frame_time(1890, 30.0)
-    '1:03.0'
+    >>> _frame_time(1890, 30.0), _frame_time(1799, 30.0)
+    ('1:03.0', '1:00.0')
     """
-    minutes, seconds = divmod(frame / fps, 60)
+    minutes, seconds = divmod(round(frame / fps, 1), 60)
     return f"{minutes:.0f}:{seconds:04.1f}"

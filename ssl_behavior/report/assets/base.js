@@ -14,6 +14,16 @@ function element(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** Put other children into an element; what has the place of the child that had the focus gets it, or `heir`. */
+function replaceWithFocus(parent, children, heir = null) {
+  const open = () => $$("button, [tabindex]", parent);
+  const at = open().indexOf(document.activeElement);
+  parent.replaceChildren(...children);
+  if (at < 0) return;
+  const next = heir || open()[Math.min(at, open().length - 1)];
+  if (next) next.focus({ preventScroll: true });
+}
+
 /** Make a canvas so wide and high on the page, sharp on the screen it is on; returns its context in page pixels. */
 function sized(canvas, width, height) {
   const ratio = Math.min(window.devicePixelRatio || 1, 2);
@@ -45,10 +55,10 @@ function oncePerFrame(draw) {
 
 /** Seconds as 1:02.4, or 1:02:03 from an hour on. */
 function clock(seconds, digits = 1) {
-  const whole = Math.floor(seconds + 1e-9);
-  const [h, m] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
-  const rest = seconds - whole + (whole % 60);
-  const s = digits ? rest.toFixed(digits).padStart(3 + digits, "0") : String(whole % 60).padStart(2, "0");
+  // Rounded before it is divided: 59.97 s are 1:00.0, not 0:60.0.
+  const rounded = digits ? Number(seconds.toFixed(digits)) : Math.floor(seconds + 1e-9);
+  const [h, m] = [Math.floor(rounded / 3600), Math.floor(rounded / 60) % 60];
+  const s = (rounded % 60).toFixed(digits).padStart(digits ? 3 + digits : 2, "0");
   return h ? `${h}:${String(m).padStart(2, "0")}:${s}` : `${m}:${s}`;
 }
 

@@ -92,14 +92,14 @@ function makeTransitions(data, store, looks) {
 
   function listSteps(chosen) {
     const list = $(".steps", root);
-    if (chosen === null) return list.replaceChildren(element("p", {}, "Select a cluster to see what comes before and after it."));
+    if (chosen === null) return list.replaceChildren(element("p", { class: "how" }, "Select a cluster to see what comes before and after it."));
     const part = (title, rows) => [element("h3", {}, title), element("ol", {}, ...rows.map(([id, share, count]) => element("li", {},
       element("button", { type: "button", class: "bout", onclick: () => store.selectValue(data.clusters, id) }, wordOf(data, data.clusters, id)), ` ${percent(share)} (${count})`)))];
     const most = (row) => {
       const total = d3.sum(row) || 1;
       return d3.sort(d3.range(row.length).filter((id) => row[id] > 0), (id) => -row[id]).slice(0, 5).map((id) => [id, row[id] / total, row[id]]);
     };
-    return list.replaceChildren(...part(`After cluster ${chosen}`, most(counts[chosen])), ...part(`Before cluster ${chosen}`, most(counts.map((row) => row[chosen]))));
+    return replaceWithFocus(list, [...part(`After cluster ${chosen}`, most(counts[chosen])), ...part(`Before cluster ${chosen}`, most(counts.map((row) => row[chosen])))]);
   }
 
   slider.addEventListener("input", draw);
@@ -152,7 +152,6 @@ function makeProfiles(data, store, looks) {
       const byQ = (cluster) => (tests.has(cluster) ? tests.get(cluster).q ?? 1 : 1);
       const sorted = order.value === "q" ? d3.sort(clusters, byQ, (cluster) => cluster) : clusters;
       const plot = profilePlot(data, profile, groups, sorted, tests, Math.max(340, Math.min(900, root.clientWidth)));
-      $(".plot", root).replaceChildren(plot);
       for (const text of $$("[aria-label='y-axis tick label'] text", plot)) {
         const cluster = Number(text.textContent);
         text.setAttribute("tabindex", 0);
@@ -163,6 +162,7 @@ function makeProfiles(data, store, looks) {
         text.addEventListener("click", () => store.selectValue(data.clusters, cluster));
         text.addEventListener("keydown", (event) => event.key === "Enter" && store.selectValue(data.clusters, cluster));
       }
+      replaceWithFocus($(".plot", root), [plot]);
     };
     order.addEventListener("change", draw);
     store.listen((reason) => reason !== "color" && draw());
@@ -176,12 +176,14 @@ function profilePlot(data, profile, groups, clusters, tests, width) {
   const means = clusters.flatMap((cluster) => groups.map((group) => ({ cluster: String(cluster), group, share: d3.mean(rows.filter((row) => row.cluster === String(cluster) && row.group === group), (row) => row.share) })));
   const nudge = (row) => ((groups.indexOf(row.group) + 0.5) / groups.length - 0.5) * 16;
   const told = clusters.filter((cluster) => tests.has(cluster)).map((cluster) => ({ ...tests.get(cluster), cluster: String(cluster) }));
+  const longest = d3.max(told, (row) => testText(profile, groups, row).length) || 0;
+  const room = Math.min(Math.max(150, 20 + 8 * longest), width * 0.6);
   const perGroup = groups.flatMap((group) => [
     Plot.dot(rows.filter((row) => row.group === group), { x: "share", y: "cluster", stroke: "group", symbol: "group", dy: nudge({ group }), r: 3, strokeOpacity: 0.75, title: (row) => `${row.animal} (${row.group}): ${percent(row.share)}` }),
     Plot.tickX(means.filter((row) => row.group === group), { x: "share", y: "cluster", stroke: "group", strokeWidth: 3, insetTop: groups.length > 1 ? 13 + nudge({ group }) - 7 : 4, insetBottom: groups.length > 1 ? 13 - nudge({ group }) - 7 : 4 }),
   ]);
   return Plot.plot({
-    width, height: 70 + 30 * clusters.length, marginLeft: 44, marginRight: 150, marginBottom: 44,
+    width, height: 70 + 30 * clusters.length, marginLeft: 44, marginRight: room, marginBottom: 44,
     x: { label: "share of the animal's frames", labelOffset: 38, tickFormat: percent, grid: true, zero: true },
     y: { label: "cluster", domain: clusters.map(String), tickSize: 0 },
     color: { domain: groups, range: groups.map((_, i) => GROUP_COLORS[i % GROUP_COLORS.length]) },
@@ -190,14 +192,14 @@ function profilePlot(data, profile, groups, clusters, tests, width) {
     marks: [
       Plot.ruleY(clusters.map(String), { stroke: "#e4e6e9" }), ...perGroup,
       ...[true, false].map((found) => Plot.text(told.filter((row) => row.q <= profile.level === found), {
-        frameAnchor: "right", y: "cluster", dx: 142, textAnchor: "end", text: (row) => testText(profile, groups, row), fontWeight: found ? 700 : 400,
+        frameAnchor: "right", y: "cluster", dx: room - 8, textAnchor: "end", text: (row) => testText(profile, groups, row), fontWeight: found ? 700 : 400,
       })),
     ],
   });
 }
 
 function testText(profile, groups, { effect, q, between }) {
-  const who = groups.length > 2 ? `${between.join(" / ")}: ` : "";
+  const who = groups.length > 2 ? `${between[1]} less ${between[0]}: ` : "";
   return `${q <= profile.level ? "● " : ""}${who}${d3.format("+.2f")(effect)}, q ${q < 0.001 ? "< .001" : d3.format(".3f")(q)}`;
 }
 

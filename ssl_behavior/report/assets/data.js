@@ -85,6 +85,13 @@ function readBouts(facts, arrays, data) {
   return bouts;
 }
 
+/** The share of a bout's points that were seen. */
+function shareSeen(bouts, bout) {
+  const { observed, points } = bouts.track;
+  const [from, to] = [bout.at * points, (bout.at + bout.frames) * points];
+  return d3.sum(d3.range(from, to), (seen) => (observed[seen >> 3] >> (seen & 7)) & 1) / (to - from);
+}
+
 /** The track of a bout: coordinates [frame, point, 2] in px, NaN where a point was not seen. */
 function trackOf(bouts, bout) {
   if (bout.track) return bout.track;

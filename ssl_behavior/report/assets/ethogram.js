@@ -39,9 +39,11 @@ function makeEthogram(data, store, looks) {
     context.textBaseline = "middle";
     data.ethograms.forEach((ethogram, e) => drawLane(context, ethogram, e, x));
     const seconds = x.copy().domain(x.domain().map((frame) => frame / fps()));
-    const span = (seconds.domain()[1] - seconds.domain()[0]) / 8;
+    const wanted = Math.max(2, width / 110);
+    const apart = ticksApart((seconds.domain()[1] - seconds.domain()[0]) / wanted);
+    const ticks = d3.range(Math.ceil(seconds.domain()[0] / apart), seconds.domain()[1] / apart + 1e-9).map((n) => n * apart);
     axis.attr("width", width).attr("height", foot).attr("viewBox", `0 0 ${width} ${foot}`)
-      .call(d3.axisBottom(seconds).ticks(Math.max(2, width / 110)).tickFormat((s) => clock(s, span < 2 ? 1 : 0)));
+      .call(d3.axisBottom(seconds).tickValues(ticks).tickFormat((s) => clock(s, apart < 1 ? 1 : 0)));
     axis.select(".domain").remove();
     drawCursor();
   }
@@ -319,6 +321,12 @@ function makeOverview(data, store, looks, current) {
     paint();
   };
   return { draw: paint, resize };
+}
+
+/** The round step of a clock, in seconds, that is nearest above: 50 s is none. */
+function ticksApart(least) {
+  const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800];
+  return steps.find((step) => step >= least) || Math.ceil(least / 3600) * 3600;
 }
 
 /** As much of a text as fits. */

@@ -16,7 +16,9 @@ async function start() {
   makeSelection(data, store);
   makeDiscoveries(data, store);
   store.readAddress();
-  window.addEventListener("hashchange", () => store.readAddress());
+  // A link to a part of the page selects nothing: what is selected stays so, and in the address.
+  const leadsToPart = () => location.hash.length > 1 && !location.hash.includes("=");
+  window.addEventListener("hashchange", () => (leadsToPart() ? store.writeAddress() : store.readAddress()));
   document.addEventListener("keydown", (event) => event.key === "Escape" && store.clear());
   document.documentElement.dataset.ready = "yes";
   // For whoever wants to look from the browser's console.

@@ -313,7 +313,7 @@ function makeMap(data, store, tell) {
         markerIcon(looks[ethogram][value]), wordOf(data, ethogram, value, true));
     });
     if (seen.has(-1)) rows.push(element("span", { class: "key" }, markerIcon({ color: UNKNOWN, marker: "disc" }), "none"));
-    return legend.replaceChildren(...rows);
+    return replaceWithFocus(legend, rows);
   }
 
   function recordingLegend() {

@@ -29,7 +29,7 @@ function makePlayer(data, store, looks, ethogram) {
     const whole = bout ? [{ bout, distance: 0, role: first }, ...bout.neighbors.map((one) => ({ bout: data.bouts[one.bout], distance: one.distance, role: "neighbor" }))] : [];
     panels = whole.map(makePanel);
     if (panels.length) panels.forEach((panel) => matchAnimals(panel, panels[0]));
-    stage.replaceChildren(...panels.map((panel) => panel.node));
+    replaceWithFocus(stage, panels.map((panel) => panel.node), panels.length ? panels[0].node : null);
     longest = d3.max(panels, (panel) => panel.bout.frames / panel.fps) || 0;
     slider.max = longest;
     explain(bout);
@@ -46,8 +46,15 @@ function makePlayer(data, store, looks, ethogram) {
     else if (!bout) texts.push("There are no tracks for this in the page.");
     else if (bout && !state.moment) texts.push("An example, and the bouts most like it. Select a point, a bout or a cluster.");
     else if (!state.exact) texts.push("Of this moment the page has the pose, not the tracks: the bout most like it plays instead.");
+    if (bout && bout.frames < bout.stop - bout.start) texts.push(middleText(bout));
     if (bout && bout.amongShown && bout.neighbors.length) texts.push("Its neighbours are the nearest of the bouts in this page.");
     caption.replaceChildren(...(still ? [still] : []), element("span", {}, texts.join(" ")));
+  }
+
+  /** Of a long bout the page has the middle. */
+  function middleText({ recording, start, stop, first, frames }) {
+    const { fps } = data.recordings[recording];
+    return `Of its ${short((stop - start) / fps)} s the page has the middle: ${clock(first / fps)} to ${clock((first + frames) / fps)}.`;
   }
 
   function stillOf(moment) {
@@ -61,24 +68,25 @@ function makePlayer(data, store, looks, ethogram) {
     const canvas = element("canvas", { "aria-hidden": "true" });
     const box = element("span", { class: "screen" }, canvas);
     const place = `${id}, ${clock(bout.start / fps)} to ${clock(bout.stop / fps)}`;
-    const words = element("span", { class: "words" }, ...wordsOf(bout));
+    const words = element("span", { class: "words" }, ...wordsOf(bout, role === "selected" ? state.moment.frame : Math.floor((bout.start + bout.stop) / 2)));
+    const is = $$(".word", words).map((word) => word.title).join(", ");
     const told = { selected: "selected", like: "most like it", opening: "example", neighbor: `distance ${short(distance)}` }[role];
-    const line = element("span", { class: "line", title: place }, element("span", { class: "place" }, `${id}, ${clock(bout.start / fps)}`), element("span", { class: "told" }, told));
+    const line = element("span", { class: "line", title: place }, element("span", { class: "place" }, element("span", { class: "name" }, id), `, ${clock(bout.start / fps)}`), element("span", { class: "told" }, told));
     const node = element("button", {
-      type: "button", class: `panel ${role}`, "data-bout": bout.id, "aria-label": `Bout ${place}, ${told}${role === "neighbor" ? ", select it" : ""}`,
+      type: "button", class: `panel ${role}`, "data-bout": bout.id, "aria-label": `Bout ${place}, ${told}${is && `, ${is}`}${role === "neighbor" ? ", select it" : ""}`,
       onclick: () => (role === "neighbor" ? store.selectBout(bout.id) : setPlaying(!playing)),
     }, box, line, words);
     const track = trackOf(data.bouts, bout);
     return { bout, fps, canvas, box, node, track, role, swapped: false, frames: framesOfReference(track) };
   }
 
-  /** What the bout is: its cluster, and the labels of its middle. */
-  function wordsOf(bout) {
-    const middle = Math.floor((bout.start + bout.stop) / 2);
+  /** What a bout is at a frame: its cluster, and its labels. */
+  function wordsOf(bout, frame) {
     return data.ethograms.map((one, e) => {
-      const run = runAt(one, bout.recording, middle);
+      const run = runAt(one, bout.recording, frame);
       if (!run || run.value < 0) return null;
-      return element("span", { class: "word" }, markerIcon(looks[e][run.value]), one.kind === "clusters" ? String(run.value) : one.words[run.value]);
+      const title = one.kind === "clusters" ? wordOf(data, e, run.value) : `${one.name}: ${one.words[run.value]}`;
+      return element("span", { class: "word", title }, markerIcon(looks[e][run.value]), one.kind === "clusters" ? String(run.value) : one.words[run.value]);
     }).filter(Boolean);
   }
 
@@ -150,6 +158,7 @@ function makePlayer(data, store, looks, ethogram) {
     const pose = frameOf(panel.track, frame, number);
     const at = view.value === "arena" ? inArena(panel, width, height) : around(panel, Number(view.value), frame, width, height);
     drawTrails(context, panel, frame, at);
+    if (!boxOf(pose)) sayUnseen(context, width, height);
     drawPose(context, data, turnedPose(panel, pose), at, { line: Math.max(2, width / 90), dot: Math.max(2, width / 90) });
     drawBar(context, panel, frame, width, height);
   }
@@ -165,8 +174,8 @@ function makePlayer(data, store, looks, ethogram) {
   }
 
   function inArena(panel, width, height) {
-    panel.box = panel.box || boxOf(panel.track) || [0, 0, 1, 1];
-    return intoBox(panel.box, width, height, 16, 1);
+    panel.extent = panel.extent || boxOf(panel.track) || [0, 0, 1, 1];
+    return intoBox(panel.extent, width, height, 16, 1);
   }
 
   /** An animal in the middle, looking up. All panels have one scale: that which shows both animals nearly always. */
@@ -257,7 +266,6 @@ function makePlayer(data, store, looks, ethogram) {
     const begins = on && !playing;
     playing = on;
     button.textContent = on ? "Pause" : "Play";
-    button.setAttribute("aria-pressed", String(on));
     if (begins) {
       last = null;
       requestAnimationFrame(tick);

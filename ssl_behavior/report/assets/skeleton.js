@@ -61,16 +61,21 @@ function intoBox(box, width, height, margin, smallest) {
   return (x, y) => [width / 2 + (x - cx) * k, height / 2 + (y - cy) * k];
 }
 
+/** Where there would be animals, that there are none. */
+function sayUnseen(context, width, height) {
+  context.fillStyle = "#555";
+  context.font = `${Math.min(12, width / 5)}px system-ui, sans-serif`;
+  context.textAlign = "center";
+  context.fillText("not seen", width / 2, height / 2);
+}
+
 /** A small picture of a pose. */
 function poseCanvas(data, pose, width, height) {
   const canvas = element("canvas", { class: "pose", "aria-hidden": "true" });
   const context = sized(canvas, width, height);
   const box = boxOf(pose);
   if (!box) {
-    context.fillStyle = "#555";
-    context.font = `${Math.min(12, width / 5)}px system-ui, sans-serif`;
-    context.textAlign = "center";
-    context.fillText("not seen", width / 2, height / 2);
+    sayUnseen(context, width, height);
     return canvas;
   }
   drawPose(context, data, pose, intoBox(box, width, height, 9, 1), { line: 2, dot: 2 });

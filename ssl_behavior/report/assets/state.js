@@ -56,8 +56,11 @@ function makeState(data) {
     change(patch, "address");
   }
 
-  /** Something to look at before anything is selected: the first bout with neighbours. */
-  const example = () => (data.bouts.find((bout) => bout.neighbors.length) || { id: null }).id;
+  /** Something to look at before anything is selected: of the bouts compared with all bouts, the first of the best seen. */
+  function example() {
+    const compared = data.bouts.filter((bout) => bout.neighbors.length && !bout.amongShown);
+    return (d3.greatest(compared, (bout) => shareSeen(data.bouts, bout)) || { id: null }).id;
+  }
 
   const isMoment = (bout, moment) => Boolean(moment && bout.recording === moment.recording && bout.start === moment.start && bout.stop === moment.stop);
 
@@ -113,7 +116,7 @@ function makeState(data) {
 
   const clear = () => change({ moment: null, bout: null, highlight: null, exact: false }, "select");
   const listen = (listener) => listeners.push(listener);
-  return { state, change, listen, selectFrame, selectBout, selectValue, clear, readAddress };
+  return { state, change, listen, selectFrame, selectBout, selectValue, clear, readAddress, writeAddress };
 }
 
 /** The shown bouts of a word, those compared with all bouts first, in the order in which they were chosen. */

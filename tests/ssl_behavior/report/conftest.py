@@ -105,6 +105,7 @@ def write_description(folder, labels):
     contents = {
         "format": "ssl-behavior cards",
         "version": 1,
+        "num_recordings": len(FRAMES),
         "clusters": cards,
         "discovery": discovery,
         "notes": ["Described <b>briefly</b>."],

@@ -46,7 +46,14 @@ def slow_nearest(query, point, bouts, points, k, apart):
         near = bouts.start[i] < query[2] + apart[query[0]] and bouts.stop[i] > query[1] - apart[query[0]]
         if not (same and near):
             found.append((float(np.linalg.norm(points[i] - point)), i))
-    return [i for _, i in sorted(found)[:k]]
+    kept = []
+    for _, i in sorted(found):
+        own = set(range(bouts.start[i] - 1, bouts.stop[i] + 1))
+        if not any(
+            bouts.recording[j] == bouts.recording[i] and own & {*range(bouts.start[j], bouts.stop[j])} for j in kept
+        ):
+            kept.append(i)
+    return kept[:k]
 
 
 @pytest.mark.parametrize("apart", [0, 50, 10_000])
@@ -70,6 +77,8 @@ def test_fewer_neighbours_where_there_are_not_as_many():
     points = np.eye(3, dtype=np.float32)
     found = nearest_bouts(bouts, points, bouts, points, 4, np.array([100, 100]))
     assert [[i for i, _ in near] for near in found] == [[2], [2], [0, 1]]
+    touching = Bouts.of([(0, 0, 5, 0), (0, 5, 9, 0), (1, 0, 5, 0)])
+    assert [i for i, _ in nearest_bouts(touching, points, touching, points, 4, np.array([100, 100]))[2]] == [0]
     none = bouts.take(np.zeros(0, int))
     assert nearest_bouts(bouts, points, none, points[:0], 4, np.array([1, 1])) == [[], [], []]
     assert nearest_bouts(none, points[:0], bouts, points, 4, np.array([1, 1])) == []

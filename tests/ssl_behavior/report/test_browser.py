@@ -2,12 +2,24 @@
 
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ssl_behavior.report import Report, ReportRecording, write_report
+from ssl_behavior.report import (
+    Ethogram,
+    Neighbor,
+    Profile,
+    ProfileTest,
+    Report,
+    ReportRecording,
+    Runs,
+    ShownBout,
+    Span,
+    write_report,
+)
 from ssl_behavior.skeleton import SKELETONS
 
 from .conftest import EVIL, S1
@@ -109,6 +121,27 @@ def wait_until(page, expression):
         page.wait_for_timeout(20)
 
 
+INK = (0x55, 0x55, 0x55)
+ANIMALS = ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00))
+
+
+def drawn(page, selector, colors=ANIMALS):
+    """How many dots of a picture have the colour of an animal, or one of others."""
+    return page.evaluate(
+        """([selector, colors]) => {
+          const canvas = document.querySelector(selector);
+          const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+          copy.drawImage(canvas, 0, 0);
+          const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+          let dots = 0;
+          for (let i = 0; i < data.length; i += 4)
+            dots += data[i + 3] === 255 && colors.some((color) => color.every((value, c) => data[i + c] === value));
+          return dots;
+        }""",
+        [selector, colors],
+    )
+
+
 def moment(page):
     return page.evaluate("report.store.state.moment")
 
@@ -172,6 +205,23 @@ def test_a_click_on_the_ethogram_selects_the_bout_there(page, gathered):
     page.mouse.click(strips["x"] + 90, strips["y"] + 2 * 15 + 6)
     assert moment(page)["recording"] == 2 and moment(page)["frame"] < 5
     assert page.locator("#recording").input_value() == "2"
+
+
+def test_the_ethogram_is_ticked_as_clocks_are(show, tmp_path):
+    long = Report(
+        title="long", recordings=(ReportRecording(id="r", frames=15_000, fps=30.0),), skeleton=SKELETONS["calms21"],
+        individuals=("a", "b"),
+    )  # fmt: skip
+    write_report(long, tmp_path / "long.html")
+    page = show(tmp_path / "long.html", (1440, 900))
+    ticks = page.locator("#ethogram .axis text").all_text_contents()
+    assert ticks == [f"{minute}:00" for minute in range(9)]
+    for _ in range(9):
+        page.locator("#ethogram [data-act=in]").click()
+        page.wait_for_timeout(300)
+    ticks = page.locator("#ethogram .axis text").all_text_contents()
+    first = int(ticks[0].removeprefix("4:"))
+    assert 4 < len(ticks) < 14 and ticks == [f"4:{second:02}" for second in range(first, first + len(ticks))]
 
 
 def test_what_is_worth_a_look_can_be_looked_at(page, gathered):
@@ -252,6 +302,7 @@ def test_the_views_differ(page):
     for view in ("0", "1", "arena"):
         page.locator("#view").select_option(view)
         pictures.append(picture(page, "#player .panel canvas"))
+        assert drawn(page, "#player .panel canvas") > 50
     assert len(set(pictures)) == 3
 
 
@@ -350,6 +401,126 @@ def test_everything_can_be_done_with_the_keyboard(page):
     assert moment(page) is None and selected_text(page) == "Nothing is selected"
 
 
+def test_what_is_pressed_keeps_the_focus_though_it_is_drawn_anew(page):
+    def focus():
+        return page.evaluate("[document.activeElement.className, document.activeElement.textContent]")
+
+    page.locator(".card[data-cluster='2'] .choose").click()
+    neighbor = page.locator("#player .panel.neighbor").nth(1)
+    wanted = neighbor.get_attribute("data-bout")
+    neighbor.press("Enter")
+    assert focus()[0].startswith("panel selected")
+    assert page.evaluate("document.activeElement.dataset.bout") == wanted
+    page.locator("#map .legend .key").nth(3).press("Enter")
+    assert focus() == ["key", "3"] and selected_text(page).startswith("Cluster 3")
+    page.locator("#transitions .steps .bout").nth(1).press("Enter")
+    assert focus()[0] == "bout"
+    tick = page.locator("#profile-0 [aria-label='y-axis tick label'] text").nth(1)
+    said = tick.text_content()
+    tick.press("Enter")
+    assert focus()[1] == said and selected_text(page).startswith(f"Cluster {said}")
+
+
+def test_a_panel_says_what_its_bout_is(page, gathered):
+    page.locator(".card[data-cluster='2'] .choose").click()
+    bout = page.evaluate("report.data.bouts[report.store.state.bout]")
+    at = np.array([bout["recording"]]), np.array([(bout["start"] + bout["stop"]) // 2])
+    label = S1[int(gathered.report.labels[0].at(*at)[0])]
+    told = page.locator("#player .panel").first.get_attribute("aria-label")
+    assert "selected, Cluster 2, " in told and f"S1: {label}" in told
+
+
+def test_where_no_animal_was_seen_and_where_a_bout_is_longer_than_its_tracks_is_told(show, tmp_path):
+    track = np.full((30, 2, 7, 2), np.nan)
+    bouts = (
+        ShownBout(span=Span(recording=0, start=1, stop=25), ethogram="", value=-1, first=0, track=track),
+        ShownBout(span=Span(recording=0, start=30, stop=150), ethogram="", value=-1, first=75, track=track + 1),
+    )
+    report = Report(
+        title="unseen", recordings=(ReportRecording(id="r", frames=200, fps=10.0),), skeleton=SKELETONS["calms21"],
+        individuals=("a", "b"), bouts=bouts,
+    )  # fmt: skip
+    write_report(report, tmp_path / "unseen.html")
+    page = show(tmp_path / "unseen.html", fragment="#recording=r&frames=1-25&bout=0")
+    assert drawn(page, "#player .panel canvas", [INK]) > 5 and "middle" not in text(page, "#player .caption")
+    page = show(tmp_path / "unseen.html", fragment="#recording=r&frames=30-150&bout=1")
+    assert "Of its 12 s the page has the middle: 0:07.5 to 0:10.5." in text(page, "#player .caption")
+
+
+def test_the_page_opens_with_a_bout_of_animals_that_were_seen(page, gathered):
+    shares = {
+        number: np.isfinite(bout.track).mean()
+        for number, bout in enumerate(gathered.report.bouts)
+        if bout.neighbors and not bout.among_shown
+    }
+    opened = page.evaluate("report.store.state.bout")
+    assert shares[opened] == max(shares.values()) > min(shares.values())
+
+
+def test_a_long_name_leaves_room_for_the_time_and_the_distance(show, tmp_path):
+    track = np.ones((60, 2, 7, 2)) * np.arange(60)[:, None, None, None]
+    bout, near = (
+        ShownBout(span=Span(recording=0, start=own, stop=own + 20), ethogram="", value=-1, first=own, track=track[:20])
+        for own in (5, 30)
+    )
+    bouts = (replace(bout, neighbors=(Neighbor(bout=1, distance=1.25),)), near)
+    report = Report(
+        title="long name", recordings=(ReportRecording(id="a very long name " * 5, frames=60, fps=10.0),),
+        skeleton=SKELETONS["calms21"], individuals=("a", "b"), bouts=bouts,
+    )  # fmt: skip
+    write_report(report, tmp_path / "long.html")
+    page = show(tmp_path / "long.html", (1024, 768))
+    line = page.locator("#player .panel.neighbor .line")
+    assert ", 0:03.0" in line.inner_text() and "distance 1.25" in line.inner_text()
+    room, time, told = (
+        page.locator(f"#player .panel.neighbor {own}").bounding_box() for own in ("", ".place", ".told")
+    )
+    assert time["x"] + time["width"] <= told["x"] and told["x"] + told["width"] <= room["x"] + room["width"]
+    assert page.evaluate("(e => e.scrollWidth <= e.clientWidth + 1)(document.querySelector('.panel.neighbor .place'))")
+
+
+def test_the_selected_panel_and_the_line_of_the_selection_tell_of_one_frame(page, gathered):
+    labels, clusters = gathered.report.labels[0], gathered.report.clusters
+    number, frame = next(
+        (number, frame)
+        for number, bout in enumerate(gathered.report.bouts)
+        for frame in range(bout.span.start, bout.span.stop)
+        if bout.ethogram == clusters.name and not bout.among_shown
+        and labels.at(*place(bout.span, frame)) != labels.at(*place(bout.span, (bout.span.start + bout.span.stop) // 2))
+    )  # fmt: skip
+    span = gathered.report.bouts[number].span
+    page.evaluate(f"report.store.selectFrame({span.recording}, {frame})")
+    label = S1[int(labels.at(*place(span, frame))[0])]
+    assert page.locator("#player .panel.selected").count() == 1 and f"S1: {label}" in selected_text(page)
+    assert f"S1: {label}" in page.locator("#player .panel.selected").get_attribute("aria-label")
+
+
+def place(span, frame):
+    return np.array([span.recording]), np.array([frame])
+
+
+def test_of_three_groups_it_is_told_which_differ_beside_the_plot(show, tmp_path):
+    groups = ("saline solution", "oxytocin <high>", "a third group")
+    tests = tuple(
+        ProfileTest(cluster=0, effect=-0.5, p=0.01, q=q, between=(groups[pair], groups[pair + 1]))
+        for pair, q in enumerate((0.011, 0.3))
+    )
+    profile = Profile(
+        name="dose", animals=tuple("abcdef"), groups=groups * 2, shares=np.linspace(0, 1, 6)[:, None], tests=tests
+    )
+    clusters = Ethogram(name="clusters", words=("0",), runs=[Runs.of(np.zeros(9, int))])
+    report = Report(
+        title="groups", recordings=(ReportRecording(id="r", frames=9, fps=3.0),), skeleton=SKELETONS["calms21"],
+        individuals=("a", "b"), clusters=clusters, profiles=(profile,),
+    )  # fmt: skip
+    write_report(report, tmp_path / "groups.html")
+    page = show(tmp_path / "groups.html")
+    told = page.get_by_text("oxytocin <high> less saline solution: −0.50, q 0.011")
+    dots = page.locator("#profile-0 [aria-label=dot] path, #profile-0 [aria-label=dot] circle")
+    rights = [box["x"] + box["width"] for box in (dot.bounding_box() for dot in dots.all())]
+    assert len(rights) == 6 and told.bounding_box()["x"] > max(rights)
+
+
 def test_what_has_the_focus_is_seen(page):
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
@@ -369,6 +540,25 @@ def test_the_address_keeps_the_selection(page, show, page_file):
     assert page.locator("#player .panel.selected").get_attribute("data-bout") == bout
     show(page_file, fragment="#recording=nobody&frames=9-2&bout=99999&shown=x:y&color=zzz")
     assert selected_text(page) == "Nothing is selected"
+
+
+def test_a_link_to_a_part_of_the_page_keeps_the_selection(page):
+    page.locator(".card[data-cluster='1'] .example").nth(1).click()
+    said, bout, address = selected_text(page), page.evaluate("report.store.state.bout"), page.url
+    page.locator("nav a[href='#scores']").click()
+    wait_until(page, "document.querySelector('#scores').getBoundingClientRect().top < innerHeight")
+    wait_until(page, "location.hash !== '#scores'")
+    assert selected_text(page) == said and page.evaluate("report.store.state.bout") == bout and page.url == address
+
+
+def test_a_time_just_before_a_minute_is_rounded_to_the_minute(show, tmp_path):
+    minutes = Report(
+        title="minutes", recordings=(ReportRecording(id="r", frames=120_000, fps=30.0),),
+        skeleton=SKELETONS["calms21"], individuals=("a", "b"),
+    )  # fmt: skip
+    write_report(minutes, tmp_path / "minutes.html")
+    page = show(tmp_path / "minutes.html", fragment="#recording=r&frames=1799-107999")
+    assert "1:00.0 to 1:00:00.0" in selected_text(page)
 
 
 def test_names_with_html_in_them_are_shown_and_not_run(page):
@@ -411,6 +601,25 @@ def test_nothing_sticks_out_at_any_size(show, page_file, size):
         "e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.outerHTML.slice(0, 80))"
     )
     assert not outside
+
+
+def test_the_words_of_a_bout_are_not_cut_off(show, page_file):
+    page = show(page_file)
+    page.locator(".card[data-cluster='2'] .choose").click()
+    cut = page.evaluate(
+        "[...document.querySelectorAll('.panel .words')].filter((e) => e.scrollWidth > e.clientWidth + 1).length"
+    )
+    assert cut == 0 and page.locator(".panel .words").count() > 1
+
+
+def test_notes_are_printed_and_what_a_mouse_does_is_not(page):
+    page.emulate_media(media="print")
+    try:
+        assert page.get_by_text("Few animals.").is_visible() and page.get_by_text("Every dot is a frame").is_visible()
+        assert page.get_by_text("Hedges' g: drug<i> less control").is_visible()
+        assert not page.get_by_text("the wheel zooms").first.is_visible()
+    finally:
+        page.emulate_media(media="screen")
 
 
 def test_less_is_a_page_too(show, gather, tmp_path):

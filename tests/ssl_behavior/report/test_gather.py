@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,9 @@ def test_shown_bouts_have_their_tracks_and_neighbours_of_their_cluster(gathered,
         for neighbor in bout.neighbors:
             other = report.bouts[neighbor.bout].span
             assert other.recording != bout.span.recording or abs(other.start - bout.span.start) >= 300
+        near = [report.bouts[neighbor.bout].span for neighbor in bout.neighbors]
+        for one, other in combinations(near, 2):
+            assert one.recording != other.recording or one.stop < other.start or other.stop < one.start
 
 
 def test_every_point_knows_the_shown_bout_nearest_to_it(gathered):

@@ -7,6 +7,8 @@ import pytest
 from ssl_behavior.errors import InputError
 from ssl_behavior.report import Span, read_description
 
+from .conftest import FRAMES
+
 
 @pytest.fixture
 def broken(folders, tmp_path):
@@ -51,7 +53,9 @@ def test_a_description_as_cards_discoveries_and_profiles(folders):
         "control",
         "drug<i>",
     )
-    assert told.notes == ("Described <b>briefly</b>.",)
+    of = "the 3 recordings that were described, not of the 2 in this report"
+    assert told.notes == ("Described <b>briefly</b>.", f"Sentences and numbers of clusters are of {of}.")
+    assert read_description(folders["described"], list(FRAMES)).notes == told.notes[:1]
 
 
 def test_a_description_without_groups_has_no_profiles(broken):

@@ -110,12 +110,14 @@ def test_licences_of_what_is_inlined_stand_in_the_page(page):
 def test_ids_are_unique_and_labels_and_anchors_lead_somewhere(page):
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
-    for tag, attributes in page.elements:
-        if tag == "a":
-            assert attributes["href"][1:] in ids
+    assert all(anchor in ids for anchor in anchors(page))
     for tag, attributes in page.elements:
         if tag in ("section", "nav"):
             assert attributes.get("aria-label"), attributes
+
+
+def anchors(page):
+    return [attributes["href"][1:] for tag, attributes in page.elements if tag == "a"]
 
 
 def test_a_page_is_small(text):
@@ -130,6 +132,7 @@ def test_a_report_of_next_to_nothing_is_a_page():
     page = Page(render_report(report))
     sections = [a["id"] for tag, a in page.elements if tag == "section"]
     assert sections == ["ethogram", "about"] and "Bare & <plain>" in page.words
+    assert anchors(page) == ["ethogram", "ethogram", "about"]
 
 
 def test_a_page_is_whole_or_not_there(gathered, tmp_path):
