@@ -475,7 +475,8 @@ def test_a_long_name_leaves_room_for_the_time_and_the_distance(show, tmp_path):
     room, time, told = (
         page.locator(f"#player .panel.neighbor {own}").bounding_box() for own in ("", ".place", ".told")
     )
-    assert time["x"] + time["width"] <= told["x"] and told["x"] + told["width"] <= room["x"] + room["width"]
+    assert time["y"] + time["height"] <= told["y"], "on a line of its own"
+    assert max(one["x"] + one["width"] for one in (time, told)) <= room["x"] + room["width"]
     assert page.evaluate("(e => e.scrollWidth <= e.clientWidth + 1)(document.querySelector('.panel.neighbor .place'))")
 
 
