@@ -15,7 +15,7 @@ What is in DIR already is not computed again. The last line of stdout is one JSO
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,19 @@ def references(store: Store, folder: Path) -> dict[str, Embeddings]:
             store_embeddings(out, store, store.rows, sequences, name, lambda: "reference", dtype="float32")
         found[name] = Embeddings(out)
     return found
+
+
+def compared(
+    store: Store, encoders: Sequence[Path], folder: Path, unit: bool = False
+) -> dict[str, tuple[list[Embeddings], SpaceConfig]]:
+    """Representation -> its embeddings, of several seeds where there are, and the space to look at them in."""
+    learned, made = [Embeddings(path) for path in encoders], references(store, folder)
+    return {
+        "embedding": (learned, SpaceConfig(unit=unit)),
+        "learned columns": (learned, SpaceConfig(unit=unit, only=LEARNED)),
+        "hand features": ([made["hand"]], SpaceConfig(unit=unit)),
+        f"raw poses, PCA-{RAW_DIMS}": ([made["raw"]], SpaceConfig(unit=unit, most_dims=RAW_DIMS)),
+    }
 
 
 def labels_of(store: Store, stream: str) -> np.ndarray:
@@ -200,14 +213,7 @@ def main() -> None:
     options = parser.parse_args()
     store = Store(options.store)
     streams = {name: labels_of(store, name) for name in ("S1", "S2")}
-    encoders = [Embeddings(path) for path in options.embeddings]
-    made = references(store, options.out)
-    wanted: dict[str, tuple[list[Embeddings], SpaceConfig]] = {
-        "embedding": (encoders, SpaceConfig()),
-        "learned columns": (encoders, SpaceConfig(only=LEARNED)),
-        "hand features": ([made["hand"]], SpaceConfig()),
-        f"raw poses, PCA-{RAW_DIMS}": ([made["raw"]], SpaceConfig(most_dims=RAW_DIMS)),
-    }
+    wanted = compared(store, options.embeddings, options.out)
     results: dict[str, list[dict[str, Any]]] = {}
     for seed in range(options.seeds):
         for name, (embeddings, space) in wanted.items():

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from quality_clusters import LEARNED, RAW_DIMS, TRAIN, labels_of, references
+from quality_clusters import TRAIN, compared, labels_of
 
 from ssl_behavior.bouts import runs
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
@@ -142,14 +142,7 @@ def main() -> None:
     options = parser.parse_args()
     store = Store(options.store)
     labels = labels_of(store, STREAM)
-    encoders = [Embeddings(path) for path in options.embeddings]
-    made = references(store, options.out)
-    wanted = {
-        "embedding": (encoders, SpaceConfig(unit=True)),
-        "learned columns": (encoders, SpaceConfig(unit=True, only=LEARNED)),
-        "hand features": ([made["hand"]], SpaceConfig(unit=True)),
-        f"raw poses, PCA-{RAW_DIMS}": ([made["raw"]], SpaceConfig(unit=True, most_dims=RAW_DIMS)),
-    }
+    wanted = compared(store, options.embeddings, options.out, unit=True)
     results: dict[str, list[dict[str, dict[str, list[float]]]]] = {}
     for name, (several, space) in wanted.items():
         for number, embeddings in enumerate(several):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["counted", "frames_bar", "make_console"]
+__all__ = ["counted", "frames_bar", "make_console", "tell"]
 
 _FILE_WIDTH = 110
 
@@ -27,6 +27,11 @@ def counted(number: int, what: str) -> str:
     ('1 recording', '1,200 recordings')
     """
     return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def tell(console: "Console", text: str) -> None:
+    """A line of text that may hold paths: as it is, of any length."""
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import difflib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -307,36 +307,40 @@ def _facts_in_words(session: _Session, bench: Bench, entries: Sequence[Entry]) -
 
 
 def _filled(session: _Session, bench: Bench, entries: Sequence[Entry], facts: dict[str, Any]) -> list[FilledTable]:
-    """The tables that have rows."""
+    """The tables that have rows; written as they fill, and in the end, also if that is a Ctrl-C."""
     tables: dict[str, FilledTable] = {}
-    placed: set[str] = set()
     told, written = len(session.notes), -math.inf
     try:
-        for number, title, plan, sections in _tables(session):
-            fitting = [entry for entry in entries if _is_for(entry, plan, number, sections)]
-            placed |= {entry.name for entry in fitting}
-            if not fitting:
-                session.note(f"{title}: left out, none of the systems that were asked for is for it")
-                continue
-            session.say(title)
-            for entry in fitting:
-                if rows := _rows(session, bench, entry, plan, number):
-                    before = tables[title].rows if title in tables else ()
-                    tables[title] = FilledTable(title, (*before, *rows))
-                    if time.monotonic() - written >= WRITE_EVERY_SECONDS:
-                        _write(session, tables, facts)
-                        written = time.monotonic()
+        for title, rows in _found(session, bench, entries):
+            before = tables[title].rows if title in tables else ()
+            tables[title] = FilledTable(title, (*before, *rows))
+            if time.monotonic() - written >= WRITE_EVERY_SECONDS:
+                _write(session, tables, facts)
+                written = time.monotonic()
     finally:
-        # Also of what a Ctrl-C ends.
         if tables:
             _write(session, tables, facts)
+    if not tables:
+        raise InputError("; ".join(["no system could be run on these tasks", *session.notes[told:][-3:]]))
+    return list(tables.values())
+
+
+def _found(session: _Session, bench: Bench, entries: Sequence[Entry]) -> Iterator[tuple[str, list[TableRow]]]:
+    """(title of a table, rows of a system) one system after the other; what is left out is noted."""
+    placed: set[str] = set()
+    for number, title, plan, sections in _tables(session):
+        fitting = [entry for entry in entries if _is_for(entry, plan, number, sections)]
+        placed |= {entry.name for entry in fitting}
+        if not fitting:
+            session.note(f"{title}: left out, none of the systems that were asked for is for it")
+            continue
+        session.say(title)
+        for entry in fitting:
+            if rows := _rows(session, bench, entry, plan, number):
+                yield title, rows
     for entry in entries if session.config.systems else ():
         if entry.name not in placed:
             session.note(f"{entry.title} ({entry.name}): left out, it is for none of these tables")
-    if not tables:
-        raise InputError("; ".join(["no system could be run on these tasks", *session.notes[told:][-3:]]))
-    _write(session, tables, facts)
-    return list(tables.values())
 
 
 def _write(session: _Session, tables: dict[str, FilledTable], facts: dict[str, Any]) -> None:

@@ -19,10 +19,10 @@ def main(argv: Sequence[str]) -> int:
     # Only now what takes seconds to import: --help is answered at once.
     from ssl_behavior.clusters import load_clustering, save_clustering
     from ssl_behavior.clusters.folder import MARKER
-    from ssl_behavior.commands.cluster_output import print_clusters, stages, tell
+    from ssl_behavior.commands.cluster_output import print_clusters, stages
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.files import check_free
-    from ssl_behavior.terminal import make_console
+    from ssl_behavior.terminal import make_console, tell
 
     check_free(options.out, options.overwrite, MARKER)
     clustering, embeddings = load_clustering(options.clusters_folder), Embeddings(options.embeddings)

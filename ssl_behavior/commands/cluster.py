@@ -31,10 +31,10 @@ def main(argv: Sequence[str]) -> int:
     # Only now what takes seconds to import: --help is answered at once.
     from ssl_behavior.clusters import fit_clusters, save_clustering
     from ssl_behavior.clusters.folder import MARKER
-    from ssl_behavior.commands.cluster_output import print_clusters, stages, tell
+    from ssl_behavior.commands.cluster_output import print_clusters, stages
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.files import check_free
-    from ssl_behavior.terminal import counted, make_console
+    from ssl_behavior.terminal import counted, make_console, tell
 
     _check(options)
     check_free(options.out, options.overwrite, MARKER)
@@ -134,9 +134,10 @@ def _choose(
     from ssl_behavior.clusters import KMeansConfig
     from ssl_behavior.clusters.choosing import score_numbers, suggested_number
     from ssl_behavior.commands.choice_figure import draw_choice
-    from ssl_behavior.commands.cluster_output import choice_contents, print_choice, stages, tell
+    from ssl_behavior.commands.cluster_output import choice_contents, print_choice, stages
     from ssl_behavior.errors import InputError
     from ssl_behavior.space import Space
+    from ssl_behavior.terminal import tell
 
     assert isinstance(config, KMeansConfig)
     choice = _choice(options)

@@ -13,16 +13,11 @@ from rich.table import Table
 from ssl_behavior.clusters.choosing import RULE, ChoiceConfig, NumberScores
 from ssl_behavior.clusters.clustering import Clustering
 from ssl_behavior.clusters.clustering import Progress as Told
-from ssl_behavior.terminal import counted
+from ssl_behavior.terminal import counted, tell
 
-__all__ = ["choice_contents", "print_choice", "print_clusters", "stages", "tell"]
+__all__ = ["choice_contents", "print_choice", "print_clusters", "stages"]
 
 _MOST_ROWS = 30
-
-
-def tell(console: Console, text: str) -> None:
-    """A line of text that may hold paths: as it is, of any length."""
-    console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 @contextmanager

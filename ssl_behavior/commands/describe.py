@@ -36,13 +36,13 @@ def main(argv: Sequence[str]) -> int:
     from ssl_behavior.clusters import load_clustering
     from ssl_behavior.clusters.clustered import ClusteredStore
     from ssl_behavior.clusters.profiles import compare_profiles
-    from ssl_behavior.commands.cluster_output import stages, tell
+    from ssl_behavior.commands.cluster_output import stages
     from ssl_behavior.commands.describe_tables import print_described
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.files import check_free
     from ssl_behavior.programs import ProgramsConfig, with_programs_of
     from ssl_behavior.store import Store
-    from ssl_behavior.terminal import make_console
+    from ssl_behavior.terminal import make_console, tell
 
     config = _checked(options)
     check_free(options.out, options.overwrite, _MARKER)

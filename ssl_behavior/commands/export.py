@@ -86,7 +86,7 @@ def _write(
 ) -> None:
     from ssl_behavior.io.annotated import check_media
     from ssl_behavior.io.annotation_folder import write_annotations
-    from ssl_behavior.terminal import counted, frames_bar
+    from ssl_behavior.terminal import counted, frames_bar, tell
 
     check_media(options.media, ids)
     facts = {**facts, "minimum_bout_seconds": _minimum_seconds(options)}
@@ -101,13 +101,13 @@ def _write(
 
     with frames_bar(console, "writing", frames, transient=True) as advance:
         write_annotations(options.out, told(advance), ids, streams, options.format or ["csv"], facts, options.overwrite)
-    _tell(console, f"{counted(bouts, 'bout')} in {counted(len(ids), 'recording')}: {options.out}")
+    tell(console, f"{counted(bouts, 'bout')} in {counted(len(ids), 'recording')}: {options.out}")
 
 
 def _export_embeddings(options: argparse.Namespace, console: "Console") -> None:
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.exports import export_embeddings
-    from ssl_behavior.terminal import counted, frames_bar
+    from ssl_behavior.terminal import counted, frames_bar, tell
 
     embeddings = Embeddings(options.path)
     rows = _chosen(embeddings.rows, options)
@@ -120,7 +120,7 @@ def _export_embeddings(options: argparse.Namespace, console: "Console") -> None:
     groups = ", ".join(f"{name} {width}" for name, width in made.groups.items())
     words = "".join(f", {column.name}" for column in columns)
     held = f"{made.num_frames:,} frames x {made.dim} ({groups}{words})"
-    _tell(console, f"{held} of {counted(len(rows), 'recording')}: {options.out}")
+    tell(console, f"{held} of {counted(len(rows), 'recording')}: {options.out}")
 
 
 def _columns(options: argparse.Namespace, rows: "Sequence[EmbeddingRow]") -> "list[FrameColumn]":
@@ -166,10 +166,6 @@ def _minimum_seconds(options: argparse.Namespace) -> float:
 
 def _frames(rows: Sequence) -> int:
     return sum(row.frames for row in rows)
-
-
-def _tell(console: "Console", text: str) -> None:
-    console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 _KINDS: dict[str, tuple[str, Callable[[argparse.Namespace, "Console"], None], tuple[str, ...]]] = {

@@ -26,11 +26,11 @@ def main(argv: Sequence[str]) -> int:
     # Only now what takes seconds to import: --help is answered at once.
     from ssl_behavior.clusters.judging import QualityConfig, compare_embeddings, judge_embeddings
     from ssl_behavior.commands.cluster import space_config
-    from ssl_behavior.commands.cluster_output import stages, tell
+    from ssl_behavior.commands.cluster_output import stages
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.errors import InputError
     from ssl_behavior.files import check_free, write_json
-    from ssl_behavior.terminal import make_console
+    from ssl_behavior.terminal import make_console, tell
 
     if options.out is not None:
         check_free(options.out, options.overwrite)
