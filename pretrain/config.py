@@ -60,10 +60,13 @@ class DataConfig:
 class OptimConfig:
     """How the weights move."""
 
-    optimizer: Literal["adamw", "madgrad"] = "adamw"
+    optimizer: Literal["adamw", "madgrad", "muon"] = "adamw"
+    """"muon": the encoder's weight matrices by orthogonalized momentum, everything else by AdamW."""
     lr: float = 1e-3
     heads_lr: float = 1.0
     """Learning rate of the heads that give labels, in multiples of lr: they start from nothing, an encoder may not."""
+    matrix_lr: float = 5.0
+    """Muon's learning rate of the encoder's weight matrices, in multiples of lr."""
     weight_decay: float = 1e-2
     """On weight matrices and kernels only, not on biases and normalisation."""
     betas: tuple[float, float] = (0.9, 0.99)
@@ -80,6 +83,7 @@ class OptimConfig:
     def __post_init__(self) -> None:
         _require(self.lr > 0, "optim.lr must be > 0", self.lr)
         _require(self.heads_lr >= 0, "optim.heads_lr must be >= 0", self.heads_lr)
+        _require(self.matrix_lr >= 0, "optim.matrix_lr must be >= 0", self.matrix_lr)
         _require(self.weight_decay >= 0, "optim.weight_decay must be >= 0", self.weight_decay)
         _require(all(0 <= beta < 1 for beta in self.betas), "optim.betas must be in [0, 1)", self.betas)
         _require(self.warmup_steps >= 0, "optim.warmup_steps must be >= 0", self.warmup_steps)

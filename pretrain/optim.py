@@ -11,6 +11,9 @@ from torch.optim import AdamW, Optimizer
 
 from pretrain.config import OptimConfig
 from pretrain.madgrad import Madgrad
+from pretrain.muon import Muon
+
+_HIDDEN = ("embedder.", "contexters.")
 
 __all__ = ["WeightAverage", "learning_rate", "make_optimizer", "set_learning_rate"]
 
@@ -41,8 +44,11 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
 def make_optimizer(config: OptimConfig, module: nn.Module) -> Optimizer:
     """The optimizer of `module`'s parameters; weight decay applies to those with two axes or more.
 
-    Parameters of a submodule called `label_heads` have a learning rate of their own, `config.heads_lr`.
+    Parameters of a submodule called `label_heads` have a learning rate of their own, `config.heads_lr`; with Muon, so
+    have the encoder's weight matrices but for the one that gives the latents, `config.matrix_lr`.
     """
+    if config.optimizer == "muon":
+        return _muon(config, module)
     sides: dict[float, list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
@@ -57,6 +63,21 @@ def make_optimizer(config: OptimConfig, module: nn.Module) -> Optimizer:
     if config.optimizer == "madgrad":
         return Madgrad(groups, lr=config.lr, momentum=config.betas[0])
     return AdamW(groups, lr=config.lr, betas=config.betas)
+
+
+def _muon(config: OptimConfig, module: nn.Module) -> Muon:
+    named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    hidden = [p for name, p in named if p.ndim == 2 and name.startswith(_HIDDEN) and ".exit." not in name]
+    known = {id(p) for p in hidden}
+    heads = [p for name, p in named if name.startswith("label_heads.")]
+    known_heads = {id(p) for p in heads}
+    rest = [p for _, p in named if id(p) not in known | known_heads]
+    groups: list[dict[str, Any]] = [{"params": hidden, "orthogonal": True, "multiple": config.matrix_lr}]
+    for multiple, parameters in ((1.0, rest), (config.heads_lr, heads)):
+        groups.append({"params": [p for p in parameters if p.ndim >= 2], "multiple": multiple})
+        groups.append({"params": [p for p in parameters if p.ndim < 2], "multiple": multiple, "weight_decay": 0.0})
+    used = [group for group in groups if group["params"]]
+    return Muon(used, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay)
 
 
 class WeightAverage:

@@ -11,6 +11,7 @@ from ssl_behavior.methods.conv import EmbeddingConfig
 from ssl_behavior.methods.cpc import CPCConfig
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
 from ssl_behavior.methods.programs_heads import HeadsConfig
+from ssl_behavior.methods.summaries import SummaryPredictionConfig
 from ssl_behavior.methods.task_programming import TaskProgrammingConfig
 from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
 from ssl_behavior.methods.trajectory_head import TrajectoryConfig
@@ -23,8 +24,25 @@ __all__ = [
 ]  # fmt: skip
 
 
+def summaries() -> RunConfig:
+    """The recommended one: 128 learned columns that say what the animals do in windows of time around every frame.
+
+    ssl-behavior pretrain STORE --out RUN
+    """
+    return RunConfig(
+        method=SummaryPredictionConfig(),
+        data=DataConfig(window_frames=1536, batch_size=8),
+        optim=OptimConfig(
+            optimizer="muon", lr=4e-3, betas=(0.9, 0.95), weight_decay=1e-2, warmup_steps=50, ema_decay=0.99
+        ),
+        steps=800,
+    )
+
+
 def cpc() -> RunConfig:
-    """The recommended one: two-directional CPC on dyads at about 30 frames per second.
+    """Two-directional contrastive predictive coding on dyads at about 30 frames per second.
+
+    XX The recommended one: two-directional CPC on dyads at about 30 frames per second.
 
     ssl-behavior pretrain STORE --out RUN --recipe cpc
 
@@ -218,6 +236,7 @@ def joint_mabe2021() -> RunConfig:
 RECIPES: dict[str, Callable[[], RunConfig]] = {
     recipe.__name__: recipe
     for recipe in (
+        summaries,
         cpc,
         cpc_tiny,
         cpc_mabe2021,

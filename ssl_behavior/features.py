@@ -330,23 +330,34 @@ class Featurizer(nn.Module):
         # A few windows at a time stay in the processor's cache: half the time of all at once.
         together = max(1, _CACHE_FRAMES // batch.valid.shape[1])
         with torch.autocast(batch.keypoints.device.type, enabled=False):
-            parts = [self._features(batch.part(i, i + together)) for i in range(0, len(batch), together)]
+            parts = [self._features(batch.part(i, i + together))[0] for i in range(0, len(batch), together)]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
-    def _features(self, batch: WindowBatch) -> Channels:
-        values = self._standardised(batch)
+    def with_known(self, batch: WindowBatch) -> Block:
+        """Features as `forward` gives them, and which of them were observed."""
+        together = max(1, _CACHE_FRAMES // batch.valid.shape[1])
+        with torch.autocast(batch.keypoints.device.type, enabled=False):
+            parts = [self._features(batch.part(i, i + together)) for i in range(0, len(batch), together)]
+        return torch.cat([values for values, _ in parts]), torch.cat([known for _, known in parts])
+
+    def _features(self, batch: WindowBatch) -> Block:
+        values, known = self._standardised(batch)
         if not self.config.distance_components:
-            return values
+            return values, known
         span = self._distances
         projected = values[..., span] @ self.components
-        return torch.cat([values[..., : span.start], projected, values[..., span.stop :]], dim=-1)
+        seen = known[..., span].any(dim=-1, keepdim=True).expand(projected.shape)
+        return (
+            torch.cat([values[..., : span.start], projected, values[..., span.stop :]], dim=-1),
+            torch.cat([known[..., : span.start], seen, known[..., span.stop :]], dim=-1),
+        )
 
-    def _standardised(self, batch: WindowBatch) -> Channels:
+    def _standardised(self, batch: WindowBatch) -> Block:
         values, known = self.raw_channels(batch)
         values = torch.addcmul(-self.mean / self.std, values, 1 / self.std)
         if self.config.clip:
             values = values.clamp(-self.config.clip, self.config.clip)
-        return values.masked_fill_(~known, 0.0)
+        return values.masked_fill_(~known, 0.0), known
 
     @torch.no_grad()
     def fit(self, reader: WindowReader) -> "Featurizer":
@@ -386,7 +397,7 @@ class Featurizer(nn.Module):
         covariance = torch.zeros(size, size, dtype=torch.float64, device=self.mean.device)
         count = 0
         for batch in self._pieces(reader):
-            values = self._standardised(batch)[..., span].double().flatten(0, 2)
+            values = self._standardised(batch)[0][..., span].double().flatten(0, 2)
             covariance += values.T @ values
             count += len(values)
         variances, vectors = torch.linalg.eigh(covariance / count)

@@ -13,7 +13,7 @@ from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import Channels, FeatureConfig, Featurizer, session_time
 from ssl_behavior.methods.base import Method
-from ssl_behavior.nn import Contexters, Embedder, EncoderConfig, pad_to_multiple, step_mean, to_frames, window_mean
+from ssl_behavior.nn import Contexters, EncoderConfig, make_embedder, pad_to_multiple, step_mean, to_frames, window_mean
 from ssl_behavior.shapes import FrameMask, StepMask, Steps
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch
@@ -108,7 +108,9 @@ class ConvMethod(Method):
         super().__init__(config, skeleton, fps)
         encoder = config.encoder
         self.featurizer = Featurizer(config.features, skeleton, first_only=encoder.animals == "first")
-        self.embedder = Embedder(encoder, self.featurizer.num_channels, skeleton.num_individuals, skeleton.exchangeable)
+        self.embedder = make_embedder(
+            encoder, self.featurizer.num_channels, skeleton.num_individuals, skeleton.exchangeable
+        )
         self.contexters = Contexters(encoder)
 
     def encode(self, batch: WindowBatch) -> Encoded:
@@ -143,14 +145,18 @@ class ConvMethod(Method):
 
     def step_columns(self, encoded: Encoded, features: Channels, valid: FrameMask) -> Steps:
         """The embedding's columns but for the extras, one row per step."""
-        stride, embedding = self.config.encoder.stride, self.config.embedding
-        latents, inside = encoded.latents, encoded.inside
-        parts = [*encoded.contexts.values(), latents, *self.codes(latents).values()]
-        parts += _window_means(latents, inside, embedding.latent_window_frames, stride)
+        stride, embedding, inside = self.config.encoder.stride, self.config.embedding, encoded.inside
+        parts = self.learned_steps(encoded)
         if embedding.feature_window_frames:
             scene = self.embedder.joined(step_mean(features, valid, stride))
             parts += _window_means(scene, inside, embedding.feature_window_frames, stride)
         return torch.cat(parts, dim=-1).to(latents.dtype)
+
+    def learned_steps(self, encoded: Encoded) -> list[Steps]:
+        """The learned groups of columns, one row per step."""
+        latents, windows = encoded.latents, self.config.embedding.latent_window_frames
+        means = _window_means(latents, encoded.inside, windows, self.config.encoder.stride)
+        return [*encoded.contexts.values(), latents, *self.codes(latents).values(), *means]
 
     def _extras(self, batch: WindowBatch, dtype: torch.dtype) -> list[Float[Tensor, "batch time channel"]]:
         exchangeable = self.skeleton.exchangeable
@@ -161,14 +167,15 @@ class ConvMethod(Method):
         embedding = self.config.embedding
         width = self.embedder.num_views * self.featurizer.num_channels
         features = {f"features_{frames}_frames": width for frames in embedding.feature_window_frames}
-        return self._learned_widths | features | dict.fromkeys(embedding.extras, 2)
+        return self.learned_widths | features | dict.fromkeys(embedding.extras, 2)
 
     @property
     def learned_groups(self) -> tuple[str, ...]:
-        return tuple(self._learned_widths)
+        return tuple(self.learned_widths)
 
     @property
-    def _learned_widths(self) -> dict[str, int]:
+    def learned_widths(self) -> dict[str, int]:
+        """Name -> width of the groups of `learned_steps`."""
         encoder = self.config.encoder
         windows = [f"latent_{frames}_frames" for frames in self.config.embedding.latent_window_frames]
         contexts = {f"{name}_context": encoder.contexter_dim for name in encoder.contexts}

@@ -5,12 +5,16 @@ from ssl_behavior.nn.encoder import (
     Contexters,
     Embedder,
     EncoderConfig,
+    MixingEmbedder,
+    make_embedder,
     pad_to_multiple,
     step_mean,
+    step_moments,
     to_frames,
     window_mean,
 )
 from ssl_behavior.nn.heads import AnnotatorHead
+from ssl_behavior.nn.mixer import MixerConfig, WindowBlock
 from ssl_behavior.nn.recurrent import RecurrentEncoder, TrajectoryDecoder
 
 __all__ = [
@@ -20,13 +24,18 @@ __all__ = [
     "Direction",
     "Embedder",
     "EncoderConfig",
+    "MixerConfig",
+    "MixingEmbedder",
     "RecurrentEncoder",
     "ResidualBlock",
     "TemporalConv",
     "TrajectoryDecoder",
+    "WindowBlock",
+    "make_embedder",
     "pad_to_multiple",
     "receptive_field",
     "step_mean",
+    "step_moments",
     "to_frames",
     "window_mean",
 ]

@@ -11,11 +11,16 @@ from torch import Tensor, nn
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.nn.conv import ConvStack, ResidualBlock
+from ssl_behavior.nn.mixer import MixerConfig, WindowBlock
 from ssl_behavior.shapes import FrameMask, Latents, StepMask, Steps
 
-__all__ = ["Contexters", "Embedder", "EncoderConfig", "pad_to_multiple", "step_mean", "to_frames", "window_mean"]
+__all__ = [
+    "Contexters", "Embedder", "EncoderConfig", "MixingEmbedder", "make_embedder", "pad_to_multiple", "step_mean",
+    "step_moments", "to_frames", "window_mean",
+]  # fmt: skip
 
 _SMALLEST_SHARE = 1e-6
+_SMALLEST_VARIANCE = 1e-8
 
 Animals = Literal["auto", "pooled", "concatenated", "first"]
 
@@ -34,7 +39,8 @@ class EncoderConfig:
     embedder_dim, embedder_kernels : the embedder's width, and the kernel size of each of its residual blocks.
     contexter_dim, contexter_kernel, contexter_second_kernel, contexter_dilations : the causal stack; one residual
         block for each dilation.
-    directions : "forward" (past -> future), "backward" (future -> past) or "both".
+    directions : "forward" (past -> future), "backward" (future -> past), "both", or "none": no contexts at all.
+    mixer : sizes of a `MixingEmbedder`, which takes the place of the embedder's convolutions; None = those.
     """
 
     stride: int = 6
@@ -46,24 +52,46 @@ class EncoderConfig:
     contexter_kernel: int = 3
     contexter_second_kernel: int = 1
     contexter_dilations: tuple[int, ...] = (1, 2, 4)
-    directions: Literal["forward", "backward", "both"] = "both"
+    directions: Literal["forward", "backward", "both", "none"] = "both"
+    mixer: MixerConfig | None = None
 
     def __post_init__(self) -> None:
         sizes = (self.stride, self.latent_dim, self.embedder_dim, self.contexter_dim)
         kernels = (self.contexter_kernel, self.contexter_second_kernel, *self.embedder_kernels)
         if min(*sizes, *kernels, *self.contexter_dilations) < 1:
             raise InputError(f"encoder: strides, widths, kernels and dilations must be at least 1, got {self}")
-        if self.directions not in ("forward", "backward", "both"):
-            raise InputError(f"encoder: directions must be forward, backward or both, got {self.directions!r}")
+        if self.directions not in ("forward", "backward", "both", "none"):
+            raise InputError(f"encoder: directions must be forward, backward, both or none, got {self.directions!r}")
         if not self.contexter_dilations:
             raise InputError("encoder: contexter_dilations is empty; the contexter needs at least one block")
 
     @property
     def contexts(self) -> tuple[Literal["past", "future"], ...]:
         """What is summed up: "past" (to predict forward), "future" (to predict backward)."""
+        if self.directions == "none":
+            return ()
         if self.directions == "both":
             return "past", "future"
         return ("past",) if self.directions == "forward" else ("future",)
+
+
+class _Views:
+    """How the animals' points of view become one: mean and maximum of anonymous animals, else side by side.
+
+    Attributes
+    ----------
+    number : how many times the width of one view that of all joined is.
+    """
+
+    def __init__(self, animals: Animals, num_individuals: int, exchangeable: bool) -> None:
+        auto: Animals = "pooled" if exchangeable else "concatenated"
+        self.animals = auto if animals == "auto" else animals
+        self.number = {"pooled": 2, "concatenated": num_individuals, "first": 1}[self.animals]
+
+    def joined(self, views: Float[Tensor, "batch step individual channel"]) -> Float[Tensor, "batch step joined"]:
+        if self.animals == "pooled":
+            return torch.cat([views.mean(dim=2), views.amax(dim=2)], dim=-1)
+        return views.flatten(2)
 
 
 class Embedder(nn.Module):
@@ -77,14 +105,12 @@ class Embedder(nn.Module):
 
     def __init__(self, config: EncoderConfig, num_channels: int, num_individuals: int, exchangeable: bool) -> None:
         super().__init__()
-        auto: Animals = "pooled" if exchangeable else "concatenated"
-        self.animals = auto if config.animals == "auto" else config.animals
-        self.stride = config.stride
+        self.views = _Views(config.animals, num_individuals, exchangeable)
+        self.stride, self.num_views = config.stride, self.views.number
         dim = config.embedder_dim
         blocks = [ResidualBlock(dim, kernel, kernel, 1, "both") for kernel in config.embedder_kernels]
         self.entry = nn.Linear(config.stride * num_channels, dim)
         self.blocks = nn.ModuleList(blocks)
-        self.num_views = {"pooled": 2, "concatenated": num_individuals, "first": 1}[self.animals]
         self.norm = nn.LayerNorm(self.num_views * dim)
         self.exit = nn.Linear(self.num_views * dim, config.latent_dim)
         self.reach = (sum(block.reach[0] for block in blocks), sum(block.reach[1] for block in blocks))
@@ -106,10 +132,61 @@ class Embedder(nn.Module):
         return self.exit(self.norm(scene)), inside
 
     def joined(self, views: Float[Tensor, "batch step individual channel"]) -> Float[Tensor, "batch step joined"]:
-        """All points of view as one: mean and maximum of anonymous animals, side by side of those told apart."""
-        if self.animals == "pooled":
-            return torch.cat([views.mean(dim=2), views.amax(dim=2)], dim=-1)
-        return views.flatten(2)
+        """All points of view as one, see `EncoderConfig.animals`."""
+        return self.views.joined(views)
+
+
+class MixingEmbedder(nn.Module):
+    """Views -> scene -> blocks that mix many windows of time -> one latent per step. Views share weights.
+
+    Of each step the mean and standard deviation over its frames are read.
+
+    Attributes
+    ----------
+    num_views, reach : as of `Embedder`.
+    """
+
+    def __init__(self, config: EncoderConfig, num_channels: int, num_individuals: int, exchangeable: bool) -> None:
+        super().__init__()
+        assert config.mixer is not None
+        mixer = config.mixer
+        self.views = _Views(config.animals, num_individuals, exchangeable)
+        self.stride, self.num_views = config.stride, self.views.number
+        self.entry = nn.Linear(2 * num_channels, mixer.view_dim)
+        self.scene = nn.Linear(self.num_views * mixer.view_dim, mixer.dim)
+        convolutions = [ResidualBlock(mixer.dim, 3, 1, dilation, "both") for dilation in mixer.dilations]
+        windows = [WindowBlock(mixer.dim, mixer.windows_dim, mixer.windows, config.stride) for _ in range(mixer.blocks)]
+        self.blocks = nn.ModuleList([*convolutions, *windows])
+        self.norm = nn.LayerNorm(mixer.dim)
+        self.exit = nn.Linear(mixer.dim, config.latent_dim)
+        sides = [block.reach for block in (*convolutions, *windows)]
+        self.reach = (sum(before for before, _ in sides), sum(after for _, after in sides))
+
+    def forward(
+        self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
+    ) -> tuple[Steps, StepMask]:
+        """Frames (a multiple of `stride`) -> latents, and which steps lie inside the recording."""
+        inside = rearrange(valid, "batch (step stride) -> batch step stride", stride=self.stride).any(-1)
+        return self.latents(torch.cat(step_moments(features, valid, self.stride), dim=-1), inside), inside
+
+    def latents(self, moments: Float[Tensor, "batch step individual channel"], inside: StepMask) -> Steps:
+        """Means and deviations of every step -> latents."""
+        x = self.scene(self.views.joined(F.gelu(self.entry(moments))))
+        for block in self.blocks:
+            x = block(x, inside)
+        return self.exit(self.norm(x))
+
+    def joined(self, views: Float[Tensor, "batch step individual channel"]) -> Float[Tensor, "batch step joined"]:
+        """All points of view as one, see `EncoderConfig.animals`."""
+        return self.views.joined(views)
+
+
+def make_embedder(
+    config: EncoderConfig, num_channels: int, num_individuals: int, exchangeable: bool
+) -> Embedder | MixingEmbedder:
+    """The embedder that the configuration asks for."""
+    kind = Embedder if config.mixer is None else MixingEmbedder
+    return kind(config, num_channels, num_individuals, exchangeable)
 
 
 class Contexters(nn.Module):
@@ -166,6 +243,16 @@ def step_mean(
     pattern = "batch (step stride) individual channel -> batch step individual channel"
     total, count = (reduce(values, pattern, "sum", stride=stride) for values in (features * weight, weight))
     return total / count.clamp_min(1)
+
+
+def step_moments(
+    features: Float[Tensor, "batch time individual channel"], valid: FrameMask, stride: int
+) -> tuple[Float[Tensor, "batch step individual channel"], Float[Tensor, "batch step individual channel"]]:
+    """Mean and (population) standard deviation over each step's frames inside the recording, see `step_mean`."""
+    mean = step_mean(features, valid, stride)
+    away = features - mean.repeat_interleave(stride, dim=1)
+    # The root's slope at 0 is infinite: a step whose frames are all alike must not learn from it.
+    return mean, (step_mean(away.square(), valid, stride) + _SMALLEST_VARIANCE).sqrt() - _SMALLEST_VARIANCE**0.5
 
 
 def pad_to_multiple(values: Tensor, multiple: int) -> Tensor:

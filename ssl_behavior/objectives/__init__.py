@@ -10,6 +10,7 @@ from ssl_behavior.objectives.labels import (
     label_cross_entropy,
 )
 from ssl_behavior.objectives.likelihood import gaussian_nll, kl_to_standard_normal
+from ssl_behavior.objectives.summaries import summary_error
 from ssl_behavior.objectives.sums import Sums, full_precision
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "gaussian_nll",
     "kl_to_standard_normal",
     "label_cross_entropy",
+    "summary_error",
     "supervised_contrastive",
 ]

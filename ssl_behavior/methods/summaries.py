@@ -1,0 +1,232 @@
+"""Summary prediction: what the animals did in windows of time, said from a scene of which parts are hidden.
+
+An encoder sees a stretch of a recording with some of its features and some spans of time left out. A linear layer has
+to say, from a few learned numbers per step, how every feature is distributed in windows around, before and after that
+step (`ssl_behavior.summaries`). What animals do over seconds is kept, what noise, a lost keypoint or a single frame
+does is not. Nothing is contrasted with other recordings, so the embedding does not have to tell which recording it is.
+
+Histograms as targets: Azabou et al. 2023 (BAMS, arXiv:2303.08811); prediction from masked input with the loss on
+everything: Vincent et al. 2010 (denoising autoencoders).
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import torch
+from einops import reduce
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ssl_behavior.augment import moved
+from ssl_behavior.errors import InputError
+from ssl_behavior.features import Channels
+from ssl_behavior.methods.base import LossTerms, mean_of
+from ssl_behavior.methods.conv import ConvConfig, ConvMethod, EmbeddingConfig, Encoded
+from ssl_behavior.nn import EncoderConfig, MixerConfig, pad_to_multiple
+from ssl_behavior.numerics import equal_variance_rotation
+from ssl_behavior.objectives import summary_error
+from ssl_behavior.parallel import own_share
+from ssl_behavior.shapes import FrameMask, Steps
+from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.summaries import Summaries, SummariesConfig
+from ssl_behavior.windows import WindowBatch, WindowReader
+
+__all__ = ["Readout", "SummaryPrediction", "SummaryPredictionConfig", "scene_moments"]
+
+_FITTING_FRAMES = 200_000
+_READOUT_FRAMES = 200_000
+_SMALLEST_STD = 1e-6
+
+Pooled = tuple[Float[Tensor, "batch step channel"], Bool[Tensor, "batch step channel"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummaryPredictionConfig(ConvConfig):
+    """The encoder (`ConvConfig`), what it has to say, and what is hidden from it.
+
+    Parameters
+    ----------
+    summaries : windows, quantiles and components of the targets.
+    drop_channels : mean share of the features hidden in all of a window; of one window uniform from 0 to twice this.
+    drop_spans : mean share of the time in which all features are hidden; of one window uniform from 0 to twice this.
+    span_frames : length of the spans of time that are hidden.
+    every_steps : summaries are predicted at every so many steps.
+    """
+
+    encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(directions="none", mixer=MixerConfig()))
+    embedding: EmbeddingConfig = field(
+        default_factory=lambda: EmbeddingConfig(feature_window_frames=(), extras=())
+    )
+    summaries: SummariesConfig = field(default_factory=SummariesConfig)
+    drop_channels: float = 0.2
+    drop_spans: float = 0.2
+    span_frames: int = 48
+    every_steps: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("drop_channels", "drop_spans"):
+            if not 0 <= getattr(self, name) <= 0.5:
+                raise InputError(f"summaries: {name} must be between 0 and 0.5, got {getattr(self, name)}")
+        if self.span_frames < 1 or self.every_steps < 1:
+            raise InputError(f"summaries: span_frames and every_steps must be at least 1, got {self}")
+
+
+class Readout(nn.Module):
+    """A linear map of latents under which distances are those between the predicted summaries.
+
+    Fitted once, when the training is over: until then it leaves latents as they are. Its columns are uncorrelated with
+    nothing in particular, but all have the same variance (`equal_variance_rotation`), so that heads, neighbors and
+    clusters that standardize columns do not change the geometry.
+    """
+
+    offset: Float[Tensor, " latent"]
+    weight: Float[Tensor, "latent column"]
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("offset", torch.zeros(dim))
+        self.register_buffer("weight", torch.eye(dim))
+
+    def forward(self, latents: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch column"]:
+        return (latents - self.offset) @ self.weight
+
+    @torch.no_grad()
+    def fit(self, latents: Float[Tensor, "row latent"], head: Float[Tensor, "component latent"]) -> None:
+        """Fit on latents of the training recordings; `head` is the linear map from latents to summaries."""
+        values, head = latents.double(), head.double()
+        offset = values.mean(dim=0)
+        strength, axes = torch.linalg.eigh(head.T @ head)
+        # The root of the head's metric: |root z| is the length of the summary predicted from z.
+        root = axes * strength.clamp_min(0).sqrt() @ axes.T
+        centered = (values - offset) @ root
+        covariance = centered.T @ centered / max(1, len(centered))
+        weight = root @ equal_variance_rotation(covariance)
+        std = (covariance.diagonal().mean()).sqrt()
+        self.offset.copy_(offset)
+        self.weight.copy_(weight / std if std > _SMALLEST_STD else weight)
+
+
+def scene_moments(features: Channels, known: Bool[Tensor, "batch time individual channel"], valid: FrameMask,
+                  stride: int, pooled: bool) -> Pooled:  # fmt: skip
+    """Mean and standard deviation of each feature over the known frames of each step, of the scene; and which are known.
+
+    Of exchangeable animals (`pooled`) mean and maximum over the points of view that know the feature, else all points
+    of view side by side.
+    """
+    weight = (known & valid[..., None, None]).to(features.dtype)
+    pattern = "batch (step stride) individual channel -> batch step individual channel"
+    count, total, square = (
+        reduce(values, pattern, "sum", stride=stride) for values in (weight, features * weight, features**2 * weight)
+    )
+    mean = total / count.clamp_min(1)
+    std = (square / count.clamp_min(1) - mean.square()).clamp_min(0).sqrt()
+    values, seen = torch.cat([mean, std], dim=-1), (count > 0).repeat(1, 1, 1, 2)
+    if not pooled:
+        return values.flatten(2), seen.flatten(2)
+    anyone = seen.any(dim=2)
+    mean = (values * seen).sum(dim=2) / seen.sum(dim=2).clamp_min(1)
+    largest = values.masked_fill(~seen, -torch.inf).amax(dim=2).masked_fill(~anyone, 0.0)
+    return torch.cat([mean, largest], dim=-1), anyone.repeat(1, 1, 2)
+
+
+class SummaryPrediction(ConvMethod):
+    """An encoder that learns to say the summaries of what it partly sees."""
+
+    Config = SummaryPredictionConfig
+    config: SummaryPredictionConfig
+    fitted_states = ("featurizer", "summaries")
+
+    def __init__(self, config: SummaryPredictionConfig, skeleton: Skeleton, fps: float) -> None:
+        super().__init__(config, skeleton, fps)
+        encoder = config.encoder
+        width = self.embedder.num_views * self.featurizer.num_channels
+        self.summaries = Summaries(config.summaries, 2 * width, encoder.stride)
+        self.head = nn.Linear(encoder.latent_dim, self.summaries.components)
+        self.readout = Readout(encoder.latent_dim)
+
+    def fit_inputs(self, reader: WindowReader, but: Collection[str] = ()) -> list[str]:
+        notices = super().fit_inputs(reader, but)
+        with torch.no_grad():
+            own = (self._own(batch) for batch in reader.pieces(_FITTING_FRAMES))
+            self.summaries.fit([self._targets_of(batch)[:2] for batch in own])
+        return notices + self._notices()
+
+    def _notices(self) -> list[str]:
+        never = ~torch.isfinite(self.summaries.edges).all(dim=0)
+        flat = (self.summaries.edges[0] == self.summaries.edges[-1]) & ~never
+        found = []
+        if never.any():
+            found.append(f"summaries: {int(never.sum())} of {len(never)} features were never observed: not predicted")
+        if flat.any():
+            found.append(f"summaries: {int(flat.sum())} of {len(flat)} features hardly change: they have no histogram")
+        if abs(self.fps / 30 - 1) > 0.2:
+            lengths = ", ".join(f"{n / self.fps:.3g}" for n in self.config.summaries.windows.around_frames)
+            found.append(f"summaries: at {self.fps:g} frames per second the windows around a frame last {lengths} s")
+        return found
+
+    def _own(self, batch: WindowBatch) -> WindowBatch:
+        return batch.to(self.summaries.mean.device, self.summaries.mean.dtype)
+
+    def _targets_of(self, batch: WindowBatch) -> tuple[Tensor, Tensor, Channels, FrameMask]:
+        """What is summed up of a batch, what of it is known, and features and valid frames of whole steps."""
+        stride, pooled = self.config.encoder.stride, self.embedder.views.animals == "pooled"
+        features, known = (pad_to_multiple(values, stride) for values in self.featurizer.with_known(batch))
+        valid = pad_to_multiple(batch.valid, stride)
+        with torch.autocast(features.device.type, enabled=False):
+            return *scene_moments(features, known, valid, stride, pooled), features, valid
+
+    def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
+        """Mean squared error of the predicted components, over steps in which anything was observed."""
+        if generator is not None:
+            batch = moved(batch, self.config.augment, self.skeleton, generator)
+        with torch.no_grad():
+            values, known, features, valid = self._targets_of(batch)
+            if generator is not None:
+                features = self._hidden(features, generator)
+        encoded = self._encoded(batch, features, valid)
+        every = self._anchors(generator)
+        with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
+            target = self.summaries(values, known, encoded.inside, every)
+        predicted = self.head(encoded.latents[:, every])
+        sums = summary_error(predicted, target, encoded.seen[:, every])
+        error = mean_of(sums, self.training)
+        return LossTerms({"summaries": error}, {"explained": self._explained(error, target, encoded.seen[:, every])})
+
+    def _anchors(self, generator: torch.Generator | None) -> slice:
+        """Every so-many-th step, from a random first one in training."""
+        every = self.config.every_steps
+        first = 0 if generator is None else int(torch.randint(every, (), generator=generator))
+        return slice(first, None, every)
+
+    def _explained(self, error: Tensor, target: Tensor, usable: Tensor) -> Tensor:
+        """1 - error / mean square of the targets."""
+        around = mean_of(summary_error(torch.zeros_like(target), target, usable), self.training)
+        return 1 - error.detach() / around.clamp_min(_SMALLEST_STD)
+
+    def _hidden(self, features: Channels, generator: torch.Generator) -> Channels:
+        """Features with some channels of each window, and all channels in some spans of it, at their mean of 0."""
+        config, (batch, frames, _, channels) = self.config, features.shape
+        spans = -(-frames // config.span_frames)
+
+        def keep(share: float, *shape: int) -> Tensor:
+            rate = 2 * share * own_share(torch.rand, generator, [batch, *[1] * len(shape)])
+            return (own_share(torch.rand, generator, [batch, *shape]) >= rate).to(features)
+
+        kept_spans = keep(config.drop_spans, spans, 1, 1).repeat_interleave(config.span_frames, dim=1)
+        return features * keep(config.drop_channels, 1, 1, channels) * kept_spans[:, :frames]
+
+    def finish(self, reader: WindowReader) -> None:
+        """Fit the readout on the training recordings."""
+        training = self.training
+        self.eval()
+        with torch.no_grad():
+            pieces = (self.encode(self._own(batch)) for batch in reader.pieces(_READOUT_FRAMES))
+            self.readout.fit(torch.cat([encoded.latents[encoded.inside] for encoded in pieces]), self.head.weight)
+        self.train(training)
+
+    def learned_steps(self, encoded: Encoded) -> list[Steps]:
+        return [self.readout(encoded.latents)]
+
+    @property
+    def learned_widths(self) -> dict[str, int]:
+        return {"summary": self.config.encoder.latent_dim}

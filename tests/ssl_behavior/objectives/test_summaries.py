@@ -1,0 +1,27 @@
+"""Squared error of predicted summaries, beside loops."""
+
+import torch
+
+from ssl_behavior.objectives import summary_error
+
+
+def test_it_equals_loops_over_points_and_components():
+    generator = torch.Generator().manual_seed(0)
+    predicted, target = (torch.randn(3, 5, 4, generator=generator, dtype=torch.float64) for _ in range(2))
+    usable = torch.rand(3, 5, generator=generator) < 0.7
+    total, count = 0.0, 0
+    for b, s in torch.cartesian_prod(torch.arange(3), torch.arange(5)).tolist():
+        if usable[b, s]:
+            count += 1
+            total += sum(float(predicted[b, s, c] - target[b, s, c]) ** 2 for c in range(4)) / 4
+    sums = summary_error(predicted, target, usable)
+    torch.testing.assert_close(sums.total, torch.tensor([total], dtype=torch.float64))
+    assert sums.count.tolist() == [count]
+
+
+def test_what_is_not_usable_has_no_gradient_however_wrong_it_is():
+    predicted = torch.tensor([[1.0, 2.0], [torch.inf, torch.nan]], requires_grad=True)
+    sums = summary_error(predicted, torch.zeros(2, 2), torch.tensor([True, False]))
+    sums.total.sum().backward()
+    assert sums.total.item() == 2.5
+    torch.testing.assert_close(predicted.grad, torch.tensor([[1.0, 2.0], [0.0, 0.0]]))
