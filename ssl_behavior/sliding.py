@@ -90,8 +90,8 @@ def _one_sum(doubled: Sequence[Tensor], start: int, length: int, num_times: int)
 
 
 def sliding_means(
-    values: Float[Tensor, "batch time channel"], weight: Float[Tensor, "batch time channel"], spans: Sequence[Span]
-) -> list[tuple[Float[Tensor, "batch time channel"], Bool[Tensor, "batch time channel"]]]:
+    values: Float[Tensor, "batch time channel"], weight: Float[Tensor, "batch time weight"], spans: Sequence[Span]
+) -> list[tuple[Float[Tensor, "batch time channel"], Bool[Tensor, "batch time weight"]]]:
     """Weighted means over times t + first .. t + last for every span, and where any weight was there; 0 elsewhere.
 
     Parameters

@@ -25,7 +25,7 @@ __all__ = ["Summaries", "SummariesConfig"]
 
 Values = Float[Tensor, "batch step channel"]
 Known = Bool[Tensor, "batch step channel"]
-Components = Float[Tensor, "batch step component"]
+Components = Float[Tensor, "batch anchor component"]
 
 _FITTING_STEPS = 8000
 _SMALLEST_SPREAD = 1e-6
@@ -111,8 +111,8 @@ class Summaries(nn.Module):
         return [mean for mean, _ in sliding_means(codes, weight, spans or self.spans)]
 
     @torch.no_grad()
-    def fit(self, pieces: Sequence[tuple[Values, Known]]) -> "Summaries":
-        """Fit edges, mean and axes on pieces of recordings, each a batch of one.
+    def fit(self, pieces: Sequence[tuple[Tensor, Tensor]]) -> "Summaries":
+        """Fit edges, mean and axes on pieces of recordings: values and known [1 step channel], of any number of steps.
 
         Raises
         ------
@@ -138,7 +138,7 @@ class Summaries(nn.Module):
         self.mixing.copy_(self._mixed(torch.cat(codes)))
         return self
 
-    def _mean_share(self, pieces: Sequence[tuple[Values, Known]]) -> Float[Tensor, " share"]:
+    def _mean_share(self, pieces: Sequence[tuple[Tensor, Tensor]]) -> Float[Tensor, " share"]:
         total = count = torch.zeros_like(self.edges)
         for values, known in pieces:
             above = (values.unsqueeze(-2) > self.edges) & known.unsqueeze(-2)

@@ -150,7 +150,7 @@ class ConvMethod(Method):
         if embedding.feature_window_frames:
             scene = self.embedder.joined(step_mean(features, valid, stride))
             parts += _window_means(scene, inside, embedding.feature_window_frames, stride)
-        return torch.cat(parts, dim=-1).to(latents.dtype)
+        return torch.cat(parts, dim=-1).to(encoded.latents.dtype)
 
     def learned_steps(self, encoded: Encoded) -> list[Steps]:
         """The learned groups of columns, one row per step."""

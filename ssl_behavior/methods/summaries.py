@@ -37,7 +37,7 @@ _FITTING_FRAMES = 200_000
 _READOUT_FRAMES = 200_000
 _SMALLEST_STD = 1e-6
 
-Pooled = tuple[Float[Tensor, "batch step channel"], Bool[Tensor, "batch step channel"]]
+Moments = tuple[Float[Tensor, "batch step moment"], Bool[Tensor, "batch step moment"]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ class Readout(nn.Module):
 
 
 def scene_moments(features: Channels, known: Bool[Tensor, "batch time individual channel"], valid: FrameMask,
-                  stride: int, pooled: bool) -> Pooled:  # fmt: skip
+                  stride: int, pooled: bool) -> Moments:  # fmt: skip
     """Mean and standard deviation of each feature over the known frames of each step, of the scene; and which are known.
 
     Of exchangeable animals (`pooled`) mean and maximum over the points of view that know the feature, else all points

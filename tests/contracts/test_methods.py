@@ -14,14 +14,17 @@ from ssl_behavior.methods import METHODS, CPCConfig, group_slices
 from ssl_behavior.methods.conv import EmbeddingConfig
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
 from ssl_behavior.methods.programs_heads import HeadsConfig
+from ssl_behavior.methods.summaries import SummaryPredictionConfig
 from ssl_behavior.methods.task_programming import TaskProgrammingConfig
 from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
 from ssl_behavior.methods.trajectory_head import TrajectoryConfig
-from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.nn import EncoderConfig, MixerConfig
 from ssl_behavior.recording import Labels
 from ssl_behavior.scene import SceneConfig
 from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.sliding import WindowsConfig
 from ssl_behavior.store import write_store
+from ssl_behavior.summaries import SummariesConfig
 from ssl_behavior.trajectory import StateConfig
 from ssl_behavior.windows import WindowReader, recording_window
 
@@ -60,6 +63,17 @@ LABELS = LabelsConfig(
 JOINT = JointConfig(
     features=FEATURES, encoder=ENCODER, augment=SMALL.augment, horizons_frames=(2, 6), key_dim=3, labels=LABELS,
     cpc=0.7, embedding=EmbeddingConfig(feature_window_frames=(7,), extras=("time", "walls")),
+)  # fmt: skip
+WINDOWS = WindowsConfig(around_frames=(3, 11), past_frames=(4,), future_frames=(6,))
+SUMMARIES = SummaryPredictionConfig(
+    features=FEATURES,
+    encoder=EncoderConfig(
+        stride=2, latent_dim=5, directions="none",
+        mixer=MixerConfig(view_dim=7, dim=6, windows_dim=4, dilations=(1,), blocks=2, windows=WINDOWS),
+    ),
+    augment=AugmentConfig(reflect=0.5, swap=0.5, jitter_px=1.0),
+    summaries=SummariesConfig(windows=WINDOWS, quantiles=(0.25, 0.75), codes=9, components=8),
+    drop_channels=0.3, drop_spans=0.3, span_frames=5, every_steps=3,
 )  # fmt: skip
 EVERY_BLOCK = tuple(name for name in FEATURE_BLOCKS if name != "all_distances")
 
@@ -109,6 +123,15 @@ CASES = {
     "programs and cpc": ("cpc_programs", "calms21", CPCProgramsConfig(**TAUGHT, horizons_frames=(2, 6), key_dim=3)),
     "programs and cpc exchangeable": (
         "cpc_programs", "rat_dyads", CPCProgramsConfig(**TAUGHT, horizons_frames=(2, 6), key_dim=3)
+    ),
+    "summaries": ("summaries", "calms21", SUMMARIES),
+    "summaries exchangeable": ("summaries", "rat_dyads", SUMMARIES),
+    "summaries and averages": (
+        "summaries", "rat_dyads",
+        replace(
+            SUMMARIES, encoder=replace(SUMMARIES.encoder, stride=1), drop_channels=0.0, drop_spans=0.0,
+            embedding=EmbeddingConfig(feature_window_frames=(7,), extras=("time",)),
+        ),
     ),
     "joint": ("joint", "calms21", JOINT),
     "joint exchangeable": ("joint", "rat_dyads", JOINT),
