@@ -102,5 +102,7 @@ def sliding_means(
     counts = sliding_sums(weight, spans)
     known = [count > 0 for count in counts]
     # The mean of no values is 0 / 1.
-    means = [total / count.where(seen, count.new_ones(())) for total, count, seen in zip(sums, counts, known, strict=True)]
+    means = [
+        total / count.where(seen, count.new_ones(())) for total, count, seen in zip(sums, counts, known, strict=True)
+    ]
     return list(zip(means, known, strict=True))

@@ -20,7 +20,6 @@ __all__ = [
 ]  # fmt: skip
 
 _SMALLEST_SHARE = 1e-6
-_SMALLEST_VARIANCE = 1e-8
 
 Animals = Literal["auto", "pooled", "concatenated", "first"]
 
@@ -248,11 +247,18 @@ def step_mean(
 def step_moments(
     features: Float[Tensor, "batch time individual channel"], valid: FrameMask, stride: int
 ) -> tuple[Float[Tensor, "batch step individual channel"], Float[Tensor, "batch step individual channel"]]:
-    """Mean and (population) standard deviation over each step's frames inside the recording, see `step_mean`."""
-    mean = step_mean(features, valid, stride)
-    away = features - mean.repeat_interleave(stride, dim=1)
-    # The root's slope at 0 is infinite: a step whose frames are all alike must not learn from it.
-    return mean, (step_mean(away.square(), valid, stride) + _SMALLEST_VARIANCE).sqrt() - _SMALLEST_VARIANCE**0.5
+    """Mean and (population) standard deviation over each step's frames in which a feature was observed; else 0.
+
+    Standardized features are exactly 0 where they were not observed, or were hidden.
+    """
+    observed = ((features != 0) & valid[..., None, None]).to(features.dtype)
+    pattern = "batch (step stride) individual channel -> batch step individual channel"
+    count, total, square = (
+        reduce(values, pattern, "sum", stride=stride)
+        for values in (observed, features * observed, features.square() * observed)
+    )
+    mean = total / count.clamp_min(1)
+    return mean, (square / count.clamp_min(1) - mean.square()).clamp_min(0).sqrt()
 
 
 def pad_to_multiple(values: Tensor, multiple: int) -> Tensor:

@@ -24,7 +24,10 @@ def test_matrices_follow_the_formula_and_the_rest_follows_adamw():
     torch.manual_seed(0)
     start, bias = torch.randn(4, 2, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
     matrix, vector, twin = (torch.nn.Parameter(x.clone()) for x in (start, bias, bias))
-    groups = [{"params": [matrix], "orthogonal": True, "lr": 0.1, "weight_decay": 0.5}, {"params": [vector], "lr": 0.01}]
+    groups = [
+        {"params": [matrix], "orthogonal": True, "lr": 0.1, "weight_decay": 0.5},
+        {"params": [vector], "lr": 0.01},
+    ]
     optimizer = Muon(groups, weight_decay=0.0)
     other = torch.optim.AdamW([twin], lr=0.01, weight_decay=0.0)
     x, mean = start.clone(), torch.zeros_like(start)
