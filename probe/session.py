@@ -15,6 +15,7 @@ from rich.text import Text
 from probe.annotators import annotators_of, describe_annotators, run_annotator_trials, write_annotators
 from probe.annotators.model import AnnotatorProbe
 from probe.annotators.saved import save_annotators
+from probe.folds import how_held_out
 from probe.heads import save_heads
 from probe.job import ProbeConfig
 from probe.learners import run_trial
@@ -40,7 +41,7 @@ from ssl_behavior.terminal import counted
 
 __all__ = ["PROTOCOL", "run_probe"]
 
-PROTOCOL = {"name": "frozen probe, frames pooled, mean over parts", "version": 2}
+PROTOCOL = {"name": "frozen probe, frames pooled, mean over parts", "version": 3}
 """Raised when a change makes new numbers incomparable with old ones."""
 
 ANNOTATORS = "annotators"
@@ -327,8 +328,7 @@ def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
     notes = [
         "± is the population standard deviation over seeds, [low, high] the 95 % bootstrap interval over recordings.",
         "AP and F1 are of the fit with equal frames; F1 balanced is of the fit with equal classes.",
-        f"Settings were chosen on {len(plan.rows('tune'))} "
-        + ("recordings taken from train." if split.tune_from_train else "validation recordings."),
+        f"Settings were chosen on {_chosen_on(plan)}.",
     ]
     if split.evaluated_on == "validation":
         notes.append("There is no test part: these are results on the validation recordings.")
@@ -339,8 +339,12 @@ def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
         )
     if len({row.percent for row in rows}) > 1:
         notes.append(
-            "Fractions of the labels are whole recordings, at least one; settings were chosen with all labels of the "
-            "recordings they were chosen on."
+            "Fractions of the labels are whole recordings, at least one; "
+            + (
+                "settings were chosen within them."
+                if split.tune_from_train
+                else "settings were chosen on all of validation."
+            )
         )
     if "time" in session.groups:
         notes.append("The embedding has two columns that tell the time in the recording; so have the references.")
@@ -360,6 +364,15 @@ def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
             "means are over the other classes."
         )
     return notes
+
+
+def _chosen_on(plan: _Plan) -> str:
+    if not plan.splits[0].tune_from_train:
+        return f"{len(plan.rows('tune'))} validation recordings"
+    if plan.mode == ANNOTATORS:
+        return f"{len(plan.rows('tune'))} recordings taken from train"
+    held_out = {how_held_out(len(split.train)) for split in plan.splits}
+    return "; ".join(sorted(held_out)) + (" (in each part)" if len(plan.splits) > 1 else "")
 
 
 def _results(session: _Session, trained: Representation, rows: Sequence[ResultRow]) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from probe.folds import positive_frames
 from probe.scoring import ResultRow, score_row
 from probe.systems.base import Problem, System
 from probe.systems.crossfit import AfterConfig, run_system
-from probe.systems.folds import positive_frames
 from probe.tasks import Macro
 from probe.trial import Outcome, Trial
 from ssl_behavior.errors import InputError
