@@ -110,10 +110,12 @@ def inner_folds(data: Data, seed: int, most_frames: int, preferred: Collection[s
     """
     folds = []
     for fit, held_out in held_out_masks(data, seed, preferred):
-        some = data.where(fit)
+        num_frames = int(fit.sum())
+        # Thinned before anything is copied: an embedding of all frames is large.
+        kept = np.flatnonzero(fit)[:: max(1, num_frames // most_frames)]
+        some = data.where(np.isin(np.arange(len(data)), kept))
         if not can_learn(some):
             continue
-        some, num_frames = some.thinned(most_frames), len(some)
         again = Scaling.of(some.embedded)
         some, others = (replace(one, embedded=again.apply_(one.embedded)) for one in (some, data.where(held_out)))
         folds.append(Fold(some, others, num_frames))
