@@ -2,8 +2,9 @@
 
 Both are chosen on held-out recordings, or on held-out stretches of time where one recording is all there is, along a
 path of penalties from strong to weak. The penalty that ranks best (or, of balanced classes, decides best) wins, of near
-equals that of least held-out loss. Heads learned from few labels are still surer than they may be: one more number
-takes their logits toward those of the class shares, as far as that lessens the held-out loss.
+equals that of least held-out loss. Scores of few recordings are accidents, so there more penalties are near equals.
+Heads learned from few recordings are still surer than they may be: one more number takes their logits toward those of
+the class shares, as far as that lessens the held-out loss.
 """
 
 from collections.abc import Sequence
@@ -13,8 +14,18 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from probe.folds import Fold
-from probe.trial import BALANCED, Data, FittedHead, Problem, choose_settings, class_values, spread, steering_value
+from probe.folds import FEW_RECORDINGS, Fold
+from probe.trial import (
+    BALANCED,
+    NEARLY_EQUAL,
+    Data,
+    FittedHead,
+    Problem,
+    choose_settings,
+    class_values,
+    spread,
+    steering_value,
+)
 from ssl_behavior.logistic import (
     PENALTIES,
     Design,
@@ -33,6 +44,9 @@ DEFAULT_PENALTY = 1e-2
 SHRINKAGES = tuple(round(0.05 * step, 2) for step in range(20, 0, -1))
 """Factors of the logits that are tried; never 0, which would rank nothing."""
 
+UNSURE = 0.04
+"""Scores on few recordings are near equals within this much, divided by the number of recordings."""
+
 CHOOSING_TOLERANCE = 1e-6
 FINAL_STEPS = 200
 
@@ -47,7 +61,8 @@ class ChosenPenalty:
     Parameters
     ----------
     penalty : per frame, of each of the task's classes, when `num_frames` are learned from.
-    shrinkage : factor of each class's logits, see `LinearHead.shrunk`; 1 where nothing says that they are too large.
+    shrinkage : factor of each class's logits, see `LinearHead.shrunk`; 1 where nothing says that they are too large,
+        and with more than `FEW_RECORDINGS` recordings.
     num_frames : frames learned from in a fold, in the mean over the folds; 0 if there was no fold.
     """
 
@@ -83,8 +98,12 @@ def choose_penalty(problem: Problem, fit: str, folds: Sequence[Fold]) -> ChosenP
         path.go_to(penalty)
         if path.ended:
             break
-    chosen = choose_settings(path.values, DEFAULT_PENALTY, problem.together, path.losses)
-    shrinkage = tuple(path.shrinkage(penalty)[column] for column, penalty in enumerate(chosen))
+    few = path.num_recordings <= FEW_RECORDINGS
+    near = max(NEARLY_EQUAL, UNSURE / path.num_recordings) if few else NEARLY_EQUAL
+    chosen = choose_settings(path.values, DEFAULT_PENALTY, problem.together, path.losses, near)
+    shrinkage = (1.0,) * num_classes
+    if few:
+        shrinkage = tuple(path.shrinkage(penalty)[column] for column, penalty in enumerate(chosen))
     return ChosenPenalty(chosen, shrinkage, float(np.mean([fold.num_frames for fold in folds])))
 
 
@@ -136,6 +155,12 @@ class _Path:
         probability = _probabilities(logits, self.kind)
         self.values[penalty] = class_values(self.problem, self.fit, probability, self.target)
         self.losses[penalty] = _losses(logits, self.target, self.kind, self.balanced)
+
+    @property
+    def num_recordings(self) -> int:
+        """Recordings that are learned from or held out in any fold."""
+        parts = [part.frames for fold in self.folds for part in (fold.fit, fold.held_out)]
+        return len({row.id for part in parts for row, pick in zip(part.rows, part.picks, strict=True) if len(pick)})
 
     @property
     def ended(self) -> bool:

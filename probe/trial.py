@@ -333,6 +333,7 @@ def choose_settings(
     default: float,
     together: Problem | None = None,
     losses: Mapping[float, Sequence[float]] | None = None,
+    nearly_equal: float = NEARLY_EQUAL,
 ) -> tuple[float, ...]:
     """The best setting of each class, or one for all classes.
 
@@ -342,13 +343,14 @@ def choose_settings(
     default : for classes that the tuning recordings do not show.
     together : the problem by whose steering mean one setting is chosen for all classes; None = each class by itself.
     losses : setting -> losses of the classes, by which the choice is made among near equals; None = the last of them.
+    nearly_equal : values this close to the best are as good.
     """
     if together is not None:
         tried = {setting: [steering_value(together, values)] * len(values) for setting, values in tried.items()}
     chosen = []
     for column in range(len(next(iter(tried.values())))):
         defined = {setting: value for setting, values in tried.items() if (value := values[column]) is not None}
-        good = [setting for setting, value in defined.items() if value >= max(defined.values()) - NEARLY_EQUAL]
+        good = [setting for setting, value in defined.items() if value >= max(defined.values()) - nearly_equal]
         if losses is not None:
             good.sort(key=lambda setting: losses[setting][column], reverse=True)
         chosen.append(good[-1] if good else default)

@@ -11,12 +11,13 @@ from sklearn.metrics import average_precision_score, f1_score, log_loss
 
 from probe.folds import inner_folds
 from probe.learners import run_trial
-from probe.penalty import SHRINKAGES, ChosenPenalty, choose_penalty, learn_head
+from probe.penalty import SHRINKAGES, UNSURE, ChosenPenalty, choose_penalty, learn_head
 from probe.tasks import macro_of, make_task
-from probe.trial import BALANCED, FITS, NEARLY_EQUAL, PLAIN, Trial, sample
+from probe.trial import BALANCED, FITS, PLAIN, Trial, sample
 from ssl_behavior.logistic import PENALTIES
 from ssl_behavior.splits import Split, make_split
 from ssl_behavior.store import write_store
+from tests.probe.conftest import make_recording
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +65,7 @@ def brute_force(data, fit):
             scores[penalty] = np.mean([average_precision_score(label == c, said[:, c]) for c in (0, 1)])
         else:
             scores[penalty] = np.mean(f1_score(label, said.argmax(1), average=None)[:2])
-    near = [penalty for penalty in PENALTIES if scores[penalty] >= max(scores.values()) - NEARLY_EQUAL]
+    near = [penalty for penalty in PENALTIES if scores[penalty] >= max(scores.values()) - UNSURE / 4]
     best = min(near, key=losses.get)
     return best, min(kept[best], key=kept[best].get)
 
@@ -125,6 +126,15 @@ def test_a_class_absent_in_a_fold_is_chosen_by_the_others(trial, array, tmp_path
     for fit in FITS:
         assert np.isfinite(outcome.probability[fit]).all()
         assert all(0 < penalty < np.inf for penalty in outcome.settings[fit])
+
+
+def test_probabilities_of_many_recordings_are_left_as_they_are(tmp_path):
+    made = [replace(make_recording(f"r{i}", 97 + i), subset="train" if i else "test") for i in range(11)]
+    store = write_store(tmp_path / "many", made)
+    task = make_task(store, "behavior")
+    noise = np.random.default_rng(0).normal(size=(store.num_frames, 30)).astype(np.float32)
+    outcome = run_trial(Trial(store, task, make_split(store), macro_of(task), stride=2), noise, 0)
+    assert all(set(factors) == {1.0} for factors in outcome.facts["shrinkage"].values())
 
 
 def test_chosen_twice_is_chosen_the_same_to_the_last_bit(trial, array):
