@@ -13,7 +13,7 @@ from ssl_behavior.errors import InputError
 __all__ = ["MODES", "REFERENCE_NAMES", "ProbeConfig", "main", "parse"]
 
 MODES = ("linear", "knn", "annotators")
-REFERENCE_NAMES = ("raw", "hand", "pca", "untrained")
+REFERENCE_NAMES = ("raw", "hand", "pca", "input_means", "histograms", "untrained")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,7 @@ class ProbeConfig:
     seeds : number of probe seeds. A seed decides which frames are sampled, which recordings a label fraction keeps,
         and which of several runs is looked at (run number seed modulo runs).
     fractions : percent of the training recordings to learn from.
+    references : names of `REFERENCE_NAMES`: what the encoder has to beat.
     macros : means over classes, "all" or names joined by commas; the first is the headline, and settings are chosen
         by it.
     train_stride : learn from every so-manieth frame.
@@ -72,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior probe",
         description="Fit simple heads on frozen embeddings, score them on held-out recordings, and set them beside "
-        "raw keypoints, hand features, their PCA and the untrained encoder.",
+        "raw keypoints, hand features, their PCA, window means of the encoder's inputs, the PCA of their windowed "
+        "histograms, and the untrained encoder.",
     )
     parser.add_argument(
         "runs", nargs="+", metavar="RUN", type=Path,

@@ -4,10 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from probe.folds import Fold, inner_folds, num_folds
 from probe.knn import K_GRID, NeighborIndex, vote
+from probe.penalty import ChosenPenalty, choose_penalty, learn_head
 from probe.representations import Matrix, all_frames, standardised_blocks
 from probe.trial import (
     BALANCED,
@@ -23,22 +24,19 @@ from probe.trial import (
     nothing_learned,
     sample,
     spread,
-    steering_value,
 )
 from probe.tuning import Treatment, choose_treatment
-from ssl_behavior.logistic import PENALTIES, Design, LinearHead, fit_head, no_longer_better
 from ssl_behavior.splits import fraction_of
 from ssl_behavior.store import StoreRow
 
-__all__ = ["DEFAULT_K", "DEFAULT_PENALTY", "PROBES", "LinearProbe", "NeighborProbe", "Probe", "run_trial"]
+__all__ = ["DEFAULT_K", "PROBES", "LinearProbe", "NeighborProbe", "Probe", "choosing_folds", "run_trial"]
 
-DEFAULT_PENALTY = 1e-2
 DEFAULT_K = 50.0
-"""Where the tuning recordings say nothing."""
+"""Where held-out frames say nothing."""
 
 CHOOSING_FRAMES = 25_000
-CHOOSING_TOLERANCE = 1e-6
-"""The penalty is chosen on about so many of the sampled frames, which say nearly all that the rest does."""
+ALL_FOLDS_FRAMES = 60_000
+"""A penalty is chosen on so many of the sampled frames, in one fold and in all: they say nearly all there is."""
 
 
 class Probe(ABC):
@@ -46,6 +44,11 @@ class Probe(ABC):
 
     trial: Trial
     settings: dict[str, tuple[float, ...]]
+
+    @classmethod
+    @abstractmethod
+    def chosen(cls, trial: Trial, data: Data, folds: Sequence[Fold]) -> "Probe":
+        """Choose settings by the folds, defaults if there are none, and learn from all of `data`."""
 
     @abstractmethod
     def relearned(self, data: Data) -> "Probe":
@@ -64,22 +67,21 @@ class Probe(ABC):
 class LinearProbe(Probe):
     """Logistic regression, once with equal frames and once with equal classes."""
 
-    def __init__(self, trial: Trial, heads: dict[str, FittedHead]) -> None:
-        self.trial, self._heads = trial, heads
-        self.settings = {fit: head.penalty for fit, head in heads.items()}
+    def __init__(self, trial: Trial, data: Data, chosen: dict[str, ChosenPenalty]) -> None:
+        self.trial, self._chosen = trial, chosen
+        self._heads = {fit: learn_head(fit, data, chosen[fit]) for fit in FITS}
+        self.settings = {fit: head.penalty for fit, head in self._heads.items()}
 
     @property
     def heads(self) -> dict[str, FittedHead]:
         return self._heads
 
     @classmethod
-    def chosen(cls, trial: Trial, data: Data, tune: Data | None) -> "LinearProbe":
-        """Learn from some of `data` with the penalty that does best on `tune`, or with the default if that is None."""
-        data = data.thinned(CHOOSING_FRAMES)
-        return cls(trial, {fit: _choose_penalty(trial, fit, data, tune) for fit in FITS})
+    def chosen(cls, trial: Trial, data: Data, folds: Sequence[Fold]) -> "LinearProbe":
+        return cls(trial, data, {fit: choose_penalty(trial.problem, fit, folds) for fit in FITS})
 
     def relearned(self, data: Data) -> "LinearProbe":
-        return LinearProbe(self.trial, {fit: _refit(self.trial, fit, data, head) for fit, head in self.heads.items()})
+        return LinearProbe(self.trial, data, self._chosen)
 
     def predict(self, array: Matrix, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
         frames = all_frames(rows)
@@ -89,36 +91,6 @@ class LinearProbe(Probe):
             for fit, fitted in self.heads.items():
                 probability[fit][part] = fitted.head.probabilities(block).numpy()
         return {fit: spread(values, first.learned, self.trial.num_classes) for fit, values in probability.items()}
-
-
-def _choose_penalty(trial: Trial, fit: str, data: Data, tune: Data | None) -> FittedHead:
-    design = Design(data.embedded, data.learnable, trial.task.kind, balanced=fit == BALANCED)
-    if tune is None:
-        head = fit_head(design, DEFAULT_PENALTY)
-        return FittedHead(head, data.scaling, data.learned, (DEFAULT_PENALTY,) * len(data.learned))
-    heads: dict[float, LinearHead] = {}
-    tried: dict[float, list[float | None]] = {}
-    for penalty in PENALTIES:
-        heads[penalty] = fit_head(design, penalty, heads[min(heads)] if heads else None, tolerance=CHOOSING_TOLERANCE)
-        probability = spread(heads[penalty].probabilities(tune.embedded).numpy(), data.learned, trial.num_classes)
-        tried[penalty] = class_values(trial.problem, fit, probability, tune.target.numpy())
-        if no_longer_better([steering_value(trial.problem, values) or 0.0 for values in tried.values()]):
-            break
-    by_class = choose_settings(tried, DEFAULT_PENALTY, trial.problem.together)
-    chosen = tuple(by_class[index] for index in data.learned)
-    weights = torch.stack([heads[penalty].weights[:, column] for column, penalty in enumerate(chosen)], dim=1)
-    bias = torch.stack([heads[penalty].bias[column] for column, penalty in enumerate(chosen)])
-    return FittedHead(LinearHead(weights, bias, trial.task.kind), data.scaling, data.learned, chosen)
-
-
-def _refit(trial: Trial, fit: str, data: Data, before: FittedHead) -> FittedHead:
-    design = Design(data.embedded, data.learnable, trial.task.kind, balanced=fit == BALANCED)
-    known = dict(zip(before.learned, before.penalty, strict=True))
-    # One penalty serves all classes of a multinomial head, a class seen only now included.
-    other = before.penalty[0] if trial.task.kind == "multinomial" else DEFAULT_PENALTY
-    penalty = tuple(known.get(index, other) for index in data.learned)
-    start = before.head if before.learned == data.learned else None
-    return FittedHead(fit_head(design, penalty, start), data.scaling, data.learned, penalty)
 
 
 class NeighborProbe(Probe):
@@ -131,16 +103,16 @@ class NeighborProbe(Probe):
         self._hidden = [column for column in range(trial.num_classes) if column not in data.learned]
 
     @classmethod
-    def chosen(cls, trial: Trial, data: Data, tune: Data | None) -> "NeighborProbe":
-        """Choose k on `tune`, or take the default if there is nothing to try."""
-        probe = cls(trial, data, dict.fromkeys(FITS, (DEFAULT_K,) * trial.num_classes))
-        if tune is not None:
-            votes = probe._votes(tune.embedded, K_GRID)
-            target = tune.target.numpy()
+    def chosen(cls, trial: Trial, data: Data, folds: Sequence[Fold]) -> "NeighborProbe":
+        settings = dict.fromkeys(FITS, (DEFAULT_K,) * trial.num_classes)
+        if folds:
+            votes = [cls(trial, fold.fit, settings)._votes(fold.held_out.embedded, K_GRID) for fold in folds]
+            target = np.concatenate([fold.held_out.target.numpy() for fold in folds])
             for fit in FITS:
-                tried = {k: class_values(trial.problem, fit, votes[fit, k], target) for k in K_GRID}
-                probe.settings[fit] = choose_settings(tried, DEFAULT_K, trial.problem.together)
-        return probe
+                together = {k: np.concatenate([one[fit, k] for one in votes]) for k in K_GRID}
+                tried = {k: class_values(trial.problem, fit, together[k], target) for k in K_GRID}
+                settings[fit] = choose_settings(tried, DEFAULT_K, trial.problem.together)
+        return cls(trial, data, settings)
 
     def relearned(self, data: Data) -> "NeighborProbe":
         return NeighborProbe(self.trial, data, self.settings)
@@ -175,8 +147,8 @@ PROBES: dict[str, type[LinearProbe] | type[NeighborProbe]] = {"linear": LinearPr
 def run_trial(trial: Trial, array: Matrix, seed: int, percent: float = 100.0, lenient: bool = False) -> Outcome:
     """Learn from a seeded `percent` of the training recordings and predict the evaluated ones.
 
-    At 100 % of a split whose tuning recordings were taken from the training part, the final probe learns from both
-    once its settings are chosen.
+    Settings are chosen on validation recordings that are not learned from, where the split has some; else on parts of
+    what is learned from, see `probe.folds.held_out_masks`. The final probe learns from all of it.
 
     Parameters
     ----------
@@ -189,32 +161,42 @@ def run_trial(trial: Trial, array: Matrix, seed: int, percent: float = 100.0, le
         If an embedding is NaN, or at 100 % the training recordings show one class only.
     """
     split = trial.split
-    data = sample(trial, array, fraction_of(split.fit, percent, seed), seed)
-    if not can_learn(trial, data):
+    data = sample(trial, array, split.train if percent >= 100 else fraction_of(split.fit, percent, seed), seed)
+    if not can_learn(data):
         if percent >= 100 and not lenient:
             check_learnable(trial, data)
         return nothing_learned(trial, sum(row.frames for row in split.evaluate), len(data))
-    tune = sample(trial, array, split.tune, seed, data.scaling) if split.tune else None
-    probe: Probe = PROBES[trial.mode].chosen(trial, data, tune)
-    treatment = _treatment(trial, probe, array)
-    del tune
-    if percent >= 100 and split.tune_from_train and split.tune:
-        data = sample(trial, array, split.train, seed)
-    probe, num_frames = probe.relearned(data), len(data)
-    del data
-    return _outcome(trial, probe, array, treatment, num_frames)
+    probe: Probe = PROBES[trial.mode].chosen(trial, data, choosing_folds(trial, array, data, seed))
+    treatment = _treatment(trial, probe, array, seed, percent)
+    return _outcome(trial, probe, array, treatment, len(data))
 
 
-def _treatment(trial: Trial, probe: Probe, array: Matrix) -> Treatment:
-    """Smoothing windows chosen on the tuning recordings; none without them."""
-    rows = trial.split.tune
-    if not trial.smooth or not rows:
+def choosing_folds(trial: Trial, array: Matrix, data: Data, seed: int) -> list[Fold]:
+    """What settings are chosen by: the split's validation recordings, or parts of the training frames `data`."""
+    split, linear = trial.split, trial.mode == "linear"
+    if split.tune and not split.tune_from_train:
+        some = data.thinned(CHOOSING_FRAMES) if linear else data
+        return [Fold(some, sample(trial, array, split.tune, seed, data.scaling), len(data))]
+    most = min(CHOOSING_FRAMES, ALL_FOLDS_FRAMES // num_folds(data)) if linear else len(data)
+    return inner_folds(data, seed, most, [row.id for row in split.tune])
+
+
+def _treatment(trial: Trial, probe: Probe, array: Matrix, seed: int, percent: float) -> Treatment:
+    """Smoothing windows, chosen on the tuning recordings by a probe that has not learned from them."""
+    split = trial.split
+    if not trial.smooth or not split.tune:
         return Treatment()
-    return choose_treatment(trial.problem, rows, probe.predict(array, rows), smooth=True)
+    if percent >= 100 and split.tune_from_train:
+        others = sample(trial, array, split.fit, seed)
+        if not can_learn(others):
+            return Treatment()
+        probe = probe.relearned(others)
+    return choose_treatment(trial.problem, split.tune, probe.predict(array, split.tune), smooth=True)
 
 
 def _outcome(trial: Trial, probe: Probe, array: Matrix, treatment: Treatment, num_train_frames: int) -> Outcome:
     rows = trial.split.evaluate
     probability = probe.predict(array, rows)
     treated = treatment.apply(probability, rows, trial.task.kind)
-    return Outcome(probability, treated, probe.settings, treatment.windows, probe.heads, num_train_frames)
+    facts = {"shrinkage": {fit: list(head.shrinkage) for fit, head in probe.heads.items()}} if probe.heads else {}
+    return Outcome(probability, treated, probe.settings, treatment.windows, probe.heads, num_train_frames, facts=facts)

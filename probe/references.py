@@ -1,5 +1,7 @@
 """What a learned embedding has to beat: raw keypoints, hand features over windows, PCA of those, an untrained encoder.
 
+`probe.windowed_inputs` has two more, made of the encoder's own inputs.
+
 All of them are meant to be strong. Hand features are the encoder's own inputs (egocentric poses, distances, motion over
 several lags, visibility) and the walls, which the encoder does without, with mean and standard deviation over centred
 windows; where the animals are anonymous both points of view are pooled, so that exchanging them changes nothing.
@@ -27,6 +29,7 @@ __all__ = [
     "WINDOW_SECONDS",
     "hand_features",
     "kept_hand_features",
+    "new_array",
     "pca_reference",
     "raw_keypoints",
     "window_moments",
@@ -46,7 +49,7 @@ Known = Bool[Tensor, "time channel"]
 def raw_keypoints(store: Store, train: Sequence[StoreRow], folder: Path) -> Representation:
     """Coordinates from the middle of the recording's range in pixels, 0 where missing, and what was observed."""
     num_points = int(np.prod(store.keypoints.shape[1:3]))
-    array = _new_array(folder / "raw.npy", store.num_frames, 3 * num_points, np.float32)
+    array = new_array(folder / "raw.npy", store.num_frames, 3 * num_points, np.float32)
     for row in store.rows:
         keypoints = store.keypoints[row.slice].reshape(row.frames, num_points, 2)
         seen = observed_points(keypoints)
@@ -84,7 +87,7 @@ def hand_features(
         values = _windowed(featurizer, batch, row.fps, store.skeleton.exchangeable)
         if array is None:
             num_frames = sum(row.frames for row in rows)
-            array = _new_array(folder / "hand.npy", num_frames, values.shape[1], np.float16)
+            array = new_array(folder / "hand.npy", num_frames, values.shape[1], np.float16)
         array[part] = values.numpy()
         if advance is not None:
             advance(1)
@@ -170,7 +173,7 @@ def pca_reference(hand: Representation, train: Sequence[StoreRow], folder: Path)
     standardised = scaling.apply_(sampled)
     _, vectors = torch.linalg.eigh((standardised.T @ standardised).double())
     components = vectors[:, -PCA_DIM:].flip(1).to(sampled.dtype)
-    projected = _new_array(folder / "pca.npy", len(array), components.shape[1], np.float32)
+    projected = new_array(folder / "pca.npy", len(array), components.shape[1], np.float32)
     for start in range(0, len(array), BLOCK_FRAMES):
         block = torch.from_numpy(np.asarray(array[start : start + BLOCK_FRAMES], dtype=np.float32))
         projected[start : start + BLOCK_FRAMES] = (scaling.apply_(block) @ components).numpy()
@@ -197,7 +200,7 @@ def _beside(array: Matrix, columns: np.ndarray) -> Columns:
     return Columns((array, slice(None)), (columns, slice(None)))
 
 
-def _new_array(path: Path, num_frames: int, dim: int, dtype: type) -> np.memmap:
+def new_array(path: Path, num_frames: int, dim: int, dtype: type) -> np.memmap:
     """A `.npy` on disk: references of long stores do not fit into memory."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(num_frames, dim))

@@ -9,25 +9,29 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.text import Text
 
 from probe.annotators import annotators_of, describe_annotators, run_annotator_trials, write_annotators
 from probe.annotators.model import AnnotatorProbe
 from probe.annotators.saved import save_annotators
+from probe.folds import how_held_out
 from probe.heads import save_heads
 from probe.job import ProbeConfig
 from probe.learners import run_trial
+from probe.progress import Working, progress_lines
 from probe.references import hand_features, pca_reference, raw_keypoints, with_time
 from probe.representations import Representation, check_alignment, columns_without
 from probe.scoring import ResultRow, score_parts, score_row
 from probe.tables import csv_text, markdown_text, rich_table
 from probe.tasks import Macro, Task, macro_of, make_task, targets, task_parts
 from probe.trial import Outcome, Trial, learned_classes, split_parts
+from probe.windowed_inputs import histogram_components, input_means
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.embedding import Embeddings, embed_store, kept_groups
 from ssl_behavior.errors import InputError
+from ssl_behavior.features import FeatureConfig, Featurizer
 from ssl_behavior.files import atomic_file, check_free, write_json
 from ssl_behavior.methods import Method
 from ssl_behavior.seeds import derive_seed
@@ -37,7 +41,7 @@ from ssl_behavior.terminal import counted
 
 __all__ = ["PROTOCOL", "run_probe"]
 
-PROTOCOL = {"name": "frozen probe, frames pooled, mean over parts", "version": 2}
+PROTOCOL = {"name": "frozen probe, frames pooled, mean over parts", "version": 3}
 """Raised when a change makes new numbers incomparable with old ones."""
 
 ANNOTATORS = "annotators"
@@ -64,7 +68,7 @@ def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
         task = replace(task, annotators=annotators_of(store, task))
     plan = _Plan(config, store, task, [macro_of(task, text) for text in config.macros])
     console.print(plan.opening)
-    with Progress(*_columns(), console=console, transient=True) as progress, TemporaryDirectory() as scratch:
+    with progress_lines(console) as progress, TemporaryDirectory() as scratch:
         session = _Session(config, plan, progress)
         trained, *others = session.representations(Path(scratch), console)
         rows, first = session.score(trained, keep=True)
@@ -90,12 +94,6 @@ def _check_out(config: ProbeConfig) -> None:
     check_free(out, config.overwrite or ours, "" if ours else "results.json")
     if out.is_file():
         raise InputError(f"{out} is a file, not a folder; choose another --out")
-
-
-def _columns() -> tuple[Any, ...]:
-    return (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
 
 
 class _Plan:
@@ -126,6 +124,12 @@ class _Plan:
         """Recordings of a use ("train", "tune", "evaluate") in any of the parts, in store order."""
         ids = {row.id for split in self.splits for row in getattr(split, use)}
         return tuple(row for row in self.store.rows if row.id in ids)
+
+    @property
+    def used_rows(self) -> tuple[StoreRow, ...]:
+        """Recordings that are learned from, chosen by or scored in any of the parts, in store order."""
+        used = {row.id for use in ("train", "tune", "evaluate") for row in self.rows(use)}
+        return tuple(row for row in self.store.rows if row.id in used)
 
     @property
     def opening(self) -> str:
@@ -177,16 +181,40 @@ class _Session:
         store, train = self.plan.store, self.plan.rows("train")
         if "raw" in names:
             made.append(raw_keypoints(store, train, scratch))
-        if {"hand", "pca"} & set(names):
-            try:
-                with self._working("hand features", len(store.rows)) as advance:
-                    hand = hand_features(store, train, scratch, advance)
-            except InputError as error:
-                console.print(f"no hand features: {error}")
-            else:
-                made += [hand] if "hand" in names else []
-                made += [pca_reference(hand, train, scratch)] if "pca" in names else []
+        try:
+            made += self._from_features(scratch, made[0].dim)
+        except InputError as error:
+            console.print(f"no references from features: {error}")
         return [with_time(one, store.rows) if "time" in self.groups and not one.checkpoints else one for one in made]
+
+    def _from_features(self, scratch: Path, dim: int) -> list[Representation]:
+        """References that need the features of two animals, of those asked for.
+
+        Parameters
+        ----------
+        dim : columns of the embedding; the histograms get as many components, time columns apart.
+        """
+        store, train, names = self.plan.store, self.plan.rows("train"), set(self.config.references)
+        rows, config, made = self.plan.used_rows, self._features, list[Representation]()
+        if {"hand", "pca"} & names:
+            with self._working("hand features", len(store.rows)) as advance:
+                hand = hand_features(store, train, scratch, advance)
+            made += [hand] if "hand" in names else []
+            made += [pca_reference(hand, train, scratch)] if "pca" in names else []
+        if "input_means" in names:
+            with self._working("window means of the inputs", len(rows)) as advance:
+                made.append(input_means(store, train, scratch, config, rows, advance))
+        if "histograms" in names:
+            num_columns = dim - self.groups.get("time", 0)
+            with self._working("windowed histograms", 2 * len(rows)) as advance:
+                made.append(histogram_components(store, train, scratch, num_columns, config, rows, advance))
+        return made
+
+    @property
+    def _features(self) -> FeatureConfig:
+        """The encoder's inputs; the recipes' own where embeddings were given, or the encoder reads no features."""
+        found = (getattr(method, "featurizer", None) for method in self.methods)
+        return next((one.config for one in found if isinstance(one, Featurizer)), FeatureConfig())
 
     def _trained(self) -> Representation:
         embeddings = []
@@ -234,8 +262,8 @@ class _Session:
         with self._working(f"embedding {name} on {describe_device(device)}", store.num_frames) as advance:
             return embed_store(method, store, out, overwrite=True, precision=precision, progress=advance)
 
-    def _working(self, what: str, total: int) -> "_Working":
-        return _Working(self.progress, what, total)
+    def _working(self, what: str, total: int) -> Working:
+        return Working(self.progress, what, total)
 
     def score(self, representation: Representation, keep: bool = False) -> tuple[list[ResultRow], dict[str, Outcome]]:
         """One row per label fraction, and one more each if smoothed; the first seed's outcomes at 100 % if kept."""
@@ -294,28 +322,13 @@ class _Session:
         return outcomes
 
 
-class _Working:
-    """A line of the progress display for as long as the block lasts."""
-
-    def __init__(self, progress: Progress, what: str, total: int) -> None:
-        self.progress, self.what, self.total = progress, what, total
-
-    def __enter__(self) -> Any:
-        self.line = self.progress.add_task(self.what, total=self.total)
-        return lambda count: self.progress.advance(self.line, count)
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.remove_task(self.line)
-
-
 def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
     plan = session.plan
     split = plan.splits[0]
     notes = [
         "± is the population standard deviation over seeds, [low, high] the 95 % bootstrap interval over recordings.",
         "AP and F1 are of the fit with equal frames; F1 balanced is of the fit with equal classes.",
-        f"Settings were chosen on {len(plan.rows('tune'))} "
-        + ("recordings taken from train." if split.tune_from_train else "validation recordings."),
+        f"Settings were chosen on {_chosen_on(plan)}.",
     ]
     if split.evaluated_on == "validation":
         notes.append("There is no test part: these are results on the validation recordings.")
@@ -326,8 +339,12 @@ def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
         )
     if len({row.percent for row in rows}) > 1:
         notes.append(
-            "Fractions of the labels are whole recordings, at least one; settings were chosen with all labels of the "
-            "recordings they were chosen on."
+            "Fractions of the labels are whole recordings, at least one; "
+            + (
+                "settings were chosen within them."
+                if split.tune_from_train
+                else "settings were chosen on all of validation."
+            )
         )
     if "time" in session.groups:
         notes.append("The embedding has two columns that tell the time in the recording; so have the references.")
@@ -347,6 +364,15 @@ def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
             "means are over the other classes."
         )
     return notes
+
+
+def _chosen_on(plan: _Plan) -> str:
+    if not plan.splits[0].tune_from_train:
+        return f"{len(plan.rows('tune'))} validation recordings"
+    if plan.mode == ANNOTATORS:
+        return f"{len(plan.rows('tune'))} recordings taken from train"
+    held_out = {how_held_out(len(split.train)) for split in plan.splits}
+    return "; ".join(sorted(held_out)) + (" (in each part)" if len(plan.splits) > 1 else "")
 
 
 def _results(session: _Session, trained: Representation, rows: Sequence[ResultRow]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probe.representations import Matrix, Scaling, gather, sampled_frames
+from probe.representations import Frames, Matrix, Scaling, gather, sampled_frames
 from probe.tasks import Macro, Task, annotated_rows, targets, task_parts
 from ssl_behavior.errors import InputError
 from ssl_behavior.logistic import LinearHead
@@ -50,7 +50,7 @@ every class's odds weighed by what was tuned."""
 
 
 NEARLY_EQUAL = 0.002
-"""Of settings this close the weaker penalty is taken: it ranks as well, and its probabilities are less shrunk."""
+"""Settings this close do equally well: of penalties that of least held-out loss is taken, of others the last tried."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,15 @@ class FittedHead:
     ----------
     learned : the task's classes, by index, that the head has columns for.
     penalty : the chosen penalty per frame of each of them.
+    shrinkage : factors by which the head's logits were taken toward those of the class shares; see
+        `probe.penalty.ChosenPenalty`. () = they were not.
     """
 
     head: LinearHead
     scaling: Scaling
     learned: tuple[int, ...]
     penalty: tuple[float, ...]
+    shrinkage: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,21 +158,32 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Data:
-    """Sampled annotated frames of some recordings, standardised."""
+    """Sampled annotated frames of some recordings, standardised.
+
+    Parameters
+    ----------
+    frames : which frames of which recordings they are.
+    """
 
     embedded: Float[Tensor, "frames latent"]
     target: Int[Tensor, "frames classes"]
     scaling: Scaling
     kind: str
+    frames: Frames
 
     @cached_property
     def learned(self) -> tuple[int, ...]:
         return learned_classes(self.target.numpy(), self.kind)
 
+    def where(self, keep: np.ndarray) -> "Data":
+        """A copy of the frames for which the bool `keep` [frames] holds."""
+        chosen = torch.from_numpy(keep)
+        return replace(self, embedded=self.embedded[chosen], target=self.target[chosen], frames=self.frames.where(keep))
+
     def thinned(self, num_frames: int) -> "Data":
         """About `num_frames` of the frames, evenly spread; all of them if there are no more."""
         every = max(1, len(self) // num_frames)
-        return self if every == 1 else Data(self.embedded[::every], self.target[::every], self.scaling, self.kind)
+        return self if every == 1 else self.where(np.arange(len(self)) % every == 0)
 
     def __len__(self) -> int:
         return len(self.embedded)
@@ -235,9 +249,10 @@ def sample(trial: Trial, array: Matrix, rows: Sequence[StoreRow], seed: int, sca
     frames = sampled_frames(rows, trial.stride, seed)
     target = frames.take(targets(trial.store, trial.task, rows))
     known = (target != NOT_ANNOTATED).any(axis=1)
-    embedded = gather(array, frames.where(known))
+    frames = frames.where(known)
+    embedded = gather(array, frames)
     scaling = scaling or Scaling.of(embedded)
-    return Data(scaling.apply_(embedded), torch.from_numpy(target[known]), scaling, trial.task.kind)
+    return Data(scaling.apply_(embedded), torch.from_numpy(target[known]), scaling, trial.task.kind, frames)
 
 
 def check_learnable(trial: Trial, data: Data) -> None:
@@ -248,7 +263,7 @@ def check_learnable(trial: Trial, data: Data) -> None:
     InputError
         Saying what they show.
     """
-    if can_learn(trial, data):
+    if can_learn(data):
         return
     shown = ", ".join(repr(trial.task.classes[i]) for i in np.flatnonzero((data.target == 1).any(dim=0).numpy()))
     raise InputError(
@@ -257,9 +272,9 @@ def check_learnable(trial: Trial, data: Data) -> None:
     )
 
 
-def can_learn(trial: Trial, data: Data) -> bool:
+def can_learn(data: Data) -> bool:
     """Two classes to tell apart, or one against the rest."""
-    return len(data.learned) >= (2 if trial.task.kind == "multinomial" else 1)
+    return len(data.learned) >= (2 if data.kind == "multinomial" else 1)
 
 
 def nothing_learned(trial: Trial, num_frames: int, num_train_frames: int) -> Outcome:
@@ -314,22 +329,29 @@ def steering_value(problem: Problem, values: Sequence[float | None]) -> float | 
 
 
 def choose_settings(
-    tried: Mapping[float, Sequence[float | None]], default: float, together: Problem | None = None
+    tried: Mapping[float, Sequence[float | None]],
+    default: float,
+    together: Problem | None = None,
+    losses: Mapping[float, Sequence[float]] | None = None,
+    nearly_equal: float = NEARLY_EQUAL,
 ) -> tuple[float, ...]:
     """The best setting of each class, or one for all classes.
 
     Parameters
     ----------
-    tried : setting -> class values on the tuning recordings, as `class_values` gives them. Of near equals the last
-        wins.
+    tried : setting -> class values on the tuning recordings, as `class_values` gives them.
     default : for classes that the tuning recordings do not show.
     together : the problem by whose steering mean one setting is chosen for all classes; None = each class by itself.
+    losses : setting -> losses of the classes, by which the choice is made among near equals; None = the last of them.
+    nearly_equal : values this close to the best are as good.
     """
     if together is not None:
         tried = {setting: [steering_value(together, values)] * len(values) for setting, values in tried.items()}
     chosen = []
     for column in range(len(next(iter(tried.values())))):
         defined = {setting: value for setting, values in tried.items() if (value := values[column]) is not None}
-        good = [setting for setting, value in defined.items() if value >= max(defined.values()) - NEARLY_EQUAL]
+        good = [setting for setting, value in defined.items() if value >= max(defined.values()) - nearly_equal]
+        if losses is not None:
+            good.sort(key=lambda setting: losses[setting][column], reverse=True)
         chosen.append(good[-1] if good else default)
     return tuple(chosen)

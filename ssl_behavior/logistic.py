@@ -12,10 +12,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["PENALTIES", "Design", "LinearHead", "class_weights", "fit_head", "no_longer_better"]
+__all__ = ["PENALTIES", "Design", "LinearHead", "class_weights", "fit_head", "no_longer_better", "prior_logits"]
 
-PENALTIES = (0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5)
-"""Tried from strong to weak, each fit starting at the one before. Per frame: 1 / (C · frames) in scikit-learn's C."""
+PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
+"""Tried from strong to weak, each fit starting at the one before. Per frame: 1 / (C · frames) in scikit-learn's C.
+
+As the penalty grows a head tends to the class shares, because its bias is not penalized.
+"""
 
 PATIENCE = 2
 """A search for a penalty ends after so many weaker ones that were no better."""
@@ -40,8 +43,34 @@ class LinearHead:
         ----------
         embedded : standardised embeddings.
         """
-        logits = embedded @ self.weights + self.bias
+        logits = self.logits(embedded)
         return logits.softmax(dim=1) if self.kind == "multinomial" else logits.sigmoid()
+
+    def logits(self, embedded: Embedded) -> Scores:
+        """Before softmax or sigmoid; see `probabilities`."""
+        return embedded @ self.weights + self.bias
+
+    def shrunk(self, factor: Float[Tensor, " classes"], prior: Float[Tensor, " classes"]) -> "LinearHead":
+        """Logits a part of the way from those of the class shares: prior + factor · (logits - prior).
+
+        Parameters
+        ----------
+        factor : 1 leaves a class as it is, 0 leaves its share alone; one number for all classes of "multinomial".
+        prior : as of `prior_logits`.
+        """
+        factor, prior = factor.to(self.bias), prior.to(self.bias)
+        return replace(self, weights=self.weights * factor, bias=factor * self.bias + (1 - factor) * prior)
+
+
+def prior_logits(target: Targets, kind: str, balanced: bool) -> Float[Tensor, " classes"]:
+    """Logits that say the share of each class, whatever the frame; of classes that weigh alike they are 0.
+
+    Every class has a frame that shows it, and of a "binary" one also frames that do not.
+    """
+    if balanced:
+        return torch.zeros(target.shape[1], dtype=torch.float64)
+    share = (target == 1).sum(dim=0).double() / (target >= 0).sum(dim=0)
+    return share.log() if kind == "multinomial" else share.logit()
 
 
 def class_weights(target: Targets, kind: str) -> Float[Tensor, "frames classes"]:

@@ -23,8 +23,9 @@ class Split:
 
     Parameters
     ----------
-    fit : recordings the heads learn from while settings are chosen.
-    tune : recordings by which C, k and smoothing windows are chosen. Never those that are scored.
+    fit : recordings the heads learn from while smoothing windows are chosen, and settings where recordings are many.
+    tune : recordings by which smoothing windows are chosen; penalty and k too where they are validation recordings, or
+        a share of many training recordings (`probe.folds`). Never those that are scored.
     evaluate : recordings that are scored.
     evaluated_on : "test", or "validation" where the split has no test part.
     tune_from_train : True if `tune` was taken from the training recordings: the final heads then learn from both.

@@ -25,7 +25,7 @@ from probe.systems import (
 )  # fmt: skip
 from ssl_behavior.store import StoreRow
 
-__all__ = ["SYSTEMS", "Bench", "Entry", "TaskRole"]
+__all__ = ["OURS", "SYSTEMS", "Bench", "Entry", "TaskRole"]
 
 PLAIN = AfterConfig()
 

@@ -5,12 +5,12 @@ others; `run_system` runs it on a split, in folds if smoothing windows and thres
 is one more file with one more class.
 """
 
+from probe.folds import stratified_folds
 from probe.systems.base import Fitted, Model, Problem, System, with_balanced
 from probe.systems.boosting import BoostedTrees, BoostingConfig
 from probe.systems.crossfit import AfterConfig, mean_of, run_system
-from probe.systems.curves import Curve, CurvePoint, draw_curves, label_curve
+from probe.systems.curves import Curve, CurvePoint, draw_curves, draw_streams, label_curve
 from probe.systems.end_to_end import EndToEnd, EndToEndConfig
-from probe.systems.folds import stratified_folds
 from probe.systems.frozen import FrozenProbe
 from probe.systems.styles import FrozenStyles, Heads
 from probe.systems.windows import Parent, WindowClassifier
@@ -33,6 +33,7 @@ __all__ = [
     "System",
     "WindowClassifier",
     "draw_curves",
+    "draw_streams",
     "label_curve",
     "mean_of",
     "run_system",

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from probe.baselines.trained import balanced
+from probe.folds import stratified_folds
 from probe.representations import Matrix, SomeRecordings
-from probe.systems.folds import stratified_folds
 from probe.trial import BALANCED, FITS, PLAIN, Problem, learned_classes
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from probe.folds import positive_frames
 from probe.scoring import ResultRow, score_row
 from probe.systems.base import Problem, System
 from probe.systems.crossfit import AfterConfig, run_system
-from probe.systems.folds import positive_frames
 from probe.tasks import Macro
 from probe.trial import Outcome, Trial
 from ssl_behavior.errors import InputError
@@ -20,13 +20,28 @@ from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.splits import Split
 from ssl_behavior.store import StoreRow
 
-__all__ = ["Curve", "CurvePoint", "check_figure", "draw_curves", "label_counts", "label_curve", "nested_rows"]
+__all__ = [
+    "Curve",
+    "CurvePoint",
+    "check_figure",
+    "covering_rows",
+    "draw_curves",
+    "draw_streams",
+    "label_counts",
+    "label_curve",
+    "nested_rows",
+]
 
 Runner = Callable[[System, Problem, Split, int, AfterConfig], Outcome]
 """`run_system`, or `probe.predictions.remembered` with its folder given."""
 
 _FORMATS = (".png", ".svg", ".pdf")
 _SCORES = {"ap": "AP", "f1": "F1", "f1_balanced": "F1 balanced"}
+_MARKS = (
+    ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"),
+    ("#000000", "X"),
+)  # fmt: skip
+"""Colors of Okabe and Ito (without the yellow, which is lost on white), each with a marker of its own."""
 _COLORS = ("#1b6ca8", "#d1495b", "#3a8a5d", "#8d6a9f", "#c98a1b", "#555555", "#5bb0c9", "#a0522d")
 
 
@@ -83,6 +98,24 @@ def nested_rows(rows: Sequence[StoreRow], count: int, seed: int) -> tuple[StoreR
     return tuple(rows[index] for index in sorted(chosen))
 
 
+def covering_rows(problem: Problem, rows: Sequence[StoreRow], count: int, seed: int) -> tuple[StoreRow, ...]:
+    """As `nested_rows`, of recordings that hold the classes of the steering mean, so that few of them show them all.
+
+    Each draw is the first in a seeded order among those that show most of the classes not shown so far; when all are
+    shown, the first that shows any of them. Recordings that show none come last.
+    """
+    columns = [problem.task.classes.index(name) for name in problem.steer.classes]
+    shows = positive_frames(problem, rows)[:, columns] > 0
+    left = list(numpy_generator(seed, "label curve").permutation(len(rows)))
+    lacking, chosen = np.ones(len(columns), dtype=bool), []
+    for _ in range(count):
+        best = max(left, key=lambda index: ((shows[index] & lacking).sum(), shows[index].any()))
+        left.remove(best)
+        lacking &= ~shows[best]
+        chosen.append(best)
+    return tuple(rows[index] for index in sorted(chosen))
+
+
 def label_curve(
     system: System,
     problem: Problem,
@@ -93,6 +126,7 @@ def label_curve(
     counts: Sequence[int] | None = None,
     run: Runner = run_system,
     advance: Callable[[int], None] | None = None,
+    covering: bool = False,
 ) -> Curve:
     """Scores over numbers of labeled recordings, of which each seed draws its own; nested within a seed.
 
@@ -103,7 +137,8 @@ def label_curve(
     macros : means to report; the first is the headline.
     counts : numbers of recordings; 1, 2, 4, 8 ... and all by default.
     run : how an outcome is got.
-    advance : told of every seed of every point.
+    advance : called with 1 after every seed of every point.
+    covering : draw recordings that hold the classes of the steering mean (`covering_rows`); False = any.
 
     Raises
     ------
@@ -118,7 +153,10 @@ def label_curve(
         )
     points = []
     for count in counts:
-        drawn = [nested_rows(rows, count, seed) for seed in seeds]
+        if covering:
+            drawn = [covering_rows(problem, rows, count, seed) for seed in seeds]
+        else:
+            drawn = [nested_rows(rows, count, seed) for seed in seeds]
         outcomes = []
         for some, seed in zip(drawn, seeds, strict=True):
             outcomes.append(run(system, problem, _learning_from(split, some), seed, after))
@@ -202,6 +240,75 @@ def draw_curves(curves: Sequence[Curve], path: Path, title: str = "", scores: Se
     figure.suptitle(title, fontsize=10)
     with atomic_file(path) as partial:
         figure.savefig(partial, format=path.suffix[1:].lower(), dpi=120)
+
+
+def draw_streams(panels: Mapping[str, Sequence[Curve]], path: Path, title: str = "", score: str = "ap") -> None:
+    """Draw one panel for each label stream: the first macro score of each system over labeled recordings.
+
+    Bands are the population standard deviation over the draws; each line is named at its end. Open circles are means
+    over fewer classes, as of `draw_curves`. Colors are those of Okabe and Ito, which color-blind readers tell apart.
+
+    Parameters
+    ----------
+    panels : stream -> its curves; a system has the same color in all of them.
+    path : ends in .png, .svg or .pdf.
+    score : "ap", "f1" or "f1_balanced".
+
+    Raises
+    ------
+    InputError
+        As `draw_curves` does.
+    """
+    check_figure(path)
+    names = list(dict.fromkeys(curve.system for curves in panels.values() for curve in curves))
+    if not names:
+        raise InputError(f"--figure {path}: there is no curve to draw")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.0 + 5.2 * len(panels), 4.2), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (stream, curves) in zip(axes, panels.items(), strict=True):
+        ends = [_draw_band(axis, curve, score, *_MARKS[names.index(curve.system) % len(_MARKS)]) for curve in curves]
+        counts = sorted({point.num_recordings for curve in curves for point in curve.points})
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(counts, [str(count) for count in counts])
+        axis.minorticks_off()
+        axis.set_xlim(counts[0] / 1.15, counts[-1] * max(2.0, (counts[-1] / counts[0]) ** 0.55))
+        axis.set(title=stream, xlabel="labeled recordings", ylabel=f"macro {_SCORES[score]}")
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25, linewidth=0.6)
+        _name_lines(axis, [end for end in ends if end is not None])
+    figure.suptitle(title, fontsize=10)
+    with atomic_file(path) as partial:
+        figure.savefig(partial, format=path.suffix[1:].lower(), dpi=150)
+
+
+def _draw_band(axis: Any, curve: Curve, score: str, color: str, marker: str) -> tuple[str, str, float, float] | None:
+    """A line with its band; name, color and place of its end, or None if it has no defined point."""
+    found = [(float(point.num_recordings), getattr(point.row.macros[0], score), point) for point in curve.points]
+    defined = [(x, summary.mean, summary.std, bool(point.row.undefined)) for x, summary, point in found
+               if summary.mean is not None]  # fmt: skip
+    if not defined:
+        return None
+    whole = [(x, mean, std) for x, mean, std, partial in defined if not partial]
+    if whole:
+        x, mean, std = np.array(whole).T
+        axis.fill_between(x, mean - std, mean + std, color=color, alpha=0.15, linewidth=0)
+        axis.plot(x, mean, color=color, marker=marker, markersize=4.5, linewidth=1.5)
+    partial = [(x, mean) for x, mean, _, fewer in defined if fewer]
+    style = {"color": color, "marker": marker, "markersize": 4.5, "markerfacecolor": "white", "linestyle": ""}
+    axis.plot([x for x, _ in partial], [mean for _, mean in partial], **style)
+    return curve.system, color, defined[-1][0], defined[-1][1]
+
+
+def _name_lines(axis: Any, ends: Sequence[tuple[str, str, float, float]]) -> None:
+    """Write each name beside the end of its line, moved apart where they would cover each other."""
+    low, high = axis.get_ylim()
+    step, place = 0.055 * (high - low), -np.inf
+    for name, color, x, y in sorted(ends, key=lambda end: end[3]):
+        place = max(y, place + step)
+        axis.annotate(name, (x, y), (x * 1.12, place), color=color, fontsize=8, va="center", annotation_clip=False)
+    axis.set_ylim(low, max(high, place + step))
 
 
 def _recordings(point: CurvePoint) -> float:

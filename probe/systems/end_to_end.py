@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from probe.folds import dealt
 from probe.pretraining import settings_digest, trained_run
 from probe.systems.base import Advance, Fold, Model, Problem, System, with_balanced
-from probe.systems.folds import dealt
 from probe.trial import BALANCED, PLAIN, learned_classes, spread
 from ssl_behavior.checkpoint import best_streams, find_checkpoint, load_checkpoint
 from ssl_behavior.device import choose_device

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from probe.learners import PROBES, Probe
+from probe.learners import PROBES, Probe, choosing_folds
 from probe.representations import Matrix, Representation
-from probe.systems.base import Advance, Model, System, can_learn_from, matrix_digest
-from probe.systems.folds import stratified_folds
+from probe.systems.base import Advance, Model, System, matrix_digest
 from probe.trial import Problem, Trial, sample
 from ssl_behavior.errors import InputError
 from ssl_behavior.splits import Split
@@ -16,15 +15,17 @@ from ssl_behavior.store import StoreRow
 
 __all__ = ["FrozenProbe"]
 
-INNER_FOLDS = 5
+CHOOSING = 2
+"""Version of how settings are chosen: predictions that were kept from another one are other predictions."""
 
 
 class FrozenProbe(System):
     """Logistic regression, or votes of the nearest training frames, on standardised rows of a matrix.
 
-    The penalty, or the number of neighbours, is chosen on a fifth of the recordings learned from, drawn so that it has
-    every class where it can; then the probe learns from all of them. Expected on the rats (train 01-30, scored 31-38,
-    S1) of a pretrained encoder, linear: see `benchmarks/results/quality_rats.md`.
+    The penalty, or the number of neighbors, is chosen on parts of the recordings learned from: each left out in turn
+    where they are few, a fifth of many, stretches of time of a single one (`probe.folds.held_out_masks`); then the
+    probe learns from all of them. Expected on the rats (train 01-30, scored 31-38, S1) of a pretrained encoder, linear:
+    see `benchmarks/results/quality_rats.md`.
 
     Parameters
     ----------
@@ -40,12 +41,13 @@ class FrozenProbe(System):
             raise InputError(f"stride must be at least 1, got {stride}")
         self.representation, self.mode, self.stride = representation, mode, stride
         self.name = f"{representation.name}, {'linear' if mode == 'linear' else 'nearest neighbours'}"
-        self.source = "frozen embedding, settings chosen on a fifth of the training recordings (this package)"
+        self.source = "frozen embedding, settings chosen on held-out training recordings (this package)"
 
     @property
     def settings(self) -> dict[str, Any]:
         return {
             "system": "frozen",
+            "choosing": CHOOSING,
             "mode": self.mode,
             "stride": self.stride,
             "dim": self.representation.dim,
@@ -55,29 +57,12 @@ class FrozenProbe(System):
 
     def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:
         array = self.representation.array(seed)
-        fit, tune = _inner_split(problem, rows, seed)
-        split = Split(tuple(fit), tuple(tune), (), "test", True, "recordings to learn from")
+        split = Split(tuple(rows), (), (), "test", True, "recordings to learn from")
         trial = Trial(problem.store, problem.task, split, problem.steer, self.mode, self.stride)
-        data = sample(trial, array, fit, seed)
-        held_out = sample(trial, array, tune, seed, data.scaling) if tune else None
-        probe: Probe = PROBES[self.mode].chosen(trial, data, held_out)
-        del held_out
-        if tune:
-            data = sample(trial, array, rows, seed)
+        data = sample(trial, array, rows, seed)
         advance(len(data))
-        return _ProbeModel(probe.relearned(data), array, len(data))
-
-
-def _inner_split(
-    problem: Problem, rows: Sequence[StoreRow], seed: int
-) -> tuple[Sequence[StoreRow], Sequence[StoreRow]]:
-    """What settings are learned from and what they are chosen by: nothing where the rest could not be learned from."""
-    if len(rows) < 2:
-        return rows, ()
-    # The last part: a class that few recordings show is dealt to the first ones, and has to be learned.
-    tune = stratified_folds(problem, rows, min(INNER_FOLDS, len(rows)), seed)[-1]
-    fit = [row for row in rows if row not in tune]
-    return (fit, tune) if can_learn_from(problem, problem.targets(fit)) else (rows, ())
+        probe: Probe = PROBES[self.mode].chosen(trial, data, choosing_folds(trial, array, data, seed))
+        return _ProbeModel(probe, array, len(data))
 
 
 class _ProbeModel(Model):

@@ -52,7 +52,11 @@ def test_the_final_head_is_scikit_learns_on_all_training_recordings(trial, array
     c = 1 / (fitted.penalty[0] * outcome.num_train_frames)
     model = LogisticRegression(C=c, tol=1e-8, max_iter=5000).fit((values - mean) / std, labels[labels >= 0])
     scored = np.concatenate([array[row.slice] for row in trial.split.evaluate])
-    np.testing.assert_allclose(outcome.probability[PLAIN], model.predict_proba((scored - mean) / std), atol=5e-3)
+    (factor,) = set(fitted.shrinkage)
+    share = np.bincount(labels[labels >= 0]) / (labels >= 0).sum()
+    shrunk = model.predict_proba((scored - mean) / std) ** factor * share ** (1 - factor)
+    expected = shrunk / shrunk.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(outcome.probability[PLAIN], expected, atol=5e-3)
     assert outcome.num_train_frames == (labels >= 0).sum()
 
 
@@ -115,7 +119,7 @@ def test_one_class_only_is_refused_at_100_percent_and_undefined_below(trial, arr
     assert np.isnan(outcome.probability[PLAIN]).all()
 
 
-def test_a_single_training_recording_takes_the_defaults(array, tmp_path):
+def test_a_single_training_recording_is_enough_to_choose_a_penalty(array, tmp_path):
     recordings = [make_recording(f"r{i}", n) for i, n in enumerate(FRAMES)]
     recordings = [
         replace(r, labels={}) if i > 1 else replace(r, subset=("train", "test")[i]) for i, r in enumerate(recordings)
@@ -124,8 +128,14 @@ def test_a_single_training_recording_takes_the_defaults(array, tmp_path):
     task = make_task(made, "behavior")
     trial = Trial(made, task, make_split(made), macro_of(task), smooth=True)
     outcome = run_trial(trial, array, seed=0)
-    assert outcome.windows == {} and outcome.treated == {}
-    assert np.isfinite(outcome.probability[PLAIN]).all()
+    assert outcome.windows == {} and outcome.treated == {}, "smoothing needs another recording"
+    labels = scored_labels(trial)
+    for fit in FITS:
+        assert np.isfinite(outcome.probability[fit]).all()
+        np.testing.assert_allclose(outcome.probability[fit].sum(axis=1), 1, atol=1e-5)
+        assert (
+            np.mean(outcome.probability[fit][labels == 0, 0]) > np.mean(outcome.probability[fit][labels == 2, 0]) + 0.2
+        )
 
 
 def test_settings_are_chosen_by_the_steering_mean_or_class_by_class(trial):
@@ -133,7 +143,9 @@ def test_settings_are_chosen_by_the_steering_mean_or_class_by_class(trial):
     assert choose_settings(tried, 5.0, trial.problem.together) == (1.0, 1.0, 1.0)
     assert replace(trial, task=replace(trial.task, kind="binary")).problem.together is None
     assert choose_settings(tried, 5.0) == (0.1, 1.0, 0.1)
-    assert choose_settings({0.1: [None, 0.5, 0.5], 0.01: [None, 0.4991, 0.49]}, 5.0) == (5.0, 0.01, 0.1)
+    near = {0.1: [None, 0.5, 0.5], 0.01: [None, 0.4991, 0.49]}
+    assert choose_settings(near, 5.0) == (5.0, 0.01, 0.1)
+    assert choose_settings(near, 5.0, losses={0.1: [1.0, 1.0, 9.0], 0.01: [1.0, 2.0, 1.0]}) == (5.0, 0.1, 0.1)
 
 
 def test_noisy_probabilities_are_smoothed_over_bouts_and_better_for_it(trial, array):

@@ -94,6 +94,22 @@ def test_runs_are_embedded_once_and_set_beside_themselves_untrained(store, tmp_p
     assert again == results
 
 
+def test_references_of_windowed_inputs_stand_in_the_table(store, array, make_embeddings, tmp_path):
+    embeddings = make_embeddings(tmp_path / "embeddings", array, channel_groups={"latent": 3, "time": 2})
+    argv = [embeddings.path, store.path, "--task", "behavior", "--seeds", 1, "--references", "input_means,histograms"]
+    results, _ = run(*argv, "--out", tmp_path / "out")
+    names = {row["representation"]: row["dim"] for row in results["rows"]}
+    assert list(names) == ["trained encoder", "window means of the inputs", "PCA-3 of windowed histograms"]
+    assert names["PCA-3 of windowed histograms"] == 5, "as many columns as the embedding, time apart"
+    assert names["window means of the inputs"] % 6 == 2
+
+
+def test_all_references_are_asked_for_by_default():
+    assert parse(["run", "store", "--task", "x", "--out", "o"]).references == (
+        "raw", "hand", "pca", "input_means", "histograms", "untrained",
+    )  # fmt: skip
+
+
 def test_time_columns_are_shared_with_the_references_or_left_out(store, array, make_embeddings, tmp_path):
     embeddings = make_embeddings(tmp_path / "embeddings", array, channel_groups={"latent": 3, "time": 2})
     argv = [embeddings.path, store.path, "--task", "behavior", "--seeds", 1, "--references", "raw"]

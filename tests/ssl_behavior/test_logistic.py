@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from ssl_behavior.logistic import Design, class_weights, fit_head
+from ssl_behavior.logistic import PENALTIES, Design, class_weights, fit_head, prior_logits
 
 FRAMES, DIM, CLASSES = 601, 11, 4
 
@@ -102,3 +102,29 @@ def test_a_dimension_that_says_nothing_and_a_repeated_one_do_no_harm():
     assert torch.isfinite(head.weights).all()
     torch.testing.assert_close(head.weights[0], head.weights[DIM], atol=1e-4, rtol=0)
     assert (head.weights[-1].abs() < 1e-6).all()
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("kind", ["multinomial", "binary"])
+def test_as_the_penalty_grows_the_head_tends_to_the_class_shares(kind, balanced):
+    embedded, target, _ = scene()
+    prior = prior_logits(target, kind, balanced)
+    shares = prior.softmax(0) if kind == "multinomial" else prior.sigmoid()
+    if not balanced:
+        torch.testing.assert_close(shares.float(), target.float().mean(0))
+    design, far = Design(embedded, target, kind, balanced), []
+    for penalty in (1e6, 1e3, *PENALTIES):
+        head = fit_head(design, penalty, tolerance=1e-12, max_steps=500)
+        far.append(float((head.probabilities(embedded) - shares.float()).abs().max()))
+    assert far[0] < 1e-4 and far[1] < 1e-2 and far[:8] == sorted(far[:8])
+
+
+@pytest.mark.parametrize("kind", ["multinomial", "binary"])
+def test_a_shrunk_head_is_a_part_of_the_way_from_the_class_shares(kind):
+    embedded, target, _ = scene()
+    head, prior = fit_head(Design(embedded, target, kind, False), 1e-3), prior_logits(target, kind, False)
+    torch.testing.assert_close(head.shrunk(torch.ones(CLASSES), prior).logits(embedded), head.logits(embedded))
+    nothing = head.shrunk(torch.zeros(CLASSES), prior).probabilities(embedded)
+    torch.testing.assert_close(nothing, target.to(nothing).mean(0).expand(FRAMES, CLASSES))
+    half = head.shrunk(torch.full((CLASSES,), 0.5), prior).logits(embedded)
+    torch.testing.assert_close(half, (head.logits(embedded) + prior.to(half)) / 2)

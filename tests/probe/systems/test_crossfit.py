@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from probe.folds import stratified_folds
 from probe.systems import AfterConfig, mean_of, run_system
-from probe.systems.folds import stratified_folds
 from probe.trial import BALANCED, DECISION, FITS, PLAIN
 from ssl_behavior.errors import InputError
 

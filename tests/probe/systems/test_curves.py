@@ -2,14 +2,15 @@
 
 import json
 import sys
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 
 from probe.predictions import remembered
-from probe.systems import AfterConfig, draw_curves, label_curve
-from probe.systems.curves import check_figure, nested_rows
+from probe.systems import AfterConfig, draw_curves, draw_streams, label_curve
+from probe.systems.curves import check_figure, covering_rows, nested_rows
 from probe.tasks import macro_of
 from ssl_behavior.errors import InputError
 
@@ -26,6 +27,41 @@ def test_draws_are_nested_within_a_seed_and_differ_between_seeds(problem):
         assert [len(some) for some in drawn] == [1, 2, 4, 7]
         assert drawn[0] < drawn[1] < drawn[2] < drawn[3]
     assert len({nested_rows(rows, 2, seed)[0].id for seed in range(9)}) > 1
+
+
+def test_covering_draws_are_nested_and_show_the_classes_of_the_mean_first(problem, relabeled):
+    def change(row, frames):
+        hidden = {"r0": (0, 1), "r1": (0, 1), "r2": (0,), "r3": (1,), "r4": (0,), "r5": (1,), "r6": (0, 1)}[row.id]
+        return np.where(np.isin(frames, hidden), 2, frames)
+
+    store = relabeled(problem.store, change)
+    sparse = type(problem)(store, problem.task, problem.steer)
+    neither, either = {"r0", "r1", "r6"}, {"r2", "r3", "r4", "r5"}
+    firsts = set()
+    for seed in range(6):
+        drawn = [{row.id for row in covering_rows(sparse, store.rows, count, seed)} for count in (1, 2, 4, 7)]
+        assert [len(some) for some in drawn] == [1, 2, 4, 7] and drawn[0] < drawn[1] < drawn[2] < drawn[3]
+        assert drawn[2] == either and not drawn[1] & neither
+        assert len(drawn[1] & {"r2", "r4"}) == 1, "two recordings show both classes"
+        firsts |= drawn[0]
+    assert len(firsts) > 1
+
+
+def test_a_covering_curve_learns_from_covering_draws(centroids, problem, split, macros):
+    label_curve(centroids, problem, split, macros, [3], counts=[2], covering=True)
+    assert centroids.learned_from == [[row.id for row in covering_rows(problem, split.train, 2, 3)]]
+
+
+def test_streams_are_drawn_side_by_side_or_refused(centroids, problem, split, macros, tmp_path):
+    pytest.importorskip("matplotlib")
+    curve = label_curve(centroids, problem, split, macros, [0, 1])
+    other = replace(curve, system="another system")
+    draw_streams({"S1": [curve, other], "S2": [other]}, tmp_path / "streams.svg", "Simulated")
+    text = (tmp_path / "streams.svg").read_text()
+    assert text.startswith("<?xml") and "#0072b2" in text.lower() and "#d55e00" in text.lower()
+    draw_streams({"S1": [curve]}, tmp_path / "one.png", score="f1_balanced")
+    with pytest.raises(InputError, match="there is no curve to draw"):
+        draw_streams({"S1": []}, tmp_path / "none.png")
 
 
 def test_a_curve_goes_from_one_recording_to_all_and_counts_positive_frames(centroids, problem, split, macros):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probe.systems.folds import positive_frames, stratified_folds
+from probe.folds import positive_frames, stratified_folds
 from probe.trial import Problem
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from probe.folds import stratified_folds
 from probe.learners import run_trial
 from probe.representations import Representation
 from probe.systems import BoostedTrees, BoostingConfig, FrozenProbe
 from probe.systems.base import matrix_digest
-from probe.systems.folds import stratified_folds
 from probe.trial import BALANCED, FITS, PLAIN, Trial, decide
 from ssl_behavior.errors import InputError
 from ssl_behavior.seeds import derive_seed

@@ -1,0 +1,165 @@
+"""The chosen penalty against brute force with scikit-learn, and probabilities that few labels do not make too sure."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, f1_score, log_loss
+
+from probe.folds import inner_folds
+from probe.learners import run_trial
+from probe.penalty import SHRINKAGES, UNSURE, ChosenPenalty, choose_penalty, learn_head
+from probe.tasks import macro_of, make_task
+from probe.trial import BALANCED, FITS, PLAIN, Trial, sample
+from ssl_behavior.logistic import PENALTIES
+from ssl_behavior.splits import Split, make_split
+from ssl_behavior.store import write_store
+from tests.probe.conftest import make_recording
+
+
+@pytest.fixture(autouse=True)
+def _single_precision():
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def trial(store):
+    task = make_task(store, "behavior")
+    return Trial(store, task, make_split(store, seed=0), macro_of(task), stride=2)
+
+
+def learning_from(trial, *ids):
+    """The trial with these training recordings alone."""
+    rows = tuple(trial.store.row(name) for name in ids)
+    return replace(trial, split=Split(rows, (), trial.split.evaluate, "test", True, "by hand"))
+
+
+def brute_force(data, fit):
+    """(penalty, factor) by scikit-learn: every recording left out in turn, every penalty, every factor."""
+    values, label, recording = data.embedded.numpy().astype(float), data.target.numpy().argmax(1), data.frames.recording
+    scores, losses, kept = {}, {}, {}
+    for penalty in PENALTIES:
+        said, prior = np.empty((len(label), 3)), np.empty((len(label), 3))
+        for one in np.unique(recording):
+            inside = recording != one
+            mean, std = values[inside].mean(0), values[inside].std(0)
+            model = LogisticRegression(
+                C=1 / (penalty * inside.sum()),
+                class_weight="balanced" if fit == BALANCED else None,
+                tol=1e-9,
+                max_iter=9999,
+            ).fit((values[inside] - mean) / std, label[inside])
+            said[~inside] = model.predict_proba((values[~inside] - mean) / std)
+            share = np.bincount(label[inside]) / inside.sum()
+            prior[~inside] = share if fit == PLAIN else 1 / 3
+        weight = (len(label) / (3 * np.bincount(label)))[label] if fit == BALANCED else None
+        kept[penalty] = {}
+        for factor in SHRINKAGES:
+            shrunk = said**factor * prior ** (1 - factor)
+            kept[penalty][factor] = log_loss(label, shrunk / shrunk.sum(1, keepdims=True), sample_weight=weight)
+        losses[penalty] = kept[penalty][1.0]
+        if fit == PLAIN:
+            scores[penalty] = np.mean([average_precision_score(label == c, said[:, c]) for c in (0, 1)])
+        else:
+            scores[penalty] = np.mean(f1_score(label, said.argmax(1), average=None)[:2])
+    near = [penalty for penalty in PENALTIES if scores[penalty] >= max(scores.values()) - UNSURE / 4]
+    best = min(near, key=losses.get)
+    return best, min(kept[best], key=kept[best].get)
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_chosen_penalty_is_that_of_brute_force(trial, array, fit, seed):
+    noise = np.random.default_rng(seed).normal(0, 3, array.shape)
+    some = learning_from(trial, "r1", "r2", "r4", "r6")
+    data = sample(some, (array + noise).astype(np.float32), some.split.train, 0)
+    chosen = choose_penalty(trial.problem, fit, inner_folds(data, 0, len(data)))
+    penalty, factor = brute_force(data, fit)
+    assert set(chosen.penalty) == {penalty}
+    assert len(set(chosen.shrinkage)) == 1 and chosen.shrinkage[0] == pytest.approx(factor, abs=0.051)
+    assert chosen.num_frames == pytest.approx(3 / 4 * len(data))
+
+
+def test_more_frames_are_penalized_less_each():
+    chosen = ChosenPenalty((0.1, 0.3), (1.0, 1.0), 500.0)
+    assert chosen.rescaled(500) == (0.1, 0.3) and chosen.rescaled(1000) == pytest.approx((0.05, 0.15))
+    assert ChosenPenalty((0.1,), (1.0,)).rescaled(1000) == (0.1,)
+
+
+@pytest.mark.parametrize("kind", ["multinomial", "binary"])
+@pytest.mark.parametrize("num_recordings", [1, 2, 4])
+def test_an_embedding_that_says_nothing_gets_about_the_class_shares(trial, kind, num_recordings):
+    """Few labels and many columns: a head with a weak penalty would be sure of what it cannot know."""
+    task = make_task(trial.store, "behavior", kind=kind)
+    trial = replace(trial, task=task, steer=macro_of(task))
+    noise = np.random.default_rng(3).normal(size=(trial.store.num_frames, 80)).astype(np.float32)
+    some = learning_from(trial, *["r1", "r2", "r4", "r6"][:num_recordings])
+    probability = run_trial(some, noise, 0).probability[PLAIN]
+    labels = np.concatenate([trial.store.labels("behavior")[row.slice] for row in some.split.evaluate])
+    shown = np.concatenate([trial.store.labels("behavior")[row.slice] for row in some.split.train])
+    share = np.bincount(shown[shown >= 0], minlength=3) / (shown >= 0).sum()
+    for column in range(probability.shape[1]):
+        known = labels >= 0
+        loss = log_loss(labels[known] == column, probability[known, column].astype(float))
+        assert loss < log_loss(labels[known] == column, np.full(known.sum(), share[column])) + 0.03
+
+
+@pytest.mark.parametrize("kind", ["multinomial", "binary"])
+def test_a_class_absent_in_a_fold_is_chosen_by_the_others(trial, array, tmp_path, kind):
+    only = "r1"
+
+    def without_mount(recording):
+        labels = recording.labels["behavior"]
+        frames = labels.frames if recording.id == only else np.where(labels.frames == 1, 2, labels.frames)
+        return replace(recording, labels={"behavior": replace(labels, frames=frames)})
+
+    store = write_store(tmp_path / "s", [without_mount(recording) for recording in trial.store])
+    task = make_task(store, "behavior", kind=kind)
+    trial = replace(trial, store=store, task=task, steer=macro_of(task))
+    some = learning_from(trial, "r1", "r2", "r4")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        outcome = run_trial(some, array, 0)
+    for fit in FITS:
+        assert np.isfinite(outcome.probability[fit]).all()
+        assert all(0 < penalty < np.inf for penalty in outcome.settings[fit])
+
+
+def test_probabilities_of_many_recordings_are_left_as_they_are(tmp_path):
+    made = [replace(make_recording(f"r{i}", 97 + i), subset="train" if i else "test") for i in range(11)]
+    store = write_store(tmp_path / "many", made)
+    task = make_task(store, "behavior")
+    noise = np.random.default_rng(0).normal(size=(store.num_frames, 30)).astype(np.float32)
+    outcome = run_trial(Trial(store, task, make_split(store), macro_of(task), stride=2), noise, 0)
+    assert all(set(factors) == {1.0} for factors in outcome.facts["shrinkage"].values())
+
+
+def test_chosen_twice_is_chosen_the_same_to_the_last_bit(trial, array):
+    some = learning_from(trial, "r2")
+    first, again = (run_trial(some, array, 0) for _ in range(2))
+    assert first.settings == again.settings and first.facts == again.facts
+    for fit in FITS:
+        np.testing.assert_array_equal(first.probability[fit], again.probability[fit])
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_without_folds_the_default_is_taken_and_nothing_is_shrunk(trial, array, fit):
+    data = sample(trial, array, trial.split.train, 0)
+    chosen = choose_penalty(trial.problem, fit, [])
+    head = learn_head(fit, data, chosen)
+    assert set(head.penalty) == {0.01} and set(head.shrinkage) == {1.0}
+
+
+def test_fractions_of_the_labels_choose_within_them(trial, array):
+    """The labels of recordings that a fraction leaves out change nothing."""
+    few = run_trial(trial, array, 0, 20.0)
+    assert few.num_train_frames < 300
+    spoiled = array.copy()
+    labels = trial.store.labels("behavior")
+    for row in trial.split.tune:
+        spoiled[row.slice] = np.random.default_rng(0).normal(size=(row.frames, 5))
+    again = run_trial(trial, spoiled, 0, 20.0)
+    assert labels is not None and few.settings == again.settings
