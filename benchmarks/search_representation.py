@@ -165,7 +165,14 @@ class Summary(Objective):
             setattr(self, name, value)
 
     def targets(self, cache: Cache) -> list[Tensor]:
-        return [t.half() for t in whitened(summaries_of(self.config, cache.scene), self.power)]
+        natural = summaries_of(self.config, self.source(cache))
+        made = whitened(natural, self.power)
+        # Undone in the readout: whitening is for the training alone.
+        self.spread = torch.cat(natural).std(dim=0) / torch.cat(made).std(dim=0).clamp_min(1e-6)
+        return [t.half() for t in made]
+
+    def source(self, cache: Cache) -> list[tuple[Tensor, Tensor]]:
+        return cache.scene
 
     def prepare(self, num_targets: int) -> None:
         super().prepare(num_targets)
@@ -179,14 +186,14 @@ class Summary(Objective):
 
     @property
     def metric(self) -> Tensor | None:
-        return None if self.mlp else self.head.weight.detach()
+        return None if self.mlp else self.head.weight.detach() * self.spread[:, None]
 
 
 class ProgramSummary(Summary):
     """The same of task programs in place of features."""
 
-    def targets(self, cache: Cache) -> list[Tensor]:
-        return [t.half() for t in whitened(summaries_of(self.config, cache.programs), self.power)]
+    def source(self, cache: Cache) -> list[tuple[Tensor, Tensor]]:
+        return cache.programs
 
 
 class BothSummaries(Summary):
@@ -194,6 +201,7 @@ class BothSummaries(Summary):
 
     def targets(self, cache: Cache) -> list[Tensor]:
         sides = [whitened(summaries_of(self.config, values), 0.0) for values in (cache.scene, cache.programs)]
+        self.spread = torch.ones(sum(side[0].shape[1] for side in sides))
         return [torch.cat(pair, dim=-1).half() for pair in zip(*sides, strict=True)]
 
 

@@ -63,6 +63,10 @@ class Summaries(nn.Module):
     where a channel is not known) and projected on principal axes of one-second histograms; of these codes the means
     over every window are taken, brought to one total variance, and projected on principal axes of all windows together.
 
+    Attributes
+    ----------
+    spread : standard deviation of each component over the training recordings.
+
     Parameters
     ----------
     num_channels : of what is summed up.
@@ -73,6 +77,7 @@ class Summaries(nn.Module):
     mean: Float[Tensor, " share"]
     axes: Float[Tensor, "share code"]
     mixing: Float[Tensor, "window_code component"]
+    spread: Float[Tensor, " component"]
 
     def __init__(self, config: SummariesConfig, num_channels: int, stride: int) -> None:
         super().__init__()
@@ -84,6 +89,7 @@ class Summaries(nn.Module):
         self.register_buffer("mean", torch.zeros(num_shares))
         self.register_buffer("axes", torch.zeros(num_shares, codes))
         self.register_buffer("mixing", torch.zeros(codes * len(self.spans), self.components))
+        self.register_buffer("spread", torch.ones(self.components))
 
     @property
     def reach(self) -> tuple[int, int]:
@@ -135,7 +141,9 @@ class Summaries(nn.Module):
         for piece, inside in zip(pieces, everywhere, strict=True):
             means = self._means(self._coded(*piece) @ self.axes, inside)
             codes.append(torch.stack([mean[0, every] for mean in means], dim=1))
-        self.mixing.copy_(self._mixed(torch.cat(codes)))
+        together = torch.cat(codes)
+        self.mixing.copy_(self._mixed(together))
+        self.spread.copy_((together.flatten(1) @ self.mixing).std(dim=0, correction=0))
         return self
 
     def _mean_share(self, pieces: Sequence[tuple[Tensor, Tensor]]) -> Float[Tensor, " share"]:

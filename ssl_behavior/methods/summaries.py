@@ -51,6 +51,8 @@ class SummaryPredictionConfig(ConvConfig):
     drop_spans : mean share of the time in which all features are hidden; of one window uniform from 0 to twice this.
     span_frames : length of the spans of time that are hidden.
     every_steps : summaries are predicted at every so many steps.
+    whitening : how far the components' errors are brought to one scale, from 0 (as large as their variances make
+        them: weak components are hardly learned) to 1 (all alike). The embedding's own scale is not touched by it.
     """
 
     encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(directions="none", mixer=MixerConfig()))
@@ -60,11 +62,14 @@ class SummaryPredictionConfig(ConvConfig):
     drop_spans: float = 0.2
     span_frames: int = 48
     every_steps: int = 4
+    whitening: float = 0.5
 
     def __post_init__(self) -> None:
         for name in ("drop_channels", "drop_spans"):
             if not 0 <= getattr(self, name) <= 0.5:
                 raise InputError(f"summaries: {name} must be between 0 and 0.5, got {getattr(self, name)}")
+        if not 0 <= self.whitening <= 1:
+            raise InputError(f"summaries: whitening must be between 0 and 1, got {self.whitening}")
         if self.span_frames < 1 or self.every_steps < 1:
             raise InputError(f"summaries: span_frames and every_steps must be at least 1, got {self}")
 
@@ -185,10 +190,19 @@ class SummaryPrediction(ConvMethod):
         every = self._anchors(generator)
         with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
             target = self.summaries(values, known, encoded.inside, every)
-        predicted = self.head(encoded.latents[:, every])
+        predicted, target = self.head(encoded.latents[:, every]), target / self.scale
         sums = summary_error(predicted, target, encoded.seen[:, every])
         error = mean_of(sums, self.training)
         return LossTerms({"summaries": error}, {"explained": self._explained(error, target, encoded.seen[:, every])})
+
+    @property
+    def scale(self) -> Float[Tensor, " component"]:
+        """What components are divided by before they are predicted: (variance + .1 of the tenth's)^(whitening / 2)."""
+        variance = self.summaries.spread.square()
+        floor = 0.1 * variance[min(10, len(variance) - 1)]
+        whitened = self.summaries.spread / (variance + floor).clamp_min(_SMALLEST_STD) ** (self.config.whitening / 2)
+        size = whitened.square().mean().sqrt().clamp_min(_SMALLEST_STD)
+        return (variance + floor).clamp_min(_SMALLEST_STD) ** (self.config.whitening / 2) * size
 
     def _anchors(self, generator: torch.Generator | None) -> slice:
         """Every so-many-th step, from a random first one in training."""
@@ -219,7 +233,8 @@ class SummaryPrediction(ConvMethod):
         self.eval()
         with torch.no_grad():
             pieces = (self.encode(self._own(batch)) for batch in reader.pieces(_READOUT_FRAMES))
-            self.readout.fit(torch.cat([encoded.latents[encoded.inside] for encoded in pieces]), self.head.weight)
+            latents = torch.cat([encoded.latents[encoded.inside] for encoded in pieces])
+            self.readout.fit(latents, self.head.weight * self.scale[:, None])
         self.train(training)
 
     def learned_steps(self, encoded: Encoded) -> list[Steps]:
