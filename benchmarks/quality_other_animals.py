@@ -21,7 +21,8 @@ last 15 minutes at that rate. The rate only converts seconds into frames here.
 Heads are logistic regressions, one label against the rest, each with the penalty that is best on folds within the
 training part.
 Folds are contiguous quarters with 2 s beside the test part left out of training; CalMS21's windows are split by group.
-Every frame is scored once, by a head that did not learn from its fold, and average precision is taken over all frames.
+Average precision is the mean over the folds that show the label: pooled over folds it would fall below chance, for a
+head learns a higher share of a label where its test part shows a lower one. Chance is the share of frames, alike.
 "Inputs" are the encoder's inputs, standardized on what it was pretrained on. "Histograms" are the shares of frames
 above six quantiles of every input within 1 s before, 1 s after, and 1, 3 and 10 s around; their principal components
 are as many as the embedding has columns. "Trained" and "untrained" are the learned columns of the embedding.
@@ -43,16 +44,16 @@ from quality_rats import run
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GroupKFold
 
-from probe.representations import Frames, Scaling, all_frames
+from probe.representations import Frames, Scaling
 from ssl_behavior.checkpoint import load_checkpoint, method_name
 from ssl_behavior.embedding import embed_recording
 from ssl_behavior.features import FeatureConfig, Featurizer
-from ssl_behavior.logistic import PENALTIES, Design, fit_head
+from ssl_behavior.logistic import Design, fit_head
 from ssl_behavior.methods import Method
 from ssl_behavior.metrics import average_precision, macro, summarize
 from ssl_behavior.recording import Labels, Recording, observed_points
 from ssl_behavior.skeleton import CALMS21, MOUSE_BOXES, Skeleton, save_skeleton
-from ssl_behavior.store import Store, write_store
+from ssl_behavior.store import Store, StoreRow, write_store
 from ssl_behavior.windows import WindowReader, recording_window
 
 FPS = 30
@@ -60,10 +61,14 @@ CALMS21_HZ = 6
 GAP_SECONDS = 2.0
 NUM_FOLDS = 4
 MIN_POSITIVES = 10
-BOXES_STRIDE = 3
+STRIDES = {"two_mice_22": 2, "mouse_boxes": 3}
+"""Every 2nd or 3rd frame is learned from and scored: neighbors say nearly the same."""
 CENTERED_SECONDS = (1.0, 3.0, 10.0)
 AROUND = [(seconds / 2, seconds / 2) for seconds in CENTERED_SECONDS]
 QUANTILES = (0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
+PENALTIES = (10.0, 1.0, 0.1, 0.01, 1e-3)
+"""Of ½‖W‖² beside the mean loss of a frame."""
+TOLERANCE = 1e-6
 
 TWO_MICE_22 = Skeleton(
     name="two_mice_22",
@@ -129,8 +134,8 @@ def two_mice_22(options: argparse.Namespace) -> Problem:
     labels = table[:, 1:] > 0
     used = labels.any(axis=0)
     names = [name.removesuffix(" active") for name, kept in zip(header[1:], used, strict=True) if kept]
-    frames = all_frames(store.rows)
-    return Problem(store, store, frames, labels[:, used], tuple(names), quarters(frames.picks[0]))
+    frames = every_nth(store.rows[0], "two_mice_22")
+    return Problem(store, store, frames, frames.take(labels[:, used]), tuple(names), quarters(frames.picks[0]))
 
 
 def mouse_boxes(options: argparse.Namespace) -> Problem:
@@ -144,9 +149,15 @@ def mouse_boxes(options: argparse.Namespace) -> Problem:
     names = [name for name in dict.fromkeys(classes[np.argsort(number, kind="stable")]) if name != BOXES_CLASSES[-1]]
     labels = np.stack([classes == name for name in names], axis=1)
     enough = (np.stack([part.sum(axis=0) for part in np.array_split(labels, NUM_FOLDS)]) >= MIN_POSITIVES).all(axis=0)
-    frames = Frames((row,), (np.arange(BOXES_STRIDE // 2, row.frames, BOXES_STRIDE),))
+    frames = every_nth(row, "mouse_boxes")
     kept = tuple(name for name, wanted in zip(names, enough, strict=True) if wanted)
-    return Problem(store, store, frames, labels[frames.picks[0]][:, enough], kept, quarters(frames.picks[0]))
+    return Problem(store, store, frames, frames.take(labels[:, enough]), kept, quarters(frames.picks[0]))
+
+
+def every_nth(row: StoreRow, name: str) -> Frames:
+    """Frames of one recording, see `STRIDES`."""
+    stride = STRIDES[name]
+    return Frames((row,), (np.arange(stride // 2, row.frames, stride),))
 
 
 def boxes_recording(file: Path) -> Recording:
@@ -308,7 +319,7 @@ def predictions(values: torch.Tensor, target: torch.Tensor, fold: Fold) -> np.nd
     held_out, head = scaling.apply_(values[test]), None
     found = np.zeros((len(PENALTIES), len(test), target.shape[1]), dtype=np.float32)
     for number, penalty in enumerate(PENALTIES):
-        head = fit_head(design, penalty, head)
+        head = fit_head(design, penalty, head, tolerance=TOLERANCE)
         found[number][:, learned.numpy()] = head.probabilities(held_out).numpy()
     return found
 
@@ -329,26 +340,37 @@ def chosen_penalties(values: torch.Tensor, target: torch.Tensor, folds: Sequence
         for place, (other, test) in enumerate(folds)
         if place != number
     ]
-    found = np.concatenate([predictions(values, target, fold) for fold in inner], axis=1)
-    labels = target[np.concatenate([test for _, test in inner])].numpy()
-    return np.array([precisions(labels, one) for one in found], dtype=float).argmax(axis=0)
+    tried = [
+        [precisions(target[fold[1]].numpy(), one) for one in predictions(values, target, fold)] for fold in inner
+    ]  # fmt: skip
+    return np.array([over_folds(found) for found in zip(*tried, strict=True)], dtype=float).argmax(axis=0)
+
+
+def over_folds(found: Sequence[Sequence[float | None]]) -> list[float | None]:
+    """The mean of every label over the folds [fold, label] that show it."""
+    return [macro(values) for values in zip(*found, strict=True)]
 
 
 def scores(problem: Problem, values_of: Callable[[Fold], np.ndarray]) -> list[float | None]:
-    """Average precision of every label, over all scored frames.
+    """Average precision of every label, the mean over the folds.
 
     Parameters
     ----------
     values_of : the representation [frames, column], which may be fitted on the fold's training part.
     """
-    target = torch.from_numpy(problem.labels)
-    probability = np.zeros(problem.labels.shape, dtype=np.float32)
+    target, found = torch.from_numpy(problem.labels), []
     for number, fold in enumerate(problem.folds):
         values = torch.from_numpy(values_of(fold))
         chosen = chosen_penalties(values, target, problem.folds, number)
-        found = predictions(values, target, fold)
-        probability[fold[1]] = found[chosen, :, np.arange(len(chosen))].T
-    return precisions(problem.labels, probability)
+        probability = predictions(values, target, fold)[chosen, :, np.arange(len(chosen))].T
+        found.append(precisions(problem.labels[fold[1]], probability))
+    return over_folds(found)
+
+
+def chance(problem: Problem) -> list[float | None]:
+    """The share of frames of every label, the mean over the folds that show it."""
+    shares = [problem.labels[test].mean(axis=0) for _, test in problem.folds]
+    return over_folds([[share or None for share in one.tolist()] for one in shares])
 
 
 # --- results ------------------------------------------------------------------------------------------------------
@@ -362,7 +384,7 @@ def row(name: str, problem: Problem, dim: int, found: Sequence[Sequence[float | 
 
 
 def reference_rows(method: Method, problem: Problem) -> Iterator[dict[str, Any]]:
-    yield row("chance: share of frames", problem, 0, [problem.labels.mean(axis=0).tolist()])
+    yield row("chance: share of frames", problem, 0, [chance(problem)])
     inputs = encoder_inputs(method, problem)
     now = windowed(inputs, problem, [(0.0, 0.0)])
     yield row("inputs now", problem, now.shape[1], [scores(problem, lambda _: now)])
