@@ -24,8 +24,9 @@ Folds are contiguous quarters with 2 s beside the test part left out of training
 Average precision is the mean over the folds that show the label: pooled over folds it would fall below chance, for a
 head learns a higher share of a label where its test part shows a lower one. Chance is the share of frames, alike.
 "Inputs" are the encoder's inputs, standardized on what it was pretrained on. "Histograms" are the shares of frames
-above six quantiles of every input within 1 s before, 1 s after, and 1, 3 and 10 s around; their principal components
-are as many as the embedding has columns. "Trained" and "untrained" are the learned columns of the embedding.
+above six quantiles of every input within 1 s before, 1 s after, and 1, 3 and 10 s around. Of their principal components
+64 are taken, and as many as the embedding has columns: heads standardize columns, so that of a short recording the many
+small components drown the large ones. "Trained" and "untrained" are the learned columns of the embedding.
 What DIR holds already is not made again, except probes. The last line of stdout is one JSON object.
 """
 
@@ -44,6 +45,7 @@ from quality_rats import run
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GroupKFold
 
+from probe.references import PCA_DIM
 from probe.representations import Frames, Scaling
 from ssl_behavior.checkpoint import load_checkpoint, method_name
 from ssl_behavior.embedding import embed_recording
@@ -351,16 +353,17 @@ def over_folds(found: Sequence[Sequence[float | None]]) -> list[float | None]:
     return [macro(values) for values in zip(*found, strict=True)]
 
 
-def scores(problem: Problem, values_of: Callable[[Fold], np.ndarray]) -> list[float | None]:
+def scores(problem: Problem, values_of: Callable[[int], np.ndarray]) -> list[float | None]:
     """Average precision of every label, the mean over the folds.
 
     Parameters
     ----------
-    values_of : the representation [frames, column], which may be fitted on the fold's training part.
+    values_of : from the number of a fold to the representation [frames, column], which may be fitted on its training
+        part.
     """
     target, found = torch.from_numpy(problem.labels), []
     for number, fold in enumerate(problem.folds):
-        values = torch.from_numpy(values_of(fold))
+        values = torch.from_numpy(values_of(number))
         chosen = chosen_penalties(values, target, problem.folds, number)
         probability = predictions(values, target, fold)[chosen, :, np.arange(len(chosen))].T
         found.append(precisions(problem.labels[fold[1]], probability))
@@ -390,9 +393,11 @@ def reference_rows(method: Method, problem: Problem) -> Iterator[dict[str, Any]]
     yield row("inputs now", problem, now.shape[1], [scores(problem, lambda _: now)])
     means = windowed(inputs, problem, AROUND)
     yield row("inputs, means over 1, 3, 10 s", problem, means.shape[1], [scores(problem, lambda _: means)])
-    width, shares = method.learned_dim, histograms(inputs, problem)
-    found = scores(problem, lambda fold: components(shares, fold, width))
-    yield row("PCA of histograms", problem, width, [found])
+    shares = histograms(inputs, problem)
+    projected = [components(shares, fold, method.learned_dim) for fold in problem.folds]
+    for width in (PCA_DIM, method.learned_dim):
+        found = scores(problem, lambda fold, width=width: projected[fold][:, :width])
+        yield row(f"PCA-{width} of histograms", problem, width, [found])
 
 
 def results(name: str, options: argparse.Namespace) -> dict[str, Any]:
