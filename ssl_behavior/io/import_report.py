@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from ssl_behavior.io.quality import Cleaned, Quality
@@ -21,6 +22,7 @@ _FEW_ROWS = 20
 """Rows of each of the two tables of recordings, where there are more than `_MAX_ROWS`."""
 _MANY_IDS = 8
 _MAX_STREAM_COLUMNS = 3
+_MAX_KEYPOINT_COLUMNS = 8
 _MANY_MISSING = 0.2
 _SHORT_SECONDS = 1.0
 
@@ -242,9 +244,16 @@ def _covered(recording: RecordingReport, streams: list[str]) -> list[str]:
 
 
 def _missing_table(report: ImportReport, whole: Path) -> "Table":
+    """Recordings by keypoints, or, where there are too many keypoints for columns, a row for each of them."""
     keypoints = list(report.recordings[0].quality.missing)
-    rows = [[r.id, *(f"{100 * r.quality.missing[k]:.1f}" for k in keypoints)] for r in report.recordings]
-    return _table("Missing share per keypoint, %", ["recording", *keypoints], rows, whole)
+    title = "Missing share per keypoint, %"
+    if len(keypoints) <= _MAX_KEYPOINT_COLUMNS:
+        rows = [[r.id, *(f"{100 * r.quality.missing[k]:.1f}" for k in keypoints)] for r in report.recordings]
+        return _table(title, ["recording", *keypoints], rows, whole)
+    shares = {k: [100 * r.quality.missing[k] for r in report.recordings] for k in keypoints}
+    rows = [[k, *(f"{value:.1f}" for value in (min(s), median(s), max(s)))] for k, s in shares.items()]
+    title = "Missing share per keypoint over the recordings, %"
+    return _table(title, ["keypoint", "least", "median", "most"], rows, whole)
 
 
 def _labels_table(report: ImportReport, whole: Path) -> "Table":

@@ -13,7 +13,7 @@ from ssl_behavior.io import write_npz
 from ssl_behavior.io.calms21 import SIMULATED
 from ssl_behavior.io.import_report import findings
 from ssl_behavior.recording import Labels, Recording
-from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.skeleton import SKELETONS, Skeleton
 from ssl_behavior.store import Store
 
 RATS = SKELETONS["rat_dyads"]
@@ -318,6 +318,19 @@ def test_of_many_recordings_some_are_shown_and_all_are_kept(tmp_path, capsys, nu
     assert len(json.loads(report.read_text())["recordings"]) == number
     without = f"S3 is not annotated (which is not the same as background) in {number - 1} of {number} recordings: r01"
     assert (without in " ".join(told.split())) == (number > 40)
+
+
+def test_of_many_keypoints_each_has_a_row_with_its_missing_share(tmp_path, capsys):
+    """Side by side they would be cut to a letter each."""
+    names = tuple(f"keypoint_{number}" for number in range(22))
+    skeleton = Skeleton(name="many", keypoints=names, roles={"nose": names[0], "tail_base": names[21]})
+    for seed, missing in enumerate((2, 6)):
+        values = np.random.default_rng(seed).random((10, 2, 22, 2)) * 100 + 50
+        values[:missing, :, 4] = np.nan
+        write_npz(tmp_path / f"{seed}.npz", Recording(id=f"{seed}", keypoints=values, fps=30.0, skeleton=skeleton))
+    assert main([str(tmp_path / "0.npz"), str(tmp_path / "1.npz"), "--out", str(tmp_path / "store")]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("keypoint_4 ")]
+    assert line.split() == ["keypoint_4", "20.0", "40.0", "60.0"]
 
 
 def test_a_simulated_release_is_told_by_a_file_that_is_no_tracks(tmp_path):
