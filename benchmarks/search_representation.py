@@ -410,6 +410,9 @@ def of(windows: WindowsConfig, **others: Any) -> SummariesConfig:
     return SummariesConfig(windows=windows, **others)
 
 
+OPEN = {"drop_channels": 0.0, "drop_spans": 0.0}
+WIDE = MixerConfig(view_dim=320, dim=256, windows_dim=160)
+
 VARIANTS: dict[str, Variant] = {
     "means, all columns": Variant("fixed", None, fixed=window_means, whiten=True),
     "means, PCA": Variant("fixed", None, fixed=window_means, whiten=True),
@@ -418,7 +421,11 @@ VARIANTS: dict[str, Variant] = {
     "histograms, PCA, equal variances": Variant("fixed", None, fixed=fixed_summaries(of(SKETCH))),
     "histograms to 30 s, PCA, equal variances": Variant("fixed", None, fixed=fixed_summaries(SummariesConfig())),
     "summary": Variant("summary", Summary),
-    "summary, nothing hidden": Variant("summary", lambda: Summary(drop_channels=0.0, drop_spans=0.0)),
+    "summary, nothing hidden": Variant("summary", lambda: Summary(**OPEN)),
+    "summary, nothing hidden, half whitened": Variant("summary", lambda: Summary(power=0.5, **OPEN)),
+    "summary, nothing hidden, half whitened, wide": Variant("summary", lambda: Summary(power=0.5, **OPEN), WIDE),
+    "summary, nothing hidden, two blocks": Variant("summary", lambda: Summary(**OPEN), MixerConfig(blocks=2)),
+    "summary, nothing hidden, 4 x steps": Variant("summary", lambda: Summary(**OPEN), steps=4.0),
     "summary, more hidden": Variant("summary", lambda: Summary(drop_channels=0.2, drop_spans=0.2)),
     "summary, short windows": Variant("summary", lambda: Summary(of(SHORT)), MixerConfig(windows=SHORT)),
     "summary, to 10 s": Variant("summary", lambda: Summary(of(SKETCH)), MixerConfig(windows=SKETCH)),
@@ -431,7 +438,7 @@ VARIANTS: dict[str, Variant] = {
     "summary, MLP": Variant("summary", lambda: Summary(mlp=True)),
     "summary, convolution": Variant("summary", Summary, MixerConfig(dilations=(1,))),
     "summary, two blocks": Variant("summary", Summary, MixerConfig(blocks=2)),
-    "summary, wide": Variant("summary", Summary, MixerConfig(view_dim=320, dim=256, windows_dim=160)),
+    "summary, wide": Variant("summary", Summary, WIDE),
     "summary, 4 x steps": Variant("summary", Summary, steps=4.0),
     "masked inputs": Variant("masked", lambda: Masked("inputs")),
     "masked clusters": Variant("masked", lambda: Masked("clusters")),
