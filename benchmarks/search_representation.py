@@ -35,7 +35,7 @@ from pretrain.config import OptimConfig
 from pretrain.optim import WeightAverage, learning_rate, make_optimizer, set_learning_rate
 from ssl_behavior.features import FeatureConfig, Featurizer
 from ssl_behavior.methods.summaries import Readout, scene_moments
-from ssl_behavior.nn import EncoderConfig, MixerConfig, MixingEmbedder, pad_to_multiple, step_moments
+from ssl_behavior.nn import EncoderConfig, MixerConfig, MixingEmbedder, step_moments
 from ssl_behavior.numerics import equal_variance_rotation, principal_axes
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
 from ssl_behavior.sliding import WindowsConfig, sliding_means

@@ -1,0 +1,151 @@
+"""What is summary prediction's own: targets of what is known, hidden inputs, and a readout that keeps distances."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ssl_behavior.augment import AugmentConfig
+from ssl_behavior.errors import InputError
+from ssl_behavior.features import FeatureConfig
+from ssl_behavior.methods.summaries import Readout, SummaryPrediction, SummaryPredictionConfig, scene_moments
+from ssl_behavior.nn import EncoderConfig, MixerConfig
+from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.sliding import WindowsConfig
+from ssl_behavior.store import write_store
+from ssl_behavior.summaries import SummariesConfig
+from ssl_behavior.windows import WindowReader
+
+WINDOWS = WindowsConfig(around_frames=(6, 18), past_frames=(6,), future_frames=())
+CONFIG = SummaryPredictionConfig(
+    features=FeatureConfig(blocks=("pose", "relation", "visibility")),
+    encoder=EncoderConfig(
+        stride=3, latent_dim=8, directions="none", mixer=MixerConfig(view_dim=9, dim=10, windows_dim=5, windows=WINDOWS)
+    ),
+    augment=AugmentConfig(reflect=0.0, drop_keypoints=0.0),
+    summaries=SummariesConfig(windows=WINDOWS, codes=12, components=9),
+)
+
+
+@pytest.fixture
+def fitted(dyad, tmp_path):
+    """A method fitted to a few recordings, its reader, and what it said of the inputs."""
+
+    def make(config=CONFIG, skeleton="calms21", change=lambda keypoints: keypoints, fps=30.0):
+        recordings = [dyad(f"r{n}", n, skeleton, n, missing=0.1, fps=fps) for n in (90, 151)]
+        recordings = [replace(one, keypoints=change(one.keypoints.copy())) for one in recordings]
+        store = write_store(tmp_path / f"{len(list(tmp_path.iterdir()))}", recordings)
+        reader = WindowReader([(store, row) for row in store.rows], 60)
+        torch.manual_seed(0)
+        method = SummaryPrediction(config, SKELETONS[skeleton], fps)
+        return method, reader, method.fit_inputs(reader)
+
+    return make
+
+
+def test_moments_are_those_of_known_frames_by_hand():
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(1, 6, 2, 1, generator=generator, dtype=torch.float64)
+    known = torch.tensor([[1, 1, 0, 0, 0, 0], [1, 0, 0, 0, 0, 1]], dtype=torch.bool).T.view(1, 6, 2, 1)
+    valid = torch.ones(1, 6, dtype=torch.bool)
+    values, seen = scene_moments(features, known, valid, 3, pooled=False)
+    first = features[0, :2, 0, 0]
+    expected = [first.mean(), first.std(correction=0), features[0, 0, 1, 0], 0.0]
+    torch.testing.assert_close(values[0, 0], torch.tensor([float(x) for x in expected], dtype=torch.float64))
+    assert seen[0].tolist() == [[True] * 4, [False, False, True, True]]
+    pooled, anyone = scene_moments(features, known, valid, 3, pooled=True)
+    torch.testing.assert_close(pooled[0, 0, 0], (expected[0] + expected[2]) / 2)
+    torch.testing.assert_close(pooled[0, 0, 2], max(expected[0], expected[2]))
+    # Of the second step one view knows something: it is mean and maximum.
+    assert anyone[0, 1].all() and torch.equal(pooled[0, 1, :2], pooled[0, 1, 2:])
+
+
+def test_distances_in_the_embedding_are_those_between_predicted_summaries():
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(400, 6, generator=generator, dtype=torch.float64) * torch.arange(1, 7) + 3
+    head = torch.randn(20, 6, generator=generator, dtype=torch.float64)
+    readout = Readout(6).double()
+    readout.fit(latents, head)
+    columns, predicted = readout(latents), latents @ head.T
+    ratio = torch.cdist(columns[:20], columns[:20])[0, 1:] / torch.cdist(predicted[:20], predicted[:20])[0, 1:]
+    torch.testing.assert_close(ratio, ratio[0].expand(19))
+    torch.testing.assert_close(columns.std(dim=0, correction=0), torch.ones(6, dtype=torch.float64))
+    torch.testing.assert_close(columns.mean(dim=0), torch.zeros(6, dtype=torch.float64), atol=1e-9, rtol=0)
+
+
+def test_a_collapsed_encoder_has_a_finite_readout():
+    readout = Readout(4).double()
+    readout.fit(torch.ones(10, 4, dtype=torch.float64), torch.zeros(3, 4, dtype=torch.float64))
+    assert torch.isfinite(readout(torch.randn(5, 4, dtype=torch.float64))).all()
+
+
+def test_hidden_features_are_hidden_in_all_of_a_window_or_all_of_a_span(fitted):
+    method, _, _ = fitted(replace(CONFIG, drop_channels=0.4, drop_spans=0.0, span_frames=6))
+    features = torch.ones(50, 12, 2, 30, dtype=torch.float64)
+    kept = method._hidden(features, torch.Generator().manual_seed(0))
+    assert torch.equal(kept, kept[:, :1, :1].expand(kept.shape)) and abs(1 - kept.mean() - 0.4) < 0.07
+    method, _, _ = fitted(replace(CONFIG, drop_channels=0.0, drop_spans=0.4, span_frames=6))
+    kept = method._hidden(features, torch.Generator().manual_seed(0))
+    assert torch.equal(kept, kept[..., :1, :1].expand(kept.shape)) and abs(1 - kept.mean() - 0.4) < 0.1
+    assert torch.equal(kept[:, :6], kept[:, :1].expand(-1, 6, -1, -1))
+
+
+def test_constant_and_never_observed_features_are_reported_and_harmless(fitted):
+    def freeze(keypoints):
+        keypoints[:, 0, 3] = np.nan
+        keypoints[:, 1, :] = keypoints[:1, 1, :]
+        return keypoints
+
+    method, reader, notices = fitted(change=freeze)
+    assert any("never observed" in notice for notice in notices) and any("hardly change" in n for n in notices)
+    batch = reader.sample(3, np.random.default_rng(0)).to("cpu", torch.float64)
+    terms = method.loss(batch, torch.Generator().manual_seed(0))
+    terms.total.backward()
+    assert torch.isfinite(terms.total)
+    assert all(torch.isfinite(parameter.grad).all() for parameter in method.parameters())
+    assert torch.isfinite(method.embed(batch)).all()
+
+
+def test_minutes_without_any_keypoint_cost_nothing(fitted):
+    def lose(keypoints):
+        keypoints[10:80] = np.nan
+        return keypoints
+
+    method, reader, _ = fitted(change=lose)
+    batch = reader.read([(1, 10, 60)]).to("cpu", torch.float64)
+    method.eval()
+    assert method.loss(batch, None).terms["summaries"].isnan(), "nothing was seen: validation has nothing to say"
+    assert torch.isfinite(method.embed(batch)).all()
+
+
+def test_another_frame_rate_is_told_in_seconds(fitted):
+    _, _, notices = fitted(fps=6.0)
+    assert any("6 frames per second" in notice and "1, 3 s" in notice for notice in notices)
+    assert not any("frames per second" in notice for notice in fitted()[2])
+
+
+def test_training_explains_the_summaries(fitted):
+    method, reader, _ = fitted(replace(CONFIG, drop_channels=0.0, drop_spans=0.0))
+    optimizer = torch.optim.AdamW(method.parameters(), lr=3e-3)
+    batch = reader.read([(0, 0, 90), (1, 0, 90), (1, 61, 90)]).to("cpu", torch.float64)
+    before = method.loss(batch, None).metrics["explained"]
+    for step in range(150):
+        optimizer.zero_grad()
+        method.loss(batch, torch.Generator().manual_seed(step)).total.backward()
+        optimizer.step()
+    assert before < 0.1 and method.loss(batch, None).metrics["explained"] > 0.6
+
+
+@pytest.mark.parametrize("wrong", [{"drop_channels": 0.6}, {"drop_spans": -0.1}, {"whitening": 2.0},
+                                   {"every_steps": 0}, {"span_frames": 0}])  # fmt: skip
+def test_settings_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(InputError, match="summaries: "):
+        SummaryPredictionConfig(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"quantiles": (0.5, 0.2)}, {"quantiles": ()}, {"quantiles": (0.0, 0.5)},
+                                   {"codes": 0}])  # fmt: skip
+def test_summaries_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(InputError, match="summaries: "):
+        SummariesConfig(**wrong)
