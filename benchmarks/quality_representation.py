@@ -71,7 +71,9 @@ def encoder_rows(options: argparse.Namespace, judge: Any, recipe: str, sides: di
             "--resume", *steps)  # fmt: skip
         models = {recipe: trained}
         if fresh:
-            models[f"{recipe}, untrained"] = untrained(trained, options.out / f"{recipe}-{seed}-fresh", options.store, seed)
+            models[f"{recipe}, untrained"] = untrained(
+                trained, options.out / f"{recipe}-{seed}-fresh", options.store, seed
+            )
         for name, model in models.items():
             for side, without in sides.items():
                 file = options.out / f"{model.name}{side.replace(' ', '-')}.json"

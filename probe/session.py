@@ -207,7 +207,7 @@ class _Session:
         if "histograms" in names:
             num_columns = dim - self.groups.get("time", 0)
             with self._working("windowed histograms", 2 * len(rows)) as advance:
-                made.append(histogram_components(store, train, scratch, num_columns, config, rows, advance))
+                made += histogram_components(store, train, scratch, num_columns, config, rows, advance)
         return made
 
     @property

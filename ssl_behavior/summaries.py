@@ -11,24 +11,35 @@ Histograms of hand features as targets of self-supervised learning: Azabou et al
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import torch
+from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.features import Channels
 from ssl_behavior.numerics import principal_axes
-from ssl_behavior.shapes import StepMask
+from ssl_behavior.shapes import FrameMask, StepMask
 from ssl_behavior.sliding import WindowsConfig, sliding_means
 
-__all__ = ["Summaries", "SummariesConfig"]
+__all__ = ["Piece", "Summaries", "SummariesConfig", "scene_moments"]
 
 Values = Float[Tensor, "batch step channel"]
 Known = Bool[Tensor, "batch step channel"]
 Components = Float[Tensor, "batch anchor component"]
+Moments = tuple[Float[Tensor, "batch step moment"], Bool[Tensor, "batch step moment"]]
+Piece = tuple[Tensor, Tensor]
+"""Values and known [1 step channel] of a stretch of a recording. Pieces differ in their number of steps."""
 
 _FITTING_STEPS = 8000
+_FITTING_SHARES = 60_000_000
+"""Shares of all steps that principal axes are taken of; steps are left out where there are more."""
+_EDGE_VALUES = 15_000_000
+"""Values that quantiles are taken of; torch refuses more than 16 million."""
 _SMALLEST_SPREAD = 1e-6
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +67,30 @@ class SummariesConfig:
             raise InputError(f"summaries: components must be at least 1, got {self}")
 
 
+def scene_moments(features: Channels, known: Bool[Tensor, "batch time individual channel"], valid: FrameMask,
+                  stride: int, pooled: bool) -> Moments:  # fmt: skip
+    """Mean and standard deviation of each feature of the scene over the known frames of each step, and which are known.
+
+    Of exchangeable animals (`pooled`) mean and maximum over the points of view that know the feature, else all points
+    of view side by side.
+    """
+    pattern = "batch (step stride) individual channel -> batch step stride individual channel"
+    weight = rearrange((known & valid[..., None, None]).to(features.dtype), pattern, stride=stride)
+    features = rearrange(features, pattern, stride=stride)
+    count = weight.sum(dim=2)
+    mean = (features * weight).sum(dim=2) / count.clamp_min(1)
+    # A difference of mean squares would be rounding where nothing changes, and rounding has quantiles too.
+    variance = ((features - mean.unsqueeze(2)).square() * weight).sum(dim=2) / count.clamp_min(1)
+    std = variance.sqrt()
+    values, seen = torch.cat([mean, std], dim=-1), (count > 0).repeat(1, 1, 1, 2)
+    if not pooled:
+        return values.flatten(2), seen.flatten(2)
+    anyone = seen.any(dim=2)
+    mean = (values * seen).sum(dim=2) / seen.sum(dim=2).clamp_min(1)
+    largest = values.masked_fill(~seen, -torch.inf).amax(dim=2).masked_fill(~anyone, 0.0)
+    return torch.cat([mean, largest], dim=-1), anyone.repeat(1, 1, 2)
+
+
 class Summaries(nn.Module):
     """Compressed windowed histograms of channels; edges, means and axes are fitted once and travel with the weights.
 
@@ -81,7 +116,7 @@ class Summaries(nn.Module):
 
     def __init__(self, config: SummariesConfig, num_channels: int, stride: int) -> None:
         super().__init__()
-        self.config, self.spans = config, config.windows.spans(stride)
+        self.config, self.stride, self.spans = config, stride, config.windows.spans(stride)
         num_shares = num_channels * len(config.quantiles)
         codes = min(config.codes, num_shares)
         self.components = min(config.components, codes * len(self.spans))
@@ -94,7 +129,7 @@ class Summaries(nn.Module):
     @property
     def reach(self) -> tuple[int, int]:
         """Steps before and after the own one that a summary covers."""
-        return max(0, *(-first for first, _ in self.spans)), max(0, *(last for _, last in self.spans))
+        return self.config.windows.reach(self.stride)
 
     def forward(self, values: Values, known: Known, inside: StepMask, every: slice = slice(None)) -> Components:
         """Compressed summaries of every step, or of the steps `every`. The mean square of a component is about 1.
@@ -117,36 +152,50 @@ class Summaries(nn.Module):
         return [mean for mean, _ in sliding_means(codes, weight, spans or self.spans)]
 
     @torch.no_grad()
-    def fit(self, pieces: Sequence[tuple[Tensor, Tensor]]) -> "Summaries":
-        """Fit edges, mean and axes on pieces of recordings: values and known [1 step channel], of any number of steps.
+    def fit(self, pieces: Sequence[Piece]) -> "Summaries":
+        """Fit edges, mean and axes on pieces of the training recordings.
+
+        Beyond the pieces, memory does not grow with their number: quantiles and axes are taken of evenly spaced steps.
 
         Raises
         ------
         InputError
             If no channel was ever known.
         """
-        sampled = [_sampled(values.flatten(0, 1), known.flatten(0, 1)) for values, known in pieces]
-        self.edges.copy_(_edges(torch.cat(sampled), self.config.quantiles))
+        lengths = [values.shape[1] for values, _ in pieces]
+        self.edges.copy_(self._edges(pieces, lengths))
         if not torch.isfinite(self.edges).any():
             raise InputError("summaries: nothing was observed in any training recording")
         self.mean.copy_(self._mean_share(pieces))
-        everywhere = [values.new_ones(values.shape[:2], dtype=torch.bool) for values, _ in pieces]
-        every = slice(None, None, 1 + sum(inside.shape[1] for inside in everywhere) // _FITTING_STEPS)
+        every = _evenly(lengths, min(_FITTING_STEPS, max(1, _FITTING_SHARES // len(self.mean))))
         brief, codes = [(-2, 2)], []
         second = torch.cat([
-            self._means(self._coded(*piece), inside, brief)[0][0, every]
-            for piece, inside in zip(pieces, everywhere, strict=True)
+            self._means(self._coded(*piece), _everywhere(piece), brief)[0][0, some]
+            for piece, some in zip(pieces, every, strict=True)
         ])  # fmt: skip
         self.axes.copy_(principal_axes(second, self.axes.shape[1]))
-        for piece, inside in zip(pieces, everywhere, strict=True):
-            means = self._means(self._coded(*piece) @ self.axes, inside)
-            codes.append(torch.stack([mean[0, every] for mean in means], dim=1))
+        for piece, some in zip(pieces, every, strict=True):
+            means = self._means(self._coded(*piece) @ self.axes, _everywhere(piece))
+            codes.append(torch.stack([mean[0, some] for mean in means], dim=1))
         together = torch.cat(codes)
         self.mixing.copy_(self._mixed(together))
         self.spread.copy_((together.flatten(1) @ self.mixing).std(dim=0, correction=0))
         return self
 
-    def _mean_share(self, pieces: Sequence[tuple[Tensor, Tensor]]) -> Float[Tensor, " share"]:
+    def _edges(self, pieces: Sequence[Piece], lengths: Sequence[int]) -> Float[Tensor, "quantile channel"]:
+        """Quantiles of what is known, and a little more; NaN for a channel never known.
+
+        Channels stand at a few values for long (seen or not, clipped, held), and quantiles are such values: which of
+        them are above must not depend on rounding.
+        """
+        every = _evenly(lengths, max(1, _EDGE_VALUES // self.edges.shape[1]))
+        together = torch.cat([
+            values[0, some].masked_fill(~known[0, some], torch.nan)
+            for (values, known), some in zip(pieces, every, strict=True)
+        ])  # fmt: skip
+        return torch.nanquantile(together, together.new_tensor(self.config.quantiles), dim=0) + _ROUNDING
+
+    def _mean_share(self, pieces: Sequence[Piece]) -> Float[Tensor, " share"]:
         total = count = torch.zeros_like(self.edges)
         for values, known in pieces:
             above = (values.unsqueeze(-2) > self.edges) & known.unsqueeze(-2)
@@ -163,13 +212,17 @@ class Summaries(nn.Module):
         return mixing / (centered.flatten(1) @ mixing).square().mean().sqrt().clamp_min(_SMALLEST_SPREAD)
 
 
-def _sampled(values: Float[Tensor, "row channel"], known: Bool[Tensor, "row channel"]) -> Tensor:
-    """Some rows, NaN where not known."""
-    every = max(1, len(values) // 1000)
-    return values[::every].masked_fill(~known[::every], torch.nan)
+def _everywhere(piece: Piece) -> StepMask:
+    values, _ = piece
+    return values.new_ones(values.shape[:2], dtype=torch.bool)
 
 
-def _edges(together: Float[Tensor, "row channel"], quantiles: Sequence[float]) -> Float[Tensor, "quantile channel"]:
-    """Quantiles of what is known; NaN for a channel never known."""
-    levels = torch.tensor(quantiles, dtype=together.dtype, device=together.device)
-    return torch.nanquantile(together, levels, dim=0)
+def _evenly(lengths: Sequence[int], most: int) -> list[slice]:
+    """Every n-th step of pieces of these lengths, counted on from piece to piece: at most `most` steps.
+
+    >>> _evenly([4, 1, 1, 5], 4)
+    [slice(0, None, 3), slice(2, None, 3), slice(1, None, 3), slice(0, None, 3)]
+    """
+    every = max(1, -(-sum(lengths) // most))
+    starts = list(accumulate(lengths, initial=0))[:-1]
+    return [slice(-start % every, None, every) for start in starts]

@@ -13,8 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import torch
-from einops import reduce
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssl_behavior.augment import moved
@@ -28,16 +27,14 @@ from ssl_behavior.objectives import summary_error
 from ssl_behavior.parallel import own_share
 from ssl_behavior.shapes import FrameMask, Steps
 from ssl_behavior.skeleton import Skeleton
-from ssl_behavior.summaries import Summaries, SummariesConfig
+from ssl_behavior.summaries import Summaries, SummariesConfig, scene_moments
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["Readout", "SummaryPrediction", "SummaryPredictionConfig", "scene_moments"]
+__all__ = ["Readout", "SummaryPrediction", "SummaryPredictionConfig"]
 
 _FITTING_FRAMES = 200_000
 _READOUT_FRAMES = 200_000
 _SMALLEST_STD = 1e-6
-
-Moments = tuple[Float[Tensor, "batch step moment"], Bool[Tensor, "batch step moment"]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,29 +106,6 @@ class Readout(nn.Module):
         self.weight.copy_(weight / std if std > _SMALLEST_STD else weight)
 
 
-def scene_moments(features: Channels, known: Bool[Tensor, "batch time individual channel"], valid: FrameMask,
-                  stride: int, pooled: bool) -> Moments:  # fmt: skip
-    """Mean and standard deviation of each feature of the scene over the known frames of each step, and where it is known.
-
-    Of exchangeable animals (`pooled`) mean and maximum over the points of view that know the feature, else all points
-    of view side by side.
-    """
-    weight = (known & valid[..., None, None]).to(features.dtype)
-    pattern = "batch (step stride) individual channel -> batch step individual channel"
-    count, total, square = (
-        reduce(values, pattern, "sum", stride=stride) for values in (weight, features * weight, features**2 * weight)
-    )
-    mean = total / count.clamp_min(1)
-    std = (square / count.clamp_min(1) - mean.square()).clamp_min(0).sqrt()
-    values, seen = torch.cat([mean, std], dim=-1), (count > 0).repeat(1, 1, 1, 2)
-    if not pooled:
-        return values.flatten(2), seen.flatten(2)
-    anyone = seen.any(dim=2)
-    mean = (values * seen).sum(dim=2) / seen.sum(dim=2).clamp_min(1)
-    largest = values.masked_fill(~seen, -torch.inf).amax(dim=2).masked_fill(~anyone, 0.0)
-    return torch.cat([mean, largest], dim=-1), anyone.repeat(1, 1, 2)
-
-
 class SummaryPrediction(ConvMethod):
     """An encoder that learns to say the summaries of what it partly sees."""
 
@@ -156,7 +130,7 @@ class SummaryPrediction(ConvMethod):
 
     def _notices(self) -> list[str]:
         never = ~torch.isfinite(self.summaries.edges).all(dim=0)
-        flat = (self.summaries.edges[0] == self.summaries.edges[-1]) & ~never
+        flat = self.summaries.edges[-1] - self.summaries.edges[0] <= _SMALLEST_STD
         found = []
         if never.any():
             found.append(f"summaries: {int(never.sum())} of {len(never)} features were never observed: not predicted")

@@ -1,25 +1,17 @@
 """References made of windowed inputs: against loops, fitted on the training recordings, blind to the animals' order."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
-from probe.windowed_inputs import (
-    _blocks,
-    _interpolated,
-    _leading_components,
-    histogram_components,
-    input_means,
-    windowed_shares,
-)
+from probe.windowed_inputs import histogram_components, histogram_windows, input_means
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig, Featurizer
-from ssl_behavior.histograms import QUANTILES, bin_edges
+from ssl_behavior.nn import pad_to_multiple, to_frames
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import write_store
+from ssl_behavior.summaries import Summaries, SummariesConfig, scene_moments
 from ssl_behavior.windows import WindowReader
 from tests.probe.conftest import make_recording
 
@@ -54,69 +46,66 @@ def test_input_means_equal_a_loop_over_the_inputs(tmp_path):
             np.testing.assert_allclose(made[row.offset + t], torch.cat(slow).numpy(), atol=5e-3)
 
 
-def test_windowed_shares_equal_a_double_loop():
-    generator = torch.Generator().manual_seed(0)
-    values = torch.randn(67, 3, generator=generator)
-    values[torch.rand(67, 3, generator=generator) < 0.3] = torch.nan
-    values[:40, 1] = torch.nan
-    values[:, 2] = 1.5
-    edges = bin_edges(values, ~values.isnan())
-    made = windowed_shares(values, edges, fps=4.0, step=3)
-    for w, (first, last) in enumerate(((-4, -1), (1, 4), (-2, 2), (-6, 6), (-20, 20))):
-        for step, t in enumerate(range(0, 67, 3)):
-            for q in range(len(QUANTILES)):
-                for c in range(3):
-                    inside = [float(values[s, c]) for s in range(max(0, t + first), min(67, t + last + 1))]
-                    known = [value for value in inside if value == value]
-                    share = np.mean([value > edges[q, c] for value in known]) if known else np.nan
-                    np.testing.assert_allclose(made[w, step, q * 3 + c], share, atol=1e-6)
+def test_chunks_give_what_whole_recordings_give(tmp_path, monkeypatch):
+    store = rats(tmp_path / "s")
+    train = store.rows[:2]
+    reader = WindowReader([(store, row) for row in train], 1)
+    featurizer = Featurizer(FEATURES, store.skeleton).fit(reader)
 
+    def moments(batch):
+        padded = [pad_to_multiple(part, 6) for part in (*featurizer.with_known(batch), batch.valid)]
+        return scene_moments(*padded, 6, pooled=True)
 
-def test_blocks_give_what_the_whole_recording_gives(tmp_path, monkeypatch):
-    row = replace(rats(tmp_path / "s").rows[0], offset=3)
-    array = np.random.default_rng(0).normal(size=(500, 2)).astype(np.float32)
-    values = torch.from_numpy(array[row.slice])
-    edges = bin_edges(values, ~values.isnan())
-    whole = windowed_shares(values, edges, row.fps, step=6)
-    monkeypatch.setattr("probe.windowed_inputs.BLOCK_STEPS", 11)
-    parts = list(_blocks(array, row, edges))
-    assert len(parts) == 7 and torch.equal(
-        torch.cat([shares for _, shares in parts], dim=1).nan_to_num(9), whole.nan_to_num(9)
-    )
-
-
-def test_components_are_those_of_the_largest_variance():
-    generator = torch.Generator().manual_seed(0)
-    values = torch.randn(400, 60, generator=generator) @ torch.diag(0.8 ** torch.arange(60.0))
-    values -= values.mean(0)
-    components = _leading_components(values, 7)
-    _, singular, vectors = torch.linalg.svd(values, full_matrices=False)
-    torch.testing.assert_close((components.T @ vectors[:7].T).abs(), torch.eye(7), atol=2e-2, rtol=0)
-    torch.testing.assert_close((values @ components).norm(dim=0), singular[:7], rtol=1e-3, atol=0)
-    assert torch.equal(components, _leading_components(values, 7))
-
-
-def test_steps_are_joined_by_lines():
-    steps = torch.tensor([[0.0], [3.0], [0.0]])
-    assert _interpolated(steps, 8, 3)[:, 0].tolist() == pytest.approx([0, 1, 2, 3, 2, 1, 0, 0])
+    pieces = [moments(batch) for batch in reader.pieces()]
+    config = SummariesConfig(windows=histogram_windows(30.0), components=7)
+    summaries = Summaries(config, pieces[0][0].shape[-1], 6).fit(pieces)
+    monkeypatch.setattr("probe.windowed_inputs.CHUNK_FRAMES", 59)
+    made = histogram_components(store, train, tmp_path, 7, FEATURES)[0].arrays[0]
+    means = input_means(store, train, tmp_path, FEATURES).arrays[0]
+    monkeypatch.setattr("probe.windowed_inputs.CHUNK_FRAMES", 10_000)
+    np.testing.assert_allclose(means, input_means(store, train, tmp_path / "b", FEATURES).arrays[0], atol=2e-3)
+    whole = WindowReader([(store, row) for row in store.rows], 1)
+    for pick, row in enumerate(store.rows):
+        values, known = moments(whole.read([(pick, 0, row.frames)]))
+        inside = torch.ones(values.shape[:2], dtype=torch.bool)
+        expected = to_frames(summaries(values, known, inside), inside, 6, row.frames)[0]
+        np.testing.assert_allclose(made[row.slice], expected.numpy(), atol=1e-4)
 
 
 def test_histogram_components_are_uncorrelated_and_keep_their_variances(tmp_path):
     store = rats(tmp_path / "s")
-    made = histogram_components(store, store.rows[:2], tmp_path, 12, FEATURES)
+    made, _ = histogram_components(store, store.rows[:2], tmp_path, 12, FEATURES)
     assert made.name == "PCA-12 of windowed histograms" and made.dim == 12
     train = made.arrays[0][: store.rows[2].offset]
     spread = train.std(axis=0)
-    assert (
-        np.isfinite(made.arrays[0]).all() and (np.diff(spread) < 0.02 * spread[0]).all() and spread[0] > 2 * spread[-1]
-    )
-    correlation = np.corrcoef(train.T)
-    np.testing.assert_allclose(correlation - np.eye(12), 0, atol=0.25)
-    # Five windows of total variance 1 each.
-    assert 2.5 < (spread**2).sum() < 5.5
+    assert np.isfinite(made.arrays[0]).all()
+    assert (np.diff(spread) < 0.1 * spread[0]).all() and spread[0] > 2 * spread[-1]
+    np.testing.assert_allclose(np.corrcoef(train.T) - np.eye(12), 0, atol=0.25)
+    np.testing.assert_allclose((train**2).mean(), 1, atol=0.2)
 
 
-@pytest.mark.parametrize("make", [input_means, lambda *given: histogram_components(*given[:3], 9, *given[3:])])
+def test_rotated_components_have_one_variance_and_the_same_distances(tmp_path):
+    store = rats(tmp_path / "s")
+    plain, rotated = histogram_components(store, store.rows[:2], tmp_path, 12, FEATURES)
+    assert rotated.name == "PCA-12 of windowed histograms, equal variances" and rotated.dim == 12
+    variances = np.array(rotated.arrays[0][: store.rows[2].offset], dtype=np.float64).var(axis=0)
+    np.testing.assert_allclose(variances, variances.mean(), rtol=1e-4)
+    before, after = (torch.from_numpy(np.array(one.arrays[0][::37])) for one in (plain, rotated))
+    torch.testing.assert_close(torch.cdist(after, after), torch.cdist(before, before), atol=1e-3, rtol=0)
+
+
+def test_frame_rates_below_and_above_the_steps(tmp_path):
+    assert len(histogram_windows(0.2)) == 4 and histogram_windows(1.0).around_frames == (1, 3, 10)
+    for fps in (0.2, 1.0, 117.0):
+        made = [Recording(id=one.id, keypoints=one.keypoints, fps=fps, skeleton=one.skeleton)
+                for one in (make_recording(f"r{n}", n, skeleton="rat_dyads") for n in (61, 83))]  # fmt: skip
+        store = write_store(tmp_path / f"s{fps:g}", made)
+        for representation in histogram_components(store, store.rows[:1], tmp_path / f"{fps:g}", 5, FEATURES):
+            array = representation.arrays[0]
+            assert np.isfinite(array).all() and array[store.rows[1].slice].any()
+
+
+@pytest.mark.parametrize("make", [input_means, lambda *given: histogram_components(*given[:3], 9, *given[3:])[0]])
 def test_the_order_of_anonymous_animals_changes_nothing(tmp_path, make):
     arrays = []
     for swap in (False, True):
@@ -126,7 +115,7 @@ def test_the_order_of_anonymous_animals_changes_nothing(tmp_path, make):
     np.testing.assert_allclose(*arrays, atol=0.02)
 
 
-@pytest.mark.parametrize("make", [input_means, lambda *given: histogram_components(*given[:3], 9, *given[3:])])
+@pytest.mark.parametrize("make", [input_means, lambda *given: histogram_components(*given[:3], 9, *given[3:])[0]])
 def test_evaluated_recordings_change_nothing_that_is_fitted(tmp_path, make):
     def changed(number, keypoints):
         return keypoints * 2 + 50 if number == 2 else keypoints
@@ -145,10 +134,11 @@ def test_a_recording_of_which_nothing_is_known_and_only_some_that_are_wanted(tmp
 
     store = rats(tmp_path / "s", change=unseen)
     blocks = FeatureConfig(blocks=("relation",))
-    made = histogram_components(store, store.rows[:2], tmp_path, 5, blocks).arrays[0]
-    np.testing.assert_allclose(made[store.rows[2].slice], 0, atol=1e-6)
-    some = histogram_components(store, store.rows[:1], tmp_path / "some", 5, blocks, store.rows[1:2]).arrays[0]
-    assert some[store.rows[1].slice].any() and not some[store.rows[0].slice].any()
+    for one in histogram_components(store, store.rows[:2], tmp_path, 5, blocks):
+        np.testing.assert_allclose(one.arrays[0][store.rows[2].slice], 0, atol=1e-6)
+    for one in histogram_components(store, store.rows[:1], tmp_path / "some", 5, blocks, store.rows[1:2]):
+        some = one.arrays[0]
+        assert some[store.rows[1].slice].any() and not some[store.rows[0].slice].any()
 
 
 def test_animals_told_apart_stand_side_by_side(store, tmp_path):
