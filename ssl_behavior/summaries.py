@@ -50,7 +50,7 @@ class SummariesConfig:
 
     def __post_init__(self) -> None:
         rising = all(low < high for low, high in zip(self.quantiles, self.quantiles[1:], strict=False))
-        if not self.quantiles or not rising or not 0 < self.quantiles[0] or not self.quantiles[-1] < 1:
+        if not self.quantiles or not rising or not self.quantiles[0] > 0 or not self.quantiles[-1] < 1:
             raise InputError(f"summaries: quantiles must rise between 0 and 1, got {self.quantiles}")
         if min(self.codes, self.components) < 1:
             raise InputError(f"summaries: components must be at least 1, got {self}")

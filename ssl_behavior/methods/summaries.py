@@ -106,7 +106,7 @@ class Readout(nn.Module):
 
 def scene_moments(features: Channels, known: Bool[Tensor, "batch time individual channel"], valid: FrameMask,
                   stride: int, pooled: bool) -> Moments:  # fmt: skip
-    """Mean and standard deviation of each feature over the known frames of each step, of the scene; and which are known.
+    """Mean and standard deviation of each feature over the known frames of each step of the scene; which are known.
 
     Of exchangeable animals (`pooled`) mean and maximum over the points of view that know the feature, else all points
     of view side by side.
