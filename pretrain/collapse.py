@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["collapse_warning", "effective_rank", "uniformity"]
+__all__ = ["collapse_warning", "effective_rank", "rank_limit", "uniformity"]
 
 
 def effective_rank(points: Float[Tensor, "point latent"]) -> Float[Tensor, ""]:
@@ -29,11 +29,18 @@ def uniformity(points: Float[Tensor, "point latent"]) -> Float[Tensor, ""]:
     return distances.square().mul(-2).exp().mean().log()
 
 
-def collapse_warning(rank: float, latent_dim: int) -> str | None:
-    """A sentence for the person where the effective rank is tiny, else None."""
-    if rank >= max(2.0, 0.02 * latent_dim):
+def rank_limit(num_columns: int) -> float:
+    """The effective rank below which so many columns are warned of: an eighth of them, between 2 and 16."""
+    return min(16.0, max(2.0, num_columns / 8))
+
+
+def collapse_warning(rank: float, num_columns: int) -> str | None:
+    """A sentence for the person where the effective rank is below `rank_limit`, or not a number, else None."""
+    limit = rank_limit(num_columns)
+    if rank >= limit:
         return None
     return (
-        f"the embeddings may be collapsing: their effective rank is {rank:.1f} of {latent_dim}; "
-        "try a lower learning rate, a larger batch or another temperature"
+        f"the embeddings may be collapsing: their effective rank is {rank:.1f} of {num_columns} columns, and below "
+        f"{limit:.3g} little can be read from them; try a lower --optim.lr or a larger --data.batch_size, and look at "
+        "the recordings (ssl-behavior import says what is missing in them)"
     )

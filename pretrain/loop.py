@@ -18,13 +18,17 @@ from pretrain.optim import WeightAverage, learning_rate, make_optimizer, set_lea
 from pretrain.progress import RunLog, finite_or_none
 from pretrain.runfolder import RunFolder, checkpoint_name
 from pretrain.signals import StopSignals
-from pretrain.step import to_model, train_step, validate
+from pretrain.step import batch_rank, to_model, train_step, validate
 from ssl_behavior import parallel
 from ssl_behavior.checkpoint import load_training_state, load_weights, read_checkpoint_config
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods.base import Method
+from ssl_behavior.windows import WindowBatch
 
 __all__ = ["Trainer"]
+
+_FIRST_LOOK_STEPS = 50
+"""After so many steps embeddings are looked at for the first time: a run of hours that collapses is no surprise."""
 
 
 class Trainer:
@@ -101,9 +105,12 @@ class Trainer:
         steps = range(self.steps_done, config.steps)
         with StopSignals() as stop:
             for step, batch in training_batches(self.data.train, config.data.batch_size, config.seed, steps):
-                self._step(step, to_model(batch, self.method, self.device), log)
+                batch = to_model(batch, self.method, self.device)
+                self._step(step, batch, log)
                 received = stop_signal(stop.received, self.device)
                 if log:
+                    if self._look_due():
+                        self._look(batch, log)
                     if self.steps_done == config.steps:
                         self._finish()
                     improved = self._validate(log) if self._due(config.loop.validate_every) else False
@@ -141,6 +148,18 @@ class Trainer:
         if loop.checkpoint_every_seconds and time.monotonic() - self.saved_at >= loop.checkpoint_every_seconds:
             return True
         return self._due(loop.checkpoint_every_steps or self.config.steps)
+
+    def _look_due(self) -> bool:
+        """Once early, and without held-out recordings as often as those would be looked at."""
+        early = self.steps_done == _FIRST_LOOK_STEPS
+        return early or (self.data.validation is None and self._due(self.config.loop.validate_every))
+
+    def _look(self, batch: WindowBatch, log: RunLog) -> None:
+        """Warn if the embeddings of a training batch have collapsed."""
+        with parallel.alone():
+            rank = batch_rank(self.method, batch, self.precision)
+        if warning := collapse_warning(rank, self.method.learned_dim):
+            log.say(f"warning: step {self.steps_done}: {warning}")
 
     def _validate(self, log: RunLog) -> bool:
         """Look at the held-out recordings, by the main process alone; True if they never looked better."""

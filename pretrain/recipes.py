@@ -15,19 +15,24 @@ from ssl_behavior.methods.summaries import SummaryPredictionConfig
 from ssl_behavior.methods.task_programming import TaskProgrammingConfig
 from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
 from ssl_behavior.methods.trajectory_head import TrajectoryConfig
-from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.nn import EncoderConfig, MixerConfig
 from ssl_behavior.programs import PAPER_THRESHOLDS, TASK_PROGRAMMING_2021, ProgramsConfig
+from ssl_behavior.sliding import WindowsConfig
+from ssl_behavior.summaries import SummariesConfig
 
 __all__ = [
     "RECIPES", "cpc", "cpc_mabe2021", "cpc_programs", "cpc_tiny", "finetune", "joint", "joint_mabe2021",
-    "task_programming", "task_programming_2021", "task_programming_conv",
+    "summaries", "summaries_tiny", "task_programming", "task_programming_2021", "task_programming_conv",
 ]  # fmt: skip
 
 
 def summaries() -> RunConfig:
-    """The recommended one: 128 learned columns that say what the animals do in windows of time around every frame.
+    """The default: 128 learned columns that say what the animals do in windows of time around every frame.
 
     ssl-behavior pretrain STORE --out RUN
+
+    An encoder sees part of a stretch and predicts windowed histograms of all of it, see `methods.summaries`. Means of
+    the inputs and the time are no part of the embedding, but `ssl-behavior embed --groups` adds them.
     """
     return RunConfig(
         method=SummaryPredictionConfig(),
@@ -39,10 +44,28 @@ def summaries() -> RunConfig:
     )
 
 
-def cpc() -> RunConfig:
-    """Two-directional contrastive predictive coding on dyads at about 30 frames per second.
+def summaries_tiny() -> RunConfig:
+    """For tests and the demonstration: the same method, small, on one core in less than a minute."""
+    windows = WindowsConfig(around_frames=(30, 90, 300), past_frames=(30, 90), future_frames=(30, 90))
+    encoder = EncoderConfig(
+        directions="none",
+        latent_dim=32,
+        mixer=MixerConfig(view_dim=64, dim=64, windows_dim=32, windows=windows),
+    )
+    return replace(
+        summaries(),
+        method=SummaryPredictionConfig(
+            encoder=encoder, summaries=SummariesConfig(windows=windows, codes=64, components=64)
+        ),
+        data=DataConfig(window_frames=384, batch_size=16, validation_batches=2),
+        optim=replace(summaries().optim, warmup_steps=20, ema_decay=0.98),
+        loop=LoopConfig(validate_every=100),
+        steps=300,
+    )
 
-    XX The recommended one: two-directional CPC on dyads at about 30 frames per second.
+
+def cpc() -> RunConfig:
+    """Two-directional contrastive predictive coding (arXiv:1807.03748) on dyads at about 30 frames per second.
 
     ssl-behavior pretrain STORE --out RUN --recipe cpc
 
@@ -237,6 +260,7 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     recipe.__name__: recipe
     for recipe in (
         summaries,
+        summaries_tiny,
         cpc,
         cpc_tiny,
         cpc_mabe2021,

@@ -22,7 +22,7 @@ from ssl_behavior.splits import split_patterns
 
 __all__ = ["config_as_yaml", "resolve_config", "resolve_stores"]
 
-_DEFAULT_RECIPE = "cpc"
+_DEFAULT_RECIPE = "summaries"
 
 
 class _Loader(yaml.SafeLoader):

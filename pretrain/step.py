@@ -12,7 +12,7 @@ from ssl_behavior.methods.base import LossTerms, Method
 from ssl_behavior.seeds import derive_seed, torch_generator
 from ssl_behavior.windows import WindowBatch
 
-__all__ = ["Losses", "to_model", "train_step", "validate"]
+__all__ = ["Losses", "batch_rank", "to_model", "train_step", "validate"]
 
 _MAX_POINTS = 2048
 
@@ -91,6 +91,16 @@ def validate(
     names = dict.fromkeys(name for value in values for name in value)
     means = {name: torch.stack([v[name].float() for v in values if name in v]).mean().item() for name in names}
     return means | _spread(torch.cat(points))
+
+
+@torch.no_grad()
+def batch_rank(method: Method, batch: WindowBatch, precision: torch.dtype) -> float:
+    """Effective rank of what was learned, on the frames of one batch."""
+    method.eval()
+    with autocast(batch, precision):
+        points = method.learned(method.embed(batch)[batch.valid]).float().cpu()
+    method.train()
+    return _spread(points)["effective_rank"]
 
 
 def _spread(points: Tensor) -> dict[str, float]:

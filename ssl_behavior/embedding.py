@@ -36,7 +36,7 @@ from ssl_behavior.windows import WindowBatch, WindowReader, arena_of, recording_
 
 __all__ = [
     "EmbeddingRow", "Embeddings", "check_fits", "embed_recording", "embed_row", "embed_store", "kept_groups",
-    "select_rows", "store_embeddings",
+    "select_rows", "store_embeddings", "with_kept_groups",
 ]  # fmt: skip
 
 FORMAT_VERSION = 1
@@ -163,7 +163,9 @@ def check_fits(method: Method, recording: Recording | StoreRow, keypoints: tuple
         )
 
 
-def kept_groups(groups: Mapping[str, int], without: Sequence[str] = (), only: Sequence[str] = ()) -> dict[str, int]:
+def kept_groups(
+    groups: Mapping[str, int], without: Sequence[str] = (), only: Sequence[str] = (), more: Sequence[str] = ()
+) -> dict[str, int]:
     """Channel groups (name -> number of columns) that a name or glob of `only` matches (all if there is none), less
     those that one of `without` matches.
 
@@ -171,6 +173,10 @@ def kept_groups(groups: Mapping[str, int], without: Sequence[str] = (), only: Se
     {'latent': 128}
     >>> kept_groups({"latent": 128, "features_30_frames": 250, "time": 2}, only=["features_*"])
     {'features_30_frames': 250}
+
+    Parameters
+    ----------
+    more : groups that naming them in `only` would have added, for the error.
 
     Raises
     ------
@@ -180,7 +186,8 @@ def kept_groups(groups: Mapping[str, int], without: Sequence[str] = (), only: Se
     for option, patterns in (("--without", without), ("--groups", only)):
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in groups):
-                raise InputError(f"{option}: the embedding has no columns {pattern!r}; it has {list(groups)}")
+                known = f"it has {list(groups)}" + (f", and --groups adds any of {list(more)}" if more else "")
+                raise InputError(f"{option}: the embedding has no columns {pattern!r}; {known}")
     kept = {
         name: width
         for name, width in groups.items()
@@ -192,21 +199,36 @@ def kept_groups(groups: Mapping[str, int], without: Sequence[str] = (), only: Se
     return kept
 
 
+def with_kept_groups(
+    method: Method, without: Sequence[str] = (), only: Sequence[str] = ()
+) -> tuple[Method, dict[str, int]]:
+    """The method, with what `only` names beyond its embedding's own groups (`Method.with_groups`), and `kept_groups`.
+
+    Raises
+    ------
+    InputError
+        If a pattern matches no group, or nothing is left.
+    """
+    method = method.with_groups(only)
+    return method, kept_groups(method.channel_groups, without, only, method.more_groups)
+
+
 def embed_recording(
     method: Method,
     recording: Recording,
     chunk_frames: int = CHUNK_FRAMES,
     precision: torch.dtype = torch.float32,
     without: Sequence[str] = (),
+    only: Sequence[str] = (),
 ) -> np.ndarray:
-    """One embedding per frame of a recording: float32 [frames, dim], of the column groups left by `kept_groups`.
+    """One embedding per frame of a recording: float32 [frames, dim], of the column groups of `with_kept_groups`.
 
     Raises
     ------
     InputError
-        If the recording does not fit the encoder, see `check_fits`, or `without` makes no sense.
+        If the recording does not fit the encoder, see `check_fits`, or there are no such groups.
     """
-    kept = kept_groups(method.channel_groups, without)
+    method, kept = with_kept_groups(method, without, only)
     check_fits(method, recording, recording.skeleton.keypoints, len(recording.individuals))
     arena = arena_of(recording.keypoints, recording.resolution_px)
     out = np.empty((recording.num_frames, sum(kept.values())), dtype=np.float32)
@@ -252,7 +274,7 @@ def embed_store(
 ) -> Embeddings:
     """Embed every frame of a store (or of some of its rows) into the folder `out`.
 
-    `without` and `only` choose column groups, see `kept_groups`. An interrupted export goes on where it stopped
+    `without` and `only` choose column groups, see `with_kept_groups`. An interrupted export goes on where it stopped
     when it is asked for again; `out` appears when it is whole. `progress` is called with the number of frames done
     since the last call (at first, by an earlier export).
 
@@ -264,7 +286,7 @@ def embed_store(
     _check_dtype(dtype)
     rows, out = list(store.rows if rows is None else rows), Path(out)
     check_free(out, overwrite, "embeddings.json")
-    kept = kept_groups(method.channel_groups, without, only)
+    method, kept = with_kept_groups(method, without, only)
     for row in rows:
         check_fits(method, row, store.skeleton.keypoints, len(store.individuals))
     with told_plainly(out):

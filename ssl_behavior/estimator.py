@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device
-from ssl_behavior.embedding import Embeddings, embed_recording, embed_store, kept_groups
+from ssl_behavior.embedding import Embeddings, embed_recording, embed_store, with_kept_groups
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods import Method
 from ssl_behavior.recording import Recording
@@ -33,10 +33,14 @@ class Encoder:
     Parameters
     ----------
     without : names or globs of column groups to leave out, e.g. ("features_*", "time") for what was learned alone.
+    only : names or globs of the column groups to have, also of those that are off by default, e.g. ("summary", "time").
     """
 
-    def __init__(self, method: Method, device: str = "auto", without: Sequence[str] = ()) -> None:
-        self.groups, self._without = kept_groups(method.channel_groups, without), tuple(without)
+    def __init__(
+        self, method: Method, device: str = "auto", without: Sequence[str] = (), only: Sequence[str] = ()
+    ) -> None:
+        self._chosen = {"without": tuple(without), "only": tuple(only)}
+        method, self.groups = with_kept_groups(method, without, only)
         self.method = method.to(choose_device(device)).eval()
 
     @property
@@ -52,24 +56,26 @@ class Encoder:
         InputError
             If keypoints, animals or frame rate are not those the encoder was made for.
         """
-        return embed_recording(self.method, recording, without=self._without)
+        return embed_recording(self.method, recording, **self._chosen)
 
     def embed_store(self, store: Store, out: str | Path, **options: Any) -> Embeddings:
         """Embed a whole store into a folder, in bounded memory; see `ssl_behavior.embedding.embed_store`."""
-        return embed_store(self.method, store, out, **{"without": self._without} | options)
+        return embed_store(self.method, store, out, **self._chosen | options)
 
 
-def load(path: str | Path, device: str = "auto", best: bool = True, without: Sequence[str] = ()) -> Encoder:
+def load(
+    path: str | Path, device: str = "auto", best: bool = True, without: Sequence[str] = (), only: Sequence[str] = ()
+) -> Encoder:
     """The encoder of a run or checkpoint folder; of a run, the best on validation (or, best=False, the newest).
 
-    `without` leaves out groups of columns, see `Encoder`.
+    `without` and `only` choose groups of columns, see `Encoder`.
 
     Raises
     ------
     InputError
         If there is no checkpoint, it is damaged, or it has no such columns.
     """
-    return Encoder(load_checkpoint(path, best=best), device, without)
+    return Encoder(load_checkpoint(path, best=best), device, without, only)
 
 
 class PoseEmbedder(TransformerMixin, BaseEstimator):
@@ -90,7 +96,7 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        recipe: str = "cpc",
+        recipe: str = "summaries",
         steps: int | None = None,
         seed: int = 0,
         out: str | Path | None = None,

@@ -94,7 +94,9 @@ def label_facts(sources: Sequence[Source], streams: Sequence[str] = ()) -> Label
     if missing := [name for name in streams if name not in there]:
         raise InputError(f"no recording to learn from has labels called {missing[0]!r}; there are {sorted(there)}")
     if not there:
-        raise InputError("no recording to learn from has labels; name others, or pretrain without labels (recipe cpc)")
+        raise InputError(
+            "no recording to learn from has labels; name others, or pretrain without labels (recipe summaries)"
+        )
     names = tuple(streams) or tuple(there)
     annotators = {row.annotators[name] for _, row in sources for name in names if name in row.annotators}
     return LabelFacts(

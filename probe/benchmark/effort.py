@@ -15,6 +15,14 @@ _SMALL_ENCODER = (
     "--method.encoder.embedder_dim", "48", "--method.encoder.embedder_kernels", "3", "--method.encoder.latent_dim",
     "32", "--method.encoder.contexter_dim", "64",
 )  # fmt: skip
+_SMALL = {
+    "task_programming": (),
+    "summaries": (
+        "--method.encoder.latent_dim", "32", "--method.encoder.mixer.view_dim", "64", "--method.encoder.mixer.dim",
+        "64", "--method.encoder.mixer.windows_dim", "32",
+    ),
+}  # fmt: skip
+"""Recipe -> what makes its encoder small, where that is not `_SMALL_ENCODER`."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +88,11 @@ class Effort:
     def options(self, recipe: str) -> tuple[str, ...]:
         """Words of the pretraining job's command line."""
         words = self.trainings[recipe].words if recipe in self.trainings else ()
-        small = self.small_encoders and recipe not in ("task_programming",)
-        return (*words, *(_SMALL_ENCODER if small else ()))
+        return (*words, *(_SMALL.get(recipe, _SMALL_ENCODER) if self.small_encoders else ()))
 
 
 _MINUTES = {
+    "summaries": Training(40, 12, 384),
     "cpc": Training(40, 12, 384),
     "task_programming": Training(8, 26, 105),
     "task_programming_conv": Training(12, 12, 384),

@@ -34,7 +34,7 @@ from ssl_behavior.store import Store, StoreRow
 __all__ = ["run_benchmark"]
 
 MARKER = "benchmark.json"
-ENCODERS = ("cpc", "task_programming", "task_programming_conv", "cpc_programs")
+ENCODERS = ("summaries", "cpc", "task_programming", "task_programming_conv", "cpc_programs")
 """What is pretrained, by recipe."""
 
 WRITE_EVERY_SECONDS = 10.0

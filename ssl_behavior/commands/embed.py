@@ -78,12 +78,12 @@ def _given_features(path: Path) -> "TaskprogFeatures | None":
 def _embed(options: argparse.Namespace, store: "Store", rows: "list[StoreRow]", console: "Console") -> None:
     from ssl_behavior.checkpoint import load_checkpoint
     from ssl_behavior.device import choose_device, choose_precision, describe_device
-    from ssl_behavior.embedding import embed_store, kept_groups
+    from ssl_behavior.embedding import embed_store, with_kept_groups
 
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
     method = load_checkpoint(options.run, best=not options.last).to(device)
-    kept = kept_groups(method.channel_groups, options.without, options.groups)
+    method, kept = with_kept_groups(method, options.without, options.groups)
     console.print(f"{counted(len(rows), 'recording')} on {describe_device(device, precision)}")
     if options.format == "npy":
         with frames_bar(console, "embedding", _frames(rows)) as advance:
@@ -196,7 +196,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     columns.add_argument(
         "--groups", nargs="+", action="extend", default=[], metavar="GROUP",
-        help="keep only these columns (names or globs), e.g. latent, or posterior after task programming",
+        help="only these columns (names or globs), e.g. summary, or posterior after task programming; a convolutional "
+        "encoder also gives those that are not learned: features_N_frames (means of its inputs over about N frames), "
+        "time and walls",
     )  # fmt: skip
     parser.add_argument("--last", action="store_true", help="the newest checkpoint, not the best on validation")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")

@@ -86,10 +86,12 @@ def _checkpoint(path: Path, console: Console) -> None:
     contents, method = read_checkpoint_config(path), load_checkpoint(path)
     before, after = method.reach
     groups = ", ".join(f"{name} {width}" for name, width in method.channel_groups.items())
+    more = [("on request", ", ".join(method.more_groups))] if method.more_groups else []
     rows: list[tuple[str, object]] = [
         ("method", contents["method"]),
         ("parameters", f"{sum(p.numel() for p in method.parameters()):,}"),
         ("embedding", f"{method.embedding_dim} columns ({groups})"),
+        *more,
         ("sees", f"{before} frames back and {after} ahead, at {method.fps:g} frames per second"),
         ("skeleton", method.skeleton.name),
         *_labels(method),

@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -154,6 +154,15 @@ class Method(nn.Module, ABC):
     def learned_groups(self) -> tuple[str, ...]:
         """The channel groups that training shapes; the others are inputs carried along."""
         return tuple(self.channel_groups)
+
+    @property
+    def more_groups(self) -> tuple[str, ...]:
+        """Channel groups that `with_groups` adds; N stands for any number."""
+        return ()
+
+    def with_groups(self, names: Sequence[str]) -> "Method":
+        """The same network, whose embedding also has those of `more_groups` that are named; other names are ignored."""
+        return self
 
     @property
     def learned_dim(self) -> int:

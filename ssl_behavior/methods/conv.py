@@ -1,7 +1,9 @@
 """What all methods on residual convolution stacks share: features -> latents -> contexts -> one embedding per frame."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import copy
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -49,7 +51,9 @@ EXTRAS: dict[str, Callable[[WindowBatch, bool], Tensor]] = {"time": time_columns
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingConfig:
-    """What an embedding holds besides what the method learns, one group of columns each.
+    """What an embedding holds by default besides what the method learns, one group of columns each.
+
+    Any other `features_N_frames` and any of `EXTRAS` can be asked for later, see `ConvMethod.with_groups`.
 
     Parameters
     ----------
@@ -107,6 +111,7 @@ class ConvMethod(Method):
     def __init__(self, config: Any, skeleton: Skeleton, fps: float) -> None:
         super().__init__(config, skeleton, fps)
         encoder = config.encoder
+        self.embedding: EmbeddingConfig = config.embedding
         self.featurizer = Featurizer(config.features, skeleton, first_only=encoder.animals == "first")
         self.embedder = make_embedder(
             encoder, self.featurizer.num_channels, skeleton.num_individuals, skeleton.exchangeable
@@ -145,7 +150,7 @@ class ConvMethod(Method):
 
     def step_columns(self, encoded: Encoded, features: Channels, valid: FrameMask) -> Steps:
         """The embedding's columns but for the extras, one row per step."""
-        stride, embedding, inside = self.config.encoder.stride, self.config.embedding, encoded.inside
+        stride, embedding, inside = self.config.encoder.stride, self.embedding, encoded.inside
         parts = self.learned_steps(encoded)
         if embedding.feature_window_frames:
             scene = self.embedder.joined(step_mean(features, valid, stride))
@@ -154,20 +159,36 @@ class ConvMethod(Method):
 
     def learned_steps(self, encoded: Encoded) -> list[Steps]:
         """The learned groups of columns, one row per step."""
-        latents, windows = encoded.latents, self.config.embedding.latent_window_frames
+        latents, windows = encoded.latents, self.embedding.latent_window_frames
         means = _window_means(latents, encoded.inside, windows, self.config.encoder.stride)
         return [*encoded.contexts.values(), latents, *self.codes(latents).values(), *means]
 
     def _extras(self, batch: WindowBatch, dtype: torch.dtype) -> list[Float[Tensor, "batch time channel"]]:
         exchangeable = self.skeleton.exchangeable
-        return [EXTRAS[name](batch, exchangeable).to(dtype) for name in self.config.embedding.extras]
+        return [EXTRAS[name](batch, exchangeable).to(dtype) for name in self.embedding.extras]
 
     @property
     def channel_groups(self) -> dict[str, int]:
-        embedding = self.config.embedding
+        embedding = self.embedding
         width = self.embedder.num_views * self.featurizer.num_channels
         features = {f"features_{frames}_frames": width for frames in embedding.feature_window_frames}
         return self.learned_widths | features | dict.fromkeys(embedding.extras, 2)
+
+    @property
+    def more_groups(self) -> tuple[str, ...]:
+        return ("features_N_frames", *EXTRAS)
+
+    def with_groups(self, names: Sequence[str]) -> "ConvMethod":
+        """The same network, sharing weights, whose embedding also has means of the inputs and extras.
+
+        Configuration and fingerprint stay as they are: the columns that were there keep their numbers.
+        """
+        windows = [int(match[1]) for name in names if (match := re.fullmatch(r"features_(\d+)_frames", name))]
+        windows = [*dict.fromkeys((*self.embedding.feature_window_frames, *windows))]
+        extras = dict.fromkeys((*self.embedding.extras, *(name for name in names if name in EXTRAS)))
+        other = copy.copy(self)
+        other.embedding = replace(self.embedding, feature_window_frames=tuple(windows), extras=tuple(extras))
+        return other
 
     @property
     def learned_groups(self) -> tuple[str, ...]:
@@ -177,7 +198,7 @@ class ConvMethod(Method):
     def learned_widths(self) -> dict[str, int]:
         """Name -> width of the groups of `learned_steps`."""
         encoder = self.config.encoder
-        windows = [f"latent_{frames}_frames" for frames in self.config.embedding.latent_window_frames]
+        windows = [f"latent_{frames}_frames" for frames in self.embedding.latent_window_frames]
         contexts = {f"{name}_context": encoder.contexter_dim for name in encoder.contexts}
         latent = {"latent": encoder.latent_dim}
         return contexts | latent | self.code_widths | dict.fromkeys(windows, encoder.latent_dim)
@@ -188,7 +209,7 @@ class ConvMethod(Method):
 
     @property
     def reach(self) -> tuple[int, int]:
-        encoder, embedding = self.config.encoder, self.config.embedding
+        encoder, embedding = self.config.encoder, self.embedding
         latent, feature = (
             max((_odd_steps(frames, encoder.stride) // 2 for frames in windows), default=0)
             for windows in (embedding.latent_window_frames, embedding.feature_window_frames)

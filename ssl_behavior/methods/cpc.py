@@ -46,8 +46,14 @@ class PredictionConfig:
     own_negatives_every: int = 0
     own_guard_frames: int = 18
 
-    def check_prediction(self, stride: int) -> None:
-        """Refuse what makes no sense; `stride` is the encoder's."""
+    def check_prediction(self, encoder: EncoderConfig) -> None:
+        """Refuse what makes no sense with this encoder."""
+        stride = encoder.stride
+        if not encoder.contexts:
+            raise InputError(
+                "cpc: contrastive prediction needs contexts, and this encoder has none (encoder.directions is none, as "
+                "in recipe summaries); with labels choose recipe finetune, which learns from them alone"
+            )
         if self.temperature <= 0:
             raise InputError(f"cpc: temperature must be above 0, got {self.temperature}")
         wrong = [h for h in self.horizons_frames if h < 1 or h % stride]
@@ -65,7 +71,7 @@ class CPCConfig(PredictionConfig, ConvConfig):
     """Everything that makes a CPC model: the encoder (`ConvConfig`) and what it predicts (`PredictionConfig`)."""
 
     def __post_init__(self) -> None:
-        self.check_prediction(self.encoder.stride)
+        self.check_prediction(self.encoder)
 
 
 class ContrastivePrediction(nn.Module):

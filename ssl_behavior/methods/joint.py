@@ -104,7 +104,9 @@ class JointConfig(PredictionConfig, ConvConfig):
 
     def __post_init__(self) -> None:
         if self.cpc:
-            self.check_prediction(self.encoder.stride)
+            self.check_prediction(self.encoder)
+        if self.labels.reads == "contexts" and not self.encoder.contexts:
+            raise InputError("joint: labels.reads is contexts, and encoder.directions none leaves none to read")
         if self.cpc < 0:
             raise InputError(f"joint: the weight cpc must be 0 or more, got {self.cpc}")
 

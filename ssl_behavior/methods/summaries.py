@@ -55,8 +55,8 @@ class SummaryPredictionConfig(ConvConfig):
     encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(directions="none", mixer=MixerConfig()))
     embedding: EmbeddingConfig = field(default_factory=lambda: EmbeddingConfig(feature_window_frames=(), extras=()))
     summaries: SummariesConfig = field(default_factory=SummariesConfig)
-    drop_channels: float = 0.2
-    drop_spans: float = 0.2
+    drop_channels: float = 0.0
+    drop_spans: float = 0.0
     span_frames: int = 48
     every_steps: int = 4
     whitening: float = 0.5

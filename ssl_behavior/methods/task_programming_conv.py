@@ -217,7 +217,7 @@ class CPCProgramsConfig(PredictionConfig, TaskProgrammingConvConfig):
 
     def __post_init__(self) -> None:
         self.check_programs()
-        self.check_prediction(self.encoder.stride)
+        self.check_prediction(self.encoder)
         if not (self.heads.regression or self.heads.classification or self.heads.contrastive or self.trajectory.used):
             raise InputError("programs: every loss of theirs has the weight 0; give one a weight, or use cpc")
         if self.cpc <= 0:

@@ -1,6 +1,7 @@
 """A small store of two animals that move, and configurations small enough to train in a second."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,13 @@ from pretrain.config import DataConfig, LoopConfig, OptimConfig, RunConfig
 from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods.cpc import CPCConfig
-from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.methods.summaries import SummaryPredictionConfig
+from ssl_behavior.nn import EncoderConfig, MixerConfig
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.sliding import WindowsConfig
 from ssl_behavior.store import write_store
+from ssl_behavior.summaries import SummariesConfig
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +79,17 @@ def tiny() -> RunConfig:
         device="cpu",
         precision="float32",
     )
+
+
+@pytest.fixture(scope="session")
+def tiny_summaries(tiny: RunConfig) -> RunConfig:
+    """A summary prediction of a few thousand parameters on the same inputs and batches."""
+    windows = WindowsConfig(around_frames=(6, 18), past_frames=(8,), future_frames=(8,))
+    mixer = MixerConfig(view_dim=7, dim=6, windows_dim=4, windows=windows)
+    method = SummaryPredictionConfig(
+        features=tiny.method.features,
+        encoder=EncoderConfig(stride=2, latent_dim=5, directions="none", mixer=mixer),
+        summaries=SummariesConfig(windows=windows, quantiles=(0.25, 0.75), codes=9, components=8),
+        span_frames=6,
+    )
+    return replace(tiny, method=method, optim=replace(tiny.optim, optimizer="muon"))

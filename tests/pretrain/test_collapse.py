@@ -33,9 +33,11 @@ def test_uniformity_of_coinciding_points_is_zero_whatever_their_length():
     assert uniformity(torch.tensor([[1.0, 1.0], [5.0, 5.0], [2.0, 2.0]])).item() == pytest.approx(0.0, abs=1e-6)
 
 
-def test_the_warning_comes_when_the_rank_is_tiny():
-    assert "effective rank is 1.3 of 64" in collapse_warning(1.3, 64)
-    assert collapse_warning(1.3, 10) is not None
-    assert collapse_warning(9.0, 64) is None
-    assert collapse_warning(9.0, 1000) is not None
-    assert collapse_warning(float("nan"), 64) is not None
+@pytest.mark.parametrize(
+    ("num_columns", "limit"), [(8, 2.0), (32, 4.0), (128, 16.0), (512, 16.0)], ids=["8", "32", "128", "512"]
+)
+def test_the_warning_comes_below_an_eighth_of_the_columns_and_below_16_of_many(num_columns, limit):
+    assert collapse_warning(limit, num_columns) is None
+    warning = collapse_warning(limit - 0.1, num_columns)
+    assert f"effective rank is {limit - 0.1:.1f} of {num_columns} columns, and below {limit:.3g} little" in warning
+    assert collapse_warning(float("nan"), num_columns) is not None

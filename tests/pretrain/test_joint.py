@@ -446,3 +446,32 @@ def test_the_reading_is_of_the_trained_encoder_in_the_end(labeled, joint, tmp_pa
     again = method.linear_readings.state_dict()
     assert all(torch.allclose(kept[name], again[name], atol=1e-4) for name in kept)
     assert not all(torch.allclose(kept[name], before[name], atol=1e-2) for name in kept)
+
+
+@pytest.fixture(scope="module")
+def summaries_run(labeled, tiny_summaries, tmp_path_factory):
+    run = tmp_path_factory.mktemp("summaries") / "run"
+    assert pretrain([labeled], run, replace(tiny_summaries, steps=2)) == 0
+    return run
+
+
+def test_labels_fine_tune_an_encoder_of_summary_prediction(labeled, joint, summaries_run, tmp_path):
+    """It has no contexts: heads read the latents, and nothing is predicted."""
+    config = replace(joint, init=str(summaries_run), method=replace(joint.method, cpc=0.0), steps=2)
+    assert pretrain([labeled], tmp_path / "run", config) == 0
+    method, other = load_checkpoint(tmp_path / "run"), load_checkpoint(summaries_run)
+    assert method.channel_groups == {"latent": other.config.encoder.latent_dim}
+    assert method.label_heads is not None and method.config.encoder == other.config.encoder
+    complete = complete_config(config, [labeled])
+    begun = new_method(complete, open_data([labeled], complete.data, 0, facts_of(complete)))
+    assert take_encoder(begun, config.init) == ("featurizer", "embedder", "contexters")
+    for key, value in other.embedder.state_dict().items():
+        assert torch.equal(begun.embedder.state_dict()[key], value)
+
+
+def test_contrastive_prediction_from_an_encoder_without_contexts_is_refused(labeled, joint, summaries_run):
+    with pytest.raises(InputError, match=r"needs contexts, and this encoder has none .* choose recipe finetune"):
+        complete_config(replace(joint, init=str(summaries_run)), [labeled])
+    with pytest.raises(InputError, match=r"labels\.reads is contexts, and encoder\.directions none"):
+        method = replace(joint.method, cpc=0.0, labels=replace(joint.method.labels, reads="contexts"))
+        complete_config(replace(joint, init=str(summaries_run), method=method), [labeled])

@@ -279,3 +279,23 @@ def test_a_run_refused_before_its_first_step_leaves_nothing(tiny, tmp_path):
     with pytest.raises(InputError, match="never seen together"):
         run(store.path, tmp_path / "run", replace(tiny, steps=2))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("held_out", "warned"), [(0.1, [2]), (0.0, [2, 5, 6])], ids=["held out", "none held out"])
+def test_a_collapse_is_told_early_and_also_where_no_recording_is_held_out(
+    held_out, warned, store, tiny, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(pretrain.loop, "batch_rank", lambda *_: 1.3)
+    monkeypatch.setattr(pretrain.loop, "_FIRST_LOOK_STEPS", 2)
+    monkeypatch.setattr(pretrain.loop, "validate", lambda *_: {"loss": 1.0, "effective_rank": 9.0, "uniformity": -1.0})
+    config = replace(tiny, data=replace(tiny.data, validation_share=held_out), steps=6)
+    assert run_pretrain([store], tmp_path / "run", config, console=Console(width=400)) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if "collapsing" in line]
+    assert [line.split(": ")[1] for line in told] == [f"step {step}" for step in warned]
+    assert all("effective rank is 1.3 of 27 columns" in line for line in told)
+
+
+def test_looking_at_the_embeddings_early_changes_no_weight(store, tiny, finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrain.loop, "_FIRST_LOOK_STEPS", 3)
+    assert run(store, tmp_path / "run", tiny) == 0
+    assert fingerprint(tmp_path / "run") == fingerprint(finished)

@@ -13,7 +13,7 @@ from ssl_behavior import embedding as embedding_module
 from ssl_behavior.embedding import Embeddings, embed_recording, embed_store
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
-from ssl_behavior.methods import CPC, CPCConfig
+from ssl_behavior.methods import CPC, CPCConfig, group_slices
 from ssl_behavior.methods.conv import EmbeddingConfig
 from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.scene import SceneConfig
@@ -278,3 +278,31 @@ def test_the_progress_of_another_export_is_not_taken_for_this_one(method, store,
     again = embed_store(method, store, out, dtype="float32")
     clean = embed_store(method, store, tmp_path / "clean", dtype="float32")
     np.testing.assert_array_equal(again.array, clean.array)
+
+
+def test_groups_that_are_off_by_default_are_those_of_a_method_that_has_them(store, method):
+    """Asked for when embedding: nothing is trained again, no column that was there changes, and nothing is learned."""
+    plain = EmbeddingConfig(feature_window_frames=(), extras=())
+    compact = CPC(replace(method.config, embedding=plain), method.skeleton, method.fps).eval()
+    compact.load_state_dict(method.state_dict())
+    wider = replace(method.config.embedding, latent_window_frames=(), extras=("time", "walls"))
+    whole = CPC(replace(method.config, embedding=wider), method.skeleton, method.fps).eval()
+    whole.load_state_dict(method.state_dict())
+    names = list(whole.channel_groups)
+    recording = store.recording("r101")
+    expected = embed_recording(whole, recording)
+    np.testing.assert_array_equal(embed_recording(compact, recording, only=names, chunk_frames=30), expected)
+    assert "time" not in compact.channel_groups and compact.embedding_dim == compact.learned_dim
+    assert compact.with_groups(names).learned_groups == compact.learned_groups
+    assert compact.with_groups(names).fingerprint() == compact.fingerprint()
+    columns = group_slices(whole.channel_groups)
+    few = embed_recording(compact, recording, only=["time", "features_8_frames"])
+    np.testing.assert_array_equal(few, expected[:, [*range(*columns["features_8_frames"].indices(999)),
+                                                    *range(*columns["time"].indices(999))]])  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["tiem", "features_*_frame", "feature_30_frames", "latent_5_frames"])
+def test_unknown_groups_are_refused_with_those_that_could_be_added(name, store, method):
+    known = r"it has \['past_context', .*\], and --groups adds any of \['features_N_frames', 'time', 'walls'\]"
+    with pytest.raises(InputError, match=known):
+        embed_recording(method, store.recording("r53"), only=[name])
