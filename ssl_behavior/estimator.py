@@ -39,7 +39,7 @@ class Encoder:
     def __init__(
         self, method: Method, device: str = "auto", without: Sequence[str] = (), only: Sequence[str] = ()
     ) -> None:
-        self._chosen = {"without": tuple(without), "only": tuple(only)}
+        self._chosen: dict[str, Any] = {"without": tuple(without), "only": tuple(only)}
         method, self.groups = with_kept_groups(method, without, only)
         self.method = method.to(choose_device(device)).eval()
 

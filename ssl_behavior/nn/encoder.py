@@ -158,8 +158,8 @@ class MixingEmbedder(nn.Module):
         self.blocks = nn.ModuleList([*convolutions, *windows])
         self.norm = nn.LayerNorm(mixer.dim)
         self.exit = nn.Linear(mixer.dim, config.latent_dim)
-        sides = [block.reach for block in (*convolutions, *windows)]
-        self.reach = (sum(before for before, _ in sides), sum(after for _, after in sides))
+        reaches = [*(block.reach for block in convolutions), *(block.reach for block in windows)]
+        self.reach = (sum(before for before, _ in reaches), sum(after for _, after in reaches))
 
     def forward(
         self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
