@@ -1,12 +1,12 @@
-"""Summary prediction: what the animals did in windows of time, said from a scene of which parts are hidden.
+"""Summary prediction: an encoder learns histograms of the animals' features in windows of time.
 
-An encoder sees a stretch of a recording with some of its features and some spans of time left out. A linear layer has
-to say, from a few learned numbers per step, how every feature is distributed in windows around, before and after that
-step (`ssl_behavior.summaries`). What animals do over seconds is kept, what noise, a lost keypoint or a single frame
-does is not. Nothing is contrasted with other recordings, so the embedding does not have to tell which recording it is.
+For every step the encoder gives a few numbers, from which a linear layer predicts how every input feature is
+distributed in windows around, before and after that step (`ssl_behavior.summaries`), one second to half a minute
+long. Some features and spans of time may be hidden from the encoder. Nothing is contrasted with other recordings, so
+an embedding gains nothing from identifying the recording.
 
-Histograms as targets: Azabou et al. 2023 (BAMS, arXiv:2303.08811); prediction from masked input with the loss on
-everything: Vincent et al. 2010 (denoising autoencoders).
+Histograms of features as targets: Azabou et al. 2023 (BAMS, arXiv:2303.08811). Prediction from corrupted input: Vincent
+et al. 2010 (denoising autoencoders).
 """
 
 from collections.abc import Collection
@@ -24,7 +24,7 @@ from ssl_behavior.methods.conv import ConvConfig, ConvMethod, EmbeddingConfig, E
 from ssl_behavior.nn import EncoderConfig, MixerConfig, pad_to_multiple
 from ssl_behavior.numerics import equal_variance_rotation
 from ssl_behavior.objectives import summary_error
-from ssl_behavior.parallel import own_share
+from ssl_behavior.parallel import all_sum, own_share
 from ssl_behavior.shapes import FrameMask, Steps
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.summaries import Summaries, SummariesConfig, scene_moments
@@ -39,7 +39,7 @@ _SMALLEST_STD = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class SummaryPredictionConfig(ConvConfig):
-    """The encoder (`ConvConfig`), what it has to say, and what is hidden from it.
+    """The encoder (`ConvConfig`), its targets, and the corruption of its inputs.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ class SummaryPredictionConfig(ConvConfig):
     drop_spans : mean share of the time in which all features are hidden; of one window uniform from 0 to twice this.
     span_frames : length of the spans of time that are hidden.
     every_steps : summaries are predicted at every so many steps.
-    whitening : how far the components' errors are brought to one scale, from 0 (as large as their variances make
-        them: weak components are hardly learned) to 1 (all alike). The embedding's own scale is not touched by it.
+    whitening : exponent of the components' weights in the loss, from 0 (weights follow the variances: weak components
+        are learned late) to 1 (equal weights). The embedding's geometry does not depend on it.
     """
 
     encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(directions="none", mixer=MixerConfig()))
@@ -72,11 +72,10 @@ class SummaryPredictionConfig(ConvConfig):
 
 
 class Readout(nn.Module):
-    """A linear map of latents under which distances are those between the predicted summaries.
+    """A linear map of latents: distances between its outputs equal distances between the predicted summaries.
 
-    Fitted once, when the training is over: until then it leaves latents as they are. Its columns are uncorrelated with
-    nothing in particular, but all have the same variance (`equal_variance_rotation`), so that heads, neighbors and
-    clusters that standardize columns do not change the geometry.
+    Fitted once, at the end of the training; before, it is the identity. All its columns have the same variance
+    (`equal_variance_rotation`), so heads, neighbors and clusters that standardize columns keep the geometry.
     """
 
     offset: Float[Tensor, " latent"]
@@ -93,7 +92,8 @@ class Readout(nn.Module):
     @torch.no_grad()
     def fit(self, latents: Float[Tensor, "row latent"], head: Float[Tensor, "component latent"]) -> None:
         """Fit on latents of the training recordings; `head` is the linear map from latents to summaries."""
-        values, head = latents.double(), head.double()
+        # On the CPU: some accelerators have no float64.
+        values, head = latents.cpu().double(), head.detach().cpu().double()
         offset = values.mean(dim=0)
         strength, axes = torch.linalg.eigh(head.T @ head)
         # The root of the head's metric: |root z| is the length of the summary predicted from z.
@@ -107,7 +107,7 @@ class Readout(nn.Module):
 
 
 class SummaryPrediction(ConvMethod):
-    """An encoder that learns to say the summaries of what it partly sees."""
+    """A convolutional encoder trained by summary prediction."""
 
     Config = SummaryPredictionConfig
     config: SummaryPredictionConfig
@@ -166,8 +166,9 @@ class SummaryPrediction(ConvMethod):
             target = self.summaries(values, known, encoded.inside, every)
         predicted, target = self.head(encoded.latents[:, every]), target / self.scale
         sums = summary_error(predicted, target, encoded.seen[:, every])
-        error = mean_of(sums, self.training)
-        return LossTerms({"summaries": error}, {"explained": self._explained(error, target, encoded.seen[:, every])})
+        around = summary_error(torch.zeros_like(target), target, encoded.seen[:, every])
+        explained = 1 - all_sum(sums.total.detach()) / all_sum(around.total).clamp_min(_SMALLEST_STD)
+        return LossTerms({"summaries": mean_of(sums, self.training)}, {"explained": explained.sum()})
 
     @property
     def scale(self) -> Float[Tensor, " component"]:
@@ -183,11 +184,6 @@ class SummaryPrediction(ConvMethod):
         every = self.config.every_steps
         first = 0 if generator is None else int(torch.randint(every, (), generator=generator))
         return slice(first, None, every)
-
-    def _explained(self, error: Tensor, target: Tensor, usable: Tensor) -> Tensor:
-        """1 - error / mean square of the targets."""
-        around = mean_of(summary_error(torch.zeros_like(target), target, usable), self.training)
-        return 1 - error.detach() / around.clamp_min(_SMALLEST_STD)
 
     def _hidden(self, features: Channels, generator: torch.Generator) -> Channels:
         """Features with some channels of each window, and all channels in some spans of it, at their mean of 0."""

@@ -20,16 +20,19 @@ from ssl_behavior.methods import METHODS, CPCConfig
 from ssl_behavior.methods.conv import EmbeddingConfig
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
 from ssl_behavior.methods.programs_heads import HeadsConfig
+from ssl_behavior.methods.summaries import SummaryPredictionConfig
 from ssl_behavior.methods.task_programming import TaskProgrammingConfig
 from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
 from ssl_behavior.methods.trajectory_head import TrajectoryConfig
-from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.nn import EncoderConfig, MixerConfig
 from ssl_behavior.programs import ProgramsConfig
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.scene import SceneConfig
 from ssl_behavior.seeds import torch_generator
 from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.sliding import WindowsConfig
 from ssl_behavior.store import Store, write_store
+from ssl_behavior.summaries import SummariesConfig
 from ssl_behavior.trajectory import StateConfig
 from ssl_behavior.windows import WindowBatch, WindowReader, recording_window
 
@@ -63,8 +66,19 @@ TAUGHT = CONV | {
         hidden_dim=12,
     ),
 }  # fmt: skip
+WINDOWS_AROUND = WindowsConfig(around_frames=(6, 18), past_frames=(8,), future_frames=(4,))
 CONFIGS = {
     "cpc": CPCConfig(**CONV, **PREDICTION),
+    "summaries": SummaryPredictionConfig(
+        features=CONV["features"], augment=CONV["augment"],
+        encoder=EncoderConfig(
+            stride=2, animals="pooled", latent_dim=7, directions="none",
+            mixer=MixerConfig(view_dim=9, dim=11, dilations=(1,), windows_dim=5, windows=WINDOWS_AROUND, blocks=1),
+        ),
+        embedding=EmbeddingConfig(feature_window_frames=(), extras=()),
+        summaries=SummariesConfig(windows=WINDOWS_AROUND, quantiles=(0.2, 0.5, 0.8), codes=12, components=10),
+        drop_channels=0.2, drop_spans=0.1, span_frames=6, every_steps=2, whitening=0.5,
+    ),
     "task_programming": TaskProgrammingConfig(
         state=StateConfig(pose_components=3, scene=SCENE), programs=PROGRAMS, augment=MOVED, window_frames=15,
         gru_dim=9, fc_dim=8, latent_dim=5, likelihood=1.0, kl=1.0, free_bits=0.03, augmented=1.0, consistency=2.0,

@@ -76,7 +76,7 @@ def test_two_processes_are_one(store, tiny, one_process, tmp_path):
     assert_equal_runs(one_process, tmp_path / "two")
 
 
-@pytest.mark.parametrize("method", ["task_programming", "task_programming_conv", "cpc_programs"])
+@pytest.mark.parametrize("method", ["summaries", "task_programming", "task_programming_conv", "cpc_programs"])
 def test_two_processes_are_one_for_every_method(method, store, tiny, tmp_path):
     config = replace(tiny, method=CONFIGS[method], steps=3)
     torch.set_default_dtype(torch.float64)
