@@ -197,8 +197,9 @@ def _fitted_summaries(store: Store, train: Sequence[StoreRow], featurizer: Featu
 def _step_moments(batch: WindowBatch, featurizer: Featurizer) -> Piece:
     """What histograms are made of: moments of the inputs in every step, and which of them are known."""
     stride = _stride(float(batch.fps[0]))
-    padded = [pad_to_multiple(values, stride) for values in (*featurizer.with_known(batch), batch.valid)]
-    return scene_moments(*padded, stride, featurizer.skeleton.exchangeable)
+    features, known = (pad_to_multiple(values, stride) for values in featurizer.with_known(batch))
+    valid = pad_to_multiple(batch.valid, stride)
+    return scene_moments(features, known, valid, stride, featurizer.skeleton.exchangeable)
 
 
 @torch.no_grad()
