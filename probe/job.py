@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="ssl-behavior probe",
         description="Fit simple heads on frozen embeddings, score them on held-out recordings, and set them beside "
         "raw keypoints, hand features, their PCA, window means of the encoder's inputs, the PCA of their windowed "
-        "histograms, and the untrained encoder.",
+        "histograms (plain, and rotated to equal variances), and the untrained encoder.",
     )
     parser.add_argument(
         "runs", nargs="+", metavar="RUN", type=Path,
