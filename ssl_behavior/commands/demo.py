@@ -16,7 +16,8 @@ _MARKER = ".ssl-behavior-demo"
 _MADE = ("mice", "store", "run", "task1", "benchmark", "embeddings", "clusters", "described", "report.html")
 _SCALE = 0.03
 _SYSTEMS = (
-    "fully_connected", "conv1d", "task2_as_run", "task3_as_run", "joint_mabe2021", "boosting", "cpc_linear", "joint",
+    "fully_connected", "conv1d", "task2_as_run", "task3_as_run", "joint_mabe2021", "boosting", "summaries_linear",
+    "summaries_finetuned",
 )  # fmt: skip
 
 
@@ -66,13 +67,13 @@ def _acts(out: Path, steps: int, seed: int) -> list[tuple[str, str, list[str]]]:
             "--layout", "calms21", "--scale", str(_SCALE), "--out", mice, *seeds]),
         ("One store of all of them: three tasks, and tracks without labels", "import", [mice, "--out", store]),
         ("An encoder learned from their tracks, without labels", "pretrain", [
-            store, "--out", run, "--recipe", "cpc_tiny", "--steps", str(steps), *seeds]),
-        ("Task 1: does a linear head on it tell the behaviours?", "probe", [
+            store, "--out", run, "--recipe", "summaries_tiny", "--steps", str(steps), *seeds]),
+        ("Task 1: does a linear head on it tell the behaviours, and better than on averages of its inputs?", "probe", [
             run, store, "--task", "calms21_task1", "--out", str(out / "task1"), "--seeds", "2",
-            "--references", "raw,untrained", "--train-stride", "12"]),
+            "--references", "untrained,input_means,histograms", "--train-stride", "12"]),
         ("Tasks 1 to 3: the systems of the paper and ours, in very little time each", "benchmark", [
             "calms21", mice, "--out", str(out / "benchmark"), "--effort", "minutes", "--systems", ",".join(_SYSTEMS),
-            "--pretrained", f"cpc={run}"]),
+            "--pretrained", f"summaries={run}"]),
         ("One embedding per frame, for clustering and everything else", "embed", [
             run, store, "--out", embeddings]),
         ("Clusters of frames, as bouts", "cluster", [embeddings, "--out", clusters, "--clusters", "12", *seeds]),
