@@ -9,9 +9,9 @@ from pathlib import Path
 from ssl_behavior.files import check_free
 from ssl_behavior.verbs import run_verb
 
-__all__ = ["main"]
+__all__ = ["demo_acts", "main"]
 
-_STEPS = 200
+_STEPS = 300
 _MARKER = ".ssl-behavior-demo"
 _MADE = ("mice", "store", "run", "task1", "benchmark", "embeddings", "clusters", "described", "report.html")
 _SCALE = 0.03
@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     out.mkdir(parents=True, exist_ok=True)
     (out / _MARKER).touch()
     start = time.monotonic()
-    for title, verb, arguments in _acts(out, options.steps, options.seed):
+    for title, verb, arguments in demo_acts(out, options.steps, options.seed):
         command = " ".join([verb, *arguments])
         print(f"\n== {title}\n   ssl-behavior {command}\n", flush=True)
         if code := run_verb(verb, arguments):
@@ -58,7 +58,8 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _acts(out: Path, steps: int, seed: int) -> list[tuple[str, str, list[str]]]:
+def demo_acts(out: Path, steps: int = _STEPS, seed: int = 0) -> list[tuple[str, str, list[str]]]:
+    """(title, verb, its arguments) of every job of the demo, in order."""
     mice, store, run, embeddings = (str(out / name) for name in ("mice", "store", "run", "embeddings"))
     clusters, described = str(out / "clusters"), str(out / "described")
     seeds = ["--seed", str(seed)]
