@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("stores", metavar="STORE", nargs="*", type=Path, help="stores with the recordings; one skeleton for all")
     add("--out", metavar="RUN", type=Path, help="the run's folder: configuration, metrics and checkpoints")
-    add("--recipe", metavar="NAME", help="where the configuration starts (default: cpc); a wrong name lists them")
+    add("--recipe", metavar="NAME", help="where the configuration starts (default: summaries); a wrong name lists them")
     add("--config", metavar="FILE", type=Path, help="YAML or JSON with keys to change; a run's config.json repeats it")
     add("--resume", action="store_true", help="continue an interrupted run, bit for bit; begin it if there is none")
     add("--print-config", action="store_true", help="print the whole configuration and stop")

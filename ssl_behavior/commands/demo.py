@@ -9,14 +9,15 @@ from pathlib import Path
 from ssl_behavior.files import check_free
 from ssl_behavior.verbs import run_verb
 
-__all__ = ["main"]
+__all__ = ["demo_acts", "main"]
 
-_STEPS = 200
+_STEPS = 300
 _MARKER = ".ssl-behavior-demo"
 _MADE = ("mice", "store", "run", "task1", "benchmark", "embeddings", "clusters", "described", "report.html")
 _SCALE = 0.03
 _SYSTEMS = (
-    "fully_connected", "conv1d", "task2_as_run", "task3_as_run", "joint_mabe2021", "boosting", "cpc_linear", "joint",
+    "fully_connected", "conv1d", "task2_as_run", "task3_as_run", "joint_mabe2021", "boosting", "summaries_linear",
+    "summaries_finetuned",
 )  # fmt: skip
 
 
@@ -48,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     out.mkdir(parents=True, exist_ok=True)
     (out / _MARKER).touch()
     start = time.monotonic()
-    for title, verb, arguments in _acts(out, options.steps, options.seed):
+    for title, verb, arguments in demo_acts(out, options.steps, options.seed):
         command = " ".join([verb, *arguments])
         print(f"\n== {title}\n   ssl-behavior {command}\n", flush=True)
         if code := run_verb(verb, arguments):
@@ -57,7 +58,8 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _acts(out: Path, steps: int, seed: int) -> list[tuple[str, str, list[str]]]:
+def demo_acts(out: Path, steps: int = _STEPS, seed: int = 0) -> list[tuple[str, str, list[str]]]:
+    """(title, verb, its arguments) of every job of the demo, in order."""
     mice, store, run, embeddings = (str(out / name) for name in ("mice", "store", "run", "embeddings"))
     clusters, described = str(out / "clusters"), str(out / "described")
     seeds = ["--seed", str(seed)]
@@ -66,13 +68,13 @@ def _acts(out: Path, steps: int, seed: int) -> list[tuple[str, str, list[str]]]:
             "--layout", "calms21", "--scale", str(_SCALE), "--out", mice, *seeds]),
         ("One store of all of them: three tasks, and tracks without labels", "import", [mice, "--out", store]),
         ("An encoder learned from their tracks, without labels", "pretrain", [
-            store, "--out", run, "--recipe", "cpc_tiny", "--steps", str(steps), *seeds]),
-        ("Task 1: does a linear head on it tell the behaviours?", "probe", [
+            store, "--out", run, "--recipe", "summaries_tiny", "--steps", str(steps), *seeds]),
+        ("Task 1: does a linear head on it tell the behaviours, and better than on averages of its inputs?", "probe", [
             run, store, "--task", "calms21_task1", "--out", str(out / "task1"), "--seeds", "2",
-            "--references", "raw,untrained", "--train-stride", "12"]),
+            "--references", "untrained,input_means,histograms", "--train-stride", "12"]),
         ("Tasks 1 to 3: the systems of the paper and ours, in very little time each", "benchmark", [
             "calms21", mice, "--out", str(out / "benchmark"), "--effort", "minutes", "--systems", ",".join(_SYSTEMS),
-            "--pretrained", f"cpc={run}"]),
+            "--pretrained", f"summaries={run}"]),
         ("One embedding per frame, for clustering and everything else", "embed", [
             run, store, "--out", embeddings]),
         ("Clusters of frames, as bouts", "cluster", [embeddings, "--out", clusters, "--clusters", "12", *seeds]),

@@ -248,6 +248,24 @@ def test_the_learned_columns_are_those_that_training_changes(case):
     assert method.learned(method.embed(batch)).shape[-1] == method.learned_dim == int(changed.sum())
 
 
+def test_groups_asked_for_are_added_and_never_learned(case):
+    method, _, batch = case
+    method.eval()
+    names = ["features_12_frames", "time", "walls"]
+    more = method.with_groups(names)
+    if not method.more_groups:
+        assert more is method
+        return
+    assert {*names} <= {*more.channel_groups} and more.learned_groups == method.learned_groups
+    assert more.fingerprint() == method.fingerprint() and more.embedding_dim == sum(more.channel_groups.values())
+    with torch.no_grad():
+        wide, own = more.embed(batch), method.embed(batch)
+    assert wide.shape[-1] == more.embedding_dim
+    columns, before = group_slices(more.channel_groups), group_slices(method.channel_groups)
+    for name in before:
+        assert torch.equal(wide[..., columns[name]], own[..., before[name]]), name
+
+
 def test_save_and_load_are_bit_exact(case, tmp_path):
     method, _, batch = case
     save_checkpoint(tmp_path / "model", method.eval())

@@ -196,3 +196,13 @@ def test_configurations_check_themselves():
         RunConfig(method=None, seed=-1)
     with pytest.raises(InputError, match=r"algorithm: expected one of .*, got None"):
         run_config_from_dict({}, "file")
+
+
+def test_the_default_recipe_is_summary_prediction_everywhere(capsys):
+    from pretrain.job import main
+    from ssl_behavior.estimator import PoseEmbedder
+
+    assert resolve() == RECIPES["summaries"]() == RECIPES[PoseEmbedder().recipe]()
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "default: summaries" in " ".join(capsys.readouterr().out.split())

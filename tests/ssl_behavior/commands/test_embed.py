@@ -51,6 +51,16 @@ def test_groups_of_columns_can_be_left_out(folders, tmp_path):
     np.testing.assert_allclose(encoder.embed(recording), learned.array[row.slice], rtol=0, atol=1e-6)
 
 
+def test_groups_off_by_default_can_be_asked_for(folders, tmp_path):
+    words = ["embed", *folders, "--out", str(tmp_path / "e"), "--device", "cpu", "--dtype", "float32"]
+    assert main([*words, "--groups", "latent", "features_12_frames", "walls"]) == 0
+    embeddings = Embeddings(tmp_path / "e")
+    encoder = load(folders[0], device="cpu", only=["latent", "features_12_frames", "walls"])
+    assert list(embeddings.groups) == ["latent", "features_12_frames", "walls"] and encoder.groups == embeddings.groups
+    row, recording = embeddings.row("one"), Store(folders[1]).recording("one")
+    np.testing.assert_allclose(encoder.embed(recording), embeddings.array[row.slice], rtol=0, atol=1e-6)
+
+
 def test_mistakes_are_told_and_nothing_is_made(folders, tmp_path, capsys):
     model, store = folders
     mistakes = {
@@ -59,6 +69,8 @@ def test_mistakes_are_told_and_nothing_is_made(folders, tmp_path, capsys):
         "neither a checkpoint nor a run": [store, store],
         "invalid choice": [model, store, "--dtype", "int8"],
         "no columns 'walls'; it has ['past_context'": [model, store, "--without", "walls"],
+        "and --groups adds any of ['features_N_frames', 'time', 'walls']": [model, store, "--groups", "summary"],
+        "feature_window_frames must be at least 1": [model, store, "--groups", "features_0_frames"],
         "leaves nothing": [model, store, "--without", "*"],
     }
     for words, arguments in mistakes.items():
