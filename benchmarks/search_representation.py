@@ -21,7 +21,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,10 @@ from ssl_behavior.numerics import equal_variance_rotation, principal_axes
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
 from ssl_behavior.sliding import WindowsConfig, sliding_means
 from ssl_behavior.store import Store
-from ssl_behavior.summaries import Summaries, SummariesConfig, scene_moments
+from ssl_behavior.summaries import QUANTILES, QuantileCodes, Summaries, SummariesConfig, scene_moments
 from ssl_behavior.windows import WindowReader
 
-STRIDE, LATENTS, WINDOW_STEPS, BATCH = 6, 128, 256, 8
+STRIDE, LATENTS, WINDOW_STEPS, BATCH, CODES, NUM_CHANNELS = 6, 128, 256, 8, 192, 132
 OPTIM = OptimConfig(optimizer="muon", lr=4e-3, betas=(0.9, 0.95), warmup_steps=50, ema_decay=0.99)
 
 
@@ -86,6 +86,23 @@ def _features_of(store: Store) -> dict[str, Any]:
         )
         found["programs"].append((steps[0][0].half(), steps[1][0]))
     return found
+
+
+def with_codes(cache: Cache) -> Cache:
+    """The cache with quantile codes of the scene behind the moments of every view."""
+    codes = codes_of(cache.scene)
+    moments = [
+        torch.cat([one, code.half()[:, None].expand(-1, one.shape[1], -1)], dim=-1)
+        for one, code in zip(cache.moments, codes, strict=True)
+    ]
+    return replace(cache, moments=moments)
+
+
+def codes_of(values: list[tuple[Tensor, Tensor]], quantiles: tuple[float, ...] = QUANTILES) -> list[Tensor]:
+    """Quantile codes [step code] of every recording."""
+    pieces = [(value.float()[None], known[None]) for value, known in values]
+    coding = QuantileCodes(quantiles, CODES, pieces[0][0].shape[-1]).fit(pieces)
+    return [coding(*piece)[0] for piece in pieces]
 
 
 @dataclass
@@ -134,14 +151,19 @@ class Objective(nn.Module):
 
 
 def encode(network: MixingEmbedder, moments: Tensor) -> Tensor:
-    return network.latents(moments, torch.ones(moments.shape[:2], dtype=torch.bool))
+    """Latents; codes stand behind the moments, or are 0."""
+    width = 2 * NUM_CHANNELS
+    codes = moments[:, :, 0, width:]
+    if not codes.shape[-1]:
+        codes = codes.new_zeros(*codes.shape[:2], CODES)
+    return network.latents(moments[..., :width], codes, torch.ones(moments.shape[:2], dtype=torch.bool))
 
 
-def summaries_of(config: SummariesConfig, values: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
-    pieces = [(value.float()[None], known[None]) for value, known in values]
-    made = Summaries(config, pieces[0][0].shape[-1], STRIDE).fit(pieces)
-    inside = [torch.ones(value.shape[:2], dtype=torch.bool) for value, _ in pieces]
-    return [made(*piece, there)[0] for piece, there in zip(pieces, inside, strict=True)]
+def summaries_of(config: SummariesConfig, values: list[tuple[Tensor, Tensor]], quantiles: tuple[float, ...] = QUANTILES
+                 ) -> list[Tensor]:  # fmt: skip
+    codes = [one[None] for one in codes_of(values, quantiles)]
+    made = Summaries(config, codes[0].shape[-1], STRIDE).fit(codes)
+    return [made(one, torch.ones(one.shape[:2], dtype=torch.bool))[0] for one in codes]
 
 
 def whitened(targets: list[Tensor], power: float) -> list[Tensor]:
@@ -158,14 +180,15 @@ class Summary(Objective):
     """Histograms in windows, predicted from a corrupted view."""
 
     def __init__(self, config: SummariesConfig | None = None, power: float = 0.0, every: int = 4, mlp: bool = False,
-                 **drops: float) -> None:  # fmt: skip
+                 quantiles: tuple[float, ...] = QUANTILES, **drops: float) -> None:  # fmt: skip
         super().__init__()
         self.config, self.power, self.every, self.mlp = config or SummariesConfig(), power, every, mlp
+        self.quantiles = quantiles
         for name, value in drops.items():
             setattr(self, name, value)
 
     def targets(self, cache: Cache) -> list[Tensor]:
-        natural = summaries_of(self.config, self.source(cache))
+        natural = summaries_of(self.config, self.source(cache), self.quantiles)
         made = whitened(natural, self.power)
         # Undone in the readout: whitening is for the training alone.
         self.spread = torch.cat(natural).std(dim=0) / torch.cat(made).std(dim=0).clamp_min(1e-6)
@@ -382,6 +405,8 @@ class Variant:
     objective: Callable[[], Objective] | None
     mixer: MixerConfig = field(default_factory=MixerConfig)
     fixed: Callable[[Cache], list[Tensor]] | None = None
+    coded: bool = False
+    """The network also reads the scene's quantile codes of every step."""
     whiten: bool = False
     steps: float = 1.0
     """Multiple of the common number of steps."""
@@ -426,12 +451,22 @@ VARIANTS: dict[str, Variant] = {
     "summary, nothing hidden, half whitened, wide": Variant("summary", lambda: Summary(power=0.5, **OPEN), WIDE),
     "summary, nothing hidden, two blocks": Variant("summary", lambda: Summary(**OPEN), MixerConfig(blocks=2)),
     "summary, nothing hidden, 4 x steps": Variant("summary", lambda: Summary(**OPEN), steps=4.0),
+    "summary, nothing hidden, half whitened, codes read": Variant(
+        "summary", lambda: Summary(power=0.5, **OPEN), coded=True
+    ),
+    "summary, codes read, untrained": Variant("untrained", Summary, coded=True, steps=0.0),
+    "summary, codes read, and masked clusters": Variant(
+        "mixture", lambda: Mixture(Summary(power=0.5, **OPEN), Masked("clusters"), 0.1), coded=True
+    ),
+    "summary and masked clusters": Variant(
+        "mixture", lambda: Mixture(Summary(power=0.5, **OPEN), Masked("clusters"), 0.1)
+    ),
     "summary, more hidden": Variant("summary", lambda: Summary(drop_channels=0.2, drop_spans=0.2)),
     "summary, short windows": Variant("summary", lambda: Summary(of(SHORT)), MixerConfig(windows=SHORT)),
     "summary, to 10 s": Variant("summary", lambda: Summary(of(SKETCH)), MixerConfig(windows=SKETCH)),
     "summary, longer past and future": Variant("summary", lambda: Summary(of(LONG)), MixerConfig(windows=LONG)),
     "summary, long windows alone": Variant("summary", lambda: Summary(of(FAR))),
-    "summary, three quantiles": Variant("summary", lambda: Summary(SummariesConfig(quantiles=(0.2, 0.5, 0.8)))),
+    "summary, three quantiles": Variant("summary", lambda: Summary(quantiles=(0.2, 0.5, 0.8))),
     "summary, half whitened": Variant("summary", lambda: Summary(power=0.5)),
     "summary, whitened": Variant("summary", lambda: Summary(power=1.0)),
     "summary, whitened, MLP": Variant("summary", lambda: Summary(power=1.0, mlp=True)),
@@ -462,7 +497,7 @@ def train(variant: Variant, cache: Cache, seed: int, steps: int) -> tuple[Mixing
     torch.manual_seed(seed)
     assert variant.objective is not None
     encoder = EncoderConfig(stride=STRIDE, latent_dim=LATENTS, directions="none", mixer=variant.mixer)
-    network = MixingEmbedder(encoder, cache.moments[0].shape[-1] // 2, 2, exchangeable=True)
+    network = MixingEmbedder(encoder, NUM_CHANNELS, 2, exchangeable=True)
     objective = variant.objective()
     targets = objective.targets(cache)
     objective.prepare(targets[0].shape[1])
@@ -524,6 +559,8 @@ def columns_of(variant: Variant, name: str, cache: Cache, seed: int, steps: int)
     if variant.fixed is not None:
         made = variant.fixed(cache)
         return (made if "all columns" in name else compressed(made, variant.whiten)), math.nan, 0.0
+    if variant.coded:
+        cache = with_codes(cache)
     network, objective, loss, seconds = train(variant, cache, seed, round(steps * variant.steps))
     return embedded(network, objective, cache), loss, seconds
 

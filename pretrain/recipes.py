@@ -50,13 +50,11 @@ def summaries_tiny() -> RunConfig:
     encoder = EncoderConfig(
         directions="none",
         latent_dim=32,
-        mixer=MixerConfig(view_dim=64, dim=64, windows_dim=32, windows=windows),
+        mixer=MixerConfig(view_dim=64, dim=64, windows_dim=32, windows=windows, codes=64),
     )
     return replace(
         summaries(),
-        method=SummaryPredictionConfig(
-            encoder=encoder, summaries=SummariesConfig(windows=windows, codes=64, components=64)
-        ),
+        method=SummaryPredictionConfig(encoder=encoder, summaries=SummariesConfig(windows=windows, components=64)),
         data=DataConfig(window_frames=384, batch_size=16, validation_batches=2),
         optim=replace(summaries().optim, warmup_steps=20, ema_decay=0.98),
         loop=LoopConfig(validate_every=100),

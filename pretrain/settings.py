@@ -43,7 +43,7 @@ def resolve_config(options: Options) -> RunConfig:
         If the recipe or a key is unknown (the nearest known one is named), or a value is not acceptable.
     """
     values = _file_values(options.config) if options.config else {}
-    base = _with_method(_base(options), values, options.config)
+    base = _with_method(_base(options, values), values, options.config)
     overrides = dict(options.overrides)
     if options.split:
         if "data.labeled" in overrides:
@@ -77,12 +77,14 @@ def config_as_yaml(config: RunConfig) -> str:
     return yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=110)
 
 
-def _base(options: Options) -> RunConfig:
+def _base(options: Options, values: Mapping[str, Any]) -> RunConfig:
+    """The recipe named, else that of the same name as the file's method, else the default one."""
     named = options.recipe or options.config
     if options.resume and not named and options.out and (options.out / "config.json").exists():
         config = recorded_config(options.out)
         return dataclasses.replace(config, method=with_kept_programs(config.method, options.out))
-    recipe = options.recipe or _DEFAULT_RECIPE
+    method = values.get("algorithm")
+    recipe = options.recipe or (method if isinstance(method, str) and method in RECIPES else _DEFAULT_RECIPE)
     if recipe not in RECIPES:
         raise InputError(f"unknown recipe {recipe!r}; known: {sorted(RECIPES)}")
     return RECIPES[recipe]()

@@ -6,21 +6,22 @@ and fitted on the training recordings alone.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from probe.references import new_array
 from probe.representations import BLOCK_FRAMES, Representation
 from ssl_behavior.features import FeatureConfig, Featurizer
-from ssl_behavior.nn import pad_to_multiple, to_frames
+from ssl_behavior.nn import MixerConfig, pad_to_multiple, to_frames
 from ssl_behavior.numerics import equal_variance_rotation
 from ssl_behavior.sliding import WindowsConfig, sliding_means
 from ssl_behavior.store import Store, StoreRow
-from ssl_behavior.summaries import Piece, Summaries, SummariesConfig, scene_moments
+from ssl_behavior.summaries import QUANTILES, Piece, QuantileCodes, Summaries, SummariesConfig, scene_moments
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["AROUND_SECONDS", "histogram_components", "histogram_windows", "input_means"]
@@ -36,7 +37,7 @@ STEPS_PER_SECOND = 5
 
 CHUNK_FRAMES = 6144
 _FITTING_FRAMES = 200_000
-_CODES = SummariesConfig().codes
+_CODES = MixerConfig().codes
 
 Advance = Callable[[int], None]
 
@@ -116,14 +117,15 @@ def histogram_components(
     rows = tuple(store.rows if rows is None else rows)
     wanted, training = {row.id for row in rows}, {row.id for row in train}
     featurizer = _fitted(store, train, config)
-    summaries = _fitted_summaries(store, train, featurizer, num_columns)
+    histograms = _fitted_histograms(store, train, featurizer, num_columns)
+    num_components = histograms.summaries.components
     plain, rotated = (
-        new_array(folder / f"{name}.npy", store.num_frames, summaries.components, np.float32)
+        new_array(folder / f"{name}.npy", store.num_frames, num_components, np.float32)
         for name in ("histograms", "histograms_rotated")
     )
-    moments = _RowMoments(summaries.components)
+    moments = _RowMoments(num_components)
     for row in (row for row in store.rows if row.id in wanted | training):
-        for part, components in _components(store, row, featurizer, summaries):
+        for part, components in _components(store, row, featurizer, histograms):
             if row.id in training:
                 moments.add(components)
             if row.id in wanted:
@@ -137,7 +139,7 @@ def histogram_components(
             rotated[part] = (torch.from_numpy(np.array(plain[part])) @ rotation).numpy()
         if advance is not None:
             advance(1)
-    name = f"PCA-{summaries.components} of windowed histograms"
+    name = f"PCA-{num_components} of windowed histograms"
     return Representation(name, (plain,)), Representation(f"{name}, equal variances", (rotated,))
 
 
@@ -182,16 +184,29 @@ def _stride(fps: float) -> int:
     return max(1, round(fps / STEPS_PER_SECOND))
 
 
-def _fitted_summaries(store: Store, train: Sequence[StoreRow], featurizer: Featurizer, num_columns: int) -> Summaries:
+@dataclass(frozen=True)
+class _Histograms:
+    """Quantile codes of steps, and summaries of them."""
+
+    coding: QuantileCodes
+    summaries: Summaries
+
+    def __call__(self, piece: Piece, inside: Bool[Tensor, "batch step"]) -> Float[Tensor, "batch step component"]:
+        return self.summaries(self.coding(*piece), inside)
+
+
+def _fitted_histograms(
+    store: Store, train: Sequence[StoreRow], featurizer: Featurizer, num_columns: int
+) -> _Histograms:
     fps = train[0].fps
-    # Enough codes of every window for so many components of all of them.
-    config = SummariesConfig(
-        windows=histogram_windows(fps), codes=max(_CODES, -(-num_columns // 2)), components=num_columns
-    )
+    config = SummariesConfig(windows=histogram_windows(fps), components=num_columns)
     reader = WindowReader([(store, row) for row in train], 1)
     with torch.no_grad():
         pieces = [_step_moments(batch, featurizer) for batch in reader.pieces(_FITTING_FRAMES)]
-    return Summaries(config, pieces[0][0].shape[-1], _stride(fps)).float().fit(pieces)
+        # Enough codes of every window for so many components of all of them.
+        coding = QuantileCodes(QUANTILES, max(_CODES, -(-num_columns // 2)), pieces[0][0].shape[-1]).float().fit(pieces)
+        codes = [coding(*piece) for piece in pieces]
+    return _Histograms(coding, Summaries(config, coding.num_codes, _stride(fps)).float().fit(codes))
 
 
 def _step_moments(batch: WindowBatch, featurizer: Featurizer) -> Piece:
@@ -204,16 +219,16 @@ def _step_moments(batch: WindowBatch, featurizer: Featurizer) -> Piece:
 
 @torch.no_grad()
 def _components(
-    store: Store, row: StoreRow, featurizer: Featurizer, summaries: Summaries
+    store: Store, row: StoreRow, featurizer: Featurizer, histograms: _Histograms
 ) -> Iterator[tuple[slice, Float[Tensor, "frame component"]]]:
     """(frames of the store, their components), chunk by chunk of a recording."""
     stride = _stride(row.fps)
     # One step more than is reached: frames lie between the middles of two steps.
-    context = (max(summaries.reach) + 1) * stride + -(-max(featurizer.reach) // stride) * stride
+    context = (max(histograms.summaries.reach) + 1) * stride + -(-max(featurizer.reach) // stride) * stride
     for part, own, batch in _chunks(store, row, context, -(-CHUNK_FRAMES // stride) * stride):
-        values, known = _step_moments(batch, featurizer)
-        inside = torch.ones(values.shape[:2], dtype=torch.bool)
-        steps = summaries(values, known, inside)
+        piece = _step_moments(batch, featurizer)
+        inside = torch.ones(piece[0].shape[:2], dtype=torch.bool)
+        steps = histograms(piece, inside)
         yield part, to_frames(steps, inside, stride, batch.valid.shape[1])[0, own]
 
 

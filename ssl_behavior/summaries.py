@@ -24,7 +24,10 @@ from ssl_behavior.numerics import principal_axes
 from ssl_behavior.shapes import FrameMask, StepMask
 from ssl_behavior.sliding import WindowsConfig, sliding_means
 
-__all__ = ["Piece", "Summaries", "SummariesConfig", "scene_moments"]
+__all__ = ["QUANTILES", "Piece", "QuantileCodes", "Summaries", "SummariesConfig", "scene_moments"]
+
+QUANTILES = (0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
+"""Of each channel over the training recordings; the edges of the histograms' bins."""
 
 Values = Float[Tensor, "batch step channel"]
 Known = Bool[Tensor, "batch step channel"]
@@ -44,27 +47,20 @@ _ROUNDING = 1e-5
 
 @dataclass(frozen=True, kw_only=True)
 class SummariesConfig:
-    """Which windows are summed up, how finely, and in how many numbers.
+    """Windows that are summed up, and in how many numbers.
 
     Parameters
     ----------
     windows : around, before and after a step.
-    quantiles : of each channel over the training recordings; the edges of the histograms' bins.
-    codes : principal components of one-second histograms that every window is described in.
     components : principal components of all windows together.
     """
 
     windows: WindowsConfig = field(default_factory=WindowsConfig)
-    quantiles: tuple[float, ...] = (0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
-    codes: int = 192
     components: int = 256
 
     def __post_init__(self) -> None:
-        rising = all(low < high for low, high in zip(self.quantiles, self.quantiles[1:], strict=False))
-        if not self.quantiles or not rising or not self.quantiles[0] > 0 or not self.quantiles[-1] < 1:
-            raise InputError(f"summaries: quantiles must rise between 0 and 1, got {self.quantiles}")
-        if min(self.codes, self.components) < 1:
-            raise InputError(f"summaries: components must be at least 1, got {self}")
+        if self.components < 1:
+            raise InputError(f"summaries: components must be at least 1, got {self.components}")
 
 
 def scene_moments(features: Channels, known: Bool[Tensor, "batch time individual channel"], valid: FrameMask,
@@ -91,68 +87,44 @@ def scene_moments(features: Channels, known: Bool[Tensor, "batch time individual
     return torch.cat([mean, largest], dim=-1), anyone.repeat(1, 1, 2)
 
 
-class Summaries(nn.Module):
-    """Compressed windowed histograms of channels; edges, means and axes are fitted once and travel with the weights.
+class QuantileCodes(nn.Module):
+    """Codes of a step: which channels lie above which of their quantiles, in few numbers.
 
-    Every step is coded by which channels lie above which of their edges, less the mean over the training recordings (0
-    where a channel is not known) and projected on principal axes of one-second histograms; of these codes the means
-    over every window are taken, brought to one total variance, and projected on principal axes of all windows together.
-
-    Attributes
-    ----------
-    spread : standard deviation of each component over the training recordings.
+    A channel above an edge is 1, else 0, less the mean over the training recordings; 0 where the channel is not known.
+    These are projected on principal axes of one-second histograms, whose mean standard deviation is 1. Everything is fitted once and travels with the
+    weights; before, codes are 0.
 
     Parameters
     ----------
-    num_channels : of what is summed up.
-    stride : frames of a step.
+    quantiles : of each channel over the training recordings.
+    num_codes : at most; there are never more than channels times quantiles.
+    num_channels : that are coded.
     """
 
     edges: Float[Tensor, "quantile channel"]
     mean: Float[Tensor, " share"]
     axes: Float[Tensor, "share code"]
-    mixing: Float[Tensor, "window_code component"]
-    spread: Float[Tensor, " component"]
 
-    def __init__(self, config: SummariesConfig, num_channels: int, stride: int) -> None:
+    def __init__(self, quantiles: Sequence[float], num_codes: int, num_channels: int) -> None:
         super().__init__()
-        self.config, self.stride, self.spans = config, stride, config.windows.spans(stride)
-        num_shares = num_channels * len(config.quantiles)
-        codes = min(config.codes, num_shares)
-        self.components = min(config.components, codes * len(self.spans))
-        self.register_buffer("edges", torch.zeros(len(config.quantiles), num_channels))
+        self.quantiles = tuple(quantiles)
+        num_shares = num_channels * len(self.quantiles)
+        self.num_codes = min(num_codes, num_shares)
+        self.register_buffer("edges", torch.zeros(len(self.quantiles), num_channels))
         self.register_buffer("mean", torch.zeros(num_shares))
-        self.register_buffer("axes", torch.zeros(num_shares, codes))
-        self.register_buffer("mixing", torch.zeros(codes * len(self.spans), self.components))
-        self.register_buffer("spread", torch.ones(self.components))
+        self.register_buffer("axes", torch.zeros(num_shares, self.num_codes))
 
-    @property
-    def reach(self) -> tuple[int, int]:
-        """Steps before and after the own one that a summary covers."""
-        return self.config.windows.reach(self.stride)
+    def forward(self, values: Values, known: Known) -> Float[Tensor, "batch step code"]:
+        return self._above(values, known) @ self.axes
 
-    def forward(self, values: Values, known: Known, inside: StepMask, every: slice = slice(None)) -> Components:
-        """Compressed summaries of every step, or of the steps `every`. The mean square of a component is about 1.
-
-        Parameters
-        ----------
-        inside : steps inside the recording; a window at its end holds the steps that exist.
-        """
-        codes = self._coded(values, known) @ self.axes
-        return torch.cat([mean[:, every] for mean in self._means(codes, inside)], dim=-1) @ self.mixing
-
-    def _coded(self, values: Values, known: Known) -> Float[Tensor, "batch step share"]:
+    def _above(self, values: Values, known: Known) -> Float[Tensor, "batch step share"]:
         """Whether each channel is above each edge, quantile by quantile, less the mean; 0 where it is not known."""
         # NaN edges (a channel never known in training) are above everything.
         above = (values.unsqueeze(-2) > self.edges).to(self.mean.dtype)
         return ((above - self.mean.view_as(self.edges)) * known.unsqueeze(-2)).flatten(-2)
 
-    def _means(self, codes: Tensor, inside: StepMask, spans: Sequence[tuple[int, int]] | None = None) -> list[Tensor]:
-        weight = inside.unsqueeze(-1).to(codes.dtype)
-        return [mean for mean, _ in sliding_means(codes, weight, spans or self.spans)]
-
     @torch.no_grad()
-    def fit(self, pieces: Sequence[Piece]) -> "Summaries":
+    def fit(self, pieces: Sequence[Piece]) -> "QuantileCodes":
         """Fit edges, mean and axes on pieces of the training recordings.
 
         Beyond the pieces, memory does not grow with their number: quantiles and axes are taken of evenly spaced steps.
@@ -168,18 +140,13 @@ class Summaries(nn.Module):
             raise InputError("summaries: nothing was observed in any training recording")
         self.mean.copy_(self._mean_share(pieces))
         every = _evenly(lengths, min(_FITTING_STEPS, max(1, _FITTING_SHARES // len(self.mean))))
-        brief, codes = [(-2, 2)], []
         second = torch.cat([
-            self._means(self._coded(*piece), _everywhere(piece), brief)[0][0, some]
+            _window_means(self._above(*piece), _everywhere(piece[0]), [(-2, 2)])[0][0, some]
             for piece, some in zip(pieces, every, strict=True)
         ])  # fmt: skip
-        self.axes.copy_(principal_axes(second, self.axes.shape[1]))
-        for piece, some in zip(pieces, every, strict=True):
-            means = self._means(self._coded(*piece) @ self.axes, _everywhere(piece))
-            codes.append(torch.stack([mean[0, some] for mean in means], dim=1))
-        together = torch.cat(codes)
-        self.mixing.copy_(self._mixed(together))
-        self.spread.copy_((together.flatten(1) @ self.mixing).std(dim=0, correction=0))
+        axes = principal_axes(second, self.num_codes)
+        spread = (second @ axes).std(dim=0, correction=0).mean()
+        self.axes.copy_(axes / spread.clamp_min(_SMALLEST_SPREAD))
         return self
 
     def _edges(self, pieces: Sequence[Piece], lengths: Sequence[int]) -> Float[Tensor, "quantile channel"]:
@@ -193,7 +160,7 @@ class Summaries(nn.Module):
             values[0, some].masked_fill(~known[0, some], torch.nan)
             for (values, known), some in zip(pieces, every, strict=True)
         ])  # fmt: skip
-        return torch.nanquantile(together, together.new_tensor(self.config.quantiles), dim=0) + _ROUNDING
+        return torch.nanquantile(together, together.new_tensor(self.quantiles), dim=0) + _ROUNDING
 
     def _mean_share(self, pieces: Sequence[Piece]) -> Float[Tensor, " share"]:
         total = count = torch.zeros_like(self.edges)
@@ -202,6 +169,62 @@ class Summaries(nn.Module):
             total = total + above.sum(dim=(0, 1))
             count = count + known.sum(dim=(0, 1))
         return (total / count.clamp_min(1)).flatten()
+
+
+class Summaries(nn.Module):
+    """Compressed windowed histograms: means of `QuantileCodes` over windows, in the principal components of them all.
+
+    Every window is brought to one total variance first. Fitted once; what is fitted travels with the weights.
+
+    Attributes
+    ----------
+    spread : standard deviation of each component over the training recordings.
+
+    Parameters
+    ----------
+    num_codes : of a step.
+    stride : frames of a step.
+    """
+
+    mixing: Float[Tensor, "window_code component"]
+    spread: Float[Tensor, " component"]
+
+    def __init__(self, config: SummariesConfig, num_codes: int, stride: int) -> None:
+        super().__init__()
+        self.config, self.stride, self.spans = config, stride, config.windows.spans(stride)
+        self.components = min(config.components, num_codes * len(self.spans))
+        self.register_buffer("mixing", torch.zeros(num_codes * len(self.spans), self.components))
+        self.register_buffer("spread", torch.ones(self.components))
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Steps before and after the own one that a summary covers."""
+        return self.config.windows.reach(self.stride)
+
+    def forward(
+        self, codes: Float[Tensor, "batch step code"], inside: StepMask, every: slice = slice(None)
+    ) -> Components:
+        """Compressed summaries of every step, or of the steps `every`. The mean square of a component is about 1.
+
+        Parameters
+        ----------
+        inside : steps inside the recording; a window at its end holds the steps that exist.
+        """
+        means = _window_means(codes, inside, self.spans)
+        return torch.cat([mean[:, every] for mean in means], dim=-1) @ self.mixing
+
+    @torch.no_grad()
+    def fit(self, pieces: Sequence[Tensor]) -> "Summaries":
+        """Fit the components on codes [1 step code] of pieces of the training recordings, at evenly spaced steps."""
+        every = _evenly([codes.shape[1] for codes in pieces], _FITTING_STEPS)
+        rows = []
+        for codes, some in zip(pieces, every, strict=True):
+            means = _window_means(codes, _everywhere(codes), self.spans)
+            rows.append(torch.stack([mean[0, some] for mean in means], dim=1))
+        together = torch.cat(rows)
+        self.mixing.copy_(self._mixed(together))
+        self.spread.copy_((together.flatten(1) @ self.mixing).std(dim=0, correction=0))
+        return self
 
     def _mixed(self, codes: Float[Tensor, "row window code"]) -> Float[Tensor, "window_code component"]:
         """Axes of all windows together: each window has the same total variance, components a mean square of 1."""
@@ -212,8 +235,11 @@ class Summaries(nn.Module):
         return mixing / (centered.flatten(1) @ mixing).square().mean().sqrt().clamp_min(_SMALLEST_SPREAD)
 
 
-def _everywhere(piece: Piece) -> StepMask:
-    values, _ = piece
+def _window_means(values: Tensor, inside: StepMask, spans: Sequence[tuple[int, int]]) -> list[Tensor]:
+    return [mean for mean, _ in sliding_means(values, inside.unsqueeze(-1).to(values.dtype), spans)]
+
+
+def _everywhere(values: Tensor) -> StepMask:
     return values.new_ones(values.shape[:2], dtype=torch.bool)
 
 

@@ -180,5 +180,5 @@ class Method(nn.Module, ABC):
             torch.manual_seed(derive_seed(seed, "init"))
             other = type(self)(self.config, self.skeleton, self.fps)
         for name in self.fitted_states or self.fitted_modules:
-            getattr(other, name).load_state_dict(getattr(self, name).state_dict())
+            other.get_submodule(name).load_state_dict(self.get_submodule(name).state_dict())
         return other.to(next(self.parameters()).device).train(self.training)

@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,12 +15,24 @@ from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import Channels, FeatureConfig, Featurizer, session_time
 from ssl_behavior.methods.base import Method
-from ssl_behavior.nn import Contexters, EncoderConfig, make_embedder, pad_to_multiple, step_mean, to_frames, window_mean
+from ssl_behavior.nn import (
+    Contexters,
+    EncoderConfig,
+    MixingEmbedder,
+    make_embedder,
+    pad_to_multiple,
+    step_mean,
+    to_frames,
+    window_mean,
+)
 from ssl_behavior.shapes import FrameMask, StepMask, Steps
 from ssl_behavior.skeleton import Skeleton
-from ssl_behavior.windows import WindowBatch
+from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["EXTRAS", "ConvConfig", "ConvMethod", "EmbeddingConfig", "Encoded"]
+_CODING_FRAMES = 200_000
+_SMALLEST_RANGE = 1e-6
+
+__all__ = ["EXTRAS", "ConvConfig", "ConvMethod", "EmbeddingConfig", "Encoded", "seen_steps"]
 
 
 def time_columns(batch: WindowBatch, exchangeable: bool) -> Float[Tensor, "batch time channel"]:
@@ -118,13 +130,26 @@ class ConvMethod(Method):
         )
         self.contexters = Contexters(encoder)
 
+    def fit_inputs(self, reader: WindowReader, but: Collection[str] = ()) -> list[str]:
+        notices = super().fit_inputs(reader, but)
+        if isinstance(self.embedder, MixingEmbedder) and "embedder" not in but:
+            with torch.no_grad():
+                inputs = (self._inputs(self._own(batch)) for batch in reader.pieces(_CODING_FRAMES))
+                self.embedder.coding.fit([self.embedder.moments_to_code(*pair) for pair in inputs])
+            notices += _coding_notices(self.embedder.coding.edges)
+        return notices
+
+    def _own(self, batch: WindowBatch) -> WindowBatch:
+        """The batch where the method computes, in the type of what is fitted."""
+        return batch.to(self.featurizer.mean.device, self.featurizer.mean.dtype)
+
     def encode(self, batch: WindowBatch) -> Encoded:
         """Latents and contexts of a batch, as it is."""
         return self._encoded(batch, *self._inputs(batch))
 
     def _encoded(self, batch: WindowBatch, features: Channels, valid: FrameMask) -> Encoded:
         latents, inside = self.embedder(features, valid)
-        seen = inside & _seen_steps(batch, self.config.encoder.stride)
+        seen = inside & seen_steps(batch, self.config.encoder.stride)
         return Encoded(latents, self.contexters(latents, inside), inside, seen)
 
     def _inputs(self, batch: WindowBatch) -> tuple[Channels, FrameMask]:
@@ -227,6 +252,17 @@ class ConvMethod(Method):
         return stride
 
 
+def _coding_notices(edges: Float[Tensor, "quantile channel"]) -> list[str]:
+    never = ~torch.isfinite(edges).all(dim=0)
+    flat = edges[-1] - edges[0] <= _SMALLEST_RANGE
+    found = []
+    if never.any():
+        found.append(f"{int(never.sum())} of {len(never)} features of the scene were never observed: not coded")
+    if flat.any():
+        found.append(f"{int(flat.sum())} of {len(flat)} features of the scene hardly change: they have no histogram")
+    return found
+
+
 def _window_means(steps: Steps, inside: StepMask, windows_frames: tuple[int, ...], stride: int) -> list[Steps]:
     return [window_mean(steps, inside, _odd_steps(frames, stride)) for frames in windows_frames]
 
@@ -235,6 +271,7 @@ def _odd_steps(frames: int, stride: int) -> int:
     return 2 * (frames // stride // 2) + 1
 
 
-def _seen_steps(batch: WindowBatch, stride: int) -> StepMask:
+def seen_steps(batch: WindowBatch, stride: int) -> StepMask:
+    """Steps in which at least one keypoint of any animal was observed."""
     observed = pad_to_multiple(batch.observed.any(dim=(2, 3)), stride)
     return rearrange(observed, "batch (step stride) -> batch step stride", stride=stride).any(-1)

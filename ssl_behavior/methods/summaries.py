@@ -20,14 +20,14 @@ from ssl_behavior.augment import moved
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import Channels
 from ssl_behavior.methods.base import LossTerms, mean_of
-from ssl_behavior.methods.conv import ConvConfig, ConvMethod, EmbeddingConfig, Encoded
-from ssl_behavior.nn import EncoderConfig, MixerConfig, pad_to_multiple
+from ssl_behavior.methods.conv import ConvConfig, ConvMethod, EmbeddingConfig, Encoded, seen_steps
+from ssl_behavior.nn import EncoderConfig, MixerConfig, MixingEmbedder
 from ssl_behavior.numerics import equal_variance_rotation
 from ssl_behavior.objectives import summary_error
 from ssl_behavior.parallel import all_sum, own_share
-from ssl_behavior.shapes import FrameMask, Steps
+from ssl_behavior.shapes import Steps
 from ssl_behavior.skeleton import Skeleton
-from ssl_behavior.summaries import Summaries, SummariesConfig, scene_moments
+from ssl_behavior.summaries import Summaries, SummariesConfig
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["Readout", "SummaryPrediction", "SummaryPredictionConfig"]
@@ -67,6 +67,8 @@ class SummaryPredictionConfig(ConvConfig):
                 raise InputError(f"summaries: {name} must be between 0 and 0.5, got {getattr(self, name)}")
         if not 0 <= self.whitening <= 1:
             raise InputError(f"summaries: whitening must be between 0 and 1, got {self.whitening}")
+        if self.encoder.mixer is None or self.encoder.directions != "none":
+            raise InputError("summaries: the encoder has a mixer and no contexts (encoder.directions none)")
         if self.span_frames < 1 or self.every_steps < 1:
             raise InputError(f"summaries: span_frames and every_steps must be at least 1, got {self}")
 
@@ -111,62 +113,44 @@ class SummaryPrediction(ConvMethod):
 
     Config = SummaryPredictionConfig
     config: SummaryPredictionConfig
-    fitted_states = ("featurizer", "summaries")
+    embedder: MixingEmbedder
+    fitted_states = ("featurizer", "embedder.coding", "summaries")
 
     def __init__(self, config: SummaryPredictionConfig, skeleton: Skeleton, fps: float) -> None:
         super().__init__(config, skeleton, fps)
         encoder = config.encoder
-        width = self.embedder.num_views * self.featurizer.num_channels
-        self.summaries = Summaries(config.summaries, 2 * width, encoder.stride)
+        self.summaries = Summaries(config.summaries, self.embedder.coding.num_codes, encoder.stride)
         self.head = nn.Linear(encoder.latent_dim, self.summaries.components)
         self.readout = Readout(encoder.latent_dim)
 
     def fit_inputs(self, reader: WindowReader, but: Collection[str] = ()) -> list[str]:
         notices = super().fit_inputs(reader, but)
         with torch.no_grad():
-            own = (self._own(batch) for batch in reader.pieces(_FITTING_FRAMES))
-            self.summaries.fit([self._targets_of(batch)[:2] for batch in own])
-        return notices + self._notices()
-
-    def _notices(self) -> list[str]:
-        never = ~torch.isfinite(self.summaries.edges).all(dim=0)
-        flat = self.summaries.edges[-1] - self.summaries.edges[0] <= _SMALLEST_STD
-        found = []
-        if never.any():
-            found.append(f"summaries: {int(never.sum())} of {len(never)} features were never observed: not predicted")
-        if flat.any():
-            found.append(f"summaries: {int(flat.sum())} of {len(flat)} features hardly change: they have no histogram")
+            inputs = (self._inputs(self._own(batch)) for batch in reader.pieces(_FITTING_FRAMES))
+            self.summaries.fit([self.embedder.coded(*pair) for pair in inputs])
         if abs(self.fps / 30 - 1) > 0.2:
             lengths = ", ".join(f"{n / self.fps:.3g}" for n in self.config.summaries.windows.around_frames)
-            found.append(f"summaries: at {self.fps:g} frames per second the windows around a frame last {lengths} s")
-        return found
-
-    def _own(self, batch: WindowBatch) -> WindowBatch:
-        return batch.to(self.summaries.mean.device, self.summaries.mean.dtype)
-
-    def _targets_of(self, batch: WindowBatch) -> tuple[Tensor, Tensor, Channels, FrameMask]:
-        """What is summed up of a batch, what of it is known, and features and valid frames of whole steps."""
-        stride, pooled = self.config.encoder.stride, self.embedder.views.animals == "pooled"
-        features, known = (pad_to_multiple(values, stride) for values in self.featurizer.with_known(batch))
-        valid = pad_to_multiple(batch.valid, stride)
-        with torch.autocast(features.device.type, enabled=False):
-            return *scene_moments(features, known, valid, stride, pooled), features, valid
+            notices.append(f"summaries: at {self.fps:g} frames per second the windows around a frame last {lengths} s")
+        return notices
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
         """Mean squared error of the predicted components, over steps in which anything was observed."""
+        config = self.config
         if generator is not None:
-            batch = moved(batch, self.config.augment, self.skeleton, generator)
+            batch = moved(batch, config.augment, self.skeleton, generator)
         with torch.no_grad():
-            values, known, features, valid = self._targets_of(batch)
-            if generator is not None:
-                features = self._hidden(features, generator)
-        encoded = self._encoded(batch, features, valid)
+            features, valid = self._inputs(batch)
+            codes = self.embedder.coded(features, valid)
+        known: Tensor | None = codes
+        if generator is not None and (config.drop_channels or config.drop_spans):
+            features, known = self._hidden(features, generator), None
+        latents, inside = self.embedder(features, valid, known)
         every = self._anchors(generator)
+        seen = (inside & seen_steps(batch, config.encoder.stride))[:, every]
         with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
-            target = self.summaries(values, known, encoded.inside, every)
-        predicted, target = self.head(encoded.latents[:, every]), target / self.scale
-        sums = summary_error(predicted, target, encoded.seen[:, every])
-        around = summary_error(torch.zeros_like(target), target, encoded.seen[:, every])
+            target = self.summaries(codes, inside, every) / self.scale
+        sums = summary_error(self.head(latents[:, every]), target, seen)
+        around = summary_error(torch.zeros_like(target), target, seen)
         explained = 1 - all_sum(sums.total.detach()) / all_sum(around.total).clamp_min(_SMALLEST_STD)
         return LossTerms({"summaries": mean_of(sums, self.training)}, {"explained": explained.sum()})
 

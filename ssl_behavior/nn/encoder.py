@@ -6,13 +6,14 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from einops import rearrange, reduce
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.nn.conv import ConvStack, ResidualBlock
 from ssl_behavior.nn.mixer import MixerConfig, WindowBlock
 from ssl_behavior.shapes import FrameMask, Latents, StepMask, Steps
+from ssl_behavior.summaries import QuantileCodes, scene_moments
 
 __all__ = [
     "Contexters", "Embedder", "EncoderConfig", "MixingEmbedder", "make_embedder", "pad_to_multiple", "step_mean",
@@ -138,11 +139,12 @@ class Embedder(nn.Module):
 class MixingEmbedder(nn.Module):
     """Views -> scene -> blocks that mix many windows of time -> one latent per step. Views share weights.
 
-    Of each step the mean and standard deviation over its frames are read.
+    Of each step the mean and standard deviation over its frames are read, view by view, and the scene's quantile codes.
 
     Attributes
     ----------
     num_views, reach : as of `Embedder`.
+    coding : the quantile codes; fitted to the training recordings before the first step.
     """
 
     def __init__(self, config: EncoderConfig, num_channels: int, num_individuals: int, exchangeable: bool) -> None:
@@ -153,6 +155,8 @@ class MixingEmbedder(nn.Module):
         self.stride, self.num_views = config.stride, self.views.number
         self.entry = nn.Linear(2 * num_channels, mixer.view_dim)
         self.scene = nn.Linear(self.num_views * mixer.view_dim, mixer.dim)
+        self.coding = QuantileCodes(mixer.quantiles, mixer.codes, 2 * self.num_views * num_channels)
+        self.codes = nn.Linear(self.coding.num_codes, mixer.dim)
         convolutions = [ResidualBlock(mixer.dim, 3, 1, dilation, "both") for dilation in mixer.dilations]
         windows = [WindowBlock(mixer.dim, mixer.windows_dim, mixer.windows, config.stride) for _ in range(mixer.blocks)]
         self.blocks = nn.ModuleList([*convolutions, *windows])
@@ -162,15 +166,44 @@ class MixingEmbedder(nn.Module):
         self.reach = (sum(before for before, _ in reaches), sum(after for _, after in reaches))
 
     def forward(
-        self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
+        self,
+        features: Float[Tensor, "batch time individual channel"],
+        valid: FrameMask,
+        codes: Float[Tensor, "batch step code"] | None = None,
     ) -> tuple[Steps, StepMask]:
-        """Frames (a multiple of `stride`) -> latents, and which steps lie inside the recording."""
-        inside = rearrange(valid, "batch (step stride) -> batch step stride", stride=self.stride).any(-1)
-        return self.latents(torch.cat(step_moments(features, valid, self.stride), dim=-1), inside), inside
+        """Frames (a multiple of `stride`) -> latents, and which steps lie inside the recording.
 
-    def latents(self, moments: Float[Tensor, "batch step individual channel"], inside: StepMask) -> Steps:
-        """Means and deviations of every step -> latents."""
-        x = self.scene(self.views.joined(F.gelu(self.entry(moments))))
+        A feature that is exactly 0 was not observed, or is hidden.
+
+        Parameters
+        ----------
+        codes : of these features, where they are known already.
+        """
+        inside = rearrange(valid, "batch (step stride) -> batch step stride", stride=self.stride).any(-1)
+        with torch.autocast(features.device.type, enabled=False):
+            moments = torch.cat(step_moments(features, valid, self.stride), dim=-1)
+        return self.latents(moments, self.coded(features, valid) if codes is None else codes, inside), inside
+
+    @torch.no_grad()
+    def coded(
+        self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
+    ) -> Float[Tensor, "batch step code"]:
+        """The scene's quantile codes of every step; features are as for `forward`."""
+        with torch.autocast(features.device.type, enabled=False):
+            return self.coding(*self.moments_to_code(features, valid))
+
+    def moments_to_code(
+        self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
+    ) -> tuple[Float[Tensor, "batch step moment"], Bool[Tensor, "batch step moment"]]:
+        """What codes are made of, see `summaries.scene_moments`."""
+        return scene_moments(features, features != 0, valid, self.stride, self.views.animals == "pooled")
+
+    def latents(
+        self, moments: Float[Tensor, "batch step individual channel"], codes: Float[Tensor, "batch step code"],
+        inside: StepMask,
+    ) -> Steps:  # fmt: skip
+        """Means and deviations of every step, and its codes -> latents."""
+        x = self.scene(self.views.joined(F.gelu(self.entry(moments)))) + self.codes(codes)
         for block in self.blocks:
             x = block(x, inside)
         return self.exit(self.norm(x))

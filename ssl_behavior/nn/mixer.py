@@ -13,6 +13,7 @@ from torch import nn
 from ssl_behavior.errors import InputError
 from ssl_behavior.shapes import StepMask, Steps
 from ssl_behavior.sliding import WindowsConfig, sliding_means
+from ssl_behavior.summaries import QUANTILES
 
 __all__ = ["MixerConfig", "WindowBlock"]
 
@@ -29,6 +30,7 @@ class MixerConfig:
     windows_dim : hidden units that are averaged over windows, in each block.
     windows : that they are averaged over.
     blocks : how many blocks of windows follow one another.
+    quantiles, codes : the scene's quantile codes (`summaries.QuantileCodes`) that are read beside its features.
     """
 
     view_dim: int = 192
@@ -37,8 +39,15 @@ class MixerConfig:
     windows_dim: int = 96
     windows: WindowsConfig = field(default_factory=WindowsConfig)
     blocks: int = 1
+    quantiles: tuple[float, ...] = QUANTILES
+    codes: int = 192
 
     def __post_init__(self) -> None:
+        rising = all(low < high for low, high in zip(self.quantiles, self.quantiles[1:], strict=False))
+        if not self.quantiles or not rising or self.quantiles[0] <= 0 or self.quantiles[-1] >= 1:
+            raise InputError(f"mixer: quantiles must rise between 0 and 1, got {self.quantiles}")
+        if self.codes < 1:
+            raise InputError(f"mixer: codes must be at least 1, got {self.codes}")
         if min(self.view_dim, self.dim, self.windows_dim, self.blocks, *self.dilations) < 1:
             raise InputError(f"mixer: widths, blocks and dilations must be at least 1, got {self}")
 

@@ -69,10 +69,11 @@ SUMMARIES = SummaryPredictionConfig(
     features=FEATURES,
     encoder=EncoderConfig(
         stride=2, latent_dim=5, directions="none",
-        mixer=MixerConfig(view_dim=7, dim=6, windows_dim=4, dilations=(1,), blocks=2, windows=WINDOWS),
+        mixer=MixerConfig(view_dim=7, dim=6, windows_dim=4, dilations=(1,), blocks=2, windows=WINDOWS,
+                          quantiles=(0.25, 0.75), codes=9),
     ),
     augment=AugmentConfig(reflect=0.5, swap=0.5, jitter_px=1.0),
-    summaries=SummariesConfig(windows=WINDOWS, quantiles=(0.25, 0.75), codes=9, components=8),
+    summaries=SummariesConfig(windows=WINDOWS, components=8),
     drop_channels=0.3, drop_spans=0.3, span_frames=5, every_steps=3,
 )  # fmt: skip
 EVERY_BLOCK = tuple(name for name in FEATURE_BLOCKS if name != "all_distances")

@@ -73,10 +73,11 @@ CONFIGS = {
         features=CONV["features"], augment=CONV["augment"],
         encoder=EncoderConfig(
             stride=2, animals="pooled", latent_dim=7, directions="none",
-            mixer=MixerConfig(view_dim=9, dim=11, dilations=(1,), windows_dim=5, windows=WINDOWS_AROUND, blocks=1),
+            mixer=MixerConfig(view_dim=9, dim=11, dilations=(1,), windows_dim=5, windows=WINDOWS_AROUND, blocks=1,
+                              quantiles=(0.2, 0.5, 0.8), codes=12),
         ),
         embedding=EmbeddingConfig(feature_window_frames=(), extras=()),
-        summaries=SummariesConfig(windows=WINDOWS_AROUND, quantiles=(0.2, 0.5, 0.8), codes=12, components=10),
+        summaries=SummariesConfig(windows=WINDOWS_AROUND, components=10),
         drop_channels=0.2, drop_spans=0.1, span_frames=6, every_steps=2, whitening=0.5,
     ),
     "task_programming": TaskProgrammingConfig(

@@ -85,11 +85,11 @@ def tiny() -> RunConfig:
 def tiny_summaries(tiny: RunConfig) -> RunConfig:
     """A summary prediction of a few thousand parameters on the same inputs and batches."""
     windows = WindowsConfig(around_frames=(6, 18), past_frames=(8,), future_frames=(8,))
-    mixer = MixerConfig(view_dim=7, dim=6, windows_dim=4, windows=windows)
+    mixer = MixerConfig(view_dim=7, dim=6, windows_dim=4, windows=windows, quantiles=(0.25, 0.75), codes=9)
     method = SummaryPredictionConfig(
         features=tiny.method.features,
         encoder=EncoderConfig(stride=2, latent_dim=5, directions="none", mixer=mixer),
-        summaries=SummariesConfig(windows=windows, quantiles=(0.25, 0.75), codes=9, components=8),
+        summaries=SummariesConfig(windows=windows, components=8),
         span_frames=6,
     )
     return replace(tiny, method=method, optim=replace(tiny.optim, optimizer="muon"))

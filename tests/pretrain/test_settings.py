@@ -30,8 +30,8 @@ def test_a_recipe_is_the_start_and_dotted_options_change_it():
 
 @pytest.mark.parametrize("text", ["6,12", "[6,12]", "[6, 12]"])
 def test_lists_are_written_with_or_without_brackets(text):
-    assert resolve("--method.horizons_frames", text).method.horizons_frames == (6, 12)
-    assert resolve(f"--method.horizons_frames={text}").method.horizons_frames == (6, 12)
+    assert resolve("--recipe", "cpc", "--method.horizons_frames", text).method.horizons_frames == (6, 12)
+    assert resolve("--recipe", "cpc", f"--method.horizons_frames={text}").method.horizons_frames == (6, 12)
 
 
 def test_named_options_reach_the_configuration():
@@ -70,7 +70,7 @@ def test_a_runs_config_json_repeats_it(tmp_path):
 
 MISTAKES = {
     "unknown dotted": (
-        ["--method.horizon", "3"],
+        ["--recipe", "cpc", "--method.horizon", "3"],
         "unknown option --method.horizon; did you mean --method.horizons_frames",
     ),
     "unknown group key": (["--optim.lrr", "3"], "unknown option --optim.lrr; did you mean --optim.lr"),
@@ -82,13 +82,19 @@ MISTAKES = {
     ),
     "not a number": (["--optim.lr", "fast"], "optim.lr: expected float, got fast"),
     "not whole": (["--steps", "2.5"], "steps: expected int, got 2.5"),
-    "list of words": (["--method.horizons_frames", "soon,later"], r"method.horizons_frames: expected .*int"),
+    "list of words": (
+        ["--recipe", "cpc", "--method.horizons_frames", "soon,later"],
+        r"method.horizons_frames: expected .*int",
+    ),
     "out of range": (["--steps", "0"], "steps must be at least 1, got 0"),
-    "method refuses": (["--method.temperature", "-1"], "temperature must be above 0"),
+    "method refuses": (["--recipe", "cpc", "--method.temperature", "-1"], "temperature must be above 0"),
     "recipe": (["--recipe", "best"], "unknown recipe 'best'; known: .*'cpc_tiny'"),
     "device": (["--device", "tpu"], "device must be one of .*, got tpu"),
     "precision": (["--precision", "int4"], "precision must be one of .*, got int4"),
-    "choice": (["--optim.optimizer", "sgd"], r"optim.optimizer: expected one of \['adamw', 'madgrad'\], got sgd"),
+    "choice": (
+        ["--optim.optimizer", "sgd"],
+        r"optim.optimizer: expected one of \['adamw', 'madgrad', 'muon'\], got sgd",
+    ),
     "share": (["--validation-share", "1"], r"data.validation_share must be in \[0, 1\), got 1"),
 }
 
@@ -206,3 +212,9 @@ def test_the_default_recipe_is_summary_prediction_everywhere(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "default: summaries" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_file_that_names_a_method_starts_from_its_recipe(tmp_path):
+    """Not from the default one's batches and optimizer."""
+    (tmp_path / "c.yaml").write_text("algorithm: cpc\nsteps: 7\n")
+    assert resolve("--config", str(tmp_path / "c.yaml")) == dataclasses.replace(RECIPES["cpc"](), steps=7)

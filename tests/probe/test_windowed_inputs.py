@@ -11,7 +11,7 @@ from ssl_behavior.nn import pad_to_multiple, to_frames
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import write_store
-from ssl_behavior.summaries import Summaries, SummariesConfig, scene_moments
+from ssl_behavior.summaries import QUANTILES, QuantileCodes, Summaries, SummariesConfig, scene_moments
 from ssl_behavior.windows import WindowReader
 from tests.probe.conftest import make_recording
 
@@ -58,7 +58,8 @@ def test_chunks_give_what_whole_recordings_give(tmp_path, monkeypatch):
 
     pieces = [moments(batch) for batch in reader.pieces()]
     config = SummariesConfig(windows=histogram_windows(30.0), components=7)
-    summaries = Summaries(config, pieces[0][0].shape[-1], 6).fit(pieces)
+    coding = QuantileCodes(QUANTILES, 192, pieces[0][0].shape[-1]).fit(pieces)
+    summaries = Summaries(config, coding.num_codes, 6).fit([coding(*piece) for piece in pieces])
     monkeypatch.setattr("probe.windowed_inputs.CHUNK_FRAMES", 59)
     made = histogram_components(store, train, tmp_path, 7, FEATURES)[0].arrays[0]
     means = input_means(store, train, tmp_path, FEATURES).arrays[0]
@@ -68,7 +69,7 @@ def test_chunks_give_what_whole_recordings_give(tmp_path, monkeypatch):
     for pick, row in enumerate(store.rows):
         values, known = moments(whole.read([(pick, 0, row.frames)]))
         inside = torch.ones(values.shape[:2], dtype=torch.bool)
-        expected = to_frames(summaries(values, known, inside), inside, 6, row.frames)[0]
+        expected = to_frames(summaries(coding(values, known), inside), inside, 6, row.frames)[0]
         np.testing.assert_allclose(made[row.slice], expected.numpy(), atol=1e-4)
 
 

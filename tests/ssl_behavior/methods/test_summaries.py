@@ -9,7 +9,7 @@ import torch
 from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
-from ssl_behavior.methods.summaries import Readout, SummaryPrediction, SummaryPredictionConfig, scene_moments
+from ssl_behavior.methods.summaries import Readout, SummaryPrediction, SummaryPredictionConfig
 from ssl_behavior.nn import EncoderConfig, MixerConfig
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.sliding import WindowsConfig
@@ -21,10 +21,13 @@ WINDOWS = WindowsConfig(around_frames=(6, 18), past_frames=(6,), future_frames=(
 CONFIG = SummaryPredictionConfig(
     features=FeatureConfig(blocks=("pose", "relation", "visibility")),
     encoder=EncoderConfig(
-        stride=3, latent_dim=8, directions="none", mixer=MixerConfig(view_dim=9, dim=10, windows_dim=5, windows=WINDOWS)
+        stride=3,
+        latent_dim=8,
+        directions="none",
+        mixer=MixerConfig(view_dim=9, dim=10, windows_dim=5, windows=WINDOWS, codes=12),
     ),
     augment=AugmentConfig(reflect=0.0, drop_keypoints=0.0),
-    summaries=SummariesConfig(windows=WINDOWS, codes=12, components=9),
+    summaries=SummariesConfig(windows=WINDOWS, components=9),
 )
 
 
@@ -42,23 +45,6 @@ def fitted(dyad, tmp_path):
         return method, reader, method.fit_inputs(reader)
 
     return make
-
-
-def test_moments_are_those_of_known_frames_by_hand():
-    generator = torch.Generator().manual_seed(0)
-    features = torch.randn(1, 6, 2, 1, generator=generator, dtype=torch.float64)
-    known = torch.tensor([[1, 1, 0, 0, 0, 0], [1, 0, 0, 0, 0, 1]], dtype=torch.bool).T.view(1, 6, 2, 1)
-    valid = torch.ones(1, 6, dtype=torch.bool)
-    values, seen = scene_moments(features, known, valid, 3, pooled=False)
-    first = features[0, :2, 0, 0]
-    expected = [first.mean(), first.std(correction=0), features[0, 0, 1, 0], 0.0]
-    torch.testing.assert_close(values[0, 0], torch.tensor([float(x) for x in expected], dtype=torch.float64))
-    assert seen[0].tolist() == [[True] * 4, [False, False, True, True]]
-    pooled, anyone = scene_moments(features, known, valid, 3, pooled=True)
-    torch.testing.assert_close(pooled[0, 0, 0], (expected[0] + expected[2]) / 2)
-    torch.testing.assert_close(pooled[0, 0, 2], max(expected[0], expected[2]))
-    # Of the second step one view knows something: it is mean and maximum.
-    assert anyone[0, 1].all() and torch.equal(pooled[0, 1, :2], pooled[0, 1, 2:])
 
 
 def test_distances_in_the_embedding_are_those_between_predicted_summaries():
@@ -145,7 +131,18 @@ def test_settings_that_make_no_sense_are_refused(wrong):
 
 
 @pytest.mark.parametrize("wrong", [{"quantiles": (0.5, 0.2)}, {"quantiles": ()}, {"quantiles": (0.0, 0.5)},
-                                   {"codes": 0}])  # fmt: skip
-def test_summaries_that_make_no_sense_are_refused(wrong):
+                                   {"codes": 0}, {"blocks": 0}])  # fmt: skip
+def test_mixers_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(InputError, match="mixer: "):
+        MixerConfig(**wrong)
+
+
+def test_an_encoder_without_mixer_or_with_contexts_is_refused():
+    for encoder in (EncoderConfig(), EncoderConfig(mixer=MixerConfig()), EncoderConfig(directions="none")):
+        with pytest.raises(InputError, match="summaries: the encoder"):
+            SummaryPredictionConfig(encoder=encoder)
+
+
+def test_no_components_are_refused():
     with pytest.raises(InputError, match="summaries: "):
-        SummariesConfig(**wrong)
+        SummariesConfig(components=0)
