@@ -24,7 +24,10 @@ from ssl_behavior.numerics import principal_axes
 from ssl_behavior.shapes import FrameMask, StepMask
 from ssl_behavior.sliding import WindowsConfig, sliding_means
 
-__all__ = ["QUANTILES", "Piece", "QuantileCodes", "Summaries", "SummariesConfig", "scene_moments"]
+__all__ = ["NEVER_KNOWN", "QUANTILES", "Piece", "QuantileCodes", "Summaries", "SummariesConfig", "scene_moments"]
+
+NEVER_KNOWN = 1e30
+"""Edges of a channel that no training recording knows: nothing lies above them."""
 
 QUANTILES = (0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
 """Of each channel over the training recordings; the edges of the histograms' bins."""
@@ -91,8 +94,8 @@ class QuantileCodes(nn.Module):
     """Codes of a step: which channels lie above which of their quantiles, in few numbers.
 
     A channel above an edge is 1, else 0, less the mean over the training recordings; 0 where the channel is not known.
-    These are projected on principal axes of one-second histograms, whose mean standard deviation is 1. Everything is fitted once and travels with the
-    weights; before, codes are 0.
+    These are projected on principal axes of one-second histograms, whose mean standard deviation is 1. Everything is
+    fitted once and travels with the weights; before, codes are 0.
 
     Parameters
     ----------
@@ -119,7 +122,6 @@ class QuantileCodes(nn.Module):
 
     def _above(self, values: Values, known: Known) -> Float[Tensor, "batch step share"]:
         """Whether each channel is above each edge, quantile by quantile, less the mean; 0 where it is not known."""
-        # NaN edges (a channel never known in training) are above everything.
         above = (values.unsqueeze(-2) > self.edges).to(self.mean.dtype)
         return ((above - self.mean.view_as(self.edges)) * known.unsqueeze(-2)).flatten(-2)
 
@@ -136,7 +138,7 @@ class QuantileCodes(nn.Module):
         """
         lengths = [values.shape[1] for values, _ in pieces]
         self.edges.copy_(self._edges(pieces, lengths))
-        if not torch.isfinite(self.edges).any():
+        if (self.edges >= NEVER_KNOWN).all():
             raise InputError("summaries: nothing was observed in any training recording")
         self.mean.copy_(self._mean_share(pieces))
         every = _evenly(lengths, min(_FITTING_STEPS, max(1, _FITTING_SHARES // len(self.mean))))
@@ -150,7 +152,7 @@ class QuantileCodes(nn.Module):
         return self
 
     def _edges(self, pieces: Sequence[Piece], lengths: Sequence[int]) -> Float[Tensor, "quantile channel"]:
-        """Quantiles of what is known, and a little more; NaN for a channel never known.
+        """Quantiles of what is known, and a little more; `NEVER_KNOWN` for a channel never known.
 
         Channels stand at a few values for long (seen or not, clipped, held), and quantiles are such values: which of
         them are above must not depend on rounding.
@@ -160,7 +162,8 @@ class QuantileCodes(nn.Module):
             values[0, some].masked_fill(~known[0, some], torch.nan)
             for (values, known), some in zip(pieces, every, strict=True)
         ])  # fmt: skip
-        return torch.nanquantile(together, together.new_tensor(self.quantiles), dim=0) + _ROUNDING
+        found = torch.nanquantile(together, together.new_tensor(self.quantiles), dim=0) + _ROUNDING
+        return found.nan_to_num(nan=NEVER_KNOWN)
 
     def _mean_share(self, pieces: Sequence[Piece]) -> Float[Tensor, " share"]:
         total = count = torch.zeros_like(self.edges)

@@ -27,6 +27,7 @@ from ssl_behavior.nn import (
 )
 from ssl_behavior.shapes import FrameMask, StepMask, Steps
 from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.summaries import NEVER_KNOWN
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 _CODING_FRAMES = 200_000
@@ -253,8 +254,8 @@ class ConvMethod(Method):
 
 
 def _coding_notices(edges: Float[Tensor, "quantile channel"]) -> list[str]:
-    never = ~torch.isfinite(edges).all(dim=0)
-    flat = edges[-1] - edges[0] <= _SMALLEST_RANGE
+    never = (edges >= NEVER_KNOWN).all(dim=0)
+    flat = ~never & (edges[-1] - edges[0] <= _SMALLEST_RANGE)
     found = []
     if never.any():
         found.append(f"{int(never.sum())} of {len(never)} features of the scene were never observed: not coded")

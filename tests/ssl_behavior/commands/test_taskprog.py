@@ -168,8 +168,8 @@ def test_groups_keeps_only_what_it_names(made, tmp_path, capsys):
     whole, some = Embeddings(tmp_path / "all"), Embeddings(tmp_path / "some")
     assert some.groups == {"past_context": 11, "latent": DIM}
     np.testing.assert_array_equal(some.array, np.concatenate([whole.array[:, :11], whole.array[:, 22:54]], axis=1))
-    said = refused(capsys, *argv, "--out", tmp_path / "e", "--groups", "latent", "walls")
-    assert "--groups: the embedding has no columns 'walls'; it has ['past_context'" in said
+    said = refused(capsys, *argv, "--out", tmp_path / "e", "--groups", "latent", "roof")
+    assert "--groups: the embedding has no columns 'roof'; it has ['past_context'" in said
     run(*argv, "--out", tmp_path / "e", "--groups", "latent", "--without", "time", code=2)
     assert names(tmp_path) == ["all", "some"]
 

@@ -47,8 +47,8 @@ def test_only_pooled_views_have_no_order(animals):
 
 @pytest.mark.parametrize(("exchangeable", "animals"), [(True, "pooled"), (False, "concatenated")])
 def test_the_skeleton_decides_where_nobody_else_does(exchangeable, animals):
-    assert Embedder(CONFIG, CHANNELS, ANIMALS, exchangeable).animals == animals
-    assert Embedder(replace(CONFIG, animals="first"), CHANNELS, ANIMALS, exchangeable).animals == "first"
+    assert Embedder(CONFIG, CHANNELS, ANIMALS, exchangeable).views.animals == animals
+    assert Embedder(replace(CONFIG, animals="first"), CHANNELS, ANIMALS, exchangeable).views.animals == "first"
 
 
 @pytest.mark.parametrize("animals", ["pooled", "concatenated", "first"])
