@@ -27,12 +27,16 @@ __all__ = [
 
 
 def summaries() -> RunConfig:
-    """The default: 128 learned columns that say what the animals do in windows of time around every frame.
+    """The default: 128 learned columns that summarize what the animals do in windows of time around every frame.
 
     ssl-behavior pretrain STORE --out RUN
 
-    An encoder sees part of a stretch and predicts windowed histograms of all of it, see `methods.summaries`. Means of
-    the inputs and the time are no part of the embedding, but `ssl-behavior embed --groups` adds them.
+    An encoder predicts windowed histograms of its inputs, see `methods.summaries`. Means of the inputs and the time are
+    no part of the embedding, but `ssl-behavior embed --groups` adds them.
+
+    On the 38 rat recordings, 2 seeds, halves: aggression and social AP .740 +- .001, with the labels of four recordings
+    .723 +- .002, of one .598 +- .002 (untrained .540, .493, .420), see benchmarks/results/representation.md. Four
+    minutes of one core.
     """
     return RunConfig(
         method=SummaryPredictionConfig(),
@@ -45,7 +49,7 @@ def summaries() -> RunConfig:
 
 
 def summaries_tiny() -> RunConfig:
-    """For tests and the demonstration: the same method, small, on one core in less than a minute."""
+    """For tests and the demonstration: the same method, small, on one core in a minute or two."""
     windows = WindowsConfig(around_frames=(30, 90, 300), past_frames=(30, 90), future_frames=(30, 90))
     encoder = EncoderConfig(
         directions="none",
