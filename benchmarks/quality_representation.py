@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from quality_rats import run
-from search_representation import VARIANTS, cached, columns_of, judged, load_judge
+from search_representation import VARIANTS, cached, columns_of, judged, load_judge, on_both_splits
 
 from ssl_behavior.checkpoint import load_checkpoint, save_checkpoint
 from ssl_behavior.store import Store
@@ -35,12 +35,8 @@ REFERENCES = {
 
 def judge_folder(folder: Path, store: Path, judge: Any, without: tuple[str, ...]) -> dict[str, dict[str, float]]:
     """The judge's numbers of an embeddings folder on halves and on 31-38."""
-    x, y, z, recording = judge.load(folder, store, [], without)
-    every = list(range(1, 39))
-    halves = [judge.judge(x, y, z, recording, *pair) for pair in ((every[::2], every[1::2]), (every[1::2], every[::2]))]
-    later = judge.judge(x, y, z, recording, every[:30], every[30:])
-    mean = {name: float(np.mean([half[name] for half in halves])) for name in halves[0]}
-    return {"columns": x.shape[1], "halves": mean, "later": {name: float(value) for name, value in later.items()}}
+    loaded = judge.load(folder, store, [], without)
+    return {"columns": loaded[0].shape[1], **on_both_splits(judge, loaded)}
 
 
 def untrained(trained: Path, out: Path, store: Path, seed: int) -> Path:

@@ -572,10 +572,14 @@ def judged(columns: list[Tensor], store: Store, judge: Any, file: Path) -> dict[
         whole = values.half().repeat_interleave(STRIDE, dim=0).numpy()
         frames[row.offset : row.offset + len(whole)] = whole
     np.save(file, frames)
-    x, y, z, recording = judge.load(file, store.path, [], [])
+    return on_both_splits(judge, judge.load(file, store.path, [], []))
+
+
+def on_both_splits(judge: Any, loaded: Any) -> dict[str, dict[str, float]]:
+    """The judge's numbers on halves and on 31-38 of what its `load` gave."""
     every = list(range(1, 39))
-    halves = [judge.judge(x, y, z, recording, *pair) for pair in ((every[::2], every[1::2]), (every[1::2], every[::2]))]
-    later = judge.judge(x, y, z, recording, every[:30], every[30:])
+    halves = [judge.judge(*loaded, *pair) for pair in ((every[::2], every[1::2]), (every[1::2], every[::2]))]
+    later = judge.judge(*loaded, every[:30], every[30:])
     mean = {name: float(np.mean([half[name] for half in halves])) for name in halves[0]}
     return {"halves": mean, "later": {name: float(value) for name, value in later.items()}}
 
