@@ -327,18 +327,22 @@ class Featurizer(nn.Module):
 
     def forward(self, batch: WindowBatch) -> Channels:
         """Standardised and clipped; 0 (the mean) where not observed. Never in less than the windows' precision."""
-        # A few windows at a time stay in the processor's cache: half the time of all at once.
-        together = max(1, _CACHE_FRAMES // batch.valid.shape[1])
-        with torch.autocast(batch.keypoints.device.type, enabled=False):
-            parts = [self._features(batch.part(i, i + together))[0] for i in range(0, len(batch), together)]
+        parts = [values for values, _ in self._parts(batch)]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def with_known(self, batch: WindowBatch) -> Block:
         """Features as `forward` gives them, and which of them were observed."""
+        parts = self._parts(batch)
+        return torch.cat([values for values, _ in parts]), torch.cat([known for _, known in parts])
+
+    def _parts(self, batch: WindowBatch) -> list[Block]:
+        """Features and which were observed, a few windows at a time.
+
+        A few windows stay in the processor's cache: half the time of all at once.
+        """
         together = max(1, _CACHE_FRAMES // batch.valid.shape[1])
         with torch.autocast(batch.keypoints.device.type, enabled=False):
-            parts = [self._features(batch.part(i, i + together)) for i in range(0, len(batch), together)]
-        return torch.cat([values for values, _ in parts]), torch.cat([known for _, known in parts])
+            return [self._features(batch.part(i, i + together)) for i in range(0, len(batch), together)]
 
     def _features(self, batch: WindowBatch) -> Block:
         values, known = self._standardised(batch)

@@ -43,7 +43,7 @@ class SummaryPredictionConfig(ConvConfig):
 
     Parameters
     ----------
-    summaries : windows, quantiles and components of the targets.
+    summaries : windows and components of the targets.
     drop_channels : mean share of the features hidden in all of a window; of one window uniform from 0 to twice this.
     drop_spans : mean share of the time in which all features are hidden; of one window uniform from 0 to twice this.
     span_frames : length of the spans of time that are hidden.
@@ -141,10 +141,10 @@ class SummaryPrediction(ConvMethod):
         with torch.no_grad():
             features, valid = self._inputs(batch)
             codes = self.embedder.coded(features, valid)
-        known: Tensor | None = codes
         if generator is not None and (config.drop_channels or config.drop_spans):
-            features, known = self._hidden(features, generator), None
-        latents, inside = self.embedder(features, valid, known)
+            latents, inside = self.embedder(self._hidden(features, generator), valid)
+        else:
+            latents, inside = self.embedder(features, valid, codes)
         every = self._anchors(generator)
         seen = (inside & seen_steps(batch, config.encoder.stride))[:, every]
         with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
@@ -159,9 +159,9 @@ class SummaryPrediction(ConvMethod):
         """What components are divided by before they are predicted: (variance + .1 of the tenth's)^(whitening / 2)."""
         variance = self.summaries.spread.square()
         floor = 0.1 * variance[min(10, len(variance) - 1)]
-        whitened = self.summaries.spread / (variance + floor).clamp_min(_SMALLEST_STD) ** (self.config.whitening / 2)
-        size = whitened.square().mean().sqrt().clamp_min(_SMALLEST_STD)
-        return (variance + floor).clamp_min(_SMALLEST_STD) ** (self.config.whitening / 2) * size
+        divisor = (variance + floor).clamp_min(_SMALLEST_STD) ** (self.config.whitening / 2)
+        # What is predicted has a mean square of 1, whatever the whitening.
+        return divisor * (self.summaries.spread / divisor).square().mean().sqrt().clamp_min(_SMALLEST_STD)
 
     def _anchors(self, generator: torch.Generator | None) -> slice:
         """Every so-many-th step, from a random first one in training."""
