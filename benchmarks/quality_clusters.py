@@ -16,6 +16,7 @@ What is in DIR already is not computed again. The last line of stdout is one JSO
 import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,11 @@ def compared(
 ) -> dict[str, tuple[list[Embeddings], SpaceConfig]]:
     """Representation -> its embeddings, of several seeds where there are, and the space to look at them in."""
     learned, made = [Embeddings(path) for path in encoders], references(store, folder)
+    own = [name for name in learned[0].groups if any(fnmatchcase(name, one) for one in LEARNED)]
+    parts = {"learned columns": (learned, SpaceConfig(unit=unit, only=tuple(own)))} if own else {}
     return {
         "embedding": (learned, SpaceConfig(unit=unit)),
-        "learned columns": (learned, SpaceConfig(unit=unit, only=LEARNED)),
+        **parts,
         "hand features": ([made["hand"]], SpaceConfig(unit=unit)),
         f"raw poses, PCA-{RAW_DIMS}": ([made["raw"]], SpaceConfig(unit=unit, most_dims=RAW_DIMS)),
     }

@@ -43,7 +43,7 @@ from ssl_behavior.store import Store
 from ssl_behavior.summaries import QUANTILES, QuantileCodes, Summaries, SummariesConfig, scene_moments
 from ssl_behavior.windows import WindowReader
 
-STRIDE, LATENTS, WINDOW_STEPS, BATCH, CODES, NUM_CHANNELS = 6, 128, 256, 8, 192, 132
+STRIDE, LATENTS, WINDOW_STEPS, BATCH, CODES, PROGRAM_CODES, NUM_CHANNELS = 6, 128, 256, 8, 192, 64, 132
 OPTIM = OptimConfig(optimizer="muon", lr=4e-3, betas=(0.9, 0.95), warmup_steps=50, ema_decay=0.99)
 
 
@@ -98,10 +98,12 @@ def with_codes(cache: Cache) -> Cache:
     return replace(cache, moments=moments)
 
 
-def codes_of(values: list[tuple[Tensor, Tensor]], quantiles: tuple[float, ...] = QUANTILES) -> list[Tensor]:
+def codes_of(
+    values: list[tuple[Tensor, Tensor]], quantiles: tuple[float, ...] = QUANTILES, num_codes: int = CODES
+) -> list[Tensor]:
     """Quantile codes [step code] of every recording."""
     pieces = [(value.float()[None], known[None]) for value, known in values]
-    coding = QuantileCodes(quantiles, CODES, pieces[0][0].shape[-1]).fit(pieces)
+    coding = QuantileCodes(quantiles, num_codes, pieces[0][0].shape[-1]).fit(pieces)
     return [coding(*piece)[0] for piece in pieces]
 
 
@@ -161,9 +163,21 @@ def encode(network: MixingEmbedder, moments: Tensor) -> Tensor:
 
 def summaries_of(config: SummariesConfig, values: list[tuple[Tensor, Tensor]], quantiles: tuple[float, ...] = QUANTILES
                  ) -> list[Tensor]:  # fmt: skip
-    codes = [one[None] for one in codes_of(values, quantiles)]
-    made = Summaries(config, codes[0].shape[-1], STRIDE).fit(codes)
-    return [made(one, torch.ones(one.shape[:2], dtype=torch.bool))[0] for one in codes]
+    return summed(config, codes_of(values, quantiles))
+
+
+def summed(config: SummariesConfig, codes: list[Tensor]) -> list[Tensor]:
+    """Summaries [step component] of codes [step code] of every recording."""
+    pieces = [one[None] for one in codes]
+    made = Summaries(config, pieces[0].shape[-1], STRIDE).fit(pieces)
+    return [made(one, torch.ones(one.shape[:2], dtype=torch.bool))[0] for one in pieces]
+
+
+def codes_with_programs(cache: Cache, weight: float, quantiles: tuple[float, ...] = QUANTILES) -> list[Tensor]:
+    """Codes of the scene, and of its programs with `weight` times their standard deviation, as the package has them."""
+    sides = codes_of(cache.scene, quantiles), codes_of(cache.programs, quantiles, PROGRAM_CODES)
+    scene, programs = (torch.cat(side).var(dim=0).sum().sqrt() for side in sides)
+    return [torch.cat([one, weight * scene / programs * two], dim=-1) for one, two in zip(*sides, strict=True)]
 
 
 def whitened(targets: list[Tensor], power: float) -> list[Tensor]:
@@ -180,15 +194,18 @@ class Summary(Objective):
     """Histograms in windows, predicted from a corrupted view."""
 
     def __init__(self, config: SummariesConfig | None = None, power: float = 0.0, every: int = 4, mlp: bool = False,
-                 quantiles: tuple[float, ...] = QUANTILES, **drops: float) -> None:  # fmt: skip
+                 quantiles: tuple[float, ...] = QUANTILES, programs: float = 0.0, **drops: float) -> None:  # fmt: skip
         super().__init__()
         self.config, self.power, self.every, self.mlp = config or SummariesConfig(), power, every, mlp
-        self.quantiles = quantiles
+        self.quantiles, self.programs = quantiles, programs
         for name, value in drops.items():
             setattr(self, name, value)
 
     def targets(self, cache: Cache) -> list[Tensor]:
-        natural = summaries_of(self.config, self.source(cache), self.quantiles)
+        if self.programs:
+            natural = summed(self.config, codes_with_programs(cache, self.programs, self.quantiles))
+        else:
+            natural = summaries_of(self.config, self.source(cache), self.quantiles)
         made = whitened(natural, self.power)
         # Undone in the readout: whitening is for the training alone.
         self.spread = torch.cat(natural).std(dim=0) / torch.cat(made).std(dim=0).clamp_min(1e-6)
@@ -445,6 +462,9 @@ VARIANTS: dict[str, Variant] = {
     "histograms, PCA": Variant("fixed", None, fixed=fixed_summaries(of(SKETCH)), whiten=True),
     "histograms, PCA, equal variances": Variant("fixed", None, fixed=fixed_summaries(of(SKETCH))),
     "histograms to 30 s, PCA, equal variances": Variant("fixed", None, fixed=fixed_summaries(SummariesConfig())),
+    "histograms with programs, PCA, equal variances": Variant(
+        "fixed", None, fixed=lambda cache: summed(SummariesConfig(), codes_with_programs(cache, 0.4))
+    ),
     "summary": Variant("summary", Summary),
     "summary, nothing hidden": Variant("summary", lambda: Summary(**OPEN)),
     "summary, nothing hidden, half whitened": Variant("summary", lambda: Summary(power=0.5, **OPEN)),
@@ -455,6 +475,18 @@ VARIANTS: dict[str, Variant] = {
         "summary", lambda: Summary(power=0.5, **OPEN), coded=True
     ),
     "summary, codes read, untrained": Variant("untrained", Summary, coded=True, steps=0.0),
+    "summary and programs, codes read": Variant(
+        "mixture", lambda: Summary(power=0.5, programs=0.4, **OPEN), coded=True
+    ),
+    "summary and programs (x .8), codes read": Variant(
+        "mixture", lambda: Summary(power=0.5, programs=0.8, **OPEN), coded=True
+    ),
+    "summary and programs, codes read, one convolution": Variant(
+        "mixture", lambda: Summary(power=0.5, programs=0.4, **OPEN), MixerConfig(dilations=(1,)), coded=True
+    ),
+    "summary and programs, codes read, a tenth hidden": Variant(
+        "mixture", lambda: Summary(power=0.5, programs=0.4), coded=True
+    ),
     "summary, codes read, and masked clusters": Variant(
         "mixture", lambda: Mixture(Summary(power=0.5, **OPEN), Masked("clusters"), 0.1), coded=True
     ),

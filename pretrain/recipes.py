@@ -40,7 +40,7 @@ def summaries() -> RunConfig:
     """
     return RunConfig(
         method=SummaryPredictionConfig(),
-        data=DataConfig(window_frames=1536, batch_size=8),
+        data=DataConfig(window_frames=3072, batch_size=4),
         optim=OptimConfig(
             optimizer="muon", lr=4e-3, betas=(0.9, 0.95), weight_decay=1e-2, warmup_steps=50, ema_decay=0.99
         ),
@@ -58,7 +58,9 @@ def summaries_tiny() -> RunConfig:
     )
     return replace(
         summaries(),
-        method=SummaryPredictionConfig(encoder=encoder, summaries=SummariesConfig(windows=windows, components=64)),
+        method=SummaryPredictionConfig(
+            encoder=encoder, summaries=SummariesConfig(windows=windows, components=64), program_codes=24
+        ),
         data=DataConfig(window_frames=384, batch_size=16, validation_batches=2),
         optim=replace(summaries().optim, warmup_steps=20, ema_decay=0.98),
         loop=LoopConfig(validate_every=100),

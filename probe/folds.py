@@ -12,6 +12,7 @@ from ssl_behavior.store import StoreRow
 
 __all__ = [
     "FEW_RECORDINGS",
+    "SOME_RECORDINGS",
     "Fold",
     "dealt",
     "held_out_masks",
@@ -23,10 +24,13 @@ __all__ = [
 ]
 
 FEW_RECORDINGS = 8
-"""Up to so many recordings each is left out in turn; of more, a share is held out once."""
+"""Up to so many recordings each is left out in turn."""
+
+SOME_RECORDINGS = 20
+"""Up to so many recordings `HELD_OUT_PARTS` parts are left out in turn; of more, one of them once."""
 
 HELD_OUT_PARTS = 5
-"""Of many recordings one of so many parts is held out."""
+"""Parts that more than a few recordings are dealt out in."""
 
 BLOCKS = 5
 """Of a single recording so many stretches of time are left out in turn."""
@@ -128,21 +132,26 @@ def how_held_out(num_recordings: int) -> str:
         return f"{BLOCKS} stretches of the only training recording, each left out in turn"
     if num_recordings <= FEW_RECORDINGS:
         return f"the {num_recordings} training recordings, each left out in turn"
+    if num_recordings <= SOME_RECORDINGS:
+        return f"{HELD_OUT_PARTS} parts of the {num_recordings} training recordings, each left out in turn"
     return "a share of the training recordings, left out once"
 
 
 def num_folds(data: Data) -> int:
     """How often `inner_folds` holds something out, at most."""
     num_recordings = len(np.unique(data.frames.recording))
-    return 1 if num_recordings > FEW_RECORDINGS else num_recordings if num_recordings > 1 else BLOCKS
+    if num_recordings > FEW_RECORDINGS:
+        return HELD_OUT_PARTS if num_recordings <= SOME_RECORDINGS else 1
+    return num_recordings if num_recordings > 1 else BLOCKS
 
 
 def held_out_masks(data: Data, seed: int, preferred: Collection[str] = ()) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs of bool masks [frames]: to learn from, and held out.
 
-    Up to `FEW_RECORDINGS` recordings: each is held out in turn. More: the recordings named by `preferred`, or a fifth
-    of them dealt so that the others show every class, once. One recording: `BLOCKS` stretches of its time in turn, with
-    a gap of `GAP_SECONDS` around them, shorter where the recording is.
+    Up to `FEW_RECORDINGS` recordings: each is held out in turn. Up to `SOME_RECORDINGS`: `HELD_OUT_PARTS` parts in
+    turn, dealt so that each shows every class. More: the recordings named by `preferred`, or the last of such parts,
+    once. One recording: `BLOCKS` stretches of its time in turn, with a gap of `GAP_SECONDS` around them, shorter where
+    the recording is.
 
     Parameters
     ----------
@@ -156,16 +165,22 @@ def held_out_masks(data: Data, seed: int, preferred: Collection[str] = ()) -> It
         for one in shown:
             yield recording != one, recording == one
     else:
-        named = [one for one in shown if data.frames.rows[one].id in preferred]
-        held_out = np.isin(recording, named if named else _dealt_part(data, shown, seed))
-        yield ~held_out, held_out
+        parts = _dealt_parts(data, shown, seed)
+        if len(shown) > SOME_RECORDINGS:
+            named = np.array([one for one in shown if data.frames.rows[one].id in preferred], dtype=int)
+            # The last part: a class that few recordings show is dealt to the first ones, and has to be learned.
+            parts = [named if len(named) else parts[-1]]
+        for part in parts:
+            held_out = np.isin(recording, part)
+            yield ~held_out, held_out
 
 
-def _dealt_part(data: Data, shown: np.ndarray, seed: int) -> np.ndarray:
-    """The last of the parts: a class that few recordings show is dealt to the first ones, and has to be learned."""
+def _dealt_parts(data: Data, shown: np.ndarray, seed: int) -> list[np.ndarray]:
+    """Numbers of the recordings of each part."""
     inside = data.frames.recording == shown[:, None]
     positive = inside.astype(np.int64) @ (data.target.numpy() == 1).astype(np.int64)
-    return shown[dealt(positive, inside.sum(axis=1), HELD_OUT_PARTS, seed) == HELD_OUT_PARTS - 1]
+    part_of = dealt(positive, inside.sum(axis=1), HELD_OUT_PARTS, seed)
+    return [shown[part_of == part] for part in range(HELD_OUT_PARTS)]
 
 
 def _blocks(frames: Frames) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from probe.folds import FEW_RECORDINGS, Fold
+from probe.folds import SOME_RECORDINGS, Fold
 from probe.trial import (
     BALANCED,
     NEARLY_EQUAL,
@@ -62,7 +62,7 @@ class ChosenPenalty:
     ----------
     penalty : per frame, of each of the task's classes, when `num_frames` are learned from.
     shrinkage : factor of each class's logits, see `LinearHead.shrunk`; 1 where nothing says that they are too large,
-        and with more than `FEW_RECORDINGS` recordings.
+        and with more than `SOME_RECORDINGS` recordings.
     num_frames : frames learned from in a fold, in the mean over the folds; 0 if there was no fold.
     """
 
@@ -98,7 +98,7 @@ def choose_penalty(problem: Problem, fit: str, folds: Sequence[Fold]) -> ChosenP
         path.go_to(penalty)
         if path.ended:
             break
-    few = path.num_recordings <= FEW_RECORDINGS
+    few = path.num_recordings <= SOME_RECORDINGS
     near = max(NEARLY_EQUAL, UNSURE / path.num_recordings) if few else NEARLY_EQUAL
     chosen = choose_settings(path.values, DEFAULT_PENALTY, problem.together, path.losses, near)
     shrinkage = (1.0,) * num_classes

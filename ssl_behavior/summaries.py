@@ -24,7 +24,9 @@ from ssl_behavior.numerics import principal_axes
 from ssl_behavior.shapes import FrameMask, StepMask
 from ssl_behavior.sliding import WindowsConfig, sliding_means
 
-__all__ = ["NEVER_KNOWN", "QUANTILES", "Piece", "QuantileCodes", "Summaries", "SummariesConfig", "scene_moments"]
+__all__ = [
+    "NEVER_KNOWN", "QUANTILES", "Moments", "Piece", "QuantileCodes", "Summaries", "SummariesConfig", "scene_moments",
+]  # fmt: skip
 
 NEVER_KNOWN = 1e30
 """Edges of a channel that no training recording knows: nothing lies above them."""

@@ -1,15 +1,16 @@
-"""Summary prediction: an encoder learns histograms of the animals' features in windows of time.
+"""Summary prediction: an encoder learns histograms of features and of task programs in windows of time.
 
-For every step the encoder gives a few numbers, from which a linear layer predicts how every input feature is
-distributed in windows around, before and after that step (`ssl_behavior.summaries`), one second to half a minute
-long. Some features and spans of time may be hidden from the encoder. Nothing is contrasted with other recordings, so
-an embedding gains nothing from identifying the recording.
+For every step the encoder gives a few numbers, from which a linear layer predicts how every input feature, and every
+program's value, is distributed in windows around, before and after that step (`ssl_behavior.summaries`), one second to
+half a minute long. Programs are targets alone: an embedding is computed without them. Some features and spans of time
+may be hidden from the encoder. Nothing is contrasted with other recordings, so an embedding gains nothing from
+identifying the recording.
 
-Histograms of features as targets: Azabou et al. 2023 (BAMS, arXiv:2303.08811). Prediction from corrupted input: Vincent
-et al. 2010 (denoising autoencoders).
+Histograms of features as targets: Azabou et al. 2023 (BAMS, arXiv:2303.08811). Programs as targets: Sun et al. 2021
+(task programming, arXiv:2011.13917). Prediction from corrupted input: Vincent et al. 2010 (denoising autoencoders).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -21,13 +22,14 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.features import Channels
 from ssl_behavior.methods.base import LossTerms, mean_of
 from ssl_behavior.methods.conv import ConvConfig, ConvMethod, EmbeddingConfig, Encoded, seen_steps
-from ssl_behavior.nn import EncoderConfig, MixerConfig, MixingEmbedder
+from ssl_behavior.nn import EncoderConfig, MixerConfig, MixingEmbedder, pad_to_multiple
 from ssl_behavior.numerics import equal_variance_rotation
 from ssl_behavior.objectives import summary_error
 from ssl_behavior.parallel import all_sum, own_share
+from ssl_behavior.programs import ProgramsConfig, ProgramSet
 from ssl_behavior.shapes import Steps
 from ssl_behavior.skeleton import Skeleton
-from ssl_behavior.summaries import Summaries, SummariesConfig
+from ssl_behavior.summaries import QUANTILES, Moments, QuantileCodes, Summaries, SummariesConfig, scene_moments
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["Readout", "SummaryPrediction", "SummaryPredictionConfig"]
@@ -44,6 +46,11 @@ class SummaryPredictionConfig(ConvConfig):
     Parameters
     ----------
     summaries : windows and components of the targets.
+    programs : task programs that are summed up beside the features; those that the skeleton has no points for are left
+        out, and all of them where there are not two animals.
+    program_weight : standard deviation of all program codes together, where that of the feature codes is 1; 0 =
+        features alone.
+    program_codes : numbers of a step that say which programs' values lie above which quantiles.
     drop_channels : mean share of the features hidden in all of a window; of one window uniform from 0 to twice this.
     drop_spans : mean share of the time in which all features are hidden; of one window uniform from 0 to twice this.
     span_frames : length of the spans of time that are hidden.
@@ -55,6 +62,9 @@ class SummaryPredictionConfig(ConvConfig):
     encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(directions="none", mixer=MixerConfig()))
     embedding: EmbeddingConfig = field(default_factory=lambda: EmbeddingConfig(feature_window_frames=(), extras=()))
     summaries: SummariesConfig = field(default_factory=SummariesConfig)
+    programs: ProgramsConfig = field(default_factory=ProgramsConfig)
+    program_weight: float = 0.4
+    program_codes: int = 64
     drop_channels: float = 0.0
     drop_spans: float = 0.0
     span_frames: int = 48
@@ -67,6 +77,11 @@ class SummaryPredictionConfig(ConvConfig):
                 raise InputError(f"summaries: {name} must be between 0 and 0.5, got {getattr(self, name)}")
         if not 0 <= self.whitening <= 1:
             raise InputError(f"summaries: whitening must be between 0 and 1, got {self.whitening}")
+        if self.program_weight < 0 or self.program_codes < 1:
+            raise InputError(
+                "summaries: program_weight must be 0 or more and program_codes at least 1, got "
+                f"{self.program_weight} and {self.program_codes}"
+            )
         if self.encoder.mixer is None or self.encoder.directions != "none":
             raise InputError("summaries: the encoder has a mixer and no contexts (encoder.directions none)")
         if self.span_frames < 1 or self.every_steps < 1:
@@ -108,30 +123,118 @@ class Readout(nn.Module):
         self.weight.copy_(weight / std if std > _SMALLEST_STD else weight)
 
 
+class ProgramCodes(nn.Module):
+    """Quantile codes of what task programs say of each step: the part of the targets that an encoder does not read.
+
+    Attributes
+    ----------
+    programs : those that can run; None where none can, or none are asked for, and there are no codes.
+    num_codes : of a step.
+
+    Raises
+    ------
+    InputError
+        If a person's own programs were asked for and cannot run.
+    """
+
+    scale: Float[Tensor, ""]
+
+    def __init__(self, config: SummaryPredictionConfig, skeleton: Skeleton, fps: float) -> None:
+        super().__init__()
+        self.config, self.stride, self.num_codes = config, config.encoder.stride, 0
+        self.register_buffer("scale", torch.zeros(()))
+        self.programs: ProgramSet | None = None
+        if not config.program_weight:
+            return
+        try:
+            self.programs = ProgramSet(config.programs, skeleton, fps)
+        except InputError:
+            if config.programs.file:
+                raise
+            return
+        self.coding = QuantileCodes(QUANTILES, config.program_codes, 2 * self.programs.num_attributes)
+        self.num_codes = self.coding.num_codes
+
+    def forward(self, batch: WindowBatch) -> Float[Tensor, "batch step code"]:
+        """Codes, 0 where nothing is known; see `SummaryPredictionConfig.program_weight`."""
+        with torch.autocast(batch.keypoints.device.type, enabled=False):
+            return self.scale * self.coding(*self._moments(batch))
+
+    def _moments(self, batch: WindowBatch) -> Moments:
+        """Mean and standard deviation of every program's value over each step, and which are known."""
+        assert self.programs is not None
+        values, known = self.programs.attributes(batch)
+        values, known, valid = (
+            pad_to_multiple(part, self.stride) for part in (self.programs.standardised(values), known, batch.valid)
+        )
+        return scene_moments(values.unsqueeze(2), known.unsqueeze(2), valid, self.stride, pooled=False)
+
+    @torch.no_grad()
+    def fit(self, reader: WindowReader, pieces: Sequence[WindowBatch], codes: Sequence[Tensor]) -> list[str]:
+        """Fit programs, codes and scale; where no program says anything, codes stay 0. Returns notices.
+
+        Parameters
+        ----------
+        pieces, codes : stretches of the training recordings, and the feature codes [1 step code] of each.
+        """
+        if self.programs is None:
+            return []
+        try:
+            self.programs.fit(reader)
+        except InputError as error:
+            if self.config.programs.file:
+                raise
+            return [f"summaries are of features alone: {error}"]
+        moments = [self._moments(batch) for batch in pieces]
+        self.coding.fit(moments)
+        of_features, of_programs = (
+            torch.cat([one[0] for one in side]).var(dim=0, correction=0).sum().sqrt()
+            for side in (codes, [self.coding(*one) for one in moments])
+        )
+        self.scale.copy_(self.config.program_weight * of_features / of_programs.clamp_min(_SMALLEST_STD))
+        return list(self.programs.notices)
+
+
 class SummaryPrediction(ConvMethod):
     """A convolutional encoder trained by summary prediction."""
 
     Config = SummaryPredictionConfig
     config: SummaryPredictionConfig
     embedder: MixingEmbedder
-    fitted_states = ("featurizer", "embedder.coding", "summaries")
+    fitted_states = ("featurizer", "embedder.coding", "program_codes", "summaries")
 
     def __init__(self, config: SummaryPredictionConfig, skeleton: Skeleton, fps: float) -> None:
         super().__init__(config, skeleton, fps)
         encoder = config.encoder
-        self.summaries = Summaries(config.summaries, self.embedder.coding.num_codes, encoder.stride)
+        self.program_codes = ProgramCodes(config, skeleton, fps)
+        num_codes = self.embedder.coding.num_codes + self.program_codes.num_codes
+        self.summaries = Summaries(config.summaries, num_codes, encoder.stride)
         self.head = nn.Linear(encoder.latent_dim, self.summaries.components)
         self.readout = Readout(encoder.latent_dim)
 
+    @property
+    def programs(self) -> ProgramSet | None:
+        """The programs that are summed up."""
+        return self.program_codes.programs
+
+    @torch.no_grad()
     def fit_inputs(self, reader: WindowReader, but: Collection[str] = ()) -> list[str]:
         notices = super().fit_inputs(reader, but)
-        with torch.no_grad():
-            inputs = (self._inputs(self._own(batch)) for batch in reader.pieces(_FITTING_FRAMES))
-            self.summaries.fit([self.embedder.coded(*pair) for pair in inputs])
+        pieces = [self._own(batch) for batch in reader.pieces(_FITTING_FRAMES)]
+        codes = [self.embedder.coded(*self._inputs(batch)) for batch in pieces]
+        notices += self.program_codes.fit(reader, pieces, codes)
+        self.summaries.fit([self.target_codes(*pair) for pair in zip(pieces, codes, strict=True)])
         if abs(self.fps / 30 - 1) > 0.2:
             lengths = ", ".join(f"{n / self.fps:.3g}" for n in self.config.summaries.windows.around_frames)
             notices.append(f"summaries: at {self.fps:g} frames per second the windows around a frame last {lengths} s")
         return notices
+
+    @torch.no_grad()
+    def target_codes(
+        self, batch: WindowBatch, codes: Float[Tensor, "batch step code"]
+    ) -> Float[Tensor, "batch step target_code"]:
+        """What summaries are made of: the scene's codes, and those of its programs."""
+        return torch.cat([codes, self.program_codes(batch)], dim=-1) if self.program_codes.num_codes else codes
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
         """Mean squared error of the predicted components, over steps in which anything was observed."""
@@ -148,7 +251,7 @@ class SummaryPrediction(ConvMethod):
         every = self._anchors(generator)
         seen = (inside & seen_steps(batch, config.encoder.stride))[:, every]
         with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
-            target = self.summaries(codes, inside, every) / self.scale
+            target = self.summaries(self.target_codes(batch, codes), inside, every) / self.scale
         sums = summary_error(self.head(latents[:, every]), target, seen)
         around = summary_error(torch.zeros_like(target), target, seen)
         explained = 1 - all_sum(sums.total.detach()) / all_sum(around.total).clamp_min(_SMALLEST_STD)

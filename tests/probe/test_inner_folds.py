@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from probe.folds import BLOCKS, FEW_RECORDINGS, GAP_SECONDS, held_out_masks, inner_folds, num_folds
+from probe.folds import (
+    BLOCKS,
+    FEW_RECORDINGS,
+    GAP_SECONDS,
+    HELD_OUT_PARTS,
+    SOME_RECORDINGS,
+    held_out_masks,
+    inner_folds,
+    num_folds,
+)
 from probe.representations import Frames, Scaling
 from probe.trial import Data
 from ssl_behavior.store import StoreRow
@@ -45,13 +54,26 @@ def test_few_recordings_are_left_out_in_turn_and_never_on_both_sides(num_recordi
     assert (times == 1).all()
 
 
+@pytest.mark.parametrize("num_recordings", [FEW_RECORDINGS + 1, 13, SOME_RECORDINGS])
+def test_parts_of_some_recordings_are_left_out_in_turn(num_recordings):
+    data = training_data(num_recordings)
+    recording, times = data.frames.recording, np.zeros(len(data), dtype=int)
+    masks = list(held_out_masks(data, seed=0, preferred=["r3"]))
+    assert len(masks) == num_folds(data) == HELD_OUT_PARTS
+    for fit, held_out in masks:
+        assert (fit ^ held_out).all() and not set(recording[fit]) & set(recording[held_out])
+        assert (data.target.numpy()[fit].sum(axis=0) > 0).all() and (data.target.numpy()[held_out].sum(0) > 0).all()
+        times += held_out
+    assert (times == 1).all()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_of_many_recordings_a_share_is_held_out_once(seed):
-    data = training_data(13, seed)
+    data = training_data(SOME_RECORDINGS + 3, seed)
     ((fit, held_out),) = held_out_masks(data, seed)
     recording = data.frames.recording
     assert num_folds(data) == 1 and (fit ^ held_out).all()
-    assert not set(recording[fit]) & set(recording[held_out]) and 2 <= len(set(recording[held_out])) <= 4
+    assert not set(recording[fit]) & set(recording[held_out]) and 3 <= len(set(recording[held_out])) <= 7
     assert (data.target.numpy()[fit].sum(axis=0) > 0).all()
     again = next(held_out_masks(data, seed))[1]
     np.testing.assert_array_equal(held_out, again)

@@ -93,6 +93,37 @@ def test_constant_and_never_observed_features_are_reported_and_harmless(fitted):
     assert torch.isfinite(method.embed(batch)).all()
 
 
+def test_programs_are_targets_of_a_stated_weight_and_no_inputs(fitted):
+    method, reader, _ = fitted(replace(CONFIG, program_weight=0.5, program_codes=6))
+    batch = reader.read([(0, 0, 90), (1, 0, 90), (1, 61, 90)]).to("cpu", torch.float64)
+    with torch.no_grad():
+        codes = method.embedder.coded(*method._inputs(batch))
+        both = method.target_codes(batch, codes)
+    width = method.embedder.coding.num_codes
+    assert torch.equal(both[..., :width], codes) and both.shape[-1] == width + 6
+    spread = [part.flatten(0, 1).var(dim=0).sum().sqrt() for part in (codes, both[..., width:])]
+    torch.testing.assert_close(spread[1] / spread[0], torch.tensor(0.5, dtype=torch.float64), rtol=0.1, atol=0)
+    method.eval()
+    before = method.embed(batch)
+    method.programs.median += 100
+    assert torch.equal(before, method.embed(batch))
+
+
+def test_without_programs_that_say_anything_summaries_are_of_features_alone(fitted):
+    method, reader, notices = fitted(replace(CONFIG, program_weight=0.0))
+    assert (
+        method.programs is None
+        and not method.program_codes.num_codes
+        and not any("program" in notice for notice in notices)
+    )
+    wrong = replace(CONFIG.programs, names=("speed",), thresholds={"speed": (1e6,)}, units="px")
+    method, reader, notices = fitted(replace(CONFIG, programs=wrong))
+    assert any("summaries are of features alone: none of the programs" in notice for notice in notices)
+    batch = reader.sample(3, np.random.default_rng(0)).to("cpu", torch.float64)
+    assert torch.isfinite(method.loss(batch, torch.Generator().manual_seed(0)).total)
+    assert not method.target_codes(batch, method.embedder.coded(*method._inputs(batch)))[..., -6:].any()
+
+
 def test_minutes_without_any_keypoint_cost_nothing(fitted):
     def lose(keypoints):
         keypoints[10:80] = np.nan
@@ -124,7 +155,8 @@ def test_training_explains_the_summaries(fitted):
 
 
 @pytest.mark.parametrize("wrong", [{"drop_channels": 0.6}, {"drop_spans": -0.1}, {"whitening": 2.0},
-                                   {"every_steps": 0}, {"span_frames": 0}])  # fmt: skip
+                                   {"every_steps": 0}, {"span_frames": 0}, {"program_weight": -1.0},
+                                   {"program_codes": 0}])  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(InputError, match="summaries: "):
         SummaryPredictionConfig(**wrong)
