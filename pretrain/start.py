@@ -13,10 +13,12 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.labeled import LabelFacts, label_facts
 from ssl_behavior.methods import Method
 from ssl_behavior.methods.conv import ConvConfig
+from ssl_behavior.methods.joint import JointConfig
+from ssl_behavior.methods.summaries import SummaryTargetsConfig
 
 __all__ = ["ENCODER_MODULES", "complete_config", "facts_of", "init_fingerprint", "settle_init", "take_encoder"]
 
-ENCODER_MODULES = ("featurizer", "embedder", "contexters", "prediction")
+ENCODER_MODULES = ("featurizer", "embedder", "contexters", "prediction", "targets")
 """What `take_encoder` takes over, as far as both sides have it."""
 
 
@@ -115,12 +117,28 @@ def _encoder_config(path: str) -> ConvConfig:
 
 
 def _with_encoder_of(method: Any, other: ConvConfig) -> Any:
-    """The configuration with the features, the encoder and what it predicts of another one."""
+    """The configuration with the features, the encoder and what it predicts of another one.
+
+    Learning from labels and tracks at once, an encoder goes on with what it has learned from tracks.
+    """
     if not isinstance(method, ConvConfig):
         raise InputError("--init: only recipes on convolution stacks can start from another run's encoder")
     shared = {"features", "encoder", "embedding", "horizons_frames", "key_dim"}
     names = shared & {field.name for field in fields(method)} & {field.name for field in fields(other)}
-    return replace(method, **{name: getattr(other, name) for name in names})
+    taken = {name: getattr(other, name) for name in names}
+    targets = _targets_of(other)
+    if isinstance(method, JointConfig) and targets is not None:
+        taken |= {"cpc": 0.0, "summary": method.cpc or method.summary, "targets": targets}
+    return replace(method, **taken)
+
+
+def _targets_of(other: ConvConfig) -> SummaryTargetsConfig | None:
+    """The summaries that an encoder has learned to predict, if it has."""
+    if isinstance(other, JointConfig):
+        return other.targets if other.summary else None
+    if not isinstance(other, SummaryTargetsConfig):
+        return None
+    return SummaryTargetsConfig(**{one.name: getattr(other, one.name) for one in fields(SummaryTargetsConfig)})
 
 
 def take_encoder(method: Method, path: str) -> tuple[str, ...]:

@@ -73,8 +73,6 @@ class Method(nn.Module, ABC):
     Config: ClassVar[type]
     fitted_modules: ClassVar[tuple[str, ...]] = ("featurizer",)
     """The submodules that hold what is fitted to the inputs; each has `fit(reader)` and `notices`."""
-    fitted_states: ClassVar[tuple[str, ...]] = ()
-    """Where there are more: all submodules whose state was fitted, and not learned."""
 
     def __init__(self, config: Any, skeleton: Skeleton, fps: float) -> None:
         super().__init__()
@@ -95,6 +93,11 @@ class Method(nn.Module, ABC):
         for module in modules:
             module.fit(reader)
         return [notice for module in modules for notice in module.notices]
+
+    @property
+    def fitted_states(self) -> tuple[str, ...]:
+        """All submodules whose state was fitted, and not learned."""
+        return self.fitted_modules
 
     def finish(self, reader: WindowReader) -> None:
         """Fit what reads the trained weights, once, when the training is over; nothing to do for most methods."""
@@ -179,6 +182,6 @@ class Method(nn.Module, ABC):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "init"))
             other = type(self)(self.config, self.skeleton, self.fps)
-        for name in self.fitted_states or self.fitted_modules:
+        for name in self.fitted_states:
             other.get_submodule(name).load_state_dict(self.get_submodule(name).state_dict())
         return other.to(next(self.parameters()).device).train(self.training)

@@ -140,9 +140,21 @@ class ConvMethod(Method):
             notices += _coding_notices(self.embedder.coding.edges)
         return notices
 
+    @property
+    def fitted_states(self) -> tuple[str, ...]:
+        coding = ("embedder.coding",) if isinstance(self.embedder, MixingEmbedder) else ()
+        return (*super().fitted_states, *coding)
+
     def _own(self, batch: WindowBatch) -> WindowBatch:
         """The batch where the method computes, in the type of what is fitted."""
         return batch.to(self.featurizer.mean.device, self.featurizer.mean.dtype)
+
+    @torch.no_grad()
+    def _coded_pieces(self, reader: WindowReader) -> tuple[list[WindowBatch], list[Steps]]:
+        """Stretches of the recordings, and the quantile codes [1 step code] of each; of fitted inputs."""
+        assert isinstance(self.embedder, MixingEmbedder)
+        pieces = [self._own(batch) for batch in reader.pieces(_CODING_FRAMES)]
+        return pieces, [self.embedder.coded(*self._inputs(batch)) for batch in pieces]
 
     def encode(self, batch: WindowBatch) -> Encoded:
         """Latents and contexts of a batch, as it is."""

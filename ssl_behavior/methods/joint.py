@@ -1,9 +1,10 @@
 """Learning from a few labels and many tracks at once: the MABe 2021 Task 1 and 2 winner's way, and ours.
 
-One encoder learns to predict its own future on every window (`ContrastivePrediction`) and what annotators said on those
-that have labels: one softmax per label stream over a shared head that is told whose labels they are. Sun et al. 2021
-(arXiv:2104.02710), the winning entry by B. Wild. Without prediction (`cpc` 0) it is supervised learning, from scratch
-or, started at another run's encoder, fine-tuning.
+One encoder learns from every window without labels (its own future, `ContrastivePrediction`, or what happens in windows
+of time, `SummaryTargets`) and what annotators said on those that have labels: one softmax per label stream over a
+shared head that is told whose labels they are. Sun et al. 2021 (arXiv:2104.02710), the winning entry by B. Wild. With
+neither (`cpc` and `summary` 0) it is supervised learning, from scratch or, started at another run's encoder,
+fine-tuning.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -16,16 +17,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ssl_behavior.augment import augment
+from ssl_behavior.augment import hidden, moved
 from ssl_behavior.errors import InputError
 from ssl_behavior.labeled import LabeledBatch, LabeledReader, LabelFacts, StreamFacts
 from ssl_behavior.methods.base import LossTerms, mean_of
 from ssl_behavior.methods.conv import ConvConfig, ConvMethod, Encoded
 from ssl_behavior.methods.cpc import ContrastivePrediction, PredictionConfig
 from ssl_behavior.methods.label_readings import LabeledPoints, LinearReadings
-from ssl_behavior.nn import AnnotatorHead, pad_to_multiple, step_mean, to_frames
+from ssl_behavior.methods.summaries import SummaryTargets, SummaryTargetsConfig
+from ssl_behavior.nn import AnnotatorHead, MixingEmbedder, pad_to_multiple, step_mean, to_frames
 from ssl_behavior.objectives import balanced_class_weights, class_prior, label_cross_entropy
 from ssl_behavior.parallel import all_sum
+from ssl_behavior.programs import ProgramSet
 from ssl_behavior.shapes import Steps
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch, WindowReader
@@ -96,19 +99,27 @@ class JointConfig(PredictionConfig, ConvConfig):
 
     Parameters
     ----------
-    cpc : weight of the contrastive prediction; 0: labels alone.
+    cpc : weight of the contrastive prediction; 0 = without.
+    summary : weight of the prediction of summaries; 0 = without.
+    targets : what `summary` predicts.
     """
 
     labels: LabelsConfig = field(default_factory=LabelsConfig)
     cpc: float = 1.0
+    summary: float = 0.0
+    targets: SummaryTargetsConfig = field(default_factory=SummaryTargetsConfig)
 
     def __post_init__(self) -> None:
         if self.cpc:
             self.check_prediction(self.encoder)
         if self.labels.reads == "contexts" and not self.encoder.contexts:
             raise InputError("joint: labels.reads is contexts, and encoder.directions none leaves none to read")
-        if self.cpc < 0:
-            raise InputError(f"joint: the weight cpc must be 0 or more, got {self.cpc}")
+        if min(self.cpc, self.summary) < 0:
+            raise InputError(f"joint: the weights cpc and summary must be 0 or more, got {self.cpc} and {self.summary}")
+        if self.summary and self.encoder.mixer is None:
+            raise InputError(
+                "joint: summary needs an encoder with a mixer, as that of a run of recipe summaries (--init)"
+            )
 
 
 class LabelCounts(nn.Module):
@@ -191,7 +202,6 @@ class Joint(ConvMethod):
     Config = JointConfig
     config: JointConfig
     fitted_modules = ("featurizer", "label_counts")
-    fitted_states = ("featurizer", "label_counts", "read_scale")
 
     def __init__(self, config: JointConfig, skeleton: Skeleton, fps: float) -> None:
         super().__init__(config, skeleton, fps)
@@ -199,6 +209,10 @@ class Joint(ConvMethod):
             raise InputError("joint: there are no label streams to learn; the store has to have labels")
         if config.cpc:
             self.prediction = ContrastivePrediction(config, config.encoder)
+        if config.summary:
+            assert isinstance(self.embedder, MixingEmbedder)
+            num_codes = self.embedder.coding.num_codes
+            self.targets = SummaryTargets(config.targets, config.encoder, num_codes, skeleton, fps)
         self.label_counts = LabelCounts(config.labels)
         extra_dim = 2 * len(config.embedding.extras)
         read_dim = self._columns_dim + extra_dim
@@ -223,8 +237,20 @@ class Joint(ConvMethod):
             return self.embedding_dim - 2 * len(self.config.embedding.extras)
         return self.config.encoder.contexter_dim * len(self.config.encoder.contexts)
 
+    @property
+    def programs(self) -> ProgramSet | None:
+        """The programs that are summed up, if any are."""
+        return self.targets.program_codes.programs if self.config.summary else None
+
+    @property
+    def fitted_states(self) -> tuple[str, ...]:
+        targets = ("targets.program_codes", "targets.summaries") if self.config.summary else ()
+        return (*super().fitted_states, "read_scale", *targets)
+
     def fit_inputs(self, reader: WindowReader, but: Collection[str] = ()) -> list[str]:
         notices = super().fit_inputs(reader, but)
+        if self.config.summary and "targets" not in but:
+            notices += self.targets.fit(reader, *self._coded_pieces(reader))
         if self.config.labels.scale:
             with self._looking():
                 read = (self._unscaled(self._own(batch)) for batch in reader.pieces(_SCALE_FRAMES, _PIECE_FRAMES))
@@ -278,7 +304,7 @@ class Joint(ConvMethod):
         return LabeledPoints(torch.cat(read), torch.cat(seen), annotator, torch.tensor(picks))
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
-        """Cross-entropy of each label stream ("label/S1"), and `ContrastivePrediction` on every window.
+        """Cross-entropy of each label stream ("label/S1"), and what is learned of every window without labels.
 
         Raises
         ------
@@ -287,15 +313,27 @@ class Joint(ConvMethod):
         """
         if not isinstance(batch, LabeledBatch):
             raise InputError("joint: windows without labels were given; read them with a LabeledReader")
+        scene: WindowBatch = batch
         if generator is not None:
-            batch = augment(batch, self.config.augment, self.skeleton, generator)
+            scene = moved(batch, self.config.augment, self.skeleton, generator)
+            batch = hidden(scene, self.config.augment, generator)
             assert isinstance(batch, LabeledBatch)
         encoded, read = self._read(batch)
         terms = self._label_terms(self._logits(batch, encoded, read, batch.annotator), batch)
-        if not self.config.cpc:
-            return terms
-        predicted: LossTerms = self.prediction(encoded)
-        return predicted.weighted(self.config.cpc) | terms
+        if self.config.summary:
+            terms = self._summary_terms(scene, encoded, generator).weighted(self.config.summary) | terms
+        if self.config.cpc:
+            predicted: LossTerms = self.prediction(encoded)
+            terms = predicted.weighted(self.config.cpc) | terms
+        return terms
+
+    def _summary_terms(self, scene: WindowBatch, encoded: Encoded, generator: torch.Generator | None) -> LossTerms:
+        """`SummaryTargets` of the scene, of which the encoder may have seen less."""
+        assert isinstance(self.embedder, MixingEmbedder)
+        with torch.no_grad():
+            codes = self.embedder.coded(*self._inputs(scene))
+        terms: LossTerms = self.targets(scene, codes, encoded.latents, encoded.inside, generator)
+        return terms
 
     def _label_terms(self, logits: dict[str, Float[Tensor, "batch time class"]], batch: LabeledBatch) -> LossTerms:
         terms, metrics = {}, {}

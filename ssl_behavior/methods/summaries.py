@@ -27,21 +27,20 @@ from ssl_behavior.numerics import equal_variance_rotation
 from ssl_behavior.objectives import summary_error
 from ssl_behavior.parallel import all_sum, own_share
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
-from ssl_behavior.shapes import Steps
+from ssl_behavior.shapes import StepMask, Steps
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.summaries import QUANTILES, Moments, QuantileCodes, Summaries, SummariesConfig, scene_moments
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["Readout", "SummaryPrediction", "SummaryPredictionConfig"]
+__all__ = ["Readout", "SummaryPrediction", "SummaryPredictionConfig", "SummaryTargets", "SummaryTargetsConfig"]
 
-_FITTING_FRAMES = 200_000
 _READOUT_FRAMES = 200_000
 _SMALLEST_STD = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
-class SummaryPredictionConfig(ConvConfig):
-    """The encoder (`ConvConfig`), its targets, and the corruption of its inputs.
+class SummaryTargetsConfig:
+    """What is predicted, and how errors are weighed.
 
     Parameters
     ----------
@@ -51,30 +50,19 @@ class SummaryPredictionConfig(ConvConfig):
     program_weight : standard deviation of all program codes together, where that of the feature codes is 1; 0 =
         features alone.
     program_codes : numbers of a step that say which programs' values lie above which quantiles.
-    drop_channels : mean share of the features hidden in all of a window; of one window uniform from 0 to twice this.
-    drop_spans : mean share of the time in which all features are hidden; of one window uniform from 0 to twice this.
-    span_frames : length of the spans of time that are hidden.
     every_steps : summaries are predicted at every so many steps.
     whitening : exponent of the components' weights in the loss, from 0 (weights follow the variances: weak components
         are learned late) to 1 (equal weights). The embedding's geometry does not depend on it.
     """
 
-    encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(directions="none", mixer=MixerConfig()))
-    embedding: EmbeddingConfig = field(default_factory=lambda: EmbeddingConfig(feature_window_frames=(), extras=()))
     summaries: SummariesConfig = field(default_factory=SummariesConfig)
     programs: ProgramsConfig = field(default_factory=ProgramsConfig)
     program_weight: float = 0.4
     program_codes: int = 64
-    drop_channels: float = 0.0
-    drop_spans: float = 0.0
-    span_frames: int = 48
     every_steps: int = 4
     whitening: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("drop_channels", "drop_spans"):
-            if not 0 <= getattr(self, name) <= 0.5:
-                raise InputError(f"summaries: {name} must be between 0 and 0.5, got {getattr(self, name)}")
         if not 0 <= self.whitening <= 1:
             raise InputError(f"summaries: whitening must be between 0 and 1, got {self.whitening}")
         if self.program_weight < 0 or self.program_codes < 1:
@@ -82,10 +70,36 @@ class SummaryPredictionConfig(ConvConfig):
                 "summaries: program_weight must be 0 or more and program_codes at least 1, got "
                 f"{self.program_weight} and {self.program_codes}"
             )
+        if self.every_steps < 1:
+            raise InputError(f"summaries: every_steps must be at least 1, got {self.every_steps}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummaryPredictionConfig(SummaryTargetsConfig, ConvConfig):
+    """The encoder (`ConvConfig`), its targets, and the corruption of its inputs.
+
+    Parameters
+    ----------
+    drop_channels : mean share of the features hidden in all of a window; of one window uniform from 0 to twice this.
+    drop_spans : mean share of the time in which all features are hidden; of one window uniform from 0 to twice this.
+    span_frames : length of the spans of time that are hidden.
+    """
+
+    encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(directions="none", mixer=MixerConfig()))
+    embedding: EmbeddingConfig = field(default_factory=lambda: EmbeddingConfig(feature_window_frames=(), extras=()))
+    drop_channels: float = 0.0
+    drop_spans: float = 0.0
+    span_frames: int = 48
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("drop_channels", "drop_spans"):
+            if not 0 <= getattr(self, name) <= 0.5:
+                raise InputError(f"summaries: {name} must be between 0 and 0.5, got {getattr(self, name)}")
         if self.encoder.mixer is None or self.encoder.directions != "none":
             raise InputError("summaries: the encoder has a mixer and no contexts (encoder.directions none)")
-        if self.span_frames < 1 or self.every_steps < 1:
-            raise InputError(f"summaries: span_frames and every_steps must be at least 1, got {self}")
+        if self.span_frames < 1:
+            raise InputError(f"summaries: span_frames must be at least 1, got {self.span_frames}")
 
 
 class Readout(nn.Module):
@@ -139,9 +153,9 @@ class ProgramCodes(nn.Module):
 
     scale: Float[Tensor, ""]
 
-    def __init__(self, config: SummaryPredictionConfig, skeleton: Skeleton, fps: float) -> None:
+    def __init__(self, config: SummaryTargetsConfig, stride: int, skeleton: Skeleton, fps: float) -> None:
         super().__init__()
-        self.config, self.stride, self.num_codes = config, config.encoder.stride, 0
+        self.config, self.stride, self.num_codes = config, stride, 0
         self.register_buffer("scale", torch.zeros(()))
         self.programs: ProgramSet | None = None
         if not config.program_weight:
@@ -156,7 +170,7 @@ class ProgramCodes(nn.Module):
         self.num_codes = self.coding.num_codes
 
     def forward(self, batch: WindowBatch) -> Float[Tensor, "batch step code"]:
-        """Codes, 0 where nothing is known; see `SummaryPredictionConfig.program_weight`."""
+        """Codes, 0 where nothing is known; see `SummaryTargetsConfig.program_weight`."""
         with torch.autocast(batch.keypoints.device.type, enabled=False):
             return self.scale * self.coding(*self._moments(batch))
 
@@ -195,67 +209,39 @@ class ProgramCodes(nn.Module):
         return list(self.programs.notices)
 
 
-class SummaryPrediction(ConvMethod):
-    """A convolutional encoder trained by summary prediction."""
+class SummaryTargets(nn.Module):
+    """Summaries of features and programs, and the linear layer that predicts them from latents.
 
-    Config = SummaryPredictionConfig
-    config: SummaryPredictionConfig
-    embedder: MixingEmbedder
-    fitted_states = ("featurizer", "embedder.coding", "program_codes", "summaries")
+    Parameters
+    ----------
+    num_codes : feature codes of a step.
+    """
 
-    def __init__(self, config: SummaryPredictionConfig, skeleton: Skeleton, fps: float) -> None:
-        super().__init__(config, skeleton, fps)
-        encoder = config.encoder
-        self.program_codes = ProgramCodes(config, skeleton, fps)
-        num_codes = self.embedder.coding.num_codes + self.program_codes.num_codes
-        self.summaries = Summaries(config.summaries, num_codes, encoder.stride)
+    def __init__(
+        self, config: SummaryTargetsConfig, encoder: EncoderConfig, num_codes: int, skeleton: Skeleton, fps: float
+    ) -> None:
+        super().__init__()
+        self.config, self.stride, self.fps = config, encoder.stride, fps
+        self.program_codes = ProgramCodes(config, encoder.stride, skeleton, fps)
+        self.summaries = Summaries(config.summaries, num_codes + self.program_codes.num_codes, encoder.stride)
         self.head = nn.Linear(encoder.latent_dim, self.summaries.components)
-        self.readout = Readout(encoder.latent_dim)
-
-    @property
-    def programs(self) -> ProgramSet | None:
-        """The programs that are summed up."""
-        return self.program_codes.programs
 
     @torch.no_grad()
-    def fit_inputs(self, reader: WindowReader, but: Collection[str] = ()) -> list[str]:
-        notices = super().fit_inputs(reader, but)
-        pieces = [self._own(batch) for batch in reader.pieces(_FITTING_FRAMES)]
-        codes = [self.embedder.coded(*self._inputs(batch)) for batch in pieces]
-        notices += self.program_codes.fit(reader, pieces, codes)
-        self.summaries.fit([self.target_codes(*pair) for pair in zip(pieces, codes, strict=True)])
+    def fit(self, reader: WindowReader, pieces: Sequence[WindowBatch], codes: Sequence[Tensor]) -> list[str]:
+        """Fit programs and components, see `ProgramCodes.fit`."""
+        notices = self.program_codes.fit(reader, pieces, codes)
+        self.summaries.fit([self.codes(*pair) for pair in zip(pieces, codes, strict=True)])
         if abs(self.fps / 30 - 1) > 0.2:
             lengths = ", ".join(f"{n / self.fps:.3g}" for n in self.config.summaries.windows.around_frames)
             notices.append(f"summaries: at {self.fps:g} frames per second the windows around a frame last {lengths} s")
         return notices
 
     @torch.no_grad()
-    def target_codes(
+    def codes(
         self, batch: WindowBatch, codes: Float[Tensor, "batch step code"]
     ) -> Float[Tensor, "batch step target_code"]:
         """What summaries are made of: the scene's codes, and those of its programs."""
         return torch.cat([codes, self.program_codes(batch)], dim=-1) if self.program_codes.num_codes else codes
-
-    def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
-        """Mean squared error of the predicted components, over steps in which anything was observed."""
-        config = self.config
-        if generator is not None:
-            batch = moved(batch, config.augment, self.skeleton, generator)
-        with torch.no_grad():
-            features, valid = self._inputs(batch)
-            codes = self.embedder.coded(features, valid)
-        if generator is not None and (config.drop_channels or config.drop_spans):
-            latents, inside = self.embedder(self._hidden(features, generator), valid)
-        else:
-            latents, inside = self.embedder(features, valid, codes)
-        every = self._anchors(generator)
-        seen = (inside & seen_steps(batch, config.encoder.stride))[:, every]
-        with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
-            target = self.summaries(self.target_codes(batch, codes), inside, every) / self.scale
-        sums = summary_error(self.head(latents[:, every]), target, seen)
-        around = summary_error(torch.zeros_like(target), target, seen)
-        explained = 1 - all_sum(sums.total.detach()) / all_sum(around.total).clamp_min(_SMALLEST_STD)
-        return LossTerms({"summaries": mean_of(sums, self.training)}, {"explained": explained.sum()})
 
     @property
     def scale(self) -> Float[Tensor, " component"]:
@@ -266,11 +252,81 @@ class SummaryPrediction(ConvMethod):
         # What is predicted has a mean square of 1, whatever the whitening.
         return divisor * (self.summaries.spread / divisor).square().mean().sqrt().clamp_min(_SMALLEST_STD)
 
+    @property
+    def metric(self) -> Float[Tensor, "component latent"]:
+        """The linear map from latents to summaries in their own scale."""
+        return self.head.weight * self.scale[:, None]
+
+    def forward(
+        self,
+        batch: WindowBatch,
+        codes: Float[Tensor, "batch step code"],
+        latents: Steps,
+        inside: StepMask,
+        generator: torch.Generator | None,
+    ) -> LossTerms:
+        """Mean squared error of the predicted components, over steps in which anything was observed.
+
+        Parameters
+        ----------
+        batch, codes : the scene as nothing of it is hidden, and its feature codes.
+        latents, inside : of the same windows, as the encoder gives them.
+        """
+        every = self._anchors(generator)
+        seen = (inside & seen_steps(batch, self.stride))[:, every]
+        with torch.no_grad(), torch.autocast(codes.device.type, enabled=False):
+            target = self.summaries(self.codes(batch, codes), inside, every) / self.scale
+        sums = summary_error(self.head(latents[:, every]), target, seen)
+        around = summary_error(torch.zeros_like(target), target, seen)
+        explained = 1 - all_sum(sums.total.detach()) / all_sum(around.total).clamp_min(_SMALLEST_STD)
+        return LossTerms({"summaries": mean_of(sums, self.training)}, {"explained": explained.sum()})
+
     def _anchors(self, generator: torch.Generator | None) -> slice:
         """Every so-many-th step, from a random first one in training."""
         every = self.config.every_steps
         first = 0 if generator is None else int(torch.randint(every, (), generator=generator))
         return slice(first, None, every)
+
+
+class SummaryPrediction(ConvMethod):
+    """A convolutional encoder trained by summary prediction."""
+
+    Config = SummaryPredictionConfig
+    config: SummaryPredictionConfig
+    embedder: MixingEmbedder
+
+    def __init__(self, config: SummaryPredictionConfig, skeleton: Skeleton, fps: float) -> None:
+        super().__init__(config, skeleton, fps)
+        self.targets = SummaryTargets(config, config.encoder, self.embedder.coding.num_codes, skeleton, fps)
+        self.readout = Readout(config.encoder.latent_dim)
+
+    @property
+    def programs(self) -> ProgramSet | None:
+        """The programs that are summed up."""
+        return self.targets.program_codes.programs
+
+    @property
+    def fitted_states(self) -> tuple[str, ...]:
+        return (*super().fitted_states, "targets.program_codes", "targets.summaries")
+
+    def fit_inputs(self, reader: WindowReader, but: Collection[str] = ()) -> list[str]:
+        notices = super().fit_inputs(reader, but)
+        return notices if "targets" in but else notices + self.targets.fit(reader, *self._coded_pieces(reader))
+
+    def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
+        """See `SummaryTargets`; augmented, and hidden in part, if a generator is given."""
+        config = self.config
+        if generator is not None:
+            batch = moved(batch, config.augment, self.skeleton, generator)
+        with torch.no_grad():
+            features, valid = self._inputs(batch)
+            codes = self.embedder.coded(features, valid)
+        if generator is not None and (config.drop_channels or config.drop_spans):
+            latents, inside = self.embedder(self._hidden(features, generator), valid)
+        else:
+            latents, inside = self.embedder(features, valid, codes)
+        terms: LossTerms = self.targets(batch, codes, latents, inside, generator)
+        return terms
 
     def _hidden(self, features: Channels, generator: torch.Generator) -> Channels:
         """Features with some channels of each window, and all channels in some spans of it, at their mean of 0."""
@@ -291,7 +347,7 @@ class SummaryPrediction(ConvMethod):
         with torch.no_grad():
             pieces = (self.encode(self._own(batch)) for batch in reader.pieces(_READOUT_FRAMES))
             latents = torch.cat([encoded.latents[encoded.inside] for encoded in pieces])
-            self.readout.fit(latents, self.head.weight * self.scale[:, None])
+            self.readout.fit(latents, self.targets.metric)
         self.train(training)
 
     def learned_steps(self, encoded: Encoded) -> list[Steps]:

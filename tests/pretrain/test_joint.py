@@ -469,9 +469,30 @@ def test_labels_fine_tune_an_encoder_of_summary_prediction(labeled, joint, summa
         assert torch.equal(begun.embedder.state_dict()[key], value)
 
 
-def test_contrastive_prediction_from_an_encoder_without_contexts_is_refused(labeled, joint, summaries_run):
-    with pytest.raises(InputError, match=r"needs contexts, and this encoder has none .* choose recipe finetune"):
-        complete_config(replace(joint, init=str(summaries_run)), [labeled])
-    with pytest.raises(InputError, match=r"labels\.reads is contexts, and encoder\.directions none"):
-        method = replace(joint.method, cpc=0.0, labels=replace(joint.method.labels, reads="contexts"))
+def test_labels_and_tracks_go_on_with_what_an_encoder_has_learned_from_tracks(labeled, joint, summaries_run, tmp_path):
+    run = tmp_path / "run"
+    config = replace(joint, init=str(summaries_run), steps=2)
+    assert pretrain([labeled], run, config) == 0
+    method, other = load_checkpoint(run), load_checkpoint(summaries_run)
+    assert (method.config.cpc, method.config.summary) == (0.0, joint.method.cpc)
+    assert method.config.targets.summaries == other.config.summaries and method.programs.names == other.programs.names
+    for name in ("targets.program_codes", "targets.summaries", "embedder.coding"):
+        one, two = (part.get_submodule(name).state_dict() for part in (method, other))
+        assert one and all(torch.equal(one[key], two[key]) for key in two)
+    assert not torch.equal(method.targets.head.weight, other.targets.head.weight), "it learns on"
+    fresh = method.fresh(0).state_dict()
+    assert all(torch.equal(fresh[name], value) for name, value in method.state_dict().items() if "summaries" in name)
+    assert pretrain([labeled], run, config, resume=True) == 0, "named again, it goes on"
+
+
+def test_summaries_of_an_encoder_without_a_mixer_and_wrong_weights_are_refused(joint):
+    with pytest.raises(InputError, match="joint: summary needs an encoder with a mixer"):
+        replace(joint, method=replace(joint.method, summary=1.0))
+    with pytest.raises(InputError, match="weights cpc and summary must be 0 or more"):
+        replace(joint, method=replace(joint.method, summary=-1.0))
+
+
+def test_contexts_that_an_encoder_has_not_are_refused(labeled, joint, summaries_run):
+    method = replace(joint.method, cpc=0.0, labels=replace(joint.method.labels, reads="contexts"))
+    with pytest.raises(InputError, match="reads is contexts, and encoder.directions none"):
         complete_config(replace(joint, init=str(summaries_run), method=method), [labeled])

@@ -98,7 +98,7 @@ def test_programs_are_targets_of_a_stated_weight_and_no_inputs(fitted):
     batch = reader.read([(0, 0, 90), (1, 0, 90), (1, 61, 90)]).to("cpu", torch.float64)
     with torch.no_grad():
         codes = method.embedder.coded(*method._inputs(batch))
-        both = method.target_codes(batch, codes)
+        both = method.targets.codes(batch, codes)
     width = method.embedder.coding.num_codes
     assert torch.equal(both[..., :width], codes) and both.shape[-1] == width + 6
     spread = [part.flatten(0, 1).var(dim=0).sum().sqrt() for part in (codes, both[..., width:])]
@@ -113,7 +113,7 @@ def test_without_programs_that_say_anything_summaries_are_of_features_alone(fitt
     method, reader, notices = fitted(replace(CONFIG, program_weight=0.0))
     assert (
         method.programs is None
-        and not method.program_codes.num_codes
+        and not method.targets.program_codes.num_codes
         and not any("program" in notice for notice in notices)
     )
     wrong = replace(CONFIG.programs, names=("speed",), thresholds={"speed": (1e6,)}, units="px")
@@ -121,7 +121,7 @@ def test_without_programs_that_say_anything_summaries_are_of_features_alone(fitt
     assert any("summaries are of features alone: none of the programs" in notice for notice in notices)
     batch = reader.sample(3, np.random.default_rng(0)).to("cpu", torch.float64)
     assert torch.isfinite(method.loss(batch, torch.Generator().manual_seed(0)).total)
-    assert not method.target_codes(batch, method.embedder.coded(*method._inputs(batch)))[..., -6:].any()
+    assert not method.targets.codes(batch, method.embedder.coded(*method._inputs(batch)))[..., -6:].any()
 
 
 def test_minutes_without_any_keypoint_cost_nothing(fitted):
