@@ -47,37 +47,23 @@ def make_optimizer(config: OptimConfig, module: nn.Module) -> Optimizer:
     Parameters of a submodule called `label_heads` have a learning rate of their own, `config.heads_lr`; with Muon, so
     have the encoder's weight matrices but for the one that gives the latents, `config.matrix_lr`.
     """
-    if config.optimizer == "muon":
-        return _muon(config, module)
-    sides: dict[float, list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            sides.setdefault(config.heads_lr if name.startswith("label_heads.") else 1.0, []).append(parameter)
-    groups: list[dict[str, Any]] = []
-    for multiple, parameters in sides.items():
-        kinds = [
-            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        groups += [{**kind, "multiple": multiple} for kind in kinds if kind["params"]]
+            hidden = parameter.ndim == 2 and name.startswith(_HIDDEN) and ".exit." not in name
+            by_muon = hidden and config.optimizer == "muon"
+            multiple = config.matrix_lr if by_muon else config.heads_lr if name.startswith("label_heads.") else 1.0
+            decay = config.weight_decay if parameter.ndim >= 2 else 0.0
+            groups.setdefault((by_muon, multiple, decay), []).append(parameter)
+    listed: list[dict[str, Any]] = [
+        {"params": parameters, "orthogonal": by_muon, "multiple": multiple, "weight_decay": decay}
+        for (by_muon, multiple, decay), parameters in groups.items()
+    ]
+    if config.optimizer == "muon":
+        return Muon(listed, lr=config.lr, betas=config.betas)
     if config.optimizer == "madgrad":
-        return Madgrad(groups, lr=config.lr, momentum=config.betas[0])
-    return AdamW(groups, lr=config.lr, betas=config.betas)
-
-
-def _muon(config: OptimConfig, module: nn.Module) -> Muon:
-    named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-    hidden = [p for name, p in named if p.ndim == 2 and name.startswith(_HIDDEN) and ".exit." not in name]
-    known = {id(p) for p in hidden}
-    heads = [p for name, p in named if name.startswith("label_heads.")]
-    known_heads = {id(p) for p in heads}
-    rest = [p for _, p in named if id(p) not in known | known_heads]
-    groups: list[dict[str, Any]] = [{"params": hidden, "orthogonal": True, "multiple": config.matrix_lr}]
-    for multiple, parameters in ((1.0, rest), (config.heads_lr, heads)):
-        groups.append({"params": [p for p in parameters if p.ndim >= 2], "multiple": multiple})
-        groups.append({"params": [p for p in parameters if p.ndim < 2], "multiple": multiple, "weight_decay": 0.0})
-    used = [group for group in groups if group["params"]]
-    return Muon(used, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay)
+        return Madgrad(listed, lr=config.lr, momentum=config.betas[0])
+    return AdamW(listed, lr=config.lr, betas=config.betas)
 
 
 class WeightAverage:

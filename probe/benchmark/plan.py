@@ -103,11 +103,12 @@ class Bench:
         init: Sequence[Path] = (),
         all_tasks: bool = False,
         best: bool = False,
+        words: Sequence[str] = (),
     ) -> EndToEnd:
-        """A system of the pretraining job."""
+        """A system of the pretraining job; `words` of its command line come before those of the effort."""
         config = EndToEndConfig(
             recipe=recipe,
-            options=(*self.effort.options(recipe), *self.shelf.machine),
+            options=(*words, *self.effort.options(recipe), *self.shelf.machine),
             init=tuple(init),
             tracks=self.shelf.tracks,
             labeled_only=recipe == "finetune",
@@ -168,8 +169,12 @@ def _frozen(recipe: str, mode: str = "linear") -> Callable[[Bench, TaskRole], Sy
     return lambda bench, role: FrozenProbe(bench.shelf.encoder(recipe), mode, bench.effort.stride)
 
 
-def _finetuned(name: str, recipe: str) -> Callable[[Bench, TaskRole], System]:
-    return lambda bench, role: bench.trained(name, OURS, "finetune", bench.shelf.runs(recipe))
+_LONG_WINDOWS = ("--data.window_frames", "1536", "--data.batch_size", "12")
+"""For encoders that look half a minute far: as many frames a step, in windows twice as long."""
+
+
+def _finetuned(name: str, recipe: str, words: Sequence[str] = ()) -> Callable[[Bench, TaskRole], System]:
+    return lambda bench, role: bench.trained(name, OURS, "finetune", bench.shelf.runs(recipe), words=words)
 
 
 def _styles(bench: Bench, role: TaskRole) -> System:
@@ -226,7 +231,11 @@ _ENTRIES = [
     Entry("summaries_linear", "Summaries, frozen, linear", "ours", _frozen("summaries")),
     Entry("summaries_linear_tuned", "Summaries, frozen, linear", "ours", _frozen("summaries"), after=TUNED),
     Entry("summaries_knn", "Summaries, frozen, nearest neighbors", "ours", _frozen("summaries", "knn")),
-    Entry("summaries_finetuned", "Summaries, fine-tuned", "ours", _finetuned("summaries_finetuned", "summaries")),
+    Entry("summaries_finetuned", "Summaries, fine-tuned", "ours",
+          _finetuned("summaries_finetuned", "summaries", _LONG_WINDOWS)),
+    Entry("summaries_joint", "Summaries, joint, all tasks and tracks", "ours",
+          lambda bench, role: bench.trained("summaries_joint", OURS, "joint", bench.shelf.runs("summaries"),
+                                            all_tasks=True, words=_LONG_WINDOWS)),
     Entry("cpc_linear", "CPC, frozen, linear", "ours", _frozen("cpc")),
     Entry("cpc_linear_tuned", "CPC, frozen, linear", "ours", _frozen("cpc"), after=TUNED),
     Entry("cpc_styles", "CPC, frozen, one head for all annotators", "ours", _styles, ("task2",)),

@@ -150,7 +150,7 @@ class ConvMethod(Method):
         return batch.to(self.featurizer.mean.device, self.featurizer.mean.dtype)
 
     @torch.no_grad()
-    def _coded_pieces(self, reader: WindowReader) -> tuple[list[WindowBatch], list[Steps]]:
+    def _coded_pieces(self, reader: WindowReader) -> tuple[list[WindowBatch], list[Tensor]]:
         """Stretches of the recordings, and the quantile codes [1 step code] of each; of fitted inputs."""
         assert isinstance(self.embedder, MixingEmbedder)
         pieces = [self._own(batch) for batch in reader.pieces(_CODING_FRAMES)]

@@ -27,7 +27,7 @@ from ssl_behavior.numerics import equal_variance_rotation
 from ssl_behavior.objectives import summary_error
 from ssl_behavior.parallel import all_sum, own_share
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
-from ssl_behavior.shapes import StepMask, Steps
+from ssl_behavior.shapes import FrameMask, StepMask, Steps
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.summaries import QUANTILES, Moments, QuantileCodes, Summaries, SummariesConfig, scene_moments
 from ssl_behavior.windows import WindowBatch, WindowReader
@@ -83,6 +83,8 @@ class SummaryPredictionConfig(SummaryTargetsConfig, ConvConfig):
     drop_channels : mean share of the features hidden in all of a window; of one window uniform from 0 to twice this.
     drop_spans : mean share of the time in which all features are hidden; of one window uniform from 0 to twice this.
     span_frames : length of the spans of time that are hidden.
+    view_frames : in training the encoder sees a window in parts of so many frames, each by itself, and predicts
+        summaries of the whole window; a multiple of the encoder's stride, 0 = the window at once.
     """
 
     encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(directions="none", mixer=MixerConfig()))
@@ -90,6 +92,7 @@ class SummaryPredictionConfig(SummaryTargetsConfig, ConvConfig):
     drop_channels: float = 0.0
     drop_spans: float = 0.0
     span_frames: int = 48
+    view_frames: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -100,6 +103,11 @@ class SummaryPredictionConfig(SummaryTargetsConfig, ConvConfig):
             raise InputError("summaries: the encoder has a mixer and no contexts (encoder.directions none)")
         if self.span_frames < 1:
             raise InputError(f"summaries: span_frames must be at least 1, got {self.span_frames}")
+        if self.view_frames < 0 or self.view_frames % self.encoder.stride:
+            raise InputError(
+                f"summaries: view_frames must be 0 or a multiple of the encoder's stride ({self.encoder.stride} "
+                f"frames), got {self.view_frames}"
+            )
 
 
 class Readout(nn.Module):
@@ -321,12 +329,30 @@ class SummaryPrediction(ConvMethod):
         with torch.no_grad():
             features, valid = self._inputs(batch)
             codes = self.embedder.coded(features, valid)
+        read: Tensor | None = codes
         if generator is not None and (config.drop_channels or config.drop_spans):
-            latents, inside = self.embedder(self._hidden(features, generator), valid)
+            features, read = self._hidden(features, generator), None
+        if generator is not None and config.view_frames:
+            latents, inside = self._by_parts(features, valid, read)
         else:
-            latents, inside = self.embedder(features, valid, codes)
+            latents, inside = self.embedder(features, valid, read)
         terms: LossTerms = self.targets(batch, codes, latents, inside, generator)
         return terms
+
+    def _by_parts(
+        self, features: Channels, valid: FrameMask, codes: Float[Tensor, "batch step code"] | None
+    ) -> tuple[Steps, StepMask]:
+        """Latents of parts of the windows, none of which sees the others, put together again."""
+        frames, stride = self.config.view_frames, self.config.encoder.stride
+        steps = valid.shape[1] // stride
+
+        def parts(values: Tensor, length: int) -> Tensor:
+            return pad_to_multiple(values, length).unflatten(1, (-1, length)).flatten(0, 1)
+
+        seen = None if codes is None else parts(codes, frames // stride)
+        latents, inside = self.embedder(parts(features, frames), parts(valid, frames), seen)
+        whole = (values.unflatten(0, (len(valid), -1)).flatten(1, 2)[:, :steps] for values in (latents, inside))
+        return next(whole), next(whole)
 
     def _hidden(self, features: Channels, generator: torch.Generator) -> Channels:
         """Features with some channels of each window, and all channels in some spans of it, at their mean of 0."""

@@ -494,5 +494,5 @@ def test_summaries_of_an_encoder_without_a_mixer_and_wrong_weights_are_refused(j
 
 def test_contexts_that_an_encoder_has_not_are_refused(labeled, joint, summaries_run):
     method = replace(joint.method, cpc=0.0, labels=replace(joint.method.labels, reads="contexts"))
-    with pytest.raises(InputError, match="reads is contexts, and encoder.directions none"):
+    with pytest.raises(InputError, match=r"reads is contexts, and encoder\.directions none"):
         complete_config(replace(joint, init=str(summaries_run), method=method), [labeled])

@@ -77,6 +77,23 @@ def test_hidden_features_are_hidden_in_all_of_a_window_or_all_of_a_span(fitted):
     assert torch.equal(kept[:, :6], kept[:, :1].expand(-1, 6, -1, -1))
 
 
+def test_parts_of_a_window_are_seen_each_by_itself_and_predict_summaries_of_all_of_it(fitted):
+    method, reader, _ = fitted(replace(CONFIG, view_frames=36))
+    batch = reader.read([(0, 0, 90), (1, 0, 90), (1, 61, 90)]).to("cpu", torch.float64)
+    features, valid = method._inputs(batch)
+    codes = method.embedder.coded(features, valid)
+    latents, inside = method._by_parts(features, valid, codes)
+    assert latents.shape[:2] == inside.shape == (3, 30) and inside.all()
+    for start, stop in ((0, 36), (36, 72), (72, 90)):
+        alone, _ = method.embedder(features[:, start:stop], valid[:, start:stop])
+        torch.testing.assert_close(latents[:, start // 3 : stop // 3], alone)
+    whole, _ = method.embedder(features, valid)
+    generator = torch.Generator().manual_seed(0)
+    expected = method.targets(batch, codes, latents, inside, torch.Generator().manual_seed(0)).total
+    assert torch.equal(method.loss(batch, generator).total, expected) and not torch.allclose(whole, latents)
+    assert torch.equal(method.loss(batch, None).total, method.targets(batch, codes, whole, inside, None).total)
+
+
 def test_constant_and_never_observed_features_are_reported_and_harmless(fitted):
     def freeze(keypoints):
         keypoints[:, 0, 3] = np.nan
@@ -156,7 +173,7 @@ def test_training_explains_the_summaries(fitted):
 
 @pytest.mark.parametrize("wrong", [{"drop_channels": 0.6}, {"drop_spans": -0.1}, {"whitening": 2.0},
                                    {"every_steps": 0}, {"span_frames": 0}, {"program_weight": -1.0},
-                                   {"program_codes": 0}])  # fmt: skip
+                                   {"program_codes": 0}, {"view_frames": -6}, {"view_frames": 20}])  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(InputError, match="summaries: "):
         SummaryPredictionConfig(**wrong)
