@@ -194,8 +194,10 @@ class Summary(Objective):
     """Histograms in windows, predicted from a corrupted view."""
 
     def __init__(self, config: SummariesConfig | None = None, power: float = 0.0, every: int = 4, mlp: bool = False,
-                 quantiles: tuple[float, ...] = QUANTILES, programs: float = 0.0, **drops: float) -> None:  # fmt: skip
+                 quantiles: tuple[float, ...] = QUANTILES, programs: float = 0.0, view: int = WINDOW_STEPS,
+                 **drops: float) -> None:  # fmt: skip
         super().__init__()
+        self.view = view
         self.config, self.power, self.every, self.mlp = config or SummariesConfig(), power, every, mlp
         self.quantiles, self.programs = quantiles, programs
         for name, value in drops.items():
@@ -220,7 +222,8 @@ class Summary(Objective):
             self.head = nn.Sequential(nn.Linear(LATENTS, 256), nn.GELU(), nn.Linear(256, num_targets))
 
     def loss(self, network: MixingEmbedder, batch: Batch) -> Tensor:
-        latents = encode(network, self.corrupted(batch.moments, batch.generator))
+        parts = self.corrupted(batch.moments, batch.generator).unflatten(1, (-1, self.view)).flatten(0, 1)
+        latents = encode(network, parts).unflatten(0, (len(batch.moments), -1)).flatten(1, 2)
         first = int(torch.randint(self.every, (), generator=batch.generator))
         return F.mse_loss(self.head(latents[:, first :: self.every]), batch.targets[:, first :: self.every])
 
@@ -487,6 +490,17 @@ VARIANTS: dict[str, Variant] = {
     "summary and programs, codes read, a tenth hidden": Variant(
         "mixture", lambda: Summary(power=0.5, programs=0.4), coded=True
     ),
+    "summary and programs, codes read, parts of 13 s": Variant(
+        "mixture", lambda: Summary(power=0.5, programs=0.4, view=64, **OPEN), coded=True
+    ),
+    "summary and programs, codes read, parts of 6 s": Variant(
+        "mixture", lambda: Summary(power=0.5, programs=0.4, view=32, **OPEN), coded=True
+    ),
+    "summary and programs, codes read, parts of 3 s": Variant(
+        "mixture", lambda: Summary(power=0.5, programs=0.4, view=16, **OPEN), coded=True
+    ),
+    "summary, codes read, parts of 6 s": Variant("summary", lambda: Summary(power=0.5, view=32, **OPEN), coded=True),
+    "summary, parts of 6 s": Variant("summary", lambda: Summary(power=0.5, view=32, **OPEN)),
     "summary, codes read, and masked clusters": Variant(
         "mixture", lambda: Mixture(Summary(power=0.5, **OPEN), Masked("clusters"), 0.1), coded=True
     ),

@@ -57,7 +57,7 @@ class SummaryTargetsConfig:
 
     summaries: SummariesConfig = field(default_factory=SummariesConfig)
     programs: ProgramsConfig = field(default_factory=ProgramsConfig)
-    program_weight: float = 0.4
+    program_weight: float = 0.5
     program_codes: int = 64
     every_steps: int = 4
     whitening: float = 0.5
@@ -83,8 +83,8 @@ class SummaryPredictionConfig(SummaryTargetsConfig, ConvConfig):
     drop_channels : mean share of the features hidden in all of a window; of one window uniform from 0 to twice this.
     drop_spans : mean share of the time in which all features are hidden; of one window uniform from 0 to twice this.
     span_frames : length of the spans of time that are hidden.
-    view_frames : in training the encoder sees a window in parts of so many frames, each by itself, and predicts
-        summaries of the whole window; a multiple of the encoder's stride, 0 = the window at once.
+    view_frames : in training the encoder sees a window in parts of about so many frames (whole steps), each by itself,
+        and predicts summaries of the whole window; 0 = the window at once.
     """
 
     encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(directions="none", mixer=MixerConfig()))
@@ -92,7 +92,7 @@ class SummaryPredictionConfig(SummaryTargetsConfig, ConvConfig):
     drop_channels: float = 0.0
     drop_spans: float = 0.0
     span_frames: int = 48
-    view_frames: int = 0
+    view_frames: int = 192
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -103,11 +103,8 @@ class SummaryPredictionConfig(SummaryTargetsConfig, ConvConfig):
             raise InputError("summaries: the encoder has a mixer and no contexts (encoder.directions none)")
         if self.span_frames < 1:
             raise InputError(f"summaries: span_frames must be at least 1, got {self.span_frames}")
-        if self.view_frames < 0 or self.view_frames % self.encoder.stride:
-            raise InputError(
-                f"summaries: view_frames must be 0 or a multiple of the encoder's stride ({self.encoder.stride} "
-                f"frames), got {self.view_frames}"
-            )
+        if self.view_frames < 0:
+            raise InputError(f"summaries: view_frames must be 0 or more, got {self.view_frames}")
 
 
 class Readout(nn.Module):
@@ -343,14 +340,14 @@ class SummaryPrediction(ConvMethod):
         self, features: Channels, valid: FrameMask, codes: Float[Tensor, "batch step code"] | None
     ) -> tuple[Steps, StepMask]:
         """Latents of parts of the windows, none of which sees the others, put together again."""
-        frames, stride = self.config.view_frames, self.config.encoder.stride
-        steps = valid.shape[1] // stride
+        stride = self.config.encoder.stride
+        steps, part = valid.shape[1] // stride, -(-self.config.view_frames // stride)
 
         def parts(values: Tensor, length: int) -> Tensor:
             return pad_to_multiple(values, length).unflatten(1, (-1, length)).flatten(0, 1)
 
-        seen = None if codes is None else parts(codes, frames // stride)
-        latents, inside = self.embedder(parts(features, frames), parts(valid, frames), seen)
+        seen = None if codes is None else parts(codes, part)
+        latents, inside = self.embedder(parts(features, part * stride), parts(valid, part * stride), seen)
         whole = (values.unflatten(0, (len(valid), -1)).flatten(1, 2)[:, :steps] for values in (latents, inside))
         return next(whole), next(whole)
 
