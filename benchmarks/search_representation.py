@@ -630,6 +630,24 @@ def on_both_splits(judge: Any, loaded: Any) -> dict[str, dict[str, float]]:
     return {"halves": mean, "later": {name: float(value) for name, value in later.items()}}
 
 
+def table(lines: list[dict[str, Any]]) -> str:
+    """Markdown: mean over seeds, and half their range, of every variant: halves | 31-38."""
+    scores = ("AP2", "S1", "S2", "F1", "four", "one")
+    rows = ["| variant | family | seeds | " + " | ".join(scores) + " |", "|---" * (len(scores) + 3) + "|"]
+    variants: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for line in lines:
+        variants.setdefault((line["variant"], line["steps"]), []).append(line)
+    for (name, _), own in variants.items():
+        cells = []
+        for score in scores:
+            sides = (np.array([one[side][score] for one in own]) for side in ("halves", "later"))
+            cells.append(
+                " \\| ".join(f"{v.mean():.3f}" + (f" ± {np.ptp(v) / 2:.3f}" if len(v) > 1 else "") for v in sides)
+            )
+        rows.append(f"| {name} | {own[0]['family']} | {len(own)} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
 def load_judge(file: Path) -> Any:
     spec = importlib.util.spec_from_file_location("quick_probe", file)
     assert spec is not None and spec.loader is not None
@@ -665,6 +683,7 @@ def main() -> None:
             with results.open("a") as handle:
                 handle.write(json.dumps(line) + "\n")
             print(name, seed, {side: {k: round(v, 3) for k, v in scores[side].items()} for side in scores}, flush=True)
+    print(table([json.loads(line) for line in results.read_text().splitlines()]))
     print(json.dumps({"benchmark": "search_representation", "results": str(results)}))
 
 

@@ -129,7 +129,7 @@ def test_a_class_absent_in_a_fold_is_chosen_by_the_others(trial, array, tmp_path
 
 
 def test_probabilities_of_many_recordings_are_left_as_they_are(tmp_path):
-    made = [replace(make_recording(f"r{i}", 97 + i), subset="train" if i else "test") for i in range(11)]
+    made = [replace(make_recording(f"r{i}", 97 + i), subset="train" if i else "test") for i in range(22)]
     store = write_store(tmp_path / "many", made)
     task = make_task(store, "behavior")
     noise = np.random.default_rng(0).normal(size=(store.num_frames, 30)).astype(np.float32)
