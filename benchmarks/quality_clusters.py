@@ -56,18 +56,23 @@ def references(store: Store, folder: Path) -> dict[str, Embeddings]:
 
 
 def compared(
-    store: Store, encoders: Sequence[Path], folder: Path, unit: bool = False
+    store: Store, encoders: Sequence[Path], folder: Path, unit: bool = False, alone: bool = False
 ) -> dict[str, tuple[list[Embeddings], SpaceConfig]]:
-    """Representation -> its embeddings, of several seeds where there are, and the space to look at them in."""
-    learned, made = [Embeddings(path) for path in encoders], references(store, folder)
-    own = [name for name in learned[0].groups if any(fnmatchcase(name, one) for one in LEARNED)]
-    parts = {"learned columns": (learned, SpaceConfig(unit=unit, only=tuple(own)))} if own else {}
-    return {
-        "embedding": (learned, SpaceConfig(unit=unit)),
-        **parts,
-        "hand features": ([made["hand"]], SpaceConfig(unit=unit)),
-        f"raw poses, PCA-{RAW_DIMS}": ([made["raw"]], SpaceConfig(unit=unit, most_dims=RAW_DIMS)),
-    }
+    """Representation -> its embeddings, of several seeds where there are, and the space to look at them in.
+
+    Parameters
+    ----------
+    alone : without hand features and raw poses.
+    """
+    learned = [Embeddings(path) for path in encoders]
+    found = {"embedding": (learned, SpaceConfig(unit=unit))}
+    if own := tuple(name for name in learned[0].groups if any(fnmatchcase(name, one) for one in LEARNED)):
+        found["learned columns"] = (learned, SpaceConfig(unit=unit, only=own))
+    if not alone:
+        made = references(store, folder)
+        found["hand features"] = ([made["hand"]], SpaceConfig(unit=unit))
+        found[f"raw poses, PCA-{RAW_DIMS}"] = ([made["raw"]], SpaceConfig(unit=unit, most_dims=RAW_DIMS))
+    return found
 
 
 def labels_of(store: Store, stream: str) -> np.ndarray:
@@ -213,10 +218,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sample", type=int, default=50_000, help="frames that k-means learns from")
+    parser.add_argument("--alone", action="store_true", help="without hand features and raw poses")
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     store = Store(options.store)
     streams = {name: labels_of(store, name) for name in ("S1", "S2")}
-    wanted = compared(store, options.embeddings, options.out)
+    wanted = compared(store, options.embeddings, options.out, alone=options.alone)
     results: dict[str, list[dict[str, Any]]] = {}
     for seed in range(options.seeds):
         for name, (embeddings, space) in wanted.items():

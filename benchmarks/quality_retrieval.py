@@ -139,10 +139,12 @@ def main() -> None:
     parser.add_argument("embeddings", type=Path, nargs="+", help="of several seeds, without which there is no spread")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--alone", action="store_true", help="without hand features and raw poses")
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     store = Store(options.store)
     labels = labels_of(store, STREAM)
-    wanted = compared(store, options.embeddings, options.out, unit=True)
+    wanted = compared(store, options.embeddings, options.out, unit=True, alone=options.alone)
     results: dict[str, list[dict[str, dict[str, list[float]]]]] = {}
     for name, (several, space) in wanted.items():
         for number, embeddings in enumerate(several):

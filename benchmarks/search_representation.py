@@ -1,7 +1,7 @@
 """What to learn from unlabeled tracks: one small network, many objectives, one judge.
 
     python benchmarks/search_representation.py STORE --judge quick_probe.py --out DIR [--variants summary ...]
-        [--seeds 0 1] [--steps 800]
+        [--seeds 0 1] [--steps 500]
 
 STORE holds the 38 rat recordings. Every variant trains the same network (a `MixingEmbedder` on the package's features,
 128 latents) on the tracks of all recordings, without labels, for the same number of steps, and is judged by
@@ -663,7 +663,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), metavar="VARIANT")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=500)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     store, judge, results = Store(options.store), load_judge(options.judge), options.out / "results.jsonl"

@@ -83,7 +83,7 @@ class SummaryPredictionConfig(SummaryTargetsConfig, ConvConfig):
     drop_channels : mean share of the features hidden in all of a window; of one window uniform from 0 to twice this.
     drop_spans : mean share of the time in which all features are hidden; of one window uniform from 0 to twice this.
     span_frames : length of the spans of time that are hidden.
-    view_frames : in training the encoder sees a window in parts of about so many frames (whole steps), each by itself,
+    part_frames : in training the encoder sees a window in parts of about so many frames (whole steps), each by itself,
         and predicts summaries of the whole window; 0 = the window at once.
     """
 
@@ -92,7 +92,7 @@ class SummaryPredictionConfig(SummaryTargetsConfig, ConvConfig):
     drop_channels: float = 0.0
     drop_spans: float = 0.0
     span_frames: int = 48
-    view_frames: int = 192
+    part_frames: int = 192
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -103,8 +103,8 @@ class SummaryPredictionConfig(SummaryTargetsConfig, ConvConfig):
             raise InputError("summaries: the encoder has a mixer and no contexts (encoder.directions none)")
         if self.span_frames < 1:
             raise InputError(f"summaries: span_frames must be at least 1, got {self.span_frames}")
-        if self.view_frames < 0:
-            raise InputError(f"summaries: view_frames must be 0 or more, got {self.view_frames}")
+        if self.part_frames < 0:
+            raise InputError(f"summaries: part_frames must be 0 or more, got {self.part_frames}")
 
 
 class Readout(nn.Module):
@@ -329,7 +329,7 @@ class SummaryPrediction(ConvMethod):
         read: Tensor | None = codes
         if generator is not None and (config.drop_channels or config.drop_spans):
             features, read = self._hidden(features, generator), None
-        if generator is not None and config.view_frames:
+        if generator is not None and config.part_frames:
             latents, inside = self._by_parts(features, valid, read)
         else:
             latents, inside = self.embedder(features, valid, read)
@@ -341,7 +341,7 @@ class SummaryPrediction(ConvMethod):
     ) -> tuple[Steps, StepMask]:
         """Latents of parts of the windows, none of which sees the others, put together again."""
         stride = self.config.encoder.stride
-        steps, part = valid.shape[1] // stride, -(-self.config.view_frames // stride)
+        steps, part = valid.shape[1] // stride, -(-self.config.part_frames // stride)
 
         def parts(values: Tensor, length: int) -> Tensor:
             return pad_to_multiple(values, length).unflatten(1, (-1, length)).flatten(0, 1)

@@ -74,7 +74,7 @@ SUMMARIES = SummaryPredictionConfig(
     ),
     augment=AugmentConfig(reflect=0.5, swap=0.5, jitter_px=1.0),
     summaries=SummariesConfig(windows=WINDOWS, components=8),
-    drop_channels=0.3, drop_spans=0.3, span_frames=5, every_steps=3, view_frames=15,
+    drop_channels=0.3, drop_spans=0.3, span_frames=5, every_steps=3, part_frames=15,
 )  # fmt: skip
 EVERY_BLOCK = tuple(name for name in FEATURE_BLOCKS if name != "all_distances")
 

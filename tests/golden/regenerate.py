@@ -78,7 +78,7 @@ CONFIGS = {
         ),
         embedding=EmbeddingConfig(feature_window_frames=(), extras=()),
         summaries=SummariesConfig(windows=WINDOWS_AROUND, components=10),
-        drop_channels=0.2, drop_spans=0.1, span_frames=6, every_steps=2, whitening=0.5, view_frames=20,
+        drop_channels=0.2, drop_spans=0.1, span_frames=6, every_steps=2, whitening=0.5, part_frames=20,
     ),
     "task_programming": TaskProgrammingConfig(
         state=StateConfig(pose_components=3, scene=SCENE), programs=PROGRAMS, augment=MOVED, window_frames=15,

@@ -91,6 +91,6 @@ def tiny_summaries(tiny: RunConfig) -> RunConfig:
         encoder=EncoderConfig(stride=2, latent_dim=5, directions="none", mixer=mixer),
         summaries=SummariesConfig(windows=windows, components=8),
         span_frames=6,
-        view_frames=15,
+        part_frames=15,
     )
     return replace(tiny, method=method, optim=replace(tiny.optim, optimizer="muon"))

@@ -78,7 +78,7 @@ def test_hidden_features_are_hidden_in_all_of_a_window_or_all_of_a_span(fitted):
 
 
 def test_parts_of_a_window_are_seen_each_by_itself_and_predict_summaries_of_all_of_it(fitted):
-    method, reader, _ = fitted(replace(CONFIG, view_frames=35))
+    method, reader, _ = fitted(replace(CONFIG, part_frames=35))
     batch = reader.read([(0, 0, 90), (1, 0, 90), (1, 61, 90)]).to("cpu", torch.float64)
     features, valid = method._inputs(batch)
     codes = method.embedder.coded(features, valid)
@@ -173,7 +173,7 @@ def test_training_explains_the_summaries(fitted):
 
 @pytest.mark.parametrize("wrong", [{"drop_channels": 0.6}, {"drop_spans": -0.1}, {"whitening": 2.0},
                                    {"every_steps": 0}, {"span_frames": 0}, {"program_weight": -1.0},
-                                   {"program_codes": 0}, {"view_frames": -6}])  # fmt: skip
+                                   {"program_codes": 0}, {"part_frames": -6}])  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(InputError, match="summaries: "):
         SummaryPredictionConfig(**wrong)
