@@ -487,9 +487,6 @@ VARIANTS: dict[str, Variant] = {
     "summary and programs, codes read, one convolution": Variant(
         "mixture", lambda: Summary(power=0.5, programs=0.4, **OPEN), MixerConfig(dilations=(1,)), coded=True
     ),
-    "summary and programs, codes read, a tenth hidden": Variant(
-        "mixture", lambda: Summary(power=0.5, programs=0.4), coded=True
-    ),
     "summary and programs, codes read, parts of 13 s": Variant(
         "mixture", lambda: Summary(power=0.5, programs=0.4, view=64, **OPEN), coded=True
     ),

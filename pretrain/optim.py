@@ -47,17 +47,16 @@ def make_optimizer(config: OptimConfig, module: nn.Module) -> Optimizer:
     Parameters of a submodule called `label_heads` have a learning rate of their own, `config.heads_lr`; with Muon, so
     have the encoder's weight matrices but for the one that gives the latents, `config.matrix_lr`.
     """
-    groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             hidden = parameter.ndim == 2 and name.startswith(_HIDDEN) and ".exit." not in name
             by_muon = hidden and config.optimizer == "muon"
             multiple = config.matrix_lr if by_muon else config.heads_lr if name.startswith("label_heads.") else 1.0
-            decay = config.weight_decay if parameter.ndim >= 2 else 0.0
-            groups.setdefault((by_muon, multiple, decay), []).append(parameter)
+            groups.setdefault((by_muon, multiple, parameter.ndim >= 2), []).append(parameter)
     listed: list[dict[str, Any]] = [
-        {"params": parameters, "orthogonal": by_muon, "multiple": multiple, "weight_decay": decay}
-        for (by_muon, multiple, decay), parameters in groups.items()
+        {"params": own, "orthogonal": by_muon, "multiple": multiple, "weight_decay": decays * config.weight_decay}
+        for (by_muon, multiple, decays), own in groups.items()
     ]
     if config.optimizer == "muon":
         return Muon(listed, lr=config.lr, betas=config.betas)

@@ -136,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         "--programs",
         metavar="FILE",
         type=Path,
-        help="one's own programs, for the recipes of task programming (a Python file)",
+        help="one's own programs (a Python file), for summaries and the recipes of task programming",
     )
     add("--validation", metavar="ID", nargs="+", help="ids or globs of the recordings to hold out")
     add("--labeled", metavar="ID", nargs="+", help="learn from the labels of these recordings (ids or globs; joint)")

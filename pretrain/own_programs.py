@@ -7,9 +7,10 @@ from typing import Any
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
+from ssl_behavior.methods.joint import JointConfig
 from ssl_behavior.programs import ProgramsConfig, with_programs_of
 
-__all__ = ["COPY_NAME", "keep_own_programs", "with_kept_programs", "with_own_programs"]
+__all__ = ["COPY_NAME", "keep_own_programs", "programs_of", "with_kept_programs", "with_own_programs"]
 
 COPY_NAME = "programs.py"
 
@@ -22,18 +23,32 @@ def with_own_programs(method: Any, path: Path) -> Any:
     InputError
         If the method learns from no programs, or the file cannot be read or holds none.
     """
-    programs: ProgramsConfig | None = getattr(method, "programs", None)
+    programs = programs_of(method)
     if programs is None:
         raise InputError("--programs: this recipe learns from no programs; choose another --recipe, e.g. cpc_programs")
-    return replace(method, programs=with_programs_of(programs, path))
+    return _with(method, with_programs_of(programs, path))
+
+
+def programs_of(method: Any) -> ProgramsConfig | None:
+    """The programs that a method's configuration learns from; None if it learns from none."""
+    if isinstance(method, JointConfig):
+        return method.targets.programs if method.summary else None
+    found: ProgramsConfig | None = getattr(method, "programs", None)
+    return found
+
+
+def _with(method: Any, programs: ProgramsConfig) -> Any:
+    if isinstance(method, JointConfig):
+        return replace(method, targets=replace(method.targets, programs=programs))
+    return replace(method, programs=programs)
 
 
 def with_kept_programs(method: Any, run: Path) -> Any:
     """The method's configuration as it is, or with the run's own copy of the programs file if the original is gone."""
-    programs: ProgramsConfig | None = getattr(method, "programs", None)
+    programs = programs_of(method)
     if programs is None or not programs.file or Path(programs.file).is_file() or not (run / COPY_NAME).is_file():
         return method
-    return replace(method, programs=replace(programs, file=str((run / COPY_NAME).absolute())))
+    return _with(method, replace(programs, file=str((run / COPY_NAME).absolute())))
 
 
 def keep_own_programs(method: Any, run: Path) -> None:
@@ -44,7 +59,7 @@ def keep_own_programs(method: Any, run: Path) -> None:
     InputError
         If the file is gone, or is not the one the configuration was made with.
     """
-    programs: ProgramsConfig | None = getattr(method, "programs", None)
+    programs = programs_of(method)
     if programs is None or not programs.file or (run / COPY_NAME).exists():
         return
     try:

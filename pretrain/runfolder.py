@@ -40,7 +40,7 @@ __all__ = [
 FORMAT_VERSION = 1
 _FORMAT = "ssl-behavior run"
 _KEPT = 2
-_FREE_ON_RESUME = ("device", "precision", "loop.*", "method.programs.file")
+_FREE_ON_RESUME = ("device", "precision", "loop.*", "method.programs.file", "method.targets.programs.file")
 """Keys (or globs) that may differ from the first start: what they lead to is compared instead, or changes no number."""
 
 

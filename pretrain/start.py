@@ -7,6 +7,7 @@ from typing import Any
 
 from pretrain.config import RunConfig
 from pretrain.data import chosen_sources, labeled_sources
+from pretrain.own_programs import with_kept_programs
 from pretrain.runfolder import recorded_init
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.errors import InputError
@@ -73,7 +74,7 @@ def complete_config(config: RunConfig, stores: Sequence[Path], begun: RunConfig 
     """
     if config.init:
         other = begun.method if begun is not None else _encoder_config(config.init)
-        config = replace(config, method=_with_encoder_of(config.method, other))
+        config = replace(config, method=with_kept_programs(_with_encoder_of(config.method, other), Path(config.init)))
     labels = getattr(config.method, "labels", None)
     if labels is None:
         if config.data.labeled or config.data.streams:
@@ -119,26 +120,27 @@ def _encoder_config(path: str) -> ConvConfig:
 def _with_encoder_of(method: Any, other: ConvConfig) -> Any:
     """The configuration with the features, the encoder and what it predicts of another one.
 
-    Learning from labels and tracks at once, an encoder goes on with what it has learned from tracks.
+    Learning from labels and tracks at once, an encoder without contexts goes on with summaries, whether it has learned
+    them or not.
     """
     if not isinstance(method, ConvConfig):
         raise InputError("--init: only recipes on convolution stacks can start from another run's encoder")
     shared = {"features", "encoder", "embedding", "horizons_frames", "key_dim"}
     names = shared & {field.name for field in fields(method)} & {field.name for field in fields(other)}
     taken = {name: getattr(other, name) for name in names}
-    targets = _targets_of(other)
-    if isinstance(method, JointConfig) and targets is not None:
-        taken |= {"cpc": 0.0, "summary": method.cpc or method.summary, "targets": targets}
+    targets = targets_of(other)
+    if isinstance(method, JointConfig) and targets is not None and (method.summary or method.cpc):
+        taken |= {"cpc": 0.0, "summary": method.summary or method.cpc, "targets": targets}
     return replace(method, **taken)
 
 
-def _targets_of(other: ConvConfig) -> SummaryTargetsConfig | None:
-    """The summaries that an encoder has learned to predict, if it has."""
-    if isinstance(other, JointConfig):
-        return other.targets if other.summary else None
-    if not isinstance(other, SummaryTargetsConfig):
+def targets_of(method: Any) -> SummaryTargetsConfig | None:
+    """The summaries that an encoder predicts, or could predict; None of one that has contexts for the future."""
+    if isinstance(method, JointConfig):
+        return method.targets if method.encoder.mixer is not None else None
+    if not isinstance(method, SummaryTargetsConfig):
         return None
-    return SummaryTargetsConfig(**{one.name: getattr(other, one.name) for one in fields(SummaryTargetsConfig)})
+    return SummaryTargetsConfig(**{one.name: getattr(method, one.name) for one in fields(SummaryTargetsConfig)})
 
 
 def take_encoder(method: Method, path: str) -> tuple[str, ...]:
@@ -156,6 +158,9 @@ def take_encoder(method: Method, path: str) -> tuple[str, ...]:
             f"second, these recordings have {list(method.skeleton.keypoints)} at {method.fps:g}"
         )
     taken = [name for name in ENCODER_MODULES if hasattr(method, name) and hasattr(other, name)]
+    if "targets" in taken and targets_of(method.config) != targets_of(other.config):
+        # Other summaries than the encoder has learned: fitted anew.
+        taken.remove("targets")
     for name in taken:
         getattr(method, name).load_state_dict(getattr(other, name).state_dict())
     return tuple(taken)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -104,16 +105,19 @@ class Fold:
     num_frames: int
 
 
-def inner_folds(data: Data, seed: int, most_frames: int, preferred: Collection[str] = ()) -> list[Fold]:
+def inner_folds(
+    data: Data, seed: int, most_frames: int, preferred: Collection[str] = (), most_folds: int | None = None
+) -> list[Fold]:
     """Training frames split for choosing settings, see `held_out_masks`; splits that cannot be learned are left out.
 
     Parameters
     ----------
     most_frames : to learn from in each fold, evenly spread.
     preferred : ids of recordings, as of `held_out_masks`.
+    most_folds : only the first ones; None = all.
     """
     folds = []
-    for fit, held_out in held_out_masks(data, seed, preferred):
+    for fit, held_out in islice(held_out_masks(data, seed, preferred), most_folds):
         num_frames = int(fit.sum())
         # Thinned before anything is copied: an embedding of all frames is large.
         kept = np.flatnonzero(fit)[:: max(1, num_frames // most_frames)]
@@ -149,9 +153,9 @@ def held_out_masks(data: Data, seed: int, preferred: Collection[str] = ()) -> It
     """Pairs of bool masks [frames]: to learn from, and held out.
 
     Up to `FEW_RECORDINGS` recordings: each is held out in turn. Up to `SOME_RECORDINGS`: `HELD_OUT_PARTS` parts in
-    turn, dealt so that each shows every class. More: the recordings named by `preferred`, or the last of such parts,
-    once. One recording: `BLOCKS` stretches of its time in turn, with a gap of `GAP_SECONDS` around them, shorter where
-    the recording is.
+    turn, dealt so that each shows every class as far as possible. More: the recordings named by `preferred`, or the
+    last of such parts, once. One recording: `BLOCKS` stretches of its time in turn, with a gap of `GAP_SECONDS` around
+    them, shorter where the recording is.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from probe.folds import Fold, inner_folds, num_folds
+from probe.folds import FEW_RECORDINGS, Fold, inner_folds, num_folds
 from probe.knn import K_GRID, NeighborIndex, vote
 from probe.penalty import ChosenPenalty, choose_penalty, learn_head
 from probe.representations import Matrix, all_frames, standardised_blocks
@@ -178,7 +178,9 @@ def choosing_folds(trial: Trial, array: Matrix, data: Data, seed: int) -> list[F
         some = data.thinned(CHOOSING_FRAMES) if linear else data
         return [Fold(some, sample(trial, array, split.tune, seed, data.scaling), len(data))]
     most = min(CHOOSING_FRAMES, ALL_FOLDS_FRAMES // num_folds(data)) if linear else len(data)
-    return inner_folds(data, seed, most, [row.id for row in split.tune])
+    # Neighbors are looked for among all frames, and every fold holds a copy of nearly all of them.
+    most_folds = None if linear or len(np.unique(data.frames.recording)) <= FEW_RECORDINGS else 1
+    return inner_folds(data, seed, most, [row.id for row in split.tune], most_folds)
 
 
 def _treatment(trial: Trial, probe: Probe, array: Matrix, seed: int, percent: float) -> Treatment:

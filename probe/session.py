@@ -41,7 +41,7 @@ from ssl_behavior.terminal import counted
 
 __all__ = ["PROTOCOL", "run_probe"]
 
-PROTOCOL = {"name": "frozen probe, frames pooled, mean over parts", "version": 3}
+PROTOCOL = {"name": "frozen probe, frames pooled, mean over parts", "version": 4}
 """Raised when a change makes new numbers incomparable with old ones."""
 
 ANNOTATORS = "annotators"

@@ -15,7 +15,7 @@ from ssl_behavior.store import StoreRow
 
 __all__ = ["FrozenProbe"]
 
-CHOOSING = 2
+CHOOSING = 3
 """Version of how settings are chosen: predictions that were kept from another one are other predictions."""
 
 
@@ -23,8 +23,8 @@ class FrozenProbe(System):
     """Logistic regression, or votes of the nearest training frames, on standardised rows of a matrix.
 
     The penalty, or the number of neighbors, is chosen on parts of the recordings learned from: each left out in turn
-    where they are few, a fifth of many, stretches of time of a single one (`probe.folds.held_out_masks`); then the
-    probe learns from all of them. Expected on the rats (train 01-30, scored 31-38, S1) of a pretrained encoder, linear:
+    where they are few, five parts in turn of some, a fifth of many, stretches of time of a single one
+    (`probe.folds.held_out_masks`); then the probe learns from all of them. Expected on the rats (train 01-30, scored 31-38, S1) of a pretrained encoder, linear:
     see `benchmarks/results/quality_rats.md`.
 
     Parameters

@@ -83,7 +83,7 @@ class Method(nn.Module, ABC):
 
         Parameters
         ----------
-        but : of `fitted_modules`, those that are fitted already.
+        but : names of submodules that are fitted already.
 
         Returns
         -------

@@ -1,9 +1,9 @@
 """Learning from a few labels and many tracks at once: the MABe 2021 Task 1 and 2 winner's way, and ours.
 
-One encoder learns from every window without labels (its own future, `ContrastivePrediction`, or what happens in windows
-of time, `SummaryTargets`) and what annotators said on those that have labels: one softmax per label stream over a
-shared head that is told whose labels they are. Sun et al. 2021 (arXiv:2104.02710), the winning entry by B. Wild. With
-neither (`cpc` and `summary` 0) it is supervised learning, from scratch or, started at another run's encoder,
+One encoder learns, without using labels, from every window (its own future, `ContrastivePrediction`, or what happens
+in windows of time, `SummaryTargets`) and what annotators said on those that have labels: one softmax per label stream
+over a shared head that is told whose labels they are. Sun et al. 2021 (arXiv:2104.02710), the winning entry by B. Wild.
+With neither (`cpc` and `summary` 0) it is supervised learning, from scratch or, started at another run's encoder,
 fine-tuning.
 """
 
@@ -28,7 +28,6 @@ from ssl_behavior.methods.summaries import SummaryTargets, SummaryTargetsConfig
 from ssl_behavior.nn import AnnotatorHead, MixingEmbedder, pad_to_multiple, step_mean, to_frames
 from ssl_behavior.objectives import balanced_class_weights, class_prior, label_cross_entropy
 from ssl_behavior.parallel import all_sum
-from ssl_behavior.programs import ProgramSet
 from ssl_behavior.shapes import Steps
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch, WindowReader
@@ -116,10 +115,6 @@ class JointConfig(PredictionConfig, ConvConfig):
             raise InputError("joint: labels.reads is contexts, and encoder.directions none leaves none to read")
         if min(self.cpc, self.summary) < 0:
             raise InputError(f"joint: the weights cpc and summary must be 0 or more, got {self.cpc} and {self.summary}")
-        if self.summary and self.encoder.mixer is None:
-            raise InputError(
-                "joint: summary needs an encoder with a mixer, as that of a run of recipe summaries (--init)"
-            )
 
 
 class LabelCounts(nn.Module):
@@ -210,7 +205,10 @@ class Joint(ConvMethod):
         if config.cpc:
             self.prediction = ContrastivePrediction(config, config.encoder)
         if config.summary:
-            assert isinstance(self.embedder, MixingEmbedder)
+            if not isinstance(self.embedder, MixingEmbedder):
+                raise InputError(
+                    "joint: summary needs an encoder with a mixer; start from a run of recipe summaries (--init RUN)"
+                )
             num_codes = self.embedder.coding.num_codes
             self.targets = SummaryTargets(config.targets, config.encoder, num_codes, skeleton, fps)
         self.label_counts = LabelCounts(config.labels)
@@ -236,11 +234,6 @@ class Joint(ConvMethod):
         if self.config.labels.reads == "embedding":
             return self.embedding_dim - 2 * len(self.config.embedding.extras)
         return self.config.encoder.contexter_dim * len(self.config.encoder.contexts)
-
-    @property
-    def programs(self) -> ProgramSet | None:
-        """The programs that are summed up, if any are."""
-        return self.targets.program_codes.programs if self.config.summary else None
 
     @property
     def fitted_states(self) -> tuple[str, ...]:
@@ -304,7 +297,7 @@ class Joint(ConvMethod):
         return LabeledPoints(torch.cat(read), torch.cat(seen), annotator, torch.tensor(picks))
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
-        """Cross-entropy of each label stream ("label/S1"), and what is learned of every window without labels.
+        """Cross-entropy of each label stream ("label/S1"), and what every window teaches without labels.
 
         Raises
         ------

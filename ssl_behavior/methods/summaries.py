@@ -2,16 +2,16 @@
 
 For every step the encoder gives a few numbers, from which a linear layer predicts how every input feature, and every
 program's value, is distributed in windows around, before and after that step (`ssl_behavior.summaries`), one second to
-half a minute long. Programs are targets alone: an embedding is computed without them. Some features and spans of time
-may be hidden from the encoder. Nothing is contrasted with other recordings, so an embedding gains nothing from
-identifying the recording.
+half a minute long. Programs are targets alone: an embedding is computed without them. In training the encoder sees a
+few seconds at a time, and some features and spans of time may be hidden from it. Nothing is contrasted with other
+recordings, so an embedding gains nothing from identifying the recording.
 
 Histograms of features as targets: Azabou et al. 2023 (BAMS, arXiv:2303.08811). Programs as targets: Sun et al. 2021
 (task programming, arXiv:2011.13917). Prediction from corrupted input: Vincent et al. 2010 (denoising autoencoders).
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -46,10 +46,10 @@ class SummaryTargetsConfig:
     ----------
     summaries : windows and components of the targets.
     programs : task programs that are summed up beside the features; those that the skeleton has no points for are left
-        out, and all of them where there are not two animals.
+        out. In cm, they say nothing of recordings without a scale.
     program_weight : standard deviation of all program codes together, where that of the feature codes is 1; 0 =
         features alone.
-    program_codes : numbers of a step that say which programs' values lie above which quantiles.
+    program_codes : length of the code that says which programs' values lie above which quantiles.
     every_steps : summaries are predicted at every so many steps.
     whitening : exponent of the components' weights in the loss, from 0 (weights follow the variances: weak components
         are learned late) to 1 (equal weights). The embedding's geometry does not depend on it.
@@ -163,13 +163,15 @@ class ProgramCodes(nn.Module):
         self.config, self.stride, self.num_codes = config, stride, 0
         self.register_buffer("scale", torch.zeros(()))
         self.programs: ProgramSet | None = None
+        self._refused = ""
         if not config.program_weight:
             return
         try:
             self.programs = ProgramSet(config.programs, skeleton, fps)
-        except InputError:
+        except InputError as error:
             if config.programs.file:
                 raise
+            self._refused = str(error)
             return
         self.coding = QuantileCodes(QUANTILES, config.program_codes, 2 * self.programs.num_attributes)
         self.num_codes = self.coding.num_codes
@@ -182,7 +184,10 @@ class ProgramCodes(nn.Module):
     def _moments(self, batch: WindowBatch) -> Moments:
         """Mean and standard deviation of every program's value over each step, and which are known."""
         assert self.programs is not None
+        told = batch.px_per_cm > 0 if self.programs.unit == "cm" else torch.ones_like(batch.px_per_cm, dtype=torch.bool)
+        batch = replace(batch, px_per_cm=torch.where(told, batch.px_per_cm, 1.0))
         values, known = self.programs.attributes(batch)
+        known = known & told[:, None, None]
         values, known, valid = (
             pad_to_multiple(part, self.stride) for part in (self.programs.standardised(values), known, batch.valid)
         )
@@ -197,7 +202,7 @@ class ProgramCodes(nn.Module):
         pieces, codes : stretches of the training recordings, and the feature codes [1 step code] of each.
         """
         if self.programs is None:
-            return []
+            return [f"summaries are of features alone: {self._refused}"] if self._refused else []
         try:
             self.programs.fit(reader)
         except InputError as error:
@@ -274,7 +279,7 @@ class SummaryTargets(nn.Module):
 
         Parameters
         ----------
-        batch, codes : the scene as nothing of it is hidden, and its feature codes.
+        batch, codes : the scene before anything of it is hidden, and its feature codes.
         latents, inside : of the same windows, as the encoder gives them.
         """
         every = self._anchors(generator)
@@ -304,11 +309,6 @@ class SummaryPrediction(ConvMethod):
         super().__init__(config, skeleton, fps)
         self.targets = SummaryTargets(config, config.encoder, self.embedder.coding.num_codes, skeleton, fps)
         self.readout = Readout(config.encoder.latent_dim)
-
-    @property
-    def programs(self) -> ProgramSet | None:
-        """The programs that are summed up."""
-        return self.targets.program_codes.programs
 
     @property
     def fitted_states(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from ssl_behavior.methods import METHODS, CPCConfig, group_slices
 from ssl_behavior.methods.conv import EmbeddingConfig
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
 from ssl_behavior.methods.programs_heads import HeadsConfig
-from ssl_behavior.methods.summaries import SummaryPredictionConfig
+from ssl_behavior.methods.summaries import SummaryPredictionConfig, SummaryTargetsConfig
 from ssl_behavior.methods.task_programming import TaskProgrammingConfig
 from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
 from ssl_behavior.methods.trajectory_head import TrajectoryConfig
@@ -135,6 +135,13 @@ CASES = {
         ),
     ),
     "joint": ("joint", "calms21", JOINT),
+    "joint with summaries": (
+        "joint", "rat_dyads",
+        replace(
+            JOINT, cpc=0.0, summary=0.5, encoder=SUMMARIES.encoder,
+            targets=SummaryTargetsConfig(summaries=SUMMARIES.summaries, program_codes=6, every_steps=2),
+        ),
+    ),
     "joint exchangeable": ("joint", "rat_dyads", JOINT),
     "labels alone": (
         "joint", "calms21",

@@ -475,7 +475,10 @@ def test_labels_and_tracks_go_on_with_what_an_encoder_has_learned_from_tracks(la
     assert pretrain([labeled], run, config) == 0
     method, other = load_checkpoint(run), load_checkpoint(summaries_run)
     assert (method.config.cpc, method.config.summary) == (0.0, joint.method.cpc)
-    assert method.config.targets.summaries == other.config.summaries and method.programs.names == other.programs.names
+    assert (
+        method.config.targets.summaries == other.config.summaries
+        and method.targets.program_codes.programs.names == other.targets.program_codes.programs.names
+    )
     for name in ("targets.program_codes", "targets.summaries", "embedder.coding"):
         one, two = (part.get_submodule(name).state_dict() for part in (method, other))
         assert one and all(torch.equal(one[key], two[key]) for key in two)
@@ -485,11 +488,40 @@ def test_labels_and_tracks_go_on_with_what_an_encoder_has_learned_from_tracks(la
     assert pretrain([labeled], run, config, resume=True) == 0, "named again, it goes on"
 
 
-def test_summaries_of_an_encoder_without_a_mixer_and_wrong_weights_are_refused(joint):
+def test_summaries_of_an_encoder_without_a_mixer_and_wrong_weights_are_refused(labeled, joint):
     with pytest.raises(InputError, match="joint: summary needs an encoder with a mixer"):
-        replace(joint, method=replace(joint.method, summary=1.0))
+        complete = complete_config(replace(joint, method=replace(joint.method, summary=1.0)), [labeled])
+        new_method(complete, open_data([labeled], complete.data, 0, facts_of(complete)))
     with pytest.raises(InputError, match="weights cpc and summary must be 0 or more"):
         replace(joint, method=replace(joint.method, summary=-1.0))
+
+
+def test_the_weight_of_summaries_is_that_of_its_own_option(labeled, joint, summaries_run):
+    asked = replace(joint, init=str(summaries_run), method=replace(joint.method, summary=0.2))
+    method = complete_config(asked, [labeled]).method
+    assert (method.cpc, method.summary) == (0.0, 0.2)
+
+
+def test_fine_tuning_goes_on_and_labels_and_tracks_begin_at_a_fine_tuned_encoder(
+    labeled, joint, summaries_run, tmp_path
+):
+    tuned, run = tmp_path / "tuned", tmp_path / "run"
+    config = replace(joint, init=str(summaries_run), method=replace(joint.method, cpc=0.0), steps=1)
+    for resume in (False, True):
+        assert pretrain([labeled], tuned, config, resume=resume) == 0
+    assert pretrain([labeled], run, replace(joint, init=str(tuned), steps=1)) == 0
+    method = load_checkpoint(run)
+    assert method.config.summary and method.targets.program_codes.scale > 0, "targets were fitted for it"
+
+
+def test_summaries_start_from_summaries_and_others_are_fitted_anew(labeled, tiny_summaries, summaries_run, tmp_path):
+    other = load_checkpoint(summaries_run)
+    for name, weight in (("same", other.config.program_weight), ("other", 0.9)):
+        method = replace(tiny_summaries.method, program_weight=weight)
+        config = replace(tiny_summaries, init=str(summaries_run), method=method, steps=1)
+        assert pretrain([labeled], tmp_path / name, config) == 0
+        scale = load_checkpoint(tmp_path / name).targets.program_codes.scale / other.targets.program_codes.scale
+        assert abs(float(scale) - weight / other.config.program_weight) < 0.1
 
 
 def test_contexts_that_an_encoder_has_not_are_refused(labeled, joint, summaries_run):

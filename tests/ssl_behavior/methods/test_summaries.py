@@ -94,6 +94,35 @@ def test_parts_of_a_window_are_seen_each_by_itself_and_predict_summaries_of_all_
     assert torch.equal(method.loss(batch, None).total, method.targets(batch, codes, whole, inside, None).total)
 
 
+def test_a_recording_shorter_than_its_window_is_seen_in_parts_too(fitted):
+    method, reader, _ = fitted(replace(CONFIG, part_frames=36))
+    batch = reader.read([(0, 0, 300)]).to("cpu", torch.float64)
+    terms = method.loss(batch, torch.Generator().manual_seed(0))
+    terms.total.backward()
+    assert torch.isfinite(terms.total) and all(torch.isfinite(p.grad).all() for p in method.targets.parameters())
+    latents, inside = method._by_parts(*method._inputs(batch), None)
+    assert inside.sum() == 30 and torch.isfinite(latents).all()
+
+
+def test_programs_in_cm_say_nothing_of_a_recording_without_scale(fitted):
+    method, reader, _ = fitted()
+    batch = reader.read([(0, 0, 90), (1, 0, 90)]).to("cpu", torch.float64)
+    method.targets.program_codes.programs.in_cm.fill_(True)
+    method.targets.program_codes.programs._fitted = None
+    codes = method.targets.program_codes(replace(batch, px_per_cm=torch.tensor([0.0, 9.0])))
+    assert not codes[0].any() and codes[1].any()
+
+
+def test_a_skeleton_that_no_program_knows_is_told(fitted, monkeypatch):
+    def refuse(*_):
+        raise InputError("none of the programs can run")
+
+    monkeypatch.setattr("ssl_behavior.methods.summaries.ProgramSet", refuse)
+    method, _, notices = fitted()
+    assert not method.targets.program_codes.num_codes
+    assert any("summaries are of features alone: none of the programs" in notice for notice in notices)
+
+
 def test_constant_and_never_observed_features_are_reported_and_harmless(fitted):
     def freeze(keypoints):
         keypoints[:, 0, 3] = np.nan
@@ -122,14 +151,14 @@ def test_programs_are_targets_of_a_stated_weight_and_no_inputs(fitted):
     torch.testing.assert_close(spread[1] / spread[0], torch.tensor(0.5, dtype=torch.float64), rtol=0.1, atol=0)
     method.eval()
     before = method.embed(batch)
-    method.programs.median += 100
+    method.targets.program_codes.programs.median += 100
     assert torch.equal(before, method.embed(batch))
 
 
 def test_without_programs_that_say_anything_summaries_are_of_features_alone(fitted):
     method, reader, notices = fitted(replace(CONFIG, program_weight=0.0))
     assert (
-        method.programs is None
+        method.targets.program_codes.programs is None
         and not method.targets.program_codes.num_codes
         and not any("program" in notice for notice in notices)
     )
