@@ -24,8 +24,8 @@ class FrozenProbe(System):
 
     The penalty, or the number of neighbors, is chosen on parts of the recordings learned from: each left out in turn
     where they are few, five parts in turn of some, a fifth of many, stretches of time of a single one
-    (`probe.folds.held_out_masks`); then the probe learns from all of them. Expected on the rats (train 01-30, scored 31-38, S1) of a pretrained encoder, linear:
-    see `benchmarks/results/quality_rats.md`.
+    (`probe.folds.held_out_masks`); then the probe learns from all of them. Expected on the rats (train 01-30, scored
+    31-38, S1) of a pretrained encoder, linear: see `benchmarks/results/quality_rats.md`.
 
     Parameters
     ----------
