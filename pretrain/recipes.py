@@ -31,11 +31,11 @@ def summaries() -> RunConfig:
 
     ssl-behavior pretrain STORE --out RUN
 
-    An encoder predicts windowed histograms of its inputs, see `methods.summaries`. Means of the inputs and the time are
-    no part of the embedding, but `ssl-behavior embed --groups` adds them.
+    An encoder predicts how features and task programs are distributed in windows of time, see `methods.summaries`.
+    Means of the inputs and the time are no part of the embedding, but `ssl-behavior embed --groups` adds them.
 
-    On the 38 rat recordings, 2 seeds, halves: aggression and social AP .740 +- .001, with the labels of four recordings
-    .723 +- .002, of one .598 +- .002 (untrained .540, .493, .420), see benchmarks/results/representation.md. Four
+    On the 38 rat recordings, 5 seeds, halves: aggression and social AP .745 +- .001, with the labels of four recordings
+    .734 +- .001, of one .632 +- .002 (untrained .546, .497, .423), see benchmarks/results/representation.md. Four
     minutes of one core.
     """
     return RunConfig(
