@@ -36,6 +36,6 @@ def scores(tmp_path_factory):
 
 def test_the_trained_encoder_is_ahead_of_untrained_means_and_histograms(scores):
     trained = scores.pop("trained encoder")
-    assert len(scores) == 3 and all(len(values) == len(SEEDS) for values in scores.values())
+    assert len(scores) == 4 and all(len(values) == len(SEEDS) for values in scores.values())
     for name, values in scores.items():
         assert np.mean(trained) > np.mean(values), (name, trained, values)
