@@ -35,8 +35,8 @@ def summaries() -> RunConfig:
     Means of the inputs and the time are no part of the embedding, but `ssl-behavior embed --groups` adds them.
 
     On the 38 rat recordings, 5 seeds, halves: aggression and social AP .745 +- .001, with the labels of four recordings
-    .734 +- .001, of one .632 +- .002 (untrained .546, .497, .423), see benchmarks/results/representation.md. Four
-    minutes of one core.
+    .734 +- .001, of one .632 +- .002 (untrained .546, .497, .423), see benchmarks/results/representation.md. Three
+    and a half minutes on two cores.
     """
     return RunConfig(
         method=SummaryPredictionConfig(),
