@@ -16,7 +16,6 @@ What is in DIR already is not computed again. The last line of stdout is one JSO
 import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +65,8 @@ def compared(
     """
     learned = [Embeddings(path) for path in encoders]
     found = {"embedding": (learned, SpaceConfig(unit=unit))}
-    if own := tuple(name for name in learned[0].groups if any(fnmatchcase(name, one) for one in LEARNED)):
-        found["learned columns"] = (learned, SpaceConfig(unit=unit, only=own))
+    if "latent" in learned[0].groups:
+        found["learned columns"] = (learned, SpaceConfig(unit=unit, only=LEARNED))
     if not alone:
         made = references(store, folder)
         found["hand features"] = ([made["hand"]], SpaceConfig(unit=unit))

@@ -341,15 +341,15 @@ class SummaryPrediction(ConvMethod):
     ) -> tuple[Steps, StepMask]:
         """Latents of parts of the windows, none of which sees the others, put together again."""
         stride = self.config.encoder.stride
-        steps, part = valid.shape[1] // stride, -(-self.config.part_frames // stride)
+        steps, length = valid.shape[1] // stride, -(-self.config.part_frames // stride)
 
-        def parts(values: Tensor, length: int) -> Tensor:
-            return pad_to_multiple(values, length).unflatten(1, (-1, length)).flatten(0, 1)
+        def parts(values: Tensor, size: int) -> Tensor:
+            return pad_to_multiple(values, size).unflatten(1, (-1, size)).flatten(0, 1)
 
-        seen = None if codes is None else parts(codes, part)
-        latents, inside = self.embedder(parts(features, part * stride), parts(valid, part * stride), seen)
-        whole = (values.unflatten(0, (len(valid), -1)).flatten(1, 2)[:, :steps] for values in (latents, inside))
-        return next(whole), next(whole)
+        read = None if codes is None else parts(codes, length)
+        latents, inside = self.embedder(parts(features, length * stride), parts(valid, length * stride), read)
+        latents, inside = (part.unflatten(0, (len(valid), -1)).flatten(1, 2)[:, :steps] for part in (latents, inside))
+        return latents, inside
 
     def _hidden(self, features: Channels, generator: torch.Generator) -> Channels:
         """Features with some channels of each window, and all channels in some spans of it, at their mean of 0."""
