@@ -35,12 +35,20 @@ from pretrain.config import OptimConfig
 from pretrain.optim import WeightAverage, learning_rate, make_optimizer, set_learning_rate
 from ssl_behavior.features import FeatureConfig, Featurizer
 from ssl_behavior.methods.summaries import Readout
-from ssl_behavior.nn import EncoderConfig, MixerConfig, MixingEmbedder, step_moments
+from ssl_behavior.nn import EncoderConfig, MixerConfig, MixingEmbedder
 from ssl_behavior.numerics import equal_variance_rotation, principal_axes
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
 from ssl_behavior.sliding import WindowsConfig, sliding_means
 from ssl_behavior.store import Store
-from ssl_behavior.summaries import QUANTILES, QuantileCodes, Summaries, SummariesConfig, scene_moments
+from ssl_behavior.summaries import (
+    QUANTILES,
+    QuantileCodes,
+    Summaries,
+    SummariesConfig,
+    joined_moments,
+    scene_moments,
+    step_moments,
+)
 from ssl_behavior.windows import WindowReader
 
 STRIDE, LATENTS, WINDOW_STEPS, BATCH, CODES, PROGRAM_CODES, NUM_CHANNELS = 6, 128, 256, 8, 192, 64, 132
@@ -77,8 +85,9 @@ def _features_of(store: Store) -> dict[str, Any]:
     for pick, row in enumerate(store.rows):
         batch = reader.read([(pick, 0, row.frames // STRIDE * STRIDE)])
         features, known = featurizer.with_known(batch)
-        found["moments"].append(torch.cat(step_moments(features, batch.valid, STRIDE), dim=-1)[0].half())
-        values, seen = scene_moments(features, known, batch.valid, STRIDE, pooled=True)
+        views = step_moments(features, known, batch.valid, STRIDE)
+        found["moments"].append(views[0][0].half())
+        values, seen = joined_moments(*views, pooled=True)
         found["scene"].append((values[0].half(), seen[0]))
         attributes, told = programs.attributes(batch)
         steps = scene_moments(

@@ -25,7 +25,8 @@ from ssl_behavior.shapes import FrameMask, StepMask
 from ssl_behavior.sliding import WindowsConfig, sliding_means
 
 __all__ = [
-    "NEVER_KNOWN", "QUANTILES", "Moments", "Piece", "QuantileCodes", "Summaries", "SummariesConfig", "scene_moments",
+    "NEVER_KNOWN", "QUANTILES", "Moments", "Piece", "QuantileCodes", "Summaries", "SummariesConfig", "ViewMoments",
+    "joined_moments", "scene_moments", "step_moments",
 ]  # fmt: skip
 
 NEVER_KNOWN = 1e30
@@ -38,6 +39,7 @@ Values = Float[Tensor, "batch step channel"]
 Known = Bool[Tensor, "batch step channel"]
 Components = Float[Tensor, "batch anchor component"]
 Moments = tuple[Float[Tensor, "batch step moment"], Bool[Tensor, "batch step moment"]]
+ViewMoments = tuple[Float[Tensor, "batch step individual own"], Bool[Tensor, "batch step individual own"]]
 Piece = tuple[Tensor, Tensor]
 """Values and known [1 step channel] of a stretch of a recording. Pieces differ in their number of steps."""
 
@@ -68,28 +70,43 @@ class SummariesConfig:
             raise InputError(f"summaries: components must be at least 1, got {self.components}")
 
 
-def scene_moments(features: Channels, known: Bool[Tensor, "batch time individual channel"], valid: FrameMask,
-                  stride: int, pooled: bool) -> Moments:  # fmt: skip
-    """Mean and standard deviation of each feature of the scene over the known frames of each step, and which are known.
-
-    Of exchangeable animals (`pooled`) mean and maximum over the points of view that know the feature, else all points
-    of view side by side.
-    """
+@torch.no_grad()
+def step_moments(features: Channels, known: Bool[Tensor, "batch time individual channel"], valid: FrameMask,
+                 stride: int) -> ViewMoments:  # fmt: skip
+    """Mean and standard deviation of each feature over the known frames of each step, and which are known; else 0."""
     pattern = "batch (step stride) individual channel -> batch step stride individual channel"
     weight = rearrange((known & valid[..., None, None]).to(features.dtype), pattern, stride=stride)
     features = rearrange(features, pattern, stride=stride)
     count = weight.sum(dim=2)
-    mean = (features * weight).sum(dim=2) / count.clamp_min(1)
+    divisor = count.clamp_min(1)
+    # In place: memory bounds this, and each pass over the features counts.
+    mean = (features * weight).sum(dim=2).div_(divisor)
     # A difference of mean squares would be rounding where nothing changes, and rounding has quantiles too.
-    variance = ((features - mean.unsqueeze(2)).square() * weight).sum(dim=2) / count.clamp_min(1)
-    std = variance.sqrt()
-    values, seen = torch.cat([mean, std], dim=-1), (count > 0).repeat(1, 1, 1, 2)
+    apart = (features - mean.unsqueeze(2)).mul_(weight)
+    std = apart.square_().sum(dim=2).div_(divisor).sqrt_()
+    return torch.cat([mean, std], dim=-1), (count > 0).repeat(1, 1, 1, 2)
+
+
+def joined_moments(
+    values: Float[Tensor, "batch step individual own"], seen: Bool[Tensor, "batch step individual own"], pooled: bool
+) -> Moments:
+    """Moments of the scene from those of every point of view, and which are known.
+
+    Of exchangeable animals (`pooled`) mean and maximum over the points of view that know the feature, else all points
+    of view side by side.
+    """
     if not pooled:
         return values.flatten(2), seen.flatten(2)
     anyone = seen.any(dim=2)
     mean = (values * seen).sum(dim=2) / seen.sum(dim=2).clamp_min(1)
     largest = values.masked_fill(~seen, -torch.inf).amax(dim=2).masked_fill(~anyone, 0.0)
     return torch.cat([mean, largest], dim=-1), anyone.repeat(1, 1, 2)
+
+
+def scene_moments(features: Channels, known: Bool[Tensor, "batch time individual channel"], valid: FrameMask,
+                  stride: int, pooled: bool) -> Moments:  # fmt: skip
+    """`joined_moments` of `step_moments`."""
+    return joined_moments(*step_moments(features, known, valid, stride), pooled)
 
 
 class QuantileCodes(nn.Module):
@@ -120,7 +137,10 @@ class QuantileCodes(nn.Module):
         self.register_buffer("axes", torch.zeros(num_shares, self.num_codes))
 
     def forward(self, values: Values, known: Known) -> Float[Tensor, "batch step code"]:
-        return self._above(values, known) @ self.axes
+        # The mean is taken off codes, not off shares: these are many times as many.
+        above = (values.masked_fill(~known, -torch.inf).unsqueeze(-2) > self.edges).to(self.mean.dtype)
+        mean = (self.mean.unsqueeze(-1) * self.axes).unflatten(0, self.edges.shape).sum(dim=0)
+        return above.flatten(-2) @ self.axes - known.to(mean.dtype) @ mean
 
     def _above(self, values: Values, known: Known) -> Float[Tensor, "batch step share"]:
         """Whether each channel is above each edge, quantile by quantile, less the mean; 0 where it is not known."""

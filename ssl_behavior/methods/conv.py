@@ -154,7 +154,7 @@ class ConvMethod(Method):
         """Stretches of the recordings, and the quantile codes [1 step code] of each; of fitted inputs."""
         assert isinstance(self.embedder, MixingEmbedder)
         pieces = [self._own(batch) for batch in reader.pieces(_CODING_FRAMES)]
-        return pieces, [self.embedder.coded(*self._inputs(batch)) for batch in pieces]
+        return pieces, [self.embedder.readings(*self._inputs(batch))[1] for batch in pieces]
 
     def encode(self, batch: WindowBatch) -> Encoded:
         """Latents and contexts of a batch, as it is."""

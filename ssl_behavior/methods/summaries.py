@@ -27,7 +27,7 @@ from ssl_behavior.numerics import equal_variance_rotation
 from ssl_behavior.objectives import summary_error
 from ssl_behavior.parallel import all_sum, own_share
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
-from ssl_behavior.shapes import FrameMask, StepMask, Steps
+from ssl_behavior.shapes import StepMask, Steps
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.summaries import QUANTILES, Moments, QuantileCodes, Summaries, SummariesConfig, scene_moments
 from ssl_behavior.windows import WindowBatch, WindowReader
@@ -320,36 +320,33 @@ class SummaryPrediction(ConvMethod):
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
         """See `SummaryTargets`; augmented, and hidden in part, if a generator is given."""
-        config = self.config
+        config, embedder = self.config, self.embedder
         if generator is not None:
             batch = moved(batch, config.augment, self.skeleton, generator)
-        with torch.no_grad():
-            features, valid = self._inputs(batch)
-            codes = self.embedder.coded(features, valid)
-        read: Tensor | None = codes
+        features, valid = self._inputs(batch)
+        readings = embedder.readings(features, valid)
+        _, codes = readings
         if generator is not None and (config.drop_channels or config.drop_spans):
-            features, read = self._hidden(features, generator), None
+            readings = embedder.readings(self._hidden(features, generator), valid)
+        inside = valid.unflatten(1, (-1, self.targets.stride)).any(dim=-1)
         if generator is not None and config.part_frames:
-            latents, inside = self._by_parts(features, valid, read)
+            latents = self._by_parts(*readings, inside)
         else:
-            latents, inside = self.embedder(features, valid, read)
+            latents = embedder.latents(*readings, inside)
         terms: LossTerms = self.targets(batch, codes, latents, inside, generator)
         return terms
 
     def _by_parts(
-        self, features: Channels, valid: FrameMask, codes: Float[Tensor, "batch step code"] | None
-    ) -> tuple[Steps, StepMask]:
+        self, moments: Float[Tensor, "batch step individual moment"], codes: Float[Tensor, "batch step code"],
+        inside: StepMask,
+    ) -> Steps:  # fmt: skip
         """Latents of parts of the windows, none of which sees the others, put together again."""
-        stride = self.config.encoder.stride
-        steps, length = valid.shape[1] // stride, -(-self.config.part_frames // stride)
-
-        def parts(values: Tensor, size: int) -> Tensor:
-            return pad_to_multiple(values, size).unflatten(1, (-1, size)).flatten(0, 1)
-
-        read = None if codes is None else parts(codes, length)
-        latents, inside = self.embedder(parts(features, length * stride), parts(valid, length * stride), read)
-        latents, inside = (part.unflatten(0, (len(valid), -1)).flatten(1, 2)[:, :steps] for part in (latents, inside))
-        return latents, inside
+        (windows, steps), length = inside.shape, -(-self.config.part_frames // self.targets.stride)
+        parts = [
+            pad_to_multiple(values, length).unflatten(1, (-1, length)).flatten(0, 1)
+            for values in (moments, codes, inside)
+        ]
+        return self.embedder.latents(*parts).unflatten(0, (windows, -1)).flatten(1, 2)[:, :steps]
 
     def _hidden(self, features: Channels, generator: torch.Generator) -> Channels:
         """Features with some channels of each window, and all channels in some spans of it, at their mean of 0."""

@@ -9,7 +9,6 @@ from ssl_behavior.nn.encoder import (
     make_embedder,
     pad_to_multiple,
     step_mean,
-    step_moments,
     to_frames,
     window_mean,
 )
@@ -35,7 +34,6 @@ __all__ = [
     "pad_to_multiple",
     "receptive_field",
     "step_mean",
-    "step_moments",
     "to_frames",
     "window_mean",
 ]

@@ -13,11 +13,11 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.nn.conv import ConvStack, ResidualBlock
 from ssl_behavior.nn.mixer import MixerConfig, WindowBlock
 from ssl_behavior.shapes import FrameMask, Latents, StepMask, Steps
-from ssl_behavior.summaries import QuantileCodes, scene_moments
+from ssl_behavior.summaries import QuantileCodes, joined_moments, scene_moments, step_moments
 
 __all__ = [
     "Contexters", "Embedder", "EncoderConfig", "MixingEmbedder", "make_embedder", "pad_to_multiple", "step_mean",
-    "step_moments", "to_frames", "window_mean",
+    "to_frames", "window_mean",
 ]  # fmt: skip
 
 _SMALLEST_SHARE = 1e-6
@@ -166,31 +166,23 @@ class MixingEmbedder(nn.Module):
         self.reach = (sum(before for before, _ in reaches), sum(after for _, after in reaches))
 
     def forward(
-        self,
-        features: Float[Tensor, "batch time individual channel"],
-        valid: FrameMask,
-        codes: Float[Tensor, "batch step code"] | None = None,
+        self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
     ) -> tuple[Steps, StepMask]:
         """Frames (a multiple of `stride`) -> latents, and which steps lie inside the recording.
 
         A feature that is exactly 0 was not observed, or is hidden.
-
-        Parameters
-        ----------
-        codes : of these features, where they are known already.
         """
         inside = rearrange(valid, "batch (step stride) -> batch step stride", stride=self.stride).any(-1)
-        with torch.autocast(features.device.type, enabled=False):
-            moments = torch.cat(step_moments(features, valid, self.stride), dim=-1)
-        return self.latents(moments, self.coded(features, valid) if codes is None else codes, inside), inside
+        return self.latents(*self.readings(features, valid), inside), inside
 
     @torch.no_grad()
-    def coded(
+    def readings(
         self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
-    ) -> Float[Tensor, "batch step code"]:
-        """The scene's quantile codes of every step; features are as for `forward`."""
+    ) -> tuple[Float[Tensor, "batch step individual moment"], Float[Tensor, "batch step code"]]:
+        """What is read of each step: moments of every point of view, and the scene's codes."""
         with torch.autocast(features.device.type, enabled=False):
-            return self.coding(*self.moments_to_code(features, valid))
+            moments, seen = step_moments(features, features != 0, valid, self.stride)
+            return moments, self.coding(*joined_moments(moments, seen, self.views.animals == "pooled"))
 
     def moments_to_code(
         self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
@@ -199,7 +191,7 @@ class MixingEmbedder(nn.Module):
         return scene_moments(features, features != 0, valid, self.stride, self.views.animals == "pooled")
 
     def latents(
-        self, moments: Float[Tensor, "batch step individual channel"], codes: Float[Tensor, "batch step code"],
+        self, moments: Float[Tensor, "batch step individual moment"], codes: Float[Tensor, "batch step code"],
         inside: StepMask,
     ) -> Steps:  # fmt: skip
         """Means and deviations of every step, and its codes -> latents."""
@@ -275,23 +267,6 @@ def step_mean(
     pattern = "batch (step stride) individual channel -> batch step individual channel"
     total, count = (reduce(values, pattern, "sum", stride=stride) for values in (features * weight, weight))
     return total / count.clamp_min(1)
-
-
-def step_moments(
-    features: Float[Tensor, "batch time individual channel"], valid: FrameMask, stride: int
-) -> tuple[Float[Tensor, "batch step individual channel"], Float[Tensor, "batch step individual channel"]]:
-    """Mean and (population) standard deviation over each step's frames in which a feature was observed; else 0.
-
-    Standardized features are exactly 0 where they were not observed, or were hidden.
-    """
-    observed = ((features != 0) & valid[..., None, None]).to(features.dtype)
-    pattern = "batch (step stride) individual channel -> batch step individual channel"
-    count, total, square = (
-        reduce(values, pattern, "sum", stride=stride)
-        for values in (observed, features * observed, features.square() * observed)
-    )
-    mean = total / count.clamp_min(1)
-    return mean, (square / count.clamp_min(1) - mean.square()).clamp_min(0).sqrt()
 
 
 def pad_to_multiple(values: Tensor, multiple: int) -> Tensor:

@@ -81,13 +81,13 @@ def test_parts_of_a_window_are_seen_each_by_itself_and_predict_summaries_of_all_
     method, reader, _ = fitted(replace(CONFIG, part_frames=35))
     batch = reader.read([(0, 0, 90), (1, 0, 90), (1, 61, 90)]).to("cpu", torch.float64)
     features, valid = method._inputs(batch)
-    codes = method.embedder.coded(features, valid)
-    latents, inside = method._by_parts(features, valid, codes)
+    moments, codes = method.embedder.readings(features, valid)
+    whole, inside = method.embedder(features, valid)
+    latents = method._by_parts(moments, codes, inside)
     assert latents.shape[:2] == inside.shape == (3, 30) and inside.all()
     for start, stop in ((0, 36), (36, 72), (72, 90)):
         alone, _ = method.embedder(features[:, start:stop], valid[:, start:stop])
         torch.testing.assert_close(latents[:, start // 3 : stop // 3], alone)
-    whole, _ = method.embedder(features, valid)
     generator = torch.Generator().manual_seed(0)
     expected = method.targets(batch, codes, latents, inside, torch.Generator().manual_seed(0)).total
     assert torch.equal(method.loss(batch, generator).total, expected) and not torch.allclose(whole, latents)
@@ -100,7 +100,9 @@ def test_a_recording_shorter_than_its_window_is_seen_in_parts_too(fitted):
     terms = method.loss(batch, torch.Generator().manual_seed(0))
     terms.total.backward()
     assert torch.isfinite(terms.total) and all(torch.isfinite(p.grad).all() for p in method.targets.parameters())
-    latents, inside = method._by_parts(*method._inputs(batch), None)
+    inputs = method._inputs(batch)
+    _, inside = method.embedder(*inputs)
+    latents = method._by_parts(*method.embedder.readings(*inputs), inside)
     assert inside.sum() == 30 and torch.isfinite(latents).all()
 
 
@@ -143,7 +145,7 @@ def test_programs_are_targets_of_a_stated_weight_and_no_inputs(fitted):
     method, reader, _ = fitted(replace(CONFIG, program_weight=0.5, program_codes=6))
     batch = reader.read([(0, 0, 90), (1, 0, 90), (1, 61, 90)]).to("cpu", torch.float64)
     with torch.no_grad():
-        codes = method.embedder.coded(*method._inputs(batch))
+        _, codes = method.embedder.readings(*method._inputs(batch))
         both = method.targets.codes(batch, codes)
     width = method.embedder.coding.num_codes
     assert torch.equal(both[..., :width], codes) and both.shape[-1] == width + 6
@@ -167,7 +169,7 @@ def test_without_programs_that_say_anything_summaries_are_of_features_alone(fitt
     assert any("summaries are of features alone: none of the programs" in notice for notice in notices)
     batch = reader.sample(3, np.random.default_rng(0)).to("cpu", torch.float64)
     assert torch.isfinite(method.loss(batch, torch.Generator().manual_seed(0)).total)
-    assert not method.targets.codes(batch, method.embedder.coded(*method._inputs(batch)))[..., -6:].any()
+    assert not method.targets.codes(batch, method.embedder.readings(*method._inputs(batch))[1])[..., -6:].any()
 
 
 def test_minutes_without_any_keypoint_cost_nothing(fitted):
