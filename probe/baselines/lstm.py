@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from probe.baselines.layout import Layout
 from probe.baselines.network import FrameClassifier, check_dropout, dense_blocks, glorot_, passed, row_norm
+from ssl_behavior.device import choose_precision
 from ssl_behavior.errors import InputError
 
 __all__ = ["Lstm", "LstmConfig"]
@@ -80,5 +81,8 @@ class Lstm(FrameClassifier):
         state = x.new_zeros(1, len(x), self.state_weight.shape[1])
         # The library's LSTM asks for a second bias, which would only be the first one over again.
         weights = [self.input_weight, self.state_weight, self.bias, torch.zeros_like(self.bias)]
-        _, last, _ = torch.lstm(x, [state, state], weights, True, 1, 0.0, self.training, False, True)
+        # A processor without bfloat16 has no such LSTM, where other layers are only slow.
+        fast = choose_precision("auto", x.device) == torch.bfloat16
+        with torch.autocast(x.device.type, enabled=torch.is_autocast_enabled(x.device.type) and fast):
+            _, last, _ = torch.lstm(x, [state, state], weights, True, 1, 0.0, self.training, False, True)
         return last[0]

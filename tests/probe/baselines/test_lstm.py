@@ -34,6 +34,13 @@ def test_the_last_state_is_that_of_a_loop(network):
     torch.testing.assert_close(network._last_state(x), state)
 
 
+def test_bfloat16_trains_on_any_processor(network):
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = network(torch.randn(5, 17, 11), torch.Generator().manual_seed(0))
+    scores.float().square().sum().backward()
+    assert torch.isfinite(network.state_weight.grad).all() and network.state_weight.grad.any()
+
+
 def test_first_weights_are_keras_defaults(features):
     network = LstmConfig(units=29).build(features(11), 17, 3, torch.Generator().manual_seed(0))
     torch.testing.assert_close(network.state_weight.T @ network.state_weight, torch.eye(29))
