@@ -19,8 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ssl_behavior.clusters.groups import Groups
-from ssl_behavior.clusters.profiles import MEASURES, Comparison, Profiles, ProfilesConfig, compare_profiles
+from ssl_behavior.clusters.profiles import MEASURES, Comparison, Groups, Profiles, ProfilesConfig, compare_profiles
 from ssl_behavior.clusters.studies import PLANTED, StudyConfig, simulate_study
 
 STUDIES = {

@@ -1,31 +1,103 @@
-"""The training loop: steps, validation, checkpoints. Stopping it anywhere and resuming gives the same weights."""
+"""The training loop: steps, validation, checkpoints. Stopping it anywhere and resuming gives the same weights.
+
+Ctrl-C and SIGTERM ask a run to finish its step and save; the second time they end it at once.
+
+How well a method in training labels the recordings that are held out: whole recordings, every frame.
+"""
 
 import math
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType, TracebackType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from pretrain.collapse import collapse_warning
 from pretrain.config import RunConfig
 from pretrain.data import Data, batch_recordings, training_batches, validation_batches
 from pretrain.distributed import averaged, stop_signal
-from pretrain.label_scores import label_scores
 from pretrain.optim import WeightAverage, learning_rate, make_optimizer, set_learning_rate
 from pretrain.progress import RunLog, finite_or_none
 from pretrain.runfolder import RunFolder, checkpoint_name
-from pretrain.signals import StopSignals
-from pretrain.step import batch_rank, to_model, train_step, validate
+from pretrain.step import batch_rank, collapse_warning, to_model, train_step, validate
 from ssl_behavior import parallel
 from ssl_behavior.checkpoint import load_training_state, load_weights, read_checkpoint_config
 from ssl_behavior.errors import InputError
-from ssl_behavior.methods.base import Method
-from ssl_behavior.windows import WindowBatch
+from ssl_behavior.labeled import LabeledReader, StreamFacts
+from ssl_behavior.methods import Joint, Method
+from ssl_behavior.metrics import class_scores, macro
+from ssl_behavior.prediction import predict_row
+from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["Trainer"]
+__all__ = ["StopSignals", "Trainer", "label_scores"]
+
+
+class StopSignals:
+    """While this context is open, the first SIGINT or SIGTERM is noted in `received` instead of raised."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._before: dict[int, object] = {}
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        self._before = {}
+
+    def __enter__(self) -> "StopSignals":
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore()
+
+
+def label_scores(method: Method, reader: WindowReader, precision: torch.dtype) -> dict[str, float]:
+    """Macro average precision ("ap/S1") and macro F1 ("f1/S1") of each stream, without background, frames pooled.
+
+    Classes that the held-out recordings do not show have no average precision and are left out of both means; a stream
+    of which they show nothing is not named. Empty for a method that learns no labels.
+    """
+    if not isinstance(method, Joint) or not isinstance(reader, LabeledReader) or not reader.labeled:
+        return {}
+    known = method.config.labels.annotators
+    probability: dict[str, list[np.ndarray]] = {stream.name: [] for stream in reader.facts.streams}
+    shown: dict[str, list[np.ndarray]] = {stream.name: [] for stream in reader.facts.streams}
+    for pick in reader.labeled:
+        store, row = reader.sources[pick]
+        labels = reader.labels(pick, 0, row.frames)
+        said = predict_row(method, store, row, known[reader.annotator(pick)], precision)
+        for column, stream in enumerate(reader.facts.streams):
+            probability[stream.name].append(said[stream.name])
+            shown[stream.name].append(labels[:, column])
+    scores: dict[str, float] = {}
+    for stream in reader.facts.streams:
+        found = _scores(np.concatenate(probability[stream.name]), np.concatenate(shown[stream.name]), stream)
+        scores |= {f"{score}/{stream.name}": value for score, value in found.items()}
+    return scores
+
+
+def _scores(probability: np.ndarray, shown: np.ndarray, stream: StreamFacts) -> dict[str, float]:
+    known = shown >= 0
+    probability, shown = probability[known], shown[known]
+    claimed = probability.argmax(axis=1) if len(shown) else shown
+    present = [number for number in stream.foreground if (shown == number).any()]
+    if not present:
+        return {}
+    scores = [class_scores(shown == number, probability[:, number], claimed == number) for number in present]
+    means = {name: macro([getattr(one, name) for one in scores]) for name in ("ap", "f1")}
+    return {name: mean for name, mean in means.items() if mean is not None}
+
 
 _FIRST_LOOK_STEPS = 50
 """After so many steps embeddings are looked at for the first time: a run of hours that collapses is no surprise."""

@@ -1,21 +1,139 @@
-"""Optimizer, learning rate and the running average of the weights."""
+"""Optimizer, learning rate and the running average of the weights.
+
+MADGRAD: momentumized, adaptive, dual averaged gradients (Defazio and Jelassi 2021, arXiv:2101.11075).
+
+Muon: momentum, orthogonalized (Jordan et al. 2024, kellerjordan.github.io/posts/muon), beside AdamW for the rest.
+"""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from pretrain.config import OptimConfig
-from pretrain.madgrad import Madgrad
-from pretrain.muon import Muon
+
+__all__ = ["Madgrad", "Muon", "WeightAverage", "learning_rate", "make_optimizer", "orthogonalized", "set_learning_rate"]
+
+
+class Madgrad(Optimizer):
+    """With lr_k the learning rate of step k (from 0), g_k the gradient, x_0 the first weights and c = 1 - momentum:
+
+        lambda_k = lr_k sqrt(k + 1)
+        s_{k+1}  = s_k + lambda_k g_k
+        v_{k+1}  = v_k + lambda_k g_k^2
+        z_{k+1}  = x_0 - s_{k+1} / (v_{k+1}^(1/3) + eps)
+        x_{k+1}  = (1 - c) x_k + c z_{k+1}
+
+    Weight decay is added to the gradient (the method averages gradients over its whole past, so decay cannot be
+    decoupled as in AdamW), which calls for far smaller values than AdamW's. Sparse gradients are not supported.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float = 1e-2,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        eps: float = 1e-6,
+    ) -> None:
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "eps": eps}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One update of every parameter that has a gradient; a closure is not supported."""
+        assert closure is None
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update(parameter, parameter.grad, group)
+
+    def _update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["step"] = torch.zeros((), dtype=torch.float64)
+            state["start"] = parameter.clone()
+            state["sum"], state["squares"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        state["step"] += 1
+        scale = group["lr"] * float(state["step"]) ** 0.5
+        if group["weight_decay"]:
+            gradient = gradient.add(parameter, alpha=group["weight_decay"])
+        state["sum"].add_(gradient, alpha=scale)
+        state["squares"].addcmul_(gradient, gradient, value=scale)
+        target = state["start"] - state["sum"] / (state["squares"].pow(1 / 3) + group["eps"])
+        parameter.lerp_(target, 1 - group["momentum"])
+
+
+_ITERATIONS = 5
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+_SMALLEST_NORM = 1e-7
+
+
+def orthogonalized(matrix: Float[Tensor, "row column"]) -> Float[Tensor, "row column"]:
+    """About U V^T, where the matrix is U S V^T: five Newton-Schulz iterations bring its singular values near 1.
+
+    In the precision of the matrix: `torch.optim.Muon` computes in bfloat16, which many processors do slowly.
+    """
+    a, b, c = _COEFFICIENTS
+    x = matrix / matrix.norm().clamp_min(_SMALLEST_NORM)
+    flipped = x.shape[0] > x.shape[1]
+    x = x.T if flipped else x
+    for _ in range(_ITERATIONS):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if flipped else x
+
+
+class Muon(AdamW):
+    """AdamW, but for parameter groups with `orthogonal`: True, which hold matrices and learn as follows.
+
+        m_k = momentum m_{k-1} + (1 - momentum) g_k
+        x_k = (1 - lr decay) x_{k-1} - lr sqrt(max(1, rows / columns)) orthogonalized((1 - momentum) g_k + momentum m_k)
+
+    Every direction of a matrix learns at the same rate, however small its gradient. `momentum` is each group's, .95
+    unless it says otherwise.
+    """
+
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], **options: Any) -> None:
+        super().__init__(params, **options)
+        for group in self.param_groups:
+            group.setdefault("orthogonal", False)
+            group.setdefault("momentum", 0.95)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One update of every parameter that has a gradient; a closure is not supported."""
+        assert closure is None
+        groups = self.param_groups
+        for group in groups:
+            for parameter in group["params"] if group["orthogonal"] else ():
+                if parameter.grad is not None:
+                    self._update(parameter, parameter.grad, group)
+        try:
+            self.param_groups = [group for group in groups if not group["orthogonal"]]
+            super().step()
+        finally:
+            self.param_groups = groups
+
+    def _update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[parameter]
+        if not state:
+            # AdamW asks every state that it takes up for its step.
+            state["step"], state["mean"] = torch.zeros(()), torch.zeros_like(parameter)
+        state["step"] += 1
+        mean = state["mean"].lerp_(gradient, 1 - group["momentum"])
+        change = orthogonalized(gradient.lerp(mean, group["momentum"]))
+        rows, columns = parameter.shape
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        parameter.add_(change, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+
 
 _HIDDEN = ("embedder.", "contexters.")
-
-__all__ = ["WeightAverage", "learning_rate", "make_optimizer", "set_learning_rate"]
 
 
 def learning_rate(config: OptimConfig, steps: int, step: int) -> float:

@@ -17,7 +17,7 @@ from ssl_behavior.bouts import Bout, without_short_bouts
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder
 from ssl_behavior.io.annotated import DEFAULT_MEDIA, AnnotatedRecording, annotated_recording, check_actor, check_media
-from ssl_behavior.io.annotation_folder import write_annotations
+from ssl_behavior.io.annotation_formats import write_annotations
 from ssl_behavior.labeled import StreamFacts
 from ssl_behavior.prediction import Style
 from ssl_behavior.recording import Labels

@@ -21,9 +21,8 @@ from rich.table import Table
 from probe.challenge import BACKGROUND, BEHAVIORS, CLASSES, LAYOUTS, TestSet, check_task, read_test_set
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, check_free, write_json
-from ssl_behavior.io.calms21_npy import load_pickled_npy
-from ssl_behavior.io.source import check_file
-from ssl_behavior.io.zips import ZIP_FAILURES
+from ssl_behavior.io.calms21 import load_pickled_npy
+from ssl_behavior.io.source import ZIP_FAILURES, check_file
 from ssl_behavior.metrics import ClassScores, class_scores, macro
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.terminal import counted, make_console

@@ -6,12 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from ssl_behavior.clusters.bout_table import BoutTable, Transitions, transitions
-from ssl_behavior.clusters.clustered import ClusteredStore
-from ssl_behavior.clusters.differences import Difference, compare_clusters, differences_of
-from ssl_behavior.clusters.discovery import Discovery, discover
-from ssl_behavior.clusters.enrichment import Enrichment, contingency, enrichments
-from ssl_behavior.clusters.geometry import Geometry, medoid_bouts, place_bouts
+from ssl_behavior.clusters.bouts import BoutTable, Transitions, transitions
+from ssl_behavior.clusters.differences import (
+    Difference,
+    Enrichment,
+    compare_clusters,
+    contingency,
+    differences_of,
+    enrichments,
+)
+from ssl_behavior.clusters.discovery import Discovery, Geometry, discover, medoid_bouts, place_bouts
+from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.measures import SEEN, Measures, fit_measures
 from ssl_behavior.clusters.sentences import Concentration, SayingRules, Scene, sentence
 from ssl_behavior.programs import ProgramsConfig

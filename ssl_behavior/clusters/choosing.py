@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.metrics import silhouette_score
 
-from ssl_behavior.clusters.clustering import Progress, bouts_of_frames, fine_labels
-from ssl_behavior.clusters.fitting import sampled_model
+from ssl_behavior.clusters.bouts import FrameClusters, SmoothingConfig
+from ssl_behavior.clusters.clustering import Progress, bouts_of_frames, fine_labels, sampled_model
 from ssl_behavior.clusters.kmeans import KMeansConfig, KMeansModel
-from ssl_behavior.clusters.labels import FrameClusters
 from ssl_behavior.clusters.quality import adjusted_rand_index, normalized_mutual_information
-from ssl_behavior.clusters.smoothing import SmoothingConfig
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.seeds import derive_seed, numpy_generator

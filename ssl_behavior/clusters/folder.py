@@ -1,25 +1,28 @@
-"""Write and read the folder of a clustering."""
+"""Write and read the folder of a clustering.
 
-from collections.abc import Iterator, Mapping
+A clustering together with the recordings it is of.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ssl_behavior.clusters.bouts import BoutTable, FrameClusters, SmoothingConfig, bout_table
 from ssl_behavior.clusters.clustering import Clustering, FittedOn, table_fingerprint
 from ssl_behavior.clusters.density import DensityConfig, DensityModel
 from ssl_behavior.clusters.kmeans import KMeansConfig, KMeansModel
-from ssl_behavior.clusters.labels import FrameClusters
-from ssl_behavior.clusters.smoothing import SmoothingConfig
 from ssl_behavior.configs import config_from_dict
 from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents, write_json
 from ssl_behavior.space import Space
+from ssl_behavior.store import Store, StoreRow
 
-__all__ = ["MARKER", "load_clustering", "load_frames", "save_clustering"]
+__all__ = ["MARKER", "ClusteredStore", "load_clustering", "load_frames", "save_clustering"]
 
 FORMAT_VERSION = 1
 MARKER = "clusters.json"
@@ -187,3 +190,49 @@ def _array(folder: Path, name: str, dtype: type, shape: tuple[int, ...], mapped:
 
 def _damaged(folder: Path, why: str) -> InputError:
     return InputError(f"{folder} is damaged: {why}; cluster again")
+
+
+_FPS_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class ClusteredStore:
+    """Recordings whose frames have clusters. Build it with `of`.
+
+    Parameters
+    ----------
+    frames : the cluster of each frame.
+    store : where the recordings are.
+    rows : the clustered ones in the store, in the clustering's order.
+    table : their bouts.
+    """
+
+    frames: FrameClusters
+    store: Store
+    rows: Sequence[StoreRow]
+    table: BoutTable
+
+    @classmethod
+    def of(cls, frames: FrameClusters, store: Store) -> "ClusteredStore":
+        """Find the clustered recordings in a store.
+
+        Raises
+        ------
+        InputError
+            If the store lacks one, or has it with another number of frames or another frame rate.
+        """
+        return cls(frames, store, [_same(row, store) for row in frames.rows], bout_table(frames))
+
+    @property
+    def num_clusters(self) -> int:
+        return self.frames.num_clusters
+
+
+def _same(row: EmbeddingRow, store: Store) -> StoreRow:
+    found = store.row(row.id)
+    if found.frames != row.frames or abs(found.fps / row.fps - 1) > _FPS_TOLERANCE:
+        raise InputError(
+            f"{store.path}: recording {row.id!r} has {found.frames} frames at {found.fps:g} per second, the clustered "
+            f"one {row.frames} at {row.fps:g}: give the store that was embedded"
+        )
+    return found

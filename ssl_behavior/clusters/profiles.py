@@ -4,18 +4,25 @@ Of each animal (in each group, where it was recorded in all) three numbers per c
 per minute, and the median length of its bouts. The unit is the animal, never the recording or the frame: recordings of
 one animal are pooled. p values come from permutations of the animals' groups, q values from Benjamini and Hochberg over
 all clusters (and pairs of groups), for each of the three numbers apart.
+
+Which recordings are of which animal and of which group: a person's CSV file.
+
+Figures of profiles: every animal's share of every cluster, and how far groups are apart.
+
+Colours are those of Okabe and Ito, told apart by colour-blind people too, and every group has a marker of its own.
 """
 
+import csv
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ssl_behavior.clusters.bout_table import BoutTable, bout_table
-from ssl_behavior.clusters.groups import Groups
-from ssl_behavior.clusters.labels import FrameClusters
+from ssl_behavior.clusters.bouts import BoutTable, FrameClusters, bout_table
 from ssl_behavior.clusters.permutation import (
     Arrangements,
     Design,
@@ -27,8 +34,173 @@ from ssl_behavior.clusters.permutation import (
     smallest_p,
 )
 from ssl_behavior.errors import InputError
+from ssl_behavior.terminal import counted
 
-__all__ = ["MEASURES", "Comparison", "GroupMean", "OverallTest", "Profiles", "ProfilesConfig", "compare_profiles"]
+__all__ = [
+    "MEASURES",
+    "Comparison",
+    "GroupMean",
+    "Groups",
+    "OverallTest",
+    "Profiles",
+    "ProfilesConfig",
+    "compare_profiles",
+    "draw_effects",
+    "draw_shares",
+    "read_groups",
+]
+
+_RECORDING, _ANIMAL = "recording", "animal"
+_FEWEST_ANIMALS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """Recordings to compare.
+
+    Parameters
+    ----------
+    factor : what the groups differ in, a column of the file.
+    names : of the groups, as they first appear in the file.
+    group, animal : of each recording that is compared, by its id.
+    within : every animal was recorded in every group (days of one animal), so that it is compared with itself;
+        otherwise each animal is in one group.
+    notes : what was left out and why, a sentence each.
+    """
+
+    factor: str
+    names: tuple[str, ...]
+    group: Mapping[str, str]
+    animal: Mapping[str, str]
+    within: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def animals(self) -> dict[str, list[str]]:
+        """Group -> its animals, in the file's order."""
+        found: dict[str, dict[str, None]] = {name: {} for name in self.names}
+        for recording, name in self.group.items():
+            found[name][self.animal[recording]] = None
+        return {name: list(animals) for name, animals in found.items()}
+
+
+def read_groups(path: str | Path, recordings: Sequence[str], factor: str | None = None) -> Groups:
+    """Read a CSV file with the columns `recording`, `animal` (without it, each recording is an animal), and factors.
+
+    Parameters
+    ----------
+    recordings : ids of all recordings there are; those that the file does not name are left out, and noted.
+    factor : the column that makes the groups; None = the only one there is.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, a column is missing, it names a recording twice or one that does not exist, there
+        are fewer than two groups or fewer than two animals in one, or some animals are in one group, some in several.
+    """
+    path = Path(path)
+    header, lines = _table(path)
+    factor = _factor(path, header, factor)
+    rows = {line[_RECORDING]: line for line in _checked(path, lines, recordings)}
+    notes = []
+    if missing := [id for id in recordings if id not in rows]:
+        notes.append(f"{counted(len(missing), 'recording')} not in {path.name}: left out ({_some(missing)})")
+    if blank := [id for id, line in rows.items() if not line[factor]]:
+        notes.append(f"{counted(len(blank), 'recording')} without {factor}: left out ({_some(blank)})")
+    if _ANIMAL not in header:
+        notes.append(f"{path.name} has no column {_ANIMAL!r}: every recording is taken for another animal")
+    kept = [id for id, line in rows.items() if line[factor]]
+    animal = {id: rows[id].get(_ANIMAL, id) for id in kept}
+    group = {id: rows[id][factor] for id in kept}
+    return _designed(path, factor, group, animal, notes)
+
+
+def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The header, and the lines by its names; commas, semicolons or tabs between cells."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: the file of groups cannot be read ({error}); expected CSV in UTF-8") from None
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(text.splitlines(), delimiter=delimiter)
+    try:
+        cells = [(reader.line_num, [cell.strip() for cell in line]) for line in reader]
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num}: this is no CSV of groups ({error})") from None
+    cells = [(number, line) for number, line in cells if any(line)]
+    if not cells:
+        raise InputError(f"{path}: the file is empty; expected a line of column names (recording, animal, treatment)")
+    header = [name.lower() if name.lower() in (_RECORDING, _ANIMAL) else name for name in cells[0][1]]
+    if _RECORDING not in header or len(set(header)) < len(header):
+        raise InputError(f"{path}: expected different column names, one of them {_RECORDING!r}, got {header}")
+    for number, line in cells[1:]:
+        if len(line) != len(header):
+            raise InputError(f"{path}, line {number}: expected {len(header)} cells as in the header, got {len(line)}")
+    return header, [dict(zip(header, line, strict=True)) for _, line in cells[1:]]
+
+
+def _factor(path: Path, header: Sequence[str], factor: str | None) -> str:
+    known = [name for name in header if name not in (_RECORDING, _ANIMAL)]
+    if factor is None and len(known) == 1:
+        return known[0]
+    if factor is None or factor not in known:
+        what = "--factor names the column to compare by" if factor is None else f"no column {factor!r} to compare by"
+        raise InputError(f"{path}: {what}; the file has {known or 'none'}")
+    return factor
+
+
+def _checked(path: Path, lines: Sequence[dict[str, str]], recordings: Sequence[str]) -> Sequence[dict[str, str]]:
+    seen: set[str] = set()
+    for line in lines:
+        id = line[_RECORDING]
+        if id not in recordings:
+            near = difflib.get_close_matches(id, recordings, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {_some(recordings)}"
+            raise InputError(f"{path}: no recording {id!r} was clustered{hint}")
+        if id in seen:
+            raise InputError(f"{path}: recording {id!r} is there twice; a recording is of one animal and one group")
+        if not line.get(_ANIMAL, id):
+            raise InputError(f"{path}: recording {id!r} has no animal; name it, or leave the recording out")
+        seen.add(id)
+    return lines
+
+
+def _designed(path: Path, factor: str, group: Mapping[str, str], animal: Mapping[str, str], notes: list[str]) -> Groups:
+    """Decide whether animals are compared with each other or with themselves, and check that there are enough."""
+    names = tuple(dict.fromkeys(group.values()))
+    if len(names) < 2:
+        raise InputError(f"{path}: {factor} must have at least two values to compare, got {list(names)}")
+    of: dict[str, set[str]] = {}
+    for id, name in group.items():
+        of.setdefault(animal[id], set()).add(name)
+    several = [one for one, found in of.items() if len(found) > 1]
+    if several:
+        whole = [one for one in of if len(of[one]) == len(names)]
+        if len(whole) < max(_FEWEST_ANIMALS, len(of) / 2):
+            raise InputError(
+                f"{path}: animal {several[0]!r} is in several groups of {factor} ({sorted(of[several[0]])}), and most "
+                f"animals are not in all of {list(names)}; compare animals that are all in one group each, or all in "
+                "every group"
+            )
+        if partial := [one for one in of if one not in whole]:
+            notes = [*notes, f"{counted(len(partial), 'animal')} not in every group: left out ({_some(partial)})"]
+        group = {id: name for id, name in group.items() if animal[id] in whole}
+        animal = {id: one for id, one in animal.items() if id in group}
+    found = Groups(factor=factor, names=names, group=group, animal=animal, within=bool(several), notes=tuple(notes))
+    for name, animals in found.animals.items():
+        if len(animals) < _FEWEST_ANIMALS:
+            raise InputError(
+                f"{path}: group {name!r} of {factor} has {counted(len(animals), 'animal')} ({animals[0]!r}); a "
+                "comparison needs at least two in each group, for one animal cannot tell how much animals differ"
+            )
+    return found
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
 
 MEASURES: Mapping[str, str] = {
     "share": "share of frames",
@@ -368,3 +540,123 @@ def _limits(design: Design, tests: int, which: str, among: Arrangements, config:
             f"together; {remedy}"
         ]
     return []
+
+
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_ROW_INCHES, _WIDTH_INCHES, _PANEL_INCHES = 0.32, 8.0, 3.6
+_MOST_PAIRS = 6
+_DPI = 150
+
+
+def draw_shares(profiles: Profiles, path: Path) -> None:
+    """A row per cluster, a point per animal, a bar at each group's mean; clusters whose shares differ are marked.
+
+    Parameters
+    ----------
+    path : its ending (.png, .svg, .pdf) says the format.
+    """
+    figure, (axis,) = _figure(profiles, 1)
+    names = profiles.groups.names
+    offsets = _offsets(len(names))
+    values = 100 * profiles.values["share"]
+    groups = np.array([group for group, _ in profiles.cells])
+    rows = np.arange(profiles.num_clusters)
+    for place, name in enumerate(names):
+        color, marker = _COLORS[place % len(_COLORS)], _MARKERS[place % len(_MARKERS)]
+        own = values[groups == name]
+        heights = rows + offsets[place]
+        spread = np.linspace(-0.06, 0.06, len(own))[:, None]
+        style = {"color": color, "alpha": 0.65, "linewidth": 0}
+        axis.scatter(own.ravel(), (heights + spread).ravel(), s=14, marker=marker, label=_literal(name), **style)
+        axis.vlines(own.mean(axis=0), heights - 0.12, heights + 0.12, color=color, linewidth=2)
+    axis.set_xlabel("share of an animal's frames in %")
+    axis.set_xlim(left=0)
+    _finish(figure, [axis], profiles)
+    figure.savefig(path, format=path.suffix[1:], dpi=_DPI)
+
+
+def draw_effects(profiles: Profiles, path: Path) -> None:
+    """A panel per measure, a row per cluster: difference of the groups' means and its 95 % interval; filled = found.
+
+    Of more than six pairs of groups the first six are drawn.
+    """
+    figure, axes = _figure(profiles, len(MEASURES))
+    pairs = list(combinations(profiles.groups.names, 2))[:_MOST_PAIRS]
+    offsets = _offsets(len(pairs))
+    for axis, (measure, words) in zip(axes, MEASURES.items(), strict=True):
+        for place, (first, second) in enumerate(pairs):
+            own = [
+                one
+                for one in profiles.comparisons
+                if (one.measure, one.first, one.second) == (measure, first, second) and one.difference is not None
+            ]
+            _draw_pair(axis, own, place, offsets[place], 100.0 if measure == "share" else 1.0)
+        axis.axvline(0, color="#888888", linewidth=0.8, zorder=0)
+        axis.set_xlabel(words + (" (points of %)" if measure == "share" else ""), fontsize=9)
+    _finish(figure, axes, profiles)
+    figure.savefig(path, format=path.suffix[1:], dpi=_DPI)
+
+
+def _draw_pair(axis: Any, own: Sequence[Comparison], place: int, offset: float, scale: float) -> None:
+    """One pair of groups in one panel."""
+    color, marker = _COLORS[place % len(_COLORS)], _MARKERS[place % len(_MARKERS)]
+    label = _literal(f"{own[0].second} less {own[0].first}") if own else ""
+    for one in own:
+        assert one.difference is not None and one.low is not None and one.high is not None
+        height = one.cluster + offset
+        axis.hlines(height, scale * one.low, scale * one.high, color=color, linewidth=1.2)
+        face = color if one.found else "white"
+        axis.scatter(
+            scale * one.difference, height, s=22, marker=marker, facecolor=face, edgecolor=color, zorder=3, label=label
+        )
+        label = ""
+
+
+def _figure(profiles: Profiles, panels: int) -> tuple[Any, list[Any]]:
+    from matplotlib.figure import Figure
+
+    across = max(1, len(profiles.groups.names) - 1)
+    height = 1.6 + profiles.num_clusters * _ROW_INCHES * (1 + 0.25 * (across - 1))
+    width = _WIDTH_INCHES if panels == 1 else _PANEL_INCHES * panels
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(1, panels, sharey=True, squeeze=False)[0])
+
+
+def _literal(text: str) -> str:
+    """Names as they are: matplotlib takes what is between two dollars for a formula."""
+    return text.replace("$", r"\$")
+
+
+def _offsets(number: int) -> np.ndarray:
+    """Where several things of one row lie, from above to below."""
+    return np.linspace(-0.25, 0.25, number) if number > 1 else np.zeros(1)
+
+
+def _finish(figure: Any, axes: Sequence[Any], profiles: Profiles) -> None:
+    """Names of the rows, those of found clusters in bold with a star, and the legend."""
+    level = profiles.config.level
+    found = {one.cluster for one in profiles.comparisons if one.found and one.measure == "share"}
+    axes[0].set_yticks(range(profiles.num_clusters))
+    axes[0].set_yticklabels([f"{n} *" if n in found else f"{n}" for n in range(profiles.num_clusters)], fontsize=8)
+    for number, label in enumerate(axes[0].get_yticklabels()):
+        label.set_fontweight("bold" if number in found else "normal")
+    axes[0].set_ylim(profiles.num_clusters - 0.5, -0.5)
+    axes[0].set_ylabel("cluster")
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.set_axisbelow(True)
+        axis.grid(axis="x", color="#e5e5e5", linewidth=0.6)
+        for row in range(1, profiles.num_clusters, 2):
+            axis.axhspan(row - 0.5, row + 0.5, color="#f6f6f6", zorder=-1, linewidth=0)
+    handles: dict[str, Any] = {}
+    for axis in axes:
+        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
+            handles.setdefault(name, handle)
+    if handles:
+        figure.legend(
+            list(handles.values()), list(handles), loc="outside upper right", ncols=min(len(handles), 4), fontsize=8
+        )
+    sizes = ", ".join(f"{name} {len(animals)}" for name, animals in profiles.groups.animals.items())
+    title = f"{profiles.groups.factor}: {sizes} animals; * = share differs (false discovery rate {level:g})"
+    figure.suptitle(_literal(title), fontsize=9, x=0.01, ha="left")

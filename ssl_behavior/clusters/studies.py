@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ssl_behavior.clusters.groups import Groups
-from ssl_behavior.clusters.labels import FrameClusters
+from ssl_behavior.clusters.bouts import FrameClusters
+from ssl_behavior.clusters.profiles import Groups
 from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.errors import InputError
 from ssl_behavior.seeds import numpy_generator

@@ -99,7 +99,7 @@ def _smoothing(options: argparse.Namespace) -> "SmoothingConfig":
 
 
 def _dims(options: argparse.Namespace) -> int | None:
-    from ssl_behavior.clusters.fitting import DENSITY_DIMS
+    from ssl_behavior.clusters.clustering import DENSITY_DIMS
 
     if options.dims is None and options.method == "hdbscan":
         return DENSITY_DIMS

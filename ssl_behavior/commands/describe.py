@@ -11,9 +11,8 @@ if TYPE_CHECKING:
 
     from ssl_behavior.clusters import Clustering
     from ssl_behavior.clusters.cards import Cards
-    from ssl_behavior.clusters.clustered import ClusteredStore
-    from ssl_behavior.clusters.groups import Groups
-    from ssl_behavior.clusters.profiles import Profiles, ProfilesConfig
+    from ssl_behavior.clusters.folder import ClusteredStore
+    from ssl_behavior.clusters.profiles import Groups, Profiles, ProfilesConfig
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.programs import ProgramsConfig
 
@@ -34,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     # Only now what takes seconds to import: --help is answered at once.
     from ssl_behavior.clusters import load_clustering
-    from ssl_behavior.clusters.clustered import ClusteredStore
+    from ssl_behavior.clusters.folder import ClusteredStore
     from ssl_behavior.clusters.profiles import compare_profiles
     from ssl_behavior.commands.cluster_output import stages
     from ssl_behavior.commands.describe_tables import print_described
@@ -81,7 +80,7 @@ def _checked(options: argparse.Namespace) -> "ProfilesConfig":
 
 
 def _groups(options: argparse.Namespace, recordings: Sequence[str]) -> "Groups | None":
-    from ssl_behavior.clusters.groups import read_groups
+    from ssl_behavior.clusters.profiles import read_groups
 
     return None if options.groups_csv is None else read_groups(options.groups_csv, recordings, options.factor)
 
@@ -123,7 +122,7 @@ def _write(
         if find_spec("matplotlib") is None:
             tell(console, "no figures are drawn, for that needs matplotlib: pip install 'ssl-behavior[plots]'")
             return
-        from ssl_behavior.clusters.profile_figures import draw_effects, draw_shares
+        from ssl_behavior.clusters.profiles import draw_effects, draw_shares
 
         for ending in _FIGURES:
             draw_shares(profiles, folder / f"shares{ending}")

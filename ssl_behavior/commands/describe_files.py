@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ssl_behavior.clusters.cards import Card, Cards
-from ssl_behavior.clusters.enrichment import Enrichment
+from ssl_behavior.clusters.differences import Enrichment
 from ssl_behavior.clusters.measures import SEEN
-from ssl_behavior.clusters.numbers import percent, seconds, values_with_units
 from ssl_behavior.clusters.profiles import Comparison, Profiles
-from ssl_behavior.clusters.sentences import SayingRules
+from ssl_behavior.clusters.sentences import SayingRules, percent, seconds, values_with_units
 from ssl_behavior.files import write_json
 from ssl_behavior.terminal import counted
 

@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ssl_behavior.clusters.cards import Card, Cards
-from ssl_behavior.clusters.numbers import percent, seconds
 from ssl_behavior.clusters.profiles import MEASURES, Comparison, Profiles
+from ssl_behavior.clusters.sentences import percent, seconds
 
 __all__ = ["print_described"]
 

@@ -50,7 +50,7 @@ def _refuse_others(options: argparse.Namespace, parser: argparse.ArgumentParser,
 def _export_clusters(options: argparse.Namespace, console: "Console") -> None:
     from ssl_behavior.clusters import load_frames
     from ssl_behavior.exports import cluster_names, clustered_recordings
-    from ssl_behavior.exports.clustered import STREAM
+    from ssl_behavior.exports.annotations import STREAM
     from ssl_behavior.recording import StreamFacts
 
     clusters = load_frames(options.path)
@@ -63,7 +63,7 @@ def _export_clusters(options: argparse.Namespace, console: "Console") -> None:
 
 def _export_store(options: argparse.Namespace, console: "Console") -> None:
     from ssl_behavior.exports import stored_recordings
-    from ssl_behavior.exports.stored import chosen_streams, labeled_rows
+    from ssl_behavior.exports.annotations import chosen_streams, labeled_rows
     from ssl_behavior.io.annotated import check_actor
     from ssl_behavior.store import Store
 
@@ -85,7 +85,7 @@ def _write(
     frames: int,
 ) -> None:
     from ssl_behavior.io.annotated import check_media
-    from ssl_behavior.io.annotation_folder import write_annotations
+    from ssl_behavior.io.annotation_formats import write_annotations
     from ssl_behavior.terminal import counted, frames_bar, tell
 
     check_media(options.media, ids)

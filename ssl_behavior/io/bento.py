@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from ssl_behavior.bouts import Bout
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotated import AnnotatedRecording, streams_of
-from ssl_behavior.io.caltech_text import stream_numbers
+from ssl_behavior.io.caltech import stream_numbers
 from ssl_behavior.recording import StreamFacts
 
 __all__ = ["bento_channels", "bento_text", "check_bento"]

@@ -1,21 +1,62 @@
 """The CalMS21 data set's conventions, whichever file they come in (Sun et al. 2021, arXiv:2104.02710).
 
 Axes of the files are frame, mouse (0 resident, 1 intruder), (x, y), keypoint; a Recording has keypoint before space.
+
+CalMS21's release JSON, plain or inside the release's zip files, one sequence at a time.
+
+{group: {sequence: {"keypoints": [T][2][2][7], "scores": [T][2][7], "annotations": [T], "metadata": {...}}}}
+
+CalMS21 as `.npy`: the official converter's output, and the files of the AIcrowd challenge.
+
+Official: {group: {sequence: {"keypoints", "scores", "annotations", "metadata"}}}, as in the JSON.
+AIcrowd Tasks 1, 2 and test: {"vocabulary": [...], "sequences": {id: {"keypoints", "annotations", "annotator_id"}}}.
+AIcrowd Task 3: {"vocabulary", behaviour: {id: ...}} and {behaviour: {"sequences": {id: ...}}} both occur.
+Such a file is one pickle and is read whole: memory is the file's size.
 """
 
 import re
-from collections.abc import Mapping
+import tokenize
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.options import ReadOptions
-from ssl_behavior.io.source import to_float32
+from ssl_behavior.io.json_streams import decode_sequence, first_key, iterate_file
+from ssl_behavior.io.source import (
+    ZIP_FAILURES,
+    ReadOptions,
+    UnknownFormatError,
+    check_file,
+    json_members,
+    member_head,
+    open_zip,
+    read_head,
+    to_float32,
+)
+from ssl_behavior.io.unpickle import load_plain_pickle
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import SKELETONS, Skeleton
 
-__all__ = ["FPS", "RESOLUTION_PX", "SIMULATED", "VOCABULARY", "read_numbers", "sequence_to_recording", "subset_of"]
+__all__ = [
+    "FPS",
+    "RESOLUTION_PX",
+    "SIMULATED",
+    "VOCABULARY",
+    "load_pickled_npy",
+    "read_calms21_json",
+    "read_calms21_npy",
+    "read_calms21_zip",
+    "read_numbers",
+    "sequence_groups",
+    "sequence_to_recording",
+    "sniff_json",
+    "sniff_npy",
+    "sniff_zip",
+    "subset_of",
+]
 
 FPS = 30.0
 RESOLUTION_PX = (1024.0, 570.0)
@@ -166,3 +207,168 @@ def _vocabulary(vocab: Any, group: str, is_task3: bool) -> tuple[str, ...]:
     if sorted(numbers.values()) != list(range(len(numbers))):
         raise InputError(f"the vocabulary must number its names 0, 1, 2 ..., got {dict(numbers)}"[:300])
     return tuple(sorted(numbers, key=lambda name: numbers[name]))
+
+
+def sniff_json(path: Path) -> bool:
+    """Whether the file begins like CalMS21's JSON: three nested objects, and in the third one of its keys."""
+    return first_key(read_head(path)) != ""
+
+
+def sniff_zip(path: Path) -> bool:
+    """Whether the file is a zip with a JSON member that begins like CalMS21's."""
+    check_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(first_key(member_head(archive, member)) for member in json_members(archive))
+    except ZIP_FAILURES:
+        return False
+
+
+def read_calms21_json(path: Path, options: ReadOptions) -> Iterator[Recording]:
+    """Every sequence of a CalMS21 JSON file, in the file's order; memory is one sequence's.
+
+    A file of task-programming features is left out with a notice.
+
+    Raises
+    ------
+    InputError
+        If the file is cut off, not JSON, of another schema, or a sequence is damaged.
+    """
+    check_file(path)
+    with path.open("rb") as file:
+        yield from _read_stream(file.read, str(path), path.name, options)
+
+
+def read_calms21_zip(path: Path, options: ReadOptions) -> Iterator[Recording]:
+    """Every sequence of every CalMS21 JSON in a zip, streamed: nothing is written to disk.
+
+    Raises
+    ------
+    InputError
+        If the zip is damaged, encrypted, or has members with absolute or `../` names; and as for the JSON.
+    """
+    with open_zip(path) as archive:
+        members = [m for m in json_members(archive) if first_key(member_head(archive, m))]
+        for member in archive.infolist():
+            if member not in members and not member.is_dir():
+                options.notice(f"{path}: left out {member.filename}, which is no CalMS21 JSON")
+        for member in members:
+            with archive.open(member) as file:
+                name = PurePosixPath(member.filename).name
+                yield from _read_stream(file.read, f"{path}:{member.filename}", name, options)
+
+
+def _read_stream(
+    read: Callable[[int], bytes], source: str, file_name: str, options: ReadOptions
+) -> Iterator[Recording]:
+    found = False
+    try:
+        for group, sequence, content in iterate_file(read, source, lambda chunk: options.advance(len(chunk))):
+            values = decode_sequence(content, f"{source}: sequence {sequence!r}")
+            if "features" in values and "keypoints" not in values:
+                options.notice(
+                    f"{source}: left out, it holds task-programming features and no keypoints; ssl-behavior embed "
+                    "makes embeddings of them"
+                )
+                return
+            found = True
+            yield sequence_to_recording(
+                values, group=group, sequence=sequence, source=source, file_name=file_name, options=options
+            )
+    except InputError as error:
+        raise error if source in str(error) else InputError(f"{source}: {error}") from None
+    if not found:
+        raise UnknownFormatError(f"{source}: JSON without a single sequence in it")
+
+
+_MAGIC = b"\x93NUMPY"
+_HEADER_FAILURES = (ValueError, EOFError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError, OverflowError,
+                    tokenize.TokenError)  # fmt: skip
+"""What numpy raises on a damaged header, which it reads as a piece of Python."""
+_LAYOUTS = (
+    'expected CalMS21\'s {group: {sequence: {"keypoints": ...}}} or AIcrowd\'s {"sequences": {id: {"keypoints": ...}}}'
+)
+
+
+def sniff_npy(path: Path) -> bool:
+    """Whether the file is a `.npy`."""
+    return read_head(path, len(_MAGIC)) == _MAGIC
+
+
+def read_calms21_npy(path: Path, options: ReadOptions) -> Iterator[Recording]:
+    """Every sequence of a CalMS21 or AIcrowd `.npy`, in the file's order.
+
+    Raises
+    ------
+    InputError
+        If the pickle holds anything but arrays and plain containers, is damaged, or is of another layout.
+    """
+    contents = load_pickled_npy(path, _LAYOUTS)
+    if not isinstance(contents, Mapping):
+        raise InputError(f"{path}: holds a {type(contents).__name__}; {_LAYOUTS}")
+    vocabulary = contents.get("vocabulary")
+    found = False
+    for group, sequences in sequence_groups(contents):
+        for sequence, values in sequences.items():
+            if not isinstance(values, Mapping):
+                raise InputError(f"{path}: {group!r}/{sequence!r} is a {type(values).__name__}; {_LAYOUTS}")
+            found = True
+            _refuse_features(values, path)
+            yield sequence_to_recording(
+                _with_vocabulary(values, vocabulary if group in ("", "sequences") else None),
+                group=str(group), sequence=str(sequence), source=str(path), file_name=path.name, options=options,
+            )  # fmt: skip
+    if not found:
+        raise InputError(f"{path}: no sequences in it; {_LAYOUTS}")
+
+
+def load_pickled_npy(path: Path, layouts: str) -> Any:
+    """What is pickled in a `.npy`, read without running anything (see `load_plain_pickle`).
+
+    Raises
+    ------
+    InputError
+        If it is damaged, asks for anything but plain data, or holds a plain array; `layouts` says what was expected.
+    """
+    check_file(path)
+    with path.open("rb") as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+        except _HEADER_FAILURES as error:
+            raise InputError(f"{path}: damaged .npy header ({error})"[:300]) from None
+        if not dtype.hasobject:
+            raise InputError(f"{path}: a .npy holding a plain {dtype} array of shape {list(shape)}; {layouts}")
+        return load_plain_pickle(file, str(path))
+
+
+def sequence_groups(contents: Mapping[Any, Any]) -> Iterator[tuple[Any, Mapping[Any, Any]]]:
+    """Group name -> sequences, for all four nestings; AIcrowd's one unnamed group is ""."""
+    for name, value in contents.items():
+        if name == "vocabulary" or not isinstance(value, Mapping):
+            continue
+        if name == "sequences":
+            yield "", value
+        else:
+            inner = value.get("sequences")
+            yield name, inner if isinstance(inner, Mapping) else {k: v for k, v in value.items() if k != "vocabulary"}
+
+
+def _with_vocabulary(values: Mapping[str, Any], vocabulary: Any) -> Mapping[str, Any]:
+    """AIcrowd lists the names once for all sequences; CalMS21 repeats name -> number in every sequence."""
+    if "metadata" in values or not isinstance(vocabulary, (list, tuple, np.ndarray)):
+        return values
+    names = [str(name) for name in vocabulary]
+    metadata = {"vocab": {name: number for number, name in enumerate(names)}}
+    if "annotator_id" in values:
+        metadata["annotator-id"] = values["annotator_id"]
+    return {**values, "metadata": metadata}
+
+
+def _refuse_features(values: Mapping[str, Any], path: Path) -> None:
+    if "features" in values and "keypoints" not in values:
+        raise InputError(
+            f'{path}: holds task-programming features ("features"), not keypoints: it was written by the official '
+            "converter with --parse_treba; convert without that flag, or import the release's JSON"
+        )

@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.json_objects import iterate_file
+from ssl_behavior.io.json_streams import iterate_file
+from ssl_behavior.io.source import json_members, open_zip
 from ssl_behavior.io.taskprog import TaskprogFeatures
-from ssl_behavior.io.zips import json_members, open_zip
 
 __all__ = ["PARTS", "Part", "Release", "ReleaseFile", "check_release", "find_release", "release_features"]
 

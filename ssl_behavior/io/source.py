@@ -1,16 +1,40 @@
-"""The first bytes of a file, its text, and a recording's name from a file's name: what several readers need."""
+"""The first bytes of a file, its text, and a recording's name from a file's name: what several readers need.
+
+What every reader is told, and how it tells what it left out.
+
+Zip files: opened with care, and their JSON members.
+"""
 
 import gzip
 import re
 import zipfile
 import zlib
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.skeleton import Skeleton
 
-__all__ = ["HEAD_BYTES", "check_file", "decoded", "describe_start", "id_from_name", "read_head", "stem", "to_float32"]
+__all__ = [
+    "HEAD_BYTES",
+    "ZIP_FAILURES",
+    "ReadOptions",
+    "UnknownFormatError",
+    "check_file",
+    "decoded",
+    "describe_start",
+    "id_from_name",
+    "json_members",
+    "member_head",
+    "open_zip",
+    "read_head",
+    "stem",
+    "to_float32",
+]
 
 HEAD_BYTES = 1 << 16
 _GZIP = b"\x1f\x8b"
@@ -112,3 +136,78 @@ def to_float32(values: np.ndarray) -> np.ndarray:
     """float32 copy; numbers too large for it become infinite, which a Recording refuses."""
     with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(values, dtype=np.float32)
+
+
+class UnknownFormatError(InputError):
+    """The content of a file is of no format that is read; in a folder such a file is left out with a notice."""
+
+
+def _ignore(_: str | int) -> None:
+    """The default for a caller who does not listen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """What a person may say about files that do not say it themselves.
+
+    Parameters
+    ----------
+    fps : frames per second, or None to use what the file says or what is documented for its data set.
+    skeleton : the skeleton to read the file's keypoints as, or None to recognise it by the keypoints' names.
+    prefix : put before ids that come from file names, e.g. "session1/".
+    notice : called with a sentence for everything that is left out of a file.
+    advance : called with the number of (unpacked) bytes just read, by the readers of huge files.
+    """
+
+    fps: float | None = None
+    skeleton: Skeleton | None = None
+    prefix: str = ""
+    notice: Callable[[str], None] = _ignore
+    advance: Callable[[int], None] = _ignore
+
+
+ZIP_FAILURES = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, NotImplementedError)
+"""RuntimeError: encrypted; NotImplementedError: a compression Python does not have."""
+
+
+@contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A zip file to read from; nothing of it is written to disk.
+
+    Raises
+    ------
+    InputError
+        If the zip is damaged (also when that shows only later, in the block), encrypted, or has members with absolute
+        or `../` names.
+    """
+    check_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _refuse_escapes(archive, path)
+            yield archive
+    except InputError:
+        raise
+    except ZIP_FAILURES as error:
+        raise InputError(f"{path}: damaged or unreadable zip ({error}): copy or download it again") from None
+
+
+def _refuse_escapes(archive: zipfile.ZipFile, path: Path) -> None:
+    for name in archive.namelist():
+        if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or re.match(r"[A-Za-z]:", name):
+            raise InputError(
+                f"{path}: the member {name!r} points outside the archive; such a zip is refused as a whole. "
+                "Make it again from the original files"
+            )
+
+
+def json_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The members called .json, in the archive's order."""
+    # "__MACOSX/._x.json" is what a Mac adds to a zip: no data.
+    members = [m for m in archive.infolist() if m.filename.lower().endswith(".json")]
+    return [m for m in members if not PurePosixPath(m.filename).name.startswith("._")]
+
+
+def member_head(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int = HEAD_BYTES) -> bytes:
+    """The first `size` bytes of a member, unpacked."""
+    with archive.open(member) as file:
+        return file.read(size)

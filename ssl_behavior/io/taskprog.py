@@ -18,12 +18,17 @@ from typing import Any
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.calms21 import read_numbers
-from ssl_behavior.io.calms21_npy import load_pickled_npy, sequence_groups, sniff_npy
-from ssl_behavior.io.json_objects import iterate_file
-from ssl_behavior.io.sequence_json import decode_sequence, first_key
-from ssl_behavior.io.source import HEAD_BYTES, check_file, describe_start, to_float32
-from ssl_behavior.io.zips import json_members, member_head, open_zip
+from ssl_behavior.io.calms21 import load_pickled_npy, read_numbers, sequence_groups, sniff_npy
+from ssl_behavior.io.json_streams import decode_sequence, first_key, iterate_file
+from ssl_behavior.io.source import (
+    HEAD_BYTES,
+    check_file,
+    describe_start,
+    json_members,
+    member_head,
+    open_zip,
+    to_float32,
+)
 
 __all__ = [
     "NO_GROUP",

@@ -11,8 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.programs.bodies import segment_gap
-from ssl_behavior.programs.vectors import Scalars, Vectors, length, shifted_difference, turn, unit
+from ssl_behavior.programs.vectors import Scalars, Vectors, length, segment_gap, shifted_difference, turn, unit
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = ["Animal", "MissingRole", "Pose"]

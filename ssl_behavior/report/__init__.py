@@ -20,10 +20,9 @@ from ssl_behavior.report.contents import (
     Span,
 )
 from ssl_behavior.report.gather import DEFAULT_PROGRAMS, Gathered, ReportConfig, gather_report
-from ssl_behavior.report.inputs import Description, read_description
 from ssl_behavior.report.page import check_page, render_report, write_report
 from ssl_behavior.report.projector import PROJECTOR_POINTS, write_projector
-from ssl_behavior.report.scores import read_scores
+from ssl_behavior.report.summary import Description, read_description, read_scores
 
 __all__ = [
     "DEFAULT_PROGRAMS",

@@ -8,13 +8,10 @@ import numpy as np
 from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.embedding import Embeddings
 from ssl_behavior.errors import InputError
-from ssl_behavior.report.channels import program_channels, tracking_channels
+from ssl_behavior.report.bouts import Source, choose_bouts
 from ssl_behavior.report.contents import MOST_POINTS, Ethogram, FrameMap, Report, Runs, Scores, ShownBout
-from ssl_behavior.report.inputs import Description
-from ssl_behavior.report.maps import check_map, draw_map
-from ssl_behavior.report.shown import choose_bouts
-from ssl_behavior.report.sources import Source
-from ssl_behavior.report.summary import completed, count_transitions, plain_cards
+from ssl_behavior.report.maps import check_map, draw_map, program_channels, tracking_channels
+from ssl_behavior.report.summary import Description, completed, count_transitions, plain_cards
 from ssl_behavior.space import Space, SpaceConfig, sample_frames
 from ssl_behavior.store import Store, StoreRow
 

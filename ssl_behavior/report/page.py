@@ -1,18 +1,214 @@
-"""A report as one HTML file that needs nothing else: no network, no other file."""
+"""A report as one HTML file that needs nothing else: no network, no other file.
+
+A report as what travels in the page: JSON for names and tables, packed arrays for everything there is much of.
+
+An array is split into byte planes, deflated and written in base64: browsers undo it with what they bring along
+(`DecompressionStream`). Coordinates are whole steps, fine enough for a picture.
+"""
 
 import base64
 import hashlib
+import json
+import math
+import zlib
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, told_plainly
-from ssl_behavior.report.contents import Report
-from ssl_behavior.report.payload import pack, packed_report, safe_json
+from ssl_behavior.report.bodies import front_and_back
+from ssl_behavior.report.contents import Channel, Ethogram, FrameMap, Report, ShownBout
+from ssl_behavior.skeleton import Skeleton
 
-__all__ = ["check_page", "render_report", "write_report"]
+__all__ = ["check_page", "pack", "packed_report", "render_report", "safe_json", "write_report"]
+
+_STEPS = 8190
+"""Of the longest side of any shown bout: a tenth of a pixel on a wide screen."""
+
+_POSE_STEPS = 254
+_POSE_MISSING = 255
+_CHANNEL_STEPS = 254
+_CHANNEL_UNKNOWN = 255
+_CHANNEL_TAILS = (5.0, 95.0)
+_MAP_TAILS = (0.05, 99.95)
+_UINT16 = 65535
+
+
+def pack(array: np.ndarray) -> dict[str, Any]:
+    """An array as text, with what is needed to read it: little endian, byte plane by byte plane, deflated, base64."""
+    array = np.ascontiguousarray(array)
+    array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    planes = array.reshape(-1).view(np.uint8).reshape(-1, array.dtype.itemsize).T
+    text = base64.b64encode(zlib.compress(planes.tobytes(), 6)).decode("ascii")
+    return {"dtype": array.dtype.name, "shape": list(array.shape), "text": text}
+
+
+def safe_json(value: Any) -> str:
+    """JSON that may stand in a script element: whatever it holds, it neither ends it nor begins a comment in it."""
+    text = json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _without_nan(value: Any) -> Any:
+    """What JSON cannot hold becomes null; arrays become lists."""
+    if isinstance(value, np.ndarray):
+        return _without_nan(value.tolist())
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(one) for one in value]
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def packed_report(report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(what becomes JSON, arrays by the name that stands for them there)."""
+    arrays: dict[str, np.ndarray] = {}
+    every = ([("clusters", report.clusters)] if report.clusters else []) + [("labels", one) for one in report.labels]
+    facts: dict[str, Any] = {
+        "title": report.title,
+        "recordings": [asdict(recording) for recording in report.recordings],
+        "individuals": report.individuals,
+        "skeleton": _skeleton(report.skeleton),
+        "ethograms": [_ethogram(kind, one, f"ethogram{i}", arrays) for i, (kind, one) in enumerate(every)],
+        "map": None if report.map is None else _map(report.map, arrays),
+        "bouts": _bouts(report.bouts, [one.name for _, one in every], arrays),
+        "cards": [asdict(card) for card in report.cards],
+        "transitions": report.transitions,
+        "discoveries": [asdict(one) for one in report.discoveries],
+        "profiles": [asdict(profile) for profile in report.profiles],
+        "scores": [{"title": one.title, "score": one.score, "bars": one.bars} for one in report.scores],
+    }
+    return facts, arrays
+
+
+def _skeleton(skeleton: Skeleton) -> dict[str, Any]:
+    front, back = front_and_back(skeleton)
+    return {
+        "keypoints": skeleton.keypoints,
+        "edges": [[skeleton.index(a), skeleton.index(b)] for a, b in skeleton.edges],
+        "front": front,
+        "back": back,
+        "exchangeable": skeleton.exchangeable,
+    }
+
+
+def _ethogram(kind: str, ethogram: Ethogram, name: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    present = [own for own in ethogram.runs if own is not None]
+    counts = [-1 if own is None else len(own.values) for own in ethogram.runs]
+    empty = [np.zeros(0, np.int64)]
+    arrays[f"{name}_lengths"] = np.concatenate([own.lengths for own in present] + empty).astype(np.uint32)
+    arrays[f"{name}_values"] = np.concatenate([own.values for own in present] + empty).astype(np.int16)
+    return {
+        "kind": kind, "name": ethogram.name, "words": ethogram.words, "background": ethogram.background,
+        "counts": counts, "lengths": f"{name}_lengths", "values": f"{name}_values",
+    }  # fmt: skip
+
+
+def _map(frames: FrameMap, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    low, high = np.percentile(frames.xy, _MAP_TAILS, axis=0)
+    width = np.maximum(high - low, 1e-9)
+    # Far outliers stand at the edge: spread over all of them, the steps would be too coarse for the rest.
+    edge, far = low - width, high + width
+    inside = np.clip(frames.xy, edge, far)
+    arrays["map_xy"] = np.rint((inside - edge) / (far - edge) * _UINT16).astype(np.uint16).T
+    arrays["map_recording"] = frames.recording.astype(np.uint16 if frames.recording.max() <= _UINT16 else np.uint32)
+    # Differences are small numbers, which deflate well.
+    arrays["map_frame"] = np.diff(frames.frame.astype(np.uint32), prepend=np.uint32(0))
+    facts: dict[str, Any] = {
+        "method": frames.method,
+        "points": len(frames.xy),
+        "edge": edge,
+        "far": far,
+        "clipped": int((inside != frames.xy).any(axis=1).sum()),
+        "channels": [_channel(one, f"channel{i}", arrays) for i, one in enumerate(frames.channels)],
+        "poses": frames.poses is not None,
+        "nearest": frames.nearest is not None,
+    }
+    if frames.poses is not None:
+        arrays["map_poses"], sizes = _poses(frames.poses)
+        facts["pose_size"] = float(sizes.max(initial=0.0)) or 1.0
+        arrays["map_pose_sizes"] = np.rint(sizes / facts["pose_size"] * _UINT16).astype(np.uint16)
+    if frames.nearest is not None:
+        arrays["map_nearest"] = frames.nearest.astype(np.int32)
+    return facts
+
+
+def _channel(channel: Channel, name: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    known = np.isfinite(channel.values)
+    low, high = np.percentile(channel.values[known], _CHANNEL_TAILS) if known.any() else (0.0, 1.0)
+    high = high if high > low else low + 1.0
+    steps = np.full(len(known), _CHANNEL_UNKNOWN, np.uint8)
+    scaled = np.clip((channel.values[known] - low) / (high - low), 0.0, 1.0)
+    steps[known] = np.rint(scaled * _CHANNEL_STEPS).astype(np.uint8)
+    arrays[name] = steps
+    return {
+        "name": channel.name, "units": channel.units, "about": channel.about, "low": low, "high": high, "values": name,
+    }  # fmt: skip
+
+
+def _poses(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(uint8 [point, individual, keypoint, 2] in steps of the pose's longer side, those sides [point])."""
+    flat = poses.reshape(len(poses), -1, 2)
+    missing = ~np.isfinite(flat).all(axis=2)
+    low = np.where(missing[..., None], np.inf, flat).min(axis=1)
+    high = np.where(missing[..., None], -np.inf, flat).max(axis=1)
+    sizes = np.where(np.isfinite(low).all(axis=1), (high - low).max(axis=1), 0.0)
+    with np.errstate(invalid="ignore"):
+        steps = (flat - low[:, None]) / np.maximum(sizes, 1e-9)[:, None, None] * _POSE_STEPS
+    steps = np.where(missing[..., None], _POSE_MISSING, np.rint(steps))
+    return steps.astype(np.uint8).reshape(poses.shape), sizes
+
+
+def _bouts(bouts: tuple[ShownBout, ...], names: list[str], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    if not bouts:
+        return {"count": 0}
+    table = [
+        (one.span.recording, one.span.start, one.span.stop, names.index(one.ethogram) if one.ethogram else -1,
+         one.value, one.first, len(one.track), len(one.neighbors), int(one.among_shown))
+        for one in bouts
+    ]  # fmt: skip
+    neighbors = [neighbor for one in bouts for neighbor in one.neighbors]
+    arrays["bouts"] = np.array(table, np.int32).T
+    arrays["neighbors"] = np.array([neighbor.bout for neighbor in neighbors], np.int32)
+    arrays["distances"] = np.array([neighbor.distance for neighbor in neighbors], np.float32)
+    step = max(_extent(one.track) for one in bouts) / _STEPS or 1.0
+    tracks = [_quantised(one.track, step) for one in bouts]
+    arrays["tracks"] = np.concatenate([steps for steps, _ in tracks])
+    arrays["observed"] = np.packbits(np.concatenate([seen for _, seen in tracks]).reshape(-1), bitorder="little")
+    return {"count": len(bouts), "step": step}
+
+
+def _extent(track: np.ndarray) -> float:
+    """The longer side of the box around a track."""
+    points = track.reshape(-1, 2)
+    points = points[np.isfinite(points).all(axis=1)]
+    return float(np.ptp(points, axis=0).max()) if len(points) else 0.0
+
+
+def _quantised(track: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """(differences in time of whole steps, uint16 and modulo 2^16, a missing point where it was last; which are there)
+
+    Deflate makes little of small differences, and nothing of points that stay.
+    """
+    seen = np.isfinite(track).all(axis=-1)
+    points = np.where(seen[..., None], track, np.nan)
+    origin = np.nanmin(points.reshape(-1, 2), axis=0) if seen.any() else np.zeros(2)
+    steps = np.rint(np.where(seen[..., None], (track - origin) / step, 0.0)).astype(np.int64)
+    last = np.where(seen, np.arange(len(track))[:, None, None], -1)
+    last = np.maximum.accumulate(last, axis=0)
+    held = np.take_along_axis(steps, np.maximum(last, 0)[..., None], axis=0)
+    held = np.where((last >= 0)[..., None], held, 0)
+    return np.diff(held, axis=0, prepend=0).astype(np.uint16), seen
+
 
 _NARROW = "\u202f"
 """A space at which no line is broken."""

@@ -1,6 +1,11 @@
-"""One simulated recording: schedule, bodies, tracker and annotators put together."""
+"""One simulated recording: schedule, bodies, tracker and annotators put together.
 
-from dataclasses import dataclass, field
+Lists of recordings to simulate: any number of equal ones, or CalMS21 with its tasks, names and sizes.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -8,13 +13,24 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.simulate.annotators import REACTION_FRAMES, annotate, find_annotator
-from ssl_behavior.simulate.fitted import BEHAVIORS, TASK3_BEHAVIORS
+from ssl_behavior.simulate.fitted import BEHAVIORS, RECORDING_FRAMES, TASK3_BEHAVIORS, TEMPERAMENT_SHARES, TEMPERAMENTS
 from ssl_behavior.simulate.motion import body_keypoints, draw_bodies
 from ssl_behavior.simulate.schedule import MOUNT, OTHER, Act, IntruderAct, Profile, Schedule, draw_schedule
 from ssl_behavior.simulate.tracking import track
 from ssl_behavior.skeleton import SKELETONS
 
-__all__ = ["FPS", "FRAME_PX", "TASK3_PROFILES", "Plan", "simulate_plan", "simulate_recording"]
+__all__ = [
+    "DEFAULT_SUBSETS",
+    "FPS",
+    "FRAME_PX",
+    "TASK3_PROFILES",
+    "UNLABELED_FRAMES",
+    "Plan",
+    "calms21_files",
+    "equal_plans",
+    "simulate_plan",
+    "simulate_recording",
+]
 
 FPS = 30.0
 FRAME_PX = (1024.0, 570.0)
@@ -149,3 +165,182 @@ def _task3_frames(schedule: Schedule, name: str) -> np.ndarray:
     rearing = schedule.intruder_act == IntruderAct.REAR
     happens = rearing if name == "whiterearing" else schedule.act == _TASK3_ACTS[name]
     return np.concatenate([np.zeros(REACTION_FRAMES, dtype=bool), happens])[: len(happens)]
+
+
+DEFAULT_SUBSETS: Mapping[str, float] = {"train": 0.6, "validation": 0.2, "test": 0.2}
+UNLABELED_FRAMES = 6_000_000
+_UNLABELED_RECORDINGS = 282
+_TASK1 = {"train": (70, 507_738), "test": (19, 262_107)}
+"""Recordings and frames."""
+_TASK2, _TASK2_FRAMES = {"train": 6, "test": 3}, 18_000
+"""Recordings per annotator, and the frames of each."""
+_TASK3, _TASK3_FRAMES = {"train": 3, "test": 2}, 12_000
+_FEWEST_FRAMES = 300
+
+
+def equal_plans(
+    num_recordings: int,
+    frames: int,
+    subsets: Mapping[str, float] = DEFAULT_SUBSETS,
+    tasks: Sequence[str] = ("behavior",),
+    annotators: Sequence[int] = (0,),
+    missing: float = 0.0,
+) -> list[Plan]:
+    """Recordings of `frames` frames each, shared out over subsets; the first ones are the same however many follow.
+
+    Parameters
+    ----------
+    subsets : name -> share; recordings of "unlabeled" get no labels.
+    tasks : label streams: "behavior" and any of Task 3's behaviours.
+    annotators : who annotates "behavior", in turn.
+
+    Raises
+    ------
+    InputError
+        If a number is below 1, a share is negative or all are 0, or a task is unknown.
+    """
+    _check_equal(num_recordings, subsets, tasks, annotators)
+    plans = []
+    for index, (subset, made) in enumerate(_shared_out(num_recordings, subsets)):
+        labeled = subset != "unlabeled"
+        plan = Plan(
+            id=f"{subset}/mouse{index + 1:03d}",
+            num_frames=frames,
+            subset=subset,
+            annotator=annotators[index % len(annotators)] if labeled and "behavior" in tasks else None,
+            task3=tuple(task for task in tasks if task != "behavior") if labeled else (),
+            profile=_spread_temperament(Profile(), made),
+            missing=missing,
+        )
+        plans.append(plan)
+    return plans
+
+
+def _shared_out(count: int, subsets: Mapping[str, float]) -> Iterator[tuple[str, int]]:
+    """A subset for each recording, and how many it had before; nobody's depends on how many will follow."""
+    made, total = dict.fromkeys(subsets, 0), sum(subsets.values())
+    for index in range(count):
+        subset = max(subsets, key=lambda name: subsets[name] / total * (index + 1) - made[name])
+        yield subset, made[subset]
+        made[subset] += 1
+
+
+def _check_equal(
+    num_recordings: int, subsets: Mapping[str, float], tasks: Sequence[str], annotators: Sequence[int]
+) -> None:
+    if num_recordings < 1:
+        raise InputError(f"a simulation needs at least 1 recording, got {num_recordings}")
+    if not subsets or min(subsets.values()) < 0 or sum(subsets.values()) <= 0:
+        raise InputError(f"the subsets' shares must be 0 or more and not all 0, got {dict(subsets)}")
+    unknown = sorted(set(tasks) - {"behavior", *TASK3_BEHAVIORS})
+    if unknown:
+        raise InputError(f"unknown tasks {unknown}; known: {['behavior', *TASK3_BEHAVIORS]}")
+    if not annotators:
+        raise InputError("at least one annotator is needed (0 to 5)")
+
+
+def _spread_temperament(profile: Profile, index: int) -> Profile:
+    """A temperament for the index-th recording of a set, so that small sets have their share of each too."""
+    calm, _, aggressive = TEMPERAMENT_SHARES
+    # Multiples of an irrational number fill the unit interval evenly, however many are taken.
+    position = (0.75 + index * (math.sqrt(2) - 1)) % 1
+    which = 2 if position < aggressive else 0 if position < aggressive + calm else 1
+    return replace(profile, temperament=profile.temperament or TEMPERAMENTS[which])
+
+
+def _lengths(count: int, total: int) -> list[int]:
+    """Lengths as uneven as the real ones, `total` frames together."""
+    drawn = [RECORDING_FRAMES[(27 * index + 35) % len(RECORDING_FRAMES)] for index in range(count)]
+    ends = [round(sum(drawn[: i + 1]) / sum(drawn) * total) for i in range(count)]
+    return [max(1, stop - start) for start, stop in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _scaled(count: int, total: int, scale: float) -> list[int]:
+    """Fewer and shorter recordings, by the square root of the scale each; at least two, of 300 frames on average."""
+    fewer = max(2, round(count * math.sqrt(scale)))
+    return _lengths(fewer, max(_FEWEST_FRAMES * fewer, round(total * scale)))
+
+
+def _even(count: int, frames: int, scale: float) -> list[int]:
+    """As `_scaled`, for recordings of one length."""
+    fewer = max(min(count, 2), round(count * math.sqrt(scale)))
+    return [max(_FEWEST_FRAMES, round(count * frames * scale / fewer))] * fewer
+
+
+def calms21_files(scale: float, unlabeled_frames: int | None = None) -> dict[str, dict[str, list[Plan]]]:
+    """File name without ".json" -> group -> recordings, named and (at scale 1) sized like the CalMS21 release.
+
+    Raises
+    ------
+    InputError
+        If `scale` is not above 0, or `unlabeled_frames` is below 0.
+    """
+    if not (math.isfinite(scale) and scale > 0):
+        raise InputError(f"the scale must be a number above 0 (1 is the size of CalMS21), got {scale}")
+    if unlabeled_frames is None:
+        unlabeled_frames = round(UNLABELED_FRAMES * scale)
+    if unlabeled_frames < 0:
+        raise InputError(f"the number of unlabeled frames must be 0 or more, got {unlabeled_frames}")
+    files = {}
+    for subset in ("train", "test"):
+        files[f"task1_classic_classification/calms21_task1_{subset}"] = _task1(subset, scale)
+        files[f"task2_annotation_styles/calms21_task2_{subset}"] = _task2(subset, scale)
+        files[f"task3_new_behaviors/calms21_task3_{subset}"] = _task3(subset, scale)
+    return files | dict(_unlabeled(unlabeled_frames, scale))
+
+
+def _numbered(folder: str, suffix: str, lengths: list[int], first: int, template: Plan) -> list[Plan]:
+    """Plans like `template`, called folder/mouse<NNN>_suffix."""
+    return [
+        replace(
+            template,
+            id=f"{folder}/mouse{first + index:03d}_{suffix}",
+            num_frames=length,
+            profile=_spread_temperament(template.profile, index),
+        )
+        for index, length in enumerate(lengths)
+    ]
+
+
+def _first(subset: str, num_train: int) -> int:
+    return 1 if subset == "train" else 1 + num_train
+
+
+def _task1(subset: str, scale: float) -> dict[str, list[Plan]]:
+    template = Plan(id="task1", num_frames=1, subset=subset)
+    lengths, first = _scaled(*_TASK1[subset], scale), _first(subset, _TASK1["train"][0])
+    return {"annotator-id_0": _numbered(f"task1/{subset}", "task1_annotator1", lengths, first, template)}
+
+
+def _task2(subset: str, scale: float) -> dict[str, list[Plan]]:
+    lengths, first = _even(_TASK2[subset], _TASK2_FRAMES, scale), _first(subset, _TASK2["train"])
+    groups = {}
+    for number in range(1, 6):
+        template = Plan(id="task2", num_frames=1, subset=subset, annotator=number)
+        folder, suffix = f"task2/annotator{number}/{subset}", f"task2_annotator{number}"
+        groups[f"annotator-id_{number}"] = _numbered(folder, suffix, lengths, first, template)
+    return groups
+
+
+def _task3(subset: str, scale: float) -> dict[str, list[Plan]]:
+    groups = {}
+    for name in TASK3_BEHAVIORS:
+        # One behaviour of the release has a single training recording.
+        count = 1 if (name, subset) == ("intromission", "train") else _TASK3[subset]
+        lengths, first = _even(count, _TASK3_FRAMES, scale), _first(subset, _TASK3["train"])
+        profile = TASK3_PROFILES[name]
+        template = Plan(id="task3", num_frames=1, subset=subset, annotator=None, task3=(name,), profile=profile)
+        groups[name] = _numbered(f"task3/{name}/{subset}", f"task3_{name}", lengths, first, template)
+    return groups
+
+
+def _unlabeled(frames: int, scale: float) -> Iterator[tuple[str, dict[str, list[Plan]]]]:
+    if not frames:
+        return
+    count = max(4, round(_UNLABELED_RECORDINGS * math.sqrt(scale)))
+    template = Plan(id="unlabeled", num_frames=1, subset="unlabeled", annotator=None)
+    plans = _numbered("unlabeled_videos", "unlabeled", _lengths(count, frames), 1, template)
+    quarters = [round(quarter * count / 4) for quarter in range(5)]
+    for part in range(4):
+        name = f"unlabeled_videos/calms21_unlabeled_videos_part{part + 1}"
+        yield name, {"unlabeled_videos": plans[quarters[part] : quarters[part + 1]]}

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pretrain.collapse import collapse_warning, effective_rank, uniformity
+from pretrain.step import collapse_warning, effective_rank, uniformity
 
 
 def test_equally_spread_directions_count_fully():

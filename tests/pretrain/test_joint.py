@@ -11,7 +11,7 @@ import torch
 
 from pretrain.config import DataConfig
 from pretrain.data import labeled_sources, open_data
-from pretrain.label_scores import label_scores
+from pretrain.loop import label_scores
 from pretrain.run import new_method, pretrain
 from pretrain.start import complete_config, facts_of, take_encoder
 from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from pretrain.madgrad import Madgrad
+from pretrain.optim import Madgrad
 
 
 def reference(start, gradients, rates, momentum, weight_decay, eps):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pretrain.muon import Muon, orthogonalized
+from pretrain.optim import Muon, orthogonalized
 
 
 @pytest.mark.parametrize("shape", [(6, 6), (4, 9), (9, 4)])

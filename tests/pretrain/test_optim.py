@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from pretrain.config import OptimConfig
-from pretrain.madgrad import Madgrad
-from pretrain.optim import WeightAverage, learning_rate, make_optimizer, set_learning_rate
+from pretrain.optim import Madgrad, WeightAverage, learning_rate, make_optimizer, set_learning_rate
 
 
 def test_the_rate_warms_up_and_follows_half_a_cosine():

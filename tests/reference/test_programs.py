@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from ssl_behavior.programs import PROGRAMS
-from ssl_behavior.programs.bodies import overlap
-from ssl_behavior.programs.scenes import random_scene
+from ssl_behavior.programs.contract import random_scene
+from ssl_behavior.programs.vectors import overlap
 from ssl_behavior.skeleton import SKELETONS
 
 FPS, BODY_LENGTH = 30.0, 60.0

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.clusters.bout_table import bout_table, transitions
+from ssl_behavior.clusters.bouts import bout_table, transitions
 from ssl_behavior.embedding import EmbeddingRow
 
 

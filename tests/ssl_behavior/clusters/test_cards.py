@@ -7,7 +7,7 @@ import torch
 
 from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.clusters.cards import make_cards
-from ssl_behavior.clusters.clustered import ClusteredStore
+from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.store import write_store
 

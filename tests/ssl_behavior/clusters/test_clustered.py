@@ -2,7 +2,7 @@
 
 import pytest
 
-from ssl_behavior.clusters.clustered import ClusteredStore
+from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.errors import InputError
 from ssl_behavior.store import write_store
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.clusters.bout_table import BoutTable, bout_table
-from ssl_behavior.clusters.geometry import medoid_bouts, place_bouts
+from ssl_behavior.clusters.bouts import BoutTable, bout_table
+from ssl_behavior.clusters.discovery import medoid_bouts, place_bouts
 
 DIM = 7
 

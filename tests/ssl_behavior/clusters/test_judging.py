@@ -1,8 +1,13 @@
 import numpy as np
 import pytest
 
-from ssl_behavior.clusters.judging import QualityConfig, compare_embeddings, judge_embeddings
-from ssl_behavior.clusters.quality import effective_rank, uniformity
+from ssl_behavior.clusters.quality import (
+    QualityConfig,
+    compare_embeddings,
+    effective_rank,
+    judge_embeddings,
+    uniformity,
+)
 from ssl_behavior.errors import InputError
 
 FRAMES = (701, 503, 997)

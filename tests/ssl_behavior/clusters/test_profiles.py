@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.clusters.groups import Groups
-from ssl_behavior.clusters.profiles import MEASURES, ProfilesConfig, compare_profiles
+from ssl_behavior.clusters.profiles import MEASURES, Groups, ProfilesConfig, compare_profiles
 from ssl_behavior.clusters.studies import PLANTED, StudyConfig, simulate_study
 from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.errors import InputError

@@ -4,8 +4,7 @@ import pytest
 
 from ssl_behavior.clusters.differences import Difference
 from ssl_behavior.clusters.measures import SEEN, Measure
-from ssl_behavior.clusters.sentences import Concentration, SayingRules, Scene, sentence
-from ssl_behavior.clusters.wording import SIZE_WORDING, WORDING
+from ssl_behavior.clusters.sentences import SIZE_WORDING, WORDING, Concentration, SayingRules, Scene, sentence
 from ssl_behavior.programs import PROGRAMS
 
 NAMED = Scene(individuals=("resident", "intruder"), anonymous=False, body_length=60.0)

@@ -8,9 +8,8 @@ import torch
 
 from ssl_behavior.cli import main
 from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.clusters.enrichment import Enrichment
-from ssl_behavior.clusters.groups import Groups
-from ssl_behavior.clusters.profiles import compare_profiles
+from ssl_behavior.clusters.differences import Enrichment
+from ssl_behavior.clusters.profiles import Groups, compare_profiles
 from ssl_behavior.commands import describe, describe_files, describe_tables
 from ssl_behavior.embedding import EmbeddingRow, store_embeddings
 from ssl_behavior.recording import Labels
@@ -236,7 +235,7 @@ def test_a_folder_is_replaced_only_when_asked_and_only_one_of_its_kind(inputs, d
 
 
 def test_a_failure_leaves_no_folder(inputs, tmp_path, monkeypatch):
-    from ssl_behavior.clusters import profile_figures
+    from ssl_behavior.clusters import profiles as profile_figures
 
     def fail(profiles, path):
         raise KeyboardInterrupt

@@ -13,8 +13,7 @@ from ssl_behavior.exports import (
     export_embeddings,
     label_columns,
 )
-from ssl_behavior.exports import embedding_formats as formats_module
-from ssl_behavior.exports import frames as frames_module
+from ssl_behavior.exports import embeddings as embeddings_module
 from ssl_behavior.store import Store
 
 from .made import FRAMES, GROUPS, NUM_CLUSTERS
@@ -26,8 +25,8 @@ WIDTH = GROUPS["past"] + GROUPS["time"]
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
     """So that recordings have several."""
-    monkeypatch.setattr(frames_module, "_BLOCK_BYTES", 1)
-    monkeypatch.setattr(frames_module, "_SMALLEST_BLOCK_FRAMES", 47)
+    monkeypatch.setattr(embeddings_module, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(embeddings_module, "_SMALLEST_BLOCK_FRAMES", 47)
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +185,7 @@ def test_what_cannot_be_is_told(embeddings, columns, tmp_path, monkeypatch):
     for words, arguments in mistakes.items():
         with pytest.raises(InputError, match=words):
             export_embeddings(embeddings, tmp_path / arguments.pop("out"), **arguments)
-    monkeypatch.setattr(formats_module, "find_spec", lambda name: None if name == "pyarrow" else find_spec(name))
+    monkeypatch.setattr(embeddings_module, "find_spec", lambda name: None if name == "pyarrow" else find_spec(name))
     with pytest.raises(InputError, match=r"\.parquet files need pyarrow: pip install 'ssl-behavior\[store\]'"):
         export_embeddings(embeddings, tmp_path / "x.parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["folder.h5ad"]

@@ -5,8 +5,7 @@ import pytest
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotated import annotated_recording, streams_of
-from ssl_behavior.io.annotation_folder import write_annotations
-from ssl_behavior.io.annotation_formats import ANNOTATION_FORMATS
+from ssl_behavior.io.annotation_formats import ANNOTATION_FORMATS, write_annotations
 from ssl_behavior.recording import Labels, StreamFacts
 
 

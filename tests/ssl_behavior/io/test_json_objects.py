@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.json_objects import iterate_objects
+from ssl_behavior.io.json_streams import iterate_objects
 
 VALUES = st.recursive(
     st.none() | st.integers() | st.text(max_size=5) | st.sampled_from(['"', "\\", '\\"', "{}", "}{"]),

@@ -61,7 +61,7 @@ def test_the_documented_example_is_a_program_that_keeps_its_contract(file):
 
 
 def test_what_is_imported_is_not_ones_own(file):
-    found, _ = load_programs(file("from ssl_behavior.programs.paper import speed\n" + GOOD))
+    found, _ = load_programs(file("from ssl_behavior.programs.builtin import speed\n" + GOOD))
     assert list(found) == ["sidling"]
 
 

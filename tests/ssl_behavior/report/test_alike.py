@@ -3,7 +3,7 @@ import pytest
 
 from ssl_behavior.embedding import Embeddings
 from ssl_behavior.report import Ethogram, ReportRecording, Runs
-from ssl_behavior.report.alike import Bouts, bouts_in, central_bouts, nearest_bouts, nearest_points, pooled, seconds_of
+from ssl_behavior.report.bouts import Bouts, bouts_in, central_bouts, nearest_bouts, nearest_points, pooled, seconds_of
 from ssl_behavior.space import Space
 
 RECORDINGS = (ReportRecording(id="a", frames=101, fps=10.0), ReportRecording(id="b", frames=37, fps=20.0))

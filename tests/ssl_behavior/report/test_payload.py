@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.report import Channel, Ethogram, FrameMap, Report, ReportRecording, Runs, ShownBout, Span
-from ssl_behavior.report.payload import pack, packed_report, safe_json
+from ssl_behavior.report.page import pack, packed_report, safe_json
 from ssl_behavior.skeleton import SKELETONS
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.retrieval import FrameIndex, IndexConfig, build_index
-from ssl_behavior.retrieval.kinds import KINDS
+from ssl_behavior.retrieval.index import KINDS
 from ssl_behavior.space import Space, SpaceConfig
 
 SPACES = {"cosine": SpaceConfig(unit=True), "euclidean": SpaceConfig(), "few": SpaceConfig(most_dims=5)}

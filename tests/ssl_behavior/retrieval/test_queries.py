@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.retrieval.queries import Example, Query, query_point
+from ssl_behavior.retrieval.search import Example, Query, query_point
 from ssl_behavior.space import Space, SpaceConfig
 
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from ssl_behavior.recording import Labels, Recording
-from ssl_behavior.simulate import json_text, simulate_recording
-from ssl_behavior.simulate.json_text import recording_json
+from ssl_behavior.simulate import simulate_recording, write
+from ssl_behavior.simulate.write import recording_json
 from ssl_behavior.skeleton import SKELETONS
 
 
 @pytest.mark.parametrize("num_frames", [1, 13, 4099])
 def test_the_text_reads_back_as_the_recording(num_frames, monkeypatch):
-    monkeypatch.setattr(json_text, "_CHUNK_FRAMES", 1000)
+    monkeypatch.setattr(write, "_CHUNK_FRAMES", 1000)
     recording = simulate_recording(0, num_frames)
     read = json.loads(recording_json(recording, "behavior"))
     assert list(read) == ["keypoints", "scores", "annotations", "metadata"]

@@ -6,8 +6,7 @@ import pytest
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.simulate import write
-from ssl_behavior.simulate.dyads import Plan, simulate_plan
-from ssl_behavior.simulate.plans import calms21_files, equal_plans
+from ssl_behavior.simulate.dyads import Plan, calms21_files, equal_plans, simulate_plan
 from ssl_behavior.simulate.write import simulate_calms21, simulate_store, write_plans
 
 
