@@ -23,8 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from probe.baselines import BASELINES, BaselineConfig, assemble_inputs
-from probe.baselines.augmentation import augment
-from probe.baselines.inputs import Inputs
+from probe.baselines.inputs import Inputs, augment
 from probe.baselines.lstm import Lstm
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.seeds import torch_generator

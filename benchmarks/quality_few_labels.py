@@ -33,11 +33,10 @@ from probe.benchmark.plan import OURS, Bench
 from probe.benchmark.representations import Shelf
 from probe.benchmark.run import Part, plan_task
 from probe.predictions import remembered
-from probe.references import kept_hand_features, with_time
+from probe.references import input_means, kept_hand_features, with_time
 from probe.representations import Representation
 from probe.systems import BoostedTrees, Curve, FrozenProbe, System, draw_streams, label_curve
 from probe.systems.curves import label_counts
-from probe.windowed_inputs import input_means
 from ssl_behavior.device import choose_device, choose_precision
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import write_json

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from probe.representations import Matrix, Scaling, all_frames, standardised_blocks
-from probe.smoothing import smooth
 from probe.trial import DECISION, FITS, PLAIN, FittedHead, Outcome, Trial, spread
+from probe.tuning import smooth
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, read_contents, write_json
 from ssl_behavior.logistic import LinearHead

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from probe.annotators import AnnotatorConfig, add_annotator, annotated_frames
-from probe.annotators.frames import rows_of
+from probe.annotators.learning import rows_of
 from probe.annotators.saved import save_annotators
 from probe.labelers import Labeler, ProbeLabeler
 from probe.trial import decide

@@ -1,21 +1,34 @@
-"""The two frozen probes, linear and nearest neighbours: learn, choose settings, predict."""
+"""The two frozen probes, linear and nearest neighbours: learn, choose settings, predict.
+
+The penalty of a linear probe, and how far its logits are taken toward those of the class shares.
+
+Both are chosen on held-out recordings, or on held-out stretches of time where one recording is all there is, along a
+path of penalties from strong to weak. The penalty that ranks best (or, of balanced classes, decides best) wins, of near
+equals that of least held-out loss. Scores of few recordings are accidents, so there more penalties are near equals.
+Heads learned from few recordings are still surer than they may be: one more number takes their logits toward those of
+the class shares, as far as that lessens the held-out loss.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from probe.folds import FEW_RECORDINGS, Fold, inner_folds, num_folds
+from probe.folds import FEW_RECORDINGS, SOME_RECORDINGS, Fold, inner_folds, num_folds
 from probe.knn import K_GRID, NeighborIndex, vote
-from probe.penalty import ChosenPenalty, choose_penalty, learn_head
 from probe.representations import Matrix, all_frames, standardised_blocks
 from probe.trial import (
     BALANCED,
     FITS,
+    NEARLY_EQUAL,
     Data,
     FittedHead,
     Outcome,
+    Problem,
     Trial,
     can_learn,
     check_learnable,
@@ -24,12 +37,211 @@ from probe.trial import (
     nothing_learned,
     sample,
     spread,
+    steering_value,
 )
 from probe.tuning import Treatment, choose_treatment
+from ssl_behavior.logistic import PENALTIES, Design, LinearHead, class_weights, fit_head, no_longer_better, prior_logits
 from ssl_behavior.splits import fraction_of
 from ssl_behavior.store import StoreRow
 
-__all__ = ["DEFAULT_K", "PROBES", "LinearProbe", "NeighborProbe", "Probe", "choosing_folds", "run_trial"]
+__all__ = [
+    "DEFAULT_K",
+    "DEFAULT_PENALTY",
+    "PROBES",
+    "SHRINKAGES",
+    "ChosenPenalty",
+    "LinearProbe",
+    "NeighborProbe",
+    "Probe",
+    "choose_penalty",
+    "choosing_folds",
+    "learn_head",
+    "run_trial",
+]
+
+DEFAULT_PENALTY = 1e-2
+"""Where held-out frames say nothing."""
+
+SHRINKAGES = tuple(round(0.05 * step, 2) for step in range(20, 0, -1))
+"""Factors of the logits that are tried; never 0, which would rank nothing."""
+
+UNSURE = 0.04
+"""Scores on few recordings are near equals within this much, divided by the number of recordings."""
+
+CHOOSING_TOLERANCE = 1e-6
+FINAL_STEPS = 200
+
+Logits = Float[np.ndarray, "frames classes"]
+"""NaN for classes that the frame's head has not learned."""
+
+
+@dataclass(frozen=True)
+class ChosenPenalty:
+    """Settings of a linear head.
+
+    Parameters
+    ----------
+    penalty : per frame, of each of the task's classes, when `num_frames` are learned from.
+    shrinkage : factor of each class's logits, see `LinearHead.shrunk`; 1 where nothing says that they are too large,
+        and with more than `SOME_RECORDINGS` recordings.
+    num_frames : frames learned from in a fold, in the mean over the folds; 0 if there was no fold.
+    """
+
+    penalty: tuple[float, ...]
+    shrinkage: tuple[float, ...]
+    num_frames: float = 0.0
+
+    def rescaled(self, num_frames: int) -> tuple[float, ...]:
+        """The penalties for another number of frames, so that all frames together weigh as much against them as before.
+
+        A penalty per frame is 1 / (C · frames) in scikit-learn's terms: C stays, and more labels are penalized less.
+        """
+        if not self.num_frames:
+            return self.penalty
+        return tuple(penalty * self.num_frames / num_frames for penalty in self.penalty)
+
+
+def choose_penalty(problem: Problem, fit: str, folds: Sequence[Fold]) -> ChosenPenalty:
+    """Search the path `PENALTIES` by the held-out frames of all folds together.
+
+    The search ends when two weaker penalties in a row improved neither the score nor the loss. A class that a fold's
+    recordings do not show has no logit in that fold, and the fold no say in its score.
+
+    Parameters
+    ----------
+    fit : "plain" or "balanced".
+    """
+    num_classes = problem.num_classes
+    if not folds:
+        return ChosenPenalty((DEFAULT_PENALTY,) * num_classes, (1.0,) * num_classes)
+    path = _Path(problem, fit, folds)
+    for penalty in PENALTIES:
+        path.go_to(penalty)
+        if path.ended:
+            break
+    few = path.num_recordings <= SOME_RECORDINGS
+    near = max(NEARLY_EQUAL, UNSURE / path.num_recordings) if few else NEARLY_EQUAL
+    chosen = choose_settings(path.values, DEFAULT_PENALTY, problem.together, path.losses, near)
+    shrinkage = (1.0,) * num_classes
+    if few:
+        shrinkage = tuple(path.shrinkage(penalty)[column] for column, penalty in enumerate(chosen))
+    return ChosenPenalty(chosen, shrinkage, float(np.mean([fold.num_frames for fold in folds])))
+
+
+def learn_head(fit: str, data: Data, chosen: ChosenPenalty) -> FittedHead:
+    """The head of these frames, with settings that were chosen on fewer or others."""
+    balanced, columns = fit == BALANCED, list(data.learned)
+    penalty = tuple(chosen.rescaled(len(data))[column] for column in columns)
+    shrinkage = tuple(chosen.shrinkage[column] for column in columns)
+    head = fit_head(Design(data.embedded, data.learnable, data.kind, balanced), penalty, max_steps=FINAL_STEPS)
+    prior = prior_logits(data.learnable, data.kind, balanced)
+    return FittedHead(head.shrunk(torch.tensor(shrinkage), prior), data.scaling, data.learned, penalty, shrinkage)
+
+
+class _Path:
+    """Heads of all folds along the penalties, and what each penalty gave on the held-out frames.
+
+    Attributes
+    ----------
+    values, losses : penalty -> of each class.
+    """
+
+    def __init__(self, problem: Problem, fit: str, folds: Sequence[Fold]) -> None:
+        self.problem, self.fit, self.folds = problem, fit, folds
+        self.kind, self.balanced = problem.task.kind, fit == BALANCED
+        self.designs = [Design(f.fit.embedded, f.fit.learnable, self.kind, self.balanced) for f in folds]
+        self.heads: list[LinearHead | None] = [None] * len(folds)
+        self.target = np.concatenate([fold.held_out.target.numpy() for fold in folds])
+        self.prior = self._wide([prior_logits(f.fit.learnable, self.kind, self.balanced).numpy() for f in folds])
+        self.logits: dict[float, Logits] = {}
+        self.values: dict[float, list[float | None]] = {}
+        self.losses: dict[float, list[float]] = {}
+
+    def _wide(self, parts: Sequence[np.ndarray]) -> Logits:
+        """One array [held-out frames, classes] of each fold's values for the classes that it learned."""
+        wide = []
+        for fold, values in zip(self.folds, parts, strict=True):
+            values = np.broadcast_to(values, (len(fold.held_out), len(fold.fit.learned)))
+            wide.append(spread(values, fold.fit.learned, self.problem.num_classes))
+        return np.concatenate(wide)
+
+    def go_to(self, penalty: float) -> None:
+        """Fit every fold, each starting at the penalty before."""
+        for number, (design, before) in enumerate(zip(self.designs, self.heads, strict=True)):
+            self.heads[number] = fit_head(design, penalty, before, tolerance=CHOOSING_TOLERANCE)
+        said = [
+            head.logits(f.held_out.embedded).numpy() for head, f in zip(self.heads, self.folds, strict=True) if head
+        ]
+        logits = self.logits[penalty] = self._wide(said)
+        probability = _probabilities(logits, self.kind)
+        self.values[penalty] = class_values(self.problem, self.fit, probability, self.target)
+        self.losses[penalty] = _losses(logits, self.target, self.kind, self.balanced)
+
+    @property
+    def num_recordings(self) -> int:
+        """Recordings that are learned from or held out in any fold."""
+        parts = [part.frames for fold in self.folds for part in (fold.fit, fold.held_out)]
+        return len({row.id for part in parts for row, pick in zip(part.rows, part.picks, strict=True) if len(pick)})
+
+    @property
+    def ended(self) -> bool:
+        scores = [steering_value(self.problem, values) or 0.0 for values in self.values.values()]
+        return no_longer_better(scores) and no_longer_better([-float(np.mean(loss)) for loss in self.losses.values()])
+
+    def shrinkage(self, penalty: float) -> list[float]:
+        """Of each class the factor of least held-out loss; 1 where the held-out frames are all of one kind."""
+        logits = self.logits.get(penalty)
+        if logits is None:
+            return [1.0] * self.problem.num_classes
+        tried = [
+            _losses(self.prior + factor * (logits - self.prior), self.target, self.kind, self.balanced)
+            for factor in SHRINKAGES
+        ]
+        best = [SHRINKAGES[int(index)] for index in np.argmin(tried, axis=0)]
+        shown, hidden = (self.target == 1).any(axis=0), (self.target == 0).any(axis=0)
+        told_apart = shown & hidden if self.kind == "binary" else np.full(len(best), shown.sum() > 1)
+        return [factor if here else 1.0 for factor, here in zip(best, told_apart, strict=True)]
+
+
+def _probabilities(logits: Logits, kind: str) -> Logits:
+    """NaN stays NaN; the classes that a frame's head has learned share 1."""
+    if kind == "binary":
+        return np.exp(-_softplus(-logits))
+    return np.exp(logits - _log_total(logits))
+
+
+def _softplus(logits: Logits) -> Logits:
+    """log(1 + exp(logits)); NaN stays NaN."""
+    return np.maximum(logits, 0) + np.log1p(np.exp(-np.abs(logits)))
+
+
+def _log_total(logits: Logits) -> Float[np.ndarray, "frames 1"]:
+    return np.logaddexp.reduce(np.where(np.isnan(logits), -np.inf, logits), axis=1, keepdims=True)
+
+
+def _losses(logits: Logits, target: Int[np.ndarray, "frames classes"], kind: str, balanced: bool) -> list[float]:
+    """Mean held-out cross-entropy of each class, in nats; one for all classes of "multinomial".
+
+    Frames of a class that their head has not learned do not count. Of "balanced" every class weighs the same.
+    """
+    logits = logits.astype(np.float64)
+    if kind == "multinomial":
+        each = np.where(target == 1, _log_total(logits) - logits, 0.0).sum(axis=1)
+        usable = np.isfinite(each)
+        weight = _weights(target[usable], kind, balanced)[:, 0]
+        return [float((weight * each[usable]).sum() / max(weight.sum(), 1.0))] * target.shape[1]
+    each = _softplus(logits) - target * logits
+    known = np.where(np.isnan(logits), -1, target)
+    weight = _weights(known, kind, balanced)
+    total = np.where(known >= 0, weight * each, 0.0).sum(axis=0)
+    return [float(loss) for loss in total / np.maximum(weight.sum(axis=0), 1.0)]
+
+
+def _weights(target: Int[np.ndarray, "frames classes"], kind: str, balanced: bool) -> np.ndarray:
+    if not balanced:
+        return (target >= 0).astype(np.float64)
+    return class_weights(torch.from_numpy(target), kind).double().numpy()
+
 
 DEFAULT_K = 50.0
 """Where held-out frames say nothing."""

@@ -13,20 +13,19 @@ from rich.progress import Progress
 from rich.text import Text
 
 from probe.annotators import annotators_of, describe_annotators, run_annotator_trials, write_annotators
-from probe.annotators.model import AnnotatorProbe
+from probe.annotators.learning import AnnotatorProbe
 from probe.annotators.saved import save_annotators
 from probe.folds import how_held_out
 from probe.heads import save_heads
 from probe.job import ProbeConfig
 from probe.learners import run_trial
 from probe.progress import Working, progress_lines
-from probe.references import hand_features, pca_reference, raw_keypoints, with_time
+from probe.references import hand_features, histogram_components, input_means, pca_reference, raw_keypoints, with_time
 from probe.representations import Representation, check_alignment, columns_without
 from probe.scoring import ResultRow, score_parts, score_row
 from probe.tables import csv_text, markdown_text, rich_table
 from probe.tasks import Macro, Task, macro_of, make_task, targets, task_parts
 from probe.trial import Outcome, Trial, learned_classes, split_parts
-from probe.windowed_inputs import histogram_components, input_means
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.embedding import Embeddings, embed_store, kept_groups

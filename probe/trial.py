@@ -119,7 +119,7 @@ class FittedHead:
     learned : the task's classes, by index, that the head has columns for.
     penalty : the chosen penalty per frame of each of them.
     shrinkage : factors by which the head's logits were taken toward those of the class shares; see
-        `probe.penalty.ChosenPenalty`. () = they were not.
+        `probe.learners.ChosenPenalty`. () = they were not.
     """
 
     head: LinearHead

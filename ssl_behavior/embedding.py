@@ -3,6 +3,8 @@
 An embeddings folder holds `embeddings.npy` (float16 or float32 [frames, dim], one row for every frame of every
 recording, in store order) and `embeddings.json` (whose frames they are, and which checkpoint made them).
 `numpy.load(mmap_mode="r")` is all one needs to read it.
+
+Whole recordings through an encoder, piece by piece, with the numbers of one pass.
 """
 
 import json
@@ -17,8 +19,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from ssl_behavior.chunks import CHUNK_FRAMES, chunked
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import (
     atomic_folder,
@@ -35,9 +38,56 @@ from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.windows import WindowBatch, WindowReader, arena_of, recording_window
 
 __all__ = [
-    "EmbeddingRow", "Embeddings", "check_fits", "embed_recording", "embed_row", "embed_store", "kept_groups",
-    "select_rows", "store_embeddings", "with_kept_groups",
-]  # fmt: skip
+    "CHUNK_FRAMES",
+    "EmbeddingRow",
+    "Embeddings",
+    "check_fits",
+    "chunked",
+    "embed_recording",
+    "embed_row",
+    "embed_store",
+    "kept_groups",
+    "select_rows",
+    "store_embeddings",
+    "with_kept_groups",
+]
+
+CHUNK_FRAMES = 6144
+
+
+def chunked(
+    method: Method,
+    compute: Callable[[WindowBatch], Float[Tensor, "batch time latent"]],
+    read: Callable[[int, int], WindowBatch],
+    num_frames: int,
+    chunk_frames: int = CHUNK_FRAMES,
+    precision: torch.dtype = torch.float32,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """What `method` computes of every frame of a recording, chunk by chunk: (frames, float32 [time, latent]).
+
+    Each chunk is read with as many frames more as the encoder reaches to either side, so the numbers are those of one
+    pass over the whole recording.
+
+    Parameters
+    ----------
+    compute : from windows to one row per frame, in eval mode and without gradients.
+    read : (first frame, number of frames) -> a batch of one window.
+    """
+    device = next(method.parameters()).device
+    before, after = (-(-side // method.alignment) * method.alignment for side in method.reach)
+    chunk_frames = -(-chunk_frames // method.alignment) * method.alignment
+    training = method.training
+    method.eval()
+    try:
+        for start in range(0, num_frames, chunk_frames):
+            stop = min(start + chunk_frames, num_frames)
+            first, last = max(0, start - before), min(num_frames, stop + after)
+            with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
+                values = compute(read(first, last - first).to(device))[0, start - first : stop - first]
+            yield slice(start, stop), values.float().cpu().numpy()
+    finally:
+        method.train(training)
+
 
 FORMAT_VERSION = 1
 _FPS_TOLERANCE = 0.01

@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_behavior.chunks import chunked
-from ssl_behavior.embedding import check_fits
+from ssl_behavior.embedding import check_fits, chunked
 from ssl_behavior.errors import InputError
 from ssl_behavior.labeled import LabelFacts
 from ssl_behavior.methods import Joint, Method

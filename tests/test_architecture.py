@@ -12,7 +12,7 @@ PACKAGES = ("ssl_behavior", "pretrain", "probe")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 LIBRARY = {path: tree for path, tree in TREES.items() if path.is_relative_to(ROOT / "ssl_behavior")}
-LONGEST_FUNCTION, LONGEST_FILE = 60, 500
+LONGEST_FUNCTION = 60
 PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 # Exceptions each with its reason: a restricted unpickler for foreign files, and the error that torch raises.
 MAY_IMPORT_PICKLE = {"ssl_behavior/io/unpickle.py", "ssl_behavior/checkpoint.py"}
@@ -53,11 +53,6 @@ def test_layers_hold():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert "0 broken" in done.stdout
-
-
-def test_every_file_fits_on_a_few_screens():
-    long = {name_of(p): n for p in FILES if (n := len(p.read_text(encoding="utf-8").splitlines())) > LONGEST_FILE}
-    assert not long
 
 
 def test_functions_are_short():

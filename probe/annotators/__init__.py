@@ -1,11 +1,24 @@
 """One head for all annotators of a label stream, on frozen embeddings: what they share is learned from all of them."""
 
-from probe.annotators.frames import AnnotatedFrames, annotated_frames, annotators_of
-from probe.annotators.learning import AnnotatorConfig, add_annotator, learn_annotators
-from probe.annotators.model import AnnotatorProbe
-from probe.annotators.report import describe_annotators, write_annotators
-from probe.annotators.similarity import agreement, annotator_similarity, closest_pair, mean_similarity, style_similarity
-from probe.annotators.transfer import style_transfer
+from probe.annotators.learning import (
+    AnnotatedFrames,
+    AnnotatorConfig,
+    AnnotatorProbe,
+    add_annotator,
+    annotated_frames,
+    annotators_of,
+    learn_annotators,
+)
+from probe.annotators.tables import (
+    agreement,
+    annotator_similarity,
+    closest_pair,
+    describe_annotators,
+    mean_similarity,
+    style_similarity,
+    style_transfer,
+    write_annotators,
+)
 from probe.annotators.trials import run_annotator_trials
 
 __all__ = [

@@ -1,23 +1,201 @@
-"""Learning annotators: all at once, or a new one whom the others' head has to fit."""
+"""Learning annotators: all at once, or a new one whom the others' head has to fit.
+
+Frames with a label, and with who gave it.
+
+Learned annotators: what each of them would call a frame.
+"""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from probe.annotators.frames import AnnotatedFrames
-from probe.annotators.model import OUTPUT, AnnotatorProbe
-from probe.trial import BALANCED, FITS
+from probe.representations import Matrix, Scaling, all_frames, gather, sampled_frames, standardised_blocks
+from probe.tasks import Task, targets
+from probe.trial import BALANCED, FITS, PLAIN, spread
 from ssl_behavior.errors import InputError
 from ssl_behavior.nn import AnnotatorHead
 from ssl_behavior.objectives import balanced_class_weights, class_prior, label_cross_entropy
+from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.seeds import derive_seed, torch_generator
+from ssl_behavior.store import Store, StoreRow
 
-__all__ = ["AnnotatorConfig", "add_annotator", "learn_annotators"]
+__all__ = [
+    "OUTPUT",
+    "AnnotatedFrames",
+    "AnnotatorConfig",
+    "AnnotatorProbe",
+    "add_annotator",
+    "annotated_frames",
+    "annotators_of",
+    "learn_annotators",
+    "rows_of",
+]
+
+
+@dataclass(frozen=True)
+class AnnotatedFrames:
+    """Annotated frames of some recordings, standardised.
+
+    Parameters
+    ----------
+    target : the class of each frame.
+    annotator : the number of who annotated it, in the order of a list of names.
+    """
+
+    embedded: Float[Tensor, "frames latent"]
+    target: Int[Tensor, " frames"]
+    annotator: Int[Tensor, " frames"]
+    scaling: Scaling
+
+    def __len__(self) -> int:
+        return len(self.embedded)
+
+    def counts(self, num_annotators: int, num_classes: int) -> Float[Tensor, "annotator class"]:
+        """Frames of each annotator and class."""
+        index = self.annotator * num_classes + self.target
+        counts = torch.bincount(index, minlength=num_annotators * num_classes)
+        return counts.view(num_annotators, num_classes).to(self.embedded.dtype)
+
+
+def annotators_of(store: Store, task: Task, rows: Sequence[StoreRow] | None = None) -> tuple[str, ...]:
+    """Who annotated the task in some recordings (all of the store by default): the task's annotators, or all there are.
+
+    Raises
+    ------
+    InputError
+        If the task has several streams or binary classes, or the store does not say who annotated.
+    """
+    if len(task.streams) != 1 or task.kind != "multinomial":
+        raise InputError(
+            f"task {task.name!r}: annotators are told apart in one label stream with one class per frame; this task is "
+            f"{task.kind}, with {len(task.streams)} streams"
+        )
+    (stream,) = task.streams
+    found = {row.annotators[stream] for row in rows or store.rows if stream in row.annotators}
+    found = {name for name in found if name in task.annotators} if task.annotators else found
+    if not found - {""}:
+        raise InputError(f"{store.path} does not say who annotated the stream {stream!r}: there is no style to learn")
+    # "10" comes after "9".
+    return tuple(sorted(found - {""}, key=lambda name: (len(name), name) if name.isdigit() else (1 << 30, name)))
+
+
+def rows_of(rows: Sequence[StoreRow], task: Task, annotator: str) -> list[StoreRow]:
+    """The recordings that this annotator labeled."""
+    return [row for row in rows if row.annotators.get(task.streams[0]) == annotator]
+
+
+def annotated_frames(
+    store: Store,
+    task: Task,
+    array: Matrix,
+    rows: Sequence[StoreRow],
+    annotators: Sequence[str],
+    stride: int = 4,
+    seed: int = 0,
+    scaling: Scaling | None = None,
+) -> AnnotatedFrames:
+    """Every `stride`-th annotated frame of recordings, standardised by itself unless a scaling is given.
+
+    Parameters
+    ----------
+    array : embeddings [frames of the store, dim].
+    annotators : names in the order of their numbers.
+
+    Raises
+    ------
+    InputError
+        If somebody else labeled a recording, nobody annotated a frame, or an embedding is NaN.
+    """
+    who = np.array([_number(row, task, annotators) for row in rows], dtype=np.int64)
+    frames = sampled_frames(rows, stride, seed)
+    target = frames.take(targets(store, task, rows))
+    known = (target != NOT_ANNOTATED).any(axis=1)
+    if not known.any():
+        raise InputError(f"task {task.name!r}: no annotated frame in {[row.id for row in rows][:5]}")
+    embedded = gather(array, frames.where(known))
+    scaling = scaling or Scaling.of(embedded)
+    return AnnotatedFrames(
+        embedded=scaling.apply_(embedded),
+        target=torch.from_numpy(target[known].argmax(axis=1)),
+        annotator=torch.from_numpy(who[frames.recording][known]),
+        scaling=scaling,
+    )
+
+
+def _number(row: StoreRow, task: Task, annotators: Sequence[str]) -> int:
+    name = row.annotators.get(task.streams[0], "")
+    if name not in annotators:
+        raise InputError(
+            f"recording {row.id!r} was labeled by {repr(name) if name else 'nobody known'}; the annotators are "
+            f"{list(annotators)}"
+        )
+    return list(annotators).index(name)
+
+
+OUTPUT = "labels"
+"""The name of the head's only output."""
+
+
+@dataclass(frozen=True)
+class AnnotatorProbe:
+    """Heads that are told who annotates, and all they need to read an embedding.
+
+    Parameters
+    ----------
+    annotators : names, in the order of the rows of the heads' matrices.
+    classes : the task's.
+    learned : the classes, by index, that the heads have logits for.
+    heads : fit name ("plain", "balanced") -> head with the single output `OUTPUT`.
+    """
+
+    annotators: tuple[str, ...]
+    classes: tuple[str, ...]
+    learned: tuple[int, ...]
+    heads: Mapping[str, AnnotatorHead]
+    scaling: Scaling
+
+    def number(self, annotator: str) -> int:
+        """The row of an annotator.
+
+        Raises
+        ------
+        InputError
+            If nobody of that name was learned.
+        """
+        if annotator not in self.annotators:
+            raise InputError(f"there is no annotator {annotator!r}; known: {', '.join(self.annotators)}")
+        return self.annotators.index(annotator)
+
+    def predict(
+        self, embedded: Float[Tensor, "frames latent"], annotator: str, fit: str = PLAIN
+    ) -> Float[Tensor, "frames learned"]:
+        """Probabilities of the learned classes of standardised frames, as this annotator would label them."""
+        return self.log_probabilities(embedded, annotator, fit).exp()
+
+    @torch.no_grad()
+    def log_probabilities(
+        self, embedded: Float[Tensor, "frames latent"], annotator: str, fit: str = PLAIN
+    ) -> Float[Tensor, "frames learned"]:
+        """The logarithm of `predict`, finite where that is 0."""
+        number = torch.full((len(embedded),), self.number(annotator))
+        return self.heads[fit](embedded, number)[OUTPUT].log_softmax(dim=-1)
+
+    def probabilities(self, array: Matrix, rows: Sequence[StoreRow], annotator: str, fit: str = PLAIN) -> np.ndarray:
+        """Float32 [frames, classes] over all frames of the recordings; NaN for classes not learned.
+
+        Parameters
+        ----------
+        array : embeddings [frames of the store, dim].
+        """
+        blocks = standardised_blocks(array, all_frames(rows), self.scaling)
+        parts = [self.predict(block, annotator, fit).numpy() for _, block in blocks]
+        return spread(np.concatenate(parts), self.learned, len(self.classes))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probe.annotators.model import OUTPUT, AnnotatorProbe
+from probe.annotators.learning import OUTPUT, AnnotatorProbe
 from probe.heads import damaged, read_probe, write_probe
 from probe.representations import Matrix, Scaling, all_frames
-from probe.smoothing import smooth
 from probe.tasks import Task
 from probe.trial import DECISION, PLAIN
+from probe.tuning import smooth
 from ssl_behavior.errors import InputError
 from ssl_behavior.nn import AnnotatorHead
 from ssl_behavior.store import StoreRow

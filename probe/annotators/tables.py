@@ -1,22 +1,55 @@
-"""Matrices of annotators for people: a table on the screen, in Markdown, and a figure."""
+"""Matrices of annotators for people: a table on the screen, in Markdown, and a figure.
+
+What was learned of annotators, for people: four tables and a figure.
+
+How alike annotators are: by what was learned of them, and by what they would write.
+
+Does a style carry over? Every annotator's labels against what each of them would have written.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
 from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 from scipy.cluster.hierarchy import dendrogram, leaves_list, linkage
 from scipy.spatial.distance import squareform
+from torch import Tensor
 
+from probe.annotators.learning import AnnotatorProbe, annotated_frames, rows_of
+from probe.representations import Matrix
+from probe.tasks import Task, targets
+from probe.trial import PLAIN, decide
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
+from ssl_behavior.metrics import class_scores, macro
+from ssl_behavior.recording import NOT_ANNOTATED
+from ssl_behavior.store import Store, StoreRow
 
-__all__ = ["AnnotatorMatrix", "draw_annotators", "markdown_matrix", "ordered", "rich_matrix"]
+__all__ = [
+    "AnnotatorMatrix",
+    "agreement",
+    "annotator_similarity",
+    "closest_pair",
+    "describe_annotators",
+    "draw_annotators",
+    "markdown_matrix",
+    "mean_similarity",
+    "ordered",
+    "rich_matrix",
+    "style_similarity",
+    "style_transfer",
+    "write_annotators",
+]
 
 _FORMATS = (".png", ".svg", ".pdf")
 _UNKNOWN = "undefined"
@@ -162,3 +195,141 @@ def _colored(matrix: AnnotatorMatrix, values: np.ndarray) -> np.ndarray:
         mean = np.where(known, values, 0).sum(axis=1, keepdims=True) / np.maximum(known.sum(axis=1, keepdims=True), 1)
         return values - mean
     return np.where(np.eye(len(values), dtype=bool) & matrix.symmetric, np.nan, values)
+
+
+def annotator_similarity(matrix: Float[Tensor, "annotator style"]) -> Float[Tensor, "annotator annotator"]:
+    """Cosine of every two rows. It starts at 0 (the identity): what differs from 0 was learned.
+
+    The rows pass through a network, so this says which annotators the head treats alike, not how much their labels have
+    in common; for that there is `agreement`.
+    """
+    unit = F.normalize(matrix, dim=1)
+    return unit @ unit.T
+
+
+def mean_similarity(probes: Sequence[AnnotatorProbe]) -> Float[Tensor, "annotator annotator"]:
+    """The mean of `annotator_similarity` over all fits of probes that were learned with different seeds.
+
+    What one head makes of an annotator is partly chance: a few recordings each, and first weights that were drawn.
+    """
+    heads = [head for probe in probes for head in probe.heads.values()]
+    return torch.stack([annotator_similarity(head.annotator_matrix) for head in heads]).mean(dim=0)
+
+
+def agreement(
+    probe: AnnotatorProbe, embedded: Float[Tensor, "frames latent"], fit: str = PLAIN
+) -> Float[Tensor, "annotator annotator"]:
+    """The share of the same frames that two annotators would call the same, by the head's probabilities; 1 = always.
+
+    The mean over frames of sum_c min(p_c, q_c), which is 1 minus the total variation between p and q: the most often
+    that two people with these probabilities can agree.
+
+    Parameters
+    ----------
+    embedded : standardised frames; best of recordings nobody learned from.
+    """
+    predicted = [probe.predict(embedded, name, fit) for name in probe.annotators]
+    result = embedded.new_ones(len(predicted), len(predicted))
+    for i, j in combinations(range(len(predicted)), 2):
+        result[i, j] = result[j, i] = predicted[i].minimum(predicted[j]).sum(dim=1).mean()
+    return result
+
+
+def style_similarity(
+    probe: AnnotatorProbe, embedded: Float[Tensor, "frames latent"], fit: str = PLAIN
+) -> Float[Tensor, "annotator annotator"]:
+    """Cosine of what sets two annotators apart from all: their log-probabilities less the mean of all annotators'.
+
+    What everybody sees alike, most of all that little happens in most frames, is in `agreement` and not in here. What
+    is left sums to 0 over annotators: of k who have nothing in common every two have -1 / (k - 1).
+
+    Parameters
+    ----------
+    embedded : standardised frames; best of recordings nobody learned from.
+    """
+    logs = torch.stack([probe.log_probabilities(embedded, name, fit) for name in probe.annotators])
+    apart = F.normalize((logs - logs.mean(dim=0)).flatten(1).double(), dim=1)
+    return (apart @ apart.T).to(embedded.dtype)
+
+
+def closest_pair(similarity: Float[Tensor, "annotator annotator"]) -> tuple[int, int]:
+    """The two different annotators that are most alike; of equal pairs the first."""
+    return max(combinations(range(len(similarity)), 2), key=lambda pair: float(similarity[pair]))
+
+
+def style_transfer(
+    probe: AnnotatorProbe, array: Matrix, store: Store, task: Task, rows: Sequence[StoreRow], fit: str = PLAIN
+) -> np.ndarray:
+    """Float [annotator, annotator]: mean F1 of row's labels when frames are labeled in the column's style.
+
+    F1 is pooled over the row's recordings, its mean is over the classes that are not background. NaN where
+    an annotator labeled none of `rows`, or shows none of these classes. A diagonal above the rest of its row says that
+    the head has learned styles and not only behaviours.
+
+    Parameters
+    ----------
+    rows : recordings to be scored on, of any of the annotators.
+    """
+    result = np.full((len(probe.annotators), len(probe.annotators)), np.nan)
+    for i, labels_of in enumerate(probe.annotators):
+        own = rows_of(rows, task, labels_of)
+        if not own:
+            continue
+        target = targets(store, task, own)
+        for j, style in enumerate(probe.annotators):
+            predicted = decide(probe.probabilities(array, own, style, fit), "multinomial")
+            score = macro(_class_f1(task, target, predicted))
+            result[i, j] = np.nan if score is None else score
+    return result
+
+
+def _class_f1(task: Task, target: np.ndarray, predicted: np.ndarray) -> list[float | None]:
+    known = (target != NOT_ANNOTATED).all(axis=1)
+    columns = [task.classes.index(name) for name in task.foreground]
+    claims = predicted[known].astype(np.float32)
+    return [class_scores(target[known, c] == 1, claims[:, c], predicted[known, c]).f1 for c in columns]
+
+
+STRIDE = 5
+"""Agreement is a mean over frames: every so-manieth says as much."""
+
+
+def describe_annotators(
+    probes: Sequence[AnnotatorProbe],
+    array: Matrix,
+    store: Store,
+    task: Task,
+    rows: Sequence[StoreRow],
+    fit: str = PLAIN,
+) -> list[AnnotatorMatrix]:
+    """Similarities of styles and of learned rows, agreement on the same frames, whose labels are told in whose style.
+
+    Parameters
+    ----------
+    probes : of several seeds, whose rows are compared; labels are the first's.
+    rows : recordings nobody learned from, labeled by any of the annotators.
+    """
+    probe = probes[0]
+    frames = annotated_frames(store, task, array, rows, probe.annotators, STRIDE, 0, probe.scaling)
+    names, told = probe.annotators, (probe, frames.embedded, fit)
+    transfer = style_transfer(probe, array, store, task, rows, fit)
+    return [
+        AnnotatorMatrix("cosine of the learned rows", names, _exact(mean_similarity(probes))),
+        AnnotatorMatrix("cosine of what sets their labels apart", names, _exact(style_similarity(*told))),
+        AnnotatorMatrix("share of frames called the same", names, _exact(agreement(*told))),
+        AnnotatorMatrix("macro F1 of labels told in a style", names, transfer, "labels of", "in the style of"),
+    ]
+
+
+def _exact(similarity: Float[Tensor, "annotator annotator"]) -> np.ndarray:
+    """In double precision, and as symmetric as it is meant."""
+    values = similarity.double().numpy()
+    return (values + values.T) / 2
+
+
+def write_annotators(out: Path, matrices: Sequence[AnnotatorMatrix]) -> None:
+    """`annotators.md`, and `annotators.png` where matplotlib is installed."""
+    with atomic_file(out / "annotators.md") as file:
+        file.write_text("\n".join(markdown_matrix(matrix) for matrix in matrices), encoding="utf-8")
+    if find_spec("matplotlib") is not None:
+        draw_annotators(matrices, out / "annotators.png")

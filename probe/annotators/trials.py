@@ -5,9 +5,13 @@ from itertools import chain
 
 import numpy as np
 
-from probe.annotators.frames import AnnotatedFrames, annotated_frames
-from probe.annotators.learning import AnnotatorConfig, learn_annotators
-from probe.annotators.model import AnnotatorProbe
+from probe.annotators.learning import (
+    AnnotatedFrames,
+    AnnotatorConfig,
+    AnnotatorProbe,
+    annotated_frames,
+    learn_annotators,
+)
 from probe.representations import Matrix
 from probe.trial import FITS, Outcome, Trial
 from probe.tuning import Treatment, choose_treatment

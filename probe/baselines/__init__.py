@@ -7,19 +7,26 @@ and one more function in `recipes`.
 """
 
 from probe.baselines.attention import Attention, AttentionConfig
-from probe.baselines.augmentation import Augmentation, augment
-from probe.baselines.config import Adam, BaselineConfig, Phase, Sgd, Transfer
+from probe.baselines.config import (
+    AUGMENTED,
+    BASELINES,
+    TASK3_WEIGHTS,
+    TRANSFERS,
+    TURNED,
+    Adam,
+    BaselineConfig,
+    Phase,
+    Sgd,
+    Transfer,
+    task3_baseline,
+)
 from probe.baselines.conv1d import Conv1d, Conv1dConfig
 from probe.baselines.fully_connected import FullyConnected, FullyConnectedConfig
-from probe.baselines.inputs import Inputs, assemble_inputs
-from probe.baselines.layout import Layout
+from probe.baselines.inputs import Augmentation, Inputs, assemble_inputs, augment
 from probe.baselines.lstm import Lstm, LstmConfig
 from probe.baselines.msg3d import MsG3d, MsG3dConfig
-from probe.baselines.network import FrameClassifier
-from probe.baselines.recipes import AUGMENTED, BASELINES, TASK3_WEIGHTS, TRANSFERS, TURNED, task3_baseline
-from probe.baselines.span import WindowSpan
-from probe.baselines.storage import load_baseline, save_baseline
-from probe.baselines.trained import TrainedBaseline
+from probe.baselines.network import FrameClassifier, Layout, WindowSpan
+from probe.baselines.trained import TrainedBaseline, load_baseline, save_baseline
 from probe.baselines.training import fit_baseline, run_baseline
 
 __all__ = [

@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from probe.baselines.layout import Layout
-from probe.baselines.network import FrameClassifier, check_dropout, dropout, glorot_, row_norm
+from probe.baselines.network import FrameClassifier, Layout, check_dropout, dropout, glorot_, row_norm
 from ssl_behavior.errors import InputError
 
 __all__ = ["Attention", "AttentionConfig"]

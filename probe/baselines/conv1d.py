@@ -9,9 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from probe.baselines.layout import Layout
-from probe.baselines.network import FrameClassifier, batch_norm, check_dropout, dropout, glorot_
-from probe.baselines.span import WindowSpan
+from probe.baselines.network import FrameClassifier, Layout, WindowSpan, batch_norm, check_dropout, dropout, glorot_
 from ssl_behavior.errors import InputError
 
 __all__ = ["Conv1d", "Conv1dConfig"]

@@ -8,17 +8,17 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from probe.baselines.layout import Layout
 from probe.baselines.network import (
     DenseBlock,
     FrameClassifier,
+    Layout,
+    WindowSpan,
     check_dropout,
     dense_blocks,
     glorot_,
     passed,
     row_norm,
 )
-from probe.baselines.span import WindowSpan
 from ssl_behavior.errors import InputError
 
 __all__ = ["FullyConnected", "FullyConnectedConfig"]

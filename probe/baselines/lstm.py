@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from probe.baselines.layout import Layout
-from probe.baselines.network import FrameClassifier, check_dropout, dense_blocks, glorot_, passed, row_norm
+from probe.baselines.network import FrameClassifier, Layout, check_dropout, dense_blocks, glorot_, passed, row_norm
 from ssl_behavior.device import choose_precision
 from ssl_behavior.errors import InputError
 

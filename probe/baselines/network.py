@@ -1,21 +1,84 @@
-"""What every classifier of frames is, and the parts that several of them are made of."""
+"""What every classifier of frames is, and the parts that several of them are made of.
+
+Which frames around a frame a classifier looks at.
+
+Which channel of a frame is what: where the points of which animals are, what was observed, and further features.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from probe.baselines.span import WindowSpan
 from ssl_behavior.errors import InputError
+from ssl_behavior.skeleton import Skeleton
 
 __all__ = [
-    "HEAD", "DenseBlock", "FrameClassifier", "batch_norm", "check_dropout", "dense_blocks", "dropout", "glorot_",
-    "passed", "row_norm",
-]  # fmt: skip
+    "FEATURES",
+    "HEAD",
+    "KEYPOINTS",
+    "OBSERVED",
+    "DenseBlock",
+    "FrameClassifier",
+    "Layout",
+    "WindowSpan",
+    "batch_norm",
+    "check_dropout",
+    "dense_blocks",
+    "dropout",
+    "glorot_",
+    "passed",
+    "row_norm",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowSpan:
+    """Samples around a frame: `past` before it, itself, and `future` after it, `gap` frames apart.
+
+    The default is the paper's: 201 samples over 200 frames to either side.
+
+    Raises
+    ------
+    InputError
+        If a number is too small.
+    """
+
+    past: int = 100
+    future: int = 100
+    gap: int = 2
+
+    def __post_init__(self) -> None:
+        if self.past < 0 or self.future < 0 or self.gap < 1:
+            raise InputError(
+                f"a window needs past and future of at least 0 and a gap of at least 1, got past {self.past}, "
+                f"future {self.future}, gap {self.gap}"
+            )
+
+    @property
+    def num_samples(self) -> int:
+        return self.past + 1 + self.future
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Frames seen before and after a frame."""
+        return self.past * self.gap, self.future * self.gap
+
+    def gather(
+        self, values: Float[Tensor, "place channel"], places: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch sample channel"]:
+        """The windows of the frames at `places` of `values`, which has to reach far enough to either side."""
+        before, after = self.reach
+        offsets = torch.arange(-before, after + 1, self.gap, device=places.device)
+        # Rows picked in one go lie side by side in memory, channel last, as the convolutions like them.
+        rows = values.index_select(0, (places[:, None] + offsets).flatten())
+        return rows.view(len(places), self.num_samples, values.shape[1])
+
 
 SLIDE_FRAMES = 256
 """Windows made at a time where a network has no faster way over all frames."""
@@ -124,3 +187,54 @@ def _kept(x: Tensor, probability: float, generator: torch.Generator | None) -> T
     bits = torch.tensor([1, 2, 4, 8, 16, 32, 64, 128], dtype=torch.uint8, device=x.device)
     kept = (words.view(torch.uint8)[:, None] & bits) != 0
     return kept.view(-1)[: x.numel()].view(x.shape)
+
+
+KEYPOINTS, OBSERVED, FEATURES = "keypoints", "observed", "features"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the channels of a frame are.
+
+    Parameters
+    ----------
+    groups : name -> number of channels, in their order: "keypoints" (individual, keypoint, space), "observed"
+        (individual, keypoint; 1 or 0) where the store has missing points, "features" where there are any.
+    skeleton : of the animals.
+    num_individuals : how many there are.
+    """
+
+    groups: Mapping[str, int]
+    skeleton: Skeleton
+    num_individuals: int
+
+    @property
+    def num_channels(self) -> int:
+        return sum(self.groups.values())
+
+    def part(self, name: str) -> slice:
+        """The channels of a group; none where there is no such group."""
+        before = 0
+        for group, count in self.groups.items():
+            if group == name:
+                return slice(before, before + count)
+            before += count
+        return slice(0, 0)
+
+    def points(self, x: Float[Tensor, "*batch channel"]) -> Float[Tensor, "*batch individual keypoint space"]:
+        """A view of the coordinates, in units of the arena."""
+        return x[..., self.part(KEYPOINTS)].unflatten(-1, (self.num_individuals, self.skeleton.num_keypoints, 2))
+
+    def observed(self, x: Float[Tensor, "*batch channel"]) -> Float[Tensor, "*batch individual keypoint"]:
+        """A view of the channels that tell what was observed; only where there are any."""
+        return x[..., self.part(OBSERVED)].unflatten(-1, (self.num_individuals, self.skeleton.num_keypoints))
+
+    def seen(self, x: Float[Tensor, "*batch channel"]) -> Bool[Tensor, "*batch individual keypoint"]:
+        """Where there is a point: True if it was observed.
+
+        Without channels that tell so nothing is missing inside of a recording; its outside is known by coordinates
+        that are exactly 0.
+        """
+        if OBSERVED in self.groups:
+            return self.observed(x) > 0
+        return (self.points(x) != 0).any(dim=-1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from probe.baselines import BASELINES, BaselineConfig
-from probe.baselines.recipes import TASK3_WEIGHTS, TRANSFERS, task3_baseline
+from probe.baselines.config import TASK3_WEIGHTS, TRANSFERS, task3_baseline
 from probe.benchmark.effort import Effort
 from probe.benchmark.representations import Shelf
 from probe.systems import (
@@ -22,7 +22,7 @@ from probe.systems import (
     Problem,
     System,
     WindowClassifier,
-)  # fmt: skip
+)
 from ssl_behavior.store import StoreRow
 
 __all__ = ["OURS", "SYSTEMS", "Bench", "Entry", "TaskRole"]

@@ -12,13 +12,22 @@ from rich.console import Console
 from rich.text import Text
 
 from probe.benchmark.effort import Effort, effort_of
-from probe.benchmark.few_labels import run_curves
 from probe.benchmark.job import BenchmarkConfig
 from probe.benchmark.plan import SYSTEMS, Bench, Entry
-from probe.benchmark.published import TABLES
-from probe.benchmark.report import SIMULATED_NOTE, FilledTable, screen_table, write_report
 from probe.benchmark.representations import Shelf
-from probe.benchmark.run import TableRow, TaskPlan, leave_out, plan_task, run_entry
+from probe.benchmark.run import (
+    SIMULATED_NOTE,
+    TABLES,
+    FilledTable,
+    TableRow,
+    TaskPlan,
+    leave_out,
+    plan_task,
+    run_curves,
+    run_entry,
+    screen_table,
+    write_report,
+)
 from probe.systems.curves import check_figure
 from ssl_behavior.checkpoint import find_checkpoint, read_checkpoint_config
 from ssl_behavior.device import choose_device, choose_precision, describe_device

@@ -6,13 +6,11 @@ is one more file with one more class.
 """
 
 from probe.folds import stratified_folds
-from probe.systems.base import Fitted, Model, Problem, System, with_balanced
+from probe.systems.base import Fitted, FrozenProbe, FrozenStyles, Heads, Model, Problem, System, with_balanced
 from probe.systems.boosting import BoostedTrees, BoostingConfig
 from probe.systems.crossfit import AfterConfig, mean_of, run_system
 from probe.systems.curves import Curve, CurvePoint, draw_curves, draw_streams, label_curve
 from probe.systems.end_to_end import EndToEnd, EndToEndConfig
-from probe.systems.frozen import FrozenProbe
-from probe.systems.styles import FrozenStyles, Heads
 from probe.systems.windows import Parent, WindowClassifier
 
 __all__ = [

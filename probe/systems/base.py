@@ -1,26 +1,39 @@
-"""One interface for whatever can be benchmarked: it learns from recordings, then it predicts recordings."""
+"""One interface for whatever can be benchmarked: it learns from recordings, then it predicts recordings.
+
+Linear and nearest-neighbour probes of a frozen embedding, or of whatever else has one row of numbers per frame.
+
+One head for all annotators on a frozen embedding, as a system: each part of the task is one annotator's style.
+"""
 
 import hashlib
+import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from probe.annotators import AnnotatorConfig, AnnotatorProbe, annotated_frames, annotators_of, learn_annotators
 from probe.baselines.trained import balanced
 from probe.folds import stratified_folds
-from probe.representations import Matrix, SomeRecordings
-from probe.trial import BALANCED, FITS, PLAIN, Problem, learned_classes
+from probe.learners import PROBES, Probe, choosing_folds
+from probe.representations import Matrix, Representation, SomeRecordings
+from probe.trial import BALANCED, FITS, PLAIN, Problem, Trial, learned_classes, sample
 from ssl_behavior.errors import InputError
+from ssl_behavior.labeled import labels_fingerprint
 from ssl_behavior.recording import NOT_ANNOTATED
-from ssl_behavior.store import StoreRow
+from ssl_behavior.splits import Split
+from ssl_behavior.store import Store, StoreRow
 
 __all__ = [
     "Advance",
     "Fitted",
     "Fold",
+    "FrozenProbe",
+    "FrozenStyles",
+    "Heads",
     "Model",
     "Problem",
     "System",
@@ -192,3 +205,160 @@ def matrix_digest(matrices: Sequence[Matrix]) -> str:
         for place in np.linspace(0, len(held) - 1, min(DIGEST_ROWS, len(held))).astype(int):
             digest.update(np.ascontiguousarray(held[int(place) : int(place) + 1]).tobytes())
     return digest.hexdigest()
+
+
+CHOOSING = 3
+"""Version of how settings are chosen: predictions that were kept from another one are other predictions."""
+
+
+class FrozenProbe(System):
+    """Logistic regression, or votes of the nearest training frames, on standardised rows of a matrix.
+
+    The penalty, or the number of neighbors, is chosen on parts of the recordings learned from: each left out in turn
+    where they are few, five parts in turn of some, a fifth of many, stretches of time of a single one
+    (`probe.folds.held_out_masks`); then the probe learns from all of them. Expected on the rats (train 01-30, scored
+    31-38, S1) of a pretrained encoder, linear: see `benchmarks/results/quality_rats.md`.
+
+    Parameters
+    ----------
+    representation : its arrays are pretraining seeds of one encoder: probe seed s reads array s modulo their number.
+    mode : "linear" or "knn".
+    stride : learn from every so-manieth frame.
+    """
+
+    def __init__(self, representation: Representation, mode: str = "linear", stride: int = 4) -> None:
+        if mode not in PROBES:
+            raise InputError(f"--mode {mode}: known are {sorted(PROBES)}")
+        if stride < 1:
+            raise InputError(f"stride must be at least 1, got {stride}")
+        self.representation, self.mode, self.stride = representation, mode, stride
+        self.name = f"{representation.name}, {'linear' if mode == 'linear' else 'nearest neighbours'}"
+        self.source = "frozen embedding, settings chosen on held-out training recordings (this package)"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {
+            "system": "frozen",
+            "choosing": CHOOSING,
+            "mode": self.mode,
+            "stride": self.stride,
+            "dim": self.representation.dim,
+            "checkpoints": list(self.representation.checkpoints),
+            "matrix": matrix_digest(self.representation.arrays),
+        }
+
+    def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:
+        array = self.representation.array(seed)
+        split = Split(tuple(rows), (), (), "test", True, "recordings to learn from")
+        trial = Trial(problem.store, problem.task, split, problem.steer, self.mode, self.stride)
+        data = sample(trial, array, rows, seed)
+        advance(len(data))
+        probe: Probe = PROBES[self.mode].chosen(trial, data, choosing_folds(trial, array, data, seed))
+        return _ProbeModel(probe, array, len(data))
+
+
+class _ProbeModel(Model):
+    def __init__(self, probe: Probe, array: Matrix, num_frames: int) -> None:
+        self.probe, self.array, self.num_frames = probe, array, num_frames
+
+    def predict(self, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
+        return self.probe.predict(self.array, rows)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        chosen = {fit: list(values) for fit, values in self.probe.settings.items()}
+        heads = self.probe.heads.values()
+        parameters = max((head.head.weights.numel() + head.head.bias.numel() for head in heads), default=0)
+        return {"num_parameters": parameters, "sampled_frames": self.num_frames, "chosen": chosen}
+
+
+Heads = dict[str, AnnotatorProbe]
+"""All that a head of all annotators depends on -> the head."""
+
+
+class FrozenStyles(System):
+    """`probe.annotators.learn_annotators` on the recordings of a part, and on those of all other annotators.
+
+    Parameters
+    ----------
+    representation : its arrays are pretraining seeds, as in `FrozenProbe`.
+    store : of `also`.
+    also : recordings that other annotators labeled in the same stream; never one that is evaluated.
+    stride : learn from every so-manieth frame.
+    shelf : heads learned already; parts whose recordings are the same share one.
+    """
+
+    source = "learned annotator embeddings on a frozen encoder, after the MABe 2021 winner (arXiv:2104.02710)"
+
+    def __init__(
+        self,
+        representation: Representation,
+        store: Store,
+        also: Sequence[StoreRow] = (),
+        stride: int = 4,
+        config: AnnotatorConfig | None = None,
+        shelf: Heads | None = None,
+    ) -> None:
+        self.representation, self.also, self.stride = representation, tuple(also), stride
+        self.config, self.shelf = config or AnnotatorConfig(), {} if shelf is None else shelf
+        self._also_labels = labels_fingerprint([(store, row) for row in also])
+        self.name = f"{representation.name}, one head for all annotators"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {
+            "system": "styles",
+            **asdict(self.config),
+            "stride": self.stride,
+            "also": [row.id for row in self.also],
+            "labels": self._also_labels,
+            "checkpoints": list(self.representation.checkpoints),
+            "matrix": matrix_digest(self.representation.arrays),
+        }
+
+    @property
+    def elsewhere(self) -> tuple[StoreRow, ...]:
+        return self.also
+
+    def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:
+        """Learn the head.
+
+        Raises
+        ------
+        InputError
+            If the part is not one annotator's.
+        """
+        task = problem.task
+        if len(task.annotators) != 1 or len(task.streams) != 1:
+            raise InputError(f"task {task.name!r} is not one annotator's: there is no style to learn")
+        (stream,), own = task.streams, task.annotators[0]
+        others = [row for row in self.also if row.annotators.get(stream, own) != own]
+        together = sorted([*rows, *others], key=lambda row: row.offset)
+        array = self.representation.array(seed)
+        everything = [self.settings, problem.store.fingerprint(), task.streams, task.classes]
+        known = json.dumps([*everything, seed, [row.id for row in together]], sort_keys=True)
+        if known not in self.shelf:
+            self.shelf[known] = self._learned(problem, together, array, seed, advance)
+        return _StylesModel(self.shelf[known], array, own)
+
+    def _learned(
+        self, problem: Problem, rows: Sequence[StoreRow], array: Matrix, seed: int, advance: Advance
+    ) -> AnnotatorProbe:
+        everybody = replace(problem.task, annotators=())
+        names = annotators_of(problem.store, everybody, rows)
+        frames = annotated_frames(problem.store, everybody, array, rows, names, self.stride, seed)
+        advance(len(frames))
+        return learn_annotators(frames, names, problem.task.classes, self.config, seed)
+
+
+class _StylesModel(Model):
+    def __init__(self, probe: AnnotatorProbe, array: Matrix, annotator: str) -> None:
+        self.probe, self.array, self.annotator = probe, array, annotator
+
+    def predict(self, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
+        return {fit: self.probe.probabilities(self.array, rows, self.annotator, fit) for fit in FITS}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        sizes = [parameter.numel() for head in self.probe.heads.values() for parameter in head.parameters()]
+        return {"num_parameters": sum(sizes), "annotators": list(self.probe.annotators)}

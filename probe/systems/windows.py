@@ -11,9 +11,8 @@ import numpy as np
 import torch
 
 from probe.baselines import BaselineConfig, Inputs, TrainedBaseline, assemble_inputs, fit_baseline
-from probe.baselines.layout import OBSERVED
-from probe.baselines.storage import load_baseline, save_baseline
-from probe.baselines.trained import balanced
+from probe.baselines.network import OBSERVED
+from probe.baselines.trained import balanced, load_baseline, save_baseline
 from probe.baselines.training import loss_weights
 from probe.representations import Matrix, Representation
 from probe.systems.base import Advance, Model, Problem, System, labels_digest, matrix_digest
@@ -56,7 +55,7 @@ class WindowClassifier(System):
     Parameters
     ----------
     name, source : see `System`.
-    config : of network, window and training (`probe.baselines.recipes` has the published ones).
+    config : of network, window and training (`probe.baselines.config` has the published ones).
     features : read beside the keypoints, such as an embedding; seed s reads array s modulo their number.
     parent : what is started from, if the configuration says so.
     device, precision : of the training; predictions are float32.

@@ -20,11 +20,10 @@ import h5py
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.names import choose_skeleton
 from ssl_behavior.io.source import ReadOptions, check_file, decoded, id_from_name, read_head, to_float32
 from ssl_behavior.io.unpickle import load_plain_pickle
 from ssl_behavior.recording import Recording
-from ssl_behavior.skeleton import SKELETONS, Skeleton
+from ssl_behavior.skeleton import SKELETONS, Skeleton, choose_skeleton
 
 __all__ = [
     "DOCUMENTED_BACKGROUND",

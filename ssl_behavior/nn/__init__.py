@@ -5,7 +5,9 @@ from ssl_behavior.nn.encoder import (
     Contexters,
     Embedder,
     EncoderConfig,
+    MixerConfig,
     MixingEmbedder,
+    WindowBlock,
     make_embedder,
     pad_to_multiple,
     step_mean,
@@ -13,7 +15,6 @@ from ssl_behavior.nn.encoder import (
     window_mean,
 )
 from ssl_behavior.nn.heads import AnnotatorHead
-from ssl_behavior.nn.mixer import MixerConfig, WindowBlock
 from ssl_behavior.nn.recurrent import RecurrentEncoder, TrajectoryDecoder
 
 __all__ = [

@@ -1,4 +1,7 @@
-"""What a report shows, each part optional but the recordings; the page knows nothing else. Checked when built."""
+"""What a report shows, each part optional but the recordings; the page knows nothing else. Checked when built.
+
+What a drawing needs to know of a skeleton.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +30,7 @@ __all__ = [
     "Scores",
     "ShownBout",
     "Span",
+    "front_and_back",
 ]
 
 MOST_POINTS = 100_000
@@ -446,3 +450,20 @@ class Report:
             raise InputError("the map shows frames that the report's recordings do not have")
         if frames.nearest is not None and not (-1 <= frames.nearest.min() <= frames.nearest.max() < len(self.bouts)):
             raise InputError(f"the map's nearest bouts must be among the {len(self.bouts)} shown ones")
+
+
+_FRONT = ("nose", "head", "neck", "center")
+_BACK = ("tail_base", "center", "tail_middle")
+
+
+def front_and_back(skeleton: Skeleton) -> tuple[int, int]:
+    """The keypoints at either end of the body, front first; the first and last keypoint where roles do not tell.
+
+    >>> from ssl_behavior.skeleton import SKELETONS
+    >>> front_and_back(SKELETONS["calms21"])
+    (0, 6)
+    """
+    first, last = (next((role for role in roles if role in skeleton.roles), None) for roles in (_FRONT, _BACK))
+    if first is None or last is None or first == last:
+        return 0, skeleton.num_keypoints - 1
+    return skeleton.role(first), skeleton.role(last)

@@ -21,8 +21,7 @@ from markupsafe import Markup
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, told_plainly
-from ssl_behavior.report.bodies import front_and_back
-from ssl_behavior.report.contents import Channel, Ethogram, FrameMap, Report, ShownBout
+from ssl_behavior.report.contents import Channel, Ethogram, FrameMap, Report, ShownBout, front_and_back
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = ["check_page", "pack", "packed_report", "render_report", "safe_json", "write_report"]

@@ -11,9 +11,8 @@ import torch
 from probe.benchmark.effort import EFFORTS, effort_of
 from probe.benchmark.job import BenchmarkConfig, parse
 from probe.benchmark.plan import SYSTEMS, Bench, Entry
-from probe.benchmark.published import PUBLISHED, TABLES
 from probe.benchmark.representations import Shelf
-from probe.benchmark.run import plan_task
+from probe.benchmark.run import PUBLISHED, TABLES, plan_task
 from probe.benchmark.session import _bench, _opened, run_benchmark
 from probe.systems.base import Model, System, matrix_digest, with_balanced
 from ssl_behavior.checkpoint import save_checkpoint

@@ -10,8 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score, log_loss
 
 from probe.folds import inner_folds
-from probe.learners import run_trial
-from probe.penalty import SHRINKAGES, UNSURE, ChosenPenalty, choose_penalty, learn_head
+from probe.learners import SHRINKAGES, UNSURE, ChosenPenalty, choose_penalty, learn_head, run_trial
 from probe.tasks import macro_of, make_task
 from probe.trial import BALANCED, FITS, PLAIN, Trial, sample
 from ssl_behavior.logistic import PENALTIES

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_score
 
-from probe.challenge import BEHAVIORS, CLASSES, read_test_set
 from probe.submission import (
+    BEHAVIORS,
+    CLASSES,
     check_submission,
     main,
     read_predictions,
     read_submission,
+    read_test_set,
     score_submission,
     write_submission,
 )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from probe.benchmark.plan import SYSTEMS
-from probe.benchmark.published import PUBLISHED, TABLES
+from probe.benchmark.run import PUBLISHED, TABLES
 from ssl_behavior.simulate import simulate_calms21
 
 pytestmark = pytest.mark.slow

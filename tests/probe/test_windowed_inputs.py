@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from probe.windowed_inputs import histogram_components, histogram_windows, input_means
+from probe.references import histogram_components, histogram_windows, input_means
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig, Featurizer
 from ssl_behavior.nn import pad_to_multiple, to_frames
@@ -60,10 +60,10 @@ def test_chunks_give_what_whole_recordings_give(tmp_path, monkeypatch):
     config = SummariesConfig(windows=histogram_windows(30.0), components=7)
     coding = QuantileCodes(QUANTILES, 192, pieces[0][0].shape[-1]).fit(pieces)
     summaries = Summaries(config, coding.num_codes, 6).fit([coding(*piece) for piece in pieces])
-    monkeypatch.setattr("probe.windowed_inputs.CHUNK_FRAMES", 59)
+    monkeypatch.setattr("probe.references.CHUNK_FRAMES", 59)
     made = histogram_components(store, train, tmp_path, 7, FEATURES)[0].arrays[0]
     means = input_means(store, train, tmp_path, FEATURES).arrays[0]
-    monkeypatch.setattr("probe.windowed_inputs.CHUNK_FRAMES", 10_000)
+    monkeypatch.setattr("probe.references.CHUNK_FRAMES", 10_000)
     np.testing.assert_allclose(means, input_means(store, train, tmp_path / "b", FEATURES).arrays[0], atol=2e-3)
     whole = WindowReader([(store, row) for row in store.rows], 1)
     for pick, row in enumerate(store.rows):

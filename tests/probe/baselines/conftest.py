@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from probe.baselines.layout import Layout
+from probe.baselines.network import Layout
 from ssl_behavior.skeleton import SKELETONS
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from probe.baselines.attention import AttentionConfig
-from probe.baselines.span import WindowSpan
+from probe.baselines.network import WindowSpan
 from ssl_behavior.errors import InputError
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from probe.baselines.augmentation import Augmentation, augment, turned
+from probe.baselines.inputs import Augmentation, augment, turned
 
 BATCH, SAMPLE = 13, 11
 NONE = {"rotate": 0.0, "shift": 0.0}

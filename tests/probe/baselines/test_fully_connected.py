@@ -5,8 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from probe.baselines.fully_connected import FullyConnectedConfig
-from probe.baselines.network import FrameClassifier
-from probe.baselines.span import WindowSpan
+from probe.baselines.network import FrameClassifier, WindowSpan
 from ssl_behavior.errors import InputError
 
 

@@ -5,7 +5,7 @@ from collections import deque
 import pytest
 import torch
 
-from probe.baselines.graph import body_edges, disentangled, hop_distance, joined_animals, window_graph
+from probe.baselines.msg3d import body_edges, disentangled, hop_distance, joined_animals, window_graph
 from ssl_behavior.skeleton import CALMS21, MOUSE_BOXES, RAT_DYADS, SKELETONS, Skeleton
 
 

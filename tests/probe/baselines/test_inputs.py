@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from probe.baselines.inputs import assemble_inputs
-from probe.baselines.span import WindowSpan
+from probe.baselines.network import WindowSpan
 from probe.representations import Frames
 from ssl_behavior.errors import InputError
 from ssl_behavior.store import write_store

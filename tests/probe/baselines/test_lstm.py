@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from probe.baselines.lstm import LstmConfig
-from probe.baselines.span import WindowSpan
+from probe.baselines.network import WindowSpan
 from ssl_behavior.errors import InputError
 
 SMALL = LstmConfig(units=13, widths=(7, 5), dropout=0.3)

@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from probe.baselines.graph import disentangled, joined_animals
-from probe.baselines.msg3d import MsG3dConfig, _GraphConv, _TimeConv, _WindowConv
-from probe.baselines.span import WindowSpan
+from probe.baselines.msg3d import MsG3dConfig, _GraphConv, _TimeConv, _WindowConv, disentangled, joined_animals
+from probe.baselines.network import WindowSpan
 from ssl_behavior.errors import InputError
 from ssl_behavior.skeleton import RAT_DYADS
 

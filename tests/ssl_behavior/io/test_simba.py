@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated import annotated_recording, streams_of, told_apart
-from ssl_behavior.io.simba import check_simba, simba_csv
+from ssl_behavior.io.annotated import annotated_recording, check_simba, simba_csv, streams_of, told_apart
 from ssl_behavior.recording import Labels, StreamFacts
 
 from .random_labels import for_any_labels, shown
