@@ -11,7 +11,15 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.labeled import Sampling
 from ssl_behavior.methods import METHODS
 
-__all__ = ["DataConfig", "LoopConfig", "OptimConfig", "RunConfig", "run_config_from_dict", "run_config_to_dict"]
+__all__ = [
+    "DataConfig",
+    "LoopConfig",
+    "OptimConfig",
+    "RunConfig",
+    "run_config_from_dict",
+    "run_config_to_dict",
+    "with_values",
+]
 
 
 def _require(condition: bool, what: str, got: object) -> None:
@@ -152,6 +160,26 @@ class RunConfig:
 def run_config_to_dict(config: RunConfig) -> dict[str, Any]:
     """JSON-ready; the method's name stands first, as `algorithm`."""
     return {"algorithm": method_name(config.method), **asdict(config)}
+
+
+def with_values(config: RunConfig, values: Mapping[str, Any], where: str = "settings") -> RunConfig:
+    """The configuration with other values at dotted keys, such as {"steps": 40, "optim.lr": 1e-3}.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown, or a value is not acceptable; `where` names the place.
+    """
+    filled = run_config_to_dict(config)
+    for key, value in values.items():
+        *groups, name = key.split(".")
+        group: Any = filled
+        for part in groups:
+            group = group.get(part) if isinstance(group, Mapping) else None
+        if not isinstance(group, dict) or name not in group:
+            raise InputError(f"{where}: unknown key {key!r}")
+        group[name] = value
+    return run_config_from_dict(filled, where)
 
 
 def run_config_from_dict(values: Mapping[str, Any], where: str) -> RunConfig:

@@ -26,25 +26,23 @@ from ssl_behavior.methods.base import Method
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.terminal import counted, make_console
 
-__all__ = ["pretrain"]
+__all__ = ["train"]
 
 
-def pretrain(
-    stores: Sequence[Path], out: Path, config: RunConfig, resume: bool = False, console: Console | None = None
-) -> int:
+def train(
+    config: RunConfig, stores: Sequence[Path], out: Path, resume: bool = False, console: Console | None = None
+) -> RunFolder:
     """Train a method on the recordings of `stores` into the run folder `out`.
 
     Under torchrun every process calls this, and the main one alone writes. With `resume`, a run that is there
     continues bit for bit as if it had not been interrupted; where there is none yet, it begins.
 
-    Returns
-    -------
-    0, or the number of the signal (SIGINT, SIGTERM) that stopped the run after saving.
-
     Raises
     ------
     InputError
         If stores, settings or the folder do not allow it, the training diverges, or the disk is full.
+    SystemExit
+        If SIGINT or SIGTERM stopped the run, after saving; its code is 128 + the signal's number.
     """
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
@@ -70,11 +68,14 @@ def pretrain(
         try:
             in_main(lambda: keep_own_programs(config.method, out))
             trainer = _trainer(config, data, run, device, precision, say)
-            return _train(trainer, run, console, say)
+            received = _train(trainer, run, console, say)
         except InputError:
             if trainer is None or not trainer.steps_done:
                 in_main(run.remove_unbegun)
             raise
+    if received:
+        raise SystemExit(128 + received)
+    return run
 
 
 def _speaker(console: Console) -> Callable[[str], None]:

@@ -1,62 +1,50 @@
-"""The pretraining job, called by its verb, for systems and references that need a run of their own."""
+"""Pretraining runs of systems and references: each is trained once, kept under a name made of all it depends on."""
 
 import hashlib
-import io
 import json
-from collections.abc import Sequence
-from contextlib import redirect_stdout
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from pretrain.config import RunConfig, run_config_to_dict
+from pretrain.run import train
 from ssl_behavior.store import Store
-from ssl_behavior.verbs import run_verb
 
-__all__ = ["settings_digest", "trained_run"]
+__all__ = ["config_digest", "trained_run"]
 
-
-@cache
-def settings_digest(recipe: str, words: tuple[str, ...]) -> str:
-    """SHA-256 of all that a recipe and these words of the command line say: a recipe that has changed is another one.
-
-    Raises
-    ------
-    InputError
-        If the recipe or a word is not known.
-    """
-    with redirect_stdout(io.StringIO()) as printed:
-        run_verb("pretrain", ["--recipe", recipe, *words, "--print-config"])
-    return hashlib.sha256(printed.getvalue().encode()).hexdigest()
+_LOG_WIDTH = 120
 
 
-def trained_run(folder: Path, store: Store, recipe: str, words: Sequence[str], known: Any = None) -> Path:
-    """The run of a recipe with these words of the command line, trained or continued where it is not done yet.
+def config_digest(config: RunConfig) -> str:
+    """SHA-256 of a run's configuration."""
+    return hashlib.sha256(json.dumps(run_config_to_dict(config), sort_keys=True).encode()).hexdigest()
 
-    What the job prints goes into a log beside the run; so does an empty file that says that it is done.
+
+def trained_run(folder: Path, store: Store, name: str, config: RunConfig, known: Any = None) -> Path:
+    """Train a run, or continue an interrupted one; a finished one is found again.
+
+    What the job prints goes to a log beside the run. An empty file beside it marks that it is done.
 
     Parameters
     ----------
-    folder : of the runs; each has a name made of all it depends on, so that another store, other recordings or other
-        settings never find it.
+    folder : of the runs. The name of a run contains a digest of store, configuration and `known`, so that another
+        store or other settings never find it.
+    name : first part of the run's name.
     known : what else it depends on, JSON-ready, such as a digest of labels.
 
     Raises
     ------
-    InputError
-        As the job does.
-    SystemExit
-        If a signal stopped it; it has saved, and is continued the next time.
+    InputError, SystemExit
+        As `pretrain.run.train` raises them.
     """
-    settings = settings_digest(recipe, tuple(words))
-    everything = json.dumps([store.fingerprint(), recipe, list(words), settings, known], sort_keys=True)
-    run = folder / f"{recipe}-{hashlib.sha256(everything.encode()).hexdigest()[:16]}"
+    everything = json.dumps([store.fingerprint(), config_digest(config), known], sort_keys=True)
+    run = folder / f"{name}-{hashlib.sha256(everything.encode()).hexdigest()[:16]}"
     done = run.with_suffix(".done")
     if done.exists() and run.exists():
         return run
     folder.mkdir(parents=True, exist_ok=True)
-    with run.with_suffix(".log").open("a", encoding="utf-8") as log, redirect_stdout(log):
-        code = run_verb("pretrain", [str(store.path), "--out", str(run), "--resume", "--recipe", recipe, *words])
-    if code:
-        raise SystemExit(code)
+    with run.with_suffix(".log").open("a", encoding="utf-8") as log:
+        train(config, [store.path], run, resume=True, console=Console(file=log, width=_LOG_WIDTH))
     done.touch()
     return run

@@ -10,9 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pretrain.estimator import PoseEmbedder
     from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.encoder import Encoder, load
     from ssl_behavior.errors import InputError
-    from ssl_behavior.estimator import Encoder, PoseEmbedder, load
     from ssl_behavior.recording import Labels, Recording
     from ssl_behavior.skeleton import SKELETONS, Skeleton, load_skeleton
     from ssl_behavior.store import Store, write_store
@@ -35,9 +36,8 @@ __all__ = [
 _HOME = {
     "Embeddings": "embedding",
     "InputError": "errors",
-    "Encoder": "estimator",
-    "PoseEmbedder": "estimator",
-    "load": "estimator",
+    "Encoder": "encoder",
+    "load": "encoder",
     "Labels": "recording",
     "Recording": "recording",
     "SKELETONS": "skeleton",
@@ -50,6 +50,10 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     # Names are fetched when asked for: `ssl-behavior --help` must not wait for torch.
+    if name == "PoseEmbedder":
+        from pretrain.estimator import PoseEmbedder
+
+        return PoseEmbedder
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

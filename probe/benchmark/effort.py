@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from probe.annotators import AnnotatorConfig
 from probe.baselines import BaselineConfig
@@ -11,35 +12,39 @@ from ssl_behavior.errors import InputError
 
 __all__ = ["EFFORTS", "Effort", "effort_of"]
 
-_SMALL_ENCODER = (
-    "--method.encoder.embedder_dim", "48", "--method.encoder.embedder_kernels", "3", "--method.encoder.latent_dim",
-    "32", "--method.encoder.contexter_dim", "64",
-)  # fmt: skip
-_SMALL = {
-    "task_programming": (),
-    "summaries": (
-        "--method.encoder.latent_dim", "32", "--method.encoder.mixer.view_dim", "64", "--method.encoder.mixer.dim",
-        "64", "--method.encoder.mixer.windows_dim", "32",
-    ),
-}  # fmt: skip
-"""Recipe -> what makes its encoder small, where that is not `_SMALL_ENCODER`."""
+_SMALL_ENCODER = {
+    "method.encoder.embedder_dim": 48,
+    "method.encoder.embedder_kernels": (3,),
+    "method.encoder.latent_dim": 32,
+    "method.encoder.contexter_dim": 64,
+}
+_SMALL: dict[str, Mapping[str, Any]] = {
+    "task_programming": {},
+    "summaries": {
+        "method.encoder.latent_dim": 32,
+        "method.encoder.mixer.view_dim": 64,
+        "method.encoder.mixer.dim": 64,
+        "method.encoder.mixer.windows_dim": 32,
+    },
+}
+"""Recipe -> settings that make its encoder small, where those are not `_SMALL_ENCODER`."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """Steps, windows of a batch and frames of each; 0 = the recipe's own."""
+    """Number of steps, windows of a batch and frames of a window; 0 = the recipe's own."""
 
     steps: int
     windows: int = 0
     frames: int = 0
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """Of the pretraining job's command line."""
-        # Half of a few dozen steps would go by before the learning rate is up.
-        words = ("--steps", str(self.steps), "--optim.warmup_steps", str(min(50, self.steps // 10)))
-        sizes = (("--data.batch_size", self.windows), ("--data.window_frames", self.frames))
-        return (*words, *(word for name, size in sizes if size for word in (name, str(size))))
+    def settings(self) -> dict[str, Any]:
+        """Dotted keys of a `RunConfig` and their values."""
+        # A warmup of fixed length would take half of a few dozen steps.
+        values = {"steps": self.steps, "optim.warmup_steps": min(50, self.steps // 10)}
+        sizes = {"data.batch_size": self.windows, "data.window_frames": self.frames}
+        return values | {key: size for key, size in sizes.items() if size}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +90,10 @@ class Effort:
         """Folds, smoothing and thresholds with this effort."""
         return replace(config, folds=min(config.folds, self.most_folds))
 
-    def options(self, recipe: str) -> tuple[str, ...]:
-        """Words of the pretraining job's command line."""
-        words = self.trainings[recipe].words if recipe in self.trainings else ()
-        return (*words, *(_SMALL.get(recipe, _SMALL_ENCODER) if self.small_encoders else ()))
+    def settings(self, recipe: str) -> dict[str, Any]:
+        """Changes of a recipe: dotted keys of a `RunConfig` and their values."""
+        training = self.trainings[recipe].settings if recipe in self.trainings else {}
+        return training | dict(_SMALL.get(recipe, _SMALL_ENCODER) if self.small_encoders else {})
 
 
 _MINUTES = {

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -103,12 +105,12 @@ class Bench:
         init: Sequence[Path] = (),
         all_tasks: bool = False,
         best: bool = False,
-        words: Sequence[str] = (),
+        settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> EndToEnd:
-        """A system of the pretraining job; `words` of its command line come before those of the effort."""
+        """A system of the pretraining job; the effort's settings win over `settings`."""
         config = EndToEndConfig(
             recipe=recipe,
-            options=(*words, *self.effort.options(recipe), *self.shelf.machine),
+            settings={**settings, **self.effort.settings(recipe), **self.shelf.machine},
             init=tuple(init),
             tracks=self.shelf.tracks,
             labeled_only=recipe == "finetune",
@@ -169,12 +171,14 @@ def _frozen(recipe: str, mode: str = "linear") -> Callable[[Bench, TaskRole], Sy
     return lambda bench, role: FrozenProbe(bench.shelf.encoder(recipe), mode, bench.effort.stride)
 
 
-_LONG_WINDOWS = ("--data.window_frames", "1536", "--data.batch_size", "12")
+_LONG_WINDOWS = {"data.window_frames": 1536, "data.batch_size": 12}
 """For encoders that look half a minute far: as many frames a step, in windows twice as long."""
 
 
-def _finetuned(name: str, recipe: str, words: Sequence[str] = ()) -> Callable[[Bench, TaskRole], System]:
-    return lambda bench, role: bench.trained(name, OURS, "finetune", bench.shelf.runs(recipe), words=words)
+def _finetuned(
+    name: str, recipe: str, settings: Mapping[str, Any] = MappingProxyType({})
+) -> Callable[[Bench, TaskRole], System]:
+    return lambda bench, role: bench.trained(name, OURS, "finetune", bench.shelf.runs(recipe), settings=settings)
 
 
 def _styles(bench: Bench, role: TaskRole) -> System:
@@ -235,7 +239,7 @@ _ENTRIES = [
           _finetuned("summaries_finetuned", "summaries", _LONG_WINDOWS)),
     Entry("summaries_joint", "Summaries, joint, all tasks and tracks", "ours",
           lambda bench, role: bench.trained("summaries_joint", OURS, "joint", bench.shelf.runs("summaries"),
-                                            all_tasks=True, words=_LONG_WINDOWS)),
+                                            all_tasks=True, settings=_LONG_WINDOWS)),
     Entry("cpc_linear", "CPC, frozen, linear", "ours", _frozen("cpc")),
     Entry("cpc_linear_tuned", "CPC, frozen, linear", "ours", _frozen("cpc"), after=TUNED),
     Entry("cpc_styles", "CPC, frozen, one head for all annotators", "ours", _styles, ("task2",)),

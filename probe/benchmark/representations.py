@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from pretrain.config import with_values
+from pretrain.recipes import RECIPES
 from probe.benchmark.effort import Effort
 from probe.pretraining import trained_run
 from probe.references import kept_hand_features, with_time
@@ -49,9 +51,9 @@ class Shelf:
     _made: dict[str, Representation] = field(default_factory=dict, repr=False)
 
     @property
-    def machine(self) -> tuple[str, ...]:
-        """Words for the pretraining job that choose device and precision."""
-        return "--device", self.device, "--precision", self.precision
+    def machine(self) -> dict[str, str]:
+        """Device and precision of a `RunConfig`."""
+        return {"device": self.device, "precision": self.precision}
 
     def runs(self, recipe: str) -> tuple[Path, ...]:
         """Pretrained runs of a recipe, one per seed."""
@@ -62,10 +64,9 @@ class Shelf:
 
     def _pretrained(self, recipe: str, seed: int) -> Path:
         self.say(f"pretraining {recipe}, seed {seed}, or finding it pretrained")
-        words = ["--seed", str(seed), "--validation-share", "0", *self.effort.options(recipe), *self.machine]
-        if self.tracks:
-            words += ["--recordings", *self.tracks]
-        return trained_run(self.folder / "pretrained", self.store, recipe, words)
+        settings = {"seed": seed, "data.validation_share": 0.0, "data.recordings": self.tracks}
+        settings |= self.effort.settings(recipe) | self.machine
+        return trained_run(self.folder / "pretrained", self.store, recipe, with_values(RECIPES[recipe](), settings))
 
     def encoder(self, recipe: str, without: Sequence[str] = ()) -> Representation:
         """The frozen embedding of a recipe."""

@@ -1,15 +1,17 @@
 """Encoders trained together with their heads, by the pretraining job: joint, fine-tuned and from scratch."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from pretrain.config import RunConfig, with_values
+from pretrain.recipes import RECIPES
 from probe.folds import dealt
-from probe.pretraining import settings_digest, trained_run
+from probe.pretraining import config_digest, trained_run
 from probe.systems.base import Advance, Fold, Model, Problem, System, with_balanced
 from probe.trial import BALANCED, PLAIN, learned_classes, spread
 from ssl_behavior.checkpoint import best_streams, find_checkpoint, load_checkpoint
@@ -25,12 +27,12 @@ __all__ = ["EndToEnd", "EndToEndConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class EndToEndConfig:
-    """What `ssl-behavior pretrain` is asked for.
+    """A training of the pretraining job.
 
     Parameters
     ----------
     recipe : "joint", "joint_mabe2021" or "finetune".
-    options : further words of the command line, such as ("--steps", "400").
+    settings : changes of the recipe, dotted keys of a `RunConfig` and their values, such as {"steps": 400}.
     init : runs to start from; seed s starts from run s modulo their number.
     tracks : ids or globs of the recordings whose tracks are learned from; none = all of the store.
     labeled_only : no other tracks than those with labels to learn from are seen, whatever `tracks` says.
@@ -47,7 +49,7 @@ class EndToEndConfig:
     """
 
     recipe: str
-    options: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
     init: tuple[Path, ...] = ()
     tracks: tuple[str, ...] = ()
     labeled_only: bool = False
@@ -55,9 +57,9 @@ class EndToEndConfig:
     best: bool = False
 
     def __post_init__(self) -> None:
-        if any(word.startswith("--data.sampling.rare_share") for word in self.options):
+        if "data.sampling.rare_share" in self.settings:
             raise InputError(
-                "--data.sampling.rare_share: F1 balanced is made of the shares of the labels, and would not know that "
+                "data.sampling.rare_share: F1 balanced is made of the shares of the labels, and would not know that "
                 "rare classes were drawn more often; leave it out"
             )
 
@@ -102,7 +104,7 @@ class EndToEnd(System):
         return {
             "system": "end to end",
             **config,
-            "settings": settings_digest(self.config.recipe, self.config.options),
+            "configuration": config_digest(self._configured({})),
             "also": [row.id for row in self.also],
             "labels": self._also_labels,
         }
@@ -155,22 +157,27 @@ class EndToEnd(System):
 
     def _trained(self, problem: Problem, rows: Sequence[StoreRow], seed: int) -> Path:
         labels = labels_fingerprint([(problem.store, row) for row in self._labeled(problem, rows)])
-        words = self._words(problem, rows, seed)
-        return trained_run(self.runs, problem.store, self.config.recipe, words, [labels, self._init])
+        config = self._configured(self._settings(problem, rows, seed))
+        return trained_run(self.runs, problem.store, self.config.recipe, config, [labels, self._init])
 
-    def _words(self, problem: Problem, rows: Sequence[StoreRow], seed: int) -> list[str]:
+    def _configured(self, settings: Mapping[str, Any]) -> RunConfig:
+        return with_values(RECIPES[self.config.recipe](), {**self.config.settings, **settings})
+
+    def _settings(self, problem: Problem, rows: Sequence[StoreRow], seed: int) -> dict[str, Any]:
+        """Changes of the recipe for these recordings and this seed."""
         config = self.config
-        streams = self._streams(problem, rows)
-        words = ["--seed", str(seed), *config.options]
-        labeled = [row.id for row in self._labeled(problem, rows)]
-        words += ["--labeled", *labeled, "--streams", *streams]
+        labeled = tuple(row.id for row in self._labeled(problem, rows))
+        settings: dict[str, Any] = {
+            "seed": seed,
+            "data.labeled": labeled,
+            "data.streams": tuple(self._streams(problem, rows)),
+            "data.recordings": labeled if config.labeled_only else config.tracks,
+        }
         if not config.best:
-            words += ["--validation-share", "0"]
-        if tracks := labeled if config.labeled_only else config.tracks:
-            words += ["--recordings", *tracks]
+            settings["data.validation_share"] = 0.0
         if config.init:
-            words += ["--init", str(config.init[seed % len(config.init)])]
-        return words
+            settings["init"] = str(config.init[seed % len(config.init)])
+        return settings
 
     def _labeled(self, problem: Problem, rows: Sequence[StoreRow]) -> list[StoreRow]:
         """What is learned from: `rows`, and of other tasks' recordings those that are none of this problem's own.

@@ -8,8 +8,8 @@ from sklearn.metrics import average_precision_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from pretrain.estimator import PoseEmbedder
 from ssl_behavior.embedding import embed_recording
-from ssl_behavior.estimator import PoseEmbedder
 from ssl_behavior.simulate import simulate_recording
 
 TRAIN, TEST, FRAMES = 10, 6, 3000

@@ -12,7 +12,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from pretrain.run import pretrain as run_pretrain
+from pretrain.run import train
 from pretrain.settings import config_as_yaml
 from ssl_behavior.checkpoint import load_checkpoint
 from tests.golden.regenerate import CONFIGS
@@ -65,7 +65,7 @@ def assert_equal_runs(one, two):
 @pytest.fixture
 def one_process(store, tiny, tmp_path):
     torch.set_default_dtype(torch.float64)
-    run_pretrain([store], tmp_path / "one", tiny, console=Console(quiet=True))
+    train(tiny, [store], tmp_path / "one", console=Console(quiet=True))
     return tmp_path / "one"
 
 
@@ -80,7 +80,7 @@ def test_two_processes_are_one(store, tiny, one_process, tmp_path):
 def test_two_processes_are_one_for_every_method(method, store, tiny, tmp_path):
     config = replace(tiny, method=CONFIGS[method], steps=3)
     torch.set_default_dtype(torch.float64)
-    run_pretrain([store], tmp_path / "one", config, console=Console(quiet=True))
+    train(config, [store], tmp_path / "one", console=Console(quiet=True))
     codes, outputs = train_apart(2, store, tmp_path / "two", config, tmp_path)
     assert codes == [0, 0], outputs
     assert_equal_runs(tmp_path / "one", tmp_path / "two")

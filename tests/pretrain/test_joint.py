@@ -12,7 +12,7 @@ import torch
 from pretrain.config import DataConfig
 from pretrain.data import labeled_sources, open_data
 from pretrain.loop import label_scores
-from pretrain.run import new_method, pretrain
+from pretrain.run import new_method, train
 from pretrain.start import complete_config, facts_of, take_encoder
 from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from ssl_behavior.cli import main
@@ -110,7 +110,7 @@ def test_named_recordings_are_taken_and_others_are_not(labeled, joint):
 
 
 def test_streams_and_annotators_are_written_into_the_configuration(labeled, joint, tmp_path):
-    pretrain([labeled], tmp_path / "run", replace(joint, steps=1))
+    train(replace(joint, steps=1), [labeled], tmp_path / "run")
     recorded = json.loads((tmp_path / "run" / "config.json").read_text())["config"]["method"]["labels"]
     assert recorded["annotators"] == ["0", "1"]
     assert recorded["streams"] == [{"name": "what", "classes": ["attack", "mount", "other"], "background": "other"}]
@@ -119,7 +119,7 @@ def test_streams_and_annotators_are_written_into_the_configuration(labeled, join
 @pytest.fixture(scope="module")
 def finished(labeled, joint, tmp_path_factory):
     run = tmp_path_factory.mktemp("joint") / "run"
-    pretrain([labeled], run, joint)
+    train(joint, [labeled], run)
     return run
 
 
@@ -137,7 +137,7 @@ def test_the_best_for_a_stream_is_kept_and_found(finished):
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(labeled, joint, finished, tmp_path):
-    pretrain([labeled], tmp_path / "run", replace(joint, steps=12))
+    train(replace(joint, steps=12), [labeled], tmp_path / "run")
     assert fingerprint(tmp_path / "run") == fingerprint(finished)
     halves = tmp_path / "halves"
     assert main(["pretrain", str(labeled), "--out", str(halves), "--config", str(finished / "config.json")]) == 0
@@ -176,7 +176,7 @@ def test_a_stream_that_is_not_held_out_has_no_score_and_no_perfect_loss(tmp_path
     ]
     write_store(tmp_path / "s", recordings)
     config = replace(joint, data=replace(joint.data, validation=("rec1",)), steps=5)
-    pretrain([tmp_path / "s"], tmp_path / "run", config)
+    train(config, [tmp_path / "s"], tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     (seen,) = [line for line in lines if "ap/a" in line]
     assert "label/a" in seen and "label/b" not in seen and "ap/b" not in seen and seen["loss"] > 0
@@ -217,7 +217,7 @@ def test_a_method_without_labels_says_so(tiny, store):
 
 
 def test_a_run_starts_from_another_runs_encoder(labeled, tiny, joint, tmp_path):
-    pretrain([labeled], tmp_path / "cpc", tiny)
+    train(tiny, [labeled], tmp_path / "cpc")
     narrow = replace(joint.method, horizons_frames=(4,), encoder=replace(joint.method.encoder, latent_dim=9))
     wanted = replace(joint, init=str(tmp_path / "cpc"), method=narrow)
     config = complete_config(wanted, [labeled])
@@ -229,8 +229,8 @@ def test_a_run_starts_from_another_runs_encoder(labeled, tiny, joint, tmp_path):
     for name in taken:
         for key, value in getattr(other, name).state_dict().items():
             assert torch.equal(getattr(method, name).state_dict()[key], value)
-    assert pretrain([labeled], tmp_path / "run", replace(wanted, steps=1)) == 0
-    assert pretrain([labeled], tmp_path / "run", replace(wanted, steps=1), resume=True) == 0, "asked for as it was"
+    train(replace(wanted, steps=1), [labeled], tmp_path / "run")
+    train(replace(wanted, steps=1), [labeled], tmp_path / "run", resume=True)  # asked for as it was
 
 
 def test_what_cannot_be_started_from_is_told(labeled, joint, tmp_path, make_recording, tiny):
@@ -242,7 +242,7 @@ def test_what_cannot_be_started_from_is_told(labeled, joint, tmp_path, make_reco
     method.fit_inputs(data.train)
     save_checkpoint(tmp_path / "sixty", method)
     with pytest.raises(InputError, match=r"at 60 frames per second, these recordings have .* at 30"):
-        pretrain([labeled], tmp_path / "run", replace(joint, init=str(tmp_path / "sixty")))
+        train(replace(joint, init=str(tmp_path / "sixty")), [labeled], tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -257,7 +257,7 @@ def test_labels_are_scored_where_there_is_no_validation_loss(tmp_path, make_reco
     write_store(tmp_path / "s", [recording(0, all_of_it), recording(1, few)])
     data = replace(joint.data, validation=("rec1",), sampling=Sampling())
     config = replace(joint, method=replace(joint.method, cpc=0.0), data=data, steps=10)
-    pretrain([tmp_path / "s"], tmp_path / "run", config)
+    train(config, [tmp_path / "s"], tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     seen = {line["step"]: line for line in lines if line["split"] == "validation"}
     assert {line["loss"] for line in seen.values()} == {None}, "a batch in which nobody looked says nothing"
@@ -268,7 +268,7 @@ def test_labels_are_scored_where_there_is_no_validation_loss(tmp_path, make_reco
     told = capsys.readouterr().out
     assert "the best weights are told by the labels alone" in told and ", AP what 0." in told
     assert main(["info", str(tmp_path / "run")]) == 0
-    assert pretrain([tmp_path / "s"], tmp_path / "run", config, resume=True) == 0
+    train(config, [tmp_path / "s"], tmp_path / "run", resume=True)
 
 
 def test_a_split_file_names_the_labels(labeled, tmp_path, capsys):
@@ -289,7 +289,7 @@ def test_a_stream_of_one_class_is_refused(tmp_path, make_recording, joint):
     recordings = [replace(make_recording(f"rec{n}", 99, subset="train"), labels={"what": one}) for n in range(3)]
     write_store(tmp_path / "s", recordings)
     with pytest.raises(InputError, match=r"labels what: no training frame shows attack: two classes are needed"):
-        pretrain([tmp_path / "s"], tmp_path / "run", joint)
+        train(joint, [tmp_path / "s"], tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -310,20 +310,20 @@ def test_classes_in_another_order_are_not_learned_under_the_old_names(labeled, f
 
 
 def test_a_run_is_not_resumed_on_changed_labels(labeled, joint, tmp_path):
-    pretrain([labeled], tmp_path / "run", replace(joint, steps=1))
+    train(replace(joint, steps=1), [labeled], tmp_path / "run")
 
     def other(labels):
         return replace(labels, frames=np.where(labels.frames == 0, 1, labels.frames))
 
     changed = relabeled(labeled, tmp_path / "changed", other)
     with pytest.raises(InputError, match="data_fingerprint was"):
-        pretrain([changed], tmp_path / "run", replace(joint, steps=1), resume=True)
+        train(replace(joint, steps=1), [changed], tmp_path / "run", resume=True)
 
 
 def test_a_run_goes_on_when_what_it_started_from_is_gone(labeled, tiny, joint, tmp_path):
-    pretrain([labeled], tmp_path / "cpc", tiny)
+    train(tiny, [labeled], tmp_path / "cpc")
     config = replace(joint, init=str(tmp_path / "cpc"), steps=2)
-    pretrain([labeled], tmp_path / "run", config)
+    train(config, [labeled], tmp_path / "run")
     (tmp_path / "cpc").rename(tmp_path / "moved")
     assert main(["pretrain", "--out", str(tmp_path / "run"), "--resume"]) == 0
 
@@ -333,14 +333,14 @@ def two_encoders(labeled, tiny, tmp_path_factory):
     """Runs to start from."""
     folder = tmp_path_factory.mktemp("encoders")
     for seed, name in enumerate(("one", "two")):
-        pretrain([labeled], folder / name, replace(tiny, steps=1, seed=seed))
+        train(replace(tiny, steps=1, seed=seed), [labeled], folder / name)
     return folder
 
 
 def test_a_run_keeps_what_it_started_from(labeled, joint, two_encoders, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(two_encoders)
     run, config = tmp_path / "run", replace(joint, init="one", steps=1)
-    pretrain([labeled], run, config)
+    train(config, [labeled], run)
     assert json.loads((run / "config.json").read_text())["config"]["init"] == str(two_encoders / "one")
     resume = ["pretrain", "--out", str(run), "--resume"]
     assert main([*resume, "--init", "two"]) == 2
@@ -351,26 +351,26 @@ def test_a_run_keeps_what_it_started_from(labeled, joint, two_encoders, tmp_path
     monkeypatch.chdir(tmp_path)
     for same in (str(two_encoders / "one"), "copy"):
         assert main([*resume, "--init", same]) == 0, "the same encoder, wherever it is now"
-    assert pretrain([labeled], run, replace(config, init=""), resume=True) == 0, "it need not be named again"
+    train(replace(config, init=""), [labeled], run, resume=True)  # it need not be named again
     assert json.loads((run / "config.json").read_text())["config"]["init"] == str(two_encoders / "one")
 
 
 def test_a_run_from_random_weights_takes_no_encoder_later(labeled, joint, two_encoders, tmp_path):
-    pretrain([labeled], tmp_path / "run", replace(joint, steps=1))
+    train(replace(joint, steps=1), [labeled], tmp_path / "run")
     later = replace(joint, steps=1, init=str(two_encoders / "one"))
     with pytest.raises(InputError, match="it has started from random weights; leave --init out"):
-        pretrain([labeled], tmp_path / "run", later, resume=True)
+        train(later, [labeled], tmp_path / "run", resume=True)
 
 
 def test_a_run_killed_before_its_first_checkpoint_keeps_it_too(labeled, joint, two_encoders, tmp_path, monkeypatch):
     run, config = tmp_path / "run", replace(joint, init=str(two_encoders / "one"), steps=1)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr("pretrain.run._trainer", interrupted)
-        pretrain([labeled], run, config)
+        train(config, [labeled], run)
     with pytest.raises(InputError, match=f"it has started from {two_encoders / 'one'}"):
-        pretrain([labeled], run, replace(config, init=str(two_encoders / "two")), resume=True)
-    assert pretrain([labeled], run, replace(config, init=""), resume=True) == 0
-    pretrain([labeled], tmp_path / "whole", config)
+        train(replace(config, init=str(two_encoders / "two")), [labeled], run, resume=True)
+    train(replace(config, init=""), [labeled], run, resume=True)
+    train(config, [labeled], tmp_path / "whole")
     assert fingerprint(run) == fingerprint(tmp_path / "whole")
 
 
@@ -380,7 +380,7 @@ def interrupted(*_):
 
 def test_held_out_windows_without_labels_give_no_loss_and_no_crash(labeled, joint, tmp_path, capsys):
     method, data = replace(joint.method, cpc=0.0), replace(joint.data, validation=("rec4",))
-    assert pretrain([labeled], tmp_path / "run", replace(joint, method=method, data=data, steps=5)) == 0
+    train(replace(joint, method=method, data=data, steps=5), [labeled], tmp_path / "run")
     assert "too little was seen in them, to validate on" in capsys.readouterr().out
 
 
@@ -434,7 +434,7 @@ def test_probabilities_are_the_heads_and_the_readings_by_share(labeled, joint):
 
 def test_the_reading_is_of_the_trained_encoder_in_the_end(labeled, joint, tmp_path):
     config = replace(joint, steps=3, optim=replace(joint.optim, lr=0.05))
-    assert pretrain([labeled], tmp_path / "run", config) == 0
+    train(config, [labeled], tmp_path / "run")
     method = load_checkpoint(tmp_path / "run")
     kept = {name: tensor.clone() for name, tensor in method.linear_readings.state_dict().items()}
     config = complete_config(config, [labeled])
@@ -451,14 +451,14 @@ def test_the_reading_is_of_the_trained_encoder_in_the_end(labeled, joint, tmp_pa
 @pytest.fixture(scope="module")
 def summaries_run(labeled, tiny_summaries, tmp_path_factory):
     run = tmp_path_factory.mktemp("summaries") / "run"
-    assert pretrain([labeled], run, replace(tiny_summaries, steps=2)) == 0
+    train(replace(tiny_summaries, steps=2), [labeled], run)
     return run
 
 
 def test_labels_fine_tune_an_encoder_of_summary_prediction(labeled, joint, summaries_run, tmp_path):
     """It has no contexts: heads read the latents, and nothing is predicted."""
     config = replace(joint, init=str(summaries_run), method=replace(joint.method, cpc=0.0), steps=2)
-    assert pretrain([labeled], tmp_path / "run", config) == 0
+    train(config, [labeled], tmp_path / "run")
     method, other = load_checkpoint(tmp_path / "run"), load_checkpoint(summaries_run)
     assert method.channel_groups == {"latent": other.config.encoder.latent_dim}
     assert method.label_heads is not None and method.config.encoder == other.config.encoder
@@ -472,7 +472,7 @@ def test_labels_fine_tune_an_encoder_of_summary_prediction(labeled, joint, summa
 def test_labels_and_tracks_go_on_with_what_an_encoder_has_learned_from_tracks(labeled, joint, summaries_run, tmp_path):
     run = tmp_path / "run"
     config = replace(joint, init=str(summaries_run), steps=2)
-    assert pretrain([labeled], run, config) == 0
+    train(config, [labeled], run)
     method, other = load_checkpoint(run), load_checkpoint(summaries_run)
     assert (method.config.cpc, method.config.summary) == (0.0, joint.method.cpc)
     assert (
@@ -485,7 +485,7 @@ def test_labels_and_tracks_go_on_with_what_an_encoder_has_learned_from_tracks(la
     assert not torch.equal(method.targets.head.weight, other.targets.head.weight), "it learns on"
     fresh = method.fresh(0).state_dict()
     assert all(torch.equal(fresh[name], value) for name, value in method.state_dict().items() if "summaries" in name)
-    assert pretrain([labeled], run, config, resume=True) == 0, "named again, it goes on"
+    train(config, [labeled], run, resume=True)  # named again, it goes on
 
 
 def test_summaries_of_an_encoder_without_a_mixer_and_wrong_weights_are_refused(labeled, joint):
@@ -508,8 +508,8 @@ def test_fine_tuning_goes_on_and_labels_and_tracks_begin_at_a_fine_tuned_encoder
     tuned, run = tmp_path / "tuned", tmp_path / "run"
     config = replace(joint, init=str(summaries_run), method=replace(joint.method, cpc=0.0), steps=1)
     for resume in (False, True):
-        assert pretrain([labeled], tuned, config, resume=resume) == 0
-    assert pretrain([labeled], run, replace(joint, init=str(tuned), steps=1)) == 0
+        train(config, [labeled], tuned, resume=resume)
+    train(replace(joint, init=str(tuned), steps=1), [labeled], run)
     method = load_checkpoint(run)
     assert method.config.summary and method.targets.program_codes.scale > 0, "targets were fitted for it"
 
@@ -519,7 +519,7 @@ def test_summaries_start_from_summaries_and_others_are_fitted_anew(labeled, tiny
     for name, weight in (("same", other.config.program_weight), ("other", 0.9)):
         method = replace(tiny_summaries.method, program_weight=weight)
         config = replace(tiny_summaries, init=str(summaries_run), method=method, steps=1)
-        assert pretrain([labeled], tmp_path / name, config) == 0
+        train(config, [labeled], tmp_path / name)
         scale = load_checkpoint(tmp_path / name).targets.program_codes.scale / other.targets.program_codes.scale
         assert abs(float(scale) - weight / other.config.program_weight) < 0.1
 

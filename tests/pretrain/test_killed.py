@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pretrain.run import pretrain as run_pretrain
+from pretrain.run import train
 from pretrain.settings import config_as_yaml
 from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint, read_checkpoint_config
 from tests.conftest import fingerprint
@@ -41,7 +41,7 @@ def uninterrupted(config, store, tmp_path_factory):
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float32)
     out = tmp_path_factory.mktemp("uninterrupted") / "run"
-    run_pretrain([store], out, config, console=Console(quiet=True))
+    train(config, [store], out, console=Console(quiet=True))
     return out
 
 
@@ -86,7 +86,7 @@ def test_the_run_that_is_compared_with_learned_something(uninterrupted):
 
 def test_kill_9_and_resume_gives_the_same_bits(store, config, config_file, uninterrupted, tmp_path):
     assert kill_and_resume(1, store, tmp_path / "run", config_file, seed=0) == 1
-    run_pretrain([store], tmp_path / "run", config, resume=True, console=Console(quiet=True))
+    train(config, [store], tmp_path / "run", resume=True, console=Console(quiet=True))
     assert fingerprint(tmp_path / "run") == fingerprint(uninterrupted)
 
 

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 import pretrain.loop
-from pretrain.run import pretrain as run_pretrain
+from pretrain.run import train
 from pretrain.runfolder import RunFolder, only_process
 from ssl_behavior.checkpoint import find_checkpoint, list_checkpoints, load_checkpoint
 from ssl_behavior.errors import InputError
@@ -27,14 +27,14 @@ def quiet():
 
 
 def run(store, out, config, **options):
-    return run_pretrain([store], out, config, console=quiet(), **options)
+    return train(config, [store], out, console=quiet(), **options)
 
 
 @pytest.fixture(scope="module")
 def finished(store, tiny, tmp_path_factory):
     out = tmp_path_factory.mktemp("finished") / "run"
     torch.set_default_dtype(torch.float32)
-    assert run(store, out, tiny) == 0
+    run(store, out, tiny)
     return out
 
 
@@ -110,7 +110,7 @@ def test_resuming_after_death_at_any_step_gives_the_same_bits(step, finished, st
         interrupt_after(patch, step)
         with pytest.raises(KeyboardInterrupt):
             run(store, out, tiny)
-    assert run(store, out, tiny, resume=True) == 0
+    run(store, out, tiny, resume=True)
     assert fingerprint(out) == fingerprint(finished)
     assert fingerprint(out, best=True) == fingerprint(finished, best=True)
     assert numbers_of(out) == numbers_of(finished)
@@ -160,7 +160,9 @@ def test_a_signal_finishes_the_step_and_saves(number, finished, store, tiny, tmp
     before = signal.getsignal(number)
     with monkeypatch.context() as patch:
         patch.setattr(pretrain.loop, "train_step", signalled)
-        assert run(store, out, tiny) == number
+        with pytest.raises(SystemExit) as stopped:
+            run(store, out, tiny)
+        assert stopped.value.code == 128 + number
     assert signal.getsignal(number) == before
     assert list_checkpoints(out)[-1].name == "step-000000006"
     run(store, out, tiny, resume=True)
@@ -174,12 +176,12 @@ def test_a_second_run_into_the_folder_is_refused_with_both_choices(finished, sto
 
 def test_resuming_a_finished_run_changes_nothing(finished, store, tiny):
     before = fingerprint(finished)
-    assert run(store, finished, tiny, resume=True) == 0
+    run(store, finished, tiny, resume=True)
     assert fingerprint(finished) == before
 
 
 def test_resume_begins_where_nothing_is_yet(store, tiny, tmp_path):
-    assert run(store, tmp_path / "new", replace(tiny, steps=1), resume=True) == 0
+    run(store, tmp_path / "new", replace(tiny, steps=1), resume=True)
 
 
 def test_resuming_with_other_settings_names_them(finished, store, tiny):
@@ -187,7 +189,7 @@ def test_resuming_with_other_settings_names_them(finished, store, tiny):
     with pytest.raises(InputError, match=r"optim\.lr was 0\.003, is now 0\.5; seed was 0, is now 3"):
         run(store, finished, changed, resume=True)
     free = replace(tiny, loop=replace(tiny.loop, log_every=3), device="auto")
-    assert run(store, finished, free, resume=True) == 0
+    run(store, finished, free, resume=True)
 
 
 def test_resuming_with_other_data_is_refused(finished, tiny, make_recording, tmp_path):
@@ -289,7 +291,7 @@ def test_a_collapse_is_told_early_and_also_where_no_recording_is_held_out(
     monkeypatch.setattr(pretrain.loop, "_FIRST_LOOK_STEPS", 2)
     monkeypatch.setattr(pretrain.loop, "validate", lambda *_: {"loss": 1.0, "effective_rank": 9.0, "uniformity": -1.0})
     config = replace(tiny, data=replace(tiny.data, validation_share=held_out), steps=6)
-    assert run_pretrain([store], tmp_path / "run", config, console=Console(width=400)) == 0
+    train(config, [store], tmp_path / "run", console=Console(width=400))
     told = [line for line in capsys.readouterr().out.splitlines() if "collapsing" in line]
     assert [line.split(": ")[1] for line in told] == [f"step {step}" for step in warned]
     assert all("effective rank is 1.3 of 27 columns" in line for line in told)
@@ -297,5 +299,5 @@ def test_a_collapse_is_told_early_and_also_where_no_recording_is_held_out(
 
 def test_looking_at_the_embeddings_early_changes_no_weight(store, tiny, finished, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrain.loop, "_FIRST_LOOK_STEPS", 3)
-    assert run(store, tmp_path / "run", tiny) == 0
+    run(store, tmp_path / "run", tiny)
     assert fingerprint(tmp_path / "run") == fingerprint(finished)

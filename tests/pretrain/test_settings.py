@@ -205,8 +205,8 @@ def test_configurations_check_themselves():
 
 
 def test_the_default_recipe_is_summary_prediction_everywhere(capsys):
+    from pretrain.estimator import PoseEmbedder
     from pretrain.job import main
-    from ssl_behavior.estimator import PoseEmbedder
 
     assert resolve() == RECIPES["summaries"]() == RECIPES[PoseEmbedder().recipe]()
     with pytest.raises(SystemExit):

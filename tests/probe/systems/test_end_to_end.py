@@ -20,10 +20,9 @@ from ssl_behavior.store import write_store
 from tests.probe.conftest import make_recording
 
 LENGTHS = (211, 157, 193, 173, 149, 181, 199)
-OPTIONS = (
-    *EFFORTS["minutes"].options("joint"), "--steps", "2", "--data.window_frames", "150", "--data.batch_size", "4",
-    "--loop.validate_every", "1",
-)  # fmt: skip
+SETTINGS = EFFORTS["minutes"].settings("joint") | {
+    "steps": 2, "data.window_frames": 150, "data.batch_size": 4, "loop.validate_every": 1,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -45,8 +44,8 @@ def problem_of(store, part):
     return Problem(store, task, macro_of(task))
 
 
-def system_of(store, tmp_path, also=(), recipe="joint", options=OPTIONS, **config):
-    config = EndToEndConfig(recipe=recipe, options=options, **config)
+def system_of(store, tmp_path, also=(), recipe="joint", settings=SETTINGS, **config):
+    config = EndToEndConfig(recipe=recipe, settings=settings, **config)
     return EndToEnd("end to end", "a test", config, tmp_path / "runs", store, [store.row(name) for name in also])
 
 
@@ -69,7 +68,7 @@ def test_parts_that_learn_from_the_same_recordings_share_a_run(store, tmp_path):
     probability = said["annotator 1"][PLAIN]
     assert probability.shape == (LENGTHS[6], 3) and np.allclose(probability.sum(axis=1), 1, atol=1e-5)
     assert not np.array_equal(probability, said["annotator 1"][BALANCED])
-    weighed = system_of(store, tmp_path, also, options=(*OPTIONS, "--method.labels.balanced", "true"), all_tasks=True)
+    weighed = system_of(store, tmp_path, also, settings=SETTINGS | {"method.labels.balanced": True}, all_tasks=True)
     both = weighed.fit(problem_of(store, "annotator 1"), [store.row("r0"), store.row("r2")], 0).predict(
         [store.row("r6")]
     )
@@ -101,13 +100,17 @@ def test_alone_a_system_learns_its_own_stream_and_scored_tracks_are_not_seen(sto
 def test_a_run_that_is_done_is_not_opened_again_and_an_interrupted_one_is_continued(store, tmp_path, monkeypatch):
     system = system_of(store, tmp_path, recipe="finetune", tracks=("r1", "r3"))
     rows = [store.row("r1"), store.row("r3")]
+
+    def interrupted(*_, **__):
+        raise SystemExit(130)
+
     with monkeypatch.context() as stopped:
-        stopped.setattr(pretraining, "run_verb", lambda verb, words: 0 if "--print-config" in words else 130)
+        stopped.setattr(pretraining, "train", interrupted)
         with pytest.raises(SystemExit, match="130"):
             system.fit(problem_of(store, "annotator 2"), rows, 0)
     trained = system.fit(problem_of(store, "annotator 2"), rows, 0).facts
     assert trained["checkpoint"] == "step-000000002"
-    monkeypatch.setattr(pretraining, "run_verb", lambda verb, words: pytest.fail(f"{verb} was called again"))
+    monkeypatch.setattr(pretraining, "train", lambda *_, **__: pytest.fail("it was trained again"))
     assert system.fit(problem_of(store, "annotator 2"), rows, 0).facts["run"] == trained["run"]
 
 
@@ -118,15 +121,15 @@ def test_fine_tuning_sees_labeled_tracks_alone_where_it_is_told_to(store, tmp_pa
 
 
 def test_the_best_of_a_run_without_held_out_labels_is_its_last(store, tmp_path):
-    options = (*OPTIONS, "--validation-share", "0")
-    system = system_of(store, tmp_path, recipe="finetune", options=options, best=True)
+    settings = SETTINGS | {"data.validation_share": 0.0}
+    system = system_of(store, tmp_path, recipe="finetune", settings=settings, best=True)
     fitted = system.fit(problem_of(store, "annotator 1"), [store.row("r0"), store.row("r2")], 0)
     assert fitted.facts["checkpoint"] == "step-000000002"
 
 
 def test_rare_classes_drawn_more_often_are_refused_where_balanced_ones_are_scored():
     with pytest.raises(InputError, match="would not know that rare classes were drawn more often"):
-        EndToEndConfig(recipe="joint", options=("--data.sampling.rare_share=0.5",))
+        EndToEndConfig(recipe="joint", settings={"data.sampling.rare_share": 0.5})
 
 
 def test_a_style_that_was_not_learned_is_told(store, tmp_path):

@@ -7,8 +7,9 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import ssl_behavior
+from pretrain.estimator import PoseEmbedder
+from ssl_behavior.encoder import load
 from ssl_behavior.errors import InputError
-from ssl_behavior.estimator import PoseEmbedder, load
 
 LENGTHS = (151, 211, 3)
 

@@ -1,0 +1,94 @@
+"""Pretraining as a scikit-learn estimator."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.exceptions import NotFittedError
+
+from pretrain.recipes import RECIPES
+from pretrain.run import train
+from ssl_behavior.encoder import Encoder, load
+from ssl_behavior.errors import InputError
+from ssl_behavior.recording import Recording
+from ssl_behavior.store import write_store
+
+__all__ = ["PoseEmbedder"]
+
+
+class PoseEmbedder(TransformerMixin, BaseEstimator):
+    """Pretrain on recordings (`fit`) and embed recordings (`transform`), as scikit-learn has it.
+
+    Parameters
+    ----------
+    recipe : name of a pretraining recipe.
+    steps : training steps, or None for the recipe's own number.
+    seed : of everything random.
+    out : keep the run in this folder; None trains in a temporary one.
+    overrides : further fields of the run's configuration, e.g. {"precision": "float32"}.
+
+    Attributes
+    ----------
+    encoder_ : the trained `Encoder`, after `fit`.
+    """
+
+    def __init__(
+        self,
+        recipe: str = "summaries",
+        steps: int | None = None,
+        seed: int = 0,
+        out: str | Path | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.recipe, self.steps, self.seed, self.out, self.overrides = recipe, steps, seed, out, overrides
+
+    def fit(self, recordings: Sequence[Recording], y: object = None) -> "PoseEmbedder":
+        """Pretrain on recordings of one skeleton; `y` is ignored.
+
+        Raises
+        ------
+        InputError
+            If the recipe is unknown, there are no recordings, they differ in skeleton, or the training diverges.
+        """
+        if self.recipe not in RECIPES:
+            raise InputError(f"unknown recipe {self.recipe!r}; known: {sorted(RECIPES)}")
+        recipe = RECIPES[self.recipe]()
+        changes = dict(self.overrides or {}) | {"seed": self.seed}
+        known = {field.name for field in fields(recipe)}
+        if unknown := sorted(set(changes) - known):
+            raise InputError(f"unknown settings {unknown} in overrides; a run has {sorted(known)}")
+        config = replace(recipe, **changes | ({} if self.steps is None else {"steps": self.steps}))
+        with tempfile.TemporaryDirectory() as scratch:
+            store, run = Path(scratch) / "store", Path(self.out or Path(scratch) / "run")
+            write_store(store, recordings)
+            try:
+                train(config, [store], run)
+            except SystemExit:
+                raise KeyboardInterrupt from None
+            self.encoder_ = load(run, device=config.device)
+        return self
+
+    def transform(self, recordings: Sequence[Recording]) -> list[np.ndarray]:
+        """Embeddings of each recording, float32 [frames, dim], as many rows as it has frames.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        """
+        encoder = self._fitted()
+        return [encoder.embed(recording) for recording in recordings]
+
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
+        """Names of the columns: group and number; a NotFittedError before `fit`."""
+        names = [f"{group}_{i}" for group, width in self._fitted().groups.items() for i in range(width)]
+        return np.asarray(names, dtype=object)
+
+    def _fitted(self) -> Encoder:
+        if not hasattr(self, "encoder_"):
+            raise NotFittedError("call fit first, or use ssl_behavior.load on a run that is there")
+        return self.encoder_
