@@ -21,7 +21,7 @@ test: $(READY)
 
 # Every system on simulated CalMS21 at a fiftieth of its size, by itself: how long it takes is worth knowing.
 test-whole: $(READY)
-	$(BIN)/python -m pytest -q -m slow --durations 3 tests/probe/test_whole_benchmark.py
+	$(BIN)/python -m pytest -q -m slow --durations 3 tests/probe/calms21/test_whole_benchmark.py
 
 test-all: $(READY)
 	$(PYTEST) -m ''

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from rich.progress import Progress
 
-from probe.baselines import BASELINES, BaselineConfig, TrainedBaseline, assemble_inputs, run_baseline
+from probe.calms21.baselines import BASELINES, BaselineConfig, TrainedBaseline, assemble_inputs, run_baseline
 from probe.representations import Matrix, check_alignment, columns_without
 from probe.scoring import ResultRow, score_row
 from probe.tables import csv_text, markdown_text, rich_table

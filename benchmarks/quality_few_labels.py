@@ -28,15 +28,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from probe.benchmark.effort import EFFORTS, effort_of
-from probe.benchmark.plan import OURS, Bench
-from probe.benchmark.representations import Shelf
-from probe.benchmark.run import Part, plan_task
-from probe.predictions import remembered
+from probe.calms21.effort import EFFORTS, effort_of
+from probe.calms21.plan import OURS, Bench
+from probe.calms21.predictions import remembered
+from probe.calms21.representations import Shelf
+from probe.calms21.run import Part, plan_task
+from probe.calms21.systems import BoostedTrees, Curve, FrozenProbe, System, draw_streams, label_curve
+from probe.calms21.systems.curves import label_counts
 from probe.references import input_means, kept_hand_features, with_time
 from probe.representations import Representation
-from probe.systems import BoostedTrees, Curve, FrozenProbe, System, draw_streams, label_curve
-from probe.systems.curves import label_counts
 from ssl_behavior.device import choose_device, choose_precision
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import write_json

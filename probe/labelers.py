@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from probe.annotators.saved import ANNOTATORS, SavedAnnotators, load_annotators
-from probe.baselines.trained import balanced as as_if_balanced
 from probe.heads import SavedProbe, load_heads, read_probe
 from probe.representations import Columns, Matrix, check_alignment, columns_without
 from probe.trial import BALANCED, DECISION
+from probe.trial import balanced as as_if_balanced
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.embedding import Embeddings, check_fits, embed_row, kept_groups
 from ssl_behavior.errors import InputError

@@ -30,6 +30,7 @@ __all__ = [
     "Outcome",
     "Problem",
     "Trial",
+    "balanced",
     "check_learnable",
     "choose_settings",
     "class_values",
@@ -355,3 +356,20 @@ def choose_settings(
             good.sort(key=lambda setting: losses[setting][column], reverse=True)
         chosen.append(good[-1] if good else default)
     return tuple(chosen)
+
+
+def balanced(probability: np.ndarray, share: np.ndarray, kind: str) -> np.ndarray:
+    """Probabilities as if all classes (of binary ones: yes and no) were equally frequent, by Bayes' rule.
+
+    Parameters
+    ----------
+    probability : float32 [frames, class], NaN for classes not learned.
+    share : [class], each class's share of the training frames; above 0 for learned ones.
+
+    >>> balanced(np.array([[0.2, 0.8]]), np.array([0.1, 0.9]), "multinomial").round(3).tolist()
+    [[0.692, 0.308]]
+    """
+    weighed = probability / np.where(share > 0, share, 1.0)
+    rest = (1 - probability) / np.where(share < 1, 1 - share, 1.0)
+    total = np.nansum(weighed, axis=1, keepdims=True) if kind == "multinomial" else weighed + rest
+    return (weighed / total).astype(probability.dtype)

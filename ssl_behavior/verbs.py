@@ -22,7 +22,7 @@ VERBS: dict[str, Verb] = {
     "programs": Verb("ssl_behavior.commands.programs", "list task programs, check one's own, measure and draw them"),
     "pretrain": Verb("pretrain.job", "learn an encoder from a store, without labels"),
     "probe": Verb("probe.job", "test a frozen encoder with linear heads or nearest neighbours"),
-    "benchmark": Verb("probe.benchmark.job", "every system of the CalMS21 paper and ours, on the release or a store"),
+    "benchmark": Verb("probe.calms21.job", "every system of the CalMS21 paper and ours, on the release or a store"),
     "annotate": Verb("probe.annotate", "label recordings with a run that learned labels, or with a saved probe"),
     "embed": Verb("ssl_behavior.commands.embed", "write one embedding per frame of a store"),
     "describe": Verb("ssl_behavior.commands.describe", "clusters in numbers and words; compared between groups"),
@@ -36,7 +36,9 @@ VERBS: dict[str, Verb] = {
     "report": Verb(
         "ssl_behavior.commands.report", "write one HTML file to look at embeddings, clusters and labels with"
     ),
-    "submission": Verb("probe.submission", "write, check and score submissions to the AIcrowd challenge on CalMS21"),
+    "submission": Verb(
+        "probe.calms21.submission", "write, check and score submissions to the AIcrowd challenge on CalMS21"
+    ),
     "info": Verb(
         "ssl_behavior.commands.info", "say what a store, run, embeddings, index, clusters or results folder holds"
     ),

@@ -1,0 +1,66 @@
+"""Supervised classifiers of single frames, from the frames around each: what self-supervision has to beat, or to help.
+
+The networks and their training are those of the CalMS21 paper (Sun et al. 2021, arXiv:2104.02710). Input assembly
+(`inputs`, `layout`), the window of a frame (`span`), training (`training`, `augmentation`, `transfer`) and networks
+(one file each) know each other only by their signatures, so another network is one more file, one more kind in `config`
+and one more function in `recipes`.
+"""
+
+from probe.calms21.baselines.attention import Attention, AttentionConfig
+from probe.calms21.baselines.config import (
+    AUGMENTED,
+    BASELINES,
+    TASK3_WEIGHTS,
+    TRANSFERS,
+    TURNED,
+    Adam,
+    BaselineConfig,
+    Phase,
+    Sgd,
+    Transfer,
+    task3_baseline,
+)
+from probe.calms21.baselines.conv1d import Conv1d, Conv1dConfig
+from probe.calms21.baselines.fully_connected import FullyConnected, FullyConnectedConfig
+from probe.calms21.baselines.inputs import Augmentation, Inputs, assemble_inputs, augment
+from probe.calms21.baselines.lstm import Lstm, LstmConfig
+from probe.calms21.baselines.msg3d import MsG3d, MsG3dConfig
+from probe.calms21.baselines.network import FrameClassifier, Layout, WindowSpan
+from probe.calms21.baselines.trained import TrainedBaseline, load_baseline, save_baseline
+from probe.calms21.baselines.training import fit_baseline, run_baseline
+
+__all__ = [
+    "AUGMENTED",
+    "BASELINES",
+    "TASK3_WEIGHTS",
+    "TRANSFERS",
+    "TURNED",
+    "Adam",
+    "Attention",
+    "AttentionConfig",
+    "Augmentation",
+    "BaselineConfig",
+    "Conv1d",
+    "Conv1dConfig",
+    "FrameClassifier",
+    "FullyConnected",
+    "FullyConnectedConfig",
+    "Inputs",
+    "Layout",
+    "Lstm",
+    "LstmConfig",
+    "MsG3d",
+    "MsG3dConfig",
+    "Phase",
+    "Sgd",
+    "TrainedBaseline",
+    "Transfer",
+    "WindowSpan",
+    "assemble_inputs",
+    "augment",
+    "fit_baseline",
+    "load_baseline",
+    "run_baseline",
+    "save_baseline",
+    "task3_baseline",
+]

@@ -1,0 +1,133 @@
+"""How much work a benchmark puts into each system: all of it, or so little that the whole fits into minutes."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from probe.annotators import AnnotatorConfig
+from probe.calms21.baselines import BaselineConfig
+from probe.calms21.systems import AfterConfig, BoostingConfig
+from ssl_behavior.errors import InputError
+
+__all__ = ["EFFORTS", "Effort", "effort_of"]
+
+_SMALL_ENCODER = {
+    "method.encoder.embedder_dim": 48,
+    "method.encoder.embedder_kernels": (3,),
+    "method.encoder.latent_dim": 32,
+    "method.encoder.contexter_dim": 64,
+}
+_SMALL: dict[str, Mapping[str, Any]] = {
+    "task_programming": {},
+    "summaries": {
+        "method.encoder.latent_dim": 32,
+        "method.encoder.mixer.view_dim": 64,
+        "method.encoder.mixer.dim": 64,
+        "method.encoder.mixer.windows_dim": 32,
+    },
+}
+"""Recipe -> settings that make its encoder small, where those are not `_SMALL_ENCODER`."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Number of steps, windows of a batch and frames of a window; 0 = the recipe's own."""
+
+    steps: int
+    windows: int = 0
+    frames: int = 0
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Dotted keys of a `RunConfig` and their values."""
+        # A warmup of fixed length would take half of a few dozen steps.
+        values = {"steps": self.steps, "optim.warmup_steps": min(50, self.steps // 10)}
+        sizes = {"data.batch_size": self.windows, "data.window_frames": self.frames}
+        return values | {key: size for key, size in sizes.items() if size}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """Settings that trade quality for time.
+
+    Parameters
+    ----------
+    seeds : how many, unless said otherwise.
+    stride : frozen probes learn from every so-manieth frame.
+    boosting : of the boosted trees.
+    styles : of the head of all annotators.
+    epochs : of every window classifier at most; 0 = the paper's.
+    train_stride : an epoch of theirs learns from every so-manieth frame.
+    predict_stride : so-manieth frames are predicted by the slow ones, with interpolation between.
+    trainings : recipe of the pretraining job -> how long and on what batches; the recipe's own where not named.
+    most_folds : systems that choose smoothing and thresholds have so many models at most.
+    small_encoders : encoders of a few ten thousand numbers.
+    """
+
+    seeds: int = 5
+    stride: int = 4
+    boosting: BoostingConfig = field(default_factory=BoostingConfig)
+    styles: AnnotatorConfig = field(default_factory=AnnotatorConfig)
+    epochs: int = 0
+    train_stride: int = 1
+    predict_stride: int = 1
+    trainings: Mapping[str, Training] = field(default_factory=dict)
+    most_folds: int = 4
+    small_encoders: bool = False
+
+    def baseline(self, config: BaselineConfig) -> BaselineConfig:
+        """A window classifier's configuration with this effort."""
+        if self.epochs and config.epochs > self.epochs:
+            config = config.lasting(self.epochs)
+        return replace(
+            config,
+            train_stride=max(config.train_stride, self.train_stride),
+            predict_stride=max(config.predict_stride, self.predict_stride),
+        )
+
+    def after(self, config: AfterConfig) -> AfterConfig:
+        """Folds, smoothing and thresholds with this effort."""
+        return replace(config, folds=min(config.folds, self.most_folds))
+
+    def settings(self, recipe: str) -> dict[str, Any]:
+        """Changes of a recipe: dotted keys of a `RunConfig` and their values."""
+        training = self.trainings[recipe].settings if recipe in self.trainings else {}
+        return training | dict(_SMALL.get(recipe, _SMALL_ENCODER) if self.small_encoders else {})
+
+
+_MINUTES = {
+    "summaries": Training(40, 12, 384),
+    "cpc": Training(40, 12, 384),
+    "task_programming": Training(8, 26, 105),
+    "task_programming_conv": Training(12, 12, 384),
+    "cpc_programs": Training(12, 12, 384),
+    "finetune": Training(4, 4, 384),
+    "joint": Training(12, 16, 384),
+    "joint_mabe2021": Training(10, 8, 512),
+}
+
+EFFORTS: dict[str, Effort] = {
+    "full": Effort(),
+    "laptop": Effort(
+        seeds=3, stride=16, boosting=BoostingConfig(iterations=60, bins=31, stride=30, separate_balanced=False),
+        train_stride=8, predict_stride=4,
+        trainings={"joint_mabe2021": Training(150)},
+    ),
+    "minutes": Effort(
+        seeds=1, stride=16,
+        boosting=BoostingConfig(iterations=8, bins=31, stride=20, most_columns=300, separate_balanced=False),
+        styles=AnnotatorConfig(steps=50), epochs=1, train_stride=32, predict_stride=8,
+        trainings=_MINUTES,
+        most_folds=2, small_encoders=True,
+    ),
+}  # fmt: skip
+"""full: the papers' and recipes' own settings; laptop: two cores and a night; minutes: to see that all of it runs."""
+
+
+def effort_of(name: str) -> Effort:
+    """The effort called `name`; an unknown name is an InputError that says the nearest known one, or all of them."""
+    if name not in EFFORTS:
+        near = difflib.get_close_matches(name, EFFORTS, n=1)
+        raise InputError(f"--effort {name}: " + (f"did you mean {near[0]}?" if near else f"known are {list(EFFORTS)}"))
+    return EFFORTS[name]

@@ -1,0 +1,199 @@
+"""Predictions on disk: a benchmark that died goes on where it stopped, and ensembles can be made of what is there.
+
+A folder holds `predictions.json` and one `.npy` for each kind of probability, [frames, classes], the evaluated
+recordings one after the other in the order the table of contents names them.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from probe.calms21.systems.base import Problem, System, labels_digest
+from probe.calms21.systems.crossfit import AfterConfig, run_system
+from probe.trial import Outcome
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import atomic_folder, read_contents, write_json
+from ssl_behavior.splits import Split
+from ssl_behavior.store import StoreRow
+
+__all__ = ["Identity", "identity_of", "load_predictions", "remembered", "save_predictions"]
+
+FORMAT_VERSION = 1
+CONTENTS = "predictions.json"
+DTYPES = ("float32", "float16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """All that predictions depend on, JSON-ready: those of another identity are other predictions.
+
+    Labels of the evaluated recordings are no part of it, because nothing of the predictions depends on them.
+
+    Parameters
+    ----------
+    store : fingerprint of the tracks.
+    labels : SHA-256 of the training recordings' labels.
+    task, steer, system, after : what was learned, by what it was steered, and how.
+    train, evaluate : recording ids.
+    """
+
+    store: str
+    labels: str
+    task: Mapping[str, Any]
+    steer: Sequence[str]
+    train: Sequence[str]
+    evaluate: Sequence[str]
+    system: Mapping[str, Any]
+    after: Mapping[str, Any]
+    seed: int
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all of it."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+def identity_of(system: System, problem: Problem, split: Split, seed: int, after: AfterConfig) -> Identity:
+    """The identity of what `run_system` would predict."""
+    identity = Identity(
+        store=problem.store.fingerprint(),
+        labels=labels_digest(problem, split.train),
+        task=problem.task.to_dict(),
+        steer=list(problem.steer.classes),
+        train=[row.id for row in split.train],
+        evaluate=[row.id for row in split.evaluate],
+        system={"name": system.name, **system.settings},
+        after=after.to_dict(),
+        seed=seed,
+    )
+    # As it will be read back: tuples are lists there.
+    return Identity(**json.loads(json.dumps(asdict(identity))))
+
+
+def save_predictions(
+    folder: Path, outcome: Outcome, identity: Identity, rows: Sequence[StoreRow], dtype: str = "float32"
+) -> None:
+    """Write an outcome, all of it but linear heads; the folder exists whole or not at all.
+
+    Parameters
+    ----------
+    rows : the evaluated recordings, in the order of the probabilities.
+    dtype : "float32", or "float16" in half the space, which makes ties of the surest frames.
+
+    Raises
+    ------
+    InputError
+        If the folder exists already, or the dtype is neither.
+    """
+    if dtype not in DTYPES:
+        raise InputError(f"predictions are kept as one of {list(DTYPES)}, got {dtype!r}")
+    arrays = {**_named("probability", outcome.probability), **_named("treated", outcome.treated)}
+    with atomic_folder(Path(folder)) as partial:
+        for name, (_, _, values) in arrays.items():
+            np.save(partial / f"{name}.npy", values.astype(dtype))
+        contents = {
+            "format": "ssl-behavior predictions",
+            "version": FORMAT_VERSION,
+            "identity": asdict(identity),
+            "digest": identity.digest,
+            "recordings": [{"id": row.id, "frames": row.frames, "fps": row.fps} for row in rows],
+            "classes": list(identity.task["classes"]),
+            "arrays": {name: [group, key] for name, (group, key, _) in arrays.items()},
+            "settings": {fit: list(values) for fit, values in outcome.settings.items()},
+            "windows": {use: list(values) for use, values in outcome.windows.items()},
+            "weights": list(outcome.weights),
+            "num_train_frames": outcome.num_train_frames,
+            "facts": dict(outcome.facts),
+        }
+        write_json(partial / CONTENTS, contents)
+
+
+def _named(group: str, probability: Mapping[str, np.ndarray]) -> dict[str, tuple[str, str, np.ndarray]]:
+    """File name -> group, key, values."""
+    return {f"{group}-{key.replace(' ', '-')}": (group, key, values) for key, values in probability.items()}
+
+
+def load_predictions(folder: Path, identity: Identity | None = None) -> Outcome:
+    """The outcome that `save_predictions` wrote, in float32.
+
+    Parameters
+    ----------
+    identity : what the predictions have to be of; None = of whatever.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no predictions, is damaged, or its predictions are of another identity.
+    """
+    folder = Path(folder)
+    contents = read_contents(folder, CONTENTS, "predictions", FORMAT_VERSION, ", or predict again", "predictions")
+    if identity is not None and contents.get("digest") != identity.digest:
+        raise InputError(
+            f"{folder} holds predictions of other settings ({_differences(contents, identity)}): choose another folder"
+        )
+    try:
+        groups: dict[str, dict[str, np.ndarray]] = {"probability": {}, "treated": {}}
+        num_frames = sum(one["frames"] for one in contents["recordings"])
+        for name, (group, key) in contents["arrays"].items():
+            groups[group][key] = _read(folder / f"{name}.npy", (num_frames, len(contents["classes"])))
+        return Outcome(
+            probability=groups["probability"],
+            treated=groups["treated"],
+            settings={fit: tuple(values) for fit, values in contents["settings"].items()},
+            windows={use: tuple(values) for use, values in contents["windows"].items()},
+            heads={},
+            num_train_frames=contents["num_train_frames"],
+            weights=tuple(contents["weights"]),
+            facts=contents["facts"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder} is damaged ({error}): remove it, and predict again") from None
+
+
+def _differences(contents: Mapping[str, Any], identity: Identity) -> str:
+    found, wanted = contents.get("identity", {}), asdict(identity)
+    return "different " + ", ".join(name for name, value in wanted.items() if found.get(name) != value)
+
+
+def _read(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    values = np.load(path, allow_pickle=False)
+    if values.shape != shape:
+        raise ValueError(f"{path.name} should have shape {list(shape)}, it has {list(values.shape)}")
+    return values.astype(np.float32)
+
+
+def remembered(
+    root: Path,
+    system: System,
+    problem: Problem,
+    split: Split,
+    seed: int,
+    after: AfterConfig | None = None,
+    advance: Callable[[int], None] | None = None,
+    told: Callable[[bool], None] = lambda found: None,
+) -> Outcome:
+    """`run_system`, or what it gave before: predictions are kept under `root`, one folder for each identity.
+
+    Parameters
+    ----------
+    told : called first, with whether they are there already.
+
+    Raises
+    ------
+    InputError
+        If what is there is damaged, or learning fails.
+    """
+    after = after or AfterConfig()
+    identity = identity_of(system, problem, split, seed, after)
+    folder = Path(root) / identity.digest[:32]
+    found = (folder / CONTENTS).exists()
+    told(found)
+    if not found:
+        outcome = run_system(system, problem, split, seed, after, advance)
+        save_predictions(folder, outcome, identity, split.evaluate)
+    return load_predictions(folder, identity)

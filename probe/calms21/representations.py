@@ -1,0 +1,137 @@
+"""Embeddings and features that several systems of a benchmark read, each made when it is asked for first, and kept."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from pretrain.config import with_values
+from pretrain.recipes import RECIPES
+from probe.calms21.effort import Effort
+from probe.calms21.pretraining import trained_run
+from probe.references import kept_hand_features, with_time
+from probe.representations import Matrix, Representation, SomeRecordings, check_alignment, columns_without
+from ssl_behavior.checkpoint import load_checkpoint
+from ssl_behavior.device import choose_device, choose_precision
+from ssl_behavior.embedding import Embeddings, embed_store
+from ssl_behavior.errors import InputError
+from ssl_behavior.store import Store, StoreRow
+
+__all__ = ["Shelf"]
+
+
+@dataclass(eq=False)
+class Shelf:
+    """What is on it stays in the benchmark's folder; a second benchmark there finds it again.
+
+    Parameters
+    ----------
+    folder : of the benchmark.
+    train : recordings with labels to learn from; hand features are scaled on them.
+    tracks : ids of the recordings that encoders may see the tracks of; none = all.
+    device, precision : names of where and how precisely to compute, as options have them.
+    given : recipe -> runs that are there already, one per pretraining seed.
+    released : embeddings folder of released task-programming features, in place of our own.
+    say : told what is being made.
+    """
+
+    store: Store
+    folder: Path
+    effort: Effort
+    train: Sequence[StoreRow]
+    tracks: tuple[str, ...] = ()
+    device: str = "auto"
+    precision: str = "auto"
+    given: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    released: Path | None = None
+    say: Callable[[str], None] = print
+    _runs: dict[str, tuple[Path, ...]] = field(default_factory=dict, repr=False)
+    _made: dict[str, Representation] = field(default_factory=dict, repr=False)
+
+    @property
+    def machine(self) -> dict[str, str]:
+        """Device and precision of a `RunConfig`."""
+        return {"device": self.device, "precision": self.precision}
+
+    def runs(self, recipe: str) -> tuple[Path, ...]:
+        """Pretrained runs of a recipe, one per seed."""
+        if recipe not in self._runs:
+            made = (self._pretrained(recipe, seed) for seed in range(self.effort.seeds))
+            self._runs[recipe] = self.given[recipe] if recipe in self.given else tuple(made)
+        return self._runs[recipe]
+
+    def _pretrained(self, recipe: str, seed: int) -> Path:
+        self.say(f"pretraining {recipe}, seed {seed}, or finding it pretrained")
+        settings = {"seed": seed, "data.validation_share": 0.0, "data.recordings": self.tracks}
+        settings |= self.effort.settings(recipe) | self.machine
+        return trained_run(self.folder / "pretrained", self.store, recipe, with_values(RECIPES[recipe](), settings))
+
+    def encoder(self, recipe: str, without: Sequence[str] = ()) -> Representation:
+        """The frozen embedding of a recipe."""
+        name = recipe + "".join(f" without {group}" for group in without)
+        if name not in self._made:
+            folders = [self._embedded(recipe, seed, run) for seed, run in enumerate(self.runs(recipe))]
+            arrays = tuple(self._array(one, without) for one in folders)
+            self._made[name] = Representation(name, arrays, tuple(one.checkpoint for one in folders))
+        return self._made[name]
+
+    def _embedded(self, recipe: str, seed: int, run: Path) -> Embeddings:
+        out, method = self.folder / "embeddings" / f"{recipe}-{seed}", load_checkpoint(run)
+        device = choose_device(self.device)
+        precision = choose_precision(self.precision, device)
+        if (out / "embeddings.json").exists():
+            found = Embeddings(out)
+            if self._is_asked_for(found, method.fingerprint(), precision):
+                return found
+        self.say(f"embedding {recipe}, seed {seed}: {out}")
+        rows = self._labeled
+        return embed_store(method.to(device), self.store, out, rows=rows, overwrite=True, precision=precision)
+
+    @property
+    def _labeled(self) -> list[StoreRow]:
+        """The recordings whose embeddings systems read; most frames of a release have no label."""
+        return [row for row in self.store.rows if row.annotators]
+
+    def _array(self, embeddings: Embeddings, without: Sequence[str]) -> Matrix:
+        return self._of_some(columns_without(embeddings, without), [row.id for row in embeddings.rows])
+
+    def _of_some(self, array: Matrix, ids: Sequence[str]) -> Matrix:
+        """A matrix of these recordings, read as one of the whole store."""
+        return array if len(array) == self.store.num_frames else SomeRecordings(array, ids, self.store)
+
+    def _is_asked_for(self, found: Embeddings, checkpoint: str, precision: torch.dtype) -> bool:
+        # What "auto" chose on another machine is not made again.
+        same = self.precision == "auto" or found.precision == str(precision).removeprefix("torch.")
+        same &= {row.id for row in self._labeled} <= {row.id for row in found.rows}
+        return same and (found.checkpoint, found.store) == (checkpoint, self.store.fingerprint())
+
+    @property
+    def hand(self) -> Representation:
+        """Hand features over windows, with the time in the session beside them, as the encoders have."""
+        if "hand" not in self._made:
+            folder = self.folder / "features"
+            rows = self._labeled
+            said = partial(self.say, "computing hand features")
+            made = with_time(kept_hand_features(self.store, self.train, rows, folder, said), rows)
+            arrays = tuple(self._of_some(array, [row.id for row in rows]) for array in made.arrays)
+            self._made["hand"] = replace(made, arrays=arrays)
+        return self._made["hand"]
+
+    @property
+    def task_programming(self) -> Representation:
+        """The 32 columns that the paper's baselines read beside keypoints: the released ones, or our autoencoder's."""
+        if self.released is None:
+            return self._posterior()
+        if "released" not in self._made:
+            found = Embeddings(self.released)
+            check_alignment(found, self.store)
+            self._made["released"] = Representation("released features", (found.array,), (found.checkpoint,))
+        return self._made["released"]
+
+    def _posterior(self) -> Representation:
+        groups = load_checkpoint(self.runs("task_programming")[0]).channel_groups
+        if "posterior" not in groups:
+            raise InputError("task-programming features: the runs given for task_programming have no posterior columns")
+        return self.encoder("task_programming", without=[name for name in groups if name != "posterior"])

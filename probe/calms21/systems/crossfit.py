@@ -1,0 +1,233 @@
+"""Run a system: learn, perhaps in folds, and treat its probabilities by what recordings left out of learning say.
+
+Nothing is chosen on the evaluated recordings, by construction: what is chosen here is a `Treatment`, and the function
+that chooses it is given the training recordings and the probabilities of models that did not learn from them. Of the
+evaluated recordings systems see what `Model.predict` is given, and nobody here reads a label.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from probe.calms21.systems.base import Problem, System, can_learn_from
+from probe.trial import FITS, Outcome
+from probe.tuning import Treatment, choose_treatment
+from ssl_behavior.errors import InputError
+from ssl_behavior.recording import NOT_ANNOTATED
+from ssl_behavior.splits import Split
+from ssl_behavior.store import StoreRow
+
+__all__ = ["AfterConfig", "mean_of", "run_system"]
+
+Probabilities = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AfterConfig:
+    """How many models a system is, and what is done to their probabilities.
+
+    Parameters
+    ----------
+    folds : 0 = one model of all training recordings; K of 2 and more = K models, each of K - 1 parts of them, parts by
+        recording, with every class in every part where possible. The prediction is the mean of the K. With fewer
+        recordings than K there is a model for each; one recording makes one model, and nothing is chosen.
+    refit : predict by one more model, of all training recordings, instead of the mean of the K.
+    smooth : average over time, by windows chosen on out-of-fold probabilities.
+    thresholds : decide by weights tuned for F1 on out-of-fold probabilities; ranking stays as it is.
+
+    Raises
+    ------
+    InputError
+        If something is to be chosen and there are no folds to choose it by.
+    """
+
+    folds: int = 0
+    refit: bool = False
+    smooth: bool = False
+    thresholds: bool = False
+
+    def __post_init__(self) -> None:
+        if self.folds < 0:
+            raise InputError(f"folds must be at least 0, got {self.folds}")
+        asked = [name for name in ("refit", "smooth", "thresholds") if getattr(self, name)]
+        if asked and self.folds < 2:
+            raise InputError(
+                f"{' and '.join(asked)} need out-of-fold probabilities of the training recordings: set folds to 2 or "
+                f"more, got {self.folds}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """Predictions of the evaluated recordings, and out-of-fold probabilities of the training ones if there are any."""
+
+    probability: dict[str, np.ndarray]
+    out_of_fold: dict[str, np.ndarray] | None
+    facts: list[dict[str, Any]]
+
+
+def run_system(
+    system: System,
+    problem: Problem,
+    split: Split,
+    seed: int,
+    after: AfterConfig | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> Outcome:
+    """Learn from the training recordings and predict the evaluated ones.
+
+    Where the training recordings cannot be learned from (one kind of frame only) all probabilities are NaN, which
+    scores as undefined.
+
+    Parameters
+    ----------
+    advance : told of frames learned from.
+
+    Raises
+    ------
+    InputError
+        If an evaluated recording is among those learned from.
+    """
+    after, rows = after or AfterConfig(), split.train
+    _check_apart(split, system)
+    target = problem.targets(rows)
+    learned = _learned(system, problem, split, seed, after, advance)
+    treatment = Treatment()
+    if learned.out_of_fold is not None and (after.smooth or after.thresholds):
+        treatment = choose_treatment(problem, rows, learned.out_of_fold, after.smooth, after.thresholds)
+    return Outcome(
+        probability=learned.probability,
+        treated=treatment.apply(learned.probability, split.evaluate, problem.task.kind),
+        settings={},
+        windows=treatment.windows,
+        heads={},
+        num_train_frames=int((target != NOT_ANNOTATED).any(axis=1).sum()),
+        weights=treatment.weights,
+        facts={"system": system.name, "seed": seed, "models": learned.facts},
+    )
+
+
+def _check_apart(split: Split, system: System) -> None:
+    learned = {row.id for row in (*split.train, *system.elsewhere)}
+    both = [row.id for row in split.evaluate if row.id in learned]
+    if both:
+        raise InputError(
+            f"{split.source}: {both[0]!r} is to be learned from and to be scored on: take it out of one of the two"
+        )
+
+
+def _learned(
+    system: System,
+    problem: Problem,
+    split: Split,
+    seed: int,
+    after: AfterConfig,
+    advance: Callable[[int], None] | None,
+) -> _Learned:
+    rows, evaluate = split.train, split.evaluate
+    if min(after.folds, len(rows)) < 2:
+        probability, facts = _fit_predict(system, problem, rows, [evaluate], seed, advance)
+        return _Learned(probability[0], None, [facts])
+    parts, held_out, all_facts = [], [], []
+    folds = system.folds(problem, rows, after.folds, seed)
+    for fold in folds:
+        rest = [row for row in rows if row not in fold.held_out]
+        wanted = [fold.held_out] if after.refit else [fold.held_out, evaluate]
+        probability, facts = _fit_predict(fold.system, problem, rest, wanted, seed, advance)
+        held_out.append(probability[0])
+        parts += probability[1:]
+        all_facts.append(facts)
+    if after.refit:
+        probability, facts = _fit_predict(system, problem, rows, [evaluate], seed, advance)
+        parts, all_facts = probability, [*all_facts, facts]
+    out_of_fold = _in_order(rows, [fold.held_out for fold in folds], held_out)
+    return _Learned(_mean(parts, problem.task.kind), out_of_fold, all_facts)
+
+
+def _fit_predict(
+    system: System,
+    problem: Problem,
+    rows: Sequence[StoreRow],
+    wanted: Sequence[Sequence[StoreRow]],
+    seed: int,
+    advance: Callable[[int], None] | None,
+) -> tuple[list[dict[str, np.ndarray]], dict[str, Any]]:
+    """Probabilities of each group of recordings wanted, NaN where `rows` teach nothing; and the model's facts."""
+    if not can_learn_from(problem, problem.targets(rows)):
+        return [_nothing(problem, some) for some in wanted], {"nothing_to_learn_from": [row.id for row in rows]}
+    fitted = system.fit(problem, rows, seed, advance)
+    made = [fitted.predict(some) for some in wanted]
+    return made, fitted.facts
+
+
+def _nothing(problem: Problem, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
+    shape = (sum(row.frames for row in rows), problem.num_classes)
+    return {fit: np.full(shape, np.nan, dtype=np.float32) for fit in FITS}
+
+
+def _in_order(
+    rows: Sequence[StoreRow], folds: Sequence[Sequence[StoreRow]], held_out: Sequence[Probabilities]
+) -> dict[str, np.ndarray]:
+    """Out-of-fold probabilities, float32 [frames, classes], recordings in the order of `rows`."""
+    found: dict[tuple[str, str], np.ndarray] = {}
+    for fold, probability in zip(folds, held_out, strict=True):
+        ends = np.cumsum([row.frames for row in fold])
+        for row, end in zip(fold, ends, strict=True):
+            for fit in FITS:
+                found[row.id, fit] = probability[fit][end - row.frames : end]
+    return {fit: np.concatenate([found[row.id, fit] for row in rows]) for fit in FITS}
+
+
+def _mean(many: Sequence[Probabilities], kind: str) -> dict[str, np.ndarray]:
+    """The mean over models. One that never saw a class has no say in it; the classes of a frame still sum to 1.
+
+    Every model has the keys of the first one.
+    """
+    mean = {}
+    for key in many[0]:
+        stacked = np.stack([one[key] for one in many])
+        known = np.isfinite(stacked)
+        count = known.sum(axis=0)
+        value = np.where(known, stacked, 0).sum(axis=0, dtype=np.float64) / np.where(count > 0, count, np.nan)
+        if kind == "multinomial" and not known.all():
+            total = np.nansum(value, axis=1, keepdims=True)
+            value = value / np.where(total > 0, total, 1.0)
+        mean[key] = value.astype(np.float32)
+    return mean
+
+
+def mean_of(outcomes: Sequence[Outcome], kind: str) -> Outcome:
+    """One outcome whose probabilities, and treated probabilities, are the means of those of several: an ensemble.
+
+    Decisions are by the mean of the treated probabilities, each under its own weights.
+
+    Parameters
+    ----------
+    outcomes : of one problem and split: of several seeds, or of several systems.
+    kind : of the task.
+
+    Raises
+    ------
+    InputError
+        If there is none, they are of different recordings, or some are treated and some are not.
+    """
+    shapes = {outcome.probability[FITS[0]].shape for outcome in outcomes}
+    if len(shapes) != 1 or len({tuple(outcome.treated) for outcome in outcomes}) != 1:
+        raise InputError(
+            f"an ensemble needs outcomes of the same recordings and classes, all of them treated or none; got "
+            f"{len(outcomes)} with {sorted(shapes)} frames and classes, treated {[bool(o.treated) for o in outcomes]}"
+        )
+    return Outcome(
+        probability=_mean([outcome.probability for outcome in outcomes], kind),
+        treated=_mean([outcome.treated for outcome in outcomes], kind),
+        settings={},
+        windows={},
+        heads={},
+        num_train_frames=max(outcome.num_train_frames for outcome in outcomes),
+        facts={"ensemble": [dict(outcome.facts) for outcome in outcomes]},
+    )

@@ -1,0 +1,334 @@
+"""How much a system learns from few labels: its scores over numbers of labeled recordings."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from probe.calms21.systems.base import Problem, System
+from probe.calms21.systems.crossfit import AfterConfig, run_system
+from probe.folds import positive_frames
+from probe.scoring import ResultRow, score_row
+from probe.tasks import Macro
+from probe.trial import Outcome, Trial
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import atomic_file
+from ssl_behavior.seeds import numpy_generator
+from ssl_behavior.splits import Split
+from ssl_behavior.store import StoreRow
+
+__all__ = [
+    "Curve",
+    "CurvePoint",
+    "check_figure",
+    "covering_rows",
+    "draw_curves",
+    "draw_streams",
+    "label_counts",
+    "label_curve",
+    "nested_rows",
+]
+
+Runner = Callable[[System, Problem, Split, int, AfterConfig], Outcome]
+"""`run_system`, or `probe.calms21.predictions.remembered` with its folder given."""
+
+_FORMATS = (".png", ".svg", ".pdf")
+_SCORES = {"ap": "AP", "f1": "F1", "f1_balanced": "F1 balanced"}
+_MARKS = (
+    ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"),
+    ("#000000", "X"),
+)  # fmt: skip
+"""Colors of Okabe and Ito (without the yellow, which is lost on white), each with a marker of its own."""
+_COLORS = ("#1b6ca8", "#d1495b", "#3a8a5d", "#8d6a9f", "#c98a1b", "#555555", "#5bb0c9", "#a0522d")
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Results of learning from so many recordings.
+
+    Parameters
+    ----------
+    positive : class -> frames that show it among those learned from, one number per seed.
+    row : the scores over the seeds.
+    headline : classes of the first mean.
+    """
+
+    num_recordings: int
+    positive: Mapping[str, tuple[int, ...]]
+    row: ResultRow
+    headline: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        positive = {name: list(counts) for name, counts in self.positive.items()}
+        return {"num_recordings": self.num_recordings, "positive": positive, "row": self.row.to_dict()}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A system's points, from few recordings to all of them."""
+
+    system: str
+    after: AfterConfig
+    points: tuple[CurvePoint, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "system": self.system, "after": asdict(self.after), "points": [point.to_dict() for point in self.points],
+        }  # fmt: skip
+
+
+def label_counts(num_recordings: int) -> tuple[int, ...]:
+    """1, 2, 4, 8 ... and all of them.
+
+    >>> label_counts(11), label_counts(4)
+    ((1, 2, 4, 8, 11), (1, 2, 4))
+    """
+    powers = [2**power for power in range(num_recordings.bit_length()) if 2**power < num_recordings]
+    return (*powers, num_recordings)
+
+
+def nested_rows(rows: Sequence[StoreRow], count: int, seed: int) -> tuple[StoreRow, ...]:
+    """`count` recordings drawn by `seed`, in the order of `rows`; fewer of one seed are among more of it."""
+    chosen = numpy_generator(seed, "label curve").permutation(len(rows))[:count]
+    return tuple(rows[index] for index in sorted(chosen))
+
+
+def covering_rows(problem: Problem, rows: Sequence[StoreRow], count: int, seed: int) -> tuple[StoreRow, ...]:
+    """As `nested_rows`, of recordings that hold the classes of the steering mean, so that few of them show them all.
+
+    Each draw is the first in a seeded order among those that show most of the classes not shown so far; when all are
+    shown, the first that shows any of them. Recordings that show none come last.
+    """
+    columns = [problem.task.classes.index(name) for name in problem.steer.classes]
+    shows = positive_frames(problem, rows)[:, columns] > 0
+    left = list(numpy_generator(seed, "label curve").permutation(len(rows)))
+    lacking, chosen = np.ones(len(columns), dtype=bool), []
+    for _ in range(count):
+        best = max(left, key=lambda index: ((shows[index] & lacking).sum(), shows[index].any()))
+        left.remove(best)
+        lacking &= ~shows[best]
+        chosen.append(best)
+    return tuple(rows[index] for index in sorted(chosen))
+
+
+def label_curve(
+    system: System,
+    problem: Problem,
+    split: Split,
+    macros: Sequence[Macro],
+    seeds: Sequence[int],
+    after: AfterConfig | None = None,
+    counts: Sequence[int] | None = None,
+    run: Runner = run_system,
+    advance: Callable[[int], None] | None = None,
+    covering: bool = False,
+) -> Curve:
+    """Scores over numbers of labeled recordings, of which each seed draws its own; nested within a seed.
+
+    A class that no drawn recording shows is undefined for that seed, and said to be.
+
+    Parameters
+    ----------
+    macros : means to report; the first is the headline.
+    counts : numbers of recordings; 1, 2, 4, 8 ... and all by default.
+    run : how an outcome is got.
+    advance : called with 1 after every seed of every point.
+    covering : draw recordings that hold the classes of the steering mean (`covering_rows`); False = any.
+
+    Raises
+    ------
+    InputError
+        If a number is less than 1 or more than there are recordings to learn from.
+    """
+    after, rows = after or AfterConfig(), split.train
+    counts = label_counts(len(rows)) if counts is None else sorted(set(counts))
+    if not counts or counts[0] < 1 or counts[-1] > len(rows):
+        raise InputError(
+            f"numbers of labeled recordings are from 1 to {len(rows)}, as many as there are; got {list(counts)}"
+        )
+    points = []
+    for count in counts:
+        if covering:
+            drawn = [covering_rows(problem, rows, count, seed) for seed in seeds]
+        else:
+            drawn = [nested_rows(rows, count, seed) for seed in seeds]
+        outcomes = []
+        for some, seed in zip(drawn, seeds, strict=True):
+            outcomes.append(run(system, problem, _learning_from(split, some), seed, after))
+            if advance is not None:
+                advance(1)
+        points.append(_point(system, problem, split, macros, drawn, outcomes, after))
+    return Curve(system.name, after, tuple(points))
+
+
+def _learning_from(split: Split, rows: tuple[StoreRow, ...]) -> Split:
+    return replace(split, fit=rows, tune=(), tune_from_train=True)
+
+
+def _point(
+    system: System,
+    problem: Problem,
+    split: Split,
+    macros: Sequence[Macro],
+    drawn: Sequence[tuple[StoreRow, ...]],
+    outcomes: Sequence[Outcome],
+    after: AfterConfig,
+) -> CurvePoint:
+    trial = Trial(problem.store, problem.task, split, problem.steer)
+    percent = 100 * len(drawn[0]) / len(split.train)
+    row = score_row(trial, macros, system.name, 0, percent, outcomes, after.smooth or after.thresholds)
+    shown = np.array([positive_frames(problem, some).sum(axis=0) for some in drawn])
+    positive = {name: tuple(shown[:, column].tolist()) for column, name in enumerate(problem.task.classes)}
+    return CurvePoint(len(drawn[0]), positive, row, macros[0].classes)
+
+
+def check_figure(path: Path) -> None:
+    """Refuse a figure that could not be drawn, before anything is learned for it.
+
+    Raises
+    ------
+    InputError
+        If the file's ending is not that of a picture, or matplotlib is not installed.
+    """
+    if path.suffix.lower() not in _FORMATS:
+        raise InputError(f"--figure {path}: expected a file that ends in one of {list(_FORMATS)}")
+    if find_spec("matplotlib") is None:
+        raise InputError("--figure needs matplotlib: pip install 'ssl-behavior[plots]'")
+
+
+def draw_curves(curves: Sequence[Curve], path: Path, title: str = "", scores: Sequence[str] = ("ap", "f1")) -> None:
+    """Draw the first macro score of each system over labeled recordings (left) and over positive frames (right).
+
+    One row of panels for each of `scores`; bars are the population standard deviation over seeds. An open circle is a
+    mean over fewer classes: too few recordings to show them all in every seed.
+
+    Parameters
+    ----------
+    path : ends in .png, .svg or .pdf.
+    scores : of "ap", "f1", "f1_balanced".
+
+    Raises
+    ------
+    InputError
+        As `check_figure` does, or if there is nothing to draw or the file cannot be written.
+    """
+    check_figure(path)
+    if not curves:
+        raise InputError(f"--figure {path}: there is no curve to draw")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 0.8 + 3.0 * len(scores)), layout="constrained")
+    panels = figure.subplots(len(scores), 2, squeeze=False, sharey="row")
+    for row, score in zip(panels, scores, strict=True):
+        for panel, over in zip(row, (_recordings, _positive_frames), strict=True):
+            for number, curve in enumerate(curves):
+                _draw(panel, curve, score, over, _COLORS[number % len(_COLORS)])
+            panel.set_xscale("log", base=2 if over is _recordings else 10)
+            panel.grid(alpha=0.25, linewidth=0.6)
+        row[0].set_ylabel(f"macro {_SCORES[score]}")
+    counts = sorted({point.num_recordings for curve in curves for point in curve.points})
+    for panel in panels[:, 0]:
+        panel.set_xticks(counts, [str(count) for count in counts])
+    panels[-1, 0].set_xlabel("labeled recordings")
+    panels[-1, 1].set_xlabel("positive frames per class (mean)")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
+    figure.suptitle(title, fontsize=10)
+    with atomic_file(path) as partial:
+        figure.savefig(partial, format=path.suffix[1:].lower(), dpi=120)
+
+
+def draw_streams(panels: Mapping[str, Sequence[Curve]], path: Path, title: str = "", score: str = "ap") -> None:
+    """Draw one panel for each label stream: the first macro score of each system over labeled recordings.
+
+    Bands are the population standard deviation over the draws; each line is named at its end. Open circles are means
+    over fewer classes, as of `draw_curves`. Colors are those of Okabe and Ito, which color-blind readers tell apart.
+
+    Parameters
+    ----------
+    panels : stream -> its curves; a system has the same color in all of them.
+    path : ends in .png, .svg or .pdf.
+    score : "ap", "f1" or "f1_balanced".
+
+    Raises
+    ------
+    InputError
+        As `draw_curves` does.
+    """
+    check_figure(path)
+    names = list(dict.fromkeys(curve.system for curves in panels.values() for curve in curves))
+    if not names:
+        raise InputError(f"--figure {path}: there is no curve to draw")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.0 + 5.2 * len(panels), 4.2), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (stream, curves) in zip(axes, panels.items(), strict=True):
+        ends = [_draw_band(axis, curve, score, *_MARKS[names.index(curve.system) % len(_MARKS)]) for curve in curves]
+        counts = sorted({point.num_recordings for curve in curves for point in curve.points})
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(counts, [str(count) for count in counts])
+        axis.minorticks_off()
+        axis.set_xlim(counts[0] / 1.15, counts[-1] * max(2.0, (counts[-1] / counts[0]) ** 0.55))
+        axis.set(title=stream, xlabel="labeled recordings", ylabel=f"macro {_SCORES[score]}")
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25, linewidth=0.6)
+        _name_lines(axis, [end for end in ends if end is not None])
+    figure.suptitle(title, fontsize=10)
+    with atomic_file(path) as partial:
+        figure.savefig(partial, format=path.suffix[1:].lower(), dpi=150)
+
+
+def _draw_band(axis: Any, curve: Curve, score: str, color: str, marker: str) -> tuple[str, str, float, float] | None:
+    """A line with its band; name, color and place of its end, or None if it has no defined point."""
+    found = [(float(point.num_recordings), getattr(point.row.macros[0], score), point) for point in curve.points]
+    defined = [(x, summary.mean, summary.std, bool(point.row.undefined)) for x, summary, point in found
+               if summary.mean is not None]  # fmt: skip
+    if not defined:
+        return None
+    whole = [(x, mean, std) for x, mean, std, partial in defined if not partial]
+    if whole:
+        x, mean, std = np.array(whole).T
+        axis.fill_between(x, mean - std, mean + std, color=color, alpha=0.15, linewidth=0)
+        axis.plot(x, mean, color=color, marker=marker, markersize=4.5, linewidth=1.5)
+    partial = [(x, mean) for x, mean, _, fewer in defined if fewer]
+    style = {"color": color, "marker": marker, "markersize": 4.5, "markerfacecolor": "white", "linestyle": ""}
+    axis.plot([x for x, _ in partial], [mean for _, mean in partial], **style)
+    return curve.system, color, defined[-1][0], defined[-1][1]
+
+
+def _name_lines(axis: Any, ends: Sequence[tuple[str, str, float, float]]) -> None:
+    """Write each name beside the end of its line, moved apart where they would cover each other."""
+    low, high = axis.get_ylim()
+    step, place = 0.055 * (high - low), -np.inf
+    for name, color, x, y in sorted(ends, key=lambda end: end[3]):
+        place = max(y, place + step)
+        axis.annotate(name, (x, y), (x * 1.12, place), color=color, fontsize=8, va="center", annotation_clip=False)
+    axis.set_ylim(low, max(high, place + step))
+
+
+def _recordings(point: CurvePoint) -> float:
+    return float(point.num_recordings)
+
+
+def _positive_frames(point: CurvePoint) -> float:
+    """Mean over seeds and over the classes of the mean that is drawn."""
+    return float(np.mean([point.positive[name] for name in point.headline]))
+
+
+def _draw(panel: Any, curve: Curve, score: str, over: Callable[[CurvePoint], float], color: str) -> None:
+    """Parameters: a matplotlib axis; what stands on the horizontal axis."""
+    found = [(over(point), getattr(point.row.macros[0], score), point) for point in curve.points]
+    defined = [(x, summary, point) for x, summary, point in found if summary.mean is not None and x > 0]
+    # A mean over fewer classes is another mean: no line leads from it to the next.
+    whole = [(x, summary) for x, summary, point in defined if not point.row.undefined]
+    xs, means = [x for x, _ in whole], [summary.mean for _, summary in whole]
+    spread = [summary.std for _, summary in whole]
+    style = {"color": color, "marker": "o", "markersize": 4.5}
+    panel.errorbar(xs, means, spread, linewidth=1.4, capsize=2, label=curve.system, **style)
+    partial = [(x, summary.mean) for x, summary, point in defined if point.row.undefined]
+    panel.plot([x for x, _ in partial], [y for _, y in partial], linestyle="", markerfacecolor="white", **style)

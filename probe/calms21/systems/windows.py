@@ -1,0 +1,188 @@
+"""The supervised window classifiers of `probe.calms21.baselines` as systems, and those that start from another one."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from probe.calms21.baselines import BaselineConfig, Inputs, TrainedBaseline, assemble_inputs, fit_baseline
+from probe.calms21.baselines.network import OBSERVED
+from probe.calms21.baselines.trained import load_baseline, save_baseline
+from probe.calms21.baselines.training import loss_weights
+from probe.calms21.systems.base import Advance, Model, Problem, System, labels_digest, matrix_digest
+from probe.representations import Matrix, Representation
+from probe.trial import BALANCED, PLAIN, balanced
+from ssl_behavior.store import StoreRow
+
+__all__ = ["Parent", "WindowClassifier"]
+
+
+@dataclass(frozen=True, eq=False)
+class Parent:
+    """What a classifier starts from: another one, trained once for each seed on recordings of its own.
+
+    Parameters
+    ----------
+    system : how it learns; it has no parent itself. With a folder, what it learned is kept and found again.
+    problem : what it learns, such as Task 1 before Task 2.
+    rows : recordings it learns from. None of them may be evaluated later.
+    """
+
+    system: "WindowClassifier"
+    problem: Problem
+    rows: tuple[StoreRow, ...]
+    _trained: dict[int, TrainedBaseline] = field(default_factory=dict, repr=False)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self.system.learned_from(self.problem, self.rows)
+
+    def trained(self, seed: int, advance: Advance) -> TrainedBaseline:
+        """The parent of a seed, trained when it is asked for first."""
+        if seed not in self._trained:
+            self._trained[seed] = self.system.train(self.problem, self.rows, seed, advance)
+        return self._trained[seed]
+
+
+class WindowClassifier(System):
+    """A network on the window around each frame, trained as its configuration says.
+
+    Parameters
+    ----------
+    name, source : see `System`.
+    config : of network, window and training (`probe.calms21.baselines.config` has the published ones).
+    features : read beside the keypoints, such as an embedding; seed s reads array s modulo their number.
+    parent : what is started from, if the configuration says so.
+    device, precision : of the training; predictions are float32.
+    folder : trained networks are kept here and found again; None = they are not.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: str,
+        config: BaselineConfig,
+        features: Representation | None = None,
+        parent: Parent | None = None,
+        device: torch.device | None = None,
+        precision: torch.dtype = torch.float32,
+        folder: Path | None = None,
+    ) -> None:
+        self.name, self.source, self.config, self.features, self.parent = name, source, config, features, parent
+        self.folder = folder
+        self.device, self.precision = device or torch.device("cpu"), precision
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {
+            "system": "windows",
+            "network": type(self.config.network).__name__,
+            "config": asdict(self.config),
+            "features": matrix_digest(self.features.arrays) if self.features else None,
+            "parent": self.parent.settings if self.parent else None,
+            "precision": str(self.precision).removeprefix("torch."),
+        }
+
+    @property
+    def elsewhere(self) -> tuple[StoreRow, ...]:
+        return self.parent.rows if self.parent else ()
+
+    def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:
+        trained = self.train(problem, rows, seed, advance)
+        weights = loss_weights(self.config.class_weights, problem.task, problem.targets(rows))
+        return _WindowModel(problem, trained, self._array(seed), _seen_shares(trained, weights))
+
+    def learned_from(self, problem: Problem, rows: Sequence[StoreRow]) -> dict[str, Any]:
+        """All that a trained network depends on besides tracks and seed, JSON-ready."""
+        return {
+            "system": self.settings,
+            "task": problem.task.to_dict(),
+            "rows": [row.id for row in rows],
+            "labels": labels_digest(problem, rows),
+        }
+
+    def train(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> TrainedBaseline:
+        """The trained network, or the one that was trained before and kept.
+
+        Raises
+        ------
+        InputError
+            As `probe.calms21.baselines.fit_baseline` does.
+        """
+        if self.folder is None:
+            return self._train(problem, rows, seed, advance)
+        known = json.dumps([self.learned_from(problem, rows), problem.store.fingerprint(), seed], sort_keys=True)
+        place = self.folder / f"network-{hashlib.sha256(known.encode()).hexdigest()[:32]}"
+        if place.exists():
+            found = load_baseline(place)
+            found.network.to(self.device)
+            return found
+        trained = self._train(problem, rows, seed, advance)
+        save_baseline(place, trained)
+        return trained
+
+    def _train(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> TrainedBaseline:
+        parent = self.parent.trained(seed, advance) if self.parent else None
+        inputs = _inputs(problem, rows, self.config, self._array(seed), parent).to(self.device)
+        return fit_baseline(
+            problem.store, problem.task, rows, self.config, inputs, seed, self.precision, parent, advance
+        )  # fmt: skip
+
+    def _array(self, seed: int) -> Matrix | None:
+        return self.features.array(seed) if self.features else None
+
+
+def _inputs(
+    problem: Problem,
+    rows: Sequence[StoreRow],
+    config: BaselineConfig,
+    features: Matrix | None,
+    like: TrainedBaseline | None,
+) -> Inputs:
+    """Inputs of `rows`, assembled as those that `like` was trained on."""
+    scaling, observed = (like.scaling, OBSERVED in like.layout.groups) if like else (None, None)
+    return assemble_inputs(problem.store, rows, rows, config.window, features, scaling, observed)
+
+
+def _seen_shares(trained: TrainedBaseline, weights: torch.Tensor | None) -> np.ndarray:
+    """[class]: the share of every class in the training frames as they were weighed, which is what a network believes.
+
+    Dividing by the frames' own shares would weigh classes twice that weighed more in training already.
+    """
+    share = np.array(trained.shares)
+    if weights is None:
+        return share
+    rest, shown = weights.double().numpy()
+    weighed = share * shown
+    total = weighed.sum() if trained.kind == "multinomial" else weighed + (1 - share) * rest
+    return weighed / np.maximum(total, 1e-12)
+
+
+class _WindowModel(Model):
+    def __init__(self, problem: Problem, trained: TrainedBaseline, features: Matrix | None, share: np.ndarray) -> None:
+        self.problem, self.trained, self.features, self.share = problem, trained, features, share
+
+    def predict(self, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
+        # One recording at a time: all of them may not fit into memory beside each other.
+        parts = [self._predict(row) for row in rows]
+        plain = np.concatenate(parts) if parts else np.empty((0, self.problem.num_classes), np.float32)
+        return {PLAIN: plain, BALANCED: balanced(plain, self.share, self.trained.kind)}
+
+    def _predict(self, row: StoreRow) -> np.ndarray:
+        return self.trained.predict(
+            _inputs(self.problem, [row], self.trained.config, self.features, self.trained), [row]
+        )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        trained = self.trained
+        return {
+            "num_parameters": sum(p.numel() for p in trained.network.parameters()),
+            "samples_seen": trained.samples_seen,
+            "losses": [round(loss, 5) for loss in trained.losses],
+        }

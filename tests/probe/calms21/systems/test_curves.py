@@ -1,0 +1,133 @@
+"""Few labels: nested draws, what is undefined, and a figure of it."""
+
+import json
+import sys
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+
+from probe.calms21.predictions import remembered
+from probe.calms21.systems import AfterConfig, draw_curves, draw_streams, label_curve
+from probe.calms21.systems.curves import check_figure, covering_rows, nested_rows
+from probe.tasks import macro_of
+from ssl_behavior.errors import InputError
+
+
+@pytest.fixture
+def macros(problem):
+    return [macro_of(problem.task), macro_of(problem.task, "mount")]
+
+
+def test_draws_are_nested_within_a_seed_and_differ_between_seeds(problem):
+    rows = problem.store.rows
+    for seed in range(3):
+        drawn = [{row.id for row in nested_rows(rows, count, seed)} for count in (1, 2, 4, 7)]
+        assert [len(some) for some in drawn] == [1, 2, 4, 7]
+        assert drawn[0] < drawn[1] < drawn[2] < drawn[3]
+    assert len({nested_rows(rows, 2, seed)[0].id for seed in range(9)}) > 1
+
+
+def test_covering_draws_are_nested_and_show_the_classes_of_the_mean_first(problem, relabeled):
+    def change(row, frames):
+        hidden = {"r0": (0, 1), "r1": (0, 1), "r2": (0,), "r3": (1,), "r4": (0,), "r5": (1,), "r6": (0, 1)}[row.id]
+        return np.where(np.isin(frames, hidden), 2, frames)
+
+    store = relabeled(problem.store, change)
+    sparse = type(problem)(store, problem.task, problem.steer)
+    neither, either = {"r0", "r1", "r6"}, {"r2", "r3", "r4", "r5"}
+    firsts = set()
+    for seed in range(6):
+        drawn = [{row.id for row in covering_rows(sparse, store.rows, count, seed)} for count in (1, 2, 4, 7)]
+        assert [len(some) for some in drawn] == [1, 2, 4, 7] and drawn[0] < drawn[1] < drawn[2] < drawn[3]
+        assert drawn[2] == either and not drawn[1] & neither
+        assert len(drawn[1] & {"r2", "r4"}) == 1, "two recordings show both classes"
+        firsts |= drawn[0]
+    assert len(firsts) > 1
+
+
+def test_a_covering_curve_learns_from_covering_draws(centroids, problem, split, macros):
+    label_curve(centroids, problem, split, macros, [3], counts=[2], covering=True)
+    assert centroids.learned_from == [[row.id for row in covering_rows(problem, split.train, 2, 3)]]
+
+
+def test_streams_are_drawn_side_by_side_or_refused(centroids, problem, split, macros, tmp_path):
+    pytest.importorskip("matplotlib")
+    curve = label_curve(centroids, problem, split, macros, [0, 1])
+    other = replace(curve, system="another system")
+    draw_streams({"S1": [curve, other], "S2": [other]}, tmp_path / "streams.svg", "Simulated")
+    text = (tmp_path / "streams.svg").read_text()
+    assert text.startswith("<?xml") and "#0072b2" in text.lower() and "#d55e00" in text.lower()
+    draw_streams({"S1": [curve]}, tmp_path / "one.png", score="f1_balanced")
+    with pytest.raises(InputError, match="there is no curve to draw"):
+        draw_streams({"S1": []}, tmp_path / "none.png")
+
+
+def test_a_curve_goes_from_one_recording_to_all_and_counts_positive_frames(centroids, problem, split, macros):
+    told = []
+    curve = label_curve(centroids, problem, split, macros, [0, 1], advance=told.append)
+    assert [point.num_recordings for point in curve.points] == [1, 2, 4, 6][: len(curve.points)]
+    assert curve.points[-1].num_recordings == len(split.train) and sum(told) == 2 * len(curve.points)
+    labels = problem.store.labels("behavior")
+    for point in curve.points:
+        for index, seed in enumerate((0, 1)):
+            drawn = nested_rows(split.train, point.num_recordings, seed)
+            for column, name in enumerate(problem.task.classes):
+                shown = sum((labels[row.slice] == column).sum() for row in drawn)
+                assert point.positive[name][index] == shown
+    assert curve.points[-1].row.macros[0].ap.std == 0
+    assert json.loads(json.dumps(curve.to_dict()))["points"][0]["num_recordings"] == 1
+
+
+def test_every_point_has_the_scores_of_its_own_recordings(centroids, problem, split, macros):
+    label_curve(centroids, problem, split, macros, [3], counts=[2])
+    assert centroids.learned_from == [[row.id for row in nested_rows(split.train, 2, 3)]]
+
+
+def test_a_class_that_no_drawn_recording_shows_is_undefined_and_said_to_be(
+    centroids, problem, split, relabeled, macros
+):
+    only = nested_rows(split.train, 2, 0)
+    (first,) = nested_rows(split.train, 1, 0)
+    (second,) = [row.id for row in only if row.id != first.id]
+    scored = {row.id for row in split.evaluate}
+    store = relabeled(
+        problem.store, lambda row, frames: frames if row.id in {second, *scored} else np.where(frames == 1, 2, frames)
+    )
+    problem = type(problem)(store, problem.task, problem.steer)
+    curve = label_curve(centroids, problem, split, macros, [0], counts=[1, 2])
+    few, more = curve.points
+    assert few.positive["mount"] == (0,) and few.row.undefined == ("mount",) and more.row.undefined == ()
+    assert few.row.macros[1].ap.mean is None and more.row.macros[1].ap.mean > 0
+
+
+def test_options_and_memory_serve_curves_too(centroids, problem, split, macros, tmp_path):
+    after = AfterConfig(folds=2, smooth=True)
+    run = partial(remembered, tmp_path)
+    first = label_curve(centroids, problem, split, macros, [0], after, [2, 4], run)
+    learned = len(centroids.learned_from)
+    again = label_curve(centroids, problem, split, macros, [0], after, [2, 4], run)
+    assert len(centroids.learned_from) == learned and first.to_dict() == again.to_dict()
+    assert all(point.row.smoothed for point in first.points)
+
+
+@pytest.mark.parametrize("counts", [[0, 1], [1, 99], []])
+def test_numbers_of_recordings_that_are_not_there_are_refused(centroids, problem, split, macros, counts):
+    with pytest.raises(InputError, match="numbers of labeled recordings are from 1 to"):
+        label_curve(centroids, problem, split, macros, [0], counts=counts)
+
+
+def test_a_figure_is_drawn_whole_or_refused_before_the_work(centroids, problem, split, macros, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    curve = label_curve(centroids, problem, split, macros, [0, 1])
+    draw_curves([curve, curve], tmp_path / "curves.png", "Simulated", ("ap", "f1", "f1_balanced"))
+    assert (tmp_path / "curves.png").read_bytes()[1:4] == b"PNG"
+    with pytest.raises(InputError, match="there is no curve to draw"):
+        draw_curves([], tmp_path / "none.png")
+    with pytest.raises(InputError, match="ends in one of"):
+        check_figure(tmp_path / "curves.doc")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr("probe.calms21.systems.curves.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="needs matplotlib"):
+        check_figure(tmp_path / "curves.png")
