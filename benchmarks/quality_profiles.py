@@ -2,7 +2,7 @@
 
     python benchmarks/quality_profiles.py [--studies 200]
 
-Each study has 20 clusters and two recordings of ten minutes per animal (`ssl_behavior.clusters.studies`). In some
+Each study has 20 clusters and two recordings of ten minutes per animal (`simulated_studies.py`). In some
 nothing is planted; in others two clusters exchange their frequencies in the second group. Reported over the studies,
 for shares of frames at a false discovery rate of 0.05: the share of false among the found clusters (its mean is the
 false discovery rate), how many of the planted ones are found, how often the 95 % interval of a difference that is 0
@@ -18,9 +18,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from simulated_studies import PLANTED, StudyConfig, simulate_study
 
 from ssl_behavior.clusters.profiles import MEASURES, Comparison, Groups, Profiles, ProfilesConfig, compare_profiles
-from ssl_behavior.clusters.studies import PLANTED, StudyConfig, simulate_study
 
 STUDIES = {
     "nothing, 4 animals": StudyConfig(animals=4),

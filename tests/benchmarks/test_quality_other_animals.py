@@ -14,8 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def benchmark(monkeypatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+def benchmark() -> ModuleType:
     return import_module("quality_other_animals")
 
 

@@ -3,10 +3,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from simulated_studies import PLANTED, StudyConfig, simulate_study
 
 from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.clusters.profiles import MEASURES, Groups, ProfilesConfig, compare_profiles
-from ssl_behavior.clusters.studies import PLANTED, StudyConfig, simulate_study
 from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.errors import InputError
 
