@@ -1,10 +1,150 @@
-"""`ssl-behavior pretrain`: the pretraining job from the command line."""
+"""`ssl-behavior pretrain`: command line and job. Nothing heavy is imported before the options are read."""
 
+import argparse
+import re
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from pretrain.options import parse_options
+from ssl_behavior.errors import InputError
 
-__all__ = ["main"]
+__all__ = ["Options", "main", "parse_options"]
+
+_DOTTED = re.compile(r"--((?:method|data|optim|loop)(?:\.\w+)+)(?:=(.*))?", re.DOTALL)
+_EPILOG = """\
+Every value of the configuration has an option: --method.KEY, --data.KEY, --optim.KEY, --loop.KEY, each followed by
+its value; lists are written 4,8,16. --print-config shows all of them with their values, in the form --config reads.
+Named options win over dotted ones, those over --config, that over the recipe. With --resume alone, the run's own
+configuration is taken.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the person asked for; `overrides` are dotted key -> text."""
+
+    stores: tuple[Path, ...]
+    out: Path | None
+    recipe: str | None
+    config: Path | None
+    programs: Path | None
+    split: Path | None
+    resume: bool
+    print_config: bool
+    overrides: dict[str, str]
+
+
+def parse_options(argv: Sequence[str]) -> Options:
+    """Read the arguments of `ssl-behavior pretrain`.
+
+    Raises
+    ------
+    InputError
+        If an option has no value, or what every run needs is not there.
+    """
+    rest, dotted = _split(argv)
+    values = vars(_parser().parse_args(rest))
+    named = {key: values[name] for name, key in _NAMED.items() if values[name] is not None}
+    options = Options(
+        stores=tuple(values["stores"]),
+        out=values["out"],
+        recipe=values["recipe"],
+        config=values["config"],
+        programs=values["programs"],
+        split=values["split"],
+        resume=values["resume"],
+        print_config=values["print_config"],
+        overrides=dotted | {key: _text(value) for key, value in named.items()},
+    )
+    if not options.print_config and options.out is None:
+        raise InputError("--out RUN is missing: the folder to train into")
+    if not options.print_config and not options.stores and not options.resume:
+        raise InputError("name at least one store to train on (made by ssl-behavior import or simulate)")
+    return options
+
+
+_NAMED = {
+    "steps": "steps",
+    "seed": "seed",
+    "device": "device",
+    "precision": "precision",
+    "validation": "data.validation",
+    "validation_share": "data.validation_share",
+    "recordings": "data.recordings",
+    "subset": "data.subsets",
+    "init": "init",
+    "streams": "data.streams",
+    "labeled": "data.labeled",
+}
+"""Option -> the configuration's key it sets."""
+
+
+def _text(value: Any) -> str:
+    return "[" + ",".join(f'"{item}"' for item in value) + "]" if isinstance(value, list) else str(value)
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Dotted options, which take one value each, apart from all others."""
+    rest: list[str] = []
+    dotted: dict[str, str] = {}
+    arguments = deque(argv)
+    while arguments:
+        argument = arguments.popleft()
+        found = _DOTTED.fullmatch(argument)
+        if found is None:
+            rest.append(argument)
+            continue
+        value = found[2]
+        if value is None:
+            if not arguments:
+                raise InputError(f"--{found[1]} needs a value")
+            value = arguments.popleft()
+        if _is_number(value) and arguments and _is_number(arguments[0]) and not Path(arguments[0]).exists():
+            raise InputError(f"--{found[1]} takes one value; lists are written with commas: {value},{arguments[0]}")
+        dotted[found[1]] = value
+    return rest, dotted
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdecimal()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ssl-behavior pretrain",
+        description="Train an encoder on pose tracks without labels.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("stores", metavar="STORE", nargs="*", type=Path, help="stores with the recordings; one skeleton for all")
+    add("--out", metavar="RUN", type=Path, help="the run's folder: configuration, metrics and checkpoints")
+    add("--recipe", metavar="NAME", help="where the configuration starts (default: summaries); a wrong name lists them")
+    add("--config", metavar="FILE", type=Path, help="YAML or JSON with keys to change; a run's config.json repeats it")
+    add("--resume", action="store_true", help="continue an interrupted run, bit for bit; begin it if there is none")
+    add("--print-config", action="store_true", help="print the whole configuration and stop")
+    add("--steps", metavar="N", help="number of training steps")
+    add("--seed", metavar="N", help="where all randomness comes from")
+    add("--device", metavar="NAME", help="auto, cpu, cuda or mps")
+    add("--precision", metavar="NAME", help="auto (bfloat16 where the machine is fast at it), float32 or bfloat16")
+    add("--recordings", metavar="ID", nargs="+", help="train and validate on these ids or globs only")
+    add("--subset", metavar="NAME", nargs="+", help="only recordings of these subsets of the stores")
+    add(
+        "--programs",
+        metavar="FILE",
+        type=Path,
+        help="one's own programs (a Python file), for summaries and the recipes of task programming",
+    )
+    add("--validation", metavar="ID", nargs="+", help="ids or globs of the recordings to hold out")
+    add("--labeled", metavar="ID", nargs="+", help="learn from the labels of these recordings (ids or globs; joint)")
+    add("--split", metavar="FILE", type=Path, help="learn from the labels of the train part of a split (joint)")
+    add("--streams", metavar="NAME", nargs="+", help="learn these label streams only (joint)")
+    add("--init", metavar="RUN", help="start from the encoder of this run or checkpoint")
+    add("--validation-share", metavar="SHARE", help="hold out this share of the recordings instead; 0: none")
+    return parser
 
 
 def main(argv: Sequence[str]) -> int:

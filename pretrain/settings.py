@@ -12,10 +12,9 @@ import jsonargparse
 import yaml
 
 from pretrain.config import RunConfig, run_config_from_dict, run_config_to_dict
-from pretrain.options import Options
-from pretrain.own_programs import with_kept_programs, with_own_programs
+from pretrain.job import Options
 from pretrain.recipes import RECIPES
-from pretrain.runfolder import recorded_config, recorded_stores
+from pretrain.runfolder import recorded_config, recorded_stores, with_kept_programs, with_own_programs
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods import METHODS
 from ssl_behavior.splits import split_patterns

@@ -8,6 +8,7 @@ from probe.annotators.learning import (
     annotated_frames,
     annotators_of,
     learn_annotators,
+    run_annotator_trials,
 )
 from probe.annotators.tables import (
     agreement,
@@ -19,7 +20,6 @@ from probe.annotators.tables import (
     style_transfer,
     write_annotators,
 )
-from probe.annotators.trials import run_annotator_trials
 
 __all__ = [
     "AnnotatedFrames",

@@ -66,7 +66,7 @@ def _check(options: argparse.Namespace) -> None:
         if getattr(options, name) is not None and not options.choose:
             raise InputError(f"--{name} is for --choose: add it, or leave --{name} out")
     if options.figure is not None:
-        from ssl_behavior.commands.choice_figure import check_figure
+        from ssl_behavior.commands.cluster_output import check_figure
 
         check_figure(options.figure)
 
@@ -133,8 +133,7 @@ def _choose(
     """Judge the numbers asked for; the number to take, and what is kept of it."""
     from ssl_behavior.clusters import KMeansConfig
     from ssl_behavior.clusters.choosing import score_numbers, suggested_number
-    from ssl_behavior.commands.choice_figure import draw_choice
-    from ssl_behavior.commands.cluster_output import choice_contents, print_choice, stages
+    from ssl_behavior.commands.cluster_output import choice_contents, draw_choice, print_choice, stages
     from ssl_behavior.errors import InputError
     from ssl_behavior.space import Space
     from ssl_behavior.terminal import tell

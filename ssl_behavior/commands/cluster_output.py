@@ -1,8 +1,10 @@
-"""What `cluster`, `assign` and `quality` print."""
+"""Tables of `cluster`, `assign` and `quality`, and the figure of `cluster --choose`."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,11 @@ from rich.table import Table
 from ssl_behavior.clusters.choosing import RULE, ChoiceConfig, NumberScores
 from ssl_behavior.clusters.clustering import Clustering
 from ssl_behavior.clusters.clustering import Progress as Told
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import atomic_file, check_free
 from ssl_behavior.terminal import counted, tell
 
-__all__ = ["choice_contents", "print_choice", "print_clusters", "stages"]
+__all__ = ["check_figure", "choice_contents", "draw_choice", "print_choice", "print_clusters", "stages"]
 
 _MOST_ROWS = 30
 
@@ -89,3 +93,66 @@ def _number(value: float | None) -> str:
 def choice_contents(scores: Sequence[NumberScores], suggested: int | None, choice: ChoiceConfig) -> dict[str, Any]:
     """What is kept of a choice, as JSON."""
     return {"rule": RULE, "suggested": suggested, "config": asdict(choice), "numbers": [asdict(one) for one in scores]}
+
+
+_FORMATS = (".png", ".svg", ".pdf")
+_LINE, _MARK = "#1b4f72", "#b9770e"
+_PANELS = {
+    "stability": "stability: adjusted Rand index\nof two halves of the recordings",
+    "silhouette": "silhouette: how far clusters\nare from each other",
+    "explained": "explained variance",
+    "bout_seconds": "median bout [s]",
+}
+
+
+def check_figure(path: Path) -> None:
+    """Refuse a figure that cannot be drawn, before anything is measured.
+
+    Raises
+    ------
+    InputError
+        If the file's ending is not that of a picture, it is a folder or in a file, or matplotlib is not installed.
+    """
+    if path.suffix.lower() not in _FORMATS:
+        raise InputError(f"--figure {path}: expected a file that ends in one of {list(_FORMATS)}")
+    check_free(path, True, option="--figure")
+    if path.is_dir():
+        raise InputError(f"--figure {path} is a folder: name a file to draw")
+    if find_spec("matplotlib") is None:
+        raise InputError("--figure needs matplotlib: pip install 'ssl-behavior[plots]'")
+
+
+def draw_choice(scores: Sequence[NumberScores], suggested: int | None, path: Path) -> None:
+    """Draw every measure against the number of clusters.
+
+    Raises
+    ------
+    InputError
+        If the picture cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 6.0), layout="constrained")
+    for axis, (name, title) in zip(figure.subplots(2, 2, sharex=True).flat, _PANELS.items(), strict=True):
+        _draw(axis, scores, name, suggested)
+        axis.set_title(title, fontsize=10)
+    figure.supxlabel("number of clusters", fontsize=10)
+    if suggested is not None:
+        figure.suptitle(f"suggested: {suggested} clusters", fontsize=11)
+    with atomic_file(path, "--figure") as partial:
+        figure.savefig(partial, format=path.suffix[1:].lower(), dpi=130)
+
+
+def _draw(axis: Any, scores: Sequence[NumberScores], name: str, suggested: int | None) -> None:
+    known = [(one.clusters, getattr(one, name), one) for one in scores if getattr(one, name) is not None]
+    numbers, values = [number for number, _, _ in known], [value for _, value, _ in known]
+    spread = [one.stability_std for _, _, one in known] if name == "stability" else None
+    axis.errorbar(numbers, values, yerr=spread, color=_LINE, marker="o", markersize=4, linewidth=1.4, capsize=3)
+    if not known:
+        axis.text(0.5, 0.5, "unknown: one recording", transform=axis.transAxes, ha="center", va="center")
+    if suggested is not None:
+        axis.axvline(suggested, color=_MARK, linewidth=1.2, linestyle="--")
+    if name != "silhouette":
+        axis.set_ylim(bottom=0)
+    axis.grid(alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)

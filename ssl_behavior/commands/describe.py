@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     from ssl_behavior.clusters.folder import ClusteredStore
     from ssl_behavior.clusters.profiles import compare_profiles
     from ssl_behavior.commands.cluster_output import stages
-    from ssl_behavior.commands.describe_tables import print_described
+    from ssl_behavior.commands.describe_output import print_described
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.files import check_free
     from ssl_behavior.programs import ProgramsConfig, with_programs_of
@@ -111,7 +111,7 @@ def _write(
 ) -> None:
     """The folder, whole or not at all."""
     from ssl_behavior.commands.cluster_output import tell
-    from ssl_behavior.commands.describe_files import write_cards, write_profiles
+    from ssl_behavior.commands.describe_output import write_cards, write_profiles
     from ssl_behavior.files import atomic_folder
 
     with atomic_folder(out, overwrite, _MARKER) as folder:

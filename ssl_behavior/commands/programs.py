@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     _check(options)
     # Only now what takes seconds to import: --help is answered at once.
-    from ssl_behavior.commands.programs_table import list_programs, measure_programs
+    from ssl_behavior.commands.programs_output import list_programs, measure_programs
     from ssl_behavior.store import Store
     from ssl_behavior.terminal import make_console
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
     if not options.figure:
         measure_programs(store, options.names, options.programs, console)
         return 0
-    from ssl_behavior.commands.programs_figure import draw_attributes, plan_figure
+    from ssl_behavior.commands.programs_output import draw_attributes, plan_figure
 
     # What cannot be drawn is told before the whole store is measured.
     plan = plan_figure(store, options.recording, options.frames, options.stream, options.figure)

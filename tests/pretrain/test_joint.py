@@ -12,8 +12,7 @@ import torch
 from pretrain.config import DataConfig
 from pretrain.data import labeled_sources, open_data
 from pretrain.loop import label_scores
-from pretrain.run import new_method, train
-from pretrain.start import complete_config, facts_of, take_encoder
+from pretrain.run import complete_config, facts_of, new_method, take_encoder, train
 from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from ssl_behavior.cli import main
 from ssl_behavior.errors import InputError

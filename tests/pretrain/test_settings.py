@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from pretrain.config import OptimConfig, RunConfig, run_config_from_dict, run_config_to_dict
-from pretrain.options import parse_options
+from pretrain.job import parse_options
 from pretrain.recipes import RECIPES
 from pretrain.runfolder import open_run
 from pretrain.settings import config_as_yaml, resolve_config, resolve_stores
