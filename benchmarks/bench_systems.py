@@ -127,7 +127,7 @@ def bench(config: BaselineConfig, inputs: Inputs, precision: torch.dtype, second
     device, generator = inputs.values.device, torch_generator(0, "bench", device=str(inputs.values.device))
     network = config.network.build(inputs.layout, config.window.num_samples, 4, torch_generator(0, "init")).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
-    before, after = config.window.reach
+    before, after = config.window.receptive_field
     first = min(inputs.starts.values())
     target = torch.arange(config.batch_size, device=device) % 4
     sizes = torch.tensor([[1024.0, 570.0]], device=device).expand(config.batch_size, -1)

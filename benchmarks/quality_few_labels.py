@@ -31,7 +31,7 @@ from typing import Any
 from probe.calms21.effort import EFFORTS, effort_of
 from probe.calms21.plan import OURS, Bench
 from probe.calms21.predictions import remembered
-from probe.calms21.representations import Shelf
+from probe.calms21.representations import RepresentationCache
 from probe.calms21.run import Part, plan_task
 from probe.calms21.systems import BoostedTrees, Curve, FrozenProbe, System, draw_streams, label_curve
 from probe.calms21.systems.curves import label_counts
@@ -48,21 +48,21 @@ RECIPE = "given"
 
 
 def frozen(bench: Bench, without: Sequence[str]) -> System:
-    return FrozenProbe(bench.shelf.encoder(RECIPE, without), "linear", bench.effort.stride)
+    return FrozenProbe(bench.representations.encoder(RECIPE, without), "linear", bench.effort.stride)
 
 
 def means(bench: Bench, without: Sequence[str]) -> System:
-    shelf = bench.shelf
-    shelf.say("computing window means of the inputs")
-    made = input_means(shelf.store, shelf.train, shelf.folder / "features")
-    return FrozenProbe(timed(made, shelf.store, without), "linear", bench.effort.stride)
+    representations = bench.representations
+    representations.say("computing window means of the inputs")
+    made = input_means(representations.store, representations.train, representations.folder / "features")
+    return FrozenProbe(timed(made, representations.store, without), "linear", bench.effort.stride)
 
 
 def trees(bench: Bench, without: Sequence[str]) -> System:
-    shelf, rows = bench.shelf, bench.shelf.store.rows
-    said = partial(shelf.say, "computing hand features")
-    made = kept_hand_features(shelf.store, shelf.train, rows, shelf.folder / "features", said)
-    return BoostedTrees(timed(made, shelf.store, without), bench.effort.boosting)
+    cache = bench.representations
+    said = partial(cache.say, "computing hand features")
+    made = kept_hand_features(cache.store, cache.train, cache.store.rows, cache.folder / "features", said)
+    return BoostedTrees(timed(made, cache.store, without), bench.effort.boosting)
 
 
 def timed(made: Representation, store: Store, without: Sequence[str]) -> Representation:
@@ -71,7 +71,7 @@ def timed(made: Representation, store: Store, without: Sequence[str]) -> Represe
 
 
 def finetuned(bench: Bench, without: Sequence[str]) -> System:
-    return bench.trained("finetuned", OURS, "finetune", bench.shelf.runs(RECIPE))
+    return bench.trained("finetuned", OURS, "finetune", bench.representations.runs(RECIPE))
 
 
 def scratch(bench: Bench, without: Sequence[str]) -> System:
@@ -107,13 +107,13 @@ def make_bench(options: argparse.Namespace, store: Store, parts: Mapping[str, Pa
     train: tuple[StoreRow, ...] = tuple(row for row in store.rows if row.id in learned)
     effort = effort_of(options.effort)
     effort = replace(effort, stride=options.stride or effort.stride)
-    shelf = Shelf(
+    representations = RepresentationCache(
         store, options.out, effort, train, device=options.device, precision=options.precision,
         given={RECIPE: tuple(options.runs)}, say=lambda text: console.print(text, soft_wrap=True),
     )  # fmt: skip
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
-    return Bench(options.out, effort, shelf, train, device=device, precision=precision)
+    return Bench(options.out, effort, representations, train, device=device, precision=precision)
 
 
 def curve_of(bench: Bench, name: str, part: Part, options: argparse.Namespace) -> Curve:
@@ -121,7 +121,7 @@ def curve_of(bench: Bench, name: str, part: Part, options: argparse.Namespace) -
     most = len(part.split.train)
     counts = sorted({count for count in options.recordings if count < most} | {most})
     draws = options.draws_of.get(name, options.draws)
-    bench.shelf.say(f"{title}: {part.role.problem.task.name}, {counts} recordings, {draws} draws")
+    bench.representations.say(f"{title}: {part.role.problem.task.name}, {counts} recordings, {draws} draws")
     run = partial(remembered, bench.folder / "predictions")
     curve = label_curve(
         make(bench, options.without), part.role.problem, part.split, part.macros, range(draws), counts=counts, run=run,

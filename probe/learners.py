@@ -39,7 +39,7 @@ from probe.trial import (
     spread,
     steering_value,
 )
-from probe.tuning import Treatment, choose_treatment
+from probe.tuning import Postprocessing, choose_postprocessing
 from ssl_behavior.logistic import PENALTIES, Design, LinearHead, class_weights, fit_head, no_longer_better, prior_logits
 from ssl_behavior.splits import fraction_of
 from ssl_behavior.store import StoreRow
@@ -379,8 +379,8 @@ def run_trial(trial: Trial, array: Matrix, seed: int, percent: float = 100.0, le
             check_learnable(trial, data)
         return nothing_learned(trial, sum(row.frames for row in split.evaluate), len(data))
     probe: Probe = PROBES[trial.mode].chosen(trial, data, choosing_folds(trial, array, data, seed))
-    treatment = _treatment(trial, probe, array, seed, percent)
-    return _outcome(trial, probe, array, treatment, len(data))
+    postprocessing = _postprocessing(trial, probe, array, seed, percent)
+    return _outcome(trial, probe, array, postprocessing, len(data))
 
 
 def choosing_folds(trial: Trial, array: Matrix, data: Data, seed: int) -> list[Fold]:
@@ -395,22 +395,26 @@ def choosing_folds(trial: Trial, array: Matrix, data: Data, seed: int) -> list[F
     return inner_folds(data, seed, most, [row.id for row in split.tune], most_folds)
 
 
-def _treatment(trial: Trial, probe: Probe, array: Matrix, seed: int, percent: float) -> Treatment:
+def _postprocessing(trial: Trial, probe: Probe, array: Matrix, seed: int, percent: float) -> Postprocessing:
     """Smoothing windows, chosen on the tuning recordings by a probe that has not learned from them."""
     split = trial.split
     if not trial.smooth or not split.tune:
-        return Treatment()
+        return Postprocessing()
     if percent >= 100 and split.tune_from_train:
         others = sample(trial, array, split.fit, seed)
         if not can_learn(others):
-            return Treatment()
+            return Postprocessing()
         probe = probe.relearned(others)
-    return choose_treatment(trial.problem, split.tune, probe.predict(array, split.tune), smooth=True)
+    return choose_postprocessing(trial.problem, split.tune, probe.predict(array, split.tune), smooth=True)
 
 
-def _outcome(trial: Trial, probe: Probe, array: Matrix, treatment: Treatment, num_train_frames: int) -> Outcome:
+def _outcome(
+    trial: Trial, probe: Probe, array: Matrix, postprocessing: Postprocessing, num_train_frames: int
+) -> Outcome:
     rows = trial.split.evaluate
     probability = probe.predict(array, rows)
-    treated = treatment.apply(probability, rows, trial.task.kind)
+    treated = postprocessing.apply(probability, rows, trial.task.kind)
     facts = {"shrinkage": {fit: list(head.shrinkage) for fit, head in probe.heads.items()}} if probe.heads else {}
-    return Outcome(probability, treated, probe.settings, treatment.windows, probe.heads, num_train_frames, facts=facts)
+    return Outcome(
+        probability, treated, probe.settings, postprocessing.windows, probe.heads, num_train_frames, facts=facts
+    )

@@ -266,7 +266,7 @@ def input_means(
     array = new_array(folder / "input_means.npy", store.num_frames, len(AROUND_SECONDS) * width, np.float16)
     for row in rows:
         halves = [round(seconds * row.fps / 2) for seconds in AROUND_SECONDS]
-        context = max(halves) + max(featurizer.reach)
+        context = max(halves) + max(featurizer.receptive_field)
         for part, own, batch in _chunks(store, row, context, CHUNK_FRAMES):
             with torch.no_grad():
                 joined = _joined_views(featurizer(batch), store.skeleton.exchangeable)
@@ -418,7 +418,9 @@ def _components(
     """(frames of the store, their components), chunk by chunk of a recording."""
     stride = _stride(row.fps)
     # One step more than is reached: frames lie between the middles of two steps.
-    context = (max(histograms.summaries.reach) + 1) * stride + -(-max(featurizer.reach) // stride) * stride
+    context = (max(histograms.summaries.receptive_field) + 1) * stride + -(
+        -max(featurizer.receptive_field) // stride
+    ) * stride
     for part, own, batch in _chunks(store, row, context, -(-CHUNK_FRAMES // stride) * stride):
         piece = _step_moments(batch, featurizer)
         inside = torch.ones(piece[0].shape[:2], dtype=torch.bool)

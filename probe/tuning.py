@@ -1,7 +1,7 @@
 """What happens to probabilities after a system gave them: smoothing over time, and decisions tuned for F1.
 
 Everything here is chosen on recordings that nobody is scored on, from probabilities of models that did not learn from
-them; what is chosen is a `Treatment`, and that alone meets the scored recordings.
+them; what is chosen is a `Postprocessing`, and that alone meets the scored recordings.
 
 Probabilities averaged over time: behaviours last longer than a frame.
 """
@@ -19,8 +19,8 @@ from ssl_behavior.store import StoreRow
 __all__ = [
     "LOG_WEIGHTS",
     "WINDOWS_SECONDS",
-    "Treatment",
-    "choose_treatment",
+    "Postprocessing",
+    "choose_postprocessing",
     "choose_weights",
     "moving_average",
     "reweighed",
@@ -85,7 +85,7 @@ SMALLEST = 1e-30
 
 
 @dataclass(frozen=True)
-class Treatment:
+class Postprocessing:
     """How probabilities are smoothed and decided on. The default leaves them as they are.
 
     Parameters
@@ -117,13 +117,13 @@ class Treatment:
         return treated
 
 
-def choose_treatment(
+def choose_postprocessing(
     problem: Problem,
     rows: Sequence[StoreRow],
     probability: Mapping[str, np.ndarray],
     smooth: bool = False,
     thresholds: bool = False,
-) -> Treatment:
+) -> Postprocessing:
     """The treatment that does best on `rows`, whose probabilities come from models that did not learn from them.
 
     Ranking (plain fit) is smoothed for each class's own average precision; the balanced fit for F1, by one window where
@@ -144,9 +144,9 @@ def choose_treatment(
 
     windows = {PLAIN: best(PLAIN, PLAIN, None), BALANCED: best(BALANCED, BALANCED, problem.together)} if smooth else {}
     if not thresholds:
-        return Treatment(windows | {DECISION: best(PLAIN, BALANCED, problem.together)} if smooth else {})
+        return Postprocessing(windows | {DECISION: best(PLAIN, BALANCED, problem.together)} if smooth else {})
     decision, weights = _tuned(problem, {window: _same(probability[PLAIN], rows, window) for window in seconds}, target)
-    return Treatment(windows | {DECISION: decision} if smooth else {}, weights)
+    return Postprocessing(windows | {DECISION: decision} if smooth else {}, weights)
 
 
 def _same(probability: np.ndarray, rows: Sequence[StoreRow], seconds: float) -> np.ndarray:

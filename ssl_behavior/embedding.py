@@ -74,7 +74,7 @@ def chunked(
     read : (first frame, number of frames) -> a batch of one window.
     """
     device = next(method.parameters()).device
-    before, after = (-(-side // method.alignment) * method.alignment for side in method.reach)
+    before, after = (-(-side // method.alignment) * method.alignment for side in method.receptive_field)
     chunk_frames = -(-chunk_frames // method.alignment) * method.alignment
     training = method.training
     method.eval()

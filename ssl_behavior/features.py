@@ -303,9 +303,9 @@ class Featurizer(nn.Module):
         self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
 
     @property
-    def reach(self) -> tuple[int, int]:
+    def receptive_field(self) -> tuple[int, int]:
         """Frames before and after the own one on which the features depend."""
-        before, after = self.config.scene.reach
+        before, after = self.config.scene.receptive_field
         lags = {"motion": self.config.lags_frames, "speeds": self.config.speed_lags_frames, "mabe2021_social": (1,)}
         return before + max((lag for block in self.config.blocks for lag in lags.get(block, ())), default=0), after
 

@@ -49,7 +49,7 @@ class SceneConfig:
             raise InputError(f"scene: gaps, holds and jumps must be 0 or more, got {self}")
 
     @property
-    def reach(self) -> tuple[int, int]:
+    def receptive_field(self) -> tuple[int, int]:
         """Frames before and after the own one on which a scene depends."""
         jump = _JUMP_NEIGHBOUR_FRAMES if self.max_jump else 0
         one_way = jump + self.fill_gap_frames + self.hold_frames

@@ -57,7 +57,7 @@ class WindowsConfig:
         future = [(1, max(1, frames // stride)) for frames in self.future_frames]
         return [*around, *past, *future]
 
-    def reach(self, stride: int) -> tuple[int, int]:
+    def receptive_field(self, stride: int) -> tuple[int, int]:
         """Steps before and after the own one that the windows cover."""
         spans = self.spans(stride)
         return max(0, *(-first for first, _ in spans)), max(0, *(last for _, last in spans))

@@ -222,9 +222,9 @@ class Summaries(nn.Module):
         self.register_buffer("spread", torch.ones(self.components))
 
     @property
-    def reach(self) -> tuple[int, int]:
+    def receptive_field(self) -> tuple[int, int]:
         """Steps before and after the own one that a summary covers."""
-        return self.config.windows.reach(self.stride)
+        return self.config.windows.receptive_field(self.stride)
 
     def forward(
         self, codes: Float[Tensor, "batch step code"], inside: StepMask, every: slice = slice(None)

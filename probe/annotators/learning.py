@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from probe.representations import Matrix, Scaling, all_frames, gather, sampled_frames, standardised_blocks
 from probe.tasks import Task, targets
 from probe.trial import BALANCED, FITS, PLAIN, Outcome, Trial, spread
-from probe.tuning import Treatment, choose_treatment
+from probe.tuning import Postprocessing, choose_postprocessing
 from ssl_behavior.errors import InputError
 from ssl_behavior.nn import AnnotatorHead
 from ssl_behavior.objectives import balanced_class_weights, class_prior, label_cross_entropy
@@ -406,10 +406,10 @@ def run_annotator_trials(
     """
     config, annotators = config or AnnotatorConfig(), _annotators(trials)
     fitted = {part: fraction_of(trial.split.fit, percent, seed) for part, trial in trials.items()}
-    treatments = dict.fromkeys(trials, Treatment())
+    treatments = dict.fromkeys(trials, Postprocessing())
     if any(trial.smooth and trial.split.tune for trial in trials.values()):
         probe = _learned(trials, annotators, fitted, array, seed, config)[0]
-        treatments = {part: _treatment(trial, probe, array) for part, trial in trials.items()}
+        treatments = {part: _postprocessing(trial, probe, array) for part, trial in trials.items()}
     if percent >= 100:
         fitted = {part: list(trial.split.train) for part, trial in trials.items()}
     probe, frames = _learned(trials, annotators, fitted, array, seed, config)
@@ -450,17 +450,17 @@ def _predicted(trial: Trial, probe: AnnotatorProbe, array: Matrix, rows: tuple[S
     return {fit: probe.probabilities(array, rows, annotator, fit) for fit in FITS}
 
 
-def _treatment(trial: Trial, probe: AnnotatorProbe, array: Matrix) -> Treatment:
+def _postprocessing(trial: Trial, probe: AnnotatorProbe, array: Matrix) -> Postprocessing:
     rows = trial.split.tune
     if not trial.smooth or not rows:
-        return Treatment()
-    return choose_treatment(trial.problem, rows, _predicted(trial, probe, array, rows), smooth=True)
+        return Postprocessing()
+    return choose_postprocessing(trial.problem, rows, _predicted(trial, probe, array, rows), smooth=True)
 
 
 def _outcome(
-    trial: Trial, probe: AnnotatorProbe, array: Matrix, treatment: Treatment, num_train_frames: int
+    trial: Trial, probe: AnnotatorProbe, array: Matrix, postprocessing: Postprocessing, num_train_frames: int
 ) -> Outcome:
     rows = trial.split.evaluate
     probability = _predicted(trial, probe, array, rows)
-    treated = treatment.apply(probability, rows, trial.task.kind)
-    return Outcome(probability, treated, {}, treatment.windows, {}, num_train_frames)
+    treated = postprocessing.apply(probability, rows, trial.task.kind)
+    return Outcome(probability, treated, {}, postprocessing.windows, {}, num_train_frames)

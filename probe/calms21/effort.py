@@ -7,7 +7,7 @@ from typing import Any
 
 from probe.annotators import AnnotatorConfig
 from probe.calms21.baselines import BaselineConfig
-from probe.calms21.systems import AfterConfig, BoostingConfig
+from probe.calms21.systems import BoostingConfig, PostprocessingConfig
 from ssl_behavior.errors import InputError
 
 __all__ = ["EFFORTS", "Effort", "effort_of"]
@@ -86,7 +86,7 @@ class Effort:
             predict_stride=max(config.predict_stride, self.predict_stride),
         )
 
-    def after(self, config: AfterConfig) -> AfterConfig:
+    def after(self, config: PostprocessingConfig) -> PostprocessingConfig:
         """Folds, smoothing and thresholds with this effort."""
         return replace(config, folds=min(config.folds, self.most_folds))
 

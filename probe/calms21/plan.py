@@ -11,9 +11,8 @@ import torch
 from probe.calms21.baselines import BASELINES, BaselineConfig
 from probe.calms21.baselines.config import TASK3_WEIGHTS, TRANSFERS, task3_baseline
 from probe.calms21.effort import Effort
-from probe.calms21.representations import Shelf
+from probe.calms21.representations import RepresentationCache
 from probe.calms21.systems import (
-    AfterConfig,
     BoostedTrees,
     EndToEnd,
     EndToEndConfig,
@@ -21,6 +20,7 @@ from probe.calms21.systems import (
     FrozenStyles,
     Heads,
     Parent,
+    PostprocessingConfig,
     Problem,
     System,
     WindowClassifier,
@@ -29,7 +29,7 @@ from ssl_behavior.store import StoreRow
 
 __all__ = ["OURS", "SYSTEMS", "Bench", "Entry", "TaskRole"]
 
-PLAIN = AfterConfig()
+PLAIN = PostprocessingConfig()
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ class Bench:
     styles : heads of all annotators that were learned already.
     parent : Task 1, from whose network the Task 2 and Task 3 baselines start; None if there is none.
     all_rows : training recordings of every task, for the joint systems.
-    shelf : embeddings and features, made when they are asked for first.
+    representations : embeddings and features, made when they are asked for first.
     """
 
     folder: Path
     effort: Effort
-    shelf: Shelf
+    representations: RepresentationCache
     all_rows: tuple[StoreRow, ...]
     ensembles: bool = False
     styles: Heads = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Bench:
         folder: Path | None = None,
     ) -> WindowClassifier:
         """A window classifier with this benchmark's effort, device and precision; kept in `folder`, if there is one."""
-        read = self.shelf.task_programming if features else None
+        read = self.representations.task_programming if features else None
         return WindowClassifier(
             name, "the CalMS21 paper", self.effort.baseline(config), read, parent, self.device, self.precision, folder
         )
@@ -110,16 +110,16 @@ class Bench:
         """A system of the pretraining job; the effort's settings win over `settings`."""
         config = EndToEndConfig(
             recipe=recipe,
-            settings={**settings, **self.effort.settings(recipe), **self.shelf.machine},
+            settings={**settings, **self.effort.settings(recipe), **self.representations.machine},
             init=tuple(init),
-            tracks=self.shelf.tracks,
+            tracks=self.representations.tracks,
             labeled_only=recipe == "finetune",
             all_tasks=all_tasks,
             best=best,
         )
         also = self.all_rows if all_tasks else ()
         runs = self.folder / "runs"
-        return EndToEnd(name, source, config, runs, self.shelf.store, also, self.device, self.precision)
+        return EndToEnd(name, source, config, runs, self.representations.store, also, self.device, self.precision)
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Entry:
     section: str
     make: Callable[[Bench, TaskRole], System]
     kinds: tuple[str, ...] = ("task1", "task2", "task3")
-    after: AfterConfig = PLAIN
+    after: PostprocessingConfig = PLAIN
     needs_parent: bool = False
 
 
@@ -168,7 +168,7 @@ def _msg3d(bench: Bench, role: TaskRole) -> System:
 
 
 def _frozen(recipe: str, mode: str = "linear") -> Callable[[Bench, TaskRole], System]:
-    return lambda bench, role: FrozenProbe(bench.shelf.encoder(recipe), mode, bench.effort.stride)
+    return lambda bench, role: FrozenProbe(bench.representations.encoder(recipe), mode, bench.effort.stride)
 
 
 _LONG_WINDOWS = {"data.window_frames": 1536, "data.batch_size": 12}
@@ -178,28 +178,30 @@ _LONG_WINDOWS = {"data.window_frames": 1536, "data.batch_size": 12}
 def _finetuned(
     name: str, recipe: str, settings: Mapping[str, Any] = MappingProxyType({})
 ) -> Callable[[Bench, TaskRole], System]:
-    return lambda bench, role: bench.trained(name, OURS, "finetune", bench.shelf.runs(recipe), settings=settings)
+    return lambda bench, role: bench.trained(
+        name, OURS, "finetune", bench.representations.runs(recipe), settings=settings
+    )
 
 
 def _styles(bench: Bench, role: TaskRole) -> System:
-    cpc, shelf = bench.shelf.encoder("cpc"), bench.shelf
-    return FrozenStyles(cpc, shelf.store, bench.all_rows, bench.effort.stride, bench.effort.styles, bench.styles)
+    cpc, store = bench.representations.encoder("cpc"), bench.representations.store
+    return FrozenStyles(cpc, store, bench.all_rows, bench.effort.stride, bench.effort.styles, bench.styles)
 
 
 def _boosted(bench: Bench, role: TaskRole) -> System:
-    return BoostedTrees(bench.shelf.hand, bench.effort.boosting)
+    return BoostedTrees(bench.representations.hand, bench.effort.boosting)
 
 
 def _hand(bench: Bench, role: TaskRole) -> System:
-    return FrozenProbe(bench.shelf.hand, "linear", bench.effort.stride)
+    return FrozenProbe(bench.representations.hand, "linear", bench.effort.stride)
 
 
 def _joint(bench: Bench, role: TaskRole) -> System:
-    return bench.trained("joint", OURS, "joint", bench.shelf.runs("cpc"), all_tasks=True)
+    return bench.trained("joint", OURS, "joint", bench.representations.runs("cpc"), all_tasks=True)
 
 
 OURS, WINNER = "this package", "the MABe 2021 winner (B. Wild), arXiv:2104.02710"
-TUNED = AfterConfig(folds=4, smooth=True, thresholds=True)
+TUNED = PostprocessingConfig(folds=4, smooth=True, thresholds=True)
 
 _ENTRIES = [
     Entry("fully_connected", "fully connected", "architectures", _network("fully_connected"), ("task1",)),
@@ -228,7 +230,7 @@ _ENTRIES = [
           lambda bench, role: bench.trained("joint_mabe2021", WINNER, "joint_mabe2021", all_tasks=True, best=True)),
     Entry("msg3d", "MS-G3D (Task 3 winner)", "winner", _msg3d, ("task3",)),
     Entry("msg3d_tuned", "MS-G3D (Task 3 winner)", "winner", _msg3d, ("task3",),
-          AfterConfig(folds=2, thresholds=True)),
+          PostprocessingConfig(folds=2, thresholds=True)),
     Entry("boosting", "boosted trees on hand features", "ours", _boosted),
     Entry("boosting_tuned", "boosted trees on hand features", "ours", _boosted, after=TUNED),
     Entry("hand_linear", "hand features, linear", "ours", _hand),
@@ -238,7 +240,7 @@ _ENTRIES = [
     Entry("summaries_finetuned", "Summaries, fine-tuned", "ours",
           _finetuned("summaries_finetuned", "summaries", _LONG_WINDOWS)),
     Entry("summaries_joint", "Summaries, joint, all tasks and tracks", "ours",
-          lambda bench, role: bench.trained("summaries_joint", OURS, "joint", bench.shelf.runs("summaries"),
+          lambda bench, role: bench.trained("summaries_joint", OURS, "joint", bench.representations.runs("summaries"),
                                             all_tasks=True, settings=_LONG_WINDOWS)),
     Entry("cpc_linear", "CPC, frozen, linear", "ours", _frozen("cpc")),
     Entry("cpc_linear_tuned", "CPC, frozen, linear", "ours", _frozen("cpc"), after=TUNED),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from probe.calms21.systems.base import Problem, System, labels_digest
-from probe.calms21.systems.crossfit import AfterConfig, run_system
+from probe.calms21.systems.crossfit import PostprocessingConfig, run_system
 from probe.trial import Outcome
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents, write_json
@@ -58,7 +58,7 @@ class Identity:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
-def identity_of(system: System, problem: Problem, split: Split, seed: int, after: AfterConfig) -> Identity:
+def identity_of(system: System, problem: Problem, split: Split, seed: int, after: PostprocessingConfig) -> Identity:
     """The identity of what `run_system` would predict."""
     identity = Identity(
         store=problem.store.fingerprint(),
@@ -173,7 +173,7 @@ def remembered(
     problem: Problem,
     split: Split,
     seed: int,
-    after: AfterConfig | None = None,
+    after: PostprocessingConfig | None = None,
     advance: Callable[[int], None] | None = None,
     told: Callable[[bool], None] = lambda found: None,
 ) -> Outcome:
@@ -188,7 +188,7 @@ def remembered(
     InputError
         If what is there is damaged, or learning fails.
     """
-    after = after or AfterConfig()
+    after = after or PostprocessingConfig()
     identity = identity_of(system, problem, split, seed, after)
     folder = Path(root) / identity.digest[:32]
     found = (folder / CONTENTS).exists()

@@ -19,11 +19,11 @@ from ssl_behavior.embedding import Embeddings, embed_store
 from ssl_behavior.errors import InputError
 from ssl_behavior.store import Store, StoreRow
 
-__all__ = ["Shelf"]
+__all__ = ["RepresentationCache"]
 
 
 @dataclass(eq=False)
-class Shelf:
+class RepresentationCache:
     """What is on it stays in the benchmark's folder; a second benchmark there finds it again.
 
     Parameters

@@ -14,7 +14,7 @@ from rich.text import Text
 from probe.calms21.effort import Effort, effort_of
 from probe.calms21.job import BenchmarkConfig
 from probe.calms21.plan import SYSTEMS, Bench, Entry
-from probe.calms21.representations import Shelf
+from probe.calms21.representations import RepresentationCache
 from probe.calms21.run import (
     SIMULATED_NOTE,
     TABLES,
@@ -249,7 +249,7 @@ def _bench(session: _Session, overlaps: Sequence[Overlap]) -> Bench:
     # across tasks. Within a task its own split stands, and the notes say so.
     scored |= {leak.second for leak in leaks(overlaps, scored, {row.id for row in store.rows} - scored)}
     train = _ordered([row for part in parts for row in part.split.train if row.id not in scored])
-    shelf = Shelf(
+    representations = RepresentationCache(
         store,
         config.out,
         effort,
@@ -267,7 +267,14 @@ def _bench(session: _Session, overlaps: Sequence[Overlap]) -> Bench:
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     return Bench(
-        config.out, effort, shelf, train, ensembles=config.ensembles, parent=parent, device=device, precision=precision
+        config.out,
+        effort,
+        representations,
+        train,
+        ensembles=config.ensembles,
+        parent=parent,
+        device=device,
+        precision=precision,
     )
 
 
@@ -310,7 +317,7 @@ def _facts_in_words(session: _Session, bench: Bench, entries: Sequence[Entry]) -
         notes.append("Given encoders, which may have seen tracks of scored recordings: " + ", ".join(
             name for name, _ in config.pretrained))  # fmt: skip
     if any(entry.section == "features" for entry in entries):
-        made = "our own autoencoder's" if bench.shelf.released is None else "the released ones"
+        made = "our own autoencoder's" if bench.representations.released is None else "the released ones"
         notes.append(f"Task-programming features: {made}.")
     return notes
 

@@ -84,7 +84,7 @@ def _checkpoint(path: Path, console: Console) -> None:
     from ssl_behavior.checkpoint import load_checkpoint, read_checkpoint_config
 
     contents, method = read_checkpoint_config(path), load_checkpoint(path)
-    before, after = method.reach
+    before, after = method.receptive_field
     groups = ", ".join(f"{name} {width}" for name, width in method.channel_groups.items())
     more = [("on request", ", ".join(method.more_groups))] if method.more_groups else []
     rows: list[tuple[str, object]] = [

@@ -132,7 +132,7 @@ class Method(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def reach(self) -> tuple[int, int]:
+    def receptive_field(self) -> tuple[int, int]:
         """Frames before and after the own one on which one embedding depends."""
 
     @property

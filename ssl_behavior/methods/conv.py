@@ -246,17 +246,17 @@ class ConvMethod(Method):
         return sum(self.channel_groups.values())
 
     @property
-    def reach(self) -> tuple[int, int]:
+    def receptive_field(self) -> tuple[int, int]:
         encoder, embedding = self.config.encoder, self.embedding
         latent, feature = (
             max((_odd_steps(frames, encoder.stride) // 2 for frames in windows), default=0)
             for windows in (embedding.latent_window_frames, embedding.feature_window_frames)
         )
-        sides = zip(self.embedder.reach, self.contexters.reach, strict=True)
+        sides = zip(self.embedder.receptive_field, self.contexters.receptive_field, strict=True)
         steps = [max(embedder + max(contexter, latent), feature) for embedder, contexter in sides]
         # Stacking and interpolation: a frame's two steps span up to 2 * stride - 1 frames to either side.
         own = 2 * encoder.stride - 1 if encoder.stride > 1 else 0
-        before, after = self.featurizer.reach
+        before, after = self.featurizer.receptive_field
         return before + steps[0] * encoder.stride + own, after + steps[1] * encoder.stride + own
 
     @property

@@ -40,7 +40,7 @@ class TemporalConv(nn.Module):
         if direction == "both" and kernel_size % 2 == 0:
             raise InputError(f"a centred convolution needs an odd kernel size, got {kernel_size}")
         span = (kernel_size - 1) * dilation
-        self.reach = {"past": (span, 0), "future": (0, span), "both": (span // 2, span // 2)}[direction]
+        self.receptive_field = {"past": (span, 0), "future": (0, span), "both": (span // 2, span // 2)}[direction]
         self.starts = tuple(range(0, span + 1, dilation))
         # One matrix product over the frames a kernel touches, side by side: a quarter faster than the library's
         # convolution, which has to move channels to the front and back.
@@ -50,7 +50,7 @@ class TemporalConv(nn.Module):
 
     def forward(self, x: Features) -> Latents:
         frames = x.shape[1]
-        padded = F.pad(x, (0, 0, *self.reach)) if any(self.reach) else x
+        padded = F.pad(x, (0, 0, *self.receptive_field)) if any(self.receptive_field) else x
         taps = [padded[:, start : start + frames] for start in self.starts]
         return self.linear(torch.cat(taps, dim=-1) if len(taps) > 1 else padded)
 
@@ -72,8 +72,8 @@ class ResidualBlock(nn.Module):
         # Close to the identity at first: deep stacks start as shallow ones.
         with torch.no_grad():
             self.conv2.linear.weight.mul_(0.5)
-        first, second = self.conv1.reach, self.conv2.reach
-        self.reach = (first[0] + second[0], first[1] + second[1])
+        first, second = self.conv1.receptive_field, self.conv2.receptive_field
+        self.receptive_field = (first[0] + second[0], first[1] + second[1])
 
     def forward(self, x: Latents, valid: FrameMask) -> Latents:
         # Padding frames are zero before every convolution, like the outside of the recording itself:
@@ -95,7 +95,7 @@ class ConvStack(nn.Module):
 
     Attributes
     ----------
-    reach : frames (before, after) on which one output depends.
+    receptive_field : frames (before, after) on which one output depends.
     """
 
     def __init__(
@@ -112,7 +112,10 @@ class ConvStack(nn.Module):
         self.entry = nn.Linear(in_dim, dim)
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(dim)
-        self.reach = (sum(block.reach[0] for block in blocks), sum(block.reach[1] for block in blocks))
+        self.receptive_field = (
+            sum(block.receptive_field[0] for block in blocks),
+            sum(block.receptive_field[1] for block in blocks),
+        )
 
     def forward(self, x: Features, valid: FrameMask) -> Latents:
         x = self.entry(x)

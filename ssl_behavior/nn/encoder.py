@@ -75,12 +75,12 @@ class WindowBlock(nn.Module):
 
     Attributes
     ----------
-    reach : steps (before, after) on which one output depends.
+    receptive_field : steps (before, after) on which one output depends.
     """
 
     def __init__(self, dim: int, windows_dim: int, windows: WindowsConfig, stride: int) -> None:
         super().__init__()
-        self.spans, self.reach = windows.spans(stride), windows.reach(stride)
+        self.spans, self.receptive_field = windows.spans(stride), windows.receptive_field(stride)
         self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.hidden = nn.Linear(dim, windows_dim)
         self.mix = nn.Linear(windows_dim * len(self.spans), dim)
@@ -173,7 +173,7 @@ class Embedder(nn.Module):
     Attributes
     ----------
     num_views : how many times the width of one view that of all joined is.
-    reach : steps (before, after) on which one latent depends.
+    receptive_field : steps (before, after) on which one latent depends.
     """
 
     def __init__(self, config: EncoderConfig, num_channels: int, num_individuals: int, exchangeable: bool) -> None:
@@ -186,7 +186,10 @@ class Embedder(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(self.num_views * dim)
         self.exit = nn.Linear(self.num_views * dim, config.latent_dim)
-        self.reach = (sum(block.reach[0] for block in blocks), sum(block.reach[1] for block in blocks))
+        self.receptive_field = (
+            sum(block.receptive_field[0] for block in blocks),
+            sum(block.receptive_field[1] for block in blocks),
+        )
 
     def forward(
         self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
@@ -216,7 +219,7 @@ class MixingEmbedder(nn.Module):
 
     Attributes
     ----------
-    num_views, reach : as of `Embedder`.
+    num_views, receptive_field : as of `Embedder`.
     coding : the quantile codes; fitted to the training recordings before the first step.
     """
 
@@ -235,8 +238,8 @@ class MixingEmbedder(nn.Module):
         self.blocks = nn.ModuleList([*convolutions, *windows])
         self.norm = nn.LayerNorm(mixer.dim)
         self.exit = nn.Linear(mixer.dim, config.latent_dim)
-        reaches = [*(block.reach for block in convolutions), *(block.reach for block in windows)]
-        self.reach = (sum(before for before, _ in reaches), sum(after for _, after in reaches))
+        reaches = [*(block.receptive_field for block in convolutions), *(block.receptive_field for block in windows)]
+        self.receptive_field = (sum(before for before, _ in reaches), sum(after for _, after in reaches))
 
     def forward(
         self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
@@ -291,7 +294,7 @@ class Contexters(nn.Module):
 
     Attributes
     ----------
-    reach : steps (before, after) on which the contexts depend.
+    receptive_field : steps (before, after) on which the contexts depend.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -308,8 +311,8 @@ class Contexters(nn.Module):
                 name,
             )
             self.stacks[name] = stack
-            before, after = max(before, stack.reach[0]), max(after, stack.reach[1])
-        self.reach = (before, after)
+            before, after = max(before, stack.receptive_field[0]), max(after, stack.receptive_field[1])
+        self.receptive_field = (before, after)
 
     def forward(self, latents: Steps, valid: StepMask) -> dict[str, Float[Tensor, "batch step context"]]:
         """What is summed up ("past", "future") -> contexts."""

@@ -280,7 +280,7 @@ def test_save_and_load_are_bit_exact(case, tmp_path):
     loaded = load_checkpoint(tmp_path / "model")
     assert type(loaded) is type(method) and loaded.config == method.config
     assert loaded.fingerprint() == method.fingerprint()
-    assert torch.equal(loaded.embed(batch), method.embed(batch)) and loaded.reach == method.reach
+    assert torch.equal(loaded.embed(batch), method.embed(batch)) and loaded.receptive_field == method.receptive_field
 
 
 def test_a_fresh_one_has_other_weights_and_the_same_inputs(case):
@@ -326,7 +326,7 @@ def test_windows_of_a_batch_do_not_see_each_other(case):
 
 def test_no_embedding_depends_on_frames_beyond_its_reach(case):
     method, _, batch = case
-    before, after = method.reach
+    before, after = method.receptive_field
     batch = batch.part(1, 2)
     base = method.embed(batch)
     for frame in (11, 40, 66):

@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score
 from probe import tuning
 from probe.tasks import macro_of, make_task
 from probe.trial import BALANCED, DECISION, PLAIN, Problem, decide
-from probe.tuning import LOG_WEIGHTS, Treatment, choose_treatment, choose_weights, reweighed
+from probe.tuning import LOG_WEIGHTS, Postprocessing, choose_postprocessing, choose_weights, reweighed
 
 
 @pytest.fixture
@@ -104,8 +104,8 @@ def both(problem, seed=0):
 
 def test_tuning_changes_decisions_and_no_ranking(problem):
     rows, probability = both(problem)
-    smooth = choose_treatment(problem, rows, probability, smooth=True)
-    tuned = choose_treatment(problem, rows, probability, smooth=True, thresholds=True)
+    smooth = choose_postprocessing(problem, rows, probability, smooth=True)
+    tuned = choose_postprocessing(problem, rows, probability, smooth=True, thresholds=True)
     assert smooth.weights == () and len(tuned.weights) == 3
     first, second = (one.apply(probability, rows, "multinomial") for one in (smooth, tuned))
     for fit in (PLAIN, BALANCED):
@@ -116,31 +116,31 @@ def test_tuning_changes_decisions_and_no_ranking(problem):
 
 def test_thresholds_alone_smooth_nothing(problem):
     rows, probability = both(problem)
-    treatment = choose_treatment(problem, rows, probability, thresholds=True)
-    treated = treatment.apply(probability, rows, "multinomial")
-    assert treatment.windows == {}
+    postprocessing = choose_postprocessing(problem, rows, probability, thresholds=True)
+    treated = postprocessing.apply(probability, rows, "multinomial")
+    assert postprocessing.windows == {}
     np.testing.assert_array_equal(treated[PLAIN], probability[PLAIN])
-    expected = reweighed(probability[PLAIN], treatment.weights, "multinomial")
+    expected = reweighed(probability[PLAIN], postprocessing.weights, "multinomial")
     np.testing.assert_array_equal(treated[DECISION], expected)
 
 
 def test_binary_classes_have_their_own_windows_and_thresholds(problem):
     binary = replace(problem, task=replace(problem.task, kind="binary"))
     rows, probability = both(problem)
-    together = choose_treatment(binary, rows, probability, smooth=True, thresholds=True)
+    together = choose_postprocessing(binary, rows, probability, smooth=True, thresholds=True)
     for column, name in enumerate(problem.task.classes):
         task = replace(problem.task, kind="binary", classes=(name,), background="")
         single = replace(binary, task=task, steer=macro_of(task))
         own = {fit: values[:, [column]] for fit, values in probability.items()}
-        alone = choose_treatment(single, rows, own, smooth=True, thresholds=True)
+        alone = choose_postprocessing(single, rows, own, smooth=True, thresholds=True)
         assert together.weights[column] == alone.weights[0]
         assert all(together.windows[use][column] == alone.windows[use][0] for use in alone.windows)
 
 
 def test_the_default_treatment_leaves_everything_as_it_is(problem):
     rows, probability = both(problem)
-    assert Treatment().apply(probability, rows, "multinomial") == {}
-    assert choose_treatment(problem, rows, probability) == Treatment()
+    assert Postprocessing().apply(probability, rows, "multinomial") == {}
+    assert choose_postprocessing(problem, rows, probability) == Postprocessing()
 
 
 @pytest.mark.parametrize(

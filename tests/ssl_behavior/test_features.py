@@ -213,7 +213,7 @@ def test_nothing_beyond_its_reach_changes_a_feature(lagging, config, dyad, batch
     batch = batch_of(dyad(frames=113, missing=0.4))
     blocks = [name for name in BLOCKS if name not in LAGGING] if not lagging else LAGGING
     featurizer = featurizer_of("calms21", *blocks, scene=config)
-    before, after = featurizer.reach
+    before, after = featurizer.receptive_field
     base = featurizer(batch)
     generator = torch.Generator().manual_seed(0)
     for frame in range(3, 113, 11):
@@ -229,7 +229,7 @@ def test_nothing_beyond_its_reach_changes_a_feature(lagging, config, dyad, batch
 def test_the_reach_is_no_larger_than_it_must_be(dyad, batch_of):
     batch = batch_of(dyad(frames=61))
     featurizer = featurizer_of("calms21", "motion", "speeds", scene=OFF)
-    assert featurizer.reach == (max(LAGS + SPEED_LAGS), 0)
+    assert featurizer.receptive_field == (max(LAGS + SPEED_LAGS), 0)
     keypoints = batch.keypoints.clone()
     keypoints[:, 40] += 3.0 * torch.randn(1, 2, 7, 2, generator=torch.Generator().manual_seed(0))
     changed = (featurizer(replace(batch, keypoints=keypoints)) != featurizer(batch))[0].any(-1).any(-1)

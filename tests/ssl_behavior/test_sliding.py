@@ -49,7 +49,7 @@ def test_gradients_reach_every_value_in_a_window():
 def test_spans_in_steps():
     windows = WindowsConfig(around_frames=(1, 30), past_frames=(30,), future_frames=(2,))
     assert windows.spans(6) == [(0, 0), (-2, 2), (-5, -1), (1, 1)]
-    assert windows.reach(6) == (5, 2)
+    assert windows.receptive_field(6) == (5, 2)
 
 
 @pytest.mark.parametrize("wrong", [{"around_frames": (0,)}, {"past_frames": (30, 30)},

@@ -30,7 +30,7 @@ class Fitted(torch.nn.Module):
         self.coding = QuantileCodes(QUANTILES, codes, pieces[0][0].shape[-1]).fit(pieces)
         coded = [self.coding(*piece) for piece in pieces]
         self.summaries = Summaries(config, self.coding.num_codes, STRIDE).fit(coded)
-        self.spans, self.reach = self.summaries.spans, self.summaries.reach
+        self.spans, self.receptive_field = self.summaries.spans, self.summaries.receptive_field
 
     edges, mean, axes = (
         property(lambda self, name=name: getattr(self.coding, name)) for name in ("edges", "mean", "axes")
@@ -151,8 +151,8 @@ def test_components_have_a_mean_square_of_about_one_and_the_strongest_come_first
 def test_a_step_depends_on_no_more_than_its_reach():
     model = fitted([made(40)])
     values, known = made(40, seed=3)
-    before, after = model.reach
-    assert (before, after) == WINDOWS.reach(STRIDE) == (2, 2)
+    before, after = model.receptive_field
+    assert (before, after) == WINDOWS.receptive_field(STRIDE) == (2, 2)
     found = model(values, known, all_inside(values))
     part = slice(20 - before, 21 + after)
     alone = model(values[:, part], known[:, part], all_inside(values[:, part]))

@@ -120,7 +120,7 @@ class Conv1d(FrameClassifier):
         weight = self.dense.weight.unflatten(1, (self.num_positions, -1))
         x = F.conv2d(x, weight.transpose(1, 2).unsqueeze(2), self.dense.bias, dilation=(1, gap))
         # The layers leave some samples at the end of a window unread, so there are outputs for a few frames more.
-        return _as_rows(x)[0, : len(values) - sum(span.reach)]
+        return _as_rows(x)[0, : len(values) - sum(span.receptive_field)]
 
 
 class _Layer(nn.Module):

@@ -82,10 +82,10 @@ class Inputs:
         absent = [row.id for row in rows if row.id not in self.starts]
         if absent:
             raise InputError(f"the inputs lack the recording {absent[0]!r}: assemble them of all recordings needed")
-        if max(span.reach) > self.margin:
+        if max(span.receptive_field) > self.margin:
             raise InputError(
-                f"the inputs keep {self.margin} frames between recordings, the window reaches {max(span.reach)} frames "
-                "far: assemble them with the widest window they are used with"
+                f"the inputs keep {self.margin} frames between recordings, the window reaches "
+                f"{max(span.receptive_field)} frames far: assemble them with the widest window they are used with"
             )
 
 
@@ -125,7 +125,7 @@ def assemble_inputs(
     if missing and observed is False:
         raise InputError(f"{store.path}: points are missing, and the inputs have no channels to tell which")
     layout = _layout(store, missing, features)
-    margin, width = max(span.reach), layout.part(FEATURES).start or layout.num_channels
+    margin, width = max(span.receptive_field), layout.part(FEATURES).start or layout.num_channels
     ends = np.cumsum([margin, *(row.frames + margin for row in rows)])
     values = torch.zeros(int(ends[-1]), layout.num_channels, dtype=torch.float32)
     starts = {row.id: int(end) for row, end in zip(rows, ends, strict=False)}

@@ -65,7 +65,7 @@ class WindowSpan:
         return self.past + 1 + self.future
 
     @property
-    def reach(self) -> tuple[int, int]:
+    def receptive_field(self) -> tuple[int, int]:
         """Frames seen before and after a frame."""
         return self.past * self.gap, self.future * self.gap
 
@@ -73,7 +73,7 @@ class WindowSpan:
         self, values: Float[Tensor, "place channel"], places: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch sample channel"]:
         """The windows of the frames at `places` of `values`, which has to reach far enough to either side."""
-        before, after = self.reach
+        before, after = self.receptive_field
         offsets = torch.arange(-before, after + 1, self.gap, device=places.device)
         # Rows picked in one go lie side by side in memory, channel last, as the convolutions like them.
         rows = values.index_select(0, (places[:, None] + offsets).flatten())
@@ -100,8 +100,8 @@ class FrameClassifier(nn.Module, ABC):
         """Logits; while the network trains, dropout is drawn from `generator`, on the device of the windows."""
 
     def slide(self, values: Float[Tensor, "place channel"], span: WindowSpan) -> Float[Tensor, "frame class"]:
-        """Logits of every frame of `values` whose whole window lies in it: all but `span.reach` at the two ends."""
-        before, after = span.reach
+        """Logits of every frame of `values` whose whole window lies in it: the receptive field cuts both ends."""
+        before, after = span.receptive_field
         return self.at(torch.arange(before, len(values) - after, device=values.device), values, span)
 
     def at(

@@ -117,7 +117,7 @@ class TrainedBaseline:
     def _logits(self, inputs: Inputs, first: int, count: int) -> Float[Tensor, "frame class"]:
         """Of `count` frames from the place `first` on."""
         span, every = self.config.window, self.config.predict_stride
-        before, after = span.reach
+        before, after = span.receptive_field
         device = self.network.dense.weight.device
         values = inputs.values[first - before : first + count + after].to(device)
         if every == 1:

@@ -7,14 +7,13 @@ is one more file with one more class.
 
 from probe.calms21.systems.base import Fitted, FrozenProbe, FrozenStyles, Heads, Model, Problem, System, with_balanced
 from probe.calms21.systems.boosting import BoostedTrees, BoostingConfig
-from probe.calms21.systems.crossfit import AfterConfig, mean_of, run_system
+from probe.calms21.systems.crossfit import PostprocessingConfig, mean_of, run_system
 from probe.calms21.systems.curves import Curve, CurvePoint, draw_curves, draw_streams, label_curve
 from probe.calms21.systems.end_to_end import EndToEnd, EndToEndConfig
 from probe.calms21.systems.windows import Parent, WindowClassifier
 from probe.folds import stratified_folds
 
 __all__ = [
-    "AfterConfig",
     "BoostedTrees",
     "BoostingConfig",
     "Curve",
@@ -27,6 +26,7 @@ __all__ = [
     "Heads",
     "Model",
     "Parent",
+    "PostprocessingConfig",
     "Problem",
     "System",
     "WindowClassifier",

@@ -284,7 +284,7 @@ class FrozenStyles(System):
     store : of `also`.
     also : recordings that other annotators labeled in the same stream; never one that is evaluated.
     stride : learn from every so-manieth frame.
-    shelf : heads learned already; parts whose recordings are the same share one.
+    heads : heads learned already; parts whose recordings are the same share one.
     """
 
     source = "learned annotator embeddings on a frozen encoder, after the MABe 2021 winner (arXiv:2104.02710)"
@@ -296,10 +296,11 @@ class FrozenStyles(System):
         also: Sequence[StoreRow] = (),
         stride: int = 4,
         config: AnnotatorConfig | None = None,
-        shelf: Heads | None = None,
+        heads: Heads | None = None,
     ) -> None:
         self.representation, self.also, self.stride = representation, tuple(also), stride
-        self.config, self.shelf = config or AnnotatorConfig(), {} if shelf is None else shelf
+        self.config = config or AnnotatorConfig()
+        self.heads = {} if heads is None else heads
         self._also_labels = labels_fingerprint([(store, row) for row in also])
         self.name = f"{representation.name}, one head for all annotators"
 
@@ -336,9 +337,9 @@ class FrozenStyles(System):
         array = self.representation.array(seed)
         everything = [self.settings, problem.store.fingerprint(), task.streams, task.classes]
         known = json.dumps([*everything, seed, [row.id for row in together]], sort_keys=True)
-        if known not in self.shelf:
-            self.shelf[known] = self._learned(problem, together, array, seed, advance)
-        return _StylesModel(self.shelf[known], array, own)
+        if known not in self.heads:
+            self.heads[known] = self._learned(problem, together, array, seed, advance)
+        return _StylesModel(self.heads[known], array, own)
 
     def _learned(
         self, problem: Problem, rows: Sequence[StoreRow], array: Matrix, seed: int, advance: Advance

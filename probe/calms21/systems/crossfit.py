@@ -1,8 +1,7 @@
 """Run a system: learn, perhaps in folds, and treat its probabilities by what recordings left out of learning say.
 
-Nothing is chosen on the evaluated recordings, by construction: what is chosen here is a `Treatment`, and the function
-that chooses it is given the training recordings and the probabilities of models that did not learn from them. Of the
-evaluated recordings systems see what `Model.predict` is given, and nobody here reads a label.
+Nothing is chosen on the evaluated recordings: the function that chooses a `Postprocessing` gets the training recordings
+and the probabilities of models that did not learn from them. `Model.predict` gets no labels.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,19 +12,19 @@ import numpy as np
 
 from probe.calms21.systems.base import Problem, System, can_learn_from
 from probe.trial import FITS, Outcome
-from probe.tuning import Treatment, choose_treatment
+from probe.tuning import Postprocessing, choose_postprocessing
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.splits import Split
 from ssl_behavior.store import StoreRow
 
-__all__ = ["AfterConfig", "mean_of", "run_system"]
+__all__ = ["PostprocessingConfig", "mean_of", "run_system"]
 
 Probabilities = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class AfterConfig:
+class PostprocessingConfig:
     """How many models a system is, and what is done to their probabilities.
 
     Parameters
@@ -76,7 +75,7 @@ def run_system(
     problem: Problem,
     split: Split,
     seed: int,
-    after: AfterConfig | None = None,
+    after: PostprocessingConfig | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Outcome:
     """Learn from the training recordings and predict the evaluated ones.
@@ -93,21 +92,21 @@ def run_system(
     InputError
         If an evaluated recording is among those learned from.
     """
-    after, rows = after or AfterConfig(), split.train
+    after, rows = after or PostprocessingConfig(), split.train
     _check_apart(split, system)
     target = problem.targets(rows)
     learned = _learned(system, problem, split, seed, after, advance)
-    treatment = Treatment()
+    postprocessing = Postprocessing()
     if learned.out_of_fold is not None and (after.smooth or after.thresholds):
-        treatment = choose_treatment(problem, rows, learned.out_of_fold, after.smooth, after.thresholds)
+        postprocessing = choose_postprocessing(problem, rows, learned.out_of_fold, after.smooth, after.thresholds)
     return Outcome(
         probability=learned.probability,
-        treated=treatment.apply(learned.probability, split.evaluate, problem.task.kind),
+        treated=postprocessing.apply(learned.probability, split.evaluate, problem.task.kind),
         settings={},
-        windows=treatment.windows,
+        windows=postprocessing.windows,
         heads={},
         num_train_frames=int((target != NOT_ANNOTATED).any(axis=1).sum()),
-        weights=treatment.weights,
+        weights=postprocessing.weights,
         facts={"system": system.name, "seed": seed, "models": learned.facts},
     )
 
@@ -126,7 +125,7 @@ def _learned(
     problem: Problem,
     split: Split,
     seed: int,
-    after: AfterConfig,
+    after: PostprocessingConfig,
     advance: Callable[[int], None] | None,
 ) -> _Learned:
     rows, evaluate = split.train, split.evaluate

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from probe.calms21.systems.base import Problem, System
-from probe.calms21.systems.crossfit import AfterConfig, run_system
+from probe.calms21.systems.crossfit import PostprocessingConfig, run_system
 from probe.folds import positive_frames
 from probe.scoring import ResultRow, score_row
 from probe.tasks import Macro
@@ -32,7 +32,7 @@ __all__ = [
     "nested_rows",
 ]
 
-Runner = Callable[[System, Problem, Split, int, AfterConfig], Outcome]
+Runner = Callable[[System, Problem, Split, int, PostprocessingConfig], Outcome]
 """`run_system`, or `probe.calms21.predictions.remembered` with its folder given."""
 
 _FORMATS = (".png", ".svg", ".pdf")
@@ -72,7 +72,7 @@ class Curve:
     """A system's points, from few recordings to all of them."""
 
     system: str
-    after: AfterConfig
+    after: PostprocessingConfig
     points: tuple[CurvePoint, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def label_curve(
     split: Split,
     macros: Sequence[Macro],
     seeds: Sequence[int],
-    after: AfterConfig | None = None,
+    after: PostprocessingConfig | None = None,
     counts: Sequence[int] | None = None,
     run: Runner = run_system,
     advance: Callable[[int], None] | None = None,
@@ -145,7 +145,7 @@ def label_curve(
     InputError
         If a number is less than 1 or more than there are recordings to learn from.
     """
-    after, rows = after or AfterConfig(), split.train
+    after, rows = after or PostprocessingConfig(), split.train
     counts = label_counts(len(rows)) if counts is None else sorted(set(counts))
     if not counts or counts[0] < 1 or counts[-1] > len(rows):
         raise InputError(
@@ -177,7 +177,7 @@ def _point(
     macros: Sequence[Macro],
     drawn: Sequence[tuple[StoreRow, ...]],
     outcomes: Sequence[Outcome],
-    after: AfterConfig,
+    after: PostprocessingConfig,
 ) -> CurvePoint:
     trial = Trial(problem.store, problem.task, split, problem.steer)
     percent = 100 * len(drawn[0]) / len(split.train)

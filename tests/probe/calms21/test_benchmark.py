@@ -11,7 +11,7 @@ import torch
 from probe.calms21.effort import EFFORTS, effort_of
 from probe.calms21.job import BenchmarkConfig, parse
 from probe.calms21.plan import SYSTEMS, Bench, Entry
-from probe.calms21.representations import Shelf
+from probe.calms21.representations import RepresentationCache
 from probe.calms21.run import PUBLISHED, TABLES, plan_task
 from probe.calms21.session import _bench, _opened, run_benchmark
 from probe.calms21.systems.base import Model, System, matrix_digest, with_balanced
@@ -296,7 +296,7 @@ def test_device_and_precision_reach_everything_that_computes(labeled, tmp_path, 
     session = _opened(config_of(labeled, tmp_path / "out", *words), EFFORTS["minutes"], print)
     bench = _bench(session, [])
     with pytest.raises(InputError, match="in bfloat16 on cpu"):
-        bench.shelf.encoder("cpc")
+        bench.representations.encoder("cpc")
     assert asked and all((one.device, one.precision) == ("cpu", "bfloat16") for one in asked)
     (part,) = session.plans["behavior"].parts.values()
     for name in ("scratch", "conv1d"):
@@ -320,9 +320,9 @@ def test_embeddings_of_another_precision_are_made_again_where_one_was_asked_for(
     store_embeddings(tmp_path / "e", labeled, labeled.rows, ones, "latent", lambda: "c0ffee")
     contents = json.loads((tmp_path / "e" / "embeddings.json").read_text())
     (tmp_path / "e" / "embeddings.json").write_text(json.dumps(contents | {"precision": "float32"}))
-    shelf = Shelf(labeled, tmp_path, EFFORTS["minutes"], labeled.rows[:4], precision=asked)
+    representations = RepresentationCache(labeled, tmp_path, EFFORTS["minutes"], labeled.rows[:4], precision=asked)
     precision = torch.bfloat16 if asked == "bfloat16" else torch.float32
-    assert shelf._is_asked_for(Embeddings(tmp_path / "e"), "c0ffee", precision) is not made_again
+    assert representations._is_asked_for(Embeddings(tmp_path / "e"), "c0ffee", precision) is not made_again
 
 
 def test_only_recordings_with_labels_are_embedded(labeled, tmp_path):
@@ -333,9 +333,11 @@ def test_only_recordings_with_labels_are_embedded(labeled, tmp_path):
     method = CPC(TINY_CPC, store.skeleton, 30.0)
     method.fit_inputs(WindowReader([(store, row) for row in store.rows], 64))
     save_checkpoint(tmp_path / "run", method)
-    shelf = Shelf(store, tmp_path, EFFORTS["minutes"], store.rows[1:3], device="cpu", precision="float32",
-                  given={"cpc": (tmp_path / "run",)})  # fmt: skip
-    (some,) = shelf.encoder("cpc", without=["time"]).arrays
+    representations = RepresentationCache(
+        store, tmp_path, EFFORTS["minutes"], store.rows[1:3], device="cpu", precision="float32",
+        given={"cpc": (tmp_path / "run",)},
+    )  # fmt: skip
+    (some,) = representations.encoder("cpc", without=["time"]).arrays
     whole = embed_store(method.eval(), store, tmp_path / "whole", without=["time"]).array
     assert some.shape == whole.shape
     for row in store.rows:
@@ -348,7 +350,7 @@ def test_only_recordings_with_labels_are_embedded(labeled, tmp_path):
                 some[here]
     held = Embeddings(tmp_path / "embeddings" / "cpc-0")
     assert [row.id for row in held.rows] == [row.id for row in labeled.rows]
-    assert matrix_digest([some]) == matrix_digest(shelf.encoder("cpc", without=["time"]).arrays)
+    assert matrix_digest([some]) == matrix_digest(representations.encoder("cpc", without=["time"]).arrays)
 
 
 def test_a_store_needs_a_task():
@@ -366,11 +368,11 @@ def test_every_published_row_has_a_system_and_every_system_a_table():
 
 
 def test_little_effort_is_less_of_the_same(labeled, tmp_path):
-    shelf = Shelf(labeled, tmp_path, EFFORTS["minutes"], labeled.rows[:4])
+    representations = RepresentationCache(labeled, tmp_path, EFFORTS["minutes"], labeled.rows[:4])
     plan = plan_task(labeled, "behavior", "task1")
     (part,) = plan.parts.values()
     full, minutes = (
-        Bench(tmp_path, effort_of(effort), shelf, tuple(labeled.rows[:4]), parent=part.role)
+        Bench(tmp_path, effort_of(effort), representations, tuple(labeled.rows[:4]), parent=part.role)
         for effort in ("full", "minutes")
     )
     published = SYSTEMS["conv1d"].make(full, part.role)
@@ -415,4 +417,4 @@ def test_copies_of_scored_recordings_are_nobodys_tracks(cheap, tmp_path):
     store = write_store(tmp_path / "s", [train, test, copy, replace(make_recording("d", 311), subset="unlabeled")])
     config = config_of(store, tmp_path / "out", "--seeds", "1")
     bench = _bench(_opened(config, EFFORTS["minutes"], print), find_overlaps(store))
-    assert bench.shelf.tracks == ("a", "d")
+    assert bench.representations.tracks == ("a", "d")

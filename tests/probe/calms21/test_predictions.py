@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from probe.calms21.predictions import identity_of, load_predictions, remembered, save_predictions
-from probe.calms21.systems import AfterConfig, FrozenProbe, Problem, run_system
+from probe.calms21.systems import FrozenProbe, PostprocessingConfig, Problem, run_system
 from probe.representations import Representation
 from probe.tasks import macro_of, make_task
 from ssl_behavior.errors import InputError
@@ -15,7 +15,7 @@ from ssl_behavior.recording import Labels
 from ssl_behavior.splits import make_split
 from ssl_behavior.store import write_store
 
-AFTER = AfterConfig(folds=2, smooth=True, thresholds=True)
+AFTER = PostprocessingConfig(folds=2, smooth=True, thresholds=True)
 
 
 @pytest.fixture

@@ -341,8 +341,8 @@ def test_a_few_steps_make_trajectories_likelier_and_attributes_readable(method_o
 
 def test_columns_and_reach(method_of):
     method, _ = method_of(state=StateConfig(scene=SceneConfig(fill_gap_frames=2, hold_frames=3)), extras=())
-    before, after = SceneConfig(fill_gap_frames=2, hold_frames=3).reach
-    assert method.channel_groups == {"posterior": LATENT} and method.reach == (before + 5, after + 5)
+    before, after = SceneConfig(fill_gap_frames=2, hold_frames=3).receptive_field
+    assert method.channel_groups == {"posterior": LATENT} and method.receptive_field == (before + 5, after + 5)
     assert CONFIG.extras == ("time",) and method_of()[0].embedding_dim == LATENT + 2
 
 

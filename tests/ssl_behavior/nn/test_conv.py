@@ -24,7 +24,7 @@ def module_in(module):
 def test_a_convolution_looks_where_it_may_and_keeps_the_frames(direction, kernel, dilation):
     conv = TemporalConv(IN, DIM, kernel, dilation, direction)
     assert conv(torch.randn(BATCH, TIME, IN)).shape == (BATCH, TIME, DIM)
-    before, after = conv.reach
+    before, after = conv.receptive_field
     assert seen_by(conv, 21) == (21 - before, 21 + after)
     span = (kernel - 1) * dilation
     assert (before, after) == {"past": (span, 0), "future": (0, span), "both": (span // 2, span // 2)}[direction]
@@ -35,7 +35,7 @@ def test_a_stacks_reach_is_its_receptive_field(direction):
     dilations = (1, 2, 4)
     stack = ConvStack(IN, DIM, 3, 1, dilations, direction)
     valid = torch.ones(BATCH, TIME, dtype=torch.bool)
-    before, after = stack.reach
+    before, after = stack.receptive_field
     assert seen_by(stack, 21, valid) == (21 - before, 21 + after)
     assert before + after + 1 == receptive_field(3, dilations)
     assert direction == "both" or 0 in (before, after)
@@ -43,7 +43,7 @@ def test_a_stacks_reach_is_its_receptive_field(direction):
 
 def test_a_blocks_reach_is_that_of_both_convolutions():
     block = ResidualBlock(DIM, 3, 5, 2, "past")
-    assert block.reach == (12, 0) and seen_by(block, 21, torch.ones(BATCH, TIME, dtype=torch.bool)) == (9, 21)
+    assert block.receptive_field == (12, 0) and seen_by(block, 21, torch.ones(BATCH, TIME, dtype=torch.bool)) == (9, 21)
 
 
 @pytest.mark.parametrize("direction", ["past", "future", "both"])
@@ -59,7 +59,7 @@ def test_a_padded_window_gives_what_the_short_recording_gives_alone(direction):
 def test_a_centred_convolution_needs_an_odd_kernel():
     with pytest.raises(InputError, match="odd kernel size, got 4"):
         TemporalConv(IN, DIM, 4, 1, "both")
-    assert TemporalConv(IN, DIM, 4, 1, "past").reach == (3, 0)
+    assert TemporalConv(IN, DIM, 4, 1, "past").receptive_field == (3, 0)
 
 
 @pytest.mark.parametrize("direction", ["past", "future", "both"])
@@ -67,6 +67,6 @@ def test_a_convolution_is_the_librarys(direction, kernel=3, dilation=2):
     conv = TemporalConv(IN, DIM, kernel, dilation, direction)
     x = torch.randn(BATCH, TIME, IN)
     weight = conv.linear.weight.unflatten(1, (kernel, IN)).permute(0, 2, 1)
-    padded = torch.nn.functional.pad(x.transpose(1, 2), conv.reach)
+    padded = torch.nn.functional.pad(x.transpose(1, 2), conv.receptive_field)
     expected = torch.nn.functional.conv1d(padded, weight, conv.linear.bias, dilation=dilation)
     torch.testing.assert_close(conv(x), expected.transpose(1, 2))

@@ -28,7 +28,7 @@ def test_one_latent_per_step_sees_as_far_as_it_says(stride):
     assert latents.shape == (BATCH, STEPS, 7) and inside.all()
     (gradient,) = torch.autograd.grad(latents[:, 9].square().sum(), features)
     frames = gradient.abs().sum((0, 2, 3)).nonzero().flatten()
-    before, after = embedder.reach
+    before, after = embedder.receptive_field
     assert (before, after) == (6, 6)
     assert (int(frames.min()), int(frames.max())) == ((9 - before) * stride, (9 + after + 1) * stride - 1)
 
@@ -81,9 +81,9 @@ def test_contexts_look_one_way_each(directions):
     for name, context in contexts.items():
         (gradient,) = torch.autograd.grad(context[:, 9].square().sum(), latents, retain_graph=True)
         steps = gradient.abs().sum((0, 2)).nonzero().flatten().tolist()
-        reach = 2 * (1 + 2)
-        assert (min(steps), max(steps)) == ((9 - reach, 9) if name == "past" else (9, 9 + reach))
-    assert contexters.reach == (6 * ("past" in wanted), 6 * ("future" in wanted))
+        receptive_field = 2 * (1 + 2)
+        assert (min(steps), max(steps)) == ((9 - receptive_field, 9) if name == "past" else (9, 9 + receptive_field))
+    assert contexters.receptive_field == (6 * ("past" in wanted), 6 * ("future" in wanted))
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3, 5])

@@ -69,7 +69,7 @@ def test_sliding_over_a_recording_gives_what_its_windows_give(config, span, buil
     values = torch.randn(269, 11)
     with torch.inference_mode():
         logits, slow = network.slide(values, span), FrameClassifier.slide(network, values, span)
-    assert len(slow) == 269 - sum(span.reach)
+    assert len(slow) == 269 - sum(span.receptive_field)
     torch.testing.assert_close(logits, slow)
 
 

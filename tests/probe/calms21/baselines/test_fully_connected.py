@@ -44,7 +44,7 @@ def test_layers_are_the_papers_and_sliding_gives_what_windows_give(span, feature
     with torch.inference_mode():
         slow = FrameClassifier.slide(network, values, span)
         torch.testing.assert_close(network.slide(values, span), slow)
-        places = torch.arange(span.reach[0], 283 - span.reach[1])
+        places = torch.arange(span.receptive_field[0], 283 - span.receptive_field[1])
         torch.testing.assert_close(slow, paper_logits(network, span.gather(values, places)))
 
 

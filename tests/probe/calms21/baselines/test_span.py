@@ -9,7 +9,7 @@ from ssl_behavior.errors import InputError
 
 def test_the_papers_window_is_201_samples_over_200_frames_to_either_side():
     span = WindowSpan()
-    assert (span.num_samples, span.reach) == (201, (200, 200))
+    assert (span.num_samples, span.receptive_field) == (201, (200, 200))
 
 
 @pytest.mark.parametrize("past,future,gap", [(3, 2, 5), (0, 4, 1), (7, 0, 2), (0, 0, 3)])

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from probe.calms21.systems import AfterConfig, mean_of, run_system
+from probe.calms21.systems import PostprocessingConfig, mean_of, run_system
 from probe.folds import stratified_folds
 from probe.trial import BALANCED, DECISION, FITS, PLAIN
 from ssl_behavior.errors import InputError
 
-ALL = AfterConfig(folds=3, smooth=True, thresholds=True)
+ALL = PostprocessingConfig(folds=3, smooth=True, thresholds=True)
 
 
 def ids(rows):
@@ -26,7 +26,7 @@ def test_without_folds_one_model_learns_from_all_training_recordings(centroids, 
 
 
 def test_with_folds_the_prediction_is_the_mean_of_models_that_each_left_a_fold_out(centroids, problem, split):
-    outcome = run_system(centroids, problem, split, 0, AfterConfig(folds=3))
+    outcome = run_system(centroids, problem, split, 0, PostprocessingConfig(folds=3))
     folds = stratified_folds(problem, split.train, 3, 0)
     rests = [[row for row in split.train if row not in fold] for fold in folds]
     assert centroids.learned_from == [ids(rest) for rest in rests]
@@ -45,7 +45,7 @@ def test_a_refit_predicts_by_one_model_of_all_and_folds_only_choose(centroids, p
     assert set(outcome.treated) == {*FITS, DECISION} and len(outcome.weights) == 3
 
 
-@pytest.mark.parametrize("after", [AfterConfig(), ALL, replace(ALL, refit=True)])
+@pytest.mark.parametrize("after", [PostprocessingConfig(), ALL, replace(ALL, refit=True)])
 @pytest.mark.parametrize("kind", ["multinomial", "binary"])
 def test_labels_of_the_evaluated_recordings_change_no_prediction(centroids, problem, split, relabeled, after, kind):
     scored = set(ids(split.evaluate))
@@ -80,8 +80,8 @@ def test_what_is_chosen_is_chosen_on_models_that_did_not_learn_it(centroids, pro
 
     from probe.calms21.systems import crossfit
 
-    original = crossfit.choose_treatment
-    monkeypatch.setattr(crossfit, "choose_treatment", spy)
+    original = crossfit.choose_postprocessing
+    monkeypatch.setattr(crossfit, "choose_postprocessing", spy)
     run_system(centroids, problem, split, 0, ALL)
     assert ids(seen["rows"]) == ids(split.train)
     start = 0
@@ -143,7 +143,7 @@ def test_an_ensemble_is_the_mean_of_its_outcomes(centroids, problem, split):
 )
 def test_options_that_cannot_be_met_are_refused(options, sentence):
     with pytest.raises(InputError, match=sentence):
-        AfterConfig(**options)
+        PostprocessingConfig(**options)
 
 
 def test_an_evaluated_recording_among_the_training_ones_is_refused(centroids, problem, split):

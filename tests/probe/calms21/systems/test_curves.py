@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from probe.calms21.predictions import remembered
-from probe.calms21.systems import AfterConfig, draw_curves, draw_streams, label_curve
+from probe.calms21.systems import PostprocessingConfig, draw_curves, draw_streams, label_curve
 from probe.calms21.systems.curves import check_figure, covering_rows, nested_rows
 from probe.tasks import macro_of
 from ssl_behavior.errors import InputError
@@ -103,7 +103,7 @@ def test_a_class_that_no_drawn_recording_shows_is_undefined_and_said_to_be(
 
 
 def test_options_and_memory_serve_curves_too(centroids, problem, split, macros, tmp_path):
-    after = AfterConfig(folds=2, smooth=True)
+    after = PostprocessingConfig(folds=2, smooth=True)
     run = partial(remembered, tmp_path)
     first = label_curve(centroids, problem, split, macros, [0], after, [2, 4], run)
     learned = len(centroids.learned_from)

@@ -9,7 +9,7 @@ import pytest
 
 from probe import pretraining
 from probe.calms21.effort import EFFORTS
-from probe.calms21.systems import AfterConfig, EndToEnd, EndToEndConfig, FrozenStyles, run_system
+from probe.calms21.systems import EndToEnd, EndToEndConfig, FrozenStyles, PostprocessingConfig, run_system
 from probe.representations import Representation
 from probe.tasks import macro_of, make_task, task_parts
 from probe.trial import BALANCED, PLAIN, Problem
@@ -165,7 +165,7 @@ def test_annotators_who_learn_from_the_same_recordings_share_a_head(store, monke
     monkeypatch.setattr(FrozenStyles, "_learned", lambda self, *a: learned.append(a[1]) or made(self, *a))
     said = {}
     for annotator in ("1", "2"):
-        system = FrozenStyles(Representation("noise", (array,)), store, train, stride=2, shelf=heads)
+        system = FrozenStyles(Representation("noise", (array,)), store, train, stride=2, representations=heads)
         problem = problem_of(store, f"annotator {annotator}")
         rows = [row for row in train if row.annotators["behavior"] == annotator]
         said[annotator] = system.fit(problem, rows, 0).predict([store.row("r6")])[PLAIN]
@@ -189,7 +189,7 @@ def test_in_folds_the_tasks_of_a_joint_model_share_its_runs(store, tmp_path):
     for names, problem in problems.items():
         learned = tuple(store.row(name) for name in names)
         split = Split(learned, (), (store.row("r6"),), "test", False, "by hand")
-        outcome = run_system(system, problem, split, 0, AfterConfig(folds=2))
+        outcome = run_system(system, problem, split, 0, PostprocessingConfig(folds=2))
         models = outcome.facts["models"]
         assert [recorded(model["run"])["data"]["labeled"] for model in models] == seen or not seen
         seen = [recorded(model["run"])["data"]["labeled"] for model in models]

@@ -7,7 +7,7 @@ import pytest
 
 from probe.calms21.baselines import BaselineConfig, Conv1dConfig, Transfer, WindowSpan, assemble_inputs, fit_baseline
 from probe.calms21.baselines.config import Phase
-from probe.calms21.systems import AfterConfig, Parent, WindowClassifier, run_system
+from probe.calms21.systems import Parent, PostprocessingConfig, WindowClassifier, run_system
 from probe.calms21.systems.windows import _seen_shares
 from probe.representations import Representation
 from probe.trial import BALANCED, FITS, PLAIN
@@ -121,7 +121,7 @@ def test_shares_are_those_of_the_weighed_frames(problem, store):
 
 def test_folds_and_treatment_work_for_it_too(problem, store):
     split = make_split(store)
-    after = AfterConfig(folds=2, smooth=True, thresholds=True)
+    after = PostprocessingConfig(folds=2, smooth=True, thresholds=True)
     outcome = run_system(system(), problem, split, 0, after)
     assert len(outcome.facts["models"]) == 2 and len(outcome.weights) == 3
 
