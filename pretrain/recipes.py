@@ -73,8 +73,8 @@ def cpc() -> RunConfig:
 
     ssl-behavior pretrain STORE --out RUN --recipe cpc
 
-    On the 38 rat recordings: three minutes on two cores with bf16; frozen linear probe on held-out recordings S1
-    macro AP .766 +- .001 over 3 seeds (untrained .748), see benchmarks/results/quality_rats.md.
+    On the 38 rat recordings: two and a half minutes on two cores with bf16; frozen linear probe on held-out recordings
+    S1 macro AP .766 +- .001 over 3 seeds (untrained .748), see benchmarks/results/quality_rats.md.
     """
     return RunConfig(
         method=CPCConfig(),

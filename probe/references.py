@@ -1,6 +1,6 @@
 """What a learned embedding has to beat: raw keypoints, hand features over windows, PCA of those, an untrained encoder.
 
-`probe.references` has more, made of the encoder's own inputs.
+Two more are made of the encoder's own inputs: window means and windowed histograms.
 
 All of them are meant to be strong. Hand features are the encoder's own inputs (egocentric poses, distances, motion over
 several lags, visibility) and the walls, which the encoder does without, with mean and standard deviation over centred

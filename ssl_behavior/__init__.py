@@ -3,7 +3,7 @@
 >>> import ssl_behavior
 >>> encoder = ssl_behavior.load("runs/rats")  # doctest: +SKIP
 >>> encoder.embed(ssl_behavior.Store("rats").recording("01_dlc_tracks")).shape  # doctest: +SKIP
-(14734, 578)
+(14734, 128)
 """
 
 import importlib

@@ -2,7 +2,7 @@
 
 Some of CalMS21's tracks are said to be near-duplicates, annotated by several people for several tasks. Equal tracks
 are found by their content hash; what was cut, shifted in time or in the picture, rounded, or is shared only in part is
-found by its fingerprints (see `fingerprints`). Recordings whose fingerprints meet at one distance in time are then laid
+found by its fingerprints. Recordings whose fingerprints meet at one distance in time are then laid
 upon each other, point by point, and only what agrees there is reported. The time grows as the number of frames, and as
 that of pairs of recordings only where there are copies; the memory is a few bytes per frame.
 

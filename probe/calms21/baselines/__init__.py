@@ -1,9 +1,9 @@
 """Supervised classifiers of single frames, from the frames around each: what self-supervision has to beat, or to help.
 
-The networks and their training are those of the CalMS21 paper (Sun et al. 2021, arXiv:2104.02710). Input assembly
-(`inputs`, `layout`), the window of a frame (`span`), training (`training`, `augmentation`, `transfer`) and networks
-(one file each) know each other only by their signatures, so another network is one more file, one more kind in `config`
-and one more function in `recipes`.
+The networks and their training are those of the CalMS21 paper (Sun et al. 2021, arXiv:2104.02710). Input assembly and
+augmentation (`inputs`), layouts and windows (`network`), training and transfer (`training`) and networks (one file
+each) know each other only by their signatures. Another network is one more file, one more kind in `config.Network` and
+one more function in `config.BASELINES`.
 """
 
 from probe.calms21.baselines.attention import Attention, AttentionConfig
