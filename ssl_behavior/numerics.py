@@ -1,19 +1,31 @@
-"""Principal axes, and rotations that give every column the same variance."""
+"""Principal axes, rotations to equal variances, and measures of collapse.
+
+Rows are observations, columns are dimensions. Variances are population variances: divided by the number of rows.
+Numbers must be finite; nothing here checks that, and not every solver does.
+"""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from ssl_behavior.seeds import torch_generator
 
-__all__ = ["equal_variance_rotation", "principal_axes"]
+__all__ = [
+    "effective_rank",
+    "equal_variance_rotation",
+    "participation_ratio",
+    "principal_axes",
+    "uniformity",
+]
 
 _OVERSAMPLING = 16
 _SMALLEST_SHARE = 1e-5
+_BLOCK_PAIRS = 1024
 
 
 def principal_axes(centered: Float[Tensor, "row column"], most: int) -> Float[Tensor, "column axis"]:
-    """Orthonormal axes of largest variance, at most `most` of them, largest first; all zero beyond the rank.
+    """Orthonormal axes of largest variance, at most `most`, largest first; all zero beyond the rank.
 
     Exact where there are few rows or columns, else by a randomized range finder with two power iterations (Halko et
     al. 2011, arXiv:0909.4061), always with the same random numbers.
@@ -74,3 +86,59 @@ def _plane_rotation(block: Float[Tensor, "2 2"], target: float) -> Float[Tensor,
     cos = (1 + tangent * tangent) ** -0.5
     sin = tangent * cos
     return block.new_tensor([[cos, -sin], [sin, cos]])
+
+
+def effective_rank(points: Float[Tensor, "point column"], share_offset: float = 0.0) -> Float[Tensor, ""]:
+    """exp of the entropy of p_i = s_i / Σ s + `share_offset`, with s the singular values of the centered points.
+
+    From 1, all points on a line, to the number of columns, equally spread; 0 where all points coincide.
+
+    The singular values of float64 points are roots of the eigenvalues of their scatter matrix, which is faster. In
+    single precision squares would lose half of the digits, so there is a singular value decomposition.
+
+    Parameters
+    ----------
+    share_offset : 0 in Roy and Vetterli 2007 (EUSIPCO), 1e-7 in RankMe (Garrido et al. 2023, arXiv:2210.02885).
+    """
+    if points.dtype == torch.float64:
+        singular = _scatter_eigenvalues(points).sqrt()
+    else:
+        singular = torch.linalg.svdvals(points - points.mean(dim=0))
+    if singular.sum() <= torch.finfo(points.dtype).eps * len(points):
+        return singular.new_zeros(())
+    shares = singular / singular.sum() + share_offset
+    return torch.exp(torch.special.entr(shares).sum())
+
+
+def participation_ratio(points: Float[Tensor, "point column"]) -> Float[Tensor, ""]:
+    """(Σ λ_i)² / Σ λ_i², with λ the variances along the principal components; 0 where all points coincide.
+
+    The number of dimensions, if all of them were equally wide. Wide ones count more than in `effective_rank`. In
+    float64. Gao et al. 2017 (doi:10.1101/214262).
+    """
+    variances = _scatter_eigenvalues(points.double())
+    return variances.sum().square() / variances.square().sum().clamp_min(torch.finfo(variances.dtype).tiny)
+
+
+def _scatter_eigenvalues(points: Float[Tensor, "point column"]) -> Float[Tensor, " column"]:
+    """Sums of squares along the principal components."""
+    centered = points - points.mean(dim=0)
+    return torch.linalg.eigvalsh(centered.T @ centered).clamp_min(0)
+
+
+def uniformity(points: Float[Tensor, "point column"], sharpness: float = 2.0) -> Float[Tensor, ""]:
+    """log of the mean of exp(-sharpness |x - y|²) over pairs of different points, scaled to length 1.
+
+    0 where all points coincide; the lower, the more evenly spread (about -2 sharpness over a sphere of many
+    dimensions). Wang and Isola 2020, arXiv:2005.10242.
+
+    Distances of float64 points come from dot products, a block at a time. In single precision these would lose the
+    digits of small distances, so they come from differences, all pairs at once: for a few thousand points.
+    """
+    on_sphere = F.normalize(points, dim=1)
+    if points.dtype != torch.float64:
+        return F.pdist(on_sphere).square().mul(-sharpness).exp().mean().log()
+    blocks = [torch.exp(2 * sharpness * (block @ on_sphere.T - 1)).sum() for block in on_sphere.split(_BLOCK_PAIRS)]
+    num_points = len(points)
+    # Each point with itself gave exp(0).
+    return ((torch.stack(blocks).sum() - num_points) / (num_points * (num_points - 1))).log()

@@ -1,9 +1,18 @@
-"""Principal axes and rotations to equal variances."""
+"""Standardization, principal components, rotations to equal variances and measures of collapse."""
 
+import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import pdist
+from sklearn.decomposition import PCA
 
-from ssl_behavior.numerics import equal_variance_rotation, principal_axes
+from ssl_behavior.numerics import (
+    effective_rank,
+    equal_variance_rotation,
+    participation_ratio,
+    principal_axes,
+    uniformity,
+)
 
 
 def spread_out(rows, columns, seed=0):
@@ -41,3 +50,52 @@ def test_rotated_columns_have_one_variance_and_the_same_distances(columns):
 def test_columns_of_no_variance_at_all_are_rotated_all_the_same():
     rotation = equal_variance_rotation(torch.zeros(4, 4, dtype=torch.float64))
     torch.testing.assert_close(rotation.T @ rotation, torch.eye(4, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("dtype", "rel"), [(torch.float32, 1e-5), (torch.float64, 1e-9)])
+@pytest.mark.parametrize("offset", [0.0, 1e-7])
+def test_effective_rank_is_the_entropy_of_the_singular_values(dtype, rel, offset):
+    points = (spread_out(211, 7) + 3).to(dtype)
+    singular = np.linalg.svd(points.numpy() - points.numpy().mean(axis=0), compute_uv=False)
+    shares = singular / singular.sum() + offset
+    expected = np.exp(-(shares * np.log(shares)).sum())
+    assert effective_rank(points, offset).item() == pytest.approx(expected, rel=rel)
+
+
+def test_participation_ratio_is_of_scikit_learn_s_variances():
+    points = spread_out(211, 7) + 3
+    variances = PCA(svd_solver="full").fit(points.numpy()).explained_variance_
+    assert participation_ratio(points).item() == pytest.approx(variances.sum() ** 2 / (variances**2).sum())
+
+
+@pytest.mark.parametrize("rank", [effective_rank, participation_ratio])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_ranks_count_dimensions(rank, dtype):
+    generator = torch.Generator().manual_seed(1)
+    even = torch.cat([torch.eye(7), -torch.eye(7)]).to(dtype)
+    line = torch.linspace(0, 1, 11, dtype=dtype)[:, None] * torch.tensor([1.0, 2.0, -3.0], dtype=dtype) + 50
+    flat = (
+        torch.randn(20011, 3, generator=generator, dtype=dtype)
+        @ torch.linalg.qr(torch.randn(11, 11, generator=generator, dtype=dtype)).Q[:3]
+    )
+    assert rank(even).item() == pytest.approx(7, rel=1e-5)
+    assert rank(line).item() == pytest.approx(1, abs=1e-2)
+    assert rank(flat).item() == pytest.approx(3, abs=0.02)
+    assert rank(torch.ones(5, 3, dtype=dtype)).item() == 0
+
+
+@pytest.mark.parametrize(("dtype", "rel"), [(torch.float32, 1e-5), (torch.float64, 1e-9)])
+@pytest.mark.parametrize("sharpness", [2.0, 3.0])
+def test_uniformity_is_the_mean_over_all_pairs(dtype, rel, sharpness):
+    points = spread_out(1301, 5, seed=2).to(dtype)
+    on_sphere = points.double() / points.double().norm(dim=1, keepdim=True)
+    expected = np.log(np.exp(-sharpness * pdist(on_sphere.numpy(), "sqeuclidean")).mean())
+    assert uniformity(points, sharpness).item() == pytest.approx(expected, rel=rel)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_uniformity_is_0_where_points_coincide_and_falls_to_minus_4(dtype):
+    line = torch.tensor([[1.0, 1.0], [5.0, 5.0], [2.0, 2.0]], dtype=dtype)
+    assert uniformity(line).item() == pytest.approx(0, abs=1e-6)
+    even = torch.randn(1301, 97, generator=torch.Generator().manual_seed(3), dtype=dtype)
+    assert uniformity(spread_out(1301, 5).to(dtype)) > uniformity(even) > -4
