@@ -23,11 +23,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from probe.representations import BLOCK_FRAMES, Columns, Frames, Matrix, Representation, Scaling, all_frames, gather
+from probe.representations import BLOCK_FRAMES, Columns, Frames, Matrix, Representation, all_frames, gather
 from ssl_behavior.features import FeatureConfig, Featurizer, session_time
 from ssl_behavior.files import read_json, write_json
 from ssl_behavior.nn import MixerConfig, pad_to_multiple, to_frames
-from ssl_behavior.numerics import equal_variance_rotation
+from ssl_behavior.numerics import Standardizer, equal_variance_rotation
 from ssl_behavior.recording import observed_points
 from ssl_behavior.sliding import WindowsConfig, sliding_means
 from ssl_behavior.store import Store, StoreRow
@@ -179,18 +179,18 @@ def window_moments(values: Channels, known: Known, window: int) -> tuple[Channel
 
 
 def pca_reference(hand: Representation, train: Sequence[StoreRow], folder: Path) -> Representation:
-    """The first 64 principal components of the standardised hand features of the training recordings."""
+    """The first 64 principal components of the standardized hand features of the training recordings."""
     (array,) = hand.arrays
     stride = max(1, sum(row.frames for row in train) // PCA_FRAMES)
     sampled = gather(array, Frames(tuple(train), tuple(np.arange(0, row.frames, stride) for row in train)))
-    scaling = Scaling.of(sampled)
-    standardised = scaling.apply_(sampled)
-    _, vectors = torch.linalg.eigh((standardised.T @ standardised).double())
+    scaling = Standardizer.fit(sampled)
+    standardized = scaling.transform_(sampled)
+    _, vectors = torch.linalg.eigh((standardized.T @ standardized).double())
     components = vectors[:, -PCA_DIM:].flip(1).to(sampled.dtype)
     projected = new_array(folder / "pca.npy", len(array), components.shape[1], np.float32)
     for start in range(0, len(array), BLOCK_FRAMES):
         block = torch.from_numpy(np.asarray(array[start : start + BLOCK_FRAMES], dtype=np.float32))
-        projected[start : start + BLOCK_FRAMES] = (scaling.apply_(block) @ components).numpy()
+        projected[start : start + BLOCK_FRAMES] = (scaling.transform_(block) @ components).numpy()
     return Representation(f"PCA-{components.shape[1]} of hand features", (projected,))
 
 

@@ -1,17 +1,21 @@
-"""Principal axes, rotations to equal variances, and measures of collapse.
+"""Standardization of columns, principal components, rotations to equal variances, and measures of collapse.
 
 Rows are observations, columns are dimensions. Variances are population variances: divided by the number of rows.
 Numbers must be finite; nothing here checks that, and not every solver does.
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ssl_behavior.seeds import torch_generator
 
 __all__ = [
+    "RunningMoments",
+    "Standardizer",
     "effective_rank",
     "equal_variance_rotation",
     "participation_ratio",
@@ -21,7 +25,80 @@ __all__ = [
 
 _OVERSAMPLING = 16
 _SMALLEST_SHARE = 1e-5
+_BLOCK_ROWS = 65_536
 _BLOCK_PAIRS = 1024
+
+
+@dataclass(frozen=True)
+class Standardizer:
+    """Mean and standard deviation of columns.
+
+    Parameters
+    ----------
+    mean, std : of each column. An infinite `std` turns its column into 0.
+    """
+
+    mean: Float[Tensor, " column"]
+    std: Float[Tensor, " column"]
+
+    @classmethod
+    def fit(
+        cls, rows: Float[Tensor, "row column"], atol: float = 1e-6, rtol: float = 1e-6, constant_std: float = torch.inf
+    ) -> "Standardizer":
+        """Mean and standard deviation of rows in memory, in two passes in float64, returned in the rows' precision.
+
+        Parameters
+        ----------
+        atol, rtol : a column is constant if its standard deviation is at most atol + rtol |mean|; where a mean is
+            large, so is its rounding.
+        constant_std : what a constant column is divided by: infinity makes it 0, 1 only centers it.
+        """
+        mean = rows.mean(dim=0, dtype=torch.float64)
+        squares = [(block.double() - mean).square().sum(dim=0) for block in rows.split(_BLOCK_ROWS)]
+        std = (torch.stack(squares).sum(dim=0) / len(rows)).sqrt()
+        fitted = cls.from_moments(mean, std, atol, rtol, constant_std)
+        return cls(fitted.mean.to(rows.dtype), fitted.std.to(rows.dtype))
+
+    @classmethod
+    def from_moments(
+        cls,
+        mean: Float[Tensor, " column"],
+        std: Float[Tensor, " column"],
+        atol: float = 1e-6,
+        rtol: float = 1e-6,
+        constant_std: float = torch.inf,
+    ) -> "Standardizer":
+        """The standardizer of a measured mean and standard deviation; other parameters as of `fit`."""
+        return cls(mean, torch.where(std > atol + rtol * mean.abs(), std, constant_std))
+
+    def transform_(self, rows: Float[Tensor, "row column"]) -> Float[Tensor, "row column"]:
+        """Standardize in place, which saves a copy as large as the data."""
+        return rows.sub_(self.mean).div_(self.std)
+
+
+class RunningMoments:
+    """Mean and standard deviation of columns over blocks of rows: one pass, in the memory of a block.
+
+    The variance is E[x²] - E[x]² in float64, so it loses digits where the mean is far larger than the standard
+    deviation; `Standardizer.fit` does not.
+    """
+
+    def __init__(self, num_columns: int, device: torch.device | None = None) -> None:
+        self.count, self.total, self.square = torch.zeros(3, num_columns, dtype=torch.float64, device=device)
+
+    def add(self, rows: Float[Tensor, "row column"], known: Bool[Tensor, "row column"] | None = None) -> None:
+        """Count the values of a block; where `known` is False, a value is missing."""
+        values = (rows if known is None else rows.masked_fill(~known, 0.0)).double()
+        self.count += len(rows) if known is None else known.sum(dim=0)
+        self.total += values.sum(dim=0)
+        self.square += values.square().sum(dim=0)
+
+    def standardizer(self, atol: float = 1e-6, rtol: float = 1e-6, constant_std: float = torch.inf) -> Standardizer:
+        """The standardizer in float64, parameters as of `Standardizer.fit`; a column without values has the mean 0."""
+        count = self.count.clamp_min(1)
+        mean = self.total / count
+        std = (self.square / count - mean.square()).clamp_min(0).sqrt()
+        return Standardizer.from_moments(mean, std, atol, rtol, constant_std)
 
 
 def principal_axes(centered: Float[Tensor, "row column"], most: int) -> Float[Tensor, "column axis"]:

@@ -5,8 +5,11 @@ import pytest
 import torch
 from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
 
 from ssl_behavior.numerics import (
+    RunningMoments,
+    Standardizer,
     effective_rank,
     equal_variance_rotation,
     participation_ratio,
@@ -20,6 +23,54 @@ def spread_out(rows, columns, seed=0):
     values = torch.randn(rows, columns, generator=generator, dtype=torch.float64) * 0.8 ** torch.arange(columns)
     mixed = values @ torch.linalg.qr(torch.randn(columns, columns, generator=generator, dtype=torch.float64)).Q
     return mixed - mixed.mean(dim=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_standardizing_is_scikit_learn_s(monkeypatch, dtype):
+    monkeypatch.setattr("ssl_behavior.numerics._BLOCK_ROWS", 100)
+    rows = (spread_out(1009, 5) * 3 + 700).to(dtype)
+    expected = StandardScaler().fit(rows.double().numpy())
+    standardizer = Standardizer.fit(rows)
+    np.testing.assert_allclose(standardizer.mean, expected.mean_, rtol=1e-6)
+    np.testing.assert_allclose(standardizer.std, expected.scale_, rtol=1e-6)
+    assert standardizer.mean.dtype == standardizer.std.dtype == dtype
+    in_place = rows.clone()
+    standardized = standardizer.transform_(in_place)
+    assert standardized.data_ptr() == in_place.data_ptr()
+    np.testing.assert_allclose(standardized, expected.transform(rows.double().numpy()), atol=2e-4)
+
+
+def test_constant_columns_become_0_or_are_only_centered():
+    rows = spread_out(1009, 4)
+    rows[:, 1] = 0.1
+    rows[:, 3] = 1000 + 1e-5 * rows[:, 3]
+    assert Standardizer.fit(rows).std.isinf().tolist() == [False, True, False, True]
+    assert Standardizer.fit(rows, rtol=0.0).std.isinf().tolist() == [False, True, False, False]
+    assert Standardizer.fit(rows, atol=10.0).std.isinf().all()
+    assert not Standardizer.fit(rows).transform_(rows.clone())[:, [1, 3]].any()
+    centered = Standardizer.fit(rows, constant_std=1.0).transform_(rows.clone())
+    torch.testing.assert_close(centered[:, [1, 3]], rows[:, [1, 3]] - rows[:, [1, 3]].mean(dim=0))
+    measured = Standardizer.from_moments(torch.tensor([5.0, 5.0]), torch.tensor([1e-5, 1e-4]), atol=1e-6)
+    assert measured.std.tolist() == pytest.approx([1e-5, 1e-4])
+    assert Standardizer.from_moments(measured.mean, measured.std, rtol=1e-5).std.isinf().tolist() == [True, False]
+
+
+def test_running_moments_are_those_of_the_known_values():
+    rows, known = spread_out(503, 4) + 9, torch.rand(503, 4, generator=torch.Generator().manual_seed(1)) > 0.3
+    known[:, 2] = False
+    part, whole = RunningMoments(4), RunningMoments(4)
+    for block, seen in zip(rows.split(100), known.split(100), strict=True):
+        part.add(block.masked_fill(~seen, torch.nan), seen)
+        whole.add(block)
+    standardizer = part.standardizer(constant_std=1.0)
+    for column in (0, 1, 3):
+        values = rows[known[:, column], column].numpy()
+        np.testing.assert_allclose(standardizer.mean[column], values.mean(), rtol=1e-12)
+        np.testing.assert_allclose(standardizer.std[column], values.std(), rtol=1e-9)
+    assert (standardizer.mean[2], standardizer.std[2]) == (0.0, 1.0)
+    at_once = Standardizer.fit(rows)
+    torch.testing.assert_close(whole.standardizer().mean, at_once.mean, rtol=1e-12, atol=0)
+    torch.testing.assert_close(whole.standardizer().std, at_once.std, rtol=1e-9, atol=0)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(300, 12), (400, 90), (20, 90)])
