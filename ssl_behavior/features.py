@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.numerics import RunningMoments
+from ssl_behavior.numerics import RunningCovariance, RunningMoments, principal_components
 from ssl_behavior.scene import Scene, SceneConfig, build_scene, lagged, rotate_into, scale_of
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch, WindowReader
@@ -394,17 +394,13 @@ class Featurizer(nn.Module):
     def _fit_components(self, reader: WindowReader) -> None:
         """PCA of the standardised log distances (missing ones at their mean), whitened to unit variance."""
         span = self._distances
-        size = _width(span)
-        covariance = torch.zeros(size, size, dtype=torch.float64, device=self.mean.device)
-        count = 0
+        moments = RunningCovariance(_width(span), self.mean.device)
         for batch in self._pieces(reader):
-            values = self._standardised(batch)[0][..., span].double().flatten(0, 2)
-            covariance += values.T @ values
-            count += len(values)
-        variances, vectors = torch.linalg.eigh(covariance / count)
-        keep = variances.argsort(descending=True)[: self.config.distance_components]
-        self.components.copy_(vectors[:, keep] / variances[keep].clamp_min(_SMALLEST_VARIANCE).sqrt())
-        self.explained_variance.copy_(variances[keep].sum() / variances.sum().clamp_min(_SMALLEST_VARIANCE))
+            moments.add(self._standardised(batch)[0][..., span].flatten(0, 2))
+        covariance = moments.second_moment
+        axes, variances = principal_components(covariance, self.config.distance_components)
+        self.components.copy_(axes / variances.clamp_min(_SMALLEST_VARIANCE).sqrt())
+        self.explained_variance.copy_(variances.sum() / covariance.trace().clamp_min(_SMALLEST_VARIANCE))
 
 
 def _width(span: slice) -> int:

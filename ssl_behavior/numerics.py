@@ -14,12 +14,15 @@ from torch import Tensor
 from ssl_behavior.seeds import torch_generator
 
 __all__ = [
+    "RunningCovariance",
     "RunningMoments",
     "Standardizer",
     "effective_rank",
     "equal_variance_rotation",
+    "oriented",
     "participation_ratio",
     "principal_axes",
+    "principal_components",
     "uniformity",
 ]
 
@@ -101,8 +104,54 @@ class RunningMoments:
         return Standardizer.from_moments(mean, std, atol, rtol, constant_std)
 
 
+class RunningCovariance:
+    """Covariance of columns over blocks of rows, in float64: one pass, in the memory of a block."""
+
+    def __init__(self, num_columns: int, device: torch.device | None = None) -> None:
+        self.count = 0
+        self.total = torch.zeros(num_columns, dtype=torch.float64, device=device)
+        self.products = torch.zeros(num_columns, num_columns, dtype=torch.float64, device=device)
+
+    def add(self, rows: Float[Tensor, "row column"]) -> None:
+        """Count the rows of a block."""
+        values = rows.double()
+        self.count += len(values)
+        self.total += values.sum(dim=0)
+        self.products += values.T @ values
+
+    @property
+    def second_moment(self) -> Float[Tensor, "column column"]:
+        """E[x xᵀ]: the covariance of columns that are centered already."""
+        return self.products / self.count
+
+    @property
+    def covariance(self) -> Float[Tensor, "column column"]:
+        """E[x xᵀ] - E[x] E[x]ᵀ."""
+        mean = self.total / self.count
+        return self.second_moment - torch.outer(mean, mean)
+
+
+def principal_components(
+    covariance: Float[Tensor, "column column"], most: int | None = None
+) -> tuple[Float[Tensor, "column axis"], Float[Tensor, " axis"]]:
+    """Orthonormal axes of largest variance, largest first, and their variances; float64, `most` of them or all.
+
+    For many rows, whose covariance is small. `principal_axes` takes the rows themselves, and is exact where columns
+    outnumber rows. Any multiple of the covariance has the same axes. The trace of the covariance is the total variance.
+    Signs are those of the solver, see `oriented`.
+    """
+    variances, axes = torch.linalg.eigh(covariance.double())
+    return axes.flip(1)[:, :most], variances.flip(0)[:most].clamp_min(0)
+
+
+def oriented(axes: Float[Tensor, "column axis"]) -> Float[Tensor, "column axis"]:
+    """Axes whose largest entry is positive: an axis has no sign of its own, and solvers differ by machine."""
+    largest = axes.gather(0, axes.abs().argmax(dim=0, keepdim=True))
+    return torch.where(largest < 0, -axes, axes)
+
+
 def principal_axes(centered: Float[Tensor, "row column"], most: int) -> Float[Tensor, "column axis"]:
-    """Orthonormal axes of largest variance, at most `most`, largest first; all zero beyond the rank.
+    """`oriented` orthonormal axes of largest variance, at most `most`, largest first; all zero beyond the rank.
 
     Exact where there are few rows or columns, else by a randomized range finder with two power iterations (Halko et
     al. 2011, arXiv:0909.4061), always with the same random numbers.
@@ -120,9 +169,7 @@ def principal_axes(centered: Float[Tensor, "row column"], most: int) -> Float[Te
     rank = min(most, int((spread > spread[:1] * _SMALLEST_SHARE).sum()))
     axes = centered.new_zeros(num_columns, most)
     axes[:, :rank] = found[:rank].T
-    # An axis has no sign of its own: its largest entry is positive, on every machine.
-    largest = axes.abs().argmax(dim=0, keepdim=True)
-    return axes * axes.gather(0, largest).sign()
+    return oriented(axes)
 
 
 def equal_variance_rotation(covariance: Float[Tensor, "column column"]) -> Float[Tensor, "column column"]:

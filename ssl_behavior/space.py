@@ -15,7 +15,7 @@ from ssl_behavior.embedding import EmbeddingRow, Embeddings, kept_groups
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import write_json
 from ssl_behavior.methods import group_slices
-from ssl_behavior.numerics import Standardizer
+from ssl_behavior.numerics import Standardizer, principal_components
 from ssl_behavior.seeds import numpy_generator
 
 __all__ = ["Space", "SpaceConfig", "sample_frames"]
@@ -118,8 +118,8 @@ class Space:
         if not config.most_dims or width <= config.most_dims:
             return space
         points = scaling.transform_(values)
-        _, vectors = torch.linalg.eigh((points.T @ points).double())
-        return replace(space, axes=vectors.flip(1)[:, : config.most_dims].float().contiguous())
+        axes, _ = principal_components(points.T @ points, config.most_dims)
+        return replace(space, axes=axes.float().contiguous())
 
     @property
     def dim(self) -> int:

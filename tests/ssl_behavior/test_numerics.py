@@ -8,12 +8,15 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from ssl_behavior.numerics import (
+    RunningCovariance,
     RunningMoments,
     Standardizer,
     effective_rank,
     equal_variance_rotation,
+    oriented,
     participation_ratio,
     principal_axes,
+    principal_components,
     uniformity,
 )
 
@@ -71,6 +74,41 @@ def test_running_moments_are_those_of_the_known_values():
     at_once = Standardizer.fit(rows)
     torch.testing.assert_close(whole.standardizer().mean, at_once.mean, rtol=1e-12, atol=0)
     torch.testing.assert_close(whole.standardizer().std, at_once.std, rtol=1e-9, atol=0)
+
+
+def test_running_covariance_is_numpy_s():
+    rows = spread_out(503, 4) + torch.arange(4)
+    running = RunningCovariance(4)
+    for block in rows.split(100):
+        running.add(block)
+    np.testing.assert_allclose(running.covariance, np.cov(rows.numpy().T, bias=True), atol=1e-12)
+    np.testing.assert_allclose(running.second_moment, (rows.T @ rows / 503).numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("most", [3, 12, None])
+def test_principal_components_are_scikit_learn_s(most):
+    rows = spread_out(300, 12)
+    covariance = rows.T @ rows / len(rows)
+    axes, variances = principal_components(covariance, most)
+    expected = PCA(most, svd_solver="full").fit(rows.numpy())
+    np.testing.assert_allclose(np.abs(axes.numpy().T @ expected.components_.T), np.eye(len(variances)), atol=1e-7)
+    np.testing.assert_allclose(variances, expected.explained_variance_ * 299 / 300, rtol=1e-9)
+    np.testing.assert_allclose(variances / covariance.trace(), expected.explained_variance_ratio_, rtol=1e-9)
+    torch.testing.assert_close(principal_components(300 * covariance, most)[0], axes)
+
+
+def test_variances_are_never_negative():
+    rows = (spread_out(300, 2) @ spread_out(9, 2).T).float()
+    variances = principal_components(rows.T @ rows)[1]
+    assert variances.dtype == torch.float64 and (variances >= 0).all() and (variances[2:] < 1e-4 * variances[0]).all()
+
+
+def test_oriented_axes_differ_in_sign_alone_and_their_largest_entry_is_positive():
+    axes = principal_components(spread_out(9, 9).T @ spread_out(9, 9))[0]
+    turned = oriented(axes * torch.tensor([1.0, -1, 1, -1, 1, -1, 1, -1, 1]))
+    assert torch.equal(turned.abs(), axes.abs()) and torch.equal(turned, oriented(axes))
+    assert (turned.gather(0, turned.abs().argmax(dim=0, keepdim=True)) > 0).all()
+    assert not oriented(torch.zeros(3, 2)).any()
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(300, 12), (400, 90), (20, 90)])
