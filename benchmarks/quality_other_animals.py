@@ -46,13 +46,14 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import GroupKFold
 
 from probe.references import PCA_DIM
-from probe.representations import Frames, Scaling
+from probe.representations import Frames
 from ssl_behavior.checkpoint import load_checkpoint, method_name
 from ssl_behavior.embedding import embed_recording
 from ssl_behavior.features import FeatureConfig, Featurizer
 from ssl_behavior.logistic import Design, fit_head
 from ssl_behavior.methods import Method
 from ssl_behavior.metrics import average_precision, macro, summarize
+from ssl_behavior.numerics import Standardizer
 from ssl_behavior.recording import Labels, Recording, observed_points
 from ssl_behavior.skeleton import CALMS21, MOUSE_BOXES, Skeleton, save_skeleton
 from ssl_behavior.store import Store, StoreRow, write_store
@@ -316,9 +317,11 @@ def predictions(values: torch.Tensor, target: torch.Tensor, fold: Fold) -> np.nd
     """Probabilities [penalty, test frame, label]; 0 for a label that the training part does not show."""
     train, test = (torch.from_numpy(part) for part in fold)
     learned = target[train].any(dim=0)
-    scaling = Scaling.of(values[train])
-    design = Design(scaling.apply_(values[train]), target[train][:, learned].to(torch.int8), "binary", balanced=False)
-    held_out, head = scaling.apply_(values[test]), None
+    scaling = Standardizer.fit(values[train])
+    design = Design(
+        scaling.transform_(values[train]), target[train][:, learned].to(torch.int8), "binary", balanced=False
+    )
+    held_out, head = scaling.transform_(values[test]), None
     found = np.zeros((len(PENALTIES), len(test), target.shape[1]), dtype=np.float32)
     for number, penalty in enumerate(PENALTIES):
         head = fit_head(design, penalty, head, tolerance=TOLERANCE)

@@ -6,13 +6,12 @@ Early signs that a representation collapses: few directions in use, or points th
 from collections.abc import Iterable
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ssl_behavior import parallel
 from ssl_behavior.methods.base import LossTerms, Method
+from ssl_behavior.numerics import effective_rank, uniformity
 from ssl_behavior.seeds import derive_seed, torch_generator
 from ssl_behavior.windows import WindowBatch
 
@@ -20,34 +19,11 @@ __all__ = [
     "Losses",
     "batch_rank",
     "collapse_warning",
-    "effective_rank",
     "rank_limit",
     "to_model",
     "train_step",
-    "uniformity",
     "validate",
 ]
-
-
-def effective_rank(points: Float[Tensor, "point latent"]) -> Float[Tensor, ""]:
-    """exp of the entropy of the normalised singular values of the centred points (Roy and Vetterli 2007).
-
-    Between 1 (a line) and the latent dimension (equally spread); 0 where all points coincide.
-    """
-    singular = torch.linalg.svdvals(points - points.mean(dim=0))
-    if singular.sum() <= torch.finfo(points.dtype).eps * len(points):
-        return singular.new_zeros(())
-    shares = singular / singular.sum()
-    return torch.exp(torch.special.entr(shares).sum())
-
-
-def uniformity(points: Float[Tensor, "point latent"]) -> Float[Tensor, ""]:
-    """log of the mean of exp(-2 |x - y|^2) over pairs on the unit sphere (Wang and Isola 2020, arXiv:2005.10242).
-
-    0 where all points coincide, about -4 where they cover a high-dimensional sphere evenly.
-    """
-    distances = F.pdist(F.normalize(points, dim=-1))
-    return distances.square().mul(-2).exp().mean().log()
 
 
 def rank_limit(num_columns: int) -> float:

@@ -6,8 +6,9 @@ from itertools import islice
 
 import numpy as np
 
-from probe.representations import Frames, Scaling
+from probe.representations import Frames
 from probe.trial import Data, Problem, can_learn
+from ssl_behavior.numerics import Standardizer
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import StoreRow
 
@@ -124,8 +125,8 @@ def inner_folds(
         some = data.where(np.isin(np.arange(len(data)), kept))
         if not can_learn(some):
             continue
-        again = Scaling.of(some.embedded)
-        some, others = (replace(one, embedded=again.apply_(one.embedded)) for one in (some, data.where(held_out)))
+        again = Standardizer.fit(some.embedded)
+        some, others = (replace(one, embedded=again.transform_(one.embedded)) for one in (some, data.where(held_out)))
         folds.append(Fold(some, others, num_frames))
     return folds
 

@@ -11,12 +11,13 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from probe.representations import Matrix, Scaling, all_frames, standardised_blocks
+from probe.representations import Matrix, all_frames, standardized_blocks
 from probe.trial import DECISION, FITS, PLAIN, FittedHead, Outcome, Trial, spread
 from probe.tuning import smooth
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, read_contents, write_json
 from ssl_behavior.logistic import LinearHead
+from ssl_behavior.numerics import Standardizer
 from ssl_behavior.store import StoreRow
 
 __all__ = ["FORMAT_VERSION", "LINEAR", "SavedProbe", "damaged", "load_heads", "read_probe", "save_heads", "write_probe"]
@@ -60,7 +61,7 @@ class SavedProbe:
         """
         fitted, frames = self.heads[PLAIN if use == DECISION else use], all_frames([row])
         parts = [
-            fitted.head.probabilities(block).numpy() for _, block in standardised_blocks(array, frames, fitted.scaling)
+            fitted.head.probabilities(block).numpy() for _, block in standardized_blocks(array, frames, fitted.scaling)
         ]
         probability = spread(np.concatenate(parts), fitted.learned, len(self.classes))
         return smooth(probability, frames.slices, [row.fps], self.windows[use]) if use in self.windows else probability
@@ -149,5 +150,5 @@ def _head(fit: str, tensors: dict[str, Tensor], contents: dict[str, Any]) -> Fit
     head = LinearHead(tensors[f"{fit}.weights"], tensors[f"{fit}.bias"], str(contents["task"]["kind"]))
     if head.weights.shape[1:] != torch.Size([len(learned)]) or head.bias.shape != torch.Size([len(learned)]):
         raise KeyError(f"{fit}: {len(learned)} classes, weights {list(head.weights.shape)}")
-    scaling = Scaling(tensors["mean"], tensors["std"])
+    scaling = Standardizer(tensors["mean"], tensors["std"])
     return FittedHead(head, scaling, learned, tuple(contents["penalty"][fit]))

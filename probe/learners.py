@@ -20,7 +20,7 @@ from torch import Tensor
 
 from probe.folds import FEW_RECORDINGS, SOME_RECORDINGS, Fold, inner_folds, num_folds
 from probe.knn import K_GRID, NeighborIndex, vote
-from probe.representations import Matrix, all_frames, standardised_blocks
+from probe.representations import Matrix, all_frames, standardized_blocks
 from probe.trial import (
     BALANCED,
     FITS,
@@ -299,7 +299,7 @@ class LinearProbe(Probe):
         frames = all_frames(rows)
         first = self.heads[FITS[0]]
         probability = {fit: np.empty((len(frames), len(first.learned)), dtype=np.float32) for fit in FITS}
-        for part, block in standardised_blocks(array, frames, first.scaling):
+        for part, block in standardized_blocks(array, frames, first.scaling):
             for fit, fitted in self.heads.items():
                 probability[fit][part] = fitted.head.probabilities(block).numpy()
         return {fit: spread(values, first.learned, self.trial.num_classes) for fit, values in probability.items()}
@@ -333,7 +333,7 @@ class NeighborProbe(Probe):
         frames = all_frames(rows)
         probability = {fit: np.empty((len(frames), self.trial.num_classes), dtype=np.float32) for fit in FITS}
         ks = sorted({k for setting in self.settings.values() for k in setting})
-        for part, block in standardised_blocks(array, frames, self._scaling):
+        for part, block in standardized_blocks(array, frames, self._scaling):
             votes = self._votes(block, ks)
             for fit, setting in self.settings.items():
                 for column, k in enumerate(setting):

@@ -23,11 +23,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from probe.representations import BLOCK_FRAMES, Columns, Frames, Matrix, Representation, Scaling, all_frames, gather
+from probe.representations import BLOCK_FRAMES, Columns, Frames, Matrix, Representation, all_frames, gather
 from ssl_behavior.features import FeatureConfig, Featurizer, session_time
 from ssl_behavior.files import read_json, write_json
 from ssl_behavior.nn import MixerConfig, pad_to_multiple, to_frames
-from ssl_behavior.numerics import equal_variance_rotation
+from ssl_behavior.numerics import RunningCovariance, Standardizer, equal_variance_rotation, principal_components
 from ssl_behavior.recording import observed_points
 from ssl_behavior.sliding import WindowsConfig, sliding_means
 from ssl_behavior.store import Store, StoreRow
@@ -179,18 +179,18 @@ def window_moments(values: Channels, known: Known, window: int) -> tuple[Channel
 
 
 def pca_reference(hand: Representation, train: Sequence[StoreRow], folder: Path) -> Representation:
-    """The first 64 principal components of the standardised hand features of the training recordings."""
+    """The first 64 principal components of the standardized hand features of the training recordings."""
     (array,) = hand.arrays
     stride = max(1, sum(row.frames for row in train) // PCA_FRAMES)
     sampled = gather(array, Frames(tuple(train), tuple(np.arange(0, row.frames, stride) for row in train)))
-    scaling = Scaling.of(sampled)
-    standardised = scaling.apply_(sampled)
-    _, vectors = torch.linalg.eigh((standardised.T @ standardised).double())
-    components = vectors[:, -PCA_DIM:].flip(1).to(sampled.dtype)
+    scaling = Standardizer.fit(sampled)
+    standardized = scaling.transform_(sampled)
+    axes, _ = principal_components(standardized.T @ standardized, PCA_DIM)
+    components = axes.to(sampled.dtype)
     projected = new_array(folder / "pca.npy", len(array), components.shape[1], np.float32)
     for start in range(0, len(array), BLOCK_FRAMES):
         block = torch.from_numpy(np.asarray(array[start : start + BLOCK_FRAMES], dtype=np.float32))
-        projected[start : start + BLOCK_FRAMES] = (scaling.apply_(block) @ components).numpy()
+        projected[start : start + BLOCK_FRAMES] = (scaling.transform_(block) @ components).numpy()
     return Representation(f"PCA-{components.shape[1]} of hand features", (projected,))
 
 
@@ -317,7 +317,7 @@ def histogram_components(
         new_array(folder / f"{name}.npy", store.num_frames, num_components, np.float32)
         for name in ("histograms", "histograms_rotated")
     )
-    moments = _RowMoments(num_components)
+    moments = RunningCovariance(num_components)
     for row in (row for row in store.rows if row.id in wanted | training):
         for part, components in _components(store, row, featurizer, histograms):
             if row.id in training:
@@ -426,22 +426,3 @@ def _components(
         inside = torch.ones(piece[0].shape[:2], dtype=torch.bool)
         steps = histograms(piece, inside)
         yield part, to_frames(steps, inside, stride, batch.valid.shape[1])[0, own]
-
-
-class _RowMoments:
-    """Mean and covariance of rows that are seen some at a time."""
-
-    def __init__(self, dim: int) -> None:
-        self.count, self.total = 0, torch.zeros(dim, dtype=torch.float64)
-        self.square = torch.zeros(dim, dim, dtype=torch.float64)
-
-    def add(self, rows: Float[Tensor, "row column"]) -> None:
-        values = rows.double()
-        self.count += len(values)
-        self.total += values.sum(dim=0)
-        self.square += values.T @ values
-
-    @property
-    def covariance(self) -> Float[Tensor, "column column"]:
-        mean = self.total / self.count
-        return self.square / self.count - torch.outer(mean, mean)

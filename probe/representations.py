@@ -11,6 +11,7 @@ from torch import Tensor
 from ssl_behavior.embedding import Embeddings, kept_groups
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods import group_slices
+from ssl_behavior.numerics import Standardizer
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import Store, StoreRow
 
@@ -19,18 +20,16 @@ __all__ = [
     "Frames",
     "Matrix",
     "Representation",
-    "Scaling",
     "SomeRecordings",
     "all_frames",
     "check_alignment",
     "columns_without",
     "gather",
     "sampled_frames",
-    "standardised_blocks",
+    "standardized_blocks",
 ]
 
 BLOCK_FRAMES = 65_536
-SMALLEST_STD = 1e-6
 
 
 class Columns:
@@ -178,37 +177,15 @@ def gather(array: Matrix, frames: Frames) -> Float[Tensor, "frames latent"]:
     return torch.from_numpy(values)
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """Mean and standard deviation of the training frames."""
-
-    mean: Float[Tensor, " latent"]
-    std: Float[Tensor, " latent"]
-
-    @classmethod
-    def of(cls, embedded: Float[Tensor, "frames latent"]) -> "Scaling":
-        mean = embedded.mean(dim=0, dtype=torch.float64)
-        blocks = embedded.split(BLOCK_FRAMES)
-        variance = torch.stack([(block.double() - mean).square().sum(dim=0) for block in blocks]).sum(dim=0)
-        std = (variance / len(embedded)).sqrt()
-        # A dimension that never changes says nothing: it becomes 0, not noise.
-        std = torch.where(std > SMALLEST_STD * (1 + mean.abs()), std, torch.inf)
-        return cls(mean.to(embedded.dtype), std.to(embedded.dtype))
-
-    def apply_(self, embedded: Float[Tensor, "frames latent"]) -> Float[Tensor, "frames latent"]:
-        """Standardise in place, which saves a copy as large as the data."""
-        return embedded.sub_(self.mean).div_(self.std)
-
-
-def standardised_blocks(
-    array: Matrix, frames: Frames, scaling: Scaling
+def standardized_blocks(
+    array: Matrix, frames: Frames, scaling: Standardizer
 ) -> Iterator[tuple[slice, Float[Tensor, "frames latent"]]]:
-    """(where, standardised values) recording by recording, in bounded memory."""
+    """(where, standardized values) recording by recording, in bounded memory."""
     for row, pick, part in zip(frames.rows, frames.picks, frames.slices, strict=True):
         for start in range(0, len(pick), BLOCK_FRAMES):
             some = Frames((row,), (pick[start : start + BLOCK_FRAMES],))
             here = slice(part.start + start, part.start + start + len(some))
-            yield here, scaling.apply_(gather(array, some))
+            yield here, scaling.transform_(gather(array, some))
 
 
 def columns_without(embeddings: Embeddings, groups: Sequence[str]) -> Matrix:

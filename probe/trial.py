@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probe.representations import Frames, Matrix, Scaling, gather, sampled_frames
+from probe.representations import Frames, Matrix, gather, sampled_frames
 from probe.tasks import Macro, Task, annotated_rows, targets, task_parts
 from ssl_behavior.errors import InputError
 from ssl_behavior.logistic import LinearHead
 from ssl_behavior.metrics import average_precision, macro
+from ssl_behavior.numerics import Standardizer
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.splits import TUNING_SHARE, Split, fraction_of, make_split
 from ssl_behavior.store import Store, StoreRow
@@ -124,7 +125,7 @@ class FittedHead:
     """
 
     head: LinearHead
-    scaling: Scaling
+    scaling: Standardizer
     learned: tuple[int, ...]
     penalty: tuple[float, ...]
     shrinkage: tuple[float, ...] = ()
@@ -168,7 +169,7 @@ class Data:
 
     embedded: Float[Tensor, "frames latent"]
     target: Int[Tensor, "frames classes"]
-    scaling: Scaling
+    scaling: Standardizer
     kind: str
     frames: Frames
 
@@ -245,15 +246,17 @@ def learned_classes(target: np.ndarray, kind: str) -> tuple[int, ...]:
     return tuple(int(index) for index in np.flatnonzero(usable))
 
 
-def sample(trial: Trial, array: Matrix, rows: Sequence[StoreRow], seed: int, scaling: Scaling | None = None) -> Data:
+def sample(
+    trial: Trial, array: Matrix, rows: Sequence[StoreRow], seed: int, scaling: Standardizer | None = None
+) -> Data:
     """Every so-manieth annotated frame of `rows`, standardised by itself unless a scaling is given."""
     frames = sampled_frames(rows, trial.stride, seed)
     target = frames.take(targets(trial.store, trial.task, rows))
     known = (target != NOT_ANNOTATED).any(axis=1)
     frames = frames.where(known)
     embedded = gather(array, frames)
-    scaling = scaling or Scaling.of(embedded)
-    return Data(scaling.apply_(embedded), torch.from_numpy(target[known]), scaling, trial.task.kind, frames)
+    scaling = scaling or Standardizer.fit(embedded)
+    return Data(scaling.transform_(embedded), torch.from_numpy(target[known]), scaling, trial.task.kind, frames)
 
 
 def check_learnable(trial: Trial, data: Data) -> None:

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.numerics import RunningCovariance, RunningMoments, principal_components
 from ssl_behavior.scene import Scene, SceneConfig, build_scene, lagged, rotate_into, scale_of
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch, WindowReader
@@ -27,7 +28,7 @@ ChannelMask = Bool[Tensor, "batch time individual channel"]
 Block = tuple[Channels, ChannelMask]
 
 _TINY = 1e-3
-_SMALLEST_STD = 1e-6
+_SMALLEST_VARIANCE = 1e-6
 _CACHE_FRAMES = 8192
 _DISTANCES = ("distances", "all_distances")
 
@@ -375,17 +376,13 @@ class Featurizer(nn.Module):
             If no frame shows the points that give the body length.
         """
         self.scale_px.fill_(scale_of(reader, self.skeleton))
-        count, total, square = (torch.zeros_like(self.mean, dtype=torch.float64) for _ in range(3))
+        moments = RunningMoments(len(self.mean), self.mean.device)
         for batch in self._pieces(reader):
             values, known = self.raw_channels(batch)
-            values = values.masked_fill(~known, 0.0).double().flatten(0, 2)
-            count += known.flatten(0, 2).sum(0)
-            total += values.sum(0)
-            square += values.square().sum(0)
-        mean = total / count.clamp_min(1)
-        std = (square / count.clamp_min(1) - mean.square()).clamp_min(0).sqrt()
-        self.mean.copy_(mean)
-        self.std.copy_(torch.where(std > _SMALLEST_STD, std, 1.0))
+            moments.add(values.flatten(0, 2), known.flatten(0, 2))
+        scaling = moments.standardizer(rtol=0.0, constant_std=1.0)
+        self.mean.copy_(scaling.mean)
+        self.std.copy_(scaling.std)
         if self.config.distance_components:
             self._fit_components(reader)
         self.fitted.fill_(True)
@@ -397,17 +394,13 @@ class Featurizer(nn.Module):
     def _fit_components(self, reader: WindowReader) -> None:
         """PCA of the standardised log distances (missing ones at their mean), whitened to unit variance."""
         span = self._distances
-        size = _width(span)
-        covariance = torch.zeros(size, size, dtype=torch.float64, device=self.mean.device)
-        count = 0
+        moments = RunningCovariance(_width(span), self.mean.device)
         for batch in self._pieces(reader):
-            values = self._standardised(batch)[0][..., span].double().flatten(0, 2)
-            covariance += values.T @ values
-            count += len(values)
-        variances, vectors = torch.linalg.eigh(covariance / count)
-        keep = variances.argsort(descending=True)[: self.config.distance_components]
-        self.components.copy_(vectors[:, keep] / variances[keep].clamp_min(_SMALLEST_STD).sqrt())
-        self.explained_variance.copy_(variances[keep].sum() / variances.sum().clamp_min(_SMALLEST_STD))
+            moments.add(self._standardised(batch)[0][..., span].flatten(0, 2))
+        covariance = moments.second_moment
+        axes, variances = principal_components(covariance, self.config.distance_components)
+        self.components.copy_(axes / variances.clamp_min(_SMALLEST_VARIANCE).sqrt())
+        self.explained_variance.copy_(variances.sum() / covariance.trace().clamp_min(_SMALLEST_VARIANCE))
 
 
 def _width(span: slice) -> int:

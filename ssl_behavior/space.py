@@ -15,6 +15,7 @@ from ssl_behavior.embedding import EmbeddingRow, Embeddings, kept_groups
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import write_json
 from ssl_behavior.methods import group_slices
+from ssl_behavior.numerics import Standardizer, principal_components
 from ssl_behavior.seeds import numpy_generator
 
 __all__ = ["Space", "SpaceConfig", "sample_frames"]
@@ -23,7 +24,6 @@ BLOCK_FRAMES = 65_536
 """Read at a time."""
 
 FITTING_FRAMES = 50_000
-_SMALLEST_STD = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,16 +111,15 @@ class Space:
         raw = cls(config, embeddings.groups, embeddings.checkpoint, torch.zeros(width), torch.ones(width))
         values = torch.cat([raw._columns(block) for _, block in _blocks(embeddings, frames)])
         _check_finite(embeddings, frames, values)
-        std, mean = torch.std_mean(values.double(), dim=0, correction=0)
-        if not (std > _SMALLEST_STD).any():
+        scaling = Standardizer.fit(values, rtol=0.0)
+        if scaling.std.isinf().all():
             raise InputError(f"{embeddings.path}: all numbers are the same in every frame; there is nothing to compare")
-        std = torch.where(std > _SMALLEST_STD, std, torch.inf)
-        space = replace(raw, mean=mean.float(), std=std.float())
-        if not config.most_dims or len(mean) <= config.most_dims:
+        space = replace(raw, mean=scaling.mean, std=scaling.std)
+        if not config.most_dims or width <= config.most_dims:
             return space
-        points = (values - space.mean) / space.std
-        _, vectors = torch.linalg.eigh((points.T @ points).double())
-        return replace(space, axes=vectors.flip(1)[:, : config.most_dims].float().contiguous())
+        points = scaling.transform_(values)
+        axes, _ = principal_components(points.T @ points, config.most_dims)
+        return replace(space, axes=axes.float().contiguous())
 
     @property
     def dim(self) -> int:

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.numerics import principal_components
 from ssl_behavior.scene import SceneConfig, build_scene, rotate_into, scale_of
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch, WindowReader
@@ -220,8 +221,8 @@ class TrajectoryCoder(nn.Module):
         products, totals, counts = sums[0], sums[1], sums[2].clamp_min(1)
         mean = totals.diagonal() / counts.diagonal()
         products = products - mean * totals - mean.unsqueeze(-1) * totals.T + torch.outer(mean, mean) * sums[2]
-        variances, vectors = torch.linalg.eigh(products / counts)
-        self._keep(mean, variances.flip(0).clamp_min(0.0), vectors.flip(1).T)
+        axes, variances = principal_components(products / counts)
+        self._keep(mean, variances, axes.T)
 
     def _keep(self, mean: Tensor, variances: Tensor, vectors: Tensor) -> None:
         """Mean, leading components, and as noise the mean variance of the others that are not 0 by construction."""

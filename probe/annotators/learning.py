@@ -18,12 +18,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from probe.representations import Matrix, Scaling, all_frames, gather, sampled_frames, standardised_blocks
+from probe.representations import Matrix, all_frames, gather, sampled_frames, standardized_blocks
 from probe.tasks import Task, targets
 from probe.trial import BALANCED, FITS, PLAIN, Outcome, Trial, spread
 from probe.tuning import Postprocessing, choose_postprocessing
 from ssl_behavior.errors import InputError
 from ssl_behavior.nn import AnnotatorHead
+from ssl_behavior.numerics import Standardizer
 from ssl_behavior.objectives import balanced_class_weights, class_prior, label_cross_entropy
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.seeds import derive_seed, torch_generator
@@ -57,7 +58,7 @@ class AnnotatedFrames:
     embedded: Float[Tensor, "frames latent"]
     target: Int[Tensor, " frames"]
     annotator: Int[Tensor, " frames"]
-    scaling: Scaling
+    scaling: Standardizer
 
     def __len__(self) -> int:
         return len(self.embedded)
@@ -104,7 +105,7 @@ def annotated_frames(
     annotators: Sequence[str],
     stride: int = 4,
     seed: int = 0,
-    scaling: Scaling | None = None,
+    scaling: Standardizer | None = None,
 ) -> AnnotatedFrames:
     """Every `stride`-th annotated frame of recordings, standardised by itself unless a scaling is given.
 
@@ -125,9 +126,9 @@ def annotated_frames(
     if not known.any():
         raise InputError(f"task {task.name!r}: no annotated frame in {[row.id for row in rows][:5]}")
     embedded = gather(array, frames.where(known))
-    scaling = scaling or Scaling.of(embedded)
+    scaling = scaling or Standardizer.fit(embedded)
     return AnnotatedFrames(
-        embedded=scaling.apply_(embedded),
+        embedded=scaling.transform_(embedded),
         target=torch.from_numpy(target[known].argmax(axis=1)),
         annotator=torch.from_numpy(who[frames.recording][known]),
         scaling=scaling,
@@ -164,7 +165,7 @@ class AnnotatorProbe:
     classes: tuple[str, ...]
     learned: tuple[int, ...]
     heads: Mapping[str, AnnotatorHead]
-    scaling: Scaling
+    scaling: Standardizer
 
     def number(self, annotator: str) -> int:
         """The row of an annotator.
@@ -199,7 +200,7 @@ class AnnotatorProbe:
         ----------
         array : embeddings [frames of the store, dim].
         """
-        blocks = standardised_blocks(array, all_frames(rows), self.scaling)
+        blocks = standardized_blocks(array, all_frames(rows), self.scaling)
         parts = [self.predict(block, annotator, fit).numpy() for _, block in blocks]
         return spread(np.concatenate(parts), self.learned, len(self.classes))
 

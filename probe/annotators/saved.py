@@ -11,12 +11,13 @@ from torch import Tensor
 
 from probe.annotators.learning import OUTPUT, AnnotatorProbe
 from probe.heads import damaged, read_probe, write_probe
-from probe.representations import Matrix, Scaling, all_frames
+from probe.representations import Matrix, all_frames
 from probe.tasks import Task
 from probe.trial import DECISION, PLAIN
 from probe.tuning import smooth
 from ssl_behavior.errors import InputError
 from ssl_behavior.nn import AnnotatorHead
+from ssl_behavior.numerics import Standardizer
 from ssl_behavior.store import StoreRow
 
 __all__ = ["ANNOTATORS", "SavedAnnotators", "load_annotators", "save_annotators"]
@@ -130,7 +131,9 @@ def load_annotators(folder: Path) -> SavedAnnotators:
         )
         learned = tuple(int(index) for index in contents["learned"])
         heads = {fit: _head(fit, tensors, len(learned), len(task.annotators)) for fit in contents["fits"]}
-        probe = AnnotatorProbe(task.annotators, task.classes, learned, heads, Scaling(tensors["mean"], tensors["std"]))
+        probe = AnnotatorProbe(
+            task.annotators, task.classes, learned, heads, Standardizer(tensors["mean"], tensors["std"])
+        )
         windows = {fit: tuple(seconds) for fit, seconds in contents["smoothing_seconds"].items()}
         return SavedAnnotators(probe, task, contents["checkpoint"], windows, tuple(contents["without"]))
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:

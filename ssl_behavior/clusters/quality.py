@@ -15,6 +15,7 @@ from ssl_behavior.clusters.clustering import sampled_model, table_fingerprint
 from ssl_behavior.clusters.kmeans import KMeansConfig
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
+from ssl_behavior.numerics import effective_rank, participation_ratio, uniformity
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.space import Space, SpaceConfig, sample_frames
 
@@ -24,53 +25,16 @@ __all__ = [
     "QualityConfig",
     "adjusted_rand_index",
     "compare_embeddings",
-    "effective_rank",
     "frame_pairs",
     "judge_embeddings",
     "neighbourhood_overlap",
     "normalized_mutual_information",
-    "participation_ratio",
     "purity",
     "temporal_coherence",
-    "uniformity",
 ]
 
 _BLOCK = 1024
-_TINY = 1e-7
-
-
-def effective_rank(points: np.ndarray) -> float:
-    """RankMe (Garrido et al. 2023, arXiv:2210.02885): exp(-Σ p_i log p_i), p_i = s_i / Σ s + 1e-7, with s the singular
-    values of points [frames, dim] less their mean. From 1, all on a line, to `dim`, as wide in every direction."""
-    singular = np.sqrt(_variances(points))
-    shares = singular / singular.sum() + _TINY
-    return float(np.exp(-(shares * np.log(shares)).sum()))
-
-
-def participation_ratio(points: np.ndarray) -> float:
-    """(Σ λ_i)² / Σ λ_i², with λ the variances of points [frames, dim] along their principal components: the number of
-    dimensions, if all of them were as wide. Wide ones count more than in `effective_rank`."""
-    variances = _variances(points)
-    return float(variances.sum() ** 2 / np.square(variances).sum())
-
-
-def _variances(points: np.ndarray) -> np.ndarray:
-    """Sums of squares along the principal components, float64 [dim]."""
-    wide = points - points.mean(axis=0, dtype=np.float64)
-    return np.clip(np.linalg.eigvalsh(wide.T @ wide), 0, None)
-
-
-def uniformity(points: np.ndarray, sharpness: float = 2.0) -> float:
-    """Wang and Isola 2020, arXiv:2005.10242: log of the mean of exp(-sharpness |x - y|²) over all pairs of different
-    frames, points [frames, dim] scaled to length 1. 0 = all in one place; the lower, the more evenly spread (about
-    -2 sharpness for evenly spread points in many dimensions)."""
-    on_sphere = torch.nn.functional.normalize(torch.from_numpy(points).double(), dim=1)
-    total = 0.0
-    for block in on_sphere.split(_BLOCK):
-        total += float(torch.exp(2 * sharpness * (block @ on_sphere.T - 1)).sum())
-    pairs = len(points) * (len(points) - 1)
-    # Each frame with itself gave exp(0).
-    return float(np.log((total - len(points)) / pairs))
+_RANKME_OFFSET = 1e-7
 
 
 def frame_pairs(
@@ -196,7 +160,7 @@ class QualityConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingQuality:
-    """An embedding by itself; see `ssl_behavior.clusters.quality` for the formulas.
+    """An embedding by itself; see `ssl_behavior.numerics` for the formulas.
 
     Parameters
     ----------
@@ -243,7 +207,7 @@ def judge_embeddings(
     """
     config = config or QualityConfig()
     fitted = Space.fit(embeddings, space or SpaceConfig(most_dims=0), seed)
-    points = fitted.gather(embeddings, sample_frames(embeddings.rows, config.sample, seed))
+    points = torch.from_numpy(fitted.gather(embeddings, sample_frames(embeddings.rows, config.sample, seed))).double()
     coherence: list[tuple[float, float | None]] = []
     for lag in config.lags_seconds:
         pairs = frame_pairs(embeddings.rows, lag, config.sample, seed)
@@ -251,9 +215,9 @@ def judge_embeddings(
         coherence.append((lag, temporal_coherence(earlier, later, seed) if len(earlier) > 1 else None))
     return EmbeddingQuality(
         dim=fitted.dim,
-        effective_rank=effective_rank(points),
-        participation_ratio=participation_ratio(points),
-        uniformity=uniformity(points),
+        effective_rank=float(effective_rank(points, _RANKME_OFFSET)),
+        participation_ratio=float(participation_ratio(points)),
+        uniformity=float(uniformity(points)),
         coherence=tuple(coherence),
     )
 

@@ -26,6 +26,7 @@ from ssl_behavior.methods.cpc import ContrastivePrediction, PredictionConfig
 from ssl_behavior.methods.label_readings import LabeledPoints, LinearReadings
 from ssl_behavior.methods.summaries import SummaryTargets, SummaryTargetsConfig
 from ssl_behavior.nn import AnnotatorHead, MixingEmbedder, pad_to_multiple, step_mean, to_frames
+from ssl_behavior.numerics import RunningMoments
 from ssl_behavior.objectives import balanced_class_weights, class_prior, label_cross_entropy
 from ssl_behavior.parallel import all_sum
 from ssl_behavior.shapes import Steps
@@ -177,15 +178,12 @@ class ReadScale(nn.Module):
     @torch.no_grad()
     def fit(self, blocks: Iterable[Float[Tensor, "point latent"]]) -> None:
         """Take mean and spread of some points, in one pass."""
-        count, total, square = 0, torch.zeros_like(self.mean).double(), torch.zeros_like(self.mean).double()
+        moments = RunningMoments(len(self.mean), self.mean.device)
         for block in blocks:
-            values = block.double()
-            count, total, square = count + len(values), total + values.sum(0), square + values.square().sum(0)
-        mean = total / max(1, count)
-        std = (square / max(1, count) - mean.square()).clamp_min(0).sqrt()
-        self.mean.copy_(mean)
-        # What never changes says nothing: it is left as it is.
-        self.std.copy_(torch.where(std > _SMALLEST_STD, std, 1.0))
+            moments.add(block)
+        scaling = moments.standardizer(atol=_SMALLEST_STD, rtol=0.0, constant_std=1.0)
+        self.mean.copy_(scaling.mean)
+        self.std.copy_(scaling.std)
 
     def forward(self, x: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch latent"]:
         return (x - self.mean) / self.std

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ssl_behavior.logistic import Design, class_weights, fit_head, no_longer_better
+from ssl_behavior.numerics import Standardizer
 
 __all__ = ["LabeledPoints", "LinearReadings"]
 
@@ -99,9 +100,8 @@ class LinearReadings(nn.Module):
         """
         columns = self._beside_annotators(points.read, points.annotator)
         mean, std = columns.mean(dim=0), columns.std(dim=0, correction=0)
-        # What never changes says nothing: it becomes 0.
-        std = torch.where(std > SMALLEST_STD, std, torch.inf)
-        columns = columns.sub_(mean).div_(std)
+        scaling = Standardizer.from_moments(mean, std, atol=SMALLEST_STD, rtol=0.0)
+        mean, std, columns = scaling.mean, scaling.std, scaling.transform_(columns)
         for number in range(self.num_streams):
             weight, bias = self._of("weight", number), self._of("bias", number)
             known = points.shown[:, number] >= 0

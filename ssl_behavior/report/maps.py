@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.numerics import oriented, principal_components
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
 from ssl_behavior.recording import observed_points
 from ssl_behavior.report.contents import Channel
@@ -69,13 +70,10 @@ def _principal(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = points.mean(axis=0, dtype=np.float64)
     centred = points - mean.astype(points.dtype)
     covariance = (centred.T @ centred).astype(np.float64) / max(1, len(points))
-    values, vectors = np.linalg.eigh(covariance)
-    axes = np.zeros((points.shape[1], 2))
-    axes[:, : min(2, points.shape[1])] = vectors[:, ::-1][:, :2]
-    # An eigenvector's sign is chance; its largest entry shall be positive.
-    axes *= np.where(np.take_along_axis(axes, np.abs(axes).argmax(0)[None], 0) < 0, -1.0, 1.0)
-    shares = np.zeros(2)
-    shares[: min(2, len(values))] = np.maximum(values[::-1][:2], 0) / max(float(values.sum()), 1e-12)
+    found, variances = principal_components(torch.from_numpy(covariance), 2)
+    axes, shares = np.zeros((points.shape[1], 2)), np.zeros(2)
+    axes[:, : len(variances)] = oriented(found).numpy()
+    shares[: len(variances)] = variances.numpy() / max(float(covariance.trace()), 1e-12)
     return (centred @ axes.astype(points.dtype)).astype(np.float32), shares
 
 

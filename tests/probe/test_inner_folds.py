@@ -14,8 +14,9 @@ from probe.folds import (
     inner_folds,
     num_folds,
 )
-from probe.representations import Frames, Scaling
+from probe.representations import Frames
 from probe.trial import Data
+from ssl_behavior.numerics import Standardizer
 from ssl_behavior.store import StoreRow
 
 
@@ -37,8 +38,8 @@ def training_data(num_recordings, seed=0, frames=(90, 250), fps=1.0, classes=3):
     label = np.concatenate([(pick // 11 + i) % classes for i, pick in enumerate(picks)])
     target = torch.from_numpy((label[:, None] == np.arange(classes)).astype(np.int8))
     embedded = torch.from_numpy(generator.normal(size=(len(label), 4)).astype(np.float32)) + target[:, :1]
-    scaling = Scaling.of(embedded)
-    return Data(scaling.apply_(embedded), target, scaling, "multinomial", Frames(rows, picks))
+    scaling = Standardizer.fit(embedded)
+    return Data(scaling.transform_(embedded), target, scaling, "multinomial", Frames(rows, picks))
 
 
 @pytest.mark.parametrize("num_recordings", range(2, FEW_RECORDINGS + 1))

@@ -7,14 +7,14 @@ import torch
 from probe.representations import (
     Columns,
     Frames,
-    Scaling,
     all_frames,
     check_alignment,
     gather,
     sampled_frames,
-    standardised_blocks,
+    standardized_blocks,
 )
 from ssl_behavior.errors import InputError
+from ssl_behavior.numerics import Standardizer
 from ssl_behavior.store import write_store
 from tests.probe.conftest import make_recording
 
@@ -48,25 +48,15 @@ def test_nan_is_refused_and_its_recording_named(store, array):
     gather(array, all_frames(store.rows[:3]))
 
 
-def test_scaling_standardises_and_silences_constant_dimensions():
-    embedded = torch.randn(1009, 5, generator=torch.Generator().manual_seed(0)) * 3 + 700
-    embedded[:, 3] = 0.1
-    scaled = Scaling.of(embedded).apply_(embedded.clone())
-    moving = [0, 1, 2, 4]
-    torch.testing.assert_close(scaled[:, moving].mean(0), torch.zeros(4), atol=1e-9, rtol=0)
-    torch.testing.assert_close(scaled[:, moving].std(0, correction=0), torch.ones(4))
-    assert (scaled[:, 3] == 0).all()
-
-
 def test_blocks_are_the_whole_in_pieces(store, array, monkeypatch):
     monkeypatch.setattr("probe.representations.BLOCK_FRAMES", 100)
     frames = all_frames(store.rows)
-    scaling = Scaling.of(gather(array, frames))
+    scaling = Standardizer.fit(gather(array, frames))
     together = torch.empty(len(frames), 5, dtype=torch.float32)
-    for part, block in standardised_blocks(array, frames, scaling):
+    for part, block in standardized_blocks(array, frames, scaling):
         assert len(block) <= 100
         together[part] = block
-    torch.testing.assert_close(together, scaling.apply_(gather(array, frames)))
+    torch.testing.assert_close(together, scaling.transform_(gather(array, frames)))
 
 
 def test_embeddings_of_another_store_are_refused(store, array, make_embeddings, tmp_path):

@@ -15,8 +15,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from probe.calms21.baselines.network import FEATURES, KEYPOINTS, OBSERVED, Layout, WindowSpan
-from probe.representations import Frames, Matrix, Scaling, all_frames, gather
+from probe.representations import Frames, Matrix, all_frames, gather
 from ssl_behavior.errors import InputError
+from ssl_behavior.numerics import Standardizer
 from ssl_behavior.recording import observed_points
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.windows import arena_of
@@ -43,7 +44,7 @@ class Inputs:
     layout: Layout
     margin: int
     sizes_px: Float[Tensor, "recording space"]
-    scaling: Scaling | None = None
+    scaling: Standardizer | None = None
 
     @property
     def num_channels(self) -> int:
@@ -95,7 +96,7 @@ def assemble_inputs(
     train: Sequence[StoreRow],
     span: WindowSpan,
     features: Matrix | None = None,
-    scaling: Scaling | None = None,
+    scaling: Standardizer | None = None,
     observed: bool | None = None,
 ) -> Inputs:
     """The inputs of `rows`, so far apart that no window of a recording sees another one.
@@ -130,7 +131,7 @@ def assemble_inputs(
     values = torch.zeros(int(ends[-1]), layout.num_channels, dtype=torch.float32)
     starts = {row.id: int(end) for row, end in zip(rows, ends, strict=False)}
     if features is not None and scaling is None:
-        scaling = Scaling.of(gather(features, all_frames(train)))
+        scaling = Standardizer.fit(gather(features, all_frames(train)))
     sizes = torch.empty(len(rows), 2, dtype=torch.float32)
     for index, row in enumerate(rows):
         own = values[starts[row.id] : starts[row.id] + row.frames]
@@ -138,7 +139,7 @@ def assemble_inputs(
         sizes[index] = torch.from_numpy(corners[2:] - corners[:2])
         own[:, :width] = _keypoint_channels(store, row, corners)[:, :width]
         if features is not None and scaling is not None:
-            own[:, width:] = scaling.apply_(gather(features, all_frames([row])))
+            own[:, width:] = scaling.transform_(gather(features, all_frames([row])))
     return Inputs(values, starts, layout, margin, sizes, None if features is None else scaling)
 
 

@@ -18,11 +18,11 @@ from torch import Tensor
 from probe.calms21.baselines.config import BaselineConfig
 from probe.calms21.baselines.inputs import Inputs
 from probe.calms21.baselines.network import HEAD, OBSERVED, FrameClassifier, Layout
-from probe.representations import Scaling
 from probe.trial import balanced, spread
 from ssl_behavior.configs import config_from_dict
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents, write_json
+from ssl_behavior.numerics import Standardizer
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import StoreRow
 
@@ -51,7 +51,7 @@ class TrainedBaseline:
     config: BaselineConfig
     network: FrameClassifier
     layout: Layout
-    scaling: Scaling | None
+    scaling: Standardizer | None
     classes: tuple[str, ...]
     kind: str
     learned: tuple[int, ...]
@@ -148,7 +148,7 @@ def paired(logits: Float[Tensor, "batch out"], pairs: bool) -> Float[Tensor, "ba
     return logits[:, 1::2] - logits[:, ::2] if pairs else logits
 
 
-def _alike(first: Scaling, second: Scaling) -> bool:
+def _alike(first: Standardizer, second: Standardizer) -> bool:
     return torch.equal(first.mean, second.mean) and torch.equal(first.std, second.std)
 
 
@@ -222,7 +222,7 @@ def _trained(contents: dict[str, Any], tensors: dict[str, Tensor], where: str) -
         config=config,
         network=_network(config, layout, len(learned), _under(_NETWORK, tensors)),
         layout=layout,
-        scaling=Scaling(tensors[_MEAN], tensors[_STD]) if _MEAN in tensors else None,
+        scaling=Standardizer(tensors[_MEAN], tensors[_STD]) if _MEAN in tensors else None,
         classes=tuple(str(name) for name in contents["classes"]),
         kind=str(contents["kind"]),
         learned=learned,

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
+import torch
 
 from ssl_behavior.clusters.quality import (
     QualityConfig,
     compare_embeddings,
-    effective_rank,
     judge_embeddings,
-    uniformity,
 )
 from ssl_behavior.errors import InputError
+from ssl_behavior.numerics import effective_rank, uniformity
 
 FRAMES = (701, 503, 997)
 CONFIG = QualityConfig(sample=1009, lags_seconds=(0.1, 2.0, 60.0), clusters=5, neighbors=7, fitting_sample=1500)
@@ -38,9 +38,9 @@ def test_an_embedding_by_itself(embeddings):
     assert collapsed.participation_ratio < 1.1 and noise.participation_ratio == pytest.approx(7, abs=0.2)
     assert noise.uniformity < own.uniformity < collapsed.uniformity
     whole = np.array(embeddings["noise"].array)
-    standard = (whole - whole.mean(axis=0)) / whole.std(axis=0)
-    assert noise.effective_rank == pytest.approx(effective_rank(standard), rel=0.02)
-    assert noise.uniformity == pytest.approx(uniformity(standard), rel=0.02)
+    standard = torch.from_numpy((whole - whole.mean(axis=0)) / whole.std(axis=0)).double()
+    assert noise.effective_rank == pytest.approx(effective_rank(standard, 1e-7).item(), rel=0.02)
+    assert noise.uniformity == pytest.approx(uniformity(standard).item(), rel=0.02)
 
 
 def test_two_embeddings_of_the_same_recordings(embeddings):

@@ -3,48 +3,17 @@ import pytest
 
 from ssl_behavior.clusters.quality import (
     adjusted_rand_index,
-    effective_rank,
     frame_pairs,
     neighbourhood_overlap,
     normalized_mutual_information,
-    participation_ratio,
     purity,
     temporal_coherence,
-    uniformity,
 )
 from ssl_behavior.embedding import EmbeddingRow
 
 
 def points(seed=0, frames=211, dim=7):
     return np.random.default_rng(seed).normal(size=(frames, dim)) * np.arange(1, dim + 1)
-
-
-def test_ranks_are_their_formulas():
-    x = points()
-    singular = np.linalg.svd(x - x.mean(axis=0), compute_uv=False)
-    p = singular / singular.sum() + 1e-7
-    assert effective_rank(x) == pytest.approx(np.exp(-(p * np.log(p)).sum()))
-    variances = singular**2
-    assert participation_ratio(x) == pytest.approx(variances.sum() ** 2 / (variances**2).sum())
-
-
-def test_ranks_count_dimensions():
-    rng = np.random.default_rng(1)
-    flat = rng.normal(size=(20011, 3)) @ np.linalg.qr(rng.normal(size=(11, 11)))[0][:3] + 100
-    for rank in (effective_rank, participation_ratio):
-        assert rank(flat) == pytest.approx(3, abs=0.02)
-        assert rank(np.outer(rng.normal(size=97), np.ones(5))) == pytest.approx(1, abs=1e-3)
-
-
-def test_uniformity_is_the_mean_over_all_pairs():
-    x = points(2, 1301, 5)
-    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
-    squared = np.square(unit[:, None] - unit[None]).sum(axis=-1)
-    different = ~np.eye(len(x), dtype=bool)
-    assert uniformity(x) == pytest.approx(np.log(np.exp(-2 * squared[different]).mean()))
-    assert uniformity(x, sharpness=3.0) == pytest.approx(np.log(np.exp(-3 * squared[different]).mean()))
-    assert uniformity(np.tile(x[:1], (13, 1))) == pytest.approx(0, abs=1e-9)
-    assert uniformity(x) > uniformity(np.random.default_rng(3).normal(size=(1301, 97))) > -4
 
 
 ROWS = [
