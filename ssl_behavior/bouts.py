@@ -1,6 +1,7 @@
-"""From a label per frame to bouts: when a behaviour, or a cluster, begins and ends."""
+"""From a label per frame to bouts: when a behavior, or a cluster, begins and ends."""
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -8,12 +9,12 @@ import numpy as np
 
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 
-__all__ = ["Bout", "bouts_of", "runs", "without_short_bouts", "without_short_runs"]
+__all__ = ["Bout", "BoutTable", "bout_table", "bouts_of", "runs", "without_short_bouts", "without_short_runs"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bout:
-    """A behaviour of a label stream from frame `start` up to, not including, frame `stop`.
+    """A behavior of a label stream from frame `start` up to, not including, frame `stop`.
 
     Parameters
     ----------
@@ -27,6 +28,66 @@ class Bout:
     stop: int
     probability: float | None = None
     actor: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class BoutTable:
+    """Bouts of several recordings as columns.
+
+    Parameters
+    ----------
+    recording : number of the recording, int64 [bout].
+    start, stop : frames of that recording, `stop` not included, int64 [bout].
+    label : int64 [bout]; -1 = none.
+    offset : row at which each recording begins where recordings lie one after the other, int64 [recording].
+    fps : frame rate of each recording, float64 [recording].
+    """
+
+    recording: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    label: np.ndarray
+    offset: np.ndarray
+    fps: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def frames(self) -> np.ndarray:
+        """Length of each bout, int64 [bout]."""
+        return self.stop - self.start
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """Length of each bout, float64 [bout]; bouts cut by an end of the recording count as long as they are seen."""
+        return self.frames / self.fps[self.recording]
+
+    @property
+    def first(self) -> np.ndarray:
+        """Row of each bout's first frame, int64 [bout]."""
+        return self.offset[self.recording] + self.start
+
+    def take(self, picks: np.ndarray) -> "BoutTable":
+        """Some of the bouts; `picks` are numbers or a mask."""
+        columns = (column[picks] for column in (self.recording, self.start, self.stop, self.label))
+        return BoutTable(*columns, self.offset, self.fps)
+
+
+def bout_table(labels: Sequence[np.ndarray], offset: np.ndarray, fps: np.ndarray) -> BoutTable:
+    """The bouts of all recordings in order; frames labeled -1 are no bout.
+
+    Parameters
+    ----------
+    labels : whole numbers [time] of each recording.
+    """
+    starts = [np.flatnonzero(np.diff(own, prepend=own[:1] - 1)) for own in labels]
+    stops = [np.append(start, len(own))[1:] for start, own in zip(starts, labels, strict=True)]
+    recording = np.repeat(np.arange(len(starts)), [len(start) for start in starts])
+    columns = [np.concatenate([np.empty(0, np.int64), *parts]) for parts in (starts, stops)]
+    label = np.concatenate([np.empty(0, np.int64), *(own[start] for own, start in zip(labels, starts, strict=True))])
+    table = BoutTable(recording, *columns, label, np.asarray(offset, np.int64), np.asarray(fps, np.float64))
+    return table.take(label >= 0)
 
 
 def runs(frames: np.ndarray) -> list[tuple[int, int, int]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ssl_behavior.clusters.bouts import BoutTable, Transitions, transitions
+from ssl_behavior.bouts import BoutTable
 from ssl_behavior.clusters.differences import (
     Difference,
     Enrichment,
@@ -17,6 +17,7 @@ from ssl_behavior.clusters.differences import (
 )
 from ssl_behavior.clusters.discovery import Discovery, Geometry, discover, medoid_bouts, place_bouts
 from ssl_behavior.clusters.folder import ClusteredStore
+from ssl_behavior.clusters.frame_clusters import Transitions, transitions
 from ssl_behavior.clusters.measures import SEEN, Measures, fit_measures
 from ssl_behavior.clusters.sentences import Concentration, SayingRules, Scene, sentence
 from ssl_behavior.programs import ProgramsConfig
@@ -172,18 +173,19 @@ def make_cards(
         If a program of one's own is not acceptable, or a point is not finite.
     """
     tell = progress or _silent
-    geometry = place_bouts(_counted(blocks, tell), clustered.table, clustered.frames, centroids, unit)
+    geometry = place_bouts(_counted(blocks, tell), clustered.frames, centroids, unit)
     measures = fit_measures(clustered.store, clustered.rows, programs)
     differences = compare_clusters(clustered.frames, measures, lambda frames: tell("programs", frames))
-    tables = [contingency(clustered, stream) for stream in clustered.store.streams]
-    frames = np.bincount(clustered.table.cluster, clustered.table.frames, minlength=clustered.num_clusters)
+    counts = [contingency(clustered, stream) for stream in clustered.store.streams]
+    table = clustered.frames.table
+    frames = np.bincount(table.label, table.frames, minlength=clustered.num_clusters)
     maker = _Maker(
         clustered=clustered,
         geometry=geometry,
-        followers=transitions(clustered.table, clustered.frames),
+        followers=transitions(clustered.frames),
         shares=clustered.frames.shares(),
         frames=frames.astype(np.int64),
-        labels=[one for table in tables if table.annotated.any() for one in enrichments(table, seed)],
+        labels=[one for table in counts if table.annotated.any() for one in enrichments(table, seed)],
         differences=differences_of(differences, measures.measures, frames),
         scene=_scene(clustered.store, measures),
         rules=rules or SayingRules(),
@@ -199,7 +201,7 @@ def make_cards(
         body_length=length if np.isfinite(length) else None,
         anonymous=clustered.store.skeleton.exchangeable,
         notes=measures.notes,
-        discovery=discover(clustered, tables, geometry, _seen(maker.differences, clustered.num_clusters)),
+        discovery=discover(clustered, counts, geometry, _seen(maker.differences, clustered.num_clusters)),
     )
 
 
@@ -272,7 +274,8 @@ class _Maker:
         )
 
     def _bouts(self, cluster: int) -> BoutLengths | None:
-        seconds = self.clustered.table.seconds[self.clustered.table.cluster == cluster]
+        table = self.clustered.frames.table
+        seconds = table.seconds[table.label == cluster]
         if not len(seconds):
             return None
         lower, median, upper = np.quantile(seconds, [0.25, 0.5, 0.75]).tolist()
@@ -292,7 +295,7 @@ class _Maker:
         )
 
     def _medoids(self, cluster: int) -> tuple[MedoidBout, ...]:
-        table = self.clustered.table
+        table = self.clustered.frames.table
         return tuple(
             _medoid(table, bout, self.clustered.rows[int(table.recording[bout])].id, self.geometry.distance)
             for bout in medoid_bouts(table, self.geometry.distance, cluster, self.medoids).tolist()

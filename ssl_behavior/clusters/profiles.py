@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from ssl_behavior.clusters.bouts import BoutTable, FrameClusters, bout_table
+from ssl_behavior.clusters.frame_clusters import FrameClusters
 from ssl_behavior.clusters.permutation import (
     Arrangements,
     Design,
@@ -351,7 +351,7 @@ def compare_profiles(clusters: FrameClusters, groups: Groups, config: ProfilesCo
     """
     config = config or ProfilesConfig()
     cells = tuple((name, animal) for name, animals in groups.animals.items() for animal in animals)
-    values = _cell_values(clusters, bout_table(clusters), groups, cells)
+    values = _cell_values(clusters, groups, cells)
     design = _design(groups, cells)
     among = arrangements(design, config.permutations, config.seed)
     overall: list[OverallTest] = []
@@ -375,11 +375,9 @@ def compare_profiles(clusters: FrameClusters, groups: Groups, config: ProfilesCo
     )
 
 
-def _cell_values(
-    clusters: FrameClusters, table: BoutTable, groups: Groups, cells: Sequence[tuple[str, str]]
-) -> dict[str, np.ndarray]:
+def _cell_values(clusters: FrameClusters, groups: Groups, cells: Sequence[tuple[str, str]]) -> dict[str, np.ndarray]:
     """Every measure of every animal in every group, float64 [cell, cluster]."""
-    number = clusters.num_clusters
+    number, table = clusters.num_clusters, clusters.table
     place = {cell: row for row, cell in enumerate(cells)}
     cell_of = np.full(len(clusters.rows), -1)
     seconds, frames = np.zeros(len(cells)), np.zeros(len(cells))
@@ -390,7 +388,7 @@ def _cell_values(
             frames[cell_of[pick]] += row.frames
     cell = cell_of[table.recording]
     kept = cell >= 0
-    at = cell[kept] * number + table.cluster[kept]
+    at = cell[kept] * number + table.label[kept]
     size = len(cells) * number
     in_cluster = np.bincount(at, table.frames[kept], minlength=size).reshape(-1, number)
     bouts = np.bincount(at, minlength=size).reshape(-1, number)

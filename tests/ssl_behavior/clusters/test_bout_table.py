@@ -2,23 +2,23 @@ import numpy as np
 import pytest
 
 from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.clusters.bouts import bout_table, transitions
+from ssl_behavior.clusters.frame_clusters import transitions
 from ssl_behavior.embedding import EmbeddingRow
 
 
 def test_the_table_is_the_bouts_of_every_recording(clusters):
-    table = bout_table(clusters)
+    table = clusters.table
     wanted = [(n, *bout) for n, row in enumerate(clusters.rows) for bout in clusters.bouts(row)]
-    found = np.stack([table.recording, table.start, table.stop, table.cluster], axis=1)
+    found = np.stack([table.recording, table.start, table.stop, table.label], axis=1)
     assert found.tolist() == [list(one) for one in wanted] and len(table) == len(wanted)
     np.testing.assert_allclose(table.seconds, (table.stop - table.start) / 30.0)
-    for first, frames, cluster in zip(table.first, table.frames, table.cluster, strict=True):
+    for first, frames, cluster in zip(table.first, table.frames, table.label, strict=True):
         assert (clusters.labels[first : first + frames] == cluster).all()
 
 
 def test_a_bout_never_goes_on_in_the_next_recording():
     rows = [EmbeddingRow(id="a", offset=0, frames=3, fps=30.0), EmbeddingRow(id="b", offset=3, frames=2, fps=10.0)]
-    table = bout_table(FrameClusters(rows, np.zeros(5, np.int32), 1))
+    table = FrameClusters(rows, np.zeros(5, np.int32), 1).table
     assert table.frames.tolist() == [3, 2]
     np.testing.assert_allclose(table.seconds, [0.1, 0.2])
 
@@ -27,7 +27,7 @@ def test_a_bout_never_goes_on_in_the_next_recording():
 def test_a_recording_without_frames_has_no_bout(frames, recordings):
     offsets = [0, frames[0], frames[0] + frames[1]]
     rows = [EmbeddingRow(id=f"r{n}", offset=offsets[n], frames=frames[n], fps=10.0) for n in range(3)]
-    table = bout_table(FrameClusters(rows, np.zeros(5, np.int32), 1))
+    table = FrameClusters(rows, np.zeros(5, np.int32), 1).table
     assert table.recording.tolist() == recordings and table.frames.tolist() == [3, 2]
 
 
@@ -47,18 +47,18 @@ def reference_transitions(clusters):
 
 
 def test_transitions_stay_within_recordings_and_frames_of_no_cluster_part_them(clusters):
-    found = transitions(bout_table(clusters), clusters)
+    found = transitions(clusters)
     counts, to_none, to_end = reference_transitions(clusters)
     np.testing.assert_array_equal(found.counts, counts)
     np.testing.assert_array_equal(found.to_none, to_none)
     np.testing.assert_array_equal(found.to_end, to_end)
     assert to_none.sum() and to_end.sum() and not np.diagonal(counts).any()
     total = counts.sum() + to_none.sum() + to_end.sum()
-    assert total == len(bout_table(clusters))
+    assert total == len(clusters.table)
 
 
 def test_probabilities_sum_to_one_where_anything_follows(clusters):
-    found = transitions(bout_table(clusters), clusters)
+    found = transitions(clusters)
     np.testing.assert_allclose(found.probability[:4].sum(axis=1), 1)
     np.testing.assert_allclose(found.expected[:4].sum(axis=1), 1)
     assert np.isnan(found.probability[4]).all()
@@ -68,8 +68,7 @@ def test_probabilities_sum_to_one_where_anything_follows(clusters):
 
 
 def test_no_bouts_at_all():
-    nothing = FrameClusters(
-        [EmbeddingRow(id="a", offset=0, frames=7, fps=30.0)], np.full(7, -1, np.int32), 2
-    )  # fmt: skip
-    table = bout_table(nothing)
-    assert len(table) == 0 and not transitions(table, nothing).counts.any()
+    nothing = FrameClusters([EmbeddingRow(id="a", offset=0, frames=7, fps=30.0)], np.full(7, -1, np.int32), 2)
+    nobody = FrameClusters([], np.zeros(0, np.int32), 2)
+    for none in (nothing, nobody):
+        assert len(none.table) == 0 and not transitions(none).counts.any()
