@@ -1,15 +1,74 @@
 """From a label per frame to bouts: when a behavior, or a cluster, begins and ends."""
 
 import heapq
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
+from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 
-__all__ = ["Bout", "BoutTable", "bout_table", "bouts_of", "runs", "without_short_bouts", "without_short_runs"]
+__all__ = [
+    "Bout",
+    "BoutTable",
+    "Span",
+    "bout_table",
+    "bouts_of",
+    "runs",
+    "without_short_bouts",
+    "without_short_runs",
+]
+
+_SPAN = re.compile(r"(?P<recording>.+):(?P<start>[0-9]{1,18})(-(?P<stop>[0-9]{1,18}))?")
+
+
+@dataclass(frozen=True)
+class Span:
+    """Frames `start` up to, not including, `stop` of a recording, which is named by its id.
+
+    Raises
+    ------
+    InputError
+        If there is no frame in it, or it starts before frame 0.
+    """
+
+    recording: str
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise InputError(f"frames {self.start}:{self.stop} of recording {self.recording!r} are no span")
+
+    @classmethod
+    def parse(cls, text: str, option: str = "--query") -> "Span":
+        """From RECORDING:FRAME or RECORDING:START-STOP; what stands before the last colon is the recording.
+
+        >>> Span.parse("day 1/a:b:12-40")
+        Span(recording='day 1/a:b', start=12, stop=40)
+
+        Raises
+        ------
+        InputError
+            If it is neither.
+        """
+        found = _SPAN.fullmatch(text)
+        if not found:
+            raise InputError(
+                f"{option} {text!r}: expected RECORDING:FRAME or RECORDING:START-STOP with frames counted from 0, such "
+                "as 07:1250 or 07:1250-1310"
+            )
+        start = int(found["start"])
+        stop = start + 1 if found["stop"] is None else int(found["stop"])
+        if stop <= start:
+            raise InputError(f"{option} {text!r}: it has to stop after its start; frame {stop} is not part of it")
+        return Span(found["recording"], start, stop)
+
+    def __str__(self) -> str:
+        return f"{self.recording}:{self.start}" + (f"-{self.stop}" if self.stop > self.start + 1 else "")
 
 
 @dataclass(frozen=True, kw_only=True)
