@@ -129,8 +129,10 @@ class BoutTable:
 
     def take(self, picks: np.ndarray) -> "BoutTable":
         """Some of the bouts; `picks` are numbers or a mask."""
-        columns = (column[picks] for column in (self.recording, self.start, self.stop, self.label))
-        return BoutTable(*columns, self.offset, self.fps)
+        return replace(
+            self, recording=self.recording[picks], start=self.start[picks], stop=self.stop[picks],
+            label=self.label[picks],
+        )  # fmt: skip
 
 
 def bout_table(labels: Sequence[np.ndarray], offset: np.ndarray, fps: np.ndarray) -> BoutTable:
@@ -140,13 +142,12 @@ def bout_table(labels: Sequence[np.ndarray], offset: np.ndarray, fps: np.ndarray
     ----------
     labels : whole numbers [time] of each recording.
     """
-    starts = [np.flatnonzero(np.diff(own, prepend=own[:1] - 1)) for own in labels]
-    stops = [np.append(start, len(own))[1:] for start, own in zip(starts, labels, strict=True)]
-    recording = np.repeat(np.arange(len(starts)), [len(start) for start in starts])
-    columns = [np.concatenate([np.empty(0, np.int64), *parts]) for parts in (starts, stops)]
-    label = np.concatenate([np.empty(0, np.int64), *(own[start] for own, start in zip(labels, starts, strict=True))])
-    table = BoutTable(recording, *columns, label, np.asarray(offset, np.int64), np.asarray(fps, np.float64))
-    return table.take(label >= 0)
+    parts = [np.empty((4, 0), np.int64)]
+    for number, own in enumerate(labels):
+        start = np.flatnonzero(np.diff(own, prepend=own[:1] - 1))
+        parts.append(np.stack([np.full(len(start), number), start, np.append(start, len(own))[1:], own[start]]))
+    recording, start, stop, label = np.concatenate(parts, axis=1)
+    return BoutTable(recording, start, stop, label, offset, fps).take(label >= 0)
 
 
 def runs(frames: np.ndarray) -> list[tuple[int, int, int]]:

@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,32 +26,24 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class Difference(Measure):
     """One cluster against all frames in one measure; the fields are those of `Differences`.
 
     Parameters
     ----------
-    share_known : of the cluster's frames.
+    share_known : share of the cluster's frames.
+    error : None where there are fewer than two bouts.
     usual : the median of all frames.
     """
 
-    measure: Measure
     known: int
     share_known: float
     bouts: int
     difference: float
-    error: float
+    error: float | None
     median: float
-    below: float
     usual: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; an error that cannot be given is None."""
-        values = {name: getattr(self, name) for name in ("known", "share_known", "bouts", "difference")}
-        error = self.error if math.isfinite(self.error) else None
-        return asdict(self.measure) | values | {
-            "error": error, "median": self.median, "usual": self.usual, "below": self.below
-        }  # fmt: skip
+    below: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,16 +197,17 @@ def differences_of(differences: Differences, measures: Sequence[Measure], frames
 
 def _difference(differences: Differences, cluster: int, column: int, measure: Measure, frames: int) -> Difference:
     at = cluster, column
+    error = float(differences.error[at])
     return Difference(
-        measure=measure,
+        **vars(measure),
         known=int(differences.known[at]),
         share_known=int(differences.known[at]) / frames,
         bouts=int(differences.bouts[at]),
         difference=float(differences.difference[at]),
-        error=float(differences.error[at]),
+        error=error if math.isfinite(error) else None,
         median=float(differences.median[at]),
-        below=float(differences.below[at]),
         usual=float(differences.overall_median[column]),
+        below=float(differences.below[at]),
     )
 
 
@@ -311,10 +303,6 @@ class Enrichment:
     cluster_bouts: int
     behavior_bouts: int
     recordings: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
 
 
 def enrichments(table: Contingency, seed: int = 0) -> list[Enrichment]:

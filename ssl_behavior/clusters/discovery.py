@@ -19,12 +19,11 @@ Where bouts and clusters lie among the points: which bouts are typical, which cl
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from ssl_behavior.bouts import BoutTable
+from ssl_behavior.bouts import BoutTable, Span
 from ssl_behavior.clusters.differences import Contingency
 from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.frame_clusters import FrameClusters
@@ -177,14 +176,11 @@ class DiscoveredCluster:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiscoveredBout:
-    """A bout to look at: what it is, and how surprising, in bits, see above. `start`, `stop` are frames of the
-    recording; `behaviors` is, for each stream, the label of most of its frames ("" = not annotated)."""
+class DiscoveredBout(Span):
+    """A bout to look at, and how surprising it is, in bits, see above; `behaviors` holds, for each stream, the label of
+    most of its frames ("" = not annotated)."""
 
     cluster: int
-    recording: str
-    start: int
-    stop: int
     surprise: float
     behaviors: Mapping[str, str]
 
@@ -196,10 +192,6 @@ class Discovery:
     clusters: tuple[DiscoveredCluster, ...]
     bouts: tuple[DiscoveredBout, ...]
     note: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
 
 
 def explained_share(counts: np.ndarray) -> np.ndarray:

@@ -280,7 +280,7 @@ class SayingRules:
         if one is None or not self.enough(one):
             return 0
         size = abs(one.difference)
-        if size < self.least_difference or size < self.least_errors * one.error:
+        if one.error is None or size < max(self.least_difference, self.least_errors * one.error):
             return 0
         direction = 1 if one.difference > 0 else -1
         return direction if tail(one, direction) <= self.most_tail else 0
@@ -371,7 +371,7 @@ def _from_to(shares: Sequence[float]) -> str:
 
 def _nothing(differences: Sequence[Difference], rules: SayingRules, poorly_seen: bool) -> str:
     """What is said where no program stands out."""
-    of_programs = [one for one in differences if one.measure.program != SEEN]
+    of_programs = [one for one in differences if one.program != SEEN]
     if sum(rules.enough(one) for one in of_programs) < len(of_programs) / 2:
         return "too little is known to say what it is"
     if not of_programs:
@@ -386,7 +386,7 @@ def _nothing(differences: Sequence[Difference], rules: SayingRules, poorly_seen:
 def _statements(differences: Sequence[Difference], scene: Scene, rules: SayingRules) -> list[_Statement]:
     by_program: dict[tuple[str, bool], dict[str, Difference]] = {}
     for one in differences:
-        by_program.setdefault((one.measure.program, one.measure.size), {})[one.measure.of] = one
+        by_program.setdefault((one.program, one.size), {})[one.of] = one
     statements: list[_Statement] = []
     for (program, size), of in by_program.items():
         known = SIZE_WORDING if size else WORDING
@@ -440,13 +440,13 @@ class _Speaker:
             statement
             for one, direction in zip(both, directions, strict=True)
             if one is not None
-            for statement in self._made(one.measure.of, direction, one, [one])
+            for statement in self._made(one.of, direction, one, [one])
         ]
 
     def _phrase(self, direction: int, one: Difference) -> Phrase | None:
         """The words that the value allows, if any."""
         value = one.median
-        if "px" in one.measure.units or "cm" in one.measure.units:
+        if "px" in one.units or "cm" in one.units:
             value /= self.scene.body_length
         phrases = {1: self.wording.high, -1: self.wording.low}.get(direction, ())
         return next((phrase for phrase in phrases if phrase.holds(value)), None)
@@ -459,8 +459,8 @@ class _Speaker:
             return []
         statement = _Statement(
             theme=self.wording.theme,
-            program=deciding.measure.program,
-            size=deciding.measure.size,
+            program=deciding.program,
+            size=deciding.size,
             subject=subject,
             words=phrase.words,
             numbers=self._numbers(subject, direction, shown, signed=not phrase.bounded),
@@ -470,7 +470,7 @@ class _Speaker:
         return [statement]
 
     def _numbers(self, subject: str, direction: int, shown: Sequence[Difference], signed: bool) -> str:
-        values = values_with_units([one.median for one in shown], shown[0].measure.units, signed)
+        values = values_with_units([one.median for one in shown], shown[0].units, signed)
         number = self.wording.number.replace("{nose}", self.scene.nose)
         if subject == _BOTH and self.scene.anonymous and len(shown) == 1:
             which = "the lesser" if direction > 0 else "the greater"

@@ -1,9 +1,7 @@
-import math
-
 import pytest
 
 from ssl_behavior.clusters.differences import Difference
-from ssl_behavior.clusters.measures import SEEN, Measure
+from ssl_behavior.clusters.measures import SEEN
 from ssl_behavior.clusters.sentences import SIZE_WORDING, WORDING, Concentration, SayingRules, Scene, sentence
 from ssl_behavior.programs import PROGRAMS
 
@@ -14,10 +12,9 @@ ANONYMOUS = Scene(individuals=("rat1", "rat2"), anonymous=True, body_length=60.0
 def difference(program, of="", d=0.0, median=0.0, below=0.5, size=False, known=0.9, bouts=100, error=0.01):
     facts = PROGRAMS.get(program)
     units = facts.facts.units_in("px") if facts else "share" if program == SEEN else "px"
-    measure = Measure(name=program, program=program, of=of, units=units, description="", size=size)
     return Difference(
-        measure=measure, known=1000, share_known=known, bouts=bouts, difference=d, error=error, median=median,
-        below=below, usual=0.0,
+        name=program, program=program, of=of, units=units, description="", size=size, known=1000, share_known=known,
+        bouts=bouts, difference=d, error=error, median=median, below=below, usual=0.0,
     )  # fmt: skip
 
 
@@ -77,7 +74,7 @@ UNSURE = "Different in nothing that can be said in words and for sure"
         ({"d": 0.9, "bouts": 9}, "Usual in everything measured"),
         ({"d": 0.9, "known": 0.09}, "Usual in everything measured"),
         ({"d": 0.9, "below": 0.6}, UNSURE),
-        ({"d": 0.9, "error": math.inf}, UNSURE),
+        ({"d": 0.9, "error": None}, UNSURE),
     ],
 )
 def test_nothing_is_said_of_what_is_small_unsure_rare_or_contradicted(weak, words):
