@@ -5,8 +5,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
@@ -89,6 +91,16 @@ class Bout:
     actor: str = ""
 
 
+@runtime_checkable
+class _Recording(Protocol):
+    """A row of a table of recordings that lie one after the other."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def fps(self) -> float: ...
+
+
 @dataclass(frozen=True, eq=False)
 class BoutTable:
     """Bouts of several recordings as columns.
@@ -108,6 +120,13 @@ class BoutTable:
     label: np.ndarray
     offset: np.ndarray
     fps: np.ndarray
+
+    @classmethod
+    def of(cls, bouts: ArrayLike, recordings: Sequence[_Recording]) -> "BoutTable":
+        """Of whole numbers [bout, 4]: recording, start, stop, label."""
+        recording, start, stop, label = np.asarray(bouts, np.int64).reshape(-1, 4).T
+        offset, fps = (np.array([getattr(one, name) for one in recordings]) for name in ("offset", "fps"))
+        return cls(recording, start, stop, label, offset, fps)
 
     def __len__(self) -> int:
         return len(self.start)
@@ -135,7 +154,7 @@ class BoutTable:
         )  # fmt: skip
 
 
-def bout_table(labels: Sequence[np.ndarray], offset: np.ndarray, fps: np.ndarray) -> BoutTable:
+def bout_table(labels: Sequence[np.ndarray], recordings: Sequence[_Recording]) -> BoutTable:
     """The bouts of all recordings in order; frames labeled -1 are no bout.
 
     Parameters
@@ -146,8 +165,8 @@ def bout_table(labels: Sequence[np.ndarray], offset: np.ndarray, fps: np.ndarray
     for number, own in enumerate(labels):
         start = np.flatnonzero(np.diff(own, prepend=own[:1] - 1))
         parts.append(np.stack([np.full(len(start), number), start, np.append(start, len(own))[1:], own[start]]))
-    recording, start, stop, label = np.concatenate(parts, axis=1)
-    return BoutTable(recording, start, stop, label, offset, fps).take(label >= 0)
+    table = BoutTable.of(np.concatenate(parts, axis=1).T, recordings)
+    return table.take(table.label >= 0)
 
 
 def runs(frames: np.ndarray) -> list[tuple[int, int, int]]:

@@ -304,6 +304,16 @@ class Enrichment:
     behavior_bouts: int
     recordings: int
 
+    @property
+    def share(self) -> float:
+        """Share of the cluster's annotated frames that have the behavior."""
+        return self.both / self.of_cluster
+
+    @property
+    def lift(self) -> float:
+        """How many times as many frames as expected."""
+        return self.both / self.expected
+
 
 def enrichments(table: Contingency, seed: int = 0) -> list[Enrichment]:
     """Every behaviour in every cluster, cluster by cluster."""

@@ -5,7 +5,7 @@ something else at a border or amid a bout.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -53,8 +53,16 @@ class FrameClusters:
     @cached_property
     def table(self) -> BoutTable:
         """The bouts of all recordings; frames of no cluster are no bout."""
-        offset, fps = ([getattr(row, name) for row in self.rows] for name in ("offset", "fps"))
-        return bout_table([self.of(row) for row in self.rows], np.array(offset), np.array(fps))
+        return bout_table([self.of(row) for row in self.rows], self.rows)
+
+    def only(self, ids: Sequence[str]) -> "FrameClusters":
+        """Those of the recordings that are here, in the order of `ids`."""
+        known = {row.id: row for row in self.rows}
+        rows = [known[id] for id in ids if id in known]
+        offsets = np.cumsum([0, *(row.frames for row in rows)]).tolist()
+        moved = [replace(row, offset=offset) for row, offset in zip(rows, offsets, strict=False)]
+        labels = np.concatenate([np.empty(0, np.int32), *(self.of(row) for row in rows)])
+        return FrameClusters(moved, labels, self.num_clusters)
 
     def shares(self) -> np.ndarray:
         """Each cluster's share of each recording's frames, float64 [recording, cluster]; 0 where there are none."""
