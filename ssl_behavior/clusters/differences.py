@@ -216,16 +216,16 @@ _RESAMPLES = 1000
 
 @dataclass(frozen=True, eq=False)
 class Contingency:
-    """How often clusters and the behaviours of a label stream meet.
+    """How often clusters and the behaviors of a label stream meet.
 
     Parameters
     ----------
     stream : its name.
     behaviors : its vocabulary.
-    background : the behaviour that is none, "" if there is none.
-    frames : int64 [recording, cluster or none, behaviour or not annotated]; the last of each is "none".
-    cluster_bouts : bouts of a cluster with a frame of a behaviour, int64 [cluster, behaviour].
-    behavior_bouts : bouts of a behaviour with a frame in a cluster, int64 [cluster, behaviour].
+    background : the behavior that is none, "" if there is none.
+    frames : int64 [recording, cluster or none, behavior or not annotated]; the last of each is "none".
+    cluster_bouts : bouts of a cluster with a frame of a behavior, int64 [cluster, behavior].
+    behavior_bouts : bouts of a behavior with a frame in a cluster, int64 [cluster, behavior].
     """
 
     stream: str
@@ -237,12 +237,12 @@ class Contingency:
 
     @property
     def annotated(self) -> np.ndarray:
-        """Frames that somebody annotated, int64 [recording, cluster or none, behaviour]."""
+        """Frames that somebody annotated, int64 [recording, cluster or none, behavior]."""
         return self.frames[..., :-1]
 
 
 def contingency(clustered: ClusteredStore, stream: str) -> Contingency:
-    """Count a stream's behaviours in each cluster, recording by recording.
+    """Count a stream's behaviors in each cluster, recording by recording.
 
     Raises
     ------
@@ -275,13 +275,13 @@ def _bouts_that_meet(of: np.ndarray, cluster: np.ndarray, label: np.ndarray, sha
 
 @dataclass(frozen=True, kw_only=True)
 class Enrichment:
-    """One behaviour in one cluster. Only annotated frames count, those of no cluster among them.
+    """One behavior in one cluster. Only annotated frames count, those of no cluster among them.
 
     Parameters
     ----------
-    both : frames of the behaviour in the cluster.
+    both : frames of the behavior in the cluster.
     of_behavior, of_cluster, annotated : frames of each, and of the stream.
-    expected : frames there would be if clusters and behaviours had nothing to do with each other.
+    expected : frames there would be if clusters and behaviors had nothing to do with each other.
     log2_ratio : of `both` to `expected`; None where `both` or `expected` is 0.
     low, high : of it, the central 95 % of a bootstrap over recordings; None where there is but one, or it is infinite.
     cluster_bouts, behavior_bouts : bouts of either with a frame of the other.
@@ -316,7 +316,7 @@ class Enrichment:
 
 
 def enrichments(table: Contingency, seed: int = 0) -> list[Enrichment]:
-    """Every behaviour in every cluster, cluster by cluster."""
+    """Every behavior in every cluster, cluster by cluster."""
     frames = table.annotated
     num_recordings, clusters, behaviors = frames.shape[0], frames.shape[1] - 1, frames.shape[2]
     resamples = resample_counts(num_recordings, _RESAMPLES, numpy_generator(seed, "enrichment", table.stream))
@@ -332,7 +332,7 @@ def enrichments(table: Contingency, seed: int = 0) -> list[Enrichment]:
 
 
 def _ratios(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Observed over expected frames (NaN where nothing is expected), and expected ones, [..., cluster, behaviour]."""
+    """Observed over expected frames (NaN where nothing is expected), and expected ones, [..., cluster, behavior]."""
     of_cluster, of_behavior = frames.sum(axis=-1, keepdims=True), frames.sum(axis=-2, keepdims=True)
     total = of_cluster.sum(axis=-2, keepdims=True)
     expected = of_cluster * of_behavior / np.maximum(total, 1)

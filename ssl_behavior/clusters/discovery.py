@@ -2,7 +2,7 @@
 
 **Clusters.** A label stream explains a cluster as far as it tells when the cluster happens: the uncertainty of "is this
 frame in the cluster?" that knowing the frame's label takes away, as a share of that uncertainty (Theil's uncertainty
-coefficient), times the share of the cluster's frames that are annotated at all. A part of a rare behaviour is explained
+coefficient), times the share of the cluster's frames that are annotated at all. A part of a rare behavior is explained
 well, and so is what happens only then; a part of "background", or of any other label that covers half of the
 recordings, is not. Of several streams the one that explains most counts. What is left is weighted by how far the
 cluster stands apart from others (its separation, at least 0) and by how much of the animals is seen in it (the share of
@@ -48,10 +48,10 @@ class Geometry:
 
     Parameters
     ----------
-    distance : from the mean point of a bout to the centre of its cluster, float64 [bout].
+    distance : from the mean point of a bout to the center of its cluster, float64 [bout].
     separation : of a cluster, float64 [cluster]: mean over its frames of (b - a) / max(a, b), where a is the distance
-        to its own centre and b that to the nearest other centre (the simplified silhouette of Hruschka et al. 2004):
-        near 1 = a world of its own, 0 = on the border. NaN without frames, or where there is no other centre.
+        to its own center and b that to the nearest other center (the simplified silhouette of Hruschka et al. 2004):
+        near 1 = a world of its own, 0 = on the border. NaN without frames, or where there is no other center.
     """
 
     distance: np.ndarray
@@ -122,7 +122,7 @@ def _silhouettes(points: np.ndarray, own: np.ndarray, centroids: np.ndarray) -> 
 
 
 def medoid_bouts(table: BoutTable, distance: np.ndarray, cluster: int, most: int) -> np.ndarray:
-    """The bouts of a cluster nearest to its centre, nearest first: int64, numbers of bouts.
+    """The bouts of a cluster nearest to its center, nearest first: int64, numbers of bouts.
 
     Only bouts at least as long as the cluster's median one, for there is little to see in shorter ones; and as long as
     there are others, no two of one recording, so that the examples are not those of one animal.
@@ -278,7 +278,7 @@ def _cluster(
 
 
 def _explained(one: Contingency, number: int) -> tuple[float, str, float, str, float]:
-    """How far a stream explains a cluster, its name, the annotated share, the commonest behaviour and its share."""
+    """How far a stream explains a cluster, its name, the annotated share, the commonest behavior and its share."""
     counts = one.frames.sum(axis=0)
     of_cluster, annotated = counts[number].sum(), counts[number, :-1].sum()
     if not annotated:

@@ -9,7 +9,7 @@ Which recordings are of which animal and of which group: a person's CSV file.
 
 Figures of profiles: every animal's share of every cluster, and how far groups are apart.
 
-Colours are those of Okabe and Ito, told apart by colour-blind people too, and every group has a marker of its own.
+Colors are those of Okabe and Ito, told apart by color-blind people too, and every group has a marker of its own.
 """
 
 import csv

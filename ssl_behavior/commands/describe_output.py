@@ -170,7 +170,7 @@ def _not_followed(card: Card) -> str:
 
 
 def _labels(labels: Sequence[Enrichment], recordings: int) -> str:
-    """The behaviours that a cluster surely holds more of than by chance, and at least twice as much, with counts.
+    """The behaviors that a cluster surely holds more of than by chance, and at least twice as much, with counts.
 
     With one recording nobody knows how sure that is: they are listed, and that is told.
     """

@@ -89,7 +89,7 @@ class Ethogram:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Channel:
-    """A number for every point of the map, to colour it by.
+    """A number for every point of the map, to color it by.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class FrameMap:
     method : how it was made, in words for a person.
     xy : float [point, 2].
     recording, frame : whose frame each point is; rising, so that points are in order of time.
-    channels : numbers to colour by.
+    channels : numbers to color by.
     poses : float [point, individual, keypoint, 2], NaN = missing: the pose of each point, or None.
     nearest : the shown bout nearest to each point, or None.
     """

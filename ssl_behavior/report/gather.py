@@ -38,9 +38,9 @@ class ReportConfig:
     ----------
     map : "pca", or where they are installed "tsne" or "umap".
     points : frames on the map, at most 100,000.
-    bouts : how many bouts are shown with their neighbours.
+    bouts : how many bouts are shown with their neighbors.
     neighbors : of each of them.
-    programs : names or globs of programs to colour the map by; none = ().
+    programs : names or globs of programs to color the map by; none = ().
     title : of the page.
 
     Raises
@@ -179,9 +179,9 @@ def _named(source: Source, description: Cards | None) -> list[tuple[Span, int]]:
     if description is None:
         return []
     shown = {row.id for row in source.rows}
-    medoids = [(bout, card.cluster) for card in description.clusters for bout in card.medoids]
-    unexplained = [(bout, bout.cluster) for bout in description.discovery.bouts if bout.recording in shown]
-    return [one for one in medoids if one[0].recording in shown] + unexplained[:MOST_BOUTS]
+    named: list[tuple[Span, int]] = [(bout, card.cluster) for card in description.clusters for bout in card.medoids]
+    bouts = [bout for bout in description.discovery.bouts if bout.recording in shown]
+    return [one for one in named if one[0].recording in shown] + [(bout, bout.cluster) for bout in bouts[:MOST_BOUTS]]
 
 
 def _notes(source: Source, description: Cards | None) -> tuple[str, ...]:
@@ -195,7 +195,7 @@ def _notes(source: Source, description: Cards | None) -> tuple[str, ...]:
 
 
 def _map(source: Source, space: Space, config: ReportConfig) -> tuple[FrameMap, np.ndarray]:
-    """(the map without colours, the points of its frames in the space)."""
+    """(the map without colors, the points of its frames in the space)."""
     sample = sample_frames(source.rows, config.points, config.seed)
     points = space.gather(source.embeddings, sample)
     xy, method = draw_map(points, config.map, config.seed)

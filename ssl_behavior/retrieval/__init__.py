@@ -1,4 +1,4 @@
-"""Neighbours: faiss indexes of embedded frames, and the bouts nearest to those that somebody points at."""
+"""Neighbors: faiss indexes of embedded frames, and the bouts nearest to those that somebody points at."""
 
 from ssl_behavior.retrieval.index import FrameIndex, IndexConfig, build_index
 from ssl_behavior.retrieval.search import NearBout, Query, nearest_bouts, searchable

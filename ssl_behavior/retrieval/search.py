@@ -102,7 +102,7 @@ REACH_SECONDS = 5.0
 
 TOLERANCE = 0.15
 """A bout lasts while the distance has risen by no more than this share of the way to that of any frame. On the rats .1
-to .3 agree best with people's bouts (intersection over union .45 where the behaviour is right)."""
+to .3 agree best with people's bouts (intersection over union .45 where the behavior is right)."""
 
 BRIDGE_SECONDS = 0.2
 """Gaps in a bout that are no longer are part of it."""
