@@ -197,7 +197,7 @@ _FPS_TOLERANCE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class ClusteredStore:
-    """Recordings whose frames have clusters. Build it with `of`.
+    """Recordings whose frames have clusters; `of` finds them in a store.
 
     Parameters
     ----------

@@ -72,3 +72,25 @@ def test_no_bouts_at_all():
     nobody = FrameClusters([], np.zeros(0, np.int32), 2)
     for none in (nothing, nobody):
         assert len(none.table) == 0 and not transitions(none).counts.any()
+
+
+def test_bouts_and_shares_are_by_recording():
+    rows = [EmbeddingRow(id="a", offset=0, frames=5, fps=30.0), EmbeddingRow(id="b", offset=5, frames=2, fps=30.0)]
+    clusters = FrameClusters(rows, np.array([0, 0, 2, -1, 2, 2, 1], np.int32), 4)
+    assert clusters.bouts(rows[0]) == [(0, 2, 0), (2, 3, 2), (4, 5, 2)]
+    assert clusters.bouts(rows[1]) == [(0, 1, 2), (1, 2, 1)]
+    np.testing.assert_allclose(clusters.shares(), [[0.4, 0, 0.4, 0], [0, 0.5, 0.5, 0]])
+
+
+def test_a_recording_without_frames_has_no_share():
+    rows = [EmbeddingRow(id="a", offset=0, frames=2, fps=30.0), EmbeddingRow(id="b", offset=2, frames=0, fps=30.0)]
+    clusters = FrameClusters(rows, np.array([0, 1], np.int32), 2)
+    assert clusters.shares().tolist() == [[0.5, 0.5], [0, 0]] and clusters.bouts(rows[1]) == []
+
+
+def test_only_some_recordings_in_another_order(clusters):
+    first, _, last = clusters.rows
+    some = clusters.only([last.id, "elsewhere", first.id])
+    assert [(row.id, row.offset) for row in some.rows] == [(last.id, 0), (first.id, last.frames)]
+    np.testing.assert_array_equal(some.labels, np.concatenate([clusters.of(last), clusters.of(first)]))
+    assert some.num_clusters == 5 and not len(clusters.only([]).labels)
