@@ -20,7 +20,7 @@ from ssl_behavior.clusters.discovery import Discovery, discover, medoid_bouts, p
 from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.frame_clusters import FrameClusters, Transitions, transitions
 from ssl_behavior.clusters.measures import SEEN, Measures, fit_measures
-from ssl_behavior.clusters.sentences import Concentration, SayingRules, Scene, sentence
+from ssl_behavior.clusters.sentences import Concentration, SayingRules, Subjects, sentence
 from ssl_behavior.configs import config_from_dict
 from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.errors import InputError
@@ -186,7 +186,7 @@ def make_cards(
     tables = [contingency(clustered, stream) for stream in clustered.store.streams]
     counted = count_cards(clustered.frames, tables, seed)
     differences = differences_of(compared, measures.measures, np.array([card.frames for card in counted]))
-    scene, length = _scene(clustered.store, measures), measures.body_length
+    subjects, length = _subjects(clustered.store, measures), measures.body_length
     return Cards(
         num_frames=len(clustered.frames.labels),
         num_recordings=len(clustered.rows),
@@ -198,7 +198,7 @@ def make_cards(
         clusters=tuple(
             replace(
                 card,
-                sentence=_sentence(card, own, scene, clustered.frames.rows, rules or SayingRules()),
+                sentence=_sentence(card, own, subjects, clustered.frames.rows, rules or SayingRules()),
                 separation=float(apart) if np.isfinite(apart) else None,
                 medoids=_medoids(clustered.frames, geometry.distance, card.cluster, medoids),
                 differences=tuple(own),
@@ -249,8 +249,8 @@ def _counted(
         tell("points", len(points))
 
 
-def _scene(store: Store, measures: Measures) -> Scene:
-    return Scene(
+def _subjects(store: Store, measures: Measures) -> Subjects:
+    return Subjects(
         individuals=store.individuals,
         anonymous=store.skeleton.exchangeable,
         body_length=measures.body_length,
@@ -309,11 +309,11 @@ def _medoids(clusters: FrameClusters, distance: np.ndarray, cluster: int, most: 
 
 
 def _sentence(
-    card: Card, differences: Sequence[Difference], scene: Scene, rows: Sequence[EmbeddingRow], rules: SayingRules
+    card: Card, differences: Sequence[Difference], subjects: Subjects, rows: Sequence[EmbeddingRow], rules: SayingRules
 ) -> str:
     if card.bouts is None:
         return "Not seen in these recordings"
-    return sentence(differences, scene, card.bouts.median, _concentration(card, rows), rules)
+    return sentence(differences, subjects, card.bouts.median, _concentration(card, rows), rules)
 
 
 def _concentration(card: Card, rows: Sequence[EmbeddingRow]) -> Concentration | None:

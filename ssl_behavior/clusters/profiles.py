@@ -25,8 +25,8 @@ import numpy as np
 from ssl_behavior.clusters.frame_clusters import FrameClusters
 from ssl_behavior.clusters.permutation import (
     Arrangements,
-    Design,
     Effects,
+    GroupDesign,
     arrangements,
     benjamini_hochberg,
     effects,
@@ -410,9 +410,9 @@ def _medians(at: np.ndarray, seconds: np.ndarray, size: int) -> np.ndarray:
     return medians
 
 
-def _design(groups: Groups, cells: Sequence[tuple[str, str]]) -> Design:
+def _design(groups: Groups, cells: Sequence[tuple[str, str]]) -> GroupDesign:
     animals = list(dict.fromkeys(animal for _, animal in cells))
-    return Design(
+    return GroupDesign(
         group=np.array([groups.names.index(name) for name, _ in cells]),
         animal=np.array([animals.index(animal) for _, animal in cells]),
         num_groups=len(groups.names),
@@ -421,7 +421,7 @@ def _design(groups: Groups, cells: Sequence[tuple[str, str]]) -> Design:
 
 
 def _overall(
-    design: Design, values: np.ndarray, among: Arrangements, measure: str, config: ProfilesConfig
+    design: GroupDesign, values: np.ndarray, among: Arrangements, measure: str, config: ProfilesConfig
 ) -> list[OverallTest]:
     p = permutation_p(design, values, among)
     q = benjamini_hochberg(p)
@@ -435,7 +435,12 @@ def _overall(
 
 
 def _pairs(
-    design: Design, values: np.ndarray, names: Sequence[str], measure: str, config: ProfilesConfig, differ: set[int]
+    design: GroupDesign,
+    values: np.ndarray,
+    names: Sequence[str],
+    measure: str,
+    config: ProfilesConfig,
+    differ: set[int],
 ) -> list[Comparison]:
     """Every pair of groups in one measure; `differ` are the clusters in which all groups together do."""
     pairs = list(combinations(range(len(names)), 2))
@@ -464,7 +469,7 @@ def _pairs(
 
 
 def _tested(
-    design: Design, values: np.ndarray, pair: tuple[int, int], config: ProfilesConfig
+    design: GroupDesign, values: np.ndarray, pair: tuple[int, int], config: ProfilesConfig
 ) -> tuple[np.ndarray, Effects]:
     """p values and effect sizes of two groups."""
     two, kept = design.pair(*pair)
@@ -497,7 +502,7 @@ def _number(value: float) -> float | None:
 
 
 def _notes(
-    design: Design, names: Sequence[str], num_clusters: int, among: Arrangements, config: ProfilesConfig
+    design: GroupDesign, names: Sequence[str], num_clusters: int, among: Arrangements, config: ProfilesConfig
 ) -> list[str]:
     """What the numbers of animals and arrangements allow to be found, of all groups and of pairs of them."""
     notes = _limits(design, num_clusters, f"{num_clusters} clusters", among, config)
@@ -520,7 +525,7 @@ def _notes(
     return notes
 
 
-def _limits(design: Design, tests: int, which: str, among: Arrangements, config: ProfilesConfig) -> list[str]:
+def _limits(design: GroupDesign, tests: int, which: str, among: Arrangements, config: ProfilesConfig) -> list[str]:
     """The same of one comparison, in each of so many tests, which are `which`."""
     sizes = np.bincount(design.group, minlength=design.num_groups).tolist()
     smallest = smallest_p(design, among)

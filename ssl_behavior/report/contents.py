@@ -17,11 +17,11 @@ from ssl_behavior.skeleton import Skeleton
 
 __all__ = [
     "MOST_POINTS",
+    "AnimalProfiles",
     "Channel",
     "Ethogram",
     "FrameMap",
     "Neighbor",
-    "Profile",
     "ProfileTest",
     "Report",
     "ReportRecording",
@@ -184,7 +184,7 @@ class ProfileTest:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Profile:
+class AnimalProfiles:
     """Cluster use of animals in groups.
 
     Parameters
@@ -265,7 +265,7 @@ class Report:
     cards: tuple[Card, ...] = ()
     transitions: np.ndarray | None = None
     discovery: Discovery | None = None
-    profiles: tuple[Profile, ...] = ()
+    profiles: tuple[AnimalProfiles, ...] = ()
     scores: tuple[Scores, ...] = ()
     notes: tuple[str, ...] = ()
     _ethograms: Mapping[str, Ethogram] = field(init=False, repr=False)

@@ -13,7 +13,7 @@ from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.frame_clusters import transitions
 from ssl_behavior.embedding import Embeddings
 from ssl_behavior.errors import InputError
-from ssl_behavior.report.contents import MOST_POINTS, Ethogram, FrameMap, Profile, Report, Scores, ShownBout
+from ssl_behavior.report.contents import MOST_POINTS, AnimalProfiles, Ethogram, FrameMap, Report, Scores, ShownBout
 from ssl_behavior.report.maps import check_map, draw_map, program_channels, tracking_channels
 from ssl_behavior.report.shown_bouts import Source, choose_bouts, nearest_points
 from ssl_behavior.report.tables import MOST_BOUTS
@@ -82,7 +82,7 @@ def gather_report(
     rows: Sequence[StoreRow] | None = None,
     clusters: FrameClusters | None = None,
     description: Cards | None = None,
-    profiles: Sequence[Profile] = (),
+    profiles: Sequence[AnimalProfiles] = (),
     scores: Sequence[Scores] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Gathered:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_contents, read_json
-from ssl_behavior.report.contents import Profile, ProfileTest, Scores
+from ssl_behavior.report.contents import AnimalProfiles, ProfileTest, Scores
 
 __all__ = ["read_profiles", "read_scores"]
 
@@ -105,7 +105,7 @@ def _shown(summary: Mapping[str, Any], between: Mapping[str, Any] | None = None)
 _PROFILES, _VERSION = "profiles.json", 1
 
 
-def read_profiles(folder: Path) -> tuple[Profile, ...]:
+def read_profiles(folder: Path) -> tuple[AnimalProfiles, ...]:
     """The profiles of a description folder; none where groups were not compared.
 
     Raises
@@ -123,7 +123,7 @@ def read_profiles(folder: Path) -> tuple[Profile, ...]:
         raise InputError(f"{folder}/{_PROFILES} is not as expected ({error!r}); describe the clusters again") from None
 
 
-def _profile(contents: Mapping[str, Any]) -> Profile:
+def _profile(contents: Mapping[str, Any]) -> AnimalProfiles:
     animals = contents["animals"]
     tests = [
         ProfileTest(
@@ -133,7 +133,7 @@ def _profile(contents: Mapping[str, Any]) -> Profile:
         for one in contents["comparisons"]
         if one["measure"] == "share" and None not in (one["hedges_g"], one["p"], one["q"])
     ]  # fmt: skip
-    return Profile(
+    return AnimalProfiles(
         name=str(contents["factor"]),
         animals=tuple(str(one["animal"]) for one in animals),
         groups=tuple(str(one["group"]) for one in animals),

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ssl_behavior.report import (
+    AnimalProfiles,
     Ethogram,
     Neighbor,
-    Profile,
     ProfileTest,
     Report,
     ReportRecording,
@@ -480,7 +480,7 @@ def test_a_long_name_leaves_room_for_the_time_and_the_distance(show, tmp_path):
 
 def test_the_selected_panel_and_the_line_of_the_selection_tell_of_one_frame(page, gathered):
     labels, clusters = gathered.report.labels[0], gathered.report.clusters
-    recording, frame, label = next(
+    recording, frame, value = next(
         (gathered.report.numbers[bout.recording], frame, own[frame])
         for bout in gathered.report.bouts
         for own in [labels.frames[gathered.report.numbers[bout.recording]]]
@@ -489,7 +489,7 @@ def test_the_selected_panel_and_the_line_of_the_selection_tell_of_one_frame(page
         and own[frame] != own[(bout.start + bout.stop) // 2]
     )  # fmt: skip
     page.evaluate(f"report.store.selectFrame({recording}, {frame})")
-    label = S1[label]
+    label = S1[value]
     assert page.locator("#player .panel.selected").count() == 1 and f"S1: {label}" in selected_text(page)
     assert f"S1: {label}" in page.locator("#player .panel.selected").get_attribute("aria-label")
 
@@ -500,7 +500,7 @@ def test_of_three_groups_it_is_told_which_differ_beside_the_plot(show, tmp_path)
         ProfileTest(cluster=0, effect=-0.5, p=0.01, q=q, between=(groups[pair], groups[pair + 1]))
         for pair, q in enumerate((0.011, 0.3))
     )
-    profile = Profile(
+    profile = AnimalProfiles(
         name="dose", animals=tuple("abcdef"), groups=groups * 2, shares=np.linspace(0, 1, 6)[:, None], tests=tests
     )
     clusters = Ethogram(name="clusters", words=("0",), frames=[np.zeros(9, int)])

@@ -4,11 +4,11 @@ import pytest
 from ssl_behavior.errors import InputError
 from ssl_behavior.report import (
     MOST_POINTS,
+    AnimalProfiles,
     Channel,
     Ethogram,
     FrameMap,
     Neighbor,
-    Profile,
     ProfileTest,
     Report,
     ReportRecording,
@@ -80,7 +80,7 @@ def test_everything_together_is_accepted():
         bouts=(bout(neighbors=(Neighbor(bout=1, distance=2.0),)), bout(6, 9)),
         cards=(card(2),),
         transitions=np.zeros((3, 3)),
-        profiles=(Profile(name="p", animals=("r",), groups=("g",), shares=np.ones((1, 3)), tests=(TEST,)),),
+        profiles=(AnimalProfiles(name="p", animals=("r",), groups=("g",), shares=np.ones((1, 3)), tests=(TEST,)),),
     )  # fmt: skip
     assert whole.num_clusters == 3 and report(clusters=None).num_clusters == 0
 
@@ -96,7 +96,7 @@ def test_everything_together_is_accepted():
         ("4 values of 'speed'", lambda: frame_map(channels=(Channel(name="speed", values=np.ones(4)),))),
         ("4 values of 'nearest'", lambda: frame_map(nearest=np.zeros(4))),
         ("in order of recordings and frames", lambda: frame_map(frame=np.array([5, 0, 10, 2, 6]))),
-        ("needs a group and shares", lambda: Profile(name="p", animals=("r",), groups=(), shares=np.ones((1, 3)))),
+        ("needs a group and shares", lambda: AnimalProfiles(name="p", animals="r", groups=(), shares=np.ones((1, 1)))),
         ("1 cells under 2 headings", lambda: Scores(title="t", header=("a", "b"), cells=(("x",),))),
         ("there are no recordings", lambda: report(recordings=())),
         ("two ethograms have one name", lambda: report(labels=(ethogram(),))),
