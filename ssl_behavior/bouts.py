@@ -4,6 +4,7 @@ import heapq
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
@@ -136,7 +137,7 @@ class BoutTable:
         """Length of each bout, int64 [bout]."""
         return self.stop - self.start
 
-    @property
+    @cached_property
     def seconds(self) -> np.ndarray:
         """Length of each bout, float64 [bout]; bouts cut by an end of the recording count as long as they are seen."""
         return self.frames / self.fps[self.recording]

@@ -170,6 +170,9 @@ def _cluster_stream(source: Source, clusters: FrameClusters) -> Ethogram:
 
 def _cards(clustered: ClusteredStore, labels: Sequence[Ethogram], description: Cards | None) -> tuple[Card, ...]:
     if description is not None:
+        described, there = len(description.clusters), clustered.num_clusters
+        if described != there:
+            raise InputError(f"{described} clusters were described, but there are {there}: describe these clusters")
         return description.clusters
     return tuple(count_cards(clustered.frames, [contingency(clustered, stream.name) for stream in labels]))
 

@@ -15,7 +15,7 @@ __all__ = [
 ]  # fmt: skip
 
 MOST_BOUTS = 30
-"""Worth a look; and ten clusters."""
+"""Bouts listed as worth a look."""
 
 _MOST_CLUSTERS = 10
 _MOST_DIFFERENCES = 6

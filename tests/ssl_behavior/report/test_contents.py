@@ -96,7 +96,7 @@ def test_everything_together_is_accepted():
         ("4 values of 'speed'", lambda: frame_map(channels=(Channel(name="speed", values=np.ones(4)),))),
         ("4 values of 'nearest'", lambda: frame_map(nearest=np.zeros(4))),
         ("in order of recordings and frames", lambda: frame_map(frame=np.array([5, 0, 10, 2, 6]))),
-        ("needs a group and shares", lambda: AnimalProfiles(name="p", animals="r", groups=(), shares=np.ones((1, 1)))),
+        ("needs a group and shares", lambda: AnimalProfiles(name="p", animals=("r",), groups=(), shares=np.eye(1))),
         ("1 cells under 2 headings", lambda: Scores(title="t", header=("a", "b"), cells=(("x",),))),
         ("there are no recordings", lambda: report(recordings=())),
         ("two ethograms have one name", lambda: report(labels=(ethogram(),))),

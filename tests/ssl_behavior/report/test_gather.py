@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.clusters import FrameClusters, load_frames
+from ssl_behavior.clusters.cards import Cards
 from ssl_behavior.clusters.frame_clusters import transitions
 from ssl_behavior.embedding import Embeddings
 from ssl_behavior.errors import InputError
@@ -132,6 +133,9 @@ def test_what_does_not_fit_together_is_told(folders, tmp_path, dyad):
     short = FrameClusters([clusters.rows[2]], clusters.labels[: clusters.rows[2].frames], 5)
     with pytest.raises(InputError, match="are of none of the recordings"):
         gather_report(store, embeddings, config, rows=store.select(["walk"]), clusters=short)
+    more, described = FrameClusters(clusters.rows, clusters.labels, 6), Cards.load(folders["described"])
+    with pytest.raises(InputError, match="5 clusters were described, but there are 6: describe these"):
+        gather_report(store, embeddings, config, clusters=more, description=described)
     with pytest.raises(InputError, match="1 to 100,000, got 100,001"):
         ReportConfig(points=100_001)
     with pytest.raises(InputError, match="--bouts must be 0 or more"):
