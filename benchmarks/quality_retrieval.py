@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from quality_clusters import TRAIN, compared, labels_of
 
-from ssl_behavior.bouts import runs
+from ssl_behavior.bouts import Span, runs
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
-from ssl_behavior.retrieval import Example, FrameIndex, IndexConfig, Query, build_index, nearest_bouts
+from ssl_behavior.retrieval import FrameIndex, IndexConfig, Query, build_index, nearest_bouts
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.space import SpaceConfig
 from ssl_behavior.store import Store
@@ -40,7 +40,7 @@ class Case:
 
     behaviour: str
     where: str
-    examples: tuple[Example, ...]
+    examples: tuple[Span, ...]
     recordings: tuple[str, ...]
 
 
@@ -51,7 +51,7 @@ def cases(store: Store, labels: np.ndarray, draws: int) -> Iterator[Case]:
     for behaviour in BEHAVIOURS:
         number = store.streams[STREAM].vocabulary.index(behaviour)
         bouts = [
-            Example(row.id, start, stop)
+            Span(row.id, start, stop)
             for row in annotated
             for start, stop, label in runs(labels[row.slice])
             if row.id not in later and label == number and stop - start >= LEAST_SECONDS * row.fps

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ssl_behavior.clusters.bouts import FrameClusters
+from ssl_behavior.clusters.frame_clusters import FrameClusters
 from ssl_behavior.clusters.profiles import Groups
 from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.errors import InputError

@@ -1,19 +1,82 @@
-"""From a label per frame to bouts: when a behaviour, or a cluster, begins and ends."""
+"""From a label per frame to bouts: when a behavior, or a cluster, begins and ends."""
 
 import heapq
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 
-__all__ = ["Bout", "bouts_of", "runs", "without_short_bouts", "without_short_runs"]
+__all__ = [
+    "Bout",
+    "BoutTable",
+    "Span",
+    "bout_table",
+    "bouts_of",
+    "runs",
+    "without_short_bouts",
+    "without_short_runs",
+]
+
+_SPAN = re.compile(r"(?P<recording>.+):(?P<start>[0-9]{1,18})(-(?P<stop>[0-9]{1,18}))?")
+
+
+@dataclass(frozen=True)
+class Span:
+    """Frames `start` up to, not including, `stop` of a recording, which is named by its id.
+
+    Raises
+    ------
+    InputError
+        If there is no frame in it, or it starts before frame 0.
+    """
+
+    recording: str
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise InputError(f"frames {self.start}:{self.stop} of recording {self.recording!r} are no span")
+
+    @classmethod
+    def parse(cls, text: str, option: str = "--query") -> "Span":
+        """From RECORDING:FRAME or RECORDING:START-STOP; what stands before the last colon is the recording.
+
+        >>> Span.parse("day 1/a:b:12-40")
+        Span(recording='day 1/a:b', start=12, stop=40)
+
+        Raises
+        ------
+        InputError
+            If it is neither.
+        """
+        found = _SPAN.fullmatch(text)
+        if not found:
+            raise InputError(
+                f"{option} {text!r}: expected RECORDING:FRAME or RECORDING:START-STOP with frames counted from 0, such "
+                "as 07:1250 or 07:1250-1310"
+            )
+        start = int(found["start"])
+        stop = start + 1 if found["stop"] is None else int(found["stop"])
+        if stop <= start:
+            raise InputError(f"{option} {text!r}: it has to stop after its start; frame {stop} is not part of it")
+        return Span(found["recording"], start, stop)
+
+    def __str__(self) -> str:
+        return f"{self.recording}:{self.start}" + (f"-{self.stop}" if self.stop > self.start + 1 else "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bout:
-    """A behaviour of a label stream from frame `start` up to, not including, frame `stop`.
+    """A behavior of a label stream from frame `start` up to, not including, frame `stop`.
 
     Parameters
     ----------
@@ -27,6 +90,84 @@ class Bout:
     stop: int
     probability: float | None = None
     actor: str = ""
+
+
+@runtime_checkable
+class _Recording(Protocol):
+    """A row of a table of recordings that lie one after the other."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def fps(self) -> float: ...
+
+
+@dataclass(frozen=True, eq=False)
+class BoutTable:
+    """Bouts of several recordings as columns.
+
+    Parameters
+    ----------
+    recording : number of the recording, int64 [bout].
+    start, stop : frames of that recording, `stop` not included, int64 [bout].
+    label : int64 [bout]; -1 = none.
+    offset : row at which each recording begins where recordings lie one after the other, int64 [recording].
+    fps : frame rate of each recording, float64 [recording].
+    """
+
+    recording: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    label: np.ndarray
+    offset: np.ndarray
+    fps: np.ndarray
+
+    @classmethod
+    def of(cls, bouts: ArrayLike, recordings: Sequence[_Recording]) -> "BoutTable":
+        """Of whole numbers [bout, 4]: recording, start, stop, label."""
+        recording, start, stop, label = np.asarray(bouts, np.int64).reshape(-1, 4).T
+        offset, fps = (np.array([getattr(one, name) for one in recordings]) for name in ("offset", "fps"))
+        return cls(recording, start, stop, label, offset, fps)
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def frames(self) -> np.ndarray:
+        """Length of each bout, int64 [bout]."""
+        return self.stop - self.start
+
+    @cached_property
+    def seconds(self) -> np.ndarray:
+        """Length of each bout, float64 [bout]; bouts cut by an end of the recording count as long as they are seen."""
+        return self.frames / self.fps[self.recording]
+
+    @property
+    def first(self) -> np.ndarray:
+        """Row of each bout's first frame, int64 [bout]."""
+        return self.offset[self.recording] + self.start
+
+    def take(self, picks: np.ndarray) -> "BoutTable":
+        """Some of the bouts; `picks` are numbers or a mask."""
+        return replace(
+            self, recording=self.recording[picks], start=self.start[picks], stop=self.stop[picks],
+            label=self.label[picks],
+        )  # fmt: skip
+
+
+def bout_table(labels: Sequence[np.ndarray], recordings: Sequence[_Recording]) -> BoutTable:
+    """The bouts of all recordings in order; frames labeled -1 are no bout.
+
+    Parameters
+    ----------
+    labels : whole numbers [time] of each recording.
+    """
+    parts = [np.empty((4, 0), np.int64)]
+    for number, own in enumerate(labels):
+        start = np.flatnonzero(np.diff(own, prepend=own[:1] - 1))
+        parts.append(np.stack([np.full(len(start), number), start, np.append(start, len(own))[1:], own[start]]))
+    table = BoutTable.of(np.concatenate(parts, axis=1).T, recordings)
+    return table.take(table.label >= 0)
 
 
 def runs(frames: np.ndarray) -> list[tuple[int, int, int]]:

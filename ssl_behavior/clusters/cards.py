@@ -1,13 +1,14 @@
 """A card for each cluster: how much there is of it, what comes after it, how it looks, in numbers and in words."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
-from ssl_behavior.clusters.bouts import BoutTable, Transitions, transitions
+from ssl_behavior.bouts import Span
 from ssl_behavior.clusters.differences import (
+    Contingency,
     Difference,
     Enrichment,
     compare_clusters,
@@ -15,14 +16,22 @@ from ssl_behavior.clusters.differences import (
     differences_of,
     enrichments,
 )
-from ssl_behavior.clusters.discovery import Discovery, Geometry, discover, medoid_bouts, place_bouts
+from ssl_behavior.clusters.discovery import Discovery, discover, medoid_bouts, place_bouts
 from ssl_behavior.clusters.folder import ClusteredStore
+from ssl_behavior.clusters.frame_clusters import FrameClusters, Transitions, transitions
 from ssl_behavior.clusters.measures import SEEN, Measures, fit_measures
-from ssl_behavior.clusters.sentences import Concentration, SayingRules, Scene, sentence
+from ssl_behavior.clusters.sentences import Concentration, SayingRules, Subjects, sentence
+from ssl_behavior.configs import config_from_dict
+from ssl_behavior.embedding import EmbeddingRow
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import read_contents, write_json
 from ssl_behavior.programs import ProgramsConfig
 from ssl_behavior.store import Store
 
-__all__ = ["BoutLengths", "Card", "Cards", "Follower", "MedoidBout", "make_cards"]
+__all__ = ["CARDS", "BoutLengths", "Card", "Cards", "Follower", "MedoidBout", "count_cards", "make_cards"]
+
+CARDS = "cards.json"
+FORMAT_VERSION = 1
 
 _MEDOIDS = 5
 
@@ -50,12 +59,9 @@ class Follower:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MedoidBout:
-    """A typical bout, frames `start` up to `stop` of a recording; `distance` from its mean point to the centre."""
+class MedoidBout(Span):
+    """A typical bout; `distance` is that from its mean point to the center."""
 
-    recording: str
-    start: int
-    stop: int
     seconds: float
     distance: float
 
@@ -66,52 +72,39 @@ class Card:
 
     Parameters
     ----------
+    sentence : what sets it apart, see `ssl_behavior.clusters.sentences`; "" where nobody looked.
     frames, share : how many frames, and their share of all frames.
-    shares : recording -> share of its frames, in the clustering's order.
     recordings : in how many it occurs.
     bouts : None where it occurs nowhere.
     followers : the clusters that come next, most frequent first.
     to_none, to_end : bouts followed by frames of no cluster, and bouts that a recording's end cuts: neither counts
         among the followers.
-    medoids : see `medoid_bouts`.
     separation : see `Geometry`; None where it cannot be given.
-    labels : every behaviour of every label stream, most enriched first in each stream.
-    differences : from all frames, greatest first.
-    sentence : what sets it apart, see `ssl_behavior.clusters.sentences`.
+    medoids : see `medoid_bouts`.
+    labels : every behavior of every label stream, most enriched first in each stream.
+    differences : from all frames, greatest first; empty where nothing was measured.
+    shares : recording -> share of its frames, in the clustering's order.
     """
 
     cluster: int
+    sentence: str = ""
     frames: int
     share: float
-    shares: Mapping[str, float]
     recordings: int
     bouts: BoutLengths | None
     followers: tuple[Follower, ...]
     to_none: int
     to_end: int
-    medoids: tuple[MedoidBout, ...]
-    separation: float | None
+    separation: float | None = None
+    medoids: tuple[MedoidBout, ...] = ()
     labels: tuple[Enrichment, ...]
-    differences: tuple[Difference, ...]
-    sentence: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {
-            **{name: getattr(self, name) for name in ("cluster", "sentence", "frames", "share", "recordings")},
-            "bouts": None if self.bouts is None else asdict(self.bouts),
-            "followers": [asdict(one) for one in self.followers],
-            **{name: getattr(self, name) for name in ("to_none", "to_end", "separation")},
-            "medoids": [asdict(one) for one in self.medoids],
-            "labels": [one.to_dict() for one in self.labels],
-            "differences": [one.to_dict() for one in self.differences],
-            "shares": dict(self.shares),
-        }
+    differences: tuple[Difference, ...] = ()
+    shares: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cards:
-    """All cards of a clustering, in the order of the clusters.
+    """All cards of a clustering.
 
     Parameters
     ----------
@@ -119,10 +112,10 @@ class Cards:
     unit, body_length : of the measures; None where it is not known.
     anonymous : the animals cannot be told apart.
     notes : what a reader has to know, a sentence each.
+    clusters : a card for each, in their order.
     discovery : what known labels explain least.
     """
 
-    cards: tuple[Card, ...]
     num_frames: int
     num_recordings: int
     of_no_cluster: int
@@ -130,17 +123,32 @@ class Cards:
     body_length: float | None
     anonymous: bool
     notes: tuple[str, ...]
+    clusters: tuple[Card, ...]
     discovery: Discovery
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        names = ("num_frames", "num_recordings", "of_no_cluster", "unit", "body_length", "anonymous")
-        return {
-            **{name: getattr(self, name) for name in names},
-            "notes": list(self.notes),
-            "clusters": [card.to_dict() for card in self.cards],
-            "discovery": self.discovery.to_dict(),
-        }
+    def save(self, folder: Path) -> None:
+        """Write `cards.json`."""
+        values = asdict(self)
+        # A bout's cluster comes first, as in every file of this version.
+        values["discovery"]["bouts"] = [{"cluster": one["cluster"]} | one for one in values["discovery"]["bouts"]]
+        write_json(folder / CARDS, {"format": "ssl-behavior cards", "version": FORMAT_VERSION} | values)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Cards":
+        """What `save` wrote.
+
+        Raises
+        ------
+        InputError
+            If there is no `cards.json`, or something in it is not as it should be.
+        """
+        again = ", or describe the clusters again"
+        contents = read_contents(folder, CARDS, "cards", FORMAT_VERSION, again, "a description of clusters")
+        values = {name: value for name, value in contents.items() if name not in ("format", "version")}
+        try:
+            return config_from_dict(cls, values, "cards")
+        except InputError as error:
+            raise InputError(f"{folder}/{CARDS} is not as expected ({error}); describe the clusters again") from None
 
 
 def make_cards(
@@ -172,26 +180,14 @@ def make_cards(
         If a program of one's own is not acceptable, or a point is not finite.
     """
     tell = progress or _silent
-    geometry = place_bouts(_counted(blocks, tell), clustered.table, clustered.frames, centroids, unit)
+    geometry = place_bouts(_counted(blocks, tell), clustered.frames, centroids, unit)
     measures = fit_measures(clustered.store, clustered.rows, programs)
-    differences = compare_clusters(clustered.frames, measures, lambda frames: tell("programs", frames))
+    compared = compare_clusters(clustered.frames, measures, lambda frames: tell("programs", frames))
     tables = [contingency(clustered, stream) for stream in clustered.store.streams]
-    frames = np.bincount(clustered.table.cluster, clustered.table.frames, minlength=clustered.num_clusters)
-    maker = _Maker(
-        clustered=clustered,
-        geometry=geometry,
-        followers=transitions(clustered.table, clustered.frames),
-        shares=clustered.frames.shares(),
-        frames=frames.astype(np.int64),
-        labels=[one for table in tables if table.annotated.any() for one in enrichments(table, seed)],
-        differences=differences_of(differences, measures.measures, frames),
-        scene=_scene(clustered.store, measures),
-        rules=rules or SayingRules(),
-        medoids=medoids,
-    )
-    length = measures.body_length
+    counted = count_cards(clustered.frames, tables, seed)
+    differences = differences_of(compared, measures.measures, np.array([card.frames for card in counted]))
+    subjects, length = _subjects(clustered.store, measures), measures.body_length
     return Cards(
-        cards=tuple(maker.card(cluster) for cluster in range(clustered.num_clusters)),
         num_frames=len(clustered.frames.labels),
         num_recordings=len(clustered.rows),
         of_no_cluster=int((clustered.frames.labels < 0).sum()),
@@ -199,8 +195,46 @@ def make_cards(
         body_length=length if np.isfinite(length) else None,
         anonymous=clustered.store.skeleton.exchangeable,
         notes=measures.notes,
-        discovery=discover(clustered, tables, geometry, _seen(maker.differences, clustered.num_clusters)),
+        clusters=tuple(
+            replace(
+                card,
+                sentence=_sentence(card, own, subjects, clustered.frames.rows, rules or SayingRules()),
+                separation=float(apart) if np.isfinite(apart) else None,
+                medoids=_medoids(clustered.frames, geometry.distance, card.cluster, medoids),
+                differences=tuple(own),
+            )
+            for card, own, apart in zip(counted, differences, geometry.separation, strict=True)
+        ),
+        discovery=discover(clustered, tables, geometry, _seen(differences, clustered.num_clusters)),
     )
+
+
+def count_cards(clusters: FrameClusters, tables: Sequence[Contingency], seed: int = 0) -> list[Card]:
+    """A card of every cluster with what is counted: frames, bouts, followers and labels.
+
+    Parameters
+    ----------
+    tables : of all label streams; those in which nothing is annotated are left out.
+    seed : of the bootstrap of the enrichments.
+    """
+    shares, after = clusters.shares(), transitions(clusters)
+    frames = np.bincount(clusters.table.label, clusters.table.frames, minlength=clusters.num_clusters).astype(int)
+    labels = [one for table in tables if table.annotated.any() for one in enrichments(table, seed)]
+    return [
+        Card(
+            cluster=cluster,
+            frames=int(frames[cluster]),
+            share=float(frames[cluster] / len(clusters.labels)),
+            recordings=int((shares[:, cluster] > 0).sum()),
+            bouts=_bout_lengths(clusters, cluster),
+            followers=_followers(after, cluster),
+            to_none=int(after.to_none[cluster]),
+            to_end=int(after.to_end[cluster]),
+            labels=_ordered([one for one in labels if one.cluster == cluster]),
+            shares={row.id: float(own[cluster]) for row, own in zip(clusters.rows, shares, strict=True)},
+        )
+        for cluster in range(clusters.num_clusters)
+    ]
 
 
 def _silent(what: str, frames: int) -> None:
@@ -215,8 +249,8 @@ def _counted(
         tell("points", len(points))
 
 
-def _scene(store: Store, measures: Measures) -> Scene:
-    return Scene(
+def _subjects(store: Store, measures: Measures) -> Subjects:
+    return Subjects(
         individuals=store.individuals,
         anonymous=store.skeleton.exchangeable,
         body_length=measures.body_length,
@@ -229,103 +263,62 @@ def _seen(differences: Sequence[Sequence[Difference]], number: int) -> np.ndarra
     seen = np.ones(number)
     for cluster, measured in enumerate(differences):
         for one in measured:
-            if one.measure.program == SEEN and one.usual > 0:
+            if one.program == SEEN and one.usual > 0:
                 seen[cluster] = one.median / one.usual
     return seen
 
 
-@dataclass(frozen=True, eq=False)
-class _Maker:
-    """What cards are made of; `frames` is [cluster], `shares` [recording, cluster]."""
-
-    clustered: ClusteredStore
-    geometry: Geometry
-    followers: Transitions
-    shares: np.ndarray
-    frames: np.ndarray
-    labels: Sequence[Enrichment]
-    differences: Sequence[Sequence[Difference]]
-    scene: Scene
-    rules: SayingRules
-    medoids: int
-
-    def card(self, cluster: int) -> Card:
-        """Of one cluster."""
-        rows = self.clustered.frames.rows
-        separation = float(self.geometry.separation[cluster])
-        bouts = self._bouts(cluster)
-        return Card(
-            cluster=cluster,
-            frames=int(self.frames[cluster]),
-            share=float(self.frames[cluster] / len(self.clustered.frames.labels)),
-            shares={row.id: float(self.shares[pick, cluster]) for pick, row in enumerate(rows)},
-            recordings=int((self.shares[:, cluster] > 0).sum()),
-            bouts=bouts,
-            followers=self._followers(cluster),
-            to_none=int(self.followers.to_none[cluster]),
-            to_end=int(self.followers.to_end[cluster]),
-            medoids=self._medoids(cluster),
-            separation=separation if np.isfinite(separation) else None,
-            labels=self._labels(cluster),
-            differences=tuple(self.differences[cluster]),
-            sentence=self._sentence(cluster, bouts),
-        )
-
-    def _bouts(self, cluster: int) -> BoutLengths | None:
-        seconds = self.clustered.table.seconds[self.clustered.table.cluster == cluster]
-        if not len(seconds):
-            return None
-        lower, median, upper = np.quantile(seconds, [0.25, 0.5, 0.75]).tolist()
-        minutes = sum(row.frames / row.fps for row in self.clustered.frames.rows) / 60
-        return BoutLengths(
-            number=len(seconds), per_minute=len(seconds) / minutes, lower=lower, median=median, upper=upper
-        )
-
-    def _followers(self, cluster: int) -> tuple[Follower, ...]:
-        counts = self.followers.counts[cluster]
-        chance, usual = self.followers.probability[cluster], self.followers.expected[cluster]
-        order = np.argsort(-counts, kind="stable")
-        return tuple(
-            Follower(cluster=int(n), count=int(counts[n]), probability=float(chance[n]), expected=float(usual[n]))
-            for n in order
-            if counts[n]
-        )
-
-    def _medoids(self, cluster: int) -> tuple[MedoidBout, ...]:
-        table = self.clustered.table
-        return tuple(
-            _medoid(table, bout, self.clustered.rows[int(table.recording[bout])].id, self.geometry.distance)
-            for bout in medoid_bouts(table, self.geometry.distance, cluster, self.medoids).tolist()
-        )
-
-    def _labels(self, cluster: int) -> tuple[Enrichment, ...]:
-        own = [one for one in self.labels if one.cluster == cluster]
-        order = list(dict.fromkeys(one.stream for one in own))
-        return tuple(sorted(own, key=lambda one: (order.index(one.stream), -_ratio(one))))
-
-    def _sentence(self, cluster: int, bouts: BoutLengths | None) -> str:
-        if bouts is None:
-            return "Not seen in these recordings"
-        return sentence(self.differences[cluster], self.scene, bouts.median, self._concentration(cluster), self.rules)
-
-    def _concentration(self, cluster: int) -> Concentration | None:
-        rows = self.clustered.frames.rows
-        if len(rows) == 1:
-            return None
-        own = self.shares[:, cluster] * [row.frames for row in rows]
-        most = int(own.argmax())
-        return Concentration(recording=rows[most].id, share=float(own[most] / own.sum()))
+def _bout_lengths(clusters: FrameClusters, cluster: int) -> BoutLengths | None:
+    seconds = clusters.table.seconds[clusters.table.label == cluster]
+    if not len(seconds):
+        return None
+    lower, median, upper = np.quantile(seconds, [0.25, 0.5, 0.75]).tolist()
+    minutes = sum(row.frames / row.fps for row in clusters.rows) / 60
+    return BoutLengths(number=len(seconds), per_minute=len(seconds) / minutes, lower=lower, median=median, upper=upper)
 
 
-def _ratio(one: Enrichment) -> float:
-    return float("-inf") if one.log2_ratio is None else one.log2_ratio
-
-
-def _medoid(table: BoutTable, bout: int, recording: str, distance: np.ndarray) -> MedoidBout:
-    return MedoidBout(
-        recording=recording,
-        start=int(table.start[bout]),
-        stop=int(table.stop[bout]),
-        seconds=float(table.seconds[bout]),
-        distance=float(distance[bout]),
+def _followers(after: Transitions, cluster: int) -> tuple[Follower, ...]:
+    counts, chance, usual = after.counts[cluster], after.probability[cluster], after.expected[cluster]
+    return tuple(
+        Follower(cluster=int(n), count=int(counts[n]), probability=float(chance[n]), expected=float(usual[n]))
+        for n in np.argsort(-counts, kind="stable")
+        if counts[n]
     )
+
+
+def _ordered(labels: Sequence[Enrichment]) -> tuple[Enrichment, ...]:
+    """Stream by stream, the most enriched first."""
+    order = list(dict.fromkeys(one.stream for one in labels))
+    ratios = [float("-inf") if one.log2_ratio is None else one.log2_ratio for one in labels]
+    ranks = sorted(range(len(labels)), key=lambda one: (order.index(labels[one].stream), -ratios[one]))
+    return tuple(labels[rank] for rank in ranks)
+
+
+def _medoids(clusters: FrameClusters, distance: np.ndarray, cluster: int, most: int) -> tuple[MedoidBout, ...]:
+    table = clusters.table
+    return tuple(
+        MedoidBout(
+            recording=clusters.rows[int(table.recording[bout])].id,
+            start=int(table.start[bout]),
+            stop=int(table.stop[bout]),
+            seconds=float(table.seconds[bout]),
+            distance=float(distance[bout]),
+        )
+        for bout in medoid_bouts(table, distance, cluster, most).tolist()
+    )
+
+
+def _sentence(
+    card: Card, differences: Sequence[Difference], subjects: Subjects, rows: Sequence[EmbeddingRow], rules: SayingRules
+) -> str:
+    if card.bouts is None:
+        return "Not seen in these recordings"
+    return sentence(differences, subjects, card.bouts.median, _concentration(card, rows), rules)
+
+
+def _concentration(card: Card, rows: Sequence[EmbeddingRow]) -> Concentration | None:
+    if len(rows) == 1:
+        return None
+    own = np.array([card.shares[row.id] * row.frames for row in rows])
+    most = int(own.argmax())
+    return Concentration(recording=rows[most].id, share=float(own[most] / own.sum()))

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.metrics import silhouette_score
 
-from ssl_behavior.clusters.bouts import FrameClusters, SmoothingConfig
 from ssl_behavior.clusters.clustering import Progress, bouts_of_frames, fine_labels, sampled_model
+from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig
 from ssl_behavior.clusters.kmeans import KMeansConfig, KMeansModel
 from ssl_behavior.clusters.quality import adjusted_rand_index, normalized_mutual_information
 from ssl_behavior.embedding import EmbeddingRow, Embeddings

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ssl_behavior.clusters.bouts import FrameClusters, SmoothingConfig, cheapest_paths
 from ssl_behavior.clusters.density import DensityConfig, DensityModel, fit_density
+from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig, cheapest_paths
 from ssl_behavior.clusters.kmeans import KMeansConfig, KMeansModel, fit_centroids, nearest
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from ssl_behavior.clusters.bouts import FrameClusters
 from ssl_behavior.clusters.folder import ClusteredStore
+from ssl_behavior.clusters.frame_clusters import FrameClusters
 from ssl_behavior.clusters.measures import Measure, Measures
 from ssl_behavior.metrics import interval, resample_counts
 from ssl_behavior.recording import NOT_ANNOTATED
@@ -27,32 +26,24 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class Difference(Measure):
     """One cluster against all frames in one measure; the fields are those of `Differences`.
 
     Parameters
     ----------
-    share_known : of the cluster's frames.
+    share_known : share of the cluster's frames.
+    error : None where there are fewer than two bouts.
     usual : the median of all frames.
     """
 
-    measure: Measure
     known: int
     share_known: float
     bouts: int
     difference: float
-    error: float
+    error: float | None
     median: float
-    below: float
     usual: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; an error that cannot be given is None."""
-        values = {name: getattr(self, name) for name in ("known", "share_known", "bouts", "difference")}
-        error = self.error if math.isfinite(self.error) else None
-        return asdict(self.measure) | values | {
-            "error": error, "median": self.median, "usual": self.usual, "below": self.below
-        }  # fmt: skip
+    below: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,16 +197,17 @@ def differences_of(differences: Differences, measures: Sequence[Measure], frames
 
 def _difference(differences: Differences, cluster: int, column: int, measure: Measure, frames: int) -> Difference:
     at = cluster, column
+    error = float(differences.error[at])
     return Difference(
-        measure=measure,
+        **vars(measure),
         known=int(differences.known[at]),
         share_known=int(differences.known[at]) / frames,
         bouts=int(differences.bouts[at]),
         difference=float(differences.difference[at]),
-        error=float(differences.error[at]),
+        error=error if math.isfinite(error) else None,
         median=float(differences.median[at]),
-        below=float(differences.below[at]),
         usual=float(differences.overall_median[column]),
+        below=float(differences.below[at]),
     )
 
 
@@ -224,16 +216,16 @@ _RESAMPLES = 1000
 
 @dataclass(frozen=True, eq=False)
 class Contingency:
-    """How often clusters and the behaviours of a label stream meet.
+    """How often clusters and the behaviors of a label stream meet.
 
     Parameters
     ----------
     stream : its name.
     behaviors : its vocabulary.
-    background : the behaviour that is none, "" if there is none.
-    frames : int64 [recording, cluster or none, behaviour or not annotated]; the last of each is "none".
-    cluster_bouts : bouts of a cluster with a frame of a behaviour, int64 [cluster, behaviour].
-    behavior_bouts : bouts of a behaviour with a frame in a cluster, int64 [cluster, behaviour].
+    background : the behavior that is none, "" if there is none.
+    frames : int64 [recording, cluster or none, behavior or not annotated]; the last of each is "none".
+    cluster_bouts : bouts of a cluster with a frame of a behavior, int64 [cluster, behavior].
+    behavior_bouts : bouts of a behavior with a frame in a cluster, int64 [cluster, behavior].
     """
 
     stream: str
@@ -245,12 +237,12 @@ class Contingency:
 
     @property
     def annotated(self) -> np.ndarray:
-        """Frames that somebody annotated, int64 [recording, cluster or none, behaviour]."""
+        """Frames that somebody annotated, int64 [recording, cluster or none, behavior]."""
         return self.frames[..., :-1]
 
 
 def contingency(clustered: ClusteredStore, stream: str) -> Contingency:
-    """Count a stream's behaviours in each cluster, recording by recording.
+    """Count a stream's behaviors in each cluster, recording by recording.
 
     Raises
     ------
@@ -283,13 +275,13 @@ def _bouts_that_meet(of: np.ndarray, cluster: np.ndarray, label: np.ndarray, sha
 
 @dataclass(frozen=True, kw_only=True)
 class Enrichment:
-    """One behaviour in one cluster. Only annotated frames count, those of no cluster among them.
+    """One behavior in one cluster. Only annotated frames count, those of no cluster among them.
 
     Parameters
     ----------
-    both : frames of the behaviour in the cluster.
+    both : frames of the behavior in the cluster.
     of_behavior, of_cluster, annotated : frames of each, and of the stream.
-    expected : frames there would be if clusters and behaviours had nothing to do with each other.
+    expected : frames there would be if clusters and behaviors had nothing to do with each other.
     log2_ratio : of `both` to `expected`; None where `both` or `expected` is 0.
     low, high : of it, the central 95 % of a bootstrap over recordings; None where there is but one, or it is infinite.
     cluster_bouts, behavior_bouts : bouts of either with a frame of the other.
@@ -312,13 +304,19 @@ class Enrichment:
     behavior_bouts: int
     recordings: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
+    @property
+    def share(self) -> float:
+        """Share of the cluster's annotated frames that have the behavior."""
+        return self.both / self.of_cluster
+
+    @property
+    def lift(self) -> float:
+        """How many times as many frames as expected."""
+        return self.both / self.expected
 
 
 def enrichments(table: Contingency, seed: int = 0) -> list[Enrichment]:
-    """Every behaviour in every cluster, cluster by cluster."""
+    """Every behavior in every cluster, cluster by cluster."""
     frames = table.annotated
     num_recordings, clusters, behaviors = frames.shape[0], frames.shape[1] - 1, frames.shape[2]
     resamples = resample_counts(num_recordings, _RESAMPLES, numpy_generator(seed, "enrichment", table.stream))
@@ -334,7 +332,7 @@ def enrichments(table: Contingency, seed: int = 0) -> list[Enrichment]:
 
 
 def _ratios(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Observed over expected frames (NaN where nothing is expected), and expected ones, [..., cluster, behaviour]."""
+    """Observed over expected frames (NaN where nothing is expected), and expected ones, [..., cluster, behavior]."""
     of_cluster, of_behavior = frames.sum(axis=-1, keepdims=True), frames.sum(axis=-2, keepdims=True)
     total = of_cluster.sum(axis=-2, keepdims=True)
     expected = of_cluster * of_behavior / np.maximum(total, 1)

@@ -2,7 +2,7 @@
 
 **Clusters.** A label stream explains a cluster as far as it tells when the cluster happens: the uncertainty of "is this
 frame in the cluster?" that knowing the frame's label takes away, as a share of that uncertainty (Theil's uncertainty
-coefficient), times the share of the cluster's frames that are annotated at all. A part of a rare behaviour is explained
+coefficient), times the share of the cluster's frames that are annotated at all. A part of a rare behavior is explained
 well, and so is what happens only then; a part of "background", or of any other label that covers half of the
 recordings, is not. Of several streams the one that explains most counts. What is left is weighted by how far the
 cluster stands apart from others (its separation, at least 0) and by how much of the animals is seen in it (the share of
@@ -19,14 +19,14 @@ Where bouts and clusters lie among the points: which bouts are typical, which cl
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from ssl_behavior.clusters.bouts import BoutTable, FrameClusters
+from ssl_behavior.bouts import BoutTable, Span
 from ssl_behavior.clusters.differences import Contingency
 from ssl_behavior.clusters.folder import ClusteredStore
+from ssl_behavior.clusters.frame_clusters import FrameClusters
 
 __all__ = [
     "DiscoveredBout",
@@ -48,10 +48,10 @@ class Geometry:
 
     Parameters
     ----------
-    distance : from the mean point of a bout to the centre of its cluster, float64 [bout].
+    distance : from the mean point of a bout to the center of its cluster, float64 [bout].
     separation : of a cluster, float64 [cluster]: mean over its frames of (b - a) / max(a, b), where a is the distance
-        to its own centre and b that to the nearest other centre (the simplified silhouette of Hruschka et al. 2004):
-        near 1 = a world of its own, 0 = on the border. NaN without frames, or where there is no other centre.
+        to its own center and b that to the nearest other center (the simplified silhouette of Hruschka et al. 2004):
+        near 1 = a world of its own, 0 = on the border. NaN without frames, or where there is no other center.
     """
 
     distance: np.ndarray
@@ -60,7 +60,6 @@ class Geometry:
 
 def place_bouts(
     blocks: Iterable[tuple[slice, np.ndarray]],
-    table: BoutTable,
     clusters: FrameClusters,
     centroids: np.ndarray,
     unit: bool = False,
@@ -75,7 +74,8 @@ def place_bouts(
     unit : points have length 1: so has the mean point of a bout.
     """
     centroids = np.asarray(centroids, np.float32)
-    number, ends = clusters.num_clusters, table.first + table.frames
+    number, table = clusters.num_clusters, clusters.table
+    starts, ends = table.first, table.first + table.frames
     distance = np.full(len(table), np.nan)
     apart, seen = np.zeros(number), np.zeros(number, np.int64)
     begun = np.zeros(centroids.shape[1])
@@ -84,18 +84,18 @@ def place_bouts(
         seen += np.bincount(own[own >= 0], minlength=number)
         if number > 1:
             apart += np.bincount(own[own >= 0], _silhouettes(points, own, centroids), minlength=number)
-        here = slice(np.searchsorted(ends, span.start, "right"), np.searchsorted(table.first, span.stop))
+        here = slice(np.searchsorted(ends, span.start, "right"), np.searchsorted(starts, span.stop))
         if here.start == here.stop:
             continue
-        sums = _sums(points, table.first[here] - span.start, ends[here] - span.start)
-        if table.first[here.start] < span.start:
+        sums = _sums(points, starts[here] - span.start, ends[here] - span.start)
+        if starts[here.start] < span.start:
             sums[0] += begun
         begun = sums[-1]
-        means = sums / table.frames[here, None]
+        means = sums / (ends - starts)[here, None]
         if unit:
             means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), _SMALLEST)
         # Of a bout that goes on in the next block this is a part; it is written again there.
-        distance[here] = np.linalg.norm(means - centroids[table.cluster[here]], axis=1)
+        distance[here] = np.linalg.norm(means - centroids[table.label[here]], axis=1)
     separation = np.where((seen > 0) & (number > 1), apart / np.maximum(seen, 1), np.nan)
     return Geometry(distance, separation)
 
@@ -122,15 +122,16 @@ def _silhouettes(points: np.ndarray, own: np.ndarray, centroids: np.ndarray) -> 
 
 
 def medoid_bouts(table: BoutTable, distance: np.ndarray, cluster: int, most: int) -> np.ndarray:
-    """The bouts of a cluster nearest to its centre, nearest first: int64, numbers of bouts.
+    """The bouts of a cluster nearest to its center, nearest first: int64, numbers of bouts.
 
     Only bouts at least as long as the cluster's median one, for there is little to see in shorter ones; and as long as
     there are others, no two of one recording, so that the examples are not those of one animal.
     """
-    own = np.flatnonzero(table.cluster == cluster)
+    own = np.flatnonzero(table.label == cluster)
     if not len(own):
         return own
-    own = own[table.seconds[own] >= np.median(table.seconds[own])]
+    seconds = table.seconds[own]
+    own = own[seconds >= np.median(seconds)]
     own = own[np.argsort(distance[own], kind="stable")]
     _, first_of_recording = np.unique(table.recording[own], return_index=True)
     again = np.ones(len(own), bool)
@@ -175,14 +176,11 @@ class DiscoveredCluster:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiscoveredBout:
-    """A bout to look at: what it is, and how surprising, in bits, see above. `start`, `stop` are frames of the
-    recording; `behaviors` is, for each stream, the label of most of its frames ("" = not annotated)."""
+class DiscoveredBout(Span):
+    """A bout to look at, and how surprising it is, in bits, see above; `behaviors` holds, for each stream, the label of
+    most of its frames ("" = not annotated)."""
 
     cluster: int
-    recording: str
-    start: int
-    stop: int
     surprise: float
     behaviors: Mapping[str, str]
 
@@ -194,10 +192,6 @@ class Discovery:
     clusters: tuple[DiscoveredCluster, ...]
     bouts: tuple[DiscoveredBout, ...]
     note: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
 
 
 def explained_share(counts: np.ndarray) -> np.ndarray:
@@ -246,12 +240,12 @@ def discover(
     tables = [one for one in tables if one.annotated.any()]
     weight = np.nan_to_num(np.minimum(seen, 1.0))
     found = [
-        _cluster(number, clustered.table, tables, float(geometry.separation[number]), float(weight[number]))
-        for number in np.unique(clustered.table.cluster).tolist()
+        _cluster(number, clustered.frames.table, tables, float(geometry.separation[number]), float(weight[number]))
+        for number in np.unique(clustered.frames.table.label).tolist()
     ]
     surprise = _surprises(clustered, tables)
     lost = np.flatnonzero(weight < _LEAST_SEEN)
-    bouts = _listed(clustered.table, surprise, lost, geometry.distance, most_of_cluster) if tables else []
+    bouts = _listed(clustered.frames.table, surprise, lost, geometry.distance, most_of_cluster) if tables else []
     return Discovery(
         clusters=tuple(sorted(found, key=lambda one: (-one.score, one.cluster))),
         bouts=tuple(_bout(number, clustered, tables, float(surprise[number])) for number in bouts[:most_bouts]),
@@ -262,7 +256,7 @@ def discover(
 def _cluster(
     number: int, table: BoutTable, tables: Sequence[Contingency], separation: float, seen: float
 ) -> DiscoveredCluster:
-    own = table.cluster == number
+    own = table.label == number
     explained, stream, annotated, behavior, share = max(
         (_explained(one, number) for one in tables), key=lambda values: values[0], default=(0.0, "", 0.0, "", 0.0)
     )
@@ -284,7 +278,7 @@ def _cluster(
 
 
 def _explained(one: Contingency, number: int) -> tuple[float, str, float, str, float]:
-    """How far a stream explains a cluster, its name, the annotated share, the commonest behaviour and its share."""
+    """How far a stream explains a cluster, its name, the annotated share, the commonest behavior and its share."""
     counts = one.frames.sum(axis=0)
     of_cluster, annotated = counts[number].sum(), counts[number, :-1].sum()
     if not annotated:
@@ -297,7 +291,7 @@ def _explained(one: Contingency, number: int) -> tuple[float, str, float, str, f
 
 def _surprises(clustered: ClusteredStore, tables: Sequence[Contingency]) -> np.ndarray:
     """Of each bout, in bits, float64 [bout]."""
-    total = np.zeros(len(clustered.table))
+    total = np.zeros(len(clustered.frames.table))
     for one in tables:
         counts = one.frames.sum(axis=0)[:, :-1]
         alone = counts.sum(axis=1) / counts.sum()
@@ -310,7 +304,7 @@ def _surprises(clustered: ClusteredStore, tables: Sequence[Contingency]) -> np.n
 
 def _mean_bits(clustered: ClusteredStore, stream: str, bits: np.ndarray) -> np.ndarray:
     """Mean over each bout's frames of their bits [cluster or none, label or none], float64 [bout]."""
-    table, labels = clustered.table, clustered.store.labels(stream)
+    table, labels = clustered.frames.table, clustered.store.labels(stream)
     means = np.zeros(len(table))
     bits[-1] = 0.0
     edges = np.searchsorted(table.recording, np.arange(len(clustered.rows) + 1))
@@ -326,20 +320,21 @@ def _listed(
     table: BoutTable, surprise: np.ndarray, lost: np.ndarray, distance: np.ndarray, most_of_cluster: int
 ) -> list[int]:
     """The most surprising bouts: none that labels explain, shorter than its cluster's median, or of clusters `lost`."""
-    left = dict.fromkeys(np.setdiff1d(table.cluster, lost).tolist(), most_of_cluster)
-    medians = {number: float(np.median(table.seconds[table.cluster == number])) for number in left}
+    left = dict.fromkeys(np.setdiff1d(table.label, lost).tolist(), most_of_cluster)
+    seconds = table.seconds
+    medians = {number: float(np.median(seconds[table.label == number])) for number in left}
     # Equal labels give equal surprise: to a thousandth of a bit, the typical ones come first.
     order = np.lexsort((distance, -surprise.round(3)))
     kept: list[int] = []
-    for bout, cluster in zip(order.tolist(), table.cluster[order].tolist(), strict=True):
-        if left.get(cluster) and surprise[bout] >= -_NO_SURPRISE and table.seconds[bout] >= medians[cluster]:
+    for bout, cluster in zip(order.tolist(), table.label[order].tolist(), strict=True):
+        if left.get(cluster) and surprise[bout] >= -_NO_SURPRISE and seconds[bout] >= medians[cluster]:
             left[cluster] -= 1
             kept.append(bout)
     return kept
 
 
 def _bout(number: int, clustered: ClusteredStore, tables: Sequence[Contingency], surprise: float) -> DiscoveredBout:
-    table = clustered.table
+    table = clustered.frames.table
     row = clustered.rows[int(table.recording[number])]
     start, stop = int(table.start[number]), int(table.stop[number])
     behaviors = {}
@@ -348,6 +343,6 @@ def _bout(number: int, clustered: ClusteredStore, tables: Sequence[Contingency],
         common = np.bincount(labels.astype(np.int64) % (len(one.behaviors) + 1)).argmax()
         behaviors[one.stream] = (*one.behaviors, "")[int(common)]
     return DiscoveredBout(
-        cluster=int(table.cluster[number]), recording=row.id, start=start, stop=stop, surprise=surprise,
+        cluster=int(table.label[number]), recording=row.id, start=start, stop=stop, surprise=surprise,
         behaviors=behaviors,
     )  # fmt: skip

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ssl_behavior.clusters.bouts import BoutTable, FrameClusters, SmoothingConfig, bout_table
 from ssl_behavior.clusters.clustering import Clustering, FittedOn, table_fingerprint
 from ssl_behavior.clusters.density import DensityConfig, DensityModel
+from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig
 from ssl_behavior.clusters.kmeans import KMeansConfig, KMeansModel
 from ssl_behavior.configs import config_from_dict
 from ssl_behavior.embedding import EmbeddingRow
@@ -197,20 +197,18 @@ _FPS_TOLERANCE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class ClusteredStore:
-    """Recordings whose frames have clusters. Build it with `of`.
+    """Recordings whose frames have clusters; `of` finds them in a store.
 
     Parameters
     ----------
     frames : the cluster of each frame.
     store : where the recordings are.
     rows : the clustered ones in the store, in the clustering's order.
-    table : their bouts.
     """
 
     frames: FrameClusters
     store: Store
     rows: Sequence[StoreRow]
-    table: BoutTable
 
     @classmethod
     def of(cls, frames: FrameClusters, store: Store) -> "ClusteredStore":
@@ -221,7 +219,7 @@ class ClusteredStore:
         InputError
             If the store lacks one, or has it with another number of frames or another frame rate.
         """
-        return cls(frames, store, [_same(row, store) for row in frames.rows], bout_table(frames))
+        return cls(frames, store, [_same(row, store) for row in frames.rows])
 
     @property
     def num_clusters(self) -> int:

@@ -91,7 +91,7 @@ class Measures:
 
     @property
     def body_length(self) -> float:
-        """From the tail base to the neck or centre, in the unit; NaN where it was not measured."""
+        """From the tail base to the neck or center, in the unit; NaN where it was not measured."""
         return float("nan") if self.programs is None else float(self.programs.body_length)
 
     def standardised(self, values: np.ndarray) -> np.ndarray:

@@ -10,7 +10,13 @@ import numpy as np
 from ssl_behavior.seeds import numpy_generator
 
 __all__ = [
-    "Arrangements", "Design", "Effects", "arrangements", "benjamini_hochberg", "effects", "permutation_p",
+    "Arrangements",
+    "Effects",
+    "GroupDesign",
+    "arrangements",
+    "benjamini_hochberg",
+    "effects",
+    "permutation_p",
     "smallest_p",
 ]  # fmt: skip
 
@@ -19,7 +25,7 @@ _TIE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Design:
+class GroupDesign:
     """Cells whose values are compared.
 
     Parameters
@@ -34,10 +40,10 @@ class Design:
     num_groups: int
     within: bool
 
-    def pair(self, first: int, second: int) -> tuple["Design", np.ndarray]:
+    def pair(self, first: int, second: int) -> tuple["GroupDesign", np.ndarray]:
         """The design of two of the groups, and which cells it keeps."""
         kept = np.flatnonzero((self.group == first) | (self.group == second))
-        return Design((self.group[kept] == second).astype(np.int64), self.animal[kept], 2, self.within), kept
+        return GroupDesign((self.group[kept] == second).astype(np.int64), self.animal[kept], 2, self.within), kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +59,7 @@ class Arrangements:
     exact: bool
 
 
-def arrangements(design: Design, most: int = 10_000, seed: int = 0) -> Arrangements:
+def arrangements(design: GroupDesign, most: int = 10_000, seed: int = 0) -> Arrangements:
     """All arrangements of a design if they are at most `most`, else so many drawn by a seed.
 
     Between animals, all animals exchange their groups; within, each exchanges its own cells. The recordings of an
@@ -70,7 +76,7 @@ def arrangements(design: Design, most: int = 10_000, seed: int = 0) -> Arrangeme
     return Arrangements(drawn, exact=False)
 
 
-def _number(design: Design) -> int:
+def _number(design: GroupDesign) -> int:
     if design.within:
         return math.factorial(design.num_groups) ** len(np.unique(design.animal))
     number = math.factorial(len(design.group))
@@ -79,7 +85,7 @@ def _number(design: Design) -> int:
     return number
 
 
-def _exchangeable(design: Design) -> list[np.ndarray]:
+def _exchangeable(design: GroupDesign) -> list[np.ndarray]:
     """Cells that may exchange their groups."""
     if not design.within:
         return [np.arange(len(design.group))]
@@ -103,7 +109,7 @@ def _between(sizes: Sequence[int]) -> Iterator[list[int]]:
     return fill(tuple(range(total)), 0, [-1] * total)
 
 
-def _within(design: Design) -> Iterator[np.ndarray]:
+def _within(design: GroupDesign) -> Iterator[np.ndarray]:
     """Every way in which animals can exchange their own cells."""
     blocks = _exchangeable(design)
     for orders in product(*(permutations(design.group[cells].tolist()) for cells in blocks)):
@@ -113,10 +119,10 @@ def _within(design: Design) -> Iterator[np.ndarray]:
         yield group
 
 
-def smallest_p(design: Design, among: Arrangements) -> float:
+def smallest_p(design: GroupDesign, among: Arrangements) -> float:
     """The smallest p value that any values can reach: groups of one size may exchange their names and are as far apart.
 
-    >>> smallest_p(design := Design(np.array([0, 0, 0, 1, 1, 1]), np.arange(6), 2, False), arrangements(design))
+    >>> smallest_p(design := GroupDesign(np.array([0, 0, 0, 1, 1, 1]), np.arange(6), 2, False), arrangements(design))
     0.1
     """
     if not among.exact:
@@ -126,7 +132,7 @@ def smallest_p(design: Design, among: Arrangements) -> float:
     return float(math.prod(math.factorial(number) for number in alike) / len(among.group))
 
 
-def permutation_p(design: Design, values: np.ndarray, among: Arrangements) -> np.ndarray:
+def permutation_p(design: GroupDesign, values: np.ndarray, among: Arrangements) -> np.ndarray:
     """How probable group means at least as far apart are, if groups do not matter: float64 [measure].
 
     The statistic is the sum of squares between groups (of two groups: the difference of their means, in either
@@ -150,7 +156,7 @@ def permutation_p(design: Design, values: np.ndarray, among: Arrangements) -> np
     return np.where(fewest >= 2, p, np.nan)
 
 
-def _prepared(design: Design, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _prepared(design: GroupDesign, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which values are known, and the values with their mean (within: each animal's) taken away, 0 where not known."""
     known = np.isfinite(values)
     for cells in _exchangeable(design) if design.within else []:
@@ -211,7 +217,9 @@ class Effects:
     delta_high: np.ndarray
 
 
-def effects(design: Design, values: np.ndarray, resamples: int = 2000, level: float = 0.95, seed: int = 0) -> Effects:
+def effects(
+    design: GroupDesign, values: np.ndarray, resamples: int = 2000, level: float = 0.95, seed: int = 0
+) -> Effects:
     """Effect sizes of two groups, measure by measure, with percentile bootstrap intervals over animals.
 
     Animals are drawn within their group (within: with all their cells). Percentile intervals of few animals are too

@@ -9,7 +9,7 @@ Which recordings are of which animal and of which group: a person's CSV file.
 
 Figures of profiles: every animal's share of every cluster, and how far groups are apart.
 
-Colours are those of Okabe and Ito, told apart by colour-blind people too, and every group has a marker of its own.
+Colors are those of Okabe and Ito, told apart by color-blind people too, and every group has a marker of its own.
 """
 
 import csv
@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from ssl_behavior.clusters.bouts import BoutTable, FrameClusters, bout_table
+from ssl_behavior.clusters.frame_clusters import FrameClusters
 from ssl_behavior.clusters.permutation import (
     Arrangements,
-    Design,
     Effects,
+    GroupDesign,
     arrangements,
     benjamini_hochberg,
     effects,
@@ -351,7 +351,7 @@ def compare_profiles(clusters: FrameClusters, groups: Groups, config: ProfilesCo
     """
     config = config or ProfilesConfig()
     cells = tuple((name, animal) for name, animals in groups.animals.items() for animal in animals)
-    values = _cell_values(clusters, bout_table(clusters), groups, cells)
+    values = _cell_values(clusters, groups, cells)
     design = _design(groups, cells)
     among = arrangements(design, config.permutations, config.seed)
     overall: list[OverallTest] = []
@@ -375,11 +375,9 @@ def compare_profiles(clusters: FrameClusters, groups: Groups, config: ProfilesCo
     )
 
 
-def _cell_values(
-    clusters: FrameClusters, table: BoutTable, groups: Groups, cells: Sequence[tuple[str, str]]
-) -> dict[str, np.ndarray]:
+def _cell_values(clusters: FrameClusters, groups: Groups, cells: Sequence[tuple[str, str]]) -> dict[str, np.ndarray]:
     """Every measure of every animal in every group, float64 [cell, cluster]."""
-    number = clusters.num_clusters
+    number, table = clusters.num_clusters, clusters.table
     place = {cell: row for row, cell in enumerate(cells)}
     cell_of = np.full(len(clusters.rows), -1)
     seconds, frames = np.zeros(len(cells)), np.zeros(len(cells))
@@ -390,7 +388,7 @@ def _cell_values(
             frames[cell_of[pick]] += row.frames
     cell = cell_of[table.recording]
     kept = cell >= 0
-    at = cell[kept] * number + table.cluster[kept]
+    at = cell[kept] * number + table.label[kept]
     size = len(cells) * number
     in_cluster = np.bincount(at, table.frames[kept], minlength=size).reshape(-1, number)
     bouts = np.bincount(at, minlength=size).reshape(-1, number)
@@ -412,9 +410,9 @@ def _medians(at: np.ndarray, seconds: np.ndarray, size: int) -> np.ndarray:
     return medians
 
 
-def _design(groups: Groups, cells: Sequence[tuple[str, str]]) -> Design:
+def _design(groups: Groups, cells: Sequence[tuple[str, str]]) -> GroupDesign:
     animals = list(dict.fromkeys(animal for _, animal in cells))
-    return Design(
+    return GroupDesign(
         group=np.array([groups.names.index(name) for name, _ in cells]),
         animal=np.array([animals.index(animal) for _, animal in cells]),
         num_groups=len(groups.names),
@@ -423,7 +421,7 @@ def _design(groups: Groups, cells: Sequence[tuple[str, str]]) -> Design:
 
 
 def _overall(
-    design: Design, values: np.ndarray, among: Arrangements, measure: str, config: ProfilesConfig
+    design: GroupDesign, values: np.ndarray, among: Arrangements, measure: str, config: ProfilesConfig
 ) -> list[OverallTest]:
     p = permutation_p(design, values, among)
     q = benjamini_hochberg(p)
@@ -437,7 +435,12 @@ def _overall(
 
 
 def _pairs(
-    design: Design, values: np.ndarray, names: Sequence[str], measure: str, config: ProfilesConfig, differ: set[int]
+    design: GroupDesign,
+    values: np.ndarray,
+    names: Sequence[str],
+    measure: str,
+    config: ProfilesConfig,
+    differ: set[int],
 ) -> list[Comparison]:
     """Every pair of groups in one measure; `differ` are the clusters in which all groups together do."""
     pairs = list(combinations(range(len(names)), 2))
@@ -466,7 +469,7 @@ def _pairs(
 
 
 def _tested(
-    design: Design, values: np.ndarray, pair: tuple[int, int], config: ProfilesConfig
+    design: GroupDesign, values: np.ndarray, pair: tuple[int, int], config: ProfilesConfig
 ) -> tuple[np.ndarray, Effects]:
     """p values and effect sizes of two groups."""
     two, kept = design.pair(*pair)
@@ -499,7 +502,7 @@ def _number(value: float) -> float | None:
 
 
 def _notes(
-    design: Design, names: Sequence[str], num_clusters: int, among: Arrangements, config: ProfilesConfig
+    design: GroupDesign, names: Sequence[str], num_clusters: int, among: Arrangements, config: ProfilesConfig
 ) -> list[str]:
     """What the numbers of animals and arrangements allow to be found, of all groups and of pairs of them."""
     notes = _limits(design, num_clusters, f"{num_clusters} clusters", among, config)
@@ -522,7 +525,7 @@ def _notes(
     return notes
 
 
-def _limits(design: Design, tests: int, which: str, among: Arrangements, config: ProfilesConfig) -> list[str]:
+def _limits(design: GroupDesign, tests: int, which: str, among: Arrangements, config: ProfilesConfig) -> list[str]:
     """The same of one comparison, in each of so many tests, which are `which`."""
     sizes = np.bincount(design.group, minlength=design.num_groups).tolist()
     smallest = smallest_p(design, among)

@@ -27,7 +27,7 @@ __all__ = [
     "Concentration",
     "Phrase",
     "SayingRules",
-    "Scene",
+    "Subjects",
     "Wording",
     "generic_wording",
     "percent",
@@ -280,14 +280,14 @@ class SayingRules:
         if one is None or not self.enough(one):
             return 0
         size = abs(one.difference)
-        if size < self.least_difference or size < self.least_errors * one.error:
+        if one.error is None or size < max(self.least_difference, self.least_errors * one.error):
             return 0
         direction = 1 if one.difference > 0 else -1
         return direction if tail(one, direction) <= self.most_tail else 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scene:
+class Subjects:
     """Who is spoken of.
 
     Parameters
@@ -333,7 +333,7 @@ def tail(one: Difference, direction: int) -> float:
 
 def sentence(
     differences: Sequence[Difference],
-    scene: Scene,
+    subjects: Subjects,
     median_seconds: float,
     concentration: Concentration | None = None,
     rules: SayingRules | None = None,
@@ -347,12 +347,12 @@ def sentence(
     concentration : told where one recording holds most of the cluster; None where there is only one.
     """
     rules = rules or SayingRules()
-    statements = _chosen(_statements(differences, scene, rules), rules)
+    statements = _chosen(_statements(differences, subjects, rules), rules)
     seen = [one for one in statements if one.theme == WORDING[SEEN].theme]
     others = _by_subject([one for one in statements if one not in seen])
     rare = [one for one in others if one.known < rules.often_known]
     everywhere = len(rare) == len(others) > 1
-    parts = _said(others, scene, [] if everywhere else rare) or [_nothing(differences, rules, bool(seen))]
+    parts = _said(others, subjects, [] if everywhere else rare) or [_nothing(differences, rules, bool(seen))]
     text = ", ".join(parts)
     more = [f"bouts of {seconds(median_seconds)}", *(f"{one.words} ({one.numbers})" for one in seen)]
     if everywhere:
@@ -371,7 +371,7 @@ def _from_to(shares: Sequence[float]) -> str:
 
 def _nothing(differences: Sequence[Difference], rules: SayingRules, poorly_seen: bool) -> str:
     """What is said where no program stands out."""
-    of_programs = [one for one in differences if one.measure.program != SEEN]
+    of_programs = [one for one in differences if one.program != SEEN]
     if sum(rules.enough(one) for one in of_programs) < len(of_programs) / 2:
         return "too little is known to say what it is"
     if not of_programs:
@@ -383,21 +383,21 @@ def _nothing(differences: Sequence[Difference], rules: SayingRules, poorly_seen:
     return f"usual in everything {else_}measured"
 
 
-def _statements(differences: Sequence[Difference], scene: Scene, rules: SayingRules) -> list[_Statement]:
+def _statements(differences: Sequence[Difference], subjects: Subjects, rules: SayingRules) -> list[_Statement]:
     by_program: dict[tuple[str, bool], dict[str, Difference]] = {}
     for one in differences:
-        by_program.setdefault((one.measure.program, one.measure.size), {})[one.measure.of] = one
+        by_program.setdefault((one.program, one.size), {})[one.of] = one
     statements: list[_Statement] = []
     for (program, size), of in by_program.items():
         known = SIZE_WORDING if size else WORDING
         wording = known.get(program) or generic_wording(program, size, ANYBODY in of)
-        speaker = _Speaker(wording, scene, rules)
+        speaker = _Speaker(wording, subjects, rules)
         if ANYBODY in of:
             statements += speaker.of_pair(of[ANYBODY])
-        elif scene.anonymous:
+        elif subjects.anonymous:
             statements += speaker.of_anonymous(of.get(GREATER), of.get(LESSER))
         else:
-            statements += speaker.of_named([of.get(name) for name in scene.individuals])
+            statements += speaker.of_named([of.get(name) for name in subjects.individuals])
     return statements
 
 
@@ -406,7 +406,7 @@ class _Speaker:
     """Makes statements of one program."""
 
     wording: Wording
-    scene: Scene
+    subjects: Subjects
     rules: SayingRules
 
     def of_pair(self, one: Difference) -> list[_Statement]:
@@ -440,14 +440,14 @@ class _Speaker:
             statement
             for one, direction in zip(both, directions, strict=True)
             if one is not None
-            for statement in self._made(one.measure.of, direction, one, [one])
+            for statement in self._made(one.of, direction, one, [one])
         ]
 
     def _phrase(self, direction: int, one: Difference) -> Phrase | None:
         """The words that the value allows, if any."""
         value = one.median
-        if "px" in one.measure.units or "cm" in one.measure.units:
-            value /= self.scene.body_length
+        if "px" in one.units or "cm" in one.units:
+            value /= self.subjects.body_length
         phrases = {1: self.wording.high, -1: self.wording.low}.get(direction, ())
         return next((phrase for phrase in phrases if phrase.holds(value)), None)
 
@@ -459,8 +459,8 @@ class _Speaker:
             return []
         statement = _Statement(
             theme=self.wording.theme,
-            program=deciding.measure.program,
-            size=deciding.measure.size,
+            program=deciding.program,
+            size=deciding.size,
             subject=subject,
             words=phrase.words,
             numbers=self._numbers(subject, direction, shown, signed=not phrase.bounded),
@@ -470,13 +470,13 @@ class _Speaker:
         return [statement]
 
     def _numbers(self, subject: str, direction: int, shown: Sequence[Difference], signed: bool) -> str:
-        values = values_with_units([one.median for one in shown], shown[0].measure.units, signed)
-        number = self.wording.number.replace("{nose}", self.scene.nose)
-        if subject == _BOTH and self.scene.anonymous and len(shown) == 1:
+        values = values_with_units([one.median for one in shown], shown[0].units, signed)
+        number = self.wording.number.replace("{nose}", self.subjects.nose)
+        if subject == _BOTH and self.subjects.anonymous and len(shown) == 1:
             which = "the lesser" if direction > 0 else "the greater"
             number = f"{number}, {which}" if number else which
-        elif subject == _BOTH and not self.scene.anonymous:
-            values += f" of {self.scene.individuals[0]} and {self.scene.individuals[1]}"
+        elif subject == _BOTH and not self.subjects.anonymous:
+            values += f" of {self.subjects.individuals[0]} and {self.subjects.individuals[1]}"
         share = max(tail(one, direction) for one in shown)
         return f"{number} {values}".strip() + f", {'top' if direction > 0 else 'lowest'} {percent(share)}"
 
@@ -506,7 +506,7 @@ def _by_subject(statements: Sequence[_Statement]) -> list[_Statement]:
     return sorted(statements, key=lambda one: order.index(one.subject))
 
 
-def _said(statements: Sequence[_Statement], scene: Scene, rare: Sequence[_Statement]) -> list[str]:
+def _said(statements: Sequence[_Statement], subjects: Subjects, rare: Sequence[_Statement]) -> list[str]:
     """Phrases with names filled in; of `rare` ones it is said that they are.
 
     A subject that goes on is not named again, and who has been named beside it is "it".
@@ -515,7 +515,7 @@ def _said(statements: Sequence[_Statement], scene: Scene, rare: Sequence[_Statem
     before, other_named = "", False
     for one in statements:
         again = one.subject == before and one.subject not in ("", _ONE, _OTHER)
-        words = _filled(one, scene, again and other_named)
+        words = _filled(one, subjects, again and other_named)
         other_named = (again and other_named) or "{other" in one.words
         numbers = one.numbers + (f", known at {percent(one.known)} of its frames" if one in rare else "")
         parts.append((words if again or not one.subject else f"{one.subject} {words}") + f" ({numbers})")
@@ -523,16 +523,16 @@ def _said(statements: Sequence[_Statement], scene: Scene, rare: Sequence[_Statem
     return parts
 
 
-def _filled(one: _Statement, scene: Scene, other_named: bool) -> str:
+def _filled(one: _Statement, subjects: Subjects, other_named: bool) -> str:
     """The words with who is meant; `other_named` = the other animal was named just before."""
     if one.subject == _BOTH:
         other, others = "each other", "the other's"
     elif other_named or one.subject == _OTHER:
         other, others = "it", "its"
-    elif one.subject in scene.individuals and not scene.anonymous:
-        other = scene.individuals[1 - scene.individuals.index(one.subject)]
+    elif one.subject in subjects.individuals and not subjects.anonymous:
+        other = subjects.individuals[1 - subjects.individuals.index(one.subject)]
         others = f"{other}'s"
     else:
         other, others = "the other", "the other's"
-    words = one.words.replace("{nose}", scene.nose)
+    words = one.words.replace("{nose}", subjects.nose)
     return words.replace("{others}", others).replace("{other}", other)

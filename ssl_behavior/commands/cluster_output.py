@@ -42,32 +42,28 @@ def stages(console: Console) -> Iterator[Told]:
 def print_clusters(console: Console, clustering: Clustering) -> None:
     """Each cluster's share of the frames, its bouts, and in how many recordings it is; then all of them in a line."""
     frames, sizes = clustering.frames, clustering.sizes
-    lengths: list[list[float]] = [[] for _ in sizes]
-    for row in frames.rows:
-        for start, stop, cluster in frames.bouts(row):
-            lengths[cluster].append((stop - start) / row.fps)
+    seconds = frames.table.seconds
     seen = (frames.shares() > 0).sum(axis=0)
     table = Table()
     for name in ("cluster", "share", "bouts", "median bout", "recordings"):
         table.add_column(name, justify="right")
     for cluster in range(min(len(sizes), _MOST_ROWS)):
-        own = lengths[cluster]
+        own = seconds[frames.table.label == cluster]
         table.add_row(
-            str(cluster), f"{sizes[cluster] / len(frames.labels):.1%}", f"{len(own):,}", _seconds(own),
+            str(cluster), f"{sizes[cluster] / len(frames.labels):.1%}", f"{len(own):,}", _median(own),
             f"{seen[cluster]} of {len(frames.rows)}",
         )  # fmt: skip
     console.print(table)
     if len(sizes) > _MOST_ROWS:
         tell(console, f"and {len(sizes) - _MOST_ROWS} smaller ones")
-    every = [length for own in lengths for length in own]
     nowhere = int(np.count_nonzero(frames.labels < 0))
     outside = f", {nowhere / len(frames.labels):.1%} of the frames in none" if nowhere else ""
-    tell(console, f"{counted(len(sizes), 'cluster')} in {len(frames.labels):,} frames, {counted(len(every), 'bout')}, "
-                  f"median {_seconds(every)}{outside}")  # fmt: skip
+    bouts = f"{counted(len(seconds), 'bout')}, median {_median(seconds)}"
+    tell(console, f"{counted(len(sizes), 'cluster')} in {len(frames.labels):,} frames, {bouts}{outside}")
 
 
-def _seconds(lengths: Sequence[float]) -> str:
-    return f"{np.median(lengths):.2f} s" if lengths else "-"
+def _median(seconds: np.ndarray) -> str:
+    return f"{np.median(seconds):.2f} s" if len(seconds) else "-"
 
 
 def print_choice(console: Console, scores: Sequence[NumberScores], suggested: int | None) -> None:

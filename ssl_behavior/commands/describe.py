@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_MARKER = "cards.json"
 _FIGURES = (".png", ".svg")
 
 
@@ -33,6 +32,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     # Only now what takes seconds to import: --help is answered at once.
     from ssl_behavior.clusters import load_clustering
+    from ssl_behavior.clusters.cards import CARDS
     from ssl_behavior.clusters.folder import ClusteredStore
     from ssl_behavior.clusters.profiles import compare_profiles
     from ssl_behavior.commands.cluster_output import stages
@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     from ssl_behavior.terminal import make_console, tell
 
     config = _checked(options)
-    check_free(options.out, options.overwrite, _MARKER)
+    check_free(options.out, options.overwrite, CARDS)
     saved, embeddings = load_clustering(options.clusters), Embeddings(options.embeddings)
     saved.check_labeled(embeddings)
     clustered = ClusteredStore.of(saved.frames, Store(options.store))
@@ -110,11 +110,12 @@ def _write(
     console: "Console",
 ) -> None:
     """The folder, whole or not at all."""
+    from ssl_behavior.clusters.cards import CARDS
     from ssl_behavior.commands.cluster_output import tell
     from ssl_behavior.commands.describe_output import write_cards, write_profiles
     from ssl_behavior.files import atomic_folder
 
-    with atomic_folder(out, overwrite, _MARKER) as folder:
+    with atomic_folder(out, overwrite, CARDS) as folder:
         write_cards(cards, folder, fps)
         if profiles is None:
             return

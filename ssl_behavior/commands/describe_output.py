@@ -47,10 +47,10 @@ def write_cards(cards: Cards, folder: Path, fps: Mapping[str, float]) -> None:
     ----------
     fps : of each recording, for times in seconds.
     """
-    write_json(folder / "cards.json", {"format": "ssl-behavior cards", "version": FORMAT_VERSION} | cards.to_dict())
+    cards.save(folder)
     _write(folder / "cards.md", _readable(cards, fps))
     _write(folder / "transitions.csv", _csv(_transition_rows(cards)))
-    _write(folder / "enrichment.csv", _csv(one.to_dict() for card in cards.cards for one in card.labels))
+    _write(folder / "enrichment.csv", _csv(asdict(one) for card in cards.clusters for one in card.labels))
     _write(folder / "discovery.csv", _csv(_discovery_rows(cards, fps)))
 
 
@@ -77,7 +77,7 @@ def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
 
 def _transition_rows(cards: Cards) -> Iterable[dict[str, Any]]:
     """Every cluster that follows another; "none" and "end" are no clusters, and have no probability."""
-    for card in cards.cards:
+    for card in cards.clusters:
         for one in card.followers:
             yield {"cluster": card.cluster, "next": one.cluster, "bouts": one.count, "probability": one.probability,
                    "expected": one.expected}  # fmt: skip
@@ -122,7 +122,7 @@ def _plain(text: str) -> str:
 def _readable(cards: Cards, fps: Mapping[str, float]) -> str:
     """All cards for a person, the commonest cluster first."""
     lines = ["# Clusters", "", *_introduction(cards)]
-    for card in sorted(cards.cards, key=lambda one: -one.share):
+    for card in sorted(cards.clusters, key=lambda one: -one.share):
         lines += ["", *_card_lines(card, fps)]
     lines += ["", "## What known labels explain least", "", *_discovery_lines(cards, fps)]
     return "\n".join(lines) + "\n"
@@ -170,7 +170,7 @@ def _not_followed(card: Card) -> str:
 
 
 def _labels(labels: Sequence[Enrichment], recordings: int) -> str:
-    """The behaviours that a cluster surely holds more of than by chance, and at least twice as much, with counts.
+    """The behaviors that a cluster surely holds more of than by chance, and at least twice as much, with counts.
 
     With one recording nobody knows how sure that is: they are listed, and that is told.
     """
@@ -199,8 +199,8 @@ def _differences(card: Card) -> str:
     rules = SayingRules()
     known = [one for one in card.differences if rules.enough(one)]
     return ", ".join(
-        f"{_plain(one.measure.name)} {one.difference:+.1f}"
-        + (f" (known at {percent(one.share_known)})" if one.share_known < 1 and one.measure.program != SEEN else "")
+        f"{_plain(one.name)} {one.difference:+.1f}"
+        + (f" (known at {percent(one.share_known)})" if one.share_known < 1 and one.program != SEEN else "")
         for one in known[:_SHOWN_DIFFERENCES]
     )
 
@@ -213,7 +213,7 @@ def _place(recording: str, start: int, stop: int, fps: Mapping[str, float]) -> s
 def _discovery_lines(cards: Cards, fps: Mapping[str, float]) -> list[str]:
     discovery = cards.discovery
     lines = [f"{discovery.note[0].upper()}{discovery.note[1:]}.", ""] if discovery.note else []
-    sentences = {card.cluster: card.sentence for card in cards.cards}
+    sentences = {card.cluster: card.sentence for card in cards.clusters}
     for one in discovery.clusters[:10]:
         told = ""
         if one.stream:
@@ -244,7 +244,7 @@ def print_described(console: Console, cards: Cards, profiles: Profiles | None) -
     for note in cards.notes:
         console.print(note, markup=False, soft_wrap=True)
     table = _table(("cluster", "share", "bouts", "median"), "what sets it apart")
-    for card in sorted(cards.cards, key=lambda one: -one.share):
+    for card in sorted(cards.clusters, key=lambda one: -one.share):
         table.add_row(*(Text(cell) for cell in _cells(card)))
     console.print(table)
     if cards.anonymous:

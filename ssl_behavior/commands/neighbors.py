@@ -30,15 +30,16 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     # Only now what takes seconds to import: --help is answered at once.
+    from ssl_behavior.bouts import Span
     from ssl_behavior.commands.neighbors_table import bouts_table, line_of, write_bouts
     from ssl_behavior.embedding import Embeddings
-    from ssl_behavior.retrieval import Example, Query, nearest_bouts, searchable
+    from ssl_behavior.retrieval import Query, nearest_bouts, searchable
     from ssl_behavior.terminal import make_console
 
     console, embeddings = make_console(), Embeddings(options.embeddings)
     query = Query(
-        tuple(Example.parse(text) for text in options.query),
-        tuple(Example.parse(text, "--unlike") for text in options.unlike),
+        tuple(Span.parse(text) for text in options.query),
+        tuple(Span.parse(text, "--unlike") for text in options.unlike),
     )
     rows = embeddings.select(options.recordings) if options.recordings else embeddings.rows
     # Mistakes are told before an index is built.

@@ -78,8 +78,9 @@ def _config(options: argparse.Namespace) -> "ReportConfig":
 
 def _gathered(options: argparse.Namespace, config: "ReportConfig", console: "Console") -> "Gathered":
     from ssl_behavior.clusters import load_frames
+    from ssl_behavior.clusters.cards import Cards
     from ssl_behavior.embedding import Embeddings
-    from ssl_behavior.report import gather_report, read_description, read_scores
+    from ssl_behavior.report import gather_report, read_profiles, read_scores
     from ssl_behavior.store import Store
 
     store, embeddings = Store(options.store), Embeddings(options.embeddings)
@@ -93,7 +94,7 @@ def _gathered(options: argparse.Namespace, config: "ReportConfig", console: "Con
     with _stages(console) as tell:
         return gather_report(
             store, embeddings, config, rows=rows, clusters=clusters, scores=scores, progress=tell,
-            describe=(lambda recordings: read_description(folder, recordings)) if folder else None,
+            description=Cards.load(folder) if folder else None, profiles=read_profiles(folder) if folder else (),
         )  # fmt: skip
 
 

@@ -2,54 +2,41 @@
 
 from ssl_behavior.report.contents import (
     MOST_POINTS,
+    AnimalProfiles,
     Channel,
-    ClusterCard,
-    Difference,
-    Enrichment,
     Ethogram,
     FrameMap,
     Neighbor,
-    Profile,
     ProfileTest,
-    Ranked,
     Report,
     ReportRecording,
-    Runs,
     Scores,
     ShownBout,
-    Span,
 )
 from ssl_behavior.report.gather import DEFAULT_PROGRAMS, Gathered, ReportConfig, gather_report
 from ssl_behavior.report.page import check_page, render_report, write_report
 from ssl_behavior.report.projector import PROJECTOR_POINTS, write_projector
-from ssl_behavior.report.summary import Description, read_description, read_scores
+from ssl_behavior.report.results import read_profiles, read_scores
 
 __all__ = [
     "DEFAULT_PROGRAMS",
     "MOST_POINTS",
     "PROJECTOR_POINTS",
+    "AnimalProfiles",
     "Channel",
-    "ClusterCard",
-    "Description",
-    "Difference",
-    "Enrichment",
     "Ethogram",
     "FrameMap",
     "Gathered",
     "Neighbor",
-    "Profile",
     "ProfileTest",
-    "Ranked",
     "Report",
     "ReportConfig",
     "ReportRecording",
-    "Runs",
     "Scores",
     "ShownBout",
-    "Span",
     "check_page",
     "gather_report",
-    "read_description",
+    "read_profiles",
     "read_scores",
     "render_report",
     "write_projector",

@@ -5,31 +5,28 @@ What a drawing needs to know of a skeleton.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
-from ssl_behavior.bouts import runs
+from ssl_behavior.bouts import Span
+from ssl_behavior.clusters.cards import Card
+from ssl_behavior.clusters.discovery import Discovery
 from ssl_behavior.errors import InputError
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = [
     "MOST_POINTS",
+    "AnimalProfiles",
     "Channel",
-    "ClusterCard",
-    "Difference",
-    "Enrichment",
     "Ethogram",
     "FrameMap",
     "Neighbor",
-    "Profile",
     "ProfileTest",
-    "Ranked",
     "Report",
     "ReportRecording",
-    "Runs",
     "Scores",
     "ShownBout",
-    "Span",
     "front_and_back",
 ]
 
@@ -53,59 +50,6 @@ class ReportRecording:
             )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Span:
-    """From frame `start` up to, not including, frame `stop` of a recording."""
-
-    recording: int
-    """Number among the report's recordings."""
-    start: int
-    stop: int
-
-    def __post_init__(self) -> None:
-        if self.recording < 0 or not 0 <= self.start < self.stop:
-            raise InputError(f"frames {self.start}:{self.stop} of recording {self.recording} are no span")
-
-
-@dataclass(frozen=True, eq=False)
-class Runs:
-    """One value per frame of a recording, run-length encoded.
-
-    Parameters
-    ----------
-    lengths, values : whole numbers [run]; lengths are above 0, the value -1 is "none".
-    """
-
-    lengths: np.ndarray
-    values: np.ndarray
-
-    def __post_init__(self) -> None:
-        if len(self.lengths) != len(self.values) or (len(self.lengths) and self.lengths.min() < 1):
-            raise InputError(
-                f"runs need a value for each length, and lengths above 0; got {len(self.values)} values for "
-                f"{len(self.lengths)} lengths"
-            )
-
-    @classmethod
-    def of(cls, frames: np.ndarray) -> "Runs":
-        """Of whole numbers [time].
-
-        >>> Runs.of(np.array([2, 2, -1])).lengths.tolist()
-        [2, 1]
-        """
-        parts = runs(frames)
-        lengths = np.array([stop - start for start, stop, _ in parts], np.int64)
-        return cls(lengths, np.array([value for *_, value in parts], np.int64))
-
-    @property
-    def frames(self) -> int:
-        return int(self.lengths.sum())
-
-    def expanded(self) -> np.ndarray:
-        """One value per frame again, int64 [time]."""
-        return np.repeat(self.values, self.lengths)
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ethogram:
     """What was seen, or found, over time: a label stream, or the clusters.
@@ -114,39 +58,38 @@ class Ethogram:
     ----------
     name : of the stream.
     words : what the values mean, in order.
-    runs : of each recording of the report, None where it has no such stream.
+    frames : whole numbers [time] of each recording of the report, -1 = none; None where it has no such stream.
     background : the word that means "nothing of interest", "" if none does.
     """
 
     name: str
     words: tuple[str, ...]
-    runs: Sequence[Runs | None]
+    frames: Sequence[np.ndarray | None]
     background: str = ""
 
     def __post_init__(self) -> None:
         if self.background and self.background not in self.words:
             raise InputError(f"ethogram {self.name!r}: background {self.background!r} is not in {list(self.words)}")
-        for number, own in enumerate(self.runs):
-            if own is not None and len(own.values) and not -1 <= own.values.min() <= own.values.max() < len(self.words):
+        for number, own in enumerate(self.frames):
+            if own is not None and len(own) and not -1 <= own.min() <= own.max() < len(self.words):
                 raise InputError(
                     f"ethogram {self.name!r}, recording {number}: values must be -1 to {len(self.words) - 1}, got "
-                    f"{own.values.min()} to {own.values.max()}"
+                    f"{own.min()} to {own.max()}"
                 )
 
     def at(self, recording: np.ndarray, frame: np.ndarray) -> np.ndarray:
         """The values of some frames, int64; -1 where there is none."""
         out = np.full(len(frame), -1, np.int64)
-        for number, own in enumerate(self.runs):
+        for number, own in enumerate(self.frames):
             mine = np.flatnonzero(recording == number)
             if own is not None and len(mine):
-                ends = np.cumsum(own.lengths)
-                out[mine] = own.values[np.searchsorted(ends, frame[mine], side="right")]
+                out[mine] = own[frame[mine]]
         return out
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Channel:
-    """A number for every point of the map, to colour it by.
+    """A number for every point of the map, to color it by.
 
     Parameters
     ----------
@@ -168,7 +111,7 @@ class FrameMap:
     method : how it was made, in words for a person.
     xy : float [point, 2].
     recording, frame : whose frame each point is; rising, so that points are in order of time.
-    channels : numbers to colour by.
+    channels : numbers to color by.
     poses : float [point, individual, keypoint, 2], NaN = missing: the pose of each point, or None.
     nearest : the shown bout nearest to each point, or None.
     """
@@ -208,7 +151,7 @@ class Neighbor:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ShownBout:
+class ShownBout(Span):
     """A bout that the page plays.
 
     Parameters
@@ -217,77 +160,16 @@ class ShownBout:
     value : its word there.
     first : the frame its track begins at, which may be before its start.
     track : float [time, individual, keypoint, 2] from there on, NaN = missing.
-    neighbors : nearest first; empty where nobody looked for them.
+    neighbors : nearest first; empty where they were not looked for.
     among_shown : they were looked for among the shown bouts only, not among all.
     """
 
-    span: Span
     ethogram: str
     value: int
     first: int
     track: np.ndarray
     neighbors: tuple[Neighbor, ...] = ()
     among_shown: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Enrichment:
-    """How much more often a label is seen in a cluster than elsewhere."""
-
-    stream: str
-    label: str
-    frames: int
-    """Of the cluster that have the label."""
-    share: float
-    """Of the cluster's labeled frames that have it."""
-    lift: float
-    """That share divided by the share in all labeled frames."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """How a quantity differs in a cluster: there, everywhere, and the difference in standard deviations."""
-
-    name: str
-    difference: float
-    value: float
-    usual: float
-    units: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClusterCard:
-    """What is known of a cluster.
-
-    Parameters
-    ----------
-    cluster : its number.
-    name, sentence : in words, "" where nobody found any.
-    share : of all frames.
-    num_bouts, bout_seconds : how many, and the quartiles of their lengths.
-    medoids : the bouts in its middle.
-    enrichment, differences : most telling first.
-    """
-
-    cluster: int
-    name: str = ""
-    sentence: str = ""
-    share: float = 0.0
-    num_bouts: int = 0
-    bout_seconds: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    medoids: tuple[Span, ...] = ()
-    enrichment: tuple[Enrichment, ...] = ()
-    differences: tuple[Difference, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ranked:
-    """A cluster or bout worth a look, and why; `score` with its unit. `span` is None for a cluster as a whole."""
-
-    reason: str
-    score: str
-    cluster: int | None = None
-    span: Span | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,7 +184,7 @@ class ProfileTest:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Profile:
+class AnimalProfiles:
     """Cluster use of animals in groups.
 
     Parameters
@@ -365,6 +247,8 @@ class Report:
     skeleton, individuals : of the tracks.
     clusters : the ethogram of clusters, None where there are none; cards, transitions and profiles speak of it.
     labels : the ethograms of label streams.
+    cards : of the clusters, as they were described, or counted.
+    discovery : what known labels explain least, None where it was not looked for.
     transitions : counts [from cluster, to cluster] of successive bouts.
     notes : what a reader has to know, a sentence each.
     """
@@ -378,10 +262,10 @@ class Report:
     labels: tuple[Ethogram, ...] = ()
     map: FrameMap | None = None
     bouts: tuple[ShownBout, ...] = ()
-    cards: tuple[ClusterCard, ...] = ()
+    cards: tuple[Card, ...] = ()
     transitions: np.ndarray | None = None
-    discoveries: tuple[Ranked, ...] = ()
-    profiles: tuple[Profile, ...] = ()
+    discovery: Discovery | None = None
+    profiles: tuple[AnimalProfiles, ...] = ()
     scores: tuple[Scores, ...] = ()
     notes: tuple[str, ...] = ()
     _ethograms: Mapping[str, Ethogram] = field(init=False, repr=False)
@@ -404,24 +288,30 @@ class Report:
     def num_clusters(self) -> int:
         return len(self.clusters.words) if self.clusters else 0
 
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The number of each recording by its id."""
+        return {recording.id: number for number, recording in enumerate(self.recordings)}
+
     def _check_ethogram(self, ethogram: Ethogram) -> None:
-        if len(ethogram.runs) != len(self.recordings):
+        if len(ethogram.frames) != len(self.recordings):
             raise InputError(
-                f"ethogram {ethogram.name!r} is of {len(ethogram.runs)} recordings, the report of "
+                f"ethogram {ethogram.name!r} is of {len(ethogram.frames)} recordings, the report of "
                 f"{len(self.recordings)}"
             )
-        for recording, own in zip(self.recordings, ethogram.runs, strict=True):
-            if own is not None and own.frames != recording.frames:
+        for recording, own in zip(self.recordings, ethogram.frames, strict=True):
+            if own is not None and len(own) != recording.frames:
                 raise InputError(
-                    f"ethogram {ethogram.name!r}: recording {recording.id!r} has {recording.frames} frames, its runs "
-                    f"{own.frames}"
+                    f"ethogram {ethogram.name!r}: recording {recording.id!r} has {recording.frames} frames, its values "
+                    f"{len(own)}"
                 )
 
     def _check_clusters(self) -> None:
         number = self.num_clusters
-        spoken = {card.cluster for card in self.cards} | {one.cluster for one in self.discoveries} - {None}
+        spoken = {card.cluster for card in self.cards}
+        spoken |= {one.cluster for one in self.discovery.clusters} if self.discovery else set()
         spoken |= {test.cluster for profile in self.profiles for test in profile.tests}
-        if unknown := sorted(cluster for cluster in spoken if cluster is not None and not 0 <= cluster < number):
+        if unknown := sorted(cluster for cluster in spoken if not 0 <= cluster < number):
             raise InputError(f"the report has clusters 0 to {number - 1}; cards or profiles speak of {unknown[0]}")
         tables = [(f"profile {profile.name!r}", profile.shares) for profile in self.profiles]
         tables += [("transitions", self.transitions)] if self.transitions is not None else []
@@ -431,17 +321,17 @@ class Report:
 
     def _check_bouts(self) -> None:
         shape = (len(self.individuals), self.skeleton.num_keypoints, 2)
-        spans = [bout.span for bout in self.bouts] + [span for card in self.cards for span in card.medoids]
-        for span in spans + [one.span for one in self.discoveries if one.span]:
-            if span.recording >= len(self.recordings) or span.stop > self.recordings[span.recording].frames:
-                raise InputError(f"{span} is outside of the report's recordings")
+        frames = {recording.id: recording.frames for recording in self.recordings}
+        for bout in self.bouts:
+            if bout.stop > frames.get(bout.recording, 0):
+                raise InputError(f"bout {bout} is outside of the report's recordings")
         for number, bout in enumerate(self.bouts):
             if bout.track.ndim != 4 or bout.track.shape[1:] != shape or not len(bout.track):
                 raise InputError(f"bout {number}: its track must have shape [time, *{shape}], got {bout.track.shape}")
             if bout.ethogram and bout.ethogram not in self._ethograms:
                 raise InputError(f"bout {number} is of the ethogram {bout.ethogram!r}; there are {[*self._ethograms]}")
             if any(not 0 <= neighbor.bout < len(self.bouts) for neighbor in bout.neighbors):
-                raise InputError(f"bout {number}: its neighbours must be among the {len(self.bouts)} shown bouts")
+                raise InputError(f"bout {number}: its neighbors must be among the {len(self.bouts)} shown bouts")
 
     def _check_map(self, frames: FrameMap) -> None:
         counts = np.array([recording.frames for recording in self.recordings])

@@ -5,13 +5,18 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ssl_behavior.bouts import Span
 from ssl_behavior.clusters import FrameClusters
+from ssl_behavior.clusters.cards import Card, Cards, count_cards
+from ssl_behavior.clusters.differences import contingency
+from ssl_behavior.clusters.folder import ClusteredStore
+from ssl_behavior.clusters.frame_clusters import transitions
 from ssl_behavior.embedding import Embeddings
 from ssl_behavior.errors import InputError
-from ssl_behavior.report.bouts import Source, choose_bouts
-from ssl_behavior.report.contents import MOST_POINTS, Ethogram, FrameMap, Report, Runs, Scores, ShownBout
+from ssl_behavior.report.contents import MOST_POINTS, AnimalProfiles, Ethogram, FrameMap, Report, Scores, ShownBout
 from ssl_behavior.report.maps import check_map, draw_map, program_channels, tracking_channels
-from ssl_behavior.report.summary import Description, completed, count_transitions, plain_cards
+from ssl_behavior.report.shown_bouts import Source, choose_bouts, nearest_points
+from ssl_behavior.report.tables import MOST_BOUTS
 from ssl_behavior.space import Space, SpaceConfig, sample_frames
 from ssl_behavior.store import Store, StoreRow
 
@@ -33,9 +38,9 @@ class ReportConfig:
     ----------
     map : "pca", or where they are installed "tsne" or "umap".
     points : frames on the map, at most 100,000.
-    bouts : how many bouts are shown with their neighbours.
+    bouts : how many bouts are shown with their neighbors.
     neighbors : of each of them.
-    programs : names or globs of programs to colour the map by; none = ().
+    programs : names or globs of programs to color the map by; none = ().
     title : of the page.
 
     Raises
@@ -76,7 +81,8 @@ def gather_report(
     config: ReportConfig,
     rows: Sequence[StoreRow] | None = None,
     clusters: FrameClusters | None = None,
-    describe: Callable[[Sequence[str]], Description] | None = None,
+    description: Cards | None = None,
+    profiles: Sequence[AnimalProfiles] = (),
     scores: Sequence[Scores] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Gathered:
@@ -86,8 +92,8 @@ def gather_report(
     ----------
     rows : the recordings to show, all of the embeddings' by default.
     clusters : the cluster of each frame.
-    describe : called with the ids of the recordings; gives cards, discoveries and profiles of `clusters`.
-    progress : told what is being done.
+    description : of `clusters`, as `ssl-behavior describe` wrote it; without one, what can be counted is shown.
+    progress : called with what is being done.
 
     Raises
     ------
@@ -96,8 +102,8 @@ def gather_report(
     """
     source = Source.of(store, embeddings, rows)
     labels = _label_streams(source)
-    found = None if clusters is None else _cluster_stream(source, clusters)
-    told = describe([row.id for row in source.rows]) if describe else Description()
+    clustered = None if clusters is None else _clustered(source, clusters)
+    found = None if clustered is None else _cluster_stream(source, clustered.frames)
     progress("fitting the space")
     space = Space.fit(embeddings, config.space, config.seed)
     progress(f"drawing the map ({config.map})")
@@ -105,27 +111,25 @@ def gather_report(
     progress("measuring programs")
     frames, notes = _coloured(source, frames, config)
     progress("looking for bouts that are alike")
-    shown = choose_bouts(
-        source, space, config.bouts, config.neighbors, points, found, labels, told.bouts(), config.seed
-    )
-    frames = replace(frames, nearest=shown.nearest)
-    cards = plain_cards(found, labels, source.recordings, frames, shown.medoids) if found else ()
+    named = _named(source, description)
+    shown, means = choose_bouts(source, space, config.bouts, config.neighbors, found, labels, named, config.seed)
+    frames = replace(frames, nearest=nearest_points(points, means))
     report = Report(
         title=config.title,
         recordings=source.recordings,
         skeleton=store.skeleton,
         individuals=store.individuals,
-        facts=_facts(source, space, frames, shown.bouts),
+        facts=_facts(source, space, frames, shown),
         clusters=found,
         labels=labels,
         map=frames,
-        bouts=shown.bouts,
-        cards=completed(told.cards, cards),
-        transitions=count_transitions(found) if found else None,
-        discoveries=told.discoveries,
-        profiles=told.profiles,
+        bouts=shown,
+        cards=() if clustered is None else _cards(clustered, labels, description),
+        transitions=None if clustered is None else transitions(clustered.frames).counts,
+        discovery=description.discovery if description else None,
+        profiles=tuple(profiles),
         scores=tuple(scores),
-        notes=(*notes, *told.notes),
+        notes=(*notes, *_notes(source, description)),
     )
     return Gathered(report, points)
 
@@ -135,32 +139,66 @@ def _label_streams(source: Source) -> tuple[Ethogram, ...]:
     streams = []
     for name, stream in source.store.streams.items():
         frames = source.store.labels(name)
-        runs = [Runs.of(frames[row.slice]) if name in row.annotators else None for row in source.store_rows]
-        if any(own is not None and (own.values >= 0).any() for own in runs):
-            streams.append(Ethogram(name=name, words=stream.vocabulary, runs=runs, background=stream.background))
+        own = [frames[row.slice] if name in row.annotators else None for row in source.store_rows]
+        if any(one is not None and (one >= 0).any() for one in own):
+            streams.append(Ethogram(name=name, words=stream.vocabulary, frames=own, background=stream.background))
     return tuple(streams)
 
 
-def _cluster_stream(source: Source, clusters: FrameClusters) -> Ethogram:
-    known = {row.id: row for row in clusters.rows}
-    runs = []
-    for row in source.rows:
-        own = known.get(row.id)
-        if own is not None and own.frames != row.frames:
+def _clustered(source: Source, clusters: FrameClusters) -> ClusteredStore:
+    """The report's recordings that are clustered."""
+    own = clusters.only([row.id for row in source.rows])
+    frames = {row.id: row.frames for row in source.rows}
+    for row in own.rows:
+        if row.frames != frames[row.id]:
             raise InputError(
-                f"recording {row.id!r} has {own.frames} frames in the clusters and {row.frames} in "
+                f"recording {row.id!r} has {row.frames} frames in the clusters and {frames[row.id]} in "
                 f"{source.embeddings.path}: cluster these embeddings"
             )
-        runs.append(None if own is None else Runs.of(clusters.of(own)))
-    if not any(own is not None for own in runs):
+    if not own.rows:
         raise InputError(f"the clusters are of none of the recordings of {source.embeddings.path}: cluster them")
+    return ClusteredStore(own, source.store, [source.store.row(row.id) for row in own.rows])
+
+
+def _cluster_stream(source: Source, clusters: FrameClusters) -> Ethogram:
+    known = {row.id: clusters.of(row) for row in clusters.rows}
     taken = {name for name in source.store.streams if name == _CLUSTERS}
     name = "clusters of frames" if taken else _CLUSTERS
-    return Ethogram(name=name, words=tuple(map(str, range(clusters.num_clusters))), runs=runs)
+    words = tuple(map(str, range(clusters.num_clusters)))
+    return Ethogram(name=name, words=words, frames=[known.get(row.id) for row in source.rows])
+
+
+def _cards(clustered: ClusteredStore, labels: Sequence[Ethogram], description: Cards | None) -> tuple[Card, ...]:
+    if description is not None:
+        described, there = len(description.clusters), clustered.num_clusters
+        if described != there:
+            raise InputError(f"{described} clusters were described, but there are {there}: describe these clusters")
+        return description.clusters
+    return tuple(count_cards(clustered.frames, [contingency(clustered, stream.name) for stream in labels]))
+
+
+def _named(source: Source, description: Cards | None) -> list[tuple[Span, int]]:
+    """(bout, cluster) of everything that a description points at in the report's recordings."""
+    if description is None:
+        return []
+    shown = {row.id for row in source.rows}
+    named: list[tuple[Span, int]] = [(bout, card.cluster) for card in description.clusters for bout in card.medoids]
+    bouts = [bout for bout in description.discovery.bouts if bout.recording in shown]
+    return [one for one in named if one[0].recording in shown] + [(bout, bout.cluster) for bout in bouts[:MOST_BOUTS]]
+
+
+def _notes(source: Source, description: Cards | None) -> tuple[str, ...]:
+    if description is None:
+        return ()
+    described, here = description.num_recordings, len(source.rows)
+    if described == here:
+        return description.notes
+    of = f"the {described} recordings that were described, not of the {here} in this report"
+    return (*description.notes, f"Sentences and numbers of clusters are of {of}.")
 
 
 def _map(source: Source, space: Space, config: ReportConfig) -> tuple[FrameMap, np.ndarray]:
-    """(the map without colours, the points of its frames in the space)."""
+    """(the map without colors, the points of its frames in the space)."""
     sample = sample_frames(source.rows, config.points, config.seed)
     points = space.gather(source.embeddings, sample)
     xy, method = draw_map(points, config.map, config.seed)

@@ -1,6 +1,6 @@
 """Points in many dimensions as points in two.
 
-Numbers to colour a map by: what task programs say of its frames, and how well the animals were seen.
+Numbers to color a map by: what task programs say of its frames, and how well the animals were seen.
 """
 
 from collections.abc import Sequence

@@ -19,9 +19,11 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ssl_behavior.bouts import runs
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, told_plainly
-from ssl_behavior.report.contents import Channel, Ethogram, FrameMap, Report, ShownBout, front_and_back
+from ssl_behavior.report.contents import Channel, Ethogram, FrameMap, Report, front_and_back
+from ssl_behavior.report.tables import difference_rows, discovery_rows, telling_labels
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = ["check_page", "pack", "packed_report", "render_report", "safe_json", "write_report"]
@@ -79,10 +81,10 @@ def packed_report(report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]
         "skeleton": _skeleton(report.skeleton),
         "ethograms": [_ethogram(kind, one, f"ethogram{i}", arrays) for i, (kind, one) in enumerate(every)],
         "map": None if report.map is None else _map(report.map, arrays),
-        "bouts": _bouts(report.bouts, [one.name for _, one in every], arrays),
-        "cards": [asdict(card) for card in report.cards],
+        "bouts": _bouts(report, [one.name for _, one in every], arrays),
+        "cards": [{"cluster": card.cluster, "share": card.share} for card in report.cards],
         "transitions": report.transitions,
-        "discoveries": [asdict(one) for one in report.discoveries],
+        "discoveries": discovery_rows(report),
         "profiles": [asdict(profile) for profile in report.profiles],
         "scores": [{"title": one.title, "score": one.score, "bars": one.bars} for one in report.scores],
     }
@@ -101,11 +103,11 @@ def _skeleton(skeleton: Skeleton) -> dict[str, Any]:
 
 
 def _ethogram(kind: str, ethogram: Ethogram, name: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    present = [own for own in ethogram.runs if own is not None]
-    counts = [-1 if own is None else len(own.values) for own in ethogram.runs]
-    empty = [np.zeros(0, np.int64)]
-    arrays[f"{name}_lengths"] = np.concatenate([own.lengths for own in present] + empty).astype(np.uint32)
-    arrays[f"{name}_values"] = np.concatenate([own.values for own in present] + empty).astype(np.int16)
+    parts = [None if own is None else runs(own) for own in ethogram.frames]
+    counts = [-1 if own is None else len(own) for own in parts]
+    every = [run for own in parts if own is not None for run in own]
+    arrays[f"{name}_lengths"] = np.array([stop - start for start, stop, _ in every], np.uint32)
+    arrays[f"{name}_values"] = np.array([value for *_, value in every], np.int16)
     return {
         "kind": kind, "name": ethogram.name, "words": ethogram.words, "background": ethogram.background,
         "counts": counts, "lengths": f"{name}_lengths", "values": f"{name}_values",
@@ -167,11 +169,12 @@ def _poses(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return steps.astype(np.uint8).reshape(poses.shape), sizes
 
 
-def _bouts(bouts: tuple[ShownBout, ...], names: list[str], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+def _bouts(report: Report, names: list[str], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    bouts = report.bouts
     if not bouts:
         return {"count": 0}
     table = [
-        (one.span.recording, one.span.start, one.span.stop, names.index(one.ethogram) if one.ethogram else -1,
+        (report.numbers[one.recording], one.start, one.stop, names.index(one.ethogram) if one.ethogram else -1,
          one.value, one.first, len(one.track), len(one.neighbors), int(one.among_shown))
         for one in bouts
     ]  # fmt: skip
@@ -258,6 +261,8 @@ def render_report(report: Report) -> str:
     return _environment().get_template("report.html.jinja").render(
         report=report,
         ethograms=every,
+        differences=difference_rows(report),
+        discoveries=facts["discoveries"],
         front=report.skeleton.keypoints[facts["skeleton"]["front"]],
         parts=_parts(report),
         style=Markup(_read("assets", "report.css")),
@@ -274,7 +279,7 @@ def _parts(report: Report) -> list[tuple[str, str]]:
     parts = [
         ("map", "Map", report.map), ("player", "Player", report.bouts), ("ethogram", "Ethogram", True),
         ("clusters", "Clusters", report.cards), ("transitions", "Transitions", report.transitions is not None),
-        ("discoveries", "Worth a look", report.discoveries), ("profiles", "Profiles", report.profiles),
+        ("discoveries", "Worth a look", report.discovery), ("profiles", "Profiles", report.profiles),
         ("scores", "Probe results", report.scores), ("about", "About", True),
     ]  # fmt: skip
     return [(anchor, name) for anchor, name, there in parts if there]
@@ -293,7 +298,8 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
     environment.tests["same_as"] = lambda one, other: one is other
-    environment.filters |= {"share": _share, "seconds": _seconds, "short": _short, "frame_time": _frame_time}
+    filters = {"share": _share, "seconds": _seconds, "short": _short, "frame_time": _frame_time}
+    environment.filters |= filters | {"telling": telling_labels}
     return environment
 
 

@@ -1,8 +1,8 @@
-"""Neighbours: faiss indexes of embedded frames, and the bouts nearest to those that somebody points at."""
+"""Neighbors: faiss indexes of embedded frames, and the bouts nearest to those that somebody points at."""
 
 from ssl_behavior.retrieval.index import FrameIndex, IndexConfig, build_index
-from ssl_behavior.retrieval.search import Example, NearBout, Query, nearest_bouts, searchable
+from ssl_behavior.retrieval.search import NearBout, Query, nearest_bouts, searchable
 
 __all__ = [
-    "Example", "FrameIndex", "IndexConfig", "NearBout", "Query", "build_index", "nearest_bouts", "searchable",
+    "FrameIndex", "IndexConfig", "NearBout", "Query", "build_index", "nearest_bouts", "searchable",
 ]  # fmt: skip

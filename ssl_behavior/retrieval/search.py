@@ -4,76 +4,38 @@ What is looked for: frames and bouts of recordings, as many as one likes, and wh
 """
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ssl_behavior.bouts import runs
+from ssl_behavior.bouts import Span, runs
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.retrieval.index import FrameIndex
 from ssl_behavior.space import Space, sample_frames
 
-__all__ = ["EXCLUDE_SECONDS", "Example", "NearBout", "Query", "nearest_bouts", "query_point", "searchable"]
+__all__ = ["EXCLUDE_SECONDS", "NearBout", "Query", "nearest_bouts", "query_point", "recording_of", "searchable"]
 
 UNLIKE_WEIGHT = 0.3
 """How far a query moves away from what it is not to be like; on the rats' bouts .1 to 1 do nearly as well."""
 
-_TEXT = re.compile(r"(?P<recording>.+):(?P<start>[0-9]{1,18})(-(?P<stop>[0-9]{1,18}))?")
 
+def recording_of(span: Span, embeddings: Embeddings) -> EmbeddingRow:
+    """The recording of a span.
 
-@dataclass(frozen=True)
-class Example:
-    """Frames `start` up to, not including, `stop` of a recording."""
-
-    recording: str
-    start: int
-    stop: int
-
-    @classmethod
-    def parse(cls, text: str, option: str = "--query") -> "Example":
-        """From RECORDING:FRAME or RECORDING:START-STOP; what stands before the last colon is the recording.
-
-        >>> Example.parse("day 1/a:b:12-40")
-        Example(recording='day 1/a:b', start=12, stop=40)
-
-        Raises
-        ------
-        InputError
-            If it is neither.
-        """
-        found = _TEXT.fullmatch(text)
-        if not found:
-            raise InputError(
-                f"{option} {text!r}: expected RECORDING:FRAME or RECORDING:START-STOP with frames counted from 0, such "
-                "as 07:1250 or 07:1250-1310"
-            )
-        start = int(found["start"])
-        stop = start + 1 if found["stop"] is None else int(found["stop"])
-        if stop <= start:
-            raise InputError(f"{option} {text!r}: it has to stop after its start; frame {stop} is not part of it")
-        return cls(found["recording"], start, stop)
-
-    def __str__(self) -> str:
-        return f"{self.recording}:{self.start}" + (f"-{self.stop}" if self.stop > self.start + 1 else "")
-
-    def row(self, embeddings: Embeddings) -> EmbeddingRow:
-        """The recording.
-
-        Raises
-        ------
-        InputError
-            If the embeddings have no such recording, or it ends before.
-        """
-        row = embeddings.row(self.recording)
-        if not 0 <= self.start < self.stop <= row.frames:
-            raise InputError(
-                f"{self}: recording {row.id!r} has {row.frames:,} frames, from 0 to {row.frames - 1}; a bout stops at "
-                f"{row.frames} at the latest"
-            )
-        return row
+    Raises
+    ------
+    InputError
+        If the embeddings have no such recording, or it ends before.
+    """
+    row = embeddings.row(span.recording)
+    if span.stop > row.frames:
+        raise InputError(
+            f"{span}: recording {row.id!r} has {row.frames:,} frames, from 0 to {row.frames - 1}; a bout stops at "
+            f"{row.frames} at the latest"
+        )
+    return row
 
 
 @dataclass(frozen=True)
@@ -86,8 +48,8 @@ class Query:
         If there is nothing to be like, or an example is on both sides.
     """
 
-    like: tuple[Example, ...]
-    unlike: tuple[Example, ...] = ()
+    like: tuple[Span, ...]
+    unlike: tuple[Span, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.like:
@@ -114,12 +76,12 @@ def query_point(query: Query, space: Space, embeddings: Embeddings) -> np.ndarra
     return like.astype(np.float32)
 
 
-def _mean_point(examples: tuple[Example, ...], space: Space, embeddings: Embeddings) -> np.ndarray:
+def _mean_point(examples: tuple[Span, ...], space: Space, embeddings: Embeddings) -> np.ndarray:
     return _scaled(np.mean([_pooled(example, space, embeddings) for example in examples], axis=0), space)
 
 
-def _pooled(example: Example, space: Space, embeddings: Embeddings) -> np.ndarray:
-    row = example.row(embeddings)
+def _pooled(example: Span, space: Space, embeddings: Embeddings) -> np.ndarray:
+    row = recording_of(example, embeddings)
     frames = np.arange(row.offset + example.start, row.offset + example.stop)
     total = np.zeros(space.dim)
     for _, points in space.blocks(embeddings, frames):
@@ -140,7 +102,7 @@ REACH_SECONDS = 5.0
 
 TOLERANCE = 0.15
 """A bout lasts while the distance has risen by no more than this share of the way to that of any frame. On the rats .1
-to .3 agree best with people's bouts (intersection over union .45 where the behaviour is right)."""
+to .3 agree best with people's bouts (intersection over union .45 where the behavior is right)."""
 
 BRIDGE_SECONDS = 0.2
 """Gaps in a bout that are no longer are part of it."""
@@ -156,12 +118,9 @@ nearest bouts, four times as much .997, in the same time."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class NearBout:
-    """Frames `start` up to, not including, `stop` of a recording; `frame` is the nearest of them."""
+class NearBout(Span):
+    """A bout near to a query; `frame` is its nearest frame, at `distance`."""
 
-    recording: str
-    start: int
-    stop: int
     frame: int
     distance: float
 
@@ -207,7 +166,7 @@ def searchable(
     for row in rows:
         allowed[row.slice] = True
     for example in (*query.like, *query.unlike):
-        row = example.row(embeddings)
+        row = recording_of(example, embeddings)
         reach = round(exclude_seconds * row.fps)
         start, stop = max(0, example.start - reach), min(row.frames, example.stop + reach)
         allowed[row.offset + start : row.offset + stop] = False

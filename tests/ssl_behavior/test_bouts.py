@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from ssl_behavior.bouts import bouts_of, runs, without_short_bouts, without_short_runs
+from ssl_behavior.bouts import Span, bouts_of, runs, without_short_bouts, without_short_runs
+from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Labels
 
 CLASSES = ("attack", "mount", "other")
@@ -89,3 +90,33 @@ def test_bouts_are_runs_with_the_mean_probability_of_their_frames():
     assert bouts_of("behavior", labels_of("ao"))[0].probability is None
     without = bouts_of("behavior", labels_of("ao", ""), probability)
     assert [b.behavior for b in without] == ["attack", "other"]
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("07:1250", Span("07", 1250, 1251)),
+        ("07:1250-1310", Span("07", 1250, 1310)),
+        ("a:1/x:0-2", Span("a:1/x", 0, 2)),
+        ("2026-01-05 12:30:5", Span("2026-01-05 12:30", 5, 6)),
+        ("a:3-7:9", Span("a:3-7", 9, 10)),
+    ],
+)
+def test_a_recording_may_hold_colons_slashes_and_numbers(text, span):
+    assert Span.parse(text) == span and str(span) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["07", "07:", ":12", "07:1.5", "07:-3", "07:12-", "07:12-x", "", "07:1-2-3 ", "07:²", "07:" + "9" * 5000]
+)
+def test_what_is_neither_a_frame_nor_a_bout_is_refused(text):
+    with pytest.raises(InputError, match=r"--unlike .*: expected RECORDING:FRAME or RECORDING:START-STOP"):
+        Span.parse(text, "--unlike")
+
+
+def test_a_span_has_a_frame():
+    with pytest.raises(InputError, match="'b:12-12': it has to stop after its start"):
+        Span.parse("b:12-12")
+    for start, stop in ((4, 4), (-1, 2)):
+        with pytest.raises(InputError, match=f"frames {start}:{stop} of recording 'b' are no span"):
+            Span("b", start, stop)

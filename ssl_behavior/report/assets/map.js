@@ -398,13 +398,11 @@ function centersOf(points, ethogram, count) {
   return own.map((some) => (some.length ? [d3.median(some, (i) => points.x[i]), d3.median(some, (i) => points.y[i])] : null));
 }
 
-/** A word for people: clusters by number and, where they have one, name. */
+/** A word for people: clusters by number. */
 function wordOf(data, ethogram, value, brief = false) {
   const { kind, words } = data.ethograms[ethogram];
   if (kind !== "clusters") return words[value];
-  const name = (data.cardOf.get(value) || {}).name;
-  if (brief) return name ? `${value} ${name}` : String(value);
-  return name ? `Cluster ${value}: ${name}` : `Cluster ${value}`;
+  return brief ? String(value) : `Cluster ${value}`;
 }
 
 function channelText(channel, i) {

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.clusters.cards import make_cards
+from ssl_behavior.clusters.cards import Cards, make_cards
 from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.embedding import EmbeddingRow
+from ssl_behavior.errors import InputError
 from ssl_behavior.store import write_store
 
 
@@ -39,15 +40,15 @@ def mounting(mice):
 
 
 def card_of(cards, store, behavior):
-    return cards.cards[store.streams["behavior"].vocabulary.index(behavior)]
+    return cards.clusters[store.streams["behavior"].vocabulary.index(behavior)]
 
 
 def test_shares_bouts_and_followers_are_those_of_the_clusters(clusters, labeled):
     cards = cards_of(clusters, labeled)
-    assert [card.cluster for card in cards.cards] == list(range(5))
+    assert [card.cluster for card in cards.clusters] == list(range(5))
     assert cards.num_frames == 365 and cards.of_no_cluster == (clusters.labels < 0).sum()
     shares = clusters.shares()
-    for card in cards.cards[:4]:
+    for card in cards.clusters[:4]:
         bouts = [
             (stop - start) / 30 for row in clusters.rows for start, stop, k in clusters.bouts(row) if k == card.cluster
         ]
@@ -64,7 +65,7 @@ def test_shares_bouts_and_followers_are_those_of_the_clusters(clusters, labeled)
             row = next(row for row in clusters.rows if row.id == one.recording)
             assert (clusters.of(row)[one.start : one.stop] == card.cluster).all()
             assert one.distance == pytest.approx(0, abs=1e-6)
-    never = cards.cards[4]
+    never = cards.clusters[4]
     assert never.bouts is None and never.sentence == "Not seen in these recordings" and not never.medoids
 
 
@@ -77,7 +78,7 @@ def test_sentences_of_simulated_behaviours_say_what_was_simulated(mounting, mice
 
 
 def test_labels_are_enriched_in_their_own_cluster_alone(mounting, mice):
-    for card in mounting.cards:
+    for card in mounting.clusters:
         if card.bouts is not None:
             own = mice.streams["behavior"].vocabulary[card.cluster]
             assert card.labels[0].behavior == own and card.labels[0].both == card.frames
@@ -90,12 +91,12 @@ def test_names_follow_the_animals(mounting, mice, tmp_path):
     exchanged = write_store(tmp_path / "exchanged", recordings)
     cards = cards_of(by_behavior(mice), exchanged)
     swapped = {"resident": "intruder", "intruder": "resident", "": ""}
-    for card, other in zip(mounting.cards, cards.cards, strict=True):
-        own = {(one.measure.program, one.measure.size, one.measure.of): one for one in other.differences}
+    for card, other in zip(mounting.clusters, cards.clusters, strict=True):
+        own = {(one.program, one.size, one.of): one for one in other.differences}
         assert len(own) == len(card.differences)
         for one in card.differences:
-            same = own[one.measure.program, one.measure.size, swapped[one.measure.of]]
-            assert same.difference == pytest.approx(one.difference, abs=1e-4), one.measure.name
+            same = own[one.program, one.size, swapped[one.of]]
+            assert same.difference == pytest.approx(one.difference, abs=1e-4), one.name
             assert same.median == pytest.approx(one.median, rel=1e-4, abs=1e-4)
     assert "resident facing intruder" in card_of(mounting, mice, "mount").sentence
     assert "intruder facing resident" in card_of(cards, mice, "mount").sentence
@@ -109,8 +110,8 @@ def test_anonymous_animals_have_no_names_and_no_order(mice, tmp_path):
         cards_of(by_behavior(mice), write_store(tmp_path / name, given))
         for name, given in (("as-they-are", recordings), ("flipped", flips))
     )
-    assert [card.sentence for card in cards.cards] == [card.sentence for card in flipped.cards]
-    text = " ".join(card.sentence for card in cards.cards).lower()
+    assert [card.sentence for card in cards.clusters] == [card.sentence for card in flipped.clusters]
+    text = " ".join(card.sentence for card in cards.clusters).lower()
     assert "resident" not in text and "intruder" not in text and cards.anonymous
     assert "one animal with the nose closer to the other's tail base" in text
 
@@ -120,7 +121,7 @@ def test_nothing_is_said_of_clusters_that_have_nothing_to_do_with_the_tracks(mic
     frames = by_behavior(mice)
     moved = replace(frames, labels=np.roll(frames.labels, mice.rows[0].frames))
     cards = cards_of(moved, mice, programs=None)
-    for card in cards.cards:
+    for card in cards.clusters:
         assert card.bouts is None or card.sentence.startswith("Usual in everything measured; bouts of ")
 
 
@@ -128,14 +129,23 @@ def test_a_cluster_of_one_recording_says_so(mice):
     labels = np.zeros(mice.num_frames, np.int32)
     labels[mice.rows[2].slice] = np.repeat([1, 0], [1600, 903])
     frames = replace(by_behavior(mice), labels=labels, num_clusters=2)
-    assert cards_of(frames, mice).cards[1].sentence.endswith("; 100 % of it in recording m2")
+    assert cards_of(frames, mice).clusters[1].sentence.endswith("; 100 % of it in recording m2")
 
 
-def test_cards_are_json(mounting):
-    text = json.dumps(mounting.to_dict(), allow_nan=False)
-    first = json.loads(text)["clusters"][1]
-    assert {"sentence", "share", "bouts", "followers", "medoids", "labels", "differences", "shares"} <= set(first)
-    assert {"difference", "error", "median", "usual", "below", "share_known", "units"} <= set(first["differences"][0])
+def test_cards_come_back_from_their_file(mounting, tmp_path):
+    mounting.save(tmp_path)
+    assert Cards.load(tmp_path) == mounting
+
+
+def test_cards_that_are_none_are_told(mounting, tmp_path):
+    with pytest.raises(InputError, match=r"it has no cards\.json"):
+        Cards.load(tmp_path)
+    mounting.save(tmp_path)
+    contents = json.loads((tmp_path / "cards.json").read_text())
+    del contents["clusters"][1]["share"]
+    (tmp_path / "cards.json").write_text(json.dumps(contents))
+    with pytest.raises(InputError, match=r"cards\.json is not as expected .*clusters\[1\]: the key 'share' is missing"):
+        Cards.load(tmp_path)
 
 
 def test_progress_is_every_frame_in_both_passes(clusters, labeled):

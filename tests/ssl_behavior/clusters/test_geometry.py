@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from ssl_behavior.bouts import BoutTable
 from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.clusters.bouts import BoutTable, bout_table
 from ssl_behavior.clusters.discovery import medoid_bouts, place_bouts
 
 DIM = 7
@@ -29,11 +29,10 @@ def test_distances_and_separations_whatever_the_blocks(clusters, points, size, s
     centroids = np.random.default_rng(4).normal(size=(5, DIM))
     if spherical:
         points, centroids = unit(points), unit(centroids)
-    table = bout_table(clusters)
-    found = place_bouts(blocks_of(points, size), table, clusters, centroids, spherical)
+    found, table = place_bouts(blocks_of(points, size), clusters, centroids, spherical), clusters.table
     pooled = np.stack([points[f : f + n].mean(axis=0) for f, n in zip(table.first, table.frames, strict=True)])
     pooled = unit(pooled) if spherical else pooled
-    wanted = np.linalg.norm(pooled - centroids[table.cluster], axis=1)
+    wanted = np.linalg.norm(pooled - centroids[table.label], axis=1)
     np.testing.assert_allclose(found.distance, wanted, rtol=1e-4, atol=1e-5)
     for cluster in range(4):
         silhouettes = []
@@ -47,14 +46,13 @@ def test_distances_and_separations_whatever_the_blocks(clusters, points, size, s
 
 def test_a_single_cluster_stands_apart_from_nothing(clusters, points):
     one = FrameClusters(clusters.rows, np.zeros_like(clusters.labels), 1)
-    found = place_bouts(blocks_of(points, 50), bout_table(one), one, np.zeros((1, DIM)))
+    found = place_bouts(blocks_of(points, 50), one, np.zeros((1, DIM)))
     assert np.isnan(found.separation).all() and np.isfinite(found.distance).all()
 
 
 def table_of(recording, seconds, cluster):
-    number = len(recording)
-    zeros = np.zeros(number, np.int64)
-    return BoutTable(np.array(recording), zeros, zeros, zeros, np.array(cluster), np.array(seconds, float))
+    start = np.zeros(len(recording), np.int64)
+    return BoutTable(np.array(recording), start, np.array(seconds), np.array(cluster), np.zeros(3), np.ones(3))
 
 
 def test_medoids_are_near_long_enough_and_of_several_recordings():

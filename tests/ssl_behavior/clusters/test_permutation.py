@@ -6,7 +6,7 @@ import pytest
 
 from ssl_behavior.clusters.permutation import (
     Arrangements,
-    Design,
+    GroupDesign,
     arrangements,
     benjamini_hochberg,
     effects,
@@ -19,11 +19,11 @@ MEASURES = 5
 
 def between(*sizes):
     group = np.repeat(np.arange(len(sizes)), sizes)
-    return Design(group, np.arange(len(group)), len(sizes), False)
+    return GroupDesign(group, np.arange(len(group)), len(sizes), False)
 
 
 def within(animals, groups):
-    return Design(np.tile(np.arange(groups), animals), np.repeat(np.arange(animals), groups), groups, True)
+    return GroupDesign(np.tile(np.arange(groups), animals), np.repeat(np.arange(animals), groups), groups, True)
 
 
 def values_of(design, seed=0):
@@ -185,7 +185,7 @@ def test_effects_are_their_formulas():
 def test_effects_within_animals_are_of_their_differences():
     design = within(7, 2)
     order = np.random.default_rng(1).permutation(14)
-    mixed = Design(design.group[order], design.animal[order], 2, True)
+    mixed = GroupDesign(design.group[order], design.animal[order], 2, True)
     values = values_of(mixed)
     found = effects(mixed, values)
     sorted_values = values[np.argsort(order)]
@@ -212,7 +212,9 @@ def test_of_equal_values_rounding_is_no_effect(value):
 
 
 def test_two_animals_within_have_no_standardised_effect():
-    found = effects(Design(np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1]), 2, True), np.array([[1.0], [5], [1], [5.1]]))
+    found = effects(
+        GroupDesign(np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1]), 2, True), np.array([[1.0], [5], [1], [5.1]])
+    )
     assert np.isnan(found.hedges_g[0]) and found.difference[0] == pytest.approx(4.05)
 
 

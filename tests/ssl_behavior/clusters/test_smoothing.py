@@ -3,7 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from ssl_behavior.clusters.bouts import SmoothingConfig, cheapest_paths
+from ssl_behavior.clusters.frame_clusters import SmoothingConfig, cheapest_paths
 from ssl_behavior.errors import InputError
 
 

@@ -1,16 +1,19 @@
 """Three recordings with labels, embeddings and clusters, a description and results: everything a report shows."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
 
 from ssl_behavior.clusters import load_frames
+from ssl_behavior.clusters.cards import BoutLengths, Card, Cards
+from ssl_behavior.clusters.differences import Difference, Enrichment
+from ssl_behavior.clusters.discovery import DiscoveredBout, DiscoveredCluster, Discovery
 from ssl_behavior.embedding import Embeddings, store_embeddings
 from ssl_behavior.recording import Labels
-from ssl_behavior.report import ReportConfig, gather_report, read_description, read_scores, write_report
+from ssl_behavior.report import ReportConfig, gather_report, read_profiles, read_scores, write_report
 from ssl_behavior.store import Store, write_store
 
 EVIL = "<img src=x onerror=window.hacked=1>"
@@ -86,31 +89,23 @@ def write_clusters(folder, embeddings, labels, number=NUM_CLUSTERS):
 
 
 def write_description(folder, labels):
-    """As `ssl-behavior describe` writes it, shortened."""
+    """As `ssl-behavior describe` writes it, with few differences."""
     folder.mkdir()
-    cards = [card_values(cluster) for cluster in range(NUM_CLUSTERS)]
     start = int(np.flatnonzero(np.diff(labels[0]))[0]) + 1
     stop = start + int(np.flatnonzero(np.diff(labels[0][start:]))[0]) + 1
-    bout = {"cluster": int(labels[0][start]), "recording": "walk", "start": start, "stop": stop, "surprise": 2.5,
-            "behaviors": {"S1": "social & more", "S2": ""}}  # fmt: skip
-    cluster = {
-        "cluster": 4,
-        "score": 0.25,
-        "stream": "S1",
-        "explained": 0.125,
-        "behavior": "base",
-        "behavior_share": 0.5,
-    }
-    discovery = {"clusters": [cluster], "bouts": [bout, bout | {"recording": "elsewhere"}]}
-    contents = {
-        "format": "ssl-behavior cards",
-        "version": 1,
-        "num_recordings": len(FRAMES),
-        "clusters": cards,
-        "discovery": discovery,
-        "notes": ["Described <b>briefly</b>."],
-    }
-    (folder / "cards.json").write_text(json.dumps(contents))
+    bout = DiscoveredBout(
+        cluster=int(labels[0][start]), recording="walk", start=start, stop=stop, surprise=2.5,
+        behaviors={"S1": "social & more", "S2": ""},
+    )  # fmt: skip
+    cluster = DiscoveredCluster(
+        cluster=4, score=0.25, explained=0.125, stream="S1", annotated=1.0, behavior="base", behavior_share=0.5,
+        separation=None, seen=1.0, frames=100, bouts=12, recordings=3,
+    )  # fmt: skip
+    Cards(
+        num_frames=sum(FRAMES.values()), num_recordings=len(FRAMES), of_no_cluster=0, unit="px", body_length=None,
+        anonymous=True, notes=("Described <b>briefly</b>.",), clusters=tuple(map(card, range(NUM_CLUSTERS))),
+        discovery=Discovery(clusters=(cluster,), bouts=(bout, replace(bout, recording="elsewhere"))),
+    ).save(folder)  # fmt: skip
     shares = np.random.default_rng(5).dirichlet(np.ones(NUM_CLUSTERS), 7)
     animals = [
         {"animal": f"rat{i}", "group": "control" if i < 4 else "drug<i>", "share": row.tolist()}
@@ -135,20 +130,26 @@ def write_description(folder, labels):
     (folder / "profiles.json").write_text(json.dumps(profiles))
 
 
-def card_values(cluster):
-    label = {"stream": "S1", "behavior": "social & more", "both": 40, "of_cluster": 100, "expected": 20.0}
-    difference = {
-        "name": "nose_tail_distance.greater",
-        "units": "px",
-        "difference": -1.5,
-        "median": 40.0,
-        "usual": 90.0,
-    }
-    return {
-        "cluster": cluster, "sentence": f"Sentence of <u>{cluster}</u>", "share": 0.2, "medoids": [],
-        "bouts": {"number": 12, "lower": 0.5, "median": 1.0, "upper": 2.0},
-        "labels": [label, label | {"behavior": "base", "both": 5}, label | {"both": 0}], "differences": [difference],
-    }  # fmt: skip
+def enrichment(behavior="social & more", cluster=0, both=40, of_cluster=100, expected=20.0):
+    return Enrichment(
+        stream="S1", behavior=behavior, background=False, cluster=cluster, both=both, of_behavior=both,
+        of_cluster=of_cluster, annotated=500, expected=expected, log2_ratio=None, low=None, high=None, cluster_bouts=1,
+        behavior_bouts=1, recordings=1,
+    )  # fmt: skip
+
+
+def card(cluster, **fields):
+    labels = (enrichment(), enrichment("base", both=5), enrichment(both=0))
+    difference = Difference(
+        name="nose_tail_distance.greater", program="nose_tail_distance", of="greater", units="px", description="",
+        known=100, share_known=1.0, bouts=12, difference=-1.5, error=0.1, median=40.0, usual=90.0, below=0.1,
+    )  # fmt: skip
+    made = Card(
+        cluster=cluster, sentence=f"Sentence of <u>{cluster}</u>", frames=100, share=0.2, recordings=3, followers=(),
+        bouts=BoutLengths(number=12, per_minute=1.0, lower=0.5, median=1.0, upper=2.0), to_none=0, to_end=0,
+        labels=labels, differences=(difference,), shares={},
+    )  # fmt: skip
+    return replace(made, **fields)
 
 
 def write_results(folder):
@@ -189,7 +190,8 @@ def gather(folders):
             ReportConfig(**{"bouts": 20, "neighbors": 3, "programs": ("speed", "body_gap")} | config),
             rows=rows,
             clusters=load_frames(folders["clusters"]) if clusters else None,
-            describe=(lambda ids: read_description(folders["described"], ids)) if description else None,
+            description=Cards.load(folders["described"]) if description else None,
+            profiles=read_profiles(folders["described"]) if description else (),
             scores=read_scores(folders["results"]) if probe else (),
         )
 

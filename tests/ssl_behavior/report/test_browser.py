@@ -9,15 +9,13 @@ import numpy as np
 import pytest
 
 from ssl_behavior.report import (
+    AnimalProfiles,
     Ethogram,
     Neighbor,
-    Profile,
     ProfileTest,
     Report,
     ReportRecording,
-    Runs,
     ShownBout,
-    Span,
     write_report,
 )
 from ssl_behavior.skeleton import SKELETONS
@@ -225,12 +223,12 @@ def test_the_ethogram_is_ticked_as_clocks_are(show, tmp_path):
 
 
 def test_what_is_worth_a_look_can_be_looked_at(page, gathered):
-    span = next(one.span for one in gathered.report.discoveries if one.span)
+    bout = gathered.report.discovery.bouts[0]
     page.locator("#discoveries button").nth(1).click()
     assert (moment(page)["recording"], moment(page)["start"], moment(page)["stop"]) == (
-        span.recording,
-        span.start,
-        span.stop,
+        gathered.report.numbers[bout.recording],
+        bout.start,
+        bout.stop,
     )
     page.locator("#discoveries button").nth(0).click()
     assert selected_text(page).startswith("Cluster 4")
@@ -433,8 +431,8 @@ def test_a_panel_says_what_its_bout_is(page, gathered):
 def test_where_no_animal_was_seen_and_where_a_bout_is_longer_than_its_tracks_is_told(show, tmp_path):
     track = np.full((30, 2, 7, 2), np.nan)
     bouts = (
-        ShownBout(span=Span(recording=0, start=1, stop=25), ethogram="", value=-1, first=0, track=track),
-        ShownBout(span=Span(recording=0, start=30, stop=150), ethogram="", value=-1, first=75, track=track + 1),
+        ShownBout(recording="r", start=1, stop=25, ethogram="", value=-1, first=0, track=track),
+        ShownBout(recording="r", start=30, stop=150, ethogram="", value=-1, first=75, track=track + 1),
     )
     report = Report(
         title="unseen", recordings=(ReportRecording(id="r", frames=200, fps=10.0),), skeleton=SKELETONS["calms21"],
@@ -458,14 +456,14 @@ def test_the_page_opens_with_a_bout_of_animals_that_were_seen(page, gathered):
 
 
 def test_a_long_name_leaves_room_for_the_time_and_the_distance(show, tmp_path):
-    track = np.ones((60, 2, 7, 2)) * np.arange(60)[:, None, None, None]
+    track, name = np.ones((60, 2, 7, 2)) * np.arange(60)[:, None, None, None], "a very long name " * 5
     bout, near = (
-        ShownBout(span=Span(recording=0, start=own, stop=own + 20), ethogram="", value=-1, first=own, track=track[:20])
+        ShownBout(recording=name, start=own, stop=own + 20, ethogram="", value=-1, first=own, track=track[:20])
         for own in (5, 30)
     )
     bouts = (replace(bout, neighbors=(Neighbor(bout=1, distance=1.25),)), near)
     report = Report(
-        title="long name", recordings=(ReportRecording(id="a very long name " * 5, frames=60, fps=10.0),),
+        title="long name", recordings=(ReportRecording(id=name, frames=60, fps=10.0),),
         skeleton=SKELETONS["calms21"], individuals=("a", "b"), bouts=bouts,
     )  # fmt: skip
     write_report(report, tmp_path / "long.html")
@@ -482,22 +480,18 @@ def test_a_long_name_leaves_room_for_the_time_and_the_distance(show, tmp_path):
 
 def test_the_selected_panel_and_the_line_of_the_selection_tell_of_one_frame(page, gathered):
     labels, clusters = gathered.report.labels[0], gathered.report.clusters
-    number, frame = next(
-        (number, frame)
-        for number, bout in enumerate(gathered.report.bouts)
-        for frame in range(bout.span.start, bout.span.stop)
+    recording, frame, value = next(
+        (gathered.report.numbers[bout.recording], frame, own[frame])
+        for bout in gathered.report.bouts
+        for own in [labels.frames[gathered.report.numbers[bout.recording]]]
+        for frame in range(bout.start, bout.stop)
         if bout.ethogram == clusters.name and not bout.among_shown
-        and labels.at(*place(bout.span, frame)) != labels.at(*place(bout.span, (bout.span.start + bout.span.stop) // 2))
+        and own[frame] != own[(bout.start + bout.stop) // 2]
     )  # fmt: skip
-    span = gathered.report.bouts[number].span
-    page.evaluate(f"report.store.selectFrame({span.recording}, {frame})")
-    label = S1[int(labels.at(*place(span, frame))[0])]
+    page.evaluate(f"report.store.selectFrame({recording}, {frame})")
+    label = S1[value]
     assert page.locator("#player .panel.selected").count() == 1 and f"S1: {label}" in selected_text(page)
     assert f"S1: {label}" in page.locator("#player .panel.selected").get_attribute("aria-label")
-
-
-def place(span, frame):
-    return np.array([span.recording]), np.array([frame])
 
 
 def test_of_three_groups_it_is_told_which_differ_beside_the_plot(show, tmp_path):
@@ -506,10 +500,10 @@ def test_of_three_groups_it_is_told_which_differ_beside_the_plot(show, tmp_path)
         ProfileTest(cluster=0, effect=-0.5, p=0.01, q=q, between=(groups[pair], groups[pair + 1]))
         for pair, q in enumerate((0.011, 0.3))
     )
-    profile = Profile(
+    profile = AnimalProfiles(
         name="dose", animals=tuple("abcdef"), groups=groups * 2, shares=np.linspace(0, 1, 6)[:, None], tests=tests
     )
-    clusters = Ethogram(name="clusters", words=("0",), runs=[Runs.of(np.zeros(9, int))])
+    clusters = Ethogram(name="clusters", words=("0",), frames=[np.zeros(9, int)])
     report = Report(
         title="groups", recordings=(ReportRecording(id="r", frames=9, fps=3.0),), skeleton=SKELETONS["calms21"],
         individuals=("a", "b"), clusters=clusters, profiles=(profile,),

@@ -4,32 +4,30 @@ import pytest
 from ssl_behavior.errors import InputError
 from ssl_behavior.report import (
     MOST_POINTS,
+    AnimalProfiles,
     Channel,
-    ClusterCard,
     Ethogram,
     FrameMap,
     Neighbor,
-    Profile,
     ProfileTest,
     Report,
     ReportRecording,
-    Runs,
     Scores,
     ShownBout,
-    Span,
 )
 from ssl_behavior.skeleton import SKELETONS
+
+from .conftest import card
 
 SKELETON = SKELETONS["rat_dyads"]
 RECORDINGS = (ReportRecording(id="a", frames=11, fps=30.0), ReportRecording(id="b", frames=7, fps=25.0))
 TEST = ProfileTest(cluster=1, effect=0.0, p=1.0, q=1.0, between=("g", "h"))
-ELSEWHERE = ClusterCard(cluster=0, medoids=(Span(recording=2, start=0, stop=1),))
 TRACK = np.zeros((3, 2, 5, 2), np.float32)
 
 
 def ethogram(name="clusters", words=("0", "1", "2"), **fields):
     first, second = np.array([0] * 4 + [2] * 7), np.array([1] * 3 + [-1] * 4)
-    return Ethogram(**{"name": name, "words": words, "runs": [Runs.of(first), Runs.of(second)]} | fields)
+    return Ethogram(**{"name": name, "words": words, "frames": [first, second]} | fields)
 
 
 def frame_map(**fields):
@@ -54,7 +52,9 @@ def report(**fields):
 def bout(start=2, stop=5, **fields):
     return ShownBout(
         **{
-            "span": Span(recording=0, start=start, stop=stop),
+            "recording": "a",
+            "start": start,
+            "stop": stop,
             "ethogram": "clusters",
             "value": 0,
             "first": 1,
@@ -64,15 +64,8 @@ def bout(start=2, stop=5, **fields):
     )
 
 
-def test_runs_are_the_frames_again():
-    frames = np.array([3, 3, 3, -1, 0, 0, 3])
-    runs = Runs.of(frames)
-    assert runs.lengths.tolist() == [3, 1, 2, 1] and runs.values.tolist() == [3, -1, 0, 3] and runs.frames == 7
-    np.testing.assert_array_equal(runs.expanded(), frames)
-
-
 def test_an_ethogram_tells_the_value_of_any_frame():
-    one = ethogram(runs=[Runs.of(np.array([0] * 4 + [2] * 7)), None])
+    one = ethogram(frames=[np.array([0] * 4 + [2] * 7), None])
     values = one.at(np.array([0, 0, 0, 0, 1]), np.array([0, 3, 4, 10, 5]))
     assert values.tolist() == [0, 0, 2, 2, -1]
 
@@ -85,9 +78,9 @@ def test_everything_together_is_accepted():
             nearest=np.array([0, 1, -1, 0, 0]),
         ),
         bouts=(bout(neighbors=(Neighbor(bout=1, distance=2.0),)), bout(6, 9)),
-        cards=(ClusterCard(cluster=2, medoids=(Span(recording=1, start=0, stop=7),)),),
+        cards=(card(2),),
         transitions=np.zeros((3, 3)),
-        profiles=(Profile(name="p", animals=("r",), groups=("g",), shares=np.ones((1, 3)), tests=(TEST,)),),
+        profiles=(AnimalProfiles(name="p", animals=("r",), groups=("g",), shares=np.ones((1, 3)), tests=(TEST,)),),
     )  # fmt: skip
     assert whole.num_clusters == 3 and report(clusters=None).num_clusters == 0
 
@@ -96,9 +89,6 @@ def test_everything_together_is_accepted():
     ("words", "make"),
     [
         ("frames and fps must be above 0", lambda: ReportRecording(id="a", frames=0, fps=30.0)),
-        ("are no span", lambda: Span(recording=0, start=4, stop=4)),
-        ("lengths above 0", lambda: Runs(np.array([2, 0]), np.array([1, 2]))),
-        ("a value for each length", lambda: Runs(np.array([2]), np.array([1, 2]))),
         ("values must be -1 to 1", lambda: ethogram(words=("0", "1"))),
         ("background 'sleep' is not in", lambda: ethogram(background="sleep")),
         ("1 to 100,000 points", lambda: frame_map(xy=np.zeros((MOST_POINTS + 1, 2)))),
@@ -106,16 +96,16 @@ def test_everything_together_is_accepted():
         ("4 values of 'speed'", lambda: frame_map(channels=(Channel(name="speed", values=np.ones(4)),))),
         ("4 values of 'nearest'", lambda: frame_map(nearest=np.zeros(4))),
         ("in order of recordings and frames", lambda: frame_map(frame=np.array([5, 0, 10, 2, 6]))),
-        ("needs a group and shares", lambda: Profile(name="p", animals=("r",), groups=(), shares=np.ones((1, 3)))),
+        ("needs a group and shares", lambda: AnimalProfiles(name="p", animals=("r",), groups=(), shares=np.eye(1))),
         ("1 cells under 2 headings", lambda: Scores(title="t", header=("a", "b"), cells=(("x",),))),
         ("there are no recordings", lambda: report(recordings=())),
         ("two ethograms have one name", lambda: report(labels=(ethogram(),))),
-        ("is of 1 recordings, the report of 2", lambda: report(clusters=ethogram(runs=[Runs.of(np.zeros(11, int))]))),
-        ("'b' has 7 frames, its runs 11", lambda: report(clusters=ethogram(runs=[Runs.of(np.zeros(11, int))] * 2))),
-        ("speak of 3", lambda: report(cards=(ClusterCard(cluster=3),))),
+        ("is of 1 recordings, the report of 2", lambda: report(clusters=ethogram(frames=[np.zeros(11, int)]))),
+        ("'b' has 7 frames, its values 11", lambda: report(clusters=ethogram(frames=[np.zeros(11, int)] * 2))),
+        ("speak of 3", lambda: report(cards=(card(3),))),
         (r"transitions: shape \[2, 2\] does not fit 3", lambda: report(transitions=np.zeros((2, 2)))),
         ("outside of the report's recordings", lambda: report(bouts=(bout(9, 12),))),
-        ("outside of the report's recordings", lambda: report(cards=(ELSEWHERE,))),
+        ("outside of the report's recordings", lambda: report(bouts=(bout(recording="c"),))),
         ("its track must have shape", lambda: report(bouts=(bout(track=TRACK[:, :1]),))),
         ("of the ethogram 'S9'", lambda: report(bouts=(bout(ethogram="S9"),))),
         ("among the 1 shown bouts", lambda: report(bouts=(bout(neighbors=(Neighbor(bout=1, distance=0.0),)),))),

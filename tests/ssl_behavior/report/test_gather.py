@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from ssl_behavior.clusters import FrameClusters, load_frames
+from ssl_behavior.clusters.cards import Cards
+from ssl_behavior.clusters.frame_clusters import transitions
 from ssl_behavior.embedding import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED
@@ -17,7 +19,7 @@ def test_everything_that_there_is_is_in_it(gathered, folders):
     assert report.clusters.name == "clusters" and [one.name for one in report.labels] == ["S1", "S2"]
     assert len(report.map.xy) == 619 and gathered.points.shape == (619, 13)
     assert [card.sentence for card in report.cards] == [f"Sentence of <u>{k}</u>" for k in range(5)]
-    assert report.transitions.shape == (5, 5) and report.profiles and report.scores and report.discoveries
+    assert report.transitions.shape == (5, 5) and report.profiles and report.scores and report.discovery
     assert {channel.name for channel in report.map.channels} == {
         "speed, greater", "speed, lesser", "body gap", "points seen", "confidence",
     }  # fmt: skip
@@ -26,13 +28,10 @@ def test_everything_that_there_is_is_in_it(gathered, folders):
 def test_labels_and_clusters_are_those_of_the_files(gathered, folders):
     store, clusters = Store(folders["store"]), load_frames(folders["clusters"])
     for number, row in enumerate(store.rows):
-        np.testing.assert_array_equal(
-            gathered.report.clusters.runs[number].expanded(), clusters.of(clusters.rows[number])
-        )
-        np.testing.assert_array_equal(gathered.report.labels[0].runs[number].expanded(), store.labels("S1")[row.slice])
-    assert (
-        gathered.report.labels[1].runs[2] is None and (store.labels("S2")[store.rows[2].slice] == NOT_ANNOTATED).all()
-    )
+        np.testing.assert_array_equal(gathered.report.clusters.frames[number], clusters.of(clusters.rows[number]))
+        np.testing.assert_array_equal(gathered.report.labels[0].frames[number], store.labels("S1")[row.slice])
+    assert gathered.report.labels[1].frames[2] is None
+    assert (store.labels("S2")[store.rows[2].slice] == NOT_ANNOTATED).all()
 
 
 def test_points_of_the_map_are_sampled_frames_with_their_poses(gather, folders):
@@ -51,11 +50,11 @@ def test_points_of_the_map_are_sampled_frames_with_their_poses(gather, folders):
 def test_shown_bouts_have_their_tracks_and_neighbours_of_their_cluster(gathered, folders):
     report, store = gathered.report, Store(folders["store"])
     for bout in report.bouts:
-        row = store.rows[bout.span.recording]
+        row = store.row(bout.recording)
         track = store.keypoints[row.offset + bout.first :][: len(bout.track)]
         np.testing.assert_array_equal(bout.track, track)
-        assert bout.first <= bout.span.start and bout.first + len(bout.track) >= bout.span.stop
-        assert bout.first == max(0, bout.span.start - 15)
+        assert bout.first <= bout.start and bout.first + len(bout.track) >= bout.stop
+        assert bout.first == max(0, bout.start - 15)
     clusters = [bout for bout in report.bouts if bout.ethogram == "clusters" and not bout.among_shown]
     # Clusters lie many spreads apart here, so that the nearest bout is of the same.
     alike = [report.bouts[bout.neighbors[0].bout].value == bout.value for bout in clusters if bout.neighbors]
@@ -64,9 +63,9 @@ def test_shown_bouts_have_their_tracks_and_neighbours_of_their_cluster(gathered,
         distances = [neighbor.distance for neighbor in bout.neighbors]
         assert distances == sorted(distances)
         for neighbor in bout.neighbors:
-            other = report.bouts[neighbor.bout].span
-            assert other.recording != bout.span.recording or abs(other.start - bout.span.start) >= 300
-        near = [report.bouts[neighbor.bout].span for neighbor in bout.neighbors]
+            other = report.bouts[neighbor.bout]
+            assert other.recording != bout.recording or abs(other.start - bout.start) >= 300
+        near = [report.bouts[neighbor.bout] for neighbor in bout.neighbors]
         for one, other in combinations(near, 2):
             assert one.recording != other.recording or one.stop < other.start or other.stop < one.start
 
@@ -79,8 +78,8 @@ def test_every_point_knows_the_shown_bout_nearest_to_it(gathered):
 
 
 def test_a_discovered_bout_is_among_the_shown(gathered):
-    (found,) = [one.span for one in gathered.report.discoveries if one.span]
-    assert found in [bout.span for bout in gathered.report.bouts]
+    found = gathered.report.discovery.bouts[0]
+    assert str(found) in map(str, gathered.report.bouts)
 
 
 def test_less_is_a_report_too(gather):
@@ -92,11 +91,28 @@ def test_less_is_a_report_too(gather):
     assert not none.bouts and (none.map.nearest == -1).all()
 
 
+def test_without_a_description_cards_are_counted(gather, folders):
+    report, clusters = gather(description=False, probe=False, programs=()).report, load_frames(folders["clusters"])
+    assert [card.frames for card in report.cards] == np.bincount(clusters.labels).tolist()
+    assert all(card.labels and card.bouts and not card.sentence and not card.differences for card in report.cards)
+    own = [card.bouts.number for card in report.cards]
+    assert own == [sum(k == cluster for row in clusters.rows for *_, k in clusters.bouts(row)) for cluster in range(5)]
+    np.testing.assert_array_equal(report.transitions, transitions(clusters).counts)
+
+
+def test_a_description_of_other_recordings_is_told(gather, folders):
+    rows = Store(folders["store"]).select(["third/one", "walk"])
+    report, whole = gather(rows=rows).report, gather().report
+    of = "the 3 recordings that were described, not of the 2 in this report"
+    assert whole.notes[-1] == "Described <b>briefly</b>." and report.cards == whole.cards
+    assert report.notes[-2:] == ("Described <b>briefly</b>.", f"Sentences and numbers of clusters are of {of}.")
+
+
 def test_some_recordings(gather, folders):
     rows = Store(folders["store"]).select(["third/one", "walk"])
     report = gather(rows=rows).report
     assert [one.id for one in report.recordings] == ["walk", "third/one"] and len(report.map.xy) == 312
-    assert report.clusters.runs[1].frames == 101
+    assert len(report.clusters.frames[1]) == 101
 
 
 def test_a_long_bout_shows_its_middle(dyad, tmp_path, folders, gather):
@@ -117,6 +133,9 @@ def test_what_does_not_fit_together_is_told(folders, tmp_path, dyad):
     short = FrameClusters([clusters.rows[2]], clusters.labels[: clusters.rows[2].frames], 5)
     with pytest.raises(InputError, match="are of none of the recordings"):
         gather_report(store, embeddings, config, rows=store.select(["walk"]), clusters=short)
+    more, described = FrameClusters(clusters.rows, clusters.labels, 6), Cards.load(folders["described"])
+    with pytest.raises(InputError, match="5 clusters were described, but there are 6: describe these"):
+        gather_report(store, embeddings, config, clusters=more, description=described)
     with pytest.raises(InputError, match="1 to 100,000, got 100,001"):
         ReportConfig(points=100_001)
     with pytest.raises(InputError, match="--bouts must be 0 or more"):

@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import pytest
 
-from ssl_behavior.report import Channel, Ethogram, FrameMap, Report, ReportRecording, Runs, ShownBout, Span
+from ssl_behavior.report import Channel, Ethogram, FrameMap, Report, ReportRecording, ShownBout
 from ssl_behavior.report.page import pack, packed_report, safe_json
 from ssl_behavior.skeleton import SKELETONS
 
@@ -41,9 +41,9 @@ def test_json_can_stand_in_a_script_whatever_it_holds():
 def small_report(track, **fields):
     recording = ReportRecording(id="a", frames=50, fps=30.0)
     values = np.repeat([0, 2, 1], [20, 25, 5])
-    clusters = Ethogram(name="clusters", words=("0", "1", "2"), runs=[Runs.of(values)])
+    clusters = Ethogram(name="clusters", words=("0", "1", "2"), frames=[values])
     bouts = tuple(
-        ShownBout(span=Span(recording=0, start=s, stop=s + 4), ethogram="clusters", value=1, first=s, track=own)
+        ShownBout(recording="a", start=s, stop=s + 4, ethogram="clusters", value=1, first=s, track=own)
         for s, own in enumerate(track)
     )
     return Report(

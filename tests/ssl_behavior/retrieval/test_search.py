@@ -3,9 +3,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from ssl_behavior.bouts import Span
 from ssl_behavior.embedding import Embeddings
 from ssl_behavior.errors import InputError
-from ssl_behavior.retrieval import Example, FrameIndex, IndexConfig, Query, nearest_bouts
+from ssl_behavior.retrieval import FrameIndex, IndexConfig, Query, nearest_bouts
 from ssl_behavior.retrieval.search import _run_around
 from ssl_behavior.space import Space, SpaceConfig
 
@@ -36,7 +37,7 @@ def spans(bouts):
 
 
 def query(*like, unlike=()):
-    return Query(tuple(map(Example.parse, like)), tuple(map(Example.parse, unlike)))
+    return Query(tuple(map(Span.parse, like)), tuple(map(Span.parse, unlike)))
 
 
 def test_planted_bouts_are_found_whole_and_once(index):

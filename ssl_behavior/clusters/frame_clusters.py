@@ -1,24 +1,23 @@
-"""Cluster labels of frames, smoothing of labels, and the bouts they form.
+"""Cluster labels of frames: smoothing, bouts, and which cluster follows which.
 
 Embeddings see seconds around a frame, so clusters change seldom by themselves; what has to go are the few frames of
 something else at a border or amid a bout.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from ssl_behavior.bouts import runs, without_short_runs
+from ssl_behavior.bouts import BoutTable, bout_table, runs, without_short_runs
 from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.errors import InputError
 
 __all__ = [
-    "BoutTable",
     "FrameClusters",
     "SmoothingConfig",
     "Transitions",
-    "bout_table",
     "cheapest_paths",
     "transitions",
 ]
@@ -50,6 +49,20 @@ class FrameClusters:
     def bouts(self, row: EmbeddingRow) -> list[tuple[int, int, int]]:
         """(start, stop, cluster) of a recording, in frames of it; frames of no cluster are no bout."""
         return [bout for bout in runs(self.of(row)) if bout[2] >= 0]
+
+    @cached_property
+    def table(self) -> BoutTable:
+        """The bouts of all recordings; frames of no cluster are no bout."""
+        return bout_table([self.of(row) for row in self.rows], self.rows)
+
+    def only(self, ids: Sequence[str]) -> "FrameClusters":
+        """Those of the recordings that are here, in the order of `ids`."""
+        known = {row.id: row for row in self.rows}
+        rows = [known[id] for id in ids if id in known]
+        offsets = np.cumsum([0, *(row.frames for row in rows)]).tolist()
+        moved = [replace(row, offset=offset) for row, offset in zip(rows, offsets, strict=False)]
+        labels = np.concatenate([np.empty(0, np.int32), *(self.of(row) for row in rows)])
+        return FrameClusters(moved, labels, self.num_clusters)
 
     def shares(self) -> np.ndarray:
         """Each cluster's share of each recording's frames, float64 [recording, cluster]; 0 where there are none."""
@@ -151,58 +164,6 @@ def _backward(best: np.ndarray, came: np.ndarray, last: np.ndarray, lengths: np.
 
 
 @dataclass(frozen=True, eq=False)
-class BoutTable:
-    """Every bout of every recording in order, arrays [bout]; frames of no cluster are no bout.
-
-    Parameters
-    ----------
-    recording : which of the clustering's rows.
-    first : its first frame, as a row of all labels.
-    start, stop : in frames of the recording, `stop` not included.
-    cluster : from 0.
-    seconds : how long it lasts. Bouts that the start or end of a recording cuts count as long as they are seen.
-    """
-
-    recording: np.ndarray
-    first: np.ndarray
-    start: np.ndarray
-    stop: np.ndarray
-    cluster: np.ndarray
-    seconds: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.cluster)
-
-    @property
-    def frames(self) -> np.ndarray:
-        """Length of each, int64 [bout]."""
-        return self.stop - self.start
-
-
-def bout_table(clusters: FrameClusters) -> BoutTable:
-    """The bouts of a clustering."""
-    offsets = np.array([row.offset for row in clusters.rows], np.int64)
-    changes = np.flatnonzero(np.diff(clusters.labels)) + 1
-    # A recording without frames begins where the next one does, or where there is nothing any more.
-    begins = offsets[offsets < len(clusters.labels)]
-    first = np.union1d(begins, changes).astype(np.int64)
-    last = np.append(first[1:], len(clusters.labels))
-    kept = clusters.labels[first] >= 0
-    first, last = first[kept], last[kept]
-    recording = np.searchsorted(offsets, first, side="right") - 1
-    fps = np.array([row.fps for row in clusters.rows])
-    start = first - offsets[recording]
-    return BoutTable(
-        recording=recording,
-        first=first,
-        start=start,
-        stop=start + (last - first),
-        cluster=clusters.labels[first].astype(np.int64),
-        seconds=(last - first) / fps[recording],
-    )
-
-
-@dataclass(frozen=True, eq=False)
 class Transitions:
     """What comes at the end of a cluster's bouts, within recordings.
 
@@ -232,16 +193,16 @@ class Transitions:
         return np.where(total > 0, came / np.maximum(total, 1), np.nan)
 
 
-def transitions(table: BoutTable, clusters: FrameClusters) -> Transitions:
+def transitions(clusters: FrameClusters) -> Transitions:
     """Count what follows each bout."""
-    number = clusters.num_clusters
+    number, table = clusters.num_clusters, clusters.table
     frames = np.array([row.frames for row in clusters.rows])
     ends = table.stop == frames[table.recording]
     follows = np.zeros(len(table), bool)
     follows[:-1] = (table.recording[1:] == table.recording[:-1]) & (table.start[1:] == table.stop[:-1])
-    pairs = table.cluster[:-1][follows[:-1]] * number + table.cluster[1:][follows[:-1]]
+    pairs = table.label[:-1][follows[:-1]] * number + table.label[1:][follows[:-1]]
     return Transitions(
         counts=np.bincount(pairs, minlength=number**2).reshape(number, number),
-        to_none=np.bincount(table.cluster[~ends & ~follows], minlength=number),
-        to_end=np.bincount(table.cluster[ends], minlength=number),
+        to_none=np.bincount(table.label[~ends & ~follows], minlength=number),
+        to_end=np.bincount(table.label[ends], minlength=number),
     )

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.report import read_scores
+from ssl_behavior.report import read_profiles, read_scores
 
 
 def test_a_probe_as_a_table(folders):
@@ -36,3 +36,22 @@ def test_what_is_no_result_is_told(folders, tmp_path):
     (tmp_path / "results.json").write_text('{"format": "ssl-behavior results", "task": {"name": "x"}}')
     with pytest.raises(InputError, match="is damaged"):
         read_scores(tmp_path)
+
+
+def test_profiles_of_a_description(folders):
+    (profile,) = read_profiles(folders["described"])
+    assert (profile.name, profile.groups.count("control"), profile.shares.shape) == ("treatment", 4, (7, 5))
+    assert [test.effect for test in profile.tests] == [0.0, 0.5, 1.0, 1.5, 2.0]
+    assert profile.tests[1].between == ("control", "drug<i>")
+
+
+def test_a_description_without_groups_has_no_profiles(folders, tmp_path):
+    assert read_profiles(tmp_path) == ()
+
+
+def test_profiles_that_are_none_are_told(folders, tmp_path):
+    contents = json.loads((folders["described"] / "profiles.json").read_text())
+    del contents["animals"]
+    (tmp_path / "profiles.json").write_text(json.dumps(contents))
+    with pytest.raises(InputError, match=r"profiles\.json is not as expected .*; describe the clusters again"):
+        read_profiles(tmp_path)

@@ -1,0 +1,350 @@
+"""Which bouts a page plays: some from the middle of every cluster and with every label, and the most similar to each.
+
+Bouts are compared by the mean of some of their points, exactly. `Source` holds the recordings of a report: where they
+are in the store, and where in the embeddings.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ssl_behavior.bouts import BoutTable, Span, bout_table
+from ssl_behavior.embedding import EmbeddingRow, Embeddings
+from ssl_behavior.errors import InputError
+from ssl_behavior.faiss_library import load_faiss
+from ssl_behavior.report.contents import Ethogram, Neighbor, ReportRecording, ShownBout
+from ssl_behavior.seeds import numpy_generator
+from ssl_behavior.space import Space
+from ssl_behavior.store import Store, StoreRow
+
+__all__ = [
+    "Source", "bouts_in", "central_bouts", "choose_bouts", "nearest_points", "pooled", "seconds_of", "similar_bouts",
+]  # fmt: skip
+
+_FRAMES_PER_BOUT = 4
+_FIRST_LOOK = 8
+
+
+def bouts_in(ethogram: Ethogram, rows: Sequence[EmbeddingRow], fewest_seconds: float) -> BoutTable:
+    """The bouts of an ethogram that last so long; those of its background are left out."""
+    background = ethogram.words.index(ethogram.background) if ethogram.background else -1
+    table = bout_table([np.empty(0, np.int64) if own is None else own for own in ethogram.frames], rows)
+    return table.take((table.label != background) & (table.seconds >= fewest_seconds))
+
+
+def seconds_of(rows: Sequence[EmbeddingRow]) -> BoutTable:
+    """Every second as a bout, where there is nothing better."""
+    bouts = []
+    for number, row in enumerate(rows):
+        length = max(1, round(row.fps))
+        starts = range(0, max(1, row.frames - length + 1), length)
+        bouts += [(number, start, min(start + length, row.frames), -1) for start in starts]
+    return BoutTable.of(bouts, rows)
+
+
+def _drawn(bouts: BoutTable, most: int, seed: int) -> BoutTable:
+    """All bouts, or `most` drawn by `seed`, in the same order."""
+    if len(bouts) <= most:
+        return bouts
+    return bouts.take(np.sort(numpy_generator(seed, "bouts").choice(len(bouts), most, replace=False)))
+
+
+def pooled(bouts: BoutTable, space: Space, embeddings: Embeddings) -> np.ndarray:
+    """The mean of four frames spread evenly over each bout, float32 [bout, dim]."""
+    if not len(bouts):
+        return np.zeros((0, space.dim), np.float32)
+    parts = (np.arange(_FRAMES_PER_BOUT) + 0.5) / _FRAMES_PER_BOUT
+    inside = np.floor(parts * bouts.frames[:, None]).astype(np.int64)
+    points = space.gather(embeddings, (bouts.first[:, None] + inside).reshape(-1))
+    return points.reshape(len(bouts), _FRAMES_PER_BOUT, -1).mean(axis=1)
+
+
+def similar_bouts(
+    queries: BoutTable, query_points: np.ndarray, bouts: BoutTable, points: np.ndarray, k: int, apart_seconds: float
+) -> list[list[tuple[int, float]]]:
+    """For each query (number among `bouts`, distance) of the k nearest, by exact search; fewer where there are not k.
+
+    Bouts of the query's recording that begin less than `apart_seconds` after its end, or end as little before its
+    start, are the same event and are not looked for. Of bouts that overlap or touch each other, the nearest is found.
+
+    Parameters
+    ----------
+    query_points, points : float32 [bout, dim].
+    """
+    if not len(bouts) or not len(queries):
+        return [[] for _ in range(len(queries))]
+    index = load_faiss("the report").IndexFlatL2(points.shape[1])
+    index.add(points)
+    found: list[list[tuple[int, float]]] = [[] for _ in range(len(queries))]
+    left, depth = np.arange(len(queries)), min(len(bouts), k + _FIRST_LOOK)
+    while len(left):
+        distances, ids = index.search(query_points[left], depth)
+        far = _apart(queries.take(left), bouts, ids, (apart_seconds * queries.fps).astype(np.int64))
+        for row, query in enumerate(left):
+            kept = _events(bouts, ids[row], np.flatnonzero(far[row]), k)
+            squared = np.maximum(distances[row, kept], 0.0)
+            found[query] = [(int(ids[row, i]), float(d)) for i, d in zip(kept, np.sqrt(squared), strict=True)]
+        short = np.array([len(found[query]) < k for query in left])
+        left = left[short] if depth < len(bouts) else left[:0]
+        depth = min(len(bouts), depth * 4)
+    return found
+
+
+def _apart(queries: BoutTable, bouts: BoutTable, ids: np.ndarray, apart_frames: np.ndarray) -> np.ndarray:
+    """Which of the bouts found are other events than the query, bool [query, found]; `apart_frames` [recording]."""
+    room = apart_frames[queries.recording][:, None]
+    other = bouts.recording[ids] != queries.recording[:, None]
+    later = bouts.start[ids] >= queries.stop[:, None] + room
+    earlier = bouts.stop[ids] <= queries.start[:, None] - room
+    apart: np.ndarray = other | later | earlier
+    return apart
+
+
+def _events(bouts: BoutTable, ids: np.ndarray, places: np.ndarray, k: int) -> list[int]:
+    """The first k of the places, nearest first, whose bouts neither overlap nor touch one of those before them."""
+    kept: list[int] = []
+    for place in places.tolist():
+        if len(kept) == k:
+            break
+        bout, nearer = ids[place], ids[kept]
+        same = bouts.recording[nearer] == bouts.recording[bout]
+        meets = (bouts.start[nearer] <= bouts.stop[bout]) & (bouts.stop[nearer] >= bouts.start[bout])
+        if not (same & meets).any():
+            kept.append(place)
+    return kept
+
+
+def nearest_points(queries: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The number of the point nearest to each query, int64 [query]; -1 where there is no point."""
+    if not len(points):
+        return np.full(len(queries), -1)
+    index = load_faiss("the report").IndexFlatL2(points.shape[1])
+    index.add(points)
+    nearest: np.ndarray = index.search(queries, 1)[1][:, 0]
+    return nearest
+
+
+def central_bouts(bouts: BoutTable, points: np.ndarray, number: int) -> np.ndarray:
+    """For each label the bouts nearest to the mean of its bouts, from as many recordings as there are."""
+    chosen = [np.empty(0, np.int64)]
+    for label in np.unique(bouts.label):
+        own = np.flatnonzero(bouts.label == label)
+        distances = np.linalg.norm(points[own] - points[own].mean(axis=0), axis=1)
+        order = own[np.argsort(distances, kind="stable")]
+        turn = _turns(bouts.recording[order])
+        chosen.append(order[np.argsort(turn, kind="stable")][:number])
+    return np.concatenate(chosen)
+
+
+def _turns(recordings: np.ndarray) -> np.ndarray:
+    """How often each recording was there before, [2, 2, 5, 2] -> [0, 1, 0, 2]."""
+    seen: dict[int, int] = {}
+    turns = []
+    for recording in recordings.tolist():
+        turns.append(seen.get(recording, 0))
+        seen[recording] = turns[-1] + 1
+    return np.array(turns, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Recordings of a store and of its embeddings.
+
+    Parameters
+    ----------
+    rows : the recordings in the embeddings, in their order.
+    """
+
+    store: Store
+    embeddings: Embeddings
+    rows: tuple[EmbeddingRow, ...]
+
+    @classmethod
+    def of(cls, store: Store, embeddings: Embeddings, wanted: Sequence[StoreRow] | None = None) -> "Source":
+        """The wanted recordings, or all that are embedded.
+
+        Raises
+        ------
+        InputError
+            If one of them is not in both, or not as long in both.
+        """
+        ids = {row.id for row in (embeddings.rows if wanted is None else wanted)}
+        rows = tuple(row for row in embeddings.rows if row.id in ids)
+        if missing := sorted(ids - {row.id for row in rows}):
+            raise InputError(f"{embeddings.path} has no recording {missing[0]!r}: embed it, or leave it out")
+        if not rows:
+            raise InputError(f"{embeddings.path} has no recordings to report on")
+        for row in rows:
+            frames = store.row(row.id).frames
+            if frames != row.frames:
+                raise InputError(
+                    f"recording {row.id!r} has {frames} frames in {store.path} and {row.frames} in {embeddings.path}: "
+                    "embed this store again"
+                )
+        return cls(store, embeddings, rows)
+
+    @cached_property
+    def store_rows(self) -> tuple[StoreRow, ...]:
+        return tuple(self.store.row(row.id) for row in self.rows)
+
+    @cached_property
+    def recordings(self) -> tuple[ReportRecording, ...]:
+        return tuple(
+            ReportRecording(id=row.id, frames=row.frames, fps=row.fps, subset=row.subset) for row in self.store_rows
+        )
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """The row of the embeddings at which each recording begins."""
+        return np.array([row.offset for row in self.rows])
+
+    @cached_property
+    def store_offsets(self) -> np.ndarray:
+        """The frame of the store at which each recording begins."""
+        return np.array([row.offset for row in self.store_rows])
+
+
+_SHORTEST_SECONDS = 0.25
+_MOST_CANDIDATES = 50_000
+_APART_SECONDS = 10.0
+_LEAD_SECONDS = 0.5
+_LONGEST_SECONDS = 4.0
+_CENTRAL = 0.5
+"""Of the shown bouts, those from the middle of a cluster; half of the rest have a label, the others are drawn."""
+
+
+def choose_bouts(
+    source: Source,
+    space: Space,
+    number: int,
+    neighbors: int,
+    clusters: Ethogram | None,
+    labels: Sequence[Ethogram],
+    named: Sequence[tuple[Span, int]] = (),
+    seed: int = 0,
+) -> tuple[tuple[ShownBout, ...], np.ndarray]:
+    """About `number` bouts, and the `neighbors` nearest to each of them among the bouts of all clusters; and the mean
+    point of each bout, float32 [bout, dim].
+
+    Where there are no clusters, seconds take the place of bouts. Of very many bouts, 50,000 are drawn to look among.
+
+    Parameters
+    ----------
+    named : (bout, cluster) that have to be shown; cluster -1 for none.
+    """
+    name, rows = clusters.name if clusters else "", source.rows
+    every = bouts_in(clusters, rows, _SHORTEST_SECONDS) if clusters else seconds_of(rows)
+    candidates = _drawn(every, _MOST_CANDIDATES, seed)
+    means = pooled(candidates, space, source.embeddings)
+    central = np.empty(0, np.int64)
+    if clusters:
+        central = central_bouts(candidates, means, max(1, int(_CENTRAL * number) // max(1, len(clusters.words))))
+    numbers = {row.id: place for place, row in enumerate(rows)}
+    asked = BoutTable.of([(numbers[span.recording], span.start, span.stop, cluster) for span, cluster in named], rows)
+    chosen = _Chosen(source)
+    parts = [(name, asked), (name, candidates.take(central[:number]))]
+    parts += _labeled(labels, rows, number - len(parts[1][1]), seed)
+    left = max(0, number - sum(len(part) for _, part in parts[1:]))
+    for ethogram, part in [*parts, (name, _drawn(candidates, left, seed))]:
+        own = pooled(part, space, source.embeddings)
+        found = similar_bouts(part, own, candidates, means, neighbors, _APART_SECONDS)
+        chosen.add(ethogram, part, own, found, name, candidates, means)
+    chosen.add_among_shown(neighbors, space.dim)
+    return chosen.bouts(), chosen.points(space.dim)
+
+
+def _labeled(
+    labels: Sequence[Ethogram], rows: Sequence[EmbeddingRow], left: int, seed: int
+) -> list[tuple[str, BoutTable]]:
+    """Some bouts of each label of each stream, together at most about half of what is left."""
+    tables = [(stream.name, bouts_in(stream, rows, _SHORTEST_SECONDS)) for stream in labels]
+    words = sum(len(np.unique(table.label)) for _, table in tables)
+    each = max(1, left // 2 // max(1, words)) if left else 0
+    return [(name, table.take(_some_of_each(name, table, each, seed))) for name, table in tables]
+
+
+def _some_of_each(ethogram: str, bouts: BoutTable, each: int, seed: int) -> np.ndarray:
+    """At most so many bouts of each label, drawn."""
+    order = numpy_generator(seed, "labeled bouts", ethogram).permutation(len(bouts))
+    picks = [order[bouts.label[order] == label][:each] for label in np.unique(bouts.label)]
+    return np.sort(np.concatenate([*picks, np.zeros(0, np.int64)])).astype(np.int64)
+
+
+class _Chosen:
+    """The shown bouts while they are collected: each once, numbered as they come."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.numbers: dict[tuple[str, int, int, int], int] = {}
+        self.rows: list[tuple[int, int, int, int]] = []
+        self.ethograms: list[str] = []
+        self.means: list[np.ndarray] = []
+        self.neighbors: dict[int, tuple[Neighbor, ...]] = {}
+        self.near_shown: set[int] = set()
+
+    def _number(self, ethogram: str, bouts: BoutTable, pick: int, mean: np.ndarray) -> int:
+        recording, start, stop = int(bouts.recording[pick]), int(bouts.start[pick]), int(bouts.stop[pick])
+        key, label = (ethogram, recording, start, stop), int(bouts.label[pick])
+        if key not in self.numbers:
+            self.numbers[key] = len(self.rows)
+            self.rows.append((recording, start, stop, label))
+            self.ethograms.append(ethogram if label >= 0 else "")
+            self.means.append(mean)
+        return self.numbers[key]
+
+    def add(
+        self,
+        ethogram: str,
+        queries: BoutTable,
+        query_means: np.ndarray,
+        found: list[list[tuple[int, float]]],
+        of_candidates: str,
+        candidates: BoutTable,
+        means: np.ndarray,
+    ) -> None:
+        """Queries of an ethogram, and the neighbors found for them among the candidates of another."""
+        for query, near in enumerate(found):
+            number = self._number(ethogram, queries, query, query_means[query])
+            self.neighbors[number] = tuple(
+                Neighbor(bout=self._number(of_candidates, candidates, pick, means[pick]), distance=distance)
+                for pick, distance in near
+            )
+
+    def add_among_shown(self, k: int, dim: int) -> None:
+        """Neighbors among what is shown, for the bouts that are only neighbors of others."""
+        self.near_shown = {number for number in range(len(self.rows)) if number not in self.neighbors}
+        shown, means = BoutTable.of(self.rows, self.source.rows), self.points(dim)
+        left = np.array(sorted(self.near_shown), np.int64)
+        found = similar_bouts(shown.take(left), means[left], shown, means, k, _APART_SECONDS)
+        for number, near in zip(left.tolist(), found, strict=True):
+            self.neighbors[number] = tuple(Neighbor(bout=bout, distance=distance) for bout, distance in near)
+
+    def points(self, dim: int) -> np.ndarray:
+        return np.stack(self.means) if self.means else np.zeros((0, dim), np.float32)
+
+    def bouts(self) -> tuple[ShownBout, ...]:
+        """With their tracks, read one by one."""
+        shown, store = [], self.source.store
+        for number, (recording, start, stop, label) in enumerate(self.rows):
+            row = self.source.store_rows[recording]
+            first, last = _shown_frames(start, stop, row)
+            shown.append(
+                ShownBout(
+                    recording=row.id, start=start, stop=stop, ethogram=self.ethograms[number], value=label, first=first,
+                    track=np.array(store.keypoints[row.offset + first : row.offset + last]),
+                    neighbors=self.neighbors.get(number, ()), among_shown=number in self.near_shown,
+                )
+            )  # fmt: skip
+        return tuple(shown)
+
+
+def _shown_frames(start: int, stop: int, row: StoreRow) -> tuple[int, int]:
+    """(first, stop) of the track that is shown: the bout and half a second around it, of long ones the middle."""
+    longest, lead = max(1, int(_LONGEST_SECONDS * row.fps)), int(_LEAD_SECONDS * row.fps)
+    first, last = start - lead, stop + lead
+    if last - first > longest:
+        first = (start + stop) // 2 - longest // 2
+        last = first + longest
+    return max(0, first), min(row.frames, last)
