@@ -1,8 +1,6 @@
 """The training loop: steps, validation, checkpoints. Stopping it anywhere and resuming gives the same weights.
 
-Ctrl-C and SIGTERM ask a run to finish its step and save; the second time they end it at once.
-
-How well a method in training labels the recordings that are held out: whole recordings, every frame.
+The first Ctrl-C or SIGTERM finishes the step and saves; the second ends the run at once.
 """
 
 import math

@@ -1,8 +1,7 @@
-"""Optimizer, learning rate and the running average of the weights.
-
-MADGRAD: momentumized, adaptive, dual averaged gradients (Defazio and Jelassi 2021, arXiv:2101.11075).
+"""Optimizers (AdamW, Muon, MADGRAD), learning rate, and the running average of the weights.
 
 Muon: momentum, orthogonalized (Jordan et al. 2024, kellerjordan.github.io/posts/muon), beside AdamW for the rest.
+MADGRAD: momentumized, adaptive, dual averaged gradients (Defazio and Jelassi 2021, arXiv:2101.11075).
 """
 
 import math

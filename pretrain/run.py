@@ -1,6 +1,6 @@
 """A pretraining run from stores to a run folder.
 
-What a run takes from its stores and from an earlier run before it can begin: label streams, and an encoder.
+Before it begins, label streams are taken from the stores, and an encoder from an earlier run (`init`).
 """
 
 from collections.abc import Callable, Sequence

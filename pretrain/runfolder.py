@@ -1,9 +1,8 @@
 """The folder of a run: `config.json`, `metrics.jsonl`, TensorBoard events and `checkpoints/`.
 
 A process may be killed at any moment: checkpoints are written under another name and renamed, `best.json` is
-replaced in one move, and metrics beyond the newest checkpoint are cut off when the run is resumed.
-
-A person's own programs: what is in their file becomes part of the configuration, and a copy part of the run.
+replaced in one move, and metrics beyond the newest checkpoint are cut off when the run is resumed. The user's own
+programs become part of the configuration, and a copy of their file part of the run.
 """
 
 import hashlib

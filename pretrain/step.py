@@ -1,7 +1,4 @@
-"""One training step, and the look at the held-out recordings.
-
-Early signs that a representation collapses: few directions in use, or points that crowd together.
-"""
+"""One training step, validation, and warnings when a representation collapses."""
 
 from collections.abc import Iterable
 

@@ -1,12 +1,10 @@
-"""The two frozen probes, linear and nearest neighbours: learn, choose settings, predict.
+"""The two frozen probes, linear and nearest neighbors, and the penalty of the linear one.
 
-The penalty of a linear probe, and how far its logits are taken toward those of the class shares.
-
-Both are chosen on held-out recordings, or on held-out stretches of time where one recording is all there is, along a
-path of penalties from strong to weak. The penalty that ranks best (or, of balanced classes, decides best) wins, of near
-equals that of least held-out loss. Scores of few recordings are accidents, so there more penalties are near equals.
-Heads learned from few recordings are still surer than they may be: one more number takes their logits toward those of
-the class shares, as far as that lessens the held-out loss.
+The penalty and the shrinkage of logits toward those of the class shares are chosen on held-out recordings, or on
+held-out stretches of time of a single recording, along a path of penalties from strong to weak. The penalty that ranks
+best (or, of balanced classes, decides best) wins, of near equals that of least held-out loss. Scores of few recordings
+are noisy, so there more penalties are near equals. Heads learned from few recordings are overconfident: the shrinkage
+takes their logits toward those of the class shares as far as that lessens the held-out loss.
 """
 
 from abc import ABC, abstractmethod

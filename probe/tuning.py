@@ -1,9 +1,6 @@
-"""What happens to probabilities after a system gave them: smoothing over time, and decisions tuned for F1.
+"""Postprocessing of probabilities: smoothing over time, and decisions tuned for F1.
 
-Everything here is chosen on recordings that nobody is scored on, from probabilities of models that did not learn from
-them; what is chosen is a `Postprocessing`, and that alone meets the scored recordings.
-
-Probabilities averaged over time: behaviours last longer than a frame.
+Everything is chosen on held-out training recordings, from probabilities of models that did not learn from them.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,10 +1,8 @@
-"""A frozen encoder over whole recordings: one embedding per frame, on disk, in bounded memory.
+"""Embeddings of whole recordings by a frozen encoder: one row per frame, on disk, in bounded memory.
 
 An embeddings folder holds `embeddings.npy` (float16 or float32 [frames, dim], one row for every frame of every
-recording, in store order) and `embeddings.json` (whose frames they are, and which checkpoint made them).
-`numpy.load(mmap_mode="r")` is all one needs to read it.
-
-Whole recordings through an encoder, piece by piece, with the numbers of one pass.
+recording, in store order) and `embeddings.json` (the recordings and the checkpoint). Read it with
+`numpy.load(mmap_mode="r")`. Long recordings go through the encoder in chunks that give the numbers of one pass.
 """
 
 import json

@@ -1,8 +1,7 @@
 """Losses as pure functions that know no network.
 
-The decoding objective of task programming (Sun et al., CVPR 2021, arXiv:2011.13917), for values and for classes.
-
-The supervised losses of the MABe 2021 Task 1 and 2 winner (Sun et al. 2021, arXiv:2104.02710).
+Attributes: the decoding objective of task programming (Sun et al., CVPR 2021, arXiv:2011.13917). Labels: the supervised
+losses of the MABe 2021 Task 1 and 2 winner (Sun et al. 2021, arXiv:2104.02710).
 """
 
 import math

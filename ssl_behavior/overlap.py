@@ -1,17 +1,15 @@
-"""Recordings that show the same moments: what must not lie on both sides of a split.
+"""Overlapping recordings: copies and near-copies that must not lie on both sides of a split.
 
 Some of CalMS21's tracks are said to be near-duplicates, annotated by several people for several tasks. Equal tracks
 are found by their content hash; what was cut, shifted in time or in the picture, rounded, or is shared only in part is
-found by its fingerprints. Recordings whose fingerprints meet at one distance in time are then laid
-upon each other, point by point, and only what agrees there is reported. The time grows as the number of frames, and as
-that of pairs of recordings only where there are copies; the memory is a few bytes per frame.
+found by its fingerprints. Recordings whose fingerprints meet at one distance in time are then compared point by point,
+and only what agrees there is reported. Time grows linearly with the number of frames, and with pairs of recordings
+only where there are copies; memory is a few bytes per frame.
 
-Fingerprints of moments, by which copies are found among millions of frames.
-
-A fingerprint is a hash of where a few points of a scene lie now and half a second later, seen from one of them and told
-in steps of a few pixels: no frame number, no place in the picture and no last digit is in it. The hash itself says
-whether a fingerprint is kept (winnowing, Schleimer et al. 2003, doi:10.1145/872757.872770), so two copies keep the same
-ones, wherever they begin.
+A fingerprint is a hash of where a few points of a scene lie now and half a second later, seen from one of them in steps
+of a few pixels: it holds no frame number, no place in the picture and no last digit. The hash itself decides whether a
+fingerprint is kept (winnowing, Schleimer et al. 2003, doi:10.1145/872757.872770), so two copies keep the same ones,
+wherever they begin.
 """
 
 import math

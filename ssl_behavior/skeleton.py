@@ -1,6 +1,6 @@
-"""What the keypoints of an animal are: names, edges, mirror pairs and the roles that features ask for.
+"""Skeletons: names of keypoints, edges, mirror pairs and the roles that features ask for.
 
-Which skeleton a file's body parts belong to, and in which order.
+A file's body parts are matched to a skeleton by name.
 """
 
 import json

@@ -1,10 +1,6 @@
-"""Learning annotators: all at once, or a new one whom the others' head has to fit.
+"""Annotator probes: one head for all annotators of a label stream, or a new annotator on the head of the others.
 
-Frames with a label, and with who gave it.
-
-Learned annotators: what each of them would call a frame.
-
-The probe of all annotators at once, scored part by part as every other: `ssl-behavior probe --mode annotators`.
+Labeled frames with their annotators, the learned model, its training, and its trials (`probe --mode annotators`).
 """
 
 import math

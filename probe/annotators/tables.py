@@ -1,10 +1,7 @@
-"""Matrices of annotators for people: a table on the screen, in Markdown, and a figure.
+"""Tables and the figure of annotators: similarity, agreement, and transfer of styles.
 
-What was learned of annotators, for people: four tables and a figure.
-
-How alike annotators are: by what was learned of them, and by what they would write.
-
-Does a style carry over? Every annotator's labels against what each of them would have written.
+Similarity compares what was learned of annotators and what they would label. Transfer compares each annotator's labels
+with those that every annotator would have given.
 """
 
 from collections.abc import Sequence

@@ -1,12 +1,8 @@
-"""Running the systems of a table, each prediction kept on disk, so that an interruption costs one of them at most.
+"""Running the systems of a table, and the tables on the screen, in Markdown and in JSON.
 
-The tables of a benchmark, for the screen, in Markdown and in JSON.
-
-The numbers of the CalMS21 paper's Tables 1 to 4 (Sun et al. 2021, arXiv:2104.02710), to stand beside ours.
-
-Macro F1 and macro AP without background, mean over 5 seeds ± population standard deviation where it is known.
-
-Results over the number of labeled recordings, for some systems of the benchmark: figures and numbers.
+Each prediction is kept on disk, so that an interruption costs one of them at most. Published numbers are those of the
+CalMS21 paper's Tables 1 to 4 (Sun et al. 2021, arXiv:2104.02710): macro F1 and macro AP without background, mean over 5
+seeds ± population standard deviation where it is known.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""Write and read the folder of a clustering.
-
-A clustering together with the recordings it is of.
-"""
+"""The folder of a clustering: writing, reading, and a clustering together with its store."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,9 +1,9 @@
-"""k-means by faiss: centroids from a sample, the best of several starts; then every frame to its nearest centroid.
+"""k-means with faiss, and a Ward hierarchy of its centroids.
 
-Ward's hierarchy of centroids that stand for many frames each: one k-means serves every smaller number of clusters.
-
-`scipy.cluster.hierarchy.ward` takes every point for one observation. Here a centroid counts as often as it has frames
-(Ward 1963, doi:10.1080/01621459.1963.10500845), as if all frames lay on their centroids.
+Centroids are fitted on a sample, the best of several starts; then every frame goes to its nearest centroid. The
+hierarchy gives every smaller number of clusters. `scipy.cluster.hierarchy.ward` takes every point for one observation.
+Here a centroid counts as often as it has frames (Ward 1963, doi:10.1080/01621459.1963.10500845), as if all frames lay
+on their centroids.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,12 +1,9 @@
-"""Labels on their way out: what is written of a recording, whatever the format.
+"""Labels of a recording as annotation writers get them, and the writers of tables (CSV).
 
-Writing bouts, or the labels of every frame, as a table (CSV): for spreadsheets, R and pandas.
-
-Writing the 0/1 columns that SimBA takes as targets: a line per frame, a column per behaviour.
-
-SimBA's `csv/targets_inserted/VIDEO.csv` holds a video's features and, after them, a column of 0 and 1 for each
-classifier. Such columns come into it from a table without features, the one that DeepEthogram writes: frame numbers
-from 0 in a first column without a name, a column "background" that is 1 where all others are 0, then the behaviours.
+Bouts and frames are for spreadsheets, R and pandas. SimBA takes 0/1 columns as targets: its
+`csv/targets_inserted/VIDEO.csv` holds a video's features and, after them, a column for each classifier. Such columns
+come into it from a table without features, the one that DeepEthogram writes: frame numbers from 0 in a first column
+without a name, a column "background" that is 1 where all others are 0, then the behaviors.
 """
 
 import csv

@@ -1,6 +1,6 @@
-"""The table of formats that labels are written in: for people, for other tools, for programs.
+"""The table of annotation formats, and the folder of label files.
 
-A folder of label files: a file per recording and format, and `labels.json`, which says what they hold.
+The folder has a file per recording and format, and `labels.json`, which lists them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

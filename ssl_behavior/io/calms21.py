@@ -1,17 +1,12 @@
-"""The CalMS21 data set's conventions, whichever file they come in (Sun et al. 2021, arXiv:2104.02710).
+"""CalMS21 files (Sun et al. 2021, arXiv:2104.02710): the release's JSON, and `.npy` of its converter and of AIcrowd.
 
 Axes of the files are frame, mouse (0 resident, 1 intruder), (x, y), keypoint; a Recording has keypoint before space.
 
-CalMS21's release JSON, plain or inside the release's zip files, one sequence at a time.
-
-{group: {sequence: {"keypoints": [T][2][2][7], "scores": [T][2][7], "annotations": [T], "metadata": {...}}}}
-
-CalMS21 as `.npy`: the official converter's output, and the files of the AIcrowd challenge.
-
-Official: {group: {sequence: {"keypoints", "scores", "annotations", "metadata"}}}, as in the JSON.
+JSON, plain or inside the release's zip files, read one sequence at a time, and the official converter's `.npy`:
+{group: {sequence: {"keypoints": [T][2][2][7], "scores": [T][2][7], "annotations": [T], "metadata": {...}}}}.
 AIcrowd Tasks 1, 2 and test: {"vocabulary": [...], "sequences": {id: {"keypoints", "annotations", "annotator_id"}}}.
-AIcrowd Task 3: {"vocabulary", behaviour: {id: ...}} and {behaviour: {"sequences": {id: ...}}} both occur.
-Such a file is one pickle and is read whole: memory is the file's size.
+AIcrowd Task 3: {"vocabulary", behavior: {id: ...}} and {behavior: {"sequences": {id: ...}}} both occur.
+An `.npy` file is one pickle and is read whole: memory is the file's size.
 """
 
 import re

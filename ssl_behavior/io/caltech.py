@@ -1,9 +1,7 @@
-"""Caltech Behavior Annotator `.txt`: intervals of behaviours, in one or more streams S1, S2 ...
+"""Caltech Behavior Annotator `.txt`, read and written: intervals of behaviors, in one or more streams S1, S2 ...
 
-Frames are counted from 1 and both ends belong to an interval. The configuration at the top lists the behaviours
+Frames are counted from 1 and both ends belong to an interval. The configuration at the top lists the behaviors
 of all streams; a stream's vocabulary is those it uses, in that order.
-
-Writing Caltech Behavior Annotator `.txt`, as `ssl_behavior.io.caltech` reads it: for correction by a person.
 """
 
 import re

@@ -1,11 +1,9 @@
-"""What DeepLabCut's CSV and H5 files have in common: a table of columns (individual, body part, coordinate).
+"""DeepLabCut tracks: CSV (plain or gzip) and H5, for one animal or several.
 
-DeepLabCut CSV, plain or gzip: three header rows for one animal, four for several.
-
-DeepLabCut H5: a pandas table in HDF5, in either of pandas' two layouts, read without pandas or pytables.
-
-"fixed": the columns' levels lie in `block<i>_items_level<j>` / `_label<j>`, the numbers in `block<i>_values`.
-"table": one compound dataset `table`; its column names are a pickle in an attribute, read by the restricted reader.
+Both hold a table of columns (individual, body part, coordinate). A CSV has three header rows for one animal, four for
+several. An H5 is a pandas table in one of two layouts, read without pandas or pytables. "fixed": the columns' levels
+lie in `block<i>_items_level<j>` / `_label<j>`, the numbers in `block<i>_values`. "table": one compound dataset `table`;
+its column names are a pickle in an attribute, read by the restricted reader.
 """
 
 import csv

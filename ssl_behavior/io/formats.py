@@ -1,8 +1,7 @@
-"""The table of formats, and which of them a file is, told by its content.
+"""The table of track formats, detection of a file's format, and discovery of files in folders.
 
-From what a person names (files, folders) to files of tracks, annotation files, and which belongs to which.
-
-Formats that are recognised, so that the refusal can name them and say what to do instead.
+A format is detected from the file's content. Discovery pairs files of tracks with their annotation files. Formats that
+are recognized but not read are named in the refusal.
 """
 
 import os

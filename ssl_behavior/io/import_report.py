@@ -1,6 +1,6 @@
-"""What an import found, as data, as tables, and as a list of things to look at in plain words.
+"""The report of an import: data, tables and findings; quality checks and the two repairs a user may ask for.
 
-What looks wrong in a recording, and the two repairs a person may ask for. Nothing here changes a file.
+Nothing here changes a file.
 """
 
 from collections import Counter, defaultdict

@@ -1,9 +1,4 @@
-"""The first bytes of a file, its text, and a recording's name from a file's name: what several readers need.
-
-What every reader is told, and how it tells what it left out.
-
-Zip files: opened with care, and their JSON members.
-"""
+"""What readers share: options, checks of a file, its first bytes and its text, recording ids, zip files."""
 
 import gzip
 import re

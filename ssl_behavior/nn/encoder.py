@@ -1,9 +1,8 @@
-"""Features of every animal's point of view -> latents of the scene -> contexts that sum up past or future.
+"""Features of every animal's point of view -> latents of the scene -> contexts of past or future.
 
-A residual block that averages hidden units over many windows of time at once, and mixes the averages.
-
-A stack of dilated convolutions has to learn to average; here the averages are given. Half a minute of context costs
-what a second does, and a few hundred training steps are enough.
+A `WindowBlock` averages hidden units over many windows of time at once and mixes the averages. A stack of dilated
+convolutions has to learn to average; here the averages are given. Half a minute of context costs what a second does,
+and a few hundred training steps are enough.
 """
 
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
 """A set of programs on the animals of one skeleton: windows -> attributes, their classes and standard scores.
 
-Thresholds and spreads that a few wild values, and many equal ones, do not spoil.
+Thresholds and spreads are robust against a few extreme values and many equal ones.
 """
 
 import re

@@ -1,6 +1,6 @@
-"""Which programs, in which units and classes.
+"""Configuration of task programs: names, units, classes, and the user's own programs.
 
-A user's own programs: a Python file that is run, and known by its hash from then on.
+The user's own programs are a Python file that is executed; its hash identifies it from then on.
 """
 
 import difflib

@@ -1,7 +1,4 @@
-"""What is checked of any program, before anything is trained with it.
-
-Random scenes of any skeleton, and what can be done to them: for checking programs, never for training.
-"""
+"""Checks of a program on random scenes, before anything is trained with it."""
 
 import math
 from collections.abc import Callable, Sequence

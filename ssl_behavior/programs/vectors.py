@@ -1,9 +1,8 @@
 """Vectors of the plane over time, for programs: NaN where a point is missing, gradients finite everywhere.
 
 A missing point makes a result NaN, and nothing else: a gradient that arrives at that NaN as 0 leaves as 0. Where a
-direction does not exist (two points coincide) an angle is 0, and so is its gradient.
-
-Two bodies as lines and as ellipses: how far apart they are, and how much of one lies on the other.
+direction does not exist (two points coincide) an angle is 0, and so is its gradient. Two bodies are lines (their gap)
+or ellipses (their overlap).
 """
 
 import math

@@ -1,7 +1,4 @@
-"""What a report shows, each part optional but the recordings; the page knows nothing else. Checked when built.
-
-What a drawing needs to know of a skeleton.
-"""
+"""Contents of a report, checked when built. Every part but the recordings is optional; the page knows nothing else."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

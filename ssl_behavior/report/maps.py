@@ -1,7 +1,4 @@
-"""Points in many dimensions as points in two.
-
-Numbers to color a map by: what task programs say of its frames, and how well the animals were seen.
-"""
+"""Two-dimensional maps of embeddings, and the channels that color them: task programs and visibility."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec

@@ -1,9 +1,8 @@
-"""A report as one HTML file that needs nothing else: no network, no other file.
+"""A report as one HTML file without external resources.
 
-A report as what travels in the page: JSON for names and tables, packed arrays for everything there is much of.
-
-An array is split into byte planes, deflated and written in base64: browsers undo it with what they bring along
-(`DecompressionStream`). Coordinates are whole steps, fine enough for a picture.
+The page carries JSON for names and tables, and packed arrays for everything large. An array is split into byte planes,
+deflated and written in base64; browsers undo it with `DecompressionStream`. Coordinates are whole steps, fine enough
+for a picture.
 """
 
 import base64

@@ -1,6 +1,6 @@
 """A faiss index of the frames of an embeddings folder: built in bounded memory, kept on disk, searched.
 
-Kinds of index: what faiss builds for each, the memory it takes, and which one serves so many frames.
+The kind of index follows from the number of frames and the memory.
 """
 
 import math

@@ -1,7 +1,4 @@
-"""From the nearest frames to bouts: where a hit begins and ends, and which hits are one.
-
-What is looked for: frames and bouts of recordings, as many as one likes, and what they are not to be like.
-"""
+"""Bout search: queries of examples, and bouts around the nearest frames."""
 
 import math
 from collections.abc import Sequence

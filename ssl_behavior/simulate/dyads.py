@@ -1,7 +1,4 @@
-"""One simulated recording: schedule, bodies, tracker and annotators put together.
-
-Lists of recordings to simulate: any number of equal ones, or CalMS21 with its tasks, names and sizes.
-"""
+"""Simulated recordings: plans of any number of them or of CalMS21, and one recording from its plan."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,8 +1,7 @@
 """Simulated recordings on disk: as a store, or as the files of the CalMS21 release.
 
-Tracks as CalMS21's JSON text: every frame has one layout of bytes, and each number is looked up in a table.
-
-Numbers have a fixed width, with spaces in front, which JSON allows and leading zeros it does not.
+In JSON text every frame has one layout of bytes, and each number is looked up in a table. Numbers have a fixed width,
+with spaces in front, which JSON allows and leading zeros it does not.
 """
 
 import json

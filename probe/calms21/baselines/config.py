@@ -1,9 +1,8 @@
-"""A baseline is a network, the window it looks at, and how it is trained.
+"""Configurations of baselines (network, window, training), and the systems of the CalMS21 paper by name.
 
-The supervised systems of the CalMS21 paper (Sun et al. 2021, arXiv:2104.02710), by name, with its settings.
-
-Numbers are macro F1 | macro AP of the published runs, mean over 5 seeds, all training videos, on CalMS21's test videos.
-Where the artefact ran otherwise than the paper says there are two recipes: `as_described` and `as_run`.
+Numbers are macro F1 | macro AP of the published runs (Sun et al. 2021, arXiv:2104.02710), mean over 5 seeds, all
+training videos, on CalMS21's test videos. Where the published code ran otherwise than the paper says there are two
+recipes: `as_described` and `as_run`.
 """
 
 from collections.abc import Mapping

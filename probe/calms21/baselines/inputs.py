@@ -1,7 +1,4 @@
-"""What a baseline reads of every frame: keypoints in the arena, what was observed, and features if there are any.
-
-Changes of training windows after which they show the same behaviour: turned, shifted, mirrored, exchanged.
-"""
+"""Inputs of baselines (keypoints, visibility, features) and their augmentation."""
 
 import math
 from collections.abc import Mapping, Sequence

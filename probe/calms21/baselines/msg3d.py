@@ -1,12 +1,9 @@
 """MS-G3D on the keypoints of all animals: the CalMS21 paper's best entry to Task 3.
 
-Liu et al., CVPR 2020, arXiv:2003.14111. The entry joined both animals at the neck (Sun et al. 2021, arXiv:2104.02710);
-its window, widths and training are not known, so those here are our own choice.
-
-The graph of all animals' keypoints, and who is how many edges away from whom in it.
-
-Liu et al. 2020, "Disentangling and Unifying Graph Convolutions for Skeleton-Based Action Recognition" (MS-G3D,
-arXiv:2003.14111), section 3: scale k of a graph joins only nodes exactly k edges apart, and each node with itself.
+Liu et al., "Disentangling and Unifying Graph Convolutions for Skeleton-Based Action Recognition", CVPR 2020,
+arXiv:2003.14111. Scale k of a graph joins only nodes exactly k edges apart, and each node with itself (section 3). The
+entry joined both animals at the neck (Sun et al. 2021, arXiv:2104.02710); its window, widths and training are not
+known, so those here are our own choice.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,4 @@
-"""What every classifier of frames is, and the parts that several of them are made of.
-
-Which frames around a frame a classifier looks at.
-
-Which channel of a frame is what: where the points of which animals are, what was observed, and further features.
-"""
+"""Frame classifiers: base class, shared layers, the window around a frame, and the layout of its channels."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

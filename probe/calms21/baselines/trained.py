@@ -1,6 +1,6 @@
-"""A trained baseline, and what it says of recordings.
+"""Trained baselines: their predictions, and their files.
 
-Trained baselines on disk: `baseline.json` says what they are, `baseline.safetensors` holds all their numbers.
+`baseline.json` describes a baseline, `baseline.safetensors` holds all its numbers.
 """
 
 from collections.abc import Mapping, Sequence

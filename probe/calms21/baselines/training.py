@@ -1,7 +1,4 @@
-"""Training a baseline.
-
-Starting from a parent: whose weights are taken over, which of them train, and where the optimizer goes on.
-"""
+"""Training of baselines, from random weights or from a parent network."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

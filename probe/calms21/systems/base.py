@@ -1,8 +1,6 @@
-"""One interface for whatever can be benchmarked: it learns from recordings, then it predicts recordings.
+"""The interface of systems: learn from recordings, then predict recordings; and systems on frozen embeddings.
 
-Linear and nearest-neighbour probes of a frozen embedding, or of whatever else has one row of numbers per frame.
-
-One head for all annotators on a frozen embedding, as a system: each part of the task is one annotator's style.
+`FrozenProbe` is a linear or nearest-neighbor probe, `FrozenStyles` one head for all annotators.
 """
 
 import hashlib
