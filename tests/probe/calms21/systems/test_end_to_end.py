@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from probe import pretraining
+from probe.calms21 import pretraining
 from probe.calms21.effort import EFFORTS
 from probe.calms21.systems import EndToEnd, EndToEndConfig, FrozenStyles, PostprocessingConfig, run_system
 from probe.representations import Representation
@@ -165,7 +165,7 @@ def test_annotators_who_learn_from_the_same_recordings_share_a_head(store, monke
     monkeypatch.setattr(FrozenStyles, "_learned", lambda self, *a: learned.append(a[1]) or made(self, *a))
     said = {}
     for annotator in ("1", "2"):
-        system = FrozenStyles(Representation("noise", (array,)), store, train, stride=2, representations=heads)
+        system = FrozenStyles(Representation("noise", (array,)), store, train, stride=2, heads=heads)
         problem = problem_of(store, f"annotator {annotator}")
         rows = [row for row in train if row.annotators["behavior"] == annotator]
         said[annotator] = system.fit(problem, rows, 0).predict([store.row("r6")])[PLAIN]
