@@ -1,5 +1,6 @@
 """The pretraining job: `train(config, stores, out)`, and the recipes it starts from."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,19 +10,11 @@ if TYPE_CHECKING:
 
 __all__ = ["RECIPES", "RunConfig", "train"]
 
+_HOME = {"RECIPES": "recipes", "RunConfig": "config", "train": "run"}
+
 
 def __getattr__(name: str) -> Any:
     # Imported on first use: `ssl-behavior pretrain --help` must not wait for torch.
-    if name == "train":
-        from pretrain.run import train
-
-        return train
-    if name == "RECIPES":
-        from pretrain.recipes import RECIPES
-
-        return RECIPES
-    if name == "RunConfig":
-        from pretrain.config import RunConfig
-
-        return RunConfig
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

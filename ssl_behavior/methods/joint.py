@@ -321,7 +321,7 @@ class Joint(ConvMethod):
     def _summary_terms(self, scene: WindowBatch, encoded: Encoded, generator: torch.Generator | None) -> LossTerms:
         """`SummaryTargets` of the scene, of which the encoder may have seen less."""
         assert isinstance(self.embedder, MixingEmbedder)
-        _, codes = self.embedder.readings(*self._inputs(scene))
+        _, codes, _ = self.embedder.readings(*self._inputs(scene))
         terms: LossTerms = self.targets(scene, codes, encoded.latents, encoded.inside, generator)
         return terms
 

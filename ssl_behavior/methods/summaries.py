@@ -325,14 +325,11 @@ class SummaryPrediction(ConvMethod):
             batch = moved(batch, config.augment, self.skeleton, generator)
         features, valid = self._inputs(batch)
         readings = embedder.readings(features, valid)
-        _, codes = readings
+        _, codes, inside = readings
         if generator is not None and (config.drop_channels or config.drop_spans):
             readings = embedder.readings(self._hidden(features, generator), valid)
-        inside = valid.unflatten(1, (-1, self.targets.stride)).any(dim=-1)
-        if generator is not None and config.part_frames:
-            latents = self._by_parts(*readings, inside)
-        else:
-            latents = embedder.latents(*readings, inside)
+        parted = generator is not None and config.part_frames
+        latents = self._by_parts(*readings) if parted else embedder.latents(*readings)
         terms: LossTerms = self.targets(batch, codes, latents, inside, generator)
         return terms
 

@@ -247,17 +247,19 @@ class MixingEmbedder(nn.Module):
 
         A feature that is exactly 0 was not observed, or is hidden.
         """
-        inside = rearrange(valid, "batch (step stride) -> batch step stride", stride=self.stride).any(-1)
-        return self.latents(*self.readings(features, valid), inside), inside
+        moments, codes, inside = self.readings(features, valid)
+        return self.latents(moments, codes, inside), inside
 
     @torch.no_grad()
     def readings(
         self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
-    ) -> tuple[Float[Tensor, "batch step individual moment"], Float[Tensor, "batch step code"]]:
-        """What is read of each step: moments of every point of view, and the scene's codes."""
+    ) -> tuple[Float[Tensor, "batch step individual moment"], Float[Tensor, "batch step code"], StepMask]:
+        """Inputs of `latents`: moments of every point of view, the scene's codes, and steps inside the recording."""
+        inside = rearrange(valid, "batch (step stride) -> batch step stride", stride=self.stride).any(-1)
         with torch.autocast(features.device.type, enabled=False):
             moments, seen = step_moments(features, features != 0, valid, self.stride)
-            return moments, self.coding(*joined_moments(moments, seen, self.views.animals == "pooled"))
+            codes = self.coding(*joined_moments(moments, seen, self.views.animals == "pooled"))
+        return moments, codes, inside
 
     def moments_to_code(
         self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask

@@ -81,8 +81,8 @@ def test_parts_of_a_window_are_seen_each_by_itself_and_predict_summaries_of_all_
     method, reader, _ = fitted(replace(CONFIG, part_frames=35))
     batch = reader.read([(0, 0, 90), (1, 0, 90), (1, 61, 90)]).to("cpu", torch.float64)
     features, valid = method._inputs(batch)
-    moments, codes = method.embedder.readings(features, valid)
-    whole, inside = method.embedder(features, valid)
+    whole, _ = method.embedder(features, valid)
+    moments, codes, inside = method.embedder.readings(features, valid)
     latents = method._by_parts(moments, codes, inside)
     assert latents.shape[:2] == inside.shape == (3, 30) and inside.all()
     for start, stop in ((0, 36), (36, 72), (72, 90)):
@@ -100,9 +100,8 @@ def test_a_recording_shorter_than_its_window_is_seen_in_parts_too(fitted):
     terms = method.loss(batch, torch.Generator().manual_seed(0))
     terms.total.backward()
     assert torch.isfinite(terms.total) and all(torch.isfinite(p.grad).all() for p in method.targets.parameters())
-    inputs = method._inputs(batch)
-    _, inside = method.embedder(*inputs)
-    latents = method._by_parts(*method.embedder.readings(*inputs), inside)
+    readings = method.embedder.readings(*method._inputs(batch))
+    inside, latents = readings[-1], method._by_parts(*readings)
     assert inside.sum() == 30 and torch.isfinite(latents).all()
 
 
@@ -145,7 +144,7 @@ def test_programs_are_targets_of_a_stated_weight_and_no_inputs(fitted):
     method, reader, _ = fitted(replace(CONFIG, program_weight=0.5, program_codes=6))
     batch = reader.read([(0, 0, 90), (1, 0, 90), (1, 61, 90)]).to("cpu", torch.float64)
     with torch.no_grad():
-        _, codes = method.embedder.readings(*method._inputs(batch))
+        _, codes, _ = method.embedder.readings(*method._inputs(batch))
         both = method.targets.codes(batch, codes)
     width = method.embedder.coding.num_codes
     assert torch.equal(both[..., :width], codes) and both.shape[-1] == width + 6
