@@ -44,7 +44,7 @@ def summaries() -> RunConfig:
         optim=OptimConfig(
             optimizer="muon", lr=4e-3, betas=(0.9, 0.95), weight_decay=1e-2, warmup_steps=50, ema_decay=0.99
         ),
-        steps=500,
+        steps=450,
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -137,10 +138,25 @@ class QuantileCodes(nn.Module):
         self.register_buffer("axes", torch.zeros(num_shares, self.num_codes))
 
     def forward(self, values: Values, known: Known) -> Float[Tensor, "batch step code"]:
-        # The mean is taken off codes, not off shares: these are many times as many.
-        above = (values.masked_fill(~known, -torch.inf).unsqueeze(-2) > self.edges).to(self.mean.dtype)
-        mean = (self.mean.unsqueeze(-1) * self.axes).unflatten(0, self.edges.shape).sum(dim=0)
-        return above.flatten(-2) @ self.axes - known.to(mean.dtype) @ mean
+        above = torch.zeros(values.shape, dtype=torch.int32, device=values.device)
+        for edge in self.edges:
+            above += values > edge
+        table = self._table()
+        num_channels = values.shape[-1]
+        unknown = len(table) // num_channels - 1
+        rows = torch.where(known, above, unknown) * num_channels
+        rows += torch.arange(num_channels, dtype=torch.int32, device=values.device)
+        return F.embedding_bag(rows.flatten(0, 1), table, mode="sum").unflatten(0, values.shape[:2])
+
+    def _table(self) -> Float[Tensor, "row code"]:
+        """What a channel adds to the codes: a row for each number of edges it is above, and each channel; then zeros.
+
+        Rows are added up in half the time that a product of all shares with the axes takes: shares are 0 or 1.
+        """
+        axes = self.axes.unflatten(0, self.edges.shape)
+        mean = (self.mean.view(*self.edges.shape, 1) * axes).sum(dim=0)
+        sums = torch.cat([torch.zeros_like(axes[:1]), axes.cumsum(dim=0)]) - mean
+        return torch.cat([sums, torch.zeros_like(sums[:1])]).flatten(0, 1)
 
     def _above(self, values: Values, known: Known) -> Float[Tensor, "batch step share"]:
         """Whether each channel is above each edge, quantile by quantile, less the mean; 0 where it is not known."""

@@ -133,12 +133,26 @@ class ConvMethod(Method):
 
     def fit_inputs(self, reader: WindowReader, but: Collection[str] = ()) -> list[str]:
         notices = super().fit_inputs(reader, but)
-        if isinstance(self.embedder, MixingEmbedder) and "embedder" not in but:
-            with torch.no_grad():
-                inputs = (self._inputs(self._own(batch)) for batch in reader.pieces(_CODING_FRAMES))
-                self.embedder.coding.fit([self.embedder.moments_to_code(*pair) for pair in inputs])
-            notices += _coding_notices(self.embedder.coding.edges)
+        if isinstance(self.embedder, MixingEmbedder) and not {"embedder", "targets"} <= {*but}:
+            notices += self._fit_codes(self.embedder, reader, but)
         return notices
+
+    @torch.no_grad()
+    def _fit_codes(self, embedder: MixingEmbedder, reader: WindowReader, but: Collection[str]) -> list[str]:
+        """Fit the quantile codes and the targets made of them, on stretches of the recordings. Returns notices."""
+        pieces = [self._own(batch) for batch in reader.pieces(_CODING_FRAMES)]
+        moments = [embedder.moments_to_code(*self._inputs(batch)) for batch in pieces]
+        notices = []
+        if "embedder" not in but:
+            embedder.coding.fit(moments)
+            notices += _coding_notices(embedder.coding.edges)
+        if "targets" not in but:
+            notices += self._fit_targets(reader, pieces, [embedder.coding(*pair) for pair in moments])
+        return notices
+
+    def _fit_targets(self, reader: WindowReader, pieces: Sequence[WindowBatch], codes: Sequence[Tensor]) -> list[str]:
+        """Fit what is made of the feature codes [1 step code] of stretches of the recordings. Returns notices."""
+        return []
 
     @property
     def fitted_states(self) -> tuple[str, ...]:
@@ -148,13 +162,6 @@ class ConvMethod(Method):
     def _own(self, batch: WindowBatch) -> WindowBatch:
         """The batch where the method computes, in the type of what is fitted."""
         return batch.to(self.featurizer.mean.device, self.featurizer.mean.dtype)
-
-    @torch.no_grad()
-    def _coded_pieces(self, reader: WindowReader) -> tuple[list[WindowBatch], list[Tensor]]:
-        """Stretches of the recordings, and the quantile codes [1 step code] of each; of fitted inputs."""
-        assert isinstance(self.embedder, MixingEmbedder)
-        pieces = [self._own(batch) for batch in reader.pieces(_CODING_FRAMES)]
-        return pieces, [self.embedder.readings(*self._inputs(batch))[1] for batch in pieces]
 
     def encode(self, batch: WindowBatch) -> Encoded:
         """Latents and contexts of a batch, as it is."""

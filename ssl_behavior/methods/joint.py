@@ -7,7 +7,7 @@ With neither (`cpc` and `summary` 0) it is supervised learning, from scratch or,
 fine-tuning.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -240,14 +240,15 @@ class Joint(ConvMethod):
 
     def fit_inputs(self, reader: WindowReader, but: Collection[str] = ()) -> list[str]:
         notices = super().fit_inputs(reader, but)
-        if self.config.summary and "targets" not in but:
-            notices += self.targets.fit(reader, *self._coded_pieces(reader))
         if self.config.labels.scale:
             with self._looking():
                 read = (self._unscaled(self._own(batch)) for batch in reader.pieces(_SCALE_FRAMES, _PIECE_FRAMES))
                 self.read_scale.fit(steps[encoded.inside] for encoded, steps in read)
         self._fit_readings(reader, choose=False)
         return notices
+
+    def _fit_targets(self, reader: WindowReader, pieces: Sequence[WindowBatch], codes: Sequence[Tensor]) -> list[str]:
+        return self.targets.fit(reader, pieces, codes) if self.config.summary else []
 
     def finish(self, reader: WindowReader) -> None:
         """Fit the linear readings, if there are any, on the encoder as it is, with a penalty chosen for it."""

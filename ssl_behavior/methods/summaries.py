@@ -10,7 +10,7 @@ Histograms of features as targets: Azabou et al. 2023 (BAMS, arXiv:2303.08811). 
 (task programming, arXiv:2011.13917). Prediction from corrupted input: Vincent et al. 2010 (denoising autoencoders).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -314,9 +314,8 @@ class SummaryPrediction(ConvMethod):
     def fitted_states(self) -> tuple[str, ...]:
         return (*super().fitted_states, "targets.program_codes", "targets.summaries")
 
-    def fit_inputs(self, reader: WindowReader, but: Collection[str] = ()) -> list[str]:
-        notices = super().fit_inputs(reader, but)
-        return notices if "targets" in but else notices + self.targets.fit(reader, *self._coded_pieces(reader))
+    def _fit_targets(self, reader: WindowReader, pieces: Sequence[WindowBatch], codes: Sequence[Tensor]) -> list[str]:
+        return self.targets.fit(reader, pieces, codes)
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
         """See `SummaryTargets`; augmented, and hidden in part, if a generator is given."""
