@@ -32,7 +32,7 @@ from ssl_behavior.device import choose_device, describe_device
 from ssl_behavior.embedding import Embeddings
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.retrieval import FrameIndex, IndexConfig, build_index
-from ssl_behavior.retrieval.recall import RECALL_AT, RecallSample
+from ssl_behavior.retrieval.index import RECALL_AT, RecallSample
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.space import BLOCK_FRAMES, SpaceConfig
 

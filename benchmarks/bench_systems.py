@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from probe.calms21.baselines import BASELINES, BaselineConfig, assemble_inputs
 from probe.calms21.baselines.inputs import Inputs, augment
-from probe.calms21.baselines.lstm import Lstm
+from probe.calms21.baselines.networks import Lstm
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.seeds import torch_generator
 from ssl_behavior.simulate import simulate_recording

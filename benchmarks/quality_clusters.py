@@ -24,8 +24,8 @@ import numpy as np
 from probe.references import hand_features, raw_keypoints
 from ssl_behavior.bouts import runs
 from ssl_behavior.clusters import DensityConfig, KMeansConfig, SmoothingConfig
+from ssl_behavior.clusters.algorithms import KMeansModel
 from ssl_behavior.clusters.clustering import DENSITY_DIMS, sampled_model
-from ssl_behavior.clusters.kmeans import KMeansModel
 from ssl_behavior.clusters.quality import normalized_mutual_information, purity
 from ssl_behavior.embedding import Embeddings, store_embeddings
 from ssl_behavior.files import write_json

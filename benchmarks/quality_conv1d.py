@@ -29,8 +29,7 @@ from rich.progress import Progress
 
 from probe.calms21.baselines import BASELINES, BaselineConfig, TrainedBaseline, assemble_inputs, run_baseline
 from probe.representations import Matrix, check_alignment, columns_without
-from probe.scoring import ResultRow, score_row
-from probe.tables import csv_text, markdown_text, rich_table
+from probe.tables import ResultRow, csv_text, markdown_text, rich_table, score_row
 from probe.tasks import annotated_rows, macro_of, make_task, targets
 from probe.trial import Outcome, Trial
 from ssl_behavior.device import choose_device, choose_precision, describe_device

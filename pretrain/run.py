@@ -15,7 +15,7 @@ from rich.console import Console
 from pretrain.config import RunConfig
 from pretrain.data import Data, check_batch_size, chosen_sources, labeled_sources, open_data
 from pretrain.distributed import in_main, process_group, wrap
-from pretrain.loop import Trainer
+from pretrain.loop import Losses, Trainer
 from pretrain.progress import RunLog
 from pretrain.runfolder import (
     RunFolder,
@@ -26,7 +26,6 @@ from pretrain.runfolder import (
     recorded_init,
     with_kept_programs,
 )
-from pretrain.step import Losses
 from ssl_behavior import parallel
 from ssl_behavior.checkpoint import load_checkpoint, method_name
 from ssl_behavior.device import choose_device, choose_precision, describe_device

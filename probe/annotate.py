@@ -64,7 +64,7 @@ def _rows(options: argparse.Namespace, labeler: "Labeler") -> "list[StoreRow]":
 def _label(options: argparse.Namespace, labeler: "Labeler", console: "Console") -> None:
     from rich.text import Text
 
-    from probe.labeling import write_labels
+    from probe.labelers import write_labels
     from ssl_behavior.terminal import counted, frames_bar
 
     rows = _rows(options, labeler)
@@ -82,7 +82,7 @@ def _label(options: argparse.Namespace, labeler: "Labeler", console: "Console") 
 
 
 def _learn(options: argparse.Namespace, labeler: "ProbeLabeler", console: "Console") -> None:
-    from probe.labeling import add_from_store
+    from probe.labelers import add_from_store
     from ssl_behavior.terminal import counted
 
     own = add_from_store(labeler, _rows(options, labeler), options.learn, options.out, options.overwrite)

@@ -22,8 +22,7 @@ from probe.learners import run_trial
 from probe.progress import Working, progress_lines
 from probe.references import hand_features, histogram_components, input_means, pca_reference, raw_keypoints, with_time
 from probe.representations import Representation, check_alignment, columns_without
-from probe.scoring import ResultRow, score_parts, score_row
-from probe.tables import csv_text, markdown_text, rich_table
+from probe.tables import ResultRow, csv_text, markdown_text, rich_table, score_parts, score_row
 from probe.tasks import Macro, Task, macro_of, make_task, targets, task_parts
 from probe.trial import Outcome, Trial, learned_classes, split_parts
 from ssl_behavior.checkpoint import load_checkpoint

@@ -1,18 +1,343 @@
-"""Results for people: a table on the screen, in Markdown and in CSV."""
+"""Tables of results: scores of predictions, and their rows on the screen, in Markdown and in CSV.
+
+Frames of all evaluated recordings are pooled and scored per class; macro values are means over the classes that are not
+background and, where a task has parts (annotators, behaviours), over the parts, seed by seed. Reported are mean and
+population standard deviation over the seeds (Sun et al. 2021, arXiv:2104.02710, and the code behind its tables).
+"""
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
+import numpy as np
 from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from probe.scoring import SCORES, MacroScores, ResultRow
-from ssl_behavior.metrics import Interval, Summary
+from probe.representations import all_frames
+from probe.tasks import Macro, targets
+from probe.trial import BALANCED, DECISION, FITS, PLAIN, Outcome, Trial, decide
+from ssl_behavior.metrics import (
+    ClassScores,
+    Interval,
+    Summary,
+    bootstrap_ap,
+    bootstrap_f1,
+    class_scores,
+    interval,
+    macro,
+    resample_counts,
+    summarize,
+)
+from ssl_behavior.recording import NOT_ANNOTATED
+from ssl_behavior.seeds import numpy_generator
 
-__all__ = ["class_cells", "csv_text", "markdown_text", "number", "rich_table", "row_name", "table_cells"]
+__all__ = [
+    "NUM_RESAMPLES",
+    "SCORES",
+    "MacroScores",
+    "ResultRow",
+    "class_cells",
+    "csv_text",
+    "markdown_text",
+    "number",
+    "rich_table",
+    "row_name",
+    "score_parts",
+    "score_row",
+    "table_cells",
+]
+
+NUM_RESAMPLES = 500
+
+SCORES = ("f1", "ap", "precision", "recall", "f1_balanced")
+"""Of every class and macro value. All but the last are of the plain fit; "f1_balanced" is of the balanced one."""
+
+BOOTSTRAPPED = ("ap", "f1", "f1_balanced")
+
+Seeds = tuple[float | None, ...]
+"""A score of every seed; None = undefined."""
+
+
+@dataclass(frozen=True)
+class MacroScores:
+    """A mean over classes: over the seeds, and its bootstrap interval over recordings (of the mean over seeds).
+
+    One recording has no interval.
+
+    Parameters
+    ----------
+    precision, recall : means over the classes.
+    by_seed : score name -> the macro value of every seed.
+    resampled : score name -> float64 [resample], for means over several rows; not part of the results.
+    """
+
+    name: str
+    ap: Summary
+    f1: Summary
+    f1_balanced: Summary
+    precision: Summary
+    recall: Summary
+    ap_interval: Interval | None
+    f1_interval: Interval | None
+    f1_balanced_interval: Interval | None
+    by_seed: Mapping[str, Seeds]
+    resampled: Mapping[str, np.ndarray] = field(repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        values = asdict(replace(self, resampled={}))
+        del values["resampled"]
+        return values
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One line of the table.
+
+    Parameters
+    ----------
+    smoothed, tuned : whether probabilities were averaged over time, and decisions tuned.
+    num_train_frames : annotated frames learned from, per seed; of several parts their sum.
+    classes : class -> score name (`SCORES`) -> summary over the seeds.
+    by_seed : class -> score name -> the score of every seed.
+    support : class -> positive frames among the evaluated ones.
+    undefined : classes for which some seed could not give an average precision; macro values are means over the rest.
+    settings, windows, weights : per seed what was chosen, by fit and class; of several parts see the parts.
+    facts : per seed how it was learned.
+    parts : part of the task -> its own row; empty if the task has one part only.
+    """
+
+    representation: str
+    dim: int
+    percent: float
+    smoothed: bool
+    tuned: bool
+    num_train_frames: tuple[int, ...]
+    classes: dict[str, dict[str, Summary]]
+    by_seed: dict[str, dict[str, Seeds]]
+    support: dict[str, int]
+    macros: tuple[MacroScores, ...]
+    undefined: tuple[str, ...]
+    settings: tuple[Mapping[str, tuple[float, ...]], ...]
+    windows: tuple[Mapping[str, tuple[float, ...]], ...]
+    weights: tuple[tuple[float, ...], ...]
+    facts: tuple[Mapping[str, Any], ...]
+    parts: Mapping[str, "ResultRow"] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; the first macro is the headline."""
+        values = asdict(replace(self, macros=(), parts={}))
+        values["macros"] = [macro.to_dict() for macro in self.macros]
+        values["parts"] = {name: part.to_dict() for name, part in self.parts.items()}
+        values["classes"] = {
+            name: {**scores, "support": self.support[name]} for name, scores in values["classes"].items()
+        }
+        del values["support"]
+        return values
+
+
+@dataclass(frozen=True)
+class _SeedScores:
+    """Scores of one seed: per class, and per class for every resample [resample, class]."""
+
+    plain: list[ClassScores]
+    balanced: list[ClassScores]
+    ap: np.ndarray
+    f1: np.ndarray
+    f1_balanced: np.ndarray
+
+
+def score_row(
+    trial: Trial,
+    macros: Sequence[Macro],
+    representation: str,
+    dim: int,
+    percent: float,
+    outcomes: Sequence[Outcome],
+    treated: bool = False,
+) -> ResultRow:
+    """Scores of the outcomes of all seeds, over the annotated frames of all evaluated recordings pooled.
+
+    Parameters
+    ----------
+    macros : means to report; the first is the headline.
+    treated : score the probabilities after smoothing and tuning, where an outcome has them.
+    """
+    frames = all_frames(trial.split.evaluate)
+    target = targets(trial.store, trial.task, frames.rows)
+    generator = numpy_generator(0, "bootstrap")
+    counts = resample_counts(len(frames.rows), NUM_RESAMPLES, generator)
+    seeds = [
+        _score_seed(trial, (treated and outcome.treated) or outcome.probability, target, frames.recording, counts)
+        for outcome in outcomes
+    ]
+    names = trial.task.classes
+    by_seed = {name: _class_seeds(seeds, index) for index, name in enumerate(names)}
+    return ResultRow(
+        representation=representation,
+        dim=dim,
+        percent=percent,
+        smoothed=treated and any(outcome.windows for outcome in outcomes),
+        tuned=treated and any(outcome.weights for outcome in outcomes),
+        num_train_frames=tuple(outcome.num_train_frames for outcome in outcomes),
+        classes={name: _summaries(scores) for name, scores in by_seed.items()},
+        by_seed=by_seed,
+        support={name: int((target[:, index] == 1).sum()) for index, name in enumerate(names)},
+        macros=tuple(
+            _macro_scores(seeds, chosen, [names.index(name) for name in chosen.classes], len(frames.rows))
+            for chosen in macros
+        ),
+        undefined=tuple(n for i, n in enumerate(names) if any(seed.plain[i].ap is None for seed in seeds)),
+        settings=tuple(outcome.settings for outcome in outcomes),
+        windows=tuple(outcome.windows if treated else {} for outcome in outcomes),
+        weights=tuple(outcome.weights if treated else () for outcome in outcomes),
+        facts=tuple(outcome.facts for outcome in outcomes),
+    )
+
+
+def score_parts(parts: Mapping[str, ResultRow]) -> ResultRow:
+    """The row of a task from those of its parts: every mean is taken over the parts first, seed by seed.
+
+    A macro value is the mean over the parts that report one of that name, a class's score over the parts that have the
+    class (annotators share their classes, behaviours have one each). A part that is undefined is left out of the mean
+    and named. Recordings are resampled within the parts. A single part is its task's row.
+
+    Parameters
+    ----------
+    parts : name of the part -> its row; all of one representation, with the same number of seeds.
+    """
+    rows = list(parts.values())
+    if len(rows) == 1:
+        return rows[0]
+    first = rows[0]
+    names = list(dict.fromkeys(name for row in rows for name in row.classes))
+    of_class = {name: [row.by_seed[name] for row in rows if name in row.by_seed] for name in names}
+    by_seed = {name: _mean_of_parts(scores) for name, scores in of_class.items()}
+    macro_names = dict.fromkeys(one.name for row in rows for one in row.macros)
+    return replace(
+        first,
+        dim=max(row.dim for row in rows),
+        smoothed=any(row.smoothed for row in rows),
+        tuned=any(row.tuned for row in rows),
+        num_train_frames=tuple(sum(counts) for counts in zip(*(row.num_train_frames for row in rows), strict=True)),
+        classes={name: _summaries(scores) for name, scores in by_seed.items()},
+        by_seed=by_seed,
+        support={name: sum(row.support.get(name, 0) for row in rows) for name in names},
+        macros=tuple(
+            _macro_of_parts([one for row in rows for one in row.macros if one.name == name]) for name in macro_names
+        ),
+        undefined=tuple(_named(part, name, row) for part, row in parts.items() for name in row.undefined),
+        settings=(),
+        windows=(),
+        weights=(),
+        facts=(),
+        parts=dict(parts),
+    )
+
+
+def _named(part: str, name: str, row: ResultRow) -> str:
+    """A class of a part; a part that is one behaviour needs its name only once."""
+    return name if tuple(row.classes) == (part,) else f"{part}: {name}"
+
+
+def _mean_of_parts(parts: Sequence[Mapping[str, Seeds]]) -> dict[str, Seeds]:
+    """Score name -> the mean over the parts of every seed."""
+    return {
+        score: tuple(macro(values) for values in zip(*(part[score] for part in parts), strict=True)) for score in SCORES
+    }
+
+
+def _macro_of_parts(parts: Sequence[MacroScores]) -> MacroScores:
+    resampled = {
+        score: _mean_defined(np.stack([part.resampled[score] for part in parts], axis=-1)) for score in BOOTSTRAPPED
+    }
+    several = all(part.ap_interval is not None for part in parts)
+    return _macro_from(parts[0].name, _mean_of_parts([part.by_seed for part in parts]), resampled, several)
+
+
+def _macro_from(
+    name: str, by_seed: Mapping[str, Seeds], resampled: Mapping[str, np.ndarray], several_recordings: bool
+) -> MacroScores:
+    def between(score: str) -> Interval | None:
+        return interval(resampled[score]) if several_recordings else None
+
+    return MacroScores(
+        name=name,
+        **_summaries(by_seed),
+        ap_interval=between("ap"),
+        f1_interval=between("f1"),
+        f1_balanced_interval=between("f1_balanced"),
+        by_seed=by_seed,
+        resampled=resampled,
+    )
+
+
+def _summaries(by_seed: Mapping[str, Seeds]) -> dict[str, Summary]:
+    return {score: summarize(values) for score, values in by_seed.items()}
+
+
+def _score_seed(
+    trial: Trial,
+    probability: Mapping[str, np.ndarray],
+    target: np.ndarray,
+    recording: np.ndarray,
+    counts: np.ndarray,
+) -> _SeedScores:
+    scores: dict[str, list[ClassScores]] = {fit: [] for fit in FITS}
+    ap: list[np.ndarray] = []
+    f1: dict[str, list[np.ndarray]] = {fit: [] for fit in FITS}
+    predicted = {fit: decide(probability[fit], trial.task.kind) for fit in FITS}
+    if DECISION in probability:
+        predicted[PLAIN] = decide(probability[DECISION], trial.task.kind)
+    for column in range(trial.num_classes):
+        known = target[:, column] != NOT_ANNOTATED
+        positive, of = target[known, column] == 1, recording[known]
+        for fit in FITS:
+            score, claim = probability[fit][known, column], predicted[fit][known, column]
+            learned = bool(np.isfinite(score).all())
+            scores[fit].append(class_scores(positive, score if learned else None, claim))
+            undefined = np.full(len(counts), np.nan)
+            f1[fit].append(bootstrap_f1(positive, claim, of, counts) if learned else undefined)
+            if fit == PLAIN:
+                ap.append(bootstrap_ap(positive, score, of, counts) if learned else undefined)
+    return _SeedScores(
+        scores[PLAIN], scores[BALANCED], np.stack(ap, 1), np.stack(f1[PLAIN], 1), np.stack(f1[BALANCED], 1)
+    )
+
+
+def _scores_of(seed: _SeedScores, index: int) -> dict[str, float | None]:
+    """Of one class, by the names of `SCORES`."""
+    plain = seed.plain[index]
+    own = {"f1": plain.f1, "ap": plain.ap, "precision": plain.precision, "recall": plain.recall}
+    return own | {"f1_balanced": seed.balanced[index].f1}
+
+
+def _class_seeds(seeds: Sequence[_SeedScores], index: int) -> dict[str, Seeds]:
+    return {score: tuple(_scores_of(seed, index)[score] for seed in seeds) for score in SCORES}
+
+
+def _macro_scores(seeds: Sequence[_SeedScores], chosen: Macro, columns: list[int], num_recordings: int) -> MacroScores:
+    by_seed = {
+        score: tuple(macro([_scores_of(seed, index)[score] for index in columns]) for seed in seeds) for score in SCORES
+    }
+    resampled = {
+        score: _mean_defined(np.stack([_mean_defined(getattr(seed, score)[:, columns]) for seed in seeds], axis=1))
+        for score in BOOTSTRAPPED
+    }
+    return _macro_from(chosen.name, by_seed, resampled, num_recordings > 1)
+
+
+def _mean_defined(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis without NaNs; NaN where all are."""
+    defined = np.isfinite(values)
+    count = defined.sum(axis=-1)
+    total = np.where(defined, values, 0.0).sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
 
 UNDEFINED = "undefined"
 _CSV_HEADER = (
@@ -57,8 +382,8 @@ def table_cells(rows: Sequence[ResultRow]) -> tuple[list[str], list[list[str]]]:
     """
     first = rows[0]
     header = ["representation", "dim"]
-    for macro in first.macros:
-        mean = "macro" if macro.name == "all" else macro.name
+    for average in first.macros:
+        mean = "macro" if average.name == "all" else average.name
         header += [f"{mean} AP", f"{mean} F1 balanced", f"{mean} F1"]
     header += [f"AP {name}" for name in first.classes]
     header += [f"{score} {part}" for part in _many_classes(first) for score in ("AP", "F1")]
@@ -67,8 +392,8 @@ def table_cells(rows: Sequence[ResultRow]) -> tuple[list[str], list[list[str]]]:
     for row in rows:
         mark = " †" if row.undefined else ""
         line = [row_name(row, several) + mark, str(row.dim or "")]
-        for macro in row.macros:
-            line += _macro_cells(macro)
+        for average in row.macros:
+            line += _macro_cells(average)
         line += [number(scores["ap"]) for scores in row.classes.values()]
         for part in _many_classes(row).values():
             line += [number(part.macros[0].ap), number(part.macros[0].f1)]
@@ -161,10 +486,10 @@ def csv_text(rows: Sequence[ResultRow]) -> str:
 
 def _csv_lines(row: ResultRow, part: str) -> Iterator[list[object]]:
     start = [row.representation, row.dim, f"{row.percent:g}", row.smoothed, row.tuned, part]
-    for macro in row.macros:
+    for average in row.macros:
         for score in SCORES:
-            between = getattr(macro, f"{score}_interval", None)
-            yield [*start, f"macro:{macro.name}", score, *_csv(getattr(macro, score), between)]
+            between = getattr(average, f"{score}_interval", None)
+            yield [*start, f"macro:{average.name}", score, *_csv(getattr(average, score), between)]
     for name, scores in row.classes.items():
         for score, summary in scores.items():
             yield [*start, name, score, *_csv(summary, None)]

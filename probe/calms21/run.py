@@ -20,8 +20,7 @@ from rich.text import Text
 from probe.calms21.plan import Bench, Entry, TaskRole
 from probe.calms21.predictions import remembered
 from probe.calms21.systems import Curve, Problem, draw_curves, label_curve, mean_of
-from probe.scoring import ResultRow, score_parts, score_row
-from probe.tables import markdown_text, number, row_name
+from probe.tables import ResultRow, markdown_text, number, row_name, score_parts, score_row
 from probe.tasks import Macro, macro_of, make_task, task_parts
 from probe.trial import Outcome, Trial, split_parts
 from ssl_behavior.errors import InputError

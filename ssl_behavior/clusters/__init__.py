@@ -1,10 +1,9 @@
 """Clusters of embedded frames: found, kept, given to new recordings, described and compared."""
 
+from ssl_behavior.clusters.algorithms import DensityConfig, KMeansConfig
 from ssl_behavior.clusters.clustering import Clustering, fit_clusters
-from ssl_behavior.clusters.density import DensityConfig
 from ssl_behavior.clusters.folder import load_clustering, load_frames, save_clustering
 from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig
-from ssl_behavior.clusters.kmeans import KMeansConfig
 
 __all__ = [
     "Clustering",

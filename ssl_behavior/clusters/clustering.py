@@ -13,9 +13,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ssl_behavior.clusters.density import DensityConfig, DensityModel, fit_density
+from ssl_behavior.clusters.algorithms import (
+    DensityConfig,
+    DensityModel,
+    KMeansConfig,
+    KMeansModel,
+    fit_centroids,
+    fit_density,
+    nearest,
+)
 from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig, cheapest_paths
-from ssl_behavior.clusters.kmeans import KMeansConfig, KMeansModel, fit_centroids, nearest
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.space import Space, SpaceConfig, sample_frames

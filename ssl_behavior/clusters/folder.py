@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ssl_behavior.clusters.algorithms import DensityConfig, DensityModel, KMeansConfig, KMeansModel
 from ssl_behavior.clusters.clustering import Clustering, FittedOn, table_fingerprint
-from ssl_behavior.clusters.density import DensityConfig, DensityModel
 from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig
-from ssl_behavior.clusters.kmeans import KMeansConfig, KMeansModel
 from ssl_behavior.configs import config_from_dict
 from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.errors import InputError

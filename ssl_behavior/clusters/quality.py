@@ -1,35 +1,47 @@
-"""Quality measures of embeddings and clusterings that need no labels.
+"""Quality of embeddings and clusterings without labels, and scores that help to choose the number of clusters.
 
 None of these numbers says that an embedding is of use: they tell a collapsed embedding from one that fills its space,
 and what is there by chance (of a seed, of a sample) from what comes back.
+
+No number is right, and these measures pull in different directions: fewer clusters come back more surely, more of them
+explain more. Stability is of whole recordings: they are split into two halves, each half is clustered by itself, and
+the two clusterings label the same frames of all recordings (Lange et al. 2004, doi:10.1162/089976604773717621).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
 
-from ssl_behavior.clusters.clustering import sampled_model, table_fingerprint
-from ssl_behavior.clusters.kmeans import KMeansConfig
+from ssl_behavior.clusters.algorithms import KMeansConfig, KMeansModel
+from ssl_behavior.clusters.clustering import Progress, bouts_of_frames, fine_labels, sampled_model, table_fingerprint
+from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.numerics import effective_rank, participation_ratio, uniformity
-from ssl_behavior.seeds import numpy_generator
+from ssl_behavior.seeds import derive_seed, numpy_generator
 from ssl_behavior.space import Space, SpaceConfig, sample_frames
 
 __all__ = [
+    "RULE",
     "Agreement",
+    "ChoiceConfig",
     "EmbeddingQuality",
+    "NumberScores",
     "QualityConfig",
     "adjusted_rand_index",
     "compare_embeddings",
+    "explained_variance",
     "frame_pairs",
     "judge_embeddings",
     "neighbourhood_overlap",
     "normalized_mutual_information",
     "purity",
+    "score_numbers",
+    "silhouette",
+    "suggested_number",
     "temporal_coherence",
 ]
 
@@ -266,3 +278,194 @@ def _clustered(
     k_means = KMeansConfig(clusters=config.clusters, sample=config.fitting_sample)
     model = sampled_model(sample, k_means, space.config.unit, seed)
     return model.clusters(model.fine(points))
+
+
+RULE = (
+    "the most clusters whose stability (mean adjusted Rand index of two halves of the recordings) is less than one "
+    "standard deviation below the best"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceConfig:
+    """How numbers of clusters are judged.
+
+    Parameters
+    ----------
+    numbers : of clusters.
+    resamples : splits of the recordings into two halves.
+    sample : frames, of all recordings, that both halves' clusterings label.
+    half_sample : frames that each half's clusterings are learned from, at most.
+    silhouette_frames : of these, the frames whose silhouette is measured; its memory is their square.
+
+    Raises
+    ------
+    InputError
+        If no number, or one below 2, is given.
+    """
+
+    numbers: tuple[int, ...]
+    resamples: int = 5
+    sample: int = 20_000
+    half_sample: int = 25_000
+    silhouette_frames: int = 5_000
+
+    def __post_init__(self) -> None:
+        if not self.numbers or min(self.numbers) < 2:
+            raise InputError(f"--choose needs numbers of clusters from 2 up, got {list(self.numbers)}")
+        if self.resamples < 1:
+            raise InputError(f"--resamples must be 1 or more, got {self.resamples}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberScores:
+    """What speaks for a number of clusters.
+
+    Parameters
+    ----------
+    stability, stability_std : adjusted Rand index of the halves' labels, mean and population standard deviation over
+        the splits; None with fewer than two recordings.
+    agreement : their normalised mutual information, mean.
+    silhouette : mean over a sample of (b - a) / max(a, b), a the mean distance to frames of the own cluster, b of the
+        nearest other (Rousseeuw 1987); None where a sample is all of one cluster.
+    explained : share of the variance that the clusters' means explain, in a sample.
+    bout_seconds : median length of the bouts, smoothed as the labels will be.
+    """
+
+    clusters: int
+    stability: float | None
+    stability_std: float | None
+    agreement: float | None
+    silhouette: float | None
+    explained: float
+    bout_seconds: float
+
+
+def suggested_number(scores: Sequence[NumberScores]) -> int | None:
+    """The number that `RULE` suggests; None where stability is unknown."""
+    known = [(one.clusters, one.stability, one.stability_std) for one in scores if one.stability is not None]
+    if not known:
+        return None
+    _, best, spread = max(known, key=lambda one: one[1])
+    assert spread is not None
+    return max(clusters for clusters, stability, _ in known if stability >= best - spread)
+
+
+def score_numbers(
+    embeddings: Embeddings,
+    space: Space,
+    config: KMeansConfig,
+    choice: ChoiceConfig,
+    smoothing: SmoothingConfig | None = None,
+    rows: Sequence[EmbeddingRow] | None = None,
+    seed: int = 0,
+    progress: Progress = lambda what, done, total: None,
+) -> list[NumberScores]:
+    """Judge k-means with each number of clusters; with `config.fine`, cuts of one hierarchy for all numbers.
+
+    Parameters
+    ----------
+    space : fitted to `rows`.
+    rows : recordings that count; None = all.
+    progress : told of the stages "stability" and "numbers".
+
+    Raises
+    ------
+    InputError
+        If there are fewer (different) frames than clusters, or fewer centroids.
+    """
+    smoothing, rows = smoothing or SmoothingConfig(), list(embeddings.rows if rows is None else rows)
+    common = sample_frames(rows, choice.sample, seed)
+    points = space.gather(embeddings, common)
+    halves = [half for split in range(choice.resamples) for half in _halves(rows, seed, split)]
+    labels: list[dict[int, np.ndarray]] = []
+    of_half = replace(config, sample=min(config.sample, choice.half_sample))
+    for number, half in enumerate(halves):
+        models = _models(embeddings, space, of_half, choice, half, derive_seed(seed, "half", number))
+        labels.append({clusters: model.clusters(model.fine(points)) for clusters, model in models.items()})
+        progress("stability", 1, len(halves))
+    scores = []
+    fine: np.ndarray | None = None
+    for clusters, model in _models(embeddings, space, config, choice, rows, seed).items():
+        if fine is None or not config.fine:
+            fine = fine_labels(model, space, embeddings)
+        frames = bouts_of_frames(model, space, smoothing, embeddings, fine)
+        pairs = [(one[clusters], other[clusters]) for one, other in zip(labels[::2], labels[1::2], strict=True)]
+        own = model.clusters(fine[common])
+        scores.append(_scores(clusters, pairs, points, own, frames, rows, choice.silhouette_frames))
+        progress("numbers", 1, len(choice.numbers))
+    return scores
+
+
+def _halves(rows: list[EmbeddingRow], seed: int, split: int) -> list[list[EmbeddingRow]]:
+    """Two halves of the recordings; none of a single one."""
+    if len(rows) < 2:
+        return []
+    order = numpy_generator(seed, "halves", split).permutation(len(rows))
+    parts = order[: len(rows) // 2], order[len(rows) // 2 :]
+    return [[rows[pick] for pick in np.sort(part)] for part in parts]
+
+
+def _models(
+    embeddings: Embeddings,
+    space: Space,
+    config: KMeansConfig,
+    choice: ChoiceConfig,
+    rows: Sequence[EmbeddingRow],
+    seed: int,
+) -> dict[int, KMeansModel]:
+    """A model for each number, from a sample of some recordings."""
+    sample = space.gather(embeddings, sample_frames(rows, config.sample, seed))
+
+    def fitted(clusters: int) -> KMeansModel:
+        model = sampled_model(sample, replace(config, clusters=clusters), space.config.unit, seed)
+        assert isinstance(model, KMeansModel)
+        return model
+
+    if not config.fine:
+        return {clusters: fitted(clusters) for clusters in choice.numbers}
+    whole = fitted(max(choice.numbers))
+    return {clusters: whole.cut(clusters) for clusters in choice.numbers}
+
+
+def _scores(
+    clusters: int,
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+    points: np.ndarray,
+    own: np.ndarray,
+    frames: FrameClusters,
+    rows: Sequence[EmbeddingRow],
+    silhouette_frames: int,
+) -> NumberScores:
+    rand = [adjusted_rand_index(one, other) for one, other in pairs]
+    mutual = [normalized_mutual_information(one, other) for one, other in pairs]
+    # Frames of the sample rise: every so manyth is from all recordings.
+    some = slice(None, None, -(-len(points) // silhouette_frames))
+    seconds = [(stop - start) / row.fps for row in rows for start, stop, _ in frames.bouts(row)]
+    return NumberScores(
+        clusters=clusters,
+        stability=float(np.mean(rand)) if pairs else None,
+        stability_std=float(np.std(rand)) if pairs else None,
+        agreement=float(np.mean(mutual)) if pairs else None,
+        silhouette=silhouette(points[some], own[some]),
+        explained=explained_variance(points, own),
+        bout_seconds=float(np.median(seconds)),
+    )
+
+
+def silhouette(points: np.ndarray, labels: np.ndarray) -> float | None:
+    """Mean silhouette of points [frames, dim] with labels [frames]; None where all have the same label, or each its
+    own."""
+    if not 1 < len(np.unique(labels)) < len(labels):
+        return None
+    return float(silhouette_score(points, labels))
+
+
+def explained_variance(points: np.ndarray, labels: np.ndarray) -> float:
+    """1 - (squared distances to the mean of the own label) / (squared distances to the mean)."""
+    _, own = np.unique(labels, return_inverse=True)
+    wide = points - points.mean(axis=0, dtype=np.float64)
+    sums = np.zeros((own.max() + 1, wide.shape[1]))
+    np.add.at(sums, own, wide)
+    between = np.square(sums).sum(axis=1) / np.bincount(own)
+    return float(between.sum() / np.square(wide).sum())

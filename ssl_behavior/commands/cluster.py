@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ssl_behavior.clusters import DensityConfig, KMeansConfig, SmoothingConfig
-    from ssl_behavior.clusters.choosing import ChoiceConfig
+    from ssl_behavior.clusters.quality import ChoiceConfig
     from ssl_behavior.embedding import EmbeddingRow, Embeddings
     from ssl_behavior.space import SpaceConfig
 
@@ -132,7 +132,7 @@ def _choose(
 ) -> tuple[int, dict[str, object]]:
     """Judge the numbers asked for; the number to take, and what is kept of it."""
     from ssl_behavior.clusters import KMeansConfig
-    from ssl_behavior.clusters.choosing import score_numbers, suggested_number
+    from ssl_behavior.clusters.quality import score_numbers, suggested_number
     from ssl_behavior.commands.cluster_output import choice_contents, draw_choice, print_choice, stages
     from ssl_behavior.errors import InputError
     from ssl_behavior.space import Space
@@ -157,7 +157,7 @@ def _choose(
 
 
 def _choice(options: argparse.Namespace) -> "ChoiceConfig":
-    from ssl_behavior.clusters.choosing import ChoiceConfig
+    from ssl_behavior.clusters.quality import ChoiceConfig
     from ssl_behavior.errors import InputError
 
     try:

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ssl_behavior.clusters.choosing import RULE, ChoiceConfig, NumberScores
 from ssl_behavior.clusters.clustering import Clustering
 from ssl_behavior.clusters.clustering import Progress as Told
+from ssl_behavior.clusters.quality import RULE, ChoiceConfig, NumberScores
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, check_free
 from ssl_behavior.terminal import counted, tell

@@ -145,7 +145,7 @@ def _embeddings(path: Path, console: Console) -> None:
 
 def _clusters(path: Path, console: Console) -> None:
     from ssl_behavior.clusters import load_clustering
-    from ssl_behavior.clusters.kmeans import KMeansModel
+    from ssl_behavior.clusters.algorithms import KMeansModel
 
     clustering = load_clustering(path)
     model, frames, fitted = clustering.model, clustering.frames, clustering.fitted

@@ -18,8 +18,14 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.methods.base import LossTerms
 from ssl_behavior.methods.conv import ConvConfig, ConvMethod, Encoded
 from ssl_behavior.methods.cpc import ContrastivePrediction, PredictionConfig
-from ssl_behavior.methods.programs_heads import AttributeTargets, HeadsConfig, ProgramHeads
-from ssl_behavior.methods.trajectory_head import TrajectoryConfig, TrajectoryHead, local_windows
+from ssl_behavior.methods.heads import (
+    AttributeTargets,
+    HeadsConfig,
+    ProgramHeads,
+    TrajectoryConfig,
+    TrajectoryHead,
+    local_windows,
+)
 from ssl_behavior.nn import pad_to_multiple
 from ssl_behavior.parallel import own_share
 from ssl_behavior.programs import ProgramsConfig, ProgramSet

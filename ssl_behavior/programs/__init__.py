@@ -23,9 +23,8 @@ from ssl_behavior.programs.attributes import Attributes, ProgramSet
 from ssl_behavior.programs.builtin import PAPER_THRESHOLDS, PROGRAMS, TASK_PROGRAMMING_2021
 from ssl_behavior.programs.config import ProgramsConfig, custom_programs, load_programs, with_programs_of
 from ssl_behavior.programs.contract import check_program
-from ssl_behavior.programs.pose import Animal, MissingRole, Pose
+from ssl_behavior.programs.pose import Animal, MissingRole, Pose, angle_between, cross, dot, length, turn, unit
 from ssl_behavior.programs.table import TRANSFORMATIONS, Program, ProgramFacts, program
-from ssl_behavior.programs.vectors import angle_between, cross, dot, length, turn, unit
 
 __all__ = [
     "PAPER_THRESHOLDS",

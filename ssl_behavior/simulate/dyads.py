@@ -10,10 +10,21 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.simulate.annotators import REACTION_FRAMES, annotate, find_annotator
-from ssl_behavior.simulate.fitted import BEHAVIORS, RECORDING_FRAMES, TASK3_BEHAVIORS, TEMPERAMENT_SHARES, TEMPERAMENTS
-from ssl_behavior.simulate.motion import body_keypoints, draw_bodies
-from ssl_behavior.simulate.schedule import MOUNT, OTHER, Act, IntruderAct, Profile, Schedule, draw_schedule
-from ssl_behavior.simulate.tracking import track
+from ssl_behavior.simulate.motion import body_keypoints, draw_bodies, track
+from ssl_behavior.simulate.schedule import (
+    BEHAVIORS,
+    MOUNT,
+    OTHER,
+    RECORDING_FRAMES,
+    TASK3_BEHAVIORS,
+    TEMPERAMENT_SHARES,
+    TEMPERAMENTS,
+    Act,
+    IntruderAct,
+    Profile,
+    Schedule,
+    draw_schedule,
+)
 from ssl_behavior.skeleton import SKELETONS
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pretrain.step import collapse_warning
+from pretrain.loop import collapse_warning
 
 
 @pytest.mark.parametrize(

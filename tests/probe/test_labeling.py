@@ -12,7 +12,7 @@ from probe.annotate import main
 from probe.annotators import AnnotatorConfig, annotated_frames, learn_annotators
 from probe.annotators.saved import load_annotators, save_annotators
 from probe.heads import load_heads, save_heads
-from probe.labeling import decided_labels
+from probe.labelers import decided_labels
 from probe.learners import run_trial
 from probe.tasks import annotated_rows, macro_of, make_task
 from probe.trial import Trial

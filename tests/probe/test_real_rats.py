@@ -5,7 +5,7 @@ import torch
 
 from probe.learners import run_trial
 from probe.references import hand_features, pca_reference, raw_keypoints
-from probe.scoring import score_row
+from probe.tables import score_row
 from probe.tasks import macro_of, make_task
 from probe.trial import Trial
 from ssl_behavior.importer import ImportOptions, import_recordings

@@ -9,8 +9,7 @@ import pytest
 from rich.console import Console
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score
 
-from probe.scoring import score_parts, score_row
-from probe.tables import csv_text, markdown_text, rich_table, table_cells
+from probe.tables import csv_text, markdown_text, rich_table, score_parts, score_row, table_cells
 from probe.tasks import macro_of, make_task
 from probe.trial import BALANCED, DECISION, PLAIN, Outcome, Trial
 from probe.tuning import reweighed

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ssl_behavior.clusters import Clustering, FrameClusters, KMeansConfig, SmoothingConfig, save_clustering
+from ssl_behavior.clusters.algorithms import KMeansModel
 from ssl_behavior.clusters.clustering import FittedOn
-from ssl_behavior.clusters.kmeans import KMeansModel
 from ssl_behavior.embedding import Embeddings
 from ssl_behavior.files import write_json
 from ssl_behavior.space import Space

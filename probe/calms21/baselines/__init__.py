@@ -6,7 +6,6 @@ each) know each other only by their signatures. Another network is one more file
 one more function in `config.BASELINES`.
 """
 
-from probe.calms21.baselines.attention import Attention, AttentionConfig
 from probe.calms21.baselines.config import (
     AUGMENTED,
     BASELINES,
@@ -20,14 +19,20 @@ from probe.calms21.baselines.config import (
     Transfer,
     task3_baseline,
 )
-from probe.calms21.baselines.conv1d import Conv1d, Conv1dConfig
-from probe.calms21.baselines.fully_connected import FullyConnected, FullyConnectedConfig
 from probe.calms21.baselines.inputs import Augmentation, Inputs, assemble_inputs, augment
-from probe.calms21.baselines.lstm import Lstm, LstmConfig
 from probe.calms21.baselines.msg3d import MsG3d, MsG3dConfig
 from probe.calms21.baselines.network import FrameClassifier, Layout, WindowSpan
-from probe.calms21.baselines.trained import TrainedBaseline, load_baseline, save_baseline
-from probe.calms21.baselines.training import fit_baseline, run_baseline
+from probe.calms21.baselines.networks import (
+    Attention,
+    AttentionConfig,
+    Conv1d,
+    Conv1dConfig,
+    FullyConnected,
+    FullyConnectedConfig,
+    Lstm,
+    LstmConfig,
+)
+from probe.calms21.baselines.training import TrainedBaseline, fit_baseline, load_baseline, run_baseline, save_baseline
 
 __all__ = [
     "AUGMENTED",

@@ -9,13 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from probe.calms21.baselines.attention import AttentionConfig
-from probe.calms21.baselines.conv1d import Conv1dConfig
-from probe.calms21.baselines.fully_connected import FullyConnectedConfig
 from probe.calms21.baselines.inputs import Augmentation
-from probe.calms21.baselines.lstm import LstmConfig
 from probe.calms21.baselines.msg3d import MsG3dConfig
 from probe.calms21.baselines.network import WindowSpan
+from probe.calms21.baselines.networks import AttentionConfig, Conv1dConfig, FullyConnectedConfig, LstmConfig
 from ssl_behavior.errors import InputError
 
 __all__ = [

@@ -11,7 +11,7 @@ import numpy as np
 from probe.calms21.systems.base import Problem, System
 from probe.calms21.systems.crossfit import PostprocessingConfig, run_system
 from probe.folds import positive_frames
-from probe.scoring import ResultRow, score_row
+from probe.tables import ResultRow, score_row
 from probe.tasks import Macro
 from probe.trial import Outcome, Trial
 from ssl_behavior.errors import InputError

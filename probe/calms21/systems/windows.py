@@ -12,8 +12,7 @@ import torch
 
 from probe.calms21.baselines import BaselineConfig, Inputs, TrainedBaseline, assemble_inputs, fit_baseline
 from probe.calms21.baselines.network import OBSERVED
-from probe.calms21.baselines.trained import load_baseline, save_baseline
-from probe.calms21.baselines.training import loss_weights
+from probe.calms21.baselines.training import load_baseline, loss_weights, save_baseline
 from probe.calms21.systems.base import Advance, Model, Problem, System, labels_digest, matrix_digest
 from probe.representations import Matrix, Representation
 from probe.trial import BALANCED, PLAIN, balanced

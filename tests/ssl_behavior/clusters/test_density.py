@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ssl_behavior.clusters.density import DensityConfig, fit_density
+from ssl_behavior.clusters.algorithms import DensityConfig, fit_density
 from ssl_behavior.errors import InputError
 
 CONFIG = DensityConfig(sample=1000, smallest=20)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.cluster.hierarchy import dendrogram, fcluster, linkage
 
-from ssl_behavior.clusters.kmeans import cut, ward
+from ssl_behavior.clusters.algorithms import cut, ward
 from ssl_behavior.errors import InputError
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ssl_behavior.clusters.kmeans import KMeansConfig, KMeansModel, fit_centroids, nearest
+from ssl_behavior.clusters.algorithms import KMeansConfig, KMeansModel, fit_centroids, nearest
 from ssl_behavior.errors import InputError
 
 

@@ -8,8 +8,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from ssl_behavior.logistic import fit_head
-from ssl_behavior.methods import label_readings
-from ssl_behavior.methods.label_readings import MIDDLE_PENALTY, PENALTIES, LabeledPoints, LinearReadings
+from ssl_behavior.methods import joint
+from ssl_behavior.methods.joint import MIDDLE_PENALTY, PENALTIES, LabeledPoints, LinearReadings
 
 POINTS, LATENT, CLASSES, RECORDINGS, ANNOTATORS = 503, 7, 4, 11, 3
 
@@ -38,7 +38,7 @@ def chosen(monkeypatch):
         penalties.append(penalty)
         return fit_head(design, penalty, *rest, **options)
 
-    monkeypatch.setattr(label_readings, "fit_head", remember)
+    monkeypatch.setattr(joint, "fit_head", remember)
     return penalties
 
 
@@ -105,7 +105,7 @@ def test_a_rough_fit_is_nearly_the_one_with_the_middle_penalty(monkeypatch, chos
     points = scene()
     rough = fitted(points, choose=False)(points.read, points.annotator)
     assert chosen == [MIDDLE_PENALTY] * 2
-    monkeypatch.setattr(label_readings, "PENALTIES", (MIDDLE_PENALTY,))
+    monkeypatch.setattr(joint, "PENALTIES", (MIDDLE_PENALTY,))
     exact = fitted(points)(points.read, points.annotator)
     for one, other in zip(rough, exact, strict=True):
         np.testing.assert_allclose(one.softmax(dim=1), other.softmax(dim=1), atol=0.02)

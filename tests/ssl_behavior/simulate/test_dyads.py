@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.simulate.dyads import TASK3_PROFILES, Plan, simulate_plan, simulate_recording
-from ssl_behavior.simulate.fitted import BEHAVIORS, CLASS_SHARES, TASK3_BEHAVIORS, TASK3_SHARES
+from ssl_behavior.simulate.schedule import BEHAVIORS, CLASS_SHARES, TASK3_BEHAVIORS, TASK3_SHARES
 
 
 def test_a_recording_is_what_it_says():

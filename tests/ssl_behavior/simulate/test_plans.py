@@ -4,7 +4,7 @@ import pytest
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.simulate.dyads import calms21_files, equal_plans
-from ssl_behavior.simulate.fitted import TASK3_BEHAVIORS
+from ssl_behavior.simulate.schedule import TASK3_BEHAVIORS
 
 GROUPS = {
     "task1_classic_classification/calms21_task1_{}": ["annotator-id_0"],

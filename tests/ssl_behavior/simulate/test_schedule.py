@@ -1,8 +1,18 @@
 import numpy as np
 
 from ssl_behavior.seeds import numpy_generator
-from ssl_behavior.simulate.fitted import BOUT_FRAMES, CLASS_SHARES
-from ssl_behavior.simulate.schedule import ATTACK, INVESTIGATION, MOUNT, OTHER, Act, IntruderAct, Profile, draw_schedule
+from ssl_behavior.simulate.schedule import (
+    ATTACK,
+    BOUT_FRAMES,
+    CLASS_SHARES,
+    INVESTIGATION,
+    MOUNT,
+    OTHER,
+    Act,
+    IntruderAct,
+    Profile,
+    draw_schedule,
+)
 
 
 def _draw(index, num_frames=9000, **profile):

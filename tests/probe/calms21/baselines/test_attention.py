@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from probe.calms21.baselines.attention import AttentionConfig
 from probe.calms21.baselines.network import WindowSpan
+from probe.calms21.baselines.networks import AttentionConfig
 from ssl_behavior.errors import InputError
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from probe.calms21.baselines.lstm import LstmConfig
 from probe.calms21.baselines.network import WindowSpan
+from probe.calms21.baselines.networks import LstmConfig
 from ssl_behavior.errors import InputError
 
 SMALL = LstmConfig(units=13, widths=(7, 5), dropout=0.3)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from probe.calms21.baselines import BaselineConfig, Conv1dConfig, Phase, WindowSpan, assemble_inputs, fit_baseline
-from probe.calms21.baselines.trained import _between, _some
+from probe.calms21.baselines.training import _between, _some
 from probe.tasks import make_task
 from probe.trial import balanced
 from ssl_behavior.errors import InputError
@@ -56,7 +56,7 @@ def test_recordings_are_predicted_one_after_the_other_whatever_else_the_inputs_h
 
 
 def test_a_stride_predicts_some_frames_and_what_lies_between(store, array, trained, monkeypatch):
-    from probe.calms21.baselines import trained as module
+    from probe.calms21.baselines import training as module
 
     rows = store.rows[4:6]
     inputs = assemble_inputs(store, rows, [], SMALL.window, array, scaling=trained.scaling)

@@ -17,7 +17,7 @@ from probe.calms21.baselines import (
     run_baseline,
 )
 from probe.calms21.baselines.training import frame_loss
-from probe.scoring import score_row
+from probe.tables import score_row
 from probe.tasks import macro_of, make_task
 from probe.trial import BALANCED, PLAIN, Trial
 from ssl_behavior.errors import InputError
@@ -96,7 +96,7 @@ def test_a_seed_repeats_itself_in_every_bit_and_another_does_not(store, array):
 
 
 def test_predictions_are_the_windows_logits_however_long_the_recording(store, array, monkeypatch):
-    from probe.calms21.baselines import trained as module
+    from probe.calms21.baselines import training as module
 
     config = brief(1)
     whole = run(store, array, config=config)
