@@ -22,10 +22,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pretrain.config import RunConfig
 from pretrain.recipes import RECIPES
-from ssl_behavior.checkpoint import method_name
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.features import MABE2021_FEATURES, Featurizer
-from ssl_behavior.methods import METHODS
+from ssl_behavior.methods import METHODS, method_name
 from ssl_behavior.methods.base import Method
 from ssl_behavior.simulate import simulate_recording
 from ssl_behavior.skeleton import SKELETONS

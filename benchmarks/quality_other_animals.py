@@ -47,11 +47,11 @@ from sklearn.model_selection import GroupKFold
 
 from probe.references import PCA_DIM
 from probe.representations import Frames
-from ssl_behavior.checkpoint import load_checkpoint, method_name
+from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.embedding import embed_recording
 from ssl_behavior.features import FeatureConfig, Featurizer
 from ssl_behavior.logistic import Design, fit_head
-from ssl_behavior.methods import Method
+from ssl_behavior.methods import Method, method_name
 from ssl_behavior.metrics import average_precision, macro, summarize
 from ssl_behavior.numerics import Standardizer
 from ssl_behavior.recording import Labels, Recording, observed_points

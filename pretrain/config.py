@@ -1,24 +1,24 @@
-"""The configuration of a pretraining run: frozen, complete, checked when built, JSON-able."""
+"""The configuration of a pretraining run, and the one way to read it from recipes, files, options and code."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from ssl_behavior.checkpoint import method_name
-from ssl_behavior.configs import config_from_dict
+from ssl_behavior.configs import config_from_layers
 from ssl_behavior.device import DEVICES, PRECISIONS
 from ssl_behavior.errors import InputError
 from ssl_behavior.labeled import Sampling
-from ssl_behavior.methods import METHODS
+from ssl_behavior.methods import METHODS, MethodConfig, method_name
+from ssl_behavior.methods.joint import JointConfig, LabelsConfig
 
 __all__ = [
     "DataConfig",
     "LoopConfig",
     "OptimConfig",
     "RunConfig",
-    "run_config_from_dict",
+    "label_settings",
+    "run_config_from",
     "run_config_to_dict",
-    "with_values",
 ]
 
 
@@ -131,7 +131,7 @@ class RunConfig:
     `method` is the Config of one of METHODS; which one says which method is trained.
     """
 
-    method: Any
+    method: MethodConfig
     data: DataConfig = field(default_factory=DataConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
@@ -148,7 +148,7 @@ class RunConfig:
         _require(self.device in DEVICES, f"device must be one of {list(DEVICES)}", self.device)
         precisions = ["auto", *PRECISIONS]
         _require(self.precision in precisions, f"precision must be one of {precisions}", self.precision)
-        labels, rare = getattr(self.method, "labels", None), self.data.sampling.rare_share
+        labels, rare = label_settings(self.method), self.data.sampling.rare_share
         if labels is not None and labels.balanced and rare:
             raise InputError(
                 f"data.sampling.rare_share {rare:g} and method.labels.balanced both make up for rare classes: the "
@@ -157,43 +157,55 @@ class RunConfig:
             )
 
 
+def label_settings(method: MethodConfig) -> LabelsConfig | None:
+    """The settings for learning from labels; None for methods that learn from tracks alone."""
+    return method.labels if isinstance(method, JointConfig) else None
+
+
 def run_config_to_dict(config: RunConfig) -> dict[str, Any]:
     """JSON-ready; the method's name stands first, as `algorithm`."""
     return {"algorithm": method_name(config.method), **asdict(config)}
 
 
-def with_values(config: RunConfig, values: Mapping[str, Any], where: str = "settings") -> RunConfig:
-    """The configuration with other values at dotted keys, such as {"steps": 40, "optim.lr": 1e-3}.
+def run_config_from(*layers: RunConfig | Mapping[str, Any], where: str) -> RunConfig:
+    """The configuration made of several layers, such as recipe, file and options; for each key the last layer wins.
 
-    Raises
-    ------
-    InputError
-        If a key is unknown, or a value is not acceptable; `where` names the place.
-    """
-    filled = run_config_to_dict(config)
-    for key, value in values.items():
-        *groups, name = key.split(".")
-        group: Any = filled
-        for part in groups:
-            group = group.get(part) if isinstance(group, Mapping) else None
-        if not isinstance(group, dict) or name not in group:
-            raise InputError(f"{where}: unknown key {key!r}")
-        group[name] = value
-    return run_config_from_dict(filled, where)
-
-
-def run_config_from_dict(values: Mapping[str, Any], where: str) -> RunConfig:
-    """The inverse of `run_config_to_dict`; `where` names the place in errors.
+    Parameters
+    ----------
+    layers : configurations, and mappings with some of the keys: decoded JSON or YAML, nested ({"optim": {"lr": 1e-3}})
+        or dotted ({"optim.lr": 1e-3}). The key `algorithm`, a name in METHODS, chooses the class of `method`; the
+        method of an earlier layer with another class is replaced by the defaults of this class.
+    where : source of the layers, for errors.
 
     Raises
     ------
     InputError
         If the method or a key is unknown, or a value is not acceptable.
     """
-    rest = dict(values)
-    name = rest.pop("algorithm", None)
-    if name not in METHODS:
+    items = [item for layer in layers for item in (vars(layer) if isinstance(layer, RunConfig) else layer).items()]
+    tags = [value if key == "algorithm" else method_name(value) for key, value in items if _is_tag(key, value)]
+    name = tags[-1] if tags else None
+    if name not in list(METHODS):
         raise InputError(f"{where}: algorithm: expected one of {sorted(METHODS)}, got {name!r}")
-    method: Any = config_from_dict(METHODS[name].Config, rest.pop("method", {}), f"{where}: method")
-    bare = config_from_dict(RunConfig, rest | {"method": None}, where)
-    return RunConfig(**{**vars(bare), "method": method})
+    cls = METHODS[name].Config
+    parts = [_nested(key, value) for key, value in items if key != "algorithm"]
+    methods = [part.pop("method") for part in parts if "method" in part]
+    ours = [cls() if isinstance(one, MethodConfig) and type(one) is not cls else one for one in methods]
+    method: MethodConfig = config_from_layers(cls, ours, where, "method")
+    return config_from_layers(RunConfig, [*parts, {"method": method}], where)
+
+
+def _is_tag(key: str, value: Any) -> bool:
+    """Whether an item says which method is trained."""
+    return key == "algorithm" or (key == "method" and isinstance(value, MethodConfig))
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    """
+    >>> _nested("optim.lr", 0.1)
+    {'optim': {'lr': 0.1}}
+    """
+    for part in reversed(str(key).split(".")):
+        value = {part: value}
+    nested: dict[str, Any] = value
+    return nested

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
+from pretrain.config import run_config_from
 from pretrain.recipes import RECIPES
 from pretrain.run import train
 from ssl_behavior.encoder import Encoder, load
@@ -29,7 +29,7 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
     steps : training steps, or None for the recipe's own number.
     seed : of everything random.
     out : keep the run in this folder; None trains in a temporary one.
-    overrides : further fields of the run's configuration, e.g. {"precision": "float32"}.
+    overrides : further keys of the run's configuration, e.g. {"precision": "float32", "optim.lr": 1e-3}.
 
     Attributes
     ----------
@@ -56,12 +56,8 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
         """
         if self.recipe not in RECIPES:
             raise InputError(f"unknown recipe {self.recipe!r}; known: {sorted(RECIPES)}")
-        recipe = RECIPES[self.recipe]()
-        changes = dict(self.overrides or {}) | {"seed": self.seed}
-        known = {field.name for field in fields(recipe)}
-        if unknown := sorted(set(changes) - known):
-            raise InputError(f"unknown settings {unknown} in overrides; a run has {sorted(known)}")
-        config = replace(recipe, **changes | ({} if self.steps is None else {"steps": self.steps}))
+        own = {"seed": self.seed} | ({} if self.steps is None else {"steps": self.steps})
+        config = run_config_from(RECIPES[self.recipe](), self.overrides or {}, own, where="overrides")
         with tempfile.TemporaryDirectory() as scratch:
             store, run = Path(scratch) / "store", Path(self.out or Path(scratch) / "run")
             write_store(store, recordings)

@@ -4,9 +4,8 @@ import argparse
 import re
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from ssl_behavior.errors import InputError
 
@@ -23,9 +22,9 @@ configuration is taken.
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the person asked for; `overrides` are dotted key -> text."""
+    """The command line. `overrides`: dotted key of the configuration -> text, or a list of texts."""
 
-    stores: tuple[Path, ...]
+    stores: list[Path]
     out: Path | None
     recipe: str | None
     config: Path | None
@@ -33,7 +32,7 @@ class Options:
     split: Path | None
     resume: bool
     print_config: bool
-    overrides: dict[str, str]
+    overrides: dict[str, str | list[str]]
 
 
 def parse_options(argv: Sequence[str]) -> Options:
@@ -46,43 +45,14 @@ def parse_options(argv: Sequence[str]) -> Options:
     """
     rest, dotted = _split(argv)
     values = vars(_parser().parse_args(rest))
-    named = {key: values[name] for name, key in _NAMED.items() if values[name] is not None}
-    options = Options(
-        stores=tuple(values["stores"]),
-        out=values["out"],
-        recipe=values["recipe"],
-        config=values["config"],
-        programs=values["programs"],
-        split=values["split"],
-        resume=values["resume"],
-        print_config=values["print_config"],
-        overrides=dotted | {key: _text(value) for key, value in named.items()},
-    )
+    own = {field.name: values.pop(field.name) for field in fields(Options) if field.name != "overrides"}
+    named = {key: value for key, value in values.items() if value is not None}
+    options = Options(**own, overrides=dotted | named)
     if not options.print_config and options.out is None:
         raise InputError("--out RUN is missing: the folder to train into")
     if not options.print_config and not options.stores and not options.resume:
         raise InputError("name at least one store to train on (made by ssl-behavior import or simulate)")
     return options
-
-
-_NAMED = {
-    "steps": "steps",
-    "seed": "seed",
-    "device": "device",
-    "precision": "precision",
-    "validation": "data.validation",
-    "validation_share": "data.validation_share",
-    "recordings": "data.recordings",
-    "subset": "data.subsets",
-    "init": "init",
-    "streams": "data.streams",
-    "labeled": "data.labeled",
-}
-"""Option -> the configuration's key it sets."""
-
-
-def _text(value: Any) -> str:
-    return "[" + ",".join(f'"{item}"' for item in value) + "]" if isinstance(value, list) else str(value)
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -130,20 +100,49 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", metavar="N", help="where all randomness comes from")
     add("--device", metavar="NAME", help="auto, cpu, cuda or mps")
     add("--precision", metavar="NAME", help="auto (bfloat16 where the machine is fast at it), float32 or bfloat16")
-    add("--recordings", metavar="ID", nargs="+", help="train and validate on these ids or globs only")
-    add("--subset", metavar="NAME", nargs="+", help="only recordings of these subsets of the stores")
+    add(
+        "--recordings",
+        dest="data.recordings",
+        metavar="ID",
+        nargs="+",
+        help="train and validate on these ids or globs only",
+    )
+    add(
+        "--subset",
+        dest="data.subsets",
+        metavar="NAME",
+        nargs="+",
+        help="only recordings of these subsets of the stores",
+    )
     add(
         "--programs",
         metavar="FILE",
         type=Path,
         help="one's own programs (a Python file), for summaries and the recipes of task programming",
     )
-    add("--validation", metavar="ID", nargs="+", help="ids or globs of the recordings to hold out")
-    add("--labeled", metavar="ID", nargs="+", help="learn from the labels of these recordings (ids or globs; joint)")
+    add(
+        "--validation",
+        dest="data.validation",
+        metavar="ID",
+        nargs="+",
+        help="ids or globs of the recordings to hold out",
+    )
+    add(
+        "--labeled",
+        dest="data.labeled",
+        metavar="ID",
+        nargs="+",
+        help="learn from the labels of these recordings (ids or globs; joint)",
+    )
     add("--split", metavar="FILE", type=Path, help="learn from the labels of the train part of a split (joint)")
-    add("--streams", metavar="NAME", nargs="+", help="learn these label streams only (joint)")
+    add("--streams", dest="data.streams", metavar="NAME", nargs="+", help="learn these label streams only (joint)")
     add("--init", metavar="RUN", help="start from the encoder of this run or checkpoint")
-    add("--validation-share", metavar="SHARE", help="hold out this share of the recordings instead; 0: none")
+    add(
+        "--validation-share",
+        dest="data.validation_share",
+        metavar="SHARE",
+        help="hold out this share of the recordings instead; 0: none",
+    )
     return parser
 
 

@@ -103,6 +103,15 @@ def cpc_mabe2021() -> RunConfig:
     other sequences only, MADGRAD with a cosine. Departures: true horizons, every step an anchor, and no labels in
     the loss (theirs had cross-entropies beside CPC); their final learning rate is not recorded.
     """
+    return RunConfig(
+        method=_mabe2021_method(),
+        data=DataConfig(window_frames=512, batch_size=32),
+        optim=OptimConfig(optimizer="madgrad", lr=1e-3, weight_decay=1e-5, warmup_steps=200),
+        steps=34_000,
+    )
+
+
+def _mabe2021_method() -> CPCConfig:
     encoder = EncoderConfig(
         stride=1,
         animals="first",
@@ -115,7 +124,7 @@ def cpc_mabe2021() -> RunConfig:
         contexter_dilations=(1,) * 8,
         directions="forward",
     )
-    method = CPCConfig(
+    return CPCConfig(
         features=MABE2021_FEATURES,
         augment=AugmentConfig(reflect=0.0, drop_keypoints=0.0),
         encoder=encoder,
@@ -123,12 +132,6 @@ def cpc_mabe2021() -> RunConfig:
         key_dim=128,
         temperature=0.07,
         embedding=EmbeddingConfig(feature_window_frames=()),
-    )
-    return RunConfig(
-        method=method,
-        data=DataConfig(window_frames=512, batch_size=32),
-        optim=OptimConfig(optimizer="madgrad", lr=1e-3, weight_decay=1e-5, warmup_steps=200),
-        steps=34_000,
     )
 
 
@@ -202,15 +205,18 @@ def joint() -> RunConfig:
     .004, .598 +- .003, .759 +- .002, .213 +- .001), see benchmarks/results/benchmark_rats.md. More labels than their
     half million frames may bear more --steps: 400 were no better there (.665, S2 .228).
     """
-    labels = LabelsConfig(balanced=False, smoothing=0.1, dropout=0.3, linear=0.5)
     return replace(
         cpc(),
-        method=JointConfig(labels=labels, cpc=0.5),
+        method=_joint_method(cpc=0.5),
         data=DataConfig(window_frames=768, batch_size=24, sampling=Sampling(labeled_share=0.5)),
         optim=replace(cpc().optim, lr=5e-4, heads_lr=20.0),
         loop=LoopConfig(validate_every=50),
         steps=200,
     )
+
+
+def _joint_method(cpc: float) -> JointConfig:
+    return JointConfig(labels=LabelsConfig(balanced=False, smoothing=0.1, dropout=0.3, linear=0.5), cpc=cpc)
 
 
 def finetune() -> RunConfig:
@@ -223,9 +229,8 @@ def finetune() -> RunConfig:
     benchmarks/results/benchmark_rats.md.
     """
     recipe = joint()
-    method = replace(recipe.method, cpc=0.0)
     sampling = replace(recipe.data.sampling, labeled_share=1.0)
-    return replace(recipe, method=method, data=replace(recipe.data, sampling=sampling))
+    return replace(recipe, method=_joint_method(cpc=0.0), data=replace(recipe.data, sampling=sampling))
 
 
 def joint_mabe2021() -> RunConfig:
@@ -243,15 +248,15 @@ def joint_mabe2021() -> RunConfig:
     Published: Task 1 macro F1 .864, AP .914; Task 2 .809, .857 (means over 5 runs; its unlabeled pool were the test
     recordings' tracks, which our benchmark leaves out unless --transductive).
     """
-    base = cpc_mabe2021()
+    base, alone = cpc_mabe2021(), _mabe2021_method()
     labels = LabelsConfig(binary_weight=0.1, smoothing=0.2, reads="contexts", hidden_dim=0, scale=False)
     method = JointConfig(
-        features=base.method.features,
-        augment=base.method.augment,
-        encoder=base.method.encoder,
-        horizons_frames=base.method.horizons_frames,
-        key_dim=base.method.key_dim,
-        temperature=base.method.temperature,
+        features=alone.features,
+        augment=alone.augment,
+        encoder=alone.encoder,
+        horizons_frames=alone.horizons_frames,
+        key_dim=alone.key_dim,
+        temperature=alone.temperature,
         embedding=EmbeddingConfig(feature_window_frames=(), extras=("time", "walls")),
         labels=labels,
     )

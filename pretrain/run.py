@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from pretrain.config import RunConfig
+from pretrain.config import RunConfig, label_settings
 from pretrain.data import Data, check_batch_size, chosen_sources, labeled_sources, open_data
 from pretrain.distributed import in_main, process_group, wrap
 from pretrain.loop import Losses, Trainer
@@ -27,12 +27,13 @@ from pretrain.runfolder import (
     with_kept_programs,
 )
 from ssl_behavior import parallel
-from ssl_behavior.checkpoint import load_checkpoint, method_name
+from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.errors import InputError
 from ssl_behavior.labeled import LabeledReader, LabelFacts, label_facts
-from ssl_behavior.methods import METHODS, Method
+from ssl_behavior.methods import METHODS, Method, MethodConfig, method_name
 from ssl_behavior.methods.conv import ConvConfig
+from ssl_behavior.methods.cpc import PredictionConfig
 from ssl_behavior.methods.joint import JointConfig
 from ssl_behavior.methods.summaries import SummaryTargetsConfig
 from ssl_behavior.seeds import derive_seed
@@ -94,15 +95,17 @@ def complete_config(config: RunConfig, stores: Sequence[Path], begun: RunConfig 
         for labels are given to a method that learns none, or the run to start from has another kind of encoder.
     """
     if config.init:
-        other = begun.method if begun is not None else _encoder_config(config.init)
+        other = begun.method if begun is not None else load_checkpoint(config.init).config
+        if not isinstance(other, ConvConfig):
+            raise InputError(f"--init {config.init}: it has no convolutional encoder to start from")
         config = replace(config, method=with_kept_programs(_with_encoder_of(config.method, other), Path(config.init)))
-    labels = getattr(config.method, "labels", None)
-    if labels is None:
+    if not isinstance(config.method, JointConfig):
         if config.data.labeled or config.data.streams:
             raise InputError("--labeled, --split and --streams: this recipe learns from no labels; choose joint")
         return config
     if config.data.recordings_per_batch:
         raise InputError("data.recordings_per_batch: windows with labels are drawn by data.sampling; leave it at 0")
+    labels = config.method.labels
     sources = labeled_sources(chosen_sources(stores, config.data), config.data)
     facts = label_facts(sources, config.data.streams or [stream.name for stream in labels.streams])
     if labels.streams:
@@ -127,18 +130,10 @@ def _told(facts: LabelFacts) -> str:
 
 def facts_of(config: RunConfig) -> LabelFacts | None:
     """The labels that the run learns, if it learns any."""
-    labels: LabelFacts | None = getattr(config.method, "labels", None)
-    return labels
+    return label_settings(config.method)
 
 
-def _encoder_config(path: str) -> ConvConfig:
-    other = load_checkpoint(path).config
-    if not isinstance(other, ConvConfig):
-        raise InputError(f"--init {path}: it has no convolutional encoder to start from")
-    return other
-
-
-def _with_encoder_of(method: Any, other: ConvConfig) -> Any:
+def _with_encoder_of(method: MethodConfig, other: ConvConfig) -> MethodConfig:
     """The configuration with the features, the encoder and what it predicts of another one.
 
     Learning from labels and tracks at once, an encoder without contexts goes on with summaries, whether it has learned
@@ -146,16 +141,16 @@ def _with_encoder_of(method: Any, other: ConvConfig) -> Any:
     """
     if not isinstance(method, ConvConfig):
         raise InputError("--init: only recipes on convolution stacks can start from another run's encoder")
-    shared = {"features", "encoder", "embedding", "horizons_frames", "key_dim"}
-    names = shared & {field.name for field in fields(method)} & {field.name for field in fields(other)}
-    taken = {name: getattr(other, name) for name in names}
+    taken: dict[str, Any] = {"features": other.features, "encoder": other.encoder, "embedding": other.embedding}
+    if isinstance(method, PredictionConfig) and isinstance(other, PredictionConfig):
+        taken |= {"horizons_frames": other.horizons_frames, "key_dim": other.key_dim}
     targets = targets_of(other)
     if isinstance(method, JointConfig) and targets is not None and (method.summary or method.cpc):
         taken |= {"cpc": 0.0, "summary": method.summary or method.cpc, "targets": targets}
     return replace(method, **taken)
 
 
-def targets_of(method: Any) -> SummaryTargetsConfig | None:
+def targets_of(method: ConvConfig | MethodConfig) -> SummaryTargetsConfig | None:
     """The summaries that an encoder predicts, or could predict; None of one that has contexts for the future."""
     if isinstance(method, JointConfig):
         return method.targets if method.encoder.mixer is not None else None
@@ -178,12 +173,13 @@ def take_encoder(method: Method, path: str) -> tuple[str, ...]:
             f"--init {path}: its encoder was made for {list(other.skeleton.keypoints)} at {other.fps:g} frames per "
             f"second, these recordings have {list(method.skeleton.keypoints)} at {method.fps:g}"
         )
-    taken = [name for name in ENCODER_MODULES if hasattr(method, name) and hasattr(other, name)]
+    modules, others = dict(method.named_children()), dict(other.named_children())
+    taken = [name for name in ENCODER_MODULES if name in modules and name in others]
     if "targets" in taken and targets_of(method.config) != targets_of(other.config):
         # Other summaries than the encoder has learned: fitted anew.
         taken.remove("targets")
     for name in taken:
-        getattr(method, name).load_state_dict(getattr(other, name).state_dict())
+        modules[name].load_state_dict(others[name].state_dict())
     return tuple(taken)
 
 

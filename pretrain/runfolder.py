@@ -16,12 +16,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from pretrain.config import RunConfig, run_config_from_dict, run_config_to_dict
+from pretrain.config import RunConfig, run_config_from, run_config_to_dict
 from ssl_behavior.checkpoint import list_checkpoints, package_versions, save_checkpoint
 from ssl_behavior.configs import differing_keys
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, check_free, read_contents, write_json
-from ssl_behavior.methods.base import Method
+from ssl_behavior.methods import CPCConfig, Method, MethodConfig
 from ssl_behavior.methods.joint import JointConfig
 from ssl_behavior.programs import ProgramsConfig, with_programs_of
 
@@ -44,7 +44,7 @@ __all__ = [
 COPY_NAME = "programs.py"
 
 
-def with_own_programs(method: Any, path: Path) -> Any:
+def with_own_programs(method: MethodConfig, path: Path) -> MethodConfig:
     """The method's configuration with the programs of a file added to those it has.
 
     Raises
@@ -58,21 +58,21 @@ def with_own_programs(method: Any, path: Path) -> Any:
     return _with(method, with_programs_of(programs, path))
 
 
-def programs_of(method: Any) -> ProgramsConfig | None:
+def programs_of(method: MethodConfig) -> ProgramsConfig | None:
     """The programs that a method's configuration learns from; None if it learns from none."""
     if isinstance(method, JointConfig):
         return method.targets.programs if method.summary else None
-    found: ProgramsConfig | None = getattr(method, "programs", None)
-    return found
+    return None if isinstance(method, CPCConfig) else method.programs
 
 
-def _with(method: Any, programs: ProgramsConfig) -> Any:
+def _with(method: MethodConfig, programs: ProgramsConfig) -> MethodConfig:
+    assert not isinstance(method, CPCConfig)
     if isinstance(method, JointConfig):
         return replace(method, targets=replace(method.targets, programs=programs))
     return replace(method, programs=programs)
 
 
-def with_kept_programs(method: Any, run: Path) -> Any:
+def with_kept_programs(method: MethodConfig, run: Path) -> MethodConfig:
     """The method's configuration as it is, or with the run's own copy of the programs file if the original is gone."""
     programs = programs_of(method)
     if programs is None or not programs.file or Path(programs.file).is_file() or not (run / COPY_NAME).is_file():
@@ -80,7 +80,7 @@ def with_kept_programs(method: Any, run: Path) -> Any:
     return _with(method, replace(programs, file=str((run / COPY_NAME).absolute())))
 
 
-def keep_own_programs(method: Any, run: Path) -> None:
+def keep_own_programs(method: MethodConfig, run: Path) -> None:
     """Copy the programs file into the run's folder, where it stays whatever becomes of the original.
 
     Raises
@@ -253,7 +253,7 @@ def open_run(
 def _check_same(path: Path, record: Mapping[str, Any], config: RunConfig, facts: Mapping[str, Any]) -> None:
     new = json.loads(json.dumps({**run_config_to_dict(config), **facts}))
     # Keys that a newer program has and the record lacks had their defaults.
-    begun = run_config_to_dict(run_config_from_dict(record["config"], f"{path}/config.json"))
+    begun = run_config_to_dict(run_config_from(record["config"], where=f"{path}/config.json"))
     old = json.loads(json.dumps({**begun, **{name: record.get(name) for name in facts}}))
     changed = {key: pair for key, pair in differing_keys(old, new).items() if not _free_on_resume(key)}
     if changed:
@@ -270,7 +270,7 @@ def _free_on_resume(key: str) -> bool:
 
 def _read_record(path: Path) -> dict[str, Any]:
     record = read_contents(Path(path), "config.json", "run", FORMAT_VERSION)
-    if "config" not in record:
+    if not isinstance(record.get("config"), dict):
         raise InputError(f"{path} is not a run: its config.json does not say so")
     return record
 
@@ -283,7 +283,7 @@ def recorded_config(path: Path) -> RunConfig:
     InputError
         If `path` is not a run, or of a newer version.
     """
-    return run_config_from_dict(_read_record(path)["config"], f"{path}/config.json")
+    return run_config_from(_read_record(path)["config"], where=f"{path}/config.json")
 
 
 def recorded_stores(path: Path) -> list[Path]:

@@ -1,22 +1,19 @@
-"""From recipe, configuration file and options to one checked RunConfig."""
+"""From recipe, configuration file and options to one RunConfig."""
 
-import dataclasses
 import difflib
 import json
-import re
 from collections.abc import Mapping
+from dataclasses import is_dataclass, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-import jsonargparse
 import yaml
 
-from pretrain.config import RunConfig, run_config_from_dict, run_config_to_dict
+from pretrain.config import RunConfig, run_config_from, run_config_to_dict
 from pretrain.job import Options
 from pretrain.recipes import RECIPES
 from pretrain.runfolder import recorded_config, recorded_stores, with_kept_programs, with_own_programs
 from ssl_behavior.errors import InputError
-from ssl_behavior.methods import METHODS
 from ssl_behavior.splits import split_patterns
 
 __all__ = ["config_as_yaml", "resolve_config", "resolve_stores"]
@@ -25,12 +22,9 @@ _DEFAULT_RECIPE = "summaries"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 as PyYAML reads it, except that 1e-4 is a number."""
+    """YAML with text for numbers, dates, true and null: the configuration's types decide what they are."""
 
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+"), list("-+0123456789")
-)
+    yaml_implicit_resolvers = {"<": yaml.SafeLoader.yaml_implicit_resolvers["<"]}  # noqa: RUF012
 
 
 def resolve_config(options: Options) -> RunConfig:
@@ -41,21 +35,20 @@ def resolve_config(options: Options) -> RunConfig:
     InputError
         If the recipe or a key is unknown (the nearest known one is named), or a value is not acceptable.
     """
-    values = _file_values(options.config) if options.config else {}
-    base = _with_method(_base(options, values), values, options.config)
-    overrides = dict(options.overrides)
+    file = _file_values(options.config) if options.config else {}
+    tag = {key: value for key, value in file.items() if key == "algorithm"}
+    base = run_config_from(_base(options, file), tag, where=f"--config {options.config}")
+    if options.programs:
+        base = replace(base, method=with_own_programs(base.method, options.programs))
+    known = _keys(base)
+    overrides = {key: _option_value(key, value, known) for key, value in options.overrides.items()}
     if options.split:
         if "data.labeled" in overrides:
-            raise InputError("--split and --labeled both say whose labels are learned from; give one of them")
+            raise InputError("--split and --labeled both choose the recordings with labels to learn; give one of them")
         train, others = split_patterns(options.split)
-        overrides |= {"data.labeled": json.dumps(train), "data.not_labeled": json.dumps(others)}
-    if options.programs:
-        base = dataclasses.replace(base, method=with_own_programs(base.method, options.programs))
-    _check_known(base, overrides)
-    arguments = [f"--{key}={_listed(base, key, text)}" for key, text in overrides.items()]
-    if options.config:
-        arguments.insert(0, f"--config={json.dumps(values, default=str)}")
-    return run_config_from_dict(_parsed(base, arguments, options.config), _where(options.config))
+        overrides |= {"data.labeled": train, "data.not_labeled": others}
+    where = f"configuration (options and {options.config})" if options.config else "configuration"
+    return run_config_from(base, file, overrides, where=where)
 
 
 def resolve_stores(options: Options) -> list[Path]:
@@ -76,21 +69,21 @@ def config_as_yaml(config: RunConfig) -> str:
     return yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=110)
 
 
-def _base(options: Options, values: Mapping[str, Any]) -> RunConfig:
+def _base(options: Options, file: Mapping[str, Any]) -> RunConfig:
     """The recipe named, else that of the same name as the file's method, else the default one."""
     named = options.recipe or options.config
     if options.resume and not named and options.out and (options.out / "config.json").exists():
         config = recorded_config(options.out)
-        return dataclasses.replace(config, method=with_kept_programs(config.method, options.out))
-    method = values.get("algorithm")
-    recipe = options.recipe or (method if isinstance(method, str) and method in RECIPES else _DEFAULT_RECIPE)
+        return replace(config, method=with_kept_programs(config.method, options.out))
+    method = file.get("algorithm")
+    recipe = options.recipe or (method if method in list(RECIPES) else _DEFAULT_RECIPE)
     if recipe not in RECIPES:
         raise InputError(f"unknown recipe {recipe!r}; known: {sorted(RECIPES)}")
     return RECIPES[recipe]()
 
 
 def _file_values(file: Path) -> dict[str, Any]:
-    """A configuration file's keys; of a run's config.json, those of its configuration."""
+    """Keys of a configuration file; of a run's config.json, those of its configuration."""
     try:
         values = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
@@ -98,91 +91,34 @@ def _file_values(file: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"--config {file}: neither YAML nor JSON ({reason})") from None
+    if isinstance(values, dict) and values.get("format") == "ssl-behavior run":
+        values = values.get("config")
     if not isinstance(values, dict):
         raise InputError(f"--config {file}: expected keys and values, got {type(values).__name__}")
-    return values["config"] if values.get("format") == "ssl-behavior run" else values
-
-
-def _with_method(base: RunConfig, values: Mapping[str, Any], file: Path | None) -> RunConfig:
-    name = values.get("algorithm")
-    if name is None:
-        return base
-    if name not in METHODS:
-        raise InputError(f"--config {file}: algorithm: expected one of {sorted(METHODS)}, got {name!r}")
-    same = METHODS[name].Config is type(base.method)
-    return base if same else dataclasses.replace(base, method=METHODS[name].Config())
-
-
-def _check_known(base: RunConfig, overrides: Mapping[str, str]) -> None:
-    known = _keys(base)
-    for key in overrides:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean --{near[0]}?" if near else "--print-config shows all of them"
-            raise InputError(f"unknown option --{key}; {hint}")
+    return values
 
 
 def _keys(config: Any, prefix: str = "") -> dict[str, Any]:
     """Dotted key -> value, of groups and of what is in them."""
     keys = {}
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        keys[prefix + field.name] = value
-        if dataclasses.is_dataclass(value):
-            keys |= _keys(value, f"{prefix}{field.name}.")
+    for name, value in vars(config).items():
+        keys[prefix + name] = value
+        if is_dataclass(value):
+            keys |= _keys(value, f"{prefix}{name}.")
     return keys
 
 
-def _listed(base: RunConfig, key: str, text: str) -> str:
-    """A list may be written without its brackets."""
-    return f"[{text}]" if isinstance(_keys(base)[key], tuple) and not text.startswith("[") else text
-
-
-def _parsed(base: RunConfig, arguments: list[str], file: Path | None) -> dict[str, Any]:
-    parser = _parser(base)
+def _option_value(key: str, value: str | list[str], known: Mapping[str, Any]) -> Any:
+    """An option's value: text, or in YAML a list (with or without its brackets) or a mapping."""
+    if key not in known:
+        near = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean --{near[0]}?" if near else "--print-config shows all of them"
+        raise InputError(f"unknown option --{key}; {hint}")
+    if isinstance(value, list) or isinstance(known[key], str | int | float):
+        return value
+    bare = isinstance(known[key], tuple) and not value.startswith("[")
     try:
-        parsed: dict[str, Any] = _plain(parser.parse_args(arguments))
-    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        sentence = _without_python(str(error))
-        raise InputError(f"{_where(file)}: {sentence}") from None
-    del parsed["config"]
-    return parsed
-
-
-def _plain(value: Any) -> Any:
-    """Namespaces as dictionaries, also those inside lists, which the parser leaves as they are."""
-    if isinstance(value, jsonargparse.Namespace):
-        return {key: _plain(item) for key, item in vars(value).items()}
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _where(file: Path | None) -> str:
-    return f"configuration (options and {file})" if file else "configuration"
-
-
-def _without_python(message: str) -> str:
-    """
-    >>> _without_python("Expected a <class 'float'>. Got value: x")
-    'expected float, got x'
-    """
-    message = re.sub(r"<class '(\w+)'>", r"\1", message).replace("typing.Literal", "one of ")
-    message = re.sub(r'Parser key "([^"]*)":', r"\1:", message)
-    return " ".join(message.replace("Expected a ", "expected ").replace(". Got value:", ", got").split())
-
-
-def _parser(base: RunConfig) -> jsonargparse.ArgumentParser:
-    """One typed argument per key, with the values of `base` as defaults."""
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_argument("--config", action="config")
-    parser.add_argument("--algorithm", type=str)
-    hints = get_type_hints(RunConfig)
-    for field in dataclasses.fields(base):
-        value = getattr(base, field.name)
-        if dataclasses.is_dataclass(value):
-            parser.add_class_arguments(type(value), field.name)
-        else:
-            parser.add_argument(f"--{field.name}", type=hints[field.name])
-    parser.set_defaults(run_config_to_dict(base))
-    return parser
+        return yaml.load(f"[{value}]" if bare else value, Loader=_Loader)
+    except yaml.YAMLError:
+        form = "a list such as 4,8,16" if bare else "YAML"
+        raise InputError(f"--{key}: expected {form}, got {value!r}; quote items with special characters") from None

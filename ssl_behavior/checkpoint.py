@@ -20,16 +20,15 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ssl_behavior.configs import config_from_dict
+from ssl_behavior.configs import config_from_layers
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents, read_json, write_json
-from ssl_behavior.methods import METHODS
-from ssl_behavior.methods.base import Method
+from ssl_behavior.methods import METHODS, Method, MethodConfig, method_name
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = [
     "FORMAT_VERSION", "best_streams", "find_checkpoint", "list_checkpoints", "load_checkpoint", "load_training_state",
-    "load_weights", "method_name", "package_versions", "read_checkpoint_config", "save_checkpoint",
+    "load_weights", "package_versions", "read_checkpoint_config", "save_checkpoint",
 ]  # fmt: skip
 
 FORMAT_VERSION = 1
@@ -113,7 +112,7 @@ def _build(folder: Path, contents: Mapping[str, Any]) -> Method:
     name, where, fps = contents["method"], f"{folder}/config.json", contents["fps"]
     if name not in list(METHODS):
         raise InputError(f"{where}: unknown method {name!r}; this program knows {sorted(METHODS)}")
-    config: Any = config_from_dict(METHODS[name].Config, contents["config"], f"{where}: config")
+    config: MethodConfig = config_from_layers(METHODS[name].Config, [contents["config"]], where, "config")
     try:
         skeleton = Skeleton.from_dict(contents["skeleton"], source=where)
     except (KeyError, TypeError, AttributeError) as error:
@@ -226,13 +225,6 @@ def _best_found(run: Path) -> dict[str, Any]:
     pointer = Path(run) / "checkpoints" / _BEST
     found: dict[str, Any] = read_json(pointer, "a run") if pointer.exists() else {}
     return found
-
-
-def method_name(config: Any) -> str:
-    """The name in METHODS of the method that `config` configures."""
-    names = [name for name, method in METHODS.items() if method.Config is type(config)]
-    assert names, f"{type(config).__name__} is no Config of {sorted(METHODS)}"
-    return names[0]
 
 
 def package_versions() -> dict[str, str]:

@@ -1,89 +1,159 @@
-"""Configurations are frozen dataclasses; here they become JSON and come back, with every key and type checked."""
+"""Configurations: frozen dataclasses, written as JSON and read back with every key and type checked."""
 
 import dataclasses
+import difflib
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ssl_behavior.errors import InputError
 
-__all__ = ["config_from_dict", "differing_keys"]
+__all__ = ["config_from_dict", "config_from_layers", "differing_keys"]
 
 Config = TypeVar("Config")
 
+_BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_NULLS = (None, "null", "~", "")
+
 
 def config_from_dict(cls: type[Config], values: Any, where: str) -> Config:
-    """Rebuild a configuration from what `dataclasses.asdict` gave, lists becoming tuples where the class says so.
-
-    Parameters
-    ----------
-    cls : a dataclass whose fields are numbers, strings, tuples, mappings, literals and further dataclasses.
-    values : decoded JSON or YAML.
-    where : names the place in errors, e.g. "run/config.json: method".
+    """Build a configuration from what `dataclasses.asdict` gave; keys that are missing have the class's defaults.
 
     Raises
     ------
     InputError
-        If a key is unknown or missing, a value has another type, or the class itself refuses the values.
+        As `config_from_layers`.
+    """
+    return config_from_layers(cls, [values], where)
+
+
+def config_from_layers(cls: type[Config], layers: Sequence[Any], where: str, key: str = "") -> Config:
+    """Build a configuration from several layers; for each key the last layer that has it wins.
+
+    Nested configurations are built the same way, key by key. Lists, mappings and everything else replace the value of
+    earlier layers. Text is read as the type of its field: "1e-3" as a float, "yes" as a bool, "null" as None.
+
+    Parameters
+    ----------
+    cls : a dataclass whose fields are numbers, strings, tuples, mappings, literals and further dataclasses.
+    layers : configurations of this class, and mappings (decoded JSON or YAML) with some of its keys.
+    where : source of the layers, for errors, e.g. "run/config.json".
+    key : dotted key of the configuration in this source, "" for all of it.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown or missing, a value has another type, or the class refuses the values.
     """
     assert dataclasses.is_dataclass(cls)
-    if not isinstance(values, Mapping):
-        raise InputError(f"{where}: expected keys and values of {cls.__name__}, got {values!r}")
+    if len(layers) == 1 and isinstance(layers[0], cls):
+        return layers[0]
     hints = get_type_hints(cls)
-    known = {field.name: field for field in dataclasses.fields(cls)}
-    if unknown := sorted(set(values) - set(known)):
-        raise InputError(f"{where}: unknown key {unknown[0]!r}; known: {sorted(known)}")
-    if missing := [name for name, field in known.items() if name not in values and _required(field)]:
-        raise InputError(f"{where}: the key {missing[0]!r} is missing")
-    converted = {name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()}
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    mappings = [_as_mapping(cls, layer, where, key) for layer in layers]
+    given = {name: [one[name] for one in mappings if name in one] for name in fields}
+    if missing := [name for name, field in fields.items() if not given[name] and _required(field)]:
+        raise _refusal(where, key, f"the key {missing[0]!r} is missing")
+    converted = {
+        name: _convert(hints[name], values, where, f"{key}.{name}".lstrip("."))
+        for name, values in given.items()
+        if values
+    }
     try:
         return cls(**converted)
     except ValueError as error:
-        raise InputError(f"{where}: {error}") from None
+        raise _refusal(where, key, str(error)) from None
+
+
+def _as_mapping(cls: type, layer: Any, where: str, key: str) -> Mapping[str, Any]:
+    """Field name -> value of a layer; refuses what is no mapping, and unknown keys."""
+    known = [field.name for field in dataclasses.fields(cls)]
+    if isinstance(layer, cls):
+        return {name: getattr(layer, name) for name in known}
+    if not isinstance(layer, Mapping):
+        raise _refusal(where, key, f"expected keys and values of {cls.__name__}, got {layer!r}")
+    if unknown := sorted(set(map(str, layer)) - set(known)):
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise _refusal(where, key, f"unknown key {unknown[0]!r}{hint}; known: {sorted(known)}")
+    return layer
+
+
+def _refusal(where: str, key: str, problem: str) -> InputError:
+    return InputError(": ".join(part for part in (where, key, problem) if part))
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _convert(hint: Any, value: Any, where: str) -> Any:
+def _convert(hint: Any, values: Sequence[Any], where: str, key: str) -> Any:
+    """The value of a field from those of all layers that have it, the last one winning."""
+    origin, value = get_origin(hint), values[-1]
     if hint is Any:
         return value
     if dataclasses.is_dataclass(hint):
         assert isinstance(hint, type)
-        return config_from_dict(hint, value, where)
-    origin = get_origin(hint)
+        return config_from_layers(hint, values, where, key)
     if origin in (Union, types.UnionType):
-        return _first_that_fits(get_args(hint), value, where)
+        return _convert_union(get_args(hint), values, where, key)
     if origin is Literal and value in get_args(hint):
         return value
     if origin is tuple and isinstance(value, list | tuple):
-        return _convert_tuple(get_args(hint), value, where)
+        return _convert_tuple(get_args(hint), value, where, key)
     if origin in (dict, Mapping) and isinstance(value, Mapping):
-        return {key: _convert(get_args(hint)[1], item, f"{where}.{key}") for key, item in value.items()}
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if hint in (int, str, bool, type(None)) and type(value) is hint:
-        return value
-    expected = f"one of {list(get_args(hint))}" if origin is Literal else getattr(hint, "__name__", str(hint))
-    raise InputError(f"{where}: expected {expected}, got {value!r}")
+        return {name: _convert(get_args(hint)[1], [item], where, f"{key}.{name}") for name, item in value.items()}
+    if hint in (int, float, bool, str):
+        value = _read_text(hint, value) if isinstance(value, str) else value
+        if hint is float and type(value) is int:
+            return float(value)
+        if type(value) is hint:
+            return value
+    raise _refusal(where, key, f"expected {_described(hint)}, got {values[-1]!r}")
 
 
-def _convert_tuple(hints: tuple[Any, ...], values: list[Any] | tuple[Any, ...], where: str) -> tuple[Any, ...]:
+def _read_text(hint: type, text: str) -> Any:
+    """The number or truth value that a text stands for; the text itself if it stands for none."""
+    if hint is bool:
+        return _BOOLEANS.get(text.lower(), text)
+    try:
+        # YAML writes infinity as .inf.
+        return hint(text.replace(".inf", "inf") if hint is float else text)
+    except ValueError:
+        return text
+
+
+def _described(hint: Any) -> str:
+    origin = get_origin(hint)
+    if origin is Literal:
+        return f"one of {list(get_args(hint))}"
+    if origin is tuple:
+        return "a list"
+    return "keys and values" if origin in (dict, Mapping) else getattr(hint, "__name__", str(hint))
+
+
+def _convert_tuple(hints: tuple[Any, ...], values: Sequence[Any], where: str, key: str) -> tuple[Any, ...]:
     if len(hints) == 2 and hints[1] is Ellipsis:
         hints = (hints[0],) * len(values)
     if len(hints) != len(values):
-        raise InputError(f"{where}: expected {len(hints)} values, got {list(values)}")
+        raise _refusal(where, key, f"expected {len(hints)} values, got {list(values)}")
     return tuple(
-        _convert(hint, value, f"{where}[{i}]") for i, (hint, value) in enumerate(zip(hints, values, strict=True))
+        _convert(hint, [value], where, f"{key}[{i}]") for i, (hint, value) in enumerate(zip(hints, values, strict=True))
     )
 
 
-def _first_that_fits(hints: tuple[Any, ...], value: Any, where: str) -> Any:
+def _convert_union(hints: tuple[Any, ...], values: Sequence[Any], where: str, key: str) -> Any:
+    """The first alternative that fits; None (or its text) discards the layers before it."""
+    others = [hint for hint in hints if hint is not type(None)]
+    if len(others) < len(hints):
+        values = [*takewhile(lambda value: value not in _NULLS, reversed(values))][::-1]
+        if not values:
+            return None
     refusals = []
-    for hint in hints:
+    for hint in others:
         try:
-            return _convert(hint, value, where)
+            return _convert(hint, values, where, key)
         except InputError as error:
             refusals.append(error)
     raise refusals[0]

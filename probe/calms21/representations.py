@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from pretrain.config import with_values
+from pretrain.config import run_config_from
 from pretrain.recipes import RECIPES
 from probe.calms21.effort import Effort
 from probe.calms21.pretraining import trained_run
@@ -66,7 +66,12 @@ class RepresentationCache:
         self.say(f"pretraining {recipe}, seed {seed}, or finding it pretrained")
         settings = {"seed": seed, "data.validation_share": 0.0, "data.recordings": self.tracks}
         settings |= self.effort.settings(recipe) | self.machine
-        return trained_run(self.folder / "pretrained", self.store, recipe, with_values(RECIPES[recipe](), settings))
+        return trained_run(
+            self.folder / "pretrained",
+            self.store,
+            recipe,
+            run_config_from(RECIPES[recipe](), settings, where="settings"),
+        )
 
     def encoder(self, recipe: str, without: Sequence[str] = ()) -> Representation:
         """The frozen embedding of a recipe."""

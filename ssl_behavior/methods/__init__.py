@@ -2,12 +2,17 @@
 
 from ssl_behavior.methods.base import LossTerms, Method, group_slices
 from ssl_behavior.methods.cpc import CPC, CPCConfig
-from ssl_behavior.methods.joint import Joint
-from ssl_behavior.methods.summaries import SummaryPrediction
-from ssl_behavior.methods.task_programming import TaskProgramming
-from ssl_behavior.methods.task_programming_conv import CPCPrograms, TaskProgrammingConv
+from ssl_behavior.methods.joint import Joint, JointConfig
+from ssl_behavior.methods.summaries import SummaryPrediction, SummaryPredictionConfig
+from ssl_behavior.methods.task_programming import TaskProgramming, TaskProgrammingConfig
+from ssl_behavior.methods.task_programming_conv import (
+    CPCPrograms,
+    CPCProgramsConfig,
+    TaskProgrammingConv,
+    TaskProgrammingConvConfig,
+)
 
-__all__ = ["CPC", "METHODS", "CPCConfig", "Joint", "LossTerms", "Method", "group_slices"]
+__all__ = ["CPC", "METHODS", "CPCConfig", "Joint", "LossTerms", "Method", "MethodConfig", "group_slices", "method_name"]
 
 METHODS: dict[str, type[Method]] = {
     "cpc": CPC,
@@ -17,3 +22,18 @@ METHODS: dict[str, type[Method]] = {
     "summaries": SummaryPrediction,
     "joint": Joint,
 }
+
+MethodConfig = (
+    CPCConfig
+    | TaskProgrammingConfig
+    | TaskProgrammingConvConfig
+    | CPCProgramsConfig
+    | SummaryPredictionConfig
+    | JointConfig
+)
+"""Tagged union: the name in METHODS is the tag, and `Config` of the method there is the class."""
+
+
+def method_name(config: MethodConfig) -> str:
+    """The name in METHODS of the method that `config` configures."""
+    return next(name for name, method in METHODS.items() if method.Config is type(config))

@@ -76,7 +76,7 @@ def test_a_clone_has_the_settings_and_not_the_training(fitted):
 def test_mistakes_are_told(recordings, tmp_path):
     with pytest.raises(InputError, match=r"unknown recipe 'gpt'; known: \['cpc'"):
         PoseEmbedder(recipe="gpt").fit(recordings)
-    with pytest.raises(InputError, match=r"unknown settings \['learning_rate'\]"):
+    with pytest.raises(InputError, match=r"overrides: unknown key 'learning_rate'; known: .*'steps'"):
         PoseEmbedder(recipe="cpc_tiny", overrides={"learning_rate": 1.0}).fit(recordings)
     with pytest.raises(InputError, match="no recordings"):
         PoseEmbedder(recipe="cpc_tiny").fit([])

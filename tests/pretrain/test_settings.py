@@ -5,16 +5,19 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
-from pretrain.config import OptimConfig, RunConfig, run_config_from_dict, run_config_to_dict
+from pretrain.config import DataConfig, OptimConfig, RunConfig, run_config_from, run_config_to_dict
 from pretrain.job import parse_options
 from pretrain.recipes import RECIPES
 from pretrain.runfolder import open_run
 from pretrain.settings import config_as_yaml, resolve_config, resolve_stores
 from ssl_behavior.errors import InputError
+from ssl_behavior.methods import METHODS, CPCConfig, MethodConfig
+from ssl_behavior.methods.joint import JointConfig
 
 
 def resolve(*argv):
@@ -57,7 +60,7 @@ def test_every_recipe_survives_print_config_and_json(recipe, tmp_path):
     file = tmp_path / "config.yaml"
     file.write_text(config_as_yaml(config))
     assert resolve("--config", str(file)) == config
-    assert run_config_from_dict(json.loads(json.dumps(run_config_to_dict(config))), "file") == config
+    assert run_config_from(json.loads(json.dumps(run_config_to_dict(config))), where="file") == config
     assert RECIPES[recipe].__doc__
 
 
@@ -80,11 +83,11 @@ MISTAKES = {
         ["--method.horizons_frames", "24", "48"],
         "--method.horizons_frames takes one value; lists are written with commas: 24,48",
     ),
-    "not a number": (["--optim.lr", "fast"], "optim.lr: expected float, got fast"),
-    "not whole": (["--steps", "2.5"], "steps: expected int, got 2.5"),
+    "not a number": (["--optim.lr", "fast"], "optim.lr: expected float, got 'fast'"),
+    "not whole": (["--steps", "2.5"], "steps: expected int, got '2.5'"),
     "list of words": (
         ["--recipe", "cpc", "--method.horizons_frames", "soon,later"],
-        r"method.horizons_frames: expected .*int",
+        r"method.horizons_frames\[0\]: expected int, got 'soon'",
     ),
     "out of range": (["--steps", "0"], "steps must be at least 1, got 0"),
     "method refuses": (["--recipe", "cpc", "--method.temperature", "-1"], "temperature must be above 0"),
@@ -93,7 +96,7 @@ MISTAKES = {
     "precision": (["--precision", "int4"], "precision must be one of .*, got int4"),
     "choice": (
         ["--optim.optimizer", "sgd"],
-        r"optim.optimizer: expected one of \['adamw', 'madgrad', 'muon'\], got sgd",
+        r"optim.optimizer: expected one of \['adamw', 'madgrad', 'muon'\], got 'sgd'",
     ),
     "share": (["--validation-share", "1"], r"data.validation_share must be in \[0, 1\), got 1"),
 }
@@ -110,14 +113,17 @@ def test_mistakes_are_one_sentence(mistake):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("optim: {lrr: 1}", "lrr"),
-        ("learning: 1", "learning"),
+        ("optim: {lrr: 1}", r"optim: unknown key 'lrr' \(did you mean 'lr'\?\); known: .*'betas'"),
+        ("learning: 1", "unknown key 'learning'; known: .*'steps'"),
         ("- 1", "expected keys and values, got list"),
         ("a: [", "neither YAML nor JSON"),
         ("", "expected keys and values"),
-        ("steps: many", "steps: expected int, got many"),
+        ("steps: many", "steps: expected int, got 'many'"),
         ("algorithm: magic", "algorithm: expected one of .*, got 'magic'"),
-        ("optim: 3", "optim"),
+        ("algorithm: [cpc]", r"algorithm: expected one of .*, got \['cpc'\]"),
+        ("optim: 3", "optim: expected keys and values of OptimConfig, got '3'"),
+        ("method: {encoder: {mixer: 3}}", "method.encoder.mixer: expected keys and values of MixerConfig, got '3'"),
+        ("format: ssl-behavior run", "expected keys and values"),
     ],
 )
 def test_a_wrong_file_is_named(tmp_path, content, message):
@@ -181,7 +187,7 @@ def test_help_and_mistakes_are_answered_before_torch_is_imported():
     code = (
         "import sys; from pretrain.job import main\n"
         "try: main(['--help'])\nexcept SystemExit as stop: assert stop.code == 0\n"
-        "assert 'torch' not in sys.modules and 'jsonargparse' not in sys.modules"
+        "assert 'torch' not in sys.modules and 'yaml' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for option in ("STORE", "--out", "--resume", "--print-config", "--validation-share", "--device"):
@@ -199,9 +205,9 @@ def test_configurations_check_themselves():
     with pytest.raises(InputError, match=r"optim.betas must be in \[0, 1\)"):
         OptimConfig(betas=(0.9, 1.0))
     with pytest.raises(InputError, match="seed must be >= 0"):
-        RunConfig(method=None, seed=-1)
+        RunConfig(method=CPCConfig(), seed=-1)
     with pytest.raises(InputError, match=r"algorithm: expected one of .*, got None"):
-        run_config_from_dict({}, "file")
+        run_config_from({}, where="file")
 
 
 def test_the_default_recipe_is_summary_prediction_everywhere(capsys):
@@ -218,3 +224,54 @@ def test_a_file_that_names_a_method_starts_from_its_recipe(tmp_path):
     """Not from the default one's batches and optimizer."""
     (tmp_path / "c.yaml").write_text("algorithm: cpc\nsteps: 7\n")
     assert resolve("--config", str(tmp_path / "c.yaml")) == dataclasses.replace(RECIPES["cpc"](), steps=7)
+
+
+def test_every_method_is_in_the_union():
+    assert {method.Config for method in METHODS.values()} == set(get_args(MethodConfig))
+
+
+def test_the_tag_chooses_the_class_and_another_method_starts_from_its_defaults():
+    tiny = RECIPES["cpc_tiny"]()
+    same = run_config_from(tiny, {"algorithm": "cpc", "method.key_dim": 7}, where="here")
+    assert same == dataclasses.replace(tiny, method=dataclasses.replace(tiny.method, key_dim=7))
+    other = run_config_from(tiny, {"method.cpc": 0.5, "algorithm": "joint"}, where="here")
+    assert other == dataclasses.replace(tiny, method=JointConfig(cpc=0.5))
+    assert run_config_from(tiny, {"method": JointConfig()}, where="here").method == JointConfig()
+
+
+def test_a_layer_may_break_what_a_later_one_mends():
+    layers = [RECIPES["cpc"](), {"algorithm": "joint", "data.sampling.rare_share": 0.5}]
+    with pytest.raises(InputError, match="both make up for rare classes"):
+        run_config_from(*layers, where="here")
+    assert not run_config_from(*layers, {"method.labels.balanced": "false"}, where="here").method.labels.balanced
+
+
+def test_layers_hold_groups_as_configurations_mappings_or_dotted_keys():
+    base = RECIPES["cpc_tiny"]()
+    expected = dataclasses.replace(base, data=DataConfig(window_frames=99, batch_size=3))
+    layers = {"data": DataConfig(window_frames=99)}, {"data": {"batch_size": 5}}, {"data.batch_size": 3}
+    assert run_config_from(base, *layers, where="here") == expected
+
+
+@pytest.mark.parametrize("form", ["--data.recordings=12,no,2024-01-01", "--recordings"])
+def test_ids_stay_text(form, tmp_path):
+    ids = ("12", "no", "2024-01-01")
+    assert resolve(form, *(ids if form == "--recordings" else ())).data.recordings == ids
+    (tmp_path / "c.yaml").write_text("data: {recordings: [12, no, 2024-01-01]}\ninit: 123\n")
+    config = resolve("--config", str(tmp_path / "c.yaml"))
+    assert config.data.recordings == ids and config.init == "123"
+
+
+def test_an_option_changes_a_key_of_a_group_and_replaces_a_mapping(tmp_path):
+    (tmp_path / "c.yaml").write_text(
+        "algorithm: joint\nmethod: {encoder: {latent_dim: 9}, labels: {weights: {a: 2}}}\n"
+    )
+    options = ["--method.encoder", "{embedder_dim: 7}", "--method.labels.weights", "{b: 3}"]
+    method = resolve("--config", str(tmp_path / "c.yaml"), *options).method
+    assert (method.encoder.latent_dim, method.encoder.embedder_dim, method.labels.weights) == (9, 7, {"b": 3.0})
+
+
+def test_merge_keys_of_yaml_work(tmp_path):
+    (tmp_path / "c.yaml").write_text("optim:\n  <<: {lr: 0.5, warmup_steps: 7}\n  lr: 0.25\n")
+    optim = resolve("--config", str(tmp_path / "c.yaml")).optim
+    assert (optim.lr, optim.warmup_steps) == (0.25, 7)

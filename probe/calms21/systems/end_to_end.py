@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pretrain.config import RunConfig, with_values
+from pretrain.config import RunConfig, run_config_from
 from pretrain.recipes import RECIPES
 from probe.calms21.pretraining import config_digest, trained_run
 from probe.calms21.systems.base import Advance, Fold, Model, Problem, System, with_balanced
@@ -161,7 +161,7 @@ class EndToEnd(System):
         return trained_run(self.runs, problem.store, self.config.recipe, config, [labels, self._init])
 
     def _configured(self, settings: Mapping[str, Any]) -> RunConfig:
-        return with_values(RECIPES[self.config.recipe](), {**self.config.settings, **settings})
+        return run_config_from(RECIPES[self.config.recipe](), self.config.settings, settings, where="settings")
 
     def _settings(self, problem: Problem, rows: Sequence[StoreRow], seed: int) -> dict[str, Any]:
         """Changes of the recipe for these recordings and this seed."""
