@@ -14,7 +14,7 @@ _HOME = {"RECIPES": "recipes", "RunConfig": "config", "train": "run"}
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on first use: `ssl-behavior pretrain --help` must not wait for torch.
+    # Import on first use: `ssl-behavior pretrain --help` must not wait for torch.
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -16,26 +16,25 @@ __all__ = [
     "LoopConfig",
     "OptimConfig",
     "RunConfig",
-    "label_settings",
     "run_config_from",
     "run_config_to_dict",
 ]
 
 
-def _require(condition: bool, what: str, got: object) -> None:
+def _require(condition: bool, rule: str, got: object) -> None:
     if not condition:
-        raise InputError(f"{what}, got {got}")
+        raise InputError(f"{rule}, got {got}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which recordings, and how windows are drawn from them."""
+    """Recordings, and the sampling of windows from them."""
 
     window_frames: int = 256
     batch_size: int = 32
     """Windows per step, over all processes together."""
     recordings_per_batch: int = 0
-    """Draw the windows of a step from so many recordings; 0 = each window from its own draw."""
+    """Recordings that share the windows of a step; 0 = every window comes from its own draw."""
     recordings: tuple[str, ...] = ()
     """Ids or globs; none = all."""
     subsets: tuple[str, ...] = ()
@@ -43,16 +42,16 @@ class DataConfig:
     validation: tuple[str, ...] = ()
     """Ids or globs of the recordings held out; none = a seeded share of the recordings."""
     validation_share: float = 0.1
-    """Share of the recordings to hold out, at least one of them; 0 = no validation."""
+    """Share of the recordings to hold out, at least one recording; 0 = no validation."""
     validation_batches: int = 4
     labeled: tuple[str, ...] = ()
-    """Ids or globs of the recordings whose labels may be learned from; none = those of the subset "train"."""
+    """Ids or globs of the recordings with labels to learn; none = those of the subset "train"."""
     not_labeled: tuple[str, ...] = ()
-    """Ids or globs of recordings whose labels are kept for something else, such as the other parts of a split."""
+    """Ids or globs of recordings with labels reserved for other uses, such as the other parts of a split."""
     streams: tuple[str, ...] = ()
     """Label streams to learn; none = all."""
     sampling: Sampling = field(default_factory=Sampling)
-    """Which windows a batch holds, where labels are learned."""
+    """Shares of windows in a batch, for methods that learn labels."""
 
     def __post_init__(self) -> None:
         _require(self.window_frames >= 1, "data.window_frames must be at least 1", self.window_frames)
@@ -66,27 +65,27 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """How the weights move."""
+    """Optimizer, learning rates and their schedule."""
 
     optimizer: Literal["adamw", "madgrad", "muon"] = "adamw"
-    """"muon": the encoder's weight matrices by orthogonalized momentum, everything else by AdamW."""
+    """"muon": orthogonalized momentum for the weight matrices of the encoder, AdamW for everything else."""
     lr: float = 1e-3
     heads_lr: float = 1.0
-    """Learning rate of the heads that give labels, in multiples of lr: they start from nothing, an encoder may not."""
+    """Learning rate of the label heads, in multiples of lr: heads always start untrained, encoders may not."""
     matrix_lr: float = 5.0
-    """Muon's learning rate of the encoder's weight matrices, in multiples of lr."""
+    """Learning rate of Muon for the weight matrices of the encoder, in multiples of lr."""
     weight_decay: float = 1e-2
-    """On weight matrices and kernels only, not on biases and normalisation."""
+    """On weight matrices and kernels only, not on biases and normalization."""
     betas: tuple[float, float] = (0.9, 0.99)
-    """AdamW's; MADGRAD takes the first as its momentum."""
+    """Betas of AdamW; the first one is the momentum of MADGRAD."""
     warmup_steps: int = 100
     schedule: Literal["cosine", "constant"] = "cosine"
     final_lr_share: float = 0.0
-    """Where the cosine ends, as a share of lr."""
+    """Last learning rate of the cosine, as a share of lr."""
     clip_norm: float = 1.0
-    """Largest norm of the gradient; 0 = no clipping."""
+    """Maximum norm of the gradient; 0 = no clipping."""
     ema_decay: float = 0.0
-    """Decay per step of the average of the weights that validation and checkpoints use; 0 = the weights themselves."""
+    """Decay per step of the weight average for validation and checkpoints; 0 = the weights themselves."""
 
     def __post_init__(self) -> None:
         _require(self.lr > 0, "optim.lr must be > 0", self.lr)
@@ -102,14 +101,14 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """What happens beside the steps; none of it changes the weights."""
+    """Logging, validation and checkpoints; none of these changes the weights."""
 
     log_every: int = 10
     validate_every: int = 250
     checkpoint_every_steps: int = 0
-    """0 = by time only."""
+    """Steps between checkpoints; 0 = by time only."""
     checkpoint_every_seconds: float = 120.0
-    """0 = by steps only."""
+    """Seconds between checkpoints; 0 = by steps only."""
 
     def __post_init__(self) -> None:
         _require(self.log_every >= 1, "loop.log_every must be at least 1", self.log_every)
@@ -126,9 +125,9 @@ class LoopConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Everything a run's numbers depend on, except the data.
+    """All that the numbers of a run depend on, except the data.
 
-    `method` is the Config of one of METHODS; which one says which method is trained.
+    `method` is the `Config` of one of METHODS; its class decides which method is trained.
     """
 
     method: MethodConfig
@@ -137,7 +136,7 @@ class RunConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
     steps: int = 10_000
     init: str = ""
-    """Run or checkpoint whose encoder the training starts from; "" = random weights."""
+    """Run or checkpoint with the encoder to start from; "" = random weights."""
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
@@ -148,22 +147,22 @@ class RunConfig:
         _require(self.device in DEVICES, f"device must be one of {list(DEVICES)}", self.device)
         precisions = ["auto", *PRECISIONS]
         _require(self.precision in precisions, f"precision must be one of {precisions}", self.precision)
-        labels, rare = label_settings(self.method), self.data.sampling.rare_share
-        if labels is not None and labels.balanced and rare:
+        rare = self.data.sampling.rare_share
+        if self.labels is not None and self.labels.balanced and rare:
             raise InputError(
                 f"data.sampling.rare_share {rare:g} and method.labels.balanced both make up for rare classes: the "
                 "weights come from how often the recordings show a class, not from how often it is drawn; choose one, "
                 "--method.labels.balanced false or --data.sampling.rare_share 0"
             )
 
-
-def label_settings(method: MethodConfig) -> LabelsConfig | None:
-    """The settings for learning from labels; None for methods that learn from tracks alone."""
-    return method.labels if isinstance(method, JointConfig) else None
+    @property
+    def labels(self) -> LabelsConfig | None:
+        """Settings for learning from labels; None for methods that learn from tracks alone."""
+        return self.method.labels if isinstance(self.method, JointConfig) else None
 
 
 def run_config_to_dict(config: RunConfig) -> dict[str, Any]:
-    """JSON-ready; the method's name stands first, as `algorithm`."""
+    """JSON-ready mapping; its first key, `algorithm`, is the name of the method."""
     return {"algorithm": method_name(config.method), **asdict(config)}
 
 
@@ -196,7 +195,7 @@ def run_config_from(*layers: RunConfig | Mapping[str, Any], where: str) -> RunCo
 
 
 def _is_tag(key: str, value: Any) -> bool:
-    """Whether an item says which method is trained."""
+    """Whether an item chooses the method."""
     return key == "algorithm" or (key == "method" and isinstance(value, MethodConfig))
 
 

@@ -21,19 +21,19 @@ __all__ = ["PoseEmbedder"]
 
 
 class PoseEmbedder(TransformerMixin, BaseEstimator):
-    """Pretrain on recordings (`fit`) and embed recordings (`transform`), as scikit-learn has it.
+    """Pretrain on recordings (`fit`) and embed recordings (`transform`), with the interface of scikit-learn.
 
     Parameters
     ----------
     recipe : name of a pretraining recipe.
-    steps : training steps, or None for the recipe's own number.
-    seed : of everything random.
-    out : keep the run in this folder; None trains in a temporary one.
+    steps : training steps; None for the number in the recipe.
+    seed : seed of all random numbers.
+    out : folder of the run; None trains in a temporary folder.
     overrides : further keys of the run's configuration, e.g. {"precision": "float32", "optim.lr": 1e-3}.
 
     Attributes
     ----------
-    encoder_ : the trained `Encoder`, after `fit`.
+    encoder_ : the trained `Encoder`, set by `fit`.
     """
 
     def __init__(
@@ -52,7 +52,8 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
         Raises
         ------
         InputError
-            If the recipe is unknown, there are no recordings, they differ in skeleton, or the training diverges.
+            If the recipe or a key of `overrides` is unknown, there are no recordings, their skeletons differ, or the
+            training diverges.
         """
         if self.recipe not in RECIPES:
             raise InputError(f"unknown recipe {self.recipe!r}; known: {sorted(RECIPES)}")
@@ -69,7 +70,7 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, recordings: Sequence[Recording]) -> list[np.ndarray]:
-        """Embeddings of each recording, float32 [frames, dim], as many rows as it has frames.
+        """Embeddings of each recording, float32 [frames, dim], one row per frame.
 
         Raises
         ------
@@ -80,11 +81,11 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
         return [encoder.embed(recording) for recording in recordings]
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
-        """Names of the columns: group and number; a NotFittedError before `fit`."""
+        """Column names (group and number); raises NotFittedError before `fit`."""
         names = [f"{group}_{i}" for group, width in self._fitted().groups.items() for i in range(width)]
         return np.asarray(names, dtype=object)
 
     def _fitted(self) -> Encoder:
         if not hasattr(self, "encoder_"):
-            raise NotFittedError("call fit first, or use ssl_behavior.load on a run that is there")
+            raise NotFittedError("call fit first, or load an existing run with ssl_behavior.load")
         return self.encoder_

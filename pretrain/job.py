@@ -1,4 +1,4 @@
-"""`ssl-behavior pretrain`: command line and job. Nothing heavy is imported before the options are read."""
+"""`ssl-behavior pretrain`: command line and job. Heavy imports wait until the options are read."""
 
 import argparse
 import re
@@ -56,7 +56,7 @@ def parse_options(argv: Sequence[str]) -> Options:
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Dotted options, which take one value each, apart from all others."""
+    """Split dotted options (key -> value; one value each) from all other arguments."""
     rest: list[str] = []
     dotted: dict[str, str] = {}
     arguments = deque(argv)
@@ -90,6 +90,10 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
+
+    def add_names(option: str, key: str, metavar: str, text: str) -> None:
+        add(option, dest=key, metavar=metavar, nargs="+", help=text)
+
     add("stores", metavar="STORE", nargs="*", type=Path, help="stores with the recordings; one skeleton for all")
     add("--out", metavar="RUN", type=Path, help="the run's folder: configuration, metrics and checkpoints")
     add("--recipe", metavar="NAME", help="where the configuration starts (default: summaries); a wrong name lists them")
@@ -97,52 +101,20 @@ def _parser() -> argparse.ArgumentParser:
     add("--resume", action="store_true", help="continue an interrupted run, bit for bit; begin it if there is none")
     add("--print-config", action="store_true", help="print the whole configuration and stop")
     add("--steps", metavar="N", help="number of training steps")
-    add("--seed", metavar="N", help="where all randomness comes from")
+    add("--seed", metavar="N", help="seed of all random numbers")
     add("--device", metavar="NAME", help="auto, cpu, cuda or mps")
     add("--precision", metavar="NAME", help="auto (bfloat16 where the machine is fast at it), float32 or bfloat16")
-    add(
-        "--recordings",
-        dest="data.recordings",
-        metavar="ID",
-        nargs="+",
-        help="train and validate on these ids or globs only",
-    )
-    add(
-        "--subset",
-        dest="data.subsets",
-        metavar="NAME",
-        nargs="+",
-        help="only recordings of these subsets of the stores",
-    )
-    add(
-        "--programs",
-        metavar="FILE",
-        type=Path,
-        help="one's own programs (a Python file), for summaries and the recipes of task programming",
-    )
-    add(
-        "--validation",
-        dest="data.validation",
-        metavar="ID",
-        nargs="+",
-        help="ids or globs of the recordings to hold out",
-    )
-    add(
-        "--labeled",
-        dest="data.labeled",
-        metavar="ID",
-        nargs="+",
-        help="learn from the labels of these recordings (ids or globs; joint)",
-    )
+    add_names("--recordings", "data.recordings", "ID", "train and validate on these ids or globs only")
+    add_names("--subset", "data.subsets", "NAME", "only recordings of these subsets of the stores")
+    programs = "your own programs (a Python file), for summaries and the recipes of task programming"
+    add("--programs", metavar="FILE", type=Path, help=programs)
+    add_names("--validation", "data.validation", "ID", "ids or globs of the recordings to hold out")
+    add_names("--labeled", "data.labeled", "ID", "learn from the labels of these recordings (ids or globs; joint)")
     add("--split", metavar="FILE", type=Path, help="learn from the labels of the train part of a split (joint)")
-    add("--streams", dest="data.streams", metavar="NAME", nargs="+", help="learn these label streams only (joint)")
+    add_names("--streams", "data.streams", "NAME", "learn these label streams only (joint)")
     add("--init", metavar="RUN", help="start from the encoder of this run or checkpoint")
-    add(
-        "--validation-share",
-        dest="data.validation_share",
-        metavar="SHARE",
-        help="hold out this share of the recordings instead; 0: none",
-    )
+    share = "hold out this share of the recordings instead; 0: none"
+    add("--validation-share", dest="data.validation_share", metavar="SHARE", help=share)
     return parser
 
 
@@ -152,12 +124,12 @@ def main(argv: Sequence[str]) -> int:
     Raises
     ------
     InputError
-        For every mistake a person can mend.
+        For every mistake in options, configuration, stores or folders.
     SystemExit
         128 + the number of the signal that stopped it: 130 for Ctrl-C, 143 for SIGTERM.
     """
     options = parse_options(argv)
-    # Only now what takes seconds to import: --help and mistakes in the arguments are answered at once.
+    # These imports take seconds: --help and mistakes in the arguments come before them.
     from pretrain.run import train
     from pretrain.settings import config_as_yaml, resolve_config, resolve_stores
     from ssl_behavior.terminal import make_console

@@ -1,4 +1,4 @@
-"""Recipes: named configurations to start from. Each is a claim about what it is for and what it reaches."""
+"""Recipes: named configurations to start from. Each docstring states purpose and measured scores."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,12 +26,12 @@ __all__ = [
 
 
 def summaries() -> RunConfig:
-    """The default: 128 learned columns that summarize what the animals do in windows of time around every frame.
+    """The default: 128 learned columns that summarize behavior in windows of time around every frame.
 
     ssl-behavior pretrain STORE --out RUN
 
     An encoder predicts how features and task programs are distributed in windows of time, see `methods.summaries`.
-    Means of the inputs and the time are no part of the embedding, but `ssl-behavior embed --groups` adds them.
+    The embedding excludes means of the inputs and the time; `ssl-behavior embed --groups` adds them.
 
     On the 38 rat recordings, 5 seeds, halves: aggression and social AP .745 +- .001, with the labels of four recordings
     .734 +- .001, of one .632 +- .002 (untrained .546, .497, .423), see benchmarks/results/representation.md. Three
@@ -48,7 +48,7 @@ def summaries() -> RunConfig:
 
 
 def summaries_tiny() -> RunConfig:
-    """For tests and the demonstration: the same method, small, on one core in a minute or two."""
+    """Small version of `summaries` for tests and the demo; one or two minutes on one core."""
     windows = WindowsConfig(around_frames=(30, 90, 300), past_frames=(30, 90), future_frames=(30, 90))
     encoder = EncoderConfig(
         directions="none",
@@ -84,7 +84,7 @@ def cpc() -> RunConfig:
 
 
 def cpc_tiny() -> RunConfig:
-    """For tests and the demonstration: the same method, small, on the CPU in about a minute."""
+    """Small version of `cpc` for tests and the demo; about a minute on the CPU."""
     encoder = EncoderConfig(latent_dim=32, embedder_dim=48, embedder_kernels=(3,), contexter_dim=64)
     return replace(
         cpc(),
@@ -97,11 +97,11 @@ def cpc_tiny() -> RunConfig:
 
 
 def cpc_mabe2021() -> RunConfig:
-    """The size and features of the MABe 2021 Task 1 winner's encoder, trained without labels: for comparison and speed.
+    """Encoder size and features of the MABe 2021 Task 1 winner, trained without labels, for comparison and speed.
 
     13 M parameters, causal, undilated, 32 windows of 512 frames, seven horizons of 32 to 224 frames, negatives from
-    other sequences only, MADGRAD with a cosine. Departures: true horizons, every step an anchor, and no labels in
-    the loss (theirs had cross-entropies beside CPC); their final learning rate is not recorded.
+    other sequences only, MADGRAD with a cosine. Departures: true horizons, every step is an anchor, and the loss has
+    no labels (theirs added cross-entropies to CPC). Their final learning rate is unknown.
     """
     return RunConfig(
         method=_mabe2021_method(),
@@ -138,9 +138,9 @@ def _mabe2021_method() -> CPCConfig:
 def task_programming() -> RunConfig:
     """The paper's trajectory autoencoder on any two animals: windows of 21 frames, a code of 32, its six programs.
 
-    Classes are split at quantiles of the training recordings. The likelihood counts by the number (20 steps of some
-    18): in the paper's balance it leaves the contrast of the programs no gradient to speak of.
-    `task_programming_2021` has the paper's thresholds and balance. On the 38 rat recordings, 3 seeds: S1 .594 +- .036,
+    Quantiles of the training recordings split values into classes. The likelihood is divided by its number of terms
+    (20 steps of about 18 values): with the paper's weights, the contrast of the programs has almost no gradient.
+    `task_programming_2021` has the paper's thresholds and weights. On the 38 rat recordings, 3 seeds: S1 .594 +- .036,
     S2 .066 +- .008, far behind the convolutions; beside keypoints its 32 columns help the CalMS21 paper's 1-D
     convolution there (aggression and social: AP .358 to .469), see benchmarks/results/ablation_programs.md.
     """
@@ -160,7 +160,7 @@ def task_programming() -> RunConfig:
 
 
 def task_programming_2021() -> RunConfig:
-    """The paper's configuration for CalMS21, as far as it is known: its thresholds in pixels, Adam at 2e-4, 300 epochs.
+    """The paper's configuration for CalMS21 as far as published: thresholds in pixels, Adam at 2e-4, 300 epochs.
 
     Six million frames in windows of 21 and batches of 130 make 2,200 steps an epoch. Departures: see
     `ssl_behavior.methods.task_programming`.
@@ -177,7 +177,7 @@ _TRAJECTORY = TrajectoryConfig(likelihood=1.0, kl=1.0, consistency=0.5)
 
 
 def task_programming_conv() -> RunConfig:
-    """Task programming on the convolution stacks of `cpc`: programs teach the encoder, nothing else does.
+    """Task programming on the convolution stacks of `cpc`: programs are the only objective.
 
     On the 38 rat recordings, 3 seeds: S1 macro AP .760 +- .001, S2 .241 +- .004 (cpc: .766 +- .001, .221 +- .003), see
     benchmarks/results/ablation_programs.md.
@@ -188,22 +188,23 @@ def task_programming_conv() -> RunConfig:
 def cpc_programs() -> RunConfig:
     """Task programming together with contrastive prediction on one encoder.
 
-    On the 38 rat recordings, 3 seeds: S1 macro AP .760 +- .002, S2 .230 +- .003: on neither ahead of the better one
-    alone, see benchmarks/results/ablation_programs.md.
+    On the 38 rat recordings, 3 seeds: S1 macro AP .760 +- .002, S2 .230 +- .003: on both below the better of the two
+    methods alone, see benchmarks/results/ablation_programs.md.
     """
     return replace(cpc(), method=CPCProgramsConfig(heads=_HEADS, trajectory=_TRAJECTORY, cpc=0.1))
 
 
 def joint() -> RunConfig:
-    """Labels and tracks at once, ours: the encoder of `cpc`, its future on every window, labels where there are any.
+    """Labels and tracks together: the encoder of `cpc` predicts the future of every window, and labels where known.
 
     ssl-behavior pretrain STORE --out RUN --recipe joint --split FILE --init CPC_RUN
 
-    Best from a run of `cpc`: heads learn twenty times as fast as the encoder that they bend, and half of the say is a
-    linear reading's. On the rats (tracks and labels of 01-30, scored on 31-38), 3 seeds: aggression and social AP .671
-    +- .005, balanced F1 .622 +- .004; S1 AP .769 +- .001, S2 .244 +- .015 (the same encoders frozen, linear: .661 +-
-    .004, .598 +- .003, .759 +- .002, .213 +- .001), see benchmarks/results/benchmark_rats.md. More labels than their
-    half million frames may bear more --steps: 400 were no better there (.665, S2 .228).
+    Best from a run of `cpc`. The learning rate of the heads is twenty times that of the encoder, and half of each
+    probability comes from a linear reading. On the rats (tracks and labels of 01-30, scored on 31-38), 3 seeds:
+    aggression and social AP .671 +- .005, balanced F1 .622 +- .004; S1 AP .769 +- .001, S2 .244 +- .015 (the same
+    encoders frozen, linear: .661 +- .004, .598 +- .003, .759 +- .002, .213 +- .001), see
+    benchmarks/results/benchmark_rats.md. With more labels than these half a million frames, more --steps may help: 400
+    are no better here (.665, S2 .228).
     """
     return replace(
         cpc(),
@@ -220,12 +221,12 @@ def _joint_method(cpc: float) -> JointConfig:
 
 
 def finetune() -> RunConfig:
-    """Labels alone, from another run's encoder (--init RUN) or from scratch.
+    """Labels alone, from the encoder of another run (--init RUN) or from scratch.
 
     ssl-behavior pretrain STORE --out RUN --recipe finetune --init PRETRAINED --split FILE
 
     On the rats (labels of 01-30, scored on 31-38), 3 seeds, S1 alone: aggression and social AP .675 +- .006, S1
-    macro AP .769 +- .002, where linear heads on the same encoders, frozen, have .661 +- .004 and .759 +- .002: see
+    macro AP .769 +- .002. Linear heads on the same frozen encoders have .661 +- .004 and .759 +- .002, see
     benchmarks/results/benchmark_rats.md.
     """
     recipe = joint()
@@ -234,19 +235,22 @@ def finetune() -> RunConfig:
 
 
 def joint_mabe2021() -> RunConfig:
-    """The MABe 2021 Task 1 and 2 winner as published (B. Wild), its encoder's size and features, 14 M parameters.
+    """The MABe 2021 Task 1 and 2 winner as published (B. Wild): size and features of its encoder, 14 M parameters.
 
-    Batches of 32 windows of 512 frames: 16 from all recordings, 8 from those with labels, 8 one for each head; CPC 1,
-    cross-entropy 1 on the four classes and .1 on each behaviour of Task 3, balanced weights, smoothing .2 toward the
-    class prior, time and wall distances as the floats they are, contexts read by the head, MADGRAD with a cosine.
-    Departures: true horizons, every step an anchor, padding in place of cropping; AP without background, not F1,
-    chooses the checkpoint of each task, on 10 % of the labeled recordings, not 15 %, whose labels are in no class
-    weight; the cross-entropy is a mean over each task's own frames; weights start Kaiming fan-in, not fan-out;
-    200 steps of warm-up, gradients clipped to a norm of 1, no decay on biases and norms; where no annotator is
-    known it is one of its own. The learning rate of the final run is not recorded (the code's default was .01 for
-    SGD): 1e-3 is ours.
-    Published: Task 1 macro F1 .864, AP .914; Task 2 .809, .857 (means over 5 runs; its unlabeled pool were the test
-    recordings' tracks, which our benchmark leaves out unless --transductive).
+    Batches of 32 windows of 512 frames: 16 from all recordings, 8 from recordings with labels, 8 with one for each
+    head. Weights: CPC 1, cross-entropy 1 on the four classes and .1 on each behavior of Task 3; classes are balanced,
+    smoothing is .2 toward the class prior. Time and wall distances enter as plain floats, the head reads contexts, the
+    optimizer is MADGRAD with a cosine.
+
+    Departures: true horizons; every step is an anchor; padding instead of cropping; AP without background, not F1,
+    chooses the checkpoint of each task, on 10 % of the labeled recordings, not 15 %; labels of these are in no class
+    weight; the cross-entropy is a mean over the frames of each task; initial weights are Kaiming fan-in, not fan-out;
+    200 steps of warm-up; gradients clipped to a norm of 1; no decay on biases and norms; unknown annotators count as
+    one more annotator. The learning rate of their final run is unknown (the default of the code was .01 for SGD); ours
+    is 1e-3.
+
+    Published: Task 1 macro F1 .864, AP .914; Task 2 .809, .857 (means over 5 runs). Their unlabeled pool was the tracks
+    of the test recordings, which our benchmark excludes unless --transductive.
     """
     base, alone = cpc_mabe2021(), _mabe2021_method()
     labels = LabelsConfig(binary_weight=0.1, smoothing=0.2, reads="contexts", hidden_dim=0, scale=False)

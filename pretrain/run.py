@@ -1,6 +1,6 @@
 """A pretraining run from stores to a run folder.
 
-Before it begins, label streams are taken from the stores, and an encoder from an earlier run (`init`).
+Before the first step, the run reads label streams from the stores, and an encoder from an earlier run (`init`).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from pretrain.config import RunConfig, label_settings
+from pretrain.config import RunConfig
 from pretrain.data import Data, check_batch_size, chosen_sources, labeled_sources, open_data
 from pretrain.distributed import in_main, process_group, wrap
 from pretrain.loop import Losses, Trainer
@@ -39,24 +39,24 @@ from ssl_behavior.methods.summaries import SummaryTargetsConfig
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.terminal import counted, make_console
 
-__all__ = ["ENCODER_MODULES", "complete_config", "facts_of", "init_fingerprint", "settle_init", "take_encoder", "train"]
+__all__ = ["ENCODER_MODULES", "complete_config", "init_fingerprint", "settle_init", "take_encoder", "train"]
 
 ENCODER_MODULES = ("featurizer", "embedder", "contexters", "prediction", "targets")
-"""What `take_encoder` takes over, as far as both sides have it."""
+"""Modules that `take_encoder` copies if both methods have them."""
 
 
 def settle_init(config: RunConfig, out: Path, begun: RunConfig | None) -> RunConfig:
-    """The configuration with the encoder to start from as the run `out` records it, by its whole path.
+    """The configuration with the absolute path of the encoder to start from (`init`).
 
     Parameters
     ----------
-    begun : of a run that goes on, its configuration: it keeps what it has started from, whether it is named or not.
-        The same encoder under another path is the same.
+    begun : recorded configuration of a resumed run, None for a new one. A resumed run keeps its `init`; the same
+        encoder under another path is accepted.
 
     Raises
     ------
     InputError
-        If a run that goes on is asked to start from something else.
+        If `config.init` names another encoder than the resumed run started from.
     """
     if begun is None:
         return replace(config, init=str(Path(config.init).absolute())) if config.init else config
@@ -76,23 +76,23 @@ def _is_init_of(path: str, out: Path, begun: RunConfig) -> bool:
 
 
 def init_fingerprint(path: str) -> str:
-    """Of the model to start from, "" if there is none."""
+    """Fingerprint of the model in a run or checkpoint; "" for the path ""."""
     return load_checkpoint(path).fingerprint() if path else ""
 
 
 def complete_config(config: RunConfig, stores: Sequence[Path], begun: RunConfig | None = None) -> RunConfig:
-    """The configuration with what only the data and the encoder to start from can tell written in.
+    """The configuration with label streams filled in from the stores, and encoder settings from the run `init`.
 
     Parameters
     ----------
-    begun : of a run that has a checkpoint, its configuration: it has the encoder that the run started from, which need
-        not be there any more.
+    begun : recorded configuration of a run that has a checkpoint. It contains the encoder settings, so the run `init`
+        may be gone.
 
     Raises
     ------
     InputError
-        If labels are to be learned and there are none, they are others than the configuration was made with, options
-        for labels are given to a method that learns none, or the run to start from has another kind of encoder.
+        If the stores have no labels to learn or other ones than the configuration lists, a method without labels has
+        options for labels, or the encoder of `init` is of another kind.
     """
     if config.init:
         other = begun.method if begun is not None else load_checkpoint(config.init).config
@@ -116,28 +116,23 @@ def complete_config(config: RunConfig, stores: Sequence[Path], begun: RunConfig 
 
 
 def _check_same_labels(configured: LabelFacts, found: LabelFacts) -> None:
-    """A configuration names classes by number: another order would teach other behaviours under their names."""
+    """Refuse other classes or another order: the heads know classes by number."""
     if configured.streams != found.streams:
         raise InputError(
-            f"the configuration learns the labels {_told(configured)}, these recordings have {_told(found)}; start "
-            "from a recipe instead of another run's configuration"
+            f"the configuration learns the labels {_listed(configured)}, these recordings have {_listed(found)}; "
+            "start from a recipe instead of another run's configuration"
         )
 
 
-def _told(facts: LabelFacts) -> str:
+def _listed(facts: LabelFacts) -> str:
     return "; ".join(f"{stream.name}: {', '.join(stream.classes)}" for stream in facts.streams)
 
 
-def facts_of(config: RunConfig) -> LabelFacts | None:
-    """The labels that the run learns, if it learns any."""
-    return label_settings(config.method)
-
-
 def _with_encoder_of(method: MethodConfig, other: ConvConfig) -> MethodConfig:
-    """The configuration with the features, the encoder and what it predicts of another one.
+    """The configuration with features, encoder and prediction targets of another one.
 
-    Learning from labels and tracks at once, an encoder without contexts goes on with summaries, whether it has learned
-    them or not.
+    A joint method with an encoder without contexts predicts summaries from then on, even if the encoder has not
+    learned them before.
     """
     if not isinstance(method, ConvConfig):
         raise InputError("--init: only recipes on convolution stacks can start from another run's encoder")
@@ -151,7 +146,7 @@ def _with_encoder_of(method: MethodConfig, other: ConvConfig) -> MethodConfig:
 
 
 def targets_of(method: ConvConfig | MethodConfig) -> SummaryTargetsConfig | None:
-    """The summaries that an encoder predicts, or could predict; None of one that has contexts for the future."""
+    """Summaries that a method predicts or could predict; None for encoders that predict from contexts instead."""
     if isinstance(method, JointConfig):
         return method.targets if method.encoder.mixer is not None else None
     if not isinstance(method, SummaryTargetsConfig):
@@ -160,23 +155,23 @@ def targets_of(method: ConvConfig | MethodConfig) -> SummaryTargetsConfig | None
 
 
 def take_encoder(method: Method, path: str) -> tuple[str, ...]:
-    """Give `method` the weights of another run's encoder; the names of the modules that were taken over.
+    """Copy the encoder weights of another run into `method`. Returns the names of the copied modules.
 
     Raises
     ------
     InputError
-        If it was made for other keypoints or another frame rate.
+        If the other encoder is for other keypoints or another frame rate.
     """
     other = load_checkpoint(path)
     if other.skeleton.keypoints != method.skeleton.keypoints or abs(other.fps / method.fps - 1) > 0.01:
         raise InputError(
-            f"--init {path}: its encoder was made for {list(other.skeleton.keypoints)} at {other.fps:g} frames per "
+            f"--init {path}: its encoder is for {list(other.skeleton.keypoints)} at {other.fps:g} frames per "
             f"second, these recordings have {list(method.skeleton.keypoints)} at {method.fps:g}"
         )
     modules, others = dict(method.named_children()), dict(other.named_children())
     taken = [name for name in ENCODER_MODULES if name in modules and name in others]
     if "targets" in taken and targets_of(method.config) != targets_of(other.config):
-        # Other summaries than the encoder has learned: fitted anew.
+        # The encoder has learned other summaries: fit the targets again.
         taken.remove("targets")
     for name in taken:
         modules[name].load_state_dict(others[name].state_dict())
@@ -188,19 +183,19 @@ def train(
 ) -> RunFolder:
     """Train a method on the recordings of `stores` into the run folder `out`.
 
-    Under torchrun every process calls this, and the main one alone writes. With `resume`, a run that is there
-    continues bit for bit as if it had not been interrupted; where there is none yet, it begins.
+    Under torchrun every process calls this function, and only the main process writes. With `resume`, an existing run
+    continues bit for bit as if it had never stopped; if there is no run yet, it starts one.
 
     Raises
     ------
     InputError
-        If stores, settings or the folder do not allow it, the training diverges, or the disk is full.
+        If stores, configuration or folder do not fit, the training diverges, or the disk is full.
     SystemExit
-        If SIGINT or SIGTERM stopped the run, after saving; its code is 128 + the signal's number.
+        If SIGINT or SIGTERM stopped the run, after a checkpoint; the code is 128 + the number of the signal.
     """
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
-    # Resuming promises equal bits, which the fastest convolutions of a GPU do not give.
+    # A resumed run must have equal bits; the fastest convolutions of a GPU are not deterministic.
     torch.backends.cudnn.deterministic = True
     with process_group(device), ExitStack() as held:
         check_batch_size(config.data)
@@ -208,7 +203,7 @@ def train(
         begun = recorded_config(out) if resume and run.exists() else None
         config = settle_init(config, out, begun)
         config = complete_config(config, stores, begun if run.newest() is not None else None)
-        data = open_data(stores, config.data, config.seed, facts_of(config))
+        data = open_data(stores, config.data, config.seed, config.labels)
 
         def take_folder() -> None:
             facts = {"data_fingerprint": data.fingerprint, "computed_in": str(precision).removeprefix("torch.")}
@@ -233,7 +228,7 @@ def train(
 
 
 def _speaker(console: Console) -> Callable[[str], None]:
-    """Prints a line; only the main process is heard."""
+    """A function that prints a line, in the main process only."""
 
     def say(text: str) -> None:
         if parallel.is_main():
@@ -250,7 +245,7 @@ def _trainer(
     precision: torch.dtype,
     say: Callable[[str], None],
 ) -> Trainer:
-    """A method with fitted inputs, as at step 0 or as in the newest checkpoint."""
+    """Trainer with fitted inputs, at step 0 or at the newest checkpoint."""
     newest = run.newest()
     method = new_method(config, data)
     _introduce(method, data, describe_device(device, precision), say)
@@ -270,7 +265,7 @@ def _trainer(
 
 
 def new_method(config: RunConfig, data: Data) -> Method:
-    """The method with the first weights of the run's seed."""
+    """The method with initial weights from the seed of the run."""
     torch.manual_seed(derive_seed(config.seed, "init"))
     return METHODS[method_name(config.method)](config.method, data.train.skeleton, data.fps)
 

@@ -1,8 +1,8 @@
 """The folder of a run: `config.json`, `metrics.jsonl`, TensorBoard events and `checkpoints/`.
 
-A process may be killed at any moment: checkpoints are written under another name and renamed, `best.json` is
-replaced in one move, and metrics beyond the newest checkpoint are cut off when the run is resumed. The user's own
-programs become part of the configuration, and a copy of their file part of the run.
+A killed process never leaves a damaged run: checkpoints are written under another name and then renamed, `best.json`
+is replaced in one move, and `--resume` removes metrics after the newest checkpoint. The configuration lists the user's
+own programs, and the folder keeps a copy of their file.
 """
 
 import hashlib
@@ -45,12 +45,12 @@ COPY_NAME = "programs.py"
 
 
 def with_own_programs(method: MethodConfig, path: Path) -> MethodConfig:
-    """The method's configuration with the programs of a file added to those it has.
+    """The configuration of a method with the programs of a file added.
 
     Raises
     ------
     InputError
-        If the method learns from no programs, or the file cannot be read or holds none.
+        If the method learns from no programs, the file cannot be read, or it has no programs.
     """
     programs = programs_of(method)
     if programs is None:
@@ -59,7 +59,7 @@ def with_own_programs(method: MethodConfig, path: Path) -> MethodConfig:
 
 
 def programs_of(method: MethodConfig) -> ProgramsConfig | None:
-    """The programs that a method's configuration learns from; None if it learns from none."""
+    """The programs that a method learns from; None for methods without programs."""
     if isinstance(method, JointConfig):
         return method.targets.programs if method.summary else None
     return None if isinstance(method, CPCConfig) else method.programs
@@ -73,7 +73,7 @@ def _with(method: MethodConfig, programs: ProgramsConfig) -> MethodConfig:
 
 
 def with_kept_programs(method: MethodConfig, run: Path) -> MethodConfig:
-    """The method's configuration as it is, or with the run's own copy of the programs file if the original is gone."""
+    """The configuration of a method; if the programs file is gone, with the copy that the run keeps."""
     programs = programs_of(method)
     if programs is None or not programs.file or Path(programs.file).is_file() or not (run / COPY_NAME).is_file():
         return method
@@ -81,12 +81,12 @@ def with_kept_programs(method: MethodConfig, run: Path) -> MethodConfig:
 
 
 def keep_own_programs(method: MethodConfig, run: Path) -> None:
-    """Copy the programs file into the run's folder, where it stays whatever becomes of the original.
+    """Copy the programs file into the folder of the run, which no longer needs the original then.
 
     Raises
     ------
     InputError
-        If the file is gone, or is not the one the configuration was made with.
+        If the file is gone, or has changed since the configuration was made.
     """
     programs = programs_of(method)
     if programs is None or not programs.file or (run / COPY_NAME).exists():
@@ -98,7 +98,7 @@ def keep_own_programs(method: MethodConfig, run: Path) -> None:
     if hashlib.sha256(content).hexdigest() != programs.file_sha256:
         raise InputError(
             f"{programs.file} is not the file of programs that this configuration was made with (its SHA-256 was "
-            f"{programs.file_sha256[:12]}...); name it with --programs to train with what it is now"
+            f"{programs.file_sha256[:12]}...); pass it as --programs to train with its present content"
         )
     with atomic_file(run / COPY_NAME) as partial:
         partial.write_bytes(content)
@@ -106,7 +106,7 @@ def keep_own_programs(method: MethodConfig, run: Path) -> None:
 
 try:
     import fcntl
-except ModuleNotFoundError:  # Windows has no such locks: there the person has to take care
+except ModuleNotFoundError:  # Windows has no such locks: two processes can then train one run
     fcntl = None  # type: ignore[assignment]
 
 
@@ -114,16 +114,16 @@ FORMAT_VERSION = 1
 _FORMAT = "ssl-behavior run"
 _KEPT = 2
 _FREE_ON_RESUME = ("device", "precision", "loop.*", "method.programs.file", "method.targets.programs.file")
-"""Keys (or globs) that may differ from the first start: what they lead to is compared instead, or changes no number."""
+"""Keys (or globs) that may change on --resume: they change no number, or their effect is compared instead."""
 
 
 def checkpoint_name(steps_done: int) -> str:
-    """The name of the checkpoint after `steps_done` steps: names sort as numbers do."""
+    """Name of the checkpoint after `steps_done` steps; names sort like numbers."""
     return f"step-{steps_done:09d}"
 
 
 class RunFolder:
-    """Where a run lies, and its checkpoints."""
+    """Path of a run, and its checkpoints."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -134,11 +134,11 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     def exists(self) -> bool:
-        """Whether a run was started here."""
+        """Whether the folder has a run."""
         return (self.path / "config.json").exists()
 
     def remove_unbegun(self) -> None:
-        """Take the folder away again if no step of the run was ever saved: a refused run leaves nothing behind."""
+        """Remove a run without checkpoints: a refused run leaves nothing behind."""
         if self.newest() is not None:
             return
         for name in ("config.json", "metrics.jsonl", COPY_NAME, ".lock"):
@@ -150,20 +150,20 @@ class RunFolder:
                 folder.rmdir()
 
     def newest(self) -> Path | None:
-        """The newest whole checkpoint."""
+        """The newest complete checkpoint."""
         return next(reversed(list_checkpoints(self.path)), None)
 
     def save(self, method: Method, steps_done: int, extra: Mapping[str, Any], training: Mapping[str, Any]) -> None:
-        """Write a checkpoint, then remove those older than the last two, except the best.
+        """Write a checkpoint, then remove all but the last two and the best.
 
-        `extra["best"]` is {"checkpoint": name, "validation_loss": number} of the best so far, or None; with "streams",
-        of a run that learns from labels, it also names the best for each label stream, or these alone where no
+        `extra["best"]` is {"checkpoint": name, "validation_loss": number} of the best so far, or None. In runs that
+        learn labels, its key "streams" names the best checkpoint of each label stream; this is the only key if no
         validation loss was finite.
 
         Raises
         ------
         InputError
-            If the disk is full or not writable; the checkpoints before this one stay.
+            If the disk is full or not writable; earlier checkpoints stay.
         """
         save_checkpoint(self.checkpoints / checkpoint_name(steps_done), method, extra, training)
         self.point_to_best(extra["best"])
@@ -174,12 +174,12 @@ class RunFolder:
                 _remove(old)
 
     def point_to_best(self, best: Mapping[str, Any] | None) -> None:
-        """Write `best.json`, in one move."""
+        """Replace `best.json` in one move."""
         if best is not None:
             write_json(self.checkpoints / "best.json", dict(best))
 
     def forget_after(self, step: int) -> None:
-        """Drop what a killed process left: half-written files, and metrics of steps after `step`."""
+        """Remove leftovers of a killed process: partial files, and metrics of steps after `step`."""
         for leftover in [*self.path.glob(".*.partial-*"), *self.checkpoints.glob(".*")]:
             _remove(leftover)
         if not self.metrics.exists():
@@ -193,7 +193,7 @@ def _remove(path: Path) -> None:
     if not path.is_dir():
         path.unlink()
         return
-    # A folder half removed must not look like a checkpoint: first it loses its name.
+    # A half-removed folder must not look like a checkpoint, so it is renamed first.
     doomed = path.with_name(f".{path.name.lstrip('.')}.doomed")
     shutil.rmtree(doomed, ignore_errors=True)
     path.rename(doomed)
@@ -201,7 +201,7 @@ def _remove(path: Path) -> None:
 
 
 def _step_of(line: str) -> float:
-    """The step of a line of metrics; a line that was being written when the process was killed counts as too late."""
+    """The step of a line of metrics; infinity for the partial line of a killed process."""
     try:
         return float(json.loads(line)["step"])
     except (json.JSONDecodeError, KeyError, TypeError):
@@ -211,24 +211,24 @@ def _step_of(line: str) -> float:
 def open_run(
     path: Path, config: RunConfig, facts: Mapping[str, Any], resume: bool, stores: list[str], init: str = ""
 ) -> RunFolder:
-    """Make a run's folder, or check that the one there may be resumed with this configuration and these data.
+    """Make the folder of a run, or check that the existing run fits this configuration and these data.
 
     Parameters
     ----------
-    facts : what, besides the configuration, has to be equal for resuming to be the same computation.
-    init : fingerprint of the model whose encoder a new run starts from.
+    facts : further values that must be equal for a resumed run to be the same computation.
+    init : fingerprint of the model with the encoder that a new run starts from.
 
     Raises
     ------
     InputError
-        If a run is there and `resume` is False, or it was started with other settings (which are named).
+        If there is a run and `resume` is False, or its settings differ (the message lists them).
     """
     path = Path(path)
     record = path / "config.json"
     if record.exists():
         if not resume:
             raise InputError(
-                f"{path} holds a run already: pass --resume to continue it, or choose another --out for a new one"
+                f"{path} holds a run already: pass --resume to continue it, or choose another --out for a new run"
             )
         _check_same(path, _read_record(path), config, facts)
         return RunFolder(path)
@@ -252,7 +252,7 @@ def open_run(
 
 def _check_same(path: Path, record: Mapping[str, Any], config: RunConfig, facts: Mapping[str, Any]) -> None:
     new = json.loads(json.dumps({**run_config_to_dict(config), **facts}))
-    # Keys that a newer program has and the record lacks had their defaults.
+    # Keys that are newer than the record had their defaults.
     begun = run_config_to_dict(run_config_from(record["config"], where=f"{path}/config.json"))
     old = json.loads(json.dumps({**begun, **{name: record.get(name) for name in facts}}))
     changed = {key: pair for key, pair in differing_keys(old, new).items() if not _free_on_resume(key)}
@@ -271,39 +271,39 @@ def _free_on_resume(key: str) -> bool:
 def _read_record(path: Path) -> dict[str, Any]:
     record = read_contents(Path(path), "config.json", "run", FORMAT_VERSION)
     if not isinstance(record.get("config"), dict):
-        raise InputError(f"{path} is not a run: its config.json does not say so")
+        raise InputError(f"{path} is not a run: its config.json has no configuration")
     return record
 
 
 def recorded_config(path: Path) -> RunConfig:
-    """The configuration a run was started with.
+    """The configuration at the start of a run.
 
     Raises
     ------
     InputError
-        If `path` is not a run, or of a newer version.
+        If `path` is not a run, or its format is newer.
     """
     return run_config_from(_read_record(path)["config"], where=f"{path}/config.json")
 
 
 def recorded_stores(path: Path) -> list[Path]:
-    """The stores a run was started with."""
+    """The stores at the start of a run."""
     return [Path(store) for store in _read_record(path).get("stores", [])]
 
 
 def recorded_init(path: Path) -> str:
-    """The fingerprint of the model whose encoder a run started from, "" if it is not known or there was none."""
+    """Fingerprint of the model with the encoder that a run started from; "" if unknown or none."""
     return str(_read_record(path).get("init_fingerprint") or "")
 
 
 @contextmanager
 def only_process(path: Path) -> Iterator[None]:
-    """Hold the run's folder: two processes training into one would mix their checkpoints.
+    """Lock the folder of a run: two processes that train one run would mix their checkpoints.
 
     Raises
     ------
     InputError
-        If another process holds it.
+        If another process has the lock.
     """
     if fcntl is None:
         yield
@@ -320,7 +320,7 @@ def only_process(path: Path) -> Iterator[None]:
 
 
 def git_commit() -> str:
-    """The commit this program was run from ("-dirty" where files were changed), or "" outside a repository."""
+    """The commit of this program, with "-dirty" after local changes; "" outside a repository."""
     here = Path(__file__)
     commands = (
         ["git", "ls-files", "--error-unmatch", here.name],

@@ -28,12 +28,14 @@ class _Loader(yaml.SafeLoader):
 
 
 def resolve_config(options: Options) -> RunConfig:
-    """Recipe (or, resuming without naming one, the run's own configuration) < file < dotted < named options.
+    """The configuration from recipe < file < dotted options < named options; the last one that has a key wins.
+
+    `--resume` without `--recipe` and `--config` starts from the recorded configuration of the run.
 
     Raises
     ------
     InputError
-        If the recipe or a key is unknown (the nearest known one is named), or a value is not acceptable.
+        If the recipe or a key is unknown (the message names the nearest known key), or a value is not acceptable.
     """
     file = _file_values(options.config) if options.config else {}
     tag = {key: value for key, value in file.items() if key == "algorithm"}
@@ -52,25 +54,25 @@ def resolve_config(options: Options) -> RunConfig:
 
 
 def resolve_stores(options: Options) -> list[Path]:
-    """The stores named, or when resuming without naming any, those the run was started with.
+    """The stores of the command line; without any, the recorded stores of the run to resume.
 
     Raises
     ------
     InputError
-        If none are named and there is no run to take them from.
+        If there are no stores on the command line and no run.
     """
     assert options.out is not None
     return list(options.stores) or recorded_stores(options.out)
 
 
 def config_as_yaml(config: RunConfig) -> str:
-    """What --print-config prints and --config reads."""
+    """YAML as printed by --print-config and read by --config."""
     values = json.loads(json.dumps(run_config_to_dict(config)))
     return yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=110)
 
 
 def _base(options: Options, file: Mapping[str, Any]) -> RunConfig:
-    """The recipe named, else that of the same name as the file's method, else the default one."""
+    """The recipe of --recipe, else the recipe with the name of the file's method, else the default recipe."""
     named = options.recipe or options.config
     if options.resume and not named and options.out and (options.out / "config.json").exists():
         config = recorded_config(options.out)
@@ -99,7 +101,7 @@ def _file_values(file: Path) -> dict[str, Any]:
 
 
 def _keys(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted key -> value, of groups and of what is in them."""
+    """Dotted key -> value of all groups and fields."""
     keys = {}
     for name, value in vars(config).items():
         keys[prefix + name] = value
@@ -109,7 +111,7 @@ def _keys(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _option_value(key: str, value: str | list[str], known: Mapping[str, Any]) -> Any:
-    """An option's value: text, or in YAML a list (with or without its brackets) or a mapping."""
+    """Text of a dotted option, or its YAML for lists (brackets may be missing) and mappings; lists as they are."""
     if key not in known:
         near = difflib.get_close_matches(key, known, n=1)
         hint = f"did you mean --{near[0]}?" if near else "--print-config shows all of them"

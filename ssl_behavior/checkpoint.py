@@ -1,8 +1,8 @@
-"""A checkpoint is a folder: `config.json` says what the method is, `model.safetensors` holds all its numbers.
+"""Checkpoints: folders with the configuration of a method (`config.json`) and its weights (`model.safetensors`).
 
-The weights include the buffers (Standardizer, PCA), so whoever loads a checkpoint normalises as the training did.
-`training.pt` (optimizer and counters; read back with weights_only=True) is there only for resuming. In a run folder
-the checkpoints are `checkpoints/step-<steps done>`, and `checkpoints/best.json` names the best of them.
+The weights include the buffers (Standardizer, PCA), so a loaded method normalizes its inputs as in training.
+`training.pt` (optimizer and counters; read with weights_only=True) is for resuming only. The checkpoints of a run are
+`checkpoints/step-<steps done>`, and `checkpoints/best.json` names the best of them.
 """
 
 import io
@@ -45,12 +45,12 @@ def save_checkpoint(
     training: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write `method` as a checkpoint that exists whole or not at all.
+    """Write `method` as a checkpoint, complete or not at all.
 
     Parameters
     ----------
-    extra : JSON-able facts to keep beside the configuration (step, metrics, data fingerprint).
-    training : what resuming needs, tensors and plain containers only; None leaves `training.pt` out.
+    extra : JSON-ready values to keep beside the configuration (step, metrics, data fingerprint).
+    training : state for resuming, tensors and plain containers only; None writes no `training.pt`.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def save_checkpoint(
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}
     with atomic_folder(Path(folder), overwrite, _WEIGHTS) as partial:
-        # Python writes the bytes, so that a full disk is an OSError and not each library's own kind of failure.
+        # Python writes the bytes, so a full disk is an OSError and not an error of each library.
         (partial / _WEIGHTS).write_bytes(safetensors.torch.save(tensors))
         if training is not None:
             buffer = io.BytesIO()
@@ -84,8 +84,8 @@ def load_checkpoint(path: str | Path, best: bool | str = True) -> Method:
     Raises
     ------
     InputError
-        If there is no checkpoint, it was written by a newer version, or its weights are damaged: tensors missing,
-        left over, of another shape, or not finite.
+        If there is no checkpoint, its format is newer, or its weights are damaged: tensors missing, unknown, of
+        another shape, or not finite.
     """
     folder = find_checkpoint(path, best)
     contents = read_checkpoint_config(folder)
@@ -95,12 +95,12 @@ def load_checkpoint(path: str | Path, best: bool | str = True) -> Method:
 
 
 def read_checkpoint_config(folder: Path) -> dict[str, Any]:
-    """A checkpoint's `config.json`: method, config, skeleton, fps, versions, extra. No weights are read.
+    """The `config.json` of a checkpoint: method, config, skeleton, fps, versions, extra. Reads no weights.
 
     Raises
     ------
     InputError
-        If it is not a checkpoint's, lacks a key, or is of a newer version.
+        If it belongs to no checkpoint, lacks a key, or its format is newer.
     """
     contents = read_contents(Path(folder), "config.json", "checkpoint", FORMAT_VERSION)
     if missing := sorted({"method", "config", "skeleton", "fps", "extra"} - set(contents)):
@@ -119,18 +119,18 @@ def _build(folder: Path, contents: Mapping[str, Any]) -> Method:
         raise InputError(f"{where} is damaged: {error!r}") from None
     if not isinstance(fps, int | float) or not fps > 0:
         raise InputError(f"{where} is damaged: fps is {fps!r}")
-    # The first weights are drawn only to be overwritten: the caller's random numbers stay as they were.
+    # These initial weights are overwritten: keep the random state of the caller.
     with torch.random.fork_rng(devices=[]):
         return METHODS[name](config, skeleton, float(fps))
 
 
 def load_weights(folder: Path, method: Method) -> None:
-    """Put a checkpoint's weights into `method`, whose names and shapes must be exactly those of the file.
+    """Load the weights of a checkpoint into `method`; names and shapes must be those of the file.
 
     Raises
     ------
     InputError
-        If the file is missing or damaged, or does not fit.
+        If the file is missing or damaged, or names or shapes differ.
     """
     file = Path(folder) / _WEIGHTS
     try:
@@ -138,9 +138,10 @@ def load_weights(folder: Path, method: Method) -> None:
     except (OSError, safetensors.SafetensorError) as error:
         raise InputError(f"{file} is missing or damaged ({error}); use another checkpoint") from None
     wanted = method.state_dict()
-    for what, names in (("lacks the tensor", wanted.keys() - found), ("has the unknown tensor", found.keys() - wanted)):
+    missing, unknown = sorted(wanted.keys() - found), sorted(found.keys() - wanted)
+    for problem, names in (("lacks the tensor", missing), ("has the unknown tensor", unknown)):
         if names:
-            raise InputError(f"{file} {what} {sorted(names)[0]!r}: it does not belong to its config.json")
+            raise InputError(f"{file} {problem} {names[0]!r}: it does not belong to its config.json")
     for name, tensor in found.items():
         _check_tensor(file, name, tensor, wanted[name])
     method.load_state_dict(found)
@@ -156,12 +157,12 @@ def _check_tensor(file: Path, name: str, tensor: Tensor, wanted: Tensor) -> None
 
 
 def load_training_state(folder: Path) -> dict[str, Any]:
-    """What `save_checkpoint` was given as `training`, on the CPU.
+    """The argument `training` of `save_checkpoint`, on the CPU.
 
     Raises
     ------
     InputError
-        If the checkpoint has none, or it is damaged.
+        If the checkpoint has no `training.pt`, or the file is damaged.
     """
     file = Path(folder) / _TRAINING
     try:
@@ -174,20 +175,22 @@ def load_training_state(folder: Path) -> dict[str, Any]:
 
 
 def list_checkpoints(run: Path) -> list[Path]:
-    """A run's checkpoints, oldest first. What a killed process left half-written has another name and is not one."""
+    """Checkpoints of a run, oldest first, without the partial folders of killed processes."""
     return sorted(folder for folder in (Path(run) / "checkpoints").glob("step-*") if folder.is_dir())
 
 
 def find_checkpoint(path: str | Path, best: bool | str = False) -> Path:
-    """The checkpoint folder that `path` means: itself, or of a run folder the newest (or the best on validation).
+    """The checkpoint folder of `path`: `path` itself, or the newest checkpoint of a run.
 
-    A run without validation has no best; its newest is taken. The name of a label stream means the checkpoint that
-    gave its labels best, see `best_streams`.
+    Parameters
+    ----------
+    best : True for the checkpoint with the best validation loss (the newest, in runs without validation); the name of
+        a label stream for the checkpoint with its best labels, see `best_streams`.
 
     Raises
     ------
     InputError
-        If there is none, or none was kept for the stream that is named.
+        If there is no checkpoint, or none for this label stream.
     """
     path = Path(path)
     if (path / _WEIGHTS).is_file():
@@ -204,9 +207,9 @@ def find_checkpoint(path: str | Path, best: bool | str = False) -> Path:
 
 
 def best_streams(run: Path) -> dict[str, str]:
-    """Label stream -> name of the checkpoint that gave its labels best, of a run that learned from labels.
+    """Label stream -> name of the checkpoint with its best labels, in a run that learned labels.
 
-    A stream that no recording held out shows has none.
+    Streams without labels in the validation recordings are missing.
     """
     return {name: one["checkpoint"] for name, one in _best_found(run).get("streams", {}).items()}
 
@@ -228,7 +231,7 @@ def _best_found(run: Path) -> dict[str, Any]:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
+    """Versions of the packages that the numbers depend on."""
     try:
         own = version("ssl-behavior")
     except PackageNotFoundError:

@@ -12,7 +12,7 @@ import torch
 from pretrain.config import DataConfig
 from pretrain.data import labeled_sources, open_data
 from pretrain.loop import label_scores
-from pretrain.run import complete_config, facts_of, new_method, take_encoder, train
+from pretrain.run import complete_config, new_method, take_encoder, train
 from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from ssl_behavior.cli import main
 from ssl_behavior.errors import InputError
@@ -57,7 +57,7 @@ def ids(reader, picks):
 
 def test_labels_of_the_training_part_alone_are_shown(labeled, joint):
     config = complete_config(joint, [labeled])
-    data = open_data([labeled], config.data, 0, facts_of(config))
+    data = open_data([labeled], config.data, 0, config.labels)
     assert ids(data.train, data.train.labeled) == ["rec0", "rec1"]
     assert ids(data.validation, data.validation.labeled) == ["rec2"]
     assert [row.id for _, row in data.train.sources] == ["rec0", "rec1", "rec3", "rec4"]
@@ -67,7 +67,7 @@ def test_labels_of_the_training_part_alone_are_shown(labeled, joint):
 def test_recordings_held_out_by_chance_have_labels(labeled, joint):
     config = complete_config(joint, [labeled])
     for seed in range(5):
-        data = open_data([labeled], replace(config.data, validation=()), seed, facts_of(config))
+        data = open_data([labeled], replace(config.data, validation=()), seed, config.labels)
         assert len(data.validation.labeled) == len(data.validation.sources) == 1
 
 
@@ -150,7 +150,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(labeled, joint, finished, tmp_pa
 
 def test_scores_are_those_of_the_predictions(labeled, joint, finished):
     config = complete_config(joint, [labeled])
-    data = open_data([labeled], config.data, 0, facts_of(config))
+    data = open_data([labeled], config.data, 0, config.labels)
     method = load_checkpoint(finished)
     scores = label_scores(method, data.validation, torch.float32)
     store = Store(labeled)
@@ -221,7 +221,7 @@ def test_a_run_starts_from_another_runs_encoder(labeled, tiny, joint, tmp_path):
     wanted = replace(joint, init=str(tmp_path / "cpc"), method=narrow)
     config = complete_config(wanted, [labeled])
     assert config.method.encoder == tiny.method.encoder and config.method.horizons_frames == (2, 6)
-    data = open_data([labeled], config.data, 0, facts_of(config))
+    data = open_data([labeled], config.data, 0, config.labels)
     method, other = new_method(config, data), load_checkpoint(tmp_path / "cpc")
     taken = take_encoder(method, config.init)
     assert taken == ("featurizer", "embedder", "contexters", "prediction")
@@ -411,7 +411,7 @@ def test_a_linear_reading_knows_the_labels_before_the_first_step(labeled, joint)
     for share in (0.0, 0.5):
         config = replace(joint, method=replace(joint.method, labels=replace(joint.method.labels, linear=share)))
         config = complete_config(config, [labeled])
-        data = open_data([labeled], config.data, 0, facts_of(config))
+        data = open_data([labeled], config.data, 0, config.labels)
         method = new_method(config, data)
         method.fit_inputs(data.train)
         scores[share] = label_scores(method.eval(), data.train, torch.float32)["ap/what"]
@@ -423,7 +423,7 @@ def test_probabilities_are_the_heads_and_the_readings_by_share(labeled, joint):
     for share in (0.0, 0.25, 1.0):
         config = replace(joint, method=replace(joint.method, labels=replace(joint.method.labels, linear=share)))
         config = complete_config(config, [labeled])
-        data = open_data([labeled], config.data, 0, facts_of(config))
+        data = open_data([labeled], config.data, 0, config.labels)
         method = new_method(config, data)
         method.fit_inputs(data.train)
         said[share] = method.eval().label_probabilities(data.train.read([(0, 0, 97)]), "1")["what"]
@@ -437,7 +437,7 @@ def test_the_reading_is_of_the_trained_encoder_in_the_end(labeled, joint, tmp_pa
     method = load_checkpoint(tmp_path / "run")
     kept = {name: tensor.clone() for name, tensor in method.linear_readings.state_dict().items()}
     config = complete_config(config, [labeled])
-    data = open_data([labeled], config.data, 0, facts_of(config))
+    data = open_data([labeled], config.data, 0, config.labels)
     fresh = new_method(config, data)
     fresh.fit_inputs(data.train)
     before = fresh.linear_readings.state_dict()
@@ -462,7 +462,7 @@ def test_labels_fine_tune_an_encoder_of_summary_prediction(labeled, joint, summa
     assert method.channel_groups == {"latent": other.config.encoder.latent_dim}
     assert method.label_heads is not None and method.config.encoder == other.config.encoder
     complete = complete_config(config, [labeled])
-    begun = new_method(complete, open_data([labeled], complete.data, 0, facts_of(complete)))
+    begun = new_method(complete, open_data([labeled], complete.data, 0, complete.labels))
     assert take_encoder(begun, config.init) == ("featurizer", "embedder", "contexters")
     for key, value in other.embedder.state_dict().items():
         assert torch.equal(begun.embedder.state_dict()[key], value)
@@ -490,7 +490,7 @@ def test_labels_and_tracks_go_on_with_what_an_encoder_has_learned_from_tracks(la
 def test_summaries_of_an_encoder_without_a_mixer_and_wrong_weights_are_refused(labeled, joint):
     with pytest.raises(InputError, match="joint: summary needs an encoder with a mixer"):
         complete = complete_config(replace(joint, method=replace(joint.method, summary=1.0)), [labeled])
-        new_method(complete, open_data([labeled], complete.data, 0, facts_of(complete)))
+        new_method(complete, open_data([labeled], complete.data, 0, complete.labels))
     with pytest.raises(InputError, match="weights cpc and summary must be 0 or more"):
         replace(joint, method=replace(joint.method, summary=-1.0))
 
