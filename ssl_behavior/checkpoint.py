@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ssl_behavior.configs import config_from_layers
+from ssl_behavior.configs import config_from_dict
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents, read_json, write_json
 from ssl_behavior.methods import METHODS, Method, MethodConfig, method_name
@@ -112,7 +112,7 @@ def _build(folder: Path, contents: Mapping[str, Any]) -> Method:
     name, where, fps = contents["method"], f"{folder}/config.json", contents["fps"]
     if name not in list(METHODS):
         raise InputError(f"{where}: unknown method {name!r}; this program knows {sorted(METHODS)}")
-    config: MethodConfig = config_from_layers(METHODS[name].Config, [contents["config"]], where, "config")
+    config: MethodConfig = config_from_dict(METHODS[name].Config, contents["config"], where, "config")
     try:
         skeleton = Skeleton.from_dict(contents["skeleton"], source=where)
     except (KeyError, TypeError, AttributeError) as error:

@@ -17,22 +17,19 @@ _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False,
 _NULLS = (None, "null", "~", "")
 
 
-def config_from_dict(cls: type[Config], values: Any, where: str) -> Config:
-    """Build a configuration from what `dataclasses.asdict` gave; keys that are missing have the class's defaults.
+def config_from_dict(cls: type[Config], values: Any, where: str, key: str = "") -> Config:
+    """Build a configuration from the output of `dataclasses.asdict`; missing keys have the defaults of the class.
 
-    Raises
-    ------
-    InputError
-        As `config_from_layers`.
+    `where`, `key` and the errors raised are those of `config_from_layers`.
     """
-    return config_from_layers(cls, [values], where)
+    return config_from_layers(cls, [values], where, key)
 
 
 def config_from_layers(cls: type[Config], layers: Sequence[Any], where: str, key: str = "") -> Config:
     """Build a configuration from several layers; for each key the last layer that has it wins.
 
-    Nested configurations are built the same way, key by key. Lists, mappings and everything else replace the value of
-    earlier layers. Text is read as the type of its field: "1e-3" as a float, "yes" as a bool, "null" as None.
+    Nested configurations are merged the same way; any other value replaces that of earlier layers. Text is read as the
+    type of its field: "1e-3" as a float, "yes" as a bool, "null" as None.
 
     Parameters
     ----------
@@ -114,7 +111,7 @@ def _convert(hint: Any, values: Sequence[Any], where: str, key: str) -> Any:
 
 
 def _read_text(hint: type, text: str) -> Any:
-    """The number or truth value that a text stands for; the text itself if it stands for none."""
+    """Text as a number or a bool; the text itself if it is no such value."""
     if hint is bool:
         return _BOOLEANS.get(text.lower(), text)
     try:

@@ -140,11 +140,11 @@ def _loaded(path: Path, contents: dict[str, Any]) -> Clustering:
         raise _damaged(path, f"{MARKER} says {frames.num_clusters} clusters, its sample has {model.num_clusters}")
     return Clustering(
         model=model,
-        config=config_from_dict(_METHODS[contents["method"]], contents["settings"], f"{path}/{MARKER}: settings"),
+        config=config_from_dict(_METHODS[contents["method"]], contents["settings"], f"{path}/{MARKER}", "settings"),
         seed=int(contents["seed"]),
         space=space,
-        smoothing=config_from_dict(SmoothingConfig, contents["smoothing"], f"{path}/{MARKER}: smoothing"),
-        fitted=config_from_dict(FittedOn, contents["fitted"], f"{path}/{MARKER}: fitted"),
+        smoothing=config_from_dict(SmoothingConfig, contents["smoothing"], f"{path}/{MARKER}", "smoothing"),
+        fitted=config_from_dict(FittedOn, contents["fitted"], f"{path}/{MARKER}", "fitted"),
         store=str(contents["store"]),
         frames=frames,
         fine=_array(path, "fine", np.int32, frames.labels.shape),

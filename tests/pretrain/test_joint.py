@@ -277,7 +277,7 @@ def test_a_split_file_names_the_labels(labeled, tmp_path, capsys):
     assert main([*arguments, "--print-config"]) == 0
     assert "labeled: [rec0, 'rec[12]']" in capsys.readouterr().out
     assert main([*arguments, "--labeled", "rec0"]) == 2
-    assert "--split and --labeled both say" in capsys.readouterr().err
+    assert "--split and --labeled both choose the recordings" in capsys.readouterr().err
     split.write_text(json.dumps({"test": ["rec3"]}))
     assert main(arguments) == 2
     assert "there is no part 'train' to learn from" in capsys.readouterr().err

@@ -235,7 +235,7 @@ def load_baseline(folder: Path) -> TrainedBaseline:
 
 
 def _trained(contents: dict[str, Any], tensors: dict[str, Tensor], where: str) -> TrainedBaseline:
-    config = config_from_dict(BaselineConfig, contents["config"], f"{where}: config")
+    config = config_from_dict(BaselineConfig, contents["config"], where, "config")
     skeleton = Skeleton.from_dict(contents["skeleton"], source=where)
     groups = {str(name): int(count) for name, count in contents["groups"].items()}
     layout = Layout(groups, skeleton, int(contents["num_individuals"]))
