@@ -1,4 +1,4 @@
-"""Recipe < file < dotted options < named options; every mistake is one sentence."""
+"""Recipe < file < dotted options < named options; every error is one sentence."""
 
 import dataclasses
 import json
@@ -152,7 +152,7 @@ def test_resuming_without_naming_a_start_takes_the_runs_own_configuration_and_st
     assert resolve_config(named) == RECIPES["cpc_tiny"]()
 
 
-def test_resuming_nothing_without_stores_is_told(tmp_path):
+def test_resume_without_stores_needs_a_run(tmp_path):
     options = parse_options(["--out", str(tmp_path / "run"), "--resume"])
     with pytest.raises(InputError, match="is not a run"):
         resolve_stores(options)
@@ -183,7 +183,7 @@ def test_an_unknown_plain_option_exits_with_2(capsys):
     assert "--fast" in capsys.readouterr().err
 
 
-def test_help_and_mistakes_are_answered_before_torch_is_imported():
+def test_help_imports_neither_torch_nor_yaml():
     code = (
         "import sys; from pretrain.job import main\n"
         "try: main(['--help'])\nexcept SystemExit as stop: assert stop.code == 0\n"
