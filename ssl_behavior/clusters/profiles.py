@@ -30,8 +30,8 @@ from ssl_behavior.clusters.permutation import (
     arrangements,
     benjamini_hochberg,
     effects,
+    minimum_p,
     permutation_p,
-    smallest_p,
 )
 from ssl_behavior.errors import InputError
 from ssl_behavior.terminal import counted
@@ -506,14 +506,14 @@ def _notes(
 ) -> list[str]:
     """What the numbers of animals and arrangements allow to be found, of all groups and of pairs of them."""
     notes = _limits(design, num_clusters, f"{num_clusters} clusters", among, config)
-    if len(names) == 2 or smallest_p(design, among) > config.level:
+    if len(names) == 2 or minimum_p(design, among) > config.level:
         return notes
     pairs = list(combinations(range(len(names)), 2))
     hopeless, tests = [], num_clusters * len(pairs)
     for first, second in pairs:
         two, _ = design.pair(first, second)
         among = arrangements(two, config.permutations, config.seed)
-        if smallest_p(two, among) > config.level:
+        if minimum_p(two, among) > config.level:
             hopeless.append(f"{names[first]} and {names[second]}")
         elif not notes:
             notes = _limits(two, tests, f"{num_clusters} clusters and {len(pairs)} pairs of groups", among, config)
@@ -528,18 +528,18 @@ def _notes(
 def _limits(design: GroupDesign, tests: int, which: str, among: Arrangements, config: ProfilesConfig) -> list[str]:
     """The same of one comparison, in each of so many tests, which are `which`."""
     sizes = np.bincount(design.group, minlength=design.num_groups).tolist()
-    smallest = smallest_p(design, among)
+    minimum = minimum_p(design, among)
     who = f"{' and '.join(str(size) for size in sizes)} animals"
-    if smallest > config.level:
+    if minimum > config.level:
         return [
-            f"with {who} no p value can be below {smallest:.2g}: nothing can be found at {config.level:g}, however "
+            f"with {who} no p value can be below {minimum:.2g}: nothing can be found at {config.level:g}, however "
             "different the groups are; record more animals"
         ]
-    if smallest * tests > config.level:
+    if minimum * tests > config.level:
         remedy = "record more animals" if among.exact else "ask for more --permutations"
         return [
-            f"with {who} no p value can be below {smallest:.2g}: among {which} a single different one "
-            f"cannot be found at {config.level:g}, only {int(np.ceil(smallest * tests / config.level))} or more "
+            f"with {who} no p value can be below {minimum:.2g}: among {which} a single different one "
+            f"cannot be found at {config.level:g}, only {int(np.ceil(minimum * tests / config.level))} or more "
             f"together; {remedy}"
         ]
     return []

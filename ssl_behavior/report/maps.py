@@ -210,20 +210,6 @@ _WIDEST_PX = 8192
 _LARGEST_PX = 48
 _FINER = 3
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
-_CONFIG = """embeddings {{
-  tensor_name: "frames"
-  tensor_shape: {points}
-  tensor_shape: {dim}
-  tensor_path: "vectors.tsv"
-  metadata_path: "metadata.tsv"
-{sprite}}}
-"""
-_SPRITE = """  sprite {{
-    image_path: "sprite.png"
-    single_image_dim: {side}
-    single_image_dim: {side}
-  }}
-"""
 
 
 def write_projector(
@@ -259,14 +245,26 @@ def write_projector(
     with atomic_folder(folder, overwrite, _MARKER) as partial:
         np.savetxt(partial / "vectors.tsv", vectors[picks], fmt="%.5g", delimiter="\t")
         (partial / "metadata.tsv").write_text(_metadata(report, frames, picks), encoding="utf-8", newline="\n")
-        sprite = ""
+        side = 0
         if frames.poses is not None:
             side = min(_LARGEST_PX, _WIDEST_PX // math.ceil(math.sqrt(len(picks))))
             _draw_sprite(frames.poses[picks], report.skeleton, side).save(partial / "sprite.png")
-            sprite = _SPRITE.format(side=side)
-        config = _CONFIG.format(points=len(picks), dim=vectors.shape[1], sprite=sprite)
-        (partial / _MARKER).write_text(config, encoding="utf-8", newline="\n")
+        _write_projector_config(partial, len(picks), vectors.shape[1], side)
     return len(picks)
+
+
+def _write_projector_config(folder: Path, points: int, dim: int, side: int) -> None:
+    """Write `projector_config.pbtxt`; thumbnails of the sprite are `side` pixels wide, 0 = no sprite."""
+    from tensorboard.plugins.projector import ProjectorConfig, visualize_embeddings
+
+    config = ProjectorConfig()
+    embedding = config.embeddings.add(
+        tensor_name="frames", tensor_shape=[points, dim], tensor_path="vectors.tsv", metadata_path="metadata.tsv"
+    )
+    if side:
+        embedding.sprite.image_path = "sprite.png"
+        embedding.sprite.single_image_dim.extend([side, side])
+    visualize_embeddings(str(folder), config)
 
 
 def _metadata(report: Report, frames: FrameMap, picks: np.ndarray) -> str:
