@@ -47,7 +47,7 @@ def ours(embeddings: Embeddings, clusters: int, stages: dict[str, float]) -> np.
         stages[last[0][0]] = stages.get(last[0][0], 0.0) + now - last[0][1]
         last[0] = (what, now)
 
-    config = KMeansConfig(clusters=clusters, seeds=SEEDS, iterations=ITERATIONS, sample=SAMPLE)
+    config = KMeansConfig(clusters=clusters, n_init=SEEDS, iterations=ITERATIONS, sample=SAMPLE)
     labels = fit_clusters(embeddings, config, progress=told).frames.labels
     stages["bouts"] = time.process_time() - last[0][1]
     return labels

@@ -68,7 +68,7 @@ def make_embeddings(folder: Path, store: Store, dim: int) -> Embeddings:
     embeddings = store_embeddings(folder / "embeddings", store, store.rows, sequences(), "latent", lambda: "0" * 64)
     (folder / "clusters").mkdir()
     np.save(folder / "clusters" / "labels.npy", np.concatenate(labels))
-    contents = {"format": "ssl-behavior clusters", "version": 1, "num_clusters": _NUM_CLUSTERS}
+    contents = {"format": "ssl-behavior clusters", "version": 2, "num_clusters": _NUM_CLUSTERS}
     contents["recordings"] = [asdict(row) for row in embeddings.rows]
     (folder / "clusters" / "clusters.json").write_text(json.dumps(contents))
     return embeddings

@@ -25,7 +25,7 @@ from probe.references import hand_features, raw_keypoints
 from ssl_behavior.bouts import runs
 from ssl_behavior.clusters import DensityConfig, KMeansConfig, SmoothingConfig
 from ssl_behavior.clusters.algorithms import KMeansModel
-from ssl_behavior.clusters.clustering import DENSITY_DIMS, sampled_model
+from ssl_behavior.clusters.clustering import DENSITY_DIMS, fit_model
 from ssl_behavior.clusters.quality import normalized_mutual_information, purity
 from ssl_behavior.embedding import Embeddings, store_embeddings
 from ssl_behavior.files import write_json
@@ -86,18 +86,18 @@ def labels_of(store: Store, stream: str) -> np.ndarray:
 def clusterings(points: np.ndarray, sample: np.ndarray, seed: int) -> Iterator[tuple[str, np.ndarray]]:
     """(name, cluster of each frame by itself)."""
     for number in NUMBERS:
-        model = sampled_model(points[sample], KMeansConfig(clusters=number, sample=len(sample)), False, seed)
-        yield f"k-means {number}", model.clusters(model.fine(points))
-    config = KMeansConfig(clusters=NUMBERS[-1], fine=FINE, sample=len(sample))
-    whole = sampled_model(points[sample], config, False, seed)
+        model = fit_model(points[sample], KMeansConfig(clusters=number, sample=len(sample)), False, seed)
+        yield f"k-means {number}", model.clusters(model.predict(points))
+    config = KMeansConfig(clusters=FINE, sample=len(sample))
+    whole = fit_model(points[sample], config, False, seed)
     assert isinstance(whole, KMeansModel)
-    fine = whole.fine(points)
+    raw_labels = whole.predict(points)
     for number in NUMBERS:
-        yield f"{FINE} joined to {number}", whole.cut(number).clusters(fine)
+        yield f"{FINE} joined to {number}", whole.cut(number).clusters(raw_labels)
     few = np.ascontiguousarray(points[:, :DENSITY_DIMS])
     density = DensityConfig()
     some = sample_frames_of(sample, density.sample, seed)
-    yield "HDBSCAN", sampled_model(few[some], density, False, seed).fine(few)
+    yield "HDBSCAN", fit_model(few[some], density, False, seed).predict(few)
 
 
 def sample_frames_of(frames: np.ndarray, most: int, seed: int) -> np.ndarray:
@@ -161,8 +161,8 @@ def measure(
     fitted = Space.fit(embeddings, space, seed, rows)
     points = np.concatenate([block for _, block in fitted.blocks(embeddings)])
     smoothing, out = SmoothingConfig(), {}
-    for name, fine in clusterings(points, sample_frames(rows, sample, seed), seed):
-        parts = [smoothing.without_short(fine[row.slice], row.fps) for row in embeddings.rows]
+    for name, raw_labels in clusterings(points, sample_frames(rows, sample, seed), seed):
+        parts = [smoothing.without_short(raw_labels[row.slice], row.fps) for row in embeddings.rows]
         clusters = np.concatenate(parts)
         out[name] = scores(clusters, store, streams)
         if name == f"k-means {NUMBERS[-1]}":

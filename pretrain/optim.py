@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pretrain.config import OptimConfig
 
@@ -187,17 +188,21 @@ class WeightAverage:
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.module, self.decay = module, decay
-        self.average = {name: p.detach().clone() for name, p in module.named_parameters()} if decay else {}
+        self.averaged = AveragedModel(module) if decay else None
+        if self.averaged is not None:
+            # The first update copies the weights: the average begins with those before the first step.
+            self.averaged.update_parameters(module)
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take the parameters of the step just done into the average.
+        """Add the parameters after step `step` to the average.
 
-        Early on the decay is smaller, (1 + step) / (10 + step): else a short run would keep the first weights.
+        The first steps have a smaller decay, (1 + step) / (10 + step), so that short runs forget their first weights.
         """
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for name, average in self.average.items():
-            average.lerp_(self.module.get_parameter(name), 1 - decay)
+        if self.averaged is not None:
+            decay = min(self.decay, (1 + step) / (10 + step))
+            self.averaged.multi_avg_fn = get_ema_multi_avg_fn(decay)
+            self.averaged.update_parameters(self.module)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -210,20 +215,24 @@ class WeightAverage:
 
     @torch.no_grad()
     def _exchange(self) -> None:
-        for name, average in self.average.items():
-            parameter = self.module.get_parameter(name)
+        for _, average, parameter in self._parameters():
             kept = parameter.detach().clone()
             parameter.copy_(average)
             average.copy_(kept)
 
+    def _parameters(self) -> Iterator[tuple[str, nn.Parameter, nn.Parameter]]:
+        """(name, average, parameter) of the module; none with decay 0."""
+        if self.averaged is not None:
+            pairs = zip(self.averaged.module.parameters(), self.module.named_parameters(), strict=True)
+            yield from ((name, average, parameter) for average, (name, parameter) in pairs)
+
     def raw_weights(self) -> dict[str, Tensor]:
-        """Copies of the un-averaged parameters, where they differ from what a checkpoint of the average holds."""
-        return {name: self.module.get_parameter(name).detach().clone() for name in self.average}
+        """Copies of the parameters that are not averaged; empty with decay 0, where a checkpoint holds them already."""
+        return {name: parameter.detach().clone() for name, _, parameter in self._parameters()}
 
     @torch.no_grad()
     def restore(self, raw: dict[str, Tensor]) -> None:
-        """The module holds the average (as a checkpoint does): take it over, and put the raw parameters back."""
-        for name, average in self.average.items():
-            parameter = self.module.get_parameter(name)
+        """Take the average from the module (a checkpoint holds averaged weights), then put the raw parameters back."""
+        for name, average, parameter in self._parameters():
             average.copy_(parameter)
             parameter.copy_(raw[name])

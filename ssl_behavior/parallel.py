@@ -1,12 +1,12 @@
-"""Talking between the processes of one training, in a way that leaves the numbers as one process would have them.
+"""Collective operations of distributed training, with the gradients of a single process.
 
-Every process r computes a loss L_r on its share of the batch, and gradients are averaged over processes: what is
-descended is the mean of the L_r. `gather` and `all_sum` carry gradients of exactly that mean back: the gradient of
-their output is summed over processes, because every L_s may depend on every process's input. A method therefore
-matches a single process when the mean of its L_r is the single process's loss; for a mean over usable anchors that
-is L_r = world_size() * (sum over own anchors) / all_sum(number of own anchors).
+Every process r computes a loss L_r on its share of the batch, and gradients are averaged over processes: training
+descends the mean of the L_r. `gather` and `all_sum` return the gradients of exactly that mean: the gradient of their
+output is summed over processes, because every L_s may depend on every process's input. A method therefore matches a
+single process when the mean of its L_r is the single process's loss; for a mean over usable anchors that is
+L_r = world_size() * (sum over own anchors) / all_sum(number of own anchors).
 
-Without processes (and inside `alone()`) all of this is the identity.
+Without processes (and inside `alone()`) all functions are the identity.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -38,13 +38,13 @@ def rank() -> int:
 
 
 def is_main() -> bool:
-    """True in the one process that writes files and speaks to the person."""
+    """True in the one process that writes files and prints messages."""
     return not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Within this block the process acts as if there were no others (validation by the main process only)."""
+    """Within this block the process acts as a single process (validation by the main process only)."""
     token = _ALONE.set(True)
     try:
         yield
@@ -53,13 +53,13 @@ def alone() -> Iterator[None]:
 
 
 def own_share(draw: Callable[..., Tensor], generator: torch.Generator, shape: Sequence[int]) -> Tensor:
-    """Random numbers for this process's items: drawn for the whole batch, so that they are those of one process."""
-    everyone = draw((shape[0] * world_size(), *shape[1:]), generator=generator, device=generator.device)
-    return everyone[rank() * shape[0] : (rank() + 1) * shape[0]]
+    """Random numbers of this process's items, drawn for the whole batch: the same as those of a single process."""
+    whole = draw((shape[0] * world_size(), *shape[1:]), generator=generator, device=generator.device)
+    return whole[rank() * shape[0] : (rank() + 1) * shape[0]]
 
 
 def gather(tensor: Tensor) -> Tensor:
-    """The processes' tensors, of equal shape, joined along their first axis in the order of ranks; differentiable.
+    """Concatenate the processes' tensors, of equal shape, along the first axis in the order of ranks; differentiable.
 
     The share of process r is `gather(x)[r * len(x) : (r + 1) * len(x)]`.
     """
@@ -71,7 +71,7 @@ def gather(tensor: Tensor) -> Tensor:
 
 
 def all_sum(tensor: Tensor) -> Tensor:
-    """The sum of the processes' tensors, the same in every process; differentiable."""
+    """Sum of the processes' tensors, the same in every process; differentiable."""
     return tensor if world_size() == 1 else _AllSum.apply(tensor)
 
 

@@ -1,4 +1,4 @@
-"""A card for each cluster: how much there is of it, what comes after it, how it looks, in numbers and in words."""
+"""Cards of clusters: share, bouts, following clusters, typical bouts, labels and differences, in numbers and words."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +20,7 @@ from ssl_behavior.clusters.discovery import Discovery, discover, medoid_bouts, p
 from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.frame_clusters import FrameClusters, Transitions, transitions
 from ssl_behavior.clusters.measures import SEEN, Measures, fit_measures
-from ssl_behavior.clusters.sentences import Concentration, SayingRules, Subjects, sentence
+from ssl_behavior.clusters.sentences import Concentration, SentenceRules, Subjects, sentence
 from ssl_behavior.configs import config_from_dict
 from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.errors import InputError
@@ -38,7 +38,7 @@ _MEDOIDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class BoutLengths:
-    """How many bouts, how often, and their quartiles in seconds."""
+    """Number of bouts, their rate, and quartiles of their length in seconds."""
 
     number: int
     per_minute: float
@@ -49,8 +49,7 @@ class BoutLengths:
 
 @dataclass(frozen=True, kw_only=True)
 class Follower:
-    """The next cluster: how often, out of the bouts that another cluster's bout follows at once; and how often it would
-    come if order did not matter."""
+    """A following cluster: its share of the bouts that directly follow, and the share expected for random order."""
 
     cluster: int
     count: int
@@ -60,7 +59,7 @@ class Follower:
 
 @dataclass(frozen=True, kw_only=True)
 class MedoidBout(Span):
-    """A typical bout; `distance` is that from its mean point to the center."""
+    """A typical bout; `distance` is that of its mean point to the center."""
 
     seconds: float
     distance: float
@@ -72,17 +71,17 @@ class Card:
 
     Parameters
     ----------
-    sentence : what sets it apart, see `ssl_behavior.clusters.sentences`; "" where nobody looked.
-    frames, share : how many frames, and their share of all frames.
-    recordings : in how many it occurs.
-    bouts : None where it occurs nowhere.
-    followers : the clusters that come next, most frequent first.
-    to_none, to_end : bouts followed by frames of no cluster, and bouts that a recording's end cuts: neither counts
-        among the followers.
-    separation : see `Geometry`; None where it cannot be given.
+    sentence : what sets it apart, see `ssl_behavior.clusters.sentences`; "" where it was not measured.
+    frames, share : number of frames, and their share of all frames.
+    recordings : number of recordings with the cluster.
+    bouts : None where it has no frames.
+    followers : the following clusters, most frequent first.
+    to_none, to_end : bouts followed by frames of no cluster, and bouts that end with the recording; both are no
+        followers.
+    separation : see `Geometry`; None where it is undefined.
     medoids : see `medoid_bouts`.
-    labels : every behavior of every label stream, most enriched first in each stream.
-    differences : from all frames, greatest first; empty where nothing was measured.
+    labels : enrichment of every behavior of every label stream, most enriched first in each stream.
+    differences : differences from all frames, greatest first; empty where they were not measured.
     shares : recording -> share of its frames, in the clustering's order.
     """
 
@@ -108,12 +107,12 @@ class Cards:
 
     Parameters
     ----------
-    num_frames, num_recordings : that were clustered; `of_no_cluster` frames belong to none.
-    unit, body_length : of the measures; None where it is not known.
-    anonymous : the animals cannot be told apart.
-    notes : what a reader has to know, a sentence each.
-    clusters : a card for each, in their order.
-    discovery : what known labels explain least.
+    num_frames, num_recordings : clustered frames and recordings; `of_no_cluster` frames belong to no cluster.
+    unit, body_length : unit of the measures and body length in it; None where unknown.
+    anonymous : the animals are exchangeable.
+    notes : remarks for the reader, a sentence each.
+    clusters : a card for each cluster, in order.
+    discovery : clusters and bouts that known labels explain least.
     """
 
     num_frames: int
@@ -135,12 +134,12 @@ class Cards:
 
     @classmethod
     def load(cls, folder: Path) -> "Cards":
-        """What `save` wrote.
+        """Read what `save` wrote.
 
         Raises
         ------
         InputError
-            If there is no `cards.json`, or something in it is not as it should be.
+            If there is no `cards.json`, or it is damaged.
         """
         again = ", or describe the clusters again"
         contents = read_contents(folder, CARDS, "cards", FORMAT_VERSION, again, "a description of clusters")
@@ -158,31 +157,31 @@ def make_cards(
     *,
     unit: bool = False,
     programs: ProgramsConfig | None = None,
-    rules: SayingRules | None = None,
+    rules: SentenceRules | None = None,
     medoids: int = _MEDOIDS,
     seed: int = 0,
     progress: Callable[[str, int], None] | None = None,
 ) -> Cards:
-    """Describe every cluster, in the memory of some blocks.
+    """Describe every cluster; memory holds some blocks of frames.
 
     Parameters
     ----------
-    blocks : the points of all frames, a block at a time, e.g. `space.blocks(embeddings)`; read once.
+    blocks : points of all frames, a block at a time, e.g. `space.blocks(embeddings)`; read once.
     centroids : float [cluster, dim].
     unit : points have length 1 (the space's `config.unit`).
-    programs : which are measured; None = all built-in ones.
-    medoids : how many typical bouts each card names.
-    progress : called with what is done ("points", "programs") and the number of frames since the last call.
+    programs : programs to measure; None = all built-in ones.
+    medoids : number of typical bouts on each card.
+    progress : called with the stage ("points", "programs") and the number of frames since the last call.
 
     Raises
     ------
     InputError
-        If a program of one's own is not acceptable, or a point is not finite.
+        If a user's program is not acceptable, or a point is not finite.
     """
-    tell = progress or _silent
-    geometry = place_bouts(_counted(blocks, tell), clustered.frames, centroids, unit)
+    advance = progress or _silent
+    geometry = place_bouts(_counted(blocks, advance), clustered.frames, centroids, unit)
     measures = fit_measures(clustered.store, clustered.rows, programs)
-    compared = compare_clusters(clustered.frames, measures, lambda frames: tell("programs", frames))
+    compared = compare_clusters(clustered.frames, measures, lambda frames: advance("programs", frames))
     tables = [contingency(clustered, stream) for stream in clustered.store.streams]
     counted = count_cards(clustered.frames, tables, seed)
     differences = differences_of(compared, measures.measures, np.array([card.frames for card in counted]))
@@ -198,7 +197,7 @@ def make_cards(
         clusters=tuple(
             replace(
                 card,
-                sentence=_sentence(card, own, subjects, clustered.frames.rows, rules or SayingRules()),
+                sentence=_sentence(card, own, subjects, clustered.frames.rows, rules or SentenceRules()),
                 separation=float(apart) if np.isfinite(apart) else None,
                 medoids=_medoids(clustered.frames, geometry.distance, card.cluster, medoids),
                 differences=tuple(own),
@@ -210,12 +209,12 @@ def make_cards(
 
 
 def count_cards(clusters: FrameClusters, tables: Sequence[Contingency], seed: int = 0) -> list[Card]:
-    """A card of every cluster with what is counted: frames, bouts, followers and labels.
+    """A card of every cluster with its counts: frames, bouts, followers and labels.
 
     Parameters
     ----------
-    tables : of all label streams; those in which nothing is annotated are left out.
-    seed : of the bootstrap of the enrichments.
+    tables : tables of all label streams; streams without annotations are left out.
+    seed : seed of the bootstrap of the enrichments.
     """
     shares, after = clusters.shares(), transitions(clusters)
     frames = np.bincount(clusters.table.label, clusters.table.frames, minlength=clusters.num_clusters).astype(int)
@@ -237,16 +236,16 @@ def count_cards(clusters: FrameClusters, tables: Sequence[Contingency], seed: in
     ]
 
 
-def _silent(what: str, frames: int) -> None:
-    """Tell nobody."""
+def _silent(stage: str, frames: int) -> None:
+    """No-op progress callback."""
 
 
 def _counted(
-    blocks: Iterable[tuple[slice, np.ndarray]], tell: Callable[[str, int], None]
+    blocks: Iterable[tuple[slice, np.ndarray]], advance: Callable[[str, int], None]
 ) -> Iterator[tuple[slice, np.ndarray]]:
     for span, points in blocks:
         yield span, points
-        tell("points", len(points))
+        advance("points", len(points))
 
 
 def _subjects(store: Store, measures: Measures) -> Subjects:
@@ -259,7 +258,7 @@ def _subjects(store: Store, measures: Measures) -> Subjects:
 
 
 def _seen(differences: Sequence[Sequence[Difference]], number: int) -> np.ndarray:
-    """Median share of keypoints seen in each cluster over that of all frames; 1 where that never changes."""
+    """Median share of observed keypoints in each cluster over that of all frames; 1 where the share is constant."""
     seen = np.ones(number)
     for cluster, measured in enumerate(differences):
         for one in measured:
@@ -309,7 +308,11 @@ def _medoids(clusters: FrameClusters, distance: np.ndarray, cluster: int, most: 
 
 
 def _sentence(
-    card: Card, differences: Sequence[Difference], subjects: Subjects, rows: Sequence[EmbeddingRow], rules: SayingRules
+    card: Card,
+    differences: Sequence[Difference],
+    subjects: Subjects,
+    rows: Sequence[EmbeddingRow],
+    rules: SentenceRules,
 ) -> str:
     if card.bouts is None:
         return "Not seen in these recordings"

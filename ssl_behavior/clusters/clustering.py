@@ -1,9 +1,9 @@
 """A fitted clustering: fit it on embeddings, label frames with it.
 
-`clusters.json` says what it is; `labels.npy` (int32 [frames], -1 = of no cluster) are the labels as bouts, `fine.npy`
-the centroid or cluster of each frame by itself, before centroids are joined and bouts are made; `centroids.npy`
-(float32 [cluster, dim]) is the middle of each cluster. The rest is what new frames are labeled with: the space, and of
-k-means `kmeans_centroids.npy` and `hierarchy.npy`, of HDBSCAN its sample.
+`clusters.json` describes the clustering. `labels.npy` (int32 [frames], -1 = of no cluster) holds the labels as bouts;
+`raw_labels.npy` the model's own label of each frame, before clusters are joined and bouts are made; `centroids.npy`
+(float32 [cluster, dim]) the middle of each cluster. The other files label new frames: the space, for k-means
+`kmeans_centroids.npy` and `hierarchy.npy`, for HDBSCAN its sample and the radii of its clusters.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from ssl_behavior.clusters.algorithms import (
     fit_density,
     nearest,
 )
-from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig, cheapest_paths
+from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.space import Space, SpaceConfig, sample_frames
@@ -33,17 +33,14 @@ __all__ = [
     "FittedOn",
     "Progress",
     "bouts_of_frames",
-    "fine_labels",
     "fit_clusters",
-    "sampled_model",
+    "fit_model",
+    "predict_frames",
     "table_fingerprint",
 ]
 
 Progress = Callable[[str, int, int], None]
-"""Told what is done, how much of it since the last call, and of how much."""
-
-_MOST_CELLS = 1 << 25
-"""Frames times clusters that a smoothing holds at a time: some 300 MB."""
+"""Called with the stage, the work done since the last call, and the total work of the stage."""
 
 
 def table_fingerprint(rows: Sequence[EmbeddingRow]) -> str:
@@ -53,13 +50,13 @@ def table_fingerprint(rows: Sequence[EmbeddingRow]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class FittedOn:
-    """What a clustering was learned from.
+    """Data that a clustering was fitted on.
 
     Parameters
     ----------
-    checkpoint, store, table : fingerprints of the encoder, of the store that was embedded, of the recordings table.
-    recordings : ids of those whose frames were used.
-    frames : how many frames these have.
+    checkpoint, store, table : fingerprints of the encoder, of the embedded store, and of the recordings table.
+    recordings : ids of the recordings used.
+    frames : their number of frames.
     """
 
     checkpoint: str
@@ -78,18 +75,18 @@ class FittedOn:
 
 @dataclass(frozen=True, eq=False)
 class Clustering:
-    """What labels frames, and the labels of some recordings.
+    """A fitted model, and its labels of some recordings.
 
     Parameters
     ----------
-    model : k-means or HDBSCAN, fitted.
-    config, seed : how it was fitted.
-    space : in which it was.
-    smoothing : how its labels become bouts.
-    fitted : on what.
+    model : fitted k-means or HDBSCAN.
+    config, seed : settings of the fit.
+    space : the space that it was fitted in.
+    smoothing : how labels become bouts.
+    fitted : the data it was fitted on.
     store : fingerprint of the store whose recordings are labeled.
     frames : the labels, as bouts.
-    fine : int32 [frames], the model's own label of each frame (see above).
+    raw_labels : int32 [frames], the model's own label of each frame (see above).
     """
 
     model: KMeansModel | DensityModel
@@ -100,7 +97,7 @@ class Clustering:
     fitted: FittedOn
     store: str
     frames: FrameClusters
-    fine: np.ndarray
+    raw_labels: np.ndarray
 
     @property
     def num_clusters(self) -> int:
@@ -116,70 +113,54 @@ class Clustering:
         self,
         embeddings: Embeddings,
         num_clusters: int | None = None,
-        progress: Progress = lambda what, done, total: None,
+        progress: Progress = lambda stage, done, total: None,
     ) -> "Clustering":
-        """The same clusters in any recordings of the same encoder; on those that it was fitted on, the same labels.
+        """Labels of other recordings of the same encoder; recordings that were fitted on get the same labels again.
 
-        A recording's labels depend on nothing but its own frames.
+        A recording's labels depend on its own frames alone.
 
         Parameters
         ----------
-        num_clusters : of the same centroids, joined by their hierarchy; None = as many as there are.
+        num_clusters : join the clusters to this number by their hierarchy; None = keep their number.
 
         Raises
         ------
         InputError
-            If they are another encoder's, have other columns, or numbers that are not finite; or see `cut`.
+            If the embeddings are another encoder's, have other columns, or numbers that are not finite; or see `cut`.
         """
         self.space.check(embeddings, "the clustering")
         model = self.model if num_clusters is None else self._cut_model(num_clusters)
-        fine = fine_labels(model, self.space, embeddings, progress)
-        return self.with_labels(model, embeddings, fine, progress)
+        raw_labels = predict_frames(model, self.space, embeddings, progress)
+        return self._with_labels(model, embeddings.rows, raw_labels, embeddings.store)
 
-    def with_labels(
-        self,
-        model: KMeansModel | DensityModel,
-        embeddings: Embeddings,
-        fine: np.ndarray,
-        progress: Progress = lambda what, done, total: None,
-    ) -> "Clustering":
-        """A model's clusters in recordings whose frames' own labels are known: what is left are the bouts."""
-        frames = bouts_of_frames(model, self.space, self.smoothing, embeddings, fine, progress)
-        return replace(self, model=model, store=embeddings.store, frames=frames, fine=fine)
-
-    def cut(self, num_clusters: int, embeddings: Embeddings | None = None) -> "Clustering":
-        """The same centroids joined to so many clusters by their hierarchy, and the same frames labeled so.
-
-        Parameters
-        ----------
-        embeddings : of these frames; needed where changes have a price (`SmoothingConfig.penalty`).
+    def cut(self, num_clusters: int) -> "Clustering":
+        """The same frames with the clusters joined to `num_clusters` by their hierarchy.
 
         Raises
         ------
         InputError
-            If there are fewer centroids, HDBSCAN was fitted, which has none, or embeddings are needed.
+            If there are fewer clusters, or the model is HDBSCAN, which has no centroids.
         """
-        model = self._cut_model(num_clusters)
-        if embeddings is not None:
-            self.check_labeled(embeddings)
-            return self.with_labels(model, embeddings, self.fine)
-        if self.smoothing.penalty:
-            raise InputError("these labels were smoothed with distances: another number of clusters needs embeddings")
-        labels = _as_bouts(model.clusters(self.fine), self.frames.rows, self.smoothing)
-        return replace(self, model=model, frames=FrameClusters(self.frames.rows, labels, num_clusters))
+        return self._with_labels(self._cut_model(num_clusters), self.frames.rows, self.raw_labels, self.store)
+
+    def _with_labels(
+        self, model: KMeansModel | DensityModel, rows: Sequence[EmbeddingRow], raw_labels: np.ndarray, store: str
+    ) -> "Clustering":
+        frames = bouts_of_frames(model, self.smoothing, rows, raw_labels)
+        return replace(self, model=model, store=store, frames=frames, raw_labels=raw_labels)
 
     def _cut_model(self, num_clusters: int) -> KMeansModel:
         if not isinstance(self.model, KMeansModel):
-            raise InputError("clusters of HDBSCAN cannot be joined to another number of them: k-means can")
+            raise InputError("clusters of HDBSCAN cannot be joined to another number: only those of k-means can")
         return self.model.cut(num_clusters)
 
     def check_labeled(self, embeddings: Embeddings) -> None:
-        """Refuse embeddings other than those of the labeled frames.
+        """Check that embeddings are those of the labeled frames.
 
         Raises
         ------
         InputError
-            If they are another encoder's, have other columns, or are of other recordings.
+            If the embeddings are another encoder's, have other columns, or are of other recordings.
         """
         self.space.check(embeddings, "the clustering")
         if table_fingerprint(embeddings.rows) != table_fingerprint(self.frames.rows):
@@ -194,88 +175,43 @@ class Clustering:
             )
 
 
-def fine_labels(
+def predict_frames(
     model: KMeansModel | DensityModel,
     space: Space,
     embeddings: Embeddings,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = lambda stage, done, total: None,
 ) -> np.ndarray:
-    """The model's own label of every frame, int32 [frames], a block of a recording at a time.
+    """Raw labels of all frames, int32 [frames], a block of a recording at a time.
 
-    Blocks begin where a recording does, so that numbers are the same, to the last bit, whatever lies beside it.
+    Blocks begin where a recording does, so that a recording's labels are the same, to the last bit, in any folder.
     """
     out = np.empty(len(embeddings.array), np.int32)
     for row in embeddings.rows:
         for span, points in space.blocks(embeddings, row.slice):
-            out[row.slice][span] = model.fine(points)
+            out[row.slice][span] = model.predict(points)
             progress("labels", len(points), len(out))
     return out
 
 
 def bouts_of_frames(
-    model: KMeansModel | DensityModel,
-    space: Space,
-    smoothing: SmoothingConfig,
-    embeddings: Embeddings,
-    fine: np.ndarray,
-    progress: Progress = lambda what, done, total: None,
+    model: KMeansModel | DensityModel, smoothing: SmoothingConfig, rows: Sequence[EmbeddingRow], raw_labels: np.ndarray
 ) -> FrameClusters:
-    """The clusters of frames as bouts.
+    """Clusters of frames as bouts.
 
     Parameters
     ----------
-    fine : the model's own labels of these frames, see `fine_labels`.
-
-    Raises
-    ------
-    InputError
-        If changes have a price, but the model no distances.
+    rows : the recordings, one after the other.
+    raw_labels : int32 [frames], the model's own labels of these frames, see `predict_frames`.
     """
-    if not smoothing.penalty:
-        labels = model.clusters(fine)
-    elif isinstance(model, KMeansModel):
-        labels = _smoothed(model, space, smoothing.penalty, embeddings, progress)
-    else:
-        raise InputError("--smooth needs distances to centroids, which HDBSCAN has not: use --minimum-bout-seconds")
-    return FrameClusters(embeddings.rows, _as_bouts(labels, embeddings.rows, smoothing), model.num_clusters)
-
-
-def _as_bouts(labels: np.ndarray, rows: Sequence[EmbeddingRow], smoothing: SmoothingConfig) -> np.ndarray:
-    out = np.empty(len(labels), np.int32)
+    clusters = model.clusters(raw_labels)
+    labels = np.empty(len(clusters), np.int32)
     for row in rows:
-        out[row.slice] = smoothing.without_short(labels[row.slice], row.fps)
-    return out
-
-
-def _smoothed(
-    model: KMeansModel, space: Space, penalty: float, embeddings: Embeddings, progress: Progress
-) -> np.ndarray:
-    """The labels int32 [frames] of least distance and fewest changes, see `cheapest_paths`."""
-    out = np.empty(len(embeddings.array), np.int32)
-    for rows in _together(embeddings.rows, model.num_clusters):
-        gains = []
-        for row in rows:
-            blocks = [model.gains(points) for _, points in space.blocks(embeddings, row.slice)]
-            gains.append(np.concatenate([np.empty((0, model.num_clusters), np.float32), *blocks]))
-        for row, labels in zip(rows, cheapest_paths(gains, penalty), strict=True):
-            out[row.slice] = labels
-            progress("smoothing", row.frames, len(out))
-    return out
-
-
-def _together(rows: Sequence[EmbeddingRow], num_clusters: int) -> list[list[EmbeddingRow]]:
-    """Recordings that fit into memory beside each other, of alike lengths."""
-    batches: list[list[EmbeddingRow]] = []
-    for row in sorted(rows, key=lambda one: -one.frames):
-        if batches and (len(batches[-1]) + 1) * batches[-1][0].frames * num_clusters <= _MOST_CELLS:
-            batches[-1].append(row)
-        else:
-            batches.append([row])
-    return batches
+        labels[row.slice] = smoothing.without_short(clusters[row.slice], row.fps)
+    return FrameClusters(rows, labels, model.num_clusters)
 
 
 DENSITY_DIMS = 5
-"""Principal components that HDBSCAN looks at: with many, every frame is about as far from every other."""
+"""Principal components for HDBSCAN: with many, all frames are about equally far from each other."""
 
 
 def fit_clusters(
@@ -285,56 +221,53 @@ def fit_clusters(
     smoothing: SmoothingConfig | None = None,
     rows: Sequence[EmbeddingRow] | None = None,
     seed: int = 0,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = lambda stage, done, total: None,
 ) -> Clustering:
-    """Find clusters, and label all frames of all recordings. Memory is that of a sample and of a block of frames.
+    """Find clusters, and label all frames of all recordings. Memory holds a sample and a block of frames.
 
-    Cluster 0 is the one with the most frames in `rows`, before bouts are made, 1 the next, and so on.
+    Cluster 0 has the most frames in `rows`, before bouts are made, cluster 1 the next most, and so on.
 
     Parameters
     ----------
     space : its `unit` makes k-means spherical; by default 128 dimensions for k-means, 5 for HDBSCAN.
-    rows : recordings that space and clusters are learned from; None = all.
-    progress : told of stages "k-means" or "HDBSCAN", "labels" and "smoothing".
+    rows : recordings to fit space and clusters on; None = all.
+    progress : called in the stages "k-means" or "HDBSCAN", and "labels".
 
     Raises
     ------
     InputError
-        If numbers are not finite or all the same, there are fewer (different) frames than clusters, HDBSCAN finds
-        nothing, or it is to be smoothed with a penalty.
+        If numbers are not finite or all the same, there are fewer (distinct) frames than clusters, or HDBSCAN finds
+        no cluster.
     """
     smoothing = smoothing or SmoothingConfig()
-    if isinstance(config, DensityConfig) and smoothing.penalty:
-        raise InputError("--smooth needs distances to centroids, which HDBSCAN has not: use --minimum-bout-seconds")
     if space is None:
         space = SpaceConfig(most_dims=DENSITY_DIMS) if isinstance(config, DensityConfig) else SpaceConfig()
     rows = embeddings.rows if rows is None else rows
     fitted = Space.fit(embeddings, space, seed, rows)
     sample = fitted.gather(embeddings, sample_frames(rows, config.sample, seed))
-    model = sampled_model(sample, config, fitted.config.unit, seed, progress)
-    fine = fine_labels(model, fitted, embeddings, progress)
-    model, fine = _by_size(model, fine, rows)
-    clustering = Clustering(
+    model = fit_model(sample, config, fitted.config.unit, seed, progress)
+    raw_labels = predict_frames(model, fitted, embeddings, progress)
+    model, raw_labels = _by_size(model, raw_labels, rows)
+    return Clustering(
         model=model, config=config, seed=seed, space=fitted, smoothing=smoothing,
         fitted=FittedOn.of(embeddings, rows), store=embeddings.store,
-        frames=FrameClusters((), np.empty(0, np.int32), model.num_clusters), fine=fine,
+        frames=bouts_of_frames(model, smoothing, embeddings.rows, raw_labels), raw_labels=raw_labels,
     )  # fmt: skip
-    return clustering.with_labels(model, embeddings, fine, progress)
 
 
-def sampled_model(
+def fit_model(
     sample: np.ndarray,
     config: KMeansConfig | DensityConfig,
     spherical: bool,
     seed: int,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = lambda stage, done, total: None,
 ) -> KMeansModel | DensityModel:
-    """A model of points float32 [frames, dim]; the sizes of its clusters are those in the sample.
+    """Fit a model to points float32 [frames, dim]; the sizes of its clusters are those in the sample.
 
     Raises
     ------
     InputError
-        If there are fewer (different) points than clusters, or HDBSCAN finds nothing.
+        If there are fewer (distinct) points than clusters, or HDBSCAN finds no cluster.
     """
     if isinstance(config, DensityConfig):
         progress("HDBSCAN", 0, 1)
@@ -343,34 +276,29 @@ def sampled_model(
         return density
 
     def started(done: int) -> None:
-        progress("k-means", done, config.seeds)
+        progress("k-means", done, config.n_init)
 
-    progress("k-means", 0, config.seeds)
-    centroids = fit_centroids(sample, config.centroids, config, spherical, seed, started)
-    own = nearest(sample, centroids)
-    spread = float(np.median(np.square(sample - centroids[own]).sum(axis=1)))
-    sizes = np.bincount(own, minlength=len(centroids))
+    progress("k-means", 0, config.n_init)
+    centroids = fit_centroids(sample, config, spherical, seed, started)
+    sizes = np.bincount(nearest(sample, centroids), minlength=len(centroids))
     order = np.argsort(-sizes, kind="stable")
-    return KMeansModel.of(centroids[order], sizes[order], config.clusters, spread or 1.0)
+    return KMeansModel.of(centroids[order], sizes[order], config.clusters)
 
 
 def _by_size(
-    model: KMeansModel | DensityModel, fine: np.ndarray, rows: Sequence[EmbeddingRow]
+    model: KMeansModel | DensityModel, raw_labels: np.ndarray, rows: Sequence[EmbeddingRow]
 ) -> tuple[KMeansModel | DensityModel, np.ndarray]:
-    """The model with its clusters in the order of their frames in `rows`, and its labels so."""
-    many = len(model.centroids) if isinstance(model, KMeansModel) else model.num_clusters
-    sizes = np.zeros(many, np.int64)
-    for own in (fine[row.slice] for row in rows):
-        sizes += np.bincount(own[own >= 0], minlength=many)
+    """The model with its clusters in the order of their frames in `rows`, and its labels renumbered."""
+    sizes = np.zeros(model.num_clusters, np.int64)
+    for own in (raw_labels[row.slice] for row in rows):
+        sizes += np.bincount(own[own >= 0], minlength=len(sizes))
     order = np.argsort(-sizes, kind="stable")
-    number = np.append(np.empty(many, np.int32), np.int32(-1))
-    number[order] = np.arange(many)
+    number = np.append(np.empty(len(sizes), np.int32), np.int32(-1))
+    number[order] = np.arange(len(sizes))
     if isinstance(model, KMeansModel):
-        # Every centroid has a frame of the sample, but rounding may give that to a neighbour as near.
+        # Every centroid has a frame of the sample, but rounding may give that frame to an equally near neighbor.
         counts = np.maximum(sizes[order], 1)
-        ordered: KMeansModel | DensityModel = KMeansModel.of(
-            model.centroids[order], counts, model.num_clusters, model.spread
-        )
+        ordered: KMeansModel | DensityModel = KMeansModel.of(model.centroids[order], counts, model.num_clusters)
     else:
         ordered = model.renumbered(order)
-    return ordered, number[fine]
+    return ordered, number[raw_labels]

@@ -1,4 +1,4 @@
-"""What sets a cluster apart: differences of measures, and enrichment of known behaviors."""
+"""Properties that set clusters apart: differences of measures, and enrichment of known behaviors."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -27,13 +27,13 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Difference(Measure):
-    """One cluster against all frames in one measure; the fields are those of `Differences`.
+    """Difference of one cluster from all frames in one measure; fields as in `Differences`.
 
     Parameters
     ----------
-    share_known : share of the cluster's frames.
-    error : None where there are fewer than two bouts.
-    usual : the median of all frames.
+    share_known : share of the cluster's frames with a known value.
+    error : None for fewer than two bouts.
+    usual : median of all frames.
     """
 
     known: int
@@ -52,16 +52,16 @@ class Differences:
 
     Parameters
     ----------
-    known : frames of the cluster at which the measure is known; all else is of these alone.
+    known : frames of the cluster with a known value; the other fields use these frames alone.
     bouts : bouts with such frames.
-    difference : cluster mean less overall mean, in units of the overall spread, see `Measures.standardised`; NaN where
-        nothing is known.
-    error : standard error of that, taken over bouts (a ratio estimate: frames of one bout are alike); infinite where
-        there are fewer than two bouts.
-    median : of the values themselves, in the measure's units.
-    below : share of all frames whose value is below the cluster's median, from 0 to 1; equal ones count half.
-    overall_known : frames at which each measure is known, [measure].
-    overall_median : of all those, [measure].
+    difference : cluster mean minus overall mean, in units of the overall spread, see `Measures.standardized`; NaN
+        without known values.
+    error : standard error of the difference over bouts (a ratio estimate, because frames of one bout are similar);
+        infinite for fewer than two bouts.
+    median : median of the cluster, in the measure's units.
+    below : share of all frames with a value below the cluster's median, from 0 to 1; equal values count half.
+    overall_known : frames with a known value of each measure, [measure].
+    overall_median : median of all frames, [measure].
     """
 
     known: np.ndarray
@@ -75,7 +75,7 @@ class Differences:
 
 
 class _Sums:
-    """Running sums over frames, bouts and bins of values; one row more than clusters: frames of no cluster."""
+    """Running sums over frames, bouts and bins of values; the last row holds frames of no cluster."""
 
     def __init__(self, num_clusters: int, edges: np.ndarray) -> None:
         self.rows, self.edges = num_clusters + 1, edges
@@ -87,9 +87,9 @@ class _Sums:
         self.values = np.zeros((measures, bins))
 
     def add(self, labels: np.ndarray, values: np.ndarray, scores: np.ndarray) -> None:
-        """Frames of one recording, in order: cluster (-1 = none), values and their standard scores [frames, measure].
+        """Add frames of one recording, in order: clusters (-1 = none), values and standard scores [frames, measure].
 
-        A bout that goes on in the next block counts as two.
+        A bout that continues in the next block counts as two.
         """
         known = np.isfinite(values)
         starts = np.append(0, np.flatnonzero(np.diff(labels)) + 1)
@@ -114,10 +114,9 @@ class _Sums:
 def compare_clusters(
     clusters: FrameClusters, measures: Measures, progress: Callable[[int], None] | None = None
 ) -> Differences:
-    """Measure all frames, a block at a time, and compare each cluster's with all.
+    """Measure all frames, a block at a time, and compare each cluster with all frames.
 
-    Medians and shares are read from 512 bins of about equal numbers of frames: they are right to a fifth of a percent
-    of the frames.
+    Medians and shares come from 512 bins of about equal numbers of frames: they are exact to .2 % of the frames.
 
     Parameters
     ----------
@@ -126,7 +125,7 @@ def compare_clusters(
     sums = _Sums(clusters.num_clusters, measures.edges)
     for pick, start, values in measures.blocks():
         labels = clusters.of(clusters.rows[pick])[start : start + len(values)]
-        sums.add(np.asarray(labels), values, measures.standardised(values))
+        sums.add(np.asarray(labels), values, measures.standardized(values))
         if progress is not None:
             progress(len(values))
     return _finished(sums)
@@ -136,7 +135,7 @@ def _finished(sums: _Sums) -> Differences:
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = sums.scores / sums.frames
         overall = sums.scores.sum(axis=0) / sums.frames.sum(axis=0)
-        # Of a ratio of sums over bouts: sum((total - mean * number)^2), written out.
+        # Variance of a ratio of sums over bouts: sum((total - mean * number)^2), expanded.
         squares = sums.squares - 2 * mean * sums.products + mean**2 * sums.lengths
         correction = sums.bouts / (sums.bouts - 1)
         error = np.sqrt(np.maximum(squares, 0.0) * correction) / sums.frames
@@ -157,16 +156,16 @@ def _finished(sums: _Sums) -> Differences:
 
 
 def _medians(counts: np.ndarray, by_bin: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Median, and the share of all frames below it, of each row: float64 [measure, row]; NaN where nothing is known.
+    """Median of each row, and the share of all frames below it, float64 [measure, row]; NaN without known values.
 
     Parameters
     ----------
     counts : int64 [measure, row, bin].
-    by_bin, values : number and sum of all frames' values in each bin, [measure, bin].
+    by_bin, values : number of frames and sum of their values in each bin, [measure, bin].
     """
-    reached = counts.cumsum(axis=-1)
-    total = reached[..., -1:]
-    middle = (2 * reached >= total).argmax(axis=-1)
+    cumulative = counts.cumsum(axis=-1)
+    total = cumulative[..., -1:]
+    middle = (2 * cumulative >= total).argmax(axis=-1)
     centers = values / np.maximum(by_bin, 1)
     below = (by_bin.cumsum(axis=-1) - by_bin / 2) / np.maximum(by_bin.sum(axis=-1, keepdims=True), 1)
     seen = total[..., 0] > 0
@@ -176,11 +175,11 @@ def _medians(counts: np.ndarray, by_bin: np.ndarray, values: np.ndarray) -> tupl
 
 
 def differences_of(differences: Differences, measures: Sequence[Measure], frames: np.ndarray) -> list[list[Difference]]:
-    """Of each cluster, the greatest difference first; measures that are known nowhere in it are left out.
+    """Differences of each cluster, the greatest first; measures without known values in it are left out.
 
     Parameters
     ----------
-    frames : of each cluster, int [cluster].
+    frames : frames of each cluster, int [cluster].
     """
     return [
         sorted(
@@ -216,13 +215,13 @@ _RESAMPLES = 1000
 
 @dataclass(frozen=True, eq=False)
 class Contingency:
-    """How often clusters and the behaviors of a label stream meet.
+    """Contingency table of clusters and the behaviors of a label stream.
 
     Parameters
     ----------
-    stream : its name.
+    stream : name of the stream.
     behaviors : its vocabulary.
-    background : the behavior that is none, "" if there is none.
+    background : its background behavior, "" without one.
     frames : int64 [recording, cluster or none, behavior or not annotated]; the last of each is "none".
     cluster_bouts : bouts of a cluster with a frame of a behavior, int64 [cluster, behavior].
     behavior_bouts : bouts of a behavior with a frame in a cluster, int64 [cluster, behavior].
@@ -237,7 +236,7 @@ class Contingency:
 
     @property
     def annotated(self) -> np.ndarray:
-        """Frames that somebody annotated, int64 [recording, cluster or none, behavior]."""
+        """Annotated frames, int64 [recording, cluster or none, behavior]."""
         return self.frames[..., :-1]
 
 
@@ -256,7 +255,7 @@ def contingency(clustered: ClusteredStore, stream: str) -> Contingency:
     behavior_bouts = np.zeros((number, behaviors), np.int64)
     for pick, (row, own) in enumerate(zip(clustered.frames.rows, clustered.rows, strict=True)):
         cluster, label = np.asarray(clustered.frames.of(row)), np.asarray(labels[own.slice]).astype(np.int64)
-        # -1 counts from the end, as an index does.
+        # The modulo puts -1 into the last row or column.
         place = (cluster % (number + 1)) * (behaviors + 1) + label % (behaviors + 1)
         frames[pick] = np.bincount(place, minlength=frames[pick].size).reshape(frames[pick].shape)
         for counts, of in ((cluster_bouts, cluster), (behavior_bouts, label)):
@@ -265,7 +264,7 @@ def contingency(clustered: ClusteredStore, stream: str) -> Contingency:
 
 
 def _bouts_that_meet(of: np.ndarray, cluster: np.ndarray, label: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """How many bouts of `of` hold a frame of each cluster and label, int64 [cluster, label]."""
+    """Number of bouts of `of` with a frame of each cluster and label, int64 [cluster, label]."""
     bout = np.append(0, (np.diff(of) != 0).cumsum())
     both = (cluster >= 0) & (label != NOT_ANNOTATED)
     size = shape[0] * shape[1]
@@ -275,17 +274,17 @@ def _bouts_that_meet(of: np.ndarray, cluster: np.ndarray, label: np.ndarray, sha
 
 @dataclass(frozen=True, kw_only=True)
 class Enrichment:
-    """One behavior in one cluster. Only annotated frames count, those of no cluster among them.
+    """Enrichment of one behavior in one cluster, over annotated frames, including those of no cluster.
 
     Parameters
     ----------
     both : frames of the behavior in the cluster.
-    of_behavior, of_cluster, annotated : frames of each, and of the stream.
-    expected : frames there would be if clusters and behaviors had nothing to do with each other.
-    log2_ratio : of `both` to `expected`; None where `both` or `expected` is 0.
-    low, high : of it, the central 95 % of a bootstrap over recordings; None where there is but one, or it is infinite.
-    cluster_bouts, behavior_bouts : bouts of either with a frame of the other.
-    recordings : in which both meet.
+    of_behavior, of_cluster, annotated : frames of the behavior, of the cluster, and of the stream.
+    expected : frames expected if clusters and behaviors were independent.
+    log2_ratio : log2 of `both` over `expected`; None where one of them is 0.
+    low, high : central 95 % of its bootstrap over recordings; None with one recording, or where it is infinite.
+    cluster_bouts, behavior_bouts : bouts of the cluster with a frame of the behavior, and the reverse.
+    recordings : number of recordings with such frames.
     """
 
     stream: str
@@ -311,12 +310,12 @@ class Enrichment:
 
     @property
     def lift(self) -> float:
-        """How many times as many frames as expected."""
+        """Ratio of frames to expected frames."""
         return self.both / self.expected
 
 
 def enrichments(table: Contingency, seed: int = 0) -> list[Enrichment]:
-    """Every behavior in every cluster, cluster by cluster."""
+    """Enrichment of every behavior in every cluster, cluster by cluster."""
     frames = table.annotated
     num_recordings, clusters, behaviors = frames.shape[0], frames.shape[1] - 1, frames.shape[2]
     resamples = resample_counts(num_recordings, _RESAMPLES, numpy_generator(seed, "enrichment", table.stream))
@@ -332,7 +331,7 @@ def enrichments(table: Contingency, seed: int = 0) -> list[Enrichment]:
 
 
 def _ratios(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Observed over expected frames (NaN where nothing is expected), and expected ones, [..., cluster, behavior]."""
+    """Observed over expected frames (NaN where 0 are expected), and expected frames, [..., cluster, behavior]."""
     of_cluster, of_behavior = frames.sum(axis=-1, keepdims=True), frames.sum(axis=-2, keepdims=True)
     total = of_cluster.sum(axis=-2, keepdims=True)
     expected = of_cluster * of_behavior / np.maximum(total, 1)

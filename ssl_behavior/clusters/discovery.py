@@ -1,21 +1,17 @@
-"""What known labels explain least: clusters, and bouts to look at.
+"""Clusters and bouts that known labels explain least, and the geometry of bouts and clusters.
 
-**Clusters.** A label stream explains a cluster as far as it tells when the cluster happens: the uncertainty of "is this
-frame in the cluster?" that knowing the frame's label takes away, as a share of that uncertainty (Theil's uncertainty
-coefficient), times the share of the cluster's frames that are annotated at all. A part of a rare behavior is explained
-well, and so is what happens only then; a part of "background", or of any other label that covers half of the
-recordings, is not. Of several streams the one that explains most counts. What is left is weighted by how far the
-cluster stands apart from others (its separation, at least 0) and by how much of the animals is seen in it (the share of
-keypoints, at most 1 times the usual one): where the tracker has lost the animals nothing is discovered.
+**Clusters.** A label stream explains a share of a cluster: the part of the uncertainty of "is this frame in the
+cluster?" that the frame's label removes (Theil's uncertainty coefficient), times the share of the cluster's frames that
+are annotated. Labels explain a cluster that is part of a rare behavior, or that occurs only within it; they do not
+explain a part of "background", or of any other label that covers half of the recordings. Of several streams the one
+that explains most counts. The unexplained rest is weighted by the separation of the cluster (at least 0) and by the
+share of observed keypoints (over the usual share, at most 1): lost tracks are no discovery.
 
-**Bouts.** A bout's surprise is the mean over its frames of log2 of how probable its cluster is, over how probable it is
-given the frame's label: by so many bits the label makes the cluster less likely. 0 = the label says nothing of it,
-below 0 = it explains it, above = they disagree: something new, or a mistake of the annotator's or the encoder's. Frames
-that are not annotated count 0, and the bits of several streams are added. Of each cluster only some bouts are listed,
-the typical ones first among equals; none below 0, and none of clusters with less than half of the usual share of
-keypoints.
-
-Where bouts and clusters lie among the points: which bouts are typical, which clusters stand apart.
+**Bouts.** The surprise of a bout is the mean over its frames of log2 P(cluster) / P(cluster | label): the label makes
+the cluster less likely by this number of bits. 0 = the label carries no information, below 0 = it explains the cluster,
+above 0 = they disagree: a new behavior, or a mistake of the annotator or the encoder. Frames without annotation count
+0, and the bits of several streams add up. The list holds a limited number of bouts of each cluster, typical ones first
+among equals, no surprise below 0, and no clusters with less than half of the usual share of keypoints.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,14 +40,14 @@ _SMALLEST = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """How the points of a clustering lie.
+    """Distances of bouts and separation of clusters.
 
     Parameters
     ----------
-    distance : from the mean point of a bout to the center of its cluster, float64 [bout].
-    separation : of a cluster, float64 [cluster]: mean over its frames of (b - a) / max(a, b), where a is the distance
+    distance : distance of the mean point of a bout to the center of its cluster, float64 [bout].
+    separation : float64 [cluster]: mean over the cluster's frames of (b - a) / max(a, b), where a is the distance
         to its own center and b that to the nearest other center (the simplified silhouette of Hruschka et al. 2004):
-        near 1 = a world of its own, 0 = on the border. NaN without frames, or where there is no other center.
+        near 1 = isolated, 0 = on the border. NaN without frames or without another center.
     """
 
     distance: np.ndarray
@@ -71,7 +67,7 @@ def place_bouts(
     blocks : (rows, their points float32 [rows, dim]) of all frames in order, e.g. `Space.blocks`; only one block is
         held at a time.
     centroids : float [cluster, dim].
-    unit : points have length 1: so has the mean point of a bout.
+    unit : points have length 1, and mean points of bouts are scaled to it.
     """
     centroids = np.asarray(centroids, np.float32)
     number, table = clusters.num_clusters, clusters.table
@@ -94,16 +90,16 @@ def place_bouts(
         means = sums / (ends - starts)[here, None]
         if unit:
             means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), _SMALLEST)
-        # Of a bout that goes on in the next block this is a part; it is written again there.
+        # A bout that continues in the next block is overwritten there.
         distance[here] = np.linalg.norm(means - centroids[table.label[here]], axis=1)
     separation = np.where((seen > 0) & (number > 1), apart / np.maximum(seen, 1), np.nan)
     return Geometry(distance, separation)
 
 
 def _sums(points: np.ndarray, first: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Sums over the rows from `first` up to `ends`, as far as they are in the block, float64 [bout, dim]."""
+    """Sums over the rows from `first` up to `ends` within the block, float64 [bout, dim]."""
     edges = np.stack([np.maximum(first, 0), np.minimum(ends, len(points))], axis=1).reshape(-1)
-    # Every other sum is that of the rows between two bouts, if there are any.
+    # Every second sum is that of the rows between two bouts.
     inside = edges[:-1] if edges[-1] == len(points) else edges
     return np.add.reduceat(points, inside, axis=0, dtype=np.float64)[::2]
 
@@ -124,8 +120,8 @@ def _silhouettes(points: np.ndarray, own: np.ndarray, centroids: np.ndarray) -> 
 def medoid_bouts(table: BoutTable, distance: np.ndarray, cluster: int, most: int) -> np.ndarray:
     """The bouts of a cluster nearest to its center, nearest first: int64, numbers of bouts.
 
-    Only bouts at least as long as the cluster's median one, for there is little to see in shorter ones; and as long as
-    there are others, no two of one recording, so that the examples are not those of one animal.
+    Only bouts of at least the cluster's median length, because shorter ones show little; at most one of each recording
+    while there are enough recordings, so that the examples are not of one animal.
     """
     own = np.flatnonzero(table.label == cluster)
     if not len(own):
@@ -142,23 +138,21 @@ def medoid_bouts(table: BoutTable, distance: np.ndarray, cluster: int, most: int
 
 _LEAST_SEEN = 0.5
 _NO_SURPRISE = 1e-9
-_NOTHING_LABELED = (
-    "nothing is labeled in these recordings: every cluster is unexplained, and there are no bouts to list"
-)
+_NOTHING_LABELED = "these recordings have no labels: every cluster is unexplained, and there are no bouts to list"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiscoveredCluster:
-    """How far labels explain a cluster.
+    """Explanation of a cluster by labels.
 
     Parameters
     ----------
-    score : (1 - explained) x separation x seen, the rank's measure.
-    explained : 0 to 1, by the stream that explains most; `stream` is its name, "" where nothing is labeled.
-    annotated : share of the cluster's frames that are labeled in that stream.
-    behavior, behavior_share : the label that most of its annotated frames have in that stream, and how many; "" = none.
-    separation : see `Geometry`; None where there is no other cluster.
-    seen : median share of keypoints seen over the usual (median) share, at most 1.
+    score : (1 - explained) x separation x seen, which ranks clusters.
+    explained : 0 to 1, by the stream that explains most; `stream` is its name, "" without labels.
+    annotated : share of the cluster's frames with labels in that stream.
+    behavior, behavior_share : most common label of its annotated frames in that stream, and their share; "" = none.
+    separation : see `Geometry`; None without another cluster.
+    seen : median share of observed keypoints over the usual (median) share, at most 1.
     """
 
     cluster: int
@@ -177,8 +171,8 @@ class DiscoveredCluster:
 
 @dataclass(frozen=True, kw_only=True)
 class DiscoveredBout(Span):
-    """A bout to look at, and how surprising it is, in bits, see above; `behaviors` holds, for each stream, the label of
-    most of its frames ("" = not annotated)."""
+    """A bout and its surprise in bits, see above; `behaviors`: label stream -> most common label of its frames
+    ("" = not annotated)."""
 
     cluster: int
     surprise: float
@@ -187,7 +181,7 @@ class DiscoveredBout(Span):
 
 @dataclass(frozen=True, kw_only=True)
 class Discovery:
-    """Clusters and bouts, least explained first; `note` says what that means where nothing is labeled."""
+    """Clusters and bouts, least explained first; `note` is a remark for recordings without labels."""
 
     clusters: tuple[DiscoveredCluster, ...]
     bouts: tuple[DiscoveredBout, ...]
@@ -195,13 +189,13 @@ class Discovery:
 
 
 def explained_share(counts: np.ndarray) -> np.ndarray:
-    """Of each cluster, the share of its uncertainty that the labels take away (Theil's U), float64 [cluster].
+    """Share of each cluster's uncertainty that the labels remove (Theil's U), float64 [cluster].
 
-    0 for a cluster without annotated frames, or one that is all there is.
+    0 for a cluster without annotated frames, and for one that holds all frames.
 
     Parameters
     ----------
-    counts : annotated frames, int [cluster or none, label]; all rows are counted, the last one's share is not given.
+    counts : annotated frames, int [cluster or none, label]; the result leaves out the last row.
     """
     total = counts.sum()
     if not total:
@@ -214,7 +208,7 @@ def explained_share(counts: np.ndarray) -> np.ndarray:
 
 
 def _entropy(probability: np.ndarray) -> np.ndarray:
-    """Of yes and no, in bits."""
+    """Binary entropy in bits."""
     rest = 1 - probability
     logs = [np.log2(np.where(part > 0, part, 1.0)) for part in (probability, rest)]
     entropy: np.ndarray = -(probability * logs[0] + rest * logs[1])
@@ -233,9 +227,9 @@ def discover(
 
     Parameters
     ----------
-    tables : of all label streams; those in which nothing is annotated are left out.
-    seen : median share of keypoints seen in each cluster over that of all frames, float64 [cluster].
-    most_bouts, most_of_cluster : how many bouts are listed, in all and of each cluster.
+    tables : tables of all label streams; streams without annotations are left out.
+    seen : median share of observed keypoints in each cluster over that of all frames, float64 [cluster].
+    most_bouts, most_of_cluster : maximum number of listed bouts, in all and of each cluster.
     """
     tables = [one for one in tables if one.annotated.any()]
     weight = np.nan_to_num(np.minimum(seen, 1.0))
@@ -278,7 +272,7 @@ def _cluster(
 
 
 def _explained(one: Contingency, number: int) -> tuple[float, str, float, str, float]:
-    """How far a stream explains a cluster, its name, the annotated share, the commonest behavior and its share."""
+    """Explained share of a cluster, name of the stream, annotated share, most common behavior and its share."""
     counts = one.frames.sum(axis=0)
     of_cluster, annotated = counts[number].sum(), counts[number, :-1].sum()
     if not annotated:
@@ -290,13 +284,13 @@ def _explained(one: Contingency, number: int) -> tuple[float, str, float, str, f
 
 
 def _surprises(clustered: ClusteredStore, tables: Sequence[Contingency]) -> np.ndarray:
-    """Of each bout, in bits, float64 [bout]."""
+    """Surprise of each bout in bits, float64 [bout]."""
     total = np.zeros(len(clustered.frames.table))
     for one in tables:
         counts = one.frames.sum(axis=0)[:, :-1]
         alone = counts.sum(axis=1) / counts.sum()
         given = counts / np.maximum(counts.sum(axis=0), 1)
-        # What happens nowhere is asked of no frame.
+        # Pairs without frames do not occur in the sum.
         ratio = np.where(given > 0, alone[:, None] / np.where(given > 0, given, 1.0), 1.0)
         total += _mean_bits(clustered, one.stream, np.pad(np.log2(ratio), ((0, 0), (0, 1))))
     return total
@@ -319,11 +313,11 @@ def _mean_bits(clustered: ClusteredStore, stream: str, bits: np.ndarray) -> np.n
 def _listed(
     table: BoutTable, surprise: np.ndarray, lost: np.ndarray, distance: np.ndarray, most_of_cluster: int
 ) -> list[int]:
-    """The most surprising bouts: none that labels explain, shorter than its cluster's median, or of clusters `lost`."""
+    """The most surprising bouts, without explained ones, ones below the median length, and ones of `lost` clusters."""
     left = dict.fromkeys(np.setdiff1d(table.label, lost).tolist(), most_of_cluster)
     seconds = table.seconds
     medians = {number: float(np.median(seconds[table.label == number])) for number in left}
-    # Equal labels give equal surprise: to a thousandth of a bit, the typical ones come first.
+    # Equal labels give equal surprise: among bouts equal to .001 bit, typical ones come first.
     order = np.lexsort((distance, -surprise.round(3)))
     kept: list[int] = []
     for bout, cluster in zip(order.tolist(), table.label[order].tolist(), strict=True):

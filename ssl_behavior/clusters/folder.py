@@ -1,4 +1,4 @@
-"""The folder of a clustering: writing, reading, and a clustering together with its store."""
+"""Folders of clusterings: writing, reading, and the clustered recordings of a store."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from ssl_behavior.store import Store, StoreRow
 
 __all__ = ["MARKER", "ClusteredStore", "load_clustering", "load_frames", "save_clustering"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MARKER = "clusters.json"
 _METHODS: Mapping[str, type[KMeansConfig] | type[DensityConfig]] = {"kmeans": KMeansConfig, "hdbscan": DensityConfig}
 
@@ -32,7 +32,7 @@ def save_clustering(
 
     Parameters
     ----------
-    extra : file name -> what else is written there as JSON.
+    extra : file name -> further contents, written as JSON.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def save_clustering(
     """
     with atomic_folder(Path(out), overwrite, MARKER) as folder:
         np.save(folder / "labels.npy", clustering.frames.labels)
-        np.save(folder / "fine.npy", clustering.fine)
+        np.save(folder / "raw_labels.npy", clustering.raw_labels)
         np.save(folder / "centroids.npy", clustering.model.centers)
         for name, array in _arrays(clustering.model).items():
             np.save(folder / f"{name}.npy", array)
@@ -53,12 +53,12 @@ def save_clustering(
 
 def _arrays(model: KMeansModel | DensityModel) -> dict[str, np.ndarray]:
     if isinstance(model, KMeansModel):
-        return {"kmeans_centroids": model.centroids, "kmeans_sizes": model.sizes, "hierarchy": model.joined}
-    return {"sample": model.points, "sample_labels": model.labels, "reaches": model.reaches}
+        return {"kmeans_centroids": model.centroids, "kmeans_sizes": model.sizes, "hierarchy": model.hierarchy}
+    return {"sample": model.points, "sample_labels": model.labels, "radii": model.radii}
 
 
 def _contents(clustering: Clustering) -> dict[str, Any]:
-    rows, model = clustering.frames.rows, clustering.model
+    rows = clustering.frames.rows
     method = next(name for name, config in _METHODS.items() if isinstance(clustering.config, config))
     return {
         "format": "ssl-behavior clusters",
@@ -70,7 +70,6 @@ def _contents(clustering: Clustering) -> dict[str, Any]:
         "num_clusters": clustering.num_clusters,
         "sizes": clustering.sizes.tolist(),
         "of_no_cluster": int(np.count_nonzero(clustering.frames.labels < 0)),
-        **({"spread": model.spread} if isinstance(model, KMeansModel) else {}),
         "checkpoint": clustering.space.checkpoint,
         "fitted": asdict(clustering.fitted),
         "store": clustering.store,
@@ -80,32 +79,32 @@ def _contents(clustering: Clustering) -> dict[str, Any]:
 
 
 def load_clustering(path: str | Path) -> Clustering:
-    """What `save_clustering` wrote.
+    """Read a folder that `save_clustering` wrote.
 
     Raises
     ------
     InputError
-        If the folder holds no clustering, is damaged, or was written by a newer version.
+        If the folder holds no clustering, is damaged, or has another format version.
     """
     path = Path(path)
-    with _told(path):
+    with _damage_named(path):
         contents = _read_contents(path)
         clustering = _loaded(path, contents)
     if clustering.num_clusters != contents["num_clusters"] or clustering.sizes.tolist() != contents["sizes"]:
-        raise _damaged(path, f"labels.npy is not what {MARKER} tells of")
+        raise _damaged(path, f"labels.npy does not match {MARKER}")
     return clustering
 
 
 def load_frames(path: str | Path) -> FrameClusters:
-    """The labels alone of what `save_clustering` wrote, which stay on disk until they are looked at.
+    """Read the labels alone of a folder that `save_clustering` wrote; they are mapped from disk.
 
     Raises
     ------
     InputError
-        As of `load_clustering`.
+        See `load_clustering`.
     """
     path = Path(path)
-    with _told(path):
+    with _damage_named(path):
         return _frames(path, _read_contents(path), mapped=True)
 
 
@@ -114,8 +113,8 @@ def _read_contents(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Whatever is missing in the JSON, or of another kind, is told with its file's name."""
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turn errors about missing or wrong fields of the JSON into an InputError that names the file."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -137,7 +136,7 @@ def _loaded(path: Path, contents: dict[str, Any]) -> Clustering:
     frames, space = _frames(path, contents), Space.load(path)
     model = _model(path, contents, space.dim)
     if not isinstance(model, KMeansModel) and model.num_clusters != frames.num_clusters:
-        raise _damaged(path, f"{MARKER} says {frames.num_clusters} clusters, its sample has {model.num_clusters}")
+        raise _damaged(path, f"{MARKER} gives {frames.num_clusters} clusters, but its sample has {model.num_clusters}")
     return Clustering(
         model=model,
         config=config_from_dict(_METHODS[contents["method"]], contents["settings"], f"{path}/{MARKER}", "settings"),
@@ -147,7 +146,7 @@ def _loaded(path: Path, contents: dict[str, Any]) -> Clustering:
         fitted=config_from_dict(FittedOn, contents["fitted"], f"{path}/{MARKER}", "fitted"),
         store=str(contents["store"]),
         frames=frames,
-        fine=_array(path, "fine", np.int32, frames.labels.shape),
+        raw_labels=_array(path, "raw_labels", np.int32, frames.labels.shape),
     )
 
 
@@ -155,21 +154,21 @@ def _model(path: Path, contents: dict[str, Any], dim: int) -> KMeansModel | Dens
     if contents["method"] == "kmeans":
         centroids = _array(path, "kmeans_centroids", np.float32, (-1, dim))
         sizes = _array(path, "kmeans_sizes", np.int64, (len(centroids),))
-        joined = _array(path, "hierarchy", np.float64, (len(centroids) - 1, 4))
-        model = KMeansModel(centroids, sizes, joined, int(contents["num_clusters"]), float(contents["spread"]))
+        hierarchy = _array(path, "hierarchy", np.float64, (len(centroids) - 1, 4))
+        model = KMeansModel(centroids, sizes, hierarchy, int(contents["num_clusters"]))
         if not 1 <= model.num_clusters <= len(centroids):
             raise _damaged(path, f"{model.num_clusters} clusters of {len(centroids)} centroids")
         return model
     points = _array(path, "sample", np.float32, (-1, dim))
-    reaches = _array(path, "reaches", np.float64, (-1,))
+    radii = _array(path, "radii", np.float64, (-1,))
     labels = _array(path, "sample_labels", np.int32, (len(points),))
-    if not len(points) or labels.min() < -1 or labels.max() >= len(reaches):
-        raise _damaged(path, "sample_labels.npy holds other clusters than reaches.npy")
-    return DensityModel(points, labels, reaches)
+    if not len(points) or labels.min() < -1 or labels.max() >= len(radii):
+        raise _damaged(path, "sample_labels.npy holds other clusters than radii.npy")
+    return DensityModel(points, labels, radii)
 
 
 def _array(folder: Path, name: str, dtype: type, shape: tuple[int, ...], mapped: bool = False) -> np.ndarray:
-    """An array of the folder; -1 in `shape` is any length."""
+    """Read an array of the folder; -1 in `shape` is any length."""
     try:
         array: np.ndarray = np.load(folder / f"{name}.npy", "r" if mapped else None, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -193,13 +192,13 @@ _FPS_TOLERANCE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class ClusteredStore:
-    """Recordings whose frames have clusters; `of` finds them in a store.
+    """Clustered recordings and their rows in a store.
 
     Parameters
     ----------
     frames : the cluster of each frame.
-    store : where the recordings are.
-    rows : the clustered ones in the store, in the clustering's order.
+    store : the store of the recordings.
+    rows : the clustered recordings in the store, in the clustering's order.
     """
 
     frames: FrameClusters

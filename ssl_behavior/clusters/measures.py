@@ -1,6 +1,6 @@
-"""What is measured of every frame, to say what sets a cluster apart: task programs, and how much is seen.
+"""Measures of every frame that describe clusters: task programs, and the share of observed keypoints.
 
-A program that tells left from right (turning clockwise) is measured twice: as it is, and by its size alone, for a
+A program with a left and a right (turning clockwise) is measured twice, with its sign and by its size alone, because a
 cluster of turns to both sides has a mean of zero.
 """
 
@@ -20,10 +20,10 @@ from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import Store, StoreRow, common_fps
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["ANYBODY", "GREATER", "LESSER", "SEEN", "Measure", "Measures", "fit_measures"]
+__all__ = ["GREATER", "LESSER", "PAIR", "SEEN", "Measure", "Measures", "fit_measures"]
 
-GREATER, LESSER, ANYBODY = "greater", "lesser", ""
-"""Of whom: the greater or the lesser value of two anonymous animals; the pair. Otherwise an animal's name."""
+GREATER, LESSER, PAIR = "greater", "lesser", ""
+"""Subject of a measure: the greater or lesser value of two anonymous animals, the pair, or an animal's name."""
 
 SEEN = "points_seen"
 _BLOCK_FRAMES = 16_384
@@ -35,16 +35,16 @@ _CLIP = 4.0
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """One column.
+    """One measure, a column of values.
 
     Parameters
     ----------
     name : e.g. "speed.resident", "turning.size.greater", "body_gap".
-    program : what it is made of; `SEEN` is no program, but the share of keypoints that is there.
-    of : whose, see `GREATER`.
+    program : name of the program; `SEEN` is no program but the share of observed keypoints.
+    of : subject, see `GREATER`.
     units : e.g. "px/s".
-    description : the program's line of words.
-    size : it is the value without its sign.
+    description : the program's description.
+    size : True for the value without its sign.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Measure:
 
 
 _SEEN = Measure(
-    name=SEEN, program=SEEN, of=ANYBODY, units="share", description="The share of all keypoints that the tracker gives."
+    name=SEEN, program=SEEN, of=PAIR, units="share", description="The share of all keypoints that the tracker gives."
 )
 
 
@@ -66,13 +66,13 @@ class Measures:
 
     Parameters
     ----------
-    reader : of the recordings, in the order of the clustering.
+    reader : reader of the recordings, in the order of the clustering.
     programs : the fitted programs, or None where they cannot be measured.
-    measures : the columns that tell one frame from another.
-    columns : which of all columns those are.
-    center, spread : of each, over the recordings: the median, and a standard deviation from quantiles.
-    edges : float64 [measure, 513], between which values are counted; infinite at both ends.
-    notes : what is left out and why, a sentence each.
+    measures : the columns that are not constant.
+    columns : their numbers among all columns.
+    center, spread : median over the recordings, and standard deviation estimated from quantiles, of each measure.
+    edges : edges of histogram bins, float64 [measure, 513]; infinite at both ends.
+    notes : measures left out and reasons, a sentence each.
     """
 
     reader: WindowReader
@@ -91,17 +91,17 @@ class Measures:
 
     @property
     def body_length(self) -> float:
-        """From the tail base to the neck or center, in the unit; NaN where it was not measured."""
+        """Distance from the tail base to the neck or center, in the unit; NaN where it was not measured."""
         return float("nan") if self.programs is None else float(self.programs.body_length)
 
-    def standardised(self, values: np.ndarray) -> np.ndarray:
-        """(value - center) / spread, clipped to ±4: what the tracker got wrong must not make a mean. NaN stays."""
+    def standardized(self, values: np.ndarray) -> np.ndarray:
+        """(value - center) / spread, clipped to ±4, so that tracking errors do not dominate a mean. NaN stays."""
         return np.clip((values - self.center) / self.spread, -_CLIP, _CLIP)
 
     def blocks(self) -> Iterator[tuple[int, int, np.ndarray]]:
-        """(which recording, its first frame, values float64 [frames, measure]) of all frames in order; NaN = missing.
+        """(recording number, first frame, values float64 [frames, measure]) of all frames in order; NaN = missing.
 
-        Each block is read with some seconds more on both sides, so that built-in programs see what they look back at.
+        Each block is read with a margin of some seconds on both sides, which built-in programs look back at.
         """
         for pick, (_, row) in enumerate(self.reader.sources):
             before, after = round(_BEFORE_SECONDS * row.fps), round(_AFTER_SECONDS * row.fps)
@@ -114,14 +114,14 @@ class Measures:
 
 
 def fit_measures(store: Store, rows: Sequence[StoreRow], config: ProgramsConfig | None = None) -> Measures:
-    """Fit the programs, and what they are compared by, to some recordings of a store.
+    """Fit the programs and the statistics of their values to some recordings of a store.
 
     Where the built-in programs cannot be measured (one animal, no tail base, everything missing), `notes` says why.
 
     Raises
     ------
     InputError
-        If there is no recording, or a program of one's own is not acceptable.
+        If there is no recording, or a user's program is not acceptable.
     """
     config = config or ProgramsConfig()
     reader = WindowReader([(store, row) for row in rows], 1)
@@ -146,7 +146,7 @@ def fit_measures(store: Store, rows: Sequence[StoreRow], config: ProgramsConfig 
 
 
 def _fit_column(values: Float[Tensor, " frames"]) -> tuple[float, float, np.ndarray] | None:
-    """Median, spread and edges of the bins; None for what is never known or always the same."""
+    """Median, spread and bin edges; None for values that are always missing or constant."""
     ordered = values[values.isfinite()].double().sort().values
     spread = robust_spread(ordered) if len(ordered) else 0.0
     if spread <= 0:
@@ -159,7 +159,7 @@ def _fitted(
 ) -> tuple[ProgramSet | None, tuple[str, ...]]:
     rows = [row for _, row in reader.sources]
     try:
-        fps = common_fps(rows, "cluster those of each rate apart")
+        fps = common_fps(rows, "cluster the recordings of each frame rate separately")
         programs = ProgramSet(config, skeleton, fps)
         programs.fit(reader)
     except InputError as error:
@@ -170,7 +170,7 @@ def _fitted(
 
 
 def _columns(programs: ProgramSet | None, individuals: Sequence[str], skeleton: Skeleton) -> list[Measure | None]:
-    """What the columns of `_all_values` are; None for those that tell nothing."""
+    """Measures of the columns of `_all_values`; None for uninformative columns."""
     if programs is None:
         return [_SEEN]
     names = dict(zip(skeleton.individuals, individuals, strict=True))
@@ -185,7 +185,7 @@ def _columns(programs: ProgramSet | None, individuals: Sequence[str], skeleton: 
             )
         )  # fmt: skip
     informative = programs.informative.tolist()
-    columns = [column if told else None for column, told in zip(columns, informative, strict=True)]
+    columns = [column if varies else None for column, varies in zip(columns, informative, strict=True)]
     return [*columns, *(_size_of(columns[column]) for column in _handed(programs)), _SEEN]
 
 
@@ -200,7 +200,7 @@ def _size_of(measure: Measure | None) -> Measure | None:
 
 
 def _handed(programs: ProgramSet) -> list[int]:
-    """Columns of angles that a mirror changes: they tell left from right."""
+    """Columns of angles that a reflection changes: they have a left and a right."""
     return [
         column
         for column, facts in enumerate(programs.attribute_facts)
@@ -209,7 +209,7 @@ def _handed(programs: ProgramSet) -> list[int]:
 
 
 def _all_values(programs: ProgramSet | None, batch: WindowBatch) -> Float[Tensor, "time column"]:
-    """Every column of a batch of one: the programs', the sizes of handed ones, and the share of points seen."""
+    """All columns of a batch of one: programs, sizes of columns with a left and a right, share of observed points."""
     seen = batch.observed[0].flatten(1).to(batch.keypoints.dtype).mean(dim=1, keepdim=True)
     if programs is None:
         return seen
@@ -222,7 +222,7 @@ def _all_values(programs: ProgramSet | None, batch: WindowBatch) -> Float[Tensor
 
 
 def _ordered(sizes: Float[Tensor, "time column"], facts: Sequence[ProgramFacts]) -> Float[Tensor, "time column"]:
-    """Of two anonymous animals, the greater size first: it need not be that of the greater value."""
+    """Sizes of two anonymous animals, the greater first; it can belong to the lesser value."""
     columns, place = [], 0
     while place < len(facts):
         if facts[place].each_animal:
@@ -236,6 +236,6 @@ def _ordered(sizes: Float[Tensor, "time column"], facts: Sequence[ProgramFacts])
 
 
 def _edges(ordered: Float[Tensor, " frames"]) -> np.ndarray:
-    """Quantiles that part the values into bins as equal as can be, infinite at both ends."""
+    """Quantiles that split the values into bins of about equal counts, infinite at both ends."""
     places = torch.linspace(0, len(ordered) - 1, _BINS + 1)[1:-1].round().long()
     return np.concatenate([[-np.inf], ordered[places].numpy(), [np.inf]])

@@ -1,4 +1,4 @@
-"""Tests and effect sizes over animals: permutations of which group they are in, and a bootstrap of who was recorded."""
+"""Tests and effect sizes over animals: permutations of group labels, and a bootstrap over animals."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import combinations, permutations, product
 
 import numpy as np
+from scipy.special import ndtr, stdtrit
+from scipy.stats import false_discovery_control
 
 from ssl_behavior.seeds import numpy_generator
 
@@ -16,8 +18,8 @@ __all__ = [
     "arrangements",
     "benjamini_hochberg",
     "effects",
+    "minimum_p",
     "permutation_p",
-    "smallest_p",
 ]  # fmt: skip
 
 _CHUNK = 2048
@@ -26,13 +28,13 @@ _TIE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class GroupDesign:
-    """Cells whose values are compared.
+    """Cells (an animal in a group) whose values are compared.
 
     Parameters
     ----------
-    group : of each cell, int [cell], 0 to `num_groups` - 1.
-    animal : of each cell. Between animals each has one cell; within, one for every group.
-    within : animals are compared with themselves.
+    group : group of each cell, int [cell], 0 to `num_groups` - 1.
+    animal : animal of each cell. Between animals, each animal has one cell; within, one for every group.
+    within : every animal is compared with itself.
     """
 
     group: np.ndarray
@@ -41,18 +43,18 @@ class GroupDesign:
     within: bool
 
     def pair(self, first: int, second: int) -> tuple["GroupDesign", np.ndarray]:
-        """The design of two of the groups, and which cells it keeps."""
+        """The design of two of the groups, and the cells that it keeps."""
         kept = np.flatnonzero((self.group == first) | (self.group == second))
         return GroupDesign((self.group[kept] == second).astype(np.int64), self.animal[kept], 2, self.within), kept
 
 
 @dataclass(frozen=True, eq=False)
 class Arrangements:
-    """Ways to give cells to groups that are equally probable where groups do not matter.
+    """Assignments of cells to groups that are equally probable under the null hypothesis.
 
     Parameters
     ----------
-    group : int8 [arrangement, cell]; where `exact`, all there are, the real one among them.
+    group : int8 [arrangement, cell]; where `exact`, all arrangements, including the observed one.
     """
 
     group: np.ndarray
@@ -60,10 +62,10 @@ class Arrangements:
 
 
 def arrangements(design: GroupDesign, most: int = 10_000, seed: int = 0) -> Arrangements:
-    """All arrangements of a design if they are at most `most`, else so many drawn by a seed.
+    """All arrangements of a design if there are at most `most`, else `most` random ones.
 
-    Between animals, all animals exchange their groups; within, each exchanges its own cells. The recordings of an
-    animal in a group are one cell, so they stay together.
+    Between animals, all animals exchange their groups; within, each animal exchanges its own cells. The recordings of
+    an animal in a group are one cell, so they stay together.
     """
     if _number(design) <= most:
         sizes = np.bincount(design.group, minlength=design.num_groups).tolist()
@@ -86,14 +88,14 @@ def _number(design: GroupDesign) -> int:
 
 
 def _exchangeable(design: GroupDesign) -> list[np.ndarray]:
-    """Cells that may exchange their groups."""
+    """Blocks of cells that may exchange their groups."""
     if not design.within:
         return [np.arange(len(design.group))]
     return [np.flatnonzero(design.animal == animal) for animal in np.unique(design.animal)]
 
 
 def _between(sizes: Sequence[int]) -> Iterator[list[int]]:
-    """Every way to give sum(sizes) cells to groups of these sizes."""
+    """Every assignment of sum(sizes) cells to groups of these sizes."""
 
     def fill(left: tuple[int, ...], group: int, so_far: list[int]) -> Iterator[list[int]]:
         if group == len(sizes) - 1:
@@ -110,7 +112,7 @@ def _between(sizes: Sequence[int]) -> Iterator[list[int]]:
 
 
 def _within(design: GroupDesign) -> Iterator[np.ndarray]:
-    """Every way in which animals can exchange their own cells."""
+    """Every assignment in which animals exchange their own cells."""
     blocks = _exchangeable(design)
     for orders in product(*(permutations(design.group[cells].tolist()) for cells in blocks)):
         group = np.empty(len(design.group), np.int64)
@@ -119,45 +121,45 @@ def _within(design: GroupDesign) -> Iterator[np.ndarray]:
         yield group
 
 
-def smallest_p(design: GroupDesign, among: Arrangements) -> float:
-    """The smallest p value that any values can reach: groups of one size may exchange their names and are as far apart.
+def minimum_p(design: GroupDesign, among: Arrangements) -> float:
+    """The lowest p value that any data can reach: exchanging the names of equally large groups keeps the statistic.
 
-    >>> smallest_p(design := GroupDesign(np.array([0, 0, 0, 1, 1, 1]), np.arange(6), 2, False), arrangements(design))
+    >>> minimum_p(design := GroupDesign(np.array([0, 0, 0, 1, 1, 1]), np.arange(6), 2, False), arrangements(design))
     0.1
     """
     if not among.exact:
         return 1 / (len(among.group) + 1)
     sizes = np.bincount(design.group, minlength=design.num_groups)
-    alike = [sum(sizes == size) for size in set(sizes.tolist())]
-    return float(math.prod(math.factorial(number) for number in alike) / len(among.group))
+    equal = [sum(sizes == size) for size in set(sizes.tolist())]
+    return float(math.prod(math.factorial(number) for number in equal) / len(among.group))
 
 
 def permutation_p(design: GroupDesign, values: np.ndarray, among: Arrangements) -> np.ndarray:
-    """How probable group means at least as far apart are, if groups do not matter: float64 [measure].
+    """p values of a permutation test of equal group means, float64 [measure].
 
-    The statistic is the sum of squares between groups (of two groups: the difference of their means, in either
-    direction), of values less the animal's mean where animals are compared with themselves. Drawn arrangements count
-    the real one as one more (Phipson and Smyth 2010). NaN for measures known of fewer than two animals in a group.
+    The statistic is the sum of squares between groups (of two groups: a two-sided test of the difference of means), of
+    values minus the animal's mean where animals are compared with themselves. Random arrangements count the observed
+    one in addition (Phipson and Smyth 2010). NaN for measures known for fewer than two animals in a group.
 
     Parameters
     ----------
-    values : float64 [cell, measure], NaN = not known; within animals, an animal with a NaN is left out of that measure.
+    values : float64 [cell, measure], NaN = unknown; within animals, a measure leaves out animals with a NaN.
     """
     known, values = _prepared(design, values)
-    real = _between_squares(design.group[None], values, known, design.num_groups)[0]
-    size = _TIE * np.maximum((values**2).sum(axis=0), np.finfo(np.float64).tiny)
-    as_far = np.zeros(values.shape[1], np.int64)
+    observed = _between_squares(design.group[None], values, known, design.num_groups)[0]
+    tolerance = _TIE * np.maximum((values**2).sum(axis=0), np.finfo(np.float64).tiny)
+    at_least = np.zeros(values.shape[1], np.int64)
     for start in range(0, len(among.group), _CHUNK):
         found = _between_squares(among.group[start : start + _CHUNK], values, known, design.num_groups)
-        as_far += (found >= real - size).sum(axis=0)
+        at_least += (found >= observed - tolerance).sum(axis=0)
     extra = 0 if among.exact else 1
-    p = (as_far + extra) / (len(among.group) + extra)
+    p = (at_least + extra) / (len(among.group) + extra)
     fewest = np.min([known[design.group == group].sum(axis=0) for group in range(design.num_groups)], axis=0)
     return np.where(fewest >= 2, p, np.nan)
 
 
 def _prepared(design: GroupDesign, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which values are known, and the values with their mean (within: each animal's) taken away, 0 where not known."""
+    """Mask of known values, and the values minus their mean (within: minus each animal's mean), 0 where unknown."""
     known = np.isfinite(values)
     for cells in _exchangeable(design) if design.within else []:
         known[cells] &= known[cells].all(axis=0)
@@ -169,7 +171,7 @@ def _prepared(design: GroupDesign, values: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _between_squares(group: np.ndarray, values: np.ndarray, known: np.ndarray, num_groups: int) -> np.ndarray:
-    """Sum over groups of number x mean^2, of values whose overall mean is 0: float64 [arrangement, measure]."""
+    """Sum over groups of count x mean², of values whose overall mean is 0: float64 [arrangement, measure]."""
     total = np.zeros((len(group), values.shape[1]))
     for number in range(num_groups):
         member = (group == number).astype(np.float64)
@@ -178,34 +180,32 @@ def _between_squares(group: np.ndarray, values: np.ndarray, known: np.ndarray, n
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """The smallest false discovery rate at which each hypothesis would be rejected, of the shape of `p`; NaN stays.
+    """The lowest false discovery rate at which each hypothesis would be rejected, of the shape of `p`; NaN stays.
 
-    Benjamini and Hochberg 1995.
+    Benjamini and Hochberg 1995, by scipy, over all values that are not NaN.
 
     >>> benjamini_hochberg(np.array([0.01, 0.04, np.nan, 0.03])).round(3).tolist()
     [0.03, 0.04, nan, 0.04]
     """
-    flat = p.ravel()
-    tested = np.flatnonzero(np.isfinite(flat))
-    order = tested[np.argsort(-flat[tested], kind="stable")]
-    ranks = np.arange(len(order), 0, -1)
-    q = np.full(len(flat), np.nan)
-    q[order] = np.minimum.accumulate(flat[order] * len(order) / ranks)
-    return q.reshape(p.shape)
+    q = np.full(p.shape, np.nan)
+    tested = np.isfinite(p)
+    if tested.any():
+        q[tested] = false_discovery_control(p[tested])
+    return q
 
 
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """How far a second group is from a first, arrays [measure]; NaN = cannot be given.
+    """Effect sizes of a second group against a first, arrays [measure]; NaN = undefined.
 
     Parameters
     ----------
-    difference, low, high : of means, and its bootstrap interval.
-    hedges_g : the difference in pooled standard deviations (within: in those of the animals' differences), corrected
-        for small samples (Hedges 1981); NaN where nothing spreads, and of two animals within, whom the correction
-        would leave 0 of whatever they differ in.
-    cliffs_delta, delta_low, delta_high : share of pairs of animals in which the second is higher less that in which it
-        is lower (Cliff 1993), -1 to 1; within: of animals with themselves.
+    difference, low, high : difference of means and its bootstrap interval.
+    hedges_g : the difference in pooled standard deviations (within: in standard deviations of the animals'
+        differences), corrected for small samples (Hedges 1981); NaN without variance, and for two animals within, for
+        which the correction is 0.
+    cliffs_delta, delta_low, delta_high : share of pairs of animals in which the second is higher, minus the share in
+        which it is lower (Cliff 1993), -1 to 1; within: over the animals' own pairs.
     """
 
     difference: np.ndarray
@@ -223,11 +223,11 @@ def effects(
     """Effect sizes of two groups, measure by measure, with percentile bootstrap intervals over animals.
 
     Animals are drawn within their group (within: with all their cells). Percentile intervals of few animals are too
-    narrow; these reach as far out as Hesterberg's (2015) expanded ones do, by the number of the smaller group.
+    narrow; these are expanded as by Hesterberg (2015), by the number of animals in the smaller group.
 
     Parameters
     ----------
-    values : float64 [cell, measure], NaN = not known.
+    values : float64 [cell, measure], NaN = unknown.
     """
     generator = numpy_generator(seed, "bootstrap over animals")
     first, second = (values[design.group == group] for group in (0, 1))
@@ -240,7 +240,7 @@ def effects(
 
 
 def _counts(number: int, resamples: int, generator: np.random.Generator) -> np.ndarray:
-    """How often each animal is drawn, float64 [resample, animal]; first as it is."""
+    """Draws of each animal in each resample, float64 [resample, animal]."""
     drawn = generator.multinomial(number, np.full(number, 1 / number), size=resamples)
     return drawn.astype(np.float64)
 
@@ -267,7 +267,7 @@ def _unpaired(first: np.ndarray, second: np.ndarray, counts: Sequence[np.ndarray
 
 
 def _paired(differences: np.ndarray, resamples: int, level: float, generator: np.random.Generator) -> Effects:
-    """Of differences within animals, [animal, measure]."""
+    """Effects of differences within animals, [animal, measure]."""
     counts = _counts(len(differences), resamples, generator)
     columns = []
     for column in differences.T:
@@ -286,7 +286,7 @@ def _paired(differences: np.ndarray, resamples: int, level: float, generator: np
 
 
 def _hedges(difference: float, spread: float, freedom: int, size: float) -> float:
-    """`size` is that of the values: of equal ones, rounding leaves a spread and a difference that are nothing."""
+    """Hedges' g; `size`, the greatest absolute value, decides which spread and difference are rounding errors."""
     if freedom < 2:
         return math.nan
     if spread <= _TIE * size:
@@ -295,9 +295,7 @@ def _hedges(difference: float, spread: float, freedom: int, size: float) -> floa
 
 
 def _interval(values: np.ndarray, number: int, level: float) -> tuple[float, float]:
-    """The expanded percentile interval of means over so many animals."""
-    from scipy.special import ndtr, stdtrit
-
+    """Expanded percentile interval of means over `number` animals."""
     outside = float(ndtr(math.sqrt(number / (number - 1)) * stdtrit(number - 1, (1 - level) / 2)))
     low, high = np.quantile(values, [outside, 1 - outside])
     return float(low), float(high)

@@ -1,15 +1,13 @@
-"""Cluster use compared between groups of animals: what differs, by how much, and how sure one may be.
+"""Cluster use compared between groups of animals: tests, effect sizes and figures.
 
-Of each animal (in each group, where it was recorded in all) three numbers per cluster: the share of its frames, bouts
+Every animal (in each group, where it was recorded in all) has three numbers per cluster: the share of its frames, bouts
 per minute, and the median length of its bouts. The unit is the animal, never the recording or the frame: recordings of
 one animal are pooled. p values come from permutations of the animals' groups, q values from Benjamini and Hochberg over
-all clusters (and pairs of groups), for each of the three numbers apart.
+all clusters (and pairs of groups), separately for each of the three numbers.
 
-Which recordings are of which animal and of which group: a person's CSV file.
-
-Figures of profiles: every animal's share of every cluster, and how far groups are apart.
-
-Colors are those of Okabe and Ito, told apart by color-blind people too, and every group has a marker of its own.
+A CSV file gives the animal and the group of each recording. Figures show every animal's share of every cluster, and the
+differences between groups. Their colors are those of Okabe and Ito, which color-blind readers distinguish, and every
+group has its own marker.
 """
 
 import csv
@@ -30,8 +28,8 @@ from ssl_behavior.clusters.permutation import (
     arrangements,
     benjamini_hochberg,
     effects,
+    minimum_p,
     permutation_p,
-    smallest_p,
 )
 from ssl_behavior.errors import InputError
 from ssl_behavior.terminal import counted
@@ -60,12 +58,12 @@ class Groups:
 
     Parameters
     ----------
-    factor : what the groups differ in, a column of the file.
-    names : of the groups, as they first appear in the file.
-    group, animal : of each recording that is compared, by its id.
-    within : every animal was recorded in every group (days of one animal), so that it is compared with itself;
-        otherwise each animal is in one group.
-    notes : what was left out and why, a sentence each.
+    factor : column of the file that defines the groups.
+    names : names of the groups, in the order of the file.
+    group, animal : recording id -> group and animal of each compared recording.
+    within : every animal was recorded in every group (days of one animal) and is compared with itself; otherwise each
+        animal is in one group.
+    notes : recordings and animals left out, and reasons, a sentence each.
     """
 
     factor: str
@@ -89,14 +87,14 @@ def read_groups(path: str | Path, recordings: Sequence[str], factor: str | None 
 
     Parameters
     ----------
-    recordings : ids of all recordings there are; those that the file does not name are left out, and noted.
-    factor : the column that makes the groups; None = the only one there is.
+    recordings : ids of all recordings; recordings missing in the file are left out with a note.
+    factor : the column that defines the groups; None = the only one.
 
     Raises
     ------
     InputError
-        If the file cannot be read, a column is missing, it names a recording twice or one that does not exist, there
-        are fewer than two groups or fewer than two animals in one, or some animals are in one group, some in several.
+        If the file cannot be read, a column is missing, a recording is unknown or repeated, there are fewer than two
+        groups or fewer than two animals in a group, or some animals are in one group and some in several.
     """
     path = Path(path)
     header, lines = _table(path)
@@ -108,7 +106,7 @@ def read_groups(path: str | Path, recordings: Sequence[str], factor: str | None 
     if blank := [id for id, line in rows.items() if not line[factor]]:
         notes.append(f"{counted(len(blank), 'recording')} without {factor}: left out ({_some(blank)})")
     if _ANIMAL not in header:
-        notes.append(f"{path.name} has no column {_ANIMAL!r}: every recording is taken for another animal")
+        notes.append(f"{path.name} has no column {_ANIMAL!r}: every recording counts as a separate animal")
     kept = [id for id, line in rows.items() if line[factor]]
     animal = {id: rows[id].get(_ANIMAL, id) for id in kept}
     group = {id: rows[id][factor] for id in kept}
@@ -116,7 +114,7 @@ def read_groups(path: str | Path, recordings: Sequence[str], factor: str | None 
 
 
 def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """The header, and the lines by its names; commas, semicolons or tabs between cells."""
+    """The header, and lines as dictionaries; cells are separated by commas, semicolons or tabs."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -127,13 +125,13 @@ def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     try:
         cells = [(reader.line_num, [cell.strip() for cell in line]) for line in reader]
     except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: this is no CSV of groups ({error})") from None
+        raise InputError(f"{path}, line {reader.line_num}: invalid CSV ({error})") from None
     cells = [(number, line) for number, line in cells if any(line)]
     if not cells:
         raise InputError(f"{path}: the file is empty; expected a line of column names (recording, animal, treatment)")
     header = [name.lower() if name.lower() in (_RECORDING, _ANIMAL) else name for name in cells[0][1]]
     if _RECORDING not in header or len(set(header)) < len(header):
-        raise InputError(f"{path}: expected different column names, one of them {_RECORDING!r}, got {header}")
+        raise InputError(f"{path}: expected distinct column names, one of them {_RECORDING!r}, got {header}")
     for number, line in cells[1:]:
         if len(line) != len(header):
             raise InputError(f"{path}, line {number}: expected {len(header)} cells as in the header, got {len(line)}")
@@ -157,17 +155,17 @@ def _checked(path: Path, lines: Sequence[dict[str, str]], recordings: Sequence[s
         if id not in recordings:
             near = difflib.get_close_matches(id, recordings, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else f"; there are {_some(recordings)}"
-            raise InputError(f"{path}: no recording {id!r} was clustered{hint}")
+            raise InputError(f"{path}: recording {id!r} was not clustered{hint}")
         if id in seen:
-            raise InputError(f"{path}: recording {id!r} is there twice; a recording is of one animal and one group")
+            raise InputError(f"{path}: recording {id!r} is listed twice; a recording has one animal and one group")
         if not line.get(_ANIMAL, id):
-            raise InputError(f"{path}: recording {id!r} has no animal; name it, or leave the recording out")
+            raise InputError(f"{path}: recording {id!r} has no animal; give its name, or leave the recording out")
         seen.add(id)
     return lines
 
 
 def _designed(path: Path, factor: str, group: Mapping[str, str], animal: Mapping[str, str], notes: list[str]) -> Groups:
-    """Decide whether animals are compared with each other or with themselves, and check that there are enough."""
+    """Groups of a design between or within animals, with a check that there are enough animals."""
     names = tuple(dict.fromkeys(group.values()))
     if len(names) < 2:
         raise InputError(f"{path}: {factor} must have at least two values to compare, got {list(names)}")
@@ -192,14 +190,14 @@ def _designed(path: Path, factor: str, group: Mapping[str, str], animal: Mapping
         if len(animals) < _FEWEST_ANIMALS:
             raise InputError(
                 f"{path}: group {name!r} of {factor} has {counted(len(animals), 'animal')} ({animals[0]!r}); a "
-                "comparison needs at least two in each group, for one animal cannot tell how much animals differ"
+                "comparison needs at least two in each group, because one animal shows no variation between animals"
             )
     return found
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+    listed = ", ".join(repr(name) for name in names[:most])
+    return listed + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 MEASURES: Mapping[str, str] = {
@@ -212,19 +210,19 @@ _FEWEST_BOUTS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class ProfilesConfig:
-    """How groups are compared.
+    """Settings of the comparison.
 
     Parameters
     ----------
-    level : the false discovery rate at which a difference is called found.
-    permutations : all arrangements of animals are looked at if they are no more than this, else so many are drawn.
-    resamples : of the bootstrap over animals.
-    seed : of both.
+    level : the false discovery rate up to which a difference counts as found.
+    permutations : maximum number of arrangements of animals; above it, a random sample of this size.
+    resamples : resamples of the bootstrap over animals.
+    seed : seed of both.
 
     Raises
     ------
     InputError
-        If a number makes no sense.
+        If a number is out of range.
     """
 
     level: float = 0.05
@@ -243,7 +241,7 @@ class ProfilesConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GroupMean:
-    """Of a group: mean and standard deviation over `animals`; None = cannot be given."""
+    """Mean and standard deviation of a group over `animals` animals; None = undefined."""
 
     mean: float | None
     std: float | None
@@ -252,14 +250,14 @@ class GroupMean:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two groups in one measure of one cluster; `difference` is second less first. None = cannot be given.
+    """Comparison of two groups in one measure of one cluster; `difference` is second minus first. None = undefined.
 
     Parameters
     ----------
     low, high : the 95 % bootstrap interval of the difference, over animals.
     hedges_g, cliffs_delta, delta_low, delta_high : see `ssl_behavior.clusters.permutation.Effects`.
-    p, q : of the permutation test, and corrected for all clusters and pairs of groups.
-    found : q is at most the level (and so is that of all groups together, where there are more than two).
+    p, q : p value of the permutation test, and q value over all clusters and pairs of groups.
+    found : q is at most the level (with more than two groups, that of the overall test, too).
     """
 
     cluster: int
@@ -282,7 +280,7 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class OverallTest:
-    """Whether any of more than two groups differs, in one measure of one cluster."""
+    """Test of any difference between more than two groups, in one measure of one cluster."""
 
     cluster: int
     measure: str
@@ -297,15 +295,15 @@ class Profiles:
 
     Parameters
     ----------
-    groups : who was compared.
-    config : how.
-    num_clusters : how many there are.
+    groups : the compared groups.
+    config : settings of the comparison.
+    num_clusters : number of clusters.
     cells : (group, animal) of each row of `values`.
-    values : measure -> float64 [cell, cluster]; NaN = not known.
-    comparisons : every measure, pair of groups and cluster.
-    overall : of more than two groups; empty for two.
-    exact : every arrangement of the animals was looked at; `arrangements` is how many were.
-    notes : what a reader has to know, a sentence each.
+    values : measure -> float64 [cell, cluster]; NaN = unknown.
+    comparisons : comparisons of every measure, pair of groups and cluster.
+    overall : tests of more than two groups; empty for two.
+    exact : True if all arrangements of the animals were tested; `arrangements` is their number.
+    notes : remarks for the reader, a sentence each.
     """
 
     groups: Groups
@@ -346,8 +344,7 @@ def _listed(values: np.ndarray) -> list[float | None]:
 def compare_profiles(clusters: FrameClusters, groups: Groups, config: ProfilesConfig | None = None) -> Profiles:
     """Compare the groups' use of every cluster.
 
-    With more than two groups a difference between two of them is called found only where all of them together differ,
-    too.
+    With more than two groups a difference between two of them counts as found only where the overall test finds one.
     """
     config = config or ProfilesConfig()
     cells = tuple((name, animal) for name, animals in groups.animals.items() for animal in animals)
@@ -376,7 +373,7 @@ def compare_profiles(clusters: FrameClusters, groups: Groups, config: ProfilesCo
 
 
 def _cell_values(clusters: FrameClusters, groups: Groups, cells: Sequence[tuple[str, str]]) -> dict[str, np.ndarray]:
-    """Every measure of every animal in every group, float64 [cell, cluster]."""
+    """Values of every measure, float64 [cell, cluster]."""
     number, table = clusters.num_clusters, clusters.table
     place = {cell: row for row, cell in enumerate(cells)}
     cell_of = np.full(len(clusters.rows), -1)
@@ -442,7 +439,7 @@ def _pairs(
     config: ProfilesConfig,
     differ: set[int],
 ) -> list[Comparison]:
-    """Every pair of groups in one measure; `differ` are the clusters in which all groups together do."""
+    """Comparisons of all pairs of groups in one measure; `differ`: clusters that differ in the overall test."""
     pairs = list(combinations(range(len(names)), 2))
     tested = [_tested(design, values, pair, config) for pair in pairs]
     q = benjamini_hochberg(np.array([p for p, _ in tested]))
@@ -479,7 +476,7 @@ def _tested(
 
 
 def _means(values: np.ndarray) -> list[GroupMean]:
-    """Of a group's values [animal, cluster], cluster by cluster."""
+    """Means of a group's values [animal, cluster], cluster by cluster."""
     made = []
     for column in values.T:
         known = column[np.isfinite(column)]
@@ -504,42 +501,42 @@ def _number(value: float) -> float | None:
 def _notes(
     design: GroupDesign, names: Sequence[str], num_clusters: int, among: Arrangements, config: ProfilesConfig
 ) -> list[str]:
-    """What the numbers of animals and arrangements allow to be found, of all groups and of pairs of them."""
+    """Notes on the differences that these numbers of animals and arrangements can find, overall and in pairs."""
     notes = _limits(design, num_clusters, f"{num_clusters} clusters", among, config)
-    if len(names) == 2 or smallest_p(design, among) > config.level:
+    if len(names) == 2 or minimum_p(design, among) > config.level:
         return notes
     pairs = list(combinations(range(len(names)), 2))
     hopeless, tests = [], num_clusters * len(pairs)
     for first, second in pairs:
         two, _ = design.pair(first, second)
         among = arrangements(two, config.permutations, config.seed)
-        if smallest_p(two, among) > config.level:
+        if minimum_p(two, among) > config.level:
             hopeless.append(f"{names[first]} and {names[second]}")
         elif not notes:
             notes = _limits(two, tests, f"{num_clusters} clusters and {len(pairs)} pairs of groups", among, config)
     if hopeless:
         notes.append(
-            f"no p value of {', '.join(hopeless)} can be as low as {config.level:g}: whether all groups together "
-            "differ can be found, but not whether these do; record more animals"
+            f"no p value of {', '.join(hopeless)} can be as low as {config.level:g}: the overall test can find a "
+            "difference, but the comparison of these groups cannot; record more animals"
         )
     return notes
 
 
 def _limits(design: GroupDesign, tests: int, which: str, among: Arrangements, config: ProfilesConfig) -> list[str]:
-    """The same of one comparison, in each of so many tests, which are `which`."""
+    """Notes on one comparison with `tests` tests, described by `which`."""
     sizes = np.bincount(design.group, minlength=design.num_groups).tolist()
-    smallest = smallest_p(design, among)
-    who = f"{' and '.join(str(size) for size in sizes)} animals"
-    if smallest > config.level:
+    minimum = minimum_p(design, among)
+    animals = f"{' and '.join(str(size) for size in sizes)} animals"
+    if minimum > config.level:
         return [
-            f"with {who} no p value can be below {smallest:.2g}: nothing can be found at {config.level:g}, however "
-            "different the groups are; record more animals"
+            f"with {animals} no p value can be below {minimum:.2g}: no difference can be found at {config.level:g}, "
+            "however large it is; record more animals"
         ]
-    if smallest * tests > config.level:
+    if minimum * tests > config.level:
         remedy = "record more animals" if among.exact else "ask for more --permutations"
         return [
-            f"with {who} no p value can be below {smallest:.2g}: among {which} a single different one "
-            f"cannot be found at {config.level:g}, only {int(np.ceil(smallest * tests / config.level))} or more "
+            f"with {animals} no p value can be below {minimum:.2g}: among {which} a single different one "
+            f"cannot be found at {config.level:g}, only {int(np.ceil(minimum * tests / config.level))} or more "
             f"together; {remedy}"
         ]
     return []
@@ -553,11 +550,11 @@ _DPI = 150
 
 
 def draw_shares(profiles: Profiles, path: Path) -> None:
-    """A row per cluster, a point per animal, a bar at each group's mean; clusters whose shares differ are marked.
+    """Draw a row per cluster, a point per animal, a bar at each group's mean, and a mark on clusters that differ.
 
     Parameters
     ----------
-    path : its ending (.png, .svg, .pdf) says the format.
+    path : file; its ending (.png, .svg, .pdf) sets the format.
     """
     figure, (axis,) = _figure(profiles, 1)
     names = profiles.groups.names
@@ -580,9 +577,9 @@ def draw_shares(profiles: Profiles, path: Path) -> None:
 
 
 def draw_effects(profiles: Profiles, path: Path) -> None:
-    """A panel per measure, a row per cluster: difference of the groups' means and its 95 % interval; filled = found.
+    """Draw a panel per measure, a row per cluster: differences of means and 95 % intervals; filled = found.
 
-    Of more than six pairs of groups the first six are drawn.
+    The figure holds the first six pairs of groups.
     """
     figure, axes = _figure(profiles, len(MEASURES))
     pairs = list(combinations(profiles.groups.names, 2))[:_MOST_PAIRS]
@@ -627,17 +624,17 @@ def _figure(profiles: Profiles, panels: int) -> tuple[Any, list[Any]]:
 
 
 def _literal(text: str) -> str:
-    """Names as they are: matplotlib takes what is between two dollars for a formula."""
+    """Text with escaped dollars, which matplotlib would read as a formula."""
     return text.replace("$", r"\$")
 
 
 def _offsets(number: int) -> np.ndarray:
-    """Where several things of one row lie, from above to below."""
+    """Vertical offsets of the items of one row."""
     return np.linspace(-0.25, 0.25, number) if number > 1 else np.zeros(1)
 
 
 def _finish(figure: Any, axes: Sequence[Any], profiles: Profiles) -> None:
-    """Names of the rows, those of found clusters in bold with a star, and the legend."""
+    """Add row names (found clusters in bold with a star) and the legend."""
     level = profiles.config.level
     found = {one.cluster for one in profiles.comparisons if one.found and one.measure == "share"}
     axes[0].set_yticks(range(profiles.num_clusters))

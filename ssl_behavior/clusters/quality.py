@@ -1,11 +1,12 @@
-"""Quality of embeddings and clusterings without labels, and scores that help to choose the number of clusters.
+"""Quality of embeddings and clusterings without labels, and scores for choosing the number of clusters.
 
-None of these numbers says that an embedding is of use: they tell a collapsed embedding from one that fills its space,
-and what is there by chance (of a seed, of a sample) from what comes back.
+These numbers do not prove that an embedding is useful. They detect a collapsed embedding, and separate structure that
+comes back with another seed or sample from structure that is due to chance.
 
-No number is right, and these measures pull in different directions: fewer clusters come back more surely, more of them
-explain more. Stability is of whole recordings: they are split into two halves, each half is clustered by itself, and
-the two clusterings label the same frames of all recordings (Lange et al. 2004, doi:10.1162/089976604773717621).
+No number of clusters is correct, and the scores pull in different directions: fewer clusters are more stable, more
+clusters explain more variance. Stability is measured between recordings: they are split into two halves, each half is
+clustered by itself, and both clusterings label the same frames of all recordings (Lange et al. 2004,
+doi:10.1162/089976604773717621).
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ import torch
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
 
 from ssl_behavior.clusters.algorithms import KMeansConfig, KMeansModel
-from ssl_behavior.clusters.clustering import Progress, bouts_of_frames, fine_labels, sampled_model, table_fingerprint
+from ssl_behavior.clusters.clustering import Progress, bouts_of_frames, fit_model, predict_frames, table_fingerprint
 from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
@@ -36,7 +37,7 @@ __all__ = [
     "explained_variance",
     "frame_pairs",
     "judge_embeddings",
-    "neighbourhood_overlap",
+    "neighborhood_overlap",
     "normalized_mutual_information",
     "purity",
     "score_numbers",
@@ -52,9 +53,9 @@ _RANKME_OFFSET = 1e-7
 def frame_pairs(
     rows: Sequence[EmbeddingRow], lag_seconds: float, most: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Frames, and those `lag_seconds` later in the same recordings: rows of the array, int64 [pairs] each, rising.
+    """Pairs of frames `lag_seconds` apart in the same recording: rows of the array, int64 [pairs] each, ascending.
 
-    All there are, or `most` of them drawn by `seed`; none where every recording is shorter than the lag.
+    All pairs, or `most` of them drawn by `seed`; none where every recording is shorter than the lag.
     """
     starts, lags = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for row in rows:
@@ -70,29 +71,29 @@ def frame_pairs(
 
 
 def temporal_coherence(earlier: np.ndarray, later: np.ndarray, seed: int = 0) -> float:
-    """1 - mean |x_t - x_{t+lag}|² / mean |x_t - x_s|², s another frame at random: 1 = nothing moves in that time, 0 = a
-    frame is as far from the one a lag later as from any.
+    """1 - mean |x_t - x_{t+lag}|² / mean |x_t - x_s|², s a random frame: 1 = points do not move within the lag, 0 = the
+    frame a lag later is as far as a random frame.
 
     Parameters
     ----------
-    earlier, later : points [pairs, dim] of frames and of those a lag later, see `frame_pairs`.
-    seed : draws the other frames, among the later ones.
+    earlier, later : points [pairs, dim] of the first and second frames of `frame_pairs`.
+    seed : draws the random frames from the later ones.
     """
     other = later[numpy_generator(seed, "other frames").permutation(len(later))]
     near, far = (np.square(earlier.astype(np.float64) - points).sum(axis=1).mean() for points in (later, other))
     return float(1 - near / far)
 
 
-def neighbourhood_overlap(one: np.ndarray, other: np.ndarray, k: int = 10, apart: np.ndarray | None = None) -> float:
+def neighborhood_overlap(one: np.ndarray, other: np.ndarray, k: int = 10, apart: np.ndarray | None = None) -> float:
     """Mean share of a frame's k nearest frames in one embedding that are among its k nearest in the other.
 
-    By chance that is k over the number of frames to choose from.
+    The value by chance is k over the number of candidate frames.
 
     Parameters
     ----------
     one, other : points [frames, dim] of the same frames in two embeddings; dims may differ.
-    apart : int [frames]; frames of the same number are no neighbours of each other. With recordings' numbers,
-        embeddings do not agree just because what lies beside each other in time lies beside each other in both.
+    apart : int [frames]; frames with the same number are never neighbors. With the numbers of recordings, adjacent
+        frames of one recording do not count as agreement.
     """
     apart = np.arange(len(one)) if apart is None else apart
     shared = 0
@@ -105,28 +106,28 @@ def neighbourhood_overlap(one: np.ndarray, other: np.ndarray, k: int = 10, apart
 
 
 def _nearest_frames(points: torch.Tensor, span: slice, barred: torch.Tensor, k: int) -> torch.Tensor:
-    """Numbers of the k frames nearest to each of `span` that are not barred, [frames, k]."""
+    """The k nearest frames of each frame in `span`, except barred ones, [frames, k]."""
     points = points.float()
-    nearness = points[span] @ points.T - points.square().sum(dim=1) / 2
-    return nearness.masked_fill(barred, -torch.inf).topk(k, dim=1).indices
+    similarity = points[span] @ points.T - points.square().sum(dim=1) / 2
+    return similarity.masked_fill(barred, -torch.inf).topk(k, dim=1).indices
 
 
 def normalized_mutual_information(one: np.ndarray, other: np.ndarray) -> float:
-    """I(one; other) / ((H(one) + H(other)) / 2) of two labellings [frames]; 0 = independent, 1 = the same partition.
+    """I(one; other) / ((H(one) + H(other)) / 2) of two labelings [frames]; 0 = independent, 1 = the same partition.
 
-    It grows with the number of clusters even where these are made at random: compare equal numbers.
+    It grows with the number of clusters even for random clusters: compare equal numbers of clusters.
     """
     return float(normalized_mutual_info_score(one, other))
 
 
 def adjusted_rand_index(one: np.ndarray, other: np.ndarray) -> float:
-    """The share of pairs of frames on which two labellings [frames] agree (together or apart in both), corrected for
-    chance: 0 = as random ones of these sizes, 1 = the same partition (Hubert and Arabie 1985)."""
+    """The share of pairs of frames on which two labelings [frames] agree (together or apart in both), corrected for
+    chance: 0 = random labelings of these sizes, 1 = the same partition (Hubert and Arabie 1985)."""
     return float(adjusted_rand_score(one, other))
 
 
 def purity(labels: np.ndarray, clusters: np.ndarray) -> float:
-    """The share of frames that have the commonest label of their cluster; grows with the number of clusters.
+    """The share of frames with the most common label of their cluster; it grows with the number of clusters.
 
     Parameters
     ----------
@@ -140,15 +141,15 @@ def purity(labels: np.ndarray, clusters: np.ndarray) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class QualityConfig:
-    """What is measured.
+    """Settings of the measures.
 
     Parameters
     ----------
-    sample : frames that rank, uniformity and neighbours are measured on, and pairs of frames for each lag.
-    lags_seconds : of the temporal coherence.
-    clusters : of the clusterings that are compared.
-    neighbors : nearest frames that are compared.
-    fitting_sample : frames that these are learned from.
+    sample : frames for rank, uniformity and neighbors, and pairs of frames for each lag.
+    lags_seconds : lags of the temporal coherence.
+    clusters : number of clusters of the compared clusterings.
+    neighbors : number of nearest frames compared.
+    fitting_sample : frames that clusterings are fitted on.
 
     Raises
     ------
@@ -167,17 +168,17 @@ class QualityConfig:
             if value < least:
                 raise InputError(f"{name} must be {least} or more, got {value}")
         if self.sample <= self.neighbors:
-            raise InputError(f"--sample {self.sample} frames are too few for {self.neighbors} neighbours")
+            raise InputError(f"--sample {self.sample} frames are too few for {self.neighbors} neighbors")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingQuality:
-    """An embedding by itself; see `ssl_behavior.numerics` for the formulas.
+    """Measures of one embedding; see `ssl_behavior.numerics` for the formulas.
 
     Parameters
     ----------
-    dim : columns that count.
-    coherence : a lag in seconds and the temporal coherence there, None where every recording is shorter.
+    dim : number of columns used.
+    coherence : pairs of a lag in seconds and the temporal coherence, None where every recording is shorter.
     """
 
     dim: int
@@ -189,13 +190,13 @@ class EmbeddingQuality:
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """Two embeddings of the same frames.
+    """Agreement of two embeddings of the same frames.
 
     Parameters
     ----------
-    mutual_information, rand : of k-means clusterings of the one and the other.
-    overlap, overlap_by_chance : share of each frame's nearest frames in other recordings that are its nearest in the
-        other embedding, too (in all recordings where there is only one).
+    mutual_information, rand : agreement of their k-means clusterings.
+    overlap, overlap_by_chance : share of each frame's nearest frames in other recordings that are nearest in the other
+        embedding, too (in the same recording where there is only one).
     """
 
     mutual_information: float
@@ -210,7 +211,7 @@ def judge_embeddings(
     config: QualityConfig | None = None,
     seed: int = 0,
 ) -> EmbeddingQuality:
-    """Rank, uniformity and temporal coherence of the columns that count, each of spread 1.
+    """Rank, uniformity and temporal coherence of the selected columns, each of spread 1.
 
     Raises
     ------
@@ -241,12 +242,12 @@ def compare_embeddings(
     config: QualityConfig | None = None,
     seed: int = 0,
 ) -> Agreement:
-    """Do clusters and neighbours of one embedding come back in another, e.g. of another seed?
+    """Compare clusters and neighbors of two embeddings, e.g. of two seeds.
 
     Raises
     ------
     InputError
-        If they are of other recordings, numbers are not finite or all the same, or there are too few frames.
+        If the embeddings are of different recordings, numbers are not finite or all the same, or frames are too few.
     """
     if table_fingerprint(one.rows) != table_fingerprint(other.rows):
         raise InputError(f"{one.path} and {other.path} are of different recordings: embed the same store")
@@ -261,11 +262,11 @@ def compare_embeddings(
     apart = recordings if len(one.rows) > 1 else np.arange(len(frames))
     choices = len(frames) - np.bincount(apart)[apart]
     if choices.min() < config.neighbors:
-        raise InputError(f"{one.path}: a sample of {len(frames)} frames has too few for {config.neighbors} neighbours")
+        raise InputError(f"{one.path}: a sample of {len(frames)} frames has too few for {config.neighbors} neighbors")
     return Agreement(
         mutual_information=normalized_mutual_information(*labels),
         rand=adjusted_rand_index(*labels),
-        overlap=neighbourhood_overlap(points[0], points[1], config.neighbors, apart),
+        overlap=neighborhood_overlap(points[0], points[1], config.neighbors, apart),
         overlap_by_chance=float((config.neighbors / choices).mean()),
     )
 
@@ -273,11 +274,11 @@ def compare_embeddings(
 def _clustered(
     embeddings: Embeddings, space: Space, points: np.ndarray, config: QualityConfig, seed: int
 ) -> np.ndarray:
-    """Labels of points by clusters of a sample of all frames."""
+    """Labels of points, from k-means of a sample of all frames."""
     sample = space.gather(embeddings, sample_frames(embeddings.rows, config.fitting_sample, seed))
     k_means = KMeansConfig(clusters=config.clusters, sample=config.fitting_sample)
-    model = sampled_model(sample, k_means, space.config.unit, seed)
-    return model.clusters(model.fine(points))
+    model = fit_model(sample, k_means, space.config.unit, seed)
+    return model.clusters(model.predict(points))
 
 
 RULE = (
@@ -288,20 +289,20 @@ RULE = (
 
 @dataclass(frozen=True, kw_only=True)
 class ChoiceConfig:
-    """How numbers of clusters are judged.
+    """How numbers of clusters are rated.
 
     Parameters
     ----------
-    numbers : of clusters.
+    numbers : candidate numbers of clusters.
     resamples : splits of the recordings into two halves.
-    sample : frames, of all recordings, that both halves' clusterings label.
-    half_sample : frames that each half's clusterings are learned from, at most.
-    silhouette_frames : of these, the frames whose silhouette is measured; its memory is their square.
+    sample : frames of all recordings, labeled by the clusterings of both halves.
+    half_sample : frames that each half's clusterings are fitted on, at most.
+    silhouette_frames : frames of the sample whose silhouette is measured; memory grows with their square.
 
     Raises
     ------
     InputError
-        If no number, or one below 2, is given.
+        If there is no number, or one below 2.
     """
 
     numbers: tuple[int, ...]
@@ -319,17 +320,17 @@ class ChoiceConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class NumberScores:
-    """What speaks for a number of clusters.
+    """Scores of a number of clusters.
 
     Parameters
     ----------
     stability, stability_std : adjusted Rand index of the halves' labels, mean and population standard deviation over
         the splits; None with fewer than two recordings.
-    agreement : their normalised mutual information, mean.
-    silhouette : mean over a sample of (b - a) / max(a, b), a the mean distance to frames of the own cluster, b of the
-        nearest other (Rousseeuw 1987); None where a sample is all of one cluster.
-    explained : share of the variance that the clusters' means explain, in a sample.
-    bout_seconds : median length of the bouts, smoothed as the labels will be.
+    agreement : their normalized mutual information, mean.
+    silhouette : mean over a sample of (b - a) / max(a, b), a the mean distance to frames of the own cluster, b to those
+        of the nearest other cluster (Rousseeuw 1987); None where all frames of the sample are in one cluster.
+    explained : share of the variance in a sample that the clusters' means explain.
+    bout_seconds : median length of the bouts, after smoothing.
     """
 
     clusters: int
@@ -359,20 +360,20 @@ def score_numbers(
     smoothing: SmoothingConfig | None = None,
     rows: Sequence[EmbeddingRow] | None = None,
     seed: int = 0,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = lambda stage, done, total: None,
 ) -> list[NumberScores]:
-    """Judge k-means with each number of clusters; with `config.fine`, cuts of one hierarchy for all numbers.
+    """Rate k-means with each number of clusters.
 
     Parameters
     ----------
     space : fitted to `rows`.
-    rows : recordings that count; None = all.
-    progress : told of the stages "stability" and "numbers".
+    rows : recordings to use; None = all.
+    progress : called in the stages "stability" and "numbers".
 
     Raises
     ------
     InputError
-        If there are fewer (different) frames than clusters, or fewer centroids.
+        If there are fewer (distinct) frames than clusters.
     """
     smoothing, rows = smoothing or SmoothingConfig(), list(embeddings.rows if rows is None else rows)
     common = sample_frames(rows, choice.sample, seed)
@@ -382,23 +383,21 @@ def score_numbers(
     of_half = replace(config, sample=min(config.sample, choice.half_sample))
     for number, half in enumerate(halves):
         models = _models(embeddings, space, of_half, choice, half, derive_seed(seed, "half", number))
-        labels.append({clusters: model.clusters(model.fine(points)) for clusters, model in models.items()})
+        labels.append({clusters: model.clusters(model.predict(points)) for clusters, model in models.items()})
         progress("stability", 1, len(halves))
     scores = []
-    fine: np.ndarray | None = None
     for clusters, model in _models(embeddings, space, config, choice, rows, seed).items():
-        if fine is None or not config.fine:
-            fine = fine_labels(model, space, embeddings)
-        frames = bouts_of_frames(model, space, smoothing, embeddings, fine)
+        raw_labels = predict_frames(model, space, embeddings)
+        frames = bouts_of_frames(model, smoothing, embeddings.rows, raw_labels)
         pairs = [(one[clusters], other[clusters]) for one, other in zip(labels[::2], labels[1::2], strict=True)]
-        own = model.clusters(fine[common])
+        own = model.clusters(raw_labels[common])
         scores.append(_scores(clusters, pairs, points, own, frames, rows, choice.silhouette_frames))
         progress("numbers", 1, len(choice.numbers))
     return scores
 
 
 def _halves(rows: list[EmbeddingRow], seed: int, split: int) -> list[list[EmbeddingRow]]:
-    """Two halves of the recordings; none of a single one."""
+    """Two halves of the recordings; none where there is only one recording."""
     if len(rows) < 2:
         return []
     order = numpy_generator(seed, "halves", split).permutation(len(rows))
@@ -414,18 +413,14 @@ def _models(
     rows: Sequence[EmbeddingRow],
     seed: int,
 ) -> dict[int, KMeansModel]:
-    """A model for each number, from a sample of some recordings."""
+    """A model for each number of clusters, fitted on a sample of some recordings."""
     sample = space.gather(embeddings, sample_frames(rows, config.sample, seed))
-
-    def fitted(clusters: int) -> KMeansModel:
-        model = sampled_model(sample, replace(config, clusters=clusters), space.config.unit, seed)
+    models = {}
+    for clusters in choice.numbers:
+        model = fit_model(sample, replace(config, clusters=clusters), space.config.unit, seed)
         assert isinstance(model, KMeansModel)
-        return model
-
-    if not config.fine:
-        return {clusters: fitted(clusters) for clusters in choice.numbers}
-    whole = fitted(max(choice.numbers))
-    return {clusters: whole.cut(clusters) for clusters in choice.numbers}
+        models[clusters] = model
+    return models
 
 
 def _scores(
@@ -439,23 +434,22 @@ def _scores(
 ) -> NumberScores:
     rand = [adjusted_rand_index(one, other) for one, other in pairs]
     mutual = [normalized_mutual_information(one, other) for one, other in pairs]
-    # Frames of the sample rise: every so manyth is from all recordings.
-    some = slice(None, None, -(-len(points) // silhouette_frames))
+    # Frames of the sample are in ascending order, so every `stride`-th one comes from all recordings.
+    stride = -(-len(points) // silhouette_frames)
     seconds = [(stop - start) / row.fps for row in rows for start, stop, _ in frames.bouts(row)]
     return NumberScores(
         clusters=clusters,
         stability=float(np.mean(rand)) if pairs else None,
         stability_std=float(np.std(rand)) if pairs else None,
         agreement=float(np.mean(mutual)) if pairs else None,
-        silhouette=silhouette(points[some], own[some]),
+        silhouette=silhouette(points[::stride], own[::stride]),
         explained=explained_variance(points, own),
         bout_seconds=float(np.median(seconds)),
     )
 
 
 def silhouette(points: np.ndarray, labels: np.ndarray) -> float | None:
-    """Mean silhouette of points [frames, dim] with labels [frames]; None where all have the same label, or each its
-    own."""
+    """Mean silhouette of points [frames, dim] with labels [frames]; None where all labels are equal or all distinct."""
     if not 1 < len(np.unique(labels)) < len(labels):
         return None
     return float(silhouette_score(points, labels))

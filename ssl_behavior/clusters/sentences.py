@@ -1,17 +1,14 @@
-"""A cluster in a sentence: its greatest differences in words, with their numbers, and nothing that these do not carry.
+"""Sentences about clusters: their greatest differences from all frames in words, with the numbers behind them.
 
 "Resident with the nose at intruder's tail base (nose to tail base 14 px, lowest 6 %), both moving fast (120 and
-95 px/s, top 10 %); bouts of 0.8 s": the numbers are the cluster's medians, and "lowest 6 %" says that 6 % of all frames
-have a smaller value than that. Of anonymous animals nobody knows which is which: "one animal" of one phrase need not
-be that of the next, and a number is compared with the greater (or the lesser) of the two values of all frames.
+95 px/s, top 10 %); bouts of 0.8 s": the numbers are the cluster's medians, and "lowest 6 %" means that 6 % of all
+frames have a smaller value. Anonymous animals have no identity: "one animal" in one phrase can be the other animal in
+the next, and a number is compared with the greater (or the lesser) of the two values of all frames.
 
-What programs are called in sentences, for high values and for low ones.
-
-A strong word ("facing") has a bound that the number itself must keep, in body lengths, radians, seconds or as it is;
-where it does not, a comparative is all that is said ("turned more towards": more than usual), or nothing.
-"{other}" is who the other animal is, "{others}" whose, "{nose}" the foremost keypoint.
-
-Numbers as a person reads them.
+`WORDING` holds the words for high and low values of each program. A strong word ("facing") has a bound for the value,
+in body lengths, radians, seconds or plain numbers; beyond the bound a comparative takes its place ("turned more
+towards": more than usual), or no words. "{other}" stands for the other animal, "{others}" for its possessive form,
+"{nose}" for the foremost keypoint.
 """
 
 import math
@@ -19,14 +16,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ssl_behavior.clusters.differences import Difference
-from ssl_behavior.clusters.measures import ANYBODY, GREATER, LESSER, SEEN
+from ssl_behavior.clusters.measures import GREATER, LESSER, PAIR, SEEN
 
 __all__ = [
     "SIZE_WORDING",
     "WORDING",
     "Concentration",
     "Phrase",
-    "SayingRules",
+    "SentenceRules",
     "Subjects",
     "Wording",
     "generic_wording",
@@ -49,24 +46,23 @@ class Phrase:
 
     @property
     def bounded(self) -> bool:
-        """The words hold for some values only, so that they say on which side of zero the value is."""
+        """True if the words have a bound, and so imply the sign of the value."""
         return math.isfinite(self.least) or math.isfinite(self.most)
 
     def holds(self, value: float) -> bool:
-        """Whether the value allows these words."""
+        """True if the words hold for the value."""
         return self.least <= value <= self.most
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wording:
-    """How to speak of a program.
+    """Words for a program.
 
     Parameters
     ----------
-    theme : of several programs of one theme, a sentence uses the one that differs most.
-    high, low : the words for more and for less than usual; the first phrase whose bounds the value keeps is said.
-        None = that it is so is not worth saying.
-    number : what the number is, where the words do not say it, e.g. "nose to tail base".
+    theme : a sentence uses the program of a theme that differs most.
+    high, low : phrases for values above and below the usual; the first phrase that holds is used. Empty = no words.
+    number : name of the number, where the words do not name it, e.g. "nose to tail base".
     """
 
     theme: str
@@ -167,7 +163,7 @@ WORDING: Mapping[str, Wording] = {
     ),
     SEEN: _wording("tracking", (), ("poorly tracked",), "points seen"),
 }  # fmt: skip
-"""Of the built-in programs, and of the share of points that is seen."""
+"""Words for the built-in programs, and for the share of observed points."""
 
 SIZE_WORDING: Mapping[str, Wording] = {
     "turning": _wording(
@@ -179,11 +175,11 @@ SIZE_WORDING: Mapping[str, Wording] = {
         (_up_to(0.2, "with the head straight"), "with the head straighter"),
     ),
 }  # fmt: skip
-"""Of values without their sign."""
+"""Words for values without their sign."""
 
 
 def generic_wording(program: str, size: bool, of_pair: bool) -> Wording:
-    """For programs of one's own: their names, and nothing that they do not say."""
+    """Words for a user's program: its name with "high" or "low"."""
     what = f"size of {program}" if size else program
     before = "" if of_pair else "with "
     article = "" if of_pair else "a "
@@ -191,7 +187,7 @@ def generic_wording(program: str, size: bool, of_pair: bool) -> Wording:
 
 
 def percent(share: float) -> str:
-    """A share of something.
+    """A share in percent.
 
     >>> percent(0.062), percent(0.004), percent(0.0), percent(0.998)
     ('6 %', '<1 %', '0 %', '>99 %')
@@ -204,7 +200,7 @@ def percent(share: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """How long something lasts.
+    """A duration.
 
     >>> seconds(0.8333), seconds(0.033), seconds(12.4)
     ('0.8 s', '0.03 s', '12 s')
@@ -219,7 +215,7 @@ def values_with_units(values: Sequence[float], units: str, signed: bool = True) 
 
     Parameters
     ----------
-    signed : False = a minus is left out, for the words say which way.
+    signed : False = leave out the minus, because the words imply it.
 
     >>> values_with_units([0.5], "rad"), values_with_units([183.4, 62.6], "px/s")
     ('29°', '183 and 63 px/s')
@@ -238,7 +234,7 @@ def values_with_units(values: Sequence[float], units: str, signed: bool = True) 
 
 
 def _number(value: float, units: str) -> str:
-    # Three digits are more than tracks can tell; a decimal where there is but one digit before it.
+    # Tracks do not support three digits; values below 10 have one decimal.
     whole = abs(value) >= 10 or units.startswith("rad")
     text = f"{value:.2f}" if units == "1" else f"{value:.0f}" if whole else f"{value:.1f}"
     return text.removeprefix("-") if not float(text) else text
@@ -248,18 +244,18 @@ _ONE, _OTHER, _BOTH = "one animal", "the other", "both"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SayingRules:
-    """What a number needs to be put into words.
+class SentenceRules:
+    """Thresholds for putting a difference into words.
 
     Parameters
     ----------
-    least_difference : of the cluster's mean from the overall one, in overall spreads. 0.5 is Cohen's "medium".
-    least_errors : and in its standard errors over bouts; 3, for many numbers are looked at.
-    least_bouts, least_known : bouts in which the measure is known, and share of the cluster's frames.
-    most_tail : the cluster's median must be among this share of lowest or highest frames, too.
-    often_known : of what is known at a smaller share of the cluster's frames, that share is told.
-    most_themes : not more is said.
-    most_in_one : a cluster with a greater share of its frames in one recording is said to be there.
+    least_difference : minimum difference of the means, in overall spreads; 0.5 is Cohen's "medium".
+    least_errors : minimum difference in standard errors over bouts; 3, because there are many measures.
+    least_bouts, least_known : minimum bouts, and minimum share of the cluster's frames, with known values.
+    most_tail : the cluster's median must lie among this share of the lowest or highest frames.
+    often_known : the sentence gives the share of frames with known values if it is lower.
+    most_themes : maximum number of themes in a sentence.
+    most_in_one : the sentence names a recording that holds a higher share of the cluster's frames.
     """
 
     least_difference: float = 0.5
@@ -272,11 +268,11 @@ class SayingRules:
     most_in_one: float = 0.5
 
     def enough(self, one: Difference) -> bool:
-        """Whether there is enough to say anything of it, be it different or not."""
+        """True if there are enough known values for any statement."""
         return one.bouts >= self.least_bouts and one.share_known >= self.least_known
 
     def direction(self, one: Difference | None) -> int:
-        """1 = higher than usual, -1 = lower, 0 = nothing is said."""
+        """1 = higher than usual, -1 = lower, 0 = no statement."""
         if one is None or not self.enough(one):
             return 0
         size = abs(one.difference)
@@ -288,14 +284,14 @@ class SayingRules:
 
 @dataclass(frozen=True, kw_only=True)
 class Subjects:
-    """Who is spoken of.
+    """Subjects of sentences.
 
     Parameters
     ----------
     individuals : names of the animals.
-    anonymous : they cannot be told apart.
-    body_length : in the unit of the measures; NaN if not known.
-    nose : what the foremost keypoint is called, "nose" or "head".
+    anonymous : the animals are exchangeable.
+    body_length : body length in the unit of the measures; NaN if unknown.
+    nose : name of the foremost keypoint, "nose" or "head".
     """
 
     individuals: tuple[str, ...]
@@ -314,7 +310,7 @@ class Concentration:
 
 @dataclass(frozen=True, kw_only=True)
 class _Statement:
-    """`subject` is "" for what is said of the pair; `words` still have their places for names."""
+    """A statement; `subject` is "" for the pair, and `words` still hold placeholders of names."""
 
     theme: str
     program: str
@@ -336,23 +332,23 @@ def sentence(
     subjects: Subjects,
     median_seconds: float,
     concentration: Concentration | None = None,
-    rules: SayingRules | None = None,
+    rules: SentenceRules | None = None,
 ) -> str:
-    """Put what sets a cluster apart into a sentence.
+    """Sentence about what sets a cluster apart.
 
     Parameters
     ----------
-    differences : in all measures.
-    median_seconds : of its bouts.
-    concentration : told where one recording holds most of the cluster; None where there is only one.
+    differences : differences in all measures.
+    median_seconds : median length of the cluster's bouts.
+    concentration : recording with most of the cluster; None where there is only one recording.
     """
-    rules = rules or SayingRules()
+    rules = rules or SentenceRules()
     statements = _chosen(_statements(differences, subjects, rules), rules)
     seen = [one for one in statements if one.theme == WORDING[SEEN].theme]
     others = _by_subject([one for one in statements if one not in seen])
     rare = [one for one in others if one.known < rules.often_known]
     everywhere = len(rare) == len(others) > 1
-    parts = _said(others, subjects, [] if everywhere else rare) or [_nothing(differences, rules, bool(seen))]
+    parts = _phrases(others, subjects, [] if everywhere else rare) or [_nothing(differences, rules, bool(seen))]
     text = ", ".join(parts)
     more = [f"bouts of {seconds(median_seconds)}", *(f"{one.words} ({one.numbers})" for one in seen)]
     if everywhere:
@@ -369,8 +365,8 @@ def _from_to(shares: Sequence[float]) -> str:
     return high if low == high else f"{low.removesuffix(' %')} to {high}"
 
 
-def _nothing(differences: Sequence[Difference], rules: SayingRules, poorly_seen: bool) -> str:
-    """What is said where no program stands out."""
+def _nothing(differences: Sequence[Difference], rules: SentenceRules, poorly_seen: bool) -> str:
+    """Words for a cluster without outstanding programs."""
     of_programs = [one for one in differences if one.program != SEEN]
     if sum(rules.enough(one) for one in of_programs) < len(of_programs) / 2:
         return "too little is known to say what it is"
@@ -378,22 +374,22 @@ def _nothing(differences: Sequence[Difference], rules: SayingRules, poorly_seen:
         return "nothing but tracking is measured"
     else_ = "else " if poorly_seen else ""
     if any(rules.enough(one) and abs(one.difference) >= rules.least_difference for one in of_programs):
-        # Too unsure, or there are no words for it: that is not usual.
+        # Differences exist, but they are uncertain or have no words.
         return f"different in nothing {else_}that can be said in words and for sure"
     return f"usual in everything {else_}measured"
 
 
-def _statements(differences: Sequence[Difference], subjects: Subjects, rules: SayingRules) -> list[_Statement]:
+def _statements(differences: Sequence[Difference], subjects: Subjects, rules: SentenceRules) -> list[_Statement]:
     by_program: dict[tuple[str, bool], dict[str, Difference]] = {}
     for one in differences:
         by_program.setdefault((one.program, one.size), {})[one.of] = one
     statements: list[_Statement] = []
     for (program, size), of in by_program.items():
         known = SIZE_WORDING if size else WORDING
-        wording = known.get(program) or generic_wording(program, size, ANYBODY in of)
+        wording = known.get(program) or generic_wording(program, size, PAIR in of)
         speaker = _Speaker(wording, subjects, rules)
-        if ANYBODY in of:
-            statements += speaker.of_pair(of[ANYBODY])
+        if PAIR in of:
+            statements += speaker.of_pair(of[PAIR])
         elif subjects.anonymous:
             statements += speaker.of_anonymous(of.get(GREATER), of.get(LESSER))
         else:
@@ -403,18 +399,18 @@ def _statements(differences: Sequence[Difference], subjects: Subjects, rules: Sa
 
 @dataclass(frozen=True)
 class _Speaker:
-    """Makes statements of one program."""
+    """Statements about one program."""
 
     wording: Wording
     subjects: Subjects
-    rules: SayingRules
+    rules: SentenceRules
 
     def of_pair(self, one: Difference) -> list[_Statement]:
         direction = self.rules.direction(one)
         return self._made("", direction, one, [one])
 
     def of_anonymous(self, greater: Difference | None, lesser: Difference | None) -> list[_Statement]:
-        """A greater value that is low, or a lesser one that is high, speaks of both animals."""
+        """A low greater value, or a high lesser value, is a statement about both animals."""
         if greater is None or lesser is None:
             return []
         up, down = self.rules.direction(greater), self.rules.direction(lesser)
@@ -430,8 +426,8 @@ class _Speaker:
     def of_named(self, both: Sequence[Difference | None]) -> list[_Statement]:
         directions = [self.rules.direction(one) for one in both]
         first, *others = both
-        alike = len(both) == 2 and directions[0] == directions[1] != 0
-        if alike and first is not None and others[0] is not None:
+        same_direction = len(both) == 2 and directions[0] == directions[1] != 0
+        if same_direction and first is not None and others[0] is not None:
             words = {self._phrase(directions[0], one) for one in (first, others[0])}
             if len(words) == 1:
                 weaker = min((first, others[0]), key=lambda one: abs(one.difference))
@@ -444,7 +440,7 @@ class _Speaker:
         ]
 
     def _phrase(self, direction: int, one: Difference) -> Phrase | None:
-        """The words that the value allows, if any."""
+        """The first phrase that holds for the value, if any."""
         value = one.median
         if "px" in one.units or "cm" in one.units:
             value /= self.subjects.body_length
@@ -452,7 +448,7 @@ class _Speaker:
         return next((phrase for phrase in phrases if phrase.holds(value)), None)
 
     def _made(
-        self, subject: str, direction: int, deciding: Difference, shown: Sequence[Difference]
+        self, subject: str, direction: int, deciding: Difference, listed: Sequence[Difference]
     ) -> list[_Statement]:
         phrase = self._phrase(direction, deciding)
         if phrase is None:
@@ -463,28 +459,28 @@ class _Speaker:
             size=deciding.size,
             subject=subject,
             words=phrase.words,
-            numbers=self._numbers(subject, direction, shown, signed=not phrase.bounded),
-            known=min(one.share_known for one in shown),
-            weight=max(abs(one.difference) for one in shown),
+            numbers=self._numbers(subject, direction, listed, signed=not phrase.bounded),
+            known=min(one.share_known for one in listed),
+            weight=max(abs(one.difference) for one in listed),
         )
         return [statement]
 
-    def _numbers(self, subject: str, direction: int, shown: Sequence[Difference], signed: bool) -> str:
-        values = values_with_units([one.median for one in shown], shown[0].units, signed)
+    def _numbers(self, subject: str, direction: int, listed: Sequence[Difference], signed: bool) -> str:
+        values = values_with_units([one.median for one in listed], listed[0].units, signed)
         number = self.wording.number.replace("{nose}", self.subjects.nose)
-        if subject == _BOTH and self.subjects.anonymous and len(shown) == 1:
+        if subject == _BOTH and self.subjects.anonymous and len(listed) == 1:
             which = "the lesser" if direction > 0 else "the greater"
             number = f"{number}, {which}" if number else which
         elif subject == _BOTH and not self.subjects.anonymous:
             values += f" of {self.subjects.individuals[0]} and {self.subjects.individuals[1]}"
-        share = max(tail(one, direction) for one in shown)
+        share = max(tail(one, direction) for one in listed)
         return f"{number} {values}".strip() + f", {'top' if direction > 0 else 'lowest'} {percent(share)}"
 
 
-def _chosen(statements: Sequence[_Statement], rules: SayingRules) -> list[_Statement]:
-    """Of each theme the program that differs most, of the themes those that differ most, and how much is seen.
+def _chosen(statements: Sequence[_Statement], rules: SentenceRules) -> list[_Statement]:
+    """The program of each theme that differs most, for the themes that differ most, and the share of observed points.
 
-    What is known at few frames comes after everything else.
+    Statements with known values in few frames come last.
     """
 
     def order(one: _Statement) -> tuple[bool, float]:
@@ -501,15 +497,15 @@ def _chosen(statements: Sequence[_Statement], rules: SayingRules) -> list[_State
 
 
 def _by_subject(statements: Sequence[_Statement]) -> list[_Statement]:
-    """What is said of one subject together, in the order of the first; "the other" stays behind its "one animal"."""
+    """Statements grouped by subject, in the order of first mention; "the other" stays after its "one animal"."""
     order = list(dict.fromkeys(one.subject for one in statements))
     return sorted(statements, key=lambda one: order.index(one.subject))
 
 
-def _said(statements: Sequence[_Statement], subjects: Subjects, rare: Sequence[_Statement]) -> list[str]:
-    """Phrases with names filled in; of `rare` ones it is said that they are.
+def _phrases(statements: Sequence[_Statement], subjects: Subjects, rare: Sequence[_Statement]) -> list[str]:
+    """Phrases with names filled in; `rare` statements give the share of frames with known values.
 
-    A subject that goes on is not named again, and who has been named beside it is "it".
+    A repeated subject is not named again, and the other animal becomes "it" after its first mention.
     """
     parts: list[str] = []
     before, other_named = "", False
@@ -524,7 +520,7 @@ def _said(statements: Sequence[_Statement], subjects: Subjects, rare: Sequence[_
 
 
 def _filled(one: _Statement, subjects: Subjects, other_named: bool) -> str:
-    """The words with who is meant; `other_named` = the other animal was named just before."""
+    """Words with names in place of placeholders; `other_named`: the other animal was named just before."""
     if one.subject == _BOTH:
         other, others = "each other", "the other's"
     elif other_named or one.subject == _OTHER:

@@ -1,4 +1,4 @@
-"""`ssl-behavior assign`: the clusters that were found, in other recordings, or another number of them."""
+"""`ssl-behavior assign`: label other recordings with known clusters, or join these to fewer."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ def main(argv: Sequence[str]) -> int:
     Raises
     ------
     InputError
-        For every mistake a person can mend.
+        For every mistake of the user.
     """
     options = _parser().parse_args(argv)
-    # Only now what takes seconds to import: --help is answered at once.
+    # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.clusters import load_clustering, save_clustering
     from ssl_behavior.clusters.folder import MARKER
     from ssl_behavior.commands.cluster_output import print_clusters, stages
@@ -38,16 +38,16 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior assign",
-        description="Give the frames of other recordings, embedded by the same checkpoint, the labels of clusters that "
-        "were found before; recordings that were there then get the same labels again. OUT is a clusters folder, "
-        "too, and can be used like the first.",
+        description="Label the frames of other recordings, embedded by the same checkpoint, with the clusters of a "
+        "clusters folder. Recordings that were clustered before get the same labels again. OUT is a clusters folder, "
+        "too.",
     )  # fmt: skip
     parser.add_argument("clusters_folder", metavar="CLUSTERS", type=Path, help="a folder of ssl-behavior cluster")
     parser.add_argument("embeddings", metavar="EMBEDDINGS", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
     parser.add_argument(
         "--clusters", type=int, metavar="K",
-        help="another number of clusters, at most as many as k-means found: its centroids joined by their hierarchy",
+        help="join the clusters of k-means to this smaller number, by the hierarchy of their centroids",
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace --out")
     return parser

@@ -1,4 +1,4 @@
-"""`ssl-behavior cluster`: clusters of frames, and how many of them."""
+"""`ssl-behavior cluster`: clusters of frames, and the choice of their number."""
 
 import argparse
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_column_options", "main", "space_config"]
 
-_OF_KMEANS = ("clusters", "choose", "fine", "spherical", "seeds", "smooth", "resamples", "figure")
-_OF_HDBSCAN = ("smallest", "neighbors", "selection")
+_OF_KMEANS = ("clusters", "choose", "spherical", "n_init", "resamples", "figure")
+_OF_HDBSCAN = ("min_cluster_size", "min_samples", "cluster_selection_method")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -25,10 +25,10 @@ def main(argv: Sequence[str]) -> int:
     Raises
     ------
     InputError
-        For every mistake a person can mend.
+        For every mistake of the user.
     """
     options = _parser().parse_args(argv)
-    # Only now what takes seconds to import: --help is answered at once.
+    # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.clusters import fit_clusters, save_clustering
     from ssl_behavior.clusters.folder import MARKER
     from ssl_behavior.commands.cluster_output import print_clusters, stages
@@ -55,13 +55,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse what would be ignored."""
+    """Refuse options that would have no effect."""
     from ssl_behavior.errors import InputError
 
     other, names = ("hdbscan", _OF_HDBSCAN) if options.method == "kmeans" else ("kmeans", _OF_KMEANS)
     for name in names:
         if getattr(options, name) not in (None, False):
-            raise InputError(f"--{name} is for --method {other}: leave it out")
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} is for --method {other}: leave it out")
     for name in ("figure", "resamples"):
         if getattr(options, name) is not None and not options.choose:
             raise InputError(f"--{name} is for --choose: add it, or leave --{name} out")
@@ -71,10 +72,9 @@ def _check(options: argparse.Namespace) -> None:
         check_figure(options.figure)
 
 
-def _given(options: argparse.Namespace, **names: str) -> dict[str, object]:
-    """Field of a configuration -> what was asked for, where something was."""
-    asked = {field: getattr(options, name) for field, name in names.items()}
-    return {field: value for field, value in asked.items() if value is not None}
+def _given(options: argparse.Namespace, *names: str) -> dict[str, object]:
+    """Values of the options that were given, by name."""
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
 def _config(options: argparse.Namespace, clusters: int | None = None) -> "KMeansConfig | DensityConfig":
@@ -82,20 +82,18 @@ def _config(options: argparse.Namespace, clusters: int | None = None) -> "KMeans
     from ssl_behavior.configs import config_from_dict
 
     if options.method == "hdbscan":
-        asked = _given(options, smallest="smallest", neighbors="neighbors", selection="selection", sample="sample")
-        return config_from_dict(DensityConfig, asked, "cluster")
-    asked = _given(options, clusters="clusters", fine="fine", seeds="seeds", sample="sample")
+        return config_from_dict(DensityConfig, _given(options, *_OF_HDBSCAN, "sample"), "cluster")
+    given = _given(options, "clusters", "n_init", "sample")
     if options.choose and options.clusters is None:
-        # Not yet chosen: whatever is, the rest must allow the greatest of the numbers.
-        asked["clusters"] = max(_choice(options).numbers)
-    return KMeansConfig(**asked | ({} if clusters is None else {"clusters": clusters}))  # type: ignore[arg-type]
+        # The number is not chosen yet: the sample must allow the greatest candidate.
+        given["clusters"] = max(_choice(options).numbers)
+    return KMeansConfig(**given | ({} if clusters is None else {"clusters": clusters}))  # type: ignore[arg-type]
 
 
 def _smoothing(options: argparse.Namespace) -> "SmoothingConfig":
     from ssl_behavior.clusters import SmoothingConfig
 
-    asked = _given(options, penalty="smooth", minimum_bout_seconds="minimum_bout_seconds")
-    return SmoothingConfig(**asked)  # type: ignore[arg-type]
+    return SmoothingConfig(**_given(options, "minimum_bout_seconds"))  # type: ignore[arg-type]
 
 
 def _dims(options: argparse.Namespace) -> int | None:
@@ -107,7 +105,7 @@ def _dims(options: argparse.Namespace) -> int | None:
 
 
 def space_config(options: argparse.Namespace, dims: int | None) -> "SpaceConfig":
-    """The space that `add_column_options` asks for."""
+    """Space settings from the options of `add_column_options`."""
     from ssl_behavior.space import SpaceConfig
 
     most = {} if dims is None else {"most_dims": dims}
@@ -130,7 +128,7 @@ def _choose(
     rows: "Sequence[EmbeddingRow]",
     console: "Console",
 ) -> tuple[int, dict[str, object]]:
-    """Judge the numbers asked for; the number to take, and what is kept of it."""
+    """Rate the candidate numbers; returns the number to use, and the contents of `choice.json`."""
     from ssl_behavior.clusters import KMeansConfig
     from ssl_behavior.clusters.quality import score_numbers, suggested_number
     from ssl_behavior.commands.cluster_output import choice_contents, draw_choice, print_choice, stages
@@ -141,8 +139,8 @@ def _choose(
     assert isinstance(config, KMeansConfig)
     choice = _choice(options)
     if options.clusters is None and len(rows) < 2:
-        raise InputError("--choose cannot suggest a number from one recording, for which stability is unknown: "
-                         "give --clusters, too")  # fmt: skip
+        raise InputError("--choose cannot suggest a number from one recording, because its stability is unknown: give "
+                         "--clusters, too")  # fmt: skip
     fitted = Space.fit(embeddings, space, options.seed, rows)
     with stages(console) as progress:
         scores = score_numbers(embeddings, fitted, config, choice, smoothing, rows, options.seed, progress)
@@ -150,7 +148,7 @@ def _choose(
     print_choice(console, scores, suggested)
     if options.figure is not None:
         draw_choice(scores, suggested, options.figure)
-        tell(console, f"drawn: {options.figure}")
+        tell(console, f"figure written to {options.figure}")
     number = options.clusters or suggested
     assert number is not None
     return number, choice_contents(scores, suggested, choice)
@@ -170,34 +168,37 @@ def _choice(options: argparse.Namespace) -> "ChoiceConfig":
 
 
 def add_column_options(parser: argparse.ArgumentParser) -> None:
-    """Options that say which columns of an embedding count."""
+    """Add the options that select columns of an embedding."""
     columns = parser.add_mutually_exclusive_group()
     columns.add_argument(
         "--without", nargs="+", action="extend", default=[], metavar="GROUP",
-        help="leave out these columns (names or globs; `ssl-behavior info EMBEDDINGS` lists them); by default time",
+        help="leave out these columns (names or globs; `ssl-behavior info EMBEDDINGS` lists them); default: time",
     )  # fmt: skip
     columns.add_argument(
-        "--groups", nargs="+", action="extend", default=[], metavar="GROUP", help="only these columns (names or globs)"
+        "--groups",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="GROUP",
+        help="use only these columns (names or globs)",
     )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior cluster",
-        description="Find clusters of frames in embeddings. CLUSTERS gets a label for every frame of every recording, "
+        description="Find clusters of frames in embeddings. CLUSTERS holds a label for every frame of every recording, "
         "as bouts, and all that `ssl-behavior assign` needs to label other recordings in the same way.",
     )  # fmt: skip
     parser.add_argument("embeddings", metavar="EMBEDDINGS", type=Path)
     parser.add_argument("--out", metavar="CLUSTERS", type=Path, required=True, help="the folder to make")
     parser.add_argument("--method", choices=("kmeans", "hdbscan"), default="kmeans")
     parser.add_argument(
-        "--recordings", nargs="+", metavar="ID", help="learn from these alone (ids or globs); all get labels"
+        "--recordings", nargs="+", metavar="ID", help="fit on these recordings alone (ids or globs); all get labels"
     )
     add_column_options(parser)
     parser.add_argument("--dims", type=int, metavar="N", help="principal components; 0 = all columns (128; hdbscan 5)")
-    parser.add_argument(
-        "--sample", type=int, metavar="N", help="frames that clusters are learned from (100000; hdbscan 20000)"
-    )
+    parser.add_argument("--sample", type=int, metavar="N", help="frames to fit clusters on (100000; hdbscan 20000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--overwrite", action="store_true", help="replace --out")
     _add_kmeans_options(parser.add_argument_group("k-means"))
@@ -205,39 +206,34 @@ def _parser() -> argparse.ArgumentParser:
     bouts = parser.add_argument_group("from frames to bouts")
     bouts.add_argument(
         "--minimum-bout-seconds", type=float, metavar="S",
-        help="shorter bouts become part of the longer one beside them; 0 = as short as they come (0.25)",
-    )  # fmt: skip
-    bouts.add_argument(
-        "--smooth", type=float, metavar="PRICE",
-        help="price of a change of cluster, in median squared distances of a frame to its centroid: labels with the "
-        "smallest sum of distances and prices (0 = none); for k-means",
+        help="shorter bouts become part of the longer bout beside them; 0 = keep all bouts (0.25)",
     )  # fmt: skip
     return parser
 
 
 def _add_kmeans_options(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--clusters", type=int, metavar="K", help="how many (20, or what --choose suggests)")
+    group.add_argument(
+        "--clusters", type=int, metavar="K", help="number of clusters (20, or the number that --choose suggests)"
+    )
     group.add_argument(
         "--choose", metavar="K,K,...",
-        help="judge these numbers of clusters (stability, silhouette, explained variance, bouts) and take the one that "
-        "is suggested, unless --clusters says otherwise",
+        help="rate these numbers of clusters (stability, silhouette, explained variance, bouts) and use the suggested "
+        "one, unless --clusters is given",
     )  # fmt: skip
     group.add_argument(
         "--resamples", type=int, metavar="N", help="for --choose: splits of the recordings into halves (5)"
     )
     group.add_argument("--figure", type=Path, metavar="FILE", help="for --choose: draw it (.png, .svg, .pdf)")
-    group.add_argument(
-        "--fine", type=int, metavar="N",
-        help="find N clusters and join them by Ward's hierarchy to --clusters; one such run can be cut into any number "
-        "later (`ssl-behavior assign --clusters`)",
-    )  # fmt: skip
-    group.add_argument("--spherical", action="store_true", help="nearness is the cosine, not the distance")
-    group.add_argument("--seeds", type=int, metavar="N", help="starts, of which the best is kept (3)")
+    group.add_argument("--spherical", action="store_true", help="cosine similarity in place of the distance")
+    group.add_argument("--n-init", type=int, metavar="N", help="starts; the best one is kept (3)")
 
 
 def _add_hdbscan_options(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--smallest", type=int, metavar="N", help="sampled frames that make a cluster (50)")
-    group.add_argument("--neighbors", type=int, metavar="N", help="by whose distance density is told (5)")
+    group.add_argument("--min-cluster-size", type=int, metavar="N", help="sampled frames that make a cluster (50)")
     group.add_argument(
-        "--selection", choices=("leaf", "eom"), help="many small clusters (leaf, the default) or the most persistent"
+        "--min-samples", type=int, metavar="N", help="neighbors used to estimate the density around a frame (5)"
     )
+    group.add_argument(
+        "--cluster-selection-method", choices=("leaf", "eom"),
+        help="leaf (default): many small clusters; eom: the most persistent clusters",
+    )  # fmt: skip

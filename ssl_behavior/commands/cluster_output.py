@@ -1,4 +1,4 @@
-"""Tables of `cluster`, `assign` and `quality`, and the figure of `cluster --choose`."""
+"""Progress and tables of `cluster`, `assign` and `quality`, and the figure of `cluster --choose`."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from ssl_behavior.clusters.clustering import Clustering
-from ssl_behavior.clusters.clustering import Progress as Told
+from ssl_behavior.clusters.clustering import Progress as StageProgress
 from ssl_behavior.clusters.quality import RULE, ChoiceConfig, NumberScores
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, check_free
@@ -25,22 +25,22 @@ _MOST_ROWS = 30
 
 
 @contextmanager
-def stages(console: Console) -> Iterator[Told]:
-    """A progress bar for each stage, from when it is first heard of."""
+def stages(console: Console) -> Iterator[StageProgress]:
+    """A progress bar for each stage, added when the stage begins."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
         tasks: dict[str, TaskID] = {}
 
-        def told(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.advance(tasks[what], done)
+        def advance(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.advance(tasks[stage], done)
 
-        yield told
+        yield advance
 
 
 def print_clusters(console: Console, clustering: Clustering) -> None:
-    """Each cluster's share of the frames, its bouts, and in how many recordings it is; then all of them in a line."""
+    """Print a row per cluster (share of frames, bouts, recordings), then a line that sums them up."""
     frames, sizes = clustering.frames, clustering.sizes
     seconds = frames.table.seconds
     seen = (frames.shares() > 0).sum(axis=0)
@@ -55,7 +55,7 @@ def print_clusters(console: Console, clustering: Clustering) -> None:
         )  # fmt: skip
     console.print(table)
     if len(sizes) > _MOST_ROWS:
-        tell(console, f"and {len(sizes) - _MOST_ROWS} smaller ones")
+        tell(console, f"and {len(sizes) - _MOST_ROWS} smaller clusters")
     nowhere = int(np.count_nonzero(frames.labels < 0))
     outside = f", {nowhere / len(frames.labels):.1%} of the frames in none" if nowhere else ""
     bouts = f"{counted(len(seconds), 'bout')}, median {_median(seconds)}"
@@ -67,7 +67,7 @@ def _median(seconds: np.ndarray) -> str:
 
 
 def print_choice(console: Console, scores: Sequence[NumberScores], suggested: int | None) -> None:
-    """The table of numbers of clusters."""
+    """Print the scores of each number of clusters."""
     table = Table()
     for name in ("clusters", "stability (ARI)", "agreement (NMI)", "silhouette", "explained", "median bout", ""):
         table.add_column(name, justify="right")
@@ -87,7 +87,7 @@ def _number(value: float | None) -> str:
 
 
 def choice_contents(scores: Sequence[NumberScores], suggested: int | None, choice: ChoiceConfig) -> dict[str, Any]:
-    """What is kept of a choice, as JSON."""
+    """Contents of `choice.json`."""
     return {"rule": RULE, "suggested": suggested, "config": asdict(choice), "numbers": [asdict(one) for one in scores]}
 
 
@@ -102,12 +102,12 @@ _PANELS = {
 
 
 def check_figure(path: Path) -> None:
-    """Refuse a figure that cannot be drawn, before anything is measured.
+    """Check that a figure can be drawn, before the measurements.
 
     Raises
     ------
     InputError
-        If the file's ending is not that of a picture, it is a folder or in a file, or matplotlib is not installed.
+        If the file has no ending of a picture, is a folder or lies inside a file, or matplotlib is not installed.
     """
     if path.suffix.lower() not in _FORMATS:
         raise InputError(f"--figure {path}: expected a file that ends in one of {list(_FORMATS)}")

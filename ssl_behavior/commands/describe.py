@@ -1,4 +1,4 @@
-"""The verb describe: clusters in numbers and in words, and compared between groups of animals."""
+"""`ssl-behavior describe`: clusters in numbers and words, and compared between groups of animals."""
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
@@ -22,15 +22,15 @@ _FIGURES = (".png", ".svg")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write cards of all clusters, what labels explain least and, where groups are given, how these differ.
+    """Write a card for each cluster, a ranking of what labels explain least, and a comparison of given groups.
 
     Raises
     ------
     InputError
-        For every mistake a person can mend.
+        For every mistake of the user.
     """
     options = _parser().parse_args(argv)
-    # Only now what takes seconds to import: --help is answered at once.
+    # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.clusters import load_clustering
     from ssl_behavior.clusters.cards import CARDS
     from ssl_behavior.clusters.folder import ClusteredStore
@@ -52,15 +52,16 @@ def main(argv: Sequence[str]) -> int:
     programs = with_programs_of(ProgramsConfig(), options.programs) if options.programs else ProgramsConfig()
     console = make_console()
     if embeddings.store != clustered.store.fingerprint():
-        tell(console, f"{options.store} is not the store that was embedded; recordings of equal names and lengths "
-                      "are taken for the same")  # fmt: skip
-    # Before the long part, so that it is told whether anything can be found.
+        tell(console, f"{options.store} is not the store that was embedded; recordings are matched by name and length")
+    # The comparison comes before the long part: its notes say whether groups are large enough to differ.
     profiles = None if groups is None else compare_profiles(saved.frames, groups, config)
     for note in profiles.notes if profiles else ():
         tell(console, note)
-    with stages(console) as told:
+    with stages(console) as progress:
         frames = len(saved.frames.labels)
-        cards = _cards(options, saved, embeddings, clustered, programs, lambda what, done: told(what, done, frames))
+        cards = _cards(
+            options, saved, embeddings, clustered, programs, lambda stage, done: progress(stage, done, frames)
+        )
     _write(options.out, options.overwrite, cards, profiles, {row.id: row.fps for row in clustered.rows}, console)
     print_described(console, cards, profiles)
     tell(console, f"written to {options.out}: begin with cards.md")
@@ -68,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _checked(options: argparse.Namespace) -> "ProfilesConfig":
-    """Refuse what would be ignored."""
+    """Check the options; options without effect are errors."""
     from ssl_behavior.clusters.profiles import ProfilesConfig
     from ssl_behavior.errors import InputError
 
@@ -109,7 +110,7 @@ def _write(
     fps: Mapping[str, float],
     console: "Console",
 ) -> None:
-    """The folder, whole or not at all."""
+    """Write the folder, whole or not at all."""
     from ssl_behavior.clusters.cards import CARDS
     from ssl_behavior.commands.cluster_output import tell
     from ssl_behavior.commands.describe_output import write_cards, write_profiles
@@ -121,7 +122,7 @@ def _write(
             return
         write_profiles(profiles, folder)
         if find_spec("matplotlib") is None:
-            tell(console, "no figures are drawn, for that needs matplotlib: pip install 'ssl-behavior[plots]'")
+            tell(console, "no figures: they need matplotlib (pip install 'ssl-behavior[plots]')")
             return
         from ssl_behavior.clusters.profiles import draw_effects, draw_shares
 
@@ -133,24 +134,30 @@ def _write(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior describe",
-        description="Describe every cluster: how much there is of it, bouts, what follows, typical bouts, known "
-        "labels, and what sets it apart, in a sentence; rank what known labels explain least; and compare the use of "
-        "clusters between groups of animals.",
+        description="Describe every cluster: its share, bouts, following clusters, typical bouts, known labels, and a "
+        "sentence about what sets it apart. Rank the clusters and bouts that known labels explain least. Compare the "
+        "use of clusters between groups of animals.",
     )
     add = parser.add_argument
-    add("clusters", metavar="CLUSTERS", type=Path, help="a folder that ssl-behavior cluster wrote")
+    add("clusters", metavar="CLUSTERS", type=Path, help="a folder of ssl-behavior cluster")
     add("embeddings", metavar="EMBEDDINGS", type=Path, help="the embeddings that were clustered")
-    add("store", metavar="STORE", type=Path, help="their recordings")
+    add("store", metavar="STORE", type=Path, help="the store of their recordings")
     add("--out", type=Path, required=True, help="the folder to make")
     add(
         "--groups-csv", metavar="FILE", type=Path,
-        help="compare groups: CSV with the columns recording, animal, and what groups differ in (treatment ...)",
+        help="compare groups: CSV with the columns recording, animal, and a factor (treatment ...)",
     )  # fmt: skip
     add("--factor", metavar="NAME", help="the column to compare by (default: the only one)")
-    add("--level", type=float, default=0.05, help="false discovery rate at which a difference is called found (0.05)")
-    add("--permutations", type=int, default=10_000, metavar="N", help="if there are more, so many are drawn (10,000)")
-    add("--programs", type=Path, metavar="FILE", help="measure the programs of this Python file, too")
-    add("--examples", type=int, default=5, metavar="N", help="typical bouts named for each cluster (5)")
+    add("--level", type=float, default=0.05, help="false discovery rate of reported differences (0.05)")
+    add(
+        "--permutations",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="maximum number; above it, a random sample (10,000)",
+    )
+    add("--programs", type=Path, metavar="FILE", help="also measure the programs of this Python file")
+    add("--examples", type=int, default=5, metavar="N", help="typical bouts listed for each cluster (5)")
     add("--seed", type=int, default=0)
     add("--overwrite", action="store_true", help="replace --out")
     return parser

@@ -17,14 +17,14 @@ from ssl_behavior.clusters.cards import Card, Cards
 from ssl_behavior.clusters.differences import Enrichment
 from ssl_behavior.clusters.measures import SEEN
 from ssl_behavior.clusters.profiles import MEASURES, Comparison, Profiles
-from ssl_behavior.clusters.sentences import SayingRules, percent, seconds, values_with_units
+from ssl_behavior.clusters.sentences import SentenceRules, percent, seconds, values_with_units
 from ssl_behavior.files import write_json
 from ssl_behavior.terminal import counted
 
 __all__ = ["print_described", "write_cards", "write_profiles"]
 
 FORMAT_VERSION = 1
-_SHOWN_LABELS, _SHOWN_FOLLOWERS, _SHOWN_DIFFERENCES = 4, 3, 8
+_MOST_LABELS, _MOST_FOLLOWERS, _MOST_DIFFERENCES = 4, 3, 8
 _ENRICHED = 1.0
 _FEWEST_FRAMES = 30
 _HOW_TO_READ = (
@@ -41,11 +41,11 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]#|])")
 
 
 def write_cards(cards: Cards, folder: Path, fps: Mapping[str, float]) -> None:
-    """`cards.json` and `cards.md`, `transitions.csv`, `enrichment.csv`, `discovery.csv`.
+    """Write `cards.json`, `cards.md`, `transitions.csv`, `enrichment.csv` and `discovery.csv`.
 
     Parameters
     ----------
-    fps : of each recording, for times in seconds.
+    fps : recording -> frames per second.
     """
     cards.save(folder)
     _write(folder / "cards.md", _readable(cards, fps))
@@ -55,7 +55,7 @@ def write_cards(cards: Cards, folder: Path, fps: Mapping[str, float]) -> None:
 
 
 def write_profiles(profiles: Profiles, folder: Path) -> None:
-    """`profiles.json` and `profiles.csv`; figures are drawn elsewhere."""
+    """Write `profiles.json` and `profiles.csv`."""
     contents = {"format": "ssl-behavior profiles", "version": FORMAT_VERSION} | profiles.to_dict()
     write_json(folder / "profiles.json", contents)
     _write(folder / "profiles.csv", _csv(_flat(one) for one in profiles.comparisons))
@@ -66,7 +66,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows with equal keys; what is None is an empty cell."""
+    """CSV of rows with equal keys; None becomes an empty cell."""
     rows, text = list(rows), io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
@@ -76,7 +76,7 @@ def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _transition_rows(cards: Cards) -> Iterable[dict[str, Any]]:
-    """Every cluster that follows another; "none" and "end" are no clusters, and have no probability."""
+    """Rows of `transitions.csv`; "none" and "end" are not clusters and have no probability."""
     for card in cards.clusters:
         for one in card.followers:
             yield {"cluster": card.cluster, "next": one.cluster, "bouts": one.count, "probability": one.probability,
@@ -86,7 +86,7 @@ def _transition_rows(cards: Cards) -> Iterable[dict[str, Any]]:
 
 
 def _discovery_rows(cards: Cards, fps: Mapping[str, float]) -> Iterable[dict[str, Any]]:
-    """Clusters, then bouts, each in their rank; what does not apply is empty."""
+    """Rows of `discovery.csv`: clusters, then bouts, by rank; columns that do not apply are empty."""
     columns = (
         "rank", "of", "cluster", "score", "explained", "stream", "annotated", "behavior", "behavior_share",
         "separation", "seen", "frames", "bouts", "recordings", "recording", "start_frame", "stop_frame", "start_s",
@@ -106,7 +106,7 @@ def _discovery_rows(cards: Cards, fps: Mapping[str, float]) -> Iterable[dict[str
 
 
 def _flat(one: Comparison) -> dict[str, Any]:
-    """A comparison as a row: means and numbers of animals as columns of their own."""
+    """A comparison as a row of `profiles.csv`, with columns for means and numbers of animals."""
     row = asdict(one)
     for name in ("of_first", "of_second"):
         of = row.pop(name)
@@ -115,12 +115,12 @@ def _flat(one: Comparison) -> dict[str, Any]:
 
 
 def _plain(text: str) -> str:
-    """Whatever names hold, as Markdown shows it: no tags, no emphasis."""
+    """Text escaped for Markdown: no tags, no emphasis."""
     return _SPECIAL.sub(r"\\\1", html.escape(text, quote=False))
 
 
 def _readable(cards: Cards, fps: Mapping[str, float]) -> str:
-    """All cards for a person, the commonest cluster first."""
+    """Contents of `cards.md`, the most common cluster first."""
     lines = ["# Clusters", "", *_introduction(cards)]
     for card in sorted(cards.clusters, key=lambda one: -one.share):
         lines += ["", *_card_lines(card, fps)]
@@ -136,7 +136,7 @@ def _introduction(cards: Cards) -> list[str]:
         paragraphs.append(_ANONYMOUS)
     if cards.body_length is not None:
         length = values_with_units([cards.body_length], cards.unit)
-        paragraphs.append(f"A body is {length} long, from the tail base to the neck or centre.")
+        paragraphs.append(f"A body is {length} long, from the tail base to the neck or center.")
     paragraphs += [f"{note[0].upper()}{note[1:]}." for note in map(_plain, cards.notes)]
     return [line for paragraph in paragraphs for line in (paragraph, "")][:-1]
 
@@ -151,7 +151,7 @@ def _card_lines(card: Card, fps: Mapping[str, float]) -> list[str]:
         f"{counted(bouts.number, 'bout')}, {bouts.per_minute:.2g} a minute, {seconds(bouts.median)} long "
         f"(middle half {seconds(bouts.lower)} to {seconds(bouts.upper)})"
     )
-    if followers := [f"{one.cluster} ({percent(one.probability)})" for one in card.followers[:_SHOWN_FOLLOWERS]]:
+    if followers := [f"{one.cluster} ({percent(one.probability)})" for one in card.followers[:_MOST_FOLLOWERS]]:
         lines.append(f"- followed by {', '.join(followers)}{_not_followed(card)}")
     if card.labels:
         lines.append(f"- labels: {_labels(card.labels, len(card.shares))}")
@@ -170,9 +170,9 @@ def _not_followed(card: Card) -> str:
 
 
 def _labels(labels: Sequence[Enrichment], recordings: int) -> str:
-    """The behaviors that a cluster surely holds more of than by chance, and at least twice as much, with counts.
+    """The behaviors at least twice as frequent in a cluster as by chance, with a bound above chance, and their counts.
 
-    With one recording nobody knows how sure that is: they are listed, and that is told.
+    With one recording there is no bound: behaviors are listed with a remark.
     """
     double = [one for one in labels if one.log2_ratio is not None and one.log2_ratio >= _ENRICHED]
     if not double:
@@ -182,26 +182,26 @@ def _labels(labels: Sequence[Enrichment], recordings: int) -> str:
     if not rich:
         return "none of them twice as often as by chance in frames and recordings enough to be sure"
     rich.sort(key=lambda one: -(one.log2_ratio or 0.0))
-    how_sure = " (in one recording: how sure that is cannot be told)" if recordings == 1 else ""
+    how_sure = " (one recording: the uncertainty is unknown)" if recordings == 1 else ""
     return (
         "; ".join(
             f"{_plain(one.stream)} {_plain(one.behavior)} {2 ** (one.log2_ratio or 0):.1f} times as often as by chance "
             f"({one.both:,} of its {one.of_behavior:,} frames, {counted(one.behavior_bouts, 'bout')} in "
             f"{counted(one.recordings, 'recording')})"
-            for one in rich[:_SHOWN_LABELS]
+            for one in rich[:_MOST_LABELS]
         )
         + how_sure
     )
 
 
 def _differences(card: Card) -> str:
-    """The greatest, of what is known well enough to speak of."""
-    rules = SayingRules()
+    """The greatest differences, of measures known in enough frames."""
+    rules = SentenceRules()
     known = [one for one in card.differences if rules.enough(one)]
     return ", ".join(
         f"{_plain(one.name)} {one.difference:+.1f}"
         + (f" (known at {percent(one.share_known)})" if one.share_known < 1 and one.program != SEEN else "")
-        for one in known[:_SHOWN_DIFFERENCES]
+        for one in known[:_MOST_DIFFERENCES]
     )
 
 
@@ -215,15 +215,15 @@ def _discovery_lines(cards: Cards, fps: Mapping[str, float]) -> list[str]:
     lines = [f"{discovery.note[0].upper()}{discovery.note[1:]}.", ""] if discovery.note else []
     sentences = {card.cluster: card.sentence for card in cards.clusters}
     for one in discovery.clusters[:10]:
-        told = ""
+        explanation = ""
         if one.stream:
-            told = (
+            explanation = (
                 f"{_plain(one.stream)} explains {percent(one.explained)} (mostly {_plain(one.behavior) or '-'}, "
                 f"{percent(one.behavior_share)}), "
             )
         lines.append(
-            f"- **Cluster {one.cluster}** (score {one.score:.3f}; {told}{one.frames:,} frames, {one.bouts:,} bouts in "
-            f"{counted(one.recordings, 'recording')}): {_plain(sentences[one.cluster])}"
+            f"- **Cluster {one.cluster}** (score {one.score:.3f}; {explanation}{one.frames:,} frames, {one.bouts:,} "
+            f"bouts in {counted(one.recordings, 'recording')}): {_plain(sentences[one.cluster])}"
         )
     if discovery.bouts:
         lines += ["", "Bouts that labels make least likely, to look at:", ""]
@@ -236,11 +236,11 @@ def _discovery_lines(cards: Cards, fps: Mapping[str, float]) -> list[str]:
     return lines
 
 
-_SHOWN_NOT_FOUND = 3
+_MOST_NOT_FOUND = 3
 
 
 def print_described(console: Console, cards: Cards, profiles: Profiles | None) -> None:
-    """A row per cluster, the commonest first, and what differs between groups."""
+    """Print a row per cluster, the most common first, and the differences between groups."""
     for note in cards.notes:
         console.print(note, markup=False, soft_wrap=True)
     table = _table(("cluster", "share", "bouts", "median"), "what sets it apart")
@@ -271,7 +271,7 @@ def _cells(card: Card) -> tuple[str, ...]:
 
 
 def _print_profiles(console: Console, profiles: Profiles) -> None:
-    """Every difference that was found, or the nearest to it."""
+    """Print all differences found, or else those of the lowest p values."""
     groups = profiles.groups
     sizes = ", ".join(f"{name} {len(animals)}" for name, animals in groups.animals.items())
     how = "all" if profiles.exact else "drawn"
@@ -280,7 +280,7 @@ def _print_profiles(console: Console, profiles: Profiles) -> None:
         f"permutations of animals ({how})", markup=False, soft_wrap=True,
     )  # fmt: skip
     found = [one for one in profiles.comparisons if one.found]
-    shown = found or sorted((one for one in profiles.comparisons if one.p is not None), key=lambda one: one.p or 0.0)
+    listed = found or sorted((one for one in profiles.comparisons if one.p is not None), key=lambda one: one.p or 0.0)
     level = f"a false discovery rate of {profiles.config.level:g}"
     for measure, words in MEASURES.items():
         if differ := [str(one.cluster) for one in profiles.overall if one.found and one.measure == measure]:
@@ -296,7 +296,7 @@ def _print_profiles(console: Console, profiles: Profiles) -> None:
     for heading in ("cluster", *pair, "difference", "95 % interval", "Hedges' g", "p", "q"):
         table.add_column(heading, justify="right")
     table.add_column("measure, groups", overflow="fold")
-    for one in shown if found else shown[:_SHOWN_NOT_FOUND]:
+    for one in listed if found else listed[:_MOST_NOT_FOUND]:
         table.add_row(*(Text(cell) for cell in _comparison(one)))
     console.print(table)
     if found:
@@ -306,14 +306,14 @@ def _print_profiles(console: Console, profiles: Profiles) -> None:
 def _comparison(one: Comparison) -> tuple[str, ...]:
     share = one.measure == "share"
 
-    def shown(value: float | None) -> str:
+    def formatted(value: float | None) -> str:
         if value is None:
             return "-"
         return f"{100 * value:.1f} %" if share else f"{value:.2f}"
 
     return (
-        str(one.cluster), shown(one.of_first.mean), shown(one.of_second.mean), shown(one.difference),
-        f"{shown(one.low)} to {shown(one.high)}", "-" if one.hedges_g is None else f"{one.hedges_g:+.1f}",
+        str(one.cluster), formatted(one.of_first.mean), formatted(one.of_second.mean), formatted(one.difference),
+        f"{formatted(one.low)} to {formatted(one.high)}", "-" if one.hedges_g is None else f"{one.hedges_g:+.1f}",
         _probability(one.p), _probability(one.q), f"{MEASURES[one.measure]}, {one.first} and {one.second}",
     )  # fmt: skip
 

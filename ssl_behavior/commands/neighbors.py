@@ -1,4 +1,4 @@
-"""`ssl-behavior neighbors`: the bouts most like those that somebody points at."""
+"""`ssl-behavior neighbors`: the bouts most similar to examples."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
@@ -21,15 +21,15 @@ _KINDS = ("auto", "flat", "ivf", "ivfpq", "hnsw")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the nearest bouts of a query; the index is built where there is none.
+    """Print the nearest bouts of a query; build the index where there is none.
 
     Raises
     ------
     InputError
-        For every mistake a person can mend.
+        For every mistake of the user.
     """
     options = _parser().parse_args(argv)
-    # Only now what takes seconds to import: --help is answered at once.
+    # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.bouts import Span
     from ssl_behavior.commands.neighbors_table import bouts_table, line_of, write_bouts
     from ssl_behavior.embedding import Embeddings
@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
         tuple(Span.parse(text, "--unlike") for text in options.unlike),
     )
     rows = embeddings.select(options.recordings) if options.recordings else embeddings.rows
-    # Mistakes are told before an index is built.
+    # Checks come before an index is built.
     searchable(embeddings, query, options.k, rows, options.exclude_seconds)
     _check_csv(options.csv)
     store = _store(options.store, embeddings)
@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
     lines = [line_of(rank, bout, embeddings, store) for rank, bout in enumerate(bouts, 1)]
     console.print(bouts_table(lines))
     if len(bouts) < options.k:
-        console.print(f"There are no more than {counted(len(bouts), 'bout')} to be found.", markup=False)
+        console.print(f"The search finds {counted(len(bouts), 'bout')} only.", markup=False)
     if options.csv:
         write_bouts(options.csv, lines)
     return 0
@@ -69,7 +69,7 @@ def _check_csv(path: Path | None) -> None:
 
 
 def _store(path: Path | None, embeddings: "Embeddings") -> "Store | None":
-    """The store whose labels are shown."""
+    """The store with the labels of the hits."""
     from ssl_behavior.errors import InputError
     from ssl_behavior.store import Store
 
@@ -77,19 +77,19 @@ def _store(path: Path | None, embeddings: "Embeddings") -> "Store | None":
         return None
     store = Store(path)
     if store.fingerprint() != embeddings.store:
-        raise InputError(f"--store {path}: {embeddings.path} was made from another store ({embeddings.store[:12]})")
+        raise InputError(f"--store {path}: {embeddings.path} was embedded from another store ({embeddings.store[:12]})")
     return store
 
 
 def _index(options: argparse.Namespace, embeddings: "Embeddings", console: "Console") -> "FrameIndex":
-    """The index of the folder, or a new one there."""
+    """Open the index, or build it."""
     from ssl_behavior.retrieval import FrameIndex, build_index
 
     folder = options.index or _beside(options.embeddings)
-    space, config = _asked(options)
+    space, config = _settings(options)
     if (folder / "index.json").exists() and not options.overwrite:
         index = FrameIndex.open(folder, embeddings)
-        _check_asked(folder, index, space | config)
+        _check_settings(folder, index, space | config)
     else:
         from ssl_behavior.retrieval import IndexConfig
         from ssl_behavior.space import SpaceConfig
@@ -104,13 +104,13 @@ def _index(options: argparse.Namespace, embeddings: "Embeddings", console: "Cons
 
 
 def _beside(embeddings: Path) -> Path:
-    # "." and ".." have no name to add to.
+    # "." and ".." have no name to append to.
     path = embeddings.resolve() if embeddings.name in ("", "..") else embeddings
     return path.with_name(f"{path.name}.index")
 
 
-def _asked(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What was said about the space, and about the index."""
+def _settings(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings of the space and of the index that were given."""
     columns = {"only": tuple(options.groups) or None, "without": tuple(options.without) or None}
     space = _given(columns | {"unit": options.unit, "most_dims": options.dims})
     return space, _given({name: getattr(options, name) for name in ("kind", "memory_gb", "stride", "recall", "seed")})
@@ -123,25 +123,25 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 _OPTIONS = {"only": "--groups", "without": "--without", "unit": "--unit", "most_dims": "--dims"}
 
 
-def _check_asked(folder: Path, index: "FrameIndex", asked: dict[str, Any]) -> None:
-    """Refuse an index that was built otherwise than it is asked for now."""
+def _check_settings(folder: Path, index: "FrameIndex", given: dict[str, Any]) -> None:
+    """Check that an index was built with the given settings."""
     from ssl_behavior.errors import InputError
 
     facts, space = index.facts, index.space.config
     has = {"only": space.only, "without": space.without, "unit": space.unit, "most_dims": space.most_dims}
     has |= {"stride": facts.stride, "kind": facts.kind, "recall": facts.recall_wanted, "seed": facts.seed}
-    for name, value in asked.items():
+    for name, value in given.items():
         if name == "memory_gb" or value == "auto" or (name == "recall" and facts.kind == "flat"):
             continue
         if value != has[name]:
             option = _OPTIONS.get(name, f"--{name}")
             raise InputError(
-                f"the index {folder} was built with another {option} ({_said(has[name])}, asked for {_said(value)}): "
+                f"the index {folder} was built with another {option} ({_in_words(has[name])}, got {_in_words(value)}): "
                 "build it again (--overwrite), or another (--index)"
             )
 
 
-def _said(value: object) -> str:
+def _in_words(value: object) -> str:
     return (" ".join(value) or "none") if isinstance(value, tuple) else str(value).lower()
 
 
@@ -155,7 +155,7 @@ def _described(index: "FrameIndex", folder: Path) -> str:
         return f"{text}: exact"
     text += f": finds {facts.recall:.1%} of the ten nearest frames of other moments"
     if facts.recall_by_breadth[str(facts.breadth)] < facts.recall_wanted:
-        text += f", less than the {facts.recall_wanted:.0%} wanted; --kind flat finds all"
+        text += f", less than --recall {facts.recall_wanted:.0%}; --kind flat finds all"
     return text
 
 
@@ -167,63 +167,63 @@ def _bar(console: "Console", embeddings: "Embeddings", stride: int) -> Iterator[
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
         total = sum(-(-row.frames // max(stride, 1)) for row in embeddings.rows)
-        task = bar.add_task("learning how to index", total=total)
+        task = bar.add_task("training the index", total=total)
         yield lambda frames: bar.update(task, advance=frames, description="indexing")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior neighbors",
-        description="Find the bouts whose embeddings are nearest to those of one's examples. An index of the "
-        "embeddings is built where there is none, and kept; what is asked of it later has to agree with it.",
+        description="Find the bouts with embeddings nearest to those of examples. The first search builds an index of "
+        "the embeddings and keeps it; later searches must agree with its settings.",
     )  # fmt: skip
     add = parser.add_argument
-    add("embeddings", metavar="EMBEDDINGS", type=Path, help="a folder that `ssl-behavior embed` made")
+    add("embeddings", metavar="EMBEDDINGS", type=Path, help="a folder of `ssl-behavior embed`")
     add(
         "--query", nargs="+", action="extend", required=True, metavar="RECORDING:FRAMES",
-        help="examples: RECORDING:FRAME, or a bout RECORDING:START-STOP, frames from 0, STOP no part of it",
+        help="examples: RECORDING:FRAME, or a bout RECORDING:START-STOP; frames count from 0, STOP is excluded",
     )  # fmt: skip
     add(
         "--unlike", nargs="+", action="extend", default=[], metavar="RECORDING:FRAMES",
-        help="examples of what is not meant, such as wrong hits of a search before",
+        help="examples to avoid, such as wrong hits of an earlier search",
     )  # fmt: skip
-    add("-k", type=int, default=10, help="how many bouts (10)")
-    add("--recordings", nargs="+", metavar="ID", help="look only in these (ids or globs)")
+    add("-k", type=int, default=10, help="number of bouts (10)")
+    add("--recordings", nargs="+", metavar="ID", help="search these recordings alone (ids or globs)")
     add(
         "--exclude-seconds", type=float, default=2.0, metavar="S",
-        help="find nothing so near to an example in its own recording (2)",
+        help="minimum time between hits and examples in one recording (2)",
     )  # fmt: skip
-    add("--store", type=Path, help="the store that was embedded: shows which labels the bouts have")
-    add("--csv", type=Path, metavar="FILE", help="also write the bouts there")
+    add("--store", type=Path, help="the embedded store: adds the labels of the bouts")
+    add("--csv", type=Path, metavar="FILE", help="also write the bouts to this file")
     _add_index(parser.add_argument_group("the index"))
     return parser
 
 
 def _add_index(group: "argparse._ArgumentGroup") -> None:
     add = group.add_argument
-    add("--index", type=Path, metavar="DIR", help="its folder (EMBEDDINGS.index)")
+    add("--index", type=Path, metavar="DIR", help="folder of the index (EMBEDDINGS.index)")
     add("--overwrite", action="store_true", help="build it again")
     add(
         "--kind", choices=_KINDS,
-        help="flat: exact. ivf: inverted lists. ivfpq: the same, compressed. hnsw: a graph. auto (default): flat up to "
-        "500,000 frames, then ivf, or ivfpq where memory is short",
+        help="flat: exact. ivf: inverted lists. ivfpq: compressed inverted lists. hnsw: a graph. auto (default): flat "
+        "up to 500,000 frames, then ivf, or ivfpq where memory is short",
     )  # fmt: skip
-    add("--memory-gb", type=float, metavar="GB", help="most that it may take (4)")
+    add("--memory-gb", type=float, metavar="GB", help="maximum memory of the index (4)")
     add("--stride", type=int, metavar="N", help="index every Nth frame (1)")
     add("--recall", type=float, metavar="R", help="share of the ten nearest frames to be found (.95)")
-    add("--seed", type=int, help="of what is drawn to build it (0)")
+    add("--seed", type=int, help="random seed of the index (0)")
     columns = group.add_mutually_exclusive_group()
     columns.add_argument(
         "--without", nargs="+", action="extend", default=[], metavar="GROUP",
-        help="leave out these columns (names or globs); without this and --groups, time is left out",
+        help="leave out these columns (names or globs); default: time",
     )  # fmt: skip
     columns.add_argument(
         "--groups", nargs="+", action="extend", default=[], metavar="GROUP",
-        help="compare these columns only (names or globs)",
+        help="use only these columns (names or globs)",
     )  # fmt: skip
-    add("--dims", type=int, metavar="N", help="project more columns on N principal components; 0 = never (128)")
+    add("--dims", type=int, metavar="N", help="principal components; 0 = all columns (128)")
     add(
         "--unit", action=argparse.BooleanOptionalAction,
-        help="compare directions (cosine; default; a distance is that of points of length 1, from 0 to 2), or with "
-        "--no-unit Euclidean distances",
+        help="cosine similarity (default): distances of points scaled to length 1, from 0 to 2. --no-unit: Euclidean "
+        "distances",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`ssl-behavior quality`: what can be said of embeddings where nobody has labeled anything."""
+"""`ssl-behavior quality`: measures of embeddings that need no labels."""
 
 import argparse
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str]) -> int:
-    """Measure embeddings, and how far those of other seeds agree with them.
+    """Measure embeddings, and their agreement with embeddings of other seeds or methods.
 
     Raises
     ------
     InputError
-        For every mistake a person can mend.
+        For every mistake of the user.
     """
     options = _parser().parse_args(argv)
-    # Only now what takes seconds to import: --help is answered at once.
+    # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.clusters.quality import QualityConfig, compare_embeddings, judge_embeddings
     from ssl_behavior.commands.cluster import space_config
     from ssl_behavior.commands.cluster_output import stages
@@ -39,28 +39,28 @@ def main(argv: Sequence[str]) -> int:
     config = QualityConfig(clusters=options.clusters, neighbors=options.neighbors, sample=options.sample)
     every, console = [Embeddings(path) for path in (options.embeddings, *options.others)], make_console()
     whole, few = space_config(options, 0), space_config(options, None)
-    own, beside = [], []
+    own, agreements = [], []
     with stages(console) as progress:
         for one in every:
             own.append(judge_embeddings(one, whole, config, options.seed))
             progress("each by itself", 1, len(every))
         for one in every[1:]:
-            beside.append(compare_embeddings(every[0], one, few, config, options.seed))
-            progress("beside the first", 1, len(every) - 1)
+            agreements.append(compare_embeddings(every[0], one, few, config, options.seed))
+            progress("comparison with the first", 1, len(every) - 1)
     names = [str(one.path) for one in every]
-    _print(console, names, own, beside)
+    _print(console, names, own, agreements)
     if options.out is not None:
         write_json(options.out, {
             "config": asdict(config), "seed": options.seed,
             "embeddings": {name: asdict(one) for name, one in zip(names, own, strict=True)},
-            "beside the first": {name: asdict(one) for name, one in zip(names[1:], beside, strict=True)},
+            "compared_with_first": {name: asdict(one) for name, one in zip(names[1:], agreements, strict=True)},
         })  # fmt: skip
         tell(console, f"written to {options.out}")
     return 0
 
 
 def _print(
-    console: "Console", names: Sequence[str], own: "Sequence[EmbeddingQuality]", beside: "Sequence[Agreement]"
+    console: "Console", names: Sequence[str], own: "Sequence[EmbeddingQuality]", agreements: "Sequence[Agreement]"
 ) -> None:
     from rich.table import Table
     from rich.text import Text
@@ -77,14 +77,17 @@ def _print(
             f"{one.uniformity:.2f}", *near,
         )  # fmt: skip
     console.print(table)
-    tell(console, "rank: effective dimensions (RankMe), participation: those that are wide; uniformity: 0 = all in one "
-                  "place; near: 1 = no way in that time, 0 = as far as any frame")  # fmt: skip
-    if not beside:
+    tell(
+        console,
+        "rank: effective number of dimensions (RankMe); participation: number of wide dimensions; uniformity: 0 = all "
+        "frames at one point; near: 1 = no change in that time, 0 = as far as a random frame",
+    )
+    if not agreements:
         return
-    table = Table(title=Text(f"beside {names[0]}"), title_justify="left")
-    for name in ("", "clusters (NMI)", "clusters (ARI)", "neighbours shared", "by chance"):
+    table = Table(title=Text(f"compared with {names[0]}"), title_justify="left")
+    for name in ("", "clusters (NMI)", "clusters (ARI)", "neighbors shared", "by chance"):
         table.add_column(name, justify="right")
-    for name, pair in zip(names[1:], beside, strict=True):
+    for name, pair in zip(names[1:], agreements, strict=True):
         table.add_row(
             Text(name, overflow="fold"), f"{pair.mutual_information:.3f}", f"{pair.rand:.3f}", f"{pair.overlap:.1%}",
             f"{pair.overlap_by_chance:.1%}",
@@ -97,17 +100,19 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="ssl-behavior quality",
-        description="Judge embeddings without labels: how many dimensions they use, how evenly, how slowly they move; "
-        "and, beside others of the same recordings (other seeds, other methods), whether clusters and neighbours come "
-        "back.",
+        description="Measure embeddings without labels: how many dimensions they use, how evenly, and how slowly they "
+        "change. With further embeddings of the same recordings (other seeds, other methods), also whether clusters "
+        "and neighbors come back.",
     )  # fmt: skip
     parser.add_argument("embeddings", metavar="EMBEDDINGS", type=Path)
     parser.add_argument("others", metavar="OTHER", type=Path, nargs="*", help="embeddings of the same recordings")
     add_column_options(parser)
-    parser.add_argument("--clusters", type=int, default=20, metavar="K", help="of the clusterings compared (20)")
-    parser.add_argument("--neighbors", type=int, default=10, metavar="K", help="nearest frames compared (10)")
-    parser.add_argument("--sample", type=int, default=10_000, metavar="N", help="frames that are looked at (10000)")
+    parser.add_argument(
+        "--clusters", type=int, default=20, metavar="K", help="number of clusters of the compared clusterings (20)"
+    )
+    parser.add_argument("--neighbors", type=int, default=10, metavar="K", help="number of nearest frames compared (10)")
+    parser.add_argument("--sample", type=int, default=10_000, metavar="N", help="frames to measure on (10000)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the numbers as JSON, too")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the numbers as JSON")
     parser.add_argument("--overwrite", action="store_true", help="replace --out")
     return parser

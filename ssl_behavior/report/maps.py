@@ -37,13 +37,13 @@ __all__ = [
 ]
 
 MAPS = {"pca": "", "tsne": "openTSNE", "umap": "umap"}
-"""Map -> the package that draws it."""
+"""Map -> the package that computes it."""
 
 _FEWEST_POINTS = 10
 
 
 def check_map(kind: str) -> None:
-    """Refuse a map that cannot be drawn, before anything is computed.
+    """Check that a map can be drawn, before it is computed.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def check_map(kind: str) -> None:
 
 
 def draw_map(points: np.ndarray, kind: str = "pca", seed: int = 0) -> tuple[np.ndarray, str]:
-    """(float32 [point, 2], what it is in words). t-SNE and UMAP start from the principal components.
+    """Coordinates float32 [point, 2], and a description. t-SNE and UMAP start from the principal components.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def draw_map(points: np.ndarray, kind: str = "pca", seed: int = 0) -> tuple[np.n
         return components, f"PCA: {shares[0]:.0%} and {shares[1]:.0%} of the variance"
     if len(points) < _FEWEST_POINTS:
         raise InputError(f"--map {kind} needs at least {_FEWEST_POINTS} frames, got {len(points)}: use --map pca")
-    # A spread of 1e-4 is what t-SNE is started from (Kobak & Berens 2019, doi:10.1038/s41467-019-13056-x).
+    # The recommended initial spread of t-SNE is 1e-4 (Kobak & Berens 2019, doi:10.1038/s41467-019-13056-x).
     start = (components / max(float(components[:, 0].std()), 1e-12) * 1e-4).astype(np.float64)
     number = derive_seed(seed, "map", kind) % 2**31
     return (_tsne if kind == "tsne" else _umap)(points, start, number)
@@ -84,13 +84,13 @@ def draw_map(points: np.ndarray, kind: str = "pca", seed: int = 0) -> tuple[np.n
 def _principal(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(the first two principal components, their shares of the variance); of one column, the second is 0."""
     mean = points.mean(axis=0, dtype=np.float64)
-    centred = points - mean.astype(points.dtype)
-    covariance = (centred.T @ centred).astype(np.float64) / max(1, len(points))
+    centered = points - mean.astype(points.dtype)
+    covariance = (centered.T @ centered).astype(np.float64) / max(1, len(points))
     found, variances = principal_components(torch.from_numpy(covariance), 2)
     axes, shares = np.zeros((points.shape[1], 2)), np.zeros(2)
     axes[:, : len(variances)] = oriented(found).numpy()
     shares[: len(variances)] = variances.numpy() / max(float(covariance.trace()), 1e-12)
-    return (centred @ axes.astype(points.dtype)).astype(np.float32), shares
+    return (centered @ axes.astype(points.dtype)).astype(np.float32), shares
 
 
 def _tsne(points: np.ndarray, start: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
@@ -105,23 +105,23 @@ def _umap(points: np.ndarray, start: np.ndarray, seed: int) -> tuple[np.ndarray,
     import umap
 
     neighbors = min(15, len(points) - 1)
-    # UMAP starts from a square of side 10, and runs on one thread where it is seeded.
+    # UMAP starts from a square of side 10, and seeded runs use one thread.
     init = (start * 1e4).astype(np.float32)
     drawn = umap.UMAP(n_neighbors=neighbors, init=init, random_state=seed, n_jobs=1).fit_transform(points)
-    return np.asarray(drawn, np.float32), f"UMAP, {neighbors} neighbours"
+    return np.asarray(drawn, np.float32), f"UMAP, {neighbors} neighbors"
 
 
 _CHUNK_FRAMES = 32_768
 _MARGIN_SECONDS = 10.0
-"""Read before and after a chunk: programs look back, at most five seconds."""
+"""Margin read before and after a chunk: programs look back by up to five seconds."""
 
 
 def tracking_channels(store: Store, frames: np.ndarray) -> tuple[Channel, ...]:
-    """Share of the points that were seen and, where the store has it, the mean confidence of those.
+    """Share of observed points and, where the store has it, their mean confidence.
 
     Parameters
     ----------
-    frames : rising rows of the store.
+    frames : rows of the store, ascending.
     """
     seen = observed_points(store.keypoints[frames])
     share = Channel(
@@ -140,13 +140,13 @@ def tracking_channels(store: Store, frames: np.ndarray) -> tuple[Channel, ...]:
 def program_channels(
     store: Store, rows: Sequence[StoreRow], names: Sequence[str], recording: np.ndarray, frame: np.ndarray
 ) -> tuple[tuple[Channel, ...], tuple[str, ...]]:
-    """(a channel for every attribute of the programs, what to tell about those left out).
+    """A channel for every attribute of the programs, and notices about those left out.
 
     Parameters
     ----------
     rows : the report's recordings.
     names : names or globs of programs.
-    recording, frame : of each point, rising.
+    recording, frame : recording and frame of each point, ascending.
 
     Raises
     ------
@@ -160,8 +160,8 @@ def program_channels(
         fps = common_fps(rows, "so no program was measured")
         programs = ProgramSet(config, store.skeleton, fps)
     except InputError as error:
-        return (), (f"The map cannot be coloured by programs: {error}.",)
-    # Those that cannot run. What never changes is left out of training, not of a map.
+        return (), (f"The map cannot be colored by programs: {error}.",)
+    # Only programs that cannot run are left out; training also leaves out constant ones.
     notices = programs.notices
     reader = WindowReader([(store, row) for row in rows], 1)
     programs.fit(reader)
@@ -176,7 +176,7 @@ def program_channels(
 
 
 def named(attribute: str) -> str:
-    """An attribute's name for people.
+    """Name of an attribute in the report.
 
     >>> named("nose_tail_distance.greater")
     'nose tail distance, greater'
@@ -201,29 +201,15 @@ def _values(programs: ProgramSet, reader: WindowReader, pick: int, frame: np.nda
 
 
 PROJECTOR_POINTS = 10_000
-"""By default: on no more does the projector run its t-SNE."""
+"""Default number of points: the limit of the projector's own t-SNE."""
 
 _MARKER = "projector_config.pbtxt"
 _WIDEST_PX = 8192
-"""What any browser takes for a picture."""
+"""Maximum width of a picture in all browsers."""
 
 _LARGEST_PX = 48
 _FINER = 3
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
-_CONFIG = """embeddings {{
-  tensor_name: "frames"
-  tensor_shape: {points}
-  tensor_shape: {dim}
-  tensor_path: "vectors.tsv"
-  metadata_path: "metadata.tsv"
-{sprite}}}
-"""
-_SPRITE = """  sprite {{
-    image_path: "sprite.png"
-    single_image_dim: {side}
-    single_image_dim: {side}
-  }}
-"""
 
 
 def write_projector(
@@ -234,13 +220,13 @@ def write_projector(
     seed: int = 0,
     overwrite: bool = False,
 ) -> int:
-    """Write the folder, whole or not at all; returns the number of points in it.
+    """Write the projector's files, whole or not at all; returns the number of points.
 
     Parameters
     ----------
-    report : whose map's points, or some of them, are written.
+    report : report with a map; its points, or a random part, are written.
     vectors : float [point, dim] of the map's points.
-    points : at most so many, drawn by `seed`.
+    points : maximum number of points; above it, a random sample.
 
     Raises
     ------
@@ -249,7 +235,7 @@ def write_projector(
     """
     frames = report.map
     if frames is None:
-        raise InputError("a projector shows a map's frames, and this report has no map")
+        raise InputError("the projector needs a report with a map: this report has none")
     if not 1 <= points <= MOST_POINTS:
         raise InputError(f"TensorBoard's projector shows 1 to {MOST_POINTS:,} points, got {points:,}")
     assert len(vectors) == len(frames.xy)
@@ -259,14 +245,26 @@ def write_projector(
     with atomic_folder(folder, overwrite, _MARKER) as partial:
         np.savetxt(partial / "vectors.tsv", vectors[picks], fmt="%.5g", delimiter="\t")
         (partial / "metadata.tsv").write_text(_metadata(report, frames, picks), encoding="utf-8", newline="\n")
-        sprite = ""
+        side = 0
         if frames.poses is not None:
             side = min(_LARGEST_PX, _WIDEST_PX // math.ceil(math.sqrt(len(picks))))
             _draw_sprite(frames.poses[picks], report.skeleton, side).save(partial / "sprite.png")
-            sprite = _SPRITE.format(side=side)
-        config = _CONFIG.format(points=len(picks), dim=vectors.shape[1], sprite=sprite)
-        (partial / _MARKER).write_text(config, encoding="utf-8", newline="\n")
+        _write_projector_config(partial, len(picks), vectors.shape[1], side)
     return len(picks)
+
+
+def _write_projector_config(folder: Path, points: int, dim: int, side: int) -> None:
+    """Write `projector_config.pbtxt`; thumbnails of the sprite are `side` pixels wide, 0 = no sprite."""
+    from tensorboard.plugins.projector import ProjectorConfig, visualize_embeddings
+
+    config = ProjectorConfig()
+    embedding = config.embeddings.add(
+        tensor_name="frames", tensor_shape=[points, dim], tensor_path="vectors.tsv", metadata_path="metadata.tsv"
+    )
+    if side:
+        embedding.sprite.image_path = "sprite.png"
+        embedding.sprite.single_image_dim.extend([side, side])
+    visualize_embeddings(str(folder), config)
 
 
 def _metadata(report: Report, frames: FrameMap, picks: np.ndarray) -> str:
@@ -289,7 +287,7 @@ def _words(ethogram: Ethogram, values: np.ndarray) -> list[str]:
 
 
 def _one_line(text: str) -> str:
-    """A tab or a line end in a name would be one in the table."""
+    """Text without tabs and line ends, which would break the table."""
     return " ".join(text.split())
 
 
@@ -301,7 +299,7 @@ def _draw_sprite(poses: np.ndarray, skeleton: Skeleton, side: int) -> Image.Imag
     poses : float [point, individual, keypoint, 2], NaN = missing.
     """
     across = math.ceil(math.sqrt(len(poses)))
-    # The projector expects as many rows as columns.
+    # The projector expects a square of thumbnails.
     sprite = Image.new("RGB", (across * side, across * side), "white")
     large = side * _FINER
     for row in range(math.ceil(len(poses) / across)):

@@ -1,4 +1,4 @@
-"""Neighbors: faiss indexes of embedded frames, and the bouts nearest to those that somebody points at."""
+"""Neighbors: faiss indexes of embedded frames, and search for the bouts nearest to examples."""
 
 from ssl_behavior.retrieval.index import FrameIndex, IndexConfig, build_index
 from ssl_behavior.retrieval.search import NearBout, Query, nearest_bouts, searchable

@@ -40,18 +40,18 @@ __all__ = [
 
 RECALL_AT = 10
 AWAY_SECONDS = 2.0
-"""Frames so near to the query in time are no neighbours that anybody would ask for, and the easiest to find."""
+"""Frames nearer to the query in time do not count as neighbors: they are trivial, and the easiest to find."""
 
 _TIE = 1e-5
 
 
 class ExactSearch:
-    """The nearest of points that come in blocks, by Euclidean distance, in the memory of a block.
+    """Exact nearest points by Euclidean distance; points come in blocks, and memory holds one block.
 
     Parameters
     ----------
     queries : float32 [query, dim].
-    k : neighbours of each.
+    k : number of neighbors.
     """
 
     def __init__(self, queries: np.ndarray, k: int) -> None:
@@ -61,7 +61,7 @@ class ExactSearch:
         self.positions = np.empty((len(queries), 0), np.int64)
 
     def add(self, start: int, points: np.ndarray) -> None:
-        """Points at the positions `start`, `start` + 1 ..."""
+        """Add points at the positions `start`, `start` + 1 ..."""
         squared, positions = self._knn(self._queries, points, min(self._k, len(points)))
         distances = np.concatenate([self.distances, np.sqrt(np.maximum(squared, 0))], axis=1)
         positions = np.concatenate([self.positions, positions + start], axis=1)
@@ -71,14 +71,14 @@ class ExactSearch:
 
 
 class RecallSample:
-    """Indexed frames as queries, and their true neighbours more than 2 s away in time.
+    """Indexed frames as queries, and their true neighbors more than 2 s away in time.
 
     Parameters
     ----------
     rows : the recordings.
-    frames : rising rows of the array that are indexed.
-    chosen : which of `frames` are the queries, rising.
-    points : of the queries, float32 [query, dim].
+    frames : indexed rows of the array, ascending.
+    chosen : positions of the queries in `frames`, ascending.
+    points : points of the queries, float32 [query, dim].
     """
 
     def __init__(
@@ -86,11 +86,11 @@ class RecallSample:
     ) -> None:
         self._offsets = np.array([row.offset for row in rows])
         self._frames, self._queries, self.points = frames, frames[chosen], points
-        reach = np.array([round(AWAY_SECONDS * row.fps) for row in rows])
+        away = np.array([round(AWAY_SECONDS * row.fps) for row in rows])
         self._own = self._recording(self._queries)
-        self._reach = reach[self._own]
-        around = np.searchsorted(frames, self._queries + self._reach) - np.searchsorted(
-            frames, self._queries - self._reach
+        self._away_frames = away[self._own]
+        around = np.searchsorted(frames, self._queries + self._away_frames) - np.searchsorted(
+            frames, self._queries - self._away_frames
         )
         self.k = min(len(frames), RECALL_AT + int(around.max()) + 1)
         self.exact = ExactSearch(points, self.k)
@@ -99,14 +99,14 @@ class RecallSample:
         return np.searchsorted(self._offsets, frames, side="right") - 1
 
     def _away(self, query: int, found: np.ndarray) -> np.ndarray:
-        """Which of the frames found, -1 = none, are neighbours that count."""
-        near = np.abs(found - self._queries[query]) <= self._reach[query]
+        """Mask of the found frames (-1 = none) that count as neighbors."""
+        near = np.abs(found - self._queries[query]) <= self._away_frames[query]
         return (found >= 0) & ~(near & (self._recording(found) == self._own[query]))
 
     def recall(
         self, search: Callable[[np.ndarray, int], np.ndarray], gather: Callable[[np.ndarray], np.ndarray]
     ) -> np.ndarray:
-        """Recall@10 of each query, float64 [query]; a frame as near as the tenth counts as it; NaN = no neighbours.
+        """Recall@10 of each query, float64 [query]; ties with the tenth neighbor count as found; NaN = no neighbors.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class RecallSample:
         found = search(self.points, self.k)
         true = [self._first(query, self._frames[self.exact.positions[query]]) for query in range(len(found))]
         got = [self._first(query, frames, len(true[query])) for query, frames in enumerate(found)]
-        # What is as near as the last of the true ones is no worse an answer: frames with one embedding are common.
+        # A frame as near as the last true neighbor is as good an answer: frames with equal embeddings are common.
         others = [np.append(mine[~np.isin(mine, best)], best[-1:]) for mine, best in zip(got, true, strict=True)]
         distances = self._distances(others, gather)
         recall = np.full(len(found), np.nan)
@@ -127,11 +127,11 @@ class RecallSample:
         return recall
 
     def _first(self, query: int, frames: np.ndarray, most: int = RECALL_AT) -> np.ndarray:
-        """The first of the frames that are neighbours which count."""
+        """The first frames that count as neighbors."""
         return frames[self._away(query, frames)][:most]
 
     def _distances(self, frames: list[np.ndarray], gather: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
-        """Of each query to frames of its own; they are read once."""
+        """Distances of each query to its own frames; every frame is read once."""
         every, where = np.unique(np.concatenate(frames), return_inverse=True)
         values, stops = gather(every), np.cumsum([len(own) for own in frames])
         return [
@@ -141,7 +141,7 @@ class RecallSample:
 
 
 FLAT_FRAMES = 500_000
-"""As many are compared one by one, a tenth of a second for a query; more are sorted into lists."""
+"""Up to this number, frames are compared one by one (a tenth of a second a query); more are sorted into lists."""
 
 _FEWEST_PER_LIST = 39
 _PQ_CENTROIDS = 256
@@ -155,11 +155,11 @@ class Kind:
 
     Parameters
     ----------
-    factory : (frames, dim) -> the text that `faiss.index_factory` takes.
-    frame_bytes : dim -> memory that a frame takes.
-    breadths : what to try for the number of lists (nprobe) or of candidates (efSearch) that a search looks at.
-    fewest_frames : it cannot be built of fewer.
-    compared : what is found is compared once more by the embeddings, for the index holds them too coarsely.
+    factory : (frames, dim) -> description for `faiss.index_factory`.
+    frame_bytes : dim -> memory of a frame.
+    breadths : candidate numbers of lists (nprobe) or candidates (efSearch) that a search visits.
+    fewest_frames : minimum number of frames to build it.
+    compared : results are ranked again by the embeddings, because the index holds them too coarsely.
     """
 
     factory: Callable[[int, int], str]
@@ -170,7 +170,7 @@ class Kind:
 
 
 def num_lists(frames: int) -> int:
-    """Lists of an inverted file: a power of 2 up to twice the root of the frames, none of them too short to learn.
+    """Lists of an inverted file: a power of 2 up to twice the root of the frames, with enough frames each.
 
     >>> num_lists(6_000_000), num_lists(545_000), num_lists(50)
     (4096, 1024, 1)
@@ -180,11 +180,11 @@ def num_lists(frames: int) -> int:
 
 
 def _code_bytes(dim: int) -> int:
-    """Length of a product quantiser's codes: a divisor of `dim` between a quarter and a half of it, else `dim`."""
+    """Length of a product quantizer's codes: a divisor of `dim` between a quarter and a half of it, else `dim`."""
     return next((size for size in range(dim // 2, dim // 4, -1) if dim % size == 0), dim)
 
 
-# Lists and graphs hold float16, as embeddings do on disk: half the memory, and no neighbour is lost by it.
+# Lists and graphs hold float16, as embeddings do on disk: half the memory, and no neighbor is lost.
 KINDS: dict[str, Kind] = {
     "flat": Kind(factory=lambda frames, dim: "Flat", frame_bytes=lambda dim: 4 * dim),
     "ivf": Kind(
@@ -193,7 +193,7 @@ KINDS: dict[str, Kind] = {
         breadths=(1, 2, 4, 8, 16, 32, 64, 128, 256),
     ),
     "ivfpq": Kind(
-        # np: no polysemous codes, which no search here uses and which take seconds to train.
+        # np: without polysemous codes, which no search here uses and which take seconds to train.
         factory=lambda frames, dim: f"IVF{num_lists(frames)},PQ{_code_bytes(dim)}np",
         frame_bytes=lambda dim: _code_bytes(dim) + 8,
         breadths=(1, 2, 4, 8, 16, 32, 64, 128, 256),
@@ -209,7 +209,7 @@ KINDS: dict[str, Kind] = {
 
 
 def index_gb(kind: str, frames: int, dim: int) -> float:
-    """Memory that an index takes, in GB (10^9 bytes).
+    """Memory of an index in GB (10^9 bytes).
 
     >>> index_gb("flat", 500_000, 128)
     0.256
@@ -218,7 +218,7 @@ def index_gb(kind: str, frames: int, dim: int) -> float:
 
 
 def choose_kind(kind: str, frames: int, dim: int, memory_gb: float) -> str:
-    """`kind` if it fits; of "auto" the first of flat (up to `FLAT_FRAMES`), ivf and ivfpq that does.
+    """`kind` if it fits; for "auto" the first of flat (up to `FLAT_FRAMES`), ivf and ivfpq that fits.
 
     Raises
     ------
@@ -230,7 +230,7 @@ def choose_kind(kind: str, frames: int, dim: int, memory_gb: float) -> str:
     able = [name for name in wanted if frames >= KINDS[name].fewest_frames]
     if not able:
         least = KINDS[kind].fewest_frames
-        raise InputError(f"an index of kind {kind} needs {least} frames or more, and these are {frames}: use flat")
+        raise InputError(f"an index of kind {kind} needs {least} frames or more, got {frames}: use --kind flat")
     for name in able:
         if index_gb(name, frames, dim) <= memory_gb:
             return name
@@ -253,20 +253,20 @@ _PQ_ITERATIONS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class IndexConfig:
-    """How an index is built.
+    """Settings of an index.
 
     Parameters
     ----------
     kind : "auto" or one of `KINDS`, see `choose_kind`.
-    memory_gb : most that the index may take, in 10^9 bytes.
-    stride : every so manyth frame of a recording is indexed.
-    recall : share of the true ten nearest neighbours that a search should find.
-    seed : of what is drawn: training frames, queries of the recall.
+    memory_gb : maximum memory of the index, in 10^9 bytes.
+    stride : every `stride`-th frame of a recording is indexed.
+    recall : share of the true ten nearest neighbors that a search should find.
+    seed : seed of the training frames and of the queries that measure recall.
 
     Raises
     ------
     InputError
-        If a number makes no sense.
+        If a number is out of range.
     """
 
     kind: str = "auto"
@@ -288,16 +288,16 @@ class IndexConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class IndexFacts:
-    """What is known of an index besides its space.
+    """Facts about an index besides its space.
 
     Parameters
     ----------
-    frames : how many are indexed.
-    breadth : lists (nprobe) or candidates (efSearch) that a search looks at; 0 = all frames.
-    recall : of the ten nearest frames more than 2 s away from a query, the share found; 1 of an exact index.
-    recall_by_breadth : what was measured for every breadth that was tried, on other queries than `recall`.
-    store : fingerprint of the store whose embeddings these are.
-    recordings : (id, frames) of all of them.
+    frames : number of indexed frames.
+    breadth : lists (nprobe) or candidates (efSearch) that a search visits; 0 = all frames.
+    recall : share found of the ten nearest frames more than 2 s away from a query; 1 for an exact index.
+    recall_by_breadth : recall measured for every breadth tried, on other queries than `recall`.
+    store : fingerprint of the embedded store.
+    recordings : (id, frames) of all recordings.
     """
 
     kind: str
@@ -315,17 +315,17 @@ class IndexFacts:
 
 
 def _indexed(rows: Sequence[EmbeddingRow], stride: int) -> np.ndarray:
-    """Rising rows of the array, int64."""
+    """Indexed rows of the array, int64, ascending."""
     return np.concatenate([np.arange(row.offset, row.offset + row.frames, stride) for row in rows])
 
 
 def read_facts(folder: Path) -> IndexFacts:
-    """What is known of the index in a folder, without opening it.
+    """Facts about the index in a folder, without opening it.
 
     Raises
     ------
     InputError
-        If there is none, or its table is damaged.
+        If there is no index, or its table is damaged.
     """
     contents = read_contents(folder, MARKER, "index", FORMAT_VERSION, ", or build it again", "an index folder")
     try:
@@ -340,7 +340,7 @@ def read_facts(folder: Path) -> IndexFacts:
 
 @dataclass(frozen=True, eq=False)
 class FrameIndex:
-    """Frames of embeddings, found by how near they are in a space.
+    """Index of embedded frames, searched by their distance in a space.
 
     Parameters
     ----------
@@ -360,7 +360,7 @@ class FrameIndex:
         config: IndexConfig | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> "FrameIndex":
-        """An index in memory. Memory is that of the index, of what it is trained on, and of a block of frames.
+        """Build an index in memory, which holds the index, its training frames, and a block of frames.
 
         Parameters
         ----------
@@ -390,31 +390,31 @@ class FrameIndex:
 
     @classmethod
     def open(cls, folder: Path, embeddings: Embeddings) -> "FrameIndex":
-        """What `save` wrote, its numbers left on disk until they are searched.
+        """Open a folder that `write` wrote; its numbers stay on disk until they are searched.
 
         Raises
         ------
         InputError
-            If it is none, is damaged, or is of other embeddings.
+            If it is no index folder, is damaged, or is of other embeddings.
         """
         faiss, folder = load_faiss("an index"), Path(folder)
         facts, space = read_facts(folder), Space.load(folder)
         try:
-            # The whole file as it lies on disk; older versions of faiss map inverted lists alone.
+            # Maps the whole file; older versions of faiss map inverted lists alone.
             flag = getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP)
             library = faiss.read_index(str(folder / _FAISS_FILE), flag)
         except RuntimeError as error:
             raise InputError(f"{folder} is damaged: the index cannot be read ({error}); build it again") from None
         if (library.ntotal, library.d) != (facts.frames, space.dim):
             raise InputError(
-                f"{folder} is damaged: its table says {facts.frames} frames x {space.dim}, {_FAISS_FILE} has "
+                f"{folder} is damaged: its table gives {facts.frames} frames x {space.dim}, {_FAISS_FILE} has "
                 f"{library.ntotal} x {library.d}; build it again"
             )
         _check_same(folder, space, facts, embeddings)
         return cls(embeddings, space, library, facts)
 
     def write(self, folder: Path) -> None:
-        """Write the index into a folder that is there and empty."""
+        """Write the index into an existing, empty folder."""
         self.space.save(folder)
         try:
             load_faiss("an index").write_index(self.library, str(folder / _FAISS_FILE))
@@ -431,12 +431,12 @@ class FrameIndex:
         Parameters
         ----------
         points : float32 [query, dim].
-        allowed : bool [rows of the array], which frames may be found; None = all.
-        breadth : other than the index's own.
+        allowed : bool [rows of the array], frames that may be found; None = all.
+        breadth : overrides that of the index; 0 = keep it.
 
         Returns
         -------
-        distances float32 [query, k] and rows of the array int64 [query, k]; infinity and -1 where no more are found.
+        distances float32 [query, k] and rows of the array int64 [query, k]; infinity and -1 for missing hits.
         """
         compared = KINDS[self.facts.kind].compared
         wanted = min(max(2 * k, _FEWEST_COMPARED) if compared else k, self.facts.frames)
@@ -452,12 +452,12 @@ class FrameIndex:
 
     @cached_property
     def frames(self) -> np.ndarray:
-        """Rows of the array that are indexed, rising, int64."""
+        """Indexed rows of the array, ascending, int64."""
         return _indexed(self.embeddings.rows, self.facts.stride)
 
     @property
     def widest(self) -> int:
-        """A search of this breadth looks everywhere; 0 = every search does."""
+        """Breadth of a search that visits all frames; 0 = every search does."""
         if self.facts.kind == "flat":
             return 0
         return self.facts.frames if self.facts.kind == "hnsw" else int(self.library.nlist)
@@ -473,7 +473,7 @@ class FrameIndex:
         return faiss.SearchParametersIVF(nprobe=breadth, **chosen)
 
     def _compared(self, points: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Frames in the order of their exact distances, and these."""
+        """Exact distances, ascending, and the frames in that order."""
         distances = np.empty(frames.shape)
         for start in range(0, len(points), _COMPARED_QUERIES):
             part = slice(start, start + _COMPARED_QUERIES)
@@ -486,7 +486,7 @@ class FrameIndex:
         return np.take_along_axis(distances, order, axis=1), np.take_along_axis(frames, order, axis=1)
 
     def _recall_sample(self) -> RecallSample | None:
-        """Queries for the recall, none if every search is exact."""
+        """Queries that measure recall; None if every search is exact."""
         if not KINDS[self.facts.kind].breadths:
             return None
         generator = numpy_generator(self.facts.seed, "queries of the recall")
@@ -499,7 +499,7 @@ class FrameIndex:
         return self.search(points, k, breadth=breadth)[1]
 
     def _tuned(self, sample: RecallSample, wanted: float) -> "FrameIndex":
-        """With the least breadth that finds what is wanted of the even queries; the odd ones say what that is worth."""
+        """The index with the lowest breadth that reaches the wanted recall on even queries; odd ones measure it."""
         tried: dict[str, float] = {}
         breadths = KINDS[self.facts.kind].breadths
         for breadth in (one for one in breadths if one <= max(self.widest, breadths[0])):
@@ -521,7 +521,7 @@ def _mean(recall: np.ndarray) -> float:
 
 
 def _trained(embeddings: Embeddings, space: Space, facts: IndexFacts, frames: np.ndarray) -> Any:
-    """An index without frames that has learned, from a sample of them, what its kind learns."""
+    """A trained index without frames; it is trained on a sample of them."""
     faiss = load_faiss("an index")
     library = faiss.index_factory(space.dim, facts.factory)
     quantizer = getattr(library, "pq", None)
@@ -541,17 +541,17 @@ def _trained(embeddings: Embeddings, space: Space, facts: IndexFacts, frames: np
 
 
 def _check_facts(facts: IndexFacts) -> None:
-    """Refuse, as a ValueError or whatever comes of wrong types, what no index says of itself."""
+    """Check facts from a file; raises ValueError, or the error of a wrong type."""
     frames = sum(len(range(0, frames, facts.stride)) for _, frames in facts.recordings)
     tuned = str(facts.breadth) in facts.recall_by_breadth
     if facts.kind not in KINDS or tuned != bool(KINDS[facts.kind].breadths):
         raise ValueError(f"kind {facts.kind!r} of breadth {facts.breadth!r}")
     if frames != facts.frames:
-        raise ValueError(f"{facts.frames} frames, every {facts.stride} of its recordings are {frames}")
+        raise ValueError(f"{facts.frames} frames, but its recordings have {frames} at stride {facts.stride}")
 
 
 def _check_same(folder: Path, space: Space, facts: IndexFacts, embeddings: Embeddings) -> None:
-    """Refuse an index of other embeddings."""
+    """Check that an index is of these embeddings."""
     rows = tuple((row.id, row.frames) for row in embeddings.rows)
     other = sorted(set(rows) ^ set(facts.recordings))
     differences = {
@@ -565,7 +565,7 @@ def _check_same(folder: Path, space: Space, facts: IndexFacts, embeddings: Embed
             known = f", not {_listed(space.groups)}" if isinstance(indexed, dict) else ""
             known = f", not {indexed[:12]}" if isinstance(indexed, str) else known
             raise InputError(
-                f"{embeddings.path} is not what the index {folder} was built on: its embeddings {what}{known}); build "
+                f"the index {folder} was built on other embeddings than {embeddings.path}: these {what}{known}); build "
                 "the index again (--overwrite), or another one (--index)"
             )
 
@@ -582,11 +582,11 @@ def build_index(
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> FrameIndex:
-    """Build an index into the folder, whole or not at all, and open it; see `FrameIndex.build`.
+    """Build an index into a folder, whole or not at all, and open it; see `FrameIndex.build`.
 
     Parameters
     ----------
-    space : where frames are compared; by default by cosine.
+    space : space of the comparison; by default cosine similarity of all columns but time.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from ssl_behavior.space import Space, sample_frames
 __all__ = ["EXCLUDE_SECONDS", "NearBout", "Query", "nearest_bouts", "query_point", "recording_of", "searchable"]
 
 UNLIKE_WEIGHT = 0.3
-"""How far a query moves away from what it is not to be like; on the rats' bouts .1 to 1 do nearly as well."""
+"""Step of the query away from the unlike examples; on the rats' bouts .1 to 1 do nearly as well."""
 
 
 def recording_of(span: Span, embeddings: Embeddings) -> EmbeddingRow:
@@ -24,25 +24,25 @@ def recording_of(span: Span, embeddings: Embeddings) -> EmbeddingRow:
     Raises
     ------
     InputError
-        If the embeddings have no such recording, or it ends before.
+        If the embeddings have no such recording, or the span ends after it.
     """
     row = embeddings.row(span.recording)
     if span.stop > row.frames:
         raise InputError(
             f"{span}: recording {row.id!r} has {row.frames:,} frames, from 0 to {row.frames - 1}; a bout stops at "
-            f"{row.frames} at the latest"
+            f"{row.frames} or earlier"
         )
     return row
 
 
 @dataclass(frozen=True)
 class Query:
-    """Like these examples, and not like those.
+    """Examples to search for, and examples to avoid.
 
     Raises
     ------
     InputError
-        If there is nothing to be like, or an example is on both sides.
+        If there is no example to search for, or an example is on both sides.
     """
 
     like: tuple[Span, ...]
@@ -50,22 +50,22 @@ class Query:
 
     def __post_init__(self) -> None:
         if not self.like:
-            raise InputError("a search needs an example to be like: --query RECORDING:FRAME")
+            raise InputError("a search needs an example: --query RECORDING:FRAME")
         both = set(self.like) & set(self.unlike)
         if both:
             raise InputError(f"{min(map(str, both))} is given with --query and with --unlike: choose one of them")
 
 
 def query_point(query: Query, space: Space, embeddings: Embeddings) -> np.ndarray:
-    """Where to look, float32 [dim]: every example is the mean of its frames' points, and examples are averaged.
+    """Point of a query, float32 [dim]: every example is the mean of its frames' points, and examples are averaged.
 
-    With a, the mean of what to be like, and b, of what not, the point is a + .3 (a - b) (Rocchio 1971). In a space of
-    points of length 1 every mean, and the result, is given that length again.
+    With a, the mean of the like examples, and b, of the unlike ones, the point is a + .3 (a - b) (Rocchio 1971). In a
+    space of points of length 1, every mean and the result are scaled to length 1 again.
 
     Raises
     ------
     InputError
-        If an example is no part of a recording, or has numbers that are not finite.
+        If an example is not part of a recording, or has numbers that are not finite.
     """
     like = _mean_point(query.like, space, embeddings)
     if query.unlike:
@@ -92,26 +92,26 @@ def _scaled(point: np.ndarray, space: Space) -> np.ndarray:
 
 
 EXCLUDE_SECONDS = 2.0
-"""Nothing is found so near in time to an example."""
+"""Hits keep at least this distance in time from examples."""
 
-REACH_SECONDS = 5.0
-"""A bout goes no further from its best frame."""
+HALF_EXTENT_SECONDS = 5.0
+"""Maximum time from a bout's best frame to its start and stop."""
 
 TOLERANCE = 0.15
-"""A bout lasts while the distance has risen by no more than this share of the way to that of any frame. On the rats .1
-to .3 agree best with people's bouts (intersection over union .45 where the behavior is right)."""
+"""A bout extends while the distance rises by at most this share of the way to a typical frame's. On the rats .1 to .3
+agree best with annotated bouts (intersection over union .45 where the behavior is right)."""
 
 BRIDGE_SECONDS = 0.2
-"""Gaps in a bout that are no longer are part of it."""
+"""Gaps up to this length are part of a bout."""
 
 JOIN_SECONDS = 0.5
-"""Hits that come as near to each other are one."""
+"""Hits up to this distance in time are merged into one."""
 
 _TYPICAL_FRAMES = 1000
 _FEWEST, _MOST = 256, 8192
 _WIDER = 4
-"""An index's breadth suits frames as queries. A pooled bout lies apart from them: on the rats it finds .93 of the ten
-nearest bouts, four times as much .997, in the same time."""
+"""The breadth of an index is tuned on frames. A pooled bout lies apart from them: on the rats a search finds .93 of the
+ten nearest bouts, with four times the breadth .997, in the same time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,23 +129,23 @@ def nearest_bouts(
     rows: Sequence[EmbeddingRow] | None = None,
     exclude_seconds: float = EXCLUDE_SECONDS,
 ) -> list[NearBout]:
-    """The `k` bouts that are nearest to a query, nearest first; fewer where there are not so many.
+    """The `k` bouts nearest to a query, nearest first; fewer where there are fewer.
 
-    Frames are taken by their distance to the query's point. Around each, a bout is drawn: the frames, at most 5 s away,
-    whose distance d stays within d_best + .15 (d_typical - d_best), where d_best is that of the nearest frame in it and
-    d_typical the median of frames drawn from all that are searched; gaps of .2 s are bridged. What comes as near as
-    .5 s to a bout, or to what has been counted as part of it, is the same hit. With an exact index the first bouts are
-    the same for every `k`.
+    Frames are visited by their distance to the query's point. The bout around a frame consists of the frames, at most
+    5 s away, with a distance d up to d_best + .15 (d_typical - d_best), where d_best is the distance of the nearest
+    frame in it, and d_typical the median over random frames; gaps of .2 s are bridged. Frames within .5 s of a bout, or
+    of frames already counted as part of it, belong to the same hit. With an exact index the first bouts are the same
+    for every `k`.
 
     Parameters
     ----------
-    rows : recordings to look in; None = all.
-    exclude_seconds : nothing is found in the same recording so near to an example, like or unlike.
+    rows : recordings to search; None = all.
+    exclude_seconds : minimum distance in time of hits from examples, like or unlike, in the same recording.
 
     Raises
     ------
     InputError
-        If an example is no part of a recording, or there cannot be so many bouts.
+        If an example is not part of a recording, or there cannot be `k` bouts.
     """
     rows = index.embeddings.rows if rows is None else rows
     allowed = searchable(index.embeddings, query, k, rows, exclude_seconds)
@@ -156,7 +156,7 @@ def nearest_bouts(
 def searchable(
     embeddings: Embeddings, query: Query, k: int, rows: Sequence[EmbeddingRow], exclude_seconds: float = EXCLUDE_SECONDS
 ) -> np.ndarray:
-    """Which rows of the array a search may find, bool; see `nearest_bouts`, which refuses what this refuses."""
+    """Rows of the array that a search may find, bool; raises the errors of `nearest_bouts`."""
     if not 0 <= exclude_seconds < math.inf:
         raise InputError(f"--exclude-seconds must be 0 or more, got {exclude_seconds:g}")
     allowed = np.zeros(len(embeddings.array), dtype=bool)
@@ -164,8 +164,8 @@ def searchable(
         allowed[row.slice] = True
     for example in (*query.like, *query.unlike):
         row = recording_of(example, embeddings)
-        reach = round(exclude_seconds * row.fps)
-        start, stop = max(0, example.start - reach), min(row.frames, example.stop + reach)
+        margin = round(exclude_seconds * row.fps)
+        start, stop = max(0, example.start - margin), min(row.frames, example.stop + margin)
         allowed[row.offset + start : row.offset + stop] = False
     _check_number(k, rows, allowed)
     return allowed
@@ -174,7 +174,7 @@ def searchable(
 def _check_number(k: int, rows: Sequence[EmbeddingRow], allowed: np.ndarray) -> None:
     if k < 1:
         raise InputError(f"-k must be 1 or more, got {k}")
-    # One frame is a bout, and bouts are `JOIN_SECONDS` apart, or more where what lies between is not searched.
+    # A bout has at least one frame, and bouts of one searched stretch are more than `JOIN_SECONDS` apart.
     most = sum(
         -(-(stop - start) // (1 + round(JOIN_SECONDS * row.fps)))
         for row in rows
@@ -182,14 +182,11 @@ def _check_number(k: int, rows: Sequence[EmbeddingRow], allowed: np.ndarray) -> 
         if searched
     )
     if k > most:
-        raise InputError(
-            f"-k {k}: in the {int(allowed.sum()):,} frames that are searched there are at most {most} bouts; ask for "
-            "fewer"
-        )
+        raise InputError(f"-k {k}: the {int(allowed.sum()):,} searched frames hold at most {most} bouts; ask for fewer")
 
 
 class _Search:
-    """One search; `free` are the frames that may be found and are no part of what was, `taken` those that are."""
+    """State of one search; `free`: frames that may still be found; `taken`: frames of bouts already found."""
 
     def __init__(self, index: FrameIndex, point: np.ndarray, allowed: np.ndarray, rows: Sequence[EmbeddingRow]) -> None:
         self.index, self.point, self.allowed = index, point, allowed
@@ -213,7 +210,7 @@ class _Search:
         return sorted(found, key=lambda bout: bout.distance)
 
     def _grown(self, frames: np.ndarray, most: int) -> list[NearBout]:
-        """The bouts around these frames, the nearest first, that are no part of what was found."""
+        """New bouts around these frames, the nearest first."""
         found: list[NearBout] = []
         for frame in frames[np.argsort(self._distances(frames), kind="stable")]:
             if len(found) == most:
@@ -227,10 +224,10 @@ class _Search:
         return found
 
     def _bout(self, row: EmbeddingRow, frame: int) -> tuple[NearBout, bool]:
-        """The bout around a frame of a recording, from now on taken, and whether it is far from all that was before."""
+        """The bout around a frame, marked as taken, and whether it is apart from all bouts before."""
         start, stop, best, distance = self._extent(row, frame)
         passed, seen = [(start, stop)], {frame}
-        # Of frames that are as near, rounding decides, and not the same way in every stretch that is read.
+        # Between equally near frames rounding decides, and differently in every stretch that is read.
         while best not in seen:
             seen.add(best)
             start, stop, best, distance = self._extent(row, best)
@@ -245,7 +242,7 @@ class _Search:
         return NearBout(recording=row.id, start=start, stop=stop, frame=best, distance=distance), apart
 
     def _extent(self, row: EmbeddingRow, frame: int) -> tuple[int, int, int, float]:
-        """Start and stop of the bout around a frame, the nearest frame in it, and how near that is."""
+        """Start and stop of the bout around a frame, its nearest frame, and the distance of that frame."""
         first, last = self._allowed_around(row, frame)
         distances = self._distances(np.arange(row.offset + first, row.offset + last))
         own = distances[frame - first]
@@ -256,21 +253,21 @@ class _Search:
         return first + start, first + stop, first + best, float(distances[best])
 
     def _allowed_around(self, row: EmbeddingRow, frame: int) -> tuple[int, int]:
-        """Start and stop of the frames around one that are near enough to be of a bout, up to the first forbidden."""
-        reach = round(REACH_SECONDS * row.fps)
-        first, last = max(0, frame - reach), min(row.frames, frame + reach + 1)
+        """Start and stop of the frames around one that may belong to its bout, up to the first excluded frame."""
+        extent = round(HALF_EXTENT_SECONDS * row.fps)
+        first, last = max(0, frame - extent), min(row.frames, frame + extent + 1)
         forbidden = first + np.flatnonzero(~self.allowed[row.offset + first : row.offset + last])
         before, after = forbidden[forbidden < frame], forbidden[forbidden > frame]
         return (int(before[-1]) + 1 if len(before) else first), (int(after[0]) if len(after) else last)
 
     def _distances(self, frames: np.ndarray) -> np.ndarray:
-        """Float64 [frames], exact."""
+        """Exact distances to the query, float64 [frames]."""
         points = self.index.space.gather(self.index.embeddings, frames)
         return np.linalg.norm(points.astype(np.float64) - self.point, axis=1)
 
 
 def _run_around(near: np.ndarray, frame: int, bridge: int) -> tuple[int, int]:
-    """Start and stop of the run of True around a frame that is, gaps of up to `bridge` frames taken in.
+    """Start and stop of the run of True around a True frame; gaps up to `bridge` frames are included.
 
     >>> _run_around(np.array([1, 0, 0, 1, 0, 1, 1, 0, 0]) > 0, 5, 1)
     (3, 7)

@@ -63,7 +63,7 @@ def saved_clusters():
         clustering = Clustering(
             model=model, config=KMeansConfig(clusters=number), seed=0, space=space, smoothing=SmoothingConfig(),
             fitted=FittedOn.of(embeddings, embeddings.rows), store=embeddings.store,
-            frames=FrameClusters(embeddings.rows, labels, number), fine=labels,
+            frames=FrameClusters(embeddings.rows, labels, number), raw_labels=labels,
         )  # fmt: skip
         save_clustering(clustering, folder)
         return folder

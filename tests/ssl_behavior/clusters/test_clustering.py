@@ -17,13 +17,13 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.space import SpaceConfig
 
 FRAMES = (1511, 977, 0, 1, 2003)
-K_MEANS = KMeansConfig(clusters=5, fine=13, sample=2000)
-DENSITY = DensityConfig(sample=1500, smallest=30, selection="eom")
+K_MEANS = KMeansConfig(clusters=5, sample=2000)
+DENSITY = DensityConfig(sample=1500, min_cluster_size=30, cluster_selection_method="eom")
 METHODS = {
     "k-means": (KMeansConfig(clusters=7, sample=2000), SpaceConfig(), SmoothingConfig()),
-    "joined": (K_MEANS, SpaceConfig(most_dims=3), SmoothingConfig()),
+    "few dimensions": (K_MEANS, SpaceConfig(most_dims=3), SmoothingConfig()),
     "spherical": (KMeansConfig(clusters=5, sample=2000), SpaceConfig(unit=True), SmoothingConfig()),
-    "priced": (K_MEANS, SpaceConfig(), SmoothingConfig(penalty=2.0, minimum_bout_seconds=0.0)),
+    "all bouts": (K_MEANS, SpaceConfig(), SmoothingConfig(minimum_bout_seconds=0.0)),
     "density": (DENSITY, SpaceConfig(most_dims=3), SmoothingConfig()),
 }
 
@@ -53,14 +53,14 @@ def fitted(embeddings):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_what_was_fitted_gets_the_same_labels_again_also_from_disk(name, fitted, embeddings, tmp_path):
+def test_assigning_fitted_recordings_gives_the_same_labels_also_from_disk(name, fitted, embeddings, tmp_path):
     clustering = fitted(name)
     assert clustering.frames.labels.dtype == np.int32 and len(set(clustering.frames.labels)) > 3
     save_clustering(clustering, tmp_path / "c")
     loaded = load_clustering(tmp_path / "c")
     for one in (loaded, clustering.assign(embeddings), loaded.assign(embeddings)):
         np.testing.assert_array_equal(one.frames.labels, clustering.frames.labels)
-        np.testing.assert_array_equal(one.fine, clustering.fine)
+        np.testing.assert_array_equal(one.raw_labels, clustering.raw_labels)
         assert one.num_clusters == clustering.num_clusters and one.frames.rows == embeddings.rows
     for fact in ("config", "seed", "smoothing", "fitted", "store"):
         assert getattr(loaded, fact) == getattr(clustering, fact)
@@ -82,14 +82,14 @@ def test_the_same_seed_gives_the_same_and_0_is_the_most_frequent(name, fitted, e
     config, space, smoothing = METHODS[name]
     again = fit_clusters(embeddings, config, space, smoothing, seed=3)
     np.testing.assert_array_equal(again.frames.labels, fitted(name).frames.labels)
-    own = again.model.clusters(again.fine)
+    own = again.model.clusters(again.raw_labels)
     assert (np.diff(np.bincount(own[own >= 0])) <= 0).all()
 
 
 def test_places_are_found_by_both_methods(fitted, states):
     state, _ = states(sum(FRAMES), num_states=5, dim=9)
-    for name in ("joined", "spherical", "density"):
-        labels = fitted(name).model.clusters(fitted(name).fine)
+    for name in ("few dimensions", "spherical", "density"):
+        labels = fitted(name).model.clusters(fitted(name).raw_labels)
         known = labels >= 0
         pairs = set(zip(labels[known], state[known], strict=True))
         assert len(pairs) == 5 and known.mean() > 0.8, name
@@ -99,50 +99,34 @@ def test_bouts_are_of_the_minimum_length(fitted, embeddings):
     for name in ("k-means", "density"):
         clustering = fitted(name)
         for row in embeddings.rows:
-            own = clustering.model.clusters(clustering.fine[row.slice])
+            own = clustering.model.clusters(clustering.raw_labels[row.slice])
             np.testing.assert_array_equal(clustering.frames.of(row), without_short_runs(own + 1, 8) - 1)
         lengths = [stop - start for start, stop, _ in runs(clustering.frames.of(embeddings.rows[0]))]
         assert min(lengths) >= 8
 
 
-def test_a_price_of_changes_is_paid_in_spreads(fitted, embeddings):
-    """Against one recording done by hand, with distances in float64."""
-    clustering, row = fitted("priced"), embeddings.rows[1]
-    points = next(iter(clustering.space.blocks(embeddings, row.slice)))[1].astype(float)
-    model = clustering.model
-    squared = np.square(points[:, None] - model.centroids[None]).sum(axis=-1) / model.spread
-    costs = np.stack([squared[:, model.cluster_of == c].min(axis=1) for c in range(5)], axis=1)
-
-    def total(labels):
-        return costs[np.arange(len(labels)), labels].sum() + 2 * np.count_nonzero(np.diff(labels))
-
-    best, back = costs[0], []
-    for cost in costs[1:]:
-        back.append(np.where(best <= best.min() + 2, np.arange(5), best.argmin()))
-        best = np.minimum(best, best.min() + 2) + cost
-    assert total(clustering.frames.of(row)) == pytest.approx(best.min(), rel=1e-5)
-    assert total(model.clusters(clustering.fine[row.slice])) > best.min()
-    own = np.square(points - model.centroids[model.fine(points.astype(np.float32))]).sum(axis=1)
-    assert np.median(own) == pytest.approx(model.spread, rel=0.2)
-
-
-def test_one_run_serves_every_number_of_clusters(fitted, embeddings):
-    clustering = fitted("joined")
-    for k in (1, 3, 5, 11, 13):
+def test_the_hierarchy_joins_clusters_to_every_smaller_number(fitted, embeddings):
+    clustering = fitted("k-means")
+    for k in (1, 3, 5, 7):
         cut = clustering.cut(k)
         assert cut.num_clusters == k == cut.frames.num_clusters
         np.testing.assert_array_equal(cut.frames.labels, clustering.assign(embeddings, k).frames.labels)
-        np.testing.assert_array_equal(cut.frames.labels, clustering.cut(k, embeddings).frames.labels)
-        sizes = np.bincount(cut.model.clusters(cut.fine))
+        sizes = np.bincount(cut.model.clusters(cut.raw_labels))
         assert (np.diff(sizes) <= 0).all() and len(sizes) == k
-    with pytest.raises(InputError, match="a hierarchy of 13 centroids cannot be cut into 14"):
-        clustering.cut(14)
+        # Clusters of a cut are unions of the clusters before.
+        assert len(set(zip(cut.model.clusters(cut.raw_labels), clustering.raw_labels, strict=True))) == 7
+    with pytest.raises(InputError, match="a hierarchy of 7 centroids cannot be cut into 8"):
+        clustering.cut(8)
     with pytest.raises(InputError, match="clusters of HDBSCAN cannot be joined"):
         fitted("density").cut(2)
-    priced = fitted("priced")
-    with pytest.raises(InputError, match="were smoothed with distances"):
-        priced.cut(3)
-    np.testing.assert_array_equal(priced.cut(3, embeddings).frames.labels, priced.assign(embeddings, 3).frames.labels)
+
+
+def test_a_cut_is_saved_and_can_be_cut_again(fitted, tmp_path):
+    clustering = fitted("k-means")
+    save_clustering(clustering.cut(3), tmp_path / "c")
+    loaded = load_clustering(tmp_path / "c")
+    assert loaded.num_clusters == 3
+    np.testing.assert_array_equal(loaded.cut(5).frames.labels, clustering.cut(5).frames.labels)
 
 
 def test_clusters_are_learned_from_the_recordings_asked_for(embeddings, embeddings_of, array, tmp_path):
@@ -157,19 +141,19 @@ def test_clusters_are_learned_from_the_recordings_asked_for(embeddings, embeddin
 
 
 def test_progress_adds_up(embeddings):
-    told = {}
+    calls = {}
 
-    def progress(what, done, total):
-        told.setdefault(what, []).append((done, total))
+    def progress(stage, done, total):
+        calls.setdefault(stage, []).append((done, total))
 
-    fit_clusters(embeddings, K_MEANS, smoothing=SmoothingConfig(penalty=1.0), progress=progress)
-    assert set(told) == {"k-means", "labels", "smoothing"}
-    for steps in told.values():
+    fit_clusters(embeddings, K_MEANS, progress=progress)
+    assert set(calls) == {"k-means", "labels"}
+    for steps in calls.values():
         assert sum(done for done, _ in steps) == steps[0][1]
 
 
 def test_embeddings_of_another_encoder_or_other_recordings_are_refused(fitted, embeddings_of, array, tmp_path):
-    clustering, groups = fitted("joined"), {"latent": 9, "time": 1}
+    clustering, groups = fitted("few dimensions"), {"latent": 9, "time": 1}
     other = embeddings_of(tmp_path / "o", array, FRAMES, groups, checkpoint="d" * 64)
     with pytest.raises(InputError, match="was made by another checkpoint"):
         clustering.assign(other)
@@ -178,18 +162,18 @@ def test_embeddings_of_another_encoder_or_other_recordings_are_refused(fitted, e
         clustering.assign(fewer)
     some = embeddings_of(tmp_path / "s", array[:1511], (1511,), groups)
     with pytest.raises(InputError, match=r"has other recordings than the clustering labels \(recording 'r1' differs\)"):
-        clustering.cut(3, some)
+        clustering.check_labeled(some)
 
 
-def test_what_cannot_be_clustered_is_refused(embeddings_of, array, tmp_path):
+def test_embeddings_that_cannot_be_clustered_are_refused(embeddings_of, array, tmp_path):
     constant = embeddings_of(tmp_path / "c", np.ones_like(array), FRAMES)
     with pytest.raises(InputError, match="all numbers are the same in every frame"):
         fit_clusters(constant, K_MEANS)
     few = embeddings_of(tmp_path / "f", array[:19], (19,))
-    with pytest.raises(InputError, match="20 clusters of 19 frames cannot be: ask for fewer --clusters"):
+    with pytest.raises(InputError, match="cannot fit 20 clusters to 19 frames: ask for fewer --clusters"):
         fit_clusters(few, KMeansConfig())
     alike = embeddings_of(tmp_path / "a", np.repeat(array[:7], 11, axis=0), (77,))
-    with pytest.raises(InputError, match="only 7 frames of the sample differ"):
+    with pytest.raises(InputError, match="only 7 frames of the sample are distinct"):
         fit_clusters(alike, KMeansConfig(clusters=11))
     broken = array.copy()
     broken[1511 + 13, 2] = np.inf
@@ -197,8 +181,6 @@ def test_what_cannot_be_clustered_is_refused(embeddings_of, array, tmp_path):
         fit_clusters(embeddings_of(tmp_path / "b", broken, FRAMES), K_MEANS)
     with pytest.raises(InputError, match="no columns 'later'"):
         fit_clusters(few, K_MEANS, SpaceConfig(only=("later",)))
-    with pytest.raises(InputError, match="--smooth needs distances"):
-        fit_clusters(few, DENSITY, smoothing=SmoothingConfig(penalty=1.0))
 
 
 def saved(clustering, folder):
@@ -207,15 +189,15 @@ def saved(clustering, folder):
 
 
 def test_a_folder_is_not_replaced_unless_asked(fitted, tmp_path):
-    folder = saved(fitted("joined"), tmp_path / "c")
+    folder = saved(fitted("few dimensions"), tmp_path / "c")
     with pytest.raises(InputError, match="exists already"):
         save_clustering(fitted("density"), folder)
     save_clustering(fitted("density"), folder, overwrite=True)
     assert not (folder / "hierarchy.npy").exists() and load_clustering(folder).config == DENSITY
 
 
-@pytest.mark.parametrize("name", ["joined", "density"])
-def test_damage_is_told_and_never_a_traceback(name, fitted, tmp_path):
+@pytest.mark.parametrize("name", ["few dimensions", "density"])
+def test_damage_gives_a_message_and_never_a_traceback(name, fitted, tmp_path):
     whole = saved(fitted(name), tmp_path / "whole")
     files = sorted(path.name for path in whole.iterdir())
     for file in files:
@@ -239,18 +221,18 @@ def test_damage_is_told_and_never_a_traceback(name, fitted, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"version": 2}, "format version 2"),
+        ({"version": 1}, "format version 1; this program reads version 2: .* cluster again"),
+        ({"version": 3}, "format version 3"),
         ({"format": "ssl-behavior embeddings"}, "does not say so"),
         ({"num_clusters": 6}, "is damaged"),
         ({"method": "voodoo"}, "is damaged"),
         ({"settings": {"clusters": "many"}}, "settings.clusters: expected int"),
-        ({"sizes": [1, 2]}, "labels.npy is not what clusters.json tells of"),
+        ({"sizes": [1, 2]}, "labels.npy does not match clusters.json"),
         ({"recordings": 7}, "is damaged"),
-        ({"spread": None}, "is damaged"),
     ],
 )
-def test_a_changed_table_of_contents_is_told(change, words, fitted, tmp_path):
-    folder = saved(fitted("joined"), tmp_path / "c")
+def test_a_changed_table_of_contents_is_refused(change, words, fitted, tmp_path):
+    folder = saved(fitted("few dimensions"), tmp_path / "c")
     contents = json.loads((folder / "clusters.json").read_text())
     (folder / "clusters.json").write_text(json.dumps(contents | change))
     with pytest.raises(InputError, match=words):

@@ -25,7 +25,7 @@ def measured(labeled):
 def test_means_errors_and_medians_are_those_of_a_slow_loop(clusters, measured):
     found, values = measured
     result = compare_clusters(clusters, found)
-    scores = found.standardised(values)
+    scores = found.standardized(values)
     edges = np.flatnonzero(np.diff(clusters.labels, prepend=-9)).tolist()
     edges = sorted({*edges, *(row.offset for row in clusters.rows), len(values)})
     for cluster in range(4):

@@ -122,7 +122,7 @@ def test_of_several_streams_the_best_explains_a_cluster(dyad, tmp_path):
 
 def test_where_nothing_is_labeled_it_is_said(scene):
     found = discovered(scene(streams=()), separation=(0.1, 0.2))
-    assert "nothing is labeled" in found.note and not found.bouts
+    assert "have no labels" in found.note and not found.bouts
     assert [(one.cluster, one.explained, one.stream) for one in found.clusters] == [(1, 0, ""), (0, 0, "")]
     assert discovered(scene(np.full(FRAMES, -1)), separation=(0.1, 0.2)) == found
 

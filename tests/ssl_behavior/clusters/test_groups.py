@@ -54,7 +54,7 @@ def test_what_is_left_out_is_noted(read):
 def test_without_animals_every_recording_is_one(read):
     groups = read(lines("01,x", "02,x", "03,y", "04,y", header="recording,strain"), recordings=IDS[:4])
     assert groups.animals == {"x": ["01", "02"], "y": ["03", "04"]}
-    assert groups.notes == ("groups.csv has no column 'animal': every recording is taken for another animal",)
+    assert groups.notes == ("groups.csv has no column 'animal': every recording counts as a separate animal",)
 
 
 def test_animals_that_are_in_every_group_are_compared_with_themselves(read):
@@ -69,17 +69,17 @@ def test_animals_that_are_in_every_group_are_compared_with_themselves(read):
     [
         ("", None, "the file is empty"),
         (lines("01,x", header="video,treatment"), None, "one of them 'recording', got ['video', 'treatment']"),
-        (lines("01,a,b,c", header="recording,animal,x,x"), None, "expected different column names"),
+        (lines("01,a,b,c", header="recording,animal,x,x"), None, "expected distinct column names"),
         (lines("01,a,x,7"), None, "line 2: expected 3 cells as in the header, got 4"),
         (lines("", "01,a,x", "", "02,a"), None, "line 5: expected 3 cells as in the header, got 2"),
-        (lines("01,a," + "x" * 200_000), None, "line 2: this is no CSV of groups (field larger than"),
+        (lines("01,a," + "x" * 200_000), None, "line 2: invalid CSV (field larger than"),
         (lines("01,a", header="recording,animal"), None, "--factor names the column to compare by; the file has none"),
         (lines("01,a,x,1", header="recording,animal,dose,day"), None, "the file has ['dose', 'day']"),
         (FULL, "dose", "no column 'dose' to compare by; the file has ['treatment']"),
         (FULL, "animal", "no column 'animal' to compare by"),
-        (lines("1,a,x"), None, "no recording '1' was clustered; did you mean '01'?"),
-        (lines("mouse,a,x"), None, "no recording 'mouse' was clustered; there are '01', '02', '03', '04', '05' and 3"),
-        (lines("01,a,x", "01,a,x"), None, "recording '01' is there twice"),
+        (lines("1,a,x"), None, "recording '1' was not clustered; did you mean '01'?"),
+        (lines("mouse,a,x"), None, "recording 'mouse' was not clustered; there are '01', '02', '03', '04', '05' and 3"),
+        (lines("01,a,x", "01,a,x"), None, "recording '01' is listed twice"),
         (lines("01,,x"), None, "recording '01' has no animal"),
         (lines("01,a,x", "02,b,x"), None, "treatment must have at least two values to compare, got ['x']"),
         (lines("01,a,x", "02,b,x", "03,c,y"), None, "group 'y' of treatment has 1 animal ('c')"),

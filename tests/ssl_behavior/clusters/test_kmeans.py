@@ -19,18 +19,18 @@ def test_nearest_is_the_smallest_distance_and_the_first_of_equals():
 def test_places_are_found_and_each_start_is_of_its_own(states):
     state, points = states(3001, num_states=11)
     told = []
-    centroids = fit_centroids(points, 11, KMeansConfig(clusters=11), seed=0, progress=told.append)
+    centroids = fit_centroids(points, KMeansConfig(clusters=11), seed=0, progress=told.append)
     own = nearest(points, centroids)
     assert len(set(zip(own, state, strict=True))) == 11 and told == [1, 1, 1]
-    again = fit_centroids(points, 11, KMeansConfig(clusters=11), seed=0)
+    again = fit_centroids(points, KMeansConfig(clusters=11), seed=0)
     np.testing.assert_array_equal(again, centroids)
 
 
 def test_the_best_of_several_starts_is_kept():
     points = np.random.default_rng(1).normal(size=(701, 3)).astype(np.float32)
 
-    def error(seeds, seed):
-        centroids = fit_centroids(points, 17, KMeansConfig(clusters=17, seeds=seeds, iterations=5), seed=seed)
+    def error(n_init, seed):
+        centroids = fit_centroids(points, KMeansConfig(clusters=17, n_init=n_init, iterations=5), seed=seed)
         return squared(points, centroids).min(axis=1).sum()
 
     ones, fives = [error(1, seed) for seed in range(6)], [error(5, seed) for seed in range(6)]
@@ -42,8 +42,8 @@ def test_on_the_sphere_centroids_have_length_1_and_the_best_is_kept():
     points = rng.normal(size=(601, 5)).astype(np.float32)
     points /= np.linalg.norm(points, axis=1, keepdims=True)
 
-    def cosine(seeds):
-        centroids = fit_centroids(points, 7, KMeansConfig(clusters=7, seeds=seeds, iterations=4), True, seed=3)
+    def cosine(n_init):
+        centroids = fit_centroids(points, KMeansConfig(clusters=7, n_init=n_init, iterations=4), True, seed=3)
         np.testing.assert_allclose(np.linalg.norm(centroids, axis=1), 1, atol=1e-5)
         own = nearest(points, centroids)
         np.testing.assert_array_equal(own, (points @ centroids.T).argmax(axis=1))
@@ -54,20 +54,20 @@ def test_on_the_sphere_centroids_have_length_1_and_the_best_is_kept():
 
 def test_every_centroid_has_a_frame_and_more_than_there_are_cannot_be():
     points = np.repeat(np.random.default_rng(3).normal(size=(5, 3)), 40, axis=0).astype(np.float32)
-    assert len(set(nearest(points, fit_centroids(points, 5, KMeansConfig(clusters=5))))) == 5
-    with pytest.raises(InputError, match="6 clusters cannot be: only 5 frames of the sample differ"):
-        fit_centroids(points, 6, KMeansConfig(clusters=6))
-    with pytest.raises(InputError, match="201 clusters of 200 frames cannot be"):
-        fit_centroids(points, 201, KMeansConfig(clusters=201))
+    assert len(set(nearest(points, fit_centroids(points, KMeansConfig(clusters=5))))) == 5
+    with pytest.raises(InputError, match="cannot fit 6 clusters: only 5 frames of the sample are distinct"):
+        fit_centroids(points, KMeansConfig(clusters=6))
+    with pytest.raises(InputError, match="cannot fit 201 clusters to 200 frames"):
+        fit_centroids(points, KMeansConfig(clusters=201))
     few = np.random.default_rng(4).normal(size=(23, 2)).astype(np.float32)
     for k in (19, 23):
-        assert len(set(nearest(few, fit_centroids(few, k, KMeansConfig(clusters=k))))) == k
+        assert len(set(nearest(few, fit_centroids(few, KMeansConfig(clusters=k))))) == k
 
 
 def model(num_clusters=3, seed=5):
     rng = np.random.default_rng(seed)
     sizes = np.sort(rng.integers(1, 99, 13))[::-1].copy()
-    return KMeansModel.of(rng.normal(size=(13, 5)).astype(np.float32), sizes, num_clusters, spread=1.7)
+    return KMeansModel.of(rng.normal(size=(13, 5)).astype(np.float32), sizes, num_clusters)
 
 
 def test_clusters_are_numbered_by_their_frames_and_centers_are_their_means():
@@ -81,23 +81,20 @@ def test_clusters_are_numbered_by_their_frames_and_centers_are_their_means():
     assert fitted.cut(13).cluster_of.tolist() == list(range(13))
 
 
-def test_gains_are_distances_to_the_nearest_centroid_of_a_cluster():
+def test_labels_are_the_clusters_of_the_nearest_centroids():
     fitted = model(4)
     points = np.random.default_rng(6).normal(size=(101, 5)).astype(np.float32)
     distances = squared(points, fitted.centroids)
-    wanted = np.stack([distances[:, fitted.cluster_of == cluster].min(axis=1) for cluster in range(4)], axis=1)
-    gains = fitted.gains(points)
-    np.testing.assert_allclose(np.square(points).sum(axis=1, keepdims=True) / 1.7 - gains, wanted / 1.7, atol=1e-4)
-    np.testing.assert_array_equal(gains.argmax(axis=1), fitted.clusters(fitted.fine(points)))
+    of_cluster = np.stack([distances[:, fitted.cluster_of == cluster].min(axis=1) for cluster in range(4)], axis=1)
+    np.testing.assert_array_equal(of_cluster.argmin(axis=1), fitted.clusters(fitted.predict(points)))
 
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
         ({"clusters": 0}, "--clusters must be 1 or more"),
-        ({"seeds": 0}, "--seeds must be 1 or more"),
-        ({"clusters": 30, "fine": 20}, "--fine 20 centroids cannot be joined to 30 clusters"),
-        ({"fine": 50, "sample": 49}, "--sample 49 frames are too few for 50"),
+        ({"n_init": 0}, "--n-init must be 1 or more"),
+        ({"clusters": 50, "sample": 49}, "--sample 49 frames are too few for 50"),
     ],
 )
 def test_nonsense_is_refused(wrong, words):

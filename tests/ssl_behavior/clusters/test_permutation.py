@@ -10,8 +10,8 @@ from ssl_behavior.clusters.permutation import (
     arrangements,
     benjamini_hochberg,
     effects,
+    minimum_p,
     permutation_p,
-    smallest_p,
 )
 
 MEASURES = 5
@@ -128,17 +128,17 @@ def test_what_cannot_be_tested_is_nan():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "smallest"), [((3, 3), 0.1), ((3, 4), 1 / 35), ((2, 2, 2), 6 / 90), ((2, 3, 2), 2 / 210)]
+    ("sizes", "minimum"), [((3, 3), 0.1), ((3, 4), 1 / 35), ((2, 2, 2), 6 / 90), ((2, 3, 2), 2 / 210)]
 )
-def test_the_smallest_p_is_what_the_most_different_groups_reach(sizes, smallest):
+def test_the_minimum_p_is_what_the_most_different_groups_reach(sizes, minimum):
     design = between(*sizes)
     among = arrangements(design)
-    assert smallest_p(design, among) == pytest.approx(smallest)
+    assert minimum_p(design, among) == pytest.approx(minimum)
     values = (design.group * 1000.0 + np.random.default_rng(0).random(len(design.group)))[:, None]
-    assert permutation_p(design, values, among)[0] == pytest.approx(smallest)
+    assert permutation_p(design, values, among)[0] == pytest.approx(minimum)
     paired = within(5, 2)
-    assert smallest_p(paired, arrangements(paired)) == 2 / 32
-    assert smallest_p(design, Arrangements(np.zeros((99, 3), np.int8), False)) == 0.01
+    assert minimum_p(paired, arrangements(paired)) == 2 / 32
+    assert minimum_p(design, Arrangements(np.zeros((99, 3), np.int8), False)) == 0.01
 
 
 def test_p_values_are_uniform_where_groups_do_not_matter():
@@ -211,7 +211,7 @@ def test_of_equal_values_rounding_is_no_effect(value):
     assert effects(between(3, 4), values).hedges_g.tolist() == [0]
 
 
-def test_two_animals_within_have_no_standardised_effect():
+def test_two_animals_within_have_no_standardized_effect():
     found = effects(
         GroupDesign(np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1]), 2, True), np.array([[1.0], [5], [1], [5.1]])
     )

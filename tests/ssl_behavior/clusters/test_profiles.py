@@ -76,7 +76,7 @@ def test_splitting_recordings_does_not_make_more_animals():
 def test_what_cannot_be_found_is_said_before():
     clusters, groups = simulate_study(StudyConfig(animals=3, minutes=2.0), 0)
     (note,) = compare_profiles(clusters, groups, QUICK).notes
-    assert note.startswith("with 3 and 3 animals no p value can be below 0.1: nothing can be found at 0.05")
+    assert note.startswith("with 3 and 3 animals no p value can be below 0.1: no difference can be found at 0.05")
     clusters, groups = simulate_study(StudyConfig(animals=5, minutes=2.0), 0)
     (note,) = compare_profiles(clusters, groups, QUICK).notes
     assert "among 20 clusters a single different one cannot be found at 0.05, only 4 or more together" in note
@@ -98,7 +98,7 @@ def test_what_cannot_be_found_of_pairs_is_said_too():
     (note,) = notes((4, 4, 4), 40_000)
     assert note.startswith("with 4 and 4 animals no p value can be below 0.029: among 2 clusters and 3 pairs of groups")
     (note,) = notes((2, 2, 2), 1000)
-    assert note.startswith("with 2 and 2 and 2 animals no p value can be below 0.067: nothing can be found")
+    assert note.startswith("with 2 and 2 and 2 animals no p value can be below 0.067: no difference can be found")
 
 
 def test_a_planted_difference_is_found_in_its_direction():

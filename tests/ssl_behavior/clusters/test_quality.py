@@ -4,7 +4,7 @@ import pytest
 from ssl_behavior.clusters.quality import (
     adjusted_rand_index,
     frame_pairs,
-    neighbourhood_overlap,
+    neighborhood_overlap,
     normalized_mutual_information,
     purity,
     temporal_coherence,
@@ -60,14 +60,14 @@ def test_overlap_is_that_of_sorted_lists(num_recordings):
     other = np.concatenate([one[:, :2], points(6, 101, 2)], axis=1)
     apart = np.arange(101) % num_recordings if num_recordings else np.arange(101)
     given = apart if num_recordings else None
-    assert neighbourhood_overlap(one, other, 7, given) == pytest.approx(slow_overlap(one, other, 7, apart))
+    assert neighborhood_overlap(one, other, 7, given) == pytest.approx(slow_overlap(one, other, 7, apart))
 
 
 def test_overlap_is_1_of_the_same_and_chance_of_another():
     one, other = points(7, 1511, 5), points(8, 1511, 5)
     turned = one @ np.linalg.qr(np.random.default_rng(9).normal(size=(5, 5)))[0] * 3
-    assert neighbourhood_overlap(one, turned, 11) == pytest.approx(1, abs=1e-3)
-    assert neighbourhood_overlap(one, other, 11) == pytest.approx(11 / 1510, rel=0.3)
+    assert neighborhood_overlap(one, turned, 11) == pytest.approx(1, abs=1e-3)
+    assert neighborhood_overlap(one, other, 11) == pytest.approx(11 / 1510, rel=0.3)
 
 
 def slow_agreement(a, b):

@@ -2,7 +2,7 @@ import pytest
 
 from ssl_behavior.clusters.differences import Difference
 from ssl_behavior.clusters.measures import SEEN
-from ssl_behavior.clusters.sentences import SIZE_WORDING, WORDING, Concentration, SayingRules, Subjects, sentence
+from ssl_behavior.clusters.sentences import SIZE_WORDING, WORDING, Concentration, SentenceRules, Subjects, sentence
 from ssl_behavior.programs import PROGRAMS
 
 NAMED = Subjects(individuals=("resident", "intruder"), anonymous=False, body_length=60.0)
@@ -181,4 +181,4 @@ def test_every_built_in_program_has_words():
 def test_rules_can_be_other_ones():
     weak = difference("body_gap", d=0.3, median=90.0, below=0.8)
     assert said(weak).startswith("Usual")
-    assert said(weak, rules=SayingRules(least_difference=0.2)).startswith("Bodies further apart")
+    assert said(weak, rules=SentenceRules(least_difference=0.2)).startswith("Bodies further apart")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.cli import main
-from ssl_behavior.clusters import load_clustering
+from ssl_behavior.clusters import DensityConfig, load_clustering
 
 FRAMES = (701, 503, 997, 809)
 
@@ -50,24 +50,24 @@ def test_the_number_is_chosen_drawn_and_kept(embeddings, tmp_path, capsys):
     choice = json.loads((tmp_path / "c" / "choice.json").read_text())
     assert choice["suggested"] == 5 and [one["clusters"] for one in choice["numbers"]] == [3, 5, 11]
     assert (tmp_path / "choice.png").read_bytes().startswith(b"\x89PNG")
-    assert main([*argv, "--clusters", "4", "--fine", "13", "--overwrite"]) == 0
+    assert main([*argv, "--clusters", "4", "--overwrite"]) == 0
     assert load_clustering(tmp_path / "c").num_clusters == 4
-    assert len(load_clustering(tmp_path / "c").model.centroids) == 13
 
 
 def test_every_option_reaches_the_clustering(embeddings, tmp_path):
-    argv = ["--spherical", "--seeds", "2", "--sample", "1500", "--dims", "3", "--smooth", "1.5", "--seed", "7",
+    argv = ["--spherical", "--n-init", "2", "--sample", "1500", "--dims", "3", "--seed", "7",
             "--minimum-bout-seconds", "0.1", "--clusters", "4", "--without", "none*"]  # fmt: skip
     assert main(["cluster", embeddings, "--out", str(tmp_path / "c"), *argv]) == 2
     assert main(["cluster", embeddings, "--out", str(tmp_path / "c"), *argv[:-1], "time"]) == 0
     one = load_clustering(tmp_path / "c")
-    assert (one.config.seeds, one.config.sample, one.config.clusters, one.seed) == (2, 1500, 4, 7)
+    assert (one.config.n_init, one.config.sample, one.config.clusters, one.seed) == (2, 1500, 4, 7)
     assert one.space.config.unit and one.space.config.most_dims == 3 and one.space.dim == 3
-    assert (one.smoothing.penalty, one.smoothing.minimum_bout_seconds) == (1.5, 0.1)
-    argv = ["--method", "hdbscan", "--smallest", "31", "--neighbors", "3", "--selection", "eom", "--sample", "1200"]
+    assert one.smoothing.minimum_bout_seconds == 0.1
+    argv = ["--method", "hdbscan", "--min-cluster-size", "31", "--min-samples", "3", "--sample", "1200",
+            "--cluster-selection-method", "eom"]  # fmt: skip
     assert main(["cluster", embeddings, "--out", str(tmp_path / "h"), *argv]) == 0
     two = load_clustering(tmp_path / "h")
-    assert (two.config.smallest, two.config.neighbors, two.config.selection, two.config.sample) == (31, 3, "eom", 1200)
+    assert two.config == DensityConfig(sample=1200, min_cluster_size=31, min_samples=3, cluster_selection_method="eom")
     assert two.space.config.most_dims == 5
     assert main(["info", str(tmp_path / "h")]) == 0
 
@@ -80,9 +80,9 @@ def test_quality_is_printed_and_kept(embeddings, embeddings_of, array, tmp_path,
     argv = ["quality", embeddings, str(other.path), "--clusters", "5", "--sample", "701", "--out", str(out)]
     assert main(argv) == 0
     said = capsys.readouterr().out
-    assert "near 1 s" in said and "neighbours shared" in said
+    assert "near 1 s" in said and "neighbors shared" in said
     kept = json.loads(out.read_text())
-    pair = kept["beside the first"][str(other.path)]
+    pair = kept["compared_with_first"][str(other.path)]
     assert 0.3 < pair["mutual_information"] < 1 and kept["embeddings"][embeddings]["dim"] == 7
     assert f"{pair['mutual_information']:.3f}" in said
     assert main(argv) == 2 and "q.json exists already" in capsys.readouterr().err
@@ -105,15 +105,15 @@ def test_mistakes_are_one_sentence_and_nothing_is_made(embeddings, embeddings_of
         "no columns 'walls'": [embeddings, "--groups", "walls"],
         "leaves nothing": [embeddings, "--without", "*"],
         "all numbers are the same": [constant],
-        "20 clusters of 11 frames": [few],
+        "cannot fit 20 clusters to 11 frames": [few],
         "--dims must be 0": [embeddings, "--dims", "-1"],
         "--clusters must be 1": [embeddings, "--clusters", "0"],
-        "--smallest is for --method hdbscan": [embeddings, "--smallest", "5"],
-        "--seeds is for --method kmeans": [embeddings, "--method", "hdbscan", "--seeds", "5"],
+        "--min-cluster-size is for --method hdbscan": [embeddings, "--min-cluster-size", "5"],
+        "--n-init is for --method kmeans": [embeddings, "--method", "hdbscan", "--n-init", "5"],
         "--figure is for --choose": [embeddings, "--figure", "x.png"],
         "expected a file that ends in": [embeddings, "--choose", "2,3", "--figure", "x.txt"],
         "--choose 2,many: expected numbers": [embeddings, "--choose", "2,many"],
-        "--fine 9 centroids cannot be joined to 11": [embeddings, "--choose", "2,11", "--fine", "9"],
+        "--sample 9 frames are too few for 11": [embeddings, "--choose", "2,11", "--sample", "9"],
         "mine.png is a folder: name a file to draw": [
             embeddings,
             "--choose",

@@ -16,7 +16,7 @@ NUM_CLUSTERS = 7
 def write_clusters(folder, rows, labels, num_clusters=NUM_CLUSTERS, **more):
     folder.mkdir()
     table = [{"id": row.id, "offset": row.offset, "frames": row.frames, "fps": row.fps} for row in rows]
-    facts = {"format": "ssl-behavior clusters", "version": 1, "num_clusters": num_clusters, "recordings": table}
+    facts = {"format": "ssl-behavior clusters", "version": 2, "num_clusters": num_clusters, "recordings": table}
     (folder / "clusters.json").write_text(json.dumps(facts | more))
     np.save(folder / "labels.npy", labels)
     return folder

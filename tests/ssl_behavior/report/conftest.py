@@ -81,7 +81,7 @@ def write_clusters(folder, embeddings, labels, number=NUM_CLUSTERS):
     np.save(folder / "labels.npy", labels.astype(np.int32))
     contents = {
         "format": "ssl-behavior clusters",
-        "version": 1,
+        "version": 2,
         "num_clusters": number,
         "recordings": [asdict(row) for row in embeddings.rows],
     }

@@ -154,8 +154,8 @@ def test_a_damaged_index_is_told(embeddings, tmp_path):
         build_index(embeddings, folder)
     contents = json.loads((folder / "index.json").read_text())
     damaged = {
-        r"cannot be read \(12 frames, every 1 of its recordings are 1637\)": {**contents, "frames": 12},
-        r"cannot be read \(1637 frames, every 7 of its recordings are 236\)": {**contents, "stride": 7},
+        r"cannot be read \(12 frames, but its recordings have 1637 at stride 1\)": {**contents, "frames": 12},
+        r"cannot be read \(1637 frames, but its recordings have 236 at stride 7\)": {**contents, "stride": 7},
         "cannot be read .*must not be zero": {**contents, "stride": 0},
         r"is damaged: the index cannot be read \(": {**contents, "stride": "1"},
         r"cannot be read \(kind 'lsh' of breadth 0\)": {**contents, "kind": "lsh"},
@@ -173,7 +173,7 @@ def test_a_damaged_index_is_told(embeddings, tmp_path):
     whole = (folder / "index.faiss").read_bytes()
     build_index(embeddings, tmp_path / "j", config=IndexConfig(stride=3))
     (folder / "index.faiss").write_bytes((tmp_path / "j" / "index.faiss").read_bytes())
-    with pytest.raises(InputError, match=r"is damaged: its table says 1637 frames x 13, index.faiss has 547 x 13"):
+    with pytest.raises(InputError, match=r"is damaged: its table gives 1637 frames x 13, index.faiss has 547 x 13"):
         FrameIndex.open(folder, embeddings)
     (folder / "index.faiss").write_bytes(whole)
     with (folder / "index.faiss").open("r+b") as file:

@@ -16,7 +16,7 @@ def test_mistakes_in_queries_are_told(embeddings):
     assert {recording_of(Span.parse(text), embeddings).offset for text in ("b:388", "b:0-389")} == {701}
     with pytest.raises(InputError, match="b:3 is given with --query and with --unlike"):
         Query((Span.parse("b:3"),), (Span.parse("b:4"), Span.parse("b:3")))
-    with pytest.raises(InputError, match="needs an example to be like"):
+    with pytest.raises(InputError, match="a search needs an example: --query"):
         Query(())
 
 

@@ -118,7 +118,7 @@ def test_all_bouts_there_are_and_no_more(index):
         covered[max(0, bout.start - 5) : bout.stop + 5] = True
     # What is not beside a bout is part of one that was too near to another.
     assert covered.mean() > 0.5
-    with pytest.raises(InputError, match=r"-k 66: in the 389 frames that are searched there are at most 65 bouts"):
+    with pytest.raises(InputError, match=r"-k 66: the 389 searched frames hold at most 65 bouts"):
         nearest_bouts(index, query("a:1/x:52-60"), 66, rows)
     with pytest.raises(InputError, match="-k must be 1 or more, got 0"):
         nearest_bouts(index, query("a:1/x:52-60"), 0)
@@ -131,7 +131,7 @@ def test_what_lies_on_both_sides_of_an_example_is_as_many_bouts(index):
     rows = index.embeddings.select(["b"])
     bouts = nearest_bouts(index, query("b:1-388"), 2, rows, exclude_seconds=0.0)
     assert sorted(spans(bouts)) == [("b", 0, 1), ("b", 388, 389)]
-    with pytest.raises(InputError, match=r"-k 3: in the 2 frames that are searched there are at most 2 bouts"):
+    with pytest.raises(InputError, match=r"-k 3: the 2 searched frames hold at most 2 bouts"):
         nearest_bouts(index, query("b:1-388"), 3, rows, exclude_seconds=0.0)
 
 
