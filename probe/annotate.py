@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from probe.labelers import Labeler, ProbeLabeler
+    from probe.predictors import LabelPredictor, ProbePredictor
     from ssl_behavior.store import StoreRow
 
 __all__ = ["main"]
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     # Only now what takes seconds to import: --help is answered at once.
-    from probe.labelers import ProbeLabeler, RunLabeler
+    from probe.predictors import ProbePredictor, RunPredictor
     from ssl_behavior.device import choose_device, choose_precision
     from ssl_behavior.errors import InputError
     from ssl_behavior.files import check_free
@@ -37,11 +37,11 @@ def main(argv: Sequence[str]) -> int:
     device = choose_device(options.device)
     how = device, choose_precision(options.precision, device), options.last
     if options.probe is None:
-        _label(options, RunLabeler(options.run, options.store, *how), make_console())
+        _label(options, RunPredictor(options.run, options.store, *how), make_console())
     elif options.learn is None:
-        _label(options, ProbeLabeler(options.run, options.store, options.probe, *how), make_console())
+        _label(options, ProbePredictor(options.run, options.store, options.probe, *how), make_console())
     else:
-        _learn(options, ProbeLabeler(options.run, options.store, options.probe, *how), make_console())
+        _learn(options, ProbePredictor(options.run, options.store, options.probe, *how), make_console())
     return 0
 
 
@@ -57,21 +57,21 @@ def _check_learn(options: argparse.Namespace) -> None:
         )
 
 
-def _rows(options: argparse.Namespace, labeler: "Labeler") -> "list[StoreRow]":
-    return labeler.store.select(options.recordings) if options.recordings else list(labeler.store.rows)
+def _rows(options: argparse.Namespace, predictor: "LabelPredictor") -> "list[StoreRow]":
+    return predictor.store.select(options.recordings) if options.recordings else list(predictor.store.rows)
 
 
-def _label(options: argparse.Namespace, labeler: "Labeler", console: "Console") -> None:
+def _label(options: argparse.Namespace, predictor: "LabelPredictor", console: "Console") -> None:
     from rich.text import Text
 
-    from probe.labelers import write_labels
+    from probe.predictors import write_labels
     from ssl_behavior.terminal import counted, frames_bar
 
-    rows = _rows(options, labeler)
+    rows = _rows(options, predictor)
     with frames_bar(console, "annotating", sum(row.frames for row in rows), transient=True) as advance:
         told = write_labels(
-            labeler, rows, options.out, formats=options.format, streams=options.streams, annotator=options.annotator,
-            balanced=options.balanced, fewest_frames=options.minimum_bout_frames, actor=options.actor,
+            predictor, rows, options.out, formats=options.format, streams=options.streams, annotator=options.annotator,
+            balanced=options.balanced, min_bout_frames=options.minimum_bout_frames, actor=options.actor,
             media=options.media, overwrite=options.overwrite, progress=advance,
         )  # fmt: skip
     console.print(told.table())
@@ -81,11 +81,11 @@ def _label(options: argparse.Namespace, labeler: "Labeler", console: "Console") 
     console.print(f"labels of {counted(len(rows), 'recording')}{style} in {options.out}", soft_wrap=True, markup=False)
 
 
-def _learn(options: argparse.Namespace, labeler: "ProbeLabeler", console: "Console") -> None:
-    from probe.labelers import add_from_store
+def _learn(options: argparse.Namespace, predictor: "ProbePredictor", console: "Console") -> None:
+    from probe.predictors import add_annotator_from_store
     from ssl_behavior.terminal import counted
 
-    own = add_from_store(labeler, _rows(options, labeler), options.learn, options.out, options.overwrite)
+    own = add_annotator_from_store(predictor, _rows(options, predictor), options.learn, options.out, options.overwrite)
     learned = f"annotator {options.learn} learned from {counted(len(own), 'recording')}"
     console.print(f"{learned}: {options.out}", soft_wrap=True, markup=False)
 

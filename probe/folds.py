@@ -6,8 +6,8 @@ from itertools import islice
 
 import numpy as np
 
+from probe.experiment import LabeledFrames, Problem, can_learn
 from probe.representations import Frames
-from probe.trial import Data, Problem, can_learn
 from ssl_behavior.numerics import Standardizer
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import StoreRow
@@ -15,10 +15,10 @@ from ssl_behavior.store import StoreRow
 __all__ = [
     "FEW_RECORDINGS",
     "SOME_RECORDINGS",
-    "Fold",
-    "dealt",
+    "InnerFold",
+    "assign_folds",
+    "describe_held_out",
     "held_out_masks",
-    "how_held_out",
     "inner_folds",
     "num_folds",
     "positive_frames",
@@ -50,13 +50,13 @@ def positive_frames(problem: Problem, rows: Sequence[StoreRow]) -> np.ndarray:
 def stratified_folds(
     problem: Problem, rows: Sequence[StoreRow], num_folds: int, seed: int
 ) -> list[tuple[StoreRow, ...]]:
-    """The recordings in `num_folds` parts, none of them empty, each in the order of `rows`; see `dealt`."""
+    """The recordings in `num_folds` parts, none of them empty, each in the order of `rows`; see `assign_folds`."""
     frames = np.array([row.frames for row in rows])
-    part_of = dealt(positive_frames(problem, rows), frames, num_folds, seed)
+    part_of = assign_folds(positive_frames(problem, rows), frames, num_folds, seed)
     return [tuple(row for row, its in zip(rows, part_of, strict=True) if its == part) for part in range(num_folds)]
 
 
-def dealt(positive: np.ndarray, frames: np.ndarray, num_folds: int, seed: int) -> np.ndarray:
+def assign_folds(positive: np.ndarray, frames: np.ndarray, num_folds: int, seed: int) -> np.ndarray:
     """The part of each recording, int64 [recording] from 0 to `num_folds` - 1; no part is empty.
 
     Iterative stratification (Sechidis et al. 2011) by recording: the class that fewest recordings show is dealt out
@@ -74,7 +74,7 @@ def dealt(positive: np.ndarray, frames: np.ndarray, num_folds: int, seed: int) -
     for amount in (*positive.T[_rarest_first(positive)], frames):
         for index in order[np.argsort(-amount[order], kind="stable")]:
             if fold[index] < 0 and amount[index]:
-                fold[index] = _neediest(fold, amount, frames, num_folds)
+                fold[index] = _smallest_fold(fold, amount, frames, num_folds)
     return fold
 
 
@@ -82,7 +82,7 @@ def _rarest_first(positive: np.ndarray) -> np.ndarray:
     return np.argsort((positive > 0).sum(axis=0), kind="stable")
 
 
-def _neediest(fold: np.ndarray, amount: np.ndarray, frames: np.ndarray, num_folds: int) -> int:
+def _smallest_fold(fold: np.ndarray, amount: np.ndarray, frames: np.ndarray, num_folds: int) -> int:
     """The part with least of `amount`, then of frames; an empty one first where the rest is needed to fill them."""
     parts = [fold == part for part in range(num_folds)]
     empty = [part for part, members in enumerate(parts) if not members.any()]
@@ -92,7 +92,7 @@ def _neediest(fold: np.ndarray, amount: np.ndarray, frames: np.ndarray, num_fold
 
 
 @dataclass(frozen=True)
-class Fold:
+class InnerFold:
     """Frames to learn from while settings are chosen, and those to choose by.
 
     Parameters
@@ -101,14 +101,14 @@ class Fold:
     num_frames : frames to learn from before they were thinned.
     """
 
-    fit: Data
-    held_out: Data
+    fit: LabeledFrames
+    held_out: LabeledFrames
     num_frames: int
 
 
 def inner_folds(
-    data: Data, seed: int, most_frames: int, preferred: Collection[str] = (), most_folds: int | None = None
-) -> list[Fold]:
+    data: LabeledFrames, seed: int, most_frames: int, preferred: Collection[str] = (), most_folds: int | None = None
+) -> list[InnerFold]:
     """Training frames split for choosing settings, see `held_out_masks`; splits that cannot be learned are left out.
 
     Parameters
@@ -127,11 +127,11 @@ def inner_folds(
             continue
         again = Standardizer.fit(some.embedded)
         some, others = (replace(one, embedded=again.transform_(one.embedded)) for one in (some, data.where(held_out)))
-        folds.append(Fold(some, others, num_frames))
+        folds.append(InnerFold(some, others, num_frames))
     return folds
 
 
-def how_held_out(num_recordings: int) -> str:
+def describe_held_out(num_recordings: int) -> str:
     """What `inner_folds` holds out of so many recordings, in words."""
     if num_recordings == 1:
         return f"{BLOCKS} stretches of the only training recording, each left out in turn"
@@ -142,7 +142,7 @@ def how_held_out(num_recordings: int) -> str:
     return "a share of the training recordings, left out once"
 
 
-def num_folds(data: Data) -> int:
+def num_folds(data: LabeledFrames) -> int:
     """How often `inner_folds` holds something out, at most."""
     num_recordings = len(np.unique(data.frames.recording))
     if num_recordings > FEW_RECORDINGS:
@@ -150,7 +150,9 @@ def num_folds(data: Data) -> int:
     return num_recordings if num_recordings > 1 else BLOCKS
 
 
-def held_out_masks(data: Data, seed: int, preferred: Collection[str] = ()) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def held_out_masks(
+    data: LabeledFrames, seed: int, preferred: Collection[str] = ()
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs of bool masks [frames]: to learn from, and held out.
 
     Up to `FEW_RECORDINGS` recordings: each is held out in turn. Up to `SOME_RECORDINGS`: `HELD_OUT_PARTS` parts in
@@ -170,7 +172,7 @@ def held_out_masks(data: Data, seed: int, preferred: Collection[str] = ()) -> It
         for one in shown:
             yield recording != one, recording == one
     else:
-        parts = _dealt_parts(data, shown, seed)
+        parts = _assigned_parts(data, shown, seed)
         if len(shown) > SOME_RECORDINGS:
             named = np.array([one for one in shown if data.frames.rows[one].id in preferred], dtype=int)
             # The last part: a class that few recordings show is dealt to the first ones, and has to be learned.
@@ -180,11 +182,11 @@ def held_out_masks(data: Data, seed: int, preferred: Collection[str] = ()) -> It
             yield ~held_out, held_out
 
 
-def _dealt_parts(data: Data, shown: np.ndarray, seed: int) -> list[np.ndarray]:
+def _assigned_parts(data: LabeledFrames, shown: np.ndarray, seed: int) -> list[np.ndarray]:
     """Numbers of the recordings of each part."""
     inside = data.frames.recording == shown[:, None]
     positive = inside.astype(np.int64) @ (data.target.numpy() == 1).astype(np.int64)
-    part_of = dealt(positive, inside.sum(axis=1), HELD_OUT_PARTS, seed)
+    part_of = assign_folds(positive, inside.sum(axis=1), HELD_OUT_PARTS, seed)
     return [shown[part_of == part] for part in range(HELD_OUT_PARTS)]
 
 

@@ -11,8 +11,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from probe.experiment import DECISION, FITS, PLAIN, Experiment, FittedHead, Predictions, expand_classes
 from probe.representations import Matrix, all_frames, standardized_blocks
-from probe.trial import DECISION, FITS, PLAIN, FittedHead, Outcome, Trial, spread
 from probe.tuning import smooth
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, read_contents, write_json
@@ -63,25 +63,27 @@ class SavedProbe:
         parts = [
             fitted.head.probabilities(block).numpy() for _, block in standardized_blocks(array, frames, fitted.scaling)
         ]
-        probability = spread(np.concatenate(parts), fitted.learned, len(self.classes))
+        probability = expand_classes(np.concatenate(parts), fitted.learned, len(self.classes))
         return smooth(probability, frames.slices, [row.fps], self.windows[use]) if use in self.windows else probability
 
 
-def save_heads(out: Path, trial: Trial, outcome: Outcome, checkpoint: str, without: Sequence[str] = ()) -> None:
+def save_heads(
+    out: Path, experiment: Experiment, predictions: Predictions, checkpoint: str, without: Sequence[str] = ()
+) -> None:
     """Write the heads of one outcome (the first seed's) into the folder `out`; `without` as in `SavedProbe`."""
     tensors: dict[str, Tensor] = {}
-    for fit, fitted in outcome.heads.items():
+    for fit, fitted in predictions.heads.items():
         tensors[f"{fit}.weights"], tensors[f"{fit}.bias"] = fitted.head.weights, fitted.head.bias
         # Both fits saw the same frames, so there is one scaling.
         tensors["mean"], tensors["std"] = fitted.scaling.mean, fitted.scaling.std
     contents = {
         "heads": LINEAR,
-        "task": trial.task.to_dict(),
+        "task": experiment.task.to_dict(),
         "checkpoint": checkpoint,
         "without": list(without),
-        "learned": {fit: list(fitted.learned) for fit, fitted in outcome.heads.items()},
-        "penalty": {fit: list(fitted.penalty) for fit, fitted in outcome.heads.items()},
-        "smoothing_seconds": {fit: list(windows) for fit, windows in outcome.windows.items()},
+        "learned": {fit: list(fitted.learned) for fit, fitted in predictions.heads.items()},
+        "penalty": {fit: list(fitted.penalty) for fit, fitted in predictions.heads.items()},
+        "smoothing_seconds": {fit: list(windows) for fit, windows in predictions.windows.items()},
     }
     write_probe(out, tensors, contents)
 

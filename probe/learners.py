@@ -16,26 +16,26 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probe.folds import FEW_RECORDINGS, SOME_RECORDINGS, Fold, inner_folds, num_folds
-from probe.representations import Matrix, all_frames, standardized_blocks
-from probe.trial import (
+from probe.experiment import (
     BALANCED,
     FITS,
     NEARLY_EQUAL,
-    Data,
+    Experiment,
     FittedHead,
-    Outcome,
+    LabeledFrames,
+    Predictions,
     Problem,
-    Trial,
     can_learn,
     check_learnable,
     choose_settings,
-    class_values,
-    nothing_learned,
-    sample,
-    spread,
-    steering_value,
+    expand_classes,
+    sample_frames,
+    selection_score,
+    selection_scores,
+    undefined_predictions,
 )
+from probe.folds import FEW_RECORDINGS, SOME_RECORDINGS, InnerFold, inner_folds, num_folds
+from probe.representations import Matrix, all_frames, standardized_blocks
 from probe.tuning import Postprocessing, choose_postprocessing
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.logistic import PENALTIES, Design, LinearHead, class_weights, fit_head, no_longer_better, prior_logits
@@ -56,8 +56,8 @@ __all__ = [
     "Probe",
     "choose_penalty",
     "choosing_folds",
-    "learn_head",
-    "run_trial",
+    "fit_probe_head",
+    "run_experiment",
     "vote",
 ]
 
@@ -168,7 +168,7 @@ class ChosenPenalty:
         return tuple(penalty * self.num_frames / num_frames for penalty in self.penalty)
 
 
-def choose_penalty(problem: Problem, fit: str, folds: Sequence[Fold]) -> ChosenPenalty:
+def choose_penalty(problem: Problem, fit: str, folds: Sequence[InnerFold]) -> ChosenPenalty:
     """Search the path `PENALTIES` by the held-out frames of all folds together.
 
     The search ends when two weaker penalties in a row improved neither the score nor the loss. A class that a fold's
@@ -195,7 +195,7 @@ def choose_penalty(problem: Problem, fit: str, folds: Sequence[Fold]) -> ChosenP
     return ChosenPenalty(chosen, shrinkage, float(np.mean([fold.num_frames for fold in folds])))
 
 
-def learn_head(fit: str, data: Data, chosen: ChosenPenalty) -> FittedHead:
+def fit_probe_head(fit: str, data: LabeledFrames, chosen: ChosenPenalty) -> FittedHead:
     """The head of these frames, with settings that were chosen on fewer or others."""
     balanced, columns = fit == BALANCED, list(data.learned)
     penalty = tuple(chosen.rescaled(len(data))[column] for column in columns)
@@ -213,7 +213,7 @@ class _Path:
     values, losses : penalty -> of each class.
     """
 
-    def __init__(self, problem: Problem, fit: str, folds: Sequence[Fold]) -> None:
+    def __init__(self, problem: Problem, fit: str, folds: Sequence[InnerFold]) -> None:
         self.problem, self.fit, self.folds = problem, fit, folds
         self.kind, self.balanced = problem.task.kind, fit == BALANCED
         self.designs = [Design(f.fit.embedded, f.fit.learnable, self.kind, self.balanced) for f in folds]
@@ -229,7 +229,7 @@ class _Path:
         wide = []
         for fold, values in zip(self.folds, parts, strict=True):
             values = np.broadcast_to(values, (len(fold.held_out), len(fold.fit.learned)))
-            wide.append(spread(values, fold.fit.learned, self.problem.num_classes))
+            wide.append(expand_classes(values, fold.fit.learned, self.problem.num_classes))
         return np.concatenate(wide)
 
     def go_to(self, penalty: float) -> None:
@@ -241,7 +241,7 @@ class _Path:
         ]
         logits = self.logits[penalty] = self._wide(said)
         probability = _probabilities(logits, self.kind)
-        self.values[penalty] = class_values(self.problem, self.fit, probability, self.target)
+        self.values[penalty] = selection_scores(self.problem, self.fit, probability, self.target)
         self.losses[penalty] = _losses(logits, self.target, self.kind, self.balanced)
 
     @property
@@ -252,7 +252,7 @@ class _Path:
 
     @property
     def ended(self) -> bool:
-        scores = [steering_value(self.problem, values) or 0.0 for values in self.values.values()]
+        scores = [selection_score(self.problem, values) or 0.0 for values in self.values.values()]
         return no_longer_better(scores) and no_longer_better([-float(np.mean(loss)) for loss in self.losses.values()])
 
     def shrinkage(self, penalty: float) -> list[float]:
@@ -321,16 +321,16 @@ ALL_FOLDS_FRAMES = 60_000
 class Probe(ABC):
     """A probe with its settings chosen."""
 
-    trial: Trial
+    experiment: Experiment
     settings: dict[str, tuple[float, ...]]
 
     @classmethod
     @abstractmethod
-    def chosen(cls, trial: Trial, data: Data, folds: Sequence[Fold]) -> "Probe":
+    def chosen(cls, experiment: Experiment, data: LabeledFrames, folds: Sequence[InnerFold]) -> "Probe":
         """Choose settings by the folds, defaults if there are none, and learn from all of `data`."""
 
     @abstractmethod
-    def relearned(self, data: Data) -> "Probe":
+    def relearned(self, data: LabeledFrames) -> "Probe":
         """The same settings, learned from other frames."""
 
     @abstractmethod
@@ -346,9 +346,9 @@ class Probe(ABC):
 class LinearProbe(Probe):
     """Logistic regression, once with equal frames and once with equal classes."""
 
-    def __init__(self, trial: Trial, data: Data, chosen: dict[str, ChosenPenalty]) -> None:
-        self.trial, self._chosen = trial, chosen
-        self._heads = {fit: learn_head(fit, data, chosen[fit]) for fit in FITS}
+    def __init__(self, experiment: Experiment, data: LabeledFrames, chosen: dict[str, ChosenPenalty]) -> None:
+        self.experiment, self._chosen = experiment, chosen
+        self._heads = {fit: fit_probe_head(fit, data, chosen[fit]) for fit in FITS}
         self.settings = {fit: head.penalty for fit, head in self._heads.items()}
 
     @property
@@ -356,11 +356,11 @@ class LinearProbe(Probe):
         return self._heads
 
     @classmethod
-    def chosen(cls, trial: Trial, data: Data, folds: Sequence[Fold]) -> "LinearProbe":
-        return cls(trial, data, {fit: choose_penalty(trial.problem, fit, folds) for fit in FITS})
+    def chosen(cls, experiment: Experiment, data: LabeledFrames, folds: Sequence[InnerFold]) -> "LinearProbe":
+        return cls(experiment, data, {fit: choose_penalty(experiment.problem, fit, folds) for fit in FITS})
 
-    def relearned(self, data: Data) -> "LinearProbe":
-        return LinearProbe(self.trial, data, self._chosen)
+    def relearned(self, data: LabeledFrames) -> "LinearProbe":
+        return LinearProbe(self.experiment, data, self._chosen)
 
     def predict(self, array: Matrix, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
         frames = all_frames(rows)
@@ -369,36 +369,39 @@ class LinearProbe(Probe):
         for part, block in standardized_blocks(array, frames, first.scaling):
             for fit, fitted in self.heads.items():
                 probability[fit][part] = fitted.head.probabilities(block).numpy()
-        return {fit: spread(values, first.learned, self.trial.num_classes) for fit, values in probability.items()}
+        return {
+            fit: expand_classes(values, first.learned, self.experiment.num_classes)
+            for fit, values in probability.items()
+        }
 
 
 class NeighborProbe(Probe):
     """Votes of the most similar training frames, once as they are and once divided by the classes' shares."""
 
-    def __init__(self, trial: Trial, data: Data, settings: dict[str, tuple[float, ...]]) -> None:
-        self.trial, self.settings, self._scaling = trial, settings, data.scaling
+    def __init__(self, experiment: Experiment, data: LabeledFrames, settings: dict[str, tuple[float, ...]]) -> None:
+        self.experiment, self.settings, self._scaling = experiment, settings, data.scaling
         self._index, self._target = NeighborIndex(data.embedded), data.target.numpy()
         self._share = (self._target == 1).sum(axis=0) / np.maximum((self._target >= 0).sum(axis=0), 1)
-        self._hidden = [column for column in range(trial.num_classes) if column not in data.learned]
+        self._hidden = [column for column in range(experiment.num_classes) if column not in data.learned]
 
     @classmethod
-    def chosen(cls, trial: Trial, data: Data, folds: Sequence[Fold]) -> "NeighborProbe":
-        settings = dict.fromkeys(FITS, (DEFAULT_K,) * trial.num_classes)
+    def chosen(cls, experiment: Experiment, data: LabeledFrames, folds: Sequence[InnerFold]) -> "NeighborProbe":
+        settings = dict.fromkeys(FITS, (DEFAULT_K,) * experiment.num_classes)
         if folds:
-            votes = [cls(trial, fold.fit, settings)._votes(fold.held_out.embedded, K_GRID) for fold in folds]
+            votes = [cls(experiment, fold.fit, settings)._votes(fold.held_out.embedded, K_GRID) for fold in folds]
             target = np.concatenate([fold.held_out.target.numpy() for fold in folds])
             for fit in FITS:
                 together = {k: np.concatenate([one[fit, k] for one in votes]) for k in K_GRID}
-                tried = {k: class_values(trial.problem, fit, together[k], target) for k in K_GRID}
-                settings[fit] = choose_settings(tried, DEFAULT_K, trial.problem.together)
-        return cls(trial, data, settings)
+                tried = {k: selection_scores(experiment.problem, fit, together[k], target) for k in K_GRID}
+                settings[fit] = choose_settings(tried, DEFAULT_K, experiment.problem.together)
+        return cls(experiment, data, settings)
 
-    def relearned(self, data: Data) -> "NeighborProbe":
-        return NeighborProbe(self.trial, data, self.settings)
+    def relearned(self, data: LabeledFrames) -> "NeighborProbe":
+        return NeighborProbe(self.experiment, data, self.settings)
 
     def predict(self, array: Matrix, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
         frames = all_frames(rows)
-        probability = {fit: np.empty((len(frames), self.trial.num_classes), dtype=np.float32) for fit in FITS}
+        probability = {fit: np.empty((len(frames), self.experiment.num_classes), dtype=np.float32) for fit in FITS}
         ks = sorted({k for setting in self.settings.values() for k in setting})
         for part, block in standardized_blocks(array, frames, self._scaling):
             votes = self._votes(block, ks)
@@ -423,7 +426,9 @@ class NeighborProbe(Probe):
 PROBES: dict[str, type[LinearProbe] | type[NeighborProbe]] = {"linear": LinearProbe, "knn": NeighborProbe}
 
 
-def run_trial(trial: Trial, array: Matrix, seed: int, percent: float = 100.0, lenient: bool = False) -> Outcome:
+def run_experiment(
+    experiment: Experiment, array: Matrix, seed: int, percent: float = 100.0, allow_undefined: bool = False
+) -> Predictions:
     """Learn from a seeded `percent` of the training recordings and predict the evaluated ones.
 
     Settings are chosen on validation recordings that are not learned from, where the split has some; else on parts of
@@ -432,56 +437,58 @@ def run_trial(trial: Trial, array: Matrix, seed: int, percent: float = 100.0, le
     Parameters
     ----------
     array : embeddings [frames of the store, dim].
-    lenient : what cannot be learned is undefined at 100 % too, as it is below; for one part of several.
+    allow_undefined : what cannot be learned is undefined at 100 % too, as it is below; for one part of several.
 
     Raises
     ------
     InputError
         If an embedding is NaN, or at 100 % the training recordings show one class only.
     """
-    split = trial.split
-    data = sample(trial, array, split.train if percent >= 100 else fraction_of(split.fit, percent, seed), seed)
+    split = experiment.split
+    data = sample_frames(
+        experiment, array, split.train if percent >= 100 else fraction_of(split.fit, percent, seed), seed
+    )
     if not can_learn(data):
-        if percent >= 100 and not lenient:
-            check_learnable(trial, data)
-        return nothing_learned(trial, sum(row.frames for row in split.evaluate), len(data))
-    probe: Probe = PROBES[trial.mode].chosen(trial, data, choosing_folds(trial, array, data, seed))
-    postprocessing = _postprocessing(trial, probe, array, seed, percent)
-    return _outcome(trial, probe, array, postprocessing, len(data))
+        if percent >= 100 and not allow_undefined:
+            check_learnable(experiment, data)
+        return undefined_predictions(experiment, sum(row.frames for row in split.evaluate), len(data))
+    probe: Probe = PROBES[experiment.mode].chosen(experiment, data, choosing_folds(experiment, array, data, seed))
+    postprocessing = _postprocessing(experiment, probe, array, seed, percent)
+    return _predict_evaluated(experiment, probe, array, postprocessing, len(data))
 
 
-def choosing_folds(trial: Trial, array: Matrix, data: Data, seed: int) -> list[Fold]:
+def choosing_folds(experiment: Experiment, array: Matrix, data: LabeledFrames, seed: int) -> list[InnerFold]:
     """What settings are chosen by: the split's validation recordings, or parts of the training frames `data`."""
-    split, linear = trial.split, trial.mode == "linear"
+    split, linear = experiment.split, experiment.mode == "linear"
     if split.tune and not split.tune_from_train:
         some = data.thinned(CHOOSING_FRAMES) if linear else data
-        return [Fold(some, sample(trial, array, split.tune, seed, data.scaling), len(data))]
+        return [InnerFold(some, sample_frames(experiment, array, split.tune, seed, data.scaling), len(data))]
     most = min(CHOOSING_FRAMES, ALL_FOLDS_FRAMES // num_folds(data)) if linear else len(data)
     # Neighbors are looked for among all frames, and every fold holds a copy of nearly all of them.
     most_folds = None if linear or len(np.unique(data.frames.recording)) <= FEW_RECORDINGS else 1
     return inner_folds(data, seed, most, [row.id for row in split.tune], most_folds)
 
 
-def _postprocessing(trial: Trial, probe: Probe, array: Matrix, seed: int, percent: float) -> Postprocessing:
+def _postprocessing(experiment: Experiment, probe: Probe, array: Matrix, seed: int, percent: float) -> Postprocessing:
     """Smoothing windows, chosen on the tuning recordings by a probe that has not learned from them."""
-    split = trial.split
-    if not trial.smooth or not split.tune:
+    split = experiment.split
+    if not experiment.smooth or not split.tune:
         return Postprocessing()
     if percent >= 100 and split.tune_from_train:
-        others = sample(trial, array, split.fit, seed)
+        others = sample_frames(experiment, array, split.fit, seed)
         if not can_learn(others):
             return Postprocessing()
         probe = probe.relearned(others)
-    return choose_postprocessing(trial.problem, split.tune, probe.predict(array, split.tune), smooth=True)
+    return choose_postprocessing(experiment.problem, split.tune, probe.predict(array, split.tune), smooth=True)
 
 
-def _outcome(
-    trial: Trial, probe: Probe, array: Matrix, postprocessing: Postprocessing, num_train_frames: int
-) -> Outcome:
-    rows = trial.split.evaluate
+def _predict_evaluated(
+    experiment: Experiment, probe: Probe, array: Matrix, postprocessing: Postprocessing, num_train_frames: int
+) -> Predictions:
+    rows = experiment.split.evaluate
     probability = probe.predict(array, rows)
-    treated = postprocessing.apply(probability, rows, trial.task.kind)
+    postprocessed = postprocessing.apply(probability, rows, experiment.task.kind)
     facts = {"shrinkage": {fit: list(head.shrinkage) for fit, head in probe.heads.items()}} if probe.heads else {}
-    return Outcome(
-        probability, treated, probe.settings, postprocessing.windows, probe.heads, num_train_frames, facts=facts
+    return Predictions(
+        probability, postprocessed, probe.settings, postprocessing.windows, probe.heads, num_train_frames, facts=facts
     )

@@ -38,16 +38,16 @@ __all__ = [
     "AROUND_SECONDS",
     "PCA_DIM",
     "WINDOW_SECONDS",
+    "add_session_time",
+    "cached_hand_features",
     "hand_features",
     "histogram_components",
     "histogram_windows",
     "input_means",
-    "kept_hand_features",
     "new_array",
     "pca_reference",
     "raw_keypoints",
     "window_moments",
-    "with_time",
 ]
 
 WINDOW_SECONDS = (1.0, 2.0)
@@ -110,24 +110,24 @@ def hand_features(
     return Representation(_HAND, (array,))
 
 
-def kept_hand_features(
+def cached_hand_features(
     store: Store,
     train: Sequence[StoreRow],
     rows: Sequence[StoreRow],
     folder: Path,
-    say: Callable[[], None] = lambda: None,
+    log: Callable[[], None] = lambda: None,
 ) -> Representation:
     """`hand_features`, computed once: those that `folder` holds of this store and these recordings are taken.
 
     Parameters
     ----------
-    say : called before they are computed.
+    log : called before they are computed.
     """
     record, file = folder / "hand.json", folder / "hand.npy"
     known = {"store": store.fingerprint(), "train": [row.id for row in train], "rows": [row.id for row in rows]}
     if record.exists() and file.exists() and read_json(record, "hand features") == known:
         return Representation(_HAND, (np.load(file, mmap_mode="r"),))
-    say()
+    log()
     record.unlink(missing_ok=True)
     made = hand_features(store, train, folder, rows=rows)
     write_json(record, known)
@@ -194,7 +194,7 @@ def pca_reference(hand: Representation, train: Sequence[StoreRow], folder: Path)
     return Representation(f"PCA-{components.shape[1]} of hand features", (projected,))
 
 
-def with_time(reference: Representation, rows: Sequence[StoreRow]) -> Representation:
+def add_session_time(reference: Representation, rows: Sequence[StoreRow]) -> Representation:
     """The same reference and two columns more, that say how far the frame is from start and end of the recording.
 
     Parameters

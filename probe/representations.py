@@ -19,8 +19,8 @@ __all__ = [
     "Columns",
     "Frames",
     "Matrix",
+    "PartialMatrix",
     "Representation",
-    "SomeRecordings",
     "all_frames",
     "check_alignment",
     "columns_without",
@@ -56,7 +56,7 @@ Matrix = np.ndarray | Columns
 """One row per frame of a store."""
 
 
-class SomeRecordings(Columns):
+class PartialMatrix(Columns):
     """A matrix of some recordings of a store, read as if it were of all of them.
 
     Parameters

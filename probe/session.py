@@ -12,19 +12,26 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from probe.annotators import annotators_of, describe_annotators, run_annotator_trials, write_annotators
+from probe.annotators import describe_annotators, find_annotators, run_annotator_experiments, write_annotators
 from probe.annotators.learning import AnnotatorProbe
 from probe.annotators.saved import save_annotators
-from probe.folds import how_held_out
+from probe.experiment import Experiment, Predictions, learned_classes, split_parts
+from probe.folds import describe_held_out
 from probe.heads import save_heads
 from probe.job import ProbeConfig
-from probe.learners import run_trial
+from probe.learners import run_experiment
 from probe.progress import Working, progress_lines
-from probe.references import hand_features, histogram_components, input_means, pca_reference, raw_keypoints, with_time
+from probe.references import (
+    add_session_time,
+    hand_features,
+    histogram_components,
+    input_means,
+    pca_reference,
+    raw_keypoints,
+)
 from probe.representations import Representation, check_alignment, columns_without
 from probe.tables import ResultRow, csv_text, markdown_text, rich_table, score_parts, score_row
-from probe.tasks import Macro, Task, macro_of, make_task, targets, task_parts
-from probe.trial import Outcome, Trial, learned_classes, split_parts
+from probe.tasks import MacroAverage, Task, make_task, parse_macro, targets, task_parts
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.embedding import Embeddings, embed_store, kept_groups
@@ -63,8 +70,8 @@ def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
     store = Store(config.store)
     task = make_task(store, config.task, config.kind, config.background)
     if config.mode == ANNOTATORS:
-        task = replace(task, annotators=annotators_of(store, task))
-    plan = _Plan(config, store, task, [macro_of(task, text) for text in config.macros])
+        task = replace(task, annotators=find_annotators(store, task))
+    plan = _Plan(config, store, task, [parse_macro(task, text) for text in config.macros])
     console.print(plan.opening)
     with progress_lines(console) as progress, TemporaryDirectory() as scratch:
         session = _Session(config, plan, progress)
@@ -97,12 +104,12 @@ def _check_out(config: ProbeConfig) -> None:
 class _Plan:
     """What is learned and scored: a trial and its means for every part of the task."""
 
-    def __init__(self, config: ProbeConfig, store: Store, task: Task, macros: Sequence[Macro]) -> None:
+    def __init__(self, config: ProbeConfig, store: Store, task: Task, macros: Sequence[MacroAverage]) -> None:
         self.store, self.task, self.macros = store, task, macros
         splits, parts = split_parts(store, task, config.split), task_parts(task)
         self.part_macros = {name: _own(macros, part) for name, part in parts.items()}
-        self.trials = {
-            name: Trial(
+        self.experiments = {
+            name: Experiment(
                 store, part, splits[name], self.part_macros[name][0], config.mode, config.train_stride, config.smooth
             )
             for name, part in parts.items()
@@ -111,12 +118,14 @@ class _Plan:
 
     @property
     def splits(self) -> list[Split]:
-        return [trial.split for trial in self.trials.values()]
+        return [experiment.split for experiment in self.experiments.values()]
 
     @cached_property
-    def lenient(self) -> bool:
+    def allow_undefined(self) -> bool:
         """One part that cannot be learned is undefined; if none can be, that is a mistake to be told of."""
-        return len(self.trials) > 1 and any(_learnable(trial) for trial in self.trials.values())
+        return len(self.experiments) > 1 and any(
+            _can_learn_part(experiment) for experiment in self.experiments.values()
+        )
 
     def rows(self, use: str) -> tuple[StoreRow, ...]:
         """Recordings of a use ("train", "tune", "evaluate") in any of the parts, in store order."""
@@ -131,7 +140,7 @@ class _Plan:
 
     @property
     def opening(self) -> str:
-        split, several = self.splits[0], len(self.trials)
+        split, several = self.splits[0], len(self.experiments)
         parts = f" in {several} parts" if several > 1 else ""
         return (
             f"task {self.task.name}: {len(self.task.classes)} classes, {self.task.kind}{parts}; "
@@ -145,16 +154,16 @@ class _Plan:
         return f"{self.task.name}, {self.mode} probe, {scored}"
 
 
-def _own(macros: Sequence[Macro], part: Task) -> list[Macro]:
+def _own(macros: Sequence[MacroAverage], part: Task) -> list[MacroAverage]:
     """The means over the classes of a part; settings of a part that the first mean leaves out are its own affair."""
     own = [(macro, tuple(name for name in macro.classes if name in part.classes)) for macro in macros]
-    kept = [Macro(macro.name, classes) for macro, classes in own if classes]
-    return kept if kept and own[0][1] else [macro_of(part), *kept]
+    kept = [MacroAverage(macro.name, classes) for macro, classes in own if classes]
+    return kept if kept and own[0][1] else [parse_macro(part), *kept]
 
 
-def _learnable(trial: Trial) -> bool:
-    learned = learned_classes(targets(trial.store, trial.task, trial.split.fit), trial.task.kind)
-    return len(learned) >= (2 if trial.task.kind == "multinomial" else 1)
+def _can_learn_part(experiment: Experiment) -> bool:
+    learned = learned_classes(targets(experiment.store, experiment.task, experiment.split.fit), experiment.task.kind)
+    return len(learned) >= (2 if experiment.task.kind == "multinomial" else 1)
 
 
 class _Session:
@@ -183,7 +192,9 @@ class _Session:
             made += self._from_features(scratch, made[0].dim)
         except InputError as error:
             console.print(f"no references from features: {error}")
-        return [with_time(one, store.rows) if "time" in self.groups and not one.checkpoints else one for one in made]
+        return [
+            add_session_time(one, store.rows) if "time" in self.groups and not one.checkpoints else one for one in made
+        ]
 
     def _from_features(self, scratch: Path, dim: int) -> list[Representation]:
         """References that need the features of two animals, of those asked for.
@@ -263,25 +274,33 @@ class _Session:
     def _working(self, what: str, total: int) -> Working:
         return Working(self.progress, what, total)
 
-    def score(self, representation: Representation, keep: bool = False) -> tuple[list[ResultRow], dict[str, Outcome]]:
+    def score(
+        self, representation: Representation, keep: bool = False
+    ) -> tuple[list[ResultRow], dict[str, Predictions]]:
         """One row per label fraction, and one more each if smoothed; the first seed's outcomes at 100 % if kept."""
-        rows, kept = list[ResultRow](), dict[str, Outcome]()
+        rows, kept = list[ResultRow](), dict[str, Predictions]()
         for percent in sorted(self.config.fractions, reverse=True):
-            outcomes = self._outcomes(representation, percent)
-            kept = kept or {part: seeds[0] for part, seeds in outcomes.items()}
-            rows.append(self._row(representation, percent, outcomes, treated=False))
-            if any(one.treated for seeds in outcomes.values() for one in seeds):
-                rows.append(self._row(representation, percent, outcomes, treated=True))
+            seed_predictions = self._seed_predictions(representation, percent)
+            kept = kept or {part: seeds[0] for part, seeds in seed_predictions.items()}
+            rows.append(self._row(representation, percent, seed_predictions, postprocessed=False))
+            if any(one.postprocessed for seeds in seed_predictions.values() for one in seeds):
+                rows.append(self._row(representation, percent, seed_predictions, postprocessed=True))
         return rows, kept if keep else {}
 
     def _row(
-        self, representation: Representation, percent: float, outcomes: Mapping[str, Sequence[Outcome]], treated: bool
+        self,
+        representation: Representation,
+        percent: float,
+        seed_predictions: Mapping[str, Sequence[Predictions]],
+        postprocessed: bool,
     ) -> ResultRow:
         name, dim = representation.name, representation.dim
         return score_parts(
             {
-                part: score_row(trial, self.plan.part_macros[part], name, dim, percent, outcomes[part], treated)
-                for part, trial in self.plan.trials.items()
+                part: score_row(
+                    experiment, self.plan.part_macros[part], name, dim, percent, seed_predictions[part], postprocessed
+                )
+                for part, experiment in self.plan.experiments.items()
             }
         )
 
@@ -290,34 +309,41 @@ class _Session:
         drawn = self.config.train_stride > 1 or percent < 100
         return range(self.config.seeds if drawn else min(self.config.seeds, len(representation.arrays)))
 
-    def _outcomes(self, representation: Representation, percent: float) -> dict[str, list[Outcome]]:
+    def _seed_predictions(self, representation: Representation, percent: float) -> dict[str, list[Predictions]]:
         """Part -> the outcome of every seed."""
         if self.config.mode == ANNOTATORS:
-            return self._outcomes_together(representation, percent)
-        seeds, outcomes = self.seeds(representation, percent), dict[str, list[Outcome]]()
-        with self._working(f"{representation.name}, {percent:g} %", len(seeds) * len(self.plan.trials)) as advance:
-            for part, trial in self.plan.trials.items():
-                outcomes[part] = []
+            return self._joint_seed_predictions(representation, percent)
+        seeds, seed_predictions = self.seeds(representation, percent), dict[str, list[Predictions]]()
+        with self._working(f"{representation.name}, {percent:g} %", len(seeds) * len(self.plan.experiments)) as advance:
+            for part, experiment in self.plan.experiments.items():
+                seed_predictions[part] = []
                 for seed in seeds:
-                    made = run_trial(trial, representation.array(seed), seed, percent, self.plan.lenient)
-                    outcomes[part].append(made)
+                    made = run_experiment(
+                        experiment, representation.array(seed), seed, percent, self.plan.allow_undefined
+                    )
+                    seed_predictions[part].append(made)
                     advance(1)
-        return outcomes
+        return seed_predictions
 
-    def _outcomes_together(self, representation: Representation, percent: float) -> dict[str, list[Outcome]]:
-        """As `_outcomes`, for parts that one head learns."""
-        seeds, outcomes = self.seeds(representation, percent), {part: list[Outcome]() for part in self.plan.trials}
+    def _joint_seed_predictions(self, representation: Representation, percent: float) -> dict[str, list[Predictions]]:
+        """As `_seed_predictions`, for parts that one head learns."""
+        seeds, seed_predictions = (
+            self.seeds(representation, percent),
+            {part: list[Predictions]() for part in self.plan.experiments},
+        )
         probes = list[AnnotatorProbe]()
         with self._working(f"{representation.name}, {percent:g} %", len(seeds)) as advance:
             for seed in seeds:
-                made, probe = run_annotator_trials(self.plan.trials, representation.array(seed), seed, percent)
+                made, probe = run_annotator_experiments(
+                    self.plan.experiments, representation.array(seed), seed, percent
+                )
                 probes.append(probe)
-                for part, outcome in made.items():
-                    outcomes[part].append(outcome)
+                for part, predictions in made.items():
+                    seed_predictions[part].append(predictions)
                 advance(1)
         # The trained encoder comes first, with all labels.
         self.annotators = self.annotators or probes
-        return outcomes
+        return seed_predictions
 
 
 def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
@@ -330,10 +356,10 @@ def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
     ]
     if split.evaluated_on == "validation":
         notes.append("There is no test part: these are results on the validation recordings.")
-    if len(plan.trials) > 1:
+    if len(plan.experiments) > 1:
         notes.append(
-            f"All means are over the parts of the task first ({', '.join(plan.trials)}), each learned and scored by "
-            "itself."
+            f"All means are over the parts of the task first ({', '.join(plan.experiments)}), each learned and scored "
+            "by itself."
         )
     if len({row.percent for row in rows}) > 1:
         notes.append(
@@ -369,7 +395,7 @@ def _chosen_on(plan: _Plan) -> str:
         return f"{len(plan.rows('tune'))} validation recordings"
     if plan.mode == ANNOTATORS:
         return f"{len(plan.rows('tune'))} recordings taken from train"
-    held_out = {how_held_out(len(split.train)) for split in plan.splits}
+    held_out = {describe_held_out(len(split.train)) for split in plan.splits}
     return "; ".join(sorted(held_out)) + (" (in each part)" if len(plan.splits) > 1 else "")
 
 
@@ -406,16 +432,16 @@ def _split_dict(plan: _Plan) -> dict[str, Any]:
     whole = {key: [row.id for row in plan.rows(use)] for key, use in uses.items()}
     copies = sorted({pair for split in plan.splits for pair in split.copies})
     merged = plan.splits[0].to_dict() | whole | {"copies": [list(pair) for pair in copies]}
-    if len(plan.trials) == 1:
+    if len(plan.experiments) == 1:
         return merged
-    return merged | {"parts": {name: trial.split.to_dict() for name, trial in plan.trials.items()}}
+    return merged | {"parts": {name: experiment.split.to_dict() for name, experiment in plan.experiments.items()}}
 
 
 def _write(
     out: Path,
     plan: _Plan,
     trained: Representation,
-    first: Mapping[str, Outcome],
+    first: Mapping[str, Predictions],
     results: dict[str, Any],
     rows: Sequence[ResultRow],
     notes: Sequence[str],
@@ -426,10 +452,10 @@ def _write(
     for old in (out, *(out / PARTS).glob("*")):
         for name in ("probe.json", "probe.safetensors", "annotators.md", "annotators.png"):
             (old / name).unlink(missing_ok=True)
-    for part, outcome in first.items():
-        if outcome.heads:
+    for part, predictions in first.items():
+        if predictions.heads:
             folder = out if len(first) == 1 else out / PARTS / re.sub(r"[^\w.-]+", "-", part)
-            save_heads(folder, plan.trials[part], outcome, trained.checkpoints[0], results["without"])
+            save_heads(folder, plan.experiments[part], predictions, trained.checkpoints[0], results["without"])
     if annotators:
         # Each annotator may have windows of their own; the head is saved without.
         save_annotators(out, annotators[0], plan.task, trained.checkpoints[0], results["without"])

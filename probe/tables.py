@@ -17,9 +17,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from probe.experiment import BALANCED, DECISION, FITS, PLAIN, Experiment, Predictions, decide
 from probe.representations import all_frames
-from probe.tasks import Macro, targets
-from probe.trial import BALANCED, DECISION, FITS, PLAIN, Outcome, Trial, decide
+from probe.tasks import MacroAverage, targets
 from ssl_behavior.metrics import (
     ClassScores,
     Interval,
@@ -152,38 +152,44 @@ class _SeedScores:
 
 
 def score_row(
-    trial: Trial,
-    macros: Sequence[Macro],
+    experiment: Experiment,
+    macros: Sequence[MacroAverage],
     representation: str,
     dim: int,
     percent: float,
-    outcomes: Sequence[Outcome],
-    treated: bool = False,
+    seed_predictions: Sequence[Predictions],
+    postprocessed: bool = False,
 ) -> ResultRow:
     """Scores of the outcomes of all seeds, over the annotated frames of all evaluated recordings pooled.
 
     Parameters
     ----------
     macros : means to report; the first is the headline.
-    treated : score the probabilities after smoothing and tuning, where an outcome has them.
+    postprocessed : score the probabilities after smoothing and tuning, where an outcome has them.
     """
-    frames = all_frames(trial.split.evaluate)
-    target = targets(trial.store, trial.task, frames.rows)
+    frames = all_frames(experiment.split.evaluate)
+    target = targets(experiment.store, experiment.task, frames.rows)
     generator = numpy_generator(0, "bootstrap")
     counts = resample_counts(len(frames.rows), NUM_RESAMPLES, generator)
     seeds = [
-        _score_seed(trial, (treated and outcome.treated) or outcome.probability, target, frames.recording, counts)
-        for outcome in outcomes
+        _score_seed(
+            experiment,
+            (postprocessed and predictions.postprocessed) or predictions.probability,
+            target,
+            frames.recording,
+            counts,
+        )
+        for predictions in seed_predictions
     ]
-    names = trial.task.classes
+    names = experiment.task.classes
     by_seed = {name: _class_seeds(seeds, index) for index, name in enumerate(names)}
     return ResultRow(
         representation=representation,
         dim=dim,
         percent=percent,
-        smoothed=treated and any(outcome.windows for outcome in outcomes),
-        tuned=treated and any(outcome.weights for outcome in outcomes),
-        num_train_frames=tuple(outcome.num_train_frames for outcome in outcomes),
+        smoothed=postprocessed and any(predictions.windows for predictions in seed_predictions),
+        tuned=postprocessed and any(predictions.weights for predictions in seed_predictions),
+        num_train_frames=tuple(predictions.num_train_frames for predictions in seed_predictions),
         classes={name: _summaries(scores) for name, scores in by_seed.items()},
         by_seed=by_seed,
         support={name: int((target[:, index] == 1).sum()) for index, name in enumerate(names)},
@@ -192,10 +198,10 @@ def score_row(
             for chosen in macros
         ),
         undefined=tuple(n for i, n in enumerate(names) if any(seed.plain[i].ap is None for seed in seeds)),
-        settings=tuple(outcome.settings for outcome in outcomes),
-        windows=tuple(outcome.windows if treated else {} for outcome in outcomes),
-        weights=tuple(outcome.weights if treated else () for outcome in outcomes),
-        facts=tuple(outcome.facts for outcome in outcomes),
+        settings=tuple(predictions.settings for predictions in seed_predictions),
+        windows=tuple(predictions.windows if postprocessed else {} for predictions in seed_predictions),
+        weights=tuple(predictions.weights if postprocessed else () for predictions in seed_predictions),
+        facts=tuple(predictions.facts for predictions in seed_predictions),
     )
 
 
@@ -281,7 +287,7 @@ def _summaries(by_seed: Mapping[str, Seeds]) -> dict[str, Summary]:
 
 
 def _score_seed(
-    trial: Trial,
+    experiment: Experiment,
     probability: Mapping[str, np.ndarray],
     target: np.ndarray,
     recording: np.ndarray,
@@ -290,10 +296,10 @@ def _score_seed(
     scores: dict[str, list[ClassScores]] = {fit: [] for fit in FITS}
     ap: list[np.ndarray] = []
     f1: dict[str, list[np.ndarray]] = {fit: [] for fit in FITS}
-    predicted = {fit: decide(probability[fit], trial.task.kind) for fit in FITS}
+    predicted = {fit: decide(probability[fit], experiment.task.kind) for fit in FITS}
     if DECISION in probability:
-        predicted[PLAIN] = decide(probability[DECISION], trial.task.kind)
-    for column in range(trial.num_classes):
+        predicted[PLAIN] = decide(probability[DECISION], experiment.task.kind)
+    for column in range(experiment.num_classes):
         known = target[:, column] != NOT_ANNOTATED
         positive, of = target[known, column] == 1, recording[known]
         for fit in FITS:
@@ -320,7 +326,9 @@ def _class_seeds(seeds: Sequence[_SeedScores], index: int) -> dict[str, Seeds]:
     return {score: tuple(_scores_of(seed, index)[score] for seed in seeds) for score in SCORES}
 
 
-def _macro_scores(seeds: Sequence[_SeedScores], chosen: Macro, columns: list[int], num_recordings: int) -> MacroScores:
+def _macro_scores(
+    seeds: Sequence[_SeedScores], chosen: MacroAverage, columns: list[int], num_recordings: int
+) -> MacroScores:
     by_seed = {
         score: tuple(macro([_scores_of(seed, index)[score] for index in columns]) for seed in seeds) for score in SCORES
     }

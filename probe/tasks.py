@@ -13,12 +13,12 @@ from ssl_behavior.store import Store, StoreRow
 __all__ = [
     "KINDS",
     "TASKS",
-    "Macro",
+    "MacroAverage",
     "Task",
     "TaskPreset",
     "annotated_rows",
-    "macro_of",
     "make_task",
+    "parse_macro",
     "targets",
     "task_parts",
 ]
@@ -63,7 +63,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Macro:
+class MacroAverage:
     """A named mean over classes."""
 
     name: str
@@ -186,7 +186,7 @@ def task_parts(task: Task) -> dict[str, Task]:
     return {task.name: task}
 
 
-def macro_of(task: Task, text: str = "all") -> Macro:
+def parse_macro(task: Task, text: str = "all") -> MacroAverage:
     """The mean over "all" classes that are not background, or over those named, separated by commas.
 
     Raises
@@ -195,14 +195,14 @@ def macro_of(task: Task, text: str = "all") -> Macro:
         If a class is not the task's.
     """
     if text == "all":
-        return Macro("all", task.foreground)
+        return MacroAverage("all", task.foreground)
     names = tuple(name.strip() for name in text.split(","))
     unknown = [name for name in names if name not in task.classes]
     if unknown:
         raise InputError(f"--macro {text}: {unknown} are no classes of the task {task.name!r}: {list(task.classes)}")
     if len(set(names)) != len(names):
         raise InputError(f"--macro {text}: a class is named twice")
-    return Macro("+".join(names), names)
+    return MacroAverage("+".join(names), names)
 
 
 def targets(store: Store, task: Task, rows: Sequence[StoreRow]) -> np.ndarray:

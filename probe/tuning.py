@@ -8,8 +8,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from probe.experiment import (
+    BALANCED,
+    DECISION,
+    FITS,
+    NEARLY_EQUAL,
+    PLAIN,
+    Problem,
+    choose_settings,
+    selection_scores,
+)
 from probe.representations import all_frames
-from probe.trial import BALANCED, DECISION, FITS, NEARLY_EQUAL, PLAIN, Problem, choose_settings, class_values
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.store import StoreRow
 
@@ -20,7 +29,7 @@ __all__ = [
     "choose_postprocessing",
     "choose_weights",
     "moving_average",
-    "reweighed",
+    "reweigh",
     "smooth",
     "window_frames",
 ]
@@ -107,11 +116,11 @@ class Postprocessing:
         """
         if not self.windows and not self.weights:
             return {}
-        treated = {fit: _smoothed(probability[fit], rows, self.windows.get(fit, ())) for fit in FITS}
-        treated[DECISION] = _smoothed(probability[PLAIN], rows, self.windows.get(DECISION, ()))
+        postprocessed = {fit: _smoothed(probability[fit], rows, self.windows.get(fit, ())) for fit in FITS}
+        postprocessed[DECISION] = _smoothed(probability[PLAIN], rows, self.windows.get(DECISION, ()))
         if self.weights:
-            treated[DECISION] = reweighed(treated[DECISION], self.weights, kind)
-        return treated
+            postprocessed[DECISION] = reweigh(postprocessed[DECISION], self.weights, kind)
+        return postprocessed
 
 
 def choose_postprocessing(
@@ -136,7 +145,7 @@ def choose_postprocessing(
     def best(fit: str, by: str, together: Problem | None) -> tuple[float, ...]:
         tried = {}
         for window in seconds:
-            tried[window] = class_values(problem, by, _same(probability[fit], rows, window), target)
+            tried[window] = selection_scores(problem, by, _same(probability[fit], rows, window), target)
         return choose_settings(tried, 0.0, together)
 
     windows = {PLAIN: best(PLAIN, PLAIN, None), BALANCED: best(BALANCED, BALANCED, problem.together)} if smooth else {}
@@ -163,14 +172,14 @@ def _tuned(
     weights, tried = {}, {}
     for window, probability in smoothed.items():
         weights[window] = choose_weights(problem, probability, target)
-        decided = reweighed(probability, weights[window], problem.task.kind)
-        tried[window] = class_values(problem, BALANCED, decided, target)
+        decided = reweigh(probability, weights[window], problem.task.kind)
+        tried[window] = selection_scores(problem, BALANCED, decided, target)
     windows = choose_settings(tried, 0.0, problem.together)
     return windows, tuple(weights[window][column] for column, window in enumerate(windows))
 
 
-def reweighed(probability: np.ndarray, weights: Sequence[float], kind: str) -> np.ndarray:
-    """Probabilities with the odds of every class multiplied by its weight; `probe.trial.decide` then decides by them.
+def reweigh(probability: np.ndarray, weights: Sequence[float], kind: str) -> np.ndarray:
+    """Probabilities with the odds of every class multiplied by its weight, for `probe.experiment.decide`.
 
     Parameters
     ----------
@@ -224,7 +233,7 @@ def _coordinate_search(problem: Problem, scores: np.ndarray, shown: np.ndarray) 
     """Parameters: log probabilities float64 [frames, classes], the class of each frame int [frames]."""
     names, num_classes = problem.task.classes, problem.num_classes
     support = np.bincount(shown, minlength=num_classes)
-    steering = [names.index(name) for name in problem.steer.classes if support[names.index(name)]]
+    steering = [names.index(name) for name in problem.selection.classes if support[names.index(name)]]
     if not steering:
         return (1.0,) * num_classes
     log_weights, unweighted = np.zeros(num_classes), int(np.abs(LOG_WEIGHTS).argmin())

@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from probe.experiment import BALANCED, FITS, PLAIN, Experiment, Predictions, expand_classes
 from probe.representations import Matrix, all_frames, gather, sampled_frames, standardized_blocks
 from probe.tasks import Task, targets
-from probe.trial import BALANCED, FITS, PLAIN, Outcome, Trial, spread
 from probe.tuning import Postprocessing, choose_postprocessing
 from ssl_behavior.errors import InputError
 from ssl_behavior.nn import AnnotatorHead
@@ -34,10 +34,10 @@ __all__ = [
     "AnnotatorProbe",
     "add_annotator",
     "annotated_frames",
-    "annotators_of",
-    "learn_annotators",
-    "rows_of",
-    "run_annotator_trials",
+    "find_annotators",
+    "fit_annotators",
+    "recordings_labeled_by",
+    "run_annotator_experiments",
 ]
 
 
@@ -66,7 +66,7 @@ class AnnotatedFrames:
         return counts.view(num_annotators, num_classes).to(self.embedded.dtype)
 
 
-def annotators_of(store: Store, task: Task, rows: Sequence[StoreRow] | None = None) -> tuple[str, ...]:
+def find_annotators(store: Store, task: Task, rows: Sequence[StoreRow] | None = None) -> tuple[str, ...]:
     """Who annotated the task in some recordings (all of the store by default): the task's annotators, or all there are.
 
     Raises
@@ -88,7 +88,7 @@ def annotators_of(store: Store, task: Task, rows: Sequence[StoreRow] | None = No
     return tuple(sorted(found - {""}, key=lambda name: (len(name), name) if name.isdigit() else (1 << 30, name)))
 
 
-def rows_of(rows: Sequence[StoreRow], task: Task, annotator: str) -> list[StoreRow]:
+def recordings_labeled_by(rows: Sequence[StoreRow], task: Task, annotator: str) -> list[StoreRow]:
     """The recordings that this annotator labeled."""
     return [row for row in rows if row.annotators.get(task.streams[0]) == annotator]
 
@@ -198,7 +198,7 @@ class AnnotatorProbe:
         """
         blocks = standardized_blocks(array, all_frames(rows), self.scaling)
         parts = [self.predict(block, annotator, fit).numpy() for _, block in blocks]
-        return spread(np.concatenate(parts), self.learned, len(self.classes))
+        return expand_classes(np.concatenate(parts), self.learned, len(self.classes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +243,7 @@ class AnnotatorConfig:
             )
 
 
-def learn_annotators(
+def fit_annotators(
     frames: AnnotatedFrames,
     annotators: Sequence[str],
     classes: Sequence[str],
@@ -275,7 +275,7 @@ def learn_annotators(
                 frames.embedded.shape[1], {OUTPUT: len(learned)}, len(annotators), config.hidden_dim, config.dropout
             ).to(frames.embedded.dtype)
             optimizer = torch.optim.AdamW(_groups(head, config), lr=config.learning_rate)
-            _minimise(head, objective, optimizer, config.steps, config.warmup_steps, seed)
+            _minimize(head, objective, optimizer, config.steps, config.warmup_steps, seed)
         heads[fit] = head.eval().requires_grad_(False)
     return AnnotatorProbe(tuple(annotators), tuple(classes), learned, heads, frames.scaling)
 
@@ -312,7 +312,7 @@ def add_annotator(
         objective = _Objective(own, counts, probe.learned, config, fit == BALANCED)
         # The others' rows have no frame here, so no gradient: Adam leaves them where they are.
         optimizer = torch.optim.Adam([head.annotator_matrix], lr=config.newcomer_rate)
-        _minimise(head, objective, optimizer, config.newcomer_steps, 0, seed)
+        _minimize(head, objective, optimizer, config.newcomer_steps, 0, seed)
         head.requires_grad_(False)
     return replace(probe, annotators=(*probe.annotators, name), heads=heads)
 
@@ -352,7 +352,7 @@ def _groups(head: AnnotatorHead, config: AnnotatorConfig) -> Iterable[dict[str, 
     )
 
 
-def _minimise(
+def _minimize(
     head: AnnotatorHead,
     objective: _Objective,
     optimizer: torch.optim.Optimizer,
@@ -375,13 +375,13 @@ def _minimise(
         schedule.step()
 
 
-def run_annotator_trials(
-    trials: Mapping[str, Trial],
+def run_annotator_experiments(
+    experiments: Mapping[str, Experiment],
     array: Matrix,
     seed: int,
     percent: float = 100.0,
     config: AnnotatorConfig | None = None,
-) -> tuple[dict[str, Outcome], AnnotatorProbe]:
+) -> tuple[dict[str, Predictions], AnnotatorProbe]:
     """Learn one head from a seeded `percent` of the training recordings of all parts; each part is its annotator's.
 
     Nothing is chosen but, where trials ask for it, smoothing windows: by a head that has not learned from the
@@ -390,7 +390,7 @@ def run_annotator_trials(
 
     Parameters
     ----------
-    trials : name of a part -> trial whose task has one annotator.
+    experiments : name of a part -> trial whose task has one annotator.
 
     Returns
     -------
@@ -401,63 +401,65 @@ def run_annotator_trials(
     InputError
         If a part is not one annotator's, or the recordings cannot be learned from.
     """
-    config, annotators = config or AnnotatorConfig(), _annotators(trials)
-    fitted = {part: fraction_of(trial.split.fit, percent, seed) for part, trial in trials.items()}
-    treatments = dict.fromkeys(trials, Postprocessing())
-    if any(trial.smooth and trial.split.tune for trial in trials.values()):
-        probe = _learned(trials, annotators, fitted, array, seed, config)[0]
-        treatments = {part: _postprocessing(trial, probe, array) for part, trial in trials.items()}
+    config, annotators = config or AnnotatorConfig(), _annotators(experiments)
+    fitted = {part: fraction_of(experiment.split.fit, percent, seed) for part, experiment in experiments.items()}
+    treatments = dict.fromkeys(experiments, Postprocessing())
+    if any(experiment.smooth and experiment.split.tune for experiment in experiments.values()):
+        probe = _learned(experiments, annotators, fitted, array, seed, config)[0]
+        treatments = {part: _postprocessing(experiment, probe, array) for part, experiment in experiments.items()}
     if percent >= 100:
-        fitted = {part: list(trial.split.train) for part, trial in trials.items()}
-    probe, frames = _learned(trials, annotators, fitted, array, seed, config)
+        fitted = {part: list(experiment.split.train) for part, experiment in experiments.items()}
+    probe, frames = _learned(experiments, annotators, fitted, array, seed, config)
     counts = frames.counts(len(annotators), len(probe.classes)).sum(dim=1)
-    outcomes = {
-        part: _outcome(trial, probe, array, treatments[part], int(count))
-        for (part, trial), count in zip(trials.items(), counts, strict=True)
+    seed_predictions = {
+        part: _predict_evaluated(experiment, probe, array, treatments[part], int(count))
+        for (part, experiment), count in zip(experiments.items(), counts, strict=True)
     }
-    return outcomes, probe
+    return seed_predictions, probe
 
 
-def _annotators(trials: Mapping[str, Trial]) -> tuple[str, ...]:
-    names = [trial.task.annotators for trial in trials.values()]
+def _annotators(experiments: Mapping[str, Experiment]) -> tuple[str, ...]:
+    names = [experiment.task.annotators for experiment in experiments.values()]
     if len(names) < 2 or any(len(one) != 1 for one in names):
         raise InputError(
             f"--mode annotators learns the styles of several annotators of one label stream; this task has the parts "
-            f"{list(trials)}"
+            f"{list(experiments)}"
         )
     return tuple(chain.from_iterable(names))
 
 
 def _learned(
-    trials: Mapping[str, Trial],
+    experiments: Mapping[str, Experiment],
     annotators: tuple[str, ...],
     fitted: Mapping[str, list[StoreRow]],
     array: Matrix,
     seed: int,
     config: AnnotatorConfig,
 ) -> tuple[AnnotatorProbe, AnnotatedFrames]:
-    trial = next(iter(trials.values()))
+    experiment = next(iter(experiments.values()))
     rows = list(chain.from_iterable(fitted.values()))
-    frames = annotated_frames(trial.store, trial.task, array, rows, annotators, trial.stride, seed)
-    return learn_annotators(frames, annotators, trial.task.classes, config, seed), frames
+    frames = annotated_frames(experiment.store, experiment.task, array, rows, annotators, experiment.stride, seed)
+    return fit_annotators(frames, annotators, experiment.task.classes, config, seed), frames
 
 
-def _predicted(trial: Trial, probe: AnnotatorProbe, array: Matrix, rows: tuple[StoreRow, ...]) -> dict[str, np.ndarray]:
-    (annotator,) = trial.task.annotators
+def _predicted(
+    experiment: Experiment, probe: AnnotatorProbe, array: Matrix, rows: tuple[StoreRow, ...]
+) -> dict[str, np.ndarray]:
+    (annotator,) = experiment.task.annotators
     return {fit: probe.probabilities(array, rows, annotator, fit) for fit in FITS}
 
 
-def _postprocessing(trial: Trial, probe: AnnotatorProbe, array: Matrix) -> Postprocessing:
-    rows = trial.split.tune
-    if not trial.smooth or not rows:
+def _postprocessing(experiment: Experiment, probe: AnnotatorProbe, array: Matrix) -> Postprocessing:
+    rows = experiment.split.tune
+    if not experiment.smooth or not rows:
         return Postprocessing()
-    return choose_postprocessing(trial.problem, rows, _predicted(trial, probe, array, rows), smooth=True)
+    return choose_postprocessing(experiment.problem, rows, _predicted(experiment, probe, array, rows), smooth=True)
 
 
-def _outcome(
-    trial: Trial, probe: AnnotatorProbe, array: Matrix, postprocessing: Postprocessing, num_train_frames: int
-) -> Outcome:
-    rows = trial.split.evaluate
-    probability = _predicted(trial, probe, array, rows)
-    treated = postprocessing.apply(probability, rows, trial.task.kind)
-    return Outcome(probability, treated, {}, postprocessing.windows, {}, num_train_frames)
+def _predict_evaluated(
+    experiment: Experiment, probe: AnnotatorProbe, array: Matrix, postprocessing: Postprocessing, num_train_frames: int
+) -> Predictions:
+    rows = experiment.split.evaluate
+    probability = _predicted(experiment, probe, array, rows)
+    postprocessed = postprocessing.apply(probability, rows, experiment.task.kind)
+    return Predictions(probability, postprocessed, {}, postprocessing.windows, {}, num_train_frames)

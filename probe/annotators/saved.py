@@ -10,23 +10,23 @@ import torch
 from torch import Tensor
 
 from probe.annotators.learning import OUTPUT, AnnotatorProbe
+from probe.experiment import DECISION, PLAIN
 from probe.heads import damaged, read_probe, write_probe
 from probe.representations import Matrix, all_frames
 from probe.tasks import Task
-from probe.trial import DECISION, PLAIN
 from probe.tuning import smooth
 from ssl_behavior.errors import InputError
 from ssl_behavior.nn import AnnotatorHead
 from ssl_behavior.numerics import Standardizer
 from ssl_behavior.store import StoreRow
 
-__all__ = ["ANNOTATORS", "SavedAnnotators", "load_annotators", "save_annotators"]
+__all__ = ["ANNOTATORS", "SavedAnnotatorProbe", "load_annotators", "save_annotators"]
 
 ANNOTATORS = "annotators"
 
 
 @dataclass(frozen=True)
-class SavedAnnotators:
+class SavedAnnotatorProbe:
     """Learned annotators, and the encoder whose embeddings they read.
 
     Parameters
@@ -77,7 +77,7 @@ class SavedAnnotators:
             return probability
         return smooth(probability, all_frames([row]).slices, [row.fps], self.windows[use])
 
-    def extended(self, probe: AnnotatorProbe) -> "SavedAnnotators":
+    def extended(self, probe: AnnotatorProbe) -> "SavedAnnotatorProbe":
         """The same with other heads, e.g. of one annotator more."""
         return replace(self, probe=probe, task=replace(self.task, annotators=probe.annotators))
 
@@ -90,7 +90,7 @@ def save_annotators(
     without: Sequence[str] = (),
     windows: Mapping[str, Sequence[float]] | None = None,
 ) -> None:
-    """Write learned annotators into the folder `out`; arguments as in `SavedAnnotators`."""
+    """Write learned annotators into the folder `out`; arguments as in `SavedAnnotatorProbe`."""
     tensors: dict[str, Tensor] = {"mean": probe.scaling.mean, "std": probe.scaling.std}
     for fit, head in probe.heads.items():
         tensors |= {f"{fit}.{name}": tensor.detach() for name, tensor in head.state_dict().items()}
@@ -107,7 +107,7 @@ def save_annotators(
     write_probe(out, tensors, contents)
 
 
-def load_annotators(folder: Path) -> SavedAnnotators:
+def load_annotators(folder: Path) -> SavedAnnotatorProbe:
     """What `save_annotators` wrote.
 
     Raises
@@ -135,7 +135,7 @@ def load_annotators(folder: Path) -> SavedAnnotators:
             task.annotators, task.classes, learned, heads, Standardizer(tensors["mean"], tensors["std"])
         )
         windows = {fit: tuple(seconds) for fit, seconds in contents["smoothing_seconds"].items()}
-        return SavedAnnotators(probe, task, contents["checkpoint"], windows, tuple(contents["without"]))
+        return SavedAnnotatorProbe(probe, task, contents["checkpoint"], windows, tuple(contents["without"]))
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise damaged(folder, error) from None
 

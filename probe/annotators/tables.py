@@ -22,10 +22,10 @@ from scipy.cluster.hierarchy import dendrogram, leaves_list, linkage
 from scipy.spatial.distance import squareform
 from torch import Tensor
 
-from probe.annotators.learning import AnnotatorProbe, annotated_frames, rows_of
+from probe.annotators.learning import AnnotatorProbe, annotated_frames, recordings_labeled_by
+from probe.experiment import PLAIN, decide
 from probe.representations import Matrix
 from probe.tasks import Task, targets
-from probe.trial import PLAIN, decide
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
 from ssl_behavior.metrics import class_scores, macro
@@ -269,7 +269,7 @@ def style_transfer(
     """
     result = np.full((len(probe.annotators), len(probe.annotators)), np.nan)
     for i, labels_of in enumerate(probe.annotators):
-        own = rows_of(rows, task, labels_of)
+        own = recordings_labeled_by(rows, task, labels_of)
         if not own:
             continue
         target = targets(store, task, own)

@@ -10,7 +10,7 @@ from probe.calms21.baselines import BaselineConfig
 from probe.calms21.systems import BoostingConfig, PostprocessingConfig
 from ssl_behavior.errors import InputError
 
-__all__ = ["EFFORTS", "Effort", "effort_of"]
+__all__ = ["EFFORTS", "Effort", "get_effort"]
 
 _SMALL_ENCODER = {
     "method.encoder.embedder_dim": 48,
@@ -79,14 +79,14 @@ class Effort:
     def baseline(self, config: BaselineConfig) -> BaselineConfig:
         """A window classifier's configuration with this effort."""
         if self.epochs and config.epochs > self.epochs:
-            config = config.lasting(self.epochs)
+            config = config.with_epochs(self.epochs)
         return replace(
             config,
             train_stride=max(config.train_stride, self.train_stride),
             predict_stride=max(config.predict_stride, self.predict_stride),
         )
 
-    def after(self, config: PostprocessingConfig) -> PostprocessingConfig:
+    def limit_folds(self, config: PostprocessingConfig) -> PostprocessingConfig:
         """Folds, smoothing and thresholds with this effort."""
         return replace(config, folds=min(config.folds, self.most_folds))
 
@@ -125,7 +125,7 @@ EFFORTS: dict[str, Effort] = {
 """full: the papers' and recipes' own settings; laptop: two cores and a night; minutes: to see that all of it runs."""
 
 
-def effort_of(name: str) -> Effort:
+def get_effort(name: str) -> Effort:
     """The effort called `name`; an unknown name is an InputError that says the nearest known one, or all of them."""
     if name not in EFFORTS:
         near = difflib.get_close_matches(name, EFFORTS, n=1)

@@ -11,8 +11,8 @@ from pretrain.config import with_values
 from pretrain.recipes import RECIPES
 from probe.calms21.effort import Effort
 from probe.calms21.pretraining import trained_run
-from probe.references import kept_hand_features, with_time
-from probe.representations import Matrix, Representation, SomeRecordings, check_alignment, columns_without
+from probe.references import add_session_time, cached_hand_features
+from probe.representations import Matrix, PartialMatrix, Representation, check_alignment, columns_without
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device, choose_precision
 from ssl_behavior.embedding import Embeddings, embed_store
@@ -34,7 +34,7 @@ class RepresentationCache:
     device, precision : names of where and how precisely to compute, as options have them.
     given : recipe -> runs that are there already, one per pretraining seed.
     released : embeddings folder of released task-programming features, in place of our own.
-    say : told what is being made.
+    log : told what is being made.
     """
 
     store: Store
@@ -46,7 +46,7 @@ class RepresentationCache:
     precision: str = "auto"
     given: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     released: Path | None = None
-    say: Callable[[str], None] = print
+    log: Callable[[str], None] = print
     _runs: dict[str, tuple[Path, ...]] = field(default_factory=dict, repr=False)
     _made: dict[str, Representation] = field(default_factory=dict, repr=False)
 
@@ -63,7 +63,7 @@ class RepresentationCache:
         return self._runs[recipe]
 
     def _pretrained(self, recipe: str, seed: int) -> Path:
-        self.say(f"pretraining {recipe}, seed {seed}, or finding it pretrained")
+        self.log(f"pretraining {recipe}, seed {seed}, or finding it pretrained")
         settings = {"seed": seed, "data.validation_share": 0.0, "data.recordings": self.tracks}
         settings |= self.effort.settings(recipe) | self.machine
         return trained_run(self.folder / "pretrained", self.store, recipe, with_values(RECIPES[recipe](), settings))
@@ -85,7 +85,7 @@ class RepresentationCache:
             found = Embeddings(out)
             if self._is_asked_for(found, method.fingerprint(), precision):
                 return found
-        self.say(f"embedding {recipe}, seed {seed}: {out}")
+        self.log(f"embedding {recipe}, seed {seed}: {out}")
         rows = self._labeled
         return embed_store(method.to(device), self.store, out, rows=rows, overwrite=True, precision=precision)
 
@@ -99,7 +99,7 @@ class RepresentationCache:
 
     def _of_some(self, array: Matrix, ids: Sequence[str]) -> Matrix:
         """A matrix of these recordings, read as one of the whole store."""
-        return array if len(array) == self.store.num_frames else SomeRecordings(array, ids, self.store)
+        return array if len(array) == self.store.num_frames else PartialMatrix(array, ids, self.store)
 
     def _is_asked_for(self, found: Embeddings, checkpoint: str, precision: torch.dtype) -> bool:
         # What "auto" chose on another machine is not made again.
@@ -113,8 +113,8 @@ class RepresentationCache:
         if "hand" not in self._made:
             folder = self.folder / "features"
             rows = self._labeled
-            said = partial(self.say, "computing hand features")
-            made = with_time(kept_hand_features(self.store, self.train, rows, folder, said), rows)
+            said = partial(self.log, "computing hand features")
+            made = add_session_time(cached_hand_features(self.store, self.train, rows, folder, said), rows)
             arrays = tuple(self._of_some(array, [row.id for row in rows]) for array in made.arrays)
             self._made["hand"] = replace(made, arrays=arrays)
         return self._made["hand"]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from probe.experiment import LabeledFrames
 from probe.folds import (
     BLOCKS,
     FEW_RECORDINGS,
@@ -15,7 +16,6 @@ from probe.folds import (
     num_folds,
 )
 from probe.representations import Frames
-from probe.trial import Data
 from ssl_behavior.numerics import Standardizer
 from ssl_behavior.store import StoreRow
 
@@ -39,7 +39,7 @@ def training_data(num_recordings, seed=0, frames=(90, 250), fps=1.0, classes=3):
     target = torch.from_numpy((label[:, None] == np.arange(classes)).astype(np.int8))
     embedded = torch.from_numpy(generator.normal(size=(len(label), 4)).astype(np.float32)) + target[:, :1]
     scaling = Standardizer.fit(embedded)
-    return Data(scaling.transform_(embedded), target, scaling, "multinomial", Frames(rows, picks))
+    return LabeledFrames(scaling.transform_(embedded), target, scaling, "multinomial", Frames(rows, picks))
 
 
 @pytest.mark.parametrize("num_recordings", range(2, FEW_RECORDINGS + 1))
@@ -116,5 +116,5 @@ def test_what_shows_one_class_only_cannot_be_learned_and_is_left_out():
     data = training_data(2)
     target = data.target.clone()
     target[data.frames.recording == 0] = torch.tensor([1, 0, 0], dtype=torch.int8)
-    folds = inner_folds(Data(data.embedded, target, data.scaling, data.kind, data.frames), 0, 1000)
+    folds = inner_folds(LabeledFrames(data.embedded, target, data.scaling, data.kind, data.frames), 0, 1000)
     assert len(folds) == 1 and len(folds[0].held_out) == (data.frames.recording == 0).sum()

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from probe.annotate import main
-from probe.annotators import AnnotatorConfig, annotated_frames, learn_annotators
+from probe.annotators import AnnotatorConfig, annotated_frames, fit_annotators
 from probe.annotators.saved import load_annotators, save_annotators
+from probe.experiment import Experiment
 from probe.heads import load_heads, save_heads
-from probe.labelers import decided_labels
-from probe.learners import run_trial
-from probe.tasks import annotated_rows, macro_of, make_task
-from probe.trial import Trial
+from probe.learners import run_experiment
+from probe.predictors import decided_labels
+from probe.tasks import annotated_rows, make_task, parse_macro
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.embedding import embed_store
 from ssl_behavior.errors import InputError
@@ -52,11 +52,15 @@ def place(tmp_path_factory):
     embeddings = embed_store(method.eval(), store, folder / "embeddings", dtype="float32", without=without)
     for name, kind in (("binary", "binary"), ("linear", "multinomial")):
         task = make_task(store, "behavior", kind)
-        trial = Trial(store, task, make_split(store, annotated=annotated_rows(store, task)), macro_of(task))
+        experiment = Experiment(
+            store, task, make_split(store, annotated=annotated_rows(store, task)), parse_macro(task)
+        )
         (folder / name).mkdir()
-        save_heads(folder / name, trial, run_trial(trial, embeddings.array, 0), method.fingerprint(), without)
+        save_heads(
+            folder / name, experiment, run_experiment(experiment, embeddings.array, 0), method.fingerprint(), without
+        )
     frames = annotated_frames(store, task, embeddings.array, store.rows, ["0", "1"])
-    probe = learn_annotators(frames, ["0", "1"], CLASSES, FAST, 0)
+    probe = fit_annotators(frames, ["0", "1"], CLASSES, FAST, 0)
     save_annotators(folder / "annotators", probe, task, method.fingerprint(), without)
     return folder
 

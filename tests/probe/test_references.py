@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from probe.references import hand_features, kept_hand_features, pca_reference, raw_keypoints, window_moments, with_time
+from probe.references import (
+    add_session_time,
+    cached_hand_features,
+    hand_features,
+    pca_reference,
+    raw_keypoints,
+    window_moments,
+)
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import Skeleton
@@ -66,7 +73,7 @@ def test_hand_features_are_kept_for_the_same_store_and_training_recordings(store
 
     def kept(train, rows=store.rows):
         said = partial(computed.append, len(train))
-        return kept_hand_features(store, train, rows, tmp_path / "kept", said).arrays[0]
+        return cached_hand_features(store, train, rows, tmp_path / "kept", said).arrays[0]
 
     first = np.array(kept(store.rows[:4]))
     np.testing.assert_array_equal(first, kept(store.rows[:4]))
@@ -112,7 +119,7 @@ def test_a_skeleton_without_the_roles_is_refused(tmp_path):
 
 
 def test_time_columns_start_at_zero_and_end_at_zero(store, tmp_path):
-    timed = with_time(raw_keypoints(store, store.rows, tmp_path), store.rows)
+    timed = add_session_time(raw_keypoints(store, store.rows, tmp_path), store.rows)
     assert timed.dim == 3 * 14 + 2
     for row in store.rows:
         columns = timed.arrays[0][row.slice][:, -2:]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probe.tasks import annotated_rows, macro_of, make_task, targets, task_parts
+from probe.tasks import annotated_rows, make_task, parse_macro, targets, task_parts
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import SKELETONS
@@ -21,16 +21,16 @@ def test_a_preset_and_a_stream_give_the_same_task(store):
     preset, stream = make_task(store, "calms21_task1"), make_task(store, "behavior")
     assert preset.classes == stream.classes == ("attack", "mount", "other")
     assert preset.background == stream.background == "other"
-    assert macro_of(preset).classes == ("attack", "mount")
+    assert parse_macro(preset).classes == ("attack", "mount")
 
 
 def test_without_background_the_mean_is_over_all_classes(tmp_path):
     labels = Labels(vocabulary=RATS, frames=np.arange(13) % 4)
     made = write_store(tmp_path / "s", [recording("a", S1=labels)])
     task = make_task(made, "S1")
-    assert macro_of(task).classes == RATS
-    assert macro_of(task, "aggression,social").classes == ("aggression", "social")
-    assert macro_of(make_task(made, "S1", background="base")).classes == RATS[1:]
+    assert parse_macro(task).classes == RATS
+    assert parse_macro(task, "aggression,social").classes == ("aggression", "social")
+    assert parse_macro(make_task(made, "S1", background="base")).classes == RATS[1:]
 
 
 def test_targets_are_one_hot_and_unannotated_frames_are_marked(store):
@@ -78,8 +78,8 @@ def test_recordings_nobody_annotated_are_left_out(tmp_path):
         (lambda s: make_task(s, "S9"), "no such label stream .*behavior"),
         (lambda s: make_task(s, "calms21_task3"), "none of its label streams"),
         (lambda s: make_task(s, "behavior", background="rest"), "--background rest"),
-        (lambda s: macro_of(make_task(s, "behavior"), "attack,rest"), "\\['rest'\\] are no classes"),
-        (lambda s: macro_of(make_task(s, "behavior"), "attack,attack"), "named twice"),
+        (lambda s: parse_macro(make_task(s, "behavior"), "attack,rest"), "\\['rest'\\] are no classes"),
+        (lambda s: parse_macro(make_task(s, "behavior"), "attack,attack"), "named twice"),
     ],
 )
 def test_unknown_names_are_refused(store, call, sentence):

@@ -7,15 +7,15 @@ import pytest
 from sklearn.metrics import f1_score
 
 from probe import tuning
-from probe.tasks import macro_of, make_task
-from probe.trial import BALANCED, DECISION, PLAIN, Problem, decide
-from probe.tuning import LOG_WEIGHTS, Postprocessing, choose_postprocessing, choose_weights, reweighed
+from probe.experiment import BALANCED, DECISION, PLAIN, Problem, decide
+from probe.tasks import make_task, parse_macro
+from probe.tuning import LOG_WEIGHTS, Postprocessing, choose_postprocessing, choose_weights, reweigh
 
 
 @pytest.fixture
 def problem(store):
     task = make_task(store, "behavior")
-    return Problem(store, task, macro_of(task))
+    return Problem(store, task, parse_macro(task))
 
 
 def made(num_frames=601, seed=0, sharpness=2.0, shares=(0.05, 0.25, 0.7)):
@@ -29,7 +29,7 @@ def made(num_frames=601, seed=0, sharpness=2.0, shares=(0.05, 0.25, 0.7)):
 
 
 def macro_f1(probability, target, weights=(1.0, 1.0, 1.0), columns=(0, 1)):
-    claimed = decide(reweighed(probability, list(weights), "multinomial"), "multinomial")
+    claimed = decide(reweigh(probability, list(weights), "multinomial"), "multinomial")
     return np.mean([f1_score(target[:, c], claimed[:, c]) for c in columns])
 
 
@@ -70,7 +70,7 @@ def test_a_binary_threshold_is_as_good_as_the_best_of_all(problem):
     binary = replace(problem, task=replace(problem.task, kind="binary"))
     probability, target = made(4001)
     weights = choose_weights(binary, probability, target)
-    decided = decide(reweighed(probability, weights, "binary"), "binary")
+    decided = decide(reweigh(probability, weights, "binary"), "binary")
     for column, weight in enumerate(weights):
         threshold = 1 / (1 + weight)
         np.testing.assert_array_equal(decided[:, column], probability[:, column] > threshold)
@@ -117,11 +117,11 @@ def test_tuning_changes_decisions_and_no_ranking(problem):
 def test_thresholds_alone_smooth_nothing(problem):
     rows, probability = both(problem)
     postprocessing = choose_postprocessing(problem, rows, probability, thresholds=True)
-    treated = postprocessing.apply(probability, rows, "multinomial")
+    postprocessed = postprocessing.apply(probability, rows, "multinomial")
     assert postprocessing.windows == {}
-    np.testing.assert_array_equal(treated[PLAIN], probability[PLAIN])
-    expected = reweighed(probability[PLAIN], postprocessing.weights, "multinomial")
-    np.testing.assert_array_equal(treated[DECISION], expected)
+    np.testing.assert_array_equal(postprocessed[PLAIN], probability[PLAIN])
+    expected = reweigh(probability[PLAIN], postprocessing.weights, "multinomial")
+    np.testing.assert_array_equal(postprocessed[DECISION], expected)
 
 
 def test_binary_classes_have_their_own_windows_and_thresholds(problem):
@@ -130,7 +130,7 @@ def test_binary_classes_have_their_own_windows_and_thresholds(problem):
     together = choose_postprocessing(binary, rows, probability, smooth=True, thresholds=True)
     for column, name in enumerate(problem.task.classes):
         task = replace(problem.task, kind="binary", classes=(name,), background="")
-        single = replace(binary, task=task, steer=macro_of(task))
+        single = replace(binary, task=task, selection=parse_macro(task))
         own = {fit: values[:, [column]] for fit, values in probability.items()}
         alone = choose_postprocessing(single, rows, own, smooth=True, thresholds=True)
         assert together.weights[column] == alone.weights[0]

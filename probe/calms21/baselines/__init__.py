@@ -9,9 +9,9 @@ one more function in `config.BASELINES`.
 from probe.calms21.baselines.config import (
     AUGMENTED,
     BASELINES,
+    ROTATED,
     TASK3_WEIGHTS,
     TRANSFERS,
-    TURNED,
     Adam,
     BaselineConfig,
     Phase,
@@ -37,9 +37,9 @@ from probe.calms21.baselines.training import TrainedBaseline, fit_baseline, load
 __all__ = [
     "AUGMENTED",
     "BASELINES",
+    "ROTATED",
     "TASK3_WEIGHTS",
     "TRANSFERS",
-    "TURNED",
     "Adam",
     "Attention",
     "AttentionConfig",

@@ -18,9 +18,9 @@ from ssl_behavior.errors import InputError
 __all__ = [
     "AUGMENTED",
     "BASELINES",
+    "ROTATED",
     "TASK3_WEIGHTS",
     "TRANSFERS",
-    "TURNED",
     "Adam",
     "BaselineConfig",
     "Network",
@@ -143,7 +143,7 @@ class BaselineConfig:
     def epochs(self) -> int:
         return sum(phase.epochs for phase in self.phases)
 
-    def lasting(self, epochs: int) -> "BaselineConfig":
+    def with_epochs(self, epochs: int) -> "BaselineConfig":
         """The same in about so many epochs, all phases shortened or lengthened alike, each at least one."""
         share = epochs / self.epochs
         return replace(self, phases=tuple(replace(p, epochs=max(1, round(share * p.epochs))) for p in self.phases))
@@ -154,7 +154,7 @@ WIDE, NEAR = WindowSpan(past=100, future=100, gap=2), WindowSpan(past=50, future
 AUGMENTED = Augmentation()
 """The published augmentation."""
 
-TURNED = Augmentation(shift=0.1, about="middle", move_outside=False, reflect=0.5)
+ROTATED = Augmentation(shift=0.1, about="middle", move_outside=False, reflect=0.5)
 """Ours: true rotations about the middle of the arena, and mirror images."""
 
 
@@ -211,7 +211,7 @@ def msg3d() -> BaselineConfig:
         batch_size=64,
         train_stride=32,
         predict_stride=4,
-        augment=replace(TURNED, shift=0.0, reflect=0.0),
+        augment=replace(ROTATED, shift=0.0, reflect=0.0),
     )
 
 

@@ -19,7 +19,7 @@ from ssl_behavior.recording import observed_points
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.windows import arena_of
 
-__all__ = ["Augmentation", "Inputs", "assemble_inputs", "augment", "turned"]
+__all__ = ["Augmentation", "Inputs", "assemble_inputs", "augment", "rotate_points"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,7 +232,7 @@ def augment(
     if config.swap:
         points, seen = _chosen(uniform() < 2 * config.swap - 1, (points.flip(2), seen.flip(2)), (points, seen))
     if config.rotate:
-        points = turned(points, config.rotate * uniform(), config.about, sizes_px)
+        points = rotate_points(points, config.rotate * uniform(), config.about, sizes_px)
     points = points + config.shift * uniform(2)[:, None, None, None]
     told = OBSERVED in layout.groups
     if told or not config.move_outside:
@@ -243,7 +243,7 @@ def augment(
     return changed
 
 
-def turned(
+def rotate_points(
     points: Points, radians: Float[Tensor, " batch"], about: str, sizes_px: Float[Tensor, "batch space"]
 ) -> Points:
     """Points turned from x towards y, all of a window by one angle; see `Augmentation.about`."""

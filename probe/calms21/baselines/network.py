@@ -22,12 +22,12 @@ __all__ = [
     "FrameClassifier",
     "Layout",
     "WindowSpan",
+    "apply_blocks",
     "batch_norm",
     "check_dropout",
     "dense_blocks",
     "dropout",
     "glorot_",
-    "passed",
     "row_norm",
 ]
 
@@ -124,7 +124,7 @@ def dense_blocks(widths: Sequence[int], generator: torch.Generator) -> nn.Module
     return nn.ModuleList(DenseBlock(*pair, generator) for pair in pairwise(widths))
 
 
-def passed(
+def apply_blocks(
     x: Float[Tensor, "batch in_channel"],
     blocks: nn.ModuleList,
     probability: float,

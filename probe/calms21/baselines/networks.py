@@ -14,12 +14,12 @@ from probe.calms21.baselines.network import (
     FrameClassifier,
     Layout,
     WindowSpan,
+    apply_blocks,
     batch_norm,
     check_dropout,
     dense_blocks,
     dropout,
     glorot_,
-    passed,
     row_norm,
 )
 from ssl_behavior.device import choose_precision
@@ -88,7 +88,7 @@ class FullyConnected(FrameClassifier):
         self, windows: Float[Tensor, "batch sample channel"], generator: torch.Generator | None = None
     ) -> Float[Tensor, "batch class"]:
         x = self.norm(windows.flatten(0, 1)).view(len(windows), -1)
-        return self.dense(passed(x, self.blocks, self.dropout, generator))
+        return self.dense(apply_blocks(x, self.blocks, self.dropout, generator))
 
     def slide(self, values: Float[Tensor, "place channel"], span: WindowSpan) -> Float[Tensor, "frame class"]:
         """The same logits, the first layer as a convolution, which makes no window; valid once training is over."""
@@ -98,7 +98,7 @@ class FullyConnected(FrameClassifier):
         weight = first.linear.weight.unflatten(1, (self.num_samples, -1)).transpose(1, 2).unsqueeze(2)
         image = self.norm(values).T[None, :, None]
         x = F.conv2d(image, weight, first.linear.bias, dilation=(1, span.gap))[0, :, 0].T
-        return self.dense(passed(F.relu(first.norm(x)), self.blocks[1:], 0.0, None))
+        return self.dense(apply_blocks(F.relu(first.norm(x)), self.blocks[1:], 0.0, None))
 
 
 _Image = Float[Tensor, "batch channel row sample"]
@@ -293,7 +293,7 @@ class Lstm(FrameClassifier):
         self, windows: Float[Tensor, "batch sample channel"], generator: torch.Generator | None = None
     ) -> Float[Tensor, "batch class"]:
         x = self.norm(windows.flatten(0, 1)).view_as(windows)
-        return self.dense(passed(self._last_state(x), self.blocks, self.dropout, generator))
+        return self.dense(apply_blocks(self._last_state(x), self.blocks, self.dropout, generator))
 
     def _last_state(self, x: Float[Tensor, "batch sample channel"]) -> Float[Tensor, "batch unit"]:
         state = x.new_zeros(1, len(x), self.state_weight.shape[1])

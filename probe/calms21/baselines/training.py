@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from probe.calms21.baselines.config import Adam, BaselineConfig, Sgd
 from probe.calms21.baselines.inputs import Inputs, augment
 from probe.calms21.baselines.network import HEAD, OBSERVED, FrameClassifier, Layout
+from probe.experiment import BALANCED, PLAIN, Predictions, balanced, expand_classes
 from probe.representations import Frames, sampled_frames
 from probe.tasks import Task, targets
-from probe.trial import BALANCED, PLAIN, Outcome, balanced, spread
 from ssl_behavior.configs import config_from_dict
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents, write_json
@@ -36,6 +36,8 @@ __all__ = [
     "FORMAT_VERSION",
     "TrainedBaseline",
     "check_parent",
+    "class_logits",
+    "copy_parent_weights",
     "fit_baseline",
     "frame_loss",
     "inherited_classes",
@@ -43,11 +45,9 @@ __all__ = [
     "loss_weights",
     "make_optimizer",
     "optimizer_tensors",
-    "paired",
     "run_baseline",
     "save_baseline",
     "set_training",
-    "take_over",
 ]
 
 PREDICTED_FRAMES = 16_384
@@ -104,7 +104,7 @@ class TrainedBaseline:
         self.check_layout(inputs)
         parts = [self._probabilities(inputs, row) for row in rows]
         found = np.concatenate(parts) if parts else np.empty((0, len(self.learned)), np.float32)
-        return spread(found, self.learned, len(self.classes))
+        return expand_classes(found, self.learned, len(self.classes))
 
     def balanced(self, probability: np.ndarray) -> np.ndarray:
         """Probabilities of `predict` as if all classes had been equally frequent in training."""
@@ -119,7 +119,7 @@ class TrainedBaseline:
                 f"(observed={OBSERVED in self.layout.groups}, and the same features)"
             )
         if (self.scaling is None) != (inputs.scaling is None) or (
-            self.scaling is not None and inputs.scaling is not None and not _alike(self.scaling, inputs.scaling)
+            self.scaling is not None and inputs.scaling is not None and not _same_scaling(self.scaling, inputs.scaling)
         ):
             raise InputError(
                 "the inputs' features are standardised otherwise than in training: assemble them with its scaling"
@@ -132,7 +132,7 @@ class TrainedBaseline:
             self._logits(inputs, inputs.starts[row.id] + start, min(PREDICTED_FRAMES, row.frames - start))
             for start in range(0, row.frames, PREDICTED_FRAMES)
         ]
-        together = paired(torch.cat(logits), self.config.paired_logits)
+        together = class_logits(torch.cat(logits), self.config.paired_logits)
         probability = together.softmax(dim=1) if self.kind == "multinomial" else together.sigmoid()
         return probability.float().cpu().numpy()
 
@@ -165,12 +165,12 @@ def _between(
     return torch.lerp(logits[left], logits[right], share[:, None])
 
 
-def paired(logits: Float[Tensor, "batch out"], pairs: bool) -> Float[Tensor, "batch class"]:
+def class_logits(logits: Float[Tensor, "batch out"], pairs: bool) -> Float[Tensor, "batch class"]:
     """The logit of each class; of pairs (no, yes) their difference, whose sigmoid is the softmax of the pair."""
     return logits[:, 1::2] - logits[:, ::2] if pairs else logits
 
 
-def _alike(first: Standardizer, second: Standardizer) -> bool:
+def _same_scaling(first: Standardizer, second: Standardizer) -> bool:
     return torch.equal(first.mean, second.mean) and torch.equal(first.std, second.std)
 
 
@@ -320,11 +320,11 @@ def inherited_classes(task: Task, parent: TrainedBaseline, shown: Sequence[int])
     return tuple(task.classes.index(name) for name in names)
 
 
-def take_over(network: FrameClassifier, parent: TrainedBaseline, head: Literal["kept", "new"]) -> None:
+def copy_parent_weights(network: FrameClassifier, parent: TrainedBaseline, head: Literal["kept", "new"]) -> None:
     """Put the parent's weights and moving statistics into `network`, those of the last layer only if it is kept."""
     with torch.no_grad():
         for (name, own), theirs in zip(network.state_dict().items(), parent.network.state_dict().values(), strict=True):
-            if head == "kept" or not _of_head(name):
+            if head == "kept" or not _is_head(name):
                 own.copy_(theirs)
 
 
@@ -332,7 +332,7 @@ def set_training(network: FrameClassifier, trains: Literal["all", "head"]) -> No
     """Make a network ready for a phase: see `Phase.trains`."""
     network.train()
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(trains == "all" or _of_head(name))
+        parameter.requires_grad_(trains == "all" or _is_head(name))
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and trains == "head":
             module.eval()
@@ -368,7 +368,7 @@ def optimizer_tensors(network: FrameClassifier, optimizer: torch.optim.Optimizer
     }
 
 
-def _of_head(name: str) -> bool:
+def _is_head(name: str) -> bool:
     return name.startswith(f"{HEAD}.")
 
 
@@ -470,7 +470,7 @@ def run_baseline(
     seed: int,
     precision: torch.dtype = torch.float32,
     advance: Advance | None = None,
-) -> tuple[TrainedBaseline, Outcome]:
+) -> tuple[TrainedBaseline, Predictions]:
     """`fit_baseline` on the training recordings of a split, and what it says of the evaluated ones.
 
     Returns
@@ -481,7 +481,7 @@ def run_baseline(
     trained = fit_baseline(store, task, split.train, config, inputs, seed, precision, advance=advance)
     plain = trained.predict(inputs, split.evaluate)
     both = {PLAIN: plain, BALANCED: trained.balanced(plain)}
-    return trained, Outcome(both, {}, {}, {}, {}, trained.num_train_frames)
+    return trained, Predictions(both, {}, {}, {}, {}, trained.num_train_frames)
 
 
 def _learned_classes(
@@ -541,7 +541,7 @@ def _network(training: _Training, parent: TrainedBaseline | None) -> FrameClassi
     network = config.network.build(training.inputs.layout, config.window.num_samples, num_logits, generator)
     network.to(values.device, values.dtype)
     if parent is not None and config.transfer is not None:
-        take_over(network, parent, config.transfer.head)
+        copy_parent_weights(network, parent, config.transfer.head)
     return network
 
 
@@ -621,7 +621,7 @@ def _step(
         windows = augment(windows, inputs.layout, config.augment, inputs.sizes_at(places), generator)
     with torch.autocast(windows.device.type, training.precision, enabled=training.precision != torch.float32):
         logits = network(windows, generator)
-    logits = paired(logits.to(windows.dtype), config.paired_logits)
+    logits = class_logits(logits.to(windows.dtype), config.paired_logits)
     loss = frame_loss(logits, target, training.kind, training.weights)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()

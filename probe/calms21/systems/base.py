@@ -1,6 +1,6 @@
 """The interface of systems: learn from recordings, then predict recordings; and systems on frozen embeddings.
 
-`FrozenProbe` is a linear or nearest-neighbor probe, `FrozenStyles` one head for all annotators.
+`FrozenProbe` is a linear or nearest-neighbor probe, `FrozenAnnotatorProbe` one head for all annotators.
 """
 
 import hashlib
@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from probe.annotators import AnnotatorConfig, AnnotatorProbe, annotated_frames, annotators_of, learn_annotators
+from probe.annotators import AnnotatorConfig, AnnotatorProbe, annotated_frames, find_annotators, fit_annotators
+from probe.experiment import BALANCED, FITS, PLAIN, Experiment, Problem, balanced, learned_classes, sample_frames
 from probe.folds import stratified_folds
 from probe.learners import PROBES, Probe, choosing_folds
-from probe.representations import Matrix, Representation, SomeRecordings
-from probe.trial import BALANCED, FITS, PLAIN, Problem, Trial, balanced, learned_classes, sample
+from probe.representations import Matrix, PartialMatrix, Representation
 from ssl_behavior.errors import InputError
 from ssl_behavior.labeled import labels_fingerprint
 from ssl_behavior.recording import NOT_ANNOTATED
@@ -26,14 +26,14 @@ from ssl_behavior.store import Store, StoreRow
 
 __all__ = [
     "Advance",
-    "Fitted",
-    "Fold",
+    "AnnotatorProbes",
+    "CrossFitFold",
+    "FittedSystem",
+    "FrozenAnnotatorProbe",
     "FrozenProbe",
-    "FrozenStyles",
-    "Heads",
-    "Model",
     "Problem",
     "System",
+    "TimedSystem",
     "can_learn_from",
     "labels_digest",
     "matrix_digest",
@@ -46,7 +46,7 @@ Advance = Callable[[int], None]
 DIGEST_ROWS = 997
 
 
-class Model(ABC):
+class FittedSystem(ABC):
     """What a system made of the recordings it learned from."""
 
     @abstractmethod
@@ -63,7 +63,7 @@ class Model(ABC):
 
 
 @dataclass(eq=False)
-class Fitted:
+class TimedSystem:
     """A model, timed.
 
     Parameters
@@ -73,14 +73,14 @@ class Fitted:
     """
 
     problem: Problem
-    model: Model
+    model: FittedSystem
     num_train_frames: int
     seconds: float
     _predicted: int = field(default=0, init=False)
     _spent: float = field(default=0.0, init=False)
 
     def predict(self, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
-        """See `Model.predict`."""
+        """See `FittedSystem.predict`."""
         start = time.perf_counter()
         made = self.model.predict(rows)
         self._spent += time.perf_counter() - start
@@ -99,7 +99,7 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class Fold:
+class CrossFitFold:
     """A part of the recordings to learn from, left out by a model that learns the others."""
 
     system: "System"
@@ -122,23 +122,23 @@ class System(ABC):
         by it."""
 
     @property
-    def elsewhere(self) -> tuple[StoreRow, ...]:
+    def extra_training_rows(self) -> tuple[StoreRow, ...]:
         """Recordings whose labels are learned from whatever `fit` is given, such as those of another task."""
         return ()
 
-    def folds(self, problem: Problem, rows: Sequence[StoreRow], num_folds: int, seed: int) -> list[Fold]:
+    def folds(self, problem: Problem, rows: Sequence[StoreRow], num_folds: int, seed: int) -> list[CrossFitFold]:
         """The recordings in parts, and for each the system that learns the others: as many parts as there are
         recordings for."""
         parts = stratified_folds(problem, rows, min(num_folds, len(rows)), seed)
-        return [Fold(self, part) for part in parts]
+        return [CrossFitFold(self, part) for part in parts]
 
     @abstractmethod
-    def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:
+    def _fit(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> FittedSystem:
         """Learn from these recordings, and from no other's labels; whatever is drawn comes from `seed`."""
 
     def fit(
         self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Callable[[int], None] | None = None
-    ) -> Fitted:
+    ) -> TimedSystem:
         """Learn from `rows` alone.
 
         Raises
@@ -149,9 +149,9 @@ class System(ABC):
         target = problem.targets(rows)
         _check(problem, rows, target)
         start = time.perf_counter()
-        model = self.learn(problem, rows, seed, advance or _nobody)
+        model = self._fit(problem, rows, seed, advance or _nobody)
         known = int((target != NOT_ANNOTATED).any(axis=1).sum())
-        return Fitted(problem, model, known, time.perf_counter() - start)
+        return TimedSystem(problem, model, known, time.perf_counter() - start)
 
 
 def _nobody(count: int) -> None:
@@ -198,7 +198,7 @@ def matrix_digest(matrices: Sequence[Matrix]) -> str:
     digest = hashlib.sha256()
     for matrix in matrices:
         digest.update(str(tuple(matrix.shape)).encode())
-        held = matrix.held if isinstance(matrix, SomeRecordings) else matrix
+        held = matrix.held if isinstance(matrix, PartialMatrix) else matrix
         for place in np.linspace(0, len(held) - 1, min(DIGEST_ROWS, len(held))).astype(int):
             digest.update(np.ascontiguousarray(held[int(place) : int(place) + 1]).tobytes())
     return digest.hexdigest()
@@ -244,17 +244,17 @@ class FrozenProbe(System):
             "matrix": matrix_digest(self.representation.arrays),
         }
 
-    def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:
+    def _fit(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> FittedSystem:
         array = self.representation.array(seed)
         split = Split(tuple(rows), (), (), "test", True, "recordings to learn from")
-        trial = Trial(problem.store, problem.task, split, problem.steer, self.mode, self.stride)
-        data = sample(trial, array, rows, seed)
+        experiment = Experiment(problem.store, problem.task, split, problem.selection, self.mode, self.stride)
+        data = sample_frames(experiment, array, rows, seed)
         advance(len(data))
-        probe: Probe = PROBES[self.mode].chosen(trial, data, choosing_folds(trial, array, data, seed))
-        return _ProbeModel(probe, array, len(data))
+        probe: Probe = PROBES[self.mode].chosen(experiment, data, choosing_folds(experiment, array, data, seed))
+        return _FittedProbe(probe, array, len(data))
 
 
-class _ProbeModel(Model):
+class _FittedProbe(FittedSystem):
     def __init__(self, probe: Probe, array: Matrix, num_frames: int) -> None:
         self.probe, self.array, self.num_frames = probe, array, num_frames
 
@@ -269,18 +269,18 @@ class _ProbeModel(Model):
         return {"num_parameters": parameters, "sampled_frames": self.num_frames, "chosen": chosen}
 
 
-Heads = dict[str, AnnotatorProbe]
+AnnotatorProbes = dict[str, AnnotatorProbe]
 """All that a head of all annotators depends on -> the head."""
 
 
-class FrozenStyles(System):
-    """`probe.annotators.learn_annotators` on the recordings of a part, and on those of all other annotators.
+class FrozenAnnotatorProbe(System):
+    """`probe.annotators.fit_annotators` on the recordings of a part, and on those of all other annotators.
 
     Parameters
     ----------
     representation : its arrays are pretraining seeds, as in `FrozenProbe`.
-    store : of `also`.
-    also : recordings that other annotators labeled in the same stream; never one that is evaluated.
+    store : of `extra_rows`.
+    extra_rows : recordings that other annotators labeled in the same stream; never one that is evaluated.
     stride : learn from every so-manieth frame.
     heads : heads learned already; parts whose recordings are the same share one.
     """
@@ -291,15 +291,15 @@ class FrozenStyles(System):
         self,
         representation: Representation,
         store: Store,
-        also: Sequence[StoreRow] = (),
+        extra_rows: Sequence[StoreRow] = (),
         stride: int = 4,
         config: AnnotatorConfig | None = None,
-        heads: Heads | None = None,
+        heads: AnnotatorProbes | None = None,
     ) -> None:
-        self.representation, self.also, self.stride = representation, tuple(also), stride
+        self.representation, self.extra_rows, self.stride = representation, tuple(extra_rows), stride
         self.config = config or AnnotatorConfig()
         self.heads = {} if heads is None else heads
-        self._also_labels = labels_fingerprint([(store, row) for row in also])
+        self._extra_labels = labels_fingerprint([(store, row) for row in extra_rows])
         self.name = f"{representation.name}, one head for all annotators"
 
     @property
@@ -308,17 +308,17 @@ class FrozenStyles(System):
             "system": "styles",
             **asdict(self.config),
             "stride": self.stride,
-            "also": [row.id for row in self.also],
-            "labels": self._also_labels,
+            "also": [row.id for row in self.extra_rows],
+            "labels": self._extra_labels,
             "checkpoints": list(self.representation.checkpoints),
             "matrix": matrix_digest(self.representation.arrays),
         }
 
     @property
-    def elsewhere(self) -> tuple[StoreRow, ...]:
-        return self.also
+    def extra_training_rows(self) -> tuple[StoreRow, ...]:
+        return self.extra_rows
 
-    def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:
+    def _fit(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> FittedSystem:
         """Learn the head.
 
         Raises
@@ -330,26 +330,26 @@ class FrozenStyles(System):
         if len(task.annotators) != 1 or len(task.streams) != 1:
             raise InputError(f"task {task.name!r} is not one annotator's: there is no style to learn")
         (stream,), own = task.streams, task.annotators[0]
-        others = [row for row in self.also if row.annotators.get(stream, own) != own]
+        others = [row for row in self.extra_rows if row.annotators.get(stream, own) != own]
         together = sorted([*rows, *others], key=lambda row: row.offset)
         array = self.representation.array(seed)
         everything = [self.settings, problem.store.fingerprint(), task.streams, task.classes]
         known = json.dumps([*everything, seed, [row.id for row in together]], sort_keys=True)
         if known not in self.heads:
             self.heads[known] = self._learned(problem, together, array, seed, advance)
-        return _StylesModel(self.heads[known], array, own)
+        return _FittedAnnotatorProbe(self.heads[known], array, own)
 
     def _learned(
         self, problem: Problem, rows: Sequence[StoreRow], array: Matrix, seed: int, advance: Advance
     ) -> AnnotatorProbe:
         everybody = replace(problem.task, annotators=())
-        names = annotators_of(problem.store, everybody, rows)
+        names = find_annotators(problem.store, everybody, rows)
         frames = annotated_frames(problem.store, everybody, array, rows, names, self.stride, seed)
         advance(len(frames))
-        return learn_annotators(frames, names, problem.task.classes, self.config, seed)
+        return fit_annotators(frames, names, problem.task.classes, self.config, seed)
 
 
-class _StylesModel(Model):
+class _FittedAnnotatorProbe(FittedSystem):
     def __init__(self, probe: AnnotatorProbe, array: Matrix, annotator: str) -> None:
         self.probe, self.array, self.annotator = probe, array, annotator
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from probe.calms21.systems.base import Advance, Model, System, matrix_digest, with_balanced
+from probe.calms21.systems.base import Advance, FittedSystem, System, matrix_digest, with_balanced
+from probe.experiment import BALANCED, FITS, PLAIN, Problem, expand_classes, learned_classes
 from probe.representations import Frames, Matrix, Representation, all_frames, gather, sampled_frames
-from probe.trial import BALANCED, FITS, PLAIN, Problem, learned_classes, spread
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.seeds import derive_seed, numpy_generator
@@ -98,7 +98,7 @@ class BoostedTrees(System):
             "matrix": matrix_digest(self.representation.arrays),
         }
 
-    def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:
+    def _fit(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> FittedSystem:
         array = self.representation.array(seed)
         frames = sampled_frames(rows, self.config.stride, seed)
         target = frames.take(problem.targets(rows))
@@ -113,7 +113,7 @@ class BoostedTrees(System):
             ]
             advance(len(values) // len(fits))
         learned = learned_classes(target, problem.task.kind)
-        return _TreesModel(problem, tuple(rows), array, columns, grown, learned, len(values))
+        return _FittedTrees(problem, tuple(rows), array, columns, grown, learned, len(values))
 
     def _grow(self, values: np.ndarray, shown: np.ndarray, fit: str, seed: int) -> HistGradientBoostingClassifier:
         config = self.config
@@ -145,7 +145,7 @@ def _labels(target: np.ndarray, problem: Problem) -> list[np.ndarray]:
     return [target[:, column] for column in learned_classes(target, "binary")]
 
 
-class _TreesModel(Model):
+class _FittedTrees(FittedSystem):
     def __init__(
         self,
         problem: Problem,
@@ -166,7 +166,8 @@ class _TreesModel(Model):
             for fit, trees in self.grown.items():
                 blocks[fit].append(self._probabilities(trees, values))
         made = {
-            fit: spread(np.concatenate(parts), self.learned, self.problem.num_classes) for fit, parts in blocks.items()
+            fit: expand_classes(np.concatenate(parts), self.learned, self.problem.num_classes)
+            for fit, parts in blocks.items()
         }
         return made if BALANCED in made else with_balanced(self.problem, self.rows, made[PLAIN])
 

@@ -1,7 +1,7 @@
 """Run a system: learn, perhaps in folds, and treat its probabilities by what recordings left out of learning say.
 
 Nothing is chosen on the evaluated recordings: the function that chooses a `Postprocessing` gets the training recordings
-and the probabilities of models that did not learn from them. `Model.predict` gets no labels.
+and the probabilities of models that did not learn from them. `FittedSystem.predict` gets no labels.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from probe.calms21.systems.base import Problem, System, can_learn_from
-from probe.trial import FITS, Outcome
+from probe.experiment import FITS, Predictions
 from probe.tuning import Postprocessing, choose_postprocessing
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED
@@ -75,9 +75,9 @@ def run_system(
     problem: Problem,
     split: Split,
     seed: int,
-    after: PostprocessingConfig | None = None,
+    config: PostprocessingConfig | None = None,
     advance: Callable[[int], None] | None = None,
-) -> Outcome:
+) -> Predictions:
     """Learn from the training recordings and predict the evaluated ones.
 
     Where the training recordings cannot be learned from (one kind of frame only) all probabilities are NaN, which
@@ -92,16 +92,16 @@ def run_system(
     InputError
         If an evaluated recording is among those learned from.
     """
-    after, rows = after or PostprocessingConfig(), split.train
+    config, rows = config or PostprocessingConfig(), split.train
     _check_apart(split, system)
     target = problem.targets(rows)
-    learned = _learned(system, problem, split, seed, after, advance)
+    learned = _learned(system, problem, split, seed, config, advance)
     postprocessing = Postprocessing()
-    if learned.out_of_fold is not None and (after.smooth or after.thresholds):
-        postprocessing = choose_postprocessing(problem, rows, learned.out_of_fold, after.smooth, after.thresholds)
-    return Outcome(
+    if learned.out_of_fold is not None and (config.smooth or config.thresholds):
+        postprocessing = choose_postprocessing(problem, rows, learned.out_of_fold, config.smooth, config.thresholds)
+    return Predictions(
         probability=learned.probability,
-        treated=postprocessing.apply(learned.probability, split.evaluate, problem.task.kind),
+        postprocessed=postprocessing.apply(learned.probability, split.evaluate, problem.task.kind),
         settings={},
         windows=postprocessing.windows,
         heads={},
@@ -112,7 +112,7 @@ def run_system(
 
 
 def _check_apart(split: Split, system: System) -> None:
-    learned = {row.id for row in (*split.train, *system.elsewhere)}
+    learned = {row.id for row in (*split.train, *system.extra_training_rows)}
     both = [row.id for row in split.evaluate if row.id in learned]
     if both:
         raise InputError(
@@ -125,23 +125,23 @@ def _learned(
     problem: Problem,
     split: Split,
     seed: int,
-    after: PostprocessingConfig,
+    config: PostprocessingConfig,
     advance: Callable[[int], None] | None,
 ) -> _Learned:
     rows, evaluate = split.train, split.evaluate
-    if min(after.folds, len(rows)) < 2:
+    if min(config.folds, len(rows)) < 2:
         probability, facts = _fit_predict(system, problem, rows, [evaluate], seed, advance)
         return _Learned(probability[0], None, [facts])
     parts, held_out, all_facts = [], [], []
-    folds = system.folds(problem, rows, after.folds, seed)
+    folds = system.folds(problem, rows, config.folds, seed)
     for fold in folds:
         rest = [row for row in rows if row not in fold.held_out]
-        wanted = [fold.held_out] if after.refit else [fold.held_out, evaluate]
+        wanted = [fold.held_out] if config.refit else [fold.held_out, evaluate]
         probability, facts = _fit_predict(fold.system, problem, rest, wanted, seed, advance)
         held_out.append(probability[0])
         parts += probability[1:]
         all_facts.append(facts)
-    if after.refit:
+    if config.refit:
         probability, facts = _fit_predict(system, problem, rows, [evaluate], seed, advance)
         parts, all_facts = probability, [*all_facts, facts]
     out_of_fold = _in_order(rows, [fold.held_out for fold in folds], held_out)
@@ -200,33 +200,34 @@ def _mean(many: Sequence[Probabilities], kind: str) -> dict[str, np.ndarray]:
     return mean
 
 
-def mean_of(outcomes: Sequence[Outcome], kind: str) -> Outcome:
+def mean_of(seed_predictions: Sequence[Predictions], kind: str) -> Predictions:
     """One outcome whose probabilities, and treated probabilities, are the means of those of several: an ensemble.
 
     Decisions are by the mean of the treated probabilities, each under its own weights.
 
     Parameters
     ----------
-    outcomes : of one problem and split: of several seeds, or of several systems.
+    seed_predictions : of one problem and split: of several seeds, or of several systems.
     kind : of the task.
 
     Raises
     ------
     InputError
-        If there is none, they are of different recordings, or some are treated and some are not.
+        If there is none, they are of different recordings, or some are postprocessed and some are not.
     """
-    shapes = {outcome.probability[FITS[0]].shape for outcome in outcomes}
-    if len(shapes) != 1 or len({tuple(outcome.treated) for outcome in outcomes}) != 1:
+    shapes = {predictions.probability[FITS[0]].shape for predictions in seed_predictions}
+    if len(shapes) != 1 or len({tuple(predictions.postprocessed) for predictions in seed_predictions}) != 1:
         raise InputError(
-            f"an ensemble needs outcomes of the same recordings and classes, all of them treated or none; got "
-            f"{len(outcomes)} with {sorted(shapes)} frames and classes, treated {[bool(o.treated) for o in outcomes]}"
+            "an ensemble needs predictions of the same recordings and classes, all postprocessed or none; got "
+            f"{len(seed_predictions)} with {sorted(shapes)} frames and classes, postprocessed "
+            f"{[bool(predictions.postprocessed) for predictions in seed_predictions]}"
         )
-    return Outcome(
-        probability=_mean([outcome.probability for outcome in outcomes], kind),
-        treated=_mean([outcome.treated for outcome in outcomes], kind),
+    return Predictions(
+        probability=_mean([predictions.probability for predictions in seed_predictions], kind),
+        postprocessed=_mean([predictions.postprocessed for predictions in seed_predictions], kind),
         settings={},
         windows={},
         heads={},
-        num_train_frames=max(outcome.num_train_frames for outcome in outcomes),
-        facts={"ensemble": [dict(outcome.facts) for outcome in outcomes]},
+        num_train_frames=max(predictions.num_train_frames for predictions in seed_predictions),
+        facts={"ensemble": [dict(predictions.facts) for predictions in seed_predictions]},
     )

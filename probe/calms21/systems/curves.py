@@ -10,10 +10,10 @@ import numpy as np
 
 from probe.calms21.systems.base import Problem, System
 from probe.calms21.systems.crossfit import PostprocessingConfig, run_system
+from probe.experiment import Experiment, Predictions
 from probe.folds import positive_frames
 from probe.tables import ResultRow, score_row
-from probe.tasks import Macro
-from probe.trial import Outcome, Trial
+from probe.tasks import MacroAverage
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
 from ssl_behavior.seeds import numpy_generator
@@ -32,8 +32,8 @@ __all__ = [
     "nested_rows",
 ]
 
-Runner = Callable[[System, Problem, Split, int, PostprocessingConfig], Outcome]
-"""`run_system`, or `probe.calms21.predictions.remembered` with its folder given."""
+Runner = Callable[[System, Problem, Split, int, PostprocessingConfig], Predictions]
+"""`run_system`, or `probe.calms21.predictions.cached_predictions` with its folder given."""
 
 _FORMATS = (".png", ".svg", ".pdf")
 _SCORES = {"ap": "AP", "f1": "F1", "f1_balanced": "F1 balanced"}
@@ -72,14 +72,16 @@ class Curve:
     """A system's points, from few recordings to all of them."""
 
     system: str
-    after: PostprocessingConfig
+    postprocessing: PostprocessingConfig
     points: tuple[CurvePoint, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
-            "system": self.system, "after": asdict(self.after), "points": [point.to_dict() for point in self.points],
-        }  # fmt: skip
+            "system": self.system,
+            "after": asdict(self.postprocessing),
+            "points": [point.to_dict() for point in self.points],
+        }
 
 
 def label_counts(num_recordings: int) -> tuple[int, ...]:
@@ -104,7 +106,7 @@ def covering_rows(problem: Problem, rows: Sequence[StoreRow], count: int, seed: 
     Each draw is the first in a seeded order among those that show most of the classes not shown so far; when all are
     shown, the first that shows any of them. Recordings that show none come last.
     """
-    columns = [problem.task.classes.index(name) for name in problem.steer.classes]
+    columns = [problem.task.classes.index(name) for name in problem.selection.classes]
     shows = positive_frames(problem, rows)[:, columns] > 0
     left = list(numpy_generator(seed, "label curve").permutation(len(rows)))
     lacking, chosen = np.ones(len(columns), dtype=bool), []
@@ -120,9 +122,9 @@ def label_curve(
     system: System,
     problem: Problem,
     split: Split,
-    macros: Sequence[Macro],
+    macros: Sequence[MacroAverage],
     seeds: Sequence[int],
-    after: PostprocessingConfig | None = None,
+    postprocessing: PostprocessingConfig | None = None,
     counts: Sequence[int] | None = None,
     run: Runner = run_system,
     advance: Callable[[int], None] | None = None,
@@ -145,7 +147,7 @@ def label_curve(
     InputError
         If a number is less than 1 or more than there are recordings to learn from.
     """
-    after, rows = after or PostprocessingConfig(), split.train
+    postprocessing, rows = postprocessing or PostprocessingConfig(), split.train
     counts = label_counts(len(rows)) if counts is None else sorted(set(counts))
     if not counts or counts[0] < 1 or counts[-1] > len(rows):
         raise InputError(
@@ -157,13 +159,13 @@ def label_curve(
             drawn = [covering_rows(problem, rows, count, seed) for seed in seeds]
         else:
             drawn = [nested_rows(rows, count, seed) for seed in seeds]
-        outcomes = []
+        seed_predictions = []
         for some, seed in zip(drawn, seeds, strict=True):
-            outcomes.append(run(system, problem, _learning_from(split, some), seed, after))
+            seed_predictions.append(run(system, problem, _learning_from(split, some), seed, postprocessing))
             if advance is not None:
                 advance(1)
-        points.append(_point(system, problem, split, macros, drawn, outcomes, after))
-    return Curve(system.name, after, tuple(points))
+        points.append(_point(system, problem, split, macros, drawn, seed_predictions, postprocessing))
+    return Curve(system.name, postprocessing, tuple(points))
 
 
 def _learning_from(split: Split, rows: tuple[StoreRow, ...]) -> Split:
@@ -174,14 +176,22 @@ def _point(
     system: System,
     problem: Problem,
     split: Split,
-    macros: Sequence[Macro],
+    macros: Sequence[MacroAverage],
     drawn: Sequence[tuple[StoreRow, ...]],
-    outcomes: Sequence[Outcome],
-    after: PostprocessingConfig,
+    seed_predictions: Sequence[Predictions],
+    postprocessing: PostprocessingConfig,
 ) -> CurvePoint:
-    trial = Trial(problem.store, problem.task, split, problem.steer)
+    experiment = Experiment(problem.store, problem.task, split, problem.selection)
     percent = 100 * len(drawn[0]) / len(split.train)
-    row = score_row(trial, macros, system.name, 0, percent, outcomes, after.smooth or after.thresholds)
+    row = score_row(
+        experiment,
+        macros,
+        system.name,
+        0,
+        percent,
+        seed_predictions,
+        postprocessing.smooth or postprocessing.thresholds,
+    )
     shown = np.array([positive_frames(problem, some).sum(axis=0) for some in drawn])
     positive = {name: tuple(shown[:, column].tolist()) for column, name in enumerate(problem.task.classes)}
     return CurvePoint(len(drawn[0]), positive, row, macros[0].classes)

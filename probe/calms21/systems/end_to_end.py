@@ -11,9 +11,9 @@ import torch
 from pretrain.config import RunConfig, with_values
 from pretrain.recipes import RECIPES
 from probe.calms21.pretraining import config_digest, trained_run
-from probe.calms21.systems.base import Advance, Fold, Model, Problem, System, with_balanced
-from probe.folds import dealt
-from probe.trial import BALANCED, PLAIN, learned_classes, spread
+from probe.calms21.systems.base import Advance, CrossFitFold, FittedSystem, Problem, System, with_balanced
+from probe.experiment import BALANCED, PLAIN, expand_classes, learned_classes
+from probe.folds import assign_folds
 from ssl_behavior.checkpoint import best_streams, find_checkpoint, load_checkpoint
 from ssl_behavior.device import choose_device
 from ssl_behavior.errors import InputError
@@ -74,8 +74,8 @@ class EndToEnd(System):
     ----------
     name, source : see `System`.
     runs : folder for the runs and their logs; an interrupted one is continued.
-    store : of `also`.
-    also : recordings of other tasks that a joint model learns from; never one that is evaluated.
+    store : of `extra_rows`.
+    extra_rows : recordings of other tasks that a joint model learns from; never one that is evaluated.
     device, precision : of predictions; trainings are told theirs by the configuration's options.
     """
 
@@ -86,15 +86,15 @@ class EndToEnd(System):
         config: EndToEndConfig,
         runs: Path,
         store: Store,
-        also: Sequence[StoreRow] = (),
+        extra_rows: Sequence[StoreRow] = (),
         device: torch.device | None = None,
         precision: torch.dtype = torch.float32,
     ) -> None:
-        self.name, self.source, self.config, self.runs, self.also = name, source, config, runs, tuple(also)
+        self.name, self.source, self.config, self.runs, self.extra_rows = name, source, config, runs, tuple(extra_rows)
         self.device, self.precision = device or choose_device(), precision
         self._store = store
         self._init = [load_checkpoint(path).fingerprint() for path in config.init]
-        self._also_labels = labels_fingerprint([(store, row) for row in also])
+        self._extra_labels = labels_fingerprint([(store, row) for row in extra_rows])
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -105,37 +105,39 @@ class EndToEnd(System):
             "system": "end to end",
             **config,
             "configuration": config_digest(self._configured({})),
-            "also": [row.id for row in self.also],
-            "labels": self._also_labels,
+            "also": [row.id for row in self.extra_rows],
+            "labels": self._extra_labels,
         }
 
     @property
-    def elsewhere(self) -> tuple[StoreRow, ...]:
-        return self.also
+    def extra_training_rows(self) -> tuple[StoreRow, ...]:
+        return self.extra_rows
 
-    def folds(self, problem: Problem, rows: Sequence[StoreRow], num_folds: int, seed: int) -> list[Fold]:
+    def folds(self, problem: Problem, rows: Sequence[StoreRow], num_folds: int, seed: int) -> list[CrossFitFold]:
         """A model of all tasks leaves out a part of all their recordings at once, so that the tasks share its runs.
 
         Where that would leave the problem fewer parts than it can have by itself, its recordings are dealt out alone.
         """
         alone = super().folds(problem, rows, num_folds, seed)
-        together = sorted({row.id: row for row in (*rows, *self.also)}.values(), key=lambda row: row.offset)
+        together = sorted({row.id: row for row in (*rows, *self.extra_rows)}.values(), key=lambda row: row.offset)
         if not self.config.all_tasks:
             return alone
         positive, frames = _shown_frames(self._store, together), np.array([row.frames for row in together])
-        part_of = dealt(positive, frames, min(num_folds, len(together)), seed)
+        part_of = assign_folds(positive, frames, min(num_folds, len(together)), seed)
         folds = []
         for part in range(max(part_of) + 1):
             left_out = {row.id for row, its in zip(together, part_of, strict=True) if its == part}
             if held_out := tuple(row for row in rows if row.id in left_out):
-                folds.append(Fold(self._without(left_out), held_out))
+                folds.append(CrossFitFold(self._without(left_out), held_out))
         return folds if len(folds) >= len(alone) else alone
 
     def _without(self, left_out: Collection[str]) -> "EndToEnd":
-        also = [row for row in self.also if row.id not in left_out]
-        return EndToEnd(self.name, self.source, self.config, self.runs, self._store, also, self.device, self.precision)
+        extra_rows = [row for row in self.extra_rows if row.id not in left_out]
+        return EndToEnd(
+            self.name, self.source, self.config, self.runs, self._store, extra_rows, self.device, self.precision
+        )
 
-    def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:
+    def _fit(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> FittedSystem:
         """Train, or take up a training of exactly this.
 
         Raises
@@ -147,7 +149,7 @@ class EndToEnd(System):
         checkpoint = self._chosen(problem, run)
         method = with_labels(load_checkpoint(checkpoint), str(run))
         advance(sum(row.frames for row in rows))
-        return _EndToEndModel(problem, method.to(self.device), rows, checkpoint, self.precision)
+        return _FittedEncoder(problem, method.to(self.device), rows, checkpoint, self.precision)
 
     def _chosen(self, problem: Problem, run: Path) -> Path:
         if not self.config.best:
@@ -182,10 +184,10 @@ class EndToEnd(System):
     def _labeled(self, problem: Problem, rows: Sequence[StoreRow]) -> list[StoreRow]:
         """What is learned from: `rows`, and of other tasks' recordings those that are none of this problem's own.
 
-        In a fold, `also` holds recordings of the problem that are held out.
+        In a fold, `extra_rows` holds recordings of the problem that are held out.
         """
         given = {row.id for row in rows}
-        others = [row for row in self.also if row.id not in given and not _belongs(row, problem)]
+        others = [row for row in self.extra_rows if row.id not in given and not _belongs(row, problem)]
         return sorted([*rows, *others], key=lambda row: row.offset)
 
     def _streams(self, problem: Problem, rows: Sequence[StoreRow]) -> list[str]:
@@ -220,10 +222,10 @@ def _of_shown_classes(problem: Problem, rows: Sequence[StoreRow], probability: n
     values = probability[:, learned]
     if problem.task.kind == "multinomial":
         values = values / values.sum(axis=1, keepdims=True)
-    return spread(values, learned, problem.num_classes)
+    return expand_classes(values, learned, problem.num_classes)
 
 
-class _EndToEndModel(Model):
+class _FittedEncoder(FittedSystem):
     def __init__(
         self, problem: Problem, method: Joint, rows: Sequence[StoreRow], checkpoint: Path, precision: torch.dtype
     ) -> None:

@@ -13,16 +13,16 @@ import torch
 from probe.calms21.baselines import BaselineConfig, Inputs, TrainedBaseline, assemble_inputs, fit_baseline
 from probe.calms21.baselines.network import OBSERVED
 from probe.calms21.baselines.training import load_baseline, loss_weights, save_baseline
-from probe.calms21.systems.base import Advance, Model, Problem, System, labels_digest, matrix_digest
+from probe.calms21.systems.base import Advance, FittedSystem, Problem, System, labels_digest, matrix_digest
+from probe.experiment import BALANCED, PLAIN, balanced
 from probe.representations import Matrix, Representation
-from probe.trial import BALANCED, PLAIN, balanced
 from ssl_behavior.store import StoreRow
 
-__all__ = ["Parent", "WindowClassifier"]
+__all__ = ["ParentNetwork", "WindowClassifier"]
 
 
 @dataclass(frozen=True, eq=False)
-class Parent:
+class ParentNetwork:
     """What a classifier starts from: another one, trained once for each seed on recordings of its own.
 
     Parameters
@@ -67,7 +67,7 @@ class WindowClassifier(System):
         source: str,
         config: BaselineConfig,
         features: Representation | None = None,
-        parent: Parent | None = None,
+        parent: ParentNetwork | None = None,
         device: torch.device | None = None,
         precision: torch.dtype = torch.float32,
         folder: Path | None = None,
@@ -88,13 +88,13 @@ class WindowClassifier(System):
         }
 
     @property
-    def elsewhere(self) -> tuple[StoreRow, ...]:
+    def extra_training_rows(self) -> tuple[StoreRow, ...]:
         return self.parent.rows if self.parent else ()
 
-    def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:
+    def _fit(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> FittedSystem:
         trained = self.train(problem, rows, seed, advance)
         weights = loss_weights(self.config.class_weights, problem.task, problem.targets(rows))
-        return _WindowModel(problem, trained, self._array(seed), _seen_shares(trained, weights))
+        return _FittedWindowClassifier(problem, trained, self._array(seed), _seen_shares(trained, weights))
 
     def learned_from(self, problem: Problem, rows: Sequence[StoreRow]) -> dict[str, Any]:
         """All that a trained network depends on besides tracks and seed, JSON-ready."""
@@ -162,7 +162,7 @@ def _seen_shares(trained: TrainedBaseline, weights: torch.Tensor | None) -> np.n
     return weighed / np.maximum(total, 1e-12)
 
 
-class _WindowModel(Model):
+class _FittedWindowClassifier(FittedSystem):
     def __init__(self, problem: Problem, trained: TrainedBaseline, features: Matrix | None, share: np.ndarray) -> None:
         self.problem, self.trained, self.features, self.share = problem, trained, features, share
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from probe.annotators import annotated_frames, annotators_of
+from probe.annotators import annotated_frames, find_annotators
 from ssl_behavior.errors import InputError
 
 from .conftest import CLASSES, DIM, THRESHOLDS, rows_in
@@ -12,9 +12,9 @@ from .conftest import CLASSES, DIM, THRESHOLDS, rows_in
 
 def test_annotators_are_counted_as_people_count(styles):
     store, _, task = styles
-    assert annotators_of(store, task) == ("1", "2", "3", "10") == tuple(THRESHOLDS)
-    assert annotators_of(store, replace(task, annotators=("3", "1", "7"))) == ("1", "3")
-    assert annotators_of(store, task, rows_in(store, "test", ("2",))) == ("2",)
+    assert find_annotators(store, task) == ("1", "2", "3", "10") == tuple(THRESHOLDS)
+    assert find_annotators(store, replace(task, annotators=("3", "1", "7"))) == ("1", "3")
+    assert find_annotators(store, task, rows_in(store, "test", ("2",))) == ("2",)
 
 
 def test_every_frame_has_its_label_its_annotator_and_its_embedding(styles):
@@ -52,6 +52,6 @@ def test_what_cannot_be_told_apart_is_refused(styles):
     with pytest.raises(InputError, match="labeled by '2'; the annotators are \\['1', '3'\\]"):
         annotated_frames(store, task, array, rows_in(store, "train"), ["1", "3"])
     with pytest.raises(InputError, match="one label stream with one class per frame; this task is binary"):
-        annotators_of(store, replace(task, kind="binary"))
+        find_annotators(store, replace(task, kind="binary"))
     with pytest.raises(InputError, match="does not say who annotated"):
-        annotators_of(store, replace(task, annotators=("7",)))
+        find_annotators(store, replace(task, annotators=("7",)))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from probe.annotators import AnnotatorConfig, add_annotator, annotated_frames, learn_annotators, style_transfer
+from probe.annotators import AnnotatorConfig, add_annotator, annotated_frames, fit_annotators, style_transfer
 from probe.annotators.learning import _Objective
-from probe.trial import FITS
+from probe.experiment import FITS
 from ssl_behavior.errors import InputError
 
 from .conftest import CLASSES, FAST, THRESHOLDS, rows_in
@@ -31,7 +31,7 @@ def test_each_annotators_labels_are_told_best_in_that_annotators_style(styles, p
 def test_the_same_seed_gives_the_same_head_and_leaves_the_global_generator_alone(frames):
     before = torch.get_rng_state()
     one, two, other = (
-        learn_annotators(frames, list(THRESHOLDS), CLASSES, replace(FAST, steps=5, dropout=0.5), seed, FITS[:1])
+        fit_annotators(frames, list(THRESHOLDS), CLASSES, replace(FAST, steps=5, dropout=0.5), seed, FITS[:1])
         for seed in (1, 1, 2)
     )
     states = [run.heads[FITS[0]].state_dict() for run in (one, two, other)]
@@ -61,7 +61,7 @@ def test_a_class_nobody_shows_is_not_learned(styles, frames):
     fewer = replace(
         frames, embedded=frames.embedded[kept], target=frames.target[kept], annotator=frames.annotator[kept]
     )
-    probe = learn_annotators(fewer, list(THRESHOLDS), CLASSES, replace(FAST, steps=3), 0)
+    probe = fit_annotators(fewer, list(THRESHOLDS), CLASSES, replace(FAST, steps=3), 0)
     assert probe.learned == (0, 2)
     probability = probe.probabilities(array, store.rows[:1], "3")
     assert np.isnan(probability[:, 1]).all()
@@ -75,7 +75,7 @@ def test_a_new_annotator_changes_nobody_and_is_learned_from_one_recording(styles
     three = replace(
         frames, embedded=frames.embedded[kept], target=frames.target[kept], annotator=frames.annotator[kept]
     )
-    before = learn_annotators(three, known, CLASSES, FAST, 0)
+    before = fit_annotators(three, known, CLASSES, FAST, 0)
     after = add_annotator(before, "10", own_frames(styles, frames, "10"), FAST, 0)
     assert after.annotators == ("1", "2", "3", "10") and before.annotators == tuple(known)
     for name in known:
@@ -98,10 +98,10 @@ def test_what_cannot_be_learned_is_refused(styles, frames, probe):
     with pytest.raises(InputError, match="'7' has frames of \\['mount'\\]"):
         add_annotator(fewer, "7", own, FAST, 0)
     with pytest.raises(InputError, match="annotators \\['7'\\] have no annotated frame"):
-        learn_annotators(frames, [*THRESHOLDS, "7"], CLASSES, FAST, 0)
+        fit_annotators(frames, [*THRESHOLDS, "7"], CLASSES, FAST, 0)
     one_class = replace(frames, target=torch.ones_like(frames.target))
     with pytest.raises(InputError, match="all annotated frames show 'mount'"):
-        learn_annotators(one_class, list(THRESHOLDS), CLASSES, FAST, 0)
+        fit_annotators(one_class, list(THRESHOLDS), CLASSES, FAST, 0)
     with pytest.raises(InputError, match="no annotator '7'; known: 1, 2, 3, 10"):
         probe.number("7")
 

@@ -8,15 +8,15 @@ from probe.annotators import (
     agreement,
     annotated_frames,
     annotator_similarity,
-    annotators_of,
     closest_pair,
-    learn_annotators,
+    find_annotators,
+    fit_annotators,
     mean_similarity,
     style_similarity,
 )
+from probe.experiment import FITS
 from probe.references import hand_features, pca_reference
 from probe.tasks import make_task
-from probe.trial import FITS
 from ssl_behavior.simulate.dyads import calms21_files
 from ssl_behavior.simulate.write import write_plans
 
@@ -67,7 +67,7 @@ def test_the_two_made_alike_come_out_closest(frames, probe):
 
 
 def test_the_mean_is_over_seeds_and_fits(frames, probe):
-    other = learn_annotators(frames, probe.annotators, probe.classes, replace(FAST, steps=5), 1)
+    other = fit_annotators(frames, probe.annotators, probe.classes, replace(FAST, steps=5), 1)
     heads = [one.heads[fit] for one in (probe, other) for fit in FITS]
     expected = sum(annotator_similarity(head.annotator_matrix) for head in heads) / 4
     torch.testing.assert_close(mean_similarity([probe, other]), expected)
@@ -83,9 +83,9 @@ def test_of_simulated_annotators_the_two_made_alike_come_out_closest(tmp_path):
         store = write_plans(tmp_path / f"{seed}", plans, seed)
         task, train = make_task(store, "calms21_task2"), [row for row in store.rows if row.subset == "train"]
         array = pca_reference(hand_features(store, train, tmp_path), train, tmp_path).arrays[0]
-        names = annotators_of(store, task)
+        names = find_annotators(store, task)
         probes = [
-            learn_annotators(
+            fit_annotators(
                 annotated_frames(store, task, array, train, names, 4, head),
                 names,
                 task.classes,

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from probe.calms21.effort import EFFORTS, effort_of
+from probe.calms21.effort import EFFORTS, get_effort
 from probe.calms21.job import BenchmarkConfig, parse
-from probe.calms21.plan import SYSTEMS, Bench, Entry
+from probe.calms21.plan import SYSTEMS, BenchmarkContext, SystemSpec
 from probe.calms21.representations import RepresentationCache
-from probe.calms21.run import PUBLISHED, TABLES, plan_task
-from probe.calms21.session import _bench, _opened, run_benchmark
-from probe.calms21.systems.base import Model, System, matrix_digest, with_balanced
+from probe.calms21.run import PUBLISHED, TABLES, make_benchmark_task
+from probe.calms21.session import _make_context, _opened, run_benchmark
+from probe.calms21.systems.base import FittedSystem, System, matrix_digest, with_balanced
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.cli import main
 from ssl_behavior.embedding import Embeddings, embed_store, store_embeddings
@@ -40,13 +40,13 @@ class Shares(System):
     def settings(self):
         return {"system": "shares"}
 
-    def learn(self, problem, rows, seed, advance):
+    def _fit(self, problem, rows, seed, advance):
         LEARNED.append((problem.task.name, seed))
         share = (problem.targets(rows) == 1).mean(axis=0)
         return _SharesModel(problem, rows, share, seed)
 
 
-class _SharesModel(Model):
+class _SharesModel(FittedSystem):
     def __init__(self, problem, rows, share, seed):
         self.problem, self.rows, self.share, self.seed = problem, rows, share, seed
 
@@ -65,14 +65,14 @@ class _TellingModel(_SharesModel):
 class Telling(Shares):
     """One that has something to say of its predictions."""
 
-    def learn(self, problem, rows, seed, advance):
+    def _fit(self, problem, rows, seed, advance):
         return _TellingModel(problem, rows, (problem.targets(rows) == 1).mean(axis=0), seed)
 
 
 class Hopeless(Shares):
     name = "hopeless"
 
-    def learn(self, problem, rows, seed, advance):
+    def _fit(self, problem, rows, seed, advance):
         raise InputError("nothing can be learned from this")
 
 
@@ -80,11 +80,11 @@ class Hopeless(Shares):
 def cheap(monkeypatch):
     """Two systems in place of all."""
     LEARNED.clear()
-    entries = {
-        "conv1d": Entry("conv1d", "shares", "baseline", lambda bench, role: Shares()),
-        "msg3d": Entry("msg3d", "hopeless", "winner", lambda bench, role: Hopeless()),
+    specs = {
+        "conv1d": SystemSpec("conv1d", "shares", "baseline", lambda context, part: Shares()),
+        "msg3d": SystemSpec("msg3d", "hopeless", "winner", lambda context, part: Hopeless()),
     }
-    monkeypatch.setattr("probe.calms21.session.SYSTEMS", entries)
+    monkeypatch.setattr("probe.calms21.session.SYSTEMS", specs)
 
 
 @pytest.fixture
@@ -150,8 +150,8 @@ def test_every_mean_that_was_asked_for_is_a_column_and_nothing_published_is_none
 
 
 def test_what_a_system_says_of_its_predictions_is_told_once(labeled, tmp_path, monkeypatch, capsys):
-    entry = Entry("conv1d", "telling", "baseline", lambda bench, role: Telling())
-    monkeypatch.setattr("probe.calms21.session.SYSTEMS", {"conv1d": entry})
+    spec = SystemSpec("conv1d", "telling", "baseline", lambda context, part: Telling())
+    monkeypatch.setattr("probe.calms21.session.SYSTEMS", {"conv1d": spec})
     run_benchmark(config_of(labeled, tmp_path / "out", "--seeds", "2"), make_console())
     notes = json.loads((tmp_path / "out" / "results.json").read_text())["notes"]
     assert notes.count("telling, behavior: drawn by lot") == 1
@@ -159,12 +159,12 @@ def test_what_a_system_says_of_its_predictions_is_told_once(labeled, tmp_path, m
 
 
 def test_new_behaviors_are_binary_and_macros_are_as_asked(labeled):
-    plan = plan_task(labeled, "few", "task3", ("bite", "all"))
-    (part,) = plan.parts.values()
-    task = part.role.problem.task
+    benchmark_task = make_benchmark_task(labeled, "few", "task3", ("bite", "all"))
+    (part,) = benchmark_task.parts.values()
+    task = part.problem.task
     assert task.kind == "binary" and task.classes == ("chase", "bite")
     assert [macro.classes for macro in part.macros] == [("bite",), ("chase", "bite")]
-    assert [row.subset for row in part.role.rows] == ["train"] * 4
+    assert [row.subset for row in part.rows] == ["train"] * 4
 
 
 def test_a_copy_across_the_split_is_told_before_anything_is_learned(cheap, tmp_path, capsys):
@@ -273,8 +273,8 @@ def test_a_slow_system_may_have_fewer_seeds(cheap, labeled, tmp_path):
 
 
 def test_a_system_that_no_table_is_for_is_named(labeled, tmp_path, monkeypatch, capsys):
-    few = Entry("few", "few", "baseline", lambda bench, role: Shares(), kinds=("task3",))
-    every = Entry("conv1d", "shares", "baseline", lambda bench, role: Shares())
+    few = SystemSpec("few", "few", "baseline", lambda context, part: Shares(), kinds=("task3",))
+    every = SystemSpec("conv1d", "shares", "baseline", lambda context, part: Shares())
     monkeypatch.setattr("probe.calms21.session.SYSTEMS", {"few": few, "conv1d": every})
     run_benchmark(config_of(labeled, tmp_path / "out", "--seeds", "1", "--systems", "few,conv1d"), make_console())
     assert "few (few): left out, it is for none of these tables" in (tmp_path / "out" / "results.md").read_text()
@@ -294,13 +294,13 @@ def test_device_and_precision_reach_everything_that_computes(labeled, tmp_path, 
     monkeypatch.setattr(f"{module}.embed_store", embed_nothing)
     words = ("--effort", "minutes", "--device", "cpu", "--precision", "bfloat16")
     session = _opened(config_of(labeled, tmp_path / "out", *words), EFFORTS["minutes"], print)
-    bench = _bench(session, [])
+    context = _make_context(session, [])
     with pytest.raises(InputError, match="in bfloat16 on cpu"):
-        bench.representations.encoder("cpc")
+        context.representations.encoder("cpc")
     assert asked and all((one.device, one.precision) == ("cpu", "bfloat16") for one in asked)
-    (part,) = session.plans["behavior"].parts.values()
+    (part,) = session.benchmark_tasks["behavior"].parts.values()
     for name in ("scratch", "conv1d"):
-        system = SYSTEMS[name].make(bench, part.role)
+        system = SYSTEMS[name].make(context, part)
         assert (system.device, system.precision) == (torch.device("cpu"), torch.bfloat16), name
 
 
@@ -361,7 +361,7 @@ def test_a_store_needs_a_task():
 def test_every_published_row_has_a_system_and_every_system_a_table():
     assert {name for _, name in PUBLISHED} <= set(SYSTEMS)
     sections = {section for table in TABLES.values() for section in table.sections}
-    assert {entry.section for entry in SYSTEMS.values()} == sections
+    assert {spec.section for spec in SYSTEMS.values()} == sections
     for (number, name), _ in PUBLISHED.items():
         kind = TABLES[number].task.removeprefix("calms21_")
         assert kind in SYSTEMS[name].kinds, (number, name)
@@ -369,20 +369,20 @@ def test_every_published_row_has_a_system_and_every_system_a_table():
 
 def test_little_effort_is_less_of_the_same(labeled, tmp_path):
     representations = RepresentationCache(labeled, tmp_path, EFFORTS["minutes"], labeled.rows[:4])
-    plan = plan_task(labeled, "behavior", "task1")
-    (part,) = plan.parts.values()
+    benchmark_task = make_benchmark_task(labeled, "behavior", "task1")
+    (part,) = benchmark_task.parts.values()
     full, minutes = (
-        Bench(tmp_path, effort_of(effort), representations, tuple(labeled.rows[:4]), parent=part.role)
+        BenchmarkContext(tmp_path, get_effort(effort), representations, tuple(labeled.rows[:4]), parent=part)
         for effort in ("full", "minutes")
     )
-    published = SYSTEMS["conv1d"].make(full, part.role)
+    published = SYSTEMS["conv1d"].make(full, part)
     assert published.config.train_stride == 1 and published.config.epochs == 15
-    short = SYSTEMS["conv1d"].make(minutes, part.role)
+    short = SYSTEMS["conv1d"].make(minutes, part)
     assert short.config.epochs == 1 and short.config.network == published.config.network
-    assert SYSTEMS["task2_as_run"].make(full, part.role).parent.rows == tuple(labeled.rows[:4])
-    tuned = SYSTEMS["boosting_tuned"].after
-    assert full.effort.after(tuned) == tuned and minutes.effort.after(tuned) == replace(tuned, folds=2)
-    assert minutes.effort.after(SYSTEMS["boosting"].after) == SYSTEMS["boosting"].after
+    assert SYSTEMS["task2_as_run"].make(full, part).parent.rows == tuple(labeled.rows[:4])
+    tuned = SYSTEMS["boosting_tuned"].postprocessing
+    assert full.effort.limit_folds(tuned) == tuned and minutes.effort.limit_folds(tuned) == replace(tuned, folds=2)
+    assert minutes.effort.limit_folds(SYSTEMS["boosting"].postprocessing) == SYSTEMS["boosting"].postprocessing
 
 
 def test_nobody_elses_folder_is_taken(cheap, labeled, tmp_path, capsys):
@@ -416,5 +416,5 @@ def test_copies_of_scored_recordings_are_nobodys_tracks(cheap, tmp_path):
     copy = replace(test, id="copy", subset="unlabeled", labels={})
     store = write_store(tmp_path / "s", [train, test, copy, replace(make_recording("d", 311), subset="unlabeled")])
     config = config_of(store, tmp_path / "out", "--seeds", "1")
-    bench = _bench(_opened(config, EFFORTS["minutes"], print), find_overlaps(store))
-    assert bench.representations.tracks == ("a", "d")
+    context = _make_context(_opened(config, EFFORTS["minutes"], print), find_overlaps(store))
+    assert context.representations.tracks == ("a", "d")

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from probe.calms21.baselines.inputs import Augmentation, augment, turned
+from probe.calms21.baselines.inputs import Augmentation, augment, rotate_points
 
 BATCH, SAMPLE = 13, 11
 NONE = {"rotate": 0.0, "shift": 0.0}
@@ -93,9 +93,11 @@ def test_true_rotations_keep_every_distance_in_pixels_and_those_of_the_paper_do_
     torch.testing.assert_close(distances(run(x, layout, about="middle")), distances(x))
     assert (distances(run(x, layout)) - distances(x)).abs().max() > 10
     middle = torch.full((1, 1, 1, 1, 2), 0.5)
-    stays = turned(middle, torch.tensor([1.3]), "middle", size[None])
+    stays = rotate_points(middle, torch.tensor([1.3]), "middle", size[None])
     torch.testing.assert_close(stays, middle)
-    quarter = turned(torch.tensor([1.0, 0.5]).view(1, 1, 1, 1, 2), torch.tensor([math.pi / 2]), "middle", size[None])
+    quarter = rotate_points(
+        torch.tensor([1.0, 0.5]).view(1, 1, 1, 1, 2), torch.tensor([math.pi / 2]), "middle", size[None]
+    )
     # Half the width in pixels, now downwards from the middle.
     torch.testing.assert_close(quarter.flatten(), torch.tensor([0.5, 0.5 + 512 / 570]))
 

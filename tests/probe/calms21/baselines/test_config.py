@@ -50,6 +50,6 @@ def test_impossible_parts_are_refused():
 def test_phases_are_shortened_alike_and_none_is_lost():
     config = TRANSFERS["task3_as_run"]
     assert config.epochs == 50
-    assert [phase.epochs for phase in config.lasting(10).phases] == [6, 4]
-    assert [phase.epochs for phase in config.lasting(1).phases] == [1, 1]
-    assert config.lasting(50) == config
+    assert [phase.epochs for phase in config.with_epochs(10).phases] == [6, 4]
+    assert [phase.epochs for phase in config.with_epochs(1).phases] == [1, 1]
+    assert config.with_epochs(50) == config

@@ -44,7 +44,7 @@ def run(store, features=None, config=SMALL, kind=None, **options):
 
 
 def brief(epochs=1, **changes):
-    return replace(SMALL.lasting(epochs), **changes)
+    return replace(SMALL.with_epochs(epochs), **changes)
 
 
 def scores(store, ran):
@@ -68,8 +68,8 @@ def test_every_network_learns_in_bfloat16_and_repeats_itself(network, store, arr
 
 def test_augmented_windows_teach_other_things_from_the_same_seed(store):
     plain = run(store, config=brief())
-    turned, again = (run(store, config=brief(augment=Augmentation(about="middle"))) for _ in range(2))
-    assert plain.losses != turned.losses == again.losses
+    rotate_points, again = (run(store, config=brief(augment=Augmentation(about="middle"))) for _ in range(2))
+    assert plain.losses != rotate_points.losses == again.losses
 
 
 def test_phases_follow_each_other_with_one_optimizer(store):

@@ -54,7 +54,7 @@ def test_transfers_as_described_and_as_run():
 
 
 def test_with_features_task2_was_shorter():
-    assert [phase.epochs for phase in TRANSFERS["task2_as_run"].lasting(9).phases] == [3, 6]
+    assert [phase.epochs for phase in TRANSFERS["task2_as_run"].with_epochs(9).phases] == [3, 6]
 
 
 def test_published_class_weights():

@@ -8,8 +8,8 @@ import torch
 
 from probe.calms21.baselines import BaselineConfig, Conv1dConfig, Phase, WindowSpan, assemble_inputs, fit_baseline
 from probe.calms21.baselines.training import _between, _some
+from probe.experiment import balanced
 from probe.tasks import make_task
-from probe.trial import balanced
 from ssl_behavior.errors import InputError
 
 SMALL = BaselineConfig(

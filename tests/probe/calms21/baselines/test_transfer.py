@@ -114,7 +114,7 @@ def test_going_on_is_training_longer(fit):
     """A child with its parent's last layer and moments does what a further epoch would, but for what it draws."""
     network = replace(PARENT.network, dropout=0.0)
     config = replace(PARENT, train_stride=1, batch_size=10**6, network=network, optimizer=Sgd())
-    whole = fit(config.lasting(2))
+    whole = fit(config.with_epochs(2))
     half = fit(config)
     child = fit(replace(config, transfer=Transfer(head="kept", optimizer=True)), half)
     for name, value in whole.network.state_dict().items():

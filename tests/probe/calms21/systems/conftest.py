@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from probe.calms21.systems import Model, Problem, System, with_balanced
+from probe.calms21.systems import FittedSystem, Problem, System, with_balanced
+from probe.experiment import expand_classes, learned_classes
 from probe.representations import Representation
-from probe.tasks import macro_of, make_task
-from probe.trial import learned_classes, spread
+from probe.tasks import make_task, parse_macro
 from ssl_behavior.splits import make_split
 from ssl_behavior.store import write_store
 
@@ -22,7 +22,7 @@ def _single_precision():
 @pytest.fixture
 def problem(store):
     task = make_task(store, "behavior")
-    return Problem(store, task, macro_of(task))
+    return Problem(store, task, parse_macro(task))
 
 
 @pytest.fixture
@@ -47,16 +47,16 @@ class Centroids(System):
     def settings(self):
         return {"system": "centroids"}
 
-    def learn(self, problem, rows, seed, advance):
+    def _fit(self, problem, rows, seed, advance):
         self.learned_from.append([row.id for row in rows])
         target = problem.targets(rows)
         values = np.concatenate([self.array[row.slice] for row in rows])
         learned = learned_classes(target, problem.task.kind)
         advance(len(target))
-        return CentroidModel(self, problem, rows, [values[target[:, c] == 1].mean(axis=0) for c in learned], learned)
+        return FittedCentroids(self, problem, rows, [values[target[:, c] == 1].mean(axis=0) for c in learned], learned)
 
 
-class CentroidModel(Model):
+class FittedCentroids(FittedSystem):
     def __init__(self, system, problem, rows, means, learned):
         self.system, self.problem, self.rows, self.means, self.learned = system, problem, rows, np.array(means), learned
 
@@ -69,7 +69,7 @@ class CentroidModel(Model):
             probability = odds / odds.sum(axis=1, keepdims=True)
         else:
             probability = 1 / (1 + np.exp(-3 - near))
-        plain = spread(probability, self.learned, self.problem.num_classes)
+        plain = expand_classes(probability, self.learned, self.problem.num_classes)
         return with_balanced(self.problem, self.rows, plain)
 
 

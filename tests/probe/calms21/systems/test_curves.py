@@ -8,16 +8,16 @@ from functools import partial
 import numpy as np
 import pytest
 
-from probe.calms21.predictions import remembered
+from probe.calms21.predictions import cached_predictions
 from probe.calms21.systems import PostprocessingConfig, draw_curves, draw_streams, label_curve
 from probe.calms21.systems.curves import check_figure, covering_rows, nested_rows
-from probe.tasks import macro_of
+from probe.tasks import parse_macro
 from ssl_behavior.errors import InputError
 
 
 @pytest.fixture
 def macros(problem):
-    return [macro_of(problem.task), macro_of(problem.task, "mount")]
+    return [parse_macro(problem.task), parse_macro(problem.task, "mount")]
 
 
 def test_draws_are_nested_within_a_seed_and_differ_between_seeds(problem):
@@ -35,7 +35,7 @@ def test_covering_draws_are_nested_and_show_the_classes_of_the_mean_first(proble
         return np.where(np.isin(frames, hidden), 2, frames)
 
     store = relabeled(problem.store, change)
-    sparse = type(problem)(store, problem.task, problem.steer)
+    sparse = type(problem)(store, problem.task, problem.selection)
     neither, either = {"r0", "r1", "r6"}, {"r2", "r3", "r4", "r5"}
     firsts = set()
     for seed in range(6):
@@ -95,7 +95,7 @@ def test_a_class_that_no_drawn_recording_shows_is_undefined_and_said_to_be(
     store = relabeled(
         problem.store, lambda row, frames: frames if row.id in {second, *scored} else np.where(frames == 1, 2, frames)
     )
-    problem = type(problem)(store, problem.task, problem.steer)
+    problem = type(problem)(store, problem.task, problem.selection)
     curve = label_curve(centroids, problem, split, macros, [0], counts=[1, 2])
     few, more = curve.points
     assert few.positive["mount"] == (0,) and few.row.undefined == ("mount",) and more.row.undefined == ()
@@ -103,11 +103,11 @@ def test_a_class_that_no_drawn_recording_shows_is_undefined_and_said_to_be(
 
 
 def test_options_and_memory_serve_curves_too(centroids, problem, split, macros, tmp_path):
-    after = PostprocessingConfig(folds=2, smooth=True)
-    run = partial(remembered, tmp_path)
-    first = label_curve(centroids, problem, split, macros, [0], after, [2, 4], run)
+    postprocessing = PostprocessingConfig(folds=2, smooth=True)
+    run = partial(cached_predictions, tmp_path)
+    first = label_curve(centroids, problem, split, macros, [0], postprocessing, [2, 4], run)
     learned = len(centroids.learned_from)
-    again = label_curve(centroids, problem, split, macros, [0], after, [2, 4], run)
+    again = label_curve(centroids, problem, split, macros, [0], postprocessing, [2, 4], run)
     assert len(centroids.learned_from) == learned and first.to_dict() == again.to_dict()
     assert all(point.row.smoothed for point in first.points)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from probe.experiment import Problem
 from probe.folds import positive_frames, stratified_folds
-from probe.trial import Problem
 
 
 @pytest.mark.parametrize("num_folds", [1, 2, 3, 5, 7])
@@ -19,7 +19,7 @@ def test_folds_are_the_recordings_once_each_and_none_is_empty(problem, num_folds
 def test_a_class_that_few_recordings_show_is_in_every_part(problem, relabeled, seed):
     rare = {"r0", "r3", "r6"}
     store = relabeled(problem.store, lambda row, frames: frames if row.id in rare else np.where(frames == 0, 2, frames))
-    sparse = Problem(store, problem.task, problem.steer)
+    sparse = Problem(store, problem.task, problem.selection)
     for fold in stratified_folds(sparse, store.rows, 3, seed):
         assert (positive_frames(sparse, fold).sum(axis=0) > 0).all()
 

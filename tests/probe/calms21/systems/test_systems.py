@@ -8,10 +8,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from probe.calms21.systems import BoostedTrees, BoostingConfig, FrozenProbe
 from probe.calms21.systems.base import matrix_digest
+from probe.experiment import BALANCED, FITS, PLAIN, Experiment, decide
 from probe.folds import stratified_folds
-from probe.learners import run_trial
+from probe.learners import run_experiment
 from probe.representations import Representation
-from probe.trial import BALANCED, FITS, PLAIN, Trial, decide
 from ssl_behavior.errors import InputError
 from ssl_behavior.seeds import derive_seed
 
@@ -90,8 +90,8 @@ def test_the_frozen_linear_probe_is_the_probe_of_the_verb(problem, split, repres
     """With the recordings that settings are chosen by the same, so is every probability."""
     tune = stratified_folds(problem, split.train, 5, 0)[-1]
     same = replace(split, fit=tuple(row for row in split.train if row not in tune), tune=tune)
-    trial = Trial(problem.store, problem.task, same, problem.steer, "linear", 3)
-    expected = run_trial(trial, representation.array(0), 0)
+    experiment = Experiment(problem.store, problem.task, same, problem.selection, "linear", 3)
+    expected = run_experiment(experiment, representation.array(0), 0)
     found = FrozenProbe(representation, "linear", 3).fit(problem, split.train, 0)
     for fit, probability in found.predict(split.evaluate).items():
         np.testing.assert_array_equal(probability, expected.probability[fit])

@@ -7,10 +7,10 @@ import pytest
 
 from probe.calms21.baselines import BaselineConfig, Conv1dConfig, Transfer, WindowSpan, assemble_inputs, fit_baseline
 from probe.calms21.baselines.config import Phase
-from probe.calms21.systems import Parent, PostprocessingConfig, WindowClassifier, run_system
+from probe.calms21.systems import ParentNetwork, PostprocessingConfig, WindowClassifier, run_system
 from probe.calms21.systems.windows import _seen_shares
+from probe.experiment import BALANCED, FITS, PLAIN
 from probe.representations import Representation
-from probe.trial import BALANCED, FITS, PLAIN
 from ssl_behavior.errors import InputError
 from ssl_behavior.splits import make_split
 from ssl_behavior.store import write_store
@@ -66,7 +66,7 @@ def test_labels_of_other_recordings_change_nothing(problem, split, relabeled, ki
 
 
 def parent_of(problem, rows, folder=None):
-    return Parent(system(folder=folder), problem, tuple(rows))
+    return ParentNetwork(system(folder=folder), problem, tuple(rows))
 
 
 CHILD = replace(SMALL, phases=(Phase(epochs=1, lr=1e-9),), transfer=Transfer(head="kept"))
@@ -112,7 +112,7 @@ def test_shares_are_those_of_the_weighed_frames(problem, store):
     task = replace(problem.task, kind="binary", classes=("mount",), background="")
     own = replace(problem, task=task)
     config = replace(SMALL, class_weights={"mount": 5.0})
-    model = system(config).learn(own, store.rows, 0, lambda count: None)
+    model = system(config)._fit(own, store.rows, 0, lambda count: None)
     target = own.targets(store.rows)
     yes, no = (target == 1).sum(), (target == 0).sum()
     assert model.share == pytest.approx([5 * yes / (5 * yes + no)])
@@ -122,8 +122,8 @@ def test_shares_are_those_of_the_weighed_frames(problem, store):
 def test_folds_and_treatment_work_for_it_too(problem, store):
     split = make_split(store)
     after = PostprocessingConfig(folds=2, smooth=True, thresholds=True)
-    outcome = run_system(system(), problem, split, 0, after)
-    assert len(outcome.facts["models"]) == 2 and len(outcome.weights) == 3
+    predictions = run_system(system(), problem, split, 0, after)
+    assert len(predictions.facts["models"]) == 2 and len(predictions.weights) == 3
 
 
 def test_settings_know_network_training_and_features(array):

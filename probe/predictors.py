@@ -11,12 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from probe.annotators import AnnotatorConfig, add_annotator, annotated_frames
-from probe.annotators.learning import rows_of
-from probe.annotators.saved import ANNOTATORS, SavedAnnotators, load_annotators, save_annotators
+from probe.annotators.learning import recordings_labeled_by
+from probe.annotators.saved import ANNOTATORS, SavedAnnotatorProbe, load_annotators, save_annotators
+from probe.experiment import BALANCED, DECISION, decide
+from probe.experiment import balanced as as_if_balanced
 from probe.heads import SavedProbe, load_heads, read_probe
 from probe.representations import Columns, Matrix, check_alignment, columns_without
-from probe.trial import BALANCED, DECISION, decide
-from probe.trial import balanced as as_if_balanced
 from ssl_behavior.bouts import Bout, without_short_bouts
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.embedding import Embeddings, check_fits, embed_row, kept_groups
@@ -31,13 +31,21 @@ from ssl_behavior.prediction import Style, predict_row, style_of, with_labels
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import Store, StoreRow
 
-__all__ = ["Labeler", "ProbeLabeler", "RunLabeler", "Told", "add_from_store", "decided_labels", "write_labels"]
+__all__ = [
+    "LabelPredictor",
+    "LabelSummary",
+    "ProbePredictor",
+    "RunPredictor",
+    "add_annotator_from_store",
+    "decided_labels",
+    "write_labels",
+]
 
 _OTHER = ("other", "none")
 """What a binary class's own stream calls the frames that do not show it."""
 
 
-class Labeler(ABC):
+class LabelPredictor(ABC):
     """Gives labels for the recordings of a store.
 
     Attributes
@@ -108,7 +116,7 @@ class Labeler(ABC):
         return Style("")
 
 
-class RunLabeler(Labeler):
+class RunPredictor(LabelPredictor):
     """The heads that a run learned together with its encoder (recipes joint, finetune, joint_mabe2021).
 
     Balanced probabilities are made by Bayes' rule of the shares that the classes have in the training labels.
@@ -148,7 +156,7 @@ class RunLabeler(Labeler):
         }
 
 
-class ProbeLabeler(Labeler):
+class ProbePredictor(LabelPredictor):
     """A saved probe, with the encoder or the embeddings it was fitted to.
 
     A binary class is a stream of its own, for a frame may show several.
@@ -168,7 +176,7 @@ class ProbeLabeler(Labeler):
         self, run: Path, store: Path, probe: Path, device: torch.device, precision: torch.dtype, last: bool = False
     ) -> None:
         self.store, self.source, self.saved = Store(store), probe, _load(probe)
-        known = self.saved.probe.annotators if isinstance(self.saved, SavedAnnotators) else ("",)
+        known = self.saved.probe.annotators if isinstance(self.saved, SavedAnnotatorProbe) else ("",)
         self.facts = LabelFacts(streams=_streams_of(self.saved), annotators=known)
         self.method = None
         if (run / "embeddings.json").exists():
@@ -191,13 +199,13 @@ class ProbeLabeler(Labeler):
                 f"({', '.join(kept)}): give the embeddings folder that was probed, or probe again"
             )
         self.array: Matrix = (
-            _EmbeddedWhenAsked(self.method, self.store, kept, precision)
+            _LazyEmbeddings(self.method, self.store, kept, precision)
             if self.method is not None
             else columns_without(embeddings, without)
         )
 
     @property
-    def annotators(self) -> SavedAnnotators:
+    def annotators(self) -> SavedAnnotatorProbe:
         """The saved probe, if it knows annotators.
 
         Raises
@@ -205,7 +213,7 @@ class ProbeLabeler(Labeler):
         InputError
             If it does not.
         """
-        if not isinstance(self.saved, SavedAnnotators):
+        if not isinstance(self.saved, SavedAnnotatorProbe):
             raise InputError(
                 f"{self.source} tells no annotators apart: make a probe with ssl-behavior probe --mode annotators"
             )
@@ -213,7 +221,7 @@ class ProbeLabeler(Labeler):
 
     def probabilities(self, row: StoreRow, annotator: str = "", balanced: bool = False) -> Mapping[str, np.ndarray]:
         use = BALANCED if balanced else DECISION
-        if isinstance(self.saved, SavedAnnotators):
+        if isinstance(self.saved, SavedAnnotatorProbe):
             said = self.saved.probabilities(self.array, row, use, annotator)
         else:
             said = self.saved.probabilities(self.array, row, use)
@@ -225,12 +233,12 @@ class ProbeLabeler(Labeler):
         }
 
 
-def _load(folder: Path) -> SavedProbe | SavedAnnotators:
+def _load(folder: Path) -> SavedProbe | SavedAnnotatorProbe:
     contents, _ = read_probe(folder)
     return load_annotators(folder) if contents.get("heads") == ANNOTATORS else load_heads(folder)
 
 
-def _streams_of(saved: SavedProbe | SavedAnnotators) -> tuple[StreamFacts, ...]:
+def _streams_of(saved: SavedProbe | SavedAnnotatorProbe) -> tuple[StreamFacts, ...]:
     if saved.kind == "multinomial":
         return (StreamFacts(name=saved.streams[0], classes=saved.classes, background=saved.background),)
     free = [name for name in _OTHER if name not in saved.classes]
@@ -238,7 +246,7 @@ def _streams_of(saved: SavedProbe | SavedAnnotators) -> tuple[StreamFacts, ...]:
     return tuple(StreamFacts(name=name, classes=(other, name), background=other) for name, other in others.items())
 
 
-class _EmbeddedWhenAsked(Columns):
+class _LazyEmbeddings(Columns):
     """The embedding of a store, made recording by recording where it is read; the last one is kept."""
 
     def __init__(self, method: Method, store: Store, kept: Mapping[str, int], precision: torch.dtype) -> None:
@@ -260,7 +268,7 @@ class _EmbeddedWhenAsked(Columns):
 Progress = Callable[[int], None]
 
 
-class Told:
+class LabelSummary:
     """What was written, for a person: bouts and seconds of each behaviour, and what to know about the labels."""
 
     def __init__(self, streams: Sequence[StreamFacts], notes: Sequence[str]) -> None:
@@ -286,7 +294,7 @@ class Told:
 
 
 def write_labels(
-    labeler: Labeler,
+    predictor: LabelPredictor,
     rows: Sequence[StoreRow],
     out: Path,
     *,
@@ -294,12 +302,12 @@ def write_labels(
     streams: Sequence[str] = (),
     annotator: str = "",
     balanced: bool = False,
-    fewest_frames: int = 1,
+    min_bout_frames: int = 1,
     actor: str = "",
     media: str = DEFAULT_MEDIA,
     overwrite: bool = False,
     progress: Progress = lambda _: None,
-) -> Told:
+) -> LabelSummary:
     """A folder with a file per recording and format, and `labels.json`; whole or not at all.
 
     See `ANNOTATION_FORMATS` for the formats. Streams, their classes and what they are called in text of others are told
@@ -308,9 +316,9 @@ def write_labels(
     Parameters
     ----------
     streams : only these; none = all that the labeler gives.
-    annotator : in whose style, see `Labeler.style`.
+    annotator : in whose style, see `LabelPredictor.style`.
     balanced : decide as if all classes were equally frequent.
-    fewest_frames : shorter bouts are left out, see `without_short_bouts`.
+    min_bout_frames : shorter bouts are left out, see `without_short_bouts`.
     actor, media : see `annotated_recording`.
 
     Raises
@@ -319,18 +327,18 @@ def write_labels(
         If `out` exists, the disk is full, a stream, annotator or actor is unknown, a recording does not fit the
         encoder, or its id or a behaviour cannot stand in a format.
     """
-    labeler.check(rows)
-    check_actor(actor, labeler.store.individuals)
+    predictor.check(rows)
+    check_actor(actor, predictor.store.individuals)
     check_media(media, [row.id for row in rows])
-    chosen = labeler.streams(streams)
-    styles = {row.id: labeler.style(row, annotator, chosen) for row in rows}
-    told = Told(chosen, _notes(labeler, styles, balanced))
+    chosen = predictor.streams(streams)
+    styles = {row.id: predictor.style(row, annotator, chosen) for row in rows}
+    told = LabelSummary(chosen, _notes(predictor, styles, balanced))
 
     def label(row: StoreRow) -> AnnotatedRecording:
-        said = labeler.probabilities(row, styles[row.id].annotator, balanced)
-        labels = {one.name: without_short_bouts(decided_labels(said[one.name], one), fewest_frames) for one in chosen}
+        said = predictor.probabilities(row, styles[row.id].annotator, balanced)
+        labels = {one.name: without_short_bouts(decided_labels(said[one.name], one), min_bout_frames) for one in chosen}
         written = annotated_recording(
-            row.id, row.fps, labels, probabilities=said, individuals=labeler.store.individuals, actor=actor,
+            row.id, row.fps, labels, probabilities=said, individuals=predictor.store.individuals, actor=actor,
             annotator=styles[row.id].annotator, media=media,
         )  # fmt: skip
         told.add(written.bouts, row)
@@ -338,10 +346,10 @@ def write_labels(
         return written
 
     facts = {
-        "checkpoint": labeler.checkpoint,
-        "store": labeler.store.fingerprint(),
-        "balanced": balanced or labeler.always_balanced,
-        "minimum_bout_frames": fewest_frames,
+        "checkpoint": predictor.checkpoint,
+        "store": predictor.store.fingerprint(),
+        "balanced": balanced or predictor.always_balanced,
+        "minimum_bout_frames": min_bout_frames,
         "notes": list(told.notes),
     }
     write_annotations(out, map(label, rows), [row.id for row in rows], chosen, formats, facts, overwrite)
@@ -359,18 +367,18 @@ def decided_labels(probability: np.ndarray, stream: StreamFacts) -> Labels:
     return Labels(vocabulary=stream.classes, frames=shown, background=stream.background)
 
 
-def _notes(labeler: Labeler, styles: Mapping[str, Style], balanced: bool) -> list[str]:
+def _notes(predictor: LabelPredictor, styles: Mapping[str, Style], balanced: bool) -> list[str]:
     notes = [style.told for style in styles.values() if style.told]
-    if balanced and labeler.always_balanced:
+    if balanced and predictor.always_balanced:
         notes.append(
-            f"all classes weighed the same when {labeler.source} was trained: its labels are balanced, with --balanced "
-            "or without"
+            f"all classes weighed the same when {predictor.source} was trained: its labels are balanced, with "
+            "--balanced or without"
         )
     return list(dict.fromkeys(notes))
 
 
-def add_from_store(
-    labeler: ProbeLabeler,
+def add_annotator_from_store(
+    predictor: ProbePredictor,
     rows: Sequence[StoreRow],
     name: str,
     out: Path,
@@ -385,21 +393,21 @@ def add_from_store(
         As `add_annotator`; or if the annotator labeled none of `rows`, `out` exists, or the store's classes are not the
         probe's.
     """
-    saved, store = labeler.annotators, labeler.store
+    saved, store = predictor.annotators, predictor.store
     (stream,) = saved.streams
-    own = rows_of(rows, saved.task, name)
+    own = recordings_labeled_by(rows, saved.task, name)
     if not own:
         names = {row.annotators.get(stream, "") for row in rows} - {""}
         raise InputError(
             f"--learn {name}: nobody of that name has labeled {stream!r} in these recordings; they were labeled by "
             f"{sorted(names) or 'nobody'}"
         )
-    labeler.check(own)
+    predictor.check(own)
     if foreign := [word for word in store.stream(stream).vocabulary if word not in saved.classes]:
         raise InputError(
             f"{store.path}: the stream {stream!r} has the classes {foreign}, which the probe does not know"
         )
-    frames = annotated_frames(store, saved.task, labeler.array, own, [name], seed=seed, scaling=saved.probe.scaling)
+    frames = annotated_frames(store, saved.task, predictor.array, own, [name], seed=seed, scaling=saved.probe.scaling)
     probe = add_annotator(saved.probe, name, frames, AnnotatorConfig(), seed)
     with atomic_folder(out, overwrite, "probe.json") as folder:
         extended = saved.extended(probe)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probe.representations import Frames, Matrix, gather, sampled_frames
-from probe.tasks import Macro, Task, annotated_rows, targets, task_parts
+from probe.tasks import MacroAverage, Task, annotated_rows, targets, task_parts
 from ssl_behavior.errors import InputError
 from ssl_behavior.logistic import LinearHead
 from ssl_behavior.metrics import average_precision, macro
@@ -26,20 +26,20 @@ __all__ = [
     "DECISION",
     "FITS",
     "PLAIN",
-    "Data",
+    "Experiment",
     "FittedHead",
-    "Outcome",
+    "LabeledFrames",
+    "Predictions",
     "Problem",
-    "Trial",
     "balanced",
     "check_learnable",
     "choose_settings",
-    "class_values",
     "decide",
+    "expand_classes",
     "learned_classes",
-    "sample",
+    "sample_frames",
+    "selection_scores",
     "split_parts",
-    "spread",
 ]
 
 PLAIN, BALANCED = "plain", "balanced"
@@ -62,12 +62,12 @@ class Problem:
     Parameters
     ----------
     task : one part of a task (`probe.tasks.task_parts`): what is learned and scored by itself.
-    steer : the mean over classes by which settings are chosen.
+    selection : the mean over classes by which settings are chosen.
     """
 
     store: Store
     task: Task
-    steer: Macro
+    selection: MacroAverage
 
     @property
     def together(self) -> "Problem | None":
@@ -84,12 +84,12 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Experiment:
     """What is probed and how.
 
     Parameters
     ----------
-    steer : the mean over classes by which settings are chosen.
+    selection : the mean over classes by which settings are chosen.
     mode : "linear" or "knn".
     stride : learn from, and choose by, every so-manieth frame; all frames are scored.
     smooth : also smooth the probabilities over time.
@@ -98,14 +98,14 @@ class Trial:
     store: Store
     task: Task
     split: Split
-    steer: Macro
+    selection: MacroAverage
     mode: str = "linear"
     stride: int = 4
     smooth: bool = False
 
     @property
     def problem(self) -> Problem:
-        return Problem(self.store, self.task, self.steer)
+        return Problem(self.store, self.task, self.selection)
 
     @property
     def num_classes(self) -> int:
@@ -132,14 +132,14 @@ class FittedHead:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Predictions:
     """Predictions of one seed, each by fit name. A class that could not be learned has NaN probabilities.
 
     Parameters
     ----------
     probability : float32 [frames, classes] over all frames of the evaluated recordings.
-    treated : the same after smoothing and tuning (`probe.tuning`), and `DECISION`; empty if that was not asked for, or
-        there was nothing to choose by.
+    postprocessed : the same after smoothing and tuning (`probe.tuning`), and `DECISION`; empty without
+        postprocessing, or without recordings to choose it on.
     settings : the chosen penalty (per frame) or number of neighbours of each class.
     windows : the chosen smoothing window of each class, seconds.
     heads : the linear heads; empty for all else.
@@ -149,7 +149,7 @@ class Outcome:
     """
 
     probability: Mapping[str, np.ndarray]
-    treated: Mapping[str, np.ndarray]
+    postprocessed: Mapping[str, np.ndarray]
     settings: Mapping[str, tuple[float, ...]]
     windows: Mapping[str, tuple[float, ...]]
     heads: Mapping[str, FittedHead]
@@ -159,7 +159,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Data:
+class LabeledFrames:
     """Sampled annotated frames of some recordings, standardised.
 
     Parameters
@@ -177,12 +177,12 @@ class Data:
     def learned(self) -> tuple[int, ...]:
         return learned_classes(self.target.numpy(), self.kind)
 
-    def where(self, keep: np.ndarray) -> "Data":
+    def where(self, keep: np.ndarray) -> "LabeledFrames":
         """A copy of the frames for which the bool `keep` [frames] holds."""
         chosen = torch.from_numpy(keep)
         return replace(self, embedded=self.embedded[chosen], target=self.target[chosen], frames=self.frames.where(keep))
 
-    def thinned(self, num_frames: int) -> "Data":
+    def thinned(self, num_frames: int) -> "LabeledFrames":
         """About `num_frames` of the frames, evenly spread; all of them if there are no more."""
         every = max(1, len(self) // num_frames)
         return self if every == 1 else self.where(np.arange(len(self)) % every == 0)
@@ -246,20 +246,22 @@ def learned_classes(target: np.ndarray, kind: str) -> tuple[int, ...]:
     return tuple(int(index) for index in np.flatnonzero(usable))
 
 
-def sample(
-    trial: Trial, array: Matrix, rows: Sequence[StoreRow], seed: int, scaling: Standardizer | None = None
-) -> Data:
+def sample_frames(
+    experiment: Experiment, array: Matrix, rows: Sequence[StoreRow], seed: int, scaling: Standardizer | None = None
+) -> LabeledFrames:
     """Every so-manieth annotated frame of `rows`, standardised by itself unless a scaling is given."""
-    frames = sampled_frames(rows, trial.stride, seed)
-    target = frames.take(targets(trial.store, trial.task, rows))
+    frames = sampled_frames(rows, experiment.stride, seed)
+    target = frames.take(targets(experiment.store, experiment.task, rows))
     known = (target != NOT_ANNOTATED).any(axis=1)
     frames = frames.where(known)
     embedded = gather(array, frames)
     scaling = scaling or Standardizer.fit(embedded)
-    return Data(scaling.transform_(embedded), torch.from_numpy(target[known]), scaling, trial.task.kind, frames)
+    return LabeledFrames(
+        scaling.transform_(embedded), torch.from_numpy(target[known]), scaling, experiment.task.kind, frames
+    )
 
 
-def check_learnable(trial: Trial, data: Data) -> None:
+def check_learnable(experiment: Experiment, data: LabeledFrames) -> None:
     """Refuse training data that show one kind of frame only.
 
     Raises
@@ -269,25 +271,26 @@ def check_learnable(trial: Trial, data: Data) -> None:
     """
     if can_learn(data):
         return
-    shown = ", ".join(repr(trial.task.classes[i]) for i in np.flatnonzero((data.target == 1).any(dim=0).numpy()))
+    task, split = experiment.task, experiment.split
+    shown = ", ".join(repr(task.classes[i]) for i in np.flatnonzero((data.target == 1).any(dim=0).numpy()))
     raise InputError(
-        f"task {trial.task.name!r}: the training recordings show {'only ' + shown if shown else 'none of its classes'} "
-        f"(split: {trial.split.source}); a probe needs frames of at least two kinds: put other recordings into train"
+        f"task {task.name!r}: the training recordings show {'only ' + shown if shown else 'none of its classes'} "
+        f"(split: {split.source}); a probe needs frames of at least two kinds: put other recordings into train"
     )
 
 
-def can_learn(data: Data) -> bool:
+def can_learn(data: LabeledFrames) -> bool:
     """Two classes to tell apart, or one against the rest."""
     return len(data.learned) >= (2 if data.kind == "multinomial" else 1)
 
 
-def nothing_learned(trial: Trial, num_frames: int, num_train_frames: int) -> Outcome:
+def undefined_predictions(experiment: Experiment, num_frames: int, num_train_frames: int) -> Predictions:
     """The outcome of too few labels: nothing is defined."""
-    nothing = {fit: np.full((num_frames, trial.num_classes), np.nan, dtype=np.float32) for fit in FITS}
-    return Outcome(nothing, nothing if trial.smooth else {}, {}, {}, {}, num_train_frames)
+    nothing = {fit: np.full((num_frames, experiment.num_classes), np.nan, dtype=np.float32) for fit in FITS}
+    return Predictions(nothing, nothing if experiment.smooth else {}, {}, {}, {}, num_train_frames)
 
 
-def spread(values: np.ndarray, learned: Sequence[int], num_classes: int) -> np.ndarray:
+def expand_classes(values: np.ndarray, learned: Sequence[int], num_classes: int) -> np.ndarray:
     """Columns of the learned classes put in their places among all; NaN for the others."""
     wide = np.full((len(values), num_classes), np.nan, dtype=np.float32)
     wide[:, list(learned)] = values
@@ -306,7 +309,7 @@ def decide(probability: np.ndarray, kind: str) -> np.ndarray:
     return np.arange(filled.shape[1]) == filled.argmax(axis=1)[:, None]
 
 
-def class_values(problem: Problem, fit: str, probability: np.ndarray, target: np.ndarray) -> list[float | None]:
+def selection_scores(problem: Problem, fit: str, probability: np.ndarray, target: np.ndarray) -> list[float | None]:
     """Of every class what its settings are chosen by: average precision (plain fit) or F1 (balanced fit).
 
     Frames without a probability (nobody learned the class to predict them) do not count.
@@ -326,9 +329,9 @@ def _f1(positive: np.ndarray, claimed: np.ndarray) -> float | None:
     return 2 * int((positive & claimed).sum()) / (int(claimed.sum()) + support) if support else None
 
 
-def steering_value(problem: Problem, values: Sequence[float | None]) -> float | None:
+def selection_score(problem: Problem, values: Sequence[float | None]) -> float | None:
     """The steering mean of class values, or the mean over all classes where none of its own is defined."""
-    own = macro([values[problem.task.classes.index(name)] for name in problem.steer.classes])
+    own = macro([values[problem.task.classes.index(name)] for name in problem.selection.classes])
     return macro(values) if own is None else own
 
 
@@ -343,14 +346,14 @@ def choose_settings(
 
     Parameters
     ----------
-    tried : setting -> class values on the tuning recordings, as `class_values` gives them.
+    tried : setting -> class values on the tuning recordings, as `selection_scores` gives them.
     default : for classes that the tuning recordings do not show.
     together : the problem by whose steering mean one setting is chosen for all classes; None = each class by itself.
     losses : setting -> losses of the classes, by which the choice is made among near equals; None = the last of them.
     nearly_equal : values this close to the best are as good.
     """
     if together is not None:
-        tried = {setting: [steering_value(together, values)] * len(values) for setting, values in tried.items()}
+        tried = {setting: [selection_score(together, values)] * len(values) for setting, values in tried.items()}
     chosen = []
     for column in range(len(next(iter(tried.values())))):
         defined = {setting: value for setting, values in tried.items() if (value := values[column]) is not None}
