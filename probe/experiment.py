@@ -1,4 +1,4 @@
-"""What one probe is given and what it returns: sampled training frames, predictions, and how settings are chosen."""
+"""Problems, experiments and predictions: labeled frames, classes that can be learned, and the choice of settings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,18 +25,21 @@ __all__ = [
     "BALANCED",
     "DECISION",
     "FITS",
+    "MIN_CLASSES",
     "PLAIN",
     "Experiment",
     "FittedHead",
     "LabeledFrames",
     "Predictions",
     "Problem",
-    "balanced",
+    "balance_probabilities",
+    "can_learn",
     "check_learnable",
     "choose_settings",
     "decide",
     "expand_classes",
     "learned_classes",
+    "recording_names",
     "sample_frames",
     "selection_scores",
     "split_parts",
@@ -44,35 +47,33 @@ __all__ = [
 
 PLAIN, BALANCED = "plain", "balanced"
 FITS = (PLAIN, BALANCED)
-"""Two fits of everything: every frame weighs the same, or every class weighs the same."""
+"""Two fits of every system: equal weight for every frame, or for every class."""
 
 DECISION = "plain decision"
-"""The plain fit treated for decisions: smoothed by one window for all classes, where ranking has one for each, and with
-every class's odds weighed by what was tuned."""
+"""The plain fit, postprocessed for decisions: one smoothing window for all classes, and tuned weights of their odds.
 
+The plain fit itself serves rankings and has one smoothing window per class."""
+
+MIN_CLASSES = {"multinomial": 2, "binary": 1}
+"""Kind of task -> learned classes that training needs."""
 
 NEARLY_EQUAL = 0.002
-"""Settings this close do equally well: of penalties that of least held-out loss is taken, of others the last tried."""
+"""Scores this close are equal. Among equal penalties the least held-out loss wins, among other settings the last."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is to be learned, by whatever means.
+    """A task on the labels of one store.
 
     Parameters
     ----------
-    task : one part of a task (`probe.tasks.task_parts`): what is learned and scored by itself.
-    selection : the mean over classes by which settings are chosen.
+    task : one part of a task (`probe.tasks.task_parts`), trained and scored on its own.
+    selection : mean over classes that selects settings.
     """
 
     store: Store
     task: Task
     selection: MacroAverage
-
-    @property
-    def together(self) -> "Problem | None":
-        """For `choose_settings`: the columns of a multinomial head share their settings."""
-        return self if self.task.kind == "multinomial" else None
 
     @property
     def num_classes(self) -> int:
@@ -85,13 +86,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is probed and how.
+    """A task, its split, and the probe that learns it.
 
     Parameters
     ----------
-    selection : the mean over classes by which settings are chosen.
+    selection : mean over classes that selects settings.
     mode : "linear" or "knn".
-    stride : learn from, and choose by, every so-manieth frame; all frames are scored.
+    stride : every `stride`-th frame serves training and selection; all frames are scored.
     smooth : also smooth the probabilities over time.
     """
 
@@ -114,14 +115,13 @@ class Experiment:
 
 @dataclass(frozen=True)
 class FittedHead:
-    """A linear head and all it needs to read an embedding.
+    """A linear head and the scaling of its inputs.
 
     Parameters
     ----------
-    learned : the task's classes, by index, that the head has columns for.
-    penalty : the chosen penalty per frame of each of them.
-    shrinkage : factors by which the head's logits were taken toward those of the class shares; see
-        `probe.learners.ChosenPenalty`. () = they were not.
+    learned : indices of the task's classes that the head predicts.
+    penalty : penalty per frame of each learned class.
+    shrinkage : factor of each learned class's logits, see `probe.learners.ChosenPenalty`; () = no shrinkage.
     """
 
     head: LinearHead
@@ -133,19 +133,19 @@ class FittedHead:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions of one seed, each by fit name. A class that could not be learned has NaN probabilities.
+    """Predictions of one seed, by fit name. A class without enough labels has NaN probabilities.
 
     Parameters
     ----------
-    probability : float32 [frames, classes] over all frames of the evaluated recordings.
+    probability : float32 [frames, classes], all frames of the evaluated recordings.
     postprocessed : the same after smoothing and tuning (`probe.tuning`), and `DECISION`; empty without
         postprocessing, or without recordings to choose it on.
-    settings : the chosen penalty (per frame) or number of neighbours of each class.
-    windows : the chosen smoothing window of each class, seconds.
-    heads : the linear heads; empty for all else.
-    num_train_frames : annotated frames learned from.
-    weights : of each class's odds in a tuned decision; empty if nothing was tuned.
-    facts : how it was learned, JSON-ready.
+    settings : penalty per frame, or number of neighbors, of each class.
+    windows : smoothing window of each class, in seconds.
+    heads : linear heads; empty for other systems.
+    num_train_frames : annotated training frames.
+    weights : weights of the classes' odds in a tuned decision; empty without tuning.
+    facts : facts about the training, JSON-ready.
     """
 
     probability: Mapping[str, np.ndarray]
@@ -160,11 +160,11 @@ class Predictions:
 
 @dataclass(frozen=True)
 class LabeledFrames:
-    """Sampled annotated frames of some recordings, standardised.
+    """Sampled annotated frames of some recordings, standardized.
 
     Parameters
     ----------
-    frames : which frames of which recordings they are.
+    frames : their recordings and frame numbers.
     """
 
     embedded: Float[Tensor, "frames latent"]
@@ -178,12 +178,12 @@ class LabeledFrames:
         return learned_classes(self.target.numpy(), self.kind)
 
     def where(self, keep: np.ndarray) -> "LabeledFrames":
-        """A copy of the frames for which the bool `keep` [frames] holds."""
+        """A copy with the frames where the bool `keep` [frames] is True."""
         chosen = torch.from_numpy(keep)
         return replace(self, embedded=self.embedded[chosen], target=self.target[chosen], frames=self.frames.where(keep))
 
     def thinned(self, num_frames: int) -> "LabeledFrames":
-        """About `num_frames` of the frames, evenly spread; all of them if there are no more."""
+        """About `num_frames` evenly spaced frames; all frames if there are fewer."""
         every = max(1, len(self) // num_frames)
         return self if every == 1 else self.where(np.arange(len(self)) % every == 0)
 
@@ -191,21 +191,26 @@ class LabeledFrames:
         return len(self.embedded)
 
     @property
-    def learnable(self) -> Int[Tensor, "frames learned"]:
-        """Targets of the learned classes only."""
+    def can_learn(self) -> bool:
+        """Whether the frames show enough classes, see `can_learn`."""
+        return can_learn(self.target.numpy(), self.kind)
+
+    @property
+    def learned_target(self) -> Int[Tensor, "frames learned"]:
+        """Targets of the learned classes."""
         return self.target[:, list(self.learned)]
 
 
 def split_parts(store: Store, task: Task, file: Path | None = None, seed: int = 0) -> dict[str, Split]:
-    """The split of every part of a task (`probe.tasks.task_parts`), as `make_split` makes them.
+    """The split of every part of a task (`probe.tasks.task_parts`), made by `make_split`.
 
-    The recordings of annotators are different ones, so each part has a split of its own. Behaviours may be annotated in
-    the same recordings: one split serves them all, so that no part learns from what another is scored on.
+    Annotators label different recordings, so each annotator has a split. Behaviors may be annotated in the same
+    recordings: they share one split, and no part trains on a recording that another part scores.
 
     Raises
     ------
     InputError
-        As `make_split` does, naming the part.
+        As `make_split`; the message names the part.
     """
     parts = task_parts(task)
     if len(task.streams) == 1:
@@ -224,7 +229,7 @@ def _named_split(store: Store, part: Task, file: Path | None, seed: int, one_of_
 
 
 def _restricted(whole: Split, name: str, rows: Sequence[StoreRow], seed: int) -> Split:
-    """A split of the recordings annotated for one part; what settings are chosen by is drawn anew if it was drawn."""
+    """A split of the recordings annotated for one part; tuning recordings drawn from train are drawn again."""
     train, tune, evaluate = ([row for row in part if row in rows] for part in (whole.train, whole.tune, whole.evaluate))
     if not train or not evaluate:
         use = whole.evaluated_on if train else "train"
@@ -236,20 +241,20 @@ def _restricted(whole: Split, name: str, rows: Sequence[StoreRow], seed: int) ->
 
 
 def learned_classes(target: np.ndarray, kind: str) -> tuple[int, ...]:
-    """Classes, by index, with frames that show them, and of a binary class also frames that do not.
+    """Indices of the classes with positive frames; a binary class also needs negative frames.
 
     >>> learned_classes(np.array([[1, 0, -1], [0, 0, -1]]), "binary")
     (0,)
     """
-    shown, hidden = (target == 1).any(axis=0), (target == 0).any(axis=0)
-    usable = shown & hidden if kind == "binary" else shown
+    positive, negative = (target == 1).any(axis=0), (target == 0).any(axis=0)
+    usable = positive & negative if kind == "binary" else positive
     return tuple(int(index) for index in np.flatnonzero(usable))
 
 
 def sample_frames(
     experiment: Experiment, array: Matrix, rows: Sequence[StoreRow], seed: int, scaling: Standardizer | None = None
 ) -> LabeledFrames:
-    """Every so-manieth annotated frame of `rows`, standardised by itself unless a scaling is given."""
+    """Every `stride`-th annotated frame of `rows`, standardized with `scaling` or with their own mean and std."""
     frames = sampled_frames(rows, experiment.stride, seed)
     target = frames.take(targets(experiment.store, experiment.task, rows))
     known = (target != NOT_ANNOTATED).any(axis=1)
@@ -261,44 +266,56 @@ def sample_frames(
     )
 
 
-def check_learnable(experiment: Experiment, data: LabeledFrames) -> None:
-    """Refuse training data that show one kind of frame only.
+def can_learn(target: np.ndarray, kind: str) -> bool:
+    """Whether labels int8 [frames, class] show at least two exclusive classes, or one binary class and its rest.
+
+    >>> can_learn(np.array([[1, 0], [1, 0]]), "multinomial"), can_learn(np.array([[1], [0]]), "binary")
+    (False, True)
+    """
+    return len(learned_classes(target, kind)) >= MIN_CLASSES[kind]
+
+
+def check_learnable(task: Task, target: np.ndarray, source: str) -> None:
+    """Refuse training labels int8 [frames, class] that show too few classes, see `can_learn`.
+
+    Parameters
+    ----------
+    source : the training recordings or their split, for the message.
 
     Raises
     ------
     InputError
-        Saying what they show.
+        Naming the classes that the labels show.
     """
-    if can_learn(data):
+    if can_learn(target, task.kind):
         return
-    task, split = experiment.task, experiment.split
-    shown = ", ".join(repr(task.classes[i]) for i in np.flatnonzero((data.target == 1).any(dim=0).numpy()))
+    names = ", ".join(repr(task.classes[index]) for index in np.flatnonzero((target == 1).any(axis=0)))
     raise InputError(
-        f"task {task.name!r}: the training recordings show {'only ' + shown if shown else 'none of its classes'} "
-        f"(split: {split.source}); a probe needs frames of at least two kinds: put other recordings into train"
+        f"task {task.name!r}: the training recordings ({source}) show {'only ' + names if names else 'no class'}; "
+        "training needs frames of at least two kinds: put other recordings into train"
     )
 
 
-def can_learn(data: LabeledFrames) -> bool:
-    """Two classes to tell apart, or one against the rest."""
-    return len(data.learned) >= (2 if data.kind == "multinomial" else 1)
+def recording_names(rows: Sequence[StoreRow]) -> str:
+    """The ids of the first three recordings, and the number of the others."""
+    return ", ".join(row.id for row in rows[:3]) + (f" and {len(rows) - 3} more" if len(rows) > 3 else "")
 
 
 def undefined_predictions(experiment: Experiment, num_frames: int, num_train_frames: int) -> Predictions:
-    """The outcome of too few labels: nothing is defined."""
-    nothing = {fit: np.full((num_frames, experiment.num_classes), np.nan, dtype=np.float32) for fit in FITS}
-    return Predictions(nothing, nothing if experiment.smooth else {}, {}, {}, {}, num_train_frames)
+    """NaN probabilities, for training labels that show too few classes."""
+    undefined = {fit: np.full((num_frames, experiment.num_classes), np.nan, dtype=np.float32) for fit in FITS}
+    return Predictions(undefined, undefined if experiment.smooth else {}, {}, {}, {}, num_train_frames)
 
 
 def expand_classes(values: np.ndarray, learned: Sequence[int], num_classes: int) -> np.ndarray:
-    """Columns of the learned classes put in their places among all; NaN for the others."""
+    """Columns of all classes from those of the learned classes; NaN for the others."""
     wide = np.full((len(values), num_classes), np.nan, dtype=np.float32)
     wide[:, list(learned)] = values
     return wide
 
 
 def decide(probability: np.ndarray, kind: str) -> np.ndarray:
-    """Bool [frames, classes]: the likeliest class ("multinomial"), or every one above one half ("binary").
+    """Bool [frames, classes]: the most probable class ("multinomial"), or each class above one half ("binary").
 
     >>> decide(np.array([[0.2, 0.5, 0.3], [0.4, np.nan, 0.3]]), "multinomial").argmax(axis=1).tolist()
     [1, 0]
@@ -310,9 +327,9 @@ def decide(probability: np.ndarray, kind: str) -> np.ndarray:
 
 
 def selection_scores(problem: Problem, fit: str, probability: np.ndarray, target: np.ndarray) -> list[float | None]:
-    """Of every class what its settings are chosen by: average precision (plain fit) or F1 (balanced fit).
+    """The score of each class that selects settings: average precision (plain fit) or F1 (balanced fit).
 
-    Frames without a probability (nobody learned the class to predict them) do not count.
+    Frames with a NaN probability do not count.
     """
     predicted = decide(probability, problem.task.kind)
     values = []
@@ -330,33 +347,34 @@ def _f1(positive: np.ndarray, claimed: np.ndarray) -> float | None:
 
 
 def selection_score(problem: Problem, values: Sequence[float | None]) -> float | None:
-    """The steering mean of class values, or the mean over all classes where none of its own is defined."""
+    """The mean of class scores over `problem.selection`, or over all classes if none of those is defined."""
     own = macro([values[problem.task.classes.index(name)] for name in problem.selection.classes])
     return macro(values) if own is None else own
 
 
 def choose_settings(
-    tried: Mapping[float, Sequence[float | None]],
+    scores: Mapping[float, Sequence[float | None]],
     default: float,
-    together: Problem | None = None,
+    problem: Problem | None = None,
     losses: Mapping[float, Sequence[float]] | None = None,
     nearly_equal: float = NEARLY_EQUAL,
 ) -> tuple[float, ...]:
-    """The best setting of each class, or one for all classes.
+    """The best setting of each class, or one setting for all classes.
 
     Parameters
     ----------
-    tried : setting -> class values on the tuning recordings, as `selection_scores` gives them.
-    default : for classes that the tuning recordings do not show.
-    together : the problem by whose steering mean one setting is chosen for all classes; None = each class by itself.
-    losses : setting -> losses of the classes, by which the choice is made among near equals; None = the last of them.
-    nearly_equal : values this close to the best are as good.
+    scores : setting -> score of each class on held-out frames, from `selection_scores`.
+    default : setting of classes without a score.
+    problem : exclusive classes of this problem share the setting with the best `selection_score`; None = each class
+        has its own setting, as binary classes always have.
+    losses : setting -> held-out loss of each class, which decides among equal scores; None = the last setting wins.
+    nearly_equal : scores within this much of the best are equal to it.
     """
-    if together is not None:
-        tried = {setting: [selection_score(together, values)] * len(values) for setting, values in tried.items()}
+    if problem is not None and problem.task.kind == "multinomial":
+        scores = {setting: [selection_score(problem, values)] * len(values) for setting, values in scores.items()}
     chosen = []
-    for column in range(len(next(iter(tried.values())))):
-        defined = {setting: value for setting, values in tried.items() if (value := values[column]) is not None}
+    for column in range(len(next(iter(scores.values())))):
+        defined = {setting: value for setting, values in scores.items() if (value := values[column]) is not None}
         good = [setting for setting, value in defined.items() if value >= max(defined.values()) - nearly_equal]
         if losses is not None:
             good.sort(key=lambda setting: losses[setting][column], reverse=True)
@@ -364,15 +382,15 @@ def choose_settings(
     return tuple(chosen)
 
 
-def balanced(probability: np.ndarray, share: np.ndarray, kind: str) -> np.ndarray:
-    """Probabilities as if all classes (of binary ones: yes and no) were equally frequent, by Bayes' rule.
+def balance_probabilities(probability: np.ndarray, share: np.ndarray, kind: str) -> np.ndarray:
+    """Probabilities for equally frequent classes (of a binary class: yes and no), by Bayes' rule.
 
     Parameters
     ----------
-    probability : float32 [frames, class], NaN for classes not learned.
-    share : [class], each class's share of the training frames; above 0 for learned ones.
+    probability : float32 [frames, class], NaN for classes that were not learned.
+    share : [class], share of each class in the training frames; above 0 for learned classes.
 
-    >>> balanced(np.array([[0.2, 0.8]]), np.array([0.1, 0.9]), "multinomial").round(3).tolist()
+    >>> balance_probabilities(np.array([[0.2, 0.8]]), np.array([0.1, 0.9]), "multinomial").round(3).tolist()
     [[0.692, 0.308]]
     """
     weighed = probability / np.where(share > 0, share, 1.0)

@@ -13,8 +13,7 @@ from rich.text import Text
 from probe.annotators import AnnotatorConfig, add_annotator, annotated_frames
 from probe.annotators.learning import recordings_labeled_by
 from probe.annotators.saved import ANNOTATORS, SavedAnnotatorProbe, load_annotators, save_annotators
-from probe.experiment import BALANCED, DECISION, decide
-from probe.experiment import balanced as as_if_balanced
+from probe.experiment import BALANCED, DECISION, balance_probabilities, decide
 from probe.heads import SavedProbe, load_heads, read_probe
 from probe.representations import Columns, Matrix, check_alignment, columns_without
 from ssl_behavior.bouts import Bout, without_short_bouts
@@ -151,7 +150,7 @@ class RunPredictor(LabelPredictor):
             return said
         shares = [class_prior(self._joint.label_counts.of(number)).cpu().numpy() for number in range(len(said))]
         return {
-            name: as_if_balanced(values, share, "multinomial")
+            name: balance_probabilities(values, share, "multinomial")
             for (name, values), share in zip(said.items(), shares, strict=True)
         }
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from probe.experiment import BALANCED, FITS, PLAIN, Experiment, Predictions, expand_classes
+from probe.experiment import BALANCED, FITS, MIN_CLASSES, PLAIN, Experiment, Predictions, expand_classes
 from probe.representations import Matrix, all_frames, gather, sampled_frames, standardized_blocks
 from probe.tasks import Task, targets
 from probe.tuning import Postprocessing, choose_postprocessing
@@ -264,7 +264,7 @@ def fit_annotators(
     if absent := [name for name, none in zip(annotators, counts.sum(dim=1) == 0, strict=True) if none]:
         raise InputError(f"annotators {absent} have no annotated frame to learn from; leave them out")
     learned = tuple(int(index) for index in counts.sum(dim=0).nonzero()[:, 0])
-    if len(learned) < 2:
+    if len(learned) < MIN_CLASSES["multinomial"]:
         raise InputError(f"all annotated frames show {classes[learned[0]]!r}: there is nothing to tell apart")
     heads = {}
     for fit in fits:

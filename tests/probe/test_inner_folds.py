@@ -9,11 +9,11 @@ from probe.folds import (
     BLOCKS,
     FEW_RECORDINGS,
     GAP_SECONDS,
-    HELD_OUT_PARTS,
+    NUM_FOLDS,
     SOME_RECORDINGS,
     held_out_masks,
     inner_folds,
-    num_folds,
+    num_inner_folds,
 )
 from probe.representations import Frames
 from ssl_behavior.numerics import Standardizer
@@ -47,7 +47,7 @@ def test_few_recordings_are_left_out_in_turn_and_never_on_both_sides(num_recordi
     data = training_data(num_recordings, seed=num_recordings)
     recording, times = data.frames.recording, np.zeros(len(data), dtype=int)
     masks = list(held_out_masks(data, seed=0))
-    assert len(masks) == num_folds(data) == num_recordings
+    assert len(masks) == num_inner_folds(data) == num_recordings
     for fit, held_out in masks:
         assert not set(recording[fit]) & set(recording[held_out]) and len(set(recording[held_out])) == 1
         assert (fit | held_out).all()
@@ -60,7 +60,7 @@ def test_parts_of_some_recordings_are_left_out_in_turn(num_recordings):
     data = training_data(num_recordings)
     recording, times = data.frames.recording, np.zeros(len(data), dtype=int)
     masks = list(held_out_masks(data, seed=0, preferred=["r3"]))
-    assert len(masks) == num_folds(data) == HELD_OUT_PARTS
+    assert len(masks) == num_inner_folds(data) == NUM_FOLDS
     for fit, held_out in masks:
         assert (fit ^ held_out).all() and not set(recording[fit]) & set(recording[held_out])
         assert (data.target.numpy()[fit].sum(axis=0) > 0).all() and (data.target.numpy()[held_out].sum(0) > 0).all()
@@ -73,7 +73,7 @@ def test_of_many_recordings_a_share_is_held_out_once(seed):
     data = training_data(SOME_RECORDINGS + 3, seed)
     ((fit, held_out),) = held_out_masks(data, seed)
     recording = data.frames.recording
-    assert num_folds(data) == 1 and (fit ^ held_out).all()
+    assert num_inner_folds(data) == 1 and (fit ^ held_out).all()
     assert not set(recording[fit]) & set(recording[held_out]) and 3 <= len(set(recording[held_out])) <= 7
     assert (data.target.numpy()[fit].sum(axis=0) > 0).all()
     again = next(held_out_masks(data, seed))[1]
@@ -87,7 +87,7 @@ def test_of_one_recording_stretches_are_left_out_with_a_gap_around_them(fps, fra
     data = training_data(1, frames=frames, fps=fps)
     seconds, times = data.frames.picks[0] / fps, np.zeros(len(data), dtype=int)
     masks = list(held_out_masks(data, seed=0))
-    assert len(masks) == num_folds(data) == BLOCKS
+    assert len(masks) == num_inner_folds(data) == BLOCKS
     gap = gap or seconds[-1] / (4 * BLOCKS)
     for fit, held_out in masks:
         inside = np.flatnonzero(held_out)

@@ -141,9 +141,9 @@ def test_a_single_training_recording_is_enough_to_choose_a_penalty(array, tmp_pa
 
 def test_settings_are_chosen_by_the_steering_mean_or_class_by_class(experiment):
     tried = {0.1: [0.9, 0.2, 0.9], 1.0: [0.6, 0.8, 0.1], 10.0: [0.6, None, None]}
-    assert choose_settings(tried, 5.0, experiment.problem.together) == (1.0, 1.0, 1.0)
-    assert replace(experiment, task=replace(experiment.task, kind="binary")).problem.together is None
-    assert choose_settings(tried, 5.0) == (0.1, 1.0, 0.1)
+    assert choose_settings(tried, 5.0, experiment.problem) == (1.0, 1.0, 1.0)
+    binary = replace(experiment, task=replace(experiment.task, kind="binary")).problem
+    assert choose_settings(tried, 5.0) == choose_settings(tried, 5.0, binary) == (0.1, 1.0, 0.1)
     near = {0.1: [None, 0.5, 0.5], 0.01: [None, 0.4991, 0.49]}
     assert choose_settings(near, 5.0) == (5.0, 0.01, 0.1)
     assert choose_settings(near, 5.0, losses={0.1: [1.0, 1.0, 9.0], 0.01: [1.0, 2.0, 1.0]}) == (5.0, 0.1, 0.1)

@@ -205,7 +205,7 @@ def test_behaviours_none_of_which_can_be_learned_are_refused(store, array, make_
     ]
     behaviors = write_store(tmp_path / "behaviors", nothing)
     embeddings = make_embeddings(tmp_path / "embeddings", array, store=behaviors.fingerprint())
-    with pytest.raises(InputError, match="a probe needs frames of at least two kinds"):
+    with pytest.raises(InputError, match="two kinds"):
         run(
             embeddings.path,
             behaviors.path,

@@ -19,7 +19,16 @@ from torch import Tensor, nn
 from probe.calms21.baselines.config import Adam, BaselineConfig, Sgd
 from probe.calms21.baselines.inputs import Inputs, augment
 from probe.calms21.baselines.network import HEAD, OBSERVED, FrameClassifier, Layout
-from probe.experiment import BALANCED, PLAIN, Predictions, balanced, expand_classes
+from probe.experiment import (
+    BALANCED,
+    PLAIN,
+    Predictions,
+    balance_probabilities,
+    check_learnable,
+    expand_classes,
+    learned_classes,
+    recording_names,
+)
 from probe.representations import Frames, sampled_frames
 from probe.tasks import Task, targets
 from ssl_behavior.configs import config_from_dict
@@ -108,7 +117,7 @@ class TrainedBaseline:
 
     def balanced(self, probability: np.ndarray) -> np.ndarray:
         """Probabilities of `predict` as if all classes had been equally frequent in training."""
-        return balanced(probability, np.array(self.shares), self.kind)
+        return balance_probabilities(probability, np.array(self.shares), self.kind)
 
     def check_layout(self, inputs: Inputs) -> None:
         """Raise an InputError if `inputs` are not what the network reads."""
@@ -435,7 +444,7 @@ def fit_baseline(
     check_parent(config, inputs, parent)
     target = targets(store, task, rows)
     known = target != NOT_ANNOTATED
-    learned = _learned_classes(task, target, config, parent)
+    learned = _learned_classes(task, rows, target, config, parent)
     weights = loss_weights(config.class_weights, task, target)
     if weights is not None:
         weights = weights[:, list(learned)].to(inputs.values)
@@ -485,17 +494,11 @@ def run_baseline(
 
 
 def _learned_classes(
-    task: Task, target: np.ndarray, config: BaselineConfig, parent: TrainedBaseline | None
+    task: Task, rows: Sequence[StoreRow], target: np.ndarray, config: BaselineConfig, parent: TrainedBaseline | None
 ) -> tuple[int, ...]:
-    """Classes with frames that show them, and of a binary class also frames that do not; a kept head's are its own."""
-    shown, hidden = (target == 1).any(axis=0), (target == 0).any(axis=0)
-    learned = tuple(int(index) for index in np.flatnonzero(shown & hidden if task.kind == "binary" else shown))
-    if len(learned) < (2 if task.kind == "multinomial" else 1):
-        names = ", ".join(repr(task.classes[index]) for index in np.flatnonzero(shown))
-        raise InputError(
-            f"task {task.name!r}: the training recordings show {'only ' + names if names else 'none of its classes'}; "
-            "a baseline needs frames of at least two kinds: put other recordings into train"
-        )
+    """Indices of the classes that the training frames show; a kept head has those of its parent."""
+    check_learnable(task, target, recording_names(rows))
+    learned = learned_classes(target, task.kind)
     if parent is not None and config.transfer is not None and config.transfer.head == "kept":
         return inherited_classes(task, parent, learned)
     return learned

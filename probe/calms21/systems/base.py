@@ -14,9 +14,19 @@ from typing import Any
 import numpy as np
 
 from probe.annotators import AnnotatorConfig, AnnotatorProbe, annotated_frames, find_annotators, fit_annotators
-from probe.experiment import BALANCED, FITS, PLAIN, Experiment, Problem, balanced, learned_classes, sample_frames
+from probe.experiment import (
+    BALANCED,
+    FITS,
+    PLAIN,
+    Experiment,
+    Problem,
+    balance_probabilities,
+    check_learnable,
+    recording_names,
+    sample_frames,
+)
 from probe.folds import stratified_folds
-from probe.learners import PROBES, Probe, choosing_folds
+from probe.learners import PROBES, Probe, fit_probe
 from probe.representations import Matrix, PartialMatrix, Representation
 from ssl_behavior.errors import InputError
 from ssl_behavior.labeled import labels_fingerprint
@@ -34,7 +44,6 @@ __all__ = [
     "Problem",
     "System",
     "TimedSystem",
-    "can_learn_from",
     "labels_digest",
     "matrix_digest",
     "with_balanced",
@@ -147,7 +156,7 @@ class System(ABC):
             If the recordings show one kind of frame only.
         """
         target = problem.targets(rows)
-        _check(problem, rows, target)
+        check_learnable(problem.task, target, recording_names(rows))
         start = time.perf_counter()
         model = self._fit(problem, rows, seed, advance or _nobody)
         known = int((target != NOT_ANNOTATED).any(axis=1).sum())
@@ -156,23 +165,6 @@ class System(ABC):
 
 def _nobody(count: int) -> None:
     """Nobody wants to know."""
-
-
-def can_learn_from(problem: Problem, target: np.ndarray) -> bool:
-    """Whether labels int8 [frames, class] show two classes to tell apart, or one against the rest."""
-    return len(learned_classes(target, problem.task.kind)) >= (2 if problem.task.kind == "multinomial" else 1)
-
-
-def _check(problem: Problem, rows: Sequence[StoreRow], target: np.ndarray) -> None:
-    if can_learn_from(problem, target):
-        return
-    task = problem.task
-    shown = ", ".join(repr(task.classes[column]) for column in np.flatnonzero((target == 1).any(axis=0)))
-    names = ", ".join(row.id for row in rows[:3]) + (f" and {len(rows) - 3} more" if len(rows) > 3 else "")
-    raise InputError(
-        f"task {task.name!r}: the recordings to learn from ({names}) show {'only ' + shown if shown else 'no class'}; "
-        "frames of at least two kinds are needed: put other recordings into train"
-    )
 
 
 def with_balanced(problem: Problem, rows: Sequence[StoreRow], plain: np.ndarray) -> dict[str, np.ndarray]:
@@ -185,7 +177,7 @@ def with_balanced(problem: Problem, rows: Sequence[StoreRow], plain: np.ndarray)
     """
     target = problem.targets(rows)
     share = (target == 1).sum(axis=0) / np.maximum((target != NOT_ANNOTATED).sum(axis=0), 1)
-    return {PLAIN: plain, BALANCED: balanced(plain, share, problem.task.kind)}
+    return {PLAIN: plain, BALANCED: balance_probabilities(plain, share, problem.task.kind)}
 
 
 def labels_digest(problem: Problem, rows: Sequence[StoreRow]) -> str:
@@ -250,8 +242,7 @@ class FrozenProbe(System):
         experiment = Experiment(problem.store, problem.task, split, problem.selection, self.mode, self.stride)
         data = sample_frames(experiment, array, rows, seed)
         advance(len(data))
-        probe: Probe = PROBES[self.mode].chosen(experiment, data, choosing_folds(experiment, array, data, seed))
-        return _FittedProbe(probe, array, len(data))
+        return _FittedProbe(fit_probe(experiment, array, data, seed), array, len(data))
 
 
 class _FittedProbe(FittedSystem):

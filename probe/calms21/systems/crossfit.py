@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from probe.calms21.systems.base import Problem, System, can_learn_from
-from probe.experiment import FITS, Predictions
+from probe.calms21.systems.base import Problem, System
+from probe.experiment import FITS, Predictions, can_learn
 from probe.tuning import Postprocessing, choose_postprocessing
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED
@@ -157,7 +157,7 @@ def _fit_predict(
     advance: Callable[[int], None] | None,
 ) -> tuple[list[dict[str, np.ndarray]], dict[str, Any]]:
     """Probabilities of each group of recordings wanted, NaN where `rows` teach nothing; and the model's facts."""
-    if not can_learn_from(problem, problem.targets(rows)):
+    if not can_learn(problem.targets(rows), problem.task.kind):
         return [_nothing(problem, some) for some in wanted], {"nothing_to_learn_from": [row.id for row in rows]}
     fitted = system.fit(problem, rows, seed, advance)
     made = [fitted.predict(some) for some in wanted]

@@ -14,7 +14,7 @@ from probe.calms21.baselines import BaselineConfig, Inputs, TrainedBaseline, ass
 from probe.calms21.baselines.network import OBSERVED
 from probe.calms21.baselines.training import load_baseline, loss_weights, save_baseline
 from probe.calms21.systems.base import Advance, FittedSystem, Problem, System, labels_digest, matrix_digest
-from probe.experiment import BALANCED, PLAIN, balanced
+from probe.experiment import BALANCED, PLAIN, balance_probabilities
 from probe.representations import Matrix, Representation
 from ssl_behavior.store import StoreRow
 
@@ -170,7 +170,7 @@ class _FittedWindowClassifier(FittedSystem):
         # One recording at a time: all of them may not fit into memory beside each other.
         parts = [self._predict(row) for row in rows]
         plain = np.concatenate(parts) if parts else np.empty((0, self.problem.num_classes), np.float32)
-        return {PLAIN: plain, BALANCED: balanced(plain, self.share, self.trained.kind)}
+        return {PLAIN: plain, BALANCED: balance_probabilities(plain, self.share, self.trained.kind)}
 
     def _predict(self, row: StoreRow) -> np.ndarray:
         return self.trained.predict(

@@ -8,7 +8,7 @@ import torch
 
 from probe.calms21.baselines import BaselineConfig, Conv1dConfig, Phase, WindowSpan, assemble_inputs, fit_baseline
 from probe.calms21.baselines.training import _between, _some
-from probe.experiment import balanced
+from probe.experiment import balance_probabilities
 from probe.tasks import make_task
 from ssl_behavior.errors import InputError
 
@@ -33,15 +33,15 @@ def test_balanced_probabilities_are_those_of_equally_frequent_classes():
     share = np.array([0.07, 0.3, 0.63])
     posterior = likelihood * share / (likelihood * share).sum(axis=1, keepdims=True)
     wanted = likelihood / likelihood.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(balanced(posterior, share, "multinomial"), wanted)
+    np.testing.assert_allclose(balance_probabilities(posterior, share, "multinomial"), wanted)
     hidden = np.insert(posterior, 1, np.nan, axis=1)
-    held = balanced(hidden, np.insert(share, 1, 0.0), "multinomial")
+    held = balance_probabilities(hidden, np.insert(share, 1, 0.0), "multinomial")
     assert np.isnan(held[:, 1]).all()
     np.testing.assert_allclose(held[:, [0, 2, 3]], wanted)
     yes, no = generator.random((2, 23, 2))
     share = np.array([0.1, 0.8])
     posterior = yes * share / (yes * share + no * (1 - share))
-    np.testing.assert_allclose(balanced(posterior, share, "binary"), yes / (yes + no))
+    np.testing.assert_allclose(balance_probabilities(posterior, share, "binary"), yes / (yes + no))
 
 
 def test_recordings_are_predicted_one_after_the_other_whatever_else_the_inputs_hold(store, array, trained):
