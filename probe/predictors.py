@@ -1,4 +1,4 @@
-"""Labelers: what gives labels for any recording (a run or a saved probe), and the files they are written to."""
+"""Label predictors for any recording (a run with label heads, or a saved probe), and the files with their labels."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -41,19 +41,19 @@ __all__ = [
 ]
 
 _OTHER = ("other", "none")
-"""What a binary class's own stream calls the frames that do not show it."""
+"""Candidate names of the negative class in a binary class's own stream."""
 
 
 class LabelPredictor(ABC):
-    """Gives labels for the recordings of a store.
+    """A predictor of label probabilities for the recordings of a store.
 
     Attributes
     ----------
-    source : the folder that knows the labels, for messages.
-    facts : the label streams it gives, and the annotators whose styles it has learned ("" = nobody in particular).
-    method : the encoder; None where embeddings are read.
-    checkpoint : the encoder's fingerprint.
-    always_balanced : its classes weighed the same in training, so there are no other labels than balanced ones.
+    source : folder of the run or probe, for messages.
+    facts : predicted label streams, and annotators with learned styles ("" = no particular annotator).
+    method : the encoder; None if embeddings are read.
+    checkpoint : fingerprint of the encoder.
+    always_balanced : classes had equal weight in training, so all predictions are balanced.
     """
 
     store: Store
@@ -65,27 +65,27 @@ class LabelPredictor(ABC):
 
     @abstractmethod
     def probabilities(self, row: StoreRow, annotator: str = "", balanced: bool = False) -> Mapping[str, np.ndarray]:
-        """Stream -> float32 [time, classes] of one recording, made to be decided by; NaN for classes not learned.
+        """Stream -> float32 [time, classes] of one recording, for decisions; NaN for classes that were not learned.
 
         Parameters
         ----------
-        annotator : in whose style, as `style` says.
-        balanced : as if all classes were equally frequent.
+        annotator : annotator whose style is predicted, see `style`.
+        balanced : assume equally frequent classes.
         """
 
     def check(self, rows: Sequence[StoreRow]) -> None:
-        """Refuse recordings that the encoder was not made for, see `check_fits`."""
+        """Refuse recordings that do not fit the encoder, see `check_fits`."""
         if self.method is not None:
             for row in rows:
                 check_fits(self.method, row, self.store.skeleton.keypoints, len(self.store.individuals))
 
     def streams(self, names: Sequence[str] = ()) -> tuple[StreamFacts, ...]:
-        """The streams of these names, in the order they were learned; all of them by default.
+        """The named streams in their order in training; all by default.
 
         Raises
         ------
         InputError
-            If one was not learned.
+            If a stream was not learned.
         """
         known = [stream.name for stream in self.facts.streams]
         if missing := [name for name in names if name not in known]:
@@ -93,42 +93,42 @@ class LabelPredictor(ABC):
         return tuple(stream for stream in self.facts.streams if not names or stream.name in names)
 
     def style(self, row: StoreRow, annotator: str = "", streams: Sequence[StreamFacts] = ()) -> Style:
-        """In whose style a recording is labeled, see `style_of`; "" where no styles are known.
+        """The annotator style for a recording, see `style_of`; "" without learned styles.
 
         Parameters
         ----------
-        streams : look who labeled one of these; none = all there are.
+        streams : streams whose annotator of the recording is used; none = all.
 
         Raises
         ------
         InputError
-            If an annotator is named and was not learned.
+            If the named annotator was not learned.
         """
         if any(self.facts.annotators):
             chosen = LabelFacts(streams=tuple(streams) or self.facts.streams, annotators=self.facts.annotators)
             return style_of(chosen, row, annotator)
         if annotator:
             raise InputError(
-                f"--annotator {annotator}: {self.source} tells no annotators apart; leave the option out, or learn "
-                "styles from recordings that say who labeled them (ssl-behavior probe --mode annotators)"
+                f"--annotator {annotator}: {self.source} has no annotator styles; leave the option out, or learn "
+                "styles from recordings with named annotators (ssl-behavior probe --mode annotators)"
             )
         return Style("")
 
 
 class RunPredictor(LabelPredictor):
-    """The heads that a run learned together with its encoder (recipes joint, finetune, joint_mabe2021).
+    """Label heads that a run trained with its encoder (recipes joint, finetune, joint_mabe2021).
 
-    Balanced probabilities are made by Bayes' rule of the shares that the classes have in the training labels.
+    Balanced probabilities follow from the class shares of the training labels by Bayes' rule.
 
     Parameters
     ----------
     run : run or checkpoint folder.
-    last : the newest checkpoint of a run, not the best.
+    last : load the newest checkpoint of a run instead of the best.
 
     Raises
     ------
     InputError
-        If the run learned from no labels.
+        If the run was trained without labels.
     """
 
     method: Method
@@ -145,25 +145,25 @@ class RunPredictor(LabelPredictor):
         self.checkpoint, self.always_balanced = self.method.fingerprint(), labels.balanced
 
     def probabilities(self, row: StoreRow, annotator: str = "", balanced: bool = False) -> Mapping[str, np.ndarray]:
-        said = predict_row(self._joint, self.store, row, Style(annotator), self.precision)
+        probability = predict_row(self._joint, self.store, row, Style(annotator), self.precision)
         if not balanced or self.always_balanced:
-            return said
-        shares = [class_prior(self._joint.label_counts.of(number)).cpu().numpy() for number in range(len(said))]
+            return probability
+        shares = [class_prior(self._joint.label_counts.of(number)).cpu().numpy() for number in range(len(probability))]
         return {
             name: balance_probabilities(values, share, "multinomial")
-            for (name, values), share in zip(said.items(), shares, strict=True)
+            for (name, values), share in zip(probability.items(), shares, strict=True)
         }
 
 
 class ProbePredictor(LabelPredictor):
-    """A saved probe, with the encoder or the embeddings it was fitted to.
+    """A saved probe with the encoder or the embeddings of its training.
 
-    A binary class is a stream of its own, for a frame may show several.
+    Each binary class is a stream of its own, because a frame may show several.
 
     Parameters
     ----------
     run : run or checkpoint folder, or an embeddings folder.
-    last : the newest checkpoint of a run, not the best.
+    last : load the newest checkpoint of a run instead of the best.
 
     Raises
     ------
@@ -205,30 +205,30 @@ class ProbePredictor(LabelPredictor):
 
     @property
     def annotators(self) -> SavedAnnotatorProbe:
-        """The saved probe, if it knows annotators.
+        """The saved probe with annotator styles.
 
         Raises
         ------
         InputError
-            If it does not.
+            If the probe has no styles.
         """
         if not isinstance(self.saved, SavedAnnotatorProbe):
             raise InputError(
-                f"{self.source} tells no annotators apart: make a probe with ssl-behavior probe --mode annotators"
+                f"{self.source} has no annotator styles: make a probe with ssl-behavior probe --mode annotators"
             )
         return self.saved
 
     def probabilities(self, row: StoreRow, annotator: str = "", balanced: bool = False) -> Mapping[str, np.ndarray]:
         use = BALANCED if balanced else DECISION
         if isinstance(self.saved, SavedAnnotatorProbe):
-            said = self.saved.probabilities(self.array, row, use, annotator)
+            probability = self.saved.probabilities(self.array, row, use, annotator)
         else:
-            said = self.saved.probabilities(self.array, row, use)
+            probability = self.saved.probabilities(self.array, row, use)
         if self.saved.kind == "multinomial":
-            return {self.facts.streams[0].name: said}
+            return {self.facts.streams[0].name: probability}
         return {
             stream.name: np.stack([1 - yes, yes], axis=1)
-            for stream, yes in zip(self.facts.streams, said.T, strict=True)
+            for stream, yes in zip(self.facts.streams, probability.T, strict=True)
         }
 
 
@@ -246,7 +246,7 @@ def _streams_of(saved: SavedProbe | SavedAnnotatorProbe) -> tuple[StreamFacts, .
 
 
 class _LazyEmbeddings(Columns):
-    """The embedding of a store, made recording by recording where it is read; the last one is kept."""
+    """The embedding of a store, computed per recording on access; the last recording is cached."""
 
     def __init__(self, method: Method, store: Store, kept: Mapping[str, int], precision: torch.dtype) -> None:
         self.method, self.store, self.kept, self.precision = method, store, kept, precision
@@ -255,7 +255,7 @@ class _LazyEmbeddings(Columns):
         self._last: tuple[StoreRow, np.ndarray] | None = None
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Only slices that are a recording's."""
+        """The rows of exactly one recording."""
         row = self._rows[rows.start]
         assert rows == row.slice
         if self._last is None or self._last[0] is not row:
@@ -268,7 +268,7 @@ Progress = Callable[[int], None]
 
 
 class LabelSummary:
-    """What was written, for a person: bouts and seconds of each behaviour, and what to know about the labels."""
+    """Bouts and seconds of each behavior in written labels, and notes about them."""
 
     def __init__(self, streams: Sequence[StreamFacts], notes: Sequence[str]) -> None:
         self.notes = tuple(notes)
@@ -284,7 +284,7 @@ class LabelSummary:
             self.seconds[bout.stream, bout.behavior] += (bout.stop - bout.start) / row.fps
 
     def table(self) -> Table:
-        table = Table("stream", "behaviour", "bouts", "seconds", "% of the time", box=SIMPLE)
+        table = Table("stream", "behavior", "bouts", "seconds", "% of the time", box=SIMPLE)
         for (stream, name), count in self.bouts.items():
             seconds = self.seconds[stream, name]
             share = 100 * seconds / self.total_seconds
@@ -307,63 +307,76 @@ def write_labels(
     overwrite: bool = False,
     progress: Progress = lambda _: None,
 ) -> LabelSummary:
-    """A folder with a file per recording and format, and `labels.json`; whole or not at all.
-
-    See `ANNOTATION_FORMATS` for the formats. Streams, their classes and what they are called in text of others are told
-    in `labels.json`, and in whose style each recording was labeled.
+    """Write a file per recording and format, and `labels.json` with streams, classes and styles, all or nothing.
 
     Parameters
     ----------
-    streams : only these; none = all that the labeler gives.
-    annotator : in whose style, see `LabelPredictor.style`.
-    balanced : decide as if all classes were equally frequent.
-    min_bout_frames : shorter bouts are left out, see `without_short_bouts`.
+    formats : names of `ANNOTATION_FORMATS`.
+    streams, annotator, balanced : see `LabelPredictor`; no streams = all.
+    min_bout_frames : shorter bouts are removed, see `without_short_bouts`.
     actor, media : see `annotated_recording`.
 
     Raises
     ------
     InputError
         If `out` exists, the disk is full, a stream, annotator or actor is unknown, a recording does not fit the
-        encoder, or its id or a behaviour cannot stand in a format.
+        encoder, or a format cannot hold its id or a behavior.
     """
     predictor.check(rows)
     check_actor(actor, predictor.store.individuals)
     check_media(media, [row.id for row in rows])
     chosen = predictor.streams(streams)
     styles = {row.id: predictor.style(row, annotator, chosen) for row in rows}
-    told = LabelSummary(chosen, _notes(predictor, styles, balanced))
+    summary = LabelSummary(chosen, _notes(predictor, styles, balanced))
 
     def label(row: StoreRow) -> AnnotatedRecording:
-        said = predictor.probabilities(row, styles[row.id].annotator, balanced)
-        labels = {one.name: without_short_bouts(decided_labels(said[one.name], one), min_bout_frames) for one in chosen}
-        written = annotated_recording(
-            row.id, row.fps, labels, probabilities=said, individuals=predictor.store.individuals, actor=actor,
-            annotator=styles[row.id].annotator, media=media,
+        style = styles[row.id].annotator
+        probability = predictor.probabilities(row, style, balanced)
+        labels = _decided_streams(probability, chosen, min_bout_frames)
+        recording = annotated_recording(
+            row.id, row.fps, labels, probabilities=probability, individuals=predictor.store.individuals, actor=actor,
+            annotator=style, media=media,
         )  # fmt: skip
-        told.add(written.bouts, row)
+        summary.add(recording.bouts, row)
         progress(row.frames)
-        return written
+        return recording
 
-    facts = {
+    facts = _facts(predictor, balanced, min_bout_frames, summary.notes)
+    write_annotations(out, map(label, rows), [row.id for row in rows], chosen, formats, facts, overwrite)
+    return summary
+
+
+def _facts(
+    predictor: LabelPredictor, balanced: bool, min_bout_frames: int, notes: Sequence[str]
+) -> dict[str, str | bool | int | list[str]]:
+    """Facts for `labels.json`."""
+    return {
         "checkpoint": predictor.checkpoint,
         "store": predictor.store.fingerprint(),
         "balanced": balanced or predictor.always_balanced,
         "minimum_bout_frames": min_bout_frames,
-        "notes": list(told.notes),
+        "notes": list(notes),
     }
-    write_annotations(out, map(label, rows), [row.id for row in rows], chosen, formats, facts, overwrite)
-    return told
+
+
+def _decided_streams(
+    probability: Mapping[str, np.ndarray], streams: Sequence[StreamFacts], min_bout_frames: int
+) -> dict[str, Labels]:
+    return {
+        stream.name: without_short_bouts(decided_labels(probability[stream.name], stream), min_bout_frames)
+        for stream in streams
+    }
 
 
 def decided_labels(probability: np.ndarray, stream: StreamFacts) -> Labels:
-    """The likeliest class of each frame, none of the frames left out.
+    """The most probable class of every frame.
 
     Parameters
     ----------
     probability : float [time, classes]; NaN for classes that were not learned.
     """
-    shown = decide(probability, "multinomial").argmax(axis=1)
-    return Labels(vocabulary=stream.classes, frames=shown, background=stream.background)
+    frames = decide(probability, "multinomial").argmax(axis=1)
+    return Labels(vocabulary=stream.classes, frames=frames, background=stream.background)
 
 
 def _notes(predictor: LabelPredictor, styles: Mapping[str, Style], balanced: bool) -> list[str]:
@@ -384,13 +397,13 @@ def add_annotator_from_store(
     overwrite: bool = False,
     seed: int = 0,
 ) -> list[StoreRow]:
-    """A probe in `out` that has one annotator more; the recordings it was learned from, those that annotator labeled.
+    """Write the probe with one more annotator to `out`; returns the new annotator's recordings.
 
     Raises
     ------
     InputError
-        As `add_annotator`; or if the annotator labeled none of `rows`, `out` exists, or the store's classes are not the
-        probe's.
+        As `add_annotator`; or if the annotator labeled none of `rows`, `out` exists, or the store has classes that the
+        probe does not have.
     """
     saved, store = predictor.annotators, predictor.store
     (stream,) = saved.streams
@@ -398,8 +411,8 @@ def add_annotator_from_store(
     if not own:
         names = {row.annotators.get(stream, "") for row in rows} - {""}
         raise InputError(
-            f"--learn {name}: nobody of that name has labeled {stream!r} in these recordings; they were labeled by "
-            f"{sorted(names) or 'nobody'}"
+            f"--learn {name}: this annotator labeled {stream!r} in none of these recordings; their annotators are "
+            f"{sorted(names) or 'unknown'}"
         )
     predictor.check(own)
     if foreign := [word for word in store.stream(stream).vocabulary if word not in saved.classes]:

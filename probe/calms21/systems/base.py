@@ -190,9 +190,9 @@ def matrix_digest(matrices: Sequence[Matrix]) -> str:
     digest = hashlib.sha256()
     for matrix in matrices:
         digest.update(str(tuple(matrix.shape)).encode())
-        held = matrix.held if isinstance(matrix, PartialMatrix) else matrix
-        for place in np.linspace(0, len(held) - 1, min(DIGEST_ROWS, len(held))).astype(int):
-            digest.update(np.ascontiguousarray(held[int(place) : int(place) + 1]).tobytes())
+        values = matrix.values if isinstance(matrix, PartialMatrix) else matrix
+        for place in np.linspace(0, len(values) - 1, min(DIGEST_ROWS, len(values))).astype(int):
+            digest.update(np.ascontiguousarray(values[int(place) : int(place) + 1]).tobytes())
     return digest.hexdigest()
 
 
