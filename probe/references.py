@@ -1,11 +1,11 @@
 """Reference representations: raw keypoints, hand features over windows and their PCA, window means and histograms.
 
-Hand features are the encoder's inputs (egocentric poses, distances, motion over several lags, visibility) and the walls,
-with mean and standard deviation over centered windows. The views of exchangeable animals are pooled, so that exchanging
-the animals changes nothing.
+Hand features are the encoder's inputs (egocentric poses, distances, motion over several lags, visibility) and the
+walls, with mean and standard deviation over centered windows. The views of exchangeable animals are pooled, so
+that exchanging the animals changes nothing.
 
 Window means and the principal components of windowed histograms come from the encoder's inputs. They learn no more than
-quantiles and a rotation, yet they are strong: an encoder that does not beat them adds nothing to averages of its inputs.
+quantiles and a rotation, yet they are strong: an encoder must beat them to add anything to averages of its inputs.
 All references are fitted on the training recordings only.
 """
 

@@ -1,4 +1,4 @@
-"""One head for all annotators of a label stream, on frozen embeddings: what they share is learned from all of them."""
+"""Annotator probes: one head for all annotators of a label stream on frozen embeddings, and its tables."""
 
 from probe.annotators.learning import (
     AnnotatedFrames,

@@ -1,4 +1,4 @@
-"""Learned annotators on disk, in the files of every probe: `probe.safetensors` and `probe.json`."""
+"""Saved annotator probes: `probe.safetensors` and `probe.json`, as for every probe."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,13 +27,13 @@ ANNOTATORS = "annotators"
 
 @dataclass(frozen=True)
 class SavedAnnotatorProbe:
-    """Learned annotators, and the encoder whose embeddings they read.
+    """A saved annotator probe: its task, and the encoder of its embeddings.
 
     Parameters
     ----------
     task : with one stream, and the annotators.
     checkpoint : fingerprint of the encoder.
-    windows : fit name -> smoothing window of each class in seconds; empty if none was chosen.
+    windows : fit name -> smoothing window of each class in seconds; empty without smoothing.
     without : column groups of the embedding that the heads do not read.
     """
 
@@ -65,12 +65,12 @@ class SavedAnnotatorProbe:
         return len(self.probe.scaling.mean)
 
     def probabilities(self, array: Matrix, row: StoreRow, use: str = PLAIN, annotator: str = "") -> np.ndarray:
-        """Float32 [time, classes] of one recording as this annotator would label it; see `SavedProbe.probabilities`.
+        """Float32 [time, classes] of one recording in the annotator's style; see `SavedProbe.probabilities`.
 
         Raises
         ------
         InputError
-            If nobody of that name was learned.
+            If the annotator was not learned.
         """
         probability = self.probe.probabilities(array, [row], annotator, PLAIN if use == DECISION else use)
         if use not in self.windows:
@@ -78,7 +78,7 @@ class SavedAnnotatorProbe:
         return smooth(probability, all_frames([row]).slices, [row.fps], self.windows[use])
 
     def extended(self, probe: AnnotatorProbe) -> "SavedAnnotatorProbe":
-        """The same with other heads, e.g. of one annotator more."""
+        """This probe with other heads, for example with one more annotator."""
         return replace(self, probe=probe, task=replace(self.task, annotators=probe.annotators))
 
 
@@ -90,7 +90,7 @@ def save_annotators(
     without: Sequence[str] = (),
     windows: Mapping[str, Sequence[float]] | None = None,
 ) -> None:
-    """Write learned annotators into the folder `out`; arguments as in `SavedAnnotatorProbe`."""
+    """Write an annotator probe into the folder `out`; arguments as in `SavedAnnotatorProbe`."""
     tensors: dict[str, Tensor] = {"mean": probe.scaling.mean, "std": probe.scaling.std}
     for fit, head in probe.heads.items():
         tensors |= {f"{fit}.{name}": tensor.detach() for name, tensor in head.state_dict().items()}
@@ -108,12 +108,12 @@ def save_annotators(
 
 
 def load_annotators(folder: Path) -> SavedAnnotatorProbe:
-    """What `save_annotators` wrote.
+    """The probe that `save_annotators` wrote.
 
     Raises
     ------
     InputError
-        If the folder holds no annotators, it is damaged, or was written by a newer version.
+        If the folder holds no annotator probe, it is damaged, or was written by a newer version.
     """
     contents, tensors = read_probe(folder)
     kind = contents.get("heads")
@@ -141,17 +141,17 @@ def load_annotators(folder: Path) -> SavedAnnotatorProbe:
 
 
 def _head(fit: str, tensors: Mapping[str, Tensor], num_classes: int, num_annotators: int) -> AnnotatorHead:
-    """A head of the sizes that its tensors have."""
+    """A head with the sizes and values of its tensors."""
     state: dict[str, Any] = {
         name.removeprefix(f"{fit}."): tensor for name, tensor in tensors.items() if name.startswith(f"{fit}.")
     }
     matrix, hidden_dim = state["annotator_matrix"], len(state["layers.0.bias"])
     if len(matrix) != num_annotators:
         raise KeyError(f"{fit}: {num_annotators} annotators, a matrix of {len(matrix)} rows")
-    # Its first weights are drawn only to be overwritten: the caller's random numbers stay as they were.
+    # The initial weights are overwritten; the fork leaves the caller's random numbers unchanged.
     with torch.random.fork_rng(devices=[]):
         head = AnnotatorHead(len(state["norm.bias"]), {OUTPUT: num_classes}, matrix.shape[1], hidden_dim)
-    # Those who came later have rows, but no column: the style of a row has as many numbers as there were first ones.
+    # Annotators added later have a row but no column: a row is as long as the number of first annotators.
     for _ in range(matrix.shape[1], num_annotators):
         head.add_annotator()
     head.to(matrix.dtype).load_state_dict(state)

@@ -1,4 +1,4 @@
-"""Which systems fill which table: names, where they come from, and how each is made when its turn comes."""
+"""Systems of the benchmark: names, sections of the tables, and functions that make them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -58,16 +58,16 @@ class TaskPart:
 
 @dataclass(frozen=True, eq=False)
 class BenchmarkContext:
-    """What all systems of a benchmark share.
+    """Shared inputs and settings of all systems of a benchmark.
 
     Parameters
     ----------
-    folder : of the benchmark; runs and parents are kept in it.
-    ensembles : score the mean of all seeds of every system, too.
-    styles : heads of all annotators that were learned already.
-    parent : Task 1, from whose network the Task 2 and Task 3 baselines start; None if there is none.
-    all_rows : training recordings of every task, for the joint systems.
-    representations : embeddings and features, made when they are asked for first.
+    folder : folder of the benchmark with its runs and parent networks.
+    representations : cache of embeddings and features.
+    all_rows : training recordings of every task, for joint systems.
+    ensembles : also score the mean of all seeds of every system.
+    annotator_probes : cache of the heads of all annotators.
+    parent : the Task 1 part whose network the Task 2 and Task 3 baselines start from; None = no such part.
     """
 
     folder: Path
@@ -75,7 +75,7 @@ class BenchmarkContext:
     representations: RepresentationCache
     all_rows: tuple[StoreRow, ...]
     ensembles: bool = False
-    styles: AnnotatorProbes = field(default_factory=dict)
+    annotator_probes: AnnotatorProbes = field(default_factory=dict)
     parent: TaskPart | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: torch.dtype = torch.float32
@@ -88,18 +88,18 @@ class BenchmarkContext:
         parent: ParentNetwork | None = None,
         folder: Path | None = None,
     ) -> WindowClassifier:
-        """A window classifier with this benchmark's effort, device and precision; kept in `folder`, if there is one."""
+        """A window classifier with this benchmark's effort, device and precision, cached in `folder` if given."""
         read = self.representations.task_programming if features else None
         return WindowClassifier(
             name, "the CalMS21 paper", self.effort.baseline(config), read, parent, self.device, self.precision, folder
         )
 
     def augmented(self, features: bool = False) -> WindowClassifier:
-        """A row of Table 1, and what the Task 2 and Task 3 baselines start from: trained once for both."""
+        """The augmented network of Table 1, which is also the parent of the Task 2 and Task 3 baselines."""
         return self.windows("conv1d_augmented", BASELINES["conv1d_augmented"], features, folder=self.folder / "parents")
 
     def with_parent(self, name: str, config: BaselineConfig, features: bool = False) -> WindowClassifier:
-        """A window classifier that starts from the augmented network of Task 1."""
+        """A window classifier initialized from the augmented network of Task 1."""
         assert self.parent is not None and config.transfer is not None
         parent = ParentNetwork(self.augmented(features), self.parent.problem, self.parent.rows)
         return self.windows(name, config, features, parent)
@@ -114,7 +114,7 @@ class BenchmarkContext:
         best: bool = False,
         settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> EndToEnd:
-        """A system of the pretraining job; the effort's settings win over `settings`."""
+        """A system that the pretraining job trains; the effort's settings override `settings`."""
         config = EndToEndConfig(
             recipe=recipe,
             settings={**settings, **self.effort.settings(recipe), **self.representations.machine},
@@ -131,17 +131,17 @@ class BenchmarkContext:
 
 @dataclass(frozen=True)
 class SystemSpec:
-    """A row of a table.
+    """A system of the benchmark.
 
     Parameters
     ----------
-    name : short, for --systems and for the published numbers.
-    title : what the table calls it.
-    section : where in the table it stands.
-    kinds : the kinds of task it is for.
-    make : bench, part of the task -> the system.
+    name : short name, for --systems and for published scores.
+    title : name in tables.
+    section : section of the tables.
+    make : context, part of the task -> the system.
+    kinds : kinds of task that the system applies to, see `TaskPart`.
     postprocessing : folds, smoothing and thresholds.
-    needs_parent : it starts from a network trained on Task 1.
+    needs_parent : the system starts from a network trained on Task 1.
     """
 
     name: str
@@ -162,7 +162,7 @@ def _transfer(name: str, features: bool = False) -> Callable[[BenchmarkContext, 
 
 
 def _with_published_weights(name: str, part: TaskPart) -> BaselineConfig:
-    """The published class weight where there is one; elsewhere classes weigh alike."""
+    """The published class weight if there is one; else equal weights."""
     classes = part.problem.task.classes
     if part.kind == "task3" and len(classes) == 1 and classes[0] in TASK3_WEIGHTS:
         return task3_baseline(classes[0], name)
@@ -179,7 +179,7 @@ def _frozen(recipe: str, mode: str = "linear") -> Callable[[BenchmarkContext, Ta
 
 
 _LONG_WINDOWS = {"data.window_frames": 1536, "data.batch_size": 12}
-"""For encoders that look half a minute far: as many frames a step, in windows twice as long."""
+"""Windows of twice the length at the same frames per step, for encoders with a receptive field of half a minute."""
 
 
 def _finetuned(
@@ -193,7 +193,7 @@ def _finetuned(
 def _styles(context: BenchmarkContext, part: TaskPart) -> System:
     cpc, store = context.representations.encoder("cpc"), context.representations.store
     return FrozenAnnotatorProbe(
-        cpc, store, context.all_rows, context.effort.stride, context.effort.styles, context.styles
+        cpc, store, context.all_rows, context.effort.stride, context.effort.annotators, context.annotator_probes
     )
 
 
@@ -257,15 +257,15 @@ _SPECS = [
     SystemSpec("cpc_linear", "CPC, frozen, linear", "ours", _frozen("cpc")),
     SystemSpec("cpc_linear_tuned", "CPC, frozen, linear", "ours", _frozen("cpc"), postprocessing=TUNED),
     SystemSpec("cpc_styles", "CPC, frozen, one head for all annotators", "ours", _styles, ("task2",)),
-    SystemSpec("cpc_knn", "CPC, frozen, nearest neighbours", "ours", _frozen("cpc", "knn")),
+    SystemSpec("cpc_knn", "CPC, frozen, nearest neighbors", "ours", _frozen("cpc", "knn")),
     SystemSpec("cpc_finetuned", "CPC, fine-tuned", "ours", _finetuned("cpc_finetuned", "cpc")),
     SystemSpec("programs_linear", "task programming, frozen, linear", "ours", _frozen("task_programming_conv")),
-    SystemSpec("programs_knn", "task programming, frozen, nearest neighbours", "ours",
+    SystemSpec("programs_knn", "task programming, frozen, nearest neighbors", "ours",
                _frozen("task_programming_conv", "knn")),
     SystemSpec("programs_finetuned", "task programming, fine-tuned", "ours",
                _finetuned("programs_finetuned", "task_programming_conv")),
     SystemSpec("both_linear", "CPC and task programming, frozen, linear", "ours", _frozen("cpc_programs")),
-    SystemSpec("both_knn", "CPC and task programming, frozen, nearest neighbours", "ours",
+    SystemSpec("both_knn", "CPC and task programming, frozen, nearest neighbors", "ours",
                _frozen("cpc_programs", "knn")),
     SystemSpec("both_finetuned", "CPC and task programming, fine-tuned", "ours",
                _finetuned("both_finetuned", "cpc_programs")),
@@ -276,4 +276,4 @@ _SPECS = [
 ]  # fmt: skip
 
 SYSTEMS: Mapping[str, SystemSpec] = {spec.name: spec for spec in _SPECS}
-"""Every row that the benchmark knows, in the order of the tables."""
+"""All systems of the benchmark, in the order of the tables."""

@@ -1,7 +1,7 @@
-"""Predictions on disk: a benchmark that died goes on where it stopped, and ensembles can be made of what is there.
+"""Cached predictions: an interrupted benchmark continues, and ensembles need no new training.
 
-A folder holds `predictions.json` and one `.npy` for each kind of probability, [frames, classes], the evaluated
-recordings one after the other in the order the table of contents names them.
+A folder holds `predictions.json` and one `.npy` [frames, classes] for each kind of probability, with the evaluated
+recordings concatenated in the order of `predictions.json`.
 """
 
 import hashlib
@@ -30,9 +30,9 @@ DTYPES = ("float32", "float16")
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """All that predictions depend on, JSON-ready: those of another identity are other predictions.
+    """All inputs of predictions, JSON-ready: the key of the cache.
 
-    Labels of the evaluated recordings are no part of it, because nothing of the predictions depends on them.
+    Labels of the evaluated recordings are not among them, because predictions do not depend on them.
 
     Parameters
     ----------
@@ -55,14 +55,14 @@ class Identity:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all of it."""
+        """SHA-256 of all inputs."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 def identity_of(
     system: System, problem: Problem, split: Split, seed: int, postprocessing: PostprocessingConfig
 ) -> Identity:
-    """The identity of what `run_system` would predict."""
+    """The identity of the predictions of `run_system` with these arguments."""
     identity = Identity(
         store=problem.store.fingerprint(),
         labels=labels_digest(problem, split.train),
@@ -74,24 +74,24 @@ def identity_of(
         after=postprocessing.to_dict(),
         seed=seed,
     )
-    # As it will be read back: tuples are lists there.
+    # The JSON round trip turns tuples into lists, as in the file.
     return Identity(**json.loads(json.dumps(asdict(identity))))
 
 
 def save_predictions(
     folder: Path, predictions: Predictions, identity: Identity, rows: Sequence[StoreRow], dtype: str = "float32"
 ) -> None:
-    """Write an outcome, all of it but linear heads; the folder exists whole or not at all.
+    """Write predictions without linear heads; the folder exists whole or not at all.
 
     Parameters
     ----------
     rows : the evaluated recordings, in the order of the probabilities.
-    dtype : "float32", or "float16" in half the space, which makes ties of the surest frames.
+    dtype : "float32", or "float16" in half the space, with ties among the most confident frames.
 
     Raises
     ------
     InputError
-        If the folder exists already, or the dtype is neither.
+        If the folder exists, or the dtype is another one.
     """
     if dtype not in DTYPES:
         raise InputError(f"predictions are kept as one of {list(DTYPES)}, got {dtype!r}")
@@ -122,16 +122,16 @@ def _named(group: str, probability: Mapping[str, np.ndarray]) -> dict[str, tuple
 
 
 def load_predictions(folder: Path, identity: Identity | None = None) -> Predictions:
-    """The outcome that `save_predictions` wrote, in float32.
+    """The predictions that `save_predictions` wrote, in float32.
 
     Parameters
     ----------
-    identity : what the predictions have to be of; None = of whatever.
+    identity : the required identity; None = any.
 
     Raises
     ------
     InputError
-        If the folder holds no predictions, is damaged, or its predictions are of another identity.
+        If the folder holds no predictions, is damaged, or its predictions have another identity.
     """
     folder = Path(folder)
     contents = read_contents(folder, CONTENTS, "predictions", FORMAT_VERSION, ", or predict again", "predictions")
@@ -178,24 +178,24 @@ def cached_predictions(
     seed: int,
     postprocessing: PostprocessingConfig | None = None,
     advance: Callable[[int], None] | None = None,
-    told: Callable[[bool], None] = lambda found: None,
+    on_lookup: Callable[[bool], None] = lambda found: None,
 ) -> Predictions:
-    """`run_system`, or what it gave before: predictions are kept under `root`, one folder for each identity.
+    """Predictions of `run_system`, cached under `root` in one folder per identity.
 
     Parameters
     ----------
-    told : called first, with whether they are there already.
+    on_lookup : called first, with True if the predictions are cached.
 
     Raises
     ------
     InputError
-        If what is there is damaged, or learning fails.
+        If cached predictions are damaged, or training fails.
     """
     postprocessing = postprocessing or PostprocessingConfig()
     identity = identity_of(system, problem, split, seed, postprocessing)
     folder = Path(root) / identity.digest[:32]
     found = (folder / CONTENTS).exists()
-    told(found)
+    on_lookup(found)
     if not found:
         predictions = run_system(system, problem, split, seed, postprocessing, advance)
         save_predictions(folder, predictions, identity, split.evaluate)

@@ -186,14 +186,14 @@ def _seed_predictions(
     system, seed_predictions, kept = spec.make(context, part), [], context.folder / "predictions"
     postprocessing = context.effort.limit_folds(spec.postprocessing)
     for seed in range(seeds):
-        told = partial(_say_seed, log, f"{spec.title}: {name}, seed {seed}")
+        report = partial(_log_seed, log, f"{spec.title}: {name}, seed {seed}")
         seed_predictions.append(
-            cached_predictions(kept, system, part.problem, part.split, seed, postprocessing, told=told)
+            cached_predictions(kept, system, part.problem, part.split, seed, postprocessing, on_lookup=report)
         )
     return seed_predictions
 
 
-def _say_seed(log: Callable[[str], None], what: str, found: bool) -> None:
+def _log_seed(log: Callable[[str], None], what: str, found: bool) -> None:
     log(f"{what}, found" if found else what)
 
 

@@ -53,5 +53,5 @@ def test_what_cannot_be_told_apart_is_refused(styles):
         annotated_frames(store, task, array, rows_in(store, "train"), ["1", "3"])
     with pytest.raises(InputError, match="one label stream with one class per frame; this task is binary"):
         find_annotators(store, replace(task, kind="binary"))
-    with pytest.raises(InputError, match="does not say who annotated"):
+    with pytest.raises(InputError, match="names no annotators"):
         find_annotators(store, replace(task, annotators=("7",)))

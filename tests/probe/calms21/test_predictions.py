@@ -66,11 +66,11 @@ def test_finished_predictions_are_not_made_again_and_others_are(tmp_path, system
     _fit = FrozenProbe._fit
     monkeypatch.setattr(FrozenProbe, "_fit", lambda self, *a: made.append(1) or _fit(self, *a))
     found = []
-    first = cached_predictions(tmp_path, system, problem, split, 0, AFTER, told=found.append)
+    first = cached_predictions(tmp_path, system, problem, split, 0, AFTER, on_lookup=found.append)
     assert len(made) == 2
-    same(first, cached_predictions(tmp_path, system, problem, split, 0, AFTER, told=found.append))
+    same(first, cached_predictions(tmp_path, system, problem, split, 0, AFTER, on_lookup=found.append))
     assert len(made) == 2
-    cached_predictions(tmp_path, system, problem, split, 1, AFTER, told=found.append)
+    cached_predictions(tmp_path, system, problem, split, 1, AFTER, on_lookup=found.append)
     assert found == [False, True, False]
     cached_predictions(tmp_path, system, problem, split, 0)
     cached_predictions(tmp_path, FrozenProbe(system.representation, stride=7), problem, split, 0)
