@@ -1,8 +1,8 @@
-"""Running the systems of a table, and the tables on the screen, in Markdown and in JSON.
+"""Systems run on tasks, and tables on the screen, in Markdown and in JSON.
 
-Each prediction is kept on disk, so that an interruption costs one of them at most. Published numbers are those of the
-CalMS21 paper's Tables 1 to 4 (Sun et al. 2021, arXiv:2104.02710): macro F1 and macro AP without background, mean over 5
-seeds ± population standard deviation where it is known.
+Predictions are cached, so that an interruption costs one seed of one system at most. Published scores are those of
+Tables 1 to 4 of the CalMS21 paper (Sun et al. 2021, arXiv:2104.02710): macro F1 and macro AP without background, mean
+over 5 seeds ± population standard deviation if published.
 """
 
 import json
@@ -46,12 +46,12 @@ __all__ = [
 ]
 
 SEEDS = 5
-"""Over which the paper's numbers are means."""
+"""Number of seeds of the published means."""
 
 
 @dataclass(frozen=True)
 class PublishedScores:
-    """A row of the paper: mean and standard deviation of F1 and of AP; None where not given."""
+    """Published mean and standard deviation of F1 and of AP; None = not published."""
 
     f1: float
     ap: float
@@ -61,7 +61,7 @@ class PublishedScores:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table of the paper: its title, the task it is of, and the sections of the plan that fill it."""
+    """A table of the paper: title, task, and sections of systems (`SystemSpec.section`)."""
 
     title: str
     task: str
@@ -74,7 +74,7 @@ TABLES: dict[int, PaperTable] = {
         "Table 2: classical classification (Task 1)", "calms21_task1", ("baseline", "features", "winner", "ours")
     ),
     3: PaperTable("Table 3: annotation styles (Task 2)", "calms21_task2", ("baseline", "features", "winner", "ours")),
-    4: PaperTable("Table 4: new behaviours (Task 3)", "calms21_task3", ("baseline", "features", "winner", "ours")),
+    4: PaperTable("Table 4: new behaviors (Task 3)", "calms21_task3", ("baseline", "features", "winner", "ours")),
 }
 
 PUBLISHED: dict[tuple[int, str], PublishedScores] = {
@@ -96,7 +96,7 @@ PUBLISHED: dict[tuple[int, str], PublishedScores] = {
     (4, "msg3d"): PublishedScores(0.319, 0.352, 0.025, 0.023),
     (4, "msg3d_tuned"): PublishedScores(0.363, 0.352, 0.020, 0.023),
 }
-"""(table, system) -> the published row."""
+"""(table, system) -> published scores."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class BenchmarkTask:
 
     Parameters
     ----------
-    name : of the task.
+    name : name of the task.
     kind : "task1", "task2" or "task3", see `TaskPart`.
     parts : name -> part.
     """
@@ -117,7 +117,7 @@ class BenchmarkTask:
 
 @dataclass(frozen=True)
 class SystemRow:
-    """A system's results on a task, the published ones if there are any, and what a reader has to know of ours."""
+    """A system's scores on a task, its published scores if there are any, and notes about ours."""
 
     spec: SystemSpec
     row: ResultRow
@@ -132,14 +132,14 @@ def make_benchmark_task(
 
     Parameters
     ----------
-    kind : "task3" makes every class a binary one.
+    kind : "task3" makes every class binary.
     macros : see `probe.tasks.parse_macro`; only "all" for a task of several parts.
-    split : file; None = the store's subsets.
+    split : split file; None = the store's subsets.
 
     Raises
     ------
     InputError
-        If the store has no such labels, or a part of the task has nothing to learn from or be scored on.
+        If the store has no such labels, or a part of the task has no training or no scored recording.
     """
     task = make_task(store, name, "binary" if kind == "task3" else None)
     splits = split_parts(store, task, split)
@@ -158,12 +158,12 @@ def run_system_rows(
     seeds: int,
     log: Callable[[str], None],
 ) -> list[SystemRow]:
-    """The rows of one system: the seeds' mean and spread, and the ensemble of all seeds if they are asked for.
+    """The rows of one system: its scores over the seeds, and the ensemble of all seeds if `context.ensembles`.
 
     Raises
     ------
     InputError
-        If the system cannot be made or cannot learn.
+        If the system cannot be made or trained.
     """
     rows: dict[str, ResultRow] = {}
     ensembles: dict[str, ResultRow] = {}
@@ -175,8 +175,8 @@ def run_system_rows(
         if context.ensembles and seeds > 1:
             both = mean_of(seed_predictions, part.problem.task.kind)
             ensembles[name] = _scored(part, f"{spec.title}, mean of {seeds} seeds", [both])
-    told = tuple(f"{spec.title}, {benchmark_task.name}: {note}" for note in dict.fromkeys(notes))
-    made = [SystemRow(spec, score_parts(rows), PUBLISHED.get((table, spec.name)), told)]
+    row_notes = tuple(f"{spec.title}, {benchmark_task.name}: {note}" for note in dict.fromkeys(notes))
+    made = [SystemRow(spec, score_parts(rows), PUBLISHED.get((table, spec.name)), row_notes)]
     return made + ([SystemRow(spec, score_parts(ensembles), None)] if ensembles else [])
 
 
@@ -198,7 +198,7 @@ def _log_seed(log: Callable[[str], None], what: str, found: bool) -> None:
 
 
 def _notes(seed_predictions: Sequence[Predictions]) -> list[str]:
-    """What the models of a system have to say of their predictions."""
+    """Notes of the fitted systems about their predictions."""
     return [
         note
         for predictions in seed_predictions
@@ -225,19 +225,19 @@ def _scored(part: TaskPart, title: str, seed_predictions: Sequence[Predictions])
 
 
 def left_out_note(error: InputError, spec: SystemSpec) -> str:
-    """The sentence for a row that could not be made."""
+    """The note about a system that raised an error."""
     return f"{spec.title}: left out, {error}"
 
 
 @dataclass(frozen=True)
 class ResultTable:
-    """A table with the rows that are done."""
+    """A table with its finished rows."""
 
     title: str
     rows: tuple[SystemRow, ...]
 
 
-SIMULATED_NOTE = "The animals are simulated: these numbers say nothing about real ones."
+SIMULATED_NOTE = "The animals are simulated: these numbers say nothing about real animals."
 
 
 def _published(value: float, std: float | None) -> str:
@@ -245,7 +245,7 @@ def _published(value: float, std: float | None) -> str:
 
 
 def _columns(table: ResultTable) -> dict[str, list[str]]:
-    """Heading -> a cell of each row: the headline, beside what was published if anything was, then the other means."""
+    """Heading -> cells: the headline with published scores if there are any, then the other means."""
     columns: dict[str, list[str]] = defaultdict(list)
     published = any(row.published for row in table.rows)
     for row in table.rows:
@@ -278,7 +278,7 @@ def screen_table(table: ResultTable) -> ScreenTable:
 def write_report(
     out: Path, tables: Sequence[ResultTable], notes: Sequence[str], facts: Mapping[str, Any], simulated: bool
 ) -> None:
-    """`results.md` and `results.json`, each whole."""
+    """Write `results.md` and `results.json`, each atomically."""
     with atomic_file(out / "results.md") as file:
         file.write_text(_markdown(tables, notes, simulated), encoding="utf-8")
     contents = {
@@ -328,11 +328,11 @@ def run_curves(
     seeds: Callable[[SystemSpec], int],
     log: Callable[[str], None],
 ) -> list[Path]:
-    """Curves of a task's parts: a figure each under `curves`, and the numbers as JSON. Predictions are kept.
+    """Label curves of a task's parts: one figure per part under `curves`, and the numbers as JSON.
 
     Parameters
     ----------
-    counts : numbers of labeled recordings, all there are in place of more; none = 1, 2, 4, 8 ... and all.
+    counts : numbers of labeled recordings, at most all of them; none = 1, 2, 4, 8 ... and all.
 
     Returns
     -------
@@ -341,7 +341,7 @@ def run_curves(
     Raises
     ------
     InputError
-        If matplotlib is not there.
+        If matplotlib is not installed.
     """
     figures = []
     for name, part in benchmark_task.parts.items():
@@ -368,7 +368,7 @@ def _curve(
     seeds: int,
     log: Callable[[str], None],
 ) -> Curve | None:
-    """A system's curve, or None where it is not for this kind of task or cannot learn it (which is said)."""
+    """A system's curve; None if the system does not fit the task or raises an error, which is logged."""
     if benchmark_task.kind not in spec.kinds or (spec.needs_parent and context.parent is None):
         return None
     log(f"{spec.title}: {benchmark_task.name}, over labeled recordings")

@@ -1,4 +1,4 @@
-"""One run of the benchmark: import, look for leaks, run the systems, write the tables."""
+"""One run of the benchmark: import, search for leaks, run the systems, write the tables."""
 
 import difflib
 import math
@@ -44,24 +44,24 @@ __all__ = ["run_benchmark"]
 
 MARKER = "benchmark.json"
 ENCODERS = ("summaries", "cpc", "task_programming", "task_programming_conv", "cpc_programs")
-"""What is pretrained, by recipe."""
+"""Recipes of pretrained encoders."""
 
 WRITE_EVERY_SECONDS = 10.0
-"""The results so far are written no more often: found rows come by the dozen."""
+"""Minimum time between writes of the results: cached rows arrive by the dozen."""
 
 _KINDS = {"calms21_task1": "task1", "calms21_task2": "task2", "calms21_task3": "task3"}
 
 
 @dataclass(frozen=True, eq=False)
 class _Session:
-    """What a run of the benchmark is about.
+    """Inputs and notes of one run of the benchmark.
 
     Parameters
     ----------
-    log : tells whoever waits.
-    benchmark_tasks : name of a task -> what is learned and scored.
-    release : what the store was made of; None where a store was given.
-    notes : what a reader of the results has to know; grows while systems are run.
+    log : prints a line of text.
+    benchmark_tasks : task name -> task.
+    release : the imported release; None for a given store.
+    notes : notes for the reader of the results, extended while systems run.
     """
 
     config: BenchmarkConfig
@@ -81,24 +81,24 @@ class _Session:
         return dict(self.config.own_seeds).get(spec.name, self.effort.seeds)
 
     def note(self, text: str) -> None:
-        """Tell it now, and in the results; once."""
+        """Print a note now and add it to the results, once."""
         if text not in self.notes:
             self.notes.append(text)
             self.log(text)
 
 
 def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
-    """Fill the tables; `results.md` and `results.json` in `config.out` are written anew every few rows.
+    """Fill the tables, and write `results.md` and `results.json` in `config.out` after every few rows.
 
     Returns
     -------
-    Facts of the run, as in `results.json`.
+    Facts about the run, as in `results.json`.
 
     Raises
     ------
     InputError
-        If the source, a task, a system or the split cannot be used. A system that cannot be run on these data is
-        named in the notes, and the others go on.
+        If the source, a task, a system or the split cannot be used. A system that fails on these data is named in the
+        notes, and the other systems run.
     """
     specs, drawn = _chosen(config.systems, "--systems"), _chosen(config.curves, "--curves") if config.curves else []
     if drawn:
@@ -139,7 +139,7 @@ def _show(session: _Session, tables: Sequence[ResultTable], console: Console) ->
 
 
 def _check_pretrained(config: BenchmarkConfig) -> None:
-    """Encoders that were given are what they are said to be, and learned no labels."""
+    """Check that each given run was trained with the named recipe, and without labels."""
     for recipe, runs in config.pretrained:
         if recipe not in ENCODERS:
             raise InputError(f"--pretrained {recipe}=...: the encoders of this benchmark are {list(ENCODERS)}")
@@ -150,7 +150,7 @@ def _check_pretrained(config: BenchmarkConfig) -> None:
 
 
 def _take_folder(config: BenchmarkConfig) -> None:
-    """Make the benchmark's folder, or find it again; somebody else's, or one of another source, is not touched."""
+    """Make the benchmark's folder or reuse it; a folder with other contents or of another source is an error."""
     out, source = config.out, {"layout": config.layout, "source": str(config.source.resolve())}
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file, not a folder; choose another --out")
@@ -176,7 +176,7 @@ def _make_log(console: Console) -> Callable[[str], None]:
 
 
 def _chosen(names: Sequence[str], option: str) -> list[SystemSpec]:
-    """The systems of these names, in the order of the tables; all of them if none is named."""
+    """The named systems in the order of the tables; all systems without names."""
     for name in names:
         if name not in SYSTEMS:
             near = difflib.get_close_matches(name, SYSTEMS, n=1)
@@ -186,7 +186,7 @@ def _chosen(names: Sequence[str], option: str) -> list[SystemSpec]:
 
 
 def _opened(config: BenchmarkConfig, effort: Effort, log: Callable[[str], None]) -> _Session:
-    """Source and folder, each looked at before anything is written."""
+    """The session, after checks of source and folder."""
     if config.layout == "store":
         store = Store(config.source)
         session = _Session(config, effort, log, store, _make_benchmark_tasks(config, store))
@@ -212,7 +212,7 @@ def _make_benchmark_tasks(config: BenchmarkConfig, store: Store) -> dict[str, Be
     if config.layout == "calms21":
         there = _tasks_in(store)
         wanted = {TABLES[number].task for number in _numbers(config)}
-        # Task 1 is also what the baselines of the others start from, and joint models learn all there are.
+        # Task 1 trains the parents of other baselines, and joint models train on all tasks.
         benchmark_tasks = {
             name: make_benchmark_task(store, name, kind) for name, kind in _KINDS.items() if name in there
         }
@@ -224,7 +224,7 @@ def _make_benchmark_tasks(config: BenchmarkConfig, store: Store) -> dict[str, Be
         raise InputError(f"{twice[0]!r} is given as --task and as --new-task; give it as one of them")
     kinds = dict.fromkeys(config.tasks, "task1") | dict.fromkeys(config.new_tasks, "task3")
     if unknown := sorted(set(macros) - set(kinds)):
-        raise InputError(f"--macro {unknown[0]}=...: it is no --task or --new-task of this benchmark")
+        raise InputError(f"--macro {unknown[0]}=...: this benchmark has no --task or --new-task of that name")
     return {
         name: make_benchmark_task(store, name, kind, macros.get(name, ("all",)), config.split)
         for name, kind in kinds.items()
@@ -239,10 +239,10 @@ def _tasks_in(store: Store) -> set[str]:
 
 
 def _warn(session: _Session, overlaps: Sequence[Overlap]) -> None:
-    """What recordings are on both sides of a split, told before anything is trained."""
+    """Note recordings on both sides of a split, before any training."""
     parts = [part for benchmark_task in session.benchmark_tasks.values() for part in benchmark_task.parts.values()]
-    told = {sentence for part in parts for sentence in check_split(overlaps, part.split)}
-    for sentence in sorted(told | set(check_subsets(overlaps, session.store.rows))):
+    warnings = {sentence for part in parts for sentence in check_split(overlaps, part.split)}
+    for sentence in sorted(warnings | set(check_subsets(overlaps, session.store.rows))):
         session.note(f"Warning: {sentence}")
 
 
@@ -250,8 +250,8 @@ def _make_context(session: _Session, overlaps: Sequence[Overlap]) -> BenchmarkCo
     config, store, effort = session.config, session.store, session.effort
     parts = [part for benchmark_task in session.benchmark_tasks.values() for part in benchmark_task.parts.values()]
     scored = {row.id for part in parts for row in part.split.evaluate}
-    # What shows the moments of a scored recording is no other recording: neither tracks nor labels of it are learned
-    # across tasks. Within a task its own split stands, and the notes say so.
+    # A recording with the same moments as a scored recording counts as scored: other tasks train on neither its tracks
+    # nor its labels. Within its own task the split stays as it is, and the notes have a warning.
     scored |= {leak.second for leak in leaks(overlaps, scored, {row.id for row in store.rows} - scored)}
     train = _ordered([row for part in parts for row in part.split.train if row.id not in scored])
     representations = RepresentationCache(
@@ -293,7 +293,7 @@ def _ordered(rows: Sequence[StoreRow]) -> tuple[StoreRow, ...]:
 
 
 def _released(session: _Session) -> Path | None:
-    """The release's own task-programming features as embeddings, if it has them for every recording."""
+    """The release's task-programming features as embeddings, if all recordings have them."""
     release, store = session.release, session.store
     folder = session.config.out / "released_features"
     if (folder / "embeddings.json").exists():
@@ -312,15 +312,15 @@ def _facts_in_words(session: _Session, context: BenchmarkContext, specs: Sequenc
     if own := [f"{spec.name} {session.seeds_of(spec)}" for spec in specs if session.seeds_of(spec) != seeds]:
         over += f" ({', '.join(own)})"
     notes = [
-        f"{over}; frames of all scored recordings pooled, means without background. F1 balanced decides as if all "
-        "classes were equally frequent; parameters are those that learn from labels.",
-        "† a class that the scored recordings do not show, or those learned from do not, is undefined and left out of "
+        f"{over}; frames of all scored recordings pooled, means without background. F1 balanced assumes equally "
+        "frequent classes; parameters are those trained on labels.",
+        "† a class without positive frames in the scored or in the training recordings is undefined and left out of "
         "the means.",
         f"Effort {config.effort}, on {describe_device(context.device, context.precision)}.",
     ]
     if config.effort != "full":
         small = ", and encoders are small" if session.effort.small_encoders else ""
-        notes.append(f"Less work than the papers': trainings are shorter or see fewer frames than published{small}.")
+        notes.append(f"Less effort than published: trainings are shorter or use fewer frames{small}.")
     if config.transductive:
         notes.append("Encoders saw the tracks, not the labels, of the scored recordings.")
     if config.pretrained:
@@ -335,9 +335,9 @@ def _facts_in_words(session: _Session, context: BenchmarkContext, specs: Sequenc
 def _filled(
     session: _Session, context: BenchmarkContext, specs: Sequence[SystemSpec], facts: dict[str, Any]
 ) -> list[ResultTable]:
-    """The tables that have rows; written as they fill, and in the end, also if that is a Ctrl-C."""
+    """The tables with rows, written while they fill and at the end, even after Ctrl-C."""
     tables: dict[str, ResultTable] = {}
-    told, written = len(session.notes), -math.inf
+    num_notes, written = len(session.notes), -math.inf
     try:
         for title, rows in _found(session, context, specs):
             before = tables[title].rows if title in tables else ()
@@ -349,20 +349,20 @@ def _filled(
         if tables:
             _write(session, tables, facts)
     if not tables:
-        raise InputError("; ".join(["no system could be run on these tasks", *session.notes[told:][-3:]]))
+        raise InputError("; ".join(["no system could be run on these tasks", *session.notes[num_notes:][-3:]]))
     return list(tables.values())
 
 
 def _found(
     session: _Session, context: BenchmarkContext, specs: Sequence[SystemSpec]
 ) -> Iterator[tuple[str, list[SystemRow]]]:
-    """(title of a table, rows of a system) one system after the other; what is left out is noted."""
+    """(table title, rows) of each system; systems that are left out get a note."""
     placed: set[str] = set()
     for number, title, benchmark_task, sections in _tables(session):
         fitting = [spec for spec in specs if _is_for(spec, benchmark_task, number, sections)]
         placed |= {spec.name for spec in fitting}
         if not fitting:
-            session.note(f"{title}: left out, none of the systems that were asked for is for it")
+            session.note(f"{title}: left out, no requested system fits it")
             continue
         session.log(title)
         for spec in fitting:
@@ -370,7 +370,7 @@ def _found(
                 yield title, rows
     for spec in specs if session.config.systems else ():
         if spec.name not in placed:
-            session.note(f"{spec.title} ({spec.name}): left out, it is for none of these tables")
+            session.note(f"{spec.title} ({spec.name}): left out, it fits none of these tables")
 
 
 def _write(session: _Session, tables: dict[str, ResultTable], facts: dict[str, Any]) -> None:
@@ -380,7 +380,7 @@ def _write(session: _Session, tables: dict[str, ResultTable], facts: dict[str, A
 def _rows(
     session: _Session, context: BenchmarkContext, spec: SystemSpec, benchmark_task: BenchmarkTask, number: int
 ) -> list[SystemRow]:
-    """A system's rows; none where it cannot be run, which is noted."""
+    """A system's rows; none if the system fails, which is noted."""
     if spec.needs_parent and context.parent is None:
         if session.config.systems:
             session.note(f"{spec.title}: left out, it starts from a network of Task 1; name one with --task")
@@ -399,7 +399,7 @@ def _rows(
 def _is_for(spec: SystemSpec, benchmark_task: BenchmarkTask, number: int, sections: Sequence[str]) -> bool:
     if benchmark_task.kind not in spec.kinds or not sections:
         return benchmark_task.kind in spec.kinds
-    # The paper's Table 1 compares architectures, and repeats the convolutions of Table 2.
+    # The paper's Table 1 compares architectures and repeats the convolutions of Table 2.
     if number == 1:
         return spec.section in sections or spec.name == "conv1d"
     return spec.section in sections and not (number == 4 and spec.name == "conv1d")
@@ -410,7 +410,7 @@ def _numbers(config: BenchmarkConfig) -> tuple[int, ...]:
 
 
 def _tables(session: _Session) -> list[tuple[int, str, BenchmarkTask, tuple[str, ...]]]:
-    """Number, title, task and sections of each table; a store's tables have no number, and every section."""
+    """Number, title, task and sections of each table; tables of a store have number 0 and all sections."""
     if session.config.layout == "calms21":
         chosen = [(number, TABLES[number]) for number in _numbers(session.config)]
         return [(number, table.title, session.benchmark_tasks[table.task], table.sections) for number, table in chosen]

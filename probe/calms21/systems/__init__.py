@@ -1,8 +1,8 @@
-"""Whatever can be benchmarked, behind one interface, and all that happens to predictions after a system made them.
+"""Systems of the benchmark behind one interface, and the postprocessing of their predictions.
 
-A `System` learns a `Problem` (a store, one part of a task, the mean that steers) from labeled recordings and predicts
-others; `run_system` runs it on a split, in folds if smoothing windows and thresholds are to be chosen. Another system
-is one more file with one more class.
+A `System` fits a `Problem` (a store, one part of a task, the mean that selects settings) and predicts recordings.
+`run_system` runs it on a split, in folds to choose smoothing windows and thresholds. A new system is a new subclass in
+a file of its own.
 """
 
 from probe.calms21.systems.base import (

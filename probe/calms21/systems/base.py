@@ -1,4 +1,4 @@
-"""The interface of systems: learn from recordings, then predict recordings; and systems on frozen embeddings.
+"""The interface of systems (fit recordings, then predict recordings), and systems on frozen embeddings.
 
 `FrozenProbe` is a linear or nearest-neighbor probe, `FrozenAnnotatorProbe` one head for all annotators.
 """
@@ -50,35 +50,35 @@ __all__ = [
 ]
 
 Advance = Callable[[int], None]
-"""Told of progress: so many frames more were learned from."""
+"""Progress callback: the number of further training frames."""
 
 DIGEST_ROWS = 997
 
 
 class FittedSystem(ABC):
-    """What a system made of the recordings it learned from."""
+    """A system fitted to training recordings."""
 
     @abstractmethod
     def predict(self, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
-        """Fit name ("plain", "balanced") -> float32 [frames, classes] over all frames of `rows`, one after the other.
+        """Fit name ("plain", "balanced") -> float32 [frames, classes], all frames of `rows`, concatenated.
 
-        A class that could not be learned is NaN.
+        Classes that were not learned are NaN.
         """
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What was chosen and how large it is, JSON-ready."""
+        """Chosen settings and size, JSON-ready."""
         return {}
 
 
 @dataclass(eq=False)
 class TimedSystem:
-    """A model, timed.
+    """A fitted system with the times of its training and predictions.
 
     Parameters
     ----------
-    num_train_frames : annotated frames of the recordings it learned from.
-    seconds : of learning.
+    num_train_frames : annotated frames of the training recordings.
+    seconds : duration of the training.
     """
 
     problem: Problem
@@ -101,7 +101,7 @@ class TimedSystem:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """JSON-ready: frames learned from, seconds of learning, frames per second of prediction, the model's own."""
+        """JSON-ready: training frames, seconds of training, predicted frames per second, and the system's facts."""
         speed = round(self._predicted / self._spent) if self._spent > 0 else None
         own = {"num_train_frames": self.num_train_frames, "seconds": round(self.seconds, 3)}
         return own | {"predicted_frames_per_second": speed} | self.model.facts
@@ -109,16 +109,16 @@ class TimedSystem:
 
 @dataclass(frozen=True)
 class CrossFitFold:
-    """A part of the recordings to learn from, left out by a model that learns the others."""
+    """Held-out training recordings, and the system for the other ones."""
 
     system: "System"
     held_out: tuple[StoreRow, ...]
 
 
 class System(ABC):
-    """A recipe that learns a problem from labeled recordings.
+    """A recipe that is fitted to labeled recordings.
 
-    `name` is what tables call it, `source` where it comes from: the paper and its table, in words.
+    `name` is the name in tables, `source` the origin of the recipe, such as a paper and its table.
     """
 
     name: str
@@ -127,52 +127,50 @@ class System(ABC):
     @property
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """All that a result depends on besides problem, recordings and seed, JSON-ready; finished results are known
-        by it."""
+        """All inputs of predictions besides problem, recordings and seed, JSON-ready; part of the cache key."""
 
     @property
     def extra_training_rows(self) -> tuple[StoreRow, ...]:
-        """Recordings whose labels are learned from whatever `fit` is given, such as those of another task."""
+        """Labeled recordings that every fit uses besides its own, such as those of another task."""
         return ()
 
     def folds(self, problem: Problem, rows: Sequence[StoreRow], num_folds: int, seed: int) -> list[CrossFitFold]:
-        """The recordings in parts, and for each the system that learns the others: as many parts as there are
-        recordings for."""
+        """Stratified folds of the recordings, at most one per recording, and the system for each fold."""
         parts = stratified_folds(problem, rows, min(num_folds, len(rows)), seed)
         return [CrossFitFold(self, part) for part in parts]
 
     @abstractmethod
     def _fit(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> FittedSystem:
-        """Learn from these recordings, and from no other's labels; whatever is drawn comes from `seed`."""
+        """Fit the labels of these recordings only; `seed` determines all random draws."""
 
     def fit(
         self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Callable[[int], None] | None = None
     ) -> TimedSystem:
-        """Learn from `rows` alone.
+        """Fit `rows`.
 
         Raises
         ------
         InputError
-            If the recordings show one kind of frame only.
+            If the recordings show too few classes, see `check_learnable`.
         """
         target = problem.targets(rows)
         check_learnable(problem.task, target, recording_names(rows))
         start = time.perf_counter()
-        model = self._fit(problem, rows, seed, advance or _nobody)
+        model = self._fit(problem, rows, seed, advance or _no_progress)
         known = int((target != NOT_ANNOTATED).any(axis=1).sum())
         return TimedSystem(problem, model, known, time.perf_counter() - start)
 
 
-def _nobody(count: int) -> None:
-    """Nobody wants to know."""
+def _no_progress(count: int) -> None:
+    """No-op progress callback."""
 
 
 def with_balanced(problem: Problem, rows: Sequence[StoreRow], plain: np.ndarray) -> dict[str, np.ndarray]:
-    """Both fits of a system that has the plain one only: the other by Bayes' rule from the shares in training.
+    """The plain fit, and the balanced fit derived from it by Bayes' rule with the class shares in training.
 
     Parameters
     ----------
-    rows : the recordings that were learned from.
+    rows : training recordings.
     plain : float32 [frames, classes].
     """
     target = problem.targets(rows)
@@ -181,12 +179,12 @@ def with_balanced(problem: Problem, rows: Sequence[StoreRow], plain: np.ndarray)
 
 
 def labels_digest(problem: Problem, rows: Sequence[StoreRow]) -> str:
-    """SHA-256 of what the frames of these recordings show."""
+    """SHA-256 of the labels of these recordings."""
     return hashlib.sha256(np.ascontiguousarray(problem.targets(rows)).tobytes()).hexdigest()
 
 
 def matrix_digest(matrices: Sequence[Matrix]) -> str:
-    """SHA-256 of shapes and of some evenly spread rows, by which an embedding is known without reading all of it."""
+    """SHA-256 of shapes and of some evenly spaced rows, which identify an embedding without reading all of it."""
     digest = hashlib.sha256()
     for matrix in matrices:
         digest.update(str(tuple(matrix.shape)).encode())
@@ -197,22 +195,21 @@ def matrix_digest(matrices: Sequence[Matrix]) -> str:
 
 
 CHOOSING = 3
-"""Version of how settings are chosen: predictions that were kept from another one are other predictions."""
+"""Version of the choice of settings; cached predictions of other versions are not used."""
 
 
 class FrozenProbe(System):
-    """Logistic regression, or votes of the nearest training frames, on standardised rows of a matrix.
+    """Logistic regression, or votes of the nearest training frames, on standardized rows of a matrix.
 
-    The penalty, or the number of neighbors, is chosen on parts of the recordings learned from: each left out in turn
-    where they are few, five parts in turn of some, a fifth of many, stretches of time of a single one
-    (`probe.folds.held_out_masks`); then the probe learns from all of them. Expected on the rats (train 01-30, scored
-    31-38, S1) of a pretrained encoder, linear: see `benchmarks/results/quality_rats.md`.
+    The penalty, or the number of neighbors, is chosen on inner folds of the training recordings
+    (`probe.folds.held_out_masks`); then the probe is fitted to all of them. Expected on the rats (train 01-30, scored
+    31-38, S1) with a pretrained encoder, linear: see `benchmarks/results/quality_rats.md`.
 
     Parameters
     ----------
-    representation : its arrays are pretraining seeds of one encoder: probe seed s reads array s modulo their number.
+    representation : its arrays are pretraining seeds of one encoder; probe seed s reads array s modulo their number.
     mode : "linear" or "knn".
-    stride : learn from every so-manieth frame.
+    stride : the probe is fitted to every `stride`-th frame.
     """
 
     def __init__(self, representation: Representation, mode: str = "linear", stride: int = 4) -> None:
@@ -221,7 +218,7 @@ class FrozenProbe(System):
         if stride < 1:
             raise InputError(f"stride must be at least 1, got {stride}")
         self.representation, self.mode, self.stride = representation, mode, stride
-        self.name = f"{representation.name}, {'linear' if mode == 'linear' else 'nearest neighbours'}"
+        self.name = f"{representation.name}, {'linear' if mode == 'linear' else 'nearest neighbors'}"
         self.source = "frozen embedding, settings chosen on held-out training recordings (this package)"
 
     @property
@@ -261,19 +258,19 @@ class _FittedProbe(FittedSystem):
 
 
 AnnotatorProbes = dict[str, AnnotatorProbe]
-"""All that a head of all annotators depends on -> the head."""
+"""Cache of heads of all annotators, by all inputs of their training."""
 
 
 class FrozenAnnotatorProbe(System):
-    """`probe.annotators.fit_annotators` on the recordings of a part, and on those of all other annotators.
+    """`probe.annotators.fit_annotators` on the recordings of a part and of all other annotators.
 
     Parameters
     ----------
     representation : its arrays are pretraining seeds, as in `FrozenProbe`.
     store : of `extra_rows`.
-    extra_rows : recordings that other annotators labeled in the same stream; never one that is evaluated.
-    stride : learn from every so-manieth frame.
-    heads : heads learned already; parts whose recordings are the same share one.
+    extra_rows : recordings that other annotators labeled in the same stream; never an evaluated recording.
+    stride : the head is fitted to every `stride`-th frame.
+    heads : cache of trained heads; parts with the same recordings share one head.
     """
 
     source = "learned annotator embeddings on a frozen encoder, after the MABe 2021 winner (arXiv:2104.02710)"
@@ -310,16 +307,16 @@ class FrozenAnnotatorProbe(System):
         return self.extra_rows
 
     def _fit(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> FittedSystem:
-        """Learn the head.
+        """Fit the head.
 
         Raises
         ------
         InputError
-            If the part is not one annotator's.
+            If the part does not have exactly one annotator.
         """
         task = problem.task
         if len(task.annotators) != 1 or len(task.streams) != 1:
-            raise InputError(f"task {task.name!r} is not one annotator's: there is no style to learn")
+            raise InputError(f"task {task.name!r} does not have one annotator: there is no style to learn")
         (stream,), own = task.streams, task.annotators[0]
         others = [row for row in self.extra_rows if row.annotators.get(stream, own) != own]
         together = sorted([*rows, *others], key=lambda row: row.offset)
@@ -333,9 +330,9 @@ class FrozenAnnotatorProbe(System):
     def _learned(
         self, problem: Problem, rows: Sequence[StoreRow], array: Matrix, seed: int, advance: Advance
     ) -> AnnotatorProbe:
-        everybody = replace(problem.task, annotators=())
-        names = find_annotators(problem.store, everybody, rows)
-        frames = annotated_frames(problem.store, everybody, array, rows, names, self.stride, seed)
+        pooled_task = replace(problem.task, annotators=())
+        names = find_annotators(problem.store, pooled_task, rows)
+        frames = annotated_frames(problem.store, pooled_task, array, rows, names, self.stride, seed)
         advance(len(frames))
         return fit_annotators(frames, names, problem.task.classes, self.config, seed)
 

@@ -1,7 +1,7 @@
-"""Run a system: learn, perhaps in folds, and treat its probabilities by what recordings left out of learning say.
+"""Runs of a system: training, optionally in folds, and postprocessing chosen on out-of-fold probabilities.
 
-Nothing is chosen on the evaluated recordings: the function that chooses a `Postprocessing` gets the training recordings
-and the probabilities of models that did not learn from them. `FittedSystem.predict` gets no labels.
+Evaluated recordings choose no settings: a `Postprocessing` is chosen on training recordings, from the probabilities of
+systems that were not fitted to them. `FittedSystem.predict` gets no labels.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,21 +25,21 @@ Probabilities = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class PostprocessingConfig:
-    """How many models a system is, and what is done to their probabilities.
+    """Number of models of a system, and the postprocessing of their probabilities.
 
     Parameters
     ----------
-    folds : 0 = one model of all training recordings; K of 2 and more = K models, each of K - 1 parts of them, parts by
-        recording, with every class in every part where possible. The prediction is the mean of the K. With fewer
-        recordings than K there is a model for each; one recording makes one model, and nothing is chosen.
-    refit : predict by one more model, of all training recordings, instead of the mean of the K.
-    smooth : average over time, by windows chosen on out-of-fold probabilities.
-    thresholds : decide by weights tuned for F1 on out-of-fold probabilities; ranking stays as it is.
+    folds : 0 = one model of all training recordings; K >= 2 = K models of K - 1 stratified folds of recordings each,
+        whose predictions are averaged. K is at most the number of recordings; one recording gives one model without
+        postprocessing.
+    refit : predict with one more model of all training recordings, instead of the mean of the K.
+    smooth : smooth over time, with windows chosen on out-of-fold probabilities.
+    thresholds : decide with weights tuned for F1 on out-of-fold probabilities; rankings stay unchanged.
 
     Raises
     ------
     InputError
-        If something is to be chosen and there are no folds to choose it by.
+        If a setting needs folds and there are none.
     """
 
     folds: int = 0
@@ -78,19 +78,18 @@ def run_system(
     config: PostprocessingConfig | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Predictions:
-    """Learn from the training recordings and predict the evaluated ones.
+    """Fit the training recordings and predict the evaluated recordings.
 
-    Where the training recordings cannot be learned from (one kind of frame only) all probabilities are NaN, which
-    scores as undefined.
+    Training recordings with too few classes give NaN probabilities, which score as undefined.
 
     Parameters
     ----------
-    advance : told of frames learned from.
+    advance : progress callback with the number of further training frames.
 
     Raises
     ------
     InputError
-        If an evaluated recording is among those learned from.
+        If an evaluated recording is also a training recording.
     """
     config, rows = config or PostprocessingConfig(), split.train
     _check_apart(split, system)
@@ -116,7 +115,7 @@ def _check_apart(split: Split, system: System) -> None:
     both = [row.id for row in split.evaluate if row.id in learned]
     if both:
         raise InputError(
-            f"{split.source}: {both[0]!r} is to be learned from and to be scored on: take it out of one of the two"
+            f"{split.source}: {both[0]!r} is a training recording and a scored recording: take it out of one of the two"
         )
 
 
@@ -156,15 +155,15 @@ def _fit_predict(
     seed: int,
     advance: Callable[[int], None] | None,
 ) -> tuple[list[dict[str, np.ndarray]], dict[str, Any]]:
-    """Probabilities of each group of recordings wanted, NaN where `rows` teach nothing; and the model's facts."""
+    """Probabilities of each group of recordings in `wanted` (NaN if `rows` show too few classes), and facts."""
     if not can_learn(problem.targets(rows), problem.task.kind):
-        return [_nothing(problem, some) for some in wanted], {"nothing_to_learn_from": [row.id for row in rows]}
+        return [_undefined(problem, some) for some in wanted], {"nothing_to_learn_from": [row.id for row in rows]}
     fitted = system.fit(problem, rows, seed, advance)
     made = [fitted.predict(some) for some in wanted]
     return made, fitted.facts
 
 
-def _nothing(problem: Problem, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
+def _undefined(problem: Problem, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
     shape = (sum(row.frames for row in rows), problem.num_classes)
     return {fit: np.full(shape, np.nan, dtype=np.float32) for fit in FITS}
 
@@ -183,9 +182,9 @@ def _in_order(
 
 
 def _mean(many: Sequence[Probabilities], kind: str) -> dict[str, np.ndarray]:
-    """The mean over models. One that never saw a class has no say in it; the classes of a frame still sum to 1.
+    """The mean over models that learned a class; the exclusive classes of a frame still sum to 1.
 
-    Every model has the keys of the first one.
+    All models have the keys of the first one.
     """
     mean = {}
     for key in many[0]:
@@ -201,19 +200,19 @@ def _mean(many: Sequence[Probabilities], kind: str) -> dict[str, np.ndarray]:
 
 
 def mean_of(seed_predictions: Sequence[Predictions], kind: str) -> Predictions:
-    """One outcome whose probabilities, and treated probabilities, are the means of those of several: an ensemble.
+    """An ensemble: the means of plain and of postprocessed probabilities.
 
-    Decisions are by the mean of the treated probabilities, each under its own weights.
+    Decisions follow the mean of the postprocessed probabilities, each with its own weights.
 
     Parameters
     ----------
-    seed_predictions : of one problem and split: of several seeds, or of several systems.
-    kind : of the task.
+    seed_predictions : predictions of several seeds or systems for one problem and split.
+    kind : kind of the task.
 
     Raises
     ------
     InputError
-        If there is none, they are of different recordings, or some are postprocessed and some are not.
+        If there are no predictions, their recordings differ, or only some are postprocessed.
     """
     shapes = {predictions.probability[FITS[0]].shape for predictions in seed_predictions}
     if len(shapes) != 1 or len({tuple(predictions.postprocessed) for predictions in seed_predictions}) != 1:
