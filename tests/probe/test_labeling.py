@@ -198,13 +198,13 @@ def test_a_probe_of_another_encoder_or_other_columns_is_refused(place, tmp_path)
     store = Store(place / "store")
     method.fit_inputs(WindowReader([(store, row) for row in store.rows], 64))
     save_checkpoint(tmp_path / "other", method)
-    with pytest.raises(InputError, match="was fitted to another encoder"):
+    with pytest.raises(InputError, match="another encoder"):
         annotate(place, tmp_path / "labels", run=tmp_path / "other")
     contents = json.loads((place / "linear" / "probe.json").read_text())
     (tmp_path / "wide").mkdir()
     (tmp_path / "wide" / "probe.safetensors").write_bytes((place / "linear" / "probe.safetensors").read_bytes())
     (tmp_path / "wide" / "probe.json").write_text(json.dumps(contents | {"without": []}))
-    with pytest.raises(InputError, match="columns of an embedding"):
+    with pytest.raises(InputError, match="columns"):
         annotate(place, tmp_path / "labels", probe=tmp_path / "wide")
     assert not (tmp_path / "labels").exists()
 

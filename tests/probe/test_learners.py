@@ -113,7 +113,7 @@ def test_a_class_never_seen_in_training_is_undefined(experiment, array, tmp_path
 
 def test_one_class_only_is_refused_at_100_percent_and_undefined_below(experiment, array, tmp_path):
     one = with_labels(experiment.store, tmp_path / "s", lambda i, frames: np.where(frames >= 0, 2, frames))
-    with pytest.raises(InputError, match="show only 'other'"):
+    with pytest.raises(InputError, match="only 'other'"):
         run_experiment(replace(experiment, store=one), array, seed=0)
     predictions = run_experiment(replace(experiment, store=one), array, 0, 20.0)
     assert np.isnan(predictions.probability[PLAIN]).all()

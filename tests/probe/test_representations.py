@@ -69,7 +69,7 @@ def test_embeddings_of_another_store_are_refused(store, array, make_embeddings, 
 def test_embeddings_of_some_recordings_only_are_refused(store, array, make_embeddings, tmp_path):
     some = [{"id": r.id, "offset": r.offset, "frames": r.frames, "fps": r.fps} for r in store.rows[:2]]
     embeddings = make_embeddings(tmp_path / "e", array[: store.rows[2].offset], recordings=some)
-    with pytest.raises(InputError, match="no embedding of all frames of the recording 'r2'"):
+    with pytest.raises(InputError, match="'r2'"):
         check_alignment(embeddings, store)
 
 

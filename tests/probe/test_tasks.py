@@ -104,7 +104,7 @@ def test_annotators_are_parts_of_task_2_and_none_of_task_1(tmp_path):
 
 def test_a_task_of_annotators_that_the_store_does_not_have_is_refused(tmp_path):
     made = write_store(tmp_path / "s", [labeled("r0", "0"), labeled("r1", "0")])
-    with pytest.raises(InputError, match=r"calms21_task2.*labeled by one of the annotators.*it has \['0'\]"):
+    with pytest.raises(InputError, match=r"calms21_task2.*\['0'\]"):
         make_task(made, "calms21_task2")
 
 

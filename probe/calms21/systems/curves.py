@@ -95,7 +95,7 @@ def label_counts(num_recordings: int) -> tuple[int, ...]:
 
 
 def nested_rows(rows: Sequence[StoreRow], count: int, seed: int) -> tuple[StoreRow, ...]:
-    """`count` recordings drawn by `seed`, in the order of `rows`; smaller draws of a seed are subsets of larger ones."""
+    """`count` recordings drawn by `seed`, in the order of `rows`; draws of one seed are nested."""
     chosen = numpy_generator(seed, "label curve").permutation(len(rows))[:count]
     return tuple(rows[index] for index in sorted(chosen))
 

@@ -49,9 +49,9 @@ def test_a_stride_takes_a_share_and_a_scaling_is_used_as_it_is(styles, frames):
 
 def test_what_cannot_be_told_apart_is_refused(styles):
     store, array, task = styles
-    with pytest.raises(InputError, match="labeled by '2'; the annotators are \\['1', '3'\\]"):
+    with pytest.raises(InputError, match="annotator '2'"):
         annotated_frames(store, task, array, rows_in(store, "train"), ["1", "3"])
-    with pytest.raises(InputError, match="one label stream with one class per frame; this task is binary"):
+    with pytest.raises(InputError, match="binary"):
         find_annotators(store, replace(task, kind="binary"))
     with pytest.raises(InputError, match="names no annotators"):
         find_annotators(store, replace(task, annotators=("7",)))

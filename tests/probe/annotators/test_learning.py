@@ -92,17 +92,17 @@ def test_a_new_annotator_changes_nobody_and_is_learned_from_one_recording(styles
 
 def test_what_cannot_be_learned_is_refused(styles, frames, probe):
     own = own_frames(styles, frames, "10")
-    with pytest.raises(InputError, match="has an annotator '3' already; known: 1, 2, 3, 10"):
+    with pytest.raises(InputError, match="'3' already"):
         add_annotator(probe, "3", own, FAST, 0)
     fewer = replace(probe, learned=(0, 2))
-    with pytest.raises(InputError, match="'7' has frames of \\['mount'\\]"):
+    with pytest.raises(InputError, match="'mount'"):
         add_annotator(fewer, "7", own, FAST, 0)
-    with pytest.raises(InputError, match="annotators \\['7'\\] have no annotated frame"):
+    with pytest.raises(InputError, match="'7'.* no annotated"):
         fit_annotators(frames, [*THRESHOLDS, "7"], CLASSES, FAST, 0)
     one_class = replace(frames, target=torch.ones_like(frames.target))
-    with pytest.raises(InputError, match="all annotated frames show 'mount'"):
+    with pytest.raises(InputError, match="'mount'"):
         fit_annotators(one_class, list(THRESHOLDS), CLASSES, FAST, 0)
-    with pytest.raises(InputError, match="no annotator '7'; known: 1, 2, 3, 10"):
+    with pytest.raises(InputError, match="no annotator '7'"):
         probe.number("7")
 
 

@@ -55,5 +55,5 @@ def test_the_figure_is_written_whole(similarity, transfer, tmp_path, ending):
 
 
 def test_other_endings_are_refused(similarity, tmp_path):
-    with pytest.raises(InputError, match=r"ends in one of \['.png', '.svg', '.pdf'\]"):
+    with pytest.raises(InputError, match="ends in"):
         draw_annotators([similarity], tmp_path / "x.doc")

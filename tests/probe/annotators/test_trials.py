@@ -54,7 +54,7 @@ def test_windows_are_chosen_by_a_head_that_did_not_learn_from_them(styles, exper
 
 def test_one_annotator_is_no_style(styles, experiments):
     _, array, _ = styles
-    with pytest.raises(InputError, match=r"several annotators of one label stream; .* \['annotator 1'\]"):
+    with pytest.raises(InputError, match="several annotators"):
         run_annotator_experiments(dict(list(experiments.items())[:1]), array, 0)
 
 

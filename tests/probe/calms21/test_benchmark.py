@@ -295,7 +295,7 @@ def test_device_and_precision_reach_everything_that_computes(labeled, tmp_path, 
     words = ("--effort", "minutes", "--device", "cpu", "--precision", "bfloat16")
     session = _opened(config_of(labeled, tmp_path / "out", *words), EFFORTS["minutes"], print)
     context = _make_context(session, [])
-    with pytest.raises(InputError, match="in bfloat16 on cpu"):
+    with pytest.raises(InputError, match="bfloat16"):
         context.representations.encoder("cpc")
     assert asked and all((one.device, one.precision) == ("cpu", "bfloat16") for one in asked)
     (part,) = session.benchmark_tasks["behavior"].parts.values()
@@ -346,7 +346,7 @@ def test_only_recordings_with_labels_are_embedded(labeled, tmp_path):
             np.testing.assert_array_equal(some[row.slice], whole[row.slice])
             np.testing.assert_array_equal(some[here], whole[here])
         else:
-            with pytest.raises(AssertionError, match="of no recording that is held"):
+            with pytest.raises(AssertionError, match="outside"):
                 some[here]
     held = Embeddings(tmp_path / "embeddings" / "cpc-0")
     assert [row.id for row in held.rows] == [row.id for row in labeled.rows]
@@ -354,7 +354,7 @@ def test_only_recordings_with_labels_are_embedded(labeled, tmp_path):
 
 
 def test_a_store_needs_a_task():
-    with pytest.raises(InputError, match="name at least one label stream"):
+    with pytest.raises(InputError, match="label stream"):
         BenchmarkConfig(source=Path("store"), layout="store", out=Path("out"))
 
 

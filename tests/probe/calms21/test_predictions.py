@@ -40,7 +40,7 @@ def predictions(system, problem, split):
 
 
 def same(first, second, **tolerance):
-    for group in ("probability", "treated"):
+    for group in ("probability", "postprocessed"):
         assert list(getattr(first, group)) == list(getattr(second, group))
         for key, values in getattr(first, group).items():
             np.testing.assert_allclose(getattr(second, group)[key], values, **(tolerance or {"rtol": 0}))
@@ -110,14 +110,14 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, system, problem, split, p
 def test_predictions_of_other_settings_or_damaged_ones_are_refused(tmp_path, system, problem, split, predictions):
     identity = identity_of(system, problem, split, 0, AFTER)
     save_predictions(tmp_path / "p", predictions, identity, split.evaluate)
-    with pytest.raises(InputError, match="other settings \\(different seed\\)"):
+    with pytest.raises(InputError, match="different seed"):
         load_predictions(tmp_path / "p", replace(identity, seed=1))
     with pytest.raises(InputError, match="exists already"):
         save_predictions(tmp_path / "p", predictions, identity, split.evaluate)
-    with pytest.raises(InputError, match="one of \\['float32', 'float16'\\]"):
+    with pytest.raises(InputError, match="float16"):
         save_predictions(tmp_path / "q", predictions, identity, split.evaluate, "int8")
     np.save(tmp_path / "p" / "probability-plain.npy", np.zeros((3, 2)))
-    with pytest.raises(InputError, match=r"is damaged \(probability-plain.npy should have shape"):
+    with pytest.raises(InputError, match="probability-plain.npy"):
         load_predictions(tmp_path / "p")
     (tmp_path / "p" / "probability-plain.npy").unlink()
     with pytest.raises(InputError, match="is damaged"):

@@ -178,18 +178,18 @@ def saved(tmp_path, content):
 
 
 def test_another_tasks_layout_and_other_files_are_told(tmp_path):
-    with pytest.raises(InputError, match="'behavior-0' is a dictionary; a submission to Task 1 is"):
+    with pytest.raises(InputError, match="'behavior-0' is a dictionary"):
         read_submission(saved(tmp_path, {"behavior-0": {"a": [0]}}), 1)
-    with pytest.raises(InputError, match="'a' is no dictionary; a submission to Task 3 is"):
+    with pytest.raises(InputError, match="'a' is not a dictionary"):
         read_submission(saved(tmp_path, {"a": [0]}), 3)
-    with pytest.raises(InputError, match=r"holds a .*; a submission to Task 2"):
+    with pytest.raises(InputError, match="Task 2"):
         read_submission(saved(tmp_path, "text"), 2)
     np.save(tmp_path / "plain.npy", np.zeros(5))
-    with pytest.raises(InputError, match="holding a plain float64 array"):
+    with pytest.raises(InputError, match="float64"):
         read_submission(tmp_path / "plain.npy", 1)
     with pytest.raises(InputError, match="no such file"):
         read_submission(tmp_path / "none.npy", 1)
-    with pytest.raises(InputError, match=r"the tasks \[1, 2, 3\], got 4"):
+    with pytest.raises(InputError, match="got 4"):
         read_submission(tmp_path / "plain.npy", 4)
 
 
@@ -245,7 +245,7 @@ def test_only_test_recordings_of_the_task_are_scored(release_store):
     made = predictions(test, 2)
     few = {id: made[id] for id in test.required("")}
     assert score_submission({"": few}, test) == score_submission({"": {**made, "decoy": np.zeros(7)}}, test)
-    with pytest.raises(InputError, match=r"scored on .*store: 1 sequence of .* missing"):
+    with pytest.raises(InputError, match="1 sequence of .* missing"):
         score_submission({"": {id: few[id] for id in list(few)[1:]}}, test)
 
 
@@ -264,10 +264,10 @@ def test_perfect_and_unpredicted_and_undefined_classes(tmp_path):
 def test_labels_that_are_not_the_challenges_are_refused(tmp_path, challenge_file):
     labels = Labels(vocabulary=("sleep",), frames=np.zeros(7, int), annotator="0")
     store = write_store(tmp_path / "store", [recording("x", 7, {"behavior": labels})])
-    with pytest.raises(InputError, match=r"recording 'x' has the labels \['sleep'\]; the task has"):
+    with pytest.raises(InputError, match="'sleep'"):
         read_test_set(store.path, 1)
     test = read_test_set(challenge_file, 1)
-    with pytest.raises(InputError, match="no labels of Task 1; give a store"):
+    with pytest.raises(InputError, match="no labels of Task 1"):
         score_submission({"": predictions(test, 1)}, test)
 
 
@@ -314,19 +314,19 @@ def short_store(store, tmp_path):
 
 
 def test_predictions_of_a_wrong_kind_are_told(tmp_path):
-    with pytest.raises(InputError, match="choose a name that ends so"):
+    with pytest.raises(InputError, match=r"ends in \.npy"):
         write_submission(tmp_path / "x.pkl", {"a": np.zeros(3, int)}, 1)
-    with pytest.raises(InputError, match="no whole numbers"):
+    with pytest.raises(InputError, match="not integers"):
         write_submission(tmp_path / "x.npy", {"a": np.zeros(3)}, 1)
     assert not list(tmp_path.iterdir())
     np.save(tmp_path / "one.npy", np.zeros(3))
-    with pytest.raises(InputError, match="with an array of whole numbers for each recording"):
+    with pytest.raises(InputError, match="integer array"):
         read_predictions(tmp_path / "one.npy", 1)
     (tmp_path / "text.npz").write_text("text")
-    with pytest.raises(InputError, match=r"is no \.npz with"):
+    with pytest.raises(InputError, match=r"\.npz"):
         read_predictions(tmp_path / "text.npz", 1)
     np.savez(tmp_path / "a.npz", a=np.zeros(3, int))
-    with pytest.raises(InputError, match="the array 'a' is not named behaviour/recording"):
+    with pytest.raises(InputError, match="behavior/recording"):
         read_predictions(tmp_path / "a.npz", 3)
     np.savez(tmp_path / "b.npz", a=np.array([{}], dtype=object))
     with pytest.raises(InputError, match="Object arrays cannot be loaded"):

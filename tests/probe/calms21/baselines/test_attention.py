@@ -72,7 +72,7 @@ def test_sliding_makes_every_window(build):
 
 
 def test_a_short_window_or_an_impossible_layer_is_refused(build):
-    with pytest.raises(InputError, match="7 samples is too short for 3 layers"):
+    with pytest.raises(InputError, match="7 samples"):
         build(AttentionConfig(), 7)
     build(AttentionConfig(), 8)
     for wrong in ({"channels": ()}, {"channels": (8, 0)}, {"dropout": 1.0}):

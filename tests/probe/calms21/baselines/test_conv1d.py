@@ -74,7 +74,7 @@ def test_sliding_over_a_recording_gives_what_its_windows_give(config, span, buil
 
 
 def test_a_short_window_or_an_impossible_layer_is_refused(build):
-    with pytest.raises(InputError, match="35 samples is too short for 3 convolutions of 5"):
+    with pytest.raises(InputError, match="35 samples"):
         build(Conv1dConfig(), 11, WindowSpan(past=17, future=17))
     build(Conv1dConfig(), 11, WindowSpan(past=18, future=17))
     for wrong in ({"channels": ()}, {"channels": (8, 0)}, {"kernel_size": 0}, {"dropout": 1.0}):

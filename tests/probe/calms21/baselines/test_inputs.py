@@ -101,7 +101,7 @@ def test_what_another_training_told_is_kept(store, calms21, array):
     assert told.groups == {"keypoints": 28, "observed": 14}
     inside = told.values[told.starts["r53"] :][:53]
     assert (inside[:, 28:] == 1).all() and told.layout.skeleton == calms21.skeleton
-    with pytest.raises(InputError, match="points are missing"):
+    with pytest.raises(InputError, match="missing"):
         assemble_inputs(store, store.rows, store.rows, SPAN, observed=False)
 
 
@@ -118,7 +118,7 @@ def test_every_place_knows_the_size_of_its_arena(dyad, tmp_path):
 def test_recordings_that_are_absent_and_windows_too_wide_are_refused(calms21):
     inputs = assemble_inputs(calms21, calms21.rows[:2], calms21.rows[:2], SPAN)
     inputs.check(calms21.rows[:2], WindowSpan(past=1, future=33, gap=1))
-    with pytest.raises(InputError, match="lack the recording 'r61'"):
+    with pytest.raises(InputError, match="'r61'"):
         inputs.check(calms21.rows, SPAN)
-    with pytest.raises(InputError, match="keep 33 frames between recordings, the window reaches 34"):
+    with pytest.raises(InputError, match="33 frames.* 34"):
         inputs.check(calms21.rows[:2], WindowSpan(past=34, future=0, gap=1))

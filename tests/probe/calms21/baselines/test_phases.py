@@ -97,7 +97,7 @@ def test_weights_are_keras_class_weights(store):
     binary = loss_weights("balanced", make_task(store, "behavior", "binary"), target[:, :2])
     assert binary[:, 0].tolist() == pytest.approx([2 / 3, 2.0])
     assert loss_weights(None, task, target) is None
-    with pytest.raises(InputError, match="class_weights name \\['sleep'\\]"):
+    with pytest.raises(InputError, match="'sleep'"):
         loss_weights({"sleep": 2.0}, task, target)
 
 
@@ -132,7 +132,7 @@ def test_a_pair_of_logits_is_a_softmax_of_two(store, array):
     with torch.no_grad():
         pairs = paired.trained.network(SMALL.window.gather(inputs.values, places)).unflatten(1, (2, 2)).softmax(dim=2)
     np.testing.assert_allclose(paired.probability, pairs[..., 1], atol=1e-6)
-    with pytest.raises(InputError, match="paired_logits are for binary tasks"):
+    with pytest.raises(InputError, match="paired_logits"):
         run(store, array, config=brief(paired_logits=True))
 
 
@@ -146,11 +146,11 @@ def test_a_last_frame_left_alone_is_not_normalised_by_itself(store):
 
 
 def test_what_cannot_be_learned_from_is_refused(store):
-    with pytest.raises(InputError, match="not finite: lower lr"):
+    with pytest.raises(InputError, match="lower lr"):
         run(store, config=replace(SMALL, phases=(Phase(epochs=3, lr=1e30),), optimizer=Sgd()))
     task, rows = make_task(store, "behavior"), store.rows[:2]
     inputs = assemble_inputs(store, rows, rows, SMALL.window)
-    with pytest.raises(InputError, match="lower train_stride"):
+    with pytest.raises(InputError, match="train_stride"):
         fit_baseline(store, task, rows[:1], replace(SMALL, train_stride=10**6), inputs, 0)
-    with pytest.raises(InputError, match="lack the recording"):
+    with pytest.raises(InputError, match="recording"):
         fit_baseline(store, task, store.rows[2:3], SMALL, inputs, 0)

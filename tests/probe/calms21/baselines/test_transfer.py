@@ -123,7 +123,7 @@ def test_going_on_is_training_longer(fit):
 
 def test_classes_that_a_kept_head_does_not_know_are_refused(store, array, fit, tmp_path):
     parent = fit(PARENT)
-    with pytest.raises(InputError, match="its last layer cannot be kept"):
+    with pytest.raises(InputError, match="last layer"):
         fit(KEPT, parent, kind="binary")
     recordings = [
         replace(r, labels={"behavior": replace(r.labels["behavior"], frames=np.where(
@@ -134,7 +134,7 @@ def test_classes_that_a_kept_head_does_not_know_are_refused(store, array, fit, t
     inputs = assemble_inputs(poorer, poorer.rows, poorer.rows[:3], PARENT.window, array)
     task = make_task(poorer, "behavior")
     other = fit_baseline(poorer, task, poorer.rows[:3], PARENT, inputs, 0)
-    with pytest.raises(InputError, match="its last layer cannot be kept"):
+    with pytest.raises(InputError, match="last layer"):
         fit(KEPT, other)
     # The other way about nothing is lost: classes that the child does not see keep their column.
     child = fit_baseline(poorer, task, poorer.rows[:3], KEPT, inputs, 0, parent=parent)

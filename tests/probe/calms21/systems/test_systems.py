@@ -147,7 +147,7 @@ def test_trees_that_cannot_grow_are_refused(change):
 
 
 def test_an_unknown_mode_or_stride_is_refused(representation):
-    with pytest.raises(InputError, match="--mode quadratic: known are"):
+    with pytest.raises(InputError, match="--mode quadratic"):
         FrozenProbe(representation, "quadratic")
-    with pytest.raises(InputError, match="stride must be at least 1"):
+    with pytest.raises(InputError, match="stride"):
         FrozenProbe(representation, stride=0)

@@ -96,7 +96,7 @@ def test_a_child_starts_from_its_parent_which_is_trained_once_for_each_seed(prob
 
 def test_a_recording_that_a_parent_learned_from_is_not_scored(problem, split):
     child = system(CHILD, parent=parent_of(problem, split.evaluate))
-    with pytest.raises(InputError, match="to be learned from and to be scored on"):
+    with pytest.raises(InputError, match="scored recording"):
         run_system(child, problem, split, 0)
 
 
