@@ -29,7 +29,7 @@ def scored_labels(experiment):
 
 @pytest.mark.parametrize("mode", ["linear", "knn"])
 @pytest.mark.parametrize("kind", ["multinomial", "binary"])
-def test_predictions_know_the_classes(store, array, mode, kind):
+def test_predictions_beat_chance(store, array, mode, kind):
     task = make_task(store, "behavior", kind=kind)
     experiment = Experiment(store, task, make_split(store), parse_macro(task), mode=mode, stride=2, smooth=True)
     predictions = run_experiment(experiment, array, seed=0)
@@ -42,7 +42,7 @@ def test_predictions_know_the_classes(store, array, mode, kind):
     assert bool(predictions.heads) == (mode == "linear")
 
 
-def test_the_final_head_is_scikit_learns_on_all_training_recordings(experiment, array):
+def test_final_head_equals_scikit_learn(experiment, array):
     predictions = run_experiment(experiment, array, seed=0)
     fitted = predictions.heads[PLAIN]
     rows = experiment.split.train
@@ -60,7 +60,7 @@ def test_the_final_head_is_scikit_learns_on_all_training_recordings(experiment, 
     assert predictions.num_train_frames == (labels >= 0).sum()
 
 
-def test_labels_of_the_scored_recordings_change_nothing_that_is_fitted(experiment, array, tmp_path):
+def test_scored_labels_do_not_change_the_fit(experiment, array, tmp_path):
     """Not the heads, not C, not the smoothing windows."""
     scored = {row.id for row in experiment.split.evaluate}
 
@@ -76,14 +76,14 @@ def test_labels_of_the_scored_recordings_change_nothing_that_is_fitted(experimen
         np.testing.assert_array_equal(first.postprocessed[fit], second.postprocessed[fit])
 
 
-def test_a_seed_gives_the_same_numbers_again_and_another_one_others(experiment, array):
+def test_experiments_are_deterministic_per_seed(experiment, array):
     sparse = replace(experiment, stride=5)
     first, again, other = (run_experiment(sparse, array, seed).probability[PLAIN] for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
-def test_fewer_labels_are_fewer_frames(experiment, array):
+def test_label_fraction_reduces_training_frames(experiment, array):
     few, all_of_them = run_experiment(experiment, array, 0, 30.0), run_experiment(experiment, array, 0, 100.0)
     assert 0 < few.num_train_frames < all_of_them.num_train_frames
 
@@ -99,7 +99,7 @@ def with_labels(store, path, change):
 
 
 @pytest.mark.parametrize("mode", ["linear", "knn"])
-def test_a_class_never_seen_in_training_is_undefined(experiment, array, tmp_path, mode):
+def test_class_absent_from_training_is_undefined(experiment, array, tmp_path, mode):
     scored = {row.id for row in experiment.split.evaluate}
     other = with_labels(
         experiment.store, tmp_path / "s",
@@ -111,7 +111,7 @@ def test_a_class_never_seen_in_training_is_undefined(experiment, array, tmp_path
     assert not decide(predictions.probability[PLAIN], "multinomial")[:, 1].any()
 
 
-def test_one_class_only_is_refused_at_100_percent_and_undefined_below(experiment, array, tmp_path):
+def test_single_class_is_an_error_at_100_percent_and_undefined_below(experiment, array, tmp_path):
     one = with_labels(experiment.store, tmp_path / "s", lambda i, frames: np.where(frames >= 0, 2, frames))
     with pytest.raises(InputError, match="only 'other'"):
         run_experiment(replace(experiment, store=one), array, seed=0)
@@ -119,7 +119,7 @@ def test_one_class_only_is_refused_at_100_percent_and_undefined_below(experiment
     assert np.isnan(predictions.probability[PLAIN]).all()
 
 
-def test_a_single_training_recording_is_enough_to_choose_a_penalty(array, tmp_path):
+def test_penalty_choice_on_a_single_recording(array, tmp_path):
     recordings = [make_recording(f"r{i}", n) for i, n in enumerate(FRAMES)]
     recordings = [
         replace(r, labels={}) if i > 1 else replace(r, subset=("train", "test")[i]) for i, r in enumerate(recordings)
@@ -139,7 +139,7 @@ def test_a_single_training_recording_is_enough_to_choose_a_penalty(array, tmp_pa
         )
 
 
-def test_settings_are_chosen_by_the_steering_mean_or_class_by_class(experiment):
+def test_settings_are_chosen_by_selection_score_or_per_class(experiment):
     tried = {0.1: [0.9, 0.2, 0.9], 1.0: [0.6, 0.8, 0.1], 10.0: [0.6, None, None]}
     assert choose_settings(tried, 5.0, experiment.problem) == (1.0, 1.0, 1.0)
     binary = replace(experiment, task=replace(experiment.task, kind="binary")).problem
@@ -149,7 +149,7 @@ def test_settings_are_chosen_by_the_steering_mean_or_class_by_class(experiment):
     assert choose_settings(near, 5.0, losses={0.1: [1.0, 1.0, 9.0], 0.01: [1.0, 2.0, 1.0]}) == (5.0, 0.1, 0.1)
 
 
-def test_noisy_probabilities_are_smoothed_over_bouts_and_better_for_it(experiment, array):
+def test_smoothing_improves_noisy_probabilities(experiment, array):
     noise = np.random.default_rng(1).normal(0, 4, array.shape)
     predictions = run_experiment(experiment, (array + noise).astype(np.float32), seed=0)
     assert min(predictions.windows[PLAIN]) > 0 and len(set(predictions.windows[BALANCED])) == 1
@@ -167,7 +167,7 @@ def test_noisy_probabilities_are_smoothed_over_bouts_and_better_for_it(experimen
     assert ap[1] > ap[0] + 0.1
 
 
-def test_frames_nobody_annotated_do_not_teach(experiment, array, tmp_path):
+def test_unannotated_frames_do_not_change_the_fit(experiment, array, tmp_path):
     labels = experiment.store.labels("behavior")
     spoiled = array.copy()
     spoiled[labels == -1] = 1e3

@@ -71,7 +71,7 @@ def brute_force(data, fit):
 
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_chosen_penalty_is_that_of_brute_force(experiment, array, fit, seed):
+def test_chosen_penalty_equals_brute_force_search(experiment, array, fit, seed):
     noise = np.random.default_rng(seed).normal(0, 3, array.shape)
     some = learning_from(experiment, "r1", "r2", "r4", "r6")
     data = sample_frames(some, (array + noise).astype(np.float32), some.split.train, 0)
@@ -82,7 +82,7 @@ def test_the_chosen_penalty_is_that_of_brute_force(experiment, array, fit, seed)
     assert chosen.num_frames == pytest.approx(3 / 4 * len(data))
 
 
-def test_more_frames_are_penalized_less_each():
+def test_penalty_per_frame_falls_with_the_number_of_frames():
     chosen = ChosenPenalty((0.1, 0.3), (1.0, 1.0), 500.0)
     assert chosen.rescaled(500) == (0.1, 0.3) and chosen.rescaled(1000) == pytest.approx((0.05, 0.15))
     assert ChosenPenalty((0.1,), (1.0,)).rescaled(1000) == (0.1,)
@@ -90,7 +90,7 @@ def test_more_frames_are_penalized_less_each():
 
 @pytest.mark.parametrize("kind", ["multinomial", "binary"])
 @pytest.mark.parametrize("num_recordings", [1, 2, 4])
-def test_an_embedding_that_says_nothing_gets_about_the_class_shares(experiment, kind, num_recordings):
+def test_uninformative_embedding_predicts_class_shares(experiment, kind, num_recordings):
     """Few labels and many columns: a head with a weak penalty would be sure of what it cannot know."""
     task = make_task(experiment.store, "behavior", kind=kind)
     experiment = replace(experiment, task=task, selection=parse_macro(task))
@@ -107,7 +107,7 @@ def test_an_embedding_that_says_nothing_gets_about_the_class_shares(experiment, 
 
 
 @pytest.mark.parametrize("kind", ["multinomial", "binary"])
-def test_a_class_absent_in_a_fold_is_chosen_by_the_others(experiment, array, tmp_path, kind):
+def test_class_absent_from_a_fold_is_scored_on_other_folds(experiment, array, tmp_path, kind):
     only = "r1"
 
     def without_mount(recording):
@@ -127,7 +127,7 @@ def test_a_class_absent_in_a_fold_is_chosen_by_the_others(experiment, array, tmp
         assert all(0 < penalty < np.inf for penalty in predictions.settings[fit])
 
 
-def test_probabilities_of_many_recordings_are_left_as_they_are(tmp_path):
+def test_many_recordings_have_no_shrinkage(tmp_path):
     made = [replace(make_recording(f"r{i}", 97 + i), subset="train" if i else "test") for i in range(22)]
     store = write_store(tmp_path / "many", made)
     task = make_task(store, "behavior")
@@ -136,7 +136,7 @@ def test_probabilities_of_many_recordings_are_left_as_they_are(tmp_path):
     assert all(set(factors) == {1.0} for factors in predictions.facts["shrinkage"].values())
 
 
-def test_chosen_twice_is_chosen_the_same_to_the_last_bit(experiment, array):
+def test_penalty_choice_is_deterministic(experiment, array):
     some = learning_from(experiment, "r2")
     first, again = (run_experiment(some, array, 0) for _ in range(2))
     assert first.settings == again.settings and first.facts == again.facts
@@ -145,14 +145,14 @@ def test_chosen_twice_is_chosen_the_same_to_the_last_bit(experiment, array):
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_without_folds_the_default_is_taken_and_nothing_is_shrunk(experiment, array, fit):
+def test_without_folds_penalty_is_default_without_shrinkage(experiment, array, fit):
     data = sample_frames(experiment, array, experiment.split.train, 0)
     chosen = choose_penalty(experiment.problem, fit, [])
     head = fit_probe_head(fit, data, chosen)
     assert set(head.penalty) == {0.01} and set(head.shrinkage) == {1.0}
 
 
-def test_fractions_of_the_labels_choose_within_them(experiment, array):
+def test_label_fractions_choose_settings_within_the_fraction(experiment, array):
     """The labels of recordings that a fraction leaves out change nothing."""
     few = run_experiment(experiment, array, 0, 20.0)
     assert few.num_train_frames < 300

@@ -35,7 +35,7 @@ def recordings_labeled_by(store, names):
     return tuple(row for row in store.rows if row.id.startswith(names))
 
 
-def test_hand_features_tell_far_more_than_raw_keypoints(rats, tmp_path):
+def test_hand_features_beat_raw_keypoints(rats, tmp_path):
     task = make_task(rats, "S1")
     split = Split(
         recordings_labeled_by(rats, TRAIN),

@@ -44,7 +44,7 @@ def score(experiment, seed_predictions, **options):
     return score_row(experiment, macros, "thing", 5, 100.0, seed_predictions, **options)
 
 
-def test_scores_are_scikit_learns_over_all_annotated_frames_pooled(experiment, labels):
+def test_scores_equal_scikit_learn_on_pooled_frames(experiment, labels):
     seed_predictions = [predictions(labels, seed) for seed in range(3)]
     row = score(experiment, seed_predictions)
     known = labels >= 0
@@ -77,7 +77,7 @@ def test_an_undefined_class_is_marked_and_left_out_of_the_mean(experiment, label
     assert json.loads(json.dumps(row.to_dict(), allow_nan=False))["classes"]["mount"]["support"] > 0
 
 
-def test_nothing_learned_is_undefined_throughout(experiment, labels):
+def test_undefined_predictions_have_undefined_scores(experiment, labels):
     row = score(experiment, [predictions(labels, 0, hidden=[0, 1, 2])])
     assert row.macros[0].ap.mean is None and row.macros[0].ap_interval is None
     assert "undefined" in markdown_text([row], "nothing", ["a note"])
@@ -108,7 +108,7 @@ def made_of_parts(experiment, num_seeds=3):
     return rows, pooled
 
 
-def test_a_task_of_parts_is_scored_part_by_part_then_seed_by_seed_as_the_paper_does(experiment):
+def test_scores_are_averaged_over_parts_per_seed(experiment):
     """Sun et al. 2021: pool the frames of a part's recordings, F1 and AP per class, mean over classes that are not
     background, mean over parts, and only then mean and population standard deviation over seeds."""
     rows, pooled = made_of_parts(experiment)
@@ -146,19 +146,19 @@ def test_classes_of_parts_are_means_too_and_supports_add_up(experiment):
     assert values["parts"]["annotator 1"]["macros"][0]["name"] == "all" and "resampled" not in values["macros"][0]
 
 
-def test_the_interval_of_a_task_is_narrower_than_its_parts(experiment):
+def test_interval_of_a_task_is_narrower_than_of_its_parts(experiment):
     rows, _ = made_of_parts(experiment, num_seeds=1)
     widths = [row.macros[0].ap_interval.high - row.macros[0].ap_interval.low for row in rows.values()]
     together = score_parts(rows).macros[0].ap_interval
     assert 0 < together.high - together.low < np.mean(widths)
 
 
-def test_one_part_is_its_task(experiment, labels):
+def test_row_of_a_single_part_is_the_row_of_the_task(experiment, labels):
     row = score(experiment, [predictions(labels, 0)])
     assert score_parts({"behavior": row}) is row
 
 
-def test_a_part_that_is_undefined_is_left_out_of_the_mean_and_named(experiment):
+def test_undefined_part_is_left_out_and_named(experiment):
     rows, _ = made_of_parts(experiment)
     _, *others = rows.values()
     nothing = replace(experiment, split=replace(experiment.split, evaluate=(experiment.store.rows[4],)))

@@ -52,7 +52,7 @@ def test_binary_classes_are_each_against_the_rest_and_drop_the_background(store)
     assert ((found[:, 1] == 1) == (labels == 1)).all() and ((found[:, 0] == -1) == (labels == -1)).all()
 
 
-def test_several_streams_are_one_binary_task_with_own_gaps(tmp_path):
+def test_several_streams_are_one_binary_task(tmp_path):
     def stream(name, frames):
         return Labels(vocabulary=("other", name), frames=np.array(frames), background="other")
 
@@ -65,7 +65,7 @@ def test_several_streams_are_one_binary_task_with_own_gaps(tmp_path):
     assert targets(made, task, made.rows).tolist() == expected
 
 
-def test_recordings_nobody_annotated_are_left_out(tmp_path):
+def test_unannotated_recordings_are_left_out(tmp_path):
     seen = Labels(vocabulary=RATS, frames=np.arange(13) % 4)
     unseen = Labels(vocabulary=RATS, frames=np.full(13, -1))
     made = write_store(tmp_path / "s", [recording("a", S1=seen), recording("b", S1=unseen), recording("c")])
@@ -82,7 +82,7 @@ def test_recordings_nobody_annotated_are_left_out(tmp_path):
         (lambda s: parse_macro(make_task(s, "behavior"), "attack,attack"), "named twice"),
     ],
 )
-def test_unknown_names_are_refused(store, call, sentence):
+def test_unknown_task_names_are_errors(store, call, sentence):
     with pytest.raises(InputError, match=sentence):
         call(store)
 
@@ -91,7 +91,7 @@ def labeled(name, annotator):
     return recording(name, behavior=Labels(vocabulary=("a", "b"), frames=np.arange(13) % 2, annotator=annotator))
 
 
-def test_annotators_are_parts_of_task_2_and_none_of_task_1(tmp_path):
+def test_annotators_are_parts_of_task_2_only(tmp_path):
     made = write_store(tmp_path / "s", [labeled(f"r{n}", annotator) for n, annotator in enumerate("0130315")])
     task1, task2 = make_task(made, "calms21_task1"), make_task(made, "calms21_task2")
     assert [row.id for row in annotated_rows(made, task1)] == ["r0", "r3"]
@@ -102,7 +102,7 @@ def test_annotators_are_parts_of_task_2_and_none_of_task_1(tmp_path):
     assert len(annotated_rows(made, make_task(made, "behavior"))) == 7
 
 
-def test_a_task_of_annotators_that_the_store_does_not_have_is_refused(tmp_path):
+def test_task_with_absent_annotators_is_an_error(tmp_path):
     made = write_store(tmp_path / "s", [labeled("r0", "0"), labeled("r1", "0")])
     with pytest.raises(InputError, match=r"calms21_task2.*\['0'\]"):
         make_task(made, "calms21_task2")

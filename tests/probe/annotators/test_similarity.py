@@ -25,7 +25,7 @@ from .conftest import FAST
 ANNOTATOR, STYLE = 5, 3
 
 
-def test_it_is_the_cosine_of_rows():
+def test_annotator_similarity_is_cosine():
     matrix = torch.randn(ANNOTATOR, STYLE, generator=torch.Generator().manual_seed(0))
     similarity = annotator_similarity(matrix)
     for i in range(ANNOTATOR):
@@ -35,7 +35,7 @@ def test_it_is_the_cosine_of_rows():
     torch.testing.assert_close(annotator_similarity(torch.eye(ANNOTATOR)), torch.eye(ANNOTATOR))
 
 
-def test_agreement_is_the_probability_two_people_share(frames, probe):
+def test_agreement_is_the_shared_probability(frames, probe):
     some = frames.embedded[:11]
     similarity = agreement(probe, some)
     predicted = [probe.predict(some, name) for name in probe.annotators]
@@ -46,7 +46,7 @@ def test_agreement_is_the_probability_two_people_share(frames, probe):
     assert similarity.diag() == pytest.approx(1)
 
 
-def test_style_is_the_cosine_of_what_sets_people_apart(frames, probe):
+def test_style_similarity_is_the_cosine_of_deviations(frames, probe):
     some, names = frames.embedded[:11], probe.annotators
     similarity = style_similarity(probe, some)
     logs = [probe.log_probabilities(some, name) for name in names]
@@ -58,7 +58,7 @@ def test_style_is_the_cosine_of_what_sets_people_apart(frames, probe):
             torch.testing.assert_close(similarity[i, j], one @ other / (one.norm() * other.norm()))
 
 
-def test_the_two_made_alike_come_out_closest(frames, probe):
+def test_closest_pair_is_the_most_similar(frames, probe):
     matrix = probe.heads["plain"].annotator_matrix
     alike = (probe.annotators.index("2"), probe.annotators.index("3"))
     assert closest_pair(annotator_similarity(matrix)) == alike
@@ -74,7 +74,7 @@ def test_the_mean_is_over_seeds_and_fits(frames, probe):
 
 
 @pytest.mark.slow
-def test_of_simulated_annotators_the_two_made_alike_come_out_closest(tmp_path):
+def test_similar_simulated_annotators_are_the_closest_pair(tmp_path):
     """Five simulated data sets of two recordings for each of five annotators, three heads each."""
     for seed in range(5):
         plans = [
@@ -97,6 +97,6 @@ def test_of_simulated_annotators_the_two_made_alike_come_out_closest(tmp_path):
         assert [names[i] for i in closest_pair(mean_similarity(probes))] == ["3", "4"]
 
 
-def test_the_closest_pair_is_of_two_different_ones():
+def test_closest_pair_has_different_annotators():
     similarity = torch.tensor([[1.0, 0.1, 0.3], [0.1, 1.0, 0.3], [0.3, 0.3, 1.0]])
     assert closest_pair(similarity) == (0, 2)

@@ -51,7 +51,7 @@ def same(first, second, **tolerance):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 0), ("float16", 5e-4)])
-def test_what_was_saved_comes_back(tmp_path, system, problem, split, predictions, dtype, tolerance):
+def test_saved_predictions_round_trip(tmp_path, system, problem, split, predictions, dtype, tolerance):
     identity = identity_of(system, problem, split, 0, AFTER)
     save_predictions(tmp_path / "p", predictions, identity, split.evaluate, dtype)
     same(predictions, load_predictions(tmp_path / "p", identity), atol=tolerance, rtol=0)
@@ -61,7 +61,7 @@ def test_what_was_saved_comes_back(tmp_path, system, problem, split, predictions
     assert plain.dtype == dtype and plain.shape == predictions.probability["plain"].shape
 
 
-def test_finished_predictions_are_not_made_again_and_others_are(tmp_path, system, problem, split, monkeypatch):
+def test_cached_predictions_are_reused(tmp_path, system, problem, split, monkeypatch):
     made = []
     _fit = FrozenProbe._fit
     monkeypatch.setattr(FrozenProbe, "_fit", lambda self, *a: made.append(1) or _fit(self, *a))
@@ -77,7 +77,7 @@ def test_finished_predictions_are_not_made_again_and_others_are(tmp_path, system
     assert len(made) == 2 + 2 + 1 + 1 and len(list(tmp_path.glob("*/predictions.json"))) == 4
 
 
-def test_identity_is_of_training_labels_and_not_of_those_that_are_scored(tmp_path, system, problem, split):
+def test_identity_depends_on_training_labels_only(tmp_path, system, problem, split):
     def relabeled(name, ids):
         recordings = []
         for recording in problem.store:
@@ -95,7 +95,7 @@ def test_identity_is_of_training_labels_and_not_of_those_that_are_scored(tmp_pat
     assert digest(replace(problem, selection=parse_macro(problem.task, "attack"))) != digest(problem)
 
 
-def test_an_interrupted_write_leaves_nothing(tmp_path, system, problem, split, predictions, monkeypatch):
+def test_interrupted_write_leaves_no_folder(tmp_path, system, problem, split, predictions, monkeypatch):
     identity = identity_of(system, problem, split, 0, AFTER)
 
     def fails(*_):
@@ -107,7 +107,7 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, system, problem, split, p
     assert not list(tmp_path.glob("*p*"))
 
 
-def test_predictions_of_other_settings_or_damaged_ones_are_refused(tmp_path, system, problem, split, predictions):
+def test_other_or_damaged_predictions_are_errors(tmp_path, system, problem, split, predictions):
     identity = identity_of(system, problem, split, 0, AFTER)
     save_predictions(tmp_path / "p", predictions, identity, split.evaluate)
     with pytest.raises(InputError, match="different seed"):
@@ -117,7 +117,7 @@ def test_predictions_of_other_settings_or_damaged_ones_are_refused(tmp_path, sys
     with pytest.raises(InputError, match="float16"):
         save_predictions(tmp_path / "q", predictions, identity, split.evaluate, "int8")
     np.save(tmp_path / "p" / "probability-plain.npy", np.zeros((3, 2)))
-    with pytest.raises(InputError, match="probability-plain.npy"):
+    with pytest.raises(InputError, match=r"probability-plain.npy"):
         load_predictions(tmp_path / "p")
     (tmp_path / "p" / "probability-plain.npy").unlink()
     with pytest.raises(InputError, match="is damaged"):

@@ -19,7 +19,7 @@ def test_dropout_keeps_the_share_and_the_mean(probability):
     assert torch.corrcoef(kept.view(-1, 7).T.double()).fill_diagonal_(0).abs().max() < 0.05
 
 
-def test_dropout_is_drawn_from_the_callers_generator_alone():
+def test_dropout_uses_only_the_callers_generator():
     x = torch.ones(997)
     state = torch.get_rng_state()
     first, again, other = (dropout(x, 0.5, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))

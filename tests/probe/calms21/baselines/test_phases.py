@@ -57,7 +57,7 @@ def scores(store, ran):
 
 
 @pytest.mark.parametrize("network", [LstmConfig(units=7, widths=(5,)), FullyConnectedConfig(widths=(7,))])
-def test_every_network_learns_in_bfloat16_and_repeats_itself(network, store, array):
+def test_every_network_trains_deterministically_in_bfloat16(network, store, array):
     if isinstance(network, LstmConfig) and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         pytest.skip("torch has no LSTM in bfloat16 for this processor")
     config = brief(network=network)
@@ -66,7 +66,7 @@ def test_every_network_learns_in_bfloat16_and_repeats_itself(network, store, arr
     assert np.array_equal(first.probability, again.probability)
 
 
-def test_augmented_windows_teach_other_things_from_the_same_seed(store):
+def test_augmentation_changes_the_losses(store):
     plain = run(store, config=brief())
     rotate_points, again = (run(store, config=brief(augment=Augmentation(about="middle"))) for _ in range(2))
     assert plain.losses != rotate_points.losses == again.losses
@@ -81,12 +81,12 @@ def test_phases_follow_each_other_with_one_optimizer(store):
     assert len(steps) == len(list(whole.trained.network.parameters())) and len(set(map(float, steps.values()))) == 1
 
 
-def test_gradient_descent_does_what_it_says(store, array):
+def test_sgd_step_equals_the_formula(store, array):
     config = replace(SMALL, phases=(Phase(epochs=8, lr=0.1),), optimizer=Sgd(weight_decay=1e-5))
     assert min(scores(store, run(store, array, config=config))) > 0.8
 
 
-def test_weights_are_keras_class_weights(store):
+def test_loss_weights_equal_keras(store):
     task = make_task(store, "behavior")
     target = np.array([[1, 0, 0], [0, 0, 1], [0, 0, 1], [-1, -1, -1], [0, 0, 1]], np.int8)
     named = loss_weights({"mount": 7.0, "other": 0.5}, task, target)
@@ -117,7 +117,7 @@ def test_a_frames_loss_is_multiplied_by_its_class_weight():
     torch.testing.assert_close(frame_loss(logits[:3], target, "binary", weights), torch.stack(terms).mean())
 
 
-def test_balanced_training_gives_rare_classes_more(store):
+def test_balanced_training_favors_rare_classes(store):
     plain = run(store, kind="binary", config=brief(6))
     fair = run(store, kind="binary", config=brief(6, class_weights={"attack": 5.0}))
     means = [one.probability.mean(axis=0) for one in (plain, fair)]
@@ -136,7 +136,7 @@ def test_a_pair_of_logits_is_a_softmax_of_two(store, array):
         run(store, array, config=brief(paired_logits=True))
 
 
-def test_a_last_frame_left_alone_is_not_normalised_by_itself(store):
+def test_single_last_frame_joins_the_previous_batch(store):
     told = []
     config = brief(network=FullyConnectedConfig(widths=(5,)), train_stride=1)
     known = run(store, config=config).trained.num_train_frames
@@ -145,7 +145,7 @@ def test_a_last_frame_left_alone_is_not_normalised_by_itself(store):
     assert told == [known]
 
 
-def test_what_cannot_be_learned_from_is_refused(store):
+def test_invalid_trainings_are_errors(store):
     with pytest.raises(InputError, match="lower lr"):
         run(store, config=replace(SMALL, phases=(Phase(epochs=3, lr=1e30),), optimizer=Sgd()))
     task, rows = make_task(store, "behavior"), store.rows[:2]

@@ -67,12 +67,12 @@ def waving(store):
     return write_store(store.path.parent / "waving", recordings)
 
 
-def test_it_learns_motion_from_keypoints_alone(store):
+def test_baseline_learns_motion_from_keypoints(store):
     plain, moving = (scores(s, run(s))[:2] for s in (store, waving(store)))
     assert min(moving) > 0.7 and max(plain) < 0.5
 
 
-def test_it_learns_from_features_what_keypoints_do_not_tell(store, array):
+def test_baseline_learns_from_features(store, array):
     beside = run(store, array)
     assert min(scores(store, beside)) > 0.8
     assert beside.losses[-1] < 0.7 * beside.losses[0]
@@ -82,7 +82,7 @@ def test_it_learns_from_features_what_keypoints_do_not_tell(store, array):
     assert row.macros[0].ap.mean == pytest.approx(np.mean(scores(store, beside)[:2]))
 
 
-def test_a_seed_repeats_itself_in_every_bit_and_another_does_not(store, array):
+def test_training_is_deterministic_per_seed(store, array):
     config = brief(1, network=replace(SMALL.network, dropout=0.5))
     torch.manual_seed(1)
     first = run(store, array, config=config)
@@ -95,7 +95,7 @@ def test_a_seed_repeats_itself_in_every_bit_and_another_does_not(store, array):
     assert not np.array_equal(first.predictions.probability[PLAIN], other.predictions.probability[PLAIN])
 
 
-def test_predictions_are_the_windows_logits_however_long_the_recording(store, array, monkeypatch):
+def test_predictions_equal_window_logits(store, array, monkeypatch):
     from probe.calms21.baselines import training as module
 
     config = brief(1)
@@ -112,7 +112,7 @@ def test_predictions_are_the_windows_logits_however_long_the_recording(store, ar
     np.testing.assert_allclose(whole.predictions.probability[PLAIN][: row.frames], slow.numpy(), atol=1e-6)
 
 
-def test_samples_are_counted_and_other_frames_come_with_every_epoch(store):
+def test_train_stride_samples_new_frames_each_epoch(store):
     train = make_split(store).train
     known = sum(int((store.labels("behavior")[row.slice] >= 0).sum()) for row in train)
     told = []
@@ -123,7 +123,7 @@ def test_samples_are_counted_and_other_frames_come_with_every_epoch(store):
     assert 3 * known / 5 == pytest.approx(strided.trained.samples_seen, rel=0.05)
 
 
-def test_what_nobody_annotated_and_what_is_scored_teach_nothing(store, array):
+def test_unannotated_and_scored_frames_do_not_change_training(store, array):
     config = brief(1)
     learned = run(store, array, config=config)
     evaluated = {row.id for row in make_split(store).evaluate}
@@ -141,14 +141,14 @@ def test_what_nobody_annotated_and_what_is_scored_teach_nothing(store, array):
     assert not np.array_equal(again.predictions.probability[PLAIN], learned.predictions.probability[PLAIN])
 
 
-def test_binary_tasks_learn_each_class_against_the_rest(store, array):
+def test_binary_baseline_learns_each_class(store, array):
     trained = run(store, array, kind="binary")
     probability = trained.predictions.probability[PLAIN]
     assert probability.shape[1] == 2 and min(scores(store, trained)) > 0.8
     assert np.abs(probability.sum(axis=1) - 1).max() > 0.1
 
 
-def test_a_class_that_training_does_not_show_is_undefined_and_one_kind_of_frame_is_refused(store, array):
+def test_absent_class_is_undefined_and_single_class_is_an_error(store, array):
     train = {row.id for row in make_split(store).train}
 
     def taught(name, shown):
@@ -168,7 +168,7 @@ def test_a_class_that_training_does_not_show_is_undefined_and_one_kind_of_frame_
         run(taught("other alone", lambda f: np.where(f >= 0, 2, f)), array)
 
 
-def test_a_video_of_one_frame_is_read_too(store, array, dyad):
+def test_recording_of_one_frame(store, array, dyad):
     labels = Labels(vocabulary=("attack", "mount", "other"), frames=np.array([1]), background="other")
     short = dyad("zz", 1, labels={"behavior": labels})
     both = write_store(store.path.parent / "both", [*store, short])
@@ -176,7 +176,7 @@ def test_a_video_of_one_frame_is_read_too(store, array, dyad):
     assert np.isfinite(trained.predictions.probability[PLAIN]).all()
 
 
-def test_the_loss_is_the_mean_over_what_is_known():
+def test_loss_ignores_unannotated_classes():
     logits = torch.randn(7, 3)
     chosen = torch.tensor([0, 2, 1, 1, 0, 2, 2])
     one = torch.nn.functional.one_hot(chosen, 3).to(torch.int8)
@@ -191,7 +191,7 @@ def test_the_loss_is_the_mean_over_what_is_known():
     torch.testing.assert_close(frame_loss(logits[:3], target, "binary"), torch.stack(terms).mean())
 
 
-def test_bfloat16_learns_the_same_thing(store, array):
+def test_bfloat16_training_agrees_with_float32(store, array):
     trained = run(store, array, precision=torch.bfloat16)
     assert min(scores(store, trained)) > 0.8
     assert trained.network.dense.weight.dtype == torch.float32

@@ -17,7 +17,7 @@ def ids(rows):
     return [row.id for row in rows]
 
 
-def test_without_folds_one_model_learns_from_all_training_recordings(centroids, problem, split):
+def test_without_folds_one_model_trains_on_all_recordings(centroids, problem, split):
     predictions = run_system(centroids, problem, split, 0)
     assert centroids.learned_from == [ids(split.train)] and centroids.predicted == [ids(split.evaluate)]
     assert predictions.postprocessed == {} and predictions.windows == {} and predictions.weights == ()
@@ -25,7 +25,7 @@ def test_without_folds_one_model_learns_from_all_training_recordings(centroids, 
     assert predictions.num_train_frames == known == predictions.facts["models"][0]["num_train_frames"]
 
 
-def test_with_folds_the_prediction_is_the_mean_of_models_that_each_left_a_fold_out(centroids, problem, split):
+def test_folds_average_their_models(centroids, problem, split):
     predictions = run_system(centroids, problem, split, 0, PostprocessingConfig(folds=3))
     folds = stratified_folds(problem, split.train, 3, 0)
     rests = [[row for row in split.train if row not in fold] for fold in folds]
@@ -36,7 +36,7 @@ def test_with_folds_the_prediction_is_the_mean_of_models_that_each_left_a_fold_o
         np.testing.assert_allclose(predictions.probability[fit], expected, atol=1e-6)
 
 
-def test_a_refit_predicts_by_one_model_of_all_and_folds_only_choose(centroids, problem, split):
+def test_refit_predicts_with_one_model_of_all_recordings(centroids, problem, split):
     predictions = run_system(centroids, problem, split, 0, replace(ALL, refit=True))
     assert centroids.learned_from[-1] == ids(split.train) and len(centroids.learned_from) == 4
     assert [rows for rows in centroids.predicted if set(rows) & set(ids(split.evaluate))] == [ids(split.evaluate)]
@@ -47,7 +47,7 @@ def test_a_refit_predicts_by_one_model_of_all_and_folds_only_choose(centroids, p
 
 @pytest.mark.parametrize("postprocessing", [PostprocessingConfig(), ALL, replace(ALL, refit=True)])
 @pytest.mark.parametrize("kind", ["multinomial", "binary"])
-def test_labels_of_the_evaluated_recordings_change_no_prediction(
+def test_labels_of_evaluated_recordings_do_not_change_predictions(
     centroids, problem, split, relabeled, postprocessing, kind
 ):
     scored = set(ids(split.evaluate))
@@ -65,7 +65,7 @@ def test_labels_of_the_evaluated_recordings_change_no_prediction(
             np.testing.assert_array_equal(values, getattr(second, group)[key])
 
 
-def test_labels_of_the_training_recordings_do_change_what_is_chosen(centroids, problem, split, relabeled):
+def test_labels_of_training_recordings_change_postprocessing(centroids, problem, split, relabeled):
     other = relabeled(problem.store, lambda row, frames: np.roll(frames, 37))
     first, second = (
         run_system(centroids, replace(problem, store=store), split, 0, ALL) for store in (problem.store, other)
@@ -73,7 +73,7 @@ def test_labels_of_the_training_recordings_do_change_what_is_chosen(centroids, p
     assert (first.windows, first.weights) != (second.windows, second.weights)
 
 
-def test_what_is_chosen_is_chosen_on_models_that_did_not_learn_it(centroids, problem, split, monkeypatch):
+def test_postprocessing_uses_out_of_fold_probabilities(centroids, problem, split, monkeypatch):
     seen = {}
 
     def spy(problem, rows, probability, smooth, thresholds):
@@ -97,7 +97,7 @@ def test_what_is_chosen_is_chosen_on_models_that_did_not_learn_it(centroids, pro
         start += row.frames
 
 
-def test_fewer_recordings_than_folds_make_a_model_each_and_one_recording_chooses_nothing(centroids, problem, split):
+def test_number_of_folds_is_at_most_the_number_of_recordings(centroids, problem, split):
     two = replace(split, fit=split.train[:2], tune=())
     predictions = run_system(centroids, problem, two, 0, replace(ALL, folds=7))
     assert (
@@ -108,7 +108,7 @@ def test_fewer_recordings_than_folds_make_a_model_each_and_one_recording_chooses
     assert run_system(centroids, problem, one, 0, ALL).postprocessed == {}
 
 
-def test_a_class_in_one_recording_only_is_learned_by_the_other_models(centroids, problem, split, relabeled):
+def test_class_of_one_recording_is_averaged_over_models_that_learned_it(centroids, problem, split, relabeled):
     only = split.train[1].id
     store = relabeled(problem.store, lambda row, frames: frames if row.id == only else np.where(frames == 1, 2, frames))
     predictions = run_system(centroids, replace(problem, store=store), split, 0, ALL)
@@ -117,7 +117,7 @@ def test_a_class_in_one_recording_only_is_learned_by_the_other_models(centroids,
     assert np.isfinite(predictions.postprocessed[DECISION]).all()
 
 
-def test_recordings_that_teach_nothing_leave_everything_undefined(centroids, problem, split, relabeled):
+def test_too_few_training_classes_give_undefined_predictions(centroids, problem, split, relabeled):
     store = relabeled(problem.store, lambda row, frames: np.where(frames >= 0, 2, frames))
     predictions = run_system(centroids, replace(problem, store=store), split, 0, ALL)
     assert all(np.isnan(values).all() for values in predictions.probability.values()) and not centroids.learned_from
@@ -125,7 +125,7 @@ def test_recordings_that_teach_nothing_leave_everything_undefined(centroids, pro
         centroids.fit(replace(problem, store=store), split.train, 0)
 
 
-def test_an_ensemble_is_the_mean_of_its_outcomes(centroids, problem, split):
+def test_ensemble_is_the_mean_of_its_predictions(centroids, problem, split):
     seed_predictions = [run_system(centroids, problem, split, seed, ALL) for seed in range(3)]
     together = mean_of(seed_predictions, "multinomial")
     for group in ("probability", "postprocessed"):
@@ -146,17 +146,17 @@ def test_an_ensemble_is_the_mean_of_its_outcomes(centroids, problem, split):
         ({"folds": 1, "refit": True, "thresholds": True}, "refit and thresholds need"),
     ],
 )
-def test_options_that_cannot_be_met_are_refused(options, sentence):
+def test_postprocessing_without_folds_is_an_error(options, sentence):
     with pytest.raises(InputError, match=sentence):
         PostprocessingConfig(**options)
 
 
-def test_an_evaluated_recording_among_the_training_ones_is_refused(centroids, problem, split):
+def test_evaluated_training_recording_is_an_error(centroids, problem, split):
     with pytest.raises(InputError, match="scored recording"):
         run_system(centroids, problem, replace(split, evaluate=split.train[:1]), 0)
 
 
-def test_treatment_helps_where_frames_are_noisy(centroids, problem, split):
+def test_postprocessing_helps_on_noisy_frames(centroids, problem, split):
     centroids.array = centroids.array + np.random.default_rng(0).normal(0, 3, centroids.array.shape)
     predictions = run_system(centroids, problem, split, 0, ALL)
     target = problem.targets(split.evaluate)

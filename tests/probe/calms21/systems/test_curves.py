@@ -29,7 +29,7 @@ def test_draws_are_nested_within_a_seed_and_differ_between_seeds(problem):
     assert len({nested_rows(rows, 2, seed)[0].id for seed in range(9)}) > 1
 
 
-def test_covering_draws_are_nested_and_show_the_classes_of_the_mean_first(problem, relabeled):
+def test_covering_draws_are_nested_and_start_with_all_selected_classes(problem, relabeled):
     def change(row, frames):
         hidden = {"r0": (0, 1), "r1": (0, 1), "r2": (0,), "r3": (1,), "r4": (0,), "r5": (1,), "r6": (0, 1)}[row.id]
         return np.where(np.isin(frames, hidden), 2, frames)
@@ -47,12 +47,12 @@ def test_covering_draws_are_nested_and_show_the_classes_of_the_mean_first(proble
     assert len(firsts) > 1
 
 
-def test_a_covering_curve_learns_from_covering_draws(centroids, problem, split, macros):
+def test_covering_curve_trains_on_covering_draws(centroids, problem, split, macros):
     label_curve(centroids, problem, split, macros, [3], counts=[2], covering=True)
     assert centroids.learned_from == [[row.id for row in covering_rows(problem, split.train, 2, 3)]]
 
 
-def test_streams_are_drawn_side_by_side_or_refused(centroids, problem, split, macros, tmp_path):
+def test_stream_figure_has_a_panel_per_stream(centroids, problem, split, macros, tmp_path):
     pytest.importorskip("matplotlib")
     curve = label_curve(centroids, problem, split, macros, [0, 1])
     other = replace(curve, system="another system")
@@ -64,7 +64,7 @@ def test_streams_are_drawn_side_by_side_or_refused(centroids, problem, split, ma
         draw_streams({"S1": []}, tmp_path / "none.png")
 
 
-def test_a_curve_goes_from_one_recording_to_all_and_counts_positive_frames(centroids, problem, split, macros):
+def test_curve_has_counts_from_one_to_all_recordings(centroids, problem, split, macros):
     told = []
     curve = label_curve(centroids, problem, split, macros, [0, 1], advance=told.append)
     assert [point.num_recordings for point in curve.points] == [1, 2, 4, 6][: len(curve.points)]
@@ -80,14 +80,12 @@ def test_a_curve_goes_from_one_recording_to_all_and_counts_positive_frames(centr
     assert json.loads(json.dumps(curve.to_dict()))["points"][0]["num_recordings"] == 1
 
 
-def test_every_point_has_the_scores_of_its_own_recordings(centroids, problem, split, macros):
+def test_curve_point_scores_its_own_recordings(centroids, problem, split, macros):
     label_curve(centroids, problem, split, macros, [3], counts=[2])
     assert centroids.learned_from == [[row.id for row in nested_rows(split.train, 2, 3)]]
 
 
-def test_a_class_that_no_drawn_recording_shows_is_undefined_and_said_to_be(
-    centroids, problem, split, relabeled, macros
-):
+def test_class_absent_from_the_draw_is_undefined_and_named(centroids, problem, split, relabeled, macros):
     only = nested_rows(split.train, 2, 0)
     (first,) = nested_rows(split.train, 1, 0)
     (second,) = [row.id for row in only if row.id != first.id]
@@ -102,7 +100,7 @@ def test_a_class_that_no_drawn_recording_shows_is_undefined_and_said_to_be(
     assert few.row.macros[1].ap.mean is None and more.row.macros[1].ap.mean > 0
 
 
-def test_options_and_memory_serve_curves_too(centroids, problem, split, macros, tmp_path):
+def test_curves_use_postprocessing_and_cached_predictions(centroids, problem, split, macros, tmp_path):
     postprocessing = PostprocessingConfig(folds=2, smooth=True)
     run = partial(cached_predictions, tmp_path)
     first = label_curve(centroids, problem, split, macros, [0], postprocessing, [2, 4], run)
@@ -113,12 +111,12 @@ def test_options_and_memory_serve_curves_too(centroids, problem, split, macros, 
 
 
 @pytest.mark.parametrize("counts", [[0, 1], [1, 99], []])
-def test_numbers_of_recordings_that_are_not_there_are_refused(centroids, problem, split, macros, counts):
+def test_curve_counts_must_not_exceed_the_recordings(centroids, problem, split, macros, counts):
     with pytest.raises(InputError, match="from 1 to"):
         label_curve(centroids, problem, split, macros, [0], counts=counts)
 
 
-def test_a_figure_is_drawn_whole_or_refused_before_the_work(centroids, problem, split, macros, tmp_path, monkeypatch):
+def test_figure_errors_come_before_training(centroids, problem, split, macros, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     curve = label_curve(centroids, problem, split, macros, [0, 1])
     draw_curves([curve, curve], tmp_path / "curves.png", "Simulated", ("ap", "f1", "f1_balanced"))

@@ -53,7 +53,7 @@ def recorded(run):
     return json.loads((Path(run) / "config.json").read_text())["config"]
 
 
-def test_parts_that_learn_from_the_same_recordings_share_a_run(store, tmp_path):
+def test_parts_with_the_same_training_recordings_share_a_run(store, tmp_path):
     extra_rows = ["r0", "r1", "r2", "r3", "r4", "r5"]
     system = system_of(store, tmp_path, extra_rows, all_tasks=True)
     said = {}
@@ -79,14 +79,14 @@ def test_parts_that_learn_from_the_same_recordings_share_a_run(store, tmp_path):
     )
 
 
-def test_a_fold_hides_the_labels_of_its_own_recordings_only(store, tmp_path):
+def test_fold_excludes_labels_of_held_out_recordings_only(store, tmp_path):
     extra_rows = ["r0", "r1", "r2", "r3", "r4"]
     system = system_of(store, tmp_path, extra_rows, all_tasks=True)
     fitted = system.fit(problem_of(store, "annotator 1"), [store.row("r0")], 0)
     assert recorded(fitted.facts["run"])["data"]["labeled"] == ["r0", "r1", "r3", "r4"]
 
 
-def test_alone_a_system_learns_its_own_stream_and_scored_tracks_are_not_seen(store, tmp_path):
+def test_single_task_system_trains_on_its_stream_without_scored_tracks(store, tmp_path):
     tracks = ("r0", "r1", "r2", "r3", "r4")
     system = system_of(store, tmp_path, recipe="finetune", tracks=tracks)
     fitted = system.fit(problem_of(store, "annotator 2"), [store.row("r1"), store.row("r3")], 3)
@@ -99,7 +99,7 @@ def test_alone_a_system_learns_its_own_stream_and_scored_tracks_are_not_seen(sto
     assert again.facts["run"] == fitted.facts["run"]
 
 
-def test_a_run_that_is_done_is_not_opened_again_and_an_interrupted_one_is_continued(store, tmp_path, monkeypatch):
+def test_finished_run_is_reused_and_interrupted_run_continues(store, tmp_path, monkeypatch):
     system = system_of(store, tmp_path, recipe="finetune", tracks=("r1", "r3"))
     rows = [store.row("r1"), store.row("r3")]
 
@@ -116,25 +116,25 @@ def test_a_run_that_is_done_is_not_opened_again_and_an_interrupted_one_is_contin
     assert system.fit(problem_of(store, "annotator 2"), rows, 0).facts["run"] == trained["run"]
 
 
-def test_fine_tuning_sees_labeled_tracks_alone_where_it_is_told_to(store, tmp_path):
+def test_labeled_only_trains_on_labeled_tracks_only(store, tmp_path):
     system = system_of(store, tmp_path, recipe="finetune", tracks=("r0", "r1", "r3"), labeled_only=True)
     fitted = system.fit(problem_of(store, "annotator 2"), [store.row("r1"), store.row("r3")], 0)
     assert recorded(fitted.facts["run"])["data"]["recordings"] == ["r1", "r3"]
 
 
-def test_the_best_of_a_run_without_held_out_labels_is_its_last(store, tmp_path):
+def test_best_checkpoint_without_held_out_labels(store, tmp_path):
     settings = SETTINGS | {"data.validation_share": 0.0}
     system = system_of(store, tmp_path, recipe="finetune", settings=settings, best=True)
     fitted = system.fit(problem_of(store, "annotator 1"), [store.row("r0"), store.row("r2")], 0)
     assert fitted.facts["checkpoint"] == "step-000000002"
 
 
-def test_rare_classes_drawn_more_often_are_refused_where_balanced_ones_are_scored():
+def test_rare_class_sampling_conflicts_with_balanced_scores():
     with pytest.raises(InputError, match="rare_share"):
         EndToEndConfig(recipe="joint", settings={"data.sampling.rare_share": 0.5})
 
 
-def test_a_style_that_was_not_learned_is_told(store, tmp_path):
+def test_unknown_style_has_a_note(store, tmp_path):
     system = system_of(store, tmp_path, recipe="finetune")
     task = make_task(store, "behavior")
     fitted = system.fit(Problem(store, task, parse_macro(task)), [store.row("r0"), store.row("r2")], 0)
@@ -146,7 +146,7 @@ def test_a_style_that_was_not_learned_is_told(store, tmp_path):
     ]
 
 
-def test_one_head_learns_all_styles_of_a_frozen_embedding(store):
+def test_frozen_annotator_probe_learns_all_styles(store):
     generator = np.random.default_rng(0)
     shown = np.maximum(store.labels("behavior"), 0)
     array = (np.eye(3)[shown] * 2 + generator.normal(size=(store.num_frames, 3))).astype(np.float32)
@@ -160,7 +160,7 @@ def test_one_head_learns_all_styles_of_a_frozen_embedding(store):
     assert (said.argmax(axis=1) == truth)[truth >= 0].mean() > 0.8
 
 
-def test_annotators_who_learn_from_the_same_recordings_share_a_head(store, monkeypatch):
+def test_annotators_with_the_same_recordings_share_a_head(store, monkeypatch):
     array = np.random.default_rng(0).normal(size=(store.num_frames, 3)).astype(np.float32)
     train, heads, learned = [store.row(f"r{number}") for number in range(4)], {}, []
     made = FrozenAnnotatorProbe._learned
@@ -178,7 +178,7 @@ def test_annotators_who_learn_from_the_same_recordings_share_a_head(store, monke
     assert len(learned) == 2
 
 
-def test_in_folds_the_tasks_of_a_joint_model_share_its_runs(store, tmp_path):
+def test_tasks_share_the_fold_runs_of_a_joint_model(store, tmp_path):
     extra_rows = ["r0", "r1", "r2", "r3", "r4", "r5"]
     system = system_of(store, tmp_path, extra_rows, all_tasks=True)
     groom = replace(make_task(store, "groom"), kind="binary")
@@ -200,7 +200,7 @@ def test_in_folds_the_tasks_of_a_joint_model_share_its_runs(store, tmp_path):
     assert len([path for path in (tmp_path / "runs").iterdir() if path.is_dir()]) == 2
 
 
-def test_a_problem_that_a_common_fold_would_not_part_is_dealt_out_alone(store, tmp_path):
+def test_problem_with_too_few_common_folds_has_its_own(store, tmp_path):
     rows = [store.row(name) for name in ("r0", "r1", "r2", "r3")]
     system = system_of(store, tmp_path, ["r0", "r1", "r2", "r3", "r4", "r5"], all_tasks=True)
     task = make_task(store, "behavior")

@@ -40,7 +40,7 @@ def test_each_part_is_predicted_in_its_annotators_style(styles, experiments):
         )
 
 
-def test_windows_are_chosen_by_a_head_that_did_not_learn_from_them(styles, experiments):
+def test_windows_are_chosen_on_held_out_recordings(styles, experiments):
     _, array, _ = styles
     smooth = {name: replace(experiment, smooth=True) for name, experiment in experiments.items()}
     config = replace(FAST, steps=20)
@@ -52,13 +52,13 @@ def test_windows_are_chosen_by_a_head_that_did_not_learn_from_them(styles, exper
         assert set(postprocessed[name].postprocessed) == {"plain", "balanced", "plain decision"}
 
 
-def test_one_annotator_is_no_style(styles, experiments):
+def test_single_annotator_is_an_error(styles, experiments):
     _, array, _ = styles
     with pytest.raises(InputError, match="several annotators"):
         run_annotator_experiments(dict(list(experiments.items())[:1]), array, 0)
 
 
-def test_the_verb_scores_saves_and_describes_them(styles, tmp_path):
+def test_annotators_mode_writes_scores_probe_and_matrices(styles, tmp_path):
     store, array, task = styles
     folder = tmp_path / "embeddings"
     folder.mkdir()
