@@ -104,7 +104,7 @@ def test_short_recording_has_no_folds():
 def test_inner_fold_is_thinned_and_standardized_on_training_frames():
     data = training_data(3)
     before = data.embedded.clone()
-    folds = inner_folds(data, 0, most_frames=60)
+    folds = inner_folds(data, 0, max_frames=60)
     assert torch.equal(data.embedded, before), "the frames themselves stay as they were"
     for fold in folds:
         assert len(fold.fit) < 130 < fold.num_frames and fold.num_frames + len(fold.held_out) == len(data)

@@ -107,15 +107,11 @@ def test_uninformative_embedding_predicts_class_shares(experiment, kind, num_rec
 
 
 @pytest.mark.parametrize("kind", ["multinomial", "binary"])
-def test_class_absent_from_a_fold_is_scored_on_other_folds(experiment, array, tmp_path, kind):
+def test_class_absent_from_a_fold_is_scored_on_other_folds(experiment, array, relabeled, kind):
     only = "r1"
-
-    def without_mount(recording):
-        labels = recording.labels["behavior"]
-        frames = labels.frames if recording.id == only else np.where(labels.frames == 1, 2, labels.frames)
-        return replace(recording, labels={"behavior": replace(labels, frames=frames)})
-
-    store = write_store(tmp_path / "s", [without_mount(recording) for recording in experiment.store])
+    store = relabeled(
+        experiment.store, lambda row, frames: frames if row.id == only else np.where(frames == 1, 2, frames)
+    )
     task = make_task(store, "behavior", kind=kind)
     experiment = replace(experiment, store=store, task=task, selection=parse_macro(task))
     some = learning_from(experiment, "r1", "r2", "r4")

@@ -218,7 +218,7 @@ def test_short_recordings_and_missing_tracks_are_labeled(place, tmp_path):
         (["--annotator", "9"], {}, r"annotator '9' was not learned; the model knows \['0', '1'\]"),
         (["--annotator", "9"], {"run": "nobody"}, "--annotator 9: .*nobody has no annotator styles"),
         (["--streams", "S1", "S3"], {}, r"--streams S3: .*run gives no such labels; it gives \['S1', 'S2'\]"),
-        (["--learn", "9"], {}, "not to what a run has learned .* ssl-behavior probe --mode annotators, .* --probe DIR"),
+        (["--learn", "9"], {}, "not to the label heads of a run.* --mode annotators, .* --probe DIR"),
         (["--recordings", "z*"], {}, "no recording matches 'z"),
     ],
 )

@@ -115,10 +115,10 @@ def test_references_share_time_columns_unless_left_out(store, array, make_embedd
     embeddings = make_embeddings(tmp_path / "embeddings", array, channel_groups={"latent": 3, "time": 2})
     argv = [embeddings.path, store.path, "--task", "behavior", "--seeds", 1, "--references", "raw"]
     results, screen = run(*argv, "--out", tmp_path / "with")
-    assert [row["dim"] for row in results["rows"]] == [5, 44] and "tell the time" in screen
+    assert [row["dim"] for row in results["rows"]] == [5, 44] and "columns for the time" in screen
     assert load_heads(tmp_path / "with").without == ()
     results, screen = run(*argv, "--out", tmp_path / "without", "--without", "ti*")
-    assert [row["dim"] for row in results["rows"]] == [3, 42] and "tell the time" not in screen
+    assert [row["dim"] for row in results["rows"]] == [3, 42] and "columns for the time" not in screen
     saved = load_heads(tmp_path / "without")
     assert saved.without == ("time",) and saved.heads["plain"].head.weights.shape == (3, 3)
 

@@ -7,15 +7,9 @@ import pytest
 from sklearn.metrics import f1_score
 
 from probe import tuning
-from probe.experiment import BALANCED, DECISION, PLAIN, Problem, decide
-from probe.tasks import make_task, parse_macro
+from probe.experiment import BALANCED, DECISION, PLAIN, decide
+from probe.tasks import parse_macro
 from probe.tuning import LOG_WEIGHTS, Postprocessing, choose_postprocessing, choose_weights, reweigh
-
-
-@pytest.fixture
-def problem(store):
-    task = make_task(store, "behavior")
-    return Problem(store, task, parse_macro(task))
 
 
 def made(num_frames=601, seed=0, sharpness=2.0, shares=(0.05, 0.25, 0.7)):

@@ -221,7 +221,7 @@ def test_curves_use_the_prediction_cache(cheap, labeled, tmp_path):
         (["--precision", "half"], "unknown precision 'half'"),
         (["--tables", "1"], "--tables is for the layout calms21; leave it out with store"),
         (["--hashes"], "--hashes is for the layout calms21"),
-        (["--macro", "S9=all"], "--macro S9=...: it is no --task"),
+        (["--macro", "S9=all"], "--macro S9=..."),
         (["--macro", "all"], "--macro is written STREAM=CLASSES, got 'all'"),
         (["--tables", "one"], "--tables are numbers joined by commas"),
         (["--curves", "conv1d", "--curve-recordings", "2,few"], "--curve-recordings are numbers joined by commas"),
@@ -277,11 +277,11 @@ def test_system_without_table_is_noted(labeled, tmp_path, monkeypatch, capsys):
     every = SystemSpec("conv1d", "shares", "baseline", lambda context, part: Shares())
     monkeypatch.setattr("probe.calms21.session.SYSTEMS", {"few": few, "conv1d": every})
     run_benchmark(config_of(labeled, tmp_path / "out", "--seeds", "1", "--systems", "few,conv1d"), make_console())
-    assert "few (few): left out, it is for none of these tables" in (tmp_path / "out" / "results.md").read_text()
+    assert "few (few): left out, it fits none of these tables" in (tmp_path / "out" / "results.md").read_text()
     config = config_of(labeled, tmp_path / "other", "--new-task", "few", "--seeds", "1", "--systems", "few")
     run_benchmark(config, make_console())
     text = (tmp_path / "other" / "results.md").read_text()
-    assert "behavior: left out, none of the systems" in text and "## behavior" not in text and "## few" in text
+    assert "behavior: left out, no requested system" in text and "## behavior" not in text and "## few" in text
     assert "few: few, seed 0" in capsys.readouterr().out
 
 

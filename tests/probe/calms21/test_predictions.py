@@ -1,4 +1,4 @@
-"""Predictions on disk: what comes back, and when they are made again."""
+"""Saved and cached predictions."""
 
 import json
 from dataclasses import replace
@@ -7,26 +7,12 @@ import numpy as np
 import pytest
 
 from probe.calms21.predictions import cached_predictions, identity_of, load_predictions, save_predictions
-from probe.calms21.systems import FrozenProbe, PostprocessingConfig, Problem, run_system
+from probe.calms21.systems import FrozenProbe, PostprocessingConfig, run_system
 from probe.representations import Representation
-from probe.tasks import make_task, parse_macro
+from probe.tasks import parse_macro
 from ssl_behavior.errors import InputError
-from ssl_behavior.recording import Labels
-from ssl_behavior.splits import make_split
-from ssl_behavior.store import write_store
 
 AFTER = PostprocessingConfig(folds=2, smooth=True, thresholds=True)
-
-
-@pytest.fixture
-def problem(store):
-    task = make_task(store, "behavior")
-    return Problem(store, task, parse_macro(task))
-
-
-@pytest.fixture
-def split(store):
-    return make_split(store)
 
 
 @pytest.fixture
@@ -77,21 +63,16 @@ def test_cached_predictions_are_reused(tmp_path, system, problem, split, monkeyp
     assert len(made) == 2 + 2 + 1 + 1 and len(list(tmp_path.glob("*/predictions.json"))) == 4
 
 
-def test_identity_depends_on_training_labels_only(tmp_path, system, problem, split):
-    def relabeled(name, ids):
-        recordings = []
-        for recording in problem.store:
-            labels = recording.labels["behavior"]
-            frames = np.roll(labels.frames, 31) if recording.id in ids else labels.frames
-            new = Labels(vocabulary=labels.vocabulary, frames=frames, background=labels.background)
-            recordings.append(replace(recording, labels={"behavior": new}))
-        return replace(problem, store=write_store(tmp_path / name, recordings))
+def test_identity_depends_on_training_labels_only(system, problem, split, relabeled):
+    def roll(name, ids):
+        store = relabeled(problem.store, lambda row, frames: np.roll(frames, 31) if row.id in ids else frames, name)
+        return replace(problem, store=store)
 
     def digest(of):
         return identity_of(system, of, split, 0, AFTER).digest
 
     scored, learned = [row.id for row in split.evaluate], [split.train[0].id]
-    assert digest(relabeled("scored", scored)) == digest(problem) != digest(relabeled("learned", learned))
+    assert digest(roll("scored", scored)) == digest(problem) != digest(roll("learned", learned))
     assert digest(replace(problem, selection=parse_macro(problem.task, "attack"))) != digest(problem)
 
 

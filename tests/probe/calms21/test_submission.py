@@ -133,10 +133,10 @@ def spoilt(test, task, **changes):
     "changes, told",
     [
         ({"a": None, "b": None}, "2 sequences of {test} missing: label all of them (the first is 'b'{of})"),
-        ({"z": [0]}, "1 sequence not in {test}: leave out what is no test sequence (the first is 'z'{of})"),
+        ({"z": [0]}, "1 sequence not in {test}: leave out all but test sequences (the first is 'z'{of})"),
         ({"c": [0] * 30}, "1 sequence of a wrong length: every frame has one label (the first is 'c'{of} with 30 labels"
                           " for 31 frames)"),
-        ({"c": [0] * 7 + [1.0] + [0] * 23}, "that are no whole numbers: convert them to int (the first is 'c'{of},"
+        ({"c": [0] * 7 + [1.0] + [0] * 23}, "that are not integers: convert them to int (the first is 'c'{of},"
                                             " frame 7 is 1.0)"),
         ({"c": [True] * 31}, "frame 0 is True"),
         ({"c": ["0"] * 31}, "frame 0 is '0'"),
@@ -168,7 +168,7 @@ def test_task_3_needs_all_behaviors(challenge_file):
     groups["behavior-9"] = groups.pop("groom")
     one, two = check_submission(groups, test)[-2:]
     assert one == "no predictions of behavior-2 (groom): a submission to Task 3 has all 7"
-    assert two.startswith("behavior-9: no behaviour of Task 3")
+    assert two.startswith("behavior-9: not a behavior of Task 3")
 
 
 def saved(tmp_path, content):
@@ -289,7 +289,7 @@ def test_submission_command(release_store, challenge_file, tmp_path, capsys):
     np.savez(tmp_path / "made.npz", **{f"{b}/{id}": values for b, of in made.items() for id, values in of.items()})
     out = tmp_path / "submission.npy"
     write = ["write", str(tmp_path / "made.npz"), "--task", "3", "--test", str(challenge_file), "--out", str(out)]
-    assert main(write) == 0 and "3 test sequences of Task 3, nothing wrong" in capsys.readouterr().out
+    assert main(write) == 0 and "3 test sequences of Task 3, no faults" in capsys.readouterr().out
     assert plain_lists(read_submission(out, 3)) == plain(made)
     with pytest.raises(InputError, match="exists already"):
         main(write)

@@ -88,8 +88,8 @@ def test_inputs_must_match_the_training(store, array, trained):
     rows = store.rows[:2]
     for other, word in (
         (assemble_inputs(store, rows, rows, SMALL.window), "the inputs hold"),
-        (assemble_inputs(store, rows, rows, SMALL.window, array), "standardised otherwise"),
-        (assemble_inputs(store, rows, [], WindowSpan(past=1, future=1), array, trained.scaling), "reaches 5 frames"),
+        (assemble_inputs(store, rows, rows, SMALL.window, array), "standardized differently"),
+        (assemble_inputs(store, rows, [], WindowSpan(past=1, future=1), array, trained.scaling), "needs 5"),
     ):
         with pytest.raises(InputError, match=word):
             trained.predict(other, rows)

@@ -145,8 +145,8 @@ def test_kept_head_with_unknown_classes_is_an_error(store, array, fit, tmp_path)
 def test_mismatched_parent_is_an_error(fit):
     parent = fit(PARENT)
     for config, given, word in (
-        (PARENT, parent, "starts from nothing, and a parent was given"),
-        (KEPT, None, "starts from a parent, and none was given"),
+        (PARENT, parent, "a parent was given"),
+        (KEPT, None, "none was given"),
         (replace(KEPT, window=WindowSpan(past=5, future=5, gap=1)), parent, "the parent's window is"),
         (replace(KEPT, network=Conv1dConfig(channels=(7,))), parent, "the parent's network is"),
         (replace(KEPT, paired_logits=True), parent, "the parent's paired_logits is False, not True"),

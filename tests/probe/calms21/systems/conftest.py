@@ -1,17 +1,12 @@
-"""Problems of the small store, and a system one can see through."""
-
-from dataclasses import replace
+"""A simple system for the small store."""
 
 import numpy as np
 import pytest
 import torch
 
-from probe.calms21.systems import FittedSystem, Problem, System, with_balanced
+from probe.calms21.systems import FittedSystem, System, with_balanced
 from probe.experiment import expand_classes, learned_classes
 from probe.representations import Representation
-from probe.tasks import make_task, parse_macro
-from ssl_behavior.splits import make_split
-from ssl_behavior.store import write_store
 
 
 @pytest.fixture(autouse=True)
@@ -20,23 +15,12 @@ def _single_precision():
 
 
 @pytest.fixture
-def problem(store):
-    task = make_task(store, "behavior")
-    return Problem(store, task, parse_macro(task))
-
-
-@pytest.fixture
-def split(store):
-    return make_split(store, seed=0)
-
-
-@pytest.fixture
 def representation(array):
     return Representation("five numbers", (array,))
 
 
 class Centroids(System):
-    """Softmax of the distances to the classes' means; remembers what it was given to learn and to predict."""
+    """Softmax of the distances to class means, with a record of fitted and predicted recordings."""
 
     name, source = "centroids", "a test"
 
@@ -76,18 +60,3 @@ class FittedCentroids(FittedSystem):
 @pytest.fixture
 def centroids(array):
     return Centroids(array)
-
-
-@pytest.fixture
-def relabeled(tmp_path):
-    """The same recordings with labels changed by `change(row, frames)`."""
-
-    def make(store, change, name="relabeled"):
-        def changed(recording):
-            labels = recording.labels["behavior"]
-            frames = change(store.row(recording.id), labels.frames.copy())
-            return replace(recording, labels={"behavior": replace(labels, frames=frames)})
-
-        return write_store(tmp_path / name, [changed(recording) for recording in store])
-
-    return make
