@@ -436,12 +436,12 @@ def rich_table(rows: Sequence[ResultRow], title: str) -> Group:
     for start in range(0, len(cells), _SIDE_BY_SIDE):
         table = Table(title="" if start else title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         table.add_column("", no_wrap=True)
-        shown = cells[start : start + _SIDE_BY_SIDE]
-        for line in shown:
+        block = cells[start : start + _SIDE_BY_SIDE]
+        for line in block:
             table.add_column(Text(line[0]), justify="right")
         for index, name in enumerate(header[1:], start=1):
             # The interval stands below its value.
-            table.add_row(Text(name), *(Text(line[index].replace(" [", "\n[")) for line in shown))
+            table.add_row(Text(name), *(Text(line[index].replace(" [", "\n[")) for line in block))
         tables.append(table)
     return Group(*tables)
 

@@ -161,19 +161,19 @@ def _draw_matrix(figure: Any, axis: Any, matrix: AnnotatorMatrix, order: np.ndar
 
     values = matrix.values[np.ix_(order, order)]
     names = [matrix.annotators[index] for index in order]
-    shown = _colored(matrix, values)
-    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+    scaled = _colored(matrix, values)
+    low, high = float(np.nanmin(scaled)), float(np.nanmax(scaled))
     # Cividis looks the same with and without color vision deficiency. An annotator's similarity to itself is always 1:
     # on the color scale it would hide all other differences.
     colors = colormaps["cividis"].with_extremes(bad="#e8e8e8")
-    image = axis.imshow(shown, cmap=colors, vmin=low, vmax=high, aspect="auto")
+    image = axis.imshow(scaled, cmap=colors, vmin=low, vmax=high, aspect="auto")
     axis.set_xticks(range(len(names)), names)
     axis.set_yticks(range(len(names)), names)
     axis.set_xlabel(matrix.columns or "annotator", fontsize=8)
     axis.set_ylabel(matrix.rows or "annotator", fontsize=8)
     axis.tick_params(labelsize=8, length=0)
     for (row, column), value in np.ndenumerate(values):
-        dark = shown[row, column] <= (low + high) / 2
+        dark = scaled[row, column] <= (low + high) / 2
         text = "–" if np.isnan(value) else f"{value:z.{3 if matrix.rows else 2}f}"
         axis.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
     bar = figure.colorbar(image, ax=axis, shrink=0.8)

@@ -1,4 +1,4 @@
-"""The chosen penalty against brute force with scikit-learn, and probabilities that few labels do not make too sure."""
+"""The chosen penalty against brute force with scikit-learn, and the shrinkage of heads from few labels."""
 
 import warnings
 from dataclasses import replace

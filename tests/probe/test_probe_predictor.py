@@ -1,4 +1,4 @@
-"""The verb `annotate` from end to end, on small stores."""
+"""`annotate` with a saved probe, on small stores."""
 
 import csv
 import json

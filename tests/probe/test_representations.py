@@ -1,4 +1,4 @@
-"""Frames are chosen, gathered and standardised as they should be, and foreign embeddings are refused."""
+"""Frames are chosen, gathered and standardized as they should be, and foreign embeddings are refused."""
 
 import numpy as np
 import pytest

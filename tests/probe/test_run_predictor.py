@@ -1,4 +1,4 @@
-"""`annotate` with a run that learned labels itself: no probe is needed."""
+"""`annotate` with a run that has label heads, without a probe."""
 
 import csv
 import json

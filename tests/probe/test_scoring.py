@@ -171,7 +171,7 @@ def test_undefined_part_is_left_out_and_named(experiment):
     assert "†" in markdown_text([together], "Title", [])
 
 
-def test_behaviours_as_parts_are_classes_of_the_task(experiment):
+def test_behaviors_as_parts_are_classes_of_the_task(experiment):
     parts = {}
     for number, name in enumerate(("attack", "mount")):
         task = replace(experiment.task, name=name, classes=(name,), kind="binary", background="")

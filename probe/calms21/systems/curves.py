@@ -192,8 +192,8 @@ def _point(
         seed_predictions,
         postprocessing.smooth or postprocessing.thresholds,
     )
-    shown = np.array([positive_frames(problem, some).sum(axis=0) for some in drawn])
-    positive = {name: tuple(shown[:, column].tolist()) for column, name in enumerate(problem.task.classes)}
+    counts = np.array([positive_frames(problem, some).sum(axis=0) for some in drawn])
+    positive = {name: tuple(counts[:, column].tolist()) for column, name in enumerate(problem.task.classes)}
     return CurvePoint(len(drawn[0]), positive, row, macros[0].classes)
 
 

@@ -1,4 +1,4 @@
-"""Recordings labeled by people who draw the line between behaviours at different places."""
+"""Recordings labeled by people who draw the line between behaviors at different places."""
 
 import numpy as np
 import pytest

@@ -307,7 +307,7 @@ def test_submission_command(release_store, challenge_file, tmp_path, capsys):
 
 
 def short_store(store, tmp_path):
-    """Test recordings of all behaviours: two for each, a third for the first two."""
+    """Test recordings of all behaviors: two for each, a third for the first two."""
     wanted = [row for row in store.rows if row.id.startswith("task3/") and not row.id.endswith("/c")]
     extra = [row for row in store.rows if row.id in ("task3/approach/c", "task3/groom/c")]
     return write_store(tmp_path / "short", [Store(store.path).recording(row.id) for row in wanted + extra]).path

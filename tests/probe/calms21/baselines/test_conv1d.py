@@ -23,7 +23,7 @@ def test_parameter_count_equals_the_paper(channels, samples, numbers, features, 
 
 
 def paper_logits(network, windows):
-    """Convolution, normalisation, ReLU, maximum, one after the other, on [batch, channel, sample]."""
+    """Convolution, normalization, ReLU, maximum, one after the other, on [batch, channel, sample]."""
 
     def normal(x, norm):
         return F.batch_norm(

@@ -10,7 +10,7 @@ from ssl_behavior.errors import InputError
 
 
 def counted(widths, channels, samples, classes):
-    """Four numbers per normalised channel, weights and biases."""
+    """Four numbers per normalized channel, weights and biases."""
     layers = [samples * channels, *widths]
     dense = sum(a * b + b + 4 * b for a, b in zip(layers, widths, strict=False))
     return 4 * channels + dense + widths[-1] * classes + classes

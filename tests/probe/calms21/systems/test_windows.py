@@ -82,7 +82,7 @@ def test_parent_network_is_trained_once_per_seed(problem, store, tmp_path, monke
     again = child.fit(problem, rows, 0).predict(evaluate)
     alone = system().fit(problem, parent_rows, 0).predict(evaluate)
     np.testing.assert_array_equal(first[PLAIN], again[PLAIN])
-    # Hardly trained further, it says what its parent says, but for the moving statistics of its normalisation.
+    # Hardly trained further, it says what its parent says, but for the moving statistics of its normalization.
     assert np.corrcoef(first[PLAIN].ravel(), alone[PLAIN].ravel())[0, 1] > 0.9
     assert [parent is None for parent in trained] == [False, True, False, True]
     found = system(CHILD, parent=parent_of(problem, parent_rows, tmp_path / "parents"))
