@@ -28,10 +28,10 @@ import torch
 from rich.progress import Progress
 
 from probe.calms21.baselines import BASELINES, BaselineConfig, TrainedBaseline, assemble_inputs, run_baseline
+from probe.experiment import Experiment, Predictions
 from probe.representations import Matrix, check_alignment, columns_without
 from probe.tables import ResultRow, csv_text, markdown_text, rich_table, score_row
-from probe.tasks import annotated_rows, macro_of, make_task, targets
-from probe.trial import Outcome, Trial
+from probe.tasks import annotated_rows, make_task, parse_macro, targets
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.embedding import Embeddings, kept_groups
 from ssl_behavior.errors import InputError
@@ -77,16 +77,16 @@ class Comparison:
         self.options, self.config, self.out = options, config, options.out
         self.store = Store(options.store)
         self.task = make_task(self.store, options.task)
-        self.macros = [macro_of(self.task, text) for text in options.macro or ["all"]]
+        self.macros = [parse_macro(self.task, text) for text in options.macro or ["all"]]
         split = make_split(self.store, options.split, annotated=annotated_rows(self.store, self.task))
-        self.trial = Trial(self.store, self.task, split, self.macros[0], stride=config.train_stride)
+        self.experiment = Experiment(self.store, self.task, split, self.macros[0], stride=config.train_stride)
         self.device = choose_device(options.device)
         self.precision = choose_precision(options.precision, self.device)
         self.console = make_console(stderr=True)
 
     @cached_property
     def rows(self) -> tuple[Any, ...]:
-        return (*self.trial.split.train, *self.trial.split.evaluate)
+        return (*self.experiment.split.train, *self.experiment.split.evaluate)
 
     @cached_property
     def labels(self) -> str:
@@ -94,7 +94,7 @@ class Comparison:
 
     def settings(self, chosen: Input, seed: int) -> dict[str, Any]:
         """All that a result depends on: an older one with others is not this one."""
-        split = self.trial.split
+        split = self.experiment.split
         settings = {
             "baseline": self.options.baseline,
             "config": asdict(self.config),
@@ -109,7 +109,7 @@ class Comparison:
         }
         return json.loads(json.dumps(settings))
 
-    def result(self, chosen: Input, seed: int) -> tuple[dict[str, Any], Outcome]:
+    def result(self, chosen: Input, seed: int) -> tuple[dict[str, Any], Predictions]:
         """How the training went, and its predictions: found, or made now."""
         file = self.out / f"{chosen.name}-{seed}.json"
         settings = self.settings(chosen, seed)
@@ -119,33 +119,33 @@ class Comparison:
         if about["settings"] != settings:
             raise InputError(f"{file} holds a result of other settings: choose another --out or another --name")
         with np.load(file.with_suffix(".npz")) as arrays:
-            return about, Outcome(dict(arrays), {}, {}, {}, {}, about["num_train_frames"])
+            return about, Predictions(dict(arrays), {}, {}, {}, {}, about["num_train_frames"])
 
     def _make(self, file: Path, chosen: Input, seed: int, settings: dict[str, Any]) -> None:
         start = time.perf_counter()
-        split = self.trial.split
+        split = self.experiment.split
         inputs = assemble_inputs(
             self.store, self.rows, split.train, self.config.window, chosen.features(seed)
         ).to(self.device)  # fmt: skip
         frames = sum(row.frames for row in split.train) * self.config.epochs // self.config.train_stride
         with Progress(console=self.console, transient=True) as progress:
             line = progress.add_task(f"{chosen.name}, seed {seed}", total=frames)
-            trained, outcome = run_baseline(
+            trained, predictions = run_baseline(
                 self.store, self.task, split, self.config, inputs, seed, self.precision,
                 lambda count: progress.advance(line, count),
             )  # fmt: skip
         seconds = time.perf_counter() - start
         about = {"settings": settings, "groups": dict(inputs.groups), "seconds": seconds}
-        self._write(file, trained, outcome, about)
+        self._write(file, trained, predictions, about)
         self.console.print(
             f"{chosen.name}, seed {seed}: {trained.samples_seen:,} samples in {seconds:.0f} s, "
             f"loss {trained.losses[0]:.3f} -> {trained.losses[-1]:.3f}"
         )
 
-    def _write(self, file: Path, trained: TrainedBaseline, outcome: Outcome, about: dict[str, Any]) -> None:
+    def _write(self, file: Path, trained: TrainedBaseline, predictions: Predictions, about: dict[str, Any]) -> None:
         """Predictions first: where the table of contents is, they are too."""
         with atomic_file(file.with_suffix(".npz")) as partial, partial.open("wb") as handle:
-            np.savez(handle, **outcome.probability)
+            np.savez(handle, **predictions.probability)
         about["machine"] = describe_device(self.device, self.precision)
         about["num_train_frames"] = trained.num_train_frames
         about["samples_seen"], about["losses"] = trained.samples_seen, list(trained.losses)
@@ -154,9 +154,9 @@ class Comparison:
     def row(self, chosen: Input) -> tuple[ResultRow, list[dict[str, Any]]]:
         """The scores over the seeds, and how each training went."""
         found = [self.result(chosen, seed) for seed in range(self.options.seeds)]
-        abouts, outcomes = [about for about, _ in found], [outcome for _, outcome in found]
+        abouts, seed_predictions = [about for about, _ in found], [predictions for _, predictions in found]
         dim = sum(abouts[0]["groups"].values())
-        return score_row(self.trial, self.macros, chosen.name, dim, 100.0, outcomes), abouts
+        return score_row(self.experiment, self.macros, chosen.name, dim, 100.0, seed_predictions), abouts
 
 
 def chosen_inputs(options: argparse.Namespace, store: Store) -> list[Input]:
@@ -173,7 +173,7 @@ def chosen_inputs(options: argparse.Namespace, store: Store) -> list[Input]:
 def report(comparison: Comparison, results: Sequence[tuple[ResultRow, list[dict[str, Any]]]]) -> dict[str, Any]:
     """Print the table, write it beside the results, and return it for the last line."""
     rows = [row for row, _ in results]
-    split, config = comparison.trial.split, comparison.config
+    split, config = comparison.experiment.split, comparison.config
     title = (
         f"{comparison.task.name}, {comparison.options.baseline}, {len(split.evaluate)} {split.evaluated_on} recordings"
     )
@@ -232,7 +232,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     options = parser.parse_args()
     config = BASELINES[options.baseline]
-    config = replace(config, train_stride=options.train_stride).lasting(options.epochs or config.epochs)
+    config = replace(config, train_stride=options.train_stride).with_epochs(options.epochs or config.epochs)
     try:
         comparison = Comparison(options, config)
         results = [comparison.row(chosen) for chosen in chosen_inputs(options, comparison.store)]

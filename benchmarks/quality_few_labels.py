@@ -28,14 +28,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from probe.calms21.effort import EFFORTS, effort_of
-from probe.calms21.plan import OURS, Bench
-from probe.calms21.predictions import remembered
+from probe.calms21.effort import EFFORTS, get_effort
+from probe.calms21.plan import OURS, BenchmarkContext, TaskPart
+from probe.calms21.predictions import cached_predictions
 from probe.calms21.representations import RepresentationCache
-from probe.calms21.run import Part, plan_task
+from probe.calms21.run import make_benchmark_task
 from probe.calms21.systems import BoostedTrees, Curve, FrozenProbe, System, draw_streams, label_curve
 from probe.calms21.systems.curves import label_counts
-from probe.references import input_means, kept_hand_features, with_time
+from probe.references import add_session_time, cached_hand_features, input_means
 from probe.representations import Representation
 from ssl_behavior.device import choose_device, choose_precision
 from ssl_behavior.errors import InputError
@@ -47,38 +47,38 @@ STREAMS = ("S1=aggression,social", "S2=lateralthreat,keepdown,clinch,uprightpost
 RECIPE = "given"
 
 
-def frozen(bench: Bench, without: Sequence[str]) -> System:
-    return FrozenProbe(bench.representations.encoder(RECIPE, without), "linear", bench.effort.stride)
+def frozen(context: BenchmarkContext, without: Sequence[str]) -> System:
+    return FrozenProbe(context.representations.encoder(RECIPE, without), "linear", context.effort.stride)
 
 
-def means(bench: Bench, without: Sequence[str]) -> System:
-    representations = bench.representations
-    representations.say("computing window means of the inputs")
+def means(context: BenchmarkContext, without: Sequence[str]) -> System:
+    representations = context.representations
+    representations.log("computing window means of the inputs")
     made = input_means(representations.store, representations.train, representations.folder / "features")
-    return FrozenProbe(timed(made, representations.store, without), "linear", bench.effort.stride)
+    return FrozenProbe(timed(made, representations.store, without), "linear", context.effort.stride)
 
 
-def trees(bench: Bench, without: Sequence[str]) -> System:
-    cache = bench.representations
-    said = partial(cache.say, "computing hand features")
-    made = kept_hand_features(cache.store, cache.train, cache.store.rows, cache.folder / "features", said)
-    return BoostedTrees(timed(made, cache.store, without), bench.effort.boosting)
+def trees(context: BenchmarkContext, without: Sequence[str]) -> System:
+    cache = context.representations
+    said = partial(cache.log, "computing hand features")
+    made = cached_hand_features(cache.store, cache.train, cache.store.rows, cache.folder / "features", said)
+    return BoostedTrees(timed(made, cache.store, without), context.effort.boosting)
 
 
 def timed(made: Representation, store: Store, without: Sequence[str]) -> Representation:
     """The time columns that the embedding has, too."""
-    return made if "time" in without else with_time(made, store.rows)
+    return made if "time" in without else add_session_time(made, store.rows)
 
 
-def finetuned(bench: Bench, without: Sequence[str]) -> System:
-    return bench.trained("finetuned", OURS, "finetune", bench.representations.runs(RECIPE))
+def finetuned(context: BenchmarkContext, without: Sequence[str]) -> System:
+    return context.trained("finetuned", OURS, "finetune", context.representations.runs(RECIPE))
 
 
-def scratch(bench: Bench, without: Sequence[str]) -> System:
-    return bench.trained("scratch", OURS, "finetune")
+def scratch(context: BenchmarkContext, without: Sequence[str]) -> System:
+    return context.trained("scratch", OURS, "finetune")
 
 
-ROWS: Mapping[str, tuple[str, Callable[[Bench, Sequence[str]], System]]] = {
+ROWS: Mapping[str, tuple[str, Callable[[BenchmarkContext, Sequence[str]], System]]] = {
     "frozen": ("frozen, linear", frozen),
     "means": ("input means, linear", means),
     "trees": ("hand features, trees", trees),
@@ -87,44 +87,44 @@ ROWS: Mapping[str, tuple[str, Callable[[Bench, Sequence[str]], System]]] = {
 }
 
 
-def parts_of(store: Store, streams: Sequence[str], split: Path | None) -> dict[str, Part]:
+def parts_of(store: Store, streams: Sequence[str], split: Path | None) -> dict[str, TaskPart]:
     """Label stream -> what is learned and scored; the first of its means is that of the classes named."""
     parts = {}
     for text in streams:
         name, _, classes = text.partition("=")
         macros = (classes, "all") if classes else ("all",)
-        plan = plan_task(store, name, "task1", macros, split)
-        if len(plan.parts) > 1:
+        benchmark_task = make_benchmark_task(store, name, "task1", macros, split)
+        if len(benchmark_task.parts) > 1:
             raise InputError(f"--stream {name}: a task of several parts has no single curve; name one label stream")
-        parts[name] = next(iter(plan.parts.values()))
+        parts[name] = next(iter(benchmark_task.parts.values()))
     return parts
 
 
-def make_bench(options: argparse.Namespace, store: Store, parts: Mapping[str, Part]) -> Bench:
+def make_bench(options: argparse.Namespace, store: Store, parts: Mapping[str, TaskPart]) -> BenchmarkContext:
     console = make_console(stderr=True)
     scored = {row.id for part in parts.values() for row in part.split.evaluate}
     learned = {row.id for part in parts.values() for row in part.split.train} - scored
     train: tuple[StoreRow, ...] = tuple(row for row in store.rows if row.id in learned)
-    effort = effort_of(options.effort)
+    effort = get_effort(options.effort)
     effort = replace(effort, stride=options.stride or effort.stride)
     representations = RepresentationCache(
         store, options.out, effort, train, device=options.device, precision=options.precision,
-        given={RECIPE: tuple(options.runs)}, say=lambda text: console.print(text, soft_wrap=True),
+        given={RECIPE: tuple(options.runs)}, log=lambda text: console.print(text, soft_wrap=True),
     )  # fmt: skip
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
-    return Bench(options.out, effort, representations, train, device=device, precision=precision)
+    return BenchmarkContext(options.out, effort, representations, train, device=device, precision=precision)
 
 
-def curve_of(bench: Bench, name: str, part: Part, options: argparse.Namespace) -> Curve:
+def curve_of(context: BenchmarkContext, name: str, part: TaskPart, options: argparse.Namespace) -> Curve:
     title, make = ROWS[name]
     most = len(part.split.train)
     counts = sorted({count for count in options.recordings if count < most} | {most})
     draws = options.draws_of.get(name, options.draws)
-    bench.representations.say(f"{title}: {part.role.problem.task.name}, {counts} recordings, {draws} draws")
-    run = partial(remembered, bench.folder / "predictions")
+    context.representations.log(f"{title}: {part.problem.task.name}, {counts} recordings, {draws} draws")
+    run = partial(cached_predictions, context.folder / "predictions")
     curve = label_curve(
-        make(bench, options.without), part.role.problem, part.split, part.macros, range(draws), counts=counts, run=run,
+        make(context, options.without), part.problem, part.split, part.macros, range(draws), counts=counts, run=run,
         covering=True,
     )  # fmt: skip
     return replace(curve, system=title)
@@ -177,11 +177,11 @@ def main() -> None:
     parts = parts_of(store, options.stream or STREAMS, options.split)
     options.recordings = options.recordings or label_counts(max(len(part.split.train) for part in parts.values()))
     options.out.mkdir(parents=True, exist_ok=True)
-    bench, panels = make_bench(options, store, parts), dict[str, list[Curve]]()
+    context, panels = make_bench(options, store, parts), dict[str, list[Curve]]()
     for stream, part in parts.items():
         panels[stream] = []
         for name in options.rows:
-            panels[stream].append(curve_of(bench, name, part, options))
+            panels[stream].append(curve_of(context, name, part, options))
             write_json(options.out / "few_labels.json", {
                 stream: [curve.to_dict() for curve in curves] for stream, curves in panels.items()
             })  # fmt: skip

@@ -1,4 +1,4 @@
-"""`ssl-behavior annotate`: labels for any recording, as a run or a saved probe has learned them."""
+"""`ssl-behavior annotate`: labels for any recording from a run or a saved probe."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from probe.labelers import Labeler, ProbeLabeler
+    from probe.predictors import LabelPredictor, ProbePredictor
     from ssl_behavior.store import StoreRow
 
 __all__ = ["main"]
@@ -20,11 +20,11 @@ def main(argv: Sequence[str]) -> int:
     Raises
     ------
     InputError
-        For every mistake a person can mend.
+        For every mistake of the user.
     """
     options = _parser().parse_args(argv)
-    # Only now what takes seconds to import: --help is answered at once.
-    from probe.labelers import ProbeLabeler, RunLabeler
+    # These imports take seconds, and --help needs none of them.
+    from probe.predictors import ProbePredictor, RunPredictor
     from ssl_behavior.device import choose_device, choose_precision
     from ssl_behavior.errors import InputError
     from ssl_behavior.files import check_free
@@ -35,13 +35,13 @@ def main(argv: Sequence[str]) -> int:
     _check_learn(options)
     check_free(options.out, options.overwrite, "probe.json" if options.learn is not None else "labels.json")
     device = choose_device(options.device)
-    how = device, choose_precision(options.precision, device), options.last
+    machine = device, choose_precision(options.precision, device), options.last
     if options.probe is None:
-        _label(options, RunLabeler(options.run, options.store, *how), make_console())
+        _label(options, RunPredictor(options.run, options.store, *machine), make_console())
     elif options.learn is None:
-        _label(options, ProbeLabeler(options.run, options.store, options.probe, *how), make_console())
+        _label(options, ProbePredictor(options.run, options.store, options.probe, *machine), make_console())
     else:
-        _learn(options, ProbeLabeler(options.run, options.store, options.probe, *how), make_console())
+        _learn(options, ProbePredictor(options.run, options.store, options.probe, *machine), make_console())
     return 0
 
 
@@ -52,40 +52,40 @@ def _check_learn(options: argparse.Namespace) -> None:
         raise InputError("--learn makes a probe and --annotator labels with one: give one of them")
     if options.learn is not None and options.probe is None:
         raise InputError(
-            "--learn adds an annotator to a probe, not to what a run has learned together with its encoder: make a "
+            "--learn adds an annotator to a probe, not to the label heads of a run: make a "
             "probe of the run with ssl-behavior probe --mode annotators, and give it with --probe DIR"
         )
 
 
-def _rows(options: argparse.Namespace, labeler: "Labeler") -> "list[StoreRow]":
-    return labeler.store.select(options.recordings) if options.recordings else list(labeler.store.rows)
+def _rows(options: argparse.Namespace, predictor: "LabelPredictor") -> "list[StoreRow]":
+    return predictor.store.select(options.recordings) if options.recordings else list(predictor.store.rows)
 
 
-def _label(options: argparse.Namespace, labeler: "Labeler", console: "Console") -> None:
+def _label(options: argparse.Namespace, predictor: "LabelPredictor", console: "Console") -> None:
     from rich.text import Text
 
-    from probe.labelers import write_labels
+    from probe.predictors import write_labels
     from ssl_behavior.terminal import counted, frames_bar
 
-    rows = _rows(options, labeler)
+    rows = _rows(options, predictor)
     with frames_bar(console, "annotating", sum(row.frames for row in rows), transient=True) as advance:
-        told = write_labels(
-            labeler, rows, options.out, formats=options.format, streams=options.streams, annotator=options.annotator,
-            balanced=options.balanced, fewest_frames=options.minimum_bout_frames, actor=options.actor,
+        summary = write_labels(
+            predictor, rows, options.out, formats=options.format, streams=options.streams, annotator=options.annotator,
+            balanced=options.balanced, min_bout_frames=options.minimum_bout_frames, actor=options.actor,
             media=options.media, overwrite=options.overwrite, progress=advance,
         )  # fmt: skip
-    console.print(told.table())
-    for note in told.notes:
+    console.print(summary.table())
+    for note in summary.notes:
         console.print(Text(note, style="dim"), soft_wrap=True)
     style = f", as annotator {options.annotator} would label them," if options.annotator else ""
     console.print(f"labels of {counted(len(rows), 'recording')}{style} in {options.out}", soft_wrap=True, markup=False)
 
 
-def _learn(options: argparse.Namespace, labeler: "ProbeLabeler", console: "Console") -> None:
-    from probe.labelers import add_from_store
+def _learn(options: argparse.Namespace, predictor: "ProbePredictor", console: "Console") -> None:
+    from probe.predictors import add_annotator_from_store
     from ssl_behavior.terminal import counted
 
-    own = add_from_store(labeler, _rows(options, labeler), options.learn, options.out, options.overwrite)
+    own = add_annotator_from_store(predictor, _rows(options, predictor), options.learn, options.out, options.overwrite)
     learned = f"annotator {options.learn} learned from {counted(len(own), 'recording')}"
     console.print(f"{learned}: {options.out}", soft_wrap=True, markup=False)
 
@@ -97,27 +97,27 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior annotate",
         description="Label recordings, with the heads of a run that learned labels (recipes joint, finetune) or with a "
-        "probe that `ssl-behavior probe` has saved. The recordings may have labels or not, and may lie in another "
-        "store than those that were learned from.",
+        "probe of `ssl-behavior probe`. The recordings need no labels and may be in another store than the training "
+        "recordings.",
     )
     parser.add_argument(
         "run", metavar="RUN", type=Path,
-        help="a run or checkpoint folder; with --probe the one that was probed, or the embeddings it has made of STORE",
+        help="a run or checkpoint folder; with --probe the probed run, or its embeddings of STORE",
     )  # fmt: skip
     parser.add_argument("store", metavar="STORE", type=Path)
     parser.add_argument(
-        "--probe", type=Path, metavar="DIR", help="a folder with probe.json; without it, RUN has to have learned labels"
+        "--probe", type=Path, metavar="DIR", help="a folder with probe.json; without it, RUN needs label heads"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder to make")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="new folder")
     parser.add_argument("--streams", nargs="+", default=(), metavar="NAME", help="only these labels (default: all)")
     parser.add_argument(
         "--annotator", default="", metavar="NAME",
-        help="label as this annotator would (default: as whoever has labeled a recording, else as the first learned)",
+        help="label in the style of this annotator (default: the recording's annotator, else the first learned one)",
     )  # fmt: skip
     parser.add_argument(
         "--learn", metavar="NAME",
         help="instead of labeling: write the probe to --out with this annotator too, learned from the recordings "
-        "of STORE that NAME has labeled (or, of those, --recordings); encoder and shared head stay as they are",
+        "of STORE that NAME labeled (or, of those, --recordings); encoder and shared head stay unchanged",
     )  # fmt: skip
     parser.add_argument(
         "--format", nargs="+", choices=ANNOTATION_FORMATS, default=["csv"], metavar="FORMAT",
@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--actor", default="", metavar="ANIMAL",
-        help="who shows the behaviours that do not say so in their name (default: nobody is named)",
+        help="the animal that shows behaviors without an animal in their name (default: none)",
     )  # fmt: skip
     parser.add_argument(
         "--media", default=DEFAULT_MEDIA, metavar="FILE",
@@ -137,9 +137,11 @@ def _parser() -> argparse.ArgumentParser:
         "--minimum-bout-frames", type=int, default=1, metavar="N", help="leave out bouts of fewer frames (default 1)"
     )
     parser.add_argument(
-        "--balanced", action="store_true", help="decide as if all classes were equally frequent: finds more rare bouts"
+        "--balanced", action="store_true", help="assume equally frequent classes in decisions: finds more rare bouts"
     )
-    parser.add_argument("--last", action="store_true", help="the newest checkpoint, not the best on validation")
+    parser.add_argument(
+        "--last", action="store_true", help="load the newest checkpoint instead of the best on validation"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument(
         "--precision", choices=("float32", "bfloat16", "auto"), default="float32", help="of the encoder (float32)"

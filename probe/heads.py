@@ -1,4 +1,4 @@
-"""Fitted heads on disk, so that other recordings can be annotated with them: `probe.safetensors` and `probe.json`."""
+"""Saved probes: `probe.safetensors` and `probe.json`, from which `annotate` labels other recordings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from probe.experiment import DECISION, FITS, PLAIN, Experiment, FittedHead, Predictions, expand_classes
 from probe.representations import Matrix, all_frames, standardized_blocks
-from probe.trial import DECISION, FITS, PLAIN, FittedHead, Outcome, Trial, spread
 from probe.tuning import smooth
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, read_contents, write_json
@@ -28,14 +28,14 @@ LINEAR = "linear"
 
 @dataclass(frozen=True)
 class SavedProbe:
-    """A probe read back: what it tells apart, and the encoder whose embeddings it reads.
+    """A saved probe: its task, its heads, and the encoder of its embeddings.
 
     Parameters
     ----------
     streams, classes, background, kind : of the task.
     checkpoint : fingerprint of the encoder.
     heads : fit name ("plain", "balanced") -> head.
-    windows : fit name -> smoothing window of each class in seconds; empty if none was chosen.
+    windows : fit name -> smoothing window of each class in seconds; empty without smoothing.
     without : column groups of the embedding that the heads do not read.
     """
 
@@ -54,40 +54,42 @@ class SavedProbe:
         return len(self.heads[PLAIN].head.weights)
 
     def probabilities(self, array: Matrix, row: StoreRow, use: str = PLAIN) -> np.ndarray:
-        """Float32 [time, classes] of one recording, smoothed if windows were chosen; NaN for classes not learned.
+        """Float32 [time, classes] of one recording, smoothed by the saved windows; NaN for classes not learned.
 
-        `use` is "plain" to rank frames, "plain decision" to tell what each frame shows, "balanced" to tell it with all
-        classes weighing the same.
+        `use` is "plain" to rank frames, "plain decision" to decide on classes, or "balanced" to decide with equal
+        weight for all classes.
         """
         fitted, frames = self.heads[PLAIN if use == DECISION else use], all_frames([row])
         parts = [
             fitted.head.probabilities(block).numpy() for _, block in standardized_blocks(array, frames, fitted.scaling)
         ]
-        probability = spread(np.concatenate(parts), fitted.learned, len(self.classes))
+        probability = expand_classes(np.concatenate(parts), fitted.learned, len(self.classes))
         return smooth(probability, frames.slices, [row.fps], self.windows[use]) if use in self.windows else probability
 
 
-def save_heads(out: Path, trial: Trial, outcome: Outcome, checkpoint: str, without: Sequence[str] = ()) -> None:
-    """Write the heads of one outcome (the first seed's) into the folder `out`; `without` as in `SavedProbe`."""
+def save_heads(
+    out: Path, experiment: Experiment, predictions: Predictions, checkpoint: str, without: Sequence[str] = ()
+) -> None:
+    """Write the heads of the first seed's predictions into the folder `out`; `without` as in `SavedProbe`."""
     tensors: dict[str, Tensor] = {}
-    for fit, fitted in outcome.heads.items():
+    for fit, fitted in predictions.heads.items():
         tensors[f"{fit}.weights"], tensors[f"{fit}.bias"] = fitted.head.weights, fitted.head.bias
-        # Both fits saw the same frames, so there is one scaling.
+        # Both fits have the same training frames, so there is one scaling.
         tensors["mean"], tensors["std"] = fitted.scaling.mean, fitted.scaling.std
     contents = {
         "heads": LINEAR,
-        "task": trial.task.to_dict(),
+        "task": experiment.task.to_dict(),
         "checkpoint": checkpoint,
         "without": list(without),
-        "learned": {fit: list(fitted.learned) for fit, fitted in outcome.heads.items()},
-        "penalty": {fit: list(fitted.penalty) for fit, fitted in outcome.heads.items()},
-        "smoothing_seconds": {fit: list(windows) for fit, windows in outcome.windows.items()},
+        "learned": {fit: list(fitted.learned) for fit, fitted in predictions.heads.items()},
+        "penalty": {fit: list(fitted.penalty) for fit, fitted in predictions.heads.items()},
+        "smoothing_seconds": {fit: list(windows) for fit, windows in predictions.windows.items()},
     }
     write_probe(out, tensors, contents)
 
 
 def write_probe(out: Path, tensors: Mapping[str, Tensor], contents: Mapping[str, Any]) -> None:
-    """Write `probe.safetensors` and, last, `probe.json`: where that is, the numbers are those it tells of."""
+    """Write `probe.safetensors` and, last, `probe.json`: if it exists, the tensors belong to it."""
     (out / "probe.json").unlink(missing_ok=True)
     with atomic_file(out / "probe.safetensors") as file:
         file.write_bytes(safetensors.torch.save({name: t.contiguous() for name, t in tensors.items()}))
@@ -95,7 +97,7 @@ def write_probe(out: Path, tensors: Mapping[str, Tensor], contents: Mapping[str,
 
 
 def read_probe(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What `write_probe` wrote: contents and tensors.
+    """Contents and tensors that `write_probe` wrote.
 
     Raises
     ------
@@ -113,7 +115,7 @@ def read_probe(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def damaged(folder: Path, error: Exception) -> InputError:
-    """Contents and tensors that contradict each other, told plainly."""
+    """The error for contents and tensors that contradict each other."""
     return InputError(f"{folder} is damaged: probe.json and probe.safetensors do not fit ({error})")
 
 

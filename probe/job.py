@@ -1,6 +1,6 @@
-"""`ssl-behavior probe`: how much of the labels a frozen embedding tells, beside the references it has to beat.
+"""`ssl-behavior probe`: classification of labels from a frozen embedding, beside reference representations.
 
-Only the command line lives here, so that `--help` and a mistyped option are answered before torch is imported.
+This module holds the command line only, so that `--help` and a mistyped option need no import of torch.
 """
 
 import argparse
@@ -18,21 +18,20 @@ REFERENCE_NAMES = ("raw", "hand", "pca", "input_means", "histograms", "untrained
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
-    """What `ssl-behavior probe` was asked for.
+    """Options of `ssl-behavior probe`.
 
     Parameters
     ----------
-    runs : run, checkpoint or embeddings folders; several are several pretraining seeds of one encoder.
-    seeds : number of probe seeds. A seed decides which frames are sampled, which recordings a label fraction keeps,
-        and which of several runs is looked at (run number seed modulo runs).
-    fractions : percent of the training recordings to learn from.
-    references : names of `REFERENCE_NAMES`: what the encoder has to beat.
-    macros : means over classes, "all" or names joined by commas; the first is the headline, and settings are chosen
-        by it.
-    train_stride : learn from every so-manieth frame.
-    embeddings : folder in which embeddings of the runs are kept and found again; `out`/embeddings if None.
-    without : names or globs of column groups of the embedding to leave out. Where "time" (how far a frame is from start
-        and end of its recording) is kept, the references get the same columns.
+    runs : run, checkpoint or embeddings folders; several are pretraining seeds of one encoder.
+    seeds : number of probe seeds. A seed selects the sampled frames, the recordings of a label fraction, and one of
+        several runs (run number seed modulo runs).
+    fractions : percents of the training recordings.
+    references : names of `REFERENCE_NAMES`: baselines for the encoder.
+    macros : means over classes, "all" or names joined by commas; the first is the headline and selects settings.
+    train_stride : every `train_stride`-th frame is a training frame.
+    embeddings : cache folder for embeddings of the runs; `out`/embeddings if None.
+    without : names or globs of column groups of the embedding to leave out. If "time" (distances of a frame from start
+        and end of its recording) stays, the references get the same columns.
     """
 
     runs: tuple[Path, ...]
@@ -87,8 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for results and probe")
     parser.add_argument(
         "--mode", choices=MODES, default="linear",
-        help="linear: logistic regression (default). knn: nearest neighbours. annotators: one head for all annotators "
-        "of a label stream, told who annotates",
+        help="linear: logistic regression (default). knn: nearest neighbors. annotators: one head for all annotators "
+        "of a label stream, with the annotator as an input",
     )  # fmt: skip
     parser.add_argument(
         "--split", type=Path, metavar="FILE", help='JSON {"train": [...], "validation": [...], "test": [...]}'
@@ -99,15 +98,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--smooth", action="store_true", help="also smooth probabilities over time, per class")
     parser.add_argument(
         "--macro", action="append", metavar="CLASSES",
-        help="mean over these classes (names joined by commas, or all); repeat for more; the first steers",
+        help="mean over these classes (names joined by commas, or all); repeat for more; the first selects settings",
     )  # fmt: skip
     parser.add_argument(
         "--kind", choices=("multinomial", "binary"), help="one class per frame, or each against the rest"
     )
     parser.add_argument("--background", help="the class left out of the mean over all; '' for none")
-    parser.add_argument(
-        "--train-stride", type=int, default=4, metavar="N", help="learn from every Nth frame (default 4)"
-    )
+    parser.add_argument("--train-stride", type=int, default=4, metavar="N", help="train on every Nth frame (default 4)")
     parser.add_argument(
         "--embeddings", type=Path, metavar="DIR", help="keep the embeddings here, for the next probe (OUT/embeddings)"
     )
@@ -115,10 +112,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--precision", default="float32", help="float32, bfloat16 or auto, for the encoder")
     parser.add_argument(
         "--without", nargs="+", action="extend", default=[], metavar="GROUP",
-        help="leave out these columns of the embedding (names or globs), e.g. time, which only tells the time, or "
-        "'features_*', which nobody learned",
+        help="leave out these columns of the embedding (names or globs), e.g. time (the time in the recording) or "
+        "'features_*' (means of the inputs, without learned weights)",
     )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing results")
     return parser
 
 
@@ -128,7 +125,7 @@ def parse(argv: Sequence[str]) -> ProbeConfig:
     Raises
     ------
     InputError
-        If a value makes no sense. (argparse itself exits with 2 on unknown options.)
+        If a value is out of range. (argparse itself exits with 2 on unknown options.)
     """
     values = vars(_parser().parse_args(argv))
     values["runs"] = tuple(values["runs"])
@@ -153,7 +150,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the verb; 0 on success. Mistakes of a person are raised as InputError."""
+    """Run the verb; 0 on success, InputError for a user's mistake."""
     config = parse(argv)
     from probe.session import run_probe
     from ssl_behavior.terminal import make_console

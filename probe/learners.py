@@ -1,10 +1,10 @@
 """Frozen probes: linear and nearest-neighbor, and the choice of the linear one's penalty.
 
-The penalty and the shrinkage of logits toward those of the class shares are chosen on held-out recordings, or on
-held-out stretches of time of a single recording, along a path of penalties from strong to weak. The penalty that ranks
-best (or, of balanced classes, decides best) wins, of near equals that of least held-out loss. Scores of few recordings
-are noisy, so there more penalties are near equals. Heads learned from few recordings are overconfident: the shrinkage
-takes their logits toward those of the class shares as far as that lessens the held-out loss.
+The penalty is chosen on held-out recordings, or on held-out stretches of time of a single recording, along a path from
+strong to weak. The best average precision wins (the best F1 for balanced classes); among nearly equal penalties, the
+least held-out loss. Scores on few recordings are noisy, so more penalties are nearly equal there. Heads of few
+recordings are overconfident: shrinkage moves their logits toward those of the class shares until the held-out loss
+stops falling.
 """
 
 from abc import ABC, abstractmethod
@@ -16,26 +16,27 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probe.folds import FEW_RECORDINGS, SOME_RECORDINGS, Fold, inner_folds, num_folds
-from probe.representations import Matrix, all_frames, standardized_blocks
-from probe.trial import (
+from probe.experiment import (
     BALANCED,
     FITS,
     NEARLY_EQUAL,
-    Data,
+    Experiment,
     FittedHead,
-    Outcome,
+    LabeledFrames,
+    Predictions,
     Problem,
-    Trial,
     can_learn,
     check_learnable,
     choose_settings,
-    class_values,
-    nothing_learned,
-    sample,
-    spread,
-    steering_value,
+    expand_classes,
+    learned_classes,
+    sample_frames,
+    selection_score,
+    selection_scores,
+    undefined_predictions,
 )
+from probe.folds import FEW_RECORDINGS, SOME_RECORDINGS, InnerFold, inner_folds, num_inner_folds
+from probe.representations import Matrix, all_frames, standardized_blocks
 from probe.tuning import Postprocessing, choose_postprocessing
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.logistic import PENALTIES, Design, LinearHead, class_weights, fit_head, no_longer_better, prior_logits
@@ -56,16 +57,17 @@ __all__ = [
     "Probe",
     "choose_penalty",
     "choosing_folds",
-    "learn_head",
-    "run_trial",
+    "fit_probe",
+    "fit_probe_head",
+    "run_experiment",
     "vote",
 ]
 
 K_GRID = (5.0, 20.0, 50.0, 200.0)
-"""Numbers of neighbours tried."""
+"""Candidate numbers of neighbors."""
 
 TEMPERATURE = 0.07
-"""Votes weigh exp(cosine / temperature), Wu et al. 2018 (arXiv:1805.01978)."""
+"""A vote has the weight exp(cosine / temperature), Wu et al. 2018 (arXiv:1805.01978)."""
 
 QUERY_FRAMES = 4096
 
@@ -75,13 +77,13 @@ class Neighbors:
     """The most similar training frames of each query, most similar first."""
 
     similarity: np.ndarray
-    """Cosine, float32 [query, neighbour]."""
+    """Cosine, float32 [query, neighbor]."""
     index: np.ndarray
-    """Training frame, int64 [query, neighbour]."""
+    """Training frame, int64 [query, neighbor]."""
 
 
 class NeighborIndex:
-    """An exact faiss index of unit vectors; faiss is loaded here and not before.
+    """An exact faiss index of unit vectors; faiss is imported here.
 
     Raises
     ------
@@ -95,7 +97,7 @@ class NeighborIndex:
             self._index.add(_unit(block))
 
     def search(self, queries: Float[Tensor, "frames latent"], num_neighbors: int) -> Iterator[Neighbors]:
-        """The nearest training frames by cosine (all of them if there are fewer), a few thousand queries at a time."""
+        """Nearest training frames by cosine, at most all of them, in blocks of `QUERY_FRAMES` queries."""
         for block in queries.split(QUERY_FRAMES):
             similarity, index = self._index.search(_unit(block), min(num_neighbors, self._index.ntotal))
             yield Neighbors(similarity, index)
@@ -111,35 +113,35 @@ def vote(neighbors: Neighbors, target: np.ndarray, num_neighbors: int, prior: np
     Parameters
     ----------
     target : int [training frames, classes], 1 yes, 0 no, -1 not annotated (no vote in this class).
-    num_neighbors : how many of the neighbours vote.
-    prior : [classes] shares by which the votes for yes, and 1 - prior by which those for no, are divided, so that
-        frequent classes have no advantage. None = votes as they are.
+    num_neighbors : number of voting neighbors.
+    prior : [classes] class shares: yes votes are divided by `prior`, no votes by 1 - `prior`, so that frequent classes
+        have no advantage. None = unweighted votes.
     """
     similarity = neighbors.similarity[:, :num_neighbors]
-    # Relative to the nearest: exp() cannot overflow, and the shares stay the same.
+    # Weights relative to the nearest neighbor: exp() cannot overflow, and the shares stay the same.
     weight = np.exp((similarity - similarity[:, :1]) / TEMPERATURE)
-    shown = target[neighbors.index[:, :num_neighbors]]
-    yes = (weight[..., None] * (shown == 1)).sum(axis=1)
-    no = (weight[..., None] * (shown == 0)).sum(axis=1)
+    labels = target[neighbors.index[:, :num_neighbors]]
+    yes = (weight[..., None] * (labels == 1)).sum(axis=1)
+    no = (weight[..., None] * (labels == 0)).sum(axis=1)
     if prior is not None:
         yes, no = yes / np.clip(prior, 1e-12, None), no / np.clip(1 - prior, 1e-12, None)
     return (yes / np.maximum(yes + no, 1e-12)).astype(np.float32)
 
 
 DEFAULT_PENALTY = 1e-2
-"""Where held-out frames say nothing."""
+"""Penalty of classes without a held-out score."""
 
 SHRINKAGES = tuple(round(0.05 * step, 2) for step in range(20, 0, -1))
-"""Factors of the logits that are tried; never 0, which would rank nothing."""
+"""Candidate factors of the logits; 0 is excluded, because it destroys the ranking."""
 
 UNSURE = 0.04
-"""Scores on few recordings are near equals within this much, divided by the number of recordings."""
+"""Scores on few recordings are equal within this much, divided by the number of recordings."""
 
 CHOOSING_TOLERANCE = 1e-6
 FINAL_STEPS = 200
 
 Logits = Float[np.ndarray, "frames classes"]
-"""NaN for classes that the frame's head has not learned."""
+"""NaN for classes that the frame's head did not learn."""
 
 
 @dataclass(frozen=True)
@@ -148,10 +150,10 @@ class ChosenPenalty:
 
     Parameters
     ----------
-    penalty : per frame, of each of the task's classes, when `num_frames` are learned from.
-    shrinkage : factor of each class's logits, see `LinearHead.shrunk`; 1 where nothing says that they are too large,
-        and with more than `SOME_RECORDINGS` recordings.
-    num_frames : frames learned from in a fold, in the mean over the folds; 0 if there was no fold.
+    penalty : penalty per frame of each of the task's classes, for `num_frames` training frames.
+    shrinkage : factor of each class's logits, see `LinearHead.shrunk`; 1 without evidence that they are too large, and
+        with more than `SOME_RECORDINGS` recordings.
+    num_frames : mean number of training frames over the folds; 0 without folds.
     """
 
     penalty: tuple[float, ...]
@@ -159,20 +161,20 @@ class ChosenPenalty:
     num_frames: float = 0.0
 
     def rescaled(self, num_frames: int) -> tuple[float, ...]:
-        """The penalties for another number of frames, so that all frames together weigh as much against them as before.
+        """The penalties per frame for another number of frames, at the same total penalty.
 
-        A penalty per frame is 1 / (C · frames) in scikit-learn's terms: C stays, and more labels are penalized less.
+        A penalty per frame is 1 / (C · frames) in scikit-learn's terms: C stays constant.
         """
         if not self.num_frames:
             return self.penalty
         return tuple(penalty * self.num_frames / num_frames for penalty in self.penalty)
 
 
-def choose_penalty(problem: Problem, fit: str, folds: Sequence[Fold]) -> ChosenPenalty:
-    """Search the path `PENALTIES` by the held-out frames of all folds together.
+def choose_penalty(problem: Problem, fit: str, folds: Sequence[InnerFold]) -> ChosenPenalty:
+    """Search the path `PENALTIES` on the pooled held-out frames of all folds.
 
-    The search ends when two weaker penalties in a row improved neither the score nor the loss. A class that a fold's
-    recordings do not show has no logit in that fold, and the fold no say in its score.
+    The search ends when two weaker penalties in a row improve neither the score nor the loss. A class without
+    training frames in a fold has no logit there, and that fold does not count in its score.
 
     Parameters
     ----------
@@ -183,80 +185,80 @@ def choose_penalty(problem: Problem, fit: str, folds: Sequence[Fold]) -> ChosenP
         return ChosenPenalty((DEFAULT_PENALTY,) * num_classes, (1.0,) * num_classes)
     path = _Path(problem, fit, folds)
     for penalty in PENALTIES:
-        path.go_to(penalty)
+        path.advance_to(penalty)
         if path.ended:
             break
     few = path.num_recordings <= SOME_RECORDINGS
     near = max(NEARLY_EQUAL, UNSURE / path.num_recordings) if few else NEARLY_EQUAL
-    chosen = choose_settings(path.values, DEFAULT_PENALTY, problem.together, path.losses, near)
+    chosen = choose_settings(path.values, DEFAULT_PENALTY, problem, path.losses, near)
     shrinkage = (1.0,) * num_classes
     if few:
         shrinkage = tuple(path.shrinkage(penalty)[column] for column, penalty in enumerate(chosen))
     return ChosenPenalty(chosen, shrinkage, float(np.mean([fold.num_frames for fold in folds])))
 
 
-def learn_head(fit: str, data: Data, chosen: ChosenPenalty) -> FittedHead:
-    """The head of these frames, with settings that were chosen on fewer or others."""
+def fit_probe_head(fit: str, data: LabeledFrames, chosen: ChosenPenalty) -> FittedHead:
+    """The head of these training frames with the chosen settings."""
     balanced, columns = fit == BALANCED, list(data.learned)
     penalty = tuple(chosen.rescaled(len(data))[column] for column in columns)
     shrinkage = tuple(chosen.shrinkage[column] for column in columns)
-    head = fit_head(Design(data.embedded, data.learnable, data.kind, balanced), penalty, max_steps=FINAL_STEPS)
-    prior = prior_logits(data.learnable, data.kind, balanced)
+    head = fit_head(Design(data.embedded, data.learned_target, data.kind, balanced), penalty, max_steps=FINAL_STEPS)
+    prior = prior_logits(data.learned_target, data.kind, balanced)
     return FittedHead(head.shrunk(torch.tensor(shrinkage), prior), data.scaling, data.learned, penalty, shrinkage)
 
 
 class _Path:
-    """Heads of all folds along the penalties, and what each penalty gave on the held-out frames.
+    """Heads of all folds along the penalties, with their held-out scores and losses.
 
     Attributes
     ----------
-    values, losses : penalty -> of each class.
+    values, losses : penalty -> score, and loss, of each class.
     """
 
-    def __init__(self, problem: Problem, fit: str, folds: Sequence[Fold]) -> None:
+    def __init__(self, problem: Problem, fit: str, folds: Sequence[InnerFold]) -> None:
         self.problem, self.fit, self.folds = problem, fit, folds
         self.kind, self.balanced = problem.task.kind, fit == BALANCED
-        self.designs = [Design(f.fit.embedded, f.fit.learnable, self.kind, self.balanced) for f in folds]
+        self.designs = [Design(f.fit.embedded, f.fit.learned_target, self.kind, self.balanced) for f in folds]
         self.heads: list[LinearHead | None] = [None] * len(folds)
         self.target = np.concatenate([fold.held_out.target.numpy() for fold in folds])
-        self.prior = self._wide([prior_logits(f.fit.learnable, self.kind, self.balanced).numpy() for f in folds])
+        self.prior = self._wide([prior_logits(f.fit.learned_target, self.kind, self.balanced).numpy() for f in folds])
         self.logits: dict[float, Logits] = {}
         self.values: dict[float, list[float | None]] = {}
         self.losses: dict[float, list[float]] = {}
 
     def _wide(self, parts: Sequence[np.ndarray]) -> Logits:
-        """One array [held-out frames, classes] of each fold's values for the classes that it learned."""
+        """One array [held-out frames, classes] from each fold's values of its learned classes."""
         wide = []
         for fold, values in zip(self.folds, parts, strict=True):
             values = np.broadcast_to(values, (len(fold.held_out), len(fold.fit.learned)))
-            wide.append(spread(values, fold.fit.learned, self.problem.num_classes))
+            wide.append(expand_classes(values, fold.fit.learned, self.problem.num_classes))
         return np.concatenate(wide)
 
-    def go_to(self, penalty: float) -> None:
-        """Fit every fold, each starting at the penalty before."""
+    def advance_to(self, penalty: float) -> None:
+        """Fit every fold, starting from the head of the previous penalty."""
         for number, (design, before) in enumerate(zip(self.designs, self.heads, strict=True)):
             self.heads[number] = fit_head(design, penalty, before, tolerance=CHOOSING_TOLERANCE)
-        said = [
+        fold_logits = [
             head.logits(f.held_out.embedded).numpy() for head, f in zip(self.heads, self.folds, strict=True) if head
         ]
-        logits = self.logits[penalty] = self._wide(said)
+        logits = self.logits[penalty] = self._wide(fold_logits)
         probability = _probabilities(logits, self.kind)
-        self.values[penalty] = class_values(self.problem, self.fit, probability, self.target)
+        self.values[penalty] = selection_scores(self.problem, self.fit, probability, self.target)
         self.losses[penalty] = _losses(logits, self.target, self.kind, self.balanced)
 
     @property
     def num_recordings(self) -> int:
-        """Recordings that are learned from or held out in any fold."""
+        """Number of recordings in any fold, fitted or held out."""
         parts = [part.frames for fold in self.folds for part in (fold.fit, fold.held_out)]
         return len({row.id for part in parts for row, pick in zip(part.rows, part.picks, strict=True) if len(pick)})
 
     @property
     def ended(self) -> bool:
-        scores = [steering_value(self.problem, values) or 0.0 for values in self.values.values()]
+        scores = [selection_score(self.problem, values) or 0.0 for values in self.values.values()]
         return no_longer_better(scores) and no_longer_better([-float(np.mean(loss)) for loss in self.losses.values()])
 
     def shrinkage(self, penalty: float) -> list[float]:
-        """Of each class the factor of least held-out loss; 1 where the held-out frames are all of one kind."""
+        """The factor of least held-out loss of each class; 1 for classes with one kind of held-out frames."""
         logits = self.logits.get(penalty)
         if logits is None:
             return [1.0] * self.problem.num_classes
@@ -265,13 +267,14 @@ class _Path:
             for factor in SHRINKAGES
         ]
         best = [SHRINKAGES[int(index)] for index in np.argmin(tried, axis=0)]
-        shown, hidden = (self.target == 1).any(axis=0), (self.target == 0).any(axis=0)
-        told_apart = shown & hidden if self.kind == "binary" else np.full(len(best), shown.sum() > 1)
-        return [factor if here else 1.0 for factor, here in zip(best, told_apart, strict=True)]
+        if self.kind == "multinomial":
+            return best if can_learn(self.target, self.kind) else [1.0] * len(best)
+        learned = learned_classes(self.target, self.kind)
+        return [factor if column in learned else 1.0 for column, factor in enumerate(best)]
 
 
 def _probabilities(logits: Logits, kind: str) -> Logits:
-    """NaN stays NaN; the classes that a frame's head has learned share 1."""
+    """Probabilities of logits; NaN stays NaN, and the learned exclusive classes sum to 1."""
     if kind == "binary":
         return np.exp(-_softplus(-logits))
     return np.exp(logits - _log_total(logits))
@@ -287,9 +290,9 @@ def _log_total(logits: Logits) -> Float[np.ndarray, "frames 1"]:
 
 
 def _losses(logits: Logits, target: Int[np.ndarray, "frames classes"], kind: str, balanced: bool) -> list[float]:
-    """Mean held-out cross-entropy of each class, in nats; one for all classes of "multinomial".
+    """Mean held-out cross-entropy of each class, in nats; the classes of "multinomial" share one value.
 
-    Frames of a class that their head has not learned do not count. Of "balanced" every class weighs the same.
+    Frames of a class that their head did not learn do not count. `balanced` gives every class the same weight.
     """
     logits = logits.astype(np.float64)
     if kind == "multinomial":
@@ -311,44 +314,44 @@ def _weights(target: Int[np.ndarray, "frames classes"], kind: str, balanced: boo
 
 
 DEFAULT_K = 50.0
-"""Where held-out frames say nothing."""
+"""Number of neighbors of classes without a held-out score."""
 
 CHOOSING_FRAMES = 25_000
 ALL_FOLDS_FRAMES = 60_000
-"""A penalty is chosen on so many of the sampled frames, in one fold and in all: they say nearly all there is."""
+"""Maximum training frames for the choice of a penalty, in one fold and in all folds; more change it little."""
 
 
 class Probe(ABC):
-    """A probe with its settings chosen."""
+    """A fitted frozen probe."""
 
-    trial: Trial
+    experiment: Experiment
     settings: dict[str, tuple[float, ...]]
 
     @classmethod
     @abstractmethod
-    def chosen(cls, trial: Trial, data: Data, folds: Sequence[Fold]) -> "Probe":
-        """Choose settings by the folds, defaults if there are none, and learn from all of `data`."""
+    def fit(cls, experiment: Experiment, data: LabeledFrames, folds: Sequence[InnerFold]) -> "Probe":
+        """Choose settings on the folds (defaults without folds), then fit all of `data`."""
 
     @abstractmethod
-    def relearned(self, data: Data) -> "Probe":
-        """The same settings, learned from other frames."""
+    def refit(self, data: LabeledFrames) -> "Probe":
+        """A probe with the same settings, fitted to other frames."""
 
     @abstractmethod
     def predict(self, array: Matrix, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
-        """Fit name -> float32 [frames, classes] over all frames of the recordings; NaN for classes not learned."""
+        """Fit name -> float32 [frames, classes], all frames of the recordings; NaN for classes not learned."""
 
     @property
     def heads(self) -> dict[str, FittedHead]:
-        """The linear heads, if the probe has any."""
+        """The linear heads; empty for other probes."""
         return {}
 
 
 class LinearProbe(Probe):
-    """Logistic regression, once with equal frames and once with equal classes."""
+    """Logistic regression, once with equal weight for frames and once with equal weight for classes."""
 
-    def __init__(self, trial: Trial, data: Data, chosen: dict[str, ChosenPenalty]) -> None:
-        self.trial, self._chosen = trial, chosen
-        self._heads = {fit: learn_head(fit, data, chosen[fit]) for fit in FITS}
+    def __init__(self, experiment: Experiment, data: LabeledFrames, chosen: dict[str, ChosenPenalty]) -> None:
+        self.experiment, self._chosen = experiment, chosen
+        self._heads = {fit: fit_probe_head(fit, data, chosen[fit]) for fit in FITS}
         self.settings = {fit: head.penalty for fit, head in self._heads.items()}
 
     @property
@@ -356,11 +359,11 @@ class LinearProbe(Probe):
         return self._heads
 
     @classmethod
-    def chosen(cls, trial: Trial, data: Data, folds: Sequence[Fold]) -> "LinearProbe":
-        return cls(trial, data, {fit: choose_penalty(trial.problem, fit, folds) for fit in FITS})
+    def fit(cls, experiment: Experiment, data: LabeledFrames, folds: Sequence[InnerFold]) -> "LinearProbe":
+        return cls(experiment, data, {fit: choose_penalty(experiment.problem, fit, folds) for fit in FITS})
 
-    def relearned(self, data: Data) -> "LinearProbe":
-        return LinearProbe(self.trial, data, self._chosen)
+    def refit(self, data: LabeledFrames) -> "LinearProbe":
+        return LinearProbe(self.experiment, data, self._chosen)
 
     def predict(self, array: Matrix, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
         frames = all_frames(rows)
@@ -369,36 +372,39 @@ class LinearProbe(Probe):
         for part, block in standardized_blocks(array, frames, first.scaling):
             for fit, fitted in self.heads.items():
                 probability[fit][part] = fitted.head.probabilities(block).numpy()
-        return {fit: spread(values, first.learned, self.trial.num_classes) for fit, values in probability.items()}
+        return {
+            fit: expand_classes(values, first.learned, self.experiment.num_classes)
+            for fit, values in probability.items()
+        }
 
 
 class NeighborProbe(Probe):
-    """Votes of the most similar training frames, once as they are and once divided by the classes' shares."""
+    """Votes of the most similar training frames, once unweighted and once divided by the class shares."""
 
-    def __init__(self, trial: Trial, data: Data, settings: dict[str, tuple[float, ...]]) -> None:
-        self.trial, self.settings, self._scaling = trial, settings, data.scaling
+    def __init__(self, experiment: Experiment, data: LabeledFrames, settings: dict[str, tuple[float, ...]]) -> None:
+        self.experiment, self.settings, self._scaling = experiment, settings, data.scaling
         self._index, self._target = NeighborIndex(data.embedded), data.target.numpy()
         self._share = (self._target == 1).sum(axis=0) / np.maximum((self._target >= 0).sum(axis=0), 1)
-        self._hidden = [column for column in range(trial.num_classes) if column not in data.learned]
+        self._hidden = [column for column in range(experiment.num_classes) if column not in data.learned]
 
     @classmethod
-    def chosen(cls, trial: Trial, data: Data, folds: Sequence[Fold]) -> "NeighborProbe":
-        settings = dict.fromkeys(FITS, (DEFAULT_K,) * trial.num_classes)
+    def fit(cls, experiment: Experiment, data: LabeledFrames, folds: Sequence[InnerFold]) -> "NeighborProbe":
+        settings = dict.fromkeys(FITS, (DEFAULT_K,) * experiment.num_classes)
         if folds:
-            votes = [cls(trial, fold.fit, settings)._votes(fold.held_out.embedded, K_GRID) for fold in folds]
+            votes = [cls(experiment, fold.fit, settings)._votes(fold.held_out.embedded, K_GRID) for fold in folds]
             target = np.concatenate([fold.held_out.target.numpy() for fold in folds])
             for fit in FITS:
-                together = {k: np.concatenate([one[fit, k] for one in votes]) for k in K_GRID}
-                tried = {k: class_values(trial.problem, fit, together[k], target) for k in K_GRID}
-                settings[fit] = choose_settings(tried, DEFAULT_K, trial.problem.together)
-        return cls(trial, data, settings)
+                pooled = {k: np.concatenate([one[fit, k] for one in votes]) for k in K_GRID}
+                scores = {k: selection_scores(experiment.problem, fit, pooled[k], target) for k in K_GRID}
+                settings[fit] = choose_settings(scores, DEFAULT_K, experiment.problem)
+        return cls(experiment, data, settings)
 
-    def relearned(self, data: Data) -> "NeighborProbe":
-        return NeighborProbe(self.trial, data, self.settings)
+    def refit(self, data: LabeledFrames) -> "NeighborProbe":
+        return NeighborProbe(self.experiment, data, self.settings)
 
     def predict(self, array: Matrix, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
         frames = all_frames(rows)
-        probability = {fit: np.empty((len(frames), self.trial.num_classes), dtype=np.float32) for fit in FITS}
+        probability = {fit: np.empty((len(frames), self.experiment.num_classes), dtype=np.float32) for fit in FITS}
         ks = sorted({k for setting in self.settings.values() for k in setting})
         for part, block in standardized_blocks(array, frames, self._scaling):
             votes = self._votes(block, ks)
@@ -423,65 +429,80 @@ class NeighborProbe(Probe):
 PROBES: dict[str, type[LinearProbe] | type[NeighborProbe]] = {"linear": LinearProbe, "knn": NeighborProbe}
 
 
-def run_trial(trial: Trial, array: Matrix, seed: int, percent: float = 100.0, lenient: bool = False) -> Outcome:
-    """Learn from a seeded `percent` of the training recordings and predict the evaluated ones.
+def run_experiment(
+    experiment: Experiment, array: Matrix, seed: int, percent: float = 100.0, allow_undefined: bool = False
+) -> Predictions:
+    """Fit a seeded `percent` of the training recordings and predict the evaluated recordings.
 
-    Settings are chosen on validation recordings that are not learned from, where the split has some; else on parts of
-    what is learned from, see `probe.folds.held_out_masks`. The final probe learns from all of it.
+    Settings are chosen on the split's validation recordings if there are any, else on inner folds of the training
+    frames (`probe.folds.held_out_masks`). The final probe is fitted to all training frames.
 
     Parameters
     ----------
     array : embeddings [frames of the store, dim].
-    lenient : what cannot be learned is undefined at 100 % too, as it is below; for one part of several.
+    allow_undefined : give NaN for too few classes at 100 % of the recordings too, as below 100 %; for tasks of several
+        parts.
 
     Raises
     ------
     InputError
-        If an embedding is NaN, or at 100 % the training recordings show one class only.
+        If an embedding is NaN, or the training recordings show too few classes at 100 %.
     """
-    split = trial.split
-    data = sample(trial, array, split.train if percent >= 100 else fraction_of(split.fit, percent, seed), seed)
-    if not can_learn(data):
-        if percent >= 100 and not lenient:
-            check_learnable(trial, data)
-        return nothing_learned(trial, sum(row.frames for row in split.evaluate), len(data))
-    probe: Probe = PROBES[trial.mode].chosen(trial, data, choosing_folds(trial, array, data, seed))
-    postprocessing = _postprocessing(trial, probe, array, seed, percent)
-    return _outcome(trial, probe, array, postprocessing, len(data))
+    split = experiment.split
+    data = sample_frames(
+        experiment, array, split.train if percent >= 100 else fraction_of(split.fit, percent, seed), seed
+    )
+    if not data.can_learn:
+        if percent >= 100 and not allow_undefined:
+            check_learnable(experiment.task, data.target.numpy(), f"split: {split.source}")
+        return undefined_predictions(experiment, sum(row.frames for row in split.evaluate), len(data))
+    probe = fit_probe(experiment, array, data, seed)
+    postprocessing = _postprocessing(experiment, probe, array, seed, percent)
+    return _predict_evaluated(experiment, probe, array, postprocessing, len(data))
 
 
-def choosing_folds(trial: Trial, array: Matrix, data: Data, seed: int) -> list[Fold]:
-    """What settings are chosen by: the split's validation recordings, or parts of the training frames `data`."""
-    split, linear = trial.split, trial.mode == "linear"
+def fit_probe(experiment: Experiment, array: Matrix, data: LabeledFrames, seed: int) -> Probe:
+    """The experiment's probe of the training frames `data`, its settings chosen on `choosing_folds`.
+
+    Parameters
+    ----------
+    array : embeddings [frames of the store, dim].
+    """
+    return PROBES[experiment.mode].fit(experiment, data, choosing_folds(experiment, array, data, seed))
+
+
+def choosing_folds(experiment: Experiment, array: Matrix, data: LabeledFrames, seed: int) -> list[InnerFold]:
+    """Folds for the choice of settings: the split's validation recordings, or inner folds of the training frames."""
+    split, linear = experiment.split, experiment.mode == "linear"
     if split.tune and not split.tune_from_train:
         some = data.thinned(CHOOSING_FRAMES) if linear else data
-        return [Fold(some, sample(trial, array, split.tune, seed, data.scaling), len(data))]
-    most = min(CHOOSING_FRAMES, ALL_FOLDS_FRAMES // num_folds(data)) if linear else len(data)
-    # Neighbors are looked for among all frames, and every fold holds a copy of nearly all of them.
-    most_folds = None if linear or len(np.unique(data.frames.recording)) <= FEW_RECORDINGS else 1
-    return inner_folds(data, seed, most, [row.id for row in split.tune], most_folds)
+        return [InnerFold(some, sample_frames(experiment, array, split.tune, seed, data.scaling), len(data))]
+    max_frames = min(CHOOSING_FRAMES, ALL_FOLDS_FRAMES // num_inner_folds(data)) if linear else len(data)
+    # A neighbor index holds all training frames, so many folds would need many copies of them.
+    max_folds = None if linear or len(np.unique(data.frames.recording)) <= FEW_RECORDINGS else 1
+    return inner_folds(data, seed, max_frames, [row.id for row in split.tune], max_folds)
 
 
-def _postprocessing(trial: Trial, probe: Probe, array: Matrix, seed: int, percent: float) -> Postprocessing:
-    """Smoothing windows, chosen on the tuning recordings by a probe that has not learned from them."""
-    split = trial.split
-    if not trial.smooth or not split.tune:
+def _postprocessing(experiment: Experiment, probe: Probe, array: Matrix, seed: int, percent: float) -> Postprocessing:
+    """Smoothing windows, chosen on the tuning recordings by a probe that was not fitted to them."""
+    split = experiment.split
+    if not experiment.smooth or not split.tune:
         return Postprocessing()
     if percent >= 100 and split.tune_from_train:
-        others = sample(trial, array, split.fit, seed)
-        if not can_learn(others):
+        others = sample_frames(experiment, array, split.fit, seed)
+        if not others.can_learn:
             return Postprocessing()
-        probe = probe.relearned(others)
-    return choose_postprocessing(trial.problem, split.tune, probe.predict(array, split.tune), smooth=True)
+        probe = probe.refit(others)
+    return choose_postprocessing(experiment.problem, split.tune, probe.predict(array, split.tune), smooth=True)
 
 
-def _outcome(
-    trial: Trial, probe: Probe, array: Matrix, postprocessing: Postprocessing, num_train_frames: int
-) -> Outcome:
-    rows = trial.split.evaluate
+def _predict_evaluated(
+    experiment: Experiment, probe: Probe, array: Matrix, postprocessing: Postprocessing, num_train_frames: int
+) -> Predictions:
+    rows = experiment.split.evaluate
     probability = probe.predict(array, rows)
-    treated = postprocessing.apply(probability, rows, trial.task.kind)
+    postprocessed = postprocessing.apply(probability, rows, experiment.task.kind)
     facts = {"shrinkage": {fit: list(head.shrinkage) for fit, head in probe.heads.items()}} if probe.heads else {}
-    return Outcome(
-        probability, treated, probe.settings, postprocessing.windows, probe.heads, num_train_frames, facts=facts
+    return Predictions(
+        probability, postprocessed, probe.settings, postprocessing.windows, probe.heads, num_train_frames, facts=facts
     )

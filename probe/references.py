@@ -1,16 +1,12 @@
-"""What a learned embedding has to beat: raw keypoints, hand features over windows, PCA of those, an untrained encoder.
+"""Reference representations: raw keypoints, hand features over windows and their PCA, window means and histograms.
 
-Two more are made of the encoder's own inputs: window means and windowed histograms.
+Hand features are the encoder's inputs (egocentric poses, distances, motion over several lags, visibility) and the
+walls, with mean and standard deviation over centered windows. The views of exchangeable animals are pooled, so
+that exchanging the animals changes nothing.
 
-All of them are meant to be strong. Hand features are the encoder's own inputs (egocentric poses, distances, motion over
-several lags, visibility) and the walls, which the encoder does without, with mean and standard deviation over centred
-windows; where the animals are anonymous both points of view are pooled, so that exchanging them changes nothing.
-
-References made of the encoder's inputs around each frame: their means, and principal components of their histograms.
-
-Neither learns more than quantiles and a rotation, yet both are strong: an encoder that is not ahead of them has learned
-nothing about behavior that averages of its inputs do not say. Both are computed here, whatever groups an embedding has,
-and fitted on the training recordings alone.
+Window means and the principal components of windowed histograms come from the encoder's inputs. They learn no more than
+quantiles and a rotation, yet they are strong: an encoder must beat them to add anything to averages of its inputs.
+All references are fitted on the training recordings only.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -38,16 +34,16 @@ __all__ = [
     "AROUND_SECONDS",
     "PCA_DIM",
     "WINDOW_SECONDS",
+    "add_session_time",
+    "cached_hand_features",
     "hand_features",
     "histogram_components",
     "histogram_windows",
     "input_means",
-    "kept_hand_features",
     "new_array",
     "pca_reference",
     "raw_keypoints",
     "window_moments",
-    "with_time",
 ]
 
 WINDOW_SECONDS = (1.0, 2.0)
@@ -61,7 +57,7 @@ Known = Bool[Tensor, "time channel"]
 
 
 def raw_keypoints(store: Store, train: Sequence[StoreRow], folder: Path) -> Representation:
-    """Coordinates from the middle of the recording's range in pixels, 0 where missing, and what was observed."""
+    """Coordinates relative to the recording's median point in pixels, 0 where missing, and the observed mask."""
     num_points = int(np.prod(store.keypoints.shape[1:3]))
     array = new_array(folder / "raw.npy", store.num_frames, 3 * num_points, np.float32)
     for row in store.rows:
@@ -69,8 +65,8 @@ def raw_keypoints(store: Store, train: Sequence[StoreRow], folder: Path) -> Repr
         seen = observed_points(keypoints)
         points = keypoints[seen]
         middle = np.median(points, axis=0) if len(points) else np.zeros(2)
-        centred = np.where(seen[..., None], keypoints - middle, 0.0)
-        array[row.slice] = np.concatenate([centred.reshape(row.frames, -1), seen], axis=1)
+        centered = np.where(seen[..., None], keypoints - middle, 0.0)
+        array[row.slice] = np.concatenate([centered.reshape(row.frames, -1), seen], axis=1)
     return Representation("raw keypoints", (array,))
 
 
@@ -83,13 +79,17 @@ def hand_features(
 ) -> Representation:
     """Per-frame features with lags, and their mean and standard deviation over 1 s and 2 s, float16 [frames, dim].
 
-    Body length, mean and standard deviation of each feature are the training recordings'. `advance` is told of every
-    recording done. `rows` are the recordings wanted, one after the other; all of the store by default.
+    Body length, mean and standard deviation of each feature come from the training recordings.
+
+    Parameters
+    ----------
+    advance : called with 1 after every recording.
+    rows : recordings of the result, concatenated; all of the store by default.
 
     Raises
     ------
     InputError
-        If the skeleton has not two animals, or lacks the roles that the features ask for.
+        If the skeleton does not have two animals, or lacks the roles of the features.
     """
     featurizer = Featurizer(_FEATURES, store.skeleton).float()
     featurizer.fit(WindowReader([(store, row) for row in train], 1))
@@ -110,33 +110,33 @@ def hand_features(
     return Representation(_HAND, (array,))
 
 
-def kept_hand_features(
+def cached_hand_features(
     store: Store,
     train: Sequence[StoreRow],
     rows: Sequence[StoreRow],
     folder: Path,
-    say: Callable[[], None] = lambda: None,
+    log: Callable[[], None] = lambda: None,
 ) -> Representation:
-    """`hand_features`, computed once: those that `folder` holds of this store and these recordings are taken.
+    """`hand_features`, cached in `folder` for this store and these recordings.
 
     Parameters
     ----------
-    say : called before they are computed.
+    log : called before a computation.
     """
     record, file = folder / "hand.json", folder / "hand.npy"
     known = {"store": store.fingerprint(), "train": [row.id for row in train], "rows": [row.id for row in rows]}
     if record.exists() and file.exists() and read_json(record, "hand features") == known:
         return Representation(_HAND, (np.load(file, mmap_mode="r"),))
-    say()
+    log()
     record.unlink(missing_ok=True)
-    made = hand_features(store, train, folder, rows=rows)
+    features = hand_features(store, train, folder, rows=rows)
     write_json(record, known)
-    return made
+    return features
 
 
 @torch.no_grad()
 def _windowed(featurizer: Featurizer, batch: WindowBatch, fps: float, exchangeable: bool) -> Channels:
-    """One recording's features: now, and moments over each window."""
+    """One recording's features: values per frame, and moments over each window."""
     values, known = featurizer.raw_channels(batch)
     clip = featurizer.config.clip
     values = ((values - featurizer.mean) / featurizer.std).clamp(-clip, clip)[0]
@@ -150,7 +150,7 @@ def _windowed(featurizer: Featurizer, batch: WindowBatch, fps: float, exchangeab
 def _joined(
     values: Float[Tensor, "time individual channel"], known: Bool[Tensor, "time individual channel"], exchangeable: bool
 ) -> tuple[Float[Tensor, "time joined"], Bool[Tensor, "time joined"]]:
-    """Both points of view side by side; or, of anonymous animals, their mean and half difference."""
+    """Both views side by side; for exchangeable animals, their mean and half their absolute difference."""
     if not exchangeable:
         return values.flatten(1), known.flatten(1)
     count = known.sum(dim=1)
@@ -161,9 +161,9 @@ def _joined(
 
 
 def window_moments(values: Channels, known: Known, window: int) -> tuple[Channels, Channels]:
-    """Mean and standard deviation over the known values of a centred window of an odd number of frames.
+    """Mean and standard deviation over the known values of a centered window of an odd number of frames.
 
-    At the ends of the recording the window holds the frames that exist; where it knows no value both are 0.
+    At the ends of the recording the window is shorter. A window without known values has 0 for both.
     """
     assert window % 2 == 1
 
@@ -194,12 +194,12 @@ def pca_reference(hand: Representation, train: Sequence[StoreRow], folder: Path)
     return Representation(f"PCA-{components.shape[1]} of hand features", (projected,))
 
 
-def with_time(reference: Representation, rows: Sequence[StoreRow]) -> Representation:
-    """The same reference and two columns more, that say how far the frame is from start and end of the recording.
+def add_session_time(reference: Representation, rows: Sequence[StoreRow]) -> Representation:
+    """The reference with two more columns: the time from the start and to the end of the recording.
 
     Parameters
     ----------
-    reference : of these recordings, one after the other.
+    reference : rows of these recordings, concatenated.
     """
     frames = all_frames(rows)
     columns = np.empty((len(frames), 2), dtype=np.float32)
@@ -215,7 +215,7 @@ def _beside(array: Matrix, columns: np.ndarray) -> Columns:
 
 
 def new_array(path: Path, num_frames: int, dim: int, dtype: type) -> np.memmap:
-    """A `.npy` on disk: references of long stores do not fit into memory."""
+    """A new `.npy` on disk: references of long stores do not fit into memory."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(num_frames, dim))
 
@@ -224,10 +224,10 @@ AROUND_SECONDS = (1.0, 3.0, 10.0)
 """Lengths of the windows around a frame."""
 
 BESIDE_SECONDS = 1.0
-"""Length of the windows before and after a frame, of histograms alone."""
+"""Length of the windows before and after a frame, for histograms only."""
 
 STEPS_PER_SECOND = 5
-"""Histograms of a second and more change slowly: components are computed so often, and interpolated between."""
+"""Rate of the histogram components, interpolated between steps: histograms over 1 s and more change slowly."""
 
 CHUNK_FRAMES = 6144
 _FITTING_FRAMES = 200_000
@@ -246,20 +246,20 @@ def input_means(
 ) -> Representation:
     """Means of the encoder's standardized inputs over 1, 3 and 10 s around each frame, float16 [frames, dim].
 
-    Of exchangeable animals the mean and the maximum over the two points of view are averaged, else both points of view
-    side by side. A missing input is 0, the mean of the training recordings, as the encoder sees it.
+    The mean and the maximum over the two views of exchangeable animals are averaged; else both views stand side by
+    side. A missing input is 0, the mean of the training recordings, as in the encoder.
 
     Parameters
     ----------
-    train : recordings that scale, mean and standard deviation are taken from.
-    config : of the inputs; the recipes' own by default.
-    rows : recordings to compute, all of the store by default; frames of others are 0.
+    train : recordings for body length, mean and standard deviation.
+    config : of the inputs; the recipes' default by default.
+    rows : recordings to compute, all of the store by default; frames of other recordings are 0.
     advance : called with 1 after every recording.
 
     Raises
     ------
     InputError
-        If the skeleton has not two animals, or lacks the roles that the inputs ask for.
+        If the skeleton does not have two animals, or lacks the roles of the inputs.
     """
     featurizer, rows = _fitted(store, train, config), tuple(store.rows if rows is None else rows)
     width = featurizer.num_channels * store.skeleton.num_individuals
@@ -287,26 +287,25 @@ def histogram_components(
     rows: Sequence[StoreRow] | None = None,
     advance: Advance | None = None,
 ) -> tuple[Representation, Representation]:
-    """Principal components of windowed histograms of the encoder's inputs, and the same rotated; float32 [frames, dim].
+    """Principal components of windowed histograms of the encoder's inputs, and their rotation; float32 [frames, dim].
 
-    The histograms are those of `ssl_behavior.summaries`: of mean and standard deviation of every input in steps of a
-    fifth of a second, in the second before, the second after, and 1, 3 and 10 s around the frame. The five windows have
-    the same total variance, principal components keep their own.
+    The histograms of `ssl_behavior.summaries` count mean and standard deviation of every input in steps of 0.2 s over
+    five windows: the second before, the second after, and 1, 3 and 10 s around the frame. The windows have equal total
+    variance; the principal components have unequal variances.
 
-    Heads standardize columns, after which weak components count as much as strong ones. The second representation is a
-    rotation of the first in which all columns have one variance on the training frames: standardizing changes no
-    distance in it.
+    Heads standardize columns, which makes weak components as large as strong ones. The second representation rotates
+    the first to equal variances on the training frames: standardizing changes no distance in it.
 
     Parameters
     ----------
-    num_columns : components; columns beyond the rank of the training frames are 0.
-    train, config, advance : as of `input_means`; `advance` is called twice for every recording.
-    rows : as of `input_means`; the training recordings are computed in any case.
+    num_columns : number of components; columns beyond the rank of the training frames are 0.
+    train, config, advance : see `input_means`; `advance` is called twice for every recording.
+    rows : see `input_means`; the training recordings are always computed.
 
     Raises
     ------
     InputError
-        As `input_means` does, and if nothing was observed in the training recordings.
+        As `input_means`, and if the training recordings have no observed keypoint.
     """
     rows = tuple(store.rows if rows is None else rows)
     wanted, training = {row.id for row in rows}, {row.id for row in train}
@@ -343,7 +342,7 @@ def histogram_windows(fps: float) -> WindowsConfig:
     >>> histogram_windows(30.0)
     WindowsConfig(around_frames=(30, 90, 300), past_frames=(30,), future_frames=(30,))
     """
-    # At less than a frame per second some windows are the same.
+    # Below 1 frame per second some windows coincide.
     around = dict.fromkeys(max(1, round(seconds * fps)) for seconds in AROUND_SECONDS)
     beside = (max(1, round(BESIDE_SECONDS * fps)),)
     return WindowsConfig(around_frames=tuple(around), past_frames=beside, future_frames=beside)
@@ -355,7 +354,7 @@ def _fitted(store: Store, train: Sequence[StoreRow], config: FeatureConfig | Non
 
 
 def _chunks(store: Store, row: StoreRow, context: int, chunk_frames: int) -> Iterator[tuple[slice, slice, WindowBatch]]:
-    """A recording, read in pieces with up to `context` frames more on either side.
+    """A recording in chunks with up to `context` additional frames on either side.
 
     Yields (frames of the store, the same frames in the batch, batch of one window).
     """
@@ -374,13 +373,13 @@ def _joined_views(
 
 
 def _stride(fps: float) -> int:
-    """Frames of a step."""
+    """Number of frames in a step."""
     return max(1, round(fps / STEPS_PER_SECOND))
 
 
 @dataclass(frozen=True)
 class _Histograms:
-    """Quantile codes of steps, and summaries of them."""
+    """Quantile codes of steps, and their summaries."""
 
     coding: QuantileCodes
     summaries: Summaries
@@ -397,14 +396,14 @@ def _fitted_histograms(
     reader = WindowReader([(store, row) for row in train], 1)
     with torch.no_grad():
         pieces = [_step_moments(batch, featurizer) for batch in reader.pieces(_FITTING_FRAMES)]
-        # Enough codes of every window for so many components of all of them.
+        # Each window needs enough codes for `num_columns` components of all windows.
         coding = QuantileCodes(QUANTILES, max(_CODES, -(-num_columns // 2)), pieces[0][0].shape[-1]).float().fit(pieces)
         codes = [coding(*piece) for piece in pieces]
     return _Histograms(coding, Summaries(config, coding.num_codes, _stride(fps)).float().fit(codes))
 
 
 def _step_moments(batch: WindowBatch, featurizer: Featurizer) -> Piece:
-    """What histograms are made of: moments of the inputs in every step, and which of them are known."""
+    """Inputs of the histograms: moments of the features in every step, and masks of known moments."""
     stride = _stride(float(batch.fps[0]))
     features, known = (pad_to_multiple(values, stride) for values in featurizer.with_known(batch))
     valid = pad_to_multiple(batch.valid, stride)
@@ -415,9 +414,9 @@ def _step_moments(batch: WindowBatch, featurizer: Featurizer) -> Piece:
 def _components(
     store: Store, row: StoreRow, featurizer: Featurizer, histograms: _Histograms
 ) -> Iterator[tuple[slice, Float[Tensor, "frame component"]]]:
-    """(frames of the store, their components), chunk by chunk of a recording."""
+    """(frames of the store, their components) of each chunk of a recording."""
     stride = _stride(row.fps)
-    # One step more than is reached: frames lie between the middles of two steps.
+    # One additional step: frames lie between the centers of two steps.
     context = (max(histograms.summaries.receptive_field) + 1) * stride + -(
         -max(featurizer.receptive_field) // stride
     ) * stride

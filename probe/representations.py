@@ -1,4 +1,4 @@
-"""What a probe looks at: one row of numbers per frame, in store order, from an encoder or from a reference."""
+"""Representations for probes: one row of numbers per frame, in store order, from an encoder or a reference."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ __all__ = [
     "Columns",
     "Frames",
     "Matrix",
+    "PartialMatrix",
     "Representation",
-    "SomeRecordings",
     "all_frames",
     "check_alignment",
     "columns_without",
@@ -33,11 +33,11 @@ BLOCK_FRAMES = 65_536
 
 
 class Columns:
-    """Columns of several matrices side by side, read only where they are asked for.
+    """Columns of several matrices side by side, read on access.
 
     Parameters
     ----------
-    parts : (matrix [frames, width], which of its columns).
+    parts : (matrix [frames, width], slice of its columns).
     """
 
     def __init__(self, *parts: tuple[np.ndarray, slice]) -> None:
@@ -56,42 +56,42 @@ Matrix = np.ndarray | Columns
 """One row per frame of a store."""
 
 
-class SomeRecordings(Columns):
-    """A matrix of some recordings of a store, read as if it were of all of them.
+class PartialMatrix(Columns):
+    """A matrix of some recordings of a store, indexed by the frames of the whole store.
 
     Parameters
     ----------
-    held : [frames, dim], some recordings one after the other.
-    ids : theirs, in that order.
+    values : [frames, dim], the recordings concatenated.
+    ids : ids of the recordings in this order.
     """
 
-    def __init__(self, held: Matrix, ids: Sequence[str], store: Store) -> None:
-        self.held = held
-        self.shape = (store.num_frames, held.shape[1])
+    def __init__(self, values: Matrix, ids: Sequence[str], store: Store) -> None:
+        self.values = values
+        self.shape = (store.num_frames, values.shape[1])
         rows = [store.row(name) for name in ids]
         ends = np.cumsum([row.frames for row in rows])
-        assert len(held) == ends[-1], f"{len(held)} rows are held of {ends[-1]} frames"
+        assert len(values) == ends[-1], f"{len(values)} rows for {ends[-1]} frames"
         self._places = {row.offset: (row.frames, int(end) - row.frames) for row, end in zip(rows, ends, strict=True)}
         self._starts = np.array(sorted(self._places))
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Only slices within a recording that is held."""
+        """The rows of a slice within one of the recordings."""
         before = self._starts[self._starts <= rows.start]
         start = int(before[-1]) if len(before) else -1
         frames, place = self._places.get(start, (0, 0))
-        assert rows.stop <= start + frames, f"frames {rows} are of no recording that is held"
-        return self.held[place + rows.start - start : place + rows.stop - start]
+        assert rows.stop <= start + frames, f"frames {rows} lie outside the recordings of this matrix"
+        return self.values[place + rows.start - start : place + rows.stop - start]
 
 
 @dataclass(frozen=True)
 class Representation:
-    """A named matrix [frames, dim] over a whole store; several matrices are several pretraining seeds of one kind.
+    """A named matrix [frames, dim] over a whole store; several matrices are pretraining seeds of one encoder.
 
     Parameters
     ----------
-    name : what the table calls it.
-    arrays : [frames, dim], memory-mapped or not; probe seed s looks at `arrays[s % len(arrays)]`.
-    checkpoints : fingerprints of the encoders, one per array; () for references without one.
+    name : name in tables.
+    arrays : [frames, dim], memory-mapped or not; probe seed s reads `arrays[s % len(arrays)]`.
+    checkpoints : fingerprints of the encoders, one per array; () for references without an encoder.
     """
 
     name: str
@@ -108,12 +108,12 @@ class Representation:
 
 @dataclass(frozen=True)
 class Frames:
-    """Chosen frames of chosen recordings.
+    """Frames of some recordings.
 
     Parameters
     ----------
     rows : the recordings.
-    picks : per recording, rising frame numbers within it.
+    picks : ascending frame numbers within each recording.
     """
 
     rows: tuple[StoreRow, ...]
@@ -129,16 +129,16 @@ class Frames:
 
     @property
     def slices(self) -> list[slice]:
-        """Where each recording lies in the chosen frames."""
+        """Slice of each recording in the concatenated frames."""
         ends = np.cumsum([len(pick) for pick in self.picks])
         return [slice(int(end) - len(pick), int(end)) for end, pick in zip(ends, self.picks, strict=True)]
 
     def where(self, keep: np.ndarray) -> "Frames":
-        """Only the frames for which the bool `keep` [frames] holds."""
+        """The frames where the bool `keep` [frames] is True."""
         return Frames(self.rows, tuple(pick[keep[part]] for pick, part in zip(self.picks, self.slices, strict=True)))
 
     def take(self, matrix: np.ndarray) -> np.ndarray:
-        """The chosen rows of a matrix over all frames of `rows`, one recording after the other."""
+        """The frames' rows of a matrix over all frames of `rows`, recordings concatenated."""
         starts = np.cumsum([0, *(row.frames for row in self.rows)])
         return np.concatenate([matrix[start + pick] for start, pick in zip(starts, self.picks, strict=False)])
 
@@ -149,7 +149,7 @@ def all_frames(rows: Sequence[StoreRow]) -> Frames:
 
 
 def sampled_frames(rows: Sequence[StoreRow], stride: int, seed: int) -> Frames:
-    """Every `stride`-th frame, starting at a seeded frame of each recording: neighbours say nearly the same."""
+    """Every `stride`-th frame from a seeded start in each recording: adjacent frames are nearly equal."""
     picks = []
     for row in rows:
         phase = numpy_generator(seed, "stride", row.id).integers(0, min(stride, row.frames))
@@ -158,7 +158,7 @@ def sampled_frames(rows: Sequence[StoreRow], stride: int, seed: int) -> Frames:
 
 
 def gather(array: Matrix, frames: Frames) -> Float[Tensor, "frames latent"]:
-    """The chosen frames as float32, one recording after the other.
+    """The frames' rows as float32, recordings concatenated.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def gather(array: Matrix, frames: Frames) -> Float[Tensor, "frames latent"]:
 def standardized_blocks(
     array: Matrix, frames: Frames, scaling: Standardizer
 ) -> Iterator[tuple[slice, Float[Tensor, "frames latent"]]]:
-    """(where, standardized values) recording by recording, in bounded memory."""
+    """(slice of `frames`, standardized values) in blocks of at most `BLOCK_FRAMES` frames."""
     for row, pick, part in zip(frames.rows, frames.picks, frames.slices, strict=True):
         for start in range(0, len(pick), BLOCK_FRAMES):
             some = Frames((row,), (pick[start : start + BLOCK_FRAMES],))
@@ -189,7 +189,7 @@ def standardized_blocks(
 
 
 def columns_without(embeddings: Embeddings, groups: Sequence[str]) -> Matrix:
-    """The embedding less the column groups that match a name or glob of `groups`."""
+    """The embedding without the column groups that match a name or glob of `groups`."""
     if not groups:
         return embeddings.array
     slices = group_slices(embeddings.groups)
@@ -197,7 +197,7 @@ def columns_without(embeddings: Embeddings, groups: Sequence[str]) -> Matrix:
 
 
 def check_alignment(embeddings: Embeddings, store: Store) -> None:
-    """Embeddings belong to this store: same tracks, one row per frame.
+    """Check that embeddings belong to this store: same tracks, one row per frame.
 
     Raises
     ------

@@ -1,30 +1,37 @@
 """One run of the probing job: embed, prepare references, fit, score, write."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-from probe.annotators import annotators_of, describe_annotators, run_annotator_trials, write_annotators
+from probe.annotators import describe_annotators, find_annotators, run_annotator_experiments, write_annotators
 from probe.annotators.learning import AnnotatorProbe
 from probe.annotators.saved import save_annotators
-from probe.folds import how_held_out
+from probe.experiment import Experiment, Predictions, can_learn, split_parts
+from probe.folds import describe_held_out
 from probe.heads import save_heads
 from probe.job import ProbeConfig
-from probe.learners import run_trial
-from probe.progress import Working, progress_lines
-from probe.references import hand_features, histogram_components, input_means, pca_reference, raw_keypoints, with_time
+from probe.learners import run_experiment
+from probe.references import (
+    add_session_time,
+    hand_features,
+    histogram_components,
+    input_means,
+    pca_reference,
+    raw_keypoints,
+)
 from probe.representations import Representation, check_alignment, columns_without
 from probe.tables import ResultRow, csv_text, markdown_text, rich_table, score_parts, score_row
-from probe.tasks import Macro, Task, macro_of, make_task, targets, task_parts
-from probe.trial import Outcome, Trial, learned_classes, split_parts
+from probe.tasks import MacroAverage, Task, make_task, parse_macro, targets, task_parts
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.embedding import Embeddings, embed_store, kept_groups
@@ -40,33 +47,33 @@ from ssl_behavior.terminal import counted
 __all__ = ["PROTOCOL", "run_probe"]
 
 PROTOCOL = {"name": "frozen probe, frames pooled, mean over parts", "version": 4}
-"""Raised when a change makes new numbers incomparable with old ones."""
+"""The version increases when new numbers are no longer comparable with old ones."""
 
 ANNOTATORS = "annotators"
-"""The mode in which all parts are learned together."""
+"""The mode with one head for all parts of a task."""
 
 PARTS = "parts"
-"""Folder of the heads of a task with several parts, one folder each."""
+"""Folder of the heads of a task with several parts, one subfolder per part."""
 
 
 def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
     """Probe, write `results.json`, `results.md`, `results.csv` and the heads under `config.out`, print the table.
 
-    Embeddings are made once under `config.out/embeddings` and found there again by a later run.
+    Embeddings are cached under `config.out/embeddings` for later runs.
 
     Raises
     ------
     InputError
-        If store, runs, task or split do not go together, or `config.out` holds results already.
+        If store, runs, task or split do not match, or `config.out` already holds results.
     """
     _check_out(config)
     store = Store(config.store)
     task = make_task(store, config.task, config.kind, config.background)
     if config.mode == ANNOTATORS:
-        task = replace(task, annotators=annotators_of(store, task))
-    plan = _Plan(config, store, task, [macro_of(task, text) for text in config.macros])
+        task = replace(task, annotators=find_annotators(store, task))
+    plan = _Plan(config, store, task, [parse_macro(task, text) for text in config.macros])
     console.print(plan.opening)
-    with progress_lines(console) as progress, TemporaryDirectory() as scratch:
+    with _progress_display(console) as progress, TemporaryDirectory() as scratch:
         session = _Session(config, plan, progress)
         trained, *others = session.representations(Path(scratch), console)
         rows, first = session.score(trained, keep=True)
@@ -82,7 +89,7 @@ def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
 
 
 def _check_out(config: ProbeConfig) -> None:
-    """Refuse to replace results, or to write among files that are not ours; unfinished work is taken up again."""
+    """Refuse to replace results, or to write among unrelated files; an unfinished run continues."""
     out = config.out
     ours = (
         out.is_dir()
@@ -94,15 +101,23 @@ def _check_out(config: ProbeConfig) -> None:
         raise InputError(f"{out} is a file, not a folder; choose another --out")
 
 
-class _Plan:
-    """What is learned and scored: a trial and its means for every part of the task."""
+def _progress_display(console: Console) -> Progress:
+    """Transient lines with a description, counts and the remaining time."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        console=console, transient=True,
+    )  # fmt: skip
 
-    def __init__(self, config: ProbeConfig, store: Store, task: Task, macros: Sequence[Macro]) -> None:
+
+class _Plan:
+    """An experiment and its reported means for every part of the task."""
+
+    def __init__(self, config: ProbeConfig, store: Store, task: Task, macros: Sequence[MacroAverage]) -> None:
         self.store, self.task, self.macros = store, task, macros
         splits, parts = split_parts(store, task, config.split), task_parts(task)
         self.part_macros = {name: _own(macros, part) for name, part in parts.items()}
-        self.trials = {
-            name: Trial(
+        self.experiments = {
+            name: Experiment(
                 store, part, splits[name], self.part_macros[name][0], config.mode, config.train_stride, config.smooth
             )
             for name, part in parts.items()
@@ -111,32 +126,34 @@ class _Plan:
 
     @property
     def splits(self) -> list[Split]:
-        return [trial.split for trial in self.trials.values()]
+        return [experiment.split for experiment in self.experiments.values()]
 
     @cached_property
-    def lenient(self) -> bool:
-        """One part that cannot be learned is undefined; if none can be, that is a mistake to be told of."""
-        return len(self.trials) > 1 and any(_learnable(trial) for trial in self.trials.values())
+    def allow_undefined(self) -> bool:
+        """Whether a part with too few classes is undefined; if all parts have too few, that is an error."""
+        return len(self.experiments) > 1 and any(
+            _can_learn_part(experiment) for experiment in self.experiments.values()
+        )
 
     def rows(self, use: str) -> tuple[StoreRow, ...]:
-        """Recordings of a use ("train", "tune", "evaluate") in any of the parts, in store order."""
+        """Recordings of one use ("train", "tune", "evaluate") in any part, in store order."""
         ids = {row.id for split in self.splits for row in getattr(split, use)}
         return tuple(row for row in self.store.rows if row.id in ids)
 
     @property
     def used_rows(self) -> tuple[StoreRow, ...]:
-        """Recordings that are learned from, chosen by or scored in any of the parts, in store order."""
+        """Recordings of any use in any part, in store order."""
         used = {row.id for use in ("train", "tune", "evaluate") for row in self.rows(use)}
         return tuple(row for row in self.store.rows if row.id in used)
 
     @property
     def opening(self) -> str:
-        split, several = self.splits[0], len(self.trials)
+        split, several = self.splits[0], len(self.experiments)
         parts = f" in {several} parts" if several > 1 else ""
         return (
             f"task {self.task.name}: {len(self.task.classes)} classes, {self.task.kind}{parts}; "
-            f"{counted(len(self.rows('train')), 'recording')} to learn from, {len(self.rows('evaluate'))} of "
-            f"{split.evaluated_on} to be scored on ({split.source})"
+            f"{counted(len(self.rows('train')), 'recording')} for training, {len(self.rows('evaluate'))} "
+            f"{split.evaluated_on} recordings for scoring ({split.source})"
         )
 
     @property
@@ -145,20 +162,20 @@ class _Plan:
         return f"{self.task.name}, {self.mode} probe, {scored}"
 
 
-def _own(macros: Sequence[Macro], part: Task) -> list[Macro]:
-    """The means over the classes of a part; settings of a part that the first mean leaves out are its own affair."""
+def _own(macros: Sequence[MacroAverage], part: Task) -> list[MacroAverage]:
+    """The means over the classes of one part; a part outside the first mean selects settings by all its classes."""
     own = [(macro, tuple(name for name in macro.classes if name in part.classes)) for macro in macros]
-    kept = [Macro(macro.name, classes) for macro, classes in own if classes]
-    return kept if kept and own[0][1] else [macro_of(part), *kept]
+    kept = [MacroAverage(macro.name, classes) for macro, classes in own if classes]
+    return kept if kept and own[0][1] else [parse_macro(part), *kept]
 
 
-def _learnable(trial: Trial) -> bool:
-    learned = learned_classes(targets(trial.store, trial.task, trial.split.fit), trial.task.kind)
-    return len(learned) >= (2 if trial.task.kind == "multinomial" else 1)
+def _can_learn_part(experiment: Experiment) -> bool:
+    task = experiment.task
+    return can_learn(targets(experiment.store, task, experiment.split.fit), task.kind)
 
 
 class _Session:
-    """The parts of a run that share its configuration."""
+    """State of one run: representations, column groups and annotator probes."""
 
     def __init__(self, config: ProbeConfig, plan: _Plan, progress: Progress) -> None:
         self.config, self.plan, self.progress = config, plan, progress
@@ -168,49 +185,51 @@ class _Session:
         self.annotators: list[AnnotatorProbe] = []
 
     def representations(self, scratch: Path, console: Console) -> list[Representation]:
-        """The trained encoder first, then the references asked for; one that cannot be made is named and left out."""
-        made = [self._trained()]
+        """The trained encoder first, then the requested references; a reference that fails is named and left out."""
+        representations = [self._trained()]
         names = self.config.references
         if "untrained" in names:
             if self.methods:
-                made.append(self._untrained())
+                representations.append(self._untrained())
             else:
-                console.print("no untrained encoder: embeddings were given, not a run")
+                console.print("no untrained encoder: it needs a run, and embeddings were given")
         store, train = self.plan.store, self.plan.rows("train")
         if "raw" in names:
-            made.append(raw_keypoints(store, train, scratch))
+            representations.append(raw_keypoints(store, train, scratch))
         try:
-            made += self._from_features(scratch, made[0].dim)
+            representations += self._from_features(scratch, representations[0].dim)
         except InputError as error:
             console.print(f"no references from features: {error}")
-        return [with_time(one, store.rows) if "time" in self.groups and not one.checkpoints else one for one in made]
+        if "time" not in self.groups:
+            return representations
+        return [one if one.checkpoints else add_session_time(one, store.rows) for one in representations]
 
     def _from_features(self, scratch: Path, dim: int) -> list[Representation]:
-        """References that need the features of two animals, of those asked for.
+        """Requested references from the features of two animals.
 
         Parameters
         ----------
-        dim : columns of the embedding; the histograms get as many components, time columns apart.
+        dim : columns of the embedding; the histograms get as many components, without the time columns.
         """
         store, train, names = self.plan.store, self.plan.rows("train"), set(self.config.references)
         rows, config, made = self.plan.used_rows, self._features, list[Representation]()
         if {"hand", "pca"} & names:
-            with self._working("hand features", len(store.rows)) as advance:
+            with self._progress_line("hand features", len(store.rows)) as advance:
                 hand = hand_features(store, train, scratch, advance)
             made += [hand] if "hand" in names else []
             made += [pca_reference(hand, train, scratch)] if "pca" in names else []
         if "input_means" in names:
-            with self._working("window means of the inputs", len(rows)) as advance:
+            with self._progress_line("window means of the inputs", len(rows)) as advance:
                 made.append(input_means(store, train, scratch, config, rows, advance))
         if "histograms" in names:
             num_columns = dim - self.groups.get("time", 0)
-            with self._working("windowed histograms", 2 * len(rows)) as advance:
+            with self._progress_line("windowed histograms", 2 * len(rows)) as advance:
                 made += histogram_components(store, train, scratch, num_columns, config, rows, advance)
         return made
 
     @property
     def _features(self) -> FeatureConfig:
-        """The encoder's inputs; the recipes' own where embeddings were given, or the encoder reads no features."""
+        """The encoder's features; the default features for given embeddings and encoders without features."""
         found = (getattr(method, "featurizer", None) for method in self.methods)
         return next((one.config for one in found if isinstance(one, Featurizer)), FeatureConfig())
 
@@ -227,7 +246,8 @@ class _Session:
             check_alignment(one, self.plan.store)
         if len({tuple(one.groups.items()) for one in embeddings}) > 1:
             raise InputError(
-                f"the runs' embeddings have different columns: {[one.groups for one in embeddings]}; probe them apart"
+                "the runs' embeddings have different columns: "
+                f"{[one.groups for one in embeddings]}; probe each run alone"
             )
         groups = embeddings[0].groups
         self.groups = kept_groups(groups, self.config.without)
@@ -247,7 +267,7 @@ class _Session:
         return self._representation("untrained encoder", embeddings)
 
     def _embedded(self, method: Method, name: str) -> Embeddings:
-        """Embeddings of the whole store, made now or found where an earlier run left them."""
+        """Embeddings of the whole store, computed now or cached by an earlier run."""
         out, store = (self.config.embeddings or self.config.out / "embeddings") / name, self.plan.store
         if (out / "embeddings.json").exists():
             found = Embeddings(out)
@@ -257,67 +277,90 @@ class _Session:
         device = choose_device(self.config.device)
         precision = choose_precision(self.config.precision, device)
         method.to(device)
-        with self._working(f"embedding {name} on {describe_device(device)}", store.num_frames) as advance:
+        with self._progress_line(f"embedding {name} on {describe_device(device)}", store.num_frames) as advance:
             return embed_store(method, store, out, overwrite=True, precision=precision, progress=advance)
 
-    def _working(self, what: str, total: int) -> Working:
-        return Working(self.progress, what, total)
+    @contextmanager
+    def _progress_line(self, description: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A line of the progress display for the duration of the block; yields the function that advances it."""
+        line = self.progress.add_task(description, total=total)
+        try:
+            yield partial(self.progress.advance, line)
+        finally:
+            self.progress.remove_task(line)
 
-    def score(self, representation: Representation, keep: bool = False) -> tuple[list[ResultRow], dict[str, Outcome]]:
-        """One row per label fraction, and one more each if smoothed; the first seed's outcomes at 100 % if kept."""
-        rows, kept = list[ResultRow](), dict[str, Outcome]()
+    def score(
+        self, representation: Representation, keep: bool = False
+    ) -> tuple[list[ResultRow], dict[str, Predictions]]:
+        """One row per label fraction, and one more if smoothed; the first seed's predictions at 100 % if `keep`."""
+        rows, kept = list[ResultRow](), dict[str, Predictions]()
         for percent in sorted(self.config.fractions, reverse=True):
-            outcomes = self._outcomes(representation, percent)
-            kept = kept or {part: seeds[0] for part, seeds in outcomes.items()}
-            rows.append(self._row(representation, percent, outcomes, treated=False))
-            if any(one.treated for seeds in outcomes.values() for one in seeds):
-                rows.append(self._row(representation, percent, outcomes, treated=True))
+            seed_predictions = self._seed_predictions(representation, percent)
+            kept = kept or {part: seeds[0] for part, seeds in seed_predictions.items()}
+            rows.append(self._row(representation, percent, seed_predictions, postprocessed=False))
+            if any(one.postprocessed for seeds in seed_predictions.values() for one in seeds):
+                rows.append(self._row(representation, percent, seed_predictions, postprocessed=True))
         return rows, kept if keep else {}
 
     def _row(
-        self, representation: Representation, percent: float, outcomes: Mapping[str, Sequence[Outcome]], treated: bool
+        self,
+        representation: Representation,
+        percent: float,
+        seed_predictions: Mapping[str, Sequence[Predictions]],
+        postprocessed: bool,
     ) -> ResultRow:
         name, dim = representation.name, representation.dim
         return score_parts(
             {
-                part: score_row(trial, self.plan.part_macros[part], name, dim, percent, outcomes[part], treated)
-                for part, trial in self.plan.trials.items()
+                part: score_row(
+                    experiment, self.plan.part_macros[part], name, dim, percent, seed_predictions[part], postprocessed
+                )
+                for part, experiment in self.plan.experiments.items()
             }
         )
 
     def seeds(self, representation: Representation, percent: float) -> range:
-        """Where nothing is drawn, a second seed of one array would repeat the first."""
+        """Probe seeds; without random draws, one seed per array."""
         drawn = self.config.train_stride > 1 or percent < 100
         return range(self.config.seeds if drawn else min(self.config.seeds, len(representation.arrays)))
 
-    def _outcomes(self, representation: Representation, percent: float) -> dict[str, list[Outcome]]:
-        """Part -> the outcome of every seed."""
+    def _seed_predictions(self, representation: Representation, percent: float) -> dict[str, list[Predictions]]:
+        """Part -> predictions of each seed."""
         if self.config.mode == ANNOTATORS:
-            return self._outcomes_together(representation, percent)
-        seeds, outcomes = self.seeds(representation, percent), dict[str, list[Outcome]]()
-        with self._working(f"{representation.name}, {percent:g} %", len(seeds) * len(self.plan.trials)) as advance:
-            for part, trial in self.plan.trials.items():
-                outcomes[part] = []
+            return self._joint_seed_predictions(representation, percent)
+        seeds, seed_predictions = self.seeds(representation, percent), dict[str, list[Predictions]]()
+        with self._progress_line(
+            f"{representation.name}, {percent:g} %", len(seeds) * len(self.plan.experiments)
+        ) as advance:
+            for part, experiment in self.plan.experiments.items():
+                seed_predictions[part] = []
                 for seed in seeds:
-                    made = run_trial(trial, representation.array(seed), seed, percent, self.plan.lenient)
-                    outcomes[part].append(made)
+                    made = run_experiment(
+                        experiment, representation.array(seed), seed, percent, self.plan.allow_undefined
+                    )
+                    seed_predictions[part].append(made)
                     advance(1)
-        return outcomes
+        return seed_predictions
 
-    def _outcomes_together(self, representation: Representation, percent: float) -> dict[str, list[Outcome]]:
-        """As `_outcomes`, for parts that one head learns."""
-        seeds, outcomes = self.seeds(representation, percent), {part: list[Outcome]() for part in self.plan.trials}
+    def _joint_seed_predictions(self, representation: Representation, percent: float) -> dict[str, list[Predictions]]:
+        """As `_seed_predictions`, with one head for all parts."""
+        seeds, seed_predictions = (
+            self.seeds(representation, percent),
+            {part: list[Predictions]() for part in self.plan.experiments},
+        )
         probes = list[AnnotatorProbe]()
-        with self._working(f"{representation.name}, {percent:g} %", len(seeds)) as advance:
+        with self._progress_line(f"{representation.name}, {percent:g} %", len(seeds)) as advance:
             for seed in seeds:
-                made, probe = run_annotator_trials(self.plan.trials, representation.array(seed), seed, percent)
+                made, probe = run_annotator_experiments(
+                    self.plan.experiments, representation.array(seed), seed, percent
+                )
                 probes.append(probe)
-                for part, outcome in made.items():
-                    outcomes[part].append(outcome)
+                for part, predictions in made.items():
+                    seed_predictions[part].append(predictions)
                 advance(1)
-        # The trained encoder comes first, with all labels.
+        # The first call is for the trained encoder with all labels.
         self.annotators = self.annotators or probes
-        return outcomes
+        return seed_predictions
 
 
 def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
@@ -325,15 +368,15 @@ def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
     split = plan.splits[0]
     notes = [
         "± is the population standard deviation over seeds, [low, high] the 95 % bootstrap interval over recordings.",
-        "AP and F1 are of the fit with equal frames; F1 balanced is of the fit with equal classes.",
+        "AP and F1 weigh all frames equally in training; F1 balanced weighs all classes equally.",
         f"Settings were chosen on {_chosen_on(plan)}.",
     ]
     if split.evaluated_on == "validation":
-        notes.append("There is no test part: these are results on the validation recordings.")
-    if len(plan.trials) > 1:
+        notes.append("The split has no test part: these are results on the validation recordings.")
+    if len(plan.experiments) > 1:
         notes.append(
-            f"All means are over the parts of the task first ({', '.join(plan.trials)}), each learned and scored by "
-            "itself."
+            f"Means are taken over the parts of the task first ({', '.join(plan.experiments)}); each part is trained "
+            "and scored alone."
         )
     if len({row.percent for row in rows}) > 1:
         notes.append(
@@ -345,20 +388,20 @@ def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
             )
         )
     if "time" in session.groups:
-        notes.append("The embedding has two columns that tell the time in the recording; so have the references.")
+        notes.append("The embedding has two columns for the time in the recording; so have the references.")
     copies = sorted({pair for one in plan.splits for pair in one.copies})
     if copies:
         pairs = ", ".join(f"{scored} of {learned}" for scored, learned in copies[:5])
         notes.append(
-            f"Warning: {len(copies)} scored recordings have the very tracks of one that was learned from "
-            f"({pairs}): the scores are too good."
+            f"Warning: {len(copies)} scored recordings have the same tracks as a training recording "
+            f"({pairs}): the scores are too high."
         )
     if session.left_out:
         notes.append(f"Left out of the embedding: {', '.join(session.left_out)}.")
     undefined = sorted({name for row in rows for name in row.undefined})
     if undefined:
         notes.append(
-            f"† undefined for {', '.join(undefined)} (no positive frame to learn from, or to be scored on); "
+            f"† undefined for {', '.join(undefined)} (no positive frame in training, or in scoring); "
             "means are over the other classes."
         )
     return notes
@@ -369,12 +412,12 @@ def _chosen_on(plan: _Plan) -> str:
         return f"{len(plan.rows('tune'))} validation recordings"
     if plan.mode == ANNOTATORS:
         return f"{len(plan.rows('tune'))} recordings taken from train"
-    held_out = {how_held_out(len(split.train)) for split in plan.splits}
+    held_out = {describe_held_out(len(split.train)) for split in plan.splits}
     return "; ".join(sorted(held_out)) + (" (in each part)" if len(plan.splits) > 1 else "")
 
 
 def _results(session: _Session, trained: Representation, rows: Sequence[ResultRow]) -> dict[str, Any]:
-    """DESIGN's results: the trained encoder's scores at the top, every row of the table below."""
+    """Contents of `results.json`: the trained encoder's scores, then every row of the table."""
     config, plan = session.config, session.plan
     headline = rows[0].to_dict()
     main = headline["macros"][0]
@@ -401,37 +444,37 @@ def _results(session: _Session, trained: Representation, rows: Sequence[ResultRo
 
 
 def _split_dict(plan: _Plan) -> dict[str, Any]:
-    """The recordings by use in any part; of several parts those of each too."""
+    """The recordings of each use in any part; for several parts also those of each part."""
     uses = {"train": "train", "chosen_on": "tune", "evaluated": "evaluate"}
     whole = {key: [row.id for row in plan.rows(use)] for key, use in uses.items()}
     copies = sorted({pair for split in plan.splits for pair in split.copies})
     merged = plan.splits[0].to_dict() | whole | {"copies": [list(pair) for pair in copies]}
-    if len(plan.trials) == 1:
+    if len(plan.experiments) == 1:
         return merged
-    return merged | {"parts": {name: trial.split.to_dict() for name, trial in plan.trials.items()}}
+    return merged | {"parts": {name: experiment.split.to_dict() for name, experiment in plan.experiments.items()}}
 
 
 def _write(
     out: Path,
     plan: _Plan,
     trained: Representation,
-    first: Mapping[str, Outcome],
+    first: Mapping[str, Predictions],
     results: dict[str, Any],
     rows: Sequence[ResultRow],
     notes: Sequence[str],
     annotators: Sequence[AnnotatorProbe],
 ) -> None:
-    """Everything else first, `results.json` last: where it is, the rest is too."""
+    """Write all files, `results.json` last: if it exists, the others do too."""
     (out / "results.json").unlink(missing_ok=True)
     for old in (out, *(out / PARTS).glob("*")):
         for name in ("probe.json", "probe.safetensors", "annotators.md", "annotators.png"):
             (old / name).unlink(missing_ok=True)
-    for part, outcome in first.items():
-        if outcome.heads:
+    for part, predictions in first.items():
+        if predictions.heads:
             folder = out if len(first) == 1 else out / PARTS / re.sub(r"[^\w.-]+", "-", part)
-            save_heads(folder, plan.trials[part], outcome, trained.checkpoints[0], results["without"])
+            save_heads(folder, plan.experiments[part], predictions, trained.checkpoints[0], results["without"])
     if annotators:
-        # Each annotator may have windows of their own; the head is saved without.
+        # Annotators may differ in their smoothing windows, so the head is saved without windows.
         save_annotators(out, annotators[0], plan.task, trained.checkpoints[0], results["without"])
         scored = plan.rows("evaluate")
         write_annotators(out, describe_annotators(annotators, trained.array(0), plan.store, plan.task, scored))

@@ -1,8 +1,8 @@
 """Tables of results: scores of predictions, and their rows on the screen, in Markdown and in CSV.
 
-Frames of all evaluated recordings are pooled and scored per class; macro values are means over the classes that are not
-background and, where a task has parts (annotators, behaviours), over the parts, seed by seed. Reported are mean and
-population standard deviation over the seeds (Sun et al. 2021, arXiv:2104.02710, and the code behind its tables).
+Scores pool the frames of all evaluated recordings per class. Macro averages are means over the foreground classes and,
+for a task of several parts (annotators, behaviors), over the parts, per seed. Tables report mean and population
+standard deviation over the seeds (Sun et al. 2021, arXiv:2104.02710, and the code behind its tables).
 """
 
 import csv
@@ -17,9 +17,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from probe.experiment import BALANCED, DECISION, FITS, PLAIN, Experiment, Predictions, decide
 from probe.representations import all_frames
-from probe.tasks import Macro, targets
-from probe.trial import BALANCED, DECISION, FITS, PLAIN, Outcome, Trial, decide
+from probe.tasks import MacroAverage, targets
 from ssl_behavior.metrics import (
     ClassScores,
     Interval,
@@ -54,24 +54,24 @@ __all__ = [
 NUM_RESAMPLES = 500
 
 SCORES = ("f1", "ap", "precision", "recall", "f1_balanced")
-"""Of every class and macro value. All but the last are of the plain fit; "f1_balanced" is of the balanced one."""
+"""Scores of every class and macro average: "f1_balanced" from the balanced fit, the others from the plain fit."""
 
 BOOTSTRAPPED = ("ap", "f1", "f1_balanced")
 
 Seeds = tuple[float | None, ...]
-"""A score of every seed; None = undefined."""
+"""One score per seed; None = undefined."""
 
 
 @dataclass(frozen=True)
 class MacroScores:
-    """A mean over classes: over the seeds, and its bootstrap interval over recordings (of the mean over seeds).
+    """Scores of a macro average over the seeds, with bootstrap intervals over recordings (of the mean over seeds).
 
     One recording has no interval.
 
     Parameters
     ----------
     precision, recall : means over the classes.
-    by_seed : score name -> the macro value of every seed.
+    by_seed : score name -> macro average of each seed.
     resampled : score name -> float64 [resample], for means over several rows; not part of the results.
     """
 
@@ -96,19 +96,19 @@ class MacroScores:
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One line of the table.
+    """One row of a table.
 
     Parameters
     ----------
-    smoothed, tuned : whether probabilities were averaged over time, and decisions tuned.
-    num_train_frames : annotated frames learned from, per seed; of several parts their sum.
+    smoothed, tuned : whether probabilities were smoothed over time, and decisions tuned.
+    num_train_frames : annotated training frames per seed, summed over parts.
     classes : class -> score name (`SCORES`) -> summary over the seeds.
-    by_seed : class -> score name -> the score of every seed.
-    support : class -> positive frames among the evaluated ones.
-    undefined : classes for which some seed could not give an average precision; macro values are means over the rest.
-    settings, windows, weights : per seed what was chosen, by fit and class; of several parts see the parts.
-    facts : per seed how it was learned.
-    parts : part of the task -> its own row; empty if the task has one part only.
+    by_seed : class -> score name -> score of each seed.
+    support : class -> number of positive evaluated frames.
+    undefined : classes without an average precision in some seed; macro averages leave them out.
+    settings, windows, weights : chosen settings per seed, by fit and class; for several parts see `parts`.
+    facts : facts about the training per seed.
+    parts : part of the task -> its row; empty for a task of one part.
     """
 
     representation: str
@@ -142,7 +142,7 @@ class ResultRow:
 
 @dataclass(frozen=True)
 class _SeedScores:
-    """Scores of one seed: per class, and per class for every resample [resample, class]."""
+    """Scores of one seed: per class, and [resample, class] for every bootstrap resample."""
 
     plain: list[ClassScores]
     balanced: list[ClassScores]
@@ -152,38 +152,44 @@ class _SeedScores:
 
 
 def score_row(
-    trial: Trial,
-    macros: Sequence[Macro],
+    experiment: Experiment,
+    macros: Sequence[MacroAverage],
     representation: str,
     dim: int,
     percent: float,
-    outcomes: Sequence[Outcome],
-    treated: bool = False,
+    seed_predictions: Sequence[Predictions],
+    postprocessed: bool = False,
 ) -> ResultRow:
-    """Scores of the outcomes of all seeds, over the annotated frames of all evaluated recordings pooled.
+    """Scores of all seeds over the pooled annotated frames of all evaluated recordings.
 
     Parameters
     ----------
     macros : means to report; the first is the headline.
-    treated : score the probabilities after smoothing and tuning, where an outcome has them.
+    postprocessed : score the probabilities after smoothing and tuning, if there are any.
     """
-    frames = all_frames(trial.split.evaluate)
-    target = targets(trial.store, trial.task, frames.rows)
+    frames = all_frames(experiment.split.evaluate)
+    target = targets(experiment.store, experiment.task, frames.rows)
     generator = numpy_generator(0, "bootstrap")
     counts = resample_counts(len(frames.rows), NUM_RESAMPLES, generator)
     seeds = [
-        _score_seed(trial, (treated and outcome.treated) or outcome.probability, target, frames.recording, counts)
-        for outcome in outcomes
+        _score_seed(
+            experiment,
+            (postprocessed and predictions.postprocessed) or predictions.probability,
+            target,
+            frames.recording,
+            counts,
+        )
+        for predictions in seed_predictions
     ]
-    names = trial.task.classes
+    names = experiment.task.classes
     by_seed = {name: _class_seeds(seeds, index) for index, name in enumerate(names)}
     return ResultRow(
         representation=representation,
         dim=dim,
         percent=percent,
-        smoothed=treated and any(outcome.windows for outcome in outcomes),
-        tuned=treated and any(outcome.weights for outcome in outcomes),
-        num_train_frames=tuple(outcome.num_train_frames for outcome in outcomes),
+        smoothed=postprocessed and any(predictions.windows for predictions in seed_predictions),
+        tuned=postprocessed and any(predictions.weights for predictions in seed_predictions),
+        num_train_frames=tuple(predictions.num_train_frames for predictions in seed_predictions),
         classes={name: _summaries(scores) for name, scores in by_seed.items()},
         by_seed=by_seed,
         support={name: int((target[:, index] == 1).sum()) for index, name in enumerate(names)},
@@ -192,23 +198,23 @@ def score_row(
             for chosen in macros
         ),
         undefined=tuple(n for i, n in enumerate(names) if any(seed.plain[i].ap is None for seed in seeds)),
-        settings=tuple(outcome.settings for outcome in outcomes),
-        windows=tuple(outcome.windows if treated else {} for outcome in outcomes),
-        weights=tuple(outcome.weights if treated else () for outcome in outcomes),
-        facts=tuple(outcome.facts for outcome in outcomes),
+        settings=tuple(predictions.settings for predictions in seed_predictions),
+        windows=tuple(predictions.windows if postprocessed else {} for predictions in seed_predictions),
+        weights=tuple(predictions.weights if postprocessed else () for predictions in seed_predictions),
+        facts=tuple(predictions.facts for predictions in seed_predictions),
     )
 
 
 def score_parts(parts: Mapping[str, ResultRow]) -> ResultRow:
-    """The row of a task from those of its parts: every mean is taken over the parts first, seed by seed.
+    """The row of a task from the rows of its parts: means over the parts, per seed.
 
-    A macro value is the mean over the parts that report one of that name, a class's score over the parts that have the
-    class (annotators share their classes, behaviours have one each). A part that is undefined is left out of the mean
-    and named. Recordings are resampled within the parts. A single part is its task's row.
+    A macro average is the mean over the parts that report it, a class score the mean over the parts with that class
+    (annotators share their classes, each behavior has its own). Undefined parts are left out of the means and named.
+    Recordings are resampled within the parts. The row of a single part is the row of its task.
 
     Parameters
     ----------
-    parts : name of the part -> its row; all of one representation, with the same number of seeds.
+    parts : part name -> row; all of one representation, with the same number of seeds.
     """
     rows = list(parts.values())
     if len(rows) == 1:
@@ -240,12 +246,12 @@ def score_parts(parts: Mapping[str, ResultRow]) -> ResultRow:
 
 
 def _named(part: str, name: str, row: ResultRow) -> str:
-    """A class of a part; a part that is one behaviour needs its name only once."""
+    """A class of a part; the part of one behavior has the name of its class."""
     return name if tuple(row.classes) == (part,) else f"{part}: {name}"
 
 
 def _mean_of_parts(parts: Sequence[Mapping[str, Seeds]]) -> dict[str, Seeds]:
-    """Score name -> the mean over the parts of every seed."""
+    """Score name -> mean over the parts, per seed."""
     return {
         score: tuple(macro(values) for values in zip(*(part[score] for part in parts), strict=True)) for score in SCORES
     }
@@ -281,7 +287,7 @@ def _summaries(by_seed: Mapping[str, Seeds]) -> dict[str, Summary]:
 
 
 def _score_seed(
-    trial: Trial,
+    experiment: Experiment,
     probability: Mapping[str, np.ndarray],
     target: np.ndarray,
     recording: np.ndarray,
@@ -290,10 +296,10 @@ def _score_seed(
     scores: dict[str, list[ClassScores]] = {fit: [] for fit in FITS}
     ap: list[np.ndarray] = []
     f1: dict[str, list[np.ndarray]] = {fit: [] for fit in FITS}
-    predicted = {fit: decide(probability[fit], trial.task.kind) for fit in FITS}
+    predicted = {fit: decide(probability[fit], experiment.task.kind) for fit in FITS}
     if DECISION in probability:
-        predicted[PLAIN] = decide(probability[DECISION], trial.task.kind)
-    for column in range(trial.num_classes):
+        predicted[PLAIN] = decide(probability[DECISION], experiment.task.kind)
+    for column in range(experiment.num_classes):
         known = target[:, column] != NOT_ANNOTATED
         positive, of = target[known, column] == 1, recording[known]
         for fit in FITS:
@@ -310,7 +316,7 @@ def _score_seed(
 
 
 def _scores_of(seed: _SeedScores, index: int) -> dict[str, float | None]:
-    """Of one class, by the names of `SCORES`."""
+    """Scores of one class, by the names of `SCORES`."""
     plain = seed.plain[index]
     own = {"f1": plain.f1, "ap": plain.ap, "precision": plain.precision, "recall": plain.recall}
     return own | {"f1_balanced": seed.balanced[index].f1}
@@ -320,7 +326,9 @@ def _class_seeds(seeds: Sequence[_SeedScores], index: int) -> dict[str, Seeds]:
     return {score: tuple(_scores_of(seed, index)[score] for seed in seeds) for score in SCORES}
 
 
-def _macro_scores(seeds: Sequence[_SeedScores], chosen: Macro, columns: list[int], num_recordings: int) -> MacroScores:
+def _macro_scores(
+    seeds: Sequence[_SeedScores], chosen: MacroAverage, columns: list[int], num_recordings: int
+) -> MacroScores:
     by_seed = {
         score: tuple(macro([_scores_of(seed, index)[score] for index in columns]) for seed in seeds) for score in SCORES
     }
@@ -332,7 +340,7 @@ def _macro_scores(seeds: Sequence[_SeedScores], chosen: Macro, columns: list[int
 
 
 def _mean_defined(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis without NaNs; NaN where all are."""
+    """Mean over the last axis without NaN; NaN if all values are NaN."""
     defined = np.isfinite(values)
     count = defined.sum(axis=-1)
     total = np.where(defined, values, 0.0).sum(axis=-1)
@@ -349,7 +357,7 @@ _BY_CLASS = {"f1": "F1", "ap": "AP", "precision": "precision", "recall": "recall
 
 
 def number(summary: Summary) -> str:
-    """A mean and its spread, where there are several seeds.
+    """A mean, with its standard deviation if there are several seeds.
 
     >>> number(Summary(0.5, 0.25, 2))
     '0.500 ± 0.250'
@@ -367,7 +375,7 @@ def _with_interval(summary: Summary, between: Interval | None) -> str:
 
 
 def row_name(row: ResultRow, several_fractions: bool = False) -> str:
-    """What the row is of, and what was done to it."""
+    """Representation, postprocessing, and label fraction of a row."""
     name = row.representation + (", smoothed" if row.smoothed else "") + (", tuned" if row.tuned else "")
     if not several_fractions:
         return name
@@ -402,12 +410,12 @@ def table_cells(rows: Sequence[ResultRow]) -> tuple[list[str], list[list[str]]]:
 
 
 def _many_classes(row: ResultRow) -> dict[str, ResultRow]:
-    """The parts that are more than one class, which has a column of its own."""
+    """The parts with several classes; parts of one class have the column of that class."""
     return {name: part for name, part in row.parts.items() if len(part.classes) > 1}
 
 
 def class_cells(rows: Sequence[ResultRow]) -> tuple[list[str], list[list[str]]]:
-    """Header and cells of the table by class: every score of every class, and the frames that show it."""
+    """Header and cells of the table by class: every score of every class, and its positive frames."""
     several = len({row.percent for row in rows}) > 1
     cells = [
         [row_name(row, several), name, *(number(scores[score]) for score in _BY_CLASS), str(row.support[name])]
@@ -422,18 +430,18 @@ def _macro_cells(macro: MacroScores) -> list[str]:
 
 
 def rich_table(rows: Sequence[ResultRow], title: str) -> Group:
-    """The table for the screen: a line for each score, a column for each representation, at most five side by side."""
+    """The table for the screen: a line per score and a column per representation, at most five side by side."""
     header, cells = table_cells(rows)
     tables = []
     for start in range(0, len(cells), _SIDE_BY_SIDE):
         table = Table(title="" if start else title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         table.add_column("", no_wrap=True)
-        shown = cells[start : start + _SIDE_BY_SIDE]
-        for line in shown:
+        block = cells[start : start + _SIDE_BY_SIDE]
+        for line in block:
             table.add_column(Text(line[0]), justify="right")
         for index, name in enumerate(header[1:], start=1):
             # The interval stands below its value.
-            table.add_row(Text(name), *(Text(line[index].replace(" [", "\n[")) for line in shown))
+            table.add_row(Text(name), *(Text(line[index].replace(" [", "\n[")) for line in block))
         tables.append(table)
     return Group(*tables)
 
@@ -445,12 +453,12 @@ def markdown_text(
     level: int = 1,
     names: tuple[str, str] = ("representation", "dim"),
 ) -> str:
-    """The table as Markdown, with what one has to know to read it.
+    """The table as Markdown, with notes for the reader.
 
     Parameters
     ----------
-    level : of the title; tables below it are one deeper.
-    names : what the first two columns are.
+    level : level of the title; tables below it are one level deeper.
+    names : headers of the first two columns.
     """
     above, below = "#" * level, "#" * (level + 1)
     header, cells = table_cells(rows)
@@ -471,9 +479,9 @@ def _markdown_table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> li
 
 
 def csv_text(rows: Sequence[ResultRow]) -> str:
-    """One line per row, part, class and score, with mean, standard deviation and number of seeds; undefined is empty.
+    """One line per row, part, class and score, with mean, standard deviation and number of seeds.
 
-    The part is empty in lines of the whole task.
+    Undefined values are empty, and so is the part in lines of the whole task.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""What is to be told apart: label streams, classes, background, and which classes a macro value averages."""
+"""Classification tasks: label streams, classes, background, and the classes of a macro average."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,12 +13,12 @@ from ssl_behavior.store import Store, StoreRow
 __all__ = [
     "KINDS",
     "TASKS",
-    "Macro",
+    "MacroAverage",
     "Task",
     "TaskPreset",
     "annotated_rows",
-    "macro_of",
     "make_task",
+    "parse_macro",
     "targets",
     "task_parts",
 ]
@@ -28,16 +28,16 @@ KINDS = ("multinomial", "binary")
 
 @dataclass(frozen=True)
 class Task:
-    """One classification of frames.
+    """A classification of frames.
 
     Parameters
     ----------
     name : the preset's or the stream's name.
     streams : the label streams of the store. Several streams make one binary class each.
-    classes : the behaviours, in the order of the columns of every probability matrix.
-    background : the class that means "nothing of interest", "" if there is none; left out of the macro values.
+    classes : behaviors, in the order of the columns of every probability matrix.
+    background : the class for "nothing of interest", left out of macro averages; "" = none.
     kind : "multinomial" (one class per frame, probabilities sum to 1) or "binary" (each class against the rest).
-    annotators : only recordings labeled by one of these are the task's; () = by whomever.
+    annotators : the task's recordings are those labeled by these annotators; () = by any annotator.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Macro:
+class MacroAverage:
     """A named mean over classes."""
 
     name: str
@@ -72,11 +72,11 @@ class Macro:
 
 @dataclass(frozen=True)
 class TaskPreset:
-    """A known task. An empty background is the stream's own.
+    """A named task. Without a background the stream's own background applies.
 
     Parameters
     ----------
-    annotators : whose labels count, where the store says who labeled; () = anybody's.
+    annotators : annotators whose labels count, if the store names annotators; () = all.
     """
 
     streams: tuple[str, ...]
@@ -96,12 +96,12 @@ TASKS: dict[str, TaskPreset] = {
 
 
 def make_task(store: Store, name: str, kind: str | None = None, background: str | None = None) -> Task:
-    """The preset or label stream called `name`, as this store has it.
+    """The task of the preset or label stream `name` in this store.
 
     Parameters
     ----------
-    kind : "multinomial" or "binary"; the preset's, else multinomial.
-    background : overrides the stream's own; "" = there is none.
+    kind : "multinomial" or "binary"; default: the preset's kind, else multinomial.
+    background : overrides the stream's background; "" = none.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def make_task(store: Store, name: str, kind: str | None = None, background: str 
     if name not in TASKS and name not in store.streams:
         raise InputError(
             f"--task {name}: {store.path} has no such label stream (it has {sorted(store.streams) or 'none'}), "
-            f"and it is no known task ({sorted(TASKS)})"
+            f"and no preset has that name ({sorted(TASKS)})"
         )
     preset = TASKS[name] if name in TASKS else TaskPreset(streams=(name,))
     if len(preset.streams) > 1:
@@ -129,7 +129,7 @@ def make_task(store: Store, name: str, kind: str | None = None, background: str 
 
 
 def _annotators(store: Store, name: str, preset: TaskPreset) -> tuple[str, ...]:
-    """The preset's annotators that the store knows; nobody in particular where it does not say who labeled."""
+    """The preset's annotators in the store; () if the store names no annotators."""
     found = {row.annotators.get(preset.streams[0], "") for row in store.rows}
     known = tuple(annotator for annotator in preset.annotators if annotator in found)
     if preset.annotators and not known and found - {""}:
@@ -141,7 +141,7 @@ def _annotators(store: Store, name: str, preset: TaskPreset) -> tuple[str, ...]:
 
 
 def _many_streams(store: Store, name: str, preset: TaskPreset) -> Task:
-    """One binary class per stream: the stream's only behaviour besides the background."""
+    """One binary class per stream: the stream's only behavior besides the background."""
     streams = tuple(stream for stream in preset.streams if stream in store.streams)
     if not streams:
         raise InputError(
@@ -164,20 +164,20 @@ def _checked(task: Task) -> Task:
     if task.background and task.background not in task.classes:
         raise InputError(f"--background {task.background}: the task {task.name!r} has the classes {list(task.classes)}")
     if task.kind == "binary":
-        # Each behaviour against the rest: the background is what is left, not a class of its own.
+        # Each behavior is classified against the rest, so the background is no class of its own.
         return replace(task, classes=task.foreground, background="")
     return task
 
 
 def task_parts(task: Task) -> dict[str, Task]:
-    """What a task's scores are averaged over, each learned and scored by itself: annotators, or behaviours.
+    """The parts of a task (its annotators or behaviors), each trained and scored on its own.
 
-    CalMS21's Task 2 has one part for each annotator, its Task 3 one binary part for each behaviour (the macro value is
-    averaged over parts first, per seed: Sun et al. 2021, arXiv:2104.02710). Any other task is its own and only part.
+    CalMS21's Task 2 has one part per annotator, Task 3 one binary part per behavior; macro averages are averaged over
+    the parts per seed (Sun et al. 2021, arXiv:2104.02710). Any other task is its only part.
 
     Returns
     -------
-    Name of the part -> task.
+    Part name -> task.
     """
     if len(task.streams) > 1:
         return {name: replace(task, name=name, streams=(name,), classes=(name,)) for name in task.streams}
@@ -186,27 +186,27 @@ def task_parts(task: Task) -> dict[str, Task]:
     return {task.name: task}
 
 
-def macro_of(task: Task, text: str = "all") -> Macro:
-    """The mean over "all" classes that are not background, or over those named, separated by commas.
+def parse_macro(task: Task, text: str = "all") -> MacroAverage:
+    """The mean over "all" foreground classes, or over the classes named in `text`, separated by commas.
 
     Raises
     ------
     InputError
-        If a class is not the task's.
+        If a class does not belong to the task, or is named twice.
     """
     if text == "all":
-        return Macro("all", task.foreground)
+        return MacroAverage("all", task.foreground)
     names = tuple(name.strip() for name in text.split(","))
     unknown = [name for name in names if name not in task.classes]
     if unknown:
-        raise InputError(f"--macro {text}: {unknown} are no classes of the task {task.name!r}: {list(task.classes)}")
+        raise InputError(f"--macro {text}: {unknown} are not classes of the task {task.name!r}: {list(task.classes)}")
     if len(set(names)) != len(names):
         raise InputError(f"--macro {text}: a class is named twice")
-    return Macro("+".join(names), names)
+    return MacroAverage("+".join(names), names)
 
 
 def targets(store: Store, task: Task, rows: Sequence[StoreRow]) -> np.ndarray:
-    """What each frame shows, int8 [frames, class]: 1 yes, 0 no, -1 not annotated; recordings one after the other."""
+    """Labels int8 [frames, class] of the recordings, concatenated: 1 yes, 0 no, -1 not annotated."""
     columns = []
     for stream in task.streams:
         labels = store.labels(stream)
@@ -219,7 +219,7 @@ def targets(store: Store, task: Task, rows: Sequence[StoreRow]) -> np.ndarray:
 
 
 def annotated_rows(store: Store, task: Task) -> list[StoreRow]:
-    """Recordings with at least one annotated frame of the task; none at all is an InputError."""
+    """Recordings with at least one annotated frame of the task; InputError if there are none."""
     rows = [
         row for row in store.rows if _labeled_by(row, task) and (targets(store, task, [row]) != NOT_ANNOTATED).any()
     ]

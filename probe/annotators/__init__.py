@@ -1,4 +1,4 @@
-"""One head for all annotators of a label stream, on frozen embeddings: what they share is learned from all of them."""
+"""Annotator probes: one head for all annotators of a label stream on frozen embeddings, and its tables."""
 
 from probe.annotators.learning import (
     AnnotatedFrames,
@@ -6,9 +6,9 @@ from probe.annotators.learning import (
     AnnotatorProbe,
     add_annotator,
     annotated_frames,
-    annotators_of,
-    learn_annotators,
-    run_annotator_trials,
+    find_annotators,
+    fit_annotators,
+    run_annotator_experiments,
 )
 from probe.annotators.tables import (
     agreement,
@@ -29,12 +29,12 @@ __all__ = [
     "agreement",
     "annotated_frames",
     "annotator_similarity",
-    "annotators_of",
     "closest_pair",
     "describe_annotators",
-    "learn_annotators",
+    "find_annotators",
+    "fit_annotators",
     "mean_similarity",
-    "run_annotator_trials",
+    "run_annotator_experiments",
     "style_similarity",
     "style_transfer",
     "write_annotators",

@@ -1,6 +1,6 @@
-"""Annotator probes: one head for all annotators of a label stream, or a new annotator on the head of the others.
+"""Annotator probes: one head for all annotators of a label stream, and new annotators on a trained head.
 
-Labeled frames with their annotators, the learned model, its training, and its trials (`probe --mode annotators`).
+Labeled frames with their annotators, the probe, its training, and its experiments (`probe --mode annotators`).
 """
 
 import math
@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from probe.experiment import BALANCED, FITS, MIN_CLASSES, PLAIN, Experiment, Predictions, expand_classes
 from probe.representations import Matrix, all_frames, gather, sampled_frames, standardized_blocks
 from probe.tasks import Task, targets
-from probe.trial import BALANCED, FITS, PLAIN, Outcome, Trial, spread
 from probe.tuning import Postprocessing, choose_postprocessing
 from ssl_behavior.errors import InputError
 from ssl_behavior.nn import AnnotatorHead
@@ -34,21 +34,21 @@ __all__ = [
     "AnnotatorProbe",
     "add_annotator",
     "annotated_frames",
-    "annotators_of",
-    "learn_annotators",
-    "rows_of",
-    "run_annotator_trials",
+    "find_annotators",
+    "fit_annotators",
+    "recordings_labeled_by",
+    "run_annotator_experiments",
 ]
 
 
 @dataclass(frozen=True)
 class AnnotatedFrames:
-    """Annotated frames of some recordings, standardised.
+    """Annotated frames of some recordings, standardized.
 
     Parameters
     ----------
-    target : the class of each frame.
-    annotator : the number of who annotated it, in the order of a list of names.
+    target : class of each frame.
+    annotator : number of each frame's annotator, in the order of a list of names.
     """
 
     embedded: Float[Tensor, "frames latent"]
@@ -60,36 +60,36 @@ class AnnotatedFrames:
         return len(self.embedded)
 
     def counts(self, num_annotators: int, num_classes: int) -> Float[Tensor, "annotator class"]:
-        """Frames of each annotator and class."""
+        """Number of frames of each annotator and class."""
         index = self.annotator * num_classes + self.target
         counts = torch.bincount(index, minlength=num_annotators * num_classes)
         return counts.view(num_annotators, num_classes).to(self.embedded.dtype)
 
 
-def annotators_of(store: Store, task: Task, rows: Sequence[StoreRow] | None = None) -> tuple[str, ...]:
-    """Who annotated the task in some recordings (all of the store by default): the task's annotators, or all there are.
+def find_annotators(store: Store, task: Task, rows: Sequence[StoreRow] | None = None) -> tuple[str, ...]:
+    """The annotators of the task in some recordings (all of the store by default).
 
     Raises
     ------
     InputError
-        If the task has several streams or binary classes, or the store does not say who annotated.
+        If the task has several streams or binary classes, or the store names no annotators.
     """
     if len(task.streams) != 1 or task.kind != "multinomial":
         raise InputError(
-            f"task {task.name!r}: annotators are told apart in one label stream with one class per frame; this task is "
+            f"task {task.name!r}: annotator styles need one label stream with one class per frame; this task is "
             f"{task.kind}, with {len(task.streams)} streams"
         )
     (stream,) = task.streams
     found = {row.annotators[stream] for row in rows or store.rows if stream in row.annotators}
     found = {name for name in found if name in task.annotators} if task.annotators else found
     if not found - {""}:
-        raise InputError(f"{store.path} does not say who annotated the stream {stream!r}: there is no style to learn")
-    # "10" comes after "9".
+        raise InputError(f"{store.path} names no annotators of the stream {stream!r}: there is no style to learn")
+    # Numbers sort by value: "10" comes after "9".
     return tuple(sorted(found - {""}, key=lambda name: (len(name), name) if name.isdigit() else (1 << 30, name)))
 
 
-def rows_of(rows: Sequence[StoreRow], task: Task, annotator: str) -> list[StoreRow]:
-    """The recordings that this annotator labeled."""
+def recordings_labeled_by(rows: Sequence[StoreRow], task: Task, annotator: str) -> list[StoreRow]:
+    """The recordings labeled by this annotator."""
     return [row for row in rows if row.annotators.get(task.streams[0]) == annotator]
 
 
@@ -103,7 +103,7 @@ def annotated_frames(
     seed: int = 0,
     scaling: Standardizer | None = None,
 ) -> AnnotatedFrames:
-    """Every `stride`-th annotated frame of recordings, standardised by itself unless a scaling is given.
+    """Every `stride`-th annotated frame, standardized with `scaling` or with their own mean and std.
 
     Parameters
     ----------
@@ -113,9 +113,9 @@ def annotated_frames(
     Raises
     ------
     InputError
-        If somebody else labeled a recording, nobody annotated a frame, or an embedding is NaN.
+        If another annotator labeled a recording, no frame is annotated, or an embedding is NaN.
     """
-    who = np.array([_number(row, task, annotators) for row in rows], dtype=np.int64)
+    numbers = np.array([_number(row, task, annotators) for row in rows], dtype=np.int64)
     frames = sampled_frames(rows, stride, seed)
     target = frames.take(targets(store, task, rows))
     known = (target != NOT_ANNOTATED).any(axis=1)
@@ -126,7 +126,7 @@ def annotated_frames(
     return AnnotatedFrames(
         embedded=scaling.transform_(embedded),
         target=torch.from_numpy(target[known].argmax(axis=1)),
-        annotator=torch.from_numpy(who[frames.recording][known]),
+        annotator=torch.from_numpy(numbers[frames.recording][known]),
         scaling=scaling,
     )
 
@@ -135,7 +135,7 @@ def _number(row: StoreRow, task: Task, annotators: Sequence[str]) -> int:
     name = row.annotators.get(task.streams[0], "")
     if name not in annotators:
         raise InputError(
-            f"recording {row.id!r} was labeled by {repr(name) if name else 'nobody known'}; the annotators are "
+            f"recording {row.id!r} has the annotator {repr(name) if name else 'unknown'}; the annotators are "
             f"{list(annotators)}"
         )
     return list(annotators).index(name)
@@ -147,13 +147,13 @@ OUTPUT = "labels"
 
 @dataclass(frozen=True)
 class AnnotatorProbe:
-    """Heads that are told who annotates, and all they need to read an embedding.
+    """Heads with the annotator as an input, and the scaling of their inputs.
 
     Parameters
     ----------
     annotators : names, in the order of the rows of the heads' matrices.
-    classes : the task's.
-    learned : the classes, by index, that the heads have logits for.
+    classes : classes of the task.
+    learned : indices of the classes that the heads predict.
     heads : fit name ("plain", "balanced") -> head with the single output `OUTPUT`.
     """
 
@@ -169,7 +169,7 @@ class AnnotatorProbe:
         Raises
         ------
         InputError
-            If nobody of that name was learned.
+            If the annotator was not learned.
         """
         if annotator not in self.annotators:
             raise InputError(f"there is no annotator {annotator!r}; known: {', '.join(self.annotators)}")
@@ -178,19 +178,19 @@ class AnnotatorProbe:
     def predict(
         self, embedded: Float[Tensor, "frames latent"], annotator: str, fit: str = PLAIN
     ) -> Float[Tensor, "frames learned"]:
-        """Probabilities of the learned classes of standardised frames, as this annotator would label them."""
+        """Probabilities of the learned classes of standardized frames in the annotator's style."""
         return self.log_probabilities(embedded, annotator, fit).exp()
 
     @torch.no_grad()
     def log_probabilities(
         self, embedded: Float[Tensor, "frames latent"], annotator: str, fit: str = PLAIN
     ) -> Float[Tensor, "frames learned"]:
-        """The logarithm of `predict`, finite where that is 0."""
+        """The logarithm of `predict`, finite for probabilities of 0."""
         number = torch.full((len(embedded),), self.number(annotator))
         return self.heads[fit](embedded, number)[OUTPUT].log_softmax(dim=-1)
 
     def probabilities(self, array: Matrix, rows: Sequence[StoreRow], annotator: str, fit: str = PLAIN) -> np.ndarray:
-        """Float32 [frames, classes] over all frames of the recordings; NaN for classes not learned.
+        """Float32 [frames, classes], all frames of the recordings; NaN for classes that were not learned.
 
         Parameters
         ----------
@@ -198,22 +198,22 @@ class AnnotatorProbe:
         """
         blocks = standardized_blocks(array, all_frames(rows), self.scaling)
         parts = [self.predict(block, annotator, fit).numpy() for _, block in blocks]
-        return spread(np.concatenate(parts), self.learned, len(self.classes))
+        return expand_classes(np.concatenate(parts), self.learned, len(self.classes))
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotatorConfig:
-    """How the head of all annotators is learned. Nothing is chosen by looking at scores.
+    """Training of the head of all annotators. No setting is chosen by scores.
 
     Parameters
     ----------
     hidden_dim, dropout : of `AnnotatorHead`.
-    smoothing : of the labels, toward the class prior.
-    per_annotator : balanced weights and prior are those of each annotator's frames, not of everybody's.
-    steps, batch_frames : Adam steps, and frames drawn for each.
-    learning_rate : at its highest, after `warmup_steps`; from there a cosine to 0.
-    weight_decay : of everything but the annotators' matrix, decoupled (AdamW).
-    newcomer_rate, newcomer_steps : for the row of an annotator who is added.
+    smoothing : label smoothing toward the class prior.
+    per_annotator : compute balanced weights and prior per annotator instead of over all annotators.
+    steps, batch_frames : number of Adam steps, and frames per step.
+    learning_rate : peak after `warmup_steps`, then a cosine to 0.
+    weight_decay : decoupled (AdamW), for all parameters except the annotators' matrix.
+    newcomer_rate, newcomer_steps : learning rate and steps for the row of an added annotator.
     """
 
     hidden_dim: int = 128
@@ -232,18 +232,20 @@ class AnnotatorConfig:
         whole = {name: getattr(self, name) for name in ("hidden_dim", "steps", "batch_frames", "newcomer_steps")}
         rates = {name: getattr(self, name) for name in ("learning_rate", "newcomer_rate")}
         if wrong := {name: value for name, value in whole.items() if value < 1}:
-            raise InputError(f"annotators: numbers of at least 1 are needed, got {wrong}")
+            raise InputError(f"annotators: these settings must be at least 1, got {wrong}")
         if wrong := {name: value for name, value in rates.items() if not 0 < value < math.inf}:
             raise InputError(f"annotators: rates must be above 0, got {wrong}")
         if not (0 <= self.dropout < 1 and 0 <= self.smoothing <= 1):
-            raise InputError(f"annotators: dropout {self.dropout} and smoothing {self.smoothing} must be shares")
+            raise InputError(
+                f"annotators: dropout {self.dropout} and smoothing {self.smoothing} must be between 0 and 1"
+            )
         if self.weight_decay < 0 or self.warmup_steps < 0:
             raise InputError(
                 f"annotators: weight_decay {self.weight_decay} and warmup_steps {self.warmup_steps} must not be below 0"
             )
 
 
-def learn_annotators(
+def fit_annotators(
     frames: AnnotatedFrames,
     annotators: Sequence[str],
     classes: Sequence[str],
@@ -251,9 +253,9 @@ def learn_annotators(
     seed: int,
     fits: Sequence[str] = FITS,
 ) -> AnnotatorProbe:
-    """One head for all annotators, learned from frames with equal weights ("plain") and with equal classes.
+    """One head for all annotators, with equal weight for frames ("plain") and for classes ("balanced").
 
-    The head is that of `ssl_behavior.nn.AnnotatorHead`; the loss is `label_cross_entropy`.
+    The head is `ssl_behavior.nn.AnnotatorHead`; the loss is `label_cross_entropy`.
 
     Raises
     ------
@@ -262,10 +264,10 @@ def learn_annotators(
     """
     counts = frames.counts(len(annotators), len(classes))
     if absent := [name for name, none in zip(annotators, counts.sum(dim=1) == 0, strict=True) if none]:
-        raise InputError(f"annotators {absent} have no annotated frame to learn from; leave them out")
+        raise InputError(f"annotators {absent} have no annotated training frame; leave them out")
     learned = tuple(int(index) for index in counts.sum(dim=0).nonzero()[:, 0])
-    if len(learned) < 2:
-        raise InputError(f"all annotated frames show {classes[learned[0]]!r}: there is nothing to tell apart")
+    if len(learned) < MIN_CLASSES["multinomial"]:
+        raise InputError(f"all annotated frames show {classes[learned[0]]!r}: training needs at least two classes")
     heads = {}
     for fit in fits:
         objective = _Objective(frames, counts[:, list(learned)], learned, config, fit == BALANCED)
@@ -275,7 +277,7 @@ def learn_annotators(
                 frames.embedded.shape[1], {OUTPUT: len(learned)}, len(annotators), config.hidden_dim, config.dropout
             ).to(frames.embedded.dtype)
             optimizer = torch.optim.AdamW(_groups(head, config), lr=config.learning_rate)
-            _minimise(head, objective, optimizer, config.steps, config.warmup_steps, seed)
+            _minimize(head, objective, optimizer, config.steps, config.warmup_steps, seed)
         heads[fit] = head.eval().requires_grad_(False)
     return AnnotatorProbe(tuple(annotators), tuple(classes), learned, heads, frames.scaling)
 
@@ -283,26 +285,26 @@ def learn_annotators(
 def add_annotator(
     probe: AnnotatorProbe, name: str, frames: AnnotatedFrames, config: AnnotatorConfig, seed: int
 ) -> AnnotatorProbe:
-    """The same probe with one annotator more; the others' labels stay what they were, to the last bit.
+    """The probe with one more annotator; predictions of the other annotators stay bit-identical.
 
-    Only the new row of the matrix is learned, starting from the mean of the others: a few numbers, for which a few
-    recordings are enough. The encoder and the shared head are not touched.
+    Training changes only the new row of the matrix, which starts from the mean of the other rows. The row is short, so
+    a few recordings suffice. The encoder and the shared head stay fixed.
 
     Parameters
     ----------
-    frames : the new annotator's, standardised with the probe's scaling.
+    frames : frames of the new annotator, standardized with the probe's scaling.
 
     Raises
     ------
     InputError
-        If the name is taken, or a frame shows a class that the head has not learned.
+        If the name is taken, or a frame shows a class that the head did not learn.
     """
     if name in probe.annotators:
         raise InputError(f"the probe has an annotator {name!r} already; known: {', '.join(probe.annotators)}")
     if unknown := sorted(set(frames.target.unique().tolist()) - set(probe.learned)):
         raise InputError(
-            f"annotator {name!r} has frames of {[probe.classes[index] for index in unknown]}, which the head has not "
-            "learned from anybody; learn all annotators anew"
+            f"annotator {name!r} has frames of {[probe.classes[index] for index in unknown]}, classes that the "
+            "head did not learn; fit all annotators again"
         )
     heads = {fit: deepcopy(head) for fit, head in probe.heads.items()}
     for fit, head in heads.items():
@@ -310,15 +312,15 @@ def add_annotator(
         own = replace(frames, annotator=torch.full_like(frames.annotator, number))
         counts = own.counts(number + 1, len(probe.classes))[:, list(probe.learned)]
         objective = _Objective(own, counts, probe.learned, config, fit == BALANCED)
-        # The others' rows have no frame here, so no gradient: Adam leaves them where they are.
+        # The other rows have no frames here and no gradient, so Adam does not move them.
         optimizer = torch.optim.Adam([head.annotator_matrix], lr=config.newcomer_rate)
-        _minimise(head, objective, optimizer, config.newcomer_steps, 0, seed)
+        _minimize(head, objective, optimizer, config.newcomer_steps, 0, seed)
         head.requires_grad_(False)
     return replace(probe, annotators=(*probe.annotators, name), heads=heads)
 
 
 class _Objective:
-    """The loss of a head on chosen frames."""
+    """The loss of a head on a batch of frames."""
 
     def __init__(
         self,
@@ -344,7 +346,7 @@ class _Objective:
 
 
 def _groups(head: AnnotatorHead, config: AnnotatorConfig) -> Iterable[dict[str, object]]:
-    """Weights decay; annotators do not, for the identity they start from is not 0."""
+    """Parameter groups: the annotators' matrix has no weight decay, because it starts from the identity."""
     shared: list[nn.Parameter] = [p for name, p in head.named_parameters() if name != "annotator_matrix"]
     return (
         {"params": shared, "weight_decay": config.weight_decay},
@@ -352,7 +354,7 @@ def _groups(head: AnnotatorHead, config: AnnotatorConfig) -> Iterable[dict[str, 
     )
 
 
-def _minimise(
+def _minimize(
     head: AnnotatorHead,
     objective: _Objective,
     optimizer: torch.optim.Optimizer,
@@ -360,7 +362,7 @@ def _minimise(
     warmup_steps: int,
     seed: int,
 ) -> None:
-    """Steps on frames drawn with replacement; warm-up, then a cosine to 0."""
+    """Minimize the loss on frames drawn with replacement; warm-up, then a cosine to 0."""
     generator = torch_generator(seed, "annotators", "batches")
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / (warmup_steps + 1)) * (1 + math.cos(math.pi * step / steps)) / 2
@@ -375,89 +377,90 @@ def _minimise(
         schedule.step()
 
 
-def run_annotator_trials(
-    trials: Mapping[str, Trial],
+def run_annotator_experiments(
+    experiments: Mapping[str, Experiment],
     array: Matrix,
     seed: int,
     percent: float = 100.0,
     config: AnnotatorConfig | None = None,
-) -> tuple[dict[str, Outcome], AnnotatorProbe]:
-    """Learn one head from a seeded `percent` of the training recordings of all parts; each part is its annotator's.
+) -> tuple[dict[str, Predictions], AnnotatorProbe]:
+    """Fit one head to a seeded `percent` of the training recordings of all parts; each part has one annotator.
 
-    Nothing is chosen but, where trials ask for it, smoothing windows: by a head that has not learned from the
-    recordings they are chosen on. The head that predicts has learned from those too where they are training recordings
-    and `percent` is 100.
+    The only chosen settings are smoothing windows (`Experiment.smooth`), on tuning recordings that are held out from a
+    first head. At 100 % the final head is fitted to those recordings too, if they are training recordings.
 
     Parameters
     ----------
-    trials : name of a part -> trial whose task has one annotator.
+    experiments : part name -> experiment whose task has one annotator.
 
     Returns
     -------
-    Name of the part -> outcome; and the head.
+    Part name -> predictions; and the probe.
 
     Raises
     ------
     InputError
-        If a part is not one annotator's, or the recordings cannot be learned from.
+        If a part does not have exactly one annotator, or the recordings show too few classes.
     """
-    config, annotators = config or AnnotatorConfig(), _annotators(trials)
-    fitted = {part: fraction_of(trial.split.fit, percent, seed) for part, trial in trials.items()}
-    treatments = dict.fromkeys(trials, Postprocessing())
-    if any(trial.smooth and trial.split.tune for trial in trials.values()):
-        probe = _learned(trials, annotators, fitted, array, seed, config)[0]
-        treatments = {part: _postprocessing(trial, probe, array) for part, trial in trials.items()}
+    config, annotators = config or AnnotatorConfig(), _annotators(experiments)
+    fitted = {part: fraction_of(experiment.split.fit, percent, seed) for part, experiment in experiments.items()}
+    postprocessing = dict.fromkeys(experiments, Postprocessing())
+    if any(experiment.smooth and experiment.split.tune for experiment in experiments.values()):
+        probe = _learned(experiments, annotators, fitted, array, seed, config)[0]
+        postprocessing = {part: _postprocessing(experiment, probe, array) for part, experiment in experiments.items()}
     if percent >= 100:
-        fitted = {part: list(trial.split.train) for part, trial in trials.items()}
-    probe, frames = _learned(trials, annotators, fitted, array, seed, config)
+        fitted = {part: list(experiment.split.train) for part, experiment in experiments.items()}
+    probe, frames = _learned(experiments, annotators, fitted, array, seed, config)
     counts = frames.counts(len(annotators), len(probe.classes)).sum(dim=1)
-    outcomes = {
-        part: _outcome(trial, probe, array, treatments[part], int(count))
-        for (part, trial), count in zip(trials.items(), counts, strict=True)
+    seed_predictions = {
+        part: _predict_evaluated(experiment, probe, array, postprocessing[part], int(count))
+        for (part, experiment), count in zip(experiments.items(), counts, strict=True)
     }
-    return outcomes, probe
+    return seed_predictions, probe
 
 
-def _annotators(trials: Mapping[str, Trial]) -> tuple[str, ...]:
-    names = [trial.task.annotators for trial in trials.values()]
+def _annotators(experiments: Mapping[str, Experiment]) -> tuple[str, ...]:
+    names = [experiment.task.annotators for experiment in experiments.values()]
     if len(names) < 2 or any(len(one) != 1 for one in names):
         raise InputError(
             f"--mode annotators learns the styles of several annotators of one label stream; this task has the parts "
-            f"{list(trials)}"
+            f"{list(experiments)}"
         )
     return tuple(chain.from_iterable(names))
 
 
 def _learned(
-    trials: Mapping[str, Trial],
+    experiments: Mapping[str, Experiment],
     annotators: tuple[str, ...],
     fitted: Mapping[str, list[StoreRow]],
     array: Matrix,
     seed: int,
     config: AnnotatorConfig,
 ) -> tuple[AnnotatorProbe, AnnotatedFrames]:
-    trial = next(iter(trials.values()))
+    experiment = next(iter(experiments.values()))
     rows = list(chain.from_iterable(fitted.values()))
-    frames = annotated_frames(trial.store, trial.task, array, rows, annotators, trial.stride, seed)
-    return learn_annotators(frames, annotators, trial.task.classes, config, seed), frames
+    frames = annotated_frames(experiment.store, experiment.task, array, rows, annotators, experiment.stride, seed)
+    return fit_annotators(frames, annotators, experiment.task.classes, config, seed), frames
 
 
-def _predicted(trial: Trial, probe: AnnotatorProbe, array: Matrix, rows: tuple[StoreRow, ...]) -> dict[str, np.ndarray]:
-    (annotator,) = trial.task.annotators
+def _predicted(
+    experiment: Experiment, probe: AnnotatorProbe, array: Matrix, rows: tuple[StoreRow, ...]
+) -> dict[str, np.ndarray]:
+    (annotator,) = experiment.task.annotators
     return {fit: probe.probabilities(array, rows, annotator, fit) for fit in FITS}
 
 
-def _postprocessing(trial: Trial, probe: AnnotatorProbe, array: Matrix) -> Postprocessing:
-    rows = trial.split.tune
-    if not trial.smooth or not rows:
+def _postprocessing(experiment: Experiment, probe: AnnotatorProbe, array: Matrix) -> Postprocessing:
+    rows = experiment.split.tune
+    if not experiment.smooth or not rows:
         return Postprocessing()
-    return choose_postprocessing(trial.problem, rows, _predicted(trial, probe, array, rows), smooth=True)
+    return choose_postprocessing(experiment.problem, rows, _predicted(experiment, probe, array, rows), smooth=True)
 
 
-def _outcome(
-    trial: Trial, probe: AnnotatorProbe, array: Matrix, postprocessing: Postprocessing, num_train_frames: int
-) -> Outcome:
-    rows = trial.split.evaluate
-    probability = _predicted(trial, probe, array, rows)
-    treated = postprocessing.apply(probability, rows, trial.task.kind)
-    return Outcome(probability, treated, {}, postprocessing.windows, {}, num_train_frames)
+def _predict_evaluated(
+    experiment: Experiment, probe: AnnotatorProbe, array: Matrix, postprocessing: Postprocessing, num_train_frames: int
+) -> Predictions:
+    rows = experiment.split.evaluate
+    probability = _predicted(experiment, probe, array, rows)
+    postprocessed = postprocessing.apply(probability, rows, experiment.task.kind)
+    return Predictions(probability, postprocessed, {}, postprocessing.windows, {}, num_train_frames)

@@ -1,4 +1,4 @@
-"""Learned annotators on disk, in the files of every probe: `probe.safetensors` and `probe.json`."""
+"""Saved annotator probes: `probe.safetensors` and `probe.json`, as for every probe."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,30 +10,30 @@ import torch
 from torch import Tensor
 
 from probe.annotators.learning import OUTPUT, AnnotatorProbe
+from probe.experiment import DECISION, PLAIN
 from probe.heads import damaged, read_probe, write_probe
 from probe.representations import Matrix, all_frames
 from probe.tasks import Task
-from probe.trial import DECISION, PLAIN
 from probe.tuning import smooth
 from ssl_behavior.errors import InputError
 from ssl_behavior.nn import AnnotatorHead
 from ssl_behavior.numerics import Standardizer
 from ssl_behavior.store import StoreRow
 
-__all__ = ["ANNOTATORS", "SavedAnnotators", "load_annotators", "save_annotators"]
+__all__ = ["ANNOTATORS", "SavedAnnotatorProbe", "load_annotators", "save_annotators"]
 
 ANNOTATORS = "annotators"
 
 
 @dataclass(frozen=True)
-class SavedAnnotators:
-    """Learned annotators, and the encoder whose embeddings they read.
+class SavedAnnotatorProbe:
+    """A saved annotator probe: its task, and the encoder of its embeddings.
 
     Parameters
     ----------
     task : with one stream, and the annotators.
     checkpoint : fingerprint of the encoder.
-    windows : fit name -> smoothing window of each class in seconds; empty if none was chosen.
+    windows : fit name -> smoothing window of each class in seconds; empty without smoothing.
     without : column groups of the embedding that the heads do not read.
     """
 
@@ -65,20 +65,20 @@ class SavedAnnotators:
         return len(self.probe.scaling.mean)
 
     def probabilities(self, array: Matrix, row: StoreRow, use: str = PLAIN, annotator: str = "") -> np.ndarray:
-        """Float32 [time, classes] of one recording as this annotator would label it; see `SavedProbe.probabilities`.
+        """Float32 [time, classes] of one recording in the annotator's style; see `SavedProbe.probabilities`.
 
         Raises
         ------
         InputError
-            If nobody of that name was learned.
+            If the annotator was not learned.
         """
         probability = self.probe.probabilities(array, [row], annotator, PLAIN if use == DECISION else use)
         if use not in self.windows:
             return probability
         return smooth(probability, all_frames([row]).slices, [row.fps], self.windows[use])
 
-    def extended(self, probe: AnnotatorProbe) -> "SavedAnnotators":
-        """The same with other heads, e.g. of one annotator more."""
+    def extended(self, probe: AnnotatorProbe) -> "SavedAnnotatorProbe":
+        """This probe with other heads, for example with one more annotator."""
         return replace(self, probe=probe, task=replace(self.task, annotators=probe.annotators))
 
 
@@ -90,7 +90,7 @@ def save_annotators(
     without: Sequence[str] = (),
     windows: Mapping[str, Sequence[float]] | None = None,
 ) -> None:
-    """Write learned annotators into the folder `out`; arguments as in `SavedAnnotators`."""
+    """Write an annotator probe into the folder `out`; arguments as in `SavedAnnotatorProbe`."""
     tensors: dict[str, Tensor] = {"mean": probe.scaling.mean, "std": probe.scaling.std}
     for fit, head in probe.heads.items():
         tensors |= {f"{fit}.{name}": tensor.detach() for name, tensor in head.state_dict().items()}
@@ -107,13 +107,13 @@ def save_annotators(
     write_probe(out, tensors, contents)
 
 
-def load_annotators(folder: Path) -> SavedAnnotators:
-    """What `save_annotators` wrote.
+def load_annotators(folder: Path) -> SavedAnnotatorProbe:
+    """The probe that `save_annotators` wrote.
 
     Raises
     ------
     InputError
-        If the folder holds no annotators, it is damaged, or was written by a newer version.
+        If the folder holds no annotator probe, it is damaged, or was written by a newer version.
     """
     contents, tensors = read_probe(folder)
     kind = contents.get("heads")
@@ -135,23 +135,23 @@ def load_annotators(folder: Path) -> SavedAnnotators:
             task.annotators, task.classes, learned, heads, Standardizer(tensors["mean"], tensors["std"])
         )
         windows = {fit: tuple(seconds) for fit, seconds in contents["smoothing_seconds"].items()}
-        return SavedAnnotators(probe, task, contents["checkpoint"], windows, tuple(contents["without"]))
+        return SavedAnnotatorProbe(probe, task, contents["checkpoint"], windows, tuple(contents["without"]))
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise damaged(folder, error) from None
 
 
 def _head(fit: str, tensors: Mapping[str, Tensor], num_classes: int, num_annotators: int) -> AnnotatorHead:
-    """A head of the sizes that its tensors have."""
+    """A head with the sizes and values of its tensors."""
     state: dict[str, Any] = {
         name.removeprefix(f"{fit}."): tensor for name, tensor in tensors.items() if name.startswith(f"{fit}.")
     }
     matrix, hidden_dim = state["annotator_matrix"], len(state["layers.0.bias"])
     if len(matrix) != num_annotators:
         raise KeyError(f"{fit}: {num_annotators} annotators, a matrix of {len(matrix)} rows")
-    # Its first weights are drawn only to be overwritten: the caller's random numbers stay as they were.
+    # The initial weights are overwritten; the fork leaves the caller's random numbers unchanged.
     with torch.random.fork_rng(devices=[]):
         head = AnnotatorHead(len(state["norm.bias"]), {OUTPUT: num_classes}, matrix.shape[1], hidden_dim)
-    # Those who came later have rows, but no column: the style of a row has as many numbers as there were first ones.
+    # Annotators added later have a row but no column: a row is as long as the number of first annotators.
     for _ in range(matrix.shape[1], num_annotators):
         head.add_annotator()
     head.to(matrix.dtype).load_state_dict(state)

@@ -1,7 +1,7 @@
 """Tables and the figure of annotators: similarity, agreement, and transfer of styles.
 
-Similarity compares what was learned of annotators and what they would label. Transfer compares each annotator's labels
-with those that every annotator would have given.
+Similarity compares learned rows and predicted labels of annotators. Transfer compares each annotator's labels with the
+predictions in the style of every annotator.
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ from scipy.cluster.hierarchy import dendrogram, leaves_list, linkage
 from scipy.spatial.distance import squareform
 from torch import Tensor
 
-from probe.annotators.learning import AnnotatorProbe, annotated_frames, rows_of
+from probe.annotators.learning import AnnotatorProbe, annotated_frames, recordings_labeled_by
+from probe.experiment import PLAIN, decide
 from probe.representations import Matrix
 from probe.tasks import Task, targets
-from probe.trial import PLAIN, decide
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
 from ssl_behavior.metrics import class_scores, macro
@@ -54,14 +54,14 @@ _UNKNOWN = "undefined"
 
 @dataclass(frozen=True, eq=False)
 class AnnotatorMatrix:
-    """A number for every two annotators.
+    """A number for every pair of annotators.
 
     Parameters
     ----------
-    title : one line, saying what the numbers are.
+    title : one line about the numbers.
     annotators : names of rows and columns.
     values : float [annotator, annotator]; NaN = undefined.
-    rows, columns : what rows and columns are, e.g. "labels of" and "in the style of"; "" where both are the same.
+    rows, columns : headings such as "labels of" and "in the style of"; "" if both are the same.
     """
 
     title: str
@@ -79,7 +79,7 @@ class AnnotatorMatrix:
         return bool(np.isfinite(self.values).all() and np.allclose(self.values, self.values.T))
 
     def cells(self) -> list[list[str]]:
-        """Rows of text, each beginning with its annotator's name."""
+        """Rows of text, each starting with its annotator's name."""
         return [
             [name, *(_UNKNOWN if np.isnan(value) else f"{value:.3f}" for value in row)]
             for name, row in zip(self.annotators, self.values, strict=True)
@@ -87,7 +87,7 @@ class AnnotatorMatrix:
 
 
 def rich_matrix(matrix: AnnotatorMatrix) -> Table:
-    """For the screen."""
+    """The matrix for the screen."""
     table = Table(title=matrix.title, box=SIMPLE)
     for name in (matrix.corner, *matrix.annotators):
         table.add_column(Text(name))
@@ -97,7 +97,7 @@ def rich_matrix(matrix: AnnotatorMatrix) -> Table:
 
 
 def markdown_matrix(matrix: AnnotatorMatrix) -> str:
-    """For `results.md`."""
+    """The matrix for `annotators.md`."""
     head = [matrix.corner, *matrix.annotators]
     lines = [f"**{matrix.title}**", "", _line(head), _line(["---"] + ["---:"] * len(matrix.annotators))]
     return "\n".join([*lines, *(_line(row) for row in matrix.cells()), ""])
@@ -108,11 +108,11 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def ordered(similarity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Annotators joined by average linkage: the linkage matrix, and an order in which the alike are neighbours.
+    """Average linkage of annotators: the linkage matrix, and an order that puts similar annotators side by side.
 
     Parameters
     ----------
-    similarity : symmetric float [annotator, annotator], at least two; the largest is the closest.
+    similarity : symmetric float [annotator, annotator] of at least two annotators; larger = more similar.
     """
     distance = similarity.max() - similarity
     np.fill_diagonal(distance, 0.0)
@@ -121,12 +121,12 @@ def ordered(similarity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw_annotators(matrices: Sequence[AnnotatorMatrix], path: Path) -> None:
-    """Heat maps side by side, all in the order of the first, which has to be symmetric; its tree stands above it.
+    """Heat maps side by side, all in the order of the first, which must be symmetric and has a dendrogram above it.
 
     Raises
     ------
     InputError
-        If the file's ending is not that of a picture, matplotlib is not installed, or the file cannot be written.
+        If the suffix is not that of an image, matplotlib is not installed, or the file cannot be written.
     """
     if path.suffix.lower() not in _FORMATS:
         raise InputError(f"{path}: expected a file that ends in one of {list(_FORMATS)}")
@@ -151,7 +151,7 @@ def draw_annotators(matrices: Sequence[AnnotatorMatrix], path: Path) -> None:
 
 def _draw_tree(axis: Any, joined: np.ndarray, count: int) -> None:
     dendrogram(joined, ax=axis, no_labels=True, color_threshold=0, above_threshold_color="#444444")
-    # The tree's leaves are 10 units apart, from 5 on: cells of the heat map below.
+    # Leaves of the dendrogram are 10 units apart, starting at 5, in line with the cells below.
     axis.set_xlim(0, 10 * count)
     axis.axis("off")
 
@@ -161,31 +161,31 @@ def _draw_matrix(figure: Any, axis: Any, matrix: AnnotatorMatrix, order: np.ndar
 
     values = matrix.values[np.ix_(order, order)]
     names = [matrix.annotators[index] for index in order]
-    shown = _colored(matrix, values)
-    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
-    # Cividis looks the same to people with and without colour vision deficiency. An annotator's similarity to itself is
-    # always 1: with it on the scale nothing else could be told apart.
+    scaled = _colored(matrix, values)
+    low, high = float(np.nanmin(scaled)), float(np.nanmax(scaled))
+    # Cividis looks the same with and without color vision deficiency. An annotator's similarity to itself is always 1:
+    # on the color scale it would hide all other differences.
     colors = colormaps["cividis"].with_extremes(bad="#e8e8e8")
-    image = axis.imshow(shown, cmap=colors, vmin=low, vmax=high, aspect="auto")
+    image = axis.imshow(scaled, cmap=colors, vmin=low, vmax=high, aspect="auto")
     axis.set_xticks(range(len(names)), names)
     axis.set_yticks(range(len(names)), names)
     axis.set_xlabel(matrix.columns or "annotator", fontsize=8)
     axis.set_ylabel(matrix.rows or "annotator", fontsize=8)
     axis.tick_params(labelsize=8, length=0)
     for (row, column), value in np.ndenumerate(values):
-        dark = shown[row, column] <= (low + high) / 2
+        dark = scaled[row, column] <= (low + high) / 2
         text = "–" if np.isnan(value) else f"{value:z.{3 if matrix.rows else 2}f}"
         axis.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
     bar = figure.colorbar(image, ax=axis, shrink=0.8)
     bar.ax.tick_params(labelsize=7)
     if matrix.rows:
-        bar.set_label("less the row's mean", fontsize=7)
+        bar.set_label("minus the row's mean", fontsize=7)
 
 
 def _colored(matrix: AnnotatorMatrix, values: np.ndarray) -> np.ndarray:
-    """What the colors stand for: similarities to others, or how a row's cells differ among themselves.
+    """Values of the color scale: similarities to others, or differences from the row's mean.
 
-    Labels of some annotators are harder to tell than those of others, whatever the style: that would be all one sees.
+    Without the subtraction, differences in difficulty between annotators would hide the styles.
     """
     if matrix.rows:
         known = np.isfinite(values)
@@ -195,19 +195,19 @@ def _colored(matrix: AnnotatorMatrix, values: np.ndarray) -> np.ndarray:
 
 
 def annotator_similarity(matrix: Float[Tensor, "annotator style"]) -> Float[Tensor, "annotator annotator"]:
-    """Cosine of every two rows. It starts at 0 (the identity): what differs from 0 was learned.
+    """Cosine of every pair of rows, which is 0 before training (the identity).
 
-    The rows pass through a network, so this says which annotators the head treats alike, not how much their labels have
-    in common; for that there is `agreement`.
+    The rows pass through a network: their similarity shows which annotators the head treats similarly, `agreement` how
+    similar their labels are.
     """
     unit = F.normalize(matrix, dim=1)
     return unit @ unit.T
 
 
 def mean_similarity(probes: Sequence[AnnotatorProbe]) -> Float[Tensor, "annotator annotator"]:
-    """The mean of `annotator_similarity` over all fits of probes that were learned with different seeds.
+    """The mean of `annotator_similarity` over all fits of probes of different seeds.
 
-    What one head makes of an annotator is partly chance: a few recordings each, and first weights that were drawn.
+    The rows of a single head depend on chance: few recordings per annotator, and random initial weights.
     """
     heads = [head for probe in probes for head in probe.heads.values()]
     return torch.stack([annotator_similarity(head.annotator_matrix) for head in heads]).mean(dim=0)
@@ -216,14 +216,14 @@ def mean_similarity(probes: Sequence[AnnotatorProbe]) -> Float[Tensor, "annotato
 def agreement(
     probe: AnnotatorProbe, embedded: Float[Tensor, "frames latent"], fit: str = PLAIN
 ) -> Float[Tensor, "annotator annotator"]:
-    """The share of the same frames that two annotators would call the same, by the head's probabilities; 1 = always.
+    """The expected share of frames with the same label from two annotators; 1 = all frames.
 
-    The mean over frames of sum_c min(p_c, q_c), which is 1 minus the total variation between p and q: the most often
-    that two people with these probabilities can agree.
+    The mean over frames of sum_c min(p_c, q_c), which is 1 minus the total variation between the predicted
+    probabilities p and q: the maximum agreement of two annotators with these probabilities.
 
     Parameters
     ----------
-    embedded : standardised frames; best of recordings nobody learned from.
+    embedded : standardized frames, preferably of held-out recordings.
     """
     predicted = [probe.predict(embedded, name, fit) for name in probe.annotators]
     result = embedded.new_ones(len(predicted), len(predicted))
@@ -235,14 +235,14 @@ def agreement(
 def style_similarity(
     probe: AnnotatorProbe, embedded: Float[Tensor, "frames latent"], fit: str = PLAIN
 ) -> Float[Tensor, "annotator annotator"]:
-    """Cosine of what sets two annotators apart from all: their log-probabilities less the mean of all annotators'.
+    """Cosine of the deviations of two annotators: their log-probabilities minus the mean over all annotators.
 
-    What everybody sees alike, most of all that little happens in most frames, is in `agreement` and not in here. What
-    is left sums to 0 over annotators: of k who have nothing in common every two have -1 / (k - 1).
+    The common part, above all the background of most frames, counts in `agreement` and not here. The deviations sum to
+    0 over annotators: each pair of k unrelated annotators has the cosine -1 / (k - 1).
 
     Parameters
     ----------
-    embedded : standardised frames; best of recordings nobody learned from.
+    embedded : standardized frames, preferably of held-out recordings.
     """
     logs = torch.stack([probe.log_probabilities(embedded, name, fit) for name in probe.annotators])
     apart = F.normalize((logs - logs.mean(dim=0)).flatten(1).double(), dim=1)
@@ -250,26 +250,25 @@ def style_similarity(
 
 
 def closest_pair(similarity: Float[Tensor, "annotator annotator"]) -> tuple[int, int]:
-    """The two different annotators that are most alike; of equal pairs the first."""
+    """The most similar pair of different annotators; the first of equal pairs."""
     return max(combinations(range(len(similarity)), 2), key=lambda pair: float(similarity[pair]))
 
 
 def style_transfer(
     probe: AnnotatorProbe, array: Matrix, store: Store, task: Task, rows: Sequence[StoreRow], fit: str = PLAIN
 ) -> np.ndarray:
-    """Float [annotator, annotator]: mean F1 of row's labels when frames are labeled in the column's style.
+    """Float [annotator, annotator]: macro F1 of the row's labels against predictions in the column's style.
 
-    F1 is pooled over the row's recordings, its mean is over the classes that are not background. NaN where
-    an annotator labeled none of `rows`, or shows none of these classes. A diagonal above the rest of its row says that
-    the head has learned styles and not only behaviours.
+    F1 pools the frames of the row's recordings; the mean is over foreground classes. NaN = the annotator labeled none
+    of `rows`, or none of these classes. A diagonal above the rest of its row shows that the head learned styles.
 
     Parameters
     ----------
-    rows : recordings to be scored on, of any of the annotators.
+    rows : scored recordings of any of the annotators.
     """
     result = np.full((len(probe.annotators), len(probe.annotators)), np.nan)
     for i, labels_of in enumerate(probe.annotators):
-        own = rows_of(rows, task, labels_of)
+        own = recordings_labeled_by(rows, task, labels_of)
         if not own:
             continue
         target = targets(store, task, own)
@@ -288,7 +287,7 @@ def _class_f1(task: Task, target: np.ndarray, predicted: np.ndarray) -> list[flo
 
 
 STRIDE = 5
-"""Agreement is a mean over frames: every so-manieth says as much."""
+"""Agreement is a mean over every `STRIDE`-th frame."""
 
 
 def describe_annotators(
@@ -299,27 +298,27 @@ def describe_annotators(
     rows: Sequence[StoreRow],
     fit: str = PLAIN,
 ) -> list[AnnotatorMatrix]:
-    """Similarities of styles and of learned rows, agreement on the same frames, whose labels are told in whose style.
+    """Matrices of annotators: similarity of learned rows and of styles, agreement, and transfer of styles.
 
     Parameters
     ----------
-    probes : of several seeds, whose rows are compared; labels are the first's.
-    rows : recordings nobody learned from, labeled by any of the annotators.
+    probes : probes of several seeds; rows are compared over all probes, predictions come from the first.
+    rows : held-out recordings, labeled by any of the annotators.
     """
     probe = probes[0]
     frames = annotated_frames(store, task, array, rows, probe.annotators, STRIDE, 0, probe.scaling)
-    names, told = probe.annotators, (probe, frames.embedded, fit)
+    names, inputs = probe.annotators, (probe, frames.embedded, fit)
     transfer = style_transfer(probe, array, store, task, rows, fit)
     return [
         AnnotatorMatrix("cosine of the learned rows", names, _exact(mean_similarity(probes))),
-        AnnotatorMatrix("cosine of what sets their labels apart", names, _exact(style_similarity(*told))),
-        AnnotatorMatrix("share of frames called the same", names, _exact(agreement(*told))),
-        AnnotatorMatrix("macro F1 of labels told in a style", names, transfer, "labels of", "in the style of"),
+        AnnotatorMatrix("cosine of the deviations of their labels", names, _exact(style_similarity(*inputs))),
+        AnnotatorMatrix("share of frames with the same label", names, _exact(agreement(*inputs))),
+        AnnotatorMatrix("macro F1 of labels predicted in a style", names, transfer, "labels of", "in the style of"),
     ]
 
 
 def _exact(similarity: Float[Tensor, "annotator annotator"]) -> np.ndarray:
-    """In double precision, and as symmetric as it is meant."""
+    """The matrix in double precision, exactly symmetric."""
     values = similarity.double().numpy()
     return (values + values.T) / 2
 

@@ -1,5 +1,5 @@
-"""Tables 1 to 4 of the CalMS21 paper beside ours, and the same for any labeled store.
+"""Tables 1 to 4 of the CalMS21 paper with our results, and the same tables for any labeled store.
 
-`baselines` are the paper's supervised classifiers, `systems` gives everything that fills a row one interface. `plan`
-lists the rows, `run` runs them so that an interruption costs one row at most, `submission` is for the challenge.
+`baselines` has the paper's supervised classifiers, `systems` the common interface of all systems. `plan` lists the
+systems, `run` runs them and caches their predictions, `submission` serves the AIcrowd challenge.
 """

@@ -1,4 +1,4 @@
-"""How much work a benchmark puts into each system: all of it, or so little that the whole fits into minutes."""
+"""Effort of a benchmark: the full published settings, or reduced settings for a laptop or for minutes."""
 
 import difflib
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from probe.calms21.baselines import BaselineConfig
 from probe.calms21.systems import BoostingConfig, PostprocessingConfig
 from ssl_behavior.errors import InputError
 
-__all__ = ["EFFORTS", "Effort", "effort_of"]
+__all__ = ["EFFORTS", "Effort", "get_effort"]
 
 _SMALL_ENCODER = {
     "method.encoder.embedder_dim": 48,
@@ -27,12 +27,12 @@ _SMALL: dict[str, Mapping[str, Any]] = {
         "method.encoder.mixer.windows_dim": 32,
     },
 }
-"""Recipe -> settings that make its encoder small, where those are not `_SMALL_ENCODER`."""
+"""Recipe -> settings of a small encoder, for recipes that `_SMALL_ENCODER` does not fit."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """Number of steps, windows of a batch and frames of a window; 0 = the recipe's own."""
+    """Steps, windows per batch and frames per window; 0 = the recipe's value."""
 
     steps: int
     windows: int = 0
@@ -41,7 +41,7 @@ class Training:
     @property
     def settings(self) -> dict[str, Any]:
         """Dotted keys of a `RunConfig` and their values."""
-        # A warmup of fixed length would take half of a few dozen steps.
+        # The warmup scales with the steps: its fixed length would be half of a short training.
         values = {"steps": self.steps, "optim.warmup_steps": min(50, self.steps // 10)}
         sizes = {"data.batch_size": self.windows, "data.window_frames": self.frames}
         return values | {key: size for key, size in sizes.items() if size}
@@ -53,45 +53,45 @@ class Effort:
 
     Parameters
     ----------
-    seeds : how many, unless said otherwise.
-    stride : frozen probes learn from every so-manieth frame.
-    boosting : of the boosted trees.
-    styles : of the head of all annotators.
-    epochs : of every window classifier at most; 0 = the paper's.
-    train_stride : an epoch of theirs learns from every so-manieth frame.
-    predict_stride : so-manieth frames are predicted by the slow ones, with interpolation between.
-    trainings : recipe of the pretraining job -> how long and on what batches; the recipe's own where not named.
-    most_folds : systems that choose smoothing and thresholds have so many models at most.
-    small_encoders : encoders of a few ten thousand numbers.
+    seeds : default number of seeds.
+    stride : frozen probes are fitted to every `stride`-th frame.
+    boosting : configuration of the boosted trees.
+    annotators : configuration of the head of all annotators.
+    epochs : maximum epochs of a window classifier; 0 = the paper's.
+    train_stride : an epoch of a window classifier has every `train_stride`-th frame.
+    predict_stride : slow window classifiers predict every `predict_stride`-th frame and interpolate.
+    trainings : pretraining recipe -> steps and batches; the recipe's own if absent.
+    max_folds : maximum number of models of systems that choose smoothing and thresholds.
+    small_encoders : use encoders with a few ten thousand parameters.
     """
 
     seeds: int = 5
     stride: int = 4
     boosting: BoostingConfig = field(default_factory=BoostingConfig)
-    styles: AnnotatorConfig = field(default_factory=AnnotatorConfig)
+    annotators: AnnotatorConfig = field(default_factory=AnnotatorConfig)
     epochs: int = 0
     train_stride: int = 1
     predict_stride: int = 1
     trainings: Mapping[str, Training] = field(default_factory=dict)
-    most_folds: int = 4
+    max_folds: int = 4
     small_encoders: bool = False
 
     def baseline(self, config: BaselineConfig) -> BaselineConfig:
-        """A window classifier's configuration with this effort."""
+        """The configuration of a window classifier with this effort."""
         if self.epochs and config.epochs > self.epochs:
-            config = config.lasting(self.epochs)
+            config = config.with_epochs(self.epochs)
         return replace(
             config,
             train_stride=max(config.train_stride, self.train_stride),
             predict_stride=max(config.predict_stride, self.predict_stride),
         )
 
-    def after(self, config: PostprocessingConfig) -> PostprocessingConfig:
-        """Folds, smoothing and thresholds with this effort."""
-        return replace(config, folds=min(config.folds, self.most_folds))
+    def limit_folds(self, config: PostprocessingConfig) -> PostprocessingConfig:
+        """The postprocessing with at most `max_folds` folds."""
+        return replace(config, folds=min(config.folds, self.max_folds))
 
     def settings(self, recipe: str) -> dict[str, Any]:
-        """Changes of a recipe: dotted keys of a `RunConfig` and their values."""
+        """Changes of a recipe, as dotted keys of a `RunConfig` and their values."""
         training = self.trainings[recipe].settings if recipe in self.trainings else {}
         return training | dict(_SMALL.get(recipe, _SMALL_ENCODER) if self.small_encoders else {})
 
@@ -117,16 +117,16 @@ EFFORTS: dict[str, Effort] = {
     "minutes": Effort(
         seeds=1, stride=16,
         boosting=BoostingConfig(iterations=8, bins=31, stride=20, most_columns=300, separate_balanced=False),
-        styles=AnnotatorConfig(steps=50), epochs=1, train_stride=32, predict_stride=8,
+        annotators=AnnotatorConfig(steps=50), epochs=1, train_stride=32, predict_stride=8,
         trainings=_MINUTES,
-        most_folds=2, small_encoders=True,
+        max_folds=2, small_encoders=True,
     ),
 }  # fmt: skip
-"""full: the papers' and recipes' own settings; laptop: two cores and a night; minutes: to see that all of it runs."""
+"""full: settings of papers and recipes; laptop: two cores and a night; minutes: a trial of the whole benchmark."""
 
 
-def effort_of(name: str) -> Effort:
-    """The effort called `name`; an unknown name is an InputError that says the nearest known one, or all of them."""
+def get_effort(name: str) -> Effort:
+    """The effort called `name`; for an unknown name, an InputError with the nearest or all known names."""
     if name not in EFFORTS:
         near = difflib.get_close_matches(name, EFFORTS, n=1)
         raise InputError(f"--effort {name}: " + (f"did you mean {near[0]}?" if near else f"known are {list(EFFORTS)}"))

@@ -1,6 +1,6 @@
-"""`ssl-behavior benchmark`: every system on every task, beside the published numbers.
+"""`ssl-behavior benchmark`: every system on every task, beside the published scores.
 
-Only the command line lives here, so that `--help` and a mistyped option are answered before torch is imported.
+This module holds the command line only, so that `--help` and a mistyped option need no import of torch.
 """
 
 import argparse
@@ -15,25 +15,25 @@ __all__ = ["BenchmarkConfig", "main", "parse"]
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkConfig:
-    """What `ssl-behavior benchmark` was asked for.
+    """Options of `ssl-behavior benchmark`.
 
     Parameters
     ----------
     source : folder of the CalMS21 release ("calms21"), or a store.
-    tables : which of the paper's tables (calms21); () = all four.
-    tasks, new_tasks : label streams as Task 1, and as Task 3 (store).
-    macros : task -> mean over classes, the first is the headline (store).
-    split : of the store; its own subsets if None.
-    systems : names or () for all that the tasks allow.
-    curves : names of systems to be tried with few labeled recordings, too.
-    curve_recordings : how many; () = 1, 2, 4, 8 ... and all.
-    seeds : 0 = as many as the effort says.
-    own_seeds : name of a system -> how many it gets instead.
-    pretrained : recipe -> runs to use in place of new ones.
-    transductive : encoders may see the tracks, never the labels, of the recordings that are scored.
+    tables : tables of the paper (calms21); () = all four.
+    tasks, new_tasks : label streams of the kind of Task 1, and of Task 3 (store).
+    macros : task -> means over classes, the first is the headline (store).
+    split : split file of the store; None = the store's subsets.
+    systems : names of systems; () = all systems that fit the tasks.
+    curves : names of systems with results over the number of labeled recordings.
+    curve_recordings : numbers of labeled recordings; () = 1, 2, 4, 8 ... and all.
+    seeds : number of seeds; 0 = the effort's.
+    own_seeds : system -> its own number of seeds.
+    pretrained : recipe -> existing runs instead of new ones.
+    transductive : encoders may see the tracks, never the labels, of scored recordings.
     ensembles : also score the mean of all seeds of every system.
     hashes : compute the MD5 sums of the release's zip files.
-    device, precision : of all trainings, of embeddings, and of predictions of what the pretraining job has trained.
+    device, precision : of all trainings, of embeddings, and of predictions by end-to-end systems.
 
     Raises
     ------
@@ -82,7 +82,7 @@ class BenchmarkConfig:
 
 
 def _options_of_others(config: BenchmarkConfig) -> dict[str, object]:
-    """What the layout does not use, and its value, which has to be empty."""
+    """Options of the other layout, and their values, which must be empty."""
     if config.layout == "calms21":
         return {
             "task": config.tasks, "new-task": config.new_tasks, "macro": config.macros, "split": config.split,
@@ -94,23 +94,23 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior benchmark",
         description="Run every system of the CalMS21 paper and every one of ours on the release, or on a labeled "
-        "store, and set the results beside the published ones. What is finished is not run again.",
+        "store, beside the published scores. Finished systems are not run again.",
     )
     add = parser.add_argument
-    add("layout", choices=("calms21", "store"), help="what SOURCE is")
+    add("layout", choices=("calms21", "store"), help="kind of SOURCE")
     add("source", metavar="SOURCE", type=Path, help="folder with the release's zips (or unpacked), or a store")
     add("--out", required=True, type=Path, metavar="DIR", help="folder for runs, predictions and results")
-    add("--tables", default="", metavar="NUMBERS", help="calms21: which tables of the paper (1,2,3,4)")
-    add("--task", action="append", default=[], metavar="STREAM", help="store: classes told apart, like Task 1; repeat")
+    add("--tables", default="", metavar="NUMBERS", help="calms21: tables of the paper (1,2,3,4)")
+    add("--task", action="append", default=[], metavar="STREAM", help="store: exclusive classes, like Task 1; repeat")
     add(
         "--new-task", action="append", default=[], metavar="STREAM",
-        help="store: rare behaviours, each against the rest, like Task 3; repeat",
+        help="store: rare behaviors, each against the rest, like Task 3; repeat",
     )  # fmt: skip
     add(
         "--macro", action="append", default=[], metavar="STREAM=CLASSES",
         help="store: mean over these classes of a stream (names joined by commas, or all); the first is the headline",
     )  # fmt: skip
-    add("--split", type=Path, metavar="FILE", help="store: a split as of probe")
+    add("--split", type=Path, metavar="FILE", help="store: a split file, as for probe")
     add("--systems", default="all", help="names joined by commas; a wrong one lists them")
     add(
         "--curves", default="", metavar="SYSTEMS",
@@ -118,25 +118,25 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add(
         "--curve-recordings", default="", metavar="NUMBERS",
-        help="how many labeled recordings --curves tries, such as 1,4,16; default: 1, 2, 4, 8 ... and all",
+        help="numbers of labeled recordings for --curves, such as 1,4,16; default: 1, 2, 4, 8 ... and all",
     )  # fmt: skip
     add(
         "--seeds", default="0", metavar="N[,SYSTEM=N]",
-        help="number of seeds; 0, the default: as many as --effort says; slow systems may get fewer: 5,msg3d=1",
+        help="number of seeds; 0 (default): as --effort says; fewer seeds for slow systems: 5,msg3d=1",
     )  # fmt: skip
     add(
         "--effort", default="full", metavar="NAME",
-        help="full (default): the papers' settings, 5 seeds; laptop: two cores and a night, 3; minutes: a try, 1",
+        help="full (default): the papers' settings, 5 seeds; laptop: two cores and a night, 3; minutes: a trial, 1",
     )  # fmt: skip
     add(
         "--pretrained", action="append", default=[], metavar="RECIPE=RUN[,RUN]",
         help="use these runs, one per pretraining seed, instead of pretraining",
     )  # fmt: skip
     add("--transductive", action="store_true", help="encoders may see the tracks of the recordings that are scored")
-    add("--ensembles", action="store_true", help="a row more for every system: the mean of all its seeds")
+    add("--ensembles", action="store_true", help="another row for every system: the mean of all its seeds")
     add("--hashes", action="store_true", help="calms21: compute the MD5 sums of the zips, too")
     add("--device", default="auto", help="auto, cpu, cuda or mps")
-    add("--precision", default="auto", help="auto (bfloat16 where the machine is fast at it), float32 or bfloat16")
+    add("--precision", default="auto", help="auto (bfloat16 on machines with fast bfloat16), float32 or bfloat16")
     return parser
 
 
@@ -146,7 +146,7 @@ def parse(argv: Sequence[str]) -> BenchmarkConfig:
     Raises
     ------
     InputError
-        If a value makes no sense. (argparse itself exits with 2 on unknown options.)
+        If a value is out of range. (argparse itself exits with 2 on unknown options.)
     """
     values = vars(_parser().parse_args(argv))
     values["seeds"], values["own_seeds"] = _seeds(values["seeds"])
@@ -172,21 +172,21 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
 
 
 def _seeds(text: str) -> tuple[int, tuple[tuple[str, int], ...]]:
-    """How many for all, and for some systems, of "5,msg3d=1"."""
+    """The number of seeds, and systems with their own numbers, from "5,msg3d=1"."""
     pieces = [piece.rpartition("=") for piece in text.split(",")]
     try:
         numbers = [(name, int(count)) for name, equals, count in pieces if name or not equals]
     except ValueError:
         numbers = []
-    everyone = [count for name, count in numbers if not name]
+    common = [count for name, count in numbers if not name]
     own = dict(pair for pair in numbers if pair[0])
-    if len(numbers) != len(pieces) or len(everyone) > 1 or len(everyone) + len(own) != len(numbers):
+    if len(numbers) != len(pieces) or len(common) > 1 or len(common) + len(own) != len(numbers):
         raise InputError(f"--seeds is a number, and systems with numbers of their own, such as 5,msg3d=1; got {text!r}")
-    return (everyone or [0])[0], tuple(own.items())
+    return (common or [0])[0], tuple(own.items())
 
 
 def _pairs(option: str, texts: Sequence[str], form: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """NAME=VALUE, repeated, as NAME -> its values in order."""
+    """Repeated NAME=VALUE, as NAME -> values in order."""
     found: dict[str, list[str]] = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -197,7 +197,7 @@ def _pairs(option: str, texts: Sequence[str], form: str) -> tuple[tuple[str, tup
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the verb; 0 on success. Mistakes of a person are raised as InputError."""
+    """Run the verb; 0 on success, InputError for a user's mistake."""
     config = parse(argv)
     from probe.calms21.session import run_benchmark
     from ssl_behavior.terminal import make_console

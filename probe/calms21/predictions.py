@@ -1,7 +1,7 @@
-"""Predictions on disk: a benchmark that died goes on where it stopped, and ensembles can be made of what is there.
+"""Cached predictions: an interrupted benchmark continues, and ensembles need no new training.
 
-A folder holds `predictions.json` and one `.npy` for each kind of probability, [frames, classes], the evaluated
-recordings one after the other in the order the table of contents names them.
+A folder holds `predictions.json` and one `.npy` [frames, classes] for each kind of probability, with the evaluated
+recordings concatenated in the order of `predictions.json`.
 """
 
 import hashlib
@@ -15,13 +15,13 @@ import numpy as np
 
 from probe.calms21.systems.base import Problem, System, labels_digest
 from probe.calms21.systems.crossfit import PostprocessingConfig, run_system
-from probe.trial import Outcome
+from probe.experiment import Predictions
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents, write_json
 from ssl_behavior.splits import Split
 from ssl_behavior.store import StoreRow
 
-__all__ = ["Identity", "identity_of", "load_predictions", "remembered", "save_predictions"]
+__all__ = ["Identity", "cached_predictions", "identity_of", "load_predictions", "save_predictions"]
 
 FORMAT_VERSION = 1
 CONTENTS = "predictions.json"
@@ -30,15 +30,16 @@ DTYPES = ("float32", "float16")
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """All that predictions depend on, JSON-ready: those of another identity are other predictions.
+    """All inputs of predictions, JSON-ready: the key of the cache.
 
-    Labels of the evaluated recordings are no part of it, because nothing of the predictions depends on them.
+    Labels of the evaluated recordings are not among them, because predictions do not depend on them.
 
     Parameters
     ----------
     store : fingerprint of the tracks.
     labels : SHA-256 of the training recordings' labels.
-    task, steer, system, after : what was learned, by what it was steered, and how.
+    task, steer, system, after : the task, the classes whose mean selects settings, the system, and its postprocessing.
+        These names are keys of the file format.
     train, evaluate : recording ids.
     """
 
@@ -54,45 +55,47 @@ class Identity:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all of it."""
+        """SHA-256 of all inputs."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
-def identity_of(system: System, problem: Problem, split: Split, seed: int, after: PostprocessingConfig) -> Identity:
-    """The identity of what `run_system` would predict."""
+def identity_of(
+    system: System, problem: Problem, split: Split, seed: int, postprocessing: PostprocessingConfig
+) -> Identity:
+    """The identity of the predictions of `run_system` with these arguments."""
     identity = Identity(
         store=problem.store.fingerprint(),
         labels=labels_digest(problem, split.train),
         task=problem.task.to_dict(),
-        steer=list(problem.steer.classes),
+        steer=list(problem.selection.classes),
         train=[row.id for row in split.train],
         evaluate=[row.id for row in split.evaluate],
         system={"name": system.name, **system.settings},
-        after=after.to_dict(),
+        after=postprocessing.to_dict(),
         seed=seed,
     )
-    # As it will be read back: tuples are lists there.
+    # The JSON round trip turns tuples into lists, as in the file.
     return Identity(**json.loads(json.dumps(asdict(identity))))
 
 
 def save_predictions(
-    folder: Path, outcome: Outcome, identity: Identity, rows: Sequence[StoreRow], dtype: str = "float32"
+    folder: Path, predictions: Predictions, identity: Identity, rows: Sequence[StoreRow], dtype: str = "float32"
 ) -> None:
-    """Write an outcome, all of it but linear heads; the folder exists whole or not at all.
+    """Write predictions without linear heads; the folder exists whole or not at all.
 
     Parameters
     ----------
     rows : the evaluated recordings, in the order of the probabilities.
-    dtype : "float32", or "float16" in half the space, which makes ties of the surest frames.
+    dtype : "float32", or "float16" in half the space, with ties among the most confident frames.
 
     Raises
     ------
     InputError
-        If the folder exists already, or the dtype is neither.
+        If the folder exists, or the dtype is another one.
     """
     if dtype not in DTYPES:
         raise InputError(f"predictions are kept as one of {list(DTYPES)}, got {dtype!r}")
-    arrays = {**_named("probability", outcome.probability), **_named("treated", outcome.treated)}
+    arrays = {**_named("probability", predictions.probability), **_named("treated", predictions.postprocessed)}
     with atomic_folder(Path(folder)) as partial:
         for name, (_, _, values) in arrays.items():
             np.save(partial / f"{name}.npy", values.astype(dtype))
@@ -104,11 +107,11 @@ def save_predictions(
             "recordings": [{"id": row.id, "frames": row.frames, "fps": row.fps} for row in rows],
             "classes": list(identity.task["classes"]),
             "arrays": {name: [group, key] for name, (group, key, _) in arrays.items()},
-            "settings": {fit: list(values) for fit, values in outcome.settings.items()},
-            "windows": {use: list(values) for use, values in outcome.windows.items()},
-            "weights": list(outcome.weights),
-            "num_train_frames": outcome.num_train_frames,
-            "facts": dict(outcome.facts),
+            "settings": {fit: list(values) for fit, values in predictions.settings.items()},
+            "windows": {use: list(values) for use, values in predictions.windows.items()},
+            "weights": list(predictions.weights),
+            "num_train_frames": predictions.num_train_frames,
+            "facts": dict(predictions.facts),
         }
         write_json(partial / CONTENTS, contents)
 
@@ -118,17 +121,17 @@ def _named(group: str, probability: Mapping[str, np.ndarray]) -> dict[str, tuple
     return {f"{group}-{key.replace(' ', '-')}": (group, key, values) for key, values in probability.items()}
 
 
-def load_predictions(folder: Path, identity: Identity | None = None) -> Outcome:
-    """The outcome that `save_predictions` wrote, in float32.
+def load_predictions(folder: Path, identity: Identity | None = None) -> Predictions:
+    """The predictions that `save_predictions` wrote, in float32.
 
     Parameters
     ----------
-    identity : what the predictions have to be of; None = of whatever.
+    identity : the required identity; None = any.
 
     Raises
     ------
     InputError
-        If the folder holds no predictions, is damaged, or its predictions are of another identity.
+        If the folder holds no predictions, is damaged, or its predictions have another identity.
     """
     folder = Path(folder)
     contents = read_contents(folder, CONTENTS, "predictions", FORMAT_VERSION, ", or predict again", "predictions")
@@ -141,9 +144,9 @@ def load_predictions(folder: Path, identity: Identity | None = None) -> Outcome:
         num_frames = sum(one["frames"] for one in contents["recordings"])
         for name, (group, key) in contents["arrays"].items():
             groups[group][key] = _read(folder / f"{name}.npy", (num_frames, len(contents["classes"])))
-        return Outcome(
+        return Predictions(
             probability=groups["probability"],
-            treated=groups["treated"],
+            postprocessed=groups["treated"],
             settings={fit: tuple(values) for fit, values in contents["settings"].items()},
             windows={use: tuple(values) for use, values in contents["windows"].items()},
             heads={},
@@ -167,33 +170,33 @@ def _read(path: Path, shape: tuple[int, int]) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def remembered(
+def cached_predictions(
     root: Path,
     system: System,
     problem: Problem,
     split: Split,
     seed: int,
-    after: PostprocessingConfig | None = None,
+    postprocessing: PostprocessingConfig | None = None,
     advance: Callable[[int], None] | None = None,
-    told: Callable[[bool], None] = lambda found: None,
-) -> Outcome:
-    """`run_system`, or what it gave before: predictions are kept under `root`, one folder for each identity.
+    on_lookup: Callable[[bool], None] = lambda found: None,
+) -> Predictions:
+    """Predictions of `run_system`, cached under `root` in one folder per identity.
 
     Parameters
     ----------
-    told : called first, with whether they are there already.
+    on_lookup : called first, with True if the predictions are cached.
 
     Raises
     ------
     InputError
-        If what is there is damaged, or learning fails.
+        If cached predictions are damaged, or training fails.
     """
-    after = after or PostprocessingConfig()
-    identity = identity_of(system, problem, split, seed, after)
+    postprocessing = postprocessing or PostprocessingConfig()
+    identity = identity_of(system, problem, split, seed, postprocessing)
     folder = Path(root) / identity.digest[:32]
     found = (folder / CONTENTS).exists()
-    told(found)
+    on_lookup(found)
     if not found:
-        outcome = run_system(system, problem, split, seed, after, advance)
-        save_predictions(folder, outcome, identity, split.evaluate)
+        predictions = run_system(system, problem, split, seed, postprocessing, advance)
+        save_predictions(folder, predictions, identity, split.evaluate)
     return load_predictions(folder, identity)

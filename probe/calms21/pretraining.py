@@ -1,4 +1,4 @@
-"""Pretraining runs of systems and references: each is trained once, kept under a name made of all it depends on."""
+"""Pretraining runs of systems and references, each trained once and cached under a digest of its inputs."""
 
 import hashlib
 import json
@@ -21,24 +21,23 @@ def config_digest(config: RunConfig) -> str:
     return hashlib.sha256(json.dumps(run_config_to_dict(config), sort_keys=True).encode()).hexdigest()
 
 
-def trained_run(folder: Path, store: Store, name: str, config: RunConfig, known: Any = None) -> Path:
-    """Train a run, or continue an interrupted one; a finished one is found again.
+def trained_run(folder: Path, store: Store, name: str, config: RunConfig, inputs: Any = None) -> Path:
+    """Train a run, continue an interrupted run, or return the cached one.
 
-    What the job prints goes to a log beside the run. An empty file beside it marks that it is done.
+    The job prints to a log beside the run. An empty `.done` file marks a finished run.
 
     Parameters
     ----------
-    folder : of the runs. The name of a run contains a digest of store, configuration and `known`, so that another
-        store or other settings never find it.
+    folder : folder of the runs. The name of a run has a digest of store, configuration and `inputs`.
     name : first part of the run's name.
-    known : what else it depends on, JSON-ready, such as a digest of labels.
+    inputs : other inputs of the run, JSON-ready, such as a digest of labels.
 
     Raises
     ------
     InputError, SystemExit
         As `pretrain.run.train` raises them.
     """
-    everything = json.dumps([store.fingerprint(), config_digest(config), known], sort_keys=True)
+    everything = json.dumps([store.fingerprint(), config_digest(config), inputs], sort_keys=True)
     run = folder / f"{name}-{hashlib.sha256(everything.encode()).hexdigest()[:16]}"
     done = run.with_suffix(".done")
     if done.exists() and run.exists():

@@ -1,4 +1,4 @@
-"""Embeddings and features that several systems of a benchmark read, each made when it is asked for first, and kept."""
+"""Embeddings and features shared by the systems of a benchmark, computed on first use and cached."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,8 +11,8 @@ from pretrain.config import run_config_from
 from pretrain.recipes import RECIPES
 from probe.calms21.effort import Effort
 from probe.calms21.pretraining import trained_run
-from probe.references import kept_hand_features, with_time
-from probe.representations import Matrix, Representation, SomeRecordings, check_alignment, columns_without
+from probe.references import add_session_time, cached_hand_features
+from probe.representations import Matrix, PartialMatrix, Representation, check_alignment, columns_without
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device, choose_precision
 from ssl_behavior.embedding import Embeddings, embed_store
@@ -24,17 +24,17 @@ __all__ = ["RepresentationCache"]
 
 @dataclass(eq=False)
 class RepresentationCache:
-    """What is on it stays in the benchmark's folder; a second benchmark there finds it again.
+    """Representations in the folder of a benchmark, reused by a second benchmark in the same folder.
 
     Parameters
     ----------
-    folder : of the benchmark.
-    train : recordings with labels to learn from; hand features are scaled on them.
-    tracks : ids of the recordings that encoders may see the tracks of; none = all.
-    device, precision : names of where and how precisely to compute, as options have them.
-    given : recipe -> runs that are there already, one per pretraining seed.
+    folder : folder of the benchmark.
+    train : labeled training recordings, which also scale hand features.
+    tracks : ids of the recordings for pretraining; none = all.
+    device, precision : values of the options `--device` and `--precision`.
+    given : recipe -> existing runs, one per pretraining seed.
     released : embeddings folder of released task-programming features, in place of our own.
-    say : told what is being made.
+    log : called with a line of text before each computation.
     """
 
     store: Store
@@ -46,7 +46,7 @@ class RepresentationCache:
     precision: str = "auto"
     given: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     released: Path | None = None
-    say: Callable[[str], None] = print
+    log: Callable[[str], None] = print
     _runs: dict[str, tuple[Path, ...]] = field(default_factory=dict, repr=False)
     _made: dict[str, Representation] = field(default_factory=dict, repr=False)
 
@@ -63,7 +63,7 @@ class RepresentationCache:
         return self._runs[recipe]
 
     def _pretrained(self, recipe: str, seed: int) -> Path:
-        self.say(f"pretraining {recipe}, seed {seed}, or finding it pretrained")
+        self.log(f"pretraining {recipe}, seed {seed}, unless it is cached")
         settings = {"seed": seed, "data.validation_share": 0.0, "data.recordings": self.tracks}
         settings |= self.effort.settings(recipe) | self.machine
         return trained_run(
@@ -88,45 +88,45 @@ class RepresentationCache:
         precision = choose_precision(self.precision, device)
         if (out / "embeddings.json").exists():
             found = Embeddings(out)
-            if self._is_asked_for(found, method.fingerprint(), precision):
+            if self._matches(found, method.fingerprint(), precision):
                 return found
-        self.say(f"embedding {recipe}, seed {seed}: {out}")
+        self.log(f"embedding {recipe}, seed {seed}: {out}")
         rows = self._labeled
         return embed_store(method.to(device), self.store, out, rows=rows, overwrite=True, precision=precision)
 
     @property
     def _labeled(self) -> list[StoreRow]:
-        """The recordings whose embeddings systems read; most frames of a release have no label."""
+        """The labeled recordings, whose embeddings systems read; most frames of a release have no label."""
         return [row for row in self.store.rows if row.annotators]
 
     def _array(self, embeddings: Embeddings, without: Sequence[str]) -> Matrix:
         return self._of_some(columns_without(embeddings, without), [row.id for row in embeddings.rows])
 
     def _of_some(self, array: Matrix, ids: Sequence[str]) -> Matrix:
-        """A matrix of these recordings, read as one of the whole store."""
-        return array if len(array) == self.store.num_frames else SomeRecordings(array, ids, self.store)
+        """A matrix of these recordings, indexed by the frames of the whole store."""
+        return array if len(array) == self.store.num_frames else PartialMatrix(array, ids, self.store)
 
-    def _is_asked_for(self, found: Embeddings, checkpoint: str, precision: torch.dtype) -> bool:
-        # What "auto" chose on another machine is not made again.
+    def _matches(self, found: Embeddings, checkpoint: str, precision: torch.dtype) -> bool:
+        # Embeddings in the precision that "auto" chose on another machine are valid.
         same = self.precision == "auto" or found.precision == str(precision).removeprefix("torch.")
         same &= {row.id for row in self._labeled} <= {row.id for row in found.rows}
         return same and (found.checkpoint, found.store) == (checkpoint, self.store.fingerprint())
 
     @property
     def hand(self) -> Representation:
-        """Hand features over windows, with the time in the session beside them, as the encoders have."""
+        """Hand features over windows, with the session-time columns that the encoders have too."""
         if "hand" not in self._made:
             folder = self.folder / "features"
             rows = self._labeled
-            said = partial(self.say, "computing hand features")
-            made = with_time(kept_hand_features(self.store, self.train, rows, folder, said), rows)
+            report = partial(self.log, "computing hand features")
+            made = add_session_time(cached_hand_features(self.store, self.train, rows, folder, report), rows)
             arrays = tuple(self._of_some(array, [row.id for row in rows]) for array in made.arrays)
             self._made["hand"] = replace(made, arrays=arrays)
         return self._made["hand"]
 
     @property
     def task_programming(self) -> Representation:
-        """The 32 columns that the paper's baselines read beside keypoints: the released ones, or our autoencoder's."""
+        """The 32 task-programming columns of the paper's baselines: the released ones, or our autoencoder's."""
         if self.released is None:
             return self._posterior()
         if "released" not in self._made:

@@ -1,8 +1,8 @@
-"""Running the systems of a table, and the tables on the screen, in Markdown and in JSON.
+"""Systems run on tasks, and tables on the screen, in Markdown and in JSON.
 
-Each prediction is kept on disk, so that an interruption costs one of them at most. Published numbers are those of the
-CalMS21 paper's Tables 1 to 4 (Sun et al. 2021, arXiv:2104.02710): macro F1 and macro AP without background, mean over 5
-seeds ± population standard deviation where it is known.
+Predictions are cached, so that an interruption costs one seed of one system at most. Published scores are those of
+Tables 1 to 4 of the CalMS21 paper (Sun et al. 2021, arXiv:2104.02710): macro F1 and macro AP without background, mean
+over 5 seeds ± population standard deviation if published.
 """
 
 import json
@@ -17,16 +17,15 @@ from rich import box
 from rich.table import Table as ScreenTable
 from rich.text import Text
 
-from probe.calms21.plan import Bench, Entry, TaskRole
-from probe.calms21.predictions import remembered
+from probe.calms21.plan import BenchmarkContext, SystemSpec, TaskPart
+from probe.calms21.predictions import cached_predictions
 from probe.calms21.systems import Curve, Problem, draw_curves, label_curve, mean_of
+from probe.experiment import Experiment, Predictions, split_parts
 from probe.tables import ResultRow, markdown_text, number, row_name, score_parts, score_row
-from probe.tasks import Macro, macro_of, make_task, task_parts
-from probe.trial import Outcome, Trial, split_parts
+from probe.tasks import make_task, parse_macro, task_parts
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, write_json
 from ssl_behavior.metrics import Summary
-from ssl_behavior.splits import Split
 from ssl_behavior.store import Store
 
 __all__ = [
@@ -34,26 +33,25 @@ __all__ = [
     "SEEDS",
     "SIMULATED_NOTE",
     "TABLES",
-    "FilledTable",
-    "Part",
-    "Published",
-    "Table",
-    "TableRow",
-    "TaskPlan",
-    "plan_task",
+    "BenchmarkTask",
+    "PaperTable",
+    "PublishedScores",
+    "ResultTable",
+    "SystemRow",
+    "make_benchmark_task",
     "run_curves",
-    "run_entry",
+    "run_system_rows",
     "screen_table",
     "write_report",
 ]
 
 SEEDS = 5
-"""Over which the paper's numbers are means."""
+"""Number of seeds of the published means."""
 
 
 @dataclass(frozen=True)
-class Published:
-    """A row of the paper: mean and standard deviation of F1 and of AP; None where not given."""
+class PublishedScores:
+    """Published mean and standard deviation of F1 and of AP; None = not published."""
 
     f1: float
     ap: float
@@ -62,179 +60,192 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table of the paper: its title, the task it is of, and the sections of the plan that fill it."""
+class PaperTable:
+    """A table of the paper: title, task, and sections of systems (`SystemSpec.section`)."""
 
     title: str
     task: str
     sections: tuple[str, ...]
 
 
-TABLES: dict[int, Table] = {
-    1: Table("Table 1: architectures on Task 1", "calms21_task1", ("architectures",)),
-    2: Table("Table 2: classical classification (Task 1)", "calms21_task1", ("baseline", "features", "winner", "ours")),
-    3: Table("Table 3: annotation styles (Task 2)", "calms21_task2", ("baseline", "features", "winner", "ours")),
-    4: Table("Table 4: new behaviours (Task 3)", "calms21_task3", ("baseline", "features", "winner", "ours")),
+TABLES: dict[int, PaperTable] = {
+    1: PaperTable("Table 1: architectures on Task 1", "calms21_task1", ("architectures",)),
+    2: PaperTable(
+        "Table 2: classical classification (Task 1)", "calms21_task1", ("baseline", "features", "winner", "ours")
+    ),
+    3: PaperTable("Table 3: annotation styles (Task 2)", "calms21_task2", ("baseline", "features", "winner", "ours")),
+    4: PaperTable("Table 4: new behaviors (Task 3)", "calms21_task3", ("baseline", "features", "winner", "ours")),
 }
 
-PUBLISHED: dict[tuple[int, str], Published] = {
-    (1, "fully_connected"): Published(0.659, 0.726, 0.005, 0.005),
-    (1, "lstm"): Published(0.675, 0.712, 0.011, 0.013),
-    (1, "self_attention"): Published(0.610, 0.644, 0.028, 0.018),
-    (1, "conv1d"): Published(0.793, 0.856, 0.011, 0.010),
-    (1, "conv1d_causal"): Published(0.713, 0.753, 0.006, 0.005),
-    (1, "single_frame"): Published(0.614, 0.663, 0.012, 0.005),
-    (1, "conv1d_augmented"): Published(0.786, 0.861, 0.018, 0.005),
-    (2, "conv1d"): Published(0.793, 0.856, 0.011, 0.010),
-    (2, "conv1d_features"): Published(0.829, 0.889),
-    (2, "joint_mabe2021"): Published(0.864, 0.914),
-    (3, "task2_as_run"): Published(0.754, 0.813, 0.005, 0.003),
-    (3, "task2_features"): Published(0.774, 0.835),
-    (3, "joint_mabe2021"): Published(0.809, 0.857),
-    (4, "task3_as_run"): Published(0.338, 0.317, 0.004, 0.005),
-    (4, "task3_features"): Published(0.328, 0.320),
-    (4, "msg3d"): Published(0.319, 0.352, 0.025, 0.023),
-    (4, "msg3d_tuned"): Published(0.363, 0.352, 0.020, 0.023),
+PUBLISHED: dict[tuple[int, str], PublishedScores] = {
+    (1, "fully_connected"): PublishedScores(0.659, 0.726, 0.005, 0.005),
+    (1, "lstm"): PublishedScores(0.675, 0.712, 0.011, 0.013),
+    (1, "self_attention"): PublishedScores(0.610, 0.644, 0.028, 0.018),
+    (1, "conv1d"): PublishedScores(0.793, 0.856, 0.011, 0.010),
+    (1, "conv1d_causal"): PublishedScores(0.713, 0.753, 0.006, 0.005),
+    (1, "single_frame"): PublishedScores(0.614, 0.663, 0.012, 0.005),
+    (1, "conv1d_augmented"): PublishedScores(0.786, 0.861, 0.018, 0.005),
+    (2, "conv1d"): PublishedScores(0.793, 0.856, 0.011, 0.010),
+    (2, "conv1d_features"): PublishedScores(0.829, 0.889),
+    (2, "joint_mabe2021"): PublishedScores(0.864, 0.914),
+    (3, "task2_as_run"): PublishedScores(0.754, 0.813, 0.005, 0.003),
+    (3, "task2_features"): PublishedScores(0.774, 0.835),
+    (3, "joint_mabe2021"): PublishedScores(0.809, 0.857),
+    (4, "task3_as_run"): PublishedScores(0.338, 0.317, 0.004, 0.005),
+    (4, "task3_features"): PublishedScores(0.328, 0.320),
+    (4, "msg3d"): PublishedScores(0.319, 0.352, 0.025, 0.023),
+    (4, "msg3d_tuned"): PublishedScores(0.363, 0.352, 0.020, 0.023),
 }
-"""(table, system) -> the published row."""
+"""(table, system) -> published scores."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of a task, as it is learned and scored: the first of `macros` is the headline."""
-
-    role: TaskRole
-    split: Split
-    macros: tuple[Macro, ...]
-
-
-@dataclass(frozen=True)
-class TaskPlan:
+class BenchmarkTask:
     """A task of the benchmark.
 
     Parameters
     ----------
-    name : of the task.
-    kind : "task1", "task2" or "task3", see `TaskRole`.
+    name : name of the task.
+    kind : "task1", "task2" or "task3", see `TaskPart`.
     parts : name -> part.
     """
 
     name: str
     kind: str
-    parts: dict[str, Part]
+    parts: dict[str, TaskPart]
 
 
 @dataclass(frozen=True)
-class TableRow:
-    """A system's results on a task, the published ones if there are any, and what a reader has to know of ours."""
+class SystemRow:
+    """A system's scores on a task, its published scores if there are any, and notes about ours."""
 
-    entry: Entry
+    spec: SystemSpec
     row: ResultRow
-    published: Published | None
+    published: PublishedScores | None
     notes: tuple[str, ...] = ()
 
 
-def plan_task(
+def make_benchmark_task(
     store: Store, name: str, kind: str, macros: Sequence[str] = ("all",), split: Path | None = None
-) -> TaskPlan:
+) -> BenchmarkTask:
     """A task with its parts and splits.
 
     Parameters
     ----------
-    kind : "task3" makes every class a binary one.
-    macros : see `probe.tasks.macro_of`; only "all" for a task of several parts.
-    split : file; None = the store's subsets.
+    kind : "task3" makes every class binary.
+    macros : see `probe.tasks.parse_macro`; only "all" for a task of several parts.
+    split : split file; None = the store's subsets.
 
     Raises
     ------
     InputError
-        If the store has no such labels, or a part of the task has nothing to learn from or be scored on.
+        If the store has no such labels, or a part of the task has no training or no scored recording.
     """
     task = make_task(store, name, "binary" if kind == "task3" else None)
     splits = split_parts(store, task, split)
     parts = {}
     for part_name, part in task_parts(task).items():
-        chosen, own = tuple(macro_of(part, text) for text in macros), splits[part_name]
-        parts[part_name] = Part(TaskRole(Problem(store, part, chosen[0]), own.train, kind), own, chosen)
-    return TaskPlan(name, kind, parts)
+        chosen, own = tuple(parse_macro(part, text) for text in macros), splits[part_name]
+        parts[part_name] = TaskPart(Problem(store, part, chosen[0]), own, chosen, kind)
+    return BenchmarkTask(name, kind, parts)
 
 
-def run_entry(
-    bench: Bench, entry: Entry, plan: TaskPlan, table: int, seeds: int, say: Callable[[str], None]
-) -> list[TableRow]:
-    """The rows of one system: the seeds' mean and spread, and the ensemble of all seeds if they are asked for.
+def run_system_rows(
+    context: BenchmarkContext,
+    spec: SystemSpec,
+    benchmark_task: BenchmarkTask,
+    table: int,
+    seeds: int,
+    log: Callable[[str], None],
+) -> list[SystemRow]:
+    """The rows of one system: its scores over the seeds, and the ensemble of all seeds if `context.ensembles`.
 
     Raises
     ------
     InputError
-        If the system cannot be made or cannot learn.
+        If the system cannot be made or trained.
     """
     rows: dict[str, ResultRow] = {}
     ensembles: dict[str, ResultRow] = {}
     notes: list[str] = []
-    for name, part in plan.parts.items():
-        outcomes = _outcomes(bench, entry, part, name, seeds, say)
-        rows[name] = _scored(part, entry.title, outcomes)
-        notes += _notes(outcomes)
-        if bench.ensembles and seeds > 1:
-            both = mean_of(outcomes, part.role.problem.task.kind)
-            ensembles[name] = _scored(part, f"{entry.title}, mean of {seeds} seeds", [both])
-    told = tuple(f"{entry.title}, {plan.name}: {note}" for note in dict.fromkeys(notes))
-    made = [TableRow(entry, score_parts(rows), PUBLISHED.get((table, entry.name)), told)]
-    return made + ([TableRow(entry, score_parts(ensembles), None)] if ensembles else [])
+    for name, part in benchmark_task.parts.items():
+        seed_predictions = _seed_predictions(context, spec, part, name, seeds, log)
+        rows[name] = _scored(part, spec.title, seed_predictions)
+        notes += _notes(seed_predictions)
+        if context.ensembles and seeds > 1:
+            both = mean_of(seed_predictions, part.problem.task.kind)
+            ensembles[name] = _scored(part, f"{spec.title}, mean of {seeds} seeds", [both])
+    row_notes = tuple(f"{spec.title}, {benchmark_task.name}: {note}" for note in dict.fromkeys(notes))
+    made = [SystemRow(spec, score_parts(rows), PUBLISHED.get((table, spec.name)), row_notes)]
+    return made + ([SystemRow(spec, score_parts(ensembles), None)] if ensembles else [])
 
 
-def _outcomes(
-    bench: Bench, entry: Entry, part: Part, name: str, seeds: int, say: Callable[[str], None]
-) -> list[Outcome]:
-    system, outcomes, kept = entry.make(bench, part.role), [], bench.folder / "predictions"
-    after = bench.effort.after(entry.after)
+def _seed_predictions(
+    context: BenchmarkContext, spec: SystemSpec, part: TaskPart, name: str, seeds: int, log: Callable[[str], None]
+) -> list[Predictions]:
+    system, seed_predictions, kept = spec.make(context, part), [], context.folder / "predictions"
+    postprocessing = context.effort.limit_folds(spec.postprocessing)
     for seed in range(seeds):
-        told = partial(_say_seed, say, f"{entry.title}: {name}, seed {seed}")
-        outcomes.append(remembered(kept, system, part.role.problem, part.split, seed, after, told=told))
-    return outcomes
+        report = partial(_log_seed, log, f"{spec.title}: {name}, seed {seed}")
+        seed_predictions.append(
+            cached_predictions(kept, system, part.problem, part.split, seed, postprocessing, on_lookup=report)
+        )
+    return seed_predictions
 
 
-def _say_seed(say: Callable[[str], None], what: str, found: bool) -> None:
-    say(f"{what}, found" if found else what)
+def _log_seed(log: Callable[[str], None], what: str, found: bool) -> None:
+    log(f"{what}, found" if found else what)
 
 
-def _notes(outcomes: Sequence[Outcome]) -> list[str]:
-    """What the models of a system have to say of their predictions."""
+def _notes(seed_predictions: Sequence[Predictions]) -> list[str]:
+    """Notes of the fitted systems about their predictions."""
     return [
-        note for outcome in outcomes for model in outcome.facts.get("models", []) for note in model.get("notes", [])
+        note
+        for predictions in seed_predictions
+        for model in predictions.facts.get("models", [])
+        for note in model.get("notes", [])
     ]
 
 
-def _scored(part: Part, title: str, outcomes: Sequence[Outcome]) -> ResultRow:
-    problem = part.role.problem
-    trial = Trial(problem.store, problem.task, part.split, problem.steer)
-    dim = max(int(model.get("num_parameters", 0)) for one in outcomes for model in one.facts.get("models", [{}]))
-    return score_row(trial, part.macros, title, dim, 100.0, outcomes, treated=bool(outcomes[0].treated))
+def _scored(part: TaskPart, title: str, seed_predictions: Sequence[Predictions]) -> ResultRow:
+    problem = part.problem
+    experiment = Experiment(problem.store, problem.task, part.split, problem.selection)
+    dim = max(
+        int(model.get("num_parameters", 0)) for one in seed_predictions for model in one.facts.get("models", [{}])
+    )
+    return score_row(
+        experiment,
+        part.macros,
+        title,
+        dim,
+        100.0,
+        seed_predictions,
+        postprocessed=bool(seed_predictions[0].postprocessed),
+    )
 
 
-def leave_out(error: InputError, entry: Entry) -> str:
-    """The sentence for a row that could not be made."""
-    return f"{entry.title}: left out, {error}"
+def left_out_note(error: InputError, spec: SystemSpec) -> str:
+    """The note about a system that raised an error."""
+    return f"{spec.title}: left out, {error}"
 
 
 @dataclass(frozen=True)
-class FilledTable:
-    """A table with the rows that are done."""
+class ResultTable:
+    """A table with its finished rows."""
 
     title: str
-    rows: tuple[TableRow, ...]
+    rows: tuple[SystemRow, ...]
 
 
-SIMULATED_NOTE = "The animals are simulated: these numbers say nothing about real ones."
+SIMULATED_NOTE = "The animals are simulated: these numbers say nothing about real animals."
 
 
 def _published(value: float, std: float | None) -> str:
     return number(Summary(value, std, 1 if std is None else SEEDS))
 
 
-def _columns(table: FilledTable) -> dict[str, list[str]]:
-    """Heading -> a cell of each row: the headline, beside what was published if anything was, then the other means."""
+def _columns(table: ResultTable) -> dict[str, list[str]]:
+    """Heading -> cells: the headline with published scores if there are any, then the other means."""
     columns: dict[str, list[str]] = defaultdict(list)
     published = any(row.published for row in table.rows)
     for row in table.rows:
@@ -253,7 +264,7 @@ def _columns(table: FilledTable) -> dict[str, list[str]]:
     return columns
 
 
-def screen_table(table: FilledTable) -> ScreenTable:
+def screen_table(table: ResultTable) -> ScreenTable:
     """The table for the screen."""
     screen = ScreenTable(title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     columns = _columns(table)
@@ -265,9 +276,9 @@ def screen_table(table: FilledTable) -> ScreenTable:
 
 
 def write_report(
-    out: Path, tables: Sequence[FilledTable], notes: Sequence[str], facts: Mapping[str, Any], simulated: bool
+    out: Path, tables: Sequence[ResultTable], notes: Sequence[str], facts: Mapping[str, Any], simulated: bool
 ) -> None:
-    """`results.md` and `results.json`, each whole."""
+    """Write `results.md` and `results.json`, each atomically."""
     with atomic_file(out / "results.md") as file:
         file.write_text(_markdown(tables, notes, simulated), encoding="utf-8")
     contents = {
@@ -281,7 +292,7 @@ def write_report(
                 "title": table.title,
                 "rows": [
                     {
-                        "system": row.entry.name,
+                        "system": row.spec.name,
                         "published": asdict(row.published) if row.published else None,
                         **row.row.to_dict(),
                     }
@@ -294,7 +305,7 @@ def write_report(
     write_json(out / "results.json", json.loads(json.dumps(contents, default=str)))
 
 
-def _markdown(tables: Sequence[FilledTable], notes: Sequence[str], simulated: bool) -> str:
+def _markdown(tables: Sequence[ResultTable], notes: Sequence[str], simulated: bool) -> str:
     lines = ["# Benchmark", ""]
     if simulated:
         lines += [SIMULATED_NOTE, ""]
@@ -310,18 +321,18 @@ def _markdown(tables: Sequence[FilledTable], notes: Sequence[str], simulated: bo
 
 
 def run_curves(
-    bench: Bench,
-    plan: TaskPlan,
-    entries: Sequence[Entry],
+    context: BenchmarkContext,
+    benchmark_task: BenchmarkTask,
+    specs: Sequence[SystemSpec],
     counts: Sequence[int],
-    seeds: Callable[[Entry], int],
-    say: Callable[[str], None],
+    seeds: Callable[[SystemSpec], int],
+    log: Callable[[str], None],
 ) -> list[Path]:
-    """Curves of a task's parts: a figure each under `curves`, and the numbers as JSON. Predictions are kept.
+    """Label curves of a task's parts: one figure per part under `curves`, and the numbers as JSON.
 
     Parameters
     ----------
-    counts : numbers of labeled recordings, all there are in place of more; none = 1, 2, 4, 8 ... and all.
+    counts : numbers of labeled recordings, at most all of them; none = 1, 2, 4, 8 ... and all.
 
     Returns
     -------
@@ -330,16 +341,16 @@ def run_curves(
     Raises
     ------
     InputError
-        If matplotlib is not there.
+        If matplotlib is not installed.
     """
     figures = []
-    for name, part in plan.parts.items():
-        made = [_curve(bench, entry, plan, part, counts, seeds(entry), say) for entry in entries]
+    for name, part in benchmark_task.parts.items():
+        made = [_curve(context, spec, benchmark_task, part, counts, seeds(spec), log) for spec in specs]
         curves = [curve for curve in made if curve is not None]
         if not curves:
             continue
-        title = plan.name if len(plan.parts) == 1 else f"{plan.name}, {name}"
-        figure = bench.folder / "curves" / f"{title.replace(', ', '-').replace(' ', '-')}.png"
+        title = benchmark_task.name if len(benchmark_task.parts) == 1 else f"{benchmark_task.name}, {name}"
+        figure = context.folder / "curves" / f"{title.replace(', ', '-').replace(' ', '-')}.png"
         figure.parent.mkdir(parents=True, exist_ok=True)
         draw_curves(curves, figure, title)
         contents: dict[str, Any] = {"format": "ssl-behavior curves", "version": 1, "task": title}
@@ -349,26 +360,29 @@ def run_curves(
 
 
 def _curve(
-    bench: Bench,
-    entry: Entry,
-    plan: TaskPlan,
-    part: Part,
+    context: BenchmarkContext,
+    spec: SystemSpec,
+    benchmark_task: BenchmarkTask,
+    part: TaskPart,
     counts: Sequence[int],
     seeds: int,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Curve | None:
-    """A system's curve, or None where it is not for this kind of task or cannot learn it (which is said)."""
-    if plan.kind not in entry.kinds or (entry.needs_parent and bench.parent is None):
+    """A system's curve; None if the system does not fit the task or raises an error, which is logged."""
+    if benchmark_task.kind not in spec.kinds or (spec.needs_parent and context.parent is None):
         return None
-    say(f"{entry.title}: {plan.name}, over labeled recordings")
+    log(f"{spec.title}: {benchmark_task.name}, over labeled recordings")
     try:
-        system, problem = entry.make(bench, part.role), part.role.problem
-        run = partial(remembered, bench.folder / "predictions")
-        after, tried = bench.effort.after(entry.after), {min(count, len(part.split.train)) for count in counts}
-        curve = label_curve(
-            system, problem, part.split, part.macros, range(seeds), after, sorted(tried) or None, run=run
+        system, problem = spec.make(context, part), part.problem
+        run = partial(cached_predictions, context.folder / "predictions")
+        postprocessing, tried = (
+            context.effort.limit_folds(spec.postprocessing),
+            {min(count, len(part.split.train)) for count in counts},
         )
-        return replace(curve, system=entry.title)
+        curve = label_curve(
+            system, problem, part.split, part.macros, range(seeds), postprocessing, sorted(tried) or None, run=run
+        )
+        return replace(curve, system=spec.title)
     except InputError as error:
-        say(f"{entry.title}: no curve, {error}")
+        log(f"{spec.title}: no curve, {error}")
         return None

@@ -1,4 +1,4 @@
-"""One run of the benchmark: import, look for leaks, run the systems, write the tables."""
+"""One run of the benchmark: import, search for leaks, run the systems, write the tables."""
 
 import difflib
 import math
@@ -11,20 +11,20 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from probe.calms21.effort import Effort, effort_of
+from probe.calms21.effort import Effort, get_effort
 from probe.calms21.job import BenchmarkConfig
-from probe.calms21.plan import SYSTEMS, Bench, Entry
+from probe.calms21.plan import SYSTEMS, BenchmarkContext, SystemSpec
 from probe.calms21.representations import RepresentationCache
 from probe.calms21.run import (
     SIMULATED_NOTE,
     TABLES,
-    FilledTable,
-    TableRow,
-    TaskPlan,
-    leave_out,
-    plan_task,
+    BenchmarkTask,
+    ResultTable,
+    SystemRow,
+    left_out_note,
+    make_benchmark_task,
     run_curves,
-    run_entry,
+    run_system_rows,
     screen_table,
     write_report,
 )
@@ -44,31 +44,31 @@ __all__ = ["run_benchmark"]
 
 MARKER = "benchmark.json"
 ENCODERS = ("summaries", "cpc", "task_programming", "task_programming_conv", "cpc_programs")
-"""What is pretrained, by recipe."""
+"""Recipes of pretrained encoders."""
 
 WRITE_EVERY_SECONDS = 10.0
-"""The results so far are written no more often: found rows come by the dozen."""
+"""Minimum time between writes of the results: cached rows arrive by the dozen."""
 
 _KINDS = {"calms21_task1": "task1", "calms21_task2": "task2", "calms21_task3": "task3"}
 
 
 @dataclass(frozen=True, eq=False)
 class _Session:
-    """What a run of the benchmark is about.
+    """Inputs and notes of one run of the benchmark.
 
     Parameters
     ----------
-    say : tells whoever waits.
-    plans : name of a task -> what is learned and scored.
-    release : what the store was made of; None where a store was given.
-    notes : what a reader of the results has to know; grows while systems are run.
+    log : prints a line of text.
+    benchmark_tasks : task name -> task.
+    release : the imported release; None for a given store.
+    notes : notes for the reader of the results, extended while systems run.
     """
 
     config: BenchmarkConfig
     effort: Effort
-    say: Callable[[str], None]
+    log: Callable[[str], None]
     store: Store
-    plans: dict[str, TaskPlan]
+    benchmark_tasks: dict[str, BenchmarkTask]
     release: Release | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -77,58 +77,60 @@ class _Session:
         animals = all(row.source.startswith("simulated") for row in self.store.rows)
         return animals or (self.config.source / SIMULATED).exists()
 
-    def seeds_of(self, entry: Entry) -> int:
-        return dict(self.config.own_seeds).get(entry.name, self.effort.seeds)
+    def seeds_of(self, spec: SystemSpec) -> int:
+        return dict(self.config.own_seeds).get(spec.name, self.effort.seeds)
 
     def note(self, text: str) -> None:
-        """Tell it now, and in the results; once."""
+        """Print a note now and add it to the results, once."""
         if text not in self.notes:
             self.notes.append(text)
-            self.say(text)
+            self.log(text)
 
 
 def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
-    """Fill the tables; `results.md` and `results.json` in `config.out` are written anew every few rows.
+    """Fill the tables, and write `results.md` and `results.json` in `config.out` after every few rows.
 
     Returns
     -------
-    Facts of the run, as in `results.json`.
+    Facts about the run, as in `results.json`.
 
     Raises
     ------
     InputError
-        If the source, a task, a system or the split cannot be used. A system that cannot be run on these data is
-        named in the notes, and the others go on.
+        If the source, a task, a system or the split cannot be used. A system that fails on these data is named in the
+        notes, and the other systems run.
     """
-    entries, drawn = _chosen(config.systems, "--systems"), _chosen(config.curves, "--curves") if config.curves else []
+    specs, drawn = _chosen(config.systems, "--systems"), _chosen(config.curves, "--curves") if config.curves else []
     if drawn:
         check_figure(Path("curves.png"))
-    effort = effort_of(config.effort)
+    effort = get_effort(config.effort)
     effort = replace(effort, seeds=config.seeds or effort.seeds)
     _chosen([name for name, _ in config.own_seeds], "--seeds")
     choose_precision(config.precision, choose_device(config.device))
     _check_pretrained(config)
-    session = _opened(config, effort, _speaker(console))
-    session.say("looking for recordings that show the same moments")
+    session = _opened(config, effort, _make_log(console))
+    session.log("looking for recordings that show the same moments")
     overlaps = find_overlaps(session.store)
     _warn(session, overlaps)
-    bench = _bench(session, overlaps)
-    session.notes[:0] = _facts_in_words(session, bench, entries)
+    context = _make_context(session, overlaps)
+    session.notes[:0] = _facts_in_words(session, context, specs)
     facts = {
         "effort": config.effort,
         "seeds": effort.seeds,
         "store": session.store.fingerprint(),
-        "device": describe_device(bench.device, bench.precision),
+        "device": describe_device(context.device, context.precision),
     }
-    tables = _filled(session, bench, entries, facts)
-    for plan in session.plans.values() if drawn else ():
-        for figure in run_curves(bench, plan, drawn, config.curve_recordings, session.seeds_of, session.say):
-            session.say(f"curves: {figure}")
+    tables = _filled(session, context, specs, facts)
+    for benchmark_task in session.benchmark_tasks.values() if drawn else ():
+        for figure in run_curves(
+            context, benchmark_task, drawn, config.curve_recordings, session.seeds_of, session.log
+        ):
+            session.log(f"curves: {figure}")
     _show(session, tables, console)
     return facts
 
 
-def _show(session: _Session, tables: Sequence[FilledTable], console: Console) -> None:
+def _show(session: _Session, tables: Sequence[ResultTable], console: Console) -> None:
     for table in tables:
         console.print(screen_table(table))
     for note in ([SIMULATED_NOTE] if session.simulated else []) + session.notes:
@@ -137,7 +139,7 @@ def _show(session: _Session, tables: Sequence[FilledTable], console: Console) ->
 
 
 def _check_pretrained(config: BenchmarkConfig) -> None:
-    """Encoders that were given are what they are said to be, and learned no labels."""
+    """Check that each given run was trained with the named recipe, and without labels."""
     for recipe, runs in config.pretrained:
         if recipe not in ENCODERS:
             raise InputError(f"--pretrained {recipe}=...: the encoders of this benchmark are {list(ENCODERS)}")
@@ -148,7 +150,7 @@ def _check_pretrained(config: BenchmarkConfig) -> None:
 
 
 def _take_folder(config: BenchmarkConfig) -> None:
-    """Make the benchmark's folder, or find it again; somebody else's, or one of another source, is not touched."""
+    """Make the benchmark's folder or reuse it; a folder with other contents or of another source is an error."""
     out, source = config.out, {"layout": config.layout, "source": str(config.source.resolve())}
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file, not a folder; choose another --out")
@@ -164,30 +166,30 @@ def _take_folder(config: BenchmarkConfig) -> None:
     write_json(marker, source)
 
 
-def _speaker(console: Console) -> Callable[[str], None]:
+def _make_log(console: Console) -> Callable[[str], None]:
     start = time.monotonic()
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         console.print(Text(f"[{time.monotonic() - start:6.0f} s] {text}"), soft_wrap=True)
 
-    return say
+    return log
 
 
-def _chosen(names: Sequence[str], option: str) -> list[Entry]:
-    """The systems of these names, in the order of the tables; all of them if none is named."""
+def _chosen(names: Sequence[str], option: str) -> list[SystemSpec]:
+    """The named systems in the order of the tables; all systems without names."""
     for name in names:
         if name not in SYSTEMS:
             near = difflib.get_close_matches(name, SYSTEMS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(SYSTEMS)}"
             raise InputError(f"{option}: there is no system {name!r}; {hint}")
-    return [entry for name, entry in SYSTEMS.items() if not names or name in names]
+    return [spec for name, spec in SYSTEMS.items() if not names or name in names]
 
 
-def _opened(config: BenchmarkConfig, effort: Effort, say: Callable[[str], None]) -> _Session:
-    """Source and folder, each looked at before anything is written."""
+def _opened(config: BenchmarkConfig, effort: Effort, log: Callable[[str], None]) -> _Session:
+    """The session, after checks of source and folder."""
     if config.layout == "store":
         store = Store(config.source)
-        session = _Session(config, effort, say, store, _plans(config, store))
+        session = _Session(config, effort, log, store, _make_benchmark_tasks(config, store))
         _take_folder(config)
         return session
     release = find_release(config.source)
@@ -198,31 +200,34 @@ def _opened(config: BenchmarkConfig, effort: Effort, say: Callable[[str], None])
     folder = config.out / "store"
     if not folder.exists():
         if config.hashes:
-            say("checking sizes and sums of the release")
+            log("checking sizes and sums of the release")
             notes += check_release(release)
-        say(f"importing {', '.join(release.whole)}")
+        log(f"importing {', '.join(release.whole)}")
         import_release(release, folder, release.whole)
     store = Store(folder)
-    return _Session(config, effort, say, store, _plans(config, store), release, notes)
+    return _Session(config, effort, log, store, _make_benchmark_tasks(config, store), release, notes)
 
 
-def _plans(config: BenchmarkConfig, store: Store) -> dict[str, TaskPlan]:
+def _make_benchmark_tasks(config: BenchmarkConfig, store: Store) -> dict[str, BenchmarkTask]:
     if config.layout == "calms21":
         there = _tasks_in(store)
         wanted = {TABLES[number].task for number in _numbers(config)}
-        # Task 1 is also what the baselines of the others start from, and joint models learn all there are.
-        plans = {name: plan_task(store, name, kind) for name, kind in _KINDS.items() if name in there}
-        if missing := sorted(wanted - set(plans)):
+        # Task 1 trains the parents of other baselines, and joint models train on all tasks.
+        benchmark_tasks = {
+            name: make_benchmark_task(store, name, kind) for name, kind in _KINDS.items() if name in there
+        }
+        if missing := sorted(wanted - set(benchmark_tasks)):
             raise InputError(f"{config.source}: no recordings of {missing[0]}; leave its table out with --tables")
-        return plans
+        return benchmark_tasks
     macros = dict(config.macros)
     if twice := sorted(set(config.tasks) & set(config.new_tasks)):
         raise InputError(f"{twice[0]!r} is given as --task and as --new-task; give it as one of them")
     kinds = dict.fromkeys(config.tasks, "task1") | dict.fromkeys(config.new_tasks, "task3")
     if unknown := sorted(set(macros) - set(kinds)):
-        raise InputError(f"--macro {unknown[0]}=...: it is no --task or --new-task of this benchmark")
+        raise InputError(f"--macro {unknown[0]}=...: this benchmark has no --task or --new-task of that name")
     return {
-        name: plan_task(store, name, kind, macros.get(name, ("all",)), config.split) for name, kind in kinds.items()
+        name: make_benchmark_task(store, name, kind, macros.get(name, ("all",)), config.split)
+        for name, kind in kinds.items()
     }
 
 
@@ -234,19 +239,19 @@ def _tasks_in(store: Store) -> set[str]:
 
 
 def _warn(session: _Session, overlaps: Sequence[Overlap]) -> None:
-    """What recordings are on both sides of a split, told before anything is trained."""
-    parts = [part for plan in session.plans.values() for part in plan.parts.values()]
-    told = {sentence for part in parts for sentence in check_split(overlaps, part.split)}
-    for sentence in sorted(told | set(check_subsets(overlaps, session.store.rows))):
+    """Note recordings on both sides of a split, before any training."""
+    parts = [part for benchmark_task in session.benchmark_tasks.values() for part in benchmark_task.parts.values()]
+    warnings = {sentence for part in parts for sentence in check_split(overlaps, part.split)}
+    for sentence in sorted(warnings | set(check_subsets(overlaps, session.store.rows))):
         session.note(f"Warning: {sentence}")
 
 
-def _bench(session: _Session, overlaps: Sequence[Overlap]) -> Bench:
+def _make_context(session: _Session, overlaps: Sequence[Overlap]) -> BenchmarkContext:
     config, store, effort = session.config, session.store, session.effort
-    parts = [part for plan in session.plans.values() for part in plan.parts.values()]
+    parts = [part for benchmark_task in session.benchmark_tasks.values() for part in benchmark_task.parts.values()]
     scored = {row.id for part in parts for row in part.split.evaluate}
-    # What shows the moments of a scored recording is no other recording: neither tracks nor labels of it are learned
-    # across tasks. Within a task its own split stands, and the notes say so.
+    # A recording with the same moments as a scored recording counts as scored: other tasks train on neither its tracks
+    # nor its labels. Within its own task the split stays as it is, and the notes have a warning.
     scored |= {leak.second for leak in leaks(overlaps, scored, {row.id for row in store.rows} - scored)}
     train = _ordered([row for part in parts for row in part.split.train if row.id not in scored])
     representations = RepresentationCache(
@@ -259,14 +264,19 @@ def _bench(session: _Session, overlaps: Sequence[Overlap]) -> Bench:
         precision=config.precision,
         given=dict(config.pretrained),
         released=_released(session),
-        say=session.say,
+        log=session.log,
     )
     parent = next(
-        (next(iter(plan.parts.values())).role for plan in session.plans.values() if plan.kind == "task1"), None
+        (
+            next(iter(benchmark_task.parts.values()))
+            for benchmark_task in session.benchmark_tasks.values()
+            if benchmark_task.kind == "task1"
+        ),
+        None,
     )
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
-    return Bench(
+    return BenchmarkContext(
         config.out,
         effort,
         representations,
@@ -283,53 +293,55 @@ def _ordered(rows: Sequence[StoreRow]) -> tuple[StoreRow, ...]:
 
 
 def _released(session: _Session) -> Path | None:
-    """The release's own task-programming features as embeddings, if it has them for every recording."""
+    """The release's task-programming features as embeddings, if all recordings have them."""
     release, store = session.release, session.store
     folder = session.config.out / "released_features"
     if (folder / "embeddings.json").exists():
         return Embeddings(folder).path
     if release is None or not all(release.features.get(part) for part in release.whole):
         return None
-    session.say("reading the released task-programming features")
+    session.log("reading the released task-programming features")
     features = release_features(release, release.whole)
     read = features.read({row.id: row.frames for row in store.rows})
     return store_embeddings(folder, store, store.rows, read, "features", features.fingerprint).path
 
 
-def _facts_in_words(session: _Session, bench: Bench, entries: Sequence[Entry]) -> list[str]:
+def _facts_in_words(session: _Session, context: BenchmarkContext, specs: Sequence[SystemSpec]) -> list[str]:
     config, seeds = session.config, session.effort.seeds
     over = f"Mean ± population standard deviation over {seeds} seeds" if seeds > 1 else "One seed"
-    if own := [f"{entry.name} {session.seeds_of(entry)}" for entry in entries if session.seeds_of(entry) != seeds]:
+    if own := [f"{spec.name} {session.seeds_of(spec)}" for spec in specs if session.seeds_of(spec) != seeds]:
         over += f" ({', '.join(own)})"
     notes = [
-        f"{over}; frames of all scored recordings pooled, means without background. F1 balanced decides as if all "
-        "classes were equally frequent; parameters are those that learn from labels.",
-        "† a class that the scored recordings do not show, or those learned from do not, is undefined and left out of "
+        f"{over}; frames of all scored recordings pooled, means without background. F1 balanced assumes equally "
+        "frequent classes; parameters are those trained on labels.",
+        "† a class without positive frames in the scored or in the training recordings is undefined and left out of "
         "the means.",
-        f"Effort {config.effort}, on {describe_device(bench.device, bench.precision)}.",
+        f"Effort {config.effort}, on {describe_device(context.device, context.precision)}.",
     ]
     if config.effort != "full":
         small = ", and encoders are small" if session.effort.small_encoders else ""
-        notes.append(f"Less work than the papers': trainings are shorter or see fewer frames than published{small}.")
+        notes.append(f"Less effort than published: trainings are shorter or use fewer frames{small}.")
     if config.transductive:
         notes.append("Encoders saw the tracks, not the labels, of the scored recordings.")
     if config.pretrained:
         notes.append("Given encoders, which may have seen tracks of scored recordings: " + ", ".join(
             name for name, _ in config.pretrained))  # fmt: skip
-    if any(entry.section == "features" for entry in entries):
-        made = "our own autoencoder's" if bench.representations.released is None else "the released ones"
+    if any(spec.section == "features" for spec in specs):
+        made = "our own autoencoder's" if context.representations.released is None else "the released ones"
         notes.append(f"Task-programming features: {made}.")
     return notes
 
 
-def _filled(session: _Session, bench: Bench, entries: Sequence[Entry], facts: dict[str, Any]) -> list[FilledTable]:
-    """The tables that have rows; written as they fill, and in the end, also if that is a Ctrl-C."""
-    tables: dict[str, FilledTable] = {}
-    told, written = len(session.notes), -math.inf
+def _filled(
+    session: _Session, context: BenchmarkContext, specs: Sequence[SystemSpec], facts: dict[str, Any]
+) -> list[ResultTable]:
+    """The tables with rows, written while they fill and at the end, even after Ctrl-C."""
+    tables: dict[str, ResultTable] = {}
+    num_notes, written = len(session.notes), -math.inf
     try:
-        for title, rows in _found(session, bench, entries):
+        for title, rows in _found(session, context, specs):
             before = tables[title].rows if title in tables else ()
-            tables[title] = FilledTable(title, (*before, *rows))
+            tables[title] = ResultTable(title, (*before, *rows))
             if time.monotonic() - written >= WRITE_EVERY_SECONDS:
                 _write(session, tables, facts)
                 written = time.monotonic()
@@ -337,42 +349,46 @@ def _filled(session: _Session, bench: Bench, entries: Sequence[Entry], facts: di
         if tables:
             _write(session, tables, facts)
     if not tables:
-        raise InputError("; ".join(["no system could be run on these tasks", *session.notes[told:][-3:]]))
+        raise InputError("; ".join(["no system could be run on these tasks", *session.notes[num_notes:][-3:]]))
     return list(tables.values())
 
 
-def _found(session: _Session, bench: Bench, entries: Sequence[Entry]) -> Iterator[tuple[str, list[TableRow]]]:
-    """(title of a table, rows of a system) one system after the other; what is left out is noted."""
+def _found(
+    session: _Session, context: BenchmarkContext, specs: Sequence[SystemSpec]
+) -> Iterator[tuple[str, list[SystemRow]]]:
+    """(table title, rows) of each system; systems that are left out get a note."""
     placed: set[str] = set()
-    for number, title, plan, sections in _tables(session):
-        fitting = [entry for entry in entries if _is_for(entry, plan, number, sections)]
-        placed |= {entry.name for entry in fitting}
+    for number, title, benchmark_task, sections in _tables(session):
+        fitting = [spec for spec in specs if _is_for(spec, benchmark_task, number, sections)]
+        placed |= {spec.name for spec in fitting}
         if not fitting:
-            session.note(f"{title}: left out, none of the systems that were asked for is for it")
+            session.note(f"{title}: left out, no requested system fits it")
             continue
-        session.say(title)
-        for entry in fitting:
-            if rows := _rows(session, bench, entry, plan, number):
+        session.log(title)
+        for spec in fitting:
+            if rows := _rows(session, context, spec, benchmark_task, number):
                 yield title, rows
-    for entry in entries if session.config.systems else ():
-        if entry.name not in placed:
-            session.note(f"{entry.title} ({entry.name}): left out, it is for none of these tables")
+    for spec in specs if session.config.systems else ():
+        if spec.name not in placed:
+            session.note(f"{spec.title} ({spec.name}): left out, it fits none of these tables")
 
 
-def _write(session: _Session, tables: dict[str, FilledTable], facts: dict[str, Any]) -> None:
+def _write(session: _Session, tables: dict[str, ResultTable], facts: dict[str, Any]) -> None:
     write_report(session.config.out, list(tables.values()), session.notes, facts, session.simulated)
 
 
-def _rows(session: _Session, bench: Bench, entry: Entry, plan: TaskPlan, number: int) -> list[TableRow]:
-    """A system's rows; none where it cannot be run, which is noted."""
-    if entry.needs_parent and bench.parent is None:
+def _rows(
+    session: _Session, context: BenchmarkContext, spec: SystemSpec, benchmark_task: BenchmarkTask, number: int
+) -> list[SystemRow]:
+    """A system's rows; none if the system fails, which is noted."""
+    if spec.needs_parent and context.parent is None:
         if session.config.systems:
-            session.note(f"{entry.title}: left out, it starts from a network of Task 1; name one with --task")
+            session.note(f"{spec.title}: left out, it starts from a network of Task 1; name one with --task")
         return []
     try:
-        rows = run_entry(bench, entry, plan, number, session.seeds_of(entry), session.say)
+        rows = run_system_rows(context, spec, benchmark_task, number, session.seeds_of(spec), session.log)
     except InputError as error:
-        session.note(leave_out(error, entry))
+        session.note(left_out_note(error, spec))
         return []
     for row in rows:
         for note in row.notes:
@@ -380,22 +396,22 @@ def _rows(session: _Session, bench: Bench, entry: Entry, plan: TaskPlan, number:
     return rows
 
 
-def _is_for(entry: Entry, plan: TaskPlan, number: int, sections: Sequence[str]) -> bool:
-    if plan.kind not in entry.kinds or not sections:
-        return plan.kind in entry.kinds
-    # The paper's Table 1 compares architectures, and repeats the convolutions of Table 2.
+def _is_for(spec: SystemSpec, benchmark_task: BenchmarkTask, number: int, sections: Sequence[str]) -> bool:
+    if benchmark_task.kind not in spec.kinds or not sections:
+        return benchmark_task.kind in spec.kinds
+    # The paper's Table 1 compares architectures and repeats the convolutions of Table 2.
     if number == 1:
-        return entry.section in sections or entry.name == "conv1d"
-    return entry.section in sections and not (number == 4 and entry.name == "conv1d")
+        return spec.section in sections or spec.name == "conv1d"
+    return spec.section in sections and not (number == 4 and spec.name == "conv1d")
 
 
 def _numbers(config: BenchmarkConfig) -> tuple[int, ...]:
     return config.tables or tuple(TABLES)
 
 
-def _tables(session: _Session) -> list[tuple[int, str, TaskPlan, tuple[str, ...]]]:
-    """Number, title, task and sections of each table; a store's tables have no number, and every section."""
+def _tables(session: _Session) -> list[tuple[int, str, BenchmarkTask, tuple[str, ...]]]:
+    """Number, title, task and sections of each table; tables of a store have number 0 and all sections."""
     if session.config.layout == "calms21":
         chosen = [(number, TABLES[number]) for number in _numbers(session.config)]
-        return [(number, table.title, session.plans[table.task], table.sections) for number, table in chosen]
-    return [(0, name, plan, ()) for name, plan in session.plans.items()]
+        return [(number, table.title, session.benchmark_tasks[table.task], table.sections) for number, table in chosen]
+    return [(0, name, benchmark_task, ()) for name, benchmark_task in session.benchmark_tasks.items()]

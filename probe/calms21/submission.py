@@ -1,15 +1,10 @@
-"""Submissions to the AIcrowd challenge on CalMS21 (MABe 2021): written, checked against the test file, and scored.
+"""Submissions to the AIcrowd challenge on CalMS21 (MABe 2021): writing, checks against the test file, and scores.
 
 A submission is one pickled dictionary in a `.npy`: {sequence: [label] * frames} for Tasks 1 and 2, with the numbers of
-attack, investigation, mount, other; {"behavior-k": {sequence: [0 or 1] * frames}} for Task 3, k the place of the
-behaviour in the alphabet. Labels are plain whole numbers, one for each frame of each sequence of the test file. The
-score is the macro F1 over the classes that are not "other", and macro precision breaks ties; Task 2 is averaged over
-annotators and Task 3 over behaviours (Sun et al. 2021, arXiv:2104.02710, and the challenge's page on Task 3).
-
-The AIcrowd challenge on CalMS21 (MABe 2021): its numbers for behaviours, and the sequences of its test files.
-
-Tasks 1 and 2 number attack, investigation, mount, other from 0; in Task 3 every behaviour is 0 or 1, and behavior-k is
-the k-th of the alphabet.
+attack, investigation, mount, other from 0; {"behavior-k": {sequence: [0 or 1] * frames}} for Task 3, where behavior-k
+is the k-th behavior in alphabetical order. Labels are integers, one for each frame of each sequence of the test file.
+The score is the macro F1 over all classes except "other", and macro precision breaks ties; Task 2 is averaged over
+annotators and Task 3 over behaviors (Sun et al. 2021, arXiv:2104.02710, and the challenge's page on Task 3).
 """
 
 import argparse
@@ -54,9 +49,9 @@ __all__ = [
 CLASSES = tuple(sorted(VOCABULARY, key=lambda name: VOCABULARY[name]))
 BACKGROUND = "other"
 BEHAVIORS = PARTS["task3"].groups
-"""In the order of the alphabet: behavior-0 is approach, behavior-6 is whiterearing."""
+"""In alphabetical order: behavior-0 is approach, behavior-6 is whiterearing."""
 ANNOTATORS = {1: ("0", ""), 2: ("1", "2", "3", "4", "5")}
-"""Whose labels are the task's; "" where a file does not say who."""
+"""Task -> annotators of its labels; "" for files without annotators."""
 LAYOUTS = {
     1: "{sequence: [0 to 3] * frames}",
     2: "{sequence: [0 to 3] * frames}",
@@ -66,18 +61,18 @@ LAYOUTS = {
 
 @dataclass(frozen=True)
 class TestSet:
-    """The sequences a submission is about.
+    """The test sequences of the challenge.
 
     Parameters
     ----------
-    source : the file or store they are from.
+    source : test file or store.
     task : 1, 2 or 3.
     frames : sequence -> number of frames.
-    labels : annotator or behaviour -> sequence -> int64 [frames], in the challenge's numbers, -1 = not annotated;
-        empty where the test file has none.
+    labels : annotator or behavior -> sequence -> int64 [frames], in the challenge's numbers, -1 = not annotated; empty
+        for a test file without labels.
     """
 
-    __test__ = False  # No test of ours, whatever its name makes pytest think.
+    __test__ = False  # The class name starts with "Test", but pytest must not collect it.
 
     source: Path
     task: int
@@ -85,7 +80,7 @@ class TestSet:
     labels: Mapping[str, Mapping[str, np.ndarray]]
 
     def required(self, group: str) -> list[str]:
-        """The sequences that must be there: all, or, where there are labels, those that can be scored."""
+        """The required sequences: all, or with labels those that can be scored."""
         if not self.labels:
             return list(self.frames)
         parts = [self.labels.get(group, {})] if self.task == 3 else list(self.labels.values())
@@ -93,7 +88,7 @@ class TestSet:
 
 
 def check_task(task: int) -> None:
-    """Refuse a number that is no task of the challenge."""
+    """Check that `task` is a task of the challenge."""
     if task not in LAYOUTS:
         raise InputError(f"the challenge has the tasks {list(LAYOUTS)}, got {task}")
 
@@ -101,17 +96,17 @@ def check_task(task: int) -> None:
 def read_test_set(path: str | Path, task: int) -> TestSet:
     """The test sequences of a store, of the challenge's `.npy`, or of a JSON or zip file of the release.
 
-    Where some recordings are said to be test recordings, the others are left out.
+    If some recordings belong to the test subset, the others are left out.
 
     Raises
     ------
     InputError
-        If the file cannot be read, or a label is none of the challenge's.
+        If the file cannot be read, or has a label that the challenge does not have.
     """
     check_task(task)
     path = Path(path)
     recordings: Iterator[Recording] = iter(Store(path)) if path.is_dir() else read_recordings(path)
-    # Keypoints are let go of one by one; what is kept is a few bytes per frame.
+    # Only labels stay in memory, a few bytes per frame.
     entries = [(r.id, r.num_frames, r.subset, _own_labels(r, task)) for r in recordings]
     if any(subset == "test" for _, _, subset, _ in entries):
         entries = [entry for entry in entries if entry[2] == "test"]
@@ -123,9 +118,9 @@ def read_test_set(path: str | Path, task: int) -> TestSet:
 
 
 def _own_labels(recording: Recording, task: int) -> dict[str, np.ndarray]:
-    """Annotator or behaviour -> labels, of those that are the task's."""
+    """Annotator or behavior -> labels of the task."""
     if task == 3:
-        # The release has the behaviours' names, the challenge's own files their numbers.
+        # The release names the behaviors, the files of the challenge number them.
         names = {stream: name for n, name in enumerate(BEHAVIORS) for stream in (name, f"behavior-{n}")}
         return {
             names[stream]: _numbered(recording, labels, (BACKGROUND, stream))
@@ -151,7 +146,7 @@ def _numbered(recording: Recording, labels: Labels, classes: Sequence[str]) -> n
 
 
 Labelings = Mapping[str, Mapping[str, Any]]
-"""Behaviour, or "" in Tasks 1 and 2 -> sequence -> a label for each frame."""
+"""Behavior, or "" in Tasks 1 and 2 -> sequence -> a label for each frame."""
 
 
 def _groups(task: int) -> tuple[str, ...]:
@@ -161,26 +156,26 @@ def _groups(task: int) -> tuple[str, ...]:
 def write_submission(
     path: str | Path, predictions: Mapping[str, Any], task: int, test: TestSet | None = None, overwrite: bool = False
 ) -> Path:
-    """Write a submission; equal predictions give equal files, whatever order they come in.
+    """Write a submission; equal predictions give equal files, in any order.
 
     Parameters
     ----------
-    predictions : Tasks 1 and 2: recording id -> int [frames]; Task 3: behaviour -> recording id -> 0 or 1 [frames].
-    test : checked against it first, see `check_submission`.
+    predictions : Tasks 1 and 2: recording id -> int [frames]; Task 3: behavior -> recording id -> 0 or 1 [frames].
+    test : test set for `check_submission`.
 
     Raises
     ------
     InputError
-        If the name does not end in .npy, the file exists and `overwrite` is False, or the check finds something.
+        If the name does not end in .npy, the file exists and `overwrite` is False, or the check finds faults.
     """
     check_task(task)
     path = Path(path)
     if path.suffix != ".npy":
-        raise InputError(f"{path}: a submission is a .npy file; choose a name that ends so")
+        raise InputError(f"{path}: a submission is a .npy file; choose a name that ends in .npy")
     check_free(path, overwrite)
     labelings = predictions if task == 3 else {"": predictions}
     _refuse(str(path), check_submission(labelings, test) if test is not None else _own_faults(labelings, task))
-    # One object for each name: a pickle tells equal and identical texts apart, and must not depend on it.
+    # One object per name: pickles of equal and of identical strings differ, and the file must not depend on that.
     names = {sequence: sequence for group in labelings.values() for sequence in group}
     groups = {
         group: {
@@ -199,12 +194,12 @@ def _number_of(behavior: str) -> str:
 
 
 def read_submission(path: str | Path, task: int) -> Labelings:
-    """What a submission says, without running anything of the pickle; not checked yet.
+    """The labels of a submission, read without running code of the pickle and not yet checked.
 
     Raises
     ------
     InputError
-        If it is no pickled dictionary, asks to run something, or is of another task's layout.
+        If the file is not a pickled dictionary, runs code, or has the layout of another task.
     """
     check_task(task)
     path = Path(path)
@@ -218,17 +213,17 @@ def read_submission(path: str | Path, task: int) -> Labelings:
         return {"": content}
     flat = [name for name in content if name not in nested]
     if flat:
-        raise InputError(f"{path}: {flat[0]!r} is no dictionary; a submission to Task 3 is {LAYOUTS[3]}")
+        raise InputError(f"{path}: {flat[0]!r} is not a dictionary; a submission to Task 3 is {LAYOUTS[3]}")
     behaviors = {f"behavior-{number}": name for number, name in enumerate(BEHAVIORS)}
     return {behaviors.get(name, str(name)): value for name, value in content.items()}
 
 
 def check_submission(labelings: Labelings, test: TestSet) -> list[str]:
-    """What is wrong with a submission, a sentence for each kind of fault; none if it is right.
+    """Faults of a submission, one sentence per kind of fault; empty for a valid submission.
 
     Parameters
     ----------
-    labelings : from `read_submission`; or behaviour ("" in Tasks 1 and 2) -> recording id -> int [frames].
+    labelings : from `read_submission`; or behavior ("" in Tasks 1 and 2) -> recording id -> int [frames].
     """
     faults = _own_faults(labelings, test.task)
     missing, unknown, lengths = [], [], []
@@ -242,15 +237,15 @@ def check_submission(labelings: Labelings, test: TestSet) -> list[str]:
             if (frames := test.frames.get(str(sequence))) is not None and _is_sequence(values) and len(values) != frames
         ]
     return [
-        *_told(missing, f"of {test.source} missing: label all of them"),
-        *_told(unknown, f"not in {test.source}: leave out what is no test sequence"),
-        *_told(lengths, "of a wrong length: every frame has one label"),
+        *_summarized(missing, f"of {test.source} missing: label all of them"),
+        *_summarized(unknown, f"not in {test.source}: leave out all but test sequences"),
+        *_summarized(lengths, "of a wrong length: every frame has one label"),
         *faults,
     ]
 
 
 def _own_faults(labelings: Labelings, task: int) -> list[str]:
-    """What can be told without the test file."""
+    """Faults that are found without the test file."""
     groups = _groups(task)
     faults = []
     absent = [f"{_number_of(group)} ({group})" for group in groups if group not in labelings] if task == 3 else []
@@ -258,7 +253,7 @@ def _own_faults(labelings: Labelings, task: int) -> list[str]:
     if absent:
         faults.append(f"no predictions of {', '.join(absent)}: a submission to Task 3 has all {len(BEHAVIORS)}")
     if extra:
-        faults.append(f"{', '.join(extra)}: no behaviour of Task 3, which are behavior-0 to behavior-6")
+        faults.append(f"{', '.join(extra)}: not a behavior of Task 3, which are behavior-0 to behavior-6")
     top = 1 if task == 3 else len(CLASSES) - 1
     kinds: list[str] = []
     outside: list[str] = []
@@ -270,8 +265,8 @@ def _own_faults(labelings: Labelings, task: int) -> list[str]:
     names = "0 (it does not show) or 1 (it shows)" if task == 3 else ", ".join(map(" ".join, _numbered_classes()))
     return [
         *faults,
-        *_told(kinds, "with labels that are no whole numbers: convert them to int"),
-        *_told(outside, f"with labels outside the vocabulary: use {names}"),
+        *_summarized(kinds, "with labels that are not integers: convert them to int"),
+        *_summarized(outside, f"with labels outside the vocabulary: use {names}"),
     ]
 
 
@@ -283,8 +278,8 @@ def _named(group: str, sequence: Any) -> str:
     return f"{sequence!r}" + (f" of {group}" if group else "")
 
 
-def _told(faults: Sequence[str], what: str) -> list[str]:
-    """One sentence about faults of one kind: how many, and the first."""
+def _summarized(faults: Sequence[str], what: str) -> list[str]:
+    """One sentence about faults of one kind: their number, and the first."""
     return [f"{counted(len(faults), 'sequence')} {what} (the first is {faults[0]})"] if faults else []
 
 
@@ -293,7 +288,7 @@ def _is_sequence(values: Any) -> bool:
 
 
 def _label_fault(values: Any, top: int) -> tuple[str, bool]:
-    """What is wrong with one sequence's labels, "" if nothing, and whether it is only that one is out of range."""
+    """The fault of one sequence's labels ("" = none), and whether it is a label out of range."""
     if not _is_sequence(values):
         return f"a {type(values).__name__} instead of a list", False
     if isinstance(values, np.ndarray):
@@ -301,7 +296,7 @@ def _label_fault(values: Any, top: int) -> tuple[str, bool]:
             return f"{values.dtype} of shape {list(values.shape)}", False
     else:
         for frame, value in enumerate(values):
-            # True is an int to Python, and no label.
+            # True is an int in Python, but not a label.
             if isinstance(value, bool) or not isinstance(value, int | np.integer):
                 return f"frame {frame} is {value!r:.40}", False
     array = np.asarray(values)
@@ -316,12 +311,12 @@ def _refuse(where: str, faults: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class PartScore:
-    """Scores for one annotator or behaviour, all its frames pooled. None = undefined.
+    """Scores of one annotator or behavior, all its frames pooled. None = undefined.
 
     Parameters
     ----------
-    classes : behaviour -> its scores; those of "other" are not looked at.
-    f1, precision : means over the classes that have a positive frame.
+    classes : behavior -> scores; without "other".
+    f1, precision : means over the classes with a positive frame.
     """
 
     classes: Mapping[str, ClassScores]
@@ -331,12 +326,12 @@ class PartScore:
 
 @dataclass(frozen=True)
 class SubmissionScore:
-    """What the challenge ranks by: `f1`, and `precision` where two submissions tie.
+    """The ranking scores of the challenge: `f1`, and `precision` for ties.
 
     Parameters
     ----------
-    parts : annotator or behaviour -> its scores; `f1` and `precision` are their means.
-    undefined : classes, with their part, without a positive frame in the labels; they are in no mean.
+    parts : annotator or behavior -> scores; `f1` and `precision` are their means.
+    undefined : classes, with their part, without a positive frame in the labels; the means leave them out.
     """
 
     task: int
@@ -351,19 +346,19 @@ class SubmissionScore:
 
 
 def score_submission(labelings: Labelings, test: TestSet) -> SubmissionScore:
-    """Score a submission as the challenge does.
+    """Score a submission by the rules of the challenge.
 
-    F1 of a class that the labels never show is undefined and in no mean. A class that is shown and never predicted has
-    an F1 and a precision of 0: nobody shall gain by not naming it.
+    F1 of a class without positive labels is undefined, and the means leave it out. A class with positive labels that is
+    never predicted has an F1 and a precision of 0.
 
     Raises
     ------
     InputError
-        If the test recordings have no labels of the task, or the check finds something.
+        If the test recordings have no labels of the task, or the check finds faults.
     """
     if not test.labels:
         raise InputError(f"{test.source} has no labels of Task {test.task}; give a store or file that has them")
-    # The challenge's test file has sequences of other tasks too: what is no test sequence here is not looked at.
+    # The test file of the challenge has sequences of other tasks too: they are ignored.
     own = {group: {s: v for s, v in values.items() if s in test.frames} for group, values in labelings.items()}
     _refuse(f"scored on {test.source}", check_submission(own, test))
     parts = {name: _score_part(own, test, name) for name in sorted(test.labels)}
@@ -389,24 +384,25 @@ def _score_part(labelings: Labelings, test: TestSet, part: str) -> PartScore:
         for name, number in names.items()
         if name != BACKGROUND
     }
-    shown = [score for score in scores.values() if score.f1 is not None]
-    return PartScore(scores, macro([score.f1 for score in shown]), macro([score.precision or 0.0 for score in shown]))
+    defined = [score for score in scores.values() if score.f1 is not None]
+    precision = macro([score.precision or 0.0 for score in defined])
+    return PartScore(scores, macro([score.f1 for score in defined]), precision)
 
 
 def read_predictions(path: str | Path, task: int) -> dict[str, Any]:
-    """Predictions for `write_submission` from an `.npz` with an array of whole numbers for each recording.
+    """Predictions for `write_submission` from an `.npz` with an integer array per recording.
 
-    Arrays are named by the recording's id; in Task 3 by the behaviour, a slash, and the id.
+    Arrays have the recording's id as name; in Task 3 the behavior, a slash, and the id.
 
     Raises
     ------
     InputError
-        If the file is no such `.npz`, or a name of Task 3 begins with no behaviour.
+        If the file is not such an `.npz`, or a name of Task 3 does not start with a behavior.
     """
     check_task(task)
     path = Path(path)
     check_file(path)
-    wrong = f"{path} is no .npz with an array of whole numbers for each recording, as numpy.savez makes it"
+    wrong = f"{path} is not an .npz with an integer array for each recording, as written by numpy.savez"
     if not zipfile.is_zipfile(path):
         raise InputError(wrong)
     try:
@@ -421,7 +417,7 @@ def read_predictions(path: str | Path, task: int) -> dict[str, Any]:
         behavior, _, sequence = name.partition("/")
         if behavior not in BEHAVIORS or not sequence:
             raise InputError(
-                f"{path}: the array {name!r} is not named behaviour/recording, with one of the behaviours "
+                f"{path}: the array {name!r} is not named behavior/recording, with one of the behaviors "
                 f"{list(BEHAVIORS)}"
             )
         groups.setdefault(behavior, {})[sequence] = values
@@ -433,12 +429,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="ssl-behavior submission", description="Submissions to the AIcrowd challenge on CalMS21 (MABe 2021)."
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    write = actions.add_parser("write", help="make a submission of predictions, checked against the test file")
+    write = actions.add_parser("write", help="write a submission from predictions, checked against the test file")
     write.add_argument(
         "predictions", type=Path, metavar="PREDICTIONS",
-        help=".npz with whole numbers for each recording id (Task 3: behaviour/id), as numpy.savez makes it",
+        help=".npz with an integer array per recording id (Task 3: behavior/id), as written by numpy.savez",
     )  # fmt: skip
-    check = actions.add_parser("check", help="say what is wrong with a submission")
+    check = actions.add_parser("check", help="list the faults of a submission")
     score = actions.add_parser("score", help="macro F1 without 'other', and macro precision, which breaks ties")
     for action in (check, score):
         action.add_argument("submission", type=Path, metavar="SUBMISSION", help="a .npy file")
@@ -473,20 +469,20 @@ def main(argv: list[str]) -> int:
         _refuse(str(args.submission), check_submission(read_submission(args.submission, args.task), test))
     path = args.out if args.action == "write" else args.submission
     console.print(
-        f"{path}: {counted(len(test.frames), 'test sequence')} of Task {args.task}, nothing wrong", soft_wrap=True
+        f"{path}: {counted(len(test.frames), 'test sequence')} of Task {args.task}, no faults", soft_wrap=True
     )
     return 0
 
 
 def _table(score: SubmissionScore) -> Table:
-    def shown(value: float | None) -> str:
+    def text(value: float | None) -> str:
         return "undefined" if value is None else f"{value:.4f}"
 
-    table = Table("", "behaviour", "F1", "precision", "recall", "frames", box=SIMPLE)
+    table = Table("", "behavior", "F1", "precision", "recall", "frames", box=SIMPLE)
     for name, part in score.parts.items():
         for kind, one in part.classes.items():
             precision = 0.0 if one.f1 is not None and one.precision is None else one.precision
-            table.add_row(name, kind, shown(one.f1), shown(precision), shown(one.recall), f"{one.support:,}")
+            table.add_row(name, kind, text(one.f1), text(precision), text(one.recall), f"{one.support:,}")
     table.add_section()
-    table.add_row(f"Task {score.task}", "mean", shown(score.f1), shown(score.precision))
+    table.add_row(f"Task {score.task}", "mean", text(score.f1), text(score.precision))
     return table

@@ -1,16 +1,20 @@
-"""Small stores with labels, and embeddings that know them."""
+"""Small labeled stores, their problem and split, and embeddings that separate the classes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from probe.experiment import Problem
+from probe.tasks import make_task, parse_macro
 from ssl_behavior.embedding import Embeddings
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods import CPCConfig
 from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.splits import make_split
 from ssl_behavior.store import write_store
 
 FRAMES = (503, 401, 307, 353, 251, 449, 211)
@@ -26,7 +30,7 @@ TINY_CPC = CPCConfig(
 
 
 def bouts(num_frames, generator):
-    """Labels that last for some frames, every class among them, and a few frames nobody looked at."""
+    """Labels that last for some frames, every class among them, and a few unannotated frames."""
     lengths = generator.integers(11, 41, num_frames)
     frames = np.repeat(np.arange(num_frames) % len(CLASSES), lengths)[:num_frames]
     frames[: generator.integers(3, 7)] = -1
@@ -52,7 +56,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def array(store):
-    """A five-dimensional embedding in which the classes are near each other but apart."""
+    """A five-dimensional embedding with overlapping classes."""
     generator = np.random.default_rng(0)
     centers = np.array([[2.0, 0, 0, 1, 0], [0, 1.5, 0, 0, 1], [-1, 0, 0.5, 0, 0]])
     return (centers[store.labels("behavior")] + generator.normal(0, 1.3, (store.num_frames, 5))).astype(np.float32)
@@ -75,3 +79,29 @@ def make_embeddings(store):
         return Embeddings(path)
 
     return write
+
+
+@pytest.fixture
+def problem(store):
+    task = make_task(store, "behavior")
+    return Problem(store, task, parse_macro(task))
+
+
+@pytest.fixture
+def split(store):
+    return make_split(store, seed=0)
+
+
+@pytest.fixture
+def relabeled(tmp_path):
+    """The same recordings with labels changed by `change(row, frames)`."""
+
+    def make(store, change, name="relabeled"):
+        def changed(recording):
+            labels = recording.labels["behavior"]
+            frames = change(store.row(recording.id), labels.frames.copy())
+            return replace(recording, labels={"behavior": replace(labels, frames=frames)})
+
+        return write_store(tmp_path / name, [changed(recording) for recording in store])
+
+    return make

@@ -35,7 +35,7 @@ def test_votes_equal_a_loop_over_all_pairs():
             np.testing.assert_allclose(found[q, column], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_dividing_by_the_share_favours_rare_classes():
+def test_prior_favors_rare_classes():
     train, queries, target = scene()
     (neighbors,) = NeighborIndex(train).search(queries, K)
     plain, corrected = vote(neighbors, target, K), vote(neighbors, target, K, np.array([0.05, 0.5, 0.95]))
@@ -45,7 +45,7 @@ def test_dividing_by_the_share_favours_rare_classes():
     assert (corrected[mixed[:, 2], 2] < plain[mixed[:, 2], 2]).all()
 
 
-def test_more_neighbours_than_frames_are_all_frames_and_queries_come_in_pieces():
+def test_neighbors_are_limited_by_frames_and_queried_in_blocks():
     train, _, target = scene()
     queries = torch.ones(QUERY_FRAMES + 3, DIM)
     pieces = list(NeighborIndex(train).search(queries, TRAIN + 50))

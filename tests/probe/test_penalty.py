@@ -1,4 +1,4 @@
-"""The chosen penalty against brute force with scikit-learn, and probabilities that few labels do not make too sure."""
+"""The chosen penalty against brute force with scikit-learn, and the shrinkage of heads from few labels."""
 
 import warnings
 from dataclasses import replace
@@ -9,10 +9,10 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score, log_loss
 
+from probe.experiment import BALANCED, FITS, PLAIN, Experiment, sample_frames
 from probe.folds import inner_folds
-from probe.learners import SHRINKAGES, UNSURE, ChosenPenalty, choose_penalty, learn_head, run_trial
-from probe.tasks import macro_of, make_task
-from probe.trial import BALANCED, FITS, PLAIN, Trial, sample
+from probe.learners import SHRINKAGES, UNSURE, ChosenPenalty, choose_penalty, fit_probe_head, run_experiment
+from probe.tasks import make_task, parse_macro
 from ssl_behavior.logistic import PENALTIES
 from ssl_behavior.splits import Split, make_split
 from ssl_behavior.store import write_store
@@ -25,15 +25,15 @@ def _single_precision():
 
 
 @pytest.fixture
-def trial(store):
+def experiment(store):
     task = make_task(store, "behavior")
-    return Trial(store, task, make_split(store, seed=0), macro_of(task), stride=2)
+    return Experiment(store, task, make_split(store, seed=0), parse_macro(task), stride=2)
 
 
-def learning_from(trial, *ids):
+def learning_from(experiment, *ids):
     """The trial with these training recordings alone."""
-    rows = tuple(trial.store.row(name) for name in ids)
-    return replace(trial, split=Split(rows, (), trial.split.evaluate, "test", True, "by hand"))
+    rows = tuple(experiment.store.row(name) for name in ids)
+    return replace(experiment, split=Split(rows, (), experiment.split.evaluate, "test", True, "by hand"))
 
 
 def brute_force(data, fit):
@@ -71,18 +71,18 @@ def brute_force(data, fit):
 
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_chosen_penalty_is_that_of_brute_force(trial, array, fit, seed):
+def test_chosen_penalty_equals_brute_force_search(experiment, array, fit, seed):
     noise = np.random.default_rng(seed).normal(0, 3, array.shape)
-    some = learning_from(trial, "r1", "r2", "r4", "r6")
-    data = sample(some, (array + noise).astype(np.float32), some.split.train, 0)
-    chosen = choose_penalty(trial.problem, fit, inner_folds(data, 0, len(data)))
+    some = learning_from(experiment, "r1", "r2", "r4", "r6")
+    data = sample_frames(some, (array + noise).astype(np.float32), some.split.train, 0)
+    chosen = choose_penalty(experiment.problem, fit, inner_folds(data, 0, len(data)))
     penalty, factor = brute_force(data, fit)
     assert set(chosen.penalty) == {penalty}
     assert len(set(chosen.shrinkage)) == 1 and chosen.shrinkage[0] == pytest.approx(factor, abs=0.051)
     assert chosen.num_frames == pytest.approx(3 / 4 * len(data))
 
 
-def test_more_frames_are_penalized_less_each():
+def test_penalty_per_frame_falls_with_the_number_of_frames():
     chosen = ChosenPenalty((0.1, 0.3), (1.0, 1.0), 500.0)
     assert chosen.rescaled(500) == (0.1, 0.3) and chosen.rescaled(1000) == pytest.approx((0.05, 0.15))
     assert ChosenPenalty((0.1,), (1.0,)).rescaled(1000) == (0.1,)
@@ -90,15 +90,15 @@ def test_more_frames_are_penalized_less_each():
 
 @pytest.mark.parametrize("kind", ["multinomial", "binary"])
 @pytest.mark.parametrize("num_recordings", [1, 2, 4])
-def test_an_embedding_that_says_nothing_gets_about_the_class_shares(trial, kind, num_recordings):
+def test_uninformative_embedding_predicts_class_shares(experiment, kind, num_recordings):
     """Few labels and many columns: a head with a weak penalty would be sure of what it cannot know."""
-    task = make_task(trial.store, "behavior", kind=kind)
-    trial = replace(trial, task=task, steer=macro_of(task))
-    noise = np.random.default_rng(3).normal(size=(trial.store.num_frames, 80)).astype(np.float32)
-    some = learning_from(trial, *["r1", "r2", "r4", "r6"][:num_recordings])
-    probability = run_trial(some, noise, 0).probability[PLAIN]
-    labels = np.concatenate([trial.store.labels("behavior")[row.slice] for row in some.split.evaluate])
-    shown = np.concatenate([trial.store.labels("behavior")[row.slice] for row in some.split.train])
+    task = make_task(experiment.store, "behavior", kind=kind)
+    experiment = replace(experiment, task=task, selection=parse_macro(task))
+    noise = np.random.default_rng(3).normal(size=(experiment.store.num_frames, 80)).astype(np.float32)
+    some = learning_from(experiment, *["r1", "r2", "r4", "r6"][:num_recordings])
+    probability = run_experiment(some, noise, 0).probability[PLAIN]
+    labels = np.concatenate([experiment.store.labels("behavior")[row.slice] for row in some.split.evaluate])
+    shown = np.concatenate([experiment.store.labels("behavior")[row.slice] for row in some.split.train])
     share = np.bincount(shown[shown >= 0], minlength=3) / (shown >= 0).sum()
     for column in range(probability.shape[1]):
         known = labels >= 0
@@ -107,58 +107,54 @@ def test_an_embedding_that_says_nothing_gets_about_the_class_shares(trial, kind,
 
 
 @pytest.mark.parametrize("kind", ["multinomial", "binary"])
-def test_a_class_absent_in_a_fold_is_chosen_by_the_others(trial, array, tmp_path, kind):
+def test_class_absent_from_a_fold_is_scored_on_other_folds(experiment, array, relabeled, kind):
     only = "r1"
-
-    def without_mount(recording):
-        labels = recording.labels["behavior"]
-        frames = labels.frames if recording.id == only else np.where(labels.frames == 1, 2, labels.frames)
-        return replace(recording, labels={"behavior": replace(labels, frames=frames)})
-
-    store = write_store(tmp_path / "s", [without_mount(recording) for recording in trial.store])
+    store = relabeled(
+        experiment.store, lambda row, frames: frames if row.id == only else np.where(frames == 1, 2, frames)
+    )
     task = make_task(store, "behavior", kind=kind)
-    trial = replace(trial, store=store, task=task, steer=macro_of(task))
-    some = learning_from(trial, "r1", "r2", "r4")
+    experiment = replace(experiment, store=store, task=task, selection=parse_macro(task))
+    some = learning_from(experiment, "r1", "r2", "r4")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        outcome = run_trial(some, array, 0)
+        predictions = run_experiment(some, array, 0)
     for fit in FITS:
-        assert np.isfinite(outcome.probability[fit]).all()
-        assert all(0 < penalty < np.inf for penalty in outcome.settings[fit])
+        assert np.isfinite(predictions.probability[fit]).all()
+        assert all(0 < penalty < np.inf for penalty in predictions.settings[fit])
 
 
-def test_probabilities_of_many_recordings_are_left_as_they_are(tmp_path):
+def test_many_recordings_have_no_shrinkage(tmp_path):
     made = [replace(make_recording(f"r{i}", 97 + i), subset="train" if i else "test") for i in range(22)]
     store = write_store(tmp_path / "many", made)
     task = make_task(store, "behavior")
     noise = np.random.default_rng(0).normal(size=(store.num_frames, 30)).astype(np.float32)
-    outcome = run_trial(Trial(store, task, make_split(store), macro_of(task), stride=2), noise, 0)
-    assert all(set(factors) == {1.0} for factors in outcome.facts["shrinkage"].values())
+    predictions = run_experiment(Experiment(store, task, make_split(store), parse_macro(task), stride=2), noise, 0)
+    assert all(set(factors) == {1.0} for factors in predictions.facts["shrinkage"].values())
 
 
-def test_chosen_twice_is_chosen_the_same_to_the_last_bit(trial, array):
-    some = learning_from(trial, "r2")
-    first, again = (run_trial(some, array, 0) for _ in range(2))
+def test_penalty_choice_is_deterministic(experiment, array):
+    some = learning_from(experiment, "r2")
+    first, again = (run_experiment(some, array, 0) for _ in range(2))
     assert first.settings == again.settings and first.facts == again.facts
     for fit in FITS:
         np.testing.assert_array_equal(first.probability[fit], again.probability[fit])
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_without_folds_the_default_is_taken_and_nothing_is_shrunk(trial, array, fit):
-    data = sample(trial, array, trial.split.train, 0)
-    chosen = choose_penalty(trial.problem, fit, [])
-    head = learn_head(fit, data, chosen)
+def test_without_folds_penalty_is_default_without_shrinkage(experiment, array, fit):
+    data = sample_frames(experiment, array, experiment.split.train, 0)
+    chosen = choose_penalty(experiment.problem, fit, [])
+    head = fit_probe_head(fit, data, chosen)
     assert set(head.penalty) == {0.01} and set(head.shrinkage) == {1.0}
 
 
-def test_fractions_of_the_labels_choose_within_them(trial, array):
+def test_label_fractions_choose_settings_within_the_fraction(experiment, array):
     """The labels of recordings that a fraction leaves out change nothing."""
-    few = run_trial(trial, array, 0, 20.0)
+    few = run_experiment(experiment, array, 0, 20.0)
     assert few.num_train_frames < 300
     spoiled = array.copy()
-    labels = trial.store.labels("behavior")
-    for row in trial.split.tune:
+    labels = experiment.store.labels("behavior")
+    for row in experiment.split.tune:
         spoiled[row.slice] = np.random.default_rng(0).normal(size=(row.frames, 5))
-    again = run_trial(trial, spoiled, 0, 20.0)
+    again = run_experiment(experiment, spoiled, 0, 20.0)
     assert labels is not None and few.settings == again.settings

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from probe.learners import run_trial
+from probe.experiment import Experiment
+from probe.learners import run_experiment
 from probe.references import hand_features, pca_reference, raw_keypoints
 from probe.tables import score_row
-from probe.tasks import macro_of, make_task
-from probe.trial import Trial
+from probe.tasks import make_task, parse_macro
 from ssl_behavior.importer import ImportOptions, import_recordings
 from ssl_behavior.splits import Split
 from ssl_behavior.store import Store
@@ -31,21 +31,28 @@ def rats(real_data, tmp_path):
     return Store(tmp_path / "rats")
 
 
-def rows_of(store, names):
+def recordings_labeled_by(store, names):
     return tuple(row for row in store.rows if row.id.startswith(names))
 
 
-def test_hand_features_tell_far_more_than_raw_keypoints(rats, tmp_path):
+def test_hand_features_beat_raw_keypoints(rats, tmp_path):
     task = make_task(rats, "S1")
-    split = Split(rows_of(rats, TRAIN), rows_of(rats, TUNE), rows_of(rats, EVALUATE), "test", False, "by hand")
-    macro = macro_of(task, "aggression,social")
-    trial = Trial(rats, task, split, macro, stride=10)
+    split = Split(
+        recordings_labeled_by(rats, TRAIN),
+        recordings_labeled_by(rats, TUNE),
+        recordings_labeled_by(rats, EVALUATE),
+        "test",
+        False,
+        "by hand",
+    )
+    macro = parse_macro(task, "aggression,social")
+    experiment = Experiment(rats, task, split, macro, stride=10)
     raw = raw_keypoints(rats, split.train, tmp_path)
     pca = pca_reference(hand_features(rats, split.train, tmp_path), split.train, tmp_path)
     ap = {}
     for reference in (raw, pca):
-        outcomes = [run_trial(trial, reference.array(seed), seed) for seed in range(2)]
-        row = score_row(trial, [macro], reference.name, reference.dim, 100.0, outcomes)
+        seed_predictions = [run_experiment(experiment, reference.array(seed), seed) for seed in range(2)]
+        row = score_row(experiment, [macro], reference.name, reference.dim, 100.0, seed_predictions)
         ap[reference.name] = row.macros[0].ap.mean
         assert row.undefined == ()
     assert ap["PCA-64 of hand features"] > 1.5 * ap["raw keypoints"] > 0.15

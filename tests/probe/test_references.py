@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from probe.references import hand_features, kept_hand_features, pca_reference, raw_keypoints, window_moments, with_time
+from probe.references import (
+    add_session_time,
+    cached_hand_features,
+    hand_features,
+    pca_reference,
+    raw_keypoints,
+    window_moments,
+)
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import Skeleton
@@ -27,7 +34,7 @@ def test_window_moments_equal_a_loop_over_known_values():
             torch.testing.assert_close((mean[t, channel], std[t, channel]), expected, atol=1e-7, rtol=1e-6)
 
 
-def test_a_value_that_is_not_known_changes_nothing():
+def test_unknown_values_do_not_change_window_moments():
     values, known = torch.randn(23, 3), torch.ones(23, 3, dtype=torch.bool)
     known[7] = False
     changed = values.clone()
@@ -44,7 +51,7 @@ def rats(tmp_path, name, swap):
     return write_store(tmp_path / name, recordings)
 
 
-def test_hand_features_of_anonymous_animals_do_not_depend_on_their_order(tmp_path):
+def test_hand_features_are_invariant_to_order_of_exchangeable_animals(tmp_path):
     arrays = []
     for name, swap in (("as-they-are", False), ("swapped", True)):
         made = rats(tmp_path, name, swap)
@@ -53,7 +60,7 @@ def test_hand_features_of_anonymous_animals_do_not_depend_on_their_order(tmp_pat
     np.testing.assert_allclose(arrays[0].astype(np.float32), arrays[1].astype(np.float32), atol=0.01)
 
 
-def test_hand_features_know_nothing_of_the_evaluated_recordings(tmp_path):
+def test_hand_features_do_not_depend_on_evaluated_recordings(tmp_path):
     made = rats(tmp_path, "store", swap=False)
     alone = write_store(tmp_path / "alone", [next(iter(made))])
     both = hand_features(made, made.rows[:1], tmp_path / "a").arrays[0]
@@ -61,12 +68,12 @@ def test_hand_features_know_nothing_of_the_evaluated_recordings(tmp_path):
     np.testing.assert_array_equal(both[: len(one)], one)
 
 
-def test_hand_features_are_kept_for_the_same_store_and_training_recordings(store, tmp_path):
+def test_hand_features_are_cached_per_store_and_recordings(store, tmp_path):
     computed = []
 
     def kept(train, rows=store.rows):
         said = partial(computed.append, len(train))
-        return kept_hand_features(store, train, rows, tmp_path / "kept", said).arrays[0]
+        return cached_hand_features(store, train, rows, tmp_path / "kept", said).arrays[0]
 
     first = np.array(kept(store.rows[:4]))
     np.testing.assert_array_equal(first, kept(store.rows[:4]))
@@ -81,7 +88,7 @@ def test_hand_features_are_kept_for_the_same_store_and_training_recordings(store
     assert computed == [4, 2, 2, 2], "of some recordings"
 
 
-def test_pca_is_of_the_training_recordings_and_keeps_most_of_the_variance(store, tmp_path):
+def test_pca_is_fitted_on_training_recordings(store, tmp_path):
     hand = hand_features(store, store.rows[:4], tmp_path)
     reference = pca_reference(hand, store.rows[:4], tmp_path)
     projected = reference.arrays[0][: store.rows[4].offset]
@@ -92,7 +99,7 @@ def test_pca_is_of_the_training_recordings_and_keeps_most_of_the_variance(store,
     np.testing.assert_allclose(covariance - np.diag(np.diag(covariance)), 0, atol=0.02 * covariance[0, 0])
 
 
-def test_raw_keypoints_are_finite_and_say_what_was_seen(store, tmp_path):
+def test_raw_keypoints_are_finite_with_observed_mask(store, tmp_path):
     raw = raw_keypoints(store, store.rows, tmp_path).arrays[0]
     missing = np.isnan(store.keypoints).any(axis=-1).reshape(len(raw), -1)
     assert raw.shape == (store.num_frames, 3 * 14) and np.isfinite(raw).all()
@@ -103,7 +110,7 @@ def test_raw_keypoints_are_finite_and_say_what_was_seen(store, tmp_path):
     assert np.nanmax(np.nanstd(offset.reshape(-1, 2).astype(np.float64), axis=0)) < 1e-3
 
 
-def test_a_skeleton_without_the_roles_is_refused(tmp_path):
+def test_skeleton_without_roles_is_an_error(tmp_path):
     skeleton = Skeleton(name="two points", keypoints=("a", "b"))
     keypoints = np.zeros((29, 2, 2, 2), dtype=np.float32)
     made = write_store(tmp_path / "s", [Recording(id="x", keypoints=keypoints, fps=30.0, skeleton=skeleton)])
@@ -112,7 +119,7 @@ def test_a_skeleton_without_the_roles_is_refused(tmp_path):
 
 
 def test_time_columns_start_at_zero_and_end_at_zero(store, tmp_path):
-    timed = with_time(raw_keypoints(store, store.rows, tmp_path), store.rows)
+    timed = add_session_time(raw_keypoints(store, store.rows, tmp_path), store.rows)
     assert timed.dim == 3 * 14 + 2
     for row in store.rows:
         columns = timed.arrays[0][row.slice][:, -2:]

@@ -38,7 +38,7 @@ def run(*argv):
     return results, screen.getvalue()
 
 
-def test_embeddings_and_references_end_in_one_table(store, embeddings, tmp_path):
+def test_embeddings_and_references_share_one_table(store, embeddings, tmp_path):
     out = tmp_path / "out"
     results, screen = run(
         embeddings.path, store.path, "--task", "behavior", "--out", out, "--seeds", 2, "--smooth",
@@ -74,7 +74,7 @@ def test_saved_heads_give_the_same_predictions(store, embeddings, tmp_path, arra
     assert results["classes"]["attack"]["f1"]["mean"] == pytest.approx(expected)
 
 
-def test_runs_are_embedded_once_and_set_beside_themselves_untrained(store, tmp_path, monkeypatch):
+def test_run_embeddings_are_cached_and_compared_with_untrained_encoder(store, tmp_path, monkeypatch):
     for seed in (0, 1):
         torch.manual_seed(seed)
         method = CPC(TINY_CPC, store.skeleton, 30.0)
@@ -94,7 +94,7 @@ def test_runs_are_embedded_once_and_set_beside_themselves_untrained(store, tmp_p
     assert again == results
 
 
-def test_references_of_windowed_inputs_stand_in_the_table(store, array, make_embeddings, tmp_path):
+def test_windowed_input_references_have_table_rows(store, array, make_embeddings, tmp_path):
     embeddings = make_embeddings(tmp_path / "embeddings", array, channel_groups={"latent": 3, "time": 2})
     argv = [embeddings.path, store.path, "--task", "behavior", "--seeds", 1, "--references", "input_means,histograms"]
     results, _ = run(*argv, "--out", tmp_path / "out")
@@ -105,20 +105,20 @@ def test_references_of_windowed_inputs_stand_in_the_table(store, array, make_emb
     assert names["window means of the inputs"] % 6 == 2
 
 
-def test_all_references_are_asked_for_by_default():
+def test_default_references_are_all():
     assert parse(["run", "store", "--task", "x", "--out", "o"]).references == (
         "raw", "hand", "pca", "input_means", "histograms", "untrained",
     )  # fmt: skip
 
 
-def test_time_columns_are_shared_with_the_references_or_left_out(store, array, make_embeddings, tmp_path):
+def test_references_share_time_columns_unless_left_out(store, array, make_embeddings, tmp_path):
     embeddings = make_embeddings(tmp_path / "embeddings", array, channel_groups={"latent": 3, "time": 2})
     argv = [embeddings.path, store.path, "--task", "behavior", "--seeds", 1, "--references", "raw"]
     results, screen = run(*argv, "--out", tmp_path / "with")
-    assert [row["dim"] for row in results["rows"]] == [5, 44] and "tell the time" in screen
+    assert [row["dim"] for row in results["rows"]] == [5, 44] and "columns for the time" in screen
     assert load_heads(tmp_path / "with").without == ()
     results, screen = run(*argv, "--out", tmp_path / "without", "--without", "ti*")
-    assert [row["dim"] for row in results["rows"]] == [3, 42] and "tell the time" not in screen
+    assert [row["dim"] for row in results["rows"]] == [3, 42] and "columns for the time" not in screen
     saved = load_heads(tmp_path / "without")
     assert saved.without == ("time",) and saved.heads["plain"].head.weights.shape == (3, 3)
 
@@ -136,7 +136,7 @@ def annotated_by(store, path, annotators, subsets):
 SUBSETS = ("train", "test", "train", "train", "test", "train", "train")
 
 
-def test_task_2_is_the_mean_over_annotators_each_learned_and_scored_alone(store, array, make_embeddings, tmp_path):
+def test_task_2_score_is_the_mean_over_annotators(store, array, make_embeddings, tmp_path):
     styles = annotated_by(store, tmp_path / "styles", "1112222", SUBSETS)
     embeddings = make_embeddings(tmp_path / "embeddings", array, store=styles.fingerprint())
     argv = [embeddings.path, styles.path, "--seeds", 2, "--references", "none"]
@@ -176,7 +176,7 @@ def task3(store, path, unknown=""):
     return write_store(path, recordings)
 
 
-def test_task_3_is_the_mean_over_behaviours_and_one_nobody_shows_is_undefined(store, array, make_embeddings, tmp_path):
+def test_task_3_score_is_the_mean_over_behaviors_with_absent_one_undefined(store, array, make_embeddings, tmp_path):
     behaviors = task3(store, tmp_path / "behaviors", unknown="groom")
     embeddings = make_embeddings(tmp_path / "embeddings", array, store=behaviors.fingerprint())
     argv = [embeddings.path, behaviors.path, "--task", "calms21_task3", "--seeds", 1, "--references", "raw", "--smooth"]
@@ -195,7 +195,7 @@ def test_task_3_is_the_mean_over_behaviours_and_one_nobody_shows_is_undefined(st
     assert {path.name for path in (tmp_path / "out" / "parts").iterdir()} == {"approach", "sniff_face"}
 
 
-def test_behaviours_none_of_which_can_be_learned_are_refused(store, array, make_embeddings, tmp_path):
+def test_task_without_learnable_behavior_is_an_error(store, array, make_embeddings, tmp_path):
     nothing = [
         replace(
             recording,
@@ -205,7 +205,7 @@ def test_behaviours_none_of_which_can_be_learned_are_refused(store, array, make_
     ]
     behaviors = write_store(tmp_path / "behaviors", nothing)
     embeddings = make_embeddings(tmp_path / "embeddings", array, store=behaviors.fingerprint())
-    with pytest.raises(InputError, match="a probe needs frames of at least two kinds"):
+    with pytest.raises(InputError, match="two kinds"):
         run(
             embeddings.path,
             behaviors.path,
@@ -218,14 +218,14 @@ def test_behaviours_none_of_which_can_be_learned_are_refused(store, array, make_
         )
 
 
-def test_an_annotator_without_a_recording_to_be_scored_on_is_named(store, array, make_embeddings, tmp_path):
+def test_error_names_annotator_without_scored_recordings(store, array, make_embeddings, tmp_path):
     styles = annotated_by(store, tmp_path / "styles", "1122222", ("train", "test", *["train"] * 5))
     embeddings = make_embeddings(tmp_path / "embeddings", array, store=styles.fingerprint())
-    with pytest.raises(InputError, match="annotator 2: the store's own subsets: none of the 1 test recordings"):
+    with pytest.raises(InputError, match="annotator 2: "):
         run(embeddings.path, styles.path, "--task", "calms21_task2", "--out", tmp_path / "out")
 
 
-def test_neighbours_save_no_head(store, embeddings, tmp_path):
+def test_neighbor_probe_saves_no_head(store, embeddings, tmp_path):
     out = tmp_path / "out"
     argv = [embeddings.path, store.path, "--task", "behavior", "--out", out, "--mode", "knn"]
     results, screen = run(*argv, "--seeds", 1, "--references", "untrained")
@@ -233,7 +233,7 @@ def test_neighbours_save_no_head(store, embeddings, tmp_path):
     assert "no untrained encoder" in screen
 
 
-def test_validation_results_say_so(store, embeddings, tmp_path):
+def test_validation_scores_have_a_note(store, embeddings, tmp_path):
     split = tmp_path / "split.json"
     split.write_text(json.dumps({"train": ["r[0-4]"], "validation": ["r5", "r6"]}))
     argv = [embeddings.path, store.path, "--task", "behavior", "--out", tmp_path / "out", "--split", split]
@@ -253,12 +253,12 @@ def test_validation_results_say_so(store, embeddings, tmp_path):
         (["--train-stride", "0"], "--train-stride"),
     ],
 )
-def test_options_that_make_no_sense_are_refused_before_anything_is_read(options, sentence):
+def test_invalid_options_fail_before_reading_files(options, sentence):
     with pytest.raises(InputError, match=sentence):
         main(["run", "store", "--task", "x", "--out", "nowhere", *options])
 
 
-def test_a_folder_that_is_not_ours_is_left_alone(store, embeddings, tmp_path):
+def test_unrelated_output_folder_is_unchanged(store, embeddings, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="exists already"):

@@ -16,7 +16,7 @@ def test_moving_average_equals_a_loop(window):
     np.testing.assert_allclose(moving_average(values, window), expected)
 
 
-def test_recordings_do_not_touch():
+def test_smoothing_does_not_cross_recordings():
     probability = np.zeros((138, 3), dtype=np.float32)
     probability[:101] = 1.0
     smoothed = smooth(probability, SLICES, FPS, [1.0, 2.0, 5.0])

@@ -7,15 +7,9 @@ import pytest
 from sklearn.metrics import f1_score
 
 from probe import tuning
-from probe.tasks import macro_of, make_task
-from probe.trial import BALANCED, DECISION, PLAIN, Problem, decide
-from probe.tuning import LOG_WEIGHTS, Postprocessing, choose_postprocessing, choose_weights, reweighed
-
-
-@pytest.fixture
-def problem(store):
-    task = make_task(store, "behavior")
-    return Problem(store, task, macro_of(task))
+from probe.experiment import BALANCED, DECISION, PLAIN, decide
+from probe.tasks import parse_macro
+from probe.tuning import LOG_WEIGHTS, Postprocessing, choose_postprocessing, choose_weights, reweigh
 
 
 def made(num_frames=601, seed=0, sharpness=2.0, shares=(0.05, 0.25, 0.7)):
@@ -29,11 +23,11 @@ def made(num_frames=601, seed=0, sharpness=2.0, shares=(0.05, 0.25, 0.7)):
 
 
 def macro_f1(probability, target, weights=(1.0, 1.0, 1.0), columns=(0, 1)):
-    claimed = decide(reweighed(probability, list(weights), "multinomial"), "multinomial")
+    claimed = decide(reweigh(probability, list(weights), "multinomial"), "multinomial")
     return np.mean([f1_score(target[:, c], claimed[:, c]) for c in columns])
 
 
-def test_one_histogram_answers_for_all_weights_as_a_loop_over_decisions_does():
+def test_f1_sweep_equals_a_loop_over_weights():
     probability, target = made(97)
     log_weights = np.array([0.3, -0.7, 0.0])
     scores = np.log(probability.astype(np.float64)) + log_weights
@@ -47,14 +41,14 @@ def test_one_histogram_answers_for_all_weights_as_a_loop_over_decisions_does():
             np.testing.assert_allclose(swept[index], slow, atol=1e-12)
 
 
-def test_tuned_weights_beat_the_likeliest_class_on_other_frames(problem):
+def test_tuned_weights_improve_held_out_f1(problem):
     weights = choose_weights(problem, *made(4001, seed=1))
     probability, target = made(4001, seed=2)
     assert weights[0] > 1.5
     assert macro_f1(probability, target, weights) > macro_f1(probability, target) + 0.02
 
 
-def test_no_single_weight_makes_the_chosen_ones_better(problem):
+def test_chosen_weights_are_a_coordinate_optimum(problem):
     probability, target = made(997)
     weights = np.array(choose_weights(problem, probability, target))
     best = macro_f1(probability, target, weights)
@@ -66,11 +60,11 @@ def test_no_single_weight_makes_the_chosen_ones_better(problem):
             assert macro_f1(probability, target, other) < best + 0.005
 
 
-def test_a_binary_threshold_is_as_good_as_the_best_of_all(problem):
+def test_binary_threshold_is_nearly_optimal(problem):
     binary = replace(problem, task=replace(problem.task, kind="binary"))
     probability, target = made(4001)
     weights = choose_weights(binary, probability, target)
-    decided = decide(reweighed(probability, weights, "binary"), "binary")
+    decided = decide(reweigh(probability, weights, "binary"), "binary")
     for column, weight in enumerate(weights):
         threshold = 1 / (1 + weight)
         np.testing.assert_array_equal(decided[:, column], probability[:, column] > threshold)
@@ -78,7 +72,7 @@ def test_a_binary_threshold_is_as_good_as_the_best_of_all(problem):
         assert f1_score(target[:, column], decided[:, column]) > max(every) - 0.01
 
 
-def test_frames_nobody_annotated_and_classes_nobody_learned_are_left_out(problem):
+def test_unannotated_frames_and_unlearned_classes_are_ignored(problem):
     probability, target = made(701)
     weights = choose_weights(problem, probability, target)
     longer, more = np.concatenate([probability, 1 - probability]), np.concatenate([target, np.full_like(target, -1)])
@@ -102,7 +96,7 @@ def both(problem, seed=0):
     return rows, {PLAIN: probability, BALANCED: probability}
 
 
-def test_tuning_changes_decisions_and_no_ranking(problem):
+def test_tuning_keeps_rankings(problem):
     rows, probability = both(problem)
     smooth = choose_postprocessing(problem, rows, probability, smooth=True)
     tuned = choose_postprocessing(problem, rows, probability, smooth=True, thresholds=True)
@@ -114,14 +108,14 @@ def test_tuning_changes_decisions_and_no_ranking(problem):
     assert len(set(tuned.windows[DECISION])) == 1 and max(tuned.windows[DECISION]) > 0
 
 
-def test_thresholds_alone_smooth_nothing(problem):
+def test_thresholds_without_smoothing(problem):
     rows, probability = both(problem)
     postprocessing = choose_postprocessing(problem, rows, probability, thresholds=True)
-    treated = postprocessing.apply(probability, rows, "multinomial")
+    postprocessed = postprocessing.apply(probability, rows, "multinomial")
     assert postprocessing.windows == {}
-    np.testing.assert_array_equal(treated[PLAIN], probability[PLAIN])
-    expected = reweighed(probability[PLAIN], postprocessing.weights, "multinomial")
-    np.testing.assert_array_equal(treated[DECISION], expected)
+    np.testing.assert_array_equal(postprocessed[PLAIN], probability[PLAIN])
+    expected = reweigh(probability[PLAIN], postprocessing.weights, "multinomial")
+    np.testing.assert_array_equal(postprocessed[DECISION], expected)
 
 
 def test_binary_classes_have_their_own_windows_and_thresholds(problem):
@@ -130,14 +124,14 @@ def test_binary_classes_have_their_own_windows_and_thresholds(problem):
     together = choose_postprocessing(binary, rows, probability, smooth=True, thresholds=True)
     for column, name in enumerate(problem.task.classes):
         task = replace(problem.task, kind="binary", classes=(name,), background="")
-        single = replace(binary, task=task, steer=macro_of(task))
+        single = replace(binary, task=task, selection=parse_macro(task))
         own = {fit: values[:, [column]] for fit, values in probability.items()}
         alone = choose_postprocessing(single, rows, own, smooth=True, thresholds=True)
         assert together.weights[column] == alone.weights[0]
         assert all(together.windows[use][column] == alone.windows[use][0] for use in alone.windows)
 
 
-def test_the_default_treatment_leaves_everything_as_it_is(problem):
+def test_default_postprocessing_is_identity(problem):
     rows, probability = both(problem)
     assert Postprocessing().apply(probability, rows, "multinomial") == {}
     assert choose_postprocessing(problem, rows, probability) == Postprocessing()
@@ -147,5 +141,5 @@ def test_the_default_treatment_leaves_everything_as_it_is(problem):
     ("values", "middle"),
     [([0.1, 0.5, 0.1], 1), ([0.5, 0.5, 0.5], 1), ([0.1, 0.9, 0.9, 0.899], 2), ([0.7, 0.1, 0.7], 0)],
 )
-def test_the_middle_of_near_equals_is_taken(values, middle):
+def test_middle_of_nearly_equal_weights(values, middle):
     assert tuning._middle_of_the_best(np.array(values)) == middle

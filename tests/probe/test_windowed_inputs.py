@@ -46,7 +46,7 @@ def test_input_means_equal_a_loop_over_the_inputs(tmp_path):
             np.testing.assert_allclose(made[row.offset + t], torch.cat(slow).numpy(), atol=5e-3)
 
 
-def test_chunks_give_what_whole_recordings_give(tmp_path, monkeypatch):
+def test_chunks_equal_whole_recordings(tmp_path, monkeypatch):
     store = rats(tmp_path / "s")
     train = store.rows[:2]
     reader = WindowReader([(store, row) for row in train], 1)
@@ -107,7 +107,7 @@ def test_frame_rates_below_and_above_the_steps(tmp_path):
 
 
 @pytest.mark.parametrize("make", [input_means, lambda *given: histogram_components(*given[:3], 9, *given[3:])[0]])
-def test_the_order_of_anonymous_animals_changes_nothing(tmp_path, make):
+def test_references_are_invariant_to_order_of_exchangeable_animals(tmp_path, make):
     arrays = []
     for swap in (False, True):
         store = rats(tmp_path / f"s{swap}", swap)
@@ -117,7 +117,7 @@ def test_the_order_of_anonymous_animals_changes_nothing(tmp_path, make):
 
 
 @pytest.mark.parametrize("make", [input_means, lambda *given: histogram_components(*given[:3], 9, *given[3:])[0]])
-def test_evaluated_recordings_change_nothing_that_is_fitted(tmp_path, make):
+def test_evaluated_recordings_do_not_change_the_fit(tmp_path, make):
     def changed(number, keypoints):
         return keypoints * 2 + 50 if number == 2 else keypoints
 
@@ -129,7 +129,7 @@ def test_evaluated_recordings_change_nothing_that_is_fitted(tmp_path, make):
     assert not np.array_equal(*arrays)
 
 
-def test_a_recording_of_which_nothing_is_known_and_only_some_that_are_wanted(tmp_path):
+def test_unobserved_recording_and_subset_of_rows(tmp_path):
     def unseen(number, keypoints):
         return np.full_like(keypoints, np.nan) if number == 2 else keypoints
 
@@ -142,13 +142,13 @@ def test_a_recording_of_which_nothing_is_known_and_only_some_that_are_wanted(tmp
         assert some[store.rows[1].slice].any() and not some[store.rows[0].slice].any()
 
 
-def test_animals_told_apart_stand_side_by_side(store, tmp_path):
+def test_identified_animals_have_separate_columns(store, tmp_path):
     means = input_means(store, store.rows[:2], tmp_path, FEATURES)
     channels = Featurizer(FEATURES, store.skeleton).num_channels
     assert means.dim == 3 * 2 * channels and means.arrays[0].dtype == np.float16
 
 
-def test_a_skeleton_without_the_roles_is_refused(tmp_path):
+def test_skeleton_without_roles_is_an_error(tmp_path):
     skeleton = Skeleton(name="two points", keypoints=("a", "b"))
     keypoints = np.zeros((29, 2, 2, 2), dtype=np.float32)
     made = write_store(tmp_path / "s", [Recording(id="x", keypoints=keypoints, fps=30.0, skeleton=skeleton)])

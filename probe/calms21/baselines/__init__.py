@@ -1,17 +1,16 @@
-"""Supervised classifiers of single frames, from the frames around each: what self-supervision has to beat, or to help.
+"""Supervised classifiers of frames from the window around each: the baselines of self-supervised systems.
 
-The networks and their training are those of the CalMS21 paper (Sun et al. 2021, arXiv:2104.02710). Input assembly and
-augmentation (`inputs`), layouts and windows (`network`), training and transfer (`training`) and networks (one file
-each) know each other only by their signatures. Another network is one more file, one more kind in `config.Network` and
-one more function in `config.BASELINES`.
+Networks and training follow the CalMS21 paper (Sun et al. 2021, arXiv:2104.02710). `inputs` assembles and augments
+inputs, `network` has layouts, windows and shared layers, `networks` and `msg3d` the networks, `training` the training
+and transfer. A new network is a class with a config in `config.Network` and a function in `config.BASELINES`.
 """
 
 from probe.calms21.baselines.config import (
     AUGMENTED,
     BASELINES,
+    ROTATED,
     TASK3_WEIGHTS,
     TRANSFERS,
-    TURNED,
     Adam,
     BaselineConfig,
     Phase,
@@ -37,9 +36,9 @@ from probe.calms21.baselines.training import TrainedBaseline, fit_baseline, load
 __all__ = [
     "AUGMENTED",
     "BASELINES",
+    "ROTATED",
     "TASK3_WEIGHTS",
     "TRANSFERS",
-    "TURNED",
     "Adam",
     "Attention",
     "AttentionConfig",

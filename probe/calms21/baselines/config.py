@@ -1,8 +1,8 @@
 """Configurations of baselines (network, window, training), and the systems of the CalMS21 paper by name.
 
 Numbers are macro F1 | macro AP of the published runs (Sun et al. 2021, arXiv:2104.02710), mean over 5 seeds, all
-training videos, on CalMS21's test videos. Where the published code ran otherwise than the paper says there are two
-recipes: `as_described` and `as_run`.
+training videos, on CalMS21's test videos. Where paper and published code differ there are two recipes: `as_described`
+and `as_run`.
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ from ssl_behavior.errors import InputError
 __all__ = [
     "AUGMENTED",
     "BASELINES",
+    "ROTATED",
     "TASK3_WEIGHTS",
     "TRANSFERS",
-    "TURNED",
     "Adam",
     "BaselineConfig",
     "Network",
@@ -35,14 +35,14 @@ Network = Conv1dConfig | FullyConnectedConfig | LstmConfig | AttentionConfig | M
 
 @dataclass(frozen=True, kw_only=True)
 class Adam:
-    """Adam (Kingma and Ba 2015), its epsilon Keras's."""
+    """Adam (Kingma and Ba 2015) with the epsilon of Keras."""
 
     epsilon: float = 1e-7
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sgd:
-    """Gradient descent with Nesterov's momentum.
+    """Stochastic gradient descent with Nesterov momentum.
 
     Parameters
     ----------
@@ -55,12 +55,12 @@ class Sgd:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """Some epochs at one learning rate.
+    """Epochs at one learning rate.
 
     Parameters
     ----------
-    trains : "all", or "head": the last layer alone. What does not train keeps its normalisation's moving statistics and
-        normalises by them; its dropout goes on, as in Keras.
+    trains : "all", or "head" for the last layer only. Frozen layers keep and use the moving statistics of their
+        normalization; their dropout stays active, as in Keras.
 
     Raises
     ------
@@ -81,12 +81,12 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class Transfer:
-    """What is taken over from another trained network of the same kind.
+    """Weights copied from a parent network of the same architecture.
 
     Parameters
     ----------
-    head : "kept" if the last layer is taken over too, for the same classes; "new" if it is drawn anew.
-    optimizer : True if the optimizer goes on with the moments it had.
+    head : "kept" = copy the last layer too, for the same classes; "new" = initialize it.
+    optimizer : True = copy the moments of the optimizer too.
     """
 
     head: Literal["kept", "new"]
@@ -95,22 +95,21 @@ class Transfer:
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineConfig:
-    """A baseline and its training on the cross-entropy of all training frames, shuffled, to the last epoch.
+    """A baseline and its training on the cross-entropy of all shuffled training frames, without early stopping.
 
     Parameters
     ----------
-    network : of the classifier.
-    window : which frames around a frame it looks at.
-    phases : of the training, one after the other with one optimizer.
+    network : architecture of the classifier.
+    window : frames around the classified frame.
+    phases : consecutive phases of the training with one optimizer.
     batch_size : frames per step.
-    train_stride : an epoch learns from every so-manieth frame, from other ones each time; 1 is the paper's.
-    predict_stride : so-manieth frames are predicted, and logits between them interpolated; 1 is the paper's.
-    augment : of the training windows.
-    class_weights : what a frame's loss is multiplied by: weights by class name (of a class told apart from the rest:
-        where it is shown), 1 where not named; or "balanced": in inverse proportion to the classes' frames, 1 in the
-        mean over frames.
-    paired_logits : of a binary task: every class has a logit for yes and one for no, as the paper's Task 3 models.
-    transfer : what is taken over from a parent; None = nothing, there is no parent.
+    train_stride : an epoch has every `train_stride`-th frame, with a new start each epoch; the paper's is 1.
+    predict_stride : every `predict_stride`-th frame is predicted, with interpolated logits between; the paper's is 1.
+    augment : augmentation of the training windows.
+    class_weights : factors of the loss: weights by class name (of a binary class for its positive frames), 1 for other
+        classes; or "balanced" = inverse class frequencies with a mean of 1 over frames.
+    paired_logits : binary classes have a logit for yes and one for no, as in the paper's Task 3 models.
+    transfer : weights copied from a parent; None = no parent.
 
     Raises
     ------
@@ -132,7 +131,7 @@ class BaselineConfig:
 
     def __post_init__(self) -> None:
         if not self.phases:
-            raise InputError("a baseline is trained in at least one phase, got none")
+            raise InputError("a baseline needs at least one training phase, got none")
         for name in ("batch_size", "train_stride", "predict_stride"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -143,8 +142,8 @@ class BaselineConfig:
     def epochs(self) -> int:
         return sum(phase.epochs for phase in self.phases)
 
-    def lasting(self, epochs: int) -> "BaselineConfig":
-        """The same in about so many epochs, all phases shortened or lengthened alike, each at least one."""
+    def with_epochs(self, epochs: int) -> "BaselineConfig":
+        """The same configuration in about `epochs` epochs: all phases scaled equally, each at least one epoch."""
         share = epochs / self.epochs
         return replace(self, phases=tuple(replace(p, epochs=max(1, round(share * p.epochs))) for p in self.phases))
 
@@ -154,22 +153,22 @@ WIDE, NEAR = WindowSpan(past=100, future=100, gap=2), WindowSpan(past=50, future
 AUGMENTED = Augmentation()
 """The published augmentation."""
 
-TURNED = Augmentation(shift=0.1, about="middle", move_outside=False, reflect=0.5)
-"""Ours: true rotations about the middle of the arena, and mirror images."""
+ROTATED = Augmentation(shift=0.1, about="middle", move_outside=False, reflect=0.5)
+"""Our augmentation: rotations about the center of the arena in pixels, and mirror images."""
 
 
 def conv1d() -> BaselineConfig:
-    """1-D convolutions, the paper's baseline of Task 1: .793 | .856 (73,044 numbers)."""
+    """1-D convolutions, the paper's baseline of Task 1: .793 | .856 (73,044 parameters)."""
     return BaselineConfig(network=Conv1dConfig(), window=WIDE, phases=(Phase(epochs=15, lr=1e-3),))
 
 
 def conv1d_causal() -> BaselineConfig:
-    """1-D convolutions that see the past only: .713 | .753."""
+    """1-D convolutions of past frames only: .713 | .753."""
     return replace(conv1d(), window=WindowSpan(past=100, future=0, gap=2))
 
 
 def conv1d_augmented() -> BaselineConfig:
-    """The parent of the Task 2 and Task 3 baselines, turned and shifted in training: .786 | .861 (71,508 numbers)."""
+    """The parent of Tasks 2 and 3, with rotated and shifted windows in training: .786 | .861 (71,508 parameters)."""
     return replace(conv1d(), window=NEAR, phases=(Phase(epochs=50, lr=1e-3),), augment=AUGMENTED)
 
 
@@ -191,16 +190,16 @@ def lstm() -> BaselineConfig:
 
 
 def self_attention() -> BaselineConfig:
-    """Attention between the samples of a window, which knows no order: .610 | .644."""
+    """Attention between the samples of a window without position encoding: .610 | .644."""
     return BaselineConfig(network=AttentionConfig(), window=NEAR, phases=(Phase(epochs=20, lr=1e-3),))
 
 
 def msg3d() -> BaselineConfig:
     """MS-G3D on the graph of both animals, small enough for two processor cores.
 
-    Task 3's best entry had .319 ± .025 F1, .363 ± .020 with thresholds tuned, .352 ± .023 AP. All that is known of it
-    is the graph and that windows were turned. Everything else is ours: 32 samples over ±2 s, an epoch of every 32nd
-    frame, every 4th frame predicted, the learning rate, a third of it and a tenth.
+    The best entry to Task 3 had .319 ± .025 F1, .363 ± .020 with tuned thresholds, .352 ± .023 AP. Its graph and the
+    rotation of windows are published. All other settings are ours: 32 samples over ±2 s, an epoch of every 32nd frame,
+    every 4th frame predicted, and three learning rates.
     """
     phases = (Phase(epochs=8, lr=0.05), Phase(epochs=2, lr=0.015), Phase(epochs=2, lr=0.005))
     return BaselineConfig(
@@ -211,12 +210,12 @@ def msg3d() -> BaselineConfig:
         batch_size=64,
         train_stride=32,
         predict_stride=4,
-        augment=replace(TURNED, shift=0.0, reflect=0.0),
+        augment=replace(ROTATED, shift=0.0, reflect=0.0),
     )
 
 
 def msg3d_wide() -> BaselineConfig:
-    """MS-G3D as large as its authors' for NTU RGB+D (13 scales, 6 in windows), and as long: for an accelerator."""
+    """MS-G3D with the size and epochs of its authors for NTU RGB+D (13 scales, 6 in windows), for an accelerator."""
     network = MsG3dConfig(channels=(96, 192, 384), scales=13, window_scales=6)
     phases = (Phase(epochs=30, lr=0.05), Phase(epochs=10, lr=0.005), Phase(epochs=10, lr=0.0005))
     return replace(msg3d(), network=network, phases=phases)
@@ -228,33 +227,33 @@ BASELINES: dict[str, BaselineConfig] = {
         fully_connected, lstm, self_attention, conv1d, conv1d_causal, single_frame, conv1d_augmented, msg3d, msg3d_wide,
     )
 }  # fmt: skip
-"""Baselines that start from nothing."""
+"""Baselines with random initial weights."""
 
 
 def task2_as_described() -> BaselineConfig:
     """Task 2, one model for each annotator, from the augmented Task 1 model of the same seed.
 
-    As configured: the last layer alone for 5 epochs, then all layers for 10, at 1e-4. Nobody ran this.
+    As configured: the last layer for 5 epochs, then all layers for 10, at 1e-4. No published run used this.
     """
     phases = (Phase(epochs=5, lr=1e-4, trains="head"), Phase(epochs=10, lr=1e-4))
     return replace(conv1d_augmented(), phases=phases, transfer=Transfer(head="kept"))
 
 
 def task2_as_run() -> BaselineConfig:
-    """The same as it really ran: all layers for 15 epochs, going on with Task 1's Adam and its 1e-3: .754 | .813.
+    """Task 2 as run: all layers for 15 epochs, with the Adam state and the 1e-3 of Task 1: .754 | .813.
 
-    Layers were frozen after the model was compiled, which Keras ignores, and loading the model restored the optimizer.
-    With task-programming features, in 3 + 6 epochs (`.lasting(9)`): .774 | .835.
+    The published code froze layers after compiling the model, which Keras ignores, and restored the optimizer.
+    With task-programming features, in 3 + 6 epochs (`.with_epochs(9)`): .774 | .835.
     """
     phases = (Phase(epochs=5, lr=1e-3), Phase(epochs=10, lr=1e-3))
     return replace(task2_as_described(), phases=phases, transfer=Transfer(head="kept", optimizer=True))
 
 
 def task3_as_described() -> BaselineConfig:
-    """Task 3, one model for each behaviour, from the augmented Task 1 model of the same seed, with a new last layer.
+    """Task 3, one model for each behavior, from the augmented Task 1 model of the same seed, with a new last layer.
 
-    As configured: the last layer alone for 30 epochs, then all layers for 20. Nobody ran this. Classes weigh alike; the
-    paper's own weights are in `task3_baseline`.
+    As configured: the last layer for 30 epochs, then all layers for 20. No published run used this. Classes have equal
+    weights; `task3_baseline` has the paper's weights.
     """
     phases = (Phase(epochs=30, lr=1e-3, trains="head"), Phase(epochs=20, lr=5e-5))
     return replace(
@@ -263,7 +262,7 @@ def task3_as_described() -> BaselineConfig:
 
 
 def task3_as_run() -> BaselineConfig:
-    """The same as it really ran, all layers in both phases: .338 | .317 with the weights of `task3_baseline`."""
+    """Task 3 as run, all layers in both phases: .338 | .317 with the weights of `task3_baseline`."""
     return replace(task3_as_described(), phases=(Phase(epochs=30, lr=1e-3), Phase(epochs=20, lr=5e-5)))
 
 
@@ -281,11 +280,11 @@ TASK3_WEIGHTS: Mapping[str, float] = {
     "sniff_face": 20.0,
     "whiterearing": 10.0,
 }
-"""The published weights of frames that show a behaviour of Task 3; of others it is 1. They were set by hand."""
+"""Published weights of positive frames of each Task 3 behavior, set by hand; negative frames have 1."""
 
 
 def task3_baseline(behavior: str, name: str = "task3_as_run") -> BaselineConfig:
-    """The Task 3 baseline of one behaviour of CalMS21 with the published class weights.
+    """The Task 3 baseline of one CalMS21 behavior with the published class weight.
 
     Parameters
     ----------
@@ -294,11 +293,11 @@ def task3_baseline(behavior: str, name: str = "task3_as_run") -> BaselineConfig:
     Raises
     ------
     InputError
-        If there are no published weights for the behaviour.
+        If the behavior has no published weight.
     """
     if behavior not in TASK3_WEIGHTS:
         raise InputError(
-            f"{behavior!r} has no published class weight (known: {sorted(TASK3_WEIGHTS)}): take the baseline {name!r} "
-            "itself, whose classes weigh alike"
+            f"{behavior!r} has no published class weight (known: {sorted(TASK3_WEIGHTS)}): use the baseline {name!r} "
+            "with equal class weights"
         )
     return replace(TRANSFERS[name], class_weights={behavior: TASK3_WEIGHTS[behavior]})

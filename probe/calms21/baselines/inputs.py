@@ -19,21 +19,21 @@ from ssl_behavior.recording import observed_points
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.windows import arena_of
 
-__all__ = ["Augmentation", "Inputs", "assemble_inputs", "augment", "turned"]
+__all__ = ["Augmentation", "Inputs", "assemble_inputs", "augment", "rotate_points"]
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """The channels of some recordings one after the other, with zeros between them for the windows at their ends.
+    """The channels of some recordings, concatenated with zeros between them for windows at their ends.
 
     Parameters
     ----------
-    values : float32; a frame's place is that of its recording's first frame and its number.
-    starts : recording id -> place of its first frame, rising.
-    layout : what the channels are.
-    margin : places between recordings, and before the first and behind the last one.
+    values : float32; the place of a frame is the place of its recording's first frame plus its frame number.
+    starts : recording id -> place of its first frame, ascending.
+    layout : layout of the channels.
+    margin : number of zero places between recordings, before the first and after the last one.
     sizes_px : width and height of each recording's arena.
-    scaling : how features were standardised; None without features.
+    scaling : standardization of the features; None without features.
     """
 
     values: Float[Tensor, "place channel"]
@@ -49,16 +49,16 @@ class Inputs:
 
     @property
     def groups(self) -> Mapping[str, int]:
-        """What the channels are: name -> number of channels."""
+        """Name -> number of channels."""
         return self.layout.groups
 
     def places(self, frames: Frames) -> Int[Tensor, " frames"]:
-        """Where the chosen frames stand in `values`."""
+        """Places of the frames in `values`."""
         parts = [self.starts[row.id] + pick for row, pick in zip(frames.rows, frames.picks, strict=True)]
         return torch.from_numpy(np.concatenate(parts))
 
     def sizes_at(self, places: Int[Tensor, " frames"]) -> Float[Tensor, "frames space"]:
-        """Width and height in pixels of the arena that each place belongs to."""
+        """Width and height in pixels of the arena of each place."""
         return self.sizes_px[torch.searchsorted(self._firsts, places, right=True) - 1]
 
     @cached_property
@@ -66,24 +66,24 @@ class Inputs:
         return torch.tensor(list(self.starts.values()), device=self.values.device)
 
     def to(self, device: torch.device) -> "Inputs":
-        """The same on another device."""
+        """A copy on another device."""
         return replace(self, values=self.values.to(device), sizes_px=self.sizes_px.to(device))
 
     def check(self, rows: Sequence[StoreRow], span: WindowSpan) -> None:
-        """Refuse recordings that are not here, and windows that would reach into the recording beside their own.
+        """Refuse absent recordings, and windows that overlap the next recording.
 
         Raises
         ------
         InputError
-            Saying which.
+            Naming the recording, or the margin.
         """
         absent = [row.id for row in rows if row.id not in self.starts]
         if absent:
             raise InputError(f"the inputs lack the recording {absent[0]!r}: assemble them of all recordings needed")
         if max(span.receptive_field) > self.margin:
             raise InputError(
-                f"the inputs keep {self.margin} frames between recordings, the window reaches "
-                f"{max(span.receptive_field)} frames far: assemble them with the widest window they are used with"
+                f"the inputs keep {self.margin} frames between recordings, the window "
+                f"needs {max(span.receptive_field)}: assemble them with the widest window they are used with"
             )
 
 
@@ -96,23 +96,21 @@ def assemble_inputs(
     scaling: Standardizer | None = None,
     observed: bool | None = None,
 ) -> Inputs:
-    """The inputs of `rows`, so far apart that no window of a recording sees another one.
+    """The inputs of `rows`, with margins that keep windows inside their recording.
 
-    Keypoints are in units of the arena (`arena_of`): of CalMS21, whose videos have a known size, x / 1024 and y / 570,
-    as in the paper. A missing point is 0, and only if the store has missing points at all, every point gets a channel
-    more that is 1 where it was observed. Features are standardised on `train`. What lies outside a recording is 0 in
-    all channels, as in the paper: also in "observed", which there is the same as a frame where nothing was seen.
-    It takes 4 bytes per channel and frame.
+    Keypoints are in units of the arena (`arena_of`): for CalMS21, whose videos have a known size, x / 1024 and y / 570,
+    as in the paper. Missing points are 0. If the store has missing points, every point gets an "observed" channel (1 or
+    0). Features are standardized on `train`. Outside of recordings all channels are 0, as in the paper. The inputs need
+    4 bytes per channel and frame.
 
     Parameters
     ----------
-    rows : recordings to learn from and to predict, each once.
-    train : those of them that are learned from.
-    span : the window, or of several the one that reaches furthest.
-    features : further numbers of each frame of the store, such as an embedding.
-    scaling : how features are standardised, where another training has told (a parent's, or the one that is to
-        predict); `train` is not looked at then.
-    observed : whether there are channels for what was observed, where another training has told; by the store if None.
+    rows : training and predicted recordings, each once.
+    train : the training recordings among `rows`.
+    span : the window; the widest of several.
+    features : additional columns of each frame of the store, such as an embedding.
+    scaling : standardization of the features from an earlier training, instead of `train`.
+    observed : whether there are "observed" channels, from an earlier training; None = if the store has missing points.
 
     Raises
     ------
@@ -121,7 +119,7 @@ def assemble_inputs(
     """
     missing = _any_missing(store, store.rows if observed is None else rows) if not observed else True
     if missing and observed is False:
-        raise InputError(f"{store.path}: points are missing, and the inputs have no channels to tell which")
+        raise InputError(f"{store.path}: points are missing, and the inputs have no 'observed' channels for them")
     layout = _layout(store, missing, features)
     margin, width = max(span.receptive_field), layout.part(FEATURES).start or layout.num_channels
     ends = np.cumsum([margin, *(row.frames + margin for row in rows)])
@@ -155,7 +153,7 @@ def _layout(store: Store, missing: bool, features: Matrix | None) -> Layout:
 
 
 def _keypoint_channels(store: Store, row: StoreRow, corners: np.ndarray) -> Float[Tensor, "time channel"]:
-    """Coordinates of all points, then what was observed."""
+    """Coordinates of all points, then their observed mask."""
     keypoints = store.keypoints[row.slice]
     observed = observed_points(keypoints)
     inside = np.where(observed[..., None], (keypoints - corners[:2]) / (corners[2:] - corners[:2]), 0.0)
@@ -169,21 +167,20 @@ Seen = Bool[Tensor, "batch sample individual keypoint"]
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """How windows of training are changed, each by its own draw; features are left alone.
+    """Random changes of the keypoints of each training window; features stay unchanged.
 
-    The defaults are what the published CalMS21 baselines did: turned in units of the arena, in which x and y differ in
-    scale, about the corner where the units start; then shifted. `about="middle"` turns by true angles instead: in
-    pixels, about the middle of the arena.
+    The defaults are those of the published CalMS21 baselines: a rotation about the origin in units of the arena, where
+    x and y have different scales, then a shift. `about="middle"` rotates in pixels about the center of the arena.
 
     Parameters
     ----------
-    rotate : largest angle in radians; a window's own is uniform between its negative and this.
-    shift : largest shift, in units of the arena; a window's own is uniform and has one value per axis.
+    rotate : maximum angle in radians; angles are uniform in [-rotate, rotate].
+    shift : maximum shift in units of the arena; shifts are uniform, one per axis.
     about : "corner" or "middle".
-    move_outside : also move what lies outside of the recording, as published, where nothing tells it from a point at 0.
-        Points that channels tell to be missing always stay 0.
-    reflect : probability that a window is mirrored in x, left and right keypoints exchanged.
-    swap : probability that the animals' order is reversed, for animals that nobody tells apart.
+    move_outside : also move frames outside of the recording, as published, if there are no "observed" channels. Missing
+        points always stay 0.
+    reflect : probability of a mirror image in x, with left and right keypoints exchanged.
+    swap : probability of a reversed order of the animals, for exchangeable animals.
 
     Raises
     ------
@@ -213,7 +210,7 @@ def augment(
     sizes_px: Float[Tensor, "batch space"],
     generator: torch.Generator,
 ) -> Float[Tensor, "batch sample channel"]:
-    """Windows as `config` changes them, as a new tensor: mirrored and exchanged, then turned, then shifted.
+    """A new tensor of augmented windows: mirrored and exchanged, then rotated, then shifted.
 
     Parameters
     ----------
@@ -223,7 +220,7 @@ def augment(
     points, seen = layout.points(windows), layout.seen(windows)
 
     def uniform(*shape: int) -> Tensor:
-        """From -1 to 1, a row for each window."""
+        """Uniform numbers in [-1, 1), a row for each window."""
         drawn = torch.rand((len(windows), *shape), generator=generator, device=windows.device, dtype=windows.dtype)
         return 2 * drawn - 1
 
@@ -232,21 +229,21 @@ def augment(
     if config.swap:
         points, seen = _chosen(uniform() < 2 * config.swap - 1, (points.flip(2), seen.flip(2)), (points, seen))
     if config.rotate:
-        points = turned(points, config.rotate * uniform(), config.about, sizes_px)
+        points = rotate_points(points, config.rotate * uniform(), config.about, sizes_px)
     points = points + config.shift * uniform(2)[:, None, None, None]
-    told = OBSERVED in layout.groups
-    if told or not config.move_outside:
+    has_observed = OBSERVED in layout.groups
+    if has_observed or not config.move_outside:
         points = points.masked_fill(~seen[..., None], 0.0)
     changed = torch.cat([points.flatten(2), windows[..., layout.part(KEYPOINTS).stop :]], dim=2)
-    if told:
+    if has_observed:
         changed[..., layout.part(OBSERVED)] = seen.flatten(2).to(changed.dtype)
     return changed
 
 
-def turned(
+def rotate_points(
     points: Points, radians: Float[Tensor, " batch"], about: str, sizes_px: Float[Tensor, "batch space"]
 ) -> Points:
-    """Points turned from x towards y, all of a window by one angle; see `Augmentation.about`."""
+    """Points rotated from x toward y, one angle per window; see `Augmentation.about`."""
     middle = 0.5 if about == "middle" else 0.0
     scale = sizes_px[:, None, None, None] if about == "middle" else 1.0
     x, y = ((points - middle) * scale).unbind(-1)
@@ -255,7 +252,7 @@ def turned(
 
 
 def _mirrored(points: Points, seen: Seen, layout: Layout) -> tuple[Points, Seen]:
-    """x counted from the other side, left and right keypoints exchanged."""
+    """Mirror images in x, with left and right keypoints exchanged."""
     order = layout.skeleton.mirror_order()
     x, y = points[..., order, :].unbind(-1)
     return torch.stack([1 - x, y], dim=-1), seen[..., order]

@@ -1,9 +1,9 @@
 """MS-G3D on the keypoints of all animals: the CalMS21 paper's best entry to Task 3.
 
 Liu et al., "Disentangling and Unifying Graph Convolutions for Skeleton-Based Action Recognition", CVPR 2020,
-arXiv:2003.14111. Scale k of a graph joins only nodes exactly k edges apart, and each node with itself (section 3). The
-entry joined both animals at the neck (Sun et al. 2021, arXiv:2104.02710); its window, widths and training are not
-known, so those here are our own choice.
+arXiv:2003.14111. Scale k of a graph connects only nodes exactly k edges apart, and each node with itself (section 3).
+The entry connected both animals at the neck (Sun et al. 2021, arXiv:2104.02710); its window, widths and training are
+unpublished, so those here are our choice.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from ssl_behavior.skeleton import Skeleton
 __all__ = ["MsG3d", "MsG3dConfig", "body_edges", "disentangled", "hop_distance", "joined_animals", "window_graph"]
 
 BODY_LINE = ("nose", "head", "neck", "center", "tail_base", "tail_middle", "tail_tip")
-"""Roles along the body; neighbours are joined where a skeleton names no edges."""
+"""Roles along the body; adjacent roles are connected in skeletons without edges."""
 
 BESIDE = {
     "left_ear": ("nose", "head", "neck"),
@@ -32,16 +32,16 @@ BESIDE = {
     "left_hip": ("neck", "center", "tail_base"),
     "right_hip": ("neck", "center", "tail_base"),
 }
-"""Roles beside the body's line, and what they are joined with."""
+"""Lateral roles, and the roles that they are connected with."""
 
 JOINTS = ("neck", "head", "center", "nose", "tail_base")
-"""Animals are joined at the first of these that they have."""
+"""Animals are connected at the first of these roles that they have."""
 
 
 def body_edges(skeleton: Skeleton) -> list[tuple[int, int]]:
-    """Pairs of keypoints of one animal: the skeleton's edges, else those its roles suggest.
+    """Pairs of keypoints of one animal: the skeleton's edges, else edges between its roles.
 
-    What is then still apart from the joint (the neck, or what is nearest to one) is joined with it directly.
+    Keypoints without a path to the joint (see `JOINTS`) are connected with it directly.
     """
     if skeleton.edges:
         edges = [(skeleton.index(a), skeleton.index(b)) for a, b in skeleton.edges]
@@ -58,7 +58,7 @@ def body_edges(skeleton: Skeleton) -> list[tuple[int, int]]:
 
 
 def joined_animals(skeleton: Skeleton, num_individuals: int) -> Float[Tensor, "node node"]:
-    """Adjacency, 1 or 0, of all animals' keypoints (individual, keypoint), every two animals joined at their necks."""
+    """Adjacency, 1 or 0, of all animals' keypoints (individual, keypoint), with animals connected at their joints."""
     count, joint = skeleton.num_keypoints, _joint(skeleton)
     firsts, body = range(0, num_individuals * count, count), body_edges(skeleton)
     edges = [(first + a, first + b) for first in firsts for a, b in body]
@@ -67,7 +67,7 @@ def joined_animals(skeleton: Skeleton, num_individuals: int) -> Float[Tensor, "n
 
 
 def hop_distance(adjacency: Float[Tensor, "node node"]) -> Int[Tensor, "node node"]:
-    """Edges on the shortest way from node to node, -1 where there is none."""
+    """Number of edges on the shortest path between nodes, -1 without a path."""
     step = ((adjacency > 0) | torch.eye(len(adjacency), dtype=torch.bool)).double()
     reached = torch.eye(len(adjacency), dtype=torch.bool)
     distance = torch.where(reached, 0, -1)
@@ -78,10 +78,10 @@ def hop_distance(adjacency: Float[Tensor, "node node"]) -> Int[Tensor, "node nod
 
 
 def disentangled(adjacency: Float[Tensor, "node node"], num_scales: int) -> Float[Tensor, "scale node node"]:
-    """k-adjacency for k = 0 ... num_scales - 1, normalised by the degrees (arXiv:2003.14111, eq. 3 and 4).
+    """k-adjacency for k = 0 ... num_scales - 1, normalized by the degrees (arXiv:2003.14111, eq. 3 and 4).
 
-    Node i is joined with j if their distance is k or i is j; D^-1/2 A D^-1/2, so that every scale weighs alike however
-    many neighbours it has. Where nobody is so far away, nodes are joined with themselves alone.
+    Nodes i and j are connected if their distance is k or i = j. D^-1/2 A D^-1/2 gives every scale the same weight. A
+    node without nodes at distance k is connected with itself only.
     """
     distance = hop_distance(adjacency)
     same = torch.eye(len(adjacency), dtype=torch.bool)
@@ -91,9 +91,9 @@ def disentangled(adjacency: Float[Tensor, "node node"], num_scales: int) -> Floa
 
 
 def window_graph(adjacency: Float[Tensor, "node node"], frames: int) -> Float[Tensor, "place place"]:
-    """Adjacency of the nodes of several frames (frame, node): each with itself and its neighbours, in all the frames.
+    """Adjacency of the nodes of several frames (frame, node): each node with itself and its neighbors in all frames.
 
-    The tiled graph of arXiv:2003.14111, section 3.3, less the loops.
+    The tiled graph of arXiv:2003.14111, section 3.3, without self-loops.
     """
     tiled = (adjacency + torch.eye(len(adjacency), dtype=adjacency.dtype)).repeat(frames, frames)
     return tiled.fill_diagonal_(0)
@@ -112,8 +112,8 @@ def _adjacency(edges: Sequence[tuple[int, int]], num_nodes: int) -> Float[Tensor
 
 DILATIONS = (1, 2, 3, 4)
 NUM_BRANCHES = len(DILATIONS) + 2
-SMALL = 1e-6
-"""Learned adjacencies begin within this of 0."""
+INIT_BOUND = 1e-6
+"""Bound of the initial values of learned adjacencies."""
 
 _Nodes = Float[Tensor, "batch sample node channel"]
 _Made = Float[Tensor, "batch out_sample node out_channel"]
@@ -123,21 +123,21 @@ _Made = Float[Tensor, "batch out_sample node out_channel"]
 class MsG3dConfig:
     """Stages of multi-scale graph convolutions in space, and in space and time; the mean over all nodes; a dense layer.
 
-    The default is small enough for a processor. The paper's has channels (96, 192, 384) and 8 or 13 scales, 8 or 6 of
+    The default is small enough for a CPU. The paper's network has channels (96, 192, 384) and 8 or 13 scales, 8 or 6 of
     them in windows.
 
     Parameters
     ----------
-    channels, strides : of each stage; a stride leaves out samples.
-    scales : how many distances the graph convolution in space tells apart, from 0 edges on.
-    window_scales : and those in space and time.
-    windows : samples that those in space and time look at, odd.
-    center : take the middle of the arena as the origin, with points that are missing there.
+    channels, strides : of each stage; strides are over samples.
+    scales : number of hop distances of the graph convolutions in space, from 0 on.
+    window_scales : number of hop distances of the graph convolutions in space and time.
+    windows : odd numbers of samples of the graph convolutions in space and time.
+    center : use the center of the arena as the origin, and as the place of missing points.
 
     Raises
     ------
     InputError
-        If a number is too small, channels cannot be shared by the six branches of a convolution in time, or a window
+        If a number is too small, channels are not a multiple of the six branches of a temporal convolution, or a window
         is not odd.
     """
 
@@ -162,26 +162,26 @@ class MsG3dConfig:
             raise InputError(f"windows must be odd numbers of samples, got {list(self.windows)}")
 
     def build(self, layout: Layout, num_samples: int, num_classes: int, generator: torch.Generator) -> "MsG3d":
-        """The network for windows of any number of samples, its weights drawn."""
+        """A network with random weights, for windows of any number of samples."""
         return MsG3d(self, layout, num_classes, generator)
 
 
 class MsG3d(FrameClassifier):
-    """See `MsG3dConfig`. Coordinates and what was observed pass a batch normalisation first, one for each node.
+    """See `MsG3dConfig`. Coordinates and the observed mask pass a batch normalization per node first.
 
-    Inside, channels come last: graph convolutions are then matrix products of memory as it lies, and convolutions in
-    time take the same memory as an image with channels last.
+    Channels come last inside: graph convolutions are matrix products without copies, and temporal convolutions read the
+    same memory as an image with channels last.
 
     Raises
     ------
     InputError
-        If the inputs hold features, which have no place in the graph.
+        If the inputs have features, which have no node in the graph.
     """
 
     def __init__(self, config: MsG3dConfig, layout: Layout, num_classes: int, generator: torch.Generator) -> None:
         super().__init__()
         if FEATURES in layout.groups:
-            raise InputError("msg3d reads keypoints, not features: leave the features out, or take another baseline")
+            raise InputError("msg3d reads keypoints, not features: leave the features out, or use another baseline")
         self.layout, self.center = layout, config.center
         adjacency = joined_animals(layout.skeleton, layout.num_individuals)
         widths = (2 + (OBSERVED in layout.groups), *config.channels)
@@ -212,7 +212,7 @@ class MsG3d(FrameClassifier):
 
 
 class _Stage(nn.Module):
-    """(Graph convolution, then two convolutions in time) + convolutions in space and time; ReLU; one in time."""
+    """(Graph convolution, two temporal convolutions) + space-time graph convolutions; ReLU; a temporal convolution."""
 
     def __init__(
         self,
@@ -224,7 +224,7 @@ class _Stage(nn.Module):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        # A stage widens where it strides, except the first one, whose inputs are few.
+        # A stage widens at its stride, except the first stage, which has few input channels.
         inner = in_channels if in_channels % NUM_BRANCHES == 0 else channels
         self.space = _GraphConv(disentangled(adjacency, config.scales), in_channels, inner, generator)
         self.times = nn.ModuleList(
@@ -249,7 +249,7 @@ class _Stage(nn.Module):
 
 
 class _GraphConv(nn.Module):
-    """Sum over scales of (adjacency + learned one) · nodes · weights; batch normalisation; ReLU. Equation 4."""
+    """Sum over scales of (adjacency + learned adjacency) · nodes · weights; batch normalization; ReLU. Equation 4."""
 
     adjacency: Tensor
 
@@ -258,7 +258,7 @@ class _GraphConv(nn.Module):
     ) -> None:
         super().__init__()
         self.register_buffer("adjacency", adjacency, persistent=False)
-        self.learned = nn.Parameter(torch.empty_like(adjacency).uniform_(-SMALL, SMALL, generator=generator))
+        self.learned = nn.Parameter(torch.empty_like(adjacency).uniform_(-INIT_BOUND, INIT_BOUND, generator=generator))
         self.mix = _Mix(len(adjacency) * in_channels, channels, generator)
 
     def forward(self, x: _Nodes) -> _Made:
@@ -268,7 +268,7 @@ class _GraphConv(nn.Module):
 
 
 class _WindowConv(nn.Module):
-    """A graph convolution over all nodes of a few samples at once, then its samples weighed into one."""
+    """A graph convolution over all nodes of a few samples, then a weighted sum over the samples."""
 
     def __init__(
         self,
@@ -291,7 +291,7 @@ class _WindowConv(nn.Module):
 
 
 class _TimeConv(nn.Module):
-    """Convolutions in time of several dilations, a maximum and none at all, side by side; beside them the input."""
+    """Parallel branches (dilated temporal convolutions, a maximum, a dense layer) and a skip connection."""
 
     def __init__(
         self, in_channels: int, channels: int, stride: int, generator: torch.Generator, active: bool = True
@@ -315,7 +315,7 @@ class _TimeConv(nn.Module):
 
 
 class _Dilated(nn.Module):
-    """A convolution over three samples, and batch normalisation."""
+    """A convolution over three samples, and batch normalization."""
 
     def __init__(self, width: int, stride: int, dilation: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -328,7 +328,7 @@ class _Dilated(nn.Module):
 
 
 class _Mix(nn.Module):
-    """A dense layer of every node's channels, and batch normalisation, which would take a bias away again."""
+    """A dense layer over each node's channels without bias, and batch normalization."""
 
     def __init__(self, in_channels: int, channels: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -341,7 +341,7 @@ class _Mix(nn.Module):
 
 
 class _Norm(nn.BatchNorm1d):
-    """Batch normalisation over all nodes and samples."""
+    """Batch normalization over all nodes and samples."""
 
     def forward(self, x: _Nodes) -> _Nodes:
         return super().forward(x.flatten(0, 2)).view_as(x)

@@ -22,12 +22,12 @@ __all__ = [
     "FrameClassifier",
     "Layout",
     "WindowSpan",
+    "apply_blocks",
     "batch_norm",
     "check_dropout",
     "dense_blocks",
     "dropout",
     "glorot_",
-    "passed",
     "row_norm",
 ]
 
@@ -61,53 +61,53 @@ class WindowSpan:
 
     @property
     def receptive_field(self) -> tuple[int, int]:
-        """Frames seen before and after a frame."""
+        """Number of frames in the window before and after a frame."""
         return self.past * self.gap, self.future * self.gap
 
     def gather(
         self, values: Float[Tensor, "place channel"], places: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch sample channel"]:
-        """The windows of the frames at `places` of `values`, which has to reach far enough to either side."""
+        """The windows of the frames at `places`; `values` must extend over the receptive field on either side."""
         before, after = self.receptive_field
         offsets = torch.arange(-before, after + 1, self.gap, device=places.device)
-        # Rows picked in one go lie side by side in memory, channel last, as the convolutions like them.
+        # One index_select gives contiguous rows with channels last, the fastest layout for the convolutions.
         rows = values.index_select(0, (places[:, None] + offsets).flatten())
         return rows.view(len(places), self.num_samples, values.shape[1])
 
 
 SLIDE_FRAMES = 256
-"""Windows made at a time where a network has no faster way over all frames."""
+"""Windows per block in networks without a faster `slide`."""
 
 HEAD = "dense"
 """Name of the last layer in every network."""
 
 
 class FrameClassifier(nn.Module, ABC):
-    """A network that tells from a window what its frame shows. It knows no loss and draws nothing by itself."""
+    """A network that classifies a frame from its window, without a loss and without random state."""
 
     dense: nn.Linear
-    """The last layer, from whatever the layers before make of a window to the logits."""
+    """The last layer, from hidden units to logits."""
 
     @abstractmethod
     def forward(
         self, windows: Float[Tensor, "batch sample channel"], generator: torch.Generator | None = None
     ) -> Float[Tensor, "batch class"]:
-        """Logits; while the network trains, dropout is drawn from `generator`, on the device of the windows."""
+        """Logits; in training mode `generator`, on the device of the windows, draws dropout."""
 
     def slide(self, values: Float[Tensor, "place channel"], span: WindowSpan) -> Float[Tensor, "frame class"]:
-        """Logits of every frame of `values` whose whole window lies in it: the receptive field cuts both ends."""
+        """Logits of every frame of `values` with a complete window: the receptive field shortens both ends."""
         before, after = span.receptive_field
         return self.at(torch.arange(before, len(values) - after, device=values.device), values, span)
 
     def at(
         self, places: Int[Tensor, " frame"], values: Float[Tensor, "place channel"], span: WindowSpan
     ) -> Float[Tensor, "frame class"]:
-        """Logits of the frames at `places`, some windows at a time."""
+        """Logits of the frames at `places`, in blocks of windows."""
         return torch.cat([self(span.gather(values, some)) for some in places.split(SLIDE_FRAMES)])
 
 
 class DenseBlock(nn.Module):
-    """Dense layer, batch normalisation, ReLU."""
+    """Dense layer, batch normalization, ReLU."""
 
     def __init__(self, in_width: int, width: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -124,13 +124,13 @@ def dense_blocks(widths: Sequence[int], generator: torch.Generator) -> nn.Module
     return nn.ModuleList(DenseBlock(*pair, generator) for pair in pairwise(widths))
 
 
-def passed(
+def apply_blocks(
     x: Float[Tensor, "batch in_channel"],
     blocks: nn.ModuleList,
     probability: float,
     generator: torch.Generator | None,
 ) -> Float[Tensor, "batch channel"]:
-    """`x` through all blocks, while they train with dropout after each."""
+    """The output of all blocks, with dropout after each block in training."""
     for block in blocks:
         x = block(x)
         if blocks.training:
@@ -139,24 +139,24 @@ def passed(
 
 
 def batch_norm(num_channels: int) -> nn.BatchNorm2d:
-    """Batch normalisation as Keras does it by default: momentum .99 (.01 in torch's sense), epsilon 1e-3."""
+    """Batch normalization with the defaults of Keras: momentum .99 (.01 in torch's sense), epsilon 1e-3."""
     return nn.BatchNorm2d(num_channels, eps=1e-3, momentum=0.01)
 
 
 def row_norm(num_channels: int) -> nn.BatchNorm1d:
-    """The same for [batch channel]."""
+    """`batch_norm` for [batch channel]."""
     return nn.BatchNorm1d(num_channels, eps=1e-3, momentum=0.01)
 
 
 def glorot_(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
-    """Initialise a layer as Keras does by default: weights uniform by Glorot and Bengio (2010), biases 0."""
+    """Initialize a layer with the defaults of Keras: uniform weights by Glorot and Bengio (2010), biases 0."""
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
 
 
 def check_dropout(probability: float) -> None:
-    """Raise an InputError unless `probability` is one below 1."""
+    """Raise an InputError unless `probability` is in [0, 1)."""
     if not 0 <= probability < 1:
         raise InputError(f"dropout must be at least 0 and below 1, got {probability}")
 
@@ -164,9 +164,9 @@ def check_dropout(probability: float) -> None:
 def dropout(
     x: Float[Tensor, "*shape"], probability: float, generator: torch.Generator | None
 ) -> Float[Tensor, "*shape"]:
-    """`x` with every value set to 0 with `probability`, the others divided by 1 - `probability`.
+    """`x` with each value set to 0 with `probability`, and the others divided by 1 - `probability`.
 
-    The generator is the caller's, where torch's own dropout draws from the global one.
+    Unlike torch's dropout, which uses the global generator, it draws from the caller's generator.
     """
     if probability == 0:
         return x
@@ -176,7 +176,7 @@ def dropout(
 def _kept(x: Tensor, probability: float, generator: torch.Generator | None) -> Tensor:
     if probability != 0.5:
         return torch.empty(x.shape, device=x.device).bernoulli_(1 - probability, generator=generator)
-    # One random word decides on 64 values: drawing them one by one takes longer than the convolutions around it.
+    # One random word decides on 64 values: drawing single values takes longer than the convolutions.
     words = torch.empty(-(-x.numel() // 64), dtype=torch.int64, device=x.device)
     words.random_(-(2**63), None, generator=generator)
     bits = torch.tensor([1, 2, 4, 8, 16, 32, 64, 128], dtype=torch.uint8, device=x.device)
@@ -189,14 +189,14 @@ KEYPOINTS, OBSERVED, FEATURES = "keypoints", "observed", "features"
 
 @dataclass(frozen=True)
 class Layout:
-    """What the channels of a frame are.
+    """The layout of a frame's channels.
 
     Parameters
     ----------
-    groups : name -> number of channels, in their order: "keypoints" (individual, keypoint, space), "observed"
-        (individual, keypoint; 1 or 0) where the store has missing points, "features" where there are any.
-    skeleton : of the animals.
-    num_individuals : how many there are.
+    groups : name -> number of channels, in order: "keypoints" (individual, keypoint, space), "observed" (individual,
+        keypoint; 1 or 0) if the store has missing points, "features" if there are any.
+    skeleton : skeleton of the animals.
+    num_individuals : number of animals.
     """
 
     groups: Mapping[str, int]
@@ -208,7 +208,7 @@ class Layout:
         return sum(self.groups.values())
 
     def part(self, name: str) -> slice:
-        """The channels of a group; none where there is no such group."""
+        """The channels of a group; an empty slice for absent groups."""
         before = 0
         for group, count in self.groups.items():
             if group == name:
@@ -221,14 +221,13 @@ class Layout:
         return x[..., self.part(KEYPOINTS)].unflatten(-1, (self.num_individuals, self.skeleton.num_keypoints, 2))
 
     def observed(self, x: Float[Tensor, "*batch channel"]) -> Float[Tensor, "*batch individual keypoint"]:
-        """A view of the channels that tell what was observed; only where there are any."""
+        """A view of the "observed" channels, if there are any."""
         return x[..., self.part(OBSERVED)].unflatten(-1, (self.num_individuals, self.skeleton.num_keypoints))
 
     def seen(self, x: Float[Tensor, "*batch channel"]) -> Bool[Tensor, "*batch individual keypoint"]:
-        """Where there is a point: True if it was observed.
+        """Mask of observed points.
 
-        Without channels that tell so nothing is missing inside of a recording; its outside is known by coordinates
-        that are exactly 0.
+        Without "observed" channels no point is missing inside of a recording, and coordinates outside are exactly 0.
         """
         if OBSERVED in self.groups:
             return self.observed(x) > 0

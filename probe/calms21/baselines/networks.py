@@ -14,12 +14,12 @@ from probe.calms21.baselines.network import (
     FrameClassifier,
     Layout,
     WindowSpan,
+    apply_blocks,
     batch_norm,
     check_dropout,
     dense_blocks,
     dropout,
     glorot_,
-    passed,
     row_norm,
 )
 from ssl_behavior.device import choose_precision
@@ -39,17 +39,17 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class FullyConnectedConfig:
-    """Dense layers on all numbers of a window at once, each with batch normalisation, ReLU and dropout.
+    """Dense layers on all values of a window, each with batch normalization, ReLU and dropout.
 
     Parameters
     ----------
-    widths : of each layer.
-    dropout : probability that a value is set to 0 in training.
+    widths : widths of the layers.
+    dropout : dropout probability.
 
     Raises
     ------
     InputError
-        If a width is too small, or the dropout no probability below 1.
+        If a width is too small, or the dropout is not in [0, 1).
     """
 
     kind: Literal["fully_connected"] = "fully_connected"
@@ -62,12 +62,12 @@ class FullyConnectedConfig:
         check_dropout(self.dropout)
 
     def build(self, layout: Layout, num_samples: int, num_classes: int, generator: torch.Generator) -> "FullyConnected":
-        """The network for windows of `num_samples` samples, its weights drawn."""
+        """A network with random weights, for windows of `num_samples` samples."""
         return FullyConnected(self, layout.num_channels, num_samples, num_classes, generator)
 
 
 class FullyConnected(FrameClassifier):
-    """See `FullyConnectedConfig`. Inputs pass a batch normalisation first, the outside of a recording included."""
+    """See `FullyConnectedConfig`. Inputs pass a batch normalization first, including zeros outside of a recording."""
 
     def __init__(
         self,
@@ -88,17 +88,17 @@ class FullyConnected(FrameClassifier):
         self, windows: Float[Tensor, "batch sample channel"], generator: torch.Generator | None = None
     ) -> Float[Tensor, "batch class"]:
         x = self.norm(windows.flatten(0, 1)).view(len(windows), -1)
-        return self.dense(passed(x, self.blocks, self.dropout, generator))
+        return self.dense(apply_blocks(x, self.blocks, self.dropout, generator))
 
     def slide(self, values: Float[Tensor, "place channel"], span: WindowSpan) -> Float[Tensor, "frame class"]:
-        """The same logits, the first layer as a convolution, which makes no window; valid once training is over."""
+        """The same logits with the first layer as a convolution instead of windows; in evaluation mode only."""
         assert not self.training
         first = self.blocks[0]
         assert isinstance(first, DenseBlock)
         weight = first.linear.weight.unflatten(1, (self.num_samples, -1)).transpose(1, 2).unsqueeze(2)
         image = self.norm(values).T[None, :, None]
         x = F.conv2d(image, weight, first.linear.bias, dilation=(1, span.gap))[0, :, 0].T
-        return self.dense(passed(F.relu(first.norm(x)), self.blocks[1:], 0.0, None))
+        return self.dense(apply_blocks(F.relu(first.norm(x)), self.blocks[1:], 0.0, None))
 
 
 _Image = Float[Tensor, "batch channel row sample"]
@@ -107,18 +107,18 @@ _Slid = Float[Tensor, "batch out_channel row out_sample"]
 
 @dataclass(frozen=True, kw_only=True)
 class Conv1dConfig:
-    """Layers of convolution, batch normalisation, ReLU, maximum over pairs, and dropout; then one dense layer.
+    """Layers of convolution, batch normalization, ReLU, max-pooling over pairs, and dropout; then one dense layer.
 
     Parameters
     ----------
-    channels : of each layer's convolution.
-    kernel_size : samples that a convolution touches; the ends are not padded.
-    dropout : probability that a value is set to 0 in training.
+    channels : output channels of each convolution.
+    kernel_size : kernel size in samples; without padding.
+    dropout : dropout probability.
 
     Raises
     ------
     InputError
-        If a number is too small, or the dropout no probability below 1.
+        If a number is too small, or the dropout is not in [0, 1).
     """
 
     kind: Literal["conv1d"] = "conv1d"
@@ -135,7 +135,7 @@ class Conv1dConfig:
         check_dropout(self.dropout)
 
     def num_positions(self, num_samples: int) -> int:
-        """Samples left after the last layer.
+        """Number of samples after the last layer.
 
         >>> Conv1dConfig().num_positions(201)
         21
@@ -145,12 +145,12 @@ class Conv1dConfig:
         return num_samples
 
     def build(self, layout: Layout, num_samples: int, num_classes: int, generator: torch.Generator) -> "Conv1d":
-        """The network for windows of `num_samples` samples, its weights drawn."""
+        """A network with random weights, for windows of `num_samples` samples."""
         return Conv1d(self, layout.num_channels, num_samples, num_classes, generator)
 
 
 class Conv1d(FrameClassifier):
-    """See `Conv1dConfig`. Inputs pass a batch normalisation first, the outside of a recording included.
+    """See `Conv1dConfig`. Inputs pass a batch normalization first, including zeros outside of a recording.
 
     Raises
     ------
@@ -186,10 +186,10 @@ class Conv1d(FrameClassifier):
         return self.dense(_as_rows(x).flatten(1))
 
     def slide(self, values: Float[Tensor, "place channel"], span: WindowSpan) -> Float[Tensor, "frame class"]:
-        """The same logits, every sum shared by all windows that need it: hundreds of times as fast.
+        """The same logits without repeated sums, hundreds of times as fast; in evaluation mode only.
 
-        Valid once training is over. What a window computes at its sample k is what another computes at k + 1, so each
-        layer runs once over the recording, on samples `gap` apart at first and twice as far apart after each maximum.
+        Overlapping windows share their values, so each layer runs once over the recording, on samples `gap` apart at
+        first and twice as far apart after each max-pooling.
         """
         assert not self.training
         x, gap = self.norm(_as_image(values[None])), span.gap
@@ -198,15 +198,15 @@ class Conv1d(FrameClassifier):
             x, gap = layer.slide(x, gap), 2 * gap
         weight = self.dense.weight.unflatten(1, (self.num_positions, -1))
         x = F.conv2d(x, weight.transpose(1, 2).unsqueeze(2), self.dense.bias, dilation=(1, gap))
-        # The layers leave some samples at the end of a window unread, so there are outputs for a few frames more.
+        # The layers ignore some samples at the end of a window, so there are a few more outputs than frames.
         return _as_rows(x)[0, : len(values) - sum(span.receptive_field)]
 
 
 class _ConvLayer(nn.Module):
-    """Convolution, batch normalisation, maximum over pairs, ReLU.
+    """Convolution, batch normalization, max-pooling over pairs, ReLU.
 
-    On images one row high with channels last in memory, which is several times as fast on processors as the library's
-    1-D operations. The maximum before the ReLU is the maximum after it, at half the cost.
+    Images of one row with channels last are several times as fast on CPUs as torch's 1-D operations. Max-pooling before
+    the ReLU gives the same result at half the cost.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, generator: torch.Generator) -> None:
@@ -219,13 +219,13 @@ class _ConvLayer(nn.Module):
         return F.relu(F.max_pool2d(self.norm(self.conv(x)), (1, 2)))
 
     def slide(self, x: _Image, gap: int) -> _Slid:
-        """The same at every place instead of every second one, on samples `gap` places apart."""
+        """The layer at every place instead of every second one, on samples `gap` places apart."""
         x = self.norm(F.conv2d(x, self.conv.weight, self.conv.bias, dilation=(1, gap)))
         return F.relu(torch.maximum(x[..., :-gap], x[..., gap:]))
 
 
 def _as_image(x: Float[Tensor, "batch sample channel"]) -> _Image:
-    """The same numbers in the same places of memory."""
+    """A view as an image of one row."""
     return x.transpose(1, 2).unsqueeze(2)
 
 
@@ -235,18 +235,18 @@ def _as_rows(x: _Image) -> Float[Tensor, "batch sample channel"]:
 
 @dataclass(frozen=True, kw_only=True)
 class LstmConfig:
-    """An LSTM over the samples of a window; its last state goes through dense layers with batch norm, ReLU, dropout.
+    """An LSTM over the samples of a window, and dense layers with batch norm, ReLU and dropout on its last state.
 
     Parameters
     ----------
-    units : of the LSTM.
-    widths : of each dense layer.
-    dropout : probability that a value is set to 0 in training, behind dense layers.
+    units : units of the LSTM.
+    widths : widths of the dense layers.
+    dropout : dropout probability after dense layers.
 
     Raises
     ------
     InputError
-        If a number is too small, or the dropout no probability below 1.
+        If a number is too small, or the dropout is not in [0, 1).
     """
 
     kind: Literal["lstm"] = "lstm"
@@ -262,15 +262,15 @@ class LstmConfig:
         check_dropout(self.dropout)
 
     def build(self, layout: Layout, num_samples: int, num_classes: int, generator: torch.Generator) -> "Lstm":
-        """The network for windows of any number of samples, its weights drawn."""
+        """A network with random weights, for windows of any number of samples."""
         return Lstm(self, layout.num_channels, num_classes, generator)
 
 
 class Lstm(FrameClassifier):
-    """See `LstmConfig`. Inputs pass a batch normalisation first, the outside of a recording included.
+    """See `LstmConfig`. Inputs pass a batch normalization first, including zeros outside of a recording.
 
-    There is one bias, and the first weights are Keras's: Glorot's for the inputs, orthogonal ones for the state, and a
-    forget gate that is open (bias 1).
+    There is one bias. Initial weights follow Keras: Glorot for the inputs, orthogonal for the state, and a bias of 1 in
+    forget gate.
     """
 
     def __init__(self, config: LstmConfig, num_channels: int, num_classes: int, generator: torch.Generator) -> None:
@@ -293,13 +293,13 @@ class Lstm(FrameClassifier):
         self, windows: Float[Tensor, "batch sample channel"], generator: torch.Generator | None = None
     ) -> Float[Tensor, "batch class"]:
         x = self.norm(windows.flatten(0, 1)).view_as(windows)
-        return self.dense(passed(self._last_state(x), self.blocks, self.dropout, generator))
+        return self.dense(apply_blocks(self._last_state(x), self.blocks, self.dropout, generator))
 
     def _last_state(self, x: Float[Tensor, "batch sample channel"]) -> Float[Tensor, "batch unit"]:
         state = x.new_zeros(1, len(x), self.state_weight.shape[1])
-        # The library's LSTM asks for a second bias, which would only be the first one over again.
+        # torch's LSTM needs a second bias, which is redundant and stays 0.
         weights = [self.input_weight, self.state_weight, self.bias, torch.zeros_like(self.bias)]
-        # A processor without bfloat16 has no such LSTM, where other layers are only slow.
+        # CPUs without bfloat16 support have no bfloat16 LSTM; other layers are only slow there.
         fast = choose_precision("auto", x.device) == torch.bfloat16
         with torch.autocast(x.device.type, enabled=torch.is_autocast_enabled(x.device.type) and fast):
             _, last, _ = torch.lstm(x, [state, state], weights, True, 1, 0.0, self.training, False, True)
@@ -312,20 +312,20 @@ _Attended = Float[Tensor, "batch out_sample out_channel"]
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionConfig:
-    """Layers of attention between the samples of a window, each with batch norm, ReLU, maximum over pairs, dropout.
+    """Attention layers over the samples of a window, each with batch norm, ReLU, max-pooling over pairs, dropout.
 
-    A layer makes a query and a value of every sample, mixes the values by how well the query fits each of them (keys
-    are values, dot products unscaled, one head, no code of positions), and passes the mixture through a dense layer.
+    A layer has one head with unscaled dot products, keys equal to values, and no position encoding; a dense layer
+    follows.
 
     Parameters
     ----------
-    channels : of each layer: queries, values and what comes out.
-    dropout : probability that a value is set to 0 in training.
+    channels : channels of queries, values and outputs of each layer.
+    dropout : dropout probability.
 
     Raises
     ------
     InputError
-        If a number is too small, or the dropout no probability below 1.
+        If a number is too small, or the dropout is not in [0, 1).
     """
 
     kind: Literal["self_attention"] = "self_attention"
@@ -338,7 +338,7 @@ class AttentionConfig:
         check_dropout(self.dropout)
 
     def num_positions(self, num_samples: int) -> int:
-        """Samples left after the last layer.
+        """Number of samples after the last layer.
 
         >>> AttentionConfig().num_positions(101)
         12
@@ -346,12 +346,12 @@ class AttentionConfig:
         return int(num_samples // 2 ** len(self.channels))
 
     def build(self, layout: Layout, num_samples: int, num_classes: int, generator: torch.Generator) -> "Attention":
-        """The network for windows of `num_samples` samples, its weights drawn."""
+        """A network with random weights, for windows of `num_samples` samples."""
         return Attention(self, layout.num_channels, num_samples, num_classes, generator)
 
 
 class Attention(FrameClassifier):
-    """See `AttentionConfig`. Inputs pass a batch normalisation first, the outside of a recording included.
+    """See `AttentionConfig`. Inputs pass a batch normalization first, including zeros outside of a recording.
 
     Raises
     ------
@@ -388,7 +388,7 @@ class Attention(FrameClassifier):
 
 
 class _AttentionLayer(nn.Module):
-    """Attention, dense layer, batch normalisation, maximum over pairs, ReLU."""
+    """Attention, dense layer, batch normalization, max-pooling over pairs, ReLU."""
 
     def __init__(self, in_channels: int, channels: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -403,10 +403,10 @@ class _AttentionLayer(nn.Module):
         x = self.mix(F.scaled_dot_product_attention(self.query(x), value, value, scale=1.0))
         x = _each_sample(self.norm, x)
         pairs = x.shape[1] // 2
-        # The maximum before the ReLU is the maximum after it, at half the cost.
+        # Max-pooling before the ReLU gives the same result at half the cost.
         return F.relu(x[:, : 2 * pairs].unflatten(1, (pairs, 2)).amax(dim=2))
 
 
 def _each_sample(norm: nn.Module, x: _Windows) -> _Windows:
-    """Normalisation over all samples of all windows."""
+    """Normalization over all samples of all windows."""
     return norm(x.flatten(0, 1)).view_as(x)

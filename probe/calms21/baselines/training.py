@@ -1,6 +1,6 @@
-"""Baselines trained from random weights or a parent network, their predictions, and their files.
+"""Training of baselines from random weights or a parent network, their predictions, and their files.
 
-`baseline.json` describes a baseline, `baseline.safetensors` holds all its numbers.
+`baseline.json` describes a baseline, `baseline.safetensors` has its tensors.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +19,18 @@ from torch import Tensor, nn
 from probe.calms21.baselines.config import Adam, BaselineConfig, Sgd
 from probe.calms21.baselines.inputs import Inputs, augment
 from probe.calms21.baselines.network import HEAD, OBSERVED, FrameClassifier, Layout
+from probe.experiment import (
+    BALANCED,
+    PLAIN,
+    Predictions,
+    balance_probabilities,
+    check_learnable,
+    expand_classes,
+    learned_classes,
+    recording_names,
+)
 from probe.representations import Frames, sampled_frames
 from probe.tasks import Task, targets
-from probe.trial import BALANCED, PLAIN, Outcome, balanced, spread
 from ssl_behavior.configs import config_from_dict
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents, write_json
@@ -36,6 +45,8 @@ __all__ = [
     "FORMAT_VERSION",
     "TrainedBaseline",
     "check_parent",
+    "class_logits",
+    "copy_parent_weights",
     "fit_baseline",
     "frame_loss",
     "inherited_classes",
@@ -43,11 +54,9 @@ __all__ = [
     "loss_weights",
     "make_optimizer",
     "optimizer_tensors",
-    "paired",
     "run_baseline",
     "save_baseline",
     "set_training",
-    "take_over",
 ]
 
 PREDICTED_FRAMES = 16_384
@@ -55,19 +64,19 @@ PREDICTED_FRAMES = 16_384
 
 @dataclass(frozen=True, eq=False)
 class TrainedBaseline:
-    """A trained baseline, all that a prediction or a transfer needs of it, and how its training went.
+    """A trained baseline with everything that predictions and transfers need, and facts about its training.
 
     Parameters
     ----------
-    network : after the last epoch, ready to predict.
-    layout, scaling : of the inputs it reads; see `Inputs`.
+    network : network after the last epoch, in evaluation mode.
+    layout, scaling : of its inputs, see `Inputs`.
     classes, kind : of the task.
-    learned : the classes, by index, that its logits stand for, in their order.
-    shares : of every class, how many of the annotated training frames show it.
-    optimizer : the optimizer's tensors after the last step, "<parameter>.<what>"; a transfer may go on with them.
+    learned : indices of the classes of its logits, in order.
+    shares : share of each class in the annotated training frames.
+    optimizer : tensors of the optimizer after the last step, "<parameter>.<name>", for transfers.
     num_train_frames : annotated frames of the training recordings.
-    samples_seen : frames learned from, counted each time.
-    losses : mean of each epoch, dropout and class weights included.
+    samples_seen : number of training samples over all epochs.
+    losses : mean training loss of each epoch, with dropout and class weights.
     """
 
     config: BaselineConfig
@@ -85,79 +94,79 @@ class TrainedBaseline:
     losses: tuple[float, ...]
 
     def predict(self, inputs: Inputs, rows: Sequence[StoreRow]) -> np.ndarray:
-        """Probabilities of every frame of `rows`, one recording after the other.
+        """Probabilities of every frame of `rows`, concatenated.
 
         Parameters
         ----------
-        inputs : of these recordings, on any device; with the scaling of the training, if there are features.
+        inputs : inputs of these recordings, on any device; features have the scaling of the training.
 
         Returns
         -------
-        float32 [frames, classes]; NaN for classes not learned. Those of a multinomial task sum to 1.
+        float32 [frames, classes]; NaN for classes that were not learned. Exclusive classes sum to 1.
 
         Raises
         ------
         InputError
-            If the inputs lack a recording, have other channels than those of the training, or too narrow margins.
+            If the inputs lack a recording, have other channels than in training, or too narrow margins.
         """
         inputs.check(rows, self.config.window)
         self.check_layout(inputs)
         parts = [self._probabilities(inputs, row) for row in rows]
         found = np.concatenate(parts) if parts else np.empty((0, len(self.learned)), np.float32)
-        return spread(found, self.learned, len(self.classes))
+        return expand_classes(found, self.learned, len(self.classes))
 
     def balanced(self, probability: np.ndarray) -> np.ndarray:
-        """Probabilities of `predict` as if all classes had been equally frequent in training."""
-        return balanced(probability, np.array(self.shares), self.kind)
+        """Probabilities of `predict` for equally frequent classes."""
+        return balance_probabilities(probability, np.array(self.shares), self.kind)
 
     def check_layout(self, inputs: Inputs) -> None:
-        """Raise an InputError if `inputs` are not what the network reads."""
+        """Raise an InputError if the channels or the scaling of `inputs` differ from those of the training."""
         if inputs.layout != self.layout:
             raise InputError(
                 f"the network reads {dict(self.layout.groups)} of {self.layout.skeleton.name!r}, the inputs hold "
-                f"{dict(inputs.layout.groups)} of {inputs.layout.skeleton.name!r}: assemble them as for its training "
+                f"{dict(inputs.layout.groups)} of {inputs.layout.skeleton.name!r}: assemble them as in its training "
                 f"(observed={OBSERVED in self.layout.groups}, and the same features)"
             )
         if (self.scaling is None) != (inputs.scaling is None) or (
-            self.scaling is not None and inputs.scaling is not None and not _alike(self.scaling, inputs.scaling)
+            self.scaling is not None and inputs.scaling is not None and not _same_scaling(self.scaling, inputs.scaling)
         ):
             raise InputError(
-                "the inputs' features are standardised otherwise than in training: assemble them with its scaling"
+                "the inputs' features are standardized differently than in training: assemble them with its scaling"
             )
 
     @torch.inference_mode()
     def _probabilities(self, inputs: Inputs, row: StoreRow) -> np.ndarray:
-        """Of the learned classes, float32 [time, learned class]."""
+        """Probabilities of the learned classes, float32 [time, learned class]."""
         logits = [
             self._logits(inputs, inputs.starts[row.id] + start, min(PREDICTED_FRAMES, row.frames - start))
             for start in range(0, row.frames, PREDICTED_FRAMES)
         ]
-        together = paired(torch.cat(logits), self.config.paired_logits)
-        probability = together.softmax(dim=1) if self.kind == "multinomial" else together.sigmoid()
+        by_class = class_logits(torch.cat(logits), self.config.paired_logits)
+        probability = by_class.softmax(dim=1) if self.kind == "multinomial" else by_class.sigmoid()
         return probability.float().cpu().numpy()
 
     def _logits(self, inputs: Inputs, first: int, count: int) -> Float[Tensor, "frame class"]:
-        """Of `count` frames from the place `first` on."""
+        """Logits of `count` frames from the place `first` on."""
         span, every = self.config.window, self.config.predict_stride
         before, after = span.receptive_field
         device = self.network.dense.weight.device
         values = inputs.values[first - before : first + count + after].to(device)
         if every == 1:
             return self.network.slide(values, span)
-        known = _some(count, every).to(device)
-        return _between(self.network.at(before + known, values, span), known, count)
+        known = _strided_frames(count, every).to(device)
+        return _interpolated(self.network.at(before + known, values, span), known, count)
 
 
-def _some(count: int, every: int) -> Int[Tensor, " known"]:
-    """Every so-manieth of `count` frames, and the last one."""
+def _strided_frames(count: int, every: int) -> Int[Tensor, " known"]:
+    """Every `every`-th of `count` frames, and the last one."""
     known = torch.arange(0, count, every)
     return known if known[-1] == count - 1 else torch.cat([known, torch.tensor([count - 1])])
 
 
-def _between(
+def _interpolated(
     logits: Float[Tensor, "known class"], known: Int[Tensor, " known"], count: int
 ) -> Float[Tensor, "frame class"]:
-    """Logits of all frames from those of known ones, linear between them."""
+    """Logits of all frames, interpolated linearly between known frames."""
     frames = torch.arange(count, device=known.device)
     left = (torch.searchsorted(known, frames, right=True) - 1).clamp(max=max(0, len(known) - 2))
     right = (left + 1).clamp(max=len(known) - 1)
@@ -165,12 +174,12 @@ def _between(
     return torch.lerp(logits[left], logits[right], share[:, None])
 
 
-def paired(logits: Float[Tensor, "batch out"], pairs: bool) -> Float[Tensor, "batch class"]:
-    """The logit of each class; of pairs (no, yes) their difference, whose sigmoid is the softmax of the pair."""
+def class_logits(logits: Float[Tensor, "batch out"], pairs: bool) -> Float[Tensor, "batch class"]:
+    """The logit of each class; for pairs (no, yes) their difference, whose sigmoid is the softmax of the pair."""
     return logits[:, 1::2] - logits[:, ::2] if pairs else logits
 
 
-def _alike(first: Standardizer, second: Standardizer) -> bool:
+def _same_scaling(first: Standardizer, second: Standardizer) -> bool:
     return torch.equal(first.mean, second.mean) and torch.equal(first.std, second.std)
 
 
@@ -215,12 +224,12 @@ def save_baseline(folder: Path, trained: TrainedBaseline, overwrite: bool = Fals
 
 
 def load_baseline(folder: Path) -> TrainedBaseline:
-    """The trained baseline that `save_baseline` wrote, on the processor.
+    """The trained baseline that `save_baseline` wrote, on the CPU.
 
     Raises
     ------
     InputError
-        If the folder holds none, it is damaged, or was written by another version.
+        If the folder holds no baseline, is damaged, or was written by another version.
     """
     folder = Path(folder)
     contents = read_contents(folder, _CONTENTS, "baseline", FORMAT_VERSION, ", or train it again")
@@ -242,14 +251,14 @@ def _trained(contents: dict[str, Any], tensors: dict[str, Tensor], where: str) -
     learned = tuple(int(index) for index in contents["learned"])
     return TrainedBaseline(
         config=config,
-        network=_stored_network(config, layout, len(learned), _under(_NETWORK, tensors)),
+        network=_stored_network(config, layout, len(learned), _with_prefix(_NETWORK, tensors)),
         layout=layout,
         scaling=Standardizer(tensors[_MEAN], tensors[_STD]) if _MEAN in tensors else None,
         classes=tuple(str(name) for name in contents["classes"]),
         kind=str(contents["kind"]),
         learned=learned,
         shares=tuple(float(share) for share in contents["shares"]),
-        optimizer=_under(_OPTIMIZER, tensors),
+        optimizer=_with_prefix(_OPTIMIZER, tensors),
         seed=int(contents["seed"]),
         num_train_frames=int(contents["num_train_frames"]),
         samples_seen=int(contents["samples_seen"]),
@@ -261,14 +270,14 @@ def _stored_network(
     config: BaselineConfig, layout: Layout, num_classes: int, tensors: dict[str, Tensor]
 ) -> FrameClassifier:
     num_logits = num_classes * (2 if config.paired_logits else 1)
-    # The first weights are drawn only to be overwritten.
+    # The random initial weights are overwritten.
     network = config.network.build(layout, config.window.num_samples, num_logits, torch.Generator())
     network.to(tensors[f"{HEAD}.weight"].dtype)
     network.load_state_dict(tensors)
     return network.eval()
 
 
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
@@ -276,15 +285,15 @@ _STEP = "step"
 
 
 def check_parent(config: BaselineConfig, inputs: Inputs, parent: TrainedBaseline | None) -> None:
-    """Refuse a parent that a training has no use for, none where one is needed, and one of another kind.
+    """Refuse a missing, superfluous or different parent.
 
     Raises
     ------
     InputError
-        Saying what differs.
+        Naming the difference.
     """
     if (config.transfer is None) != (parent is None):
-        wanted = "starts from nothing, and a parent was given" if parent else "starts from a parent, and none was given"
+        wanted = "has no transfer, and a parent was given" if parent else "needs a parent, and none was given"
         raise InputError(f"the baseline {wanted}: change its transfer, or the parent")
     if config.transfer is None or parent is None:
         return
@@ -297,42 +306,42 @@ def check_parent(config: BaselineConfig, inputs: Inputs, parent: TrainedBaseline
     parent.check_layout(inputs)
 
 
-def inherited_classes(task: Task, parent: TrainedBaseline, shown: Sequence[int]) -> tuple[int, ...]:
-    """Of a parent's last layer, the classes of `task`, by index, that its logits stand for.
+def inherited_classes(task: Task, parent: TrainedBaseline, learned: Sequence[int]) -> tuple[int, ...]:
+    """Indices of the task's classes for the logits of a parent's last layer.
 
     Parameters
     ----------
-    shown : the classes that the training frames show.
+    learned : indices of the classes in the training frames.
 
     Raises
     ------
     InputError
-        If parent and task do not tell the same classes apart.
+        If parent and task have different classes.
     """
     names = [parent.classes[index] for index in parent.learned]
-    unknown = [task.classes[index] for index in shown if task.classes[index] not in names]
+    unknown = [task.classes[index] for index in learned if task.classes[index] not in names]
     absent = [name for name in names if name not in task.classes]
     if unknown or absent or parent.kind != task.kind:
         raise InputError(
-            f"the parent tells {names} apart ({parent.kind}), the task {task.name!r} has {list(task.classes)} "
+            f"the parent has the classes {names} ({parent.kind}), the task {task.name!r} has {list(task.classes)} "
             f"({task.kind}): its last layer cannot be kept; use a transfer with a new head"
         )
     return tuple(task.classes.index(name) for name in names)
 
 
-def take_over(network: FrameClassifier, parent: TrainedBaseline, head: Literal["kept", "new"]) -> None:
-    """Put the parent's weights and moving statistics into `network`, those of the last layer only if it is kept."""
+def copy_parent_weights(network: FrameClassifier, parent: TrainedBaseline, head: Literal["kept", "new"]) -> None:
+    """Copy the parent's weights and moving statistics, those of the last layer only if it is kept."""
     with torch.no_grad():
         for (name, own), theirs in zip(network.state_dict().items(), parent.network.state_dict().values(), strict=True):
-            if head == "kept" or not _of_head(name):
+            if head == "kept" or not _is_head(name):
                 own.copy_(theirs)
 
 
 def set_training(network: FrameClassifier, trains: Literal["all", "head"]) -> None:
-    """Make a network ready for a phase: see `Phase.trains`."""
+    """Set training modes and gradients for a phase, see `Phase.trains`."""
     network.train()
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(trains == "all" or _of_head(name))
+        parameter.requires_grad_(trains == "all" or _is_head(name))
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and trains == "head":
             module.eval()
@@ -341,7 +350,7 @@ def set_training(network: FrameClassifier, trains: Literal["all", "head"]) -> No
 def make_optimizer(
     network: FrameClassifier, config: Adam | Sgd, lr: float, tensors: Mapping[str, Tensor] | None = None
 ) -> torch.optim.Optimizer:
-    """The optimizer of all parameters, going on with `tensors` of another one's `optimizer_tensors`."""
+    """The optimizer of all parameters, initialized with `optimizer_tensors` of another one."""
     parameters = network.parameters()
     optimizer: torch.optim.Optimizer
     if isinstance(config, Adam):
@@ -353,13 +362,13 @@ def make_optimizer(
     named = dict(network.named_parameters())
     for key, tensor in (tensors or {}).items():
         name, _, what = key.rpartition(".")
-        # The library keeps the number of steps on the processor.
+        # torch keeps the number of steps on the CPU.
         optimizer.state[named[name]][what] = tensor.clone() if what == _STEP else tensor.to(named[name], copy=True)
     return optimizer
 
 
 def optimizer_tensors(network: FrameClassifier, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What an optimizer remembers of each parameter, as copies on the processor, "<parameter>.<what>"."""
+    """The optimizer's state of each parameter, as copies on the CPU, "<parameter>.<name>"."""
     return {
         f"{name}.{what}": tensor.detach().cpu().clone()
         for name, parameter in network.named_parameters()
@@ -368,7 +377,7 @@ def optimizer_tensors(network: FrameClassifier, optimizer: torch.optim.Optimizer
     }
 
 
-def _of_head(name: str) -> bool:
+def _is_head(name: str) -> bool:
     return name.startswith(f"{HEAD}.")
 
 
@@ -378,7 +387,7 @@ Weights = Float[Tensor, "2 class"]
 
 @dataclass(frozen=True)
 class _Training:
-    """What stays the same throughout a training."""
+    """Constant inputs of a training."""
 
     config: BaselineConfig
     inputs: Inputs
@@ -392,7 +401,7 @@ class _Training:
     advance: Advance | None
 
     def frames(self, epoch: int) -> tuple[Frames, np.ndarray]:
-        """The annotated frames that an epoch learns from, and what they show."""
+        """The annotated training frames of an epoch, and their labels."""
         frames = sampled_frames(self.rows, self.config.train_stride, derive_seed(self.seed, "frames", epoch))
         target = frames.take(self.target)
         known = (target != NOT_ANNOTATED).any(axis=1)
@@ -410,24 +419,24 @@ def fit_baseline(
     parent: TrainedBaseline | None = None,
     advance: Advance | None = None,
 ) -> TrainedBaseline:
-    """Learn from recordings, on the device of the inputs.
+    """Train a baseline on the device of the inputs.
 
-    Everything drawn comes from `seed`: on one processor with one number of threads two runs agree in every bit.
+    `seed` determines all random draws: two runs on one machine with the same number of threads are bit-identical.
 
     Parameters
     ----------
-    rows : recordings to learn from.
-    inputs : of these recordings, and of others.
+    rows : training recordings.
+    inputs : inputs of these recordings, and possibly of others.
     precision : of the heavy operations in training; predictions are float32.
-    parent : what `config.transfer` takes over from.
-    advance : told after each step how many frames it learned from.
+    parent : parent of `config.transfer`.
+    advance : called after each step with its number of frames.
 
     Raises
     ------
     InputError
-        If the recordings show one kind of frame only, the inputs lack one of them, the window is too short for the
-        network, the parent does not fit, class weights name an unknown class, logits are paired where they compete,
-        or the loss is no longer finite.
+        If the recordings show too few classes or are absent from the inputs, the window is too short for the network,
+        the parent does not fit, class weights name an unknown class, logits of exclusive classes are paired, or the
+        loss is not finite.
     """
     inputs.check(rows, config.window)
     if config.paired_logits and task.kind != "binary":
@@ -435,7 +444,7 @@ def fit_baseline(
     check_parent(config, inputs, parent)
     target = targets(store, task, rows)
     known = target != NOT_ANNOTATED
-    learned = _learned_classes(task, target, config, parent)
+    learned = _learned_classes(task, rows, target, config, parent)
     weights = loss_weights(config.class_weights, task, target)
     if weights is not None:
         weights = weights[:, list(learned)].to(inputs.values)
@@ -470,66 +479,61 @@ def run_baseline(
     seed: int,
     precision: torch.dtype = torch.float32,
     advance: Advance | None = None,
-) -> tuple[TrainedBaseline, Outcome]:
-    """`fit_baseline` on the training recordings of a split, and what it says of the evaluated ones.
+) -> tuple[TrainedBaseline, Predictions]:
+    """`fit_baseline` on the training recordings of a split, and predictions of the evaluated recordings.
 
     Returns
     -------
-    The trained baseline, and its probabilities as `probe.tables.score_row` takes them: "plain" as the network gives
-    them, "balanced" divided by the classes' shares of the annotated training frames.
+    The trained baseline, and its predictions for `probe.tables.score_row`: "plain" from the network, "balanced" divided
+    by the class shares of the annotated training frames.
     """
     trained = fit_baseline(store, task, split.train, config, inputs, seed, precision, advance=advance)
     plain = trained.predict(inputs, split.evaluate)
     both = {PLAIN: plain, BALANCED: trained.balanced(plain)}
-    return trained, Outcome(both, {}, {}, {}, {}, trained.num_train_frames)
+    return trained, Predictions(both, {}, {}, {}, {}, trained.num_train_frames)
 
 
 def _learned_classes(
-    task: Task, target: np.ndarray, config: BaselineConfig, parent: TrainedBaseline | None
+    task: Task, rows: Sequence[StoreRow], target: np.ndarray, config: BaselineConfig, parent: TrainedBaseline | None
 ) -> tuple[int, ...]:
-    """Classes with frames that show them, and of a binary class also frames that do not; a kept head's are its own."""
-    shown, hidden = (target == 1).any(axis=0), (target == 0).any(axis=0)
-    learned = tuple(int(index) for index in np.flatnonzero(shown & hidden if task.kind == "binary" else shown))
-    if len(learned) < (2 if task.kind == "multinomial" else 1):
-        names = ", ".join(repr(task.classes[index]) for index in np.flatnonzero(shown))
-        raise InputError(
-            f"task {task.name!r}: the training recordings show {'only ' + names if names else 'none of its classes'}; "
-            "a baseline needs frames of at least two kinds: put other recordings into train"
-        )
+    """Indices of the classes that the training frames show; a kept head has those of its parent."""
+    check_learnable(task, target, recording_names(rows))
+    learned = learned_classes(target, task.kind)
     if parent is not None and config.transfer is not None and config.transfer.head == "kept":
         return inherited_classes(task, parent, learned)
     return learned
 
 
 def loss_weights(
-    chosen: Mapping[str, float] | Literal["balanced"] | None, task: Task, target: np.ndarray
+    class_weights: Mapping[str, float] | Literal["balanced"] | None, task: Task, target: np.ndarray
 ) -> Weights | None:
-    """What a frame's loss is multiplied by, for frames that do not show a class and for those that do.
+    """Factors of a frame's loss, for negative and for positive frames of each class.
 
-    Of a multinomial task only the latter count. Keras's class weights: the mean is over frames, not over weights.
+    Multinomial tasks use the factors of positive frames only. As in Keras, the loss is a mean over frames, not over
+    weights.
 
     Parameters
     ----------
-    chosen : see `BaselineConfig.class_weights`.
+    class_weights : see `BaselineConfig.class_weights`.
     target : int8 [frames, class].
 
     Raises
     ------
     InputError
-        If a named class is not the task's.
+        If a named class does not belong to the task.
     """
-    if chosen is None:
+    if class_weights is None:
         return None
-    if isinstance(chosen, Mapping):
-        unknown = sorted(set(chosen) - set(task.classes))
+    if isinstance(class_weights, Mapping):
+        unknown = sorted(set(class_weights) - set(task.classes))
         if unknown:
             raise InputError(f"class_weights name {unknown}; the task {task.name!r} has {list(task.classes)}")
-        named = torch.tensor([float(chosen.get(name, 1.0)) for name in task.classes])
+        named = torch.tensor([float(class_weights.get(name, 1.0)) for name in task.classes])
         return torch.stack([torch.ones_like(named), named])
     counts = torch.from_numpy(np.stack([(target == 0).sum(axis=0), (target == 1).sum(axis=0)]))
     counts = counts.to(torch.get_default_dtype())
     if task.kind == "multinomial":
-        # Only the second row is looked at.
+        # Multinomial tasks use the second row only.
         return (counts[1].sum() / ((counts[1] > 0).sum() * counts[1].clamp(min=1))).expand(2, -1)
     return counts.sum(dim=0) / (2 * counts.clamp(min=1))
 
@@ -541,7 +545,7 @@ def _network(training: _Training, parent: TrainedBaseline | None) -> FrameClassi
     network = config.network.build(training.inputs.layout, config.window.num_samples, num_logits, generator)
     network.to(values.device, values.dtype)
     if parent is not None and config.transfer is not None:
-        take_over(network, parent, config.transfer.head)
+        copy_parent_weights(network, parent, config.transfer.head)
     return network
 
 
@@ -573,15 +577,15 @@ def _epoch(
     epoch: int,
     generator: torch.Generator,
 ) -> tuple[int, float]:
-    """How many frames were learned from, and their mean loss."""
+    """Train one epoch; its number of frames, and their mean loss."""
     frames, target = training.frames(epoch)
     device = training.inputs.values.device
     order = torch.from_numpy(numpy_generator(training.seed, "order", epoch).permutation(len(frames)))
-    places, shown = (x[order].to(device) for x in (training.inputs.places(frames), torch.from_numpy(target)))
+    places, labels = (x[order].to(device) for x in (training.inputs.places(frames), torch.from_numpy(target)))
     total = torch.zeros((), device=device)
     for batch in _batches(len(frames), training.config.batch_size):
         total += (batch.stop - batch.start) * _step(
-            network, optimizer, training, places[batch], shown[batch], generator
+            network, optimizer, training, places[batch], labels[batch], generator
         )
         if training.advance is not None:
             training.advance(batch.stop - batch.start)
@@ -592,15 +596,15 @@ def _epoch(
 
 
 def _batches(count: int, size: int) -> list[slice]:
-    """Batches of `size` frames; a last one left alone joins those before it, as one frame has no variance.
+    """Batches of `size` frames; a single last frame, which has no variance, joins the batch before it.
 
     Raises
     ------
     InputError
-        If there is one frame or none at all.
+        If there are fewer than two frames.
     """
     if count < 2:
-        raise InputError(f"an epoch learns from {count} annotated frame(s): lower train_stride, or annotate more")
+        raise InputError(f"an epoch has {count} annotated frame(s): lower train_stride, or annotate more")
     starts = list(range(0, count, size))
     if count - starts[-1] == 1 and len(starts) > 1:
         starts.pop()
@@ -621,7 +625,7 @@ def _step(
         windows = augment(windows, inputs.layout, config.augment, inputs.sizes_at(places), generator)
     with torch.autocast(windows.device.type, training.precision, enabled=training.precision != torch.float32):
         logits = network(windows, generator)
-    logits = paired(logits.to(windows.dtype), config.paired_logits)
+    logits = class_logits(logits.to(windows.dtype), config.paired_logits)
     loss = frame_loss(logits, target, training.kind, training.weights)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -632,15 +636,15 @@ def _step(
 def frame_loss(
     logits: Float[Tensor, "batch class"], target: Int[Tensor, "batch class"], kind: str, weights: Weights | None = None
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy; `target` is 1 where a frame shows a class, 0 where it does not, -1 where nobody looked.
+    """Mean cross-entropy; `target` is 1 for positive, 0 for negative and -1 for unannotated frames of a class.
 
-    "multinomial" frames show one class each; the classes of "binary" ones are told apart one by one, and those that
-    nobody looked at do not count. `weights` are those of `loss_weights`.
+    "multinomial" frames have exactly one class; unannotated "binary" classes do not count. `weights` come from
+    `loss_weights`.
     """
     if kind == "multinomial":
-        shown = target.argmax(dim=1)
-        losses = F.cross_entropy(logits, shown, reduction="none")
-        return (losses if weights is None else losses * weights[1, shown]).mean()
+        labels = target.argmax(dim=1)
+        losses = F.cross_entropy(logits, labels, reduction="none")
+        return (losses if weights is None else losses * weights[1, labels]).mean()
     known = target != NOT_ANNOTATED
     losses = F.binary_cross_entropy_with_logits(logits, (target == 1).to(logits.dtype), reduction="none")
     if weights is not None:

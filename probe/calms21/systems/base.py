@@ -1,6 +1,6 @@
-"""The interface of systems: learn from recordings, then predict recordings; and systems on frozen embeddings.
+"""The interface of systems (fit recordings, then predict recordings), and systems on frozen embeddings.
 
-`FrozenProbe` is a linear or nearest-neighbor probe, `FrozenStyles` one head for all annotators.
+`FrozenProbe` is a linear or nearest-neighbor probe, `FrozenAnnotatorProbe` one head for all annotators.
 """
 
 import hashlib
@@ -13,11 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from probe.annotators import AnnotatorConfig, AnnotatorProbe, annotated_frames, annotators_of, learn_annotators
+from probe.annotators import AnnotatorConfig, AnnotatorProbe, annotated_frames, find_annotators, fit_annotators
+from probe.experiment import (
+    BALANCED,
+    FITS,
+    PLAIN,
+    Experiment,
+    Problem,
+    balance_probabilities,
+    check_learnable,
+    recording_names,
+    sample_frames,
+)
 from probe.folds import stratified_folds
-from probe.learners import PROBES, Probe, choosing_folds
-from probe.representations import Matrix, Representation, SomeRecordings
-from probe.trial import BALANCED, FITS, PLAIN, Problem, Trial, balanced, learned_classes, sample
+from probe.learners import PROBES, Probe, fit_probe
+from probe.representations import Matrix, PartialMatrix, Representation
 from ssl_behavior.errors import InputError
 from ssl_behavior.labeled import labels_fingerprint
 from ssl_behavior.recording import NOT_ANNOTATED
@@ -26,61 +36,60 @@ from ssl_behavior.store import Store, StoreRow
 
 __all__ = [
     "Advance",
-    "Fitted",
-    "Fold",
+    "AnnotatorProbes",
+    "CrossFitFold",
+    "FittedSystem",
+    "FrozenAnnotatorProbe",
     "FrozenProbe",
-    "FrozenStyles",
-    "Heads",
-    "Model",
     "Problem",
     "System",
-    "can_learn_from",
+    "TimedSystem",
     "labels_digest",
     "matrix_digest",
     "with_balanced",
 ]
 
 Advance = Callable[[int], None]
-"""Told of progress: so many frames more were learned from."""
+"""Progress callback: the number of further training frames."""
 
 DIGEST_ROWS = 997
 
 
-class Model(ABC):
-    """What a system made of the recordings it learned from."""
+class FittedSystem(ABC):
+    """A system fitted to training recordings."""
 
     @abstractmethod
     def predict(self, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
-        """Fit name ("plain", "balanced") -> float32 [frames, classes] over all frames of `rows`, one after the other.
+        """Fit name ("plain", "balanced") -> float32 [frames, classes], all frames of `rows`, concatenated.
 
-        A class that could not be learned is NaN.
+        Classes that were not learned are NaN.
         """
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What was chosen and how large it is, JSON-ready."""
+        """Chosen settings and size, JSON-ready."""
         return {}
 
 
 @dataclass(eq=False)
-class Fitted:
-    """A model, timed.
+class TimedSystem:
+    """A fitted system with the times of its training and predictions.
 
     Parameters
     ----------
-    num_train_frames : annotated frames of the recordings it learned from.
-    seconds : of learning.
+    num_train_frames : annotated frames of the training recordings.
+    seconds : duration of the training.
     """
 
     problem: Problem
-    model: Model
+    model: FittedSystem
     num_train_frames: int
     seconds: float
     _predicted: int = field(default=0, init=False)
     _spent: float = field(default=0.0, init=False)
 
     def predict(self, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
-        """See `Model.predict`."""
+        """See `FittedSystem.predict`."""
         start = time.perf_counter()
         made = self.model.predict(rows)
         self._spent += time.perf_counter() - start
@@ -92,24 +101,24 @@ class Fitted:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """JSON-ready: frames learned from, seconds of learning, frames per second of prediction, the model's own."""
+        """JSON-ready: training frames, seconds of training, predicted frames per second, and the system's facts."""
         speed = round(self._predicted / self._spent) if self._spent > 0 else None
         own = {"num_train_frames": self.num_train_frames, "seconds": round(self.seconds, 3)}
         return own | {"predicted_frames_per_second": speed} | self.model.facts
 
 
 @dataclass(frozen=True)
-class Fold:
-    """A part of the recordings to learn from, left out by a model that learns the others."""
+class CrossFitFold:
+    """Held-out training recordings, and the system for the other ones."""
 
     system: "System"
     held_out: tuple[StoreRow, ...]
 
 
 class System(ABC):
-    """A recipe that learns a problem from labeled recordings.
+    """A recipe that is fitted to labeled recordings.
 
-    `name` is what tables call it, `source` where it comes from: the paper and its table, in words.
+    `name` is the name in tables, `source` the origin of the recipe, such as a paper and its table.
     """
 
     name: str
@@ -118,109 +127,89 @@ class System(ABC):
     @property
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """All that a result depends on besides problem, recordings and seed, JSON-ready; finished results are known
-        by it."""
+        """All inputs of predictions besides problem, recordings and seed, JSON-ready; part of the cache key."""
 
     @property
-    def elsewhere(self) -> tuple[StoreRow, ...]:
-        """Recordings whose labels are learned from whatever `fit` is given, such as those of another task."""
+    def extra_training_rows(self) -> tuple[StoreRow, ...]:
+        """Labeled recordings that every fit uses besides its own, such as those of another task."""
         return ()
 
-    def folds(self, problem: Problem, rows: Sequence[StoreRow], num_folds: int, seed: int) -> list[Fold]:
-        """The recordings in parts, and for each the system that learns the others: as many parts as there are
-        recordings for."""
+    def folds(self, problem: Problem, rows: Sequence[StoreRow], num_folds: int, seed: int) -> list[CrossFitFold]:
+        """Stratified folds of the recordings, at most one per recording, and the system for each fold."""
         parts = stratified_folds(problem, rows, min(num_folds, len(rows)), seed)
-        return [Fold(self, part) for part in parts]
+        return [CrossFitFold(self, part) for part in parts]
 
     @abstractmethod
-    def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:
-        """Learn from these recordings, and from no other's labels; whatever is drawn comes from `seed`."""
+    def _fit(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> FittedSystem:
+        """Fit the labels of these recordings only; `seed` determines all random draws."""
 
     def fit(
         self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Callable[[int], None] | None = None
-    ) -> Fitted:
-        """Learn from `rows` alone.
+    ) -> TimedSystem:
+        """Fit `rows`.
 
         Raises
         ------
         InputError
-            If the recordings show one kind of frame only.
+            If the recordings show too few classes, see `check_learnable`.
         """
         target = problem.targets(rows)
-        _check(problem, rows, target)
+        check_learnable(problem.task, target, recording_names(rows))
         start = time.perf_counter()
-        model = self.learn(problem, rows, seed, advance or _nobody)
+        model = self._fit(problem, rows, seed, advance or _no_progress)
         known = int((target != NOT_ANNOTATED).any(axis=1).sum())
-        return Fitted(problem, model, known, time.perf_counter() - start)
+        return TimedSystem(problem, model, known, time.perf_counter() - start)
 
 
-def _nobody(count: int) -> None:
-    """Nobody wants to know."""
-
-
-def can_learn_from(problem: Problem, target: np.ndarray) -> bool:
-    """Whether labels int8 [frames, class] show two classes to tell apart, or one against the rest."""
-    return len(learned_classes(target, problem.task.kind)) >= (2 if problem.task.kind == "multinomial" else 1)
-
-
-def _check(problem: Problem, rows: Sequence[StoreRow], target: np.ndarray) -> None:
-    if can_learn_from(problem, target):
-        return
-    task = problem.task
-    shown = ", ".join(repr(task.classes[column]) for column in np.flatnonzero((target == 1).any(axis=0)))
-    names = ", ".join(row.id for row in rows[:3]) + (f" and {len(rows) - 3} more" if len(rows) > 3 else "")
-    raise InputError(
-        f"task {task.name!r}: the recordings to learn from ({names}) show {'only ' + shown if shown else 'no class'}; "
-        "frames of at least two kinds are needed: put other recordings into train"
-    )
+def _no_progress(count: int) -> None:
+    """No-op progress callback."""
 
 
 def with_balanced(problem: Problem, rows: Sequence[StoreRow], plain: np.ndarray) -> dict[str, np.ndarray]:
-    """Both fits of a system that has the plain one only: the other by Bayes' rule from the shares in training.
+    """The plain fit, and the balanced fit derived from it by Bayes' rule with the class shares in training.
 
     Parameters
     ----------
-    rows : the recordings that were learned from.
+    rows : training recordings.
     plain : float32 [frames, classes].
     """
     target = problem.targets(rows)
     share = (target == 1).sum(axis=0) / np.maximum((target != NOT_ANNOTATED).sum(axis=0), 1)
-    return {PLAIN: plain, BALANCED: balanced(plain, share, problem.task.kind)}
+    return {PLAIN: plain, BALANCED: balance_probabilities(plain, share, problem.task.kind)}
 
 
 def labels_digest(problem: Problem, rows: Sequence[StoreRow]) -> str:
-    """SHA-256 of what the frames of these recordings show."""
+    """SHA-256 of the labels of these recordings."""
     return hashlib.sha256(np.ascontiguousarray(problem.targets(rows)).tobytes()).hexdigest()
 
 
 def matrix_digest(matrices: Sequence[Matrix]) -> str:
-    """SHA-256 of shapes and of some evenly spread rows, by which an embedding is known without reading all of it."""
+    """SHA-256 of shapes and of some evenly spaced rows, which identify an embedding without reading all of it."""
     digest = hashlib.sha256()
     for matrix in matrices:
         digest.update(str(tuple(matrix.shape)).encode())
-        held = matrix.held if isinstance(matrix, SomeRecordings) else matrix
-        for place in np.linspace(0, len(held) - 1, min(DIGEST_ROWS, len(held))).astype(int):
-            digest.update(np.ascontiguousarray(held[int(place) : int(place) + 1]).tobytes())
+        values = matrix.values if isinstance(matrix, PartialMatrix) else matrix
+        for place in np.linspace(0, len(values) - 1, min(DIGEST_ROWS, len(values))).astype(int):
+            digest.update(np.ascontiguousarray(values[int(place) : int(place) + 1]).tobytes())
     return digest.hexdigest()
 
 
 CHOOSING = 3
-"""Version of how settings are chosen: predictions that were kept from another one are other predictions."""
+"""Version of the choice of settings; cached predictions of other versions are not used."""
 
 
 class FrozenProbe(System):
-    """Logistic regression, or votes of the nearest training frames, on standardised rows of a matrix.
+    """Logistic regression, or votes of the nearest training frames, on standardized rows of a matrix.
 
-    The penalty, or the number of neighbors, is chosen on parts of the recordings learned from: each left out in turn
-    where they are few, five parts in turn of some, a fifth of many, stretches of time of a single one
-    (`probe.folds.held_out_masks`); then the probe learns from all of them. Expected on the rats (train 01-30, scored
-    31-38, S1) of a pretrained encoder, linear: see `benchmarks/results/quality_rats.md`.
+    The penalty, or the number of neighbors, is chosen on inner folds of the training recordings
+    (`probe.folds.held_out_masks`); then the probe is fitted to all of them. Expected on the rats (train 01-30, scored
+    31-38, S1) with a pretrained encoder, linear: see `benchmarks/results/quality_rats.md`.
 
     Parameters
     ----------
-    representation : its arrays are pretraining seeds of one encoder: probe seed s reads array s modulo their number.
+    representation : its arrays are pretraining seeds of one encoder; probe seed s reads array s modulo their number.
     mode : "linear" or "knn".
-    stride : learn from every so-manieth frame.
+    stride : the probe is fitted to every `stride`-th frame.
     """
 
     def __init__(self, representation: Representation, mode: str = "linear", stride: int = 4) -> None:
@@ -229,7 +218,7 @@ class FrozenProbe(System):
         if stride < 1:
             raise InputError(f"stride must be at least 1, got {stride}")
         self.representation, self.mode, self.stride = representation, mode, stride
-        self.name = f"{representation.name}, {'linear' if mode == 'linear' else 'nearest neighbours'}"
+        self.name = f"{representation.name}, {'linear' if mode == 'linear' else 'nearest neighbors'}"
         self.source = "frozen embedding, settings chosen on held-out training recordings (this package)"
 
     @property
@@ -244,17 +233,16 @@ class FrozenProbe(System):
             "matrix": matrix_digest(self.representation.arrays),
         }
 
-    def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:
+    def _fit(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> FittedSystem:
         array = self.representation.array(seed)
         split = Split(tuple(rows), (), (), "test", True, "recordings to learn from")
-        trial = Trial(problem.store, problem.task, split, problem.steer, self.mode, self.stride)
-        data = sample(trial, array, rows, seed)
+        experiment = Experiment(problem.store, problem.task, split, problem.selection, self.mode, self.stride)
+        data = sample_frames(experiment, array, rows, seed)
         advance(len(data))
-        probe: Probe = PROBES[self.mode].chosen(trial, data, choosing_folds(trial, array, data, seed))
-        return _ProbeModel(probe, array, len(data))
+        return _FittedProbe(fit_probe(experiment, array, data, seed), array, len(data))
 
 
-class _ProbeModel(Model):
+class _FittedProbe(FittedSystem):
     def __init__(self, probe: Probe, array: Matrix, num_frames: int) -> None:
         self.probe, self.array, self.num_frames = probe, array, num_frames
 
@@ -269,20 +257,20 @@ class _ProbeModel(Model):
         return {"num_parameters": parameters, "sampled_frames": self.num_frames, "chosen": chosen}
 
 
-Heads = dict[str, AnnotatorProbe]
-"""All that a head of all annotators depends on -> the head."""
+AnnotatorProbes = dict[str, AnnotatorProbe]
+"""Cache of heads of all annotators, by all inputs of their training."""
 
 
-class FrozenStyles(System):
-    """`probe.annotators.learn_annotators` on the recordings of a part, and on those of all other annotators.
+class FrozenAnnotatorProbe(System):
+    """`probe.annotators.fit_annotators` on the recordings of a part and of all other annotators.
 
     Parameters
     ----------
     representation : its arrays are pretraining seeds, as in `FrozenProbe`.
-    store : of `also`.
-    also : recordings that other annotators labeled in the same stream; never one that is evaluated.
-    stride : learn from every so-manieth frame.
-    heads : heads learned already; parts whose recordings are the same share one.
+    store : of `extra_rows`.
+    extra_rows : recordings that other annotators labeled in the same stream; never an evaluated recording.
+    stride : the head is fitted to every `stride`-th frame.
+    heads : cache of trained heads; parts with the same recordings share one head.
     """
 
     source = "learned annotator embeddings on a frozen encoder, after the MABe 2021 winner (arXiv:2104.02710)"
@@ -291,15 +279,15 @@ class FrozenStyles(System):
         self,
         representation: Representation,
         store: Store,
-        also: Sequence[StoreRow] = (),
+        extra_rows: Sequence[StoreRow] = (),
         stride: int = 4,
         config: AnnotatorConfig | None = None,
-        heads: Heads | None = None,
+        heads: AnnotatorProbes | None = None,
     ) -> None:
-        self.representation, self.also, self.stride = representation, tuple(also), stride
+        self.representation, self.extra_rows, self.stride = representation, tuple(extra_rows), stride
         self.config = config or AnnotatorConfig()
         self.heads = {} if heads is None else heads
-        self._also_labels = labels_fingerprint([(store, row) for row in also])
+        self._extra_labels = labels_fingerprint([(store, row) for row in extra_rows])
         self.name = f"{representation.name}, one head for all annotators"
 
     @property
@@ -308,48 +296,48 @@ class FrozenStyles(System):
             "system": "styles",
             **asdict(self.config),
             "stride": self.stride,
-            "also": [row.id for row in self.also],
-            "labels": self._also_labels,
+            "also": [row.id for row in self.extra_rows],
+            "labels": self._extra_labels,
             "checkpoints": list(self.representation.checkpoints),
             "matrix": matrix_digest(self.representation.arrays),
         }
 
     @property
-    def elsewhere(self) -> tuple[StoreRow, ...]:
-        return self.also
+    def extra_training_rows(self) -> tuple[StoreRow, ...]:
+        return self.extra_rows
 
-    def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:
-        """Learn the head.
+    def _fit(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> FittedSystem:
+        """Fit the head.
 
         Raises
         ------
         InputError
-            If the part is not one annotator's.
+            If the part does not have exactly one annotator.
         """
         task = problem.task
         if len(task.annotators) != 1 or len(task.streams) != 1:
-            raise InputError(f"task {task.name!r} is not one annotator's: there is no style to learn")
+            raise InputError(f"task {task.name!r} does not have one annotator: there is no style to learn")
         (stream,), own = task.streams, task.annotators[0]
-        others = [row for row in self.also if row.annotators.get(stream, own) != own]
+        others = [row for row in self.extra_rows if row.annotators.get(stream, own) != own]
         together = sorted([*rows, *others], key=lambda row: row.offset)
         array = self.representation.array(seed)
         everything = [self.settings, problem.store.fingerprint(), task.streams, task.classes]
         known = json.dumps([*everything, seed, [row.id for row in together]], sort_keys=True)
         if known not in self.heads:
             self.heads[known] = self._learned(problem, together, array, seed, advance)
-        return _StylesModel(self.heads[known], array, own)
+        return _FittedAnnotatorProbe(self.heads[known], array, own)
 
     def _learned(
         self, problem: Problem, rows: Sequence[StoreRow], array: Matrix, seed: int, advance: Advance
     ) -> AnnotatorProbe:
-        everybody = replace(problem.task, annotators=())
-        names = annotators_of(problem.store, everybody, rows)
-        frames = annotated_frames(problem.store, everybody, array, rows, names, self.stride, seed)
+        pooled_task = replace(problem.task, annotators=())
+        names = find_annotators(problem.store, pooled_task, rows)
+        frames = annotated_frames(problem.store, pooled_task, array, rows, names, self.stride, seed)
         advance(len(frames))
-        return learn_annotators(frames, names, problem.task.classes, self.config, seed)
+        return fit_annotators(frames, names, problem.task.classes, self.config, seed)
 
 
-class _StylesModel(Model):
+class _FittedAnnotatorProbe(FittedSystem):
     def __init__(self, probe: AnnotatorProbe, array: Matrix, annotator: str) -> None:
         self.probe, self.array, self.annotator = probe, array, annotator
 

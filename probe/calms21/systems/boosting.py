@@ -1,4 +1,4 @@
-"""The strong reference without a network: hand features over windows, and gradient-boosted trees."""
+"""A strong reference without a network: gradient-boosted trees on windowed hand features."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from probe.calms21.systems.base import Advance, Model, System, matrix_digest, with_balanced
+from probe.calms21.systems.base import Advance, FittedSystem, System, matrix_digest, with_balanced
+from probe.experiment import BALANCED, FITS, PLAIN, Problem, expand_classes, learned_classes
 from probe.representations import Frames, Matrix, Representation, all_frames, gather, sampled_frames
-from probe.trial import BALANCED, FITS, PLAIN, Problem, learned_classes, spread
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.seeds import derive_seed, numpy_generator
@@ -27,15 +27,16 @@ class BoostingConfig:
 
     Parameters
     ----------
-    iterations : trees per class, one after the other.
-    lr : how far each goes.
-    leaves, min_leaf_frames : of a tree; leaves of few frames are accidents, neighbouring frames being alike.
-    l2 : penalty of the leaves' values.
-    bins : values that a feature is cut into.
-    stride : learn from every so-manieth annotated frame.
-    most_columns : of the features so many are drawn at random, where there are more; 0 = all of them.
-    separate_balanced : grow trees for weighted classes too; False = the plain ones' probabilities by Bayes' rule, in
-        half the time.
+    iterations : number of trees per class.
+    lr : learning rate.
+    leaves, min_leaf_frames : maximum leaves of a tree, and minimum frames of a leaf. Adjacent frames are similar, so
+        small leaves overfit.
+    l2 : penalty of leaf values.
+    bins : bins per feature.
+    stride : trees are fitted to every `stride`-th annotated frame.
+    most_columns : maximum number of features, drawn at random; 0 = all.
+    separate_balanced : fit trees for balanced classes too; False = plain probabilities by Bayes' rule, in half the
+        time.
 
     Raises
     ------
@@ -69,9 +70,9 @@ class BoostedTrees(System):
 
     The recipe of the strongest published results without a network on CalMS21 Task 1 (the vassi package, 2025:
     speeds, projected velocities, angles and distances at several lags, boosted trees, balanced classes, about 103,000
-    training frames: macro F1 .804, with smoothing .838, with thresholds .840), here with this package's hand features
-    and scikit-learn's trees. Smoothing and thresholds are those of `crossfit`. Trees split on ranks, so the
-    features need no scaling; missing ones are 0 beside a column that says so.
+    training frames: macro F1 .804, with smoothing .838, with thresholds .840), here with the hand features of this
+    package and the trees of scikit-learn. `crossfit` adds smoothing and thresholds. Trees split on ranks, so features
+    need no scaling; missing features are 0, with a visibility column.
 
     An iteration (four classes, 600 columns) took .33 s on 10,000 frames and .48 s on 40,000, on one core: 100,000
     frames take some two minutes of one core for each of the two fits, and 1 GB. Expected on the rats (train 01-30,
@@ -79,7 +80,7 @@ class BoostedTrees(System):
 
     Parameters
     ----------
-    representation : one matrix; more are other versions of it, as in `FrozenProbe`.
+    representation : one matrix per pretraining seed, as in `FrozenProbe`.
     """
 
     source = "hand features over windows and gradient boosting (after vassi, 2025)"
@@ -98,7 +99,7 @@ class BoostedTrees(System):
             "matrix": matrix_digest(self.representation.arrays),
         }
 
-    def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:
+    def _fit(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> FittedSystem:
         array = self.representation.array(seed)
         frames = sampled_frames(rows, self.config.stride, seed)
         target = frames.take(problem.targets(rows))
@@ -109,13 +110,13 @@ class BoostedTrees(System):
         grown = {}
         for fit in fits:
             grown[fit] = [
-                self._grow(values[shown >= 0], shown[shown >= 0], fit, seed) for shown in _labels(target, problem)
+                self._grow(values[labels >= 0], labels[labels >= 0], fit, seed) for labels in _labels(target, problem)
             ]
             advance(len(values) // len(fits))
         learned = learned_classes(target, problem.task.kind)
-        return _TreesModel(problem, tuple(rows), array, columns, grown, learned, len(values))
+        return _FittedTrees(problem, tuple(rows), array, columns, grown, learned, len(values))
 
-    def _grow(self, values: np.ndarray, shown: np.ndarray, fit: str, seed: int) -> HistGradientBoostingClassifier:
+    def _grow(self, values: np.ndarray, labels: np.ndarray, fit: str, seed: int) -> HistGradientBoostingClassifier:
         config = self.config
         trees = HistGradientBoostingClassifier(
             max_iter=config.iterations,
@@ -124,12 +125,12 @@ class BoostedTrees(System):
             min_samples_leaf=config.min_leaf_frames,
             l2_regularization=config.l2,
             max_bins=config.bins,
-            # Frames drawn at random are neighbours of those learned from: stopping by them would never stop.
+            # Random validation frames adjoin training frames, so their loss would never trigger early stopping.
             early_stopping=False,
             class_weight="balanced" if fit == BALANCED else None,
             random_state=derive_seed(seed, "trees") % 2**32,
         )
-        return trees.fit(values, shown)
+        return trees.fit(values, labels)
 
 
 def _drawn(dim: int, most: int, seed: int) -> slice | np.ndarray:
@@ -139,13 +140,13 @@ def _drawn(dim: int, most: int, seed: int) -> slice | np.ndarray:
 
 
 def _labels(target: np.ndarray, problem: Problem) -> list[np.ndarray]:
-    """What each classifier tells apart, int [frames], -1 = nobody looked: classes, or each class's yes and no."""
+    """Labels int [frames] of each classifier, -1 = not annotated: exclusive classes, or yes and no of each class."""
     if problem.task.kind == "multinomial":
         return [target.argmax(axis=1)]
     return [target[:, column] for column in learned_classes(target, "binary")]
 
 
-class _TreesModel(Model):
+class _FittedTrees(FittedSystem):
     def __init__(
         self,
         problem: Problem,
@@ -166,12 +167,13 @@ class _TreesModel(Model):
             for fit, trees in self.grown.items():
                 blocks[fit].append(self._probabilities(trees, values))
         made = {
-            fit: spread(np.concatenate(parts), self.learned, self.problem.num_classes) for fit, parts in blocks.items()
+            fit: expand_classes(np.concatenate(parts), self.learned, self.problem.num_classes)
+            for fit, parts in blocks.items()
         }
         return made if BALANCED in made else with_balanced(self.problem, self.rows, made[PLAIN])
 
     def _probabilities(self, trees: list[HistGradientBoostingClassifier], values: np.ndarray) -> np.ndarray:
-        """float32 [frames, learned class]; a multinomial classifier's columns are the learned classes as they come."""
+        """float32 [frames, learned class]; the columns of a multinomial classifier are the learned classes in order."""
         if self.problem.task.kind == "multinomial":
             return trees[0].predict_proba(values).astype(np.float32)
         return np.stack([one.predict_proba(values)[:, 1] for one in trees], axis=1).astype(np.float32)
@@ -185,7 +187,7 @@ class _TreesModel(Model):
 
 
 def _blocks(rows: Sequence[StoreRow]) -> list[Frames]:
-    """All frames of the recordings, some at a time: the trees read them in double precision."""
+    """All frames of the recordings in blocks, because trees read them in double precision."""
     every = all_frames(rows)
     return [
         Frames((row,), (pick[start : start + PREDICTED_FRAMES],))

@@ -1,7 +1,7 @@
-"""Run a system: learn, perhaps in folds, and treat its probabilities by what recordings left out of learning say.
+"""Runs of a system: training, optionally in folds, and postprocessing chosen on out-of-fold probabilities.
 
-Nothing is chosen on the evaluated recordings: the function that chooses a `Postprocessing` gets the training recordings
-and the probabilities of models that did not learn from them. `Model.predict` gets no labels.
+Evaluated recordings choose no settings: a `Postprocessing` is chosen on training recordings, from the probabilities of
+systems that were not fitted to them. `FittedSystem.predict` gets no labels.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from probe.calms21.systems.base import Problem, System, can_learn_from
-from probe.trial import FITS, Outcome
+from probe.calms21.systems.base import Problem, System
+from probe.experiment import FITS, Predictions, can_learn
 from probe.tuning import Postprocessing, choose_postprocessing
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED
@@ -25,21 +25,21 @@ Probabilities = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class PostprocessingConfig:
-    """How many models a system is, and what is done to their probabilities.
+    """Number of models of a system, and the postprocessing of their probabilities.
 
     Parameters
     ----------
-    folds : 0 = one model of all training recordings; K of 2 and more = K models, each of K - 1 parts of them, parts by
-        recording, with every class in every part where possible. The prediction is the mean of the K. With fewer
-        recordings than K there is a model for each; one recording makes one model, and nothing is chosen.
-    refit : predict by one more model, of all training recordings, instead of the mean of the K.
-    smooth : average over time, by windows chosen on out-of-fold probabilities.
-    thresholds : decide by weights tuned for F1 on out-of-fold probabilities; ranking stays as it is.
+    folds : 0 = one model of all training recordings; K >= 2 = K models of K - 1 stratified folds of recordings each,
+        whose predictions are averaged. K is at most the number of recordings; one recording gives one model without
+        postprocessing.
+    refit : predict with one more model of all training recordings, instead of the mean of the K.
+    smooth : smooth over time, with windows chosen on out-of-fold probabilities.
+    thresholds : decide with weights tuned for F1 on out-of-fold probabilities; rankings stay unchanged.
 
     Raises
     ------
     InputError
-        If something is to be chosen and there are no folds to choose it by.
+        If a setting needs folds and there are none.
     """
 
     folds: int = 0
@@ -75,33 +75,32 @@ def run_system(
     problem: Problem,
     split: Split,
     seed: int,
-    after: PostprocessingConfig | None = None,
+    config: PostprocessingConfig | None = None,
     advance: Callable[[int], None] | None = None,
-) -> Outcome:
-    """Learn from the training recordings and predict the evaluated ones.
+) -> Predictions:
+    """Fit the training recordings and predict the evaluated recordings.
 
-    Where the training recordings cannot be learned from (one kind of frame only) all probabilities are NaN, which
-    scores as undefined.
+    Training recordings with too few classes give NaN probabilities, which score as undefined.
 
     Parameters
     ----------
-    advance : told of frames learned from.
+    advance : progress callback with the number of further training frames.
 
     Raises
     ------
     InputError
-        If an evaluated recording is among those learned from.
+        If an evaluated recording is also a training recording.
     """
-    after, rows = after or PostprocessingConfig(), split.train
+    config, rows = config or PostprocessingConfig(), split.train
     _check_apart(split, system)
     target = problem.targets(rows)
-    learned = _learned(system, problem, split, seed, after, advance)
+    learned = _learned(system, problem, split, seed, config, advance)
     postprocessing = Postprocessing()
-    if learned.out_of_fold is not None and (after.smooth or after.thresholds):
-        postprocessing = choose_postprocessing(problem, rows, learned.out_of_fold, after.smooth, after.thresholds)
-    return Outcome(
+    if learned.out_of_fold is not None and (config.smooth or config.thresholds):
+        postprocessing = choose_postprocessing(problem, rows, learned.out_of_fold, config.smooth, config.thresholds)
+    return Predictions(
         probability=learned.probability,
-        treated=postprocessing.apply(learned.probability, split.evaluate, problem.task.kind),
+        postprocessed=postprocessing.apply(learned.probability, split.evaluate, problem.task.kind),
         settings={},
         windows=postprocessing.windows,
         heads={},
@@ -112,11 +111,11 @@ def run_system(
 
 
 def _check_apart(split: Split, system: System) -> None:
-    learned = {row.id for row in (*split.train, *system.elsewhere)}
+    learned = {row.id for row in (*split.train, *system.extra_training_rows)}
     both = [row.id for row in split.evaluate if row.id in learned]
     if both:
         raise InputError(
-            f"{split.source}: {both[0]!r} is to be learned from and to be scored on: take it out of one of the two"
+            f"{split.source}: {both[0]!r} is a training recording and a scored recording: take it out of one of the two"
         )
 
 
@@ -125,23 +124,23 @@ def _learned(
     problem: Problem,
     split: Split,
     seed: int,
-    after: PostprocessingConfig,
+    config: PostprocessingConfig,
     advance: Callable[[int], None] | None,
 ) -> _Learned:
     rows, evaluate = split.train, split.evaluate
-    if min(after.folds, len(rows)) < 2:
+    if min(config.folds, len(rows)) < 2:
         probability, facts = _fit_predict(system, problem, rows, [evaluate], seed, advance)
         return _Learned(probability[0], None, [facts])
     parts, held_out, all_facts = [], [], []
-    folds = system.folds(problem, rows, after.folds, seed)
+    folds = system.folds(problem, rows, config.folds, seed)
     for fold in folds:
         rest = [row for row in rows if row not in fold.held_out]
-        wanted = [fold.held_out] if after.refit else [fold.held_out, evaluate]
+        wanted = [fold.held_out] if config.refit else [fold.held_out, evaluate]
         probability, facts = _fit_predict(fold.system, problem, rest, wanted, seed, advance)
         held_out.append(probability[0])
         parts += probability[1:]
         all_facts.append(facts)
-    if after.refit:
+    if config.refit:
         probability, facts = _fit_predict(system, problem, rows, [evaluate], seed, advance)
         parts, all_facts = probability, [*all_facts, facts]
     out_of_fold = _in_order(rows, [fold.held_out for fold in folds], held_out)
@@ -156,15 +155,15 @@ def _fit_predict(
     seed: int,
     advance: Callable[[int], None] | None,
 ) -> tuple[list[dict[str, np.ndarray]], dict[str, Any]]:
-    """Probabilities of each group of recordings wanted, NaN where `rows` teach nothing; and the model's facts."""
-    if not can_learn_from(problem, problem.targets(rows)):
-        return [_nothing(problem, some) for some in wanted], {"nothing_to_learn_from": [row.id for row in rows]}
+    """Probabilities of each group of recordings in `wanted` (NaN if `rows` show too few classes), and facts."""
+    if not can_learn(problem.targets(rows), problem.task.kind):
+        return [_undefined(problem, some) for some in wanted], {"nothing_to_learn_from": [row.id for row in rows]}
     fitted = system.fit(problem, rows, seed, advance)
     made = [fitted.predict(some) for some in wanted]
     return made, fitted.facts
 
 
-def _nothing(problem: Problem, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
+def _undefined(problem: Problem, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
     shape = (sum(row.frames for row in rows), problem.num_classes)
     return {fit: np.full(shape, np.nan, dtype=np.float32) for fit in FITS}
 
@@ -183,9 +182,9 @@ def _in_order(
 
 
 def _mean(many: Sequence[Probabilities], kind: str) -> dict[str, np.ndarray]:
-    """The mean over models. One that never saw a class has no say in it; the classes of a frame still sum to 1.
+    """The mean over models that learned a class; the exclusive classes of a frame still sum to 1.
 
-    Every model has the keys of the first one.
+    All models have the keys of the first one.
     """
     mean = {}
     for key in many[0]:
@@ -200,33 +199,34 @@ def _mean(many: Sequence[Probabilities], kind: str) -> dict[str, np.ndarray]:
     return mean
 
 
-def mean_of(outcomes: Sequence[Outcome], kind: str) -> Outcome:
-    """One outcome whose probabilities, and treated probabilities, are the means of those of several: an ensemble.
+def mean_of(seed_predictions: Sequence[Predictions], kind: str) -> Predictions:
+    """An ensemble: the means of plain and of postprocessed probabilities.
 
-    Decisions are by the mean of the treated probabilities, each under its own weights.
+    Decisions follow the mean of the postprocessed probabilities, each with its own weights.
 
     Parameters
     ----------
-    outcomes : of one problem and split: of several seeds, or of several systems.
-    kind : of the task.
+    seed_predictions : predictions of several seeds or systems for one problem and split.
+    kind : kind of the task.
 
     Raises
     ------
     InputError
-        If there is none, they are of different recordings, or some are treated and some are not.
+        If there are no predictions, their recordings differ, or only some are postprocessed.
     """
-    shapes = {outcome.probability[FITS[0]].shape for outcome in outcomes}
-    if len(shapes) != 1 or len({tuple(outcome.treated) for outcome in outcomes}) != 1:
+    shapes = {predictions.probability[FITS[0]].shape for predictions in seed_predictions}
+    if len(shapes) != 1 or len({tuple(predictions.postprocessed) for predictions in seed_predictions}) != 1:
         raise InputError(
-            f"an ensemble needs outcomes of the same recordings and classes, all of them treated or none; got "
-            f"{len(outcomes)} with {sorted(shapes)} frames and classes, treated {[bool(o.treated) for o in outcomes]}"
+            "an ensemble needs predictions of the same recordings and classes, all postprocessed or none; got "
+            f"{len(seed_predictions)} with {sorted(shapes)} frames and classes, postprocessed "
+            f"{[bool(predictions.postprocessed) for predictions in seed_predictions]}"
         )
-    return Outcome(
-        probability=_mean([outcome.probability for outcome in outcomes], kind),
-        treated=_mean([outcome.treated for outcome in outcomes], kind),
+    return Predictions(
+        probability=_mean([predictions.probability for predictions in seed_predictions], kind),
+        postprocessed=_mean([predictions.postprocessed for predictions in seed_predictions], kind),
         settings={},
         windows={},
         heads={},
-        num_train_frames=max(outcome.num_train_frames for outcome in outcomes),
-        facts={"ensemble": [dict(outcome.facts) for outcome in outcomes]},
+        num_train_frames=max(predictions.num_train_frames for predictions in seed_predictions),
+        facts={"ensemble": [dict(predictions.facts) for predictions in seed_predictions]},
     )

@@ -1,4 +1,4 @@
-"""How much a system learns from few labels: its scores over numbers of labeled recordings."""
+"""Label curves: scores of systems over the number of labeled recordings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,10 +10,10 @@ import numpy as np
 
 from probe.calms21.systems.base import Problem, System
 from probe.calms21.systems.crossfit import PostprocessingConfig, run_system
+from probe.experiment import Experiment, Predictions
 from probe.folds import positive_frames
 from probe.tables import ResultRow, score_row
-from probe.tasks import Macro
-from probe.trial import Outcome, Trial
+from probe.tasks import MacroAverage
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
 from ssl_behavior.seeds import numpy_generator
@@ -32,8 +32,8 @@ __all__ = [
     "nested_rows",
 ]
 
-Runner = Callable[[System, Problem, Split, int, PostprocessingConfig], Outcome]
-"""`run_system`, or `probe.calms21.predictions.remembered` with its folder given."""
+Runner = Callable[[System, Problem, Split, int, PostprocessingConfig], Predictions]
+"""`run_system`, or a partial of `probe.calms21.predictions.cached_predictions`."""
 
 _FORMATS = (".png", ".svg", ".pdf")
 _SCORES = {"ap": "AP", "f1": "F1", "f1_balanced": "F1 balanced"}
@@ -41,18 +41,18 @@ _MARKS = (
     ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"),
     ("#000000", "X"),
 )  # fmt: skip
-"""Colors of Okabe and Ito (without the yellow, which is lost on white), each with a marker of its own."""
+"""Colors of Okabe and Ito (without yellow, which is faint on white), each with its own marker."""
 _COLORS = ("#1b6ca8", "#d1495b", "#3a8a5d", "#8d6a9f", "#c98a1b", "#555555", "#5bb0c9", "#a0522d")
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Results of learning from so many recordings.
+    """Scores for one number of labeled recordings.
 
     Parameters
     ----------
-    positive : class -> frames that show it among those learned from, one number per seed.
-    row : the scores over the seeds.
+    positive : class -> number of positive training frames per seed.
+    row : scores over the seeds.
     headline : classes of the first mean.
     """
 
@@ -69,21 +69,23 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Curve:
-    """A system's points, from few recordings to all of them."""
+    """The points of a system, from few recordings to all."""
 
     system: str
-    after: PostprocessingConfig
+    postprocessing: PostprocessingConfig
     points: tuple[CurvePoint, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
-            "system": self.system, "after": asdict(self.after), "points": [point.to_dict() for point in self.points],
-        }  # fmt: skip
+            "system": self.system,
+            "after": asdict(self.postprocessing),
+            "points": [point.to_dict() for point in self.points],
+        }
 
 
 def label_counts(num_recordings: int) -> tuple[int, ...]:
-    """1, 2, 4, 8 ... and all of them.
+    """Powers of two below the number of recordings, and all recordings.
 
     >>> label_counts(11), label_counts(4)
     ((1, 2, 4, 8, 11), (1, 2, 4))
@@ -93,18 +95,18 @@ def label_counts(num_recordings: int) -> tuple[int, ...]:
 
 
 def nested_rows(rows: Sequence[StoreRow], count: int, seed: int) -> tuple[StoreRow, ...]:
-    """`count` recordings drawn by `seed`, in the order of `rows`; fewer of one seed are among more of it."""
+    """`count` recordings drawn by `seed`, in the order of `rows`; draws of one seed are nested."""
     chosen = numpy_generator(seed, "label curve").permutation(len(rows))[:count]
     return tuple(rows[index] for index in sorted(chosen))
 
 
 def covering_rows(problem: Problem, rows: Sequence[StoreRow], count: int, seed: int) -> tuple[StoreRow, ...]:
-    """As `nested_rows`, of recordings that hold the classes of the steering mean, so that few of them show them all.
+    """As `nested_rows`, but recordings that cover the classes of `problem.selection` come first.
 
-    Each draw is the first in a seeded order among those that show most of the classes not shown so far; when all are
-    shown, the first that shows any of them. Recordings that show none come last.
+    Each draw takes the first recording in a seeded order with the most classes that are still missing; once all classes
+    are covered, the first recording with any of them. Recordings without these classes come last.
     """
-    columns = [problem.task.classes.index(name) for name in problem.steer.classes]
+    columns = [problem.task.classes.index(name) for name in problem.selection.classes]
     shows = positive_frames(problem, rows)[:, columns] > 0
     left = list(numpy_generator(seed, "label curve").permutation(len(rows)))
     lacking, chosen = np.ones(len(columns), dtype=bool), []
@@ -120,36 +122,36 @@ def label_curve(
     system: System,
     problem: Problem,
     split: Split,
-    macros: Sequence[Macro],
+    macros: Sequence[MacroAverage],
     seeds: Sequence[int],
-    after: PostprocessingConfig | None = None,
+    postprocessing: PostprocessingConfig | None = None,
     counts: Sequence[int] | None = None,
     run: Runner = run_system,
     advance: Callable[[int], None] | None = None,
     covering: bool = False,
 ) -> Curve:
-    """Scores over numbers of labeled recordings, of which each seed draws its own; nested within a seed.
+    """Scores over numbers of labeled recordings; each seed draws its own nested sets of recordings.
 
-    A class that no drawn recording shows is undefined for that seed, and said to be.
+    A class that is absent from the drawn recordings is undefined for that seed, and named.
 
     Parameters
     ----------
     macros : means to report; the first is the headline.
     counts : numbers of recordings; 1, 2, 4, 8 ... and all by default.
-    run : how an outcome is got.
+    run : function that gives the predictions.
     advance : called with 1 after every seed of every point.
-    covering : draw recordings that hold the classes of the steering mean (`covering_rows`); False = any.
+    covering : draw with `covering_rows`; False = with `nested_rows`.
 
     Raises
     ------
     InputError
-        If a number is less than 1 or more than there are recordings to learn from.
+        If a number is below 1 or above the number of training recordings.
     """
-    after, rows = after or PostprocessingConfig(), split.train
+    postprocessing, rows = postprocessing or PostprocessingConfig(), split.train
     counts = label_counts(len(rows)) if counts is None else sorted(set(counts))
     if not counts or counts[0] < 1 or counts[-1] > len(rows):
         raise InputError(
-            f"numbers of labeled recordings are from 1 to {len(rows)}, as many as there are; got {list(counts)}"
+            f"numbers of labeled recordings are from 1 to {len(rows)}, the number of recordings; got {list(counts)}"
         )
     points = []
     for count in counts:
@@ -157,13 +159,13 @@ def label_curve(
             drawn = [covering_rows(problem, rows, count, seed) for seed in seeds]
         else:
             drawn = [nested_rows(rows, count, seed) for seed in seeds]
-        outcomes = []
+        seed_predictions = []
         for some, seed in zip(drawn, seeds, strict=True):
-            outcomes.append(run(system, problem, _learning_from(split, some), seed, after))
+            seed_predictions.append(run(system, problem, _learning_from(split, some), seed, postprocessing))
             if advance is not None:
                 advance(1)
-        points.append(_point(system, problem, split, macros, drawn, outcomes, after))
-    return Curve(system.name, after, tuple(points))
+        points.append(_point(system, problem, split, macros, drawn, seed_predictions, postprocessing))
+    return Curve(system.name, postprocessing, tuple(points))
 
 
 def _learning_from(split: Split, rows: tuple[StoreRow, ...]) -> Split:
@@ -174,26 +176,34 @@ def _point(
     system: System,
     problem: Problem,
     split: Split,
-    macros: Sequence[Macro],
+    macros: Sequence[MacroAverage],
     drawn: Sequence[tuple[StoreRow, ...]],
-    outcomes: Sequence[Outcome],
-    after: PostprocessingConfig,
+    seed_predictions: Sequence[Predictions],
+    postprocessing: PostprocessingConfig,
 ) -> CurvePoint:
-    trial = Trial(problem.store, problem.task, split, problem.steer)
+    experiment = Experiment(problem.store, problem.task, split, problem.selection)
     percent = 100 * len(drawn[0]) / len(split.train)
-    row = score_row(trial, macros, system.name, 0, percent, outcomes, after.smooth or after.thresholds)
-    shown = np.array([positive_frames(problem, some).sum(axis=0) for some in drawn])
-    positive = {name: tuple(shown[:, column].tolist()) for column, name in enumerate(problem.task.classes)}
+    row = score_row(
+        experiment,
+        macros,
+        system.name,
+        0,
+        percent,
+        seed_predictions,
+        postprocessing.smooth or postprocessing.thresholds,
+    )
+    counts = np.array([positive_frames(problem, some).sum(axis=0) for some in drawn])
+    positive = {name: tuple(counts[:, column].tolist()) for column, name in enumerate(problem.task.classes)}
     return CurvePoint(len(drawn[0]), positive, row, macros[0].classes)
 
 
 def check_figure(path: Path) -> None:
-    """Refuse a figure that could not be drawn, before anything is learned for it.
+    """Refuse a figure that cannot be drawn, before any training for it.
 
     Raises
     ------
     InputError
-        If the file's ending is not that of a picture, or matplotlib is not installed.
+        If the suffix is not that of an image, or matplotlib is not installed.
     """
     if path.suffix.lower() not in _FORMATS:
         raise InputError(f"--figure {path}: expected a file that ends in one of {list(_FORMATS)}")
@@ -204,8 +214,8 @@ def check_figure(path: Path) -> None:
 def draw_curves(curves: Sequence[Curve], path: Path, title: str = "", scores: Sequence[str] = ("ap", "f1")) -> None:
     """Draw the first macro score of each system over labeled recordings (left) and over positive frames (right).
 
-    One row of panels for each of `scores`; bars are the population standard deviation over seeds. An open circle is a
-    mean over fewer classes: too few recordings to show them all in every seed.
+    One row of panels for each of `scores`; bars are the population standard deviation over seeds. Open circles are
+    means over fewer classes, because the recordings of some seed do not show them all.
 
     Parameters
     ----------
@@ -215,7 +225,7 @@ def draw_curves(curves: Sequence[Curve], path: Path, title: str = "", scores: Se
     Raises
     ------
     InputError
-        As `check_figure` does, or if there is nothing to draw or the file cannot be written.
+        As `check_figure`, or if there is no curve or the file cannot be written.
     """
     check_figure(path)
     if not curves:
@@ -245,8 +255,8 @@ def draw_curves(curves: Sequence[Curve], path: Path, title: str = "", scores: Se
 def draw_streams(panels: Mapping[str, Sequence[Curve]], path: Path, title: str = "", score: str = "ap") -> None:
     """Draw one panel for each label stream: the first macro score of each system over labeled recordings.
 
-    Bands are the population standard deviation over the draws; each line is named at its end. Open circles are means
-    over fewer classes, as of `draw_curves`. Colors are those of Okabe and Ito, which color-blind readers tell apart.
+    Bands are the population standard deviation over the draws; a name stands at the end of each line. Open circles are
+    means over fewer classes, as in `draw_curves`. Colors are the color-blind safe ones of Okabe and Ito.
 
     Parameters
     ----------
@@ -257,7 +267,7 @@ def draw_streams(panels: Mapping[str, Sequence[Curve]], path: Path, title: str =
     Raises
     ------
     InputError
-        As `draw_curves` does.
+        As `draw_curves`.
     """
     check_figure(path)
     names = list(dict.fromkeys(curve.system for curves in panels.values() for curve in curves))
@@ -284,7 +294,7 @@ def draw_streams(panels: Mapping[str, Sequence[Curve]], path: Path, title: str =
 
 
 def _draw_band(axis: Any, curve: Curve, score: str, color: str, marker: str) -> tuple[str, str, float, float] | None:
-    """A line with its band; name, color and place of its end, or None if it has no defined point."""
+    """Draw a line with its band; name, color and position of its end, or None without defined points."""
     found = [(float(point.num_recordings), getattr(point.row.macros[0], score), point) for point in curve.points]
     defined = [(x, summary.mean, summary.std, bool(point.row.undefined)) for x, summary, point in found
                if summary.mean is not None]  # fmt: skip
@@ -302,7 +312,7 @@ def _draw_band(axis: Any, curve: Curve, score: str, color: str, marker: str) -> 
 
 
 def _name_lines(axis: Any, ends: Sequence[tuple[str, str, float, float]]) -> None:
-    """Write each name beside the end of its line, moved apart where they would cover each other."""
+    """Write each name at the end of its line, without overlaps."""
     low, high = axis.get_ylim()
     step, place = 0.055 * (high - low), -np.inf
     for name, color, x, y in sorted(ends, key=lambda end: end[3]):
@@ -316,15 +326,15 @@ def _recordings(point: CurvePoint) -> float:
 
 
 def _positive_frames(point: CurvePoint) -> float:
-    """Mean over seeds and over the classes of the mean that is drawn."""
+    """Mean over seeds and over the classes of the drawn mean."""
     return float(np.mean([point.positive[name] for name in point.headline]))
 
 
 def _draw(panel: Any, curve: Curve, score: str, over: Callable[[CurvePoint], float], color: str) -> None:
-    """Parameters: a matplotlib axis; what stands on the horizontal axis."""
+    """Draw a curve with error bars on a matplotlib axis; `over` gives the horizontal coordinate."""
     found = [(over(point), getattr(point.row.macros[0], score), point) for point in curve.points]
     defined = [(x, summary, point) for x, summary, point in found if summary.mean is not None and x > 0]
-    # A mean over fewer classes is another mean: no line leads from it to the next.
+    # Means over fewer classes are not comparable, so no line connects them.
     whole = [(x, summary) for x, summary, point in defined if not point.row.undefined]
     xs, means = [x for x, _ in whole], [summary.mean for _, summary in whole]
     spread = [summary.std for _, summary in whole]

@@ -1,4 +1,4 @@
-"""Encoders trained together with their heads, by the pretraining job: joint, fine-tuned and from scratch."""
+"""End-to-end systems: encoders trained with their heads by the pretraining job, joint, fine-tuned or from scratch."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,9 +11,9 @@ import torch
 from pretrain.config import RunConfig, run_config_from
 from pretrain.recipes import RECIPES
 from probe.calms21.pretraining import config_digest, trained_run
-from probe.calms21.systems.base import Advance, Fold, Model, Problem, System, with_balanced
-from probe.folds import dealt
-from probe.trial import BALANCED, PLAIN, learned_classes, spread
+from probe.calms21.systems.base import Advance, CrossFitFold, FittedSystem, Problem, System, with_balanced
+from probe.experiment import BALANCED, PLAIN, expand_classes, learned_classes
+from probe.folds import assign_folds
 from ssl_behavior.checkpoint import best_streams, find_checkpoint, load_checkpoint
 from ssl_behavior.device import choose_device
 from ssl_behavior.errors import InputError
@@ -33,19 +33,18 @@ class EndToEndConfig:
     ----------
     recipe : "joint", "joint_mabe2021" or "finetune".
     settings : changes of the recipe, dotted keys of a `RunConfig` and their values, such as {"steps": 400}.
-    init : runs to start from; seed s starts from run s modulo their number.
-    tracks : ids or globs of the recordings whose tracks are learned from; none = all of the store.
-    labeled_only : no other tracks than those with labels to learn from are seen, whatever `tracks` says.
-    all_tasks : learn every label stream of the recordings at once; False = the problem's own alone.
-    best : take the checkpoint that labeled the run's held-out recordings best in the problem's own stream, as the MABe
-        2021 winner did, or that of the best validation loss where they show nothing of it; False = the last,
-        and all recordings are learned from: on the rats 3 of 30 held out cost more than choosing by them gave.
+    init : initial runs; seed s starts from run s modulo their number.
+    tracks : ids or globs of the training tracks; none = all of the store.
+    labeled_only : the training tracks are those of the labeled training recordings, and `tracks` is ignored.
+    all_tasks : train on every label stream of the recordings; False = on the problem's stream.
+    best : use the checkpoint with the best labels of the problem's stream on the run's held-out recordings, as the MABe
+        2021 winner did, or with the best validation loss if they lack the stream. False = use the last checkpoint and
+        train on all recordings: on the rats, holding out 3 of 30 recordings cost more than it gained.
 
     Raises
     ------
     InputError
-        If rare classes are to be drawn more often, which balanced probabilities cannot know of: they are made of the
-        shares of the labels.
+        If rare classes are sampled more often: balanced probabilities assume the class shares of the labels.
     """
 
     recipe: str
@@ -59,24 +58,24 @@ class EndToEndConfig:
     def __post_init__(self) -> None:
         if "data.sampling.rare_share" in self.settings:
             raise InputError(
-                "data.sampling.rare_share: F1 balanced is made of the shares of the labels, and would not know that "
-                "rare classes were drawn more often; leave it out"
+                "data.sampling.rare_share: F1 balanced assumes the class shares of the labels, so rare classes cannot "
+                "be sampled more often; leave it out"
             )
 
 
 class EndToEnd(System):
-    """An encoder and the heads that read it, trained on labels by the pretraining job in a folder of its own.
+    """An encoder and its label heads, trained on labels by the pretraining job.
 
-    Problems that learn from the same recordings with the same settings share one run: a joint model of several tasks is
-    trained once. What it holds out to choose by is drawn from those learned from.
+    Problems with the same training recordings and settings share one run: a joint model of several tasks is trained
+    once. Its validation recordings are drawn from the training recordings.
 
     Parameters
     ----------
     name, source : see `System`.
-    runs : folder for the runs and their logs; an interrupted one is continued.
-    store : of `also`.
-    also : recordings of other tasks that a joint model learns from; never one that is evaluated.
-    device, precision : of predictions; trainings are told theirs by the configuration's options.
+    runs : folder for the runs and their logs; an interrupted run continues.
+    store : of `extra_rows`.
+    extra_rows : training recordings of other tasks for a joint model; never an evaluated recording.
+    device, precision : of predictions; the settings of `config` have those of the training.
     """
 
     def __init__(
@@ -86,15 +85,15 @@ class EndToEnd(System):
         config: EndToEndConfig,
         runs: Path,
         store: Store,
-        also: Sequence[StoreRow] = (),
+        extra_rows: Sequence[StoreRow] = (),
         device: torch.device | None = None,
         precision: torch.dtype = torch.float32,
     ) -> None:
-        self.name, self.source, self.config, self.runs, self.also = name, source, config, runs, tuple(also)
+        self.name, self.source, self.config, self.runs, self.extra_rows = name, source, config, runs, tuple(extra_rows)
         self.device, self.precision = device or choose_device(), precision
         self._store = store
         self._init = [load_checkpoint(path).fingerprint() for path in config.init]
-        self._also_labels = labels_fingerprint([(store, row) for row in also])
+        self._extra_labels = labels_fingerprint([(store, row) for row in extra_rows])
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -105,49 +104,51 @@ class EndToEnd(System):
             "system": "end to end",
             **config,
             "configuration": config_digest(self._configured({})),
-            "also": [row.id for row in self.also],
-            "labels": self._also_labels,
+            "also": [row.id for row in self.extra_rows],
+            "labels": self._extra_labels,
         }
 
     @property
-    def elsewhere(self) -> tuple[StoreRow, ...]:
-        return self.also
+    def extra_training_rows(self) -> tuple[StoreRow, ...]:
+        return self.extra_rows
 
-    def folds(self, problem: Problem, rows: Sequence[StoreRow], num_folds: int, seed: int) -> list[Fold]:
-        """A model of all tasks leaves out a part of all their recordings at once, so that the tasks share its runs.
+    def folds(self, problem: Problem, rows: Sequence[StoreRow], num_folds: int, seed: int) -> list[CrossFitFold]:
+        """Folds over the recordings of all tasks, so that the tasks share the runs of a joint model.
 
-        Where that would leave the problem fewer parts than it can have by itself, its recordings are dealt out alone.
+        If the problem would get fewer folds than on its own, its recordings are split alone.
         """
         alone = super().folds(problem, rows, num_folds, seed)
-        together = sorted({row.id: row for row in (*rows, *self.also)}.values(), key=lambda row: row.offset)
+        all_rows = sorted({row.id: row for row in (*rows, *self.extra_rows)}.values(), key=lambda row: row.offset)
         if not self.config.all_tasks:
             return alone
-        positive, frames = _shown_frames(self._store, together), np.array([row.frames for row in together])
-        part_of = dealt(positive, frames, min(num_folds, len(together)), seed)
+        positive, frames = _class_frames(self._store, all_rows), np.array([row.frames for row in all_rows])
+        fold_of = assign_folds(positive, frames, min(num_folds, len(all_rows)), seed)
         folds = []
-        for part in range(max(part_of) + 1):
-            left_out = {row.id for row, its in zip(together, part_of, strict=True) if its == part}
+        for fold in range(max(fold_of) + 1):
+            left_out = {row.id for row, own in zip(all_rows, fold_of, strict=True) if own == fold}
             if held_out := tuple(row for row in rows if row.id in left_out):
-                folds.append(Fold(self._without(left_out), held_out))
+                folds.append(CrossFitFold(self._without(left_out), held_out))
         return folds if len(folds) >= len(alone) else alone
 
     def _without(self, left_out: Collection[str]) -> "EndToEnd":
-        also = [row for row in self.also if row.id not in left_out]
-        return EndToEnd(self.name, self.source, self.config, self.runs, self._store, also, self.device, self.precision)
+        extra_rows = [row for row in self.extra_rows if row.id not in left_out]
+        return EndToEnd(
+            self.name, self.source, self.config, self.runs, self._store, extra_rows, self.device, self.precision
+        )
 
-    def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:
-        """Train, or take up a training of exactly this.
+    def _fit(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> FittedSystem:
+        """Train, or continue or reuse a run of the same inputs.
 
         Raises
         ------
         InputError
-            As the pretraining job does.
+            As the pretraining job.
         """
         run = self._trained(problem, rows, seed)
         checkpoint = self._chosen(problem, run)
         method = with_labels(load_checkpoint(checkpoint), str(run))
         advance(sum(row.frames for row in rows))
-        return _EndToEndModel(problem, method.to(self.device), rows, checkpoint, self.precision)
+        return _FittedEncoder(problem, method.to(self.device), rows, checkpoint, self.precision)
 
     def _chosen(self, problem: Problem, run: Path) -> Path:
         if not self.config.best:
@@ -180,12 +181,12 @@ class EndToEnd(System):
         return settings
 
     def _labeled(self, problem: Problem, rows: Sequence[StoreRow]) -> list[StoreRow]:
-        """What is learned from: `rows`, and of other tasks' recordings those that are none of this problem's own.
+        """The training recordings: `rows`, and the recordings of other tasks.
 
-        In a fold, `also` holds recordings of the problem that are held out.
+        In a fold, `extra_rows` has held-out recordings of the problem, which are excluded.
         """
         given = {row.id for row in rows}
-        others = [row for row in self.also if row.id not in given and not _belongs(row, problem)]
+        others = [row for row in self.extra_rows if row.id not in given and not _belongs(row, problem)]
         return sorted([*rows, *others], key=lambda row: row.offset)
 
     def _streams(self, problem: Problem, rows: Sequence[StoreRow]) -> list[str]:
@@ -195,35 +196,35 @@ class EndToEnd(System):
         return [name for name in problem.store.streams if name in there]
 
 
-def _shown_frames(store: Store, rows: Sequence[StoreRow]) -> np.ndarray:
-    """Frames of each recording that show each class of each annotator of each stream, int64 [recording, class]."""
+def _class_frames(store: Store, rows: Sequence[StoreRow]) -> np.ndarray:
+    """Number of frames of each class of each annotator of each stream, int64 [recording, class]."""
     columns = []
     for name, stream in store.streams.items():
         own = [store.labels(name)[row.slice] for row in rows]
         classes = len(stream.vocabulary)
         counts = np.array([np.bincount(labels[labels >= 0], minlength=classes) for labels in own])
-        who = np.array([row.annotators.get(name, "") for row in rows])
-        columns += [np.where((who == one)[:, None], counts, 0) for one in np.unique(who)]
+        annotators = np.array([row.annotators.get(name, "") for row in rows])
+        columns += [np.where((annotators == one)[:, None], counts, 0) for one in np.unique(annotators)]
     return np.concatenate(columns, axis=1)
 
 
 def _belongs(row: StoreRow, problem: Problem) -> bool:
-    """Whether a recording's labels are some of the problem's."""
+    """Whether the recording has labels of the problem."""
     task = problem.task
-    who = [row.annotators[stream] for stream in task.streams if stream in row.annotators]
-    return bool(who) and (not task.annotators or any(name in task.annotators for name in who))
+    annotators = [row.annotators[stream] for stream in task.streams if stream in row.annotators]
+    return bool(annotators) and (not task.annotators or any(name in task.annotators for name in annotators))
 
 
-def _of_shown_classes(problem: Problem, rows: Sequence[StoreRow], probability: np.ndarray) -> np.ndarray:
-    """NaN for classes that no frame learned from shows; the others of a frame share what these had."""
+def _without_absent_classes(problem: Problem, rows: Sequence[StoreRow], probability: np.ndarray) -> np.ndarray:
+    """Probabilities with NaN for classes without training frames; the other exclusive classes sum to 1."""
     learned = list(learned_classes(problem.targets(rows), problem.task.kind))
     values = probability[:, learned]
     if problem.task.kind == "multinomial":
         values = values / values.sum(axis=1, keepdims=True)
-    return spread(values, learned, problem.num_classes)
+    return expand_classes(values, learned, problem.num_classes)
 
 
-class _EndToEndModel(Model):
+class _FittedEncoder(FittedSystem):
     def __init__(
         self, problem: Problem, method: Joint, rows: Sequence[StoreRow], checkpoint: Path, precision: torch.dtype
     ) -> None:
@@ -234,9 +235,9 @@ class _EndToEndModel(Model):
     def predict(self, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
         parts = [self._predict(row) for row in rows]
         plain = np.concatenate(parts) if parts else np.empty((0, self.problem.num_classes), np.float32)
-        plain = _of_shown_classes(self.problem, self.rows, plain)
+        plain = _without_absent_classes(self.problem, self.rows, plain)
         if self.method.config.labels.balanced:
-            # Every class weighed the same in training: this is how the published entry decided, too.
+            # Classes had equal weight in training, as in the published entry.
             return {PLAIN: plain, BALANCED: plain}
         return with_balanced(self.problem, self.rows, plain)
 
@@ -245,8 +246,8 @@ class _EndToEndModel(Model):
         facts = self.method.config.labels
         classes = next(one.classes for one in facts.streams if one.name == stream)
         style = self.styles[row.annotators.get(stream, "")] = style_of(facts, row, stream=stream)
-        said = predict_row(self.method, self.problem.store, row, style, self.precision)[stream]
-        return said[:, [classes.index(name) for name in self.problem.task.classes]].astype(np.float32)
+        probability = predict_row(self.method, self.problem.store, row, style, self.precision)[stream]
+        return probability[:, [classes.index(name) for name in self.problem.task.classes]].astype(np.float32)
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The supervised window classifiers of `probe.calms21.baselines` as systems, and those that start from another one."""
+"""Window classifiers of `probe.calms21.baselines` as systems, from scratch or from a parent network."""
 
 import hashlib
 import json
@@ -13,23 +13,23 @@ import torch
 from probe.calms21.baselines import BaselineConfig, Inputs, TrainedBaseline, assemble_inputs, fit_baseline
 from probe.calms21.baselines.network import OBSERVED
 from probe.calms21.baselines.training import load_baseline, loss_weights, save_baseline
-from probe.calms21.systems.base import Advance, Model, Problem, System, labels_digest, matrix_digest
+from probe.calms21.systems.base import Advance, FittedSystem, Problem, System, labels_digest, matrix_digest
+from probe.experiment import BALANCED, PLAIN, balance_probabilities
 from probe.representations import Matrix, Representation
-from probe.trial import BALANCED, PLAIN, balanced
 from ssl_behavior.store import StoreRow
 
-__all__ = ["Parent", "WindowClassifier"]
+__all__ = ["ParentNetwork", "WindowClassifier"]
 
 
 @dataclass(frozen=True, eq=False)
-class Parent:
-    """What a classifier starts from: another one, trained once for each seed on recordings of its own.
+class ParentNetwork:
+    """The initial network of a classifier, trained once per seed on recordings of its own.
 
     Parameters
     ----------
-    system : how it learns; it has no parent itself. With a folder, what it learned is kept and found again.
-    problem : what it learns, such as Task 1 before Task 2.
-    rows : recordings it learns from. None of them may be evaluated later.
+    system : the parent's system, which has no parent itself; with a folder its networks are cached.
+    problem : the parent's problem, such as Task 1 before Task 2.
+    rows : training recordings of the parent, which must not be evaluated later.
     """
 
     system: "WindowClassifier"
@@ -39,26 +39,26 @@ class Parent:
 
     @property
     def settings(self) -> dict[str, Any]:
-        return self.system.learned_from(self.problem, self.rows)
+        return self.system.training_inputs(self.problem, self.rows)
 
     def trained(self, seed: int, advance: Advance) -> TrainedBaseline:
-        """The parent of a seed, trained when it is asked for first."""
+        """The parent of a seed, trained on first use."""
         if seed not in self._trained:
             self._trained[seed] = self.system.train(self.problem, self.rows, seed, advance)
         return self._trained[seed]
 
 
 class WindowClassifier(System):
-    """A network on the window around each frame, trained as its configuration says.
+    """A network on the window around each frame.
 
     Parameters
     ----------
     name, source : see `System`.
-    config : of network, window and training (`probe.calms21.baselines.config` has the published ones).
-    features : read beside the keypoints, such as an embedding; seed s reads array s modulo their number.
-    parent : what is started from, if the configuration says so.
+    config : network, window and training (`probe.calms21.baselines.config` has the published configurations).
+    features : additional inputs, such as an embedding; seed s reads array s modulo their number.
+    parent : the parent network, if `config.transfer` needs one.
     device, precision : of the training; predictions are float32.
-    folder : trained networks are kept here and found again; None = they are not.
+    folder : cache of trained networks; None = no cache.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class WindowClassifier(System):
         source: str,
         config: BaselineConfig,
         features: Representation | None = None,
-        parent: Parent | None = None,
+        parent: ParentNetwork | None = None,
         device: torch.device | None = None,
         precision: torch.dtype = torch.float32,
         folder: Path | None = None,
@@ -88,16 +88,16 @@ class WindowClassifier(System):
         }
 
     @property
-    def elsewhere(self) -> tuple[StoreRow, ...]:
+    def extra_training_rows(self) -> tuple[StoreRow, ...]:
         return self.parent.rows if self.parent else ()
 
-    def learn(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> Model:
+    def _fit(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> FittedSystem:
         trained = self.train(problem, rows, seed, advance)
         weights = loss_weights(self.config.class_weights, problem.task, problem.targets(rows))
-        return _WindowModel(problem, trained, self._array(seed), _seen_shares(trained, weights))
+        return _FittedWindowClassifier(problem, trained, self._array(seed), _weighted_shares(trained, weights))
 
-    def learned_from(self, problem: Problem, rows: Sequence[StoreRow]) -> dict[str, Any]:
-        """All that a trained network depends on besides tracks and seed, JSON-ready."""
+    def training_inputs(self, problem: Problem, rows: Sequence[StoreRow]) -> dict[str, Any]:
+        """All inputs of a trained network besides tracks and seed, JSON-ready."""
         return {
             "system": self.settings,
             "task": problem.task.to_dict(),
@@ -106,16 +106,16 @@ class WindowClassifier(System):
         }
 
     def train(self, problem: Problem, rows: Sequence[StoreRow], seed: int, advance: Advance) -> TrainedBaseline:
-        """The trained network, or the one that was trained before and kept.
+        """The trained network, from the cache if there is one.
 
         Raises
         ------
         InputError
-            As `probe.calms21.baselines.fit_baseline` does.
+            As `probe.calms21.baselines.fit_baseline`.
         """
         if self.folder is None:
             return self._train(problem, rows, seed, advance)
-        known = json.dumps([self.learned_from(problem, rows), problem.store.fingerprint(), seed], sort_keys=True)
+        known = json.dumps([self.training_inputs(problem, rows), problem.store.fingerprint(), seed], sort_keys=True)
         place = self.folder / f"network-{hashlib.sha256(known.encode()).hexdigest()[:32]}"
         if place.exists():
             found = load_baseline(place)
@@ -143,34 +143,34 @@ def _inputs(
     features: Matrix | None,
     like: TrainedBaseline | None,
 ) -> Inputs:
-    """Inputs of `rows`, assembled as those that `like` was trained on."""
+    """Inputs of `rows`, assembled as in the training of `like`."""
     scaling, observed = (like.scaling, OBSERVED in like.layout.groups) if like else (None, None)
     return assemble_inputs(problem.store, rows, rows, config.window, features, scaling, observed)
 
 
-def _seen_shares(trained: TrainedBaseline, weights: torch.Tensor | None) -> np.ndarray:
-    """[class]: the share of every class in the training frames as they were weighed, which is what a network believes.
+def _weighted_shares(trained: TrainedBaseline, weights: torch.Tensor | None) -> np.ndarray:
+    """[class]: weighted share of every class in the training frames, the prior of the trained network.
 
-    Dividing by the frames' own shares would weigh classes twice that weighed more in training already.
+    Division by the unweighted shares would count the class weights of the training twice.
     """
     share = np.array(trained.shares)
     if weights is None:
         return share
-    rest, shown = weights.double().numpy()
-    weighed = share * shown
-    total = weighed.sum() if trained.kind == "multinomial" else weighed + (1 - share) * rest
+    negative, positive = weights.double().numpy()
+    weighed = share * positive
+    total = weighed.sum() if trained.kind == "multinomial" else weighed + (1 - share) * negative
     return weighed / np.maximum(total, 1e-12)
 
 
-class _WindowModel(Model):
+class _FittedWindowClassifier(FittedSystem):
     def __init__(self, problem: Problem, trained: TrainedBaseline, features: Matrix | None, share: np.ndarray) -> None:
         self.problem, self.trained, self.features, self.share = problem, trained, features, share
 
     def predict(self, rows: Sequence[StoreRow]) -> dict[str, np.ndarray]:
-        # One recording at a time: all of them may not fit into memory beside each other.
+        # One recording at a time, because the inputs of all recordings may not fit into memory.
         parts = [self._predict(row) for row in rows]
         plain = np.concatenate(parts) if parts else np.empty((0, self.problem.num_classes), np.float32)
-        return {PLAIN: plain, BALANCED: balanced(plain, self.share, self.trained.kind)}
+        return {PLAIN: plain, BALANCED: balance_probabilities(plain, self.share, self.trained.kind)}
 
     def _predict(self, row: StoreRow) -> np.ndarray:
         return self.trained.predict(

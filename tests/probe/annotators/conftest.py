@@ -1,10 +1,10 @@
-"""Recordings labeled by people who draw the line between behaviours at different places."""
+"""Recordings labeled by people who draw the line between behaviors at different places."""
 
 import numpy as np
 import pytest
 import torch
 
-from probe.annotators import annotated_frames, annotators_of, learn_annotators
+from probe.annotators import annotated_frames, find_annotators, fit_annotators
 from probe.annotators.learning import AnnotatorConfig
 from probe.tasks import make_task
 from ssl_behavior.recording import Labels, Recording
@@ -56,10 +56,10 @@ def rows_in(store, subset, annotators=tuple(THRESHOLDS)):
 @pytest.fixture(scope="session")
 def frames(styles):
     store, array, task = styles
-    return annotated_frames(store, task, array, rows_in(store, "train"), annotators_of(store, task), stride=1)
+    return annotated_frames(store, task, array, rows_in(store, "train"), find_annotators(store, task), stride=1)
 
 
 @pytest.fixture(scope="session")
 def probe(frames):
     torch.set_default_dtype(torch.float32)
-    return learn_annotators(frames, list(THRESHOLDS), CLASSES, FAST, 0)
+    return fit_annotators(frames, list(THRESHOLDS), CLASSES, FAST, 0)

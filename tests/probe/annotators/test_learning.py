@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from probe.annotators import AnnotatorConfig, add_annotator, annotated_frames, learn_annotators, style_transfer
+from probe.annotators import AnnotatorConfig, add_annotator, annotated_frames, fit_annotators, style_transfer
 from probe.annotators.learning import _Objective
-from probe.trial import FITS
+from probe.experiment import FITS
 from ssl_behavior.errors import InputError
 
 from .conftest import CLASSES, FAST, THRESHOLDS, rows_in
@@ -18,7 +18,7 @@ def own_frames(styles, frames, annotator):
     return annotated_frames(store, task, array, rows, [annotator], 1, 0, frames.scaling)
 
 
-def test_each_annotators_labels_are_told_best_in_that_annotators_style(styles, probe):
+def test_labels_are_predicted_best_in_their_annotators_style(styles, probe):
     store, array, task = styles
     for fit in FITS:
         score = style_transfer(probe, array, store, task, rows_in(store, "test"), fit)
@@ -28,10 +28,10 @@ def test_each_annotators_labels_are_told_best_in_that_annotators_style(styles, p
         assert score[0, 0] > score[0, 1] + 0.1
 
 
-def test_the_same_seed_gives_the_same_head_and_leaves_the_global_generator_alone(frames):
+def test_fit_is_deterministic_and_keeps_the_global_generator(frames):
     before = torch.get_rng_state()
     one, two, other = (
-        learn_annotators(frames, list(THRESHOLDS), CLASSES, replace(FAST, steps=5, dropout=0.5), seed, FITS[:1])
+        fit_annotators(frames, list(THRESHOLDS), CLASSES, replace(FAST, steps=5, dropout=0.5), seed, FITS[:1])
         for seed in (1, 1, 2)
     )
     states = [run.heads[FITS[0]].state_dict() for run in (one, two, other)]
@@ -41,7 +41,7 @@ def test_the_same_seed_gives_the_same_head_and_leaves_the_global_generator_alone
 
 
 @pytest.mark.parametrize("per_annotator", [False, True])
-def test_the_loss_weighs_and_smooths_by_everybodys_frames_or_by_the_annotators_own(frames, probe, per_annotator):
+def test_loss_weights_are_pooled_or_per_annotator(frames, probe, per_annotator):
     counts, chosen = frames.counts(len(THRESHOLDS), len(CLASSES)), torch.arange(0, len(frames), 211)
     config, head = replace(FAST, smoothing=0.2, per_annotator=per_annotator), probe.heads["plain"]
     losses = []
@@ -55,27 +55,27 @@ def test_the_loss_weighs_and_smooths_by_everybodys_frames_or_by_the_annotators_o
     torch.testing.assert_close(objective(head, chosen), torch.stack(losses).mean())
 
 
-def test_a_class_nobody_shows_is_not_learned(styles, frames):
+def test_absent_class_is_not_learned(styles, frames):
     store, array, _ = styles
     kept = frames.target != 1
     fewer = replace(
         frames, embedded=frames.embedded[kept], target=frames.target[kept], annotator=frames.annotator[kept]
     )
-    probe = learn_annotators(fewer, list(THRESHOLDS), CLASSES, replace(FAST, steps=3), 0)
+    probe = fit_annotators(fewer, list(THRESHOLDS), CLASSES, replace(FAST, steps=3), 0)
     assert probe.learned == (0, 2)
     probability = probe.probabilities(array, store.rows[:1], "3")
     assert np.isnan(probability[:, 1]).all()
     np.testing.assert_allclose(probability[:, [0, 2]].sum(axis=1), 1, rtol=1e-5)
 
 
-def test_a_new_annotator_changes_nobody_and_is_learned_from_one_recording(styles, frames):
+def test_added_annotator_keeps_the_others_bit_identical(styles, frames):
     store, array, task = styles
     known = [name for name in THRESHOLDS if name != "10"]
     kept = frames.annotator < 3
     three = replace(
         frames, embedded=frames.embedded[kept], target=frames.target[kept], annotator=frames.annotator[kept]
     )
-    before = learn_annotators(three, known, CLASSES, FAST, 0)
+    before = fit_annotators(three, known, CLASSES, FAST, 0)
     after = add_annotator(before, "10", own_frames(styles, frames, "10"), FAST, 0)
     assert after.annotators == ("1", "2", "3", "10") and before.annotators == tuple(known)
     for name in known:
@@ -90,19 +90,19 @@ def test_a_new_annotator_changes_nobody_and_is_learned_from_one_recording(styles
     assert np.isfinite(score).all() and score[3] > score[:3].max() + 0.02
 
 
-def test_what_cannot_be_learned_is_refused(styles, frames, probe):
+def test_invalid_annotator_fits_are_errors(styles, frames, probe):
     own = own_frames(styles, frames, "10")
-    with pytest.raises(InputError, match="has an annotator '3' already; known: 1, 2, 3, 10"):
+    with pytest.raises(InputError, match="'3' already"):
         add_annotator(probe, "3", own, FAST, 0)
     fewer = replace(probe, learned=(0, 2))
-    with pytest.raises(InputError, match="'7' has frames of \\['mount'\\]"):
+    with pytest.raises(InputError, match="'mount'"):
         add_annotator(fewer, "7", own, FAST, 0)
-    with pytest.raises(InputError, match="annotators \\['7'\\] have no annotated frame"):
-        learn_annotators(frames, [*THRESHOLDS, "7"], CLASSES, FAST, 0)
+    with pytest.raises(InputError, match=r"'7'.* no annotated"):
+        fit_annotators(frames, [*THRESHOLDS, "7"], CLASSES, FAST, 0)
     one_class = replace(frames, target=torch.ones_like(frames.target))
-    with pytest.raises(InputError, match="all annotated frames show 'mount'"):
-        learn_annotators(one_class, list(THRESHOLDS), CLASSES, FAST, 0)
-    with pytest.raises(InputError, match="no annotator '7'; known: 1, 2, 3, 10"):
+    with pytest.raises(InputError, match="'mount'"):
+        fit_annotators(one_class, list(THRESHOLDS), CLASSES, FAST, 0)
+    with pytest.raises(InputError, match="no annotator '7'"):
         probe.number("7")
 
 
@@ -116,6 +116,6 @@ def test_what_cannot_be_learned_is_refused(styles, frames, probe):
         ({"weight_decay": -1.0}, "weight_decay"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(change, words):
+def test_invalid_annotator_settings_are_errors(change, words):
     with pytest.raises(InputError, match=words):
         AnnotatorConfig(**change)

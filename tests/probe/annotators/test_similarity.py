@@ -8,15 +8,15 @@ from probe.annotators import (
     agreement,
     annotated_frames,
     annotator_similarity,
-    annotators_of,
     closest_pair,
-    learn_annotators,
+    find_annotators,
+    fit_annotators,
     mean_similarity,
     style_similarity,
 )
+from probe.experiment import FITS
 from probe.references import hand_features, pca_reference
 from probe.tasks import make_task
-from probe.trial import FITS
 from ssl_behavior.simulate.dyads import calms21_files
 from ssl_behavior.simulate.write import write_plans
 
@@ -25,7 +25,7 @@ from .conftest import FAST
 ANNOTATOR, STYLE = 5, 3
 
 
-def test_it_is_the_cosine_of_rows():
+def test_annotator_similarity_is_cosine():
     matrix = torch.randn(ANNOTATOR, STYLE, generator=torch.Generator().manual_seed(0))
     similarity = annotator_similarity(matrix)
     for i in range(ANNOTATOR):
@@ -35,7 +35,7 @@ def test_it_is_the_cosine_of_rows():
     torch.testing.assert_close(annotator_similarity(torch.eye(ANNOTATOR)), torch.eye(ANNOTATOR))
 
 
-def test_agreement_is_the_probability_two_people_share(frames, probe):
+def test_agreement_is_the_shared_probability(frames, probe):
     some = frames.embedded[:11]
     similarity = agreement(probe, some)
     predicted = [probe.predict(some, name) for name in probe.annotators]
@@ -46,7 +46,7 @@ def test_agreement_is_the_probability_two_people_share(frames, probe):
     assert similarity.diag() == pytest.approx(1)
 
 
-def test_style_is_the_cosine_of_what_sets_people_apart(frames, probe):
+def test_style_similarity_is_the_cosine_of_deviations(frames, probe):
     some, names = frames.embedded[:11], probe.annotators
     similarity = style_similarity(probe, some)
     logs = [probe.log_probabilities(some, name) for name in names]
@@ -58,7 +58,7 @@ def test_style_is_the_cosine_of_what_sets_people_apart(frames, probe):
             torch.testing.assert_close(similarity[i, j], one @ other / (one.norm() * other.norm()))
 
 
-def test_the_two_made_alike_come_out_closest(frames, probe):
+def test_closest_pair_is_the_most_similar(frames, probe):
     matrix = probe.heads["plain"].annotator_matrix
     alike = (probe.annotators.index("2"), probe.annotators.index("3"))
     assert closest_pair(annotator_similarity(matrix)) == alike
@@ -67,14 +67,14 @@ def test_the_two_made_alike_come_out_closest(frames, probe):
 
 
 def test_the_mean_is_over_seeds_and_fits(frames, probe):
-    other = learn_annotators(frames, probe.annotators, probe.classes, replace(FAST, steps=5), 1)
+    other = fit_annotators(frames, probe.annotators, probe.classes, replace(FAST, steps=5), 1)
     heads = [one.heads[fit] for one in (probe, other) for fit in FITS]
     expected = sum(annotator_similarity(head.annotator_matrix) for head in heads) / 4
     torch.testing.assert_close(mean_similarity([probe, other]), expected)
 
 
 @pytest.mark.slow
-def test_of_simulated_annotators_the_two_made_alike_come_out_closest(tmp_path):
+def test_similar_simulated_annotators_are_the_closest_pair(tmp_path):
     """Five simulated data sets of two recordings for each of five annotators, three heads each."""
     for seed in range(5):
         plans = [
@@ -83,9 +83,9 @@ def test_of_simulated_annotators_the_two_made_alike_come_out_closest(tmp_path):
         store = write_plans(tmp_path / f"{seed}", plans, seed)
         task, train = make_task(store, "calms21_task2"), [row for row in store.rows if row.subset == "train"]
         array = pca_reference(hand_features(store, train, tmp_path), train, tmp_path).arrays[0]
-        names = annotators_of(store, task)
+        names = find_annotators(store, task)
         probes = [
-            learn_annotators(
+            fit_annotators(
                 annotated_frames(store, task, array, train, names, 4, head),
                 names,
                 task.classes,
@@ -97,6 +97,6 @@ def test_of_simulated_annotators_the_two_made_alike_come_out_closest(tmp_path):
         assert [names[i] for i in closest_pair(mean_similarity(probes))] == ["3", "4"]
 
 
-def test_the_closest_pair_is_of_two_different_ones():
+def test_closest_pair_has_different_annotators():
     similarity = torch.tensor([[1.0, 0.1, 0.3], [0.1, 1.0, 0.3], [0.3, 0.3, 1.0]])
     assert closest_pair(similarity) == (0, 2)

@@ -27,7 +27,7 @@ def transfer():
     return AnnotatorMatrix("macro F1", NAMES, values, rows="labels of", columns="in the style of")
 
 
-def test_tables_say_every_number_and_what_is_undefined(transfer):
+def test_matrix_tables_show_all_values(transfer):
     screen = StringIO()
     Console(file=screen, width=200).print(rich_matrix(transfer))
     for text in (screen.getvalue(), markdown_matrix(transfer)):
@@ -38,7 +38,7 @@ def test_tables_say_every_number_and_what_is_undefined(transfer):
     assert len({line.replace(r"\|", "").count("|") for line in lines[2:]}) == 1
 
 
-def test_neighbours_in_the_order_are_the_alike(similarity):
+def test_order_puts_similar_annotators_side_by_side(similarity):
     joined, order = ordered(similarity.values)
     places = [list(order).index(index) for index in ALIKE]
     assert abs(places[0] - places[1]) == 1 and sorted(order) == list(range(5))
@@ -46,7 +46,7 @@ def test_neighbours_in_the_order_are_the_alike(similarity):
 
 
 @pytest.mark.parametrize("ending", [".png", ".svg"])
-def test_the_figure_is_written_whole(similarity, transfer, tmp_path, ending):
+def test_annotator_figure_is_written(similarity, transfer, tmp_path, ending):
     pytest.importorskip("matplotlib")
     path = tmp_path / "new" / f"annotators{ending}"
     whole = replace(transfer, values=np.nan_to_num(transfer.values))
@@ -54,6 +54,6 @@ def test_the_figure_is_written_whole(similarity, transfer, tmp_path, ending):
     assert path.stat().st_size > 5000 and [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-def test_other_endings_are_refused(similarity, tmp_path):
-    with pytest.raises(InputError, match=r"ends in one of \['.png', '.svg', '.pdf'\]"):
+def test_unknown_figure_suffix_is_an_error(similarity, tmp_path):
+    with pytest.raises(InputError, match="ends in"):
         draw_annotators([similarity], tmp_path / "x.doc")

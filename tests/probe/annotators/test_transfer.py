@@ -6,7 +6,7 @@ from ssl_behavior.metrics import class_scores
 from .conftest import THRESHOLDS, rows_in
 
 
-def test_it_is_the_pooled_f1_of_every_pair(styles, probe):
+def test_style_transfer_is_pooled_f1(styles, probe):
     store, array, task = styles
     rows = rows_in(store, "test", ("1", "3", "10"))
     score = style_transfer(probe, array, store, task, rows)

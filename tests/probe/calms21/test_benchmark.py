@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from probe.calms21.effort import EFFORTS, effort_of
+from probe.calms21.effort import EFFORTS, get_effort
 from probe.calms21.job import BenchmarkConfig, parse
-from probe.calms21.plan import SYSTEMS, Bench, Entry
+from probe.calms21.plan import SYSTEMS, BenchmarkContext, SystemSpec
 from probe.calms21.representations import RepresentationCache
-from probe.calms21.run import PUBLISHED, TABLES, plan_task
-from probe.calms21.session import _bench, _opened, run_benchmark
-from probe.calms21.systems.base import Model, System, matrix_digest, with_balanced
+from probe.calms21.run import PUBLISHED, TABLES, make_benchmark_task
+from probe.calms21.session import _make_context, _opened, run_benchmark
+from probe.calms21.systems.base import FittedSystem, System, matrix_digest, with_balanced
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.cli import main
 from ssl_behavior.embedding import Embeddings, embed_store, store_embeddings
@@ -40,13 +40,13 @@ class Shares(System):
     def settings(self):
         return {"system": "shares"}
 
-    def learn(self, problem, rows, seed, advance):
+    def _fit(self, problem, rows, seed, advance):
         LEARNED.append((problem.task.name, seed))
         share = (problem.targets(rows) == 1).mean(axis=0)
         return _SharesModel(problem, rows, share, seed)
 
 
-class _SharesModel(Model):
+class _SharesModel(FittedSystem):
     def __init__(self, problem, rows, share, seed):
         self.problem, self.rows, self.share, self.seed = problem, rows, share, seed
 
@@ -65,14 +65,14 @@ class _TellingModel(_SharesModel):
 class Telling(Shares):
     """One that has something to say of its predictions."""
 
-    def learn(self, problem, rows, seed, advance):
+    def _fit(self, problem, rows, seed, advance):
         return _TellingModel(problem, rows, (problem.targets(rows) == 1).mean(axis=0), seed)
 
 
 class Hopeless(Shares):
     name = "hopeless"
 
-    def learn(self, problem, rows, seed, advance):
+    def _fit(self, problem, rows, seed, advance):
         raise InputError("nothing can be learned from this")
 
 
@@ -80,11 +80,11 @@ class Hopeless(Shares):
 def cheap(monkeypatch):
     """Two systems in place of all."""
     LEARNED.clear()
-    entries = {
-        "conv1d": Entry("conv1d", "shares", "baseline", lambda bench, role: Shares()),
-        "msg3d": Entry("msg3d", "hopeless", "winner", lambda bench, role: Hopeless()),
+    specs = {
+        "conv1d": SystemSpec("conv1d", "shares", "baseline", lambda context, part: Shares()),
+        "msg3d": SystemSpec("msg3d", "hopeless", "winner", lambda context, part: Hopeless()),
     }
-    monkeypatch.setattr("probe.calms21.session.SYSTEMS", entries)
+    monkeypatch.setattr("probe.calms21.session.SYSTEMS", specs)
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_every_system_is_run_once_and_a_second_run_runs_none(cheap, labeled, tmp
     assert LEARNED[4:] == [("behavior", 2), ("few", 2)], "only the new seed"
 
 
-def test_a_lost_prediction_is_made_again(cheap, labeled, tmp_path):
+def test_lost_predictions_are_computed_again(cheap, labeled, tmp_path):
     config = config_of(labeled, tmp_path / "out", "--seeds", "2")
     run_benchmark(config, make_console())
     lost = sorted((tmp_path / "out" / "predictions").iterdir())[0]
@@ -126,7 +126,7 @@ def test_a_lost_prediction_is_made_again(cheap, labeled, tmp_path):
     assert len(LEARNED) == 3
 
 
-def test_a_system_that_cannot_run_is_named_and_the_others_go_on(cheap, labeled, tmp_path, capsys):
+def test_failing_system_is_noted_and_others_run(cheap, labeled, tmp_path, capsys):
     run_benchmark(config_of(labeled, tmp_path / "out", "--seeds", "2"), make_console())
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert any("hopeless: left out, nothing can be learned from this" in note for note in results["notes"])
@@ -135,39 +135,39 @@ def test_a_system_that_cannot_run_is_named_and_the_others_go_on(cheap, labeled, 
     assert "hopeless: left out" in capsys.readouterr().out
 
 
-def test_the_mean_of_all_seeds_is_a_row_of_its_own(cheap, labeled, tmp_path):
+def test_ensemble_row(cheap, labeled, tmp_path):
     run_benchmark(config_of(labeled, tmp_path / "out", "--seeds", "2", "--ensembles"), make_console())
     (table,) = json.loads((tmp_path / "out" / "results.json").read_text())["tables"]
     assert [row["representation"] for row in table["rows"]] == ["shares", "shares, mean of 2 seeds"]
     assert len(LEARNED) == 2, "nothing is learned for it"
 
 
-def test_every_mean_that_was_asked_for_is_a_column_and_nothing_published_is_none(cheap, labeled, tmp_path):
+def test_requested_means_are_columns(cheap, labeled, tmp_path):
     arguments = ["store", str(labeled.path), "--out", str(tmp_path / "out"), "--task", "few", "--seeds", "1"]
     run_benchmark(parse([*arguments, "--macro", "few=all", "--macro", "few=bite"]), make_console())
     text = (tmp_path / "out" / "results.md").read_text()
     assert "| system | F1 | AP | F1 balanced | bite F1 | bite AP | bite F1 balanced | parameters |" in text
 
 
-def test_what_a_system_says_of_its_predictions_is_told_once(labeled, tmp_path, monkeypatch, capsys):
-    entry = Entry("conv1d", "telling", "baseline", lambda bench, role: Telling())
-    monkeypatch.setattr("probe.calms21.session.SYSTEMS", {"conv1d": entry})
+def test_notes_of_systems_are_printed_once(labeled, tmp_path, monkeypatch, capsys):
+    spec = SystemSpec("conv1d", "telling", "baseline", lambda context, part: Telling())
+    monkeypatch.setattr("probe.calms21.session.SYSTEMS", {"conv1d": spec})
     run_benchmark(config_of(labeled, tmp_path / "out", "--seeds", "2"), make_console())
     notes = json.loads((tmp_path / "out" / "results.json").read_text())["notes"]
     assert notes.count("telling, behavior: drawn by lot") == 1
     assert "telling, behavior: drawn by lot" in capsys.readouterr().out
 
 
-def test_new_behaviors_are_binary_and_macros_are_as_asked(labeled):
-    plan = plan_task(labeled, "few", "task3", ("bite", "all"))
-    (part,) = plan.parts.values()
-    task = part.role.problem.task
+def test_new_tasks_are_binary_with_requested_macros(labeled):
+    benchmark_task = make_benchmark_task(labeled, "few", "task3", ("bite", "all"))
+    (part,) = benchmark_task.parts.values()
+    task = part.problem.task
     assert task.kind == "binary" and task.classes == ("chase", "bite")
     assert [macro.classes for macro in part.macros] == [("bite",), ("chase", "bite")]
-    assert [row.subset for row in part.role.rows] == ["train"] * 4
+    assert [row.subset for row in part.rows] == ["train"] * 4
 
 
-def test_a_copy_across_the_split_is_told_before_anything_is_learned(cheap, tmp_path, capsys):
+def test_copies_across_the_split_are_noted_before_training(cheap, tmp_path, capsys):
     one = make_recording("one", 401, subset="train")
     other = make_recording("two", 311, subset="train")
     store = write_store(tmp_path / "s", [one, other, replace(one, id="again", subset="test")])
@@ -177,7 +177,7 @@ def test_a_copy_across_the_split_is_told_before_anything_is_learned(cheap, tmp_p
     assert "Warning: 'again'" in (tmp_path / "out" / "results.md").read_text()
 
 
-def test_published_numbers_stand_beside_simulated_ones_that_say_so(cheap, tmp_path, capsys):
+def test_simulated_results_have_a_note_beside_published_scores(cheap, tmp_path, capsys):
     simulate_calms21(tmp_path / "mice", 0.004, unlabeled_frames=600)
     arguments = ["benchmark", "calms21", str(tmp_path / "mice"), "--out", str(tmp_path / "out"), "--seeds", "1"]
     assert main([*arguments, "--tables", "1,2"]) == 0
@@ -189,13 +189,13 @@ def test_published_numbers_stand_beside_simulated_ones_that_say_so(cheap, tmp_pa
     assert "The animals are simulated" in capsys.readouterr().out
 
 
-def test_a_folder_that_is_no_release_is_one_sentence(tmp_path, capsys):
+def test_folder_without_release_is_an_input_error(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["benchmark", "calms21", str(tmp_path / "empty"), "--out", str(tmp_path / "out")]) == 2
     assert "task1_classic_classification" in capsys.readouterr().err
 
 
-def test_few_labels_are_curves_of_kept_predictions(cheap, labeled, tmp_path):
+def test_curves_use_the_prediction_cache(cheap, labeled, tmp_path):
     config = config_of(labeled, tmp_path / "out", "--seeds", "2", "--curves", "conv1d,msg3d")
     run_benchmark(config, make_console())
     contents = json.loads((tmp_path / "out" / "curves" / "behavior.json").read_text())
@@ -221,7 +221,7 @@ def test_few_labels_are_curves_of_kept_predictions(cheap, labeled, tmp_path):
         (["--precision", "half"], "unknown precision 'half'"),
         (["--tables", "1"], "--tables is for the layout calms21; leave it out with store"),
         (["--hashes"], "--hashes is for the layout calms21"),
-        (["--macro", "S9=all"], "--macro S9=...: it is no --task"),
+        (["--macro", "S9=all"], "--macro S9=..."),
         (["--macro", "all"], "--macro is written STREAM=CLASSES, got 'all'"),
         (["--tables", "one"], "--tables are numbers joined by commas"),
         (["--curves", "conv1d", "--curve-recordings", "2,few"], "--curve-recordings are numbers joined by commas"),
@@ -239,7 +239,7 @@ def test_few_labels_are_curves_of_kept_predictions(cheap, labeled, tmp_path):
         (["--seeds", "=2"], "such as 5,msg3d=1; got '=2'"),
     ],
 )
-def test_mistakes_are_one_sentence(labeled, tmp_path, capsys, words, message):
+def test_invalid_benchmark_options_are_input_errors(labeled, tmp_path, capsys, words, message):
     arguments = ["benchmark", "store", str(labeled.path), "--out", str(tmp_path / "out"), "--task", "behavior"]
     assert main([*arguments, *words]) == 2
     assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
@@ -250,12 +250,12 @@ def test_mistakes_are_one_sentence(labeled, tmp_path, capsys, words, message):
     [(["--task", "x"], "task"), (["--new-task", "x"], "new-task"), (["--macro", "x=all"], "macro"),
      (["--split", "x"], "split")],
 )  # fmt: skip
-def test_a_stores_options_are_no_releases(tmp_path, capsys, words, option):
+def test_options_of_the_other_layout_are_errors(tmp_path, capsys, words, option):
     assert main(["benchmark", "calms21", str(tmp_path), "--out", str(tmp_path / "out"), *words]) == 2
     assert f"--{option} is for the layout store; leave it out with calms21" in capsys.readouterr().err
 
 
-def test_the_number_of_seeds_is_the_efforts_unless_it_is_said(cheap, labeled, tmp_path, capsys):
+def test_default_number_of_seeds_is_the_efforts(cheap, labeled, tmp_path, capsys):
     for words, seeds in ((["--seeds", "0"], 1), ([], 1), (["--seeds", "2"], 2)):
         run_benchmark(config_of(labeled, tmp_path / "out", "--effort", "minutes", *words), make_console())
         assert json.loads((tmp_path / "out" / "results.json").read_text())["seeds"] == seeds
@@ -265,27 +265,27 @@ def test_the_number_of_seeds_is_the_efforts_unless_it_is_said(cheap, labeled, tm
     assert "shares: behavior, seed 0, found" in told and "shares: behavior, seed 1\n" in told
 
 
-def test_a_slow_system_may_have_fewer_seeds(cheap, labeled, tmp_path):
+def test_systems_with_their_own_number_of_seeds(cheap, labeled, tmp_path):
     run_benchmark(config_of(labeled, tmp_path / "out", "--seeds", "3,conv1d=2"), make_console())
     notes = (tmp_path / "out" / "results.md").read_text()
     assert "over 3 seeds (conv1d 2);" in notes
     assert len(LEARNED) == 2
 
 
-def test_a_system_that_no_table_is_for_is_named(labeled, tmp_path, monkeypatch, capsys):
-    few = Entry("few", "few", "baseline", lambda bench, role: Shares(), kinds=("task3",))
-    every = Entry("conv1d", "shares", "baseline", lambda bench, role: Shares())
+def test_system_without_table_is_noted(labeled, tmp_path, monkeypatch, capsys):
+    few = SystemSpec("few", "few", "baseline", lambda context, part: Shares(), kinds=("task3",))
+    every = SystemSpec("conv1d", "shares", "baseline", lambda context, part: Shares())
     monkeypatch.setattr("probe.calms21.session.SYSTEMS", {"few": few, "conv1d": every})
     run_benchmark(config_of(labeled, tmp_path / "out", "--seeds", "1", "--systems", "few,conv1d"), make_console())
-    assert "few (few): left out, it is for none of these tables" in (tmp_path / "out" / "results.md").read_text()
+    assert "few (few): left out, it fits none of these tables" in (tmp_path / "out" / "results.md").read_text()
     config = config_of(labeled, tmp_path / "other", "--new-task", "few", "--seeds", "1", "--systems", "few")
     run_benchmark(config, make_console())
     text = (tmp_path / "other" / "results.md").read_text()
-    assert "behavior: left out, none of the systems" in text and "## behavior" not in text and "## few" in text
+    assert "behavior: left out, no requested system" in text and "## behavior" not in text and "## few" in text
     assert "few: few, seed 0" in capsys.readouterr().out
 
 
-def test_device_and_precision_reach_everything_that_computes(labeled, tmp_path, monkeypatch):
+def test_device_and_precision_reach_all_systems(labeled, tmp_path, monkeypatch):
     """Encoders, their embeddings, window classifiers, and predictions of what the pretraining job has trained."""
     asked = []
     module = "probe.calms21.representations"
@@ -294,13 +294,13 @@ def test_device_and_precision_reach_everything_that_computes(labeled, tmp_path, 
     monkeypatch.setattr(f"{module}.embed_store", embed_nothing)
     words = ("--effort", "minutes", "--device", "cpu", "--precision", "bfloat16")
     session = _opened(config_of(labeled, tmp_path / "out", *words), EFFORTS["minutes"], print)
-    bench = _bench(session, [])
-    with pytest.raises(InputError, match="in bfloat16 on cpu"):
-        bench.representations.encoder("cpc")
+    context = _make_context(session, [])
+    with pytest.raises(InputError, match="bfloat16"):
+        context.representations.encoder("cpc")
     assert asked and all((one.device, one.precision) == ("cpu", "bfloat16") for one in asked)
-    (part,) = session.plans["behavior"].parts.values()
+    (part,) = session.benchmark_tasks["behavior"].parts.values()
     for name in ("scratch", "conv1d"):
-        system = SYSTEMS[name].make(bench, part.role)
+        system = SYSTEMS[name].make(context, part)
         assert (system.device, system.precision) == (torch.device("cpu"), torch.bfloat16), name
 
 
@@ -315,7 +315,7 @@ def embed_nothing(method, store, out, rows, overwrite, precision):
 
 
 @pytest.mark.parametrize(("asked", "made_again"), [("auto", False), ("float32", False), ("bfloat16", True)])
-def test_embeddings_of_another_precision_are_made_again_where_one_was_asked_for(labeled, tmp_path, asked, made_again):
+def test_embeddings_of_another_precision_are_recomputed(labeled, tmp_path, asked, made_again):
     ones = [(row.id, np.ones((row.frames, 3))) for row in labeled.rows]
     store_embeddings(tmp_path / "e", labeled, labeled.rows, ones, "latent", lambda: "c0ffee")
     contents = json.loads((tmp_path / "e" / "embeddings.json").read_text())
@@ -346,7 +346,7 @@ def test_only_recordings_with_labels_are_embedded(labeled, tmp_path):
             np.testing.assert_array_equal(some[row.slice], whole[row.slice])
             np.testing.assert_array_equal(some[here], whole[here])
         else:
-            with pytest.raises(AssertionError, match="of no recording that is held"):
+            with pytest.raises(AssertionError, match="outside"):
                 some[here]
     held = Embeddings(tmp_path / "embeddings" / "cpc-0")
     assert [row.id for row in held.rows] == [row.id for row in labeled.rows]
@@ -354,38 +354,38 @@ def test_only_recordings_with_labels_are_embedded(labeled, tmp_path):
 
 
 def test_a_store_needs_a_task():
-    with pytest.raises(InputError, match="name at least one label stream"):
+    with pytest.raises(InputError, match="label stream"):
         BenchmarkConfig(source=Path("store"), layout="store", out=Path("out"))
 
 
 def test_every_published_row_has_a_system_and_every_system_a_table():
     assert {name for _, name in PUBLISHED} <= set(SYSTEMS)
     sections = {section for table in TABLES.values() for section in table.sections}
-    assert {entry.section for entry in SYSTEMS.values()} == sections
+    assert {spec.section for spec in SYSTEMS.values()} == sections
     for (number, name), _ in PUBLISHED.items():
         kind = TABLES[number].task.removeprefix("calms21_")
         assert kind in SYSTEMS[name].kinds, (number, name)
 
 
-def test_little_effort_is_less_of_the_same(labeled, tmp_path):
+def test_effort_minutes_reduces_the_full_settings(labeled, tmp_path):
     representations = RepresentationCache(labeled, tmp_path, EFFORTS["minutes"], labeled.rows[:4])
-    plan = plan_task(labeled, "behavior", "task1")
-    (part,) = plan.parts.values()
+    benchmark_task = make_benchmark_task(labeled, "behavior", "task1")
+    (part,) = benchmark_task.parts.values()
     full, minutes = (
-        Bench(tmp_path, effort_of(effort), representations, tuple(labeled.rows[:4]), parent=part.role)
+        BenchmarkContext(tmp_path, get_effort(effort), representations, tuple(labeled.rows[:4]), parent=part)
         for effort in ("full", "minutes")
     )
-    published = SYSTEMS["conv1d"].make(full, part.role)
+    published = SYSTEMS["conv1d"].make(full, part)
     assert published.config.train_stride == 1 and published.config.epochs == 15
-    short = SYSTEMS["conv1d"].make(minutes, part.role)
+    short = SYSTEMS["conv1d"].make(minutes, part)
     assert short.config.epochs == 1 and short.config.network == published.config.network
-    assert SYSTEMS["task2_as_run"].make(full, part.role).parent.rows == tuple(labeled.rows[:4])
-    tuned = SYSTEMS["boosting_tuned"].after
-    assert full.effort.after(tuned) == tuned and minutes.effort.after(tuned) == replace(tuned, folds=2)
-    assert minutes.effort.after(SYSTEMS["boosting"].after) == SYSTEMS["boosting"].after
+    assert SYSTEMS["task2_as_run"].make(full, part).parent.rows == tuple(labeled.rows[:4])
+    tuned = SYSTEMS["boosting_tuned"].postprocessing
+    assert full.effort.limit_folds(tuned) == tuned and minutes.effort.limit_folds(tuned) == replace(tuned, folds=2)
+    assert minutes.effort.limit_folds(SYSTEMS["boosting"].postprocessing) == SYSTEMS["boosting"].postprocessing
 
 
-def test_nobody_elses_folder_is_taken(cheap, labeled, tmp_path, capsys):
+def test_unrelated_benchmark_folder_is_an_error(cheap, labeled, tmp_path, capsys):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     arguments = ["benchmark", "store", str(labeled.path), "--task", "behavior", "--out"]
@@ -400,7 +400,7 @@ def test_nobody_elses_folder_is_taken(cheap, labeled, tmp_path, capsys):
     assert "holds a benchmark of" in capsys.readouterr().err
 
 
-def test_nothing_run_is_a_mistake(cheap, labeled, tmp_path, capsys):
+def test_benchmark_without_finished_system_is_an_error(cheap, labeled, tmp_path, capsys):
     arguments = ["benchmark", "store", str(labeled.path), "--task", "behavior", "--out", str(tmp_path / "out")]
     assert main([*arguments, "--systems", "msg3d", "--seeds", "1"]) == 2
     told = capsys.readouterr().err
@@ -410,11 +410,11 @@ def test_nothing_run_is_a_mistake(cheap, labeled, tmp_path, capsys):
     assert "the encoders of this benchmark are" in capsys.readouterr().err
 
 
-def test_copies_of_scored_recordings_are_nobodys_tracks(cheap, tmp_path):
+def test_copies_of_scored_recordings_are_excluded_from_training(cheap, tmp_path):
     train, test = (make_recording(name, 701, subset=subset) for name, subset in (("a", "train"), ("b", "test")))
     test = replace(test, keypoints=test.keypoints[::-1].copy())
     copy = replace(test, id="copy", subset="unlabeled", labels={})
     store = write_store(tmp_path / "s", [train, test, copy, replace(make_recording("d", 311), subset="unlabeled")])
     config = config_of(store, tmp_path / "out", "--seeds", "1")
-    bench = _bench(_opened(config, EFFORTS["minutes"], print), find_overlaps(store))
-    assert bench.representations.tracks == ("a", "d")
+    context = _make_context(_opened(config, EFFORTS["minutes"], print), find_overlaps(store))
+    assert context.representations.tracks == ("a", "d")

@@ -1,4 +1,4 @@
-"""Predictions on disk: what comes back, and when they are made again."""
+"""Saved and cached predictions."""
 
 import json
 from dataclasses import replace
@@ -6,27 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from probe.calms21.predictions import identity_of, load_predictions, remembered, save_predictions
-from probe.calms21.systems import FrozenProbe, PostprocessingConfig, Problem, run_system
+from probe.calms21.predictions import cached_predictions, identity_of, load_predictions, save_predictions
+from probe.calms21.systems import FrozenProbe, PostprocessingConfig, run_system
 from probe.representations import Representation
-from probe.tasks import macro_of, make_task
+from probe.tasks import parse_macro
 from ssl_behavior.errors import InputError
-from ssl_behavior.recording import Labels
-from ssl_behavior.splits import make_split
-from ssl_behavior.store import write_store
 
 AFTER = PostprocessingConfig(folds=2, smooth=True, thresholds=True)
-
-
-@pytest.fixture
-def problem(store):
-    task = make_task(store, "behavior")
-    return Problem(store, task, macro_of(task))
-
-
-@pytest.fixture
-def split(store):
-    return make_split(store)
 
 
 @pytest.fixture
@@ -35,12 +21,12 @@ def system(array):
 
 
 @pytest.fixture
-def outcome(system, problem, split):
+def predictions(system, problem, split):
     return run_system(system, problem, split, 0, AFTER)
 
 
 def same(first, second, **tolerance):
-    for group in ("probability", "treated"):
+    for group in ("probability", "postprocessed"):
         assert list(getattr(first, group)) == list(getattr(second, group))
         for key, values in getattr(first, group).items():
             np.testing.assert_allclose(getattr(second, group)[key], values, **(tolerance or {"rtol": 0}))
@@ -51,51 +37,46 @@ def same(first, second, **tolerance):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 0), ("float16", 5e-4)])
-def test_what_was_saved_comes_back(tmp_path, system, problem, split, outcome, dtype, tolerance):
+def test_saved_predictions_round_trip(tmp_path, system, problem, split, predictions, dtype, tolerance):
     identity = identity_of(system, problem, split, 0, AFTER)
-    save_predictions(tmp_path / "p", outcome, identity, split.evaluate, dtype)
-    same(outcome, load_predictions(tmp_path / "p", identity), atol=tolerance, rtol=0)
+    save_predictions(tmp_path / "p", predictions, identity, split.evaluate, dtype)
+    same(predictions, load_predictions(tmp_path / "p", identity), atol=tolerance, rtol=0)
     contents = json.loads((tmp_path / "p" / "predictions.json").read_text())
     assert [one["id"] for one in contents["recordings"]] == [row.id for row in split.evaluate]
     plain = np.load(tmp_path / "p" / "probability-plain.npy")
-    assert plain.dtype == dtype and plain.shape == outcome.probability["plain"].shape
+    assert plain.dtype == dtype and plain.shape == predictions.probability["plain"].shape
 
 
-def test_finished_predictions_are_not_made_again_and_others_are(tmp_path, system, problem, split, monkeypatch):
+def test_cached_predictions_are_reused(tmp_path, system, problem, split, monkeypatch):
     made = []
-    learn = FrozenProbe.learn
-    monkeypatch.setattr(FrozenProbe, "learn", lambda self, *a: made.append(1) or learn(self, *a))
+    _fit = FrozenProbe._fit
+    monkeypatch.setattr(FrozenProbe, "_fit", lambda self, *a: made.append(1) or _fit(self, *a))
     found = []
-    first = remembered(tmp_path, system, problem, split, 0, AFTER, told=found.append)
+    first = cached_predictions(tmp_path, system, problem, split, 0, AFTER, on_lookup=found.append)
     assert len(made) == 2
-    same(first, remembered(tmp_path, system, problem, split, 0, AFTER, told=found.append))
+    same(first, cached_predictions(tmp_path, system, problem, split, 0, AFTER, on_lookup=found.append))
     assert len(made) == 2
-    remembered(tmp_path, system, problem, split, 1, AFTER, told=found.append)
+    cached_predictions(tmp_path, system, problem, split, 1, AFTER, on_lookup=found.append)
     assert found == [False, True, False]
-    remembered(tmp_path, system, problem, split, 0)
-    remembered(tmp_path, FrozenProbe(system.representation, stride=7), problem, split, 0)
+    cached_predictions(tmp_path, system, problem, split, 0)
+    cached_predictions(tmp_path, FrozenProbe(system.representation, stride=7), problem, split, 0)
     assert len(made) == 2 + 2 + 1 + 1 and len(list(tmp_path.glob("*/predictions.json"))) == 4
 
 
-def test_identity_is_of_training_labels_and_not_of_those_that_are_scored(tmp_path, system, problem, split):
-    def relabeled(name, ids):
-        recordings = []
-        for recording in problem.store:
-            labels = recording.labels["behavior"]
-            frames = np.roll(labels.frames, 31) if recording.id in ids else labels.frames
-            new = Labels(vocabulary=labels.vocabulary, frames=frames, background=labels.background)
-            recordings.append(replace(recording, labels={"behavior": new}))
-        return replace(problem, store=write_store(tmp_path / name, recordings))
+def test_identity_depends_on_training_labels_only(system, problem, split, relabeled):
+    def roll(name, ids):
+        store = relabeled(problem.store, lambda row, frames: np.roll(frames, 31) if row.id in ids else frames, name)
+        return replace(problem, store=store)
 
     def digest(of):
         return identity_of(system, of, split, 0, AFTER).digest
 
     scored, learned = [row.id for row in split.evaluate], [split.train[0].id]
-    assert digest(relabeled("scored", scored)) == digest(problem) != digest(relabeled("learned", learned))
-    assert digest(replace(problem, steer=macro_of(problem.task, "attack"))) != digest(problem)
+    assert digest(roll("scored", scored)) == digest(problem) != digest(roll("learned", learned))
+    assert digest(replace(problem, selection=parse_macro(problem.task, "attack"))) != digest(problem)
 
 
-def test_an_interrupted_write_leaves_nothing(tmp_path, system, problem, split, outcome, monkeypatch):
+def test_interrupted_write_leaves_no_folder(tmp_path, system, problem, split, predictions, monkeypatch):
     identity = identity_of(system, problem, split, 0, AFTER)
 
     def fails(*_):
@@ -103,21 +84,21 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, system, problem, split, o
 
     monkeypatch.setattr("probe.calms21.predictions.write_json", fails)
     with pytest.raises(KeyboardInterrupt):
-        save_predictions(tmp_path / "p", outcome, identity, split.evaluate)
+        save_predictions(tmp_path / "p", predictions, identity, split.evaluate)
     assert not list(tmp_path.glob("*p*"))
 
 
-def test_predictions_of_other_settings_or_damaged_ones_are_refused(tmp_path, system, problem, split, outcome):
+def test_other_or_damaged_predictions_are_errors(tmp_path, system, problem, split, predictions):
     identity = identity_of(system, problem, split, 0, AFTER)
-    save_predictions(tmp_path / "p", outcome, identity, split.evaluate)
-    with pytest.raises(InputError, match="other settings \\(different seed\\)"):
+    save_predictions(tmp_path / "p", predictions, identity, split.evaluate)
+    with pytest.raises(InputError, match="different seed"):
         load_predictions(tmp_path / "p", replace(identity, seed=1))
     with pytest.raises(InputError, match="exists already"):
-        save_predictions(tmp_path / "p", outcome, identity, split.evaluate)
-    with pytest.raises(InputError, match="one of \\['float32', 'float16'\\]"):
-        save_predictions(tmp_path / "q", outcome, identity, split.evaluate, "int8")
+        save_predictions(tmp_path / "p", predictions, identity, split.evaluate)
+    with pytest.raises(InputError, match="float16"):
+        save_predictions(tmp_path / "q", predictions, identity, split.evaluate, "int8")
     np.save(tmp_path / "p" / "probability-plain.npy", np.zeros((3, 2)))
-    with pytest.raises(InputError, match=r"is damaged \(probability-plain.npy should have shape"):
+    with pytest.raises(InputError, match=r"probability-plain.npy"):
         load_predictions(tmp_path / "p")
     (tmp_path / "p" / "probability-plain.npy").unlink()
     with pytest.raises(InputError, match="is damaged"):

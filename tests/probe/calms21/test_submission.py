@@ -81,7 +81,7 @@ def plain(values):
 
 
 @pytest.mark.parametrize("task", [1, 2, 3])
-def test_a_submission_is_what_the_challenge_reads(challenge_file, tmp_path, task):
+def test_submission_has_the_challenges_format(challenge_file, tmp_path, task):
     test = read_test_set(challenge_file, task)
     assert test.frames == LENGTHS and not test.labels
     made = predictions(test, task)
@@ -133,10 +133,10 @@ def spoilt(test, task, **changes):
     "changes, told",
     [
         ({"a": None, "b": None}, "2 sequences of {test} missing: label all of them (the first is 'b'{of})"),
-        ({"z": [0]}, "1 sequence not in {test}: leave out what is no test sequence (the first is 'z'{of})"),
+        ({"z": [0]}, "1 sequence not in {test}: leave out all but test sequences (the first is 'z'{of})"),
         ({"c": [0] * 30}, "1 sequence of a wrong length: every frame has one label (the first is 'c'{of} with 30 labels"
                           " for 31 frames)"),
-        ({"c": [0] * 7 + [1.0] + [0] * 23}, "that are no whole numbers: convert them to int (the first is 'c'{of},"
+        ({"c": [0] * 7 + [1.0] + [0] * 23}, "that are not integers: convert them to int (the first is 'c'{of},"
                                             " frame 7 is 1.0)"),
         ({"c": [True] * 31}, "frame 0 is True"),
         ({"c": ["0"] * 31}, "frame 0 is '0'"),
@@ -147,7 +147,7 @@ def spoilt(test, task, **changes):
         ({"c": [0] * 30 + [-1]}, "frame 30 is -1)"),
     ],
 )  # fmt: skip
-def test_each_fault_is_one_clear_sentence(challenge_file, task, changes, told):
+def test_each_kind_of_fault_is_one_sentence(challenge_file, task, changes, told):
     test = read_test_set(challenge_file, task)
     faults = check_submission(spoilt(test, task, **changes), test)
     assert len(faults) == 1
@@ -155,20 +155,20 @@ def test_each_fault_is_one_clear_sentence(challenge_file, task, changes, told):
     assert check_submission(spoilt(test, task), test) == []
 
 
-def test_the_vocabulary_is_named(challenge_file):
+def test_faults_name_the_vocabulary(challenge_file):
     for task, words in ((2, "use 0 attack, 1 investigation, 2 mount, 3 other"), (3, "use 0 (it does not show) or 1")):
         test = read_test_set(challenge_file, task)
         (fault,) = check_submission(spoilt(test, task, c=[9] * 31), test)
         assert words in fault
 
 
-def test_behaviours_are_all_there(challenge_file):
+def test_task_3_needs_all_behaviors(challenge_file):
     test = read_test_set(challenge_file, 3)
     groups = spoilt(test, 3)
     groups["behavior-9"] = groups.pop("groom")
     one, two = check_submission(groups, test)[-2:]
     assert one == "no predictions of behavior-2 (groom): a submission to Task 3 has all 7"
-    assert two.startswith("behavior-9: no behaviour of Task 3")
+    assert two.startswith("behavior-9: not a behavior of Task 3")
 
 
 def saved(tmp_path, content):
@@ -177,19 +177,19 @@ def saved(tmp_path, content):
     return path
 
 
-def test_another_tasks_layout_and_other_files_are_told(tmp_path):
-    with pytest.raises(InputError, match="'behavior-0' is a dictionary; a submission to Task 1 is"):
+def test_wrong_layouts_and_files_are_input_errors(tmp_path):
+    with pytest.raises(InputError, match="'behavior-0' is a dictionary"):
         read_submission(saved(tmp_path, {"behavior-0": {"a": [0]}}), 1)
-    with pytest.raises(InputError, match="'a' is no dictionary; a submission to Task 3 is"):
+    with pytest.raises(InputError, match="'a' is not a dictionary"):
         read_submission(saved(tmp_path, {"a": [0]}), 3)
-    with pytest.raises(InputError, match=r"holds a .*; a submission to Task 2"):
+    with pytest.raises(InputError, match="Task 2"):
         read_submission(saved(tmp_path, "text"), 2)
     np.save(tmp_path / "plain.npy", np.zeros(5))
-    with pytest.raises(InputError, match="holding a plain float64 array"):
+    with pytest.raises(InputError, match="float64"):
         read_submission(tmp_path / "plain.npy", 1)
     with pytest.raises(InputError, match="no such file"):
         read_submission(tmp_path / "none.npy", 1)
-    with pytest.raises(InputError, match=r"the tasks \[1, 2, 3\], got 4"):
+    with pytest.raises(InputError, match="got 4"):
         read_submission(tmp_path / "plain.npy", 4)
 
 
@@ -198,7 +198,7 @@ class Trap:
         return (print, ("it ran",))
 
 
-def test_nothing_in_a_submission_is_run(tmp_path, capsys):
+def test_submission_pickle_runs_no_code(tmp_path, capsys):
     path = tmp_path / "trap.npy"
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
@@ -209,7 +209,7 @@ def test_nothing_in_a_submission_is_run(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("task", [1, 2, 3])
-def test_scores_are_scikit_learns(release_store, task):
+def test_submission_scores_equal_scikit_learn(release_store, task):
     test = read_test_set(release_store.path, task)
     made = predictions(test, task)
     score = score_submission(made if task == 3 else {"": made}, test)
@@ -245,7 +245,7 @@ def test_only_test_recordings_of_the_task_are_scored(release_store):
     made = predictions(test, 2)
     few = {id: made[id] for id in test.required("")}
     assert score_submission({"": few}, test) == score_submission({"": {**made, "decoy": np.zeros(7)}}, test)
-    with pytest.raises(InputError, match=r"scored on .*store: 1 sequence of .* missing"):
+    with pytest.raises(InputError, match=r"1 sequence of .* missing"):
         score_submission({"": {id: few[id] for id in list(few)[1:]}}, test)
 
 
@@ -261,17 +261,17 @@ def test_perfect_and_unpredicted_and_undefined_classes(tmp_path):
     assert (score.f1, score.precision) == (0.0, 0.0)
 
 
-def test_labels_that_are_not_the_challenges_are_refused(tmp_path, challenge_file):
+def test_unknown_labels_are_an_error(tmp_path, challenge_file):
     labels = Labels(vocabulary=("sleep",), frames=np.zeros(7, int), annotator="0")
     store = write_store(tmp_path / "store", [recording("x", 7, {"behavior": labels})])
-    with pytest.raises(InputError, match=r"recording 'x' has the labels \['sleep'\]; the task has"):
+    with pytest.raises(InputError, match="'sleep'"):
         read_test_set(store.path, 1)
     test = read_test_set(challenge_file, 1)
-    with pytest.raises(InputError, match="no labels of Task 1; give a store"):
+    with pytest.raises(InputError, match="no labels of Task 1"):
         score_submission({"": predictions(test, 1)}, test)
 
 
-def test_the_challenges_own_names_of_behaviours_are_known(tmp_path):
+def test_numbered_behaviors_of_the_challenge_are_read(tmp_path):
     sequences = {
         id: {"keypoints": np.random.default_rng(0).random((n, 2, 2, 7)), "annotations": np.arange(n) % 2}
         for id, n in LENGTHS.items()
@@ -283,13 +283,13 @@ def test_the_challenges_own_names_of_behaviours_are_known(tmp_path):
     ]
 
 
-def test_the_verb(release_store, challenge_file, tmp_path, capsys):
+def test_submission_command(release_store, challenge_file, tmp_path, capsys):
     test = read_test_set(challenge_file, 3)
     made = predictions(test, 3)
     np.savez(tmp_path / "made.npz", **{f"{b}/{id}": values for b, of in made.items() for id, values in of.items()})
     out = tmp_path / "submission.npy"
     write = ["write", str(tmp_path / "made.npz"), "--task", "3", "--test", str(challenge_file), "--out", str(out)]
-    assert main(write) == 0 and "3 test sequences of Task 3, nothing wrong" in capsys.readouterr().out
+    assert main(write) == 0 and "3 test sequences of Task 3, no faults" in capsys.readouterr().out
     assert plain_lists(read_submission(out, 3)) == plain(made)
     with pytest.raises(InputError, match="exists already"):
         main(write)
@@ -307,26 +307,26 @@ def test_the_verb(release_store, challenge_file, tmp_path, capsys):
 
 
 def short_store(store, tmp_path):
-    """Test recordings of all behaviours: two for each, a third for the first two."""
+    """Test recordings of all behaviors: two for each, a third for the first two."""
     wanted = [row for row in store.rows if row.id.startswith("task3/") and not row.id.endswith("/c")]
     extra = [row for row in store.rows if row.id in ("task3/approach/c", "task3/groom/c")]
     return write_store(tmp_path / "short", [Store(store.path).recording(row.id) for row in wanted + extra]).path
 
 
-def test_predictions_of_a_wrong_kind_are_told(tmp_path):
-    with pytest.raises(InputError, match="choose a name that ends so"):
+def test_wrong_prediction_files_are_input_errors(tmp_path):
+    with pytest.raises(InputError, match=r"ends in \.npy"):
         write_submission(tmp_path / "x.pkl", {"a": np.zeros(3, int)}, 1)
-    with pytest.raises(InputError, match="no whole numbers"):
+    with pytest.raises(InputError, match="not integers"):
         write_submission(tmp_path / "x.npy", {"a": np.zeros(3)}, 1)
     assert not list(tmp_path.iterdir())
     np.save(tmp_path / "one.npy", np.zeros(3))
-    with pytest.raises(InputError, match="with an array of whole numbers for each recording"):
+    with pytest.raises(InputError, match="integer array"):
         read_predictions(tmp_path / "one.npy", 1)
     (tmp_path / "text.npz").write_text("text")
-    with pytest.raises(InputError, match=r"is no \.npz with"):
+    with pytest.raises(InputError, match=r"\.npz"):
         read_predictions(tmp_path / "text.npz", 1)
     np.savez(tmp_path / "a.npz", a=np.zeros(3, int))
-    with pytest.raises(InputError, match="the array 'a' is not named behaviour/recording"):
+    with pytest.raises(InputError, match="behavior/recording"):
         read_predictions(tmp_path / "a.npz", 3)
     np.savez(tmp_path / "b.npz", a=np.array([{}], dtype=object))
     with pytest.raises(InputError, match="Object arrays cannot be loaded"):

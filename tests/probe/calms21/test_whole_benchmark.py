@@ -39,7 +39,7 @@ def results_of(out):
     return json.loads((out / "results.json").read_text())
 
 
-def test_every_system_has_its_row_in_every_table_that_it_is_for(benchmark):
+def test_every_system_fills_its_tables(benchmark):
     out, _ = benchmark
     results = results_of(out)
     assert not [note for note in results["notes"] if "left out," in note]
@@ -51,7 +51,7 @@ def test_every_system_has_its_row_in_every_table_that_it_is_for(benchmark):
         assert published == {system for where, system in PUBLISHED if where == number}
 
 
-def test_scores_are_shares_where_there_are_any(benchmark):
+def test_defined_scores_lie_between_0_and_1(benchmark):
     out, _ = benchmark
     for table in results_of(out)["tables"]:
         for row in table["rows"]:
@@ -61,7 +61,7 @@ def test_scores_are_shares_where_there_are_any(benchmark):
                 assert value is None or (0 <= value <= 1 and np.isfinite(value)), (table["title"], row["system"], score)
 
 
-def test_a_second_run_finds_everything(benchmark):
+def test_second_run_uses_cached_predictions_only(benchmark):
     out, arguments = benchmark
     kept = [path for path in (out / "predictions").rglob("*") if path.is_file()]
     before = {path: path.stat().st_mtime_ns for path in kept}

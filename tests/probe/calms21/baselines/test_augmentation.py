@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from probe.calms21.baselines.inputs import Augmentation, augment, turned
+from probe.calms21.baselines.inputs import Augmentation, augment, rotate_points
 
 BATCH, SAMPLE = 13, 11
 NONE = {"rotate": 0.0, "shift": 0.0}
@@ -41,7 +41,7 @@ def paper(x, layout, seed=1):
     return y
 
 
-def test_the_papers_turns_about_the_corner_and_shifts_everything(points):
+def test_published_augmentation_rotates_about_the_corner(points):
     layout = points(features=3)
     x = windows_of(layout)
     x[:, :2, :28] = 0
@@ -53,7 +53,7 @@ def test_the_papers_turns_about_the_corner_and_shifts_everything(points):
     assert (y[:, :2, :28] != 0).all() and torch.equal(y[:, 0, :2], y[:, 1, 26:28])
 
 
-def test_draws_are_the_generators_alone_and_every_window_has_its_own(points):
+def test_augmentation_draws_per_window_from_the_generator(points):
     layout = points()
     x = windows_of(layout)[:1].expand(BATCH, -1, -1)
     state = torch.get_rng_state()
@@ -73,7 +73,7 @@ def test_missing_points_stay_zero_and_unseen(points):
     assert torch.equal(run(x, layout)[..., 28:], x[..., 28:])
 
 
-def test_outside_of_a_recording_stays_zero_if_told_to(points):
+def test_move_outside_false_keeps_zeros(points):
     layout = points()
     x = windows_of(layout)
     x[:, :2] = 0
@@ -82,7 +82,7 @@ def test_outside_of_a_recording_stays_zero_if_told_to(points):
     torch.testing.assert_close(y[:, 2:], run(x, layout)[:, 2:])
 
 
-def test_true_rotations_keep_every_distance_in_pixels_and_those_of_the_paper_do_not(points):
+def test_rotations_about_the_center_keep_pixel_distances(points):
     layout = points()
     x = windows_of(layout)
     size = torch.tensor([1024.0, 570.0])
@@ -93,9 +93,11 @@ def test_true_rotations_keep_every_distance_in_pixels_and_those_of_the_paper_do_
     torch.testing.assert_close(distances(run(x, layout, about="middle")), distances(x))
     assert (distances(run(x, layout)) - distances(x)).abs().max() > 10
     middle = torch.full((1, 1, 1, 1, 2), 0.5)
-    stays = turned(middle, torch.tensor([1.3]), "middle", size[None])
+    stays = rotate_points(middle, torch.tensor([1.3]), "middle", size[None])
     torch.testing.assert_close(stays, middle)
-    quarter = turned(torch.tensor([1.0, 0.5]).view(1, 1, 1, 1, 2), torch.tensor([math.pi / 2]), "middle", size[None])
+    quarter = rotate_points(
+        torch.tensor([1.0, 0.5]).view(1, 1, 1, 1, 2), torch.tensor([math.pi / 2]), "middle", size[None]
+    )
     # Half the width in pixels, now downwards from the middle.
     torch.testing.assert_close(quarter.flatten(), torch.tensor([0.5, 0.5 + 512 / 570]))
 
@@ -112,7 +114,7 @@ def test_a_mirror_image_exchanges_left_and_right_and_is_its_own_inverse(points):
     torch.testing.assert_close(run(y, layout, reflect=1.0, **NONE), x)
 
 
-def test_an_exchange_swaps_the_animals_in_its_share_of_the_windows(points):
+def test_swap_exchanges_animals_with_its_probability(points):
     layout = points(observed=True)
     x = windows_of(layout)
     y = run(x, layout, swap=1.0, **NONE)
@@ -123,7 +125,7 @@ def test_an_exchange_swaps_the_animals_in_its_share_of_the_windows(points):
 
 
 @pytest.mark.parametrize("about", ["corner", "middle"])
-def test_nothing_is_done_where_all_is_off(points, about):
+def test_augmentation_with_all_off_is_identity(points, about):
     layout = points()
     x = windows_of(layout)
     torch.testing.assert_close(run(x, layout, about=about, **NONE), x)

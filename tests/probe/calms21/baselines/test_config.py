@@ -13,12 +13,12 @@ ALL = BASELINES | TRANSFERS
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_baseline_comes_back_from_json(name):
+def test_baseline_configs_round_trip_through_json(name):
     written = json.loads(json.dumps(asdict(ALL[name])))
     assert config_from_dict(BaselineConfig, written, "here") == ALL[name]
 
 
-def test_class_weights_come_back_too():
+def test_class_weights_round_trip_through_json():
     for weights in ({"groom": 5.0}, "balanced", None):
         config = replace(BASELINES["conv1d"], class_weights=weights)
         assert config_from_dict(BaselineConfig, json.loads(json.dumps(asdict(config))), "here") == config
@@ -28,12 +28,12 @@ def test_class_weights_come_back_too():
     "name,value", [("batch_size", 0), ("train_stride", 0), ("predict_stride", 0), ("phases", ()),
                    ("class_weights", {"groom": 0.0})]
 )  # fmt: skip
-def test_impossible_settings_are_refused(name, value):
+def test_invalid_baseline_settings_are_errors(name, value):
     with pytest.raises(InputError, match=name.removesuffix("s")):
         replace(BASELINES["conv1d"], **{name: value})
 
 
-def test_impossible_parts_are_refused():
+def test_invalid_phases_and_optimizers_are_errors():
     for wrong, word in (
         ({"epochs": 0, "lr": 1.0}, "epochs"),
         ({"epochs": 1, "lr": 0.0}, "lr"),
@@ -47,9 +47,9 @@ def test_impossible_parts_are_refused():
             Augmentation(**wrong)
 
 
-def test_phases_are_shortened_alike_and_none_is_lost():
+def test_with_epochs_scales_all_phases():
     config = TRANSFERS["task3_as_run"]
     assert config.epochs == 50
-    assert [phase.epochs for phase in config.lasting(10).phases] == [6, 4]
-    assert [phase.epochs for phase in config.lasting(1).phases] == [1, 1]
-    assert config.lasting(50) == config
+    assert [phase.epochs for phase in config.with_epochs(10).phases] == [6, 4]
+    assert [phase.epochs for phase in config.with_epochs(1).phases] == [1, 1]
+    assert config.with_epochs(50) == config

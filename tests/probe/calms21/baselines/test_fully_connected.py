@@ -10,7 +10,7 @@ from ssl_behavior.errors import InputError
 
 
 def counted(widths, channels, samples, classes):
-    """Four numbers per normalised channel, weights and biases."""
+    """Four numbers per normalized channel, weights and biases."""
     layers = [samples * channels, *widths]
     dense = sum(a * b + b + 4 * b for a, b in zip(layers, widths, strict=False))
     return 4 * channels + dense + widths[-1] * classes + classes
@@ -37,7 +37,7 @@ def paper_logits(network, windows):
 @pytest.mark.parametrize(
     "span", [WindowSpan(past=7, future=4, gap=3), WindowSpan(past=0, future=0, gap=1), WindowSpan(past=5, future=0)]
 )
-def test_layers_are_the_papers_and_sliding_gives_what_windows_give(span, features, seasoned):
+def test_layers_equal_the_paper_and_slide_equals_windows(span, features, seasoned):
     config = FullyConnectedConfig(widths=(13, 7), dropout=0.3)
     network = seasoned(config.build(features(11), span.num_samples, 3, torch.Generator().manual_seed(0))).eval()
     values = torch.randn(283, 11)
@@ -56,7 +56,7 @@ def test_dropout_only_in_training_and_only_from_the_generator(features):
     assert torch.equal(network.eval()(windows), network(windows))
 
 
-def test_impossible_layers_are_refused():
+def test_invalid_layer_sizes_are_errors():
     for wrong in ({"widths": ()}, {"widths": (8, 0)}, {"dropout": 1.0}):
         with pytest.raises(InputError, match="at least"):
             FullyConnectedConfig(**wrong)

@@ -40,14 +40,14 @@ def slow_scales(adjacency, num_scales):
 
 @pytest.mark.parametrize("name", SKELETONS)
 @pytest.mark.parametrize("animals", [1, 2, 3])
-def test_scales_are_a_walk_along_the_edges(name, animals):
+def test_scales_follow_hop_distance(name, animals):
     adjacency = joined_animals(SKELETONS[name], animals)
     assert torch.equal(hop_distance(adjacency), walked(adjacency))
     torch.testing.assert_close(disentangled(adjacency, 7), slow_scales(adjacency, 7))
 
 
 @pytest.mark.parametrize("frames", [1, 3])
-def test_scales_of_windows_too(frames):
+def test_scales_of_window_graphs(frames):
     adjacency = joined_animals(RAT_DYADS, 2)
     tiled = window_graph(adjacency, frames)
     assert len(tiled) == frames * 10
@@ -59,7 +59,7 @@ def test_scales_of_windows_too(frames):
     torch.testing.assert_close(disentangled(tiled, 5), slow_scales(tiled, 5))
 
 
-def test_apart_means_apart():
+def test_disconnected_nodes_have_no_hop_distance():
     adjacency = torch.zeros(5, 5)
     adjacency[0, 1] = adjacency[1, 0] = 1
     assert torch.equal(hop_distance(adjacency), walked(adjacency))
@@ -67,7 +67,7 @@ def test_apart_means_apart():
     assert torch.equal(disentangled(adjacency, 4)[3], torch.eye(5))
 
 
-def test_two_mice_are_joined_at_their_necks_and_nowhere_else():
+def test_two_mice_are_connected_at_their_necks():
     adjacency = joined_animals(CALMS21, 2)
     assert adjacency.shape == (14, 14) and torch.equal(adjacency, adjacency.T)
     assert adjacency[:7, 7:].nonzero().tolist() == [[3, 3]]
@@ -77,7 +77,7 @@ def test_two_mice_are_joined_at_their_necks_and_nowhere_else():
     assert joined_animals(MOUSE_BOXES, 2)[:4, 4:].nonzero().tolist() == [[2, 2]]
 
 
-def test_skeletons_without_edges_get_them_from_roles_and_every_graph_is_in_one_piece():
+def test_skeleton_without_edges_uses_roles():
     mouse = Skeleton(name="mouse", keypoints=CALMS21.keypoints, roles=CALMS21.roles)
     names = {frozenset((mouse.keypoints[a], mouse.keypoints[b])) for a, b in body_edges(mouse)}
     assert {frozenset(pair) for pair in CALMS21.edges} <= names

@@ -44,7 +44,7 @@ def test_keypoints_are_in_units_of_the_video_and_the_outside_is_zero(calms21):
                 np.testing.assert_allclose(window[sample].numpy(), wanted, atol=1e-6)
 
 
-def test_missing_points_are_zero_and_told_where_the_store_has_any(store):
+def test_missing_points_are_zero_with_observed_channels(store):
     # Some of the fixture's points are missing, and its videos' size is not known.
     inputs = assemble_inputs(store, store.rows[:3], store.rows[:1], SPAN)
     assert inputs.groups == {"keypoints": 28, "observed": 14}
@@ -61,7 +61,7 @@ def test_missing_points_are_zero_and_told_where_the_store_has_any(store):
     assert np.isfinite(inputs.values.numpy()).all()
 
 
-def test_features_stand_beside_the_keypoints_of_their_frame_standardised_on_the_training_recordings(store, array):
+def test_features_are_standardized_on_training_recordings(store, array):
     train, other = store.rows[1], store.rows[3]
     inputs = assemble_inputs(store, [other, train], [train], SPAN, array)
     assert inputs.groups["features"] == 5 and inputs.num_channels == 28 + 14 + 5
@@ -75,7 +75,7 @@ def test_features_stand_beside_the_keypoints_of_their_frame_standardised_on_the_
     assert (inputs.values == 0).all(dim=1).sum() == len(inputs.values) - inside
 
 
-def test_no_window_sees_the_recording_beside_its_own(store, array):
+def test_windows_do_not_overlap_other_recordings(store, array):
     first, middle, last = rows = store.rows[:3]
     changed = array.copy()
     changed[middle.slice] = 1e6
@@ -91,7 +91,7 @@ def test_no_window_sees_the_recording_beside_its_own(store, array):
             assert torch.equal(window_of(before, row, frame), window_of(after, row, frame))
 
 
-def test_what_another_training_told_is_kept(store, calms21, array):
+def test_scaling_and_observed_of_another_training_are_kept(store, calms21, array):
     train, other = store.rows[1], store.rows[3]
     first = assemble_inputs(store, [train, other], [train], SPAN, array)
     later = assemble_inputs(store, [other], [], SPAN, array, scaling=first.scaling)
@@ -101,11 +101,11 @@ def test_what_another_training_told_is_kept(store, calms21, array):
     assert told.groups == {"keypoints": 28, "observed": 14}
     inside = told.values[told.starts["r53"] :][:53]
     assert (inside[:, 28:] == 1).all() and told.layout.skeleton == calms21.skeleton
-    with pytest.raises(InputError, match="points are missing"):
+    with pytest.raises(InputError, match="missing"):
         assemble_inputs(store, store.rows, store.rows, SPAN, observed=False)
 
 
-def test_every_place_knows_the_size_of_its_arena(dyad, tmp_path):
+def test_arena_size_of_each_place(dyad, tmp_path):
     sizes = ((1024.0, 570.0), (733.0, 411.0))
     recordings = [dyad(f"r{n}", n, seed=n, resolution_px=size) for n, size in zip((53, 37), sizes, strict=True)]
     store = write_store(tmp_path / "two", recordings)
@@ -115,10 +115,10 @@ def test_every_place_knows_the_size_of_its_arena(dyad, tmp_path):
         assert inputs.sizes_at(places).tolist() == [list(row.resolution_px)] * 3
 
 
-def test_recordings_that_are_absent_and_windows_too_wide_are_refused(calms21):
+def test_absent_recordings_and_wide_windows_are_errors(calms21):
     inputs = assemble_inputs(calms21, calms21.rows[:2], calms21.rows[:2], SPAN)
     inputs.check(calms21.rows[:2], WindowSpan(past=1, future=33, gap=1))
-    with pytest.raises(InputError, match="lack the recording 'r61'"):
+    with pytest.raises(InputError, match="'r61'"):
         inputs.check(calms21.rows, SPAN)
-    with pytest.raises(InputError, match="keep 33 frames between recordings, the window reaches 34"):
+    with pytest.raises(InputError, match=r"33 frames.* 34"):
         inputs.check(calms21.rows[:2], WindowSpan(past=34, future=0, gap=1))

@@ -24,7 +24,7 @@ def test_absent_groups_have_no_channels(points):
     assert layout.part("observed") == layout.part("features") == slice(0, 0)
 
 
-def test_a_point_is_seen_where_channels_say_so_or_else_where_it_is_not_at_zero(points):
+def test_seen_mask_uses_observed_channels_or_nonzero_points(points):
     told, untold = points(observed=True), points()
     x = torch.rand(11, told.num_channels) + 0.1
     x[3, 28 + 9], x[5, :28] = 0, 0

@@ -22,7 +22,7 @@ def test_parameters_are_those_of_keras(features, num_numbers):
     assert num_numbers(network) == 4 * 28 + lstm + dense == 392_692
 
 
-def test_the_last_state_is_that_of_a_loop(network):
+def test_lstm_state_equals_a_loop(network):
     """Hochreiter and Schmidhuber (1997) with a forget gate: input, forget, cell, output."""
     x = torch.randn(5, 17, 11)
     state = cell = torch.zeros(5, 13)
@@ -34,7 +34,7 @@ def test_the_last_state_is_that_of_a_loop(network):
     torch.testing.assert_close(network._last_state(x), state)
 
 
-def test_bfloat16_trains_on_any_processor(network):
+def test_bfloat16_training_on_any_cpu(network):
     with torch.autocast("cpu", torch.bfloat16):
         scores = network(torch.randn(5, 17, 11), torch.Generator().manual_seed(0))
     scores.float().square().sum().backward()
@@ -49,7 +49,7 @@ def test_first_weights_are_keras_defaults(features):
     assert network.bias.detach().tolist() == [0.0] * 29 + [1.0] * 29 + [0.0] * 58
 
 
-def test_a_window_sees_its_samples_and_no_other_and_their_order_matters(network):
+def test_lstm_depends_on_window_samples_and_their_order(network):
     network.eval()
     values, span = torch.randn(71, 11, requires_grad=True), WindowSpan(past=9, future=7, gap=2)
     logits = network.slide(values, span)
@@ -62,7 +62,7 @@ def test_a_window_sees_its_samples_and_no_other_and_their_order_matters(network)
         assert not torch.allclose(network(window.flip(1)), logits[3:4])
 
 
-def test_gradients_reach_every_parameter_and_dropout_is_the_generators(network):
+def test_gradients_reach_every_parameter_and_dropout_uses_the_generator(network):
     windows = torch.randn(19, 17, 11)
     first, again, other = (network(windows, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
     assert torch.equal(first, again) and not torch.equal(first, other)
@@ -70,7 +70,7 @@ def test_gradients_reach_every_parameter_and_dropout_is_the_generators(network):
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_impossible_layers_are_refused():
+def test_invalid_layer_sizes_are_errors():
     for wrong in ({"units": 0}, {"widths": ()}, {"widths": (8, 0)}, {"dropout": 1.0}):
         with pytest.raises(InputError, match="at least"):
             LstmConfig(**wrong)

@@ -35,7 +35,7 @@ def test_a_graph_convolution_is_the_sum_over_scales_and_nodes(adjacency, seasone
     torch.testing.assert_close(conv(x), conv.mix.norm(wanted).relu())
 
 
-def test_learned_adjacencies_begin_near_nothing(adjacency):
+def test_learned_adjacencies_start_near_zero(adjacency):
     conv = _GraphConv(adjacency, 5, 7, torch.Generator().manual_seed(0))
     assert 0.9e-6 < conv.learned.detach().abs().max() <= 1e-6
 
@@ -56,7 +56,7 @@ def test_a_window_of_samples_is_one_graph(stride, seasoned):
 
 
 @pytest.mark.parametrize("stride,in_channels", [(1, 12), (2, 6)])
-def test_branches_in_time_reach_as_far_as_they_say(stride, in_channels):
+def test_temporal_branches_have_their_receptive_field(stride, in_channels):
     conv = _TimeConv(in_channels, 12, stride, torch.Generator().manual_seed(0)).eval()
     x = torch.randn(2, 17, 3, in_channels, requires_grad=True)
     made = conv(x)
@@ -75,7 +75,7 @@ def test_branches_in_time_reach_as_far_as_they_say(stride, in_channels):
 
 @pytest.mark.parametrize("skeleton", ["calms21", "rat_dyads", "mouse_boxes"])
 @pytest.mark.parametrize("observed", [False, True])
-def test_it_reads_any_skeleton_and_gradients_reach_every_parameter(skeleton, observed, points):
+def test_gradients_reach_every_parameter_of_msg3d(skeleton, observed, points):
     layout = points(skeleton, observed)
     network = build(layout)
     network(torch.rand(5, 13, layout.num_channels)).square().sum().backward()
@@ -83,7 +83,7 @@ def test_it_reads_any_skeleton_and_gradients_reach_every_parameter(skeleton, obs
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
-def test_coordinates_count_from_the_middle_and_missing_points_are_there(points):
+def test_center_moves_the_origin_and_missing_points(points):
     layout = points(observed=True)
     network = build(layout).eval()
     windows = torch.rand(5, 13, layout.num_channels)
@@ -100,7 +100,7 @@ def test_coordinates_count_from_the_middle_and_missing_points_are_there(points):
     assert torch.equal(plain._nodes(windows[..., :28]).flatten(2), windows[..., :28])
 
 
-def test_sliding_makes_every_window(points, seasoned):
+def test_slide_equals_every_window(points, seasoned):
     network, span = seasoned(build(points())).eval(), WindowSpan(past=8, future=4, gap=3)
     values = torch.rand(47, 28)
     with torch.inference_mode():
@@ -110,7 +110,7 @@ def test_sliding_makes_every_window(points, seasoned):
             torch.testing.assert_close(logits[frame], network(values[frame : frame + 37 : 3][None])[0])
 
 
-def test_impossible_settings_and_features_are_refused(points):
+def test_invalid_msg3d_settings_and_features_are_errors(points):
     for wrong in (
         {"channels": (8,)}, {"channels": (6,)}, {"strides": (1, 2)}, {"scales": 0}, {"windows": (4,)}, {"channels": ()},
     ):  # fmt: skip

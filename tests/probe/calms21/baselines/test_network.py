@@ -14,12 +14,12 @@ def test_dropout_keeps_the_share_and_the_mean(probability):
     kept = y != 0
     assert kept.double().mean() == pytest.approx(1 - probability, abs=0.01)
     torch.testing.assert_close(y[kept], torch.full_like(y[kept], 3 / (1 - probability)))
-    # No place is favoured, and neighbours know nothing of each other.
+    # No place is favored, and neighbors know nothing of each other.
     assert (kept.double().mean(dim=0) - (1 - probability)).abs().max() < 0.25
     assert torch.corrcoef(kept.view(-1, 7).T.double()).fill_diagonal_(0).abs().max() < 0.05
 
 
-def test_dropout_is_drawn_from_the_callers_generator_alone():
+def test_dropout_uses_only_the_callers_generator():
     x = torch.ones(997)
     state = torch.get_rng_state()
     first, again, other = (dropout(x, 0.5, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))

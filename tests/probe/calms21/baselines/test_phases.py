@@ -44,7 +44,7 @@ def run(store, features=None, config=SMALL, kind=None, **options):
 
 
 def brief(epochs=1, **changes):
-    return replace(SMALL.lasting(epochs), **changes)
+    return replace(SMALL.with_epochs(epochs), **changes)
 
 
 def scores(store, ran):
@@ -57,7 +57,7 @@ def scores(store, ran):
 
 
 @pytest.mark.parametrize("network", [LstmConfig(units=7, widths=(5,)), FullyConnectedConfig(widths=(7,))])
-def test_every_network_learns_in_bfloat16_and_repeats_itself(network, store, array):
+def test_every_network_trains_deterministically_in_bfloat16(network, store, array):
     if isinstance(network, LstmConfig) and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         pytest.skip("torch has no LSTM in bfloat16 for this processor")
     config = brief(network=network)
@@ -66,10 +66,10 @@ def test_every_network_learns_in_bfloat16_and_repeats_itself(network, store, arr
     assert np.array_equal(first.probability, again.probability)
 
 
-def test_augmented_windows_teach_other_things_from_the_same_seed(store):
+def test_augmentation_changes_the_losses(store):
     plain = run(store, config=brief())
-    turned, again = (run(store, config=brief(augment=Augmentation(about="middle"))) for _ in range(2))
-    assert plain.losses != turned.losses == again.losses
+    rotate_points, again = (run(store, config=brief(augment=Augmentation(about="middle"))) for _ in range(2))
+    assert plain.losses != rotate_points.losses == again.losses
 
 
 def test_phases_follow_each_other_with_one_optimizer(store):
@@ -81,12 +81,12 @@ def test_phases_follow_each_other_with_one_optimizer(store):
     assert len(steps) == len(list(whole.trained.network.parameters())) and len(set(map(float, steps.values()))) == 1
 
 
-def test_gradient_descent_does_what_it_says(store, array):
+def test_sgd_step_equals_the_formula(store, array):
     config = replace(SMALL, phases=(Phase(epochs=8, lr=0.1),), optimizer=Sgd(weight_decay=1e-5))
     assert min(scores(store, run(store, array, config=config))) > 0.8
 
 
-def test_weights_are_keras_class_weights(store):
+def test_loss_weights_equal_keras(store):
     task = make_task(store, "behavior")
     target = np.array([[1, 0, 0], [0, 0, 1], [0, 0, 1], [-1, -1, -1], [0, 0, 1]], np.int8)
     named = loss_weights({"mount": 7.0, "other": 0.5}, task, target)
@@ -97,7 +97,7 @@ def test_weights_are_keras_class_weights(store):
     binary = loss_weights("balanced", make_task(store, "behavior", "binary"), target[:, :2])
     assert binary[:, 0].tolist() == pytest.approx([2 / 3, 2.0])
     assert loss_weights(None, task, target) is None
-    with pytest.raises(InputError, match="class_weights name \\['sleep'\\]"):
+    with pytest.raises(InputError, match="'sleep'"):
         loss_weights({"sleep": 2.0}, task, target)
 
 
@@ -117,7 +117,7 @@ def test_a_frames_loss_is_multiplied_by_its_class_weight():
     torch.testing.assert_close(frame_loss(logits[:3], target, "binary", weights), torch.stack(terms).mean())
 
 
-def test_balanced_training_gives_rare_classes_more(store):
+def test_balanced_training_favors_rare_classes(store):
     plain = run(store, kind="binary", config=brief(6))
     fair = run(store, kind="binary", config=brief(6, class_weights={"attack": 5.0}))
     means = [one.probability.mean(axis=0) for one in (plain, fair)]
@@ -132,11 +132,11 @@ def test_a_pair_of_logits_is_a_softmax_of_two(store, array):
     with torch.no_grad():
         pairs = paired.trained.network(SMALL.window.gather(inputs.values, places)).unflatten(1, (2, 2)).softmax(dim=2)
     np.testing.assert_allclose(paired.probability, pairs[..., 1], atol=1e-6)
-    with pytest.raises(InputError, match="paired_logits are for binary tasks"):
+    with pytest.raises(InputError, match="paired_logits"):
         run(store, array, config=brief(paired_logits=True))
 
 
-def test_a_last_frame_left_alone_is_not_normalised_by_itself(store):
+def test_single_last_frame_joins_the_previous_batch(store):
     told = []
     config = brief(network=FullyConnectedConfig(widths=(5,)), train_stride=1)
     known = run(store, config=config).trained.num_train_frames
@@ -145,12 +145,12 @@ def test_a_last_frame_left_alone_is_not_normalised_by_itself(store):
     assert told == [known]
 
 
-def test_what_cannot_be_learned_from_is_refused(store):
-    with pytest.raises(InputError, match="not finite: lower lr"):
+def test_invalid_trainings_are_errors(store):
+    with pytest.raises(InputError, match="lower lr"):
         run(store, config=replace(SMALL, phases=(Phase(epochs=3, lr=1e30),), optimizer=Sgd()))
     task, rows = make_task(store, "behavior"), store.rows[:2]
     inputs = assemble_inputs(store, rows, rows, SMALL.window)
-    with pytest.raises(InputError, match="lower train_stride"):
+    with pytest.raises(InputError, match="train_stride"):
         fit_baseline(store, task, rows[:1], replace(SMALL, train_stride=10**6), inputs, 0)
-    with pytest.raises(InputError, match="lack the recording"):
+    with pytest.raises(InputError, match="recording"):
         fit_baseline(store, task, store.rows[2:3], SMALL, inputs, 0)

@@ -25,6 +25,6 @@ def test_gather_is_a_loop_over_samples(past, future, gap):
 
 
 @pytest.mark.parametrize("wrong", [{"past": -1}, {"future": -1}, {"gap": 0}])
-def test_impossible_windows_are_refused(wrong):
-    with pytest.raises(InputError, match="past and future of at least 0"):
+def test_invalid_windows_are_errors(wrong):
+    with pytest.raises(InputError, match="past"):
         WindowSpan(**wrong)

@@ -48,7 +48,7 @@ def fit(store, config, array=None):
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.kind)
-def test_all_of_it_comes_back(network, store, array, tmp_path):
+def test_saved_baseline_round_trip(network, store, array, tmp_path):
     optimizer = Sgd() if isinstance(network, MsG3dConfig) else SMALL.optimizer
     config = replace(SMALL, network=network, optimizer=optimizer, class_weights={"attack": 2.0})
     trained, inputs = fit(store, config, None if isinstance(network, MsG3dConfig) else array)
@@ -64,7 +64,7 @@ def test_all_of_it_comes_back(network, store, array, tmp_path):
     assert not again.network.training
 
 
-def test_nothing_is_replaced_unasked_and_nothing_of_another_kind(store, tmp_path):
+def test_existing_folders_are_not_replaced(store, tmp_path):
     trained, _ = fit(store, SMALL)
     save_baseline(tmp_path / "kept", trained)
     with pytest.raises(InputError, match="exists already"):
@@ -76,7 +76,7 @@ def test_nothing_is_replaced_unasked_and_nothing_of_another_kind(store, tmp_path
         save_baseline(tmp_path / "own", trained, overwrite=True)
 
 
-def test_damage_is_told_in_a_sentence(store, tmp_path):
+def test_damaged_baseline_is_an_input_error(store, tmp_path):
     trained, _ = fit(store, SMALL)
     folder = tmp_path / "kept"
     save_baseline(folder, trained)

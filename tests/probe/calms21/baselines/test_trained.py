@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from probe.calms21.baselines import BaselineConfig, Conv1dConfig, Phase, WindowSpan, assemble_inputs, fit_baseline
-from probe.calms21.baselines.training import _between, _some
+from probe.calms21.baselines.training import _interpolated, _strided_frames
+from probe.experiment import balance_probabilities
 from probe.tasks import make_task
-from probe.trial import balanced
 from ssl_behavior.errors import InputError
 
 SMALL = BaselineConfig(
@@ -27,24 +27,24 @@ def trained(store, array):
     return fit_baseline(store, make_task(store, "behavior"), rows, SMALL, inputs, 0)
 
 
-def test_balanced_probabilities_are_those_of_equally_frequent_classes():
+def test_balanced_probabilities_assume_equal_class_shares():
     generator = np.random.default_rng(0)
     likelihood = generator.random((23, 3))
     share = np.array([0.07, 0.3, 0.63])
     posterior = likelihood * share / (likelihood * share).sum(axis=1, keepdims=True)
     wanted = likelihood / likelihood.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(balanced(posterior, share, "multinomial"), wanted)
+    np.testing.assert_allclose(balance_probabilities(posterior, share, "multinomial"), wanted)
     hidden = np.insert(posterior, 1, np.nan, axis=1)
-    held = balanced(hidden, np.insert(share, 1, 0.0), "multinomial")
+    held = balance_probabilities(hidden, np.insert(share, 1, 0.0), "multinomial")
     assert np.isnan(held[:, 1]).all()
     np.testing.assert_allclose(held[:, [0, 2, 3]], wanted)
     yes, no = generator.random((2, 23, 2))
     share = np.array([0.1, 0.8])
     posterior = yes * share / (yes * share + no * (1 - share))
-    np.testing.assert_allclose(balanced(posterior, share, "binary"), yes / (yes + no))
+    np.testing.assert_allclose(balance_probabilities(posterior, share, "binary"), yes / (yes + no))
 
 
-def test_recordings_are_predicted_one_after_the_other_whatever_else_the_inputs_hold(store, array, trained):
+def test_predictions_do_not_depend_on_other_inputs(store, array, trained):
     rows = [store.rows[4], store.rows[1]]
     inputs = assemble_inputs(store, rows, [], SMALL.window, array, scaling=trained.scaling)
     whole = trained.predict(inputs, rows)
@@ -55,7 +55,7 @@ def test_recordings_are_predicted_one_after_the_other_whatever_else_the_inputs_h
     assert trained.predict(inputs, []).shape == (0, 3)
 
 
-def test_a_stride_predicts_some_frames_and_what_lies_between(store, array, trained, monkeypatch):
+def test_predict_stride_interpolates_between_frames(store, array, trained, monkeypatch):
     from probe.calms21.baselines import training as module
 
     rows = store.rows[4:6]
@@ -74,22 +74,22 @@ def test_a_stride_predicts_some_frames_and_what_lies_between(store, array, train
 
 
 @pytest.mark.parametrize("count,every", [(1, 3), (2, 3), (7, 3), (8, 3), (9, 3), (5, 1), (3, 9)])
-def test_between_is_linear_interpolation(count, every):
-    known = _some(count, every)
+def test_interpolation_of_logits_is_linear(count, every):
+    known = _strided_frames(count, every)
     assert known[0] == 0 and known[-1] == count - 1 and (known.diff() > 0).all()
     logits = torch.randn(len(known), 2)
-    made = _between(logits, known, count)
+    made = _interpolated(logits, known, count)
     for column in range(2):
         wanted = np.interp(np.arange(count), known.numpy(), logits[:, column].numpy())
         np.testing.assert_allclose(made[:, column].numpy(), wanted, atol=1e-12)
 
 
-def test_other_inputs_than_those_of_the_training_are_refused(store, array, trained):
+def test_inputs_must_match_the_training(store, array, trained):
     rows = store.rows[:2]
     for other, word in (
         (assemble_inputs(store, rows, rows, SMALL.window), "the inputs hold"),
-        (assemble_inputs(store, rows, rows, SMALL.window, array), "standardised otherwise"),
-        (assemble_inputs(store, rows, [], WindowSpan(past=1, future=1), array, trained.scaling), "reaches 5 frames"),
+        (assemble_inputs(store, rows, rows, SMALL.window, array), "standardized differently"),
+        (assemble_inputs(store, rows, [], WindowSpan(past=1, future=1), array, trained.scaling), "needs 5"),
     ):
         with pytest.raises(InputError, match=word):
             trained.predict(other, rows)

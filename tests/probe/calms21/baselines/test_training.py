@@ -17,9 +17,9 @@ from probe.calms21.baselines import (
     run_baseline,
 )
 from probe.calms21.baselines.training import frame_loss
+from probe.experiment import BALANCED, PLAIN, Experiment
 from probe.tables import score_row
-from probe.tasks import macro_of, make_task
-from probe.trial import BALANCED, PLAIN, Trial
+from probe.tasks import make_task, parse_macro
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Labels
 from ssl_behavior.splits import make_split
@@ -37,20 +37,20 @@ def run(store, features=None, seed=0, config=SMALL, kind=None, **options):
     task, split = make_task(store, "behavior", kind), make_split(store)
     rows = [*split.train, *split.evaluate]
     inputs = assemble_inputs(store, rows, split.train, config.window, features)
-    trained, outcome = run_baseline(store, task, split, config, inputs, seed, **options)
-    return SimpleNamespace(trained=trained, outcome=outcome, network=trained.network, losses=trained.losses)
+    trained, predictions = run_baseline(store, task, split, config, inputs, seed, **options)
+    return SimpleNamespace(trained=trained, predictions=predictions, network=trained.network, losses=trained.losses)
 
 
 def brief(epochs=1, **changes):
-    return replace(SMALL.lasting(epochs), **changes)
+    return replace(SMALL.with_epochs(epochs), **changes)
 
 
 def scores(store, trained):
     """Average precision of every class by scikit-learn."""
     frames = np.concatenate([store.labels("behavior")[row.slice] for row in make_split(store).evaluate])
     return [
-        average_precision_score(frames[frames >= 0] == k, trained.outcome.probability[PLAIN][frames >= 0, k])
-        for k in range(trained.outcome.probability[PLAIN].shape[1])
+        average_precision_score(frames[frames >= 0] == k, trained.predictions.probability[PLAIN][frames >= 0, k])
+        for k in range(trained.predictions.probability[PLAIN].shape[1])
     ]
 
 
@@ -67,22 +67,22 @@ def waving(store):
     return write_store(store.path.parent / "waving", recordings)
 
 
-def test_it_learns_motion_from_keypoints_alone(store):
+def test_baseline_learns_motion_from_keypoints(store):
     plain, moving = (scores(s, run(s))[:2] for s in (store, waving(store)))
     assert min(moving) > 0.7 and max(plain) < 0.5
 
 
-def test_it_learns_from_features_what_keypoints_do_not_tell(store, array):
+def test_baseline_learns_from_features(store, array):
     beside = run(store, array)
     assert min(scores(store, beside)) > 0.8
     assert beside.losses[-1] < 0.7 * beside.losses[0]
     task, split = make_task(store, "behavior"), make_split(store)
-    trial = Trial(store, task, split, macro_of(task))
-    row = score_row(trial, [macro_of(task)], "both", 47, 100.0, [beside.outcome])
+    experiment = Experiment(store, task, split, parse_macro(task))
+    row = score_row(experiment, [parse_macro(task)], "both", 47, 100.0, [beside.predictions])
     assert row.macros[0].ap.mean == pytest.approx(np.mean(scores(store, beside)[:2]))
 
 
-def test_a_seed_repeats_itself_in_every_bit_and_another_does_not(store, array):
+def test_training_is_deterministic_per_seed(store, array):
     config = brief(1, network=replace(SMALL.network, dropout=0.5))
     torch.manual_seed(1)
     first = run(store, array, config=config)
@@ -90,40 +90,40 @@ def test_a_seed_repeats_itself_in_every_bit_and_another_does_not(store, array):
     again, other = run(store, array, config=config), run(store, array, seed=1, config=config)
     for name, value in first.network.state_dict().items():
         assert torch.equal(value, again.network.state_dict()[name]), name
-    assert np.array_equal(first.outcome.probability[PLAIN], again.outcome.probability[PLAIN])
+    assert np.array_equal(first.predictions.probability[PLAIN], again.predictions.probability[PLAIN])
     assert first.losses == again.losses != other.losses
-    assert not np.array_equal(first.outcome.probability[PLAIN], other.outcome.probability[PLAIN])
+    assert not np.array_equal(first.predictions.probability[PLAIN], other.predictions.probability[PLAIN])
 
 
-def test_predictions_are_the_windows_logits_however_long_the_recording(store, array, monkeypatch):
+def test_predictions_equal_window_logits(store, array, monkeypatch):
     from probe.calms21.baselines import training as module
 
     config = brief(1)
     whole = run(store, array, config=config)
     monkeypatch.setattr(module, "PREDICTED_FRAMES", 97)
     pieces = run(store, array, config=config)
-    np.testing.assert_allclose(pieces.outcome.probability[PLAIN], whole.outcome.probability[PLAIN], atol=1e-6)
+    np.testing.assert_allclose(pieces.predictions.probability[PLAIN], whole.predictions.probability[PLAIN], atol=1e-6)
     split = make_split(store)
     inputs = assemble_inputs(store, [*split.train, *split.evaluate], split.train, config.window, array)
     row = split.evaluate[0]
     places = inputs.starts[row.id] + torch.arange(row.frames)
     with torch.no_grad():
         slow = whole.network(config.window.gather(inputs.values, places)).softmax(dim=1)
-    np.testing.assert_allclose(whole.outcome.probability[PLAIN][: row.frames], slow.numpy(), atol=1e-6)
+    np.testing.assert_allclose(whole.predictions.probability[PLAIN][: row.frames], slow.numpy(), atol=1e-6)
 
 
-def test_samples_are_counted_and_other_frames_come_with_every_epoch(store):
+def test_train_stride_samples_new_frames_each_epoch(store):
     train = make_split(store).train
     known = sum(int((store.labels("behavior")[row.slice] >= 0).sum()) for row in train)
     told = []
     trained = run(store, config=brief(2), advance=told.append)
-    assert trained.trained.samples_seen == sum(told) == 2 * known and trained.outcome.num_train_frames == known
+    assert trained.trained.samples_seen == sum(told) == 2 * known and trained.predictions.num_train_frames == known
     assert max(told) == SMALL.batch_size and len(trained.losses) == 2
     strided = run(store, config=brief(3, train_stride=5))
     assert 3 * known / 5 == pytest.approx(strided.trained.samples_seen, rel=0.05)
 
 
-def test_what_nobody_annotated_and_what_is_scored_teach_nothing(store, array):
+def test_unannotated_and_scored_frames_do_not_change_training(store, array):
     config = brief(1)
     learned = run(store, array, config=config)
     evaluated = {row.id for row in make_split(store).evaluate}
@@ -138,17 +138,17 @@ def test_what_nobody_annotated_and_what_is_scored_teach_nothing(store, array):
     twins = write_store(store.path.parent / "twins", relabelled)
     again = run(twins, changed, config=config)
     assert again.losses == learned.losses
-    assert not np.array_equal(again.outcome.probability[PLAIN], learned.outcome.probability[PLAIN])
+    assert not np.array_equal(again.predictions.probability[PLAIN], learned.predictions.probability[PLAIN])
 
 
-def test_binary_tasks_learn_each_class_against_the_rest(store, array):
+def test_binary_baseline_learns_each_class(store, array):
     trained = run(store, array, kind="binary")
-    probability = trained.outcome.probability[PLAIN]
+    probability = trained.predictions.probability[PLAIN]
     assert probability.shape[1] == 2 and min(scores(store, trained)) > 0.8
     assert np.abs(probability.sum(axis=1) - 1).max() > 0.1
 
 
-def test_a_class_that_training_does_not_show_is_undefined_and_one_kind_of_frame_is_refused(store, array):
+def test_absent_class_is_undefined_and_single_class_is_an_error(store, array):
     train = {row.id for row in make_split(store).train}
 
     def taught(name, shown):
@@ -161,22 +161,22 @@ def test_a_class_that_training_does_not_show_is_undefined_and_one_kind_of_frame_
         return write_store(store.path.parent / name, recordings)
 
     trained = run(taught("no mount", lambda f: np.where(f == 1, 2, f)), array, config=brief(1))
-    for probability in trained.outcome.probability.values():
+    for probability in trained.predictions.probability.values():
         assert np.isnan(probability[:, 1]).all()
         np.testing.assert_allclose(probability[:, [0, 2]].sum(axis=1), 1, atol=1e-5)
     with pytest.raises(InputError, match="only 'other'"):
         run(taught("other alone", lambda f: np.where(f >= 0, 2, f)), array)
 
 
-def test_a_video_of_one_frame_is_read_too(store, array, dyad):
+def test_recording_of_one_frame(store, array, dyad):
     labels = Labels(vocabulary=("attack", "mount", "other"), frames=np.array([1]), background="other")
     short = dyad("zz", 1, labels={"behavior": labels})
     both = write_store(store.path.parent / "both", [*store, short])
     trained = run(both, config=brief(1, train_stride=3))
-    assert np.isfinite(trained.outcome.probability[PLAIN]).all()
+    assert np.isfinite(trained.predictions.probability[PLAIN]).all()
 
 
-def test_the_loss_is_the_mean_over_what_is_known():
+def test_loss_ignores_unannotated_classes():
     logits = torch.randn(7, 3)
     chosen = torch.tensor([0, 2, 1, 1, 0, 2, 2])
     one = torch.nn.functional.one_hot(chosen, 3).to(torch.int8)
@@ -191,8 +191,8 @@ def test_the_loss_is_the_mean_over_what_is_known():
     torch.testing.assert_close(frame_loss(logits[:3], target, "binary"), torch.stack(terms).mean())
 
 
-def test_bfloat16_learns_the_same_thing(store, array):
+def test_bfloat16_training_agrees_with_float32(store, array):
     trained = run(store, array, precision=torch.bfloat16)
     assert min(scores(store, trained)) > 0.8
     assert trained.network.dense.weight.dtype == torch.float32
-    assert set(trained.outcome.probability) == {PLAIN, BALANCED}
+    assert set(trained.predictions.probability) == {PLAIN, BALANCED}

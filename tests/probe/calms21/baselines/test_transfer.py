@@ -57,7 +57,7 @@ def names(trained, *suffixes):
 HARDLY = (Phase(epochs=1, lr=1e-30),)
 
 
-def test_a_kept_head_starts_where_the_parent_stopped(fit):
+def test_kept_head_starts_from_the_parents_predictions(fit):
     parent = fit(PARENT)
     child = fit(replace(KEPT, phases=HARDLY), parent)
     # Steps too small to change a weight; only the moving statistics went on.
@@ -65,7 +65,7 @@ def test_a_kept_head_starts_where_the_parent_stopped(fit):
     assert child.learned == parent.learned
 
 
-def test_a_new_head_is_drawn_and_all_else_taken_over(fit):
+def test_new_head_is_random_and_other_layers_are_copied(fit):
     parent = fit(PARENT)
     child = fit(replace(NEW, phases=HARDLY), parent, kind="binary")
     statistics = names(child, "running_mean", "running_var", "num_batches_tracked")
@@ -74,7 +74,7 @@ def test_a_new_head_is_drawn_and_all_else_taken_over(fit):
     assert 0 < child.network.dense.weight.abs().max() <= (6 / (child.network.dense.in_features + 2)) ** 0.5
 
 
-def test_what_is_frozen_stays_and_the_rest_trains(fit):
+def test_frozen_layers_do_not_change(fit):
     parent = fit(PARENT)
     frozen = fit(replace(KEPT, phases=(Phase(epochs=2, lr=1e-2, trains="head"),)), parent)
     assert moved(frozen, parent) == set(HEAD)
@@ -85,7 +85,7 @@ def test_what_is_frozen_stays_and_the_rest_trains(fit):
     assert parent.network.dense.weight.requires_grad and not parent.network.training
 
 
-def test_the_parent_is_left_alone_and_a_seed_repeats_itself(fit, tmp_path):
+def test_transfer_is_deterministic_and_keeps_the_parent(fit, tmp_path):
     parent = fit(PARENT)
     save_baseline(tmp_path / "parent", parent)
     for transfer in (Transfer(head="kept", optimizer=True), Transfer(head="new")):
@@ -98,7 +98,7 @@ def test_the_parent_is_left_alone_and_a_seed_repeats_itself(fit, tmp_path):
 
 
 @pytest.mark.parametrize("optimizer", [PARENT.optimizer, Sgd()], ids=["adam", "sgd"])
-def test_an_optimizer_goes_on_with_its_moments(fit, optimizer):
+def test_transferred_optimizer_keeps_its_moments(fit, optimizer):
     parent = fit(replace(PARENT, optimizer=optimizer))
     fresh, on = (
         fit(replace(PARENT, optimizer=optimizer, transfer=Transfer(head="kept", optimizer=kept)), parent)
@@ -110,20 +110,20 @@ def test_an_optimizer_goes_on_with_its_moments(fit, optimizer):
         assert steps[2] == steps[0] + steps[1]
 
 
-def test_going_on_is_training_longer(fit):
+def test_transfer_with_optimizer_equals_longer_training(fit):
     """A child with its parent's last layer and moments does what a further epoch would, but for what it draws."""
     network = replace(PARENT.network, dropout=0.0)
     config = replace(PARENT, train_stride=1, batch_size=10**6, network=network, optimizer=Sgd())
-    whole = fit(config.lasting(2))
+    whole = fit(config.with_epochs(2))
     half = fit(config)
     child = fit(replace(config, transfer=Transfer(head="kept", optimizer=True)), half)
     for name, value in whole.network.state_dict().items():
         torch.testing.assert_close(child.network.state_dict()[name], value, atol=1e-6, rtol=1e-5)
 
 
-def test_classes_that_a_kept_head_does_not_know_are_refused(store, array, fit, tmp_path):
+def test_kept_head_with_unknown_classes_is_an_error(store, array, fit, tmp_path):
     parent = fit(PARENT)
-    with pytest.raises(InputError, match="its last layer cannot be kept"):
+    with pytest.raises(InputError, match="last layer"):
         fit(KEPT, parent, kind="binary")
     recordings = [
         replace(r, labels={"behavior": replace(r.labels["behavior"], frames=np.where(
@@ -134,7 +134,7 @@ def test_classes_that_a_kept_head_does_not_know_are_refused(store, array, fit, t
     inputs = assemble_inputs(poorer, poorer.rows, poorer.rows[:3], PARENT.window, array)
     task = make_task(poorer, "behavior")
     other = fit_baseline(poorer, task, poorer.rows[:3], PARENT, inputs, 0)
-    with pytest.raises(InputError, match="its last layer cannot be kept"):
+    with pytest.raises(InputError, match="last layer"):
         fit(KEPT, other)
     # The other way about nothing is lost: classes that the child does not see keep their column.
     child = fit_baseline(poorer, task, poorer.rows[:3], KEPT, inputs, 0, parent=parent)
@@ -142,11 +142,11 @@ def test_classes_that_a_kept_head_does_not_know_are_refused(store, array, fit, t
     assert np.isfinite(child.predict(inputs, poorer.rows[:1])).all()
 
 
-def test_a_parent_that_does_not_fit_is_refused(fit):
+def test_mismatched_parent_is_an_error(fit):
     parent = fit(PARENT)
     for config, given, word in (
-        (PARENT, parent, "starts from nothing, and a parent was given"),
-        (KEPT, None, "starts from a parent, and none was given"),
+        (PARENT, parent, "a parent was given"),
+        (KEPT, None, "none was given"),
         (replace(KEPT, window=WindowSpan(past=5, future=5, gap=1)), parent, "the parent's window is"),
         (replace(KEPT, network=Conv1dConfig(channels=(7,))), parent, "the parent's network is"),
         (replace(KEPT, paired_logits=True), parent, "the parent's paired_logits is False, not True"),

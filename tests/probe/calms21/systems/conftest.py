@@ -1,17 +1,12 @@
-"""Problems of the small store, and a system one can see through."""
-
-from dataclasses import replace
+"""A simple system for the small store."""
 
 import numpy as np
 import pytest
 import torch
 
-from probe.calms21.systems import Model, Problem, System, with_balanced
+from probe.calms21.systems import FittedSystem, System, with_balanced
+from probe.experiment import expand_classes, learned_classes
 from probe.representations import Representation
-from probe.tasks import macro_of, make_task
-from probe.trial import learned_classes, spread
-from ssl_behavior.splits import make_split
-from ssl_behavior.store import write_store
 
 
 @pytest.fixture(autouse=True)
@@ -20,23 +15,12 @@ def _single_precision():
 
 
 @pytest.fixture
-def problem(store):
-    task = make_task(store, "behavior")
-    return Problem(store, task, macro_of(task))
-
-
-@pytest.fixture
-def split(store):
-    return make_split(store, seed=0)
-
-
-@pytest.fixture
 def representation(array):
     return Representation("five numbers", (array,))
 
 
 class Centroids(System):
-    """Softmax of the distances to the classes' means; remembers what it was given to learn and to predict."""
+    """Softmax of the distances to class means, with a record of fitted and predicted recordings."""
 
     name, source = "centroids", "a test"
 
@@ -47,16 +31,16 @@ class Centroids(System):
     def settings(self):
         return {"system": "centroids"}
 
-    def learn(self, problem, rows, seed, advance):
+    def _fit(self, problem, rows, seed, advance):
         self.learned_from.append([row.id for row in rows])
         target = problem.targets(rows)
         values = np.concatenate([self.array[row.slice] for row in rows])
         learned = learned_classes(target, problem.task.kind)
         advance(len(target))
-        return CentroidModel(self, problem, rows, [values[target[:, c] == 1].mean(axis=0) for c in learned], learned)
+        return FittedCentroids(self, problem, rows, [values[target[:, c] == 1].mean(axis=0) for c in learned], learned)
 
 
-class CentroidModel(Model):
+class FittedCentroids(FittedSystem):
     def __init__(self, system, problem, rows, means, learned):
         self.system, self.problem, self.rows, self.means, self.learned = system, problem, rows, np.array(means), learned
 
@@ -69,25 +53,10 @@ class CentroidModel(Model):
             probability = odds / odds.sum(axis=1, keepdims=True)
         else:
             probability = 1 / (1 + np.exp(-3 - near))
-        plain = spread(probability, self.learned, self.problem.num_classes)
+        plain = expand_classes(probability, self.learned, self.problem.num_classes)
         return with_balanced(self.problem, self.rows, plain)
 
 
 @pytest.fixture
 def centroids(array):
     return Centroids(array)
-
-
-@pytest.fixture
-def relabeled(tmp_path):
-    """The same recordings with labels changed by `change(row, frames)`."""
-
-    def make(store, change, name="relabeled"):
-        def changed(recording):
-            labels = recording.labels["behavior"]
-            frames = change(store.row(recording.id), labels.frames.copy())
-            return replace(recording, labels={"behavior": replace(labels, frames=frames)})
-
-        return write_store(tmp_path / name, [changed(recording) for recording in store])
-
-    return make

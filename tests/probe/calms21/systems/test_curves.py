@@ -8,16 +8,16 @@ from functools import partial
 import numpy as np
 import pytest
 
-from probe.calms21.predictions import remembered
+from probe.calms21.predictions import cached_predictions
 from probe.calms21.systems import PostprocessingConfig, draw_curves, draw_streams, label_curve
 from probe.calms21.systems.curves import check_figure, covering_rows, nested_rows
-from probe.tasks import macro_of
+from probe.tasks import parse_macro
 from ssl_behavior.errors import InputError
 
 
 @pytest.fixture
 def macros(problem):
-    return [macro_of(problem.task), macro_of(problem.task, "mount")]
+    return [parse_macro(problem.task), parse_macro(problem.task, "mount")]
 
 
 def test_draws_are_nested_within_a_seed_and_differ_between_seeds(problem):
@@ -29,13 +29,13 @@ def test_draws_are_nested_within_a_seed_and_differ_between_seeds(problem):
     assert len({nested_rows(rows, 2, seed)[0].id for seed in range(9)}) > 1
 
 
-def test_covering_draws_are_nested_and_show_the_classes_of_the_mean_first(problem, relabeled):
+def test_covering_draws_are_nested_and_start_with_all_selected_classes(problem, relabeled):
     def change(row, frames):
         hidden = {"r0": (0, 1), "r1": (0, 1), "r2": (0,), "r3": (1,), "r4": (0,), "r5": (1,), "r6": (0, 1)}[row.id]
         return np.where(np.isin(frames, hidden), 2, frames)
 
     store = relabeled(problem.store, change)
-    sparse = type(problem)(store, problem.task, problem.steer)
+    sparse = type(problem)(store, problem.task, problem.selection)
     neither, either = {"r0", "r1", "r6"}, {"r2", "r3", "r4", "r5"}
     firsts = set()
     for seed in range(6):
@@ -47,12 +47,12 @@ def test_covering_draws_are_nested_and_show_the_classes_of_the_mean_first(proble
     assert len(firsts) > 1
 
 
-def test_a_covering_curve_learns_from_covering_draws(centroids, problem, split, macros):
+def test_covering_curve_trains_on_covering_draws(centroids, problem, split, macros):
     label_curve(centroids, problem, split, macros, [3], counts=[2], covering=True)
     assert centroids.learned_from == [[row.id for row in covering_rows(problem, split.train, 2, 3)]]
 
 
-def test_streams_are_drawn_side_by_side_or_refused(centroids, problem, split, macros, tmp_path):
+def test_stream_figure_has_a_panel_per_stream(centroids, problem, split, macros, tmp_path):
     pytest.importorskip("matplotlib")
     curve = label_curve(centroids, problem, split, macros, [0, 1])
     other = replace(curve, system="another system")
@@ -60,11 +60,11 @@ def test_streams_are_drawn_side_by_side_or_refused(centroids, problem, split, ma
     text = (tmp_path / "streams.svg").read_text()
     assert text.startswith("<?xml") and "#0072b2" in text.lower() and "#d55e00" in text.lower()
     draw_streams({"S1": [curve]}, tmp_path / "one.png", score="f1_balanced")
-    with pytest.raises(InputError, match="there is no curve to draw"):
+    with pytest.raises(InputError, match="no curve"):
         draw_streams({"S1": []}, tmp_path / "none.png")
 
 
-def test_a_curve_goes_from_one_recording_to_all_and_counts_positive_frames(centroids, problem, split, macros):
+def test_curve_has_counts_from_one_to_all_recordings(centroids, problem, split, macros):
     told = []
     curve = label_curve(centroids, problem, split, macros, [0, 1], advance=told.append)
     assert [point.num_recordings for point in curve.points] == [1, 2, 4, 6][: len(curve.points)]
@@ -80,14 +80,12 @@ def test_a_curve_goes_from_one_recording_to_all_and_counts_positive_frames(centr
     assert json.loads(json.dumps(curve.to_dict()))["points"][0]["num_recordings"] == 1
 
 
-def test_every_point_has_the_scores_of_its_own_recordings(centroids, problem, split, macros):
+def test_curve_point_scores_its_own_recordings(centroids, problem, split, macros):
     label_curve(centroids, problem, split, macros, [3], counts=[2])
     assert centroids.learned_from == [[row.id for row in nested_rows(split.train, 2, 3)]]
 
 
-def test_a_class_that_no_drawn_recording_shows_is_undefined_and_said_to_be(
-    centroids, problem, split, relabeled, macros
-):
+def test_class_absent_from_the_draw_is_undefined_and_named(centroids, problem, split, relabeled, macros):
     only = nested_rows(split.train, 2, 0)
     (first,) = nested_rows(split.train, 1, 0)
     (second,) = [row.id for row in only if row.id != first.id]
@@ -95,39 +93,39 @@ def test_a_class_that_no_drawn_recording_shows_is_undefined_and_said_to_be(
     store = relabeled(
         problem.store, lambda row, frames: frames if row.id in {second, *scored} else np.where(frames == 1, 2, frames)
     )
-    problem = type(problem)(store, problem.task, problem.steer)
+    problem = type(problem)(store, problem.task, problem.selection)
     curve = label_curve(centroids, problem, split, macros, [0], counts=[1, 2])
     few, more = curve.points
     assert few.positive["mount"] == (0,) and few.row.undefined == ("mount",) and more.row.undefined == ()
     assert few.row.macros[1].ap.mean is None and more.row.macros[1].ap.mean > 0
 
 
-def test_options_and_memory_serve_curves_too(centroids, problem, split, macros, tmp_path):
-    after = PostprocessingConfig(folds=2, smooth=True)
-    run = partial(remembered, tmp_path)
-    first = label_curve(centroids, problem, split, macros, [0], after, [2, 4], run)
+def test_curves_use_postprocessing_and_cached_predictions(centroids, problem, split, macros, tmp_path):
+    postprocessing = PostprocessingConfig(folds=2, smooth=True)
+    run = partial(cached_predictions, tmp_path)
+    first = label_curve(centroids, problem, split, macros, [0], postprocessing, [2, 4], run)
     learned = len(centroids.learned_from)
-    again = label_curve(centroids, problem, split, macros, [0], after, [2, 4], run)
+    again = label_curve(centroids, problem, split, macros, [0], postprocessing, [2, 4], run)
     assert len(centroids.learned_from) == learned and first.to_dict() == again.to_dict()
     assert all(point.row.smoothed for point in first.points)
 
 
 @pytest.mark.parametrize("counts", [[0, 1], [1, 99], []])
-def test_numbers_of_recordings_that_are_not_there_are_refused(centroids, problem, split, macros, counts):
-    with pytest.raises(InputError, match="numbers of labeled recordings are from 1 to"):
+def test_curve_counts_must_not_exceed_the_recordings(centroids, problem, split, macros, counts):
+    with pytest.raises(InputError, match="from 1 to"):
         label_curve(centroids, problem, split, macros, [0], counts=counts)
 
 
-def test_a_figure_is_drawn_whole_or_refused_before_the_work(centroids, problem, split, macros, tmp_path, monkeypatch):
+def test_figure_errors_come_before_training(centroids, problem, split, macros, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     curve = label_curve(centroids, problem, split, macros, [0, 1])
     draw_curves([curve, curve], tmp_path / "curves.png", "Simulated", ("ap", "f1", "f1_balanced"))
     assert (tmp_path / "curves.png").read_bytes()[1:4] == b"PNG"
-    with pytest.raises(InputError, match="there is no curve to draw"):
+    with pytest.raises(InputError, match="no curve"):
         draw_curves([], tmp_path / "none.png")
-    with pytest.raises(InputError, match="ends in one of"):
+    with pytest.raises(InputError, match="ends in"):
         check_figure(tmp_path / "curves.doc")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr("probe.calms21.systems.curves.find_spec", lambda name: None)
-    with pytest.raises(InputError, match="needs matplotlib"):
+    with pytest.raises(InputError, match="matplotlib"):
         check_figure(tmp_path / "curves.png")

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from probe.experiment import Problem
 from probe.folds import positive_frames, stratified_folds
-from probe.trial import Problem
 
 
 @pytest.mark.parametrize("num_folds", [1, 2, 3, 5, 7])
-def test_folds_are_the_recordings_once_each_and_none_is_empty(problem, num_folds):
+def test_folds_partition_the_recordings(problem, num_folds):
     rows = problem.store.rows
     folds = stratified_folds(problem, rows, num_folds, 0)
     assert len(folds) == num_folds and all(folds)
@@ -16,15 +16,15 @@ def test_folds_are_the_recordings_once_each_and_none_is_empty(problem, num_folds
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_class_that_few_recordings_show_is_in_every_part(problem, relabeled, seed):
+def test_rare_class_is_in_every_fold(problem, relabeled, seed):
     rare = {"r0", "r3", "r6"}
     store = relabeled(problem.store, lambda row, frames: frames if row.id in rare else np.where(frames == 0, 2, frames))
-    sparse = Problem(store, problem.task, problem.steer)
+    sparse = Problem(store, problem.task, problem.selection)
     for fold in stratified_folds(sparse, store.rows, 3, seed):
         assert (positive_frames(sparse, fold).sum(axis=0) > 0).all()
 
 
-def test_parts_are_of_similar_size_and_drawn_by_the_seed(problem):
+def test_folds_have_similar_size_and_depend_on_the_seed(problem):
     rows = problem.store.rows
     made = [[tuple(row.id for row in fold) for fold in stratified_folds(problem, rows, 3, seed)] for seed in (0, 0, 1)]
     assert made[0] == made[1]
@@ -32,7 +32,7 @@ def test_parts_are_of_similar_size_and_drawn_by_the_seed(problem):
     assert max(frames) < 1.6 * min(frames)
 
 
-def test_positive_frames_are_counted_by_recording(problem):
+def test_positive_frames_per_recording(problem):
     labels = problem.store.labels("behavior")
     counts = positive_frames(problem, problem.store.rows)
     for row, found in zip(problem.store.rows, counts, strict=True):

@@ -8,10 +8,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from probe.calms21.systems import BoostedTrees, BoostingConfig, FrozenProbe
 from probe.calms21.systems.base import matrix_digest
+from probe.experiment import BALANCED, FITS, PLAIN, Experiment, decide
 from probe.folds import stratified_folds
-from probe.learners import run_trial
+from probe.learners import run_experiment
 from probe.representations import Representation
-from probe.trial import BALANCED, FITS, PLAIN, Trial, decide
 from ssl_behavior.errors import InputError
 from ssl_behavior.seeds import derive_seed
 
@@ -34,7 +34,7 @@ def either(request, problem):
     return replace(problem, task=replace(problem.task, kind=request.param))
 
 
-def test_predictions_are_of_all_frames_and_know_the_classes(system, either, split):
+def test_predictions_cover_all_frames_and_beat_chance(system, either, split):
     told = []
     fitted = system.fit(either, split.train, 0, told.append)
     made = fitted.predict(split.evaluate)
@@ -50,7 +50,7 @@ def test_predictions_are_of_all_frames_and_know_the_classes(system, either, spli
     assert fitted.facts["predicted_frames_per_second"] > 0 and fitted.facts["seconds"] >= 0
 
 
-def test_only_the_recordings_given_are_learned_from_and_a_seed_repeats(system, problem, split, relabeled):
+def test_systems_train_on_given_recordings_only_and_are_deterministic(system, problem, split, relabeled):
     train = split.train[:3]
     kept = {row.id for row in train}
     other = relabeled(problem.store, lambda row, frames: frames if row.id in kept else np.roll(frames, 53))
@@ -63,14 +63,14 @@ def test_only_the_recordings_given_are_learned_from_and_a_seed_repeats(system, p
         np.testing.assert_array_equal(first[fit], spoiled[fit])
 
 
-def test_a_class_never_seen_is_nan_and_the_others_are_not(system, either, split, relabeled):
+def test_class_without_training_frames_is_nan(system, either, split, relabeled):
     store = relabeled(either.store, lambda row, frames: np.where(frames == 1, 2, frames))
     made = system.fit(replace(either, store=store), split.train, 0).predict(split.evaluate[:1])
     for probability in made.values():
         assert np.isnan(probability[:, 1]).all() and np.isfinite(probability[:, [0, 2]]).all()
 
 
-def test_recordings_can_be_predicted_alone_or_together(system, problem, split):
+def test_predictions_do_not_depend_on_grouping_of_recordings(system, problem, split):
     fitted = system.fit(problem, split.train, 0)
     together = fitted.predict(problem.store.rows[:3])
     alone = [fitted.predict([row]) for row in problem.store.rows[:3]]
@@ -78,7 +78,7 @@ def test_recordings_can_be_predicted_alone_or_together(system, problem, split):
         np.testing.assert_allclose(together[fit], np.concatenate([one[fit] for one in alone]), atol=1e-5)
 
 
-def test_settings_tell_systems_apart(representation):
+def test_settings_differ_between_systems(representation):
     settings = [str(make(representation).settings) for make in SYSTEMS.values()]
     assert len(set(settings)) == len(settings)
     other = Representation(representation.name, (representation.arrays[0] + 1,))
@@ -86,12 +86,12 @@ def test_settings_tell_systems_apart(representation):
     assert FrozenProbe(other).settings != FrozenProbe(representation).settings
 
 
-def test_the_frozen_linear_probe_is_the_probe_of_the_verb(problem, split, representation):
+def test_frozen_probe_system_equals_the_probe_command(problem, split, representation):
     """With the recordings that settings are chosen by the same, so is every probability."""
     tune = stratified_folds(problem, split.train, 5, 0)[-1]
     same = replace(split, fit=tuple(row for row in split.train if row not in tune), tune=tune)
-    trial = Trial(problem.store, problem.task, same, problem.steer, "linear", 3)
-    expected = run_trial(trial, representation.array(0), 0)
+    experiment = Experiment(problem.store, problem.task, same, problem.selection, "linear", 3)
+    expected = run_experiment(experiment, representation.array(0), 0)
     found = FrozenProbe(representation, "linear", 3).fit(problem, split.train, 0)
     for fit, probability in found.predict(split.evaluate).items():
         np.testing.assert_array_equal(probability, expected.probability[fit])
@@ -99,7 +99,7 @@ def test_the_frozen_linear_probe_is_the_probe_of_the_verb(problem, split, repres
     assert found.facts["num_parameters"] == 5 * 3 + 3
 
 
-def test_a_seed_reads_its_own_pretraining_seed(problem, split, array):
+def test_probe_seed_selects_the_pretraining_seed(problem, split, array):
     several = Representation("two runs", (array, np.zeros_like(array) + np.arange(5, dtype=np.float32)))
     good, bad, again = (
         FrozenProbe(several, stride=2).fit(problem, split.train, seed).predict(split.evaluate)[PLAIN]
@@ -108,7 +108,7 @@ def test_a_seed_reads_its_own_pretraining_seed(problem, split, array):
     assert good.std() > 0.1 > bad.std(axis=0).max() and again.std() > 0.1
 
 
-def test_trees_are_scikit_learns_on_every_annotated_frame(problem, split, array):
+def test_trees_equal_scikit_learn(problem, split, array):
     made = BoostedTrees(Representation("five", (array,)), SMALL).fit(problem, split.train, 3).predict(split.evaluate)
     labels = np.concatenate([problem.store.labels("behavior")[row.slice] for row in split.train])
     values = np.concatenate([array[row.slice] for row in split.train])
@@ -121,7 +121,7 @@ def test_trees_are_scikit_learns_on_every_annotated_frame(problem, split, array)
         np.testing.assert_allclose(made[fit], trees.predict_proba(scored), atol=1e-6)
 
 
-def test_trees_read_drawn_columns_where_there_are_more(problem, split, array):
+def test_trees_use_a_random_subset_of_columns(problem, split, array):
     several = Representation("five", (array,))
     three = replace(SMALL, most_columns=3)
     few = BoostedTrees(several, three).fit(problem, split.train, 0)
@@ -141,13 +141,13 @@ def test_trees_read_drawn_columns_where_there_are_more(problem, split, array):
 @pytest.mark.parametrize(
     "change", [{"iterations": 0}, {"leaves": 1}, {"stride": 0}, {"lr": 0.0}, {"l2": -1.0}, {"bins": 256}]
 )
-def test_trees_that_cannot_grow_are_refused(change):
+def test_invalid_tree_settings_are_errors(change):
     with pytest.raises(InputError, match=next(iter(change))):
         BoostingConfig(**change)
 
 
-def test_an_unknown_mode_or_stride_is_refused(representation):
-    with pytest.raises(InputError, match="--mode quadratic: known are"):
+def test_unknown_mode_or_stride_is_an_error(representation):
+    with pytest.raises(InputError, match="--mode quadratic"):
         FrozenProbe(representation, "quadratic")
-    with pytest.raises(InputError, match="stride must be at least 1"):
+    with pytest.raises(InputError, match="stride"):
         FrozenProbe(representation, stride=0)

@@ -7,10 +7,10 @@ import pytest
 
 from probe.calms21.baselines import BaselineConfig, Conv1dConfig, Transfer, WindowSpan, assemble_inputs, fit_baseline
 from probe.calms21.baselines.config import Phase
-from probe.calms21.systems import Parent, PostprocessingConfig, WindowClassifier, run_system
-from probe.calms21.systems.windows import _seen_shares
+from probe.calms21.systems import ParentNetwork, PostprocessingConfig, WindowClassifier, run_system
+from probe.calms21.systems.windows import _weighted_shares
+from probe.experiment import BALANCED, FITS, PLAIN
 from probe.representations import Representation
-from probe.trial import BALANCED, FITS, PLAIN
 from ssl_behavior.errors import InputError
 from ssl_behavior.splits import make_split
 from ssl_behavior.store import write_store
@@ -37,7 +37,7 @@ def system(config=SMALL, **options):
 
 
 @pytest.mark.parametrize("with_features", [False, True])
-def test_it_is_the_baseline_trained_on_the_recordings_given(problem, split, array, with_features):
+def test_window_classifier_equals_the_baseline(problem, split, array, with_features):
     features = Representation("five", (array,)) if with_features else None
     train, evaluate = split.train, split.evaluate
     fitted = system(features=features).fit(problem, train, seed=3)
@@ -53,7 +53,7 @@ def test_it_is_the_baseline_trained_on_the_recordings_given(problem, split, arra
 
 
 @pytest.mark.parametrize("kind", ["multinomial", "binary"])
-def test_labels_of_other_recordings_change_nothing(problem, split, relabeled, kind):
+def test_labels_of_other_recordings_do_not_matter(problem, split, relabeled, kind):
     task = replace(problem.task, kind=kind)
     kept = {row.id for row in split.train}
     other = relabeled(problem.store, lambda row, frames: frames if row.id in kept else np.roll(frames, 29))
@@ -66,13 +66,13 @@ def test_labels_of_other_recordings_change_nothing(problem, split, relabeled, ki
 
 
 def parent_of(problem, rows, folder=None):
-    return Parent(system(folder=folder), problem, tuple(rows))
+    return ParentNetwork(system(folder=folder), problem, tuple(rows))
 
 
 CHILD = replace(SMALL, phases=(Phase(epochs=1, lr=1e-9),), transfer=Transfer(head="kept"))
 
 
-def test_a_child_starts_from_its_parent_which_is_trained_once_for_each_seed(problem, store, tmp_path, monkeypatch):
+def test_parent_network_is_trained_once_per_seed(problem, store, tmp_path, monkeypatch):
     parent_rows, rows, evaluate = store.rows[:2], store.rows[2:4], store.rows[4:]
     trained = []
     train = WindowClassifier._train
@@ -82,7 +82,7 @@ def test_a_child_starts_from_its_parent_which_is_trained_once_for_each_seed(prob
     again = child.fit(problem, rows, 0).predict(evaluate)
     alone = system().fit(problem, parent_rows, 0).predict(evaluate)
     np.testing.assert_array_equal(first[PLAIN], again[PLAIN])
-    # Hardly trained further, it says what its parent says, but for the moving statistics of its normalisation.
+    # Hardly trained further, it says what its parent says, but for the moving statistics of its normalization.
     assert np.corrcoef(first[PLAIN].ravel(), alone[PLAIN].ravel())[0, 1] > 0.9
     assert [parent is None for parent in trained] == [False, True, False, True]
     found = system(CHILD, parent=parent_of(problem, parent_rows, tmp_path / "parents"))
@@ -94,13 +94,13 @@ def test_a_child_starts_from_its_parent_which_is_trained_once_for_each_seed(prob
     assert len(list((tmp_path / "parents").iterdir())) == 2
 
 
-def test_a_recording_that_a_parent_learned_from_is_not_scored(problem, split):
+def test_training_recordings_of_the_parent_cannot_be_scored(problem, split):
     child = system(CHILD, parent=parent_of(problem, split.evaluate))
-    with pytest.raises(InputError, match="to be learned from and to be scored on"):
+    with pytest.raises(InputError, match="scored recording"):
         run_system(child, problem, split, 0)
 
 
-def test_classes_weighed_in_training_are_not_weighed_again(problem, split):
+def test_class_weights_are_not_counted_twice(problem, split):
     weighed = replace(SMALL, class_weights="balanced")
     for kind in ("multinomial", "binary"):
         own = replace(problem, task=replace(problem.task, kind=kind))
@@ -108,25 +108,25 @@ def test_classes_weighed_in_training_are_not_weighed_again(problem, split):
         np.testing.assert_allclose(made[BALANCED], made[PLAIN], atol=1e-5)
 
 
-def test_shares_are_those_of_the_weighed_frames(problem, store):
+def test_shares_use_class_weights(problem, store):
     task = replace(problem.task, kind="binary", classes=("mount",), background="")
     own = replace(problem, task=task)
     config = replace(SMALL, class_weights={"mount": 5.0})
-    model = system(config).learn(own, store.rows, 0, lambda count: None)
+    model = system(config)._fit(own, store.rows, 0, lambda count: None)
     target = own.targets(store.rows)
     yes, no = (target == 1).sum(), (target == 0).sum()
     assert model.share == pytest.approx([5 * yes / (5 * yes + no)])
-    assert _seen_shares(model.trained, None) == pytest.approx([yes / (yes + no)])
+    assert _weighted_shares(model.trained, None) == pytest.approx([yes / (yes + no)])
 
 
-def test_folds_and_treatment_work_for_it_too(problem, store):
+def test_window_classifier_supports_folds_and_postprocessing(problem, store):
     split = make_split(store)
     after = PostprocessingConfig(folds=2, smooth=True, thresholds=True)
-    outcome = run_system(system(), problem, split, 0, after)
-    assert len(outcome.facts["models"]) == 2 and len(outcome.weights) == 3
+    predictions = run_system(system(), problem, split, 0, after)
+    assert len(predictions.facts["models"]) == 2 and len(predictions.weights) == 3
 
 
-def test_settings_know_network_training_and_features(array):
+def test_settings_depend_on_network_training_and_features(array):
     made = [
         system(), system(replace(SMALL, batch_size=67)), system(replace(SMALL, network=Conv1dConfig(channels=(7, 3)))),
         system(features=Representation("five", (array,))),

@@ -1,4 +1,4 @@
-"""`annotate` with a run that learned labels itself: no probe is needed."""
+"""`annotate` with a run that has label heads, without a probe."""
 
 import csv
 import json
@@ -103,7 +103,7 @@ def words(out, entry, stream):
     return np.array(facts["classes"])[frames[:, column] if frames.ndim == 2 else frames].tolist()
 
 
-def test_labels_are_the_likeliest_classes_of_the_models_own_predictions(place, tmp_path):
+def test_labels_are_the_most_probable_classes(place, tmp_path):
     assert annotate(place, tmp_path / "out", "--format", "npy", "csv") == 0
     store = Store(place / "store")
     method, seen = joint(store), set()
@@ -128,7 +128,7 @@ def test_labels_are_the_likeliest_classes_of_the_models_own_predictions(place, t
 
 
 @pytest.mark.parametrize("streams", [("S1", "S2"), ("S2",)])
-def test_an_annotation_file_beside_the_tracks_is_imported_as_it_was_labeled(place, tmp_path, streams):
+def test_written_annotations_are_imported_unchanged(place, tmp_path, streams):
     out, lab = tmp_path / "out", tmp_path / "lab"
     annotate(place, out, "--format", "caltech", "npy", "--streams", *reversed(streams))
     assert [one["name"] for one in read(out)["streams"]] == list(streams), "in the order they were learned"
@@ -146,7 +146,7 @@ def test_an_annotation_file_beside_the_tracks_is_imported_as_it_was_labeled(plac
             assert shown == words(out, entry, stream)
 
 
-def test_a_behaviour_that_is_nowhere_is_told_too(place, tmp_path, capsys):
+def test_absent_behavior_is_in_the_summary(place, tmp_path, capsys):
     annotate(place, tmp_path / "out", "--minimum-bout-frames", 10_000, "--streams", "S1")
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line for line in lines if line[:1] == ["S1"]] == [
@@ -154,7 +154,7 @@ def test_a_behaviour_that_is_nowhere_is_told_too(place, tmp_path, capsys):
     ]  # fmt: skip
 
 
-def test_an_annotator_is_a_style_and_nothing_else(place, tmp_path, capsys):
+def test_annotator_changes_the_style_only(place, tmp_path, capsys):
     store = Store(place / "store")
     method, row = joint(store), Store(place / "store").rows[2]
     said = {}
@@ -171,7 +171,7 @@ def test_an_annotator_is_a_style_and_nothing_else(place, tmp_path, capsys):
     assert first == second
 
 
-def test_that_a_strangers_style_is_not_known_is_told_once(place, tmp_path, capsys):
+def test_unknown_annotator_is_noted_once(place, tmp_path, capsys):
     annotate(place, tmp_path / "out")
     note = "annotator '7' was not learned, so frames are labeled as annotator '0', the first of ['0', '1'], would"
     assert capsys.readouterr().out.count(note) == 1
@@ -191,7 +191,7 @@ def test_balanced_labels_follow_from_the_shares_of_the_classes(place, tmp_path, 
     assert read(tmp_path / "out")["balanced"] and "weighed the same" not in capsys.readouterr().out
 
 
-def test_a_model_whose_classes_weighed_the_same_is_not_balanced_twice(place, tmp_path, capsys):
+def test_balanced_model_is_not_balanced_twice(place, tmp_path, capsys):
     for name, more in (("plain", ()), ("balanced", ("--balanced",))):
         annotate(place, tmp_path / name, "--format", "npy", *more, run="balanced")
         assert ("its labels are balanced, with --balanced or without" in capsys.readouterr().out) == bool(more)
@@ -199,7 +199,7 @@ def test_a_model_whose_classes_weighed_the_same_is_not_balanced_twice(place, tmp
     np.testing.assert_array_equal(*(np.load(tmp_path / name / "a" / "r0.npy") for name in ("plain", "balanced")))
 
 
-def test_short_recordings_and_lost_tracks_are_labeled_too(place, tmp_path):
+def test_short_recordings_and_missing_tracks_are_labeled(place, tmp_path):
     lost = make_recording("lost", 97)
     lost = replace(lost, labels={}, keypoints=np.full_like(lost.keypoints, np.nan))
     write_store(tmp_path / "new", [lost, replace(make_recording("short", 1), labels={})])
@@ -216,13 +216,13 @@ def test_short_recordings_and_lost_tracks_are_labeled_too(place, tmp_path):
         ([], {"run": "embeddings"}, r"embeddings holds embeddings and no labels: give a probe of them \(--probe DIR\)"),
         ([], {"run": "missing"}, "there is no such run or checkpoint folder"),
         (["--annotator", "9"], {}, r"annotator '9' was not learned; the model knows \['0', '1'\]"),
-        (["--annotator", "9"], {"run": "nobody"}, "--annotator 9: .*nobody tells no annotators apart"),
+        (["--annotator", "9"], {"run": "nobody"}, "--annotator 9: .*nobody has no annotator styles"),
         (["--streams", "S1", "S3"], {}, r"--streams S3: .*run gives no such labels; it gives \['S1', 'S2'\]"),
-        (["--learn", "9"], {}, "not to what a run has learned .* ssl-behavior probe --mode annotators, .* --probe DIR"),
+        (["--learn", "9"], {}, "not to the label heads of a run.* --mode annotators, .* --probe DIR"),
         (["--recordings", "z*"], {}, "no recording matches 'z"),
     ],
 )
-def test_mistakes_are_one_sentence_and_nothing_is_written(place, tmp_path, more, where, message):
+def test_invalid_options_are_one_sentence_and_write_no_files(place, tmp_path, more, where, message):
     with pytest.raises(InputError, match=message):
         annotate(place, tmp_path / "labels", *more, **where)
     assert not list(tmp_path.iterdir())
@@ -235,7 +235,7 @@ def test_mistakes_are_one_sentence_and_nothing_is_written(place, tmp_path, more,
         (make_recording("new", 97, skeleton="rat_dyads"), "the encoder was made for 2 with"),
     ],
 )
-def test_recordings_of_another_kind_are_refused(place, tmp_path, made, message):
+def test_recordings_that_do_not_fit_the_encoder_are_errors(place, tmp_path, made, message):
     write_store(tmp_path / "new", [made])
     with pytest.raises(InputError, match=message):
         annotate(place, tmp_path / "labels", store=tmp_path / "new")

@@ -6,54 +6,59 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from probe.annotators import run_annotator_trials, style_transfer
+from probe.annotators import run_annotator_experiments, style_transfer
 from probe.annotators.saved import load_annotators
+from probe.experiment import Experiment, split_parts
 from probe.job import parse
 from probe.session import run_probe
-from probe.tasks import macro_of, task_parts
-from probe.trial import Trial, split_parts
+from probe.tasks import parse_macro, task_parts
 from ssl_behavior.errors import InputError
 
 from .conftest import CLASSES, FAST, THRESHOLDS, rows_in
 
 
 @pytest.fixture
-def trials(styles):
+def experiments(styles):
     store, _, task = styles
     task = replace(task, annotators=tuple(THRESHOLDS))
     splits = split_parts(store, task)
-    return {name: Trial(store, part, splits[name], macro_of(part)) for name, part in task_parts(task).items()}
+    return {name: Experiment(store, part, splits[name], parse_macro(part)) for name, part in task_parts(task).items()}
 
 
-def test_each_part_is_predicted_in_its_annotators_style(styles, trials):
+def test_each_part_is_predicted_in_its_annotators_style(styles, experiments):
     _, array, task = styles
-    outcomes, probe = run_annotator_trials(trials, array, 0, config=replace(FAST, steps=20))
+    seed_predictions, probe = run_annotator_experiments(experiments, array, 0, config=replace(FAST, steps=20))
     assert probe.annotators == tuple(THRESHOLDS) and probe.classes == CLASSES == task.classes
-    for name, trial in trials.items():
-        outcome = outcomes[name]
-        for fit, probability in outcome.probability.items():
-            expected = probe.probabilities(array, trial.split.evaluate, trial.task.annotators[0], fit)
+    for name, experiment in experiments.items():
+        predictions = seed_predictions[name]
+        for fit, probability in predictions.probability.items():
+            expected = probe.probabilities(array, experiment.split.evaluate, experiment.task.annotators[0], fit)
             np.testing.assert_array_equal(probability, expected)
-        assert outcome.num_train_frames == pytest.approx(2 * 500 / trial.stride, abs=5) and not outcome.treated
+        assert (
+            predictions.num_train_frames == pytest.approx(2 * 500 / experiment.stride, abs=5)
+            and not predictions.postprocessed
+        )
 
 
-def test_windows_are_chosen_by_a_head_that_did_not_learn_from_them(styles, trials):
+def test_windows_are_chosen_on_held_out_recordings(styles, experiments):
     _, array, _ = styles
-    smooth = {name: replace(trial, smooth=True) for name, trial in trials.items()}
+    smooth = {name: replace(experiment, smooth=True) for name, experiment in experiments.items()}
     config = replace(FAST, steps=20)
-    plain, treated = (run_annotator_trials(some, array, 0, config=config)[0] for some in (trials, smooth))
-    for name in trials:
-        np.testing.assert_array_equal(plain[name].probability["plain"], treated[name].probability["plain"])
-        assert set(treated[name].treated) == {"plain", "balanced", "plain decision"}
+    plain, postprocessed = (
+        run_annotator_experiments(some, array, 0, config=config)[0] for some in (experiments, smooth)
+    )
+    for name in experiments:
+        np.testing.assert_array_equal(plain[name].probability["plain"], postprocessed[name].probability["plain"])
+        assert set(postprocessed[name].postprocessed) == {"plain", "balanced", "plain decision"}
 
 
-def test_one_annotator_is_no_style(styles, trials):
+def test_single_annotator_is_an_error(styles, experiments):
     _, array, _ = styles
-    with pytest.raises(InputError, match=r"several annotators of one label stream; .* \['annotator 1'\]"):
-        run_annotator_trials(dict(list(trials.items())[:1]), array, 0)
+    with pytest.raises(InputError, match="several annotators"):
+        run_annotator_experiments(dict(list(experiments.items())[:1]), array, 0)
 
 
-def test_the_verb_scores_saves_and_describes_them(styles, tmp_path):
+def test_annotators_mode_writes_scores_probe_and_matrices(styles, tmp_path):
     store, array, task = styles
     folder = tmp_path / "embeddings"
     folder.mkdir()

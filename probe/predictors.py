@@ -1,4 +1,4 @@
-"""Labelers: what gives labels for any recording (a run or a saved probe), and the files they are written to."""
+"""Label predictors for any recording (a run with label heads, or a saved probe), and the files with their labels."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from probe.annotators import AnnotatorConfig, add_annotator, annotated_frames
-from probe.annotators.learning import rows_of
-from probe.annotators.saved import ANNOTATORS, SavedAnnotators, load_annotators, save_annotators
+from probe.annotators.learning import recordings_labeled_by
+from probe.annotators.saved import ANNOTATORS, SavedAnnotatorProbe, load_annotators, save_annotators
+from probe.experiment import BALANCED, DECISION, balance_probabilities, decide
 from probe.heads import SavedProbe, load_heads, read_probe
 from probe.representations import Columns, Matrix, check_alignment, columns_without
-from probe.trial import BALANCED, DECISION, decide
-from probe.trial import balanced as as_if_balanced
 from ssl_behavior.bouts import Bout, without_short_bouts
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.embedding import Embeddings, check_fits, embed_row, kept_groups
@@ -31,22 +30,30 @@ from ssl_behavior.prediction import Style, predict_row, style_of, with_labels
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import Store, StoreRow
 
-__all__ = ["Labeler", "ProbeLabeler", "RunLabeler", "Told", "add_from_store", "decided_labels", "write_labels"]
+__all__ = [
+    "LabelPredictor",
+    "LabelSummary",
+    "ProbePredictor",
+    "RunPredictor",
+    "add_annotator_from_store",
+    "decided_labels",
+    "write_labels",
+]
 
 _OTHER = ("other", "none")
-"""What a binary class's own stream calls the frames that do not show it."""
+"""Candidate names of the negative class in a binary class's own stream."""
 
 
-class Labeler(ABC):
-    """Gives labels for the recordings of a store.
+class LabelPredictor(ABC):
+    """A predictor of label probabilities for the recordings of a store.
 
     Attributes
     ----------
-    source : the folder that knows the labels, for messages.
-    facts : the label streams it gives, and the annotators whose styles it has learned ("" = nobody in particular).
-    method : the encoder; None where embeddings are read.
-    checkpoint : the encoder's fingerprint.
-    always_balanced : its classes weighed the same in training, so there are no other labels than balanced ones.
+    source : folder of the run or probe, for messages.
+    facts : predicted label streams, and annotators with learned styles ("" = no particular annotator).
+    method : the encoder; None if embeddings are read.
+    checkpoint : fingerprint of the encoder.
+    always_balanced : classes had equal weight in training, so all predictions are balanced.
     """
 
     store: Store
@@ -58,27 +65,27 @@ class Labeler(ABC):
 
     @abstractmethod
     def probabilities(self, row: StoreRow, annotator: str = "", balanced: bool = False) -> Mapping[str, np.ndarray]:
-        """Stream -> float32 [time, classes] of one recording, made to be decided by; NaN for classes not learned.
+        """Stream -> float32 [time, classes] of one recording, for decisions; NaN for classes that were not learned.
 
         Parameters
         ----------
-        annotator : in whose style, as `style` says.
-        balanced : as if all classes were equally frequent.
+        annotator : annotator whose style is predicted, see `style`.
+        balanced : assume equally frequent classes.
         """
 
     def check(self, rows: Sequence[StoreRow]) -> None:
-        """Refuse recordings that the encoder was not made for, see `check_fits`."""
+        """Refuse recordings that do not fit the encoder, see `check_fits`."""
         if self.method is not None:
             for row in rows:
                 check_fits(self.method, row, self.store.skeleton.keypoints, len(self.store.individuals))
 
     def streams(self, names: Sequence[str] = ()) -> tuple[StreamFacts, ...]:
-        """The streams of these names, in the order they were learned; all of them by default.
+        """The named streams in their order in training; all by default.
 
         Raises
         ------
         InputError
-            If one was not learned.
+            If a stream was not learned.
         """
         known = [stream.name for stream in self.facts.streams]
         if missing := [name for name in names if name not in known]:
@@ -86,42 +93,42 @@ class Labeler(ABC):
         return tuple(stream for stream in self.facts.streams if not names or stream.name in names)
 
     def style(self, row: StoreRow, annotator: str = "", streams: Sequence[StreamFacts] = ()) -> Style:
-        """In whose style a recording is labeled, see `style_of`; "" where no styles are known.
+        """The annotator style for a recording, see `style_of`; "" without learned styles.
 
         Parameters
         ----------
-        streams : look who labeled one of these; none = all there are.
+        streams : streams whose annotator of the recording is used; none = all.
 
         Raises
         ------
         InputError
-            If an annotator is named and was not learned.
+            If the named annotator was not learned.
         """
         if any(self.facts.annotators):
             chosen = LabelFacts(streams=tuple(streams) or self.facts.streams, annotators=self.facts.annotators)
             return style_of(chosen, row, annotator)
         if annotator:
             raise InputError(
-                f"--annotator {annotator}: {self.source} tells no annotators apart; leave the option out, or learn "
-                "styles from recordings that say who labeled them (ssl-behavior probe --mode annotators)"
+                f"--annotator {annotator}: {self.source} has no annotator styles; leave the option out, or learn "
+                "styles from recordings with named annotators (ssl-behavior probe --mode annotators)"
             )
         return Style("")
 
 
-class RunLabeler(Labeler):
-    """The heads that a run learned together with its encoder (recipes joint, finetune, joint_mabe2021).
+class RunPredictor(LabelPredictor):
+    """Label heads that a run trained with its encoder (recipes joint, finetune, joint_mabe2021).
 
-    Balanced probabilities are made by Bayes' rule of the shares that the classes have in the training labels.
+    Balanced probabilities follow from the class shares of the training labels by Bayes' rule.
 
     Parameters
     ----------
     run : run or checkpoint folder.
-    last : the newest checkpoint of a run, not the best.
+    last : load the newest checkpoint of a run instead of the best.
 
     Raises
     ------
     InputError
-        If the run learned from no labels.
+        If the run was trained without labels.
     """
 
     method: Method
@@ -138,25 +145,25 @@ class RunLabeler(Labeler):
         self.checkpoint, self.always_balanced = self.method.fingerprint(), labels.balanced
 
     def probabilities(self, row: StoreRow, annotator: str = "", balanced: bool = False) -> Mapping[str, np.ndarray]:
-        said = predict_row(self._joint, self.store, row, Style(annotator), self.precision)
+        probability = predict_row(self._joint, self.store, row, Style(annotator), self.precision)
         if not balanced or self.always_balanced:
-            return said
-        shares = [class_prior(self._joint.label_counts.of(number)).cpu().numpy() for number in range(len(said))]
+            return probability
+        shares = [class_prior(self._joint.label_counts.of(number)).cpu().numpy() for number in range(len(probability))]
         return {
-            name: as_if_balanced(values, share, "multinomial")
-            for (name, values), share in zip(said.items(), shares, strict=True)
+            name: balance_probabilities(values, share, "multinomial")
+            for (name, values), share in zip(probability.items(), shares, strict=True)
         }
 
 
-class ProbeLabeler(Labeler):
-    """A saved probe, with the encoder or the embeddings it was fitted to.
+class ProbePredictor(LabelPredictor):
+    """A saved probe with the encoder or the embeddings of its training.
 
-    A binary class is a stream of its own, for a frame may show several.
+    Each binary class is a stream of its own, because a frame may show several.
 
     Parameters
     ----------
     run : run or checkpoint folder, or an embeddings folder.
-    last : the newest checkpoint of a run, not the best.
+    last : load the newest checkpoint of a run instead of the best.
 
     Raises
     ------
@@ -168,7 +175,7 @@ class ProbeLabeler(Labeler):
         self, run: Path, store: Path, probe: Path, device: torch.device, precision: torch.dtype, last: bool = False
     ) -> None:
         self.store, self.source, self.saved = Store(store), probe, _load(probe)
-        known = self.saved.probe.annotators if isinstance(self.saved, SavedAnnotators) else ("",)
+        known = self.saved.probe.annotators if isinstance(self.saved, SavedAnnotatorProbe) else ("",)
         self.facts = LabelFacts(streams=_streams_of(self.saved), annotators=known)
         self.method = None
         if (run / "embeddings.json").exists():
@@ -191,46 +198,46 @@ class ProbeLabeler(Labeler):
                 f"({', '.join(kept)}): give the embeddings folder that was probed, or probe again"
             )
         self.array: Matrix = (
-            _EmbeddedWhenAsked(self.method, self.store, kept, precision)
+            _LazyEmbeddings(self.method, self.store, kept, precision)
             if self.method is not None
             else columns_without(embeddings, without)
         )
 
     @property
-    def annotators(self) -> SavedAnnotators:
-        """The saved probe, if it knows annotators.
+    def annotators(self) -> SavedAnnotatorProbe:
+        """The saved probe with annotator styles.
 
         Raises
         ------
         InputError
-            If it does not.
+            If the probe has no styles.
         """
-        if not isinstance(self.saved, SavedAnnotators):
+        if not isinstance(self.saved, SavedAnnotatorProbe):
             raise InputError(
-                f"{self.source} tells no annotators apart: make a probe with ssl-behavior probe --mode annotators"
+                f"{self.source} has no annotator styles: make a probe with ssl-behavior probe --mode annotators"
             )
         return self.saved
 
     def probabilities(self, row: StoreRow, annotator: str = "", balanced: bool = False) -> Mapping[str, np.ndarray]:
         use = BALANCED if balanced else DECISION
-        if isinstance(self.saved, SavedAnnotators):
-            said = self.saved.probabilities(self.array, row, use, annotator)
+        if isinstance(self.saved, SavedAnnotatorProbe):
+            probability = self.saved.probabilities(self.array, row, use, annotator)
         else:
-            said = self.saved.probabilities(self.array, row, use)
+            probability = self.saved.probabilities(self.array, row, use)
         if self.saved.kind == "multinomial":
-            return {self.facts.streams[0].name: said}
+            return {self.facts.streams[0].name: probability}
         return {
             stream.name: np.stack([1 - yes, yes], axis=1)
-            for stream, yes in zip(self.facts.streams, said.T, strict=True)
+            for stream, yes in zip(self.facts.streams, probability.T, strict=True)
         }
 
 
-def _load(folder: Path) -> SavedProbe | SavedAnnotators:
+def _load(folder: Path) -> SavedProbe | SavedAnnotatorProbe:
     contents, _ = read_probe(folder)
     return load_annotators(folder) if contents.get("heads") == ANNOTATORS else load_heads(folder)
 
 
-def _streams_of(saved: SavedProbe | SavedAnnotators) -> tuple[StreamFacts, ...]:
+def _streams_of(saved: SavedProbe | SavedAnnotatorProbe) -> tuple[StreamFacts, ...]:
     if saved.kind == "multinomial":
         return (StreamFacts(name=saved.streams[0], classes=saved.classes, background=saved.background),)
     free = [name for name in _OTHER if name not in saved.classes]
@@ -238,8 +245,8 @@ def _streams_of(saved: SavedProbe | SavedAnnotators) -> tuple[StreamFacts, ...]:
     return tuple(StreamFacts(name=name, classes=(other, name), background=other) for name, other in others.items())
 
 
-class _EmbeddedWhenAsked(Columns):
-    """The embedding of a store, made recording by recording where it is read; the last one is kept."""
+class _LazyEmbeddings(Columns):
+    """The embedding of a store, computed per recording on access; the last recording is cached."""
 
     def __init__(self, method: Method, store: Store, kept: Mapping[str, int], precision: torch.dtype) -> None:
         self.method, self.store, self.kept, self.precision = method, store, kept, precision
@@ -248,7 +255,7 @@ class _EmbeddedWhenAsked(Columns):
         self._last: tuple[StoreRow, np.ndarray] | None = None
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Only slices that are a recording's."""
+        """The rows of exactly one recording."""
         row = self._rows[rows.start]
         assert rows == row.slice
         if self._last is None or self._last[0] is not row:
@@ -260,8 +267,8 @@ class _EmbeddedWhenAsked(Columns):
 Progress = Callable[[int], None]
 
 
-class Told:
-    """What was written, for a person: bouts and seconds of each behaviour, and what to know about the labels."""
+class LabelSummary:
+    """Bouts and seconds of each behavior in written labels, and notes about them."""
 
     def __init__(self, streams: Sequence[StreamFacts], notes: Sequence[str]) -> None:
         self.notes = tuple(notes)
@@ -277,7 +284,7 @@ class Told:
             self.seconds[bout.stream, bout.behavior] += (bout.stop - bout.start) / row.fps
 
     def table(self) -> Table:
-        table = Table("stream", "behaviour", "bouts", "seconds", "% of the time", box=SIMPLE)
+        table = Table("stream", "behavior", "bouts", "seconds", "% of the time", box=SIMPLE)
         for (stream, name), count in self.bouts.items():
             seconds = self.seconds[stream, name]
             share = 100 * seconds / self.total_seconds
@@ -286,7 +293,7 @@ class Told:
 
 
 def write_labels(
-    labeler: Labeler,
+    predictor: LabelPredictor,
     rows: Sequence[StoreRow],
     out: Path,
     *,
@@ -294,112 +301,125 @@ def write_labels(
     streams: Sequence[str] = (),
     annotator: str = "",
     balanced: bool = False,
-    fewest_frames: int = 1,
+    min_bout_frames: int = 1,
     actor: str = "",
     media: str = DEFAULT_MEDIA,
     overwrite: bool = False,
     progress: Progress = lambda _: None,
-) -> Told:
-    """A folder with a file per recording and format, and `labels.json`; whole or not at all.
-
-    See `ANNOTATION_FORMATS` for the formats. Streams, their classes and what they are called in text of others are told
-    in `labels.json`, and in whose style each recording was labeled.
+) -> LabelSummary:
+    """Write a file per recording and format, and `labels.json` with streams, classes and styles, all or nothing.
 
     Parameters
     ----------
-    streams : only these; none = all that the labeler gives.
-    annotator : in whose style, see `Labeler.style`.
-    balanced : decide as if all classes were equally frequent.
-    fewest_frames : shorter bouts are left out, see `without_short_bouts`.
+    formats : names of `ANNOTATION_FORMATS`.
+    streams, annotator, balanced : see `LabelPredictor`; no streams = all.
+    min_bout_frames : shorter bouts are removed, see `without_short_bouts`.
     actor, media : see `annotated_recording`.
 
     Raises
     ------
     InputError
         If `out` exists, the disk is full, a stream, annotator or actor is unknown, a recording does not fit the
-        encoder, or its id or a behaviour cannot stand in a format.
+        encoder, or a format cannot hold its id or a behavior.
     """
-    labeler.check(rows)
-    check_actor(actor, labeler.store.individuals)
+    predictor.check(rows)
+    check_actor(actor, predictor.store.individuals)
     check_media(media, [row.id for row in rows])
-    chosen = labeler.streams(streams)
-    styles = {row.id: labeler.style(row, annotator, chosen) for row in rows}
-    told = Told(chosen, _notes(labeler, styles, balanced))
+    chosen = predictor.streams(streams)
+    styles = {row.id: predictor.style(row, annotator, chosen) for row in rows}
+    summary = LabelSummary(chosen, _notes(predictor, styles, balanced))
 
     def label(row: StoreRow) -> AnnotatedRecording:
-        said = labeler.probabilities(row, styles[row.id].annotator, balanced)
-        labels = {one.name: without_short_bouts(decided_labels(said[one.name], one), fewest_frames) for one in chosen}
-        written = annotated_recording(
-            row.id, row.fps, labels, probabilities=said, individuals=labeler.store.individuals, actor=actor,
-            annotator=styles[row.id].annotator, media=media,
+        style = styles[row.id].annotator
+        probability = predictor.probabilities(row, style, balanced)
+        labels = _decided_streams(probability, chosen, min_bout_frames)
+        recording = annotated_recording(
+            row.id, row.fps, labels, probabilities=probability, individuals=predictor.store.individuals, actor=actor,
+            annotator=style, media=media,
         )  # fmt: skip
-        told.add(written.bouts, row)
+        summary.add(recording.bouts, row)
         progress(row.frames)
-        return written
+        return recording
 
-    facts = {
-        "checkpoint": labeler.checkpoint,
-        "store": labeler.store.fingerprint(),
-        "balanced": balanced or labeler.always_balanced,
-        "minimum_bout_frames": fewest_frames,
-        "notes": list(told.notes),
-    }
+    facts = _facts(predictor, balanced, min_bout_frames, summary.notes)
     write_annotations(out, map(label, rows), [row.id for row in rows], chosen, formats, facts, overwrite)
-    return told
+    return summary
+
+
+def _facts(
+    predictor: LabelPredictor, balanced: bool, min_bout_frames: int, notes: Sequence[str]
+) -> dict[str, str | bool | int | list[str]]:
+    """Facts for `labels.json`."""
+    return {
+        "checkpoint": predictor.checkpoint,
+        "store": predictor.store.fingerprint(),
+        "balanced": balanced or predictor.always_balanced,
+        "minimum_bout_frames": min_bout_frames,
+        "notes": list(notes),
+    }
+
+
+def _decided_streams(
+    probability: Mapping[str, np.ndarray], streams: Sequence[StreamFacts], min_bout_frames: int
+) -> dict[str, Labels]:
+    return {
+        stream.name: without_short_bouts(decided_labels(probability[stream.name], stream), min_bout_frames)
+        for stream in streams
+    }
 
 
 def decided_labels(probability: np.ndarray, stream: StreamFacts) -> Labels:
-    """The likeliest class of each frame, none of the frames left out.
+    """The most probable class of every frame.
 
     Parameters
     ----------
     probability : float [time, classes]; NaN for classes that were not learned.
     """
-    shown = decide(probability, "multinomial").argmax(axis=1)
-    return Labels(vocabulary=stream.classes, frames=shown, background=stream.background)
+    frames = decide(probability, "multinomial").argmax(axis=1)
+    return Labels(vocabulary=stream.classes, frames=frames, background=stream.background)
 
 
-def _notes(labeler: Labeler, styles: Mapping[str, Style], balanced: bool) -> list[str]:
+def _notes(predictor: LabelPredictor, styles: Mapping[str, Style], balanced: bool) -> list[str]:
     notes = [style.told for style in styles.values() if style.told]
-    if balanced and labeler.always_balanced:
+    if balanced and predictor.always_balanced:
         notes.append(
-            f"all classes weighed the same when {labeler.source} was trained: its labels are balanced, with --balanced "
-            "or without"
+            f"all classes weighed the same when {predictor.source} was trained: its labels are balanced, with "
+            "--balanced or without"
         )
     return list(dict.fromkeys(notes))
 
 
-def add_from_store(
-    labeler: ProbeLabeler,
+def add_annotator_from_store(
+    predictor: ProbePredictor,
     rows: Sequence[StoreRow],
     name: str,
     out: Path,
     overwrite: bool = False,
     seed: int = 0,
 ) -> list[StoreRow]:
-    """A probe in `out` that has one annotator more; the recordings it was learned from, those that annotator labeled.
+    """Write the probe with one more annotator to `out`; returns the new annotator's recordings.
 
     Raises
     ------
     InputError
-        As `add_annotator`; or if the annotator labeled none of `rows`, `out` exists, or the store's classes are not the
-        probe's.
+        As `add_annotator`; or if the annotator labeled none of `rows`, `out` exists, or the store has classes that the
+        probe does not have.
     """
-    saved, store = labeler.annotators, labeler.store
+    saved, store = predictor.annotators, predictor.store
     (stream,) = saved.streams
-    own = rows_of(rows, saved.task, name)
+    own = recordings_labeled_by(rows, saved.task, name)
     if not own:
         names = {row.annotators.get(stream, "") for row in rows} - {""}
         raise InputError(
-            f"--learn {name}: nobody of that name has labeled {stream!r} in these recordings; they were labeled by "
-            f"{sorted(names) or 'nobody'}"
+            f"--learn {name}: this annotator labeled {stream!r} in none of these recordings; their annotators are "
+            f"{sorted(names) or 'unknown'}"
         )
-    labeler.check(own)
+    predictor.check(own)
     if foreign := [word for word in store.stream(stream).vocabulary if word not in saved.classes]:
         raise InputError(
             f"{store.path}: the stream {stream!r} has the classes {foreign}, which the probe does not know"
         )
-    frames = annotated_frames(store, saved.task, labeler.array, own, [name], seed=seed, scaling=saved.probe.scaling)
+    frames = annotated_frames(store, saved.task, predictor.array, own, [name], seed=seed, scaling=saved.probe.scaling)
     probe = add_annotator(saved.probe, name, frames, AnnotatorConfig(), seed)
     with atomic_folder(out, overwrite, "probe.json") as folder:
         extended = saved.extended(probe)
