@@ -1,4 +1,4 @@
-"""Self-supervised representations of social behaviour from pose tracks.
+"""Self-supervised representations of social behavior from pose tracks.
 
 >>> import ssl_behavior
 >>> encoder = ssl_behavior.load("runs/rats")  # doctest: +SKIP

@@ -119,7 +119,7 @@ def reflect(batch: WindowBatch, chosen: torch.Tensor, skeleton: Skeleton) -> Win
 
 
 def rotate(batch: WindowBatch, radians: Float[Tensor, " batch"]) -> WindowBatch:
-    """Turn each window about the middle of its arena, from x towards y; points may leave the arena."""
+    """Turn each window about the middle of its arena, from x toward y; points may leave the arena."""
     middle = ((batch.arena[:, :2] + batch.arena[:, 2:]) / 2)[:, None, None, None, :]
     cos, sin = (values.view(-1, 1, 1, 1) for values in (radians.cos(), radians.sin()))
     x, y = (batch.keypoints - middle).unbind(-1)

@@ -19,7 +19,7 @@ def usage() -> str:
     verbs = "\n".join(f"  {name:<{width}}  {verb.help}" for name, verb in VERBS.items())
     return (
         "usage: ssl-behavior VERB ...\n\n"
-        "Self-supervised representations of social behaviour from pose tracks.\n\n"
+        "Self-supervised representations of social behavior from pose tracks.\n\n"
         f"verbs:\n{verbs}\n\n"
         "`ssl-behavior VERB --help` tells what a verb takes. `ssl-behavior demo` is a good start.\n"
     )

@@ -40,11 +40,11 @@ class FeatureConfig:
     Parameters
     ----------
     blocks : names from `FEATURE_BLOCKS`. Walls are left out by default: where an animal is tells windows apart
-        without a look at its behaviour, and costs the encoder more than it gives (benchmarks/results).
+        without a look at its behavior, and costs the encoder more than it gives (benchmarks/results).
     lags_frames : displacements, turns and changes of distance are taken over each of these.
     speed_lags_frames : speeds of single keypoints are taken over each of these.
     distance_components : 0 keeps every log pairwise distance; above 0, this many principal components of them.
-    clip : standardised values are clipped to ± this many standard deviations; 0 = not.
+    clip : standardized values are clipped to ± this many standard deviations; 0 = not.
     scene : gaps, holds and outliers.
     """
 
@@ -92,7 +92,7 @@ def _twice(known: Bool[Tensor, "*batch keypoint"]) -> Tensor:
 
 
 def pose(own: Scene, _: Scene, __: FeatureConfig) -> Block:
-    """Own keypoints in the own frame, at most 4 body lengths from the centre (MABe 2021 Task 1 winner)."""
+    """Own keypoints in the own frame, at most 4 body lengths from the center (MABe 2021 Task 1 winner)."""
     place = rotate_into(own.points - own.center.unsqueeze(-2), own.heading.unsqueeze(-2))
     known = own.known & (own.has_heading & own.has_center).unsqueeze(-1)
     return _pairs(place.clamp(-4, 4)), _twice(known)
@@ -199,7 +199,7 @@ def visibility(own: Scene, other: Scene, _: FeatureConfig) -> Block:
 
 
 def walls(own: Scene, _: Scene, __: FeatureConfig) -> Block:
-    """Distance to the nearer wall in each direction (smallest, largest) and the arena's centre in the own frame."""
+    """Distance to the nearer wall in each direction (smallest, largest) and the arena's center in the own frame."""
     low, high = own.arena[:, None, None, :2], own.arena[:, None, None, 2:]
     gap = torch.minimum(own.center - low, high - own.center)
     toward = squash(rotate_into((low + high) / 2 - own.center, own.heading))
@@ -263,7 +263,7 @@ MABE2021_FEATURES = FeatureConfig(
 
 
 class Featurizer(nn.Module):
-    """Windows -> standardised features. Scale, PCA, mean and std are fitted once and travel with the weights.
+    """Windows -> standardized features. Scale, PCA, mean and std are fitted once and travel with the weights.
 
     Raises
     ------
@@ -321,13 +321,13 @@ class Featurizer(nn.Module):
         return self._spans[self.config.distance_blocks[0]] if self.config.distance_blocks else slice(0, 0)
 
     def raw_channels(self, batch: WindowBatch) -> Block:
-        """Features before standardisation and PCA, and which of them were observed."""
+        """Features before standardization and PCA, and which of them were observed."""
         blocks = self._blocks(batch)
         values, known = _joined(blocks)
         return values, known if bool(batch.valid.all()) else known & batch.valid[..., None, None]
 
     def forward(self, batch: WindowBatch) -> Channels:
-        """Standardised and clipped; 0 (the mean) where not observed. Never in less than the windows' precision."""
+        """Standardized and clipped; 0 (the mean) where not observed. Never in less than the windows' precision."""
         parts = [values for values, _ in self._parts(batch)]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
@@ -346,7 +346,7 @@ class Featurizer(nn.Module):
             return [self._features(batch.part(i, i + together)) for i in range(0, len(batch), together)]
 
     def _features(self, batch: WindowBatch) -> Block:
-        values, known = self._standardised(batch)
+        values, known = self._standardized(batch)
         if not self.config.distance_components:
             return values, known
         span = self._distances
@@ -357,7 +357,7 @@ class Featurizer(nn.Module):
             torch.cat([known[..., : span.start], seen, known[..., span.stop :]], dim=-1),
         )
 
-    def _standardised(self, batch: WindowBatch) -> Block:
+    def _standardized(self, batch: WindowBatch) -> Block:
         values, known = self.raw_channels(batch)
         values = torch.addcmul(-self.mean / self.std, values, 1 / self.std)
         if self.config.clip:
@@ -392,11 +392,11 @@ class Featurizer(nn.Module):
         return (batch.to(self.mean.device, self.mean.dtype) for batch in reader.pieces())
 
     def _fit_components(self, reader: WindowReader) -> None:
-        """PCA of the standardised log distances (missing ones at their mean), whitened to unit variance."""
+        """PCA of the standardized log distances (missing ones at their mean), whitened to unit variance."""
         span = self._distances
         moments = RunningCovariance(_width(span), self.mean.device)
         for batch in self._pieces(reader):
-            moments.add(self._standardised(batch)[0][..., span].flatten(0, 2))
+            moments.add(self._standardized(batch)[0][..., span].flatten(0, 2))
         covariance = moments.second_moment
         axes, variances = principal_components(covariance, self.config.distance_components)
         self.components.copy_(axes / variances.clamp_min(_SMALLEST_VARIANCE).sqrt())

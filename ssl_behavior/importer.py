@@ -41,9 +41,9 @@ class ImportOptions:
     format : a name of `ssl_behavior.io.FORMATS`, or "auto" to tell each file's format by its content.
     fps : frames per second of all recordings, or None to use what files say or is documented.
     px_per_cm : scale of all recordings, or None to use what files say; one that says another is refused.
-    skeleton : None to recognise it by the names of the keypoints.
+    skeleton : None to recognize it by the names of the keypoints.
     annotations : annotation files, or folders of them, beside those found next to the tracks.
-    backgrounds : label stream -> the behaviour that means "nothing of interest".
+    backgrounds : label stream -> the behavior that means "nothing of interest".
     keep_zeros : keep points at exactly (0, 0) instead of setting them to missing.
     min_confidence : set points below it to missing; None keeps all.
     overwrite : replace a store that is there already.
@@ -176,8 +176,8 @@ def _recordings(
         )
         for recording in file.format.read(file.path, read_options):
             recording = _scaled(recording, options.px_per_cm)
-            labelled, spans = _labelled(recording, annotations.take(recording.id, file.path), options, report)
-            cleaned, counts = clean(labelled, options.keep_zeros, options.min_confidence)
+            labeled, spans = _labeled(recording, annotations.take(recording.id, file.path), options, report)
+            cleaned, counts = clean(labeled, options.keep_zeros, options.min_confidence)
             report.recordings.append(
                 RecordingReport.of(cleaned, inspect_quality(cleaned), counts, _stream_reports(cleaned, spans))
             )
@@ -227,7 +227,7 @@ def _scaled(recording: Recording, px_per_cm: float | None) -> Recording:
     return replace(recording, px_per_cm=px_per_cm)
 
 
-def _labelled(
+def _labeled(
     recording: Recording, annotation: Any, options: ImportOptions, report: ImportReport
 ) -> tuple[Recording, dict[str, AnnotationSpan]]:
     """The recording with the streams of its annotation file, if it has one."""
@@ -277,7 +277,7 @@ def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -
     for stream, background in options.backgrounds.items():
         if stream not in writer.streams or writer.streams[stream].background != background:
             known = {name: list(s.vocabulary) for name, s in writer.streams.items()}
-            raise InputError(f"--background {stream}={background}: no such stream or behaviour; there are {known}")
+            raise InputError(f"--background {stream}={background}: no such stream or behavior; there are {known}")
     for stream, background in DOCUMENTED_BACKGROUND.get(writer.skeleton.name, {}).items():
         if stream in writer.streams and stream not in options.backgrounds:
             report.notices.append(
@@ -301,7 +301,7 @@ def _backgrounds(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         stream, separator, name = pair.partition("=")
         if not (stream and separator and name):
-            raise InputError(f"--background {pair}: expected STREAM=BEHAVIOUR, e.g. S2=base")
+            raise InputError(f"--background {pair}: expected STREAM=BEHAVIOR, e.g. S2=base")
         backgrounds[stream] = name
     return backgrounds
 
@@ -319,11 +319,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fps", type=float, metavar="F", help="frames per second, where the files do not say it")
     parser.add_argument(
         "--px-per-cm", type=float, metavar="N",
-        help="pixels per centimetre of all these recordings: programs then measure in cm",
+        help="pixels per centimeter of all these recordings: programs then measure in cm",
     )  # fmt: skip
     parser.add_argument("--skeleton", metavar="NAME|FILE", help=f"built in: {', '.join(SKELETONS)}; or a TOML file")
     parser.add_argument("--annotations", nargs="+", default=[], metavar="PATH", type=Path, help="files or folders")
-    parser.add_argument("--background", nargs="+", default=[], metavar="STREAM=NAME", help="behaviour of no interest")
+    parser.add_argument("--background", nargs="+", default=[], metavar="STREAM=NAME", help="behavior of no interest")
     parser.add_argument(
         "--keep-zeros", action="store_true", help="keep points at exactly (0, 0); else they are missing"
     )

@@ -1,8 +1,8 @@
 """Logistic regression on frozen embeddings, full batch, fast enough for half a million frames on a laptop.
 
-The objective is scikit-learn's: ½‖W‖² + C Σ_frames weight · loss, the bias unpenalised, on standardised embeddings.
-It is minimised by L-BFGS in coordinates in which the embeddings' second moment and the penalty together are the
-identity, so that correlated dimensions (windowed features, neighbouring channels) do not slow it down.
+The objective is scikit-learn's: ½‖W‖² + C Σ_frames weight · loss, the bias unpenalized, on standardized embeddings.
+It is minimized by L-BFGS in coordinates in which the embeddings' second moment and the penalty together are the
+identity, so that correlated dimensions (windowed features, neighboring channels) do not slow it down.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ Scores = Float[Tensor, "frames classes"]
 
 @dataclass(frozen=True)
 class LinearHead:
-    """Weights and bias of a linear layer on standardised embeddings, and how to read its output."""
+    """Weights and bias of a linear layer on standardized embeddings, and how to read its output."""
 
     weights: Float[Tensor, "latent classes"]
     bias: Float[Tensor, " classes"]
@@ -41,7 +41,7 @@ class LinearHead:
 
         Parameters
         ----------
-        embedded : standardised embeddings.
+        embedded : standardized embeddings.
         """
         logits = self.logits(embedded)
         return logits.softmax(dim=1) if self.kind == "multinomial" else logits.sigmoid()
@@ -93,7 +93,7 @@ class Design:
 
     Parameters
     ----------
-    embedded : standardised embeddings.
+    embedded : standardized embeddings.
     target : 1 the frame shows the class, 0 it does not, -1 not annotated. "multinomial": exactly one 1 per frame.
     kind : "multinomial" or "binary".
     balanced : weigh the classes alike.
@@ -186,12 +186,12 @@ def fit_head(
         parameters.grad = torch.cat([(design.rotation.T @ by_weights) * stretch, (by_bias * bias_stretch)[None]])
         return loss + (strength / 2 * weights.square()).sum()
 
-    _minimise(parameters, evaluate, max_steps, tolerance)
+    _minimize(parameters, evaluate, max_steps, tolerance)
     found = head()
     return found if design.basis is None else replace(found, weights=(design.basis @ found.weights.double()).to(dtype))
 
 
-def _minimise(parameters: Tensor, evaluate: Callable[[], Tensor], max_steps: int, tolerance: float) -> None:
+def _minimize(parameters: Tensor, evaluate: Callable[[], Tensor], max_steps: int, tolerance: float) -> None:
     optimizer = torch.optim.LBFGS(
         [parameters],
         max_iter=max_steps,

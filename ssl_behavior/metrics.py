@@ -73,7 +73,7 @@ def class_scores(positive: np.ndarray, score: np.ndarray | None, predicted: np.n
 
     Parameters
     ----------
-    positive : bool [frames], the frame shows the behaviour.
+    positive : bool [frames], the frame shows the behavior.
     score : float [frames], its probability; None if the class could not be learned, so that it has no score at all.
     predicted : bool [frames], the decision.
     """

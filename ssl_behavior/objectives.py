@@ -49,7 +49,7 @@ def attribute_regression(
     target: Float[Tensor, "*any attribute"],
     known: Bool[Tensor, "*any attribute"],
 ) -> Sums:
-    """Huber loss with delta 1, so give standardised values; summed over known ones, one term per attribute."""
+    """Huber loss with delta 1, so give standardized values; summed over known ones, one term per attribute."""
     # The difference is masked, not the loss: what stands where nothing is known cannot spoil a gradient either.
     difference = (full_precision(predicted) - full_precision(target)).masked_fill(~known, 0.0)
     losses = F.huber_loss(difference, difference.new_zeros(()).expand_as(difference), reduction="none")
@@ -99,10 +99,10 @@ def supervised_contrastive(
     positive = (query_class.unsqueeze(-1) == key_class.unsqueeze(1)) & candidate
     positives = positive.sum(dim=-1)
     # The lowest finite score, not -inf: an anchor without any candidate would give NaN gradients.
-    normaliser = scores.masked_fill(~candidate, torch.finfo(scores.dtype).min).logsumexp(dim=-1)
+    normalizer = scores.masked_fill(~candidate, torch.finfo(scores.dtype).min).logsumexp(dim=-1)
     attraction = (scores * positive).sum(dim=-1) / positives.clamp_min(1)
     anchor = positives > 0
-    losses = (normaliser - attraction).masked_fill(~anchor, 0.0)
+    losses = (normalizer - attraction).masked_fill(~anchor, 0.0)
     return Sums(total=losses.sum(dim=-1), count=anchor.to(losses.dtype).sum(dim=-1))
 
 

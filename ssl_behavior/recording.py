@@ -33,14 +33,14 @@ class StreamFacts:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Labels:
-    """One behaviour per frame, as one annotator saw it.
+    """One behavior per frame, as one annotator saw it.
 
     Parameters
     ----------
-    vocabulary : behaviour names; a label is an index into it.
+    vocabulary : behavior names; a label is an index into it.
     frames : one integer per frame, shape [time]; -1 is "not annotated".
     annotator : who annotated, "" if unknown. CalMS21's are "0" to "5".
-    background : the behaviour that means "nothing of interest", "" if there is none; left out of macro averages.
+    background : the behavior that means "nothing of interest", "" if there is none; left out of macro averages.
 
     Raises
     ------

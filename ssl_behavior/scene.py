@@ -1,4 +1,4 @@
-"""A scene in body lengths: every animal's points, centre and heading, and for each how it is known.
+"""A scene in body lengths: every animal's points, center and heading, and for each how it is known.
 
 Nothing is filled silently. What is done about missing points is configured in `SceneConfig`, and for every value
 there is a mask (observed, filled, held, or not known at all) that the features hand on to the encoder.
@@ -35,9 +35,9 @@ class SceneConfig:
 
     Parameters
     ----------
-    fill_gap_frames : a point missing for at most this many frames is interpolated linearly between its neighbours.
-    hold_frames : a centre or heading not known at a frame is taken from the nearest known one, at most this far away.
-    max_jump : a point this many body lengths away from both its neighbours in time counts as not observed.
+    fill_gap_frames : a point missing for at most this many frames is interpolated linearly between its neighbors.
+    hold_frames : a center or heading not known at a frame is taken from the nearest known one, at most this far away.
+    max_jump : a point this many body lengths away from both its neighbors in time counts as not observed.
     """
 
     fill_gap_frames: int = 10
@@ -60,7 +60,7 @@ class SceneConfig:
 class Scene:
     """All lengths in body lengths. `has_*` and `known` are True where a value means something; elsewhere it is finite.
 
-    `front` and `back` are the ends of the body axis: neck (or centre, or head) and tail base.
+    `front` and `back` are the ends of the body axis: neck (or center, or head) and tail base.
     """
 
     points: Points
@@ -71,7 +71,7 @@ class Scene:
     center: Vectors
     has_center: Mask
     center_age: Float[Tensor, "batch time individual"]
-    """Frames to where the centre was known; 0 = known here."""
+    """Frames to where the center was known; 0 = known here."""
     heading: Vectors
     """Unit vector from tail to head."""
     has_heading: Mask
@@ -98,12 +98,12 @@ class Scene:
 
     @property
     def axis(self) -> Vectors:
-        """Back to front, not normalised."""
+        """Back to front, not normalized."""
         return self.front - self.back
 
     @property
     def fresh_center(self) -> Mask:
-        """Centre known within the last few frames: good enough for a displacement."""
+        """Center known within the last few frames: good enough for a displacement."""
         return self.has_center & (self.center_age < _FRESH_FRAMES)
 
     @property
@@ -237,7 +237,7 @@ def _heading(points: Points, known: PointMask, skeleton: Skeleton) -> tuple[Vect
 def _center(
     points: Points, known: PointMask, heading: Vectors, has_heading: Mask, skeleton: Skeleton
 ) -> tuple[Vectors, Mask]:
-    """The centre keypoint, or the middle of neck and tail base; else from one end of the body along the heading."""
+    """The center keypoint, or the middle of neck and tail base; else from one end of the body along the heading."""
     back = skeleton.role("tail_base")
     if "neck" in skeleton.roles and "center" not in skeleton.roles:
         front = skeleton.role("neck")
@@ -256,7 +256,7 @@ def _axis(skeleton: Skeleton) -> tuple[int, int]:
 
 
 def scale_of(reader: WindowReader, skeleton: Skeleton) -> float:
-    """Body length in pixels: the median distance from the tail base to the front (neck, centre, head or nose).
+    """Body length in pixels: the median distance from the tail base to the front (neck, center, head or nose).
 
     Raises
     ------

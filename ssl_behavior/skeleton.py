@@ -189,7 +189,7 @@ RAT_DYADS = Skeleton(
     individuals=("individual1", "individual2"),
     exchangeable=True,
 )
-"""Two anonymous rats of the figshare record 30393298: top of the head, centre of the body, three points of the tail."""
+"""Two anonymous rats of the figshare record 30393298: top of the head, center of the body, three points of the tail."""
 
 MOUSE_BOXES = Skeleton(
     name="mouse_boxes",
@@ -199,7 +199,7 @@ MOUSE_BOXES = Skeleton(
     individuals=("mouse1", "mouse2"),
     exchangeable=True,
 )
-"""Two mice as boxes of four body parts, whose centres serve as keypoints."""
+"""Two mice as boxes of four body parts, whose centers serve as keypoints."""
 
 SKELETONS: dict[str, Skeleton] = {s.name: s for s in (CALMS21, RAT_DYADS, MOUSE_BOXES)}
 

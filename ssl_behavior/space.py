@@ -1,4 +1,4 @@
-"""Where neighbours and clusters are looked for: chosen columns of an embedding, on one scale, perhaps fewer of them."""
+"""Where neighbors and clusters are looked for: chosen columns of an embedding, on one scale, perhaps fewer of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -127,7 +127,7 @@ class Space:
 
     @cached_property
     def _slices(self) -> list[slice]:
-        """Where the columns that count are; neighbouring groups as one."""
+        """Where the columns that count are; neighboring groups as one."""
         kept = self.config.kept(self.groups)
         merged: list[slice] = []
         for name, span in group_slices(self.groups).items():

@@ -63,7 +63,7 @@ class StoreRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """A label stream's vocabulary; `background` is "" where no behaviour means "nothing of interest"."""
+    """A label stream's vocabulary; `background` is "" where no behavior means "nothing of interest"."""
 
     vocabulary: tuple[str, ...]
     background: str = ""

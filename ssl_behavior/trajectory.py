@@ -52,7 +52,7 @@ class StateConfig:
 
 
 class TrajectoryCoder(nn.Module):
-    """Windows <-> states: per animal [x, y, sin, cos, components...], in body lengths from the arena's centre.
+    """Windows <-> states: per animal [x, y, sin, cos, components...], in body lengths from the arena's center.
 
     Mean pose, components and scales are fitted once, both animals pooled, and travel with the weights. Where points
     are missing, the components' coefficients are their expectation given the points that are known, under the normal

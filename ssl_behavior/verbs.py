@@ -21,7 +21,7 @@ VERBS: dict[str, Verb] = {
     "import": Verb("ssl_behavior.importer", "read recordings of any known format into a store, and report on them"),
     "programs": Verb("ssl_behavior.commands.programs", "list task programs, check one's own, measure and draw them"),
     "pretrain": Verb("pretrain.job", "learn an encoder from a store, without labels"),
-    "probe": Verb("probe.job", "test a frozen encoder with linear heads or nearest neighbours"),
+    "probe": Verb("probe.job", "test a frozen encoder with linear heads or nearest neighbors"),
     "benchmark": Verb("probe.calms21.job", "every system of the CalMS21 paper and ours, on the release or a store"),
     "annotate": Verb("probe.annotate", "label recordings with a run that learned labels, or with a saved probe"),
     "embed": Verb("ssl_behavior.commands.embed", "write one embedding per frame of a store"),

@@ -69,7 +69,7 @@ def demo_acts(out: Path, steps: int = _STEPS, seed: int = 0) -> list[tuple[str, 
         ("One store of all of them: three tasks, and tracks without labels", "import", [mice, "--out", store]),
         ("An encoder learned from their tracks, without labels", "pretrain", [
             store, "--out", run, "--recipe", "summaries_tiny", "--steps", str(steps), *seeds]),
-        ("Task 1: does a linear head on it tell the behaviours, and better than on averages of its inputs?", "probe", [
+        ("Task 1: does a linear head on it tell the behaviors, and better than on averages of its inputs?", "probe", [
             run, store, "--task", "calms21_task1", "--out", str(out / "task1"), "--seeds", "2",
             "--references", "untrained,input_means,histograms", "--train-stride", "12"]),
         ("Tasks 1 to 3: the systems of the paper and ours, in very little time each", "benchmark", [
@@ -80,7 +80,7 @@ def demo_acts(out: Path, steps: int = _STEPS, seed: int = 0) -> list[tuple[str, 
         ("Clusters of frames, as bouts", "cluster", [embeddings, "--out", clusters, "--clusters", "12", *seeds]),
         ("What each cluster is, and what known labels do not explain", "describe", [
             clusters, embeddings, store, "--out", described, *seeds]),
-        ("All of it to look at: map, ethograms, skeletons beside their neighbours, clusters, results", "report", [
+        ("All of it to look at: map, ethograms, skeletons beside their neighbors, clusters, results", "report", [
             store, embeddings, "--out", str(out / "report.html"), "--clusters", clusters, "--description", described,
             "--probe", str(out / "task1"), "--title", "Simulated mice", *seeds]),
     ]  # fmt: skip

@@ -221,7 +221,7 @@ def _parser() -> argparse.ArgumentParser:
     bouts.add_argument(
         "--names", type=Path, metavar="FILE",
         help='names of clusters: JSON such as {"3": "chase"}, or .csv with the columns cluster and name; clusters of '
-        "one name are one behaviour (default: cluster_0, cluster_1 ...)",
+        "one name are one behavior (default: cluster_0, cluster_1 ...)",
     )  # fmt: skip
 
     tables = parser.add_argument_group("embeddings")

@@ -183,7 +183,7 @@ def plan_figure(
 
 
 def draw_attributes(measured: Measured, plan: FigurePlan) -> None:
-    """Draw one row per program over time, one line per animal, the labels as colours behind.
+    """Draw one row per program over time, one line per animal, the labels as colors behind.
 
     Raises
     ------
@@ -248,7 +248,7 @@ def _limit(axis: Any, values: np.ndarray) -> None:
 
 
 def _colors(labels: Labels) -> dict[str, Any]:
-    """Of every behaviour but the background."""
+    """Of every behavior but the background."""
     from matplotlib import colormaps
 
     shades = colormaps["tab10"](range(10))
@@ -268,7 +268,7 @@ def _shade(axis: Any, labels: Labels, span: tuple[int, int], fps: float) -> None
 
 
 def _legend(figure: Any, axes: Any, labels: Labels | None, span: tuple[int, int]) -> None:
-    """The animals, and the behaviours that occur."""
+    """The animals, and the behaviors that occur."""
     from matplotlib.patches import Patch
 
     lines = {line.get_label(): line for axis in axes for line in axis.get_lines()}

@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     add("store", metavar="STORE", type=Path, help="the recordings")
     add("embeddings", metavar="EMBEDDINGS", type=Path, help="their embeddings")
     add("--out", type=Path, required=True, metavar="FILE", help="the page, such as report.html")
-    add("--clusters", type=Path, metavar="CLUSTERS", help="a clusters folder: colours, ethogram, cards, transitions")
+    add("--clusters", type=Path, metavar="CLUSTERS", help="a clusters folder: colors, ethogram, cards, transitions")
     add(
         "--description", type=Path, metavar="DIR",
         help="what ssl-behavior describe wrote of these clusters: sentences, discoveries, profiles of groups",
@@ -152,13 +152,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--recordings", nargs="+", metavar="ID", help="only these (ids or globs)")
     add("--map", choices=_MAPS, default="pca", help="pca (default); tsne and umap need the extra 'maps', and minutes")
     add("--points", type=int, default=100_000, metavar="N", help="frames on the map, at most 100,000 (100,000)")
-    add("--bouts", type=int, default=300, metavar="N", help="bouts to play beside their nearest neighbours (300)")
+    add("--bouts", type=int, default=300, metavar="N", help="bouts to play beside their nearest neighbors (300)")
     add("--neighbors", type=int, default=5, metavar="N", help="of each of them (5)")
     add(
         "--programs", nargs="+", metavar="NAME",
-        help="task programs to colour the map by (names or globs; none for none; default: eight of them)",
+        help="task programs to color the map by (names or globs; none for none; default: eight of them)",
     )  # fmt: skip
-    add("--title", default="Behaviour report", help="of the page")
+    add("--title", default="Behavior report", help="of the page")
     add("--projector", type=Path, metavar="DIR", help="write files for TensorBoard's projector, too, with thumbnails")
     add("--projector-points", type=int, default=10_000, metavar="N", help="at most 100,000 (10,000)")
     add("--seed", type=int, default=0, help="of everything that is drawn (0)")

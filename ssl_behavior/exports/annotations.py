@@ -82,7 +82,7 @@ def _csv_pairs(path: Path, text: str) -> list[tuple[str, str]]:
 
 
 def cluster_names(num_clusters: int, names: Mapping[int, str] | None = None) -> tuple[str, ...]:
-    """A name for each cluster: the given one, else cluster_N. Clusters of one name are one behaviour.
+    """A name for each cluster: the given one, else cluster_N. Clusters of one name are one behavior.
 
     >>> cluster_names(3, {1: "chase"})
     ('cluster_0', 'chase', 'cluster_2')
@@ -93,7 +93,7 @@ def cluster_names(num_clusters: int, names: Mapping[int, str] | None = None) -> 
         If a given name is what another cluster is called without one, or there are too many clusters for labels.
     """
     if num_clusters > _MOST_CLUSTERS:
-        raise InputError(f"labels can tell {_MOST_CLUSTERS:,} behaviours apart, not {num_clusters:,} clusters")
+        raise InputError(f"labels can tell {_MOST_CLUSTERS:,} behaviors apart, not {num_clusters:,} clusters")
     given = dict(names or {})
     for cluster, name in given.items():
         for other in range(num_clusters):

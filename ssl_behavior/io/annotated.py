@@ -113,7 +113,7 @@ def check_media(media: str, recordings: Sequence[str]) -> None:
 
 
 def named_actor(name: str, individuals: Sequence[str]) -> str:
-    """The individual whose name is a word of a behaviour's or stream's name; "" where none is, or several are.
+    """The individual whose name is a word of a behavior's or stream's name; "" where none is, or several are.
 
     >>> named_actor("Resident_attack", ["resident", "intruder"]), named_actor("attack", ["resident", "intruder"])
     ('resident', '')
@@ -133,9 +133,9 @@ def streams_of(recordings: Sequence[AnnotatedRecording]) -> tuple[StreamFacts, .
 
 
 def told_apart(streams: Sequence[StreamFacts]) -> dict[tuple[str, str], str]:
-    """(stream, behaviour) -> a name that no other stream's behaviour has, for files that know no streams.
+    """(stream, behavior) -> a name that no other stream's behavior has, for files that know no streams.
 
-    It is the behaviour's own, or "STREAM behaviour" where several streams have one so called. Background has none.
+    It is the behavior's own, or "STREAM behavior" where several streams have one so called. Background has none.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def told_apart(streams: Sequence[StreamFacts]) -> dict[tuple[str, str], str]:
     names = {(s, b): b if behaviors.count(b) == 1 else f"{s} {b}" for s, b in shown}
     for one, name in names.items():
         if other := next((o for o, n in names.items() if n == name and o != one), None):
-            raise InputError(f"behaviour {one[1]!r} of {one[0]} and {other[1]!r} of {other[0]} cannot be told apart")
+            raise InputError(f"behavior {one[1]!r} of {one[0]} and {other[1]!r} of {other[0]} cannot be told apart")
     return names
 
 
@@ -199,17 +199,17 @@ _BACKGROUND = "background"
 
 
 def check_simba(streams: Sequence[StreamFacts]) -> None:
-    """Refuse behaviours whose names cannot be columns of the table.
+    """Refuse behaviors whose names cannot be columns of the table.
 
     Raises
     ------
     InputError
-        Naming the behaviour.
+        Naming the behavior.
     """
     for (_, behavior), name in told_apart(streams).items():
         if name == _BACKGROUND or not name.isprintable() or any(sign in name for sign in ',"') or name != name.strip():
             raise InputError(
-                f"behaviour {behavior!r} cannot be a column for SimBA: it must be printable, without commas and "
+                f"behavior {behavior!r} cannot be a column for SimBA: it must be printable, without commas and "
                 f"quotes, and not called {_BACKGROUND!r}; rename it, or choose another --format"
             )
 

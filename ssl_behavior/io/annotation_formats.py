@@ -171,7 +171,7 @@ def write_annotations(
     Raises
     ------
     InputError
-        If `out` exists, the disk is full, or an id or a behaviour's name cannot stand in a format.
+        If `out` exists, the disk is full, or an id or a behavior's name cannot stand in a format.
     """
     files, shared = annotation_files(ids, formats), _shared(formats)
     for name in formats:

@@ -1,8 +1,8 @@
-"""Writing Bento's `.annot`: bouts of behaviours in channels, as text that Bento (MATLAB and Python) and MARS read.
+"""Writing Bento's `.annot`: bouts of behaviors in channels, as text that Bento (MATLAB and Python) and MARS read.
 
 A number with a decimal point would be seconds; these are whole, and so are frames, counted from 1, of which both ends
 belong to a bout. Of frames the duration is their difference, which is one less than there are: MARS counts on it.
-MATLAB makes field names of channels and behaviours, with an underscore for a space, which is why not every name can
+MATLAB makes field names of channels and behaviors, with an underscore for a space, which is why not every name can
 stand here.
 """
 
@@ -30,24 +30,24 @@ def bento_channels(streams: Sequence[str]) -> dict[str, str]:
 
 
 def check_bento(streams: Sequence[StreamFacts]) -> None:
-    """Refuse behaviours whose names cannot stand in a file.
+    """Refuse behaviors whose names cannot stand in a file.
 
     Raises
     ------
     InputError
-        Naming the behaviour.
+        Naming the behavior.
     """
     seen: dict[str, str] = {}
     for name in dict.fromkeys(stream.classes[number] for stream in streams for number in stream.foreground):
         if not _NAME.fullmatch(name):
             raise InputError(
-                f"behaviour {name!r} cannot stand in a Bento file: at most 63 letters, digits, spaces and '_', a "
+                f"behavior {name!r} cannot stand in a Bento file: at most 63 letters, digits, spaces and '_', a "
                 "letter first and no space last; rename it, or choose another --format"
             )
         other = seen.setdefault(name.replace(" ", "_"), name)
         if other != name:
             raise InputError(
-                f"behaviours {other!r} and {name!r} are one to Bento; rename one, or choose another --format"
+                f"behaviors {other!r} and {name!r} are one to Bento; rename one, or choose another --format"
             )
 
 
@@ -79,7 +79,7 @@ def _by_stream(recording: AnnotatedRecording) -> Mapping[str, list[Bout]]:
 
 
 def _channel(bouts: Sequence[Bout]) -> list[str]:
-    """A block for each behaviour that occurs."""
+    """A block for each behavior that occurs."""
     lines: list[str] = []
     for name in dict.fromkeys(bout.behavior for bout in bouts):
         own = [bout for bout in bouts if bout.behavior == name]

@@ -2,7 +2,7 @@
 
 BORIS takes no table of bouts as observations, but it opens projects, and it imports observations of one project into
 another. The layout is that of project format 7.0, which BORIS has used since version 7: an ethogram of state events,
-the animals as subjects, and an observation per recording. An event is [time, subject, behaviour, modifier, comment,
+the animals as subjects, and an observation per recording. An event is [time, subject, behavior, modifier, comment,
 frame]; of a state the first event of a subject is its start, the next its end. Times are kept to the millisecond.
 """
 
@@ -26,15 +26,15 @@ _ROUNDING_MS = 1e-6
 
 
 def check_boris(streams: Sequence[StreamFacts]) -> None:
-    """Refuse behaviours whose names cannot stand in an ethogram.
+    """Refuse behaviors whose names cannot stand in an ethogram.
 
     Raises
     ------
     InputError
-        Naming the behaviour.
+        Naming the behavior.
     """
     for (_, behavior), name in told_apart(streams).items():
-        _check_name(f"behaviour {behavior!r}", name)
+        _check_name(f"behavior {behavior!r}", name)
 
 
 def _check_name(what: str, name: str) -> None:
@@ -53,8 +53,8 @@ def boris_text(recordings: Sequence[AnnotatedRecording], name: str, written: dat
 def boris_project(recordings: Sequence[AnnotatedRecording], name: str, written: datetime) -> dict[str, Any]:
     """A project with an observation for each recording, as decoded JSON.
 
-    A bout's probability is the comment of its first event. Where several label streams have one behaviour, it is called
-    after its stream, too; the streams are categories of behaviours if there are several. An actor is the subject of its
+    A bout's probability is the comment of its first event. Where several label streams have one behavior, it is called
+    after its stream, too; the streams are categories of behaviors if there are several. An actor is the subject of its
     events; without one they have no focal subject.
 
     Parameters
@@ -76,7 +76,7 @@ def boris_project(recordings: Sequence[AnnotatedRecording], name: str, written: 
         "time_format": "hh:mm:ss",
         "project_date": date,
         "project_name": name,
-        "project_description": "Behaviours labeled by ssl-behavior.",
+        "project_description": "Behaviors labeled by ssl-behavior.",
         "project_format_version": _FORMAT_VERSION,
         "subjects_conf": _subjects(recordings),
         "behaviors_conf": _ethogram(names, categories),

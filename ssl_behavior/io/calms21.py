@@ -87,7 +87,7 @@ def sequence_to_recording(
     ----------
     values : "keypoints" [time, mouse, xy, keypoint]; "scores" [time, mouse, keypoint], "annotations" [time],
         "metadata" (or "annotator_id" and "vocab" beside them) where the file has them.
-    group : the name one level up: "annotator-id_3", "unlabeled_videos", or a Task 3 behaviour.
+    group : the name one level up: "annotator-id_3", "unlabeled_videos", or a Task 3 behavior.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def _streams(frames: np.ndarray, values: Mapping[str, Any], group: str) -> dict[
     is_task3 = bool(group) and match is None and not group.startswith("unlabeled")
     vocabulary = _vocabulary(metadata.get("vocab"), group, is_task3)
     if is_task3 and vocabulary[0] != _BACKGROUND:
-        # Task 3 says 1 for its behaviour; should a file have it the other way round, its own vocabulary decides.
+        # Task 3 says 1 for its behavior; should a file have it the other way round, its own vocabulary decides.
         vocabulary, frames = vocabulary[::-1], np.where((frames == 0) | (frames == 1), 1 - frames, frames)
     background = _BACKGROUND if _BACKGROUND in vocabulary else ""
     if frames.size and (frames.min() < -1 or frames.max() >= len(vocabulary)):
@@ -195,7 +195,7 @@ def _streams(frames: np.ndarray, values: Mapping[str, Any], group: str) -> dict[
 
 
 def _vocabulary(vocab: Any, group: str, is_task3: bool) -> tuple[str, ...]:
-    """Names by number. Without one: the release's own four, or for Task 3 (other, the behaviour)."""
+    """Names by number. Without one: the release's own four, or for Task 3 (other, the behavior)."""
     if is_task3 and (not isinstance(vocab, Mapping) or set(vocab) != {_BACKGROUND, group}):
         return (_BACKGROUND, group)
     numbers = vocab if isinstance(vocab, Mapping) and vocab else VOCABULARY

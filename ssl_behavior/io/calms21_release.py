@@ -39,7 +39,7 @@ class Part:
     name : of the zip file and of the folder in it.
     title : in words.
     files : its files of tracks, without `calms21_` and `.json`.
-    groups : the annotators or behaviours that each of these files has.
+    groups : the annotators or behaviors that each of these files has.
     size, md5 : of the zip file; size is 0 where it is not known.
     is_exact : False where the size is known in megabytes only.
     """
@@ -257,25 +257,25 @@ def check_release(
     parts: Collection[str] = tuple(PARTS),
     advance: Advance | None = None,
 ) -> list[str]:
-    """Whether the zip files are those of the release, and every annotator and behaviour is there.
+    """Whether the zip files are those of the release, and every annotator and behavior is there.
 
-    Unpacked files have no sums to compare; their annotators and behaviours are looked for all the same. Every byte of
+    Unpacked files have no sums to compare; their annotators and behaviors are looked for all the same. Every byte of
     the tracks of Tasks 1 to 3 is read.
 
     Parameters
     ----------
     hashes : compute MD5 sums too, of every byte of the zip files.
-    partial : tell what annotators or behaviours are missing, instead of refusing.
+    partial : tell what annotators or behaviors are missing, instead of refusing.
     parts : leave out the others.
 
     Returns
     -------
-    A sentence for each file that lacks an annotator or a behaviour, if `partial`.
+    A sentence for each file that lacks an annotator or a behavior, if `partial`.
 
     Raises
     ------
     InputError
-        If a zip file has another size or sum, or a file is damaged or lacks an annotator or a behaviour.
+        If a zip file has another size or sum, or a file is damaged or lacks an annotator or a behavior.
     """
     for key, path in release.archives().items():
         if key in parts:

@@ -44,7 +44,7 @@ DOCUMENTED_FPS = {"rat_dyads": 30.0}
 """Skeletons whose recordings have one documented frame rate; a file must name exactly their keypoints."""
 
 DOCUMENTED_BACKGROUND = {"rat_dyads": {"S2": "base"}}
-"""Skeleton -> stream -> the behaviour that means "nothing of interest" there (in S1, `base` is a behaviour)."""
+"""Skeleton -> stream -> the behavior that means "nothing of interest" there (in S1, `base` is a behavior)."""
 
 _COORDS = ("x", "y", "likelihood")
 _UNIQUE = "single"
@@ -236,7 +236,7 @@ def _parse(body: bytes, num_cells: int, header_rows: int, path: Path) -> np.ndar
         )
     if not _NUMBER_BYTES[raw].all():
         raise InputError(f"{path}: {_bad_cell(body, header_rows)}")
-    # Each empty cell becomes "nan"; twice, because neighbouring ones share a comma.
+    # Each empty cell becomes "nan"; twice, because neighboring ones share a comma.
     text = body[:-1].replace(b"\n", b",").replace(b",,", b",nan,").replace(b",,", b",nan,")
     text = (b"nan" if text.startswith(b",") else b"") + text + (b"nan" if text.endswith(b",") else b"")
     return _numbers(text, len(line_ends), num_cells, body, header_rows, path)

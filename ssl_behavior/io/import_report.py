@@ -108,7 +108,7 @@ class Quality:
 
 
 def inspect_quality(recording: Recording) -> Quality:
-    """Measure one recording; vectorised, with memory of a few copies of its tracks."""
+    """Measure one recording; vectorized, with memory of a few copies of its tracks."""
     keypoints = recording.keypoints
     observed = observed_points(keypoints)
     length = body_length(keypoints, observed)
@@ -209,7 +209,7 @@ _SHORT_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class StreamReport:
-    """One label stream of one recording: frames annotated, per behaviour, and how intervals and tracks fit.
+    """One label stream of one recording: frames annotated, per behavior, and how intervals and tracks fit.
 
     `clipped` : annotated frames after the end of the tracks, dropped; `uncovered` : frames between intervals;
     `after_end` : frames of the tracks after the last interval, taken as not annotated.

@@ -66,14 +66,14 @@ def release_place(
     """The place of a recording whose id is `recording`, worked out from what a store keeps of it.
 
     The file is named after the CalMS21 file the recording came from. The group is the annotator's (Tasks 1 and 2), the
-    behaviour's (Task 3) or "unlabeled_videos"; without labels the id says it, if it is one of the release's. What did
+    behavior's (Task 3) or "unlabeled_videos"; without labels the id says it, if it is one of the release's. What did
     not come from a CalMS21 file, or says no group, goes to "recordings".
 
     Parameters
     ----------
     source : the file the recording was read from, or zip:member.
     annotators : label stream -> annotator, for the streams it has.
-    task3 : the streams that tell one behaviour from "other".
+    task3 : the streams that tell one behavior from "other".
 
     >>> release_place("task1/train/mouse001_task1_annotator1", "calms21_task1_train.json", "train", {"behavior": "0"})
     Place(file='taskprog_features_task1_train.json', group='annotator-id_0')

@@ -79,7 +79,7 @@ class Method(nn.Module, ABC):
         self.config, self.skeleton, self.fps = config, skeleton, float(fps)
 
     def fit_inputs(self, reader: WindowReader, but: Collection[str] = ()) -> list[str]:
-        """Fit what normalises the inputs (scale, mean, std, PCA) on the training recordings, once.
+        """Fit what normalizes the inputs (scale, mean, std, PCA) on the training recordings, once.
 
         Parameters
         ----------

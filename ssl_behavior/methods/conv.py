@@ -70,8 +70,8 @@ class EmbeddingConfig:
 
     Parameters
     ----------
-    latent_window_frames : means of the latents over centred windows about this long.
-    feature_window_frames : means of the encoder's inputs over centred windows about this long: what the animals did
+    latent_window_frames : means of the latents over centered windows about this long.
+    feature_window_frames : means of the encoder's inputs over centered windows about this long: what the animals did
         on average, in columns a linear head reads well and no bottleneck has thinned out. Not learned.
     extras : other columns that are not learned; "time" says how far the frame is from start and end of the recording,
         "walls" how far each animal is from the nearest walls.

@@ -51,7 +51,7 @@ class HeadsConfig:
 
     Parameters
     ----------
-    regression : Huber loss of standardised attributes read off linearly.
+    regression : Huber loss of standardized attributes read off linearly.
     classification : cross-entropy of their classes read off linearly.
     contrastive : supervised contrast of their classes, one projection per program.
     projection_dim : width of those projections.
@@ -80,7 +80,7 @@ class AttributeTargets:
     """What programs say of points."""
 
     values: Float[Tensor, "*any attribute"]
-    """Standardised."""
+    """Standardized."""
     known: Bool[Tensor, "*any attribute"]
     classes: Int[Tensor, "*any attribute"]
 
@@ -142,10 +142,10 @@ def consistency_of(
     known: Bool[Tensor, "*any attribute"],
     training: bool,
 ) -> Float[Tensor, ""]:
-    """What programs say of decoded trajectories (NaN = nothing) against the true standardised attributes."""
+    """What programs say of decoded trajectories (NaN = nothing) against the true standardized attributes."""
     known = known & said.isfinite()
     # Only after the mask: a missing attribute is NaN, and so would be 0 times it.
-    said = programs.standardised(torch.where(known, said, 0.0))
+    said = programs.standardized(torch.where(known, said, 0.0))
     return mean_of(attribute_regression(said, target, known), training)
 
 
@@ -180,7 +180,7 @@ class TrajectoryConfig:
     likelihood : weight of the Gaussian likelihood of the keypoints, in nats per coordinate of a window.
     kl : weight of the divergence from the prior beside the likelihood: 1 is the variational bound.
     consistency : weight of the programs' consistency: what they say of the decoded trajectories is what they say of
-        the true ones (Huber, standardised).
+        the true ones (Huber, standardized).
     latent_dim : width of the code.
     free_bits : nats per latent that cost nothing.
     frames : length of the decoded windows, odd.
@@ -226,7 +226,7 @@ class LocalWindows:
     center: Float[Tensor, "window individual space"]
     heading: Float[Tensor, "window individual space"]
     placed: Bool[Tensor, "window individual"]
-    """Centre and heading at the middle are known."""
+    """Center and heading at the middle are known."""
 
     def to_scene(
         self, local: Float[Tensor, "window time individual keypoint space"]
@@ -335,7 +335,7 @@ class TrajectoryHead(nn.Module):
         place: tuple[Float[Tensor, "window corner"], Float[Tensor, " window"]],
         target: tuple[Float[Tensor, "window judged attribute"], Bool[Tensor, "window judged attribute"]],
     ) -> dict[str, Tensor]:
-        """The programs on the decoded trajectories against the true attributes, standardised, at `judged_frames`.
+        """The programs on the decoded trajectories against the true attributes, standardized, at `judged_frames`.
 
         The programs are differentiable themselves, so nothing has to be learned to stand in for them. (One that has no
         gradient, as time_since_contact, adds a constant.) At the middle, where the decoder is told the pose, most would
@@ -344,7 +344,7 @@ class TrajectoryHead(nn.Module):
         Parameters
         ----------
         place : arena in pixels and pixels per cm of every window.
-        target : standardised attributes at the judged frames, and which are known.
+        target : standardized attributes at the judged frames, and which are known.
         """
         keypoints = windows.to_scene(decoded) * scale_px
         said = programs.evaluate(keypoints, *place)[:, list(self.config.judged_frames)]

@@ -110,7 +110,7 @@ class LinearReadings(nn.Module):
 
     @torch.no_grad()
     def fit(self, points: LabeledPoints, balanced: bool, choose: bool) -> None:
-        """Logistic regressions on standardised columns.
+        """Logistic regressions on standardized columns.
 
         On the processor, wherever the readings are: in double precision, and with the same result on every machine.
 
@@ -487,7 +487,7 @@ class Joint(ConvMethod):
     def _read(self, batch: WindowBatch) -> tuple[Encoded, Steps]:
         """The batch encoded, and what the head reads of each step, scaled."""
         encoded, columns = self._unscaled(batch)
-        # A column left out is left out of the whole window: its neighbours in time would tell it otherwise.
+        # A column left out is left out of the whole window: its neighbors in time would tell it otherwise.
         scaled = self.read_scale(columns)
         return encoded, self.input_dropout(scaled.transpose(1, 2)).transpose(1, 2)
 

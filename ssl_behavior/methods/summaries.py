@@ -189,7 +189,7 @@ class ProgramCodes(nn.Module):
         values, known = self.programs.attributes(batch)
         known = known & told[:, None, None]
         values, known, valid = (
-            pad_to_multiple(part, self.stride) for part in (self.programs.standardised(values), known, batch.valid)
+            pad_to_multiple(part, self.stride) for part in (self.programs.standardized(values), known, batch.valid)
         )
         return scene_moments(values.unsqueeze(2), known.unsqueeze(2), valid, self.stride, pooled=False)
 

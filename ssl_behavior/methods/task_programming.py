@@ -68,7 +68,7 @@ class TaskProgrammingConfig:
     kl : weight of the divergence from the prior, in nats per window.
     free_bits : nats per latent that cost nothing.
     augmented : likelihood and divergence of the second view, relative to those of the first.
-    consistency : weight of the programs' values of decoded trajectories against the true ones (Huber, standardised).
+    consistency : weight of the programs' values of decoded trajectories against the true ones (Huber, standardized).
     action_noise : of the decoded trajectories, in standard deviations of the decoded actions.
     heads : contrast of the programs' classes, and decoding of attributes from the code.
     extras : columns of the embedding that are not learned, see `EXTRAS`.
@@ -188,7 +188,7 @@ class TaskProgramming(Method):
             attributes.append(attributes[0] if self._attributes_stay else self.programs.attributes(scenes[1]))
         values, known = (torch.cat([x[:, centers].flatten(0, 1) for x in xs]) for xs in zip(*attributes, strict=True))
         known = known & windows.usable.unsqueeze(-1)
-        return windows, AttributeTargets(self.programs.standardised(values), known, self.programs.classes(values))
+        return windows, AttributeTargets(self.programs.standardized(values), known, self.programs.classes(values))
 
     @property
     def _attributes_stay(self) -> bool:
@@ -386,7 +386,7 @@ class _Windows:
 
 
 def _spans(valid: FrameMask, centers: Int[Tensor, " window"], frames: int) -> Int[Tensor, "batch window moment"]:
-    """Frames around each centre; those outside the recording are its first or last one."""
+    """Frames around each center; those outside the recording are its first or last one."""
     index = torch.arange(valid.shape[1], device=valid.device)
     last = torch.where(valid, index, -1).amax(dim=1).clamp_min(0)
     first = torch.minimum(torch.where(valid, index, len(index)).amin(dim=1), last)

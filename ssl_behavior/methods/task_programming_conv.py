@@ -134,7 +134,7 @@ class TaskProgrammingConv(ConvMethod):
         steps, there = (rearrange(pad_to_multiple(x, stride), pattern, stride=stride) for x in (values, known))
         mean = (steps * there).sum(dim=2) / there.sum(dim=2).clamp_min(1)
         told = there.any(dim=2) & encoded.inside.unsqueeze(-1)
-        return AttributeTargets(self.programs.standardised(mean), told, self.programs.classes(mean))
+        return AttributeTargets(self.programs.standardized(mean), told, self.programs.classes(mean))
 
     def _read(self, encoded: Encoded, targets: AttributeTargets) -> LossTerms:
         """Decoding off latents and contexts: the mean over the places it is read off."""
@@ -198,7 +198,7 @@ class TaskProgrammingConv(ConvMethod):
         return LossTerms(terms)
 
     def _judged(self, attributes: tuple[Tensor, Tensor], middle: Int[Tensor, "batch pick"]) -> tuple[Tensor, Tensor]:
-        """Attributes where decoded trajectories are judged, standardised, and which are known."""
+        """Attributes where decoded trajectories are judged, standardized, and which are known."""
         trajectory = self.config.trajectory
         offsets = torch.tensor(trajectory.judged_frames, device=middle.device) - trajectory.frames // 2
         frames = (middle.unsqueeze(-1) + offsets).flatten(1)
@@ -207,7 +207,7 @@ class TaskProgrammingConv(ConvMethod):
         frames = frames.clamp(0, values.shape[1] - 1)
         picked = _at(values, frames), _at(known, frames) & inside.flatten().unsqueeze(-1)
         said, told = (x.unflatten(0, (-1, len(offsets))) for x in picked)
-        return self.programs.standardised(said), told
+        return self.programs.standardized(said), told
 
 
 @dataclass(frozen=True, kw_only=True)

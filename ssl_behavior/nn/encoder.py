@@ -321,7 +321,7 @@ class Contexters(nn.Module):
 
 
 def window_mean(steps: Steps, inside: StepMask, width: int) -> Steps:
-    """Mean over centred windows of `width` (odd) steps, of the steps inside the recording.
+    """Mean over centered windows of `width` (odd) steps, of the steps inside the recording.
 
     Raises
     ------
@@ -329,7 +329,7 @@ def window_mean(steps: Steps, inside: StepMask, width: int) -> Steps:
         If `width` is even.
     """
     if width % 2 == 0:
-        raise InputError(f"centred windows need an odd number of steps, got {width}")
+        raise InputError(f"centered windows need an odd number of steps, got {width}")
     weight = inside.unsqueeze(-1).to(steps.dtype)
     weighted = rearrange(torch.cat([steps * weight, weight], dim=-1), "batch step latent -> batch latent step")
     sums = rearrange(F.avg_pool1d(weighted, width, 1, width // 2), "batch latent step -> batch step latent")

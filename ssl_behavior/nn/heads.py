@@ -28,7 +28,7 @@ class AnnotatorHead(nn.Module):
     class_counts : name of an output -> number of its logits.
     hidden_dim : width between the two layers of the MLP; `in_dim` if None.
     dropout : share of the hidden units left out in training.
-    extra_dim : so many last columns of x are taken as they are, not normalised (the winner's time and walls).
+    extra_dim : so many last columns of x are taken as they are, not normalized (the winner's time and walls).
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class AnnotatorHead(nn.Module):
         return x + self.layers(torch.cat([x, style], dim=-1))
 
     def add_annotator(self) -> int:
-        """One row more, the mean of the others; its number. The matrix is a new parameter: make the optimiser anew."""
+        """One row more, the mean of the others; its number. The matrix is a new parameter: make the optimizer anew."""
         rows = self.annotator_matrix.detach()
         self.annotator_matrix = nn.Parameter(torch.cat([rows, rows.mean(dim=0, keepdim=True)]))
         return len(rows)

@@ -1,6 +1,6 @@
 """Task programs: what an expert would measure of two animals, as functions of their pose.
 
-Sun et al. 2021 (Task Programming, CVPR). A program is pure and vectorised: a `Pose` -> one value per frame, NaN where a
+Sun et al. 2021 (Task Programming, CVPR). A program is pure and vectorized: a `Pose` -> one value per frame, NaN where a
 point it needs is missing. `PROGRAMS` are the built-in ones; a `ProgramSet` makes attributes of them. Your own are
 functions in a Python file, `mine.py`:
 

@@ -240,7 +240,7 @@ class ProgramSet(nn.Module):
         known = values.isfinite() & self.informative & batch.valid.unsqueeze(-1)
         return values.masked_fill(~known, 0.0), known
 
-    def standardised(self, values: Attributes) -> Attributes:
+    def standardized(self, values: Attributes) -> Attributes:
         """(value - median) / spread, clipped to ±4; the spread is a standard deviation where values are normal."""
         return ((values - self.median) / self.spread).clamp(-_CLIP, _CLIP)
 

@@ -106,7 +106,7 @@ _MEMORY_SECONDS = 5.0
 
 @program(units="length/s", invariant="translation rotation reflection", each_animal=True)
 def approach_velocity(pose: Pose) -> Scalars:
-    """How fast the animal moves towards the other (positive) or away from where it is (negative)."""
+    """How fast the animal moves toward the other (positive) or away from where it is (negative)."""
     return dot(pose.own.velocity, pose.toward)
 
 
@@ -204,7 +204,7 @@ def time_since_contact(pose: Pose) -> Scalars:
 
 
 def _beyond_walls(pose: Pose) -> Vectors:
-    """How far the own centre is beyond the nearer wall, left or right, and above or below; negative inside."""
+    """How far the own center is beyond the nearer wall, left or right, and above or below; negative inside."""
     low, high = pose.arena.unsqueeze(-2).split(2, dim=-1)
     return (pose.own.center - (low + high) / 2).abs() - (high - low) / 2
 

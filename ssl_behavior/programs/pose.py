@@ -130,7 +130,7 @@ def angle_between(one: Vectors, two: Vectors) -> Scalars:
 def turn(before: Vectors, after: Vectors) -> Scalars:
     """The signed angle from one direction to another, in (-pi, pi], positive clockwise as seen on the screen.
 
-    The picture's y points down: from x towards y is clockwise.
+    The picture's y points down: from x toward y is clockwise.
     """
     return arc(cross_of(before, after), dot_of(before, after))
 
@@ -281,7 +281,7 @@ class Animal:
 
     @cached_property
     def center(self) -> Vectors:
-        """The centre keypoint, or else the mean of the trunk's known keypoints where more than half are known."""
+        """The center keypoint, or else the mean of the trunk's known keypoints where more than half are known."""
         if "center" in self.skeleton.roles:
             return self.part("center")
         if self.complete:
@@ -318,7 +318,7 @@ class Animal:
 
     @cached_property
     def axes(self) -> Sequence[Vectors]:
-        """Vectors from back to front: tail base to neck (or else centre), and for skeletons with a centre two more."""
+        """Vectors from back to front: tail base to neck (or else center), and for skeletons with a center two more."""
         front, back = self.part("neck", "center", "head", "nose"), self.part("tail_base")
         axes = [front - back]
         if "neck" not in self.skeleton.roles and "center" in self.skeleton.roles and _has_head(self.skeleton):
@@ -366,7 +366,7 @@ class Pose:
     arena: Float[Tensor, "*batch corner"]
     """x0, y0, x1, y1: where the animals can go."""
     body_length: float
-    """Of the training recordings' animals: from the tail base to the neck or centre."""
+    """Of the training recordings' animals: from the tail base to the neck or center."""
     unit: Literal["px", "cm"]
 
     @classmethod
@@ -409,12 +409,12 @@ class Pose:
 
     @cached_property
     def offset(self) -> Vectors:
-        """From the own centre to the other's."""
+        """From the own center to the other's."""
         return self.other.center - self.own.center
 
     @cached_property
     def toward(self) -> Vectors:
-        """Unit vector from the own centre to the other's."""
+        """Unit vector from the own center to the other's."""
         return unit(self.offset)
 
 

@@ -55,7 +55,7 @@ class ReportConfig:
     neighbors: int = 5
     programs: tuple[str, ...] = DEFAULT_PROGRAMS
     seed: int = 0
-    title: str = "Behaviour report"
+    title: str = "Behavior report"
     space: SpaceConfig = field(default_factory=SpaceConfig)
 
     def __post_init__(self) -> None:
@@ -109,7 +109,7 @@ def gather_report(
     progress(f"drawing the map ({config.map})")
     frames, points = _map(source, space, config)
     progress("measuring programs")
-    frames, notes = _coloured(source, frames, config)
+    frames, notes = _colored(source, frames, config)
     progress("looking for bouts that are alike")
     named = _named(source, description)
     shown, means = choose_bouts(source, space, config.bouts, config.neighbors, found, labels, named, config.seed)
@@ -210,7 +210,7 @@ def _map(source: Source, space: Space, config: ReportConfig) -> tuple[FrameMap, 
     return FrameMap(method=method, xy=xy[sorting], recording=recording, frame=frame), points[sorting]
 
 
-def _coloured(source: Source, frames: FrameMap, config: ReportConfig) -> tuple[FrameMap, tuple[str, ...]]:
+def _colored(source: Source, frames: FrameMap, config: ReportConfig) -> tuple[FrameMap, tuple[str, ...]]:
     inside = source.store_offsets[frames.recording] + frames.frame
     order = np.argsort(inside, kind="stable")
     back = np.argsort(order, kind="stable")
@@ -232,5 +232,5 @@ def _facts(source: Source, space: Space, frames: FrameMap, shown: Sequence[Shown
         ("Embeddings", f"{source.embeddings.path.name}, encoder {source.embeddings.checkpoint[:12]}"),
         ("Space", f"{', '.join(space.config.kept(space.groups))}; {space.dim} dimensions"),
         ("Map", f"{len(frames.xy):,} frames, {frames.method}"),
-        ("Bouts to play", f"{len(shown):,}, {wide:,} of them with their nearest neighbours among all bouts"),
+        ("Bouts to play", f"{len(shown):,}, {wide:,} of them with their nearest neighbors among all bouts"),
     )

@@ -182,7 +182,7 @@ def _bouts(report: Report, names: list[str], arrays: dict[str, np.ndarray]) -> d
     arrays["neighbors"] = np.array([neighbor.bout for neighbor in neighbors], np.int32)
     arrays["distances"] = np.array([neighbor.distance for neighbor in neighbors], np.float32)
     step = max(_extent(one.track) for one in bouts) / _STEPS or 1.0
-    tracks = [_quantised(one.track, step) for one in bouts]
+    tracks = [_quantized(one.track, step) for one in bouts]
     arrays["tracks"] = np.concatenate([steps for steps, _ in tracks])
     arrays["observed"] = np.packbits(np.concatenate([seen for _, seen in tracks]).reshape(-1), bitorder="little")
     return {"count": len(bouts), "step": step}
@@ -195,7 +195,7 @@ def _extent(track: np.ndarray) -> float:
     return float(np.ptp(points, axis=0).max()) if len(points) else 0.0
 
 
-def _quantised(track: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+def _quantized(track: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
     """(differences in time of whole steps, uint16 and modulo 2^16, a missing point where it was last; which are there)
 
     Deflate makes little of small differences, and nothing of points that stay.
@@ -265,7 +265,7 @@ def render_report(report: Report) -> str:
         front=report.skeleton.keypoints[facts["skeleton"]["front"]],
         parts=_parts(report),
         style=Markup(_read("assets", "report.css")),
-        licences="\n\n".join(_read("vendor", f"LICENSE-{name}.txt") for name in ("d3", "plot")),
+        licenses="\n\n".join(_read("vendor", f"LICENSE-{name}.txt") for name in ("d3", "plot")),
         facts=Markup(safe_json(facts)),
         arrays={name: pack(array) for name, array in arrays.items()},
         scripts=[Markup(script) for script in scripts],

@@ -21,9 +21,9 @@ class Annotator:
     ----------
     start, stop : frames by which bouts begin and end later (negative: earlier) than the truth.
     jitter : standard deviation of every boundary, frames.
-    thresholds : (attack, investigation, mount), how pronounced a behaviour must be; 0 takes everything.
+    thresholds : (attack, investigation, mount), how pronounced a behavior must be; 0 takes everything.
         A resident that lingers close by counts as investigation for whom the threshold is below 0.
-    gap : bouts of one behaviour with fewer frames of "other" between them become one.
+    gap : bouts of one behavior with fewer frames of "other" between them become one.
     shortest : bouts of fewer frames are left out.
     """
 
@@ -70,7 +70,7 @@ def annotate(generator: np.random.Generator, schedule: Schedule, style: Annotato
 
 
 def _noticed(schedule: Schedule, style: Annotator) -> np.ndarray:
-    """Behaviour per frame where it is pronounced enough; split where it is not for a while."""
+    """Behavior per frame where it is pronounced enough; split where it is not for a while."""
     strength = _mean_around(schedule.intensity, 9)
     need = np.array([*style.thresholds, -1.0])[schedule.behavior]
     seen = np.where(strength >= need, schedule.behavior, OTHER)
@@ -81,7 +81,7 @@ def _noticed(schedule: Schedule, style: Annotator) -> np.ndarray:
 
 
 def _mean_around(values: np.ndarray, width: int) -> np.ndarray:
-    """Centred moving average; the ends are repeated."""
+    """Centered moving average; the ends are repeated."""
     padded = np.pad(values, (width // 2 + 1, width // 2), mode="edge")
     total = np.cumsum(padded)
     return (total[width:] - total[:-width]) / width
@@ -105,7 +105,7 @@ def _moved(
 
 
 def _close_gaps(labels: np.ndarray, gap: int) -> np.ndarray:
-    """Fill spells of "other" shorter than `gap` frames between two bouts of one behaviour."""
+    """Fill spells of "other" shorter than `gap` frames between two bouts of one behavior."""
     names, edges = _runs(labels)
     if len(names) < 3:
         return labels

@@ -27,7 +27,7 @@ _RECORDINGS, _FRAMES, _CALMS21_SCALE = 20, 9_000, 0.05
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior simulate",
-        description="Simulate two mice of CalMS21's kind, with behaviours annotated in several styles.",
+        description="Simulate two mice of CalMS21's kind, with behaviors annotated in several styles.",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
     parser.add_argument(
@@ -112,7 +112,7 @@ def _write(arguments: argparse.Namespace, plans: list[Plan], progress: Progress)
 
 
 class _Tally:
-    """Frames per task, subset and behaviour."""
+    """Frames per task, subset and behavior."""
 
     def __init__(self) -> None:
         self.recordings: dict[str, int] = defaultdict(int)
@@ -128,7 +128,7 @@ class _Tally:
             self.behaviors[name] += np.bincount(recording.labels["behavior"].frames, minlength=len(BEHAVIORS))
 
     def table(self) -> Table:
-        table = Table("set", "number", "frames", *BEHAVIORS, caption="behaviours in % of the frames", box=SIMPLE)
+        table = Table("set", "number", "frames", *BEHAVIORS, caption="behaviors in % of the frames", box=SIMPLE)
         table.columns[0].no_wrap = True
         for name, frames in self.frames.items():
             counts = self.behaviors[name]

@@ -54,7 +54,7 @@ TASK3_PROFILES = {
     "sniff_face": Profile(sniff_face=0.165),
     "whiterearing": Profile(rear=0.102),
 }
-"""Task 3's recordings were chosen for one behaviour each."""
+"""Task 3's recordings were chosen for one behavior each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Plan:
     num_frames : length.
     subset : "train", "test", "unlabeled" or any other name.
     annotator : who annotates "behavior" (0 to 5), or None.
-    task3 : Task 3 behaviours that are annotated too.
+    task3 : Task 3 behaviors that are annotated too.
     profile : how often the refinements happen.
     missing : share of the points lost as NaN.
     """
@@ -87,7 +87,7 @@ class Plan:
             raise InputError(f"recording {self.id!r}: the missing share must be in [0, 1), got {self.missing}")
         unknown = sorted(set(self.task3) - set(TASK3_BEHAVIORS))
         if unknown:
-            raise InputError(f"recording {self.id!r}: unknown Task 3 behaviours {unknown}; known: {TASK3_BEHAVIORS}")
+            raise InputError(f"recording {self.id!r}: unknown Task 3 behaviors {unknown}; known: {TASK3_BEHAVIORS}")
         if self.annotator is not None:
             find_annotator(self.annotator)
 
@@ -119,14 +119,14 @@ def simulate_recording(
     profile: Profile | None = None,
     missing: float = 0.0,
 ) -> Recording:
-    """Two mice of CalMS21's kind: 30 fps, 1024 x 570 pixels, label stream "behavior" (and one per Task 3 behaviour).
+    """Two mice of CalMS21's kind: 30 fps, 1024 x 570 pixels, label stream "behavior" (and one per Task 3 behavior).
 
     Another annotator, or more streams, leave the tracks as they are.
 
     Raises
     ------
     InputError
-        If `num_frames` is below 1, `missing` outside [0, 1), or a behaviour or annotator unknown.
+        If `num_frames` is below 1, `missing` outside [0, 1), or a behavior or annotator unknown.
     """
     profile = profile or Profile()
     return simulate_plan(
@@ -199,7 +199,7 @@ def equal_plans(
     Parameters
     ----------
     subsets : name -> share; recordings of "unlabeled" get no labels.
-    tasks : label streams: "behavior" and any of Task 3's behaviours.
+    tasks : label streams: "behavior" and any of Task 3's behaviors.
     annotators : who annotates "behavior", in turn.
 
     Raises
@@ -333,7 +333,7 @@ def _task2(subset: str, scale: float) -> dict[str, list[Plan]]:
 def _task3(subset: str, scale: float) -> dict[str, list[Plan]]:
     groups = {}
     for name in TASK3_BEHAVIORS:
-        # One behaviour of the release has a single training recording.
+        # One behavior of the release has a single training recording.
         count = 1 if (name, subset) == ("intromission", "train") else _TASK3[subset]
         lengths, first = _even(count, _TASK3_FRAMES, scale), _first(subset, _TASK3["train"])
         profile = TASK3_PROFILES[name]

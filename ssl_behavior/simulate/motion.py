@@ -100,7 +100,7 @@ def _walk(
 
 
 def _turning(direction: np.ndarray, frames: float) -> np.ndarray:
-    """Turn smoothly towards `direction` (radians), always the shorter way."""
+    """Turn smoothly toward `direction` (radians), always the shorter way."""
     return _smooth(np.unwrap(direction), frames)
 
 

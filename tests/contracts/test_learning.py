@@ -28,7 +28,7 @@ def learned_columns(method, recording):
 
 
 def probe(method, train, test):
-    """Macro average precision over the behaviours but the background."""
+    """Macro average precision over the behaviors but the background."""
 
     def table(recordings):
         labels = np.concatenate([r.labels["behavior"].frames for r in recordings])

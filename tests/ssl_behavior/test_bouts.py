@@ -31,7 +31,7 @@ def text_of(labels):
         ("m", 5, "", "m"),
     ],
 )
-def test_short_bouts_become_background_or_part_of_the_longer_neighbour(before, fewest, background, after):
+def test_short_bouts_become_background_or_part_of_the_longer_neighbor(before, fewest, background, after):
     labels = labels_of(before, background)
     assert text_of(without_short_bouts(labels, fewest)) == after
     assert text_of(labels) == before

@@ -168,8 +168,8 @@ def test_hiding_a_point_changes_only_what_becomes_masked(block, dyad, batch_of):
             assert (after != before).sum() >= 2
         elif block != "mabe2021_social":
             torch.testing.assert_close(after[known], before[known], rtol=0.0, atol=0.0)
-        standardised = featurizer(hide(batch, mask))
-        assert not standardised[~known].any() and torch.isfinite(standardised).all()
+        standardized = featurizer(hide(batch, mask))
+        assert not standardized[~known].any() and torch.isfinite(standardized).all()
 
 
 @pytest.mark.parametrize("name", SKELETON_NAMES)

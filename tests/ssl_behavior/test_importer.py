@@ -93,7 +93,7 @@ def test_keep_zeros_background_and_confidence(tmp_path):
     base, social = (store.streams["S1"].vocabulary.index(name) for name in ("base", "social"))
     assert store.labels("S1").tolist() == [social, social, base, base, base, base]
     assert store.rows[0].fps == 25.0 and store.streams["S1"].background == "base"
-    with pytest.raises(InputError, match="no such stream or behaviour"):
+    with pytest.raises(InputError, match="no such stream or behavior"):
         import_recordings([track], tmp_path / "b", ImportOptions(backgrounds={"S9": "base"}))
     with pytest.raises(InputError, match="no confidence"):
         import_recordings([track], tmp_path / "b", ImportOptions(min_confidence=0.5))
@@ -374,7 +374,7 @@ def test_the_command_prints_tables_and_what_to_look_at(tmp_path, capsys, monkeyp
         "1 recording, 40 frames",
     ):
         assert words in out, words
-    with pytest.raises(InputError, match="expected STREAM=BEHAVIOUR"):
+    with pytest.raises(InputError, match="expected STREAM=BEHAVIOR"):
         main([str(tmp_path), "--out", str(tmp_path / "x"), "--background", "S1"])
     with pytest.raises(InputError, match="neither built in"):
         main([str(tmp_path), "--out", str(tmp_path / "x"), "--skeleton", "cat"])

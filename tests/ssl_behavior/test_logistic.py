@@ -81,8 +81,8 @@ def test_the_gradient_is_the_derivative_of_the_loss():
     embedded, target, _ = scene()
     target[3:30, 0] = -1
     for kind in ("multinomial", "binary"):
-        labelled = target.clamp_min(0) if kind == "multinomial" else target
-        design = Design(embedded, labelled, kind, True)
+        labeled = target.clamp_min(0) if kind == "multinomial" else target
+        design = Design(embedded, labeled, kind, True)
         logits = torch.randn(CLASSES, FRAMES, generator=torch.Generator().manual_seed(1)).requires_grad_()
         loss, derivative = design.loss_and_gradient(logits)
         torch.testing.assert_close(torch.autograd.grad(loss, logits)[0], derivative.detach())

@@ -57,7 +57,7 @@ def test_gaps_at_the_ends_are_not_filled(frames, dyad, batch_of):
     assert not scene.known[0, frames, 0, EAR].any()
 
 
-def test_padding_is_never_filled_nor_a_neighbour(dyad, batch_of):
+def test_padding_is_never_filled_nor_a_neighbor(dyad, batch_of):
     batch = batch_of(dyad(frames=31))
     valid = batch.valid.clone()
     valid[:, 9:] = False

@@ -17,7 +17,7 @@ function makeTransitions(data, store, looks) {
   holder.replaceChildren(svg.node());
   place(nodes, counts);
 
-  /** Frequent neighbours lie close together; d3-force has no chance in it. */
+  /** Frequent neighbors lie close together; d3-force has no chance in it. */
   function place(own, table) {
     const total = own.map((node) => d3.sum(table[node.id]) || 1);
     const links = own.flatMap((a, i) => own.map((b) => ({ source: a, target: b, share: table[a.id][b.id] / total[i] })).filter((link) => link.source !== link.target && link.share > 0.02));

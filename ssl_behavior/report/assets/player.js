@@ -1,4 +1,4 @@
-// The player: the animals of a bout and of its nearest neighbours, side by side, all at the same time.
+// The player: the animals of a bout and of its nearest neighbors, side by side, all at the same time.
 
 const VIEW_SMOOTHING = 7;
 
@@ -47,7 +47,7 @@ function makePlayer(data, store, looks, ethogram) {
     else if (bout && !state.moment) texts.push("An example, and the bouts most like it. Select a point, a bout or a cluster.");
     else if (!state.exact) texts.push("Of this moment the page has the pose, not the tracks: the bout most like it plays instead.");
     if (bout && bout.frames < bout.stop - bout.start) texts.push(middleText(bout));
-    if (bout && bout.amongShown && bout.neighbors.length) texts.push("Its neighbours are the nearest of the bouts in this page.");
+    if (bout && bout.amongShown && bout.neighbors.length) texts.push("Its neighbors are the nearest of the bouts in this page.");
     caption.replaceChildren(...(still ? [still] : []), element("span", {}, texts.join(" ")));
   }
 
@@ -92,7 +92,7 @@ function makePlayer(data, store, looks, ethogram) {
 
   // --- where each animal looks
 
-  /** For each animal and frame: centre and direction, smoothed over a few frames, held where it was not seen. */
+  /** For each animal and frame: center and direction, smoothed over a few frames, held where it was not seen. */
   function framesOfReference(track) {
     const { front, back, keypoints } = data.skeleton;
     const count = track.length / (number * 2);
@@ -126,7 +126,7 @@ function makePlayer(data, store, looks, ethogram) {
     });
   }
 
-  /** Anonymous animals: of a neighbour, take those for the same that are placed alike. */
+  /** Anonymous animals: of a neighbor, take those for the same that are placed alike. */
   function matchAnimals(panel, reference) {
     if (!data.skeleton.exchangeable || data.individuals.length !== 2) return;
     const own = [0, 1].map((animal) => placement(panel, animal));

@@ -1,10 +1,10 @@
-// What is selected, coloured and hidden, and who wants to know. Everything that selects goes through here, so that a
+// What is selected, colored and hidden, and who wants to know. Everything that selects goes through here, so that a
 // point, a bout and a card select the same thing everywhere; the address keeps it.
 
 function makeState(data) {
   const listeners = [];
   const state = {
-    /** {ethogram, value}: all frames that are emphasised, null for none. */
+    /** {ethogram, value}: all frames that are emphasized, null for none. */
     highlight: null,
     /** {recording, start, stop, frame}: the moment that is selected, null for none. */
     moment: null,
@@ -125,7 +125,7 @@ function examplesOf(data, ethogram, value) {
   return d3.sort(own, (bout) => Number(bout.amongShown)).map((bout) => bout.id);
 }
 
-/** Everything the map can be coloured by: {id, name, group}. */
+/** Everything the map can be colored by: {id, name, group}. */
 function colorings(data) {
   return [
     ...data.ethograms.map((one, i) => ({ id: `e${i}`, name: one.kind === "clusters" ? "Cluster" : `Label ${one.name}`, group: "What happens" })),

@@ -68,7 +68,7 @@ def test_names_that_make_no_sense_are_told(tmp_path, file, text, words):
         read_names(tmp_path / "missing.json", 5)
 
 
-def test_clusters_of_one_name_are_one_behaviour():
+def test_clusters_of_one_name_are_one_behavior():
     names = cluster_names(4, {1: "chase", 3: "chase"})
     assert names == ("cluster_0", "chase", "cluster_2", "chase")
     labels = cluster_labels(np.array([3, 1, -1, 0, 2]), names)

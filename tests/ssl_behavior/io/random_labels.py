@@ -49,7 +49,7 @@ def for_any_labels(test):
 
 
 def shown(recording):
-    """(stream, behaviour) -> bool [time], for all that is not background."""
+    """(stream, behavior) -> bool [time], for all that is not background."""
     return {
         (stream, behavior): one.frames == number
         for stream, one in recording.labels.items()
@@ -59,7 +59,7 @@ def shown(recording):
 
 
 def painted(recording, intervals):
-    """What `shown` says, painted from (stream, behaviour, start, stop); an interval of what is unknown is an error."""
+    """What `shown` says, painted from (stream, behavior, start, stop); an interval of what is unknown is an error."""
     out = {one: np.zeros(recording.num_frames, bool) for one in shown(recording)}
     for stream, behavior, start, stop in intervals:
         span = out[stream, behavior][start:stop]

@@ -35,7 +35,7 @@ def test_the_actor_is_whoever_is_named_as_a_word(name, actor):
     assert named_actor(name, MICE) == actor
 
 
-def test_a_behaviour_names_its_actor_before_its_stream_does_and_the_stream_before_anybody_else():
+def test_a_behavior_names_its_actor_before_its_stream_does_and_the_stream_before_anybody_else():
     labels = {
         "mouse 2": labels_of("bite", "resident bite", frames=(0, 1, -1)),
         "S1": labels_of("rear", "rest", background="rest", frames=(1, 0, 0)),
@@ -64,7 +64,7 @@ def test_the_video_is_called_after_the_recording(media, expected):
     assert annotated_recording("a/r1", 30.0, {"S1": labels_of("x", "y")}, media=media).media == expected
 
 
-def test_behaviours_that_two_streams_have_are_told_apart_by_their_streams():
+def test_behaviors_that_two_streams_have_are_told_apart_by_their_streams():
     streams = (
         StreamFacts(name="S1", classes=("attack", "other"), background="other"),
         StreamFacts(name="S2", classes=("attack", "mount", "other"), background="other"),

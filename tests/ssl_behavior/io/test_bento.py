@@ -44,7 +44,7 @@ Start\tStop\tDuration
 
 
 def read_annot(text):
-    """(header, channels, behaviours, {channel: [(behaviour, start, stop)]}), frames counted from 0, stop excluded."""
+    """(header, channels, behaviors, {channel: [(behavior, start, stop)]}), frames counted from 0, stop excluded."""
     sections = iter(text.split("\n\n"))
     assert next(sections).startswith("Bento annotation file\nMovie file(s): ")
     header = dict(line.split(":", 1) for line in next(sections).split("\n"))

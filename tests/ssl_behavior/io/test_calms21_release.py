@@ -194,7 +194,7 @@ def test_sizes_known_in_megabytes_are_compared_loosely(release, monkeypatch, fac
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("part, group", [("task3", "groom"), ("task2", "annotator-id_4")])
-def test_a_missing_behaviour_or_annotator_is_told(release, part, group, packed, monkeypatch):
+def test_a_missing_behavior_or_annotator_is_told(release, part, group, packed, monkeypatch):
     name = PARTS[part].files[1]
     file = release / PARTS[part].name / f"calms21_{name}.json"
     contents = json.loads(file.read_text())

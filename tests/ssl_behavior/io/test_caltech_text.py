@@ -21,7 +21,7 @@ def test_the_reader_reads_what_was_written(tmp_path):
         assert (span.clipped, span.uncovered, span.after_end) == (0, 0, 0)
 
 
-def test_every_behaviour_has_a_key_of_its_own():
+def test_every_behavior_has_a_key_of_its_own():
     names = [f"attack {i}" for i in range(90)]
     lines = caltech_text(names, {}).split("\r\n")
     keys = [line.split("\t")[1] for line in lines if "\t" in line]
@@ -39,6 +39,6 @@ def test_names_that_the_file_cannot_hold_are_refused(name):
         caltech_text([name], {})
 
 
-def test_more_behaviours_than_keys_are_refused():
-    with pytest.raises(InputError, match="has keys for 93 behaviours, not for 94"):
+def test_more_behaviors_than_keys_are_refused():
+    with pytest.raises(InputError, match="has keys for 93 behaviors, not for 94"):
         caltech_text([f"b{i}" for i in range(94)], {})

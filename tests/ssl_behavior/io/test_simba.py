@@ -12,7 +12,7 @@ from .random_labels import for_any_labels, shown
 
 
 @for_any_labels
-def test_every_behaviour_is_a_column_of_zeros_and_ones(recording):
+def test_every_behavior_is_a_column_of_zeros_and_ones(recording):
     header, *rows = csv.reader(io.StringIO(simba_csv(recording)))
     names = told_apart(streams_of([recording]))
     assert header[:2] == ["", "background"] and sorted(header[2:]) == sorted(names.values())

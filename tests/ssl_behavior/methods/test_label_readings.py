@@ -49,7 +49,7 @@ def fitted(points, balanced=False, choose=True):
 
 
 @pytest.mark.parametrize("balanced", [False, True])
-def test_it_is_scikit_learn_s_regression_on_standardised_columns(balanced, chosen):
+def test_it_is_scikit_learn_s_regression_on_standardized_columns(balanced, chosen):
     points = scene()
     logits = fitted(points, balanced)(points.read, points.annotator)
     # The penalties are tried in order, and the chosen one is fitted on everything.

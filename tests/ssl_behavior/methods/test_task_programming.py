@@ -130,7 +130,7 @@ def test_attributes_are_those_of_the_middle_frame(method_of, told):
     method.loss(batch, None)
     values, known = method.programs.attributes(batch)
     middle = [5, 16, 27]
-    torch.testing.assert_close(told[0].values, method.programs.standardised(values[0, middle]))
+    torch.testing.assert_close(told[0].values, method.programs.standardized(values[0, middle]))
     assert torch.equal(told[0].known, known[0, middle])
     assert torch.equal(told[0].classes, method.programs.classes(values[0, middle]))
 
@@ -157,7 +157,7 @@ def test_attributes_that_an_augmentation_changes_are_evaluated_anew(method_of, t
     first, second = told[0].values.chunk(2)
     assert torch.equal(first, second) == stay
     if not stay:
-        expected = method.programs.standardised(evaluate(evaluated[1])[0][0, 5::WINDOW])
+        expected = method.programs.standardized(evaluate(evaluated[1])[0][0, 5::WINDOW])
         torch.testing.assert_close(second, expected)
 
 

@@ -124,7 +124,7 @@ def test_the_truth_is_consistent_with_itself(dyad, tmp_path):
     values, known = method.programs.attributes(batch)
     target = method._judged((values, known), middle)
     assert trajectory.judged_frames == (3, 9) and target[1].all()
-    expected = method.programs.standardised(values[1, [7 - 3, 7 + 3]])
+    expected = method.programs.standardized(values[1, [7 - 3, 7 + 3]])
     torch.testing.assert_close(target[0][2], expected)
     place = batch.arena.repeat_interleave(2, 0), batch.px_per_cm.repeat_interleave(2, 0)
     scale = method.featurizer.scale_px

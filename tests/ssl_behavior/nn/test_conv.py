@@ -56,7 +56,7 @@ def test_a_padded_window_gives_what_the_short_recording_gives_alone(direction):
     torch.testing.assert_close(stack(x, valid)[:, 11:24], alone, rtol=0.0, atol=1e-12)
 
 
-def test_a_centred_convolution_needs_an_odd_kernel():
+def test_a_centered_convolution_needs_an_odd_kernel():
     with pytest.raises(InputError, match="odd kernel size, got 4"):
         TemporalConv(IN, DIM, 4, 1, "both")
     assert TemporalConv(IN, DIM, 4, 1, "past").receptive_field == (3, 0)

@@ -31,8 +31,8 @@ def test_it_is_the_formula_frame_by_frame(extra):
     for b in range(BATCH):
         for t in range(TIME):
             own, rest = x[b, t].split([LATENT - extra, extra])
-            centred = own - own.mean()
-            scaled = torch.cat([centred / (centred.square().mean() + 1e-5).sqrt(), rest])
+            centered = own - own.mean()
+            scaled = torch.cat([centered / (centered.square().mean() + 1e-5).sqrt(), rest])
             told = torch.cat([scaled, head.annotator_matrix[annotator[b, t]]])
             body = scaled + F.leaky_relu(second(F.leaky_relu(first(told), 0.01)), 0.01)
             for name, output in head.outputs.items():

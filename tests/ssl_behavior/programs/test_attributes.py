@@ -161,9 +161,9 @@ def test_classes_of_quantiles_are_equally_full_on_the_training_recordings(mice):
     for column in range(programs.num_attributes):
         of_column = programs.classes(values)[..., column][known[..., column]]
         assert (torch.bincount(of_column) / len(of_column)).tolist() == pytest.approx([0.25] * 4, abs=0.02)
-        scores = programs.standardised(values)[..., column][known[..., column]]
+        scores = programs.standardized(values)[..., column][known[..., column]]
         assert abs(float(scores.median())) < 1e-6 and 0.5 < float(scores.std()) < 1.5
-    assert float(programs.standardised(values).abs().max()) <= 4.0
+    assert float(programs.standardized(values).abs().max()) <= 4.0
 
 
 def test_given_thresholds_are_the_classes(mice):

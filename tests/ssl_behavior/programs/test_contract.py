@@ -87,7 +87,7 @@ def counts_its_calls(pose):
     return pose.own.speed + len(calls)
 
 
-def looks_at_neighbours(pose):
+def looks_at_neighbors(pose):
     return pose.own.speed - pose.own.speed.nanmean()
 
 
@@ -143,7 +143,7 @@ FAULTS = [
     (writes_into_velocity, "", ["changes pose.own.velocity"]),
     (rolls_dice, "", ["not deterministic"]),
     (counts_its_calls, "", ["not deterministic", "and then"]),
-    (looks_at_neighbours, "", ["other items of the batch", "alone it gave"]),
+    (looks_at_neighbors, "", ["other items of the batch", "alone it gave"]),
     (sums_from_the_start, "", ["where a window starts"]),
     (fills_gaps, "", ["every point is missing", "gives 0"]),
     (steep, "", ["gradient is not finite", "angle_between"]),

@@ -124,7 +124,7 @@ ANIMALS = ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00))
 
 
 def drawn(page, selector, colors=ANIMALS):
-    """How many dots of a picture have the colour of an animal, or one of others."""
+    """How many dots of a picture have the color of an animal, or one of others."""
     return page.evaluate(
         """([selector, colors]) => {
           const canvas = document.querySelector(selector);
@@ -175,7 +175,7 @@ def test_a_click_on_a_card_selects_its_cluster_and_plays_a_bout_of_it(page):
     assert selected_text(page).startswith("Cluster 4 · ")
 
 
-def test_a_click_on_a_bout_selects_it_and_one_on_its_neighbour_that(page):
+def test_a_click_on_a_bout_selects_it_and_one_on_its_neighbor_that(page):
     page.locator(".card[data-cluster='1'] .example").nth(1).click()
     first = page.locator("#player .panel.selected").get_attribute("data-bout")
     assert page.locator(f".example.selected[data-bout='{first}']").count() == 1
@@ -339,7 +339,7 @@ def test_hidden_points_cannot_be_clicked(page):
     assert (moment(page) or {}).get("recording") != recording
 
 
-def test_the_map_can_be_coloured_moved_and_zoomed(page):
+def test_the_map_can_be_colored_moved_and_zoomed(page):
     pictures = [picture(page, "#map canvas.points")]
     for color in ("recording", "c0", "e1"):
         page.locator("#color").select_option(color)

@@ -47,7 +47,7 @@ def test_points_of_the_map_are_sampled_frames_with_their_poses(gather, folders):
     assert not np.array_equal(gather(points=97, seed=6).report.map.frame, frames.frame)
 
 
-def test_shown_bouts_have_their_tracks_and_neighbours_of_their_cluster(gathered, folders):
+def test_shown_bouts_have_their_tracks_and_neighbors_of_their_cluster(gathered, folders):
     report, store = gathered.report, Store(folders["store"])
     for bout in report.bouts:
         row = store.row(bout.recording)

@@ -75,7 +75,7 @@ def test_nothing_is_loaded_from_anywhere(page, text):
         assert word not in own, word
 
 
-def test_addresses_are_only_names_of_vocabularies_and_licences(page):
+def test_addresses_are_only_names_of_vocabularies_and_licenses(page):
     names = {match for _, script in page.scripts for match in re.findall(r"https?://[\w./-]+", script)}
     known = r"http://www\.w3\.org/(1999/xhtml|1999/xlink|2000/svg|2000/xmlns/?|XML/1998/namespace)|https://d3js\.org|.*\.npmjs\..*"
     assert all(re.fullmatch(known, name) for name in names), names
@@ -102,7 +102,7 @@ def test_names_are_shown_not_run(page, text):
     assert facts["profiles"][0]["groups"][-1] == "drug<i>"
 
 
-def test_licences_of_what_is_inlined_stand_in_the_page(page):
+def test_licenses_of_what_is_inlined_stand_in_the_page(page):
     notices = " ".join(page.comments)
     assert "Mike Bostock" in notices and "Observable, Inc." in notices and notices.count("Permission to use") == 2
 

@@ -56,7 +56,7 @@ def test_shares_of_the_labels_follow_the_real_ones():
 
 
 @pytest.mark.parametrize("name", TASK3_BEHAVIORS)
-def test_task3_behaviours_are_as_frequent_as_the_real_ones(name):
+def test_task3_behaviors_are_as_frequent_as_the_real_ones(name):
     plans = [Plan(id=f"{name}{i}", num_frames=6000, task3=(name,), profile=TASK3_PROFILES[name]) for i in range(12)]
     share = np.mean([simulate_plan(plan, 0).labels[name].frames.mean() for plan in plans])
     real = TASK3_SHARES[TASK3_BEHAVIORS.index(name)]
@@ -97,7 +97,7 @@ def test_tracks_look_like_the_real_excerpt(real_data):
         ({"num_frames": -3}, "at least 1 frame"),
         ({"num_frames": 5, "missing": 1.0}, r"missing share must be in \[0, 1\)"),
         ({"num_frames": 5, "missing": -0.1}, r"missing share must be in \[0, 1\)"),
-        ({"num_frames": 5, "task3": ("dance",)}, "unknown Task 3 behaviours"),
+        ({"num_frames": 5, "task3": ("dance",)}, "unknown Task 3 behaviors"),
         ({"num_frames": 5, "annotator": 9}, "no annotator 9"),
     ],
 )
