@@ -57,12 +57,12 @@ def open_data(stores: Sequence[Path], config: DataConfig, seed: int, facts: Labe
     if not train or (labeled and all(_key(source) in held_out for source in labeled)):
         what = "recordings with labels" if labeled else "recordings"
         raise InputError(f"all {len(labeled or sources)} {what} are held out for validation: none is left to train on")
-    shown = {_key(source) for source in labeled}
+    labeled_keys = {_key(source) for source in labeled}
 
     def reader(side: Sequence[Source]) -> WindowReader:
         if facts is None:
             return WindowReader(side, config.window_frames, config.recordings_per_batch)
-        return LabeledReader(side, config.window_frames, shown, facts, config.sampling)
+        return LabeledReader(side, config.window_frames, labeled_keys, facts, config.sampling)
 
     return Data(
         train=reader(train),
@@ -95,8 +95,8 @@ def labeled_sources(sources: Sequence[Source], config: DataConfig) -> list[Sourc
         If a pattern matches nothing, or nothing was named and there is no such subset.
     """
     if config.labeled:
-        wanted = _matching(_stores_of(sources), config.labeled, "--labeled")
-        named = [source for source in sources if _key(source) in wanted]
+        matching = _matching(_stores_of(sources), config.labeled, "--labeled")
+        named = [source for source in sources if _key(source) in matching]
         _check_unseen(named, config)
         return named
     found = [source for source in sources if source[1].subset == "train"]
@@ -152,8 +152,8 @@ def _matching(stores: Sequence[Store], patterns: Sequence[str], option: str) -> 
 def _chosen(stores: Sequence[Store], config: DataConfig) -> list[Source]:
     sources = [(store, row) for store in stores for row in store.rows]
     if config.recordings:
-        wanted = _matching(stores, config.recordings, "--recordings")
-        sources = [source for source in sources if _key(source) in wanted]
+        matching = _matching(stores, config.recordings, "--recordings")
+        sources = [source for source in sources if _key(source) in matching]
     if config.subsets:
         there = sorted({row.subset for _, row in sources})
         if unknown := sorted(set(config.subsets) - set(there)):

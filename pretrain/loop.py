@@ -202,29 +202,29 @@ def label_scores(method: Method, reader: WindowReader, precision: torch.dtype) -
         return {}
     known = method.config.labels.annotators
     probability: dict[str, list[np.ndarray]] = {stream.name: [] for stream in reader.facts.streams}
-    shown: dict[str, list[np.ndarray]] = {stream.name: [] for stream in reader.facts.streams}
+    target: dict[str, list[np.ndarray]] = {stream.name: [] for stream in reader.facts.streams}
     for pick in reader.labeled:
         store, row = reader.sources[pick]
         labels = reader.labels(pick, 0, row.frames)
-        said = predict_row(method, store, row, known[reader.annotator(pick)], precision)
+        predicted = predict_row(method, store, row, known[reader.annotator(pick)], precision)
         for column, stream in enumerate(reader.facts.streams):
-            probability[stream.name].append(said[stream.name])
-            shown[stream.name].append(labels[:, column])
+            probability[stream.name].append(predicted[stream.name])
+            target[stream.name].append(labels[:, column])
     scores: dict[str, float] = {}
     for stream in reader.facts.streams:
-        found = _scores(np.concatenate(probability[stream.name]), np.concatenate(shown[stream.name]), stream)
+        found = _scores(np.concatenate(probability[stream.name]), np.concatenate(target[stream.name]), stream)
         scores |= {f"{score}/{stream.name}": value for score, value in found.items()}
     return scores
 
 
-def _scores(probability: np.ndarray, shown: np.ndarray, stream: StreamFacts) -> dict[str, float]:
-    known = shown >= 0
-    probability, shown = probability[known], shown[known]
-    claimed = probability.argmax(axis=1) if len(shown) else shown
-    present = [number for number in stream.foreground if (shown == number).any()]
+def _scores(probability: np.ndarray, target: np.ndarray, stream: StreamFacts) -> dict[str, float]:
+    known = target >= 0
+    probability, target = probability[known], target[known]
+    claimed = probability.argmax(axis=1) if len(target) else target
+    present = [number for number in stream.foreground if (target == number).any()]
     if not present:
         return {}
-    scores = [class_scores(shown == number, probability[:, number], claimed == number) for number in present]
+    scores = [class_scores(target == number, probability[:, number], claimed == number) for number in present]
     means = {name: macro([getattr(one, name) for one in scores]) for name in ("ap", "f1")}
     return {name: mean for name, mean in means.items() if mean is not None}
 
@@ -406,14 +406,14 @@ class Trainer:
     def _diverged(self, step: int, what: str) -> InputError:
         data, config = self.data, self.config
         names = batch_recordings(data.train, config.data.batch_size, config.seed, step)
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        target = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         kept = (
             "no checkpoint was saved yet"
             if self.saved_step < 0
             else f"the checkpoint of step {self.saved_step} is kept"
         )
         return InputError(
-            f"training stopped in step {step + 1}: {what} (recordings of this batch: {shown}); {kept}. "
+            f"training stopped in step {step + 1}: {what} (recordings of this batch: {target}); {kept}. "
             "Try a lower --optim.lr, more --optim.warmup_steps or --precision float32, and look at these recordings"
         )
 

@@ -324,7 +324,7 @@ def write_labels(
     check_media(media, [row.id for row in rows])
     chosen = labeler.streams(streams)
     styles = {row.id: labeler.style(row, annotator, chosen) for row in rows}
-    told = Told(chosen, _notes(labeler, styles, balanced))
+    warning = Told(chosen, _notes(labeler, styles, balanced))
 
     def label(row: StoreRow) -> AnnotatedRecording:
         said = labeler.probabilities(row, styles[row.id].annotator, balanced)
@@ -333,7 +333,7 @@ def write_labels(
             row.id, row.fps, labels, probabilities=said, individuals=labeler.store.individuals, actor=actor,
             annotator=styles[row.id].annotator, media=media,
         )  # fmt: skip
-        told.add(written.bouts, row)
+        warning.add(written.bouts, row)
         progress(row.frames)
         return written
 
@@ -342,10 +342,10 @@ def write_labels(
         "store": labeler.store.fingerprint(),
         "balanced": balanced or labeler.always_balanced,
         "minimum_bout_frames": fewest_frames,
-        "notes": list(told.notes),
+        "notes": list(warning.notes),
     }
     write_annotations(out, map(label, rows), [row.id for row in rows], chosen, formats, facts, overwrite)
-    return told
+    return warning
 
 
 def decided_labels(probability: np.ndarray, stream: StreamFacts) -> Labels:
@@ -360,7 +360,7 @@ def decided_labels(probability: np.ndarray, stream: StreamFacts) -> Labels:
 
 
 def _notes(labeler: Labeler, styles: Mapping[str, Style], balanced: bool) -> list[str]:
-    notes = [style.told for style in styles.values() if style.told]
+    notes = [style.warning for style in styles.values() if style.warning]
     if balanced and labeler.always_balanced:
         notes.append(
             f"all classes weighed the same when {labeler.source} was trained: its labels are balanced, with --balanced "

@@ -266,8 +266,8 @@ class _Path:
         ]
         best = [SHRINKAGES[int(index)] for index in np.argmin(tried, axis=0)]
         shown, hidden = (self.target == 1).any(axis=0), (self.target == 0).any(axis=0)
-        told_apart = shown & hidden if self.kind == "binary" else np.full(len(best), shown.sum() > 1)
-        return [factor if here else 1.0 for factor, here in zip(best, told_apart, strict=True)]
+        unique_behavior_names = shown & hidden if self.kind == "binary" else np.full(len(best), shown.sum() > 1)
+        return [factor if here else 1.0 for factor, here in zip(best, unique_behavior_names, strict=True)]
 
 
 def _probabilities(logits: Logits, kind: str) -> Logits:

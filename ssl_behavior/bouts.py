@@ -212,15 +212,15 @@ def without_short_runs(frames: np.ndarray, fewest_frames: int) -> np.ndarray:
         if start not in parts or parts[start][0] - start != length:
             continue  # it has grown, or become part of another, since it was put there
         stop = parts[start][0]
-        beside = [one for one in (before.get(start), stop) if one in parts and parts[one][1] != NOT_ANNOTATED]
-        if not beside:
+        adjacent = [one for one in (before.get(start), stop) if one in parts and parts[one][1] != NOT_ANNOTATED]
+        if not adjacent:
             continue
-        label = parts[max(beside, key=lambda one: parts[one][0] - one)][1]
+        label = parts[max(adjacent, key=lambda one: parts[one][0] - one)][1]
         frames[start:stop] = label
         # What it becomes part of, and what it then touches that is alike, is one run with it.
-        alike = [start, *(one for one in beside if parts[one][1] == label)]
-        first, last = min(alike), max(parts[one][0] for one in alike)
-        for one in alike:
+        same_label = [start, *(one for one in adjacent if parts[one][1] == label)]
+        first, last = min(same_label), max(parts[one][0] for one in same_label)
+        for one in same_label:
             del parts[one]
         parts[first], before[last] = (last, label), first
         heapq.heappush(waiting, (last - first, first))

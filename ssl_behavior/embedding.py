@@ -27,7 +27,7 @@ from ssl_behavior.files import (
     publish_folder,
     read_contents,
     read_json,
-    told_plainly,
+    write_errors_explained,
     write_json,
 )
 from ssl_behavior.methods import Method, group_slices
@@ -337,7 +337,7 @@ def embed_store(
     method, kept = with_kept_groups(method, without, only)
     for row in rows:
         check_fits(method, row, store.skeleton.keypoints, len(store.individuals))
-    with told_plainly(out):
+    with write_errors_explained(out):
         export = _Export(method, store, rows, out, dtype, precision, kept)
         if export.done and progress is not None:
             progress(sum(row.frames for row in rows[: export.done]))

@@ -28,7 +28,7 @@ ChannelMask = Bool[Tensor, "batch time individual channel"]
 Block = tuple[Channels, ChannelMask]
 
 _TINY = 1e-3
-_SMALLEST_VARIANCE = 1e-6
+_MIN_VARIANCE = 1e-6
 _CACHE_FRAMES = 8192
 _DISTANCES = ("distances", "all_distances")
 
@@ -399,8 +399,8 @@ class Featurizer(nn.Module):
             moments.add(self._standardized(batch)[0][..., span].flatten(0, 2))
         covariance = moments.second_moment
         axes, variances = principal_components(covariance, self.config.distance_components)
-        self.components.copy_(axes / variances.clamp_min(_SMALLEST_VARIANCE).sqrt())
-        self.explained_variance.copy_(variances.sum() / covariance.trace().clamp_min(_SMALLEST_VARIANCE))
+        self.components.copy_(axes / variances.clamp_min(_MIN_VARIANCE).sqrt())
+        self.explained_variance.copy_(variances.sum() / covariance.trace().clamp_min(_MIN_VARIANCE))
 
 
 def _width(span: slice) -> int:

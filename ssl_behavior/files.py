@@ -19,7 +19,7 @@ __all__ = [
     "publish_folder",
     "read_contents",
     "read_json",
-    "told_plainly",
+    "write_errors_explained",
     "write_json",
 ]
 
@@ -69,7 +69,7 @@ def _bring_back(path: Path) -> None:
     """Give what an overwrite that died had set aside its name again."""
     old = _set_aside(path)
     if old:
-        with told_plainly(path), suppress(FileNotFoundError):
+        with write_errors_explained(path), suppress(FileNotFoundError):
             old.rename(path)
 
 
@@ -84,7 +84,7 @@ def _is_alive(pid: str) -> bool:
 
 
 @contextmanager
-def told_plainly(path: Path, option: str = "--out") -> Iterator[None]:
+def write_errors_explained(path: Path, option: str = "--out") -> Iterator[None]:
     """Turn the operating system's refusal to write into a sentence for the person; `option` chooses another path."""
     try:
         yield
@@ -120,7 +120,7 @@ def atomic_folder(path: Path, overwrite: bool = False, marker: str = "", option:
     path = Path(path)
     check_free(path, overwrite, marker, option)
     partial = _partial(path)
-    with told_plainly(path, option):
+    with write_errors_explained(path, option):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         try:
@@ -171,7 +171,7 @@ def atomic_file(path: Path, option: str = "--out") -> Iterator[Path]:
     """
     path = Path(path)
     partial = _partial(path)
-    with told_plainly(path, option):
+    with write_errors_explained(path, option):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial

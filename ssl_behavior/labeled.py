@@ -190,8 +190,8 @@ class LabeledReader(WindowReader):
         first, last = max(start, 0), min(start + frames, row.frames)
         for column, stream in enumerate(self.facts.streams):
             if stream.name in row.annotators and last > first:
-                shown = store.labels(stream.name)[row.offset + first : row.offset + last]
-                out[first - start : last - start, column] = shown
+                frame_labels = store.labels(stream.name)[row.offset + first : row.offset + last]
+                out[first - start : last - start, column] = frame_labels
         return out
 
     def labeled_spans(self, frames: int) -> Iterator[Span]:
@@ -213,9 +213,9 @@ class LabeledReader(WindowReader):
         for column, stream in enumerate(self.facts.streams):
             found: list[list[np.ndarray]] = [[] for _ in stream.classes]
             for pick in self.labeled:
-                shown = self.labels(pick, 0, self.sources[pick][1].frames)[:, column]
+                frame_labels = self.labels(pick, 0, self.sources[pick][1].frames)[:, column]
                 for number in range(len(stream.classes)):
-                    frames = np.flatnonzero(shown == number).astype(np.int32)
+                    frames = np.flatnonzero(frame_labels == number).astype(np.int32)
                     found[number].append(np.stack([np.full_like(frames, pick), frames]))
             joined = [np.concatenate(parts, axis=1) if parts else np.empty((2, 0), np.int32) for parts in found]
             places[stream.name] = [(both[0], both[1]) for both in joined]

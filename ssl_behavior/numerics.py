@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 _OVERSAMPLING = 16
-_SMALLEST_SHARE = 1e-5
+_MIN_SHARE = 1e-5
 _BLOCK_ROWS = 65_536
 _BLOCK_PAIRS = 1024
 
@@ -166,7 +166,7 @@ def principal_axes(centered: Float[Tensor, "row column"], most: int) -> Float[Te
         _, spread, found = torch.linalg.svd(basis.T @ centered, full_matrices=False)
     else:
         _, spread, found = torch.linalg.svd(centered, full_matrices=False)
-    rank = min(most, int((spread > spread[:1] * _SMALLEST_SHARE).sum()))
+    rank = min(most, int((spread > spread[:1] * _MIN_SHARE).sum()))
     axes = centered.new_zeros(num_columns, most)
     axes[:, :rank] = found[:rank].T
     return oriented(axes)

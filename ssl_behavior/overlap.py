@@ -31,9 +31,9 @@ __all__ = [
     "check_subsets",
     "find_overlaps",
     "fingerprint",
+    "leak_messages",
     "leaks",
     "meetings",
-    "told_leaks",
 ]
 
 _QUANTUM_PX = 4.0
@@ -328,11 +328,11 @@ def leaks(overlaps: Sequence[Overlap], scored: Collection[str], learned: Collect
     ----------
     scored, learned : ids of recordings, of whatever task. What is learned from without labels is learned from.
     """
-    told = [overlap if overlap.first in scored else overlap.reversed() for overlap in overlaps]
-    return [overlap for overlap in told if overlap.first in scored and overlap.second in learned]
+    ordered = [overlap if overlap.first in scored else overlap.reversed() for overlap in overlaps]
+    return [overlap for overlap in ordered if overlap.first in scored and overlap.second in learned]
 
 
-def told_leaks(found: Sequence[Overlap]) -> list[str]:
+def leak_messages(found: Sequence[Overlap]) -> list[str]:
     """One sentence for each pair of recordings of `leaks`, about the longest stretch they share."""
     longest: dict[tuple[str, str], Overlap] = {}
     for overlap in found:
@@ -349,7 +349,7 @@ def told_leaks(found: Sequence[Overlap]) -> list[str]:
 def check_split(overlaps: Sequence[Overlap], split: Split) -> list[str]:
     """A sentence for each pair of a recording the split scores and one it learns from or chooses by."""
     scored = {row.id for row in split.evaluate}
-    return told_leaks(leaks(overlaps, scored, {row.id for row in (*split.fit, *split.tune)} - scored))
+    return leak_messages(leaks(overlaps, scored, {row.id for row in (*split.fit, *split.tune)} - scored))
 
 
 def check_subsets(overlaps: Sequence[Overlap], rows: Sequence[StoreRow]) -> list[str]:
@@ -359,7 +359,7 @@ def check_subsets(overlaps: Sequence[Overlap], rows: Sequence[StoreRow]) -> list
     of another, and who learns from all of them has seen it.
     """
     scored = {row.id for row in rows if row.subset == "test"}
-    return told_leaks(leaks(overlaps, scored, {row.id for row in rows} - scored))
+    return leak_messages(leaks(overlaps, scored, {row.id for row in rows} - scored))
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,11 @@ class Style:
     Parameters
     ----------
     annotator : a learned one, "" = nobody in particular.
-    told : a sentence for a person where it is not that of who labeled the recording, else "".
+    warning : a sentence for a person where it is not that of who labeled the recording, else "".
     """
 
     annotator: str
-    told: str = ""
+    warning: str = ""
 
 
 def style_of(facts: LabelFacts, row: StoreRow, annotator: str = "", stream: str = "") -> Style:
@@ -99,8 +99,8 @@ def predict_row(
         style = annotator
     else:
         style = style_of(method.config.labels, row, annotator)
-        if style.told:
-            warnings.warn(style.told, stacklevel=2)
+        if style.warning:
+            warnings.warn(style.warning, stacklevel=2)
     reader = WindowReader([(store, row)], 1)
 
     def read(start: int, frames: int) -> WindowBatch:

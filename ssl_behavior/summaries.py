@@ -49,7 +49,7 @@ _FITTING_SHARES = 60_000_000
 """Shares of all steps that principal axes are taken of; steps are left out where there are more."""
 _EDGE_VALUES = 15_000_000
 """Values that quantiles are taken of; torch refuses more than 16 million."""
-_SMALLEST_SPREAD = 1e-6
+_MIN_SPREAD = 1e-6
 _ROUNDING = 1e-5
 
 
@@ -83,8 +83,8 @@ def step_moments(features: Channels, known: Bool[Tensor, "batch time individual 
     # In place: memory bounds this, and each pass over the features counts.
     mean = (features * weight).sum(dim=2).div_(divisor)
     # A difference of mean squares would be rounding where nothing changes, and rounding has quantiles too.
-    apart = (features - mean.unsqueeze(2)).mul_(weight)
-    std = apart.square_().sum(dim=2).div_(divisor).sqrt_()
+    deviation = (features - mean.unsqueeze(2)).mul_(weight)
+    std = deviation.square_().sum(dim=2).div_(divisor).sqrt_()
     return torch.cat([mean, std], dim=-1), (count > 0).repeat(1, 1, 1, 2)
 
 
@@ -98,10 +98,10 @@ def joined_moments(
     """
     if not pooled:
         return values.flatten(2), seen.flatten(2)
-    anyone = seen.any(dim=2)
+    any_seen = seen.any(dim=2)
     mean = (values * seen).sum(dim=2) / seen.sum(dim=2).clamp_min(1)
-    largest = values.masked_fill(~seen, -torch.inf).amax(dim=2).masked_fill(~anyone, 0.0)
-    return torch.cat([mean, largest], dim=-1), anyone.repeat(1, 1, 2)
+    largest = values.masked_fill(~seen, -torch.inf).amax(dim=2).masked_fill(~any_seen, 0.0)
+    return torch.cat([mean, largest], dim=-1), any_seen.repeat(1, 1, 2)
 
 
 def scene_moments(features: Channels, known: Bool[Tensor, "batch time individual channel"], valid: FrameMask,
@@ -186,7 +186,7 @@ class QuantileCodes(nn.Module):
         ])  # fmt: skip
         axes = principal_axes(second, self.num_codes)
         spread = (second @ axes).std(dim=0, correction=0).mean()
-        self.axes.copy_(axes / spread.clamp_min(_SMALLEST_SPREAD))
+        self.axes.copy_(axes / spread.clamp_min(_MIN_SPREAD))
         return self
 
     def _edges(self, pieces: Sequence[Piece], lengths: Sequence[int]) -> Float[Tensor, "quantile channel"]:
@@ -270,10 +270,10 @@ class Summaries(nn.Module):
     def _mixed(self, codes: Float[Tensor, "row window code"]) -> Float[Tensor, "window_code component"]:
         """Axes of all windows together: each window has the same total variance, components a mean square of 1."""
         centered = codes - codes.mean(dim=0)
-        spread = centered.square().sum(dim=2).mean(dim=0).sqrt().clamp_min(_SMALLEST_SPREAD)
+        spread = centered.square().sum(dim=2).mean(dim=0).sqrt().clamp_min(_MIN_SPREAD)
         axes = principal_axes((centered / spread[:, None]).flatten(1), self.components)
         mixing = (axes.unflatten(0, codes.shape[1:]) / spread[:, None, None]).flatten(0, 1)
-        return mixing / (centered.flatten(1) @ mixing).square().mean().sqrt().clamp_min(_SMALLEST_SPREAD)
+        return mixing / (centered.flatten(1) @ mixing).square().mean().sqrt().clamp_min(_MIN_SPREAD)
 
 
 def _window_means(values: Tensor, inside: StepMask, spans: Sequence[tuple[int, int]]) -> list[Tensor]:

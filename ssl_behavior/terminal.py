@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["counted", "frames_bar", "make_console", "tell"]
+__all__ = ["counted", "echo", "frames_bar", "make_console"]
 
 _FILE_WIDTH = 110
 
@@ -29,7 +29,7 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-def tell(console: "Console", text: str) -> None:
+def echo(console: "Console", text: str) -> None:
     """A line of text that may hold paths: as it is, of any length."""
     console.print(text, soft_wrap=True, markup=False, highlight=False)
 

@@ -26,8 +26,8 @@ StateMask = Bool[Tensor, "*batch time individual state"]
 
 _FARTHEST = 6.0
 _DETERMINED = 0.5
-_SMALLEST = 1e-6
-_SMALLEST_NOISE = 1e-4
+_EPSILON = 1e-6
+_MIN_NOISE = 1e-4
 _MOST_KEYPOINTS = 62
 _PLACE, _HEADING = slice(0, 2), slice(2, 4)
 _NUM_PLACE = 4
@@ -229,12 +229,12 @@ class TrajectoryCoder(nn.Module):
         kept, freedom = self.config.pose_components, 2 * self.skeleton.num_keypoints - 3
         noise = variances[kept:].sum() / max(1, freedom - kept)
         # A floor, so that nothing depends on the last digits of a variance that is all but 0.
-        floor = (_SMALLEST_NOISE * variances[0]).clamp_min(_SMALLEST)
+        floor = (_MIN_NOISE * variances[0]).clamp_min(_EPSILON)
         self.mean_pose.copy_(mean)
         self.components.copy_(vectors[:kept])
         self.variances.copy_(variances[:kept].clamp_min(floor))
         self.noise.copy_(noise.clamp_min(floor))
-        self.explained_variance.copy_(variances[:kept].sum() / variances.sum().clamp_min(_SMALLEST))
+        self.explained_variance.copy_(variances[:kept].sum() / variances.sum().clamp_min(_EPSILON))
 
     def _pieces(self, reader: WindowReader) -> Iterator[WindowBatch]:
         return (batch.to(self.noise.device, self.noise.dtype) for batch in reader.pieces())
@@ -269,4 +269,4 @@ def _spread(squares: Tensor, counts: Tensor) -> Tensor:
     for pair in (_PLACE, _HEADING):
         squares[pair], counts[pair] = squares[pair].mean(), counts[pair].mean()
     spread = (squares / counts.clamp_min(1)).sqrt()
-    return torch.where(spread > _SMALLEST, spread, 1.0)
+    return torch.where(spread > _EPSILON, spread, 1.0)

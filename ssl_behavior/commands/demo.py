@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"\n== {title}\n   ssl-behavior {command}\n", flush=True)
         if code := run_verb(verb, arguments):
             return code
-    _tell(out, time.monotonic() - start)
+    _print_next_steps(out, time.monotonic() - start)
     return 0
 
 
@@ -86,7 +86,7 @@ def demo_acts(out: Path, steps: int = _STEPS, seed: int = 0) -> list[tuple[str, 
     ]  # fmt: skip
 
 
-def _tell(out: Path, seconds: float) -> None:
+def _print_next_steps(out: Path, seconds: float) -> None:
     made = [
         ("mice", "simulated recordings, as the files of CalMS21"),
         ("store", "the same as a store"),

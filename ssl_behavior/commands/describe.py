@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     from ssl_behavior.files import check_free
     from ssl_behavior.programs import ProgramsConfig, with_programs_of
     from ssl_behavior.store import Store
-    from ssl_behavior.terminal import make_console, tell
+    from ssl_behavior.terminal import echo, make_console
 
     config = _checked(options)
     check_free(options.out, options.overwrite, CARDS)
@@ -52,18 +52,18 @@ def main(argv: Sequence[str]) -> int:
     programs = with_programs_of(ProgramsConfig(), options.programs) if options.programs else ProgramsConfig()
     console = make_console()
     if embeddings.store != clustered.store.fingerprint():
-        tell(console, f"{options.store} is not the store that was embedded; recordings of equal names and lengths "
+        echo(console, f"{options.store} is not the store that was embedded; recordings of equal names and lengths "
                       "are taken for the same")  # fmt: skip
     # Before the long part, so that it is told whether anything can be found.
     profiles = None if groups is None else compare_profiles(saved.frames, groups, config)
     for note in profiles.notes if profiles else ():
-        tell(console, note)
+        echo(console, note)
     with stages(console) as told:
         frames = len(saved.frames.labels)
         cards = _cards(options, saved, embeddings, clustered, programs, lambda what, done: told(what, done, frames))
     _write(options.out, options.overwrite, cards, profiles, {row.id: row.fps for row in clustered.rows}, console)
     print_described(console, cards, profiles)
-    tell(console, f"written to {options.out}: begin with cards.md")
+    echo(console, f"written to {options.out}: begin with cards.md")
     return 0
 
 
@@ -111,7 +111,7 @@ def _write(
 ) -> None:
     """The folder, whole or not at all."""
     from ssl_behavior.clusters.cards import CARDS
-    from ssl_behavior.commands.cluster_output import tell
+    from ssl_behavior.commands.cluster_output import echo
     from ssl_behavior.commands.describe_output import write_cards, write_profiles
     from ssl_behavior.files import atomic_folder
 
@@ -121,7 +121,7 @@ def _write(
             return
         write_profiles(profiles, folder)
         if find_spec("matplotlib") is None:
-            tell(console, "no figures are drawn, for that needs matplotlib: pip install 'ssl-behavior[plots]'")
+            echo(console, "no figures are drawn, for that needs matplotlib: pip install 'ssl-behavior[plots]'")
             return
         from ssl_behavior.clusters.profiles import draw_effects, draw_shares
 

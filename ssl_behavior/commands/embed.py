@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssl_behavior.terminal import counted, frames_bar
+from ssl_behavior.terminal import counted, echo, frames_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,7 +91,7 @@ def _embed(options: argparse.Namespace, store: "Store", rows: "list[StoreRow]", 
                 method, store, options.out, dtype=options.dtype, rows=rows, overwrite=options.overwrite,
                 precision=precision, progress=advance, without=options.without, only=options.groups,
             )  # fmt: skip
-        _tell(console, _described(embeddings, options.out))
+        echo(console, _described(embeddings, options.out))
         return
     from ssl_behavior.commands.taskprog import plan_taskprog, write_taskprog_files
 
@@ -112,29 +112,25 @@ def _read_features(
     from ssl_behavior.embedding import kept_groups
     from ssl_behavior.errors import InputError
 
-    asked = {
+    options_given = {
         "--format taskprog": options.format == "taskprog",
         "--last": options.last,
         "--precision": options.precision != "float32",
     }
-    for option in (name for name, given in asked.items() if given):
+    for option in (name for name, given in options_given.items() if given):
         raise InputError(f"{option} is for a run, and {options.run} holds features already: leave it out")
     kept_groups({GROUP: 1}, options.without, options.groups)
     found = features.files[0].name if len(features.files) == 1 else counted(len(features.files), "file")
-    _tell(console, f"task-programming features, {found}" + (f" in {options.run}" if len(features.files) > 1 else ""))
+    echo(console, f"task-programming features, {found}" + (f" in {options.run}" if len(features.files) > 1 else ""))
     with frames_bar(console, "reading", _frames(rows)) as advance:
         embeddings = import_taskprog(features, store, options.out, options.dtype, rows, options.overwrite, advance)
     if features.unused:
-        _tell(console, f"passed over {counted(features.unused, 'sequence')} of other recordings")
-    _tell(console, _described(embeddings, options.out))
+        echo(console, f"passed over {counted(features.unused, 'sequence')} of other recordings")
+    echo(console, _described(embeddings, options.out))
 
 
 def _frames(rows: "list[StoreRow]") -> int:
     return sum(row.frames for row in rows)
-
-
-def _tell(console: "Console", text: str) -> None:
-    console.print(text, soft_wrap=True, markup=False)
 
 
 def _described(embeddings: "Embeddings", out: Path) -> str:
@@ -152,14 +148,14 @@ def _tell_written(console: "Console", plan: "dict[Path, dict[str, list[StoreRow]
     dim = sum(kept.values())
     files = {path: [row for members in groups.values() for row in members] for path, groups in plan.items()}
     frames = sum(row.frames for rows in files.values() for row in rows)
-    _tell(console, f"{frames:,} frames x {dim} ({_listed(kept)}) in")
+    echo(console, f"{frames:,} frames x {dim} ({_listed(kept)}) in")
     for path, rows in files.items():
-        _tell(console, f"  {path}: {counted(len(rows), 'recording')}")
+        echo(console, f"  {path}: {counted(len(rows), 'recording')}")
     others = sum(len(groups.get(NO_GROUP, ())) for groups in plan.values())
     if others:
-        _tell(console, f"{counted(others, 'recording')} of no group of CalMS21: in the group {NO_GROUP!r}")
+        echo(console, f"{counted(others, 'recording')} of no group of CalMS21: in the group {NO_GROUP!r}")
     if dim != RELEASED_DIM:
-        _tell(
+        echo(
             console,
             f"The release's features have {RELEASED_DIM} columns, and what was made for them may expect as many; these "
             f"have {dim}. --groups chooses columns",

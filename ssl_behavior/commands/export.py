@@ -86,13 +86,13 @@ def _write(
 ) -> None:
     from ssl_behavior.io.annotated import check_media
     from ssl_behavior.io.annotation_formats import write_annotations
-    from ssl_behavior.terminal import counted, frames_bar, tell
+    from ssl_behavior.terminal import counted, echo, frames_bar
 
     check_media(options.media, ids)
     facts = {**facts, "minimum_bout_seconds": _minimum_seconds(options)}
     bouts = 0
 
-    def told(advance: Callable[[int], None]) -> "Iterator[AnnotatedRecording]":
+    def with_progress(advance: Callable[[int], None]) -> "Iterator[AnnotatedRecording]":
         nonlocal bouts
         for recording in recordings:
             yield recording
@@ -100,14 +100,16 @@ def _write(
             advance(recording.num_frames)
 
     with frames_bar(console, "writing", frames, transient=True) as advance:
-        write_annotations(options.out, told(advance), ids, streams, options.format or ["csv"], facts, options.overwrite)
-    tell(console, f"{counted(bouts, 'bout')} in {counted(len(ids), 'recording')}: {options.out}")
+        write_annotations(
+            options.out, with_progress(advance), ids, streams, options.format or ["csv"], facts, options.overwrite
+        )
+    echo(console, f"{counted(bouts, 'bout')} in {counted(len(ids), 'recording')}: {options.out}")
 
 
 def _export_embeddings(options: argparse.Namespace, console: "Console") -> None:
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.exports import export_embeddings
-    from ssl_behavior.terminal import counted, frames_bar, tell
+    from ssl_behavior.terminal import counted, echo, frames_bar
 
     embeddings = Embeddings(options.path)
     rows = _chosen(embeddings.rows, options)
@@ -120,7 +122,7 @@ def _export_embeddings(options: argparse.Namespace, console: "Console") -> None:
     groups = ", ".join(f"{name} {width}" for name, width in made.groups.items())
     words = "".join(f", {column.name}" for column in columns)
     held = f"{made.num_frames:,} frames x {made.dim} ({groups}{words})"
-    tell(console, f"{held} of {counted(len(rows), 'recording')}: {options.out}")
+    echo(console, f"{held} of {counted(len(rows), 'recording')}: {options.out}")
 
 
 def _columns(options: argparse.Namespace, rows: "Sequence[EmbeddingRow]") -> "list[FrameColumn]":

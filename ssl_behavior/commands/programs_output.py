@@ -66,11 +66,11 @@ def list_programs(names: Sequence[str], file: Path | None, skeleton: str, consol
     for name, reason in unable.items():
         console.print(f"{name} cannot run on {skeleton}, and was not checked: {reason}", markup=False, soft_wrap=True)
     if own:
-        told = f"{file}: {counted(len(checked), 'program')} of your own passed all checks"
-        told += f"; {len(unable)} cannot run on {skeleton} (--skeleton names another)" if unable else ""
+        summary = f"{file}: {counted(len(checked), 'program')} of your own passed all checks"
+        summary += f"; {len(unable)} cannot run on {skeleton} (--skeleton names another)" if unable else ""
         others = len(own) - len(checked) - len(unable)
-        told += f"; {others} not chosen by --names" if others else ""
-        console.print(told, markup=False, soft_wrap=True)
+        summary += f"; {others} not chosen by --names" if others else ""
+        console.print(summary, markup=False, soft_wrap=True)
 
 
 def _checked(entries: Sequence[Program], skeleton: Skeleton) -> tuple[list[str], dict[str, MissingRole]]:
@@ -223,8 +223,8 @@ def _figure(measured: Measured, values: np.ndarray, plan: FigurePlan) -> Any:
     for axis, name in zip(axes, names, strict=True):
         columns = [i for i, attribute in enumerate(programs.names) if attribute.partition(".")[0] == name]
         for column, color in zip(columns, _LINES, strict=False):
-            whose = programs.names[column].partition(".")[2]
-            axis.plot(seconds, values[:, column], color=color, linewidth=0.8, label=whose or "pair")
+            animal = programs.names[column].partition(".")[2]
+            axis.plot(seconds, values[:, column], color=color, linewidth=0.8, label=animal or "pair")
         units = programs.units[columns[0]]
         axis.set_ylabel(f"{name}\n[{units}]", rotation=0, ha="right", va="center", fontsize=8)
         _limit(axis, values[:, columns])
@@ -252,8 +252,8 @@ def _colors(labels: Labels) -> dict[str, Any]:
     from matplotlib import colormaps
 
     shades = colormaps["tab10"](range(10))
-    shown = [name for name in labels.vocabulary if name != labels.background]
-    return {name: shades[i % len(shades)] for i, name in enumerate(shown)}
+    names = [name for name in labels.vocabulary if name != labels.background]
+    return {name: shades[i % len(shades)] for i, name in enumerate(names)}
 
 
 def _shade(axis: Any, labels: Labels, span: tuple[int, int], fps: float) -> None:
@@ -274,8 +274,8 @@ def _legend(figure: Any, axes: Any, labels: Labels | None, span: tuple[int, int]
     lines = {line.get_label(): line for axis in axes for line in axis.get_lines()}
     handles: dict[str, Any] = {name: line for name, line in lines.items() if name != "pair"}
     if labels is not None:
-        shown = {labels.vocabulary[label] for label in np.unique(labels.frames[slice(*span)]) if label >= 0}
-        colors = {name: color for name, color in _colors(labels).items() if name in shown}
+        names = {labels.vocabulary[label] for label in np.unique(labels.frames[slice(*span)]) if label >= 0}
+        colors = {name: color for name, color in _colors(labels).items() if name in names}
         handles |= {name: Patch(color=color, alpha=0.25) for name, color in colors.items()}
     if handles:
         figure.legend(list(handles.values()), list(handles), loc="outside upper right", ncols=len(handles), fontsize=8)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssl_behavior.terminal import counted
+from ssl_behavior.terminal import counted, echo
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,19 +40,19 @@ def main(argv: Sequence[str]) -> int:
     console = make_console()
     gathered = _gathered(options, config, console)
     projected = 0
-    with _stages(console) as tell:
-        tell("writing the page")
+    with _stages(console) as show_stage:
+        show_stage("writing the page")
         write_report(gathered.report, options.out)
         if options.projector:
-            tell("writing the projector's files")
+            show_stage("writing the projector's files")
             projected = _write_projector(options, gathered)
     for note in gathered.report.notes:
-        _tell(console, note)
+        echo(console, note)
     size = options.out.stat().st_size / _MEGABYTE
-    _tell(console, f"{options.out}: {size:.1f} MB, open it in a browser; it needs no network and no other file")
+    echo(console, f"{options.out}: {size:.1f} MB, open it in a browser; it needs no network and no other file")
     if options.projector:
-        told = f"{counted(projected, 'point')} for TensorBoard's projector: tensorboard --logdir {options.projector}"
-        _tell(console, told)
+        line = f"{counted(projected, 'point')} for TensorBoard's projector: tensorboard --logdir {options.projector}"
+        echo(console, line)
     return 0
 
 
@@ -89,11 +89,11 @@ def _gathered(options: argparse.Namespace, config: "ReportConfig", console: "Con
     rows = store.select(options.recordings) if options.recordings else None
     folder = options.description
     if embeddings.store != store.fingerprint():
-        _tell(console, f"{options.embeddings} was not made from {options.store}; recordings of equal names and lengths "
+        echo(console, f"{options.embeddings} was not made from {options.store}; recordings of equal names and lengths "
                        "are taken for the same")  # fmt: skip
-    with _stages(console) as tell:
+    with _stages(console) as show_stage:
         return gather_report(
-            store, embeddings, config, rows=rows, clusters=clusters, scores=scores, progress=tell,
+            store, embeddings, config, rows=rows, clusters=clusters, scores=scores, progress=show_stage,
             description=Cards.load(folder) if folder else None, profiles=read_profiles(folder) if folder else (),
         )  # fmt: skip
 
@@ -115,18 +115,14 @@ def _stages(console: "Console") -> Iterator[Callable[[str], None]]:
     with Progress(*columns, console=console) as bar:
         running: list[TaskID] = []
 
-        def tell(what: str) -> None:
+        def show_stage(what: str) -> None:
             for task in running:
                 bar.update(task, total=1, completed=1)
             running.append(bar.add_task(what, total=None))
 
-        yield tell
+        yield show_stage
         for task in running:
             bar.update(task, total=1, completed=1)
-
-
-def _tell(console: "Console", text: str) -> None:
-    console.print(text, soft_wrap=True, markup=False)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -107,7 +107,7 @@ def _check_frames(row: EmbeddingRow, frames: int, where: str) -> None:
 
 RECORDING, FRAME, SECONDS = "recording", "frame", "seconds"
 _BLOCK_BYTES = 1 << 26
-_SMALLEST_BLOCK_FRAMES = 1024
+_MIN_BLOCK_FRAMES = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +144,7 @@ class ExportedFrames:
 
     def blocks(self) -> Iterator[tuple[EmbeddingRow, slice, np.ndarray]]:
         """(recording, which of its frames, their numbers [frames, dim] as they are stored), a block at a time."""
-        most = max(_SMALLEST_BLOCK_FRAMES, _BLOCK_BYTES // (4 * self.dim))
+        most = max(_MIN_BLOCK_FRAMES, _BLOCK_BYTES // (4 * self.dim))
         for row in self.rows:
             for start in range(0, row.frames, most):
                 span = slice(start, min(start + most, row.frames))

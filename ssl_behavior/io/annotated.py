@@ -31,7 +31,7 @@ __all__ = [
     "shortcut_keys",
     "simba_csv",
     "streams_of",
-    "told_apart",
+    "unique_behavior_names",
 ]
 
 DEFAULT_MEDIA = "{id}.mp4"
@@ -132,7 +132,7 @@ def streams_of(recordings: Sequence[AnnotatedRecording]) -> tuple[StreamFacts, .
     return tuple(found.values())
 
 
-def told_apart(streams: Sequence[StreamFacts]) -> dict[tuple[str, str], str]:
+def unique_behavior_names(streams: Sequence[StreamFacts]) -> dict[tuple[str, str], str]:
     """(stream, behavior) -> a name that no other stream's behavior has, for files that know no streams.
 
     It is the behavior's own, or "STREAM behavior" where several streams have one so called. Background has none.
@@ -142,9 +142,9 @@ def told_apart(streams: Sequence[StreamFacts]) -> dict[tuple[str, str], str]:
     InputError
         If that, too, is the name of another.
     """
-    shown = [(stream.name, stream.classes[number]) for stream in streams for number in stream.foreground]
-    behaviors = [behavior for _, behavior in shown]
-    names = {(s, b): b if behaviors.count(b) == 1 else f"{s} {b}" for s, b in shown}
+    foreground = [(stream.name, stream.classes[number]) for stream in streams for number in stream.foreground]
+    behaviors = [behavior for _, behavior in foreground]
+    names = {(s, b): b if behaviors.count(b) == 1 else f"{s} {b}" for s, b in foreground}
     for one, name in names.items():
         if other := next((o for o, n in names.items() if n == name and o != one), None):
             raise InputError(f"behavior {one[1]!r} of {one[0]} and {other[1]!r} of {other[0]} cannot be told apart")
@@ -206,7 +206,7 @@ def check_simba(streams: Sequence[StreamFacts]) -> None:
     InputError
         Naming the behavior.
     """
-    for (_, behavior), name in told_apart(streams).items():
+    for (_, behavior), name in unique_behavior_names(streams).items():
         if name == _BACKGROUND or not name.isprintable() or any(sign in name for sign in ',"') or name != name.strip():
             raise InputError(
                 f"behavior {behavior!r} cannot be a column for SimBA: it must be printable, without commas and "
@@ -224,10 +224,10 @@ def simba_csv(recording: AnnotatedRecording) -> str:
     """
     streams = streams_of([recording])
     check_simba(streams)
-    shown = [recording.labels[stream.name].frames == number for stream in streams for number in stream.foreground]
-    columns = np.array(shown, dtype=np.int8).reshape(len(shown), recording.num_frames)
+    foreground = [recording.labels[stream.name].frames == number for stream in streams for number in stream.foreground]
+    columns = np.array(foreground, dtype=np.int8).reshape(len(foreground), recording.num_frames)
     table = np.vstack([~columns.any(axis=0), columns]).astype(np.int8)
     kinds, kind = np.unique(table, axis=1, return_inverse=True)
     lines = [",".join(map(str, one)) for one in kinds.T.tolist()]
-    header = ",".join(["", _BACKGROUND, *told_apart(streams).values()])
+    header = ",".join(["", _BACKGROUND, *unique_behavior_names(streams).values()])
     return "\n".join([header, *(f"{frame},{lines[one]}" for frame, one in enumerate(kind.ravel().tolist())), ""])

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated import AnnotatedRecording, shortcut_keys, streams_of, told_apart
+from ssl_behavior.io.annotated import AnnotatedRecording, shortcut_keys, streams_of, unique_behavior_names
 from ssl_behavior.recording import StreamFacts
 
 __all__ = ["boris_project", "boris_seconds", "boris_text", "check_boris"]
@@ -33,7 +33,7 @@ def check_boris(streams: Sequence[StreamFacts]) -> None:
     InputError
         Naming the behavior.
     """
-    for (_, behavior), name in told_apart(streams).items():
+    for (_, behavior), name in unique_behavior_names(streams).items():
         _check_name(f"behavior {behavior!r}", name)
 
 
@@ -69,7 +69,7 @@ def boris_project(recordings: Sequence[AnnotatedRecording], name: str, written: 
     """
     streams = streams_of(recordings)
     check_boris(streams)
-    names = told_apart(streams)
+    names = unique_behavior_names(streams)
     categories = [stream.name for stream in streams] if len(streams) > 1 else []
     date = written.isoformat(timespec="seconds")
     return {

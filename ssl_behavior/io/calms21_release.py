@@ -143,18 +143,18 @@ class Release:
         """The files and zip files to import for `parts`, those that are there."""
         return list(dict.fromkeys(file.path for key in PARTS if key in parts for file in self.tracks[key]))
 
-    def told_missing(self) -> list[str]:
+    def missing_part_notices(self) -> list[str]:
         """One sentence for each part that is not whole: what is missing, and what cannot be done without it."""
-        return [_told_missing(self, key) for key in PARTS if key not in self.whole]
+        return [_missing_part_notice(self, key) for key in PARTS if key not in self.whole]
 
     def require(self, parts: Collection[str]) -> None:
         """Raises InputError, naming what is missing, unless `parts` are whole."""
-        missing = [_told_missing(self, key) for key in PARTS if key in parts and key not in self.whole]
+        missing = [_missing_part_notice(self, key) for key in PARTS if key in parts and key not in self.whole]
         if missing:
             raise InputError("; ".join(missing))
 
 
-def _told_missing(release: Release, key: str) -> str:
+def _missing_part_notice(release: Release, key: str) -> str:
     part, found = PARTS[key], {_stem(file) for file in release.tracks[key]}
     missing = [f"{_TRACKS}{name}.json" for name in part.files if name not in found]
     what = f"neither {part.name}.zip nor the folder {part.name}" if not found else f"no {', '.join(missing)}"
@@ -222,12 +222,12 @@ def _in_zip(path: Path, part: Part) -> dict[str, ReleaseFile]:
         with open_zip(path) as archive:
             members = [member.filename for member in json_members(archive)]
     except InputError as error:
-        raise InputError(f"{error}; {_told_size(path, part)}") from None
+        raise InputError(f"{error}; {_download_size(path, part)}") from None
     found = {PurePosixPath(member).name: ReleaseFile(path, member) for member in members}
     return {name: file for name, file in found.items() if name in wanted}
 
 
-def _told_size(path: Path, part: Part) -> str:
+def _download_size(path: Path, part: Part) -> str:
     about = "" if part.is_exact else "about "
     expected = f"the release's has {about}{part.size:,}" if part.size else "it comes"
     return f"it has {path.stat().st_size:,} bytes, {expected} from {URL}"
@@ -285,10 +285,12 @@ def check_release(
         if key not in parts or key == "unlabeled":
             continue
         for file in files:
-            told = _told_groups(file, PARTS[key], _groups(file, advance))
-            if told and not partial:
-                raise InputError(f"{told}; download {PARTS[key].name}.zip again from {URL}, or allow a partial release")
-            notices += [told] if told else []
+            problem = _group_problem(file, PARTS[key], _groups(file, advance))
+            if problem and not partial:
+                raise InputError(
+                    f"{problem}; download {PARTS[key].name}.zip again from {URL}, or allow a partial release"
+                )
+            notices += [problem] if problem else []
     return notices
 
 
@@ -331,7 +333,7 @@ def _groups(file: ReleaseFile, advance: Advance | None) -> dict[str, int]:
     return counts
 
 
-def _told_groups(file: ReleaseFile, part: Part, found: Mapping[str, int]) -> str:
+def _group_problem(file: ReleaseFile, part: Part, found: Mapping[str, int]) -> str:
     missing = [group for group in part.groups if group not in found]
     if not missing:
         return ""

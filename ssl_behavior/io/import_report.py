@@ -178,8 +178,8 @@ def _coinciding(keypoints: np.ndarray, observed: np.ndarray) -> int:
     for i, j in combinations(range(keypoints.shape[1]), 2):
         shared = observed[:, i] & observed[:, j]
         with np.errstate(invalid="ignore"):
-            apart = _displacement(keypoints[:, i], keypoints[:, j]) > _SAME_POINT_PX
-        found |= (shared.sum(axis=1) >= min(2, shared.shape[1])) & ~(apart & shared).any(axis=1)
+            distinct = _displacement(keypoints[:, i], keypoints[:, j]) > _SAME_POINT_PX
+        found |= (shared.sum(axis=1) >= min(2, shared.shape[1])) & ~(distinct & shared).any(axis=1)
     return int(found.sum())
 
 
@@ -351,8 +351,8 @@ def _about_notes(report: ImportReport) -> Iterator[str]:
 
 def _most(concerned: Counter[str], limit: int = _MANY_IDS) -> str:
     if len(concerned) > limit:
-        shown = ", ".join(f"{id} ({count})" for id, count in concerned.most_common(limit))
-        return f"{len(concerned)} recordings, most in {shown}"
+        listed = ", ".join(f"{id} ({count})" for id, count in concerned.most_common(limit))
+        return f"{len(concerned)} recordings, most in {listed}"
     return ", ".join(f"{id} ({count})" for id, count in concerned.items())
 
 
@@ -393,11 +393,11 @@ def _table(title: str, columns: Iterable[str], rows: list[list[str]], whole: Pat
             table.add_column(Text(column), overflow="fold")
         else:
             table.add_column(Text(column.replace(" ", "\n")), justify="right", no_wrap=True)
-    shown = rows if len(rows) <= _MAX_ROWS else rows[:_FEW_ROWS]
-    for row in shown:
+    listed = rows if len(rows) <= _MAX_ROWS else rows[:_FEW_ROWS]
+    for row in listed:
         table.add_row(*map(Text, row))
-    if len(shown) < len(rows):
-        table.caption = Text(f"and {len(rows) - len(shown)} more, all of them in {whole}")
+    if len(listed) < len(rows):
+        table.caption = Text(f"and {len(rows) - len(listed)} more, all of them in {whole}")
         table.caption_justify = "left"
     return table
 

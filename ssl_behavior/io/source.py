@@ -91,9 +91,9 @@ def decoded(path: Path) -> bytes:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
-def describe_start(path: Path, shown: int = 60) -> str:
+def describe_start(path: Path, num_bytes: int = 60) -> str:
     """How a file begins, for the error that says it is unknown."""
-    head = read_head(path, shown)
+    head = read_head(path, num_bytes)
     if zipfile.is_zipfile(path):
         try:
             with zipfile.ZipFile(path) as archive:

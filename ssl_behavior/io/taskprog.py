@@ -46,7 +46,7 @@ _CONVERTED_DIM = 28 + RELEASED_DIM
 _PREFIX = "taskprog_features_"
 NO_GROUP = "recordings"
 _IN_ID = re.compile(r"task1/(?P<task1>)|task2/annotator(?P<task2>\d+)/|task3/(?P<task3>[^/]+)/")
-_SHOWN = 3
+_MAX_LISTED = 3
 _BLOCK_NUMBERS = 1 << 18
 _ZIP = b"PK"
 _LAYOUT = '{group: {sequence: {"features": [time][dim]}}}'
@@ -179,7 +179,7 @@ class TaskprogFeatures:
         else:
             self.files = _in_file(self.path)
             if not self.files:
-                raise InputError(_told_what_it_is(self.path))
+                raise InputError(_wrong_kind_message(self.path))
         self.digests: dict[str, str] = {}
         self.unused = 0
 
@@ -205,7 +205,7 @@ class TaskprogFeatures:
                     self.unused += 1
                     continue
                 if sequence in where_found:
-                    raise InputError(_told_twice(sequence, where_found[sequence], file.name))
+                    raise InputError(_duplicate_message(sequence, where_found[sequence], file.name))
                 first = first or (sequence, features.shape[1])
                 _check_shape(features, file, sequence, lengths[sequence], first)
                 where_found[sequence] = file.name
@@ -217,8 +217,8 @@ class TaskprogFeatures:
     def _check_complete(self, lengths: Mapping[str, int], found: Collection[str]) -> None:
         missing = [sequence for sequence in lengths if sequence not in found]
         if missing:
-            names = ", ".join(file.name for file in self.files[:_SHOWN])
-            names += f" and {len(self.files) - _SHOWN} more files" if len(self.files) > _SHOWN else ""
+            names = ", ".join(file.name for file in self.files[:_MAX_LISTED])
+            names += f" and {len(self.files) - _MAX_LISTED} more files" if len(self.files) > _MAX_LISTED else ""
             which = f"{len(missing)} recordings, the first {missing[0]!r}," if len(missing) > 1 else repr(missing[0])
             raise InputError(
                 f"no features of {which} in {names}; give a folder with the files of all recordings, or choose "
@@ -256,7 +256,7 @@ def _in_file(path: Path) -> list[FeatureFile]:
     return [FeatureFile(path)] if first_key(head) == "features" else []
 
 
-def _told_what_it_is(path: Path) -> str:
+def _wrong_kind_message(path: Path) -> str:
     if first_key(_head(path)):
         return (
             f"{path}: holds tracks, not task-programming features {_LAYOUT}; the release keeps those of calms21_X.json "
@@ -268,7 +268,7 @@ def _told_what_it_is(path: Path) -> str:
     )
 
 
-def _told_twice(sequence: str, first: str, second: str) -> str:
+def _duplicate_message(sequence: str, first: str, second: str) -> str:
     where = f"twice in {first}" if first == second else f"in two files, {first} and {second}"
     return f"the features of {sequence!r} are {where}; give the file that is meant"
 

@@ -31,7 +31,7 @@ from ssl_behavior.summaries import NEVER_KNOWN
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 _CODING_FRAMES = 200_000
-_SMALLEST_RANGE = 1e-6
+_MIN_RANGE = 1e-6
 
 __all__ = ["EXTRAS", "ConvConfig", "ConvMethod", "EmbeddingConfig", "Encoded", "seen_steps"]
 
@@ -274,7 +274,7 @@ class ConvMethod(Method):
 
 def _coding_notices(edges: Float[Tensor, "quantile channel"]) -> list[str]:
     never = (edges >= NEVER_KNOWN).all(dim=0)
-    flat = ~never & (edges[-1] - edges[0] <= _SMALLEST_RANGE)
+    flat = ~never & (edges[-1] - edges[0] <= _MIN_RANGE)
     found = []
     if never.any():
         found.append(f"{int(never.sum())} of {len(never)} features of the scene were never observed: not coded")

@@ -149,9 +149,9 @@ class ContrastivePrediction(nn.Module):
             steps = torch.arange(num_steps, device=query.device)
             picked = steps[:: self.config.own_negatives_every]
             guard = max(1, self.config.own_guard_frames // self.stride)
-            apart = (picked - steps[target].unsqueeze(1)).abs() >= guard
+            far_enough = (picked - steps[target].unsqueeze(1)).abs() >= guard
             negatives = sequences.own[:, picked]
-            usable = apart.unsqueeze(1) & sequences.own_seen[:, picked]
+            usable = far_enough.unsqueeze(1) & sequences.own_seen[:, picked]
         return dense_info_nce(
             query[anchor],
             sequences.keys[target],

@@ -137,16 +137,16 @@ class ProgramHeads(nn.Module):
 
 def consistency_of(
     programs: ProgramSet,
-    said: Float[Tensor, "*any attribute"],
+    predicted: Float[Tensor, "*any attribute"],
     target: Float[Tensor, "*any attribute"],
     known: Bool[Tensor, "*any attribute"],
     training: bool,
 ) -> Float[Tensor, ""]:
     """What programs say of decoded trajectories (NaN = nothing) against the true standardized attributes."""
-    known = known & said.isfinite()
+    known = known & predicted.isfinite()
     # Only after the mask: a missing attribute is NaN, and so would be 0 times it.
-    said = programs.standardized(torch.where(known, said, 0.0))
-    return mean_of(attribute_regression(said, target, known), training)
+    predicted = programs.standardized(torch.where(known, predicted, 0.0))
+    return mean_of(attribute_regression(predicted, target, known), training)
 
 
 def _explained(predicted: Tensor, targets: AttributeTargets) -> Float[Tensor, ""]:
@@ -163,8 +163,8 @@ def _explained(predicted: Tensor, targets: AttributeTargets) -> Float[Tensor, ""
 
 def _accuracy(logits: Tensor, targets: AttributeTargets) -> Float[Tensor, ""]:
     right = (logits.argmax(-1) == targets.classes) & targets.known
-    hits, asked = (all_sum(flags.sum().to(targets.values.dtype)) for flags in (right, targets.known))
-    return hits / asked.clamp_min(1)
+    hits, total = (all_sum(flags.sum().to(targets.values.dtype)) for flags in (right, targets.known))
+    return hits / total.clamp_min(1)
 
 
 _FARTHEST = 4.0
@@ -319,9 +319,9 @@ class TrajectoryHead(nn.Module):
     def _decode(self, code: Tensor, windows: LocalWindows) -> tuple[Tensor, Tensor]:
         """Mean and log variance of every coordinate of every animal."""
         individuals = windows.anchor.shape[1]
-        told = torch.cat([code.unsqueeze(1).expand(-1, individuals, -1), windows.anchor], dim=-1)
+        decoder_input = torch.cat([code.unsqueeze(1).expand(-1, individuals, -1), windows.anchor], dim=-1)
         pattern = "window individual (moment time keypoint space) -> moment window time individual keypoint space"
-        decoded = rearrange(self.decoder(told), pattern, moment=2, keypoint=self.num_keypoints, space=2)
+        decoded = rearrange(self.decoder(decoder_input), pattern, moment=2, keypoint=self.num_keypoints, space=2)
         move, spread = (full_precision(moment) for moment in decoded.unbind(0))
         now = windows.points[:, windows.points.shape[1] // 2].unsqueeze(1)
         return now + move, spread.clamp(*_LOG_VARIANCE)
@@ -347,7 +347,7 @@ class TrajectoryHead(nn.Module):
         target : standardized attributes at the judged frames, and which are known.
         """
         keypoints = windows.to_scene(decoded) * scale_px
-        said = programs.evaluate(keypoints, *place)[:, list(self.config.judged_frames)]
+        predicted = programs.evaluate(keypoints, *place)[:, list(self.config.judged_frames)]
         known = target[1] & windows.placed.all(dim=1).view(-1, 1, 1)
-        loss = consistency_of(programs, said, target[0], known, self.training)
+        loss = consistency_of(programs, predicted, target[0], known, self.training)
         return {"consistency": self.config.consistency * loss}

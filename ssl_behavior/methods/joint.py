@@ -54,7 +54,7 @@ HELD_OUT_EVERY = 5
 ABSENT_LOGIT = -6.0
 """Of a class that no frame shows, where others are shown."""
 
-SMALLEST_STD = 1e-4
+MIN_STD = 1e-4
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,13 @@ class LabeledPoints:
 
     Parameters
     ----------
-    shown : class in each stream, -1 = not known.
+    labels : class in each stream, -1 = not known.
     annotator : whose labels they are.
     recording : the number of each step's recording.
     """
 
     read: Float[Tensor, "point latent"]
-    shown: Int[Tensor, "point stream"]
+    labels: Int[Tensor, "point stream"]
     annotator: Int[Tensor, " point"]
     recording: Int[Tensor, " point"]
 
@@ -122,19 +122,19 @@ class LinearReadings(nn.Module):
         """
         columns = self._beside_annotators(points.read, points.annotator)
         mean, std = columns.mean(dim=0), columns.std(dim=0, correction=0)
-        scaling = Standardizer.from_moments(mean, std, atol=SMALLEST_STD, rtol=0.0)
+        scaling = Standardizer.from_moments(mean, std, atol=MIN_STD, rtol=0.0)
         mean, std, columns = scaling.mean, scaling.std, scaling.transform_(columns)
         for number in range(self.num_streams):
             weight, bias = self._of("weight", number), self._of("bias", number)
-            known = points.shown[:, number] >= 0
-            shown, recording = points.shown[known, number], points.recording[known]
-            learned = shown.unique()
+            known = points.labels[:, number] >= 0
+            labels, recording = points.labels[known, number], points.recording[known]
+            learned = labels.unique()
             weight.zero_()
             bias.fill_(ABSENT_LOGIT if len(learned) else 0.0)
             bias[learned] = 0.0
             if len(learned) < 2:
                 continue
-            values, target = columns[known], F.one_hot(torch.searchsorted(learned, shown))
+            values, target = columns[known], F.one_hot(torch.searchsorted(learned, labels))
             penalty = _chosen_penalty(values, target, recording, balanced) if choose else MIDDLE_PENALTY
             design = Design(values, target, "multinomial", balanced)
             fitted = fit_head(design, penalty, tolerance=TOLERANCE if choose else ROUGH_TOLERANCE)
@@ -281,9 +281,9 @@ class LabelCounts(nn.Module):
         for number, stream in enumerate(self.facts.streams):
             counts = reader.counts[stream.name]
             self.of(number).copy_(torch.from_numpy(counts))
-            shown = [name for name, count in zip(stream.classes, counts, strict=True) if count]
-            learnable |= len(shown) >= 2
-            if missing := [name for name in stream.classes if name not in shown]:
+            labeled_classes = [name for name, count in zip(stream.classes, counts, strict=True) if count]
+            learnable |= len(labeled_classes) >= 2
+            if missing := [name for name in stream.classes if name not in labeled_classes]:
                 notices.append(f"labels {stream.name}: no training frame shows {', '.join(missing)}")
         if not learnable:
             raise InputError(
@@ -410,16 +410,16 @@ class Joint(ConvMethod):
     def _labeled_points(self, reader: LabeledReader) -> LabeledPoints | None:
         """What the head reads of evenly spread labeled steps, and what their middle frames show; None without any."""
         stride = self.config.encoder.stride
-        spans = [(span, _shown_steps(reader, span, stride)) for span in reader.labeled_spans(_CHUNK_FRAMES)]
-        every = 1 + sum(int((shown >= 0).any(1).sum()) for _, shown in spans) // _MOST_POINTS
+        spans = [(span, _step_labels(reader, span, stride)) for span in reader.labeled_spans(_CHUNK_FRAMES)]
+        every = 1 + sum(int((labels >= 0).any(1).sum()) for _, labels in spans) // _MOST_POINTS
         read, seen, picks = [], [], list[int]()
-        for span, shown in spans:
-            steps = torch.from_numpy(np.flatnonzero((shown >= 0).any(axis=1))[::every])
+        for span, labels in spans:
+            steps = torch.from_numpy(np.flatnonzero((labels >= 0).any(axis=1))[::every])
             if not len(steps):
                 continue
             columns = self.read_scale(self._unscaled(self._own(reader.read([span])))[1])[0]
             read.append(columns.cpu()[steps])
-            seen.append(torch.from_numpy(shown)[steps])
+            seen.append(torch.from_numpy(labels)[steps])
             picks += [span[0]] * len(steps)
         if not picks:
             return None
@@ -523,18 +523,23 @@ class Joint(ConvMethod):
             raise InputError(f"annotator {annotator!r}: the model knows {list(known)}")
         number = known.index(annotator) if annotator else 0
         encoded, read = self._read(batch)
-        who = torch.full((len(batch),), number, device=read.device)
-        said = {name: _probabilities(logits) for name, logits in self._logits(batch, encoded, read, who).items()}
+        annotators = torch.full((len(batch),), number, device=read.device)
+        probabilities = {
+            name: _probabilities(logits) for name, logits in self._logits(batch, encoded, read, annotators).items()
+        }
         share = self.config.labels.linear
         if not share:
-            return said
+            return probabilities
         stride, num_frames = self.config.encoder.stride, batch.valid.shape[1]
-        readings = self.linear_readings(read, who.unsqueeze(1).expand(read.shape[:2]))
+        readings = self.linear_readings(read, annotators.unsqueeze(1).expand(read.shape[:2]))
         linear = (_probabilities(to_frames(logits, encoded.inside, stride, num_frames)) for logits in readings)
-        return {name: (1 - share) * head + share * own for (name, head), own in zip(said.items(), linear, strict=True)}
+        return {
+            name: (1 - share) * head + share * own
+            for (name, head), own in zip(probabilities.items(), linear, strict=True)
+        }
 
 
-def _shown_steps(reader: LabeledReader, span: tuple[int, int, int], stride: int) -> np.ndarray:
+def _step_labels(reader: LabeledReader, span: tuple[int, int, int], stride: int) -> np.ndarray:
     """int64 [step, stream]: what the middle frame of every step shows; of a step that is cut off the last one."""
     labels = reader.labels(*span)
     return labels[np.minimum(np.arange(0, len(labels), stride) + stride // 2, len(labels) - 1)]

@@ -35,7 +35,7 @@ from ssl_behavior.windows import WindowBatch, WindowReader
 __all__ = ["Readout", "SummaryPrediction", "SummaryPredictionConfig", "SummaryTargets", "SummaryTargetsConfig"]
 
 _READOUT_FRAMES = 200_000
-_SMALLEST_STD = 1e-6
+_MIN_STD = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,7 @@ class Readout(nn.Module):
         weight = root @ equal_variance_rotation(covariance)
         std = (covariance.diagonal().mean()).sqrt()
         self.offset.copy_(offset)
-        self.weight.copy_(weight / std if std > _SMALLEST_STD else weight)
+        self.weight.copy_(weight / std if std > _MIN_STD else weight)
 
 
 class ProgramCodes(nn.Module):
@@ -184,10 +184,12 @@ class ProgramCodes(nn.Module):
     def _moments(self, batch: WindowBatch) -> Moments:
         """Mean and standard deviation of every program's value over each step, and which are known."""
         assert self.programs is not None
-        told = batch.px_per_cm > 0 if self.programs.unit == "cm" else torch.ones_like(batch.px_per_cm, dtype=torch.bool)
-        batch = replace(batch, px_per_cm=torch.where(told, batch.px_per_cm, 1.0))
+        has_scale = (
+            batch.px_per_cm > 0 if self.programs.unit == "cm" else torch.ones_like(batch.px_per_cm, dtype=torch.bool)
+        )
+        batch = replace(batch, px_per_cm=torch.where(has_scale, batch.px_per_cm, 1.0))
         values, known = self.programs.attributes(batch)
-        known = known & told[:, None, None]
+        known = known & has_scale[:, None, None]
         values, known, valid = (
             pad_to_multiple(part, self.stride) for part in (self.programs.standardized(values), known, batch.valid)
         )
@@ -215,7 +217,7 @@ class ProgramCodes(nn.Module):
             torch.cat([one[0] for one in side]).var(dim=0, correction=0).sum().sqrt()
             for side in (codes, [self.coding(*one) for one in moments])
         )
-        self.scale.copy_(self.config.program_weight * of_features / of_programs.clamp_min(_SMALLEST_STD))
+        self.scale.copy_(self.config.program_weight * of_features / of_programs.clamp_min(_MIN_STD))
         return list(self.programs.notices)
 
 
@@ -258,9 +260,9 @@ class SummaryTargets(nn.Module):
         """What components are divided by before they are predicted: (variance + .1 of the tenth's)^(whitening / 2)."""
         variance = self.summaries.spread.square()
         floor = 0.1 * variance[min(10, len(variance) - 1)]
-        divisor = (variance + floor).clamp_min(_SMALLEST_STD) ** (self.config.whitening / 2)
+        divisor = (variance + floor).clamp_min(_MIN_STD) ** (self.config.whitening / 2)
         # What is predicted has a mean square of 1, whatever the whitening.
-        return divisor * (self.summaries.spread / divisor).square().mean().sqrt().clamp_min(_SMALLEST_STD)
+        return divisor * (self.summaries.spread / divisor).square().mean().sqrt().clamp_min(_MIN_STD)
 
     @property
     def metric(self) -> Float[Tensor, "component latent"]:
@@ -288,7 +290,7 @@ class SummaryTargets(nn.Module):
             target = self.summaries(self.codes(batch, codes), inside, every) / self.scale
         sums = summary_error(self.head(latents[:, every]), target, seen)
         around = summary_error(torch.zeros_like(target), target, seen)
-        explained = 1 - all_sum(sums.total.detach()) / all_sum(around.total).clamp_min(_SMALLEST_STD)
+        explained = 1 - all_sum(sums.total.detach()) / all_sum(around.total).clamp_min(_MIN_STD)
         return LossTerms({"summaries": mean_of(sums, self.training)}, {"explained": explained.sum()})
 
     def _anchors(self, generator: torch.Generator | None) -> slice:

@@ -161,8 +161,8 @@ class TaskProgramming(Method):
         terms = self._bound(windows, (mean, log_variance), latents, first)
         terms |= self.heads.decode(mean, targets) | self.heads.contrast(mean, targets)
         if self.config.consistency:
-            told = targets.each(lambda values: values[first])
-            terms |= self._consistency(batch, windows.part(first), latents[first], told, generator)
+            first_targets = targets.each(lambda values: values[first])
+            terms |= self._consistency(batch, windows.part(first), latents[first], first_targets, generator)
         return terms
 
     def _centers(self, batch: WindowBatch) -> Int[Tensor, " window"]:
@@ -276,10 +276,10 @@ class TaskProgramming(Method):
             windows.states[0].flatten(0, 1), latents.repeat(orders, 1), self._action_size, noise.flatten(1, 2)
         )
         with torch.autocast(batch.keypoints.device.type, enabled=False):
-            said = self._said(states, batch, orders)
+            decoded_values = self._decoded_attributes(states, batch, orders)
         start = windows.known[0].unflatten(-1, (self.skeleton.num_individuals, -1))
         known = (targets.known & self.coder.placed(start).unsqueeze(-1)).flatten(0, 1)
-        loss = consistency_of(self.programs, said, targets.values.repeat(orders, 1), known, self.training)
+        loss = consistency_of(self.programs, decoded_values, targets.values.repeat(orders, 1), known, self.training)
         return LossTerms({"consistency": self.config.consistency * loss})
 
     @property
@@ -287,7 +287,7 @@ class TaskProgramming(Method):
         """What an action of size 1 changes of a state, both in units of their spread."""
         return (self.coder.action_spread / self.coder.state_spread).repeat(self.skeleton.num_individuals)
 
-    def _said(
+    def _decoded_attributes(
         self, states: Float[Tensor, "frame trajectory state"], batch: WindowBatch, orders: int
     ) -> Float[Tensor, "trajectory attribute"]:
         """What the programs say of the middle frames of trajectories."""

@@ -133,8 +133,8 @@ class TaskProgrammingConv(ConvMethod):
         pattern = "batch (step stride) attribute -> batch step stride attribute"
         steps, there = (rearrange(pad_to_multiple(x, stride), pattern, stride=stride) for x in (values, known))
         mean = (steps * there).sum(dim=2) / there.sum(dim=2).clamp_min(1)
-        told = there.any(dim=2) & encoded.inside.unsqueeze(-1)
-        return AttributeTargets(self.programs.standardized(mean), told, self.programs.classes(mean))
+        picked_known = there.any(dim=2) & encoded.inside.unsqueeze(-1)
+        return AttributeTargets(self.programs.standardized(mean), picked_known, self.programs.classes(mean))
 
     def _read(self, encoded: Encoded, targets: AttributeTargets) -> LossTerms:
         """Decoding off latents and contexts: the mean over the places it is read off."""
@@ -154,8 +154,8 @@ class TaskProgrammingConv(ConvMethod):
                     )
                 early, late = slice(0, context.shape[1] - ahead), slice(ahead, None)
                 here, there = (early, late) if name == "past" else (late, early)
-                told = targets.each(partial(_flat, steps=there))
-                parts.append(self._context_head(key).decode(_flat(context, here), told))
+                picked_known = targets.each(partial(_flat, steps=there))
+                parts.append(self._context_head(key).decode(_flat(context, here), picked_known))
                 names.append(f"/{key}")
         terms = {name: torch.stack([part.terms[name] for part in parts]).mean() for name in parts[0].terms}
         metrics = {
@@ -206,8 +206,8 @@ class TaskProgrammingConv(ConvMethod):
         inside = (frames >= 0) & (frames < values.shape[1])
         frames = frames.clamp(0, values.shape[1] - 1)
         picked = _at(values, frames), _at(known, frames) & inside.flatten().unsqueeze(-1)
-        said, told = (x.unflatten(0, (-1, len(offsets))) for x in picked)
-        return self.programs.standardized(said), told
+        picked_values, picked_known = (x.unflatten(0, (-1, len(offsets))) for x in picked)
+        return self.programs.standardized(picked_values), picked_known
 
 
 @dataclass(frozen=True, kw_only=True)

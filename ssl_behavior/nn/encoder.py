@@ -92,7 +92,7 @@ class WindowBlock(nn.Module):
         return x + self.narrow(F.gelu(self.widen(self.norm2(x))))
 
 
-_SMALLEST_SHARE = 1e-6
+_MIN_SHARE = 1e-6
 
 Animals = Literal["auto", "pooled", "concatenated", "first"]
 
@@ -237,8 +237,8 @@ class MixingEmbedder(nn.Module):
         self.blocks = nn.ModuleList([*convolutions, *windows])
         self.norm = nn.LayerNorm(mixer.dim)
         self.exit = nn.Linear(mixer.dim, config.latent_dim)
-        reaches = [*(block.receptive_field for block in convolutions), *(block.receptive_field for block in windows)]
-        self.receptive_field = (sum(before for before, _ in reaches), sum(after for _, after in reaches))
+        fields = [*(block.receptive_field for block in convolutions), *(block.receptive_field for block in windows)]
+        self.receptive_field = (sum(before for before, _ in fields), sum(after for _, after in fields))
 
     def forward(
         self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
@@ -333,7 +333,7 @@ def window_mean(steps: Steps, inside: StepMask, width: int) -> Steps:
     weight = inside.unsqueeze(-1).to(steps.dtype)
     weighted = rearrange(torch.cat([steps * weight, weight], dim=-1), "batch step latent -> batch latent step")
     sums = rearrange(F.avg_pool1d(weighted, width, 1, width // 2), "batch latent step -> batch step latent")
-    return sums[..., :-1] / sums[..., -1:].clamp_min(_SMALLEST_SHARE)
+    return sums[..., :-1] / sums[..., -1:].clamp_min(_MIN_SHARE)
 
 
 def step_mean(

@@ -73,9 +73,9 @@ Attributes = Float[Tensor, "*batch time attribute"]
 
 _CHUNK_FRAMES = 65_536
 _CLIP = 4.0
-_SMALLEST_SPREAD = 1e-3
-_SMALLEST_CLASS = 1e-3
-_SHOWN = 3
+_MIN_SPREAD = 1e-3
+_MIN_CLASS_SHARE = 1e-3
+_MAX_LISTED = 3
 
 
 class ProgramSet(nn.Module):
@@ -330,8 +330,8 @@ class ProgramSet(nn.Module):
             self.thresholds[column, : len(found)] = found
             self.thresholds[column, len(found) :] = torch.finfo(torch.float32).max
         shares = self._class_shares(column, values)
-        same = spread <= _SMALLEST_SPREAD * _natural_size(facts.units, values, float(self.body_length))
-        if same or sum(share >= _SMALLEST_CLASS for share in shares) < 2:
+        same = spread <= _MIN_SPREAD * _natural_size(facts.units, values, float(self.body_length))
+        if same or sum(share >= _MIN_CLASS_SHARE for share in shares) < 2:
             self.informative[column] = False
             units = facts.units_in(self.unit)
             value = f"the same on the training recordings, {float(self.median[column]):.4g} {units}"
@@ -378,8 +378,8 @@ def _natural_size(units: str, ordered: Float[Tensor, " frames"], body_length: fl
 
 
 def _some(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return f"{list(names[:_SHOWN])}{f' and {more} more' if more > 0 else ''}"
+    more = len(names) - _MAX_LISTED
+    return f"{list(names[:_MAX_LISTED])}{f' and {more} more' if more > 0 else ''}"
 
 
 def _first(notices: Sequence[str]) -> str:

@@ -41,7 +41,7 @@ Vectors = Float[Tensor, "*batch time space"]
 Scalars = Float[Tensor, "*batch time"]
 
 # Squares of numbers below this one are lost in float32.
-_SMALLEST = 1e-15
+_EPSILON = 1e-15
 
 
 def masked(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -81,7 +81,7 @@ def nonzero(values: Tensor) -> Tensor:
 def arc(cross_product: Tensor, dot_product: Tensor) -> Tensor:
     """atan2, 0 with gradient 0 where there is no direction."""
     if cross_product.requires_grad or dot_product.requires_grad:
-        nowhere = (cross_product.abs() < _SMALLEST) & (dot_product.abs() < _SMALLEST)
+        nowhere = (cross_product.abs() < _EPSILON) & (dot_product.abs() < _EPSILON)
         cross_product, dot_product = cross_product.masked_fill(nowhere, 0.0), dot_product.masked_fill(nowhere, 1.0)
     return torch.atan2(cross_product, dot_product)
 

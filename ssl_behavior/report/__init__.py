@@ -5,13 +5,13 @@ from ssl_behavior.report.contents import (
     AnimalProfiles,
     Channel,
     Ethogram,
+    ExampleBout,
     FrameMap,
     Neighbor,
     ProfileTest,
     Report,
     ReportRecording,
     Scores,
-    ShownBout,
 )
 from ssl_behavior.report.gather import DEFAULT_PROGRAMS, Gathered, ReportConfig, gather_report
 from ssl_behavior.report.maps import PROJECTOR_POINTS, write_projector
@@ -25,6 +25,7 @@ __all__ = [
     "AnimalProfiles",
     "Channel",
     "Ethogram",
+    "ExampleBout",
     "FrameMap",
     "Gathered",
     "Neighbor",
@@ -33,7 +34,6 @@ __all__ = [
     "ReportConfig",
     "ReportRecording",
     "Scores",
-    "ShownBout",
     "check_page",
     "gather_report",
     "read_profiles",

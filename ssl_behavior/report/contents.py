@@ -17,13 +17,13 @@ __all__ = [
     "AnimalProfiles",
     "Channel",
     "Ethogram",
+    "ExampleBout",
     "FrameMap",
     "Neighbor",
     "ProfileTest",
     "Report",
     "ReportRecording",
     "Scores",
-    "ShownBout",
     "front_and_back",
 ]
 
@@ -148,7 +148,7 @@ class Neighbor:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ShownBout(Span):
+class ExampleBout(Span):
     """A bout that the page plays.
 
     Parameters
@@ -158,7 +158,7 @@ class ShownBout(Span):
     first : the frame its track begins at, which may be before its start.
     track : float [time, individual, keypoint, 2] from there on, NaN = missing.
     neighbors : nearest first; empty where they were not looked for.
-    among_shown : they were looked for among the shown bouts only, not among all.
+    among_examples : they were looked for among the shown bouts only, not among all.
     """
 
     ethogram: str
@@ -166,7 +166,7 @@ class ShownBout(Span):
     first: int
     track: np.ndarray
     neighbors: tuple[Neighbor, ...] = ()
-    among_shown: bool = False
+    among_examples: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,7 +258,7 @@ class Report:
     clusters: Ethogram | None = None
     labels: tuple[Ethogram, ...] = ()
     map: FrameMap | None = None
-    bouts: tuple[ShownBout, ...] = ()
+    bouts: tuple[ExampleBout, ...] = ()
     cards: tuple[Card, ...] = ()
     transitions: np.ndarray | None = None
     discovery: Discovery | None = None

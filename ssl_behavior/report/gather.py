@@ -13,9 +13,9 @@ from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.frame_clusters import transitions
 from ssl_behavior.embedding import Embeddings
 from ssl_behavior.errors import InputError
-from ssl_behavior.report.contents import MOST_POINTS, AnimalProfiles, Ethogram, FrameMap, Report, Scores, ShownBout
+from ssl_behavior.report.contents import MOST_POINTS, AnimalProfiles, Ethogram, ExampleBout, FrameMap, Report, Scores
+from ssl_behavior.report.examples import Source, choose_bouts, nearest_points
 from ssl_behavior.report.maps import check_map, draw_map, program_channels, tracking_channels
-from ssl_behavior.report.shown_bouts import Source, choose_bouts, nearest_points
 from ssl_behavior.report.tables import MOST_BOUTS
 from ssl_behavior.space import Space, SpaceConfig, sample_frames
 from ssl_behavior.store import Store, StoreRow
@@ -112,18 +112,18 @@ def gather_report(
     frames, notes = _colored(source, frames, config)
     progress("looking for bouts that are alike")
     named = _named(source, description)
-    shown, means = choose_bouts(source, space, config.bouts, config.neighbors, found, labels, named, config.seed)
+    examples, means = choose_bouts(source, space, config.bouts, config.neighbors, found, labels, named, config.seed)
     frames = replace(frames, nearest=nearest_points(points, means))
     report = Report(
         title=config.title,
         recordings=source.recordings,
         skeleton=store.skeleton,
         individuals=store.individuals,
-        facts=_facts(source, space, frames, shown),
+        facts=_facts(source, space, frames, examples),
         clusters=found,
         labels=labels,
         map=frames,
-        bouts=shown,
+        bouts=examples,
         cards=() if clustered is None else _cards(clustered, labels, description),
         transitions=None if clustered is None else transitions(clustered.frames).counts,
         discovery=description.discovery if description else None,
@@ -181,10 +181,12 @@ def _named(source: Source, description: Cards | None) -> list[tuple[Span, int]]:
     """(bout, cluster) of everything that a description points at in the report's recordings."""
     if description is None:
         return []
-    shown = {row.id for row in source.rows}
+    reported = {row.id for row in source.rows}
     named: list[tuple[Span, int]] = [(bout, card.cluster) for card in description.clusters for bout in card.medoids]
-    bouts = [bout for bout in description.discovery.bouts if bout.recording in shown]
-    return [one for one in named if one[0].recording in shown] + [(bout, bout.cluster) for bout in bouts[:MOST_BOUTS]]
+    bouts = [bout for bout in description.discovery.bouts if bout.recording in reported]
+    return [one for one in named if one[0].recording in reported] + [
+        (bout, bout.cluster) for bout in bouts[:MOST_BOUTS]
+    ]
 
 
 def _notes(source: Source, description: Cards | None) -> tuple[str, ...]:
@@ -220,11 +222,13 @@ def _colored(source: Source, frames: FrameMap, config: ReportConfig) -> tuple[Fr
     return replace(frames, channels=(*programs, *tracking), poses=poses), notes
 
 
-def _facts(source: Source, space: Space, frames: FrameMap, shown: Sequence[ShownBout]) -> tuple[tuple[str, str], ...]:
+def _facts(
+    source: Source, space: Space, frames: FrameMap, examples: Sequence[ExampleBout]
+) -> tuple[tuple[str, str], ...]:
     total = sum(row.frames for row in source.rows)
     seconds = sum(row.frames / row.fps for row in source.rows)
     hours, minutes = int(seconds // 3600), int(seconds % 3600 // 60)
-    wide = sum(bool(bout.neighbors) and not bout.among_shown for bout in shown)
+    wide = sum(bool(bout.neighbors) and not bout.among_examples for bout in examples)
     return (
         ("Recordings", f"{len(source.rows)}, {total:,} frames, {hours} h {minutes} min"),
         ("Animals", ", ".join(source.store.individuals)),
@@ -232,5 +236,5 @@ def _facts(source: Source, space: Space, frames: FrameMap, shown: Sequence[Shown
         ("Embeddings", f"{source.embeddings.path.name}, encoder {source.embeddings.checkpoint[:12]}"),
         ("Space", f"{', '.join(space.config.kept(space.groups))}; {space.dim} dimensions"),
         ("Map", f"{len(frames.xy):,} frames, {frames.method}"),
-        ("Bouts to play", f"{len(shown):,}, {wide:,} of them with their nearest neighbors among all bouts"),
+        ("Bouts to play", f"{len(examples):,}, {wide:,} of them with their nearest neighbors among all bouts"),
     )

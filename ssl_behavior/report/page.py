@@ -20,9 +20,9 @@ from markupsafe import Markup
 
 from ssl_behavior.bouts import runs
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_file, told_plainly
+from ssl_behavior.files import atomic_file, write_errors_explained
 from ssl_behavior.report.contents import Channel, Ethogram, FrameMap, Report, front_and_back
-from ssl_behavior.report.tables import difference_rows, discovery_rows, telling_labels
+from ssl_behavior.report.tables import difference_rows, discovery_rows, distinctive_labels
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = ["check_page", "pack", "packed_report", "render_report", "safe_json", "write_report"]
@@ -174,7 +174,7 @@ def _bouts(report: Report, names: list[str], arrays: dict[str, np.ndarray]) -> d
         return {"count": 0}
     table = [
         (report.numbers[one.recording], one.start, one.stop, names.index(one.ethogram) if one.ethogram else -1,
-         one.value, one.first, len(one.track), len(one.neighbors), int(one.among_shown))
+         one.value, one.first, len(one.track), len(one.neighbors), int(one.among_examples))
         for one in bouts
     ]  # fmt: skip
     neighbors = [neighbor for one in bouts for neighbor in one.neighbors]
@@ -245,7 +245,7 @@ def write_report(report: Report, path: Path) -> None:
         If it cannot be written.
     """
     text = render_report(report)
-    with told_plainly(path), atomic_file(path) as partial:
+    with write_errors_explained(path), atomic_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
@@ -298,7 +298,7 @@ def _environment() -> Environment:
     )
     environment.tests["same_as"] = lambda one, other: one is other
     filters = {"share": _share, "seconds": _seconds, "short": _short, "frame_time": _frame_time}
-    environment.filters |= filters | {"telling": telling_labels}
+    environment.filters |= filters | {"telling": distinctive_labels}
     return environment
 
 
@@ -307,9 +307,9 @@ def _share(value: float) -> str:
     >>> _share(0.034), _share(0.34), _share(0.0004)
     ('3.4\u202f%', '34\u202f%', '0.04\u202f%')
     """
-    shown = value * 100
-    digits = 0 if shown >= 9.95 or not shown else 1 if shown >= 0.1 else 2
-    return f"{shown:.{digits}f}{_NARROW}%"
+    percent = value * 100
+    digits = 0 if percent >= 9.95 or not percent else 1 if percent >= 0.1 else 2
+    return f"{percent:.{digits}f}{_NARROW}%"
 
 
 def _seconds(value: float) -> str:

@@ -23,9 +23,9 @@ __all__ = [
     "channel_differences",
     "difference_rows",
     "discovery_rows",
+    "distinctive_labels",
     "read_profiles",
     "read_scores",
-    "telling_labels",
 ]
 
 _UNDEFINED = "undefined"
@@ -79,9 +79,9 @@ def _table(title: str, rows: Sequence[Mapping[str, Any]], notes: tuple[str, ...]
     cells = [
         (
             _name(row),
-            *(_shown(macro["ap"], macro.get("ap_interval")) for macro in row["macros"]),
-            *(_shown(macro["f1"], macro.get("f1_interval")) for macro in row["macros"]),
-            *(_shown(row["classes"][one]["ap"]) for one in classes),
+            *(_score_cell(macro["ap"], macro.get("ap_interval")) for macro in row["macros"]),
+            *(_score_cell(macro["f1"], macro.get("f1_interval")) for macro in row["macros"]),
+            *(_score_cell(row["classes"][one]["ap"]) for one in classes),
         )
         for row in rows
     ]
@@ -94,10 +94,10 @@ def _table(title: str, rows: Sequence[Mapping[str, Any]], notes: tuple[str, ...]
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    told = [str(row["representation"])]
-    told += [word for word in ("smoothed", "tuned") if row.get(word)]
-    told += [f"{row['percent']:g} % of the labels"] if row.get("percent", 100) != 100 else []
-    return ", ".join(told)
+    words = [str(row["representation"])]
+    words += [word for word in ("smoothed", "tuned") if row.get(word)]
+    words += [f"{row['percent']:g} % of the labels"] if row.get("percent", 100) != 100 else []
+    return ", ".join(words)
 
 
 def _bar(name: str, macro: Mapping[str, Any]) -> tuple[str, float, float, float | None, float | None]:
@@ -105,7 +105,7 @@ def _bar(name: str, macro: Mapping[str, Any]) -> tuple[str, float, float, float 
     return name, float(macro["ap"]["mean"]), float(macro["ap"]["std"] or 0.0), between.get("low"), between.get("high")
 
 
-def _shown(summary: Mapping[str, Any], between: Mapping[str, Any] | None = None) -> str:
+def _score_cell(summary: Mapping[str, Any], between: Mapping[str, Any] | None = None) -> str:
     """A mean, its spread where there are several seeds, its interval where there is one."""
     if summary["mean"] is None:
         return _UNDEFINED
@@ -163,10 +163,10 @@ MOST_BOUTS = 30
 _MOST_CLUSTERS = 10
 _MOST_DIFFERENCES = 6
 _MOST_LABELS = 6
-_SMALLEST_STD = 1e-9
+_MIN_STD = 1e-9
 
 
-def telling_labels(labels: Sequence[Enrichment]) -> tuple[Enrichment, ...]:
+def distinctive_labels(labels: Sequence[Enrichment]) -> tuple[Enrichment, ...]:
     """The labels more frequent than elsewhere, at most six; first what adds most to the divergence from all labels.
 
     A label's part of the Kullback-Leibler divergence of the cluster's labels from all labels is share * log(lift). By
@@ -206,7 +206,7 @@ def channel_differences(clusters: Ethogram, frames: FrameMap) -> dict[int, list[
     for channel in frames.channels:
         known = np.isfinite(channel.values)
         overall, spread = channel.values[known].mean(), channel.values[known].std()
-        if not spread > _SMALLEST_STD:
+        if not spread > _MIN_STD:
             continue
         for number in np.unique(cluster[known & (cluster >= 0)]):
             mean = channel.values[known & (cluster == number)].mean()

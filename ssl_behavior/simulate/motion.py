@@ -134,8 +134,8 @@ def _intruder(generator: np.random.Generator, schedule: Schedule, inset: tuple, 
 def _resident(generator: np.random.Generator, schedule: Schedule, inset: tuple, intruder: Body, size: float) -> Body:
     act, num_frames = schedule.act, len(schedule.act)
     own_goal, own_facing = _walk(generator, act, schedule.move, _RESIDENT_STEP, inset)
-    reach = 0.5 * KEYPOINT_GEOMETRY["trunk"][0] + KEYPOINT_GEOMETRY["head"][0]
-    contact, goal = _social_goal(generator, schedule, intruder, own_goal, reach * size)
+    center_to_nose = 0.5 * KEYPOINT_GEOMETRY["trunk"][0] + KEYPOINT_GEOMETRY["head"][0]
+    contact, goal = _social_goal(generator, schedule, intruder, own_goal, center_to_nose * size)
     social = act >= Act.LINGER
     goal = np.where(social, goal, own_goal)
     quick = _smooth((act >= Act.CHASE).astype(float), 2.5, poles=1)
@@ -157,7 +157,7 @@ def _resident(generator: np.random.Generator, schedule: Schedule, inset: tuple, 
 
 
 def _social_goal(
-    generator: np.random.Generator, schedule: Schedule, intruder: Body, own_goal: np.ndarray, reach: float
+    generator: np.random.Generator, schedule: Schedule, intruder: Body, own_goal: np.ndarray, center_to_nose: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The point of the intruder that the resident's nose wants, and where its own center must be for that."""
     act, ahead = schedule.act, np.exp(1j * intruder.heading)
@@ -173,16 +173,18 @@ def _social_goal(
     gap = np.where(act == Act.LINGER, 55.0 + 110.0 * (1 - schedule.intensity), gap)
     gap = np.where(act == Act.TUSSLE, -35.0 + 50 * schedule.intensity, gap)
     gap = np.where(act == Act.CHASE, 5.0 + 60.0 * schedule.intensity, gap)
-    gap = np.where(act >= Act.MOUNT_ATTEMPT, np.where(act <= Act.INTROMISSION, _mount_gap(act, reach), gap), gap)
-    goal = contact - np.exp(1j * toward) * (reach + gap)
+    gap = np.where(
+        act >= Act.MOUNT_ATTEMPT, np.where(act <= Act.INTROMISSION, _mount_gap(act, center_to_nose), gap), gap
+    )
+    goal = contact - np.exp(1j * toward) * (center_to_nose + gap)
     away = own_goal - intruder.center
     away = intruder.center + 330.0 * away / np.maximum(np.abs(away), 1e-6)
     return contact, np.where(act == Act.DISENGAGE, away, goal)
 
 
-def _mount_gap(act: np.ndarray, reach: float) -> np.ndarray:
+def _mount_gap(act: np.ndarray, center_to_nose: float) -> np.ndarray:
     """Nose past the contact point, so that the chest lies on the intruder's hips; attempts stay further back."""
-    return np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, -0.45, -0.55, 0, 0])[act] * reach
+    return np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, -0.45, -0.55, 0, 0])[act] * center_to_nose
 
 
 def _thrusts(generator: np.random.Generator, act: np.ndarray, heading: np.ndarray) -> np.ndarray:

@@ -11,8 +11,8 @@ from ssl_behavior.overlap import (
     check_split,
     check_subsets,
     find_overlaps,
+    leak_messages,
     leaks,
-    told_leaks,
 )
 from ssl_behavior.recording import Recording
 from ssl_behavior.splits import make_split
@@ -210,7 +210,7 @@ def test_of_one_pair_the_longest_stretch_is_told(dyad, tmp_path):
     other = planted(dyad("other", HOST, seed=2, subset="test"), one.keypoints[700:1031], 13)
     other = planted(other, one.keypoints[:359], 500)
     found = find_overlaps(write_store(tmp_path / "store", [one, other]))
-    (told,) = told_leaks(leaks(found, {"other"}, {"one"}))
+    (told,) = leak_messages(leaks(found, {"other"}, {"one"}))
     assert "359 frames" in told
 
 

@@ -47,7 +47,7 @@ function makePlayer(data, store, looks, ethogram) {
     else if (bout && !state.moment) texts.push("An example, and the bouts most like it. Select a point, a bout or a cluster.");
     else if (!state.exact) texts.push("Of this moment the page has the pose, not the tracks: the bout most like it plays instead.");
     if (bout && bout.frames < bout.stop - bout.start) texts.push(middleText(bout));
-    if (bout && bout.amongShown && bout.neighbors.length) texts.push("Its neighbors are the nearest of the bouts in this page.");
+    if (bout && bout.amongExamples && bout.neighbors.length) texts.push("Its neighbors are the nearest of the bouts in this page.");
     caption.replaceChildren(...(still ? [still] : []), element("span", {}, texts.join(" ")));
   }
 

@@ -58,7 +58,7 @@ function makeState(data) {
 
   /** Something to look at before anything is selected: of the bouts compared with all bouts, the first of the best seen. */
   function example() {
-    const compared = data.bouts.filter((bout) => bout.neighbors.length && !bout.amongShown);
+    const compared = data.bouts.filter((bout) => bout.neighbors.length && !bout.amongExamples);
     return (d3.greatest(compared, (bout) => shareSeen(data.bouts, bout)) || { id: null }).id;
   }
 
@@ -85,7 +85,7 @@ function makeState(data) {
   function shownAt(recording, frame) {
     const here = data.bouts.filter((bout) => bout.recording === recording && bout.start <= frame && frame < bout.stop);
     if (!here.length) return null;
-    return d3.greatest(here, (bout) => 2 * (bout.ethogram === data.clusters) + !bout.amongShown).id;
+    return d3.greatest(here, (bout) => 2 * (bout.ethogram === data.clusters) + !bout.amongExamples).id;
   }
 
   function likeFrame(recording, frame) {
@@ -122,7 +122,7 @@ function makeState(data) {
 /** The shown bouts of a word, those compared with all bouts first, in the order in which they were chosen. */
 function examplesOf(data, ethogram, value) {
   const own = data.bouts.filter((bout) => bout.ethogram === ethogram && bout.value === value);
-  return d3.sort(own, (bout) => Number(bout.amongShown)).map((bout) => bout.id);
+  return d3.sort(own, (bout) => Number(bout.amongExamples)).map((bout) => bout.id);
 }
 
 /** Everything the map can be colored by: {id, name, group}. */

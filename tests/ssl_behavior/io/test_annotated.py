@@ -8,7 +8,7 @@ from ssl_behavior.io.annotated import (
     named_actor,
     shortcut_keys,
     streams_of,
-    told_apart,
+    unique_behavior_names,
 )
 from ssl_behavior.recording import Labels, StreamFacts
 
@@ -69,12 +69,12 @@ def test_behaviors_that_two_streams_have_are_told_apart_by_their_streams():
         StreamFacts(name="S1", classes=("attack", "other"), background="other"),
         StreamFacts(name="S2", classes=("attack", "mount", "other"), background="other"),
     )
-    assert told_apart(streams) == {
+    assert unique_behavior_names(streams) == {
         ("S1", "attack"): "S1 attack", ("S2", "attack"): "S2 attack", ("S2", "mount"): "mount",
     }  # fmt: skip
     clash = StreamFacts(name="S3", classes=("S1 attack",))
     with pytest.raises(InputError, match="'attack' of S1 and 'S1 attack' of S3 cannot be told apart"):
-        told_apart((*streams, clash))
+        unique_behavior_names((*streams, clash))
 
 
 def test_streams_are_those_of_all_recordings():

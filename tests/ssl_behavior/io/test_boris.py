@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated import annotated_recording, streams_of, told_apart
+from ssl_behavior.io.annotated import annotated_recording, streams_of, unique_behavior_names
 from ssl_behavior.io.boris import boris_project, boris_seconds, boris_text, check_boris
 from ssl_behavior.recording import Labels, StreamFacts
 
@@ -57,7 +57,7 @@ def intervals_of(project, recording):
 @for_any_labels
 def test_the_labels_come_back(recording):
     project = json.loads(boris_text([recording], "mine", WRITTEN))
-    names = {code: one for one, code in told_apart(streams_of([recording])).items()}
+    names = {code: one for one, code in unique_behavior_names(streams_of([recording])).items()}
     assert_same(recording, [(*names[code], start, stop) for code, start, stop in intervals_of(project, recording)])
     ethogram = project["behaviors_conf"].values()
     assert [one["code"] for one in ethogram] == list(names)
@@ -158,7 +158,7 @@ def test_boris_itself_finds_no_fault_and_the_same_bouts(boris, tmp_path):
     for row in table:
         one = dict(zip(columns, row, strict=True))
         found[one["Observation id"]].append((one["Behavior"], float(one["Start (s)"]), float(one["Stop (s)"])))
-    names = told_apart(streams_of(made))
+    names = unique_behavior_names(streams_of(made))
     for recording in made:
         expected = [
             (

@@ -77,7 +77,7 @@ def contents_of(store):
 
 def test_unpacked_and_packed_releases_give_one_and_the_same_store(release, tmp_path):
     found = find_release(release)
-    assert found.whole == tuple(PARTS) and not found.notes and not found.told_missing() and not found.archives()
+    assert found.whole == tuple(PARTS) and not found.notes and not found.missing_part_notices() and not found.archives()
     import_release(found, tmp_path / "unpacked")
     for part in PARTS:
         pack(release, part)
@@ -133,7 +133,7 @@ def test_missing_parts_are_told_with_what_cannot_be_run(release):
     (release / "task3_new_behaviors" / "calms21_task3_train.json").unlink()
     found = find_release(release)
     assert found.whole == ("task1", "unlabeled")
-    two, three = found.told_missing()
+    two, three = found.missing_part_notices()
     assert two == (
         f"{release} has neither task2_annotation_styles.zip nor the folder task2_annotation_styles: Task 2 cannot be "
         f"run without; download task2_annotation_styles.zip from {URL}"

@@ -59,13 +59,13 @@ def test_it_is_scikit_learn_s_regression_on_standardized_columns(balanced, chose
     spread = columns.std(axis=0)
     columns = ((columns - columns.mean(axis=0)) / np.where(spread > 0, spread, np.inf)).astype(np.float64)
     for number, penalty in enumerate(penalties):
-        known = (points.shown[:, number] >= 0).numpy()
-        c, shown = 1 / (penalty * known.sum()), points.shown[known, number].numpy()
+        known = (points.labels[:, number] >= 0).numpy()
+        c, labels = 1 / (penalty * known.sum()), points.labels[known, number].numpy()
         # Of two classes scikit-learn has one weight, which is the difference of ours: half the square.
         c *= 2 if number == 1 else 1
         model = LogisticRegression(C=c, class_weight="balanced" if balanced else None, tol=1e-10, max_iter=10_000)
-        expected = model.fit(columns[known], shown).predict_proba(columns[known])
-        found = logits[number].softmax(dim=1).numpy()[known][:, np.unique(shown)]
+        expected = model.fit(columns[known], labels).predict_proba(columns[known])
+        found = logits[number].softmax(dim=1).numpy()[known][:, np.unique(labels)]
         np.testing.assert_allclose(found / found.sum(axis=1, keepdims=True), expected, atol=5e-3)
 
 
@@ -82,7 +82,7 @@ def test_noise_asks_for_a_strong_penalty(chosen):
 
 def test_an_annotator_s_habit_is_a_bias_of_his_own():
     points = scene()
-    fussy = replace(points, shown=torch.where((points.annotator == 2)[:, None], 1, points.shown))
+    fussy = replace(points, labels=torch.where((points.annotator == 2)[:, None], 1, points.labels))
     readings = fitted(fussy)
     own, other = (readings(points.read, torch.full((POINTS,), who))[1].softmax(dim=1)[:, 1] for who in (2, 0))
     assert (own > other).all()
@@ -90,7 +90,7 @@ def test_an_annotator_s_habit_is_a_bias_of_his_own():
 
 def test_streams_of_one_class_and_of_none():
     points = scene()
-    alone = replace(points, shown=torch.stack([points.shown[:, 0].clamp_max(0), torch.full((POINTS,), -1)], dim=1))
+    alone = replace(points, labels=torch.stack([points.labels[:, 0].clamp_max(0), torch.full((POINTS,), -1)], dim=1))
     one, none = fitted(alone)(points.read, points.annotator)
     assert one.softmax(dim=1)[:, 0].min() > 0.98
     assert (none == 0).all()

@@ -287,14 +287,14 @@ def test_fitting_twice_gives_the_same(mice):
 
 @pytest.mark.parametrize("transformation", TRANSFORMATIONS)
 def test_invariance_of_an_attribute_is_that_of_its_program(transformation):
-    told_apart, anonymous = (ProgramSet(ProgramsConfig(), skeleton, 30.0) for skeleton in (CALMS21, RATS))
-    for name, kept in zip(told_apart.names, told_apart.invariant([transformation]), strict=True):
+    unique_behavior_names, anonymous = (ProgramSet(ProgramsConfig(), skeleton, 30.0) for skeleton in (CALMS21, RATS))
+    for name, kept in zip(unique_behavior_names.names, unique_behavior_names.invariant([transformation]), strict=True):
         assert bool(kept) == (transformation in PROGRAMS[name.split(".")[0]].facts.invariant)
     if transformation == "swap":
         assert anonymous.invariant(["swap"]).all()
-    assert told_apart.invariant([]).all()
-    both = told_apart.invariant(["rotation"]) & told_apart.invariant([transformation])
-    assert torch.equal(told_apart.invariant({"rotation", transformation}), both)
+    assert unique_behavior_names.invariant([]).all()
+    both = unique_behavior_names.invariant(["rotation"]) & unique_behavior_names.invariant([transformation])
+    assert torch.equal(unique_behavior_names.invariant({"rotation", transformation}), both)
 
 
 def test_own_programs_are_checked_fitted_and_used(mice, tmp_path):

@@ -11,11 +11,11 @@ import pytest
 from ssl_behavior.report import (
     AnimalProfiles,
     Ethogram,
+    ExampleBout,
     Neighbor,
     ProfileTest,
     Report,
     ReportRecording,
-    ShownBout,
     write_report,
 )
 from ssl_behavior.skeleton import SKELETONS
@@ -431,8 +431,8 @@ def test_a_panel_says_what_its_bout_is(page, gathered):
 def test_where_no_animal_was_seen_and_where_a_bout_is_longer_than_its_tracks_is_told(show, tmp_path):
     track = np.full((30, 2, 7, 2), np.nan)
     bouts = (
-        ShownBout(recording="r", start=1, stop=25, ethogram="", value=-1, first=0, track=track),
-        ShownBout(recording="r", start=30, stop=150, ethogram="", value=-1, first=75, track=track + 1),
+        ExampleBout(recording="r", start=1, stop=25, ethogram="", value=-1, first=0, track=track),
+        ExampleBout(recording="r", start=30, stop=150, ethogram="", value=-1, first=75, track=track + 1),
     )
     report = Report(
         title="unseen", recordings=(ReportRecording(id="r", frames=200, fps=10.0),), skeleton=SKELETONS["calms21"],
@@ -449,7 +449,7 @@ def test_the_page_opens_with_a_bout_of_animals_that_were_seen(page, gathered):
     shares = {
         number: np.isfinite(bout.track).mean()
         for number, bout in enumerate(gathered.report.bouts)
-        if bout.neighbors and not bout.among_shown
+        if bout.neighbors and not bout.among_examples
     }
     opened = page.evaluate("report.store.state.bout")
     assert shares[opened] == max(shares.values()) > min(shares.values())
@@ -458,7 +458,7 @@ def test_the_page_opens_with_a_bout_of_animals_that_were_seen(page, gathered):
 def test_a_long_name_leaves_room_for_the_time_and_the_distance(show, tmp_path):
     track, name = np.ones((60, 2, 7, 2)) * np.arange(60)[:, None, None, None], "a very long name " * 5
     bout, near = (
-        ShownBout(recording=name, start=own, stop=own + 20, ethogram="", value=-1, first=own, track=track[:20])
+        ExampleBout(recording=name, start=own, stop=own + 20, ethogram="", value=-1, first=own, track=track[:20])
         for own in (5, 30)
     )
     bouts = (replace(bout, neighbors=(Neighbor(bout=1, distance=1.25),)), near)
@@ -485,7 +485,7 @@ def test_the_selected_panel_and_the_line_of_the_selection_tell_of_one_frame(page
         for bout in gathered.report.bouts
         for own in [labels.frames[gathered.report.numbers[bout.recording]]]
         for frame in range(bout.start, bout.stop)
-        if bout.ethogram == clusters.name and not bout.among_shown
+        if bout.ethogram == clusters.name and not bout.among_examples
         and own[frame] != own[(bout.start + bout.stop) // 2]
     )  # fmt: skip
     page.evaluate(f"report.store.selectFrame({recording}, {frame})")

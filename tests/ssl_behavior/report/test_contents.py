@@ -7,13 +7,13 @@ from ssl_behavior.report import (
     AnimalProfiles,
     Channel,
     Ethogram,
+    ExampleBout,
     FrameMap,
     Neighbor,
     ProfileTest,
     Report,
     ReportRecording,
     Scores,
-    ShownBout,
 )
 from ssl_behavior.skeleton import SKELETONS
 
@@ -50,7 +50,7 @@ def report(**fields):
 
 
 def bout(start=2, stop=5, **fields):
-    return ShownBout(
+    return ExampleBout(
         **{
             "recording": "a",
             "start": start,

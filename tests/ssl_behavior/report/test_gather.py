@@ -55,7 +55,7 @@ def test_shown_bouts_have_their_tracks_and_neighbors_of_their_cluster(gathered, 
         np.testing.assert_array_equal(bout.track, track)
         assert bout.first <= bout.start and bout.first + len(bout.track) >= bout.stop
         assert bout.first == max(0, bout.start - 15)
-    clusters = [bout for bout in report.bouts if bout.ethogram == "clusters" and not bout.among_shown]
+    clusters = [bout for bout in report.bouts if bout.ethogram == "clusters" and not bout.among_examples]
     # Clusters lie many spreads apart here, so that the nearest bout is of the same.
     alike = [report.bouts[bout.neighbors[0].bout].value == bout.value for bout in clusters if bout.neighbors]
     assert np.mean(alike) > 0.9 and len(alike) > 5
@@ -73,8 +73,10 @@ def test_shown_bouts_have_their_tracks_and_neighbors_of_their_cluster(gathered, 
 def test_every_point_knows_the_shown_bout_nearest_to_it(gathered):
     report = gathered.report
     cluster = report.clusters.at(report.map.recording, report.map.frame)
-    shown = np.array([bout.value if bout.ethogram == "clusters" else -1 for bout in report.bouts])[report.map.nearest]
-    assert (shown == cluster)[shown >= 0].mean() > 0.9
+    examples = np.array([bout.value if bout.ethogram == "clusters" else -1 for bout in report.bouts])[
+        report.map.nearest
+    ]
+    assert (examples == cluster)[examples >= 0].mean() > 0.9
 
 
 def test_a_discovered_bout_is_among_the_shown(gathered):
@@ -86,7 +88,7 @@ def test_less_is_a_report_too(gather):
     report = gather(clusters=False, description=False, probe=False, programs=(), bouts=4, neighbors=0).report
     assert report.clusters is None and not report.cards and report.transitions is None and len(report.labels) == 2
     assert len(report.bouts) >= 4
-    assert all(bout.among_shown is False and bout.ethogram != "clusters" for bout in report.bouts)
+    assert all(bout.among_examples is False and bout.ethogram != "clusters" for bout in report.bouts)
     none = gather(clusters=False, description=False, probe=False, bouts=0).report
     assert not none.bouts and (none.map.nearest == -1).all()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.report import Channel, Ethogram, FrameMap
-from ssl_behavior.report.tables import channel_differences, difference_rows, discovery_rows, telling_labels
+from ssl_behavior.report.tables import channel_differences, difference_rows, discovery_rows, distinctive_labels
 
 from .conftest import card, enrichment
 
@@ -16,8 +16,8 @@ def test_what_tells_most_comes_first():
         enrichment(label, both=both, of_cluster=1000, expected=both / lift)
         for label, both, lift in (("rare", 1, 9.0), ("less", 900, 0.8), ("much", 500, 2.0), ("some", 300, 1.5))
     ]
-    assert [row.behavior for row in telling_labels(rows)] == ["much", "some", "rare"]
-    assert telling_labels([enrichment(both=0)]) == () == telling_labels([enrichment(both=0, expected=0.0)])
+    assert [row.behavior for row in distinctive_labels(rows)] == ["much", "some", "rare"]
+    assert distinctive_labels([enrichment(both=0)]) == () == distinctive_labels([enrichment(both=0, expected=0.0)])
 
 
 def test_differences_of_channels_are_in_standard_deviations_of_all_points():

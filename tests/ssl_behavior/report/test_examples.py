@@ -4,7 +4,7 @@ import pytest
 from ssl_behavior.bouts import BoutTable
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.report import Ethogram
-from ssl_behavior.report.shown_bouts import bouts_in, central_bouts, nearest_points, pooled, seconds_of, similar_bouts
+from ssl_behavior.report.examples import bouts_in, central_bouts, nearest_points, pooled, seconds_of, similar_bouts
 from ssl_behavior.space import Space
 
 ROWS = (

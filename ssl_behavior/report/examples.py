@@ -14,7 +14,7 @@ from ssl_behavior.bouts import BoutTable, Span, bout_table
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.faiss_library import load_faiss
-from ssl_behavior.report.contents import Ethogram, Neighbor, ReportRecording, ShownBout
+from ssl_behavior.report.contents import Ethogram, ExampleBout, Neighbor, ReportRecording
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.space import Space
 from ssl_behavior.store import Store, StoreRow
@@ -62,11 +62,16 @@ def pooled(bouts: BoutTable, space: Space, embeddings: Embeddings) -> np.ndarray
 
 
 def similar_bouts(
-    queries: BoutTable, query_points: np.ndarray, bouts: BoutTable, points: np.ndarray, k: int, apart_seconds: float
+    queries: BoutTable,
+    query_points: np.ndarray,
+    bouts: BoutTable,
+    points: np.ndarray,
+    k: int,
+    same_event_seconds: float,
 ) -> list[list[tuple[int, float]]]:
     """For each query (number among `bouts`, distance) of the k nearest, by exact search; fewer where there are not k.
 
-    Bouts of the query's recording that begin less than `apart_seconds` after its end, or end as little before its
+    Bouts of the query's recording that begin less than `same_event_seconds` after its end, or end as little before its
     start, are the same event and are not looked for. Of bouts that overlap or touch each other, the nearest is found.
 
     Parameters
@@ -81,7 +86,7 @@ def similar_bouts(
     left, depth = np.arange(len(queries)), min(len(bouts), k + _FIRST_LOOK)
     while len(left):
         distances, ids = index.search(query_points[left], depth)
-        far = _apart(queries.take(left), bouts, ids, (apart_seconds * queries.fps).astype(np.int64))
+        far = _other_events(queries.take(left), bouts, ids, (same_event_seconds * queries.fps).astype(np.int64))
         for row, query in enumerate(left):
             kept = _events(bouts, ids[row], np.flatnonzero(far[row]), k)
             squared = np.maximum(distances[row, kept], 0.0)
@@ -92,14 +97,14 @@ def similar_bouts(
     return found
 
 
-def _apart(queries: BoutTable, bouts: BoutTable, ids: np.ndarray, apart_frames: np.ndarray) -> np.ndarray:
-    """Which of the bouts found are other events than the query, bool [query, found]; `apart_frames` [recording]."""
-    room = apart_frames[queries.recording][:, None]
+def _other_events(queries: BoutTable, bouts: BoutTable, ids: np.ndarray, same_event_frames: np.ndarray) -> np.ndarray:
+    """Found bouts that are another event than the query, bool [query, found]."""
+    room = same_event_frames[queries.recording][:, None]
     other = bouts.recording[ids] != queries.recording[:, None]
     later = bouts.start[ids] >= queries.stop[:, None] + room
     earlier = bouts.stop[ids] <= queries.start[:, None] - room
-    apart: np.ndarray = other | later | earlier
-    return apart
+    other_events: np.ndarray = other | later | earlier
+    return other_events
 
 
 def _events(bouts: BoutTable, ids: np.ndarray, places: np.ndarray, k: int) -> list[int]:
@@ -162,7 +167,7 @@ class Source:
     rows: tuple[EmbeddingRow, ...]
 
     @classmethod
-    def of(cls, store: Store, embeddings: Embeddings, wanted: Sequence[StoreRow] | None = None) -> "Source":
+    def of(cls, store: Store, embeddings: Embeddings, chosen_rows: Sequence[StoreRow] | None = None) -> "Source":
         """The wanted recordings, or all that are embedded.
 
         Raises
@@ -170,7 +175,7 @@ class Source:
         InputError
             If one of them is not in both, or not as long in both.
         """
-        ids = {row.id for row in (embeddings.rows if wanted is None else wanted)}
+        ids = {row.id for row in (embeddings.rows if chosen_rows is None else chosen_rows)}
         rows = tuple(row for row in embeddings.rows if row.id in ids)
         if missing := sorted(ids - {row.id for row in rows}):
             raise InputError(f"{embeddings.path} has no recording {missing[0]!r}: embed it, or leave it out")
@@ -208,7 +213,7 @@ class Source:
 
 _SHORTEST_SECONDS = 0.25
 _MOST_CANDIDATES = 50_000
-_APART_SECONDS = 10.0
+_SAME_EVENT_SECONDS = 10.0
 _LEAD_SECONDS = 0.5
 _LONGEST_SECONDS = 4.0
 _CENTRAL = 0.5
@@ -224,7 +229,7 @@ def choose_bouts(
     labels: Sequence[Ethogram],
     named: Sequence[tuple[Span, int]] = (),
     seed: int = 0,
-) -> tuple[tuple[ShownBout, ...], np.ndarray]:
+) -> tuple[tuple[ExampleBout, ...], np.ndarray]:
     """About `number` bouts, and the `neighbors` nearest to each of them among the bouts of all clusters; and the mean
     point of each bout, float32 [bout, dim].
 
@@ -242,16 +247,18 @@ def choose_bouts(
     if clusters:
         central = central_bouts(candidates, means, max(1, int(_CENTRAL * number) // max(1, len(clusters.words))))
     numbers = {row.id: place for place, row in enumerate(rows)}
-    asked = BoutTable.of([(numbers[span.recording], span.start, span.stop, cluster) for span, cluster in named], rows)
+    required = BoutTable.of(
+        [(numbers[span.recording], span.start, span.stop, cluster) for span, cluster in named], rows
+    )
     chosen = _Chosen(source)
-    parts = [(name, asked), (name, candidates.take(central[:number]))]
+    parts = [(name, required), (name, candidates.take(central[:number]))]
     parts += _labeled(labels, rows, number - len(parts[1][1]), seed)
     left = max(0, number - sum(len(part) for _, part in parts[1:]))
     for ethogram, part in [*parts, (name, _drawn(candidates, left, seed))]:
         own = pooled(part, space, source.embeddings)
-        found = similar_bouts(part, own, candidates, means, neighbors, _APART_SECONDS)
+        found = similar_bouts(part, own, candidates, means, neighbors, _SAME_EVENT_SECONDS)
         chosen.add(ethogram, part, own, found, name, candidates, means)
-    chosen.add_among_shown(neighbors, space.dim)
+    chosen.add_neighbors_among_examples(neighbors, space.dim)
     return chosen.bouts(), chosen.points(space.dim)
 
 
@@ -282,7 +289,7 @@ class _Chosen:
         self.ethograms: list[str] = []
         self.means: list[np.ndarray] = []
         self.neighbors: dict[int, tuple[Neighbor, ...]] = {}
-        self.near_shown: set[int] = set()
+        self.only_neighbors: set[int] = set()
 
     def _number(self, ethogram: str, bouts: BoutTable, pick: int, mean: np.ndarray) -> int:
         recording, start, stop = int(bouts.recording[pick]), int(bouts.start[pick]), int(bouts.stop[pick])
@@ -312,35 +319,35 @@ class _Chosen:
                 for pick, distance in near
             )
 
-    def add_among_shown(self, k: int, dim: int) -> None:
+    def add_neighbors_among_examples(self, k: int, dim: int) -> None:
         """Neighbors among what is shown, for the bouts that are only neighbors of others."""
-        self.near_shown = {number for number in range(len(self.rows)) if number not in self.neighbors}
-        shown, means = BoutTable.of(self.rows, self.source.rows), self.points(dim)
-        left = np.array(sorted(self.near_shown), np.int64)
-        found = similar_bouts(shown.take(left), means[left], shown, means, k, _APART_SECONDS)
+        self.only_neighbors = {number for number in range(len(self.rows)) if number not in self.neighbors}
+        examples, means = BoutTable.of(self.rows, self.source.rows), self.points(dim)
+        left = np.array(sorted(self.only_neighbors), np.int64)
+        found = similar_bouts(examples.take(left), means[left], examples, means, k, _SAME_EVENT_SECONDS)
         for number, near in zip(left.tolist(), found, strict=True):
             self.neighbors[number] = tuple(Neighbor(bout=bout, distance=distance) for bout, distance in near)
 
     def points(self, dim: int) -> np.ndarray:
         return np.stack(self.means) if self.means else np.zeros((0, dim), np.float32)
 
-    def bouts(self) -> tuple[ShownBout, ...]:
+    def bouts(self) -> tuple[ExampleBout, ...]:
         """With their tracks, read one by one."""
-        shown, store = [], self.source.store
+        examples, store = [], self.source.store
         for number, (recording, start, stop, label) in enumerate(self.rows):
             row = self.source.store_rows[recording]
-            first, last = _shown_frames(start, stop, row)
-            shown.append(
-                ShownBout(
+            first, last = _track_frames(start, stop, row)
+            examples.append(
+                ExampleBout(
                     recording=row.id, start=start, stop=stop, ethogram=self.ethograms[number], value=label, first=first,
                     track=np.array(store.keypoints[row.offset + first : row.offset + last]),
-                    neighbors=self.neighbors.get(number, ()), among_shown=number in self.near_shown,
+                    neighbors=self.neighbors.get(number, ()), among_examples=number in self.only_neighbors,
                 )
             )  # fmt: skip
-        return tuple(shown)
+        return tuple(examples)
 
 
-def _shown_frames(start: int, stop: int, row: StoreRow) -> tuple[int, int]:
+def _track_frames(start: int, stop: int, row: StoreRow) -> tuple[int, int]:
     """(first, stop) of the track that is shown: the bout and half a second around it, of long ones the middle."""
     longest, lead = max(1, int(_LONGEST_SECONDS * row.fps)), int(_LEAD_SECONDS * row.fps)
     first, last = start - lead, stop + lead
