@@ -1,4 +1,4 @@
-"""Which recordings a run learns from, and its batches: batch k of a run depends on its seed and k alone."""
+"""Choice of the training recordings, and training batches: batch k of a run depends on its seed and k alone."""
 
 import hashlib
 import json
@@ -124,7 +124,7 @@ def _stores_of(sources: Sequence[Source]) -> list[Store]:
 
 
 def _with_copies(held_out: set[tuple[str, str]], sources: Sequence[Source]) -> set[tuple[str, str]]:
-    """Those held out and every recording with the same tracks: a copy under another name is no new recording."""
+    """The held-out recordings and their copies: a recording with the same tracks is not a new one."""
     contents = {source[1].content_hash for source in sources if _key(source) in held_out}
     return {_key(source) for source in sources if source[1].content_hash in contents}
 
@@ -177,7 +177,7 @@ def _held_out(
 
 
 def _spared(order: Sequence[Source], number: int, facts: LabelFacts) -> set[tuple[str, str]]:
-    """About `number` recordings to hold out, in the order given: of every stream that can spare one at least one.
+    """About `number` recordings to hold out, in the given order; at least one of every stream that can spare one.
 
     A stream's or an annotator's last recording is never taken.
     """

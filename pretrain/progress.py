@@ -1,4 +1,4 @@
-"""What a run tells: `metrics.jsonl`, TensorBoard events, and a live line for the person who waits."""
+"""Output of a run: `metrics.jsonl`, TensorBoard events, and a live progress line."""
 
 import errno
 import json
@@ -56,7 +56,7 @@ class RunLog:
                 raise self._refused(failure) from failure
 
     def training(self, step: int, values: Mapping[str, float]) -> None:
-        """Numbers of one training step."""
+        """Log one training step."""
         now = time.monotonic()
         speed = (step - self.last_step) * self.frames_per_step / max(now - self.last_time, 1e-9)
         self.last_step, self.last_time = step, now
@@ -64,7 +64,7 @@ class RunLog:
         self._show(step, f"loss {values['loss']:.4f}", f"{speed:,.0f} frames/s")
 
     def validation(self, step: int, values: Mapping[str, float]) -> None:
-        """Numbers of the held-out recordings after a step."""
+        """Log the validation after a step."""
         self._write(step, "validation", values)
         labels = "".join(f", AP {name[3:]} {value:.3f}" for name, value in values.items() if name.startswith("ap/"))
         self.say(
@@ -73,7 +73,7 @@ class RunLog:
         )
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line above the progress line."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _write(self, step: int, split: str, values: Mapping[str, float]) -> None:
@@ -102,7 +102,7 @@ class RunLog:
 
 
 def finite_or_none(values: Mapping[str, float]) -> dict[str, float | None]:
-    """The values as JSON can hold them: it has neither NaN nor infinity.
+    """Values with None for NaN and infinity, which JSON does not have.
 
     >>> finite_or_none({"loss": float("nan"), "lr": 0.1})
     {'loss': None, 'lr': 0.1}

@@ -1,4 +1,4 @@
-"""From a label per frame to bouts: when a behavior, or a cluster, begins and ends."""
+"""Bouts: spans, tables and runs of frames with one label, and merging of short bouts."""
 
 import heapq
 import re
@@ -30,7 +30,7 @@ _SPAN = re.compile(r"(?P<recording>.+):(?P<start>[0-9]{1,18})(-(?P<stop>[0-9]{1,
 
 @dataclass(frozen=True)
 class Span:
-    """Frames `start` up to, not including, `stop` of a recording, which is named by its id.
+    """Frames `start` up to, not including, `stop` of the recording with the id `recording`.
 
     Raises
     ------
@@ -48,7 +48,7 @@ class Span:
 
     @classmethod
     def parse(cls, text: str, option: str = "--query") -> "Span":
-        """From RECORDING:FRAME or RECORDING:START-STOP; what stands before the last colon is the recording.
+        """Parse RECORDING:FRAME or RECORDING:START-STOP; the text before the last colon is the recording.
 
         >>> Span.parse("day 1/a:b:12-40")
         Span(recording='day 1/a:b', start=12, stop=40)
@@ -94,7 +94,7 @@ class Bout:
 
 @runtime_checkable
 class _Recording(Protocol):
-    """A row of a table of recordings that lie one after the other."""
+    """Row of a table of consecutive recordings."""
 
     @property
     def offset(self) -> int: ...
@@ -124,7 +124,7 @@ class BoutTable:
 
     @classmethod
     def of(cls, bouts: ArrayLike, recordings: Sequence[_Recording]) -> "BoutTable":
-        """Of whole numbers [bout, 4]: recording, start, stop, label."""
+        """Table from whole numbers [bout, 4]: recording, start, stop, label."""
         recording, start, stop, label = np.asarray(bouts, np.int64).reshape(-1, 4).T
         offset, fps = (np.array([getattr(one, name) for one in recordings]) for name in ("offset", "fps"))
         return cls(recording, start, stop, label, offset, fps)
@@ -148,7 +148,7 @@ class BoutTable:
         return self.offset[self.recording] + self.start
 
     def take(self, picks: np.ndarray) -> "BoutTable":
-        """Some of the bouts; `picks` are numbers or a mask."""
+        """Subset of the bouts; `picks` are numbers or a mask."""
         return replace(
             self, recording=self.recording[picks], start=self.start[picks], stop=self.stop[picks],
             label=self.label[picks],
@@ -181,7 +181,7 @@ def runs(frames: np.ndarray) -> list[tuple[int, int, int]]:
 
 
 def without_short_bouts(labels: Labels, fewest_frames: int) -> Labels:
-    """Bouts of fewer frames become background; where there is none, see `without_short_runs`.
+    """Labels whose bouts of fewer frames are background; without a background, see `without_short_runs`.
 
     Bouts of the background itself, and stretches without annotation, may be as short as they are.
     """
@@ -195,7 +195,7 @@ def without_short_bouts(labels: Labels, fewest_frames: int) -> Labels:
 
 
 def without_short_runs(frames: np.ndarray, fewest_frames: int) -> np.ndarray:
-    """Runs of fewer frames become part of the longer run beside them, the shortest first, until all are long enough.
+    """Labels whose shorter runs are merged into the longer neighboring run, shortest first, until all are long enough.
 
     A new array. Runs of -1 stay as they are and take nothing in, so a short run between two of them stays, too.
 

@@ -1,4 +1,4 @@
-"""One command, `ssl-behavior VERB ...`. Mistakes of a person end in one sentence and exit code 2."""
+"""The command `ssl-behavior VERB ...`. User errors print one sentence and exit with code 2."""
 
 import difflib
 import signal
@@ -26,7 +26,7 @@ def usage() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a verb and return the exit code: 0, 2 after a person's mistake, 130 or 143 after an interruption."""
+    """Run a verb and return the exit code: 0, 2 after a user error, 130 or 143 after an interruption."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage(), end="", file=sys.stdout if arguments else sys.stderr)

@@ -61,7 +61,7 @@ def chunked(
     chunk_frames: int = CHUNK_FRAMES,
     precision: torch.dtype = torch.float32,
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """What `method` computes of every frame of a recording, chunk by chunk: (frames, float32 [time, latent]).
+    """Output of `method` for every frame of a recording, chunk by chunk: (frames, float32 [time, latent]).
 
     Each chunk is read with as many frames more as the encoder reaches to either side, so the numbers are those of one
     pass over the whole recording.
@@ -94,7 +94,7 @@ _DTYPES = ("float16", "float32")
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingRow:
-    """Which rows of the array are a recording's."""
+    """Rows of the array that belong to a recording."""
 
     id: str
     offset: int
@@ -154,7 +154,7 @@ class Embeddings:
         return int(self.array.shape[1])
 
     def row(self, recording: str) -> EmbeddingRow:
-        """A recording's row; an unknown id is an InputError."""
+        """Row of a recording; raises InputError for an unknown id."""
         for row in self.rows:
             if row.id == recording:
                 return row
@@ -172,7 +172,7 @@ class Embeddings:
 
 
 def select_rows(rows: Sequence[EmbeddingRow], patterns: Sequence[str], where: str) -> list[EmbeddingRow]:
-    """Those of the rows whose id equals or matches (as a glob) any of `patterns`, in order.
+    """Rows with an id that equals or matches (as a glob) any of `patterns`, in order.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def select_rows(rows: Sequence[EmbeddingRow], patterns: Sequence[str], where: st
 
 
 def check_fits(method: Method, recording: Recording | StoreRow, keypoints: tuple[str, ...], num_animals: int) -> None:
-    """Refuse recordings that the encoder was not made for.
+    """Refuse recordings whose animals, keypoints or frame rate do not fit the encoder.
 
     Raises
     ------
@@ -297,7 +297,7 @@ def _chunks(
     precision: torch.dtype,
     kept: Collection[str],
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """The kept columns chunk by chunk."""
+    """Kept columns, chunk by chunk."""
     columns = [span for name, span in group_slices(method.channel_groups).items() if name in kept]
 
     def embed(batch: WindowBatch) -> torch.Tensor:
@@ -387,7 +387,7 @@ def store_embeddings(
     dtype: str = "float16",
     overwrite: bool = False,
 ) -> Embeddings:
-    """An embeddings folder of numbers that somebody else made, e.g. released features; whole or not at all.
+    """Write precomputed features, e.g. released ones, as an embeddings folder, atomically.
 
     Parameters
     ----------
@@ -422,7 +422,7 @@ def _check_dtype(dtype: str) -> None:
 
 
 def _table(rows: Sequence[StoreRow]) -> list[EmbeddingRow]:
-    """Where each recording lies among the rows of the array."""
+    """Row table: offset, frames and fps of each recording."""
     stops = np.cumsum([row.frames for row in rows]).tolist()
     return [
         EmbeddingRow(id=row.id, offset=stop - row.frames, frames=row.frames, fps=row.fps)
@@ -446,7 +446,7 @@ def _contents(
 
 
 def _new_array(file: Path, dtype: np.dtype, shape: tuple[int, int]) -> np.memmap:
-    """A memory-mapped array whose space is reserved: a full disk is told now, not after hours (a map dies of it)."""
+    """A memory-mapped array whose space is reserved: a full disk raises now, not after hours as SIGBUS."""
     array = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
     if hasattr(os, "posix_fallocate"):
         with file.open("r+b") as handle:
@@ -463,7 +463,7 @@ def _as_stored(values: np.ndarray, dtype: np.dtype, recording: str) -> np.ndarra
 
 
 class _Export:
-    """An export under way: a folder beside `out` that knows how many recordings are done."""
+    """Unfinished export: a folder beside `out` that records how many recordings are done."""
 
     def __init__(
         self,
@@ -495,7 +495,7 @@ class _Export:
         self.array = np.lib.format.open_memmap(file, mode="r+")
 
     def _resumable(self) -> int:
-        """Recordings already done by an interrupted export of exactly this."""
+        """Number of recordings that an interrupted export with the same settings finished."""
         progress = self.folder / "progress.json"
         if not progress.exists():
             return 0

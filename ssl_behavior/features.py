@@ -1,7 +1,7 @@
-"""What the encoder sees of a scene: egocentric poses, relations and motion, each with a mask of what was observed.
+"""Features of a scene: egocentric poses, relations and motion, each with a mask of observed values.
 
-Everything is computed from every animal's own point of view at once, so the output has an individual axis:
-`features[..., i, :]` describes the scene as animal i lives it. Lengths are in body lengths (one scale per model,
+Every feature is computed from each animal's point of view, so the output has an individual axis:
+`features[..., i, :]` describes the scene as seen by animal i. Lengths are in body lengths (one scale per model,
 fitted on the training recordings) and directions are unit vectors in the animal's frame, so that moving or turning
 the scene changes nothing.
 """
@@ -35,7 +35,7 @@ _DISTANCES = ("distances", "all_distances")
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureConfig:
-    """Which features, and how missing points are treated. Lags and gaps are in frames.
+    """Choice of features and treatment of missing points. Lags and gaps are in frames.
 
     Parameters
     ----------
@@ -71,12 +71,12 @@ class FeatureConfig:
 
     @property
     def distance_blocks(self) -> tuple[str, ...]:
-        """The blocks that principal components are taken of."""
+        """Feature blocks that PCA compresses."""
         return tuple(name for name in self.blocks if name in _DISTANCES)
 
 
 def squash(vectors: Float[Tensor, "*batch space"]) -> Float[Tensor, "*batch space"]:
-    """Logarithmic in length, unchanged in direction: near things in detail, far things coarsely."""
+    """Vectors with logarithmic length and unchanged direction: fine resolution near, coarse far away."""
     length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
     return vectors * (torch.log1p(length) / length.clamp_min(1e-6))
 
@@ -92,7 +92,7 @@ def _twice(known: Bool[Tensor, "*batch keypoint"]) -> Tensor:
 
 
 def pose(own: Scene, _: Scene, __: FeatureConfig) -> Block:
-    """Own keypoints in the own frame, at most 4 body lengths from the center (MABe 2021 Task 1 winner)."""
+    """Own keypoints in the own frame, clipped at 4 body lengths from the center (MABe 2021 Task 1 winner)."""
     place = rotate_into(own.points - own.center.unsqueeze(-2), own.heading.unsqueeze(-2))
     known = own.known & (own.has_heading & own.has_center).unsqueeze(-1)
     return _pairs(place.clamp(-4, 4)), _twice(known)
@@ -111,7 +111,7 @@ def other_own_pose(own: Scene, other: Scene, config: FeatureConfig) -> Block:
 
 
 def distances(own: Scene, other: Scene, _: FeatureConfig) -> Block:
-    """Log distances: every own keypoint to every one of the other's, and all pairs of the own ones."""
+    """Log distances of every own keypoint to every keypoint of the other, and of all own pairs."""
     return _log_distances(own, other, both_within=False)
 
 
@@ -136,7 +136,7 @@ def _log_distances(own: Scene, other: Scene, both_within: bool) -> Block:
 
 
 def _pairs_of_keypoints(num_keypoints: int, both_within: bool) -> Int[Tensor, "end pair"]:
-    """Numbers of the two keypoints of every pair; the other animal's are counted on from the own one's."""
+    """Indices of the two keypoints of every pair; the other animal's indices follow the own ones."""
     own = torch.arange(num_keypoints)
     between = torch.cartesian_prod(own, own + num_keypoints).T
     within = torch.tril_indices(num_keypoints, num_keypoints, offset=-1)
@@ -152,7 +152,7 @@ def _log_length(x: Tensor, y: Tensor, floor: float) -> Tensor:
 
 
 def relation(own: Scene, other: Scene, _: FeatureConfig) -> Block:
-    """Where the other is (log distance, offset, bearing) and how it is turned, in the own frame."""
+    """Position (log distance, offset, bearing) and heading of the other, in the own frame."""
     offset = rotate_into(other.center - own.center, own.heading)
     length = torch.linalg.vector_norm(offset, dim=-1, keepdim=True)
     facing = rotate_into(other.heading, own.heading)
@@ -191,7 +191,7 @@ def speeds(own: Scene, _: Scene, config: FeatureConfig) -> Block:
 
 
 def visibility(own: Scene, other: Scene, _: FeatureConfig) -> Block:
-    """Which points of both animals were observed, and how old the held positions and headings are (log frames)."""
+    """Observed points of both animals, and age of held positions and headings (log frames)."""
     ages = torch.stack([own.center_age, other.center_age, own.heading_age], dim=-1)
     seen = torch.cat([own.observed, other.observed], dim=-1).to(ages.dtype)
     values = torch.cat([seen, torch.log1p(ages)], dim=-1)
@@ -223,7 +223,7 @@ def session_time(
 
 
 def time(own: Scene, _: Scene, __: FeatureConfig) -> Block:
-    """Where in the recording the frame is, see `session_time`."""
+    """Position of the frame in the recording, see `session_time`."""
     values = session_time(own.seconds, own.seconds_left).unsqueeze(2).expand(*own.center.shape[:3], 2)
     return values, own.valid[..., None, None].expand(values.shape)
 
@@ -305,7 +305,7 @@ class Featurizer(nn.Module):
 
     @property
     def receptive_field(self) -> tuple[int, int]:
-        """Frames before and after the own one on which the features depend."""
+        """(before, after): frames around the current one that the features depend on."""
         before, after = self.config.scene.receptive_field
         lags = {"motion": self.config.lags_frames, "speeds": self.config.speed_lags_frames, "mabe2021_social": (1,)}
         return before + max((lag for block in self.config.blocks for lag in lags.get(block, ())), default=0), after
@@ -317,27 +317,27 @@ class Featurizer(nn.Module):
 
     @property
     def _distances(self) -> slice:
-        """Where the log distances stand among the channels before PCA."""
+        """Columns of the log distances among the channels before PCA."""
         return self._spans[self.config.distance_blocks[0]] if self.config.distance_blocks else slice(0, 0)
 
     def raw_channels(self, batch: WindowBatch) -> Block:
-        """Features before standardization and PCA, and which of them were observed."""
+        """Features before standardization and PCA, and the mask of observed ones."""
         blocks = self._blocks(batch)
         values, known = _joined(blocks)
         return values, known if bool(batch.valid.all()) else known & batch.valid[..., None, None]
 
     def forward(self, batch: WindowBatch) -> Channels:
-        """Standardized and clipped; 0 (the mean) where not observed. Never in less than the windows' precision."""
+        """Standardized and clipped features; 0 (the mean) where not observed. At least the windows' precision."""
         parts = [values for values, _ in self._parts(batch)]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def with_known(self, batch: WindowBatch) -> Block:
-        """Features as `forward` gives them, and which of them were observed."""
+        """Output of `forward`, and the mask of observed features."""
         parts = self._parts(batch)
         return torch.cat([values for values, _ in parts]), torch.cat([known for _, known in parts])
 
     def _parts(self, batch: WindowBatch) -> list[Block]:
-        """Features and which were observed, a few windows at a time.
+        """Features and masks, a few windows at a time.
 
         A few windows stay in the processor's cache: half the time of all at once.
         """
@@ -366,7 +366,7 @@ class Featurizer(nn.Module):
 
     @torch.no_grad()
     def fit(self, reader: WindowReader) -> "Featurizer":
-        """Fit the scale, then mean and std of what was observed, then the PCA, on the recordings of `reader`.
+        """Fit the scale, then mean and std of observed values, then the PCA, on the recordings of `reader`.
 
         Of more than 400,000 frames, evenly spaced pieces.
 
@@ -408,13 +408,13 @@ def _width(span: slice) -> int:
 
 
 def spans(names: Collection[str], widths: Collection[int]) -> dict[str, slice]:
-    """Where columns of these names and widths stand, side by side."""
+    """Column slices of adjacent blocks with the given names and widths."""
     stops = list(accumulate(widths))
     return {name: slice(stop - width, stop) for name, width, stop in zip(names, widths, stops, strict=True)}
 
 
 def _empty_batch(skeleton: Skeleton) -> WindowBatch:
-    """One unseen frame: enough to learn the widths of the blocks."""
+    """Batch of one unobserved frame, which gives the widths of the blocks."""
     shape = (1, 1, skeleton.num_individuals, skeleton.num_keypoints)
     return WindowBatch(
         keypoints=torch.zeros(*shape, 2),

@@ -1,4 +1,4 @@
-"""Files and folders that exist whole or not at all."""
+"""Atomic writing of files and folders: they exist whole or not at all."""
 
 import errno
 import glob
@@ -58,7 +58,7 @@ def _partial(path: Path) -> Path:
 
 
 def _set_aside(path: Path) -> Path | None:
-    """What was at `path` before a process died between the two renames of `publish_folder`."""
+    """Previous content of `path`, left if a process died between the two renames of `publish_folder`."""
     if path.exists():
         return None
     aside = path.parent.glob(f".{glob.escape(path.name)}.old-*")
@@ -66,7 +66,7 @@ def _set_aside(path: Path) -> Path | None:
 
 
 def _bring_back(path: Path) -> None:
-    """Give what an overwrite that died had set aside its name again."""
+    """Restore the previous content of `path` after an interrupted overwrite."""
     old = _set_aside(path)
     if old:
         with write_errors_explained(path), suppress(FileNotFoundError):
@@ -85,7 +85,7 @@ def _is_alive(pid: str) -> bool:
 
 @contextmanager
 def write_errors_explained(path: Path, option: str = "--out") -> Iterator[None]:
-    """Turn the operating system's refusal to write into a sentence for the person; `option` chooses another path."""
+    """Convert write errors of the operating system to InputError; `option` names the argument to change."""
     try:
         yield
     except OSError as error:
@@ -132,7 +132,7 @@ def atomic_folder(path: Path, overwrite: bool = False, marker: str = "", option:
 
 
 def publish_folder(partial: Path, path: Path) -> None:
-    """Give a finished folder its name, replacing what has that name: on disk before it is visible."""
+    """Rename a finished folder to `path`, replacing previous content; flushed to disk before it is visible."""
     for file in partial.rglob("*"):
         if file.is_file():
             _sync(file)
@@ -183,13 +183,13 @@ def atomic_file(path: Path, option: str = "--out") -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically. NaN is refused: JSON has none."""
+    """Write `value` as indented JSON, atomically. Raises ValueError for NaN, which JSON does not have."""
     with atomic_file(path) as partial:
         partial.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path, what: str) -> Any:
-    """Read a JSON file of ours; `what` names its kind in the error ("a store", "a checkpoint").
+    """Read a JSON file that this package wrote; `what` names its kind in errors ("a store", "a checkpoint").
 
     Raises
     ------
@@ -207,7 +207,7 @@ def read_json(path: Path, what: str) -> Any:
 
 
 def read_contents(folder: Path, name: str, kind: str, version: int, again: str = "", what: str = "") -> dict[str, Any]:
-    """The table of contents of a folder of ours, which says what `kind` it is and in which format version.
+    """Read a folder's table of contents and check its kind and format version.
 
     `again` tells what to do besides updating, e.g. ", or import the recordings again"; `what` is the folder in words
     where they are not "a `kind`".

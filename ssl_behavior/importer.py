@@ -1,4 +1,4 @@
-"""The verb `import`: files of tracks and annotations -> one store, and a report a scientist can act on."""
+"""Import of tracks and annotations into a store, the import report, and the verb `import`."""
 
 import argparse
 import math
@@ -34,7 +34,7 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions:
-    """What a person may say about an import.
+    """Options of an import.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def import_recordings(
     options: ImportOptions | None = None,
     progress: Progress | None = None,
 ) -> ImportReport:
-    """Read every recording of `sources` into one store at `out`; it exists whole afterwards, or not at all.
+    """Read every recording of `sources` into one store at `out`, atomically.
 
     Memory is bounded by the largest recording (for `.npy` files: by the file). The report is also in the store,
     as `import.json`.
@@ -101,7 +101,7 @@ def import_release(
     options: ImportOptions | None = None,
     progress: Progress | None = None,
 ) -> ImportReport:
-    """The CalMS21 release as one store at `out`: all tasks and the unlabeled videos, each recording under its own path.
+    """Import the CalMS21 release as one store: all tasks and unlabeled videos, with their paths as ids.
 
     Subsets are "train", "test" and "unlabeled"; the label streams are `behavior` (annotators "0" to "5") and the seven
     of Task 3. Parts that the folder lacks are left out; `Release.require` refuses that.
@@ -163,7 +163,7 @@ def _recordings(
     report: ImportReport,
     progress: Progress | None,
 ) -> Iterator[Recording]:
-    """Read, label, clean and inspect one recording after the other, adding to the report on the way."""
+    """Read, label, clean and inspect the recordings one by one, and add each to the report."""
     sizes = [_unpacked_size(file.path) for file in tracks]
     for number, file in enumerate(tracks):
         meter = _Meter(sum(sizes[:number]), sizes[number], sum(sizes), file.path.name, progress)
@@ -186,7 +186,7 @@ def _recordings(
 
 
 class _Meter:
-    """Turns the bytes a reader reports, or a whole file, into progress over all files."""
+    """Progress in bytes over all files, from the bytes that a reader reports or from whole files."""
 
     def __init__(self, before: int, size: int, total: int, name: str, progress: Progress | None) -> None:
         self.before, self.size, self.total, self.name, self.progress = before, size, total, name, progress
@@ -213,7 +213,7 @@ def _unpacked_size(path: Path) -> int:
 
 
 def _scaled(recording: Recording, px_per_cm: float | None) -> Recording:
-    """The recording with the scale that was given, unless it brings its own."""
+    """The recording with the given scale, unless it has its own."""
     own = recording.px_per_cm
     if px_per_cm is None:
         return recording
@@ -230,7 +230,7 @@ def _scaled(recording: Recording, px_per_cm: float | None) -> Recording:
 def _labeled(
     recording: Recording, annotation: Any, options: ImportOptions, report: ImportReport
 ) -> tuple[Recording, dict[str, AnnotationSpan]]:
-    """The recording with the streams of its annotation file, if it has one."""
+    """The recording with the label streams of its annotation file, if any."""
     if annotation is None:
         return recording, {}
     backgrounds = {**DOCUMENTED_BACKGROUND.get(recording.skeleton.name, {}), **options.backgrounds}
@@ -273,7 +273,7 @@ def _check_unused(annotations: AnnotationIndex, options: ImportOptions) -> None:
 
 
 def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -> None:
-    """What can be told only when all recordings are there: backgrounds, copies, names of the animals."""
+    """Complete the report with facts about all recordings together: backgrounds, copies, names of the animals."""
     for stream, background in options.backgrounds.items():
         if stream not in writer.streams or writer.streams[stream].background != background:
             known = {name: list(s.vocabulary) for name, s in writer.streams.items()}
@@ -333,7 +333,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> int:
-    """Run `ssl-behavior import`; returns the exit code."""
+    """Run the verb `import`; returns the exit code."""
     args = _parser().parse_args(argv)
     options = ImportOptions(
         format=args.format,

@@ -1,4 +1,4 @@
-"""Logistic regression on frozen embeddings, full batch, fast enough for half a million frames on a laptop.
+"""Full-batch logistic regression on frozen embeddings, fast enough for half a million frames on a laptop.
 
 The objective is scikit-learn's: ½‖W‖² + C Σ_frames weight · loss, the bias unpenalized, on standardized embeddings.
 It is minimized by L-BFGS in coordinates in which the embeddings' second moment and the penalty together are the
@@ -47,11 +47,11 @@ class LinearHead:
         return logits.softmax(dim=1) if self.kind == "multinomial" else logits.sigmoid()
 
     def logits(self, embedded: Embedded) -> Scores:
-        """Before softmax or sigmoid; see `probabilities`."""
+        """Output before softmax or sigmoid, see `probabilities`."""
         return embedded @ self.weights + self.bias
 
     def shrunk(self, factor: Float[Tensor, " classes"], prior: Float[Tensor, " classes"]) -> "LinearHead":
-        """Logits a part of the way from those of the class shares: prior + factor · (logits - prior).
+        """Head with logits shrunk toward the class prior: prior + factor · (logits - prior).
 
         Parameters
         ----------
@@ -63,7 +63,7 @@ class LinearHead:
 
 
 def prior_logits(target: Targets, kind: str, balanced: bool) -> Float[Tensor, " classes"]:
-    """Logits that say the share of each class, whatever the frame; of classes that weigh alike they are 0.
+    """Constant logits of the class shares; 0 for classes with equal weights.
 
     Every class has a frame that shows it, and of a "binary" one also frames that do not.
     """
@@ -74,7 +74,7 @@ def prior_logits(target: Targets, kind: str, balanced: bool) -> Float[Tensor, " 
 
 
 def class_weights(target: Targets, kind: str) -> Float[Tensor, "frames classes"]:
-    """Weights that make the classes count alike, frames / (classes · frames of the class); 0 where not annotated.
+    """Balanced weights of frames, frames / (classes · frames of the class); 0 where not annotated.
 
     For "binary" each column's two sides count alike.
     """
@@ -89,7 +89,7 @@ def class_weights(target: Targets, kind: str) -> Float[Tensor, "frames classes"]
 
 
 class Design:
-    """Training data prepared once for many fits.
+    """Prepared training data, shared by many fits.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class Design:
 
 
 def _spanned(embedded: Embedded) -> tuple[Float[Tensor, "frames axis"], Float[Tensor, "latent axis"] | None]:
-    """Fewer frames than dimensions, in an orthonormal basis of the space that they span, and the basis; else as given.
+    """If there are fewer frames than dimensions: data in an orthonormal basis of their span, and the basis.
 
     The penalty leaves no weight outside of that space, so a fit in it is the same fit, in a fraction of the time.
     """
@@ -152,7 +152,7 @@ def fit_head(
     max_steps: int = 100,
     tolerance: float = 1e-7,
 ) -> LinearHead:
-    """The minimum for one penalty, starting from `start` or from zero.
+    """Fit a head with one penalty, starting from `start` or from zero.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def _minimize(parameters: Tensor, evaluate: Callable[[], Tensor], max_steps: int
 
 
 def no_longer_better(values: Sequence[float]) -> bool:
-    """Whether a search from strong to weak penalties can end.
+    """Stopping rule of a search from strong to weak penalties.
 
     Parameters
     ----------

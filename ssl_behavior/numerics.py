@@ -34,7 +34,7 @@ _BLOCK_PAIRS = 1024
 
 @dataclass(frozen=True)
 class Standardizer:
-    """Mean and standard deviation of columns.
+    """Standardization: mean and standard deviation of columns.
 
     Parameters
     ----------
@@ -71,11 +71,11 @@ class Standardizer:
         rtol: float = 1e-6,
         constant_std: float = torch.inf,
     ) -> "Standardizer":
-        """The standardizer of a measured mean and standard deviation; other parameters as of `fit`."""
+        """Standardizer from a known mean and standard deviation; other parameters as in `fit`."""
         return cls(mean, torch.where(std > atol + rtol * mean.abs(), std, constant_std))
 
     def transform_(self, rows: Float[Tensor, "row column"]) -> Float[Tensor, "row column"]:
-        """Standardize in place, which saves a copy as large as the data."""
+        """Standardize in place, without a copy of the data."""
         return rows.sub_(self.mean).div_(self.std)
 
 
@@ -90,7 +90,7 @@ class RunningMoments:
         self.count, self.total, self.square = torch.zeros(3, num_columns, dtype=torch.float64, device=device)
 
     def add(self, rows: Float[Tensor, "row column"], known: Bool[Tensor, "row column"] | None = None) -> None:
-        """Count the values of a block; where `known` is False, a value is missing."""
+        """Add a block; values are missing where `known` is False."""
         values = (rows if known is None else rows.masked_fill(~known, 0.0)).double()
         self.count += len(rows) if known is None else known.sum(dim=0)
         self.total += values.sum(dim=0)
@@ -113,7 +113,7 @@ class RunningCovariance:
         self.products = torch.zeros(num_columns, num_columns, dtype=torch.float64, device=device)
 
     def add(self, rows: Float[Tensor, "row column"]) -> None:
-        """Count the rows of a block."""
+        """Add the rows of a block."""
         values = rows.double()
         self.count += len(values)
         self.total += values.sum(dim=0)
@@ -145,7 +145,7 @@ def principal_components(
 
 
 def oriented(axes: Float[Tensor, "column axis"]) -> Float[Tensor, "column axis"]:
-    """Axes whose largest entry is positive: an axis has no sign of its own, and solvers differ by machine."""
+    """Axes with positive largest entries: the sign of an axis is arbitrary, and solvers differ between machines."""
     largest = axes.gather(0, axes.abs().argmax(dim=0, keepdim=True))
     return torch.where(largest < 0, -axes, axes)
 
@@ -201,7 +201,7 @@ def equal_variance_rotation(covariance: Float[Tensor, "column column"]) -> Float
 
 
 def _plane_rotation(block: Float[Tensor, "2 2"], target: float) -> Float[Tensor, "2 2"]:
-    """The rotation of two axes that gives the first one the variance `target`, which lies between those of the two."""
+    """Rotation of two axes that gives the first the variance `target`, which lies between the two variances."""
     first, shared, second = float(block[0, 0]), float(block[0, 1]), float(block[1, 1])
     # (second - target) t^2 + 2 shared t + (first - target) = 0, with t the tangent of the angle.
     a, c = second - target, first - target

@@ -1,4 +1,4 @@
-"""Losses as pure functions that know no network.
+"""Losses as pure functions of tensors.
 
 Attributes: the decoding objective of task programming (Sun et al., CVPR 2021, arXiv:2011.13917). Labels: the supervised
 losses of the MABe 2021 Task 1 and 2 winner (Sun et al. 2021, arXiv:2104.02710).
@@ -33,14 +33,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Sums:
-    """What a loss adds up, and how many values it added; a term is an attribute, a program, or the whole."""
+    """Sum of a loss and number of values in it; a term is an attribute, a program, or the whole."""
 
     total: Float[Tensor, " term"]
     count: Float[Tensor, " term"]
 
 
 def full_precision(values: Tensor) -> Tensor:
-    """At least float32: sums of many losses in half precision lose what is added last."""
+    """The tensor in float32 or higher: long sums in half precision lose small addends."""
     return values if values.dtype == torch.float64 else values.float()
 
 
@@ -81,7 +81,7 @@ def supervised_contrastive(
     own: Int[Tensor, " query"],
     temperature: float,
 ) -> Sums:
-    """Points of one class together, all others apart: L_out of Khosla et al. 2020 (arXiv:2004.11362, eq. 2).
+    """Supervised contrastive loss, L_out of Khosla et al. 2020 (arXiv:2004.11362, eq. 2).
 
     For an anchor i with the positives P(i), the mean over p in P(i) of -log(exp(q_i·k_p / t) / sum_a exp(q_i·k_a / t)),
     where a runs over all keys but its own. Summed over the anchors that have a positive, one term per program.
@@ -108,7 +108,7 @@ def supervised_contrastive(
 
 @dataclass(frozen=True)
 class InfoNCE:
-    """Sums over usable anchors, so that parts of a batch can be added before dividing by the count."""
+    """Sums of InfoNCE over usable anchors; parts of a batch can be added before division by the count."""
 
     loss: Float[Tensor, ""]
     count: Int[Tensor, ""]
@@ -162,7 +162,7 @@ def dense_info_nce(
 
 
 def balanced_class_weights(counts: Float[Tensor, "*any class"]) -> Float[Tensor, "*any class"]:
-    """n / (k n_c) for the k classes that occur, so that they weigh the same; 0 for one that never does.
+    """Class weights n / (k n_c) for the k classes that occur, 0 for others, so that classes weigh the same.
 
     >>> balanced_class_weights(torch.tensor([30.0, 10.0, 0.0])).tolist()
     [0.6666666865348816, 2.0, 0.0]
@@ -174,7 +174,7 @@ def balanced_class_weights(counts: Float[Tensor, "*any class"]) -> Float[Tensor,
 
 
 def class_prior(counts: Float[Tensor, "*any class"]) -> Float[Tensor, "*any class"]:
-    """The share of each class; equal shares where nothing was counted."""
+    """Share of each class; equal shares if nothing was counted."""
     total = counts.sum(dim=-1, keepdim=True)
     return torch.where(total > 0, counts / total.clamp_min(1), 1 / counts.shape[-1])
 

@@ -1,4 +1,4 @@
-"""Labels as a model trained with labels gives them, for whole recordings in bounded memory."""
+"""Label predictions of a model trained with labels, for whole recordings in bounded memory."""
 
 import warnings
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ __all__ = ["Style", "predict_row", "style_of", "with_labels"]
 
 @dataclass(frozen=True)
 class Style:
-    """Whose way of labeling is taken for a recording.
+    """Annotator whose style is used for a recording.
 
     Parameters
     ----------
-    annotator : a learned one, "" = nobody in particular.
-    warning : a sentence for a person where it is not that of who labeled the recording, else "".
+    annotator : a learned annotator; "" = unknown.
+    warning : a sentence if another annotator's style is used than that of the recording's own annotator, else "".
     """
 
     annotator: str
@@ -33,12 +33,12 @@ class Style:
 
 
 def style_of(facts: LabelFacts, row: StoreRow, annotator: str = "", stream: str = "") -> Style:
-    """The style that was asked for by name; else that of who labeled the recording; else the first that was learned.
+    """Style of the named annotator; else of the recording's annotator; else of the first learned one.
 
     Parameters
     ----------
     facts : what the model has learned.
-    stream : look who labeled this stream of the recording; "" = any that was learned.
+    stream : use the annotator of this stream of the recording; "" = of any learned stream.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def style_of(facts: LabelFacts, row: StoreRow, annotator: str = "", stream: str 
 
 
 def with_labels(method: Method, where: str) -> Joint:
-    """The method, if it learned from labels; `where` names it in the error.
+    """Return the method if it learned from labels; `where` names it in the error.
 
     Raises
     ------
@@ -86,8 +86,7 @@ def predict_row(
 
     Parameters
     ----------
-    annotator : in whose style, by name or as `style_of` says; "" = that of who labeled the recording, or, with a
-        warning, somebody else's.
+    annotator : style by name or from `style_of`; "" = the recording's annotator, or, with a warning, another one.
 
     Raises
     ------

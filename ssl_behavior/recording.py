@@ -1,4 +1,4 @@
-"""One recorded session: tracks, how sure the tracker was, and any number of label streams."""
+"""`Recording`: tracks, confidence and label streams of one video. `Labels`: one label stream."""
 
 import hashlib
 import math
@@ -19,7 +19,7 @@ NOT_ANNOTATED = -1
 
 @dataclass(frozen=True, kw_only=True)
 class StreamFacts:
-    """A label stream's name and classes, in order; the background is "" where there is none."""
+    """Name and classes of a label stream; `background` is "" if there is none."""
 
     name: str
     classes: tuple[str, ...]
@@ -27,13 +27,13 @@ class StreamFacts:
 
     @property
     def foreground(self) -> tuple[int, ...]:
-        """The classes that are not background, by number."""
+        """Numbers of the classes that are not background."""
         return tuple(number for number, name in enumerate(self.classes) if name != self.background)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Labels:
-    """One behavior per frame, as one annotator saw it.
+    """One behavior per frame, from one annotator.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Labels:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recording:
-    """One video's tracks. Validates itself: a Recording that exists is usable.
+    """Tracks of one video. The constructor validates them, so every Recording is usable.
 
     Parameters
     ----------
@@ -173,10 +173,10 @@ class Recording:
             raise InputError(f"{self._name}: resolution_px must be width and height above 0, got {size}")
 
     def content_hash(self) -> str:
-        """SHA-256 of the tracks alone, so that one video under two names is found."""
+        """SHA-256 of the tracks alone, equal for one video under two names."""
         return hashlib.sha256(np.ascontiguousarray(self.keypoints).data).hexdigest()
 
 
 def observed_points(keypoints: np.ndarray) -> np.ndarray:
-    """Which points are there: both coordinates are numbers. [..., space] -> bool [...]."""
+    """Mask of observed points, whose coordinates are both numbers. [..., space] -> bool [...]."""
     return np.isfinite(keypoints).all(axis=-1)

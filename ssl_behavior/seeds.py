@@ -1,6 +1,6 @@
-"""One seed, many independent named generators.
+"""Independent named random generators from one seed.
 
-Two uses of randomness never share a stream, so that adding one does not change the other's numbers.
+Every use of randomness has its own stream, so a new use does not change the numbers of the others.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The axis vocabulary. Every public signature names its axes with these words.
+"""Axis names of tensor annotations. Every public signature uses these words.
 
 `batch`, `time` (frames), `step` (a few frames stacked), `individual`, `keypoint`, `space` (x, y in pixels), `channel`
 (features), `latent` (learned), `query` and `key` (the two sides of a similarity), `attribute` (a program's value),

@@ -1,4 +1,4 @@
-"""Where neighbors and clusters are looked for: chosen columns of an embedding, on one scale, perhaps fewer of them."""
+"""`Space`: column selection, standardization and PCA of an embedding, for neighbors, clusters and maps."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,7 +28,7 @@ FITTING_FRAMES = 50_000
 
 @dataclass(frozen=True, kw_only=True)
 class SpaceConfig:
-    """How embeddings become points.
+    """Options of a space.
 
     Parameters
     ----------
@@ -53,13 +53,13 @@ class SpaceConfig:
             raise InputError(f"--dims must be 0 (all columns) or more, got {self.most_dims}")
 
     def kept(self, groups: Mapping[str, int]) -> dict[str, int]:
-        """The groups that count, name -> number of columns."""
+        """Selected column groups, name -> number of columns."""
         unnamed = not self.only and not self.without and "time" in groups and len(groups) > 1
         return kept_groups(groups, ("time",) if unnamed else self.without, self.only)
 
 
 def sample_frames(rows: Sequence[EmbeddingRow], most: int, seed: int) -> np.ndarray:
-    """Rising rows of the array, int64: all frames of `rows`, or `most` of them drawn by `seed`."""
+    """Sorted array rows, int64: all frames of `rows`, or a random `most` of them."""
     frames = np.concatenate([np.arange(row.offset, row.offset + row.frames) for row in rows])
     if len(frames) <= most:
         return frames
@@ -69,7 +69,7 @@ def sample_frames(rows: Sequence[EmbeddingRow], most: int, seed: int) -> np.ndar
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """A fitted way from embeddings to points, which travels with whatever was built in it.
+    """Fitted map from embeddings to points, saved with the index or clusters that use it.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class Space:
         seed: int = 0,
         rows: Sequence[EmbeddingRow] | None = None,
     ) -> "Space":
-        """Mean, spread and principal components of a sample of the frames.
+        """Fit mean, standard deviation and principal components on a sample of the frames.
 
         Parameters
         ----------
@@ -127,7 +127,7 @@ class Space:
 
     @cached_property
     def _slices(self) -> list[slice]:
-        """Where the columns that count are; neighboring groups as one."""
+        """Slices of the selected columns; adjacent groups are merged."""
         kept = self.config.kept(self.groups)
         merged: list[slice] = []
         for name, span in group_slices(self.groups).items():
@@ -174,7 +174,7 @@ class Space:
     def blocks(
         self, embeddings: Embeddings, frames: np.ndarray | slice | None = None
     ) -> Iterator[tuple[slice, np.ndarray]]:
-        """(which of the frames, their points) a block at a time; memory is that of a block.
+        """Blocks of (frames, points), in the memory of a block.
 
         Parameters
         ----------
@@ -193,7 +193,7 @@ class Space:
             yield span, points
 
     def gather(self, embeddings: Embeddings, frames: np.ndarray) -> np.ndarray:
-        """The points of some frames, float32 [frames, dim], in their order."""
+        """Points of the given frames, float32 [frames, dim], in their order."""
         order = np.argsort(frames, kind="stable")
         out = np.empty((len(frames), self.dim), np.float32)
         for span, points in self.blocks(embeddings, frames[order]):
@@ -213,7 +213,7 @@ class Space:
 
     @classmethod
     def load(cls, folder: Path) -> "Space":
-        """What `save` wrote.
+        """Load a space that `save` wrote.
 
         Raises
         ------
@@ -240,7 +240,7 @@ class Space:
 
 
 def _blocks(embeddings: Embeddings, frames: np.ndarray | slice | None) -> Iterator[tuple[slice, np.ndarray]]:
-    """(which of the frames, their rows of the array) a block at a time."""
+    """Blocks of (frames, rows of the array)."""
     whole = embeddings.array if frames is None or isinstance(frames, np.ndarray) else embeddings.array[frames]
     count = len(frames) if isinstance(frames, np.ndarray) else len(whole)
     for start in range(0, count, BLOCK_FRAMES):

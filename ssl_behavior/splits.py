@@ -1,4 +1,4 @@
-"""Which recordings a probe learns from, chooses by, and is scored on."""
+"""Splits of recordings into train, validation and test."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ TEST_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Split:
-    """Recordings by their use.
+    """Recordings by use.
 
     Parameters
     ----------
@@ -47,13 +47,13 @@ class Split:
 
     @property
     def train(self) -> tuple[StoreRow, ...]:
-        """What the final heads learn from: `fit`, and `tune` where it was taken from the training recordings."""
+        """Training recordings of the final heads: `fit`, and `tune` if it was taken from the training recordings."""
         if not self.tune_from_train:
             return self.fit
         return tuple(sorted(self.fit + self.tune, key=lambda row: row.offset))
 
     def to_dict(self) -> dict[str, Any]:
-        """Ids by use, for the results."""
+        """Ids by use, for results.json."""
         return {
             "source": self.source,
             "evaluated_on": self.evaluated_on,
@@ -65,7 +65,7 @@ class Split:
 
 
 def make_split(store: Store, file: Path | None = None, seed: int = 0, annotated: Sequence[StoreRow] = ()) -> Split:
-    """The split of a file, else the store's own subsets, else a seeded one by recording.
+    """Split from a file, else from the store's subsets, else seeded by recording.
 
     Where there is no test part the validation part is scored, and settings are chosen on a fifth of the training
     recordings instead; so they are where there is no validation part.
@@ -97,7 +97,7 @@ def make_split(store: Store, file: Path | None = None, seed: int = 0, annotated:
 
 
 def split_patterns(file: Path) -> tuple[list[str], list[str]]:
-    """Ids and globs of the part of a split file to learn from, and those of its other parts.
+    """Ids and globs of a split file's part "train", and those of its other parts.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def _check_disjoint(parts: Mapping[str, Sequence[StoreRow]], file: Path) -> None
 
 
 def _from_subsets(store: Store) -> dict[str, list[StoreRow]]:
-    """The store's subsets; "val" is a name for validation, anything else ("unlabeled") is left out."""
+    """Split from the store's subsets; "val" means validation, and others ("unlabeled") are left out."""
     names = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
     parts: dict[str, list[StoreRow]] = {}
     for row in store.rows:

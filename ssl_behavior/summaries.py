@@ -1,4 +1,4 @@
-"""Summaries of a stretch of time: how often each feature of the scene is above each of its quantiles.
+"""Summaries of time windows: how often each feature of the scene is above each of its quantiles.
 
 For every step (a few frames) a window of time around, before or after it is described by the share of its steps in
 which each channel lies above each of that channel's quantiles over the recordings: a histogram in cumulative form.
@@ -55,7 +55,7 @@ _ROUNDING = 1e-5
 
 @dataclass(frozen=True, kw_only=True)
 class SummariesConfig:
-    """Windows that are summed up, and in how many numbers.
+    """Windows of the summaries, and number of components.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class SummariesConfig:
 @torch.no_grad()
 def step_moments(features: Channels, known: Bool[Tensor, "batch time individual channel"], valid: FrameMask,
                  stride: int) -> ViewMoments:  # fmt: skip
-    """Mean and standard deviation of each feature over the known frames of each step, and which are known; else 0."""
+    """Mean and standard deviation of each feature over the known frames of each step (else 0), and their mask."""
     pattern = "batch (step stride) individual channel -> batch step stride individual channel"
     weight = rearrange((known & valid[..., None, None]).to(features.dtype), pattern, stride=stride)
     features = rearrange(features, pattern, stride=stride)
@@ -91,7 +91,7 @@ def step_moments(features: Channels, known: Bool[Tensor, "batch time individual 
 def joined_moments(
     values: Float[Tensor, "batch step individual own"], seen: Bool[Tensor, "batch step individual own"], pooled: bool
 ) -> Moments:
-    """Moments of the scene from those of every point of view, and which are known.
+    """Moments of the scene from the moments of every animal's view, and the mask of known ones.
 
     Of exchangeable animals (`pooled`) mean and maximum over the points of view that know the feature, else all points
     of view side by side.
@@ -111,7 +111,7 @@ def scene_moments(features: Channels, known: Bool[Tensor, "batch time individual
 
 
 class QuantileCodes(nn.Module):
-    """Codes of a step: which channels lie above which of their quantiles, in few numbers.
+    """Compressed codes of a step: which channels are above which of their quantiles.
 
     A channel above an edge is 1, else 0, less the mean over the training recordings; 0 where the channel is not known.
     These are projected on principal axes of one-second histograms, whose mean standard deviation is 1. Everything is
@@ -149,7 +149,7 @@ class QuantileCodes(nn.Module):
         return F.embedding_bag(rows.flatten(0, 1), table, mode="sum").unflatten(0, values.shape[:2])
 
     def _table(self) -> Float[Tensor, "row code"]:
-        """What a channel adds to the codes: a row for each number of edges it is above, and each channel; then zeros.
+        """Lookup table of a channel's contribution to the codes: a row per number of edges below its value, then zeros.
 
         Rows are added up in half the time that a product of all shares with the axes takes: shares are 0 or 1.
         """
@@ -159,7 +159,7 @@ class QuantileCodes(nn.Module):
         return torch.cat([sums, torch.zeros_like(sums[:1])]).flatten(0, 1)
 
     def _above(self, values: Values, known: Known) -> Float[Tensor, "batch step share"]:
-        """Whether each channel is above each edge, quantile by quantile, less the mean; 0 where it is not known."""
+        """Indicators that a channel is above an edge, quantile by quantile, minus their mean; 0 where unknown."""
         above = (values.unsqueeze(-2) > self.edges).to(self.mean.dtype)
         return ((above - self.mean.view_as(self.edges)) * known.unsqueeze(-2)).flatten(-2)
 
@@ -190,7 +190,7 @@ class QuantileCodes(nn.Module):
         return self
 
     def _edges(self, pieces: Sequence[Piece], lengths: Sequence[int]) -> Float[Tensor, "quantile channel"]:
-        """Quantiles of what is known, and a little more; `NEVER_KNOWN` for a channel never known.
+        """Edges: quantiles of known values, slightly raised; `NEVER_KNOWN` for a channel without known values.
 
         Channels stand at a few values for long (seen or not, clipped, held), and quantiles are such values: which of
         them are above must not depend on rounding.

@@ -1,4 +1,4 @@
-"""What is printed for a person."""
+"""Terminal output: consoles, counts, lines and progress bars."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ _FILE_WIDTH = 110
 
 
 def make_console(stderr: bool = False) -> "Console":
-    """A console as wide as the terminal, or, into a file or pipe, wide enough for our tables."""
+    """Console as wide as the terminal or, for files and pipes, wide enough for the tables."""
     from rich.console import Console
 
     console = Console(stderr=stderr)
@@ -21,7 +21,7 @@ def make_console(stderr: bool = False) -> "Console":
 
 
 def counted(number: int, what: str) -> str:
-    """A number of things.
+    """Count with its noun.
 
     >>> counted(1, "recording"), counted(1200, "recording")
     ('1 recording', '1,200 recordings')
@@ -30,13 +30,13 @@ def counted(number: int, what: str) -> str:
 
 
 def echo(console: "Console", text: str) -> None:
-    """A line of text that may hold paths: as it is, of any length."""
+    """Print a line that may hold paths: no wrapping, no markup."""
     console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 @contextmanager
 def frames_bar(console: "Console", what: str, frames: int, transient: bool = False) -> Iterator[Callable[[int], None]]:
-    """A progress bar over so many frames, with the time left; call what it gives with the frames just done.
+    """Progress bar over frames with the remaining time; yields a function to call with the number of frames just done.
 
     Parameters
     ----------

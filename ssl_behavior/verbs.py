@@ -1,4 +1,4 @@
-"""The table of verbs: what each is called, where it lives, what it is for. Nothing is imported before it is run."""
+"""Table of verbs: name, module and purpose of each. A module is imported when its verb runs."""
 
 import importlib
 from collections.abc import Sequence

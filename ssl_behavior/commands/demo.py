@@ -1,4 +1,4 @@
-"""`ssl-behavior demo`: the whole way from tracks to a report on simulated mice, in minutes, on a laptop."""
+"""The verb `demo`: simulated mice from tracks to report, in minutes, on a laptop."""
 
 import argparse
 import shutil
@@ -22,7 +22,7 @@ _SYSTEMS = (
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run every job once, small, and say what was made.
+    """Run every verb once on small data and print what it made.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def demo_acts(out: Path, steps: int = _STEPS, seed: int = 0) -> list[tuple[str, str, list[str]]]:
-    """(title, verb, its arguments) of every job of the demo, in order."""
+    """Steps of the demo in order: (title, verb, arguments)."""
     mice, store, run, embeddings = (str(out / name) for name in ("mice", "store", "run", "embeddings"))
     clusters, described = str(out / "clusters"), str(out / "described")
     seeds = ["--seed", str(seed)]

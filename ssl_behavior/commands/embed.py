@@ -1,4 +1,4 @@
-"""`ssl-behavior embed`: one embedding per frame of a store."""
+"""The verb `embed`: one embedding per frame of a store."""
 
 import argparse
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _given_features(path: Path) -> "TaskprogFeatures | None":
-    """What to read if `path` is no run or checkpoint, but a file or folder of features."""
+    """Task-programming features at `path`, if it is neither a run nor a checkpoint."""
     from ssl_behavior.checkpoint import find_checkpoint
     from ssl_behavior.errors import InputError
     from ssl_behavior.io.taskprog import TaskprogFeatures

@@ -1,4 +1,4 @@
-"""`ssl-behavior export`: clusters, labels and embeddings in the files of other tools."""
+"""The verb `export`: clusters, labels and embeddings as files for other tools."""
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _refuse_others(options: argparse.Namespace, parser: argparse.ArgumentParser, what: str, own: Sequence[str]) -> None:
-    """Options that say nothing about what is exported are mistakes."""
+    """Refuse options that do not apply to the exported folder."""
     from ssl_behavior.errors import InputError
 
     for name in _CHOICES:
@@ -149,7 +149,7 @@ def _given_names(path: Path | None, num_clusters: int) -> dict[int, str]:
 
 
 def _chosen(rows: "Sequence[EmbeddingRow]", options: argparse.Namespace) -> "list[EmbeddingRow]":
-    """The recordings asked for, by id or glob; all by default."""
+    """Recordings chosen by id or glob; all by default."""
     from ssl_behavior.embedding import select_rows
 
     return select_rows(rows, options.recordings or ["*"], str(options.path))

@@ -1,4 +1,4 @@
-"""`ssl-behavior info`: what a folder of ours holds."""
+"""The verb `info`: kind and contents of a folder that ssl-behavior wrote."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -102,7 +102,7 @@ def _checkpoint(path: Path, console: Console) -> None:
 
 
 def _labels(method: object) -> list[tuple[str, object]]:
-    """The labels that a method trained with labels gives."""
+    """Label streams that a method trained with labels predicts."""
     from ssl_behavior.methods import Joint
 
     if not isinstance(method, Joint):

@@ -1,4 +1,4 @@
-"""`ssl-behavior programs`: which task programs there are, and what they say of one's own recordings."""
+"""The verb `programs`: list task programs, check your own, and measure them on a store."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _SKELETON = "calms21"
 
 
 def main(argv: Sequence[str]) -> int:
-    """List programs, check one's own, measure them on a store, draw them over time.
+    """List programs, check the user's own, measure them on a store, draw them over time.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse what would be ignored."""
+    """Refuse options that would be ignored."""
     if options.figure and options.store is None:
         raise InputError("--figure needs a STORE to draw from")
     for name in ("recording", "frames", "stream"):

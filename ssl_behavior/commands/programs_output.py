@@ -46,7 +46,7 @@ class Measured:
 
 
 def list_programs(names: Sequence[str], file: Path | None, skeleton: str, console: Console) -> None:
-    """Every program that `names` choose in a line; those of `file` among them are checked first.
+    """Print one line for each program that `names` choose; programs of `file` are checked first.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def list_programs(names: Sequence[str], file: Path | None, skeleton: str, consol
 
 
 def _checked(entries: Sequence[Program], skeleton: Skeleton) -> tuple[list[str], dict[str, MissingRole]]:
-    """The programs that passed all checks, and those that ask for what the skeleton lacks."""
+    """Programs that passed all checks, and programs that need a role the skeleton lacks."""
     checked: list[str] = []
     unable: dict[str, MissingRole] = {}
     for entry in entries:
@@ -94,7 +94,7 @@ def _described(entry: Program) -> tuple[str, ...]:
 
 
 def measure_programs(store: Store, names: Sequence[str], file: Path | None, console: Console) -> Measured:
-    """Fit the programs to all recordings of a store, and print what they measured.
+    """Fit the programs to all recordings of a store, and print a table of their values.
 
     Raises
     ------
@@ -150,7 +150,7 @@ _LINES = ("#222222", "#d1495b")
 
 @dataclass(frozen=True, kw_only=True)
 class FigurePlan:
-    """What to draw, and where to: checked, so that a long measurement is not for nothing."""
+    """Checked content and path of the figure: an error comes before the long measurement."""
 
     recording: Recording
     frames: tuple[int, int]
@@ -161,7 +161,7 @@ class FigurePlan:
 def plan_figure(
     store: Store, recording: str | None, frames: tuple[int, int] | None, stream: str | None, path: Path
 ) -> FigurePlan:
-    """Choose what to draw: of the first recording, the first 3,000 frames and its first label stream, unless told.
+    """Content of the figure; by default the first 3,000 frames and first label stream of the first recording.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def plan_figure(
 
 
 def draw_attributes(measured: Measured, plan: FigurePlan) -> None:
-    """Draw one row per program over time, one line per animal, the labels as colors behind.
+    """Draw one row per program over time, one line per animal, over the labels as background colors.
 
     Raises
     ------
@@ -207,7 +207,7 @@ def _labels(recording: Recording, stream: str | None) -> Labels | None:
 
 
 def _rows_of(number: int) -> tuple[Any, Any]:
-    """A figure of so many rows, and their axes."""
+    """A figure with one axis per row."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(_WIDTH_INCHES, _ROW_INCHES * number + 1.2), layout="constrained")
@@ -239,7 +239,7 @@ def _figure(measured: Measured, values: np.ndarray, plan: FigurePlan) -> Any:
 
 
 def _limit(axis: Any, values: np.ndarray) -> None:
-    """A few wild values must not flatten all others."""
+    """Axis limits that a few outliers do not stretch."""
     known = values[np.isfinite(values)]
     if len(known):
         low, high = np.percentile(known, (0.5, 99.5))
@@ -248,7 +248,7 @@ def _limit(axis: Any, values: np.ndarray) -> None:
 
 
 def _colors(labels: Labels) -> dict[str, Any]:
-    """Of every behavior but the background."""
+    """Color of every behavior but the background."""
     from matplotlib import colormaps
 
     shades = colormaps["tab10"](range(10))
@@ -268,7 +268,7 @@ def _shade(axis: Any, labels: Labels, span: tuple[int, int], fps: float) -> None
 
 
 def _legend(figure: Any, axes: Any, labels: Labels | None, span: tuple[int, int]) -> None:
-    """The animals, and the behaviors that occur."""
+    """Legend entries: the animals, and the behaviors that occur."""
     from matplotlib.patches import Patch
 
     lines = {line.get_label(): line for axis in axes for line in axis.get_lines()}

@@ -1,4 +1,4 @@
-"""The verb report: one HTML file to look at embeddings, clusters and labels with."""
+"""The verb `report`: one HTML file that shows embeddings, clusters and labels."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ _MEGABYTE = 1e6
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write the report of some embeddings, whole or not at all.
+    """Write the report of an embeddings folder, atomically.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def _write_projector(options: argparse.Namespace, gathered: "Gathered") -> int:
 
 @contextmanager
 def _stages(console: "Console") -> Iterator[Callable[[str], None]]:
-    """What is being done, and for how long."""
+    """Progress display: each stage with its duration."""
     from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())

@@ -38,7 +38,7 @@ _ROUNDING_FRAMES = 1e-6
 
 
 def read_names(path: Path, num_clusters: int) -> dict[int, str]:
-    """Cluster -> name, as a person gave them: JSON such as {"3": "chase"}, or CSV with the columns cluster and name.
+    """Read cluster names from JSON such as {"3": "chase"}, or from CSV with the columns cluster and name.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def _csv_pairs(path: Path, text: str) -> list[tuple[str, str]]:
 
 
 def cluster_names(num_clusters: int, names: Mapping[int, str] | None = None) -> tuple[str, ...]:
-    """A name for each cluster: the given one, else cluster_N. Clusters of one name are one behavior.
+    """Name of each cluster: the given one, else cluster_N. Clusters with the same name are one behavior.
 
     >>> cluster_names(3, {1: "chase"})
     ('cluster_0', 'chase', 'cluster_2')
@@ -129,12 +129,12 @@ def clustered_recordings(
 
 
 def fewest_frames(seconds: float, fps: float) -> int:
-    """Frames that last so long, at least one."""
+    """Number of frames in a duration, at least one."""
     return max(1, math.ceil(seconds * fps - _ROUNDING_FRAMES))
 
 
 def chosen_streams(store: Store, names: Sequence[str] = ()) -> tuple[StreamFacts, ...]:
-    """A store's label streams of these names; all of them by default.
+    """Label streams of a store by name; all by default.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def chosen_streams(store: Store, names: Sequence[str] = ()) -> tuple[StreamFacts
 
 
 def labeled_rows(rows: Iterable[StoreRow], streams: Sequence[StreamFacts]) -> list[StoreRow]:
-    """Those of the recordings that have one of the streams.
+    """Recordings that have at least one of the streams.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def stored_recordings(
     actor: str = "",
     media: str = DEFAULT_MEDIA,
 ) -> Iterator[AnnotatedRecording]:
-    """Recordings with their labels, one after the other; a stream that one does not have says nothing of it.
+    """Recordings with their labels, one after the other; a recording may lack some of the streams.
 
     Parameters
     ----------

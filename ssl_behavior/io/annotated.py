@@ -1,9 +1,9 @@
-"""Labels of a recording as annotation writers get them, and the writers of tables (CSV).
+"""Labels of a recording as input of annotation writers, and the CSV writers (bouts, frames, SimBA).
 
-Bouts and frames are for spreadsheets, R and pandas. SimBA takes 0/1 columns as targets: its
-`csv/targets_inserted/VIDEO.csv` holds a video's features and, after them, a column for each classifier. Such columns
-come into it from a table without features, the one that DeepEthogram writes: frame numbers from 0 in a first column
-without a name, a column "background" that is 1 where all others are 0, then the behaviors.
+Bouts and frames are for spreadsheets, R and pandas. SimBA's targets are 0/1 columns: its
+`csv/targets_inserted/VIDEO.csv` holds a video's features, then one column per classifier. SimBA imports such columns
+from a table that DeepEthogram writes: frame numbers from 0 in an unnamed first column, a column "background" that is 1
+where all others are 0, then the behaviors.
 """
 
 import csv
@@ -40,7 +40,7 @@ DEFAULT_MEDIA = "{id}.mp4"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AnnotatedRecording:
-    """A recording's labels, ready to be written.
+    """Labels and bouts of a recording, ready to write.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def annotated_recording(
     annotator: str = "",
     media: str = DEFAULT_MEDIA,
 ) -> AnnotatedRecording:
-    """Labels with their bouts, each of which has an actor where one is known.
+    """Labels and bouts of a recording; a bout has an actor where one is known.
 
     Parameters
     ----------
@@ -99,13 +99,13 @@ def annotated_recording(
 
 
 def check_actor(actor: str, individuals: Sequence[str]) -> None:
-    """Refuse the name of an animal that is not there; "" is none."""
+    """Refuse an actor that is none of the animals; "" means no actor."""
     if actor and actor not in individuals:
         raise InputError(f"--actor {actor}: there is no such animal; there are {list(individuals) or 'none'}")
 
 
 def check_media(media: str, recordings: Sequence[str]) -> None:
-    """Refuse a name for videos that cannot stand in a file, or that is the same for several recordings."""
+    """Refuse a video name that a file cannot hold or that several recordings would share."""
     if not media.isprintable():
         raise InputError(f"--media {media!r} cannot be the name of a file")
     if len(recordings) > 1 and "{id}" not in media and "{name}" not in media:
@@ -113,7 +113,7 @@ def check_media(media: str, recordings: Sequence[str]) -> None:
 
 
 def named_actor(name: str, individuals: Sequence[str]) -> str:
-    """The individual whose name is a word of a behavior's or stream's name; "" where none is, or several are.
+    """Individual whose name occurs as a word in a behavior's or stream's name; "" for none or several.
 
     >>> named_actor("Resident_attack", ["resident", "intruder"]), named_actor("attack", ["resident", "intruder"])
     ('resident', '')
@@ -124,7 +124,7 @@ def named_actor(name: str, individuals: Sequence[str]) -> str:
 
 
 def streams_of(recordings: Sequence[AnnotatedRecording]) -> tuple[StreamFacts, ...]:
-    """The label streams that any of the recordings has, in the order they are met."""
+    """Label streams of all recordings, in order of first occurrence."""
     found: dict[str, StreamFacts] = {}
     for recording in recordings:
         for name, one in recording.labels.items():
@@ -133,7 +133,7 @@ def streams_of(recordings: Sequence[AnnotatedRecording]) -> tuple[StreamFacts, .
 
 
 def unique_behavior_names(streams: Sequence[StreamFacts]) -> dict[tuple[str, str], str]:
-    """(stream, behavior) -> a name that no other stream's behavior has, for files that know no streams.
+    """Unique names of (stream, behavior), for file formats without streams.
 
     It is the behavior's own, or "STREAM behavior" where several streams have one so called. Background has none.
 
@@ -152,7 +152,7 @@ def unique_behavior_names(streams: Sequence[StreamFacts]) -> dict[tuple[str, str
 
 
 def shortcut_keys(names: Sequence[str], keys: str) -> dict[str, str]:
-    """A key of the keyboard for each name: its first letter where that is free, else the first of `keys` that is.
+    """Keyboard key for each name: its first letter if free, else the first free one of `keys`.
 
     No two names have the same; "" when there are no more.
 
@@ -168,7 +168,7 @@ def shortcut_keys(names: Sequence[str], keys: str) -> dict[str, str]:
 
 
 def bouts_csv(bouts: Sequence[Bout], fps: float) -> str:
-    """A line per bout. Frames are counted from 0; a bout ends before its stop frame.
+    """CSV with one line per bout. Frames are counted from 0; the stop frame is not part of the bout.
 
     Actor and probability are empty where they are not known.
     """
@@ -183,7 +183,7 @@ def bouts_csv(bouts: Sequence[Bout], fps: float) -> str:
 
 
 def frames_csv(recording: AnnotatedRecording) -> str:
-    """A line per frame: its number from 0, its time, and what every stream says of it; empty = not annotated."""
+    """CSV with one line per frame: number from 0, time, and label in each stream; empty = not annotated."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["frame", "seconds", *recording.labels])
@@ -215,7 +215,7 @@ def check_simba(streams: Sequence[StreamFacts]) -> None:
 
 
 def simba_csv(recording: AnnotatedRecording) -> str:
-    """The table of one recording; a frame that is not annotated counts as background.
+    """SimBA table of one recording; frames without annotation are background.
 
     Raises
     ------

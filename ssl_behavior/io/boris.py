@@ -1,9 +1,9 @@
-"""Writing a BORIS project (`.boris`, JSON): labels of many recordings, to be looked at and corrected beside the video.
+"""Writer of BORIS projects (`.boris`, JSON): labels of many recordings, to review and correct beside the video.
 
-BORIS takes no table of bouts as observations, but it opens projects, and it imports observations of one project into
-another. The layout is that of project format 7.0, which BORIS has used since version 7: an ethogram of state events,
-the animals as subjects, and an observation per recording. An event is [time, subject, behavior, modifier, comment,
-frame]; of a state the first event of a subject is its start, the next its end. Times are kept to the millisecond.
+BORIS does not read tables of bouts as observations. It opens projects, and imports observations from one project into
+another. The layout is project format 7.0, used since BORIS 7: an ethogram of state events, the animals as subjects, and
+one observation per recording. An event is [time, subject, behavior, modifier, comment, frame]; a state's events
+alternate between start and stop. Times have milliseconds.
 """
 
 import json
@@ -26,7 +26,7 @@ _ROUNDING_MS = 1e-6
 
 
 def check_boris(streams: Sequence[StreamFacts]) -> None:
-    """Refuse behaviors whose names cannot stand in an ethogram.
+    """Refuse behaviors whose names a BORIS ethogram cannot hold.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def boris_text(recordings: Sequence[AnnotatedRecording], name: str, written: dat
 
 
 def boris_project(recordings: Sequence[AnnotatedRecording], name: str, written: datetime) -> dict[str, Any]:
-    """A project with an observation for each recording, as decoded JSON.
+    """Project with one observation per recording, as decoded JSON.
 
     A bout's probability is the comment of its first event. Where several label streams have one behavior, it is called
     after its stream, too; the streams are categories of behaviors if there are several. An actor is the subject of its
@@ -99,7 +99,7 @@ def _subjects(recordings: Sequence[AnnotatedRecording]) -> dict[str, Any]:
 
 
 def _ethogram(names: Mapping[tuple[str, str], str], categories: Sequence[str]) -> dict[str, Any]:
-    """State events, with a key each as long as there are letters and digits."""
+    """Ethogram of state events, each with a key while letters and digits last."""
     keys = shortcut_keys(list(names.values()), string.ascii_lowercase + string.digits)
     return {
         str(number): {
@@ -162,7 +162,7 @@ def _events(recording: AnnotatedRecording, names: Mapping[tuple[str, str], str])
 
 
 def boris_seconds(frame: int, fps: float) -> float:
-    """The first whole millisecond in a frame.
+    """First whole millisecond within a frame, in seconds.
 
     Rounded the other way it would be in the frame before, which is where BORIS would jump to. Whoever wants the frame
     back rounds `seconds * fps` to the nearest, or reads it in the event: cut down, 1.16 * 25 is 28.

@@ -1,4 +1,4 @@
-"""The CalMS21 release as a folder: which of its parts are there, packed or unpacked, and whether they are whole.
+"""Folder of the CalMS21 release: find its parts, zipped or unpacked, and check that they are complete.
 
 The record is data.caltech.edu/records/s0vdx-0k302 (doi:10.22002/D1.1991). Each part is a zip file and holds a folder of
 its own name; beside `calms21_X.json` lie its task-programming features, `taskprog_features_X.json`.
@@ -116,7 +116,7 @@ class ReleaseFile:
 
 @dataclass(frozen=True)
 class Release:
-    """What there is of the release in a folder.
+    """Parts of the release found in a folder.
 
     Parameters
     ----------
@@ -132,23 +132,23 @@ class Release:
 
     @property
     def whole(self) -> tuple[str, ...]:
-        """The parts of which every file of tracks is there."""
+        """Complete parts: all files of tracks were found."""
         return tuple(key for key, part in PARTS.items() if len(self.tracks[key]) == len(part.files))
 
     def archives(self) -> dict[str, Path]:
-        """part -> the zip file its tracks are read from; parts that are unpacked have none."""
+        """Zip file of each part; unpacked parts have none."""
         return {key: files[0].path for key, files in self.tracks.items() if files and files[0].member}
 
     def sources(self, parts: Collection[str] = tuple(PARTS)) -> list[Path]:
-        """The files and zip files to import for `parts`, those that are there."""
+        """Files and zip files to import for `parts`, if found."""
         return list(dict.fromkeys(file.path for key in PARTS if key in parts for file in self.tracks[key]))
 
     def missing_part_notices(self) -> list[str]:
-        """One sentence for each part that is not whole: what is missing, and what cannot be done without it."""
+        """One sentence per incomplete part: what is missing, and what needs it."""
         return [_missing_part_notice(self, key) for key in PARTS if key not in self.whole]
 
     def require(self, parts: Collection[str]) -> None:
-        """Raises InputError, naming what is missing, unless `parts` are whole."""
+        """Raise InputError that names what is missing, unless `parts` are complete."""
         missing = [_missing_part_notice(self, key) for key in PARTS if key in parts and key not in self.whole]
         if missing:
             raise InputError("; ".join(missing))
@@ -167,7 +167,7 @@ def _stem(file: ReleaseFile) -> str:
 
 
 def find_release(folder: str | Path) -> Release:
-    """The parts of the CalMS21 release in a folder: zip files, or folders they were unpacked to, however nested.
+    """Find the parts of the CalMS21 release in a folder, zipped or unpacked, at any depth.
 
     Of a part that is there both ways the unpacked files are read, if all of them are there.
 
@@ -201,7 +201,7 @@ def _names(part: Part, prefix: str) -> list[str]:
 
 
 def _walked(folder: Path) -> tuple[dict[str, ReleaseFile], dict[str, Path]]:
-    """Files of the release by name, and its zip files by part."""
+    """Walk the folder: files of the release by name, and zip files by part."""
     wanted = {name for part in PARTS.values() for prefix in (_TRACKS, _FEATURES) for name in _names(part, prefix)}
     packed = {f"{part.name}.zip" for part in PARTS.values()}
     found: dict[str, Path] = {}
@@ -257,7 +257,7 @@ def check_release(
     parts: Collection[str] = tuple(PARTS),
     advance: Advance | None = None,
 ) -> list[str]:
-    """Whether the zip files are those of the release, and every annotator and behavior is there.
+    """Check size and MD5 of the zip files, and that every annotator and behavior is present.
 
     Unpacked files have no sums to compare; their annotators and behaviors are looked for all the same. Every byte of
     the tracks of Tasks 1 to 3 is read.
@@ -320,7 +320,7 @@ def _md5(path: Path, advance: Advance | None) -> str:
 
 
 def _groups(file: ReleaseFile, advance: Advance | None) -> dict[str, int]:
-    """The groups of a file, and how many sequences each has."""
+    """Number of sequences in each group of a file."""
     counts: dict[str, int] = {}
 
     def seen(chunk: bytes) -> None:
@@ -341,7 +341,7 @@ def _group_problem(file: ReleaseFile, part: Part, found: Mapping[str, int]) -> s
 
 
 def release_features(release: Release, parts: Collection[str] = tuple(PARTS)) -> TaskprogFeatures:
-    """The release's own task-programming features of `parts`, to be read for the recordings of a store.
+    """The release's task-programming features of `parts`, for reading with the recordings of a store.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Caltech Behavior Annotator `.txt`, read and written: intervals of behaviors, in one or more streams S1, S2 ...
+"""Reader and writer of Caltech Behavior Annotator `.txt`: intervals of behaviors in streams S1, S2 ...
 
 Frames are counted from 1 and both ends belong to an interval. The configuration at the top lists the behaviors
 of all streams; a stream's vocabulary is those it uses, in that order.
@@ -50,7 +50,7 @@ class Annotation:
 
 @dataclass(frozen=True)
 class AnnotationSpan:
-    """How an annotated stream and its tracks fit: frames clipped at the end, gaps inside, frames after its end."""
+    """Differences between a stream and its tracks: frames clipped at the end, gaps inside, frames after its end."""
 
     clipped: int
     uncovered: int
@@ -161,14 +161,14 @@ _KEYS = string.ascii_lowercase + string.ascii_uppercase + string.digits + string
 
 
 def stream_numbers(streams: Sequence[str]) -> dict[str, int]:
-    """Numbers for label streams: those in their names if all are S1, S2 ..., else by their order, from 1."""
+    """Numbers of label streams: from their names if all are S1, S2 ..., else by order, from 1."""
     if all(re.fullmatch(r"S[1-9]\d*", name) for name in streams):
         return {name: int(name[1:]) for name in streams}
     return {name: number for number, name in enumerate(streams, start=1)}
 
 
 def caltech_names(streams: Sequence[str]) -> dict[str, str]:
-    """What label streams are called in an annotation file.
+    """Names of label streams in an annotation file.
 
     >>> caltech_names(["S2"]), caltech_names(["behavior", "groom"])
     ({'S2': 'S2'}, {'behavior': 'S1', 'groom': 'S2'})
@@ -177,7 +177,7 @@ def caltech_names(streams: Sequence[str]) -> dict[str, str]:
 
 
 def check_caltech(streams: Sequence[StreamFacts]) -> None:
-    """Refuse behaviors whose names cannot stand in an annotation file, or that are more than there are keys.
+    """Refuse names that an annotation file cannot hold, and more behaviors than keys.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def check_caltech(streams: Sequence[StreamFacts]) -> None:
 
 
 def caltech_of(recording: AnnotatedRecording) -> str:
-    """The annotation file of a recording; streams that say nothing of it are left out.
+    """Annotation file of a recording, without streams that do not annotate it.
 
     The background is a behavior like others: every annotated frame lies in an interval.
     """
@@ -202,7 +202,7 @@ def caltech_of(recording: AnnotatedRecording) -> str:
 
 
 def caltech_text(behaviors: Sequence[str], streams: Mapping[str, Iterable[tuple[int, int, str]]]) -> str:
-    """The text of an annotation file, lines ended as the annotator's own.
+    """Text of an annotation file, with the annotator's line ends.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def caltech_text(behaviors: Sequence[str], streams: Mapping[str, Iterable[tuple[
 
 
 def _keys(behaviors: Sequence[str]) -> Mapping[str, str]:
-    """A key for each behavior, all different."""
+    """Unique key for each behavior."""
     if len(behaviors) > len(_KEYS):
         raise InputError(f"an annotation file has keys for {len(_KEYS)} behaviors, not for {len(behaviors)}")
     return shortcut_keys(behaviors, _KEYS)

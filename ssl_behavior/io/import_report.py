@@ -1,6 +1,6 @@
-"""The report of an import: data, tables and findings; quality checks and the two repairs a user may ask for.
+"""Import report: its data, tables and findings, quality checks, and the two optional repairs of tracks.
 
-Nothing here changes a file.
+This module changes no file.
 """
 
 from collections import Counter, defaultdict
@@ -39,7 +39,7 @@ _FAR_SPANS = 0.5
 
 @dataclass(frozen=True)
 class Cleaned:
-    """How many points were set to missing: exact zeros, and those below the confidence asked for."""
+    """Number of points set to missing: exact zeros, and points below the minimum confidence."""
 
     zeros: int = 0
     low_confidence: int = 0
@@ -48,7 +48,7 @@ class Cleaned:
 def clean(
     recording: Recording, keep_zeros: bool = False, min_confidence: float | None = None
 ) -> tuple[Recording, Cleaned]:
-    """Set exact (0, 0) points to missing: the corner of the picture is where trackers put what they did not find.
+    """Set exact (0, 0) points to missing: trackers write the image corner for points they did not find.
 
     Confidence masks points only if `min_confidence` is given; a point whose confidence is not known stays.
 
@@ -108,7 +108,7 @@ class Quality:
 
 
 def inspect_quality(recording: Recording) -> Quality:
-    """Measure one recording; vectorized, with memory of a few copies of its tracks."""
+    """Quality counts of one recording; vectorized, with memory of a few copies of its tracks."""
     keypoints = recording.keypoints
     observed = observed_points(keypoints)
     length = body_length(keypoints, observed)
@@ -158,7 +158,7 @@ def _jumps(keypoints: np.ndarray, jump_px: float) -> int:
 
 
 def _swapped(keypoints: np.ndarray, observed: np.ndarray, jump_px: float) -> int:
-    """Compared over the keypoints that both animals show in both frames."""
+    """Number of possible identity swaps, compared over keypoints that both animals show in both frames."""
     found = np.zeros(max(0, len(keypoints) - 1), dtype=bool)
     for i, j in combinations(range(keypoints.shape[1]), 2):
         shared = observed[:, i] & observed[:, j]
@@ -209,7 +209,7 @@ _SHORT_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class StreamReport:
-    """One label stream of one recording: frames annotated, per behavior, and how intervals and tracks fit.
+    """One label stream of one recording: annotated frames, in total and per behavior, and fit of intervals to tracks.
 
     `clipped` : annotated frames after the end of the tracks, dropped; `uncovered` : frames between intervals;
     `after_end` : frames of the tracks after the last interval, taken as not annotated.
@@ -225,7 +225,7 @@ class StreamReport:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingReport:
-    """One recording as it went into the store."""
+    """One imported recording."""
 
     id: str
     source: str
@@ -261,7 +261,7 @@ class RecordingReport:
 
 @dataclass(kw_only=True)
 class ImportReport:
-    """What an import found. `notices` are about files, `recordings` about what went into the store, in its order."""
+    """Result of an import: `notices` about files, and `recordings` in store order."""
 
     recordings: list[RecordingReport] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -273,7 +273,7 @@ class ImportReport:
 
 
 def findings(report: ImportReport) -> list[str]:
-    """What to look at, one plain sentence each, the recordings concerned named with their counts."""
+    """Findings that need attention, one sentence each, with recordings and counts."""
     return [*_about_points(report), *_about_labels(report), *_about_notes(report), *report.notices]
 
 
@@ -361,7 +361,7 @@ def _some(ids: list[str], limit: int = _MANY_IDS) -> str:
 
 
 def render(report: ImportReport, store: Path) -> Iterator["RenderableType"]:
-    """Tables and sentences for a terminal."""
+    """Tables and findings for a terminal."""
     from rich.text import Text
 
     whole = store / "import.json"
@@ -381,7 +381,7 @@ def render(report: ImportReport, store: Path) -> Iterator["RenderableType"]:
 
 
 def _table(title: str, columns: Iterable[str], rows: list[list[str]], whole: Path, left: int = 1) -> "Table":
-    """A table of at most `_MAX_ROWS` rows; `whole` is where all of them are."""
+    """Table of at most `_MAX_ROWS` rows; `whole` names the file with all rows."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -416,7 +416,7 @@ def _recordings_table(report: ImportReport, whole: Path) -> "Table":
 
 
 def _covered(recording: RecordingReport, streams: list[str]) -> list[str]:
-    """How much of each stream is annotated; of many streams, which of them the recording has."""
+    """Annotated share of each stream; with many streams, the names of the recording's streams."""
     labels = recording.labels
     if len(streams) <= _MAX_STREAM_COLUMNS:
         return [f"{100 * labels[s].annotated / recording.frames:.0f}" if s in labels else "none" for s in streams]
@@ -424,7 +424,7 @@ def _covered(recording: RecordingReport, streams: list[str]) -> list[str]:
 
 
 def _missing_table(report: ImportReport, whole: Path) -> "Table":
-    """Recordings by keypoints, or, where there are too many keypoints for columns, a row for each of them."""
+    """Missing points per recording and keypoint; with too many keypoints for columns, one row per keypoint."""
     keypoints = list(report.recordings[0].quality.missing)
     title = "Missing share per keypoint, %"
     if len(keypoints) <= _MAX_KEYPOINT_COLUMNS:

@@ -1,4 +1,4 @@
-"""What readers share: options, checks of a file, its first bytes and its text, recording ids, zip files."""
+"""Shared parts of readers: options, file checks, first bytes and text of a file, recording ids, zip files."""
 
 import gzip
 import re
@@ -39,7 +39,7 @@ _TRACKER = re.compile(r"^(.+?)(?:DLC_|[_\-. ]+dlc(?=[_\-. ]|$)).*$")
 
 
 def check_file(path: Path) -> None:
-    """Refuse what is missing, a folder, not a plain file, or empty.
+    """Refuse a path that is missing, a folder, not a plain file, or empty.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def decoded(path: Path) -> bytes:
 
 
 def describe_start(path: Path, num_bytes: int = 60) -> str:
-    """How a file begins, for the error that says it is unknown."""
+    """First bytes of a file as text, for error messages."""
     head = read_head(path, num_bytes)
     if zipfile.is_zipfile(path):
         try:
@@ -113,7 +113,7 @@ def stem(path: Path) -> str:
 
 
 def id_from_name(path: Path, prefix: str = "") -> str:
-    """The recording's name within its file's name: what comes before the tracker's.
+    """Recording name from a file name: the part before the tracker's suffix.
 
     >>> id_from_name(Path("rats/01_dlc_tracks.csv.gz"))
     '01'
@@ -134,16 +134,16 @@ def to_float32(values: np.ndarray) -> np.ndarray:
 
 
 class UnknownFormatError(InputError):
-    """The content of a file is of no format that is read; in a folder such a file is left out with a notice."""
+    """Raised for a file in no known format; in a folder, such a file is skipped with a notice."""
 
 
 def _ignore(_: str | int) -> None:
-    """The default for a caller who does not listen."""
+    """No-op progress callback."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """What a person may say about files that do not say it themselves.
+    """Options of readers: facts that files may lack.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ ZIP_FAILURES = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError,
 
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip file to read from; nothing of it is written to disk.
+    """Open a zip file for reading; members are never extracted to disk.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def _refuse_escapes(archive: zipfile.ZipFile, path: Path) -> None:
 
 
 def json_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """The members called .json, in the archive's order."""
+    """Members that end in .json, in archive order."""
     # "__MACOSX/._x.json" is what a Mac adds to a zip: no data.
     members = [m for m in archive.infolist() if m.filename.lower().endswith(".json")]
     return [m for m in members if not PurePosixPath(m.filename).name.startswith("._")]

@@ -1,4 +1,4 @@
-"""CalMS21's files of task-programming features, read and written: `taskprog_features_X.json` beside `calms21_X.json`.
+"""Reader and writer of CalMS21's task-programming features, `taskprog_features_X.json` beside `calms21_X.json`.
 
 {group: {sequence: {"features": [T][D]}}} with the groups and sequences of the tracks. The released ones have D = 32,
 the posterior mean of a trajectory autoencoder (Sun et al. 2021, arXiv:2011.13917 and arXiv:2104.02710). The official
@@ -54,7 +54,7 @@ _LAYOUT = '{group: {sequence: {"features": [time][dim]}}}'
 
 @dataclass(frozen=True)
 class Place:
-    """Where the release keeps a recording's features: the name of the file, and the group within it."""
+    """Location of a recording's features in the release: file name and group."""
 
     file: str
     group: str
@@ -63,7 +63,7 @@ class Place:
 def release_place(
     recording: str, source: str, subset: str, annotators: Mapping[str, str], task3: Collection[str] = ()
 ) -> Place:
-    """The place of a recording whose id is `recording`, worked out from what a store keeps of it.
+    """Location of a recording, derived from its row in a store.
 
     The file is named after the CalMS21 file the recording came from. The group is the annotator's (Tasks 1 and 2), the
     behavior's (Task 3) or "unlabeled_videos"; without labels the id says it, if it is one of the release's. What did
@@ -121,7 +121,7 @@ def write_taskprog(
 
 
 def _blocks(pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Pieces no larger than what is comfortable as Python's numbers."""
+    """Pieces small enough to convert to Python numbers."""
     for piece in pieces:
         step = max(1, _BLOCK_NUMBERS // piece.shape[1])
         yield from (piece[start : start + step] for start in range(0, len(piece), step))
@@ -135,7 +135,7 @@ def _rows(values: np.ndarray) -> bytes:
 
 @dataclass(frozen=True)
 class FeatureFile:
-    """One file of features: the release's JSON, on disk or as a member of a zip, or the converter's `.npy`."""
+    """A file of features: the release's JSON, on disk or in a zip, or the converter's `.npy`."""
 
     path: Path
     member: str = ""
@@ -147,7 +147,7 @@ class FeatureFile:
 
 
 def is_taskprog(path: Path) -> bool:
-    """Whether a file begins like a JSON file of features, as far as its first bytes tell."""
+    """Whether the first bytes of a file look like a JSON file of features."""
     return first_key(_head(path)) == "features"
 
 
@@ -158,7 +158,7 @@ def _head(path: Path) -> bytes:
 
 
 class TaskprogFeatures:
-    """The features in a file, in a zip, or in all such files of a folder and the folders in it.
+    """Features in a file, in a zip, or in all such files below a folder.
 
     Attributes
     ----------
@@ -235,7 +235,7 @@ class TaskprogFeatures:
 
 
 def _candidates(folder: Path) -> list[Path]:
-    """Files in a folder that may hold features, by their names; the converter ends its own in _features.npy."""
+    """Files below a folder that may hold features, by name; the converter's files end in _features.npy."""
     files = [
         file for file in sorted(folder.rglob("*")) if file.name.lower().endswith((".json", ".zip", "_features.npy"))
     ]

@@ -1,7 +1,7 @@
 """Heads of task programming on an encoder: program attributes from latents, and decoded trajectories.
 
-The counterpart of the trajectory VAE of task programming (Sun et al., CVPR 2021, arXiv:2011.13917): the posterior is
-read off the encoder's latent, and the decoder, told where the animals are at the middle of a window, draws their
+Counterpart of the trajectory VAE of task programming (Sun et al., CVPR 2021, arXiv:2011.13917). The posterior is a
+function of the encoder's latent. The decoder gets the animals' poses at the middle of a window and predicts their
 keypoints over the whole window, each animal in its own frame.
 """
 
@@ -47,7 +47,7 @@ Points = Float[Tensor, "point latent"]
 
 @dataclass(frozen=True, kw_only=True)
 class HeadsConfig:
-    """How much each loss weighs; 0 turns it off.
+    """Weights of the losses; 0 turns one off.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class HeadsConfig:
 
 @dataclass(frozen=True)
 class AttributeTargets:
-    """What programs say of points."""
+    """Program attributes of points: values, masks and classes."""
 
     values: Float[Tensor, "*any attribute"]
     """Standardized."""
@@ -85,12 +85,12 @@ class AttributeTargets:
     classes: Int[Tensor, "*any attribute"]
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "AttributeTargets":
-        """The same change of all three."""
+        """Apply the same function to values, masks and classes."""
         return AttributeTargets(change(self.values), change(self.known), change(self.classes))
 
 
 class ProgramHeads(nn.Module):
-    """Linear heads and projections on points of `dim` latents; only those whose loss has a weight exist."""
+    """Linear heads and projections on points of `dim` latents; heads with loss weight 0 do not exist."""
 
     def __init__(self, config: HeadsConfig, dim: int, programs: ProgramSet) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class ProgramHeads(nn.Module):
         return LossTerms(terms, metrics)
 
     def contrast(self, points: Points, targets: AttributeTargets) -> LossTerms:
-        """Supervised contrast among all points of all processes, the mean over programs of that over anchors."""
+        """Supervised contrastive loss among the points of all processes, averaged over anchors, then over programs."""
         if not self.config.contrastive:
             return LossTerms({})
         hidden = F.leaky_relu(self.hidden(points).unflatten(-1, (len(self.projection), -1)))
@@ -142,7 +142,7 @@ def consistency_of(
     known: Bool[Tensor, "*any attribute"],
     training: bool,
 ) -> Float[Tensor, ""]:
-    """What programs say of decoded trajectories (NaN = nothing) against the true standardized attributes."""
+    """Huber loss between attributes of decoded trajectories (NaN = unknown) and true standardized attributes."""
     known = known & predicted.isfinite()
     # Only after the mask: a missing attribute is NaN, and so would be 0 times it.
     predicted = programs.standardized(torch.where(known, predicted, 0.0))
@@ -150,7 +150,7 @@ def consistency_of(
 
 
 def _explained(predicted: Tensor, targets: AttributeTargets) -> Float[Tensor, ""]:
-    """Share of the attributes' variance that was read off, mean over attributes."""
+    """Explained variance (R²), mean over attributes."""
     predicted = full_precision(predicted)
     known, values = targets.known.to(predicted.dtype), targets.values.to(predicted.dtype)
     count = all_sum(known.sum(0)).clamp_min(1)
@@ -173,7 +173,7 @@ _LOG_VARIANCE = (-8.0, 4.0)
 
 @dataclass(frozen=True, kw_only=True)
 class TrajectoryConfig:
-    """The code and what is decoded from it. A loss with weight 0 is not computed.
+    """Trajectory code, decoder and loss weights. A loss with weight 0 is not computed.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ class TrajectoryConfig:
 
     @property
     def judged_frames(self) -> tuple[int, int]:
-        """Frames of a window at which programs judge it: far from its ends, for lags, and from its middle."""
+        """Frames of a window where programs are evaluated: far from its ends, because of lags, and from its middle."""
         return self.frames // 4, self.frames - 1 - self.frames // 4
 
     @property
@@ -260,7 +260,7 @@ def local_windows(scene: Scene, middle: Int[Tensor, "batch pick"], frames: int) 
 
 
 def _toward_other(center: Tensor, heading: Tensor, placed: Tensor) -> Float[Tensor, "window individual 5"]:
-    """The other's place (logarithmic) and heading in the own frame, and whether both are known."""
+    """The other animal's position (logarithmic) and heading in the own frame, and whether both are known."""
     both = placed.all(dim=-1, keepdim=True).expand_as(placed).unsqueeze(-1)
     place = squash(rotate_into(center.flip(1) - center, heading))
     return torch.cat([place, rotate_into(heading.flip(1), heading), torch.ones_like(place[..., :1])], dim=-1) * both
@@ -335,7 +335,7 @@ class TrajectoryHead(nn.Module):
         place: tuple[Float[Tensor, "window corner"], Float[Tensor, " window"]],
         target: tuple[Float[Tensor, "window judged attribute"], Bool[Tensor, "window judged attribute"]],
     ) -> dict[str, Tensor]:
-        """The programs on the decoded trajectories against the true attributes, standardized, at `judged_frames`.
+        """Huber loss of the attributes of decoded trajectories at `judged_frames`, standardized.
 
         The programs are differentiable themselves, so nothing has to be learned to stand in for them. (One that has no
         gradient, as time_since_contact, adds a constant.) At the middle, where the decoder is told the pose, most would

@@ -1,14 +1,13 @@
-"""Joint learning from few labels and many tracks, as the MABe 2021 Task 1 and 2 winner's, and as ours.
+"""Joint learning from few labels and many tracks, after the MABe 2021 Task 1 and 2 winner.
 
-One encoder learns from every window without labels (its own future, `ContrastivePrediction`, or the events in windows
-of time, `SummaryTargets`), and from the labels of every window that has some: one softmax per label stream over a
-shared head that knows the annotator. Sun et al. 2021 (arXiv:2104.02710), the winning entry by B. Wild. With neither
-(`cpc` and `summary` 0) it is supervised learning, from scratch or, started at another run's encoder, fine-tuning.
+One encoder learns from every window without labels (`ContrastivePrediction` of its future, or `SummaryTargets` of
+windows of time), and from the labels of labeled windows: one softmax per label stream over a shared head that gets the
+annotator as input. Sun et al. 2021 (arXiv:2104.02710), the winning entry by B. Wild. With `cpc` and `summary` 0 it is
+supervised learning, from scratch or, with another run's encoder as the start, fine-tuning.
 
-A linear reading of every label stream stands beside the heads. Logistic regression on a frozen embedding makes few
-mistakes that a trained head makes, and the other way round, so the mean of both is better than either
-(`benchmarks/results/benchmark_rats.md`). It is fitted before the first step, so that every checkpoint has one, and
-once more, with a penalty chosen for it, on the final encoder.
+Each label stream also has a linear readout. Logistic regression on a frozen embedding and a trained head make different
+mistakes, so the mean of both is better than either (`benchmarks/results/benchmark_rats.md`). The readout is fitted
+before the first step, so that every checkpoint has one, and again on the final encoder, with a chosen penalty.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -59,7 +58,7 @@ MIN_STD = 1e-4
 
 @dataclass(frozen=True)
 class LabeledPoints:
-    """What is read at some steps, and what they show; on the processor.
+    """Inputs of the readout at sampled steps, and their labels; on the CPU.
 
     Parameters
     ----------
@@ -75,7 +74,7 @@ class LabeledPoints:
 
 
 class LinearReadings(nn.Module):
-    """Logits of each stream, linear in what is read and in who annotates; nothing of it is trained.
+    """Linear readout: logits of each stream from the columns and the annotator; fitted, not trained by gradient.
 
     Parameters
     ----------
@@ -94,7 +93,7 @@ class LinearReadings(nn.Module):
     def forward(
         self, read: Float[Tensor, "*batch latent"], annotator: Int[Tensor, "*batch"]
     ) -> list[Float[Tensor, "*batch class"]]:
-        """Logits of every stream, in full precision whatever the encoder's is."""
+        """Logits of every stream, in float32 or higher."""
         with torch.autocast(read.device.type, enabled=False):
             x = self._beside_annotators(read.to(self._of("weight", 0).dtype), annotator)
             return [x @ self._of("weight", number) + self._of("bias", number) for number in range(self.num_streams)]
@@ -148,7 +147,7 @@ def _chosen_penalty(
     recording: Int[Tensor, " point"],
     balanced: bool,
 ) -> float:
-    """The middle penalty where there is nothing to choose it by, or the rest shows too few classes."""
+    """Penalty with the lowest held-out cross-entropy; the middle one if too few recordings or classes remain."""
     held_out = torch.isin(recording, recording.unique()[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY])
     if not held_out.any() or not target[~held_out].any(dim=0).all():
         return MIDDLE_PENALTY
@@ -175,7 +174,7 @@ _SMALLEST_STD = 1e-4
 
 @dataclass(frozen=True, kw_only=True)
 class LabelsConfig(LabelFacts):
-    """What is learned from labels, and how.
+    """Heads, losses and weights of learning from labels.
 
     Parameters
     ----------
@@ -226,7 +225,7 @@ class LabelsConfig(LabelFacts):
 
 @dataclass(frozen=True, kw_only=True)
 class JointConfig(PredictionConfig, ConvConfig):
-    """Encoder, prediction and labels.
+    """Configuration of encoder, prediction and labels.
 
     Parameters
     ----------
@@ -250,7 +249,7 @@ class JointConfig(PredictionConfig, ConvConfig):
 
 
 class LabelCounts(nn.Module):
-    """How often each class of each stream was seen in training: what weights and priors are made of.
+    """Training frames of each class of each stream, from which weights and priors follow.
 
     Fitted once on the training recordings and saved with the model.
     """
@@ -293,7 +292,7 @@ class LabelCounts(nn.Module):
 
 
 class ReadScale(nn.Module):
-    """Mean and standard deviation of what the head reads, as it is when the training begins.
+    """Mean and standard deviation of the head's inputs at the start of training.
 
     Without it columns of small spread, the time above all, take thousands of steps to be heard.
     """
@@ -308,7 +307,7 @@ class ReadScale(nn.Module):
 
     @torch.no_grad()
     def fit(self, blocks: Iterable[Float[Tensor, "point latent"]]) -> None:
-        """Take mean and spread of some points, in one pass."""
+        """Fit mean and standard deviation of points, in one pass."""
         moments = RunningMoments(len(self.mean), self.mean.device)
         for block in blocks:
             moments.add(block)
@@ -321,7 +320,7 @@ class ReadScale(nn.Module):
 
 
 class Joint(ConvMethod):
-    """An encoder taught by its own future and by labels, and the heads that give labels."""
+    """Encoder that learns from its own future and from labels, with heads that predict labels."""
 
     Config = JointConfig
     config: JointConfig
@@ -359,7 +358,7 @@ class Joint(ConvMethod):
 
     @property
     def _columns_dim(self) -> int:
-        """Columns that the head reads, but for the extras."""
+        """Number of columns that the head reads, without extras."""
         if self.config.labels.reads == "embedding":
             return self.embedding_dim - 2 * len(self.config.embedding.extras)
         return self.config.encoder.contexter_dim * len(self.config.encoder.contexts)
@@ -382,7 +381,7 @@ class Joint(ConvMethod):
         return self.targets.fit(reader, pieces, codes) if self.config.summary else []
 
     def finish(self, reader: WindowReader) -> None:
-        """Fit the linear readings, if there are any, on the encoder as it is, with a penalty chosen for it."""
+        """Fit the linear readout, if configured, on the current encoder, with a chosen penalty."""
         self._fit_readings(reader, choose=True)
 
     def _fit_readings(self, reader: WindowReader, choose: bool) -> None:
@@ -395,7 +394,7 @@ class Joint(ConvMethod):
 
     @contextmanager
     def _looking(self) -> Iterator[None]:
-        """Without dropout and gradients."""
+        """Context in eval mode without gradients."""
         training = self.training
         self.eval()
         try:
@@ -408,7 +407,7 @@ class Joint(ConvMethod):
         return batch.to(self.read_scale.mean.device, self.read_scale.mean.dtype)
 
     def _labeled_points(self, reader: LabeledReader) -> LabeledPoints | None:
-        """What the head reads of evenly spread labeled steps, and what their middle frames show; None without any."""
+        """Head inputs at evenly spread labeled steps, and labels of their middle frames; None without labels."""
         stride = self.config.encoder.stride
         spans = [(span, _step_labels(reader, span, stride)) for span in reader.labeled_spans(_CHUNK_FRAMES)]
         every = 1 + sum(int((labels >= 0).any(1).sum()) for _, labels in spans) // _MOST_POINTS
@@ -427,7 +426,7 @@ class Joint(ConvMethod):
         return LabeledPoints(torch.cat(read), torch.cat(seen), annotator, torch.tensor(picks))
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
-        """Cross-entropy of each label stream ("label/S1"), and what every window teaches without labels.
+        """Cross-entropy of each label stream ("label/S1"), and the losses without labels on every window.
 
         Raises
         ------
@@ -451,7 +450,7 @@ class Joint(ConvMethod):
         return terms
 
     def _summary_terms(self, scene: WindowBatch, encoded: Encoded, generator: torch.Generator | None) -> LossTerms:
-        """`SummaryTargets` of the scene, of which the encoder may have seen less."""
+        """`SummaryTargets` of the full scene, even if parts were hidden from the encoder."""
         assert isinstance(self.embedder, MixingEmbedder)
         _, codes, _ = self.embedder.readings(*self._inputs(scene))
         terms: LossTerms = self.targets(scene, codes, encoded.latents, encoded.inside, generator)
@@ -485,14 +484,14 @@ class Joint(ConvMethod):
         return {s.name: to_frames(outputs[_output(n)], encoded.inside, stride, num_frames) for n, s in streams}
 
     def _read(self, batch: WindowBatch) -> tuple[Encoded, Steps]:
-        """The batch encoded, and what the head reads of each step, scaled."""
+        """Encoded batch, and the scaled head inputs of each step."""
         encoded, columns = self._unscaled(batch)
         # A column left out is left out of the whole window: its neighbors in time would tell it otherwise.
         scaled = self.read_scale(columns)
         return encoded, self.input_dropout(scaled.transpose(1, 2)).transpose(1, 2)
 
     def _unscaled(self, batch: WindowBatch) -> tuple[Encoded, Steps]:
-        """The batch encoded, and the columns that the head reads of each step, extras last."""
+        """Encoded batch, and the head inputs of each step before scaling, extras last."""
         features, valid = self._inputs(batch)
         encoded = self._encoded(batch, features, valid)
         if self.config.labels.reads == "embedding":
@@ -509,7 +508,7 @@ class Joint(ConvMethod):
     def label_probabilities(
         self, batch: WindowBatch, annotator: str = ""
     ) -> dict[str, Float[Tensor, "batch time class"]]:
-        """What the named annotator ("" = the first) would say of each frame: stream -> probability of each class.
+        """Class probabilities of each frame in the style of `annotator` ("" = the first): stream -> probabilities.
 
         In eval mode and without augmentation, as `embed`.
 
@@ -540,7 +539,7 @@ class Joint(ConvMethod):
 
 
 def _step_labels(reader: LabeledReader, span: tuple[int, int, int], stride: int) -> np.ndarray:
-    """int64 [step, stream]: what the middle frame of every step shows; of a step that is cut off the last one."""
+    """Labels of the middle frame of every step, int64 [step, stream]; of a truncated step, the last frame."""
     labels = reader.labels(*span)
     return labels[np.minimum(np.arange(0, len(labels), stride) + stride // 2, len(labels) - 1)]
 

@@ -1,8 +1,8 @@
-"""Task programming on residual convolution stacks, causal or not, over any length of context.
+"""Task programming on residual convolution stacks, causal or not, with any context length.
 
-The objectives of Sun et al., CVPR 2021 (arXiv:2011.13917): what programs say of a scene can be read off the encoder's
-latents (and, ahead in time, off its contexts), latents of one class lie together, and trajectories decoded from a code
-are likely and mean the same to the programs. Alone, or together with contrastive prediction on the same encoder.
+Objectives of Sun et al., CVPR 2021 (arXiv:2011.13917): linear heads predict program attributes from the encoder's
+latents (and future ones from its contexts), latents of one class are similar, and trajectories decoded from a code are
+likely and keep the programs' values. Alone, or together with contrastive prediction on the same encoder.
 """
 
 from dataclasses import dataclass, field, replace
@@ -39,7 +39,7 @@ __all__ = ["CPCPrograms", "CPCProgramsConfig", "TaskProgrammingConv", "TaskProgr
 
 @dataclass(frozen=True, kw_only=True)
 class TaskProgrammingConvConfig(ConvConfig):
-    """The encoder (`ConvConfig`), the programs, and what is asked of the encoder.
+    """The encoder (`ConvConfig`), the programs, and the losses.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class TaskProgrammingConvConfig(ConvConfig):
             )
 
     def check_programs(self) -> None:
-        """Refuse horizons that make no sense."""
+        """Refuse invalid horizons."""
         stride, horizons = self.encoder.stride, self.context_horizons_frames
         if any(h < 0 or h % stride for h in horizons) or len(set(horizons)) < len(horizons):
             raise InputError(
@@ -74,7 +74,7 @@ class TaskProgrammingConvConfig(ConvConfig):
 
 
 class TaskProgrammingConv(ConvMethod):
-    """A convolutional encoder taught by programs."""
+    """Convolutional encoder trained with programs."""
 
     Config = TaskProgrammingConvConfig
     config: TaskProgrammingConvConfig
@@ -110,7 +110,7 @@ class TaskProgrammingConv(ConvMethod):
         return self._taught(*self._views(batch, generator), generator)
 
     def _views(self, batch: WindowBatch, generator: torch.Generator | None) -> tuple[WindowBatch, Encoded]:
-        """The scene that the programs judge, and what the encoder makes of it with some points hidden."""
+        """The scene for the programs, and its encoding with some points hidden."""
         if generator is None:
             return batch, self.encode(batch)
         view = moved(batch, self.config.augment, self.skeleton, generator)
@@ -128,7 +128,7 @@ class TaskProgrammingConv(ConvMethod):
         return terms
 
     def _step_targets(self, values: Tensor, known: Tensor, encoded: Encoded) -> AttributeTargets:
-        """Attributes of steps: the mean over their frames of what is known; [batch step attribute] each."""
+        """Attributes of steps, the mean over known frames; [batch step attribute] each."""
         stride = self.config.encoder.stride
         pattern = "batch (step stride) attribute -> batch step stride attribute"
         steps, there = (rearrange(pad_to_multiple(x, stride), pattern, stride=stride) for x in (values, known))
@@ -137,7 +137,7 @@ class TaskProgrammingConv(ConvMethod):
         return AttributeTargets(self.programs.standardized(mean), picked_known, self.programs.classes(mean))
 
     def _read(self, encoded: Encoded, targets: AttributeTargets) -> LossTerms:
-        """Decoding off latents and contexts: the mean over the places it is read off."""
+        """Decoding losses on latents and contexts, averaged over these places."""
         parts = [self.heads.decode(_flat(encoded.latents), targets.each(_flat))]
         names = [""]
         for name, context in encoded.contexts.items():
@@ -198,7 +198,7 @@ class TaskProgrammingConv(ConvMethod):
         return LossTerms(terms)
 
     def _judged(self, attributes: tuple[Tensor, Tensor], middle: Int[Tensor, "batch pick"]) -> tuple[Tensor, Tensor]:
-        """Attributes where decoded trajectories are judged, standardized, and which are known."""
+        """Standardized attributes at the frames where decoded trajectories are judged, and their mask."""
         trajectory = self.config.trajectory
         offsets = torch.tensor(trajectory.judged_frames, device=middle.device) - trajectory.frames // 2
         frames = (middle.unsqueeze(-1) + offsets).flatten(1)
@@ -231,7 +231,7 @@ class CPCProgramsConfig(PredictionConfig, TaskProgrammingConvConfig):
 
 
 class CPCPrograms(TaskProgrammingConv):
-    """A convolutional encoder taught by programs and by its own future."""
+    """Convolutional encoder trained with programs and contrastive prediction."""
 
     Config = CPCProgramsConfig
     config: CPCProgramsConfig

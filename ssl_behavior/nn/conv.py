@@ -1,4 +1,4 @@
-"""Residual 1-D convolution stacks over time: looking back, ahead, or both ways. They know no loss."""
+"""Residual 1-D convolution stacks over time: causal, anticausal or centered."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -25,7 +25,7 @@ def receptive_field(kernel_size: int, dilations: Sequence[int]) -> int:
 
 
 class TemporalConv(nn.Module):
-    """A convolution over time that keeps the number of frames and looks only where `direction` allows.
+    """Convolution over time that keeps the number of frames and sees only past, future or both, by `direction`.
 
     "past": an output sees its own frame and earlier ones; "future": its own and later ones; "both": centered.
 

@@ -1,4 +1,4 @@
-"""The report: one HTML file to look at embeddings, clusters and labels with, and files for TensorBoard's projector."""
+"""Report: one HTML file that shows embeddings, clusters and labels, and files for TensorBoard's projector."""
 
 from ssl_behavior.report.contents import (
     MOST_POINTS,

@@ -1,4 +1,4 @@
-"""Contents of a report, checked when built. Every part but the recordings is optional; the page knows nothing else."""
+"""Contents of a report, validated on construction: all input of the page. Only the recordings are required."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ MOST_POINTS = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class ReportRecording:
-    """A recording by name and length."""
+    """Name, length and frame rate of a recording."""
 
     id: str
     frames: int
@@ -49,7 +49,7 @@ class ReportRecording:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ethogram:
-    """What was seen, or found, over time: a label stream, or the clusters.
+    """Words over time: a label stream, or the clusters.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Ethogram:
                 )
 
     def at(self, recording: np.ndarray, frame: np.ndarray) -> np.ndarray:
-        """The values of some frames, int64; -1 where there is none."""
+        """Values at frames, int64; -1 for none."""
         out = np.full(len(frame), -1, np.int64)
         for number, own in enumerate(self.frames):
             mine = np.flatnonzero(recording == number)
@@ -86,7 +86,7 @@ class Ethogram:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Channel:
-    """A number for every point of the map, to color it by.
+    """Numbers that color the points of the map.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class FrameMap:
 
 @dataclass(frozen=True, kw_only=True)
 class Neighbor:
-    """A bout that is like another: its number among the shown bouts, and how far it is."""
+    """Similar bout: its number among the example bouts, and its distance."""
 
     bout: int
     distance: float
@@ -182,7 +182,7 @@ class ProfileTest:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AnimalProfiles:
-    """Cluster use of animals in groups.
+    """Cluster use per animal and group.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ class AnimalProfiles:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Results of a probe or benchmark: a table, and the numbers that are drawn.
+    """Results of a probe or benchmark: a table, and the numbers of its chart.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
-    """Everything a page shows.
+    """All contents of a page.
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ class Report:
 
     @cached_property
     def numbers(self) -> dict[str, int]:
-        """The number of each recording by its id."""
+        """Number of each recording, by id."""
         return {recording.id: number for number, recording in enumerate(self.recordings)}
 
     def _check_ethogram(self, ethogram: Ethogram) -> None:
@@ -344,7 +344,7 @@ _BACK = ("tail_base", "center", "tail_middle")
 
 
 def front_and_back(skeleton: Skeleton) -> tuple[int, int]:
-    """The keypoints at either end of the body, front first; the first and last keypoint where roles do not tell.
+    """Keypoints at both ends of the body, front first; without roles, the first and last keypoint.
 
     >>> from ssl_behavior.skeleton import SKELETONS
     >>> front_and_back(SKELETONS["calms21"])

@@ -1,7 +1,7 @@
-"""Which bouts a page plays: some from the middle of every cluster and with every label, and the most similar to each.
+"""Example bouts that a page plays: central bouts of every cluster, bouts of every label, and their nearest neighbors.
 
-Bouts are compared by the mean of some of their points, exactly. `Source` holds the recordings of a report: where they
-are in the store, and where in the embeddings.
+Bouts are compared by the mean of four of their points, by exact search. `Source` locates the recordings of a report in
+the store and in the embeddings.
 """
 
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ _FIRST_LOOK = 8
 
 
 def bouts_in(ethogram: Ethogram, rows: Sequence[EmbeddingRow], fewest_seconds: float) -> BoutTable:
-    """The bouts of an ethogram that last so long; those of its background are left out."""
+    """Bouts of an ethogram of at least `fewest_seconds`, without background."""
     background = ethogram.words.index(ethogram.background) if ethogram.background else -1
     table = bout_table([np.empty(0, np.int64) if own is None else own for own in ethogram.frames], rows)
     return table.take((table.label != background) & (table.seconds >= fewest_seconds))
 
 
 def seconds_of(rows: Sequence[EmbeddingRow]) -> BoutTable:
-    """Every second as a bout, where there is nothing better."""
+    """Every second as a bout, for reports without clusters."""
     bouts = []
     for number, row in enumerate(rows):
         length = max(1, round(row.fps))
@@ -45,14 +45,14 @@ def seconds_of(rows: Sequence[EmbeddingRow]) -> BoutTable:
 
 
 def _drawn(bouts: BoutTable, most: int, seed: int) -> BoutTable:
-    """All bouts, or `most` drawn by `seed`, in the same order."""
+    """All bouts, or a random `most` of them, in the same order."""
     if len(bouts) <= most:
         return bouts
     return bouts.take(np.sort(numpy_generator(seed, "bouts").choice(len(bouts), most, replace=False)))
 
 
 def pooled(bouts: BoutTable, space: Space, embeddings: Embeddings) -> np.ndarray:
-    """The mean of four frames spread evenly over each bout, float32 [bout, dim]."""
+    """Mean point of four evenly spaced frames of each bout, float32 [bout, dim]."""
     if not len(bouts):
         return np.zeros((0, space.dim), np.float32)
     parts = (np.arange(_FRAMES_PER_BOUT) + 0.5) / _FRAMES_PER_BOUT
@@ -69,7 +69,7 @@ def similar_bouts(
     k: int,
     same_event_seconds: float,
 ) -> list[list[tuple[int, float]]]:
-    """For each query (number among `bouts`, distance) of the k nearest, by exact search; fewer where there are not k.
+    """(number among `bouts`, distance) of the k nearest bouts of each query, by exact search; fewer if there are not k.
 
     Bouts of the query's recording that begin less than `same_event_seconds` after its end, or end as little before its
     start, are the same event and are not looked for. Of bouts that overlap or touch each other, the nearest is found.
@@ -108,7 +108,7 @@ def _other_events(queries: BoutTable, bouts: BoutTable, ids: np.ndarray, same_ev
 
 
 def _events(bouts: BoutTable, ids: np.ndarray, places: np.ndarray, k: int) -> list[int]:
-    """The first k of the places, nearest first, whose bouts neither overlap nor touch one of those before them."""
+    """First k of the places, nearest first, whose bouts do not overlap or touch an earlier one."""
     kept: list[int] = []
     for place in places.tolist():
         if len(kept) == k:
@@ -132,7 +132,7 @@ def nearest_points(queries: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def central_bouts(bouts: BoutTable, points: np.ndarray, number: int) -> np.ndarray:
-    """For each label the bouts nearest to the mean of its bouts, from as many recordings as there are."""
+    """Bouts of each label nearest to the label's mean, from as many recordings as possible."""
     chosen = [np.empty(0, np.int64)]
     for label in np.unique(bouts.label):
         own = np.flatnonzero(bouts.label == label)
@@ -144,7 +144,7 @@ def central_bouts(bouts: BoutTable, points: np.ndarray, number: int) -> np.ndarr
 
 
 def _turns(recordings: np.ndarray) -> np.ndarray:
-    """How often each recording was there before, [2, 2, 5, 2] -> [0, 1, 0, 2]."""
+    """Number of earlier occurrences of each recording, [2, 2, 5, 2] -> [0, 1, 0, 2]."""
     seen: dict[int, int] = {}
     turns = []
     for recording in recordings.tolist():
@@ -155,7 +155,7 @@ def _turns(recordings: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Recordings of a store and of its embeddings.
+    """Recordings of a report, located in a store and in its embeddings.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class Source:
 
     @classmethod
     def of(cls, store: Store, embeddings: Embeddings, chosen_rows: Sequence[StoreRow] | None = None) -> "Source":
-        """The wanted recordings, or all that are embedded.
+        """Locate the chosen recordings, by default all that are embedded.
 
         Raises
         ------
@@ -202,12 +202,12 @@ class Source:
 
     @cached_property
     def offsets(self) -> np.ndarray:
-        """The row of the embeddings at which each recording begins."""
+        """First row of each recording in the embeddings."""
         return np.array([row.offset for row in self.rows])
 
     @cached_property
     def store_offsets(self) -> np.ndarray:
-        """The frame of the store at which each recording begins."""
+        """First frame of each recording in the store."""
         return np.array([row.offset for row in self.store_rows])
 
 
@@ -217,7 +217,7 @@ _SAME_EVENT_SECONDS = 10.0
 _LEAD_SECONDS = 0.5
 _LONGEST_SECONDS = 4.0
 _CENTRAL = 0.5
-"""Of the shown bouts, those from the middle of a cluster; half of the rest have a label, the others are drawn."""
+"""Share of central bouts of clusters among the examples; half of the rest are labeled, the others random."""
 
 
 def choose_bouts(
@@ -230,14 +230,14 @@ def choose_bouts(
     named: Sequence[tuple[Span, int]] = (),
     seed: int = 0,
 ) -> tuple[tuple[ExampleBout, ...], np.ndarray]:
-    """About `number` bouts, and the `neighbors` nearest to each of them among the bouts of all clusters; and the mean
-    point of each bout, float32 [bout, dim].
+    """Choose about `number` bouts and, for each, its `neighbors` nearest bouts of any cluster.
 
-    Where there are no clusters, seconds take the place of bouts. Of very many bouts, 50,000 are drawn to look among.
+    Returns the bouts and their mean points, float32 [bout, dim]. Without clusters, every second is a bout. Of more than
+    50,000 bouts, a random 50,000 are candidates.
 
     Parameters
     ----------
-    named : (bout, cluster) that have to be shown; cluster -1 for none.
+    named : (bout, cluster) that must be among the examples; cluster -1 for none.
     """
     name, rows = clusters.name if clusters else "", source.rows
     every = bouts_in(clusters, rows, _SHORTEST_SECONDS) if clusters else seconds_of(rows)
@@ -265,7 +265,7 @@ def choose_bouts(
 def _labeled(
     labels: Sequence[Ethogram], rows: Sequence[EmbeddingRow], left: int, seed: int
 ) -> list[tuple[str, BoutTable]]:
-    """Some bouts of each label of each stream, together at most about half of what is left."""
+    """Random bouts of each label of each stream, together at most about half of `left`."""
     tables = [(stream.name, bouts_in(stream, rows, _SHORTEST_SECONDS)) for stream in labels]
     words = sum(len(np.unique(table.label)) for _, table in tables)
     each = max(1, left // 2 // max(1, words)) if left else 0
@@ -273,14 +273,14 @@ def _labeled(
 
 
 def _some_of_each(ethogram: str, bouts: BoutTable, each: int, seed: int) -> np.ndarray:
-    """At most so many bouts of each label, drawn."""
+    """Random bouts of each label, at most `each`."""
     order = numpy_generator(seed, "labeled bouts", ethogram).permutation(len(bouts))
     picks = [order[bouts.label[order] == label][:each] for label in np.unique(bouts.label)]
     return np.sort(np.concatenate([*picks, np.zeros(0, np.int64)])).astype(np.int64)
 
 
 class _Chosen:
-    """The shown bouts while they are collected: each once, numbered as they come."""
+    """Collector of example bouts: each bout once, numbered in order of addition."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -311,7 +311,7 @@ class _Chosen:
         candidates: BoutTable,
         means: np.ndarray,
     ) -> None:
-        """Queries of an ethogram, and the neighbors found for them among the candidates of another."""
+        """Add queries of an ethogram, and their neighbors among the candidates of another."""
         for query, near in enumerate(found):
             number = self._number(ethogram, queries, query, query_means[query])
             self.neighbors[number] = tuple(
@@ -320,7 +320,7 @@ class _Chosen:
             )
 
     def add_neighbors_among_examples(self, k: int, dim: int) -> None:
-        """Neighbors among what is shown, for the bouts that are only neighbors of others."""
+        """Add neighbors among the examples, for bouts that are only neighbors of others."""
         self.only_neighbors = {number for number in range(len(self.rows)) if number not in self.neighbors}
         examples, means = BoutTable.of(self.rows, self.source.rows), self.points(dim)
         left = np.array(sorted(self.only_neighbors), np.int64)
@@ -332,7 +332,7 @@ class _Chosen:
         return np.stack(self.means) if self.means else np.zeros((0, dim), np.float32)
 
     def bouts(self) -> tuple[ExampleBout, ...]:
-        """With their tracks, read one by one."""
+        """The example bouts with their tracks, read one by one."""
         examples, store = [], self.source.store
         for number, (recording, start, stop, label) in enumerate(self.rows):
             row = self.source.store_rows[recording]
@@ -348,7 +348,7 @@ class _Chosen:
 
 
 def _track_frames(start: int, stop: int, row: StoreRow) -> tuple[int, int]:
-    """(first, stop) of the track that is shown: the bout and half a second around it, of long ones the middle."""
+    """(first, stop) of a bout's track: the bout and half a second around it; of a long bout, its middle."""
     longest, lead = max(1, int(_LONGEST_SECONDS * row.fps)), int(_LEAD_SECONDS * row.fps)
     first, last = start - lead, stop + lead
     if last - first > longest:

@@ -1,4 +1,4 @@
-"""From a store and its embeddings, and whatever else there is, to a report."""
+"""`gather_report`: a report from a store, its embeddings, and optional clusters, descriptions and scores."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,7 +32,7 @@ _CLUSTERS = "clusters"
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """What goes into a report.
+    """Options of a report.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class ReportConfig:
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """A report, and the points of its map's frames in the space that the map was drawn from, float32 [point, dim]."""
+    """A report, and the points of its map's frames in the embedding space of the map, float32 [point, dim]."""
 
     report: Report
     points: np.ndarray
@@ -86,7 +86,7 @@ def gather_report(
     scores: Sequence[Scores] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Gathered:
-    """Everything for a page, in bounded memory: a map's frames, the bouts to be shown, counts over all frames.
+    """Gather a page's contents in bounded memory: frames of the map, example bouts, counts over all frames.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def gather_report(
 
 
 def _label_streams(source: Source) -> tuple[Ethogram, ...]:
-    """The streams that somebody annotated in these recordings."""
+    """Label streams with annotated frames in the report's recordings."""
     streams = []
     for name, stream in source.store.streams.items():
         frames = source.store.labels(name)
@@ -146,7 +146,7 @@ def _label_streams(source: Source) -> tuple[Ethogram, ...]:
 
 
 def _clustered(source: Source, clusters: FrameClusters) -> ClusteredStore:
-    """The report's recordings that are clustered."""
+    """Clusters of the report's recordings."""
     own = clusters.only([row.id for row in source.rows])
     frames = {row.id: row.frames for row in source.rows}
     for row in own.rows:
@@ -178,7 +178,7 @@ def _cards(clustered: ClusteredStore, labels: Sequence[Ethogram], description: C
 
 
 def _named(source: Source, description: Cards | None) -> list[tuple[Span, int]]:
-    """(bout, cluster) of everything that a description points at in the report's recordings."""
+    """(bout, cluster) of every bout that the description refers to in the report's recordings."""
     if description is None:
         return []
     reported = {row.id for row in source.rows}
@@ -200,7 +200,7 @@ def _notes(source: Source, description: Cards | None) -> tuple[str, ...]:
 
 
 def _map(source: Source, space: Space, config: ReportConfig) -> tuple[FrameMap, np.ndarray]:
-    """(the map without colors, the points of its frames in the space)."""
+    """The map without channels, and the points of its frames in the space."""
     sample = sample_frames(source.rows, config.points, config.seed)
     points = space.gather(source.embeddings, sample)
     xy, method = draw_map(points, config.map, config.seed)

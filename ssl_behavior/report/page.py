@@ -1,8 +1,8 @@
 """A report as one HTML file without external resources.
 
-The page carries JSON for names and tables, and packed arrays for everything large. An array is split into byte planes,
-deflated and written in base64; browsers undo it with `DecompressionStream`. Coordinates are whole steps, fine enough
-for a picture.
+The page holds JSON for names and tables, and packed arrays for large data. An array is split into byte planes, deflated
+and encoded in base64; browsers decode it with `DecompressionStream`. Coordinates are rounded to whole steps, fine
+enough for drawing.
 """
 
 import base64
@@ -40,7 +40,7 @@ _UINT16 = 65535
 
 
 def pack(array: np.ndarray) -> dict[str, Any]:
-    """An array as text, with what is needed to read it: little endian, byte plane by byte plane, deflated, base64."""
+    """Array as text with its type and shape: little endian, byte plane by byte plane, deflated, base64."""
     array = np.ascontiguousarray(array)
     array = array.astype(array.dtype.newbyteorder("<"), copy=False)
     planes = array.reshape(-1).view(np.uint8).reshape(-1, array.dtype.itemsize).T
@@ -49,7 +49,7 @@ def pack(array: np.ndarray) -> dict[str, Any]:
 
 
 def safe_json(value: Any) -> str:
-    """JSON that may stand in a script element: whatever it holds, it neither ends it nor begins a comment in it."""
+    """JSON for a script element: its content can neither close the element nor open a comment."""
     text = json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -57,7 +57,7 @@ def safe_json(value: Any) -> str:
 
 
 def _without_nan(value: Any) -> Any:
-    """What JSON cannot hold becomes null; arrays become lists."""
+    """Values for JSON: NaN and infinity become None, arrays become lists."""
     if isinstance(value, np.ndarray):
         return _without_nan(value.tolist())
     if isinstance(value, dict):
@@ -70,7 +70,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def packed_report(report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """(what becomes JSON, arrays by the name that stands for them there)."""
+    """JSON contents of a page, and its arrays by the names that the JSON refers to."""
     arrays: dict[str, np.ndarray] = {}
     every = ([("clusters", report.clusters)] if report.clusters else []) + [("labels", one) for one in report.labels]
     facts: dict[str, Any] = {
@@ -156,7 +156,7 @@ def _channel(channel: Channel, name: str, arrays: dict[str, np.ndarray]) -> dict
 
 
 def _poses(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(uint8 [point, individual, keypoint, 2] in steps of the pose's longer side, those sides [point])."""
+    """Poses as uint8 [point, individual, keypoint, 2] in steps of the pose's longer side, and these sides [point]."""
     flat = poses.reshape(len(poses), -1, 2)
     missing = ~np.isfinite(flat).all(axis=2)
     low = np.where(missing[..., None], np.inf, flat).min(axis=1)
@@ -189,14 +189,17 @@ def _bouts(report: Report, names: list[str], arrays: dict[str, np.ndarray]) -> d
 
 
 def _extent(track: np.ndarray) -> float:
-    """The longer side of the box around a track."""
+    """Longer side of a track's bounding box."""
     points = track.reshape(-1, 2)
     points = points[np.isfinite(points).all(axis=1)]
     return float(np.ptp(points, axis=0).max()) if len(points) else 0.0
 
 
 def _quantized(track: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
-    """(differences in time of whole steps, uint16 and modulo 2^16, a missing point where it was last; which are there)
+    """Time differences of a track in whole steps, uint16 modulo 2^16, and the mask of observed points.
+
+    A missing point keeps its last position.
+
 
     Deflate makes little of small differences, and nothing of points that stay.
     """
@@ -223,7 +226,7 @@ _SCRIPTS = (
 
 
 def check_page(path: Path, overwrite: bool) -> None:
-    """Refuse a file that cannot be written, before anything is computed.
+    """Refuse a path that cannot be written, before the long computation.
 
     Raises
     ------
@@ -237,7 +240,7 @@ def check_page(path: Path, overwrite: bool) -> None:
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Write the page, whole or not at all.
+    """Write the page, atomically.
 
     Raises
     ------
@@ -274,7 +277,7 @@ def render_report(report: Report) -> str:
 
 
 def _parts(report: Report) -> list[tuple[str, str]]:
-    """(anchor, name) of the parts that there are."""
+    """(anchor, name) of the parts of this page."""
     parts = [
         ("map", "Map", report.map), ("player", "Player", report.bouts), ("ethogram", "Ethogram", True),
         ("clusters", "Clusters", report.cards), ("transitions", "Transitions", report.transitions is not None),

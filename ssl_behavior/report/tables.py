@@ -1,7 +1,7 @@
-"""Tables of a report's page: results of other jobs, labels and measures of clusters, bouts worth a look.
+"""Tables of the report page: results of probes and benchmarks, labels and measures of clusters, notable bouts.
 
-`results.json` of a probe or a benchmark becomes tables, `profiles.json` of `ssl-behavior describe` the use of clusters
-by groups of animals.
+`results.json` of a probe or a benchmark gives tables, `profiles.json` of `ssl-behavior describe` the cluster use of
+groups of animals.
 """
 
 import math
@@ -65,7 +65,7 @@ def _probe_notes(contents: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _table(title: str, rows: Sequence[Mapping[str, Any]], notes: tuple[str, ...]) -> Scores:
-    """Average precision: of the first mean over classes, which is drawn, and of every class."""
+    """Table of average precision: the first macro mean, which the chart shows, and every class."""
     first = rows[0]
     macros = [str(macro["name"]) for macro in first["macros"]]
     classes = list(first["classes"])
@@ -106,7 +106,7 @@ def _bar(name: str, macro: Mapping[str, Any]) -> tuple[str, float, float, float 
 
 
 def _score_cell(summary: Mapping[str, Any], between: Mapping[str, Any] | None = None) -> str:
-    """A mean, its spread where there are several seeds, its interval where there is one."""
+    """Mean, with the standard deviation over several seeds and the interval if given."""
     if summary["mean"] is None:
         return _UNDEFINED
     spread = f" ± {summary['std']:.3f}" if summary.get("num_defined", 1) > 1 else ""
@@ -118,7 +118,7 @@ _PROFILES, _VERSION = "profiles.json", 1
 
 
 def read_profiles(folder: Path) -> tuple[AnimalProfiles, ...]:
-    """The profiles of a description folder; none where groups were not compared.
+    """Profiles of a description folder; empty without compared groups.
 
     Raises
     ------
@@ -167,7 +167,7 @@ _MIN_STD = 1e-9
 
 
 def distinctive_labels(labels: Sequence[Enrichment]) -> tuple[Enrichment, ...]:
-    """The labels more frequent than elsewhere, at most six; first what adds most to the divergence from all labels.
+    """At most six labels more frequent than elsewhere, by decreasing contribution to the divergence from all labels.
 
     A label's part of the Kullback-Leibler divergence of the cluster's labels from all labels is share * log(lift). By
     the lift alone, three frames of a rare label would come first.
@@ -186,7 +186,7 @@ class DifferenceRow(NamedTuple):
 
 
 def difference_rows(report: Report) -> dict[int, list[DifferenceRow]]:
-    """Of each cluster, the measures that describe it; without a description, the channels of the map."""
+    """Distinctive measures of each cluster; without a description, channels of the map."""
     rows = {card.cluster: [_row(one) for one in card.differences] for card in report.cards}
     if report.clusters and report.map and not all(rows.values()):
         for cluster, own in channel_differences(report.clusters, report.map).items():
@@ -200,7 +200,7 @@ def _row(one: Difference) -> DifferenceRow:
 
 
 def channel_differences(clusters: Ethogram, frames: FrameMap) -> dict[int, list[DifferenceRow]]:
-    """Of each cluster, the channels whose mean is the most standard deviations from that of all points."""
+    """Channels of each cluster with the largest difference from the overall mean, in standard deviations."""
     cluster = clusters.at(frames.recording, frames.frame)
     found: dict[int, list[DifferenceRow]] = {}
     for channel in frames.channels:
@@ -218,7 +218,7 @@ def channel_differences(clusters: Ethogram, frames: FrameMap) -> dict[int, list[
 
 
 def discovery_rows(report: Report) -> list[dict[str, Any]]:
-    """Clusters and bouts worth a look, and why; `span` is None for a cluster as a whole."""
+    """Notable clusters and bouts, with reasons; `span` is None for a whole cluster."""
     if report.discovery is None:
         return []
     rows: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Annotators: from what the animals do to what a person writes down, each in a style of their own."""
+"""Simulated annotators: from true behavior to labels, each in an individual style."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ REACTION_FRAMES = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Annotator:
-    """A style.
+    """Style of an annotator.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def find_annotator(number: int) -> Annotator:
 
 
 def annotate(generator: np.random.Generator, schedule: Schedule, style: Annotator) -> np.ndarray:
-    """Labels int16 [time], 0..3, of one person."""
+    """Labels of one annotator, int16 [time], 0..3."""
     seen = _noticed(schedule, style)
     names, edges = _runs(seen)
     edges = _moved(generator, names, edges, style, len(seen))
@@ -70,7 +70,7 @@ def annotate(generator: np.random.Generator, schedule: Schedule, style: Annotato
 
 
 def _noticed(schedule: Schedule, style: Annotator) -> np.ndarray:
-    """Behavior per frame where it is pronounced enough; split where it is not for a while."""
+    """Behavior per frame where it is pronounced enough; a bout is split where it is weak for a while."""
     strength = _mean_around(schedule.intensity, 9)
     need = np.array([*style.thresholds, -1.0])[schedule.behavior]
     seen = np.where(strength >= need, schedule.behavior, OTHER)
@@ -96,7 +96,7 @@ def _runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _moved(
     generator: np.random.Generator, names: np.ndarray, edges: np.ndarray, style: Annotator, num_frames: int
 ) -> np.ndarray:
-    """Every boundary where this person puts it; a run may vanish, none overtakes another."""
+    """Boundaries shifted as by this annotator; a run may vanish, and their order stays."""
     before, after = names[:-1], names[1:]
     shift = np.where(after == OTHER, style.stop, np.where(before == OTHER, style.start, 0.0))
     shift = shift + style.jitter * generator.standard_normal(len(shift))

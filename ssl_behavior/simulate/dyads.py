@@ -1,4 +1,4 @@
-"""Simulated recordings: plans of any number of them or of CalMS21, and one recording from its plan."""
+"""Plans of simulated recordings (any number, or the whole of CalMS21), and recordings from plans."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,7 +59,7 @@ TASK3_PROFILES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to simulate: everything a recording depends on, besides the seed.
+    """Parameters of a simulated recording; together with the seed they determine it.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class Plan:
 
 
 def simulate_plan(plan: Plan, seed: int) -> Recording:
-    """The recording a plan asks for; equal plans and seeds give equal recordings."""
+    """Simulate the recording of a plan; equal plans and seeds give equal recordings."""
     schedule = draw_schedule(numpy_generator(seed, "simulate", plan.id, "schedule"), plan.num_frames, plan.profile)
     keypoints, confidence = _tracks(plan, schedule, seed)
     return Recording(
@@ -119,7 +119,7 @@ def simulate_recording(
     profile: Profile | None = None,
     missing: float = 0.0,
 ) -> Recording:
-    """Two mice of CalMS21's kind: 30 fps, 1024 x 570 pixels, label stream "behavior" (and one per Task 3 behavior).
+    """Simulate two mice of CalMS21: 30 fps, 1024 x 570 pixels, label stream "behavior" (and one per Task 3 behavior).
 
     Another annotator, or more streams, leave the tracks as they are.
 
@@ -194,7 +194,7 @@ def equal_plans(
     annotators: Sequence[int] = (0,),
     missing: float = 0.0,
 ) -> list[Plan]:
-    """Recordings of `frames` frames each, shared out over subsets; the first ones are the same however many follow.
+    """Plans of `frames` frames each, distributed over subsets; a plan does not depend on how many follow.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def equal_plans(
 
 
 def _shared_out(count: int, subsets: Mapping[str, float]) -> Iterator[tuple[str, int]]:
-    """A subset for each recording, and how many it had before; nobody's depends on how many will follow."""
+    """Subset of each recording, and its number within the subset; neither depends on how many follow."""
     made, total = dict.fromkeys(subsets, 0), sum(subsets.values())
     for index in range(count):
         subset = max(subsets, key=lambda name: subsets[name] / total * (index + 1) - made[name])
@@ -248,7 +248,7 @@ def _check_equal(
 
 
 def _spread_temperament(profile: Profile, index: int) -> Profile:
-    """A temperament for the index-th recording of a set, so that small sets have their share of each too."""
+    """Temperament of the index-th recording of a set; small sets also get each in proportion."""
     calm, _, aggressive = TEMPERAMENT_SHARES
     # Multiples of an irrational number fill the unit interval evenly, however many are taken.
     position = (0.75 + index * (math.sqrt(2) - 1)) % 1
@@ -257,7 +257,7 @@ def _spread_temperament(profile: Profile, index: int) -> Profile:
 
 
 def _lengths(count: int, total: int) -> list[int]:
-    """Lengths as uneven as the real ones, `total` frames together."""
+    """Recording lengths distributed like the real ones, with `total` frames together."""
     drawn = [RECORDING_FRAMES[(27 * index + 35) % len(RECORDING_FRAMES)] for index in range(count)]
     ends = [round(sum(drawn[: i + 1]) / sum(drawn) * total) for i in range(count)]
     return [max(1, stop - start) for start, stop in zip([0, *ends[:-1]], ends, strict=True)]
@@ -270,7 +270,7 @@ def _scaled(count: int, total: int, scale: float) -> list[int]:
 
 
 def _even(count: int, frames: int, scale: float) -> list[int]:
-    """As `_scaled`, for recordings of one length."""
+    """`_scaled` for recordings of equal length."""
     fewer = max(min(count, 2), round(count * math.sqrt(scale)))
     return [max(_FEWEST_FRAMES, round(count * frames * scale / fewer))] * fewer
 

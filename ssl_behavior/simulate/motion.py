@@ -1,8 +1,8 @@
-"""Motion and tracking: bodies from acts, and keypoints with a tracker's errors from bodies.
+"""Simulated motion and tracking: bodies from acts, and keypoints with tracking errors from bodies.
 
-Every control (a place to go to, a direction to face, a body length) is constant during a move and passes through a
-chain of low-pass filters, so that all motion is smooth and nothing loops over frames. The intruder moves first; what
-the resident wants is a function of where the intruder is. Places are complex numbers x + iy in pixels, y downwards.
+Every control (a target position, a direction, a body length) is constant during a move and passes through a chain of
+low-pass filters, so motion is smooth and needs no loop over frames. The intruder moves first; the resident's targets
+depend on the intruder's position. Places are complex numbers x + iy in pixels, y downwards.
 """
 
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ def _wander_place(generator: np.random.Generator, num_frames: int, frames: float
 
 
 def _fold(place: np.ndarray, inset: tuple[float, float, float, float]) -> np.ndarray:
-    """Reflect places at the walls, as often as it takes."""
+    """Reflect positions at the walls, repeatedly if needed."""
 
     def reflect(x: np.ndarray, low: float, high: float) -> np.ndarray:
         width = high - low
@@ -85,7 +85,7 @@ def _fold(place: np.ndarray, inset: tuple[float, float, float, float]) -> np.nda
 def _walk(
     generator: np.random.Generator, act: np.ndarray, move: np.ndarray, steps: np.ndarray, inset: tuple
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Places to go to and directions to face, one per move, of an animal on its own; spread over frames."""
+    """Target positions and directions of an undisturbed animal, one per move, expanded to frames."""
     first = np.flatnonzero(np.diff(move, prepend=-1))
     step = steps[act[first]] * np.exp(0.7 * generator.standard_normal(len(first)))
     turn = np.cumsum(1.0 * generator.standard_normal(len(first)))
@@ -159,7 +159,7 @@ def _resident(generator: np.random.Generator, schedule: Schedule, inset: tuple, 
 def _social_goal(
     generator: np.random.Generator, schedule: Schedule, intruder: Body, own_goal: np.ndarray, center_to_nose: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The point of the intruder that the resident's nose wants, and where its own center must be for that."""
+    """Target point on the intruder for the resident's nose, and the center position that this requires."""
     act, ahead = schedule.act, np.exp(1j * intruder.heading)
     per_move = generator.standard_normal((2, schedule.move[-1] + 1))[:, schedule.move]
     side = np.where(_wander(generator, len(act), 150.0) > 0, 1.0, -1.0)
@@ -295,7 +295,7 @@ def _occlusion(points: np.ndarray) -> np.ndarray:
 
 
 def _doubt(generator: np.random.Generator, num_frames: int) -> np.ndarray:
-    """Normal scores of the confidence [time, 2, 7]: slow, and shared in part by an animal's points."""
+    """Normal scores of the confidence [time, 2, 7]: slow, and correlated among an animal's points."""
     own = _autoregressive(generator, (num_frames, 2, 7), 0.88)
     shared = _autoregressive(generator, (num_frames, 2, 1), 0.97)
     return 0.80 * own + 0.60 * shared

@@ -1,6 +1,6 @@
-"""Schedules of behavior: a semi-Markov process, refined into acts of both animals, with numbers fitted to CalMS21.
+"""Behavior schedules: a semi-Markov process, refined into acts of both animals, with parameters fitted to CalMS21.
 
-Only numbers are kept, none of the recordings. Behaviors are numbered as in CalMS21: attack 0, investigation 1,
+The module holds fitted parameters only, no recordings. Behaviors are numbered as in CalMS21: attack 0, investigation 1,
 mount 2, other 3. A recording has a temperament: calm (no attack, no mount), courting (mounts, no attack) or aggressive.
 """
 
@@ -99,7 +99,7 @@ _RECORDING_VARIANCE = 0.12
 
 
 class Act:
-    """What the resident does, finer than its behavior."""
+    """Acts of the resident, finer than its behavior."""
 
     ROAM, REST, GROOM, LINGER, APPROACH, DISENGAGE = range(6)
     SNIFF_FACE, SNIFF_FLANK, SNIFF_REAR = range(6, 9)
@@ -109,7 +109,7 @@ class Act:
 
 
 class IntruderAct:
-    """What the intruder does."""
+    """Acts of the intruder."""
 
     ROAM, REST, GROOM, REAR, FLEE, HOLD = range(6)
     COUNT = 6
@@ -117,7 +117,7 @@ class IntruderAct:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """How often the refinements happen; Task 3's recordings were chosen for having them, so they differ.
+    """Frequencies of the refinements; they differ for Task 3, whose recordings were selected for them.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ class Schedule:
 
 
 def draw_schedule(generator: np.random.Generator, num_frames: int, profile: Profile) -> Schedule:
-    """The course of one recording."""
+    """Draw the schedule of one recording."""
     names, lengths = _draw_bouts(generator, num_frames, profile)
     bout = np.repeat(np.arange(len(names)), lengths)[:num_frames]
     behavior = names[bout]
@@ -250,7 +250,7 @@ def _transitions(
     num_bouts: int,
     profile: Profile,
 ) -> np.ndarray:
-    """How the resident comes and goes at the edges of its free bouts."""
+    """Approaches and retreats of the resident at the edges of its free bouts."""
     other = behavior == OTHER
     chance = generator.random((3, num_bouts))[:, bout]
     near = other & (length < 45) & (chance[0] < 0.8)

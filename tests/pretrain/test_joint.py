@@ -206,7 +206,7 @@ def test_it_is_told_in_whose_style_a_recording_is_labeled(labeled, finished):
     only, nobody = LabelFacts(annotators=("0",)), LabelFacts(annotators=("", "0"))
     assert style_of(only, by_nobody, stream="what") == Style("0"), "one style is no choice"
     assert style_of(nobody, by_nobody, stream="what").annotator == ""
-    assert "labeled as nobody in particular would" in style_of(nobody, stranger, stream="what").told
+    assert "labeled as nobody in particular would" in style_of(nobody, stranger, stream="what").warning
 
 
 def test_a_method_without_labels_says_so(tiny, store):

@@ -26,7 +26,7 @@ WIDTH = GROUPS["past"] + GROUPS["time"]
 def _small_blocks(monkeypatch):
     """So that recordings have several."""
     monkeypatch.setattr(embeddings_module, "_BLOCK_BYTES", 1)
-    monkeypatch.setattr(embeddings_module, "_SMALLEST_BLOCK_FRAMES", 47)
+    monkeypatch.setattr(embeddings_module, "_MIN_BLOCK_FRAMES", 47)
 
 
 @pytest.fixture(scope="module")
