@@ -67,7 +67,7 @@ def open_data(stores: Sequence[Path], config: DataConfig, seed: int, facts: Labe
     return Data(
         train=reader(train),
         validation=reader(validation) if validation else None,
-        fps=common_fps([row for _, row in sources], "choose those of one rate with --recordings"),
+        fps=common_fps([row for _, row in sources], "choose those of one rate with `recordings`"),
         fingerprint=_fingerprint(train, validation, labeled),
     )
 
@@ -95,15 +95,15 @@ def labeled_sources(sources: Sequence[Source], config: DataConfig) -> list[Sourc
         If a pattern matches nothing, or nothing was named and there is no such subset.
     """
     if config.labeled:
-        matching = _matching(_stores_of(sources), config.labeled, "--labeled")
+        matching = _matching(_stores_of(sources), config.labeled, "labeled")
         named = [source for source in sources if _key(source) in matching]
         _check_unseen(named, config)
         return named
     found = [source for source in sources if source[1].subset == "train"]
     if not found:
         raise InputError(
-            "which recordings' labels may be learned from? Name them with --labeled (ids or globs, '*' for all) or "
-            "--split FILE; no recording has the subset 'train'"
+            "no recording has the subset 'train': name the recordings whose labels may be used with `labeled` (ids or "
+            "globs, '*' for all), or give a split file with `split`"
         )
     return found
 
@@ -112,7 +112,7 @@ def _check_unseen(labeled: Sequence[Source], config: DataConfig) -> None:
     """Refuse a split that learns from what it keeps for something else."""
     for _, row in labeled:
         if any(row.id == pattern or fnmatchcase(row.id, pattern) for pattern in config.not_labeled):
-            raise InputError(f"the recording {row.id!r} is in two parts of the split: to learn from, and not to")
+            raise InputError(f"recording {row.id!r} is in the training part of the split and in another part")
 
 
 def _with_streams(sources: Sequence[Source], facts: LabelFacts) -> list[Source]:
@@ -133,7 +133,7 @@ def _key(source: Source) -> tuple[str, str]:
     return str(source[0].path), source[1].id
 
 
-def _matching(stores: Sequence[Store], patterns: Sequence[str], option: str) -> set[tuple[str, str]]:
+def _matching(stores: Sequence[Store], patterns: Sequence[str], argument: str) -> set[tuple[str, str]]:
     """Recordings that match any pattern; each pattern has to match in some store."""
     found: set[tuple[str, str]] = set()
     for pattern in patterns:
@@ -144,7 +144,7 @@ def _matching(stores: Sequence[Store], patterns: Sequence[str], option: str) -> 
             except InputError as error:
                 refusal = error
         if not matches:
-            raise InputError(f"{option}: {refusal}")
+            raise InputError(f"`{argument}`: {refusal}")
         found |= matches
     return found
 
@@ -152,12 +152,12 @@ def _matching(stores: Sequence[Store], patterns: Sequence[str], option: str) -> 
 def _chosen(stores: Sequence[Store], config: DataConfig) -> list[Source]:
     sources = [(store, row) for store in stores for row in store.rows]
     if config.recordings:
-        matching = _matching(stores, config.recordings, "--recordings")
+        matching = _matching(stores, config.recordings, "recordings")
         sources = [source for source in sources if _key(source) in matching]
     if config.subsets:
         there = sorted({row.subset for _, row in sources})
         if unknown := sorted(set(config.subsets) - set(there)):
-            raise InputError(f"--subset: no recording has the subset {unknown[0]!r}; there are {there}")
+            raise InputError(f"`subset`: no recording has the subset {unknown[0]!r}; there are {there}")
         sources = [source for source in sources if source[1].subset in config.subsets]
     return sources
 
@@ -166,7 +166,7 @@ def _held_out(
     sources: Sequence[Source], config: DataConfig, seed: int, learned: LabelFacts | None
 ) -> set[tuple[str, str]]:
     if config.validation:
-        return _matching(_stores_of(sources), config.validation, "--validation")
+        return _matching(_stores_of(sources), config.validation, "validation")
     if config.validation_share == 0 or len(sources) < 2:
         return set()
     number = max(1, round(config.validation_share * len(sources)))

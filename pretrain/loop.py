@@ -60,7 +60,7 @@ def collapse_warning(rank: float, num_columns: int) -> str | None:
         return None
     return (
         f"the embeddings may be collapsing: their effective rank is {rank:.1f} of {num_columns} columns, and below "
-        f"{limit:.3g} little can be read from them; try a lower --optim.lr or a larger --data.batch_size, and look at "
+        f"{limit:.3g} little can be read from them; try a lower optim.lr or a larger data.batch_size, and look at "
         "the recordings (ssl-behavior import says what is missing in them)"
     )
 
@@ -414,12 +414,12 @@ class Trainer:
         )
         return InputError(
             f"training stopped in step {step + 1}: {what} (recordings of this batch: {target}); {kept}. "
-            "Try a lower --optim.lr, more --optim.warmup_steps or --precision float32, and look at these recordings"
+            "Try a lower `optim.lr`, more `optim.warmup_steps` or `precision=float32`, and look at these recordings"
         )
 
 
 def _no_loss(validation: Mapping[str, float]) -> str:
     reason = "the held-out recordings are too short, or too little was seen in them,"
     if any(name.startswith("ap/") for name in validation):
-        return f"{reason} for a validation loss; the best weights are told by the labels alone"
+        return f"{reason} for a validation loss; the labels alone choose the best checkpoint"
     return f"{reason} to validate on"

@@ -87,7 +87,7 @@ class RunLog:
 
     def _refused(self, error: OSError) -> InputError:
         reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
-        return InputError(f"{self.path}: {reason}. The last checkpoint is kept: make room, then continue with --resume")
+        return InputError(f"{self.path}: {reason}. The last checkpoint is kept: make room, then continue with `resume`")
 
     def _show(self, step: int, loss: str, speed: str) -> None:
         if self.progress:

@@ -47,7 +47,7 @@ class Span:
             raise InputError(f"frames {self.start}:{self.stop} of recording {self.recording!r} are no span")
 
     @classmethod
-    def parse(cls, text: str, option: str = "--query") -> "Span":
+    def parse(cls, text: str, argument: str = "query") -> "Span":
         """Parse RECORDING:FRAME or RECORDING:START-STOP; the text before the last colon is the recording.
 
         >>> Span.parse("day 1/a:b:12-40")
@@ -61,13 +61,13 @@ class Span:
         found = _SPAN.fullmatch(text)
         if not found:
             raise InputError(
-                f"{option} {text!r}: expected RECORDING:FRAME or RECORDING:START-STOP with frames counted from 0, such "
-                "as 07:1250 or 07:1250-1310"
+                f"`{argument}` {text!r}: expected RECORDING:FRAME or RECORDING:START-STOP with frames counted from 0, "
+                "such as 07:1250 or 07:1250-1310"
             )
         start = int(found["start"])
         stop = start + 1 if found["stop"] is None else int(found["stop"])
         if stop <= start:
-            raise InputError(f"{option} {text!r}: it has to stop after its start; frame {stop} is not part of it")
+            raise InputError(f"`{argument}` {text!r}: stop must be after start; frame {stop} is not part of it")
         return Span(found["recording"], start, stop)
 
     def __str__(self) -> str:

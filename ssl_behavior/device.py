@@ -31,7 +31,7 @@ def choose_device(name: str = "auto") -> torch.device:
         name = next(device for device, there in available.items() if there)
     if not available[name]:
         there = sorted(device for device, there in available.items() if there)
-        raise InputError(f"--device {name}: torch {torch.__version__} finds no such device here; it has {there}")
+        raise InputError(f"`device` {name}: torch {torch.__version__} finds no such device here; it has {there}")
     if name == "cuda":
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
     return torch.device(name)

@@ -231,11 +231,11 @@ def kept_groups(
     InputError
         If a pattern matches no group, or nothing is left.
     """
-    for option, patterns in (("--without", without), ("--groups", only)):
+    for argument, patterns in (("without", without), ("only", only)):
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in groups):
-                known = f"it has {list(groups)}" + (f", and --groups adds any of {list(more)}" if more else "")
-                raise InputError(f"{option}: the embedding has no columns {pattern!r}; {known}")
+                known = f"it has {list(groups)}" + (f", and `only` adds any of {list(more)}" if more else "")
+                raise InputError(f"`{argument}`: the embedding has no columns {pattern!r}; {known}")
     kept = {
         name: width
         for name, width in groups.items()
@@ -243,7 +243,7 @@ def kept_groups(
         and not any(fnmatchcase(name, pattern) for pattern in without)
     }
     if not kept:
-        raise InputError(f"--without {' '.join(without)} leaves nothing of the embedding's {list(groups)}")
+        raise InputError(f"`without` {' '.join(without)} leaves nothing of the embedding's {list(groups)}")
     return kept
 
 
@@ -458,7 +458,7 @@ def _as_stored(values: np.ndarray, dtype: np.dtype, recording: str) -> np.ndarra
     with np.errstate(over="ignore"):
         stored = values.astype(dtype)
     if not np.isfinite(stored).all():
-        raise InputError(f"recording {recording!r}: an embedding is too large for {dtype}; use --dtype float32")
+        raise InputError(f"recording {recording!r}: an embedding is too large for {dtype}; use `dtype=float32`")
     return stored
 
 

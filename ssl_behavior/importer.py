@@ -65,11 +65,11 @@ class ImportOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        for option, value in (("--fps", self.fps), ("--px-per-cm", self.px_per_cm)):
+        for name, value in (("fps", self.fps), ("px_per_cm", self.px_per_cm)):
             if value is not None and not (math.isfinite(value) and value > 0):
-                raise InputError(f"{option} must be a number above 0, got {value:g}")
+                raise InputError(f"`{name}` must be a number above 0, got {value:g}")
         if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
-            raise InputError(f"--min-confidence must be within 0 to 1, got {self.min_confidence:g}")
+            raise InputError(f"`min_confidence` must be in [0, 1], got {self.min_confidence:g}")
 
 
 def import_recordings(
@@ -150,10 +150,10 @@ def _import(
 def _check_out(out: Path, sources: Sequence[Path], overwrite: bool) -> None:
     check_free(out, overwrite)
     if out.exists() and not (out.is_dir() and ((out / "store.json").exists() or not any(out.iterdir()))):
-        raise InputError(f"{out} is no store, so --overwrite does not replace it; choose another --out")
+        raise InputError(f"{out} is no store, and `overwrite` replaces only stores; choose another `out`")
     for source in sources:
         if source.resolve().is_relative_to(out.resolve()):
-            raise InputError(f"{source} lies in {out}, which would be replaced; choose another --out")
+            raise InputError(f"{source} lies in {out}, which would be replaced; choose another `out`")
 
 
 def _recordings(
@@ -220,8 +220,8 @@ def _scaled(recording: Recording, px_per_cm: float | None) -> Recording:
     if own is not None:
         if not math.isclose(own, px_per_cm, rel_tol=_SAME_SCALE):
             raise InputError(
-                f"{recording.source}: recording {recording.id!r} has {own:g} px per cm, --px-per-cm says "
-                f"{px_per_cm:g}; leave the option out, or import recordings of another scale by themselves"
+                f"{recording.source}: recording {recording.id!r} has {own:g} px per cm, `px_per_cm` is "
+                f"{px_per_cm:g}; leave it out, or import recordings of another scale by themselves"
             )
         return recording
     return replace(recording, px_per_cm=px_per_cm)
@@ -277,7 +277,7 @@ def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -
     for stream, background in options.backgrounds.items():
         if stream not in writer.streams or writer.streams[stream].background != background:
             known = {name: list(s.vocabulary) for name, s in writer.streams.items()}
-            raise InputError(f"--background {stream}={background}: no such stream or behavior; there are {known}")
+            raise InputError(f"`backgrounds` {stream}={background}: no such stream or behavior; there are {known}")
     for stream, background in DOCUMENTED_BACKGROUND.get(writer.skeleton.name, {}).items():
         if stream in writer.streams and stream not in options.backgrounds:
             report.notices.append(

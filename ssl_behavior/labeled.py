@@ -171,7 +171,7 @@ class LabeledReader(WindowReader):
         if len(names) > 1:
             raise InputError(
                 f"recording {row.id!r} was labeled by {names}, each in a stream of their own: one style per recording "
-                "can be learned; name the streams of one of them (--streams)"
+                "can be learned; name the streams of one of them (`streams`)"
             )
         (name,) = names
         if name not in self.facts.annotators:

@@ -73,8 +73,8 @@ def with_labels(method: Method, where: str) -> Joint:
     """
     if not isinstance(method, Joint):
         raise InputError(
-            f"{where} learned from no labels and gives none: give a probe of it (--probe DIR, which ssl-behavior probe "
-            "makes), or train with the recipe joint or finetune"
+            f"{where} was not trained with labels and predicts none: give a probe of it (`probe`, a folder that "
+            "ssl-behavior probe makes), or train with the recipe joint or finetune"
         )
     return method
 

@@ -164,7 +164,7 @@ class Recording:
 
     def _check_scales(self) -> None:
         if not (isinstance(self.fps, Real) and math.isfinite(self.fps) and self.fps > 0):
-            raise InputError(f"{self._name}: fps must be a number above 0, got {self.fps!r}; give it with --fps")
+            raise InputError(f"{self._name}: fps must be a number above 0, got {self.fps!r}; pass it as `fps`")
         object.__setattr__(self, "fps", float(self.fps))
         if self.px_per_cm is not None and not self.px_per_cm > 0:
             raise InputError(f"{self._name}: px_per_cm must be above 0, got {self.px_per_cm}")

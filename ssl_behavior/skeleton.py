@@ -310,7 +310,7 @@ def choose_skeleton(bodyparts: Sequence[str], given: Skeleton | None, where: str
             return skeleton, order
     raise InputError(
         f"{where}: its body parts {list(bodyparts)} are those of no built-in skeleton ({sorted(SKELETONS)}); write "
-        f"these lines to a file, correct the roles, and pass it as --skeleton FILE:\n\n{_template(bodyparts)}"
+        f"these lines to a file, correct the roles, and pass it as `skeleton`:\n\n{_template(bodyparts)}"
     )
 
 

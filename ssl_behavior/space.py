@@ -50,7 +50,7 @@ class SpaceConfig:
 
     def __post_init__(self) -> None:
         if self.most_dims < 0:
-            raise InputError(f"--dims must be 0 (all columns) or more, got {self.most_dims}")
+            raise InputError(f"`most_dims` must be 0 (all columns) or more, got {self.most_dims}")
 
     def kept(self, groups: Mapping[str, int]) -> dict[str, int]:
         """Selected column groups, name -> number of columns."""
@@ -168,7 +168,7 @@ class Space:
         if dict(embeddings.groups) != dict(self.groups):
             raise InputError(
                 f"{embeddings.path} has the columns {dict(embeddings.groups)}; {built} was built on "
-                f"{dict(self.groups)}: embed with the same --groups and --without"
+                f"{dict(self.groups)}: embed with the same `only` and `without`"
             )
 
     def blocks(

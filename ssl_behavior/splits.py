@@ -114,7 +114,7 @@ def split_patterns(file: Path) -> tuple[list[str], list[str]]:
 def _read(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
         state = "is a folder, not a JSON file" if file.is_dir() else "there is no such file"
-        raise InputError(f"--split {file}: {state}")
+        raise InputError(f"`split` {file}: {state}")
     values = read_json(file, "a split")
     if not isinstance(values, Mapping) or not values:
         raise InputError(f"{file}: a split is a JSON object with the keys {list(PARTS)}, got {type(values).__name__}")

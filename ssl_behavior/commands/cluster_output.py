@@ -111,7 +111,7 @@ def check_figure(path: Path) -> None:
     """
     if path.suffix.lower() not in _FORMATS:
         raise InputError(f"--figure {path}: expected a file that ends in one of {list(_FORMATS)}")
-    check_free(path, True, option="--figure")
+    check_free(path, True, argument="figure")
     if path.is_dir():
         raise InputError(f"--figure {path} is a folder: name a file to draw")
     if find_spec("matplotlib") is None:
@@ -135,7 +135,7 @@ def draw_choice(scores: Sequence[NumberScores], suggested: int | None, path: Pat
     figure.supxlabel("number of clusters", fontsize=10)
     if suggested is not None:
         figure.suptitle(f"suggested: {suggested} clusters", fontsize=11)
-    with atomic_file(path, "--figure") as partial:
+    with atomic_file(path, "figure") as partial:
         figure.savefig(partial, format=path.suffix[1:].lower(), dpi=130)
 
 

@@ -93,12 +93,14 @@ def cluster_names(num_clusters: int, names: Mapping[int, str] | None = None) -> 
         If a given name is what another cluster is called without one, or there are too many clusters for labels.
     """
     if num_clusters > _MOST_CLUSTERS:
-        raise InputError(f"labels can tell {_MOST_CLUSTERS:,} behaviors apart, not {num_clusters:,} clusters")
+        raise InputError(f"label files hold at most {_MOST_CLUSTERS:,} behaviors, got {num_clusters:,} clusters")
     given = dict(names or {})
     for cluster, name in given.items():
         for other in range(num_clusters):
             if other not in given and name == f"cluster_{other}":
-                raise InputError(f"cluster {cluster} cannot be called {name!r}: that is cluster {other} without a name")
+                raise InputError(
+                    f"cluster {cluster} cannot have the name {name!r}: it is the default name of cluster {other}"
+                )
     return tuple(given.get(cluster, f"cluster_{cluster}") for cluster in range(num_clusters))
 
 

@@ -379,10 +379,10 @@ def export_embeddings(
         raise InputError(f"{out}: a {format.ending} file holds numbers alone, and no {names}; choose another ending")
     for path in (out, sidecar_of(out)) if format.ending == ".npy" else (out,):
         if path.resolve().parent == embeddings.path.resolve():
-            raise InputError(f"{path} would lie among the embeddings that are exported: choose another --out")
+            raise InputError(f"{path} would lie in the exported embeddings folder: choose another `out`")
         check_free(path, overwrite)
         if path.is_dir():
-            raise InputError(f"{path} is a folder, so --overwrite leaves it alone: choose another --out")
+            raise InputError(f"{path} is a folder, which `overwrite` does not replace: choose another `out`")
     kept = kept_groups(embeddings.groups, without, only)
     frames = ExportedFrames(embeddings, list(embeddings.rows if rows is None else rows), kept, tuple(columns))
     _check_names(frames.names, [column.name for column in columns])
@@ -403,4 +403,4 @@ def _check_names(numbers: Sequence[str], words: Sequence[str]) -> None:
     names = [RECORDING, FRAME, SECONDS, *words, *numbers]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"two columns would be called {name!r}; leave one out (--streams, --groups, --without)")
+            raise InputError(f"two columns would be called {name!r}; leave one out (`streams`, `only`, `without`)")

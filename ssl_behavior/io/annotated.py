@@ -101,15 +101,15 @@ def annotated_recording(
 def check_actor(actor: str, individuals: Sequence[str]) -> None:
     """Refuse an actor that is none of the animals; "" means no actor."""
     if actor and actor not in individuals:
-        raise InputError(f"--actor {actor}: there is no such animal; there are {list(individuals) or 'none'}")
+        raise InputError(f"`actor` {actor}: no animal has this name; there are {list(individuals) or 'none'}")
 
 
 def check_media(media: str, recordings: Sequence[str]) -> None:
     """Refuse a video name that a file cannot hold or that several recordings would share."""
     if not media.isprintable():
-        raise InputError(f"--media {media!r} cannot be the name of a file")
+        raise InputError(f"`media` {media!r} cannot be the name of a file")
     if len(recordings) > 1 and "{id}" not in media and "{name}" not in media:
-        raise InputError(f"--media {media}: the recordings would all have this video; use {{id}} or {{name}} in it")
+        raise InputError(f"`media` {media}: all recordings would have this video; use {{id}} or {{name}} in it")
 
 
 def named_actor(name: str, individuals: Sequence[str]) -> str:
@@ -147,7 +147,7 @@ def unique_behavior_names(streams: Sequence[StreamFacts]) -> dict[tuple[str, str
     names = {(s, b): b if behaviors.count(b) == 1 else f"{s} {b}" for s, b in foreground}
     for one, name in names.items():
         if other := next((o for o, n in names.items() if n == name and o != one), None):
-            raise InputError(f"behavior {one[1]!r} of {one[0]} and {other[1]!r} of {other[0]} cannot be told apart")
+            raise InputError(f"behavior {one[1]!r} of {one[0]} and {other[1]!r} of {other[0]} would have the same name")
     return names
 
 
@@ -210,7 +210,7 @@ def check_simba(streams: Sequence[StreamFacts]) -> None:
         if name == _BACKGROUND or not name.isprintable() or any(sign in name for sign in ',"') or name != name.strip():
             raise InputError(
                 f"behavior {behavior!r} cannot be a column for SimBA: it must be printable, without commas and "
-                f"quotes, and not called {_BACKGROUND!r}; rename it, or choose another --format"
+                f"quotes, and not called {_BACKGROUND!r}; rename it, or choose another `format`"
             )
 
 

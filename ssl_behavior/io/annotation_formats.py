@@ -132,7 +132,7 @@ def annotation_files(recordings: Sequence[str], formats: Sequence[str]) -> dict[
     """
     for name in formats:
         if name not in ANNOTATION_FORMATS:
-            raise InputError(f"--format {name} is unknown; known: {', '.join(ANNOTATION_FORMATS)}")
+            raise InputError(f"`format` {name} is unknown; known: {', '.join(ANNOTATION_FORMATS)}")
     chosen = [ANNOTATION_FORMATS[name] for name in dict.fromkeys(formats)]
     files = {id: {format.name: format.file_of(id) for format in chosen if not format.shared} for id in recordings}
     taken: dict[str, str] = {format.file: "all recordings" for format in chosen if format.shared}

@@ -40,13 +40,13 @@ def check_bento(streams: Sequence[StreamFacts]) -> None:
     for name in dict.fromkeys(stream.classes[number] for stream in streams for number in stream.foreground):
         if not _NAME.fullmatch(name):
             raise InputError(
-                f"behavior {name!r} cannot stand in a Bento file: at most 63 letters, digits, spaces and '_', a "
-                "letter first and no space last; rename it, or choose another --format"
+                f"behavior {name!r} is not allowed in a Bento file: use at most 63 letters, digits, spaces and '_', a "
+                "letter first and no space last; rename it, or choose another `format`"
             )
         other = seen.setdefault(name.replace(" ", "_"), name)
         if other != name:
             raise InputError(
-                f"behaviors {other!r} and {name!r} are one to Bento; rename one, or choose another --format"
+                f"behaviors {other!r} and {name!r} are the same to Bento; rename one, or choose another `format`"
             )
 
 

@@ -40,8 +40,8 @@ def check_boris(streams: Sequence[StreamFacts]) -> None:
 def _check_name(what: str, name: str) -> None:
     if not name.isprintable() or name != name.strip() or "|" in name or not name:
         raise InputError(
-            f"{what} cannot stand in a BORIS project: it must be printable, without '|' and without spaces at its "
-            "ends; rename it, or choose another --format"
+            f"{what} is not allowed in a BORIS project: it must be printable, without '|' and without spaces at its "
+            "ends; rename it, or choose another `format`"
         )
 
 
@@ -121,7 +121,7 @@ def _observation(recording: AnnotatedRecording, names: Mapping[tuple[str, str], 
     if recording.fps > _MOST_FPS:
         raise InputError(
             f"recording {recording.id!r} has {recording.fps:g} frames per second, and BORIS keeps milliseconds: frames "
-            "would be confused; choose another --format"
+            "would coincide; choose another `format`"
         )
     media = recording.media or recording.id
     labeled = f"Labeled in the style of {recording.annotator}." if recording.annotator else ""

@@ -153,9 +153,7 @@ def _fps(options: ReadOptions, skeleton: Skeleton, chosen: list[str], path: Path
         return options.fps
     documented = DOCUMENTED_FPS.get(skeleton.name)
     if documented is None or skeleton != SKELETONS[skeleton.name] or tuple(chosen) != skeleton.keypoints:
-        raise InputError(
-            f"{path}: DeepLabCut files do not say how many frames a second has; give it with --fps, e.g. --fps 30"
-        )
+        raise InputError(f"{path}: DeepLabCut files do not hold the frame rate; pass it as `fps`, e.g. `fps=30`")
     notes.append(f"fps {documented:g} assumed: the {skeleton.name} recordings' documented rate; --fps changes it")
     return documented
 

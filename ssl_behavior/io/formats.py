@@ -110,7 +110,7 @@ def detect_format(path: Path) -> Format:
         if format.sniff(path):
             return format
     if sniff_caltech(path):
-        raise UnknownFormatError(f"{path}: annotations without tracks; give the tracks, and these with --annotations")
+        raise UnknownFormatError(f"{path}: annotations without tracks; give the tracks, and these as `annotations`")
     unread = name_unread_format(path)
     known = format_titles()
     if unread:
@@ -215,7 +215,7 @@ def discover(
         If something named does not exist, is empty, damaged or of no known format.
     """
     if format != "auto" and format not in FORMATS:
-        raise InputError(f"unknown --format {format!r}; known: auto, {', '.join(FORMATS)}")
+        raise InputError(f"unknown `format` {format!r}; known: auto, {', '.join(FORMATS)}")
     index = AnnotationIndex()
     for path in annotations:
         for file in _files(path, notice) if path.is_dir() else [path]:

@@ -61,7 +61,9 @@ def clean(
     low = np.zeros_like(zeros)
     if min_confidence is not None:
         if recording.confidence is None:
-            raise InputError(f"{recording.source}: recording {recording.id!r} has no confidence; drop --min-confidence")
+            raise InputError(
+                f"{recording.source}: recording {recording.id!r} has no confidence; leave out `min_confidence`"
+            )
         with np.errstate(invalid="ignore"):
             low = (recording.confidence < min_confidence) & observed_points(recording.keypoints) & ~zeros
     drop = zeros | low

@@ -127,7 +127,7 @@ class _Contents:
     def fps(self, options: ReadOptions) -> float:
         fps = self.number("fps") if options.fps is None else options.fps
         if fps is None:
-            raise self.error("it has no fps; add that number to the file, or give it with --fps")
+            raise self.error("it has no fps; add this number to the file, or pass it as `fps`")
         return fps
 
     def resolution(self) -> tuple[float, float] | None:

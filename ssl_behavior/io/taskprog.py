@@ -222,7 +222,7 @@ class TaskprogFeatures:
             which = f"{len(missing)} recordings, the first {missing[0]!r}," if len(missing) > 1 else repr(missing[0])
             raise InputError(
                 f"no features of {which} in {names}; give a folder with the files of all recordings, or choose "
-                "recordings with --recordings"
+                "recordings with `recordings`"
             )
 
     def fingerprint(self) -> str:

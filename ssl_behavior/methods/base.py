@@ -114,7 +114,7 @@ class Method(nn.Module, ABC):
         if programs is not None and programs.unit == "cm" and not row.px_per_cm:
             raise InputError(
                 f"programs are in cm, as every training recording's scale is known, but that of {row.id!r} is not; "
-                "import it with --px-per-cm, or choose --method.programs.units px"
+                "import it with `px_per_cm`, or choose `method.programs.units=px`"
             )
 
     @abstractmethod

@@ -87,7 +87,7 @@ class EmbeddingConfig:
             raise InputError(f"embedding: unknown extras {unknown}; known: {sorted(EXTRAS)}")
         for name in ("latent_window_frames", "feature_window_frames", "extras"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
-                raise InputError(f"embedding: {name} names one twice: {getattr(self, name)}")
+                raise InputError(f"embedding: {name} has a duplicate: {getattr(self, name)}")
         for name in ("latent_window_frames", "feature_window_frames"):
             if any(frames < 1 for frames in getattr(self, name)):
                 raise InputError(f"embedding: {name} must be at least 1, got {getattr(self, name)}")

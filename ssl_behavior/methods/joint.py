@@ -275,7 +275,7 @@ class LabelCounts(nn.Module):
             If the reader gives no labels, or no stream shows two classes.
         """
         if not isinstance(reader, LabeledReader):
-            raise InputError("learning from labels needs recordings whose labels may be used: name them with --labeled")
+            raise InputError("learning from labels needs recordings whose labels may be used: name them in `labeled`")
         notices, learnable = [], False
         for number, stream in enumerate(self.facts.streams):
             counts = reader.counts[stream.name]
@@ -285,9 +285,7 @@ class LabelCounts(nn.Module):
             if missing := [name for name in stream.classes if name not in labeled_classes]:
                 notices.append(f"labels {stream.name}: no training frame shows {', '.join(missing)}")
         if not learnable:
-            raise InputError(
-                f"{'; '.join(notices)}: two classes are needed to learn from; name more recordings with --labeled"
-            )
+            raise InputError(f"{'; '.join(notices)}: learning needs two classes; name more recordings in `labeled`")
         self.notices = tuple(notices)
 
 
@@ -335,7 +333,7 @@ class Joint(ConvMethod):
         if config.summary:
             if not isinstance(self.embedder, MixingEmbedder):
                 raise InputError(
-                    "joint: summary needs an encoder with a mixer; start from a run of recipe summaries (--init RUN)"
+                    "joint: summary needs an encoder with a mixer; start from a run of recipe summaries (`init`)"
                 )
             num_codes = self.embedder.coding.num_codes
             self.targets = SummaryTargets(config.targets, config.encoder, num_codes, skeleton, fps)

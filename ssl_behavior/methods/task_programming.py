@@ -101,7 +101,7 @@ class TaskProgrammingConfig:
         if min(self.likelihood, self.kl, self.free_bits, self.augmented, self.consistency, self.action_noise) < 0:
             raise InputError(f"task programming: weights, free bits and noise must be 0 or more, got {self}")
         if not (self.likelihood or self.consistency or self.uses_heads):
-            raise InputError("task programming: every loss that tells windows apart has the weight 0")
+            raise InputError("task programming: likelihood, consistency and heads all have weight 0; give one a weight")
         unknown = [name for name in self.extras if name not in EXTRAS]
         if unknown or len(set(self.extras)) < len(self.extras):
             raise InputError(

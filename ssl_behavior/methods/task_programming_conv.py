@@ -59,7 +59,7 @@ class TaskProgrammingConvConfig(ConvConfig):
         self.check_programs()
         if not (self.context_horizons_frames and (self.heads.regression or self.heads.classification)):
             raise InputError(
-                "programs: nothing would teach the contexts; give heads.regression or heads.classification a weight, "
+                "programs: no loss trains the contexts; give heads.regression or heads.classification a weight, "
                 "and context_horizons_frames at least one horizon"
             )
 
@@ -225,7 +225,7 @@ class CPCProgramsConfig(PredictionConfig, TaskProgrammingConvConfig):
         self.check_programs()
         self.check_prediction(self.encoder)
         if not (self.heads.regression or self.heads.classification or self.heads.contrastive or self.trajectory.used):
-            raise InputError("programs: every loss of theirs has the weight 0; give one a weight, or use cpc")
+            raise InputError("programs: all their losses have weight 0; give one a weight, or use cpc")
         if self.cpc <= 0:
             raise InputError(f"cpc: its weight must be above 0 (without it, use task_programming_conv), got {self.cpc}")
 

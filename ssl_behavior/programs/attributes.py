@@ -304,7 +304,7 @@ class ProgramSet(nn.Module):
         if self.config.units == "cm" and without:
             raise InputError(
                 f"programs: units are cm, but the px per cm of {len(without)} of {len(reader.sources)} recordings is "
-                f"not known ({without[0]!r}); import them with --px-per-cm, or choose px"
+                f"not known ({without[0]!r}); import them with `px_per_cm`, or choose px"
             )
         return self.config.units != "px" and not without
 
@@ -423,7 +423,7 @@ def _check_scales(px_per_cm: Float[Tensor, " batch"]) -> None:
     if unknown:
         raise InputError(
             f"programs are in cm, but the px per cm of window {unknown[0]} of {len(px_per_cm)} is not known; import "
-            "its recording with --px-per-cm, or train with units px"
+            "its recording with `px_per_cm`, or train with units px"
         )
 
 

@@ -124,7 +124,7 @@ class FrameMap:
     def __post_init__(self) -> None:
         points = len(self.xy)
         if not 1 <= points <= MOST_POINTS:
-            raise InputError(f"a map has 1 to {MOST_POINTS:,} points, got {points:,}: draw fewer with --points")
+            raise InputError(f"a map has 1 to {MOST_POINTS:,} points, got {points:,}: set `points` lower")
         if self.xy.shape != (points, 2) or not np.isfinite(self.xy).all():
             raise InputError(f"a map needs finite numbers of shape [point, 2], got shape {list(self.xy.shape)}")
         others = {channel.name: channel.values for channel in self.channels}
@@ -328,7 +328,7 @@ class Report:
             if bout.ethogram and bout.ethogram not in self._ethograms:
                 raise InputError(f"bout {number} is of the ethogram {bout.ethogram!r}; there are {[*self._ethograms]}")
             if any(not 0 <= neighbor.bout < len(self.bouts) for neighbor in bout.neighbors):
-                raise InputError(f"bout {number}: its neighbors must be among the {len(self.bouts)} shown bouts")
+                raise InputError(f"bout {number}: its neighbors must be among the {len(self.bouts)} example bouts")
 
     def _check_map(self, frames: FrameMap) -> None:
         counts = np.array([recording.frames for recording in self.recordings])
@@ -336,7 +336,7 @@ class Report:
         if not inside.all() or (frames.frame < 0).any() or (frames.frame >= counts[frames.recording]).any():
             raise InputError("the map shows frames that the report's recordings do not have")
         if frames.nearest is not None and not (-1 <= frames.nearest.min() <= frames.nearest.max() < len(self.bouts)):
-            raise InputError(f"the map's nearest bouts must be among the {len(self.bouts)} shown ones")
+            raise InputError(f"the map's nearest bouts must be among the {len(self.bouts)} example bouts")
 
 
 _FRONT = ("nose", "head", "neck", "center")

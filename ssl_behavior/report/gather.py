@@ -61,10 +61,10 @@ class ReportConfig:
     def __post_init__(self) -> None:
         check_map(self.map)
         if not 1 <= self.points <= MOST_POINTS:
-            raise InputError(f"--points must be 1 to {MOST_POINTS:,}, got {self.points:,}")
-        for option, value in (("--bouts", self.bouts), ("--neighbors", self.neighbors)):
+            raise InputError(f"`points` must be 1 to {MOST_POINTS:,}, got {self.points:,}")
+        for name, value in (("bouts", self.bouts), ("neighbors", self.neighbors)):
             if value < 0:
-                raise InputError(f"{option} must be 0 or more, got {value}")
+                raise InputError(f"`{name}` must be 0 or more, got {value}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -234,9 +234,9 @@ def check_page(path: Path, overwrite: bool) -> None:
         If it is there already and `overwrite` is False, or is a folder.
     """
     if path.is_dir():
-        raise InputError(f"--out {path} is a folder: give the name of a file, such as {path / 'report.html'}")
+        raise InputError(f"`out` {path} is a folder: give the name of a file, such as {path / 'report.html'}")
     if path.exists() and not overwrite:
-        raise InputError(f"{path} exists already: choose another --out, or pass --overwrite to replace it")
+        raise InputError(f"{path} exists already: choose another `out`, or pass `overwrite` to replace it")
 
 
 def write_report(report: Report, path: Path) -> None:

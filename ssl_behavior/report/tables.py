@@ -48,7 +48,7 @@ def read_scores(folder: Path) -> tuple[Scores, ...]:
             return tuple(_table(str(one["title"]), one["rows"], ()) for one in contents["tables"] if one["rows"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise InputError(f"{folder}/results.json is damaged: {error!r}") from None
-    raise InputError(f"{folder}/results.json is neither of a probe nor of a benchmark")
+    raise InputError(f"{folder}/results.json has results of neither a probe nor a benchmark")
 
 
 def _probe_title(contents: Mapping[str, Any]) -> str:

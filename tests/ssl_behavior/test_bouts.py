@@ -110,8 +110,8 @@ def test_a_recording_may_hold_colons_slashes_and_numbers(text, span):
     "text", ["07", "07:", ":12", "07:1.5", "07:-3", "07:12-", "07:12-x", "", "07:1-2-3 ", "07:²", "07:" + "9" * 5000]
 )
 def test_what_is_neither_a_frame_nor_a_bout_is_refused(text):
-    with pytest.raises(InputError, match=r"--unlike .*: expected RECORDING:FRAME or RECORDING:START-STOP"):
-        Span.parse(text, "--unlike")
+    with pytest.raises(InputError, match=r"`unlike` .*RECORDING:FRAME or RECORDING:START-STOP"):
+        Span.parse(text, "unlike")
 
 
 def test_a_span_has_a_frame():

@@ -1,4 +1,4 @@
-"""What a person meets: help at once, one sentence for a mistake, exit codes."""
+"""Help, one-sentence errors and exit codes of the command line."""
 
 import subprocess
 import sys
@@ -102,3 +102,13 @@ def test_a_mistake_is_one_sentence_and_exit_2(tmp_path):
     done = run("info", str(tmp_path))
     assert done.returncode == 2 and not done.stdout
     assert done.stderr.startswith(f"ssl-behavior info: {tmp_path} is no store") and done.stderr.count("\n") == 1
+
+
+def test_arguments_in_messages_become_options(tmp_path, capsys):
+    (tmp_path / "s").mkdir()
+    assert cli.main(["simulate", "--out", str(tmp_path / "s"), "--recordings", "1", "--frames", "9"]) == 2
+    assert "choose another --out, or pass --overwrite" in capsys.readouterr().err
+    assert (
+        cli.as_options("`only`: `method.programs.units=px`, not `Px`")
+        == "--groups: --method.programs.units px, not `Px`"
+    )

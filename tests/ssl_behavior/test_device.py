@@ -20,7 +20,7 @@ def test_every_process_takes_its_own_cuda_device(monkeypatch):
 
 def test_an_absent_or_unknown_device_is_a_mistake(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match=r"--device cuda: .*finds no such device here; it has \['cpu'"):
+    with pytest.raises(InputError, match=r"`device` cuda: .*\['cpu'"):
         choose_device("cuda")
     with pytest.raises(InputError, match=r"unknown device 'tpu'; known: \['auto'"):
         choose_device("tpu")

@@ -178,7 +178,7 @@ def test_recordings_that_do_not_fit_are_refused(dyad, store, method, tmp_path):
 def test_what_float16_cannot_hold_is_told(store, method, tmp_path):
     with torch.no_grad():
         method.embedder.exit.weight.mul_(1e6)
-    with pytest.raises(InputError, match="too large for float16; use --dtype float32"):
+    with pytest.raises(InputError, match="too large for float16; use `dtype=float32`"):
         embed_store(method, store, tmp_path / "e")
     assert not (tmp_path / "e").exists()
     assert np.isfinite(embed_store(method, store, tmp_path / "e", dtype="float32").array).all()

@@ -136,7 +136,7 @@ def test_an_overwrite_killed_between_its_renames_loses_nothing(tmp_path):
         (folder / "a.json").write_text("1")
     die_between_the_renames(path)
     assert not path.exists()
-    with pytest.raises(InputError, match=r"it has no a\.json; an interrupted --overwrite left the old one as .*old-"):
+    with pytest.raises(InputError, match=r"it has no a\.json; an interrupted overwrite left .*old-"):
         read_json(path / "a.json", "a store")
     with pytest.raises(InputError, match="exists already"), atomic_folder(path):
         pass

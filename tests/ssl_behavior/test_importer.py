@@ -270,7 +270,7 @@ def test_a_failure_in_the_middle_leaves_nothing(tmp_path):
         ({"px_per_cm": -3.0}, "--px-per-cm must be a number above 0, got -3"),
         ({"px_per_cm": float("inf")}, "--px-per-cm must be a number above 0"),
         ({"min_confidence": 2.0}, "within 0 to 1"),
-        ({"format": "excel"}, "unknown --format"),
+        ({"format": "excel"}, "unknown `format`"),
     ],
 )
 def test_options_are_checked(tmp_path, options, message):
@@ -283,7 +283,7 @@ def test_one_scale_for_all_recordings_that_do_not_bring_their_own(tmp_path):
     write_csv(tmp_path / "01_dlc.csv", keypoints(5))
     track = Recording(id="own", keypoints=keypoints(7, 1), fps=30.0, skeleton=RATS, px_per_cm=12.5)
     write_npz(tmp_path / "own.npz", track)
-    with pytest.raises(InputError, match=r"own.npz: recording 'own' has 12.5 px per cm, --px-per-cm says 11.2;"):
+    with pytest.raises(InputError, match=r"own.npz: recording 'own' has 12.5 px per cm, `px_per_cm` is 11.2;"):
         import_recordings([tmp_path], tmp_path / "store", ImportOptions(px_per_cm=11.2))
     assert not (tmp_path / "store").exists()
     assert main([str(tmp_path), "--out", str(tmp_path / "store"), "--px-per-cm", "12.5"]) == 0

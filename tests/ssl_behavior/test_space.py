@@ -137,7 +137,7 @@ def test_embeddings_of_another_encoder_or_columns_are_refused(tmp_path, array):
     with pytest.raises(InputError, match=r"made by another checkpoint .* than the embeddings that the index was built"):
         space.check(other, "the index")
     fewer = write_embeddings(tmp_path / "f", array, groups={"latent": 14})
-    with pytest.raises(InputError, match="embed with the same --groups"):
+    with pytest.raises(InputError, match="embed with the same `only`"):
         space.check(fewer, "the index")
 
 

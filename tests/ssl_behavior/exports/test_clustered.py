@@ -77,7 +77,7 @@ def test_clusters_of_one_name_are_one_behavior():
 
 def test_a_name_that_another_cluster_has_without_one_is_refused():
     assert cluster_names(2, {0: "cluster_1", 1: "cluster_0"}) == ("cluster_1", "cluster_0")
-    with pytest.raises(InputError, match="cluster 0 cannot be called 'cluster_1': that is cluster 1 without a name"):
+    with pytest.raises(InputError, match="cluster 0 cannot have the name 'cluster_1'"):
         cluster_names(2, {0: "cluster_1"})
     with pytest.raises(InputError, match="not 32,768 clusters"):
         cluster_names(32_768)

@@ -73,7 +73,7 @@ def test_behaviors_that_two_streams_have_are_told_apart_by_their_streams():
         ("S1", "attack"): "S1 attack", ("S2", "attack"): "S2 attack", ("S2", "mount"): "mount",
     }  # fmt: skip
     clash = StreamFacts(name="S3", classes=("S1 attack",))
-    with pytest.raises(InputError, match="'attack' of S1 and 'S1 attack' of S3 cannot be told apart"):
+    with pytest.raises(InputError, match="'attack' of S1 and 'S1 attack' of S3 would have the same name"):
         unique_behavior_names((*streams, clash))
 
 
@@ -92,5 +92,5 @@ def test_keys_differ_until_there_are_no_more():
 def test_an_animal_that_is_not_there_cannot_act():
     check_actor("resident", MICE)
     check_actor("", ())
-    with pytest.raises(InputError, match=r"--actor cat: .*\['resident', 'mouse 2'\]"):
+    with pytest.raises(InputError, match=r"`actor` cat: .*\['resident', 'mouse 2'\]"):
         check_actor("cat", MICE)

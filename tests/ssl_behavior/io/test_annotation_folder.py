@@ -42,7 +42,7 @@ def test_names_are_checked_before_anything_is_labeled(tmp_path):
         yield
 
     bad = (StreamFacts(name="S1", classes=("a|b",)),)
-    with pytest.raises(InputError, match="cannot stand in a BORIS project"):
+    with pytest.raises(InputError, match="not allowed in a BORIS project"):
         write_annotations(tmp_path / "x", never(), ["r1"], bad, ["csv", "boris"])
     with pytest.raises(InputError, match="cannot be a file's name"):
         write_annotations(tmp_path / "x", never(), [".."], bad, ["csv"])

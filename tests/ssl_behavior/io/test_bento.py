@@ -90,12 +90,12 @@ def test_the_labels_come_back(recording):
 
 @pytest.mark.parametrize("name", ["2nd", "sniff-face", "a ", "naïve", "x" * 64, "a\tb"])
 def test_names_that_matlab_makes_no_field_of_are_refused(name):
-    with pytest.raises(InputError, match="cannot stand in a Bento file"):
+    with pytest.raises(InputError, match="not allowed in a Bento file"):
         check_bento([StreamFacts(name="S1", classes=("x", name))])
 
 
 def test_names_that_matlab_makes_one_field_of_are_refused():
     streams = [StreamFacts(name="S1", classes=("a b",)), StreamFacts(name="S2", classes=("a b", "a_b"))]
     check_bento(streams[:1] * 2)
-    with pytest.raises(InputError, match="'a b' and 'a_b' are one to Bento"):
+    with pytest.raises(InputError, match="'a b' and 'a_b' are the same to Bento"):
         check_bento(streams)

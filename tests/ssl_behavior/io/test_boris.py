@@ -109,10 +109,10 @@ def test_streams_are_categories_if_there_are_several():
 
 @pytest.mark.parametrize("name", ["a|b", " a", "a\n"])
 def test_names_that_an_ethogram_cannot_hold_are_refused(name):
-    with pytest.raises(InputError, match="cannot stand in a BORIS project"):
+    with pytest.raises(InputError, match="not allowed in a BORIS project"):
         check_boris([StreamFacts(name="S1", classes=("x", name))])
     recording = annotated_recording("r", 25.0, {"S1": labels_of([0], "x")}, individuals=(name,))
-    with pytest.raises(InputError, match=r"animal .* cannot stand in a BORIS project"):
+    with pytest.raises(InputError, match=r"animal .* not allowed in a BORIS project"):
         boris_project([recording], "mine", WRITTEN)
 
 

@@ -35,7 +35,7 @@ def test_lines_end_as_the_annotators_own():
 
 @pytest.mark.parametrize("name", ["", " attack", "att\nack"])
 def test_names_that_the_file_cannot_hold_are_refused(name):
-    with pytest.raises(InputError, match="cannot stand in an annotation file"):
+    with pytest.raises(InputError, match="not allowed in an annotation file"):
         caltech_text([name], {})
 
 

@@ -58,7 +58,7 @@ def test_rows_are_placed_by_frame_number(tmp_path, make, kind):
 
 def test_fps_is_mandatory_elsewhere(tmp_path, make, kind):
     path = write(make, tmp_path / f"x{kind}", make.tracks(5, 2, 3), parts=("a", "b", "c"))
-    with pytest.raises(InputError, match="--fps"):
+    with pytest.raises(InputError, match="`fps`"):
         read(path, skeleton=THREE)
     rats = write(make, tmp_path / f"rats{kind}", make.tracks(5))
     assert read(rats, fps=15.0).fps == 15.0 and read(rats, fps=15.0).notes == ()
@@ -69,7 +69,7 @@ def test_fps_is_mandatory_elsewhere(tmp_path, make, kind):
 def test_unknown_body_parts_give_the_lines_to_write(tmp_path, make, kind):
     parts = ("Snout", "left ear", "RightEar", "belly", "TailBase")
     path = write(make, tmp_path / f"x{kind}", make.tracks(5), parts=parts)
-    with pytest.raises(InputError, match="--skeleton FILE") as error:
+    with pytest.raises(InputError, match="`skeleton`") as error:
         read(path, fps=30.0)
     file = tmp_path / "skeleton.toml"
     file.write_text(str(error.value).split("\n\n", 1)[1])

@@ -54,7 +54,7 @@ def test_unknown_content_shows_how_it_begins(tmp_path):
 
 def test_annotations_alone(tmp_path, make):
     (tmp_path / "x.txt").write_text(make.caltech_text({"S1": [(1, 3, "base")]}))
-    with pytest.raises(UnknownFormatError, match="--annotations"):
+    with pytest.raises(UnknownFormatError, match="`annotations`"):
         detect_format(tmp_path / "x.txt")
 
 

@@ -161,7 +161,7 @@ def test_impossible_embeddings_are_refused():
     with pytest.raises(InputError, match=r"unknown extras \['weather'\]; known: \['time', 'walls'\]"):
         EmbeddingConfig(extras=("weather",))
     for twice in ({"feature_window_frames": (30, 30)}, {"extras": ("time", "time")}):
-        with pytest.raises(InputError, match="names one twice"):
+        with pytest.raises(InputError, match="duplicate"):
             EmbeddingConfig(**twice)
     with pytest.raises(InputError, match="latent_window_frames must be at least 1"):
         EmbeddingConfig(latent_window_frames=(0,))

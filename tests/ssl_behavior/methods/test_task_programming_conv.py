@@ -223,12 +223,12 @@ WRONG = {
     "contexts untaught": (
         TaskProgrammingConvConfig,
         {"context_horizons_frames": ()},
-        "nothing would teach the contexts",
+        "no loss trains the contexts",
     ),
     "nothing at all": (
         CPCProgramsConfig,
         {"heads": HeadsConfig(regression=0.0, classification=0.0), "horizons_frames": (6,)},
-        "every loss of theirs has the weight 0",
+        "all their losses have weight 0",
     ),
     "prediction of no weight": (CPCProgramsConfig, {"cpc": 0.0, "horizons_frames": (6,)}, "weight must be above 0"),
 }

@@ -108,7 +108,7 @@ def test_everything_together_is_accepted():
         ("outside of the report's recordings", lambda: report(bouts=(bout(recording="c"),))),
         ("its track must have shape", lambda: report(bouts=(bout(track=TRACK[:, :1]),))),
         ("of the ethogram 'S9'", lambda: report(bouts=(bout(ethogram="S9"),))),
-        ("among the 1 shown bouts", lambda: report(bouts=(bout(neighbors=(Neighbor(bout=1, distance=0.0),)),))),
+        ("among the 1 example bouts", lambda: report(bouts=(bout(neighbors=(Neighbor(bout=1, distance=0.0),)),))),
         ("recordings do not have", lambda: report(map=frame_map(frame=np.array([0, 5, 11, 2, 6])))),
         ("recordings do not have", lambda: report(map=frame_map(recording=np.array([0, 0, 0, 1, 2])))),
         ("nearest bouts must be among the 0", lambda: report(map=frame_map(nearest=np.zeros(5, int)))),

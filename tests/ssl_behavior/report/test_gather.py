@@ -140,5 +140,5 @@ def test_what_does_not_fit_together_is_told(folders, tmp_path, dyad):
         gather_report(store, embeddings, config, clusters=more, description=described)
     with pytest.raises(InputError, match="1 to 100,000, got 100,001"):
         ReportConfig(points=100_001)
-    with pytest.raises(InputError, match="--bouts must be 0 or more"):
+    with pytest.raises(InputError, match="`bouts` must be 0 or more"):
         ReportConfig(bouts=-1)

@@ -31,7 +31,7 @@ def test_what_is_no_result_is_told(folders, tmp_path):
     with pytest.raises(InputError, match=r"it has no results\.json"):
         read_scores(folders["store"])
     (tmp_path / "results.json").write_text('{"format": "else"}')
-    with pytest.raises(InputError, match="neither of a probe nor of a benchmark"):
+    with pytest.raises(InputError, match="neither a probe nor a benchmark"):
         read_scores(tmp_path)
     (tmp_path / "results.json").write_text('{"format": "ssl-behavior results", "task": {"name": "x"}}')
     with pytest.raises(InputError, match="is damaged"):
