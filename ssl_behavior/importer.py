@@ -309,25 +309,38 @@ def _backgrounds(pairs: Sequence[str]) -> dict[str, str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior import",
-        description="Read tracks and annotations into one store. Formats are told by content: "
+        description="Read tracks and annotations into one store. The content of a file decides its format: "
         + format_titles()
         + "; annotations: Caltech Behavior Annotator .txt. Source files are never changed.",
     )
-    parser.add_argument("sources", nargs="+", metavar="SOURCE", type=Path, help="files, or folders of them")
-    parser.add_argument("--out", required=True, metavar="STORE", type=Path, help="the store to make, a folder")
-    parser.add_argument("--format", default="auto", choices=["auto", *FORMATS], help="instead of telling by content")
-    parser.add_argument("--fps", type=float, metavar="F", help="frames per second, where the files do not say it")
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", type=Path, help="track files, or folders of them")
+    parser.add_argument("--out", required=True, metavar="STORE", type=Path, help="store to write, a folder")
+    parser.add_argument(
+        "--format",
+        default="auto",
+        choices=["auto", *FORMATS],
+        help="format of all files (default: detected from content)",
+    )
+    parser.add_argument("--fps", type=float, metavar="F", help="frames per second, for files that do not hold it")
     parser.add_argument(
         "--px-per-cm", type=float, metavar="N",
-        help="pixels per centimeter of all these recordings: programs then measure in cm",
+        help="pixels per centimeter of all these recordings; task programs then measure in cm",
     )  # fmt: skip
-    parser.add_argument("--skeleton", metavar="NAME|FILE", help=f"built in: {', '.join(SKELETONS)}; or a TOML file")
-    parser.add_argument("--annotations", nargs="+", default=[], metavar="PATH", type=Path, help="files or folders")
-    parser.add_argument("--background", nargs="+", default=[], metavar="STREAM=NAME", help="behavior of no interest")
     parser.add_argument(
-        "--keep-zeros", action="store_true", help="keep points at exactly (0, 0); else they are missing"
+        "--skeleton", metavar="NAME|FILE", help=f"skeleton: built in ({', '.join(SKELETONS)}) or a TOML file"
     )
-    parser.add_argument("--min-confidence", type=float, metavar="P", help="set points below P to missing")
+    parser.add_argument(
+        "--annotations", nargs="+", default=[], metavar="PATH", type=Path, help="annotation files or folders of them"
+    )
+    parser.add_argument(
+        "--background", nargs="+", default=[], metavar="STREAM=NAME", help="background behavior of a label stream"
+    )
+    parser.add_argument(
+        "--keep-zeros", action="store_true", help="keep points at exactly (0, 0), which are otherwise set to missing"
+    )
+    parser.add_argument(
+        "--min-confidence", type=float, metavar="P", help="set points with a confidence below P to missing"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the store at --out")
     return parser
 

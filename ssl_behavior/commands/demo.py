@@ -31,11 +31,11 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="ssl-behavior demo",
-        description="Simulate mice, pretrain an encoder on them, probe it, fill the tables of the CalMS21 paper, "
-        "embed the recordings, find clusters in them and write a report: a few minutes.",
+        description="Simulate mice, pretrain an encoder, probe it, fill the tables of the CalMS21 paper, embed the "
+        "recordings, find clusters and write a report, in a few minutes.",
     )
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder to make (demo)")
-    parser.add_argument("--steps", type=int, default=_STEPS, help=f"training steps ({_STEPS})")
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder to write (default: demo)")
+    parser.add_argument("--steps", type=int, default=_STEPS, help=f"training steps (default: {_STEPS})")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--overwrite", action="store_true", help="replace --out")
     options = parser.parse_args(argv)
@@ -69,7 +69,7 @@ def demo_acts(out: Path, steps: int = _STEPS, seed: int = 0) -> list[tuple[str, 
         ("One store of all of them: three tasks, and tracks without labels", "import", [mice, "--out", store]),
         ("An encoder learned from their tracks, without labels", "pretrain", [
             store, "--out", run, "--recipe", "summaries_tiny", "--steps", str(steps), *seeds]),
-        ("Task 1: does a linear head on it tell the behaviors, and better than on averages of its inputs?", "probe", [
+        ("Task 1: does a linear head on it predict the behaviors, and better than on averages of its inputs?", "probe", [
             run, store, "--task", "calms21_task1", "--out", str(out / "task1"), "--seeds", "2",
             "--references", "untrained,input_means,histograms", "--train-stride", "12"]),
         ("Tasks 1 to 3: the systems of the paper and ours, in very little time each", "benchmark", [

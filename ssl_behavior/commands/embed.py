@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
     Raises
     ------
     InputError
-        For every mistake a person can mend.
+        For every user error.
     """
     options = _parser().parse_args(argv)
     # Only now what takes seconds to import: --help is answered at once.
@@ -167,40 +167,43 @@ def _parser() -> argparse.ArgumentParser:
         prog="ssl-behavior embed",
         description="Write one embedding per frame of every recording of a store. In place of a run, RUN may be "
         "CalMS21's task-programming features (taskprog_features_X.json, a folder with such files, a zip of the "
-        "release, or X_features.npy as the official converter makes it with --parse_treba): they become embeddings "
-        "like any other, which ssl-behavior probe takes.",
+        "release, or X_features.npy from the official converter with --parse_treba). They become an embeddings folder "
+        "like any other, for example for ssl-behavior probe.",
     )  # fmt: skip
-    parser.add_argument("run", metavar="RUN", type=Path, help="a run or checkpoint folder; or features, see above")
+    parser.add_argument("run", metavar="RUN", type=Path, help="run or checkpoint folder, or features, see above")
     parser.add_argument("store", metavar="STORE", type=Path)
     parser.add_argument(
         "--out", type=Path, required=True,
-        help="the embeddings folder to make; with --format taskprog a .json file for all recordings, or a folder "
-        "(it may hold the tracks already) for one file per file of CalMS21: calms21_X.json gives "
-        "taskprog_features_X.json",
+        help="embeddings folder to write; with --format taskprog a .json file for all recordings, or a folder (it may "
+        "hold the tracks already) with one file per file of CalMS21: taskprog_features_X.json for calms21_X.json",
     )  # fmt: skip
     parser.add_argument(
         "--format", choices=_FORMATS, default="npy",
-        help="npy: an embeddings folder (default). taskprog: JSON as CalMS21's task-programming features, with the "
-        "groups and sequences of its tracks; written from the start if interrupted",
+        help="npy: an embeddings folder (default). taskprog: JSON like CalMS21's task-programming features, with the "
+        "groups and sequences of its tracks; cannot be resumed",
     )  # fmt: skip
-    parser.add_argument("--dtype", choices=("float16", "float32"), help="on disk, for --format npy (float16)")
-    parser.add_argument("--recordings", nargs="+", metavar="ID", help="only these (ids or globs)")
+    parser.add_argument(
+        "--dtype", choices=("float16", "float32"), help="number type on disk, for --format npy (default: float16)"
+    )
+    parser.add_argument(
+        "--recordings", nargs="+", metavar="ID", help="recordings to embed (ids or globs; default: all)"
+    )
     columns = parser.add_mutually_exclusive_group()
     columns.add_argument(
         "--without", nargs="+", action="extend", default=[], metavar="GROUP",
-        help="leave out these columns (names or globs; `ssl-behavior info RUN` lists them), e.g. 'features_*' time",
+        help="column groups to leave out (names or globs; `ssl-behavior info RUN` lists them), e.g. 'features_*' time",
     )  # fmt: skip
     columns.add_argument(
         "--groups", nargs="+", action="extend", default=[], metavar="GROUP",
-        help="only these columns (names or globs), e.g. summary, or posterior after task programming; a convolutional "
-        "encoder also gives those that are not learned: features_N_frames (means of its inputs over about N frames), "
-        "time and walls",
+        help="column groups to write (names or globs), e.g. summary, or posterior after task programming; a "
+        "convolutional encoder also has groups that are not learned: features_N_frames (means of its inputs over "
+        "about N frames), time and walls",
     )  # fmt: skip
-    parser.add_argument("--last", action="store_true", help="the newest checkpoint, not the best on validation")
+    parser.add_argument("--last", action="store_true", help="use the newest checkpoint, not the best on validation")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument(
         "--precision", choices=("float32", "bfloat16", "auto"), default="float32",
-        help="of the computation; bfloat16 is faster and agrees to about two digits (float32)",
+        help="number type of the computation; bfloat16 is faster, with about two correct digits (default: float32)",
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace --out")
     return parser

@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
     InputError
         If the folder is none of these, or is damaged.
     """
-    parser = argparse.ArgumentParser(prog="ssl-behavior info", description="Say what a folder of ours holds.")
+    parser = argparse.ArgumentParser(prog="ssl-behavior info", description="Describe a folder that ssl-behavior wrote.")
     parser.add_argument("path", metavar="PATH", type=Path)
     path = parser.parse_args(argv).path
     console = make_console()

@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     Raises
     ------
     InputError
-        For every mistake a person can mend.
+        For every user error.
     """
     options = _parser().parse_args(argv)
     # Only now what takes seconds to import: --help is answered at once.
@@ -128,35 +128,54 @@ def _stages(console: "Console") -> Iterator[Callable[[str], None]]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior report",
-        description="Write one HTML file to look at embeddings with: a map, ethograms, animals that move beside those "
-        "of similar bouts, clusters, transitions, profiles of groups, results of probes. It opens in any browser, "
-        "needs no network, and shows whatever is given.",
+        description="Write one HTML file about embeddings: a map, ethograms, animated bouts beside similar ones, "
+        "clusters, transitions, profiles of groups, and results of probes. It opens in any browser, needs no network, and "
+        "shows every input that is given.",
     )
     add = parser.add_argument
-    add("store", metavar="STORE", type=Path, help="the recordings")
-    add("embeddings", metavar="EMBEDDINGS", type=Path, help="their embeddings")
-    add("--out", type=Path, required=True, metavar="FILE", help="the page, such as report.html")
-    add("--clusters", type=Path, metavar="CLUSTERS", help="a clusters folder: colors, ethogram, cards, transitions")
+    add("store", metavar="STORE", type=Path, help="store of the recordings")
+    add("embeddings", metavar="EMBEDDINGS", type=Path, help="embeddings folder of these recordings")
+    add("--out", type=Path, required=True, metavar="FILE", help="page to write, such as report.html")
+    add(
+        "--clusters", type=Path, metavar="CLUSTERS", help="clusters folder, for colors, ethogram, cards and transitions"
+    )
     add(
         "--description", type=Path, metavar="DIR",
-        help="what ssl-behavior describe wrote of these clusters: sentences, discoveries, profiles of groups",
+        help="folder from ssl-behavior describe on these clusters, for sentences, discoveries and profiles of groups",
     )  # fmt: skip
     add(
         "--probe", type=Path, metavar="DIR", action="append", default=[],
-        help="results of a probe or benchmark; repeat for more",
+        help="results folder of a probe or benchmark; can be repeated",
     )  # fmt: skip
-    add("--recordings", nargs="+", metavar="ID", help="only these (ids or globs)")
-    add("--map", choices=_MAPS, default="pca", help="pca (default); tsne and umap need the extra 'maps', and minutes")
-    add("--points", type=int, default=100_000, metavar="N", help="frames on the map, at most 100,000 (100,000)")
-    add("--bouts", type=int, default=300, metavar="N", help="bouts to play beside their nearest neighbors (300)")
-    add("--neighbors", type=int, default=5, metavar="N", help="of each of them (5)")
+    add("--recordings", nargs="+", metavar="ID", help="recordings to report on (ids or globs; default: all)")
+    add(
+        "--map",
+        choices=_MAPS,
+        default="pca",
+        help="pca (default); tsne and umap need the extra 'maps' and take minutes",
+    )
+    add(
+        "--points",
+        type=int,
+        default=100_000,
+        metavar="N",
+        help="number of frames on the map (default and maximum: 100,000)",
+    )
+    add("--bouts", type=int, default=300, metavar="N", help="number of example bouts to play (default: 300)")
+    add("--neighbors", type=int, default=5, metavar="N", help="nearest neighbors of each example bout (default: 5)")
     add(
         "--programs", nargs="+", metavar="NAME",
-        help="task programs to color the map by (names or globs; none for none; default: eight of them)",
+        help="task programs that color the map (names or globs; none for none; default: eight programs)",
     )  # fmt: skip
-    add("--title", default="Behavior report", help="of the page")
-    add("--projector", type=Path, metavar="DIR", help="write files for TensorBoard's projector, too, with thumbnails")
-    add("--projector-points", type=int, default=10_000, metavar="N", help="at most 100,000 (10,000)")
-    add("--seed", type=int, default=0, help="of everything that is drawn (0)")
+    add("--title", default="Behavior report", help="title of the page")
+    add("--projector", type=Path, metavar="DIR", help="folder to write for TensorBoard's projector, with thumbnails")
+    add(
+        "--projector-points",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="number of points for the projector, at most 100,000 (default: 10,000)",
+    )
+    add("--seed", type=int, default=0, help="random seed of all samples (default: 0)")
     add("--overwrite", action="store_true", help="replace --out (and --projector)")
     return parser

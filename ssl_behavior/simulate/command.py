@@ -27,9 +27,9 @@ _RECORDINGS, _FRAMES, _CALMS21_SCALE = 20, 9_000, 0.05
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior simulate",
-        description="Simulate two mice of CalMS21's kind, with behaviors annotated in several styles.",
+        description="Simulate recordings of two mice like CalMS21's, with labels in the styles of several annotators.",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder to make")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument(
         "--layout", choices=("store", "calms21"), default="store", help="a store (default), or the release's JSON files"
     )
@@ -38,13 +38,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scale",
         type=float,
-        help="instead: all of CalMS21, Tasks 1 to 3 and the unlabeled pool, so many times its size",
+        help="instead of --recordings and --frames: all of CalMS21 (Tasks 1 to 3 and the unlabeled pool) at this scale",
     )
     parser.add_argument(
-        "--missing", type=float, default=0.0, help="share of points lost as NaN (store only; default 0)"
+        "--missing", type=float, default=0.0, help="share of points set to NaN (store only; default: 0)"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, help="threads; the result does not depend on it")
+    parser.add_argument("--workers", type=int, help="number of threads; the result does not depend on it")
     parser.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
     return parser
 
