@@ -69,7 +69,7 @@ def demo_acts(out: Path, steps: int = _STEPS, seed: int = 0) -> list[tuple[str, 
         ("One store of all of them: three tasks, and tracks without labels", "import", [mice, "--out", store]),
         ("An encoder learned from their tracks, without labels", "pretrain", [
             store, "--out", run, "--recipe", "summaries_tiny", "--steps", str(steps), *seeds]),
-        ("Task 1: does a linear head on it predict the behaviors, and better than on averages of its inputs?", "probe", [
+        ("Task 1: does a linear head on it predict behaviors, and better than on averages of its inputs?", "probe", [
             run, store, "--task", "calms21_task1", "--out", str(out / "task1"), "--seeds", "2",
             "--references", "untrained,input_means,histograms", "--train-stride", "12"]),
         ("Tasks 1 to 3: the systems of the paper and ours, in very little time each", "benchmark", [

@@ -129,8 +129,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior report",
         description="Write one HTML file about embeddings: a map, ethograms, animated bouts beside similar ones, "
-        "clusters, transitions, profiles of groups, and results of probes. It opens in any browser, needs no network, and "
-        "shows every input that is given.",
+        "clusters, transitions, profiles of groups, and results of probes. It opens in any browser, needs no "
+        "network, and shows every input that is given.",
     )
     add = parser.add_argument
     add("store", metavar="STORE", type=Path, help="store of the recordings")
