@@ -210,7 +210,7 @@ def test_two_recordings_of_one_id_and_copies(tmp_path):
 
 
 @pytest.mark.parametrize("frames", [1, 3])
-def test_short_and_empty_recordings_are_legal_and_told(tmp_path, frames):
+def test_short_and_empty_recordings_are_imported_and_reported(tmp_path, frames):
     write(tmp_path / "short.npz", keypoints(frames))
     write(tmp_path / "blank.npz", np.full((40, 2, 5, 2), np.nan))
     report = import_recordings([tmp_path / "short.npz", tmp_path / "blank.npz"], tmp_path / "store")
@@ -228,14 +228,14 @@ def test_labels_of_two_vocabularies_meet_in_one_store(tmp_path):
     assert Store(tmp_path / "store").labels("S").tolist() == [0, 1, 1, 2, 1, -1]
 
 
-def test_annotations_that_fit_nothing_are_told(tmp_path):
+def test_annotations_without_recording_raise(tmp_path):
     track = write(tmp_path / "a.npz", keypoints())
     annotation = write_annotation(tmp_path / "b_annot.txt", {"S1": [(1, 3, "base")]})
     with pytest.raises(InputError, match="annotations that fit no recording"):
         import_recordings([track], tmp_path / "store", ImportOptions(annotations=(annotation,)))
 
 
-def test_what_may_not_be_overwritten(tmp_path):
+def test_only_stores_are_overwritten(tmp_path):
     track = write(tmp_path / "a.npz", keypoints())
     precious = tmp_path / "precious"
     precious.mkdir()
@@ -301,7 +301,7 @@ def test_names_with_brackets_are_no_markup(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(("number", "rows"), [(40, 40), (41, 20)])
-def test_of_many_recordings_some_are_shown_and_all_are_kept(tmp_path, capsys, number, rows):
+def test_report_of_many_recordings_is_shortened_and_saved_in_full(tmp_path, capsys, number, rows):
     lab = tmp_path / "lab"
     lab.mkdir()
     for one in range(number):
@@ -333,7 +333,7 @@ def test_of_many_keypoints_each_has_a_row_with_its_missing_share(tmp_path, capsy
     assert line.split() == ["keypoint_4", "20.0", "40.0", "60.0"]
 
 
-def test_a_simulated_release_is_told_by_a_file_that_is_no_tracks(tmp_path):
+def test_simulated_release_marker_gives_no_notice(tmp_path):
     write(tmp_path / "r.npz", keypoints())
     (tmp_path / SIMULATED).write_text("{}")
     assert not any(SIMULATED in notice for notice in import_recordings([tmp_path], tmp_path / "store").notices)

@@ -63,12 +63,12 @@ def test_streams_and_annotators_are_those_of_the_recordings(store):
     ("ids", "streams", "message"),
     [("d", (), "no recording to learn from has labels"), ("ab", ("groom",), "labels called 'groom'.*'behavior'")],
 )
-def test_labels_that_are_not_there_are_told(store, ids, streams, message):
+def test_missing_labels_raise(store, ids, streams, message):
     with pytest.raises(InputError, match=message):
         label_facts(sources(store, ids), streams)
 
 
-def test_two_stores_must_mean_the_same(tmp_path, store, dyad):
+def test_stores_with_different_classes_raise(tmp_path, store, dyad):
     other = Labels(vocabulary=("mount", "attack", "other"), frames=np.zeros(19, int))
     second = write_store(tmp_path / "t", [dyad("e", 19, labels={"behavior": other})])
     with pytest.raises(InputError, match=r"'behavior' of .* have other classes"):
@@ -96,7 +96,7 @@ def test_labels_stand_beside_their_frames_and_padding_has_none(store):
     assert [reader.facts.annotators[number] for number in batch.annotator] == ["0", "1", "2"]
 
 
-def test_a_batch_is_shared_out_as_asked(store):
+def test_batch_has_the_configured_shares(store):
     reader = reader_of(store, labeled="ac", labeled_share=0.5, per_stream=2)
     for step in range(20):
         spans = reader.draw(12, numpy_generator(step, "draw"))
@@ -131,13 +131,13 @@ def test_a_recording_shorter_than_the_window_is_padded(store):
     assert batch.valid.sum(dim=1).tolist() == [7] * 5 and (batch.labels[~batch.valid] == -1).all()
 
 
-def test_an_annotator_nobody_knows_is_refused(store):
+def test_unknown_annotator_raises(store):
     facts = LabelFacts(streams=label_facts(sources(store, "a")).streams, annotators=("0",))
     with pytest.raises(InputError, match=r"recording 'b' was labeled by '1', who is none of .*\['0'\]"):
         LabeledReader(sources(store), WINDOW, {(str(store.path), "b")}, facts, Sampling())
 
 
 @pytest.mark.parametrize("values", [{"labeled_share": 1.1}, {"rare_share": -0.1}, {"per_stream": -1}])
-def test_shares_that_make_no_sense_are_refused(values):
+def test_invalid_shares_raise(values):
     with pytest.raises(InputError, match="sampling: "):
         Sampling(**values)

@@ -45,7 +45,7 @@ def test_clusters_become_bouts_with_names(place, tmp_path, capsys):
     assert f"{count} bouts in 2 recordings: {out}" in capsys.readouterr().out
 
 
-def test_a_stores_labels_become_bouts(place, tmp_path):
+def test_store_labels_become_bouts(place, tmp_path):
     out = tmp_path / "out"
     assert run(place / "store", "--out", out, "--streams", "S1", "--actor", "intruder", "--format", "csv", "bento") == 0
     found = [bout for name in FRAMES for bout in bouts_in(out / f"{name}.csv")]
@@ -85,13 +85,13 @@ def test_embeddings_become_a_table(place, tmp_path, capsys):
         (".", [], "holds no clusters, embeddings or store"),
     ],
 )
-def test_mistakes_are_told_and_nothing_is_written(place, tmp_path, capsys, kind, arguments, words):
+def test_user_errors_exit_2_and_write_nothing(place, tmp_path, capsys, kind, arguments, words):
     assert run(place / kind, "--out", tmp_path / "out", *arguments) == 2
     said = capsys.readouterr().err
     assert words in said and "Traceback" not in said and not list(tmp_path.iterdir())
 
 
-def test_what_is_there_stays(place, tmp_path, capsys):
+def test_existing_output_is_not_replaced(place, tmp_path, capsys):
     out = tmp_path / "out"
     assert run(place / "clusters", "--out", out) == 0
     assert run(place / "clusters", "--out", out) == 2 and "exists already" in capsys.readouterr().err

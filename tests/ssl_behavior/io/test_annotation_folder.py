@@ -15,7 +15,7 @@ def recording(name, frames=53):
     return annotated_recording(name, 30.0, labels, annotator="ann")
 
 
-def test_all_formats_of_all_recordings_are_written_and_told(tmp_path):
+def test_every_format_of_every_recording_is_written_and_listed(tmp_path):
     made = [recording("a/r1"), recording("r2", 59)]
     out = tmp_path / "labels"
     write_annotations(
@@ -52,14 +52,14 @@ def test_names_are_checked_before_anything_is_labeled(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_no_file_is_written_twice(tmp_path):
+def test_colliding_file_names_raise(tmp_path):
     twice = [recording("r1"), recording("r1")]
     with pytest.raises(InputError, match=r"two recordings would be written to r1\.csv on this disk"):
         write_annotations(tmp_path / "x", twice, ["r1"], streams_of(twice), ["csv"])
     assert not list(tmp_path.iterdir())
 
 
-def test_a_failure_leaves_nothing(tmp_path):
+def test_failed_write_leaves_no_folder(tmp_path):
     def two():
         yield recording("r1")
         raise InputError("no more")

@@ -66,7 +66,7 @@ def read_annot(text):
     return header, channels, behaviors, bouts
 
 
-def test_the_text_is_laid_out_as_bento_does_it():
+def test_text_has_the_layout_of_bento():
     labels = {
         "behavior": Labels(
             vocabulary=("rest", "chase", "bite"), frames=np.array([0, 1, 1, 2, 0, -1, 1]), background="rest"
@@ -77,7 +77,7 @@ def test_the_text_is_laid_out_as_bento_does_it():
 
 
 @for_any_labels
-def test_the_labels_come_back(recording):
+def test_labels_round_trip(recording):
     header, channels, behaviors, bouts = read_annot(bento_text(recording))
     assert int(header["Annotation start frame"]) == 1
     assert int(header["Annotation stop frame"]) == recording.num_frames
@@ -89,12 +89,12 @@ def test_the_labels_come_back(recording):
 
 
 @pytest.mark.parametrize("name", ["2nd", "sniff-face", "a ", "naïve", "x" * 64, "a\tb"])
-def test_names_that_matlab_makes_no_field_of_are_refused(name):
+def test_invalid_matlab_field_names_raise(name):
     with pytest.raises(InputError, match="not allowed in a Bento file"):
         check_bento([StreamFacts(name="S1", classes=("x", name))])
 
 
-def test_names_that_matlab_makes_one_field_of_are_refused():
+def test_colliding_matlab_field_names_raise():
     streams = [StreamFacts(name="S1", classes=("a b",)), StreamFacts(name="S2", classes=("a b", "a_b"))]
     check_bento(streams[:1] * 2)
     with pytest.raises(InputError, match="'a b' and 'a_b' are the same to Bento"):

@@ -55,7 +55,7 @@ def intervals_of(project, recording):
 
 
 @for_any_labels
-def test_the_labels_come_back(recording):
+def test_labels_round_trip(recording):
     project = json.loads(boris_text([recording], "mine", WRITTEN))
     names = {code: one for one, code in unique_behavior_names(streams_of([recording])).items()}
     assert_same(recording, [(*names[code], start, stop) for code, start, stop in intervals_of(project, recording)])
@@ -69,13 +69,13 @@ def test_the_labels_come_back(recording):
 
 
 @given(st.integers(0, 10_000_000), st.sampled_from(RATES))
-def test_a_time_is_the_first_millisecond_of_its_frame(frame, fps):
+def test_event_time_is_the_first_millisecond_of_its_frame(frame, fps):
     seconds = boris_seconds(frame, fps)
     assert seconds == round(seconds, 3)
     assert frame - 1e-6 <= seconds * fps < frame + fps / 1000
 
 
-def test_who_acts_is_the_subject_and_the_probability_a_comment():
+def test_actor_is_the_subject_and_probability_a_comment():
     labels = {"S1": labels_of([0, 0, 1], "resident bites", "rest")}
     recording = annotated_recording(
         "a/r1", 25.0, labels, probabilities={"S1": np.full((3, 2), 0.625)}, individuals=("resident", "intruder"),
@@ -108,7 +108,7 @@ def test_streams_are_categories_if_there_are_several():
 
 
 @pytest.mark.parametrize("name", ["a|b", " a", "a\n"])
-def test_names_that_an_ethogram_cannot_hold_are_refused(name):
+def test_invalid_ethogram_names_raise(name):
     with pytest.raises(InputError, match="not allowed in a BORIS project"):
         check_boris([StreamFacts(name="S1", classes=("x", name))])
     recording = annotated_recording("r", 25.0, {"S1": labels_of([0], "x")}, individuals=(name,))
@@ -116,7 +116,7 @@ def test_names_that_an_ethogram_cannot_hold_are_refused(name):
         boris_project([recording], "mine", WRITTEN)
 
 
-def test_more_frames_than_milliseconds_are_refused():
+def test_more_than_1000_frames_per_second_raise():
     recording = annotated_recording("r", 1009.0, {"S1": labels_of([0], "x")})
     with pytest.raises(InputError, match="recording 'r' has 1009 frames per second, and BORIS keeps milliseconds"):
         boris_project([recording], "mine", WRITTEN)
@@ -138,7 +138,7 @@ def boris():
     return ask
 
 
-def test_boris_itself_finds_no_fault_and_the_same_bouts(boris, tmp_path):
+def test_boris_opens_the_project_with_the_same_bouts(boris, tmp_path):
     rng = np.random.default_rng(0)
     made = []
     for name, frames, fps in (("a/r1", 997, 29.97), ("r2", 503, 25.0)):

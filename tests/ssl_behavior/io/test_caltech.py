@@ -60,7 +60,7 @@ def test_streams_have_their_own_vocabulary(tmp_path, make):
         ({"S1": [(1, 2**70, "base")]}, "expected first frame, last frame and behavior"),
     ],
 )
-def test_damaged(tmp_path, make, streams, message):
+def test_damaged_file_raises(tmp_path, make, streams, message):
     with pytest.raises(InputError, match=message):
         read_caltech(write(tmp_path / "x.txt", make.caltech_text(streams)))
 

@@ -9,7 +9,7 @@ FIRST = [(0, 3, "attack"), (3, 4, "other"), (4, 11, "sniff face")]
 SECOND = [(0, 11, "s")]
 
 
-def test_the_reader_reads_what_was_written(tmp_path):
+def test_written_file_is_read_back(tmp_path):
     path = tmp_path / "x.txt"
     path.write_text(caltech_text(BEHAVIORS, {"S1": FIRST, "S3": SECOND}), newline="")
     annotation = read_caltech(path)
@@ -34,7 +34,7 @@ def test_lines_end_as_the_annotators_own():
 
 
 @pytest.mark.parametrize("name", ["", " attack", "att\nack"])
-def test_names_that_the_file_cannot_hold_are_refused(name):
+def test_invalid_names_raise(name):
     with pytest.raises(InputError, match="not allowed in an annotation file"):
         caltech_text([name], {})
 

@@ -49,7 +49,7 @@ def fitted(points, balanced=False, choose=True):
 
 
 @pytest.mark.parametrize("balanced", [False, True])
-def test_it_is_scikit_learn_s_regression_on_standardized_columns(balanced, chosen):
+def test_fit_equals_scikit_learn_on_standardized_columns(balanced, chosen):
     points = scene()
     logits = fitted(points, balanced)(points.read, points.annotator)
     # The penalties are tried in order, and the chosen one is fitted on everything.
@@ -69,18 +69,18 @@ def test_it_is_scikit_learn_s_regression_on_standardized_columns(balanced, chose
         np.testing.assert_allclose(found / found.sum(axis=1, keepdims=True), expected, atol=5e-3)
 
 
-def test_a_class_that_is_never_seen_is_next_to_impossible():
+def test_absent_class_has_probability_near_0():
     points = scene()
     assert fitted(points)(points.read, points.annotator)[0].softmax(dim=1)[:, 2].max() < 0.05
 
 
-def test_noise_asks_for_a_strong_penalty(chosen):
+def test_noise_columns_choose_a_strong_penalty(chosen):
     for noise in (0.05, 300.0):
         fitted(scene(noise))
     assert chosen[len(PENALTIES)] < chosen[-1] == max(PENALTIES)
 
 
-def test_an_annotator_s_habit_is_a_bias_of_his_own():
+def test_annotator_has_an_own_bias():
     points = scene()
     fussy = replace(points, labels=torch.where((points.annotator == 2)[:, None], 1, points.labels))
     readings = fitted(fussy)
@@ -111,7 +111,7 @@ def test_a_rough_fit_is_nearly_the_one_with_the_middle_penalty(monkeypatch, chos
         np.testing.assert_allclose(one.softmax(dim=1), other.softmax(dim=1), atol=0.02)
 
 
-def test_points_are_left_as_they_are():
+def test_fit_does_not_change_its_input():
     points = scene()
     before = points.read.clone()
     fitted(points)

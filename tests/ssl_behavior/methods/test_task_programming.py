@@ -84,7 +84,7 @@ def test_embeddings_do_not_depend_on_how_many_windows_are_encoded_together(metho
     torch.testing.assert_close(method.embed(batch), together)
 
 
-def test_the_encoder_is_shown_trajectories_and_never_what_the_programs_say(method_of):
+def test_encoder_input_excludes_program_values(method_of):
     method, reader = method_of()
     batch = read(reader, (0, 0, FRAMES))
     embedded = method.embed(batch)
@@ -173,7 +173,7 @@ def test_hidden_points_are_hidden_from_the_encoder_and_not_from_the_programs(met
     assert told[0].known.all()
 
 
-def test_of_windows_that_show_nothing_nothing_is_told(method_of, told, monkeypatch):
+def test_unobserved_windows_have_zero_loss(method_of, told, monkeypatch):
     method, reader = method_of()
     batch = read(reader, (0, 0, 3 * WINDOW))
     nothing = torch.zeros_like(batch.observed)
@@ -208,14 +208,14 @@ def test_true_trajectories_are_consistent_and_others_are_not(method_of, skeleton
     assert method.loss(batch, None).terms["consistency"] > 1e-3
 
 
-def test_consistency_teaches_encoder_and_decoder(method_of):
+def test_consistency_has_gradients_in_encoder_and_decoder(method_of):
     method, reader = method_of(likelihood=0.0, kl=0.0, heads=NO_HEADS)
     method.loss(read(reader, (0, 0, FRAMES)), generator()).total.backward()
     for name, parameter in method.named_parameters():
         assert parameter.grad.any(), name
 
 
-def test_trajectories_that_start_nowhere_do_not_count(method_of):
+def test_trajectories_with_unknown_start_do_not_count(method_of):
     method, reader = method_of(likelihood=0.0, kl=0.0, heads=NO_HEADS)
     batch = read(reader, (0, 0, WINDOW), (1, 7, WINDOW))
     observed = batch.observed.clone()
@@ -272,7 +272,7 @@ def test_the_likelihood_is_that_of_every_known_action(method_of, skeleton):
         ),
     ],
 )
-def test_a_loss_without_weight_is_not_there(method_of, changes, training, validation):
+def test_loss_with_weight_0_is_not_a_term(method_of, changes, training, validation):
     method, reader = method_of(**changes)
     batch = read(reader, (0, 0, FRAMES))
     assert method.loss(batch, generator()).terms.keys() == set(training.split())
@@ -302,7 +302,7 @@ def test_weights_are_factors(method_of):
         torch.testing.assert_close(after[name], factor * before[name])
 
 
-def test_free_bits_are_the_least_a_code_costs(method_of):
+def test_free_bits_are_the_minimum_of_kl(method_of):
     method, reader = method_of(free_bits=0.7)
     with torch.no_grad():
         method.encoder.layers[-1].weight.zero_()
@@ -339,7 +339,7 @@ def test_a_few_steps_make_trajectories_likelier_and_attributes_readable(method_o
         assert after.terms[name] < 0.95 * before.terms[name], name
 
 
-def test_columns_and_reach(method_of):
+def test_columns_and_receptive_field(method_of):
     method, _ = method_of(state=StateConfig(scene=SceneConfig(fill_gap_frames=2, hold_frames=3)), extras=())
     before, after = SceneConfig(fill_gap_frames=2, hold_frames=3).receptive_field
     assert method.channel_groups == {"posterior": LATENT} and method.receptive_field == (before + 5, after + 5)

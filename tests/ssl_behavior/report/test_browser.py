@@ -175,7 +175,7 @@ def test_a_click_on_a_card_selects_its_cluster_and_plays_a_bout_of_it(page):
     assert selected_text(page).startswith("Cluster 4 · ")
 
 
-def test_a_click_on_a_bout_selects_it_and_one_on_its_neighbor_that(page):
+def test_click_selects_a_bout_or_its_neighbor(page):
     page.locator(".card[data-cluster='1'] .example").nth(1).click()
     first = page.locator("#player .panel.selected").get_attribute("data-bout")
     assert page.locator(f".example.selected[data-bout='{first}']").count() == 1
@@ -222,7 +222,7 @@ def test_the_ethogram_is_ticked_as_clocks_are(show, tmp_path):
     assert 4 < len(ticks) < 14 and ticks == [f"4:{second:02}" for second in range(first, first + len(ticks))]
 
 
-def test_what_is_worth_a_look_can_be_looked_at(page, gathered):
+def test_worth_a_look_rows_select_their_bout(page, gathered):
     bout = gathered.report.discovery.bouts[0]
     page.locator("#discoveries button").nth(1).click()
     assert (moment(page)["recording"], moment(page)["start"], moment(page)["stop"]) == (
@@ -360,7 +360,7 @@ def test_the_map_can_be_colored_moved_and_zoomed(page):
     wait_until(page, f"Math.abs(report.map.screen(0)[0] - {before[0]}) < 1")
 
 
-def test_pointing_at_a_point_tells_what_it_is(page, gathered):
+def test_tooltip_describes_a_point(page, gathered):
     point = lonely_point(page)
     page.mouse.move(*place_of(page, point))
     tip = page.locator("#tooltip")
@@ -399,7 +399,7 @@ def test_everything_can_be_done_with_the_keyboard(page):
     assert moment(page) is None and selected_text(page) == "Nothing is selected"
 
 
-def test_what_is_pressed_keeps_the_focus_though_it_is_drawn_anew(page):
+def test_pressed_control_keeps_the_focus_after_redrawing(page):
     def focus():
         return page.evaluate("[document.activeElement.className, document.activeElement.textContent]")
 
@@ -428,7 +428,7 @@ def test_a_panel_says_what_its_bout_is(page, gathered):
     assert "selected, Cluster 2, " in told and f"S1: {label}" in told
 
 
-def test_where_no_animal_was_seen_and_where_a_bout_is_longer_than_its_tracks_is_told(show, tmp_path):
+def test_panel_notes_unseen_animals_and_truncated_tracks(show, tmp_path):
     track = np.full((30, 2, 7, 2), np.nan)
     bouts = (
         ExampleBout(recording="r", start=1, stop=25, ethogram="", value=-1, first=0, track=track),
@@ -478,7 +478,7 @@ def test_a_long_name_leaves_room_for_the_time_and_the_distance(show, tmp_path):
     assert page.evaluate("(e => e.scrollWidth <= e.clientWidth + 1)(document.querySelector('.panel.neighbor .place'))")
 
 
-def test_the_selected_panel_and_the_line_of_the_selection_tell_of_one_frame(page, gathered):
+def test_selected_panel_and_selection_line_agree(page, gathered):
     labels, clusters = gathered.report.labels[0], gathered.report.clusters
     recording, frame, value = next(
         (gathered.report.numbers[bout.recording], frame, own[frame])
@@ -494,7 +494,7 @@ def test_the_selected_panel_and_the_line_of_the_selection_tell_of_one_frame(page
     assert f"S1: {label}" in page.locator("#player .panel.selected").get_attribute("aria-label")
 
 
-def test_of_three_groups_it_is_told_which_differ_beside_the_plot(show, tmp_path):
+def test_profile_of_three_groups_names_the_differing_ones(show, tmp_path):
     groups = ("saline solution", "oxytocin <high>", "a third group")
     tests = tuple(
         ProfileTest(cluster=0, effect=-0.5, p=0.01, q=q, between=(groups[pair], groups[pair + 1]))
@@ -516,7 +516,7 @@ def test_of_three_groups_it_is_told_which_differ_beside_the_plot(show, tmp_path)
     assert len(rights) == 6 and told.bounding_box()["x"] > max(rights)
 
 
-def test_what_has_the_focus_is_seen(page):
+def test_focused_control_is_visible(page):
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     style = page.evaluate(
@@ -576,7 +576,7 @@ def test_names_with_html_in_them_are_shown_and_not_run(page):
     )
 
 
-def test_even_what_is_put_into_the_page_cannot_run_or_reach_out(browser, page_file):
+def test_injected_code_cannot_run_or_load(browser, page_file):
     """The page's policy, apart from its escaping: a second lock."""
     page = browser.new_page()
     page.goto(page_file.as_uri())
@@ -607,7 +607,7 @@ def test_the_words_of_a_bout_are_not_cut_off(show, page_file):
     assert cut == 0 and page.locator(".panel .words").count() > 1
 
 
-def test_notes_are_printed_and_what_a_mouse_does_is_not(page):
+def test_print_style_keeps_notes_and_hides_controls(page):
     page.emulate_media(media="print")
     try:
         assert page.get_by_text("Few animals.").is_visible() and page.get_by_text("Every dot is a frame").is_visible()
@@ -617,7 +617,7 @@ def test_notes_are_printed_and_what_a_mouse_does_is_not(page):
         page.emulate_media(media="screen")
 
 
-def test_less_is_a_page_too(show, gather, tmp_path):
+def test_minimal_report_is_a_working_page(show, gather, tmp_path):
     write_report(
         gather(clusters=False, description=False, probe=False, programs=(), bouts=5).report, tmp_path / "a.html"
     )

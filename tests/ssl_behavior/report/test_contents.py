@@ -64,7 +64,7 @@ def bout(start=2, stop=5, **fields):
     )
 
 
-def test_an_ethogram_tells_the_value_of_any_frame():
+def test_ethogram_at_returns_values_of_frames():
     one = ethogram(frames=[np.array([0] * 4 + [2] * 7), None])
     values = one.at(np.array([0, 0, 0, 0, 1]), np.array([0, 3, 4, 10, 5]))
     assert values.tolist() == [0, 0, 2, 2, -1]
@@ -114,6 +114,6 @@ def test_everything_together_is_accepted():
         ("nearest bouts must be among the 0", lambda: report(map=frame_map(nearest=np.zeros(5, int)))),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_told(words, make):
+def test_inconsistent_contents_raise(words, make):
     with pytest.raises(InputError, match=words):
         make()

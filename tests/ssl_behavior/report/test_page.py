@@ -81,7 +81,7 @@ def test_addresses_are_only_names_of_vocabularies_and_licenses(page):
     assert all(re.fullmatch(known, name) for name in names), names
 
 
-def test_the_browser_is_told_to_run_these_scripts_and_no_others(page):
+def test_content_policy_allows_only_the_page_scripts(page):
     (policy,) = [
         a["content"] for tag, a in page.elements if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy"
     ]
@@ -146,7 +146,7 @@ def test_a_page_is_whole_or_not_there(gathered, tmp_path):
     ] == ["file", "report.html"]
 
 
-def test_where_a_page_cannot_go_is_told_first(tmp_path):
+def test_unwritable_path_raises_before_rendering(tmp_path):
     with pytest.raises(InputError, match="is a folder"):
         check_page(tmp_path, overwrite=True)
     (tmp_path / "report.html").write_text("old")

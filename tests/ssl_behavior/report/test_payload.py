@@ -19,7 +19,7 @@ def unpacked(packed):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "uint32", "int32", "float32"])
-def test_an_array_comes_back_as_it_was(dtype):
+def test_packed_array_round_trips(dtype):
     array = (np.random.default_rng(0).normal(size=(7, 11)) * 50).astype(dtype)
     again = unpacked(pack(array))
     np.testing.assert_array_equal(again, array)

@@ -11,7 +11,7 @@ from .conftest import card, enrichment
 CLUSTERS = [np.repeat([0, 1, 0, -1, 2], [5, 7, 3, 6, 10]), np.repeat([1, 0, 1], [11, 2, 10])]
 
 
-def test_what_tells_most_comes_first():
+def test_labels_are_ordered_by_divergence():
     rows = [
         enrichment(label, both=both, of_cluster=1000, expected=both / lift)
         for label, both, lift in (("rare", 1, 9.0), ("less", 900, 0.8), ("much", 500, 2.0), ("some", 300, 1.5))
@@ -45,7 +45,7 @@ def test_a_described_difference_comes_before_those_of_channels(gathered):
     ]  # fmt: skip
 
 
-def test_what_is_worth_a_look_and_why(gathered):
+def test_discovery_rows_have_reasons(gathered):
     cluster, bout = discovery_rows(gathered.report)
     found = gathered.report.discovery.bouts[0]
     assert (cluster["cluster"], cluster["span"]) == (4, None)

@@ -11,7 +11,7 @@ from ssl_behavior.simulate.dyads import TASK3_PROFILES, Plan, simulate_plan, sim
 from ssl_behavior.simulate.schedule import BEHAVIORS, CLASS_SHARES, TASK3_BEHAVIORS, TASK3_SHARES
 
 
-def test_a_recording_is_what_it_says():
+def test_recording_has_its_documented_facts():
     recording = simulate_recording(0, 1009, task3=("groom",))
     assert recording.keypoints.shape == (1009, 2, 7, 2)
     assert recording.fps == 30.0
@@ -27,7 +27,7 @@ def test_a_recording_is_what_it_says():
     assert recording.confidence.min() >= 0 and recording.confidence.max() <= 1
 
 
-def test_one_seed_one_recording():
+def test_equal_seeds_give_equal_recordings():
     first, again = (simulate_recording(7, 2003) for _ in range(2))
     np.testing.assert_array_equal(first.keypoints, again.keypoints)
     np.testing.assert_array_equal(first.confidence, again.confidence)
@@ -36,7 +36,7 @@ def test_one_seed_one_recording():
     assert not np.array_equal(first.keypoints, simulate_recording(7, 2003, name="other").keypoints)
 
 
-def test_who_looks_changes_no_track():
+def test_annotator_does_not_change_the_tracks():
     alone, watched = simulate_recording(0, 1999, annotator=None), simulate_recording(0, 1999, annotator=5)
     np.testing.assert_array_equal(alone.keypoints, watched.keypoints)
     assert not alone.labels
@@ -101,7 +101,7 @@ def test_tracks_look_like_the_real_excerpt(real_data):
         ({"num_frames": 5, "annotator": 9}, "no annotator 9"),
     ],
 )
-def test_bad_arguments_are_told(arguments, message):
+def test_invalid_arguments_raise(arguments, message):
     with pytest.raises(InputError, match=message):
         simulate_recording(0, **arguments)
 
