@@ -80,7 +80,7 @@ class Bout:
 
     Parameters
     ----------
-    probability : the mean of its frames'; None = nobody said one.
+    probability : mean probability of its frames; None = unknown.
     actor : the individual that shows it; "" = not known.
     """
 
@@ -217,7 +217,7 @@ def without_short_runs(frames: np.ndarray, fewest_frames: int) -> np.ndarray:
             continue
         label = parts[max(adjacent, key=lambda one: parts[one][0] - one)][1]
         frames[start:stop] = label
-        # What it becomes part of, and what it then touches that is alike, is one run with it.
+        # The run joins its longer neighbor, and the other neighbor if that has the same label.
         same_label = [start, *(one for one in adjacent if parts[one][1] == label)]
         first, last = min(same_label), max(parts[one][0] for one in same_label)
         for one in same_label:

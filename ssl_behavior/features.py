@@ -39,8 +39,8 @@ class FeatureConfig:
 
     Parameters
     ----------
-    blocks : names from `FEATURE_BLOCKS`. Walls are left out by default: where an animal is tells windows apart
-        without a look at its behavior, and costs the encoder more than it gives (benchmarks/results).
+    blocks : names from `FEATURE_BLOCKS`. Walls are left out by default: the position in the arena
+        identifies windows without regard to behavior, and lowers scores (benchmarks/results).
     lags_frames : displacements, turns and changes of distance are taken over each of these.
     speed_lags_frames : speeds of single keypoints are taken over each of these.
     distance_components : 0 keeps every log pairwise distance; above 0, this many principal components of them.

@@ -211,8 +211,8 @@ def read_json(path: Path, what: str) -> Any:
 def read_contents(folder: Path, name: str, kind: str, version: int, again: str = "", what: str = "") -> dict[str, Any]:
     """Read a folder's table of contents and check its kind and format version.
 
-    `again` tells what to do besides updating, e.g. ", or import the recordings again"; `what` is the folder in words
-    where they are not "a `kind`".
+    `again` adds advice besides updating, e.g. ", or import the recordings again"; `what` describes the folder if
+    "a `kind`" does not.
 
     Raises
     ------

@@ -29,7 +29,7 @@ __all__ = ["ImportOptions", "import_recordings", "import_release", "main"]
 
 _SAME_SCALE = 1e-4
 Progress = Callable[[int, int, str], None]
-"""Called with bytes done, bytes in all, and what is being read."""
+"""Callback with bytes done, total bytes, and the name of the current file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class ImportOptions:
 
     Parameters
     ----------
-    format : a name of `ssl_behavior.io.FORMATS`, or "auto" to tell each file's format by its content.
+    format : a name of `ssl_behavior.io.FORMATS`, or "auto" to detect each file's format from its content.
     fps : frames per second of all recordings, or None to use what files say or is documented.
     px_per_cm : scale of all recordings, or None to use what files say; one that says another is refused.
     skeleton : None to recognize it by the names of the keypoints.

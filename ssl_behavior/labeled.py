@@ -134,7 +134,7 @@ class LabeledReader(WindowReader):
     Parameters
     ----------
     sources, window_frames : as of `WindowReader`.
-    labeled : (store path, recording id) of the recordings whose labels are shown.
+    labeled : (store path, recording id) of the recordings whose labels are used.
     facts : the streams and annotators; others are not shown.
     sampling : what `draw` takes of which kind.
 

@@ -76,7 +76,7 @@ def prior_logits(target: Targets, kind: str, balanced: bool) -> Float[Tensor, " 
 def class_weights(target: Targets, kind: str) -> Float[Tensor, "frames classes"]:
     """Balanced weights of frames, frames / (classes · frames of the class); 0 where not annotated.
 
-    For "binary" each column's two sides count alike.
+    For "binary", the two sides of each column have equal sums.
     """
     known = target >= 0
     share = (target == 1).sum(dim=0) / known.sum(dim=0).clamp_min(1)
@@ -96,7 +96,7 @@ class Design:
     embedded : standardized embeddings.
     target : 1 the frame shows the class, 0 it does not, -1 not annotated. "multinomial": exactly one 1 per frame.
     kind : "multinomial" or "binary".
-    balanced : weigh the classes alike.
+    balanced : give the classes equal weights.
 
     A class without a positive frame has no place in a fit: leave its column out.
     """

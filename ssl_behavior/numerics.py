@@ -177,7 +177,7 @@ def equal_variance_rotation(covariance: Float[Tensor, "column column"]) -> Float
 
     A rotation changes no distance and no angle. With equal variances, standardizing the columns, which most heads and
     searches begin with, changes none either: strong directions stay strong and weak ones weak, where standardized
-    principal components would all count alike.
+    principal components would all have equal weight.
 
     First a rotation drawn from a fixed seed, which mixes every direction into every column; then one plane rotation
     per column that sets its variance to the mean (Bendel and Mickey 1978).

@@ -82,7 +82,7 @@ def fingerprint(keypoints: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray
 def _in_chunk(points: np.ndarray, lag: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Hashes and their frames, for each choice of one or two animals and two points of each."""
     num_individuals, num_keypoints = points.shape[:2]
-    # What one animal does is told apart by a third look, where the other animal would tell it.
+    # Fingerprints of one animal use a third time; those of two animals use the other animal instead.
     choices: list[tuple[tuple[int, int], tuple[int, ...]]]
     choices = [((i, i), (0, lag, 2 * lag)) for i in range(num_individuals)]
     choices += [((i, i + 1), (0, lag)) for i in range(num_individuals - 1)]

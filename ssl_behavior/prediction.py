@@ -57,9 +57,9 @@ def style_of(facts: LabelFacts, row: StoreRow, annotator: str = "", stream: str 
     others = ", ".join(repr(name) for name in dict.fromkeys(own) if name)
     if not others and len(known) == 1:
         return Style(known[0])
-    reason = f"annotator {others} was not learned" if others else "nobody is named as annotator"
+    reason = f"annotator {others} was not learned" if others else "no annotator is named"
     among = f"the first of {list(known)}" if len(known) > 1 else "the only one who was"
-    taken = f"annotator {known[0]!r}, {among}," if known[0] else "nobody in particular"
+    taken = f"annotator {known[0]!r}, {among}," if known[0] else "an unknown annotator"
     return Style(known[0], f"labels {', '.join(streams)}: {reason}, so frames are labeled as {taken} would")
 
 

@@ -14,7 +14,7 @@ from ssl_behavior.skeleton import Skeleton
 __all__ = ["NOT_ANNOTATED", "Labels", "Recording", "StreamFacts", "observed_points"]
 
 NOT_ANNOTATED = -1
-"""The label of a frame that nobody looked at; it is no class."""
+"""Label of a frame without annotation; it is no class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class Recording:
     source : the file it came from.
     resolution_px : (width, height) of the video, or None.
     px_per_cm : scale, or None.
-    notes : what the reader has to tell a person about this recording, a sentence each.
+    notes : notices of the reader about this recording, one sentence each.
 
     Raises
     ------

@@ -35,7 +35,7 @@ class Skeleton:
     edges : pairs of keypoints to draw a line between (and the graph of graph networks).
     mirror_pairs : pairs that a reflection exchanges (left ear, right ear).
     individuals : the usual names of the animals, in the order of the individual axis.
-    exchangeable : True if the animals are anonymous (and may be swapped), False if they are told apart.
+    exchangeable : True if the animals are anonymous (and may be swapped), False if the tracker identifies them.
 
     Raises
     ------

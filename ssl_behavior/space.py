@@ -32,8 +32,8 @@ class SpaceConfig:
 
     Parameters
     ----------
-    only, without : column groups, names or globs, see `kept_groups`. With neither, all but "time": frames are not
-        alike because they come at the same time of the recording.
+    only, without : column groups, names or globs, see `kept_groups`. With neither, all but "time": the time of
+        a frame in its recording is no similarity of behavior.
     most_dims : more columns than these are projected on so many principal components; 0 = never.
     unit : points have length 1, so that nearness is the cosine.
 
@@ -140,7 +140,7 @@ class Space:
         return merged
 
     def _columns(self, block: np.ndarray) -> Float[Tensor, "frames column"]:
-        # Copies: what is on disk is only to be read.
+        # Copies, since the memory map is read-only.
         parts = [torch.from_numpy(np.array(block[:, span])) for span in self._slices]
         return (parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)).float()
 

@@ -215,7 +215,7 @@ class QuantileCodes(nn.Module):
 class Summaries(nn.Module):
     """Compressed windowed histograms: means of `QuantileCodes` over windows, in the principal components of them all.
 
-    Every window is brought to one total variance first. Fitted once; what is fitted travels with the weights.
+    Every window is brought to one total variance first. Fitted once; fitted buffers are saved with the weights.
 
     Attributes
     ----------

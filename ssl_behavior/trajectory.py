@@ -144,8 +144,8 @@ class TrajectoryCoder(nn.Module):
     def fit(self, reader: WindowReader) -> "TrajectoryCoder":
         """Fit the scale, then mean pose and components, then the spreads, on the recordings of `reader`.
 
-        Mean and covariance are taken over what is known of each point and of each pair of points, in frames that show
-        both ends of the body axis. Of more than 400,000 frames, some pieces drawn by a fixed seed.
+        Mean and covariance use the known values of each point and of each pair of points, in frames that show both ends
+        of the body axis. Of more than 400,000 frames, some pieces drawn by a fixed seed.
 
         Raises
         ------

@@ -69,8 +69,8 @@ class WindowReader:
     ----------
     sources : (store, row) of every recording to read; all stores have the same keypoints and animals.
     window_frames : length of the windows `sample` draws.
-    recordings_per_batch : above 0, the windows of a batch share so many draws of a recording. Negatives from other
-        windows are then mostly other times of the same recording, and cannot be told by who or where it was.
+    recordings_per_batch : above 0, the windows of a batch come from this many draws of a recording. Negatives are
+        then mostly other times of the same recording, which identity and place do not reveal.
 
     Raises
     ------

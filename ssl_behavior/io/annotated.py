@@ -47,7 +47,7 @@ class AnnotatedRecording:
     labels : stream -> labels; all streams have as many frames.
     bouts : of all streams, by their start.
     individuals : names of the animals, where they are known.
-    annotator : who labeled, or in whose style; "" = nobody in particular.
+    annotator : the annotator, or the annotator whose style was used; "" = unknown.
     media : the video's file, for tools that play it; "" = not known.
     """
 

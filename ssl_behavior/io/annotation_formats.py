@@ -41,7 +41,7 @@ class AnnotationFormat:
 
     Parameters
     ----------
-    title : what it is and for whom, in a few words.
+    title : a short description with the tool that reads it.
     file : where a recording's labels go, with "{id}" for its id; without, all recordings share the file.
     write : writes recordings (one, unless the file is shared) to a path.
     check : raises an InputError for label streams with names that cannot stand in such a file.

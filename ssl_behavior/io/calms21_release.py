@@ -265,7 +265,7 @@ def check_release(
     Parameters
     ----------
     hashes : compute MD5 sums too, of every byte of the zip files.
-    partial : tell what annotators or behaviors are missing, instead of refusing.
+    partial : return notices about missing annotators or behaviors, instead of raising.
     parts : leave out the others.
 
     Returns

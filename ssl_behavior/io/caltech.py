@@ -132,8 +132,8 @@ def labels_from_annotation(
 ) -> tuple[Labels, AnnotationSpan]:
     """One stream as labels for tracks of `num_frames` frames; annotation frame f is table frame f - 1.
 
-    Frames between intervals are the background where there is one (`background`, or else a behavior called
-    "other"), and not annotated otherwise. Frames after the last interval are not annotated: nobody looked.
+    Frames between intervals are background if there is one (`background`, or else a behavior called "other"), and
+    otherwise not annotated. Frames after the last interval are not annotated.
     Intervals that run past the tracks are clipped.
     """
     intervals = annotation.streams[stream]

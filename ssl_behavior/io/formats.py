@@ -125,7 +125,7 @@ def read_recordings(path: str | Path, options: ReadOptions | None = None, format
 
     Parameters
     ----------
-    format : a name of `FORMATS`, or "auto" to tell it by content.
+    format : a name of `FORMATS`, or "auto" to detect it from content.
 
     Raises
     ------

@@ -84,7 +84,7 @@ class Quality:
     half_missing : points with one coordinate only; they count as missing.
     zeros : points at exactly (0, 0) that are still in the recording.
     no_animal_frames : frames without a single point.
-    body_length_px : median over frames of an animal's largest extent; None if it cannot be told.
+    body_length_px : median over frames of an animal's largest extent; None if unknown.
     jump_px : the displacement from one frame to the next beyond which a point counts as a jump.
     jumps : points that moved more than `jump_px` since the frame before.
     swapped_frames : frames at which exchanging two animals would make the movement much smaller.
@@ -318,7 +318,7 @@ def _about_missing(rows: list[RecordingReport]) -> Iterator[str]:
 
 def _about_labels(report: ImportReport) -> Iterator[str]:
     streams = list(dict.fromkeys(name for row in report.recordings for name in row.labels))
-    # Of few recordings all are named: they are what a person has to look at.
+    # A few recordings are all named, since the user has to look at them.
     limit = _MAX_ROWS if len(report.recordings) <= _MAX_ROWS else _MANY_IDS
     for stream in streams:
         without = [row.id for row in report.recordings if stream not in row.labels]

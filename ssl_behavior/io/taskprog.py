@@ -73,7 +73,7 @@ def release_place(
     ----------
     source : the file the recording was read from, or zip:member.
     annotators : label stream -> annotator, for the streams it has.
-    task3 : the streams that tell one behavior from "other".
+    task3 : label streams with one behavior and "other".
 
     >>> release_place("task1/train/mouse001_task1_annotator1", "calms21_task1_train.json", "train", {"behavior": "0"})
     Place(file='taskprog_features_task1_train.json', group='annotator-id_0')
@@ -96,7 +96,7 @@ def _group(recording: str, subset: str, annotators: Mapping[str, str], task3: Co
     match = _IN_ID.match(recording)
     if match is None:
         return NO_GROUP
-    # Task 1 has one annotator, number 0, whom the ids call annotator1.
+    # Task 1 has one annotator, number 0, which ids call annotator1.
     return match["task3"] or f"annotator-id_{match['task2'] or 0}"
 
 

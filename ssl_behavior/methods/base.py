@@ -72,7 +72,7 @@ class Method(nn.Module, ABC):
 
     Config: ClassVar[type]
     fitted_modules: ClassVar[tuple[str, ...]] = ("featurizer",)
-    """The submodules that hold what is fitted to the inputs; each has `fit(reader)` and `notices`."""
+    """Submodules fitted to the inputs; each has `fit(reader)` and `notices`."""
 
     def __init__(self, config: Any, skeleton: Skeleton, fps: float) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Method(nn.Module, ABC):
 
         Returns
         -------
-        What a person should know of it, in sentences.
+        Notices for the user, in sentences.
         """
         modules = [getattr(self, name) for name in self.fitted_modules if name not in but]
         for module in modules:

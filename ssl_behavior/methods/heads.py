@@ -222,7 +222,7 @@ class LocalWindows:
     points: Float[Tensor, "window time individual keypoint space"]
     known: Bool[Tensor, "window time individual keypoint"]
     anchor: Float[Tensor, "window individual channel"]
-    """What a decoder is told: the own pose at the middle, which of it is known, where the other is and faces."""
+    """Anchor of the decoder: own pose at the middle and its mask, position and heading of the other."""
     center: Float[Tensor, "window individual space"]
     heading: Float[Tensor, "window individual space"]
     placed: Bool[Tensor, "window individual"]
@@ -337,9 +337,8 @@ class TrajectoryHead(nn.Module):
     ) -> dict[str, Tensor]:
         """Huber loss of the attributes of decoded trajectories at `judged_frames`, standardized.
 
-        The programs are differentiable themselves, so nothing has to be learned to stand in for them. (One that has no
-        gradient, as time_since_contact, adds a constant.) At the middle, where the decoder is told the pose, most would
-        have nothing to say.
+        The programs are differentiable, so no network has to approximate them. (A program without gradient, such as
+        time_since_contact, adds a constant.) The middle frame is no judged frame: there the decoder gets the pose.
 
         Parameters
         ----------

@@ -63,7 +63,7 @@ class LabeledPoints:
     Parameters
     ----------
     labels : class in each stream, -1 = not known.
-    annotator : whose labels they are.
+    annotator : number of the annotator of each point.
     recording : the number of each step's recording.
     """
 
@@ -78,7 +78,7 @@ class LinearReadings(nn.Module):
 
     Parameters
     ----------
-    in_dim : columns of what is read.
+    in_dim : number of input columns.
     class_counts : number of classes of each stream.
     num_annotators : each has a bias of its own.
     """
@@ -115,7 +115,7 @@ class LinearReadings(nn.Module):
 
         Parameters
         ----------
-        balanced : classes weigh alike.
+        balanced : give the classes equal weights.
         choose : the penalty by every fifth recording's cross-entropy; False = a rough fit with the middle one, in a
             tenth of the time.
         """
@@ -181,7 +181,7 @@ class LabelsConfig(LabelFacts):
     streams, annotators : what there is to learn, see `LabelFacts`; the training job writes them in.
     weight, binary_weight : of the mean cross-entropy of a stream of several classes, and of one of two.
     weights : stream -> weight, in place of these.
-    balanced : weigh the classes of a stream alike, n / (k n_c).
+    balanced : give the classes of a stream equal weights, n / (k n_c).
     smoothing : share of a label that goes to the classes as frequent as they are.
     reads : "embedding": the head reads all columns of the embedding; "contexts": the contexts and the extras alone.
     hidden_dim : of the head's middle layer; 0 = as wide as what it reads.
@@ -484,7 +484,7 @@ class Joint(ConvMethod):
     def _read(self, batch: WindowBatch) -> tuple[Encoded, Steps]:
         """Encoded batch, and the scaled head inputs of each step."""
         encoded, columns = self._unscaled(batch)
-        # A column left out is left out of the whole window: its neighbors in time would tell it otherwise.
+        # Dropout hides a column in the whole window: neighboring frames would reveal it otherwise.
         scaled = self.read_scale(columns)
         return encoded, self.input_dropout(scaled.transpose(1, 2)).transpose(1, 2)
 

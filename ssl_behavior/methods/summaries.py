@@ -153,7 +153,7 @@ class ProgramCodes(nn.Module):
     Raises
     ------
     InputError
-        If a person's own programs were asked for and cannot run.
+        If user programs are configured and none can run.
     """
 
     scale: Float[Tensor, ""]

@@ -10,7 +10,7 @@ and they are similar for equal program classes. Differences from the published c
   They are held to the attributes' values (Huber), where the stand-ins were to their classes (cross-entropy).
 - Attributes of a transformed scene are those of the transformed scene, unless every program is invariant.
 - Jitter of 1 px is always there, in place of 2 px in a quarter of the views; one mouse is not moved against the other.
-- States and actions are scaled to unit size, and what is not known is masked, in the inputs and in every loss.
+- States and actions are scaled to unit size, and unknown values are masked, in the inputs and in every loss.
 """
 
 from collections.abc import Callable, Sequence

@@ -43,11 +43,11 @@ class TaskProgrammingConvConfig(ConvConfig):
 
     Parameters
     ----------
-    programs : which programs, and how their values become classes.
+    programs : choice of programs, and classes of their values.
     heads : decoding of attributes and contrast of classes.
-    context_horizons_frames : contexts tell attributes this far ahead (and the future's, behind); 0 is now. Multiples
-        of the encoder's stride.
-    trajectory : the variational code and what is decoded from it.
+    context_horizons_frames : contexts predict attributes this many frames ahead (future contexts: behind); 0 is now.
+        Multiples of the encoder's stride.
+    trajectory : the variational code and its decoder.
     """
 
     programs: ProgramsConfig = field(default_factory=ProgramsConfig)

@@ -104,8 +104,8 @@ class EncoderConfig:
     Parameters
     ----------
     stride : frames per step; every frame still gets its own embedding, interpolated between steps.
-    animals : how the points of view become one latent: "pooled" (mean and maximum: the order of the animals cannot
-        matter), "concatenated" (for animals told apart), "first" (only the first animal's view), or "auto": pooled if
+    animals : pooling of the animals' views: "pooled" (mean and maximum, independent of the order of the animals),
+        "concatenated" (for named animals), "first" (only the first animal's view), or "auto": pooled if
         the skeleton says that the animals are exchangeable, else concatenated.
     latent_dim : width of the embedder's output.
     embedder_dim, embedder_kernels : the embedder's width, and the kernel size of each of its residual blocks.

@@ -57,7 +57,7 @@ class TrajectoryDecoder(nn.Module):
 
     Parameters
     ----------
-    state_dim : numbers of a state, and of an action. Beside each the network is told whether it is known.
+    state_dim : numbers of a state, and of an action. The mask of each is a further input.
     """
 
     def __init__(self, state_dim: int, latent_dim: int, hidden_dim: int, fc_dim: int) -> None:

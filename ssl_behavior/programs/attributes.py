@@ -269,7 +269,7 @@ class ProgramSet(nn.Module):
         ------
         InputError
             If a program breaks its contract, the units need a scale that a recording lacks, the body length cannot be
-            measured, or no attribute tells one frame from another.
+            measured, or all attributes are constant.
         """
         missing = self._check_custom()
         in_cm = self._chosen_cm(reader)
@@ -283,8 +283,8 @@ class ProgramSet(nn.Module):
             notices += self._fit_attribute(column, values[:, column], self.names[column])
         if not bool(self.informative.any()):
             raise InputError(
-                f"none of the programs {_some(self.config.names)} tells one frame of the training recordings from "
-                f"another: {_first(notices)}"
+                f"the programs {_some(self.config.names)} are all constant or unknown on the training recordings: "
+                f"{_first(notices)}"
             )
         self.notices = tuple(notices)
 

@@ -196,7 +196,7 @@ def time_since_contact(pose: Pose) -> Scalars:
     frames, longest = gap.shape[-1], round(_MEMORY_SECONDS * pose.fps)
     index = torch.arange(frames, dtype=torch.int32, device=gap.device).expand(gap.shape)
     touched = torch.where(gap < _CONTACT_GAP * pose.body_length, index, -1).cummax(-1).values
-    # Time runs from the first frame at which a contact could have been seen: before that, nobody can tell.
+    # Time runs from the first frame at which a contact could have been seen; before that, it is unknown.
     first = torch.where(gap.isnan(), frames, index).amin(-1, keepdim=True)
     since = index - torch.where(touched >= 0, touched, first)
     young = (touched < 0) & (since < longest)

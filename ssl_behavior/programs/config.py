@@ -162,7 +162,7 @@ class ProgramsConfig:
         the same programs for ever.
     file : the user's own programs, "" for none.
     file_sha256 : of that file.
-    custom : what is known about its programs, see `custom_programs`.
+    custom : facts of its programs, see `custom_programs`.
     units : "auto" is cm where every training recording's scale is known, px otherwise.
     num_classes : by quantiles of the training recordings, for programs without given thresholds.
     thresholds : program -> rising thresholds in its units; for those of lengths, `units` has to be px or cm.

@@ -228,7 +228,7 @@ _TAIL = ("tail_middle", "tail_tip")
 _HALF_LAGS_PER_SECOND = 15
 
 
-class MissingRole(InputError):  # noqa: N818 (a user's mistake like every InputError, told by what is missing)
+class MissingRole(InputError):  # noqa: N818 (an InputError, named after the missing role)
     """Raised if a program needs a role that no keypoint of the skeleton has."""
 
 

@@ -112,7 +112,7 @@ def program(
         If an argument is missing or of another type, a transformation is unknown, the function takes something else
         than a pose, or has no docstring.
     """
-    # Anything is accepted here, so that a mistake is told with the program's name.
+    # Any arguments are accepted here, so that an error can name the program.
     if misplaced:
         above = getattr(misplaced[0], "__name__", repr(misplaced[0]))
         raise InputError(f"program {above!r}: @program needs its arguments by name; {_HOW}")

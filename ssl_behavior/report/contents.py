@@ -105,12 +105,12 @@ class FrameMap:
 
     Parameters
     ----------
-    method : how it was made, in words for a person.
+    method : description of the projection.
     xy : float [point, 2].
-    recording, frame : whose frame each point is; rising, so that points are in order of time.
+    recording, frame : recording and frame of each point, in ascending order.
     channels : numbers to color by.
     poses : float [point, individual, keypoint, 2], NaN = missing: the pose of each point, or None.
-    nearest : the shown bout nearest to each point, or None.
+    nearest : number of the example bout nearest to each point, or None.
     """
 
     method: str
@@ -158,7 +158,7 @@ class ExampleBout(Span):
     first : the frame its track begins at, which may be before its start.
     track : float [time, individual, keypoint, 2] from there on, NaN = missing.
     neighbors : nearest first; empty where they were not looked for.
-    among_examples : they were looked for among the shown bouts only, not among all.
+    among_examples : True if only the example bouts were searched, not all.
     """
 
     ethogram: str
@@ -187,7 +187,7 @@ class AnimalProfiles:
     Parameters
     ----------
     name : what groups them, e.g. "treatment".
-    animals, groups : who, and in which group.
+    animals, groups : names of the animals, and the group of each.
     shares : float [animal, cluster], of the animal's frames.
     level : the q up to which a difference is called found.
     effect : what the effect size is, in words.

@@ -38,7 +38,7 @@ class ReportConfig:
     ----------
     map : "pca", or where they are installed "tsne" or "umap".
     points : frames on the map, at most 100,000.
-    bouts : how many bouts are shown with their neighbors.
+    bouts : number of example bouts with neighbors.
     neighbors : of each of them.
     programs : names or globs of programs to color the map by; none = ().
     title : of the page.
@@ -92,8 +92,8 @@ def gather_report(
     ----------
     rows : the recordings to show, all of the embeddings' by default.
     clusters : the cluster of each frame.
-    description : of `clusters`, as `ssl-behavior describe` wrote it; without one, what can be counted is shown.
-    progress : called with what is being done.
+    description : of `clusters`, from `ssl-behavior describe`; without one, the report counts its own cards.
+    progress : callback with the name of the current stage.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def gather_report(
     frames, points = _map(source, space, config)
     progress("measuring programs")
     frames, notes = _colored(source, frames, config)
-    progress("looking for bouts that are alike")
+    progress("searching similar bouts")
     named = _named(source, description)
     examples, means = choose_bouts(source, space, config.bouts, config.neighbors, found, labels, named, config.seed)
     frames = replace(frames, nearest=nearest_points(points, means))

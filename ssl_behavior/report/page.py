@@ -28,7 +28,7 @@ from ssl_behavior.skeleton import Skeleton
 __all__ = ["check_page", "pack", "packed_report", "render_report", "safe_json", "write_report"]
 
 _STEPS = 8190
-"""Of the longest side of any shown bout: a tenth of a pixel on a wide screen."""
+"""Steps per longest side of the example bouts: a tenth of a pixel on a wide screen."""
 
 _POSE_STEPS = 254
 _POSE_MISSING = 255

@@ -10,7 +10,7 @@ from ssl_behavior.simulate.schedule import INVESTIGATION, OTHER, Act, Schedule
 __all__ = ["ANNOTATORS", "REACTION_FRAMES", "Annotator", "annotate", "find_annotator"]
 
 REACTION_FRAMES = 6
-"""A body follows its intention about so many frames later; nobody can see the intention."""
+"""Delay of a body's motion behind its intention, in frames; annotators see only the motion."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Annotator:
     start, stop : frames by which bouts begin and end later (negative: earlier) than the truth.
     jitter : standard deviation of every boundary, frames.
     thresholds : (attack, investigation, mount), how pronounced a behavior must be; 0 takes everything.
-        A resident that lingers close by counts as investigation for whom the threshold is below 0.
+        With a threshold below 0, a resident that lingers close by counts as investigation.
     gap : bouts of one behavior with fewer frames of "other" between them become one.
     shortest : bouts of fewer frames are left out.
     """

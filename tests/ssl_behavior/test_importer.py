@@ -308,16 +308,16 @@ def test_report_of_many_recordings_is_shortened_and_saved_in_full(tmp_path, caps
         labels = {} if one else {f"S{n}": Labels(vocabulary=("a", "b"), frames=np.zeros(7, int)) for n in range(5)}
         write(lab / f"r{one:02d}.npz", keypoints(7, one), labels=labels)
     assert main([str(lab), "--out", str(tmp_path / "store")]) == 0
-    told, report = capsys.readouterr().out, tmp_path / "store" / "import.json"
-    lines = [line.split() for line in told.splitlines()]
-    shown = [line for line in lines if line and line[0] == f"r{rows - 1:02d}"]
-    assert len(shown) == 2 and not [line for line in lines if line and line[0] == f"r{rows:02d}"]
-    more = [line for line in told.split("\n") if line.startswith("and ")]
+    output, report = capsys.readouterr().out, tmp_path / "store" / "import.json"
+    lines = [line.split() for line in output.splitlines()]
+    first_cells = [line for line in lines if line and line[0] == f"r{rows - 1:02d}"]
+    assert len(first_cells) == 2 and not [line for line in lines if line and line[0] == f"r{rows:02d}"]
+    more = [line for line in output.split("\n") if line.startswith("and ")]
     assert all(line.split()[1] == str(number - rows) for line in more) and len(more) == 2 * (number > rows)
-    assert "5 streams" in told, "many streams are told in one column"
+    assert "5 streams" in output, "many streams are told in one column"
     assert len(json.loads(report.read_text())["recordings"]) == number
     without = f"S3 is not annotated (which is not the same as background) in {number - 1} of {number} recordings: r01"
-    assert (without in " ".join(told.split())) == (number > 40)
+    assert (without in " ".join(output.split())) == (number > 40)
 
 
 def test_of_many_keypoints_each_has_a_row_with_its_missing_share(tmp_path, capsys):

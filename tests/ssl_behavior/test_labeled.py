@@ -16,11 +16,11 @@ CLASSES = ("attack", "mount", "other")
 
 def behavior(frames, annotator="0", rare=()):
     """ "other", but for one frame of attack and the rare ones of mount."""
-    shown = np.full(frames, 2)
-    shown[:3] = -1
-    shown[frames // 2] = 0
-    shown[list(rare)] = 1
-    return Labels(vocabulary=CLASSES, frames=shown, annotator=annotator, background="other")
+    frames_of_stream = np.full(frames, 2)
+    frames_of_stream[:3] = -1
+    frames_of_stream[frames // 2] = 0
+    frames_of_stream[list(rare)] = 1
+    return Labels(vocabulary=CLASSES, frames=frames_of_stream, annotator=annotator, background="other")
 
 
 def groom(frames):
@@ -88,9 +88,9 @@ def test_labels_stand_beside_their_frames_and_padding_has_none(store):
     batch = reader.read([(0, -4, WINDOW), (1, 300, WINDOW), (2, 10, WINDOW)])
     plain = WindowReader(sources(store), WINDOW).read([(0, -4, WINDOW), (1, 300, WINDOW), (2, 10, WINDOW)])
     assert (batch.keypoints == plain.keypoints).all() and (batch.valid == plain.valid).all()
-    shown = store.labels("behavior")
-    assert batch.labels[0, :, 0].tolist() == [-1] * 4 + shown[: WINDOW - 4].tolist()
-    assert batch.labels[1, :, 0].tolist() == shown[211 + 300 : 211 + 307].tolist() + [-1] * 6
+    frames_of_stream = store.labels("behavior")
+    assert batch.labels[0, :, 0].tolist() == [-1] * 4 + frames_of_stream[: WINDOW - 4].tolist()
+    assert batch.labels[1, :, 0].tolist() == frames_of_stream[211 + 300 : 211 + 307].tolist() + [-1] * 6
     assert (batch.labels[:2, :, 1] == -1).all() and (batch.labels[2, :, 0] == -1).all()
     assert batch.labels[2, :, 1].tolist() == (np.arange(10, 10 + WINDOW) // 17 % 2).tolist()
     assert [reader.facts.annotators[number] for number in batch.annotator] == ["0", "1", "2"]

@@ -196,10 +196,10 @@ def test_leaks_of_a_split_give_messages(dyad, tmp_path):
     fine = dyad("fine", HOST, seed=3, subset="train")
     store = write_store(tmp_path / "store", [train, fine, planted(test, train.keypoints[AT : AT + CUT])])
     overlaps = find_overlaps(store)
-    (told,) = check_split(overlaps, make_split(store))
-    assert "'test' shows from frame 307 on what 'train' shows from frame 211 on, for 13 s (401 frames)" in told
-    assert "leave one of the two out" in told
-    assert check_subsets(overlaps, store.rows) == [told]
+    (message,) = check_split(overlaps, make_split(store))
+    assert "'test' shows from frame 307 on what 'train' shows from frame 211 on, for 13 s (401 frames)" in message
+    assert "leave one of the two out" in message
+    assert check_subsets(overlaps, store.rows) == [message]
     # Two that are both scored, or both learned from, are no leak.
     assert check_subsets(overlaps, [replace(row, subset="test") for row in store.rows]) == []
     assert leaks(overlaps, {"test"}, {"fine"}) == []
@@ -210,8 +210,8 @@ def test_message_has_the_longest_stretch_of_a_pair(dyad, tmp_path):
     other = planted(dyad("other", HOST, seed=2, subset="test"), one.keypoints[700:1031], 13)
     other = planted(other, one.keypoints[:359], 500)
     found = find_overlaps(write_store(tmp_path / "store", [one, other]))
-    (told,) = leak_messages(leaks(found, {"other"}, {"one"}))
-    assert "359 frames" in told
+    (message,) = leak_messages(leaks(found, {"other"}, {"one"}))
+    assert "359 frames" in message
 
 
 def test_invalid_arguments_raise(dyad, tmp_path):

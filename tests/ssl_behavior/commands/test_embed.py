@@ -28,8 +28,8 @@ def folders(dyad, tmp_path):
 def test_embed_writes_one_row_per_frame_of_a_store(folders, tmp_path, capsys):
     out = str(tmp_path / "e[/m]")
     assert main(["embed", *folders, "--out", out, "--device", "cpu", "--dtype", "float32"]) == 0
-    said = capsys.readouterr().out
-    assert "2 recordings" in said and "48 frames" in said and "e[/m]" in said
+    output = capsys.readouterr().out
+    assert "2 recordings" in output and "48 frames" in output and "e[/m]" in output
     assert Embeddings(out).array.shape[0] == 48 and Embeddings(out).array.dtype == np.float32
 
 

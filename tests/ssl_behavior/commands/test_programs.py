@@ -58,21 +58,21 @@ def test_user_programs_are_checked_and_listed(mine, capsys):
     assert main(["programs", "--programs", str(mine())]) == 0
     assert "tail_to_tail" in capsys.readouterr().out
     assert main(["programs", "--programs", str(mine("scale"))]) == 2
-    told = capsys.readouterr().err
-    assert "tail_to_tail" in told and "scale" in told and "mine.py" in told
+    output = capsys.readouterr().err
+    assert "tail_to_tail" in output and "scale" in output and "mine.py" in output
 
 
 def test_unchosen_user_programs_are_counted(tmp_path, capsys):
     path = tmp_path / "mine.py"
     path.write_text(MINE.replace("{more}", "swap") + TAILLESS)
     assert main(["programs", "--programs", str(path)]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "whiskering cannot run on calms21, and was not checked: " in told
-    assert "mine.py: 1 program of your own passed all checks; 1 cannot run on calms21" in told
+    output = " ".join(capsys.readouterr().out.split())
+    assert "whiskering cannot run on calms21, and was not checked: " in output
+    assert "mine.py: 1 program of your own passed all checks; 1 cannot run on calms21" in output
     assert main(["programs", "--programs", str(path), "--names", "tail_to_tail"]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "mine.py: 1 program of your own passed all checks; 1 not chosen by --names" in told
-    assert "whiskering" not in told and "nose_nose" not in told
+    output = " ".join(capsys.readouterr().out.split())
+    assert "mine.py: 1 program of your own passed all checks; 1 not chosen by --names" in output
+    assert "whiskering" not in output and "nose_nose" not in output
 
 
 def test_names_option_selects_programs(capsys):
@@ -167,8 +167,8 @@ def test_user_errors_exit_2_and_write_nothing(case, store, tmp_path, capsys, mon
 def test_recordings_of_different_rates_are_refused(dyad, tmp_path, capsys):
     store = write_store(tmp_path / "rates", [dyad("one", 101), dyad("two", 211, seed=1, fps=25.0)]).path
     assert main(["programs", str(store), "--names", "speed"]) == 2
-    told = " ".join(capsys.readouterr().err.split())
-    assert "different frame rates: 'two' 25, 'one' 30 per second" in told and "a store of its own" in told
+    output = " ".join(capsys.readouterr().err.split())
+    assert "different frame rates: 'two' 25, 'one' 30 per second" in output and "a store of its own" in output
 
 
 UNDRAWABLE = {case: WRONG[case] for case in ("unknown recording", "unknown stream", "beyond the end", "no picture")}

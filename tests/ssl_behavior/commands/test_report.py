@@ -33,8 +33,8 @@ def test_page_and_projector_are_written(folders, tmp_path, capsys):
         "My <mice>",
     ]
     assert main(argv) == 0
-    said = capsys.readouterr().out
-    assert "r[/m].html" in said and "MB, open it in a browser" in said and "158 points" in said
+    output = capsys.readouterr().out
+    assert "r[/m].html" in output and "MB, open it in a browser" in output and "158 points" in output
     page = out.read_text(encoding="utf-8")
     assert "<title>My &lt;mice&gt;</title>" in page and "speed, resident" in page
     assert (projector / "projector_config.pbtxt").exists()

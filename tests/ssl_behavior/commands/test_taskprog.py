@@ -56,9 +56,9 @@ def refused(capsys, *arguments):
     """What the person is told: one sentence, exit code 2."""
     capsys.readouterr()
     run(*arguments, code=2)
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    return said
+    output = capsys.readouterr().err
+    assert output.count("\n") == 1
+    return output
 
 
 def names(folder):
@@ -91,7 +91,7 @@ def test_reading_gives_back_the_embedding_exactly(made, tmp_path, capsys):
     assert own.groups == {"latent": DIM} and read.groups == {"taskprog": DIM}
     assert read.rows == own.rows and read.store == own.store and read.checkpoint.startswith("features:")
     np.testing.assert_array_equal(read.array, own.array)
-    assert "10 files" in (said := capsys.readouterr().out) and "15,800 frames x 32 (taskprog 32) as float32" in said
+    assert "10 files" in (output := capsys.readouterr().out) and "15,800 frames x 32 (taskprog 32) as float32" in output
     run(made / "features", made / "store", "--out", tmp_path / "half")
     np.testing.assert_array_equal(Embeddings(tmp_path / "half").array, own.array.astype(np.float16))
 
@@ -145,9 +145,9 @@ def test_recordings_outside_calms21_share_a_group(dyad, made, tmp_path, capsys):
     assert path.name == "taskprog_features_recordings.json"
     contents = json.loads(path.read_text())
     assert {group: list(members) for group, members in contents.items()} == {"recordings": ["one", "two/b"]}
-    said = capsys.readouterr().out
-    assert "2 recordings of no group of CalMS21: in the group 'recordings'" in said
-    assert "have 32 columns" in said and "these have 22. --groups chooses columns" in " ".join(said.split())
+    output = capsys.readouterr().out
+    assert "2 recordings of no group of CalMS21: in the group 'recordings'" in output
+    assert "have 32 columns" in output and "these have 22. --groups chooses columns" in " ".join(output.split())
     run(path, tmp_path / "store", "--out", tmp_path / "read")
     assert Embeddings(tmp_path / "read").dim == 22
 
@@ -168,8 +168,8 @@ def test_groups_option_selects_columns(made, tmp_path, capsys):
     whole, some = Embeddings(tmp_path / "all"), Embeddings(tmp_path / "some")
     assert some.groups == {"past_context": 11, "latent": DIM}
     np.testing.assert_array_equal(some.array, np.concatenate([whole.array[:, :11], whole.array[:, 22:54]], axis=1))
-    said = refused(capsys, *argv, "--out", tmp_path / "e", "--groups", "latent", "roof")
-    assert "--groups: the embedding has no columns 'roof'; it has ['past_context'" in said
+    output = refused(capsys, *argv, "--out", tmp_path / "e", "--groups", "latent", "roof")
+    assert "--groups: the embedding has no columns 'roof'; it has ['past_context'" in output
     run(*argv, "--out", tmp_path / "e", "--groups", "latent", "--without", "time", code=2)
     assert names(tmp_path) == ["all", "some"]
 

@@ -68,9 +68,9 @@ def test_npy_holds_the_columns_and_json_describes_them(embeddings, tmp_path):
     found = np.load(tmp_path / "x.npy", allow_pickle=False)
     assert found.dtype == np.float16 == embeddings.array.dtype
     np.testing.assert_array_equal(found, numbers)
-    told = json.loads((tmp_path / "x.json").read_text())
-    assert told["channel_groups"] == {"past": 5, "time": 2} and told["checkpoint"] == "made by a test"
-    assert told["dtype"] == "float16" and told["recordings"] == [
+    facts = json.loads((tmp_path / "x.json").read_text())
+    assert facts["channel_groups"] == {"past": 5, "time": 2} and facts["checkpoint"] == "made by a test"
+    assert facts["dtype"] == "float16" and facts["recordings"] == [
         {"id": "a/r1", "offset": 0, "frames": 211, "fps": 25.0}, {"id": "r3", "offset": 211, "frames": 53, "fps": 25.0},
     ]  # fmt: skip
 

@@ -48,7 +48,7 @@ def for_any_labels(test):
     return of_one
 
 
-def shown(recording):
+def behavior_masks(recording):
     """(stream, behavior) -> bool [time], for all that is not background."""
     return {
         (stream, behavior): one.frames == number
@@ -59,8 +59,8 @@ def shown(recording):
 
 
 def painted(recording, intervals):
-    """What `shown` says, painted from (stream, behavior, start, stop); an interval of what is unknown is an error."""
-    out = {one: np.zeros(recording.num_frames, bool) for one in shown(recording)}
+    """Masks as from `behavior_masks`, painted from (stream, behavior, start, stop); unknown names are an error."""
+    out = {one: np.zeros(recording.num_frames, bool) for one in behavior_masks(recording)}
     for stream, behavior, start, stop in intervals:
         span = out[stream, behavior][start:stop]
         assert 0 <= start < stop <= recording.num_frames and not span.any()
@@ -69,6 +69,6 @@ def painted(recording, intervals):
 
 
 def assert_same(recording, intervals):
-    expected, found = shown(recording), painted(recording, intervals)
+    expected, found = behavior_masks(recording), painted(recording, intervals)
     for one, frames in expected.items():
         np.testing.assert_array_equal(found[one], frames, err_msg=str(one))

@@ -49,8 +49,8 @@ def test_actor_in_behavior_precedes_stream_and_default():
 
 def test_bouts_are_sorted_by_start_and_have_mean_probabilities():
     labels = {"b": labels_of("x", "y", frames=(0, 0, 1)), "a": labels_of("z", "w", frames=(-1, 0, 0))}
-    said = {"b": np.array([[0.5, 0.5], [1.0, 0.0], [0.25, 0.75]]), "a": np.full((3, 2), 0.5)}
-    made = annotated_recording("r", 30.0, labels, probabilities=said)
+    probabilities = {"b": np.array([[0.5, 0.5], [1.0, 0.0], [0.25, 0.75]]), "a": np.full((3, 2), 0.5)}
+    made = annotated_recording("r", 30.0, labels, probabilities=probabilities)
     assert [(bout.behavior, bout.start, bout.stop, bout.probability) for bout in made.bouts] == [
         ("x", 0, 2, 0.75), ("z", 1, 3, 0.5), ("y", 2, 3, 0.75),
     ]  # fmt: skip

@@ -21,18 +21,18 @@ def test_every_format_of_every_recording_is_written_and_listed(tmp_path):
     write_annotations(
         out, iter(made), ["a/r1", "r2"], streams_of(made), list(ANNOTATION_FORMATS), {"notes": ["a note"]}
     )
-    told = json.loads((out / "labels.json").read_text())
-    assert told["format"] == "ssl-behavior labels" and told["notes"] == ["a note"]
-    assert told["streams"] == [
+    contents = json.loads((out / "labels.json").read_text())
+    assert contents["format"] == "ssl-behavior labels" and contents["notes"] == ["a note"]
+    assert contents["streams"] == [
         {"name": "S2", "classes": ["chase", "bite", "rest"], "background": "rest", "caltech": "S2", "bento": "Ch2"}
     ]
-    assert [(one["id"], one["frames"], one["fps"], one["annotator"]) for one in told["recordings"]] == [
+    assert [(one["id"], one["frames"], one["fps"], one["annotator"]) for one in contents["recordings"]] == [
         ("a/r1", 53, 30.0, "ann"), ("r2", 59, 30.0, "ann"),
     ]  # fmt: skip
-    named = {file for one in told["recordings"] for file in one["files"].values()} | set(told["files"].values())
+    named = {file for one in contents["recordings"] for file in one["files"].values()} | set(contents["files"].values())
     found = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert found == named | {"labels.json"} and len(named) == 2 * (len(ANNOTATION_FORMATS) - 1) + 1
-    project = json.loads((out / told["files"]["boris"]).read_text())
+    project = json.loads((out / contents["files"]["boris"]).read_text())
     assert set(project["observations"]) == {"a/r1", "r2"}
 
 

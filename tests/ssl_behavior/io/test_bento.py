@@ -10,7 +10,7 @@ from ssl_behavior.io.annotated import annotated_recording
 from ssl_behavior.io.bento import bento_channels, bento_text, check_bento
 from ssl_behavior.recording import Labels, StreamFacts
 
-from .random_labels import assert_same, for_any_labels, shown
+from .random_labels import assert_same, behavior_masks, for_any_labels
 
 EXPECTED = """Bento annotation file
 Movie file(s): a/r1.mp4
@@ -83,7 +83,9 @@ def test_labels_round_trip(recording):
     assert int(header["Annotation stop frame"]) == recording.num_frames
     assert float(header["Annotation framerate"]) == recording.fps
     names = bento_channels(list(recording.labels))
-    assert channels == list(names.values()) and set(behaviors) == {behavior for _, behavior in shown(recording)}
+    assert channels == list(names.values()) and set(behaviors) == {
+        behavior for _, behavior in behavior_masks(recording)
+    }
     streams = {channel: stream for stream, channel in names.items()}
     assert_same(recording, [(streams[channel], *bout) for channel, own in bouts.items() for bout in own])
 

@@ -205,8 +205,8 @@ def test_missing_behavior_or_annotator_raises(release, part, group, packed, monk
     found = find_release(release)
     with pytest.raises(InputError, match=rf"calms21_{name}.json has no recording of {group}; it has .*, or allow"):
         check_release(found, hashes=False)
-    (told,) = check_release(found, hashes=False, partial=True)
-    assert f"no recording of {group}" in told
+    (notice,) = check_release(found, hashes=False, partial=True)
+    assert f"no recording of {group}" in notice
 
 
 def test_progress_counts_every_byte(release):

@@ -54,8 +54,8 @@ def test_fit_equals_scikit_learn_on_standardized_columns(balanced, chosen):
     logits = fitted(points, balanced)(points.read, points.annotator)
     # The penalties are tried in order, and the chosen one is fitted on everything.
     penalties = [chosen[len(PENALTIES)], chosen[-1]]
-    told = torch.nn.functional.one_hot(points.annotator, ANNOTATORS)
-    columns = torch.cat([points.read, told], dim=1).numpy()
+    one_hot = torch.nn.functional.one_hot(points.annotator, ANNOTATORS)
+    columns = torch.cat([points.read, one_hot], dim=1).numpy()
     spread = columns.std(axis=0)
     columns = ((columns - columns.mean(axis=0)) / np.where(spread > 0, spread, np.inf)).astype(np.float64)
     for number, penalty in enumerate(penalties):

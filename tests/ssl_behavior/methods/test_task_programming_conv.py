@@ -85,8 +85,8 @@ def test_contexts_predict_attributes_on_their_own_side(dyad, tmp_path):
 
 def test_hidden_points_change_inputs_but_not_targets(dyad, tmp_path):
     method, batch = method_of(dyad, tmp_path)
-    shown = replace(method.config.augment, reflect=0.0, drop_keypoints=0.5)
-    method.config = replace(method.config, augment=shown)
+    augment = replace(method.config.augment, reflect=0.0, drop_keypoints=0.5)
+    method.config = replace(method.config, augment=augment)
     view, encoded = method._views(batch, torch.Generator().manual_seed(0))
     assert torch.equal(view.observed, batch.observed) and torch.equal(view.keypoints, batch.keypoints)
     assert not torch.equal(encoded.latents, method.encode(batch).latents)

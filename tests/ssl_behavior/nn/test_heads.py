@@ -33,8 +33,8 @@ def test_head_equals_the_formula_frame_by_frame(extra):
             own, rest = x[b, t].split([LATENT - extra, extra])
             centered = own - own.mean()
             scaled = torch.cat([centered / (centered.square().mean() + 1e-5).sqrt(), rest])
-            told = torch.cat([scaled, head.annotator_matrix[annotator[b, t]]])
-            body = scaled + F.leaky_relu(second(F.leaky_relu(first(told), 0.01)), 0.01)
+            inputs = torch.cat([scaled, head.annotator_matrix[annotator[b, t]]])
+            body = scaled + F.leaky_relu(second(F.leaky_relu(first(inputs), 0.01)), 0.01)
             for name, output in head.outputs.items():
                 torch.testing.assert_close(logits[name][b, t], output.weight @ body + output.bias)
 

@@ -399,8 +399,8 @@ def rash(pose):
 """
     with pytest.raises(InputError) as error:
         ProgramSet(config_of(tmp_path, text, names=("rash",)), CALMS21, 30.0).fit(mice)
-    told = str(error.value)
-    assert "on the recordings it " in told and all(word in told for word in words), told
+    message = str(error.value)
+    assert "on the recordings it " in message and all(word in message for word in words), message
 
 
 @pytest.mark.parametrize(
@@ -444,9 +444,9 @@ def test_error_without_usable_programs_is_short(dyad, reader):
     frozen = np.repeat(dyad("still", 301).keypoints[:1], 301, axis=0)
     with pytest.raises(InputError) as error:
         fitted(reader(replace(dyad("still", 301), keypoints=frozen)))
-    told = str(error.value)
-    assert len(told) < 400 and "'speed'" in told and f"and {len(PROGRAMS) - 3} more" in told
-    assert told.count("is left out") == 1 and "more like it" in told
+    message = str(error.value)
+    assert len(message) < 400 and "'speed'" in message and f"and {len(PROGRAMS) - 3} more" in message
+    assert message.count("is left out") == 1 and "more like it" in message
 
 
 def test_set_without_runnable_programs_raises_with_the_role(mice, tmp_path):

@@ -83,8 +83,8 @@ def test_window_values_equal_the_recording(name):
         known += int((~window.isnan()).sum())
         assert same(window, part.where(~window.isnan(), torch.nan))
         # Away from the edges nothing is lost.
-        reach = BEYOND_THE_FRAME.get(name, 15)
-        inner = slice(reach, None if stop == 401 else -reach)
+        receptive_field = BEYOND_THE_FRAME.get(name, 15)
+        inner = slice(receptive_field, None if stop == 401 else -receptive_field)
         if name not in BEYOND_THE_FRAME:
             assert torch.equal(window[:, inner].isnan(), part[:, inner].isnan())
     assert known > 100

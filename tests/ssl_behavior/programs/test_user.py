@@ -188,8 +188,8 @@ HEAD = '@program(units="length/s", invariant="translation rotation reflection", 
 def test_arguments_of_another_type_are_named_in_a_plain_sentence(file, head, words):
     with pytest.raises(InputError) as error:
         load_programs(file(GOOD.replace(HEAD, head)))
-    told = str(error.value)
-    assert "mine.py:4: program 'sidling': " in told and all(word in told for word in words), told
+    message = str(error.value)
+    assert "mine.py:4: program 'sidling': " in message and all(word in message for word in words), message
 
 
 def test_a_function_of_something_else_is_refused(file):

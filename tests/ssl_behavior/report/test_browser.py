@@ -414,9 +414,9 @@ def test_pressed_control_keeps_the_focus_after_redrawing(page):
     page.locator("#transitions .steps .bout").nth(1).press("Enter")
     assert focus()[0] == "bout"
     tick = page.locator("#profile-0 [aria-label='y-axis tick label'] text").nth(1)
-    said = tick.text_content()
+    shown_text = tick.text_content()
     tick.press("Enter")
-    assert focus()[1] == said and selected_text(page).startswith(f"Cluster {said}")
+    assert focus()[1] == shown_text and selected_text(page).startswith(f"Cluster {shown_text}")
 
 
 def test_a_panel_says_what_its_bout_is(page, gathered):
@@ -424,8 +424,8 @@ def test_a_panel_says_what_its_bout_is(page, gathered):
     bout = page.evaluate("report.data.bouts[report.store.state.bout]")
     at = np.array([bout["recording"]]), np.array([(bout["start"] + bout["stop"]) // 2])
     label = S1[int(gathered.report.labels[0].at(*at)[0])]
-    told = page.locator("#player .panel").first.get_attribute("aria-label")
-    assert "selected, Cluster 2, " in told and f"S1: {label}" in told
+    found = page.locator("#player .panel").first.get_attribute("aria-label")
+    assert "selected, Cluster 2, " in found and f"S1: {label}" in found
 
 
 def test_panel_notes_unseen_animals_and_truncated_tracks(show, tmp_path):
@@ -470,11 +470,11 @@ def test_a_long_name_leaves_room_for_the_time_and_the_distance(show, tmp_path):
     page = show(tmp_path / "long.html", (1024, 768))
     line = page.locator("#player .panel.neighbor .line")
     assert ", 0:03.0" in line.inner_text() and "distance 1.25" in line.inner_text()
-    room, time, told = (
+    room, time, found = (
         page.locator(f"#player .panel.neighbor {own}").bounding_box() for own in ("", ".place", ".told")
     )
-    assert time["y"] + time["height"] <= told["y"], "on a line of its own"
-    assert max(one["x"] + one["width"] for one in (time, told)) <= room["x"] + room["width"]
+    assert time["y"] + time["height"] <= found["y"], "on a line of its own"
+    assert max(one["x"] + one["width"] for one in (time, found)) <= room["x"] + room["width"]
     assert page.evaluate("(e => e.scrollWidth <= e.clientWidth + 1)(document.querySelector('.panel.neighbor .place'))")
 
 
@@ -510,10 +510,10 @@ def test_profile_of_three_groups_names_the_differing_ones(show, tmp_path):
     )  # fmt: skip
     write_report(report, tmp_path / "groups.html")
     page = show(tmp_path / "groups.html")
-    told = page.get_by_text("oxytocin <high> less saline solution: −0.50, q 0.011")
+    found = page.get_by_text("oxytocin <high> less saline solution: −0.50, q 0.011")
     dots = page.locator("#profile-0 [aria-label=dot] path, #profile-0 [aria-label=dot] circle")
     rights = [box["x"] + box["width"] for box in (dot.bounding_box() for dot in dots.all())]
-    assert len(rights) == 6 and told.bounding_box()["x"] > max(rights)
+    assert len(rights) == 6 and found.bounding_box()["x"] > max(rights)
 
 
 def test_focused_control_is_visible(page):
@@ -528,10 +528,10 @@ def test_focused_control_is_visible(page):
 def test_the_address_keeps_the_selection(page, show, page_file):
     page.locator("#color").select_option("c1")
     page.locator(".card[data-cluster='1'] .example").nth(2).click()
-    fragment, said = "#" + page.url.partition("#")[2], selected_text(page)
+    fragment, shown_text = "#" + page.url.partition("#")[2], selected_text(page)
     bout = page.locator("#player .panel.selected").get_attribute("data-bout")
     show(page_file, fragment=fragment)
-    assert selected_text(page) == said and page.locator("#color").input_value() == "c1"
+    assert selected_text(page) == shown_text and page.locator("#color").input_value() == "c1"
     assert page.locator("#player .panel.selected").get_attribute("data-bout") == bout
     show(page_file, fragment="#recording=nobody&frames=9-2&bout=99999&shown=x:y&color=zzz")
     assert selected_text(page) == "Nothing is selected"
@@ -539,11 +539,13 @@ def test_the_address_keeps_the_selection(page, show, page_file):
 
 def test_a_link_to_a_part_of_the_page_keeps_the_selection(page):
     page.locator(".card[data-cluster='1'] .example").nth(1).click()
-    said, bout, address = selected_text(page), page.evaluate("report.store.state.bout"), page.url
+    shown_text, bout, address = selected_text(page), page.evaluate("report.store.state.bout"), page.url
     page.locator("nav a[href='#scores']").click()
     wait_until(page, "document.querySelector('#scores').getBoundingClientRect().top < innerHeight")
     wait_until(page, "location.hash !== '#scores'")
-    assert selected_text(page) == said and page.evaluate("report.store.state.bout") == bout and page.url == address
+    assert (
+        selected_text(page) == shown_text and page.evaluate("report.store.state.bout") == bout and page.url == address
+    )
 
 
 def test_a_time_just_before_a_minute_is_rounded_to_the_minute(show, tmp_path):

@@ -57,8 +57,8 @@ def test_example_bouts_have_tracks_and_neighbors_of_their_cluster(gathered, fold
         assert bout.first == max(0, bout.start - 15)
     clusters = [bout for bout in report.bouts if bout.ethogram == "clusters" and not bout.among_examples]
     # Clusters lie many spreads apart here, so that the nearest bout is of the same.
-    alike = [report.bouts[bout.neighbors[0].bout].value == bout.value for bout in clusters if bout.neighbors]
-    assert np.mean(alike) > 0.9 and len(alike) > 5
+    same_cluster = [report.bouts[bout.neighbors[0].bout].value == bout.value for bout in clusters if bout.neighbors]
+    assert np.mean(same_cluster) > 0.9 and len(same_cluster) > 5
     for bout in report.bouts:
         distances = [neighbor.distance for neighbor in bout.neighbors]
         assert distances == sorted(distances)

@@ -38,8 +38,8 @@ def test_a_described_difference_comes_before_those_of_channels(gathered):
     rows = difference_rows(replace(gathered.report, cards=cards))
     assert rows[3] == [("nose tail distance, greater", -1.5, 40.0, "px")]
     assert {row.name for row in rows[4]} <= {channel.name for channel in gathered.report.map.channels}
-    shown = card(0).differences[0]
-    cards = (card(0, differences=(replace(shown, units="share", median=0.25), replace(shown, units="1"))),)
+    difference = card(0).differences[0]
+    cards = (card(0, differences=(replace(difference, units="share", median=0.25), replace(difference, units="1"))),)
     assert [(row.value, row.units) for row in difference_rows(replace(gathered.report, cards=cards))[0]] == [
         (25.0, "%"), (40.0, ""),
     ]  # fmt: skip

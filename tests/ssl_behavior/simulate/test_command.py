@@ -7,8 +7,8 @@ from ssl_behavior.store import Store
 
 def test_store_is_written_and_summarized(tmp_path, capsys):
     assert main(["--out", str(tmp_path / "s"), "--recordings", "5", "--frames", "127", "--missing", "0.2"]) == 0
-    told = capsys.readouterr().out
-    assert "train" in told and "investigation" in told
+    output = capsys.readouterr().out
+    assert "train" in output and "investigation" in output
     store = Store(tmp_path / "s")
     assert len(store) == 5 and store.num_frames == 5 * 127
     assert len(store.streams) == 8

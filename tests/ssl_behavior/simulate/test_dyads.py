@@ -117,14 +117,16 @@ def _single_frame(recording):
     return np.concatenate([seen.real, seen.imag, np.log(distances + 10)], axis=1)
 
 
-def _windowed(recording, reach=30):
+def _windowed(recording, half_window=30):
     """The same, with mean and standard deviation of distances and log speeds over a second on each side."""
     points = (recording.keypoints[..., 0] + 1j * recording.keypoints[..., 1]).astype(complex).reshape(-1, 14)
     now = _single_frame(recording)
     speeds = np.log1p(np.abs(np.diff(points, axis=0, prepend=points[:1])))
-    moving = np.pad(np.concatenate([now[:, 28:], speeds], axis=1), ((reach + 1, reach), (0, 0)), mode="edge")
+    moving = np.pad(
+        np.concatenate([now[:, 28:], speeds], axis=1), ((half_window + 1, half_window), (0, 0)), mode="edge"
+    )
     sums = [np.cumsum(moving**power, axis=0) for power in (1, 2)]
-    width = 2 * reach + 1
+    width = 2 * half_window + 1
     mean, square = ((total[width:] - total[:-width]) / width for total in sums)
     return np.concatenate([now, mean, np.sqrt(np.maximum(square - mean**2, 0))], axis=1)
 
