@@ -57,7 +57,7 @@ def test_each_recording_has_one_file_per_unshared_format():
         (["a/../b"], ["csv"], "cannot be a file's name"),
         (["/a"], ["boris", "csv"], "cannot be a file's name"),
         (["a\\b"], ["npy"], "cannot be a file's name"),
-        (["r1"], ["csv", "nwb"], "--format nwb is unknown; known: csv, frames, caltech"),
+        (["r1"], ["csv", "nwb"], "`format` nwb is unknown; known: csv, frames, caltech"),
         (["r1", "simba/r1"], ["csv", "simba"], "'r1' and 'simba/r1' would both be written to simba/r1.csv"),
         (["r1", "r1.frames"], ["csv", "frames"], r"would both be written to r1\.frames\.csv"),
     ],
