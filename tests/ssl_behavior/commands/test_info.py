@@ -90,7 +90,7 @@ def test_description_is_described(tmp_path, capsys):
     contents = {"format": "ssl-behavior cards", "version": 1, "num_recordings": 2, "num_frames": 1234}
     (tmp_path / "cards.json").write_text(json.dumps(contents | {"clusters": [card]}))
     assert main(["info", str(tmp_path)]) == 0
-    out = capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
     assert "2 recordings, 1,234 frames" in out and "cluster 3 (12.5%)" in out and "Both [fast] together" in out
     (tmp_path / "cards.json").write_text(json.dumps(contents))
     with pytest.raises(InputError, match=r"cards\.json is damaged"):
