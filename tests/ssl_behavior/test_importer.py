@@ -265,11 +265,11 @@ def test_a_failure_in_the_middle_leaves_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fps": 0.0}, "--fps must be a number above 0"),
-        ({"fps": float("nan")}, "--fps must be a number above 0"),
-        ({"px_per_cm": -3.0}, "--px-per-cm must be a number above 0, got -3"),
-        ({"px_per_cm": float("inf")}, "--px-per-cm must be a number above 0"),
-        ({"min_confidence": 2.0}, "within 0 to 1"),
+        ({"fps": 0.0}, "`fps` must be a number above 0"),
+        ({"fps": float("nan")}, "`fps` must be a number above 0"),
+        ({"px_per_cm": -3.0}, "`px_per_cm` must be a number above 0, got -3"),
+        ({"px_per_cm": float("inf")}, "`px_per_cm` must be a number above 0"),
+        ({"min_confidence": 2.0}, "`min_confidence` must be in"),
         ({"format": "excel"}, "unknown `format`"),
     ],
 )

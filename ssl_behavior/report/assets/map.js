@@ -1,7 +1,7 @@
 // The map: d3 pans, zooms and finds points; the points themselves are written into a picture dot by dot, because that
 // is what stays smooth with 100,000 of them on a machine without a graphics card.
 
-function makeMap(data, store, tell) {
+function makeMap(data, store, counts) {
   const { state } = store;
   const points = data.points;
   const root = $("#map");
@@ -350,7 +350,7 @@ function makeMap(data, store, tell) {
     // Ready before somebody points: 100,000 points take a tenth of a second.
     (window.requestIdleCallback || setTimeout)(() => tree || plant());
     $(".count", root).textContent = shown === points.count ? `${d3.format(",")(shown)} frames` : `${d3.format(",")(shown)} of ${d3.format(",")(points.count)} frames`;
-    tell.shown = shown;
+    counts.visible = shown;
   }
 
   function resize() {

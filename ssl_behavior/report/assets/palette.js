@@ -1,5 +1,5 @@
-// Colors that color-blind eyes tell apart: Okabe and Ito's, without the yellow that vanishes on white; where there are
-// more things than colors, shapes tell them apart, and numbers.
+// Okabe and Ito's colors for color-blind readers, without yellow, which is invisible on white. With more categories
+// than colors, marker shapes and numbers distinguish them.
 
 const COLORS = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#332288", "#7f6000"];
 const QUIET = "#c9cdd2";
@@ -21,7 +21,7 @@ function lookOf(count, centers) {
   return looks;
 }
 
-/** The least used color whose nearest bearer is farthest away. */
+/** Among the least used colors, the one whose nearest user is farthest away. */
 function mostApart(i, centers, looks, used) {
   const fewest = d3.min(used);
   const gaps = COLORS.map((_, color) => {

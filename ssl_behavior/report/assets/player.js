@@ -70,10 +70,10 @@ function makePlayer(data, store, looks, ethogram) {
     const place = `${id}, ${clock(bout.start / fps)} to ${clock(bout.stop / fps)}`;
     const words = element("span", { class: "words" }, ...wordsOf(bout, role === "selected" ? state.moment.frame : Math.floor((bout.start + bout.stop) / 2)));
     const is = $$(".word", words).map((word) => word.title).join(", ");
-    const told = { selected: "selected", like: "most like it", opening: "example", neighbor: `distance ${short(distance)}` }[role];
-    const line = element("span", { class: "line", title: place }, element("span", { class: "place" }, element("span", { class: "name" }, id), `, ${clock(bout.start / fps)}`), element("span", { class: "told" }, told));
+    const relation = { selected: "selected", like: "most like it", opening: "example", neighbor: `distance ${short(distance)}` }[role];
+    const line = element("span", { class: "line", title: place }, element("span", { class: "place" }, element("span", { class: "name" }, id), `, ${clock(bout.start / fps)}`), element("span", { class: "relation" }, relation));
     const node = element("button", {
-      type: "button", class: `panel ${role}`, "data-bout": bout.id, "aria-label": `Bout ${place}, ${told}${is && `, ${is}`}${role === "neighbor" ? ", select it" : ""}`,
+      type: "button", class: `panel ${role}`, "data-bout": bout.id, "aria-label": `Bout ${place}, ${relation}${is && `, ${is}`}${role === "neighbor" ? ", select it" : ""}`,
       onclick: () => (role === "neighbor" ? store.selectBout(bout.id) : setPlaying(!playing)),
     }, box, line, words);
     const track = trackOf(data.bouts, bout);
@@ -126,7 +126,7 @@ function makePlayer(data, store, looks, ethogram) {
     });
   }
 
-  /** Anonymous animals: of a neighbor, take those for the same that are placed alike. */
+  /** Anonymous animals: match a neighbor's animals by position. */
   function matchAnimals(panel, reference) {
     if (!data.skeleton.exchangeable || data.individuals.length !== 2) return;
     const own = [0, 1].map((animal) => placement(panel, animal));

@@ -309,24 +309,24 @@ def test_filters_leave_out_what_is_not_ticked(page, gathered):
     page.locator("#filters summary").click()
     page.locator("#filters [data-kind=recordings] input").nth(1).uncheck()
     kept = frames.recording != 1
-    assert page.evaluate("report.tell.shown") == kept.sum()
+    assert page.evaluate("report.counts.visible") == kept.sum()
     assert f"{kept.sum()} of 619 frames" in text(page, "#map .count") and "1 left out" in text(page, "#filters .state")
     hidden = int(np.flatnonzero(~kept)[0])
     assert not page.evaluate(f"report.map.visible({hidden})")
     group = page.locator("#filters fieldset[data-ethogram='0']")
     group.locator("input[value='3']").uncheck()
     kept &= report.clusters.at(frames.recording, frames.frame) != 3
-    assert page.evaluate("report.tell.shown") == kept.sum()
+    assert page.evaluate("report.counts.visible") == kept.sum()
     assert page.locator(".card[data-cluster='3']").is_hidden() and page.locator(".card[data-cluster='2']").is_visible()
     label = page.locator("#filters fieldset[data-ethogram='1']")
     label.locator("[data-act=none]").click()
-    assert page.evaluate("report.tell.shown") == 0
+    assert page.evaluate("report.counts.visible") == 0
     label.locator("input[value='2']").check()
     kept &= report.labels[0].at(frames.recording, frames.frame) == 2
-    assert page.evaluate("report.tell.shown") == kept.sum() > 0
+    assert page.evaluate("report.counts.visible") == kept.sum() > 0
     for act in page.locator("#filters [data-act=all]").all():
         act.click()
-    assert page.evaluate("report.tell.shown") == 619 and page.locator(".card[data-cluster='3']").is_visible()
+    assert page.evaluate("report.counts.visible") == 619 and page.locator(".card[data-cluster='3']").is_visible()
 
 
 def test_hidden_points_cannot_be_clicked(page):
@@ -471,7 +471,7 @@ def test_a_long_name_leaves_room_for_the_time_and_the_distance(show, tmp_path):
     line = page.locator("#player .panel.neighbor .line")
     assert ", 0:03.0" in line.inner_text() and "distance 1.25" in line.inner_text()
     room, time, found = (
-        page.locator(f"#player .panel.neighbor {own}").bounding_box() for own in ("", ".place", ".told")
+        page.locator(f"#player .panel.neighbor {own}").bounding_box() for own in ("", ".place", ".relation")
     )
     assert time["y"] + time["height"] <= found["y"], "on a line of its own"
     assert max(one["x"] + one["width"] for one in (time, found)) <= room["x"] + room["width"]
