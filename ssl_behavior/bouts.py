@@ -44,7 +44,9 @@ class Span:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.stop:
-            raise InputError(f"span of recording {self.recording!r}: expected 0 <= start < stop, got {self.start}:{self.stop}")
+            raise InputError(
+                f"span of recording {self.recording!r}: expected 0 <= start < stop, got {self.start}:{self.stop}"
+            )
 
     @classmethod
     def parse(cls, text: str, argument: str = "query") -> "Span":

@@ -112,9 +112,9 @@ class Embeddings:
     Attributes
     ----------
     rows : the recordings table, in the store's order.
-    groups : what the columns are: name -> number of columns.
-    checkpoint, store : fingerprints of what made them and of what they were made from.
-    precision : "float32" or "bfloat16", in which they were computed; "" where that is not known.
+    groups : column groups: name -> number of columns.
+    checkpoint, store : fingerprints of the encoder and of the tracks.
+    precision : "float32" or "bfloat16", number type of the computation; "" = unknown.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def select_rows(rows: Sequence[EmbeddingRow], patterns: Sequence[str], where: st
 
     Parameters
     ----------
-    where : what holds the rows, for the error.
+    where : name of the source of the rows, for the error.
 
     Raises
     ------
@@ -224,7 +224,7 @@ def kept_groups(
 
     Parameters
     ----------
-    more : groups that naming them in `only` would have added, for the error.
+    more : groups that `only` can add, for the error.
 
     Raises
     ------
@@ -391,9 +391,9 @@ def store_embeddings(
 
     Parameters
     ----------
-    sequences : (recording, its numbers [time, dim]) for each of `rows`, in any order.
-    group : what the columns are called.
-    made_by : asked when all sequences have been read; stands in `embeddings.json` for the checkpoint's fingerprint.
+    sequences : (recording id, values [time, dim]) for each of `rows`, in any order.
+    group : name of the column group.
+    made_by : called after all sequences are read; its value replaces the checkpoint's fingerprint in `embeddings.json`.
 
     Raises
     ------

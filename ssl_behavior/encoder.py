@@ -22,12 +22,12 @@ class Encoder:
     Attributes
     ----------
     method : the network, in eval mode.
-    groups : what the embedding's columns are: name -> number of columns.
+    groups : column groups of the embedding: name -> number of columns.
 
     Parameters
     ----------
-    without : names or globs of column groups to leave out, e.g. ("features_*", "time") for what was learned alone.
-    only : names or globs of the column groups to have, also of those that are off by default, e.g. ("summary", "time").
+    without : names or globs of column groups to leave out, e.g. ("features_*", "time") for learned columns alone.
+    only : names or globs of column groups to keep, also of groups that are off by default, e.g. ("summary", "time").
     """
 
     def __init__(

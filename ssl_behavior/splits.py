@@ -23,13 +23,13 @@ class Split:
 
     Parameters
     ----------
-    fit : recordings the heads learn from while smoothing windows are chosen, and settings where recordings are many.
+    fit : training recordings of the heads while smoothing windows (and, with many recordings, settings) are chosen.
     tune : recordings by which smoothing windows are chosen; penalty and k too where they are validation recordings, or
         a share of many training recordings (`probe.folds`). Never those that are scored.
     evaluate : recordings that are scored.
     evaluated_on : "test", or "validation" where the split has no test part.
     tune_from_train : True if `tune` was taken from the training recordings: the final heads then learn from both.
-    source : where the split came from, in words.
+    source : origin of the split, in words.
     """
 
     fit: tuple[StoreRow, ...]
@@ -73,7 +73,7 @@ def make_split(store: Store, file: Path | None = None, seed: int = 0, annotated:
     Parameters
     ----------
     file : JSON `{"train": [ids or globs], "validation": [...], "test": [...]}`; validation or test may be absent.
-    seed : draws what has to be drawn.
+    seed : seed of random choices.
     annotated : the recordings with labels of the task; others are left out. All by default.
 
     Raises

@@ -74,7 +74,7 @@ def common_fps(rows: Sequence[StoreRow], remedy: str) -> float:
 
     Parameters
     ----------
-    remedy : how to choose recordings of one rate, for the error.
+    remedy : advice for the error, how to choose recordings of one rate.
 
     Raises
     ------

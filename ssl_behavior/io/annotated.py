@@ -45,7 +45,7 @@ class AnnotatedRecording:
     Parameters
     ----------
     labels : stream -> labels; all streams have as many frames.
-    bouts : of all streams, by their start.
+    bouts : bouts of all streams, sorted by start.
     individuals : names of the animals, where they are known.
     annotator : the annotator, or the annotator whose style was used; "" = unknown.
     media : the video's file, for tools that play it; "" = not known.
@@ -80,8 +80,8 @@ def annotated_recording(
     Parameters
     ----------
     probabilities : stream -> float [time, classes], where they are known.
-    actor : the individual that shows whatever does not say in its name who does, see `named_actor`.
-    media : the video's file, in which "{id}" stands for the recording's id and "{name}" for the last part of that.
+    actor : the acting individual of behaviors whose names hold none, see `named_actor`.
+    media : video file; "{id}" stands for the recording's id and "{name}" for the last part of the id.
     """
     said = probabilities or {}
     bouts = [bout for stream, one in labels.items() for bout in bouts_of(stream, one, said.get(stream))]

@@ -42,9 +42,9 @@ class AnnotationFormat:
     Parameters
     ----------
     title : a short description with the tool that reads it.
-    file : where a recording's labels go, with "{id}" for its id; without, all recordings share the file.
+    file : file name of a recording's labels, with "{id}" for its id; without "{id}", all recordings share the file.
     write : writes recordings (one, unless the file is shared) to a path.
-    check : raises an InputError for label streams with names that cannot stand in such a file.
+    check : raises InputError for label streams with names that the file cannot hold.
     """
 
     name: str
@@ -164,9 +164,9 @@ def write_annotations(
 
     Parameters
     ----------
-    ids : the recordings that will come, in their order.
+    ids : ids of the recordings, in order.
     streams : the label streams that any of them has.
-    facts : what else to say in `labels.json`.
+    facts : further entries of `labels.json`.
 
     Raises
     ------

@@ -59,8 +59,8 @@ def boris_project(recordings: Sequence[AnnotatedRecording], name: str, written: 
 
     Parameters
     ----------
-    name : the project's.
-    written : when; stands for the project and, as nothing is known of that, for when recordings were made.
+    name : name of the project.
+    written : date of the project, also used as the date of the recordings, which is unknown.
 
     Raises
     ------

@@ -36,9 +36,9 @@ class Part:
 
     Parameters
     ----------
-    name : of the zip file and of the folder in it.
-    title : in words.
-    files : its files of tracks, without `calms21_` and `.json`.
+    name : name of the zip file and of the folder in it.
+    title : short description.
+    files : names of its track files, without `calms21_` and `.json`.
     groups : the annotators or behaviors that each of these files has.
     size, md5 : of the zip file; size is 0 where it is not known.
     is_exact : False where the size is known in megabytes only.
@@ -120,9 +120,9 @@ class Release:
 
     Parameters
     ----------
-    tracks : part ("task1", "task2", "task3", "unlabeled") -> its files of tracks, those that are missing left out.
+    tracks : part ("task1", "task2", "task3", "unlabeled") -> its track files that were found.
     features : part -> its files of task-programming features; may be none.
-    notes : a sentence for everything that was passed over.
+    notes : one sentence for each ignored file.
     """
 
     folder: Path
@@ -266,7 +266,7 @@ def check_release(
     ----------
     hashes : compute MD5 sums too, of every byte of the zip files.
     partial : return notices about missing annotators or behaviors, instead of raising.
-    parts : leave out the others.
+    parts : parts to check.
 
     Returns
     -------

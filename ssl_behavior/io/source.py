@@ -147,11 +147,11 @@ class ReadOptions:
 
     Parameters
     ----------
-    fps : frames per second, or None to use what the file says or what is documented for its data set.
+    fps : frames per second, or None for the file's or its data set's documented rate.
     skeleton : the skeleton to read the file's keypoints as, or None to recognize it by the keypoints' names.
     prefix : put before ids that come from file names, e.g. "session1/".
-    notice : called with a sentence for everything that is left out of a file.
-    advance : called with the number of (unpacked) bytes just read, by the readers of huge files.
+    notice : callback with a sentence for each omitted part of a file.
+    advance : callback with the number of (unpacked) bytes just read, used by readers of large files.
     """
 
     fps: float | None = None

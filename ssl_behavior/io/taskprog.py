@@ -162,9 +162,9 @@ class TaskprogFeatures:
 
     Attributes
     ----------
-    files : what was found; nothing but the first bytes has been read. A folder may have none.
-    digests : SHA-256 of each file that gave features to `read`, by name; a zip's member counts as the file it is.
-    unused : how many sequences were passed over by `read`.
+    files : files found by their first bytes. A folder may have none.
+    digests : SHA-256 of each file that `read` took features from, by name; a zip's member counts as a file.
+    unused : number of sequences that `read` skipped.
 
     Raises
     ------
