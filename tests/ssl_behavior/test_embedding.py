@@ -303,6 +303,6 @@ def test_groups_that_are_off_by_default_are_those_of_a_method_that_has_them(stor
 
 @pytest.mark.parametrize("name", ["tiem", "features_*_frame", "feature_30_frames", "latent_5_frames"])
 def test_unknown_groups_are_refused_with_those_that_could_be_added(name, store, method):
-    known = r"it has \['past_context', .*\], and --groups adds any of \['features_N_frames', 'time', 'walls'\]"
+    known = r"it has \['past_context', .*\], and `only` adds any of \['features_N_frames', 'time', 'walls'\]"
     with pytest.raises(InputError, match=known):
         embed_recording(method, store.recording("r53"), only=[name])
