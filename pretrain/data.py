@@ -109,7 +109,7 @@ def labeled_sources(sources: Sequence[Source], config: DataConfig) -> list[Sourc
 
 
 def _check_unseen(labeled: Sequence[Source], config: DataConfig) -> None:
-    """Refuse a split that learns from what it keeps for something else."""
+    """Refuse a split whose training recordings, or copies of them, are also in another part."""
     for _, row in labeled:
         if any(row.id == pattern or fnmatchcase(row.id, pattern) for pattern in config.not_labeled):
             raise InputError(f"recording {row.id!r} is in the training part of the split and in another part")

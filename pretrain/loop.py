@@ -61,7 +61,7 @@ def collapse_warning(rank: float, num_columns: int) -> str | None:
     return (
         f"the embeddings may be collapsing: their effective rank is {rank:.1f} of {num_columns} columns, and below "
         f"{limit:.3g} little can be read from them; try a lower optim.lr or a larger data.batch_size, and look at "
-        "the recordings (ssl-behavior import says what is missing in them)"
+        "the recordings (ssl-behavior import reports their missing points)"
     )
 
 
@@ -69,7 +69,7 @@ _MAX_POINTS = 2048
 
 
 class Losses(nn.Module):
-    """A method's loss as a forward pass, which is what DistributedDataParallel can wrap."""
+    """A method's loss as a forward pass, for DistributedDataParallel."""
 
     def __init__(self, method: Method) -> None:
         super().__init__()
@@ -230,7 +230,7 @@ def _scores(probability: np.ndarray, target: np.ndarray, stream: StreamFacts) ->
 
 
 _FIRST_LOOK_STEPS = 50
-"""After so many steps embeddings are looked at for the first time: a run of hours that collapses is no surprise."""
+"""Step of the first collapse check, early in a run that may take hours."""
 
 
 class Trainer:

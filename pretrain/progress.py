@@ -32,7 +32,7 @@ class RunLog:
     def __init__(self, folder: Path, console: Console, steps: int, steps_done: int, frames_per_step: int) -> None:
         self.console, self.steps, self.steps_done, self.frames_per_step = console, steps, steps_done, frames_per_step
         self.path = folder / "metrics.jsonl"
-        # purge_step: TensorBoard forgets what a killed process wrote of steps that are now done again.
+        # purge_step: TensorBoard drops a killed process's events of steps that are now repeated.
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_done + 1)
         self.started = self.last_time = time.monotonic()
         self.last_step, self.last_line = steps_done, 0.0

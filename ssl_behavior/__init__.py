@@ -49,7 +49,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    # Names are fetched when asked for: `ssl-behavior --help` must not wait for torch.
+    # Names are imported on first access, so that `ssl-behavior --help` does not wait for torch.
     if name == "PoseEmbedder":
         from pretrain.estimator import PoseEmbedder
 

@@ -250,7 +250,7 @@ def kept_groups(
 def with_kept_groups(
     method: Method, without: Sequence[str] = (), only: Sequence[str] = ()
 ) -> tuple[Method, dict[str, int]]:
-    """The method, with what `only` names beyond its embedding's own groups (`Method.with_groups`), and `kept_groups`.
+    """The method with the additional groups of `only` (`Method.with_groups`), and the result of `kept_groups`.
 
     Raises
     ------

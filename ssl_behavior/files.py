@@ -25,7 +25,7 @@ __all__ = [
 
 
 def check_free(path: Path, overwrite: bool, marker: str = "", argument: str = "out") -> None:
-    """Refuse to replace what is already at `path` unless `overwrite`, and then only a folder of the same kind.
+    """Refuse to replace an existing `path` without `overwrite`; with it, replace only a folder of the same kind.
 
     First, the previous content after an interrupted overwrite is restored.
 

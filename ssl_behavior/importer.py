@@ -39,8 +39,8 @@ class ImportOptions:
     Parameters
     ----------
     format : a name of `ssl_behavior.io.FORMATS`, or "auto" to detect each file's format from its content.
-    fps : frames per second of all recordings, or None to use what files say or is documented.
-    px_per_cm : scale of all recordings, or None to use what files say; one that says another is refused.
+    fps : frames per second of all recordings, or None for the files' or documented rates.
+    px_per_cm : scale of all recordings, or None for the files' scales; a file with another scale is refused.
     skeleton : None to recognize it by the names of the keypoints.
     annotations : annotation files, or folders of them, beside those found next to the tracks.
     backgrounds : label stream -> the behavior that means "nothing of interest".

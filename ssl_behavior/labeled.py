@@ -136,7 +136,7 @@ class LabeledReader(WindowReader):
     sources, window_frames : as of `WindowReader`.
     labeled : (store path, recording id) of the recordings whose labels are used.
     facts : the streams and annotators; others are not shown.
-    sampling : what `draw` takes of which kind.
+    sampling : shares of the kinds of windows in `draw`.
 
     Raises
     ------
@@ -176,7 +176,7 @@ class LabeledReader(WindowReader):
         (name,) = names
         if name not in self.facts.annotators:
             raise InputError(
-                f"recording {row.id!r} was labeled by {name!r}, who is none of the annotators "
+                f"recording {row.id!r} was labeled by {name!r}, which is none of the annotators "
                 f"{list(self.facts.annotators)}"
             )
         return self.facts.annotators.index(name)

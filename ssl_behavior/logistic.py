@@ -21,7 +21,7 @@ As the penalty grows a head tends to the class shares, because its bias is not p
 """
 
 PATIENCE = 2
-"""A search for a penalty ends after so many weaker ones that were no better."""
+"""Number of successive weaker penalties without improvement that end the search."""
 
 Embedded = Float[Tensor, "frames latent"]
 Targets = Int[Tensor, "frames classes"]
@@ -158,7 +158,7 @@ def fit_head(
     ----------
     penalty : of ½‖W‖² beside the mean loss of a frame, so 1 / (C · frames) in scikit-learn's terms; one, or one per
         class.
-    max_steps, tolerance : L-BFGS ends after so many steps, or when the loss per frame falls by less than this.
+    max_steps, tolerance : maximal number of L-BFGS steps, and minimal decrease of the loss per frame.
     """
     strength = torch.as_tensor(penalty, dtype=torch.float64, device=design.curvature.device)
     strength = strength.expand(len(design.curvature))
@@ -209,6 +209,6 @@ def no_longer_better(values: Sequence[float]) -> bool:
 
     Parameters
     ----------
-    values : what each penalty tried gave, in order; more is better.
+    values : score of each tried penalty, in order; higher is better.
     """
     return len(values) > PATIENCE and max(values[-PATIENCE:]) <= max(values[:-PATIENCE])

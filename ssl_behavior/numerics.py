@@ -54,7 +54,7 @@ class Standardizer:
         ----------
         atol, rtol : a column is constant if its standard deviation is at most atol + rtol |mean|; where a mean is
             large, so is its rounding.
-        constant_std : what a constant column is divided by: infinity makes it 0, 1 only centers it.
+        constant_std : divisor of constant columns: infinity makes them 0, 1 only centers them.
         """
         mean = rows.mean(dim=0, dtype=torch.float64)
         squares = [(block.double() - mean).square().sum(dim=0) for block in rows.split(_BLOCK_ROWS)]

@@ -50,7 +50,7 @@ def attribute_regression(
     known: Bool[Tensor, "*any attribute"],
 ) -> Sums:
     """Huber loss with delta 1, so give standardized values; summed over known ones, one term per attribute."""
-    # The difference is masked, not the loss: what stands where nothing is known cannot spoil a gradient either.
+    # The difference is masked, not the loss, so that unknown values cannot spoil a gradient either.
     difference = (full_precision(predicted) - full_precision(target)).masked_fill(~known, 0.0)
     losses = F.huber_loss(difference, difference.new_zeros(()).expand_as(difference), reduction="none")
     return _per_attribute(losses, known)
@@ -89,7 +89,7 @@ def supervised_contrastive(
     Parameters
     ----------
     query, key : unit vectors, already projected for each program.
-    query_class, key_class : what makes two points positives; -1 = unknown: neither anchor, positive nor negative.
+    query_class, key_class : equal classes are positives; -1 = unknown: neither anchor, positive nor negative.
     own : the place of each query among the keys, which is no candidate for it.
     temperature : divides the scores.
     """
@@ -198,7 +198,7 @@ def label_cross_entropy(
     smoothing : 0 (plain weighted cross-entropy) to 1.
     """
     known = target >= 0
-    # The logits are masked, not the loss: what stands where nothing is known cannot spoil a gradient either.
+    # The logits are masked, not the loss, so that unknown values cannot spoil a gradient either.
     log_probability = full_precision(logits).masked_fill(~known.unsqueeze(-1), 0.0).log_softmax(dim=-1)
     chosen = F.one_hot(target.clamp_min(0).long(), logits.shape[-1]).to(log_probability.dtype)
     smoothed = (1 - smoothing) * chosen + smoothing * prior.to(log_probability.dtype)
@@ -242,7 +242,7 @@ def gaussian_nll(
 ) -> Sums:
     """-log N(target | mean, exp(log_variance)) in nats, summed over the known values; one term, which counts them."""
     mean, log_variance, target = (full_precision(values) for values in (mean, log_variance, target))
-    # The difference is masked before it is squared: what stands where nothing is known cannot spoil a gradient.
+    # The difference is masked before squaring, so that unknown values cannot spoil a gradient.
     squares = (target - mean).masked_fill(~known, 0.0).square() * (-log_variance).exp()
     losses = 0.5 * (squares + log_variance + math.log(2 * math.pi)).masked_fill(~known, 0.0)
     return Sums(total=losses.sum().view(1), count=known.to(losses.dtype).sum().view(1))
@@ -273,6 +273,6 @@ def summary_error(
     Targets that are orthonormal projections of histograms make this the squared distance between the histograms
     themselves, up to what the projection leaves out.
     """
-    # Masked before it is squared: what stands where nothing is known cannot spoil a gradient.
+    # Masked before squaring, so that unusable values cannot spoil a gradient.
     error = (full_precision(predicted) - full_precision(target)).masked_fill(~usable.unsqueeze(-1), 0.0)
     return Sums(total=error.square().mean(dim=-1).sum().view(1), count=usable.to(error.dtype).sum().view(1))

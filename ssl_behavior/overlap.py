@@ -202,7 +202,7 @@ _SHORT_SHARE = 0.8
 _SHORTEST_SECONDS = 1.0
 _CELLS = 1 << 24
 _MOST_POINTS = 50_000
-"""Among so many, those of ten seconds stand out."""
+"""Maximum number of sampled points per comparison; overlaps of ten seconds still stand out."""
 
 Progress = Callable[[int], None]
 """Called with the number of frames looked at since the last call."""
@@ -244,7 +244,7 @@ class Overlap:
     is_copy : the tracks are equal to the last bit, from beginning to end.
     first_start, second_start : the frame at which the stretch begins in each.
     frames : its length.
-    seconds : the same, by the first one's frame rate.
+    seconds : length in seconds, at the first recording's frame rate.
     shift_px : by how much the first's points lie further right and down in the picture.
     is_swapped : the two animals are numbered the other way round.
     """
@@ -326,7 +326,7 @@ def leaks(overlaps: Sequence[Overlap], scored: Collection[str], learned: Collect
 
     Parameters
     ----------
-    scored, learned : ids of recordings, of whatever task. What is learned from without labels is learned from.
+    scored, learned : ids of recordings of any task. Training without labels counts as learning.
     """
     ordered = [overlap if overlap.first in scored else overlap.reversed() for overlap in overlaps]
     return [overlap for overlap in ordered if overlap.first in scored and overlap.second in learned]

@@ -37,7 +37,7 @@ def style_of(facts: LabelFacts, row: StoreRow, annotator: str = "", stream: str 
 
     Parameters
     ----------
-    facts : what the model has learned.
+    facts : label streams and annotators of the model.
     stream : use the annotator of this stream of the recording; "" = of any learned stream.
 
     Raises
@@ -58,7 +58,7 @@ def style_of(facts: LabelFacts, row: StoreRow, annotator: str = "", stream: str 
     if not others and len(known) == 1:
         return Style(known[0])
     reason = f"annotator {others} was not learned" if others else "no annotator is named"
-    among = f"the first of {list(known)}" if len(known) > 1 else "the only one who was"
+    among = f"the first of {list(known)}" if len(known) > 1 else "the only learned one"
     taken = f"annotator {known[0]!r}, {among}," if known[0] else "an unknown annotator"
     return Style(known[0], f"labels {', '.join(streams)}: {reason}, so frames are labeled as {taken} would")
 

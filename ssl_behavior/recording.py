@@ -39,7 +39,7 @@ class Labels:
     ----------
     vocabulary : behavior names; a label is an index into it.
     frames : one integer per frame, shape [time]; -1 is "not annotated".
-    annotator : who annotated, "" if unknown. CalMS21's are "0" to "5".
+    annotator : name of the annotator, "" if unknown. CalMS21's are "0" to "5".
     background : the behavior that means "nothing of interest", "" if there is none; left out of macro averages.
 
     Raises

@@ -33,7 +33,7 @@ def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
 
 def torch_generator(seed: int, *names: str | int, device: str = "cpu") -> "torch.Generator":
     """A torch generator for the stream called `names`."""
-    # Here, not above: whoever draws with numpy alone does not wait for torch.
+    # Imported here, so that uses of numpy alone do not wait for torch.
     import torch
 
     return torch.Generator(device=device).manual_seed(derive_seed(seed, *names))

@@ -34,7 +34,7 @@ class SpaceConfig:
     ----------
     only, without : column groups, names or globs, see `kept_groups`. With neither, all but "time": the time of
         a frame in its recording is no similarity of behavior.
-    most_dims : more columns than these are projected on so many principal components; 0 = never.
+    most_dims : maximal number of columns; more are projected on as many principal components. 0 = no PCA.
     unit : points have length 1, so that nearness is the cosine.
 
     Raises
@@ -158,7 +158,7 @@ class Space:
 
         Parameters
         ----------
-        built : what was built in this space, for the error.
+        built : name of the object built in this space, for the error.
         """
         if embeddings.checkpoint != self.checkpoint:
             raise InputError(

@@ -78,7 +78,7 @@ def demo_acts(out: Path, steps: int = _STEPS, seed: int = 0) -> list[tuple[str, 
         ("One embedding per frame, for clustering and everything else", "embed", [
             run, store, "--out", embeddings]),
         ("Clusters of frames, as bouts", "cluster", [embeddings, "--out", clusters, "--clusters", "12", *seeds]),
-        ("What each cluster is, and what known labels do not explain", "describe", [
+        ("Descriptions of the clusters, and findings beyond known labels", "describe", [
             clusters, embeddings, store, "--out", described, *seeds]),
         ("All of it to look at: map, ethograms, skeletons beside their neighbors, clusters, results", "report", [
             store, embeddings, "--out", str(out / "report.html"), "--clusters", clusters, "--description", described,

@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
         For every user error.
     """
     options = _parser().parse_args(argv)
-    # Only now what takes seconds to import: --help is answered at once.
+    # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.store import Store
     from ssl_behavior.terminal import make_console
 
@@ -157,7 +157,7 @@ def _tell_written(console: "Console", plan: "dict[Path, dict[str, list[StoreRow]
     if dim != RELEASED_DIM:
         echo(
             console,
-            f"The release's features have {RELEASED_DIM} columns, and what was made for them may expect as many; these "
+            f"The release's features have {RELEASED_DIM} columns, and tools made for them may expect as many; these "
             f"have {dim}. --groups chooses columns",
         )
 

@@ -21,7 +21,7 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     _check(options)
-    # Only now what takes seconds to import: --help is answered at once.
+    # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.commands.programs_output import list_programs, measure_programs
     from ssl_behavior.store import Store
     from ssl_behavior.terminal import make_console

@@ -99,7 +99,7 @@ def measure_programs(store: Store, names: Sequence[str], file: Path | None, cons
     Raises
     ------
     InputError
-        If the store is damaged, its recordings differ in frame rate, a name matches nothing, or a program of one's own
+        If the store is damaged, its recordings differ in frame rate, a name matches nothing, or a user's program
         is not acceptable.
     """
     reader = WindowReader([(store, row) for row in store.rows], 1)

@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
         For every user error.
     """
     options = _parser().parse_args(argv)
-    # Only now what takes seconds to import: --help is answered at once.
+    # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.files import check_free
     from ssl_behavior.report import check_page, write_report
     from ssl_behavior.terminal import make_console

@@ -90,7 +90,7 @@ def cluster_names(num_clusters: int, names: Mapping[int, str] | None = None) -> 
     Raises
     ------
     InputError
-        If a given name is what another cluster is called without one, or there are too many clusters for labels.
+        If a given name is the default name of another cluster, or there are too many clusters for labels.
     """
     if num_clusters > _MOST_CLUSTERS:
         raise InputError(f"label files hold at most {_MOST_CLUSTERS:,} behaviors, got {num_clusters:,} clusters")

@@ -328,7 +328,7 @@ class EmbeddingFormat:
     ending : of the file's name.
     write : writes frames to a path, telling how many it has written since the last time.
     words : whether it can hold words, such as labels, beside the numbers.
-    module, extra : what has to be installed, and how it is called in `pip install 'ssl-behavior[extra]'`.
+    module, extra : required module, and its extra in `pip install 'ssl-behavior[extra]'`.
     """
 
     ending: str

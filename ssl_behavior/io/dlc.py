@@ -56,7 +56,7 @@ _MAX_GAP = 10_000
 class DlcTable:
     """Raw table of a DeepLabCut file.
 
-    `columns` : what each column holds; `frames` : frame number of each row; `values` : float64 [row, column].
+    `columns` : name of each column; `frames` : frame number of each row; `values` : float64 [row, column].
     """
 
     columns: Sequence[Column]

@@ -285,7 +285,7 @@ def _about_points(report: ImportReport) -> Iterator[str]:
     counts: tuple[tuple[Callable[[RecordingReport], int], str], ...] = (
         (lambda r: r.cleaned.zeros, "points at exactly (0, 0) were set to missing (tracking failures, not positions)"),
         (lambda r: r.quality.zeros, "points at exactly (0, 0) were kept"),
-        (lambda r: r.cleaned.low_confidence, "points below the confidence asked for were set to missing"),
+        (lambda r: r.cleaned.low_confidence, "points below the minimum confidence were set to missing"),
         (lambda r: r.quality.half_missing, "points have one coordinate only and count as missing"),
         (lambda r: r.quality.no_animal_frames, "frames show no point of any animal"),
         (lambda r: r.quality.jumps, "points jump by more than half a body length from one frame to the next"),

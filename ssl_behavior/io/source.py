@@ -44,7 +44,7 @@ def check_file(path: Path) -> None:
     Raises
     ------
     InputError
-        Naming the path and what it is.
+        With the path and its kind.
     """
     try:
         if path.is_dir():
@@ -197,7 +197,7 @@ def _refuse_escapes(archive: zipfile.ZipFile, path: Path) -> None:
 
 def json_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """Members that end in .json, in archive order."""
-    # "__MACOSX/._x.json" is what a Mac adds to a zip: no data.
+    # macOS adds "__MACOSX/._x.json" to zips; these hold no data.
     members = [m for m in archive.infolist() if m.filename.lower().endswith(".json")]
     return [m for m in members if not PurePosixPath(m.filename).name.startswith("._")]
 

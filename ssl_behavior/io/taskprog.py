@@ -276,7 +276,7 @@ def _duplicate_message(sequence: str, first: str, second: str) -> str:
 def _sequences(
     file: FeatureFile, wanted: Collection[str], seen: Callable[[bytes], object]
 ) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
-    """Every sequence of a file, and its content if it is wanted (of the first one always, to see what the file is)."""
+    """Every sequence of a file, with its content if requested; the first always has it, to identify the file."""
     if file.member:
         with open_zip(file.path) as archive, archive.open(file.member) as stream:
             yield from _json_sequences(stream.read, file.name, wanted, seen)

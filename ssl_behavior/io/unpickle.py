@@ -114,7 +114,7 @@ class _Unpickler(pickle._Unpickler):
         return _WORDS[plain]
 
     def load_build(self) -> None:
-        # The inherited one sets attributes on whatever the pickle names; these two are all it may touch.
+        # The inherited method sets attributes on any object that the pickle names; this one allows only these two.
         state = self.stack.pop()
         if not isinstance(self.stack[-1], (_Array, _Dtype)):
             raise pickle.UnpicklingError("it sets the state of something that is no array")
@@ -131,7 +131,7 @@ def load_plain_pickle(file: BytesIO | BufferedReader, source: str) -> Any:
     Raises
     ------
     InputError
-        Naming the global that was asked for, if it is anything else, or saying that the pickle is damaged.
+        With the name of any other global that the pickle needs, or if the pickle is damaged.
     """
     try:
         value = _Unpickler(file, encoding="latin1").load()

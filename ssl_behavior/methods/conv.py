@@ -66,7 +66,7 @@ EXTRAS: dict[str, Callable[[WindowBatch, bool], Tensor]] = {"time": time_columns
 class EmbeddingConfig:
     """Column groups that an embedding has by default besides the learned ones.
 
-    Any other `features_N_frames` and any of `EXTRAS` can be asked for later, see `ConvMethod.with_groups`.
+    `ConvMethod.with_groups` adds any other `features_N_frames` and any of `EXTRAS` later.
 
     Parameters
     ----------

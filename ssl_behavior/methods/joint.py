@@ -178,13 +178,13 @@ class LabelsConfig(LabelFacts):
 
     Parameters
     ----------
-    streams, annotators : what there is to learn, see `LabelFacts`; the training job writes them in.
+    streams, annotators : label streams and annotators, see `LabelFacts`; the training job fills them in.
     weight, binary_weight : of the mean cross-entropy of a stream of several classes, and of one of two.
     weights : stream -> weight, in place of these.
     balanced : give the classes of a stream equal weights, n / (k n_c).
     smoothing : share of a label that goes to the classes as frequent as they are.
     reads : "embedding": the head reads all columns of the embedding; "contexts": the contexts and the extras alone.
-    hidden_dim : of the head's middle layer; 0 = as wide as what it reads.
+    hidden_dim : width of the head's middle layer; 0 = width of its input.
     scale : give every column that the head reads mean 0 and spread 1, as measured before the first step.
     linear : share in the probabilities of a linear reading (`LinearReadings`); the rest is the head's.
     dropout : in the head.
@@ -231,7 +231,7 @@ class JointConfig(PredictionConfig, ConvConfig):
     ----------
     cpc : weight of the contrastive prediction; 0 = without.
     summary : weight of the prediction of summaries; 0 = without.
-    targets : what `summary` predicts.
+    targets : targets of `summary`.
     """
 
     labels: LabelsConfig = field(default_factory=LabelsConfig)

@@ -50,7 +50,7 @@ class SummaryTargetsConfig:
     program_weight : standard deviation of all program codes together, where that of the feature codes is 1; 0 =
         features alone.
     program_codes : length of the code that says which programs' values lie above which quantiles.
-    every_steps : summaries are predicted at every so many steps.
+    every_steps : interval of the steps at which summaries are predicted.
     whitening : exponent of the components' weights in the loss, from 0 (weights follow the variances: weak components
         are learned late) to 1 (equal weights). The embedding's geometry does not depend on it.
     """

@@ -106,7 +106,7 @@ class TaskProgrammingConv(ConvMethod):
         return {"posterior": self.config.trajectory.latent_dim} if self.config.trajectory.used else {}
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
-        """All terms of the configuration, each the mean over what was known of it, over all processes."""
+        """All configured terms, each the mean over its known values in all processes."""
         return self._taught(*self._views(batch, generator), generator)
 
     def _views(self, batch: WindowBatch, generator: torch.Generator | None) -> tuple[WindowBatch, Encoded]:

@@ -32,7 +32,7 @@ class TemporalConv(nn.Module):
     Raises
     ------
     InputError
-        If a centered convolution is asked for with an even kernel.
+        If a centered convolution has an even kernel size.
     """
 
     def __init__(self, in_dim: int, out_dim: int, kernel_size: int, dilation: int, direction: Direction) -> None:

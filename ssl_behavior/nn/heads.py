@@ -28,7 +28,7 @@ class AnnotatorHead(nn.Module):
     class_counts : name of an output -> number of its logits.
     hidden_dim : width between the two layers of the MLP; `in_dim` if None.
     dropout : share of the hidden units left out in training.
-    extra_dim : so many last columns of x are taken as they are, not normalized (the winner's time and walls).
+    extra_dim : number of last columns of x that are not normalized (the winner's time and walls).
 
     Attributes
     ----------

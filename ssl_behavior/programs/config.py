@@ -108,7 +108,7 @@ def _what_went_wrong(path: Path, error: BaseException) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f": not a text file in UTF-8 ({error.reason})"
     line = line_in(path, error)
-    # A sentence of ours stands for itself.
+    # An InputError is shown unchanged.
     kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
     return f"{f':{line}' if line else ''}: {kind}{error}"
 
@@ -130,7 +130,7 @@ def programs_with_hash(path: str, sha256: str) -> dict[str, Program]:
     if not Path(path).is_file():
         raise InputError(f"{path}: the file of programs that this model was trained with is not there any more")
     file = Path(path).absolute()
-    # What is run is what was hashed, whoever writes the file meanwhile.
+    # The hashed bytes run, even if the file changes meanwhile.
     content, now = _read(file)
     if now != sha256:
         raise InputError(

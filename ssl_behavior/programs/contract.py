@@ -176,7 +176,7 @@ def _place(entry: Program) -> str:
 def _fails(entry: Program, error: Exception) -> str:
     line = line_in(entry.file, error)
     where = f" in line {line}" if line else ""
-    # A sentence of ours stands for itself.
+    # An InputError is shown unchanged.
     return (
         f"fails{where}: {error}" if isinstance(error, InputError) else f"raises {type(error).__name__}{where}: {error}"
     )

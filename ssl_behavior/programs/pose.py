@@ -238,7 +238,7 @@ class Animal:
     Parameters
     ----------
     points : keypoints of this animal in px or cm; a missing point is NaN in x and y.
-    skeleton : which of them is what.
+    skeleton : names and roles of the keypoints.
     fps : frames per second.
     """
 

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 MOST_POINTS = 100_000
-"""Of a map: what a page draws smoothly, and TensorBoard's projector shows."""
+"""Maximum of a map: the page draws it smoothly, and TensorBoard's projector shows no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Ethogram:
     Parameters
     ----------
     name : of the stream.
-    words : what the values mean, in order.
+    words : names of the values, in order.
     frames : whole numbers [time] of each recording of the report, -1 = none; None where it has no such stream.
     background : the word that means "nothing of interest", "" if none does.
     """
@@ -186,11 +186,11 @@ class AnimalProfiles:
 
     Parameters
     ----------
-    name : what groups them, e.g. "treatment".
+    name : name of the factor, e.g. "treatment".
     animals, groups : names of the animals, and the group of each.
     shares : float [animal, cluster], of the animal's frames.
     level : the q up to which a difference is called found.
-    effect : what the effect size is, in words.
+    effect : name of the effect size.
     notes : what a reader has to know, a sentence each.
     """
 
@@ -218,7 +218,7 @@ class Scores:
     Parameters
     ----------
     bars : (row, mean, spread over seeds, low, high) of the headline score; None where not known.
-    score : what that is.
+    score : name of the score.
     """
 
     title: str
@@ -245,7 +245,7 @@ class Report:
     clusters : the ethogram of clusters, None where there are none; cards, transitions and profiles speak of it.
     labels : the ethograms of label streams.
     cards : of the clusters, as they were described, or counted.
-    discovery : what known labels explain least, None where it was not looked for.
+    discovery : clusters and bouts that known labels explain least, or None.
     transitions : counts [from cluster, to cluster] of successive bouts.
     notes : what a reader has to know, a sentence each.
     """

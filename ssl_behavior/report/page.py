@@ -257,7 +257,7 @@ def render_report(report: Report) -> str:
     leave its element, and the page's own policy lets browsers run its scripts and no others, and load nothing."""
     facts, arrays = packed_report(report)
     scripts = [_read("vendor", name) for name in _LIBRARIES]
-    # One scope for all of ours, and none of it left on the page.
+    # One function scope for all our scripts, so that they leave no globals.
     scripts.append("(() => {\n'use strict';\n" + "".join(_read("assets", name) for name in _SCRIPTS) + "})();\n")
     every = ((report.clusters,) if report.clusters else ()) + report.labels
     return _environment().get_template("report.html.jinja").render(

@@ -66,7 +66,7 @@ class Plan:
     id : the recording's name; the random numbers depend on it (and on the seed), not on its place in a list.
     num_frames : length.
     subset : "train", "test", "unlabeled" or any other name.
-    annotator : who annotates "behavior" (0 to 5), or None.
+    annotator : annotator of "behavior" (0 to 5), or None.
     task3 : Task 3 behaviors that are annotated too.
     profile : how often the refinements happen.
     missing : share of the points lost as NaN.
@@ -200,7 +200,7 @@ def equal_plans(
     ----------
     subsets : name -> share; recordings of "unlabeled" get no labels.
     tasks : label streams: "behavior" and any of Task 3's behaviors.
-    annotators : who annotates "behavior", in turn.
+    annotators : annotators of "behavior", in turn.
 
     Raises
     ------
