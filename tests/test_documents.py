@@ -1,4 +1,4 @@
-"""The documents: links lead somewhere, and every command, option and name in them exists. No job is run."""
+"""Documents: links resolve, and every command, option and name in them exists. No job runs."""
 
 import ast
 import contextlib

@@ -1,4 +1,4 @@
-"""Does training help? The linear probe of a trained encoder beats that of the same encoder untrained."""
+"""The linear probe of a trained encoder beats that of the same encoder untrained."""
 
 import numpy as np
 import pytest

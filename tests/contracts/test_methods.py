@@ -1,4 +1,4 @@
-"""What every method of METHODS promises, whatever its configuration."""
+"""Contract of every method in METHODS, for any configuration."""
 
 from dataclasses import fields, replace
 

@@ -1,4 +1,4 @@
-"""Embeddings are those of one pass, whatever the chunks, the interruptions and the way in."""
+"""Embeddings equal those of one pass, for any chunks, interruptions and entry points."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""Laws of the features: what may change them, what must not, and what a mask promises."""
+"""Invariances of the features, and the meaning of their masks."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Windows with labels: nothing shown that was not named, and every kind of window gets its share."""
+"""Windows with labels: only named recordings give labels, and every kind of window gets its share."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The fit against scikit-learn: the same optimum, weighted or not, one class a frame or each against the rest."""
+"""Logistic regression against scikit-learn: the same optimum, weighted or not, multinomial or binary."""
 
 import numpy as np
 import pytest

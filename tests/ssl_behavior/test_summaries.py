@@ -1,4 +1,4 @@
-"""Summaries of windows of time, beside plain loops. They are never NaN, and what is not known does not count."""
+"""Summaries of windows of time against loops. They are never NaN, and unknown values do not count."""
 
 import itertools
 

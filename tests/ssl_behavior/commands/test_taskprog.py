@@ -1,4 +1,4 @@
-"""Features written for a simulated release pair with its tracks, and read again are the embedding they were made of."""
+"""Task-programming features: files that match the tracks of a simulated release, and exact round trips."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ def run(*arguments, code=0):
 
 
 def refused(capsys, *arguments):
-    """What the person is told: one sentence, exit code 2."""
+    """Error message of a refused command: one sentence, exit code 2."""
     capsys.readouterr()
     run(*arguments, code=2)
     output = capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Labels of any kind, and what they say, frame by frame: what every format has to give back."""
+"""Random labels, and their values frame by frame, for round trips of every format."""
 
 import numpy as np
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""BORIS projects: read back by the rules of the format, and, where a Python with BORIS is named, by BORIS itself.
+"""BORIS projects, read back by the rules of the format and, if a Python with BORIS is configured, by BORIS.
 
 `pip install boris-behav-obs` into an environment of its own (it pins what it needs), and name that environment's python
 in SSL_BEHAVIOR_BORIS_PYTHON.

@@ -1,4 +1,4 @@
-"""Features are given back exactly, from every container they come in; what does not fit is told in one sentence."""
+"""Exact round trips of features from every container, and errors for features that do not fit."""
 
 import hashlib
 import io

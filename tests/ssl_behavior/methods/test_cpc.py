@@ -1,4 +1,4 @@
-"""What is CPC's own: true horizons, contexts that do not see what they predict, and who is an anchor."""
+"""CPC: exact horizons, contexts that do not see their targets, and the choice of anchors."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The linear reading beside a joint model's heads: the regression itself, its penalty, and what cannot be learned."""
+"""Linear readout of a joint model: its regression, its penalty, and classes without labels."""
 
 from dataclasses import replace
 

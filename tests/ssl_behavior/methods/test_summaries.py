@@ -1,4 +1,4 @@
-"""What is summary prediction's own: targets of what is known, hidden inputs, and a readout that keeps distances."""
+"""Summary prediction: targets from known values, hidden inputs, and a readout that preserves distances."""
 
 from dataclasses import replace
 

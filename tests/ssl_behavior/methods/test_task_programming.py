@@ -1,4 +1,4 @@
-"""What is the trajectory autoencoder's own: which windows, what is decoded, who says what the attributes are."""
+"""Trajectory autoencoder: its windows, decoded trajectories and attributes."""
 
 from dataclasses import replace
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Task programming on convolution stacks: what is asked of the encoder is what programs say, at the right time."""
+"""Task programming on convolution stacks: targets are program values at the right time."""
 
 from dataclasses import replace
 

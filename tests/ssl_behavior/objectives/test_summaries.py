@@ -1,4 +1,4 @@
-"""Squared error of predicted summaries, beside loops."""
+"""Squared error of predicted summaries against loops."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Each fault that a user's program can have, and that it is named with the case and the numbers."""
+"""Faults of user programs: the error names the case and the numbers."""
 
 from functools import wraps
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: real clicks and keys, and what then is to be seen. Skipped where there is none."""
+"""The page in a real browser: clicks and keys, and their visible effects. Skipped without a browser."""
 
 import shutil
 import time
