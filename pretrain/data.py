@@ -157,7 +157,7 @@ def _chosen(stores: Sequence[Store], config: DataConfig) -> list[Source]:
     if config.subsets:
         there = sorted({row.subset for _, row in sources})
         if unknown := sorted(set(config.subsets) - set(there)):
-            raise InputError(f"`subset`: no recording has the subset {unknown[0]!r}; there are {there}")
+            raise InputError(f"`subsets`: no recording has the subset {unknown[0]!r}; there are {there}")
         sources = [source for source in sources if source[1].subset in config.subsets]
     return sources
 

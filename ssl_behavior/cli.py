@@ -13,7 +13,7 @@ from ssl_behavior.verbs import VERBS, run_verb
 
 __all__ = ["as_options", "main"]
 
-_OPTIONS = {"backgrounds": "background", "most_dims": "dims", "only": "groups"}
+_OPTIONS = {"backgrounds": "background", "most_dims": "dims", "only": "groups", "subsets": "subset"}
 """Arguments of the library whose options have other names."""
 
 

@@ -48,9 +48,9 @@ def test_recordings_are_chosen_by_name_and_subset(store, options, train, validat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"validation": ("mouse*",)}, r"--validation: .*no recording matches 'mouse\*'"),
-        ({"recordings": ("rec9",)}, "--recordings: .*no recording matches 'rec9'"),
-        ({"subsets": ("c",)}, r"--subset: no recording has the subset 'c'; there are \['a', 'b'\]"),
+        ({"validation": ("mouse*",)}, r"`validation`: .*no recording matches 'mouse\*'"),
+        ({"recordings": ("rec9",)}, "`recordings`: .*no recording matches 'rec9'"),
+        ({"subsets": ("c",)}, r"`subsets`: no recording has the subset 'c'; there are \['a', 'b'\]"),
         ({"validation": ("*",)}, "none is left to train on"),
     ],
 )
