@@ -1,12 +1,12 @@
-"""What teaches an encoder: contrastive prediction, task programming, both, and each of their parts left out.
+"""Ablation of the pretraining objectives: contrastive prediction, task programming, both, and each part left out.
 
     python benchmarks/ablation_programs.py RAT_DYADS --out DIR [--seeds 3] [--variants NAME ...] [--steps N]
 
 Every variant is a recipe and options of the command line, so any row can be run by hand. One encoder a seed is
 pretrained on all tracks of the 38 rat recordings, without labels; heads are fitted on recordings 01-30 and scored on
 31-38, S1 (all four classes; {aggression, social}) and S2 (the four classes that are not very rare): once on whole
-embeddings, once on the learned columns alone. What is there already is not made again, so the table may be filled by
-several calls, also at the same time with different --variants. Embeddings are removed after they were probed.
+embeddings, once on the learned columns alone. Existing results are reused, so several
+calls can fill the table, also in parallel with different --variants. Embeddings are deleted after probing.
 The last line of stdout is one JSON object.
 """
 

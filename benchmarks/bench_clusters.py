@@ -1,15 +1,15 @@
-"""k-means of many embedded frames beside plain faiss calls on the same array, and beside the machine's ceiling.
+"""Speed of k-means on many embedded frames, compared with plain faiss calls and with the machine's ceiling.
 
     python benchmarks/bench_clusters.py [--frames 6000000] [--dim 128] [--clusters 100] [--repeats 2] [--folder DIR]
 
 Embeddings are simulated (states that take turns, moving slowly within) and written in blocks to a scratch folder, as
 float16. Ours is `fit_clusters` with its defaults: a space, the best of three starts on 100,000 frames, a label for
-every frame, bouts. Plain is what one would write with faiss by hand: as many frames drawn, cast to float32 and trained
-on with as many starts and iterations, then `index.search(block, 1)` block by block; nothing is scaled, checked or
-smoothed. Each runs in a process of its own, in turn. Ratios are of CPU seconds, so that a busy machine does not blur
-them; seconds on the clock stand beside. Peak memory is the process's high-water mark, the pages of the mapped file that
-it read among it (Linux). The ceiling is the time to read and cast the array once, and that of bare products of
-matrices of the sizes that training and labelling need. The last line of stdout is one JSON object.
+every frame, bouts. Plain is direct use of faiss: the same number of sampled frames, starts and iterations in float32,
+then `index.search(block, 1)` block by block, without scaling, checks or smoothing. Each runs in its own process, in
+turn. Ratios are of CPU seconds, which a busy machine affects less; wall-clock seconds are also given. Peak memory is
+the process's high-water mark, the pages of the mapped file that it read among it (Linux). The ceiling is the time to
+read and cast the array once, and that of bare products of matrices of the sizes that training and labeling need. The
+last line of stdout is one JSON object.
 """
 
 import argparse
@@ -39,7 +39,7 @@ SEEDS, ITERATIONS, SAMPLE, BLOCK = 3, 25, 100_000, 65_536
 
 
 def ours(embeddings: Embeddings, clusters: int, stages: dict[str, float]) -> np.ndarray:
-    """Labels, and into `stages` the CPU seconds of each stage."""
+    """Labels of `fit_clusters`; the CPU seconds of each stage go into `stages`."""
     last: list[tuple[str, float]] = [("space", time.process_time())]
 
     def told(what: str, done: int, total: int) -> None:
@@ -84,7 +84,7 @@ def within(array: np.ndarray, labels: np.ndarray, clusters: int) -> float:
 
 
 def run_alone(what: str, folder: Path, clusters: int) -> dict[str, Any]:
-    """What a child process says."""
+    """Measurement in a child process, as JSON."""
     embeddings, stages = Embeddings(folder), {}
     load_faiss("this benchmark").omp_set_num_threads(torch.get_num_threads())
     wall, cpu = time.perf_counter(), time.process_time()

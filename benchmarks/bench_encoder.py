@@ -2,10 +2,10 @@
 
     python benchmarks/bench_encoder.py [--recipe cpc_mabe2021] [--encoder-of RECIPE] [--repeats 7] [--profile]
 
-The ceilings are what this machine reaches at that moment on the operation that each job is made of: features against
-reading and writing the same arrays once; a training step and embedding against convolutions of the recipe's own
-widths, forward and backward (forward only for embedding), in the recipe's best precision. A step and its ceiling are
-timed in turn, and the ratio is taken pair by pair, so that a machine whose speed drifts does not bend it.
+A ceiling is the machine's speed, at that moment, on the operation that dominates a job: for features, reading and
+writing the same arrays once; for a training step and embedding, convolutions of the recipe's widths, forward and
+backward (forward only for embedding), in the recipe's best precision. Steps and ceilings alternate, and ratios are
+taken pair by pair, so drift of the machine's speed cancels.
 The last line of stdout is one JSON object.
 """
 

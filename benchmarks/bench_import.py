@@ -1,9 +1,9 @@
-"""Import speed and peak memory on a synthesised CalMS21 part: 1.5 million frames, about 900 MB of JSON.
+"""Import speed and peak memory on a synthesized CalMS21 part: 1.5 million frames, about 900 MB of JSON.
 
     python benchmarks/bench_import.py [--frames 1500000] [--folder DIR]
 
-The same run measures the ceilings beside it: reading the raw bytes, decompressing, simdjson parsing alone; and what
-Python's own `json` reaches on one sequence. Ratios are of CPU seconds, so that a busy machine does not blur them.
+The same run measures the ceilings (reading the raw bytes, decompressing, parsing with simdjson alone) and Python's
+`json` on one sequence. Ratios are of CPU seconds, which a busy machine affects less.
 Peak memory is read from /proc (Linux). The last line of stdout is one JSON object.
 """
 

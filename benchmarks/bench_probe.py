@@ -1,4 +1,4 @@
-"""Speed of the linear probe beside the machine's own: time to read the data twice, which every step has to do.
+"""Speed of the linear probe, compared with the time to read the data twice, the minimum of every step.
 
 python benchmarks/bench_probe.py [--frames 430000] [--dim 600] [--classes 4]
 """
@@ -15,8 +15,8 @@ from ssl_behavior.seeds import torch_generator
 PENALTIES = (0.1, 0.03, 0.01, 1e-3)
 
 
-def labelled_clouds(frames: int, dim: int, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Correlated, standardised embeddings whose labels a linear probe half understands, later classes being rarer."""
+def labeled_clouds(frames: int, dim: int, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Correlated, standardized embeddings with labels that a linear probe predicts in part; later classes are rarer."""
     generator = torch_generator(0, "bench")
     mixing = torch.randn(dim, dim, generator=generator) / dim**0.5
     embedded = torch.randn(frames, dim, generator=generator) @ mixing
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=600)
     parser.add_argument("--classes", type=int, default=4)
     options = parser.parse_args()
-    embedded, target = labelled_clouds(options.frames, options.dim, options.classes)
+    embedded, target = labeled_clouds(options.frames, options.dim, options.classes)
     pass_seconds = seconds_per_pass(embedded, options.classes)
     start = time.perf_counter()
     design = Design(embedded, target, "multinomial", balanced=False)

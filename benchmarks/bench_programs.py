@@ -1,10 +1,10 @@
-"""Speed of task programs, all of them and the paper's, beside reading and writing the same keypoints once.
+"""Speed of task programs, all and the paper's, compared with reading and writing the same keypoints once.
 
     python benchmarks/bench_programs.py [--frames 1000000] [--repeats 9] [--threads 1] [--missing 0.0]
 
 Two mice of seven keypoints: simulated, tiled to the length asked, and read as training reads them, in batches of 64
-windows. Programs and the memory's ceiling are timed in turn, and the ratio is taken pair by pair, so that a machine
-whose speed drifts does not bend it. The ceiling reads all keypoints and writes as many numbers into memory that is
+windows. Programs and the memory ceiling are timed in turn, and ratios are taken pair by pair, so drift of the
+machine's speed cancels. The ceiling reads all keypoints and writes as many numbers into memory that is
 already there. The seconds of a single program include reading the keypoints, and the quantities (velocities, headings,
 gaps) that it shares with others when they run together. One thread by default: a core's work beside the same core's
 memory. With more threads than idle cores, the threads of every single operation wait for each other, and the figures

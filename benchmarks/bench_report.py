@@ -1,4 +1,4 @@
-"""Time, peak memory and size of the report of a store, and how smooth its page is in a browser.
+"""Time, peak memory and size of a store's report, and frame times of its page in a browser.
 
     python benchmarks/bench_report.py [--frames 500000] [--dim 1300] [--points 100000] [--folder DIR] [--no-browser]
 

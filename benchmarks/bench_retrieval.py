@@ -1,4 +1,4 @@
-"""Neighbours of six million frames: an index built, kept, opened and searched, beside plain calls of faiss.
+"""Speed and recall of neighbor search in six million frames, compared with plain faiss calls.
 
     python benchmarks/bench_retrieval.py [--frames 6000000] [--dim 128] [--queries 10000] [--folder DIR] [--threads N]
 
@@ -42,14 +42,14 @@ GB = 1e9
 
 
 def memory(name: str) -> float:
-    """Of this process, in GB."""
+    """Peak memory of this process, in GB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024 / GB
 
 
 @contextmanager
 def own_memory(result: dict[str, Any]) -> Iterator[None]:
-    """The most that the process had of its own, without mapped files, which the system may take back at any time."""
+    """Peak private memory of the process, without mapped files, which the system can reclaim."""
     done, most = threading.Event(), [0.0]
 
     def watch() -> None:

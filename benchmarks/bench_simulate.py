@@ -1,4 +1,4 @@
-"""How fast dyads are simulated, beside what this machine could do at best in the same run.
+"""Speed of simulating dyads, compared with the machine's ceiling in the same run.
 
     python benchmarks/bench_simulate.py [--frames 6000000] [--workers N]
 

@@ -1,4 +1,4 @@
-"""Speed of the supervised window classifiers beside the machine's ceiling, and what the paper's tables would take.
+"""Speed of the supervised window classifiers, compared with the machine's ceiling, and projected time of the tables.
 
     python benchmarks/bench_systems.py [--seconds 4] [--systems conv1d lstm ...]
 
@@ -6,7 +6,7 @@ Each network learns from and predicts simulated mice with its published settings
 counted, so its share of the ceiling (convolutions of 256 channels, forward and backward, measured before and after) can
 be told, and the time that Tables 1 to 4 would take in full: on this machine as measured, and on one H200 as the longer
 of arithmetic at 100 TFLOP/s, a tenth of its published dense bf16 rate, and starting every kernel of a step, at 8 µs
-each, which is what such small networks spend their time on there. That is a projection: nobody has run it.
+each, which is what such small networks spend their time on there. This is a projection, not a measurement.
 Joint and pretrained encoders are measured by `bench_encoder.py`. The last line of stdout is one JSON object.
 """
 

@@ -1,4 +1,4 @@
-"""A person's own program, as the documentation shows it."""
+"""Example of a user-defined program, as in the documentation."""
 
 from ssl_behavior.programs import length, program
 

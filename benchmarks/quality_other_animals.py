@@ -1,10 +1,10 @@
-"""Does the recipe of the rats, unchanged, work on other animals? Three real data sets, each beside its references.
+"""Quality of the default recipe, chosen on rats, on three other data sets, compared with their references.
 
     python benchmarks/quality_other_animals.py --data SHARED_DATA --out DIR [--only two_mice_22 mouse_boxes calms21]
         [--recipe NAME] [--seeds 3] [--steps N] [--bridge 30fps|6hz]
 
 two_mice_22  Two mice with 22 keypoints, 2,632 frames of one video; eight overlapping labels that say which mouse acts,
-             so the mice are told apart. Labels that never occur are left out.
+             so the mice are named. Labels that never occur are left out.
 mouse_boxes  Four videos of two mice as boxes of four body parts, whose centers are the keypoints. One video has labels;
              the others only pretrain. A box's column is no identity (it changes in 6 to 13 % of the frames), so boxes
              are linked to the nearest ones of the frame before, the mice are anonymous, and classes that differ only in

@@ -1,4 +1,4 @@
-"""How often profiles find what is not there, and what is: simulated studies of two groups of animals.
+"""False discovery rate and power of group profiles, on simulated studies of two groups of animals.
 
     python benchmarks/quality_profiles.py [--studies 200]
 
@@ -7,7 +7,7 @@ nothing is planted; in others two clusters exchange their frequencies in the sec
 for shares of frames at a false discovery rate of 0.05: the share of false among the found clusters (its mean is the
 false discovery rate), how many of the planted ones are found, how often the 95 % interval of a difference that is 0
 holds 0, and, for each of the other two measures, the false discovery rate again. Last, the same with every recording
-taken for an animal of its own: what the test over animals protects from. The last line of stdout is one JSON object.
+counted as a separate animal, the error that the test over animals avoids. The last line of stdout is one JSON object.
 """
 
 import argparse
@@ -37,7 +37,7 @@ SETTINGS = ProfilesConfig(permutations=2000, resamples=500)
 
 
 def recordings_as_animals(groups: Groups) -> Groups:
-    """Every recording an animal of its own, as it is often done."""
+    """Study with every recording as a separate animal, a common mistake."""
     return replace(groups, animal={id: id for id in groups.group})
 
 

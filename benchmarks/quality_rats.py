@@ -1,4 +1,4 @@
-"""Quality on real recordings: pretrain on the rats' tracks, probe S1 and S2, beside the references.
+"""Quality on real recordings: pretraining on the rats' tracks, probes of S1 and S2, and references.
 
     python benchmarks/quality_rats.py RAT_DYADS --out DIR [--seeds 3] [--recipe cpc] [--steps N] [--stride 8]
 
@@ -8,7 +8,7 @@ labels; heads are fitted and scored under two protocols, both by recording: "lat
 classes and on {aggression, social}; S2 on the four classes that are not very rare. Each probe runs with and without
 the two time columns, and with the columns alone that were learned, or that were not. Everything goes through the
 command line, so any row can be run by hand.
-What is there already is not made again. The last line of stdout is one JSON object.
+Existing results are reused. The last line of stdout is one JSON object.
 """
 
 import argparse

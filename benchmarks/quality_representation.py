@@ -1,4 +1,4 @@
-"""The default recipe's embedding before the fixed judge, beside everything that it has to beat.
+"""Quality of the default recipe's embedding under a fixed evaluation script, compared with all references.
 
     python benchmarks/quality_representation.py RATS_STORE --judge quick_probe.py --out DIR [--seeds 0 1 2 3 4]
         [--recipe summaries] [--steps N] [--cpc]
@@ -7,7 +7,7 @@ One encoder a seed is pretrained on the tracks of all 38 recordings, without lab
 columns on halves (odd against even recordings and back) and on 31-38. Beside it stand the same network untrained (its
 readout fitted all the same), window means of the inputs, and principal components of windowed histograms, as they are
 and rotated to equal variances; with --cpc also recipe `cpc`, learned columns alone and all but time.
-What is there already is not made again. The last line of stdout is one JSON object.
+Existing results are reused. The last line of stdout is one JSON object.
 """
 
 import argparse

@@ -1,13 +1,13 @@
-"""Neighbours on real recordings: how many of the ten bouts nearest to labeled examples show the same behaviour.
+"""Neighbor search on real recordings: share of the ten nearest bouts with the behavior of the labeled examples.
 
     python benchmarks/quality_retrieval.py STORE EMBEDDINGS... --out DIR [--draws 20]
 
 STORE holds the 38 recordings of two rats, EMBEDDINGS are embeddings of it by encoders of several seeds. A draw takes
-five bouts of a behaviour from recordings 01-30; encoders and spaces never saw a label. Each of them alone ("one"), and
+five bouts of a behavior from recordings 01-30; encoders and spaces never saw a label. Each of them alone ("one"), and
 the five together ("five"), ask an exact index for the ten nearest bouts. They are looked for in 31-38 ("held out"), and
 in every annotated recording but those of the examples ("others"). Precision@10 is the share of found bouts in which the
-behaviour is what most annotated frames show; in brackets the same by the nearest frame of each bout; chance is the
-behaviour's share of the frames searched. Hand features and raw poses are compared by the same rules.
+behavior is what most annotated frames show; in brackets the same by the nearest frame of each bout; chance is the
+behavior's share of the frames searched. Hand features and raw poses are compared by the same rules.
 
 The last line of stdout is one JSON object.
 """
@@ -29,27 +29,27 @@ from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.space import SpaceConfig
 from ssl_behavior.store import Store
 
-STREAM, BEHAVIOURS = "S2", ("clinch", "keepdown", "lateralthreat", "uprightposture")
+STREAM, BEHAVIORS = "S2", ("clinch", "keepdown", "lateralthreat", "uprightposture")
 EXAMPLES, NEAREST = 5, 10
 LEAST_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
 class Case:
-    """Five bouts of a behaviour, and where to look for more."""
+    """Five bouts of a behavior, and where to look for more."""
 
-    behaviour: str
+    behavior: str
     where: str
     examples: tuple[Span, ...]
     recordings: tuple[str, ...]
 
 
 def cases(store: Store, labels: np.ndarray, draws: int) -> Iterator[Case]:
-    """The draws of every behaviour, the same for every representation."""
+    """The draws of every behavior, the same for every representation."""
     annotated = [row for row in store.rows if (labels[row.slice] >= 0).any()]
     later = {row.id for row in store.rows[TRAIN:]}
-    for behaviour in BEHAVIOURS:
-        number = store.streams[STREAM].vocabulary.index(behaviour)
+    for behavior in BEHAVIORS:
+        number = store.streams[STREAM].vocabulary.index(behavior)
         bouts = [
             Span(row.id, start, stop)
             for row in annotated
@@ -57,11 +57,11 @@ def cases(store: Store, labels: np.ndarray, draws: int) -> Iterator[Case]:
             if row.id not in later and label == number and stop - start >= LEAST_SECONDS * row.fps
         ]
         for draw in range(draws):
-            picks = numpy_generator(draw, "examples", behaviour).choice(len(bouts), EXAMPLES, replace=False)
+            picks = numpy_generator(draw, "examples", behavior).choice(len(bouts), EXAMPLES, replace=False)
             examples = tuple(bouts[pick] for pick in picks)
             own = {example.recording for example in examples}
-            yield Case(behaviour, "held out", examples, tuple(row.id for row in annotated if row.id in later))
-            yield Case(behaviour, "others", examples, tuple(row.id for row in annotated if row.id not in own))
+            yield Case(behavior, "held out", examples, tuple(row.id for row in annotated if row.id in later))
+            yield Case(behavior, "others", examples, tuple(row.id for row in annotated if row.id not in own))
 
 
 def shown_by(labels: np.ndarray, row: EmbeddingRow, start: int, stop: int) -> int:
@@ -73,7 +73,7 @@ def shown_by(labels: np.ndarray, row: EmbeddingRow, start: int, stop: int) -> in
 def precision(
     index: FrameIndex, labels: np.ndarray, number: int, queries: Sequence[Query], rows: Sequence[EmbeddingRow]
 ) -> tuple[float, float]:
-    """Shares of the found bouts that show the behaviour: by most of their frames, and by the nearest one."""
+    """Shares of the found bouts that show the behavior: by most of their frames, and by the nearest one."""
     by_id = {row.id: row for row in rows}
     most, nearest = [], []
     for query in queries:
@@ -85,17 +85,17 @@ def precision(
 
 
 def measure(index: FrameIndex, store: Store, labels: np.ndarray, draws: int) -> dict[str, dict[str, list[float]]]:
-    """(behaviour, where, number of examples) -> score -> its value in each draw."""
+    """(behavior, where, number of examples) -> score -> its value in each draw."""
     found: dict[str, dict[str, list[float]]] = {}
     for case in cases(store, labels, draws):
-        number = store.streams[STREAM].vocabulary.index(case.behaviour)
+        number = store.streams[STREAM].vocabulary.index(case.behavior)
         rows = [row for row in index.embeddings.rows if row.id in case.recordings]
         known = np.concatenate([labels[row.slice] for row in rows])
         chance = float((known == number).sum() / (known >= 0).sum())
         asked = {"one": [Query((one,)) for one in case.examples], "five": [Query(case.examples)]}
         for name, queries in asked.items():
             most, nearest = precision(index, labels, number, queries, rows)
-            own = found.setdefault(f"{case.behaviour}, {case.where}, {name}", {})
+            own = found.setdefault(f"{case.behavior}, {case.where}, {name}", {})
             for score, value in (("precision@10", most), ("by nearest frame", nearest), ("chance", chance)):
                 own.setdefault(score, []).append(value)
     return found

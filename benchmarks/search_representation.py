@@ -91,7 +91,7 @@ def _features_of(store: Store) -> dict[str, Any]:
         found["scene"].append((values[0].half(), seen[0]))
         attributes, told = programs.attributes(batch)
         steps = scene_moments(
-            programs.standardised(attributes).unsqueeze(2), told.unsqueeze(2), batch.valid, STRIDE, False
+            programs.standardized(attributes).unsqueeze(2), told.unsqueeze(2), batch.valid, STRIDE, False
         )
         found["programs"].append((steps[0][0].half(), steps[1][0]))
     return found

@@ -1,6 +1,6 @@
 """An embeddings folder of any length, written in blocks: what a benchmark searches and clusters.
 
-Not white noise: behaviours (clusters of different size and spread) take turns in bouts, and within a bout the embedding
+Not white noise: behaviors (clusters of different size and spread) take turns in bouts, and within a bout the embedding
 moves slowly, as a real one does. Recordings of ten minutes at 30 frames per second.
 """
 
@@ -23,7 +23,7 @@ MEMORY = 0.95
 
 
 def _behaviors(dim: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Centre, spread and share of each behaviour, and the directions in which all of them vary."""
+    """Center, spread and share of each behavior, and the directions in which all of them vary."""
     generator = numpy_generator(seed, "behaviours")
     centers = generator.normal(0, 1, (NUM_BEHAVIORS, dim)) / np.arange(1, dim + 1) ** 0.25
     spread = generator.uniform(0.3, 0.9, NUM_BEHAVIORS)
@@ -33,7 +33,7 @@ def _behaviors(dim: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray,
 
 
 def _recording(generator: np.random.Generator, frames: int, parts: tuple[np.ndarray, ...]) -> np.ndarray:
-    """float16 [frames, dim]: bouts, slow movement around their centres, and noise."""
+    """float16 [frames, dim]: bouts, slow movement around their centers, and noise."""
     centers, spread, share, directions = parts
     lengths = 1 + generator.geometric(1 / BOUT_FRAMES, 1 + 3 * frames // BOUT_FRAMES)
     shown = np.repeat(generator.choice(NUM_BEHAVIORS, len(lengths), p=share), lengths)[:frames]

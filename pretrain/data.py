@@ -1,4 +1,4 @@
-"""Which recordings a run learns from, and its batches: batch k of a run depends on its seed and k alone."""
+"""Choice of the training recordings, and training batches: batch k of a run depends on its seed and k alone."""
 
 import hashlib
 import json
@@ -57,17 +57,17 @@ def open_data(stores: Sequence[Path], config: DataConfig, seed: int, facts: Labe
     if not train or (labeled and all(_key(source) in held_out for source in labeled)):
         what = "recordings with labels" if labeled else "recordings"
         raise InputError(f"all {len(labeled or sources)} {what} are held out for validation: none is left to train on")
-    shown = {_key(source) for source in labeled}
+    labeled_keys = {_key(source) for source in labeled}
 
     def reader(side: Sequence[Source]) -> WindowReader:
         if facts is None:
             return WindowReader(side, config.window_frames, config.recordings_per_batch)
-        return LabeledReader(side, config.window_frames, shown, facts, config.sampling)
+        return LabeledReader(side, config.window_frames, labeled_keys, facts, config.sampling)
 
     return Data(
         train=reader(train),
         validation=reader(validation) if validation else None,
-        fps=common_fps([row for _, row in sources], "choose those of one rate with --recordings"),
+        fps=common_fps([row for _, row in sources], "choose those of one rate with `recordings`"),
         fingerprint=_fingerprint(train, validation, labeled),
     )
 
@@ -95,24 +95,24 @@ def labeled_sources(sources: Sequence[Source], config: DataConfig) -> list[Sourc
         If a pattern matches nothing, or nothing was named and there is no such subset.
     """
     if config.labeled:
-        wanted = _matching(_stores_of(sources), config.labeled, "--labeled")
-        named = [source for source in sources if _key(source) in wanted]
+        matching = _matching(_stores_of(sources), config.labeled, "labeled")
+        named = [source for source in sources if _key(source) in matching]
         _check_unseen(named, config)
         return named
     found = [source for source in sources if source[1].subset == "train"]
     if not found:
         raise InputError(
-            "which recordings' labels may be learned from? Name them with --labeled (ids or globs, '*' for all) or "
-            "--split FILE; no recording has the subset 'train'"
+            "no recording has the subset 'train': name the recordings whose labels may be used with `labeled` (ids or "
+            "globs, '*' for all), or give a split file with `split`"
         )
     return found
 
 
 def _check_unseen(labeled: Sequence[Source], config: DataConfig) -> None:
-    """Refuse a split that learns from what it keeps for something else."""
+    """Refuse a split whose training recordings, or copies of them, are also in another part."""
     for _, row in labeled:
         if any(row.id == pattern or fnmatchcase(row.id, pattern) for pattern in config.not_labeled):
-            raise InputError(f"the recording {row.id!r} is in two parts of the split: to learn from, and not to")
+            raise InputError(f"recording {row.id!r} is in the training part of the split and in another part")
 
 
 def _with_streams(sources: Sequence[Source], facts: LabelFacts) -> list[Source]:
@@ -124,7 +124,7 @@ def _stores_of(sources: Sequence[Source]) -> list[Store]:
 
 
 def _with_copies(held_out: set[tuple[str, str]], sources: Sequence[Source]) -> set[tuple[str, str]]:
-    """Those held out and every recording with the same tracks: a copy under another name is no new recording."""
+    """The held-out recordings and their copies: a recording with the same tracks is not a new one."""
     contents = {source[1].content_hash for source in sources if _key(source) in held_out}
     return {_key(source) for source in sources if source[1].content_hash in contents}
 
@@ -133,7 +133,7 @@ def _key(source: Source) -> tuple[str, str]:
     return str(source[0].path), source[1].id
 
 
-def _matching(stores: Sequence[Store], patterns: Sequence[str], option: str) -> set[tuple[str, str]]:
+def _matching(stores: Sequence[Store], patterns: Sequence[str], argument: str) -> set[tuple[str, str]]:
     """Recordings that match any pattern; each pattern has to match in some store."""
     found: set[tuple[str, str]] = set()
     for pattern in patterns:
@@ -144,7 +144,7 @@ def _matching(stores: Sequence[Store], patterns: Sequence[str], option: str) -> 
             except InputError as error:
                 refusal = error
         if not matches:
-            raise InputError(f"{option}: {refusal}")
+            raise InputError(f"`{argument}`: {refusal}")
         found |= matches
     return found
 
@@ -152,12 +152,12 @@ def _matching(stores: Sequence[Store], patterns: Sequence[str], option: str) -> 
 def _chosen(stores: Sequence[Store], config: DataConfig) -> list[Source]:
     sources = [(store, row) for store in stores for row in store.rows]
     if config.recordings:
-        wanted = _matching(stores, config.recordings, "--recordings")
-        sources = [source for source in sources if _key(source) in wanted]
+        matching = _matching(stores, config.recordings, "recordings")
+        sources = [source for source in sources if _key(source) in matching]
     if config.subsets:
         there = sorted({row.subset for _, row in sources})
         if unknown := sorted(set(config.subsets) - set(there)):
-            raise InputError(f"--subset: no recording has the subset {unknown[0]!r}; there are {there}")
+            raise InputError(f"`subsets`: no recording has the subset {unknown[0]!r}; there are {there}")
         sources = [source for source in sources if source[1].subset in config.subsets]
     return sources
 
@@ -166,7 +166,7 @@ def _held_out(
     sources: Sequence[Source], config: DataConfig, seed: int, learned: LabelFacts | None
 ) -> set[tuple[str, str]]:
     if config.validation:
-        return _matching(_stores_of(sources), config.validation, "--validation")
+        return _matching(_stores_of(sources), config.validation, "validation")
     if config.validation_share == 0 or len(sources) < 2:
         return set()
     number = max(1, round(config.validation_share * len(sources)))
@@ -177,7 +177,7 @@ def _held_out(
 
 
 def _spared(order: Sequence[Source], number: int, facts: LabelFacts) -> set[tuple[str, str]]:
-    """About `number` recordings to hold out, in the order given: of every stream that can spare one at least one.
+    """About `number` recordings to hold out, in the given order; at least one of every stream that can spare one.
 
     A stream's or an annotator's last recording is never taken.
     """

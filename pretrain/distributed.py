@@ -1,4 +1,4 @@
-"""The processes that torchrun starts: joined for the time of a run."""
+"""Process group of a run under torchrun, and the operations that its processes share."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ __all__ = ["averaged", "in_main", "process_group", "stop_signal", "wrap"]
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Join the processes of a torchrun (nccl on CUDA, else gloo); nothing where there is no torchrun."""
+    """Join the processes of a torchrun (nccl on CUDA, else gloo); does nothing without torchrun."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
@@ -33,7 +33,7 @@ def process_group(device: torch.device) -> Iterator[None]:
 
 
 def wrap(losses: nn.Module) -> nn.Module:
-    """Average gradients over processes; the module itself where there is one."""
+    """Wrap a module so that gradients are averaged over processes; with one process, return the module itself."""
     if parallel.world_size() == 1:
         return losses
     return DistributedDataParallel(losses)
@@ -48,14 +48,14 @@ def averaged(values: dict[str, Tensor]) -> dict[str, float]:
 
 
 def stop_signal(received: int, device: torch.device) -> int:
-    """The largest signal number any process received, so that all stop after the same step; 0 = none."""
+    """Largest signal number that any process received, so that all stop after the same step; 0 = none."""
     if parallel.world_size() == 1:
         return received
     return int(parallel.gather(torch.tensor([received], device=device)).max())
 
 
 def in_main(action: Callable[[], None]) -> None:
-    """Do something in the main process while the others wait.
+    """Run a function in the main process while the others wait.
 
     Raises
     ------

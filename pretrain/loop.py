@@ -49,19 +49,19 @@ __all__ = [
 
 
 def rank_limit(num_columns: int) -> float:
-    """The effective rank below which so many columns are warned of: an eighth of them, between 2 and 16."""
+    """Threshold of the collapse warning: an eighth of the number of columns, between 2 and 16."""
     return min(16.0, max(2.0, num_columns / 8))
 
 
 def collapse_warning(rank: float, num_columns: int) -> str | None:
-    """A sentence for the person where the effective rank is below `rank_limit`, or not a number, else None."""
+    """Warning that the embeddings collapsed: the effective rank is below `rank_limit` or not a number; else None."""
     limit = rank_limit(num_columns)
     if rank >= limit:
         return None
     return (
         f"the embeddings may be collapsing: their effective rank is {rank:.1f} of {num_columns} columns, and below "
-        f"{limit:.3g} little can be read from them; try a lower --optim.lr or a larger --data.batch_size, and look at "
-        "the recordings (ssl-behavior import says what is missing in them)"
+        f"{limit:.3g} little can be read from them; try a lower optim.lr or a larger data.batch_size, and look at "
+        "the recordings (ssl-behavior import reports their missing points)"
     )
 
 
@@ -69,7 +69,7 @@ _MAX_POINTS = 2048
 
 
 class Losses(nn.Module):
-    """A method's loss as a forward pass, which is what DistributedDataParallel can wrap."""
+    """A method's loss as a forward pass, for DistributedDataParallel."""
 
     def __init__(self, method: Method) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ def _plain(loss: LossTerms) -> dict[str, Tensor]:
 def validate(
     method: Method, batches: Iterable[WindowBatch], device: torch.device, precision: torch.dtype
 ) -> dict[str, float]:
-    """Means over batches of the loss, its terms and diagnostics, and how much what was learned has collapsed.
+    """Means over batches of the loss, its terms and diagnostics, and measures of collapse of the learned columns.
 
     A term that a batch has nothing to say of (a label stream it shows no label of) is the mean over the other batches.
     """
@@ -146,7 +146,7 @@ def validate(
 
 @torch.no_grad()
 def batch_rank(method: Method, batch: WindowBatch, precision: torch.dtype) -> float:
-    """Effective rank of what was learned, on the frames of one batch."""
+    """Effective rank of the learned columns on the frames of one batch."""
     method.eval()
     with autocast(batch, precision):
         points = method.learned(method.embed(batch)[batch.valid]).float().cpu()
@@ -162,7 +162,7 @@ def _spread(points: Tensor) -> dict[str, float]:
 
 
 def to_model(batch: WindowBatch, method: Method, device: torch.device) -> WindowBatch:
-    """The batch where the method computes, in the type of its weights."""
+    """The batch on the method's device, in the type of its weights."""
     return batch.to(device, next(method.parameters()).dtype)
 
 
@@ -202,39 +202,39 @@ def label_scores(method: Method, reader: WindowReader, precision: torch.dtype) -
         return {}
     known = method.config.labels.annotators
     probability: dict[str, list[np.ndarray]] = {stream.name: [] for stream in reader.facts.streams}
-    shown: dict[str, list[np.ndarray]] = {stream.name: [] for stream in reader.facts.streams}
+    target: dict[str, list[np.ndarray]] = {stream.name: [] for stream in reader.facts.streams}
     for pick in reader.labeled:
         store, row = reader.sources[pick]
         labels = reader.labels(pick, 0, row.frames)
-        said = predict_row(method, store, row, known[reader.annotator(pick)], precision)
+        predicted = predict_row(method, store, row, known[reader.annotator(pick)], precision)
         for column, stream in enumerate(reader.facts.streams):
-            probability[stream.name].append(said[stream.name])
-            shown[stream.name].append(labels[:, column])
+            probability[stream.name].append(predicted[stream.name])
+            target[stream.name].append(labels[:, column])
     scores: dict[str, float] = {}
     for stream in reader.facts.streams:
-        found = _scores(np.concatenate(probability[stream.name]), np.concatenate(shown[stream.name]), stream)
+        found = _scores(np.concatenate(probability[stream.name]), np.concatenate(target[stream.name]), stream)
         scores |= {f"{score}/{stream.name}": value for score, value in found.items()}
     return scores
 
 
-def _scores(probability: np.ndarray, shown: np.ndarray, stream: StreamFacts) -> dict[str, float]:
-    known = shown >= 0
-    probability, shown = probability[known], shown[known]
-    claimed = probability.argmax(axis=1) if len(shown) else shown
-    present = [number for number in stream.foreground if (shown == number).any()]
+def _scores(probability: np.ndarray, target: np.ndarray, stream: StreamFacts) -> dict[str, float]:
+    known = target >= 0
+    probability, target = probability[known], target[known]
+    claimed = probability.argmax(axis=1) if len(target) else target
+    present = [number for number in stream.foreground if (target == number).any()]
     if not present:
         return {}
-    scores = [class_scores(shown == number, probability[:, number], claimed == number) for number in present]
+    scores = [class_scores(target == number, probability[:, number], claimed == number) for number in present]
     means = {name: macro([getattr(one, name) for one in scores]) for name in ("ap", "f1")}
     return {name: mean for name, mean in means.items() if mean is not None}
 
 
 _FIRST_LOOK_STEPS = 50
-"""After so many steps embeddings are looked at for the first time: a run of hours that collapses is no surprise."""
+"""Step of the first collapse check, early in a run that may take hours."""
 
 
 class Trainer:
-    """A method in training: what changes from step to step, and how it is saved and taken up again.
+    """Training loop of one run: model, optimizer, schedule and counters, with saving and resuming.
 
     Randomness is no part of the state: that of step k is derived from the run's seed and k.
     """
@@ -258,7 +258,7 @@ class Trainer:
         self.saved_at, self.saved_step = time.monotonic(), -1
 
     def load(self, checkpoint: Path) -> None:
-        """Take up the training where `checkpoint` left it.
+        """Resume training from `checkpoint`.
 
         Raises
         ------
@@ -293,7 +293,7 @@ class Trainer:
         self.saved_at, self.saved_step = time.monotonic(), self.steps_done
 
     def train(self, run: RunFolder, log: RunLog | None) -> int:
-        """Do the remaining steps; the number of the signal that ended them early, or 0.
+        """Run the remaining steps; returns the number of the signal that ended them early, or 0.
 
         `log` is None in all processes but the main one, which alone writes.
 
@@ -311,8 +311,8 @@ class Trainer:
                 self._step(step, batch, log)
                 received = stop_signal(stop.received, self.device)
                 if log:
-                    if self._look_due():
-                        self._look(batch, log)
+                    if self._collapse_check_due():
+                        self._check_collapse(batch, log)
                     if self.steps_done == config.steps:
                         self._finish()
                     improved = self._validate(log) if self._due(config.loop.validate_every) else False
@@ -338,7 +338,7 @@ class Trainer:
                 log.training(self.steps_done, {**numbers, "lr": rate})
 
     def _finish(self) -> None:
-        """Fit what reads the trained weights, by the main process alone, which saves it."""
+        """Call `method.finish` in the main process, which also saves the result."""
         with parallel.alone(), self.average.in_place():
             self.method.finish(self.data.train)
 
@@ -351,12 +351,12 @@ class Trainer:
             return True
         return self._due(loop.checkpoint_every_steps or self.config.steps)
 
-    def _look_due(self) -> bool:
-        """Once early, and without held-out recordings as often as those would be looked at."""
+    def _collapse_check_due(self) -> bool:
+        """Whether to check for collapse: once early, then, without held-out recordings, at the validation interval."""
         early = self.steps_done == _FIRST_LOOK_STEPS
         return early or (self.data.validation is None and self._due(self.config.loop.validate_every))
 
-    def _look(self, batch: WindowBatch, log: RunLog) -> None:
+    def _check_collapse(self, batch: WindowBatch, log: RunLog) -> None:
         """Warn if the embeddings of a training batch have collapsed."""
         with parallel.alone():
             rank = batch_rank(self.method, batch, self.precision)
@@ -364,7 +364,7 @@ class Trainer:
             log.say(f"warning: step {self.steps_done}: {warning}")
 
     def _validate(self, log: RunLog) -> bool:
-        """Look at the held-out recordings, by the main process alone; True if they never looked better."""
+        """Validate in the main process; True if this is the best result so far."""
         reader, config = self.data.validation, self.config
         if reader is None:
             return False
@@ -380,7 +380,7 @@ class Trainer:
         return self._compare()
 
     def _compare(self) -> bool:
-        """Whether the last look was the best so far, by the loss or by the labels of a stream; it is then kept as such.
+        """Whether the last validation was the best so far, by loss or by a stream's labels; records it if so.
 
         Either may be undefined: the one does not wait for the other.
         """
@@ -396,7 +396,7 @@ class Trainer:
         return True
 
     def _best_streams(self, here: str) -> dict[str, Any]:
-        """Of each label stream the checkpoint that labeled the held-out recordings best, and how well."""
+        """For each label stream, the checkpoint with the best held-out labels and its score."""
         streams = dict((self.best or {}).get("streams", {}))
         for name, score in self.validation.items():
             if name.startswith("ap/") and score > streams.get(name[3:], {"ap": -1.0})["ap"]:
@@ -406,20 +406,20 @@ class Trainer:
     def _diverged(self, step: int, what: str) -> InputError:
         data, config = self.data, self.config
         names = batch_recordings(data.train, config.data.batch_size, config.seed, step)
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        target = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         kept = (
             "no checkpoint was saved yet"
             if self.saved_step < 0
             else f"the checkpoint of step {self.saved_step} is kept"
         )
         return InputError(
-            f"training stopped in step {step + 1}: {what} (recordings of this batch: {shown}); {kept}. "
-            "Try a lower --optim.lr, more --optim.warmup_steps or --precision float32, and look at these recordings"
+            f"training stopped in step {step + 1}: {what} (recordings of this batch: {target}); {kept}. "
+            "Try a lower `optim.lr`, more `optim.warmup_steps` or `precision=float32`, and look at these recordings"
         )
 
 
 def _no_loss(validation: Mapping[str, float]) -> str:
     reason = "the held-out recordings are too short, or too little was seen in them,"
     if any(name.startswith("ap/") for name in validation):
-        return f"{reason} for a validation loss; the best weights are told by the labels alone"
+        return f"{reason} for a validation loss; the labels alone choose the best checkpoint"
     return f"{reason} to validate on"

@@ -1,4 +1,4 @@
-"""What a run tells: `metrics.jsonl`, TensorBoard events, and a live line for the person who waits."""
+"""Output of a run: `metrics.jsonl`, TensorBoard events, and a live progress line."""
 
 import errno
 import json
@@ -32,7 +32,7 @@ class RunLog:
     def __init__(self, folder: Path, console: Console, steps: int, steps_done: int, frames_per_step: int) -> None:
         self.console, self.steps, self.steps_done, self.frames_per_step = console, steps, steps_done, frames_per_step
         self.path = folder / "metrics.jsonl"
-        # purge_step: TensorBoard forgets what a killed process wrote of steps that are now done again.
+        # purge_step: TensorBoard drops a killed process's events of steps that are now repeated.
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_done + 1)
         self.started = self.last_time = time.monotonic()
         self.last_step, self.last_line = steps_done, 0.0
@@ -56,7 +56,7 @@ class RunLog:
                 raise self._refused(failure) from failure
 
     def training(self, step: int, values: Mapping[str, float]) -> None:
-        """Numbers of one training step."""
+        """Log one training step."""
         now = time.monotonic()
         speed = (step - self.last_step) * self.frames_per_step / max(now - self.last_time, 1e-9)
         self.last_step, self.last_time = step, now
@@ -64,7 +64,7 @@ class RunLog:
         self._show(step, f"loss {values['loss']:.4f}", f"{speed:,.0f} frames/s")
 
     def validation(self, step: int, values: Mapping[str, float]) -> None:
-        """Numbers of the held-out recordings after a step."""
+        """Log the validation after a step."""
         self._write(step, "validation", values)
         labels = "".join(f", AP {name[3:]} {value:.3f}" for name, value in values.items() if name.startswith("ap/"))
         self.say(
@@ -73,7 +73,7 @@ class RunLog:
         )
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line above the progress line."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _write(self, step: int, split: str, values: Mapping[str, float]) -> None:
@@ -87,7 +87,7 @@ class RunLog:
 
     def _refused(self, error: OSError) -> InputError:
         reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
-        return InputError(f"{self.path}: {reason}. The last checkpoint is kept: make room, then continue with --resume")
+        return InputError(f"{self.path}: {reason}. The last checkpoint is kept: make room, then continue with `resume`")
 
     def _show(self, step: int, loss: str, speed: str) -> None:
         if self.progress:
@@ -102,7 +102,7 @@ class RunLog:
 
 
 def finite_or_none(values: Mapping[str, float]) -> dict[str, float | None]:
-    """The values as JSON can hold them: it has neither NaN nor infinity.
+    """Values with None for NaN and infinity, which JSON does not have.
 
     >>> finite_or_none({"loss": float("nan"), "lr": 0.1})
     {'loss': None, 'lr': 0.1}

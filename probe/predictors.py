@@ -380,7 +380,7 @@ def decided_labels(probability: np.ndarray, stream: StreamFacts) -> Labels:
 
 
 def _notes(predictor: LabelPredictor, styles: Mapping[str, Style], balanced: bool) -> list[str]:
-    notes = [style.told for style in styles.values() if style.told]
+    notes = [style.warning for style in styles.values() if style.warning]
     if balanced and predictor.always_balanced:
         notes.append(
             f"all classes weighed the same when {predictor.source} was trained: its labels are balanced, with "

@@ -1,4 +1,4 @@
-"""Self-supervised representations of social behaviour from pose tracks.
+"""Self-supervised representations of social behavior from pose tracks.
 
 >>> import ssl_behavior
 >>> encoder = ssl_behavior.load("runs/rats")  # doctest: +SKIP
@@ -49,7 +49,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    # Names are fetched when asked for: `ssl-behavior --help` must not wait for torch.
+    # Names are imported on first access, so that `ssl-behavior --help` does not wait for torch.
     if name == "PoseEmbedder":
         from pretrain.estimator import PoseEmbedder
 

@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """How much of each augmentation; 0 turns it off.
+    """Strength of each augmentation; 0 turns it off.
 
     Parameters
     ----------
@@ -59,12 +59,12 @@ class AugmentConfig:
 
 
 def augment(batch: WindowBatch, config: AugmentConfig, skeleton: Skeleton, generator: torch.Generator) -> WindowBatch:
-    """All augmentations of `config`, each window with its own draw: first `moved`, then `hidden`."""
+    """Apply all augmentations of `config`, drawn for each window: first `moved`, then `hidden`."""
     return hidden(moved(batch, config, skeleton, generator), config, generator)
 
 
 def moved(batch: WindowBatch, config: AugmentConfig, skeleton: Skeleton, generator: torch.Generator) -> WindowBatch:
-    """Geometry (rotation, reflection, translation, swap) and jitter: another scene, with attributes of its own."""
+    """Geometry (rotation, reflection, translation, swap) and jitter: a new scene, whose attributes may differ."""
     if config.rotate:
         chosen = _chosen(batch, config.rotate, generator)
         turns = (own_share(torch.rand, generator, [len(batch)]).to(batch.keypoints) * 2 - 1) * math.pi
@@ -83,14 +83,14 @@ def moved(batch: WindowBatch, config: AugmentConfig, skeleton: Skeleton, generat
 
 
 def hidden(batch: WindowBatch, config: AugmentConfig, generator: torch.Generator) -> WindowBatch:
-    """Keypoint dropout: the same scene, seen less of."""
+    """Keypoint dropout: the same scene with fewer observed points."""
     if config.drop_keypoints:
         batch = drop_keypoints(batch, config.drop_keypoints, config.drop_frames, generator)
     return batch
 
 
 def geometric(config: AugmentConfig) -> frozenset[str]:
-    """The transformations that `moved` may apply: what keeps an attribute's value must be invariant under them all.
+    """Transformations that `moved` may apply; an attribute keeps its value only if it is invariant under all of them.
 
     >>> sorted(geometric(AugmentConfig(reflect=0.5, rotate=1.0)))
     ['reflection', 'rotation']
@@ -119,7 +119,7 @@ def reflect(batch: WindowBatch, chosen: torch.Tensor, skeleton: Skeleton) -> Win
 
 
 def rotate(batch: WindowBatch, radians: Float[Tensor, " batch"]) -> WindowBatch:
-    """Turn each window about the middle of its arena, from x towards y; points may leave the arena."""
+    """Turn each window about the middle of its arena, from x toward y; points may leave the arena."""
     middle = ((batch.arena[:, :2] + batch.arena[:, 2:]) / 2)[:, None, None, None, :]
     cos, sin = (values.view(-1, 1, 1, 1) for values in (radians.cos(), radians.sin()))
     x, y = (batch.keypoints - middle).unbind(-1)
@@ -134,7 +134,7 @@ def translate(batch: WindowBatch, shifts: Float[Tensor, "batch space"]) -> Windo
 
 
 def _shift_to(batch: WindowBatch, place: Float[Tensor, "batch space"]) -> Float[Tensor, "batch space"]:
-    """The shift to a place among all that keep the observed points in the arena, from 0 to 1; 0 where none does."""
+    """Shift that keeps the observed points in the arena, at a place 0 to 1 of the possible range; 0 without room."""
     seen = batch.observed.unsqueeze(-1)
     low = batch.keypoints.masked_fill(~seen, torch.inf).amin(dim=(1, 2, 3))
     high = batch.keypoints.masked_fill(~seen, -torch.inf).amax(dim=(1, 2, 3))

@@ -1,4 +1,4 @@
-"""From a label per frame to bouts: when a behavior, or a cluster, begins and ends."""
+"""Bouts: spans, tables and runs of frames with one label, and merging of short bouts."""
 
 import heapq
 import re
@@ -30,7 +30,7 @@ _SPAN = re.compile(r"(?P<recording>.+):(?P<start>[0-9]{1,18})(-(?P<stop>[0-9]{1,
 
 @dataclass(frozen=True)
 class Span:
-    """Frames `start` up to, not including, `stop` of a recording, which is named by its id.
+    """Frames `start` up to, not including, `stop` of the recording with the id `recording`.
 
     Raises
     ------
@@ -44,11 +44,13 @@ class Span:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.stop:
-            raise InputError(f"frames {self.start}:{self.stop} of recording {self.recording!r} are no span")
+            raise InputError(
+                f"span of recording {self.recording!r}: expected 0 <= start < stop, got {self.start}:{self.stop}"
+            )
 
     @classmethod
-    def parse(cls, text: str, option: str = "--query") -> "Span":
-        """From RECORDING:FRAME or RECORDING:START-STOP; what stands before the last colon is the recording.
+    def parse(cls, text: str, argument: str = "query") -> "Span":
+        """Parse RECORDING:FRAME or RECORDING:START-STOP; the text before the last colon is the recording.
 
         >>> Span.parse("day 1/a:b:12-40")
         Span(recording='day 1/a:b', start=12, stop=40)
@@ -61,13 +63,13 @@ class Span:
         found = _SPAN.fullmatch(text)
         if not found:
             raise InputError(
-                f"{option} {text!r}: expected RECORDING:FRAME or RECORDING:START-STOP with frames counted from 0, such "
-                "as 07:1250 or 07:1250-1310"
+                f"`{argument}` {text!r}: expected RECORDING:FRAME or RECORDING:START-STOP with frames counted from 0, "
+                "such as 07:1250 or 07:1250-1310"
             )
         start = int(found["start"])
         stop = start + 1 if found["stop"] is None else int(found["stop"])
         if stop <= start:
-            raise InputError(f"{option} {text!r}: it has to stop after its start; frame {stop} is not part of it")
+            raise InputError(f"`{argument}` {text!r}: stop must be after start; frame {stop} is not part of it")
         return Span(found["recording"], start, stop)
 
     def __str__(self) -> str:
@@ -80,7 +82,7 @@ class Bout:
 
     Parameters
     ----------
-    probability : the mean of its frames'; None = nobody said one.
+    probability : mean probability of its frames; None = unknown.
     actor : the individual that shows it; "" = not known.
     """
 
@@ -94,7 +96,7 @@ class Bout:
 
 @runtime_checkable
 class _Recording(Protocol):
-    """A row of a table of recordings that lie one after the other."""
+    """Row of a table of consecutive recordings."""
 
     @property
     def offset(self) -> int: ...
@@ -124,7 +126,7 @@ class BoutTable:
 
     @classmethod
     def of(cls, bouts: ArrayLike, recordings: Sequence[_Recording]) -> "BoutTable":
-        """Of whole numbers [bout, 4]: recording, start, stop, label."""
+        """Table from whole numbers [bout, 4]: recording, start, stop, label."""
         recording, start, stop, label = np.asarray(bouts, np.int64).reshape(-1, 4).T
         offset, fps = (np.array([getattr(one, name) for one in recordings]) for name in ("offset", "fps"))
         return cls(recording, start, stop, label, offset, fps)
@@ -148,7 +150,7 @@ class BoutTable:
         return self.offset[self.recording] + self.start
 
     def take(self, picks: np.ndarray) -> "BoutTable":
-        """Some of the bouts; `picks` are numbers or a mask."""
+        """Subset of the bouts; `picks` are numbers or a mask."""
         return replace(
             self, recording=self.recording[picks], start=self.start[picks], stop=self.stop[picks],
             label=self.label[picks],
@@ -181,7 +183,7 @@ def runs(frames: np.ndarray) -> list[tuple[int, int, int]]:
 
 
 def without_short_bouts(labels: Labels, fewest_frames: int) -> Labels:
-    """Bouts of fewer frames become background; where there is none, see `without_short_runs`.
+    """Labels whose bouts of fewer frames are background; without a background, see `without_short_runs`.
 
     Bouts of the background itself, and stretches without annotation, may be as short as they are.
     """
@@ -195,7 +197,7 @@ def without_short_bouts(labels: Labels, fewest_frames: int) -> Labels:
 
 
 def without_short_runs(frames: np.ndarray, fewest_frames: int) -> np.ndarray:
-    """Runs of fewer frames become part of the longer run beside them, the shortest first, until all are long enough.
+    """Labels whose shorter runs are merged into the longer neighboring run, shortest first, until all are long enough.
 
     A new array. Runs of -1 stay as they are and take nothing in, so a short run between two of them stays, too.
 
@@ -212,15 +214,15 @@ def without_short_runs(frames: np.ndarray, fewest_frames: int) -> np.ndarray:
         if start not in parts or parts[start][0] - start != length:
             continue  # it has grown, or become part of another, since it was put there
         stop = parts[start][0]
-        beside = [one for one in (before.get(start), stop) if one in parts and parts[one][1] != NOT_ANNOTATED]
-        if not beside:
+        adjacent = [one for one in (before.get(start), stop) if one in parts and parts[one][1] != NOT_ANNOTATED]
+        if not adjacent:
             continue
-        label = parts[max(beside, key=lambda one: parts[one][0] - one)][1]
+        label = parts[max(adjacent, key=lambda one: parts[one][0] - one)][1]
         frames[start:stop] = label
-        # What it becomes part of, and what it then touches that is alike, is one run with it.
-        alike = [start, *(one for one in beside if parts[one][1] == label)]
-        first, last = min(alike), max(parts[one][0] for one in alike)
-        for one in alike:
+        # The run joins its longer neighbor, and the other neighbor if that has the same label.
+        same_label = [start, *(one for one in adjacent if parts[one][1] == label)]
+        first, last = min(same_label), max(parts[one][0] for one in same_label)
+        for one in same_label:
             del parts[one]
         parts[first], before[last] = (last, label), first
         heapq.heappush(waiting, (last - first, first))

@@ -1,6 +1,7 @@
-"""One command, `ssl-behavior VERB ...`. Mistakes of a person end in one sentence and exit code 2."""
+"""The command `ssl-behavior VERB ...`. User errors print one sentence and exit with code 2."""
 
 import difflib
+import re
 import signal
 import sys
 import threading
@@ -10,7 +11,10 @@ from importlib.metadata import version
 from ssl_behavior.errors import InputError
 from ssl_behavior.verbs import VERBS, run_verb
 
-__all__ = ["main"]
+__all__ = ["as_options", "main"]
+
+_OPTIONS = {"backgrounds": "background", "most_dims": "dims", "only": "groups", "subsets": "subset"}
+"""Arguments of the library whose options have other names."""
 
 
 def usage() -> str:
@@ -19,14 +23,14 @@ def usage() -> str:
     verbs = "\n".join(f"  {name:<{width}}  {verb.help}" for name, verb in VERBS.items())
     return (
         "usage: ssl-behavior VERB ...\n\n"
-        "Self-supervised representations of social behaviour from pose tracks.\n\n"
+        "Self-supervised representations of social behavior from pose tracks.\n\n"
         f"verbs:\n{verbs}\n\n"
-        "`ssl-behavior VERB --help` tells what a verb takes. `ssl-behavior demo` is a good start.\n"
+        "`ssl-behavior VERB --help` lists the arguments of a verb. `ssl-behavior demo` is a good start.\n"
     )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a verb and return the exit code: 0, 2 after a person's mistake, 130 or 143 after an interruption."""
+    """Run a verb and return the exit code: 0, 2 after a user error, 130 or 143 after an interruption."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage(), end="", file=sys.stdout if arguments else sys.stderr)
@@ -42,6 +46,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _guarded(verb, arguments[1:])
 
 
+def as_options(message: str) -> str:
+    """A message with the options of the command line in place of the library's arguments in backticks.
+
+    >>> as_options("choose another `out`, or pass `overwrite`; at last try `min_confidence=0.5`")
+    'choose another --out, or pass --overwrite; at last try --min-confidence 0.5'
+    """
+
+    def option(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        return f"--{_OPTIONS.get(name, name).replace('_', '-')}" + (f" {value}" if value else "")
+
+    return re.sub(r"`([a-z][a-z_.]*)(?:=([^`]+))?`", option, message)
+
+
 def _ended(number: int, _: object) -> None:
     raise SystemExit(128 + number)
 
@@ -53,7 +71,7 @@ def _guarded(verb: str, arguments: Sequence[str]) -> int:
     try:
         return run_verb(verb, arguments)
     except InputError as error:
-        return _refused(verb, str(error))
+        return _refused(verb, as_options(str(error)))
     except KeyboardInterrupt:
         print(f"\nssl-behavior {verb}: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT

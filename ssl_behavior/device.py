@@ -1,4 +1,4 @@
-"""Where to compute, and how precisely: one option each, with an `auto` that suits the machine."""
+"""Choice of the device and of the precision; `auto` adapts both to the machine."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device called `name`; auto takes CUDA, else Apple's MPS, else the processor.
+    """Device by name; `auto` prefers CUDA, then Apple's MPS, then the CPU.
 
     Under torchrun each process takes the CUDA device of its LOCAL_RANK.
 
@@ -31,7 +31,7 @@ def choose_device(name: str = "auto") -> torch.device:
         name = next(device for device, there in available.items() if there)
     if not available[name]:
         there = sorted(device for device, there in available.items() if there)
-        raise InputError(f"--device {name}: torch {torch.__version__} finds no such device here; it has {there}")
+        raise InputError(f"`device` {name}: torch {torch.__version__} finds no such device here; it has {there}")
     if name == "cuda":
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
     return torch.device(name)
@@ -63,7 +63,7 @@ def _fast_at_bfloat16(device: torch.device) -> bool:
 
 
 def describe_device(device: torch.device, precision: torch.dtype | None = None) -> str:
-    """One line for people, such as "AMD EPYC 9654, 2 threads, bfloat16"."""
+    """One line such as "AMD EPYC 9654, 2 threads, bfloat16"."""
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory / 2**30
         text = f"{torch.cuda.get_device_name(device)}, {memory:.0f} GiB"

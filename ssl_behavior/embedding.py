@@ -27,7 +27,7 @@ from ssl_behavior.files import (
     publish_folder,
     read_contents,
     read_json,
-    told_plainly,
+    write_errors_explained,
     write_json,
 )
 from ssl_behavior.methods import Method, group_slices
@@ -61,7 +61,7 @@ def chunked(
     chunk_frames: int = CHUNK_FRAMES,
     precision: torch.dtype = torch.float32,
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """What `method` computes of every frame of a recording, chunk by chunk: (frames, float32 [time, latent]).
+    """Output of `method` for every frame of a recording, chunk by chunk: (frames, float32 [time, latent]).
 
     Each chunk is read with as many frames more as the encoder reaches to either side, so the numbers are those of one
     pass over the whole recording.
@@ -94,7 +94,7 @@ _DTYPES = ("float16", "float32")
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingRow:
-    """Which rows of the array are a recording's."""
+    """Rows of the array that belong to a recording."""
 
     id: str
     offset: int
@@ -112,9 +112,9 @@ class Embeddings:
     Attributes
     ----------
     rows : the recordings table, in the store's order.
-    groups : what the columns are: name -> number of columns.
-    checkpoint, store : fingerprints of what made them and of what they were made from.
-    precision : "float32" or "bfloat16", in which they were computed; "" where that is not known.
+    groups : column groups: name -> number of columns.
+    checkpoint, store : fingerprints of the encoder and of the tracks.
+    precision : "float32" or "bfloat16", number type of the computation; "" = unknown.
 
     Raises
     ------
@@ -154,7 +154,7 @@ class Embeddings:
         return int(self.array.shape[1])
 
     def row(self, recording: str) -> EmbeddingRow:
-        """A recording's row; an unknown id is an InputError."""
+        """Row of a recording; raises InputError for an unknown id."""
         for row in self.rows:
             if row.id == recording:
                 return row
@@ -172,11 +172,11 @@ class Embeddings:
 
 
 def select_rows(rows: Sequence[EmbeddingRow], patterns: Sequence[str], where: str) -> list[EmbeddingRow]:
-    """Those of the rows whose id equals or matches (as a glob) any of `patterns`, in order.
+    """Rows with an id that equals or matches (as a glob) any of `patterns`, in order.
 
     Parameters
     ----------
-    where : what holds the rows, for the error.
+    where : name of the source of the rows, for the error.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def select_rows(rows: Sequence[EmbeddingRow], patterns: Sequence[str], where: st
 
 
 def check_fits(method: Method, recording: Recording | StoreRow, keypoints: tuple[str, ...], num_animals: int) -> None:
-    """Refuse recordings that the encoder was not made for.
+    """Refuse recordings whose animals, keypoints or frame rate do not fit the encoder.
 
     Raises
     ------
@@ -224,18 +224,18 @@ def kept_groups(
 
     Parameters
     ----------
-    more : groups that naming them in `only` would have added, for the error.
+    more : groups that `only` can add, for the error.
 
     Raises
     ------
     InputError
         If a pattern matches no group, or nothing is left.
     """
-    for option, patterns in (("--without", without), ("--groups", only)):
+    for argument, patterns in (("without", without), ("only", only)):
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in groups):
-                known = f"it has {list(groups)}" + (f", and --groups adds any of {list(more)}" if more else "")
-                raise InputError(f"{option}: the embedding has no columns {pattern!r}; {known}")
+                known = f"it has {list(groups)}" + (f", and `only` adds any of {list(more)}" if more else "")
+                raise InputError(f"`{argument}`: the embedding has no columns {pattern!r}; {known}")
     kept = {
         name: width
         for name, width in groups.items()
@@ -243,14 +243,14 @@ def kept_groups(
         and not any(fnmatchcase(name, pattern) for pattern in without)
     }
     if not kept:
-        raise InputError(f"--without {' '.join(without)} leaves nothing of the embedding's {list(groups)}")
+        raise InputError(f"`without` {' '.join(without)} leaves nothing of the embedding's {list(groups)}")
     return kept
 
 
 def with_kept_groups(
     method: Method, without: Sequence[str] = (), only: Sequence[str] = ()
 ) -> tuple[Method, dict[str, int]]:
-    """The method, with what `only` names beyond its embedding's own groups (`Method.with_groups`), and `kept_groups`.
+    """The method with the additional groups of `only` (`Method.with_groups`), and the result of `kept_groups`.
 
     Raises
     ------
@@ -297,7 +297,7 @@ def _chunks(
     precision: torch.dtype,
     kept: Collection[str],
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """The kept columns chunk by chunk."""
+    """Kept columns, chunk by chunk."""
     columns = [span for name, span in group_slices(method.channel_groups).items() if name in kept]
 
     def embed(batch: WindowBatch) -> torch.Tensor:
@@ -337,7 +337,7 @@ def embed_store(
     method, kept = with_kept_groups(method, without, only)
     for row in rows:
         check_fits(method, row, store.skeleton.keypoints, len(store.individuals))
-    with told_plainly(out):
+    with write_errors_explained(out):
         export = _Export(method, store, rows, out, dtype, precision, kept)
         if export.done and progress is not None:
             progress(sum(row.frames for row in rows[: export.done]))
@@ -387,13 +387,13 @@ def store_embeddings(
     dtype: str = "float16",
     overwrite: bool = False,
 ) -> Embeddings:
-    """An embeddings folder of numbers that somebody else made, e.g. released features; whole or not at all.
+    """Write precomputed features, e.g. released ones, as an embeddings folder, atomically.
 
     Parameters
     ----------
-    sequences : (recording, its numbers [time, dim]) for each of `rows`, in any order.
-    group : what the columns are called.
-    made_by : asked when all sequences have been read; stands in `embeddings.json` for the checkpoint's fingerprint.
+    sequences : (recording id, values [time, dim]) for each of `rows`, in any order.
+    group : name of the column group.
+    made_by : called after all sequences are read; its value replaces the checkpoint's fingerprint in `embeddings.json`.
 
     Raises
     ------
@@ -422,7 +422,7 @@ def _check_dtype(dtype: str) -> None:
 
 
 def _table(rows: Sequence[StoreRow]) -> list[EmbeddingRow]:
-    """Where each recording lies among the rows of the array."""
+    """Row table: offset, frames and fps of each recording."""
     stops = np.cumsum([row.frames for row in rows]).tolist()
     return [
         EmbeddingRow(id=row.id, offset=stop - row.frames, frames=row.frames, fps=row.fps)
@@ -446,7 +446,7 @@ def _contents(
 
 
 def _new_array(file: Path, dtype: np.dtype, shape: tuple[int, int]) -> np.memmap:
-    """A memory-mapped array whose space is reserved: a full disk is told now, not after hours (a map dies of it)."""
+    """A memory-mapped array whose space is reserved: a full disk raises now, not after hours as SIGBUS."""
     array = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
     if hasattr(os, "posix_fallocate"):
         with file.open("r+b") as handle:
@@ -458,12 +458,12 @@ def _as_stored(values: np.ndarray, dtype: np.dtype, recording: str) -> np.ndarra
     with np.errstate(over="ignore"):
         stored = values.astype(dtype)
     if not np.isfinite(stored).all():
-        raise InputError(f"recording {recording!r}: an embedding is too large for {dtype}; use --dtype float32")
+        raise InputError(f"recording {recording!r}: an embedding is too large for {dtype}; use `dtype=float32`")
     return stored
 
 
 class _Export:
-    """An export under way: a folder beside `out` that knows how many recordings are done."""
+    """Unfinished export: a folder beside `out` that records how many recordings are done."""
 
     def __init__(
         self,
@@ -495,7 +495,7 @@ class _Export:
         self.array = np.lib.format.open_memmap(file, mode="r+")
 
     def _resumable(self) -> int:
-        """Recordings already done by an interrupted export of exactly this."""
+        """Number of recordings that an interrupted export with the same settings finished."""
         progress = self.folder / "progress.json"
         if not progress.exists():
             return 0

@@ -1,4 +1,4 @@
-"""From Python: a trained encoder as an object."""
+"""Python interface to a trained encoder: `load` and `Encoder`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,12 +22,12 @@ class Encoder:
     Attributes
     ----------
     method : the network, in eval mode.
-    groups : what the embedding's columns are: name -> number of columns.
+    groups : column groups of the embedding: name -> number of columns.
 
     Parameters
     ----------
-    without : names or globs of column groups to leave out, e.g. ("features_*", "time") for what was learned alone.
-    only : names or globs of the column groups to have, also of those that are off by default, e.g. ("summary", "time").
+    without : names or globs of column groups to leave out, e.g. ("features_*", "time") for learned columns alone.
+    only : names or globs of column groups to keep, also of groups that are off by default, e.g. ("summary", "time").
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Encoder:
         return sum(self.groups.values())
 
     def embed(self, recording: Recording) -> np.ndarray:
-        """float32 [frames, dim], a row for every frame.
+        """Embedding of a recording: float32 [frames, dim], one row per frame.
 
         Raises
         ------
@@ -53,14 +53,14 @@ class Encoder:
         return embed_recording(self.method, recording, **self._chosen)
 
     def embed_store(self, store: Store, out: str | Path, **options: Any) -> Embeddings:
-        """Embed a whole store into a folder, in bounded memory; see `ssl_behavior.embedding.embed_store`."""
+        """Embed a store into a folder, in bounded memory; see `ssl_behavior.embedding.embed_store`."""
         return embed_store(self.method, store, out, **self._chosen | options)
 
 
 def load(
     path: str | Path, device: str = "auto", best: bool = True, without: Sequence[str] = (), only: Sequence[str] = ()
 ) -> Encoder:
-    """The encoder of a run or checkpoint folder; of a run, the best on validation (or, best=False, the newest).
+    """Load the encoder of a run or checkpoint folder; of a run, the best on validation, or with best=False the newest.
 
     `without` and `only` choose groups of columns, see `Encoder`.
 

@@ -1,10 +1,10 @@
-"""The one exception for mistakes a person can mend."""
+"""`InputError`, the exception for mistakes that the user can correct."""
 
 __all__ = ["InputError"]
 
 
 class InputError(ValueError):
-    """Bad data, configuration or arguments: the message says what, where, what was expected and what to do.
+    """Invalid data, configuration or argument; the message says what, where, what was expected and what to do.
 
-    The command line prints it as one sentence and exits with 2; anything else that escapes is a defect of ours.
+    The command line prints it as one sentence and exits with 2; any other uncaught exception is a bug.
     """

@@ -1,8 +1,8 @@
-"""The one place where faiss is loaded: when it is asked for, and after torch.
+"""Lazy import of faiss, always after torch.
 
-The wheels of torch and faiss each bring an OpenMP of their own. On macOS two of them in a process can end it: faiss is
-on one thread there. Where this is not enough, KMP_DUPLICATE_LIB_OK=TRUE in the environment bears both; that is for the
-person at the machine to set, not for a library.
+The wheels of torch and faiss each bring their own OpenMP. On macOS, two OpenMP libraries can crash a process, so faiss
+uses one thread there. If it still crashes, users can set KMP_DUPLICATE_LIB_OK=TRUE in the environment; a library should
+not set it.
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""What the encoder sees of a scene: egocentric poses, relations and motion, each with a mask of what was observed.
+"""Features of a scene: egocentric poses, relations and motion, each with a mask of observed values.
 
-Everything is computed from every animal's own point of view at once, so the output has an individual axis:
-`features[..., i, :]` describes the scene as animal i lives it. Lengths are in body lengths (one scale per model,
+Every feature is computed from each animal's point of view, so the output has an individual axis:
+`features[..., i, :]` describes the scene as seen by animal i. Lengths are in body lengths (one scale per model,
 fitted on the training recordings) and directions are unit vectors in the animal's frame, so that moving or turning
 the scene changes nothing.
 """
@@ -28,23 +28,23 @@ ChannelMask = Bool[Tensor, "batch time individual channel"]
 Block = tuple[Channels, ChannelMask]
 
 _TINY = 1e-3
-_SMALLEST_VARIANCE = 1e-6
+_MIN_VARIANCE = 1e-6
 _CACHE_FRAMES = 8192
 _DISTANCES = ("distances", "all_distances")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureConfig:
-    """Which features, and how missing points are treated. Lags and gaps are in frames.
+    """Choice of features and treatment of missing points. Lags and gaps are in frames.
 
     Parameters
     ----------
-    blocks : names from `FEATURE_BLOCKS`. Walls are left out by default: where an animal is tells windows apart
-        without a look at its behaviour, and costs the encoder more than it gives (benchmarks/results).
+    blocks : names from `FEATURE_BLOCKS`. Walls are left out by default: the position in the arena
+        identifies windows without regard to behavior, and lowers scores (benchmarks/results).
     lags_frames : displacements, turns and changes of distance are taken over each of these.
     speed_lags_frames : speeds of single keypoints are taken over each of these.
     distance_components : 0 keeps every log pairwise distance; above 0, this many principal components of them.
-    clip : standardised values are clipped to ± this many standard deviations; 0 = not.
+    clip : standardized values are clipped to ± this many standard deviations; 0 = not.
     scene : gaps, holds and outliers.
     """
 
@@ -71,12 +71,12 @@ class FeatureConfig:
 
     @property
     def distance_blocks(self) -> tuple[str, ...]:
-        """The blocks that principal components are taken of."""
+        """Feature blocks that PCA compresses."""
         return tuple(name for name in self.blocks if name in _DISTANCES)
 
 
 def squash(vectors: Float[Tensor, "*batch space"]) -> Float[Tensor, "*batch space"]:
-    """Logarithmic in length, unchanged in direction: near things in detail, far things coarsely."""
+    """Vectors with logarithmic length and unchanged direction: fine resolution near, coarse far away."""
     length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
     return vectors * (torch.log1p(length) / length.clamp_min(1e-6))
 
@@ -92,7 +92,7 @@ def _twice(known: Bool[Tensor, "*batch keypoint"]) -> Tensor:
 
 
 def pose(own: Scene, _: Scene, __: FeatureConfig) -> Block:
-    """Own keypoints in the own frame, at most 4 body lengths from the centre (MABe 2021 Task 1 winner)."""
+    """Own keypoints in the own frame, clipped at 4 body lengths from the center (MABe 2021 Task 1 winner)."""
     place = rotate_into(own.points - own.center.unsqueeze(-2), own.heading.unsqueeze(-2))
     known = own.known & (own.has_heading & own.has_center).unsqueeze(-1)
     return _pairs(place.clamp(-4, 4)), _twice(known)
@@ -111,7 +111,7 @@ def other_own_pose(own: Scene, other: Scene, config: FeatureConfig) -> Block:
 
 
 def distances(own: Scene, other: Scene, _: FeatureConfig) -> Block:
-    """Log distances: every own keypoint to every one of the other's, and all pairs of the own ones."""
+    """Log distances of every own keypoint to every keypoint of the other, and of all own pairs."""
     return _log_distances(own, other, both_within=False)
 
 
@@ -136,7 +136,7 @@ def _log_distances(own: Scene, other: Scene, both_within: bool) -> Block:
 
 
 def _pairs_of_keypoints(num_keypoints: int, both_within: bool) -> Int[Tensor, "end pair"]:
-    """Numbers of the two keypoints of every pair; the other animal's are counted on from the own one's."""
+    """Indices of the two keypoints of every pair; the other animal's indices follow the own ones."""
     own = torch.arange(num_keypoints)
     between = torch.cartesian_prod(own, own + num_keypoints).T
     within = torch.tril_indices(num_keypoints, num_keypoints, offset=-1)
@@ -152,7 +152,7 @@ def _log_length(x: Tensor, y: Tensor, floor: float) -> Tensor:
 
 
 def relation(own: Scene, other: Scene, _: FeatureConfig) -> Block:
-    """Where the other is (log distance, offset, bearing) and how it is turned, in the own frame."""
+    """Position (log distance, offset, bearing) and heading of the other, in the own frame."""
     offset = rotate_into(other.center - own.center, own.heading)
     length = torch.linalg.vector_norm(offset, dim=-1, keepdim=True)
     facing = rotate_into(other.heading, own.heading)
@@ -191,7 +191,7 @@ def speeds(own: Scene, _: Scene, config: FeatureConfig) -> Block:
 
 
 def visibility(own: Scene, other: Scene, _: FeatureConfig) -> Block:
-    """Which points of both animals were observed, and how old the held positions and headings are (log frames)."""
+    """Observed points of both animals, and age of held positions and headings (log frames)."""
     ages = torch.stack([own.center_age, other.center_age, own.heading_age], dim=-1)
     seen = torch.cat([own.observed, other.observed], dim=-1).to(ages.dtype)
     values = torch.cat([seen, torch.log1p(ages)], dim=-1)
@@ -199,7 +199,7 @@ def visibility(own: Scene, other: Scene, _: FeatureConfig) -> Block:
 
 
 def walls(own: Scene, _: Scene, __: FeatureConfig) -> Block:
-    """Distance to the nearer wall in each direction (smallest, largest) and the arena's centre in the own frame."""
+    """Distance to the nearer wall in each direction (smallest, largest) and the arena's center in the own frame."""
     low, high = own.arena[:, None, None, :2], own.arena[:, None, None, 2:]
     gap = torch.minimum(own.center - low, high - own.center)
     toward = squash(rotate_into((low + high) / 2 - own.center, own.heading))
@@ -223,7 +223,7 @@ def session_time(
 
 
 def time(own: Scene, _: Scene, __: FeatureConfig) -> Block:
-    """Where in the recording the frame is, see `session_time`."""
+    """Position of the frame in the recording, see `session_time`."""
     values = session_time(own.seconds, own.seconds_left).unsqueeze(2).expand(*own.center.shape[:3], 2)
     return values, own.valid[..., None, None].expand(values.shape)
 
@@ -263,7 +263,7 @@ MABE2021_FEATURES = FeatureConfig(
 
 
 class Featurizer(nn.Module):
-    """Windows -> standardised features. Scale, PCA, mean and std are fitted once and travel with the weights.
+    """Windows -> standardized features. Scale, PCA, mean and std are fitted once and travel with the weights.
 
     Raises
     ------
@@ -305,7 +305,7 @@ class Featurizer(nn.Module):
 
     @property
     def receptive_field(self) -> tuple[int, int]:
-        """Frames before and after the own one on which the features depend."""
+        """(before, after): frames around the current one that the features depend on."""
         before, after = self.config.scene.receptive_field
         lags = {"motion": self.config.lags_frames, "speeds": self.config.speed_lags_frames, "mabe2021_social": (1,)}
         return before + max((lag for block in self.config.blocks for lag in lags.get(block, ())), default=0), after
@@ -317,27 +317,27 @@ class Featurizer(nn.Module):
 
     @property
     def _distances(self) -> slice:
-        """Where the log distances stand among the channels before PCA."""
+        """Columns of the log distances among the channels before PCA."""
         return self._spans[self.config.distance_blocks[0]] if self.config.distance_blocks else slice(0, 0)
 
     def raw_channels(self, batch: WindowBatch) -> Block:
-        """Features before standardisation and PCA, and which of them were observed."""
+        """Features before standardization and PCA, and the mask of observed ones."""
         blocks = self._blocks(batch)
         values, known = _joined(blocks)
         return values, known if bool(batch.valid.all()) else known & batch.valid[..., None, None]
 
     def forward(self, batch: WindowBatch) -> Channels:
-        """Standardised and clipped; 0 (the mean) where not observed. Never in less than the windows' precision."""
+        """Standardized and clipped features; 0 (the mean) where not observed. At least the windows' precision."""
         parts = [values for values, _ in self._parts(batch)]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def with_known(self, batch: WindowBatch) -> Block:
-        """Features as `forward` gives them, and which of them were observed."""
+        """Output of `forward`, and the mask of observed features."""
         parts = self._parts(batch)
         return torch.cat([values for values, _ in parts]), torch.cat([known for _, known in parts])
 
     def _parts(self, batch: WindowBatch) -> list[Block]:
-        """Features and which were observed, a few windows at a time.
+        """Features and masks, a few windows at a time.
 
         A few windows stay in the processor's cache: half the time of all at once.
         """
@@ -346,7 +346,7 @@ class Featurizer(nn.Module):
             return [self._features(batch.part(i, i + together)) for i in range(0, len(batch), together)]
 
     def _features(self, batch: WindowBatch) -> Block:
-        values, known = self._standardised(batch)
+        values, known = self._standardized(batch)
         if not self.config.distance_components:
             return values, known
         span = self._distances
@@ -357,7 +357,7 @@ class Featurizer(nn.Module):
             torch.cat([known[..., : span.start], seen, known[..., span.stop :]], dim=-1),
         )
 
-    def _standardised(self, batch: WindowBatch) -> Block:
+    def _standardized(self, batch: WindowBatch) -> Block:
         values, known = self.raw_channels(batch)
         values = torch.addcmul(-self.mean / self.std, values, 1 / self.std)
         if self.config.clip:
@@ -366,7 +366,7 @@ class Featurizer(nn.Module):
 
     @torch.no_grad()
     def fit(self, reader: WindowReader) -> "Featurizer":
-        """Fit the scale, then mean and std of what was observed, then the PCA, on the recordings of `reader`.
+        """Fit the scale, then mean and std of observed values, then the PCA, on the recordings of `reader`.
 
         Of more than 400,000 frames, evenly spaced pieces.
 
@@ -392,15 +392,15 @@ class Featurizer(nn.Module):
         return (batch.to(self.mean.device, self.mean.dtype) for batch in reader.pieces())
 
     def _fit_components(self, reader: WindowReader) -> None:
-        """PCA of the standardised log distances (missing ones at their mean), whitened to unit variance."""
+        """PCA of the standardized log distances (missing ones at their mean), whitened to unit variance."""
         span = self._distances
         moments = RunningCovariance(_width(span), self.mean.device)
         for batch in self._pieces(reader):
-            moments.add(self._standardised(batch)[0][..., span].flatten(0, 2))
+            moments.add(self._standardized(batch)[0][..., span].flatten(0, 2))
         covariance = moments.second_moment
         axes, variances = principal_components(covariance, self.config.distance_components)
-        self.components.copy_(axes / variances.clamp_min(_SMALLEST_VARIANCE).sqrt())
-        self.explained_variance.copy_(variances.sum() / covariance.trace().clamp_min(_SMALLEST_VARIANCE))
+        self.components.copy_(axes / variances.clamp_min(_MIN_VARIANCE).sqrt())
+        self.explained_variance.copy_(variances.sum() / covariance.trace().clamp_min(_MIN_VARIANCE))
 
 
 def _width(span: slice) -> int:
@@ -408,13 +408,13 @@ def _width(span: slice) -> int:
 
 
 def spans(names: Collection[str], widths: Collection[int]) -> dict[str, slice]:
-    """Where columns of these names and widths stand, side by side."""
+    """Column slices of adjacent blocks with the given names and widths."""
     stops = list(accumulate(widths))
     return {name: slice(stop - width, stop) for name, width, stop in zip(names, widths, stops, strict=True)}
 
 
 def _empty_batch(skeleton: Skeleton) -> WindowBatch:
-    """One unseen frame: enough to learn the widths of the blocks."""
+    """Batch of one unobserved frame, which gives the widths of the blocks."""
     shape = (1, 1, skeleton.num_individuals, skeleton.num_keypoints)
     return WindowBatch(
         keypoints=torch.zeros(*shape, 2),

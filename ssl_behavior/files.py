@@ -1,4 +1,4 @@
-"""Files and folders that exist whole or not at all."""
+"""Atomic writing of files and folders: they exist whole or not at all."""
 
 import errno
 import glob
@@ -19,20 +19,20 @@ __all__ = [
     "publish_folder",
     "read_contents",
     "read_json",
-    "told_plainly",
+    "write_errors_explained",
     "write_json",
 ]
 
 
-def check_free(path: Path, overwrite: bool, marker: str = "", option: str = "--out") -> None:
-    """Refuse to replace what is already at `path` unless `overwrite`, and then only a folder of the same kind.
+def check_free(path: Path, overwrite: bool, marker: str = "", argument: str = "out") -> None:
+    """Refuse to replace an existing `path` without `overwrite`; with it, replace only a folder of the same kind.
 
-    What an overwrite that died had set aside is at `path` again first.
+    First, the previous content after an interrupted overwrite is restored.
 
     Parameters
     ----------
-    marker : what every folder of the kind to be written holds; a folder without it is somebody's own.
-    option : of the command line, by which another path is chosen.
+    marker : file that every folder of this kind holds; a folder without it is not overwritten.
+    argument : name of the caller's argument that sets `path`.
 
     Raises
     ------
@@ -41,10 +41,11 @@ def check_free(path: Path, overwrite: bool, marker: str = "", option: str = "--o
     """
     _bring_back(path)
     if path.exists() and not overwrite:
-        raise InputError(f"{path} exists already: choose another {option}, or pass --overwrite to replace it")
+        raise InputError(f"{path} exists already: choose another `{argument}`, or pass `overwrite` to replace it")
     if path.exists() and marker and not (path / marker).exists() and (path.is_file() or any(path.iterdir())):
         raise InputError(
-            f"{path} holds something else (it has no {marker}), so --overwrite leaves it alone: choose another {option}"
+            f"{path} holds something else (it has no {marker}), which `overwrite` does not replace: "
+            f"choose another `{argument}`"
         )
     for parent in path.absolute().parents:
         if parent.exists():
@@ -58,7 +59,7 @@ def _partial(path: Path) -> Path:
 
 
 def _set_aside(path: Path) -> Path | None:
-    """What was at `path` before a process died between the two renames of `publish_folder`."""
+    """Previous content of `path`, left if a process died between the two renames of `publish_folder`."""
     if path.exists():
         return None
     aside = path.parent.glob(f".{glob.escape(path.name)}.old-*")
@@ -66,10 +67,10 @@ def _set_aside(path: Path) -> Path | None:
 
 
 def _bring_back(path: Path) -> None:
-    """Give what an overwrite that died had set aside its name again."""
+    """Restore the previous content of `path` after an interrupted overwrite."""
     old = _set_aside(path)
     if old:
-        with told_plainly(path), suppress(FileNotFoundError):
+        with write_errors_explained(path), suppress(FileNotFoundError):
             old.rename(path)
 
 
@@ -79,19 +80,20 @@ def _is_alive(pid: str) -> bool:
     except (ProcessLookupError, ValueError):
         return False
     except PermissionError:
-        pass  # it is there, and somebody else's
+        pass  # another process has it
     return True
 
 
 @contextmanager
-def told_plainly(path: Path, option: str = "--out") -> Iterator[None]:
-    """Turn the operating system's refusal to write into a sentence for the person; `option` chooses another path."""
+def write_errors_explained(path: Path, argument: str = "out") -> Iterator[None]:
+    """Convert write errors of the operating system to InputError; `argument` names the one that sets `path`."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise InputError(
-                f"{path}: the disk is full; nothing was kept of this write. Free some space, or choose another {option}"
+                f"{path}: the disk is full, and nothing of this write was kept. Free some space, or choose another "
+                f"`{argument}`"
             ) from error
         if error.errno in (
             errno.EACCES,
@@ -102,15 +104,15 @@ def told_plainly(path: Path, option: str = "--out") -> Iterator[None]:
             errno.EEXIST,
             errno.ENAMETOOLONG,
         ):
-            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another {option}") from error
+            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another `{argument}`") from error
         raise
 
 
 @contextmanager
-def atomic_folder(path: Path, overwrite: bool = False, marker: str = "", option: str = "--out") -> Iterator[Path]:
+def atomic_folder(path: Path, overwrite: bool = False, marker: str = "", argument: str = "out") -> Iterator[Path]:
     """Yield a new empty folder that becomes `path` when the block ends without an error, and vanishes otherwise.
 
-    `marker`, `option`: see `check_free`.
+    `marker`, `argument`: see `check_free`.
 
     Raises
     ------
@@ -118,9 +120,9 @@ def atomic_folder(path: Path, overwrite: bool = False, marker: str = "", option:
         If `path` exists and `overwrite` is False, the disk is full, or the place is not writable.
     """
     path = Path(path)
-    check_free(path, overwrite, marker, option)
+    check_free(path, overwrite, marker, argument)
     partial = _partial(path)
-    with told_plainly(path, option):
+    with write_errors_explained(path, argument):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         try:
@@ -132,7 +134,7 @@ def atomic_folder(path: Path, overwrite: bool = False, marker: str = "", option:
 
 
 def publish_folder(partial: Path, path: Path) -> None:
-    """Give a finished folder its name, replacing what has that name: on disk before it is visible."""
+    """Rename a finished folder to `path`, replacing previous content; flushed to disk before it is visible."""
     for file in partial.rglob("*"):
         if file.is_file():
             _sync(file)
@@ -161,7 +163,7 @@ def _sync(file: Path) -> None:
 
 
 @contextmanager
-def atomic_file(path: Path, option: str = "--out") -> Iterator[Path]:
+def atomic_file(path: Path, argument: str = "out") -> Iterator[Path]:
     """Yield a temporary name that replaces `path` when the block ends without an error, and vanishes otherwise.
 
     Raises
@@ -171,7 +173,7 @@ def atomic_file(path: Path, option: str = "--out") -> Iterator[Path]:
     """
     path = Path(path)
     partial = _partial(path)
-    with told_plainly(path, option):
+    with write_errors_explained(path, argument):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial
@@ -183,13 +185,13 @@ def atomic_file(path: Path, option: str = "--out") -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically. NaN is refused: JSON has none."""
+    """Write `value` as indented JSON, atomically. Raises ValueError for NaN, which JSON does not have."""
     with atomic_file(path) as partial:
         partial.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path, what: str) -> Any:
-    """Read a JSON file of ours; `what` names its kind in the error ("a store", "a checkpoint").
+    """Read a JSON file that this package wrote; `what` names its kind in errors ("a store", "a checkpoint").
 
     Raises
     ------
@@ -200,17 +202,17 @@ def read_json(path: Path, what: str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         old = _set_aside(path.parent)
-        hint = f"; an interrupted --overwrite left the old one as {old}: rename it back" if old else ""
+        hint = f"; an interrupted overwrite left the previous folder as {old}: rename it back" if old else ""
         raise InputError(f"{path.parent} is not {what}: it has no {path.name}{hint}") from None
     except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path} is damaged: expected {what}'s JSON ({error})") from None
 
 
 def read_contents(folder: Path, name: str, kind: str, version: int, again: str = "", what: str = "") -> dict[str, Any]:
-    """The table of contents of a folder of ours, which says what `kind` it is and in which format version.
+    """Read a folder's table of contents and check its kind and format version.
 
-    `again` tells what to do besides updating, e.g. ", or import the recordings again"; `what` is the folder in words
-    where they are not "a `kind`".
+    `again` adds advice besides updating, e.g. ", or import the recordings again"; `what` describes the folder if
+    "a `kind`" does not.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The verb `import`: files of tracks and annotations -> one store, and a report a scientist can act on."""
+"""Import of tracks and annotations into a store, the import report, and the verb `import`."""
 
 import argparse
 import math
@@ -29,21 +29,21 @@ __all__ = ["ImportOptions", "import_recordings", "import_release", "main"]
 
 _SAME_SCALE = 1e-4
 Progress = Callable[[int, int, str], None]
-"""Called with bytes done, bytes in all, and what is being read."""
+"""Callback with bytes done, total bytes, and the name of the current file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions:
-    """What a person may say about an import.
+    """Options of an import.
 
     Parameters
     ----------
-    format : a name of `ssl_behavior.io.FORMATS`, or "auto" to tell each file's format by its content.
-    fps : frames per second of all recordings, or None to use what files say or is documented.
-    px_per_cm : scale of all recordings, or None to use what files say; one that says another is refused.
-    skeleton : None to recognise it by the names of the keypoints.
+    format : a name of `ssl_behavior.io.FORMATS`, or "auto" to detect each file's format from its content.
+    fps : frames per second of all recordings, or None for the files' or documented rates.
+    px_per_cm : scale of all recordings, or None for the files' scales; a file with another scale is refused.
+    skeleton : None to recognize it by the names of the keypoints.
     annotations : annotation files, or folders of them, beside those found next to the tracks.
-    backgrounds : label stream -> the behaviour that means "nothing of interest".
+    backgrounds : label stream -> the behavior that means "nothing of interest".
     keep_zeros : keep points at exactly (0, 0) instead of setting them to missing.
     min_confidence : set points below it to missing; None keeps all.
     overwrite : replace a store that is there already.
@@ -65,11 +65,11 @@ class ImportOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        for option, value in (("--fps", self.fps), ("--px-per-cm", self.px_per_cm)):
+        for name, value in (("fps", self.fps), ("px_per_cm", self.px_per_cm)):
             if value is not None and not (math.isfinite(value) and value > 0):
-                raise InputError(f"{option} must be a number above 0, got {value:g}")
+                raise InputError(f"`{name}` must be a number above 0, got {value:g}")
         if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
-            raise InputError(f"--min-confidence must be within 0 to 1, got {self.min_confidence:g}")
+            raise InputError(f"`min_confidence` must be in [0, 1], got {self.min_confidence:g}")
 
 
 def import_recordings(
@@ -78,7 +78,7 @@ def import_recordings(
     options: ImportOptions | None = None,
     progress: Progress | None = None,
 ) -> ImportReport:
-    """Read every recording of `sources` into one store at `out`; it exists whole afterwards, or not at all.
+    """Read every recording of `sources` into one store at `out`, atomically.
 
     Memory is bounded by the largest recording (for `.npy` files: by the file). The report is also in the store,
     as `import.json`.
@@ -101,7 +101,7 @@ def import_release(
     options: ImportOptions | None = None,
     progress: Progress | None = None,
 ) -> ImportReport:
-    """The CalMS21 release as one store at `out`: all tasks and the unlabeled videos, each recording under its own path.
+    """Import the CalMS21 release as one store: all tasks and unlabeled videos, with their paths as ids.
 
     Subsets are "train", "test" and "unlabeled"; the label streams are `behavior` (annotators "0" to "5") and the seven
     of Task 3. Parts that the folder lacks are left out; `Release.require` refuses that.
@@ -150,10 +150,10 @@ def _import(
 def _check_out(out: Path, sources: Sequence[Path], overwrite: bool) -> None:
     check_free(out, overwrite)
     if out.exists() and not (out.is_dir() and ((out / "store.json").exists() or not any(out.iterdir()))):
-        raise InputError(f"{out} is no store, so --overwrite does not replace it; choose another --out")
+        raise InputError(f"{out} is no store, and `overwrite` replaces only stores; choose another `out`")
     for source in sources:
         if source.resolve().is_relative_to(out.resolve()):
-            raise InputError(f"{source} lies in {out}, which would be replaced; choose another --out")
+            raise InputError(f"{source} lies in {out}, which would be replaced; choose another `out`")
 
 
 def _recordings(
@@ -163,7 +163,7 @@ def _recordings(
     report: ImportReport,
     progress: Progress | None,
 ) -> Iterator[Recording]:
-    """Read, label, clean and inspect one recording after the other, adding to the report on the way."""
+    """Read, label, clean and inspect the recordings one by one, and add each to the report."""
     sizes = [_unpacked_size(file.path) for file in tracks]
     for number, file in enumerate(tracks):
         meter = _Meter(sum(sizes[:number]), sizes[number], sum(sizes), file.path.name, progress)
@@ -176,8 +176,8 @@ def _recordings(
         )
         for recording in file.format.read(file.path, read_options):
             recording = _scaled(recording, options.px_per_cm)
-            labelled, spans = _labelled(recording, annotations.take(recording.id, file.path), options, report)
-            cleaned, counts = clean(labelled, options.keep_zeros, options.min_confidence)
+            labeled, spans = _labeled(recording, annotations.take(recording.id, file.path), options, report)
+            cleaned, counts = clean(labeled, options.keep_zeros, options.min_confidence)
             report.recordings.append(
                 RecordingReport.of(cleaned, inspect_quality(cleaned), counts, _stream_reports(cleaned, spans))
             )
@@ -186,7 +186,7 @@ def _recordings(
 
 
 class _Meter:
-    """Turns the bytes a reader reports, or a whole file, into progress over all files."""
+    """Progress in bytes over all files, from the bytes that a reader reports or from whole files."""
 
     def __init__(self, before: int, size: int, total: int, name: str, progress: Progress | None) -> None:
         self.before, self.size, self.total, self.name, self.progress = before, size, total, name, progress
@@ -213,24 +213,24 @@ def _unpacked_size(path: Path) -> int:
 
 
 def _scaled(recording: Recording, px_per_cm: float | None) -> Recording:
-    """The recording with the scale that was given, unless it brings its own."""
+    """The recording with the given scale, unless it has its own."""
     own = recording.px_per_cm
     if px_per_cm is None:
         return recording
     if own is not None:
         if not math.isclose(own, px_per_cm, rel_tol=_SAME_SCALE):
             raise InputError(
-                f"{recording.source}: recording {recording.id!r} has {own:g} px per cm, --px-per-cm says "
-                f"{px_per_cm:g}; leave the option out, or import recordings of another scale by themselves"
+                f"{recording.source}: recording {recording.id!r} has {own:g} px per cm, `px_per_cm` is "
+                f"{px_per_cm:g}; leave it out, or import recordings of another scale by themselves"
             )
         return recording
     return replace(recording, px_per_cm=px_per_cm)
 
 
-def _labelled(
+def _labeled(
     recording: Recording, annotation: Any, options: ImportOptions, report: ImportReport
 ) -> tuple[Recording, dict[str, AnnotationSpan]]:
-    """The recording with the streams of its annotation file, if it has one."""
+    """The recording with the label streams of its annotation file, if any."""
     if annotation is None:
         return recording, {}
     backgrounds = {**DOCUMENTED_BACKGROUND.get(recording.skeleton.name, {}), **options.backgrounds}
@@ -273,11 +273,11 @@ def _check_unused(annotations: AnnotationIndex, options: ImportOptions) -> None:
 
 
 def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -> None:
-    """What can be told only when all recordings are there: backgrounds, copies, names of the animals."""
+    """Complete the report with facts about all recordings together: backgrounds, copies, names of the animals."""
     for stream, background in options.backgrounds.items():
         if stream not in writer.streams or writer.streams[stream].background != background:
             known = {name: list(s.vocabulary) for name, s in writer.streams.items()}
-            raise InputError(f"--background {stream}={background}: no such stream or behaviour; there are {known}")
+            raise InputError(f"`backgrounds` {stream}={background}: no such stream or behavior; there are {known}")
     for stream, background in DOCUMENTED_BACKGROUND.get(writer.skeleton.name, {}).items():
         if stream in writer.streams and stream not in options.backgrounds:
             report.notices.append(
@@ -301,7 +301,7 @@ def _backgrounds(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         stream, separator, name = pair.partition("=")
         if not (stream and separator and name):
-            raise InputError(f"--background {pair}: expected STREAM=BEHAVIOUR, e.g. S2=base")
+            raise InputError(f"--background {pair}: expected STREAM=BEHAVIOR, e.g. S2=base")
         backgrounds[stream] = name
     return backgrounds
 
@@ -309,31 +309,44 @@ def _backgrounds(pairs: Sequence[str]) -> dict[str, str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior import",
-        description="Read tracks and annotations into one store. Formats are told by content: "
+        description="Read tracks and annotations into one store. The content of a file decides its format: "
         + format_titles()
         + "; annotations: Caltech Behavior Annotator .txt. Source files are never changed.",
     )
-    parser.add_argument("sources", nargs="+", metavar="SOURCE", type=Path, help="files, or folders of them")
-    parser.add_argument("--out", required=True, metavar="STORE", type=Path, help="the store to make, a folder")
-    parser.add_argument("--format", default="auto", choices=["auto", *FORMATS], help="instead of telling by content")
-    parser.add_argument("--fps", type=float, metavar="F", help="frames per second, where the files do not say it")
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", type=Path, help="track files, or folders of them")
+    parser.add_argument("--out", required=True, metavar="STORE", type=Path, help="store to write, a folder")
+    parser.add_argument(
+        "--format",
+        default="auto",
+        choices=["auto", *FORMATS],
+        help="format of all files (default: detected from content)",
+    )
+    parser.add_argument("--fps", type=float, metavar="F", help="frames per second, for files that do not hold it")
     parser.add_argument(
         "--px-per-cm", type=float, metavar="N",
-        help="pixels per centimetre of all these recordings: programs then measure in cm",
+        help="pixels per centimeter of all these recordings; task programs then measure in cm",
     )  # fmt: skip
-    parser.add_argument("--skeleton", metavar="NAME|FILE", help=f"built in: {', '.join(SKELETONS)}; or a TOML file")
-    parser.add_argument("--annotations", nargs="+", default=[], metavar="PATH", type=Path, help="files or folders")
-    parser.add_argument("--background", nargs="+", default=[], metavar="STREAM=NAME", help="behaviour of no interest")
     parser.add_argument(
-        "--keep-zeros", action="store_true", help="keep points at exactly (0, 0); else they are missing"
+        "--skeleton", metavar="NAME|FILE", help=f"skeleton: built in ({', '.join(SKELETONS)}) or a TOML file"
     )
-    parser.add_argument("--min-confidence", type=float, metavar="P", help="set points below P to missing")
+    parser.add_argument(
+        "--annotations", nargs="+", default=[], metavar="PATH", type=Path, help="annotation files or folders of them"
+    )
+    parser.add_argument(
+        "--background", nargs="+", default=[], metavar="STREAM=NAME", help="background behavior of a label stream"
+    )
+    parser.add_argument(
+        "--keep-zeros", action="store_true", help="keep points at exactly (0, 0), which are otherwise set to missing"
+    )
+    parser.add_argument(
+        "--min-confidence", type=float, metavar="P", help="set points with a confidence below P to missing"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the store at --out")
     return parser
 
 
 def main(argv: list[str]) -> int:
-    """Run `ssl-behavior import`; returns the exit code."""
+    """Run the verb `import`; returns the exit code."""
     args = _parser().parse_args(argv)
     options = ImportOptions(
         format=args.format,

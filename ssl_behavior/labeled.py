@@ -1,6 +1,6 @@
-"""Windows with their labels: what a method that learns from some labels and many tracks is given.
+"""Windows with labels: the input of methods that learn from some labels and many tracks.
 
-Only recordings that were named show their labels; all others are tracks without any, whatever their store knows.
+Only named recordings give labels. All others count as unlabeled, even if their store has labels.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ Span = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class LabelFacts:
-    """What can be learned from labels: the streams, and whose labels they are ("" = nobody in particular)."""
+    """Label streams and annotators to learn from; the annotator "" is unknown."""
 
     streams: tuple[StreamFacts, ...] = ()
     annotators: tuple[str, ...] = ("",)
@@ -44,7 +44,7 @@ class LabelFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How the windows of a batch are shared out.
+    """Shares of labeled and unlabeled windows in a batch.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class LabeledBatch(WindowBatch):
-    """Windows and what their frames show."""
+    """Windows and the labels of their frames."""
 
     labels: Int[Tensor, "batch time stream"]
     """Class of each frame in each stream; -1 = not known."""
@@ -79,7 +79,7 @@ class LabeledBatch(WindowBatch):
 
 
 def label_facts(sources: Sequence[Source], streams: Sequence[str] = ()) -> LabelFacts:
-    """The label streams and annotators of some recordings.
+    """Label streams and annotators of recordings.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def label_facts(sources: Sequence[Source], streams: Sequence[str] = ()) -> Label
 
 
 def labels_fingerprint(sources: Sequence[Source]) -> str:
-    """SHA-256 over all labels of some recordings, of whatever stream: a store's own fingerprint is of the tracks."""
+    """SHA-256 over all labels of recordings; a store's fingerprint covers only the tracks."""
     digest = hashlib.sha256()
     for store, row in sources:
         for name, annotator in sorted(row.annotators.items()):
@@ -129,14 +129,14 @@ def _stream_facts(sources: Sequence[Source], name: str) -> StreamFacts:
 
 
 class LabeledReader(WindowReader):
-    """A reader that also gives labels, of the recordings that may show them.
+    """WindowReader that also reads labels, of the recordings whose labels may be used.
 
     Parameters
     ----------
     sources, window_frames : as of `WindowReader`.
-    labeled : (store path, recording id) of the recordings whose labels are shown.
+    labeled : (store path, recording id) of the recordings whose labels are used.
     facts : the streams and annotators; others are not shown.
-    sampling : what `draw` takes of which kind.
+    sampling : shares of the kinds of windows in `draw`.
 
     Raises
     ------
@@ -162,7 +162,7 @@ class LabeledReader(WindowReader):
         self._annotators = {pick: self._known_annotator(pick) for pick in self.labeled}
 
     def annotator(self, pick: int) -> int:
-        """Whose labels a recording's are, as a number in `facts.annotators`; 0 for one without labels."""
+        """Index of a recording's annotator in `facts.annotators`; 0 without labels."""
         return self._annotators.get(pick, 0)
 
     def _known_annotator(self, pick: int) -> int:
@@ -171,12 +171,12 @@ class LabeledReader(WindowReader):
         if len(names) > 1:
             raise InputError(
                 f"recording {row.id!r} was labeled by {names}, each in a stream of their own: one style per recording "
-                "can be learned; name the streams of one of them (--streams)"
+                "can be learned; name the streams of one of them (`streams`)"
             )
         (name,) = names
         if name not in self.facts.annotators:
             raise InputError(
-                f"recording {row.id!r} was labeled by {name!r}, who is none of the annotators "
+                f"recording {row.id!r} was labeled by {name!r}, which is none of the annotators "
                 f"{list(self.facts.annotators)}"
             )
         return self.facts.annotators.index(name)
@@ -190,12 +190,12 @@ class LabeledReader(WindowReader):
         first, last = max(start, 0), min(start + frames, row.frames)
         for column, stream in enumerate(self.facts.streams):
             if stream.name in row.annotators and last > first:
-                shown = store.labels(stream.name)[row.offset + first : row.offset + last]
-                out[first - start : last - start, column] = shown
+                frame_labels = store.labels(stream.name)[row.offset + first : row.offset + last]
+                out[first - start : last - start, column] = frame_labels
         return out
 
     def labeled_spans(self, frames: int) -> Iterator[Span]:
-        """Every frame of the recordings that show labels once, at most `frames` of them at a time."""
+        """Spans that cover every frame of the labeled recordings once, at most `frames` frames each."""
         return (span for span in self._chunk_spans(frames) if span[0] in self._annotators)
 
     @cached_property
@@ -208,14 +208,14 @@ class LabeledReader(WindowReader):
 
     @cached_property
     def _places(self) -> Mapping[str, list[tuple[np.ndarray, np.ndarray]]]:
-        """Stream -> of each class the frames that show it, as (recording, frame)."""
+        """Stream -> for each class its labeled frames, as (recording, frame)."""
         places: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         for column, stream in enumerate(self.facts.streams):
             found: list[list[np.ndarray]] = [[] for _ in stream.classes]
             for pick in self.labeled:
-                shown = self.labels(pick, 0, self.sources[pick][1].frames)[:, column]
+                frame_labels = self.labels(pick, 0, self.sources[pick][1].frames)[:, column]
                 for number in range(len(stream.classes)):
-                    frames = np.flatnonzero(shown == number).astype(np.int32)
+                    frames = np.flatnonzero(frame_labels == number).astype(np.int32)
                     found[number].append(np.stack([np.full_like(frames, pick), frames]))
             joined = [np.concatenate(parts, axis=1) if parts else np.empty((2, 0), np.int32) for parts in found]
             places[stream.name] = [(both[0], both[1]) for both in joined]
@@ -241,14 +241,14 @@ class LabeledReader(WindowReader):
         return spans
 
     def _anywhere(self, stream: str, generator: np.random.Generator) -> Span:
-        """A span of a recording with labels (of one stream, if it is named), in proportion to their lengths."""
+        """Random span of a labeled recording (in one stream, if named), in proportion to length."""
         picks = [pick for pick in self.labeled if not stream or stream in self.sources[pick][1].annotators]
         picks = picks or self.labeled
         frames = np.array([self.sources[pick][1].frames for pick in picks], dtype=np.float64)
         return self._anywhere_in(picks[generator.choice(len(picks), p=frames / frames.sum())], generator)
 
     def _around_a_class(self, stream: str, generator: np.random.Generator) -> Span:
-        """A span that holds a frame of a class drawn evenly, the frame anywhere in it."""
+        """Random span around a frame of a uniformly drawn class; the frame's place in the span is random."""
         streams = [facts for facts in self.facts.streams if stream in ("", facts.name)]
         chosen = streams[generator.integers(len(streams))]
         places = [self._places[chosen.name][number] for number in chosen.foreground]

@@ -1,8 +1,8 @@
-"""Logistic regression on frozen embeddings, full batch, fast enough for half a million frames on a laptop.
+"""Full-batch logistic regression on frozen embeddings, fast enough for half a million frames on a laptop.
 
-The objective is scikit-learn's: ½‖W‖² + C Σ_frames weight · loss, the bias unpenalised, on standardised embeddings.
-It is minimised by L-BFGS in coordinates in which the embeddings' second moment and the penalty together are the
-identity, so that correlated dimensions (windowed features, neighbouring channels) do not slow it down.
+The objective is scikit-learn's: ½‖W‖² + C Σ_frames weight · loss, the bias unpenalized, on standardized embeddings.
+It is minimized by L-BFGS in coordinates in which the embeddings' second moment and the penalty together are the
+identity, so that correlated dimensions (windowed features, neighboring channels) do not slow it down.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ As the penalty grows a head tends to the class shares, because its bias is not p
 """
 
 PATIENCE = 2
-"""A search for a penalty ends after so many weaker ones that were no better."""
+"""Number of successive weaker penalties without improvement that end the search."""
 
 Embedded = Float[Tensor, "frames latent"]
 Targets = Int[Tensor, "frames classes"]
@@ -30,7 +30,7 @@ Scores = Float[Tensor, "frames classes"]
 
 @dataclass(frozen=True)
 class LinearHead:
-    """Weights and bias of a linear layer on standardised embeddings, and how to read its output."""
+    """Weights and bias of a linear layer on standardized embeddings, and how to read its output."""
 
     weights: Float[Tensor, "latent classes"]
     bias: Float[Tensor, " classes"]
@@ -41,17 +41,17 @@ class LinearHead:
 
         Parameters
         ----------
-        embedded : standardised embeddings.
+        embedded : standardized embeddings.
         """
         logits = self.logits(embedded)
         return logits.softmax(dim=1) if self.kind == "multinomial" else logits.sigmoid()
 
     def logits(self, embedded: Embedded) -> Scores:
-        """Before softmax or sigmoid; see `probabilities`."""
+        """Output before softmax or sigmoid, see `probabilities`."""
         return embedded @ self.weights + self.bias
 
     def shrunk(self, factor: Float[Tensor, " classes"], prior: Float[Tensor, " classes"]) -> "LinearHead":
-        """Logits a part of the way from those of the class shares: prior + factor · (logits - prior).
+        """Head with logits shrunk toward the class prior: prior + factor · (logits - prior).
 
         Parameters
         ----------
@@ -63,7 +63,7 @@ class LinearHead:
 
 
 def prior_logits(target: Targets, kind: str, balanced: bool) -> Float[Tensor, " classes"]:
-    """Logits that say the share of each class, whatever the frame; of classes that weigh alike they are 0.
+    """Constant logits of the class shares; 0 for classes with equal weights.
 
     Every class has a frame that shows it, and of a "binary" one also frames that do not.
     """
@@ -74,9 +74,9 @@ def prior_logits(target: Targets, kind: str, balanced: bool) -> Float[Tensor, " 
 
 
 def class_weights(target: Targets, kind: str) -> Float[Tensor, "frames classes"]:
-    """Weights that make the classes count alike, frames / (classes · frames of the class); 0 where not annotated.
+    """Balanced weights of frames, frames / (classes · frames of the class); 0 where not annotated.
 
-    For "binary" each column's two sides count alike.
+    For "binary", the two sides of each column have equal sums.
     """
     known = target >= 0
     share = (target == 1).sum(dim=0) / known.sum(dim=0).clamp_min(1)
@@ -89,14 +89,14 @@ def class_weights(target: Targets, kind: str) -> Float[Tensor, "frames classes"]
 
 
 class Design:
-    """Training data prepared once for many fits.
+    """Prepared training data, shared by many fits.
 
     Parameters
     ----------
-    embedded : standardised embeddings.
+    embedded : standardized embeddings.
     target : 1 the frame shows the class, 0 it does not, -1 not annotated. "multinomial": exactly one 1 per frame.
     kind : "multinomial" or "binary".
-    balanced : weigh the classes alike.
+    balanced : give the classes equal weights.
 
     A class without a positive frame has no place in a fit: leave its column out.
     """
@@ -135,7 +135,7 @@ class Design:
 
 
 def _spanned(embedded: Embedded) -> tuple[Float[Tensor, "frames axis"], Float[Tensor, "latent axis"] | None]:
-    """Fewer frames than dimensions, in an orthonormal basis of the space that they span, and the basis; else as given.
+    """If there are fewer frames than dimensions: data in an orthonormal basis of their span, and the basis.
 
     The penalty leaves no weight outside of that space, so a fit in it is the same fit, in a fraction of the time.
     """
@@ -152,13 +152,13 @@ def fit_head(
     max_steps: int = 100,
     tolerance: float = 1e-7,
 ) -> LinearHead:
-    """The minimum for one penalty, starting from `start` or from zero.
+    """Fit a head with one penalty, starting from `start` or from zero.
 
     Parameters
     ----------
     penalty : of ½‖W‖² beside the mean loss of a frame, so 1 / (C · frames) in scikit-learn's terms; one, or one per
         class.
-    max_steps, tolerance : L-BFGS ends after so many steps, or when the loss per frame falls by less than this.
+    max_steps, tolerance : maximal number of L-BFGS steps, and minimal decrease of the loss per frame.
     """
     strength = torch.as_tensor(penalty, dtype=torch.float64, device=design.curvature.device)
     strength = strength.expand(len(design.curvature))
@@ -186,12 +186,12 @@ def fit_head(
         parameters.grad = torch.cat([(design.rotation.T @ by_weights) * stretch, (by_bias * bias_stretch)[None]])
         return loss + (strength / 2 * weights.square()).sum()
 
-    _minimise(parameters, evaluate, max_steps, tolerance)
+    _minimize(parameters, evaluate, max_steps, tolerance)
     found = head()
     return found if design.basis is None else replace(found, weights=(design.basis @ found.weights.double()).to(dtype))
 
 
-def _minimise(parameters: Tensor, evaluate: Callable[[], Tensor], max_steps: int, tolerance: float) -> None:
+def _minimize(parameters: Tensor, evaluate: Callable[[], Tensor], max_steps: int, tolerance: float) -> None:
     optimizer = torch.optim.LBFGS(
         [parameters],
         max_iter=max_steps,
@@ -205,10 +205,10 @@ def _minimise(parameters: Tensor, evaluate: Callable[[], Tensor], max_steps: int
 
 
 def no_longer_better(values: Sequence[float]) -> bool:
-    """Whether a search from strong to weak penalties can end.
+    """Stopping rule of a search from strong to weak penalties.
 
     Parameters
     ----------
-    values : what each penalty tried gave, in order; more is better.
+    values : score of each tried penalty, in order; higher is better.
     """
     return len(values) > PATIENCE and max(values[-PATIENCE:]) <= max(values[:-PATIENCE])

@@ -1,9 +1,9 @@
-"""Scores of frame labels, pooled over all frames of all recordings, and how sure one may be of them.
+"""F1 and average precision of frame labels, pooled over recordings, with bootstrap intervals.
 
-The protocol is CalMS21's (Sun et al. 2021, arXiv:2104.02710): the frames of all evaluated recordings are put in one
-row, F1 and one-vs-rest average precision are taken per class, and macro values are plain means over the classes that
-are not background. A score that the data cannot give is None ("undefined"), never 0 and never 1: a class without a
-positive frame has no F1 and no average precision.
+The protocol is CalMS21's (Sun et al. 2021, arXiv:2104.02710): frames of all evaluated recordings are concatenated, F1
+and one-vs-rest average precision are computed per class, and macro values are plain means over the classes that
+are not background. A score without a definition is None, never 0 or 1: a class without a positive frame has
+no F1 and no average precision.
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ def class_scores(positive: np.ndarray, score: np.ndarray | None, predicted: np.n
 
     Parameters
     ----------
-    positive : bool [frames], the frame shows the behaviour.
+    positive : bool [frames], the frame shows the behavior.
     score : float [frames], its probability; None if the class could not be learned, so that it has no score at all.
     predicted : bool [frames], the decision.
     """
@@ -113,7 +113,7 @@ def summarize(values: Sequence[float | None]) -> Summary:
 
 
 def resample_counts(num_recordings: int, num_resamples: int, generator: np.random.Generator) -> np.ndarray:
-    """How often each recording is drawn in each resample, int64 [resample, recording]; rows sum to `num_recordings`."""
+    """Bootstrap counts of each recording, int64 [resample, recording]; rows sum to `num_recordings`."""
     return generator.multinomial(num_recordings, np.full(num_recordings, 1 / num_recordings), size=num_resamples)
 
 

@@ -27,14 +27,14 @@ __all__ = [
 ]
 
 _OVERSAMPLING = 16
-_SMALLEST_SHARE = 1e-5
+_MIN_SHARE = 1e-5
 _BLOCK_ROWS = 65_536
 _BLOCK_PAIRS = 1024
 
 
 @dataclass(frozen=True)
 class Standardizer:
-    """Mean and standard deviation of columns.
+    """Standardization: mean and standard deviation of columns.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Standardizer:
         ----------
         atol, rtol : a column is constant if its standard deviation is at most atol + rtol |mean|; where a mean is
             large, so is its rounding.
-        constant_std : what a constant column is divided by: infinity makes it 0, 1 only centers it.
+        constant_std : divisor of constant columns: infinity makes them 0, 1 only centers them.
         """
         mean = rows.mean(dim=0, dtype=torch.float64)
         squares = [(block.double() - mean).square().sum(dim=0) for block in rows.split(_BLOCK_ROWS)]
@@ -71,11 +71,11 @@ class Standardizer:
         rtol: float = 1e-6,
         constant_std: float = torch.inf,
     ) -> "Standardizer":
-        """The standardizer of a measured mean and standard deviation; other parameters as of `fit`."""
+        """Standardizer from a known mean and standard deviation; other parameters as in `fit`."""
         return cls(mean, torch.where(std > atol + rtol * mean.abs(), std, constant_std))
 
     def transform_(self, rows: Float[Tensor, "row column"]) -> Float[Tensor, "row column"]:
-        """Standardize in place, which saves a copy as large as the data."""
+        """Standardize in place, without a copy of the data."""
         return rows.sub_(self.mean).div_(self.std)
 
 
@@ -90,7 +90,7 @@ class RunningMoments:
         self.count, self.total, self.square = torch.zeros(3, num_columns, dtype=torch.float64, device=device)
 
     def add(self, rows: Float[Tensor, "row column"], known: Bool[Tensor, "row column"] | None = None) -> None:
-        """Count the values of a block; where `known` is False, a value is missing."""
+        """Add a block; values are missing where `known` is False."""
         values = (rows if known is None else rows.masked_fill(~known, 0.0)).double()
         self.count += len(rows) if known is None else known.sum(dim=0)
         self.total += values.sum(dim=0)
@@ -113,7 +113,7 @@ class RunningCovariance:
         self.products = torch.zeros(num_columns, num_columns, dtype=torch.float64, device=device)
 
     def add(self, rows: Float[Tensor, "row column"]) -> None:
-        """Count the rows of a block."""
+        """Add the rows of a block."""
         values = rows.double()
         self.count += len(values)
         self.total += values.sum(dim=0)
@@ -145,7 +145,7 @@ def principal_components(
 
 
 def oriented(axes: Float[Tensor, "column axis"]) -> Float[Tensor, "column axis"]:
-    """Axes whose largest entry is positive: an axis has no sign of its own, and solvers differ by machine."""
+    """Axes with positive largest entries: the sign of an axis is arbitrary, and solvers differ between machines."""
     largest = axes.gather(0, axes.abs().argmax(dim=0, keepdim=True))
     return torch.where(largest < 0, -axes, axes)
 
@@ -166,7 +166,7 @@ def principal_axes(centered: Float[Tensor, "row column"], most: int) -> Float[Te
         _, spread, found = torch.linalg.svd(basis.T @ centered, full_matrices=False)
     else:
         _, spread, found = torch.linalg.svd(centered, full_matrices=False)
-    rank = min(most, int((spread > spread[:1] * _SMALLEST_SHARE).sum()))
+    rank = min(most, int((spread > spread[:1] * _MIN_SHARE).sum()))
     axes = centered.new_zeros(num_columns, most)
     axes[:, :rank] = found[:rank].T
     return oriented(axes)
@@ -177,7 +177,7 @@ def equal_variance_rotation(covariance: Float[Tensor, "column column"]) -> Float
 
     A rotation changes no distance and no angle. With equal variances, standardizing the columns, which most heads and
     searches begin with, changes none either: strong directions stay strong and weak ones weak, where standardized
-    principal components would all count alike.
+    principal components would all have equal weight.
 
     First a rotation drawn from a fixed seed, which mixes every direction into every column; then one plane rotation
     per column that sets its variance to the mean (Bendel and Mickey 1978).
@@ -201,7 +201,7 @@ def equal_variance_rotation(covariance: Float[Tensor, "column column"]) -> Float
 
 
 def _plane_rotation(block: Float[Tensor, "2 2"], target: float) -> Float[Tensor, "2 2"]:
-    """The rotation of two axes that gives the first one the variance `target`, which lies between those of the two."""
+    """Rotation of two axes that gives the first the variance `target`, which lies between the two variances."""
     first, shared, second = float(block[0, 0]), float(block[0, 1]), float(block[1, 1])
     # (second - target) t^2 + 2 shared t + (first - target) = 0, with t the tangent of the angle.
     a, c = second - target, first - target

@@ -1,4 +1,4 @@
-"""Losses as pure functions that know no network.
+"""Losses as pure functions of tensors.
 
 Attributes: the decoding objective of task programming (Sun et al., CVPR 2021, arXiv:2011.13917). Labels: the supervised
 losses of the MABe 2021 Task 1 and 2 winner (Sun et al. 2021, arXiv:2104.02710).
@@ -33,14 +33,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Sums:
-    """What a loss adds up, and how many values it added; a term is an attribute, a program, or the whole."""
+    """Sum of a loss and number of values in it; a term is an attribute, a program, or the whole."""
 
     total: Float[Tensor, " term"]
     count: Float[Tensor, " term"]
 
 
 def full_precision(values: Tensor) -> Tensor:
-    """At least float32: sums of many losses in half precision lose what is added last."""
+    """The tensor in float32 or higher: long sums in half precision lose small addends."""
     return values if values.dtype == torch.float64 else values.float()
 
 
@@ -49,8 +49,8 @@ def attribute_regression(
     target: Float[Tensor, "*any attribute"],
     known: Bool[Tensor, "*any attribute"],
 ) -> Sums:
-    """Huber loss with delta 1, so give standardised values; summed over known ones, one term per attribute."""
-    # The difference is masked, not the loss: what stands where nothing is known cannot spoil a gradient either.
+    """Huber loss with delta 1, so give standardized values; summed over known ones, one term per attribute."""
+    # The difference is masked, not the loss, so that unknown values cannot spoil a gradient either.
     difference = (full_precision(predicted) - full_precision(target)).masked_fill(~known, 0.0)
     losses = F.huber_loss(difference, difference.new_zeros(()).expand_as(difference), reduction="none")
     return _per_attribute(losses, known)
@@ -81,7 +81,7 @@ def supervised_contrastive(
     own: Int[Tensor, " query"],
     temperature: float,
 ) -> Sums:
-    """Points of one class together, all others apart: L_out of Khosla et al. 2020 (arXiv:2004.11362, eq. 2).
+    """Supervised contrastive loss, L_out of Khosla et al. 2020 (arXiv:2004.11362, eq. 2).
 
     For an anchor i with the positives P(i), the mean over p in P(i) of -log(exp(q_i·k_p / t) / sum_a exp(q_i·k_a / t)),
     where a runs over all keys but its own. Summed over the anchors that have a positive, one term per program.
@@ -89,7 +89,7 @@ def supervised_contrastive(
     Parameters
     ----------
     query, key : unit vectors, already projected for each program.
-    query_class, key_class : what makes two points positives; -1 = unknown: neither anchor, positive nor negative.
+    query_class, key_class : equal classes are positives; -1 = unknown: neither anchor, positive nor negative.
     own : the place of each query among the keys, which is no candidate for it.
     temperature : divides the scores.
     """
@@ -99,16 +99,16 @@ def supervised_contrastive(
     positive = (query_class.unsqueeze(-1) == key_class.unsqueeze(1)) & candidate
     positives = positive.sum(dim=-1)
     # The lowest finite score, not -inf: an anchor without any candidate would give NaN gradients.
-    normaliser = scores.masked_fill(~candidate, torch.finfo(scores.dtype).min).logsumexp(dim=-1)
+    normalizer = scores.masked_fill(~candidate, torch.finfo(scores.dtype).min).logsumexp(dim=-1)
     attraction = (scores * positive).sum(dim=-1) / positives.clamp_min(1)
     anchor = positives > 0
-    losses = (normaliser - attraction).masked_fill(~anchor, 0.0)
+    losses = (normalizer - attraction).masked_fill(~anchor, 0.0)
     return Sums(total=losses.sum(dim=-1), count=anchor.to(losses.dtype).sum(dim=-1))
 
 
 @dataclass(frozen=True)
 class InfoNCE:
-    """Sums over usable anchors, so that parts of a batch can be added before dividing by the count."""
+    """Sums of InfoNCE over usable anchors; parts of a batch can be added before division by the count."""
 
     loss: Float[Tensor, ""]
     count: Int[Tensor, ""]
@@ -162,7 +162,7 @@ def dense_info_nce(
 
 
 def balanced_class_weights(counts: Float[Tensor, "*any class"]) -> Float[Tensor, "*any class"]:
-    """n / (k n_c) for the k classes that occur, so that they weigh the same; 0 for one that never does.
+    """Class weights n / (k n_c) for the k classes that occur, 0 for others, so that classes weigh the same.
 
     >>> balanced_class_weights(torch.tensor([30.0, 10.0, 0.0])).tolist()
     [0.6666666865348816, 2.0, 0.0]
@@ -174,7 +174,7 @@ def balanced_class_weights(counts: Float[Tensor, "*any class"]) -> Float[Tensor,
 
 
 def class_prior(counts: Float[Tensor, "*any class"]) -> Float[Tensor, "*any class"]:
-    """The share of each class; equal shares where nothing was counted."""
+    """Share of each class; equal shares if nothing was counted."""
     total = counts.sum(dim=-1, keepdim=True)
     return torch.where(total > 0, counts / total.clamp_min(1), 1 / counts.shape[-1])
 
@@ -198,7 +198,7 @@ def label_cross_entropy(
     smoothing : 0 (plain weighted cross-entropy) to 1.
     """
     known = target >= 0
-    # The logits are masked, not the loss: what stands where nothing is known cannot spoil a gradient either.
+    # The logits are masked, not the loss, so that unknown values cannot spoil a gradient either.
     log_probability = full_precision(logits).masked_fill(~known.unsqueeze(-1), 0.0).log_softmax(dim=-1)
     chosen = F.one_hot(target.clamp_min(0).long(), logits.shape[-1]).to(log_probability.dtype)
     smoothed = (1 - smoothing) * chosen + smoothing * prior.to(log_probability.dtype)
@@ -242,7 +242,7 @@ def gaussian_nll(
 ) -> Sums:
     """-log N(target | mean, exp(log_variance)) in nats, summed over the known values; one term, which counts them."""
     mean, log_variance, target = (full_precision(values) for values in (mean, log_variance, target))
-    # The difference is masked before it is squared: what stands where nothing is known cannot spoil a gradient.
+    # The difference is masked before squaring, so that unknown values cannot spoil a gradient.
     squares = (target - mean).masked_fill(~known, 0.0).square() * (-log_variance).exp()
     losses = 0.5 * (squares + log_variance + math.log(2 * math.pi)).masked_fill(~known, 0.0)
     return Sums(total=losses.sum().view(1), count=known.to(losses.dtype).sum().view(1))
@@ -273,6 +273,6 @@ def summary_error(
     Targets that are orthonormal projections of histograms make this the squared distance between the histograms
     themselves, up to what the projection leaves out.
     """
-    # Masked before it is squared: what stands where nothing is known cannot spoil a gradient.
+    # Masked before squaring, so that unusable values cannot spoil a gradient.
     error = (full_precision(predicted) - full_precision(target)).masked_fill(~usable.unsqueeze(-1), 0.0)
     return Sums(total=error.square().mean(dim=-1).sum().view(1), count=usable.to(error.dtype).sum().view(1))

@@ -1,15 +1,15 @@
-"""Overlapping recordings: copies and near-copies that must not lie on both sides of a split.
+"""Detection of overlapping recordings: copies and near-copies that must not be on both sides of a split.
 
-Some of CalMS21's tracks are said to be near-duplicates, annotated by several people for several tasks. Equal tracks
-are found by their content hash; what was cut, shifted in time or in the picture, rounded, or is shared only in part is
-found by its fingerprints. Recordings whose fingerprints meet at one distance in time are then compared point by point,
-and only what agrees there is reported. Time grows linearly with the number of frames, and with pairs of recordings
-only where there are copies; memory is a few bytes per frame.
+CalMS21 has near-duplicate tracks, annotated by several people for several tasks. Content hashes find equal tracks.
+Fingerprints find tracks that were cut, shifted in time or in the image, rounded, or shared only in part. If two
+recordings have several equal fingerprints at one time offset, they are compared point by point; only agreeing stretches
+are reported. Time grows linearly with the number of frames, and with pairs of recordings only if there are copies.
+Memory is a few bytes per frame.
 
-A fingerprint is a hash of where a few points of a scene lie now and half a second later, seen from one of them in steps
-of a few pixels: it holds no frame number, no place in the picture and no last digit. The hash itself decides whether a
-fingerprint is kept (winnowing, Schleimer et al. 2003, doi:10.1145/872757.872770), so two copies keep the same ones,
-wherever they begin.
+A fingerprint is a hash of the positions of a few points now and half a second later, relative to one of them and
+rounded to a few pixels. It is independent of frame number, position in the image and last digits. The hash itself
+decides whether a fingerprint is kept (winnowing, Schleimer et al. 2003, doi:10.1145/872757.872770), so two copies keep
+the same fingerprints, wherever they begin.
 """
 
 import math
@@ -31,9 +31,9 @@ __all__ = [
     "check_subsets",
     "find_overlaps",
     "fingerprint",
+    "leak_messages",
     "leaks",
     "meetings",
-    "told_leaks",
 ]
 
 _QUANTUM_PX = 4.0
@@ -82,7 +82,7 @@ def fingerprint(keypoints: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray
 def _in_chunk(points: np.ndarray, lag: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Hashes and their frames, for each choice of one or two animals and two points of each."""
     num_individuals, num_keypoints = points.shape[:2]
-    # What one animal does is told apart by a third look, where the other animal would tell it.
+    # Fingerprints of one animal use a third time; those of two animals use the other animal instead.
     choices: list[tuple[tuple[int, int], tuple[int, ...]]]
     choices = [((i, i), (0, lag, 2 * lag)) for i in range(num_individuals)]
     choices += [((i, i + 1), (0, lag)) for i in range(num_individuals - 1)]
@@ -99,7 +99,7 @@ def _in_chunk(points: np.ndarray, lag: int) -> Iterator[tuple[np.ndarray, np.nda
 def _hash(
     looks: Sequence[np.ndarray], animals: tuple[int, int], segment: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A hash uint64 [time] of where points are at each look, seen from the left animal's first at the first look.
+    """Hash uint64 [time] of point positions relative to the left animal's first point at the first time.
 
     And whether all of them are there, bool [time].
 
@@ -129,7 +129,7 @@ def _hash(
 
 
 def meetings(prints: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[tuple[int, int], list[int]]:
-    """(recording, a later one) -> offsets at which several fingerprints meet, the likeliest first, a few at most.
+    """Candidate pairs: (recording, later recording) -> time offsets with several equal fingerprints, likeliest first.
 
     At an offset, frame t of the one shows what frame t - offset of the other shows.
 
@@ -148,7 +148,7 @@ def meetings(prints: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[tuple[int,
 
 
 def _rare(hashes: np.ndarray, recordings: np.ndarray) -> np.ndarray:
-    """Which of the sorted fingerprints do not come back again and again in their recording."""
+    """Mask of sorted fingerprints that do not recur often within their recording."""
     begins = np.ones(len(hashes), bool)
     begins[1:] = (hashes[1:] != hashes[:-1]) | (recordings[1:] != recordings[:-1])
     sizes = np.diff(np.append(np.flatnonzero(begins), len(hashes)))
@@ -173,7 +173,7 @@ def _likeliest(
 def _votes(
     hashes: np.ndarray, recordings: np.ndarray, frames: np.ndarray, num_recordings: int, span: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(pair of recordings, offset + span) as one number, and how many fingerprints meet there, where enough do."""
+    """Frequent (pair of recordings, offset + span), encoded as one number, and their numbers of equal fingerprints."""
     codes: list[np.ndarray] = [np.empty(0, np.int64)]
     votes: list[np.ndarray] = [np.empty(0, np.int64)]
     for step in range(1, _MOST_COPIES * _MOST_REPEATS):
@@ -202,7 +202,7 @@ _SHORT_SHARE = 0.8
 _SHORTEST_SECONDS = 1.0
 _CELLS = 1 << 24
 _MOST_POINTS = 50_000
-"""Among so many, those of ten seconds stand out."""
+"""Maximum number of sampled points per comparison; overlaps of ten seconds still stand out."""
 
 Progress = Callable[[int], None]
 """Called with the number of frames looked at since the last call."""
@@ -211,7 +211,7 @@ Source = Store | tuple[Store, Sequence[StoreRow]]
 
 @dataclass(frozen=True, kw_only=True)
 class OverlapConfig:
-    """What counts as the same moments.
+    """Thresholds of an overlap.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ class Overlap:
     is_copy : the tracks are equal to the last bit, from beginning to end.
     first_start, second_start : the frame at which the stretch begins in each.
     frames : its length.
-    seconds : the same, by the first one's frame rate.
+    seconds : length in seconds, at the first recording's frame rate.
     shift_px : by how much the first's points lie further right and down in the picture.
     is_swapped : the two animals are numbered the other way round.
     """
@@ -262,7 +262,7 @@ class Overlap:
     is_swapped: bool = False
 
     def reversed(self) -> "Overlap":
-        """The same, told from the other side."""
+        """The same overlap with first and second recording exchanged."""
         return replace(
             self,
             first=self.second,
@@ -283,7 +283,7 @@ class Overlap:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Dictionary for JSON."""
         return asdict(self) | {"shift_px": list(self.shift_px)}
 
 
@@ -322,17 +322,17 @@ def find_overlaps(
 
 
 def leaks(overlaps: Sequence[Overlap], scored: Collection[str], learned: Collection[str]) -> list[Overlap]:
-    """The overlaps between a recording that is scored and one that is learned from; `first` is the scored one.
+    """Overlaps between a scored recording and one that is learned from; `first` is the scored one.
 
     Parameters
     ----------
-    scored, learned : ids of recordings, of whatever task. What is learned from without labels is learned from.
+    scored, learned : ids of recordings of any task. Training without labels counts as learning.
     """
-    told = [overlap if overlap.first in scored else overlap.reversed() for overlap in overlaps]
-    return [overlap for overlap in told if overlap.first in scored and overlap.second in learned]
+    ordered = [overlap if overlap.first in scored else overlap.reversed() for overlap in overlaps]
+    return [overlap for overlap in ordered if overlap.first in scored and overlap.second in learned]
 
 
-def told_leaks(found: Sequence[Overlap]) -> list[str]:
+def leak_messages(found: Sequence[Overlap]) -> list[str]:
     """One sentence for each pair of recordings of `leaks`, about the longest stretch they share."""
     longest: dict[tuple[str, str], Overlap] = {}
     for overlap in found:
@@ -347,24 +347,24 @@ def told_leaks(found: Sequence[Overlap]) -> list[str]:
 
 
 def check_split(overlaps: Sequence[Overlap], split: Split) -> list[str]:
-    """A sentence for each pair of a recording the split scores and one it learns from or chooses by."""
+    """Warnings about copies across a split: one sentence per pair of a scored recording and one of the other parts."""
     scored = {row.id for row in split.evaluate}
-    return told_leaks(leaks(overlaps, scored, {row.id for row in (*split.fit, *split.tune)} - scored))
+    return leak_messages(leaks(overlaps, scored, {row.id for row in (*split.fit, *split.tune)} - scored))
 
 
 def check_subsets(overlaps: Sequence[Overlap], rows: Sequence[StoreRow]) -> list[str]:
-    """A sentence for each pair of a test recording of any task and one that is no test recording.
+    """Warnings about copies across subsets: one sentence per pair of a test recording and another recording.
 
     For several tasks in one store, as CalMS21's: a test recording of one task may be a training or unlabeled recording
     of another, and who learns from all of them has seen it.
     """
     scored = {row.id for row in rows if row.subset == "test"}
-    return told_leaks(leaks(overlaps, scored, {row.id for row in rows} - scored))
+    return leak_messages(leaks(overlaps, scored, {row.id for row in rows} - scored))
 
 
 @dataclass(frozen=True)
 class _Item:
-    """One recording among all that are compared."""
+    """One of the compared recordings."""
 
     store: Store
     row: StoreRow
@@ -379,7 +379,7 @@ class _Item:
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Where two recordings agree."""
+    """Stretch in which two recordings agree."""
 
     first_start: int
     second_start: int
@@ -388,7 +388,7 @@ class _Stretch:
     is_swapped: bool
 
     def meets(self, other: "_Stretch") -> bool:
-        """Whether both tell of the same frames of both recordings."""
+        """Whether both stretches concern the same frames of both recordings."""
         return all(
             start < stop_of and start_of < stop
             for start, stop, start_of, stop_of in (
@@ -427,7 +427,7 @@ def _prints(item: _Item, progress: Progress | None) -> tuple[np.ndarray, np.ndar
 
 
 def _whole(items: Sequence[_Item], pair: tuple[int, int]) -> Overlap:
-    """Equal recordings."""
+    """Overlaps of recordings with equal content."""
     one, other = items[pair[0]], items[pair[1]]
     stretch = _Stretch(0, 0, one.row.frames, (0.0, 0.0), False)
     return replace(_part(one, other, stretch), is_copy=True)
@@ -446,7 +446,7 @@ def _part(one: _Item, other: _Item, stretch: _Stretch) -> Overlap:
 
 
 def _shared(one: _Item, other: _Item, offsets: Sequence[int], config: OverlapConfig) -> list[_Stretch]:
-    """The stretches two recordings share at any of the offsets; of those about the same frames, the longest."""
+    """Shared stretches of two recordings at any of the offsets; of those about the same frames, the longest."""
     found = [stretch for offset in offsets for stretch in _compare(one, other, offset, config)]
     kept: list[_Stretch] = []
     # Slow animals look nearly the same a frame later: the true offset gives the longest stretch.
@@ -457,7 +457,7 @@ def _shared(one: _Item, other: _Item, offsets: Sequence[int], config: OverlapCon
 
 
 def _compare(one: _Item, other: _Item, offset: int, config: OverlapConfig) -> list[_Stretch]:
-    """Lay frame t of the one upon frame t - offset of the other, for all t, and say where they agree."""
+    """Stretches in which frame t of one recording agrees with frame t - offset of the other."""
     start, stop = max(0, offset), min(one.row.frames, other.row.frames + offset)
     first, second = one.keypoints(start, stop), other.keypoints(start - offset, stop - offset)
     fps, shorter = one.row.fps, min(one.row.frames, other.row.frames)
@@ -483,7 +483,7 @@ def _compare(one: _Item, other: _Item, offset: int, config: OverlapConfig) -> li
 def _laid_upon(
     first: np.ndarray, second: np.ndarray, tolerance_px: float
 ) -> tuple[tuple[float, float], np.ndarray, np.ndarray]:
-    """The shift in the picture at which most points agree; which do, [time, individual, keypoint]; how many both show.
+    """Image shift with the most agreeing points; mask [time, individual, keypoint] of these; number of shared points.
 
     The commonest difference is taken: it stands out however little of the time the two have in common.
     """
@@ -513,7 +513,7 @@ def _moving(keypoints: np.ndarray, close: np.ndarray, lag: int) -> np.ndarray:
 
 
 def _unbroken(broken: np.ndarray, longest_glitch: int) -> Iterator[tuple[int, int]]:
-    """(start, stop) of what lies between breaks longer than a glitch."""
+    """(start, stop) of runs between breaks longer than a glitch."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], broken, [0]])))
     begin = 0
     for start, stop in edges.reshape(-1, 2).tolist():
@@ -524,6 +524,6 @@ def _unbroken(broken: np.ndarray, longest_glitch: int) -> Iterator[tuple[int, in
 
 
 def _trimmed(agrees: np.ndarray, begin: int, end: int) -> tuple[int, int]:
-    """A run from its first to its last frame that agrees."""
+    """Run cut to its first and last agreeing frame."""
     frames = np.flatnonzero(agrees[begin:end])
     return (begin + int(frames[0]), begin + int(frames[-1]) + 1) if len(frames) else (begin, begin)

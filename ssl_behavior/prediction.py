@@ -1,4 +1,4 @@
-"""Labels as a model trained with labels gives them, for whole recordings in bounded memory."""
+"""Label predictions of a model trained with labels, for whole recordings in bounded memory."""
 
 import warnings
 from dataclasses import dataclass
@@ -20,25 +20,25 @@ __all__ = ["Style", "predict_row", "style_of", "with_labels"]
 
 @dataclass(frozen=True)
 class Style:
-    """Whose way of labeling is taken for a recording.
+    """Annotator whose style is used for a recording.
 
     Parameters
     ----------
-    annotator : a learned one, "" = nobody in particular.
-    told : a sentence for a person where it is not that of who labeled the recording, else "".
+    annotator : a learned annotator; "" = unknown.
+    warning : a sentence if another annotator's style is used than that of the recording's own annotator, else "".
     """
 
     annotator: str
-    told: str = ""
+    warning: str = ""
 
 
 def style_of(facts: LabelFacts, row: StoreRow, annotator: str = "", stream: str = "") -> Style:
-    """The style that was asked for by name; else that of who labeled the recording; else the first that was learned.
+    """Style of the named annotator; else of the recording's annotator; else of the first learned one.
 
     Parameters
     ----------
-    facts : what the model has learned.
-    stream : look who labeled this stream of the recording; "" = any that was learned.
+    facts : label streams and annotators of the model.
+    stream : use the annotator of this stream of the recording; "" = of any learned stream.
 
     Raises
     ------
@@ -57,14 +57,14 @@ def style_of(facts: LabelFacts, row: StoreRow, annotator: str = "", stream: str 
     others = ", ".join(repr(name) for name in dict.fromkeys(own) if name)
     if not others and len(known) == 1:
         return Style(known[0])
-    reason = f"annotator {others} was not learned" if others else "nobody is named as annotator"
-    among = f"the first of {list(known)}" if len(known) > 1 else "the only one who was"
-    taken = f"annotator {known[0]!r}, {among}," if known[0] else "nobody in particular"
+    reason = f"annotator {others} was not learned" if others else "no annotator is named"
+    among = f"the first of {list(known)}" if len(known) > 1 else "the only learned one"
+    taken = f"annotator {known[0]!r}, {among}," if known[0] else "an unknown annotator"
     return Style(known[0], f"labels {', '.join(streams)}: {reason}, so frames are labeled as {taken} would")
 
 
 def with_labels(method: Method, where: str) -> Joint:
-    """The method, if it learned from labels; `where` names it in the error.
+    """Return the method if it learned from labels; `where` names it in the error.
 
     Raises
     ------
@@ -73,8 +73,8 @@ def with_labels(method: Method, where: str) -> Joint:
     """
     if not isinstance(method, Joint):
         raise InputError(
-            f"{where} learned from no labels and gives none: give a probe of it (--probe DIR, which ssl-behavior probe "
-            "makes), or train with the recipe joint or finetune"
+            f"{where} was not trained with labels and predicts none: give a probe of it (`probe`, a folder that "
+            "ssl-behavior probe makes), or train with the recipe joint or finetune"
         )
     return method
 
@@ -86,8 +86,7 @@ def predict_row(
 
     Parameters
     ----------
-    annotator : in whose style, by name or as `style_of` says; "" = that of who labeled the recording, or, with a
-        warning, somebody else's.
+    annotator : style by name or from `style_of`; "" = the recording's annotator, or, with a warning, another one.
 
     Raises
     ------
@@ -99,8 +98,8 @@ def predict_row(
         style = annotator
     else:
         style = style_of(method.config.labels, row, annotator)
-        if style.told:
-            warnings.warn(style.told, stacklevel=2)
+        if style.warning:
+            warnings.warn(style.warning, stacklevel=2)
     reader = WindowReader([(store, row)], 1)
 
     def read(start: int, frames: int) -> WindowBatch:

@@ -1,4 +1,4 @@
-"""One recorded session: tracks, how sure the tracker was, and any number of label streams."""
+"""`Recording`: tracks, confidence and label streams of one video. `Labels`: one label stream."""
 
 import hashlib
 import math
@@ -14,12 +14,12 @@ from ssl_behavior.skeleton import Skeleton
 __all__ = ["NOT_ANNOTATED", "Labels", "Recording", "StreamFacts", "observed_points"]
 
 NOT_ANNOTATED = -1
-"""The label of a frame that nobody looked at; it is no class."""
+"""Label of a frame without annotation; it is no class."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamFacts:
-    """A label stream's name and classes, in order; the background is "" where there is none."""
+    """Name and classes of a label stream; `background` is "" if there is none."""
 
     name: str
     classes: tuple[str, ...]
@@ -27,20 +27,20 @@ class StreamFacts:
 
     @property
     def foreground(self) -> tuple[int, ...]:
-        """The classes that are not background, by number."""
+        """Numbers of the classes that are not background."""
         return tuple(number for number, name in enumerate(self.classes) if name != self.background)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Labels:
-    """One behaviour per frame, as one annotator saw it.
+    """One behavior per frame, from one annotator.
 
     Parameters
     ----------
-    vocabulary : behaviour names; a label is an index into it.
+    vocabulary : behavior names; a label is an index into it.
     frames : one integer per frame, shape [time]; -1 is "not annotated".
-    annotator : who annotated, "" if unknown. CalMS21's are "0" to "5".
-    background : the behaviour that means "nothing of interest", "" if there is none; left out of macro averages.
+    annotator : name of the annotator, "" if unknown. CalMS21's are "0" to "5".
+    background : the behavior that means "nothing of interest", "" if there is none; left out of macro averages.
 
     Raises
     ------
@@ -72,7 +72,7 @@ class Labels:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recording:
-    """One video's tracks. Validates itself: a Recording that exists is usable.
+    """Tracks of one video. The constructor validates them, so every Recording is usable.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Recording:
     source : the file it came from.
     resolution_px : (width, height) of the video, or None.
     px_per_cm : scale, or None.
-    notes : what the reader has to tell a person about this recording, a sentence each.
+    notes : notices of the reader about this recording, one sentence each.
 
     Raises
     ------
@@ -164,7 +164,7 @@ class Recording:
 
     def _check_scales(self) -> None:
         if not (isinstance(self.fps, Real) and math.isfinite(self.fps) and self.fps > 0):
-            raise InputError(f"{self._name}: fps must be a number above 0, got {self.fps!r}; give it with --fps")
+            raise InputError(f"{self._name}: fps must be a number above 0, got {self.fps!r}; pass it as `fps`")
         object.__setattr__(self, "fps", float(self.fps))
         if self.px_per_cm is not None and not self.px_per_cm > 0:
             raise InputError(f"{self._name}: px_per_cm must be above 0, got {self.px_per_cm}")
@@ -173,10 +173,10 @@ class Recording:
             raise InputError(f"{self._name}: resolution_px must be width and height above 0, got {size}")
 
     def content_hash(self) -> str:
-        """SHA-256 of the tracks alone, so that one video under two names is found."""
+        """SHA-256 of the tracks alone, equal for one video under two names."""
         return hashlib.sha256(np.ascontiguousarray(self.keypoints).data).hexdigest()
 
 
 def observed_points(keypoints: np.ndarray) -> np.ndarray:
-    """Which points are there: both coordinates are numbers. [..., space] -> bool [...]."""
+    """Mask of observed points, whose coordinates are both numbers. [..., space] -> bool [...]."""
     return np.isfinite(keypoints).all(axis=-1)

@@ -1,7 +1,7 @@
-"""A scene in body lengths: every animal's points, centre and heading, and for each how it is known.
+"""`Scene`: points, centers and headings of all animals in body lengths, with masks of observed and filled values.
 
-Nothing is filled silently. What is done about missing points is configured in `SceneConfig`, and for every value
-there is a mask (observed, filled, held, or not known at all) that the features hand on to the encoder.
+`SceneConfig` configures the treatment of missing points. Every value has a mask (observed, filled, held, or unknown),
+which the features pass on to the encoder, so no value is filled silently.
 """
 
 from collections.abc import Callable
@@ -31,13 +31,13 @@ _TINY = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class SceneConfig:
-    """How missing and impossible points are treated, in frames and body lengths. 0 turns a step off.
+    """Treatment of missing and implausible points, in frames and body lengths. 0 turns a step off.
 
     Parameters
     ----------
-    fill_gap_frames : a point missing for at most this many frames is interpolated linearly between its neighbours.
-    hold_frames : a centre or heading not known at a frame is taken from the nearest known one, at most this far away.
-    max_jump : a point this many body lengths away from both its neighbours in time counts as not observed.
+    fill_gap_frames : a point missing for at most this many frames is interpolated linearly between its neighbors.
+    hold_frames : a center or heading not known at a frame is taken from the nearest known one, at most this far away.
+    max_jump : a point this many body lengths away from both its neighbors in time counts as not observed.
     """
 
     fill_gap_frames: int = 10
@@ -50,7 +50,7 @@ class SceneConfig:
 
     @property
     def receptive_field(self) -> tuple[int, int]:
-        """Frames before and after the own one on which a scene depends."""
+        """(before, after): frames around the current one that a scene depends on."""
         jump = _JUMP_NEIGHBOUR_FRAMES if self.max_jump else 0
         one_way = jump + self.fill_gap_frames + self.hold_frames
         return one_way, one_way
@@ -58,9 +58,9 @@ class SceneConfig:
 
 @dataclass(frozen=True)
 class Scene:
-    """All lengths in body lengths. `has_*` and `known` are True where a value means something; elsewhere it is finite.
+    """Lengths are in body lengths. Values are valid where `has_*` or `known` is True, and finite elsewhere.
 
-    `front` and `back` are the ends of the body axis: neck (or centre, or head) and tail base.
+    `front` and `back` are the ends of the body axis: neck (or center, or head) and tail base.
     """
 
     points: Points
@@ -71,7 +71,7 @@ class Scene:
     center: Vectors
     has_center: Mask
     center_age: Float[Tensor, "batch time individual"]
-    """Frames to where the centre was known; 0 = known here."""
+    """Frames to where the center was known; 0 = known here."""
     heading: Vectors
     """Unit vector from tail to head."""
     has_heading: Mask
@@ -86,11 +86,11 @@ class Scene:
     seconds_left: Float[Tensor, "batch time"]
 
     def others(self) -> "Scene":
-        """The scene with the animals in reverse order: what is at i here belongs to the other of i."""
+        """The scene with the animals in reverse order: index i holds the other animal of i."""
         return self._each(lambda values: values.flip(2))
 
     def only(self, individual: int) -> "Scene":
-        """One animal, keeping the individual axis."""
+        """The scene of one animal, with the individual axis kept."""
         return self._each(lambda values: values[:, :, individual : individual + 1])
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Scene":
@@ -98,12 +98,12 @@ class Scene:
 
     @property
     def axis(self) -> Vectors:
-        """Back to front, not normalised."""
+        """Vector from back to front, not normalized."""
         return self.front - self.back
 
     @property
     def fresh_center(self) -> Mask:
-        """Centre known within the last few frames: good enough for a displacement."""
+        """Whether the center was known within the last few frames, recent enough for a displacement."""
         return self.has_center & (self.center_age < _FRESH_FRAMES)
 
     @property
@@ -118,7 +118,7 @@ _PER_ANIMAL = (
 
 
 def build_scene(batch: WindowBatch, skeleton: Skeleton, scale_px: Float[Tensor, ""], config: SceneConfig) -> Scene:
-    """Windows in pixels -> a scene in body lengths.
+    """Build a scene in body lengths from windows in pixels.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def _at(values: Tensor, index: Tensor) -> Tensor:
 def nearest_known(
     values: Float[Tensor, "batch time *rest space"], known: Bool[Tensor, "batch time *rest"], hold_frames: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Each frame's value from the nearest known frame, its distance in frames, and whether it is near enough."""
+    """Value of the nearest known frame for each frame, its distance in frames, and whether that is near enough."""
     if not hold_frames or bool(known.all()):
         age = torch.where(known, 0, hold_frames + 1).to(values.dtype)
         return values, age, known
@@ -208,7 +208,7 @@ def _fill_gaps(points: Points, observed: PointMask, longest: int) -> tuple[Point
 
 
 def _jumps(points: Points, observed: PointMask, longest: float) -> PointMask:
-    """Points farther than `longest` from both the last and the next observed position of the same point."""
+    """Mask of points farther than `longest` from both the previous and the next observed position."""
     before, after = _before_and_after(observed)
     start, end = torch.full_like(before[:, :1], -1), torch.full_like(after[:, :1], observed.shape[1])
     before, after = torch.cat([start, before[:, :-1]], dim=1), torch.cat([after[:, 1:], end], dim=1)
@@ -237,7 +237,7 @@ def _heading(points: Points, known: PointMask, skeleton: Skeleton) -> tuple[Vect
 def _center(
     points: Points, known: PointMask, heading: Vectors, has_heading: Mask, skeleton: Skeleton
 ) -> tuple[Vectors, Mask]:
-    """The centre keypoint, or the middle of neck and tail base; else from one end of the body along the heading."""
+    """The center keypoint, or the middle of neck and tail base; else from one end of the body along the heading."""
     back = skeleton.role("tail_base")
     if "neck" in skeleton.roles and "center" not in skeleton.roles:
         front = skeleton.role("neck")
@@ -256,7 +256,7 @@ def _axis(skeleton: Skeleton) -> tuple[int, int]:
 
 
 def scale_of(reader: WindowReader, skeleton: Skeleton) -> float:
-    """Body length in pixels: the median distance from the tail base to the front (neck, centre, head or nose).
+    """Body length in pixels: the median distance from the tail base to the front (neck, center, head or nose).
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""One seed, many independent named generators.
+"""Independent named random generators from one seed.
 
-Two uses of randomness never share a stream, so that adding one does not change the other's numbers.
+Every use of randomness has its own stream, so a new use does not change the numbers of the others.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
 
 def torch_generator(seed: int, *names: str | int, device: str = "cpu") -> "torch.Generator":
     """A torch generator for the stream called `names`."""
-    # Here, not above: whoever draws with numpy alone does not wait for torch.
+    # Imported here, so that uses of numpy alone do not wait for torch.
     import torch
 
     return torch.Generator(device=device).manual_seed(derive_seed(seed, *names))

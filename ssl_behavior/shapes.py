@@ -1,8 +1,8 @@
-"""The axis vocabulary. Every public signature names its axes with these words.
+"""Axis names of tensor annotations. Every public signature uses these words.
 
 `batch`, `time` (frames), `step` (a few frames stacked), `individual`, `keypoint`, `space` (x, y in pixels), `channel`
 (features), `latent` (learned), `query` and `key` (the two sides of a similarity), `attribute` (a program's value),
-`class` (of an attribute or a behaviour), `state` (an animal's place, heading and pose), `window` (many of them, each
+`class` (of an attribute or a behavior), `state` (an animal's place, heading and pose), `window` (many of them, each
 with its own `frame`s), `term` (of a loss). `*batch` is any number of leading axes. A mask is True where the value is
 usable.
 """

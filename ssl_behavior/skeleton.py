@@ -1,4 +1,4 @@
-"""Skeletons: names of keypoints, edges, mirror pairs and the roles that features ask for.
+"""Skeletons: names of keypoints, edges, mirror pairs, and the roles that features need.
 
 A file's body parts are matched to a skeleton by name.
 """
@@ -25,7 +25,7 @@ ROLES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Skeleton:
-    """Keypoints by name, and what each of them is on the animal.
+    """Keypoints, edges, mirror pairs and roles of an animal.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Skeleton:
     edges : pairs of keypoints to draw a line between (and the graph of graph networks).
     mirror_pairs : pairs that a reflection exchanges (left ear, right ear).
     individuals : the usual names of the animals, in the order of the individual axis.
-    exchangeable : True if the animals are anonymous (and may be swapped), False if they are told apart.
+    exchangeable : True if the animals are anonymous (and may be swapped), False if the tracker identifies them.
 
     Raises
     ------
@@ -89,7 +89,7 @@ class Skeleton:
         return self.keypoints.index(keypoint)
 
     def role(self, *roles: str) -> int:
-        """Index of the keypoint that plays the first of `roles` this skeleton has.
+        """Index of the keypoint with the first of `roles` that this skeleton has.
 
         Raises
         ------
@@ -114,7 +114,7 @@ class Skeleton:
         return order
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready copy; `from_dict` reads it back."""
+        """Dictionary for JSON; `from_dict` reads it back."""
         return asdict(self) | {"roles": dict(self.roles)}
 
     @classmethod
@@ -189,7 +189,7 @@ RAT_DYADS = Skeleton(
     individuals=("individual1", "individual2"),
     exchangeable=True,
 )
-"""Two anonymous rats of the figshare record 30393298: top of the head, centre of the body, three points of the tail."""
+"""Two anonymous rats of the figshare record 30393298: top of the head, center of the body, three points of the tail."""
 
 MOUSE_BOXES = Skeleton(
     name="mouse_boxes",
@@ -199,7 +199,7 @@ MOUSE_BOXES = Skeleton(
     individuals=("mouse1", "mouse2"),
     exchangeable=True,
 )
-"""Two mice as boxes of four body parts, whose centres serve as keypoints."""
+"""Two mice as boxes of four body parts, whose centers serve as keypoints."""
 
 SKELETONS: dict[str, Skeleton] = {s.name: s for s in (CALMS21, RAT_DYADS, MOUSE_BOXES)}
 
@@ -229,7 +229,7 @@ def load_skeleton(name_or_path: str) -> Skeleton:
 
 
 def save_skeleton(skeleton: Skeleton, path: Path) -> None:
-    """Write a skeleton as TOML that `load_skeleton` reads: a start for one's own animal."""
+    """Write a skeleton as TOML for `load_skeleton`: a template for a new animal."""
     values = skeleton.to_dict()
     roles = values.pop("roles")
     lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
@@ -285,7 +285,7 @@ def match_keypoints(skeleton: Skeleton, bodyparts: Sequence[str]) -> list[int] |
 
 
 def choose_skeleton(bodyparts: Sequence[str], given: Skeleton | None, where: str) -> tuple[Skeleton, list[int]]:
-    """The skeleton to read a file with, and for each of its keypoints the position of its body part.
+    """Skeleton that fits a file, and the position of the body part of each of its keypoints.
 
     The skeleton given by the person may name fewer keypoints than the file has; a built-in one is chosen only
     if it names exactly the file's.
@@ -310,7 +310,7 @@ def choose_skeleton(bodyparts: Sequence[str], given: Skeleton | None, where: str
             return skeleton, order
     raise InputError(
         f"{where}: its body parts {list(bodyparts)} are those of no built-in skeleton ({sorted(SKELETONS)}); write "
-        f"these lines to a file, correct the roles, and pass it as --skeleton FILE:\n\n{_template(bodyparts)}"
+        f"these lines to a file, correct the roles, and pass it as `skeleton`:\n\n{_template(bodyparts)}"
     )
 
 

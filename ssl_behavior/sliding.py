@@ -1,8 +1,8 @@
 """Sums and means over sliding windows of time: around, before or after each frame, of any length.
 
-A window of length L is the sum of windows whose lengths are powers of two, each made of two of half its length:
-log2(L) additions per value, no matter how many windows share them. Unlike differences of cumulative sums, every output
-depends on the inputs in its own window alone, to the bit, and rounding does not grow with the length of a recording.
+A window of length L is the sum of windows whose lengths are powers of two, each the sum of two windows of half its
+length: log2(L) additions per value, for any number of windows. Unlike differences of cumulative sums, every output
+depends only on the inputs in its own window, to the last bit, and rounding does not grow with the recording.
 """
 
 from collections.abc import Sequence
@@ -78,7 +78,7 @@ def sliding_sums(
 
 
 def _one_sum(doubled: Sequence[Tensor], start: int, length: int, num_times: int) -> Tensor:
-    """The sum of windows of `length` that begin at `start` and later, of the powers of two that make up the length."""
+    """Sums over windows of `length` from `start` on, composed of windows of powers of two."""
     total: Tensor | None = None
     for power, sums in enumerate(doubled):
         if length >> power & 1:
@@ -92,7 +92,7 @@ def _one_sum(doubled: Sequence[Tensor], start: int, length: int, num_times: int)
 def sliding_means(
     values: Float[Tensor, "batch time channel"], weight: Float[Tensor, "batch time weight"], spans: Sequence[Span]
 ) -> list[tuple[Float[Tensor, "batch time channel"], Bool[Tensor, "batch time weight"]]]:
-    """Weighted means over times t + first .. t + last for every span, and where any weight was there; 0 elsewhere.
+    """Weighted means over times t + first .. t + last for every span, 0 without weight, and the mask of nonzero weight.
 
     Parameters
     ----------

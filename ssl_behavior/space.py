@@ -1,4 +1,4 @@
-"""Where neighbours and clusters are looked for: chosen columns of an embedding, on one scale, perhaps fewer of them."""
+"""`Space`: column selection, standardization and PCA of an embedding, for neighbors, clusters and maps."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,13 +28,13 @@ FITTING_FRAMES = 50_000
 
 @dataclass(frozen=True, kw_only=True)
 class SpaceConfig:
-    """How embeddings become points.
+    """Options of a space.
 
     Parameters
     ----------
-    only, without : column groups, names or globs, see `kept_groups`. With neither, all but "time": frames are not
-        alike because they come at the same time of the recording.
-    most_dims : more columns than these are projected on so many principal components; 0 = never.
+    only, without : column groups, names or globs, see `kept_groups`. With neither, all but "time": the time of
+        a frame in its recording is no similarity of behavior.
+    most_dims : maximal number of columns; more are projected on as many principal components. 0 = no PCA.
     unit : points have length 1, so that nearness is the cosine.
 
     Raises
@@ -50,16 +50,16 @@ class SpaceConfig:
 
     def __post_init__(self) -> None:
         if self.most_dims < 0:
-            raise InputError(f"--dims must be 0 (all columns) or more, got {self.most_dims}")
+            raise InputError(f"`most_dims` must be 0 (all columns) or more, got {self.most_dims}")
 
     def kept(self, groups: Mapping[str, int]) -> dict[str, int]:
-        """The groups that count, name -> number of columns."""
+        """Selected column groups, name -> number of columns."""
         unnamed = not self.only and not self.without and "time" in groups and len(groups) > 1
         return kept_groups(groups, ("time",) if unnamed else self.without, self.only)
 
 
 def sample_frames(rows: Sequence[EmbeddingRow], most: int, seed: int) -> np.ndarray:
-    """Rising rows of the array, int64: all frames of `rows`, or `most` of them drawn by `seed`."""
+    """Sorted array rows, int64: all frames of `rows`, or a random `most` of them."""
     frames = np.concatenate([np.arange(row.offset, row.offset + row.frames) for row in rows])
     if len(frames) <= most:
         return frames
@@ -69,7 +69,7 @@ def sample_frames(rows: Sequence[EmbeddingRow], most: int, seed: int) -> np.ndar
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """A fitted way from embeddings to points, which travels with whatever was built in it.
+    """Fitted map from embeddings to points, saved with the index or clusters that use it.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class Space:
         seed: int = 0,
         rows: Sequence[EmbeddingRow] | None = None,
     ) -> "Space":
-        """Mean, spread and principal components of a sample of the frames.
+        """Fit mean, standard deviation and principal components on a sample of the frames.
 
         Parameters
         ----------
@@ -127,7 +127,7 @@ class Space:
 
     @cached_property
     def _slices(self) -> list[slice]:
-        """Where the columns that count are; neighbouring groups as one."""
+        """Slices of the selected columns; adjacent groups are merged."""
         kept = self.config.kept(self.groups)
         merged: list[slice] = []
         for name, span in group_slices(self.groups).items():
@@ -140,7 +140,7 @@ class Space:
         return merged
 
     def _columns(self, block: np.ndarray) -> Float[Tensor, "frames column"]:
-        # Copies: what is on disk is only to be read.
+        # Copies, since the memory map is read-only.
         parts = [torch.from_numpy(np.array(block[:, span])) for span in self._slices]
         return (parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)).float()
 
@@ -158,7 +158,7 @@ class Space:
 
         Parameters
         ----------
-        built : what was built in this space, for the error.
+        built : name of the object built in this space, for the error.
         """
         if embeddings.checkpoint != self.checkpoint:
             raise InputError(
@@ -168,13 +168,13 @@ class Space:
         if dict(embeddings.groups) != dict(self.groups):
             raise InputError(
                 f"{embeddings.path} has the columns {dict(embeddings.groups)}; {built} was built on "
-                f"{dict(self.groups)}: embed with the same --groups and --without"
+                f"{dict(self.groups)}: embed with the same `only` and `without`"
             )
 
     def blocks(
         self, embeddings: Embeddings, frames: np.ndarray | slice | None = None
     ) -> Iterator[tuple[slice, np.ndarray]]:
-        """(which of the frames, their points) a block at a time; memory is that of a block.
+        """Blocks of (frames, points), in the memory of a block.
 
         Parameters
         ----------
@@ -193,7 +193,7 @@ class Space:
             yield span, points
 
     def gather(self, embeddings: Embeddings, frames: np.ndarray) -> np.ndarray:
-        """The points of some frames, float32 [frames, dim], in their order."""
+        """Points of the given frames, float32 [frames, dim], in their order."""
         order = np.argsort(frames, kind="stable")
         out = np.empty((len(frames), self.dim), np.float32)
         for span, points in self.blocks(embeddings, frames[order]):
@@ -213,7 +213,7 @@ class Space:
 
     @classmethod
     def load(cls, folder: Path) -> "Space":
-        """What `save` wrote.
+        """Load a space that `save` wrote.
 
         Raises
         ------
@@ -240,7 +240,7 @@ class Space:
 
 
 def _blocks(embeddings: Embeddings, frames: np.ndarray | slice | None) -> Iterator[tuple[slice, np.ndarray]]:
-    """(which of the frames, their rows of the array) a block at a time."""
+    """Blocks of (frames, rows of the array)."""
     whole = embeddings.array if frames is None or isinstance(frames, np.ndarray) else embeddings.array[frames]
     count = len(frames) if isinstance(frames, np.ndarray) else len(whole)
     for start in range(0, count, BLOCK_FRAMES):

@@ -1,4 +1,4 @@
-"""Which recordings a probe learns from, chooses by, and is scored on."""
+"""Splits of recordings into train, validation and test."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ TEST_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Split:
-    """Recordings by their use.
+    """Recordings by use.
 
     Parameters
     ----------
-    fit : recordings the heads learn from while smoothing windows are chosen, and settings where recordings are many.
+    fit : training recordings of the heads while smoothing windows (and, with many recordings, settings) are chosen.
     tune : recordings by which smoothing windows are chosen; penalty and k too where they are validation recordings, or
         a share of many training recordings (`probe.folds`). Never those that are scored.
     evaluate : recordings that are scored.
     evaluated_on : "test", or "validation" where the split has no test part.
     tune_from_train : True if `tune` was taken from the training recordings: the final heads then learn from both.
-    source : where the split came from, in words.
+    source : origin of the split, in words.
     """
 
     fit: tuple[StoreRow, ...]
@@ -47,13 +47,13 @@ class Split:
 
     @property
     def train(self) -> tuple[StoreRow, ...]:
-        """What the final heads learn from: `fit`, and `tune` where it was taken from the training recordings."""
+        """Training recordings of the final heads: `fit`, and `tune` if it was taken from the training recordings."""
         if not self.tune_from_train:
             return self.fit
         return tuple(sorted(self.fit + self.tune, key=lambda row: row.offset))
 
     def to_dict(self) -> dict[str, Any]:
-        """Ids by use, for the results."""
+        """Ids by use, for results.json."""
         return {
             "source": self.source,
             "evaluated_on": self.evaluated_on,
@@ -65,7 +65,7 @@ class Split:
 
 
 def make_split(store: Store, file: Path | None = None, seed: int = 0, annotated: Sequence[StoreRow] = ()) -> Split:
-    """The split of a file, else the store's own subsets, else a seeded one by recording.
+    """Split from a file, else from the store's subsets, else seeded by recording.
 
     Where there is no test part the validation part is scored, and settings are chosen on a fifth of the training
     recordings instead; so they are where there is no validation part.
@@ -73,7 +73,7 @@ def make_split(store: Store, file: Path | None = None, seed: int = 0, annotated:
     Parameters
     ----------
     file : JSON `{"train": [ids or globs], "validation": [...], "test": [...]}`; validation or test may be absent.
-    seed : draws what has to be drawn.
+    seed : seed of random choices.
     annotated : the recordings with labels of the task; others are left out. All by default.
 
     Raises
@@ -97,7 +97,7 @@ def make_split(store: Store, file: Path | None = None, seed: int = 0, annotated:
 
 
 def split_patterns(file: Path) -> tuple[list[str], list[str]]:
-    """Ids and globs of the part of a split file to learn from, and those of its other parts.
+    """Ids and globs of a split file's part "train", and those of its other parts.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def split_patterns(file: Path) -> tuple[list[str], list[str]]:
 def _read(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
         state = "is a folder, not a JSON file" if file.is_dir() else "there is no such file"
-        raise InputError(f"--split {file}: {state}")
+        raise InputError(f"`split` {file}: {state}")
     values = read_json(file, "a split")
     if not isinstance(values, Mapping) or not values:
         raise InputError(f"{file}: a split is a JSON object with the keys {list(PARTS)}, got {type(values).__name__}")
@@ -157,7 +157,7 @@ def _check_disjoint(parts: Mapping[str, Sequence[StoreRow]], file: Path) -> None
 
 
 def _from_subsets(store: Store) -> dict[str, list[StoreRow]]:
-    """The store's subsets; "val" is a name for validation, anything else ("unlabeled") is left out."""
+    """Split from the store's subsets; "val" means validation, and others ("unlabeled") are left out."""
     names = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
     parts: dict[str, list[StoreRow]] = {}
     for row in store.rows:

@@ -1,8 +1,8 @@
-"""Many recordings as one memory-mapped folder.
+"""`Store`: many recordings as one memory-mapped folder, and its writer.
 
 `store.json` is the table of contents; `keypoints.npy` (float32 [frames, individual, keypoint, space]),
 `confidence.npy` and `labels/<stream>.npy` (int16, -1 = not annotated) are plain numpy files, so that
-`numpy.load(mmap_mode="r")` is all one needs to read a store without this package.
+`numpy.load(mmap_mode="r")` reads a store without this package.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ _STREAM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True, kw_only=True)
 class StoreRow:
-    """One recording of a store: where it lies and what is known of it."""
+    """Row of a store's table: place and facts of a recording."""
 
     id: str
     offset: int
@@ -63,18 +63,18 @@ class StoreRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """A label stream's vocabulary; `background` is "" where no behaviour means "nothing of interest"."""
+    """Vocabulary and background of a label stream; `background` is "" if there is none."""
 
     vocabulary: tuple[str, ...]
     background: str = ""
 
 
 def common_fps(rows: Sequence[StoreRow], remedy: str) -> float:
-    """Frames per second of recordings that are taken together: the first's, for all are equal to within 1 %.
+    """Common frame rate of recordings: the first one's; all must agree to within 1 %.
 
     Parameters
     ----------
-    remedy : how to choose recordings of one rate, for the error.
+    remedy : advice for the error, how to choose recordings of one rate.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def common_fps(rows: Sequence[StoreRow], remedy: str) -> float:
 
 
 class Store:
-    """A folder of recordings, opened in milliseconds; nothing is read before it is asked for.
+    """Folder of recordings. Opening takes milliseconds; arrays are read on access.
 
     Raises
     ------
@@ -153,7 +153,7 @@ class Store:
         return self._map(f"labels/{stream}.npy", ())
 
     def stream(self, name: str) -> Stream:
-        """Vocabulary and background of a label stream; an unknown name is an InputError that lists the known ones."""
+        """Vocabulary and background of a label stream; an unknown name raises InputError with the known ones."""
         if name not in self.streams:
             raise InputError(f"{self.path} has no label stream {name!r}; it has {sorted(self.streams) or 'none'}")
         return self.streams[name]
@@ -180,7 +180,7 @@ class Store:
         return len(self.rows)
 
     def row(self, recording: str) -> StoreRow:
-        """The row of a recording; an unknown id is an InputError."""
+        """Row of a recording; an unknown id raises InputError."""
         if recording not in self._by_id:
             raise InputError(f"{self.path} has no recording {recording!r}; it has {_some(list(self._by_id))}")
         return self._by_id[recording]
@@ -229,14 +229,14 @@ class Store:
         return [row for row in self.rows if row.id in wanted or any(fnmatchcase(row.id, p) for p in patterns)]
 
     def fingerprint(self) -> str:
-        """SHA-256 over the skeleton and the recordings' ids and contents: equal for stores of equal tracks."""
+        """SHA-256 over the skeleton and the recordings' ids and tracks."""
         rows = [[row.id, row.frames, row.fps, row.content_hash] for row in self.rows]
         return hashlib.sha256(json.dumps([self.skeleton.to_dict(), rows]).encode()).hexdigest()
 
 
 def _some(names: Sequence[str], limit: int = 5) -> str:
-    shown = ", ".join(repr(name) for name in names[:limit])
-    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
+    listed = ", ".join(repr(name) for name in names[:limit])
+    return listed + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def _row(values: Mapping[str, Any]) -> StoreRow:
@@ -249,7 +249,7 @@ def _stream(values: Mapping[str, Any]) -> Stream:
 
 
 class _GrowingArray:
-    """A `.npy` file that is appended to; its header is rewritten with the final length when it is closed."""
+    """Appendable `.npy` file; closing rewrites the header with the final length."""
 
     def __init__(self, path: Path, dtype: np.dtype | type, tail: tuple[int, ...]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -283,7 +283,7 @@ class _GrowingArray:
 
 
 class StoreWriter:
-    """Appends recordings one at a time, in bounded memory. Use through `create_store`."""
+    """Writer that appends recordings one at a time, in bounded memory. Use through `create_store`."""
 
     def __init__(self, folder: Path, skeleton: Skeleton, individuals: Sequence[str] | None = None) -> None:
         self.folder, self.skeleton = folder, skeleton
@@ -372,7 +372,7 @@ class StoreWriter:
             self._labels[name].fill(NOT_ANNOTATED, recording.num_frames)
 
     def _translated(self, name: str, labels: Labels) -> np.ndarray:
-        """Labels in the store's vocabulary, which grows at its end: earlier labels keep their numbers."""
+        """Labels in the store's vocabulary; new names are appended, so earlier labels keep their numbers."""
         stream = self.streams[name]
         vocabulary = stream.vocabulary + tuple(v for v in labels.vocabulary if v not in stream.vocabulary)
         self.streams[name] = Stream(vocabulary=vocabulary, background=stream.background or labels.background)
@@ -380,7 +380,7 @@ class StoreWriter:
         return table[labels.frames]
 
     def close(self) -> None:
-        """Write the table of contents; before this the folder is no store."""
+        """Write store.json, which completes the store."""
         self._close_arrays()
         if not self.rows:
             raise InputError("a store needs at least one recording, and none was found")
@@ -416,7 +416,7 @@ class StoreWriter:
 def create_store(
     path: str | Path, skeleton: Skeleton, individuals: Sequence[str] | None = None, overwrite: bool = False
 ) -> Iterator[StoreWriter]:
-    """A writer whose store appears at `path` when the block ends without an error, and not at all otherwise.
+    """Context with a StoreWriter; the store appears at `path` if the block ends without an error.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Summaries of a stretch of time: how often each feature of the scene is above each of its quantiles.
+"""Summaries of time windows: how often each feature of the scene is above each of its quantiles.
 
 For every step (a few frames) a window of time around, before or after it is described by the share of its steps in
 which each channel lies above each of that channel's quantiles over the recordings: a histogram in cumulative form.
@@ -49,13 +49,13 @@ _FITTING_SHARES = 60_000_000
 """Shares of all steps that principal axes are taken of; steps are left out where there are more."""
 _EDGE_VALUES = 15_000_000
 """Values that quantiles are taken of; torch refuses more than 16 million."""
-_SMALLEST_SPREAD = 1e-6
+_MIN_SPREAD = 1e-6
 _ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
 class SummariesConfig:
-    """Windows that are summed up, and in how many numbers.
+    """Windows of the summaries, and number of components.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class SummariesConfig:
 @torch.no_grad()
 def step_moments(features: Channels, known: Bool[Tensor, "batch time individual channel"], valid: FrameMask,
                  stride: int) -> ViewMoments:  # fmt: skip
-    """Mean and standard deviation of each feature over the known frames of each step, and which are known; else 0."""
+    """Mean and standard deviation of each feature over the known frames of each step (else 0), and their mask."""
     pattern = "batch (step stride) individual channel -> batch step stride individual channel"
     weight = rearrange((known & valid[..., None, None]).to(features.dtype), pattern, stride=stride)
     features = rearrange(features, pattern, stride=stride)
@@ -83,25 +83,25 @@ def step_moments(features: Channels, known: Bool[Tensor, "batch time individual 
     # In place: memory bounds this, and each pass over the features counts.
     mean = (features * weight).sum(dim=2).div_(divisor)
     # A difference of mean squares would be rounding where nothing changes, and rounding has quantiles too.
-    apart = (features - mean.unsqueeze(2)).mul_(weight)
-    std = apart.square_().sum(dim=2).div_(divisor).sqrt_()
+    deviation = (features - mean.unsqueeze(2)).mul_(weight)
+    std = deviation.square_().sum(dim=2).div_(divisor).sqrt_()
     return torch.cat([mean, std], dim=-1), (count > 0).repeat(1, 1, 1, 2)
 
 
 def joined_moments(
     values: Float[Tensor, "batch step individual own"], seen: Bool[Tensor, "batch step individual own"], pooled: bool
 ) -> Moments:
-    """Moments of the scene from those of every point of view, and which are known.
+    """Moments of the scene from the moments of every animal's view, and the mask of known ones.
 
     Of exchangeable animals (`pooled`) mean and maximum over the points of view that know the feature, else all points
     of view side by side.
     """
     if not pooled:
         return values.flatten(2), seen.flatten(2)
-    anyone = seen.any(dim=2)
+    any_seen = seen.any(dim=2)
     mean = (values * seen).sum(dim=2) / seen.sum(dim=2).clamp_min(1)
-    largest = values.masked_fill(~seen, -torch.inf).amax(dim=2).masked_fill(~anyone, 0.0)
-    return torch.cat([mean, largest], dim=-1), anyone.repeat(1, 1, 2)
+    largest = values.masked_fill(~seen, -torch.inf).amax(dim=2).masked_fill(~any_seen, 0.0)
+    return torch.cat([mean, largest], dim=-1), any_seen.repeat(1, 1, 2)
 
 
 def scene_moments(features: Channels, known: Bool[Tensor, "batch time individual channel"], valid: FrameMask,
@@ -111,7 +111,7 @@ def scene_moments(features: Channels, known: Bool[Tensor, "batch time individual
 
 
 class QuantileCodes(nn.Module):
-    """Codes of a step: which channels lie above which of their quantiles, in few numbers.
+    """Compressed codes of a step: which channels are above which of their quantiles.
 
     A channel above an edge is 1, else 0, less the mean over the training recordings; 0 where the channel is not known.
     These are projected on principal axes of one-second histograms, whose mean standard deviation is 1. Everything is
@@ -149,7 +149,7 @@ class QuantileCodes(nn.Module):
         return F.embedding_bag(rows.flatten(0, 1), table, mode="sum").unflatten(0, values.shape[:2])
 
     def _table(self) -> Float[Tensor, "row code"]:
-        """What a channel adds to the codes: a row for each number of edges it is above, and each channel; then zeros.
+        """Lookup table of a channel's contribution to the codes: a row per number of edges below its value, then zeros.
 
         Rows are added up in half the time that a product of all shares with the axes takes: shares are 0 or 1.
         """
@@ -159,7 +159,7 @@ class QuantileCodes(nn.Module):
         return torch.cat([sums, torch.zeros_like(sums[:1])]).flatten(0, 1)
 
     def _above(self, values: Values, known: Known) -> Float[Tensor, "batch step share"]:
-        """Whether each channel is above each edge, quantile by quantile, less the mean; 0 where it is not known."""
+        """Indicators that a channel is above an edge, quantile by quantile, minus their mean; 0 where unknown."""
         above = (values.unsqueeze(-2) > self.edges).to(self.mean.dtype)
         return ((above - self.mean.view_as(self.edges)) * known.unsqueeze(-2)).flatten(-2)
 
@@ -186,11 +186,11 @@ class QuantileCodes(nn.Module):
         ])  # fmt: skip
         axes = principal_axes(second, self.num_codes)
         spread = (second @ axes).std(dim=0, correction=0).mean()
-        self.axes.copy_(axes / spread.clamp_min(_SMALLEST_SPREAD))
+        self.axes.copy_(axes / spread.clamp_min(_MIN_SPREAD))
         return self
 
     def _edges(self, pieces: Sequence[Piece], lengths: Sequence[int]) -> Float[Tensor, "quantile channel"]:
-        """Quantiles of what is known, and a little more; `NEVER_KNOWN` for a channel never known.
+        """Edges: quantiles of known values, slightly raised; `NEVER_KNOWN` for a channel without known values.
 
         Channels stand at a few values for long (seen or not, clipped, held), and quantiles are such values: which of
         them are above must not depend on rounding.
@@ -215,7 +215,7 @@ class QuantileCodes(nn.Module):
 class Summaries(nn.Module):
     """Compressed windowed histograms: means of `QuantileCodes` over windows, in the principal components of them all.
 
-    Every window is brought to one total variance first. Fitted once; what is fitted travels with the weights.
+    Every window is brought to one total variance first. Fitted once; fitted buffers are saved with the weights.
 
     Attributes
     ----------
@@ -270,10 +270,10 @@ class Summaries(nn.Module):
     def _mixed(self, codes: Float[Tensor, "row window code"]) -> Float[Tensor, "window_code component"]:
         """Axes of all windows together: each window has the same total variance, components a mean square of 1."""
         centered = codes - codes.mean(dim=0)
-        spread = centered.square().sum(dim=2).mean(dim=0).sqrt().clamp_min(_SMALLEST_SPREAD)
+        spread = centered.square().sum(dim=2).mean(dim=0).sqrt().clamp_min(_MIN_SPREAD)
         axes = principal_axes((centered / spread[:, None]).flatten(1), self.components)
         mixing = (axes.unflatten(0, codes.shape[1:]) / spread[:, None, None]).flatten(0, 1)
-        return mixing / (centered.flatten(1) @ mixing).square().mean().sqrt().clamp_min(_SMALLEST_SPREAD)
+        return mixing / (centered.flatten(1) @ mixing).square().mean().sqrt().clamp_min(_MIN_SPREAD)
 
 
 def _window_means(values: Tensor, inside: StepMask, spans: Sequence[tuple[int, int]]) -> list[Tensor]:

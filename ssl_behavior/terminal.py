@@ -1,4 +1,4 @@
-"""What is printed for a person."""
+"""Terminal output: consoles, counts, lines and progress bars."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["counted", "frames_bar", "make_console", "tell"]
+__all__ = ["counted", "echo", "frames_bar", "make_console"]
 
 _FILE_WIDTH = 110
 
 
 def make_console(stderr: bool = False) -> "Console":
-    """A console as wide as the terminal, or, into a file or pipe, wide enough for our tables."""
+    """Console as wide as the terminal or, for files and pipes, wide enough for the tables."""
     from rich.console import Console
 
     console = Console(stderr=stderr)
@@ -21,7 +21,7 @@ def make_console(stderr: bool = False) -> "Console":
 
 
 def counted(number: int, what: str) -> str:
-    """A number of things.
+    """Count with its noun.
 
     >>> counted(1, "recording"), counted(1200, "recording")
     ('1 recording', '1,200 recordings')
@@ -29,14 +29,14 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-def tell(console: "Console", text: str) -> None:
-    """A line of text that may hold paths: as it is, of any length."""
+def echo(console: "Console", text: str) -> None:
+    """Print a line that may hold paths: no wrapping, no markup."""
     console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 @contextmanager
 def frames_bar(console: "Console", what: str, frames: int, transient: bool = False) -> Iterator[Callable[[int], None]]:
-    """A progress bar over so many frames, with the time left; call what it gives with the frames just done.
+    """Progress bar over frames with the remaining time; yields a function to call with the number of frames just done.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Poses as a few numbers, and back: where each animal is, where it looks, and how its body is bent.
+"""Low-dimensional states of poses: position, heading and body shape of each animal, and back to keypoints.
 
 The state of the trajectory VAE of task programming (Sun et al., CVPR 2021, arXiv:2011.13917): place and heading of
 every animal, and the principal components of its keypoints in its own frame (front of the body axis at the origin,
@@ -26,8 +26,8 @@ StateMask = Bool[Tensor, "*batch time individual state"]
 
 _FARTHEST = 6.0
 _DETERMINED = 0.5
-_SMALLEST = 1e-6
-_SMALLEST_NOISE = 1e-4
+_EPSILON = 1e-6
+_MIN_NOISE = 1e-4
 _MOST_KEYPOINTS = 62
 _PLACE, _HEADING = slice(0, 2), slice(2, 4)
 _NUM_PLACE = 4
@@ -35,7 +35,7 @@ _NUM_PLACE = 4
 
 @dataclass(frozen=True, kw_only=True)
 class StateConfig:
-    """How a pose becomes a state.
+    """Options of the state.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class StateConfig:
 
 
 class TrajectoryCoder(nn.Module):
-    """Windows <-> states: per animal [x, y, sin, cos, components...], in body lengths from the arena's centre.
+    """Windows <-> states: per animal [x, y, sin, cos, components...], in body lengths from the arena's center.
 
     Mean pose, components and scales are fitted once, both animals pooled, and travel with the weights. Where points
     are missing, the components' coefficients are their expectation given the points that are known, under the normal
@@ -100,7 +100,7 @@ class TrajectoryCoder(nn.Module):
         self.register_buffer("action_spread", torch.ones(self.num_states))
 
     def states(self, batch: WindowBatch) -> tuple[States, StateMask]:
-        """State of every animal at every frame, 0 where not known, and which numbers are known.
+        """States of every animal at every frame, 0 where unknown, and the mask of known numbers.
 
         A coefficient counts as known where the known points leave less than half of its variance open.
         """
@@ -124,7 +124,7 @@ class TrajectoryCoder(nn.Module):
     def actions(
         self, states: Float[Tensor, "*batch time individual state"], known: StateMask
     ) -> tuple[Float[Tensor, "*batch step individual state"], Bool[Tensor, "*batch step individual state"]]:
-        """What changes from each frame to the next, 0 where not known.
+        """Differences of states between consecutive frames, 0 where unknown.
 
         A step longer than the scene's `max_jump` is no movement but an exchange of the animals by the tracker: not
         known.
@@ -137,15 +137,15 @@ class TrajectoryCoder(nn.Module):
         return step.masked_fill(~both, 0.0), both
 
     def placed(self, known: Bool[Tensor, "*batch individual state"]) -> Bool[Tensor, "*batch"]:
-        """Where place and heading of every animal are known: enough to draw their keypoints, bent as on average."""
+        """Mask of known position and heading of every animal: enough for keypoints of the mean shape."""
         return known[..., :_NUM_PLACE].all(dim=-1).all(dim=-1)
 
     @torch.no_grad()
     def fit(self, reader: WindowReader) -> "TrajectoryCoder":
         """Fit the scale, then mean pose and components, then the spreads, on the recordings of `reader`.
 
-        Mean and covariance are taken over what is known of each point and of each pair of points, in frames that show
-        both ends of the body axis. Of more than 400,000 frames, some pieces drawn by a fixed seed.
+        Mean and covariance use the known values of each point and of each pair of points, in frames that show both ends
+        of the body axis. Of more than 400,000 frames, some pieces drawn by a fixed seed.
 
         Raises
         ------
@@ -184,7 +184,7 @@ class TrajectoryCoder(nn.Module):
     def _coefficients(
         self, pose: Float[Tensor, "*batch pose"], seen: Bool[Tensor, "*batch keypoint"]
     ) -> tuple[Float[Tensor, "*batch coefficient"], Bool[Tensor, "*batch coefficient"]]:
-        """Expectation of each coefficient given the known points, and whether they leave less than half of it open."""
+        """Expected coefficients given the known points, and whether these explain more than half of the variance."""
         offset = (pose - self.mean_pose).masked_fill(~_twice(seen), 0.0)
         # What there is to solve depends only on which points are known, and few combinations occur.
         weight = 2 ** torch.arange(seen.shape[-1], device=seen.device)
@@ -195,7 +195,7 @@ class TrajectoryCoder(nn.Module):
         return coefficients, determined[index]
 
     def _solved(self, seen: Bool[Tensor, "pattern keypoint"]) -> tuple[Tensor, Tensor]:
-        """For each set of known points, what turns their projection into the expected coefficients.
+        """Matrix from the projection of known points to the expected coefficients, for each set of known points.
 
         With B the components at the known points, G = B B', and latents w of variance v and noise s, the posterior of w
         is N(P B x, s P), P = (G + s / v)^-1. The points not known are expected at their share of w, so the
@@ -225,16 +225,16 @@ class TrajectoryCoder(nn.Module):
         self._keep(mean, variances, axes.T)
 
     def _keep(self, mean: Tensor, variances: Tensor, vectors: Tensor) -> None:
-        """Mean, leading components, and as noise the mean variance of the others that are not 0 by construction."""
+        """Store mean, leading components, and the noise: the mean variance of other components that can vary."""
         kept, freedom = self.config.pose_components, 2 * self.skeleton.num_keypoints - 3
         noise = variances[kept:].sum() / max(1, freedom - kept)
         # A floor, so that nothing depends on the last digits of a variance that is all but 0.
-        floor = (_SMALLEST_NOISE * variances[0]).clamp_min(_SMALLEST)
+        floor = (_MIN_NOISE * variances[0]).clamp_min(_EPSILON)
         self.mean_pose.copy_(mean)
         self.components.copy_(vectors[:kept])
         self.variances.copy_(variances[:kept].clamp_min(floor))
         self.noise.copy_(noise.clamp_min(floor))
-        self.explained_variance.copy_(variances[:kept].sum() / variances.sum().clamp_min(_SMALLEST))
+        self.explained_variance.copy_(variances[:kept].sum() / variances.sum().clamp_min(_EPSILON))
 
     def _pieces(self, reader: WindowReader) -> Iterator[WindowBatch]:
         return (batch.to(self.noise.device, self.noise.dtype) for batch in reader.pieces())
@@ -269,4 +269,4 @@ def _spread(squares: Tensor, counts: Tensor) -> Tensor:
     for pair in (_PLACE, _HEADING):
         squares[pair], counts[pair] = squares[pair].mean(), counts[pair].mean()
     spread = (squares / counts.clamp_min(1)).sqrt()
-    return torch.where(spread > _SMALLEST, spread, 1.0)
+    return torch.where(spread > _EPSILON, spread, 1.0)

@@ -1,4 +1,4 @@
-"""The table of verbs: what each is called, where it lives, what it is for. Nothing is imported before it is run."""
+"""Table of verbs: name, module and purpose of each. A module is imported when its verb runs."""
 
 import importlib
 from collections.abc import Sequence
@@ -17,31 +17,32 @@ class Verb:
 
 VERBS: dict[str, Verb] = {
     "demo": Verb("ssl_behavior.commands.demo", "simulate, pretrain, probe, benchmark, embed: a few minutes on a CPU"),
-    "simulate": Verb("ssl_behavior.simulate.command", "write simulated dyads, as a store or as the CalMS21 release"),
+    "simulate": Verb(
+        "ssl_behavior.simulate.command", "simulate recordings of two mice, as a store or as the CalMS21 release"
+    ),
     "import": Verb("ssl_behavior.importer", "read recordings of any known format into a store, and report on them"),
-    "programs": Verb("ssl_behavior.commands.programs", "list task programs, check one's own, measure and draw them"),
-    "pretrain": Verb("pretrain.job", "learn an encoder from a store, without labels"),
-    "probe": Verb("probe.job", "test a frozen encoder with linear heads or nearest neighbours"),
-    "benchmark": Verb("probe.calms21.job", "every system of the CalMS21 paper and ours, on the release or a store"),
-    "annotate": Verb("probe.annotate", "label recordings with a run that learned labels, or with a saved probe"),
+    "programs": Verb("ssl_behavior.commands.programs", "list task programs, check your own, measure and draw them"),
+    "pretrain": Verb("pretrain.job", "train an encoder on a store, without labels"),
+    "probe": Verb("probe.job", "test a frozen encoder with linear heads or nearest neighbors"),
+    "benchmark": Verb("probe.calms21.job", "run the systems of the CalMS21 paper and ours, on the release or a store"),
+    "annotate": Verb("probe.annotate", "label recordings with a run trained on labels, or with a saved probe"),
     "embed": Verb("ssl_behavior.commands.embed", "write one embedding per frame of a store"),
-    "describe": Verb("ssl_behavior.commands.describe", "clusters in numbers and words; compared between groups"),
-    "export": Verb("ssl_behavior.commands.export", "write clusters, labels or embeddings for other tools"),
+    "describe": Verb("ssl_behavior.commands.describe", "describe clusters in numbers and words, and compare groups"),
+    "export": Verb("ssl_behavior.commands.export", "export clusters, labels or embeddings to other tools"),
     "cluster": Verb(
-        "ssl_behavior.commands.cluster", "find clusters of frames in embeddings, and help with their number"
+        "ssl_behavior.commands.cluster", "cluster the frames of embeddings, and suggest the number of clusters"
     ),
-    "assign": Verb("ssl_behavior.commands.assign", "label other recordings with clusters that were found before"),
-    "quality": Verb("ssl_behavior.commands.quality", "judge embeddings without labels, alone or beside other seeds'"),
-    "neighbors": Verb("ssl_behavior.commands.neighbors", "find the bouts nearest to one's examples in embeddings"),
-    "report": Verb(
-        "ssl_behavior.commands.report", "write one HTML file to look at embeddings, clusters and labels with"
+    "assign": Verb("ssl_behavior.commands.assign", "assign the frames of other recordings to existing clusters"),
+    "quality": Verb(
+        "ssl_behavior.commands.quality",
+        "measure the quality of embeddings without labels, alone or against other seeds",
     ),
+    "neighbors": Verb("ssl_behavior.commands.neighbors", "find bouts similar to example bouts in embeddings"),
+    "report": Verb("ssl_behavior.commands.report", "write one HTML file that shows embeddings, clusters and labels"),
     "submission": Verb(
         "probe.calms21.submission", "write, check and score submissions to the AIcrowd challenge on CalMS21"
     ),
-    "info": Verb(
-        "ssl_behavior.commands.info", "say what a store, run, embeddings, index, clusters or results folder holds"
-    ),
+    "info": Verb("ssl_behavior.commands.info", "describe a store, run, embeddings, index, clusters or results folder"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Which frames make a window. A window never crosses from one recording into the next."""
+"""Windows of recordings: `WindowReader` cuts them, `WindowBatch` holds them. A window never spans two recordings."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -54,7 +54,7 @@ class WindowBatch:
         return replace(self, **moved)
 
     def part(self, start: int, stop: int) -> "WindowBatch":
-        """Windows start..stop of the batch (one process's share of it)."""
+        """Windows start..stop of the batch, e.g. the share of one process."""
         return replace(self, **{field.name: getattr(self, field.name)[start:stop] for field in fields(self)})
 
     def swapped(self) -> "WindowBatch":
@@ -69,8 +69,8 @@ class WindowReader:
     ----------
     sources : (store, row) of every recording to read; all stores have the same keypoints and animals.
     window_frames : length of the windows `sample` draws.
-    recordings_per_batch : above 0, the windows of a batch share so many draws of a recording. Negatives from other
-        windows are then mostly other times of the same recording, and cannot be told by who or where it was.
+    recordings_per_batch : above 0, the windows of a batch come from this many draws of a recording. Negatives are
+        then mostly other times of the same recording, which identity and place do not reveal.
 
     Raises
     ------
@@ -119,11 +119,11 @@ class WindowReader:
         return [self._anywhere_in(int(pick), generator) for pick in picks]
 
     def _anywhere_in(self, pick: int, generator: np.random.Generator) -> tuple[int, int, int]:
-        """A span of a recording, its start uniform; the whole of a short one."""
+        """Random span of a recording with uniform start; the whole of a short recording."""
         return pick, int(generator.integers(0, self._room(pick) + 1)), self.window_frames
 
     def _room(self, pick: int) -> int:
-        """The last frame of a recording at which a window may start."""
+        """Last frame of a recording at which a window may start."""
         return max(0, self.sources[pick][1].frames - self.window_frames)
 
     def read(self, spans: Sequence[tuple[int, int, int]]) -> WindowBatch:
@@ -148,7 +148,7 @@ class WindowReader:
         return (self.read([span]) for span in self._chunk_spans(frames))
 
     def pieces(self, most_frames: int = 400_000, frames: int = 8192) -> Iterator[WindowBatch]:
-        """Chunks to fit numbers on: all, or of long recordings about `most_frames` frames, drawn by a fixed seed.
+        """Chunks for fitting: all, or of long recordings about `most_frames` frames drawn by a fixed seed.
 
         Every so-manieth would not do: of recordings of equal length that can be the beginnings alone.
         """

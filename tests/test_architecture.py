@@ -1,4 +1,4 @@
-"""The house: who may import whom, and what no file of it may hold. Read from the source, nothing is run."""
+"""Architecture: allowed imports, and constructs that no file may contain. Checked on the source, without running it."""
 
 import ast
 import subprocess

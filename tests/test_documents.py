@@ -1,4 +1,4 @@
-"""The documents: links lead somewhere, and every command, option and name in them exists. No job is run."""
+"""Documents: links resolve, and every command, option and name in them exists. No job runs."""
 
 import ast
 import contextlib
@@ -71,7 +71,7 @@ RECIPES = {"summaries", "cpc", "joint"} | {recipe_of(c) for page in PAGES for c 
 
 
 @functools.cache
-def told():
+def known_options():
     """Arguments -> what the command says: help of every verb and action, configuration of every recipe named."""
     asked = [[verb, "--help"] for verb in VERBS]
     asked += [[verb, action, "--help"] for verb, actions in ACTIONS.items() for action in actions]
@@ -87,13 +87,13 @@ def told():
 @pytest.fixture(scope="module")
 def options():
     """(verb,) or (verb, action) -> its options."""
-    return {key[:-1]: set(OPTION.findall(text)) for key, text in told().items() if key[-1] == "--help"}
+    return {key[:-1]: set(OPTION.findall(text)) for key, text in known_options().items() if key[-1] == "--help"}
 
 
 @pytest.fixture(scope="module")
 def configurations():
     """Recipe -> its configuration."""
-    return {key[-1]: yaml.safe_load(text) for key, text in told().items() if "--recipe" in key}
+    return {key[-1]: yaml.safe_load(text) for key, text in known_options().items() if "--recipe" in key}
 
 
 @each_page

@@ -194,9 +194,9 @@ def _opened(config: BenchmarkConfig, effort: Effort, log: Callable[[str], None])
         return session
     release = find_release(config.source)
     if not release.whole:
-        raise InputError("; ".join(release.told_missing()))
+        raise InputError("; ".join(release.missing_part_notices()))
     _take_folder(config)
-    notes = [*release.notes, *release.told_missing()]
+    notes = [*release.notes, *release.missing_part_notices()]
     folder = config.out / "store"
     if not folder.exists():
         if config.hashes:

@@ -1,1 +1,1 @@
-"""The verbs of the command line that belong to the library; the jobs bring their own."""
+"""Command-line verbs of the library. `pretrain` and `probe` have their own."""

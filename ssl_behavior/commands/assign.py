@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
     from ssl_behavior.commands.cluster_output import print_clusters, stages
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.files import check_free
-    from ssl_behavior.terminal import make_console, tell
+    from ssl_behavior.terminal import echo, make_console
 
     check_free(options.out, options.overwrite, MARKER)
     clustering, embeddings = load_clustering(options.clusters_folder), Embeddings(options.embeddings)
@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
         assigned = clustering.assign(embeddings, options.clusters, progress)
     save_clustering(assigned, options.out, options.overwrite)
     print_clusters(console, assigned)
-    tell(console, f"written to {options.out}")
+    echo(console, f"written to {options.out}")
     return 0
 
 

@@ -34,14 +34,14 @@ def main(argv: Sequence[str]) -> int:
     from ssl_behavior.commands.cluster_output import print_clusters, stages
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.files import check_free
-    from ssl_behavior.terminal import counted, make_console, tell
+    from ssl_behavior.terminal import counted, echo, make_console
 
     _check(options)
     check_free(options.out, options.overwrite, MARKER)
     embeddings, console = Embeddings(options.embeddings), make_console()
     rows = embeddings.select(options.recordings) if options.recordings else embeddings.rows
     config, space, smoothing = _config(options), space_config(options, _dims(options)), _smoothing(options)
-    tell(console, f"{counted(len(rows), 'recording')} of {options.embeddings}, columns {_listed(embeddings, space)}")
+    echo(console, f"{counted(len(rows), 'recording')} of {options.embeddings}, columns {_listed(embeddings, space)}")
     extra: dict[str, object] = {}
     if options.choose:
         number, extra["choice.json"] = _choose(options, embeddings, config, space, smoothing, rows, console)
@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
         clustering = fit_clusters(embeddings, config, space, smoothing, rows, options.seed, progress)
     save_clustering(clustering, options.out, options.overwrite, extra)
     print_clusters(console, clustering)
-    tell(console, f"written to {options.out}")
+    echo(console, f"written to {options.out}")
     return 0
 
 
@@ -134,7 +134,7 @@ def _choose(
     from ssl_behavior.commands.cluster_output import choice_contents, draw_choice, print_choice, stages
     from ssl_behavior.errors import InputError
     from ssl_behavior.space import Space
-    from ssl_behavior.terminal import tell
+    from ssl_behavior.terminal import echo
 
     assert isinstance(config, KMeansConfig)
     choice = _choice(options)
@@ -148,7 +148,7 @@ def _choose(
     print_choice(console, scores, suggested)
     if options.figure is not None:
         draw_choice(scores, suggested, options.figure)
-        tell(console, f"figure written to {options.figure}")
+        echo(console, f"figure written to {options.figure}")
     number = options.clusters or suggested
     assert number is not None
     return number, choice_contents(scores, suggested, choice)

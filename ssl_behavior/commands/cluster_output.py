@@ -17,7 +17,7 @@ from ssl_behavior.clusters.clustering import Progress as StageProgress
 from ssl_behavior.clusters.quality import RULE, ChoiceConfig, NumberScores
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, check_free
-from ssl_behavior.terminal import counted, tell
+from ssl_behavior.terminal import counted, echo
 
 __all__ = ["check_figure", "choice_contents", "draw_choice", "print_choice", "print_clusters", "stages"]
 
@@ -55,11 +55,11 @@ def print_clusters(console: Console, clustering: Clustering) -> None:
         )  # fmt: skip
     console.print(table)
     if len(sizes) > _MOST_ROWS:
-        tell(console, f"and {len(sizes) - _MOST_ROWS} smaller clusters")
+        echo(console, f"and {len(sizes) - _MOST_ROWS} smaller clusters")
     nowhere = int(np.count_nonzero(frames.labels < 0))
     outside = f", {nowhere / len(frames.labels):.1%} of the frames in none" if nowhere else ""
     bouts = f"{counted(len(seconds), 'bout')}, median {_median(seconds)}"
-    tell(console, f"{counted(len(sizes), 'cluster')} in {len(frames.labels):,} frames, {bouts}{outside}")
+    echo(console, f"{counted(len(sizes), 'cluster')} in {len(frames.labels):,} frames, {bouts}{outside}")
 
 
 def _median(seconds: np.ndarray) -> str:
@@ -79,7 +79,7 @@ def print_choice(console: Console, scores: Sequence[NumberScores], suggested: in
         )  # fmt: skip
     console.print(table)
     if suggested is not None:
-        tell(console, f"suggested: {suggested}, {RULE}")
+        echo(console, f"suggested: {suggested}, {RULE}")
 
 
 def _number(value: float | None) -> str:
@@ -111,7 +111,7 @@ def check_figure(path: Path) -> None:
     """
     if path.suffix.lower() not in _FORMATS:
         raise InputError(f"--figure {path}: expected a file that ends in one of {list(_FORMATS)}")
-    check_free(path, True, option="--figure")
+    check_free(path, True, argument="figure")
     if path.is_dir():
         raise InputError(f"--figure {path} is a folder: name a file to draw")
     if find_spec("matplotlib") is None:
@@ -135,7 +135,7 @@ def draw_choice(scores: Sequence[NumberScores], suggested: int | None, path: Pat
     figure.supxlabel("number of clusters", fontsize=10)
     if suggested is not None:
         figure.suptitle(f"suggested: {suggested} clusters", fontsize=11)
-    with atomic_file(path, "--figure") as partial:
+    with atomic_file(path, "figure") as partial:
         figure.savefig(partial, format=path.suffix[1:].lower(), dpi=130)
 
 

@@ -1,4 +1,4 @@
-"""`ssl-behavior demo`: the whole way from tracks to a report on simulated mice, in minutes, on a laptop."""
+"""The verb `demo`: simulated mice from tracks to report, in minutes, on a laptop."""
 
 import argparse
 import shutil
@@ -22,7 +22,7 @@ _SYSTEMS = (
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run every job once, small, and say what was made.
+    """Run every verb once on small data and print what it made.
 
     Raises
     ------
@@ -31,11 +31,11 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="ssl-behavior demo",
-        description="Simulate mice, pretrain an encoder on them, probe it, fill the tables of the CalMS21 paper, "
-        "embed the recordings, find clusters in them and write a report: a few minutes.",
+        description="Simulate mice, pretrain an encoder, probe it, fill the tables of the CalMS21 paper, embed the "
+        "recordings, find clusters and write a report, in a few minutes.",
     )
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder to make (demo)")
-    parser.add_argument("--steps", type=int, default=_STEPS, help=f"training steps ({_STEPS})")
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder to write (default: demo)")
+    parser.add_argument("--steps", type=int, default=_STEPS, help=f"training steps (default: {_STEPS})")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--overwrite", action="store_true", help="replace --out")
     options = parser.parse_args(argv)
@@ -54,12 +54,12 @@ def main(argv: Sequence[str]) -> int:
         print(f"\n== {title}\n   ssl-behavior {command}\n", flush=True)
         if code := run_verb(verb, arguments):
             return code
-    _tell(out, time.monotonic() - start)
+    _print_next_steps(out, time.monotonic() - start)
     return 0
 
 
 def demo_acts(out: Path, steps: int = _STEPS, seed: int = 0) -> list[tuple[str, str, list[str]]]:
-    """(title, verb, its arguments) of every job of the demo, in order."""
+    """Steps of the demo in order: (title, verb, arguments)."""
     mice, store, run, embeddings = (str(out / name) for name in ("mice", "store", "run", "embeddings"))
     clusters, described = str(out / "clusters"), str(out / "described")
     seeds = ["--seed", str(seed)]
@@ -69,7 +69,7 @@ def demo_acts(out: Path, steps: int = _STEPS, seed: int = 0) -> list[tuple[str, 
         ("One store of all of them: three tasks, and tracks without labels", "import", [mice, "--out", store]),
         ("An encoder learned from their tracks, without labels", "pretrain", [
             store, "--out", run, "--recipe", "summaries_tiny", "--steps", str(steps), *seeds]),
-        ("Task 1: does a linear head on it tell the behaviours, and better than on averages of its inputs?", "probe", [
+        ("Task 1: does a linear head on it predict behaviors, and better than on averages of its inputs?", "probe", [
             run, store, "--task", "calms21_task1", "--out", str(out / "task1"), "--seeds", "2",
             "--references", "untrained,input_means,histograms", "--train-stride", "12"]),
         ("Tasks 1 to 3: the systems of the paper and ours, in very little time each", "benchmark", [
@@ -78,15 +78,15 @@ def demo_acts(out: Path, steps: int = _STEPS, seed: int = 0) -> list[tuple[str, 
         ("One embedding per frame, for clustering and everything else", "embed", [
             run, store, "--out", embeddings]),
         ("Clusters of frames, as bouts", "cluster", [embeddings, "--out", clusters, "--clusters", "12", *seeds]),
-        ("What each cluster is, and what known labels do not explain", "describe", [
+        ("Descriptions of the clusters, and findings beyond known labels", "describe", [
             clusters, embeddings, store, "--out", described, *seeds]),
-        ("All of it to look at: map, ethograms, skeletons beside their neighbours, clusters, results", "report", [
+        ("All of it to look at: map, ethograms, skeletons beside their neighbors, clusters, results", "report", [
             store, embeddings, "--out", str(out / "report.html"), "--clusters", clusters, "--description", described,
             "--probe", str(out / "task1"), "--title", "Simulated mice", *seeds]),
     ]  # fmt: skip
 
 
-def _tell(out: Path, seconds: float) -> None:
+def _print_next_steps(out: Path, seconds: float) -> None:
     made = [
         ("mice", "simulated recordings, as the files of CalMS21"),
         ("store", "the same as a store"),

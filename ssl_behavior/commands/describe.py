@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     from ssl_behavior.files import check_free
     from ssl_behavior.programs import ProgramsConfig, with_programs_of
     from ssl_behavior.store import Store
-    from ssl_behavior.terminal import make_console, tell
+    from ssl_behavior.terminal import echo, make_console
 
     config = _checked(options)
     check_free(options.out, options.overwrite, CARDS)
@@ -52,11 +52,11 @@ def main(argv: Sequence[str]) -> int:
     programs = with_programs_of(ProgramsConfig(), options.programs) if options.programs else ProgramsConfig()
     console = make_console()
     if embeddings.store != clustered.store.fingerprint():
-        tell(console, f"{options.store} is not the store that was embedded; recordings are matched by name and length")
+        echo(console, f"{options.store} is not the store that was embedded; recordings are matched by name and length")
     # The comparison comes before the long part: its notes say whether groups are large enough to differ.
     profiles = None if groups is None else compare_profiles(saved.frames, groups, config)
     for note in profiles.notes if profiles else ():
-        tell(console, note)
+        echo(console, note)
     with stages(console) as progress:
         frames = len(saved.frames.labels)
         cards = _cards(
@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
         )
     _write(options.out, options.overwrite, cards, profiles, {row.id: row.fps for row in clustered.rows}, console)
     print_described(console, cards, profiles)
-    tell(console, f"written to {options.out}: begin with cards.md")
+    echo(console, f"written to {options.out}: begin with cards.md")
     return 0
 
 
@@ -112,7 +112,7 @@ def _write(
 ) -> None:
     """Write the folder, whole or not at all."""
     from ssl_behavior.clusters.cards import CARDS
-    from ssl_behavior.commands.cluster_output import tell
+    from ssl_behavior.commands.cluster_output import echo
     from ssl_behavior.commands.describe_output import write_cards, write_profiles
     from ssl_behavior.files import atomic_folder
 
@@ -122,7 +122,7 @@ def _write(
             return
         write_profiles(profiles, folder)
         if find_spec("matplotlib") is None:
-            tell(console, "no figures: they need matplotlib (pip install 'ssl-behavior[plots]')")
+            echo(console, "no figures: they need matplotlib (pip install 'ssl-behavior[plots]')")
             return
         from ssl_behavior.clusters.profiles import draw_effects, draw_shares
 

@@ -1,11 +1,11 @@
-"""`ssl-behavior embed`: one embedding per frame of a store."""
+"""The verb `embed`: one embedding per frame of a store."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssl_behavior.terminal import counted, frames_bar
+from ssl_behavior.terminal import counted, echo, frames_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,10 +28,10 @@ def main(argv: Sequence[str]) -> int:
     Raises
     ------
     InputError
-        For every mistake a person can mend.
+        For every user error.
     """
     options = _parser().parse_args(argv)
-    # Only now what takes seconds to import: --help is answered at once.
+    # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.store import Store
     from ssl_behavior.terminal import make_console
 
@@ -56,7 +56,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _given_features(path: Path) -> "TaskprogFeatures | None":
-    """What to read if `path` is no run or checkpoint, but a file or folder of features."""
+    """Task-programming features at `path`, if it is neither a run nor a checkpoint."""
     from ssl_behavior.checkpoint import find_checkpoint
     from ssl_behavior.errors import InputError
     from ssl_behavior.io.taskprog import TaskprogFeatures
@@ -91,7 +91,7 @@ def _embed(options: argparse.Namespace, store: "Store", rows: "list[StoreRow]", 
                 method, store, options.out, dtype=options.dtype, rows=rows, overwrite=options.overwrite,
                 precision=precision, progress=advance, without=options.without, only=options.groups,
             )  # fmt: skip
-        _tell(console, _described(embeddings, options.out))
+        echo(console, _described(embeddings, options.out))
         return
     from ssl_behavior.commands.taskprog import plan_taskprog, write_taskprog_files
 
@@ -112,29 +112,25 @@ def _read_features(
     from ssl_behavior.embedding import kept_groups
     from ssl_behavior.errors import InputError
 
-    asked = {
+    options_given = {
         "--format taskprog": options.format == "taskprog",
         "--last": options.last,
         "--precision": options.precision != "float32",
     }
-    for option in (name for name, given in asked.items() if given):
+    for option in (name for name, given in options_given.items() if given):
         raise InputError(f"{option} is for a run, and {options.run} holds features already: leave it out")
     kept_groups({GROUP: 1}, options.without, options.groups)
     found = features.files[0].name if len(features.files) == 1 else counted(len(features.files), "file")
-    _tell(console, f"task-programming features, {found}" + (f" in {options.run}" if len(features.files) > 1 else ""))
+    echo(console, f"task-programming features, {found}" + (f" in {options.run}" if len(features.files) > 1 else ""))
     with frames_bar(console, "reading", _frames(rows)) as advance:
         embeddings = import_taskprog(features, store, options.out, options.dtype, rows, options.overwrite, advance)
     if features.unused:
-        _tell(console, f"passed over {counted(features.unused, 'sequence')} of other recordings")
-    _tell(console, _described(embeddings, options.out))
+        echo(console, f"passed over {counted(features.unused, 'sequence')} of other recordings")
+    echo(console, _described(embeddings, options.out))
 
 
 def _frames(rows: "list[StoreRow]") -> int:
     return sum(row.frames for row in rows)
-
-
-def _tell(console: "Console", text: str) -> None:
-    console.print(text, soft_wrap=True, markup=False)
 
 
 def _described(embeddings: "Embeddings", out: Path) -> str:
@@ -152,16 +148,16 @@ def _tell_written(console: "Console", plan: "dict[Path, dict[str, list[StoreRow]
     dim = sum(kept.values())
     files = {path: [row for members in groups.values() for row in members] for path, groups in plan.items()}
     frames = sum(row.frames for rows in files.values() for row in rows)
-    _tell(console, f"{frames:,} frames x {dim} ({_listed(kept)}) in")
+    echo(console, f"{frames:,} frames x {dim} ({_listed(kept)}) in")
     for path, rows in files.items():
-        _tell(console, f"  {path}: {counted(len(rows), 'recording')}")
+        echo(console, f"  {path}: {counted(len(rows), 'recording')}")
     others = sum(len(groups.get(NO_GROUP, ())) for groups in plan.values())
     if others:
-        _tell(console, f"{counted(others, 'recording')} of no group of CalMS21: in the group {NO_GROUP!r}")
+        echo(console, f"{counted(others, 'recording')} of no group of CalMS21: in the group {NO_GROUP!r}")
     if dim != RELEASED_DIM:
-        _tell(
+        echo(
             console,
-            f"The release's features have {RELEASED_DIM} columns, and what was made for them may expect as many; these "
+            f"The release's features have {RELEASED_DIM} columns, and tools made for them may expect as many; these "
             f"have {dim}. --groups chooses columns",
         )
 
@@ -171,40 +167,43 @@ def _parser() -> argparse.ArgumentParser:
         prog="ssl-behavior embed",
         description="Write one embedding per frame of every recording of a store. In place of a run, RUN may be "
         "CalMS21's task-programming features (taskprog_features_X.json, a folder with such files, a zip of the "
-        "release, or X_features.npy as the official converter makes it with --parse_treba): they become embeddings "
-        "like any other, which ssl-behavior probe takes.",
+        "release, or X_features.npy from the official converter with --parse_treba). They become an embeddings folder "
+        "like any other, for example for ssl-behavior probe.",
     )  # fmt: skip
-    parser.add_argument("run", metavar="RUN", type=Path, help="a run or checkpoint folder; or features, see above")
+    parser.add_argument("run", metavar="RUN", type=Path, help="run or checkpoint folder, or features, see above")
     parser.add_argument("store", metavar="STORE", type=Path)
     parser.add_argument(
         "--out", type=Path, required=True,
-        help="the embeddings folder to make; with --format taskprog a .json file for all recordings, or a folder "
-        "(it may hold the tracks already) for one file per file of CalMS21: calms21_X.json gives "
-        "taskprog_features_X.json",
+        help="embeddings folder to write; with --format taskprog a .json file for all recordings, or a folder (it may "
+        "hold the tracks already) with one file per file of CalMS21: taskprog_features_X.json for calms21_X.json",
     )  # fmt: skip
     parser.add_argument(
         "--format", choices=_FORMATS, default="npy",
-        help="npy: an embeddings folder (default). taskprog: JSON as CalMS21's task-programming features, with the "
-        "groups and sequences of its tracks; written from the start if interrupted",
+        help="npy: an embeddings folder (default). taskprog: JSON like CalMS21's task-programming features, with the "
+        "groups and sequences of its tracks; cannot be resumed",
     )  # fmt: skip
-    parser.add_argument("--dtype", choices=("float16", "float32"), help="on disk, for --format npy (float16)")
-    parser.add_argument("--recordings", nargs="+", metavar="ID", help="only these (ids or globs)")
+    parser.add_argument(
+        "--dtype", choices=("float16", "float32"), help="number type on disk, for --format npy (default: float16)"
+    )
+    parser.add_argument(
+        "--recordings", nargs="+", metavar="ID", help="recordings to embed (ids or globs; default: all)"
+    )
     columns = parser.add_mutually_exclusive_group()
     columns.add_argument(
         "--without", nargs="+", action="extend", default=[], metavar="GROUP",
-        help="leave out these columns (names or globs; `ssl-behavior info RUN` lists them), e.g. 'features_*' time",
+        help="column groups to leave out (names or globs; `ssl-behavior info RUN` lists them), e.g. 'features_*' time",
     )  # fmt: skip
     columns.add_argument(
         "--groups", nargs="+", action="extend", default=[], metavar="GROUP",
-        help="only these columns (names or globs), e.g. summary, or posterior after task programming; a convolutional "
-        "encoder also gives those that are not learned: features_N_frames (means of its inputs over about N frames), "
-        "time and walls",
+        help="column groups to write (names or globs), e.g. summary, or posterior after task programming; a "
+        "convolutional encoder also has groups that are not learned: features_N_frames (means of its inputs over "
+        "about N frames), time and walls",
     )  # fmt: skip
-    parser.add_argument("--last", action="store_true", help="the newest checkpoint, not the best on validation")
+    parser.add_argument("--last", action="store_true", help="use the newest checkpoint, not the best on validation")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument(
         "--precision", choices=("float32", "bfloat16", "auto"), default="float32",
-        help="of the computation; bfloat16 is faster and agrees to about two digits (float32)",
+        help="number type of the computation; bfloat16 is faster, with about two correct digits (default: float32)",
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace --out")
     return parser

@@ -1,4 +1,4 @@
-"""`ssl-behavior export`: clusters, labels and embeddings in the files of other tools."""
+"""The verb `export`: clusters, labels and embeddings as files for other tools."""
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,11 +21,11 @@ def main(argv: Sequence[str]) -> int:
     Raises
     ------
     InputError
-        For every mistake a person can mend.
+        For every user error.
     """
     parser = _parser()
     options = parser.parse_args(argv)
-    # Only now what takes seconds to import: --help is answered at once.
+    # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.errors import InputError
     from ssl_behavior.terminal import make_console
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _refuse_others(options: argparse.Namespace, parser: argparse.ArgumentParser, what: str, own: Sequence[str]) -> None:
-    """Options that say nothing about what is exported are mistakes."""
+    """Refuse options that do not apply to the exported folder."""
     from ssl_behavior.errors import InputError
 
     for name in _CHOICES:
@@ -86,13 +86,13 @@ def _write(
 ) -> None:
     from ssl_behavior.io.annotated import check_media
     from ssl_behavior.io.annotation_formats import write_annotations
-    from ssl_behavior.terminal import counted, frames_bar, tell
+    from ssl_behavior.terminal import counted, echo, frames_bar
 
     check_media(options.media, ids)
     facts = {**facts, "minimum_bout_seconds": _minimum_seconds(options)}
     bouts = 0
 
-    def told(advance: Callable[[int], None]) -> "Iterator[AnnotatedRecording]":
+    def with_progress(advance: Callable[[int], None]) -> "Iterator[AnnotatedRecording]":
         nonlocal bouts
         for recording in recordings:
             yield recording
@@ -100,14 +100,16 @@ def _write(
             advance(recording.num_frames)
 
     with frames_bar(console, "writing", frames, transient=True) as advance:
-        write_annotations(options.out, told(advance), ids, streams, options.format or ["csv"], facts, options.overwrite)
-    tell(console, f"{counted(bouts, 'bout')} in {counted(len(ids), 'recording')}: {options.out}")
+        write_annotations(
+            options.out, with_progress(advance), ids, streams, options.format or ["csv"], facts, options.overwrite
+        )
+    echo(console, f"{counted(bouts, 'bout')} in {counted(len(ids), 'recording')}: {options.out}")
 
 
 def _export_embeddings(options: argparse.Namespace, console: "Console") -> None:
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.exports import export_embeddings
-    from ssl_behavior.terminal import counted, frames_bar, tell
+    from ssl_behavior.terminal import counted, echo, frames_bar
 
     embeddings = Embeddings(options.path)
     rows = _chosen(embeddings.rows, options)
@@ -120,7 +122,7 @@ def _export_embeddings(options: argparse.Namespace, console: "Console") -> None:
     groups = ", ".join(f"{name} {width}" for name, width in made.groups.items())
     words = "".join(f", {column.name}" for column in columns)
     held = f"{made.num_frames:,} frames x {made.dim} ({groups}{words})"
-    tell(console, f"{held} of {counted(len(rows), 'recording')}: {options.out}")
+    echo(console, f"{held} of {counted(len(rows), 'recording')}: {options.out}")
 
 
 def _columns(options: argparse.Namespace, rows: "Sequence[EmbeddingRow]") -> "list[FrameColumn]":
@@ -147,7 +149,7 @@ def _given_names(path: Path | None, num_clusters: int) -> dict[int, str]:
 
 
 def _chosen(rows: "Sequence[EmbeddingRow]", options: argparse.Namespace) -> "list[EmbeddingRow]":
-    """The recordings asked for, by id or glob; all by default."""
+    """Recordings chosen by id or glob; all by default."""
     from ssl_behavior.embedding import select_rows
 
     return select_rows(rows, options.recordings or ["*"], str(options.path))
@@ -177,7 +179,7 @@ _KINDS: dict[str, tuple[str, Callable[[argparse.Namespace, "Console"], None], tu
         "a store", _export_store, ("format", "streams", "minimum_bout_seconds", "actor", "media"),
     ),
 }  # fmt: skip
-"""The file that tells what a folder holds -> what that is, how it is exported, the options it knows."""
+"""Marker file of a folder -> its kind, its export function, and its options."""
 
 _CHOICES = (
     "format", "names", "minimum_bout_seconds", "media", "actor", "streams", "groups", "without", "labels", "clusters",
@@ -190,13 +192,13 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="ssl-behavior export",
-        description="Write what a folder holds for other tools. Clusters, or the labels of a store: a folder with "
-        "bouts or frames in the formats of annotation tools. Embeddings: a file with a row per frame, .npy (and a "
-        ".json that says what its numbers are), .parquet (for pandas, R, polars; needs [store]) or .h5ad (AnnData).",
+        description="Export a folder to other tools. Clusters, or the labels of a store: a folder with bouts or frames "
+        "in the formats of annotation tools. Embeddings: a file with one row per frame, .npy (with a .json that "
+        "describes its rows and columns), .parquet (for pandas, R, polars; needs [store]) or .h5ad (AnnData).",
     )
-    parser.add_argument("path", metavar="PATH", type=Path, help="clusters, embeddings or a store")
-    parser.add_argument("--out", type=Path, required=True, help="the folder, or for embeddings the file, to make")
-    parser.add_argument("--recordings", nargs="+", default=(), metavar="ID", help="only these (ids or globs)")
+    parser.add_argument("path", metavar="PATH", type=Path, help="clusters folder, embeddings folder or store")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write; for embeddings, file to write")
+    parser.add_argument("--recordings", nargs="+", default=(), metavar="ID", help="recordings to export (ids or globs)")
     parser.add_argument("--overwrite", action="store_true", help="replace --out")
 
     bouts = parser.add_argument_group("clusters and labels")
@@ -209,26 +211,34 @@ def _parser() -> argparse.ArgumentParser:
     )
     bouts.add_argument(
         "--minimum-bout-seconds", type=float, default=0.0, metavar="S",
-        help="shorter bouts become background or, without one, part of the longer bout beside them (default 0)",
+        help="shorter bouts become background or, without one, part of the longer neighboring bout (default: 0)",
     )  # fmt: skip
     bouts.add_argument(
         "--media", default=DEFAULT_MEDIA, metavar="FILE",
-        help="the videos, for formats that name them; {id} is a recording's id, {name} the last part of that "
-        f"(default {DEFAULT_MEDIA})",
+        help="video names, for formats that hold them; {id} is a recording's id, {name} its last part "
+        f"(default: {DEFAULT_MEDIA})",
     )  # fmt: skip
-    bouts.add_argument("--actor", default="", metavar="ANIMAL", help="who shows what does not say so (of a store)")
-    bouts.add_argument("--streams", nargs="+", default=(), metavar="NAME", help="only these labels (of a store)")
+    bouts.add_argument(
+        "--actor", default="", metavar="ANIMAL", help="acting animal of behaviors whose names have none (of a store)"
+    )
+    bouts.add_argument("--streams", nargs="+", default=(), metavar="NAME", help="label streams to export (of a store)")
     bouts.add_argument(
         "--names", type=Path, metavar="FILE",
-        help='names of clusters: JSON such as {"3": "chase"}, or .csv with the columns cluster and name; clusters of '
-        "one name are one behaviour (default: cluster_0, cluster_1 ...)",
+        help='cluster names: JSON such as {"3": "chase"}, or .csv with the columns cluster and name; clusters with '
+        "the same name are one behavior (default: cluster_0, cluster_1 ...)",
     )  # fmt: skip
 
     tables = parser.add_argument_group("embeddings")
-    tables.add_argument("--groups", nargs="+", default=(), metavar="GROUP", help="only these columns (names or globs)")
-    tables.add_argument("--without", nargs="+", default=(), metavar="GROUP", help="leave out these columns")
     tables.add_argument(
-        "--labels", type=Path, metavar="STORE", help="add the labels of this store, a column per stream"
+        "--groups", nargs="+", default=(), metavar="GROUP", help="column groups to write (names or globs)"
     )
-    tables.add_argument("--clusters", type=Path, metavar="CLUSTERS", help="add the cluster of every frame")
+    tables.add_argument(
+        "--without", nargs="+", default=(), metavar="GROUP", help="column groups to leave out (names or globs)"
+    )
+    tables.add_argument(
+        "--labels", type=Path, metavar="STORE", help="store whose labels are added, one column per stream"
+    )
+    tables.add_argument(
+        "--clusters", type=Path, metavar="CLUSTERS", help="clusters folder whose clusters are added as a column"
+    )
     return parser

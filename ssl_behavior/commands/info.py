@@ -1,4 +1,4 @@
-"""`ssl-behavior info`: what a folder of ours holds."""
+"""The verb `info`: kind and contents of a folder that ssl-behavior wrote."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
     InputError
         If the folder is none of these, or is damaged.
     """
-    parser = argparse.ArgumentParser(prog="ssl-behavior info", description="Say what a folder of ours holds.")
+    parser = argparse.ArgumentParser(prog="ssl-behavior info", description="Describe a folder that ssl-behavior wrote.")
     parser.add_argument("path", metavar="PATH", type=Path)
     path = parser.parse_args(argv).path
     console = make_console()
@@ -102,7 +102,7 @@ def _checkpoint(path: Path, console: Console) -> None:
 
 
 def _labels(method: object) -> list[tuple[str, object]]:
-    """The labels that a method trained with labels gives."""
+    """Label streams that a method trained with labels predicts."""
     from ssl_behavior.methods import Joint
 
     if not isinstance(method, Joint):

@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     console, embeddings = make_console(), Embeddings(options.embeddings)
     query = Query(
         tuple(Span.parse(text) for text in options.query),
-        tuple(Span.parse(text, "--unlike") for text in options.unlike),
+        tuple(Span.parse(text, "unlike") for text in options.unlike),
     )
     rows = embeddings.select(options.recordings) if options.recordings else embeddings.rows
     # Checks come before an index is built.
@@ -65,7 +65,7 @@ def _check_csv(path: Path | None) -> None:
         return
     if path.is_dir():
         raise InputError(f"{path} is a folder: choose another --csv")
-    check_free(path, overwrite=True, option="--csv")
+    check_free(path, overwrite=True, argument="csv")
 
 
 def _store(path: Path | None, embeddings: "Embeddings") -> "Store | None":

@@ -92,7 +92,7 @@ def write_bouts(path: Path, lines: Sequence[Line]) -> None:
     """
     names = ["rank", "recording", "start_frame", "stop_frame", "start_s", "stop_s", "nearest_frame", "distance"]
     streams = list(lines[0].labels) if lines else []
-    with atomic_file(path, "--csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with atomic_file(path, "csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*names, *(column for name in streams for column in (name, f"{name}_share"))])
         for line in lines:

@@ -1,4 +1,4 @@
-"""`ssl-behavior programs`: which task programs there are, and what they say of one's own recordings."""
+"""The verb `programs`: list task programs, check your own, and measure them on a store."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ _SKELETON = "calms21"
 
 
 def main(argv: Sequence[str]) -> int:
-    """List programs, check one's own, measure them on a store, draw them over time.
+    """List programs, check the user's own, measure them on a store, draw them over time.
 
     Raises
     ------
     InputError
-        For every mistake a person can mend; a program of one's own that breaks its contract is named with the case.
+        For every user error; for a user's program that fails a check, the message names the program and the case.
     """
     options = _parser().parse_args(argv)
     _check(options)
-    # Only now what takes seconds to import: --help is answered at once.
+    # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.commands.programs_output import list_programs, measure_programs
     from ssl_behavior.store import Store
     from ssl_behavior.terminal import make_console
@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     from ssl_behavior.commands.programs_output import draw_attributes, plan_figure
 
-    # What cannot be drawn is told before the whole store is measured.
+    # Errors of the figure come before the long measurement.
     plan = plan_figure(store, options.recording, options.frames, options.stream, options.figure)
     draw_attributes(measure_programs(store, options.names, options.programs, console), plan)
     console.print(f"{plan.recording.id}, drawn over time: {options.figure}", soft_wrap=True, markup=False)
@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse what would be ignored."""
+    """Refuse options that would be ignored."""
     if options.figure and options.store is None:
         raise InputError("--figure needs a STORE to draw from")
     for name in ("recording", "frames", "stream"):
@@ -53,7 +53,7 @@ def _check(options: argparse.Namespace) -> None:
     if options.skeleton is not None and options.store is not None:
         raise InputError("--skeleton is for a run without STORE: a store has its own skeleton; leave one of them out")
     if options.skeleton is not None and options.programs is None:
-        raise InputError("--skeleton says what one's own programs are checked on: add --programs FILE, or leave it out")
+        raise InputError("--skeleton applies to the check of your own programs: add --programs FILE, or leave it out")
 
 
 def _frames(text: str) -> tuple[int, int]:
@@ -66,16 +66,26 @@ def _frames(text: str) -> tuple[int, int]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior programs",
-        description="List the task programs: small functions of pose that can teach an encoder. With a STORE, say what "
-        "they measure on its recordings.",
+        description="List the task programs: functions of pose that can supervise an encoder. With a STORE, also print "
+        "statistics of their values on its recordings.",
     )
     add = parser.add_argument
-    add("store", metavar="STORE", type=Path, nargs="?", help="recordings to measure; none: only list the programs")
-    add("--names", nargs="+", default=["*"], metavar="NAME", help="only these programs (names or globs)")
-    add("--programs", type=Path, metavar="FILE", help="a Python file with one's own programs, which are checked")
-    add("--skeleton", metavar="NAME|FILE", help=f"without STORE: what one's own are checked on ({_SKELETON})")
-    add("--figure", type=Path, metavar="FILE", help="draw the programs over time beside the labels (.png, .svg, .pdf)")
-    add("--recording", metavar="ID", help="what to draw (default: the first)")
-    add("--frames", type=_frames, metavar="A:B", help="draw these frames (default: at most the first 3,000)")
-    add("--stream", metavar="NAME", help="the label stream to draw (default: the first the recording has)")
+    add("store", metavar="STORE", type=Path, nargs="?", help="store to measure; without it, only list the programs")
+    add(
+        "--names",
+        nargs="+",
+        default=["*"],
+        metavar="NAME",
+        help="programs to list or measure (names or globs; default: all)",
+    )
+    add("--programs", type=Path, metavar="FILE", help="Python file with your own programs; they are checked first")
+    add(
+        "--skeleton",
+        metavar="NAME|FILE",
+        help=f"without STORE: skeleton for the checks of your programs (default: {_SKELETON})",
+    )
+    add("--figure", type=Path, metavar="FILE", help="figure of the programs and labels over time (.png, .svg, .pdf)")
+    add("--recording", metavar="ID", help="recording to draw (default: the first)")
+    add("--frames", type=_frames, metavar="A:B", help="frames to draw (default: the first 3,000)")
+    add("--stream", metavar="NAME", help="label stream to draw (default: the recording's first)")
     return parser

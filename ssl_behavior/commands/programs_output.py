@@ -46,7 +46,7 @@ class Measured:
 
 
 def list_programs(names: Sequence[str], file: Path | None, skeleton: str, console: Console) -> None:
-    """Every program that `names` choose in a line; those of `file` among them are checked first.
+    """Print one line for each program that `names` choose; programs of `file` are checked first.
 
     Raises
     ------
@@ -66,15 +66,15 @@ def list_programs(names: Sequence[str], file: Path | None, skeleton: str, consol
     for name, reason in unable.items():
         console.print(f"{name} cannot run on {skeleton}, and was not checked: {reason}", markup=False, soft_wrap=True)
     if own:
-        told = f"{file}: {counted(len(checked), 'program')} of your own passed all checks"
-        told += f"; {len(unable)} cannot run on {skeleton} (--skeleton names another)" if unable else ""
+        summary = f"{file}: {counted(len(checked), 'program')} of your own passed all checks"
+        summary += f"; {len(unable)} cannot run on {skeleton} (--skeleton names another)" if unable else ""
         others = len(own) - len(checked) - len(unable)
-        told += f"; {others} not chosen by --names" if others else ""
-        console.print(told, markup=False, soft_wrap=True)
+        summary += f"; {others} not chosen by --names" if others else ""
+        console.print(summary, markup=False, soft_wrap=True)
 
 
 def _checked(entries: Sequence[Program], skeleton: Skeleton) -> tuple[list[str], dict[str, MissingRole]]:
-    """The programs that passed all checks, and those that ask for what the skeleton lacks."""
+    """Programs that passed all checks, and programs that need a role the skeleton lacks."""
     checked: list[str] = []
     unable: dict[str, MissingRole] = {}
     for entry in entries:
@@ -94,12 +94,12 @@ def _described(entry: Program) -> tuple[str, ...]:
 
 
 def measure_programs(store: Store, names: Sequence[str], file: Path | None, console: Console) -> Measured:
-    """Fit the programs to all recordings of a store, and print what they measured.
+    """Fit the programs to all recordings of a store, and print a table of their values.
 
     Raises
     ------
     InputError
-        If the store is damaged, its recordings differ in frame rate, a name matches nothing, or a program of one's own
+        If the store is damaged, its recordings differ in frame rate, a name matches nothing, or a user's program
         is not acceptable.
     """
     reader = WindowReader([(store, row) for row in store.rows], 1)
@@ -150,7 +150,7 @@ _LINES = ("#222222", "#d1495b")
 
 @dataclass(frozen=True, kw_only=True)
 class FigurePlan:
-    """What to draw, and where to: checked, so that a long measurement is not for nothing."""
+    """Checked content and path of the figure: an error comes before the long measurement."""
 
     recording: Recording
     frames: tuple[int, int]
@@ -161,7 +161,7 @@ class FigurePlan:
 def plan_figure(
     store: Store, recording: str | None, frames: tuple[int, int] | None, stream: str | None, path: Path
 ) -> FigurePlan:
-    """Choose what to draw: of the first recording, the first 3,000 frames and its first label stream, unless told.
+    """Content of the figure; by default the first 3,000 frames and first label stream of the first recording.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def plan_figure(
 
 
 def draw_attributes(measured: Measured, plan: FigurePlan) -> None:
-    """Draw one row per program over time, one line per animal, the labels as colours behind.
+    """Draw one row per program over time, one line per animal, over the labels as background colors.
 
     Raises
     ------
@@ -207,7 +207,7 @@ def _labels(recording: Recording, stream: str | None) -> Labels | None:
 
 
 def _rows_of(number: int) -> tuple[Any, Any]:
-    """A figure of so many rows, and their axes."""
+    """A figure with one axis per row."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(_WIDTH_INCHES, _ROW_INCHES * number + 1.2), layout="constrained")
@@ -223,8 +223,8 @@ def _figure(measured: Measured, values: np.ndarray, plan: FigurePlan) -> Any:
     for axis, name in zip(axes, names, strict=True):
         columns = [i for i, attribute in enumerate(programs.names) if attribute.partition(".")[0] == name]
         for column, color in zip(columns, _LINES, strict=False):
-            whose = programs.names[column].partition(".")[2]
-            axis.plot(seconds, values[:, column], color=color, linewidth=0.8, label=whose or "pair")
+            animal = programs.names[column].partition(".")[2]
+            axis.plot(seconds, values[:, column], color=color, linewidth=0.8, label=animal or "pair")
         units = programs.units[columns[0]]
         axis.set_ylabel(f"{name}\n[{units}]", rotation=0, ha="right", va="center", fontsize=8)
         _limit(axis, values[:, columns])
@@ -239,7 +239,7 @@ def _figure(measured: Measured, values: np.ndarray, plan: FigurePlan) -> Any:
 
 
 def _limit(axis: Any, values: np.ndarray) -> None:
-    """A few wild values must not flatten all others."""
+    """Axis limits that a few outliers do not stretch."""
     known = values[np.isfinite(values)]
     if len(known):
         low, high = np.percentile(known, (0.5, 99.5))
@@ -248,12 +248,12 @@ def _limit(axis: Any, values: np.ndarray) -> None:
 
 
 def _colors(labels: Labels) -> dict[str, Any]:
-    """Of every behaviour but the background."""
+    """Color of every behavior but the background."""
     from matplotlib import colormaps
 
     shades = colormaps["tab10"](range(10))
-    shown = [name for name in labels.vocabulary if name != labels.background]
-    return {name: shades[i % len(shades)] for i, name in enumerate(shown)}
+    names = [name for name in labels.vocabulary if name != labels.background]
+    return {name: shades[i % len(shades)] for i, name in enumerate(names)}
 
 
 def _shade(axis: Any, labels: Labels, span: tuple[int, int], fps: float) -> None:
@@ -268,14 +268,14 @@ def _shade(axis: Any, labels: Labels, span: tuple[int, int], fps: float) -> None
 
 
 def _legend(figure: Any, axes: Any, labels: Labels | None, span: tuple[int, int]) -> None:
-    """The animals, and the behaviours that occur."""
+    """Legend entries: the animals, and the behaviors that occur."""
     from matplotlib.patches import Patch
 
     lines = {line.get_label(): line for axis in axes for line in axis.get_lines()}
     handles: dict[str, Any] = {name: line for name, line in lines.items() if name != "pair"}
     if labels is not None:
-        shown = {labels.vocabulary[label] for label in np.unique(labels.frames[slice(*span)]) if label >= 0}
-        colors = {name: color for name, color in _colors(labels).items() if name in shown}
+        names = {labels.vocabulary[label] for label in np.unique(labels.frames[slice(*span)]) if label >= 0}
+        colors = {name: color for name, color in _colors(labels).items() if name in names}
         handles |= {name: Patch(color=color, alpha=0.25) for name, color in colors.items()}
     if handles:
         figure.legend(list(handles.values()), list(handles), loc="outside upper right", ncols=len(handles), fontsize=8)

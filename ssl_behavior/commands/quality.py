@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.errors import InputError
     from ssl_behavior.files import check_free, write_json
-    from ssl_behavior.terminal import make_console, tell
+    from ssl_behavior.terminal import echo, make_console
 
     if options.out is not None:
         check_free(options.out, options.overwrite)
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
             "embeddings": {name: asdict(one) for name, one in zip(names, own, strict=True)},
             "compared_with_first": {name: asdict(one) for name, one in zip(names[1:], agreements, strict=True)},
         })  # fmt: skip
-        tell(console, f"written to {options.out}")
+        echo(console, f"written to {options.out}")
     return 0
 
 
@@ -65,7 +65,7 @@ def _print(
     from rich.table import Table
     from rich.text import Text
 
-    from ssl_behavior.commands.cluster_output import tell
+    from ssl_behavior.commands.cluster_output import echo
 
     table = Table(title="each embedding by itself", title_justify="left")
     for name in ("", "dim", "rank", "participation", "uniformity", *(f"near {lag:g} s" for lag, _ in own[0].coherence)):
@@ -77,7 +77,7 @@ def _print(
             f"{one.uniformity:.2f}", *near,
         )  # fmt: skip
     console.print(table)
-    tell(
+    echo(
         console,
         "rank: effective number of dimensions (RankMe); participation: number of wide dimensions; uniformity: 0 = all "
         "frames at one point; near: 1 = no change in that time, 0 = as far as a random frame",

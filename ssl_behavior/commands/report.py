@@ -1,4 +1,4 @@
-"""The verb report: one HTML file to look at embeddings, clusters and labels with."""
+"""The verb `report`: one HTML file that shows embeddings, clusters and labels."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssl_behavior.terminal import counted
+from ssl_behavior.terminal import counted, echo
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,15 +20,15 @@ _MEGABYTE = 1e6
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write the report of some embeddings, whole or not at all.
+    """Write the report of an embeddings folder, atomically.
 
     Raises
     ------
     InputError
-        For every mistake a person can mend.
+        For every user error.
     """
     options = _parser().parse_args(argv)
-    # Only now what takes seconds to import: --help is answered at once.
+    # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.files import check_free
     from ssl_behavior.report import check_page, write_report
     from ssl_behavior.terminal import make_console
@@ -40,19 +40,19 @@ def main(argv: Sequence[str]) -> int:
     console = make_console()
     gathered = _gathered(options, config, console)
     projected = 0
-    with _stages(console) as tell:
-        tell("writing the page")
+    with _stages(console) as show_stage:
+        show_stage("writing the page")
         write_report(gathered.report, options.out)
         if options.projector:
-            tell("writing the projector's files")
+            show_stage("writing the projector's files")
             projected = _write_projector(options, gathered)
     for note in gathered.report.notes:
-        _tell(console, note)
+        echo(console, note)
     size = options.out.stat().st_size / _MEGABYTE
-    _tell(console, f"{options.out}: {size:.1f} MB, open it in a browser; it needs no network and no other file")
+    echo(console, f"{options.out}: {size:.1f} MB, open it in a browser; it needs no network and no other file")
     if options.projector:
-        told = f"{counted(projected, 'point')} for TensorBoard's projector: tensorboard --logdir {options.projector}"
-        _tell(console, told)
+        line = f"{counted(projected, 'point')} for TensorBoard's projector: tensorboard --logdir {options.projector}"
+        echo(console, line)
     return 0
 
 
@@ -89,11 +89,11 @@ def _gathered(options: argparse.Namespace, config: "ReportConfig", console: "Con
     rows = store.select(options.recordings) if options.recordings else None
     folder = options.description
     if embeddings.store != store.fingerprint():
-        _tell(console, f"{options.embeddings} was not made from {options.store}; recordings of equal names and lengths "
+        echo(console, f"{options.embeddings} was not made from {options.store}; recordings of equal names and lengths "
                        "are taken for the same")  # fmt: skip
-    with _stages(console) as tell:
+    with _stages(console) as show_stage:
         return gather_report(
-            store, embeddings, config, rows=rows, clusters=clusters, scores=scores, progress=tell,
+            store, embeddings, config, rows=rows, clusters=clusters, scores=scores, progress=show_stage,
             description=Cards.load(folder) if folder else None, profiles=read_profiles(folder) if folder else (),
         )  # fmt: skip
 
@@ -108,59 +108,74 @@ def _write_projector(options: argparse.Namespace, gathered: "Gathered") -> int:
 
 @contextmanager
 def _stages(console: "Console") -> Iterator[Callable[[str], None]]:
-    """What is being done, and for how long."""
+    """Progress display: each stage with its duration."""
     from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
         running: list[TaskID] = []
 
-        def tell(what: str) -> None:
+        def show_stage(what: str) -> None:
             for task in running:
                 bar.update(task, total=1, completed=1)
             running.append(bar.add_task(what, total=None))
 
-        yield tell
+        yield show_stage
         for task in running:
             bar.update(task, total=1, completed=1)
-
-
-def _tell(console: "Console", text: str) -> None:
-    console.print(text, soft_wrap=True, markup=False)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior report",
-        description="Write one HTML file to look at embeddings with: a map, ethograms, animals that move beside those "
-        "of similar bouts, clusters, transitions, profiles of groups, results of probes. It opens in any browser, "
-        "needs no network, and shows whatever is given.",
+        description="Write one HTML file about embeddings: a map, ethograms, animated bouts beside similar ones, "
+        "clusters, transitions, profiles of groups, and results of probes. It opens in any browser, needs no "
+        "network, and shows every input that is given.",
     )
     add = parser.add_argument
-    add("store", metavar="STORE", type=Path, help="the recordings")
-    add("embeddings", metavar="EMBEDDINGS", type=Path, help="their embeddings")
-    add("--out", type=Path, required=True, metavar="FILE", help="the page, such as report.html")
-    add("--clusters", type=Path, metavar="CLUSTERS", help="a clusters folder: colours, ethogram, cards, transitions")
+    add("store", metavar="STORE", type=Path, help="store of the recordings")
+    add("embeddings", metavar="EMBEDDINGS", type=Path, help="embeddings folder of these recordings")
+    add("--out", type=Path, required=True, metavar="FILE", help="page to write, such as report.html")
+    add(
+        "--clusters", type=Path, metavar="CLUSTERS", help="clusters folder, for colors, ethogram, cards and transitions"
+    )
     add(
         "--description", type=Path, metavar="DIR",
-        help="what ssl-behavior describe wrote of these clusters: sentences, discoveries, profiles of groups",
+        help="folder from ssl-behavior describe on these clusters, for sentences, discoveries and profiles of groups",
     )  # fmt: skip
     add(
         "--probe", type=Path, metavar="DIR", action="append", default=[],
-        help="results of a probe or benchmark; repeat for more",
+        help="results folder of a probe or benchmark; can be repeated",
     )  # fmt: skip
-    add("--recordings", nargs="+", metavar="ID", help="only these (ids or globs)")
-    add("--map", choices=_MAPS, default="pca", help="pca (default); tsne and umap need the extra 'maps', and minutes")
-    add("--points", type=int, default=100_000, metavar="N", help="frames on the map, at most 100,000 (100,000)")
-    add("--bouts", type=int, default=300, metavar="N", help="bouts to play beside their nearest neighbours (300)")
-    add("--neighbors", type=int, default=5, metavar="N", help="of each of them (5)")
+    add("--recordings", nargs="+", metavar="ID", help="recordings to report on (ids or globs; default: all)")
+    add(
+        "--map",
+        choices=_MAPS,
+        default="pca",
+        help="pca (default); tsne and umap need the extra 'maps' and take minutes",
+    )
+    add(
+        "--points",
+        type=int,
+        default=100_000,
+        metavar="N",
+        help="number of frames on the map (default and maximum: 100,000)",
+    )
+    add("--bouts", type=int, default=300, metavar="N", help="number of example bouts to play (default: 300)")
+    add("--neighbors", type=int, default=5, metavar="N", help="nearest neighbors of each example bout (default: 5)")
     add(
         "--programs", nargs="+", metavar="NAME",
-        help="task programs to colour the map by (names or globs; none for none; default: eight of them)",
+        help="task programs that color the map (names or globs; none for none; default: eight programs)",
     )  # fmt: skip
-    add("--title", default="Behaviour report", help="of the page")
-    add("--projector", type=Path, metavar="DIR", help="write files for TensorBoard's projector, too, with thumbnails")
-    add("--projector-points", type=int, default=10_000, metavar="N", help="at most 100,000 (10,000)")
-    add("--seed", type=int, default=0, help="of everything that is drawn (0)")
+    add("--title", default="Behavior report", help="title of the page")
+    add("--projector", type=Path, metavar="DIR", help="folder to write for TensorBoard's projector, with thumbnails")
+    add(
+        "--projector-points",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="number of points for the projector, at most 100,000 (default: 10,000)",
+    )
+    add("--seed", type=int, default=0, help="random seed of all samples (default: 0)")
     add("--overwrite", action="store_true", help="replace --out (and --projector)")
     return parser

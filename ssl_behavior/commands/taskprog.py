@@ -1,4 +1,4 @@
-"""Embeddings as CalMS21's files of task-programming features, and such features as embeddings."""
+"""Conversion between embeddings and CalMS21's files of task-programming features."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -22,7 +22,7 @@ _Plan = dict[Path, dict[str, list[StoreRow]]]
 
 
 def plan_taskprog(store: Store, rows: Sequence[StoreRow], out: Path, overwrite: bool = False) -> _Plan:
-    """File -> group -> recordings: which features will be written where.
+    """Destination of every recording: file -> group -> recordings.
 
     Where `out` ends in .json, all go there; else it is a folder (that of the tracks, for instance), with a file for
     each file of CalMS21 that the recordings came from, named as the release names them, and
@@ -58,7 +58,7 @@ def write_taskprog_files(
     precision: torch.dtype = torch.float32,
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Embed recording by recording into the files of `plan_taskprog`: all of them appear at the end, or none.
+    """Embed recording by recording into the files of `plan_taskprog`; all of them appear at the end, or none.
 
     Memory is that of a chunk of frames. Numbers are float32, with as many digits as give them back exactly.
 
@@ -104,7 +104,7 @@ def import_taskprog(
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Embeddings:
-    """Features as an embeddings folder of a store, one column group `taskprog`; whole or not at all.
+    """Write features as an embeddings folder with one column group `taskprog`, atomically.
 
     Where others name their checkpoint it has `features:<SHA-256>`, see `TaskprogFeatures.fingerprint`.
 

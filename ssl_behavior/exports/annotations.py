@@ -38,7 +38,7 @@ _ROUNDING_FRAMES = 1e-6
 
 
 def read_names(path: Path, num_clusters: int) -> dict[int, str]:
-    """Cluster -> name, as a person gave them: JSON such as {"3": "chase"}, or CSV with the columns cluster and name.
+    """Read cluster names from JSON such as {"3": "chase"}, or from CSV with the columns cluster and name.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def _csv_pairs(path: Path, text: str) -> list[tuple[str, str]]:
 
 
 def cluster_names(num_clusters: int, names: Mapping[int, str] | None = None) -> tuple[str, ...]:
-    """A name for each cluster: the given one, else cluster_N. Clusters of one name are one behaviour.
+    """Name of each cluster: the given one, else cluster_N. Clusters with the same name are one behavior.
 
     >>> cluster_names(3, {1: "chase"})
     ('cluster_0', 'chase', 'cluster_2')
@@ -90,15 +90,17 @@ def cluster_names(num_clusters: int, names: Mapping[int, str] | None = None) -> 
     Raises
     ------
     InputError
-        If a given name is what another cluster is called without one, or there are too many clusters for labels.
+        If a given name is the default name of another cluster, or there are too many clusters for labels.
     """
     if num_clusters > _MOST_CLUSTERS:
-        raise InputError(f"labels can tell {_MOST_CLUSTERS:,} behaviours apart, not {num_clusters:,} clusters")
+        raise InputError(f"label files hold at most {_MOST_CLUSTERS:,} behaviors, got {num_clusters:,} clusters")
     given = dict(names or {})
     for cluster, name in given.items():
         for other in range(num_clusters):
             if other not in given and name == f"cluster_{other}":
-                raise InputError(f"cluster {cluster} cannot be called {name!r}: that is cluster {other} without a name")
+                raise InputError(
+                    f"cluster {cluster} cannot have the name {name!r}: it is the default name of cluster {other}"
+                )
     return tuple(given.get(cluster, f"cluster_{cluster}") for cluster in range(num_clusters))
 
 
@@ -129,12 +131,12 @@ def clustered_recordings(
 
 
 def fewest_frames(seconds: float, fps: float) -> int:
-    """Frames that last so long, at least one."""
+    """Number of frames in a duration, at least one."""
     return max(1, math.ceil(seconds * fps - _ROUNDING_FRAMES))
 
 
 def chosen_streams(store: Store, names: Sequence[str] = ()) -> tuple[StreamFacts, ...]:
-    """A store's label streams of these names; all of them by default.
+    """Label streams of a store by name; all by default.
 
     Raises
     ------
@@ -148,7 +150,7 @@ def chosen_streams(store: Store, names: Sequence[str] = ()) -> tuple[StreamFacts
 
 
 def labeled_rows(rows: Iterable[StoreRow], streams: Sequence[StreamFacts]) -> list[StoreRow]:
-    """Those of the recordings that have one of the streams.
+    """Recordings that have at least one of the streams.
 
     Raises
     ------
@@ -170,7 +172,7 @@ def stored_recordings(
     actor: str = "",
     media: str = DEFAULT_MEDIA,
 ) -> Iterator[AnnotatedRecording]:
-    """Recordings with their labels, one after the other; a stream that one does not have says nothing of it.
+    """Recordings with their labels, one after the other; a recording may lack some of the streams.
 
     Parameters
     ----------

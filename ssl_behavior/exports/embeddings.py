@@ -1,8 +1,8 @@
 """Embeddings as `.npy`, `.parquet` and `.h5ad` files, with labels and clusters of every frame.
 
-The layout is that of AnnData's documentation ("On-disk format", for 0.8 and newer): groups and arrays of an HDF5 file
-that say in attributes what they encode. It is written without anndata, which would want all frames in memory and holds
-pandas back.
+`.h5ad` follows AnnData's documentation ("On-disk format", 0.8 and newer): groups and arrays of an HDF5 file whose
+attributes name their encoding. The writer does not use anndata, which needs all frames in memory and restricts the
+version of pandas.
 """
 
 import json
@@ -44,7 +44,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class FrameColumn:
-    """A word for every frame.
+    """Column of categories, one per frame.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class FrameColumn:
 
 
 def label_columns(store: Store, rows: Sequence[EmbeddingRow], streams: Sequence[str] = ()) -> list[FrameColumn]:
-    """A column for each label stream of a store (of these names, if there are any).
+    """One column for each label stream of a store; `names` selects streams.
 
     Raises
     ------
@@ -107,12 +107,12 @@ def _check_frames(row: EmbeddingRow, frames: int, where: str) -> None:
 
 RECORDING, FRAME, SECONDS = "recording", "frame", "seconds"
 _BLOCK_BYTES = 1 << 26
-_SMALLEST_BLOCK_FRAMES = 1024
+_MIN_BLOCK_FRAMES = 1024
 
 
 @dataclass(frozen=True, eq=False)
 class ExportedFrames:
-    """Some recordings and columns of an embedding.
+    """Selection of recordings and columns of an embedding.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class ExportedFrames:
 
     @property
     def names(self) -> list[str]:
-        """Of the embedding's columns: the group's, and a number from 0 in it."""
+        """Column names: group and number within the group, counted from 0."""
         return [f"{group}_{number}" for group, width in self.groups.items() for number in range(width)]
 
     @cached_property
@@ -143,8 +143,8 @@ class ExportedFrames:
         return [span for name, span in group_slices(self.embeddings.groups).items() if name in self.groups]
 
     def blocks(self) -> Iterator[tuple[EmbeddingRow, slice, np.ndarray]]:
-        """(recording, which of its frames, their numbers [frames, dim] as they are stored), a block at a time."""
-        most = max(_SMALLEST_BLOCK_FRAMES, _BLOCK_BYTES // (4 * self.dim))
+        """Blocks of (recording, frames, values [frames, dim] in the stored type)."""
+        most = max(_MIN_BLOCK_FRAMES, _BLOCK_BYTES // (4 * self.dim))
         for row in self.rows:
             for start in range(0, row.frames, most):
                 span = slice(start, min(start + most, row.frames))
@@ -152,7 +152,7 @@ class ExportedFrames:
                 yield row, span, np.concatenate([block[:, columns] for columns in self._spans], axis=1)
 
     def facts(self) -> dict[str, Any]:
-        """Where the numbers come from, for whoever finds the file."""
+        """Provenance: store, checkpoint and columns, written beside the array."""
         return {
             "checkpoint": self.embeddings.checkpoint,
             "store": self.embeddings.store,
@@ -166,7 +166,7 @@ def sidecar_of(path: Path) -> Path:
 
 
 def write_npy(path: Path, frames: ExportedFrames, progress: Callable[[int], None]) -> None:
-    """[frames, dim], with the numbers as they are stored."""
+    """Write an array [frames, dim] in the stored type."""
     dtype = frames.embeddings.array.dtype
     with atomic_file(path) as partial:
         with partial.open("wb") as file:
@@ -212,7 +212,7 @@ def _schema(frames: ExportedFrames) -> Any:
 
 
 def _known(frames: ExportedFrames, row: EmbeddingRow, span: slice) -> Iterator[Any]:
-    """The arrays before the numbers."""
+    """Write the arrays that precede the embedding."""
     import pyarrow as pa
 
     numbers = np.arange(span.start, span.stop, dtype=np.int32)
@@ -275,7 +275,7 @@ def _strings(group: h5py.Group, name: str, values: Sequence[str]) -> None:
 
 
 def _categories(group: h5py.Group, name: str, words: Sequence[str], codes: np.ndarray | int) -> None:
-    """A column of words; `codes`: which each row has (-1 = none), or how many rows there will be."""
+    """Categorical column; `codes` is each row's category (-1 = none), or the number of rows to come."""
     column = _encode(group.create_group(name), "categorical", "0.2.0")
     column.attrs["ordered"] = False
     _strings(column, "categories", words)
@@ -291,7 +291,7 @@ def _dataframe(file: h5py.File, name: str, columns: Sequence[str]) -> h5py.Group
 
 
 def _new_obs(file: h5py.File, frames: ExportedFrames) -> h5py.Group:
-    """The table of frames, to be filled."""
+    """Empty table of frames."""
     columns: Sequence[FrameColumn] = frames.columns
     obs = _dataframe(file, "obs", [RECORDING, FRAME, SECONDS, *(column.name for column in columns)])
     _encode(obs.create_dataset(_INDEX, (frames.num_frames,), _TEXT), "string-array", "0.2.0")
@@ -328,7 +328,7 @@ class EmbeddingFormat:
     ending : of the file's name.
     write : writes frames to a path, telling how many it has written since the last time.
     words : whether it can hold words, such as labels, beside the numbers.
-    module, extra : what has to be installed, and how it is called in `pip install 'ssl-behavior[extra]'`.
+    module, extra : required module, and its extra in `pip install 'ssl-behavior[extra]'`.
     """
 
     ending: str
@@ -359,7 +359,7 @@ def export_embeddings(
     overwrite: bool = False,
     progress: Progress = lambda _: None,
 ) -> ExportedFrames:
-    """Write a row per frame, recording after recording, in the memory of a block; whole or not at all.
+    """Write one row per frame, recording after recording, atomically and in the memory of a block.
 
     Parameters
     ----------
@@ -379,10 +379,10 @@ def export_embeddings(
         raise InputError(f"{out}: a {format.ending} file holds numbers alone, and no {names}; choose another ending")
     for path in (out, sidecar_of(out)) if format.ending == ".npy" else (out,):
         if path.resolve().parent == embeddings.path.resolve():
-            raise InputError(f"{path} would lie among the embeddings that are exported: choose another --out")
+            raise InputError(f"{path} would lie in the exported embeddings folder: choose another `out`")
         check_free(path, overwrite)
         if path.is_dir():
-            raise InputError(f"{path} is a folder, so --overwrite leaves it alone: choose another --out")
+            raise InputError(f"{path} is a folder, which `overwrite` does not replace: choose another `out`")
     kept = kept_groups(embeddings.groups, without, only)
     frames = ExportedFrames(embeddings, list(embeddings.rows if rows is None else rows), kept, tuple(columns))
     _check_names(frames.names, [column.name for column in columns])
@@ -403,4 +403,4 @@ def _check_names(numbers: Sequence[str], words: Sequence[str]) -> None:
     names = [RECORDING, FRAME, SECONDS, *words, *numbers]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"two columns would be called {name!r}; leave one out (--streams, --groups, --without)")
+            raise InputError(f"two columns would be called {name!r}; leave one out (`streams`, `only`, `without`)")

@@ -1,4 +1,4 @@
-"""Readers: one per file format, each from a file to recordings, told apart by content."""
+"""Readers of track files, one per format, and writers of annotation files. Content decides the format, not names."""
 
 from ssl_behavior.io.formats import FORMATS, Format, detect_format, format_titles, read_recordings
 from ssl_behavior.io.npz import write_npz

@@ -1,9 +1,9 @@
-"""Labels of a recording as annotation writers get them, and the writers of tables (CSV).
+"""Labels of a recording as input of annotation writers, and the CSV writers (bouts, frames, SimBA).
 
-Bouts and frames are for spreadsheets, R and pandas. SimBA takes 0/1 columns as targets: its
-`csv/targets_inserted/VIDEO.csv` holds a video's features and, after them, a column for each classifier. Such columns
-come into it from a table without features, the one that DeepEthogram writes: frame numbers from 0 in a first column
-without a name, a column "background" that is 1 where all others are 0, then the behaviors.
+Bouts and frames are for spreadsheets, R and pandas. SimBA's targets are 0/1 columns: its
+`csv/targets_inserted/VIDEO.csv` holds a video's features, then one column per classifier. SimBA imports such columns
+from a table that DeepEthogram writes: frame numbers from 0 in an unnamed first column, a column "background" that is 1
+where all others are 0, then the behaviors.
 """
 
 import csv
@@ -31,7 +31,7 @@ __all__ = [
     "shortcut_keys",
     "simba_csv",
     "streams_of",
-    "told_apart",
+    "unique_behavior_names",
 ]
 
 DEFAULT_MEDIA = "{id}.mp4"
@@ -40,14 +40,14 @@ DEFAULT_MEDIA = "{id}.mp4"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AnnotatedRecording:
-    """A recording's labels, ready to be written.
+    """Labels and bouts of a recording, ready to write.
 
     Parameters
     ----------
     labels : stream -> labels; all streams have as many frames.
-    bouts : of all streams, by their start.
+    bouts : bouts of all streams, sorted by start.
     individuals : names of the animals, where they are known.
-    annotator : who labeled, or in whose style; "" = nobody in particular.
+    annotator : the annotator, or the annotator whose style was used; "" = unknown.
     media : the video's file, for tools that play it; "" = not known.
     """
 
@@ -75,13 +75,13 @@ def annotated_recording(
     annotator: str = "",
     media: str = DEFAULT_MEDIA,
 ) -> AnnotatedRecording:
-    """Labels with their bouts, each of which has an actor where one is known.
+    """Labels and bouts of a recording; a bout has an actor where one is known.
 
     Parameters
     ----------
     probabilities : stream -> float [time, classes], where they are known.
-    actor : the individual that shows whatever does not say in its name who does, see `named_actor`.
-    media : the video's file, in which "{id}" stands for the recording's id and "{name}" for the last part of that.
+    actor : the acting individual of behaviors whose names hold none, see `named_actor`.
+    media : video file; "{id}" stands for the recording's id and "{name}" for the last part of the id.
     """
     said = probabilities or {}
     bouts = [bout for stream, one in labels.items() for bout in bouts_of(stream, one, said.get(stream))]
@@ -99,21 +99,21 @@ def annotated_recording(
 
 
 def check_actor(actor: str, individuals: Sequence[str]) -> None:
-    """Refuse the name of an animal that is not there; "" is none."""
+    """Refuse an actor that is none of the animals; "" means no actor."""
     if actor and actor not in individuals:
-        raise InputError(f"--actor {actor}: there is no such animal; there are {list(individuals) or 'none'}")
+        raise InputError(f"`actor` {actor}: no animal has this name; there are {list(individuals) or 'none'}")
 
 
 def check_media(media: str, recordings: Sequence[str]) -> None:
-    """Refuse a name for videos that cannot stand in a file, or that is the same for several recordings."""
+    """Refuse a video name that a file cannot hold or that several recordings would share."""
     if not media.isprintable():
-        raise InputError(f"--media {media!r} cannot be the name of a file")
+        raise InputError(f"`media` {media!r} cannot be the name of a file")
     if len(recordings) > 1 and "{id}" not in media and "{name}" not in media:
-        raise InputError(f"--media {media}: the recordings would all have this video; use {{id}} or {{name}} in it")
+        raise InputError(f"`media` {media}: all recordings would have this video; use {{id}} or {{name}} in it")
 
 
 def named_actor(name: str, individuals: Sequence[str]) -> str:
-    """The individual whose name is a word of a behaviour's or stream's name; "" where none is, or several are.
+    """Individual whose name occurs as a word in a behavior's or stream's name; "" for none or several.
 
     >>> named_actor("Resident_attack", ["resident", "intruder"]), named_actor("attack", ["resident", "intruder"])
     ('resident', '')
@@ -124,7 +124,7 @@ def named_actor(name: str, individuals: Sequence[str]) -> str:
 
 
 def streams_of(recordings: Sequence[AnnotatedRecording]) -> tuple[StreamFacts, ...]:
-    """The label streams that any of the recordings has, in the order they are met."""
+    """Label streams of all recordings, in order of first occurrence."""
     found: dict[str, StreamFacts] = {}
     for recording in recordings:
         for name, one in recording.labels.items():
@@ -132,27 +132,27 @@ def streams_of(recordings: Sequence[AnnotatedRecording]) -> tuple[StreamFacts, .
     return tuple(found.values())
 
 
-def told_apart(streams: Sequence[StreamFacts]) -> dict[tuple[str, str], str]:
-    """(stream, behaviour) -> a name that no other stream's behaviour has, for files that know no streams.
+def unique_behavior_names(streams: Sequence[StreamFacts]) -> dict[tuple[str, str], str]:
+    """Unique names of (stream, behavior), for file formats without streams.
 
-    It is the behaviour's own, or "STREAM behaviour" where several streams have one so called. Background has none.
+    It is the behavior's own, or "STREAM behavior" where several streams have one so called. Background has none.
 
     Raises
     ------
     InputError
         If that, too, is the name of another.
     """
-    shown = [(stream.name, stream.classes[number]) for stream in streams for number in stream.foreground]
-    behaviors = [behavior for _, behavior in shown]
-    names = {(s, b): b if behaviors.count(b) == 1 else f"{s} {b}" for s, b in shown}
+    foreground = [(stream.name, stream.classes[number]) for stream in streams for number in stream.foreground]
+    behaviors = [behavior for _, behavior in foreground]
+    names = {(s, b): b if behaviors.count(b) == 1 else f"{s} {b}" for s, b in foreground}
     for one, name in names.items():
         if other := next((o for o, n in names.items() if n == name and o != one), None):
-            raise InputError(f"behaviour {one[1]!r} of {one[0]} and {other[1]!r} of {other[0]} cannot be told apart")
+            raise InputError(f"behavior {one[1]!r} of {one[0]} and {other[1]!r} of {other[0]} would have the same name")
     return names
 
 
 def shortcut_keys(names: Sequence[str], keys: str) -> dict[str, str]:
-    """A key of the keyboard for each name: its first letter where that is free, else the first of `keys` that is.
+    """Keyboard key for each name: its first letter if free, else the first free one of `keys`.
 
     No two names have the same; "" when there are no more.
 
@@ -168,7 +168,7 @@ def shortcut_keys(names: Sequence[str], keys: str) -> dict[str, str]:
 
 
 def bouts_csv(bouts: Sequence[Bout], fps: float) -> str:
-    """A line per bout. Frames are counted from 0; a bout ends before its stop frame.
+    """CSV with one line per bout. Frames are counted from 0; the stop frame is not part of the bout.
 
     Actor and probability are empty where they are not known.
     """
@@ -183,7 +183,7 @@ def bouts_csv(bouts: Sequence[Bout], fps: float) -> str:
 
 
 def frames_csv(recording: AnnotatedRecording) -> str:
-    """A line per frame: its number from 0, its time, and what every stream says of it; empty = not annotated."""
+    """CSV with one line per frame: number from 0, time, and label in each stream; empty = not annotated."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["frame", "seconds", *recording.labels])
@@ -199,23 +199,23 @@ _BACKGROUND = "background"
 
 
 def check_simba(streams: Sequence[StreamFacts]) -> None:
-    """Refuse behaviours whose names cannot be columns of the table.
+    """Refuse behaviors whose names cannot be columns of the table.
 
     Raises
     ------
     InputError
-        Naming the behaviour.
+        Naming the behavior.
     """
-    for (_, behavior), name in told_apart(streams).items():
+    for (_, behavior), name in unique_behavior_names(streams).items():
         if name == _BACKGROUND or not name.isprintable() or any(sign in name for sign in ',"') or name != name.strip():
             raise InputError(
-                f"behaviour {behavior!r} cannot be a column for SimBA: it must be printable, without commas and "
-                f"quotes, and not called {_BACKGROUND!r}; rename it, or choose another --format"
+                f"behavior {behavior!r} cannot be a column for SimBA: it must be printable, without commas and "
+                f"quotes, and not called {_BACKGROUND!r}; rename it, or choose another `format`"
             )
 
 
 def simba_csv(recording: AnnotatedRecording) -> str:
-    """The table of one recording; a frame that is not annotated counts as background.
+    """SimBA table of one recording; frames without annotation are background.
 
     Raises
     ------
@@ -224,10 +224,10 @@ def simba_csv(recording: AnnotatedRecording) -> str:
     """
     streams = streams_of([recording])
     check_simba(streams)
-    shown = [recording.labels[stream.name].frames == number for stream in streams for number in stream.foreground]
-    columns = np.array(shown, dtype=np.int8).reshape(len(shown), recording.num_frames)
+    foreground = [recording.labels[stream.name].frames == number for stream in streams for number in stream.foreground]
+    columns = np.array(foreground, dtype=np.int8).reshape(len(foreground), recording.num_frames)
     table = np.vstack([~columns.any(axis=0), columns]).astype(np.int8)
     kinds, kind = np.unique(table, axis=1, return_inverse=True)
     lines = [",".join(map(str, one)) for one in kinds.T.tolist()]
-    header = ",".join(["", _BACKGROUND, *told_apart(streams).values()])
+    header = ",".join(["", _BACKGROUND, *unique_behavior_names(streams).values()])
     return "\n".join([header, *(f"{frame},{lines[one]}" for frame, one in enumerate(kind.ravel().tolist())), ""])

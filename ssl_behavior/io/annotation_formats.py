@@ -1,6 +1,6 @@
-"""The table of annotation formats, and the folder of label files.
+"""Table of annotation formats, and writing of a folder of annotation files.
 
-The folder has a file per recording and format, and `labels.json`, which lists them.
+The folder holds one file per recording and format, and `labels.json`, which lists them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ _ID = "{id}"
 
 
 def _anything(_: Sequence[StreamFacts]) -> None:
-    """No name is refused."""
+    """Check of formats that allow every name."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class AnnotationFormat:
 
     Parameters
     ----------
-    title : what it is and for whom, in a few words.
-    file : where a recording's labels go, with "{id}" for its id; without, all recordings share the file.
+    title : a short description with the tool that reads it.
+    file : file name of a recording's labels, with "{id}" for its id; without "{id}", all recordings share the file.
     write : writes recordings (one, unless the file is shared) to a path.
-    check : raises an InputError for label streams with names that cannot stand in such a file.
+    check : raises InputError for label streams with names that the file cannot hold.
     """
 
     name: str
@@ -58,7 +58,7 @@ class AnnotationFormat:
         return _ID not in self.file
 
     def file_of(self, recording: str) -> str:
-        """The file of a recording, as a path inside a folder.
+        """Path of a recording's file within the folder.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class AnnotationFormat:
 
 
 def _text(content: Callable[[AnnotatedRecording], str]) -> Callable[[Path, Sequence[AnnotatedRecording]], None]:
-    """A writer of text, with its line ends as they are."""
+    """Writer of text that keeps line ends."""
 
     def write(path: Path, recordings: Sequence[AnnotatedRecording]) -> None:
         (recording,) = recordings
@@ -118,12 +118,12 @@ ANNOTATION_FORMATS: dict[str, AnnotationFormat] = {
 
 
 def annotation_format_titles() -> str:
-    """The formats in words, for --help."""
+    """List of the formats for --help."""
     return ". ".join(f"{format.name}: {format.title}" for format in ANNOTATION_FORMATS.values())
 
 
 def annotation_files(recordings: Sequence[str], formats: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Recording -> format -> its file, as paths inside a folder; formats that share a file are left out.
+    """Paths within the folder: recording -> format -> file, without formats that share one file.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def annotation_files(recordings: Sequence[str], formats: Sequence[str]) -> dict[
     """
     for name in formats:
         if name not in ANNOTATION_FORMATS:
-            raise InputError(f"--format {name} is unknown; known: {', '.join(ANNOTATION_FORMATS)}")
+            raise InputError(f"`format` {name} is unknown; known: {', '.join(ANNOTATION_FORMATS)}")
     chosen = [ANNOTATION_FORMATS[name] for name in dict.fromkeys(formats)]
     files = {id: {format.name: format.file_of(id) for format in chosen if not format.shared} for id in recordings}
     taken: dict[str, str] = {format.file: "all recordings" for format in chosen if format.shared}
@@ -157,21 +157,21 @@ def write_annotations(
     facts: Mapping[str, object] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write recordings one after the other; the folder exists whole or not at all.
+    """Write the annotations of recordings one by one; the folder is atomic.
 
     A recording `a/b` becomes `a/b.csv`, `a/b.txt` and so on, see `ANNOTATION_FORMATS`. Names are checked before the
     first recording is asked for.
 
     Parameters
     ----------
-    ids : the recordings that will come, in their order.
+    ids : ids of the recordings, in order.
     streams : the label streams that any of them has.
-    facts : what else to say in `labels.json`.
+    facts : further entries of `labels.json`.
 
     Raises
     ------
     InputError
-        If `out` exists, the disk is full, or an id or a behaviour's name cannot stand in a format.
+        If `out` exists, the disk is full, or an id or a behavior's name cannot stand in a format.
     """
     files, shared = annotation_files(ids, formats), _shared(formats)
     for name in formats:

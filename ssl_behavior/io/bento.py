@@ -1,9 +1,8 @@
-"""Writing Bento's `.annot`: bouts of behaviours in channels, as text that Bento (MATLAB and Python) and MARS read.
+"""Writing Bento's `.annot`: bouts of behaviors in channels, as text that Bento (MATLAB and Python) and MARS read.
 
-A number with a decimal point would be seconds; these are whole, and so are frames, counted from 1, of which both ends
-belong to a bout. Of frames the duration is their difference, which is one less than there are: MARS counts on it.
-MATLAB makes field names of channels and behaviours, with an underscore for a space, which is why not every name can
-stand here.
+Numbers with a decimal point would be seconds. The writer uses whole numbers: frames counted from 1, both ends part of
+the bout. The duration is stop - start, one less than the number of frames, as MARS expects. MATLAB turns channels and
+behaviors into field names, with underscores for spaces, so some names are not allowed.
 """
 
 import re
@@ -21,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_ ]{0,61}[A-Za-z0-9_]|[A-Za-z]")
 
 
 def bento_channels(streams: Sequence[str]) -> dict[str, str]:
-    """What label streams are called in a file: Ch1, Ch2 ..., with the number in their own name if all are S1, S2 ...
+    """Channel names of label streams: Ch1, Ch2 ...; streams S1, S2 ... keep their numbers.
 
     >>> bento_channels(["S2"]), bento_channels(["behavior", "groom"])
     ({'S2': 'Ch2'}, {'behavior': 'Ch1', 'groom': 'Ch2'})
@@ -30,29 +29,29 @@ def bento_channels(streams: Sequence[str]) -> dict[str, str]:
 
 
 def check_bento(streams: Sequence[StreamFacts]) -> None:
-    """Refuse behaviours whose names cannot stand in a file.
+    """Refuse behaviors whose names Bento cannot read.
 
     Raises
     ------
     InputError
-        Naming the behaviour.
+        Naming the behavior.
     """
     seen: dict[str, str] = {}
     for name in dict.fromkeys(stream.classes[number] for stream in streams for number in stream.foreground):
         if not _NAME.fullmatch(name):
             raise InputError(
-                f"behaviour {name!r} cannot stand in a Bento file: at most 63 letters, digits, spaces and '_', a "
-                "letter first and no space last; rename it, or choose another --format"
+                f"behavior {name!r} is not allowed in a Bento file: use at most 63 letters, digits, spaces and '_', a "
+                "letter first and no space last; rename it, or choose another `format`"
             )
         other = seen.setdefault(name.replace(" ", "_"), name)
         if other != name:
             raise InputError(
-                f"behaviours {other!r} and {name!r} are one to Bento; rename one, or choose another --format"
+                f"behaviors {other!r} and {name!r} are the same to Bento; rename one, or choose another `format`"
             )
 
 
 def bento_text(recording: AnnotatedRecording) -> str:
-    """The text of one recording's file. The background is in no channel, nor are frames without annotation.
+    """Text of one recording's file, without background and unannotated frames.
 
     Raises
     ------
@@ -73,13 +72,13 @@ def bento_text(recording: AnnotatedRecording) -> str:
 
 
 def _by_stream(recording: AnnotatedRecording) -> Mapping[str, list[Bout]]:
-    """The bouts of each stream that has any; a channel without bouts is listed, but has no section."""
+    """Bouts of each stream that has any; a channel without bouts is listed but has no section."""
     bouts = {stream: [bout for bout in recording.bouts if bout.stream == stream] for stream in recording.labels}
     return {stream: own for stream, own in bouts.items() if own}
 
 
 def _channel(bouts: Sequence[Bout]) -> list[str]:
-    """A block for each behaviour that occurs."""
+    """Section of a channel: one block per behavior that occurs."""
     lines: list[str] = []
     for name in dict.fromkeys(bout.behavior for bout in bouts):
         own = [bout for bout in bouts if bout.behavior == name]

@@ -1,9 +1,9 @@
-"""Writing a BORIS project (`.boris`, JSON): labels of many recordings, to be looked at and corrected beside the video.
+"""Writer of BORIS projects (`.boris`, JSON): labels of many recordings, to review and correct beside the video.
 
-BORIS takes no table of bouts as observations, but it opens projects, and it imports observations of one project into
-another. The layout is that of project format 7.0, which BORIS has used since version 7: an ethogram of state events,
-the animals as subjects, and an observation per recording. An event is [time, subject, behaviour, modifier, comment,
-frame]; of a state the first event of a subject is its start, the next its end. Times are kept to the millisecond.
+BORIS does not read tables of bouts as observations. It opens projects, and imports observations from one project into
+another. The layout is project format 7.0, used since BORIS 7: an ethogram of state events, the animals as subjects, and
+one observation per recording. An event is [time, subject, behavior, modifier, comment, frame]; a state's events
+alternate between start and stop. Times have milliseconds.
 """
 
 import json
@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated import AnnotatedRecording, shortcut_keys, streams_of, told_apart
+from ssl_behavior.io.annotated import AnnotatedRecording, shortcut_keys, streams_of, unique_behavior_names
 from ssl_behavior.recording import StreamFacts
 
 __all__ = ["boris_project", "boris_seconds", "boris_text", "check_boris"]
@@ -26,22 +26,22 @@ _ROUNDING_MS = 1e-6
 
 
 def check_boris(streams: Sequence[StreamFacts]) -> None:
-    """Refuse behaviours whose names cannot stand in an ethogram.
+    """Refuse behaviors whose names a BORIS ethogram cannot hold.
 
     Raises
     ------
     InputError
-        Naming the behaviour.
+        Naming the behavior.
     """
-    for (_, behavior), name in told_apart(streams).items():
-        _check_name(f"behaviour {behavior!r}", name)
+    for (_, behavior), name in unique_behavior_names(streams).items():
+        _check_name(f"behavior {behavior!r}", name)
 
 
 def _check_name(what: str, name: str) -> None:
     if not name.isprintable() or name != name.strip() or "|" in name or not name:
         raise InputError(
-            f"{what} cannot stand in a BORIS project: it must be printable, without '|' and without spaces at its "
-            "ends; rename it, or choose another --format"
+            f"{what} is not allowed in a BORIS project: it must be printable, without '|' and without spaces at its "
+            "ends; rename it, or choose another `format`"
         )
 
 
@@ -51,16 +51,16 @@ def boris_text(recordings: Sequence[AnnotatedRecording], name: str, written: dat
 
 
 def boris_project(recordings: Sequence[AnnotatedRecording], name: str, written: datetime) -> dict[str, Any]:
-    """A project with an observation for each recording, as decoded JSON.
+    """Project with one observation per recording, as decoded JSON.
 
-    A bout's probability is the comment of its first event. Where several label streams have one behaviour, it is called
-    after its stream, too; the streams are categories of behaviours if there are several. An actor is the subject of its
+    A bout's probability is the comment of its first event. Where several label streams have one behavior, it is called
+    after its stream, too; the streams are categories of behaviors if there are several. An actor is the subject of its
     events; without one they have no focal subject.
 
     Parameters
     ----------
-    name : the project's.
-    written : when; stands for the project and, as nothing is known of that, for when recordings were made.
+    name : name of the project.
+    written : date of the project, also used as the date of the recordings, which is unknown.
 
     Raises
     ------
@@ -69,14 +69,14 @@ def boris_project(recordings: Sequence[AnnotatedRecording], name: str, written: 
     """
     streams = streams_of(recordings)
     check_boris(streams)
-    names = told_apart(streams)
+    names = unique_behavior_names(streams)
     categories = [stream.name for stream in streams] if len(streams) > 1 else []
     date = written.isoformat(timespec="seconds")
     return {
         "time_format": "hh:mm:ss",
         "project_date": date,
         "project_name": name,
-        "project_description": "Behaviours labeled by ssl-behavior.",
+        "project_description": "Behaviors labeled by ssl-behavior.",
         "project_format_version": _FORMAT_VERSION,
         "subjects_conf": _subjects(recordings),
         "behaviors_conf": _ethogram(names, categories),
@@ -99,7 +99,7 @@ def _subjects(recordings: Sequence[AnnotatedRecording]) -> dict[str, Any]:
 
 
 def _ethogram(names: Mapping[tuple[str, str], str], categories: Sequence[str]) -> dict[str, Any]:
-    """State events, with a key each as long as there are letters and digits."""
+    """Ethogram of state events, each with a key while letters and digits last."""
     keys = shortcut_keys(list(names.values()), string.ascii_lowercase + string.digits)
     return {
         str(number): {
@@ -121,7 +121,7 @@ def _observation(recording: AnnotatedRecording, names: Mapping[tuple[str, str], 
     if recording.fps > _MOST_FPS:
         raise InputError(
             f"recording {recording.id!r} has {recording.fps:g} frames per second, and BORIS keeps milliseconds: frames "
-            "would be confused; choose another --format"
+            "would coincide; choose another `format`"
         )
     media = recording.media or recording.id
     labeled = f"Labeled in the style of {recording.annotator}." if recording.annotator else ""
@@ -162,7 +162,7 @@ def _events(recording: AnnotatedRecording, names: Mapping[tuple[str, str], str])
 
 
 def boris_seconds(frame: int, fps: float) -> float:
-    """The first whole millisecond in a frame.
+    """First whole millisecond within a frame, in seconds.
 
     Rounded the other way it would be in the frame before, which is where BORIS would jump to. Whoever wants the frame
     back rounds `seconds * fps` to the nearest, or reads it in the event: cut down, 1.16 * 25 is 28.

@@ -64,7 +64,7 @@ _SUBSETS = ("train", "test", "unlabeled")
 
 
 def subset_of(sequence: str, file_name: str) -> str:
-    """train, test or unlabeled, from the sequence's path, or else the file's name; "" if neither says.
+    """Subset (train, test or unlabeled) from the sequence's path, else from the file's name; "" if neither has one.
 
     >>> subset_of("task2/annotator3/test/mouse071_task2_annotator3", "calms21_task2_test.json")
     'test'
@@ -87,7 +87,7 @@ def sequence_to_recording(
     ----------
     values : "keypoints" [time, mouse, xy, keypoint]; "scores" [time, mouse, keypoint], "annotations" [time],
         "metadata" (or "annotator_id" and "vocab" beside them) where the file has them.
-    group : the name one level up: "annotator-id_3", "unlabeled_videos", or a Task 3 behaviour.
+    group : the name one level up: "annotator-id_3", "unlabeled_videos", or a Task 3 behavior.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def read_numbers(values: Mapping[str, Any], key: str, tail: tuple[int | None, ..
 
 
 def _holds_booleans(values: Any, depth: int) -> bool:
-    """Whether true or false is among the numbers of a nested list: numpy would make 1 and 0 of them."""
+    """Whether a nested list of numbers holds booleans, which numpy would convert to 1 and 0."""
     if isinstance(values, np.ndarray):
         return values.dtype.kind == "b"
     if depth == 0:
@@ -183,7 +183,7 @@ def _streams(frames: np.ndarray, values: Mapping[str, Any], group: str) -> dict[
     is_task3 = bool(group) and match is None and not group.startswith("unlabeled")
     vocabulary = _vocabulary(metadata.get("vocab"), group, is_task3)
     if is_task3 and vocabulary[0] != _BACKGROUND:
-        # Task 3 says 1 for its behaviour; should a file have it the other way round, its own vocabulary decides.
+        # Task 3 says 1 for its behavior; should a file have it the other way round, its own vocabulary decides.
         vocabulary, frames = vocabulary[::-1], np.where((frames == 0) | (frames == 1), 1 - frames, frames)
     background = _BACKGROUND if _BACKGROUND in vocabulary else ""
     if frames.size and (frames.min() < -1 or frames.max() >= len(vocabulary)):
@@ -195,7 +195,7 @@ def _streams(frames: np.ndarray, values: Mapping[str, Any], group: str) -> dict[
 
 
 def _vocabulary(vocab: Any, group: str, is_task3: bool) -> tuple[str, ...]:
-    """Names by number. Without one: the release's own four, or for Task 3 (other, the behaviour)."""
+    """Behavior names by number. Default: the release's four, or for Task 3 (other, the behavior)."""
     if is_task3 and (not isinstance(vocab, Mapping) or set(vocab) != {_BACKGROUND, group}):
         return (_BACKGROUND, group)
     numbers = vocab if isinstance(vocab, Mapping) and vocab else VOCABULARY
@@ -318,7 +318,7 @@ def read_calms21_npy(path: Path, options: ReadOptions) -> Iterator[Recording]:
 
 
 def load_pickled_npy(path: Path, layouts: str) -> Any:
-    """What is pickled in a `.npy`, read without running anything (see `load_plain_pickle`).
+    """Content of a pickled `.npy`, read without running code (see `load_plain_pickle`).
 
     Raises
     ------
@@ -351,7 +351,7 @@ def sequence_groups(contents: Mapping[Any, Any]) -> Iterator[tuple[Any, Mapping[
 
 
 def _with_vocabulary(values: Mapping[str, Any], vocabulary: Any) -> Mapping[str, Any]:
-    """AIcrowd lists the names once for all sequences; CalMS21 repeats name -> number in every sequence."""
+    """Sequence with its vocabulary: AIcrowd lists the names once per file, CalMS21 in every sequence."""
     if "metadata" in values or not isinstance(vocabulary, (list, tuple, np.ndarray)):
         return values
     names = [str(name) for name in vocabulary]

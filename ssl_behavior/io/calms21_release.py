@@ -1,4 +1,4 @@
-"""The CalMS21 release as a folder: which of its parts are there, packed or unpacked, and whether they are whole.
+"""Folder of the CalMS21 release: find its parts, zipped or unpacked, and check that they are complete.
 
 The record is data.caltech.edu/records/s0vdx-0k302 (doi:10.22002/D1.1991). Each part is a zip file and holds a folder of
 its own name; beside `calms21_X.json` lie its task-programming features, `taskprog_features_X.json`.
@@ -36,10 +36,10 @@ class Part:
 
     Parameters
     ----------
-    name : of the zip file and of the folder in it.
-    title : in words.
-    files : its files of tracks, without `calms21_` and `.json`.
-    groups : the annotators or behaviours that each of these files has.
+    name : name of the zip file and of the folder in it.
+    title : short description.
+    files : names of its track files, without `calms21_` and `.json`.
+    groups : the annotators or behaviors that each of these files has.
     size, md5 : of the zip file; size is 0 where it is not known.
     is_exact : False where the size is known in megabytes only.
     """
@@ -116,13 +116,13 @@ class ReleaseFile:
 
 @dataclass(frozen=True)
 class Release:
-    """What there is of the release in a folder.
+    """Parts of the release found in a folder.
 
     Parameters
     ----------
-    tracks : part ("task1", "task2", "task3", "unlabeled") -> its files of tracks, those that are missing left out.
+    tracks : part ("task1", "task2", "task3", "unlabeled") -> its track files that were found.
     features : part -> its files of task-programming features; may be none.
-    notes : a sentence for everything that was passed over.
+    notes : one sentence for each ignored file.
     """
 
     folder: Path
@@ -132,29 +132,29 @@ class Release:
 
     @property
     def whole(self) -> tuple[str, ...]:
-        """The parts of which every file of tracks is there."""
+        """Complete parts: all files of tracks were found."""
         return tuple(key for key, part in PARTS.items() if len(self.tracks[key]) == len(part.files))
 
     def archives(self) -> dict[str, Path]:
-        """part -> the zip file its tracks are read from; parts that are unpacked have none."""
+        """Zip file of each part; unpacked parts have none."""
         return {key: files[0].path for key, files in self.tracks.items() if files and files[0].member}
 
     def sources(self, parts: Collection[str] = tuple(PARTS)) -> list[Path]:
-        """The files and zip files to import for `parts`, those that are there."""
+        """Files and zip files to import for `parts`, if found."""
         return list(dict.fromkeys(file.path for key in PARTS if key in parts for file in self.tracks[key]))
 
-    def told_missing(self) -> list[str]:
-        """One sentence for each part that is not whole: what is missing, and what cannot be done without it."""
-        return [_told_missing(self, key) for key in PARTS if key not in self.whole]
+    def missing_part_notices(self) -> list[str]:
+        """One sentence per incomplete part: what is missing, and what needs it."""
+        return [_missing_part_notice(self, key) for key in PARTS if key not in self.whole]
 
     def require(self, parts: Collection[str]) -> None:
-        """Raises InputError, naming what is missing, unless `parts` are whole."""
-        missing = [_told_missing(self, key) for key in PARTS if key in parts and key not in self.whole]
+        """Raise InputError that names what is missing, unless `parts` are complete."""
+        missing = [_missing_part_notice(self, key) for key in PARTS if key in parts and key not in self.whole]
         if missing:
             raise InputError("; ".join(missing))
 
 
-def _told_missing(release: Release, key: str) -> str:
+def _missing_part_notice(release: Release, key: str) -> str:
     part, found = PARTS[key], {_stem(file) for file in release.tracks[key]}
     missing = [f"{_TRACKS}{name}.json" for name in part.files if name not in found]
     what = f"neither {part.name}.zip nor the folder {part.name}" if not found else f"no {', '.join(missing)}"
@@ -167,7 +167,7 @@ def _stem(file: ReleaseFile) -> str:
 
 
 def find_release(folder: str | Path) -> Release:
-    """The parts of the CalMS21 release in a folder: zip files, or folders they were unpacked to, however nested.
+    """Find the parts of the CalMS21 release in a folder, zipped or unpacked, at any depth.
 
     Of a part that is there both ways the unpacked files are read, if all of them are there.
 
@@ -201,7 +201,7 @@ def _names(part: Part, prefix: str) -> list[str]:
 
 
 def _walked(folder: Path) -> tuple[dict[str, ReleaseFile], dict[str, Path]]:
-    """Files of the release by name, and its zip files by part."""
+    """Walk the folder: files of the release by name, and zip files by part."""
     wanted = {name for part in PARTS.values() for prefix in (_TRACKS, _FEATURES) for name in _names(part, prefix)}
     packed = {f"{part.name}.zip" for part in PARTS.values()}
     found: dict[str, Path] = {}
@@ -222,12 +222,12 @@ def _in_zip(path: Path, part: Part) -> dict[str, ReleaseFile]:
         with open_zip(path) as archive:
             members = [member.filename for member in json_members(archive)]
     except InputError as error:
-        raise InputError(f"{error}; {_told_size(path, part)}") from None
+        raise InputError(f"{error}; {_download_size(path, part)}") from None
     found = {PurePosixPath(member).name: ReleaseFile(path, member) for member in members}
     return {name: file for name, file in found.items() if name in wanted}
 
 
-def _told_size(path: Path, part: Part) -> str:
+def _download_size(path: Path, part: Part) -> str:
     about = "" if part.is_exact else "about "
     expected = f"the release's has {about}{part.size:,}" if part.size else "it comes"
     return f"it has {path.stat().st_size:,} bytes, {expected} from {URL}"
@@ -257,25 +257,25 @@ def check_release(
     parts: Collection[str] = tuple(PARTS),
     advance: Advance | None = None,
 ) -> list[str]:
-    """Whether the zip files are those of the release, and every annotator and behaviour is there.
+    """Check size and MD5 of the zip files, and that every annotator and behavior is present.
 
-    Unpacked files have no sums to compare; their annotators and behaviours are looked for all the same. Every byte of
+    Unpacked files have no sums to compare; their annotators and behaviors are looked for all the same. Every byte of
     the tracks of Tasks 1 to 3 is read.
 
     Parameters
     ----------
     hashes : compute MD5 sums too, of every byte of the zip files.
-    partial : tell what annotators or behaviours are missing, instead of refusing.
-    parts : leave out the others.
+    partial : return notices about missing annotators or behaviors, instead of raising.
+    parts : parts to check.
 
     Returns
     -------
-    A sentence for each file that lacks an annotator or a behaviour, if `partial`.
+    A sentence for each file that lacks an annotator or a behavior, if `partial`.
 
     Raises
     ------
     InputError
-        If a zip file has another size or sum, or a file is damaged or lacks an annotator or a behaviour.
+        If a zip file has another size or sum, or a file is damaged or lacks an annotator or a behavior.
     """
     for key, path in release.archives().items():
         if key in parts:
@@ -285,10 +285,12 @@ def check_release(
         if key not in parts or key == "unlabeled":
             continue
         for file in files:
-            told = _told_groups(file, PARTS[key], _groups(file, advance))
-            if told and not partial:
-                raise InputError(f"{told}; download {PARTS[key].name}.zip again from {URL}, or allow a partial release")
-            notices += [told] if told else []
+            problem = _group_problem(file, PARTS[key], _groups(file, advance))
+            if problem and not partial:
+                raise InputError(
+                    f"{problem}; download {PARTS[key].name}.zip again from {URL}, or allow a partial release"
+                )
+            notices += [problem] if problem else []
     return notices
 
 
@@ -318,7 +320,7 @@ def _md5(path: Path, advance: Advance | None) -> str:
 
 
 def _groups(file: ReleaseFile, advance: Advance | None) -> dict[str, int]:
-    """The groups of a file, and how many sequences each has."""
+    """Number of sequences in each group of a file."""
     counts: dict[str, int] = {}
 
     def seen(chunk: bytes) -> None:
@@ -331,7 +333,7 @@ def _groups(file: ReleaseFile, advance: Advance | None) -> dict[str, int]:
     return counts
 
 
-def _told_groups(file: ReleaseFile, part: Part, found: Mapping[str, int]) -> str:
+def _group_problem(file: ReleaseFile, part: Part, found: Mapping[str, int]) -> str:
     missing = [group for group in part.groups if group not in found]
     if not missing:
         return ""
@@ -339,7 +341,7 @@ def _told_groups(file: ReleaseFile, part: Part, found: Mapping[str, int]) -> str
 
 
 def release_features(release: Release, parts: Collection[str] = tuple(PARTS)) -> TaskprogFeatures:
-    """The release's own task-programming features of `parts`, to be read for the recordings of a store.
+    """The release's task-programming features of `parts`, for reading with the recordings of a store.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Caltech Behavior Annotator `.txt`, read and written: intervals of behaviors, in one or more streams S1, S2 ...
+"""Reader and writer of Caltech Behavior Annotator `.txt`: intervals of behaviors in streams S1, S2 ...
 
 Frames are counted from 1 and both ends belong to an interval. The configuration at the top lists the behaviors
 of all streams; a stream's vocabulary is those it uses, in that order.
@@ -41,7 +41,7 @@ _OTHER = "other"
 
 @dataclass(frozen=True)
 class Annotation:
-    """One annotation file. `streams`: name -> [(first frame, last frame, behaviour)], counted from 1, both included."""
+    """One annotation file. `streams`: name -> [(first frame, last frame, behavior)], counted from 1, both included."""
 
     path: Path
     behaviors: tuple[str, ...]
@@ -50,7 +50,7 @@ class Annotation:
 
 @dataclass(frozen=True)
 class AnnotationSpan:
-    """How an annotated stream and its tracks fit: frames clipped at the end, gaps inside, frames after its end."""
+    """Differences between a stream and its tracks: frames clipped at the end, gaps inside, frames after its end."""
 
     clipped: int
     uncovered: int
@@ -63,13 +63,13 @@ def sniff_caltech(path: Path) -> bool:
 
 
 def read_caltech(path: Path) -> Annotation:
-    """Behaviours and intervals of an annotation file.
+    """Behaviors and intervals of an annotation file.
 
     Raises
     ------
     InputError
-        Naming the line, if it is neither a behaviour, a stream nor an interval, if an interval runs backwards,
-        overlaps another of its stream, or names a behaviour that the configuration does not list.
+        Naming the line, if it is neither a behavior, a stream nor an interval, if an interval runs backwards,
+        overlaps another of its stream, or names a behavior that the configuration does not list.
     """
     content = decoded(path)
     try:
@@ -105,14 +105,14 @@ def read_caltech(path: Path) -> Annotation:
 def _behavior(line: str, where: str) -> str:
     match = _BEHAVIOR.fullmatch(line)
     if not match:
-        raise InputError(f"{where}: expected a behaviour and its key")
+        raise InputError(f"{where}: expected a behavior and its key")
     return match.group(1)
 
 
 def _interval(line: str, behaviors: list[str], where: str) -> tuple[int, int, str]:
     match = _INTERVAL.fullmatch(line)
     if not match:
-        raise InputError(f"{where}: expected first frame, last frame and behaviour")
+        raise InputError(f"{where}: expected first frame, last frame and behavior")
     first, last, behavior = int(match.group(1)), int(match.group(2)), match.group(3)
     if not 1 <= first <= last:
         raise InputError(f"{where}: expected 1 <= first frame <= last frame")
@@ -124,7 +124,7 @@ def _interval(line: str, behaviors: list[str], where: str) -> tuple[int, int, st
 def _refuse_overlaps(intervals: list[tuple[int, int, str]], where: str) -> None:
     for before, after in pairwise(intervals):
         if after[0] <= before[1]:
-            raise InputError(f"{where}: {before} and {after} overlap; a frame has one behaviour per stream")
+            raise InputError(f"{where}: {before} and {after} overlap; a frame has one behavior per stream")
 
 
 def labels_from_annotation(
@@ -132,8 +132,8 @@ def labels_from_annotation(
 ) -> tuple[Labels, AnnotationSpan]:
     """One stream as labels for tracks of `num_frames` frames; annotation frame f is table frame f - 1.
 
-    Frames between intervals are the background where there is one (`background`, or else a behaviour called
-    "other"), and not annotated otherwise. Frames after the last interval are not annotated: nobody looked.
+    Frames between intervals are background if there is one (`background`, or else a behavior called "other"), and
+    otherwise not annotated. Frames after the last interval are not annotated.
     Intervals that run past the tracks are clipped.
     """
     intervals = annotation.streams[stream]
@@ -161,14 +161,14 @@ _KEYS = string.ascii_lowercase + string.ascii_uppercase + string.digits + string
 
 
 def stream_numbers(streams: Sequence[str]) -> dict[str, int]:
-    """Numbers for label streams: those in their names if all are S1, S2 ..., else by their order, from 1."""
+    """Numbers of label streams: from their names if all are S1, S2 ..., else by order, from 1."""
     if all(re.fullmatch(r"S[1-9]\d*", name) for name in streams):
         return {name: int(name[1:]) for name in streams}
     return {name: number for number, name in enumerate(streams, start=1)}
 
 
 def caltech_names(streams: Sequence[str]) -> dict[str, str]:
-    """What label streams are called in an annotation file.
+    """Names of label streams in an annotation file.
 
     >>> caltech_names(["S2"]), caltech_names(["behavior", "groom"])
     ({'S2': 'S2'}, {'behavior': 'S1', 'groom': 'S2'})
@@ -177,20 +177,20 @@ def caltech_names(streams: Sequence[str]) -> dict[str, str]:
 
 
 def check_caltech(streams: Sequence[StreamFacts]) -> None:
-    """Refuse behaviours whose names cannot stand in an annotation file, or that are more than there are keys.
+    """Refuse names that an annotation file cannot hold, and more behaviors than keys.
 
     Raises
     ------
     InputError
-        Naming the behaviour, or their number.
+        Naming the behavior, or their number.
     """
     caltech_text(list(dict.fromkeys(word for stream in streams for word in stream.classes)), {})
 
 
 def caltech_of(recording: AnnotatedRecording) -> str:
-    """The annotation file of a recording; streams that say nothing of it are left out.
+    """Annotation file of a recording, without streams that do not annotate it.
 
-    The background is a behaviour like others: every annotated frame lies in an interval.
+    The background is a behavior like others: every annotated frame lies in an interval.
     """
     names = caltech_names(list(recording.labels))
     streams = {
@@ -202,22 +202,22 @@ def caltech_of(recording: AnnotatedRecording) -> str:
 
 
 def caltech_text(behaviors: Sequence[str], streams: Mapping[str, Iterable[tuple[int, int, str]]]) -> str:
-    """The text of an annotation file, lines ended as the annotator's own.
+    """Text of an annotation file, with the annotator's line ends.
 
     Parameters
     ----------
     behaviors : the configuration's; each gets a key, its first letter where that is free.
-    streams : "S1", "S2" ... -> the intervals (first frame, frame after the last, behaviour), counted from 0. (In the
+    streams : "S1", "S2" ... -> the intervals (first frame, frame after the last, behavior), counted from 0. (In the
         file frames are counted from 1 and both ends belong to an interval.)
 
     Raises
     ------
     InputError
-        If a name cannot stand in such a file, or there are more behaviours than keys.
+        If a name cannot stand in such a file, or there are more behaviors than keys.
     """
     for name in behaviors:
         if not name.isprintable() or name != name.strip() or not name:
-            raise InputError(f"behaviour {name!r} cannot stand in an annotation file; rename it, or choose csv or npy")
+            raise InputError(f"behavior {name!r} is not allowed in an annotation file; rename it, or choose csv or npy")
     lines = [_FIRST_LINE, "", "Configuration file:"]
     lines += [f"{name}\t{key}" for name, key in _keys(behaviors).items()]
     for stream, intervals in streams.items():
@@ -227,7 +227,7 @@ def caltech_text(behaviors: Sequence[str], streams: Mapping[str, Iterable[tuple[
 
 
 def _keys(behaviors: Sequence[str]) -> Mapping[str, str]:
-    """A key for each behaviour, all different."""
+    """Unique key for each behavior."""
     if len(behaviors) > len(_KEYS):
-        raise InputError(f"an annotation file has keys for {len(_KEYS)} behaviours, not for {len(behaviors)}")
+        raise InputError(f"an annotation file has keys for {len(_KEYS)} behaviors, not for {len(behaviors)}")
     return shortcut_keys(behaviors, _KEYS)

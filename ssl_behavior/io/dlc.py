@@ -1,4 +1,4 @@
-"""DeepLabCut tracks: CSV (plain or gzip) and H5, for one animal or several.
+"""Readers of DeepLabCut tracks: CSV (plain or gzip) and H5, for one animal or several.
 
 Both hold a table of columns (individual, body part, coordinate). A CSV has three header rows for one animal, four for
 several. An H5 is a pandas table in one of two layouts, read without pandas or pytables. "fixed": the columns' levels
@@ -44,7 +44,7 @@ DOCUMENTED_FPS = {"rat_dyads": 30.0}
 """Skeletons whose recordings have one documented frame rate; a file must name exactly their keypoints."""
 
 DOCUMENTED_BACKGROUND = {"rat_dyads": {"S2": "base"}}
-"""Skeleton -> stream -> the behaviour that means "nothing of interest" there (in S1, `base` is a behaviour)."""
+"""Skeleton -> stream -> the behavior that means "nothing of interest" there (in S1, `base` is a behavior)."""
 
 _COORDS = ("x", "y", "likelihood")
 _UNIQUE = "single"
@@ -54,9 +54,9 @@ _MAX_GAP = 10_000
 
 @dataclass(frozen=True)
 class DlcTable:
-    """A DeepLabCut file, read but not yet understood.
+    """Raw table of a DeepLabCut file.
 
-    `columns` : what each column holds; `frames` : frame number of each row; `values` : float64 [row, column].
+    `columns` : name of each column; `frames` : frame number of each row; `values` : float64 [row, column].
     """
 
     columns: Sequence[Column]
@@ -65,7 +65,7 @@ class DlcTable:
 
 
 def table_to_recording(table: DlcTable, path: Path, options: ReadOptions) -> Recording:
-    """Put every number at its frame, individual and keypoint; what the table does not have is missing.
+    """Recording from a table; frames and columns that the table lacks are missing (NaN).
 
     Rows are placed by their frame number: a table that starts at frame 1 gives a recording whose frame 0 is
     missing, so that annotations by frame number stay aligned.
@@ -153,9 +153,7 @@ def _fps(options: ReadOptions, skeleton: Skeleton, chosen: list[str], path: Path
         return options.fps
     documented = DOCUMENTED_FPS.get(skeleton.name)
     if documented is None or skeleton != SKELETONS[skeleton.name] or tuple(chosen) != skeleton.keypoints:
-        raise InputError(
-            f"{path}: DeepLabCut files do not say how many frames a second has; give it with --fps, e.g. --fps 30"
-        )
+        raise InputError(f"{path}: DeepLabCut files do not hold the frame rate; pass it as `fps`, e.g. `fps=30`")
     notes.append(f"fps {documented:g} assumed: the {skeleton.name} recordings' documented rate; --fps changes it")
     return documented
 
@@ -197,7 +195,7 @@ def read_dlc_csv(path: Path, options: ReadOptions) -> Iterator[Recording]:
 
 
 def _header(content: bytes, path: Path) -> tuple[list[Column], int, int]:
-    """Columns, where the numbers begin, and how many lines come before them."""
+    """Columns, byte offset of the first number row, and number of header lines."""
     start, rows = 0, []
     for _ in range(4):
         end = content.find(b"\n", start)
@@ -221,7 +219,7 @@ def _header(content: bytes, path: Path) -> tuple[list[Column], int, int]:
 
 
 def _parse(body: bytes, num_cells: int, header_rows: int, path: Path) -> np.ndarray:
-    """float64 [row, cell]; several times as fast as numpy's own readers of text."""
+    """Parse cells to float64 [row, cell]; several times as fast as numpy's text readers."""
     body = body.rstrip(b"\n") + b"\n"
     if body == b"\n":
         return np.empty((0, num_cells))
@@ -236,7 +234,7 @@ def _parse(body: bytes, num_cells: int, header_rows: int, path: Path) -> np.ndar
         )
     if not _NUMBER_BYTES[raw].all():
         raise InputError(f"{path}: {_bad_cell(body, header_rows)}")
-    # Each empty cell becomes "nan"; twice, because neighbouring ones share a comma.
+    # Each empty cell becomes "nan"; twice, because neighboring ones share a comma.
     text = body[:-1].replace(b"\n", b",").replace(b",,", b",nan,").replace(b",,", b",nan,")
     text = (b"nan" if text.startswith(b",") else b"") + text + (b"nan" if text.endswith(b",") else b"")
     return _numbers(text, len(line_ends), num_cells, body, header_rows, path)
@@ -322,7 +320,7 @@ def _read_fixed(group: h5py.Group, path: Path) -> DlcTable:
 
 
 def _fixed_names(group: h5py.Group, prefix: str) -> list[tuple[Any, ...]]:
-    """Column names of a block: each level lists its words, each label picks one."""
+    """Column names of a block of a "fixed" table, from levels and labels."""
     levels = []
     for level in range(int(group.attrs[f"{prefix}_nlevels"])):
         words, picks = group[f"{prefix}_level{level}"][()], group[f"{prefix}_label{level}"][()]

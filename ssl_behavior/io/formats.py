@@ -1,4 +1,4 @@
-"""The table of track formats, detection of a file's format, and discovery of files in folders.
+"""Table of track formats, format detection, and discovery of files in folders.
 
 A format is detected from the file's content. Discovery pairs files of tracks with their annotation files. Formats that
 are recognized but not read are named in the refusal.
@@ -56,7 +56,7 @@ _TEXT: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
 
 
 def name_unread_format(path: Path) -> str:
-    """The name of a known format that is not read yet, by content; "" if the content is of none."""
+    """Name of a known format without a reader, detected by content; "" if none matches."""
     if not is_hdf5(path):
         head = read_head(path, 512)
         return next((name for name, matches in _TEXT if matches(head)), "")
@@ -69,7 +69,7 @@ def name_unread_format(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: `sniff` tells by a file's content whether it is one; `read` yields its recordings one by one."""
+    """A file format: `sniff` recognizes its content, `read` yields the recordings of a file one by one."""
 
     name: str
     title: str
@@ -91,12 +91,12 @@ FORMATS: dict[str, Format] = {
 
 
 def format_titles() -> str:
-    """The formats that are read, in words."""
+    """List of the formats with readers, for messages."""
     return ", ".join(format.title for format in FORMATS.values())
 
 
 def detect_format(path: Path) -> Format:
-    """The format of a file of tracks, by its content; its name plays no part.
+    """Format of a track file, detected from its content; the file name does not matter.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def detect_format(path: Path) -> Format:
         if format.sniff(path):
             return format
     if sniff_caltech(path):
-        raise UnknownFormatError(f"{path}: annotations without tracks; give the tracks, and these with --annotations")
+        raise UnknownFormatError(f"{path}: annotations without tracks; give the tracks, and these as `annotations`")
     unread = name_unread_format(path)
     known = format_titles()
     if unread:
@@ -121,11 +121,11 @@ def detect_format(path: Path) -> Format:
 
 
 def read_recordings(path: str | Path, options: ReadOptions | None = None, format: str = "auto") -> Iterator[Recording]:
-    """The recordings of one file, as the file has them: exact zeros stay, confidence masks nothing.
+    """Recordings of one file without cleaning: exact zeros stay, and confidence masks no points.
 
     Parameters
     ----------
-    format : a name of `FORMATS`, or "auto" to tell it by content.
+    format : a name of `FORMATS`, or "auto" to detect it from content.
 
     Raises
     ------
@@ -143,7 +143,7 @@ _ANNOTATION_WORDS = re.compile(r"[_\-. ]*(annot(ation)?s?|labels?|behaviou?rs?)$
 
 @dataclass(frozen=True)
 class TrackFile:
-    """A file of tracks, its format, and what to put before ids taken from its name (its folder's path)."""
+    """A track file, its format, and the prefix of ids taken from its name (its folder's path)."""
 
     path: Path
     format: Format
@@ -151,7 +151,7 @@ class TrackFile:
 
 
 class AnnotationIndex:
-    """Annotation files by name. One belongs to the recording whose file's name begins with its own.
+    """Annotation files by name. A file belongs to the recording whose track file starts with the same name.
 
     `07_annot.txt` belongs to `07_dlc_tracks.csv.gz` and to `07.csv`, not to `071.csv`.
     """
@@ -161,11 +161,11 @@ class AnnotationIndex:
         self._taken: dict[Path, str] = {}
 
     def add(self, path: Path, folder: Path | None) -> None:
-        """`folder`: the only folder whose recordings it may belong to, or None for all."""
+        """Add a file; `folder` limits it to recordings of that folder, None to none."""
         self._files.append((path, folder))
 
     def take(self, recording: str, tracks: Path) -> Annotation | None:
-        """The annotation of a recording, or None.
+        """Annotation of a recording, or None.
 
         Raises
         ------
@@ -204,7 +204,7 @@ def _belongs(annotation: Path, names: Iterable[str]) -> bool:
 def discover(
     sources: Sequence[Path], annotations: Sequence[Path], format: str, notice: Callable[[str], None]
 ) -> tuple[list[TrackFile], AnnotationIndex]:
-    """Every file of tracks among `sources`, in the order given and sorted within folders, and the annotations.
+    """Track files and annotations in `sources`, in the given order and sorted within folders.
 
     In a folder, files of no known format are left out with a notice (but for what says that a release is simulated); a
     file that is named must be of one.
@@ -215,7 +215,7 @@ def discover(
         If something named does not exist, is empty, damaged or of no known format.
     """
     if format != "auto" and format not in FORMATS:
-        raise InputError(f"unknown --format {format!r}; known: auto, {', '.join(FORMATS)}")
+        raise InputError(f"unknown `format` {format!r}; known: auto, {', '.join(FORMATS)}")
     index = AnnotationIndex()
     for path in annotations:
         for file in _files(path, notice) if path.is_dir() else [path]:
@@ -252,7 +252,7 @@ def _in_folder(source: Path, format: str, index: AnnotationIndex, notice: Callab
 
 
 def _files(folder: Path, notice: Callable[[str], None]) -> Iterator[Path]:
-    """Files below a folder, sorted; hidden ones and stores are passed over."""
+    """Files below a folder, sorted, without hidden files and stores."""
     for name, folders, files in os.walk(folder):
         here = Path(name)
         if "store.json" in files:

@@ -1,6 +1,6 @@
-"""The report of an import: data, tables and findings; quality checks and the two repairs a user may ask for.
+"""Import report: its data, tables and findings, quality checks, and the two optional repairs of tracks.
 
-Nothing here changes a file.
+This module changes no file.
 """
 
 from collections import Counter, defaultdict
@@ -39,7 +39,7 @@ _FAR_SPANS = 0.5
 
 @dataclass(frozen=True)
 class Cleaned:
-    """How many points were set to missing: exact zeros, and those below the confidence asked for."""
+    """Number of points set to missing: exact zeros, and points below the minimum confidence."""
 
     zeros: int = 0
     low_confidence: int = 0
@@ -48,7 +48,7 @@ class Cleaned:
 def clean(
     recording: Recording, keep_zeros: bool = False, min_confidence: float | None = None
 ) -> tuple[Recording, Cleaned]:
-    """Set exact (0, 0) points to missing: the corner of the picture is where trackers put what they did not find.
+    """Set exact (0, 0) points to missing: trackers write the image corner for points they did not find.
 
     Confidence masks points only if `min_confidence` is given; a point whose confidence is not known stays.
 
@@ -61,7 +61,9 @@ def clean(
     low = np.zeros_like(zeros)
     if min_confidence is not None:
         if recording.confidence is None:
-            raise InputError(f"{recording.source}: recording {recording.id!r} has no confidence; drop --min-confidence")
+            raise InputError(
+                f"{recording.source}: recording {recording.id!r} has no confidence; leave out `min_confidence`"
+            )
         with np.errstate(invalid="ignore"):
             low = (recording.confidence < min_confidence) & observed_points(recording.keypoints) & ~zeros
     drop = zeros | low
@@ -82,7 +84,7 @@ class Quality:
     half_missing : points with one coordinate only; they count as missing.
     zeros : points at exactly (0, 0) that are still in the recording.
     no_animal_frames : frames without a single point.
-    body_length_px : median over frames of an animal's largest extent; None if it cannot be told.
+    body_length_px : median over frames of an animal's largest extent; None if unknown.
     jump_px : the displacement from one frame to the next beyond which a point counts as a jump.
     jumps : points that moved more than `jump_px` since the frame before.
     swapped_frames : frames at which exchanging two animals would make the movement much smaller.
@@ -108,7 +110,7 @@ class Quality:
 
 
 def inspect_quality(recording: Recording) -> Quality:
-    """Measure one recording; vectorised, with memory of a few copies of its tracks."""
+    """Quality counts of one recording; vectorized, with memory of a few copies of its tracks."""
     keypoints = recording.keypoints
     observed = observed_points(keypoints)
     length = body_length(keypoints, observed)
@@ -158,7 +160,7 @@ def _jumps(keypoints: np.ndarray, jump_px: float) -> int:
 
 
 def _swapped(keypoints: np.ndarray, observed: np.ndarray, jump_px: float) -> int:
-    """Compared over the keypoints that both animals show in both frames."""
+    """Number of possible identity swaps, compared over keypoints that both animals show in both frames."""
     found = np.zeros(max(0, len(keypoints) - 1), dtype=bool)
     for i, j in combinations(range(keypoints.shape[1]), 2):
         shared = observed[:, i] & observed[:, j]
@@ -178,8 +180,8 @@ def _coinciding(keypoints: np.ndarray, observed: np.ndarray) -> int:
     for i, j in combinations(range(keypoints.shape[1]), 2):
         shared = observed[:, i] & observed[:, j]
         with np.errstate(invalid="ignore"):
-            apart = _displacement(keypoints[:, i], keypoints[:, j]) > _SAME_POINT_PX
-        found |= (shared.sum(axis=1) >= min(2, shared.shape[1])) & ~(apart & shared).any(axis=1)
+            distinct = _displacement(keypoints[:, i], keypoints[:, j]) > _SAME_POINT_PX
+        found |= (shared.sum(axis=1) >= min(2, shared.shape[1])) & ~(distinct & shared).any(axis=1)
     return int(found.sum())
 
 
@@ -209,7 +211,7 @@ _SHORT_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class StreamReport:
-    """One label stream of one recording: frames annotated, per behaviour, and how intervals and tracks fit.
+    """One label stream of one recording: annotated frames, in total and per behavior, and fit of intervals to tracks.
 
     `clipped` : annotated frames after the end of the tracks, dropped; `uncovered` : frames between intervals;
     `after_end` : frames of the tracks after the last interval, taken as not annotated.
@@ -225,7 +227,7 @@ class StreamReport:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingReport:
-    """One recording as it went into the store."""
+    """One imported recording."""
 
     id: str
     source: str
@@ -261,7 +263,7 @@ class RecordingReport:
 
 @dataclass(kw_only=True)
 class ImportReport:
-    """What an import found. `notices` are about files, `recordings` about what went into the store, in its order."""
+    """Result of an import: `notices` about files, and `recordings` in store order."""
 
     recordings: list[RecordingReport] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -273,7 +275,7 @@ class ImportReport:
 
 
 def findings(report: ImportReport) -> list[str]:
-    """What to look at, one plain sentence each, the recordings concerned named with their counts."""
+    """Findings that need attention, one sentence each, with recordings and counts."""
     return [*_about_points(report), *_about_labels(report), *_about_notes(report), *report.notices]
 
 
@@ -283,7 +285,7 @@ def _about_points(report: ImportReport) -> Iterator[str]:
     counts: tuple[tuple[Callable[[RecordingReport], int], str], ...] = (
         (lambda r: r.cleaned.zeros, "points at exactly (0, 0) were set to missing (tracking failures, not positions)"),
         (lambda r: r.quality.zeros, "points at exactly (0, 0) were kept"),
-        (lambda r: r.cleaned.low_confidence, "points below the confidence asked for were set to missing"),
+        (lambda r: r.cleaned.low_confidence, "points below the minimum confidence were set to missing"),
         (lambda r: r.quality.half_missing, "points have one coordinate only and count as missing"),
         (lambda r: r.quality.no_animal_frames, "frames show no point of any animal"),
         (lambda r: r.quality.jumps, "points jump by more than half a body length from one frame to the next"),
@@ -316,7 +318,7 @@ def _about_missing(rows: list[RecordingReport]) -> Iterator[str]:
 
 def _about_labels(report: ImportReport) -> Iterator[str]:
     streams = list(dict.fromkeys(name for row in report.recordings for name in row.labels))
-    # Of few recordings all are named: they are what a person has to look at.
+    # A few recordings are all named, since the user has to look at them.
     limit = _MAX_ROWS if len(report.recordings) <= _MAX_ROWS else _MANY_IDS
     for stream in streams:
         without = [row.id for row in report.recordings if stream not in row.labels]
@@ -351,8 +353,8 @@ def _about_notes(report: ImportReport) -> Iterator[str]:
 
 def _most(concerned: Counter[str], limit: int = _MANY_IDS) -> str:
     if len(concerned) > limit:
-        shown = ", ".join(f"{id} ({count})" for id, count in concerned.most_common(limit))
-        return f"{len(concerned)} recordings, most in {shown}"
+        listed = ", ".join(f"{id} ({count})" for id, count in concerned.most_common(limit))
+        return f"{len(concerned)} recordings, most in {listed}"
     return ", ".join(f"{id} ({count})" for id, count in concerned.items())
 
 
@@ -361,7 +363,7 @@ def _some(ids: list[str], limit: int = _MANY_IDS) -> str:
 
 
 def render(report: ImportReport, store: Path) -> Iterator["RenderableType"]:
-    """Tables and sentences for a terminal."""
+    """Tables and findings for a terminal."""
     from rich.text import Text
 
     whole = store / "import.json"
@@ -381,7 +383,7 @@ def render(report: ImportReport, store: Path) -> Iterator["RenderableType"]:
 
 
 def _table(title: str, columns: Iterable[str], rows: list[list[str]], whole: Path, left: int = 1) -> "Table":
-    """A table of at most `_MAX_ROWS` rows; `whole` is where all of them are."""
+    """Table of at most `_MAX_ROWS` rows; `whole` names the file with all rows."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -393,11 +395,11 @@ def _table(title: str, columns: Iterable[str], rows: list[list[str]], whole: Pat
             table.add_column(Text(column), overflow="fold")
         else:
             table.add_column(Text(column.replace(" ", "\n")), justify="right", no_wrap=True)
-    shown = rows if len(rows) <= _MAX_ROWS else rows[:_FEW_ROWS]
-    for row in shown:
+    listed = rows if len(rows) <= _MAX_ROWS else rows[:_FEW_ROWS]
+    for row in listed:
         table.add_row(*map(Text, row))
-    if len(shown) < len(rows):
-        table.caption = Text(f"and {len(rows) - len(shown)} more, all of them in {whole}")
+    if len(listed) < len(rows):
+        table.caption = Text(f"and {len(rows) - len(listed)} more, all of them in {whole}")
         table.caption_justify = "left"
     return table
 
@@ -416,7 +418,7 @@ def _recordings_table(report: ImportReport, whole: Path) -> "Table":
 
 
 def _covered(recording: RecordingReport, streams: list[str]) -> list[str]:
-    """How much of each stream is annotated; of many streams, which of them the recording has."""
+    """Annotated share of each stream; with many streams, the names of the recording's streams."""
     labels = recording.labels
     if len(streams) <= _MAX_STREAM_COLUMNS:
         return [f"{100 * labels[s].annotated / recording.frames:.0f}" if s in labels else "none" for s in streams]
@@ -424,7 +426,7 @@ def _covered(recording: RecordingReport, streams: list[str]) -> list[str]:
 
 
 def _missing_table(report: ImportReport, whole: Path) -> "Table":
-    """Recordings by keypoints, or, where there are too many keypoints for columns, a row for each of them."""
+    """Missing points per recording and keypoint; with too many keypoints for columns, one row per keypoint."""
     keypoints = list(report.recordings[0].quality.missing)
     title = "Missing share per keypoint, %"
     if len(keypoints) <= _MAX_KEYPOINT_COLUMNS:

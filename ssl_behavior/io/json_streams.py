@@ -1,12 +1,10 @@
-"""The objects at depth three of a huge JSON file, one at a time, from a stream of bytes.
+"""Streaming reader of the objects at depth three of a large JSON file, and decoder of CalMS21 sequences.
 
-A CalMS21 part is one JSON object of about a gigabyte, almost all of it numbers. Outside the numbers there are a few
-hundred quotes and braces; this finds those at memory speed, hands out each sequence's bytes, and keeps the rest of
-the text to check in the end that the whole is well-formed.
+A CalMS21 part is one JSON object of about a gigabyte, almost all of it numbers, with a few hundred quotes and braces.
+The reader searches for those at memory speed, yields each sequence's bytes, and keeps the remaining text to check at
+the end that the document is well-formed.
 
-One sequence of CalMS21's JSON: how a file of them begins, and its arrays decoded at memory speed.
-
-`{"keypoints": [T][2][2][7], "scores": [T][2][7], "annotations": [T], "metadata": {...}}`, or, in the files of
+A sequence is `{"keypoints": [T][2][2][7], "scores": [T][2][7], "annotations": [T], "metadata": {...}}`, or, in files of
 task-programming features, `{"features": [T][D]}`.
 """
 
@@ -47,7 +45,7 @@ def _marks(chunk: bytes) -> list[int]:
 
 
 class _Scan:
-    """Where in the document we are: depth of braces, inside a string or not, and the last key at each depth."""
+    """Scanner state: depth of braces, inside a string or not, and the last key at each depth."""
 
     def __init__(self) -> None:
         self.depth = 0
@@ -60,7 +58,7 @@ class _Scan:
         self.keys = ["", "", ""]
 
     def keep(self, piece: bytes) -> None:
-        """Text goes to the object being read, or to the text around the objects."""
+        """Append text to the current object, or to the text around the objects."""
         if self.depth >= _DEPTH:
             self.inner.append(piece)
             self.inner_bytes += len(piece)
@@ -87,7 +85,7 @@ class _Scan:
 def iterate_file(
     read: Callable[[int], bytes], source: str, seen: Callable[[bytes], object]
 ) -> Iterator[tuple[str, str, bytes]]:
-    """As `iterate_objects`, from a file's `read`; `source` names the file in errors.
+    """`iterate_objects` from a file's `read`; `source` names the file in errors.
 
     `seen` is called with every piece that was read: for progress, or to hash the file on the way.
     """
@@ -181,7 +179,7 @@ def first_key(head: bytes) -> str:
 
 
 def decode_sequence(content: bytes, where: str) -> dict[str, Any]:
-    """One sequence object. The fast way takes only what is exactly regular; all else goes through `json`.
+    """Decode one sequence: regular arrays by `decode_fast`, all others by `json`.
 
     Raises
     ------
@@ -201,7 +199,7 @@ def decode_sequence(content: bytes, where: str) -> dict[str, Any]:
 
 
 def decode_fast(content: bytes) -> dict[str, Any]:
-    """One sequence object whose arrays are regular; anything else is an error of whatever kind."""
+    """Decode one sequence with regular arrays; irregular input raises an exception of any type."""
     document: Any = simdjson.Parser().parse(content)
     structure = content.translate(None, _NO_DIGITS)
     values: dict[str, Any] = {}
@@ -229,7 +227,7 @@ def _decode_array(value: Any, structure: bytes, tail: tuple[int, ...]) -> np.nda
 
 
 def nested(shape: tuple[int, ...]) -> bytes:
-    """The brackets and commas of an array of this shape.
+    """Brackets and commas of an array of the given shape.
 
     >>> nested((2, 3))
     b'[[,,],[,,]]'

@@ -1,4 +1,4 @@
-"""The generic `.npz`: one recording as plain numpy arrays, for tracks from anywhere.
+"""Reader and writer of the generic `.npz`: one recording as plain numpy arrays, for tracks of any origin.
 
 Keys: `keypoints` float [time, individual, keypoint, space=2], pixels, NaN = missing; `keypoint_names` [keypoint];
 `fps`, a number. Optional: `confidence` [time, individual, keypoint], `individuals` [individual] names, `id`,
@@ -80,7 +80,7 @@ def read_npz(path: Path, options: ReadOptions) -> Iterator[Recording]:
 
 
 class _Contents:
-    """The arrays of a generic `.npz`, each checked when it is asked for."""
+    """Arrays of a generic `.npz`, each checked on access."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -127,7 +127,7 @@ class _Contents:
     def fps(self, options: ReadOptions) -> float:
         fps = self.number("fps") if options.fps is None else options.fps
         if fps is None:
-            raise self.error("it has no fps; add that number to the file, or give it with --fps")
+            raise self.error("it has no fps; add this number to the file, or pass it as `fps`")
         return fps
 
     def resolution(self) -> tuple[float, float] | None:

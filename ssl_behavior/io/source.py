@@ -1,4 +1,4 @@
-"""What readers share: options, checks of a file, its first bytes and its text, recording ids, zip files."""
+"""Shared parts of readers: options, file checks, first bytes and text of a file, recording ids, zip files."""
 
 import gzip
 import re
@@ -39,12 +39,12 @@ _TRACKER = re.compile(r"^(.+?)(?:DLC_|[_\-. ]+dlc(?=[_\-. ]|$)).*$")
 
 
 def check_file(path: Path) -> None:
-    """Refuse what is missing, a folder, not a plain file, or empty.
+    """Refuse a path that is missing, a folder, not a plain file, or empty.
 
     Raises
     ------
     InputError
-        Naming the path and what it is.
+        With the path and its kind.
     """
     try:
         if path.is_dir():
@@ -91,9 +91,9 @@ def decoded(path: Path) -> bytes:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
-def describe_start(path: Path, shown: int = 60) -> str:
-    """How a file begins, for the error that says it is unknown."""
-    head = read_head(path, shown)
+def describe_start(path: Path, num_bytes: int = 60) -> str:
+    """First bytes of a file as text, for error messages."""
+    head = read_head(path, num_bytes)
     if zipfile.is_zipfile(path):
         try:
             with zipfile.ZipFile(path) as archive:
@@ -113,7 +113,7 @@ def stem(path: Path) -> str:
 
 
 def id_from_name(path: Path, prefix: str = "") -> str:
-    """The recording's name within its file's name: what comes before the tracker's.
+    """Recording name from a file name: the part before the tracker's suffix.
 
     >>> id_from_name(Path("rats/01_dlc_tracks.csv.gz"))
     '01'
@@ -134,24 +134,24 @@ def to_float32(values: np.ndarray) -> np.ndarray:
 
 
 class UnknownFormatError(InputError):
-    """The content of a file is of no format that is read; in a folder such a file is left out with a notice."""
+    """Raised for a file in no known format; in a folder, such a file is skipped with a notice."""
 
 
 def _ignore(_: str | int) -> None:
-    """The default for a caller who does not listen."""
+    """No-op progress callback."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """What a person may say about files that do not say it themselves.
+    """Options of readers: facts that files may lack.
 
     Parameters
     ----------
-    fps : frames per second, or None to use what the file says or what is documented for its data set.
-    skeleton : the skeleton to read the file's keypoints as, or None to recognise it by the keypoints' names.
+    fps : frames per second, or None for the file's or its data set's documented rate.
+    skeleton : the skeleton to read the file's keypoints as, or None to recognize it by the keypoints' names.
     prefix : put before ids that come from file names, e.g. "session1/".
-    notice : called with a sentence for everything that is left out of a file.
-    advance : called with the number of (unpacked) bytes just read, by the readers of huge files.
+    notice : callback with a sentence for each omitted part of a file.
+    advance : callback with the number of (unpacked) bytes just read, used by readers of large files.
     """
 
     fps: float | None = None
@@ -167,7 +167,7 @@ ZIP_FAILURES = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError,
 
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip file to read from; nothing of it is written to disk.
+    """Open a zip file for reading; members are never extracted to disk.
 
     Raises
     ------
@@ -196,8 +196,8 @@ def _refuse_escapes(archive: zipfile.ZipFile, path: Path) -> None:
 
 
 def json_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """The members called .json, in the archive's order."""
-    # "__MACOSX/._x.json" is what a Mac adds to a zip: no data.
+    """Members that end in .json, in archive order."""
+    # macOS adds "__MACOSX/._x.json" to zips; these hold no data.
     members = [m for m in archive.infolist() if m.filename.lower().endswith(".json")]
     return [m for m in members if not PurePosixPath(m.filename).name.startswith("._")]
 

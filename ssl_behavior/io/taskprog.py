@@ -1,4 +1,4 @@
-"""CalMS21's files of task-programming features, read and written: `taskprog_features_X.json` beside `calms21_X.json`.
+"""Reader and writer of CalMS21's task-programming features, `taskprog_features_X.json` beside `calms21_X.json`.
 
 {group: {sequence: {"features": [T][D]}}} with the groups and sequences of the tracks. The released ones have D = 32,
 the posterior mean of a trajectory autoencoder (Sun et al. 2021, arXiv:2011.13917 and arXiv:2104.02710). The official
@@ -46,7 +46,7 @@ _CONVERTED_DIM = 28 + RELEASED_DIM
 _PREFIX = "taskprog_features_"
 NO_GROUP = "recordings"
 _IN_ID = re.compile(r"task1/(?P<task1>)|task2/annotator(?P<task2>\d+)/|task3/(?P<task3>[^/]+)/")
-_SHOWN = 3
+_MAX_LISTED = 3
 _BLOCK_NUMBERS = 1 << 18
 _ZIP = b"PK"
 _LAYOUT = '{group: {sequence: {"features": [time][dim]}}}'
@@ -54,7 +54,7 @@ _LAYOUT = '{group: {sequence: {"features": [time][dim]}}}'
 
 @dataclass(frozen=True)
 class Place:
-    """Where the release keeps a recording's features: the name of the file, and the group within it."""
+    """Location of a recording's features in the release: file name and group."""
 
     file: str
     group: str
@@ -63,17 +63,17 @@ class Place:
 def release_place(
     recording: str, source: str, subset: str, annotators: Mapping[str, str], task3: Collection[str] = ()
 ) -> Place:
-    """The place of a recording whose id is `recording`, worked out from what a store keeps of it.
+    """Location of a recording, derived from its row in a store.
 
     The file is named after the CalMS21 file the recording came from. The group is the annotator's (Tasks 1 and 2), the
-    behaviour's (Task 3) or "unlabeled_videos"; without labels the id says it, if it is one of the release's. What did
+    behavior's (Task 3) or "unlabeled_videos"; without labels the id says it, if it is one of the release's. What did
     not come from a CalMS21 file, or says no group, goes to "recordings".
 
     Parameters
     ----------
     source : the file the recording was read from, or zip:member.
     annotators : label stream -> annotator, for the streams it has.
-    task3 : the streams that tell one behaviour from "other".
+    task3 : label streams with one behavior and "other".
 
     >>> release_place("task1/train/mouse001_task1_annotator1", "calms21_task1_train.json", "train", {"behavior": "0"})
     Place(file='taskprog_features_task1_train.json', group='annotator-id_0')
@@ -96,7 +96,7 @@ def _group(recording: str, subset: str, annotators: Mapping[str, str], task3: Co
     match = _IN_ID.match(recording)
     if match is None:
         return NO_GROUP
-    # Task 1 has one annotator, number 0, whom the ids call annotator1.
+    # Task 1 has one annotator, number 0, which ids call annotator1.
     return match["task3"] or f"annotator-id_{match['task2'] or 0}"
 
 
@@ -121,7 +121,7 @@ def write_taskprog(
 
 
 def _blocks(pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Pieces no larger than what is comfortable as Python's numbers."""
+    """Pieces small enough to convert to Python numbers."""
     for piece in pieces:
         step = max(1, _BLOCK_NUMBERS // piece.shape[1])
         yield from (piece[start : start + step] for start in range(0, len(piece), step))
@@ -135,7 +135,7 @@ def _rows(values: np.ndarray) -> bytes:
 
 @dataclass(frozen=True)
 class FeatureFile:
-    """One file of features: the release's JSON, on disk or as a member of a zip, or the converter's `.npy`."""
+    """A file of features: the release's JSON, on disk or in a zip, or the converter's `.npy`."""
 
     path: Path
     member: str = ""
@@ -147,7 +147,7 @@ class FeatureFile:
 
 
 def is_taskprog(path: Path) -> bool:
-    """Whether a file begins like a JSON file of features, as far as its first bytes tell."""
+    """Whether the first bytes of a file look like a JSON file of features."""
     return first_key(_head(path)) == "features"
 
 
@@ -158,13 +158,13 @@ def _head(path: Path) -> bytes:
 
 
 class TaskprogFeatures:
-    """The features in a file, in a zip, or in all such files of a folder and the folders in it.
+    """Features in a file, in a zip, or in all such files below a folder.
 
     Attributes
     ----------
-    files : what was found; nothing but the first bytes has been read. A folder may have none.
-    digests : SHA-256 of each file that gave features to `read`, by name; a zip's member counts as the file it is.
-    unused : how many sequences were passed over by `read`.
+    files : files found by their first bytes. A folder may have none.
+    digests : SHA-256 of each file that `read` took features from, by name; a zip's member counts as a file.
+    unused : number of sequences that `read` skipped.
 
     Raises
     ------
@@ -179,7 +179,7 @@ class TaskprogFeatures:
         else:
             self.files = _in_file(self.path)
             if not self.files:
-                raise InputError(_told_what_it_is(self.path))
+                raise InputError(_wrong_kind_message(self.path))
         self.digests: dict[str, str] = {}
         self.unused = 0
 
@@ -205,7 +205,7 @@ class TaskprogFeatures:
                     self.unused += 1
                     continue
                 if sequence in where_found:
-                    raise InputError(_told_twice(sequence, where_found[sequence], file.name))
+                    raise InputError(_duplicate_message(sequence, where_found[sequence], file.name))
                 first = first or (sequence, features.shape[1])
                 _check_shape(features, file, sequence, lengths[sequence], first)
                 where_found[sequence] = file.name
@@ -217,12 +217,12 @@ class TaskprogFeatures:
     def _check_complete(self, lengths: Mapping[str, int], found: Collection[str]) -> None:
         missing = [sequence for sequence in lengths if sequence not in found]
         if missing:
-            names = ", ".join(file.name for file in self.files[:_SHOWN])
-            names += f" and {len(self.files) - _SHOWN} more files" if len(self.files) > _SHOWN else ""
+            names = ", ".join(file.name for file in self.files[:_MAX_LISTED])
+            names += f" and {len(self.files) - _MAX_LISTED} more files" if len(self.files) > _MAX_LISTED else ""
             which = f"{len(missing)} recordings, the first {missing[0]!r}," if len(missing) > 1 else repr(missing[0])
             raise InputError(
                 f"no features of {which} in {names}; give a folder with the files of all recordings, or choose "
-                "recordings with --recordings"
+                "recordings with `recordings`"
             )
 
     def fingerprint(self) -> str:
@@ -235,7 +235,7 @@ class TaskprogFeatures:
 
 
 def _candidates(folder: Path) -> list[Path]:
-    """Files in a folder that may hold features, by their names; the converter ends its own in _features.npy."""
+    """Files below a folder that may hold features, by name; the converter's files end in _features.npy."""
     files = [
         file for file in sorted(folder.rglob("*")) if file.name.lower().endswith((".json", ".zip", "_features.npy"))
     ]
@@ -256,7 +256,7 @@ def _in_file(path: Path) -> list[FeatureFile]:
     return [FeatureFile(path)] if first_key(head) == "features" else []
 
 
-def _told_what_it_is(path: Path) -> str:
+def _wrong_kind_message(path: Path) -> str:
     if first_key(_head(path)):
         return (
             f"{path}: holds tracks, not task-programming features {_LAYOUT}; the release keeps those of calms21_X.json "
@@ -268,7 +268,7 @@ def _told_what_it_is(path: Path) -> str:
     )
 
 
-def _told_twice(sequence: str, first: str, second: str) -> str:
+def _duplicate_message(sequence: str, first: str, second: str) -> str:
     where = f"twice in {first}" if first == second else f"in two files, {first} and {second}"
     return f"the features of {sequence!r} are {where}; give the file that is meant"
 
@@ -276,7 +276,7 @@ def _told_twice(sequence: str, first: str, second: str) -> str:
 def _sequences(
     file: FeatureFile, wanted: Collection[str], seen: Callable[[bytes], object]
 ) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
-    """Every sequence of a file, and its content if it is wanted (of the first one always, to see what the file is)."""
+    """Every sequence of a file, with its content if requested; the first always has it, to identify the file."""
     if file.member:
         with open_zip(file.path) as archive, archive.open(file.member) as stream:
             yield from _json_sequences(stream.read, file.name, wanted, seen)

@@ -1,8 +1,7 @@
-"""Pickles of arrays and plain containers, read without giving the pickle a way to run anything.
+"""Safe reader of pickled arrays and plain containers: the pickle cannot run code.
 
-A pickle is a program. This reader knows a few of its words (numpy's array, dtype and scalar constructors) and
-answers them with stand-ins of its own, so that not even numpy's constructors are called with what the file says.
-Everything else a pickle may ask for is refused by name.
+A pickle is a program. This reader replaces the few globals that arrays need (numpy's array, dtype and scalar
+constructors) by its own stand-ins, so the file never calls numpy's constructors. It refuses all other globals by name.
 """
 
 import pickle
@@ -27,7 +26,7 @@ _FAILURES = (
 
 
 class _Dtype:
-    """Stands in for numpy.dtype: a name and a byte order, checked against the plain kinds."""
+    """Stand-in for numpy.dtype: a name and a byte order, checked against the plain kinds."""
 
     def __init__(self, name: str, align: bool = False, copy: bool = False) -> None:
         if not isinstance(name, str) or not _DTYPE_NAME.fullmatch(name):
@@ -40,7 +39,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stands in for an array until its state arrives."""
+    """Stand-in for an array until its state is set."""
 
     value: Any = None
 
@@ -75,12 +74,12 @@ def _frombuffer(data: Any, dtype: _Dtype, shape: Any, order: str) -> _Array:
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """What `_codecs.encode` does in the pickles of protocol 2: bytes written as text."""
+    """Stand-in for `_codecs.encode`, which protocol 2 uses for bytes written as text."""
     return text.encode("latin1")
 
 
 def _no_bytes() -> bytes:
-    """How the pickles of protocol 2 write an empty buffer."""
+    """Stand-in for the empty buffer of protocol 2."""
     return b""
 
 
@@ -115,7 +114,7 @@ class _Unpickler(pickle._Unpickler):
         return _WORDS[plain]
 
     def load_build(self) -> None:
-        # The inherited one sets attributes on whatever the pickle names; these two are all it may touch.
+        # The inherited method sets attributes on any object that the pickle names; this one allows only these two.
         state = self.stack.pop()
         if not isinstance(self.stack[-1], (_Array, _Dtype)):
             raise pickle.UnpicklingError("it sets the state of something that is no array")
@@ -125,14 +124,14 @@ class _Unpickler(pickle._Unpickler):
 
 
 def load_plain_pickle(file: BytesIO | BufferedReader, source: str) -> Any:
-    """The value of a pickle of numpy arrays, numbers, text, lists, tuples and dictionaries.
+    """Load a pickle of numpy arrays, numbers, text, lists, tuples and dictionaries.
 
     Arrays are read from numpy 1 and numpy 2 alike; object arrays of shape () give their one element, others a list.
 
     Raises
     ------
     InputError
-        Naming the global that was asked for, if it is anything else, or saying that the pickle is damaged.
+        With the name of any other global that the pickle needs, or if the pickle is damaged.
     """
     try:
         value = _Unpickler(file, encoding="latin1").load()
@@ -144,7 +143,7 @@ def load_plain_pickle(file: BytesIO | BufferedReader, source: str) -> Any:
 
 
 def _resolved(value: Any, seen: dict[int, Any]) -> Any:
-    """`value` with the stand-ins replaced by what they hold; a dictionary met twice stays one, so cycles end."""
+    """Replace stand-ins in `value` by their content; shared dictionaries stay shared, so cycles end."""
     for _ in range(4):
         value = value.value if isinstance(value, _Array) else value
     if not isinstance(value, dict):

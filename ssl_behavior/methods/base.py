@@ -1,4 +1,4 @@
-"""What every pretraining method is: a network joined to an objective, fitted to its inputs once."""
+"""Base class of pretraining methods (network plus objective), and `LossTerms`."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -23,7 +23,7 @@ __all__ = ["LossTerms", "Method", "group_slices", "mean_of"]
 
 
 def group_slices(groups: Mapping[str, int]) -> dict[str, slice]:
-    """Where each channel group stands among the columns of an embedding.
+    """Column slice of each channel group of an embedding.
 
     >>> group_slices({"latent": 128, "time": 2})
     {'latent': slice(0, 128, None), 'time': slice(128, 130, None)}
@@ -32,7 +32,7 @@ def group_slices(groups: Mapping[str, int]) -> dict[str, slice]:
 
 
 def mean_of(sums: Sums, training: bool) -> Float[Tensor, ""]:
-    """Mean over the terms that counted anything of their means, over the items of all processes.
+    """Mean of the terms' means, over the items of all processes, without terms that counted nothing.
 
     Without any, validation has nothing to say (NaN, not a perfect 0), and a training step nothing to learn from.
     """
@@ -43,7 +43,7 @@ def mean_of(sums: Sums, training: bool) -> Float[Tensor, ""]:
 
 @dataclass(frozen=True)
 class LossTerms:
-    """Named terms, already weighted, and plain diagnostics that nothing is descended on."""
+    """Named loss terms, already weighted, and diagnostics without gradient."""
 
     terms: dict[str, Tensor]
     metrics: dict[str, Tensor] = field(default_factory=dict)
@@ -72,14 +72,14 @@ class Method(nn.Module, ABC):
 
     Config: ClassVar[type]
     fitted_modules: ClassVar[tuple[str, ...]] = ("featurizer",)
-    """The submodules that hold what is fitted to the inputs; each has `fit(reader)` and `notices`."""
+    """Submodules fitted to the inputs; each has `fit(reader)` and `notices`."""
 
     def __init__(self, config: Any, skeleton: Skeleton, fps: float) -> None:
         super().__init__()
         self.config, self.skeleton, self.fps = config, skeleton, float(fps)
 
     def fit_inputs(self, reader: WindowReader, but: Collection[str] = ()) -> list[str]:
-        """Fit what normalises the inputs (scale, mean, std, PCA) on the training recordings, once.
+        """Fit the normalization of the inputs (scale, mean, std, PCA) on the training recordings, once.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class Method(nn.Module, ABC):
 
         Returns
         -------
-        What a person should know of it, in sentences.
+        Notices for the user, in sentences.
         """
         modules = [getattr(self, name) for name in self.fitted_modules if name not in but]
         for module in modules:
@@ -96,11 +96,11 @@ class Method(nn.Module, ABC):
 
     @property
     def fitted_states(self) -> tuple[str, ...]:
-        """All submodules whose state was fitted, and not learned."""
+        """Submodules whose state is fitted, not learned by gradient."""
         return self.fitted_modules
 
     def finish(self, reader: WindowReader) -> None:
-        """Fit what reads the trained weights, once, when the training is over; nothing to do for most methods."""
+        """Fit parts that depend on the trained weights, once after training; most methods have none."""
 
     def check_recording(self, row: StoreRow) -> None:
         """Refuse a recording that the objective cannot judge.
@@ -114,16 +114,16 @@ class Method(nn.Module, ABC):
         if programs is not None and programs.unit == "cm" and not row.px_per_cm:
             raise InputError(
                 f"programs are in cm, as every training recording's scale is known, but that of {row.id!r} is not; "
-                "import it with --px-per-cm, or choose --method.programs.units px"
+                "import it with `px_per_cm`, or choose `method.programs.units=px`"
             )
 
     @abstractmethod
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
-        """The objective on a batch; augmented if a generator is given, as it is if None (validation)."""
+        """Loss of a batch; with a generator the batch is augmented, with None (validation) it is not."""
 
     @abstractmethod
     def embed(self, batch: WindowBatch) -> Float[Tensor, "batch time latent"]:
-        """One embedding per frame, in eval mode and without augmentation. Rows in padding mean nothing."""
+        """One embedding per frame, in eval mode and without augmentation. Rows in padding are meaningless."""
 
     @property
     @abstractmethod
@@ -133,7 +133,7 @@ class Method(nn.Module, ABC):
     @property
     @abstractmethod
     def receptive_field(self) -> tuple[int, int]:
-        """Frames before and after the own one on which one embedding depends."""
+        """(before, after): frames around the current one that its embedding depends on."""
 
     @property
     def alignment(self) -> int:
@@ -141,7 +141,7 @@ class Method(nn.Module, ABC):
         return 1
 
     def fingerprint(self) -> str:
-        """SHA-256 over configuration, weights and buffers: equal for methods that compute the same."""
+        """SHA-256 over configuration, weights and buffers."""
         digest = hashlib.sha256(repr(self.config).encode())
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(name.encode())
@@ -150,12 +150,12 @@ class Method(nn.Module, ABC):
 
     @property
     def channel_groups(self) -> dict[str, int]:
-        """What the embedding's columns are, in order: name -> number of columns."""
+        """Groups of the embedding's columns in order: name -> number of columns."""
         return {"embedding": self.embedding_dim}
 
     @property
     def learned_groups(self) -> tuple[str, ...]:
-        """The channel groups that training shapes; the others are inputs carried along."""
+        """Channel groups that training changes; the others are functions of the inputs alone."""
         return tuple(self.channel_groups)
 
     @property
@@ -164,12 +164,12 @@ class Method(nn.Module, ABC):
         return ()
 
     def with_groups(self, names: Sequence[str]) -> "Method":
-        """The same network, whose embedding also has those of `more_groups` that are named; other names are ignored."""
+        """The same network with further groups of `more_groups` in its embedding; other names are ignored."""
         return self
 
     @property
     def learned_dim(self) -> int:
-        """How many columns the learned groups have."""
+        """Number of columns of the learned groups."""
         return sum(self.channel_groups[name] for name in self.learned_groups)
 
     def learned(self, embedded: Float[Tensor, "*any latent"]) -> Float[Tensor, "*any learned"]:

@@ -1,4 +1,4 @@
-"""What all methods on residual convolution stacks share: features -> latents -> contexts -> one embedding per frame."""
+"""Base of methods on convolution stacks: features -> latents -> contexts -> one embedding per frame."""
 
 import copy
 import re
@@ -31,19 +31,19 @@ from ssl_behavior.summaries import NEVER_KNOWN
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 _CODING_FRAMES = 200_000
-_SMALLEST_RANGE = 1e-6
+_MIN_RANGE = 1e-6
 
 __all__ = ["EXTRAS", "ConvConfig", "ConvMethod", "EmbeddingConfig", "Encoded", "seen_steps"]
 
 
 def time_columns(batch: WindowBatch, exchangeable: bool) -> Float[Tensor, "batch time channel"]:
-    """How far a frame is from the start and the end of its recording, see `session_time`."""
+    """Time since the start and until the end of the recording, see `session_time`."""
     fps = batch.fps.unsqueeze(-1)
     return session_time(batch.frame / fps, (batch.length.unsqueeze(-1) - batch.frame) / fps)
 
 
 def wall_columns(batch: WindowBatch, exchangeable: bool) -> Float[Tensor, "batch time channel"]:
-    """How far each animal is from the nearest walls: tanh(|(dx, dy)| / 465 px) where the arena is 1020 px wide.
+    """Distance of each animal from the nearest walls: tanh(|(dx, dy)| / 465 px) where the arena is 1020 px wide.
 
     dx and dy are the distances of the middle of its observed points to the nearer wall left or right, above or below;
     0 where nothing was observed. Of anonymous animals the lesser comes first. The form of the MABe 2021 Task 1 winner,
@@ -64,14 +64,14 @@ EXTRAS: dict[str, Callable[[WindowBatch, bool], Tensor]] = {"time": time_columns
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingConfig:
-    """What an embedding holds by default besides what the method learns, one group of columns each.
+    """Column groups that an embedding has by default besides the learned ones.
 
-    Any other `features_N_frames` and any of `EXTRAS` can be asked for later, see `ConvMethod.with_groups`.
+    `ConvMethod.with_groups` adds any other `features_N_frames` and any of `EXTRAS` later.
 
     Parameters
     ----------
-    latent_window_frames : means of the latents over centred windows about this long.
-    feature_window_frames : means of the encoder's inputs over centred windows about this long: what the animals did
+    latent_window_frames : means of the latents over centered windows about this long.
+    feature_window_frames : means of the encoder's inputs over centered windows about this long: what the animals did
         on average, in columns a linear head reads well and no bottleneck has thinned out. Not learned.
     extras : other columns that are not learned; "time" says how far the frame is from start and end of the recording,
         "walls" how far each animal is from the nearest walls.
@@ -87,7 +87,7 @@ class EmbeddingConfig:
             raise InputError(f"embedding: unknown extras {unknown}; known: {sorted(EXTRAS)}")
         for name in ("latent_window_frames", "feature_window_frames", "extras"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
-                raise InputError(f"embedding: {name} names one twice: {getattr(self, name)}")
+                raise InputError(f"embedding: {name} has a duplicate: {getattr(self, name)}")
         for name in ("latent_window_frames", "feature_window_frames"):
             if any(frames < 1 for frames in getattr(self, name)):
                 raise InputError(f"embedding: {name} must be at least 1, got {getattr(self, name)}")
@@ -95,7 +95,7 @@ class EmbeddingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvConfig:
-    """The encoder, and what it is shown: common to all methods on convolution stacks."""
+    """Encoder, inputs and augmentation, common to all methods on convolution stacks."""
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -105,7 +105,7 @@ class ConvConfig:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A batch as the encoder sees it, one row per step of `stride` frames."""
+    """Encoded batch, one row per step of `stride` frames."""
 
     latents: Steps
     contexts: dict[str, Float[Tensor, "batch step context"]]
@@ -117,7 +117,7 @@ class Encoded:
 
 
 class ConvMethod(Method):
-    """Featurizer -> embedder -> contexters; which objective they learn from is up to the methods."""
+    """Featurizer -> embedder -> contexters; subclasses add the objective."""
 
     config: Any
 
@@ -139,7 +139,7 @@ class ConvMethod(Method):
 
     @torch.no_grad()
     def _fit_codes(self, embedder: MixingEmbedder, reader: WindowReader, but: Collection[str]) -> list[str]:
-        """Fit the quantile codes and the targets made of them, on stretches of the recordings. Returns notices."""
+        """Fit the quantile codes and the targets computed from them, on pieces of the recordings. Returns notices."""
         pieces = [self._own(batch) for batch in reader.pieces(_CODING_FRAMES)]
         moments = [embedder.moments_to_code(*self._inputs(batch)) for batch in pieces]
         notices = []
@@ -151,7 +151,7 @@ class ConvMethod(Method):
         return notices
 
     def _fit_targets(self, reader: WindowReader, pieces: Sequence[WindowBatch], codes: Sequence[Tensor]) -> list[str]:
-        """Fit what is made of the feature codes [1 step code] of stretches of the recordings. Returns notices."""
+        """Fit targets on the feature codes [1 step code] of pieces of the recordings. Returns notices."""
         return []
 
     @property
@@ -160,11 +160,11 @@ class ConvMethod(Method):
         return (*super().fitted_states, *coding)
 
     def _own(self, batch: WindowBatch) -> WindowBatch:
-        """The batch where the method computes, in the type of what is fitted."""
+        """The batch on the method's device, in the type of the fitted buffers."""
         return batch.to(self.featurizer.mean.device, self.featurizer.mean.dtype)
 
     def encode(self, batch: WindowBatch) -> Encoded:
-        """Latents and contexts of a batch, as it is."""
+        """Latents and contexts of a batch, without augmentation."""
         return self._encoded(batch, *self._inputs(batch))
 
     def _encoded(self, batch: WindowBatch, features: Channels, valid: FrameMask) -> Encoded:
@@ -173,12 +173,12 @@ class ConvMethod(Method):
         return Encoded(latents, self.contexters(latents, inside), inside, seen)
 
     def _inputs(self, batch: WindowBatch) -> tuple[Channels, FrameMask]:
-        """Features and which frames are valid, of whole steps."""
+        """Features and valid frames, padded to whole steps."""
         stride = self.config.encoder.stride
         return pad_to_multiple(self.featurizer(batch), stride), pad_to_multiple(batch.valid, stride)
 
     def codes(self, latents: Steps) -> dict[str, Float[Tensor, "batch step code"]]:
-        """Further learned groups of columns, made of the latents; the widths are those of `code_widths`."""
+        """Further learned column groups computed from the latents; widths as in `code_widths`."""
         return {}
 
     @property
@@ -194,7 +194,7 @@ class ConvMethod(Method):
         return torch.cat([frames, *self._extras(batch, frames.dtype)], dim=-1)
 
     def step_columns(self, encoded: Encoded, features: Channels, valid: FrameMask) -> Steps:
-        """The embedding's columns but for the extras, one row per step."""
+        """The embedding's columns without extras, one row per step."""
         stride, embedding, inside = self.config.encoder.stride, self.embedding, encoded.inside
         parts = self.learned_steps(encoded)
         if embedding.feature_window_frames:
@@ -203,7 +203,7 @@ class ConvMethod(Method):
         return torch.cat(parts, dim=-1).to(encoded.latents.dtype)
 
     def learned_steps(self, encoded: Encoded) -> list[Steps]:
-        """The learned groups of columns, one row per step."""
+        """Learned column groups, one row per step."""
         latents, windows = encoded.latents, self.embedding.latent_window_frames
         means = _window_means(latents, encoded.inside, windows, self.config.encoder.stride)
         return [*encoded.contexts.values(), latents, *self.codes(latents).values(), *means]
@@ -224,7 +224,7 @@ class ConvMethod(Method):
         return ("features_N_frames", *EXTRAS)
 
     def with_groups(self, names: Sequence[str]) -> "ConvMethod":
-        """The same network, sharing weights, whose embedding also has means of the inputs and extras.
+        """The same network, with shared weights, and further means of inputs and extras in the embedding.
 
         Configuration and fingerprint stay as they are: the columns that were there keep their numbers.
         """
@@ -274,7 +274,7 @@ class ConvMethod(Method):
 
 def _coding_notices(edges: Float[Tensor, "quantile channel"]) -> list[str]:
     never = (edges >= NEVER_KNOWN).all(dim=0)
-    flat = ~never & (edges[-1] - edges[0] <= _SMALLEST_RANGE)
+    flat = ~never & (edges[-1] - edges[0] <= _MIN_RANGE)
     found = []
     if never.any():
         found.append(f"{int(never.sum())} of {len(never)} features of the scene were never observed: not coded")

@@ -29,7 +29,7 @@ __all__ = ["CPC", "CPCConfig", "ContrastivePrediction", "PredictionConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionConfig:
-    """What is predicted, and against what.
+    """Horizons, negatives and temperature of contrastive prediction.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class PredictionConfig:
     own_guard_frames: int = 18
 
     def check_prediction(self, encoder: EncoderConfig) -> None:
-        """Refuse what makes no sense with this encoder."""
+        """Refuse settings that do not fit the encoder."""
         stride = encoder.stride
         if not encoder.contexts:
             raise InputError(
@@ -68,14 +68,14 @@ class PredictionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CPCConfig(PredictionConfig, ConvConfig):
-    """Everything that makes a CPC model: the encoder (`ConvConfig`) and what it predicts (`PredictionConfig`)."""
+    """CPC model: the encoder (`ConvConfig`) and its prediction (`PredictionConfig`)."""
 
     def __post_init__(self) -> None:
         self.check_prediction(self.encoder)
 
 
 class ContrastivePrediction(nn.Module):
-    """A linear predictor per direction and horizon, and InfoNCE between predictions and what came."""
+    """Linear predictors per direction and horizon, and InfoNCE between predictions and true latents."""
 
     def __init__(self, config: PredictionConfig, encoder: EncoderConfig) -> None:
         super().__init__()
@@ -149,9 +149,9 @@ class ContrastivePrediction(nn.Module):
             steps = torch.arange(num_steps, device=query.device)
             picked = steps[:: self.config.own_negatives_every]
             guard = max(1, self.config.own_guard_frames // self.stride)
-            apart = (picked - steps[target].unsqueeze(1)).abs() >= guard
+            far_enough = (picked - steps[target].unsqueeze(1)).abs() >= guard
             negatives = sequences.own[:, picked]
-            usable = apart.unsqueeze(1) & sequences.own_seen[:, picked]
+            usable = far_enough.unsqueeze(1) & sequences.own_seen[:, picked]
         return dense_info_nce(
             query[anchor],
             sequences.keys[target],
@@ -184,7 +184,7 @@ class CPC(ConvMethod):
 
 @dataclass(frozen=True)
 class _Sequences:
-    """The sides of all comparisons of one batch; `keys` and `seen` are those of all processes, time first."""
+    """Queries and keys of one batch; `keys` and `seen` are those of all processes, time first."""
 
     keys: Float[Tensor, "time key latent"]
     seen: Bool[Tensor, "time key"]

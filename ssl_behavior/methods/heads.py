@@ -1,7 +1,7 @@
 """Heads of task programming on an encoder: program attributes from latents, and decoded trajectories.
 
-The counterpart of the trajectory VAE of task programming (Sun et al., CVPR 2021, arXiv:2011.13917): the posterior is
-read off the encoder's latent, and the decoder, told where the animals are at the middle of a window, draws their
+Counterpart of the trajectory VAE of task programming (Sun et al., CVPR 2021, arXiv:2011.13917). The posterior is a
+function of the encoder's latent. The decoder gets the animals' poses at the middle of a window and predicts their
 keypoints over the whole window, each animal in its own frame.
 """
 
@@ -47,11 +47,11 @@ Points = Float[Tensor, "point latent"]
 
 @dataclass(frozen=True, kw_only=True)
 class HeadsConfig:
-    """How much each loss weighs; 0 turns it off.
+    """Weights of the losses; 0 turns one off.
 
     Parameters
     ----------
-    regression : Huber loss of standardised attributes read off linearly.
+    regression : Huber loss of standardized attributes read off linearly.
     classification : cross-entropy of their classes read off linearly.
     contrastive : supervised contrast of their classes, one projection per program.
     projection_dim : width of those projections.
@@ -77,20 +77,20 @@ class HeadsConfig:
 
 @dataclass(frozen=True)
 class AttributeTargets:
-    """What programs say of points."""
+    """Program attributes of points: values, masks and classes."""
 
     values: Float[Tensor, "*any attribute"]
-    """Standardised."""
+    """Standardized."""
     known: Bool[Tensor, "*any attribute"]
     classes: Int[Tensor, "*any attribute"]
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "AttributeTargets":
-        """The same change of all three."""
+        """Apply the same function to values, masks and classes."""
         return AttributeTargets(change(self.values), change(self.known), change(self.classes))
 
 
 class ProgramHeads(nn.Module):
-    """Linear heads and projections on points of `dim` latents; only those whose loss has a weight exist."""
+    """Linear heads and projections on points of `dim` latents; heads with loss weight 0 do not exist."""
 
     def __init__(self, config: HeadsConfig, dim: int, programs: ProgramSet) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class ProgramHeads(nn.Module):
         return LossTerms(terms, metrics)
 
     def contrast(self, points: Points, targets: AttributeTargets) -> LossTerms:
-        """Supervised contrast among all points of all processes, the mean over programs of that over anchors."""
+        """Supervised contrastive loss among the points of all processes, averaged over anchors, then over programs."""
         if not self.config.contrastive:
             return LossTerms({})
         hidden = F.leaky_relu(self.hidden(points).unflatten(-1, (len(self.projection), -1)))
@@ -137,20 +137,20 @@ class ProgramHeads(nn.Module):
 
 def consistency_of(
     programs: ProgramSet,
-    said: Float[Tensor, "*any attribute"],
+    predicted: Float[Tensor, "*any attribute"],
     target: Float[Tensor, "*any attribute"],
     known: Bool[Tensor, "*any attribute"],
     training: bool,
 ) -> Float[Tensor, ""]:
-    """What programs say of decoded trajectories (NaN = nothing) against the true standardised attributes."""
-    known = known & said.isfinite()
+    """Huber loss between attributes of decoded trajectories (NaN = unknown) and true standardized attributes."""
+    known = known & predicted.isfinite()
     # Only after the mask: a missing attribute is NaN, and so would be 0 times it.
-    said = programs.standardised(torch.where(known, said, 0.0))
-    return mean_of(attribute_regression(said, target, known), training)
+    predicted = programs.standardized(torch.where(known, predicted, 0.0))
+    return mean_of(attribute_regression(predicted, target, known), training)
 
 
 def _explained(predicted: Tensor, targets: AttributeTargets) -> Float[Tensor, ""]:
-    """Share of the attributes' variance that was read off, mean over attributes."""
+    """Explained variance (R²), mean over attributes."""
     predicted = full_precision(predicted)
     known, values = targets.known.to(predicted.dtype), targets.values.to(predicted.dtype)
     count = all_sum(known.sum(0)).clamp_min(1)
@@ -163,8 +163,8 @@ def _explained(predicted: Tensor, targets: AttributeTargets) -> Float[Tensor, ""
 
 def _accuracy(logits: Tensor, targets: AttributeTargets) -> Float[Tensor, ""]:
     right = (logits.argmax(-1) == targets.classes) & targets.known
-    hits, asked = (all_sum(flags.sum().to(targets.values.dtype)) for flags in (right, targets.known))
-    return hits / asked.clamp_min(1)
+    hits, total = (all_sum(flags.sum().to(targets.values.dtype)) for flags in (right, targets.known))
+    return hits / total.clamp_min(1)
 
 
 _FARTHEST = 4.0
@@ -173,14 +173,14 @@ _LOG_VARIANCE = (-8.0, 4.0)
 
 @dataclass(frozen=True, kw_only=True)
 class TrajectoryConfig:
-    """The code and what is decoded from it. A loss with weight 0 is not computed.
+    """Trajectory code, decoder and loss weights. A loss with weight 0 is not computed.
 
     Parameters
     ----------
     likelihood : weight of the Gaussian likelihood of the keypoints, in nats per coordinate of a window.
     kl : weight of the divergence from the prior beside the likelihood: 1 is the variational bound.
     consistency : weight of the programs' consistency: what they say of the decoded trajectories is what they say of
-        the true ones (Huber, standardised).
+        the true ones (Huber, standardized).
     latent_dim : width of the code.
     free_bits : nats per latent that cost nothing.
     frames : length of the decoded windows, odd.
@@ -207,7 +207,7 @@ class TrajectoryConfig:
 
     @property
     def judged_frames(self) -> tuple[int, int]:
-        """Frames of a window at which programs judge it: far from its ends, for lags, and from its middle."""
+        """Frames of a window where programs are evaluated: far from its ends, because of lags, and from its middle."""
         return self.frames // 4, self.frames - 1 - self.frames // 4
 
     @property
@@ -222,11 +222,11 @@ class LocalWindows:
     points: Float[Tensor, "window time individual keypoint space"]
     known: Bool[Tensor, "window time individual keypoint"]
     anchor: Float[Tensor, "window individual channel"]
-    """What a decoder is told: the own pose at the middle, which of it is known, where the other is and faces."""
+    """Anchor of the decoder: own pose at the middle and its mask, position and heading of the other."""
     center: Float[Tensor, "window individual space"]
     heading: Float[Tensor, "window individual space"]
     placed: Bool[Tensor, "window individual"]
-    """Centre and heading at the middle are known."""
+    """Center and heading at the middle are known."""
 
     def to_scene(
         self, local: Float[Tensor, "window time individual keypoint space"]
@@ -260,7 +260,7 @@ def local_windows(scene: Scene, middle: Int[Tensor, "batch pick"], frames: int) 
 
 
 def _toward_other(center: Tensor, heading: Tensor, placed: Tensor) -> Float[Tensor, "window individual 5"]:
-    """The other's place (logarithmic) and heading in the own frame, and whether both are known."""
+    """The other animal's position (logarithmic) and heading in the own frame, and whether both are known."""
     both = placed.all(dim=-1, keepdim=True).expand_as(placed).unsqueeze(-1)
     place = squash(rotate_into(center.flip(1) - center, heading))
     return torch.cat([place, rotate_into(heading.flip(1), heading), torch.ones_like(place[..., :1])], dim=-1) * both
@@ -319,9 +319,9 @@ class TrajectoryHead(nn.Module):
     def _decode(self, code: Tensor, windows: LocalWindows) -> tuple[Tensor, Tensor]:
         """Mean and log variance of every coordinate of every animal."""
         individuals = windows.anchor.shape[1]
-        told = torch.cat([code.unsqueeze(1).expand(-1, individuals, -1), windows.anchor], dim=-1)
+        decoder_input = torch.cat([code.unsqueeze(1).expand(-1, individuals, -1), windows.anchor], dim=-1)
         pattern = "window individual (moment time keypoint space) -> moment window time individual keypoint space"
-        decoded = rearrange(self.decoder(told), pattern, moment=2, keypoint=self.num_keypoints, space=2)
+        decoded = rearrange(self.decoder(decoder_input), pattern, moment=2, keypoint=self.num_keypoints, space=2)
         move, spread = (full_precision(moment) for moment in decoded.unbind(0))
         now = windows.points[:, windows.points.shape[1] // 2].unsqueeze(1)
         return now + move, spread.clamp(*_LOG_VARIANCE)
@@ -335,19 +335,18 @@ class TrajectoryHead(nn.Module):
         place: tuple[Float[Tensor, "window corner"], Float[Tensor, " window"]],
         target: tuple[Float[Tensor, "window judged attribute"], Bool[Tensor, "window judged attribute"]],
     ) -> dict[str, Tensor]:
-        """The programs on the decoded trajectories against the true attributes, standardised, at `judged_frames`.
+        """Huber loss of the attributes of decoded trajectories at `judged_frames`, standardized.
 
-        The programs are differentiable themselves, so nothing has to be learned to stand in for them. (One that has no
-        gradient, as time_since_contact, adds a constant.) At the middle, where the decoder is told the pose, most would
-        have nothing to say.
+        The programs are differentiable, so no network has to approximate them. (A program without gradient, such as
+        time_since_contact, adds a constant.) The middle frame is no judged frame: there the decoder gets the pose.
 
         Parameters
         ----------
         place : arena in pixels and pixels per cm of every window.
-        target : standardised attributes at the judged frames, and which are known.
+        target : standardized attributes at the judged frames, and which are known.
         """
         keypoints = windows.to_scene(decoded) * scale_px
-        said = programs.evaluate(keypoints, *place)[:, list(self.config.judged_frames)]
+        predicted = programs.evaluate(keypoints, *place)[:, list(self.config.judged_frames)]
         known = target[1] & windows.placed.all(dim=1).view(-1, 1, 1)
-        loss = consistency_of(programs, said, target[0], known, self.training)
+        loss = consistency_of(programs, predicted, target[0], known, self.training)
         return {"consistency": self.config.consistency * loss}

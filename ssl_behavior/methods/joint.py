@@ -1,14 +1,13 @@
-"""Joint learning from few labels and many tracks, as the MABe 2021 Task 1 and 2 winner's, and as ours.
+"""Joint learning from few labels and many tracks, after the MABe 2021 Task 1 and 2 winner.
 
-One encoder learns from every window without labels (its own future, `ContrastivePrediction`, or the events in windows
-of time, `SummaryTargets`), and from the labels of every window that has some: one softmax per label stream over a
-shared head that knows the annotator. Sun et al. 2021 (arXiv:2104.02710), the winning entry by B. Wild. With neither
-(`cpc` and `summary` 0) it is supervised learning, from scratch or, started at another run's encoder, fine-tuning.
+One encoder learns from every window without labels (`ContrastivePrediction` of its future, or `SummaryTargets` of
+windows of time), and from the labels of labeled windows: one softmax per label stream over a shared head that gets the
+annotator as input. Sun et al. 2021 (arXiv:2104.02710), the winning entry by B. Wild. With `cpc` and `summary` 0 it is
+supervised learning, from scratch or, with another run's encoder as the start, fine-tuning.
 
-A linear reading of every label stream stands beside the heads. Logistic regression on a frozen embedding makes few
-mistakes that a trained head makes, and the other way round, so the mean of both is better than either
-(`benchmarks/results/benchmark_rats.md`). It is fitted before the first step, so that every checkpoint has one, and
-once more, with a penalty chosen for it, on the final encoder.
+Each label stream also has a linear readout. Logistic regression on a frozen embedding and a trained head make different
+mistakes, so the mean of both is better than either (`benchmarks/results/benchmark_rats.md`). The readout is fitted
+before the first step, so that every checkpoint has one, and again on the final encoder, with a chosen penalty.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -54,32 +53,32 @@ HELD_OUT_EVERY = 5
 ABSENT_LOGIT = -6.0
 """Of a class that no frame shows, where others are shown."""
 
-SMALLEST_STD = 1e-4
+MIN_STD = 1e-4
 
 
 @dataclass(frozen=True)
 class LabeledPoints:
-    """What is read at some steps, and what they show; on the processor.
+    """Inputs of the readout at sampled steps, and their labels; on the CPU.
 
     Parameters
     ----------
-    shown : class in each stream, -1 = not known.
-    annotator : whose labels they are.
+    labels : class in each stream, -1 = not known.
+    annotator : number of the annotator of each point.
     recording : the number of each step's recording.
     """
 
     read: Float[Tensor, "point latent"]
-    shown: Int[Tensor, "point stream"]
+    labels: Int[Tensor, "point stream"]
     annotator: Int[Tensor, " point"]
     recording: Int[Tensor, " point"]
 
 
 class LinearReadings(nn.Module):
-    """Logits of each stream, linear in what is read and in who annotates; nothing of it is trained.
+    """Linear readout: logits of each stream from the columns and the annotator; fitted, not trained by gradient.
 
     Parameters
     ----------
-    in_dim : columns of what is read.
+    in_dim : number of input columns.
     class_counts : number of classes of each stream.
     num_annotators : each has a bias of its own.
     """
@@ -94,7 +93,7 @@ class LinearReadings(nn.Module):
     def forward(
         self, read: Float[Tensor, "*batch latent"], annotator: Int[Tensor, "*batch"]
     ) -> list[Float[Tensor, "*batch class"]]:
-        """Logits of every stream, in full precision whatever the encoder's is."""
+        """Logits of every stream, in float32 or higher."""
         with torch.autocast(read.device.type, enabled=False):
             x = self._beside_annotators(read.to(self._of("weight", 0).dtype), annotator)
             return [x @ self._of("weight", number) + self._of("bias", number) for number in range(self.num_streams)]
@@ -110,31 +109,31 @@ class LinearReadings(nn.Module):
 
     @torch.no_grad()
     def fit(self, points: LabeledPoints, balanced: bool, choose: bool) -> None:
-        """Logistic regressions on standardised columns.
+        """Logistic regressions on standardized columns.
 
         On the processor, wherever the readings are: in double precision, and with the same result on every machine.
 
         Parameters
         ----------
-        balanced : classes weigh alike.
+        balanced : give the classes equal weights.
         choose : the penalty by every fifth recording's cross-entropy; False = a rough fit with the middle one, in a
             tenth of the time.
         """
         columns = self._beside_annotators(points.read, points.annotator)
         mean, std = columns.mean(dim=0), columns.std(dim=0, correction=0)
-        scaling = Standardizer.from_moments(mean, std, atol=SMALLEST_STD, rtol=0.0)
+        scaling = Standardizer.from_moments(mean, std, atol=MIN_STD, rtol=0.0)
         mean, std, columns = scaling.mean, scaling.std, scaling.transform_(columns)
         for number in range(self.num_streams):
             weight, bias = self._of("weight", number), self._of("bias", number)
-            known = points.shown[:, number] >= 0
-            shown, recording = points.shown[known, number], points.recording[known]
-            learned = shown.unique()
+            known = points.labels[:, number] >= 0
+            labels, recording = points.labels[known, number], points.recording[known]
+            learned = labels.unique()
             weight.zero_()
             bias.fill_(ABSENT_LOGIT if len(learned) else 0.0)
             bias[learned] = 0.0
             if len(learned) < 2:
                 continue
-            values, target = columns[known], F.one_hot(torch.searchsorted(learned, shown))
+            values, target = columns[known], F.one_hot(torch.searchsorted(learned, labels))
             penalty = _chosen_penalty(values, target, recording, balanced) if choose else MIDDLE_PENALTY
             design = Design(values, target, "multinomial", balanced)
             fitted = fit_head(design, penalty, tolerance=TOLERANCE if choose else ROUGH_TOLERANCE)
@@ -148,7 +147,7 @@ def _chosen_penalty(
     recording: Int[Tensor, " point"],
     balanced: bool,
 ) -> float:
-    """The middle penalty where there is nothing to choose it by, or the rest shows too few classes."""
+    """Penalty with the lowest held-out cross-entropy; the middle one if too few recordings or classes remain."""
     held_out = torch.isin(recording, recording.unique()[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY])
     if not held_out.any() or not target[~held_out].any(dim=0).all():
         return MIDDLE_PENALTY
@@ -175,17 +174,17 @@ _SMALLEST_STD = 1e-4
 
 @dataclass(frozen=True, kw_only=True)
 class LabelsConfig(LabelFacts):
-    """What is learned from labels, and how.
+    """Heads, losses and weights of learning from labels.
 
     Parameters
     ----------
-    streams, annotators : what there is to learn, see `LabelFacts`; the training job writes them in.
+    streams, annotators : label streams and annotators, see `LabelFacts`; the training job fills them in.
     weight, binary_weight : of the mean cross-entropy of a stream of several classes, and of one of two.
     weights : stream -> weight, in place of these.
-    balanced : weigh the classes of a stream alike, n / (k n_c).
+    balanced : give the classes of a stream equal weights, n / (k n_c).
     smoothing : share of a label that goes to the classes as frequent as they are.
     reads : "embedding": the head reads all columns of the embedding; "contexts": the contexts and the extras alone.
-    hidden_dim : of the head's middle layer; 0 = as wide as what it reads.
+    hidden_dim : width of the head's middle layer; 0 = width of its input.
     scale : give every column that the head reads mean 0 and spread 1, as measured before the first step.
     linear : share in the probabilities of a linear reading (`LinearReadings`); the rest is the head's.
     dropout : in the head.
@@ -226,13 +225,13 @@ class LabelsConfig(LabelFacts):
 
 @dataclass(frozen=True, kw_only=True)
 class JointConfig(PredictionConfig, ConvConfig):
-    """Encoder, prediction and labels.
+    """Configuration of encoder, prediction and labels.
 
     Parameters
     ----------
     cpc : weight of the contrastive prediction; 0 = without.
     summary : weight of the prediction of summaries; 0 = without.
-    targets : what `summary` predicts.
+    targets : targets of `summary`.
     """
 
     labels: LabelsConfig = field(default_factory=LabelsConfig)
@@ -250,7 +249,7 @@ class JointConfig(PredictionConfig, ConvConfig):
 
 
 class LabelCounts(nn.Module):
-    """How often each class of each stream was seen in training: what weights and priors are made of.
+    """Training frames of each class of each stream, from which weights and priors follow.
 
     Fitted once on the training recordings and saved with the model.
     """
@@ -276,24 +275,22 @@ class LabelCounts(nn.Module):
             If the reader gives no labels, or no stream shows two classes.
         """
         if not isinstance(reader, LabeledReader):
-            raise InputError("learning from labels needs recordings whose labels may be used: name them with --labeled")
+            raise InputError("learning from labels needs recordings whose labels may be used: name them in `labeled`")
         notices, learnable = [], False
         for number, stream in enumerate(self.facts.streams):
             counts = reader.counts[stream.name]
             self.of(number).copy_(torch.from_numpy(counts))
-            shown = [name for name, count in zip(stream.classes, counts, strict=True) if count]
-            learnable |= len(shown) >= 2
-            if missing := [name for name in stream.classes if name not in shown]:
+            labeled_classes = [name for name, count in zip(stream.classes, counts, strict=True) if count]
+            learnable |= len(labeled_classes) >= 2
+            if missing := [name for name in stream.classes if name not in labeled_classes]:
                 notices.append(f"labels {stream.name}: no training frame shows {', '.join(missing)}")
         if not learnable:
-            raise InputError(
-                f"{'; '.join(notices)}: two classes are needed to learn from; name more recordings with --labeled"
-            )
+            raise InputError(f"{'; '.join(notices)}: learning needs two classes; name more recordings in `labeled`")
         self.notices = tuple(notices)
 
 
 class ReadScale(nn.Module):
-    """Mean and standard deviation of what the head reads, as it is when the training begins.
+    """Mean and standard deviation of the head's inputs at the start of training.
 
     Without it columns of small spread, the time above all, take thousands of steps to be heard.
     """
@@ -308,7 +305,7 @@ class ReadScale(nn.Module):
 
     @torch.no_grad()
     def fit(self, blocks: Iterable[Float[Tensor, "point latent"]]) -> None:
-        """Take mean and spread of some points, in one pass."""
+        """Fit mean and standard deviation of points, in one pass."""
         moments = RunningMoments(len(self.mean), self.mean.device)
         for block in blocks:
             moments.add(block)
@@ -321,7 +318,7 @@ class ReadScale(nn.Module):
 
 
 class Joint(ConvMethod):
-    """An encoder taught by its own future and by labels, and the heads that give labels."""
+    """Encoder that learns from its own future and from labels, with heads that predict labels."""
 
     Config = JointConfig
     config: JointConfig
@@ -336,7 +333,7 @@ class Joint(ConvMethod):
         if config.summary:
             if not isinstance(self.embedder, MixingEmbedder):
                 raise InputError(
-                    "joint: summary needs an encoder with a mixer; start from a run of recipe summaries (--init RUN)"
+                    "joint: summary needs an encoder with a mixer; start from a run of recipe summaries (`init`)"
                 )
             num_codes = self.embedder.coding.num_codes
             self.targets = SummaryTargets(config.targets, config.encoder, num_codes, skeleton, fps)
@@ -359,7 +356,7 @@ class Joint(ConvMethod):
 
     @property
     def _columns_dim(self) -> int:
-        """Columns that the head reads, but for the extras."""
+        """Number of columns that the head reads, without extras."""
         if self.config.labels.reads == "embedding":
             return self.embedding_dim - 2 * len(self.config.embedding.extras)
         return self.config.encoder.contexter_dim * len(self.config.encoder.contexts)
@@ -382,7 +379,7 @@ class Joint(ConvMethod):
         return self.targets.fit(reader, pieces, codes) if self.config.summary else []
 
     def finish(self, reader: WindowReader) -> None:
-        """Fit the linear readings, if there are any, on the encoder as it is, with a penalty chosen for it."""
+        """Fit the linear readout, if configured, on the current encoder, with a chosen penalty."""
         self._fit_readings(reader, choose=True)
 
     def _fit_readings(self, reader: WindowReader, choose: bool) -> None:
@@ -395,7 +392,7 @@ class Joint(ConvMethod):
 
     @contextmanager
     def _looking(self) -> Iterator[None]:
-        """Without dropout and gradients."""
+        """Context in eval mode without gradients."""
         training = self.training
         self.eval()
         try:
@@ -408,18 +405,18 @@ class Joint(ConvMethod):
         return batch.to(self.read_scale.mean.device, self.read_scale.mean.dtype)
 
     def _labeled_points(self, reader: LabeledReader) -> LabeledPoints | None:
-        """What the head reads of evenly spread labeled steps, and what their middle frames show; None without any."""
+        """Head inputs at evenly spread labeled steps, and labels of their middle frames; None without labels."""
         stride = self.config.encoder.stride
-        spans = [(span, _shown_steps(reader, span, stride)) for span in reader.labeled_spans(_CHUNK_FRAMES)]
-        every = 1 + sum(int((shown >= 0).any(1).sum()) for _, shown in spans) // _MOST_POINTS
+        spans = [(span, _step_labels(reader, span, stride)) for span in reader.labeled_spans(_CHUNK_FRAMES)]
+        every = 1 + sum(int((labels >= 0).any(1).sum()) for _, labels in spans) // _MOST_POINTS
         read, seen, picks = [], [], list[int]()
-        for span, shown in spans:
-            steps = torch.from_numpy(np.flatnonzero((shown >= 0).any(axis=1))[::every])
+        for span, labels in spans:
+            steps = torch.from_numpy(np.flatnonzero((labels >= 0).any(axis=1))[::every])
             if not len(steps):
                 continue
             columns = self.read_scale(self._unscaled(self._own(reader.read([span])))[1])[0]
             read.append(columns.cpu()[steps])
-            seen.append(torch.from_numpy(shown)[steps])
+            seen.append(torch.from_numpy(labels)[steps])
             picks += [span[0]] * len(steps)
         if not picks:
             return None
@@ -427,7 +424,7 @@ class Joint(ConvMethod):
         return LabeledPoints(torch.cat(read), torch.cat(seen), annotator, torch.tensor(picks))
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
-        """Cross-entropy of each label stream ("label/S1"), and what every window teaches without labels.
+        """Cross-entropy of each label stream ("label/S1"), and the losses without labels on every window.
 
         Raises
         ------
@@ -451,7 +448,7 @@ class Joint(ConvMethod):
         return terms
 
     def _summary_terms(self, scene: WindowBatch, encoded: Encoded, generator: torch.Generator | None) -> LossTerms:
-        """`SummaryTargets` of the scene, of which the encoder may have seen less."""
+        """`SummaryTargets` of the full scene, even if parts were hidden from the encoder."""
         assert isinstance(self.embedder, MixingEmbedder)
         _, codes, _ = self.embedder.readings(*self._inputs(scene))
         terms: LossTerms = self.targets(scene, codes, encoded.latents, encoded.inside, generator)
@@ -485,14 +482,14 @@ class Joint(ConvMethod):
         return {s.name: to_frames(outputs[_output(n)], encoded.inside, stride, num_frames) for n, s in streams}
 
     def _read(self, batch: WindowBatch) -> tuple[Encoded, Steps]:
-        """The batch encoded, and what the head reads of each step, scaled."""
+        """Encoded batch, and the scaled head inputs of each step."""
         encoded, columns = self._unscaled(batch)
-        # A column left out is left out of the whole window: its neighbours in time would tell it otherwise.
+        # Dropout hides a column in the whole window: neighboring frames would reveal it otherwise.
         scaled = self.read_scale(columns)
         return encoded, self.input_dropout(scaled.transpose(1, 2)).transpose(1, 2)
 
     def _unscaled(self, batch: WindowBatch) -> tuple[Encoded, Steps]:
-        """The batch encoded, and the columns that the head reads of each step, extras last."""
+        """Encoded batch, and the head inputs of each step before scaling, extras last."""
         features, valid = self._inputs(batch)
         encoded = self._encoded(batch, features, valid)
         if self.config.labels.reads == "embedding":
@@ -509,7 +506,7 @@ class Joint(ConvMethod):
     def label_probabilities(
         self, batch: WindowBatch, annotator: str = ""
     ) -> dict[str, Float[Tensor, "batch time class"]]:
-        """What the named annotator ("" = the first) would say of each frame: stream -> probability of each class.
+        """Class probabilities of each frame in the style of `annotator` ("" = the first): stream -> probabilities.
 
         In eval mode and without augmentation, as `embed`.
 
@@ -523,19 +520,24 @@ class Joint(ConvMethod):
             raise InputError(f"annotator {annotator!r}: the model knows {list(known)}")
         number = known.index(annotator) if annotator else 0
         encoded, read = self._read(batch)
-        who = torch.full((len(batch),), number, device=read.device)
-        said = {name: _probabilities(logits) for name, logits in self._logits(batch, encoded, read, who).items()}
+        annotators = torch.full((len(batch),), number, device=read.device)
+        probabilities = {
+            name: _probabilities(logits) for name, logits in self._logits(batch, encoded, read, annotators).items()
+        }
         share = self.config.labels.linear
         if not share:
-            return said
+            return probabilities
         stride, num_frames = self.config.encoder.stride, batch.valid.shape[1]
-        readings = self.linear_readings(read, who.unsqueeze(1).expand(read.shape[:2]))
+        readings = self.linear_readings(read, annotators.unsqueeze(1).expand(read.shape[:2]))
         linear = (_probabilities(to_frames(logits, encoded.inside, stride, num_frames)) for logits in readings)
-        return {name: (1 - share) * head + share * own for (name, head), own in zip(said.items(), linear, strict=True)}
+        return {
+            name: (1 - share) * head + share * own
+            for (name, head), own in zip(probabilities.items(), linear, strict=True)
+        }
 
 
-def _shown_steps(reader: LabeledReader, span: tuple[int, int, int], stride: int) -> np.ndarray:
-    """int64 [step, stream]: what the middle frame of every step shows; of a step that is cut off the last one."""
+def _step_labels(reader: LabeledReader, span: tuple[int, int, int], stride: int) -> np.ndarray:
+    """Labels of the middle frame of every step, int64 [step, stream]; of a truncated step, the last frame."""
     labels = reader.labels(*span)
     return labels[np.minimum(np.arange(0, len(labels), stride) + stride // 2, len(labels) - 1)]
 

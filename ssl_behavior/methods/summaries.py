@@ -1,10 +1,10 @@
 """Summary prediction: an encoder learns histograms of features and of task programs in windows of time.
 
-For every step the encoder gives a few numbers, from which a linear layer predicts how every input feature, and every
-program's value, is distributed in windows around, before and after that step (`ssl_behavior.summaries`), one second to
-half a minute long. Programs are targets alone: an embedding is computed without them. In training the encoder sees a
-few seconds at a time, and some features and spans of time may be hidden from it. Nothing is contrasted with other
-recordings, so an embedding gains nothing from identifying the recording.
+The encoder computes a latent for every step. From it, a linear layer predicts the distribution of every input feature
+and program value in windows around, before and after that step (`ssl_behavior.summaries`), one second to half a minute
+long. Programs are only targets: embeddings need none. In training the encoder sees a few seconds at a time, and some
+features and time spans may be hidden. There is no contrast with other recordings, so identifying the recording does not
+help.
 
 Histograms of features as targets: Azabou et al. 2023 (BAMS, arXiv:2303.08811). Programs as targets: Sun et al. 2021
 (task programming, arXiv:2011.13917). Prediction from corrupted input: Vincent et al. 2010 (denoising autoencoders).
@@ -35,12 +35,12 @@ from ssl_behavior.windows import WindowBatch, WindowReader
 __all__ = ["Readout", "SummaryPrediction", "SummaryPredictionConfig", "SummaryTargets", "SummaryTargetsConfig"]
 
 _READOUT_FRAMES = 200_000
-_SMALLEST_STD = 1e-6
+_MIN_STD = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
 class SummaryTargetsConfig:
-    """What is predicted, and how errors are weighed.
+    """Targets of summary prediction, and weights of their errors.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class SummaryTargetsConfig:
     program_weight : standard deviation of all program codes together, where that of the feature codes is 1; 0 =
         features alone.
     program_codes : length of the code that says which programs' values lie above which quantiles.
-    every_steps : summaries are predicted at every so many steps.
+    every_steps : interval of the steps at which summaries are predicted.
     whitening : exponent of the components' weights in the loss, from 0 (weights follow the variances: weak components
         are learned late) to 1 (equal weights). The embedding's geometry does not depend on it.
     """
@@ -108,7 +108,7 @@ class SummaryPredictionConfig(SummaryTargetsConfig, ConvConfig):
 
 
 class Readout(nn.Module):
-    """A linear map of latents: distances between its outputs equal distances between the predicted summaries.
+    """Linear map of latents whose output distances equal distances between predicted summaries.
 
     Fitted once, at the end of the training; before, it is the identity. All its columns have the same variance
     (`equal_variance_rotation`), so heads, neighbors and clusters that standardize columns keep the geometry.
@@ -139,11 +139,11 @@ class Readout(nn.Module):
         weight = root @ equal_variance_rotation(covariance)
         std = (covariance.diagonal().mean()).sqrt()
         self.offset.copy_(offset)
-        self.weight.copy_(weight / std if std > _SMALLEST_STD else weight)
+        self.weight.copy_(weight / std if std > _MIN_STD else weight)
 
 
 class ProgramCodes(nn.Module):
-    """Quantile codes of what task programs say of each step: the part of the targets that an encoder does not read.
+    """Quantile codes of task programs for each step: the targets that are no inputs of the encoder.
 
     Attributes
     ----------
@@ -153,7 +153,7 @@ class ProgramCodes(nn.Module):
     Raises
     ------
     InputError
-        If a person's own programs were asked for and cannot run.
+        If user programs are configured and none can run.
     """
 
     scale: Float[Tensor, ""]
@@ -177,25 +177,27 @@ class ProgramCodes(nn.Module):
         self.num_codes = self.coding.num_codes
 
     def forward(self, batch: WindowBatch) -> Float[Tensor, "batch step code"]:
-        """Codes, 0 where nothing is known; see `SummaryTargetsConfig.program_weight`."""
+        """Codes, 0 where unknown; see `SummaryTargetsConfig.program_weight`."""
         with torch.autocast(batch.keypoints.device.type, enabled=False):
             return self.scale * self.coding(*self._moments(batch))
 
     def _moments(self, batch: WindowBatch) -> Moments:
-        """Mean and standard deviation of every program's value over each step, and which are known."""
+        """Mean and standard deviation of every program's value over each step, and the mask of known ones."""
         assert self.programs is not None
-        told = batch.px_per_cm > 0 if self.programs.unit == "cm" else torch.ones_like(batch.px_per_cm, dtype=torch.bool)
-        batch = replace(batch, px_per_cm=torch.where(told, batch.px_per_cm, 1.0))
+        has_scale = (
+            batch.px_per_cm > 0 if self.programs.unit == "cm" else torch.ones_like(batch.px_per_cm, dtype=torch.bool)
+        )
+        batch = replace(batch, px_per_cm=torch.where(has_scale, batch.px_per_cm, 1.0))
         values, known = self.programs.attributes(batch)
-        known = known & told[:, None, None]
+        known = known & has_scale[:, None, None]
         values, known, valid = (
-            pad_to_multiple(part, self.stride) for part in (self.programs.standardised(values), known, batch.valid)
+            pad_to_multiple(part, self.stride) for part in (self.programs.standardized(values), known, batch.valid)
         )
         return scene_moments(values.unsqueeze(2), known.unsqueeze(2), valid, self.stride, pooled=False)
 
     @torch.no_grad()
     def fit(self, reader: WindowReader, pieces: Sequence[WindowBatch], codes: Sequence[Tensor]) -> list[str]:
-        """Fit programs, codes and scale; where no program says anything, codes stay 0. Returns notices.
+        """Fit programs, codes and scale; codes stay 0 if no program has known values. Returns notices.
 
         Parameters
         ----------
@@ -215,7 +217,7 @@ class ProgramCodes(nn.Module):
             torch.cat([one[0] for one in side]).var(dim=0, correction=0).sum().sqrt()
             for side in (codes, [self.coding(*one) for one in moments])
         )
-        self.scale.copy_(self.config.program_weight * of_features / of_programs.clamp_min(_SMALLEST_STD))
+        self.scale.copy_(self.config.program_weight * of_features / of_programs.clamp_min(_MIN_STD))
         return list(self.programs.notices)
 
 
@@ -250,17 +252,17 @@ class SummaryTargets(nn.Module):
     def codes(
         self, batch: WindowBatch, codes: Float[Tensor, "batch step code"]
     ) -> Float[Tensor, "batch step target_code"]:
-        """What summaries are made of: the scene's codes, and those of its programs."""
+        """Codes of the scene and of its programs, from which summaries are computed."""
         return torch.cat([codes, self.program_codes(batch)], dim=-1) if self.program_codes.num_codes else codes
 
     @property
     def scale(self) -> Float[Tensor, " component"]:
-        """What components are divided by before they are predicted: (variance + .1 of the tenth's)^(whitening / 2)."""
+        """Divisors of the predicted components: (variance + .1 of the tenth's)^(whitening / 2)."""
         variance = self.summaries.spread.square()
         floor = 0.1 * variance[min(10, len(variance) - 1)]
-        divisor = (variance + floor).clamp_min(_SMALLEST_STD) ** (self.config.whitening / 2)
+        divisor = (variance + floor).clamp_min(_MIN_STD) ** (self.config.whitening / 2)
         # What is predicted has a mean square of 1, whatever the whitening.
-        return divisor * (self.summaries.spread / divisor).square().mean().sqrt().clamp_min(_SMALLEST_STD)
+        return divisor * (self.summaries.spread / divisor).square().mean().sqrt().clamp_min(_MIN_STD)
 
     @property
     def metric(self) -> Float[Tensor, "component latent"]:
@@ -288,11 +290,11 @@ class SummaryTargets(nn.Module):
             target = self.summaries(self.codes(batch, codes), inside, every) / self.scale
         sums = summary_error(self.head(latents[:, every]), target, seen)
         around = summary_error(torch.zeros_like(target), target, seen)
-        explained = 1 - all_sum(sums.total.detach()) / all_sum(around.total).clamp_min(_SMALLEST_STD)
+        explained = 1 - all_sum(sums.total.detach()) / all_sum(around.total).clamp_min(_MIN_STD)
         return LossTerms({"summaries": mean_of(sums, self.training)}, {"explained": explained.sum()})
 
     def _anchors(self, generator: torch.Generator | None) -> slice:
-        """Every so-many-th step, from a random first one in training."""
+        """Every `every_steps`-th step, with a random start in training."""
         every = self.config.every_steps
         first = 0 if generator is None else int(torch.randint(every, (), generator=generator))
         return slice(first, None, every)
@@ -318,7 +320,7 @@ class SummaryPrediction(ConvMethod):
         return self.targets.fit(reader, pieces, codes)
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
-        """See `SummaryTargets`; augmented, and hidden in part, if a generator is given."""
+        """Loss of `SummaryTargets`; with a generator, inputs are augmented and partly hidden."""
         config, embedder = self.config, self.embedder
         if generator is not None:
             batch = moved(batch, config.augment, self.skeleton, generator)
@@ -336,7 +338,7 @@ class SummaryPrediction(ConvMethod):
         self, moments: Float[Tensor, "batch step individual moment"], codes: Float[Tensor, "batch step code"],
         inside: StepMask,
     ) -> Steps:  # fmt: skip
-        """Latents of parts of the windows, none of which sees the others, put together again."""
+        """Latents of window parts that are encoded separately, concatenated."""
         (windows, steps), length = inside.shape, -(-self.config.part_frames // self.targets.stride)
         parts = [
             pad_to_multiple(values, length).unflatten(1, (-1, length)).flatten(0, 1)
@@ -345,7 +347,7 @@ class SummaryPrediction(ConvMethod):
         return self.embedder.latents(*parts).unflatten(0, (windows, -1)).flatten(1, 2)[:, :steps]
 
     def _hidden(self, features: Channels, generator: torch.Generator) -> Channels:
-        """Features with some channels of each window, and all channels in some spans of it, at their mean of 0."""
+        """Corrupted features: some channels, and all channels in some time spans, set to their mean of 0."""
         config, (batch, frames, _, channels) = self.config, features.shape
         spans = -(-frames // config.span_frames)
 

@@ -1,16 +1,16 @@
-"""Task programming as it was published: a recurrent variational autoencoder of trajectories, taught by programs.
+"""Task programming as published: a recurrent variational autoencoder of trajectories, supervised by programs.
 
-Sun et al., CVPR 2021 (arXiv:2011.13917), as used for the features of CalMS21 (arXiv:2104.02710): a window of 21 frames
-becomes 32 latents, from which the window's actions are likely, whose trajectories mean the same to the programs, and
-which lie together where a program's class is the same. What differs from the published code, and why:
+Sun et al., CVPR 2021 (arXiv:2011.13917), as used for the features of CalMS21 (arXiv:2104.02710). A window of 21 frames
+is encoded in 32 latents. They reconstruct the window's actions, their decoded trajectories keep the programs' values,
+and they are similar for equal program classes. Differences from the published code, with reasons:
 
-- The encoder is given trajectories only. It was given the programs' classes too, and what is told need not be learned.
+- The encoder gets only trajectories. The published one also got the programs' classes and need not learn them.
 - The programs themselves judge the decoded trajectories: they are differentiable, so no network has to be trained to
   stand in for them.
   They are held to the attributes' values (Huber), where the stand-ins were to their classes (cross-entropy).
 - Attributes of a transformed scene are those of the transformed scene, unless every program is invariant.
 - Jitter of 1 px is always there, in place of 2 px in a quarter of the views; one mouse is not moved against the other.
-- States and actions are scaled to unit size, and what is not known is masked, in the inputs and in every loss.
+- States and actions are scaled to unit size, and unknown values are masked, in the inputs and in every loss.
 """
 
 from collections.abc import Callable, Sequence
@@ -51,7 +51,7 @@ def _paper_augmentation() -> AugmentConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskProgrammingConfig:
-    """The paper's sizes and its balance of the losses.
+    """Sizes and loss weights of the paper.
 
     There, likelihood, divergence and consistency are sums over a batch of 128 windows, the contrast is 10 times a mean
     over anchors, and consistency and contrast add up ten programs. Here everything is divided by the number of windows
@@ -68,7 +68,7 @@ class TaskProgrammingConfig:
     kl : weight of the divergence from the prior, in nats per window.
     free_bits : nats per latent that cost nothing.
     augmented : likelihood and divergence of the second view, relative to those of the first.
-    consistency : weight of the programs' values of decoded trajectories against the true ones (Huber, standardised).
+    consistency : weight of the programs' values of decoded trajectories against the true ones (Huber, standardized).
     action_noise : of the decoded trajectories, in standard deviations of the decoded actions.
     heads : contrast of the programs' classes, and decoding of attributes from the code.
     extras : columns of the embedding that are not learned, see `EXTRAS`.
@@ -101,7 +101,7 @@ class TaskProgrammingConfig:
         if min(self.likelihood, self.kl, self.free_bits, self.augmented, self.consistency, self.action_noise) < 0:
             raise InputError(f"task programming: weights, free bits and noise must be 0 or more, got {self}")
         if not (self.likelihood or self.consistency or self.uses_heads):
-            raise InputError("task programming: every loss that tells windows apart has the weight 0")
+            raise InputError("task programming: likelihood, consistency and heads all have weight 0; give one a weight")
         unknown = [name for name in self.extras if name not in EXTRAS]
         if unknown or len(set(self.extras)) < len(self.extras):
             raise InputError(
@@ -139,7 +139,7 @@ class TaskProgramming(Method):
         self.heads = ProgramHeads(config.heads, config.latent_dim, self.programs)
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
-        """All terms of the configuration, each the mean over what was known of it, over all processes.
+        """All configured terms, each the mean over its known values in all processes.
 
         With a generator, there is a second, augmented view of every window, codes are drawn from their posterior and
         decoded actions are noisy. Without, the code is the posterior's mean and actions are their means.
@@ -161,8 +161,8 @@ class TaskProgramming(Method):
         terms = self._bound(windows, (mean, log_variance), latents, first)
         terms |= self.heads.decode(mean, targets) | self.heads.contrast(mean, targets)
         if self.config.consistency:
-            told = targets.each(lambda values: values[first])
-            terms |= self._consistency(batch, windows.part(first), latents[first], told, generator)
+            first_targets = targets.each(lambda values: values[first])
+            terms |= self._consistency(batch, windows.part(first), latents[first], first_targets, generator)
         return terms
 
     def _centers(self, batch: WindowBatch) -> Int[Tensor, " window"]:
@@ -177,7 +177,7 @@ class TaskProgramming(Method):
     def _prepared(
         self, batch: WindowBatch, centers: Int[Tensor, " window"], generator: torch.Generator | None
     ) -> tuple["_Windows", AttributeTargets]:
-        """The windows of all views, one view after the other, and what the programs say of their middle frames."""
+        """Windows of all views, one view after the other, and attributes of their middle frames."""
         scenes, shown = [batch], [batch]
         if generator is not None and self.config.uses_second_view:
             scenes.append(moved(batch, self.config.augment, self.skeleton, generator))
@@ -188,11 +188,11 @@ class TaskProgramming(Method):
             attributes.append(attributes[0] if self._attributes_stay else self.programs.attributes(scenes[1]))
         values, known = (torch.cat([x[:, centers].flatten(0, 1) for x in xs]) for xs in zip(*attributes, strict=True))
         known = known & windows.usable.unsqueeze(-1)
-        return windows, AttributeTargets(self.programs.standardised(values), known, self.programs.classes(values))
+        return windows, AttributeTargets(self.programs.standardized(values), known, self.programs.classes(values))
 
     @property
     def _attributes_stay(self) -> bool:
-        """The augmentation changes none of the attributes."""
+        """Whether the augmentation changes none of the attributes."""
         stay = self.programs.invariant(geometric(self.config.augment)) | ~self.programs.informative
         return not self.config.augment.jitter_px and bool(stay.all())
 
@@ -203,7 +203,7 @@ class TaskProgramming(Method):
         valid: FrameMask,
         centers: Int[Tensor, " window"],
     ) -> "_Windows":
-        """Windows around the frames `centers` of every row of the batch; beyond the recording its last frame stays."""
+        """Windows around the frames `centers` of every row; beyond the recording, the first or last frame repeats."""
         row = torch.arange(len(states), device=states.device).view(-1, 1, 1)
         around = row, _spans(valid, centers, self.config.window_frames)
         states, known = states[around].flatten(0, 1), known[around].flatten(0, 1)
@@ -276,21 +276,21 @@ class TaskProgramming(Method):
             windows.states[0].flatten(0, 1), latents.repeat(orders, 1), self._action_size, noise.flatten(1, 2)
         )
         with torch.autocast(batch.keypoints.device.type, enabled=False):
-            said = self._said(states, batch, orders)
+            decoded_values = self._decoded_attributes(states, batch, orders)
         start = windows.known[0].unflatten(-1, (self.skeleton.num_individuals, -1))
         known = (targets.known & self.coder.placed(start).unsqueeze(-1)).flatten(0, 1)
-        loss = consistency_of(self.programs, said, targets.values.repeat(orders, 1), known, self.training)
+        loss = consistency_of(self.programs, decoded_values, targets.values.repeat(orders, 1), known, self.training)
         return LossTerms({"consistency": self.config.consistency * loss})
 
     @property
     def _action_size(self) -> Float[Tensor, " state"]:
-        """What an action of size 1 changes of a state, both in units of their spread."""
+        """Change of the state for an action of size 1, both in units of their spread."""
         return (self.coder.action_spread / self.coder.state_spread).repeat(self.skeleton.num_individuals)
 
-    def _said(
+    def _decoded_attributes(
         self, states: Float[Tensor, "frame trajectory state"], batch: WindowBatch, orders: int
     ) -> Float[Tensor, "trajectory attribute"]:
-        """What the programs say of the middle frames of trajectories."""
+        """Attributes of the middle frames of trajectories."""
         pattern = "frame trajectory (individual state) -> trajectory frame individual state"
         natural = rearrange(states, pattern, individual=self.skeleton.num_individuals) * self.coder.state_spread
         arena, scale = (
@@ -376,7 +376,7 @@ class _Windows:
 
     @property
     def channels(self) -> Float[Tensor, "step order window channel"]:
-        """What the encoder is shown of every step: state, which of it is known, action."""
+        """Encoder inputs of every step: state, mask, action."""
         return torch.cat([self.states[:-1], self.known[:-1].to(self.states.dtype), self.actions], dim=-1)
 
     @property
@@ -386,7 +386,7 @@ class _Windows:
 
 
 def _spans(valid: FrameMask, centers: Int[Tensor, " window"], frames: int) -> Int[Tensor, "batch window moment"]:
-    """Frames around each centre; those outside the recording are its first or last one."""
+    """Frames around each center; those outside the recording are its first or last one."""
     index = torch.arange(valid.shape[1], device=valid.device)
     last = torch.where(valid, index, -1).amax(dim=1).clamp_min(0)
     first = torch.minimum(torch.where(valid, index, len(index)).amin(dim=1), last)
@@ -400,7 +400,7 @@ def _drawn(
     rows: tuple[int, int],
     generator: torch.Generator | None,
 ) -> Float[Tensor, "window latent"]:
-    """Codes from their posterior, the mean without a generator; `rows` says how many, of how many windows each."""
+    """Sample codes from their posterior, or the mean without a generator; `rows` is (rows, windows per row)."""
     if generator is None:
         return mean
     noise = _chance(torch.randn, rows, len(mean), mean.shape[1:], generator).to(mean)
@@ -424,5 +424,5 @@ def _chance(
 
 
 def _ratio(sums: Sums) -> Tensor:
-    """What a diagnostic says: the mean over the items of all processes."""
+    """Value of a diagnostic: the mean over the items of all processes."""
     return (all_sum(sums.total.detach()) / all_sum(sums.count).clamp_min(1)).squeeze(0)

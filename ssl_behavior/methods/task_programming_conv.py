@@ -1,8 +1,8 @@
-"""Task programming on residual convolution stacks, causal or not, over any length of context.
+"""Task programming on residual convolution stacks, causal or not, with any context length.
 
-The objectives of Sun et al., CVPR 2021 (arXiv:2011.13917): what programs say of a scene can be read off the encoder's
-latents (and, ahead in time, off its contexts), latents of one class lie together, and trajectories decoded from a code
-are likely and mean the same to the programs. Alone, or together with contrastive prediction on the same encoder.
+Objectives of Sun et al., CVPR 2021 (arXiv:2011.13917): linear heads predict program attributes from the encoder's
+latents (and future ones from its contexts), latents of one class are similar, and trajectories decoded from a code are
+likely and keep the programs' values. Alone, or together with contrastive prediction on the same encoder.
 """
 
 from dataclasses import dataclass, field, replace
@@ -39,15 +39,15 @@ __all__ = ["CPCPrograms", "CPCProgramsConfig", "TaskProgrammingConv", "TaskProgr
 
 @dataclass(frozen=True, kw_only=True)
 class TaskProgrammingConvConfig(ConvConfig):
-    """The encoder (`ConvConfig`), the programs, and what is asked of the encoder.
+    """The encoder (`ConvConfig`), the programs, and the losses.
 
     Parameters
     ----------
-    programs : which programs, and how their values become classes.
+    programs : choice of programs, and classes of their values.
     heads : decoding of attributes and contrast of classes.
-    context_horizons_frames : contexts tell attributes this far ahead (and the future's, behind); 0 is now. Multiples
-        of the encoder's stride.
-    trajectory : the variational code and what is decoded from it.
+    context_horizons_frames : contexts predict attributes this many frames ahead (future contexts: behind); 0 is now.
+        Multiples of the encoder's stride.
+    trajectory : the variational code and its decoder.
     """
 
     programs: ProgramsConfig = field(default_factory=ProgramsConfig)
@@ -59,12 +59,12 @@ class TaskProgrammingConvConfig(ConvConfig):
         self.check_programs()
         if not (self.context_horizons_frames and (self.heads.regression or self.heads.classification)):
             raise InputError(
-                "programs: nothing would teach the contexts; give heads.regression or heads.classification a weight, "
+                "programs: no loss trains the contexts; give heads.regression or heads.classification a weight, "
                 "and context_horizons_frames at least one horizon"
             )
 
     def check_programs(self) -> None:
-        """Refuse horizons that make no sense."""
+        """Refuse invalid horizons."""
         stride, horizons = self.encoder.stride, self.context_horizons_frames
         if any(h < 0 or h % stride for h in horizons) or len(set(horizons)) < len(horizons):
             raise InputError(
@@ -74,7 +74,7 @@ class TaskProgrammingConvConfig(ConvConfig):
 
 
 class TaskProgrammingConv(ConvMethod):
-    """A convolutional encoder taught by programs."""
+    """Convolutional encoder trained with programs."""
 
     Config = TaskProgrammingConvConfig
     config: TaskProgrammingConvConfig
@@ -106,11 +106,11 @@ class TaskProgrammingConv(ConvMethod):
         return {"posterior": self.config.trajectory.latent_dim} if self.config.trajectory.used else {}
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
-        """All terms of the configuration, each the mean over what was known of it, over all processes."""
+        """All configured terms, each the mean over its known values in all processes."""
         return self._taught(*self._views(batch, generator), generator)
 
     def _views(self, batch: WindowBatch, generator: torch.Generator | None) -> tuple[WindowBatch, Encoded]:
-        """The scene that the programs judge, and what the encoder makes of it with some points hidden."""
+        """The scene for the programs, and its encoding with some points hidden."""
         if generator is None:
             return batch, self.encode(batch)
         view = moved(batch, self.config.augment, self.skeleton, generator)
@@ -128,16 +128,16 @@ class TaskProgrammingConv(ConvMethod):
         return terms
 
     def _step_targets(self, values: Tensor, known: Tensor, encoded: Encoded) -> AttributeTargets:
-        """Attributes of steps: the mean over their frames of what is known; [batch step attribute] each."""
+        """Attributes of steps, the mean over known frames; [batch step attribute] each."""
         stride = self.config.encoder.stride
         pattern = "batch (step stride) attribute -> batch step stride attribute"
         steps, there = (rearrange(pad_to_multiple(x, stride), pattern, stride=stride) for x in (values, known))
         mean = (steps * there).sum(dim=2) / there.sum(dim=2).clamp_min(1)
-        told = there.any(dim=2) & encoded.inside.unsqueeze(-1)
-        return AttributeTargets(self.programs.standardised(mean), told, self.programs.classes(mean))
+        picked_known = there.any(dim=2) & encoded.inside.unsqueeze(-1)
+        return AttributeTargets(self.programs.standardized(mean), picked_known, self.programs.classes(mean))
 
     def _read(self, encoded: Encoded, targets: AttributeTargets) -> LossTerms:
-        """Decoding off latents and contexts: the mean over the places it is read off."""
+        """Decoding losses on latents and contexts, averaged over these places."""
         parts = [self.heads.decode(_flat(encoded.latents), targets.each(_flat))]
         names = [""]
         for name, context in encoded.contexts.items():
@@ -154,8 +154,8 @@ class TaskProgrammingConv(ConvMethod):
                     )
                 early, late = slice(0, context.shape[1] - ahead), slice(ahead, None)
                 here, there = (early, late) if name == "past" else (late, early)
-                told = targets.each(partial(_flat, steps=there))
-                parts.append(self._context_head(key).decode(_flat(context, here), told))
+                picked_known = targets.each(partial(_flat, steps=there))
+                parts.append(self._context_head(key).decode(_flat(context, here), picked_known))
                 names.append(f"/{key}")
         terms = {name: torch.stack([part.terms[name] for part in parts]).mean() for name in parts[0].terms}
         metrics = {
@@ -198,7 +198,7 @@ class TaskProgrammingConv(ConvMethod):
         return LossTerms(terms)
 
     def _judged(self, attributes: tuple[Tensor, Tensor], middle: Int[Tensor, "batch pick"]) -> tuple[Tensor, Tensor]:
-        """Attributes where decoded trajectories are judged, standardised, and which are known."""
+        """Standardized attributes at the frames where decoded trajectories are judged, and their mask."""
         trajectory = self.config.trajectory
         offsets = torch.tensor(trajectory.judged_frames, device=middle.device) - trajectory.frames // 2
         frames = (middle.unsqueeze(-1) + offsets).flatten(1)
@@ -206,8 +206,8 @@ class TaskProgrammingConv(ConvMethod):
         inside = (frames >= 0) & (frames < values.shape[1])
         frames = frames.clamp(0, values.shape[1] - 1)
         picked = _at(values, frames), _at(known, frames) & inside.flatten().unsqueeze(-1)
-        said, told = (x.unflatten(0, (-1, len(offsets))) for x in picked)
-        return self.programs.standardised(said), told
+        picked_values, picked_known = (x.unflatten(0, (-1, len(offsets))) for x in picked)
+        return self.programs.standardized(picked_values), picked_known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,13 +225,13 @@ class CPCProgramsConfig(PredictionConfig, TaskProgrammingConvConfig):
         self.check_programs()
         self.check_prediction(self.encoder)
         if not (self.heads.regression or self.heads.classification or self.heads.contrastive or self.trajectory.used):
-            raise InputError("programs: every loss of theirs has the weight 0; give one a weight, or use cpc")
+            raise InputError("programs: all their losses have weight 0; give one a weight, or use cpc")
         if self.cpc <= 0:
             raise InputError(f"cpc: its weight must be above 0 (without it, use task_programming_conv), got {self.cpc}")
 
 
 class CPCPrograms(TaskProgrammingConv):
-    """A convolutional encoder taught by programs and by its own future."""
+    """Convolutional encoder trained with programs and contrastive prediction."""
 
     Config = CPCProgramsConfig
     config: CPCProgramsConfig

@@ -1,4 +1,4 @@
-"""Networks that know no loss."""
+"""Networks, without losses."""
 
 from ssl_behavior.nn.conv import ConvStack, Direction, ResidualBlock, TemporalConv, receptive_field
 from ssl_behavior.nn.encoder import (

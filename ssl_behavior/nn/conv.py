@@ -1,4 +1,4 @@
-"""Residual 1-D convolution stacks over time: looking back, ahead, or both ways. They know no loss."""
+"""Residual 1-D convolution stacks over time: causal, anticausal or centered."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -25,20 +25,20 @@ def receptive_field(kernel_size: int, dilations: Sequence[int]) -> int:
 
 
 class TemporalConv(nn.Module):
-    """A convolution over time that keeps the number of frames and looks only where `direction` allows.
+    """Convolution over time that keeps the number of frames and sees only past, future or both, by `direction`.
 
-    "past": an output sees its own frame and earlier ones; "future": its own and later ones; "both": centred.
+    "past": an output sees its own frame and earlier ones; "future": its own and later ones; "both": centered.
 
     Raises
     ------
     InputError
-        If a centred convolution is asked for with an even kernel.
+        If a centered convolution has an even kernel size.
     """
 
     def __init__(self, in_dim: int, out_dim: int, kernel_size: int, dilation: int, direction: Direction) -> None:
         super().__init__()
         if direction == "both" and kernel_size % 2 == 0:
-            raise InputError(f"a centred convolution needs an odd kernel size, got {kernel_size}")
+            raise InputError(f"a centered convolution needs an odd kernel size, got {kernel_size}")
         span = (kernel_size - 1) * dilation
         self.receptive_field = {"past": (span, 0), "future": (0, span), "both": (span // 2, span // 2)}[direction]
         self.starts = tuple(range(0, span + 1, dilation))

@@ -1,8 +1,8 @@
-"""Features of every animal's point of view -> latents of the scene -> contexts of past or future.
+"""Encoders: features of every animal's view -> latents of the scene -> contexts of past and future.
 
 A `WindowBlock` averages hidden units over many windows of time at once and mixes the averages. A stack of dilated
-convolutions has to learn to average; here the averages are given. Half a minute of context costs what a second does,
-and a few hundred training steps are enough.
+convolutions has to learn such averages; here they are fixed. Half a minute of context costs the same as a second, and a
+few hundred training steps are enough.
 """
 
 from dataclasses import dataclass, field
@@ -92,7 +92,7 @@ class WindowBlock(nn.Module):
         return x + self.narrow(F.gelu(self.widen(self.norm2(x))))
 
 
-_SMALLEST_SHARE = 1e-6
+_MIN_SHARE = 1e-6
 
 Animals = Literal["auto", "pooled", "concatenated", "first"]
 
@@ -104,8 +104,8 @@ class EncoderConfig:
     Parameters
     ----------
     stride : frames per step; every frame still gets its own embedding, interpolated between steps.
-    animals : how the points of view become one latent: "pooled" (mean and maximum: the order of the animals cannot
-        matter), "concatenated" (for animals told apart), "first" (only the first animal's view), or "auto": pooled if
+    animals : pooling of the animals' views: "pooled" (mean and maximum, independent of the order of the animals),
+        "concatenated" (for named animals), "first" (only the first animal's view), or "auto": pooled if
         the skeleton says that the animals are exchangeable, else concatenated.
     latent_dim : width of the embedder's output.
     embedder_dim, embedder_kernels : the embedder's width, and the kernel size of each of its residual blocks.
@@ -139,7 +139,7 @@ class EncoderConfig:
 
     @property
     def contexts(self) -> tuple[Literal["past", "future"], ...]:
-        """What is summed up: "past" (to predict forward), "future" (to predict backward)."""
+        """Directions of the contexts: "past" (predicts forward), "future" (predicts backward)."""
         if self.directions == "none":
             return ()
         if self.directions == "both":
@@ -148,7 +148,7 @@ class EncoderConfig:
 
 
 class _Views:
-    """How the animals' points of view become one: mean and maximum of anonymous animals, else side by side.
+    """Pooling of the animals' views: mean and maximum of anonymous animals, else concatenation.
 
     Attributes
     ----------
@@ -167,7 +167,7 @@ class _Views:
 
 
 class Embedder(nn.Module):
-    """A non-causal stack over each animal's view (shared weights), then one latent per step for the scene.
+    """Non-causal stack over each animal's view (shared weights), then one latent per step for the scene.
 
     Attributes
     ----------
@@ -237,8 +237,8 @@ class MixingEmbedder(nn.Module):
         self.blocks = nn.ModuleList([*convolutions, *windows])
         self.norm = nn.LayerNorm(mixer.dim)
         self.exit = nn.Linear(mixer.dim, config.latent_dim)
-        reaches = [*(block.receptive_field for block in convolutions), *(block.receptive_field for block in windows)]
-        self.receptive_field = (sum(before for before, _ in reaches), sum(after for _, after in reaches))
+        fields = [*(block.receptive_field for block in convolutions), *(block.receptive_field for block in windows)]
+        self.receptive_field = (sum(before for before, _ in fields), sum(after for _, after in fields))
 
     def forward(
         self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
@@ -254,7 +254,7 @@ class MixingEmbedder(nn.Module):
     def readings(
         self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
     ) -> tuple[Float[Tensor, "batch step individual moment"], Float[Tensor, "batch step code"], StepMask]:
-        """Inputs of `latents`: moments of every point of view, the scene's codes, and steps inside the recording."""
+        """Inputs of `latents`: moments of every view, the scene's codes, and the mask of steps inside the recording."""
         inside = rearrange(valid, "batch (step stride) -> batch step stride", stride=self.stride).any(-1)
         with torch.autocast(features.device.type, enabled=False):
             moments, seen = step_moments(features, features != 0, valid, self.stride)
@@ -264,14 +264,14 @@ class MixingEmbedder(nn.Module):
     def moments_to_code(
         self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
     ) -> tuple[Float[Tensor, "batch step moment"], Bool[Tensor, "batch step moment"]]:
-        """What codes are made of, see `summaries.scene_moments`."""
+        """Moments that codes are computed from, see `summaries.scene_moments`."""
         return scene_moments(features, features != 0, valid, self.stride, self.views.animals == "pooled")
 
     def latents(
         self, moments: Float[Tensor, "batch step individual moment"], codes: Float[Tensor, "batch step code"],
         inside: StepMask,
     ) -> Steps:  # fmt: skip
-        """Means and deviations of every step, and its codes -> latents."""
+        """Latents from means, standard deviations and codes of every step."""
         x = self.scene(self.views.joined(F.gelu(self.entry(moments)))) + self.codes(codes)
         for block in self.blocks:
             x = block(x, inside)
@@ -285,13 +285,13 @@ class MixingEmbedder(nn.Module):
 def make_embedder(
     config: EncoderConfig, num_channels: int, num_individuals: int, exchangeable: bool
 ) -> Embedder | MixingEmbedder:
-    """The embedder that the configuration asks for."""
+    """Build the embedder of a configuration."""
     kind = Embedder if config.mixer is None else MixingEmbedder
     return kind(config, num_channels, num_individuals, exchangeable)
 
 
 class Contexters(nn.Module):
-    """One stack over past latents, one over future ones, or both; they share nothing.
+    """Separate stacks over past latents, future latents, or both.
 
     Attributes
     ----------
@@ -316,12 +316,12 @@ class Contexters(nn.Module):
         self.receptive_field = (before, after)
 
     def forward(self, latents: Steps, valid: StepMask) -> dict[str, Float[Tensor, "batch step context"]]:
-        """What is summed up ("past", "future") -> contexts."""
+        """Contexts by direction, "past" and "future"."""
         return {name: stack(latents, valid) for name, stack in self.stacks.items()}
 
 
 def window_mean(steps: Steps, inside: StepMask, width: int) -> Steps:
-    """Mean over centred windows of `width` (odd) steps, of the steps inside the recording.
+    """Mean over centered windows of `width` (odd) steps, of the steps inside the recording.
 
     Raises
     ------
@@ -329,11 +329,11 @@ def window_mean(steps: Steps, inside: StepMask, width: int) -> Steps:
         If `width` is even.
     """
     if width % 2 == 0:
-        raise InputError(f"centred windows need an odd number of steps, got {width}")
+        raise InputError(f"centered windows need an odd number of steps, got {width}")
     weight = inside.unsqueeze(-1).to(steps.dtype)
     weighted = rearrange(torch.cat([steps * weight, weight], dim=-1), "batch step latent -> batch latent step")
     sums = rearrange(F.avg_pool1d(weighted, width, 1, width // 2), "batch latent step -> batch step latent")
-    return sums[..., :-1] / sums[..., -1:].clamp_min(_SMALLEST_SHARE)
+    return sums[..., :-1] / sums[..., -1:].clamp_min(_MIN_SHARE)
 
 
 def step_mean(

@@ -1,4 +1,4 @@
-"""Heads that read labels off a representation, as each annotator would give them. They know no loss."""
+"""Heads that predict labels from a representation in the style of each annotator."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ OUTPUT_STD = 0.01
 
 
 class AnnotatorHead(nn.Module):
-    """One body told who annotates, and several output layers over it.
+    """Shared body with the annotator as an input, and several output layers.
 
     The head of the MABe 2021 Task 1 and 2 winner (Sun et al. 2021, arXiv:2104.02710): x' = LayerNorm(x), then
     x' + MLP([x', a]) with two linear layers, each followed by LeakyReLU, where a is the annotator's row of a learned
@@ -28,7 +28,7 @@ class AnnotatorHead(nn.Module):
     class_counts : name of an output -> number of its logits.
     hidden_dim : width between the two layers of the MLP; `in_dim` if None.
     dropout : share of the hidden units left out in training.
-    extra_dim : so many last columns of x are taken as they are, not normalised (the winner's time and walls).
+    extra_dim : number of last columns of x that are not normalized (the winner's time and walls).
 
     Attributes
     ----------
@@ -71,19 +71,19 @@ class AnnotatorHead(nn.Module):
     def forward(
         self, x: Float[Tensor, "*batch latent"], annotator: Int[Tensor, "*batch"]
     ) -> dict[str, Float[Tensor, "*batch class"]]:
-        """Output name -> logits of x as the annotators (rows of the matrix, counted from 0) would label it."""
+        """Output name -> logits of x in the style of the annotators (rows of the matrix, counted from 0)."""
         body = self.body(x, annotator)
         return {name: output(body) for name, output in self.outputs.items()}
 
     def body(self, x: Float[Tensor, "*batch latent"], annotator: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch body"]:
-        """What the output layers read."""
+        """Input of the output layers."""
         own = x.shape[-1] - self.extra_dim
         x = torch.cat([self.norm(x[..., :own]), x[..., own:]], dim=-1) if self.extra_dim else self.norm(x)
         style = F.embedding(annotator, self.annotator_matrix).to(x.dtype)
         return x + self.layers(torch.cat([x, style], dim=-1))
 
     def add_annotator(self) -> int:
-        """One row more, the mean of the others; its number. The matrix is a new parameter: make the optimiser anew."""
+        """Add a row, the mean of the others; returns its number. The matrix is a new parameter for the optimizer."""
         rows = self.annotator_matrix.detach()
         self.annotator_matrix = nn.Parameter(torch.cat([rows, rows.mean(dim=0, keepdim=True)]))
         return len(rows)

@@ -1,6 +1,6 @@
-"""Recurrent networks of a variational autoencoder of trajectories: what a window was, and what comes next.
+"""Recurrent encoder and decoder of a variational autoencoder of trajectories.
 
-After the trajectory VAE of task programming (Sun et al., CVPR 2021, arXiv:2011.13917). They know no loss.
+After the trajectory VAE of task programming (Sun et al., CVPR 2021, arXiv:2011.13917).
 """
 
 import torch
@@ -17,7 +17,7 @@ Gaussian = tuple[Tensor, Tensor]
 
 
 class RecurrentEncoder(nn.Module):
-    """A window -> mean and log-variance of its latents: a bidirectional GRU, averaged over time, and two layers.
+    """Window -> mean and log-variance of its latents: a bidirectional GRU, averaged over time, and two layers.
 
     A window may be given with its animals in several orders; the averaged hidden states of all orders are averaged
     too, so that which is which cannot matter.
@@ -40,7 +40,7 @@ class RecurrentEncoder(nn.Module):
     def forward(
         self, steps: Float[Tensor, "step order batch channel"], known: Bool[Tensor, "step batch"]
     ) -> tuple[Float[Tensor, "batch latent"], Float[Tensor, "batch latent"]]:
-        """Time comes first, as the GRU wants it; hidden states are averaged over the steps where something is known."""
+        """Encode windows, time first as in GRU; hidden states are averaged over steps with known values."""
         hidden, _ = self.gru(steps.flatten(1, 2))
         weight = known / known.sum(dim=0).clamp_min(1)
         orders = hidden.unflatten(1, steps.shape[1:3])
@@ -51,13 +51,13 @@ class RecurrentEncoder(nn.Module):
 
 
 class TrajectoryDecoder(nn.Module):
-    """State, latents and what was before -> mean and log-variance of the next action.
+    """State, latents and hidden state -> mean and log-variance of the next action.
 
     A GRU over states and actions is the memory; two layers read state, latents and memory.
 
     Parameters
     ----------
-    state_dim : numbers of a state, and of an action. Beside each the network is told whether it is known.
+    state_dim : numbers of a state, and of an action. The mask of each is a further input.
     """
 
     def __init__(self, state_dim: int, latent_dim: int, hidden_dim: int, fc_dim: int) -> None:
@@ -76,7 +76,7 @@ class TrajectoryDecoder(nn.Module):
         actions: Float[Tensor, "step batch state"],
         latents: Float[Tensor, "batch latent"],
     ) -> tuple[Float[Tensor, "step batch state"], Float[Tensor, "step batch state"]]:
-        """The action at every step, given the true states up to it and the true actions before it."""
+        """Actions at every step from true states up to it and true actions before it (teacher forcing)."""
         seen = torch.cat([states, known.to(states.dtype)], dim=-1)
         memory, _ = self.memory(torch.cat([seen, actions], dim=-1)[:-1])
         before = F.pad(memory, (0, 0, 0, 0, 1, 0))
@@ -89,7 +89,7 @@ class TrajectoryDecoder(nn.Module):
         action_size: Float[Tensor, " state"],
         noise: Float[Tensor, "step batch state"],
     ) -> Float[Tensor, "frame batch state"]:
-        """Free-running: each state is the one before it plus `action_size` times the action decoded there.
+        """Free-running decoding: each state is the previous one plus `action_size` times the action decoded there.
 
         Parameters
         ----------

@@ -1,6 +1,6 @@
-"""Task programs: what an expert would measure of two animals, as functions of their pose.
+"""Task programs: expert measurements of two animals as functions of their pose.
 
-Sun et al. 2021 (Task Programming, CVPR). A program is pure and vectorised: a `Pose` -> one value per frame, NaN where a
+Sun et al. 2021 (Task Programming, CVPR). A program is pure and vectorized: a `Pose` -> one value per frame, NaN where a
 point it needs is missing. `PROGRAMS` are the built-in ones; a `ProgramSet` makes attributes of them. Your own are
 functions in a Python file, `mine.py`:
 
@@ -14,9 +14,9 @@ functions in a Python file, `mine.py`:
 
 `pose.own` and `pose.other` have `part("nose", "head")` (the first role the skeleton has), `center`, `heading`, `axis`,
 `velocity`, `speed`, `displacement(before, after)` and `points`; `pose` has `offset` (to the other), `gap`, `fps`,
-`arena` and `body_length`. They are tensors `[*batch time space]` or `[*batch time]`, in px or cm as `pose.unit` says;
-"length" in `units` stands for either. `each_animal=True` says something of `pose.own`, and is computed for both.
-Before anything is trained with a program, `check_program` tries it on random scenes.
+`arena` and `body_length`. They are tensors `[*batch time space]` or `[*batch time]`, in px or cm as in `pose.unit`;
+"length" in `units` stands for either. A program with `each_animal=True` describes `pose.own` and is computed for both
+animals. `check_program` tests a program on random scenes before any training with it.
 """
 
 from ssl_behavior.programs.attributes import Attributes, ProgramSet

@@ -1,4 +1,4 @@
-"""A set of programs on the animals of one skeleton: windows -> attributes, their classes and standard scores.
+"""`ProgramSet`: the programs of a model, from windows to attributes, classes and standard scores.
 
 Thresholds and spreads are robust against a few extreme values and many equal ones.
 """
@@ -33,7 +33,7 @@ _GRID = 100
 def quantile_thresholds(
     ordered: Float[Tensor, " frames"], num_classes: int, spread: float
 ) -> Float[Tensor, " threshold"]:
-    """At most num_classes - 1 rising thresholds that part sorted values into classes as equal as can be.
+    """At most num_classes - 1 rising thresholds that split sorted values into classes of similar size.
 
     Values that differ by less than a hundredth of `spread` are the same (a gap of 0, a cosine of 1e-13). Where a
     quantile of many equal values would leave a class empty, the threshold is at the next value, and the classes above
@@ -56,7 +56,7 @@ def quantile_thresholds(
 
 
 def robust_spread(ordered: Float[Tensor, " frames"]) -> float:
-    """The standard deviation of normal values, from quantiles of sorted ones at 1 and 2 of them, the wider.
+    """Robust standard deviation: the larger estimate from the normal quantiles at 1 and 2 standard deviations.
 
     Values that are mostly the same and now and then far away (an overlap) keep a spread that does not cut the far ones
     off. The quantiles at 3 decide only where all others agree: that far out are the tracker's errors.
@@ -73,13 +73,13 @@ Attributes = Float[Tensor, "*batch time attribute"]
 
 _CHUNK_FRAMES = 65_536
 _CLIP = 4.0
-_SMALLEST_SPREAD = 1e-3
-_SMALLEST_CLASS = 1e-3
-_SHOWN = 3
+_MIN_SPREAD = 1e-3
+_MIN_CLASS_SHARE = 1e-3
+_MAX_LISTED = 3
 
 
 class ProgramSet(nn.Module):
-    """Programs as attributes of every frame. What is fitted travels with the model.
+    """Programs as attributes of every frame. Fitted values are buffers, saved with the model.
 
     An attribute is a program's value for one animal ("speed.resident"), for the greater and the lesser of two anonymous
     animals ("speed.greater"), or for the pair ("nose_nose_distance").
@@ -125,7 +125,7 @@ class ProgramSet(nn.Module):
         self.register_buffer("body_length", torch.ones(()))
         self.register_buffer("in_cm", torch.zeros((), dtype=torch.bool))
         self._fitted: tuple[float, Literal["px", "cm"]] | None = None
-        self.register_load_state_dict_post_hook(_forget_numbers)
+        self.register_load_state_dict_post_hook(_clear_cache)
 
     def _given_thresholds(self) -> Float[Tensor, "attribute threshold"]:
         # A class that no value reaches is behind the greatest number there is: buffers stay finite.
@@ -137,24 +137,24 @@ class ProgramSet(nn.Module):
 
     @property
     def unit(self) -> Literal["px", "cm"]:
-        """What "length" is, as fitted."""
+        """Fitted unit of "length"."""
         return self._numbers[1]
 
     @property
     def units(self) -> tuple[str, ...]:
-        """Of each attribute, e.g. "cm/s"."""
+        """Units of each attribute, e.g. "cm/s"."""
         return tuple(facts.units_in(self.unit) for facts in self.attribute_facts)
 
     @property
     def _numbers(self) -> tuple[float, Literal["px", "cm"]]:
-        """Body length and unit, read from the buffers once: reading them waits for a GPU."""
+        """Body length and unit, cached: reading the buffers synchronizes with a GPU."""
         numbers = self._fitted or (float(self.body_length), "cm" if bool(self.in_cm) else "px")
         self._fitted = numbers
         return numbers
 
     @cached_property
     def _functions(self) -> tuple[Program, ...]:
-        """The programs themselves. A user's file is run here, when it is first needed, and never by loading a model."""
+        """Functions of the programs. A user's file runs here, on first use, never on loading a model."""
         custom = programs_with_hash(self.config.file, self.config.file_sha256) if self._has_custom else {}
         return tuple((PROGRAMS | custom)[facts.name] for facts in self.facts)
 
@@ -224,7 +224,7 @@ class ProgramSet(nn.Module):
         yield from values
 
     def measure(self, batch: WindowBatch) -> Attributes:
-        """What the programs say of a batch, see `evaluate`; NaN where points are missing, and in padding."""
+        """Attributes of a batch, see `evaluate`; NaN for missing points and padding."""
         keypoints, seen = batch.keypoints, batch.observed & batch.valid[..., None, None]
         if not bool(seen.all()):
             keypoints = keypoints.masked_fill(~seen.unsqueeze(-1), torch.nan)
@@ -232,7 +232,7 @@ class ProgramSet(nn.Module):
 
     @torch.no_grad()
     def attributes(self, batch: WindowBatch) -> tuple[Attributes, Bool[Tensor, "*batch time attribute"]]:
-        """The attributes of a batch, 0 where unknown, and which are known.
+        """Attributes of a batch, 0 where unknown, and the mask of known ones.
 
         Padding, missing points, and attributes that are not informative are unknown.
         """
@@ -240,7 +240,7 @@ class ProgramSet(nn.Module):
         known = values.isfinite() & self.informative & batch.valid.unsqueeze(-1)
         return values.masked_fill(~known, 0.0), known
 
-    def standardised(self, values: Attributes) -> Attributes:
+    def standardized(self, values: Attributes) -> Attributes:
         """(value - median) / spread, clipped to ±4; the spread is a standard deviation where values are normal."""
         return ((values - self.median) / self.spread).clamp(-_CLIP, _CLIP)
 
@@ -252,7 +252,7 @@ class ProgramSet(nn.Module):
         return number
 
     def invariant(self, transformations: Collection[str]) -> Bool[Tensor, " attribute"]:
-        """The attributes that none of the transformations changes."""
+        """Attributes that are invariant under all of the transformations."""
         needed = set(transformations)
         own = [set(facts.invariant) for facts in self.attribute_facts]
         if self.skeleton.exchangeable:
@@ -261,7 +261,7 @@ class ProgramSet(nn.Module):
 
     @torch.no_grad()
     def fit(self, reader: WindowReader) -> None:
-        """Fit units, body length, thresholds, medians and spreads on the recordings; `notices` says what is left out.
+        """Fit units, body length, thresholds, medians and spreads on the recordings; `notices` lists what is left out.
 
         Of more than 400,000 frames, some pieces drawn by a fixed seed. The user's programs are checked first.
 
@@ -269,7 +269,7 @@ class ProgramSet(nn.Module):
         ------
         InputError
             If a program breaks its contract, the units need a scale that a recording lacks, the body length cannot be
-            measured, or no attribute tells one frame from another.
+            measured, or all attributes are constant.
         """
         missing = self._check_custom()
         in_cm = self._chosen_cm(reader)
@@ -283,13 +283,13 @@ class ProgramSet(nn.Module):
             notices += self._fit_attribute(column, values[:, column], self.names[column])
         if not bool(self.informative.any()):
             raise InputError(
-                f"none of the programs {_some(self.config.names)} tells one frame of the training recordings from "
-                f"another: {_first(notices)}"
+                f"the programs {_some(self.config.names)} are all constant or unknown on the training recordings: "
+                f"{_first(notices)}"
             )
         self.notices = tuple(notices)
 
     def _check_custom(self) -> dict[str, str]:
-        """Check the user's programs; a notice for each that asks for a role that the skeleton lacks, by name."""
+        """Check the user's programs; name -> notice for each that needs a role the skeleton lacks."""
         missing = {}
         for entry in self._functions:
             if entry.name not in PROGRAMS:
@@ -304,7 +304,7 @@ class ProgramSet(nn.Module):
         if self.config.units == "cm" and without:
             raise InputError(
                 f"programs: units are cm, but the px per cm of {len(without)} of {len(reader.sources)} recordings is "
-                f"not known ({without[0]!r}); import them with --px-per-cm, or choose px"
+                f"not known ({without[0]!r}); import them with `px_per_cm`, or choose px"
             )
         return self.config.units != "px" and not without
 
@@ -330,8 +330,8 @@ class ProgramSet(nn.Module):
             self.thresholds[column, : len(found)] = found
             self.thresholds[column, len(found) :] = torch.finfo(torch.float32).max
         shares = self._class_shares(column, values)
-        same = spread <= _SMALLEST_SPREAD * _natural_size(facts.units, values, float(self.body_length))
-        if same or sum(share >= _SMALLEST_CLASS for share in shares) < 2:
+        same = spread <= _MIN_SPREAD * _natural_size(facts.units, values, float(self.body_length))
+        if same or sum(share >= _MIN_CLASS_SHARE for share in shares) < 2:
             self.informative[column] = False
             units = facts.units_in(self.unit)
             value = f"the same on the training recordings, {float(self.median[column]):.4g} {units}"
@@ -350,25 +350,25 @@ class ProgramSet(nn.Module):
         return (torch.bincount(number, minlength=len(edges) + 1) / len(values)).tolist()
 
     def _class_words(self, facts: ProgramFacts, shares: Sequence[float], share: float) -> str:
-        """The class with about this share of the frames, and its thresholds."""
+        """Description of a class by its thresholds, for a class with about this share of the frames."""
         number = min(range(len(shares)), key=lambda i: abs(shares[i] - share))
         thresholds = list(self.config.thresholds.get(facts.name, []))
         return f"in class {number} of its thresholds {thresholds} {facts.units_in(self.unit)}"
 
 
-def _forget_numbers(module: nn.Module, _: Any) -> None:
-    """Loaded buffers are other numbers."""
+def _clear_cache(module: nn.Module, _: Any) -> None:
+    """Clear the cache after buffers are loaded."""
     assert isinstance(module, ProgramSet)
     module._fitted = None
 
 
 def _own_values(entry: Program, pose: Pose) -> Tensor:
-    """Of a user's program, whose mistakes are told as such."""
+    """Values of a user's program; its exceptions become InputError."""
     return values_of(entry, pose, "the recordings")
 
 
 def _natural_size(units: str, ordered: Float[Tensor, " frames"], body_length: float) -> float:
-    """What a value is measured by: body lengths, 1 rad or s or 1; of other units, the values' own size."""
+    """Scale of a unit: body length, 1 rad, 1 s or 1; for other units, the size of the values."""
     if power := re.fullmatch(r"length(?:\^(\d))?(?:/s(?:\^\d)?)?", units):
         return body_length ** int(power[1] or 1)
     if re.fullmatch(r"1|s|rad(/s(\^\d)?)?", units):
@@ -378,12 +378,12 @@ def _natural_size(units: str, ordered: Float[Tensor, " frames"], body_length: fl
 
 
 def _some(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return f"{list(names[:_SHOWN])}{f' and {more} more' if more > 0 else ''}"
+    more = len(names) - _MAX_LISTED
+    return f"{list(names[:_MAX_LISTED])}{f' and {more} more' if more > 0 else ''}"
 
 
 def _first(notices: Sequence[str]) -> str:
-    """The first of several, and how many there are."""
+    """First of several sentences, and their number."""
     return f"{notices[0]}{f' (and {len(notices) - 1} more like it)' if len(notices) > 1 else ''}"
 
 
@@ -396,7 +396,7 @@ def _suffixes(facts: ProgramFacts, skeleton: Skeleton) -> tuple[str, ...]:
 def _that_run(
     config: ProgramsConfig, skeleton: Skeleton, fps: float
 ) -> tuple[tuple[ProgramFacts, ...], tuple[str, ...]]:
-    """The programs whose roles the skeleton has, and a notice for each of the others."""
+    """Programs whose roles the skeleton has, and a notice for each other one."""
     keypoints = torch.zeros(3, 2, skeleton.num_keypoints, 2)
     pose = Pose.of(keypoints, skeleton, fps, torch.tensor([0.0, 0.0, 1.0, 1.0]), 1.0)
     kept, notices = [], []
@@ -423,7 +423,7 @@ def _check_scales(px_per_cm: Float[Tensor, " batch"]) -> None:
     if unknown:
         raise InputError(
             f"programs are in cm, but the px per cm of window {unknown[0]} of {len(px_per_cm)} is not known; import "
-            "its recording with --px-per-cm, or train with units px"
+            "its recording with `px_per_cm`, or train with units px"
         )
 
 

@@ -106,7 +106,7 @@ _MEMORY_SECONDS = 5.0
 
 @program(units="length/s", invariant="translation rotation reflection", each_animal=True)
 def approach_velocity(pose: Pose) -> Scalars:
-    """How fast the animal moves towards the other (positive) or away from where it is (negative)."""
+    """How fast the animal moves toward the other (positive) or away from where it is (negative)."""
     return dot(pose.own.velocity, pose.toward)
 
 
@@ -196,7 +196,7 @@ def time_since_contact(pose: Pose) -> Scalars:
     frames, longest = gap.shape[-1], round(_MEMORY_SECONDS * pose.fps)
     index = torch.arange(frames, dtype=torch.int32, device=gap.device).expand(gap.shape)
     touched = torch.where(gap < _CONTACT_GAP * pose.body_length, index, -1).cummax(-1).values
-    # Time runs from the first frame at which a contact could have been seen: before that, nobody can tell.
+    # Time runs from the first frame at which a contact could have been seen; before that, it is unknown.
     first = torch.where(gap.isnan(), frames, index).amin(-1, keepdim=True)
     since = index - torch.where(touched >= 0, touched, first)
     young = (touched < 0) & (since < longest)
@@ -204,7 +204,7 @@ def time_since_contact(pose: Pose) -> Scalars:
 
 
 def _beyond_walls(pose: Pose) -> Vectors:
-    """How far the own centre is beyond the nearer wall, left or right, and above or below; negative inside."""
+    """How far the own center is beyond the nearer wall, left or right, and above or below; negative inside."""
     low, high = pose.arena.unsqueeze(-2).split(2, dim=-1)
     return (pose.own.center - (low + high) / 2).abs() - (high - low) / 2
 

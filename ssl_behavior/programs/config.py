@@ -1,6 +1,6 @@
 """Configuration of task programs: names, units, classes, and the user's own programs.
 
-The user's own programs are a Python file that is executed; its hash identifies it from then on.
+The user's programs are a Python file, which is executed. Its SHA-256 identifies it later.
 """
 
 import difflib
@@ -26,7 +26,7 @@ __all__ = ["ProgramsConfig", "custom_programs", "line_in", "load_programs", "pro
 
 
 class _BytesLoader(InspectLoader):
-    """Runs exactly the bytes that were hashed, and leaves no compiled copy beside the user's file."""
+    """Loader that runs exactly the hashed bytes and writes no compiled copy beside the user's file."""
 
     def __init__(self, content: bytes, path: Path) -> None:
         self.content, self.path = content, path
@@ -35,16 +35,16 @@ class _BytesLoader(InspectLoader):
         return importlib.util.decode_source(self.content)
 
     def get_filename(self, fullname: str) -> str:
-        """So that tracebacks name the file."""
+        """Path for tracebacks."""
         return str(self.path)
 
     def get_code(self, fullname: str) -> CodeType:
-        """Compiled anew, whatever lies in __pycache__."""
+        """Compile the bytes; ignore __pycache__."""
         return self.source_to_code(self.get_source(fullname), str(self.path))
 
 
 def load_programs(path: str | Path) -> tuple[dict[str, Program], str]:
-    """Run a Python file; the programs it defines by name, and the SHA-256 of the file.
+    """Run a Python file; returns its programs by name, and its SHA-256.
 
     Raises
     ------
@@ -108,19 +108,19 @@ def _what_went_wrong(path: Path, error: BaseException) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f": not a text file in UTF-8 ({error.reason})"
     line = line_in(path, error)
-    # A sentence of ours stands for itself.
+    # An InputError is shown unchanged.
     kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
     return f"{f':{line}' if line else ''}: {kind}{error}"
 
 
 def line_in(path: str | Path, error: BaseException) -> int:
-    """The last line of the file that an exception passed through; 0 if none."""
+    """Last line of a file in an exception's traceback; 0 if none."""
     frames = traceback.extract_tb(error.__traceback__)
     return next((frame.lineno or 0 for frame in reversed(frames) if frame.filename == str(path)), 0)
 
 
 def programs_with_hash(path: str, sha256: str) -> dict[str, Program]:
-    """The programs of a file that must still be the one a model was trained with.
+    """Load programs from a file and check that its SHA-256 is the one in the model.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def programs_with_hash(path: str, sha256: str) -> dict[str, Program]:
     if not Path(path).is_file():
         raise InputError(f"{path}: the file of programs that this model was trained with is not there any more")
     file = Path(path).absolute()
-    # What is run is what was hashed, whoever writes the file meanwhile.
+    # The hashed bytes run, even if the file changes meanwhile.
     content, now = _read(file)
     if now != sha256:
         raise InputError(
@@ -141,7 +141,7 @@ def programs_with_hash(path: str, sha256: str) -> dict[str, Program]:
 
 
 def custom_programs(path: str | Path) -> tuple[tuple[ProgramFacts, ...], str]:
-    """What a configuration says of a user's file: the facts of its programs, and its SHA-256.
+    """Fields of the configuration for a user's file: facts of its programs, and its SHA-256.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def custom_programs(path: str | Path) -> tuple[tuple[ProgramFacts, ...], str]:
 
 @dataclass(frozen=True, kw_only=True)
 class ProgramsConfig:
-    """Which programs describe the animals, and how their values become classes.
+    """Choice of programs, and classes of their values.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ class ProgramsConfig:
         the same programs for ever.
     file : the user's own programs, "" for none.
     file_sha256 : of that file.
-    custom : what is known about its programs, see `custom_programs`.
+    custom : facts of its programs, see `custom_programs`.
     units : "auto" is cm where every training recording's scale is known, px otherwise.
     num_classes : by quantiles of the training recordings, for programs without given thresholds.
     thresholds : program -> rising thresholds in its units; for those of lengths, `units` has to be px or cm.
@@ -198,12 +198,12 @@ class ProgramsConfig:
 
     @property
     def known(self) -> dict[str, ProgramFacts]:
-        """Everything known about the built-in programs and the user's, by name."""
+        """Facts of all built-in and user programs, by name."""
         return {name: entry.facts for name, entry in PROGRAMS.items()} | {facts.name: facts for facts in self.custom}
 
     @property
     def facts(self) -> tuple[ProgramFacts, ...]:
-        """Of the chosen programs, in order."""
+        """Facts of the chosen programs, in order."""
         return tuple(self.known[name] for name in self.names)
 
     def _expanded(self) -> tuple[str, ...]:
@@ -238,7 +238,7 @@ class ProgramsConfig:
 
 
 def with_programs_of(config: ProgramsConfig, path: str | Path) -> ProgramsConfig:
-    """The configuration with all programs of a user's file added to those it names, in place of an earlier file's.
+    """Configuration with all programs of a user's file added; they replace those of an earlier file.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Checks of a program on random scenes, before anything is trained with it."""
+"""Checks of a program on random scenes, before any training with it."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ class RandomScene:
     fps: float
 
     def pose(self) -> Pose:
-        """The scene as the first animal lives it; each call makes a new one, with nothing computed yet."""
+        """Pose from the first animal's view; each call returns a new one, without cached values."""
         return Pose.of(self.keypoints, self.skeleton, self.fps, self.arena, _BODY_LENGTH)
 
     def to(self, dtype: torch.dtype) -> "RandomScene":
@@ -176,7 +176,7 @@ def _place(entry: Program) -> str:
 def _fails(entry: Program, error: Exception) -> str:
     line = line_in(entry.file, error)
     where = f" in line {line}" if line else ""
-    # A sentence of ours stands for itself.
+    # An InputError is shown unchanged.
     return (
         f"fails{where}: {error}" if isinstance(error, InputError) else f"raises {type(error).__name__}{where}: {error}"
     )
@@ -184,7 +184,7 @@ def _fails(entry: Program, error: Exception) -> str:
 
 @dataclass(frozen=True)
 class _Subject:
-    """A program under test."""
+    """Program under test."""
 
     entry: Program
 
@@ -193,7 +193,7 @@ class _Subject:
         return _place(self.entry)
 
     def run(self, scene: RandomScene, case: str, pose: Pose | None = None) -> Tensor:
-        """Its values on a scene; shape and type are right, none is infinite."""
+        """Run the program on a scene and check shape, type and finiteness."""
         values = values_of(self.entry, pose or scene.pose(), case)
         if values.dtype != scene.keypoints.dtype:
             raise InputError(
@@ -204,7 +204,7 @@ class _Subject:
         return values
 
     def keeps_precision(self, scene: RandomScene) -> bool:
-        """It runs in the scene's precision too, which is not that in which it is used."""
+        """Whether the program runs in the scene's precision, which differs from the one in use."""
         try:
             values = values_of(self.entry, scene.pose(), "a scene in double precision")
         except InputError:
@@ -212,14 +212,14 @@ class _Subject:
         return values.dtype == scene.keypoints.dtype
 
     def check_known(self, values: Tensor) -> None:
-        """Something is known of a complete scene."""
+        """Check that some values are known on a complete scene."""
         if bool(values.isnan().all()):
             raise InputError(
                 f"{self.place}: on a scene without missing points it gives NaN at all {values.shape[-1]} frames"
             )
 
     def check_repeats(self, scene: RandomScene, values: Tensor) -> None:
-        """Nothing is written into, and the same comes out again."""
+        """Check that the program changes no input and repeats its output."""
         before, pose = scene.keypoints.clone(), scene.pose()
         again = self.run(scene, "a scene it has seen before", pose)
         if not _same(scene.keypoints, before, _AGAIN) or not _same(pose.arena, scene.pose().arena, _AGAIN):
@@ -229,7 +229,7 @@ class _Subject:
         self._compare(values, again, "is not deterministic: the same scene gave", "and then", _AGAIN)
 
     def check_gaps(self, scene: RandomScene, generator: torch.Generator) -> None:
-        """Missing points, all points missing, and one animal exactly on the other."""
+        """Check missing points, all points missing, and coinciding animals."""
         missing = torch.rand(scene.keypoints.shape[:-1], generator=generator) < 0.2
         holes = replace(scene, keypoints=scene.keypoints.masked_fill(missing.unsqueeze(-1), torch.nan))
         self.run(holes, "a scene with missing points")
@@ -246,17 +246,17 @@ class _Subject:
         self.run(point, "a scene with all points of an animal in one place")
 
     def check_short(self, scene: RandomScene) -> None:
-        """One frame is a recording too."""
+        """Check recordings of one frame."""
         self.run(replace(scene, keypoints=scene.keypoints[..., :1, :, :, :]), "a scene of one frame")
 
     def check_batch(self, scene: RandomScene, values: Tensor) -> None:
-        """Every item of a batch for itself."""
+        """Check that batch items are independent."""
         alone = RandomScene(scene.keypoints[1, 2], scene.arena[1, 2], scene.skeleton, scene.fps)
         single = self.run(alone, "a scene without batch axes")
         self._compare(single, values[1, 2], "depends on other items of the batch: alone it gave", "and among others")
 
     def check_windows(self, scene: RandomScene, values: Tensor) -> None:
-        """What is known in a window is what the whole recording gives."""
+        """Check that known values in a window equal those of the whole recording."""
         frames = scene.keypoints.shape[-4]
         start, stop = frames // 7, frames - frames // 11
         window = replace(scene, keypoints=scene.keypoints[..., start:stop, :, :, :])
@@ -265,7 +265,7 @@ class _Subject:
         self._compare(inside, whole, "depends on where a window starts or ends: in a window it gave", "in the whole")
 
     def check_gradients(self, scene: RandomScene) -> None:
-        """Finite on complete keypoints, where there are any."""
+        """Check that gradients on complete keypoints are finite."""
         leaf = scene.keypoints.clone().requires_grad_()
         values = self.run(replace(scene, keypoints=leaf), "keypoints that require gradients")
         if not values.requires_grad:
@@ -278,7 +278,7 @@ class _Subject:
             )
 
     def check_invariance(self, scene: RandomScene, values: Tensor, name: str) -> None:
-        """What it declares, it has."""
+        """Check the declared invariances."""
         case = f"a scene after {TRANSFORMED_BY[name]}"
         self._compare(
             values,
@@ -299,13 +299,13 @@ class _Subject:
 
 
 def _same(one: Tensor, two: Tensor, tolerance: float) -> bool:
-    """Equal but for rounding, NaN where NaN is."""
+    """Whether values are equal up to rounding, with NaN at the same places."""
     size = float(one.detach().nan_to_num(0.0).abs().max()) if one.numel() else 0.0
     return torch.allclose(one, two, rtol=tolerance, atol=tolerance * max(size, tolerance), equal_nan=True)
 
 
 def _changed_quantity(used: Pose, fresh: Pose) -> str:
-    """A cached quantity of a pose that is no longer what a new pose gives; "" if all are."""
+    """Name of a cached quantity of a pose that the program changed; "" if none."""
     sides: list[tuple[str, Callable[[Pose], object]]] = [
         ("", lambda pose: pose),
         ("own.", lambda pose: pose.own),

@@ -1,4 +1,4 @@
-"""The input of a task program: two animals, seen from one of them, and vectors of the plane over time.
+"""Input of task programs: the pose of two animals from one's view, and functions of plane vectors over time.
 
 A missing point makes a result NaN, and nothing else: a gradient that arrives at that NaN as 0 leaves as 0. Where a
 direction does not exist (two points coincide) an angle is 0, and so is its gradient. Two bodies are lines (their gap)
@@ -41,11 +41,11 @@ Vectors = Float[Tensor, "*batch time space"]
 Scalars = Float[Tensor, "*batch time"]
 
 # Squares of numbers below this one are lost in float32.
-_SMALLEST = 1e-15
+_EPSILON = 1e-15
 
 
 def masked(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """For functions of vectors: missing inputs give NaN, and NaN gradients come back to no input.
+    """Decorator of vector functions: missing inputs give NaN, and their gradients are 0.
 
     0 times NaN is NaN: without this, one missing point spoils the gradients of all points of its frame, although its
     own result is masked in the loss.
@@ -64,7 +64,7 @@ def masked(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def root(square: Tensor) -> Tensor:
-    """The square root, with gradient 0 at 0."""
+    """Square root with gradient 0 at 0."""
     if not square.requires_grad:
         return square.sqrt()
     zero = square == 0
@@ -72,7 +72,7 @@ def root(square: Tensor) -> Tensor:
 
 
 def nonzero(values: Tensor) -> Tensor:
-    """Values from 0 up, as a divisor: 0 becomes something else, and has no gradient."""
+    """Nonnegative values as divisors: 0 is replaced, and has no gradient."""
     if not values.requires_grad:
         return values.clamp_min(torch.finfo(values.dtype).tiny)
     return values.masked_fill(values == 0, 1.0)
@@ -81,7 +81,7 @@ def nonzero(values: Tensor) -> Tensor:
 def arc(cross_product: Tensor, dot_product: Tensor) -> Tensor:
     """atan2, 0 with gradient 0 where there is no direction."""
     if cross_product.requires_grad or dot_product.requires_grad:
-        nowhere = (cross_product.abs() < _SMALLEST) & (dot_product.abs() < _SMALLEST)
+        nowhere = (cross_product.abs() < _EPSILON) & (dot_product.abs() < _EPSILON)
         cross_product, dot_product = cross_product.masked_fill(nowhere, 0.0), dot_product.masked_fill(nowhere, 1.0)
     return torch.atan2(cross_product, dot_product)
 
@@ -130,7 +130,7 @@ def angle_between(one: Vectors, two: Vectors) -> Scalars:
 def turn(before: Vectors, after: Vectors) -> Scalars:
     """The signed angle from one direction to another, in (-pi, pi], positive clockwise as seen on the screen.
 
-    The picture's y points down: from x towards y is clockwise.
+    The picture's y points down: from x toward y is clockwise.
     """
     return arc(cross_of(before, after), dot_of(before, after))
 
@@ -228,17 +228,17 @@ _TAIL = ("tail_middle", "tail_tip")
 _HALF_LAGS_PER_SECOND = 15
 
 
-class MissingRole(InputError):  # noqa: N818 (a user's mistake like every InputError, told by what is missing)
-    """A program asked for a body part that no keypoint of the skeleton is."""
+class MissingRole(InputError):  # noqa: N818 (an InputError, named after the missing role)
+    """Raised if a program needs a role that no keypoint of the skeleton has."""
 
 
 class Animal:
-    """One animal over time. What several programs need is computed once.
+    """One animal over time. Quantities that several programs use are cached.
 
     Parameters
     ----------
     points : keypoints of this animal in px or cm; a missing point is NaN in x and y.
-    skeleton : which of them is what.
+    skeleton : names and roles of the keypoints.
     fps : frames per second.
     """
 
@@ -246,7 +246,7 @@ class Animal:
         self.points, self.skeleton, self.fps = points, skeleton, fps
 
     def part(self, *roles: str) -> Vectors:
-        """The keypoint that plays the first of `roles` the skeleton has, e.g. part("nose", "head").
+        """Keypoint with the first of `roles` that the skeleton has, e.g. part("nose", "head").
 
         Raises
         ------
@@ -263,7 +263,7 @@ class Animal:
 
     @property
     def half_lag(self) -> int:
-        """Velocities are taken from so many frames before to so many after: 2 at 30 frames per second."""
+        """Half the lag of velocities, in frames: 2 at 30 frames per second."""
         return max(1, round(self.fps / _HALF_LAGS_PER_SECOND))
 
     @cached_property
@@ -276,12 +276,12 @@ class Animal:
 
     @cached_property
     def complete(self) -> bool:
-        """No keypoint of the trunk is missing at any frame."""
+        """Whether no keypoint of the trunk is missing at any frame."""
         return bool(self.trunk.detach().sum().isfinite())
 
     @cached_property
     def center(self) -> Vectors:
-        """The centre keypoint, or else the mean of the trunk's known keypoints where more than half are known."""
+        """The center keypoint, or else the mean of the trunk's known keypoints where more than half are known."""
         if "center" in self.skeleton.roles:
             return self.part("center")
         if self.complete:
@@ -303,12 +303,12 @@ class Animal:
 
     @cached_property
     def velocity(self) -> Vectors:
-        """Of the body, in length per second, see `displacement`."""
+        """Velocity of the body, in length per second, see `displacement`."""
         return self.displacement(self.half_lag, self.half_lag) * self.rate
 
     @property
     def rate(self) -> float:
-        """One over the seconds between both ends of a velocity."""
+        """Inverse of the lag of velocities, in 1/s."""
         return self.fps / (2 * self.half_lag)
 
     @cached_property
@@ -318,7 +318,7 @@ class Animal:
 
     @cached_property
     def axes(self) -> Sequence[Vectors]:
-        """Vectors from back to front: tail base to neck (or else centre), and for skeletons with a centre two more."""
+        """Vectors from back to front: tail base to neck (or else center), and for skeletons with a center two more."""
         front, back = self.part("neck", "center", "head", "nose"), self.part("tail_base")
         axes = [front - back]
         if "neck" not in self.skeleton.roles and "center" in self.skeleton.roles and _has_head(self.skeleton):
@@ -328,7 +328,7 @@ class Animal:
 
     @cached_property
     def axis(self) -> Vectors:
-        """The first of `axes` that is known; only its direction means something."""
+        """First known of `axes`; only its direction is meaningful."""
         return first_known(self.axes)
 
     @cached_property
@@ -359,14 +359,14 @@ class Animal:
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """Two animals as one of them lives it. All lengths are in `unit`."""
+    """Two animals from the view of one. All lengths are in `unit`."""
 
     own: Animal
     other: Animal
     arena: Float[Tensor, "*batch corner"]
     """x0, y0, x1, y1: where the animals can go."""
     body_length: float
-    """Of the training recordings' animals: from the tail base to the neck or centre."""
+    """Of the training recordings' animals: from the tail base to the neck or center."""
     unit: Literal["px", "cm"]
 
     @classmethod
@@ -379,17 +379,17 @@ class Pose:
         body_length: float,
         unit: Literal["px", "cm"] = "px",
     ) -> "Pose":
-        """The scene as the first animal lives it; `swapped` is that of the second."""
+        """Pose from the view of the first animal; `swapped` is that of the second."""
         own, other = (Animal(keypoints[..., i, :, :], skeleton, fps) for i in (0, 1))
         return cls(own, other, arena, body_length, unit)
 
     def swapped(self) -> "Pose":
-        """The same scene as the other animal lives it."""
+        """The same scene from the other animal's view."""
         return Pose(self.other, self.own, self.arena, self.body_length, self.unit)
 
     @property
     def skeleton(self) -> Skeleton:
-        """Of both animals."""
+        """Skeleton of both animals."""
         return self.own.skeleton
 
     @property
@@ -399,7 +399,7 @@ class Pose:
 
     @cached_property
     def keypoints(self) -> Float[Tensor, "*batch time individual keypoint space"]:
-        """Of both animals, the own one first; NaN = missing."""
+        """Keypoints of both animals, the own one first; NaN = missing."""
         return torch.stack([self.own.points, self.other.points], dim=-3)
 
     @cached_property
@@ -409,12 +409,12 @@ class Pose:
 
     @cached_property
     def offset(self) -> Vectors:
-        """From the own centre to the other's."""
+        """Vector from the own center to the other's."""
         return self.other.center - self.own.center
 
     @cached_property
     def toward(self) -> Vectors:
-        """Unit vector from the own centre to the other's."""
+        """Unit vector from the own center to the other's."""
         return unit(self.offset)
 
 

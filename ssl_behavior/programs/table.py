@@ -1,4 +1,4 @@
-"""What a program is: a function of a pose, with its name, units, invariances and a line of words."""
+"""`Program` and the decorator `program`: a function of a pose with its units, invariances and description."""
 
 import inspect
 import re
@@ -27,7 +27,7 @@ _COLLECTED: ContextVar[list["Program"] | None] = ContextVar("programs being coll
 
 @dataclass(frozen=True, kw_only=True)
 class ProgramFacts:
-    """Everything about a program but its code.
+    """Facts of a program: all but its code.
 
     Parameters
     ----------
@@ -55,11 +55,11 @@ class ProgramFacts:
 
     @property
     def of_length(self) -> bool:
-        """The unit of length is part of its units."""
+        """Whether the units contain "length"."""
         return bool(re.search(_LENGTH, self.units))
 
     def units_in(self, unit: str) -> str:
-        """The units, with px or cm for "length".
+        """Units with px or cm in place of "length".
 
         >>> speed = ProgramFacts(name="v", units="length/s", invariant=(), each_animal=True, description="Fast.")
         >>> speed.units_in("cm")
@@ -70,13 +70,13 @@ class ProgramFacts:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A function of a pose, and what is known about it."""
+    """A function of a pose, and its facts."""
 
     facts: ProgramFacts
     function: Callable[[Pose], Scalars]
 
     def __call__(self, pose: Pose) -> Scalars:
-        """The value at every frame, NaN where it is not known."""
+        """Value at every frame, NaN where unknown."""
         return self.function(pose)
 
     @property
@@ -86,19 +86,19 @@ class Program:
 
     @property
     def file(self) -> str:
-        """Where the function is written."""
+        """File of the function."""
         return inspect.unwrap(self.function).__code__.co_filename
 
     @property
     def line(self) -> int:
-        """The line of that file at which it begins."""
+        """Line of the function in its file."""
         return inspect.unwrap(self.function).__code__.co_firstlineno
 
 
 def program(
     *misplaced: object, units: object = None, invariant: object = None, each_animal: object = None
 ) -> Callable[[Callable[[Pose], Scalars]], Program]:
-    """Makes a function of a pose a program.
+    """Decorator that makes a function of a pose a `Program`.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def program(
         If an argument is missing or of another type, a transformation is unknown, the function takes something else
         than a pose, or has no docstring.
     """
-    # Anything is accepted here, so that a mistake is told with the program's name.
+    # Any arguments are accepted here, so that an error can name the program.
     if misplaced:
         above = getattr(misplaced[0], "__name__", repr(misplaced[0]))
         raise InputError(f"program {above!r}: @program needs its arguments by name; {_HOW}")
@@ -140,7 +140,7 @@ def program(
 
 @contextmanager
 def collected() -> Iterator[list[Program]]:
-    """Every program that is made meanwhile, in order."""
+    """Context that collects every program created within it, in order."""
     programs: list[Program] = []
     token = _COLLECTED.set(programs)
     try:

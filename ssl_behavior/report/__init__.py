@@ -1,17 +1,17 @@
-"""The report: one HTML file to look at embeddings, clusters and labels with, and files for TensorBoard's projector."""
+"""Report: one HTML file that shows embeddings, clusters and labels, and files for TensorBoard's projector."""
 
 from ssl_behavior.report.contents import (
     MOST_POINTS,
     AnimalProfiles,
     Channel,
     Ethogram,
+    ExampleBout,
     FrameMap,
     Neighbor,
     ProfileTest,
     Report,
     ReportRecording,
     Scores,
-    ShownBout,
 )
 from ssl_behavior.report.gather import DEFAULT_PROGRAMS, Gathered, ReportConfig, gather_report
 from ssl_behavior.report.maps import PROJECTOR_POINTS, write_projector
@@ -25,6 +25,7 @@ __all__ = [
     "AnimalProfiles",
     "Channel",
     "Ethogram",
+    "ExampleBout",
     "FrameMap",
     "Gathered",
     "Neighbor",
@@ -33,7 +34,6 @@ __all__ = [
     "ReportConfig",
     "ReportRecording",
     "Scores",
-    "ShownBout",
     "check_page",
     "gather_report",
     "read_profiles",

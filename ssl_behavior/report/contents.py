@@ -1,4 +1,4 @@
-"""Contents of a report, checked when built. Every part but the recordings is optional; the page knows nothing else."""
+"""Contents of a report, validated on construction: all input of the page. Only the recordings are required."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,23 +17,23 @@ __all__ = [
     "AnimalProfiles",
     "Channel",
     "Ethogram",
+    "ExampleBout",
     "FrameMap",
     "Neighbor",
     "ProfileTest",
     "Report",
     "ReportRecording",
     "Scores",
-    "ShownBout",
     "front_and_back",
 ]
 
 MOST_POINTS = 100_000
-"""Of a map: what a page draws smoothly, and TensorBoard's projector shows."""
+"""Maximum of a map: the page draws it smoothly, and TensorBoard's projector shows no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportRecording:
-    """A recording by name and length."""
+    """Name, length and frame rate of a recording."""
 
     id: str
     frames: int
@@ -49,12 +49,12 @@ class ReportRecording:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ethogram:
-    """What was seen, or found, over time: a label stream, or the clusters.
+    """Words over time: a label stream, or the clusters.
 
     Parameters
     ----------
     name : of the stream.
-    words : what the values mean, in order.
+    words : names of the values, in order.
     frames : whole numbers [time] of each recording of the report, -1 = none; None where it has no such stream.
     background : the word that means "nothing of interest", "" if none does.
     """
@@ -75,7 +75,7 @@ class Ethogram:
                 )
 
     def at(self, recording: np.ndarray, frame: np.ndarray) -> np.ndarray:
-        """The values of some frames, int64; -1 where there is none."""
+        """Values at frames, int64; -1 for none."""
         out = np.full(len(frame), -1, np.int64)
         for number, own in enumerate(self.frames):
             mine = np.flatnonzero(recording == number)
@@ -86,7 +86,7 @@ class Ethogram:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Channel:
-    """A number for every point of the map, to color it by.
+    """Numbers that color the points of the map.
 
     Parameters
     ----------
@@ -105,12 +105,12 @@ class FrameMap:
 
     Parameters
     ----------
-    method : how it was made, in words for a person.
+    method : description of the projection.
     xy : float [point, 2].
-    recording, frame : whose frame each point is; rising, so that points are in order of time.
+    recording, frame : recording and frame of each point, in ascending order.
     channels : numbers to color by.
     poses : float [point, individual, keypoint, 2], NaN = missing: the pose of each point, or None.
-    nearest : the shown bout nearest to each point, or None.
+    nearest : number of the example bout nearest to each point, or None.
     """
 
     method: str
@@ -124,7 +124,7 @@ class FrameMap:
     def __post_init__(self) -> None:
         points = len(self.xy)
         if not 1 <= points <= MOST_POINTS:
-            raise InputError(f"a map has 1 to {MOST_POINTS:,} points, got {points:,}: draw fewer with --points")
+            raise InputError(f"a map has 1 to {MOST_POINTS:,} points, got {points:,}: set `points` lower")
         if self.xy.shape != (points, 2) or not np.isfinite(self.xy).all():
             raise InputError(f"a map needs finite numbers of shape [point, 2], got shape {list(self.xy.shape)}")
         others = {channel.name: channel.values for channel in self.channels}
@@ -141,14 +141,14 @@ class FrameMap:
 
 @dataclass(frozen=True, kw_only=True)
 class Neighbor:
-    """A bout that is like another: its number among the shown bouts, and how far it is."""
+    """Similar bout: its number among the example bouts, and its distance."""
 
     bout: int
     distance: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ShownBout(Span):
+class ExampleBout(Span):
     """A bout that the page plays.
 
     Parameters
@@ -158,7 +158,7 @@ class ShownBout(Span):
     first : the frame its track begins at, which may be before its start.
     track : float [time, individual, keypoint, 2] from there on, NaN = missing.
     neighbors : nearest first; empty where they were not looked for.
-    among_shown : they were looked for among the shown bouts only, not among all.
+    among_examples : True if only the example bouts were searched, not all.
     """
 
     ethogram: str
@@ -166,7 +166,7 @@ class ShownBout(Span):
     first: int
     track: np.ndarray
     neighbors: tuple[Neighbor, ...] = ()
-    among_shown: bool = False
+    among_examples: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,15 +182,15 @@ class ProfileTest:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AnimalProfiles:
-    """Cluster use of animals in groups.
+    """Cluster use per animal and group.
 
     Parameters
     ----------
-    name : what groups them, e.g. "treatment".
-    animals, groups : who, and in which group.
+    name : name of the factor, e.g. "treatment".
+    animals, groups : names of the animals, and the group of each.
     shares : float [animal, cluster], of the animal's frames.
     level : the q up to which a difference is called found.
-    effect : what the effect size is, in words.
+    effect : name of the effect size.
     notes : what a reader has to know, a sentence each.
     """
 
@@ -213,12 +213,12 @@ class AnimalProfiles:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Results of a probe or benchmark: a table, and the numbers that are drawn.
+    """Results of a probe or benchmark: a table, and the numbers of its chart.
 
     Parameters
     ----------
     bars : (row, mean, spread over seeds, low, high) of the headline score; None where not known.
-    score : what that is.
+    score : name of the score.
     """
 
     title: str
@@ -236,7 +236,7 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
-    """Everything a page shows.
+    """All contents of a page.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ class Report:
     clusters : the ethogram of clusters, None where there are none; cards, transitions and profiles speak of it.
     labels : the ethograms of label streams.
     cards : of the clusters, as they were described, or counted.
-    discovery : what known labels explain least, None where it was not looked for.
+    discovery : clusters and bouts that known labels explain least, or None.
     transitions : counts [from cluster, to cluster] of successive bouts.
     notes : what a reader has to know, a sentence each.
     """
@@ -258,7 +258,7 @@ class Report:
     clusters: Ethogram | None = None
     labels: tuple[Ethogram, ...] = ()
     map: FrameMap | None = None
-    bouts: tuple[ShownBout, ...] = ()
+    bouts: tuple[ExampleBout, ...] = ()
     cards: tuple[Card, ...] = ()
     transitions: np.ndarray | None = None
     discovery: Discovery | None = None
@@ -287,7 +287,7 @@ class Report:
 
     @cached_property
     def numbers(self) -> dict[str, int]:
-        """The number of each recording by its id."""
+        """Number of each recording, by id."""
         return {recording.id: number for number, recording in enumerate(self.recordings)}
 
     def _check_ethogram(self, ethogram: Ethogram) -> None:
@@ -328,7 +328,7 @@ class Report:
             if bout.ethogram and bout.ethogram not in self._ethograms:
                 raise InputError(f"bout {number} is of the ethogram {bout.ethogram!r}; there are {[*self._ethograms]}")
             if any(not 0 <= neighbor.bout < len(self.bouts) for neighbor in bout.neighbors):
-                raise InputError(f"bout {number}: its neighbors must be among the {len(self.bouts)} shown bouts")
+                raise InputError(f"bout {number}: its neighbors must be among the {len(self.bouts)} example bouts")
 
     def _check_map(self, frames: FrameMap) -> None:
         counts = np.array([recording.frames for recording in self.recordings])
@@ -336,7 +336,7 @@ class Report:
         if not inside.all() or (frames.frame < 0).any() or (frames.frame >= counts[frames.recording]).any():
             raise InputError("the map shows frames that the report's recordings do not have")
         if frames.nearest is not None and not (-1 <= frames.nearest.min() <= frames.nearest.max() < len(self.bouts)):
-            raise InputError(f"the map's nearest bouts must be among the {len(self.bouts)} shown ones")
+            raise InputError(f"the map's nearest bouts must be among the {len(self.bouts)} example bouts")
 
 
 _FRONT = ("nose", "head", "neck", "center")
@@ -344,7 +344,7 @@ _BACK = ("tail_base", "center", "tail_middle")
 
 
 def front_and_back(skeleton: Skeleton) -> tuple[int, int]:
-    """The keypoints at either end of the body, front first; the first and last keypoint where roles do not tell.
+    """Keypoints at both ends of the body, front first; without roles, the first and last keypoint.
 
     >>> from ssl_behavior.skeleton import SKELETONS
     >>> front_and_back(SKELETONS["calms21"])

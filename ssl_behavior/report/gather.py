@@ -1,4 +1,4 @@
-"""From a store and its embeddings, and whatever else there is, to a report."""
+"""`gather_report`: a report from a store, its embeddings, and optional clusters, descriptions and scores."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,9 +13,9 @@ from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.frame_clusters import transitions
 from ssl_behavior.embedding import Embeddings
 from ssl_behavior.errors import InputError
-from ssl_behavior.report.contents import MOST_POINTS, AnimalProfiles, Ethogram, FrameMap, Report, Scores, ShownBout
+from ssl_behavior.report.contents import MOST_POINTS, AnimalProfiles, Ethogram, ExampleBout, FrameMap, Report, Scores
+from ssl_behavior.report.examples import Source, choose_bouts, nearest_points
 from ssl_behavior.report.maps import check_map, draw_map, program_channels, tracking_channels
-from ssl_behavior.report.shown_bouts import Source, choose_bouts, nearest_points
 from ssl_behavior.report.tables import MOST_BOUTS
 from ssl_behavior.space import Space, SpaceConfig, sample_frames
 from ssl_behavior.store import Store, StoreRow
@@ -32,13 +32,13 @@ _CLUSTERS = "clusters"
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """What goes into a report.
+    """Options of a report.
 
     Parameters
     ----------
     map : "pca", or where they are installed "tsne" or "umap".
     points : frames on the map, at most 100,000.
-    bouts : how many bouts are shown with their neighbors.
+    bouts : number of example bouts with neighbors.
     neighbors : of each of them.
     programs : names or globs of programs to color the map by; none = ().
     title : of the page.
@@ -55,21 +55,21 @@ class ReportConfig:
     neighbors: int = 5
     programs: tuple[str, ...] = DEFAULT_PROGRAMS
     seed: int = 0
-    title: str = "Behaviour report"
+    title: str = "Behavior report"
     space: SpaceConfig = field(default_factory=SpaceConfig)
 
     def __post_init__(self) -> None:
         check_map(self.map)
         if not 1 <= self.points <= MOST_POINTS:
-            raise InputError(f"--points must be 1 to {MOST_POINTS:,}, got {self.points:,}")
-        for option, value in (("--bouts", self.bouts), ("--neighbors", self.neighbors)):
+            raise InputError(f"`points` must be 1 to {MOST_POINTS:,}, got {self.points:,}")
+        for name, value in (("bouts", self.bouts), ("neighbors", self.neighbors)):
             if value < 0:
-                raise InputError(f"{option} must be 0 or more, got {value}")
+                raise InputError(f"`{name}` must be 0 or more, got {value}")
 
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """A report, and the points of its map's frames in the space that the map was drawn from, float32 [point, dim]."""
+    """A report, and the points of its map's frames in the embedding space of the map, float32 [point, dim]."""
 
     report: Report
     points: np.ndarray
@@ -86,14 +86,14 @@ def gather_report(
     scores: Sequence[Scores] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Gathered:
-    """Everything for a page, in bounded memory: a map's frames, the bouts to be shown, counts over all frames.
+    """Gather a page's contents in bounded memory: frames of the map, example bouts, counts over all frames.
 
     Parameters
     ----------
     rows : the recordings to show, all of the embeddings' by default.
     clusters : the cluster of each frame.
-    description : of `clusters`, as `ssl-behavior describe` wrote it; without one, what can be counted is shown.
-    progress : called with what is being done.
+    description : of `clusters`, from `ssl-behavior describe`; without one, the report counts its own cards.
+    progress : callback with the name of the current stage.
 
     Raises
     ------
@@ -109,21 +109,21 @@ def gather_report(
     progress(f"drawing the map ({config.map})")
     frames, points = _map(source, space, config)
     progress("measuring programs")
-    frames, notes = _coloured(source, frames, config)
-    progress("looking for bouts that are alike")
+    frames, notes = _colored(source, frames, config)
+    progress("searching similar bouts")
     named = _named(source, description)
-    shown, means = choose_bouts(source, space, config.bouts, config.neighbors, found, labels, named, config.seed)
+    examples, means = choose_bouts(source, space, config.bouts, config.neighbors, found, labels, named, config.seed)
     frames = replace(frames, nearest=nearest_points(points, means))
     report = Report(
         title=config.title,
         recordings=source.recordings,
         skeleton=store.skeleton,
         individuals=store.individuals,
-        facts=_facts(source, space, frames, shown),
+        facts=_facts(source, space, frames, examples),
         clusters=found,
         labels=labels,
         map=frames,
-        bouts=shown,
+        bouts=examples,
         cards=() if clustered is None else _cards(clustered, labels, description),
         transitions=None if clustered is None else transitions(clustered.frames).counts,
         discovery=description.discovery if description else None,
@@ -135,7 +135,7 @@ def gather_report(
 
 
 def _label_streams(source: Source) -> tuple[Ethogram, ...]:
-    """The streams that somebody annotated in these recordings."""
+    """Label streams with annotated frames in the report's recordings."""
     streams = []
     for name, stream in source.store.streams.items():
         frames = source.store.labels(name)
@@ -146,7 +146,7 @@ def _label_streams(source: Source) -> tuple[Ethogram, ...]:
 
 
 def _clustered(source: Source, clusters: FrameClusters) -> ClusteredStore:
-    """The report's recordings that are clustered."""
+    """Clusters of the report's recordings."""
     own = clusters.only([row.id for row in source.rows])
     frames = {row.id: row.frames for row in source.rows}
     for row in own.rows:
@@ -178,13 +178,15 @@ def _cards(clustered: ClusteredStore, labels: Sequence[Ethogram], description: C
 
 
 def _named(source: Source, description: Cards | None) -> list[tuple[Span, int]]:
-    """(bout, cluster) of everything that a description points at in the report's recordings."""
+    """(bout, cluster) of every bout that the description refers to in the report's recordings."""
     if description is None:
         return []
-    shown = {row.id for row in source.rows}
+    reported = {row.id for row in source.rows}
     named: list[tuple[Span, int]] = [(bout, card.cluster) for card in description.clusters for bout in card.medoids]
-    bouts = [bout for bout in description.discovery.bouts if bout.recording in shown]
-    return [one for one in named if one[0].recording in shown] + [(bout, bout.cluster) for bout in bouts[:MOST_BOUTS]]
+    bouts = [bout for bout in description.discovery.bouts if bout.recording in reported]
+    return [one for one in named if one[0].recording in reported] + [
+        (bout, bout.cluster) for bout in bouts[:MOST_BOUTS]
+    ]
 
 
 def _notes(source: Source, description: Cards | None) -> tuple[str, ...]:
@@ -198,7 +200,7 @@ def _notes(source: Source, description: Cards | None) -> tuple[str, ...]:
 
 
 def _map(source: Source, space: Space, config: ReportConfig) -> tuple[FrameMap, np.ndarray]:
-    """(the map without colors, the points of its frames in the space)."""
+    """The map without channels, and the points of its frames in the space."""
     sample = sample_frames(source.rows, config.points, config.seed)
     points = space.gather(source.embeddings, sample)
     xy, method = draw_map(points, config.map, config.seed)
@@ -210,7 +212,7 @@ def _map(source: Source, space: Space, config: ReportConfig) -> tuple[FrameMap, 
     return FrameMap(method=method, xy=xy[sorting], recording=recording, frame=frame), points[sorting]
 
 
-def _coloured(source: Source, frames: FrameMap, config: ReportConfig) -> tuple[FrameMap, tuple[str, ...]]:
+def _colored(source: Source, frames: FrameMap, config: ReportConfig) -> tuple[FrameMap, tuple[str, ...]]:
     inside = source.store_offsets[frames.recording] + frames.frame
     order = np.argsort(inside, kind="stable")
     back = np.argsort(order, kind="stable")
@@ -220,11 +222,13 @@ def _coloured(source: Source, frames: FrameMap, config: ReportConfig) -> tuple[F
     return replace(frames, channels=(*programs, *tracking), poses=poses), notes
 
 
-def _facts(source: Source, space: Space, frames: FrameMap, shown: Sequence[ShownBout]) -> tuple[tuple[str, str], ...]:
+def _facts(
+    source: Source, space: Space, frames: FrameMap, examples: Sequence[ExampleBout]
+) -> tuple[tuple[str, str], ...]:
     total = sum(row.frames for row in source.rows)
     seconds = sum(row.frames / row.fps for row in source.rows)
     hours, minutes = int(seconds // 3600), int(seconds % 3600 // 60)
-    wide = sum(bool(bout.neighbors) and not bout.among_shown for bout in shown)
+    wide = sum(bool(bout.neighbors) and not bout.among_examples for bout in examples)
     return (
         ("Recordings", f"{len(source.rows)}, {total:,} frames, {hours} h {minutes} min"),
         ("Animals", ", ".join(source.store.individuals)),
@@ -232,5 +236,5 @@ def _facts(source: Source, space: Space, frames: FrameMap, shown: Sequence[Shown
         ("Embeddings", f"{source.embeddings.path.name}, encoder {source.embeddings.checkpoint[:12]}"),
         ("Space", f"{', '.join(space.config.kept(space.groups))}; {space.dim} dimensions"),
         ("Map", f"{len(frames.xy):,} frames, {frames.method}"),
-        ("Bouts to play", f"{len(shown):,}, {wide:,} of them with their nearest neighbours among all bouts"),
+        ("Bouts to play", f"{len(examples):,}, {wide:,} of them with their nearest neighbors among all bouts"),
     )

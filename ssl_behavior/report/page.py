@@ -1,8 +1,8 @@
 """A report as one HTML file without external resources.
 
-The page carries JSON for names and tables, and packed arrays for everything large. An array is split into byte planes,
-deflated and written in base64; browsers undo it with `DecompressionStream`. Coordinates are whole steps, fine enough
-for a picture.
+The page holds JSON for names and tables, and packed arrays for large data. An array is split into byte planes, deflated
+and encoded in base64; browsers decode it with `DecompressionStream`. Coordinates are rounded to whole steps, fine
+enough for drawing.
 """
 
 import base64
@@ -20,15 +20,15 @@ from markupsafe import Markup
 
 from ssl_behavior.bouts import runs
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_file, told_plainly
+from ssl_behavior.files import atomic_file, write_errors_explained
 from ssl_behavior.report.contents import Channel, Ethogram, FrameMap, Report, front_and_back
-from ssl_behavior.report.tables import difference_rows, discovery_rows, telling_labels
+from ssl_behavior.report.tables import difference_rows, discovery_rows, distinctive_labels
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = ["check_page", "pack", "packed_report", "render_report", "safe_json", "write_report"]
 
 _STEPS = 8190
-"""Of the longest side of any shown bout: a tenth of a pixel on a wide screen."""
+"""Steps per longest side of the example bouts: a tenth of a pixel on a wide screen."""
 
 _POSE_STEPS = 254
 _POSE_MISSING = 255
@@ -40,7 +40,7 @@ _UINT16 = 65535
 
 
 def pack(array: np.ndarray) -> dict[str, Any]:
-    """An array as text, with what is needed to read it: little endian, byte plane by byte plane, deflated, base64."""
+    """Array as text with its type and shape: little endian, byte plane by byte plane, deflated, base64."""
     array = np.ascontiguousarray(array)
     array = array.astype(array.dtype.newbyteorder("<"), copy=False)
     planes = array.reshape(-1).view(np.uint8).reshape(-1, array.dtype.itemsize).T
@@ -49,7 +49,7 @@ def pack(array: np.ndarray) -> dict[str, Any]:
 
 
 def safe_json(value: Any) -> str:
-    """JSON that may stand in a script element: whatever it holds, it neither ends it nor begins a comment in it."""
+    """JSON for a script element: its content can neither close the element nor open a comment."""
     text = json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -57,7 +57,7 @@ def safe_json(value: Any) -> str:
 
 
 def _without_nan(value: Any) -> Any:
-    """What JSON cannot hold becomes null; arrays become lists."""
+    """Values for JSON: NaN and infinity become None, arrays become lists."""
     if isinstance(value, np.ndarray):
         return _without_nan(value.tolist())
     if isinstance(value, dict):
@@ -70,7 +70,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def packed_report(report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """(what becomes JSON, arrays by the name that stands for them there)."""
+    """JSON contents of a page, and its arrays by the names that the JSON refers to."""
     arrays: dict[str, np.ndarray] = {}
     every = ([("clusters", report.clusters)] if report.clusters else []) + [("labels", one) for one in report.labels]
     facts: dict[str, Any] = {
@@ -156,7 +156,7 @@ def _channel(channel: Channel, name: str, arrays: dict[str, np.ndarray]) -> dict
 
 
 def _poses(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(uint8 [point, individual, keypoint, 2] in steps of the pose's longer side, those sides [point])."""
+    """Poses as uint8 [point, individual, keypoint, 2] in steps of the pose's longer side, and these sides [point]."""
     flat = poses.reshape(len(poses), -1, 2)
     missing = ~np.isfinite(flat).all(axis=2)
     low = np.where(missing[..., None], np.inf, flat).min(axis=1)
@@ -174,7 +174,7 @@ def _bouts(report: Report, names: list[str], arrays: dict[str, np.ndarray]) -> d
         return {"count": 0}
     table = [
         (report.numbers[one.recording], one.start, one.stop, names.index(one.ethogram) if one.ethogram else -1,
-         one.value, one.first, len(one.track), len(one.neighbors), int(one.among_shown))
+         one.value, one.first, len(one.track), len(one.neighbors), int(one.among_examples))
         for one in bouts
     ]  # fmt: skip
     neighbors = [neighbor for one in bouts for neighbor in one.neighbors]
@@ -182,21 +182,24 @@ def _bouts(report: Report, names: list[str], arrays: dict[str, np.ndarray]) -> d
     arrays["neighbors"] = np.array([neighbor.bout for neighbor in neighbors], np.int32)
     arrays["distances"] = np.array([neighbor.distance for neighbor in neighbors], np.float32)
     step = max(_extent(one.track) for one in bouts) / _STEPS or 1.0
-    tracks = [_quantised(one.track, step) for one in bouts]
+    tracks = [_quantized(one.track, step) for one in bouts]
     arrays["tracks"] = np.concatenate([steps for steps, _ in tracks])
     arrays["observed"] = np.packbits(np.concatenate([seen for _, seen in tracks]).reshape(-1), bitorder="little")
     return {"count": len(bouts), "step": step}
 
 
 def _extent(track: np.ndarray) -> float:
-    """The longer side of the box around a track."""
+    """Longer side of a track's bounding box."""
     points = track.reshape(-1, 2)
     points = points[np.isfinite(points).all(axis=1)]
     return float(np.ptp(points, axis=0).max()) if len(points) else 0.0
 
 
-def _quantised(track: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
-    """(differences in time of whole steps, uint16 and modulo 2^16, a missing point where it was last; which are there)
+def _quantized(track: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Time differences of a track in whole steps, uint16 modulo 2^16, and the mask of observed points.
+
+    A missing point keeps its last position.
+
 
     Deflate makes little of small differences, and nothing of points that stay.
     """
@@ -223,7 +226,7 @@ _SCRIPTS = (
 
 
 def check_page(path: Path, overwrite: bool) -> None:
-    """Refuse a file that cannot be written, before anything is computed.
+    """Refuse a path that cannot be written, before the long computation.
 
     Raises
     ------
@@ -231,13 +234,13 @@ def check_page(path: Path, overwrite: bool) -> None:
         If it is there already and `overwrite` is False, or is a folder.
     """
     if path.is_dir():
-        raise InputError(f"--out {path} is a folder: give the name of a file, such as {path / 'report.html'}")
+        raise InputError(f"`out` {path} is a folder: give the name of a file, such as {path / 'report.html'}")
     if path.exists() and not overwrite:
-        raise InputError(f"{path} exists already: choose another --out, or pass --overwrite to replace it")
+        raise InputError(f"{path} exists already: choose another `out`, or pass `overwrite` to replace it")
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Write the page, whole or not at all.
+    """Write the page, atomically.
 
     Raises
     ------
@@ -245,7 +248,7 @@ def write_report(report: Report, path: Path) -> None:
         If it cannot be written.
     """
     text = render_report(report)
-    with told_plainly(path), atomic_file(path) as partial:
+    with write_errors_explained(path), atomic_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
@@ -254,7 +257,7 @@ def render_report(report: Report) -> str:
     leave its element, and the page's own policy lets browsers run its scripts and no others, and load nothing."""
     facts, arrays = packed_report(report)
     scripts = [_read("vendor", name) for name in _LIBRARIES]
-    # One scope for all of ours, and none of it left on the page.
+    # One function scope for all our scripts, so that they leave no globals.
     scripts.append("(() => {\n'use strict';\n" + "".join(_read("assets", name) for name in _SCRIPTS) + "})();\n")
     every = ((report.clusters,) if report.clusters else ()) + report.labels
     return _environment().get_template("report.html.jinja").render(
@@ -265,7 +268,7 @@ def render_report(report: Report) -> str:
         front=report.skeleton.keypoints[facts["skeleton"]["front"]],
         parts=_parts(report),
         style=Markup(_read("assets", "report.css")),
-        licences="\n\n".join(_read("vendor", f"LICENSE-{name}.txt") for name in ("d3", "plot")),
+        licenses="\n\n".join(_read("vendor", f"LICENSE-{name}.txt") for name in ("d3", "plot")),
         facts=Markup(safe_json(facts)),
         arrays={name: pack(array) for name, array in arrays.items()},
         scripts=[Markup(script) for script in scripts],
@@ -274,7 +277,7 @@ def render_report(report: Report) -> str:
 
 
 def _parts(report: Report) -> list[tuple[str, str]]:
-    """(anchor, name) of the parts that there are."""
+    """(anchor, name) of the parts of this page."""
     parts = [
         ("map", "Map", report.map), ("player", "Player", report.bouts), ("ethogram", "Ethogram", True),
         ("clusters", "Clusters", report.cards), ("transitions", "Transitions", report.transitions is not None),
@@ -298,7 +301,7 @@ def _environment() -> Environment:
     )
     environment.tests["same_as"] = lambda one, other: one is other
     filters = {"share": _share, "seconds": _seconds, "short": _short, "frame_time": _frame_time}
-    environment.filters |= filters | {"telling": telling_labels}
+    environment.filters |= filters | {"telling": distinctive_labels}
     return environment
 
 
@@ -307,9 +310,9 @@ def _share(value: float) -> str:
     >>> _share(0.034), _share(0.34), _share(0.0004)
     ('3.4\u202f%', '34\u202f%', '0.04\u202f%')
     """
-    shown = value * 100
-    digits = 0 if shown >= 9.95 or not shown else 1 if shown >= 0.1 else 2
-    return f"{shown:.{digits}f}{_NARROW}%"
+    percent = value * 100
+    digits = 0 if percent >= 9.95 or not percent else 1 if percent >= 0.1 else 2
+    return f"{percent:.{digits}f}{_NARROW}%"
 
 
 def _seconds(value: float) -> str:

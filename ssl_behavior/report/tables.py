@@ -1,7 +1,7 @@
-"""Tables of a report's page: results of other jobs, labels and measures of clusters, bouts worth a look.
+"""Tables of the report page: results of probes and benchmarks, labels and measures of clusters, notable bouts.
 
-`results.json` of a probe or a benchmark becomes tables, `profiles.json` of `ssl-behavior describe` the use of clusters
-by groups of animals.
+`results.json` of a probe or a benchmark gives tables, `profiles.json` of `ssl-behavior describe` the cluster use of
+groups of animals.
 """
 
 import math
@@ -23,9 +23,9 @@ __all__ = [
     "channel_differences",
     "difference_rows",
     "discovery_rows",
+    "distinctive_labels",
     "read_profiles",
     "read_scores",
-    "telling_labels",
 ]
 
 _UNDEFINED = "undefined"
@@ -48,7 +48,7 @@ def read_scores(folder: Path) -> tuple[Scores, ...]:
             return tuple(_table(str(one["title"]), one["rows"], ()) for one in contents["tables"] if one["rows"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise InputError(f"{folder}/results.json is damaged: {error!r}") from None
-    raise InputError(f"{folder}/results.json is neither of a probe nor of a benchmark")
+    raise InputError(f"{folder}/results.json has results of neither a probe nor a benchmark")
 
 
 def _probe_title(contents: Mapping[str, Any]) -> str:
@@ -65,7 +65,7 @@ def _probe_notes(contents: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _table(title: str, rows: Sequence[Mapping[str, Any]], notes: tuple[str, ...]) -> Scores:
-    """Average precision: of the first mean over classes, which is drawn, and of every class."""
+    """Table of average precision: the first macro mean, which the chart shows, and every class."""
     first = rows[0]
     macros = [str(macro["name"]) for macro in first["macros"]]
     classes = list(first["classes"])
@@ -79,9 +79,9 @@ def _table(title: str, rows: Sequence[Mapping[str, Any]], notes: tuple[str, ...]
     cells = [
         (
             _name(row),
-            *(_shown(macro["ap"], macro.get("ap_interval")) for macro in row["macros"]),
-            *(_shown(macro["f1"], macro.get("f1_interval")) for macro in row["macros"]),
-            *(_shown(row["classes"][one]["ap"]) for one in classes),
+            *(_score_cell(macro["ap"], macro.get("ap_interval")) for macro in row["macros"]),
+            *(_score_cell(macro["f1"], macro.get("f1_interval")) for macro in row["macros"]),
+            *(_score_cell(row["classes"][one]["ap"]) for one in classes),
         )
         for row in rows
     ]
@@ -94,10 +94,10 @@ def _table(title: str, rows: Sequence[Mapping[str, Any]], notes: tuple[str, ...]
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    told = [str(row["representation"])]
-    told += [word for word in ("smoothed", "tuned") if row.get(word)]
-    told += [f"{row['percent']:g} % of the labels"] if row.get("percent", 100) != 100 else []
-    return ", ".join(told)
+    words = [str(row["representation"])]
+    words += [word for word in ("smoothed", "tuned") if row.get(word)]
+    words += [f"{row['percent']:g} % of the labels"] if row.get("percent", 100) != 100 else []
+    return ", ".join(words)
 
 
 def _bar(name: str, macro: Mapping[str, Any]) -> tuple[str, float, float, float | None, float | None]:
@@ -105,8 +105,8 @@ def _bar(name: str, macro: Mapping[str, Any]) -> tuple[str, float, float, float 
     return name, float(macro["ap"]["mean"]), float(macro["ap"]["std"] or 0.0), between.get("low"), between.get("high")
 
 
-def _shown(summary: Mapping[str, Any], between: Mapping[str, Any] | None = None) -> str:
-    """A mean, its spread where there are several seeds, its interval where there is one."""
+def _score_cell(summary: Mapping[str, Any], between: Mapping[str, Any] | None = None) -> str:
+    """Mean, with the standard deviation over several seeds and the interval if given."""
     if summary["mean"] is None:
         return _UNDEFINED
     spread = f" ± {summary['std']:.3f}" if summary.get("num_defined", 1) > 1 else ""
@@ -118,7 +118,7 @@ _PROFILES, _VERSION = "profiles.json", 1
 
 
 def read_profiles(folder: Path) -> tuple[AnimalProfiles, ...]:
-    """The profiles of a description folder; none where groups were not compared.
+    """Profiles of a description folder; empty without compared groups.
 
     Raises
     ------
@@ -163,11 +163,11 @@ MOST_BOUTS = 30
 _MOST_CLUSTERS = 10
 _MOST_DIFFERENCES = 6
 _MOST_LABELS = 6
-_SMALLEST_STD = 1e-9
+_MIN_STD = 1e-9
 
 
-def telling_labels(labels: Sequence[Enrichment]) -> tuple[Enrichment, ...]:
-    """The labels more frequent than elsewhere, at most six; first what adds most to the divergence from all labels.
+def distinctive_labels(labels: Sequence[Enrichment]) -> tuple[Enrichment, ...]:
+    """At most six labels more frequent than elsewhere, by decreasing contribution to the divergence from all labels.
 
     A label's part of the Kullback-Leibler divergence of the cluster's labels from all labels is share * log(lift). By
     the lift alone, three frames of a rare label would come first.
@@ -186,7 +186,7 @@ class DifferenceRow(NamedTuple):
 
 
 def difference_rows(report: Report) -> dict[int, list[DifferenceRow]]:
-    """Of each cluster, the measures that describe it; without a description, the channels of the map."""
+    """Distinctive measures of each cluster; without a description, channels of the map."""
     rows = {card.cluster: [_row(one) for one in card.differences] for card in report.cards}
     if report.clusters and report.map and not all(rows.values()):
         for cluster, own in channel_differences(report.clusters, report.map).items():
@@ -200,13 +200,13 @@ def _row(one: Difference) -> DifferenceRow:
 
 
 def channel_differences(clusters: Ethogram, frames: FrameMap) -> dict[int, list[DifferenceRow]]:
-    """Of each cluster, the channels whose mean is the most standard deviations from that of all points."""
+    """Channels of each cluster with the largest difference from the overall mean, in standard deviations."""
     cluster = clusters.at(frames.recording, frames.frame)
     found: dict[int, list[DifferenceRow]] = {}
     for channel in frames.channels:
         known = np.isfinite(channel.values)
         overall, spread = channel.values[known].mean(), channel.values[known].std()
-        if not spread > _SMALLEST_STD:
+        if not spread > _MIN_STD:
             continue
         for number in np.unique(cluster[known & (cluster >= 0)]):
             mean = channel.values[known & (cluster == number)].mean()
@@ -218,7 +218,7 @@ def channel_differences(clusters: Ethogram, frames: FrameMap) -> dict[int, list[
 
 
 def discovery_rows(report: Report) -> list[dict[str, Any]]:
-    """Clusters and bouts worth a look, and why; `span` is None for a cluster as a whole."""
+    """Notable clusters and bouts, with reasons; `span` is None for a whole cluster."""
     if report.discovery is None:
         return []
     rows: list[dict[str, Any]] = []

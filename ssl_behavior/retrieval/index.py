@@ -594,7 +594,7 @@ def build_index(
         If `folder` exists and is not to be overwritten, or the index cannot be built.
     """
     folder, config = Path(folder), config or IndexConfig()
-    with atomic_folder(folder, overwrite, MARKER, "--index") as partial:
+    with atomic_folder(folder, overwrite, MARKER, "index") as partial:
         fitted = Space.fit(embeddings, space or SpaceConfig(unit=True), config.seed)
         FrameIndex.build(embeddings, fitted, config, progress).write(partial)
     return FrameIndex.open(folder, embeddings)

@@ -1,11 +1,11 @@
-"""Simulated dyads: two mice as CalMS21 has them, the package's embedded default data.
+"""Simulated dyads: two mice as in CalMS21, the default data of tests and demo.
 
 A semi-Markov process over attack, investigation, mount and other, fitted to the real Task 1 annotations, moves two
-bodies of seven keypoints each; a tracker with jitter, doubt and misplaced points looks at them, and six annotators with
-styles of their own write down what they see (0 for Task 1, 1 to 5 for Task 2; Task 3's behaviours are refinements).
+bodies of seven keypoints each. A simulated tracker adds jitter, confidence and misplaced points. Six annotators with
+different styles label the behavior (0 for Task 1, 1 to 5 for Task 2; Task 3's behaviors are refinements).
 
-How hard it is, on 24 held-out recordings after training on 48 (6,000 frames each), macro F1 | AP over the three
-behaviours: one frame (egocentric points and nine distances) .49 | .53 for a linear model and .60 | .65 for a network
+Difficulty, on 24 held-out recordings after training on 48 (6,000 frames each), macro F1 | AP over the three
+behaviors: one frame (egocentric points and nine distances) .49 | .53 for a linear model and .60 | .65 for a network
 of two layers; a linear model that sees two seconds (means and deviations of distances and speeds) .82 | .89. The real
 Task 1 gave .61 | .66 to the published single-frame network and .79 | .86 to its convolutions over 13 seconds.
 """

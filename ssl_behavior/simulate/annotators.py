@@ -1,4 +1,4 @@
-"""Annotators: from what the animals do to what a person writes down, each in a style of their own."""
+"""Simulated annotators: from true behavior to labels, each in an individual style."""
 
 from dataclasses import dataclass
 
@@ -10,20 +10,20 @@ from ssl_behavior.simulate.schedule import INVESTIGATION, OTHER, Act, Schedule
 __all__ = ["ANNOTATORS", "REACTION_FRAMES", "Annotator", "annotate", "find_annotator"]
 
 REACTION_FRAMES = 6
-"""A body follows its intention about so many frames later; nobody can see the intention."""
+"""Delay of a body's motion behind its intention, in frames; annotators see only the motion."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Annotator:
-    """A style.
+    """Style of an annotator.
 
     Parameters
     ----------
     start, stop : frames by which bouts begin and end later (negative: earlier) than the truth.
     jitter : standard deviation of every boundary, frames.
-    thresholds : (attack, investigation, mount), how pronounced a behaviour must be; 0 takes everything.
-        A resident that lingers close by counts as investigation for whom the threshold is below 0.
-    gap : bouts of one behaviour with fewer frames of "other" between them become one.
+    thresholds : (attack, investigation, mount), how pronounced a behavior must be; 0 takes everything.
+        With a threshold below 0, a resident that lingers close by counts as investigation.
+    gap : bouts of one behavior with fewer frames of "other" between them become one.
     shortest : bouts of fewer frames are left out.
     """
 
@@ -60,7 +60,7 @@ def find_annotator(number: int) -> Annotator:
 
 
 def annotate(generator: np.random.Generator, schedule: Schedule, style: Annotator) -> np.ndarray:
-    """Labels int16 [time], 0..3, of one person."""
+    """Labels of one annotator, int16 [time], 0..3."""
     seen = _noticed(schedule, style)
     names, edges = _runs(seen)
     edges = _moved(generator, names, edges, style, len(seen))
@@ -70,7 +70,7 @@ def annotate(generator: np.random.Generator, schedule: Schedule, style: Annotato
 
 
 def _noticed(schedule: Schedule, style: Annotator) -> np.ndarray:
-    """Behaviour per frame where it is pronounced enough; split where it is not for a while."""
+    """Behavior per frame where it is pronounced enough; a bout is split where it is weak for a while."""
     strength = _mean_around(schedule.intensity, 9)
     need = np.array([*style.thresholds, -1.0])[schedule.behavior]
     seen = np.where(strength >= need, schedule.behavior, OTHER)
@@ -81,7 +81,7 @@ def _noticed(schedule: Schedule, style: Annotator) -> np.ndarray:
 
 
 def _mean_around(values: np.ndarray, width: int) -> np.ndarray:
-    """Centred moving average; the ends are repeated."""
+    """Centered moving average; the ends are repeated."""
     padded = np.pad(values, (width // 2 + 1, width // 2), mode="edge")
     total = np.cumsum(padded)
     return (total[width:] - total[:-width]) / width
@@ -96,7 +96,7 @@ def _runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _moved(
     generator: np.random.Generator, names: np.ndarray, edges: np.ndarray, style: Annotator, num_frames: int
 ) -> np.ndarray:
-    """Every boundary where this person puts it; a run may vanish, none overtakes another."""
+    """Boundaries shifted as by this annotator; a run may vanish, and their order stays."""
     before, after = names[:-1], names[1:]
     shift = np.where(after == OTHER, style.stop, np.where(before == OTHER, style.start, 0.0))
     shift = shift + style.jitter * generator.standard_normal(len(shift))
@@ -105,7 +105,7 @@ def _moved(
 
 
 def _close_gaps(labels: np.ndarray, gap: int) -> np.ndarray:
-    """Fill spells of "other" shorter than `gap` frames between two bouts of one behaviour."""
+    """Fill spells of "other" shorter than `gap` frames between two bouts of one behavior."""
     names, edges = _runs(labels)
     if len(names) < 3:
         return labels

@@ -27,9 +27,9 @@ _RECORDINGS, _FRAMES, _CALMS21_SCALE = 20, 9_000, 0.05
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ssl-behavior simulate",
-        description="Simulate two mice of CalMS21's kind, with behaviours annotated in several styles.",
+        description="Simulate recordings of two mice like CalMS21's, with labels in the styles of several annotators.",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder to make")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument(
         "--layout", choices=("store", "calms21"), default="store", help="a store (default), or the release's JSON files"
     )
@@ -38,13 +38,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scale",
         type=float,
-        help="instead: all of CalMS21, Tasks 1 to 3 and the unlabeled pool, so many times its size",
+        help="instead of --recordings and --frames: all of CalMS21 (Tasks 1 to 3 and the unlabeled pool) at this scale",
     )
     parser.add_argument(
-        "--missing", type=float, default=0.0, help="share of points lost as NaN (store only; default 0)"
+        "--missing", type=float, default=0.0, help="share of points set to NaN (store only; default: 0)"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, help="threads; the result does not depend on it")
+    parser.add_argument("--workers", type=int, help="number of threads; the result does not depend on it")
     parser.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
     return parser
 
@@ -112,7 +112,7 @@ def _write(arguments: argparse.Namespace, plans: list[Plan], progress: Progress)
 
 
 class _Tally:
-    """Frames per task, subset and behaviour."""
+    """Frames per task, subset and behavior."""
 
     def __init__(self) -> None:
         self.recordings: dict[str, int] = defaultdict(int)
@@ -128,7 +128,7 @@ class _Tally:
             self.behaviors[name] += np.bincount(recording.labels["behavior"].frames, minlength=len(BEHAVIORS))
 
     def table(self) -> Table:
-        table = Table("set", "number", "frames", *BEHAVIORS, caption="behaviours in % of the frames", box=SIMPLE)
+        table = Table("set", "number", "frames", *BEHAVIORS, caption="behaviors in % of the frames", box=SIMPLE)
         table.columns[0].no_wrap = True
         for name, frames in self.frames.items():
             counts = self.behaviors[name]

@@ -1,4 +1,4 @@
-"""Simulated recordings: plans of any number of them or of CalMS21, and one recording from its plan."""
+"""Plans of simulated recordings (any number, or the whole of CalMS21), and recordings from plans."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,20 +54,20 @@ TASK3_PROFILES = {
     "sniff_face": Profile(sniff_face=0.165),
     "whiterearing": Profile(rear=0.102),
 }
-"""Task 3's recordings were chosen for one behaviour each."""
+"""Task 3's recordings were chosen for one behavior each."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to simulate: everything a recording depends on, besides the seed.
+    """Parameters of a simulated recording; together with the seed they determine it.
 
     Parameters
     ----------
     id : the recording's name; the random numbers depend on it (and on the seed), not on its place in a list.
     num_frames : length.
     subset : "train", "test", "unlabeled" or any other name.
-    annotator : who annotates "behavior" (0 to 5), or None.
-    task3 : Task 3 behaviours that are annotated too.
+    annotator : annotator of "behavior" (0 to 5), or None.
+    task3 : Task 3 behaviors that are annotated too.
     profile : how often the refinements happen.
     missing : share of the points lost as NaN.
     """
@@ -87,13 +87,13 @@ class Plan:
             raise InputError(f"recording {self.id!r}: the missing share must be in [0, 1), got {self.missing}")
         unknown = sorted(set(self.task3) - set(TASK3_BEHAVIORS))
         if unknown:
-            raise InputError(f"recording {self.id!r}: unknown Task 3 behaviours {unknown}; known: {TASK3_BEHAVIORS}")
+            raise InputError(f"recording {self.id!r}: unknown Task 3 behaviors {unknown}; known: {TASK3_BEHAVIORS}")
         if self.annotator is not None:
             find_annotator(self.annotator)
 
 
 def simulate_plan(plan: Plan, seed: int) -> Recording:
-    """The recording a plan asks for; equal plans and seeds give equal recordings."""
+    """Simulate the recording of a plan; equal plans and seeds give equal recordings."""
     schedule = draw_schedule(numpy_generator(seed, "simulate", plan.id, "schedule"), plan.num_frames, plan.profile)
     keypoints, confidence = _tracks(plan, schedule, seed)
     return Recording(
@@ -119,14 +119,14 @@ def simulate_recording(
     profile: Profile | None = None,
     missing: float = 0.0,
 ) -> Recording:
-    """Two mice of CalMS21's kind: 30 fps, 1024 x 570 pixels, label stream "behavior" (and one per Task 3 behaviour).
+    """Simulate two mice of CalMS21: 30 fps, 1024 x 570 pixels, label stream "behavior" (and one per Task 3 behavior).
 
     Another annotator, or more streams, leave the tracks as they are.
 
     Raises
     ------
     InputError
-        If `num_frames` is below 1, `missing` outside [0, 1), or a behaviour or annotator unknown.
+        If `num_frames` is below 1, `missing` outside [0, 1), or a behavior or annotator unknown.
     """
     profile = profile or Profile()
     return simulate_plan(
@@ -194,13 +194,13 @@ def equal_plans(
     annotators: Sequence[int] = (0,),
     missing: float = 0.0,
 ) -> list[Plan]:
-    """Recordings of `frames` frames each, shared out over subsets; the first ones are the same however many follow.
+    """Plans of `frames` frames each, distributed over subsets; a plan does not depend on how many follow.
 
     Parameters
     ----------
     subsets : name -> share; recordings of "unlabeled" get no labels.
-    tasks : label streams: "behavior" and any of Task 3's behaviours.
-    annotators : who annotates "behavior", in turn.
+    tasks : label streams: "behavior" and any of Task 3's behaviors.
+    annotators : annotators of "behavior", in turn.
 
     Raises
     ------
@@ -225,7 +225,7 @@ def equal_plans(
 
 
 def _shared_out(count: int, subsets: Mapping[str, float]) -> Iterator[tuple[str, int]]:
-    """A subset for each recording, and how many it had before; nobody's depends on how many will follow."""
+    """Subset of each recording, and its number within the subset; neither depends on how many follow."""
     made, total = dict.fromkeys(subsets, 0), sum(subsets.values())
     for index in range(count):
         subset = max(subsets, key=lambda name: subsets[name] / total * (index + 1) - made[name])
@@ -248,7 +248,7 @@ def _check_equal(
 
 
 def _spread_temperament(profile: Profile, index: int) -> Profile:
-    """A temperament for the index-th recording of a set, so that small sets have their share of each too."""
+    """Temperament of the index-th recording of a set; small sets also get each in proportion."""
     calm, _, aggressive = TEMPERAMENT_SHARES
     # Multiples of an irrational number fill the unit interval evenly, however many are taken.
     position = (0.75 + index * (math.sqrt(2) - 1)) % 1
@@ -257,7 +257,7 @@ def _spread_temperament(profile: Profile, index: int) -> Profile:
 
 
 def _lengths(count: int, total: int) -> list[int]:
-    """Lengths as uneven as the real ones, `total` frames together."""
+    """Recording lengths distributed like the real ones, with `total` frames together."""
     drawn = [RECORDING_FRAMES[(27 * index + 35) % len(RECORDING_FRAMES)] for index in range(count)]
     ends = [round(sum(drawn[: i + 1]) / sum(drawn) * total) for i in range(count)]
     return [max(1, stop - start) for start, stop in zip([0, *ends[:-1]], ends, strict=True)]
@@ -270,7 +270,7 @@ def _scaled(count: int, total: int, scale: float) -> list[int]:
 
 
 def _even(count: int, frames: int, scale: float) -> list[int]:
-    """As `_scaled`, for recordings of one length."""
+    """`_scaled` for recordings of equal length."""
     fewer = max(min(count, 2), round(count * math.sqrt(scale)))
     return [max(_FEWEST_FRAMES, round(count * frames * scale / fewer))] * fewer
 
@@ -333,7 +333,7 @@ def _task2(subset: str, scale: float) -> dict[str, list[Plan]]:
 def _task3(subset: str, scale: float) -> dict[str, list[Plan]]:
     groups = {}
     for name in TASK3_BEHAVIORS:
-        # One behaviour of the release has a single training recording.
+        # One behavior of the release has a single training recording.
         count = 1 if (name, subset) == ("intromission", "train") else _TASK3[subset]
         lengths, first = _even(count, _TASK3_FRAMES, scale), _first(subset, _TASK3["train"])
         profile = TASK3_PROFILES[name]

@@ -1,8 +1,8 @@
-"""Motion and tracking: bodies from acts, and keypoints with a tracker's errors from bodies.
+"""Simulated motion and tracking: bodies from acts, and keypoints with tracking errors from bodies.
 
-Every control (a place to go to, a direction to face, a body length) is constant during a move and passes through a
-chain of low-pass filters, so that all motion is smooth and nothing loops over frames. The intruder moves first; what
-the resident wants is a function of where the intruder is. Places are complex numbers x + iy in pixels, y downwards.
+Every control (a target position, a direction, a body length) is constant during a move and passes through a chain of
+low-pass filters, so motion is smooth and needs no loop over frames. The intruder moves first; the resident's targets
+depend on the intruder's position. Places are complex numbers x + iy in pixels, y downwards.
 """
 
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ def _wander_place(generator: np.random.Generator, num_frames: int, frames: float
 
 
 def _fold(place: np.ndarray, inset: tuple[float, float, float, float]) -> np.ndarray:
-    """Reflect places at the walls, as often as it takes."""
+    """Reflect positions at the walls, repeatedly if needed."""
 
     def reflect(x: np.ndarray, low: float, high: float) -> np.ndarray:
         width = high - low
@@ -85,7 +85,7 @@ def _fold(place: np.ndarray, inset: tuple[float, float, float, float]) -> np.nda
 def _walk(
     generator: np.random.Generator, act: np.ndarray, move: np.ndarray, steps: np.ndarray, inset: tuple
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Places to go to and directions to face, one per move, of an animal on its own; spread over frames."""
+    """Target positions and directions of an undisturbed animal, one per move, expanded to frames."""
     first = np.flatnonzero(np.diff(move, prepend=-1))
     step = steps[act[first]] * np.exp(0.7 * generator.standard_normal(len(first)))
     turn = np.cumsum(1.0 * generator.standard_normal(len(first)))
@@ -100,7 +100,7 @@ def _walk(
 
 
 def _turning(direction: np.ndarray, frames: float) -> np.ndarray:
-    """Turn smoothly towards `direction` (radians), always the shorter way."""
+    """Turn smoothly toward `direction` (radians), always the shorter way."""
     return _smooth(np.unwrap(direction), frames)
 
 
@@ -134,8 +134,8 @@ def _intruder(generator: np.random.Generator, schedule: Schedule, inset: tuple, 
 def _resident(generator: np.random.Generator, schedule: Schedule, inset: tuple, intruder: Body, size: float) -> Body:
     act, num_frames = schedule.act, len(schedule.act)
     own_goal, own_facing = _walk(generator, act, schedule.move, _RESIDENT_STEP, inset)
-    reach = 0.5 * KEYPOINT_GEOMETRY["trunk"][0] + KEYPOINT_GEOMETRY["head"][0]
-    contact, goal = _social_goal(generator, schedule, intruder, own_goal, reach * size)
+    center_to_nose = 0.5 * KEYPOINT_GEOMETRY["trunk"][0] + KEYPOINT_GEOMETRY["head"][0]
+    contact, goal = _social_goal(generator, schedule, intruder, own_goal, center_to_nose * size)
     social = act >= Act.LINGER
     goal = np.where(social, goal, own_goal)
     quick = _smooth((act >= Act.CHASE).astype(float), 2.5, poles=1)
@@ -157,9 +157,9 @@ def _resident(generator: np.random.Generator, schedule: Schedule, inset: tuple, 
 
 
 def _social_goal(
-    generator: np.random.Generator, schedule: Schedule, intruder: Body, own_goal: np.ndarray, reach: float
+    generator: np.random.Generator, schedule: Schedule, intruder: Body, own_goal: np.ndarray, center_to_nose: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The point of the intruder that the resident's nose wants, and where its own center must be for that."""
+    """Target point on the intruder for the resident's nose, and the center position that this requires."""
     act, ahead = schedule.act, np.exp(1j * intruder.heading)
     per_move = generator.standard_normal((2, schedule.move[-1] + 1))[:, schedule.move]
     side = np.where(_wander(generator, len(act), 150.0) > 0, 1.0, -1.0)
@@ -173,16 +173,18 @@ def _social_goal(
     gap = np.where(act == Act.LINGER, 55.0 + 110.0 * (1 - schedule.intensity), gap)
     gap = np.where(act == Act.TUSSLE, -35.0 + 50 * schedule.intensity, gap)
     gap = np.where(act == Act.CHASE, 5.0 + 60.0 * schedule.intensity, gap)
-    gap = np.where(act >= Act.MOUNT_ATTEMPT, np.where(act <= Act.INTROMISSION, _mount_gap(act, reach), gap), gap)
-    goal = contact - np.exp(1j * toward) * (reach + gap)
+    gap = np.where(
+        act >= Act.MOUNT_ATTEMPT, np.where(act <= Act.INTROMISSION, _mount_gap(act, center_to_nose), gap), gap
+    )
+    goal = contact - np.exp(1j * toward) * (center_to_nose + gap)
     away = own_goal - intruder.center
     away = intruder.center + 330.0 * away / np.maximum(np.abs(away), 1e-6)
     return contact, np.where(act == Act.DISENGAGE, away, goal)
 
 
-def _mount_gap(act: np.ndarray, reach: float) -> np.ndarray:
+def _mount_gap(act: np.ndarray, center_to_nose: float) -> np.ndarray:
     """Nose past the contact point, so that the chest lies on the intruder's hips; attempts stay further back."""
-    return np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, -0.45, -0.55, 0, 0])[act] * reach
+    return np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, -0.45, -0.55, 0, 0])[act] * center_to_nose
 
 
 def _thrusts(generator: np.random.Generator, act: np.ndarray, heading: np.ndarray) -> np.ndarray:
@@ -293,7 +295,7 @@ def _occlusion(points: np.ndarray) -> np.ndarray:
 
 
 def _doubt(generator: np.random.Generator, num_frames: int) -> np.ndarray:
-    """Normal scores of the confidence [time, 2, 7]: slow, and shared in part by an animal's points."""
+    """Normal scores of the confidence [time, 2, 7]: slow, and correlated among an animal's points."""
     own = _autoregressive(generator, (num_frames, 2, 7), 0.88)
     shared = _autoregressive(generator, (num_frames, 2, 1), 0.97)
     return 0.80 * own + 0.60 * shared

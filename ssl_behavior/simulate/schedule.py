@@ -1,6 +1,6 @@
-"""Schedules of behavior: a semi-Markov process, refined into acts of both animals, with numbers fitted to CalMS21.
+"""Behavior schedules: a semi-Markov process, refined into acts of both animals, with parameters fitted to CalMS21.
 
-Only numbers are kept, none of the recordings. Behaviours are numbered as in CalMS21: attack 0, investigation 1,
+The module holds fitted parameters only, no recordings. Behaviors are numbered as in CalMS21: attack 0, investigation 1,
 mount 2, other 3. A recording has a temperament: calm (no attack, no mount), courting (mounts, no attack) or aggressive.
 """
 
@@ -40,10 +40,10 @@ TASK3_BEHAVIORS = (
 )  # fmt: skip
 
 CLASS_SHARES = np.array([0.0277, 0.2888, 0.0564, 0.6272])
-"""Share of frames per behaviour, all recordings pooled."""
+"""Share of frames per behavior, all recordings pooled."""
 
 TASK3_SHARES = np.array([0.0325, 0.0147, 0.1399, 0.1926, 0.0090, 0.0474, 0.0929])
-"""Share of frames per Task 3 behaviour in that behaviour's own recordings."""
+"""Share of frames per Task 3 behavior in that behavior's own recordings."""
 
 SCORES = np.array([-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5])
 """Normal scores at which `BOUT_FRAMES` and `CONFIDENCE` are tabulated."""
@@ -68,7 +68,7 @@ TRANSITIONS = np.array([
     [[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.292, 0.708], [0.0, 0.531, 0.0, 0.469], [0.0, 0.985, 0.015, 0.0]],
     [[0.0, 0.289, 0.016, 0.695], [0.334, 0.0, 0.035, 0.631], [0.19, 0.667, 0.0, 0.143], [0.115, 0.878, 0.007, 0.0]],
 ])  # fmt: skip
-"""Which behaviour follows which [temperament, from, to]; the diagonal is 0."""
+"""Which behavior follows which [temperament, from, to]; the diagonal is 0."""
 
 RECORDING_FRAMES = (
     96, 974, 1036, 1062, 1213, 1283, 1440, 1607, 1838, 1987, 2263, 2497, 2643, 2713, 2751, 2796, 2885, 3029, 3041,
@@ -99,7 +99,7 @@ _RECORDING_VARIANCE = 0.12
 
 
 class Act:
-    """What the resident does, finer than its behaviour."""
+    """Acts of the resident, finer than its behavior."""
 
     ROAM, REST, GROOM, LINGER, APPROACH, DISENGAGE = range(6)
     SNIFF_FACE, SNIFF_FLANK, SNIFF_REAR = range(6, 9)
@@ -109,7 +109,7 @@ class Act:
 
 
 class IntruderAct:
-    """What the intruder does."""
+    """Acts of the intruder."""
 
     ROAM, REST, GROOM, REAR, FLEE, HOLD = range(6)
     COUNT = 6
@@ -117,7 +117,7 @@ class IntruderAct:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """How often the refinements happen; Task 3's recordings were chosen for having them, so they differ.
+    """Frequencies of the refinements; they differ for Task 3, whose recordings were selected for them.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class Profile:
     rear : share of the intruder's free time spent rearing.
     sniff_face : share of the investigation aimed at the face.
     disengaged, approach : probability that a long free bout begins or ends with it.
-    bout_scores : added to the bouts' normal scores, per behaviour.
+    bout_scores : added to the bouts' normal scores, per behavior.
     """
 
     temperament: str = ""
@@ -145,10 +145,10 @@ class Schedule:
 
     Parameters
     ----------
-    behavior : the true behaviour, 0..3.
+    behavior : the true behavior, 0..3.
     act, intruder_act : refinements.
     move, intruder_move : running number of the move a frame belongs to; a move has one target.
-    intensity : in (0, 1), how pronounced the behaviour is during this move.
+    intensity : in (0, 1), how pronounced the behavior is during this move.
     """
 
     behavior: np.ndarray
@@ -160,7 +160,7 @@ class Schedule:
 
 
 def draw_schedule(generator: np.random.Generator, num_frames: int, profile: Profile) -> Schedule:
-    """The course of one recording."""
+    """Draw the schedule of one recording."""
     names, lengths = _draw_bouts(generator, num_frames, profile)
     bout = np.repeat(np.arange(len(names)), lengths)[:num_frames]
     behavior = names[bout]
@@ -179,7 +179,7 @@ def draw_schedule(generator: np.random.Generator, num_frames: int, profile: Prof
 
 
 def _draw_bouts(generator: np.random.Generator, num_frames: int, profile: Profile) -> tuple[np.ndarray, np.ndarray]:
-    """Behaviours and lengths in frames of enough bouts to fill the recording; every recording begins with "other"."""
+    """Behaviors and lengths in frames of enough bouts to fill the recording; every recording begins with "other"."""
     drawn = int(np.searchsorted(np.cumsum(TEMPERAMENT_SHARES)[:-1], generator.random(), side="right"))
     temperament = TEMPERAMENTS.index(profile.temperament) if profile.temperament else drawn
     shift = TEMPERAMENT_OFFSETS[temperament] + np.sqrt(_RECORDING_VARIANCE) * generator.standard_normal(4)
@@ -250,7 +250,7 @@ def _transitions(
     num_bouts: int,
     profile: Profile,
 ) -> np.ndarray:
-    """How the resident comes and goes at the edges of its free bouts."""
+    """Approaches and retreats of the resident at the edges of its free bouts."""
     other = behavior == OTHER
     chance = generator.random((3, num_bouts))[:, bout]
     near = other & (length < 45) & (chance[0] < 0.8)

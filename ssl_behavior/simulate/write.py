@@ -1,7 +1,7 @@
 """Simulated recordings on disk: as a store, or as the files of the CalMS21 release.
 
-In JSON text every frame has one layout of bytes, and each number is looked up in a table. Numbers have a fixed width,
-with spaces in front, which JSON allows and leading zeros it does not.
+In the JSON text, every frame has the same layout of bytes, and numbers come from a lookup table. Numbers have a fixed
+width with leading spaces; JSON allows these, but no leading zeros.
 """
 
 import json
@@ -116,7 +116,7 @@ def _workers(workers: int | None) -> int:
 
 
 def _ignore(plan: Plan, recording: Recording) -> None:
-    """The progress of nobody."""
+    """No-op progress callback."""
 
 
 def write_plans(
@@ -128,7 +128,7 @@ def write_plans(
     workers: int | None = None,
     progress: Progress = _ignore,
 ) -> Store:
-    """Simulate `plans` into a store; the result does not depend on `workers`.
+    """Simulate `plans` and write a store; the result does not depend on `workers`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Does training help? The linear probe of a trained encoder beats that of the same encoder untrained."""
+"""The linear probe of a trained encoder beats that of the same encoder untrained."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def learned_columns(method, recording):
 
 
 def probe(method, train, test):
-    """Macro average precision over the behaviours but the background."""
+    """Macro average precision over the behaviors but the background."""
 
     def table(recordings):
         labels = np.concatenate([r.labels["behavior"].frames for r in recordings])

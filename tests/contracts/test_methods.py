@@ -1,4 +1,4 @@
-"""What every method of METHODS promises, whatever its configuration."""
+"""Contract of every method in METHODS, for any configuration."""
 
 from dataclasses import fields, replace
 
@@ -228,14 +228,14 @@ def test_the_loss_is_finite_and_names_its_parts(case):
     assert terms.metrics and all(torch.isfinite(v).all() and not v.requires_grad for v in terms.metrics.values())
 
 
-def test_one_draw_gives_one_loss(case):
+def test_equal_generators_give_equal_losses(case):
     method, _, batch = case
     one, two = (method.loss(batch, generator(5)).total for _ in range(2))
     assert torch.equal(one, two) and not torch.equal(one, method.loss(batch, generator(6)).total)
     assert torch.equal(method.loss(batch, None).total, method.loss(batch, None).total)
 
 
-def test_embeddings_are_deterministic_finite_and_as_wide_as_said(case):
+def test_embeddings_are_deterministic_finite_and_have_embedding_dim_columns(case):
     method, _, batch = case
     method.eval()
     torch.manual_seed(1)
@@ -255,7 +255,7 @@ def test_the_learned_columns_are_those_that_training_changes(case):
     assert method.learned(method.embed(batch)).shape[-1] == method.learned_dim == int(changed.sum())
 
 
-def test_groups_asked_for_are_added_and_never_learned(case):
+def test_with_groups_adds_unlearned_groups(case):
     method, _, batch = case
     method.eval()
     names = ["features_12_frames", "time", "walls"]
@@ -282,7 +282,7 @@ def test_save_and_load_are_bit_exact(case, tmp_path):
     assert torch.equal(loaded.embed(batch), method.embed(batch)) and loaded.receptive_field == method.receptive_field
 
 
-def test_a_fresh_one_has_other_weights_and_the_same_inputs(case):
+def test_fresh_method_has_new_weights_and_the_same_fitted_inputs(case):
     method, _, batch = case
     torch.manual_seed(3)
     state = torch.get_rng_state()
@@ -295,7 +295,7 @@ def test_a_fresh_one_has_other_weights_and_the_same_inputs(case):
     assert not torch.equal(fresh.embed(batch), method.embed(batch))
 
 
-def test_what_lies_in_padding_or_under_the_mask_never_matters(case):
+def test_values_in_padding_or_under_the_mask_never_matter(case):
     method, _, batch = case
     noise = torch.randn(batch.keypoints.shape, generator=generator()) * 300
     garbage = replace(batch, keypoints=torch.where(batch.observed.unsqueeze(-1), batch.keypoints, noise))
@@ -307,7 +307,7 @@ def test_what_lies_in_padding_or_under_the_mask_never_matters(case):
     torch.testing.assert_close(embedded[batch.valid], expected[batch.valid], rtol=0.0, atol=0.0)
 
 
-def test_a_padded_window_gives_what_the_recording_gives_alone(case):
+def test_padded_window_equals_the_unpadded_recording(case):
     method, reader, _ = case
     alone = reader.read([(2, 0, 61)]).to("cpu", torch.float64)
     padding = 4 * method.alignment
@@ -316,14 +316,14 @@ def test_a_padded_window_gives_what_the_recording_gives_alone(case):
     torch.testing.assert_close(inside, method.embed(alone), rtol=0.0, atol=1e-12)
 
 
-def test_windows_of_a_batch_do_not_see_each_other(case):
+def test_windows_of_a_batch_are_independent(case):
     method, _, batch = case
     together = method.embed(batch)
     for i in range(len(batch)):
         torch.testing.assert_close(method.embed(batch.part(i, i + 1)), together[i : i + 1], rtol=0.0, atol=1e-12)
 
 
-def test_no_embedding_depends_on_frames_beyond_its_reach(case):
+def test_embeddings_depend_only_on_their_receptive_field(case):
     method, _, batch = case
     before, after = method.receptive_field
     batch = batch.part(1, 2)
@@ -337,7 +337,7 @@ def test_no_embedding_depends_on_frames_beyond_its_reach(case):
         assert len(touched) and touched.min() >= frame - after and touched.max() <= frame + before
 
 
-def test_exchangeable_animals_have_no_order(case):
+def test_embeddings_ignore_the_order_of_exchangeable_animals(case):
     method, _, batch = case
     difference = (method.embed(batch.swapped()) - method.embed(batch)).abs()
     if method.skeleton.exchangeable:
@@ -348,7 +348,7 @@ def test_exchangeable_animals_have_no_order(case):
 
 
 @pytest.mark.parametrize("frames", [1, 3])
-def test_the_shortest_and_the_emptiest_recordings_have_embeddings(case, frames, dyad):
+def test_one_frame_and_unobserved_recordings_have_embeddings(case, frames, dyad):
     method, _, _ = case
     name = method.skeleton.name
     for recording in (dyad(frames=frames, skeleton=name), replace_all(dyad(frames=FRAMES, skeleton=name))):
@@ -356,7 +356,7 @@ def test_the_shortest_and_the_emptiest_recordings_have_embeddings(case, frames, 
         assert torch.isfinite(method.embed(batch)).all()
 
 
-def test_a_batch_of_nothing_observed_costs_nothing(case, dyad):
+def test_unobserved_batch_has_zero_loss(case, dyad):
     method, _, _ = case
     recording = replace_all(dyad(frames=FRAMES, skeleton=method.skeleton.name))
     batch = recording_window(recording, 0, FRAMES).to("cpu", torch.float64)

@@ -119,11 +119,11 @@ def batch_at(recording: Recording, step: int) -> LabeledBatch:
     starts = [(41 * step + 59 * i) % (recording.num_frames - 20) for i in range(WINDOWS)]
     parts = [recording_window(recording, start, WINDOW_FRAMES).to("cpu", torch.float64) for start in starts]
     values = {name: torch.cat([getattr(p, name) for p in parts]) for name in WindowBatch.__dataclass_fields__}
-    shown = torch.full((WINDOWS, WINDOW_FRAMES, 1), -1)
-    for row, start in zip(shown, starts, strict=True):
+    labels = torch.full((WINDOWS, WINDOW_FRAMES, 1), -1)
+    for row, start in zip(labels, starts, strict=True):
         known = torch.from_numpy(recording.labels["what"].frames[start : start + WINDOW_FRAMES])
         row[: len(known), 0] = known
-    return LabeledBatch(**values, labels=shown, annotator=torch.ones(WINDOWS, dtype=torch.int64))
+    return LabeledBatch(**values, labels=labels, annotator=torch.ones(WINDOWS, dtype=torch.int64))
 
 
 def losses(name: str) -> list[float]:

@@ -48,18 +48,18 @@ def test_recordings_are_chosen_by_name_and_subset(store, options, train, validat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"validation": ("mouse*",)}, r"--validation: .*no recording matches 'mouse\*'"),
-        ({"recordings": ("rec9",)}, "--recordings: .*no recording matches 'rec9'"),
-        ({"subsets": ("c",)}, r"--subset: no recording has the subset 'c'; there are \['a', 'b'\]"),
+        ({"validation": ("mouse*",)}, r"`validation`: .*no recording matches 'mouse\*'"),
+        ({"recordings": ("rec9",)}, "`recordings`: .*no recording matches 'rec9'"),
+        ({"subsets": ("c",)}, r"`subsets`: no recording has the subset 'c'; there are \['a', 'b'\]"),
         ({"validation": ("*",)}, "none is left to train on"),
     ],
 )
-def test_a_choice_that_leaves_nothing_is_told(store, options, message):
+def test_empty_choice_of_recordings_raises(store, options, message):
     with pytest.raises(InputError, match=message):
         open_data([store], DataConfig(**options), 0)
 
 
-def test_several_stores_are_one_and_equal_ids_stay_apart(store, make_recording, tmp_path):
+def test_stores_are_joined_and_equal_ids_stay_distinct(store, make_recording, tmp_path):
     write_store(tmp_path / "more", [make_recording("rec0", 61, seed=1), make_recording("new", 67)])
     data = open_data([store, tmp_path / "more"], DataConfig(validation=("new",)), 0)
     assert len(data.train.sources) == 6 and ids(data.validation) == ["new"]
@@ -72,7 +72,7 @@ def test_recordings_of_another_rate_are_refused(store, make_recording, tmp_path)
         open_data([store, tmp_path / "slow"], CONFIG, 0)
 
 
-def test_the_fingerprint_is_of_contents_and_split(store, tmp_path):
+def test_fingerprint_depends_on_contents_and_split(store, tmp_path):
     assert open_data([store], CONFIG, 0).fingerprint == open_data([store], CONFIG, 0).fingerprint
     other = open_data([store], DataConfig(validation=("rec1", "rec2")), 0)
     assert other.fingerprint != open_data([store], CONFIG, 0).fingerprint

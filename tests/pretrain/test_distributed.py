@@ -69,7 +69,7 @@ def one_process(store, tiny, tmp_path):
     return tmp_path / "one"
 
 
-def test_two_processes_are_one(store, tiny, one_process, tmp_path):
+def test_two_processes_train_like_one(store, tiny, one_process, tmp_path):
     codes, outputs = train_apart(2, store, tmp_path / "two", tiny, tmp_path)
     assert codes == [0, 0], outputs
     assert "2 processes" in outputs[0] and outputs[1] == ""
@@ -77,7 +77,7 @@ def test_two_processes_are_one(store, tiny, one_process, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["summaries", "task_programming", "task_programming_conv", "cpc_programs"])
-def test_two_processes_are_one_for_every_method(method, store, tiny, tmp_path):
+def test_two_processes_train_like_one_for_every_method(method, store, tiny, tmp_path):
     config = replace(tiny, method=CONFIGS[method], steps=3)
     torch.set_default_dtype(torch.float64)
     train(config, [store], tmp_path / "one", console=Console(quiet=True))

@@ -35,9 +35,9 @@ def labeled(tmp_path_factory):
     recordings = []
     for number, frames in enumerate((211, 307, 157, 401, 263)):
         recording = two_animals(f"rec{number}", frames, subset="test" if number == 3 else "train")
-        shown = np.arange(frames) // 19 % 4 - 1
+        labels = np.arange(frames) // 19 % 4 - 1
         what = Labels(
-            vocabulary=("attack", "mount", "other"), frames=shown, annotator=str(number % 2), background="other"
+            vocabulary=("attack", "mount", "other"), frames=labels, annotator=str(number % 2), background="other"
         )
         recordings.append(recording if number == 4 else replace(recording, labels={"what": what}))
     write_store(path, recordings)
@@ -98,7 +98,7 @@ def test_rare_classes_are_made_up_for_once(labeled, joint, tmp_path, capsys):
 
 
 def test_whose_labels_must_be_said_where_no_subset_says_it(store, joint):
-    with pytest.raises(InputError, match=r"Name them with --labeled .* no recording has the subset 'train'"):
+    with pytest.raises(InputError, match=r"no recording has the subset 'train': .*`labeled`"):
         complete_config(joint, [store])
 
 
@@ -154,12 +154,12 @@ def test_scores_are_those_of_the_predictions(labeled, joint, finished):
     method = load_checkpoint(finished)
     scores = label_scores(method, data.validation, torch.float32)
     store = Store(labeled)
-    said = predict_row(method, store, store.row("rec2"), "0")["what"]
-    shown = store.labels("what")[store.row("rec2").slice]
-    known = shown >= 0
+    predicted = predict_row(method, store, store.row("rec2"), "0")["what"]
+    labels = store.labels("what")[store.row("rec2").slice]
+    known = labels >= 0
     f1 = []
     for number in (0, 1):
-        claim, truth = said[known].argmax(axis=1) == number, shown[known] == number
+        claim, truth = predicted[known].argmax(axis=1) == number, labels[known] == number
         f1.append(2 * (claim & truth).sum() / (claim.sum() + truth.sum()))
     assert scores["f1/what"] == pytest.approx(np.mean(f1)) and set(scores) == {"ap/what", "f1/what"}
 
@@ -184,8 +184,8 @@ def test_a_stream_that_is_not_held_out_has_no_score_and_no_perfect_loss(tmp_path
 def test_predictions_do_not_depend_on_the_chunk_and_sum_to_one(labeled, finished):
     method, store = load_checkpoint(finished), Store(labeled)
     row = store.row("rec4")
-    said = predict_row(method, store, row, "0")["what"]
-    assert said.shape == (row.frames, 3) and np.allclose(said.sum(axis=1), 1, atol=1e-6)
+    predicted = predict_row(method, store, row, "0")["what"]
+    assert predicted.shape == (row.frames, 3) and np.allclose(predicted.sum(axis=1), 1, atol=1e-6)
 
 
 def test_it_is_told_in_whose_style_a_recording_is_labeled(labeled, finished):
@@ -195,7 +195,7 @@ def test_it_is_told_in_whose_style_a_recording_is_labeled(labeled, finished):
     assert not np.array_equal(styles["0"][0], styles["1"][0]), "another annotator says something else"
     np.testing.assert_array_equal(predict_row(method, store, by_one)["what"], styles["1"][1])
     with pytest.warns(
-        UserWarning, match=r"nobody is named .* labeled as annotator '0', the first of \['0', '1'\], would"
+        UserWarning, match=r"no annotator is named .* labeled as annotator '0', the first of \['0', '1'\], would"
     ):
         np.testing.assert_array_equal(predict_row(method, store, by_nobody)["what"], styles["0"][0])
     stranger = replace(by_one, annotators={"what": "7"})
@@ -206,7 +206,7 @@ def test_it_is_told_in_whose_style_a_recording_is_labeled(labeled, finished):
     only, nobody = LabelFacts(annotators=("0",)), LabelFacts(annotators=("", "0"))
     assert style_of(only, by_nobody, stream="what") == Style("0"), "one style is no choice"
     assert style_of(nobody, by_nobody, stream="what").annotator == ""
-    assert "labeled as nobody in particular would" in style_of(nobody, stranger, stream="what").told
+    assert "labeled as an unknown annotator would" in style_of(nobody, stranger, stream="what").warning
 
 
 def test_a_method_without_labels_says_so(tiny, store):
@@ -246,9 +246,9 @@ def test_what_cannot_be_started_from_is_told(labeled, joint, tmp_path, make_reco
 
 
 def test_labels_are_scored_where_there_is_no_validation_loss(tmp_path, make_recording, joint, capsys):
-    def recording(number, shown):
+    def recording(number, labels):
         frames = np.full(4001, -1)
-        frames[: len(shown)] = shown
+        frames[: len(labels)] = labels
         labels = Labels(vocabulary=("other", "yes"), frames=frames, background="other")
         return replace(make_recording(f"rec{number}", 4001, subset="train"), labels={"what": labels})
 
@@ -264,8 +264,8 @@ def test_labels_are_scored_where_there_is_no_validation_loss(tmp_path, make_reco
     assert set(best) == {"streams"} and best["streams"]["what"]["ap"] == max(line["ap/what"] for line in seen.values())
     assert find_checkpoint(tmp_path / "run", best="what").name == best["streams"]["what"]["checkpoint"]
     assert find_checkpoint(tmp_path / "run", best=True) == find_checkpoint(tmp_path / "run")
-    told = capsys.readouterr().out
-    assert "the best weights are told by the labels alone" in told and ", AP what 0." in told
+    output = capsys.readouterr().out
+    assert "the labels alone choose the best checkpoint" in output and ", AP what 0." in output
     assert main(["info", str(tmp_path / "run")]) == 0
     train(config, [tmp_path / "s"], tmp_path / "run", resume=True)
 
@@ -343,8 +343,8 @@ def test_a_run_keeps_what_it_started_from(labeled, joint, two_encoders, tmp_path
     assert json.loads((run / "config.json").read_text())["config"]["init"] == str(two_encoders / "one")
     resume = ["pretrain", "--out", str(run), "--resume"]
     assert main([*resume, "--init", "two"]) == 2
-    told = capsys.readouterr().err
-    assert f"cannot be resumed with --init two: it has started from {two_encoders / 'one'}" in told
+    output = capsys.readouterr().err
+    assert f"cannot be resumed with --init two: it has started from {two_encoders / 'one'}" in output
     assert main([*resume, "--init", "nowhere"]) == 2 and "with --init nowhere: it has" in capsys.readouterr().err
     shutil.copytree("one", tmp_path / "copy")
     monkeypatch.chdir(tmp_path)
@@ -403,7 +403,7 @@ def test_a_split_that_learns_what_it_scores_is_refused(labeled, tmp_path, capsys
     split.write_text(json.dumps({"train": ["*"], "test": ["rec3"]}))
     arguments = ["pretrain", str(labeled), "--out", str(tmp_path / "run"), "--recipe", "joint", "--split", str(split)]
     assert main(arguments) == 2
-    assert "'rec3' is in two parts of the split" in capsys.readouterr().err
+    assert "'rec3' is in the training part of the split and in another" in capsys.readouterr().err
 
 
 def test_a_linear_reading_knows_the_labels_before_the_first_step(labeled, joint):
@@ -419,16 +419,16 @@ def test_a_linear_reading_knows_the_labels_before_the_first_step(labeled, joint)
 
 
 def test_probabilities_are_the_heads_and_the_readings_by_share(labeled, joint):
-    said = {}
+    predicted = {}
     for share in (0.0, 0.25, 1.0):
         config = replace(joint, method=replace(joint.method, labels=replace(joint.method.labels, linear=share)))
         config = complete_config(config, [labeled])
         data = open_data([labeled], config.data, 0, config.labels)
         method = new_method(config, data)
         method.fit_inputs(data.train)
-        said[share] = method.eval().label_probabilities(data.train.read([(0, 0, 97)]), "1")["what"]
-    torch.testing.assert_close(said[0.25], 0.75 * said[0.0] + 0.25 * said[1.0])
-    assert not torch.allclose(said[0.0], said[1.0], atol=0.05)
+        predicted[share] = method.eval().label_probabilities(data.train.read([(0, 0, 97)]), "1")["what"]
+    torch.testing.assert_close(predicted[0.25], 0.75 * predicted[0.0] + 0.25 * predicted[1.0])
+    assert not torch.allclose(predicted[0.0], predicted[1.0], atol=0.05)
 
 
 def test_the_reading_is_of_the_trained_encoder_in_the_end(labeled, joint, tmp_path):

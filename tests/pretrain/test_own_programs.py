@@ -52,8 +52,8 @@ def test_what_is_left_out_is_said(dyad, tmp_path, capsys):
     names = ["--method.programs.names", "speed,time_since_contact"]
     arguments = [str(store.path), "--out", str(tmp_path / "run"), "--recipe", "task_programming_conv", *SMALL, *names]
     assert main(["pretrain", *arguments]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "time_since_contact is left out: it is (nearly) always the same on the training recordings" in told
+    output = " ".join(capsys.readouterr().out.split())
+    assert "time_since_contact is left out: it is (nearly) always the same on the training recordings" in output
 
 
 def test_an_encoder_needs_no_file_to_embed(trained, mine, tmp_path):
@@ -135,8 +135,8 @@ def test_a_broken_one_is_named_before_training_and_nothing_is_left(mine, dyad, t
     out = tmp_path / "run"
     arguments = [str(store.path), "--out", str(out), "--recipe", "task_programming_conv", *SMALL]
     assert main(["pretrain", *arguments, "--programs", str(mine)]) == 2
-    told = capsys.readouterr().err
-    assert "tail_to_tail" in told and "scale" in told and not out.exists()
+    output = capsys.readouterr().err
+    assert "tail_to_tail" in output and "scale" in output and not out.exists()
 
 
 def test_a_recipe_without_programs_says_so(mine, tmp_path, capsys):

@@ -14,7 +14,7 @@ def console(terminal):
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_the_person_sees_loss_speed_and_when_it_ends(tmp_path, terminal):
+def test_live_line_shows_loss_speed_and_remaining_time(tmp_path, terminal):
     screen = console(terminal)
     with RunLog(tmp_path, screen, steps=3, steps_done=0, frames_per_step=1000) as log:
         for step in (1, 2, 3):
@@ -37,7 +37,7 @@ def test_numbers_reach_the_file_and_tensorboard(tmp_path):
     assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(5, 2.0)]
 
 
-def test_a_full_disk_is_told(tmp_path):
+def test_full_disk_raises_input_error(tmp_path):
     with RunLog(tmp_path, console(False), steps=9, steps_done=0, frames_per_step=1) as log:
         log.path = tmp_path / "full"
         log.path.symlink_to("/dev/full")

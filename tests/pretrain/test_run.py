@@ -292,9 +292,9 @@ def test_a_collapse_is_told_early_and_also_where_no_recording_is_held_out(
     monkeypatch.setattr(pretrain.loop, "validate", lambda *_: {"loss": 1.0, "effective_rank": 9.0, "uniformity": -1.0})
     config = replace(tiny, data=replace(tiny.data, validation_share=held_out), steps=6)
     train(config, [store], tmp_path / "run", console=Console(width=400))
-    told = [line for line in capsys.readouterr().out.splitlines() if "collapsing" in line]
-    assert [line.split(": ")[1] for line in told] == [f"step {step}" for step in warned]
-    assert all("effective rank is 1.3 of 27 columns" in line for line in told)
+    warnings_printed = [line for line in capsys.readouterr().out.splitlines() if "collapsing" in line]
+    assert [line.split(": ")[1] for line in warnings_printed] == [f"step {step}" for step in warned]
+    assert all("effective rank is 1.3 of 27 columns" in line for line in warnings_printed)
 
 
 def test_looking_at_the_embeddings_early_changes_no_weight(store, tiny, finished, tmp_path, monkeypatch):

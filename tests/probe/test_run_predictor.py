@@ -206,7 +206,7 @@ def test_short_recordings_and_missing_tracks_are_labeled(place, tmp_path):
     annotate(place, tmp_path / "out", "--format", "npy", store=tmp_path / "new")
     shapes = {name: np.load(tmp_path / "out" / f"{name}.npy").shape for name in ("lost", "short")}
     assert shapes == {"lost": (97, 2), "short": (1, 2)}
-    assert "nobody is named as annotator" in read(tmp_path / "out")["notes"][0]
+    assert "no annotator is named" in read(tmp_path / "out")["notes"][0]
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def social(own, before, other):
     return values
 
 
-def test_the_winners_features_are_the_formula(dyad, batch_of):
+def test_mabe2021_features_equal_the_formula(dyad, batch_of):
     recording = dyad(frames=31)
     scene = recording.keypoints.astype(np.float64)
     config = FeatureConfig(blocks=("pose", "other_own_pose", "mabe2021_social"), scene=OFF)
@@ -61,7 +61,7 @@ def test_the_winners_features_are_the_formula(dyad, batch_of):
     assert not known[0, 0, :, 28:31].any() and known[0, 0, :, 31:].all() and known[:, 1:].all()
 
 
-def test_all_distances_are_the_formula(dyad, batch_of):
+def test_all_distances_equal_the_formula(dyad, batch_of):
     recording = dyad(frames=5)
     config = FeatureConfig(blocks=("distances",), scene=OFF)
     values, _ = Featurizer(config, SKELETONS["calms21"]).raw_channels(batch_of(recording))

@@ -30,7 +30,7 @@ def reference(query, key, usable_query, usable_key, temperature, first, negative
 
 @pytest.mark.parametrize("first", [0, 2])
 @pytest.mark.parametrize("with_negatives", [False, True])
-def test_it_is_the_formula(first, with_negatives):
+def test_dense_info_nce_equals_the_formula(first, with_negatives):
     torch.manual_seed(0)
     query, key = torch.randn(TIME, QUERY, LATENT), torch.randn(TIME, KEY, LATENT)
     usable_query, usable_key = torch.rand(TIME, QUERY) < 0.7, torch.rand(TIME, KEY) < 0.6

@@ -1,4 +1,4 @@
-"""Embeddings without an encoder, for whatever is built on them."""
+"""Fixtures: embeddings without an encoder."""
 
 import numpy as np
 import pytest

@@ -66,14 +66,14 @@ def test_augmentations_are_pure_and_repeatable(name, batch):
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_what_is_hidden_stays_zero_and_padding_stays_padding(name, batch):
+def test_hidden_points_stay_zero_and_padding_stays_padding(name, batch):
     after = augment(batch, PARTS[name], CALMS21, generator())
     assert not after.keypoints[~after.observed].any() and not after.observed[~after.valid].any()
     for field in ("valid", "arena", "frame", "length", "fps"):
         assert torch.equal(getattr(after, field), getattr(batch, field))
 
 
-def test_nothing_asked_nothing_done(batch):
+def test_zero_strengths_change_nothing(batch):
     assert equal(augment(batch, AugmentConfig(reflect=0.0, drop_keypoints=0.0), CALMS21, generator()), batch)
 
 
@@ -124,7 +124,7 @@ def test_the_share_dropped_is_what_was_asked(dyad, batch_of):
     assert hidden.min() < 0.02 and 0.28 < hidden.max() < 0.42
 
 
-def test_jitter_moves_observed_points_by_so_much(batch):
+def test_jitter_has_its_standard_deviation(batch):
     after = jitter(batch, 2.0, generator())
     moved = (after.keypoints - batch.keypoints)[batch.observed]
     assert moved.std() == pytest.approx(2.0, rel=0.05) and abs(moved.mean()) < 0.1
@@ -222,7 +222,7 @@ def test_shifted_animals_stay_in_the_arena_and_are_left_alone_where_they_do_not_
     assert equal(moved(unseen, config, CALMS21, generator()), unseen)
 
 
-def test_an_augmentation_is_a_movement_and_then_a_hiding(batch):
+def test_augment_is_moved_then_hidden(batch):
     together = augment(batch, EVERYTHING, CALMS21, generator())
     one = generator()
     assert equal(hidden(moved(batch, EVERYTHING, CALMS21, one), EVERYTHING, one), together)
@@ -245,7 +245,7 @@ def test_settings_that_are_off_draw_nothing(batch):
     assert equal(augment(batch, old, CALMS21, two), before)
 
 
-def test_geometric_names_what_may_happen():
+def test_geometric_lists_the_active_transformations():
     assert geometric(EVERYTHING) == {"rotation", "reflection", "translation", "swap"}
     assert geometric(AugmentConfig(**NOTHING, jitter_px=3.0)) == set()
     assert geometric(AugmentConfig(**NOTHING, translate=0.1)) == {"translation"}

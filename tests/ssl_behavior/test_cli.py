@@ -1,4 +1,4 @@
-"""What a person meets: help at once, one sentence for a mistake, exit codes."""
+"""Help, one-sentence errors and exit codes of the command line."""
 
 import subprocess
 import sys
@@ -83,7 +83,7 @@ class _Verb:
         (SystemExit(None), 0, ""),
     ],
 )
-def test_how_verbs_end(error, code, words, monkeypatch, capsys):
+def test_exit_codes_of_verbs(error, code, words, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "a_verb", _Verb(error))
     monkeypatch.setitem(VERBS, "v", Verb("a_verb", ""))
     assert cli.main(["v"]) == code
@@ -91,14 +91,24 @@ def test_how_verbs_end(error, code, words, monkeypatch, capsys):
     assert words in err and "Traceback" not in err
 
 
-def test_a_defect_of_ours_is_not_hidden(monkeypatch):
+def test_internal_errors_keep_their_traceback(monkeypatch):
     monkeypatch.setitem(sys.modules, "a_verb", _Verb(RuntimeError("ours")))
     monkeypatch.setitem(VERBS, "v", Verb("a_verb", ""))
     with pytest.raises(RuntimeError, match="ours"):
         cli.main(["v"])
 
 
-def test_a_mistake_is_one_sentence_and_exit_2(tmp_path):
+def test_user_error_is_one_sentence_and_exit_2(tmp_path):
     done = run("info", str(tmp_path))
     assert done.returncode == 2 and not done.stdout
     assert done.stderr.startswith(f"ssl-behavior info: {tmp_path} is no store") and done.stderr.count("\n") == 1
+
+
+def test_arguments_in_messages_become_options(tmp_path, capsys):
+    (tmp_path / "s").mkdir()
+    assert cli.main(["simulate", "--out", str(tmp_path / "s"), "--recordings", "1", "--frames", "9"]) == 2
+    assert "choose another --out, or pass --overwrite" in capsys.readouterr().err
+    assert (
+        cli.as_options("`only`: `method.programs.units=px`, not `Px`")
+        == "--groups: --method.programs.units px, not `Px`"
+    )

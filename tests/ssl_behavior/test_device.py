@@ -5,7 +5,7 @@ from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.errors import InputError
 
 
-def test_auto_takes_what_is_there():
+def test_auto_chooses_the_available_device():
     best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     assert choose_device("auto").type == best
     assert choose_device("cpu") == torch.device("cpu")
@@ -20,7 +20,7 @@ def test_every_process_takes_its_own_cuda_device(monkeypatch):
 
 def test_an_absent_or_unknown_device_is_a_mistake(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match=r"--device cuda: .*finds no such device here; it has \['cpu'"):
+    with pytest.raises(InputError, match=r"`device` cuda: .*\['cpu'"):
         choose_device("cuda")
     with pytest.raises(InputError, match=r"unknown device 'tpu'; known: \['auto'"):
         choose_device("tpu")
@@ -33,7 +33,7 @@ def test_auto_precision_follows_the_processor(monkeypatch, supported, expected):
     assert choose_precision("auto", torch.device("cpu")) == expected
 
 
-def test_auto_precision_without_torchs_private_questions_is_float32(monkeypatch):
+def test_auto_precision_without_torch_cpu_queries_is_float32(monkeypatch):
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.delattr(torch.cpu, name, raising=False)
     assert choose_precision("auto", torch.device("cpu")) == torch.float32

@@ -1,4 +1,4 @@
-"""Embeddings are those of one pass, whatever the chunks, the interruptions and the way in."""
+"""Embeddings equal those of one pass, for any chunks, interruptions and entry points."""
 
 import errno
 import json
@@ -175,28 +175,28 @@ def test_recordings_that_do_not_fit_are_refused(dyad, store, method, tmp_path):
     assert len(embed_recording(method, dyad("ntsc", 11, fps=29.97))) == 11
 
 
-def test_what_float16_cannot_hold_is_told(store, method, tmp_path):
+def test_float16_overflow_raises(store, method, tmp_path):
     with torch.no_grad():
         method.embedder.exit.weight.mul_(1e6)
-    with pytest.raises(InputError, match="too large for float16; use --dtype float32"):
+    with pytest.raises(InputError, match="too large for float16; use `dtype=float32`"):
         embed_store(method, store, tmp_path / "e")
     assert not (tmp_path / "e").exists()
     assert np.isfinite(embed_store(method, store, tmp_path / "e", dtype="float32").array).all()
 
 
-def test_values_that_are_not_finite_are_told(store, method, tmp_path):
+def test_nonfinite_values_raise(store, method, tmp_path):
     with torch.no_grad():
         method.embedder.exit.weight.fill_(float("nan"))
     with pytest.raises(InputError, match="not finite"):
         embed_store(method, store, tmp_path / "e", dtype="float32")
 
 
-def test_an_unknown_type_is_told(store, method, tmp_path):
+def test_unknown_dtype_raises(store, method, tmp_path):
     with pytest.raises(InputError, match="float16 or float32, not 'int8'"):
         embed_store(method, store, tmp_path / "e", dtype="int8")
 
 
-def test_a_full_disk_is_told_before_the_work_and_leaves_nothing(store, method, tmp_path, monkeypatch):
+def test_full_disk_raises_before_the_work_and_leaves_nothing(store, method, tmp_path, monkeypatch):
     def full(descriptor, start, length):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -241,7 +241,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_told_in_one_sentence(damage, store, method, tmp_path):
+def test_damaged_folder_raises(damage, store, method, tmp_path):
     embed_store(method, store, tmp_path / "e")
     change, message = DAMAGES[damage]
     change(tmp_path / "e")
@@ -303,6 +303,6 @@ def test_groups_that_are_off_by_default_are_those_of_a_method_that_has_them(stor
 
 @pytest.mark.parametrize("name", ["tiem", "features_*_frame", "feature_30_frames", "latent_5_frames"])
 def test_unknown_groups_are_refused_with_those_that_could_be_added(name, store, method):
-    known = r"it has \['past_context', .*\], and --groups adds any of \['features_N_frames', 'time', 'walls'\]"
+    known = r"it has \['past_context', .*\], and `only` adds any of \['features_N_frames', 'time', 'walls'\]"
     with pytest.raises(InputError, match=known):
         embed_recording(method, store.recording("r53"), only=[name])

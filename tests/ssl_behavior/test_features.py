@@ -1,4 +1,4 @@
-"""Laws of the features: what may change them, what must not, and what a mask promises."""
+"""Invariances of the features, and the meaning of their masks."""
 
 from dataclasses import replace
 
@@ -146,7 +146,7 @@ def test_a_mirrored_scene_has_mirrored_features(block, scene):
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_what_lies_under_the_mask_never_matters(block, scene):
+def test_values_under_the_mask_never_matter(block, scene):
     name, batch = scene
     featurizer = featurizer_of(name, block)
     noise = torch.randn(batch.keypoints.shape, generator=torch.Generator().manual_seed(0)) * 300
@@ -168,8 +168,8 @@ def test_hiding_a_point_changes_only_what_becomes_masked(block, dyad, batch_of):
             assert (after != before).sum() >= 2
         elif block != "mabe2021_social":
             torch.testing.assert_close(after[known], before[known], rtol=0.0, atol=0.0)
-        standardised = featurizer(hide(batch, mask))
-        assert not standardised[~known].any() and torch.isfinite(standardised).all()
+        standardized = featurizer(hide(batch, mask))
+        assert not standardized[~known].any() and torch.isfinite(standardized).all()
 
 
 @pytest.mark.parametrize("name", SKELETON_NAMES)
@@ -209,7 +209,7 @@ SCENES = (
 
 @pytest.mark.parametrize("config", SCENES, ids=lambda c: f"fill{c.fill_gap_frames}hold{c.hold_frames}jump{c.max_jump}")
 @pytest.mark.parametrize("lagging", [False, True])
-def test_nothing_beyond_its_reach_changes_a_feature(lagging, config, dyad, batch_of):
+def test_features_depend_only_on_their_receptive_field(lagging, config, dyad, batch_of):
     batch = batch_of(dyad(frames=113, missing=0.4))
     blocks = [name for name in BLOCKS if name not in LAGGING] if not lagging else LAGGING
     featurizer = featurizer_of("calms21", *blocks, scene=config)
@@ -226,7 +226,7 @@ def test_nothing_beyond_its_reach_changes_a_feature(lagging, config, dyad, batch
         assert len(touched) == 0 or (touched.min() >= frame - after and touched.max() <= frame + before)
 
 
-def test_the_reach_is_no_larger_than_it_must_be(dyad, batch_of):
+def test_receptive_field_is_tight(dyad, batch_of):
     batch = batch_of(dyad(frames=61))
     featurizer = featurizer_of("calms21", "motion", "speeds", scene=OFF)
     assert featurizer.receptive_field == (max(LAGS + SPEED_LAGS), 0)
@@ -267,7 +267,7 @@ def test_the_standardizer_is_fitted_on_what_was_observed_in_the_given_recordings
 
 
 @pytest.mark.parametrize("components", [3, 13])
-def test_the_components_explain_what_they_say(components, two_stores):
+def test_components_explain_their_variance(components, two_stores):
     config = config_of("pose", "distances", distance_components=components, clip=1e6)
     featurizer = Featurizer(config, SKELETONS["calms21"]).fit(reader_of(two_stores, "b"))
     batch = recording_window(two_stores.recording("b"), 0, 307).to("cpu", torch.float64)

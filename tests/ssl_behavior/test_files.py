@@ -38,7 +38,7 @@ def test_a_failed_replacement_leaves_the_old_folder(tmp_path):
 
 
 @pytest.mark.parametrize("old", ["file", "folder"])
-def test_what_is_there_is_replaced_only_when_asked(tmp_path, old):
+def test_existing_folder_is_replaced_only_with_overwrite(tmp_path, old):
     path = tmp_path / "out"
     if old == "file":
         path.write_text("old")
@@ -55,7 +55,7 @@ def test_what_is_there_is_replaced_only_when_asked(tmp_path, old):
     ("number", "words"),
     [(errno.ENOSPC, "the disk is full"), (errno.EDQUOT, "the disk is full"), (errno.EROFS, "cannot be written")],
 )
-def test_a_refusing_disk_is_told_in_a_sentence_and_nothing_is_left(tmp_path, number, words):
+def test_write_error_raises_input_error_and_leaves_nothing(tmp_path, number, words):
     with pytest.raises(InputError, match=words), atomic_folder(tmp_path / "out"):
         raise OSError(number, os.strerror(number))
     with pytest.raises(InputError, match=words), atomic_file(tmp_path / "file") as partial:
@@ -87,13 +87,13 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[1,]"])
-def test_damaged_json_is_told(tmp_path, content):
+def test_damaged_json_raises(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(InputError, match=r"a\.json is damaged: expected a store's JSON"):
         read_json(tmp_path / "a.json", "a store")
 
 
-def test_missing_json_is_told(tmp_path):
+def test_missing_json_raises(tmp_path):
     with pytest.raises(InputError, match=r"is not a store: it has no a\.json"):
         read_json(tmp_path / "a.json", "a store")
     (tmp_path / "a.json").mkdir()
@@ -136,7 +136,7 @@ def test_an_overwrite_killed_between_its_renames_loses_nothing(tmp_path):
         (folder / "a.json").write_text("1")
     die_between_the_renames(path)
     assert not path.exists()
-    with pytest.raises(InputError, match=r"it has no a\.json; an interrupted --overwrite left the old one as .*old-"):
+    with pytest.raises(InputError, match=r"it has no a\.json; an interrupted overwrite left .*old-"):
         read_json(path / "a.json", "a store")
     with pytest.raises(InputError, match="exists already"), atomic_folder(path):
         pass

@@ -81,6 +81,6 @@ def test_meetings_are_those_of_a_slow_count():
         assert counts == sorted(counts, reverse=True)
 
 
-def test_what_a_recording_shows_again_and_again_says_nothing():
+def test_recurring_fingerprints_are_ignored():
     often = np.zeros(11, np.uint64), np.arange(11, dtype=np.int32)
     assert meetings([often, often]) == {}

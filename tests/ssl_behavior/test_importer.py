@@ -93,7 +93,7 @@ def test_keep_zeros_background_and_confidence(tmp_path):
     base, social = (store.streams["S1"].vocabulary.index(name) for name in ("base", "social"))
     assert store.labels("S1").tolist() == [social, social, base, base, base, base]
     assert store.rows[0].fps == 25.0 and store.streams["S1"].background == "base"
-    with pytest.raises(InputError, match="no such stream or behaviour"):
+    with pytest.raises(InputError, match="no such stream or behavior"):
         import_recordings([track], tmp_path / "b", ImportOptions(backgrounds={"S9": "base"}))
     with pytest.raises(InputError, match="no confidence"):
         import_recordings([track], tmp_path / "b", ImportOptions(min_confidence=0.5))
@@ -210,7 +210,7 @@ def test_two_recordings_of_one_id_and_copies(tmp_path):
 
 
 @pytest.mark.parametrize("frames", [1, 3])
-def test_short_and_empty_recordings_are_legal_and_told(tmp_path, frames):
+def test_short_and_empty_recordings_are_imported_and_reported(tmp_path, frames):
     write(tmp_path / "short.npz", keypoints(frames))
     write(tmp_path / "blank.npz", np.full((40, 2, 5, 2), np.nan))
     report = import_recordings([tmp_path / "short.npz", tmp_path / "blank.npz"], tmp_path / "store")
@@ -228,14 +228,14 @@ def test_labels_of_two_vocabularies_meet_in_one_store(tmp_path):
     assert Store(tmp_path / "store").labels("S").tolist() == [0, 1, 1, 2, 1, -1]
 
 
-def test_annotations_that_fit_nothing_are_told(tmp_path):
+def test_annotations_without_recording_raise(tmp_path):
     track = write(tmp_path / "a.npz", keypoints())
     annotation = write_annotation(tmp_path / "b_annot.txt", {"S1": [(1, 3, "base")]})
     with pytest.raises(InputError, match="annotations that fit no recording"):
         import_recordings([track], tmp_path / "store", ImportOptions(annotations=(annotation,)))
 
 
-def test_what_may_not_be_overwritten(tmp_path):
+def test_only_stores_are_overwritten(tmp_path):
     track = write(tmp_path / "a.npz", keypoints())
     precious = tmp_path / "precious"
     precious.mkdir()
@@ -265,12 +265,12 @@ def test_a_failure_in_the_middle_leaves_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fps": 0.0}, "--fps must be a number above 0"),
-        ({"fps": float("nan")}, "--fps must be a number above 0"),
-        ({"px_per_cm": -3.0}, "--px-per-cm must be a number above 0, got -3"),
-        ({"px_per_cm": float("inf")}, "--px-per-cm must be a number above 0"),
-        ({"min_confidence": 2.0}, "within 0 to 1"),
-        ({"format": "excel"}, "unknown --format"),
+        ({"fps": 0.0}, "`fps` must be a number above 0"),
+        ({"fps": float("nan")}, "`fps` must be a number above 0"),
+        ({"px_per_cm": -3.0}, "`px_per_cm` must be a number above 0, got -3"),
+        ({"px_per_cm": float("inf")}, "`px_per_cm` must be a number above 0"),
+        ({"min_confidence": 2.0}, "`min_confidence` must be in"),
+        ({"format": "excel"}, "unknown `format`"),
     ],
 )
 def test_options_are_checked(tmp_path, options, message):
@@ -283,7 +283,7 @@ def test_one_scale_for_all_recordings_that_do_not_bring_their_own(tmp_path):
     write_csv(tmp_path / "01_dlc.csv", keypoints(5))
     track = Recording(id="own", keypoints=keypoints(7, 1), fps=30.0, skeleton=RATS, px_per_cm=12.5)
     write_npz(tmp_path / "own.npz", track)
-    with pytest.raises(InputError, match=r"own.npz: recording 'own' has 12.5 px per cm, --px-per-cm says 11.2;"):
+    with pytest.raises(InputError, match=r"own.npz: recording 'own' has 12.5 px per cm, `px_per_cm` is 11.2;"):
         import_recordings([tmp_path], tmp_path / "store", ImportOptions(px_per_cm=11.2))
     assert not (tmp_path / "store").exists()
     assert main([str(tmp_path), "--out", str(tmp_path / "store"), "--px-per-cm", "12.5"]) == 0
@@ -301,23 +301,23 @@ def test_names_with_brackets_are_no_markup(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(("number", "rows"), [(40, 40), (41, 20)])
-def test_of_many_recordings_some_are_shown_and_all_are_kept(tmp_path, capsys, number, rows):
+def test_report_of_many_recordings_is_shortened_and_saved_in_full(tmp_path, capsys, number, rows):
     lab = tmp_path / "lab"
     lab.mkdir()
     for one in range(number):
         labels = {} if one else {f"S{n}": Labels(vocabulary=("a", "b"), frames=np.zeros(7, int)) for n in range(5)}
         write(lab / f"r{one:02d}.npz", keypoints(7, one), labels=labels)
     assert main([str(lab), "--out", str(tmp_path / "store")]) == 0
-    told, report = capsys.readouterr().out, tmp_path / "store" / "import.json"
-    lines = [line.split() for line in told.splitlines()]
-    shown = [line for line in lines if line and line[0] == f"r{rows - 1:02d}"]
-    assert len(shown) == 2 and not [line for line in lines if line and line[0] == f"r{rows:02d}"]
-    more = [line for line in told.split("\n") if line.startswith("and ")]
+    output, report = capsys.readouterr().out, tmp_path / "store" / "import.json"
+    lines = [line.split() for line in output.splitlines()]
+    first_cells = [line for line in lines if line and line[0] == f"r{rows - 1:02d}"]
+    assert len(first_cells) == 2 and not [line for line in lines if line and line[0] == f"r{rows:02d}"]
+    more = [line for line in output.split("\n") if line.startswith("and ")]
     assert all(line.split()[1] == str(number - rows) for line in more) and len(more) == 2 * (number > rows)
-    assert "5 streams" in told, "many streams are told in one column"
+    assert "5 streams" in output, "many streams are told in one column"
     assert len(json.loads(report.read_text())["recordings"]) == number
     without = f"S3 is not annotated (which is not the same as background) in {number - 1} of {number} recordings: r01"
-    assert (without in " ".join(told.split())) == (number > 40)
+    assert (without in " ".join(output.split())) == (number > 40)
 
 
 def test_of_many_keypoints_each_has_a_row_with_its_missing_share(tmp_path, capsys):
@@ -333,7 +333,7 @@ def test_of_many_keypoints_each_has_a_row_with_its_missing_share(tmp_path, capsy
     assert line.split() == ["keypoint_4", "20.0", "40.0", "60.0"]
 
 
-def test_a_simulated_release_is_told_by_a_file_that_is_no_tracks(tmp_path):
+def test_simulated_release_marker_gives_no_notice(tmp_path):
     write(tmp_path / "r.npz", keypoints())
     (tmp_path / SIMULATED).write_text("{}")
     assert not any(SIMULATED in notice for notice in import_recordings([tmp_path], tmp_path / "store").notices)
@@ -374,7 +374,7 @@ def test_the_command_prints_tables_and_what_to_look_at(tmp_path, capsys, monkeyp
         "1 recording, 40 frames",
     ):
         assert words in out, words
-    with pytest.raises(InputError, match="expected STREAM=BEHAVIOUR"):
+    with pytest.raises(InputError, match="expected STREAM=BEHAVIOR"):
         main([str(tmp_path), "--out", str(tmp_path / "x"), "--background", "S1"])
     with pytest.raises(InputError, match="neither built in"):
         main([str(tmp_path), "--out", str(tmp_path / "x"), "--skeleton", "cat"])

@@ -1,4 +1,4 @@
-"""Windows with labels: nothing shown that was not named, and every kind of window gets its share."""
+"""Windows with labels: only named recordings give labels, and every kind of window gets its share."""
 
 import numpy as np
 import pytest
@@ -16,11 +16,11 @@ CLASSES = ("attack", "mount", "other")
 
 def behavior(frames, annotator="0", rare=()):
     """ "other", but for one frame of attack and the rare ones of mount."""
-    shown = np.full(frames, 2)
-    shown[:3] = -1
-    shown[frames // 2] = 0
-    shown[list(rare)] = 1
-    return Labels(vocabulary=CLASSES, frames=shown, annotator=annotator, background="other")
+    frames_of_stream = np.full(frames, 2)
+    frames_of_stream[:3] = -1
+    frames_of_stream[frames // 2] = 0
+    frames_of_stream[list(rare)] = 1
+    return Labels(vocabulary=CLASSES, frames=frames_of_stream, annotator=annotator, background="other")
 
 
 def groom(frames):
@@ -63,12 +63,12 @@ def test_streams_and_annotators_are_those_of_the_recordings(store):
     ("ids", "streams", "message"),
     [("d", (), "no recording to learn from has labels"), ("ab", ("groom",), "labels called 'groom'.*'behavior'")],
 )
-def test_labels_that_are_not_there_are_told(store, ids, streams, message):
+def test_missing_labels_raise(store, ids, streams, message):
     with pytest.raises(InputError, match=message):
         label_facts(sources(store, ids), streams)
 
 
-def test_two_stores_must_mean_the_same(tmp_path, store, dyad):
+def test_stores_with_different_classes_raise(tmp_path, store, dyad):
     other = Labels(vocabulary=("mount", "attack", "other"), frames=np.zeros(19, int))
     second = write_store(tmp_path / "t", [dyad("e", 19, labels={"behavior": other})])
     with pytest.raises(InputError, match=r"'behavior' of .* have other classes"):
@@ -88,15 +88,15 @@ def test_labels_stand_beside_their_frames_and_padding_has_none(store):
     batch = reader.read([(0, -4, WINDOW), (1, 300, WINDOW), (2, 10, WINDOW)])
     plain = WindowReader(sources(store), WINDOW).read([(0, -4, WINDOW), (1, 300, WINDOW), (2, 10, WINDOW)])
     assert (batch.keypoints == plain.keypoints).all() and (batch.valid == plain.valid).all()
-    shown = store.labels("behavior")
-    assert batch.labels[0, :, 0].tolist() == [-1] * 4 + shown[: WINDOW - 4].tolist()
-    assert batch.labels[1, :, 0].tolist() == shown[211 + 300 : 211 + 307].tolist() + [-1] * 6
+    frames_of_stream = store.labels("behavior")
+    assert batch.labels[0, :, 0].tolist() == [-1] * 4 + frames_of_stream[: WINDOW - 4].tolist()
+    assert batch.labels[1, :, 0].tolist() == frames_of_stream[211 + 300 : 211 + 307].tolist() + [-1] * 6
     assert (batch.labels[:2, :, 1] == -1).all() and (batch.labels[2, :, 0] == -1).all()
     assert batch.labels[2, :, 1].tolist() == (np.arange(10, 10 + WINDOW) // 17 % 2).tolist()
     assert [reader.facts.annotators[number] for number in batch.annotator] == ["0", "1", "2"]
 
 
-def test_a_batch_is_shared_out_as_asked(store):
+def test_batch_has_the_configured_shares(store):
     reader = reader_of(store, labeled="ac", labeled_share=0.5, per_stream=2)
     for step in range(20):
         spans = reader.draw(12, numpy_generator(step, "draw"))
@@ -131,13 +131,13 @@ def test_a_recording_shorter_than_the_window_is_padded(store):
     assert batch.valid.sum(dim=1).tolist() == [7] * 5 and (batch.labels[~batch.valid] == -1).all()
 
 
-def test_an_annotator_nobody_knows_is_refused(store):
+def test_unknown_annotator_raises(store):
     facts = LabelFacts(streams=label_facts(sources(store, "a")).streams, annotators=("0",))
     with pytest.raises(InputError, match=r"recording 'b' was labeled by '1', who is none of .*\['0'\]"):
         LabeledReader(sources(store), WINDOW, {(str(store.path), "b")}, facts, Sampling())
 
 
 @pytest.mark.parametrize("values", [{"labeled_share": 1.1}, {"rare_share": -0.1}, {"per_stream": -1}])
-def test_shares_that_make_no_sense_are_refused(values):
+def test_invalid_shares_raise(values):
     with pytest.raises(InputError, match="sampling: "):
         Sampling(**values)

@@ -1,4 +1,4 @@
-"""The fit against scikit-learn: the same optimum, weighted or not, one class a frame or each against the rest."""
+"""Logistic regression against scikit-learn: the same optimum, weighted or not, multinomial or binary."""
 
 import numpy as np
 import pytest
@@ -81,21 +81,21 @@ def test_the_gradient_is_the_derivative_of_the_loss():
     embedded, target, _ = scene()
     target[3:30, 0] = -1
     for kind in ("multinomial", "binary"):
-        labelled = target.clamp_min(0) if kind == "multinomial" else target
-        design = Design(embedded, labelled, kind, True)
+        labeled = target.clamp_min(0) if kind == "multinomial" else target
+        design = Design(embedded, labeled, kind, True)
         logits = torch.randn(CLASSES, FRAMES, generator=torch.Generator().manual_seed(1)).requires_grad_()
         loss, derivative = design.loss_and_gradient(logits)
         torch.testing.assert_close(torch.autograd.grad(loss, logits)[0], derivative.detach())
 
 
-def test_balanced_weights_make_the_classes_count_alike():
+def test_balanced_weights_give_classes_equal_sums():
     _, target, label = scene()
     weights = class_weights(target, "multinomial")[:, 0]
     sums = torch.stack([weights[torch.from_numpy(label == k)].sum() for k in range(CLASSES)])
     torch.testing.assert_close(sums, torch.full((CLASSES,), FRAMES / CLASSES))
 
 
-def test_a_dimension_that_says_nothing_and_a_repeated_one_do_no_harm():
+def test_constant_and_repeated_dimensions_do_no_harm():
     embedded, target, _ = scene()
     wide = torch.cat([embedded, embedded[:, :1], torch.zeros(FRAMES, 1)], dim=1)
     head = fit_head(Design(wide, target, "multinomial", False), 0.01)

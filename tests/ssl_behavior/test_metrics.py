@@ -1,4 +1,4 @@
-"""Pooled scores against scikit-learn, and the bootstrap against resampling the slow way."""
+"""Pooled scores against scikit-learn, and the bootstrap against slow resampling."""
 
 import numpy as np
 import pytest

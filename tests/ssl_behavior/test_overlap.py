@@ -11,8 +11,8 @@ from ssl_behavior.overlap import (
     check_split,
     check_subsets,
     find_overlaps,
+    leak_messages,
     leaks,
-    told_leaks,
 )
 from ssl_behavior.recording import Recording
 from ssl_behavior.splits import make_split
@@ -95,7 +95,7 @@ def test_different_recordings_share_nothing(dyad, tmp_path):
     assert find_overlaps(store) == []
 
 
-def test_a_stretch_shorter_than_asked_for_is_not_told(dyad, tmp_path):
+def test_stretch_below_min_seconds_is_not_reported(dyad, tmp_path):
     one = dyad("one", LENGTH, seed=1)
     other = planted(dyad("other", HOST, seed=2), one.keypoints[AT : AT + 211])
     store = write_store(tmp_path / "store", [one, other])
@@ -145,7 +145,7 @@ def test_slow_animals_are_found_once_at_the_true_offset(tmp_path, dyad):
     assert (found.first_start, found.second_start, found.frames) == (500, 0, 701)
 
 
-def test_two_stretches_of_one_pair_are_told_in_their_order(dyad, tmp_path):
+def test_stretches_of_a_pair_are_sorted(dyad, tmp_path):
     one = dyad("one", LENGTH, seed=1)
     other = planted(dyad("other", HOST, seed=2), one.keypoints[700:1031], 13)
     other = planted(other, one.keypoints[:359], 500)
@@ -154,7 +154,7 @@ def test_two_stretches_of_one_pair_are_told_in_their_order(dyad, tmp_path):
     assert (second.first_start, second.second_start, second.frames) == (700, 13, 331)
 
 
-def test_what_is_true_of_one_of_several_equal_recordings_is_true_of_all(dyad, tmp_path):
+def test_equal_recordings_share_their_overlaps(dyad, tmp_path):
     one = dyad("one", HOST, seed=1)
     cut = replace(one, id="cut", keypoints=np.round(one.keypoints[100:701], 1))
     cuts = [replace(one, id=f"cut{start}", keypoints=one.keypoints[start : start + 601]) for start in (17, 71, 211)]
@@ -180,7 +180,7 @@ def test_stores_are_compared_with_each_other(dyad, tmp_path):
     assert find_overlaps(one, (two, two.rows[:1])) == []
 
 
-def test_the_other_side_tells_the_same(dyad, tmp_path):
+def test_reversed_overlap_exchanges_both_sides(dyad, tmp_path):
     one = dyad("one", LENGTH, seed=1)
     other = planted(dyad("other", HOST, seed=2), moved(one.keypoints[AT : AT + CUT]))
     (found,) = find_overlaps(write_store(tmp_path / "store", [one, other]))
@@ -191,30 +191,30 @@ def test_the_other_side_tells_the_same(dyad, tmp_path):
     assert turned.reversed() == found and Overlap(**found.to_dict() | {"shift_px": found.shift_px}) == found
 
 
-def test_leaks_of_a_split_are_told(dyad, tmp_path):
+def test_leaks_of_a_split_give_messages(dyad, tmp_path):
     train, test = dyad("train", LENGTH, seed=1, subset="train"), dyad("test", HOST, seed=2, subset="test")
     fine = dyad("fine", HOST, seed=3, subset="train")
     store = write_store(tmp_path / "store", [train, fine, planted(test, train.keypoints[AT : AT + CUT])])
     overlaps = find_overlaps(store)
-    (told,) = check_split(overlaps, make_split(store))
-    assert "'test' shows from frame 307 on what 'train' shows from frame 211 on, for 13 s (401 frames)" in told
-    assert "leave one of the two out" in told
-    assert check_subsets(overlaps, store.rows) == [told]
+    (message,) = check_split(overlaps, make_split(store))
+    assert "'test' shows from frame 307 on what 'train' shows from frame 211 on, for 13 s (401 frames)" in message
+    assert "leave one of the two out" in message
+    assert check_subsets(overlaps, store.rows) == [message]
     # Two that are both scored, or both learned from, are no leak.
     assert check_subsets(overlaps, [replace(row, subset="test") for row in store.rows]) == []
     assert leaks(overlaps, {"test"}, {"fine"}) == []
 
 
-def test_of_one_pair_the_longest_stretch_is_told(dyad, tmp_path):
+def test_message_has_the_longest_stretch_of_a_pair(dyad, tmp_path):
     one = dyad("one", LENGTH, seed=1, subset="unlabeled")
     other = planted(dyad("other", HOST, seed=2, subset="test"), one.keypoints[700:1031], 13)
     other = planted(other, one.keypoints[:359], 500)
     found = find_overlaps(write_store(tmp_path / "store", [one, other]))
-    (told,) = told_leaks(leaks(found, {"other"}, {"one"}))
-    assert "359 frames" in told
+    (message,) = leak_messages(leaks(found, {"other"}, {"one"}))
+    assert "359 frames" in message
 
 
-def test_mistakes_are_told(dyad, tmp_path):
+def test_invalid_arguments_raise(dyad, tmp_path):
     mice = write_store(tmp_path / "mice", [dyad("a", 31)])
     rats = write_store(tmp_path / "rats", [dyad("a", 31, "rat_dyads")])
     with pytest.raises(InputError, match=r"2 animals of 5 keypoints, .*mice has 2 of 7"):

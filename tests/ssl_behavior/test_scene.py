@@ -26,7 +26,7 @@ def hide(batch, frames, individual, keypoints):
     return replace(batch, observed=observed, keypoints=points)
 
 
-def test_nothing_missing_nothing_done(dyad, batch_of):
+def test_complete_tracks_are_unchanged(dyad, batch_of):
     batch = batch_of(dyad(frames=23))
     scene = scene_of(batch, fill_gap_frames=5, hold_frames=7, max_jump=1.5)
     torch.testing.assert_close(scene.points * 60, batch.keypoints)
@@ -57,7 +57,7 @@ def test_gaps_at_the_ends_are_not_filled(frames, dyad, batch_of):
     assert not scene.known[0, frames, 0, EAR].any()
 
 
-def test_padding_is_never_filled_nor_a_neighbour(dyad, batch_of):
+def test_padding_is_never_filled_nor_a_neighbor(dyad, batch_of):
     batch = batch_of(dyad(frames=31))
     valid = batch.valid.clone()
     valid[:, 9:] = False
@@ -147,7 +147,7 @@ def test_the_scale_is_the_median_body_length(dyad, tmp_path):
     assert scale_of(reader, SKELETONS["calms21"]) == pytest.approx(lengths[(len(lengths) - 1) // 2])
 
 
-def test_no_body_length_is_told(dyad, tmp_path):
+def test_unmeasurable_body_length_raises(dyad, tmp_path):
     recording = dyad("a", 11)
     keypoints = recording.keypoints.copy()
     keypoints[:, :, NECK] = np.nan
@@ -156,7 +156,7 @@ def test_no_body_length_is_told(dyad, tmp_path):
         scale_of(WindowReader([(store, store.rows[0])], 1), SKELETONS["calms21"])
 
 
-def test_a_skeleton_without_a_needed_role_is_told(dyad, batch_of):
+def test_skeleton_without_needed_role_raises(dyad, batch_of):
     roles = {"nose": "nose"}
     skeleton = replace(SKELETONS["calms21"], roles=roles)
     with pytest.raises(InputError, match=r"no keypoint with the role 'tail_base' .*under \[roles\]"):

@@ -70,7 +70,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
-def test_a_bad_file_is_told_with_its_name(case, tmp_path):
+def test_invalid_file_raises_with_its_name(case, tmp_path):
     text, message = BAD_FILES[case]
     (tmp_path / "mine.toml").write_text(text)
     with pytest.raises(InputError, match=message) as caught:
@@ -78,7 +78,7 @@ def test_a_bad_file_is_told_with_its_name(case, tmp_path):
     assert "mine.toml" in str(caught.value)
 
 
-def test_a_file_that_is_none_is_told(tmp_path):
+def test_missing_file_raises(tmp_path):
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
     for path in (tmp_path, tmp_path / "nothing", tmp_path / "bytes", tmp_path / "bytes" / "below"):
         with pytest.raises(InputError, match=path.name):

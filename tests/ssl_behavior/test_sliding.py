@@ -54,6 +54,6 @@ def test_spans_in_steps():
 
 @pytest.mark.parametrize("wrong", [{"around_frames": (0,)}, {"past_frames": (30, 30)},
                                    {"around_frames": (), "past_frames": (), "future_frames": ()}])  # fmt: skip
-def test_windows_that_make_no_sense_are_refused(wrong):
+def test_invalid_windows_raise(wrong):
     with pytest.raises(InputError, match="windows: "):
         WindowsConfig(**wrong)

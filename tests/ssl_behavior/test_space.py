@@ -50,7 +50,7 @@ def test_columns_have_mean_0_and_spread_1_and_time_is_left_out(tmp_path, array):
     np.testing.assert_allclose(points, (kept - kept.mean(axis=0)) / kept.std(axis=0), atol=1e-3)
 
 
-def test_named_groups_are_what_counts(tmp_path, array):
+def test_named_groups_are_selected(tmp_path, array):
     embeddings = write_embeddings(tmp_path / "e", array)
     assert Space.fit(embeddings, SpaceConfig(only=("time",))).dim == 2
     assert Space.fit(embeddings, SpaceConfig(without=("lat*",))).dim == 9
@@ -113,7 +113,7 @@ def test_a_space_read_back_gives_the_same_points(tmp_path, array):
         Space.load(tmp_path)
 
 
-def test_a_column_that_never_changes_says_nothing(tmp_path, array):
+def test_constant_column_is_zero(tmp_path, array):
     array[:, 0] = 4
     embeddings = write_embeddings(tmp_path / "e", array)
     assert not Space.fit(embeddings).points(array)[:, 0].any()
@@ -122,7 +122,7 @@ def test_a_column_that_never_changes_says_nothing(tmp_path, array):
         Space.fit(constant)
 
 
-def test_numbers_that_are_not_finite_are_told_by_recording_and_frame(tmp_path, array):
+def test_nonfinite_numbers_raise_with_recording_and_frame(tmp_path, array):
     space = Space.fit(write_embeddings(tmp_path / "e", array))
     array[211 + 13, 3] = np.nan
     bad = write_embeddings(tmp_path / "b", array)
@@ -137,7 +137,7 @@ def test_embeddings_of_another_encoder_or_columns_are_refused(tmp_path, array):
     with pytest.raises(InputError, match=r"made by another checkpoint .* than the embeddings that the index was built"):
         space.check(other, "the index")
     fewer = write_embeddings(tmp_path / "f", array, groups={"latent": 14})
-    with pytest.raises(InputError, match="embed with the same --groups"):
+    with pytest.raises(InputError, match="embed with the same `only`"):
         space.check(fewer, "the index")
 
 

@@ -1,4 +1,4 @@
-"""Splits by recording: no recording twice, nothing chosen on what is scored."""
+"""Splits by recording: parts are disjoint, and nothing is chosen on scored recordings."""
 
 import json
 from dataclasses import replace

@@ -61,7 +61,7 @@ def test_a_vocabulary_grows_at_its_end(folder):
     assert set(store.labels("S1")[24:].tolist()) == {-1, 1, 2}
 
 
-def test_what_a_recording_lacks_is_filled_with_not_known(folder, recordings):
+def test_missing_confidence_and_labels_are_filled_as_unknown(folder, recordings):
     store = Store(folder)
     assert (store.labels("S2")[:11] == NOT_ANNOTATED).all() and (store.labels("S2")[24:] == NOT_ANNOTATED).all()
     assert (store.labels("S1")[11:24] == NOT_ANNOTATED).all()
@@ -96,7 +96,7 @@ def test_an_error_in_the_block_leaves_nothing(tmp_path, recordings):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, recordings, monkeypatch):
+def test_full_disk_raises_and_leaves_nothing(tmp_path, recordings, monkeypatch):
     append = store_module._GrowingArray.append
     written = []
 
@@ -199,7 +199,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_told_in_one_sentence(folder, damage):
+def test_damaged_store_raises(folder, damage):
     change, message = DAMAGES[damage]
     change(folder)
     with pytest.raises(InputError, match=message) as caught:

@@ -1,4 +1,4 @@
-"""Summaries of windows of time, beside plain loops. They are never NaN, and what is not known does not count."""
+"""Summaries of windows of time against loops. They are never NaN, and unknown values do not count."""
 
 import itertools
 
@@ -148,7 +148,7 @@ def test_components_have_a_mean_square_of_about_one_and_the_strongest_come_first
     assert float(found.square().mean()) == pytest.approx(1, abs=0.1) and (variances.diff() < 1e-6).all()
 
 
-def test_a_step_depends_on_no_more_than_its_reach():
+def test_steps_depend_only_on_their_receptive_field():
     model = fitted([made(40)])
     values, known = made(40, seed=3)
     before, after = model.receptive_field
@@ -175,7 +175,7 @@ def test_recordings_shorter_than_the_windows_are_never_nan(steps, known):
         assert torch.isfinite(found).all() and found.shape == (1, values.shape[1], 7)
 
 
-def test_constant_and_never_observed_channels_say_nothing():
+def test_constant_and_unobserved_channels_have_zero_codes():
     values, known = made(50, channels=5)
     values[..., 1], values[..., 4] = 2.5, torch.nan
     known[..., 1], known[..., 4] = True, False

@@ -116,7 +116,7 @@ def test_chunks_are_every_frame_once(reader):
     assert reader.num_frames == sum(LENGTHS)
 
 
-def test_nan_ends_here(dyad, tmp_path):
+def test_windows_have_no_nan(dyad, tmp_path):
     recording = dyad(frames=53, missing=0.3)
     keypoints = recording.keypoints.copy()
     keypoints[7, 1, 3] = [np.nan, 5.0]
@@ -150,7 +150,7 @@ def test_the_arena_is_where_the_animals_go():
     assert (one[2:] > one[:2]).all()
 
 
-def test_parts_and_swaps(reader):
+def test_part_and_swapped_select_and_reverse(reader):
     batch = reader.sample(7, np.random.default_rng(0))
     assert torch.equal(batch.part(2, 5).keypoints, batch.keypoints[2:5]) and len(batch.part(2, 5)) == 3
     assert torch.equal(batch.swapped().keypoints[:, :, 0], batch.keypoints[:, :, 1])

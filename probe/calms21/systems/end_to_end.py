@@ -256,5 +256,5 @@ class _FittedEncoder(FittedSystem):
             "run": str(self.checkpoint.parent.parent),
             "checkpoint": self.checkpoint.name,
             "styles": {own: style.annotator for own, style in self.styles.items()},
-            "notes": [style.told for style in self.styles.values() if style.told],
+            "notes": [style.warning for style in self.styles.values() if style.warning],
         }

@@ -1,4 +1,4 @@
-// Cluster cards: the page holds their words and tables; here they get colours, pictures, and what happens on a click.
+// Cluster cards: the page holds their words and tables; here they get colors, pictures, and what happens on a click.
 
 function makeCards(data, store, looks) {
   const { state } = store;

@@ -17,7 +17,7 @@ function makeTransitions(data, store, looks) {
   holder.replaceChildren(svg.node());
   place(nodes, counts);
 
-  /** Frequent neighbours lie close together; d3-force has no chance in it. */
+  /** Frequent neighbors lie close together; d3-force has no chance in it. */
   function place(own, table) {
     const total = own.map((node) => d3.sum(table[node.id]) || 1);
     const links = own.flatMap((a, i) => own.map((b) => ({ source: a, target: b, share: table[a.id][b.id] / total[i] })).filter((link) => link.source !== link.target && link.share > 0.02));
@@ -175,8 +175,8 @@ function profilePlot(data, profile, groups, clusters, tests, width) {
   const rows = clusters.flatMap((cluster) => profile.animals.map((animal, i) => ({ cluster: String(cluster), animal, group: profile.groups[i], share: profile.shares[i][cluster] })));
   const means = clusters.flatMap((cluster) => groups.map((group) => ({ cluster: String(cluster), group, share: d3.mean(rows.filter((row) => row.cluster === String(cluster) && row.group === group), (row) => row.share) })));
   const nudge = (row) => ((groups.indexOf(row.group) + 0.5) / groups.length - 0.5) * 16;
-  const told = clusters.filter((cluster) => tests.has(cluster)).map((cluster) => ({ ...tests.get(cluster), cluster: String(cluster) }));
-  const longest = d3.max(told, (row) => testText(profile, groups, row).length) || 0;
+  const tested = clusters.filter((cluster) => tests.has(cluster)).map((cluster) => ({ ...tests.get(cluster), cluster: String(cluster) }));
+  const longest = d3.max(tested, (row) => testText(profile, groups, row).length) || 0;
   const room = Math.min(Math.max(150, 20 + 8 * longest), width * 0.6);
   const perGroup = groups.flatMap((group) => [
     Plot.dot(rows.filter((row) => row.group === group), { x: "share", y: "cluster", stroke: "group", symbol: "group", dy: nudge({ group }), r: 3, strokeOpacity: 0.75, title: (row) => `${row.animal} (${row.group}): ${percent(row.share)}` }),
@@ -191,7 +191,7 @@ function profilePlot(data, profile, groups, clusters, tests, width) {
     style: { fontSize: "13px", background: "transparent" },
     marks: [
       Plot.ruleY(clusters.map(String), { stroke: "#e4e6e9" }), ...perGroup,
-      ...[true, false].map((found) => Plot.text(told.filter((row) => row.q <= profile.level === found), {
+      ...[true, false].map((found) => Plot.text(tested.filter((row) => row.q <= profile.level === found), {
         frameAnchor: "right", y: "cluster", dx: room - 8, textAnchor: "end", text: (row) => testText(profile, groups, row), fontWeight: found ? 700 : 400,
       })),
     ],

@@ -77,7 +77,7 @@ function readBouts(facts, arrays, data) {
     near += degree[i];
     bouts.push({
       id: i, recording: recording[i], start: start[i], stop: stop[i], ethogram: ethogram[i], value: value[i],
-      first: first[i], frames: frames[i], at, neighbors, amongShown: among[i] === 1,
+      first: first[i], frames: frames[i], at, neighbors, amongExamples: among[i] === 1,
     });
     at += frames[i];
   }

@@ -252,7 +252,7 @@ function makeEthogram(data, store, looks) {
   };
 }
 
-/** Every recording as a strip, coloured by one of the ethograms. */
+/** Every recording as a strip, colored by one of the ethograms. */
 function makeOverview(data, store, looks, current) {
   const { state } = store;
   const root = $("#ethogram .overview");

@@ -9,7 +9,7 @@ function makeFilters(data, store) {
     const apply = () => {
       hidden.clear();
       for (const box of boxes) if (!box.checked) hidden.add(Number(box.value));
-      summarise();
+      summarize();
       store.change({}, "filter");
     };
     for (const box of boxes) box.addEventListener("change", apply);
@@ -21,10 +21,10 @@ function makeFilters(data, store) {
     $("[data-act=none]", group).addEventListener("click", all(false));
   }
 
-  function summarise() {
+  function summarize() {
     const off = $$("input[type=checkbox]:not(:checked)", root).length;
     $(".state", root).textContent = off ? `${off} left out` : "nothing left out";
     root.classList.toggle("active", off > 0);
   }
-  summarise();
+  summarize();
 }

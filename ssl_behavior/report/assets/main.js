@@ -3,8 +3,8 @@
 async function start() {
   const data = await readData();
   const store = makeState(data);
-  const tell = {};
-  const map = data.points ? makeMap(data, store, tell) : null;
+  const counts = {};
+  const map = data.points ? makeMap(data, store, counts) : null;
   const looks = map ? map.looks : data.ethograms.map((ethogram) => looksOf(ethogram));
   const ethogram = makeEthogram(data, store, looks);
   const player = $("#player") ? makePlayer(data, store, looks, ethogram) : null;
@@ -22,7 +22,7 @@ async function start() {
   document.addEventListener("keydown", (event) => event.key === "Escape" && store.clear());
   document.documentElement.dataset.ready = "yes";
   // For whoever wants to look from the browser's console.
-  window.report = { data, store, map, player, tell };
+  window.report = { data, store, map, player, counts };
 }
 
 /** The line that says what is selected. */

@@ -1,7 +1,7 @@
 // The map: d3 pans, zooms and finds points; the points themselves are written into a picture dot by dot, because that
 // is what stays smooth with 100,000 of them on a machine without a graphics card.
 
-function makeMap(data, store, tell) {
+function makeMap(data, store, counts) {
   const { state } = store;
   const points = data.points;
   const root = $("#map");
@@ -34,7 +34,7 @@ function makeMap(data, store, tell) {
     base = { k, x: width / 2 - (k * (left + right)) / 2, y: height / 2 - (k * (top + bottom)) / 2 };
   }
 
-  /** What colours the points: {values, looks} of words, {values, low, high} of numbers. */
+  /** What colors the points: {values, looks} of words, {values, low, high} of numbers. */
   function coloring() {
     if (state.color === "recording") return { values: points.recording, looks: recordingLooks };
     const index = Number(state.color.slice(1));
@@ -42,7 +42,7 @@ function makeMap(data, store, tell) {
     return { values: points.channels[index].values, channel: points.channels[index] };
   }
 
-  /** Packed colours and dots for every value, plain and faded. */
+  /** Packed colors and dots for every value, plain and faded. */
   function tables(size) {
     const { looks: own, channel } = coloring();
     const square = size < 4 ? blockOf(size) : dotsOf("disc", size);
@@ -104,7 +104,7 @@ function makeMap(data, store, tell) {
     context.putImageData(picture, 0, 0);
   }
 
-  /** Which points are emphasised, null where all are alike. */
+  /** Which points are emphasized, null where all are alike. */
   function brightPoints() {
     if (!state.highlight) return null;
     const values = points.values[state.highlight.ethogram];
@@ -291,7 +291,7 @@ function makeMap(data, store, tell) {
   $("[data-act=out]", root).addEventListener("click", () => zoom.scaleBy(selection, 1 / 1.6));
   $("[data-act=whole]", root).addEventListener("click", keys[0]);
 
-  // --- colour and legend
+  // --- color and legend
 
   const choice = $("#color");
   for (const [group, options] of d3.group(colorings(data), (one) => one.group)) {
@@ -350,7 +350,7 @@ function makeMap(data, store, tell) {
     // Ready before somebody points: 100,000 points take a tenth of a second.
     (window.requestIdleCallback || setTimeout)(() => tree || plant());
     $(".count", root).textContent = shown === points.count ? `${d3.format(",")(shown)} frames` : `${d3.format(",")(shown)} of ${d3.format(",")(points.count)} frames`;
-    tell.shown = shown;
+    counts.visible = shown;
   }
 
   function resize() {

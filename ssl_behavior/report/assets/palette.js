@@ -1,5 +1,5 @@
-// Colours that colour-blind eyes tell apart: Okabe and Ito's, without the yellow that vanishes on white; where there are
-// more things than colours, shapes tell them apart, and numbers.
+// Okabe and Ito's colors for color-blind readers, without yellow, which is invisible on white. With more categories
+// than colors, marker shapes and numbers distinguish them.
 
 const COLORS = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#332288", "#7f6000"];
 const QUIET = "#c9cdd2";
@@ -8,7 +8,7 @@ const ANIMALS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 const MARKERS = ["disc", "cross", "ring", "diagonal", "triangle", "bar"];
 const CONTINUOUS = d3.interpolateViridis;
 
-/** For each of `count` things a colour and a marker; those that lie close together get different colours. */
+/** For each of `count` things a color and a marker; those that lie close together get different colors. */
 function lookOf(count, centers) {
   const looks = [];
   const used = COLORS.map(() => 0);
@@ -21,7 +21,7 @@ function lookOf(count, centers) {
   return looks;
 }
 
-/** The least used colour whose nearest bearer is farthest away. */
+/** Among the least used colors, the one whose nearest user is farthest away. */
 function mostApart(i, centers, looks, used) {
   const fewest = d3.min(used);
   const gaps = COLORS.map((_, color) => {
@@ -32,7 +32,7 @@ function mostApart(i, centers, looks, used) {
   return d3.maxIndex(gaps);
 }
 
-/** Colours and markers of an ethogram's words: the background is grey. */
+/** Colors and markers of an ethogram's words: the background is gray. */
 function looksOf(ethogram, centers) {
   if (ethogram.kind === "clusters") return lookOf(ethogram.words.length, centers);
   const loud = ethogram.words.filter((_, i) => i !== ethogram.quiet).length;
@@ -43,7 +43,7 @@ function looksOf(ethogram, centers) {
 
 const packed = new Map();
 
-/** A colour as canvases store it, 0xAABBGGRR; `fade` mixes it with white. */
+/** A color as canvases store it, 0xAABBGGRR; `fade` mixes it with white. */
 function pixel(color, fade = 0) {
   const key = `${color}${fade}`;
   if (!packed.has(key)) {
@@ -54,7 +54,7 @@ function pixel(color, fade = 0) {
   return packed.get(key);
 }
 
-/** Black or white, whichever reads better on a colour. */
+/** Black or white, whichever reads better on a color. */
 function inkOn(color) {
   const { r, g, b } = d3.rgb(color);
   return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#111" : "#fff";

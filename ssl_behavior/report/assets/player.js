@@ -1,4 +1,4 @@
-// The player: the animals of a bout and of its nearest neighbours, side by side, all at the same time.
+// The player: the animals of a bout and of its nearest neighbors, side by side, all at the same time.
 
 const VIEW_SMOOTHING = 7;
 
@@ -47,7 +47,7 @@ function makePlayer(data, store, looks, ethogram) {
     else if (bout && !state.moment) texts.push("An example, and the bouts most like it. Select a point, a bout or a cluster.");
     else if (!state.exact) texts.push("Of this moment the page has the pose, not the tracks: the bout most like it plays instead.");
     if (bout && bout.frames < bout.stop - bout.start) texts.push(middleText(bout));
-    if (bout && bout.amongShown && bout.neighbors.length) texts.push("Its neighbours are the nearest of the bouts in this page.");
+    if (bout && bout.amongExamples && bout.neighbors.length) texts.push("Its neighbors are the nearest of the bouts in this page.");
     caption.replaceChildren(...(still ? [still] : []), element("span", {}, texts.join(" ")));
   }
 
@@ -70,10 +70,10 @@ function makePlayer(data, store, looks, ethogram) {
     const place = `${id}, ${clock(bout.start / fps)} to ${clock(bout.stop / fps)}`;
     const words = element("span", { class: "words" }, ...wordsOf(bout, role === "selected" ? state.moment.frame : Math.floor((bout.start + bout.stop) / 2)));
     const is = $$(".word", words).map((word) => word.title).join(", ");
-    const told = { selected: "selected", like: "most like it", opening: "example", neighbor: `distance ${short(distance)}` }[role];
-    const line = element("span", { class: "line", title: place }, element("span", { class: "place" }, element("span", { class: "name" }, id), `, ${clock(bout.start / fps)}`), element("span", { class: "told" }, told));
+    const relation = { selected: "selected", like: "most like it", opening: "example", neighbor: `distance ${short(distance)}` }[role];
+    const line = element("span", { class: "line", title: place }, element("span", { class: "place" }, element("span", { class: "name" }, id), `, ${clock(bout.start / fps)}`), element("span", { class: "relation" }, relation));
     const node = element("button", {
-      type: "button", class: `panel ${role}`, "data-bout": bout.id, "aria-label": `Bout ${place}, ${told}${is && `, ${is}`}${role === "neighbor" ? ", select it" : ""}`,
+      type: "button", class: `panel ${role}`, "data-bout": bout.id, "aria-label": `Bout ${place}, ${relation}${is && `, ${is}`}${role === "neighbor" ? ", select it" : ""}`,
       onclick: () => (role === "neighbor" ? store.selectBout(bout.id) : setPlaying(!playing)),
     }, box, line, words);
     const track = trackOf(data.bouts, bout);
@@ -92,7 +92,7 @@ function makePlayer(data, store, looks, ethogram) {
 
   // --- where each animal looks
 
-  /** For each animal and frame: centre and direction, smoothed over a few frames, held where it was not seen. */
+  /** For each animal and frame: center and direction, smoothed over a few frames, held where it was not seen. */
   function framesOfReference(track) {
     const { front, back, keypoints } = data.skeleton;
     const count = track.length / (number * 2);
@@ -126,7 +126,7 @@ function makePlayer(data, store, looks, ethogram) {
     });
   }
 
-  /** Anonymous animals: of a neighbour, take those for the same that are placed alike. */
+  /** Anonymous animals: match a neighbor's animals by position. */
   function matchAnimals(panel, reference) {
     if (!data.skeleton.exchangeable || data.individuals.length !== 2) return;
     const own = [0, 1].map((animal) => placement(panel, animal));

@@ -24,7 +24,7 @@ function drawPose(context, data, pose, at, style = {}) {
   context.globalAlpha = 1;
 }
 
-/** A keypoint; those of the second animal are open, so that colour is not all that tells them apart. */
+/** A keypoint: filled for the first animal, open for the second, so color is not the only distinction. */
 function drawPoint(context, [x, y], radius, color, animal) {
   context.beginPath();
   context.arc(x, y, radius, 0, 2 * Math.PI);

@@ -1,14 +1,14 @@
-// What is selected, coloured and hidden, and who wants to know. Everything that selects goes through here, so that a
-// point, a bout and a card select the same thing everywhere; the address keeps it.
+// Selection, coloring, hidden items, and their listeners. Every selection passes through here, so that a point, a bout
+// and a card select the same thing everywhere. The address keeps the selection.
 
 function makeState(data) {
   const listeners = [];
   const state = {
-    /** {ethogram, value}: all frames that are emphasised, null for none. */
+    /** {ethogram, value}: all frames that are emphasized, null for none. */
     highlight: null,
     /** {recording, start, stop, frame}: the moment that is selected, null for none. */
     moment: null,
-    /** The shown bout that plays, and whether it is the moment itself or only like it. */
+    /** The example bout that plays, and whether it holds the selected moment or is only similar. */
     bout: null,
     exact: false,
     color: data.clusters >= 0 ? `e${data.clusters}` : data.ethograms.length ? "e0" : "recording",
@@ -58,7 +58,7 @@ function makeState(data) {
 
   /** Something to look at before anything is selected: of the bouts compared with all bouts, the first of the best seen. */
   function example() {
-    const compared = data.bouts.filter((bout) => bout.neighbors.length && !bout.amongShown);
+    const compared = data.bouts.filter((bout) => bout.neighbors.length && !bout.amongExamples);
     return (d3.greatest(compared, (bout) => shareSeen(data.bouts, bout)) || { id: null }).id;
   }
 
@@ -81,11 +81,11 @@ function makeState(data) {
     return { recording, frame, start: Math.max(0, frame - half), stop: Math.min(frames, frame + half) };
   }
 
-  /** The shown bout that holds a frame, those of clusters, and those compared with all bouts, first. */
+  /** The example bout that holds a frame; clusters' bouts, and bouts compared with all others, come first. */
   function shownAt(recording, frame) {
     const here = data.bouts.filter((bout) => bout.recording === recording && bout.start <= frame && frame < bout.stop);
     if (!here.length) return null;
-    return d3.greatest(here, (bout) => 2 * (bout.ethogram === data.clusters) + !bout.amongShown).id;
+    return d3.greatest(here, (bout) => 2 * (bout.ethogram === data.clusters) + !bout.amongExamples).id;
   }
 
   function likeFrame(recording, frame) {
@@ -102,7 +102,7 @@ function makeState(data) {
     change({ moment, highlight, bout: id, exact: true }, "select");
   }
 
-  /** Select a cluster, or another word of an ethogram, and its first shown bout. */
+  /** Select a cluster, or another word of an ethogram, and its first example bout. */
   function selectValue(ethogram, value) {
     const own = examplesOf(data, ethogram, value);
     const bout = own.length ? data.bouts[own[0]] : null;
@@ -119,13 +119,13 @@ function makeState(data) {
   return { state, change, listen, selectFrame, selectBout, selectValue, clear, readAddress, writeAddress };
 }
 
-/** The shown bouts of a word, those compared with all bouts first, in the order in which they were chosen. */
+/** The example bouts of a word in order of choice, bouts compared with all others first. */
 function examplesOf(data, ethogram, value) {
   const own = data.bouts.filter((bout) => bout.ethogram === ethogram && bout.value === value);
-  return d3.sort(own, (bout) => Number(bout.amongShown)).map((bout) => bout.id);
+  return d3.sort(own, (bout) => Number(bout.amongExamples)).map((bout) => bout.id);
 }
 
-/** Everything the map can be coloured by: {id, name, group}. */
+/** Everything the map can be colored by: {id, name, group}. */
 function colorings(data) {
   return [
     ...data.ethograms.map((one, i) => ({ id: `e${i}`, name: one.kind === "clusters" ? "Cluster" : `Label ${one.name}`, group: "What happens" })),

@@ -1,4 +1,4 @@
-"""The demo's claim: a linear head reads more from what was learned than from averages of the inputs.
+"""Claim of the demo: a linear head scores better on learned columns than on averages of the inputs.
 
 As people run it, in processes of their own: in single precision and without the checks of shapes that tests have.
 """

@@ -25,15 +25,15 @@ def folders(dyad, tmp_path):
     return str(tmp_path / "model"), str(tmp_path / "store")
 
 
-def test_a_store_becomes_embeddings(folders, tmp_path, capsys):
+def test_embed_writes_one_row_per_frame_of_a_store(folders, tmp_path, capsys):
     out = str(tmp_path / "e[/m]")
     assert main(["embed", *folders, "--out", out, "--device", "cpu", "--dtype", "float32"]) == 0
-    said = capsys.readouterr().out
-    assert "2 recordings" in said and "48 frames" in said and "e[/m]" in said
+    output = capsys.readouterr().out
+    assert "2 recordings" in output and "48 frames" in output and "e[/m]" in output
     assert Embeddings(out).array.shape[0] == 48 and Embeddings(out).array.dtype == np.float32
 
 
-def test_some_recordings_of_a_store(folders, tmp_path):
+def test_recordings_option_selects_recordings(folders, tmp_path):
     assert main(["embed", *folders, "--out", str(tmp_path / "e"), "--device", "cpu", "--recordings", "t*"]) == 0
     assert [row.id for row in Embeddings(tmp_path / "e").rows] == ["two"]
 
@@ -51,7 +51,7 @@ def test_groups_of_columns_can_be_left_out(folders, tmp_path):
     np.testing.assert_allclose(encoder.embed(recording), learned.array[row.slice], rtol=0, atol=1e-6)
 
 
-def test_groups_off_by_default_can_be_asked_for(folders, tmp_path):
+def test_groups_option_adds_groups_that_are_off_by_default(folders, tmp_path):
     words = ["embed", *folders, "--out", str(tmp_path / "e"), "--device", "cpu", "--dtype", "float32"]
     assert main([*words, "--groups", "latent", "features_12_frames", "walls"]) == 0
     embeddings = Embeddings(tmp_path / "e")
@@ -61,7 +61,7 @@ def test_groups_off_by_default_can_be_asked_for(folders, tmp_path):
     np.testing.assert_allclose(encoder.embed(recording), embeddings.array[row.slice], rtol=0, atol=1e-6)
 
 
-def test_mistakes_are_told_and_nothing_is_made(folders, tmp_path, capsys):
+def test_user_errors_exit_2_and_write_nothing(folders, tmp_path, capsys):
     model, store = folders
     mistakes = {
         "no recording matches 'x*'": [model, store, "--recordings", "x*"],

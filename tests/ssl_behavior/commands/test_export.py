@@ -30,28 +30,28 @@ def test_clusters_become_bouts_with_names(place, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = ("--format", "csv", "npy", "boris", "--names", tmp_path / "names.csv", "--recordings", "a/*", "r2")
     assert run(place / "clusters", "--out", out, *arguments) == 0
-    told, clusters = json.loads((out / "labels.json").read_text()), np.load(place / "clusters" / "labels.npy")
-    assert [one["id"] for one in told["recordings"]] == ["a/r1", "r2"]
-    assert told["clusters"][2] == told["clusters"][5] == "chase" and told["clusters"][3] == "cluster_3"
-    words = np.array([*told["streams"][0]["classes"], ""])
-    names = np.array([*told["clusters"], ""])
+    listed, clusters = json.loads((out / "labels.json").read_text()), np.load(place / "clusters" / "labels.npy")
+    assert [one["id"] for one in listed["recordings"]] == ["a/r1", "r2"]
+    assert listed["clusters"][2] == listed["clusters"][5] == "chase" and listed["clusters"][3] == "cluster_3"
+    words = np.array([*listed["streams"][0]["classes"], ""])
+    names = np.array([*listed["clusters"], ""])
     np.testing.assert_array_equal(words[np.load(out / "a/r1.npy")], names[clusters[:211]])
-    said = np.full(211, "", dtype=object)
+    expected = np.full(211, "", dtype=object)
     for bout in bouts_in(out / "a" / "r1.csv"):
-        said[int(bout["start_frame"]) : int(bout["stop_frame"])] = bout["behavior"]
+        expected[int(bout["start_frame"]) : int(bout["stop_frame"])] = bout["behavior"]
         assert bout["stream"] == "cluster" and bout["actor"] == bout["probability"] == ""
-    assert said.tolist() == names[clusters[:211]].tolist()
+    assert expected.tolist() == names[clusters[:211]].tolist()
     count = sum(len(bouts_in(out / f"{name}.csv")) for name in ("a/r1", "r2"))
     assert f"{count} bouts in 2 recordings: {out}" in capsys.readouterr().out
 
 
-def test_a_stores_labels_become_bouts(place, tmp_path):
+def test_store_labels_become_bouts(place, tmp_path):
     out = tmp_path / "out"
     assert run(place / "store", "--out", out, "--streams", "S1", "--actor", "intruder", "--format", "csv", "bento") == 0
     found = [bout for name in FRAMES for bout in bouts_in(out / f"{name}.csv")]
     assert {bout["actor"] for bout in found} == {"resident", "intruder"} and {b["stream"] for b in found} == {"S1"}
-    shown = sum(int(bout["stop_frame"]) - int(bout["start_frame"]) for bout in found)
-    assert shown == np.isin(Store(place / "store").labels("S1"), (0, 2)).sum()
+    frames = sum(int(bout["stop_frame"]) - int(bout["start_frame"]) for bout in found)
+    assert frames == np.isin(Store(place / "store").labels("S1"), (0, 2)).sum()
 
 
 def test_embeddings_become_a_table(place, tmp_path, capsys):
@@ -72,26 +72,26 @@ def test_embeddings_become_a_table(place, tmp_path, capsys):
         ("embeddings", ["--names", "x.json"], "--names goes with --clusters"),
         ("embeddings", [], "end in .npy, .parquet, .h5ad"),
         ("store", ["--names", "x.json"], "--names is not for a store"),
-        ("store", ["--actor", "cat"], "--actor cat: there is no such animal"),
+        ("store", ["--actor", "cat"], "--actor cat: no animal has this name"),
         ("store", ["--streams", "S9"], "no label stream 'S9'"),
         ("store", ["--recordings", "z*"], "no recording matches 'z*'"),
         ("clusters", ["--recordings", "z*"], "no recording matches 'z*'; it has 'a/r1'"),
         ("clusters", ["--minimum-bout-seconds", "-1"], "must be 0 or more, got -1"),
         ("clusters", ["--minimum-bout-seconds", "nan"], "must be 0 or more"),
-        ("clusters", ["--media", "x.mp4"], "the recordings would all have this video"),
+        ("clusters", ["--media", "x.mp4"], "all recordings would have this video"),
         ("clusters", ["--media", "{id}\n"], "cannot be the name of a file"),
         ("clusters", ["--names", "missing.json"], "cannot be read as names of clusters"),
         ("clusters", ["--format", "nwb"], "invalid choice"),
         (".", [], "holds no clusters, embeddings or store"),
     ],
 )
-def test_mistakes_are_told_and_nothing_is_written(place, tmp_path, capsys, kind, arguments, words):
+def test_user_errors_exit_2_and_write_nothing(place, tmp_path, capsys, kind, arguments, words):
     assert run(place / kind, "--out", tmp_path / "out", *arguments) == 2
-    said = capsys.readouterr().err
-    assert words in said and "Traceback" not in said and not list(tmp_path.iterdir())
+    output = capsys.readouterr().err
+    assert words in output and "Traceback" not in output and not list(tmp_path.iterdir())
 
 
-def test_what_is_there_stays(place, tmp_path, capsys):
+def test_existing_output_is_not_replaced(place, tmp_path, capsys):
     out = tmp_path / "out"
     assert run(place / "clusters", "--out", out) == 0
     assert run(place / "clusters", "--out", out) == 2 and "exists already" in capsys.readouterr().err

@@ -47,35 +47,35 @@ def store(dyad, tmp_path):
     return write_store(tmp_path / "store", recordings).path
 
 
-def test_all_programs_are_listed_with_what_they_measure(capsys, monkeypatch):
+def test_all_programs_are_listed_with_descriptions(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     assert main(["programs"]) == 0
     out = capsys.readouterr().out
     assert all(name in out and entry.facts.units in out for name, entry in PROGRAMS.items())
 
 
-def test_ones_own_are_checked_and_listed(mine, capsys):
+def test_user_programs_are_checked_and_listed(mine, capsys):
     assert main(["programs", "--programs", str(mine())]) == 0
     assert "tail_to_tail" in capsys.readouterr().out
     assert main(["programs", "--programs", str(mine("scale"))]) == 2
-    told = capsys.readouterr().err
-    assert "tail_to_tail" in told and "scale" in told and "mine.py" in told
+    output = capsys.readouterr().err
+    assert "tail_to_tail" in output and "scale" in output and "mine.py" in output
 
 
-def test_what_was_not_checked_is_counted_apart(tmp_path, capsys):
+def test_unchosen_user_programs_are_counted(tmp_path, capsys):
     path = tmp_path / "mine.py"
     path.write_text(MINE.replace("{more}", "swap") + TAILLESS)
     assert main(["programs", "--programs", str(path)]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "whiskering cannot run on calms21, and was not checked: " in told
-    assert "mine.py: 1 program of your own passed all checks; 1 cannot run on calms21" in told
+    output = " ".join(capsys.readouterr().out.split())
+    assert "whiskering cannot run on calms21, and was not checked: " in output
+    assert "mine.py: 1 program of your own passed all checks; 1 cannot run on calms21" in output
     assert main(["programs", "--programs", str(path), "--names", "tail_to_tail"]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "mine.py: 1 program of your own passed all checks; 1 not chosen by --names" in told
-    assert "whiskering" not in told and "nose_nose" not in told
+    output = " ".join(capsys.readouterr().out.split())
+    assert "mine.py: 1 program of your own passed all checks; 1 not chosen by --names" in output
+    assert "whiskering" not in output and "nose_nose" not in output
 
 
-def test_names_choose_what_is_listed(capsys):
+def test_names_option_selects_programs(capsys):
     assert main(["programs", "--names", "nose_*", "speed"]) == 0
     out = capsys.readouterr().out
     assert {name for name in PROGRAMS if f"{name} " in out} == {
@@ -90,7 +90,7 @@ def measured_rows(capsys, *arguments):
     return {line[0]: line[1:] for line in lines if len(line) == 7}
 
 
-def test_what_is_known_nowhere_is_a_row_without_quantiles(dyad, tmp_path, capsys, monkeypatch):
+def test_attribute_without_known_values_has_no_quantiles(dyad, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     recording = dyad("one", 101)
     keypoints = recording.keypoints.copy()
@@ -104,7 +104,7 @@ def test_what_is_known_nowhere_is_a_row_without_quantiles(dyad, tmp_path, capsys
     assert rows["speed.resident"][:4] == ["0%", "-", "-", "-"] and rows["nose_nose_distance"][0] == "100%"
 
 
-def test_a_program_that_asks_for_a_missing_role_is_a_row_without_quantiles(store, tmp_path, capsys, monkeypatch):
+def test_program_with_a_missing_role_has_no_quantiles(store, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     path = tmp_path / "mine.py"
     path.write_text(MINE.replace("{more}", "swap") + TAILLESS)
@@ -112,12 +112,12 @@ def test_a_program_that_asks_for_a_missing_role_is_a_row_without_quantiles(store
     assert rows["whiskering.resident"][:4] == ["0%", "-", "-", "-"] and rows["tail_to_tail"][0] == "100%"
 
 
-def test_one_recording_is_no_recordings(dyad, tmp_path, capsys):
+def test_count_of_one_recording_is_singular(dyad, tmp_path, capsys):
     assert main(["programs", str(write_store(tmp_path / "one", [dyad()]).path), "--names", "speed"]) == 0
     assert "1 recording " in capsys.readouterr().out
 
 
-def test_what_a_store_measures(store, capsys):
+def test_store_statistics_are_printed(store, capsys):
     measured = measure_programs(Store(store), ["speed", "nose_*"], None, make_console())
     out = capsys.readouterr().out
     assert all(name in out for name in measured.programs.names) and "px/s" in out
@@ -127,7 +127,7 @@ def test_what_a_store_measures(store, capsys):
 
 
 @pytest.mark.parametrize("ending", [".png", ".svg"])
-def test_a_figure_is_drawn(store, tmp_path, ending, mine, capsys):
+def test_figure_is_written(store, tmp_path, ending, mine, capsys):
     pytest.importorskip("matplotlib")
     picture = tmp_path / f"figure{ending}"
     own = ["--programs", str(mine()), "--names", "speed", "tail_to_tail"]
@@ -157,7 +157,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_mistakes_are_told_and_leave_nothing(case, store, tmp_path, capsys, monkeypatch):
+def test_user_errors_exit_2_and_write_nothing(case, store, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments, message = WRONG[case]
     assert main(["programs", *(a.format(store=store) for a in arguments)]) == 2
@@ -167,15 +167,15 @@ def test_mistakes_are_told_and_leave_nothing(case, store, tmp_path, capsys, monk
 def test_recordings_of_different_rates_are_refused(dyad, tmp_path, capsys):
     store = write_store(tmp_path / "rates", [dyad("one", 101), dyad("two", 211, seed=1, fps=25.0)]).path
     assert main(["programs", str(store), "--names", "speed"]) == 2
-    told = " ".join(capsys.readouterr().err.split())
-    assert "different frame rates: 'two' 25, 'one' 30 per second" in told and "a store of its own" in told
+    output = " ".join(capsys.readouterr().err.split())
+    assert "different frame rates: 'two' 25, 'one' 30 per second" in output and "a store of its own" in output
 
 
 UNDRAWABLE = {case: WRONG[case] for case in ("unknown recording", "unknown stream", "beyond the end", "no picture")}
 
 
 @pytest.mark.parametrize("case", [*UNDRAWABLE, "no matplotlib"])
-def test_what_cannot_be_drawn_is_told_before_anything_is_measured(case, store, capsys, monkeypatch):
+def test_figure_errors_come_before_measuring(case, store, capsys, monkeypatch):
     def measure(*_):
         raise AssertionError("measured first")
 

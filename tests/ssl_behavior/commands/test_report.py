@@ -18,7 +18,7 @@ def folders(dyad, tmp_path):
     return str(tmp_path / "store"), str(tmp_path / "e[/m]")
 
 
-def test_a_page_and_a_projector_from_a_store_and_its_embeddings(folders, tmp_path, capsys):
+def test_page_and_projector_are_written(folders, tmp_path, capsys):
     out, projector = tmp_path / "r[/m].html", tmp_path / "projector"
     argv = [
         "report",
@@ -33,8 +33,8 @@ def test_a_page_and_a_projector_from_a_store_and_its_embeddings(folders, tmp_pat
         "My <mice>",
     ]
     assert main(argv) == 0
-    said = capsys.readouterr().out
-    assert "r[/m].html" in said and "MB, open it in a browser" in said and "158 points" in said
+    output = capsys.readouterr().out
+    assert "r[/m].html" in output and "MB, open it in a browser" in output and "158 points" in output
     page = out.read_text(encoding="utf-8")
     assert "<title>My &lt;mice&gt;</title>" in page and "speed, resident" in page
     assert (projector / "projector_config.pbtxt").exists()
@@ -50,7 +50,7 @@ def test_the_same_seed_gives_the_same_page(folders, tmp_path):
     assert pages[0] == pages[1] != pages[2]
 
 
-def test_some_recordings(folders, tmp_path):
+def test_recordings_option_selects_recordings(folders, tmp_path):
     assert (
         main(["report", *folders, "--out", str(tmp_path / "r.html"), "--recordings", "t*", "--programs", "none"]) == 0
     )
@@ -58,7 +58,7 @@ def test_some_recordings(folders, tmp_path):
     assert '"id":"two"' in page and '"id":"one"' not in page
 
 
-def test_other_embeddings_are_taken_and_it_is_told(folders, tmp_path, dyad, capsys):
+def test_embeddings_of_another_store_give_a_notice(folders, tmp_path, dyad, capsys):
     write_store(tmp_path / "alike", [dyad("one", 97, seed=5), dyad("two", 61, seed=5)])
     assert (
         main(["report", str(tmp_path / "alike"), folders[1], "--out", str(tmp_path / "r.html"), "--programs", "none"])
@@ -67,7 +67,7 @@ def test_other_embeddings_are_taken_and_it_is_told(folders, tmp_path, dyad, caps
     assert "was not made from" in capsys.readouterr().out
 
 
-def test_mistakes_are_told_and_nothing_is_made(folders, tmp_path, capsys):
+def test_user_errors_exit_2_and_write_nothing(folders, tmp_path, capsys):
     store, embeddings = folders
     mistakes = {
         "no recording matches 'x*'": [store, embeddings, "--recordings", "x*"],
@@ -86,7 +86,7 @@ def test_mistakes_are_told_and_nothing_is_made(folders, tmp_path, capsys):
         assert words in " ".join(capsys.readouterr().err.split()) and not (tmp_path / "r.html").exists()
 
 
-def test_what_is_there_is_left_alone(folders, tmp_path, capsys):
+def test_existing_output_is_not_replaced(folders, tmp_path, capsys):
     out = tmp_path / "r.html"
     out.write_text("mine")
     assert main(["report", *folders, "--out", str(out)]) == 2
@@ -102,7 +102,7 @@ def test_what_is_there_is_left_alone(folders, tmp_path, capsys):
     assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
-def test_embeddings_that_are_not_finite_are_told(folders, tmp_path, capsys):
+def test_nonfinite_embeddings_exit_2(folders, tmp_path, capsys):
     array = np.load(f"{folders[1]}/embeddings.npy")
     array[100, 3] = np.nan
     np.save(f"{folders[1]}/embeddings.npy", array)

@@ -1,4 +1,4 @@
-"""Features written for a simulated release pair with its tracks, and read again are the embedding they were made of."""
+"""Task-programming features: files that match the tracks of a simulated release, and exact round trips."""
 
 import json
 import shutil
@@ -53,12 +53,12 @@ def run(*arguments, code=0):
 
 
 def refused(capsys, *arguments):
-    """What the person is told: one sentence, exit code 2."""
+    """Error message of a refused command: one sentence, exit code 2."""
     capsys.readouterr()
     run(*arguments, code=2)
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    return said
+    output = capsys.readouterr().err
+    assert output.count("\n") == 1
+    return output
 
 
 def names(folder):
@@ -69,7 +69,7 @@ def tracks_of(made):
     return sorted((made / "release").rglob("calms21_*.json"))
 
 
-def test_groups_and_sequences_are_those_of_the_tracks(made):
+def test_files_have_the_groups_and_sequences_of_the_tracks(made):
     """Whoever pairs calms21_X.json with taskprog_features_X.json finds every sequence, with as many frames."""
     assert len(tracks_of(made)) == 10
     assert names(made / "features") == sorted(p.name.replace("calms21", "taskprog_features") for p in tracks_of(made))
@@ -91,12 +91,12 @@ def test_reading_gives_back_the_embedding_exactly(made, tmp_path, capsys):
     assert own.groups == {"latent": DIM} and read.groups == {"taskprog": DIM}
     assert read.rows == own.rows and read.store == own.store and read.checkpoint.startswith("features:")
     np.testing.assert_array_equal(read.array, own.array)
-    assert "10 files" in (said := capsys.readouterr().out) and "15,800 frames x 32 (taskprog 32) as float32" in said
+    assert "10 files" in (output := capsys.readouterr().out) and "15,800 frames x 32 (taskprog 32) as float32" in output
     run(made / "features", made / "store", "--out", tmp_path / "half")
     np.testing.assert_array_equal(Embeddings(tmp_path / "half").array, own.array.astype(np.float16))
 
 
-def test_one_file_for_all(made, tmp_path):
+def test_json_path_writes_one_file_for_all_recordings(made, tmp_path):
     """Two files of the release may have the same groups: each is there once, whole."""
     run(made / "model", made / "store", "--out", tmp_path / "all.json", *LATENT)
     run(tmp_path / "all.json", made / "store", "--out", tmp_path / "one")
@@ -104,7 +104,7 @@ def test_one_file_for_all(made, tmp_path):
     np.testing.assert_array_equal(Embeddings(tmp_path / "one").array, Embeddings(tmp_path / "many").array)
 
 
-def test_beside_the_tracks_in_the_releases_zip(made, tmp_path):
+def test_features_are_read_from_a_zip_beside_the_tracks(made, tmp_path):
     task1 = shutil.copytree(made / "release" / "task1_classic_classification", tmp_path / "task1")
     import_recordings([task1], tmp_path / "store")
     run(made / "model", tmp_path / "store", "--out", task1, *LATENT)
@@ -119,7 +119,7 @@ def test_beside_the_tracks_in_the_releases_zip(made, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (task1 / name).read_bytes()
 
 
-def test_a_probe_takes_read_features(made, tmp_path, capsys):
+def test_probe_accepts_imported_features(made, tmp_path, capsys):
     run(made / "features", made / "store", "--out", tmp_path / "read")
     argv = [
         "probe",
@@ -138,21 +138,21 @@ def test_a_probe_takes_read_features(made, tmp_path, capsys):
     assert results["groups"] == {"taskprog": DIM}
 
 
-def test_recordings_of_other_origin(dyad, made, tmp_path, capsys):
+def test_recordings_outside_calms21_share_a_group(dyad, made, tmp_path, capsys):
     write_store(tmp_path / "store", [dyad("one", 31), dyad("two/b", 17)])
     run(made / "model", tmp_path / "store", "--out", tmp_path / "out", "--format", "taskprog", "--groups", "*_context")
     (path,) = (tmp_path / "out").iterdir()
     assert path.name == "taskprog_features_recordings.json"
     contents = json.loads(path.read_text())
     assert {group: list(members) for group, members in contents.items()} == {"recordings": ["one", "two/b"]}
-    said = capsys.readouterr().out
-    assert "2 recordings of no group of CalMS21: in the group 'recordings'" in said
-    assert "have 32 columns" in said and "these have 22. --groups chooses columns" in " ".join(said.split())
+    output = capsys.readouterr().out
+    assert "2 recordings of no group of CalMS21: in the group 'recordings'" in output
+    assert "have 32 columns" in output and "these have 22. --groups chooses columns" in " ".join(output.split())
     run(path, tmp_path / "store", "--out", tmp_path / "read")
     assert Embeddings(tmp_path / "read").dim == 22
 
 
-def test_some_recordings(made, tmp_path, capsys):
+def test_recordings_option_selects_recordings(made, tmp_path, capsys):
     run(made / "model", made / "store", "--recordings", "task1/*", "--out", tmp_path / "out", *LATENT)
     assert names(tmp_path / "out") == ["taskprog_features_task1_test.json", "taskprog_features_task1_train.json"]
     assert "have 32 columns" not in capsys.readouterr().out, "these are as wide as the release's"
@@ -161,20 +161,20 @@ def test_some_recordings(made, tmp_path, capsys):
     assert "passed over 51 sequences of other recordings" in capsys.readouterr().out
 
 
-def test_groups_keeps_only_what_it_names(made, tmp_path, capsys):
+def test_groups_option_selects_columns(made, tmp_path, capsys):
     argv = [made / "model", made / "store", "--recordings", "task1/*", "--dtype", "float32"]
     run(*argv, "--out", tmp_path / "all")
     run(*argv, "--out", tmp_path / "some", "--groups", "latent", "--groups", "past_*")
     whole, some = Embeddings(tmp_path / "all"), Embeddings(tmp_path / "some")
     assert some.groups == {"past_context": 11, "latent": DIM}
     np.testing.assert_array_equal(some.array, np.concatenate([whole.array[:, :11], whole.array[:, 22:54]], axis=1))
-    said = refused(capsys, *argv, "--out", tmp_path / "e", "--groups", "latent", "roof")
-    assert "--groups: the embedding has no columns 'roof'; it has ['past_context'" in said
+    output = refused(capsys, *argv, "--out", tmp_path / "e", "--groups", "latent", "roof")
+    assert "--groups: the embedding has no columns 'roof'; it has ['past_context'" in output
     run(*argv, "--out", tmp_path / "e", "--groups", "latent", "--without", "time", code=2)
     assert names(tmp_path) == ["all", "some"]
 
 
-def test_nothing_is_replaced_unless_asked_and_tracks_never(made, tmp_path, capsys):
+def test_overwrite_replaces_features_but_never_tracks(made, tmp_path, capsys):
     task1 = shutil.copytree(made / "release" / "task1_classic_classification", tmp_path / "task1")
     argv = [made / "model", made / "store", "--recordings", "task1/*", *LATENT, "--out"]
     run(*argv, task1)
@@ -188,7 +188,7 @@ def test_nothing_is_replaced_unless_asked_and_tracks_never(made, tmp_path, capsy
 
 
 @pytest.mark.parametrize("out", ["new/folder", "new.json", "there"])
-def test_a_failure_half_way_leaves_nothing(made, tmp_path, monkeypatch, out, capsys):
+def test_failed_write_leaves_no_file(made, tmp_path, monkeypatch, out, capsys):
     """As a disk that fills up in the third recording."""
     (tmp_path / "there").mkdir()
     original, done = taskprog.embed_row, []
@@ -214,7 +214,7 @@ def edited(source, out, change):
     return out
 
 
-def test_features_that_do_not_fit_are_told_and_nothing_is_made(made, tmp_path, capsys):
+def test_mismatched_features_exit_2_and_write_nothing(made, tmp_path, capsys):
     train = made / "features" / "taskprog_features_task1_train.json"
     first, last = json.loads(train.read_text())["annotator-id_0"]
     argv = [made / "store", "--recordings", "task1/train/*", "--out", tmp_path / "e"]
@@ -237,7 +237,7 @@ def test_features_that_do_not_fit_are_told_and_nothing_is_made(made, tmp_path, c
     run(train, *argv, "--dtype", "float32")
 
 
-def test_what_makes_no_sense_is_told(made, tmp_path, capsys):
+def test_contradictory_options_exit_2(made, tmp_path, capsys):
     store, out = made / "store", ["--out", tmp_path / "e"]
     model, features = made / "model", made / "features"
     tracks = made / "release" / "task2_annotation_styles"
@@ -257,7 +257,7 @@ def test_what_makes_no_sense_is_told(made, tmp_path, capsys):
         assert names(tmp_path) == []
 
 
-def test_embeddings_there_are_kept(made, tmp_path, capsys):
+def test_existing_embeddings_are_not_replaced(made, tmp_path, capsys):
     argv = [made / "features", made / "store", "--out", tmp_path / "e"]
     run(*argv)
     assert "exists already" in refused(capsys, *argv)

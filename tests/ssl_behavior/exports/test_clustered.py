@@ -20,7 +20,7 @@ from .made import NUM_CLUSTERS
 ROW = EmbeddingRow(id="r", offset=0, frames=5, fps=25.0)
 
 
-def test_clusters_are_read_as_they_are(place):
+def test_cluster_labels_keep_the_stored_clusters(place):
     clusters = load_frames(place / "clusters")
     assert clusters.num_clusters == NUM_CLUSTERS and [row.id for row in clusters.rows] == ["a/r1", "r2", "r3"]
     np.testing.assert_array_equal(clusters.labels, np.load(place / "clusters" / "labels.npy"))
@@ -60,7 +60,7 @@ def test_names_are_read_from_json_and_tables(tmp_path, file, text):
         ("n.csv", "number,name\n1,a\n", "'number' is no cluster"),
     ],
 )
-def test_names_that_make_no_sense_are_told(tmp_path, file, text, words):
+def test_invalid_names_files_raise(tmp_path, file, text, words):
     (tmp_path / file).write_text(text)
     with pytest.raises(InputError, match=words):
         read_names(tmp_path / file, 5)
@@ -68,25 +68,25 @@ def test_names_that_make_no_sense_are_told(tmp_path, file, text, words):
         read_names(tmp_path / "missing.json", 5)
 
 
-def test_clusters_of_one_name_are_one_behaviour():
+def test_clusters_with_equal_names_are_one_behavior():
     names = cluster_names(4, {1: "chase", 3: "chase"})
     assert names == ("cluster_0", "chase", "cluster_2", "chase")
     labels = cluster_labels(np.array([3, 1, -1, 0, 2]), names)
     assert labels.vocabulary == ("cluster_0", "chase", "cluster_2") and labels.frames.tolist() == [1, 1, -1, 0, 2]
 
 
-def test_a_name_that_another_cluster_has_without_one_is_refused():
+def test_default_name_of_another_cluster_raises():
     assert cluster_names(2, {0: "cluster_1", 1: "cluster_0"}) == ("cluster_1", "cluster_0")
-    with pytest.raises(InputError, match="cluster 0 cannot be called 'cluster_1': that is cluster 1 without a name"):
+    with pytest.raises(InputError, match="cluster 0 cannot have the name 'cluster_1'"):
         cluster_names(2, {0: "cluster_1"})
-    with pytest.raises(InputError, match="not 32,768 clusters"):
+    with pytest.raises(InputError, match="32,768 clusters"):
         cluster_names(32_768)
 
 
 @pytest.mark.parametrize(
     ("seconds", "fps", "frames"), [(0.0, 25.0, 1), (0.04, 25.0, 1), (0.041, 25.0, 2), (0.1, 30.0, 3)]
 )
-def test_a_minimum_is_so_many_frames(seconds, fps, frames):
+def test_minimum_duration_is_rounded_up_to_frames(seconds, fps, frames):
     assert fewest_frames(seconds, fps) == frames
 
 

@@ -12,7 +12,7 @@ from ssl_behavior.store import Store
 from .made import FRAMES, NUM_CLUSTERS
 
 
-def test_labels_and_clusters_are_those_of_the_recording(place):
+def test_columns_match_labels_and_clusters_of_the_recording(place):
     rows = Embeddings(place / "embeddings").rows
     store, clusters = Store(place / "store"), load_frames(place / "clusters")
     s1, s2 = label_columns(store, rows)
@@ -28,7 +28,7 @@ def test_labels_and_clusters_are_those_of_the_recording(place):
         assert words[column.codes(row)].tolist() == np.array([*names, ""])[clusters.of(row)].tolist()
 
 
-def test_other_recordings_are_refused(place):
+def test_clusters_of_other_recordings_raise(place):
     rows = Embeddings(place / "embeddings").rows
     store, clusters, names = Store(place / "store"), load_frames(place / "clusters"), cluster_names(NUM_CLUSTERS)
     stranger, longer = replace(rows[0], id="r9"), replace(rows[0], frames=FRAMES["a/r1"] + 1)
@@ -44,7 +44,7 @@ def test_other_recordings_are_refused(place):
         cluster_column(clusters, [longer], names, "CLUSTERS")
 
 
-def test_recordings_may_lie_in_another_order(place):
+def test_order_of_recordings_may_differ(place):
     rows = Embeddings(place / "embeddings").rows
     clusters = load_frames(place / "clusters")
     turned, offset, parts = [], 0, []

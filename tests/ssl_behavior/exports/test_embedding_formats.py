@@ -26,7 +26,7 @@ WIDTH = GROUPS["past"] + GROUPS["time"]
 def _small_blocks(monkeypatch):
     """So that recordings have several."""
     monkeypatch.setattr(embeddings_module, "_BLOCK_BYTES", 1)
-    monkeypatch.setattr(embeddings_module, "_SMALLEST_BLOCK_FRAMES", 47)
+    monkeypatch.setattr(embeddings_module, "_MIN_BLOCK_FRAMES", 47)
 
 
 @pytest.fixture(scope="module")
@@ -63,19 +63,19 @@ def export(embeddings, out, columns=(), ids=("a/r1", "r3"), **more):
     return expected(embeddings, columns, ids)
 
 
-def test_an_array_is_a_copy_of_the_columns_and_says_what_they_are(embeddings, tmp_path):
+def test_npy_holds_the_columns_and_json_describes_them(embeddings, tmp_path):
     numbers, _, _ = export(embeddings, tmp_path / "x.npy")
     found = np.load(tmp_path / "x.npy", allow_pickle=False)
     assert found.dtype == np.float16 == embeddings.array.dtype
     np.testing.assert_array_equal(found, numbers)
-    told = json.loads((tmp_path / "x.json").read_text())
-    assert told["channel_groups"] == {"past": 5, "time": 2} and told["checkpoint"] == "made by a test"
-    assert told["dtype"] == "float16" and told["recordings"] == [
+    facts = json.loads((tmp_path / "x.json").read_text())
+    assert facts["channel_groups"] == {"past": 5, "time": 2} and facts["checkpoint"] == "made by a test"
+    assert facts["dtype"] == "float16" and facts["recordings"] == [
         {"id": "a/r1", "offset": 0, "frames": 211, "fps": 25.0}, {"id": "r3", "offset": 211, "frames": 53, "fps": 25.0},
     ]  # fmt: skip
 
 
-def test_a_parquet_table_holds_everything(embeddings, columns, tmp_path):
+def test_parquet_holds_frames_labels_clusters_and_embedding(embeddings, columns, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     numbers, known, words = export(embeddings, tmp_path / "x.parquet", columns)
     table = parquet.read_table(tmp_path / "x.parquet")
@@ -115,7 +115,7 @@ def read_h5ad(path):
         return read(file["X"]), read(file["obs"]), read(file["var"]), read(file["uns"])
 
 
-def test_an_h5ad_file_holds_everything(embeddings, columns, tmp_path):
+def test_h5ad_holds_frames_labels_clusters_and_embedding(embeddings, columns, tmp_path):
     numbers, known, words = export(embeddings, tmp_path / "x.h5ad", columns)
     found, obs, var, uns = read_h5ad(tmp_path / "x.h5ad")
     assert found.dtype == np.float32
@@ -128,7 +128,7 @@ def test_an_h5ad_file_holds_everything(embeddings, columns, tmp_path):
     assert uns == {"ssl_behavior": {"checkpoint": "made by a test", "store": embeddings.store}}
 
 
-def test_anndata_itself_reads_it(embeddings, columns, tmp_path):
+def test_anndata_reads_the_h5ad_file(embeddings, columns, tmp_path):
     anndata = pytest.importorskip("anndata", reason="anndata holds pandas back: it has an environment of its own")
     numbers, known, words = export(embeddings, tmp_path / "x.h5ad", columns)
     for backed in (None, "r"):
@@ -140,7 +140,7 @@ def test_anndata_itself_reads_it(embeddings, columns, tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".npy", ".parquet", ".h5ad"])
-def test_a_failure_leaves_nothing_and_what_is_there_stays(embeddings, tmp_path, monkeypatch, ending):
+def test_failed_export_keeps_the_existing_file(embeddings, tmp_path, monkeypatch, ending):
     if ending == ".parquet":
         pytest.importorskip("pyarrow")
 
@@ -159,21 +159,21 @@ def test_a_failure_leaves_nothing_and_what_is_there_stays(embeddings, tmp_path, 
     assert out.stat().st_size > 4
 
 
-def test_a_file_beside_an_array_stays(embeddings, tmp_path):
+def test_sidecar_of_another_file_is_not_replaced(embeddings, tmp_path):
     (tmp_path / "x.json").write_text("mine")
     with pytest.raises(InputError, match=r"x\.json exists already"):
         export_embeddings(embeddings, tmp_path / "x.npy")
 
 
-def test_the_embeddings_themselves_are_never_replaced(embeddings):
+def test_exported_embeddings_folder_is_never_replaced(embeddings):
     before = {path: path.read_bytes() for path in embeddings.path.iterdir()}
     for name in ("embeddings.npy", "x.h5ad", "../embeddings/embeddings.npy"):
-        with pytest.raises(InputError, match=r"would lie among the embeddings that are exported"):
+        with pytest.raises(InputError, match=r"in the exported embeddings folder"):
             export_embeddings(embeddings, embeddings.path / name, overwrite=True)
     assert {path: path.read_bytes() for path in embeddings.path.iterdir()} == before
 
 
-def test_what_cannot_be_is_told(embeddings, columns, tmp_path, monkeypatch):
+def test_impossible_exports_raise(embeddings, columns, tmp_path, monkeypatch):
     (tmp_path / "folder.h5ad").mkdir()
     mistakes = {
         r"end in \.npy, \.parquet, \.h5ad": {"out": "x.csv"},

@@ -9,7 +9,7 @@ from ssl_behavior.store import Store, write_store
 S1 = StreamFacts(name="S1", classes=("chase", "rest", "resident bites"), background="rest")
 
 
-def test_recordings_have_their_labels_and_say_nothing_where_there_are_none(place):
+def test_recordings_carry_only_their_own_label_streams(place):
     store = Store(place / "store")
     streams = chosen_streams(store)
     assert streams == (S1, StreamFacts(name="S2", classes=("rear",)))
@@ -29,7 +29,7 @@ def test_short_bouts_are_left_out(place):
     assert recording.bouts and all(bout.stop - bout.start >= 15 for bout in recording.bouts)
 
 
-def test_streams_and_recordings_without_labels_are_told(place, dyad, tmp_path):
+def test_missing_streams_or_labels_raise(place, dyad, tmp_path):
     store = Store(place / "store")
     assert [row.id for row in labeled_rows(store.rows, chosen_streams(store, ["S2"]))] == ["a/r1", "r2"]
     with pytest.raises(InputError, match="none of the recordings has labels 'S2'"):

@@ -1,4 +1,4 @@
-"""Labels of any kind, and what they say, frame by frame: what every format has to give back."""
+"""Random labels, and their values frame by frame, for round trips of every format."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -48,8 +48,8 @@ def for_any_labels(test):
     return of_one
 
 
-def shown(recording):
-    """(stream, behaviour) -> bool [time], for all that is not background."""
+def behavior_masks(recording):
+    """(stream, behavior) -> bool [time], for all that is not background."""
     return {
         (stream, behavior): one.frames == number
         for stream, one in recording.labels.items()
@@ -59,8 +59,8 @@ def shown(recording):
 
 
 def painted(recording, intervals):
-    """What `shown` says, painted from (stream, behaviour, start, stop); an interval of what is unknown is an error."""
-    out = {one: np.zeros(recording.num_frames, bool) for one in shown(recording)}
+    """Masks as from `behavior_masks`, painted from (stream, behavior, start, stop); unknown names are an error."""
+    out = {one: np.zeros(recording.num_frames, bool) for one in behavior_masks(recording)}
     for stream, behavior, start, stop in intervals:
         span = out[stream, behavior][start:stop]
         assert 0 <= start < stop <= recording.num_frames and not span.any()
@@ -69,6 +69,6 @@ def painted(recording, intervals):
 
 
 def assert_same(recording, intervals):
-    expected, found = shown(recording), painted(recording, intervals)
+    expected, found = behavior_masks(recording), painted(recording, intervals)
     for one, frames in expected.items():
         np.testing.assert_array_equal(found[one], frames, err_msg=str(one))

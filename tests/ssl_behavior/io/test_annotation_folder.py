@@ -15,24 +15,24 @@ def recording(name, frames=53):
     return annotated_recording(name, 30.0, labels, annotator="ann")
 
 
-def test_all_formats_of_all_recordings_are_written_and_told(tmp_path):
+def test_every_format_of_every_recording_is_written_and_listed(tmp_path):
     made = [recording("a/r1"), recording("r2", 59)]
     out = tmp_path / "labels"
     write_annotations(
         out, iter(made), ["a/r1", "r2"], streams_of(made), list(ANNOTATION_FORMATS), {"notes": ["a note"]}
     )
-    told = json.loads((out / "labels.json").read_text())
-    assert told["format"] == "ssl-behavior labels" and told["notes"] == ["a note"]
-    assert told["streams"] == [
+    contents = json.loads((out / "labels.json").read_text())
+    assert contents["format"] == "ssl-behavior labels" and contents["notes"] == ["a note"]
+    assert contents["streams"] == [
         {"name": "S2", "classes": ["chase", "bite", "rest"], "background": "rest", "caltech": "S2", "bento": "Ch2"}
     ]
-    assert [(one["id"], one["frames"], one["fps"], one["annotator"]) for one in told["recordings"]] == [
+    assert [(one["id"], one["frames"], one["fps"], one["annotator"]) for one in contents["recordings"]] == [
         ("a/r1", 53, 30.0, "ann"), ("r2", 59, 30.0, "ann"),
     ]  # fmt: skip
-    named = {file for one in told["recordings"] for file in one["files"].values()} | set(told["files"].values())
+    named = {file for one in contents["recordings"] for file in one["files"].values()} | set(contents["files"].values())
     found = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert found == named | {"labels.json"} and len(named) == 2 * (len(ANNOTATION_FORMATS) - 1) + 1
-    project = json.loads((out / told["files"]["boris"]).read_text())
+    project = json.loads((out / contents["files"]["boris"]).read_text())
     assert set(project["observations"]) == {"a/r1", "r2"}
 
 
@@ -42,7 +42,7 @@ def test_names_are_checked_before_anything_is_labeled(tmp_path):
         yield
 
     bad = (StreamFacts(name="S1", classes=("a|b",)),)
-    with pytest.raises(InputError, match="cannot stand in a BORIS project"):
+    with pytest.raises(InputError, match="not allowed in a BORIS project"):
         write_annotations(tmp_path / "x", never(), ["r1"], bad, ["csv", "boris"])
     with pytest.raises(InputError, match="cannot be a file's name"):
         write_annotations(tmp_path / "x", never(), [".."], bad, ["csv"])
@@ -52,14 +52,14 @@ def test_names_are_checked_before_anything_is_labeled(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_no_file_is_written_twice(tmp_path):
+def test_colliding_file_names_raise(tmp_path):
     twice = [recording("r1"), recording("r1")]
     with pytest.raises(InputError, match=r"two recordings would be written to r1\.csv on this disk"):
         write_annotations(tmp_path / "x", twice, ["r1"], streams_of(twice), ["csv"])
     assert not list(tmp_path.iterdir())
 
 
-def test_a_failure_leaves_nothing(tmp_path):
+def test_failed_write_leaves_no_folder(tmp_path):
     def two():
         yield recording("r1")
         raise InputError("no more")

@@ -12,7 +12,7 @@ from .random_labels import for_any_labels
 
 
 @for_any_labels
-def test_the_reader_of_caltech_files_reads_what_is_written(recording):
+def test_written_caltech_files_are_read_back(recording):
     with TemporaryDirectory() as folder:
         path = Path(folder) / "x.txt"
         ANNOTATION_FORMATS["caltech"].write(path, [recording])
@@ -27,7 +27,7 @@ def test_the_reader_of_caltech_files_reads_what_is_written(recording):
 
 
 @for_any_labels
-def test_numbers_come_back(recording):
+def test_npy_labels_round_trip(recording):
     with TemporaryDirectory() as folder:
         path = Path(folder) / "x.npy"
         ANNOTATION_FORMATS["npy"].write(path, [recording])
@@ -38,12 +38,12 @@ def test_numbers_come_back(recording):
         np.testing.assert_array_equal(column, one.frames)
 
 
-def test_every_format_says_what_it_is():
+def test_every_format_has_a_title():
     titles = annotation_format_titles()
     assert all(f"{name}: {format.title}" in titles for name, format in ANNOTATION_FORMATS.items())
 
 
-def test_a_recording_has_a_file_of_every_format_unless_all_share_one():
+def test_each_recording_has_one_file_per_unshared_format():
     files = annotation_files(["a/r1", "r2"], ["csv", "frames", "boris", "simba", "csv"])
     assert files == {
         "a/r1": {"csv": "a/r1.csv", "frames": "a/r1.frames.csv", "simba": "simba/a/r1.csv"},
@@ -57,11 +57,11 @@ def test_a_recording_has_a_file_of_every_format_unless_all_share_one():
         (["a/../b"], ["csv"], "cannot be a file's name"),
         (["/a"], ["boris", "csv"], "cannot be a file's name"),
         (["a\\b"], ["npy"], "cannot be a file's name"),
-        (["r1"], ["csv", "nwb"], "--format nwb is unknown; known: csv, frames, caltech"),
+        (["r1"], ["csv", "nwb"], "`format` nwb is unknown; known: csv, frames, caltech"),
         (["r1", "simba/r1"], ["csv", "simba"], "'r1' and 'simba/r1' would both be written to simba/r1.csv"),
         (["r1", "r1.frames"], ["csv", "frames"], r"would both be written to r1\.frames\.csv"),
     ],
 )  # fmt: skip
-def test_files_that_cannot_be_are_refused(ids, formats, words):
+def test_invalid_file_names_raise(ids, formats, words):
     with pytest.raises(InputError, match=words):
         annotation_files(ids, formats)

@@ -10,7 +10,7 @@ from ssl_behavior.io.annotated import annotated_recording
 from ssl_behavior.io.bento import bento_channels, bento_text, check_bento
 from ssl_behavior.recording import Labels, StreamFacts
 
-from .random_labels import assert_same, for_any_labels, shown
+from .random_labels import assert_same, behavior_masks, for_any_labels
 
 EXPECTED = """Bento annotation file
 Movie file(s): a/r1.mp4
@@ -44,7 +44,7 @@ Start\tStop\tDuration
 
 
 def read_annot(text):
-    """(header, channels, behaviours, {channel: [(behaviour, start, stop)]}), frames counted from 0, stop excluded."""
+    """(header, channels, behaviors, {channel: [(behavior, start, stop)]}), frames counted from 0, stop excluded."""
     sections = iter(text.split("\n\n"))
     assert next(sections).startswith("Bento annotation file\nMovie file(s): ")
     header = dict(line.split(":", 1) for line in next(sections).split("\n"))
@@ -66,7 +66,7 @@ def read_annot(text):
     return header, channels, behaviors, bouts
 
 
-def test_the_text_is_laid_out_as_bento_does_it():
+def test_text_has_the_layout_of_bento():
     labels = {
         "behavior": Labels(
             vocabulary=("rest", "chase", "bite"), frames=np.array([0, 1, 1, 2, 0, -1, 1]), background="rest"
@@ -77,25 +77,27 @@ def test_the_text_is_laid_out_as_bento_does_it():
 
 
 @for_any_labels
-def test_the_labels_come_back(recording):
+def test_labels_round_trip(recording):
     header, channels, behaviors, bouts = read_annot(bento_text(recording))
     assert int(header["Annotation start frame"]) == 1
     assert int(header["Annotation stop frame"]) == recording.num_frames
     assert float(header["Annotation framerate"]) == recording.fps
     names = bento_channels(list(recording.labels))
-    assert channels == list(names.values()) and set(behaviors) == {behavior for _, behavior in shown(recording)}
+    assert channels == list(names.values()) and set(behaviors) == {
+        behavior for _, behavior in behavior_masks(recording)
+    }
     streams = {channel: stream for stream, channel in names.items()}
     assert_same(recording, [(streams[channel], *bout) for channel, own in bouts.items() for bout in own])
 
 
 @pytest.mark.parametrize("name", ["2nd", "sniff-face", "a ", "naïve", "x" * 64, "a\tb"])
-def test_names_that_matlab_makes_no_field_of_are_refused(name):
-    with pytest.raises(InputError, match="cannot stand in a Bento file"):
+def test_invalid_matlab_field_names_raise(name):
+    with pytest.raises(InputError, match="not allowed in a Bento file"):
         check_bento([StreamFacts(name="S1", classes=("x", name))])
 
 
-def test_names_that_matlab_makes_one_field_of_are_refused():
+def test_colliding_matlab_field_names_raise():
     streams = [StreamFacts(name="S1", classes=("a b",)), StreamFacts(name="S2", classes=("a b", "a_b"))]
     check_bento(streams[:1] * 2)
-    with pytest.raises(InputError, match="'a b' and 'a_b' are one to Bento"):
+    with pytest.raises(InputError, match="'a b' and 'a_b' are the same to Bento"):
         check_bento(streams)

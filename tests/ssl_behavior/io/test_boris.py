@@ -1,4 +1,4 @@
-"""BORIS projects: read back by the rules of the format, and, where a Python with BORIS is named, by BORIS itself.
+"""BORIS projects, read back by the rules of the format and, if a Python with BORIS is configured, by BORIS.
 
 `pip install boris-behav-obs` into an environment of its own (it pins what it needs), and name that environment's python
 in SSL_BEHAVIOR_BORIS_PYTHON.
@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated import annotated_recording, streams_of, told_apart
+from ssl_behavior.io.annotated import annotated_recording, streams_of, unique_behavior_names
 from ssl_behavior.io.boris import boris_project, boris_seconds, boris_text, check_boris
 from ssl_behavior.recording import Labels, StreamFacts
 
@@ -55,9 +55,9 @@ def intervals_of(project, recording):
 
 
 @for_any_labels
-def test_the_labels_come_back(recording):
+def test_labels_round_trip(recording):
     project = json.loads(boris_text([recording], "mine", WRITTEN))
-    names = {code: one for one, code in told_apart(streams_of([recording])).items()}
+    names = {code: one for one, code in unique_behavior_names(streams_of([recording])).items()}
     assert_same(recording, [(*names[code], start, stop) for code, start, stop in intervals_of(project, recording)])
     ethogram = project["behaviors_conf"].values()
     assert [one["code"] for one in ethogram] == list(names)
@@ -69,13 +69,13 @@ def test_the_labels_come_back(recording):
 
 
 @given(st.integers(0, 10_000_000), st.sampled_from(RATES))
-def test_a_time_is_the_first_millisecond_of_its_frame(frame, fps):
+def test_event_time_is_the_first_millisecond_of_its_frame(frame, fps):
     seconds = boris_seconds(frame, fps)
     assert seconds == round(seconds, 3)
     assert frame - 1e-6 <= seconds * fps < frame + fps / 1000
 
 
-def test_who_acts_is_the_subject_and_the_probability_a_comment():
+def test_actor_is_the_subject_and_probability_a_comment():
     labels = {"S1": labels_of([0, 0, 1], "resident bites", "rest")}
     recording = annotated_recording(
         "a/r1", 25.0, labels, probabilities={"S1": np.full((3, 2), 0.625)}, individuals=("resident", "intruder"),
@@ -108,15 +108,15 @@ def test_streams_are_categories_if_there_are_several():
 
 
 @pytest.mark.parametrize("name", ["a|b", " a", "a\n"])
-def test_names_that_an_ethogram_cannot_hold_are_refused(name):
-    with pytest.raises(InputError, match="cannot stand in a BORIS project"):
+def test_invalid_ethogram_names_raise(name):
+    with pytest.raises(InputError, match="not allowed in a BORIS project"):
         check_boris([StreamFacts(name="S1", classes=("x", name))])
     recording = annotated_recording("r", 25.0, {"S1": labels_of([0], "x")}, individuals=(name,))
-    with pytest.raises(InputError, match=r"animal .* cannot stand in a BORIS project"):
+    with pytest.raises(InputError, match=r"animal .* not allowed in a BORIS project"):
         boris_project([recording], "mine", WRITTEN)
 
 
-def test_more_frames_than_milliseconds_are_refused():
+def test_more_than_1000_frames_per_second_raise():
     recording = annotated_recording("r", 1009.0, {"S1": labels_of([0], "x")})
     with pytest.raises(InputError, match="recording 'r' has 1009 frames per second, and BORIS keeps milliseconds"):
         boris_project([recording], "mine", WRITTEN)
@@ -138,7 +138,7 @@ def boris():
     return ask
 
 
-def test_boris_itself_finds_no_fault_and_the_same_bouts(boris, tmp_path):
+def test_boris_opens_the_project_with_the_same_bouts(boris, tmp_path):
     rng = np.random.default_rng(0)
     made = []
     for name, frames, fps in (("a/r1", 997, 29.97), ("r2", 503, 25.0)):
@@ -158,7 +158,7 @@ def test_boris_itself_finds_no_fault_and_the_same_bouts(boris, tmp_path):
     for row in table:
         one = dict(zip(columns, row, strict=True))
         found[one["Observation id"]].append((one["Behavior"], float(one["Start (s)"]), float(one["Stop (s)"])))
-    names = told_apart(streams_of(made))
+    names = unique_behavior_names(streams_of(made))
     for recording in made:
         expected = [
             (

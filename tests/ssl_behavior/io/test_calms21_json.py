@@ -150,7 +150,7 @@ def test_damaged_sequences_are_named(tmp_path, make, task1, change, message):
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.99])
-def test_truncated_is_told(tmp_path, make, task1, share):
+def test_truncated_file_raises(tmp_path, make, task1, share):
     content = make.write_calms21_json(tmp_path / "x.json", task1).read_bytes()
     path = tmp_path / "cut.json"
     path.write_bytes(content[: int(share * len(content))])

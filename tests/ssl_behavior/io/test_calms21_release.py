@@ -77,7 +77,7 @@ def contents_of(store):
 
 def test_unpacked_and_packed_releases_give_one_and_the_same_store(release, tmp_path):
     found = find_release(release)
-    assert found.whole == tuple(PARTS) and not found.notes and not found.told_missing() and not found.archives()
+    assert found.whole == tuple(PARTS) and not found.notes and not found.missing_part_notices() and not found.archives()
     import_release(found, tmp_path / "unpacked")
     for part in PARTS:
         pack(release, part)
@@ -108,7 +108,7 @@ def test_parts_are_chosen(release, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_where_a_part_was_unpacked_to_plays_no_part(release):
+def test_location_of_unpacked_parts_does_not_matter(release):
     (release / "downloads" / "once more").mkdir(parents=True)
     (release / "task1_classic_classification").rename(release / "downloads" / "once more" / "task1")
     (release / ".hidden").mkdir()
@@ -128,12 +128,12 @@ def test_unpacked_files_win_over_the_zip(release, tmp_path):
     assert found.whole == tuple(PARTS)
 
 
-def test_missing_parts_are_told_with_what_cannot_be_run(release):
+def test_missing_parts_are_listed_with_their_uses(release):
     shutil.rmtree(release / "task2_annotation_styles")
     (release / "task3_new_behaviors" / "calms21_task3_train.json").unlink()
     found = find_release(release)
     assert found.whole == ("task1", "unlabeled")
-    two, three = found.told_missing()
+    two, three = found.missing_part_notices()
     assert two == (
         f"{release} has neither task2_annotation_styles.zip nor the folder task2_annotation_styles: Task 2 cannot be "
         f"run without; download task2_annotation_styles.zip from {URL}"
@@ -144,7 +144,7 @@ def test_missing_parts_are_told_with_what_cannot_be_run(release):
         found.require(["task1", "task2"])
 
 
-def test_what_is_no_release_is_refused(release, tmp_path):
+def test_folder_without_release_raises(release, tmp_path):
     with pytest.raises(InputError, match="does not exist; give the folder"):
         find_release(tmp_path / "nowhere")
     with pytest.raises(InputError, match="is a file; give the folder"):
@@ -157,14 +157,14 @@ def test_what_is_no_release_is_refused(release, tmp_path):
         find_release(release)
 
 
-def test_a_zip_that_was_cut_off_is_told_with_its_size(release):
+def test_truncated_zip_raises_with_its_size(release):
     archive = pack(release, "task1")
     archive.write_bytes(archive.read_bytes()[:1000])
     with pytest.raises(InputError, match=r"it has 1,000 bytes, the release's has 457,357,950 from https"):
         find_release(release)
 
 
-def test_sizes_and_sums(release, monkeypatch):
+def test_wrong_size_or_md5_raises(release, monkeypatch):
     archive = pack(release, "task1")
     found = find_release(release)
     size = archive.stat().st_size
@@ -194,7 +194,7 @@ def test_sizes_known_in_megabytes_are_compared_loosely(release, monkeypatch, fac
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("part, group", [("task3", "groom"), ("task2", "annotator-id_4")])
-def test_a_missing_behaviour_or_annotator_is_told(release, part, group, packed, monkeypatch):
+def test_missing_behavior_or_annotator_raises(release, part, group, packed, monkeypatch):
     name = PARTS[part].files[1]
     file = release / PARTS[part].name / f"calms21_{name}.json"
     contents = json.loads(file.read_text())
@@ -205,8 +205,8 @@ def test_a_missing_behaviour_or_annotator_is_told(release, part, group, packed, 
     found = find_release(release)
     with pytest.raises(InputError, match=rf"calms21_{name}.json has no recording of {group}; it has .*, or allow"):
         check_release(found, hashes=False)
-    (told,) = check_release(found, hashes=False, partial=True)
-    assert f"no recording of {group}" in told
+    (notice,) = check_release(found, hashes=False, partial=True)
+    assert f"no recording of {group}" in notice
 
 
 def test_progress_counts_every_byte(release):

@@ -56,11 +56,11 @@ def test_streams_have_their_own_vocabulary(tmp_path, make):
         ({"S1": [(4, 3, "base")]}, "line 11 .*first frame <= last frame"),
         ({"S1": [(0, 3, "base")]}, "1 <= first frame"),
         ({"S1": [(1, 3, "dance")]}, "'dance' is outside the vocabulary"),
-        ({"S1": [(1, "x", "base")]}, "expected first frame, last frame and behaviour"),
-        ({"S1": [(1, 2**70, "base")]}, "expected first frame, last frame and behaviour"),
+        ({"S1": [(1, "x", "base")]}, "expected first frame, last frame and behavior"),
+        ({"S1": [(1, 2**70, "base")]}, "expected first frame, last frame and behavior"),
     ],
 )
-def test_damaged(tmp_path, make, streams, message):
+def test_damaged_file_raises(tmp_path, make, streams, message):
     with pytest.raises(InputError, match=message):
         read_caltech(write(tmp_path / "x.txt", make.caltech_text(streams)))
 

@@ -9,7 +9,7 @@ FIRST = [(0, 3, "attack"), (3, 4, "other"), (4, 11, "sniff face")]
 SECOND = [(0, 11, "s")]
 
 
-def test_the_reader_reads_what_was_written(tmp_path):
+def test_written_file_is_read_back(tmp_path):
     path = tmp_path / "x.txt"
     path.write_text(caltech_text(BEHAVIORS, {"S1": FIRST, "S3": SECOND}), newline="")
     annotation = read_caltech(path)
@@ -21,7 +21,7 @@ def test_the_reader_reads_what_was_written(tmp_path):
         assert (span.clipped, span.uncovered, span.after_end) == (0, 0, 0)
 
 
-def test_every_behaviour_has_a_key_of_its_own():
+def test_every_behavior_has_a_key_of_its_own():
     names = [f"attack {i}" for i in range(90)]
     lines = caltech_text(names, {}).split("\r\n")
     keys = [line.split("\t")[1] for line in lines if "\t" in line]
@@ -34,11 +34,11 @@ def test_lines_end_as_the_annotators_own():
 
 
 @pytest.mark.parametrize("name", ["", " attack", "att\nack"])
-def test_names_that_the_file_cannot_hold_are_refused(name):
-    with pytest.raises(InputError, match="cannot stand in an annotation file"):
+def test_invalid_names_raise(name):
+    with pytest.raises(InputError, match="not allowed in an annotation file"):
         caltech_text([name], {})
 
 
-def test_more_behaviours_than_keys_are_refused():
-    with pytest.raises(InputError, match="has keys for 93 behaviours, not for 94"):
+def test_more_behaviors_than_keys_are_refused():
+    with pytest.raises(InputError, match="has keys for 93 behaviors, not for 94"):
         caltech_text([f"b{i}" for i in range(94)], {})

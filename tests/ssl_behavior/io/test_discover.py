@@ -81,5 +81,5 @@ def test_format_can_be_forced(lab):
     assert find([lab / "week1"], format="npz")[0] == []
     (track,), _, _ = find([lab / "week1" / "notes.md"], format="npz")
     assert track.format.name == "npz"
-    with pytest.raises(InputError, match="unknown --format"):
+    with pytest.raises(InputError, match="unknown `format`"):
         find([lab], format="excel")

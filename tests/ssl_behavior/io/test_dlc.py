@@ -58,7 +58,7 @@ def test_rows_are_placed_by_frame_number(tmp_path, make, kind):
 
 def test_fps_is_mandatory_elsewhere(tmp_path, make, kind):
     path = write(make, tmp_path / f"x{kind}", make.tracks(5, 2, 3), parts=("a", "b", "c"))
-    with pytest.raises(InputError, match="--fps"):
+    with pytest.raises(InputError, match="`fps`"):
         read(path, skeleton=THREE)
     rats = write(make, tmp_path / f"rats{kind}", make.tracks(5))
     assert read(rats, fps=15.0).fps == 15.0 and read(rats, fps=15.0).notes == ()
@@ -69,7 +69,7 @@ def test_fps_is_mandatory_elsewhere(tmp_path, make, kind):
 def test_unknown_body_parts_give_the_lines_to_write(tmp_path, make, kind):
     parts = ("Snout", "left ear", "RightEar", "belly", "TailBase")
     path = write(make, tmp_path / f"x{kind}", make.tracks(5), parts=parts)
-    with pytest.raises(InputError, match="--skeleton FILE") as error:
+    with pytest.raises(InputError, match="`skeleton`") as error:
         read(path, fps=30.0)
     file = tmp_path / "skeleton.toml"
     file.write_text(str(error.value).split("\n\n", 1)[1])
@@ -78,7 +78,7 @@ def test_unknown_body_parts_give_the_lines_to_write(tmp_path, make, kind):
     assert read(path, fps=30.0, skeleton=skeleton).keypoints.shape == (5, 2, 5, 2)
 
 
-def test_parts_beyond_the_skeleton_are_left_out_and_told(tmp_path, make, kind):
+def test_extra_body_parts_are_left_out_with_a_note(tmp_path, make, kind):
     values = make.tracks(5, 2, 4)
     path = write(make, tmp_path / f"x{kind}", values, parts=("a", "b", "extra", "c"))
     recording = read(path, fps=30.0, skeleton=THREE)
@@ -144,7 +144,7 @@ def test_line_ends_byte_order_mark_and_gzip_change_nothing(tmp_path, make):
         (lambda t: t.replace("coords,x,", "coords,"), "header rows have"),
     ],
 )
-def test_damaged_csv(tmp_path, make, change, message):
+def test_damaged_csv_raises(tmp_path, make, change, message):
     path = tmp_path / "x.csv"
     path.write_text(change(make.dlc_csv_text(make.tracks(6))))
     with pytest.raises(InputError, match=message) as error:

@@ -25,7 +25,7 @@ def test_content_decides_not_the_name(tmp_path, make):
                 list(read_recordings(path, ReadOptions(fps=30.0), format=other))
 
 
-def test_missing_folder_empty_and_special(tmp_path):
+def test_missing_folder_empty_and_special_files_raise(tmp_path):
     (tmp_path / "empty.csv").touch()
     os.mkfifo(tmp_path / "pipe")
     for name, message in [
@@ -54,7 +54,7 @@ def test_unknown_content_shows_how_it_begins(tmp_path):
 
 def test_annotations_alone(tmp_path, make):
     (tmp_path / "x.txt").write_text(make.caltech_text({"S1": [(1, 3, "base")]}))
-    with pytest.raises(UnknownFormatError, match="--annotations"):
+    with pytest.raises(UnknownFormatError, match="`annotations`"):
         detect_format(tmp_path / "x.txt")
 
 

@@ -1,4 +1,4 @@
-"""Damage of any kind ends in a valid recording or in one sentence, never in another exception or a hang."""
+"""Damaged files give a valid recording or an InputError, never another exception or a hang."""
 
 import gzip
 import signal

@@ -24,14 +24,14 @@ def chunked(content, size):
 
 
 @given(DOCUMENTS, st.integers(1, 40), st.booleans(), st.sampled_from([None, 1]))
-def test_finds_what_json_finds_whatever_the_chunks(document, size, ascii_only, indent):
+def test_objects_equal_json_for_any_chunks(document, size, ascii_only, indent):
     content = json.dumps(document, ensure_ascii=ascii_only, indent=indent).encode()
     found = [(group, name, json.loads(text)) for group, name, text in iterate_objects(chunked(content, size))]
     assert found == [(group, name, value) for group, inner in document.items() for name, value in inner.items()]
 
 
 @given(DOCUMENTS.filter(bool), st.integers(1, 40), st.data())
-def test_every_truncation_is_told(document, size, data):
+def test_every_truncation_raises(document, size, data):
     content = json.dumps(document).encode()
     cut = data.draw(st.integers(0, len(content) - 1))
     with pytest.raises(InputError):

@@ -96,7 +96,7 @@ def test_fps_can_be_given_and_must_be_known(tmp_path, make):
         ({"id": "a\x00b\x07c"}, "printable"),
     ],
 )
-def test_damaged(tmp_path, make, changes, message):
+def test_damaged_file_raises(tmp_path, make, changes, message):
     path = tmp_path / "a.npz"
     write_npz(path, recording(make))
     change(path, **changes)
@@ -113,7 +113,7 @@ def test_object_arrays_are_not_unpickled(tmp_path, make):
         read(path)
 
 
-def test_nothing_is_left_of_a_failed_write(tmp_path, make, monkeypatch):
+def test_failed_write_leaves_no_file(tmp_path, make, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError(28, "No space left on device")
 

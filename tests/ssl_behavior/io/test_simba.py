@@ -5,20 +5,20 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated import annotated_recording, check_simba, simba_csv, streams_of, told_apart
+from ssl_behavior.io.annotated import annotated_recording, check_simba, simba_csv, streams_of, unique_behavior_names
 from ssl_behavior.recording import Labels, StreamFacts
 
-from .random_labels import for_any_labels, shown
+from .random_labels import behavior_masks, for_any_labels
 
 
 @for_any_labels
-def test_every_behaviour_is_a_column_of_zeros_and_ones(recording):
+def test_every_behavior_is_a_column_of_zeros_and_ones(recording):
     header, *rows = csv.reader(io.StringIO(simba_csv(recording)))
-    names = told_apart(streams_of([recording]))
+    names = unique_behavior_names(streams_of([recording]))
     assert header[:2] == ["", "background"] and sorted(header[2:]) == sorted(names.values())
     table = np.array(rows, dtype=int).reshape(recording.num_frames, len(header))
     assert table[:, 0].tolist() == list(range(recording.num_frames))
-    for one, frames in shown(recording).items():
+    for one, frames in behavior_masks(recording).items():
         np.testing.assert_array_equal(table[:, header.index(names[one])], frames)
     np.testing.assert_array_equal(table[:, 1], ~table[:, 2:].any(axis=1))
 

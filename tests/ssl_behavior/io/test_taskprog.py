@@ -1,4 +1,4 @@
-"""Features are given back exactly, from every container they come in; what does not fit is told in one sentence."""
+"""Exact round trips of features from every container, and errors for features that do not fit."""
 
 import hashlib
 import io
@@ -48,7 +48,7 @@ def train(tmp_path):
     return path
 
 
-def test_the_layout_is_the_releases():
+def test_written_layout_equals_the_release():
     items = [("a", "x", 7), ("a", "y", 2), ('"b"', "z/é", 1)]
     made = json.loads(written((g, s, [features_of(s, frames=n)]) for g, s, n in items))
     assert {group: list(members) for group, members in made.items()} == {"a": ["x", "y"], '"b"': ["z/é"]}
@@ -69,7 +69,7 @@ def any_float32(count, seed=0):
 
 @pytest.mark.parametrize("pieces", [(2, 5, 4), (11,)])
 @pytest.mark.parametrize("block", [1, 40, 1 << 18])
-def test_float32_is_given_back_exactly_whatever_the_pieces(tmp_path, monkeypatch, pieces, block):
+def test_float32_round_trips_exactly_for_any_pieces(tmp_path, monkeypatch, pieces, block):
     monkeypatch.setattr(taskprog, "_BLOCK_NUMBERS", block)
     values = any_float32(11 * 13).reshape(11, 13)
     stops = np.cumsum(pieces)
@@ -81,14 +81,14 @@ def test_float32_is_given_back_exactly_whatever_the_pieces(tmp_path, monkeypatch
     np.testing.assert_array_equal(got, values)
 
 
-def test_what_is_read_is_what_json_says(train):
+def test_features_equal_json(train):
     got = read(train)
     assert list(got) == list(LENGTHS)
     for sequence, values in contents_of()[GROUP].items():
         np.testing.assert_array_equal(got[sequence], np.array(values["features"], np.float32))
 
 
-def test_a_zip_a_folder_and_a_file_are_one(tmp_path, make, train):
+def test_zip_folder_and_file_give_equal_features(tmp_path, make, train):
     archive = make.write_zip(
         tmp_path / "task1.zip",
         {
@@ -113,7 +113,7 @@ def test_a_zip_a_folder_and_a_file_are_one(tmp_path, make, train):
             np.testing.assert_array_equal(got[sequence], features_of(sequence))
 
 
-def test_several_files_are_one_whatever_lies_beside_them(tmp_path):
+def test_unrelated_files_in_a_folder_are_ignored(tmp_path):
     for number, sequence in enumerate([SECOND, FIRST, "other"]):
         contents = {GROUP: {sequence: {"features": features_of(sequence, frames=LENGTHS.get(sequence, 2)).tolist()}}}
         (tmp_path / f"taskprog_features_{number}.json").write_text(text_of(contents))
@@ -197,7 +197,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_told_in_one_sentence_that_names_the_file(tmp_path, make, damage):
+def test_damaged_file_raises_with_its_name(tmp_path, make, damage):
     text, message = DAMAGES[damage]
     path = tmp_path / "taskprog_features_task1_train.json"
     path.write_text(text)
@@ -209,7 +209,7 @@ def test_damage_is_told_in_one_sentence_that_names_the_file(tmp_path, make, dama
 
 
 @pytest.mark.parametrize("container", ["json", "zip", "npy"])
-def test_any_damage_ends_in_one_sentence_or_in_the_right_shapes(tmp_path, make, container):
+def test_random_damage_raises_or_keeps_shapes(tmp_path, make, container):
     if container == "npy":
         path = make.write_npy(tmp_path / "x_features.npy", converted(make))
     else:
@@ -262,20 +262,20 @@ def test_tracks_instead_of_features(tmp_path, make):
         (b'{"a": 1}', "neither a run or checkpoint folder nor"),
     ],
 )
-def test_other_files_are_told(tmp_path, content, message):
+def test_other_files_raise(tmp_path, content, message):
     path = tmp_path / "x.json"
     path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         TaskprogFeatures(path)
 
 
-def test_a_zip_without_features_is_told(tmp_path, make):
+def test_zip_without_features_raises(tmp_path, make):
     with pytest.raises(InputError, match="a zip file with 1 members"):
         TaskprogFeatures(make.write_zip(tmp_path / "x.zip", {"a.json": "{}"}))
     assert TaskprogFeatures(tmp_path).files == [], "in a folder it is passed over"
 
 
-def test_memory_is_one_sequences(tmp_path):
+def test_memory_is_that_of_one_sequence(tmp_path):
     names = [f"s{number}" for number in range(40)]
     piece = np.random.default_rng(0).normal(size=(500, 32)).astype(np.float32)
     path = tmp_path / "x.json"
@@ -316,5 +316,5 @@ PLACES = [
 
 
 @pytest.mark.parametrize(("recording", "source", "subset", "annotators", "place"), PLACES)
-def test_places(recording, source, subset, annotators, place):
+def test_release_places_of_recordings(recording, source, subset, annotators, place):
     assert release_place(recording, source, subset, annotators, {"groom", "approach"}) == place

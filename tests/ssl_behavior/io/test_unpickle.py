@@ -30,7 +30,7 @@ def load(content):
     ],
     ids=str,
 )
-def test_arrays_come_back(array, protocol):
+def test_arrays_round_trip(array, protocol):
     loaded = load(pickle.dumps({"x": array}, protocol=protocol))["x"]
     np.testing.assert_array_equal(loaded, array)
     assert loaded.dtype == array.dtype
@@ -88,7 +88,7 @@ def test_a_hostile_pickle_runs_nothing(tmp_path, protocol):
         (b"cnumpy._core._core.multiarray\n_reconstruct\n.", "numpy._core._core"),
     ],
 )
-def test_the_forbidden_name_is_told(content, name):
+def test_error_names_the_forbidden_global(content, name):
     with pytest.raises(InputError) as error:
         load(content)
     assert name in str(error.value)

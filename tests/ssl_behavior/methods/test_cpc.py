@@ -1,4 +1,4 @@
-"""What is CPC's own: true horizons, contexts that do not see what they predict, and who is an anchor."""
+"""CPC: exact horizons, contexts that do not see their targets, and the choice of anchors."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ def everything():
 
 @pytest.mark.parametrize("name", ["past", "future"])
 @pytest.mark.parametrize("shift", [-1, 0, 1])
-def test_horizons_are_true(name, shift, everything):
+def test_horizons_count_frames_exactly(name, shift, everything):
     """Every window has the same keys, so other windows cannot help: what is told apart is time alone."""
     method = method_of(own_negatives_every=1, own_guard_frames=1)
     keys = torch.eye(FRAMES).expand(WINDOWS, -1, -1)
@@ -131,7 +131,7 @@ def test_a_loss_is_the_mean_over_anchors_directions_and_horizons(dyad, batch_of)
     torch.testing.assert_close(terms.total.detach(), torch.stack(losses).mean())
 
 
-def test_a_window_shorter_than_every_horizon_is_told(dyad, batch_of):
+def test_window_shorter_than_every_horizon_raises(dyad, batch_of):
     with pytest.raises(InputError, match="shorter than every horizon"):
         method_of().loss(batch_of(dyad(frames=2)), None)
 
@@ -161,7 +161,7 @@ def test_impossible_embeddings_are_refused():
     with pytest.raises(InputError, match=r"unknown extras \['weather'\]; known: \['time', 'walls'\]"):
         EmbeddingConfig(extras=("weather",))
     for twice in ({"feature_window_frames": (30, 30)}, {"extras": ("time", "time")}):
-        with pytest.raises(InputError, match="names one twice"):
+        with pytest.raises(InputError, match="duplicate"):
             EmbeddingConfig(**twice)
     with pytest.raises(InputError, match="latent_window_frames must be at least 1"):
         EmbeddingConfig(latent_window_frames=(0,))

@@ -1,4 +1,4 @@
-"""The linear reading beside a joint model's heads: the regression itself, its penalty, and what cannot be learned."""
+"""Linear readout of a joint model: its regression, its penalty, and classes without labels."""
 
 from dataclasses import replace
 
@@ -49,40 +49,40 @@ def fitted(points, balanced=False, choose=True):
 
 
 @pytest.mark.parametrize("balanced", [False, True])
-def test_it_is_scikit_learn_s_regression_on_standardised_columns(balanced, chosen):
+def test_fit_equals_scikit_learn_on_standardized_columns(balanced, chosen):
     points = scene()
     logits = fitted(points, balanced)(points.read, points.annotator)
     # The penalties are tried in order, and the chosen one is fitted on everything.
     penalties = [chosen[len(PENALTIES)], chosen[-1]]
-    told = torch.nn.functional.one_hot(points.annotator, ANNOTATORS)
-    columns = torch.cat([points.read, told], dim=1).numpy()
+    one_hot = torch.nn.functional.one_hot(points.annotator, ANNOTATORS)
+    columns = torch.cat([points.read, one_hot], dim=1).numpy()
     spread = columns.std(axis=0)
     columns = ((columns - columns.mean(axis=0)) / np.where(spread > 0, spread, np.inf)).astype(np.float64)
     for number, penalty in enumerate(penalties):
-        known = (points.shown[:, number] >= 0).numpy()
-        c, shown = 1 / (penalty * known.sum()), points.shown[known, number].numpy()
+        known = (points.labels[:, number] >= 0).numpy()
+        c, labels = 1 / (penalty * known.sum()), points.labels[known, number].numpy()
         # Of two classes scikit-learn has one weight, which is the difference of ours: half the square.
         c *= 2 if number == 1 else 1
         model = LogisticRegression(C=c, class_weight="balanced" if balanced else None, tol=1e-10, max_iter=10_000)
-        expected = model.fit(columns[known], shown).predict_proba(columns[known])
-        found = logits[number].softmax(dim=1).numpy()[known][:, np.unique(shown)]
+        expected = model.fit(columns[known], labels).predict_proba(columns[known])
+        found = logits[number].softmax(dim=1).numpy()[known][:, np.unique(labels)]
         np.testing.assert_allclose(found / found.sum(axis=1, keepdims=True), expected, atol=5e-3)
 
 
-def test_a_class_that_is_never_seen_is_next_to_impossible():
+def test_absent_class_has_probability_near_0():
     points = scene()
     assert fitted(points)(points.read, points.annotator)[0].softmax(dim=1)[:, 2].max() < 0.05
 
 
-def test_noise_asks_for_a_strong_penalty(chosen):
+def test_noise_columns_choose_a_strong_penalty(chosen):
     for noise in (0.05, 300.0):
         fitted(scene(noise))
     assert chosen[len(PENALTIES)] < chosen[-1] == max(PENALTIES)
 
 
-def test_an_annotator_s_habit_is_a_bias_of_his_own():
+def test_annotator_has_an_own_bias():
     points = scene()
-    fussy = replace(points, shown=torch.where((points.annotator == 2)[:, None], 1, points.shown))
+    fussy = replace(points, labels=torch.where((points.annotator == 2)[:, None], 1, points.labels))
     readings = fitted(fussy)
     own, other = (readings(points.read, torch.full((POINTS,), who))[1].softmax(dim=1)[:, 1] for who in (2, 0))
     assert (own > other).all()
@@ -90,7 +90,7 @@ def test_an_annotator_s_habit_is_a_bias_of_his_own():
 
 def test_streams_of_one_class_and_of_none():
     points = scene()
-    alone = replace(points, shown=torch.stack([points.shown[:, 0].clamp_max(0), torch.full((POINTS,), -1)], dim=1))
+    alone = replace(points, labels=torch.stack([points.labels[:, 0].clamp_max(0), torch.full((POINTS,), -1)], dim=1))
     one, none = fitted(alone)(points.read, points.annotator)
     assert one.softmax(dim=1)[:, 0].min() > 0.98
     assert (none == 0).all()
@@ -111,7 +111,7 @@ def test_a_rough_fit_is_nearly_the_one_with_the_middle_penalty(monkeypatch, chos
         np.testing.assert_allclose(one.softmax(dim=1), other.softmax(dim=1), atol=0.02)
 
 
-def test_points_are_left_as_they_are():
+def test_fit_does_not_change_its_input():
     points = scene()
     before = points.read.clone()
     fitted(points)

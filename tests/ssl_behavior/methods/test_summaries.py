@@ -1,4 +1,4 @@
-"""What is summary prediction's own: targets of what is known, hidden inputs, and a readout that keeps distances."""
+"""Summary prediction: targets from known values, hidden inputs, and a readout that preserves distances."""
 
 from dataclasses import replace
 
@@ -105,7 +105,7 @@ def test_a_recording_shorter_than_its_window_is_seen_in_parts_too(fitted):
     assert inside.sum() == 30 and torch.isfinite(latents).all()
 
 
-def test_programs_in_cm_say_nothing_of_a_recording_without_scale(fitted):
+def test_programs_in_cm_are_unknown_without_scale(fitted):
     method, reader, _ = fitted()
     batch = reader.read([(0, 0, 90), (1, 0, 90)]).to("cpu", torch.float64)
     method.targets.program_codes.programs.in_cm.fill_(True)
@@ -114,7 +114,7 @@ def test_programs_in_cm_say_nothing_of_a_recording_without_scale(fitted):
     assert not codes[0].any() and codes[1].any()
 
 
-def test_a_skeleton_that_no_program_knows_is_told(fitted, monkeypatch):
+def test_skeleton_without_usable_programs_gives_a_notice(fitted, monkeypatch):
     def refuse(*_):
         raise InputError("none of the programs can run")
 
@@ -156,7 +156,7 @@ def test_programs_are_targets_of_a_stated_weight_and_no_inputs(fitted):
     assert torch.equal(before, method.embed(batch))
 
 
-def test_without_programs_that_say_anything_summaries_are_of_features_alone(fitted):
+def test_without_known_programs_targets_are_features_alone(fitted):
     method, reader, notices = fitted(replace(CONFIG, program_weight=0.0))
     assert (
         method.targets.program_codes.programs is None
@@ -165,13 +165,13 @@ def test_without_programs_that_say_anything_summaries_are_of_features_alone(fitt
     )
     wrong = replace(CONFIG.programs, names=("speed",), thresholds={"speed": (1e6,)}, units="px")
     method, reader, notices = fitted(replace(CONFIG, programs=wrong))
-    assert any("summaries are of features alone: none of the programs" in notice for notice in notices)
+    assert any("summaries are of features alone: the programs" in notice for notice in notices)
     batch = reader.sample(3, np.random.default_rng(0)).to("cpu", torch.float64)
     assert torch.isfinite(method.loss(batch, torch.Generator().manual_seed(0)).total)
     assert not method.targets.codes(batch, method.embedder.readings(*method._inputs(batch))[1])[..., -6:].any()
 
 
-def test_minutes_without_any_keypoint_cost_nothing(fitted):
+def test_unobserved_minutes_have_zero_loss(fitted):
     def lose(keypoints):
         keypoints[10:80] = np.nan
         return keypoints
@@ -183,7 +183,7 @@ def test_minutes_without_any_keypoint_cost_nothing(fitted):
     assert torch.isfinite(method.embed(batch)).all()
 
 
-def test_another_frame_rate_is_told_in_seconds(fitted):
+def test_notice_converts_windows_to_seconds(fitted):
     _, _, notices = fitted(fps=6.0)
     assert any("6 frames per second" in notice and "1, 3 s" in notice for notice in notices)
     assert not any("frames per second" in notice for notice in fitted()[2])
@@ -204,14 +204,14 @@ def test_training_explains_the_summaries(fitted):
 @pytest.mark.parametrize("wrong", [{"drop_channels": 0.6}, {"drop_spans": -0.1}, {"whitening": 2.0},
                                    {"every_steps": 0}, {"span_frames": 0}, {"program_weight": -1.0},
                                    {"program_codes": 0}, {"part_frames": -6}])  # fmt: skip
-def test_settings_that_make_no_sense_are_refused(wrong):
+def test_invalid_settings_raise(wrong):
     with pytest.raises(InputError, match="summaries: "):
         SummaryPredictionConfig(**wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"quantiles": (0.5, 0.2)}, {"quantiles": ()}, {"quantiles": (0.0, 0.5)},
                                    {"codes": 0}, {"blocks": 0}])  # fmt: skip
-def test_mixers_that_make_no_sense_are_refused(wrong):
+def test_invalid_mixers_raise(wrong):
     with pytest.raises(InputError, match="mixer: "):
         MixerConfig(**wrong)
 

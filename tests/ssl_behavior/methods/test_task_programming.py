@@ -1,4 +1,4 @@
-"""What is the trajectory autoencoder's own: which windows, what is decoded, who says what the attributes are."""
+"""Trajectory autoencoder: its windows, decoded trajectories and attributes."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -84,7 +84,7 @@ def test_embeddings_do_not_depend_on_how_many_windows_are_encoded_together(metho
     torch.testing.assert_close(method.embed(batch), together)
 
 
-def test_the_encoder_is_shown_trajectories_and_never_what_the_programs_say(method_of):
+def test_encoder_input_excludes_program_values(method_of):
     method, reader = method_of()
     batch = read(reader, (0, 0, FRAMES))
     embedded = method.embed(batch)
@@ -112,7 +112,7 @@ def test_windows_whose_middle_is_padding_do_not_count(method_of):
 
 
 @pytest.fixture
-def told(monkeypatch):
+def head_targets(monkeypatch):
     """What the heads were told, in the order of calls."""
     calls = []
 
@@ -124,15 +124,15 @@ def told(monkeypatch):
     return calls
 
 
-def test_attributes_are_those_of_the_middle_frame(method_of, told):
+def test_attributes_are_those_of_the_middle_frame(method_of, head_targets):
     method, reader = method_of()
     batch = read(reader, (0, 0, 3 * WINDOW))
     method.loss(batch, None)
     values, known = method.programs.attributes(batch)
     middle = [5, 16, 27]
-    torch.testing.assert_close(told[0].values, method.programs.standardised(values[0, middle]))
-    assert torch.equal(told[0].known, known[0, middle])
-    assert torch.equal(told[0].classes, method.programs.classes(values[0, middle]))
+    torch.testing.assert_close(head_targets[0].values, method.programs.standardized(values[0, middle]))
+    assert torch.equal(head_targets[0].known, known[0, middle])
+    assert torch.equal(head_targets[0].classes, method.programs.classes(values[0, middle]))
 
 
 @pytest.mark.parametrize(
@@ -147,33 +147,33 @@ def test_attributes_are_those_of_the_middle_frame(method_of, told):
         ("wall_distance", replace(STILL, drop_keypoints=0.5), True),
     ],
 )
-def test_attributes_that_an_augmentation_changes_are_evaluated_anew(method_of, told, programs, augment, stay):
+def test_attributes_that_an_augmentation_changes_are_evaluated_anew(method_of, head_targets, programs, augment, stay):
     method, reader = method_of(programs=ProgramsConfig(names=(programs,)), augment=augment)
     batch = read(reader, (0, 0, 5 * WINDOW))
     evaluated, evaluate = [], method.programs.attributes
     method.programs.attributes = lambda batch: evaluated.append(batch) or evaluate(batch)
     method.loss(batch, generator())
     assert len(evaluated) == (1 if stay else 2)
-    first, second = told[0].values.chunk(2)
+    first, second = head_targets[0].values.chunk(2)
     assert torch.equal(first, second) == stay
     if not stay:
-        expected = method.programs.standardised(evaluate(evaluated[1])[0][0, 5::WINDOW])
+        expected = method.programs.standardized(evaluate(evaluated[1])[0][0, 5::WINDOW])
         torch.testing.assert_close(second, expected)
 
 
-def test_hidden_points_are_hidden_from_the_encoder_and_not_from_the_programs(method_of, told):
+def test_hidden_points_are_hidden_from_the_encoder_and_not_from_the_programs(method_of, head_targets):
     # Jitter, so that the attributes of the second view are evaluated for themselves.
     method, reader = method_of(augment=replace(STILL, drop_keypoints=0.2, drop_frames=3, jitter_px=1e-6))
     batch = read(reader, (0, 0, 5 * WINDOW))
-    shown = []
-    method.encoder.register_forward_hook(lambda module, inputs, _: shown.append(inputs[0]))
+    views = []
+    method.encoder.register_forward_hook(lambda module, inputs, _: views.append(inputs[0]))
     method.loss(batch, generator())
-    known = shown[0][..., 18:36]
+    known = views[0][..., 18:36]
     assert (known == 0).any() and known.all(dim=0)[:, :5].all(), "the first view is as it is"
-    assert told[0].known.all()
+    assert head_targets[0].known.all()
 
 
-def test_of_windows_that_show_nothing_nothing_is_told(method_of, told, monkeypatch):
+def test_unobserved_windows_have_zero_loss(method_of, head_targets, monkeypatch):
     method, reader = method_of()
     batch = read(reader, (0, 0, 3 * WINDOW))
     nothing = torch.zeros_like(batch.observed)
@@ -182,7 +182,7 @@ def test_of_windows_that_show_nothing_nothing_is_told(method_of, told, monkeypat
         lambda view, *_: replace(view, observed=nothing, keypoints=torch.zeros_like(view.keypoints)),
     )
     method.loss(batch, generator())
-    first, second = told[0].known.chunk(2)
+    first, second = head_targets[0].known.chunk(2)
     assert first.all() and not second.any()
 
 
@@ -208,14 +208,14 @@ def test_true_trajectories_are_consistent_and_others_are_not(method_of, skeleton
     assert method.loss(batch, None).terms["consistency"] > 1e-3
 
 
-def test_consistency_teaches_encoder_and_decoder(method_of):
+def test_consistency_has_gradients_in_encoder_and_decoder(method_of):
     method, reader = method_of(likelihood=0.0, kl=0.0, heads=NO_HEADS)
     method.loss(read(reader, (0, 0, FRAMES)), generator()).total.backward()
     for name, parameter in method.named_parameters():
         assert parameter.grad.any(), name
 
 
-def test_trajectories_that_start_nowhere_do_not_count(method_of):
+def test_trajectories_with_unknown_start_do_not_count(method_of):
     method, reader = method_of(likelihood=0.0, kl=0.0, heads=NO_HEADS)
     batch = read(reader, (0, 0, WINDOW), (1, 7, WINDOW))
     observed = batch.observed.clone()
@@ -241,14 +241,14 @@ def test_the_likelihood_is_that_of_every_known_action(method_of, skeleton):
     """The sum over a window's known numbers, by the formula, from what the decoder says; the mean over orders."""
     method, reader = method_of(skeleton, missing=0.1, heads=NO_HEADS, consistency=0.0)
     batch = read(reader, (0, 0, WINDOW), (1, 7, WINDOW))
-    said = []
-    method.decoder.register_forward_hook(lambda module, inputs, output: said.append(output))
+    decoded = []
+    method.decoder.register_forward_hook(lambda module, inputs, output: decoded.append(output))
     terms = method.loss(batch, None)
     actions, known = method.coder.actions(*method.coder.states(batch))
     actions = actions / method.coder.action_spread
     orders = [(actions, known), (actions.flip(2), known.flip(2))][: 2 if method.skeleton.exchangeable else 1]
     actions, known = (torch.cat([values.flatten(2) for values in order]) for order in zip(*orders, strict=True))
-    mean, log_variance = (values.transpose(0, 1) for values in said[0])
+    mean, log_variance = (values.transpose(0, 1) for values in decoded[0])
     normal = torch.distributions.Normal(mean, log_variance.exp().sqrt())
     expected = -(normal.log_prob(actions) * known).sum()
     torch.testing.assert_close(terms.terms["likelihood"], expected / len(actions))
@@ -272,7 +272,7 @@ def test_the_likelihood_is_that_of_every_known_action(method_of, skeleton):
         ),
     ],
 )
-def test_a_loss_without_weight_is_not_there(method_of, changes, training, validation):
+def test_loss_with_weight_0_is_not_a_term(method_of, changes, training, validation):
     method, reader = method_of(**changes)
     batch = read(reader, (0, 0, FRAMES))
     assert method.loss(batch, generator()).terms.keys() == set(training.split())
@@ -302,7 +302,7 @@ def test_weights_are_factors(method_of):
         torch.testing.assert_close(after[name], factor * before[name])
 
 
-def test_free_bits_are_the_least_a_code_costs(method_of):
+def test_free_bits_are_the_minimum_of_kl(method_of):
     method, reader = method_of(free_bits=0.7)
     with torch.no_grad():
         method.encoder.layers[-1].weight.zero_()
@@ -314,11 +314,11 @@ def test_free_bits_are_the_least_a_code_costs(method_of):
 def test_anonymous_animals_are_decoded_in_one_order_in_training_and_in_both_to_judge(method_of):
     method, reader = method_of("rat_dyads", heads=NO_HEADS, consistency=0.0, augmented=0.0)
     batch = read(reader, *[(pick, start, WINDOW) for pick in range(3) for start in range(0, 55, 5)])
-    shown = []
-    method.decoder.register_forward_hook(lambda module, inputs, _: shown.append(inputs[0]))
+    views = []
+    method.decoder.register_forward_hook(lambda module, inputs, _: views.append(inputs[0]))
     method.loss(batch, None)
     method.loss(batch, generator())
-    both, drawn = shown
+    both, drawn = views
     one, other = both.chunk(2, dim=1)
     torch.testing.assert_close(other, torch.cat(one.chunk(2, dim=-1)[::-1], dim=-1))
     as_one, as_other = ((drawn == order).all(dim=-1).all(dim=0) for order in (one, other))
@@ -339,7 +339,7 @@ def test_a_few_steps_make_trajectories_likelier_and_attributes_readable(method_o
         assert after.terms[name] < 0.95 * before.terms[name], name
 
 
-def test_columns_and_reach(method_of):
+def test_columns_and_receptive_field(method_of):
     method, _ = method_of(state=StateConfig(scene=SceneConfig(fill_gap_frames=2, hold_frames=3)), extras=())
     before, after = SceneConfig(fill_gap_frames=2, hold_frames=3).receptive_field
     assert method.channel_groups == {"posterior": LATENT} and method.receptive_field == (before + 5, after + 5)

@@ -1,4 +1,4 @@
-"""Task programming on convolution stacks: what is asked of the encoder is what programs say, at the right time."""
+"""Task programming on convolution stacks: targets are program values at the right time."""
 
 from dataclasses import replace
 
@@ -59,7 +59,7 @@ def test_targets_of_a_step_are_the_means_of_its_frames(dyad, tmp_path):
             torch.testing.assert_close(targets.values[window, step, attribute], expected.clamp(-4, 4))
 
 
-def test_contexts_tell_what_comes_on_their_own_side(dyad, tmp_path):
+def test_contexts_predict_attributes_on_their_own_side(dyad, tmp_path):
     """A past context that copies the attributes 2 steps ahead is decoded without error; one of 1 or 3 ahead is not."""
     errors = {}
     for shift in (1, 2, 3):
@@ -83,16 +83,16 @@ def test_contexts_tell_what_comes_on_their_own_side(dyad, tmp_path):
     assert all(errors[shift][name] < 0.2 for shift in (1, 3) for name in ("past", "future")), errors
 
 
-def test_hidden_points_change_what_is_shown_and_not_what_is_asked(dyad, tmp_path):
+def test_hidden_points_change_inputs_but_not_targets(dyad, tmp_path):
     method, batch = method_of(dyad, tmp_path)
-    shown = replace(method.config.augment, reflect=0.0, drop_keypoints=0.5)
-    method.config = replace(method.config, augment=shown)
+    augment = replace(method.config.augment, reflect=0.0, drop_keypoints=0.5)
+    method.config = replace(method.config, augment=augment)
     view, encoded = method._views(batch, torch.Generator().manual_seed(0))
     assert torch.equal(view.observed, batch.observed) and torch.equal(view.keypoints, batch.keypoints)
     assert not torch.equal(encoded.latents, method.encode(batch).latents)
 
 
-def test_local_windows_are_where_they_say_and_come_back(dyad, batch_of):
+def test_local_windows_round_trip_to_the_scene(dyad, batch_of):
     skeleton = SKELETONS["calms21"]
     batch = batch_of(dyad("a", FRAMES, seed=1), dyad("b", FRAMES, seed=2))
     scene = build_scene(batch, skeleton, torch.tensor(60.0), SceneConfig())
@@ -114,7 +114,7 @@ def test_local_windows_are_where_they_say_and_come_back(dyad, batch_of):
     assert (axis[..., 0] > 0).all()
 
 
-def test_the_truth_is_consistent_with_itself(dyad, tmp_path):
+def test_true_trajectories_have_zero_consistency_loss(dyad, tmp_path):
     """Programs on the true trajectories, carried through the own frames, say what they said of the recording."""
     trajectory = TrajectoryConfig(likelihood=1.0, consistency=1.0, frames=13)
     method, batch = method_of(dyad, tmp_path, trajectory=trajectory)
@@ -124,7 +124,7 @@ def test_the_truth_is_consistent_with_itself(dyad, tmp_path):
     values, known = method.programs.attributes(batch)
     target = method._judged((values, known), middle)
     assert trajectory.judged_frames == (3, 9) and target[1].all()
-    expected = method.programs.standardised(values[1, [7 - 3, 7 + 3]])
+    expected = method.programs.standardized(values[1, [7 - 3, 7 + 3]])
     torch.testing.assert_close(target[0][2], expected)
     place = batch.arena.repeat_interleave(2, 0), batch.px_per_cm.repeat_interleave(2, 0)
     scale = method.featurizer.scale_px
@@ -136,7 +136,7 @@ def test_the_truth_is_consistent_with_itself(dyad, tmp_path):
     assert other > 1e-4 and torch.isfinite(gradient).all() and gradient.abs().sum() > 0
 
 
-def test_decoding_is_judged_where_the_decoder_was_not_told(dyad, tmp_path):
+def test_still_animals_are_inconsistent_at_judged_frames(dyad, tmp_path):
     """What the animals do away from the middle is what consistency is about: standing still is not consistent."""
     method, batch = method_of(dyad, tmp_path, trajectory=TrajectoryConfig(likelihood=1.0, consistency=1.0, frames=13))
     scene = build_scene(batch, method.skeleton, method.featurizer.scale_px, method.config.features.scene)
@@ -173,7 +173,7 @@ def test_likelihood_and_divergence_are_the_bound_however_much_is_missing(dyad, t
     torch.testing.assert_close(parts[0]["kl"], whole["kl"])
 
 
-def test_a_horizon_as_long_as_the_window_is_told(dyad, tmp_path):
+def test_horizon_as_long_as_the_window_raises(dyad, tmp_path):
     method, batch = method_of(dyad, tmp_path, context_horizons_frames=(0, 63))
     with pytest.raises(InputError, match="not longer than the context horizon 63"):
         method.loss(batch, None)
@@ -223,19 +223,19 @@ WRONG = {
     "contexts untaught": (
         TaskProgrammingConvConfig,
         {"context_horizons_frames": ()},
-        "nothing would teach the contexts",
+        "no loss trains the contexts",
     ),
     "nothing at all": (
         CPCProgramsConfig,
         {"heads": HeadsConfig(regression=0.0, classification=0.0), "horizons_frames": (6,)},
-        "every loss of theirs has the weight 0",
+        "all their losses have weight 0",
     ),
     "prediction of no weight": (CPCProgramsConfig, {"cpc": 0.0, "horizons_frames": (6,)}, "weight must be above 0"),
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_makes_no_sense_is_told(case):
+def test_contradictory_settings_raise(case):
     kind, fields, message = WRONG[case]
     with pytest.raises(InputError, match=message):
         kind(**FIELDS | fields)
@@ -251,6 +251,6 @@ def test_what_makes_no_sense_is_told(case):
         (TrajectoryConfig, {"latent_dim": 0}, "at least 1"),
     ],
 )
-def test_weights_and_widths_that_make_no_sense_are_told(kind, fields, message):
+def test_invalid_weights_and_widths_raise(kind, fields, message):
     with pytest.raises(InputError, match=message):
         kind(**fields)

@@ -21,7 +21,7 @@ def module_in(module):
 
 @pytest.mark.parametrize("direction", ["past", "future", "both"])
 @pytest.mark.parametrize(("kernel", "dilation"), [(1, 1), (3, 1), (3, 4), (5, 2)])
-def test_a_convolution_looks_where_it_may_and_keeps_the_frames(direction, kernel, dilation):
+def test_convolution_sees_only_its_direction_and_keeps_frames(direction, kernel, dilation):
     conv = TemporalConv(IN, DIM, kernel, dilation, direction)
     assert conv(torch.randn(BATCH, TIME, IN)).shape == (BATCH, TIME, DIM)
     before, after = conv.receptive_field
@@ -31,7 +31,7 @@ def test_a_convolution_looks_where_it_may_and_keeps_the_frames(direction, kernel
 
 
 @pytest.mark.parametrize("direction", ["past", "future", "both"])
-def test_a_stacks_reach_is_its_receptive_field(direction):
+def test_stack_gradients_match_its_receptive_field(direction):
     dilations = (1, 2, 4)
     stack = ConvStack(IN, DIM, 3, 1, dilations, direction)
     valid = torch.ones(BATCH, TIME, dtype=torch.bool)
@@ -41,13 +41,13 @@ def test_a_stacks_reach_is_its_receptive_field(direction):
     assert direction == "both" or 0 in (before, after)
 
 
-def test_a_blocks_reach_is_that_of_both_convolutions():
+def test_block_gradients_match_its_receptive_field():
     block = ResidualBlock(DIM, 3, 5, 2, "past")
     assert block.receptive_field == (12, 0) and seen_by(block, 21, torch.ones(BATCH, TIME, dtype=torch.bool)) == (9, 21)
 
 
 @pytest.mark.parametrize("direction", ["past", "future", "both"])
-def test_a_padded_window_gives_what_the_short_recording_gives_alone(direction):
+def test_padded_window_equals_the_short_recording(direction):
     stack = ConvStack(IN, DIM, 3, 3, (1, 2, 4), direction)
     valid = torch.zeros(BATCH, TIME, dtype=torch.bool)
     valid[:, 11:24] = True
@@ -56,14 +56,14 @@ def test_a_padded_window_gives_what_the_short_recording_gives_alone(direction):
     torch.testing.assert_close(stack(x, valid)[:, 11:24], alone, rtol=0.0, atol=1e-12)
 
 
-def test_a_centred_convolution_needs_an_odd_kernel():
+def test_a_centered_convolution_needs_an_odd_kernel():
     with pytest.raises(InputError, match="odd kernel size, got 4"):
         TemporalConv(IN, DIM, 4, 1, "both")
     assert TemporalConv(IN, DIM, 4, 1, "past").receptive_field == (3, 0)
 
 
 @pytest.mark.parametrize("direction", ["past", "future", "both"])
-def test_a_convolution_is_the_librarys(direction, kernel=3, dilation=2):
+def test_convolution_equals_torch(direction, kernel=3, dilation=2):
     conv = TemporalConv(IN, DIM, kernel, dilation, direction)
     x = torch.randn(BATCH, TIME, IN)
     weight = conv.linear.weight.unflatten(1, (kernel, IN)).permute(0, 2, 1)

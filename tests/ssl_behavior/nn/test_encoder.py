@@ -21,7 +21,7 @@ def all_valid(features):
 
 
 @pytest.mark.parametrize("stride", [1, 3])
-def test_one_latent_per_step_sees_as_far_as_it_says(stride):
+def test_latents_depend_on_their_receptive_field(stride):
     embedder = Embedder(replace(CONFIG, stride=stride), CHANNELS, ANIMALS, False)
     features = features_of(stride).requires_grad_()
     latents, inside = embedder(features, all_valid(features))
@@ -46,7 +46,7 @@ def test_only_pooled_views_have_no_order(animals):
 
 
 @pytest.mark.parametrize(("exchangeable", "animals"), [(True, "pooled"), (False, "concatenated")])
-def test_the_skeleton_decides_where_nobody_else_does(exchangeable, animals):
+def test_skeleton_decides_auto_pooling(exchangeable, animals):
     assert Embedder(CONFIG, CHANNELS, ANIMALS, exchangeable).views.animals == animals
     assert Embedder(replace(CONFIG, animals="first"), CHANNELS, ANIMALS, exchangeable).views.animals == "first"
 

@@ -20,7 +20,7 @@ def some_frames():
 
 
 @pytest.mark.parametrize("extra", [0, EXTRA])
-def test_it_is_the_formula_frame_by_frame(extra):
+def test_head_equals_the_formula_frame_by_frame(extra):
     torch.manual_seed(1)
     head = AnnotatorHead(LATENT, CLASSES, ANNOTATOR, HIDDEN, extra_dim=extra)
     with torch.no_grad():
@@ -31,15 +31,15 @@ def test_it_is_the_formula_frame_by_frame(extra):
     for b in range(BATCH):
         for t in range(TIME):
             own, rest = x[b, t].split([LATENT - extra, extra])
-            centred = own - own.mean()
-            scaled = torch.cat([centred / (centred.square().mean() + 1e-5).sqrt(), rest])
-            told = torch.cat([scaled, head.annotator_matrix[annotator[b, t]]])
-            body = scaled + F.leaky_relu(second(F.leaky_relu(first(told), 0.01)), 0.01)
+            centered = own - own.mean()
+            scaled = torch.cat([centered / (centered.square().mean() + 1e-5).sqrt(), rest])
+            inputs = torch.cat([scaled, head.annotator_matrix[annotator[b, t]]])
+            body = scaled + F.leaky_relu(second(F.leaky_relu(first(inputs), 0.01)), 0.01)
             for name, output in head.outputs.items():
                 torch.testing.assert_close(logits[name][b, t], output.weight @ body + output.bias)
 
 
-def test_it_starts_with_the_identity_and_without_an_opinion(head):
+def test_initial_annotator_matrix_is_the_identity_and_logits_are_small(head):
     torch.testing.assert_close(head.annotator_matrix.detach(), torch.eye(ANNOTATOR))
     logits = head(*some_frames())
     assert {name: tuple(values.shape) for name, values in logits.items()} == {
@@ -48,7 +48,7 @@ def test_it_starts_with_the_identity_and_without_an_opinion(head):
     assert all(0 < values.abs().max() < 0.3 for values in logits.values())
 
 
-def test_only_the_rows_of_those_who_annotate_learn(head):
+def test_only_rows_of_present_annotators_get_gradients(head):
     x, annotator = some_frames()
     sum(values.square().sum() for values in head(x, annotator.clamp_max(2)).values()).backward()
     moved = head.annotator_matrix.grad.any(dim=1)
@@ -63,7 +63,7 @@ def test_a_frame_depends_on_itself_and_its_annotator_only(head):
     assert changed[0, 3] and changed.sum() == 1
 
 
-def test_a_new_annotator_starts_as_the_mean_of_the_others_and_changes_nobody(head):
+def test_new_annotator_is_the_mean_and_changes_no_other(head):
     with torch.no_grad():
         head.annotator_matrix += torch.randn(ANNOTATOR, ANNOTATOR)
     x, annotator = some_frames()
@@ -102,7 +102,7 @@ def test_dropout_follows_the_global_seed_and_rests_outside_training():
         ({"extra_dim": -1}, "extra_dim"),
     ],
 )
-def test_sizes_that_make_no_head_are_refused(change, words):
+def test_invalid_sizes_raise(change, words):
     good = {"in_dim": LATENT, "class_counts": CLASSES, "num_annotators": ANNOTATOR}
     with pytest.raises(InputError, match=words):
         AnnotatorHead(**good | change)

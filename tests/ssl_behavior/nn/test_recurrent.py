@@ -32,7 +32,7 @@ def trajectories():
     return states, torch.rand(STEPS, BATCH, CHANNEL) < 0.7, actions, torch.randn(BATCH, LATENT)
 
 
-def test_it_is_the_mean_of_a_bidirectional_gru_over_known_steps_and_two_layers(encoder):
+def test_encoder_equals_bidirectional_gru_mean_and_two_layers(encoder):
     steps, known = steps_of(), torch.rand(STEPS, BATCH) < 0.6
     known[0] = True
     mean, log_variance = encoder(steps, known)
@@ -86,7 +86,7 @@ def test_an_action_is_decoded_from_its_state_the_latents_and_what_was_before(dec
     assert by_latent[1].all() and not by_latent[[0, 2]].any()
 
 
-def test_what_is_known_matters(decoder):
+def test_masks_change_the_decoded_action(decoder):
     states, known, actions, latents = trajectories()
     other = known.clone()
     other[0, 1, 4] = ~other[0, 1, 4]

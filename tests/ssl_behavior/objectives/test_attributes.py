@@ -14,14 +14,14 @@ def some_known():
     return known
 
 
-def test_right_is_free_and_far_wrong_costs_linearly():
+def test_huber_is_0_at_the_target_and_linear_far_away():
     target, known = torch.randn(POINTS, ATTRIBUTE), torch.ones(POINTS, ATTRIBUTE, dtype=torch.bool)
     assert not attribute_regression(target, target, known).total.any()
     losses = [attribute_regression(target + off, target, known).total for off in (50.0, 51.0)]
     torch.testing.assert_close(losses[1] - losses[0], torch.full((ATTRIBUTE,), float(POINTS)))
 
 
-def test_knowing_nothing_costs_the_logarithm_of_the_classes():
+def test_uniform_logits_cost_log_of_the_number_of_classes():
     known, classes = some_known(), torch.randint(CLASS, (POINTS, ATTRIBUTE))
     sums = attribute_classification(torch.zeros(POINTS, ATTRIBUTE, CLASS), classes, known)
     torch.testing.assert_close(sums.total, sums.count * math.log(CLASS))
@@ -29,7 +29,7 @@ def test_knowing_nothing_costs_the_logarithm_of_the_classes():
 
 
 @pytest.mark.parametrize("garbage", [1e30, math.nan, math.inf])
-def test_what_is_not_known_never_matters(garbage):
+def test_unknown_values_never_matter(garbage):
     torch.manual_seed(0)
     known, target = some_known(), torch.randn(POINTS, ATTRIBUTE)
     predicted = torch.randn(POINTS, ATTRIBUTE, requires_grad=True)
@@ -46,7 +46,7 @@ def test_what_is_not_known_never_matters(garbage):
     assert losses[0][1][known].all() and losses[0][2][known].all()
 
 
-def test_an_attribute_nobody_knows_adds_nothing():
+def test_unknown_attribute_adds_no_loss():
     known = some_known()
     values, classes = torch.randn(POINTS, ATTRIBUTE), torch.randint(CLASS, (POINTS, ATTRIBUTE))
     for sums in (

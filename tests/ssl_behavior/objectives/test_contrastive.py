@@ -21,14 +21,14 @@ def within(points, classes, temperature=0.3):
     return supervised_contrastive(points, points, classes, classes, torch.arange(points.shape[1]), temperature)
 
 
-def test_points_that_are_all_the_same_say_nothing():
+def test_identical_points_cost_log_of_the_candidates():
     points = unit(1, 1, LATENT).expand(PROGRAM, POINTS, LATENT)
     classes = torch.randint(3, (PROGRAM, POINTS))
     sums = within(points, classes)
     torch.testing.assert_close(sums.total, sums.count * math.log(POINTS - 1))
 
 
-def test_classes_far_apart_cost_only_the_choice_among_their_own():
+def test_separated_classes_cost_only_the_choice_within_the_class():
     classes = torch.arange(POINTS).remainder(2).expand(PROGRAM, -1)
     points = torch.where(classes == 0, 1.0, -1.0).unsqueeze(-1) * torch.eye(LATENT)[0]
     sums = within(points, classes, temperature=0.01)
@@ -54,7 +54,7 @@ def test_a_point_is_never_its_own_positive_or_negative():
     torch.testing.assert_close(sums.total, torch.zeros(PROGRAM))
 
 
-def test_what_is_unknown_never_matters():
+def test_unknown_points_never_matter():
     torch.manual_seed(0)
     points, classes = unit(PROGRAM, POINTS, LATENT).requires_grad_(), classes_of()
     other = torch.where((classes >= 0).unsqueeze(-1), points.detach(), 31.0).requires_grad_()
@@ -85,7 +85,7 @@ def test_parts_of_the_queries_add_up_to_the_whole():
     torch.testing.assert_close(torch.stack([part.count for part in parts]).sum(0), whole.count)
 
 
-def test_nothing_known_costs_nothing_and_gives_no_gradient():
+def test_unknown_points_have_zero_loss_and_gradient():
     points = unit(PROGRAM, POINTS, LATENT).requires_grad_()
     sums = within(points, torch.full((PROGRAM, POINTS), -1))
     assert not sums.total.any() and not sums.count.any()

@@ -12,7 +12,7 @@ def usable(*shape):
     return torch.ones(*shape, dtype=torch.bool)
 
 
-def test_keys_that_are_all_the_same_say_nothing():
+def test_identical_keys_cost_log_of_the_batch():
     query, key = torch.randn(TIME, SEQUENCES, LATENT), torch.ones(TIME, SEQUENCES, LATENT)
     parts = dense_info_nce(query, key, usable(TIME, SEQUENCES), usable(TIME, SEQUENCES), 0.1)
     torch.testing.assert_close(parts.loss / parts.count, torch.tensor(math.log(SEQUENCES)))
@@ -26,7 +26,7 @@ def test_perfect_predictions_of_orthogonal_keys():
     assert parts.correct == parts.count == TIME * SEQUENCES
 
 
-def test_what_is_not_usable_never_matters():
+def test_unusable_points_never_matter():
     torch.manual_seed(0)
     query, key = torch.randn(TIME, SEQUENCES, LATENT), torch.randn(TIME, SEQUENCES, LATENT)
     negatives, allowed = torch.randn(SEQUENCES, 3, LATENT), torch.rand(TIME, SEQUENCES, 3) < 0.5
@@ -53,7 +53,7 @@ def test_gradients_stay_finite_where_nothing_is_usable():
     assert not gradients[0][2].any() and gradients[0][3].any() and parts.count == (TIME - 1) * SEQUENCES
 
 
-def test_nothing_usable_costs_nothing():
+def test_no_usable_point_has_zero_loss():
     query = torch.randn(TIME, SEQUENCES, LATENT, requires_grad=True)
     nothing = torch.zeros(TIME, SEQUENCES, dtype=torch.bool)
     parts = dense_info_nce(query, query.detach(), usable(TIME, SEQUENCES), nothing, 0.1)

@@ -30,7 +30,7 @@ def binary():
     return torch.randn(BATCH, TIME, TASK), target, *torch.rand(3, TASK)
 
 
-def test_it_is_the_formula_frame_by_frame(example):
+def test_label_cross_entropy_equals_the_formula(example):
     logits, target, weights, prior = example
     losses = []
     for b in range(BATCH):

@@ -19,7 +19,7 @@ def test_the_likelihood_is_best_at_the_data_s_own_mean_and_variance():
 
 
 @pytest.mark.parametrize("garbage", [1e30, math.nan, math.inf])
-def test_what_is_not_known_never_matters_to_the_likelihood(garbage):
+def test_unknown_values_never_change_the_likelihood(garbage):
     torch.manual_seed(0)
     known, target = torch.rand(POINTS, CHANNEL) < 0.5, torch.randn(POINTS, CHANNEL)
     mean, log_variance = (torch.randn(POINTS, CHANNEL, requires_grad=True) for _ in range(2))
@@ -45,7 +45,7 @@ def test_the_prior_itself_costs_the_free_bits_and_nothing_pulls_on_it():
     assert gradient.all() and not free.any()
 
 
-def test_points_that_are_not_usable_cost_nothing():
+def test_unusable_points_have_zero_kl():
     torch.manual_seed(0)
     mean, log_variance = (torch.randn(POINTS, LATENT, requires_grad=True) for _ in range(2))
     usable = torch.rand(POINTS) < 0.5
@@ -56,7 +56,7 @@ def test_points_that_are_not_usable_cost_nothing():
     assert not gradient[~usable].any() and gradient[usable].any()
 
 
-def test_nothing_known_costs_nothing():
+def test_no_known_value_has_zero_loss():
     values, none = torch.randn(POINTS, CHANNEL), torch.zeros(POINTS, CHANNEL, dtype=torch.bool)
     for sums in (
         gaussian_nll(values, values, values, none),

@@ -1,11 +1,11 @@
-"""Squared error of predicted summaries, beside loops."""
+"""Squared error of predicted summaries against loops."""
 
 import torch
 
 from ssl_behavior.objectives import summary_error
 
 
-def test_it_equals_loops_over_points_and_components():
+def test_summary_error_equals_loops():
     generator = torch.Generator().manual_seed(0)
     predicted, target = (torch.randn(3, 5, 4, generator=generator, dtype=torch.float64) for _ in range(2))
     usable = torch.rand(3, 5, generator=generator) < 0.7
@@ -19,7 +19,7 @@ def test_it_equals_loops_over_points_and_components():
     assert sums.count.tolist() == [count]
 
 
-def test_what_is_not_usable_has_no_gradient_however_wrong_it_is():
+def test_unusable_points_have_no_gradient():
     predicted = torch.tensor([[1.0, 2.0], [torch.inf, torch.nan]], requires_grad=True)
     sums = summary_error(predicted, torch.zeros(2, 2), torch.tensor([True, False]))
     sums.total.sum().backward()

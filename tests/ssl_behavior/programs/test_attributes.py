@@ -73,7 +73,7 @@ def whole(mice, pick=0):
     return mice.read([(pick, 0, mice.sources[pick][1].frames)]).to("cpu", torch.float64)
 
 
-def test_attributes_are_named_for_animals_told_apart_for_anonymous_ones_and_for_the_pair():
+def test_attribute_names_for_named_and_anonymous_animals_and_pairs():
     config = ProgramsConfig(names=("speed", "body_gap"))
     assert ProgramSet(config, CALMS21, 30.0).names == ("speed.resident", "speed.intruder", "body_gap")
     assert ProgramSet(config, RATS, 30.0).names == ("speed.greater", "speed.lesser", "body_gap")
@@ -130,7 +130,7 @@ def test_gradients_pass_through_evaluation(mice):
     assert gradient.isfinite().all() and gradient.any() and not gradient[~batch.observed].any()
 
 
-def test_what_is_unknown_is_0_and_masked(mice):
+def test_unknown_attributes_are_0_and_masked(mice):
     programs, _ = fitted(mice)
     batch = mice.read([(0, -20, 61), (1, 480, 61), (2, 100, 61)]).to("cpu", torch.float64)
     batch.keypoints[2, 30] = 0.0
@@ -161,9 +161,9 @@ def test_classes_of_quantiles_are_equally_full_on_the_training_recordings(mice):
     for column in range(programs.num_attributes):
         of_column = programs.classes(values)[..., column][known[..., column]]
         assert (torch.bincount(of_column) / len(of_column)).tolist() == pytest.approx([0.25] * 4, abs=0.02)
-        scores = programs.standardised(values)[..., column][known[..., column]]
+        scores = programs.standardized(values)[..., column][known[..., column]]
         assert abs(float(scores.median())) < 1e-6 and 0.5 < float(scores.std()) < 1.5
-    assert float(programs.standardised(values).abs().max()) <= 4.0
+    assert float(programs.standardized(values).abs().max()) <= 4.0
 
 
 def test_given_thresholds_are_the_classes(mice):
@@ -180,13 +180,13 @@ def test_the_papers_thresholds_fit_the_papers_programs(mice):
         assert tuple(row.tolist()) == PAPER_THRESHOLDS[facts.name]
 
 
-def test_a_class_that_no_frame_is_in_is_told(mice):
+def test_empty_class_gives_a_notice(mice):
     programs, notices = fitted(mice, names=("speed",), thresholds={"speed": (30.0, 1e5)}, units="px")
     assert len(notices) == 2 and "speed.resident" in notices[0] and "class 2" in notices[0] and "px/s" in notices[0]
     assert programs.informative.all()
 
 
-def test_thresholds_that_part_nothing_leave_a_program_out(mice):
+def test_thresholds_without_effect_leave_a_program_out(mice):
     thresholds = {"speed": (1e5,)}
     programs, notices = fitted(mice, names=("speed", "body_gap"), thresholds=thresholds, units="px")
     assert programs.informative.tolist() == [False, False, True]
@@ -248,12 +248,12 @@ def test_a_constant_attribute_is_left_out_with_a_notice(dyad, reader):
     assert len(notices) == len(left_out) and all("always the same" in notice for notice in notices)
     _, known = programs.attributes(whole(mice))
     assert not known[..., ~programs.informative].any() and known[..., programs.informative].any()
-    with pytest.raises(InputError, match=r"none of the programs \['elongation'\].*elongation\.resident"):
+    with pytest.raises(InputError, match=r"the programs \['elongation'\].*elongation\.resident"):
         frozen = np.repeat(still[:1], 301, axis=0)
         fitted(reader(replace(dyad("still", 301), keypoints=frozen)), names=("elongation",))
 
 
-def test_a_skeleton_without_a_role_is_told_and_the_program_left_out(dyad):
+def test_program_with_missing_role_is_left_out_with_a_notice(dyad):
     short = Skeleton(name="short", keypoints=("a", "b"), roles={"nose": "a", "tail_base": "b"})
     programs = ProgramSet(ProgramsConfig(names=("speed", "head_body_angle")), short, 30.0)
     assert programs.names == ("speed.animal0", "speed.animal1")
@@ -287,14 +287,14 @@ def test_fitting_twice_gives_the_same(mice):
 
 @pytest.mark.parametrize("transformation", TRANSFORMATIONS)
 def test_invariance_of_an_attribute_is_that_of_its_program(transformation):
-    told_apart, anonymous = (ProgramSet(ProgramsConfig(), skeleton, 30.0) for skeleton in (CALMS21, RATS))
-    for name, kept in zip(told_apart.names, told_apart.invariant([transformation]), strict=True):
+    named, anonymous = (ProgramSet(ProgramsConfig(), skeleton, 30.0) for skeleton in (CALMS21, RATS))
+    for name, kept in zip(named.names, named.invariant([transformation]), strict=True):
         assert bool(kept) == (transformation in PROGRAMS[name.split(".")[0]].facts.invariant)
     if transformation == "swap":
         assert anonymous.invariant(["swap"]).all()
-    assert told_apart.invariant([]).all()
-    both = told_apart.invariant(["rotation"]) & told_apart.invariant([transformation])
-    assert torch.equal(told_apart.invariant({"rotation", transformation}), both)
+    assert named.invariant([]).all()
+    both = named.invariant(["rotation"]) & named.invariant([transformation])
+    assert torch.equal(named.invariant({"rotation", transformation}), both)
 
 
 def test_own_programs_are_checked_fitted_and_used(mice, tmp_path):
@@ -343,7 +343,7 @@ def test_loading_a_model_runs_no_file_and_a_changed_file_is_refused(mice, tmp_pa
         late.attributes(whole(mice))
 
 
-def test_a_pair_program_that_tells_anonymous_animals_apart_is_refused(tmp_path):
+def test_order_dependent_pair_program_raises_for_anonymous_animals(tmp_path):
     config = config_of(tmp_path, names=("sameness",))
     with pytest.raises(InputError, match=r"'sameness' depends on which of the animals comes first.*rat_dyads"):
         ProgramSet(config, RATS, 30.0)
@@ -386,7 +386,7 @@ def test_thresholds_of_real_rats_rise_and_every_attribute_is_informative(real_da
     ],
     ids=["raises", "no tensor", "shape"],
 )
-def test_an_own_program_that_fails_only_on_the_recordings_is_told_as_one(mice, tmp_path, body, words):
+def test_failing_user_program_is_named_in_the_error(mice, tmp_path, body, words):
     text = f"""
 from ssl_behavior.programs import program
 
@@ -399,8 +399,8 @@ def rash(pose):
 """
     with pytest.raises(InputError) as error:
         ProgramSet(config_of(tmp_path, text, names=("rash",)), CALMS21, 30.0).fit(mice)
-    told = str(error.value)
-    assert "on the recordings it " in told and all(word in told for word in words), told
+    message = str(error.value)
+    assert "on the recordings it " in message and all(word in message for word in words), message
 
 
 @pytest.mark.parametrize(
@@ -416,7 +416,7 @@ def rash(pose):
         ("rad/s", "pose.own.speed * 1e-6", False),
     ],
 )
-def test_constant_is_judged_by_what_the_units_are(mice, tmp_path, units, code, kept):
+def test_constancy_depends_on_the_units(mice, tmp_path, units, code, kept):
     text = f"""
 from ssl_behavior.programs import program
 
@@ -440,16 +440,16 @@ def test_units_keep_every_word_but_length(mice, tmp_path):
     assert programs.units == ("px/s", "px/s", "wavelength/px")
 
 
-def test_that_nothing_can_be_learned_is_told_in_a_short_sentence(dyad, reader):
+def test_error_without_usable_programs_is_short(dyad, reader):
     frozen = np.repeat(dyad("still", 301).keypoints[:1], 301, axis=0)
     with pytest.raises(InputError) as error:
         fitted(reader(replace(dyad("still", 301), keypoints=frozen)))
-    told = str(error.value)
-    assert len(told) < 400 and "'speed'" in told and f"and {len(PROGRAMS) - 3} more" in told
-    assert told.count("is left out") == 1 and "more like it" in told
+    message = str(error.value)
+    assert len(message) < 400 and "'speed'" in message and f"and {len(PROGRAMS) - 3} more" in message
+    assert message.count("is left out") == 1 and "more like it" in message
 
 
-def test_a_set_of_which_only_lacking_parts_are_asked_is_refused_with_the_part(mice, tmp_path):
+def test_set_without_runnable_programs_raises_with_the_role(mice, tmp_path):
     text = OWN.replace("(pose.own.speed - 10.0).clamp_min(0.0)", "pose.own.part('tail_tip')[..., 0]")
-    with pytest.raises(InputError, match=r"\['sprint'\] tells one .*: sprint is left out: .*'tail_tip'"):
+    with pytest.raises(InputError, match=r"\['sprint'\] are all constant .*: sprint is left out: .*'tail_tip'"):
         ProgramSet(config_of(tmp_path, text, names=("sprint",)), CALMS21, 30.0).fit(mice)

@@ -73,7 +73,7 @@ def test_invariances_are_exactly_those_declared(name, transformation):
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_window_gives_what_the_recording_gives(name):
+def test_window_values_equal_the_recording(name):
     scene = with_holes(scene_of(batch=(2,), frames=401))
     whole = PROGRAMS[name](scene.pose())
     known = 0
@@ -83,8 +83,8 @@ def test_a_window_gives_what_the_recording_gives(name):
         known += int((~window.isnan()).sum())
         assert same(window, part.where(~window.isnan(), torch.nan))
         # Away from the edges nothing is lost.
-        reach = BEYOND_THE_FRAME.get(name, 15)
-        inner = slice(reach, None if stop == 401 else -reach)
+        receptive_field = BEYOND_THE_FRAME.get(name, 15)
+        inner = slice(receptive_field, None if stop == 401 else -receptive_field)
         if name not in BEYOND_THE_FRAME:
             assert torch.equal(window[:, inner].isnan(), part[:, inner].isnan())
     assert known > 100
@@ -180,7 +180,7 @@ def test_every_program_runs_on_the_built_in_skeletons():
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_skeleton_without_the_parts_is_told(name):
+def test_skeleton_without_the_roles_raises(name):
     skeleton = Skeleton(name="blob", keypoints=("a", "b", "c"))
     scene = random_scene(skeleton, 30.0, (2,), 41, torch.Generator().manual_seed(0))
     if name in ("speed", "acceleration", "distance_change", "approach_velocity", "wall_distance", "corner_distance"):
@@ -214,7 +214,7 @@ def follower(own_x, other_x, frames=61):
     return PROGRAMS["following"](scene.pose())
 
 
-def test_following_tells_behind_from_ahead_and_from_standing():
+def test_following_distinguishes_behind_ahead_and_standing():
     walk = torch.arange(61) * 8.0
     assert (follower(walk - 90, walk)[20:] > 0.9).all()
     assert (follower(walk + 90, walk)[20:] < -0.9).all()
@@ -223,7 +223,7 @@ def test_following_tells_behind_from_ahead_and_from_standing():
     assert not follower(walk.new_zeros(61), -walk + 700)[20:].any()
 
 
-def test_time_since_contact_counts_from_the_last_contact_and_says_when_it_cannot_know():
+def test_time_since_contact_counts_from_contact_and_is_nan_before():
     frames = 401
     gaps = torch.full((frames,), 100.0)
     gaps[[170, 171, 200]] = 2.0
@@ -258,5 +258,5 @@ def test_turning_and_bending_clockwise_on_the_screen_is_positive():
         assert "positive clockwise" in PROGRAMS[name].facts.description
 
 
-def test_what_the_arena_of_calms21_is_is_said():
+def test_wall_distance_documents_the_calms21_arena():
     assert "border of the picture" in (PROGRAMS["wall_distance"].function.__doc__ or "")

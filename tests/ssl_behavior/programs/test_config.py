@@ -20,7 +20,7 @@ MINE = ProgramFacts(
 OWN = {"file": "mine.py", "file_sha256": "ab", "custom": (MINE,)}
 
 
-def test_all_programs_are_chosen_by_name_and_with_them_ones_own():
+def test_default_names_include_user_programs():
     assert ProgramsConfig().names == tuple(PROGRAMS)
     assert ProgramsConfig(**OWN).names == (*PROGRAMS, "sidling")
     assert ProgramsConfig(names=("sid*",), **OWN).facts == (MINE,)
@@ -57,7 +57,7 @@ def test_a_saved_configuration_comes_back_and_names_what_it_named():
         (OWN | {"custom": (ProgramFacts(**asdict(MINE) | {"name": "speed"}),)}, ["mine.py", "'speed'", "built in"]),
     ],
 )
-def test_what_cannot_be_is_refused(values, words):
+def test_invalid_configurations_raise(values, words):
     with pytest.raises(InputError) as error:
         ProgramsConfig(**values)
     assert all(word in str(error.value) for word in words), str(error.value)

@@ -1,4 +1,4 @@
-"""Each fault that a user's program can have, and that it is named with the case and the numbers."""
+"""Faults of user programs: the error names the case and the numbers."""
 
 from functools import wraps
 
@@ -87,7 +87,7 @@ def counts_its_calls(pose):
     return pose.own.speed + len(calls)
 
 
-def looks_at_neighbours(pose):
+def looks_at_neighbors(pose):
     return pose.own.speed - pose.own.speed.nanmean()
 
 
@@ -143,7 +143,7 @@ FAULTS = [
     (writes_into_velocity, "", ["changes pose.own.velocity"]),
     (rolls_dice, "", ["not deterministic"]),
     (counts_its_calls, "", ["not deterministic", "and then"]),
-    (looks_at_neighbours, "", ["other items of the batch", "alone it gave"]),
+    (looks_at_neighbors, "", ["other items of the batch", "alone it gave"]),
     (sums_from_the_start, "", ["where a window starts"]),
     (fills_gaps, "", ["every point is missing", "gives 0"]),
     (steep, "", ["gradient is not finite", "angle_between"]),
@@ -157,7 +157,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("function", "invariant", "words"), FAULTS, ids=lambda value: getattr(value, "__name__", None))
-def test_a_fault_is_named_with_program_file_case_and_numbers(function, invariant, words):
+def test_error_names_program_file_case_and_numbers(function, invariant, words):
     with pytest.raises(InputError) as error:
         check_program(made(function, invariant), CALMS21, 30.0)
     message = str(error.value)
@@ -204,7 +204,7 @@ def in_single_precision(pose):
 
 
 @pytest.mark.parametrize("function", [with_a_matrix, filled_in, in_single_precision])
-def test_constants_in_single_precision_are_no_fault_and_promises_are_checked_all_the_same(function):
+def test_float32_constants_pass_and_invariances_are_still_checked(function):
     kept = "translation rotation" if function is with_a_matrix else "translation rotation reflection"
     check_program(made(function, kept), CALMS21, 30.0)
     broken = "reflection" if function is with_a_matrix else "scale"
@@ -226,7 +226,7 @@ def looks_up_a_role(pose):
     raise InputError("a sentence of ours")
 
 
-def test_a_sentence_of_ours_has_no_name_of_a_class_in_it():
+def test_messages_hold_no_class_names():
     line = looks_up_a_role.__code__.co_firstlineno + 1
     with pytest.raises(InputError, match=f"it fails in line {line}: a sentence of ours"):
         check_program(made(looks_up_a_role), CALMS21, 30.0)

@@ -35,7 +35,7 @@ def test_velocities_are_over_about_an_eighth_of_a_second(fps, half_lag):
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS)
-def test_knowing_every_point_and_knowing_all_but_one_elsewhere_give_the_same(skeleton):
+def test_complete_and_masked_paths_agree(skeleton):
     scene = scene_of(skeleton)
     holes = scene.keypoints.clone()
     holes[2, 20, 0, 0] = torch.nan
@@ -53,7 +53,7 @@ def test_a_center_needs_more_than_half_of_the_trunk():
         assert replace(scene, keypoints=holes).pose().own.center[:, 5].isnan().all() != known
 
 
-def test_a_hidden_centre_leaves_the_head_to_tell_the_heading():
+def test_hidden_center_leaves_the_heading_to_the_head():
     scene = scene_of("rat_dyads")
     holes = scene.keypoints.clone()
     holes[:, 5, 0, 1] = torch.nan

@@ -45,7 +45,7 @@ def test_the_spread_is_the_standard_deviation_of_normal_values():
     assert robust_spread(values.sort().values) == pytest.approx(7.0, rel=0.02)
 
 
-def test_wild_values_do_not_widen_it():
+def test_outliers_do_not_widen_the_spread():
     values = torch.randn(100_003, generator=torch.Generator().manual_seed(0))
     values[::200] = 1e6
     assert robust_spread(values.sort().values) == pytest.approx(1.0, rel=0.05)

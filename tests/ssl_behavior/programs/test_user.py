@@ -60,7 +60,7 @@ def test_the_documented_example_is_a_program_that_keeps_its_contract(file):
         check_program(found["sidling"], skeleton, 30.0)
 
 
-def test_what_is_imported_is_not_ones_own(file):
+def test_imported_programs_are_not_the_users(file):
     found, _ = load_programs(file("from ssl_behavior.programs.builtin import speed\n" + GOOD))
     assert list(found) == ["sidling"]
 
@@ -130,7 +130,7 @@ def test_names_of_built_in_programs_are_those_of_their_functions():
     assert all(name == entry.name == entry.function.__name__ for name, entry in PROGRAMS.items())
 
 
-def test_what_was_hashed_is_what_is_run(file, monkeypatch):
+def test_hashed_bytes_are_the_ones_that_run(file, monkeypatch):
     path = file(GOOD)
     _, digest = load_programs(path)
     contents = iter([GOOD.encode(), GOOD.replace("sideways", "askew").encode()])
@@ -188,8 +188,8 @@ HEAD = '@program(units="length/s", invariant="translation rotation reflection", 
 def test_arguments_of_another_type_are_named_in_a_plain_sentence(file, head, words):
     with pytest.raises(InputError) as error:
         load_programs(file(GOOD.replace(HEAD, head)))
-    told = str(error.value)
-    assert "mine.py:4: program 'sidling': " in told and all(word in told for word in words), told
+    message = str(error.value)
+    assert "mine.py:4: program 'sidling': " in message and all(word in message for word in words), message
 
 
 def test_a_function_of_something_else_is_refused(file):
@@ -199,7 +199,7 @@ def test_a_function_of_something_else_is_refused(file):
         load_programs(file(GOOD + "\n\nprogram(units='1', invariant='', each_animal=True)(len)\n"))
 
 
-def test_a_sentence_of_ours_has_no_name_of_a_class_in_it(file):
+def test_messages_hold_no_class_names(file):
     with pytest.raises(InputError) as error:
         load_programs(file(GOOD.replace("rotation", "roration")))
     assert "InputError" not in str(error.value) and "mine.py:4: program 'sidling': unknown" in str(error.value)

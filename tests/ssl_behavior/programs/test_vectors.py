@@ -14,7 +14,7 @@ def pair(seed=0, **options):
     return [torch.randn(BATCH, TIME, 2, generator=generator, **options) for _ in range(2)]
 
 
-def test_each_is_its_formula():
+def test_every_function_equals_its_formula():
     one, two = pair()
     for b in range(BATCH):
         for t in range(TIME):

@@ -1,4 +1,4 @@
-"""Three recordings with labels, embeddings and clusters, a description and results: everything a report shows."""
+"""Fixtures: three recordings with all inputs of a report (labels, embeddings, clusters, description, results)."""
 
 import json
 from dataclasses import asdict, replace

@@ -1,4 +1,4 @@
-"""The page in a real browser: real clicks and keys, and what then is to be seen. Skipped where there is none."""
+"""The page in a real browser: clicks and keys, and their visible effects. Skipped without a browser."""
 
 import shutil
 import time
@@ -11,11 +11,11 @@ import pytest
 from ssl_behavior.report import (
     AnimalProfiles,
     Ethogram,
+    ExampleBout,
     Neighbor,
     ProfileTest,
     Report,
     ReportRecording,
-    ShownBout,
     write_report,
 )
 from ssl_behavior.skeleton import SKELETONS
@@ -124,7 +124,7 @@ ANIMALS = ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00))
 
 
 def drawn(page, selector, colors=ANIMALS):
-    """How many dots of a picture have the colour of an animal, or one of others."""
+    """How many dots of a picture have the color of an animal, or one of others."""
     return page.evaluate(
         """([selector, colors]) => {
           const canvas = document.querySelector(selector);
@@ -175,7 +175,7 @@ def test_a_click_on_a_card_selects_its_cluster_and_plays_a_bout_of_it(page):
     assert selected_text(page).startswith("Cluster 4 · ")
 
 
-def test_a_click_on_a_bout_selects_it_and_one_on_its_neighbour_that(page):
+def test_click_selects_a_bout_or_its_neighbor(page):
     page.locator(".card[data-cluster='1'] .example").nth(1).click()
     first = page.locator("#player .panel.selected").get_attribute("data-bout")
     assert page.locator(f".example.selected[data-bout='{first}']").count() == 1
@@ -222,7 +222,7 @@ def test_the_ethogram_is_ticked_as_clocks_are(show, tmp_path):
     assert 4 < len(ticks) < 14 and ticks == [f"4:{second:02}" for second in range(first, first + len(ticks))]
 
 
-def test_what_is_worth_a_look_can_be_looked_at(page, gathered):
+def test_worth_a_look_rows_select_their_bout(page, gathered):
     bout = gathered.report.discovery.bouts[0]
     page.locator("#discoveries button").nth(1).click()
     assert (moment(page)["recording"], moment(page)["start"], moment(page)["stop"]) == (
@@ -309,24 +309,24 @@ def test_filters_leave_out_what_is_not_ticked(page, gathered):
     page.locator("#filters summary").click()
     page.locator("#filters [data-kind=recordings] input").nth(1).uncheck()
     kept = frames.recording != 1
-    assert page.evaluate("report.tell.shown") == kept.sum()
+    assert page.evaluate("report.counts.visible") == kept.sum()
     assert f"{kept.sum()} of 619 frames" in text(page, "#map .count") and "1 left out" in text(page, "#filters .state")
     hidden = int(np.flatnonzero(~kept)[0])
     assert not page.evaluate(f"report.map.visible({hidden})")
     group = page.locator("#filters fieldset[data-ethogram='0']")
     group.locator("input[value='3']").uncheck()
     kept &= report.clusters.at(frames.recording, frames.frame) != 3
-    assert page.evaluate("report.tell.shown") == kept.sum()
+    assert page.evaluate("report.counts.visible") == kept.sum()
     assert page.locator(".card[data-cluster='3']").is_hidden() and page.locator(".card[data-cluster='2']").is_visible()
     label = page.locator("#filters fieldset[data-ethogram='1']")
     label.locator("[data-act=none]").click()
-    assert page.evaluate("report.tell.shown") == 0
+    assert page.evaluate("report.counts.visible") == 0
     label.locator("input[value='2']").check()
     kept &= report.labels[0].at(frames.recording, frames.frame) == 2
-    assert page.evaluate("report.tell.shown") == kept.sum() > 0
+    assert page.evaluate("report.counts.visible") == kept.sum() > 0
     for act in page.locator("#filters [data-act=all]").all():
         act.click()
-    assert page.evaluate("report.tell.shown") == 619 and page.locator(".card[data-cluster='3']").is_visible()
+    assert page.evaluate("report.counts.visible") == 619 and page.locator(".card[data-cluster='3']").is_visible()
 
 
 def test_hidden_points_cannot_be_clicked(page):
@@ -339,7 +339,7 @@ def test_hidden_points_cannot_be_clicked(page):
     assert (moment(page) or {}).get("recording") != recording
 
 
-def test_the_map_can_be_coloured_moved_and_zoomed(page):
+def test_the_map_can_be_colored_moved_and_zoomed(page):
     pictures = [picture(page, "#map canvas.points")]
     for color in ("recording", "c0", "e1"):
         page.locator("#color").select_option(color)
@@ -360,7 +360,7 @@ def test_the_map_can_be_coloured_moved_and_zoomed(page):
     wait_until(page, f"Math.abs(report.map.screen(0)[0] - {before[0]}) < 1")
 
 
-def test_pointing_at_a_point_tells_what_it_is(page, gathered):
+def test_tooltip_describes_a_point(page, gathered):
     point = lonely_point(page)
     page.mouse.move(*place_of(page, point))
     tip = page.locator("#tooltip")
@@ -399,7 +399,7 @@ def test_everything_can_be_done_with_the_keyboard(page):
     assert moment(page) is None and selected_text(page) == "Nothing is selected"
 
 
-def test_what_is_pressed_keeps_the_focus_though_it_is_drawn_anew(page):
+def test_pressed_control_keeps_the_focus_after_redrawing(page):
     def focus():
         return page.evaluate("[document.activeElement.className, document.activeElement.textContent]")
 
@@ -414,9 +414,9 @@ def test_what_is_pressed_keeps_the_focus_though_it_is_drawn_anew(page):
     page.locator("#transitions .steps .bout").nth(1).press("Enter")
     assert focus()[0] == "bout"
     tick = page.locator("#profile-0 [aria-label='y-axis tick label'] text").nth(1)
-    said = tick.text_content()
+    shown_text = tick.text_content()
     tick.press("Enter")
-    assert focus()[1] == said and selected_text(page).startswith(f"Cluster {said}")
+    assert focus()[1] == shown_text and selected_text(page).startswith(f"Cluster {shown_text}")
 
 
 def test_a_panel_says_what_its_bout_is(page, gathered):
@@ -424,15 +424,15 @@ def test_a_panel_says_what_its_bout_is(page, gathered):
     bout = page.evaluate("report.data.bouts[report.store.state.bout]")
     at = np.array([bout["recording"]]), np.array([(bout["start"] + bout["stop"]) // 2])
     label = S1[int(gathered.report.labels[0].at(*at)[0])]
-    told = page.locator("#player .panel").first.get_attribute("aria-label")
-    assert "selected, Cluster 2, " in told and f"S1: {label}" in told
+    found = page.locator("#player .panel").first.get_attribute("aria-label")
+    assert "selected, Cluster 2, " in found and f"S1: {label}" in found
 
 
-def test_where_no_animal_was_seen_and_where_a_bout_is_longer_than_its_tracks_is_told(show, tmp_path):
+def test_panel_notes_unseen_animals_and_truncated_tracks(show, tmp_path):
     track = np.full((30, 2, 7, 2), np.nan)
     bouts = (
-        ShownBout(recording="r", start=1, stop=25, ethogram="", value=-1, first=0, track=track),
-        ShownBout(recording="r", start=30, stop=150, ethogram="", value=-1, first=75, track=track + 1),
+        ExampleBout(recording="r", start=1, stop=25, ethogram="", value=-1, first=0, track=track),
+        ExampleBout(recording="r", start=30, stop=150, ethogram="", value=-1, first=75, track=track + 1),
     )
     report = Report(
         title="unseen", recordings=(ReportRecording(id="r", frames=200, fps=10.0),), skeleton=SKELETONS["calms21"],
@@ -449,7 +449,7 @@ def test_the_page_opens_with_a_bout_of_animals_that_were_seen(page, gathered):
     shares = {
         number: np.isfinite(bout.track).mean()
         for number, bout in enumerate(gathered.report.bouts)
-        if bout.neighbors and not bout.among_shown
+        if bout.neighbors and not bout.among_examples
     }
     opened = page.evaluate("report.store.state.bout")
     assert shares[opened] == max(shares.values()) > min(shares.values())
@@ -458,7 +458,7 @@ def test_the_page_opens_with_a_bout_of_animals_that_were_seen(page, gathered):
 def test_a_long_name_leaves_room_for_the_time_and_the_distance(show, tmp_path):
     track, name = np.ones((60, 2, 7, 2)) * np.arange(60)[:, None, None, None], "a very long name " * 5
     bout, near = (
-        ShownBout(recording=name, start=own, stop=own + 20, ethogram="", value=-1, first=own, track=track[:20])
+        ExampleBout(recording=name, start=own, stop=own + 20, ethogram="", value=-1, first=own, track=track[:20])
         for own in (5, 30)
     )
     bouts = (replace(bout, neighbors=(Neighbor(bout=1, distance=1.25),)), near)
@@ -470,22 +470,22 @@ def test_a_long_name_leaves_room_for_the_time_and_the_distance(show, tmp_path):
     page = show(tmp_path / "long.html", (1024, 768))
     line = page.locator("#player .panel.neighbor .line")
     assert ", 0:03.0" in line.inner_text() and "distance 1.25" in line.inner_text()
-    room, time, told = (
-        page.locator(f"#player .panel.neighbor {own}").bounding_box() for own in ("", ".place", ".told")
+    room, time, found = (
+        page.locator(f"#player .panel.neighbor {own}").bounding_box() for own in ("", ".place", ".relation")
     )
-    assert time["y"] + time["height"] <= told["y"], "on a line of its own"
-    assert max(one["x"] + one["width"] for one in (time, told)) <= room["x"] + room["width"]
+    assert time["y"] + time["height"] <= found["y"], "on a line of its own"
+    assert max(one["x"] + one["width"] for one in (time, found)) <= room["x"] + room["width"]
     assert page.evaluate("(e => e.scrollWidth <= e.clientWidth + 1)(document.querySelector('.panel.neighbor .place'))")
 
 
-def test_the_selected_panel_and_the_line_of_the_selection_tell_of_one_frame(page, gathered):
+def test_selected_panel_and_selection_line_agree(page, gathered):
     labels, clusters = gathered.report.labels[0], gathered.report.clusters
     recording, frame, value = next(
         (gathered.report.numbers[bout.recording], frame, own[frame])
         for bout in gathered.report.bouts
         for own in [labels.frames[gathered.report.numbers[bout.recording]]]
         for frame in range(bout.start, bout.stop)
-        if bout.ethogram == clusters.name and not bout.among_shown
+        if bout.ethogram == clusters.name and not bout.among_examples
         and own[frame] != own[(bout.start + bout.stop) // 2]
     )  # fmt: skip
     page.evaluate(f"report.store.selectFrame({recording}, {frame})")
@@ -494,7 +494,7 @@ def test_the_selected_panel_and_the_line_of_the_selection_tell_of_one_frame(page
     assert f"S1: {label}" in page.locator("#player .panel.selected").get_attribute("aria-label")
 
 
-def test_of_three_groups_it_is_told_which_differ_beside_the_plot(show, tmp_path):
+def test_profile_of_three_groups_names_the_differing_ones(show, tmp_path):
     groups = ("saline solution", "oxytocin <high>", "a third group")
     tests = tuple(
         ProfileTest(cluster=0, effect=-0.5, p=0.01, q=q, between=(groups[pair], groups[pair + 1]))
@@ -510,13 +510,13 @@ def test_of_three_groups_it_is_told_which_differ_beside_the_plot(show, tmp_path)
     )  # fmt: skip
     write_report(report, tmp_path / "groups.html")
     page = show(tmp_path / "groups.html")
-    told = page.get_by_text("oxytocin <high> less saline solution: −0.50, q 0.011")
+    found = page.get_by_text("oxytocin <high> less saline solution: −0.50, q 0.011")
     dots = page.locator("#profile-0 [aria-label=dot] path, #profile-0 [aria-label=dot] circle")
     rights = [box["x"] + box["width"] for box in (dot.bounding_box() for dot in dots.all())]
-    assert len(rights) == 6 and told.bounding_box()["x"] > max(rights)
+    assert len(rights) == 6 and found.bounding_box()["x"] > max(rights)
 
 
-def test_what_has_the_focus_is_seen(page):
+def test_focused_control_is_visible(page):
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     style = page.evaluate(
@@ -528,10 +528,10 @@ def test_what_has_the_focus_is_seen(page):
 def test_the_address_keeps_the_selection(page, show, page_file):
     page.locator("#color").select_option("c1")
     page.locator(".card[data-cluster='1'] .example").nth(2).click()
-    fragment, said = "#" + page.url.partition("#")[2], selected_text(page)
+    fragment, shown_text = "#" + page.url.partition("#")[2], selected_text(page)
     bout = page.locator("#player .panel.selected").get_attribute("data-bout")
     show(page_file, fragment=fragment)
-    assert selected_text(page) == said and page.locator("#color").input_value() == "c1"
+    assert selected_text(page) == shown_text and page.locator("#color").input_value() == "c1"
     assert page.locator("#player .panel.selected").get_attribute("data-bout") == bout
     show(page_file, fragment="#recording=nobody&frames=9-2&bout=99999&shown=x:y&color=zzz")
     assert selected_text(page) == "Nothing is selected"
@@ -539,11 +539,13 @@ def test_the_address_keeps_the_selection(page, show, page_file):
 
 def test_a_link_to_a_part_of_the_page_keeps_the_selection(page):
     page.locator(".card[data-cluster='1'] .example").nth(1).click()
-    said, bout, address = selected_text(page), page.evaluate("report.store.state.bout"), page.url
+    shown_text, bout, address = selected_text(page), page.evaluate("report.store.state.bout"), page.url
     page.locator("nav a[href='#scores']").click()
     wait_until(page, "document.querySelector('#scores').getBoundingClientRect().top < innerHeight")
     wait_until(page, "location.hash !== '#scores'")
-    assert selected_text(page) == said and page.evaluate("report.store.state.bout") == bout and page.url == address
+    assert (
+        selected_text(page) == shown_text and page.evaluate("report.store.state.bout") == bout and page.url == address
+    )
 
 
 def test_a_time_just_before_a_minute_is_rounded_to_the_minute(show, tmp_path):
@@ -576,7 +578,7 @@ def test_names_with_html_in_them_are_shown_and_not_run(page):
     )
 
 
-def test_even_what_is_put_into_the_page_cannot_run_or_reach_out(browser, page_file):
+def test_injected_code_cannot_run_or_load(browser, page_file):
     """The page's policy, apart from its escaping: a second lock."""
     page = browser.new_page()
     page.goto(page_file.as_uri())
@@ -607,7 +609,7 @@ def test_the_words_of_a_bout_are_not_cut_off(show, page_file):
     assert cut == 0 and page.locator(".panel .words").count() > 1
 
 
-def test_notes_are_printed_and_what_a_mouse_does_is_not(page):
+def test_print_style_keeps_notes_and_hides_controls(page):
     page.emulate_media(media="print")
     try:
         assert page.get_by_text("Few animals.").is_visible() and page.get_by_text("Every dot is a frame").is_visible()
@@ -617,7 +619,7 @@ def test_notes_are_printed_and_what_a_mouse_does_is_not(page):
         page.emulate_media(media="screen")
 
 
-def test_less_is_a_page_too(show, gather, tmp_path):
+def test_minimal_report_is_a_working_page(show, gather, tmp_path):
     write_report(
         gather(clusters=False, description=False, probe=False, programs=(), bouts=5).report, tmp_path / "a.html"
     )

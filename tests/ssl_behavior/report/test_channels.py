@@ -22,7 +22,7 @@ def sampled(store, step=5):
     return recording, frame
 
 
-def test_programs_in_chunks_say_what_they_say_of_the_whole(store, monkeypatch):
+def test_chunked_programs_equal_the_whole(store, monkeypatch):
     monkeypatch.setattr(maps, "_CHUNK_FRAMES", 64)
     monkeypatch.setattr(maps, "_MARGIN_SECONDS", 5.5)
     recording, frame = sampled(store)
@@ -59,7 +59,7 @@ def test_a_store_without_confidence_has_only_the_share(dyad, tmp_path):
     assert [one.name for one in tracking_channels(Store(tmp_path / "s"), np.arange(31))] == ["points seen"]
 
 
-def test_programs_that_cannot_be_measured_are_told_and_none_is_none(dyad, tmp_path, store):
+def test_unmeasurable_programs_give_notes_and_no_channels(dyad, tmp_path, store):
     write_store(tmp_path / "s", [dyad("one", 31), dyad("two", 17, fps=60.0)])
     mixed = Store(tmp_path / "s")
     found, notes = program_channels(mixed, mixed.rows, ("speed",), *sampled(mixed))

@@ -7,13 +7,13 @@ from ssl_behavior.report import (
     AnimalProfiles,
     Channel,
     Ethogram,
+    ExampleBout,
     FrameMap,
     Neighbor,
     ProfileTest,
     Report,
     ReportRecording,
     Scores,
-    ShownBout,
 )
 from ssl_behavior.skeleton import SKELETONS
 
@@ -50,7 +50,7 @@ def report(**fields):
 
 
 def bout(start=2, stop=5, **fields):
-    return ShownBout(
+    return ExampleBout(
         **{
             "recording": "a",
             "start": start,
@@ -64,7 +64,7 @@ def bout(start=2, stop=5, **fields):
     )
 
 
-def test_an_ethogram_tells_the_value_of_any_frame():
+def test_ethogram_at_returns_values_of_frames():
     one = ethogram(frames=[np.array([0] * 4 + [2] * 7), None])
     values = one.at(np.array([0, 0, 0, 0, 1]), np.array([0, 3, 4, 10, 5]))
     assert values.tolist() == [0, 0, 2, 2, -1]
@@ -108,12 +108,12 @@ def test_everything_together_is_accepted():
         ("outside of the report's recordings", lambda: report(bouts=(bout(recording="c"),))),
         ("its track must have shape", lambda: report(bouts=(bout(track=TRACK[:, :1]),))),
         ("of the ethogram 'S9'", lambda: report(bouts=(bout(ethogram="S9"),))),
-        ("among the 1 shown bouts", lambda: report(bouts=(bout(neighbors=(Neighbor(bout=1, distance=0.0),)),))),
+        ("among the 1 example bouts", lambda: report(bouts=(bout(neighbors=(Neighbor(bout=1, distance=0.0),)),))),
         ("recordings do not have", lambda: report(map=frame_map(frame=np.array([0, 5, 11, 2, 6])))),
         ("recordings do not have", lambda: report(map=frame_map(recording=np.array([0, 0, 0, 1, 2])))),
         ("nearest bouts must be among the 0", lambda: report(map=frame_map(nearest=np.zeros(5, int)))),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_told(words, make):
+def test_inconsistent_contents_raise(words, make):
     with pytest.raises(InputError, match=words):
         make()

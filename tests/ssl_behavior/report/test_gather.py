@@ -13,7 +13,7 @@ from ssl_behavior.report import ReportConfig, gather_report
 from ssl_behavior.store import Store, write_store
 
 
-def test_everything_that_there_is_is_in_it(gathered, folders):
+def test_full_report_has_every_part(gathered, folders):
     report = gathered.report
     assert [recording.frames for recording in report.recordings] == [211, 307, 101]
     assert report.clusters.name == "clusters" and [one.name for one in report.labels] == ["S1", "S2"]
@@ -47,7 +47,7 @@ def test_points_of_the_map_are_sampled_frames_with_their_poses(gather, folders):
     assert not np.array_equal(gather(points=97, seed=6).report.map.frame, frames.frame)
 
 
-def test_shown_bouts_have_their_tracks_and_neighbours_of_their_cluster(gathered, folders):
+def test_example_bouts_have_tracks_and_neighbors_of_their_cluster(gathered, folders):
     report, store = gathered.report, Store(folders["store"])
     for bout in report.bouts:
         row = store.row(bout.recording)
@@ -55,10 +55,10 @@ def test_shown_bouts_have_their_tracks_and_neighbours_of_their_cluster(gathered,
         np.testing.assert_array_equal(bout.track, track)
         assert bout.first <= bout.start and bout.first + len(bout.track) >= bout.stop
         assert bout.first == max(0, bout.start - 15)
-    clusters = [bout for bout in report.bouts if bout.ethogram == "clusters" and not bout.among_shown]
+    clusters = [bout for bout in report.bouts if bout.ethogram == "clusters" and not bout.among_examples]
     # Clusters lie many spreads apart here, so that the nearest bout is of the same.
-    alike = [report.bouts[bout.neighbors[0].bout].value == bout.value for bout in clusters if bout.neighbors]
-    assert np.mean(alike) > 0.9 and len(alike) > 5
+    same_cluster = [report.bouts[bout.neighbors[0].bout].value == bout.value for bout in clusters if bout.neighbors]
+    assert np.mean(same_cluster) > 0.9 and len(same_cluster) > 5
     for bout in report.bouts:
         distances = [neighbor.distance for neighbor in bout.neighbors]
         assert distances == sorted(distances)
@@ -70,23 +70,25 @@ def test_shown_bouts_have_their_tracks_and_neighbours_of_their_cluster(gathered,
             assert one.recording != other.recording or one.stop < other.start or other.stop < one.start
 
 
-def test_every_point_knows_the_shown_bout_nearest_to_it(gathered):
+def test_every_point_has_its_nearest_example_bout(gathered):
     report = gathered.report
     cluster = report.clusters.at(report.map.recording, report.map.frame)
-    shown = np.array([bout.value if bout.ethogram == "clusters" else -1 for bout in report.bouts])[report.map.nearest]
-    assert (shown == cluster)[shown >= 0].mean() > 0.9
+    examples = np.array([bout.value if bout.ethogram == "clusters" else -1 for bout in report.bouts])[
+        report.map.nearest
+    ]
+    assert (examples == cluster)[examples >= 0].mean() > 0.9
 
 
-def test_a_discovered_bout_is_among_the_shown(gathered):
+def test_discovered_bouts_are_examples(gathered):
     found = gathered.report.discovery.bouts[0]
     assert str(found) in map(str, gathered.report.bouts)
 
 
-def test_less_is_a_report_too(gather):
+def test_minimal_inputs_give_a_report(gather):
     report = gather(clusters=False, description=False, probe=False, programs=(), bouts=4, neighbors=0).report
     assert report.clusters is None and not report.cards and report.transitions is None and len(report.labels) == 2
     assert len(report.bouts) >= 4
-    assert all(bout.among_shown is False and bout.ethogram != "clusters" for bout in report.bouts)
+    assert all(bout.among_examples is False and bout.ethogram != "clusters" for bout in report.bouts)
     none = gather(clusters=False, description=False, probe=False, bouts=0).report
     assert not none.bouts and (none.map.nearest == -1).all()
 
@@ -100,7 +102,7 @@ def test_without_a_description_cards_are_counted(gather, folders):
     np.testing.assert_array_equal(report.transitions, transitions(clusters).counts)
 
 
-def test_a_description_of_other_recordings_is_told(gather, folders):
+def test_description_of_other_recordings_raises(gather, folders):
     rows = Store(folders["store"]).select(["third/one", "walk"])
     report, whole = gather(rows=rows).report, gather().report
     of = "the 3 recordings that were described, not of the 2 in this report"
@@ -108,19 +110,19 @@ def test_a_description_of_other_recordings_is_told(gather, folders):
     assert report.notes[-2:] == ("Described <b>briefly</b>.", f"Sentences and numbers of clusters are of {of}.")
 
 
-def test_some_recordings(gather, folders):
+def test_report_of_selected_recordings(gather, folders):
     rows = Store(folders["store"]).select(["third/one", "walk"])
     report = gather(rows=rows).report
     assert [one.id for one in report.recordings] == ["walk", "third/one"] and len(report.map.xy) == 312
     assert len(report.clusters.frames[1]) == 101
 
 
-def test_a_long_bout_shows_its_middle(dyad, tmp_path, folders, gather):
+def test_track_of_a_long_bout_is_its_middle(dyad, tmp_path, folders, gather):
     report = gather(clusters=False, description=False, probe=False).report
     assert max(len(bout.track) for bout in report.bouts) <= 120
 
 
-def test_what_does_not_fit_together_is_told(folders, tmp_path, dyad):
+def test_inconsistent_inputs_raise(folders, tmp_path, dyad):
     store, embeddings = Store(folders["store"]), Embeddings(folders["embeddings"])
     write_store(tmp_path / "other", [dyad("walk", 31), dyad("more", 17)])
     other = Store(tmp_path / "other")
@@ -138,5 +140,5 @@ def test_what_does_not_fit_together_is_told(folders, tmp_path, dyad):
         gather_report(store, embeddings, config, clusters=more, description=described)
     with pytest.raises(InputError, match="1 to 100,000, got 100,001"):
         ReportConfig(points=100_001)
-    with pytest.raises(InputError, match="--bouts must be 0 or more"):
+    with pytest.raises(InputError, match="`bouts` must be 0 or more"):
         ReportConfig(bouts=-1)

@@ -75,13 +75,13 @@ def test_nothing_is_loaded_from_anywhere(page, text):
         assert word not in own, word
 
 
-def test_addresses_are_only_names_of_vocabularies_and_licences(page):
+def test_addresses_are_only_names_of_vocabularies_and_licenses(page):
     names = {match for _, script in page.scripts for match in re.findall(r"https?://[\w./-]+", script)}
     known = r"http://www\.w3\.org/(1999/xhtml|1999/xlink|2000/svg|2000/xmlns/?|XML/1998/namespace)|https://d3js\.org|.*\.npmjs\..*"
     assert all(re.fullmatch(known, name) for name in names), names
 
 
-def test_the_browser_is_told_to_run_these_scripts_and_no_others(page):
+def test_content_policy_allows_only_the_page_scripts(page):
     (policy,) = [
         a["content"] for tag, a in page.elements if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy"
     ]
@@ -102,7 +102,7 @@ def test_names_are_shown_not_run(page, text):
     assert facts["profiles"][0]["groups"][-1] == "drug<i>"
 
 
-def test_licences_of_what_is_inlined_stand_in_the_page(page):
+def test_licenses_of_what_is_inlined_stand_in_the_page(page):
     notices = " ".join(page.comments)
     assert "Mike Bostock" in notices and "Observable, Inc." in notices and notices.count("Permission to use") == 2
 
@@ -146,7 +146,7 @@ def test_a_page_is_whole_or_not_there(gathered, tmp_path):
     ] == ["file", "report.html"]
 
 
-def test_where_a_page_cannot_go_is_told_first(tmp_path):
+def test_unwritable_path_raises_before_rendering(tmp_path):
     with pytest.raises(InputError, match="is a folder"):
         check_page(tmp_path, overwrite=True)
     (tmp_path / "report.html").write_text("old")

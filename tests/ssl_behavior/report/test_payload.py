@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import pytest
 
-from ssl_behavior.report import Channel, Ethogram, FrameMap, Report, ReportRecording, ShownBout
+from ssl_behavior.report import Channel, Ethogram, ExampleBout, FrameMap, Report, ReportRecording
 from ssl_behavior.report.page import pack, packed_report, safe_json
 from ssl_behavior.skeleton import SKELETONS
 
@@ -19,7 +19,7 @@ def unpacked(packed):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "uint32", "int32", "float32"])
-def test_an_array_comes_back_as_it_was(dtype):
+def test_packed_array_round_trips(dtype):
     array = (np.random.default_rng(0).normal(size=(7, 11)) * 50).astype(dtype)
     again = unpacked(pack(array))
     np.testing.assert_array_equal(again, array)
@@ -43,7 +43,7 @@ def small_report(track, **fields):
     values = np.repeat([0, 2, 1], [20, 25, 5])
     clusters = Ethogram(name="clusters", words=("0", "1", "2"), frames=[values])
     bouts = tuple(
-        ShownBout(recording="a", start=s, stop=s + 4, ethogram="clusters", value=1, first=s, track=own)
+        ExampleBout(recording="a", start=s, stop=s + 4, ethogram="clusters", value=1, first=s, track=own)
         for s, own in enumerate(track)
     )
     return Report(

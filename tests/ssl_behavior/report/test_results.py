@@ -27,11 +27,11 @@ def test_a_benchmark_has_a_table_for_each_problem(folders, tmp_path):
     assert found[0].header[1] == "a + b AP" and found[0].score == "average precision, a + b"
 
 
-def test_what_is_no_result_is_told(folders, tmp_path):
+def test_invalid_results_raise(folders, tmp_path):
     with pytest.raises(InputError, match=r"it has no results\.json"):
         read_scores(folders["store"])
     (tmp_path / "results.json").write_text('{"format": "else"}')
-    with pytest.raises(InputError, match="neither of a probe nor of a benchmark"):
+    with pytest.raises(InputError, match="neither a probe nor a benchmark"):
         read_scores(tmp_path)
     (tmp_path / "results.json").write_text('{"format": "ssl-behavior results", "task": {"name": "x"}}')
     with pytest.raises(InputError, match="is damaged"):
@@ -49,7 +49,7 @@ def test_a_description_without_groups_has_no_profiles(folders, tmp_path):
     assert read_profiles(tmp_path) == ()
 
 
-def test_profiles_that_are_none_are_told(folders, tmp_path):
+def test_invalid_profiles_raise(folders, tmp_path):
     contents = json.loads((folders["described"] / "profiles.json").read_text())
     del contents["animals"]
     (tmp_path / "profiles.json").write_text(json.dumps(contents))

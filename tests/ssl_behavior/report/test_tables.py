@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 
 from ssl_behavior.report import Channel, Ethogram, FrameMap
-from ssl_behavior.report.tables import channel_differences, difference_rows, discovery_rows, telling_labels
+from ssl_behavior.report.tables import channel_differences, difference_rows, discovery_rows, distinctive_labels
 
 from .conftest import card, enrichment
 
 CLUSTERS = [np.repeat([0, 1, 0, -1, 2], [5, 7, 3, 6, 10]), np.repeat([1, 0, 1], [11, 2, 10])]
 
 
-def test_what_tells_most_comes_first():
+def test_labels_are_ordered_by_divergence():
     rows = [
         enrichment(label, both=both, of_cluster=1000, expected=both / lift)
         for label, both, lift in (("rare", 1, 9.0), ("less", 900, 0.8), ("much", 500, 2.0), ("some", 300, 1.5))
     ]
-    assert [row.behavior for row in telling_labels(rows)] == ["much", "some", "rare"]
-    assert telling_labels([enrichment(both=0)]) == () == telling_labels([enrichment(both=0, expected=0.0)])
+    assert [row.behavior for row in distinctive_labels(rows)] == ["much", "some", "rare"]
+    assert distinctive_labels([enrichment(both=0)]) == () == distinctive_labels([enrichment(both=0, expected=0.0)])
 
 
 def test_differences_of_channels_are_in_standard_deviations_of_all_points():
@@ -38,14 +38,14 @@ def test_a_described_difference_comes_before_those_of_channels(gathered):
     rows = difference_rows(replace(gathered.report, cards=cards))
     assert rows[3] == [("nose tail distance, greater", -1.5, 40.0, "px")]
     assert {row.name for row in rows[4]} <= {channel.name for channel in gathered.report.map.channels}
-    shown = card(0).differences[0]
-    cards = (card(0, differences=(replace(shown, units="share", median=0.25), replace(shown, units="1"))),)
+    difference = card(0).differences[0]
+    cards = (card(0, differences=(replace(difference, units="share", median=0.25), replace(difference, units="1"))),)
     assert [(row.value, row.units) for row in difference_rows(replace(gathered.report, cards=cards))[0]] == [
         (25.0, "%"), (40.0, ""),
     ]  # fmt: skip
 
 
-def test_what_is_worth_a_look_and_why(gathered):
+def test_discovery_rows_have_reasons(gathered):
     cluster, bout = discovery_rows(gathered.report)
     found = gathered.report.discovery.bouts[0]
     assert (cluster["cluster"], cluster["span"]) == (4, None)

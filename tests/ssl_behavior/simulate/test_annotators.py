@@ -61,7 +61,7 @@ def test_gaps_close_and_short_bouts_go():
     np.testing.assert_array_equal(_close_gaps(labels, 3), labels)
 
 
-def test_weak_behaviour_is_left_out_by_whom_it_must_be_pronounced():
+def test_weak_behavior_is_left_out_by_strict_annotators():
     truth = _bouts(31, 29, 43)
     strict = annotate(numpy_generator(0, "a"), _schedule(truth), Annotator(jitter=0.0, thresholds=(0.0, 0.6, 0.0)))
     assert (strict == OTHER).all()

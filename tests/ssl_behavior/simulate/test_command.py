@@ -5,10 +5,10 @@ from ssl_behavior.simulate import main
 from ssl_behavior.store import Store
 
 
-def test_a_store_is_made_and_told(tmp_path, capsys):
+def test_store_is_written_and_summarized(tmp_path, capsys):
     assert main(["--out", str(tmp_path / "s"), "--recordings", "5", "--frames", "127", "--missing", "0.2"]) == 0
-    told = capsys.readouterr().out
-    assert "train" in told and "investigation" in told
+    output = capsys.readouterr().out
+    assert "train" in output and "investigation" in output
     store = Store(tmp_path / "s")
     assert len(store) == 5 and store.num_frames == 5 * 127
     assert len(store.streams) == 8
@@ -34,7 +34,7 @@ def test_scale_makes_all_of_calms21(tmp_path):
         (["--workers", "0"], "workers"),
     ],
 )
-def test_bad_options_are_told_and_leave_nothing(tmp_path, options, message):
+def test_invalid_options_raise_and_write_nothing(tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         main(["--out", str(tmp_path / "s"), *options])
     assert not list(tmp_path.iterdir())

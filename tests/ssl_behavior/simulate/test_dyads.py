@@ -11,7 +11,7 @@ from ssl_behavior.simulate.dyads import TASK3_PROFILES, Plan, simulate_plan, sim
 from ssl_behavior.simulate.schedule import BEHAVIORS, CLASS_SHARES, TASK3_BEHAVIORS, TASK3_SHARES
 
 
-def test_a_recording_is_what_it_says():
+def test_recording_has_its_documented_facts():
     recording = simulate_recording(0, 1009, task3=("groom",))
     assert recording.keypoints.shape == (1009, 2, 7, 2)
     assert recording.fps == 30.0
@@ -27,7 +27,7 @@ def test_a_recording_is_what_it_says():
     assert recording.confidence.min() >= 0 and recording.confidence.max() <= 1
 
 
-def test_one_seed_one_recording():
+def test_equal_seeds_give_equal_recordings():
     first, again = (simulate_recording(7, 2003) for _ in range(2))
     np.testing.assert_array_equal(first.keypoints, again.keypoints)
     np.testing.assert_array_equal(first.confidence, again.confidence)
@@ -36,7 +36,7 @@ def test_one_seed_one_recording():
     assert not np.array_equal(first.keypoints, simulate_recording(7, 2003, name="other").keypoints)
 
 
-def test_who_looks_changes_no_track():
+def test_annotator_does_not_change_the_tracks():
     alone, watched = simulate_recording(0, 1999, annotator=None), simulate_recording(0, 1999, annotator=5)
     np.testing.assert_array_equal(alone.keypoints, watched.keypoints)
     assert not alone.labels
@@ -56,7 +56,7 @@ def test_shares_of_the_labels_follow_the_real_ones():
 
 
 @pytest.mark.parametrize("name", TASK3_BEHAVIORS)
-def test_task3_behaviours_are_as_frequent_as_the_real_ones(name):
+def test_task3_behaviors_are_as_frequent_as_the_real_ones(name):
     plans = [Plan(id=f"{name}{i}", num_frames=6000, task3=(name,), profile=TASK3_PROFILES[name]) for i in range(12)]
     share = np.mean([simulate_plan(plan, 0).labels[name].frames.mean() for plan in plans])
     real = TASK3_SHARES[TASK3_BEHAVIORS.index(name)]
@@ -97,11 +97,11 @@ def test_tracks_look_like_the_real_excerpt(real_data):
         ({"num_frames": -3}, "at least 1 frame"),
         ({"num_frames": 5, "missing": 1.0}, r"missing share must be in \[0, 1\)"),
         ({"num_frames": 5, "missing": -0.1}, r"missing share must be in \[0, 1\)"),
-        ({"num_frames": 5, "task3": ("dance",)}, "unknown Task 3 behaviours"),
+        ({"num_frames": 5, "task3": ("dance",)}, "unknown Task 3 behaviors"),
         ({"num_frames": 5, "annotator": 9}, "no annotator 9"),
     ],
 )
-def test_bad_arguments_are_told(arguments, message):
+def test_invalid_arguments_raise(arguments, message):
     with pytest.raises(InputError, match=message):
         simulate_recording(0, **arguments)
 
@@ -117,14 +117,16 @@ def _single_frame(recording):
     return np.concatenate([seen.real, seen.imag, np.log(distances + 10)], axis=1)
 
 
-def _windowed(recording, reach=30):
+def _windowed(recording, half_window=30):
     """The same, with mean and standard deviation of distances and log speeds over a second on each side."""
     points = (recording.keypoints[..., 0] + 1j * recording.keypoints[..., 1]).astype(complex).reshape(-1, 14)
     now = _single_frame(recording)
     speeds = np.log1p(np.abs(np.diff(points, axis=0, prepend=points[:1])))
-    moving = np.pad(np.concatenate([now[:, 28:], speeds], axis=1), ((reach + 1, reach), (0, 0)), mode="edge")
+    moving = np.pad(
+        np.concatenate([now[:, 28:], speeds], axis=1), ((half_window + 1, half_window), (0, 0)), mode="edge"
+    )
     sums = [np.cumsum(moving**power, axis=0) for power in (1, 2)]
-    width = 2 * reach + 1
+    width = 2 * half_window + 1
     mean, square = ((total[width:] - total[:-width]) / width for total in sums)
     return np.concatenate([now, mean, np.sqrt(np.maximum(square - mean**2, 0))], axis=1)
 

@@ -16,7 +16,7 @@ def _bodies(index, num_frames=6000, temperament=""):
 
 
 def _pooled(temperament):
-    """Acts, behaviours and true points [time, 2, 7] of a few recordings."""
+    """Acts, behaviors and true points [time, 2, 7] of a few recordings."""
     drawn = [_bodies(index, temperament=temperament) for index in range(7)]
     points = [np.stack([body_keypoints(body, i) for i, body in enumerate(bodies)], axis=1) for _, bodies in drawn]
     schedules = [schedule for schedule, _ in drawn]
@@ -66,7 +66,7 @@ def test_turning_the_body_turns_the_points():
     np.testing.assert_allclose(body_keypoints(turned, 0), body_keypoints(resident, 0) * np.exp(0.7j), atol=1e-9)
 
 
-def test_behaviours_look_like_themselves():
+def test_behaviors_look_like_themselves():
     act, behavior, _, points = _pooled("courting")
     nose_gap = np.abs(points[:, 0, :1] - points[:, 1]).min(axis=1)
     centers = points[:, :, 3:].mean(axis=2)

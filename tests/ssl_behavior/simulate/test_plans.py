@@ -92,17 +92,17 @@ def test_unlabeled_recordings_have_no_labels_and_annotators_take_turns():
         ({"num_recordings": 2, "frames": 5, "missing": 2.0}, "missing share"),
     ],
 )
-def test_bad_plans_are_told(arguments, message):
+def test_invalid_plans_raise(arguments, message):
     with pytest.raises(InputError, match=message):
         equal_plans(**arguments)
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_bad_scale_is_told(scale):
+def test_invalid_scale_raises(scale):
     with pytest.raises(InputError, match="scale must be a number above 0"):
         calms21_files(scale)
 
 
-def test_a_negative_pool_is_told():
+def test_negative_pool_raises():
     with pytest.raises(InputError, match="unlabeled frames"):
         calms21_files(0.1, unlabeled_frames=-1)

@@ -34,7 +34,7 @@ def test_shares_and_bout_lengths_follow_the_fit():
         )
 
 
-def test_temperaments_keep_to_their_behaviours():
+def test_temperaments_keep_to_their_behaviors():
     for index in range(11):
         assert set(_draw(index, temperament="calm").behavior) <= {INVESTIGATION, OTHER}
         assert ATTACK not in _draw(index, temperament="courting").behavior
@@ -44,7 +44,7 @@ def test_temperaments_keep_to_their_behaviours():
     assert np.mean(mounts) > 0.7
 
 
-def test_acts_refine_behaviours():
+def test_acts_refine_behaviors():
     families = {OTHER: range(6), INVESTIGATION: range(6, 9), MOUNT: range(9, 12), ATTACK: range(12, 14)}
     for index in range(13):
         schedule = _draw(index, 4001)

@@ -58,7 +58,7 @@ def test_the_calms21_layout_is_the_releases(tmp_path):
     assert sequence["metadata"]["vocab"] == {"other": 0, "groom": 1}
 
 
-def test_what_exists_is_kept_unless_told(tmp_path):
+def test_existing_output_is_replaced_only_with_overwrite(tmp_path):
     simulate_store(tmp_path / "store", 2, 31)
     before = _contents(tmp_path / "store")
     with pytest.raises(InputError, match="exists already"):
@@ -69,7 +69,7 @@ def test_what_exists_is_kept_unless_told(tmp_path):
     assert len(simulate_store(tmp_path / "store", 3, 31, overwrite=True)) == 3
 
 
-def test_nothing_is_left_of_a_write_that_failed(tmp_path, monkeypatch):
+def test_failed_write_leaves_nothing(tmp_path, monkeypatch):
     def fail(plan, seed):
         raise RuntimeError(plan.id)
 
@@ -85,6 +85,6 @@ def test_two_recordings_of_one_name_are_refused(tmp_path):
         write_plans(tmp_path / "store", [Plan(id="twice", num_frames=5)] * 2, 0)
 
 
-def test_no_worker_is_no_choice(tmp_path):
+def test_zero_workers_raise(tmp_path):
     with pytest.raises(InputError, match="workers"):
         simulate_store(tmp_path / "store", 2, 31, workers=0)

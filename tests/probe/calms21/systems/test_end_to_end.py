@@ -141,7 +141,7 @@ def test_unknown_style_has_a_note(store, tmp_path):
     fitted.predict([store.row("r6"), store.row("r1"), store.row("r3")])
     assert fitted.facts["styles"] == {"1": "1", "2": "1"}
     assert fitted.facts["notes"] == [
-        "labels behavior: annotator '2' was not learned, so frames are labeled as annotator '1', the only one who was, "
+        "labels behavior: annotator '2' was not learned, so frames are labeled as annotator '1', the only learned one, "
         "would"
     ]
 

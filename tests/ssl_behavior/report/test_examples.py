@@ -4,7 +4,7 @@ import pytest
 from ssl_behavior.bouts import BoutTable
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.report import Ethogram
-from ssl_behavior.report.shown_bouts import bouts_in, central_bouts, nearest_points, pooled, seconds_of, similar_bouts
+from ssl_behavior.report.examples import bouts_in, central_bouts, nearest_points, pooled, seconds_of, similar_bouts
 from ssl_behavior.space import Space
 
 ROWS = (
@@ -62,7 +62,7 @@ def slow_nearest(query, point, bouts, points, k, apart):
 
 
 @pytest.mark.parametrize("apart", [0, 5, 1000])
-def test_neighbours_are_the_nearest_that_are_another_event(apart):
+def test_neighbors_exclude_the_same_event(apart):
     generator = np.random.default_rng(4)
     start = generator.integers(0, 900, 211)
     recording, stop = generator.integers(0, 2, 211), start + generator.integers(1, 90, 211)
@@ -78,7 +78,7 @@ def test_neighbours_are_the_nearest_that_are_another_event(apart):
             assert distance == pytest.approx(np.linalg.norm(points[i] - points[number * 7]), rel=1e-3, abs=1e-3)
 
 
-def test_fewer_neighbours_where_there_are_not_as_many():
+def test_fewer_than_k_bouts_give_fewer_neighbors():
     bouts = BoutTable.of([(0, 0, 5, 0), (0, 6, 9, 0), (1, 0, 5, 0)], ROWS)
     points = np.eye(3, dtype=np.float32)
     found = similar_bouts(bouts, points, bouts, points, 4, 10.0)

@@ -1,7 +1,7 @@
-"""Which bouts a page plays: some from the middle of every cluster and with every label, and the most similar to each.
+"""Example bouts that a page plays: central bouts of every cluster, bouts of every label, and their nearest neighbors.
 
-Bouts are compared by the mean of some of their points, exactly. `Source` holds the recordings of a report: where they
-are in the store, and where in the embeddings.
+Bouts are compared by the mean of four of their points, by exact search. `Source` locates the recordings of a report in
+the store and in the embeddings.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from ssl_behavior.bouts import BoutTable, Span, bout_table
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.faiss_library import load_faiss
-from ssl_behavior.report.contents import Ethogram, Neighbor, ReportRecording, ShownBout
+from ssl_behavior.report.contents import Ethogram, ExampleBout, Neighbor, ReportRecording
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.space import Space
 from ssl_behavior.store import Store, StoreRow
@@ -28,14 +28,14 @@ _FIRST_LOOK = 8
 
 
 def bouts_in(ethogram: Ethogram, rows: Sequence[EmbeddingRow], fewest_seconds: float) -> BoutTable:
-    """The bouts of an ethogram that last so long; those of its background are left out."""
+    """Bouts of an ethogram of at least `fewest_seconds`, without background."""
     background = ethogram.words.index(ethogram.background) if ethogram.background else -1
     table = bout_table([np.empty(0, np.int64) if own is None else own for own in ethogram.frames], rows)
     return table.take((table.label != background) & (table.seconds >= fewest_seconds))
 
 
 def seconds_of(rows: Sequence[EmbeddingRow]) -> BoutTable:
-    """Every second as a bout, where there is nothing better."""
+    """Every second as a bout, for reports without clusters."""
     bouts = []
     for number, row in enumerate(rows):
         length = max(1, round(row.fps))
@@ -45,14 +45,14 @@ def seconds_of(rows: Sequence[EmbeddingRow]) -> BoutTable:
 
 
 def _drawn(bouts: BoutTable, most: int, seed: int) -> BoutTable:
-    """All bouts, or `most` drawn by `seed`, in the same order."""
+    """All bouts, or a random `most` of them, in the same order."""
     if len(bouts) <= most:
         return bouts
     return bouts.take(np.sort(numpy_generator(seed, "bouts").choice(len(bouts), most, replace=False)))
 
 
 def pooled(bouts: BoutTable, space: Space, embeddings: Embeddings) -> np.ndarray:
-    """The mean of four frames spread evenly over each bout, float32 [bout, dim]."""
+    """Mean point of four evenly spaced frames of each bout, float32 [bout, dim]."""
     if not len(bouts):
         return np.zeros((0, space.dim), np.float32)
     parts = (np.arange(_FRAMES_PER_BOUT) + 0.5) / _FRAMES_PER_BOUT
@@ -62,11 +62,16 @@ def pooled(bouts: BoutTable, space: Space, embeddings: Embeddings) -> np.ndarray
 
 
 def similar_bouts(
-    queries: BoutTable, query_points: np.ndarray, bouts: BoutTable, points: np.ndarray, k: int, apart_seconds: float
+    queries: BoutTable,
+    query_points: np.ndarray,
+    bouts: BoutTable,
+    points: np.ndarray,
+    k: int,
+    same_event_seconds: float,
 ) -> list[list[tuple[int, float]]]:
-    """For each query (number among `bouts`, distance) of the k nearest, by exact search; fewer where there are not k.
+    """(number among `bouts`, distance) of the k nearest bouts of each query, by exact search; fewer if there are not k.
 
-    Bouts of the query's recording that begin less than `apart_seconds` after its end, or end as little before its
+    Bouts of the query's recording that begin less than `same_event_seconds` after its end, or end as little before its
     start, are the same event and are not looked for. Of bouts that overlap or touch each other, the nearest is found.
 
     Parameters
@@ -81,7 +86,7 @@ def similar_bouts(
     left, depth = np.arange(len(queries)), min(len(bouts), k + _FIRST_LOOK)
     while len(left):
         distances, ids = index.search(query_points[left], depth)
-        far = _apart(queries.take(left), bouts, ids, (apart_seconds * queries.fps).astype(np.int64))
+        far = _other_events(queries.take(left), bouts, ids, (same_event_seconds * queries.fps).astype(np.int64))
         for row, query in enumerate(left):
             kept = _events(bouts, ids[row], np.flatnonzero(far[row]), k)
             squared = np.maximum(distances[row, kept], 0.0)
@@ -92,18 +97,18 @@ def similar_bouts(
     return found
 
 
-def _apart(queries: BoutTable, bouts: BoutTable, ids: np.ndarray, apart_frames: np.ndarray) -> np.ndarray:
-    """Which of the bouts found are other events than the query, bool [query, found]; `apart_frames` [recording]."""
-    room = apart_frames[queries.recording][:, None]
+def _other_events(queries: BoutTable, bouts: BoutTable, ids: np.ndarray, same_event_frames: np.ndarray) -> np.ndarray:
+    """Found bouts that are another event than the query, bool [query, found]."""
+    room = same_event_frames[queries.recording][:, None]
     other = bouts.recording[ids] != queries.recording[:, None]
     later = bouts.start[ids] >= queries.stop[:, None] + room
     earlier = bouts.stop[ids] <= queries.start[:, None] - room
-    apart: np.ndarray = other | later | earlier
-    return apart
+    other_events: np.ndarray = other | later | earlier
+    return other_events
 
 
 def _events(bouts: BoutTable, ids: np.ndarray, places: np.ndarray, k: int) -> list[int]:
-    """The first k of the places, nearest first, whose bouts neither overlap nor touch one of those before them."""
+    """First k of the places, nearest first, whose bouts do not overlap or touch an earlier one."""
     kept: list[int] = []
     for place in places.tolist():
         if len(kept) == k:
@@ -127,7 +132,7 @@ def nearest_points(queries: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def central_bouts(bouts: BoutTable, points: np.ndarray, number: int) -> np.ndarray:
-    """For each label the bouts nearest to the mean of its bouts, from as many recordings as there are."""
+    """Bouts of each label nearest to the label's mean, from as many recordings as possible."""
     chosen = [np.empty(0, np.int64)]
     for label in np.unique(bouts.label):
         own = np.flatnonzero(bouts.label == label)
@@ -139,7 +144,7 @@ def central_bouts(bouts: BoutTable, points: np.ndarray, number: int) -> np.ndarr
 
 
 def _turns(recordings: np.ndarray) -> np.ndarray:
-    """How often each recording was there before, [2, 2, 5, 2] -> [0, 1, 0, 2]."""
+    """Number of earlier occurrences of each recording, [2, 2, 5, 2] -> [0, 1, 0, 2]."""
     seen: dict[int, int] = {}
     turns = []
     for recording in recordings.tolist():
@@ -150,7 +155,7 @@ def _turns(recordings: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Recordings of a store and of its embeddings.
+    """Recordings of a report, located in a store and in its embeddings.
 
     Parameters
     ----------
@@ -162,15 +167,15 @@ class Source:
     rows: tuple[EmbeddingRow, ...]
 
     @classmethod
-    def of(cls, store: Store, embeddings: Embeddings, wanted: Sequence[StoreRow] | None = None) -> "Source":
-        """The wanted recordings, or all that are embedded.
+    def of(cls, store: Store, embeddings: Embeddings, chosen_rows: Sequence[StoreRow] | None = None) -> "Source":
+        """Locate the chosen recordings, by default all that are embedded.
 
         Raises
         ------
         InputError
             If one of them is not in both, or not as long in both.
         """
-        ids = {row.id for row in (embeddings.rows if wanted is None else wanted)}
+        ids = {row.id for row in (embeddings.rows if chosen_rows is None else chosen_rows)}
         rows = tuple(row for row in embeddings.rows if row.id in ids)
         if missing := sorted(ids - {row.id for row in rows}):
             raise InputError(f"{embeddings.path} has no recording {missing[0]!r}: embed it, or leave it out")
@@ -197,22 +202,22 @@ class Source:
 
     @cached_property
     def offsets(self) -> np.ndarray:
-        """The row of the embeddings at which each recording begins."""
+        """First row of each recording in the embeddings."""
         return np.array([row.offset for row in self.rows])
 
     @cached_property
     def store_offsets(self) -> np.ndarray:
-        """The frame of the store at which each recording begins."""
+        """First frame of each recording in the store."""
         return np.array([row.offset for row in self.store_rows])
 
 
 _SHORTEST_SECONDS = 0.25
 _MOST_CANDIDATES = 50_000
-_APART_SECONDS = 10.0
+_SAME_EVENT_SECONDS = 10.0
 _LEAD_SECONDS = 0.5
 _LONGEST_SECONDS = 4.0
 _CENTRAL = 0.5
-"""Of the shown bouts, those from the middle of a cluster; half of the rest have a label, the others are drawn."""
+"""Share of central bouts of clusters among the examples; half of the rest are labeled, the others random."""
 
 
 def choose_bouts(
@@ -224,15 +229,15 @@ def choose_bouts(
     labels: Sequence[Ethogram],
     named: Sequence[tuple[Span, int]] = (),
     seed: int = 0,
-) -> tuple[tuple[ShownBout, ...], np.ndarray]:
-    """About `number` bouts, and the `neighbors` nearest to each of them among the bouts of all clusters; and the mean
-    point of each bout, float32 [bout, dim].
+) -> tuple[tuple[ExampleBout, ...], np.ndarray]:
+    """Choose about `number` bouts and, for each, its `neighbors` nearest bouts of any cluster.
 
-    Where there are no clusters, seconds take the place of bouts. Of very many bouts, 50,000 are drawn to look among.
+    Returns the bouts and their mean points, float32 [bout, dim]. Without clusters, every second is a bout. Of more than
+    50,000 bouts, a random 50,000 are candidates.
 
     Parameters
     ----------
-    named : (bout, cluster) that have to be shown; cluster -1 for none.
+    named : (bout, cluster) that must be among the examples; cluster -1 for none.
     """
     name, rows = clusters.name if clusters else "", source.rows
     every = bouts_in(clusters, rows, _SHORTEST_SECONDS) if clusters else seconds_of(rows)
@@ -242,23 +247,25 @@ def choose_bouts(
     if clusters:
         central = central_bouts(candidates, means, max(1, int(_CENTRAL * number) // max(1, len(clusters.words))))
     numbers = {row.id: place for place, row in enumerate(rows)}
-    asked = BoutTable.of([(numbers[span.recording], span.start, span.stop, cluster) for span, cluster in named], rows)
+    required = BoutTable.of(
+        [(numbers[span.recording], span.start, span.stop, cluster) for span, cluster in named], rows
+    )
     chosen = _Chosen(source)
-    parts = [(name, asked), (name, candidates.take(central[:number]))]
+    parts = [(name, required), (name, candidates.take(central[:number]))]
     parts += _labeled(labels, rows, number - len(parts[1][1]), seed)
     left = max(0, number - sum(len(part) for _, part in parts[1:]))
     for ethogram, part in [*parts, (name, _drawn(candidates, left, seed))]:
         own = pooled(part, space, source.embeddings)
-        found = similar_bouts(part, own, candidates, means, neighbors, _APART_SECONDS)
+        found = similar_bouts(part, own, candidates, means, neighbors, _SAME_EVENT_SECONDS)
         chosen.add(ethogram, part, own, found, name, candidates, means)
-    chosen.add_among_shown(neighbors, space.dim)
+    chosen.add_neighbors_among_examples(neighbors, space.dim)
     return chosen.bouts(), chosen.points(space.dim)
 
 
 def _labeled(
     labels: Sequence[Ethogram], rows: Sequence[EmbeddingRow], left: int, seed: int
 ) -> list[tuple[str, BoutTable]]:
-    """Some bouts of each label of each stream, together at most about half of what is left."""
+    """Random bouts of each label of each stream, together at most about half of `left`."""
     tables = [(stream.name, bouts_in(stream, rows, _SHORTEST_SECONDS)) for stream in labels]
     words = sum(len(np.unique(table.label)) for _, table in tables)
     each = max(1, left // 2 // max(1, words)) if left else 0
@@ -266,14 +273,14 @@ def _labeled(
 
 
 def _some_of_each(ethogram: str, bouts: BoutTable, each: int, seed: int) -> np.ndarray:
-    """At most so many bouts of each label, drawn."""
+    """Random bouts of each label, at most `each`."""
     order = numpy_generator(seed, "labeled bouts", ethogram).permutation(len(bouts))
     picks = [order[bouts.label[order] == label][:each] for label in np.unique(bouts.label)]
     return np.sort(np.concatenate([*picks, np.zeros(0, np.int64)])).astype(np.int64)
 
 
 class _Chosen:
-    """The shown bouts while they are collected: each once, numbered as they come."""
+    """Collector of example bouts: each bout once, numbered in order of addition."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -282,7 +289,7 @@ class _Chosen:
         self.ethograms: list[str] = []
         self.means: list[np.ndarray] = []
         self.neighbors: dict[int, tuple[Neighbor, ...]] = {}
-        self.near_shown: set[int] = set()
+        self.only_neighbors: set[int] = set()
 
     def _number(self, ethogram: str, bouts: BoutTable, pick: int, mean: np.ndarray) -> int:
         recording, start, stop = int(bouts.recording[pick]), int(bouts.start[pick]), int(bouts.stop[pick])
@@ -304,7 +311,7 @@ class _Chosen:
         candidates: BoutTable,
         means: np.ndarray,
     ) -> None:
-        """Queries of an ethogram, and the neighbors found for them among the candidates of another."""
+        """Add queries of an ethogram, and their neighbors among the candidates of another."""
         for query, near in enumerate(found):
             number = self._number(ethogram, queries, query, query_means[query])
             self.neighbors[number] = tuple(
@@ -312,36 +319,36 @@ class _Chosen:
                 for pick, distance in near
             )
 
-    def add_among_shown(self, k: int, dim: int) -> None:
-        """Neighbors among what is shown, for the bouts that are only neighbors of others."""
-        self.near_shown = {number for number in range(len(self.rows)) if number not in self.neighbors}
-        shown, means = BoutTable.of(self.rows, self.source.rows), self.points(dim)
-        left = np.array(sorted(self.near_shown), np.int64)
-        found = similar_bouts(shown.take(left), means[left], shown, means, k, _APART_SECONDS)
+    def add_neighbors_among_examples(self, k: int, dim: int) -> None:
+        """Add neighbors among the examples, for bouts that are only neighbors of others."""
+        self.only_neighbors = {number for number in range(len(self.rows)) if number not in self.neighbors}
+        examples, means = BoutTable.of(self.rows, self.source.rows), self.points(dim)
+        left = np.array(sorted(self.only_neighbors), np.int64)
+        found = similar_bouts(examples.take(left), means[left], examples, means, k, _SAME_EVENT_SECONDS)
         for number, near in zip(left.tolist(), found, strict=True):
             self.neighbors[number] = tuple(Neighbor(bout=bout, distance=distance) for bout, distance in near)
 
     def points(self, dim: int) -> np.ndarray:
         return np.stack(self.means) if self.means else np.zeros((0, dim), np.float32)
 
-    def bouts(self) -> tuple[ShownBout, ...]:
-        """With their tracks, read one by one."""
-        shown, store = [], self.source.store
+    def bouts(self) -> tuple[ExampleBout, ...]:
+        """The example bouts with their tracks, read one by one."""
+        examples, store = [], self.source.store
         for number, (recording, start, stop, label) in enumerate(self.rows):
             row = self.source.store_rows[recording]
-            first, last = _shown_frames(start, stop, row)
-            shown.append(
-                ShownBout(
+            first, last = _track_frames(start, stop, row)
+            examples.append(
+                ExampleBout(
                     recording=row.id, start=start, stop=stop, ethogram=self.ethograms[number], value=label, first=first,
                     track=np.array(store.keypoints[row.offset + first : row.offset + last]),
-                    neighbors=self.neighbors.get(number, ()), among_shown=number in self.near_shown,
+                    neighbors=self.neighbors.get(number, ()), among_examples=number in self.only_neighbors,
                 )
             )  # fmt: skip
-        return tuple(shown)
+        return tuple(examples)
 
 
-def _shown_frames(start: int, stop: int, row: StoreRow) -> tuple[int, int]:
-    """(first, stop) of the track that is shown: the bout and half a second around it, of long ones the middle."""
+def _track_frames(start: int, stop: int, row: StoreRow) -> tuple[int, int]:
+    """(first, stop) of a bout's track: the bout and half a second around it; of a long bout, its middle."""
     longest, lead = max(1, int(_LONGEST_SECONDS * row.fps)), int(_LEAD_SECONDS * row.fps)
     first, last = start - lead, stop + lead
     if last - first > longest:
