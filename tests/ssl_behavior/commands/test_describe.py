@@ -146,7 +146,7 @@ def test_what_is_enriched_is_told_as_surely_as_it_is():
     assert told([enriched(2.0, None)], 7) == told([enriched(2.0, -0.1)], 7) == unsure
     assert told([enriched(2.0, 0.3, both=29)], 7) == told([enriched(2.0, None, both=29)], 1) == unsure
     assert told([enriched(0.9, 0.3), enriched(None, None)], 7) == "none of them twice as often as by chance"
-    assert told([enriched(2.0, None)], 1) == f"{rich} (in one recording: how sure that is cannot be told)"
+    assert told([enriched(2.0, None)], 1) == f"{rich} (one recording: the uncertainty is unknown)"
 
 
 def test_the_terminal_is_told_the_same(inputs, tmp_path, capsys):

@@ -104,7 +104,7 @@ def test_mistakes_are_told_before_an_index_is_built(folders, tmp_path, capsys):
         "--exclude-seconds must be 0 or more": [*query, "--exclude-seconds", "-1"],
         "no recording matches 'z*'": [*query, "--recordings", "z*"],
         "is not a store": [*query, "--store", str(folders / "e")],
-        "was made from another store": [*query, "--store", str(other.path)],
+        "was embedded from another store": [*query, "--store", str(other.path)],
         "is a folder: choose another --csv": [*query, "--csv", str(tmp_path)],
         "cannot be made": [*query, "--csv", str(folders / "e" / "embeddings.json" / "x.csv")],
         "the embedding has no columns 'time'": [*query, "--without", "time"],
