@@ -188,14 +188,14 @@ def test_predictions_do_not_depend_on_the_chunk_and_sum_to_one(labeled, finished
     assert predicted.shape == (row.frames, 3) and np.allclose(predicted.sum(axis=1), 1, atol=1e-6)
 
 
-def test_it_is_told_in_whose_style_a_recording_is_labeled(labeled, finished):
+def test_warning_names_the_style_of_a_recording(labeled, finished):
     method, store = load_checkpoint(finished), Store(labeled)
     by_nobody, by_one = store.row("rec4"), store.row("rec1")
     styles = {name: [predict_row(method, store, row, name)["what"] for row in (by_nobody, by_one)] for name in "01"}
     assert not np.array_equal(styles["0"][0], styles["1"][0]), "another annotator says something else"
     np.testing.assert_array_equal(predict_row(method, store, by_one)["what"], styles["1"][1])
     with pytest.warns(
-        UserWarning, match=r"no annotator is named .* labeled as annotator '0', the first of \['0', '1'\], would"
+        UserWarning, match=r"no annotator is named, .* labeled as annotator '0', the first of \['0', '1'\], would"
     ):
         np.testing.assert_array_equal(predict_row(method, store, by_nobody)["what"], styles["0"][0])
     stranger = replace(by_one, annotators={"what": "7"})
@@ -211,7 +211,7 @@ def test_it_is_told_in_whose_style_a_recording_is_labeled(labeled, finished):
 
 def test_a_method_without_labels_says_so(tiny, store):
     data = open_data([store], tiny.data, 0)
-    with pytest.raises(InputError, match="cpc run learned from no labels"):
+    with pytest.raises(InputError, match="cpc run was not trained with labels"):
         with_labels(new_method(tiny, data), "cpc run")
 
 
@@ -287,7 +287,7 @@ def test_a_stream_of_one_class_is_refused(tmp_path, make_recording, joint):
     one = Labels(vocabulary=("attack", "other"), frames=np.ones(99, int), background="other")
     recordings = [replace(make_recording(f"rec{n}", 99, subset="train"), labels={"what": one}) for n in range(3)]
     write_store(tmp_path / "s", recordings)
-    with pytest.raises(InputError, match=r"labels what: no training frame shows attack: two classes are needed"):
+    with pytest.raises(InputError, match=r"labels what: no training frame shows attack: learning needs two classes"):
         train(joint, [tmp_path / "s"], tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
