@@ -34,11 +34,11 @@ from torch import Tensor, nn
 from pretrain.config import OptimConfig
 from pretrain.optim import WeightAverage, learning_rate, make_optimizer, set_learning_rate
 from ssl_behavior.features import FeatureConfig, Featurizer
-from ssl_behavior.methods.summaries import Readout
+from ssl_behavior.methods.summary_prediction import Readout
 from ssl_behavior.nn import EncoderConfig, MixerConfig, MixingEmbedder
 from ssl_behavior.numerics import equal_variance_rotation, principal_axes
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
-from ssl_behavior.sliding import WindowsConfig, sliding_means
+from ssl_behavior.sliding_means import WindowsConfig, sliding_means
 from ssl_behavior.store import Store
 from ssl_behavior.summaries import (
     QUANTILES,

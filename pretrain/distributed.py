@@ -1,4 +1,4 @@
-"""Process group of a run under torchrun, and the operations that its processes share."""
+"""Runs on several processes (torchrun): the process group, averages over processes, and a common stop."""
 
 import os
 from collections.abc import Callable, Iterator

@@ -11,12 +11,12 @@ from ssl_behavior.methods.conv import EmbeddingConfig
 from ssl_behavior.methods.cpc import CPCConfig
 from ssl_behavior.methods.heads import HeadsConfig, TrajectoryConfig
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
-from ssl_behavior.methods.summaries import SummaryPredictionConfig
+from ssl_behavior.methods.summary_prediction import SummaryPredictionConfig
 from ssl_behavior.methods.task_programming import TaskProgrammingConfig
 from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
 from ssl_behavior.nn import EncoderConfig, MixerConfig
 from ssl_behavior.programs import PAPER_THRESHOLDS, TASK_PROGRAMMING_2021, ProgramsConfig
-from ssl_behavior.sliding import WindowsConfig
+from ssl_behavior.sliding_means import WindowsConfig
 from ssl_behavior.summaries import SummariesConfig
 
 __all__ = [
@@ -30,7 +30,8 @@ def summaries() -> RunConfig:
 
     ssl-behavior pretrain STORE --out RUN
 
-    An encoder predicts how features and task programs are distributed in windows of time, see `methods.summaries`.
+    An encoder predicts how features and task programs are distributed in windows of time, see
+    `methods.summary_prediction`.
     The embedding excludes means of the inputs and the time; `ssl-behavior embed --groups` adds them.
 
     On the 38 rat recordings, 5 seeds, halves: aggression and social AP .745 +- .001, with the labels of four recordings

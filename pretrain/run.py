@@ -35,7 +35,7 @@ from ssl_behavior.methods import METHODS, Method, MethodConfig, method_name
 from ssl_behavior.methods.conv import ConvConfig
 from ssl_behavior.methods.cpc import PredictionConfig
 from ssl_behavior.methods.joint import JointConfig
-from ssl_behavior.methods.summaries import SummaryTargetsConfig
+from ssl_behavior.methods.summary_prediction import SummaryTargetsConfig
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.terminal import counted, make_console
 

@@ -25,7 +25,7 @@ from ssl_behavior.files import read_json, write_json
 from ssl_behavior.nn import MixerConfig, pad_to_multiple, to_frames
 from ssl_behavior.numerics import RunningCovariance, Standardizer, equal_variance_rotation, principal_components
 from ssl_behavior.recording import observed_points
-from ssl_behavior.sliding import WindowsConfig, sliding_means
+from ssl_behavior.sliding_means import WindowsConfig, sliding_means
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.summaries import QUANTILES, Piece, QuantileCodes, Summaries, SummariesConfig, scene_moments
 from ssl_behavior.windows import WindowBatch, WindowReader

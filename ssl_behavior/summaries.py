@@ -3,8 +3,8 @@
 For every step (a few frames) a window of time around, before or after it is described by the share of its steps in
 which each channel lies above each of that channel's quantiles over the recordings: a histogram in cumulative form.
 All windows together are compressed to principal components that keep their variances, so that distances between
-compressed summaries are those between the histograms. They are what `methods.summaries` predicts, and, compressed to
-as many columns as an embedding, a reference that needs no training.
+compressed summaries are those between the histograms. They are what `methods.summary_prediction` predicts, and,
+compressed to as many columns as an embedding, a reference that needs no training.
 
 Histograms of hand features as targets of self-supervised learning: Azabou et al. 2023 (BAMS, arXiv:2303.08811).
 """
@@ -23,7 +23,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.features import Channels
 from ssl_behavior.numerics import principal_axes
 from ssl_behavior.shapes import FrameMask, StepMask
-from ssl_behavior.sliding import WindowsConfig, sliding_means
+from ssl_behavior.sliding_means import WindowsConfig, sliding_means
 
 __all__ = [
     "NEVER_KNOWN", "QUANTILES", "Moments", "Piece", "QuantileCodes", "Summaries", "SummariesConfig", "ViewMoments",

@@ -15,7 +15,7 @@ from probe.calms21.effort import Effort, get_effort
 from probe.calms21.job import BenchmarkConfig
 from probe.calms21.plan import SYSTEMS, BenchmarkContext, SystemSpec
 from probe.calms21.representations import RepresentationCache
-from probe.calms21.run import (
+from probe.calms21.result_tables import (
     SIMULATED_NOTE,
     TABLES,
     BenchmarkTask,
@@ -31,13 +31,13 @@ from probe.calms21.run import (
 from probe.calms21.systems.curves import check_figure
 from ssl_behavior.checkpoint import find_checkpoint, read_checkpoint_config
 from ssl_behavior.device import choose_device, choose_precision, describe_device
+from ssl_behavior.duplicates import Overlap, check_split, check_subsets, find_overlaps, leaks
 from ssl_behavior.embedding import Embeddings, store_embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_json, write_json
 from ssl_behavior.importer import import_release
 from ssl_behavior.io.calms21 import SIMULATED
 from ssl_behavior.io.calms21_release import Release, check_release, find_release, release_features
-from ssl_behavior.overlap import Overlap, check_split, check_subsets, find_overlaps, leaks
 from ssl_behavior.store import Store, StoreRow
 
 __all__ = ["run_benchmark"]

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssl_behavior.bouts import BoutTable, Span
-from ssl_behavior.clusters.differences import Contingency
+from ssl_behavior.clusters.distinctive import Contingency
 from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.frame_clusters import FrameClusters
 

@@ -15,8 +15,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ssl_behavior.clusters.differences import Difference
-from ssl_behavior.clusters.measures import GREATER, LESSER, PAIR, SEEN
+from ssl_behavior.clusters.distinctive import Difference
+from ssl_behavior.clusters.frame_measures import GREATER, LESSER, PAIR, SEEN
 
 __all__ = [
     "SIZE_WORDING",

@@ -93,7 +93,7 @@ def _embed(options: argparse.Namespace, store: "Store", rows: "list[StoreRow]", 
             )  # fmt: skip
         echo(console, _described(embeddings, options.out))
         return
-    from ssl_behavior.commands.taskprog import plan_taskprog, write_taskprog_files
+    from ssl_behavior.commands.embed_taskprog import plan_taskprog, write_taskprog_files
 
     plan = plan_taskprog(store, rows, options.out, options.overwrite)
     with frames_bar(console, "embedding", _frames(rows)) as advance:
@@ -108,7 +108,7 @@ def _read_features(
     rows: "list[StoreRow]",
     console: "Console",
 ) -> None:
-    from ssl_behavior.commands.taskprog import GROUP, import_taskprog
+    from ssl_behavior.commands.embed_taskprog import GROUP, import_taskprog
     from ssl_behavior.embedding import kept_groups
     from ssl_behavior.errors import InputError
 

@@ -3,7 +3,7 @@
 from ssl_behavior.methods.base import LossTerms, Method, group_slices
 from ssl_behavior.methods.cpc import CPC, CPCConfig
 from ssl_behavior.methods.joint import Joint, JointConfig
-from ssl_behavior.methods.summaries import SummaryPrediction, SummaryPredictionConfig
+from ssl_behavior.methods.summary_prediction import SummaryPrediction, SummaryPredictionConfig
 from ssl_behavior.methods.task_programming import TaskProgramming, TaskProgrammingConfig
 from ssl_behavior.methods.task_programming_conv import (
     CPCPrograms,

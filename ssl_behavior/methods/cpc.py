@@ -1,4 +1,4 @@
-"""Contrastive predictive coding on pose: contexts predict latents of their own sequence at true horizons.
+"""Contrastive predictive coding on pose: from its context, each step predicts the latents of steps ahead or behind.
 
 van den Oord et al. 2018 (arXiv:1807.03748), in the form of the MABe 2021 Task 1 winner (residual convolutions,
 cosine scores, negatives from other sequences), with every time step an anchor and, by default, a second context

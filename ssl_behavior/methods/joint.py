@@ -28,7 +28,7 @@ from ssl_behavior.logistic import Design, class_weights, fit_head, no_longer_bet
 from ssl_behavior.methods.base import LossTerms, mean_of
 from ssl_behavior.methods.conv import ConvConfig, ConvMethod, Encoded
 from ssl_behavior.methods.cpc import ContrastivePrediction, PredictionConfig
-from ssl_behavior.methods.summaries import SummaryTargets, SummaryTargetsConfig
+from ssl_behavior.methods.summary_prediction import SummaryTargets, SummaryTargetsConfig
 from ssl_behavior.nn import AnnotatorHead, MixingEmbedder, pad_to_multiple, step_mean, to_frames
 from ssl_behavior.numerics import RunningMoments, Standardizer
 from ssl_behavior.objectives import balanced_class_weights, class_prior, label_cross_entropy

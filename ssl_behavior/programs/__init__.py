@@ -19,11 +19,11 @@ functions in a Python file, `mine.py`:
 animals. `check_program` tests a program on random scenes before any training with it.
 """
 
-from ssl_behavior.programs.attributes import Attributes, ProgramSet
 from ssl_behavior.programs.builtin import PAPER_THRESHOLDS, PROGRAMS, TASK_PROGRAMMING_2021
 from ssl_behavior.programs.config import ProgramsConfig, custom_programs, load_programs, with_programs_of
 from ssl_behavior.programs.contract import check_program
 from ssl_behavior.programs.pose import Animal, MissingRole, Pose, angle_between, cross, dot, length, turn, unit
+from ssl_behavior.programs.program_set import Attributes, ProgramSet
 from ssl_behavior.programs.table import TRANSFORMATIONS, Program, ProgramFacts, program
 
 __all__ = [

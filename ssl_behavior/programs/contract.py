@@ -1,4 +1,4 @@
-"""Checks of a program on random scenes, before any training with it."""
+"""Contract checks of a task program on random scenes: shape, missing points, gradients, invariances."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Bout search: queries of examples, and bouts around the nearest frames."""
+"""Search for bouts like given examples: the frames nearest to the examples, each extended to a bout."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Simulated annotators: from true behavior to labels, each in an individual style."""
+"""Simulated annotators: each turns the true behavior into labels in a style of its own."""
 
 from dataclasses import dataclass
 

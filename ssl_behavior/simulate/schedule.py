@@ -1,4 +1,4 @@
-"""Behavior schedules: a semi-Markov process, refined into acts of both animals, with parameters fitted to CalMS21.
+"""Schedules of behavior, drawn from a semi-Markov process fitted to CalMS21, and the acts of both animals in it.
 
 The module holds fitted parameters only, no recordings. Behaviors are numbered as in CalMS21: attack 0, investigation 1,
 mount 2, other 3. A recording has a temperament: calm (no attack, no mount), courting (mounts, no attack) or aggressive.

@@ -14,14 +14,14 @@ from ssl_behavior.methods import METHODS, CPCConfig, group_slices
 from ssl_behavior.methods.conv import EmbeddingConfig
 from ssl_behavior.methods.heads import HeadsConfig, TrajectoryConfig
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
-from ssl_behavior.methods.summaries import SummaryPredictionConfig, SummaryTargetsConfig
+from ssl_behavior.methods.summary_prediction import SummaryPredictionConfig, SummaryTargetsConfig
 from ssl_behavior.methods.task_programming import TaskProgrammingConfig
 from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
 from ssl_behavior.nn import EncoderConfig, MixerConfig
 from ssl_behavior.recording import Labels
 from ssl_behavior.scene import SceneConfig
 from ssl_behavior.skeleton import SKELETONS
-from ssl_behavior.sliding import WindowsConfig
+from ssl_behavior.sliding_means import WindowsConfig
 from ssl_behavior.store import write_store
 from ssl_behavior.summaries import SummariesConfig
 from ssl_behavior.trajectory import StateConfig

@@ -12,11 +12,11 @@ from pretrain.config import DataConfig, LoopConfig, OptimConfig, RunConfig
 from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods.cpc import CPCConfig
-from ssl_behavior.methods.summaries import SummaryPredictionConfig
+from ssl_behavior.methods.summary_prediction import SummaryPredictionConfig
 from ssl_behavior.nn import EncoderConfig, MixerConfig
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import SKELETONS
-from ssl_behavior.sliding import WindowsConfig
+from ssl_behavior.sliding_means import WindowsConfig
 from ssl_behavior.store import write_store
 from ssl_behavior.summaries import SummariesConfig
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ssl_behavior import overlap
-from ssl_behavior.overlap import fingerprint, meetings
+from ssl_behavior import duplicates
+from ssl_behavior.duplicates import fingerprint, meetings
 
 LAG = 13
 
@@ -22,7 +22,7 @@ def test_fingerprints_do_not_depend_on_where_a_recording_begins(dyad):
 def test_fingerprints_do_not_depend_on_chunks(dyad, monkeypatch):
     keypoints = dyad(frames=503, missing=0.1).keypoints
     whole = as_set(fingerprint(keypoints, LAG))
-    monkeypatch.setattr(overlap, "_CHUNK_FRAMES", 97)
+    monkeypatch.setattr(duplicates, "_CHUNK_FRAMES", 97)
     assert len(whole & as_set(fingerprint(keypoints, LAG))) > 0.7 * len(whole)
 
 

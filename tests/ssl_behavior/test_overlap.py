@@ -3,9 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssl_behavior.errors import InputError
-from ssl_behavior.importer import import_recordings
-from ssl_behavior.overlap import (
+from ssl_behavior.duplicates import (
     Overlap,
     OverlapConfig,
     check_split,
@@ -14,6 +12,8 @@ from ssl_behavior.overlap import (
     leak_messages,
     leaks,
 )
+from ssl_behavior.errors import InputError
+from ssl_behavior.importer import import_recordings
 from ssl_behavior.recording import Recording
 from ssl_behavior.splits import make_split
 from ssl_behavior.store import Store, write_store

@@ -18,9 +18,9 @@ from probe.calms21.baselines.config import (
     Transfer,
     task3_baseline,
 )
+from probe.calms21.baselines.frame_classifier import FrameClassifier, Layout, WindowSpan
 from probe.calms21.baselines.inputs import Augmentation, Inputs, assemble_inputs, augment
 from probe.calms21.baselines.msg3d import MsG3d, MsG3dConfig
-from probe.calms21.baselines.network import FrameClassifier, Layout, WindowSpan
 from probe.calms21.baselines.networks import (
     Attention,
     AttentionConfig,

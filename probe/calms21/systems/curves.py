@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 Runner = Callable[[System, Problem, Split, int, PostprocessingConfig], Predictions]
-"""`run_system`, or a partial of `probe.calms21.predictions.cached_predictions`."""
+"""`run_system`, or a partial of `probe.calms21.prediction_cache.cached_predictions`."""
 
 _FORMATS = (".png", ".svg", ".pdf")
 _SCORES = {"ap": "AP", "f1": "F1", "f1_balanced": "F1 balanced"}

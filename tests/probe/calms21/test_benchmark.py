@@ -12,15 +12,15 @@ from probe.calms21.effort import EFFORTS, get_effort
 from probe.calms21.job import BenchmarkConfig, parse
 from probe.calms21.plan import SYSTEMS, BenchmarkContext, SystemSpec
 from probe.calms21.representations import RepresentationCache
-from probe.calms21.run import PUBLISHED, TABLES, make_benchmark_task
+from probe.calms21.result_tables import PUBLISHED, TABLES, make_benchmark_task
 from probe.calms21.session import _make_context, _opened, run_benchmark
 from probe.calms21.systems.base import FittedSystem, System, matrix_digest, with_balanced
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.cli import main
+from ssl_behavior.duplicates import find_overlaps
 from ssl_behavior.embedding import Embeddings, embed_store, store_embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods import CPC
-from ssl_behavior.overlap import find_overlaps
 from ssl_behavior.recording import Labels
 from ssl_behavior.simulate import simulate_calms21
 from ssl_behavior.store import write_store

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from probe.calms21.predictions import cached_predictions, identity_of, load_predictions, save_predictions
+from probe.calms21.prediction_cache import cached_predictions, identity_of, load_predictions, save_predictions
 from probe.calms21.systems import FrozenProbe, PostprocessingConfig, run_system
 from probe.representations import Representation
 from probe.tasks import parse_macro
@@ -82,7 +82,7 @@ def test_interrupted_write_leaves_no_folder(tmp_path, system, problem, split, pr
     def fails(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("probe.calms21.predictions.write_json", fails)
+    monkeypatch.setattr("probe.calms21.prediction_cache.write_json", fails)
     with pytest.raises(KeyboardInterrupt):
         save_predictions(tmp_path / "p", predictions, identity, split.evaluate)
     assert not list(tmp_path.glob("*p*"))

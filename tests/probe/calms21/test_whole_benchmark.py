@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from probe.calms21.plan import SYSTEMS
-from probe.calms21.run import PUBLISHED, TABLES
+from probe.calms21.result_tables import PUBLISHED, TABLES
 from ssl_behavior.simulate import simulate_calms21
 
 pytestmark = pytest.mark.slow

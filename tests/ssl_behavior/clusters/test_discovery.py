@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.clusters.differences import contingency
 from ssl_behavior.clusters.discovery import Geometry, discover, explained_share
+from ssl_behavior.clusters.distinctive import contingency
 from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.recording import Labels

@@ -8,7 +8,7 @@ import torch
 
 from ssl_behavior.cli import main
 from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.clusters.differences import Enrichment
+from ssl_behavior.clusters.distinctive import Enrichment
 from ssl_behavior.clusters.profiles import Groups, compare_profiles
 from ssl_behavior.commands import describe, describe_output
 from ssl_behavior.embedding import EmbeddingRow, store_embeddings

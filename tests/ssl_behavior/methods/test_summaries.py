@@ -9,10 +9,10 @@ import torch
 from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
-from ssl_behavior.methods.summaries import Readout, SummaryPrediction, SummaryPredictionConfig
+from ssl_behavior.methods.summary_prediction import Readout, SummaryPrediction, SummaryPredictionConfig
 from ssl_behavior.nn import EncoderConfig, MixerConfig
 from ssl_behavior.skeleton import SKELETONS
-from ssl_behavior.sliding import WindowsConfig
+from ssl_behavior.sliding_means import WindowsConfig
 from ssl_behavior.store import write_store
 from ssl_behavior.summaries import SummariesConfig
 from ssl_behavior.windows import WindowReader
@@ -118,7 +118,7 @@ def test_skeleton_without_usable_programs_gives_a_notice(fitted, monkeypatch):
     def refuse(*_):
         raise InputError("none of the programs can run")
 
-    monkeypatch.setattr("ssl_behavior.methods.summaries.ProgramSet", refuse)
+    monkeypatch.setattr("ssl_behavior.methods.summary_prediction.ProgramSet", refuse)
     method, _, notices = fitted()
     assert not method.targets.program_codes.num_codes
     assert any("summaries are of features alone: none of the programs" in notice for notice in notices)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ssl_behavior.programs.attributes import quantile_thresholds, robust_spread
+from ssl_behavior.programs.program_set import quantile_thresholds, robust_spread
 
 
 def shares(values, num_classes, spread):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.report import Channel, Ethogram, FrameMap
-from ssl_behavior.report.tables import channel_differences, difference_rows, discovery_rows, distinctive_labels
+from ssl_behavior.report.table_rows import channel_differences, difference_rows, discovery_rows, distinctive_labels
 
 from .conftest import card, enrichment
 

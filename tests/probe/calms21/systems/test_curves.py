@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from probe.calms21.predictions import cached_predictions
+from probe.calms21.prediction_cache import cached_predictions
 from probe.calms21.systems import PostprocessingConfig, draw_curves, draw_streams, label_curve
 from probe.calms21.systems.curves import check_figure, covering_rows, nested_rows
 from probe.tasks import parse_macro

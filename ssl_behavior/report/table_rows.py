@@ -1,4 +1,4 @@
-"""Tables of the report page: results of probes and benchmarks, labels and measures of clusters, notable bouts.
+"""Rows of the report's tables: results of probes and benchmarks, distinctive labels and measures, notable bouts.
 
 `results.json` of a probe or a benchmark gives tables, `profiles.json` of `ssl-behavior describe` the cluster use of
 groups of animals.
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssl_behavior.clusters.differences import Difference, Enrichment
+from ssl_behavior.clusters.distinctive import Difference, Enrichment
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_contents, read_json
 from ssl_behavior.report.contents import AnimalProfiles, Ethogram, FrameMap, ProfileTest, Report, Scores

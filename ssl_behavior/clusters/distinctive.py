@@ -1,4 +1,4 @@
-"""Properties that set clusters apart: differences of measures, and enrichment of known behaviors."""
+"""What sets each cluster apart from all frames: differences of measures, and enrichment of labeled behaviors."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 
 from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.frame_clusters import FrameClusters
-from ssl_behavior.clusters.measures import Measure, Measures
+from ssl_behavior.clusters.frame_measures import Measure, Measures
 from ssl_behavior.metrics import interval, resample_counts
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.seeds import numpy_generator

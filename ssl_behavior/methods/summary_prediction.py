@@ -1,4 +1,4 @@
-"""Summary prediction: an encoder learns histograms of features and of task programs in windows of time.
+"""Summary prediction: an encoder predicts histograms of features and task programs in windows of time.
 
 The encoder computes a latent for every step. From it, a linear layer predicts the distribution of every input feature
 and program value in windows around, before and after that step (`ssl_behavior.summaries`), one second to half a minute

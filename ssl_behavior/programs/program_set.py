@@ -1,4 +1,4 @@
-"""`ProgramSet`: the programs of a model, from windows to attributes, classes and standard scores.
+"""`ProgramSet`: evaluates task programs on windows, as attributes, their classes and standard scores.
 
 Thresholds and spreads are robust against a few extreme values and many equal ones.
 """

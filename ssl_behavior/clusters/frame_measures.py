@@ -1,4 +1,4 @@
-"""Measures of every frame that describe clusters: task programs, and the share of observed keypoints.
+"""Measures of every frame, for descriptions of clusters: task programs, and the share of observed keypoints.
 
 A program with a left and a right (turning clockwise) is measured twice, with its sign and by its size alone, because a
 cluster of turns to both sides has a mean of zero.
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
-from ssl_behavior.programs.attributes import robust_spread
+from ssl_behavior.programs.program_set import robust_spread
 from ssl_behavior.programs.table import ProgramFacts
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import Store, StoreRow, common_fps

@@ -1,4 +1,4 @@
-"""Cached predictions: an interrupted benchmark continues, and ensembles need no new training.
+"""Disk cache of predictions, so that an interrupted benchmark resumes and ensembles need no new training.
 
 A folder holds `predictions.json` and one `.npy` [frames, classes] for each kind of probability, with the evaluated
 recordings concatenated in the order of `predictions.json`.

@@ -1,4 +1,4 @@
-"""Systems run on tasks, and tables on the screen, in Markdown and in JSON.
+"""Result tables of the benchmark: systems on a task beside the paper's scores, on the screen, in Markdown and JSON.
 
 Predictions are cached, so that an interruption costs one seed of one system at most. Published scores are those of
 Tables 1 to 4 of the CalMS21 paper (Sun et al. 2021, arXiv:2104.02710): macro F1 and macro AP without background, mean
@@ -18,7 +18,7 @@ from rich.table import Table as ScreenTable
 from rich.text import Text
 
 from probe.calms21.plan import BenchmarkContext, SystemSpec, TaskPart
-from probe.calms21.predictions import cached_predictions
+from probe.calms21.prediction_cache import cached_predictions
 from probe.calms21.systems import Curve, Problem, draw_curves, label_curve, mean_of
 from probe.experiment import Experiment, Predictions, split_parts
 from probe.tables import ResultRow, markdown_text, number, row_name, score_parts, score_row

@@ -1,4 +1,4 @@
-"""Pretraining runs of systems and references, each trained once and cached under a digest of its inputs."""
+"""Pretraining runs for the benchmark: each is trained once and kept under a digest of its inputs."""
 
 import hashlib
 import json
