@@ -28,11 +28,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from probe.calms21.effort import EFFORTS, get_effort
-from probe.calms21.plan import OURS, BenchmarkContext, TaskPart
 from probe.calms21.prediction_cache import cached_predictions
+from probe.calms21.presets import EFFORTS, get_effort
 from probe.calms21.representations import RepresentationCache
 from probe.calms21.result_tables import make_benchmark_task
+from probe.calms21.system_registry import OURS, BenchmarkContext, TaskPart
 from probe.calms21.systems import BoostedTrees, Curve, FrozenProbe, System, draw_streams, label_curve
 from probe.calms21.systems.curves import label_counts
 from probe.references import add_session_time, cached_hand_features, input_means

@@ -1,4 +1,4 @@
-"""A pretraining run from stores to a run folder.
+"""Pretraining runs: `train` reads stores, trains a method and writes a run folder.
 
 Before the first step, the run reads label streams from the stores, and an encoder from an earlier run (`init`).
 """

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from pretrain.command import Options
 from pretrain.config import RunConfig, run_config_from, run_config_to_dict
-from pretrain.job import Options
 from pretrain.recipes import RECIPES
 from pretrain.runfolder import recorded_config, recorded_stores, with_kept_programs, with_own_programs
 from ssl_behavior.errors import InputError

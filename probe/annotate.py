@@ -1,4 +1,4 @@
-"""`ssl-behavior annotate`: labels for any recording from a run or a saved probe."""
+"""`ssl-behavior annotate`: label recordings with a run's label heads or a saved probe."""
 
 import argparse
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Stratified folds of recordings, and the inner folds of training frames on which settings are chosen."""
+"""Stratified folds of recordings, and inner folds of training frames that choose settings."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace

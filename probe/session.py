@@ -16,10 +16,10 @@ from rich.text import Text
 from probe.annotators import describe_annotators, find_annotators, run_annotator_experiments, write_annotators
 from probe.annotators.learning import AnnotatorProbe
 from probe.annotators.saved import save_annotators
+from probe.command import ProbeConfig
 from probe.experiment import Experiment, Predictions, can_learn, split_parts
 from probe.folds import describe_held_out
 from probe.heads import save_heads
-from probe.job import ProbeConfig
 from probe.learners import run_experiment
 from probe.references import (
     add_session_time,

@@ -1,4 +1,4 @@
-"""Low-dimensional states of poses: position, heading and body shape of each animal, and back to keypoints.
+"""Poses as states of few numbers (position, heading, body shape), and keypoints from such states.
 
 The state of the trajectory VAE of task programming (Sun et al., CVPR 2021, arXiv:2011.13917): place and heading of
 every animal, and the principal components of its keypoints in its own frame (front of the body axis at the origin,

@@ -1,5 +1,15 @@
 """Annotator probes: one head for all annotators of a label stream on frozen embeddings, and its tables."""
 
+from probe.annotators.comparison import (
+    agreement,
+    annotator_similarity,
+    closest_pair,
+    describe_annotators,
+    mean_similarity,
+    style_similarity,
+    style_transfer,
+    write_annotators,
+)
 from probe.annotators.learning import (
     AnnotatedFrames,
     AnnotatorConfig,
@@ -9,16 +19,6 @@ from probe.annotators.learning import (
     find_annotators,
     fit_annotators,
     run_annotator_experiments,
-)
-from probe.annotators.tables import (
-    agreement,
-    annotator_similarity,
-    closest_pair,
-    describe_annotators,
-    mean_similarity,
-    style_similarity,
-    style_transfer,
-    write_annotators,
 )
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Saved annotator probes: `probe.safetensors` and `probe.json`, as for every probe."""
+"""Annotator probes on disk, in the two files of any saved probe (`probe.safetensors`, `probe.json`)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -17,8 +17,8 @@ from rich import box
 from rich.table import Table as ScreenTable
 from rich.text import Text
 
-from probe.calms21.plan import BenchmarkContext, SystemSpec, TaskPart
 from probe.calms21.prediction_cache import cached_predictions
+from probe.calms21.system_registry import BenchmarkContext, SystemSpec, TaskPart
 from probe.calms21.systems import Curve, Problem, draw_curves, label_curve, mean_of
 from probe.experiment import Experiment, Predictions, split_parts
 from probe.tables import ResultRow, markdown_text, number, row_name, score_parts, score_row

@@ -11,9 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from probe.calms21.effort import Effort, get_effort
-from probe.calms21.job import BenchmarkConfig
-from probe.calms21.plan import SYSTEMS, BenchmarkContext, SystemSpec
+from probe.calms21.command import BenchmarkConfig
+from probe.calms21.presets import Effort, get_effort
 from probe.calms21.representations import RepresentationCache
 from probe.calms21.result_tables import (
     SIMULATED_NOTE,
@@ -28,6 +27,7 @@ from probe.calms21.result_tables import (
     screen_table,
     write_report,
 )
+from probe.calms21.system_registry import SYSTEMS, BenchmarkContext, SystemSpec
 from probe.calms21.systems.curves import check_figure
 from ssl_behavior.checkpoint import find_checkpoint, read_checkpoint_config
 from ssl_behavior.device import choose_device, choose_precision, describe_device

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from ssl_behavior.bouts import Span
-from ssl_behavior.clusters.discovery import Discovery, discover, medoid_bouts, place_bouts
 from ssl_behavior.clusters.distinctive import (
     Contingency,
     Difference,
@@ -19,8 +18,9 @@ from ssl_behavior.clusters.distinctive import (
 )
 from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.frame_clusters import FrameClusters, Transitions, transitions
-from ssl_behavior.clusters.frame_measures import SEEN, Measures, fit_measures
+from ssl_behavior.clusters.frame_quantities import SEEN, Measures, fit_measures
 from ssl_behavior.clusters.sentences import Concentration, SentenceRules, Subjects, sentence
+from ssl_behavior.clusters.unexplained import Discovery, discover, medoid_bouts, place_bouts
 from ssl_behavior.configs import config_from_dict
 from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.errors import InputError

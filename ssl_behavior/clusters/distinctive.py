@@ -8,7 +8,7 @@ import numpy as np
 
 from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.frame_clusters import FrameClusters
-from ssl_behavior.clusters.frame_measures import Measure, Measures
+from ssl_behavior.clusters.frame_quantities import Measure, Measures
 from ssl_behavior.metrics import interval, resample_counts
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.seeds import numpy_generator

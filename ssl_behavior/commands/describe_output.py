@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ssl_behavior.clusters.cards import Card, Cards
 from ssl_behavior.clusters.distinctive import Enrichment
-from ssl_behavior.clusters.frame_measures import SEEN
+from ssl_behavior.clusters.frame_quantities import SEEN
 from ssl_behavior.clusters.profiles import MEASURES, Comparison, Profiles
 from ssl_behavior.clusters.sentences import SentenceRules, percent, seconds, values_with_units
 from ssl_behavior.files import write_json

@@ -1,4 +1,4 @@
-"""Configuration of task programs: names, units, classes, and the user's own programs.
+"""Choice of task programs and of their classes, and loading of a user's own program file.
 
 The user's programs are a Python file, which is executed. Its SHA-256 identifies it later.
 """

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssl_behavior.bouts import Span
 from ssl_behavior.clusters.cards import Card
-from ssl_behavior.clusters.discovery import Discovery
+from ssl_behavior.clusters.unexplained import Discovery
 from ssl_behavior.errors import InputError
 from ssl_behavior.skeleton import Skeleton
 

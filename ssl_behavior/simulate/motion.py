@@ -1,4 +1,4 @@
-"""Simulated motion and tracking: bodies from acts, and keypoints with tracking errors from bodies.
+"""Simulated motion and tracking: acts become movements of bodies, and these keypoints with tracking errors.
 
 Every control (a target position, a direction, a body length) is constant during a move and passes through a chain of
 low-pass filters, so motion is smooth and needs no loop over frames. The intruder moves first; the resident's targets

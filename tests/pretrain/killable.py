@@ -4,7 +4,7 @@ import sys
 
 import torch
 
-from pretrain.job import main
+from pretrain.command import main
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

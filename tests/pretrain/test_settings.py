@@ -10,8 +10,8 @@ from typing import get_args
 import pytest
 import yaml
 
+from pretrain.command import parse_options
 from pretrain.config import DataConfig, OptimConfig, RunConfig, run_config_from, run_config_to_dict
-from pretrain.job import parse_options
 from pretrain.recipes import RECIPES
 from pretrain.runfolder import open_run
 from pretrain.settings import config_as_yaml, resolve_config, resolve_stores
@@ -185,7 +185,7 @@ def test_an_unknown_plain_option_exits_with_2(capsys):
 
 def test_help_imports_neither_torch_nor_yaml():
     code = (
-        "import sys; from pretrain.job import main\n"
+        "import sys; from pretrain.command import main\n"
         "try: main(['--help'])\nexcept SystemExit as stop: assert stop.code == 0\n"
         "assert 'torch' not in sys.modules and 'yaml' not in sys.modules"
     )
@@ -195,7 +195,7 @@ def test_help_imports_neither_torch_nor_yaml():
 
 
 def test_print_config_prints_yaml_that_holds_everything(capsys):
-    from pretrain.job import main
+    from pretrain.command import main
 
     assert main(["--print-config", "--recipe", "cpc_tiny"]) == 0
     assert yaml.safe_load(capsys.readouterr().out) == json.loads(json.dumps(run_config_to_dict(RECIPES["cpc_tiny"]())))
@@ -211,8 +211,8 @@ def test_configurations_check_themselves():
 
 
 def test_the_default_recipe_is_summary_prediction_everywhere(capsys):
+    from pretrain.command import main
     from pretrain.estimator import PoseEmbedder
-    from pretrain.job import main
 
     assert resolve() == RECIPES["summaries"]() == RECIPES[PoseEmbedder().recipe]()
     with pytest.raises(SystemExit):

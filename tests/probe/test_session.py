@@ -9,8 +9,8 @@ import pytest
 import torch
 from rich.console import Console
 
+from probe.command import main, parse
 from probe.heads import load_heads
-from probe.job import main, parse
 from probe.session import run_probe
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.errors import InputError

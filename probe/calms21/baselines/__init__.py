@@ -5,6 +5,7 @@ inputs, `network` has layouts, windows and shared layers, `networks` and `msg3d`
 and transfer. A new network is a class with a config in `config.Network` and a function in `config.BASELINES`.
 """
 
+from probe.calms21.baselines.base import FrameClassifier, Layout, WindowSpan
 from probe.calms21.baselines.config import (
     AUGMENTED,
     BASELINES,
@@ -18,7 +19,6 @@ from probe.calms21.baselines.config import (
     Transfer,
     task3_baseline,
 )
-from probe.calms21.baselines.frame_classifier import FrameClassifier, Layout, WindowSpan
 from probe.calms21.baselines.inputs import Augmentation, Inputs, assemble_inputs, augment
 from probe.calms21.baselines.msg3d import MsG3d, MsG3dConfig
 from probe.calms21.baselines.networks import (

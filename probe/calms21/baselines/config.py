@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from probe.calms21.baselines.frame_classifier import WindowSpan
+from probe.calms21.baselines.base import WindowSpan
 from probe.calms21.baselines.inputs import Augmentation
 from probe.calms21.baselines.msg3d import MsG3dConfig
 from probe.calms21.baselines.networks import AttentionConfig, Conv1dConfig, FullyConnectedConfig, LstmConfig

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from probe.calms21.baselines.frame_classifier import FEATURES, KEYPOINTS, OBSERVED, Layout, WindowSpan
+from probe.calms21.baselines.base import FEATURES, KEYPOINTS, OBSERVED, Layout, WindowSpan
 from probe.representations import Frames, Matrix, all_frames, gather
 from ssl_behavior.errors import InputError
 from ssl_behavior.numerics import Standardizer

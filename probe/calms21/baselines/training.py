@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from probe.calms21.baselines.base import HEAD, OBSERVED, FrameClassifier, Layout
 from probe.calms21.baselines.config import Adam, BaselineConfig, Sgd
-from probe.calms21.baselines.frame_classifier import HEAD, OBSERVED, FrameClassifier, Layout
 from probe.calms21.baselines.inputs import Inputs, augment
 from probe.experiment import (
     BALANCED,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from probe.calms21.baselines import BaselineConfig, Inputs, TrainedBaseline, assemble_inputs, fit_baseline
-from probe.calms21.baselines.frame_classifier import OBSERVED
+from probe.calms21.baselines.base import OBSERVED
 from probe.calms21.baselines.training import load_baseline, loss_weights, save_baseline
 from probe.calms21.systems.base import Advance, FittedSystem, Problem, System, labels_digest, matrix_digest
 from probe.experiment import BALANCED, PLAIN, balance_probabilities

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from probe.calms21.effort import EFFORTS, get_effort
-from probe.calms21.job import BenchmarkConfig, parse
-from probe.calms21.plan import SYSTEMS, BenchmarkContext, SystemSpec
+from probe.calms21.command import BenchmarkConfig, parse
+from probe.calms21.presets import EFFORTS, get_effort
 from probe.calms21.representations import RepresentationCache
 from probe.calms21.result_tables import PUBLISHED, TABLES, make_benchmark_task
 from probe.calms21.session import _make_context, _opened, run_benchmark
+from probe.calms21.system_registry import SYSTEMS, BenchmarkContext, SystemSpec
 from probe.calms21.systems.base import FittedSystem, System, matrix_digest, with_balanced
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.cli import main

@@ -11,8 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from probe.calms21.plan import SYSTEMS
 from probe.calms21.result_tables import PUBLISHED, TABLES
+from probe.calms21.system_registry import SYSTEMS
 from ssl_behavior.simulate import simulate_calms21
 
 pytestmark = pytest.mark.slow

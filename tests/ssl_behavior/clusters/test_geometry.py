@@ -3,7 +3,7 @@ import pytest
 
 from ssl_behavior.bouts import BoutTable
 from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.clusters.discovery import medoid_bouts, place_bouts
+from ssl_behavior.clusters.unexplained import medoid_bouts, place_bouts
 
 DIM = 7
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from probe.calms21.baselines.frame_classifier import WindowSpan
+from probe.calms21.baselines.base import WindowSpan
 from probe.calms21.baselines.inputs import assemble_inputs
 from probe.representations import Frames
 from ssl_behavior.errors import InputError

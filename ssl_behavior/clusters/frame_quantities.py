@@ -1,4 +1,4 @@
-"""Measures of every frame, for descriptions of clusters: task programs, and the share of observed keypoints.
+"""Quantities of every frame that describe clusters: values of task programs, and the share of observed keypoints.
 
 A program with a left and a right (turning clockwise) is measured twice, with its sign and by its size alone, because a
 cluster of turns to both sides has a mean of zero.

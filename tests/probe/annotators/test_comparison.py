@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from probe.annotators.tables import AnnotatorMatrix, draw_annotators, markdown_matrix, ordered, rich_matrix
+from probe.annotators.comparison import AnnotatorMatrix, draw_annotators, markdown_matrix, ordered, rich_matrix
 from ssl_behavior.errors import InputError
 
 NAMES = ("1", "2", "a|b", "[bold]", "9")

@@ -1,4 +1,4 @@
-"""Systems of the benchmark: names, sections of the tables, and functions that make them."""
+"""The benchmark's systems: name, section of a table, and factory function of each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,7 @@ import torch
 
 from probe.calms21.baselines import BASELINES, BaselineConfig
 from probe.calms21.baselines.config import TASK3_WEIGHTS, TRANSFERS, task3_baseline
-from probe.calms21.effort import Effort
+from probe.calms21.presets import Effort
 from probe.calms21.representations import RepresentationCache
 from probe.calms21.systems import (
     AnnotatorProbes,

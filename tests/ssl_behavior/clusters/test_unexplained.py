@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.clusters.discovery import Geometry, discover, explained_share
 from ssl_behavior.clusters.distinctive import contingency
 from ssl_behavior.clusters.folder import ClusteredStore
+from ssl_behavior.clusters.unexplained import Geometry, discover, explained_share
 from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import write_store

@@ -1,4 +1,4 @@
-"""Clusters and bouts that known labels explain least, and the geometry of bouts and clusters.
+"""Clusters and bouts that known labels explain least, ranked, and the distances this needs.
 
 **Clusters.** A label stream explains a share of a cluster: the part of the uncertainty of "is this frame in the
 cluster?" that the frame's label removes (Theil's uncertainty coefficient), times the share of the cluster's frames that

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ssl_behavior.clusters import frame_measures
-from ssl_behavior.clusters.frame_measures import SEEN, fit_measures
+from ssl_behavior.clusters import frame_quantities
+from ssl_behavior.clusters.frame_quantities import SEEN, fit_measures
 from ssl_behavior.errors import InputError
 from ssl_behavior.programs import ProgramsConfig, with_programs_of
 from ssl_behavior.recording import Recording, observed_points
@@ -38,7 +38,7 @@ def all_values(found, pick):
 
 def test_values_are_those_of_the_whole_recording_whatever_the_blocks(mice, monkeypatch):
     found = fit_measures(mice, mice.rows[:2])
-    monkeypatch.setattr(frame_measures, "_BLOCK_FRAMES", 997)
+    monkeypatch.setattr(frame_quantities, "_BLOCK_FRAMES", 997)
     values = all_values(found, 1)
     assert values.shape == (2503, len(found.measures))
     measured = found.programs.measure(WindowReader([(mice, mice.rows[1])], 1).read([(0, 0, 2503)]))[0].double().numpy()

@@ -1,4 +1,4 @@
-"""Effort of a benchmark: the full published settings, or reduced settings for a laptop or for minutes."""
+"""Effort presets of the benchmark: the published settings, or reduced ones that a laptop finishes."""
 
 import difflib
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Tables and the figure of annotators: similarity, agreement, and transfer of styles.
+"""Comparison of annotators: tables and a figure of similarity, agreement and style transfer.
 
 Similarity compares learned rows and predicted labels of annotators. Transfer compares each annotator's labels with the
 predictions in the style of every annotator.
