@@ -30,11 +30,11 @@ from timing import seconds
 
 from ssl_behavior.device import choose_device, describe_device
 from ssl_behavior.embedding import Embeddings
+from ssl_behavior.embedding_space import BLOCK_FRAMES, SpaceConfig
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.retrieval import FrameIndex, IndexConfig, build_index
 from ssl_behavior.retrieval.index import RECALL_AT, RecallSample
 from ssl_behavior.seeds import numpy_generator
-from ssl_behavior.space import BLOCK_FRAMES, SpaceConfig
 
 EXACT_QUERIES = 500
 SEARCHED_AT_ONCE = 1_000

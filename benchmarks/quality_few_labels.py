@@ -28,8 +28,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from probe.calms21.effort_presets import EFFORTS, get_effort
 from probe.calms21.prediction_cache import cached_predictions
-from probe.calms21.presets import EFFORTS, get_effort
 from probe.calms21.representations import RepresentationCache
 from probe.calms21.result_tables import make_benchmark_task
 from probe.calms21.system_registry import OURS, BenchmarkContext, TaskPart

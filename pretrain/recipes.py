@@ -9,11 +9,11 @@ from ssl_behavior.features import MABE2021_FEATURES
 from ssl_behavior.labeled import Sampling
 from ssl_behavior.methods.conv import EmbeddingConfig
 from ssl_behavior.methods.cpc import CPCConfig
-from ssl_behavior.methods.heads import HeadsConfig, TrajectoryConfig
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
 from ssl_behavior.methods.summary_prediction import SummaryPredictionConfig
 from ssl_behavior.methods.task_programming import TaskProgrammingConfig
 from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
+from ssl_behavior.methods.task_programming_heads import HeadsConfig, TrajectoryConfig
 from ssl_behavior.nn import EncoderConfig, MixerConfig
 from ssl_behavior.programs import PAPER_THRESHOLDS, TASK_PROGRAMMING_2021, ProgramsConfig
 from ssl_behavior.sliding_means import WindowsConfig

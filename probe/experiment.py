@@ -138,7 +138,7 @@ class Predictions:
     Parameters
     ----------
     probability : float32 [frames, classes], all frames of the evaluated recordings.
-    postprocessed : the same after smoothing and tuning (`probe.tuning`), and `DECISION`; empty without
+    postprocessed : the same after smoothing and tuning (`probe.postprocessing`), and `DECISION`; empty without
         postprocessing, or without recordings to choose it on.
     settings : penalty per frame, or number of neighbors, of each class.
     windows : smoothing window of each class, in seconds.

@@ -36,8 +36,8 @@ from probe.experiment import (
     undefined_predictions,
 )
 from probe.folds import FEW_RECORDINGS, SOME_RECORDINGS, InnerFold, inner_folds, num_inner_folds
+from probe.postprocessing import Postprocessing, choose_postprocessing
 from probe.representations import Matrix, all_frames, standardized_blocks
-from probe.tuning import Postprocessing, choose_postprocessing
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.logistic import PENALTIES, Design, LinearHead, class_weights, fit_head, no_longer_better, prior_logits
 from ssl_behavior.splits import fraction_of

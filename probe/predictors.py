@@ -14,8 +14,8 @@ from probe.annotators import AnnotatorConfig, add_annotator, annotated_frames
 from probe.annotators.learning import recordings_labeled_by
 from probe.annotators.saved import ANNOTATORS, SavedAnnotatorProbe, load_annotators, save_annotators
 from probe.experiment import BALANCED, DECISION, balance_probabilities, decide
-from probe.heads import SavedProbe, load_heads, read_probe
 from probe.representations import Columns, Matrix, check_alignment, columns_without
+from probe.saved_probes import SavedProbe, load_heads, read_probe
 from ssl_behavior.bouts import Bout, without_short_bouts
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.embedding import Embeddings, check_fits, embed_row, kept_groups

@@ -19,7 +19,6 @@ from probe.annotators.saved import save_annotators
 from probe.command import ProbeConfig
 from probe.experiment import Experiment, Predictions, can_learn, split_parts
 from probe.folds import describe_held_out
-from probe.heads import save_heads
 from probe.learners import run_experiment
 from probe.references import (
     add_session_time,
@@ -30,6 +29,7 @@ from probe.references import (
     raw_keypoints,
 )
 from probe.representations import Representation, check_alignment, columns_without
+from probe.saved_probes import save_heads
 from probe.tables import ResultRow, csv_text, markdown_text, rich_table, score_parts, score_row
 from probe.tasks import MacroAverage, Task, make_task, parse_macro, targets, task_parts
 from ssl_behavior.checkpoint import load_checkpoint

@@ -15,9 +15,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from probe.experiment import BALANCED, FITS, MIN_CLASSES, PLAIN, Experiment, Predictions, expand_classes
+from probe.postprocessing import Postprocessing, choose_postprocessing
 from probe.representations import Matrix, all_frames, gather, sampled_frames, standardized_blocks
 from probe.tasks import Task, targets
-from probe.tuning import Postprocessing, choose_postprocessing
 from ssl_behavior.errors import InputError
 from ssl_behavior.nn import AnnotatorHead
 from ssl_behavior.numerics import Standardizer

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from probe.annotators.learning import OUTPUT, AnnotatorProbe
 from probe.experiment import DECISION, PLAIN
-from probe.heads import damaged, read_probe, write_probe
+from probe.postprocessing import smooth
 from probe.representations import Matrix, all_frames
+from probe.saved_probes import damaged, read_probe, write_probe
 from probe.tasks import Task
-from probe.tuning import smooth
 from ssl_behavior.errors import InputError
 from ssl_behavior.nn import AnnotatorHead
 from ssl_behavior.numerics import Standardizer

@@ -20,10 +20,10 @@ from ssl_behavior.clusters.algorithms import KMeansConfig, KMeansModel
 from ssl_behavior.clusters.clustering import Progress, bouts_of_frames, fit_model, predict_frames, table_fingerprint
 from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
+from ssl_behavior.embedding_space import Space, SpaceConfig, sample_frames
 from ssl_behavior.errors import InputError
 from ssl_behavior.numerics import effective_rank, participation_ratio, uniformity
 from ssl_behavior.seeds import derive_seed, numpy_generator
-from ssl_behavior.space import Space, SpaceConfig, sample_frames
 
 __all__ = [
     "RULE",

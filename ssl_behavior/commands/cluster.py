@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ssl_behavior.clusters import DensityConfig, KMeansConfig, SmoothingConfig
     from ssl_behavior.clusters.quality import ChoiceConfig
     from ssl_behavior.embedding import EmbeddingRow, Embeddings
-    from ssl_behavior.space import SpaceConfig
+    from ssl_behavior.embedding_space import SpaceConfig
 
 __all__ = ["add_column_options", "main", "space_config"]
 
@@ -106,7 +106,7 @@ def _dims(options: argparse.Namespace) -> int | None:
 
 def space_config(options: argparse.Namespace, dims: int | None) -> "SpaceConfig":
     """Space settings from the options of `add_column_options`."""
-    from ssl_behavior.space import SpaceConfig
+    from ssl_behavior.embedding_space import SpaceConfig
 
     most = {} if dims is None else {"most_dims": dims}
     return SpaceConfig(
@@ -132,8 +132,8 @@ def _choose(
     from ssl_behavior.clusters import KMeansConfig
     from ssl_behavior.clusters.quality import score_numbers, suggested_number
     from ssl_behavior.commands.cluster_output import choice_contents, draw_choice, print_choice, stages
+    from ssl_behavior.embedding_space import Space
     from ssl_behavior.errors import InputError
-    from ssl_behavior.space import Space
     from ssl_behavior.terminal import echo
 
     assert isinstance(config, KMeansConfig)

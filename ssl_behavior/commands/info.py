@@ -168,8 +168,8 @@ def _clusters(path: Path, console: Console) -> None:
 
 
 def _index(path: Path, console: Console) -> None:
+    from ssl_behavior.embedding_space import Space
     from ssl_behavior.retrieval.index import read_facts
-    from ssl_behavior.space import Space
 
     facts, space = read_facts(path), Space.load(path)
     kept = space.config.kept(space.groups)

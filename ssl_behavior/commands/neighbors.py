@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.bouts import Span
-    from ssl_behavior.commands.neighbors_table import bouts_table, line_of, write_bouts
+    from ssl_behavior.commands.neighbors_output import bouts_table, line_of, write_bouts
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.retrieval import Query, nearest_bouts, searchable
     from ssl_behavior.terminal import make_console
@@ -91,8 +91,8 @@ def _index(options: argparse.Namespace, embeddings: "Embeddings", console: "Cons
         index = FrameIndex.open(folder, embeddings)
         _check_settings(folder, index, space | config)
     else:
+        from ssl_behavior.embedding_space import SpaceConfig
         from ssl_behavior.retrieval import IndexConfig
-        from ssl_behavior.space import SpaceConfig
 
         with _bar(console, embeddings, config.get("stride", 1)) as advance:
             index = build_index(

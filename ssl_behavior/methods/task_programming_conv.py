@@ -18,7 +18,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.methods.base import LossTerms
 from ssl_behavior.methods.conv import ConvConfig, ConvMethod, Encoded
 from ssl_behavior.methods.cpc import ContrastivePrediction, PredictionConfig
-from ssl_behavior.methods.heads import (
+from ssl_behavior.methods.task_programming_heads import (
     AttributeTargets,
     HeadsConfig,
     ProgramHeads,

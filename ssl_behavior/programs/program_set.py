@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ssl_behavior.errors import InputError
 from ssl_behavior.programs.builtin import PROGRAMS
 from ssl_behavior.programs.config import ProgramsConfig, programs_with_hash
-from ssl_behavior.programs.contract import check_program, values_of
+from ssl_behavior.programs.contract_checks import check_program, values_of
 from ssl_behavior.programs.pose import MissingRole, Pose
 from ssl_behavior.programs.table import Program, ProgramFacts
 from ssl_behavior.scene import scale_of

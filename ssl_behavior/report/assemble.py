@@ -12,12 +12,12 @@ from ssl_behavior.clusters.distinctive import contingency
 from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.frame_clusters import transitions
 from ssl_behavior.embedding import Embeddings
+from ssl_behavior.embedding_space import Space, SpaceConfig, sample_frames
 from ssl_behavior.errors import InputError
 from ssl_behavior.report.contents import MOST_POINTS, AnimalProfiles, Ethogram, ExampleBout, FrameMap, Report, Scores
 from ssl_behavior.report.examples import Source, choose_bouts, nearest_points
 from ssl_behavior.report.maps import check_map, draw_map, program_channels, tracking_channels
 from ssl_behavior.report.table_rows import MOST_BOUTS
-from ssl_behavior.space import Space, SpaceConfig, sample_frames
 from ssl_behavior.store import Store, StoreRow
 
 __all__ = ["DEFAULT_PROGRAMS", "Gathered", "ReportConfig", "gather_report"]

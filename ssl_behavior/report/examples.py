@@ -12,11 +12,11 @@ import numpy as np
 
 from ssl_behavior.bouts import BoutTable, Span, bout_table
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
+from ssl_behavior.embedding_space import Space
 from ssl_behavior.errors import InputError
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.report.contents import Ethogram, ExampleBout, Neighbor, ReportRecording
 from ssl_behavior.seeds import numpy_generator
-from ssl_behavior.space import Space
 from ssl_behavior.store import Store, StoreRow
 
 __all__ = [

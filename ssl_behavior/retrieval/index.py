@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
+from ssl_behavior.embedding_space import Space, SpaceConfig
 from ssl_behavior.errors import InputError
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.files import atomic_folder, read_contents, write_json
 from ssl_behavior.seeds import derive_seed, numpy_generator
-from ssl_behavior.space import Space, SpaceConfig
 
 __all__ = [
     "FLAT_FRAMES",

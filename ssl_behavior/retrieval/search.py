@@ -8,9 +8,9 @@ import numpy as np
 
 from ssl_behavior.bouts import Span, runs
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
+from ssl_behavior.embedding_space import Space, sample_frames
 from ssl_behavior.errors import InputError
 from ssl_behavior.retrieval.index import FrameIndex
-from ssl_behavior.space import Space, sample_frames
 
 __all__ = ["EXCLUDE_SECONDS", "NearBout", "Query", "nearest_bouts", "query_point", "recording_of", "searchable"]
 

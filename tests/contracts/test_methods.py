@@ -12,11 +12,11 @@ from ssl_behavior.features import FEATURE_BLOCKS, FeatureConfig
 from ssl_behavior.labeled import LabeledBatch, LabeledReader, Sampling, StreamFacts
 from ssl_behavior.methods import METHODS, CPCConfig, group_slices
 from ssl_behavior.methods.conv import EmbeddingConfig
-from ssl_behavior.methods.heads import HeadsConfig, TrajectoryConfig
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
 from ssl_behavior.methods.summary_prediction import SummaryPredictionConfig, SummaryTargetsConfig
 from ssl_behavior.methods.task_programming import TaskProgrammingConfig
 from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
+from ssl_behavior.methods.task_programming_heads import HeadsConfig, TrajectoryConfig
 from ssl_behavior.nn import EncoderConfig, MixerConfig
 from ssl_behavior.recording import Labels
 from ssl_behavior.scene import SceneConfig

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from probe.command import main, parse
-from probe.heads import load_heads
+from probe.saved_probes import load_heads
 from probe.session import run_probe
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.errors import InputError

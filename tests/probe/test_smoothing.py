@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probe.tuning import WINDOWS_SECONDS, moving_average, smooth, window_frames
+from probe.postprocessing import WINDOWS_SECONDS, moving_average, smooth, window_frames
 
 SLICES, FPS = [slice(0, 101), slice(101, 138)], [30.0, 30.0]
 

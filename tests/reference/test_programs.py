@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ssl_behavior.programs import PROGRAMS
-from ssl_behavior.programs.contract import random_scene
+from ssl_behavior.programs.contract_checks import random_scene
 from ssl_behavior.programs.pose import overlap
 from ssl_behavior.skeleton import SKELETONS
 

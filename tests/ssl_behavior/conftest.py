@@ -7,8 +7,8 @@ from ssl_behavior.clusters import Clustering, FrameClusters, KMeansConfig, Smoot
 from ssl_behavior.clusters.algorithms import KMeansModel
 from ssl_behavior.clusters.clustering import FittedOn
 from ssl_behavior.embedding import Embeddings
+from ssl_behavior.embedding_space import Space
 from ssl_behavior.files import write_json
-from ssl_behavior.space import Space
 
 
 @pytest.fixture(scope="session")

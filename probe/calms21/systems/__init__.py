@@ -19,7 +19,7 @@ from probe.calms21.systems.boosting import BoostedTrees, BoostingConfig
 from probe.calms21.systems.crossfit import PostprocessingConfig, mean_of, run_system
 from probe.calms21.systems.curves import Curve, CurvePoint, draw_curves, draw_streams, label_curve
 from probe.calms21.systems.end_to_end import EndToEnd, EndToEndConfig
-from probe.calms21.systems.windows import ParentNetwork, WindowClassifier
+from probe.calms21.systems.window_classifier import ParentNetwork, WindowClassifier
 from probe.folds import stratified_folds
 
 __all__ = [

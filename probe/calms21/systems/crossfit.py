@@ -12,7 +12,7 @@ import numpy as np
 
 from probe.calms21.systems.base import Problem, System
 from probe.experiment import FITS, Predictions, can_learn
-from probe.tuning import Postprocessing, choose_postprocessing
+from probe.postprocessing import Postprocessing, choose_postprocessing
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.splits import Split

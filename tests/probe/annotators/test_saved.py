@@ -7,8 +7,8 @@ import torch
 
 from probe.annotators.learning import add_annotator
 from probe.annotators.saved import load_annotators, save_annotators
-from probe.heads import load_heads
-from probe.tuning import smooth
+from probe.postprocessing import smooth
+from probe.saved_probes import load_heads
 from ssl_behavior.errors import InputError
 
 from .conftest import DIM, FAST

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from probe.calms21.command import BenchmarkConfig, parse
-from probe.calms21.presets import EFFORTS, get_effort
+from probe.calms21.effort_presets import EFFORTS, get_effort
 from probe.calms21.representations import RepresentationCache
 from probe.calms21.result_tables import PUBLISHED, TABLES, make_benchmark_task
 from probe.calms21.session import _make_context, _opened, run_benchmark

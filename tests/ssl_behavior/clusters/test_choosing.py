@@ -11,8 +11,8 @@ from ssl_behavior.clusters.quality import (
     silhouette,
     suggested_number,
 )
+from ssl_behavior.embedding_space import Space
 from ssl_behavior.errors import InputError
-from ssl_behavior.space import Space
 
 FRAMES = (701, 503, 997, 809, 601)
 CHOICE = ChoiceConfig(numbers=(3, 5, 11), resamples=3, sample=1500, silhouette_frames=701)

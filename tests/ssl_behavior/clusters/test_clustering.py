@@ -13,8 +13,8 @@ from ssl_behavior.clusters import (
     load_clustering,
     save_clustering,
 )
+from ssl_behavior.embedding_space import SpaceConfig
 from ssl_behavior.errors import InputError
-from ssl_behavior.space import SpaceConfig
 
 FRAMES = (1511, 977, 0, 1, 2003)
 K_MEANS = KMeansConfig(clusters=5, sample=2000)

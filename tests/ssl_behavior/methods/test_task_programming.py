@@ -9,8 +9,8 @@ import torch
 from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods.base import LossTerms
-from ssl_behavior.methods.heads import HeadsConfig, ProgramHeads
 from ssl_behavior.methods.task_programming import TaskProgramming, TaskProgrammingConfig
+from ssl_behavior.methods.task_programming_heads import HeadsConfig, ProgramHeads
 from ssl_behavior.programs import ProgramsConfig
 from ssl_behavior.scene import SceneConfig
 from ssl_behavior.store import write_store

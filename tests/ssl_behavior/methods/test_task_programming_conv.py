@@ -8,7 +8,6 @@ import torch
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods.conv import Encoded
-from ssl_behavior.methods.heads import AttributeTargets, HeadsConfig, TrajectoryConfig, local_windows
 from ssl_behavior.methods.task_programming_conv import (
     CPCPrograms,
     CPCProgramsConfig,
@@ -16,6 +15,7 @@ from ssl_behavior.methods.task_programming_conv import (
     TaskProgrammingConvConfig,
     _picked_steps,
 )
+from ssl_behavior.methods.task_programming_heads import AttributeTargets, HeadsConfig, TrajectoryConfig, local_windows
 from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.programs import ProgramsConfig
 from ssl_behavior.scene import SceneConfig, build_scene

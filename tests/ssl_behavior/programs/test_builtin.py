@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ssl_behavior.programs import PAPER_THRESHOLDS, PROGRAMS, TASK_PROGRAMMING_2021, TRANSFORMATIONS, check_program
-from ssl_behavior.programs.contract import random_scene, transformed
+from ssl_behavior.programs.contract_checks import random_scene, transformed
 from ssl_behavior.programs.pose import MissingRole, Pose
 from ssl_behavior.skeleton import SKELETONS, Skeleton
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssl_behavior.programs import Animal, MissingRole
-from ssl_behavior.programs.contract import random_scene
+from ssl_behavior.programs.contract_checks import random_scene
 from ssl_behavior.skeleton import SKELETONS
 
 

@@ -4,10 +4,10 @@ from functools import partial
 import numpy as np
 import pytest
 
+from ssl_behavior.embedding_space import Space, SpaceConfig
 from ssl_behavior.errors import InputError
 from ssl_behavior.retrieval import FrameIndex, IndexConfig, build_index
 from ssl_behavior.retrieval.index import KINDS
-from ssl_behavior.space import Space, SpaceConfig
 
 SPACES = {"cosine": SpaceConfig(unit=True), "euclidean": SpaceConfig(), "few": SpaceConfig(most_dims=5)}
 
@@ -119,7 +119,7 @@ def test_where_fewer_are_allowed_than_asked_for_the_rest_is_none(embeddings, arr
 
 
 def test_embeddings_are_read_in_blocks(embeddings, monkeypatch):
-    monkeypatch.setattr("ssl_behavior.space.BLOCK_FRAMES", 101)
+    monkeypatch.setattr("ssl_behavior.embedding_space.BLOCK_FRAMES", 101)
     space = Space.fit(embeddings, SpaceConfig(unit=True))
     config = IndexConfig(kind="ivf")
     blocks = []

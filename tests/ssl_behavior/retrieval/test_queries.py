@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from ssl_behavior.bouts import Span
+from ssl_behavior.embedding_space import Space, SpaceConfig
 from ssl_behavior.errors import InputError
 from ssl_behavior.retrieval.search import Query, query_point, recording_of
-from ssl_behavior.space import Space, SpaceConfig
 
 
 def test_mistakes_in_queries_are_told(embeddings):

@@ -5,10 +5,10 @@ import pytest
 
 from ssl_behavior.bouts import Span
 from ssl_behavior.embedding import Embeddings
+from ssl_behavior.embedding_space import Space, SpaceConfig
 from ssl_behavior.errors import InputError
 from ssl_behavior.retrieval import FrameIndex, IndexConfig, Query, nearest_bouts
 from ssl_behavior.retrieval.search import _run_around
-from ssl_behavior.space import Space, SpaceConfig
 
 FRAMES = {"a:1/x": 701, "b": 389, "c": 547}
 OFFSETS = {"a:1/x": 0, "b": 701, "c": 1090}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from probe.calms21 import pretraining_cache
-from probe.calms21.presets import EFFORTS
+from probe.calms21.effort_presets import EFFORTS
 from probe.calms21.systems import EndToEnd, EndToEndConfig, FrozenAnnotatorProbe, PostprocessingConfig, run_system
 from probe.experiment import BALANCED, PLAIN, Problem
 from probe.representations import Representation

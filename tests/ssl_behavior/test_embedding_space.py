@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from ssl_behavior.embedding import Embeddings
+from ssl_behavior.embedding_space import Space, SpaceConfig, sample_frames
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import write_json
-from ssl_behavior.space import Space, SpaceConfig, sample_frames
 
 FRAMES = (211, 97, 151)
 GROUPS = {"latent": 5, "time": 2, "features": 7}

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from probe import tuning
+from probe import postprocessing
 from probe.experiment import BALANCED, DECISION, PLAIN, decide
+from probe.postprocessing import LOG_WEIGHTS, Postprocessing, choose_postprocessing, choose_weights, reweigh
 from probe.tasks import parse_macro
-from probe.tuning import LOG_WEIGHTS, Postprocessing, choose_postprocessing, choose_weights, reweigh
 
 
 def made(num_frames=601, seed=0, sharpness=2.0, shares=(0.05, 0.25, 0.7)):
@@ -32,7 +32,7 @@ def test_f1_sweep_equals_a_loop_over_weights():
     log_weights = np.array([0.3, -0.7, 0.0])
     scores = np.log(probability.astype(np.float64)) + log_weights
     for column in range(3):
-        swept = tuning._sweep(scores, column, log_weights[column], target.argmax(axis=1))
+        swept = postprocessing._sweep(scores, column, log_weights[column], target.argmax(axis=1))
         for index in range(0, len(LOG_WEIGHTS), 7):
             weights = log_weights.copy()
             weights[column] = LOG_WEIGHTS[index]
@@ -142,4 +142,4 @@ def test_default_postprocessing_is_identity(problem):
     [([0.1, 0.5, 0.1], 1), ([0.5, 0.5, 0.5], 1), ([0.1, 0.9, 0.9, 0.899], 2), ([0.7, 0.1, 0.7], 0)],
 )
 def test_middle_of_nearly_equal_weights(values, middle):
-    assert tuning._middle_of_the_best(np.array(values)) == middle
+    assert postprocessing._middle_of_the_best(np.array(values)) == middle

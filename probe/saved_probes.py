@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from probe.experiment import DECISION, FITS, PLAIN, Experiment, FittedHead, Predictions, expand_classes
+from probe.postprocessing import smooth
 from probe.representations import Matrix, all_frames, standardized_blocks
-from probe.tuning import smooth
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, read_contents, write_json
 from ssl_behavior.logistic import LinearHead
