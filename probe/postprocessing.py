@@ -190,7 +190,7 @@ def reweigh(probability: np.ndarray, weights: Sequence[float], kind: str) -> np.
     ----------
     probability : float32 [frames, classes], NaN for classes that were not learned.
 
-    >>> reweighed(np.array([[0.2, 0.8], [0.6, 0.4]]), [4.0, 1.0], "binary").round(2).tolist()
+    >>> reweigh(np.array([[0.2, 0.8], [0.6, 0.4]]), [4.0, 1.0], "binary").round(2).tolist()
     [[0.5, 0.8], [0.86, 0.4]]
     """
     weighed = probability.astype(np.float64) * np.asarray(weights)

@@ -142,4 +142,4 @@ def test_default_postprocessing_is_identity(problem):
     [([0.1, 0.5, 0.1], 1), ([0.5, 0.5, 0.5], 1), ([0.1, 0.9, 0.9, 0.899], 2), ([0.7, 0.1, 0.7], 0)],
 )
 def test_middle_of_nearly_equal_weights(values, middle):
-    assert postprocessing._middle_of_the_best(np.array(values)) == middle
+    assert postprocessing._middle_of_best_run(np.array(values)) == middle

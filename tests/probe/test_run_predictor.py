@@ -212,7 +212,7 @@ def test_short_recordings_and_missing_tracks_are_labeled(place, tmp_path):
 @pytest.mark.parametrize(
     ("more", "where", "message"),
     [
-        ([], {"run": "cpc"}, r"cpc was not trained with labels .* \(--probe, .* recipe joint or finetune"),
+        ([], {"run": "cpc"}, r"cpc was not trained with labels .*`probe`.* recipe joint or finetune"),
         ([], {"run": "embeddings"}, r"embeddings holds embeddings and no labels: give a probe of them \(--probe DIR\)"),
         ([], {"run": "missing"}, "there is no such run or checkpoint folder"),
         (["--annotator", "9"], {}, r"annotator '9' was not learned; the model knows \['0', '1'\]"),

@@ -133,7 +133,7 @@ def test_a_recording_shorter_than_the_window_is_padded(store):
 
 def test_unknown_annotator_raises(store):
     facts = LabelFacts(streams=label_facts(sources(store, "a")).streams, annotators=("0",))
-    with pytest.raises(InputError, match=r"recording 'b' was labeled by '1', who is none of .*\['0'\]"):
+    with pytest.raises(InputError, match=r"recording 'b' was labeled by '1', which is none of .*\['0'\]"):
         LabeledReader(sources(store), WINDOW, {(str(store.path), "b")}, facts, Sampling())
 
 

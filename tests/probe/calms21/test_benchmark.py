@@ -322,7 +322,7 @@ def test_embeddings_of_another_precision_are_recomputed(labeled, tmp_path, asked
     (tmp_path / "e" / "embeddings.json").write_text(json.dumps(contents | {"precision": "float32"}))
     representations = RepresentationCache(labeled, tmp_path, EFFORTS["minutes"], labeled.rows[:4], precision=asked)
     precision = torch.bfloat16 if asked == "bfloat16" else torch.float32
-    assert representations._is_asked_for(Embeddings(tmp_path / "e"), "c0ffee", precision) is not made_again
+    assert representations._matches(Embeddings(tmp_path / "e"), "c0ffee", precision) is not made_again
 
 
 def test_only_recordings_with_labels_are_embedded(labeled, tmp_path):

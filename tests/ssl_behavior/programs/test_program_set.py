@@ -14,8 +14,8 @@ from ssl_behavior.programs import (
     TRANSFORMATIONS,
     ProgramsConfig,
     ProgramSet,
-    attributes,
     custom_programs,
+    program_set,
 )
 from ssl_behavior.scene import scale_of
 from ssl_behavior.skeleton import SKELETONS, Skeleton
@@ -85,7 +85,7 @@ def test_columns_are_the_programs_of_each_animal(mice):
     batch = whole(mice)
     keypoints = batch.keypoints.masked_fill(~batch.observed.unsqueeze(-1), torch.nan)
     values = programs.evaluate(keypoints, batch.arena, batch.px_per_cm)
-    pose = attributes.Pose.of(keypoints, CALMS21, 30.0, batch.arena, float(programs.body_length))
+    pose = program_set.Pose.of(keypoints, CALMS21, 30.0, batch.arena, float(programs.body_length))
     for name, column in zip(programs.names, values.unbind(-1), strict=True):
         program, _, animal = name.partition(".")
         expected = PROGRAMS[program](pose.swapped() if animal == "intruder" else pose)
@@ -116,7 +116,7 @@ def test_evaluation_takes_any_batch_and_pieces_change_nothing(mice, monkeypatch)
     torch.testing.assert_close(deep.flatten(0, 1), values, equal_nan=True)
     single = programs.evaluate(keypoints[4], batch.arena[4], batch.px_per_cm[4])
     torch.testing.assert_close(single, values[4], equal_nan=True)
-    monkeypatch.setattr(attributes, "_CHUNK_FRAMES", 61 * 4)
+    monkeypatch.setattr(program_set, "_CHUNK_FRAMES", 61 * 4)
     torch.testing.assert_close(programs.evaluate(keypoints, batch.arena, batch.px_per_cm), values, equal_nan=True)
 
 
