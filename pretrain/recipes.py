@@ -34,9 +34,9 @@ def summaries() -> RunConfig:
     `methods.summary_prediction`.
     The embedding excludes means of the inputs and the time; `ssl-behavior embed --groups` adds them.
 
-    On the 38 rat recordings, 5 seeds, halves: aggression and social AP .745 +- .001, with the labels of four recordings
-    .734 +- .001, of one .632 +- .002 (untrained .546, .497, .423), see benchmarks/results/representation.md. Three
-    and a half minutes on two cores.
+    On the 38 rat recordings, 5 seeds, halves: aggression and social AP .744 +- .002, with the labels of four recordings
+    .733 +- .001, of one .630 +- .002 (untrained .546, .497, .423), see benchmarks/results/representation.md. Three
+    minutes on two cores.
     """
     return RunConfig(
         method=SummaryPredictionConfig(),
