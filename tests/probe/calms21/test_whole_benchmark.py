@@ -69,5 +69,5 @@ def test_second_run_uses_cached_predictions_only(benchmark):
     told = run_benchmark(arguments)
     assert {path: path.stat().st_mtime_ns for path in (out / "predictions").rglob("*") if path.is_file()} == before
     assert results_of(out)["tables"] == written
-    done = [line for line in told.splitlines() if ", seed " in line and "pretrained" not in line]
+    done = [line for line in told.splitlines() if ", seed " in line and "pretraining" not in line]
     assert len(done) > len(SYSTEMS) and all("found" in line for line in done)
