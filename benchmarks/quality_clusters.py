@@ -75,7 +75,7 @@ def compared(
 
 
 def labels_of(store: Store, stream: str) -> np.ndarray:
-    """int [frames], -1 where nobody annotated."""
+    """Labels of all frames, int [frames]; -1 without annotation."""
     parts = []
     for row in store.rows:
         labels = store.recording(row.id).labels

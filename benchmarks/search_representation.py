@@ -628,7 +628,7 @@ def judged(columns: list[Tensor], store: Store, judge: Any, file: Path) -> dict[
 
 
 def on_both_splits(judge: Any, loaded: Any) -> dict[str, dict[str, float]]:
-    """The judge's numbers on halves and on 31-38 of what its `load` gave."""
+    """The judge's numbers on halves and on 31-38; `loaded` is the result of its `load`."""
     every = list(range(1, 39))
     halves = [judge.judge(*loaded, *pair) for pair in ((every[::2], every[1::2]), (every[1::2], every[::2]))]
     later = judge.judge(*loaded, every[:30], every[30:])

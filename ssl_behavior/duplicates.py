@@ -71,7 +71,7 @@ def fingerprint(keypoints: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray
         # Time last: every coordinate of every point is then one stretch of memory.
         points = np.ascontiguousarray(np.moveaxis(keypoints[start : start + _CHUNK_FRAMES + 2 * lag], 0, -1))
         found, at = (np.concatenate(column) for column in zip(*_in_chunk(points, lag), strict=True))
-        # Rates are powers of two, so that of two copies the thinned out one keeps a part of what the other keeps.
+        # Rates are powers of two: a copy with the higher rate then keeps a subset of the fingerprints of the other.
         rate = 2 ** math.ceil(math.log2(max(1, len(found) / (_PRINTS_PER_FRAME * (points.shape[-1] - 2 * lag)))))
         kept = found % np.uint64(rate) == 0
         hashes.append(found[kept])

@@ -39,7 +39,9 @@ class LabelFacts:
             if len(set(names)) < len(names):
                 raise InputError(f"labels: {what} must have different names, got {list(names)}")
         if not self.annotators:
-            raise InputError("labels: at least one annotator is needed; name one '' where nobody is known")
+            raise InputError(
+                "labels: at least one annotator is needed; for labels without a named annotator, name one ''"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,7 +48,7 @@ TOLERANCE, ROUGH_TOLERANCE = 1e-7, 1e-5
 """A fit ends when the loss per point falls by less."""
 
 HELD_OUT_EVERY = 5
-"""Every so-manieth labeled recording chooses the penalty."""
+"""One labeled recording in this many chooses the penalty."""
 
 ABSENT_LOGIT = -6.0
 """Of a class that no frame shows, where others are shown."""

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -63,10 +64,10 @@ def array(store):
 
 
 @pytest.fixture
-def make_embeddings(store):
-    """Write an array as an embeddings folder of the store."""
+def write_embeddings():
+    """Write an array as an embeddings folder of a store."""
 
-    def write(path, array, **changes):
+    def write(store, path, array, /, **changes):
         path.mkdir()
         np.save(path / "embeddings.npy", array)
         rows = [{"id": r.id, "offset": r.offset, "frames": r.frames, "fps": r.fps} for r in store.rows]
@@ -79,6 +80,12 @@ def make_embeddings(store):
         return Embeddings(path)
 
     return write
+
+
+@pytest.fixture
+def make_embeddings(store, write_embeddings):
+    """Write an array as an embeddings folder of the fixture `store`."""
+    return partial(write_embeddings, store)
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 from io import StringIO
 
@@ -58,18 +57,9 @@ def test_single_annotator_is_an_error(styles, experiments):
         run_annotator_experiments(dict(list(experiments.items())[:1]), array, 0)
 
 
-def test_annotators_mode_writes_scores_probe_and_matrices(styles, tmp_path):
+def test_annotators_mode_writes_scores_probe_and_matrices(styles, write_embeddings, tmp_path):
     store, array, task = styles
-    folder = tmp_path / "embeddings"
-    folder.mkdir()
-    np.save(folder / "embeddings.npy", array)
-    rows = [{"id": r.id, "offset": r.offset, "frames": r.frames, "fps": r.fps} for r in store.rows]
-    contents = {
-        "format": "ssl-behavior embeddings", "version": 1, "dim": array.shape[1], "dtype": str(array.dtype),
-        "channel_groups": {"embedding": array.shape[1]}, "checkpoint": "c0ffee", "store": store.fingerprint(),
-        "recordings": rows,
-    }  # fmt: skip
-    (folder / "embeddings.json").write_text(json.dumps(contents))
+    folder = write_embeddings(store, tmp_path / "embeddings", array).path
     out = tmp_path / "out"
     argv = [folder, store.path, "--task", "behavior", "--mode", "annotators", "--seeds", 1, "--references", "none"]
     results = run_probe(parse([str(a) for a in [*argv, "--out", out]]), Console(file=StringIO(), width=200))
