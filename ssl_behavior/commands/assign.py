@@ -19,7 +19,7 @@ def main(argv: Sequence[str]) -> int:
     # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.clusters import load_clustering, save_clustering
     from ssl_behavior.clusters.folder import MARKER
-    from ssl_behavior.commands.cluster_output import print_clusters, stages
+    from ssl_behavior.commands.cluster import print_clusters, stages
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.files import check_free
     from ssl_behavior.terminal import echo, make_console

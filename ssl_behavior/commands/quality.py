@@ -25,8 +25,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.clusters.quality import QualityConfig, compare_embeddings, judge_embeddings
-    from ssl_behavior.commands.cluster import space_config
-    from ssl_behavior.commands.cluster_output import stages
+    from ssl_behavior.commands.cluster import space_config, stages
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.errors import InputError
     from ssl_behavior.files import check_free, write_json
@@ -65,7 +64,7 @@ def _print(
     from rich.table import Table
     from rich.text import Text
 
-    from ssl_behavior.commands.cluster_output import echo
+    from ssl_behavior.terminal import echo
 
     table = Table(title="each embedding by itself", title_justify="left")
     for name in ("", "dim", "rank", "participation", "uniformity", *(f"near {lag:g} s" for lag, _ in own[0].coherence)):

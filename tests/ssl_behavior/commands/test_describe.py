@@ -10,7 +10,7 @@ from ssl_behavior.cli import main
 from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.clusters.distinctive import Enrichment
 from ssl_behavior.clusters.profiles import Groups, compare_profiles
-from ssl_behavior.commands import describe, describe_output
+from ssl_behavior.commands import describe
 from ssl_behavior.embedding import EmbeddingRow, store_embeddings
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import write_store
@@ -141,7 +141,7 @@ def enriched(log2_ratio, low, both=500):
 def test_what_is_enriched_is_told_as_surely_as_it_is():
     rich = "s mount 4.0 times as often as by chance (500 of its 700 frames, 5 bouts in 1 recording)"
     unsure = "none of them twice as often as by chance in frames and recordings enough to be sure"
-    told = describe_output._labels
+    told = describe._labels
     assert told([enriched(2.0, 0.3)], 7) == rich
     assert told([enriched(2.0, None)], 7) == told([enriched(2.0, -0.1)], 7) == unsure
     assert told([enriched(2.0, 0.3, both=29)], 7) == told([enriched(2.0, None, both=29)], 1) == unsure
@@ -167,7 +167,7 @@ def test_groups_that_differ_together_but_in_no_pair_are_told(capsys):
     groups = Groups(factor="dose", names=("x", "y", "z"), group=group, animal={id: id for id in group}, within=False)
     profiles = compare_profiles(FrameClusters(rows, labels.astype(np.int32), 3), groups)
     assert any(one.found for one in profiles.overall) and not any(one.found for one in profiles.comparisons)
-    describe_output._print_profiles(make_console(), profiles)
+    describe._print_profiles(make_console(), profiles)
     told = " ".join(capsys.readouterr().out.split())
     assert "All groups together differ in the share of frames of clusters 0, 1, 2, at a false discovery rate" in told
     assert "No difference between two groups is found at a false discovery rate of 0.05; the nearest:" in told

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ssl_behavior.cli import main
-from ssl_behavior.commands import programs_output
-from ssl_behavior.commands.programs_output import measure_programs
+from ssl_behavior.commands import programs
+from ssl_behavior.commands.programs import measure_programs
 from ssl_behavior.programs import PROGRAMS
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import Store, write_store
@@ -179,9 +179,9 @@ def test_figure_errors_come_before_measuring(case, store, capsys, monkeypatch):
     def measure(*_):
         raise AssertionError("measured first")
 
-    monkeypatch.setattr(programs_output, "measure_programs", measure)
+    monkeypatch.setattr(programs, "measure_programs", measure)
     arguments, message = UNDRAWABLE.get(case, (["{store}", "--figure", "x.png"], "pip install 'ssl-behavior[plots]'"))
     if case == "no matplotlib":
-        monkeypatch.setattr(programs_output, "find_spec", lambda _: None)
+        monkeypatch.setattr(programs, "find_spec", lambda _: None)
     assert main(["programs", *(a.format(store=store) for a in arguments)]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
