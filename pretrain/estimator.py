@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from pretrain.config import run_config_from
 from pretrain.recipes import RECIPES
 from pretrain.run import train
-from ssl_behavior.encoder import Encoder, load
+from ssl_behavior.embedding import Encoder, load
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Recording
 from ssl_behavior.store import write_store

@@ -65,14 +65,14 @@ def _label(options: argparse.Namespace, predictor: "LabelPredictor", console: "C
     from rich.text import Text
 
     from probe.predictors import write_labels
-    from ssl_behavior.terminal import counted, frames_bar
+    from ssl_behavior.terminal import counted, progress_bars
 
     rows = _rows(options, predictor)
-    with frames_bar(console, "annotating", sum(row.frames for row in rows), transient=True) as advance:
+    with progress_bars(console, transient=True) as progress:
         summary = write_labels(
             predictor, rows, options.out, formats=options.format, streams=options.streams, annotator=options.annotator,
             balanced=options.balanced, min_bout_frames=options.minimum_bout_frames, actor=options.actor,
-            media=options.media, overwrite=options.overwrite, progress=advance,
+            media=options.media, overwrite=options.overwrite, progress=progress,
         )  # fmt: skip
     console.print(summary.table())
     for note in summary.notes:

@@ -1,21 +1,26 @@
 """Label predictors for any recording (a run with label heads, or a saved probe), and the files with their labels."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from rich.box import SIMPLE
 from rich.table import Table
-from rich.text import Text
 
 from probe.annotators import AnnotatorConfig, add_annotator, annotated_frames
 from probe.annotators.learning import recordings_labeled_by
-from probe.annotators.saved import ANNOTATORS, SavedAnnotatorProbe, load_annotators, save_annotators
 from probe.experiment import BALANCED, DECISION, balance_probabilities, decide
 from probe.representations import Columns, Matrix, check_alignment, columns_without
-from probe.saved_probes import SavedProbe, load_heads, read_probe
+from probe.saved_probes import (
+    ANNOTATORS,
+    SavedAnnotatorProbe,
+    SavedProbe,
+    load_annotators,
+    load_heads,
+    read_probe,
+    save_annotators,
+)
 from ssl_behavior.bouts import Bout, without_short_bouts
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.embedding import Embeddings, check_fits, embed_row, kept_groups
@@ -29,6 +34,7 @@ from ssl_behavior.objectives import class_prior
 from ssl_behavior.prediction import Style, predict_row, style_of, with_labels
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import Store, StoreRow
+from ssl_behavior.terminal import Progress, make_table, no_progress
 
 __all__ = [
     "LabelPredictor",
@@ -264,9 +270,6 @@ class _LazyEmbeddings(Columns):
         return self._last[1]
 
 
-Progress = Callable[[int], None]
-
-
 class LabelSummary:
     """Bouts and seconds of each behavior in written labels, and notes about them."""
 
@@ -284,12 +287,12 @@ class LabelSummary:
             self.seconds[bout.stream, bout.behavior] += (bout.stop - bout.start) / row.fps
 
     def table(self) -> Table:
-        table = Table("stream", "behavior", "bouts", "seconds", "% of the time", box=SIMPLE)
+        rows = []
         for (stream, name), count in self.bouts.items():
             seconds = self.seconds[stream, name]
             share = 100 * seconds / self.total_seconds
-            table.add_row(Text(stream), Text(name), f"{count:,}", f"{seconds:,.1f}", f"{share:.1f}")
-        return table
+            rows.append([stream, name, f"{count:,}", f"{seconds:,.1f}", f"{share:.1f}"])
+        return make_table(["stream", "behavior", "bouts", "seconds", "% of the time"], rows, text=["behavior"])
 
 
 def write_labels(
@@ -305,7 +308,7 @@ def write_labels(
     actor: str = "",
     media: str = DEFAULT_MEDIA,
     overwrite: bool = False,
-    progress: Progress = lambda _: None,
+    progress: Progress = no_progress,
 ) -> LabelSummary:
     """Write a file per recording and format, and `labels.json` with streams, classes and styles, all or nothing.
 
@@ -327,6 +330,7 @@ def write_labels(
     check_media(media, [row.id for row in rows])
     chosen = predictor.streams(streams)
     styles = {row.id: predictor.style(row, annotator, chosen) for row in rows}
+    total = sum(row.frames for row in rows)
     summary = LabelSummary(chosen, _notes(predictor, styles, balanced))
 
     def label(row: StoreRow) -> AnnotatedRecording:
@@ -338,7 +342,7 @@ def write_labels(
             annotator=style, media=media,
         )  # fmt: skip
         summary.add(recording.bouts, row)
-        progress(row.frames)
+        progress("annotating", row.frames, total)
         return recording
 
     facts = _facts(predictor, balanced, min_bout_frames, summary.notes)

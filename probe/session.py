@@ -1,21 +1,18 @@
 """One run of the probing job: embed, prepare references, fit, score, write."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
 from probe.annotators import describe_annotators, find_annotators, run_annotator_experiments, write_annotators
 from probe.annotators.learning import AnnotatorProbe
-from probe.annotators.saved import save_annotators
 from probe.command import ProbeConfig
 from probe.experiment import Experiment, Predictions, can_learn, split_parts
 from probe.folds import describe_held_out
@@ -29,7 +26,7 @@ from probe.references import (
     raw_keypoints,
 )
 from probe.representations import Representation, check_alignment, columns_without
-from probe.saved_probes import save_heads
+from probe.saved_probes import save_annotators, save_heads
 from probe.tables import ResultRow, csv_text, markdown_text, rich_table, score_parts, score_row
 from probe.tasks import MacroAverage, Task, make_task, parse_macro, targets, task_parts
 from ssl_behavior.checkpoint import load_checkpoint
@@ -42,7 +39,7 @@ from ssl_behavior.methods import Method
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.splits import Split
 from ssl_behavior.store import Store, StoreRow
-from ssl_behavior.terminal import counted
+from ssl_behavior.terminal import Progress, counted, progress_bars
 
 __all__ = ["PROTOCOL", "run_probe"]
 
@@ -73,7 +70,7 @@ def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
         task = replace(task, annotators=find_annotators(store, task))
     plan = _Plan(config, store, task, [parse_macro(task, text) for text in config.macros])
     console.print(plan.opening)
-    with _progress_display(console) as progress, TemporaryDirectory() as scratch:
+    with progress_bars(console, transient=True) as progress, TemporaryDirectory() as scratch:
         session = _Session(config, plan, progress)
         trained, *others = session.representations(Path(scratch), console)
         rows, first = session.score(trained, keep=True)
@@ -99,14 +96,6 @@ def _check_out(config: ProbeConfig) -> None:
     check_free(out, config.overwrite or ours, "" if ours else "results.json")
     if out.is_file():
         raise InputError(f"{out} is a file, not a folder; choose another --out")
-
-
-def _progress_display(console: Console) -> Progress:
-    """Transient lines with a description, counts and the remaining time."""
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-        console=console, transient=True,
-    )  # fmt: skip
 
 
 class _Plan:
@@ -214,17 +203,16 @@ class _Session:
         store, train, names = self.plan.store, self.plan.rows("train"), set(self.config.references)
         rows, config, made = self.plan.used_rows, self._features, list[Representation]()
         if {"hand", "pca"} & names:
-            with self._progress_line("hand features", len(store.rows)) as advance:
-                hand = hand_features(store, train, scratch, advance)
+            hand = hand_features(store, train, scratch, self._advance("hand features", len(store.rows)))
             made += [hand] if "hand" in names else []
             made += [pca_reference(hand, train, scratch)] if "pca" in names else []
         if "input_means" in names:
-            with self._progress_line("window means of the inputs", len(rows)) as advance:
-                made.append(input_means(store, train, scratch, config, rows, advance))
+            advance = self._advance("window means of the inputs", len(rows))
+            made.append(input_means(store, train, scratch, config, rows, advance))
         if "histograms" in names:
             num_columns = dim - self.groups.get("time", 0)
-            with self._progress_line("windowed histograms", 2 * len(rows)) as advance:
-                made += histogram_components(store, train, scratch, num_columns, config, rows, advance)
+            advance = self._advance("windowed histograms", 2 * len(rows))
+            made += histogram_components(store, train, scratch, num_columns, config, rows, advance)
         return made
 
     @property
@@ -277,17 +265,15 @@ class _Session:
         device = choose_device(self.config.device)
         precision = choose_precision(self.config.precision, device)
         method.to(device)
-        with self._progress_line(f"embedding {name} on {describe_device(device)}", store.num_frames) as advance:
-            return embed_store(method, store, out, overwrite=True, precision=precision, progress=advance)
+        stage = f"embedding {name} on {describe_device(device)}"
+        return embed_store(
+            method, store, out, overwrite=True, precision=precision,
+            progress=lambda _, done, total: self.progress(stage, done, total),
+        )  # fmt: skip
 
-    @contextmanager
-    def _progress_line(self, description: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A line of the progress display for the duration of the block; yields the function that advances it."""
-        line = self.progress.add_task(description, total=total)
-        try:
-            yield partial(self.progress.advance, line)
-        finally:
-            self.progress.remove_task(line)
+    def _advance(self, stage: str, total: int) -> Callable[[int], None]:
+        """Callback with the number of units just done of a stage."""
+        return lambda done: self.progress(stage, done, total)
 
     def score(
         self, representation: Representation, keep: bool = False
@@ -329,17 +315,14 @@ class _Session:
         if self.config.mode == ANNOTATORS:
             return self._joint_seed_predictions(representation, percent)
         seeds, seed_predictions = self.seeds(representation, percent), dict[str, list[Predictions]]()
-        with self._progress_line(
-            f"{representation.name}, {percent:g} %", len(seeds) * len(self.plan.experiments)
-        ) as advance:
-            for part, experiment in self.plan.experiments.items():
-                seed_predictions[part] = []
-                for seed in seeds:
-                    made = run_experiment(
-                        experiment, representation.array(seed), seed, percent, self.plan.allow_undefined
-                    )
-                    seed_predictions[part].append(made)
-                    advance(1)
+        advance = self._advance(f"{representation.name}, {percent:g} %", len(seeds) * len(self.plan.experiments))
+        advance(0)
+        for part, experiment in self.plan.experiments.items():
+            seed_predictions[part] = []
+            for seed in seeds:
+                made = run_experiment(experiment, representation.array(seed), seed, percent, self.plan.allow_undefined)
+                seed_predictions[part].append(made)
+                advance(1)
         return seed_predictions
 
     def _joint_seed_predictions(self, representation: Representation, percent: float) -> dict[str, list[Predictions]]:
@@ -349,15 +332,14 @@ class _Session:
             {part: list[Predictions]() for part in self.plan.experiments},
         )
         probes = list[AnnotatorProbe]()
-        with self._progress_line(f"{representation.name}, {percent:g} %", len(seeds)) as advance:
-            for seed in seeds:
-                made, probe = run_annotator_experiments(
-                    self.plan.experiments, representation.array(seed), seed, percent
-                )
-                probes.append(probe)
-                for part, predictions in made.items():
-                    seed_predictions[part].append(predictions)
-                advance(1)
+        advance = self._advance(f"{representation.name}, {percent:g} %", len(seeds))
+        advance(0)
+        for seed in seeds:
+            made, probe = run_annotator_experiments(self.plan.experiments, representation.array(seed), seed, percent)
+            probes.append(probe)
+            for part, predictions in made.items():
+                seed_predictions[part].append(predictions)
+            advance(1)
         # The first call is for the trained encoder with all labels.
         self.annotators = self.annotators or probes
         return seed_predictions

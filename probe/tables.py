@@ -12,10 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from rich import box
 from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
 from probe.experiment import BALANCED, DECISION, FITS, PLAIN, Experiment, Predictions, decide
 from probe.representations import all_frames
@@ -34,6 +31,7 @@ from ssl_behavior.metrics import (
 )
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.seeds import numpy_generator
+from ssl_behavior.terminal import make_table
 
 __all__ = [
     "NUM_RESAMPLES",
@@ -434,15 +432,12 @@ def rich_table(rows: Sequence[ResultRow], title: str) -> Group:
     header, cells = table_cells(rows)
     tables = []
     for start in range(0, len(cells), _SIDE_BY_SIDE):
-        table = Table(title="" if start else title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        table.add_column("", no_wrap=True)
         block = cells[start : start + _SIDE_BY_SIDE]
-        for line in block:
-            table.add_column(Text(line[0]), justify="right")
-        for index, name in enumerate(header[1:], start=1):
-            # The interval stands below its value.
-            table.add_row(Text(name), *(Text(line[index].replace(" [", "\n[")) for line in block))
-        tables.append(table)
+        # The interval stands below its value.
+        lines = [
+            [name, *(line[index].replace(" [", "\n[") for line in block)] for index, name in enumerate(header[1:], 1)
+        ]
+        tables.append(make_table(["", *(line[0] for line in block)], lines, "" if start else title))
     return Group(*tables)
 
 

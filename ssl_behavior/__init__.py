@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pretrain.estimator import PoseEmbedder
-    from ssl_behavior.embedding import Embeddings
-    from ssl_behavior.encoder import Encoder, load
+    from ssl_behavior.embedding import Embeddings, Encoder, load
     from ssl_behavior.errors import InputError
     from ssl_behavior.recording import Labels, Recording
     from ssl_behavior.skeleton import SKELETONS, Skeleton, load_skeleton

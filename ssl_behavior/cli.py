@@ -8,8 +8,8 @@ import threading
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from ssl_behavior.commands import VERBS, run_verb
 from ssl_behavior.errors import InputError
-from ssl_behavior.verbs import VERBS, run_verb
 
 __all__ = ["as_options", "main"]
 

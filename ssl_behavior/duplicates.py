@@ -13,7 +13,7 @@ the same fingerprints, wherever they begin.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations, product
 from typing import Any
@@ -23,6 +23,7 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.splits import Split
 from ssl_behavior.store import Store, StoreRow
+from ssl_behavior.terminal import Progress, no_progress
 
 __all__ = [
     "Overlap",
@@ -204,8 +205,6 @@ _CELLS = 1 << 24
 _MOST_POINTS = 50_000
 """Maximum number of sampled points per comparison; overlaps of ten seconds still stand out."""
 
-Progress = Callable[[int], None]
-"""Called with the number of frames looked at since the last call."""
 Source = Store | tuple[Store, Sequence[StoreRow]]
 
 
@@ -288,7 +287,7 @@ class Overlap:
 
 
 def find_overlaps(
-    *sources: Source, config: OverlapConfig | None = None, progress: Progress | None = None
+    *sources: Source, config: OverlapConfig | None = None, progress: Progress = no_progress
 ) -> list[Overlap]:
     """Every stretch of time that two recordings share, in the order of the recordings.
 
@@ -312,7 +311,8 @@ def find_overlaps(
         equal.setdefault(item.row.content_hash or f"unknown {number}", []).append(number)
     groups = list(equal.values())
     found = [(pair, _whole(items, pair)) for members in groups for pair in combinations(members, 2)]
-    for (one, other), offsets in meetings([_prints(items[group[0]], progress) for group in groups]).items():
+    read, total = [items[members[0]] for members in groups], sum(items[members[0]].row.frames for members in groups)
+    for (one, other), offsets in meetings([_prints(item, total, progress) for item in read]).items():
         for stretch in _shared(items[groups[one][0]], items[groups[other][0]], offsets, config):
             # What is true of one of several equal recordings is true of all.
             for a, b in product(groups[one], groups[other]):
@@ -419,10 +419,9 @@ def _items(sources: Sequence[Source]) -> list[_Item]:
     return items
 
 
-def _prints(item: _Item, progress: Progress | None) -> tuple[np.ndarray, np.ndarray]:
+def _prints(item: _Item, total: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
     prints = fingerprint(item.keypoints(0, item.row.frames), item.lag)
-    if progress is not None:
-        progress(item.row.frames)
+    progress("reading tracks", item.row.frames, total)
     return prints
 
 

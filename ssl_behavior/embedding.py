@@ -3,6 +3,8 @@
 An embeddings folder holds `embeddings.npy` (float16 or float32 [frames, dim], one row for every frame of every
 recording, in store order) and `embeddings.json` (the recordings and the checkpoint). Read it with
 `numpy.load(mmap_mode="r")`. Long recordings go through the encoder in chunks that give the numbers of one pass.
+
+Python interface to a trained encoder: `load` and `Encoder`.
 """
 
 import json
@@ -20,6 +22,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ssl_behavior.checkpoint import load_checkpoint
+from ssl_behavior.device import choose_device
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import (
     atomic_folder,
@@ -33,18 +37,21 @@ from ssl_behavior.files import (
 from ssl_behavior.methods import Method, group_slices
 from ssl_behavior.recording import Recording
 from ssl_behavior.store import Store, StoreRow
+from ssl_behavior.terminal import Progress, no_progress
 from ssl_behavior.windows import WindowBatch, WindowReader, arena_of, recording_window
 
 __all__ = [
     "CHUNK_FRAMES",
     "EmbeddingRow",
     "Embeddings",
+    "Encoder",
     "check_fits",
     "chunked",
     "embed_recording",
     "embed_row",
     "embed_store",
     "kept_groups",
+    "load",
     "select_rows",
     "store_embeddings",
     "with_kept_groups",
@@ -316,15 +323,14 @@ def embed_store(
     overwrite: bool = False,
     chunk_frames: int = CHUNK_FRAMES,
     precision: torch.dtype = torch.float32,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress = no_progress,
     without: Sequence[str] = (),
     only: Sequence[str] = (),
 ) -> Embeddings:
     """Embed every frame of a store (or of some of its rows) into the folder `out`.
 
     `without` and `only` choose column groups, see `with_kept_groups`. An interrupted export goes on where it stopped
-    when it is asked for again; `out` appears when it is whole. `progress` is called with the number of frames done
-    since the last call (at first, by an earlier export).
+    when it is asked for again; `out` appears when it is whole.
 
     Raises
     ------
@@ -339,13 +345,13 @@ def embed_store(
         check_fits(method, row, store.skeleton.keypoints, len(store.individuals))
     with write_errors_explained(out):
         export = _Export(method, store, rows, out, dtype, precision, kept)
-        if export.done and progress is not None:
-            progress(sum(row.frames for row in rows[: export.done]))
+        total = sum(row.frames for row in rows)
+        if export.done:
+            progress("embedding", sum(row.frames for row in rows[: export.done]), total)
         for pick in range(export.done, len(rows)):
             for span, values in embed_row(method, store, rows[pick], kept, chunk_frames, precision):
                 export.write(pick, span, values)
-                if progress is not None:
-                    progress(len(values))
+                progress("embedding", len(values), total)
             export.finish_row(pick)
         export.finish()
     return Embeddings(out)
@@ -516,3 +522,59 @@ class _Export:
         write_json(self.folder / "embeddings.json", self.contents)
         (self.folder / "progress.json").unlink(missing_ok=True)
         publish_folder(self.folder, self.out)
+
+
+class Encoder:
+    """A frozen encoder: recordings in, one embedding per frame out.
+
+    Attributes
+    ----------
+    method : the network, in eval mode.
+    groups : column groups of the embedding: name -> number of columns.
+
+    Parameters
+    ----------
+    without : names or globs of column groups to leave out, e.g. ("features_*", "time") for learned columns alone.
+    only : names or globs of column groups to keep, also of groups that are off by default, e.g. ("summary", "time").
+    """
+
+    def __init__(
+        self, method: Method, device: str = "auto", without: Sequence[str] = (), only: Sequence[str] = ()
+    ) -> None:
+        self._chosen: dict[str, Any] = {"without": tuple(without), "only": tuple(only)}
+        method, self.groups = with_kept_groups(method, without, only)
+        self.method = method.to(choose_device(device)).eval()
+
+    @property
+    def dim(self) -> int:
+        """Columns of an embedding."""
+        return sum(self.groups.values())
+
+    def embed(self, recording: Recording) -> np.ndarray:
+        """Embedding of a recording: float32 [frames, dim], one row per frame.
+
+        Raises
+        ------
+        InputError
+            If keypoints, animals or frame rate are not those the encoder was made for.
+        """
+        return embed_recording(self.method, recording, **self._chosen)
+
+    def embed_store(self, store: Store, out: str | Path, **options: Any) -> Embeddings:
+        """Embed a store into a folder, in bounded memory; see `ssl_behavior.embedding.embed_store`."""
+        return embed_store(self.method, store, out, **self._chosen | options)
+
+
+def load(
+    path: str | Path, device: str = "auto", best: bool = True, without: Sequence[str] = (), only: Sequence[str] = ()
+) -> Encoder:
+    """Load the encoder of a run or checkpoint folder; of a run, the best on validation, or with best=False the newest.
+
+    `without` and `only` choose groups of columns, see `Encoder`.
+
+    Raises
+    ------
+    InputError
+        If there is no checkpoint, it is damaged, or it has no such columns.
+    """
+    return Encoder(load_checkpoint(path, best=best), device, without, only)

@@ -1,10 +1,9 @@
-"""Import of tracks and annotations into a store, the import report, and the verb `import`."""
+"""Import of tracks and annotations into a store, with an import report."""
 
-import argparse
 import math
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -14,22 +13,20 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import check_free, write_json
-from ssl_behavior.io import FORMATS, ReadOptions, format_titles
+from ssl_behavior.io import ReadOptions, format_titles
 from ssl_behavior.io.calms21_release import PARTS, Release
 from ssl_behavior.io.caltech import AnnotationSpan, labels_from_annotation
 from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
 from ssl_behavior.io.formats import AnnotationIndex, TrackFile, discover
-from ssl_behavior.io.import_report import ImportReport, RecordingReport, StreamReport, clean, inspect_quality, render
+from ssl_behavior.io.import_report import ImportReport, RecordingReport, StreamReport, clean, inspect_quality
 from ssl_behavior.recording import NOT_ANNOTATED, Labels, Recording
-from ssl_behavior.skeleton import SKELETONS, Skeleton, load_skeleton
+from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import StoreWriter, create_store
-from ssl_behavior.terminal import make_console
+from ssl_behavior.terminal import Progress, no_progress
 
-__all__ = ["ImportOptions", "import_recordings", "import_release", "main"]
+__all__ = ["ImportOptions", "import_recordings", "import_release"]
 
 _SAME_SCALE = 1e-4
-Progress = Callable[[int, int, str], None]
-"""Callback with bytes done, total bytes, and the name of the current file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +73,7 @@ def import_recordings(
     sources: Sequence[str | Path],
     out: str | Path,
     options: ImportOptions | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> ImportReport:
     """Read every recording of `sources` into one store at `out`, atomically.
 
@@ -99,7 +96,7 @@ def import_release(
     out: str | Path,
     parts: Collection[str] = tuple(PARTS),
     options: ImportOptions | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> ImportReport:
     """Import the CalMS21 release as one store: all tasks and unlabeled videos, with their paths as ids.
 
@@ -127,7 +124,7 @@ def import_release(
 
 
 def _import(
-    paths: Sequence[Path], out: Path, options: ImportOptions, report: ImportReport, progress: Progress | None
+    paths: Sequence[Path], out: Path, options: ImportOptions, report: ImportReport, progress: Progress
 ) -> ImportReport:
     _check_out(out, paths, options.overwrite)
     tracks, annotations = discover(paths, options.annotations, options.format, report.notices.append)
@@ -161,12 +158,12 @@ def _recordings(
     annotations: AnnotationIndex,
     options: ImportOptions,
     report: ImportReport,
-    progress: Progress | None,
+    progress: Progress,
 ) -> Iterator[Recording]:
     """Read, label, clean and inspect the recordings one by one, and add each to the report."""
     sizes = [_unpacked_size(file.path) for file in tracks]
     for number, file in enumerate(tracks):
-        meter = _Meter(sum(sizes[:number]), sizes[number], sum(sizes), file.path.name, progress)
+        meter = _Meter(sizes[number], sum(sizes), progress)
         read_options = ReadOptions(
             fps=options.fps,
             skeleton=options.skeleton,
@@ -186,20 +183,18 @@ def _recordings(
 
 
 class _Meter:
-    """Progress in bytes over all files, from the bytes that a reader reports or from whole files."""
+    """Progress in bytes: a file has `size` of the `total` bytes, however many its reader reports."""
 
-    def __init__(self, before: int, size: int, total: int, name: str, progress: Progress | None) -> None:
-        self.before, self.size, self.total, self.name, self.progress = before, size, total, name, progress
-        self.done = 0
-        self.advance(0)
+    def __init__(self, size: int, total: int, progress: Progress) -> None:
+        self.left, self.total, self.progress = size, total, progress
 
     def advance(self, count: int) -> None:
-        self.done = min(self.size, self.done + count)
-        if self.progress is not None:
-            self.progress(self.before + self.done, self.total, self.name)
+        count = min(self.left, count)
+        self.left -= count
+        self.progress("importing", count, self.total)
 
     def finish(self) -> None:
-        self.advance(self.size)
+        self.advance(self.left)
 
 
 def _unpacked_size(path: Path) -> int:
@@ -294,89 +289,3 @@ def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -
     if len(names) > 1:
         listed = "; ".join(", ".join(group) for group in names)
         report.notices.append(f"the animals' names differ between recordings ({listed}); the store has the first's")
-
-
-def _backgrounds(pairs: Sequence[str]) -> dict[str, str]:
-    backgrounds = {}
-    for pair in pairs:
-        stream, separator, name = pair.partition("=")
-        if not (stream and separator and name):
-            raise InputError(f"--background {pair}: expected STREAM=BEHAVIOR, e.g. S2=base")
-        backgrounds[stream] = name
-    return backgrounds
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ssl-behavior import",
-        description="Read tracks and annotations into one store. The content of a file decides its format: "
-        + format_titles()
-        + "; annotations: Caltech Behavior Annotator .txt. Source files are never changed.",
-    )
-    parser.add_argument("sources", nargs="+", metavar="SOURCE", type=Path, help="track files, or folders of them")
-    parser.add_argument("--out", required=True, metavar="STORE", type=Path, help="store to write, a folder")
-    parser.add_argument(
-        "--format",
-        default="auto",
-        choices=["auto", *FORMATS],
-        help="format of all files (default: detected from content)",
-    )
-    parser.add_argument("--fps", type=float, metavar="F", help="frames per second, for files that do not hold it")
-    parser.add_argument(
-        "--px-per-cm", type=float, metavar="N",
-        help="pixels per centimeter of all these recordings; task programs then measure in cm",
-    )  # fmt: skip
-    parser.add_argument(
-        "--skeleton", metavar="NAME|FILE", help=f"skeleton: built in ({', '.join(SKELETONS)}) or a TOML file"
-    )
-    parser.add_argument(
-        "--annotations", nargs="+", default=[], metavar="PATH", type=Path, help="annotation files or folders of them"
-    )
-    parser.add_argument(
-        "--background", nargs="+", default=[], metavar="STREAM=NAME", help="background behavior of a label stream"
-    )
-    parser.add_argument(
-        "--keep-zeros", action="store_true", help="keep points at exactly (0, 0), which are otherwise set to missing"
-    )
-    parser.add_argument(
-        "--min-confidence", type=float, metavar="P", help="set points with a confidence below P to missing"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace the store at --out")
-    return parser
-
-
-def main(argv: list[str]) -> int:
-    """Run the verb `import`; returns the exit code."""
-    args = _parser().parse_args(argv)
-    options = ImportOptions(
-        format=args.format,
-        fps=args.fps,
-        px_per_cm=args.px_per_cm,
-        skeleton=load_skeleton(args.skeleton) if args.skeleton else None,
-        annotations=tuple(args.annotations),
-        backgrounds=_backgrounds(args.background),
-        keep_zeros=args.keep_zeros,
-        min_confidence=args.min_confidence,
-        overwrite=args.overwrite,
-    )
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    console = make_console()
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    stderr = make_console(stderr=True)
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
-        task = bar.add_task("import")
-        report = import_recordings(
-            args.sources,
-            args.out,
-            options,
-            lambda done, total, name: bar.update(task, completed=done, total=total, description=name),
-        )
-    for part in render(report, args.out):
-        console.print(part)
-    return 0

@@ -1,13 +1,14 @@
-"""Terminal output: consoles, counts, lines and progress bars."""
+"""Terminal output: consoles, lines, tables, and the progress of long jobs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
-__all__ = ["counted", "echo", "frames_bar", "make_console"]
+__all__ = ["Progress", "counted", "echo", "make_console", "make_table", "no_progress", "progress_bars"]
 
 _FILE_WIDTH = 110
 
@@ -34,17 +35,76 @@ def echo(console: "Console", text: str) -> None:
     console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
-@contextmanager
-def frames_bar(console: "Console", what: str, frames: int, transient: bool = False) -> Iterator[Callable[[int], None]]:
-    """Progress bar over frames with the remaining time; yields a function to call with the number of frames just done.
+def make_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    title: str = "",
+    text: Collection[str] | None = None,
+    caption: str = "",
+) -> "Table":
+    """Table for the terminal: text at the left edge of its column, numbers at the right edge.
 
     Parameters
     ----------
-    transient : the bar goes when all is done.
+    columns : headings; all of them empty = no row of headings.
+    text : columns of text; None = the first column.
     """
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=transient) as bar:
-        task = bar.add_task(what, total=frames)
-        yield lambda done: bar.advance(task, done)
+    # Text, not str: rich would read names in brackets as markup.
+    heading, below = Text(title) if title else None, Text(caption) if caption else None
+    table = Table(
+        title=heading, title_justify="left", caption=below, caption_justify="left", box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0), show_header=any(columns),
+    )  # fmt: skip
+    for number, column in enumerate(columns):
+        is_text = number == 0 if text is None else column in text
+        table.add_column(Text(column), justify="left" if is_text else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+Progress = Callable[[str, int, int], None]
+"""Callback of a long job: the stage, the units just done, and the units of the whole stage (0: unknown)."""
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """The callback that shows nothing."""
+
+
+@contextmanager
+def progress_bars(console: "Console", transient: bool = False) -> Iterator[Progress]:
+    """A bar with the remaining time for each stage of a job; yields the callback that moves them.
+
+    Parameters
+    ----------
+    transient : the bar of a stage disappears at the end of the stage.
+    """
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=transient) as bars:
+        stages: dict[str, TaskID] = {}
+
+        def end(stage: TaskID) -> None:
+            bars.update(stage, total=1, completed=1)
+
+        def advance(stage: str, done: int, total: int) -> None:
+            if stage not in stages:
+                # A stage of unknown length lasts until the next one begins.
+                for task in bars.tasks:
+                    if task.total is None:
+                        end(task.id)
+                stages[stage] = bars.add_task(stage, total=total or None)
+            bars.advance(stages[stage], done)
+            if transient and bars.tasks[bars.task_ids.index(stages[stage])].finished:
+                bars.remove_task(stages.pop(stage))
+
+        yield advance
+        for task in bars.tasks:
+            if task.total is None:
+                end(task.id)

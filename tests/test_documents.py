@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from ssl_behavior import cli
+from ssl_behavior.commands import VERBS
 from ssl_behavior.skeleton import Skeleton
-from ssl_behavior.verbs import VERBS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -15,9 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from rich.box import SIMPLE
 from rich.table import Table
-from rich.text import Text
 from scipy.cluster.hierarchy import dendrogram, leaves_list, linkage
 from scipy.spatial.distance import squareform
 from torch import Tensor
@@ -31,6 +29,7 @@ from ssl_behavior.files import atomic_file
 from ssl_behavior.metrics import class_scores, macro
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.store import Store, StoreRow
+from ssl_behavior.terminal import make_table
 
 __all__ = [
     "AnnotatorMatrix",
@@ -88,12 +87,7 @@ class AnnotatorMatrix:
 
 def rich_matrix(matrix: AnnotatorMatrix) -> Table:
     """The matrix for the screen."""
-    table = Table(title=matrix.title, box=SIMPLE)
-    for name in (matrix.corner, *matrix.annotators):
-        table.add_column(Text(name))
-    for row in matrix.cells():
-        table.add_row(*(Text(cell) for cell in row))
-    return table
+    return make_table([matrix.corner, *matrix.annotators], matrix.cells(), matrix.title)
 
 
 def markdown_matrix(matrix: AnnotatorMatrix) -> str:

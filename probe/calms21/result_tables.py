@@ -13,9 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.table import Table as ScreenTable
-from rich.text import Text
 
 from probe.calms21.prediction_cache import cached_predictions
 from probe.calms21.system_registry import BenchmarkContext, SystemSpec, TaskPart
@@ -27,6 +25,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, write_json
 from ssl_behavior.metrics import Summary
 from ssl_behavior.store import Store
+from ssl_behavior.terminal import make_table
 
 __all__ = [
     "PUBLISHED",
@@ -266,13 +265,8 @@ def _columns(table: ResultTable) -> dict[str, list[str]]:
 
 def screen_table(table: ResultTable) -> ScreenTable:
     """The table for the screen."""
-    screen = ScreenTable(title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     columns = _columns(table)
-    for name in columns:
-        screen.add_column(name, justify="left" if name == "system" else "right")
-    for cells in zip(*columns.values(), strict=True):
-        screen.add_row(*map(Text, cells))
-    return screen
+    return make_table(list(columns), zip(*columns.values(), strict=True), table.title)
 
 
 def write_report(

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE
 from rich.table import Table
 
 from ssl_behavior.errors import InputError
@@ -27,7 +26,7 @@ from ssl_behavior.io.source import ZIP_FAILURES, check_file
 from ssl_behavior.metrics import ClassScores, class_scores, macro
 from ssl_behavior.recording import NOT_ANNOTATED, Labels, Recording
 from ssl_behavior.store import Store
-from ssl_behavior.terminal import counted, make_console
+from ssl_behavior.terminal import counted, make_console, make_table
 
 __all__ = [
     "BACKGROUND",
@@ -478,11 +477,11 @@ def _table(score: SubmissionScore) -> Table:
     def text(value: float | None) -> str:
         return "undefined" if value is None else f"{value:.4f}"
 
-    table = Table("", "behavior", "F1", "precision", "recall", "frames", box=SIMPLE)
+    rows = []
     for name, part in score.parts.items():
         for kind, one in part.classes.items():
             precision = 0.0 if one.f1 is not None and one.precision is None else one.precision
-            table.add_row(name, kind, text(one.f1), text(precision), text(one.recall), f"{one.support:,}")
-    table.add_section()
-    table.add_row(f"Task {score.task}", "mean", text(score.f1), text(score.precision))
-    return table
+            rows.append([name, kind, text(one.f1), text(precision), text(one.recall), f"{one.support:,}"])
+    rows.append([f"Task {score.task}", "mean", text(score.f1), text(score.precision)])
+    columns = ["part", "behavior", "F1", "precision", "recall", "frames"]
+    return make_table(columns, rows, text=columns[:2])

@@ -12,7 +12,6 @@ the cluster's sampled frames have another one. A sampled frame is nearest to its
 HDBSCAN.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -23,6 +22,7 @@ import torch
 from ssl_behavior.errors import InputError
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.seeds import derive_seed, numpy_generator
+from ssl_behavior.terminal import Progress, no_progress
 
 __all__ = [
     "DensityConfig",
@@ -210,14 +210,13 @@ def fit_centroids(
     config: KMeansConfig,
     spherical: bool = False,
     seed: int = 0,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Progress = no_progress,
 ) -> np.ndarray:
     """Centroids float32 [cluster, dim] of points float32 [frames, dim], each nearest to at least one of them.
 
     Parameters
     ----------
     spherical : points and centroids have length 1.
-    progress : called with the number of starts done since the last call.
 
     Raises
     ------
@@ -226,12 +225,13 @@ def fit_centroids(
     """
     if len(sample) < config.clusters:
         raise InputError(f"cannot fit {config.clusters} clusters to {len(sample)} frames: ask for fewer --clusters")
+    progress("k-means", 0, config.n_init)
     best, centroids = np.inf, np.empty((0, sample.shape[1]), np.float32)
     for start in range(config.n_init):
         found, error = _one_start(sample, config, spherical, derive_seed(seed, "k-means", start))
         if error < best:
             best, centroids = error, found
-        progress(1)
+        progress("k-means", 1, config.n_init)
     return _without_empty(sample, centroids)
 
 

@@ -1,6 +1,6 @@
 """Cards of clusters: share, bouts, following clusters, typical bouts, labels and differences, in numbers and words."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_contents, write_json
 from ssl_behavior.programs import ProgramsConfig
 from ssl_behavior.store import Store
+from ssl_behavior.terminal import Progress, no_progress
 
 __all__ = ["CARDS", "BoutLengths", "Card", "Cards", "Follower", "MedoidBout", "count_cards", "make_cards"]
 
@@ -160,7 +161,7 @@ def make_cards(
     rules: SentenceRules | None = None,
     medoids: int = _MEDOIDS,
     seed: int = 0,
-    progress: Callable[[str, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> Cards:
     """Describe every cluster; memory holds some blocks of frames.
 
@@ -171,17 +172,15 @@ def make_cards(
     unit : points have length 1 (the space's `config.unit`).
     programs : programs to measure; None = all built-in ones.
     medoids : number of typical bouts on each card.
-    progress : called with the stage ("points", "programs") and the number of frames since the last call.
 
     Raises
     ------
     InputError
         If a user's program is not acceptable, or a point is not finite.
     """
-    advance = progress or _silent
-    geometry = place_bouts(_counted(blocks, advance), clustered.frames, centroids, unit)
+    geometry = place_bouts(_counted(blocks, len(clustered.frames.labels), progress), clustered.frames, centroids, unit)
     measures = fit_measures(clustered.store, clustered.rows, programs)
-    compared = compare_clusters(clustered.frames, measures, lambda frames: advance("programs", frames))
+    compared = compare_clusters(clustered.frames, measures, progress)
     tables = [contingency(clustered, stream) for stream in clustered.store.streams]
     counted = count_cards(clustered.frames, tables, seed)
     differences = differences_of(compared, measures.measures, np.array([card.frames for card in counted]))
@@ -236,16 +235,12 @@ def count_cards(clusters: FrameClusters, tables: Sequence[Contingency], seed: in
     ]
 
 
-def _silent(stage: str, frames: int) -> None:
-    """No-op progress callback."""
-
-
 def _counted(
-    blocks: Iterable[tuple[slice, np.ndarray]], advance: Callable[[str, int], None]
+    blocks: Iterable[tuple[slice, np.ndarray]], total: int, progress: Progress
 ) -> Iterator[tuple[slice, np.ndarray]]:
     for span, points in blocks:
         yield span, points
-        advance("points", len(points))
+        progress("points", len(points), total)
 
 
 def _subjects(store: Store, measures: Measures) -> Subjects:

@@ -8,7 +8,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,21 +26,18 @@ from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.embedding_space import Space, SpaceConfig, sample_frames
 from ssl_behavior.errors import InputError
+from ssl_behavior.terminal import Progress, no_progress
 
 __all__ = [
     "DENSITY_DIMS",
     "Clustering",
     "FittedOn",
-    "Progress",
     "bouts_of_frames",
     "fit_clusters",
     "fit_model",
     "predict_frames",
     "table_fingerprint",
 ]
-
-Progress = Callable[[str, int, int], None]
-"""Called with the stage, the work done since the last call, and the total work of the stage."""
 
 
 def table_fingerprint(rows: Sequence[EmbeddingRow]) -> str:
@@ -113,7 +110,7 @@ class Clustering:
         self,
         embeddings: Embeddings,
         num_clusters: int | None = None,
-        progress: Progress = lambda stage, done, total: None,
+        progress: Progress = no_progress,
     ) -> "Clustering":
         """Labels of other recordings of the same encoder; recordings that were fitted on get the same labels again.
 
@@ -179,7 +176,7 @@ def predict_frames(
     model: KMeansModel | DensityModel,
     space: Space,
     embeddings: Embeddings,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = no_progress,
 ) -> np.ndarray:
     """Raw labels of all frames, int32 [frames], a block of a recording at a time.
 
@@ -221,7 +218,7 @@ def fit_clusters(
     smoothing: SmoothingConfig | None = None,
     rows: Sequence[EmbeddingRow] | None = None,
     seed: int = 0,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = no_progress,
 ) -> Clustering:
     """Find clusters, and label all frames of all recordings. Memory holds a sample and a block of frames.
 
@@ -260,7 +257,7 @@ def fit_model(
     config: KMeansConfig | DensityConfig,
     spherical: bool,
     seed: int,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = no_progress,
 ) -> KMeansModel | DensityModel:
     """Fit a model to points float32 [frames, dim]; the sizes of its clusters are those in the sample.
 
@@ -270,16 +267,10 @@ def fit_model(
         If there are fewer (distinct) points than clusters, or HDBSCAN finds no cluster.
     """
     if isinstance(config, DensityConfig):
-        progress("HDBSCAN", 0, 1)
-        density = fit_density(sample, config)
-        progress("HDBSCAN", 1, 1)
-        return density
+        progress("HDBSCAN", 0, 0)
+        return fit_density(sample, config)
 
-    def started(done: int) -> None:
-        progress("k-means", done, config.n_init)
-
-    progress("k-means", 0, config.n_init)
-    centroids = fit_centroids(sample, config, spherical, seed, started)
+    centroids = fit_centroids(sample, config, spherical, seed, progress)
     sizes = np.bincount(nearest(sample, centroids), minlength=len(centroids))
     order = np.argsort(-sizes, kind="stable")
     return KMeansModel.of(centroids[order], sizes[order], config.clusters)

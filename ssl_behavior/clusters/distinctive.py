@@ -1,7 +1,7 @@
 """What sets each cluster apart from all frames: differences of measures, and enrichment of labeled behaviors."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from ssl_behavior.clusters.frame_quantities import Measure, Measures
 from ssl_behavior.metrics import interval, resample_counts
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.seeds import numpy_generator
+from ssl_behavior.terminal import Progress, no_progress
 
 __all__ = [
     "Contingency",
@@ -111,23 +112,16 @@ class _Sums:
         self.values[column] += np.bincount(bins, values, minlength=number)
 
 
-def compare_clusters(
-    clusters: FrameClusters, measures: Measures, progress: Callable[[int], None] | None = None
-) -> Differences:
+def compare_clusters(clusters: FrameClusters, measures: Measures, progress: Progress = no_progress) -> Differences:
     """Measure all frames, a block at a time, and compare each cluster with all frames.
 
     Medians and shares come from 512 bins of about equal numbers of frames: they are exact to .2 % of the frames.
-
-    Parameters
-    ----------
-    progress : called with the number of frames done since the last call.
     """
     sums = _Sums(clusters.num_clusters, measures.edges)
     for pick, start, values in measures.blocks():
         labels = clusters.of(clusters.rows[pick])[start : start + len(values)]
         sums.add(np.asarray(labels), values, measures.standardized(values))
-        if progress is not None:
-            progress(len(values))
+        progress("programs", len(values), len(clusters.labels))
     return _finished(sums)
 
 

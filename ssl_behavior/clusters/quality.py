@@ -17,13 +17,14 @@ import torch
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
 
 from ssl_behavior.clusters.algorithms import KMeansConfig, KMeansModel
-from ssl_behavior.clusters.clustering import Progress, bouts_of_frames, fit_model, predict_frames, table_fingerprint
+from ssl_behavior.clusters.clustering import bouts_of_frames, fit_model, predict_frames, table_fingerprint
 from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.embedding_space import Space, SpaceConfig, sample_frames
 from ssl_behavior.errors import InputError
 from ssl_behavior.numerics import effective_rank, participation_ratio, uniformity
 from ssl_behavior.seeds import derive_seed, numpy_generator
+from ssl_behavior.terminal import Progress, no_progress
 
 __all__ = [
     "RULE",
@@ -360,7 +361,7 @@ def score_numbers(
     smoothing: SmoothingConfig | None = None,
     rows: Sequence[EmbeddingRow] | None = None,
     seed: int = 0,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = no_progress,
 ) -> list[NumberScores]:
     """Rate k-means with each number of clusters.
 

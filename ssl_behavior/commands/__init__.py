@@ -1,1 +1,54 @@
-"""Command-line verbs of the library. `pretrain` and `probe` have their own."""
+"""Verbs of the command line: name, module and purpose of each. A module is imported when its verb runs."""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["VERBS", "Verb", "run_verb"]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A module with a function `main(argv) -> exit code`, and one line for --help."""
+
+    module: str
+    help: str
+
+
+VERBS: dict[str, Verb] = {
+    "demo": Verb("ssl_behavior.commands.demo", "simulate, pretrain, probe, benchmark, embed: a few minutes on a CPU"),
+    "simulate": Verb(
+        "ssl_behavior.commands.simulate", "simulate recordings of two mice, as a store or as the CalMS21 release"
+    ),
+    "import": Verb(
+        "ssl_behavior.commands.import_", "read recordings of any known format into a store, and report on them"
+    ),
+    "programs": Verb("ssl_behavior.commands.programs", "list task programs, check your own, measure and draw them"),
+    "pretrain": Verb("pretrain.command", "train an encoder on a store, without labels"),
+    "probe": Verb("probe.command", "test a frozen encoder with linear heads or nearest neighbors"),
+    "benchmark": Verb("probe.calms21.command", "run the CalMS21 paper's systems and ours, on the release or a store"),
+    "annotate": Verb("probe.annotate", "label recordings with a run trained on labels, or with a saved probe"),
+    "embed": Verb("ssl_behavior.commands.embed", "write one embedding per frame of a store"),
+    "describe": Verb("ssl_behavior.commands.describe", "describe clusters in numbers and words, and compare groups"),
+    "export": Verb("ssl_behavior.commands.export", "export clusters, labels or embeddings to other tools"),
+    "cluster": Verb(
+        "ssl_behavior.commands.cluster", "cluster the frames of embeddings, and suggest the number of clusters"
+    ),
+    "assign": Verb("ssl_behavior.commands.assign", "assign the frames of other recordings to existing clusters"),
+    "quality": Verb(
+        "ssl_behavior.commands.quality",
+        "measure the quality of embeddings without labels, alone or against other seeds",
+    ),
+    "neighbors": Verb("ssl_behavior.commands.neighbors", "find bouts similar to example bouts in embeddings"),
+    "report": Verb("ssl_behavior.commands.report", "write one HTML file that shows embeddings, clusters and labels"),
+    "submission": Verb(
+        "probe.calms21.submission", "write, check and score submissions to the AIcrowd challenge on CalMS21"
+    ),
+    "info": Verb("ssl_behavior.commands.info", "describe a store, run, embeddings, index, clusters or results folder"),
+}
+
+
+def run_verb(name: str, argv: Sequence[str]) -> int:
+    """Run a verb with its own arguments; returns its exit code."""
+    code: int = importlib.import_module(VERBS[name].module).main(list(argv))
+    return code

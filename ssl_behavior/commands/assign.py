@@ -19,15 +19,15 @@ def main(argv: Sequence[str]) -> int:
     # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.clusters import load_clustering, save_clustering
     from ssl_behavior.clusters.folder import MARKER
-    from ssl_behavior.commands.cluster import print_clusters, stages
+    from ssl_behavior.commands.cluster import print_clusters
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.files import check_free
-    from ssl_behavior.terminal import echo, make_console
+    from ssl_behavior.terminal import echo, make_console, progress_bars
 
     check_free(options.out, options.overwrite, MARKER)
     clustering, embeddings = load_clustering(options.clusters_folder), Embeddings(options.embeddings)
     console = make_console()
-    with stages(console) as progress:
+    with progress_bars(console) as progress:
         assigned = clustering.assign(embeddings, options.clusters, progress)
     save_clustering(assigned, options.out, options.overwrite)
     print_clusters(console, assigned)

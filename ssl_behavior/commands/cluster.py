@@ -1,8 +1,7 @@
 """`ssl-behavior cluster`: clusters of frames, and the choice of their number."""
 
 import argparse
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, check_free
-from ssl_behavior.terminal import counted, echo
+from ssl_behavior.terminal import counted, echo, make_table, progress_bars
 
 if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
-    from rich.progress import TaskID
 
     from ssl_behavior.clusters import DensityConfig, KMeansConfig, SmoothingConfig
-    from ssl_behavior.clusters.clustering import Clustering, StageProgress
+    from ssl_behavior.clusters.clustering import Clustering
     from ssl_behavior.clusters.quality import ChoiceConfig, NumberScores
     from ssl_behavior.embedding import EmbeddingRow, Embeddings
     from ssl_behavior.embedding_space import SpaceConfig
@@ -43,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     from ssl_behavior.clusters.folder import MARKER
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.files import check_free
-    from ssl_behavior.terminal import counted, echo, make_console
+    from ssl_behavior.terminal import counted, echo, make_console, progress_bars
 
     _check(options)
     check_free(options.out, options.overwrite, MARKER)
@@ -55,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     if options.choose:
         number, extra["choice.json"] = _choose(options, embeddings, config, space, smoothing, rows, console)
         config = _config(options, number)
-    with stages(console) as progress:
+    with progress_bars(console) as progress:
         clustering = fit_clusters(embeddings, config, space, smoothing, rows, options.seed, progress)
     save_clustering(clustering, options.out, options.overwrite, extra)
     print_clusters(console, clustering)
@@ -148,7 +146,7 @@ def _choose(
         raise InputError("--choose cannot suggest a number from one recording, because its stability is unknown: give "
                          "--clusters, too")  # fmt: skip
     fitted = Space.fit(embeddings, space, options.seed, rows)
-    with stages(console) as progress:
+    with progress_bars(console) as progress:
         scores = score_numbers(embeddings, fitted, config, choice, smoothing, rows, options.seed, progress)
     suggested = suggested_number(scores)
     print_choice(console, scores, suggested)
@@ -248,41 +246,19 @@ def _add_hdbscan_options(group: "argparse._ArgumentGroup") -> None:
 _MOST_ROWS = 30
 
 
-@contextmanager
-def stages(console: "Console") -> "Iterator[StageProgress]":
-    """A progress bar for each stage, added when the stage begins."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
-        tasks: "dict[str, TaskID]" = {}
-
-        def advance(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total)
-            bar.advance(tasks[stage], done)
-
-        yield advance
-
-
 def print_clusters(console: "Console", clustering: "Clustering") -> None:
     """Print a row per cluster (share of frames, bouts, recordings), then a line that sums them up."""
     import numpy as np
-    from rich.table import Table
 
     frames, sizes = clustering.frames, clustering.sizes
     seconds = frames.table.seconds
     seen = (frames.shares() > 0).sum(axis=0)
-    table = Table()
-    for name in ("cluster", "share", "bouts", "median bout", "recordings"):
-        table.add_column(name, justify="right")
+    rows = []
     for cluster in range(min(len(sizes), _MOST_ROWS)):
         own = seconds[frames.table.label == cluster]
-        table.add_row(
-            str(cluster), f"{sizes[cluster] / len(frames.labels):.1%}", f"{len(own):,}", _median(own),
-            f"{seen[cluster]} of {len(frames.rows)}",
-        )  # fmt: skip
-    console.print(table)
+        share, in_recordings = f"{sizes[cluster] / len(frames.labels):.1%}", f"{seen[cluster]} of {len(frames.rows)}"
+        rows.append([str(cluster), share, f"{len(own):,}", _median(own), in_recordings])
+    console.print(make_table(["cluster", "share", "bouts", "median bout", "recordings"], rows, text=()))
     if len(sizes) > _MOST_ROWS:
         echo(console, f"and {len(sizes) - _MOST_ROWS} smaller clusters")
     nowhere = int(np.count_nonzero(frames.labels < 0))
@@ -299,20 +275,18 @@ def _median(seconds: "np.ndarray") -> str:
 
 def print_choice(console: "Console", scores: "Sequence[NumberScores]", suggested: int | None) -> None:
     """Print the scores of each number of clusters."""
-    from rich.table import Table
 
     from ssl_behavior.clusters.quality import RULE
 
-    table = Table()
-    for name in ("clusters", "stability (ARI)", "agreement (NMI)", "silhouette", "explained", "median bout", ""):
-        table.add_column(name, justify="right")
+    rows = []
     for one in scores:
         stability = "-" if one.stability is None else f"{one.stability:.3f} ± {one.stability_std:.3f}"
-        table.add_row(
+        rows.append([
             str(one.clusters), stability, _number(one.agreement), _number(one.silhouette), f"{one.explained:.1%}",
             f"{one.bout_seconds:.2f} s", "suggested" if one.clusters == suggested else "",
-        )  # fmt: skip
-    console.print(table)
+        ])  # fmt: skip
+    columns = ["clusters", "stability (ARI)", "agreement (NMI)", "silhouette", "explained", "median bout", ""]
+    console.print(make_table(columns, rows, text=()))
     if suggested is not None:
         echo(console, f"suggested: {suggested}, {RULE}")
 

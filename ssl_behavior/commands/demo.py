@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ssl_behavior.commands import run_verb
 from ssl_behavior.files import check_free
-from ssl_behavior.verbs import run_verb
 
 __all__ = ["demo_acts", "main"]
 

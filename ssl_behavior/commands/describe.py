@@ -5,18 +5,17 @@ import csv
 import html
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl_behavior.files import write_json
-from ssl_behavior.terminal import counted
+from ssl_behavior.terminal import counted, make_table
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from ssl_behavior.clusters import Clustering
     from ssl_behavior.clusters.cards import Card, Cards
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from ssl_behavior.clusters.profiles import Comparison, Groups, Profiles, ProfilesConfig
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.programs import ProgramsConfig
+    from ssl_behavior.terminal import Progress
 
 __all__ = ["main"]
 
@@ -45,12 +45,11 @@ def main(argv: Sequence[str]) -> int:
     from ssl_behavior.clusters.cards import CARDS
     from ssl_behavior.clusters.folder import ClusteredStore
     from ssl_behavior.clusters.profiles import compare_profiles
-    from ssl_behavior.commands.cluster import stages
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.files import check_free
     from ssl_behavior.programs import ProgramsConfig, with_programs_of
     from ssl_behavior.store import Store
-    from ssl_behavior.terminal import echo, make_console
+    from ssl_behavior.terminal import echo, make_console, progress_bars
 
     config = _checked(options)
     check_free(options.out, options.overwrite, CARDS)
@@ -66,12 +65,9 @@ def main(argv: Sequence[str]) -> int:
     profiles = None if groups is None else compare_profiles(saved.frames, groups, config)
     for note in profiles.notes if profiles else ():
         echo(console, note)
-    with stages(console) as progress:
-        frames = len(saved.frames.labels)
-        cards = _cards(
-            options, saved, embeddings, clustered, programs, lambda stage, done: progress(stage, done, frames)
-        )
-    _write(options.out, options.overwrite, cards, profiles, {row.id: row.fps for row in clustered.rows}, console)
+    with progress_bars(console) as progress:
+        cards = _cards(options, saved, embeddings, clustered, programs, progress)
+    _write_folder(options.out, options.overwrite, cards, profiles, {row.id: row.fps for row in clustered.rows}, console)
     print_described(console, cards, profiles)
     echo(console, f"written to {options.out}: begin with cards.md")
     return 0
@@ -101,17 +97,17 @@ def _cards(
     embeddings: "Embeddings",
     clustered: "ClusteredStore",
     programs: "ProgramsConfig",
-    advance: Callable[[str, int], None],
+    progress: "Progress",
 ) -> "Cards":
     from ssl_behavior.clusters.cards import make_cards
 
     return make_cards(
         clustered, saved.space.blocks(embeddings), saved.model.centers, unit=saved.space.config.unit, programs=programs,
-        medoids=options.examples, seed=options.seed, progress=advance,
+        medoids=options.examples, seed=options.seed, progress=progress,
     )  # fmt: skip
 
 
-def _write(
+def _write_folder(
     out: Path,
     overwrite: bool,
     cards: "Cards",
@@ -121,8 +117,8 @@ def _write(
 ) -> None:
     """Write the folder, whole or not at all."""
     from ssl_behavior.clusters.cards import CARDS
-    from ssl_behavior.commands.cluster import echo
     from ssl_behavior.files import atomic_folder
+    from ssl_behavior.terminal import echo
 
     with atomic_folder(out, overwrite, CARDS) as folder:
         write_cards(cards, folder, fps)
@@ -398,30 +394,18 @@ _MOST_NOT_FOUND = 3
 
 def print_described(console: "Console", cards: "Cards", profiles: "Profiles | None") -> None:
     """Print a row per cluster, the most common first, and the differences between groups."""
-    from rich.text import Text
 
     for note in cards.notes:
         console.print(note, markup=False, soft_wrap=True)
-    table = _table(("cluster", "share", "bouts", "median"), "what sets it apart")
-    for card in sorted(cards.clusters, key=lambda one: -one.share):
-        table.add_row(*(Text(cell) for cell in _cells(card)))
-    console.print(table)
+    rows = [_cells(card) for card in sorted(cards.clusters, key=lambda one: -one.share)]
+    columns = ["cluster", "share", "bouts", "median", "what sets it apart"]
+    console.print(make_table(columns, rows, text=columns[-1:]))
     if cards.anonymous:
         console.print(
             'The animals are anonymous: "one animal" in two phrases need not be the same one.', soft_wrap=True
         )
     if profiles is not None:
         _print_profiles(console, profiles)
-
-
-def _table(numbers: Sequence[str], words: str) -> "Table":
-    from rich.table import Table
-
-    table = Table(show_edge=False, pad_edge=False)
-    for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column(words, overflow="fold")
-    return table
 
 
 def _cells(card: "Card") -> tuple[str, ...]:
@@ -435,8 +419,6 @@ def _cells(card: "Card") -> tuple[str, ...]:
 
 def _print_profiles(console: "Console", profiles: "Profiles") -> None:
     """Print all differences found, or else those of the lowest p values."""
-    from rich.table import Table
-    from rich.text import Text
 
     from ssl_behavior.clusters.profiles import MEASURES
 
@@ -459,14 +441,10 @@ def _print_profiles(console: "Console", profiles: "Profiles") -> None:
     if not found:
         between = "between two groups " if profiles.overall else ""
         console.print(f"No difference {between}is found at {level}; the nearest:", soft_wrap=True)
-    table = Table(show_edge=False, pad_edge=False)
     pair = groups.names if len(groups.names) == 2 else ("first", "second")
-    for heading in ("cluster", *pair, "difference", "95 % interval", "Hedges' g", "p", "q"):
-        table.add_column(heading, justify="right")
-    table.add_column("measure, groups", overflow="fold")
-    for one in listed if found else listed[:_MOST_NOT_FOUND]:
-        table.add_row(*(Text(cell) for cell in _comparison(one)))
-    console.print(table)
+    columns = ["cluster", *pair, "difference", "95 % interval", "Hedges' g", "p", "q", "measure, groups"]
+    rows = [_comparison(one) for one in (listed if found else listed[:_MOST_NOT_FOUND])]
+    console.print(make_table(columns, rows, text=columns[-1:]))
     if found:
         console.print(f"found at {level}", soft_wrap=True)
 

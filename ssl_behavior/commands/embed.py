@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssl_behavior.terminal import counted, echo, frames_bar
+from ssl_behavior.terminal import counted, echo, progress_bars
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,18 +86,18 @@ def _embed(options: argparse.Namespace, store: "Store", rows: "list[StoreRow]", 
     method, kept = with_kept_groups(method, options.without, options.groups)
     console.print(f"{counted(len(rows), 'recording')} on {describe_device(device, precision)}")
     if options.format == "npy":
-        with frames_bar(console, "embedding", _frames(rows)) as advance:
+        with progress_bars(console) as progress:
             embeddings = embed_store(
                 method, store, options.out, dtype=options.dtype, rows=rows, overwrite=options.overwrite,
-                precision=precision, progress=advance, without=options.without, only=options.groups,
+                precision=precision, progress=progress, without=options.without, only=options.groups,
             )  # fmt: skip
         echo(console, _described(embeddings, options.out))
         return
     from ssl_behavior.commands.embed_taskprog import plan_taskprog, write_taskprog_files
 
     plan = plan_taskprog(store, rows, options.out, options.overwrite)
-    with frames_bar(console, "embedding", _frames(rows)) as advance:
-        write_taskprog_files(method, store, plan, kept, precision, advance)
+    with progress_bars(console) as progress:
+        write_taskprog_files(method, store, plan, kept, precision, progress)
     _tell_written(console, plan, kept)
 
 
@@ -122,15 +122,11 @@ def _read_features(
     kept_groups({GROUP: 1}, options.without, options.groups)
     found = features.files[0].name if len(features.files) == 1 else counted(len(features.files), "file")
     echo(console, f"task-programming features, {found}" + (f" in {options.run}" if len(features.files) > 1 else ""))
-    with frames_bar(console, "reading", _frames(rows)) as advance:
-        embeddings = import_taskprog(features, store, options.out, options.dtype, rows, options.overwrite, advance)
+    with progress_bars(console) as progress:
+        embeddings = import_taskprog(features, store, options.out, options.dtype, rows, options.overwrite, progress)
     if features.unused:
         echo(console, f"passed over {counted(features.unused, 'sequence')} of other recordings")
     echo(console, _described(embeddings, options.out))
-
-
-def _frames(rows: "list[StoreRow]") -> int:
-    return sum(row.frames for row in rows)
 
 
 def _described(embeddings: "Embeddings", out: Path) -> str:

@@ -1,6 +1,6 @@
 """Conversion between embeddings and CalMS21's files of task-programming features."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ssl_behavior.files import atomic_file, atomic_folder, check_free
 from ssl_behavior.io.taskprog import TaskprogFeatures, is_taskprog, release_place, write_taskprog
 from ssl_behavior.methods import Method
 from ssl_behavior.store import Store, StoreRow
+from ssl_behavior.terminal import Progress, no_progress
 
 __all__ = ["GROUP", "import_taskprog", "plan_taskprog", "write_taskprog_files"]
 
@@ -56,7 +57,7 @@ def write_taskprog_files(
     plan: _Plan,
     kept: Mapping[str, int],
     precision: torch.dtype = torch.float32,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> None:
     """Embed recording by recording into the files of `plan_taskprog`; all of them appear at the end, or none.
 
@@ -65,7 +66,6 @@ def write_taskprog_files(
     Parameters
     ----------
     kept : the column groups that make the features, see `kept_groups`.
-    progress : called with the number of frames done since the last call.
 
     Raises
     ------
@@ -73,14 +73,14 @@ def write_taskprog_files(
         If a recording does not fit the encoder, its values are not finite, or the disk is full.
     """
     rows = [row for groups in plan.values() for members in groups.values() for row in members]
+    total = sum(row.frames for row in rows)
     for row in rows:
         check_fits(method, row, store.skeleton.keypoints, len(store.individuals))
 
     def pieces(row: StoreRow) -> Iterator[np.ndarray]:
         for _, values in embed_row(method, store, row, kept, precision=precision):
             yield values
-            if progress is not None:
-                progress(len(values))
+            progress("embedding", len(values), total)
 
     with ExitStack() as whole:
         folders = {path.parent: path.parent for path in plan}
@@ -102,7 +102,7 @@ def import_taskprog(
     dtype: str = "float16",
     rows: Sequence[StoreRow] | None = None,
     overwrite: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> Embeddings:
     """Write features as an embeddings folder with one column group `taskprog`, atomically.
 
@@ -115,11 +115,11 @@ def import_taskprog(
         the disk is full, or a value cannot be held in float16.
     """
     rows = list(store.rows if rows is None else rows)
+    total = sum(row.frames for row in rows)
 
     def sequences() -> Iterator[tuple[str, np.ndarray]]:
         for recording, values in features.read({row.id: row.frames for row in rows}):
             yield recording, values
-            if progress is not None:
-                progress(len(values))
+            progress("reading", len(values), total)
 
     return store_embeddings(out, store, rows, sequences(), GROUP, features.fingerprint, dtype, overwrite)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ssl_behavior.embedding import EmbeddingRow
     from ssl_behavior.exports import FrameColumn
     from ssl_behavior.io.annotated import AnnotatedRecording
+    from ssl_behavior.terminal import Progress
 
 __all__ = ["main"]
 
@@ -86,22 +87,22 @@ def _write(
 ) -> None:
     from ssl_behavior.io.annotated import check_media
     from ssl_behavior.io.annotation_formats import write_annotations
-    from ssl_behavior.terminal import counted, echo, frames_bar
+    from ssl_behavior.terminal import counted, echo, progress_bars
 
     check_media(options.media, ids)
     facts = {**facts, "minimum_bout_seconds": _minimum_seconds(options)}
     bouts = 0
 
-    def with_progress(advance: Callable[[int], None]) -> "Iterator[AnnotatedRecording]":
+    def with_progress(progress: "Progress") -> "Iterator[AnnotatedRecording]":
         nonlocal bouts
         for recording in recordings:
             yield recording
             bouts += len(recording.bouts)
-            advance(recording.num_frames)
+            progress("writing", recording.num_frames, frames)
 
-    with frames_bar(console, "writing", frames, transient=True) as advance:
+    with progress_bars(console, transient=True) as progress:
         write_annotations(
-            options.out, with_progress(advance), ids, streams, options.format or ["csv"], facts, options.overwrite
+            options.out, with_progress(progress), ids, streams, options.format or ["csv"], facts, options.overwrite
         )
     echo(console, f"{counted(bouts, 'bout')} in {counted(len(ids), 'recording')}: {options.out}")
 
@@ -109,15 +110,15 @@ def _write(
 def _export_embeddings(options: argparse.Namespace, console: "Console") -> None:
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.exports import export_embeddings
-    from ssl_behavior.terminal import counted, echo, frames_bar
+    from ssl_behavior.terminal import counted, echo, progress_bars
 
     embeddings = Embeddings(options.path)
     rows = _chosen(embeddings.rows, options)
     columns = _columns(options, rows)
-    with frames_bar(console, "writing", _frames(rows), transient=True) as advance:
+    with progress_bars(console, transient=True) as progress:
         made = export_embeddings(
             embeddings, options.out, rows=rows, only=options.groups, without=options.without, columns=columns,
-            overwrite=options.overwrite, progress=advance,
+            overwrite=options.overwrite, progress=progress,
         )  # fmt: skip
     groups = ", ".join(f"{name} {width}" for name, width in made.groups.items())
     words = "".join(f", {column.name}" for column in columns)

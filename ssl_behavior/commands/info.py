@@ -6,12 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_contents, read_json
-from ssl_behavior.terminal import counted, make_console
+from ssl_behavior.terminal import counted, make_console, make_table
 
 __all__ = ["main"]
 
@@ -41,11 +39,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _table(console: Console, title: str, rows: Sequence[tuple[str, object]]) -> None:
-    # Text, not str: names in brackets are names, no markup.
-    table = Table(title=Text(title), show_header=False, title_justify="left")
-    for name, value in rows:
-        table.add_row(name, Text(str(value)))
-    console.print(table)
+    console.print(make_table(("", ""), [(name, str(value)) for name, value in rows], title, text=("",)))
 
 
 def _store(path: Path, console: Console) -> None:

@@ -2,14 +2,13 @@
 
 import argparse
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl_behavior.files import atomic_file
-from ssl_behavior.terminal import counted
+from ssl_behavior.terminal import counted, make_table, progress_bars
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,10 +96,10 @@ def _index(options: argparse.Namespace, embeddings: "Embeddings", console: "Cons
         from ssl_behavior.embedding_space import SpaceConfig
         from ssl_behavior.retrieval import IndexConfig
 
-        with _bar(console, embeddings, config.get("stride", 1)) as advance:
+        with progress_bars(console) as progress:
             index = build_index(
                 embeddings, folder, SpaceConfig(**{"unit": True} | space), IndexConfig(**config),
-                overwrite=options.overwrite, progress=advance,
+                overwrite=options.overwrite, progress=progress,
             )  # fmt: skip
     console.print(_described(index, folder), soft_wrap=True, markup=False)
     return index
@@ -160,18 +159,6 @@ def _described(index: "FrameIndex", folder: Path) -> str:
     if facts.recall_by_breadth[str(facts.breadth)] < facts.recall_wanted:
         text += f", less than --recall {facts.recall_wanted:.0%}; --kind flat finds all"
     return text
-
-
-@contextmanager
-def _bar(console: "Console", embeddings: "Embeddings", stride: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar over frames."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
-        total = sum(-(-row.frames // max(stride, 1)) for row in embeddings.rows)
-        task = bar.add_task("training the index", total=total)
-        yield lambda frames: bar.update(task, advance=frames, description="indexing")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -274,22 +261,16 @@ def _labels(bout: "NearBout", store: "Store") -> dict[str, tuple[str, float]]:
 
 def bouts_table(lines: Sequence[Line]) -> "Table":
     """A row per bout."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table()
-    for name in ("", "recording", "frames", "from", "lasts", "nearest", "distance"):
-        table.add_column(name, justify="left" if name == "recording" else "right")
-    # Text, not str: rich would read names in brackets as markup.
-    for name in lines[0].labels if lines else ():
-        table.add_column(Text(name))
+    streams = list(lines[0].labels) if lines else []
+    rows = []
     for line in lines:
         bout = line.bout
         cells = [str(line.rank), bout.recording, f"{bout.start}-{bout.stop}", _clock(line.start_s)]
         cells += [f"{line.stop_s - line.start_s:.1f} s", str(bout.frame), f"{bout.distance:.3f}"]
         cells += [f"{name} {share:.0%}" if name else "not annotated" for name, share in line.labels.values()]
-        table.add_row(*map(Text, cells))
-    return table
+        rows.append(cells)
+    columns = ["", "recording", "frames", "from", "lasts", "nearest", "distance", *streams]
+    return make_table(columns, rows, text=["recording", *streams])
 
 
 def _clock(seconds: float) -> str:

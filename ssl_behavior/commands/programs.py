@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
-from ssl_behavior.terminal import counted
+from ssl_behavior.terminal import counted, make_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,8 +125,6 @@ def list_programs(names: Sequence[str], file: Path | None, skeleton: str, consol
     InputError
         If a name matches nothing, or the file or one of its programs is not acceptable.
     """
-    from rich.table import Table
-    from rich.text import Text
 
     from ssl_behavior.programs import PROGRAMS, load_programs
     from ssl_behavior.skeleton import load_skeleton
@@ -135,12 +133,8 @@ def list_programs(names: Sequence[str], file: Path | None, skeleton: str, consol
     own = load_programs(file)[0] if file else {}
     chosen = {name: (PROGRAMS | own)[name] for name in config.names}
     checked, unable = _checked([entry for name, entry in chosen.items() if name in own], load_skeleton(skeleton))
-    table = Table(show_edge=False, pad_edge=False)
-    for heading in ("program", "of", "units", "unchanged by", "what it measures"):
-        table.add_column(heading, overflow="fold")
-    for entry in chosen.values():
-        table.add_row(*(Text(cell) for cell in _described(entry)))
-    console.print(table)
+    columns = ("program", "of", "units", "unchanged by", "what it measures")
+    console.print(make_table(columns, map(_described, chosen.values()), text=columns))
     for name, reason in unable.items():
         console.print(f"{name} cannot run on {skeleton}, and was not checked: {reason}", markup=False, soft_wrap=True)
     if own:
@@ -182,8 +176,6 @@ def measure_programs(store: "Store", names: Sequence[str], file: Path | None, co
         If the store is damaged, its recordings differ in frame rate, a name matches nothing, or a user's program
         is not acceptable.
     """
-    from rich.table import Table
-    from rich.text import Text
 
     from ssl_behavior.programs import ProgramSet
     from ssl_behavior.store import common_fps
@@ -195,13 +187,8 @@ def measure_programs(store: "Store", names: Sequence[str], file: Path | None, co
     programs.fit(reader)
     for notice in programs.notices:
         console.print(notice, markup=False, soft_wrap=True)
-    table = Table(show_edge=False, pad_edge=False, title=counted(len(store), "recording"), title_justify="left")
-    table.add_column("attribute", overflow="fold")
-    for heading in ("known", "5 %", "median", "95 %", "classes split at", "units"):
-        table.add_column(heading, justify="right")
-    for cells in _measured_rows(programs, reader):
-        table.add_row(*(Text(cell) for cell in cells))
-    console.print(table)
+    columns = ("attribute", "known", "5 %", "median", "95 %", "classes split at", "units")
+    console.print(make_table(columns, _measured_rows(programs, reader), counted(len(store), "recording")))
     return Measured(store, programs)
 
 

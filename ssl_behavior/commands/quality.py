@@ -25,11 +25,11 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.clusters.quality import QualityConfig, compare_embeddings, judge_embeddings
-    from ssl_behavior.commands.cluster import space_config, stages
+    from ssl_behavior.commands.cluster import space_config
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.errors import InputError
     from ssl_behavior.files import check_free, write_json
-    from ssl_behavior.terminal import echo, make_console
+    from ssl_behavior.terminal import echo, make_console, progress_bars
 
     if options.out is not None:
         check_free(options.out, options.overwrite)
@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     every, console = [Embeddings(path) for path in (options.embeddings, *options.others)], make_console()
     whole, few = space_config(options, 0), space_config(options, None)
     own, agreements = [], []
-    with stages(console) as progress:
+    with progress_bars(console) as progress:
         for one in every:
             own.append(judge_embeddings(one, whole, config, options.seed))
             progress("each by itself", 1, len(every))
@@ -61,21 +61,16 @@ def main(argv: Sequence[str]) -> int:
 def _print(
     console: "Console", names: Sequence[str], own: "Sequence[EmbeddingQuality]", agreements: "Sequence[Agreement]"
 ) -> None:
-    from rich.table import Table
-    from rich.text import Text
+    from ssl_behavior.terminal import echo, make_table
 
-    from ssl_behavior.terminal import echo
-
-    table = Table(title="each embedding by itself", title_justify="left")
-    for name in ("", "dim", "rank", "participation", "uniformity", *(f"near {lag:g} s" for lag, _ in own[0].coherence)):
-        table.add_column(name, justify="right")
+    lags = [f"near {lag:g} s" for lag, _ in own[0].coherence]
+    rows = []
     for name, one in zip(names, own, strict=True):
         near = ["-" if value is None else f"{value:.2f}" for _, value in one.coherence]
-        table.add_row(
-            Text(name, overflow="fold"), str(one.dim), f"{one.effective_rank:.0f}", f"{one.participation_ratio:.1f}",
-            f"{one.uniformity:.2f}", *near,
-        )  # fmt: skip
-    console.print(table)
+        numbers = [str(one.dim), f"{one.effective_rank:.0f}", f"{one.participation_ratio:.1f}", f"{one.uniformity:.2f}"]
+        rows.append([name, *numbers, *near])
+    columns = ["embedding", "dim", "rank", "participation", "uniformity", *lags]
+    console.print(make_table(columns, rows, "each embedding by itself"))
     echo(
         console,
         "rank: effective number of dimensions (RankMe); participation: number of wide dimensions; uniformity: 0 = all "
@@ -83,15 +78,18 @@ def _print(
     )
     if not agreements:
         return
-    table = Table(title=Text(f"compared with {names[0]}"), title_justify="left")
-    for name in ("", "clusters (NMI)", "clusters (ARI)", "neighbors shared", "by chance"):
-        table.add_column(name, justify="right")
-    for name, pair in zip(names[1:], agreements, strict=True):
-        table.add_row(
-            Text(name, overflow="fold"), f"{pair.mutual_information:.3f}", f"{pair.rand:.3f}", f"{pair.overlap:.1%}",
+    rows = [
+        [
+            name,
+            f"{pair.mutual_information:.3f}",
+            f"{pair.rand:.3f}",
+            f"{pair.overlap:.1%}",
             f"{pair.overlap_by_chance:.1%}",
-        )  # fmt: skip
-    console.print(table)
+        ]
+        for name, pair in zip(names[1:], agreements, strict=True)
+    ]
+    columns = ["embedding", "clusters (NMI)", "clusters (ARI)", "neighbors shared", "by chance"]
+    console.print(make_table(columns, rows, f"compared with {names[0]}"))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,12 +1,11 @@
 """The verb `report`: one HTML file that shows embeddings, clusters and labels."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssl_behavior.terminal import counted, echo
+from ssl_behavior.terminal import counted, echo, progress_bars
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,11 +39,11 @@ def main(argv: Sequence[str]) -> int:
     console = make_console()
     gathered = _gathered(options, config, console)
     projected = 0
-    with _stages(console) as show_stage:
-        show_stage("writing the page")
+    with progress_bars(console) as progress:
+        progress("writing the page", 0, 0)
         write_report(gathered.report, options.out)
         if options.projector:
-            show_stage("writing the projector's files")
+            progress("writing the projector's files", 0, 0)
             projected = _write_projector(options, gathered)
     for note in gathered.report.notes:
         echo(console, note)
@@ -91,9 +90,9 @@ def _gathered(options: argparse.Namespace, config: "ReportConfig", console: "Con
     if embeddings.store != store.fingerprint():
         echo(console, f"{options.embeddings} was not made from {options.store}; recordings of equal names and lengths "
                        "are taken for the same")  # fmt: skip
-    with _stages(console) as show_stage:
+    with progress_bars(console) as progress:
         return gather_report(
-            store, embeddings, config, rows=rows, clusters=clusters, scores=scores, progress=show_stage,
+            store, embeddings, config, rows=rows, clusters=clusters, scores=scores, progress=progress,
             description=Cards.load(folder) if folder else None, profiles=read_profiles(folder) if folder else (),
         )  # fmt: skip
 
@@ -104,25 +103,6 @@ def _write_projector(options: argparse.Namespace, gathered: "Gathered") -> int:
     return write_projector(
         gathered.report, gathered.points, options.projector, options.projector_points, options.seed, options.overwrite
     )
-
-
-@contextmanager
-def _stages(console: "Console") -> Iterator[Callable[[str], None]]:
-    """Progress display: each stage with its duration."""
-    from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console) as bar:
-        running: list[TaskID] = []
-
-        def show_stage(what: str) -> None:
-            for task in running:
-                bar.update(task, total=1, completed=1)
-            running.append(bar.add_task(what, total=None))
-
-        yield show_stage
-        for task in running:
-            bar.update(task, total=1, completed=1)
 
 
 def _parser() -> argparse.ArgumentParser:

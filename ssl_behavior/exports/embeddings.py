@@ -23,6 +23,7 @@ from ssl_behavior.exports.annotations import STREAM, chosen_streams
 from ssl_behavior.files import atomic_file, check_free, write_json
 from ssl_behavior.methods import group_slices
 from ssl_behavior.store import Store
+from ssl_behavior.terminal import Progress, no_progress
 
 __all__ = [
     "EMBEDDING_FORMATS",
@@ -165,7 +166,11 @@ def sidecar_of(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def write_npy(path: Path, frames: ExportedFrames, progress: Callable[[int], None]) -> None:
+Advance = Callable[[int], None]
+"""Callback with the number of frames just written."""
+
+
+def write_npy(path: Path, frames: ExportedFrames, advance: Advance) -> None:
     """Write an array [frames, dim] in the stored type."""
     dtype = frames.embeddings.array.dtype
     with atomic_file(path) as partial:
@@ -174,7 +179,7 @@ def write_npy(path: Path, frames: ExportedFrames, progress: Callable[[int], None
             np.lib.format.write_array_header_1_0(file, header | {"shape": (frames.num_frames, frames.dim)})
             for _, span, block in frames.blocks():
                 file.write(np.ascontiguousarray(block).data)
-                progress(span.stop - span.start)
+                advance(span.stop - span.start)
         stops = np.cumsum([row.frames for row in frames.rows]).tolist()
         table = [
             {"id": row.id, "offset": stop - row.frames, "frames": row.frames, "fps": row.fps}
@@ -183,7 +188,7 @@ def write_npy(path: Path, frames: ExportedFrames, progress: Callable[[int], None
         write_json(sidecar_of(path), frames.facts() | {"dtype": str(dtype), "recordings": table})
 
 
-def write_parquet(path: Path, frames: ExportedFrames, progress: Callable[[int], None]) -> None:
+def write_parquet(path: Path, frames: ExportedFrames, advance: Advance) -> None:
     """Columns: recording, frame, seconds, words (labels, clusters; null = none), then the embedding as float32.
 
     A row group holds frames of one recording. Where the numbers come from is said in the schema's metadata.
@@ -198,7 +203,7 @@ def write_parquet(path: Path, frames: ExportedFrames, progress: Callable[[int], 
             for row, span, block in frames.blocks():
                 arrays = [*_known(frames, row, span), *_numbers(block)]
                 writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema), row_group_size=len(block))
-                progress(len(block))
+                advance(len(block))
 
 
 def _schema(frames: ExportedFrames) -> Any:
@@ -240,7 +245,7 @@ _TEXT = h5py.string_dtype()
 _INDEX = "_index"
 
 
-def write_h5ad(path: Path, frames: ExportedFrames, progress: Callable[[int], None]) -> None:
+def write_h5ad(path: Path, frames: ExportedFrames, advance: Advance) -> None:
     """`X` float32 [frames, dim]; `obs`: recording, frame, seconds and words (labels, clusters) of every frame, whose
     name is RECORDING:FRAME; `var`: the group of every column; `uns["ssl_behavior"]`: where the numbers come from."""
     with atomic_file(path) as partial, h5py.File(partial, "w") as file:
@@ -262,7 +267,7 @@ def write_h5ad(path: Path, frames: ExportedFrames, progress: Callable[[int], Non
             for column in frames.columns:
                 obs[f"{column.name}/codes"][place] = column.codes(row)[span]
             offset = place.stop
-            progress(len(block))
+            advance(len(block))
 
 
 def _encode(item: Any, kind: str, version: str) -> Any:
@@ -316,9 +321,6 @@ def _write_uns(file: h5py.File, facts: Mapping[str, Any]) -> None:
         _encode(group.create_dataset(name, data=facts[name], dtype=_TEXT), "string", "0.2.0")
 
 
-Progress = Callable[[int], None]
-
-
 @dataclass(frozen=True)
 class EmbeddingFormat:
     """A format of embedding tables.
@@ -326,13 +328,13 @@ class EmbeddingFormat:
     Parameters
     ----------
     ending : of the file's name.
-    write : writes frames to a path, telling how many it has written since the last time.
+    write : writes frames to a path; calls `advance` with the number of each block.
     words : whether it can hold words, such as labels, beside the numbers.
     module, extra : required module, and its extra in `pip install 'ssl-behavior[extra]'`.
     """
 
     ending: str
-    write: Callable[[Path, ExportedFrames, Progress], None]
+    write: Callable[[Path, ExportedFrames, Advance], None]
     words: bool = True
     module: str = "numpy"
     extra: str = ""
@@ -357,7 +359,7 @@ def export_embeddings(
     without: Sequence[str] = (),
     columns: Sequence[FrameColumn] = (),
     overwrite: bool = False,
-    progress: Progress = lambda _: None,
+    progress: Progress = no_progress,
 ) -> ExportedFrames:
     """Write one row per frame, recording after recording, atomically and in the memory of a block.
 
@@ -386,7 +388,7 @@ def export_embeddings(
     kept = kept_groups(embeddings.groups, without, only)
     frames = ExportedFrames(embeddings, list(embeddings.rows if rows is None else rows), kept, tuple(columns))
     _check_names(frames.names, [column.name for column in columns])
-    format.write(out, frames, progress)
+    format.write(out, frames, lambda done: progress("writing", done, frames.num_frames))
     return frames
 
 

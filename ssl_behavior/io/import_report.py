@@ -15,7 +15,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Recording, observed_points
-from ssl_behavior.terminal import counted
+from ssl_behavior.terminal import counted, make_table
 
 __all__ = [
     "Cleaned",
@@ -384,24 +384,11 @@ def render(report: ImportReport, store: Path) -> Iterator["RenderableType"]:
 
 def _table(title: str, columns: Iterable[str], rows: list[list[str]], whole: Path, left: int = 1) -> "Table":
     """Table of at most `_MAX_ROWS` rows; `whole` names the file with all rows."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    # Text, not str: a name with square brackets is no markup.
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for number, column in enumerate(columns):
-        if number < left:
-            table.add_column(Text(column), overflow="fold")
-        else:
-            table.add_column(Text(column.replace(" ", "\n")), justify="right", no_wrap=True)
+    # Headings of several words stand below each other, so that more columns fit.
+    headings = [column if number < left else column.replace(" ", "\n") for number, column in enumerate(columns)]
     listed = rows if len(rows) <= _MAX_ROWS else rows[:_FEW_ROWS]
-    for row in listed:
-        table.add_row(*map(Text, row))
-    if len(listed) < len(rows):
-        table.caption = Text(f"and {len(rows) - len(listed)} more, all of them in {whole}")
-        table.caption_justify = "left"
-    return table
+    more = f"and {len(rows) - len(listed)} more, all of them in {whole}" if len(listed) < len(rows) else ""
+    return make_table(headings, listed, title, text=headings[:left], caption=more)
 
 
 def _recordings_table(report: ImportReport, whole: Path) -> "Table":

@@ -1,6 +1,6 @@
 """`gather_report`: a report from a store, its embeddings, and optional clusters, descriptions and scores."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +19,7 @@ from ssl_behavior.report.examples import Source, choose_bouts, nearest_points
 from ssl_behavior.report.maps import check_map, draw_map, program_channels, tracking_channels
 from ssl_behavior.report.table_rows import MOST_BOUTS
 from ssl_behavior.store import Store, StoreRow
+from ssl_behavior.terminal import Progress, no_progress
 
 __all__ = ["DEFAULT_PROGRAMS", "Gathered", "ReportConfig", "gather_report"]
 
@@ -84,7 +85,7 @@ def gather_report(
     description: Cards | None = None,
     profiles: Sequence[AnimalProfiles] = (),
     scores: Sequence[Scores] = (),
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
 ) -> Gathered:
     """Gather a page's contents in bounded memory: frames of the map, example bouts, counts over all frames.
 
@@ -93,7 +94,6 @@ def gather_report(
     rows : the recordings to show, all of the embeddings' by default.
     clusters : the cluster of each frame.
     description : of `clusters`, from `ssl-behavior describe`; without one, the report counts its own cards.
-    progress : callback with the name of the current stage.
 
     Raises
     ------
@@ -104,13 +104,13 @@ def gather_report(
     labels = _label_streams(source)
     clustered = None if clusters is None else _clustered(source, clusters)
     found = None if clustered is None else _cluster_stream(source, clustered.frames)
-    progress("fitting the space")
+    progress("fitting the space", 0, 0)
     space = Space.fit(embeddings, config.space, config.seed)
-    progress(f"drawing the map ({config.map})")
+    progress(f"drawing the map ({config.map})", 0, 0)
     frames, points = _map(source, space, config)
-    progress("measuring programs")
+    progress("measuring programs", 0, 0)
     frames, notes = _colored(source, frames, config)
-    progress("searching similar bouts")
+    progress("searching similar bouts", 0, 0)
     named = _named(source, description)
     examples, means = choose_bouts(source, space, config.bouts, config.neighbors, found, labels, named, config.seed)
     frames = replace(frames, nearest=nearest_points(points, means))

@@ -19,6 +19,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.files import atomic_folder, read_contents, write_json
 from ssl_behavior.seeds import derive_seed, numpy_generator
+from ssl_behavior.terminal import Progress, no_progress
 
 __all__ = [
     "FLAT_FRAMES",
@@ -358,13 +359,9 @@ class FrameIndex:
         embeddings: Embeddings,
         space: Space,
         config: IndexConfig | None = None,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress = no_progress,
     ) -> "FrameIndex":
         """Build an index in memory, which holds the index, its training frames, and a block of frames.
-
-        Parameters
-        ----------
-        progress : called with the number of frames added since the last call.
 
         Raises
         ------
@@ -378,14 +375,14 @@ class FrameIndex:
             kind=kind, factory=KINDS[kind].factory(len(frames), space.dim), frames=len(frames), stride=config.stride,
             seed=config.seed, store=embeddings.store, recordings=tuple((row.id, row.frames) for row in embeddings.rows),
         )  # fmt: skip
+        progress("training the index", 0, 0)
         made = cls(embeddings, space, _trained(embeddings, space, facts, frames), facts)
         sample = made._recall_sample()
         for span, points in space.blocks(embeddings, None if config.stride == 1 else frames):
             made.library.add(points)
             if sample is not None:
                 sample.exact.add(span.start, points)
-            if progress is not None:
-                progress(len(points))
+            progress("indexing", len(points), len(frames))
         return made if sample is None else made._tuned(sample, config.recall)
 
     @classmethod
@@ -580,7 +577,7 @@ def build_index(
     space: SpaceConfig | None = None,
     config: IndexConfig | None = None,
     overwrite: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> FrameIndex:
     """Build an index into a folder, whole or not at all, and open it; see `FrameIndex.build`.
 

@@ -24,7 +24,7 @@ from ssl_behavior.simulate.dyads import DEFAULT_SUBSETS, Plan, calms21_files, eq
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import Store, create_store
 
-__all__ = ["CALMS21_MARKER", "Progress", "recording_json", "simulate_calms21", "simulate_store", "write_plans"]
+__all__ = ["CALMS21_MARKER", "OnWritten", "recording_json", "simulate_calms21", "simulate_store", "write_plans"]
 
 _CHUNK_FRAMES = 16_384
 
@@ -79,8 +79,8 @@ def recording_json(recording: Recording, stream: str | None) -> bytes:
     return b"".join([*parts, b',"metadata":', json.dumps(metadata).encode(), b"}"])
 
 
-Progress = Callable[[Plan, Recording], None]
-"""Called after every recording that was written."""
+OnWritten = Callable[[Plan, Recording], None]
+"""Callback after each written recording."""
 
 CALMS21_MARKER = "task1_classic_classification"
 """A folder that every release has."""
@@ -116,7 +116,7 @@ def _workers(workers: int | None) -> int:
 
 
 def _ignore(plan: Plan, recording: Recording) -> None:
-    """No-op progress callback."""
+    """The callback that does nothing."""
 
 
 def write_plans(
@@ -126,7 +126,7 @@ def write_plans(
     *,
     overwrite: bool = False,
     workers: int | None = None,
-    progress: Progress = _ignore,
+    on_written: OnWritten = _ignore,
 ) -> Store:
     """Simulate `plans` and write a store; the result does not depend on `workers`.
 
@@ -140,7 +140,7 @@ def write_plans(
         recordings = _in_order(simulate, plans, _workers(workers))
         for plan, recording in zip(plans, recordings, strict=True):
             writer.append(recording)
-            progress(plan, recording)
+            on_written(plan, recording)
     return Store(out)
 
 
@@ -156,7 +156,7 @@ def simulate_store(
     missing: float = 0.0,
     overwrite: bool = False,
     workers: int | None = None,
-    progress: Progress = _ignore,
+    on_written: OnWritten = _ignore,
 ) -> Store:
     """A store of `num_recordings` recordings of `frames` frames; see `equal_plans` for the other arguments.
 
@@ -166,7 +166,7 @@ def simulate_store(
         As `equal_plans` and `write_plans`.
     """
     plans = equal_plans(num_recordings, frames, subsets, tasks, annotators, missing)
-    return write_plans(out, plans, seed, overwrite=overwrite, workers=workers, progress=progress)
+    return write_plans(out, plans, seed, overwrite=overwrite, workers=workers, on_written=on_written)
 
 
 def simulate_calms21(
@@ -177,7 +177,7 @@ def simulate_calms21(
     unlabeled_frames: int | None = None,
     overwrite: bool = False,
     workers: int | None = None,
-    progress: Progress = _ignore,
+    on_written: OnWritten = _ignore,
 ) -> Path:
     """A folder with the files, groups and names of the CalMS21 release, `scale` times its size.
 
@@ -196,14 +196,14 @@ def simulate_calms21(
             path = folder / f"{name}.json"
             path.parent.mkdir(exist_ok=True)
             with path.open("wb") as file:
-                _write_groups(file, groups, seed, _workers(workers), progress)
+                _write_groups(file, groups, seed, _workers(workers), on_written)
         # The files are laid out like the real ones to the byte: something has to say that they are not.
         write_json(folder / SIMULATED, {"scale": scale, "seed": seed})
     return Path(out)
 
 
 def _write_groups(
-    file: IO[bytes], groups: Mapping[str, Sequence[Plan]], seed: int, workers: int, progress: Progress
+    file: IO[bytes], groups: Mapping[str, Sequence[Plan]], seed: int, workers: int, on_written: OnWritten
 ) -> None:
     plans = [plan for group in groups.values() for plan in group]
     texts = _in_order(partial(_simulated_text, seed=seed), plans, workers)
@@ -214,7 +214,7 @@ def _write_groups(
             recording, text = next(texts)
             file.write(b"," if position else b"")
             file.write(json.dumps(plan.id).encode() + b":" + text)
-            progress(plan, recording)
+            on_written(plan, recording)
     file.write(b"}}")
 
 

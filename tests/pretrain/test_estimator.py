@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 
 import ssl_behavior
 from pretrain.estimator import PoseEmbedder
-from ssl_behavior.encoder import load
+from ssl_behavior.embedding import load
 from ssl_behavior.errors import InputError
 
 LENGTHS = (151, 211, 3)

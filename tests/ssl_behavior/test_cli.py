@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from ssl_behavior import cli
+from ssl_behavior.commands import VERBS, Verb
 from ssl_behavior.errors import InputError
-from ssl_behavior.verbs import VERBS, Verb
 
 
 def run(*arguments):

@@ -172,7 +172,7 @@ def test_stores_are_compared_with_each_other(dyad, tmp_path):
     one = write_store(tmp_path / "one", [dyad("a", 503, seed=1), dyad("b", 509, seed=2)])
     two = write_store(tmp_path / "two", [dyad("c", 521, seed=3), dyad("a", 509, seed=2)])
     done = []
-    (found,) = find_overlaps(one, (two, two.rows[1:]), progress=done.append)
+    (found,) = find_overlaps(one, (two, two.rows[1:]), progress=lambda *told: done.append(told[1]))
     assert (found.first, found.second, found.first_store, found.second_store) == (
         "b", "a", str(one.path), str(two.path),
     )  # fmt: skip

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ssl_behavior.commands.import_ import main
 from ssl_behavior.errors import InputError
-from ssl_behavior.importer import ImportOptions, import_recordings, main
+from ssl_behavior.importer import ImportOptions, import_recordings
 from ssl_behavior.io import write_npz
 from ssl_behavior.io.calms21 import SIMULATED
 from ssl_behavior.io.import_report import findings
@@ -351,10 +352,12 @@ def test_progress_reaches_the_whole(tmp_path):
     paths = three_ways(tmp_path, calms21())
     seen = []
     with pytest.raises(InputError, match="two recordings have the id"):
-        import_recordings(paths, tmp_path / "store", None, lambda done, total, name: seen.append((done, total)))
-    import_recordings(paths[:1], tmp_path / "store", None, lambda done, total, name: seen.append((done, total)))
-    assert seen[-1] == (paths[0].stat().st_size,) * 2
-    assert all(0 <= done <= total for done, total in seen)
+        import_recordings(paths, tmp_path / "store", None, lambda *told: seen.append(told))
+    seen.clear()
+    import_recordings(paths[:1], tmp_path / "store", None, lambda *told: seen.append(told))
+    stages, done, totals = map(set, zip(*seen, strict=True))
+    assert stages == {"importing"} and totals == {paths[0].stat().st_size} and min(done) >= 0
+    assert sum(count for _, count, _ in seen) == paths[0].stat().st_size
 
 
 def test_the_command_prints_tables_and_what_to_look_at(tmp_path, capsys, monkeypatch):

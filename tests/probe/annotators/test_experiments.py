@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 
 from probe.annotators import run_annotator_experiments, style_transfer
-from probe.annotators.saved import load_annotators
 from probe.command import parse
 from probe.experiment import Experiment, split_parts
+from probe.saved_probes import load_annotators
 from probe.session import run_probe
 from probe.tasks import parse_macro, task_parts
 from ssl_behavior.errors import InputError

@@ -6,9 +6,8 @@ import safetensors.torch
 import torch
 
 from probe.annotators.learning import add_annotator
-from probe.annotators.saved import load_annotators, save_annotators
 from probe.postprocessing import smooth
-from probe.saved_probes import load_heads
+from probe.saved_probes import load_annotators, load_heads, save_annotators
 from ssl_behavior.errors import InputError
 
 from .conftest import DIM, FAST

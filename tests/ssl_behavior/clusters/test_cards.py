@@ -149,6 +149,11 @@ def test_cards_that_are_none_are_told(mounting, tmp_path):
 
 
 def test_progress_is_every_frame_in_both_passes(clusters, labeled):
-    done = {}
-    cards_of(clusters, labeled, progress=lambda what, frames: done.update({what: done.get(what, 0) + frames}))
+    done = {"points": 0, "programs": 0}
+
+    def progress(stage, frames, total):
+        assert total == 365
+        done[stage] += frames
+
+    cards_of(clusters, labeled, progress=progress)
     assert done == {"points": 365, "programs": 365}

@@ -3,8 +3,7 @@ import pytest
 
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.cli import main
-from ssl_behavior.embedding import Embeddings
-from ssl_behavior.encoder import load
+from ssl_behavior.embedding import Embeddings, load
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods import CPC, CPCConfig
 from ssl_behavior.nn import EncoderConfig

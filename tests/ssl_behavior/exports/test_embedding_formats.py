@@ -57,7 +57,13 @@ def export(embeddings, out, columns=(), ids=("a/r1", "r3"), **more):
     done = []
     rows = [embeddings.row(name) for name in ids]
     made = export_embeddings(
-        embeddings, out, rows=rows, without=["latent"], columns=columns, progress=done.append, **more
+        embeddings,
+        out,
+        rows=rows,
+        without=["latent"],
+        columns=columns,
+        progress=lambda *told: done.append(told[1]),
+        **more,
     )
     assert sum(done) == made.num_frames == sum(FRAMES[name] for name in ids) and len(done) == 7
     return expected(embeddings, columns, ids)

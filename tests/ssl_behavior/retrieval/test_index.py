@@ -79,9 +79,10 @@ def test_recall_rises_with_breadth_up_to_all(written):
 def test_an_index_read_back_finds_the_same(embeddings, tmp_path, kind):
     told = []
     config = IndexConfig(kind=kind, stride=3)
-    index = build_index(embeddings, tmp_path / "i", config=config, progress=told.append)
+    index = build_index(embeddings, tmp_path / "i", config=config, progress=lambda *calls: told.append(calls))
     again = FrameIndex.open(tmp_path / "i", embeddings)
-    assert again.facts == index.facts and sum(told) == index.facts.frames == 547
+    assert again.facts == index.facts and sum(frames for _, frames, _ in told) == index.facts.frames == 547
+    assert told[0] == ("training the index", 0, 0) and told[-1][::2] == ("indexing", 547)
     assert {file.name for file in (tmp_path / "i").iterdir()} == {
         "index.json", "index.faiss", "space.json", "space.safetensors"
     }  # fmt: skip

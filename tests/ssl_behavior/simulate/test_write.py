@@ -38,7 +38,7 @@ def test_the_result_does_not_depend_on_the_workers(tmp_path):
 
 def test_the_calms21_layout_is_the_releases(tmp_path):
     seen = []
-    out = simulate_calms21(tmp_path / "calms21", 0.001, progress=lambda plan, recording: seen.append(plan.id))
+    out = simulate_calms21(tmp_path / "calms21", 0.001, on_written=lambda plan, recording: seen.append(plan.id))
     files = calms21_files(0.001)
     assert {str(p.relative_to(out)) for p in out.rglob("*.json")} == {
         "simulated.json",

@@ -1,13 +1,10 @@
-"""The verb `simulate`."""
+"""`ssl-behavior simulate`: recordings of two mice, as a store or as the CalMS21 release."""
 
 import argparse
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from rich.box import SIMPLE
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from ssl_behavior.errors import InputError
@@ -15,8 +12,8 @@ from ssl_behavior.files import check_free
 from ssl_behavior.recording import Recording
 from ssl_behavior.simulate.dyads import Plan, calms21_files, equal_plans
 from ssl_behavior.simulate.schedule import BEHAVIORS, TASK3_BEHAVIORS
-from ssl_behavior.simulate.write import CALMS21_MARKER, Progress, simulate_calms21, write_plans
-from ssl_behavior.terminal import make_console
+from ssl_behavior.simulate.write import CALMS21_MARKER, OnWritten, simulate_calms21, write_plans
+from ssl_behavior.terminal import make_console, make_table, progress_bars
 
 __all__ = ["main"]
 
@@ -62,15 +59,12 @@ def main(argv: list[str]) -> int:
     check_free(arguments.out, arguments.overwrite, _MARKERS[arguments.layout])
     plans = _plans(arguments)
     tally = _Tally()
-    columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"), TimeElapsedColumn(),
-               TextColumn("left"), TimeRemainingColumn())  # fmt: skip
-    console = make_console()
-    with ProgressBar(*columns, console=console) as bar:
-        task = bar.add_task("simulating", total=sum(plan.num_frames for plan in plans))
+    console, frames = make_console(), sum(plan.num_frames for plan in plans)
+    with progress_bars(console) as progress:
 
         def count(plan: Plan, recording: Recording) -> None:
             tally.add(plan, recording)
-            bar.advance(task, plan.num_frames)
+            progress("simulating", plan.num_frames, frames)
 
         _write(arguments, plans, count)
     console.print(tally.table())
@@ -103,12 +97,12 @@ def _plans(arguments: argparse.Namespace) -> list[Plan]:
     return equal_plans(recordings, frames, tasks=("behavior", *TASK3_BEHAVIORS), missing=arguments.missing)
 
 
-def _write(arguments: argparse.Namespace, plans: list[Plan], progress: Progress) -> None:
+def _write(arguments: argparse.Namespace, plans: list[Plan], on_written: OnWritten) -> None:
     options = {"overwrite": arguments.overwrite, "workers": arguments.workers}
     if arguments.layout == "store":
-        write_plans(arguments.out, plans, arguments.seed, progress=progress, **options)
+        write_plans(arguments.out, plans, arguments.seed, on_written=on_written, **options)
     else:
-        simulate_calms21(arguments.out, arguments.scale, arguments.seed, progress=progress, **options)
+        simulate_calms21(arguments.out, arguments.scale, arguments.seed, on_written=on_written, **options)
 
 
 class _Tally:
@@ -128,10 +122,10 @@ class _Tally:
             self.behaviors[name] += np.bincount(recording.labels["behavior"].frames, minlength=len(BEHAVIORS))
 
     def table(self) -> Table:
-        table = Table("set", "number", "frames", *BEHAVIORS, caption="behaviors in % of the frames", box=SIMPLE)
-        table.columns[0].no_wrap = True
+        rows = []
         for name, frames in self.frames.items():
             counts = self.behaviors[name]
             shares = [f"{100 * count / frames:.1f}" for count in counts] if counts.any() else []
-            table.add_row(name, f"{self.recordings[name]}", f"{frames:,}", *shares)
-        return table
+            rows.append([name, f"{self.recordings[name]}", f"{frames:,}", *shares])
+        columns = ("set", "recordings", "frames", *BEHAVIORS)
+        return make_table(columns, rows, caption="behaviors in % of the frames")

@@ -1,7 +1,7 @@
 import pytest
 
+from ssl_behavior.commands.simulate import main
 from ssl_behavior.errors import InputError
-from ssl_behavior.simulate import main
 from ssl_behavior.store import Store
 
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ssl_behavior.verbs import VERBS, Verb, run_verb
+from ssl_behavior.commands import VERBS, Verb, run_verb
 
 
 @pytest.mark.parametrize("name", VERBS)

@@ -1,0 +1,85 @@
+"""`ssl-behavior import`: recordings of any known format into a store."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.importer import ImportOptions, import_recordings
+from ssl_behavior.io import FORMATS, format_titles
+from ssl_behavior.io.import_report import render
+from ssl_behavior.skeleton import SKELETONS, load_skeleton
+from ssl_behavior.terminal import make_console, progress_bars
+
+__all__ = ["main"]
+
+
+def _backgrounds(pairs: Sequence[str]) -> dict[str, str]:
+    backgrounds = {}
+    for pair in pairs:
+        stream, separator, name = pair.partition("=")
+        if not (stream and separator and name):
+            raise InputError(f"--background {pair}: expected STREAM=BEHAVIOR, e.g. S2=base")
+        backgrounds[stream] = name
+    return backgrounds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ssl-behavior import",
+        description="Read tracks and annotations into one store. The content of a file decides its format: "
+        + format_titles()
+        + "; annotations: Caltech Behavior Annotator .txt. Source files are never changed.",
+    )
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", type=Path, help="track files, or folders of them")
+    parser.add_argument("--out", required=True, metavar="STORE", type=Path, help="store to write, a folder")
+    parser.add_argument(
+        "--format",
+        default="auto",
+        choices=["auto", *FORMATS],
+        help="format of all files (default: detected from content)",
+    )
+    parser.add_argument("--fps", type=float, metavar="F", help="frames per second, for files that do not hold it")
+    parser.add_argument(
+        "--px-per-cm", type=float, metavar="N",
+        help="pixels per centimeter of all these recordings; task programs then measure in cm",
+    )  # fmt: skip
+    parser.add_argument(
+        "--skeleton", metavar="NAME|FILE", help=f"skeleton: built in ({', '.join(SKELETONS)}) or a TOML file"
+    )
+    parser.add_argument(
+        "--annotations", nargs="+", default=[], metavar="PATH", type=Path, help="annotation files or folders of them"
+    )
+    parser.add_argument(
+        "--background", nargs="+", default=[], metavar="STREAM=NAME", help="background behavior of a label stream"
+    )
+    parser.add_argument(
+        "--keep-zeros", action="store_true", help="keep points at exactly (0, 0), which are otherwise set to missing"
+    )
+    parser.add_argument(
+        "--min-confidence", type=float, metavar="P", help="set points with a confidence below P to missing"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the store at --out")
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb `import`; returns the exit code."""
+    args = _parser().parse_args(argv)
+    options = ImportOptions(
+        format=args.format,
+        fps=args.fps,
+        px_per_cm=args.px_per_cm,
+        skeleton=load_skeleton(args.skeleton) if args.skeleton else None,
+        annotations=tuple(args.annotations),
+        backgrounds=_backgrounds(args.background),
+        keep_zeros=args.keep_zeros,
+        min_confidence=args.min_confidence,
+        overwrite=args.overwrite,
+    )
+    console, stderr = make_console(), make_console(stderr=True)
+    with progress_bars(stderr, transient=True) as progress:
+        report = import_recordings(args.sources, args.out, options, progress)
+    for part in render(report, args.out):
+        console.print(part)
+    return 0
