@@ -65,8 +65,8 @@ def as_options(message: str) -> str:
 
     Keys of a configuration are options of their own name:
 
-    >>> as_options("leave `data.not_labeled` empty")
-    'leave --data.not_labeled empty'
+    >>> as_options("choose `data.sampling.rare_share=0`")
+    'choose --data.sampling.rare_share 0'
     """
 
     def option(match: re.Match[str]) -> str:
