@@ -38,7 +38,10 @@ BENCHMARK = "benchmark store {0}/store --task behavior --device cpu"
             f"{PRETRAIN} --out {{0}}/new --recipe joint --method.labels.balanced true --data.sampling.rare_share 0.5",
             "choose one, --method.labels.balanced false or --data.sampling.rare_share 0",
         ),
-        (f"{PROBE} --out {{0}}/file --task behavior", "is a file, not a folder; choose another --out"),
+        (
+            f"{PROBE} --out {{0}}/file --task behavior --overwrite",
+            "which --overwrite does not replace: choose another --out",
+        ),
         (f"{PROBE} --out {{0}}/new --task S9", "--task S9: {0}/store has no such label stream"),
         (f"{PROBE} --out {{0}}/new --task behavior --background rest", "--background rest: the task 'behavior' has"),
         (f"{PROBE} --out {{0}}/new --task behavior --macro attack,rest", "--macro attack,rest: ['rest'] are not"),
