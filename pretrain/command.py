@@ -132,6 +132,7 @@ def main(argv: Sequence[str]) -> int:
     # These imports take seconds: --help and mistakes in the arguments come before them.
     from pretrain.config_sources import config_as_yaml, resolve_config, resolve_stores
     from pretrain.run import train
+    from ssl_behavior.cli import as_options
     from ssl_behavior.terminal import make_console
 
     console = make_console()
@@ -140,5 +141,5 @@ def main(argv: Sequence[str]) -> int:
         console.print(config_as_yaml(config), end="", markup=False, highlight=False, soft_wrap=True)
         return 0
     assert options.out is not None
-    train(config, resolve_stores(options), options.out, options.resume, console)
+    train(config, resolve_stores(options), options.out, options.resume, console, as_options)
     return 0

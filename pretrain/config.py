@@ -152,7 +152,7 @@ class RunConfig:
             raise InputError(
                 f"data.sampling.rare_share {rare:g} and method.labels.balanced both make up for rare classes: the "
                 "weights come from how often the recordings show a class, not from how often it is drawn; choose one, "
-                "--method.labels.balanced false or --data.sampling.rare_share 0"
+                "`method.labels.balanced=false` or `data.sampling.rare_share=0`"
             )
 
     @property

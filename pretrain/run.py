@@ -62,8 +62,8 @@ def settle_init(config: RunConfig, out: Path, begun: RunConfig | None) -> RunCon
         return replace(config, init=str(Path(config.init).absolute())) if config.init else config
     if config.init and not _is_init_of(config.init, out, begun):
         raise InputError(
-            f"{out} cannot be resumed with --init {config.init}: it has started from {begun.init or 'random weights'}; "
-            "leave --init out to continue it, or choose another --out for a new run"
+            f"{out} cannot be resumed with `init={config.init}`: it has started from {begun.init or 'random weights'}; "
+            "leave `init` out to continue it, or choose another `out` for a new run"
         )
     return replace(config, init=begun.init)
 
@@ -97,11 +97,14 @@ def complete_config(config: RunConfig, stores: Sequence[Path], begun: RunConfig 
     if config.init:
         other = begun.method if begun is not None else load_checkpoint(config.init).config
         if not isinstance(other, ConvConfig):
-            raise InputError(f"--init {config.init}: it has no convolutional encoder to start from")
+            raise InputError(f"`init={config.init}`: it has no convolutional encoder to start from")
         config = replace(config, method=with_kept_programs(_with_encoder_of(config.method, other), Path(config.init)))
     if not isinstance(config.method, JointConfig):
         if config.data.labeled or config.data.streams:
-            raise InputError("--labeled, --split and --streams: this recipe learns from no labels; choose joint")
+            raise InputError(
+                "`data.labeled` (which a split sets, too) and `data.streams`: this recipe learns from no labels; "
+                "choose joint"
+            )
         return config
     if config.data.recordings_per_batch:
         raise InputError("data.recordings_per_batch: windows with labels are drawn by data.sampling; leave it at 0")
@@ -135,7 +138,7 @@ def _with_encoder_of(method: MethodConfig, other: ConvConfig) -> MethodConfig:
     learned them before.
     """
     if not isinstance(method, ConvConfig):
-        raise InputError("--init: only recipes on convolution stacks can start from another run's encoder")
+        raise InputError("`init`: only recipes on convolution stacks can start from another run's encoder")
     taken: dict[str, Any] = {"features": other.features, "encoder": other.encoder, "embedding": other.embedding}
     if isinstance(method, PredictionConfig) and isinstance(other, PredictionConfig):
         taken |= {"horizons_frames": other.horizons_frames, "key_dim": other.key_dim}
@@ -145,8 +148,8 @@ def _with_encoder_of(method: MethodConfig, other: ConvConfig) -> MethodConfig:
     return replace(method, **taken)
 
 
-def targets_of(method: ConvConfig | MethodConfig) -> SummaryTargetsConfig | None:
-    """Summaries that a method predicts or could predict; None for encoders that predict from contexts instead."""
+def targets_of(method: object) -> SummaryTargetsConfig | None:
+    """Summaries that a method of this configuration predicts or could predict; None for prediction from contexts."""
     if isinstance(method, JointConfig):
         return method.targets if method.encoder.mixer is not None else None
     if not isinstance(method, SummaryTargetsConfig):
@@ -165,7 +168,7 @@ def take_encoder(method: Method, path: str) -> tuple[str, ...]:
     other = load_checkpoint(path)
     if other.skeleton.keypoints != method.skeleton.keypoints or abs(other.fps / method.fps - 1) > 0.01:
         raise InputError(
-            f"--init {path}: its encoder is for {list(other.skeleton.keypoints)} at {other.fps:g} frames per "
+            f"`init={path}`: its encoder is for {list(other.skeleton.keypoints)} at {other.fps:g} frames per "
             f"second, these recordings have {list(method.skeleton.keypoints)} at {method.fps:g}"
         )
     modules, others = dict(method.named_children()), dict(other.named_children())
@@ -179,12 +182,21 @@ def take_encoder(method: Method, path: str) -> tuple[str, ...]:
 
 
 def train(
-    config: RunConfig, stores: Sequence[Path], out: Path, resume: bool = False, console: Console | None = None
+    config: RunConfig,
+    stores: Sequence[Path],
+    out: Path,
+    resume: bool = False,
+    console: Console | None = None,
+    wording: Callable[[str], str] = str,
 ) -> RunFolder:
     """Train a method on the recordings of `stores` into the run folder `out`.
 
     Under torchrun every process calls this function, and only the main process writes. With `resume`, an existing run
     continues bit for bit as if it had never stopped; if there is no run yet, it starts one.
+
+    Parameters
+    ----------
+    wording : translation of printed lines, which name arguments in backticks.
 
     Raises
     ------
@@ -213,7 +225,7 @@ def train(
 
         in_main(take_folder)
         console = console or make_console()
-        say, trainer = _speaker(console), None
+        say, trainer = _speaker(console, wording), None
         try:
             in_main(lambda: keep_own_programs(config.method, out))
             trainer = _trainer(config, data, run, device, precision, say)
@@ -227,12 +239,12 @@ def train(
     return run
 
 
-def _speaker(console: Console) -> Callable[[str], None]:
-    """A function that prints a line, in the main process only."""
+def _speaker(console: Console, wording: Callable[[str], str]) -> Callable[[str], None]:
+    """A function that prints a line in the main process, in the given wording."""
 
     def say(text: str) -> None:
         if parallel.is_main():
-            console.print(text, highlight=False, markup=False, soft_wrap=True)
+            console.print(wording(text), highlight=False, markup=False, soft_wrap=True)
 
     return say
 
@@ -294,7 +306,7 @@ def _train(trainer: Trainer, run: RunFolder, console: Console, say: Callable[[st
     with RunLog(run.path, console, config.steps, trainer.steps_done, frames_per_step) as log:
         received = trainer.train(run, log)
     if received:
-        say(f"stopped after step {trainer.steps_done:,}; saved. Continue with --resume --out {run.path}")
+        say(f"stopped after step {trainer.steps_done:,}; saved. Continue with `resume` and `out={run.path}`")
     else:
         loss = (trainer.best or {}).get("validation_loss")
         best = "" if loss is None else f", best validation loss {loss:.4f}"

@@ -1,8 +1,8 @@
 """The folder of a run: `config.json`, `metrics.jsonl`, TensorBoard events and `checkpoints/`.
 
 A killed process never leaves a damaged run: checkpoints are written under another name and then renamed, `best.json`
-is replaced in one move, and `--resume` removes metrics after the newest checkpoint. The configuration lists the user's
-own programs, and the folder keeps a copy of their file.
+is replaced in one move, and a resumed run removes metrics after the newest checkpoint. The configuration lists the
+user's own programs, and the folder keeps a copy of their file.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ def with_own_programs(method: MethodConfig, path: Path) -> MethodConfig:
     """
     programs = programs_of(method)
     if programs is None:
-        raise InputError("--programs: this recipe learns from no programs; choose another --recipe, e.g. cpc_programs")
+        raise InputError("`programs`: this recipe learns from no programs; choose another `recipe`, e.g. cpc_programs")
     return _with(method, with_programs_of(programs, path))
 
 
@@ -98,7 +98,7 @@ def keep_own_programs(method: MethodConfig, run: Path) -> None:
     if hashlib.sha256(content).hexdigest() != programs.file_sha256:
         raise InputError(
             f"{programs.file} is not the file of programs that this configuration was made with (its SHA-256 was "
-            f"{programs.file_sha256[:12]}...); pass it as --programs to train with its present content"
+            f"{programs.file_sha256[:12]}...); pass it as `programs` to train with its present content"
         )
     with atomic_file(run / COPY_NAME) as partial:
         partial.write_bytes(content)
@@ -114,7 +114,7 @@ FORMAT_VERSION = 1
 _FORMAT = "ssl-behavior run"
 _KEPT = 2
 _FREE_ON_RESUME = ("device", "precision", "loop.*", "method.programs.file", "method.targets.programs.file")
-"""Keys (or globs) that may change on --resume: they change no number, or their effect is compared instead."""
+"""Keys (or globs) that may change in a resumed run: they change no number, or their effect is compared instead."""
 
 
 def checkpoint_name(steps_done: int) -> str:
@@ -228,12 +228,12 @@ def open_run(
     if record.exists():
         if not resume:
             raise InputError(
-                f"{path} holds a run already: pass --resume to continue it, or choose another --out for a new run"
+                f"{path} holds a run already: pass `resume` to continue it, or choose another `out` for a new run"
             )
         _check_same(path, _read_record(path), config, facts)
         return RunFolder(path)
     if path.exists() and (not path.is_dir() or any(not child.name.startswith(".") for child in path.iterdir())):
-        raise InputError(f"{path} exists and is not a run: choose another --out")
+        raise InputError(f"{path} exists and is not a run: choose another `out`")
     check_free(path, overwrite=True)
     contents = {
         "format": _FORMAT,
@@ -260,7 +260,7 @@ def _check_same(path: Path, record: Mapping[str, Any], config: RunConfig, facts:
         named = "; ".join(f"{key} was {old!r}, is now {new!r}" for key, (old, new) in changed.items())
         raise InputError(
             f"{path} cannot be resumed with other settings: {named}. Leave them out to keep the run's own, "
-            "or choose another --out for a new run"
+            "or choose another `out` for a new run"
         )
 
 
@@ -314,7 +314,7 @@ def only_process(path: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
-                f"{path}: another process is training this run; wait for it, or choose another --out"
+                f"{path}: another process is training this run; wait for it, or choose another `out`"
             ) from None
         yield
 

@@ -65,6 +65,7 @@ def _label(options: argparse.Namespace, predictor: "LabelPredictor", console: "C
     from rich.text import Text
 
     from probe.predictors import write_labels
+    from ssl_behavior.cli import as_options
     from ssl_behavior.terminal import counted, progress_bars
 
     rows = _rows(options, predictor)
@@ -76,7 +77,7 @@ def _label(options: argparse.Namespace, predictor: "LabelPredictor", console: "C
         )  # fmt: skip
     console.print(summary.table())
     for note in summary.notes:
-        console.print(Text(note, style="dim"), soft_wrap=True)
+        console.print(Text(as_options(note), style="dim"), soft_wrap=True)
     style = f", as annotator {options.annotator} would label them," if options.annotator else ""
     console.print(f"labels of {counted(len(rows), 'recording')}{style} in {options.out}", soft_wrap=True, markup=False)
 

@@ -92,7 +92,7 @@ class NeighborIndex:
     """
 
     def __init__(self, embedded: Float[Tensor, "frames latent"]) -> None:
-        self._index = load_faiss("--mode knn").IndexFlatIP(embedded.shape[1])
+        self._index = load_faiss("`mode=knn`").IndexFlatIP(embedded.shape[1])
         for block in embedded.split(QUERY_FRAMES):
             self._index.add(_unit(block))
 

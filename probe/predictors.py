@@ -95,7 +95,7 @@ class LabelPredictor(ABC):
         """
         known = [stream.name for stream in self.facts.streams]
         if missing := [name for name in names if name not in known]:
-            raise InputError(f"--streams {missing[0]}: {self.source} gives no such labels; it gives {known}")
+            raise InputError(f"`streams={missing[0]}`: {self.source} gives no such labels; it gives {known}")
         return tuple(stream for stream in self.facts.streams if not names or stream.name in names)
 
     def style(self, row: StoreRow, annotator: str = "", streams: Sequence[StreamFacts] = ()) -> Style:
@@ -115,8 +115,8 @@ class LabelPredictor(ABC):
             return style_of(chosen, row, annotator)
         if annotator:
             raise InputError(
-                f"--annotator {annotator}: {self.source} has no annotator styles; leave the option out, or learn "
-                "styles from recordings with named annotators (ssl-behavior probe --mode annotators)"
+                f"`annotator={annotator}`: {self.source} has no annotator styles; leave `annotator` out, or learn "
+                "styles from recordings with named annotators (ssl-behavior probe with `mode=annotators`)"
             )
         return Style("")
 
@@ -143,7 +143,7 @@ class RunPredictor(LabelPredictor):
         self, run: Path, store: Path, device: torch.device, precision: torch.dtype, last: bool = False
     ) -> None:
         if (run / "embeddings.json").exists():
-            raise InputError(f"{run} holds embeddings and no labels: give a probe of them (--probe DIR)")
+            raise InputError(f"{run} holds embeddings and no labels: give a probe of them (`probe`)")
         self.store, self.source, self.precision = Store(store), run, precision
         self.method = self._joint = with_labels(load_checkpoint(run, best=not last).to(device), str(run))
         labels = self._joint.config.labels
@@ -220,7 +220,7 @@ class ProbePredictor(LabelPredictor):
         """
         if not isinstance(self.saved, SavedAnnotatorProbe):
             raise InputError(
-                f"{self.source} has no annotator styles: make a probe with ssl-behavior probe --mode annotators"
+                f"{self.source} has no annotator styles: make a probe with ssl-behavior probe and `mode=annotators`"
             )
         return self.saved
 
@@ -388,7 +388,7 @@ def _notes(predictor: LabelPredictor, styles: Mapping[str, Style], balanced: boo
     if balanced and predictor.always_balanced:
         notes.append(
             f"all classes weighed the same when {predictor.source} was trained: its labels are balanced, with "
-            "--balanced or without"
+            "`balanced` or without"
         )
     return list(dict.fromkeys(notes))
 
@@ -415,7 +415,7 @@ def add_annotator_from_store(
     if not own:
         names = {row.annotators.get(stream, "") for row in rows} - {""}
         raise InputError(
-            f"--learn {name}: this annotator labeled {stream!r} in none of these recordings; their annotators are "
+            f"annotator {name!r} labeled {stream!r} in none of these recordings; their annotators are "
             f"{sorted(names) or 'unknown'}"
         )
     predictor.check(own)

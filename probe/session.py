@@ -33,7 +33,7 @@ from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.embedding import Embeddings, embed_store, kept_groups
 from ssl_behavior.errors import InputError
-from ssl_behavior.features import FeatureConfig, Featurizer
+from ssl_behavior.features import FeatureConfig
 from ssl_behavior.files import atomic_file, check_free, write_json
 from ssl_behavior.methods import Method
 from ssl_behavior.seeds import derive_seed
@@ -53,10 +53,14 @@ PARTS = "parts"
 """Folder of the heads of a task with several parts, one subfolder per part."""
 
 
-def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
+def run_probe(config: ProbeConfig, console: Console, wording: Callable[[str], str] = str) -> dict[str, Any]:
     """Probe, write `results.json`, `results.md`, `results.csv` and the heads under `config.out`, print the table.
 
     Embeddings are cached under `config.out/embeddings` for later runs.
+
+    Parameters
+    ----------
+    wording : translation of printed lines, which name arguments in backticks.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
     console.print(plan.opening)
     with progress_bars(console, transient=True) as progress, TemporaryDirectory() as scratch:
         session = _Session(config, plan, progress)
-        trained, *others = session.representations(Path(scratch), console)
+        trained, *others = session.representations(Path(scratch), lambda text: console.print(wording(text)))
         rows, first = session.score(trained, keep=True)
         rows += [row for reference in others for row in session.score(reference)[0]]
     results = _results(session, trained, rows)
@@ -80,7 +84,7 @@ def run_probe(config: ProbeConfig, console: Console) -> dict[str, Any]:
     _write(config.out, plan, trained, first, results, rows, notes, session.annotators)
     console.print(rich_table(rows, plan.title))
     for note in notes:
-        console.print(Text(note, style="dim"))
+        console.print(Text(wording(note), style="dim"))
     console.print(f"results: {config.out / 'results.md'}")
     return results
 
@@ -95,7 +99,7 @@ def _check_out(config: ProbeConfig) -> None:
     )
     check_free(out, config.overwrite or ours, "" if ours else "results.json")
     if out.is_file():
-        raise InputError(f"{out} is a file, not a folder; choose another --out")
+        raise InputError(f"{out} is a file, not a folder; choose another `out`")
 
 
 class _Plan:
@@ -173,7 +177,7 @@ class _Session:
         self.left_out: tuple[str, ...] = ()
         self.annotators: list[AnnotatorProbe] = []
 
-    def representations(self, scratch: Path, console: Console) -> list[Representation]:
+    def representations(self, scratch: Path, say: Callable[[str], None]) -> list[Representation]:
         """The trained encoder first, then the requested references; a reference that fails is named and left out."""
         representations = [self._trained()]
         names = self.config.references
@@ -181,14 +185,14 @@ class _Session:
             if self.methods:
                 representations.append(self._untrained())
             else:
-                console.print("no untrained encoder: it needs a run, and embeddings were given")
+                say("no untrained encoder: it needs a run, and embeddings were given")
         store, train = self.plan.store, self.plan.rows("train")
         if "raw" in names:
             representations.append(raw_keypoints(store, train, scratch))
         try:
             representations += self._from_features(scratch, representations[0].dim)
         except InputError as error:
-            console.print(f"no references from features: {error}")
+            say(f"no references from features: {error}")
         if "time" not in self.groups:
             return representations
         return [one if one.checkpoints else add_session_time(one, store.rows) for one in representations]
@@ -218,8 +222,8 @@ class _Session:
     @property
     def _features(self) -> FeatureConfig:
         """The encoder's features; the default features for given embeddings and encoders without features."""
-        found = (getattr(method, "featurizer", None) for method in self.methods)
-        return next((one.config for one in found if isinstance(one, Featurizer)), FeatureConfig())
+        found = (method.features for method in self.methods)
+        return next((features for features in found if features is not None), FeatureConfig())
 
     def _trained(self) -> Representation:
         embeddings = []

@@ -110,7 +110,7 @@ def make_task(store: Store, name: str, kind: str | None = None, background: str 
     """
     if name not in TASKS and name not in store.streams:
         raise InputError(
-            f"--task {name}: {store.path} has no such label stream (it has {sorted(store.streams) or 'none'}), "
+            f"`task={name}`: {store.path} has no such label stream (it has {sorted(store.streams) or 'none'}), "
             f"and no preset has that name ({sorted(TASKS)})"
         )
     preset = TASKS[name] if name in TASKS else TaskPreset(streams=(name,))
@@ -134,7 +134,7 @@ def _annotators(store: Store, name: str, preset: TaskPreset) -> tuple[str, ...]:
     known = tuple(annotator for annotator in preset.annotators if annotator in found)
     if preset.annotators and not known and found - {""}:
         raise InputError(
-            f"--task {name}: no recording of {store.path} was labeled by one of the annotators "
+            f"`task={name}`: no recording of {store.path} was labeled by one of the annotators "
             f"{list(preset.annotators)}; it has {sorted(found - {''})}"
         )
     return known
@@ -145,14 +145,14 @@ def _many_streams(store: Store, name: str, preset: TaskPreset) -> Task:
     streams = tuple(stream for stream in preset.streams if stream in store.streams)
     if not streams:
         raise InputError(
-            f"--task {name}: {store.path} has none of its label streams {list(preset.streams)}; "
+            f"`task={name}`: {store.path} has none of its label streams {list(preset.streams)}; "
             f"it has {sorted(store.streams) or 'none'}"
         )
     for stream in streams:
         behaviors = [word for word in store.stream(stream).vocabulary if word != preset.background]
         if behaviors != [stream]:
             raise InputError(
-                f"--task {name}: the stream {stream!r} should hold {stream!r} and {preset.background!r}, "
+                f"`task={name}`: the stream {stream!r} should hold {stream!r} and {preset.background!r}, "
                 f"it holds {list(store.stream(stream).vocabulary)}"
             )
     return Task(name=name, streams=streams, classes=streams, background="", kind="binary")
@@ -160,9 +160,9 @@ def _many_streams(store: Store, name: str, preset: TaskPreset) -> Task:
 
 def _checked(task: Task) -> Task:
     if task.kind not in KINDS:
-        raise InputError(f"--kind {task.kind}: known are {list(KINDS)}")
+        raise InputError(f"`kind={task.kind}`: known are {list(KINDS)}")
     if task.background and task.background not in task.classes:
-        raise InputError(f"--background {task.background}: the task {task.name!r} has the classes {list(task.classes)}")
+        raise InputError(f"`background={task.background}`: the task {task.name!r} has the classes {list(task.classes)}")
     if task.kind == "binary":
         # Each behavior is classified against the rest, so the background is no class of its own.
         return replace(task, classes=task.foreground, background="")
@@ -199,9 +199,9 @@ def parse_macro(task: Task, text: str = "all") -> MacroAverage:
     names = tuple(name.strip() for name in text.split(","))
     unknown = [name for name in names if name not in task.classes]
     if unknown:
-        raise InputError(f"--macro {text}: {unknown} are not classes of the task {task.name!r}: {list(task.classes)}")
+        raise InputError(f"`macros={text}`: {unknown} are not classes of the task {task.name!r}: {list(task.classes)}")
     if len(set(names)) != len(names):
-        raise InputError(f"--macro {text}: a class is named twice")
+        raise InputError(f"`macros={text}`: a class is named twice")
     return MacroAverage("+".join(names), names)
 
 

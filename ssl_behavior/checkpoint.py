@@ -9,7 +9,7 @@ import io
 import pickle
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,13 @@ def save_checkpoint(
     InputError
         If `folder` exists and `overwrite` is False, the disk is full, or the place is not writable.
     """
+    config = method.config
+    assert is_dataclass(config) and not isinstance(config, type)
     contents = {
         "format": _FORMAT,
         "version": FORMAT_VERSION,
-        "method": method_name(method.config),
-        "config": asdict(method.config),
+        "method": method_name(config),
+        "config": asdict(config),
         "skeleton": method.skeleton.to_dict(),
         "fps": method.fps,
         "versions": package_versions(),

@@ -13,7 +13,18 @@ from ssl_behavior.errors import InputError
 
 __all__ = ["as_options", "main"]
 
-_OPTIONS = {"backgrounds": "background", "most_dims": "dims", "only": "groups", "subsets": "subset"}
+_OPTIONS = {
+    "backgrounds": "background",
+    "data.labeled": "labeled",
+    "data.streams": "streams",
+    "macros": "macro",
+    "most_dims": "dims",
+    "new_tasks": "new_task",
+    "only": "groups",
+    "own_seeds": "seeds",
+    "subsets": "subset",
+    "tasks": "task",
+}
 """Arguments of the library whose options have other names."""
 
 
@@ -51,13 +62,20 @@ def as_options(message: str) -> str:
 
     >>> as_options("choose another `out`, or pass `overwrite`; at last try `min_confidence=0.5`")
     'choose another --out, or pass --overwrite; at last try --min-confidence 0.5'
+
+    Keys of a configuration are options of their own name:
+
+    >>> as_options("choose `data.sampling.rare_share=0`")
+    'choose --data.sampling.rare_share 0'
     """
 
     def option(match: re.Match[str]) -> str:
         name, value = match.groups()
-        return f"--{_OPTIONS.get(name, name).replace('_', '-')}" + (f" {value}" if value else "")
+        chosen = _OPTIONS.get(name, name)
+        # Options of dotted keys keep underscores.
+        return f"--{chosen if '.' in chosen else chosen.replace('_', '-')}" + (f" {value}" if value else "")
 
-    return re.sub(r"`([a-z][a-z_.]*)(?:=([^`]+))?`", option, message)
+    return re.sub(r"`([a-z][a-z_.]*)(?:=([^`]*))?`", option, message)
 
 
 def _ended(number: int, _: object) -> None:

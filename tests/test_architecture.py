@@ -1,6 +1,7 @@
 """Architecture: allowed imports, and constructs that no file may contain. Checked on the source, without running it."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,12 @@ LONGEST_FUNCTION = 60
 PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 # Exceptions each with its reason: a restricted unpickler for foreign files, and the error that torch raises.
 MAY_IMPORT_PICKLE = {"ssl_behavior/io/unpickle.py", "ssl_behavior/checkpoint.py"}
+# The command line: these modules, and every `main` and `_parser`.
+COMMAND_LINE = {
+    "pretrain/command.py", "pretrain/settings.py", "probe/annotate.py", "probe/calms21/command.py", "probe/command.py",
+}  # fmt: skip
+# Git's own options.
+MAY_NAME_OPTIONS = {"git_commit"}
 MAY_PRINT = {"ssl_behavior/cli.py", "ssl_behavior/commands/demo.py"}
 # torchrun tells a process its device by LOCAL_RANK, and nothing else does.
 MAY_READ_THE_ENVIRONMENT = {"ssl_behavior/device.py"}
@@ -46,6 +53,15 @@ def imported(tree):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module.split(".")[0]
+
+
+def texts(tree, but):
+    """String constants of a module, without docstrings and without functions of the names `but`."""
+    left_out = {id(n) for f in functions(tree) if f.name in but for n in ast.walk(f)}
+    docstrings = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in left_out | docstrings:
+            yield node
 
 
 def test_layers_hold():
@@ -90,6 +106,18 @@ def test_errors_are_never_swallowed_and_random_numbers_never_global(path):
     assert not loose & {call for call, _ in calls(TREES[path])}
 
 
+@pytest.mark.parametrize("directory", ["pretrain", "probe"])
+def test_library_messages_name_no_options(directory):
+    found = [
+        f"{name_of(path)}:{text.lineno}: {text.value}"
+        for path, tree in TREES.items()
+        if path.is_relative_to(ROOT / directory) and name_of(path) not in COMMAND_LINE
+        for text in texts(tree, {"main", "_parser"} | MAY_NAME_OPTIONS)
+        if re.search(r"--[a-z]", text.value)
+    ]
+    assert not found, "name arguments in backticks; the command line shows them as options"
+
+
 @pytest.mark.parametrize("path", LIBRARY, ids=name_of)
 def test_the_library_knows_no_environment_and_no_working_directory(path):
     if name_of(path) in MAY_READ_THE_ENVIRONMENT:
@@ -115,3 +143,8 @@ def test_every_file_and_public_name_says_what_it_is(path):
 def test_importing_the_package_imports_nothing_heavy():
     code = "import sys, ssl_behavior, ssl_behavior.commands; sys.exit(int(bool({'torch', 'numpy'} & set(sys.modules))))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_the_benchmark_can_be_the_first_import():
+    """Its verb imports it late; in the process of other tests, earlier imports could hide a circular one."""
+    assert subprocess.run([sys.executable, "-c", "import probe.calms21.session"], cwd=ROOT).returncode == 0

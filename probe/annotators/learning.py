@@ -423,7 +423,7 @@ def _annotators(experiments: Mapping[str, Experiment]) -> tuple[str, ...]:
     names = [experiment.task.annotators for experiment in experiments.values()]
     if len(names) < 2 or any(len(one) != 1 for one in names):
         raise InputError(
-            f"--mode annotators learns the styles of several annotators of one label stream; this task has the parts "
+            f"`mode=annotators` learns the styles of several annotators of one label stream; this task has the parts "
             f"{list(experiments)}"
         )
     return tuple(chain.from_iterable(names))

@@ -129,5 +129,5 @@ def get_effort(name: str) -> Effort:
     """The effort called `name`; for an unknown name, an InputError with the nearest or all known names."""
     if name not in EFFORTS:
         near = difflib.get_close_matches(name, EFFORTS, n=1)
-        raise InputError(f"--effort {name}: " + (f"did you mean {near[0]}?" if near else f"known are {list(EFFORTS)}"))
+        raise InputError(f"`effort={name}`: " + (f"did you mean {near[0]}?" if near else f"known are {list(EFFORTS)}"))
     return EFFORTS[name]

@@ -87,8 +87,12 @@ class _Session:
             self.log(text)
 
 
-def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
+def run_benchmark(config: BenchmarkConfig, console: Console, wording: Callable[[str], str] = str) -> dict[str, Any]:
     """Fill the tables, and write `results.md` and `results.json` in `config.out` after every few rows.
+
+    Parameters
+    ----------
+    wording : translation of printed lines, which name arguments in backticks.
 
     Returns
     -------
@@ -100,15 +104,15 @@ def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
         If the source, a task, a system or the split cannot be used. A system that fails on these data is named in the
         notes, and the other systems run.
     """
-    specs, drawn = _chosen(config.systems, "--systems"), _chosen(config.curves, "--curves") if config.curves else []
+    specs, drawn = _chosen(config.systems, "systems"), _chosen(config.curves, "curves") if config.curves else []
     if drawn:
         check_figure(Path("curves.png"))
     effort = get_effort(config.effort)
     effort = replace(effort, seeds=config.seeds or effort.seeds)
-    _chosen([name for name, _ in config.own_seeds], "--seeds")
+    _chosen([name for name, _ in config.own_seeds], "own_seeds")
     choose_precision(config.precision, choose_device(config.device))
     _check_pretrained(config)
-    session = _opened(config, effort, _make_log(console))
+    session = _opened(config, effort, _make_log(console, wording))
     session.log("looking for recordings that show the same moments")
     overlaps = find_overlaps(session.store)
     _warn(session, overlaps)
@@ -126,15 +130,15 @@ def run_benchmark(config: BenchmarkConfig, console: Console) -> dict[str, Any]:
             context, benchmark_task, drawn, config.curve_recordings, session.seeds_of, session.log
         ):
             session.log(f"curves: {figure}")
-    _show(session, tables, console)
+    _show(session, tables, console, wording)
     return facts
 
 
-def _show(session: _Session, tables: Sequence[ResultTable], console: Console) -> None:
+def _show(session: _Session, tables: Sequence[ResultTable], console: Console, wording: Callable[[str], str]) -> None:
     for table in tables:
         console.print(screen_table(table))
     for note in ([SIMULATED_NOTE] if session.simulated else []) + session.notes:
-        console.print(Text(note, style="dim"))
+        console.print(Text(wording(note), style="dim"))
     console.print(f"results: {session.config.out / 'results.md'}")
 
 
@@ -142,46 +146,46 @@ def _check_pretrained(config: BenchmarkConfig) -> None:
     """Check that each given run was trained with the named recipe, and without labels."""
     for recipe, runs in config.pretrained:
         if recipe not in ENCODERS:
-            raise InputError(f"--pretrained {recipe}=...: the encoders of this benchmark are {list(ENCODERS)}")
+            raise InputError(f"`pretrained` names {recipe}: the encoders of this benchmark are {list(ENCODERS)}")
         for run in runs:
             method = read_checkpoint_config(find_checkpoint(run, best=True))["method"]
             if method != recipe:
-                raise InputError(f"--pretrained {recipe}={run}: this run was trained with {method}, not with {recipe}")
+                raise InputError(f"`pretrained` names {run} for {recipe}: this run was trained with {method}")
 
 
 def _take_folder(config: BenchmarkConfig) -> None:
     """Make the benchmark's folder or reuse it; a folder with other contents or of another source is an error."""
     out, source = config.out, {"layout": config.layout, "source": str(config.source.resolve())}
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file, not a folder; choose another --out")
+        raise InputError(f"{out} is a file, not a folder; choose another `out`")
     marker = out / MARKER
     if marker.exists():
         found = read_json(marker, "a benchmark folder")
         if found != source:
-            raise InputError(f"{out} holds a benchmark of {found.get('source')}; choose another --out")
+            raise InputError(f"{out} holds a benchmark of {found.get('source')}; choose another `out`")
         return
     if out.is_dir() and any(out.iterdir()):
-        raise InputError(f"{out} exists and holds no benchmark; choose another --out")
+        raise InputError(f"{out} exists and holds no benchmark; choose another `out`")
     out.mkdir(parents=True, exist_ok=True)
     write_json(marker, source)
 
 
-def _make_log(console: Console) -> Callable[[str], None]:
+def _make_log(console: Console, wording: Callable[[str], str]) -> Callable[[str], None]:
     start = time.monotonic()
 
     def log(text: str) -> None:
-        console.print(Text(f"[{time.monotonic() - start:6.0f} s] {text}"), soft_wrap=True)
+        console.print(Text(f"[{time.monotonic() - start:6.0f} s] {wording(text)}"), soft_wrap=True)
 
     return log
 
 
-def _chosen(names: Sequence[str], option: str) -> list[SystemSpec]:
+def _chosen(names: Sequence[str], argument: str) -> list[SystemSpec]:
     """The named systems in the order of the tables; all systems without names."""
     for name in names:
         if name not in SYSTEMS:
             near = difflib.get_close_matches(name, SYSTEMS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(SYSTEMS)}"
-            raise InputError(f"{option}: there is no system {name!r}; {hint}")
+            raise InputError(f"`{argument}`: there is no system {name!r}; {hint}")
     return [spec for name, spec in SYSTEMS.items() if not names or name in names]
 
 
@@ -217,14 +221,14 @@ def _make_benchmark_tasks(config: BenchmarkConfig, store: Store) -> dict[str, Be
             name: make_benchmark_task(store, name, kind) for name, kind in _KINDS.items() if name in there
         }
         if missing := sorted(wanted - set(benchmark_tasks)):
-            raise InputError(f"{config.source}: no recordings of {missing[0]}; leave its table out with --tables")
+            raise InputError(f"{config.source}: no recordings of {missing[0]}; leave its table out of `tables`")
         return benchmark_tasks
     macros = dict(config.macros)
     if twice := sorted(set(config.tasks) & set(config.new_tasks)):
-        raise InputError(f"{twice[0]!r} is given as --task and as --new-task; give it as one of them")
+        raise InputError(f"{twice[0]!r} is given in `tasks` and in `new_tasks`; give it in one of them")
     kinds = dict.fromkeys(config.tasks, "task1") | dict.fromkeys(config.new_tasks, "task3")
     if unknown := sorted(set(macros) - set(kinds)):
-        raise InputError(f"--macro {unknown[0]}=...: this benchmark has no --task or --new-task of that name")
+        raise InputError(f"`macros` names {unknown[0]}: `tasks` and `new_tasks` have no task of that name")
     return {
         name: make_benchmark_task(store, name, kind, macros.get(name, ("all",)), config.split)
         for name, kind in kinds.items()
@@ -383,7 +387,7 @@ def _rows(
     """A system's rows; none if the system fails, which is noted."""
     if spec.needs_parent and context.parent is None:
         if session.config.systems:
-            session.note(f"{spec.title}: left out, it starts from a network of Task 1; name one with --task")
+            session.note(f"{spec.title}: left out, it starts from a network of Task 1; name one in `tasks`")
         return []
     try:
         rows = run_system_rows(context, spec, benchmark_task, number, session.seeds_of(spec), session.log)

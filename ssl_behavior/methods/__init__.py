@@ -34,6 +34,6 @@ MethodConfig = (
 """Tagged union: the name in METHODS is the tag, and `Config` of the method there is the class."""
 
 
-def method_name(config: MethodConfig) -> str:
-    """The name in METHODS of the method that `config` configures."""
+def method_name(config: object) -> str:
+    """The name in METHODS of the method that `config` (a `MethodConfig`) configures."""
     return next(name for name, method in METHODS.items() if method.Config is type(config))

@@ -4,16 +4,17 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.features import spans
+from ssl_behavior.features import FeatureConfig, spans
 from ssl_behavior.objectives import Sums
 from ssl_behavior.parallel import all_sum, world_size
+from ssl_behavior.programs import ProgramSet
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import StoreRow
@@ -65,16 +66,17 @@ class Method(nn.Module, ABC):
 
     Parameters
     ----------
-    config : the method's frozen configuration, an instance of `Config`.
+    config : the method's frozen configuration, an instance of `Config`; subclasses declare its type.
     skeleton : of the recordings it is for.
     fps : frames per second of the recordings it is for.
     """
 
     Config: ClassVar[type]
+    config: object
     fitted_modules: ClassVar[tuple[str, ...]] = ("featurizer",)
     """Submodules fitted to the inputs; each has `fit(reader)` and `notices`."""
 
-    def __init__(self, config: Any, skeleton: Skeleton, fps: float) -> None:
+    def __init__(self, config: object, skeleton: Skeleton, fps: float) -> None:
         super().__init__()
         self.config, self.skeleton, self.fps = config, skeleton, float(fps)
 
@@ -110,7 +112,7 @@ class Method(nn.Module, ABC):
         InputError
             If programs in cm would judge it and its scale is not known.
         """
-        programs = getattr(self, "programs", None)
+        programs = self.supervision
         if programs is not None and programs.unit == "cm" and not row.px_per_cm:
             raise InputError(
                 f"programs are in cm, as every training recording's scale is known, but that of {row.id!r} is not; "
@@ -134,6 +136,16 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def receptive_field(self) -> tuple[int, int]:
         """(before, after): frames around the current one that its embedding depends on."""
+
+    @property
+    def features(self) -> FeatureConfig | None:
+        """Features that the network reads; None for methods without features."""
+        return None
+
+    @property
+    def supervision(self) -> ProgramSet | None:
+        """Programs that the objective learns from; None for methods without programs of their own."""
+        return None
 
     @property
     def alignment(self) -> int:

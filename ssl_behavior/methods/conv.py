@@ -4,7 +4,6 @@ import copy
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from einops import rearrange
@@ -119,9 +118,9 @@ class Encoded:
 class ConvMethod(Method):
     """Featurizer -> embedder -> contexters; subclasses add the objective."""
 
-    config: Any
+    config: ConvConfig
 
-    def __init__(self, config: Any, skeleton: Skeleton, fps: float) -> None:
+    def __init__(self, config: ConvConfig, skeleton: Skeleton, fps: float) -> None:
         super().__init__(config, skeleton, fps)
         encoder = config.encoder
         self.embedding: EmbeddingConfig = config.embedding
@@ -267,9 +266,12 @@ class ConvMethod(Method):
         return before + steps[0] * encoder.stride + own, after + steps[1] * encoder.stride + own
 
     @property
+    def features(self) -> FeatureConfig:
+        return self.config.features
+
+    @property
     def alignment(self) -> int:
-        stride: int = self.config.encoder.stride
-        return stride
+        return self.config.encoder.stride
 
 
 def _coding_notices(edges: Float[Tensor, "quantile channel"]) -> list[str]:

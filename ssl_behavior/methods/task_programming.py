@@ -335,6 +335,10 @@ class TaskProgramming(Method):
         return sum(self.channel_groups.values())
 
     @property
+    def supervision(self) -> ProgramSet:
+        return self.programs
+
+    @property
     def receptive_field(self) -> tuple[int, int]:
         before, after = self.config.state.scene.receptive_field
         return before + self.config.window_frames // 2, after + self.config.window_frames // 2

@@ -98,6 +98,10 @@ class TaskProgrammingConv(ConvMethod):
         if config.trajectory.used:
             self.trajectory = TrajectoryHead(config.trajectory, skeleton, encoder.latent_dim)
 
+    @property
+    def supervision(self) -> ProgramSet:
+        return self.programs
+
     def codes(self, latents: Steps) -> dict[str, Float[Tensor, "batch step code"]]:
         return {"posterior": self.trajectory.code(latents)} if self.config.trajectory.used else {}
 

@@ -357,7 +357,7 @@ def test_a_run_keeps_what_it_started_from(labeled, joint, two_encoders, tmp_path
 def test_a_run_from_random_weights_takes_no_encoder_later(labeled, joint, two_encoders, tmp_path):
     train(replace(joint, steps=1), [labeled], tmp_path / "run")
     later = replace(joint, steps=1, init=str(two_encoders / "one"))
-    with pytest.raises(InputError, match="it has started from random weights; leave --init out"):
+    with pytest.raises(InputError, match="it has started from random weights; leave `init` out"):
         train(later, [labeled], tmp_path / "run", resume=True)
 
 

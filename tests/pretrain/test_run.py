@@ -170,7 +170,7 @@ def test_a_signal_finishes_the_step_and_saves(number, finished, store, tiny, tmp
 
 
 def test_a_second_run_into_the_folder_is_refused_with_both_choices(finished, store, tiny):
-    with pytest.raises(InputError, match=r"pass --resume to continue it, or choose another --out"):
+    with pytest.raises(InputError, match=r"pass `resume` to continue it, or choose another `out`"):
         run(store, finished, tiny)
 
 

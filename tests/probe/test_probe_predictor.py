@@ -168,7 +168,7 @@ def test_learn_option_adds_an_annotator_to_the_probe(place, tmp_path, capsys):
     array, row = np.load(place / "embeddings" / "embeddings.npy"), Store(place / "store").rows[0]
     for name in "01":
         np.testing.assert_array_equal(*(one.probabilities(array, row, "plain", name) for one in (before, after)))
-    with pytest.raises(InputError, match=r"--learn 5: .* \['7', '8'\]"):
+    with pytest.raises(InputError, match=r"annotator .5. labeled .* \['7', '8'\]"):
         annotate(place, tmp_path / "x", "--learn", "5", store=tmp_path / "new", probe="annotators")
 
 
@@ -178,7 +178,7 @@ def test_learn_option_adds_an_annotator_to_the_probe(place, tmp_path, capsys):
         (["--annotator", "1"], {}, "no annotator styles"),
         (["--learn", "1"], {}, "no annotator styles: make a probe"),
         (["--annotator", "9"], {"probe": "annotators"}, r"annotator '9' was not learned; .* knows \['0', '1'\]"),
-        (["--streams", "S1"], {}, r"--streams S1: .*linear gives no such labels; it gives \['behavior'\]"),
+        (["--streams", "S1"], {}, r"`streams=S1`: .*linear gives no such labels; it gives \['behavior'\]"),
         (["--annotator", "1", "--learn", "1"], {"probe": "annotators"}, "give one of them"),
         (["--recordings", "z*"], {}, "no recording matches 'z"),
         (["--minimum-bout-frames", "0"], {}, "at least 1"),

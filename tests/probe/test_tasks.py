@@ -77,7 +77,7 @@ def test_unannotated_recordings_are_left_out(tmp_path):
     [
         (lambda s: make_task(s, "S9"), "no such label stream .*behavior"),
         (lambda s: make_task(s, "calms21_task3"), "none of its label streams"),
-        (lambda s: make_task(s, "behavior", background="rest"), "--background rest"),
+        (lambda s: make_task(s, "behavior", background="rest"), "`background=rest`"),
         (lambda s: parse_macro(make_task(s, "behavior"), "attack,rest"), "\\['rest'\\] are not classes"),
         (lambda s: parse_macro(make_task(s, "behavior"), "attack,attack"), "named twice"),
     ],

@@ -206,9 +206,9 @@ def check_figure(path: Path) -> None:
         If the suffix is not that of an image, or matplotlib is not installed.
     """
     if path.suffix.lower() not in _FORMATS:
-        raise InputError(f"--figure {path}: expected a file that ends in one of {list(_FORMATS)}")
+        raise InputError(f"{path}: expected a figure that ends in one of {list(_FORMATS)}")
     if find_spec("matplotlib") is None:
-        raise InputError("--figure needs matplotlib: pip install 'ssl-behavior[plots]'")
+        raise InputError("figures of label curves need matplotlib: pip install 'ssl-behavior[plots]'")
 
 
 def draw_curves(curves: Sequence[Curve], path: Path, title: str = "", scores: Sequence[str] = ("ap", "f1")) -> None:
@@ -229,7 +229,7 @@ def draw_curves(curves: Sequence[Curve], path: Path, title: str = "", scores: Se
     """
     check_figure(path)
     if not curves:
-        raise InputError(f"--figure {path}: there is no curve to draw")
+        raise InputError(f"{path}: there is no curve to draw")
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.0, 0.8 + 3.0 * len(scores)), layout="constrained")
@@ -272,7 +272,7 @@ def draw_streams(panels: Mapping[str, Sequence[Curve]], path: Path, title: str =
     check_figure(path)
     names = list(dict.fromkeys(curve.system for curves in panels.values() for curve in curves))
     if not names:
-        raise InputError(f"--figure {path}: there is no curve to draw")
+        raise InputError(f"{path}: there is no curve to draw")
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(1.0 + 5.2 * len(panels), 4.2), layout="constrained")

@@ -10,7 +10,7 @@ import torch
 
 from pretrain.config import RunConfig, run_config_from
 from pretrain.recipes import RECIPES
-from probe.calms21.representations import config_digest, trained_run
+from probe.calms21.pretraining_cache import config_digest, trained_run
 from probe.calms21.systems.base import Advance, CrossFitFold, FittedSystem, Problem, System, with_balanced
 from probe.experiment import BALANCED, PLAIN, expand_classes, learned_classes
 from probe.folds import assign_folds

@@ -59,7 +59,7 @@ class FrozenProbe(System):
 
     def __init__(self, representation: Representation, mode: str = "linear", stride: int = 4) -> None:
         if mode not in PROBES:
-            raise InputError(f"--mode {mode}: known are {sorted(PROBES)}")
+            raise InputError(f"`mode={mode}`: known are {sorted(PROBES)}")
         if stride < 1:
             raise InputError(f"stride must be at least 1, got {stride}")
         self.representation, self.mode, self.stride = representation, mode, stride

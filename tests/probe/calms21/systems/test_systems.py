@@ -147,7 +147,7 @@ def test_invalid_tree_settings_are_errors(change):
 
 
 def test_unknown_mode_or_stride_is_an_error(representation):
-    with pytest.raises(InputError, match="--mode quadratic"):
+    with pytest.raises(InputError, match="`mode=quadratic`"):
         FrozenProbe(representation, "quadratic")
     with pytest.raises(InputError, match="stride"):
         FrozenProbe(representation, stride=0)
