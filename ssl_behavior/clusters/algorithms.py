@@ -141,11 +141,11 @@ class KMeansConfig:
     sample: int = 100_000
 
     def __post_init__(self) -> None:
-        for name, value in (("--clusters", self.clusters), ("--n-init", self.n_init), ("iterations", self.iterations)):
+        for name, value in (("clusters", self.clusters), ("n_init", self.n_init), ("iterations", self.iterations)):
             if value < 1:
-                raise InputError(f"{name} must be 1 or more, got {value}")
+                raise InputError(f"`{name}` must be 1 or more, got {value}")
         if self.sample < self.clusters:
-            raise InputError(f"--sample {self.sample} frames are too few for {self.clusters} clusters")
+            raise InputError(f"`sample` must be at least the number of clusters, {self.clusters}, got {self.sample}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +224,7 @@ def fit_centroids(
         If there are fewer frames, or fewer distinct frames, than clusters.
     """
     if len(sample) < config.clusters:
-        raise InputError(f"cannot fit {config.clusters} clusters to {len(sample)} frames: ask for fewer --clusters")
+        raise InputError(f"cannot fit {config.clusters} clusters to {len(sample)} frames: ask for fewer `clusters`")
     progress("k-means", 0, config.n_init)
     best, centroids = np.inf, np.empty((0, sample.shape[1]), np.float32)
     for start in range(config.n_init):
@@ -275,7 +275,7 @@ def _without_empty(sample: np.ndarray, centroids: np.ndarray) -> np.ndarray:
         if gaps[farthest] <= _SAME_POINT * max(1.0, float(np.square(sample[farthest]).sum())):
             raise InputError(
                 f"cannot fit {len(centroids)} clusters: only {np.count_nonzero(counts)} frames of the sample are "
-                "distinct; ask for fewer --clusters"
+                "distinct; ask for fewer `clusters`"
             )
         centroids[int(counts.argmin())] = sample[farthest]
 
@@ -323,13 +323,13 @@ class DensityConfig:
     cluster_selection_method: Literal["leaf", "eom"] = "leaf"
 
     def __post_init__(self) -> None:
-        limits = (("--min-cluster-size", self.min_cluster_size, 2), ("--min-samples", self.min_samples, 1))
+        limits = (("min_cluster_size", self.min_cluster_size, 2), ("min_samples", self.min_samples, 1))
         for name, value, least in limits:
             if value < least:
-                raise InputError(f"{name} must be {least} or more, got {value}")
+                raise InputError(f"`{name}` must be {least} or more, got {value}")
         if self.sample < 2 * self.min_cluster_size:
             raise InputError(
-                f"--sample {self.sample} is too few for clusters of {self.min_cluster_size} sampled frames"
+                f"`sample` must be {2 * self.min_cluster_size} frames or more, twice `min_cluster_size`, got {self.sample}"
             )
 
 
@@ -403,8 +403,8 @@ def fit_density(sample: np.ndarray, config: DensityConfig) -> DensityModel:
     labels = hdbscan.fit(sample.astype(np.float64)).labels_.astype(np.int32)
     if labels.max() < 0:
         raise InputError(
-            f"HDBSCAN finds no cluster of {config.min_cluster_size} among {len(sample)} frames: give a smaller "
-            "--min-cluster-size or fewer --dims, or use --method kmeans"
+            f"HDBSCAN finds no cluster of {config.min_cluster_size} among {len(sample)} frames: set "
+            "`min_cluster_size` or `most_dims` lower, or use `KMeansConfig`"
         )
     return DensityModel(sample, labels, _radii(sample, labels))
 

@@ -148,7 +148,7 @@ class Clustering:
 
     def _cut_model(self, num_clusters: int) -> KMeansModel:
         if not isinstance(self.model, KMeansModel):
-            raise InputError("clusters of HDBSCAN cannot be joined to another number: only those of k-means can")
+            raise InputError("clusters of HDBSCAN cannot be joined to a smaller number; only clusters of k-means can")
         return self.model.cut(num_clusters)
 
     def check_labeled(self, embeddings: Embeddings) -> None:
@@ -167,8 +167,8 @@ class Clustering:
             other = next((name for name in [*ours, *theirs] if ours.get(name) != theirs.get(name)), None)
             differs = "their order differs" if other is None else f"recording {other!r} differs"
             raise InputError(
-                f"{embeddings.path} has other recordings than the clustering labels ({differs}): give the embeddings "
-                "that were clustered, or label these with ssl-behavior assign"
+                f"the recordings of {embeddings.path} are not those that the clustering has labels of ({differs}): give "
+                "the embeddings that were clustered, or label these with Clustering.assign (ssl-behavior assign)"
             )
 
 

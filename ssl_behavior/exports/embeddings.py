@@ -94,7 +94,7 @@ def cluster_column(
     own = {row.id: row for row in clusters.rows}
     for row in rows:
         if row.id not in own:
-            raise InputError(f"{where} has no clusters of the recording {row.id!r}: assign them first")
+            raise InputError(f"{where} has no clusters for recording {row.id!r}: assign them first")
         _check_frames(row, own[row.id].frames, where)
     words = tuple(dict.fromkeys(names))
     numbers = np.array([*(words.index(name) for name in names), -1], dtype=np.int32)
@@ -103,7 +103,7 @@ def cluster_column(
 
 def _check_frames(row: EmbeddingRow, frames: int, where: str) -> None:
     if frames != row.frames:
-        raise InputError(f"recording {row.id!r} has {frames:,} frames in {where}, and {row.frames:,} were embedded")
+        raise InputError(f"recording {row.id!r} has {frames:,} frames in {where}, but {row.frames:,} were embedded")
 
 
 RECORDING, FRAME, SECONDS = "recording", "frame", "seconds"
@@ -378,7 +378,7 @@ def export_embeddings(
     format = _format_of(out)
     if columns and not format.words:
         names = ", ".join(column.name for column in columns)
-        raise InputError(f"{out}: a {format.ending} file holds numbers alone, and no {names}; choose another ending")
+        raise InputError(f"{out}: a {format.ending} file has only numbers, no {names}; choose another ending")
     for path in (out, sidecar_of(out)) if format.ending == ".npy" else (out,):
         if path.resolve().parent == embeddings.path.resolve():
             raise InputError(f"{path} would lie in the exported embeddings folder: choose another `out`")

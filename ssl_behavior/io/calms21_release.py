@@ -158,7 +158,7 @@ def _missing_part_notice(release: Release, key: str) -> str:
     part, found = PARTS[key], {_stem(file) for file in release.tracks[key]}
     missing = [f"{_TRACKS}{name}.json" for name in part.files if name not in found]
     what = f"neither {part.name}.zip nor the folder {part.name}" if not found else f"no {', '.join(missing)}"
-    return f"{release.folder} has {what}: {part.title} cannot be run without; download {part.name}.zip from {URL}"
+    return f"{release.folder} has {what}: {part.title} cannot be run without it; download {part.name}.zip from {URL}"
 
 
 def _stem(file: ReleaseFile) -> str:
@@ -191,7 +191,7 @@ def find_release(folder: str | Path) -> Release:
     if not any(tracks.values()):
         known = ", ".join(part.name for part in PARTS.values())
         raise InputError(
-            f"{folder} holds no part of the CalMS21 release; expected {known}, as zip files or unpacked; {URL} has them"
+            f"{folder} has no part of the CalMS21 release; expected {known}, as zip files or unpacked; download them from {URL}"
         )
     return Release(folder, tracks, features, tuple(notes))
 
@@ -240,12 +240,12 @@ def _of_part(
     there = {name: unpacked[name] for name in (*_names(part, _TRACKS), *_names(part, _FEATURES)) if name in unpacked}
     if archive is None or all(name in there for name in _names(part, _TRACKS)):
         if archive is not None:
-            notes.append(f"{archive}: passed over, for its tracks are there unpacked")
+            notes.append(f"{archive}: skipped, because its tracks are there unpacked")
         return there
     if there:
         folder = next(iter(there.values())).path.parent
         notes.append(
-            f"{folder}: passed over, for not all tracks of {part.name} are there unpacked; the zip file is read"
+            f"{folder}: skipped, because not all tracks of {part.name} are there unpacked; the zip file is read"
         )
     return _in_zip(archive, part)
 

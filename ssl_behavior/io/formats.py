@@ -115,9 +115,9 @@ def detect_format(path: Path) -> Format:
     known = format_titles()
     if unread:
         raise UnknownFormatError(
-            f"{path}: {unread} is not read yet; known formats: {known}. Convert it to the generic .npz"
+            f"{path}: {unread} is not supported yet; known formats: {known}. Convert it to the generic .npz"
         )
-    raise UnknownFormatError(f"{path}: not a known format ({known}); it begins {describe_start(path)}")
+    raise UnknownFormatError(f"{path}: not a known format ({known}); it begins with {describe_start(path)}")
 
 
 def read_recordings(path: str | Path, options: ReadOptions | None = None, format: str = "auto") -> Iterator[Recording]:

@@ -50,10 +50,10 @@ class Query:
 
     def __post_init__(self) -> None:
         if not self.like:
-            raise InputError("a search needs an example: --query RECORDING:FRAME")
+            raise InputError("a search needs an example in `like`, such as Span.parse('RECORDING:FRAME')")
         both = set(self.like) & set(self.unlike)
         if both:
-            raise InputError(f"{min(map(str, both))} is given with --query and with --unlike: choose one of them")
+            raise InputError(f"{min(map(str, both))} is both in `like` and in `unlike`: choose one of them")
 
 
 def query_point(query: Query, space: Space, embeddings: Embeddings) -> np.ndarray:
@@ -158,7 +158,7 @@ def searchable(
 ) -> np.ndarray:
     """Rows of the array that a search may find, bool; raises the errors of `nearest_bouts`."""
     if not 0 <= exclude_seconds < math.inf:
-        raise InputError(f"--exclude-seconds must be 0 or more, got {exclude_seconds:g}")
+        raise InputError(f"`exclude_seconds` must be 0 or more, got {exclude_seconds:g}")
     allowed = np.zeros(len(embeddings.array), dtype=bool)
     for row in rows:
         allowed[row.slice] = True
@@ -173,7 +173,7 @@ def searchable(
 
 def _check_number(k: int, rows: Sequence[EmbeddingRow], allowed: np.ndarray) -> None:
     if k < 1:
-        raise InputError(f"-k must be 1 or more, got {k}")
+        raise InputError(f"`k` must be 1 or more, got {k}")
     # A bout has at least one frame, and bouts of one searched stretch are more than `JOIN_SECONDS` apart.
     most = sum(
         -(-(stop - start) // (1 + round(JOIN_SECONDS * row.fps)))
@@ -182,7 +182,9 @@ def _check_number(k: int, rows: Sequence[EmbeddingRow], allowed: np.ndarray) -> 
         if searched
     )
     if k > most:
-        raise InputError(f"-k {k}: the {int(allowed.sum()):,} searched frames hold at most {most} bouts; ask for fewer")
+        raise InputError(
+            f"`k={k}`: the {int(allowed.sum()):,} searched frames have at most {most} bouts; ask for fewer"
+        )
 
 
 class _Search:
