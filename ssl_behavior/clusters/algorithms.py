@@ -329,7 +329,7 @@ class DensityConfig:
                 raise InputError(f"`{name}` must be {least} or more, got {value}")
         if self.sample < 2 * self.min_cluster_size:
             raise InputError(
-                f"`sample` must be {2 * self.min_cluster_size} frames or more, twice `min_cluster_size`, got {self.sample}"
+                f"`sample` must be {2 * self.min_cluster_size} or more, twice `min_cluster_size`, got {self.sample}"
             )
 
 

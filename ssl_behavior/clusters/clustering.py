@@ -167,8 +167,8 @@ class Clustering:
             other = next((name for name in [*ours, *theirs] if ours.get(name) != theirs.get(name)), None)
             differs = "their order differs" if other is None else f"recording {other!r} differs"
             raise InputError(
-                f"the recordings of {embeddings.path} are not those that the clustering has labels of ({differs}): give "
-                "the embeddings that were clustered, or label these with Clustering.assign (ssl-behavior assign)"
+                f"the recordings of {embeddings.path} are not those that the clustering labels ({differs}): give the "
+                "embeddings that were clustered, or label these with Clustering.assign (ssl-behavior assign)"
             )
 
 

@@ -225,7 +225,7 @@ def _same(row: EmbeddingRow, store: Store) -> StoreRow:
     found = store.row(row.id)
     if found.frames != row.frames or abs(found.fps / row.fps - 1) > _FPS_TOLERANCE:
         raise InputError(
-            f"{store.path}: recording {row.id!r} has {found.frames} frames at {found.fps:g} per second, but was clustered "
-            f"with {row.frames} at {row.fps:g}: give the store that was embedded"
+            f"{store.path}: recording {row.id!r} has {found.frames} frames at {found.fps:g} per second, but was "
+            f"clustered with {row.frames} at {row.fps:g}: give the store that was embedded"
         )
     return found

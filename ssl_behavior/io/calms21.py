@@ -262,8 +262,8 @@ def _read_stream(
             values = decode_sequence(content, f"{source}: sequence {sequence!r}")
             if "features" in values and "keypoints" not in values:
                 options.notice(
-                    f"{source}: left out, because it has task-programming features and no keypoints; ssl-behavior embed "
-                    "makes embeddings of them"
+                    f"{source}: left out, because it has task-programming features and no keypoints; ssl-behavior "
+                    "embed makes embeddings of them"
                 )
                 return
             found = True

@@ -191,7 +191,8 @@ def find_release(folder: str | Path) -> Release:
     if not any(tracks.values()):
         known = ", ".join(part.name for part in PARTS.values())
         raise InputError(
-            f"{folder} has no part of the CalMS21 release; expected {known}, as zip files or unpacked; download them from {URL}"
+            f"{folder} has no part of the CalMS21 release; expected {known}, as zip files or unpacked; "
+            f"download them from {URL}"
         )
     return Release(folder, tracks, features, tuple(notes))
 

@@ -218,7 +218,8 @@ def caltech_text(behaviors: Sequence[str], streams: Mapping[str, Iterable[tuple[
     for name in behaviors:
         if not name.isprintable() or name != name.strip() or not name:
             raise InputError(
-                f"behavior {name!r} is not allowed in an annotation file; rename it, or choose `format=csv` or `format=npy`"
+                f"behavior {name!r} is not allowed in an annotation file; rename it, or choose `format=csv` or "
+                "`format=npy`"
             )
     lines = [_FIRST_LINE, "", "Configuration file:"]
     lines += [f"{name}\t{key}" for name, key in _keys(behaviors).items()]

@@ -238,8 +238,8 @@ def choose_kind(kind: str, frames: int, dim: int, memory_gb: float) -> str:
     needed = index_gb(able[-1], frames, dim)
     raise InputError(
         f"an index of kind {able[-1]} of {frames:,} frames x {dim} takes {needed:.2g} GB, more than "
-        f"`memory_gb={memory_gb:g}`: index every second frame (`stride=2`), fewer columns (`most_dims`), or use another "
-        "`kind`"
+        f"`memory_gb={memory_gb:g}`: index every second frame (`stride=2`), fewer columns (`most_dims`), or use "
+        "another `kind`"
     )
 
 

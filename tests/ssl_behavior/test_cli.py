@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from ssl_behavior import cli
-from ssl_behavior.commands import VERBS, Verb
+from ssl_behavior.commands import VERBS, Verb, as_options
 from ssl_behavior.errors import InputError
 
 
@@ -109,6 +109,5 @@ def test_arguments_in_messages_become_options(tmp_path, capsys):
     assert cli.main(["simulate", "--out", str(tmp_path / "s"), "--recordings", "1", "--frames", "9"]) == 2
     assert "choose another --out, or pass --overwrite" in capsys.readouterr().err
     assert (
-        cli.as_options("`only`: `method.programs.units=px`, not `Px`")
-        == "--groups: --method.programs.units px, not `Px`"
+        as_options("`only`: `method.programs.units=px`, not `Px`") == "--groups: --method.programs.units px, not `Px`"
     )

@@ -73,7 +73,11 @@ def test_animals_that_are_in_every_group_are_compared_with_themselves(read):
         (lines("01,a,x,7"), None, "line 2: expected 3 cells as in the header, got 4"),
         (lines("", "01,a,x", "", "02,a"), None, "line 5: expected 3 cells as in the header, got 2"),
         (lines("01,a," + "x" * 200_000), None, "line 2: invalid CSV (field larger than"),
-        (lines("01,a", header="recording,animal"), None, "--factor names the column to compare by; the file has none"),
+        (
+            lines("01,a", header="recording,animal"),
+            None,
+            "`factor` must name the column to compare by; the file has none",
+        ),
         (lines("01,a,x,1", header="recording,animal,dose,day"), None, "the file has ['dose', 'day']"),
         (FULL, "dose", "no column 'dose' to compare by; the file has ['treatment']"),
         (FULL, "animal", "no column 'animal' to compare by"),

@@ -119,7 +119,7 @@ def test_location_of_unpacked_parts_does_not_matter(release):
 def test_unpacked_files_win_over_the_zip(release, tmp_path):
     archive = pack(release, "task1", keep=True)
     found = find_release(release)
-    assert found.notes == (f"{archive}: passed over, for its tracks are there unpacked",) and not found.archives()
+    assert found.notes == (f"{archive}: skipped, because its tracks are there unpacked",) and not found.archives()
     report = import_release(found, tmp_path / "store")
     assert found.notes[0] in report.notices
     (release / "task1_classic_classification" / "calms21_task1_test.json").unlink()
