@@ -35,8 +35,8 @@ __all__ = [
 _HOME = {
     "Embeddings": "embedding",
     "InputError": "errors",
-    "Encoder": "encoder",
-    "load": "encoder",
+    "Encoder": "embedding",
+    "load": "embedding",
     "Labels": "recording",
     "Recording": "recording",
     "SKELETONS": "skeleton",

@@ -77,17 +77,20 @@ def no_progress(stage: str, done: int, total: int) -> None:
 
 @contextmanager
 def progress_bars(console: "Console", transient: bool = False) -> Iterator[Progress]:
-    """A bar with the remaining time for each stage of a job; yields the callback that moves them.
+    """A bar for each stage of a job, with the time it still takes or took; yields the callback that moves the bars.
 
     Parameters
     ----------
     transient : the bar of a stage disappears at the end of the stage.
     """
-    from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=transient) as bars:
+    left = TimeRemainingColumn(elapsed_when_finished=True)
+    # Without a terminal, rich prints each bar once, at the end; bars that disappear would leave an empty line.
+    hidden = transient and not console.is_terminal
+    with Bars(*columns, left, console=console, transient=transient, disable=hidden) as bars:
         stages: dict[str, TaskID] = {}
 
         def end(stage: TaskID) -> None:

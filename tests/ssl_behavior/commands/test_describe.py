@@ -151,10 +151,10 @@ def test_what_is_enriched_is_told_as_surely_as_it_is():
 
 def test_the_terminal_is_told_the_same(inputs, tmp_path, capsys):
     assert run(inputs, tmp_path / "out", "--groups-csv", inputs / "groups.csv", "--factor", "treatment") == 0
-    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    told = " ".join(capsys.readouterr().out.split())
     assert "what sets it apart" in told and "treatment: drug 4, saline 4 animals; 70 permutations" in told
     assert "No difference is found at a false discovery rate of 0.05; the nearest:" in told
-    assert "cluster ┃ drug ┃ saline ┃ difference" in told and "begin with cards.md" in told
+    assert "cluster drug saline difference" in told and "begin with cards.md" in told
 
 
 def test_groups_that_differ_together_but_in_no_pair_are_told(capsys):
