@@ -1,15 +1,15 @@
 """Clustering algorithms: k-means with faiss, a Ward hierarchy of its centroids, and HDBSCAN of a sample.
 
 k-means: centroids are fitted on a sample, the best of several starts; then every frame goes to its nearest centroid.
-The hierarchy joins them to any smaller number of clusters. `scipy.cluster.hierarchy.ward` takes every point for one
+The hierarchy joins them to any smaller number of clusters. `scipy.cluster.hierarchy.ward` counts every point as one
 observation. Here a centroid counts as often as it has frames (Ward 1963, doi:10.1080/01621459.1963.10500845), as if
 all frames lay on their centroids.
 
 HDBSCAN: Campello, Moulavi and Sander 2013, doi:10.1007/978-3-642-37456-2_14, from scikit-learn, which cannot label
 new points. This rule labels them: a frame takes the label of the nearest sampled frame, "of no cluster" included. A
-frame is of no cluster if that sampled frame lies outside the radius of its cluster, the distance within which 99 % of
-the cluster's sampled frames have another one. A sampled frame is nearest to itself, so the sample keeps the labels of
-HDBSCAN.
+frame belongs to no cluster if it is farther from that sampled frame than the radius of its cluster, the distance within
+which 99 % of the cluster's sampled frames have another one. A sampled frame is nearest to itself, so the sample keeps
+the labels of HDBSCAN.
 """
 
 from dataclasses import dataclass, replace
@@ -40,7 +40,7 @@ __all__ = [
 def ward(centroids: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Merges of clusters, one row each: float64 [centroid - 1, 4], the layout of scipy's linkage.
 
-    A row is (one cluster, the other, height, frames of both). Numbers of clusters start with those of the centroids;
+    A row is (one cluster, the other, height, frames of both). The first clusters are the centroids, in order;
     row i makes cluster `len(centroids) + i`. Each step joins the two whose union adds least to the sum of squared
     distances to the means, which is n_a n_b / (n_a + n_b) |mean_a - mean_b|²; the height is the root of twice that.
 
@@ -308,8 +308,8 @@ class DensityConfig:
     sample : frames to fit on, at most; time grows with their square.
     min_cluster_size : sampled frames that make a cluster.
     min_samples : sampled frames in a neighborhood; the distance to the last of them estimates the density.
-    cluster_selection_method : "leaf" takes the leaves of the hierarchy, many small clusters; "eom" the most persistent
-        ones, which in embeddings of continuous behavior is often nearly everything as one cluster.
+    cluster_selection_method : "leaf" takes the leaves of the hierarchy, many small clusters; "eom" takes the most
+        persistent clusters, in embeddings of continuous behavior often a single one with nearly all frames.
 
     Raises
     ------

@@ -123,7 +123,7 @@ class Clustering:
         Raises
         ------
         InputError
-            If the embeddings are another encoder's, have other columns, or numbers that are not finite; or see `cut`.
+            If the embeddings come from another encoder, have other columns or non-finite numbers, or as in `cut`.
         """
         self.space.check(embeddings, "the clustering")
         model = self.model if num_clusters is None else self._cut_model(num_clusters)
@@ -157,7 +157,7 @@ class Clustering:
         Raises
         ------
         InputError
-            If the embeddings are another encoder's, have other columns, or are of other recordings.
+            If the embeddings come from another encoder, have other columns or other recordings.
         """
         self.space.check(embeddings, "the clustering")
         if table_fingerprint(embeddings.rows) != table_fingerprint(self.frames.rows):

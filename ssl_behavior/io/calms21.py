@@ -125,7 +125,7 @@ def read_numbers(values: Mapping[str, Any], key: str, tail: tuple[int | None, ..
     Raises
     ------
     InputError
-        Beginning with `where`, if the key is missing or holds something else.
+        If the key is missing or has another content; the message begins with `where`.
     """
     if key not in values:
         raise InputError(f'{where} has no "{key}"; it has {sorted(map(str, values))[:8]}')
@@ -323,7 +323,7 @@ def load_pickled_npy(path: Path, layouts: str) -> Any:
     Raises
     ------
     InputError
-        If it is damaged, asks for anything but plain data, or holds a plain array; `layouts` says what was expected.
+        If it is damaged, needs anything but plain data, or is a plain array; `layouts` describes the expected content.
     """
     check_file(path)
     with path.open("rb") as file:

@@ -169,7 +169,7 @@ def _stem(file: ReleaseFile) -> str:
 def find_release(folder: str | Path) -> Release:
     """Find the parts of the CalMS21 release in a folder, zipped or unpacked, at any depth.
 
-    Of a part that is there both ways the unpacked files are read, if all of them are there.
+    If a part is there both zipped and unpacked, its unpacked files are read if they are complete.
 
     Raises
     ------
@@ -260,7 +260,7 @@ def check_release(
 ) -> list[str]:
     """Check size and MD5 of the zip files, and that every annotator and behavior is present.
 
-    Unpacked files have no sums to compare; their annotators and behaviors are looked for all the same. Every byte of
+    Unpacked files have no sums to compare; their annotators and behaviors are checked, too. Every byte of
     the tracks of Tasks 1 to 3 is read.
 
     Parameters

@@ -1,7 +1,7 @@
 """Reader and writer of Caltech Behavior Annotator `.txt`: intervals of behaviors in streams S1, S2 ...
 
 Frames are counted from 1 and both ends belong to an interval. The configuration at the top lists the behaviors
-of all streams; a stream's vocabulary is those it uses, in that order.
+of all streams; a stream's vocabulary is the behaviors that it uses, in that order.
 """
 
 import re

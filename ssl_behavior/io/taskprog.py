@@ -66,8 +66,8 @@ def release_place(
     """Location of a recording, derived from its row in a store.
 
     The file is named after the CalMS21 file the recording came from. The group is the annotator's (Tasks 1 and 2), the
-    behavior's (Task 3) or "unlabeled_videos"; without labels the id says it, if it is one of the release's. What did
-    not come from a CalMS21 file, or says no group, goes to "recordings".
+    behavior's (Task 3) or "unlabeled_videos"; without labels, an id of the release gives the group. Recordings
+    that come from other files, or have no group, go to "recordings".
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ class TaskprogFeatures:
     Raises
     ------
     InputError
-        If the file is missing, or holds tracks or anything else instead.
+        If the file is missing, or has tracks or other content instead.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -226,7 +226,7 @@ class TaskprogFeatures:
             )
 
     def fingerprint(self) -> str:
-        """`features:` and the SHA-256 of the file that gave them; of several, that of their sorted ones as lines."""
+        """ "features:" and the SHA-256 of the file; for several files, the SHA-256 of their sorted sums, one a line."""
         digests = sorted(self.digests.values())
         if len(digests) == 1:
             return f"features:{digests[0]}"

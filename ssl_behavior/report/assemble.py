@@ -40,14 +40,14 @@ class ReportConfig:
     map : "pca", or where they are installed "tsne" or "umap".
     points : frames on the map, at most 100,000.
     bouts : number of example bouts with neighbors.
-    neighbors : of each of them.
+    neighbors : number of neighbors of each example bout.
     programs : names or globs of programs to color the map by; none = ().
     title : of the page.
 
     Raises
     ------
     InputError
-        If a number makes no sense, or the map cannot be drawn.
+        If a number is out of range, or the map cannot be drawn.
     """
 
     map: str = "pca"

@@ -55,8 +55,8 @@ class Ethogram:
     ----------
     name : of the stream.
     words : names of the values, in order.
-    frames : whole numbers [time] of each recording of the report, -1 = none; None where it has no such stream.
-    background : the word that means "nothing of interest", "" if none does.
+    frames : whole numbers [time] of each recording of the report, -1 = none; None for a recording without the stream.
+    background : the word that means "nothing of interest"; "" if there is none.
     """
 
     name: str
@@ -153,11 +153,11 @@ class ExampleBout(Span):
 
     Parameters
     ----------
-    ethogram : the name of the ethogram it is a bout of, "" if of none.
-    value : its word there.
-    first : the frame its track begins at, which may be before its start.
-    track : float [time, individual, keypoint, 2] from there on, NaN = missing.
-    neighbors : nearest first; empty where they were not looked for.
+    ethogram : name of the ethogram that has the bout, "" for none.
+    value : number of its word in the ethogram.
+    first : first frame of the track, which may be before the start of the bout.
+    track : float [time, individual, keypoint, 2] from `first` on, NaN = missing.
+    neighbors : nearest first; empty if they were not searched.
     among_examples : True if only the example bouts were searched, not all.
     """
 
@@ -191,7 +191,7 @@ class AnimalProfiles:
     shares : float [animal, cluster], of the animal's frames.
     level : the q up to which a difference is called found.
     effect : name of the effect size.
-    notes : what a reader has to know, a sentence each.
+    notes : remarks for the reader, a sentence each.
     """
 
     name: str
@@ -242,12 +242,12 @@ class Report:
     ----------
     facts : (what, value) lines for the head of the page.
     skeleton, individuals : of the tracks.
-    clusters : the ethogram of clusters, None where there are none; cards, transitions and profiles speak of it.
+    clusters : the ethogram of clusters, None where there are none; cards, transitions and profiles refer to it.
     labels : the ethograms of label streams.
     cards : of the clusters, as they were described, or counted.
     discovery : clusters and bouts that known labels explain least, or None.
     transitions : counts [from cluster, to cluster] of successive bouts.
-    notes : what a reader has to know, a sentence each.
+    notes : remarks for the reader, a sentence each.
     """
 
     title: str

@@ -393,7 +393,7 @@ class FrameIndex:
         Raises
         ------
         InputError
-            If it is no index folder, is damaged, or is of other embeddings.
+            If it is not an index folder, is damaged, or was built on other embeddings.
         """
         faiss, folder = load_faiss("an index"), Path(folder)
         facts, space = read_facts(folder), Space.load(folder)

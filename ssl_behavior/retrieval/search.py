@@ -59,8 +59,8 @@ class Query:
 def query_point(query: Query, space: Space, embeddings: Embeddings) -> np.ndarray:
     """Point of a query, float32 [dim]: every example is the mean of its frames' points, and examples are averaged.
 
-    With a, the mean of the like examples, and b, of the unlike ones, the point is a + .3 (a - b) (Rocchio 1971). In a
-    space of points of length 1, every mean and the result are scaled to length 1 again.
+    Let a be the mean of the like examples and b that of the unlike ones; the point is a + .3 (a - b) (Rocchio 1971). In
+    a space of points of length 1, every mean and the result are scaled to length 1 again.
 
     Raises
     ------
