@@ -82,7 +82,7 @@ def test_animals_that_are_in_every_group_are_compared_with_themselves(read):
         (FULL, "dose", "no column 'dose' to compare by; the file has ['treatment']"),
         (FULL, "animal", "no column 'animal' to compare by"),
         (lines("1,a,x"), None, "recording '1' was not clustered; did you mean '01'?"),
-        (lines("mouse,a,x"), None, "recording 'mouse' was not clustered; there are '01', '02', '03', '04', '05' and 3"),
+        (lines("mouse,a,x"), None, "recording 'mouse' was not clustered; known: '01', '02', '03', '04', '05' and 3"),
         (lines("01,a,x", "01,a,x"), None, "recording '01' is listed twice"),
         (lines("01,,x"), None, "recording '01' has no animal"),
         (lines("01,a,x", "02,b,x"), None, "treatment must have at least two values to compare, got ['x']"),

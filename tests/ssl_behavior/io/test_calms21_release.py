@@ -136,7 +136,7 @@ def test_missing_parts_are_listed_with_their_uses(release):
     two, three = found.missing_part_notices()
     assert two == (
         f"{release} has neither task2_annotation_styles.zip nor the folder task2_annotation_styles: Task 2 cannot be "
-        f"run without; download task2_annotation_styles.zip from {URL}"
+        f"run without it; download task2_annotation_styles.zip from {URL}"
     )
     assert "has no calms21_task3_train.json: Task 3 cannot be run" in three
     found.require(["task1", "unlabeled"])
