@@ -130,8 +130,8 @@ def main(argv: Sequence[str]) -> int:
     """
     options = parse_options(argv)
     # These imports take seconds: --help and mistakes in the arguments come before them.
+    from pretrain.config_sources import config_as_yaml, resolve_config, resolve_stores
     from pretrain.run import train
-    from pretrain.settings import config_as_yaml, resolve_config, resolve_stores
     from ssl_behavior.terminal import make_console
 
     console = make_console()

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from ssl_behavior.configs import config_from_layers
 from ssl_behavior.device import DEVICES, PRECISIONS
 from ssl_behavior.errors import InputError
-from ssl_behavior.labeled import Sampling
+from ssl_behavior.labeled_windows import Sampling
 from ssl_behavior.methods import METHODS, MethodConfig, method_name
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
 

@@ -13,7 +13,7 @@ from typing import Any
 from pretrain.config import DataConfig
 from ssl_behavior import parallel
 from ssl_behavior.errors import InputError
-from ssl_behavior.labeled import LabeledReader, LabelFacts, labels_fingerprint
+from ssl_behavior.labeled_windows import LabeledReader, LabelFacts, labels_fingerprint
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import Store, StoreRow, common_fps
 from ssl_behavior.windows import WindowBatch, WindowReader

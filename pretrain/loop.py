@@ -25,12 +25,12 @@ from pretrain.runfolder import RunFolder, checkpoint_name
 from ssl_behavior import parallel
 from ssl_behavior.checkpoint import load_training_state, load_weights, read_checkpoint_config
 from ssl_behavior.errors import InputError
-from ssl_behavior.labeled import LabeledReader, StreamFacts
+from ssl_behavior.label_predictions import predict_row
+from ssl_behavior.labeled_windows import LabeledReader, StreamFacts
 from ssl_behavior.methods import Joint, Method
 from ssl_behavior.methods.base import LossTerms
 from ssl_behavior.metrics import class_scores, macro
 from ssl_behavior.numerics import effective_rank, uniformity
-from ssl_behavior.prediction import predict_row
 from ssl_behavior.seeds import derive_seed, torch_generator
 from ssl_behavior.windows import WindowBatch, WindowReader
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pretrain.config import DataConfig, LoopConfig, OptimConfig, RunConfig
 from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.features import MABE2021_FEATURES
-from ssl_behavior.labeled import Sampling
+from ssl_behavior.labeled_windows import Sampling
 from ssl_behavior.methods.conv import EmbeddingConfig
 from ssl_behavior.methods.cpc import CPCConfig
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig

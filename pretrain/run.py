@@ -30,7 +30,7 @@ from ssl_behavior import parallel
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.errors import InputError
-from ssl_behavior.labeled import LabeledReader, LabelFacts, label_facts
+from ssl_behavior.labeled_windows import LabeledReader, LabelFacts, label_facts
 from ssl_behavior.methods import METHODS, Method, MethodConfig, method_name
 from ssl_behavior.methods.conv import ConvConfig
 from ssl_behavior.methods.cpc import PredictionConfig

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
+from ssl_behavior.programs.program import ProgramFacts
 from ssl_behavior.programs.program_set import robust_spread
-from ssl_behavior.programs.table import ProgramFacts
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import Store, StoreRow, common_fps
 from ssl_behavior.windows import WindowBatch, WindowReader

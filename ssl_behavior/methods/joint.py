@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ssl_behavior.augment import hidden, moved
 from ssl_behavior.errors import InputError
-from ssl_behavior.labeled import LabeledBatch, LabeledReader, LabelFacts, StreamFacts
+from ssl_behavior.labeled_windows import LabeledBatch, LabeledReader, LabelFacts, StreamFacts
 from ssl_behavior.logistic import Design, class_weights, fit_head, no_longer_better
 from ssl_behavior.methods.base import LossTerms, mean_of
 from ssl_behavior.methods.conv import ConvConfig, ConvMethod, Encoded

@@ -29,10 +29,10 @@ from ssl_behavior.methods.task_programming_heads import AttributeTargets, HeadsC
 from ssl_behavior.nn import RecurrentEncoder, TrajectoryDecoder
 from ssl_behavior.objectives import Sums, gaussian_nll, kl_to_standard_normal
 from ssl_behavior.parallel import all_sum, own_share
+from ssl_behavior.pose_states import StateConfig, TrajectoryCoder
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
 from ssl_behavior.shapes import FrameMask
 from ssl_behavior.skeleton import Skeleton
-from ssl_behavior.trajectory import StateConfig, TrajectoryCoder
 from ssl_behavior.windows import WindowBatch
 
 __all__ = ["TaskProgramming", "TaskProgrammingConfig"]

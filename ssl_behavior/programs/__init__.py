@@ -23,8 +23,8 @@ from ssl_behavior.programs.builtin import PAPER_THRESHOLDS, PROGRAMS, TASK_PROGR
 from ssl_behavior.programs.config import ProgramsConfig, custom_programs, load_programs, with_programs_of
 from ssl_behavior.programs.contract_checks import check_program
 from ssl_behavior.programs.pose import Animal, MissingRole, Pose, angle_between, cross, dot, length, turn, unit
+from ssl_behavior.programs.program import TRANSFORMATIONS, Program, ProgramFacts, program
 from ssl_behavior.programs.program_set import Attributes, ProgramSet
-from ssl_behavior.programs.table import TRANSFORMATIONS, Program, ProgramFacts, program
 
 __all__ = [
     "PAPER_THRESHOLDS",

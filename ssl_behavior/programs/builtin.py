@@ -22,7 +22,7 @@ from ssl_behavior.programs.pose import (
     shifted_difference,
     turn,
 )
-from ssl_behavior.programs.table import Program, program
+from ssl_behavior.programs.program import Program, program
 
 __all__ = [
     "PAPER_THRESHOLDS",

@@ -20,7 +20,7 @@ from typing import Literal
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.programs.builtin import PROGRAMS
-from ssl_behavior.programs.table import Program, ProgramFacts, collected
+from ssl_behavior.programs.program import Program, ProgramFacts, collected
 
 __all__ = ["ProgramsConfig", "custom_programs", "line_in", "load_programs", "programs_with_hash", "with_programs_of"]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ssl_behavior.errors import InputError
 from ssl_behavior.programs.config import line_in
 from ssl_behavior.programs.pose import MissingRole, Pose
-from ssl_behavior.programs.table import Program
+from ssl_behavior.programs.program import Program
 from ssl_behavior.seeds import torch_generator
 from ssl_behavior.skeleton import Skeleton
 

@@ -1,6 +1,5 @@
 """Report: one HTML file that shows embeddings, clusters and labels, and files for TensorBoard's projector."""
 
-from ssl_behavior.report.assemble import DEFAULT_PROGRAMS, Gathered, ReportConfig, gather_report
 from ssl_behavior.report.contents import (
     MOST_POINTS,
     AnimalProfiles,
@@ -14,6 +13,7 @@ from ssl_behavior.report.contents import (
     ReportRecording,
     Scores,
 )
+from ssl_behavior.report.gather import DEFAULT_PROGRAMS, Gathered, ReportConfig, gather_report
 from ssl_behavior.report.maps import PROJECTOR_POINTS, write_projector
 from ssl_behavior.report.page import check_page, render_report, write_report
 from ssl_behavior.report.table_rows import read_profiles, read_scores

@@ -9,7 +9,7 @@ import torch
 from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.checkpoint import load_checkpoint, save_checkpoint
 from ssl_behavior.features import FEATURE_BLOCKS, FeatureConfig
-from ssl_behavior.labeled import LabeledBatch, LabeledReader, Sampling, StreamFacts
+from ssl_behavior.labeled_windows import LabeledBatch, LabeledReader, Sampling, StreamFacts
 from ssl_behavior.methods import METHODS, CPCConfig, group_slices
 from ssl_behavior.methods.conv import EmbeddingConfig
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
@@ -18,13 +18,13 @@ from ssl_behavior.methods.task_programming import TaskProgrammingConfig
 from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
 from ssl_behavior.methods.task_programming_heads import HeadsConfig, TrajectoryConfig
 from ssl_behavior.nn import EncoderConfig, MixerConfig
+from ssl_behavior.pose_states import StateConfig
 from ssl_behavior.recording import Labels
 from ssl_behavior.scene import SceneConfig
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.sliding_means import WindowsConfig
 from ssl_behavior.store import write_store
 from ssl_behavior.summaries import SummariesConfig
-from ssl_behavior.trajectory import StateConfig
 from ssl_behavior.windows import WindowReader, recording_window
 
 FRAMES = 79

@@ -12,8 +12,8 @@ import pytest
 import torch
 from rich.console import Console
 
+from pretrain.config_sources import config_as_yaml
 from pretrain.run import train
-from pretrain.settings import config_as_yaml
 from ssl_behavior.checkpoint import load_checkpoint
 from tests.golden.regenerate import CONFIGS
 

@@ -16,9 +16,9 @@ from pretrain.run import complete_config, new_method, take_encoder, train
 from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from ssl_behavior.cli import main
 from ssl_behavior.errors import InputError
-from ssl_behavior.labeled import LabelFacts, Sampling, label_facts
+from ssl_behavior.label_predictions import Style, predict_row, style_of, with_labels
+from ssl_behavior.labeled_windows import LabelFacts, Sampling, label_facts
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
-from ssl_behavior.prediction import Style, predict_row, style_of, with_labels
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import Store, write_store
 from tests.conftest import fingerprint

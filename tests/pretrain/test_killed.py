@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from pretrain.config_sources import config_as_yaml
 from pretrain.run import train
-from pretrain.settings import config_as_yaml
 from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint, read_checkpoint_config
 from tests.conftest import fingerprint
 

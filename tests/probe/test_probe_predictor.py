@@ -19,7 +19,7 @@ from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.embedding import embed_store
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.caltech import labels_from_annotation, read_caltech
-from ssl_behavior.labeled import StreamFacts
+from ssl_behavior.labeled_windows import StreamFacts
 from ssl_behavior.methods import CPC
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.splits import make_split

@@ -16,11 +16,11 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.importer import import_recordings
 from ssl_behavior.io.npz import write_npz
-from ssl_behavior.labeled import LabeledReader, LabelFacts, Sampling, StreamFacts
+from ssl_behavior.label_predictions import predict_row
+from ssl_behavior.labeled_windows import LabeledReader, LabelFacts, Sampling, StreamFacts
 from ssl_behavior.methods import CPC, CPCConfig, Joint
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
 from ssl_behavior.nn import EncoderConfig
-from ssl_behavior.prediction import predict_row
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import Store, write_store
 from ssl_behavior.windows import WindowReader

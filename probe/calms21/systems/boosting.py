@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from probe.calms21.systems.base import Advance, FittedSystem, System, matrix_digest, with_balanced
+from probe.calms21.systems.base import Advance, FittedSystem, System, with_balanced
+from probe.calms21.systems.frozen import matrix_digest
 from probe.experiment import BALANCED, FITS, PLAIN, Problem, expand_classes, learned_classes
 from probe.representations import Frames, Matrix, Representation, all_frames, gather, sampled_frames
 from ssl_behavior.errors import InputError

@@ -17,9 +17,9 @@ from probe.folds import assign_folds
 from ssl_behavior.checkpoint import best_streams, find_checkpoint, load_checkpoint
 from ssl_behavior.device import choose_device
 from ssl_behavior.errors import InputError
-from ssl_behavior.labeled import labels_fingerprint
+from ssl_behavior.label_predictions import Style, predict_row, style_of, with_labels
+from ssl_behavior.labeled_windows import labels_fingerprint
 from ssl_behavior.methods import Joint
-from ssl_behavior.prediction import Style, predict_row, style_of, with_labels
 from ssl_behavior.store import Store, StoreRow
 
 __all__ = ["EndToEnd", "EndToEndConfig"]

@@ -13,7 +13,8 @@ import torch
 from probe.calms21.baselines import BaselineConfig, Inputs, TrainedBaseline, assemble_inputs, fit_baseline
 from probe.calms21.baselines.base import OBSERVED
 from probe.calms21.baselines.training import load_baseline, loss_weights, save_baseline
-from probe.calms21.systems.base import Advance, FittedSystem, Problem, System, labels_digest, matrix_digest
+from probe.calms21.systems.base import Advance, FittedSystem, Problem, System, labels_digest
+from probe.calms21.systems.frozen import matrix_digest
 from probe.experiment import BALANCED, PLAIN, balance_probabilities
 from probe.representations import Matrix, Representation
 from ssl_behavior.store import StoreRow

@@ -14,7 +14,8 @@ from probe.calms21.representations import RepresentationCache
 from probe.calms21.result_tables import PUBLISHED, TABLES, make_benchmark_task
 from probe.calms21.session import _make_context, _opened, run_benchmark
 from probe.calms21.system_registry import SYSTEMS, BenchmarkContext, SystemSpec
-from probe.calms21.systems.base import FittedSystem, System, matrix_digest, with_balanced
+from probe.calms21.systems.base import FittedSystem, System, with_balanced
+from probe.calms21.systems.frozen import matrix_digest
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.cli import main
 from ssl_behavior.duplicates import find_overlaps

@@ -150,7 +150,7 @@ def test_failed_export_keeps_the_existing_file(embeddings, tmp_path, monkeypatch
     if ending == ".parquet":
         pytest.importorskip("pyarrow")
 
-    def stop(_):
+    def stop(*_):
         raise InputError("stopped")
 
     with pytest.raises(InputError, match="stopped"):

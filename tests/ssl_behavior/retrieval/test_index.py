@@ -124,7 +124,7 @@ def test_embeddings_are_read_in_blocks(embeddings, monkeypatch):
     space = Space.fit(embeddings, SpaceConfig(unit=True))
     config = IndexConfig(kind="ivf")
     blocks = []
-    index = FrameIndex.build(embeddings, space, config, blocks.append)
+    index = FrameIndex.build(embeddings, space, config, lambda *calls: blocks.append(calls[1]))
     assert max(blocks) == 101 and sum(blocks) == 1637
     monkeypatch.undo()
     whole = FrameIndex.build(embeddings, space, config)

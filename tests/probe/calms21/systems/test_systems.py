@@ -7,7 +7,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from probe.calms21.systems import BoostedTrees, BoostingConfig, FrozenProbe
-from probe.calms21.systems.base import matrix_digest
+from probe.calms21.systems.frozen import matrix_digest
 from probe.experiment import BALANCED, FITS, PLAIN, Experiment, decide
 from probe.folds import stratified_folds
 from probe.learners import run_experiment

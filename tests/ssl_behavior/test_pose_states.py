@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.pose_states import StateConfig, TrajectoryCoder
 from ssl_behavior.recording import Recording
 from ssl_behavior.scene import SceneConfig, rotate_into
 from ssl_behavior.skeleton import SKELETONS, Skeleton
 from ssl_behavior.store import write_store
-from ssl_behavior.trajectory import StateConfig, TrajectoryCoder
 from ssl_behavior.windows import WindowReader
 
 FRAMES, COMPONENTS = 101, 3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.labeled import LabeledReader, LabelFacts, Sampling, StreamFacts, label_facts
+from ssl_behavior.labeled_windows import LabeledReader, LabelFacts, Sampling, StreamFacts, label_facts
 from ssl_behavior.recording import Labels
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import write_store

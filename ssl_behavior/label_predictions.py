@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ssl_behavior.embedding import check_fits, chunked
 from ssl_behavior.errors import InputError
-from ssl_behavior.labeled import LabelFacts
+from ssl_behavior.labeled_windows import LabelFacts
 from ssl_behavior.methods import Joint, Method
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.windows import WindowBatch, WindowReader
