@@ -132,7 +132,7 @@ def main(argv: Sequence[str]) -> int:
     # These imports take seconds: --help and mistakes in the arguments come before them.
     from pretrain.config_sources import config_as_yaml, resolve_config, resolve_stores
     from pretrain.run import train
-    from ssl_behavior.cli import as_options
+    from ssl_behavior.commands import as_options
     from ssl_behavior.terminal import make_console
 
     console = make_console()

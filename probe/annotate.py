@@ -65,7 +65,7 @@ def _label(options: argparse.Namespace, predictor: "LabelPredictor", console: "C
     from rich.text import Text
 
     from probe.predictors import write_labels
-    from ssl_behavior.cli import as_options
+    from ssl_behavior.commands import as_options
     from ssl_behavior.terminal import counted, progress_bars
 
     rows = _rows(options, predictor)

@@ -1,31 +1,16 @@
 """The command `ssl-behavior VERB ...`. User errors print one sentence and exit with code 2."""
 
 import difflib
-import re
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from ssl_behavior.commands import VERBS, run_verb
+from ssl_behavior.commands import VERBS, as_options, run_verb
 from ssl_behavior.errors import InputError
 
-__all__ = ["as_options", "main"]
-
-_OPTIONS = {
-    "backgrounds": "background",
-    "data.labeled": "labeled",
-    "data.streams": "streams",
-    "macros": "macro",
-    "most_dims": "dims",
-    "new_tasks": "new_task",
-    "only": "groups",
-    "own_seeds": "seeds",
-    "subsets": "subset",
-    "tasks": "task",
-}
-"""Arguments of the library whose options have other names."""
+__all__ = ["main"]
 
 
 def usage() -> str:
@@ -55,27 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(VERBS)}"
         return _refused("", f"there is no verb {verb!r}; {hint}")
     return _guarded(verb, arguments[1:])
-
-
-def as_options(message: str) -> str:
-    """A message with the options of the command line in place of the library's arguments in backticks.
-
-    >>> as_options("choose another `out`, or pass `overwrite`; at last try `min_confidence=0.5`")
-    'choose another --out, or pass --overwrite; at last try --min-confidence 0.5'
-
-    Keys of a configuration are options of their own name:
-
-    >>> as_options("choose `data.sampling.rare_share=0`")
-    'choose --data.sampling.rare_share 0'
-    """
-
-    def option(match: re.Match[str]) -> str:
-        name, value = match.groups()
-        chosen = _OPTIONS.get(name, name)
-        # Options of dotted keys keep underscores.
-        return f"--{chosen if '.' in chosen else chosen.replace('_', '-')}" + (f" {value}" if value else "")
-
-    return re.sub(r"`([a-z][a-z_.]*)(?:=([^`]*))?`", option, message)
 
 
 def _ended(number: int, _: object) -> None:

@@ -277,7 +277,7 @@ def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -
         if stream in writer.streams and stream not in options.backgrounds:
             report.notices.append(
                 f"{stream}: {background!r} is taken as the background, as documented for the {writer.skeleton.name} "
-                "recordings; --background changes it"
+                "recordings; `backgrounds` changes it"
             )
     report.backgrounds.update({name: stream.background for name, stream in writer.streams.items()})
     first_with: dict[str, str] = {}

@@ -200,7 +200,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the verb; 0 on success, InputError for a user's mistake."""
     config = parse(argv)
     from probe.calms21.session import run_benchmark
-    from ssl_behavior.cli import as_options
+    from ssl_behavior.commands import as_options
     from ssl_behavior.terminal import make_console
 
     run_benchmark(config, make_console(), as_options)

@@ -1,15 +1,15 @@
 """Clustering algorithms: k-means with faiss, a Ward hierarchy of its centroids, and HDBSCAN of a sample.
 
 k-means: centroids are fitted on a sample, the best of several starts; then every frame goes to its nearest centroid.
-The hierarchy joins them to any smaller number of clusters. `scipy.cluster.hierarchy.ward` takes every point for one
+The hierarchy joins them to any smaller number of clusters. `scipy.cluster.hierarchy.ward` counts every point as one
 observation. Here a centroid counts as often as it has frames (Ward 1963, doi:10.1080/01621459.1963.10500845), as if
 all frames lay on their centroids.
 
 HDBSCAN: Campello, Moulavi and Sander 2013, doi:10.1007/978-3-642-37456-2_14, from scikit-learn, which cannot label
 new points. This rule labels them: a frame takes the label of the nearest sampled frame, "of no cluster" included. A
-frame is of no cluster if that sampled frame lies outside the radius of its cluster, the distance within which 99 % of
-the cluster's sampled frames have another one. A sampled frame is nearest to itself, so the sample keeps the labels of
-HDBSCAN.
+frame belongs to no cluster if it is farther from that sampled frame than the radius of its cluster, the distance within
+which 99 % of the cluster's sampled frames have another one. A sampled frame is nearest to itself, so the sample keeps
+the labels of HDBSCAN.
 """
 
 from dataclasses import dataclass, replace
@@ -40,7 +40,7 @@ __all__ = [
 def ward(centroids: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Merges of clusters, one row each: float64 [centroid - 1, 4], the layout of scipy's linkage.
 
-    A row is (one cluster, the other, height, frames of both). Numbers of clusters start with those of the centroids;
+    A row is (one cluster, the other, height, frames of both). The first clusters are the centroids, in order;
     row i makes cluster `len(centroids) + i`. Each step joins the two whose union adds least to the sum of squared
     distances to the means, which is n_a n_b / (n_a + n_b) |mean_a - mean_b|²; the height is the root of twice that.
 
@@ -141,11 +141,11 @@ class KMeansConfig:
     sample: int = 100_000
 
     def __post_init__(self) -> None:
-        for name, value in (("--clusters", self.clusters), ("--n-init", self.n_init), ("iterations", self.iterations)):
+        for name, value in (("clusters", self.clusters), ("n_init", self.n_init), ("iterations", self.iterations)):
             if value < 1:
-                raise InputError(f"{name} must be 1 or more, got {value}")
+                raise InputError(f"`{name}` must be 1 or more, got {value}")
         if self.sample < self.clusters:
-            raise InputError(f"--sample {self.sample} frames are too few for {self.clusters} clusters")
+            raise InputError(f"`sample` must be at least the number of clusters, {self.clusters}, got {self.sample}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +224,7 @@ def fit_centroids(
         If there are fewer frames, or fewer distinct frames, than clusters.
     """
     if len(sample) < config.clusters:
-        raise InputError(f"cannot fit {config.clusters} clusters to {len(sample)} frames: ask for fewer --clusters")
+        raise InputError(f"cannot fit {config.clusters} clusters to {len(sample)} frames: ask for fewer `clusters`")
     progress("k-means", 0, config.n_init)
     best, centroids = np.inf, np.empty((0, sample.shape[1]), np.float32)
     for start in range(config.n_init):
@@ -275,7 +275,7 @@ def _without_empty(sample: np.ndarray, centroids: np.ndarray) -> np.ndarray:
         if gaps[farthest] <= _SAME_POINT * max(1.0, float(np.square(sample[farthest]).sum())):
             raise InputError(
                 f"cannot fit {len(centroids)} clusters: only {np.count_nonzero(counts)} frames of the sample are "
-                "distinct; ask for fewer --clusters"
+                "distinct; ask for fewer `clusters`"
             )
         centroids[int(counts.argmin())] = sample[farthest]
 
@@ -308,8 +308,8 @@ class DensityConfig:
     sample : frames to fit on, at most; time grows with their square.
     min_cluster_size : sampled frames that make a cluster.
     min_samples : sampled frames in a neighborhood; the distance to the last of them estimates the density.
-    cluster_selection_method : "leaf" takes the leaves of the hierarchy, many small clusters; "eom" the most persistent
-        ones, which in embeddings of continuous behavior is often nearly everything as one cluster.
+    cluster_selection_method : "leaf" takes the leaves of the hierarchy, many small clusters; "eom" takes the most
+        persistent clusters, in embeddings of continuous behavior often a single one with nearly all frames.
 
     Raises
     ------
@@ -323,13 +323,13 @@ class DensityConfig:
     cluster_selection_method: Literal["leaf", "eom"] = "leaf"
 
     def __post_init__(self) -> None:
-        limits = (("--min-cluster-size", self.min_cluster_size, 2), ("--min-samples", self.min_samples, 1))
+        limits = (("min_cluster_size", self.min_cluster_size, 2), ("min_samples", self.min_samples, 1))
         for name, value, least in limits:
             if value < least:
-                raise InputError(f"{name} must be {least} or more, got {value}")
+                raise InputError(f"`{name}` must be {least} or more, got {value}")
         if self.sample < 2 * self.min_cluster_size:
             raise InputError(
-                f"--sample {self.sample} is too few for clusters of {self.min_cluster_size} sampled frames"
+                f"`sample` must be {2 * self.min_cluster_size} or more, twice `min_cluster_size`, got {self.sample}"
             )
 
 
@@ -403,8 +403,8 @@ def fit_density(sample: np.ndarray, config: DensityConfig) -> DensityModel:
     labels = hdbscan.fit(sample.astype(np.float64)).labels_.astype(np.int32)
     if labels.max() < 0:
         raise InputError(
-            f"HDBSCAN finds no cluster of {config.min_cluster_size} among {len(sample)} frames: give a smaller "
-            "--min-cluster-size or fewer --dims, or use --method kmeans"
+            f"HDBSCAN finds no cluster of {config.min_cluster_size} among {len(sample)} frames: set "
+            "`min_cluster_size` or `most_dims` lower, or use `KMeansConfig`"
         )
     return DensityModel(sample, labels, _radii(sample, labels))
 

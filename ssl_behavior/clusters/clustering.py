@@ -123,7 +123,7 @@ class Clustering:
         Raises
         ------
         InputError
-            If the embeddings are another encoder's, have other columns, or numbers that are not finite; or see `cut`.
+            If the embeddings come from another encoder, have other columns or non-finite numbers, or as in `cut`.
         """
         self.space.check(embeddings, "the clustering")
         model = self.model if num_clusters is None else self._cut_model(num_clusters)
@@ -148,7 +148,7 @@ class Clustering:
 
     def _cut_model(self, num_clusters: int) -> KMeansModel:
         if not isinstance(self.model, KMeansModel):
-            raise InputError("clusters of HDBSCAN cannot be joined to another number: only those of k-means can")
+            raise InputError("clusters of HDBSCAN cannot be joined to a smaller number; only clusters of k-means can")
         return self.model.cut(num_clusters)
 
     def check_labeled(self, embeddings: Embeddings) -> None:
@@ -157,7 +157,7 @@ class Clustering:
         Raises
         ------
         InputError
-            If the embeddings are another encoder's, have other columns, or are of other recordings.
+            If the embeddings come from another encoder, have other columns or other recordings.
         """
         self.space.check(embeddings, "the clustering")
         if table_fingerprint(embeddings.rows) != table_fingerprint(self.frames.rows):
@@ -167,8 +167,8 @@ class Clustering:
             other = next((name for name in [*ours, *theirs] if ours.get(name) != theirs.get(name)), None)
             differs = "their order differs" if other is None else f"recording {other!r} differs"
             raise InputError(
-                f"{embeddings.path} has other recordings than the clustering labels ({differs}): give the embeddings "
-                "that were clustered, or label these with ssl-behavior assign"
+                f"the recordings of {embeddings.path} are not those that the clustering labels ({differs}): give the "
+                "embeddings that were clustered, or label these with Clustering.assign (ssl-behavior assign)"
             )
 
 

@@ -120,7 +120,7 @@ def _damage_named(path: Path) -> Iterator[None]:
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         if isinstance(error, InputError):
             raise
-        raise _damaged(path, f"{MARKER} is not as it was written ({error!r})") from None
+        raise _damaged(path, f"{MARKER} has missing or wrong fields ({error!r})") from None
 
 
 def _frames(path: Path, contents: Mapping[str, Any], mapped: bool = False) -> FrameClusters:
@@ -128,7 +128,7 @@ def _frames(path: Path, contents: Mapping[str, Any], mapped: bool = False) -> Fr
     number = int(contents["num_clusters"])
     labels = _array(path, "labels", np.int32, (sum(row.frames for row in rows),), mapped)
     if len(labels) and not (labels.min() >= -1 and labels.max() < number):
-        raise _damaged(path, f"labels.npy holds clusters that are not -1 to {number - 1}")
+        raise _damaged(path, f"labels.npy has clusters outside -1 to {number - 1}")
     return FrameClusters(rows, labels, number)
 
 
@@ -157,13 +157,13 @@ def _model(path: Path, contents: dict[str, Any], dim: int) -> KMeansModel | Dens
         hierarchy = _array(path, "hierarchy", np.float64, (len(centroids) - 1, 4))
         model = KMeansModel(centroids, sizes, hierarchy, int(contents["num_clusters"]))
         if not 1 <= model.num_clusters <= len(centroids):
-            raise _damaged(path, f"{model.num_clusters} clusters of {len(centroids)} centroids")
+            raise _damaged(path, f"{MARKER} gives {model.num_clusters} clusters for {len(centroids)} centroids")
         return model
     points = _array(path, "sample", np.float32, (-1, dim))
     radii = _array(path, "radii", np.float64, (-1,))
     labels = _array(path, "sample_labels", np.int32, (len(points),))
     if not len(points) or labels.min() < -1 or labels.max() >= len(radii):
-        raise _damaged(path, "sample_labels.npy holds other clusters than radii.npy")
+        raise _damaged(path, "the clusters of sample_labels.npy do not match radii.npy")
     return DensityModel(points, labels, radii)
 
 
@@ -225,7 +225,7 @@ def _same(row: EmbeddingRow, store: Store) -> StoreRow:
     found = store.row(row.id)
     if found.frames != row.frames or abs(found.fps / row.fps - 1) > _FPS_TOLERANCE:
         raise InputError(
-            f"{store.path}: recording {row.id!r} has {found.frames} frames at {found.fps:g} per second, the clustered "
-            f"one {row.frames} at {row.fps:g}: give the store that was embedded"
+            f"{store.path}: recording {row.id!r} has {found.frames} frames at {found.fps:g} per second, but was "
+            f"clustered with {row.frames} at {row.fps:g}: give the store that was embedded"
         )
     return found

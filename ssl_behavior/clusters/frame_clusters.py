@@ -90,7 +90,7 @@ class SmoothingConfig:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.minimum_bout_seconds) and self.minimum_bout_seconds >= 0):
-            raise InputError(f"--minimum-bout-seconds must be 0 or more, got {self.minimum_bout_seconds}")
+            raise InputError(f"`minimum_bout_seconds` must be 0 or more, got {self.minimum_bout_seconds}")
 
     def without_short(self, labels: np.ndarray, fps: float) -> np.ndarray:
         """Labels of a recording [time] without bouts shorter than the minimum."""

@@ -143,7 +143,9 @@ def _factor(path: Path, header: Sequence[str], factor: str | None) -> str:
     if factor is None and len(known) == 1:
         return known[0]
     if factor is None or factor not in known:
-        what = "--factor names the column to compare by" if factor is None else f"no column {factor!r} to compare by"
+        what = (
+            "`factor` must name the column to compare by" if factor is None else f"no column {factor!r} to compare by"
+        )
         raise InputError(f"{path}: {what}; the file has {known or 'none'}")
     return factor
 
@@ -154,7 +156,7 @@ def _checked(path: Path, lines: Sequence[dict[str, str]], recordings: Sequence[s
         id = line[_RECORDING]
         if id not in recordings:
             near = difflib.get_close_matches(id, recordings, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {_some(recordings)}"
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {_some(recordings)}"
             raise InputError(f"{path}: recording {id!r} was not clustered{hint}")
         if id in seen:
             raise InputError(f"{path}: recording {id!r} is listed twice; a recording has one animal and one group")
@@ -177,9 +179,9 @@ def _designed(path: Path, factor: str, group: Mapping[str, str], animal: Mapping
         whole = [one for one in of if len(of[one]) == len(names)]
         if len(whole) < max(_FEWEST_ANIMALS, len(of) / 2):
             raise InputError(
-                f"{path}: animal {several[0]!r} is in several groups of {factor} ({sorted(of[several[0]])}), and most "
-                f"animals are not in all of {list(names)}; compare animals that are all in one group each, or all in "
-                "every group"
+                f"{path}: animal {several[0]!r} is in several groups of {factor} ({sorted(of[several[0]])}), but most "
+                f"animals are not in all of {list(names)}; put every animal in exactly one group, or every animal in "
+                "all groups"
             )
         if partial := [one for one in of if one not in whole]:
             notes = [*notes, f"{counted(len(partial), 'animal')} not in every group: left out ({_some(partial)})"]
@@ -232,11 +234,10 @@ class ProfilesConfig:
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:
-            raise InputError(f"--level must be between 0 and 1, got {self.level}")
-        if self.permutations < 100 or self.resamples < 100:
-            raise InputError(
-                f"--permutations and --resamples must be at least 100, got {self.permutations} and {self.resamples}"
-            )
+            raise InputError(f"`level` must be between 0 and 1, got {self.level}")
+        for name, value in (("permutations", self.permutations), ("resamples", self.resamples)):
+            if value < 100:
+                raise InputError(f"`{name}` must be 100 or more, got {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -533,7 +534,7 @@ def _limits(design: GroupDesign, tests: int, which: str, among: Arrangements, co
             "however large it is; record more animals"
         ]
     if minimum * tests > config.level:
-        remedy = "record more animals" if among.exact else "ask for more --permutations"
+        remedy = "record more animals" if among.exact else "ask for more `permutations`"
         return [
             f"with {animals} no p value can be below {minimum:.2g}: among {which} a single different one "
             f"cannot be found at {config.level:g}, only {int(np.ceil(minimum * tests / config.level))} or more "

@@ -165,11 +165,11 @@ class QualityConfig:
     fitting_sample: int = 50_000
 
     def __post_init__(self) -> None:
-        for name, value, least in (("--clusters", self.clusters, 2), ("--neighbors", self.neighbors, 1)):
+        for name, value, least in (("clusters", self.clusters, 2), ("neighbors", self.neighbors, 1)):
             if value < least:
-                raise InputError(f"{name} must be {least} or more, got {value}")
+                raise InputError(f"`{name}` must be {least} or more, got {value}")
         if self.sample <= self.neighbors:
-            raise InputError(f"--sample {self.sample} frames are too few for {self.neighbors} neighbors")
+            raise InputError(f"`sample` must be greater than `neighbors`, {self.neighbors}, got {self.sample} frames")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,7 +263,10 @@ def compare_embeddings(
     apart = recordings if len(one.rows) > 1 else np.arange(len(frames))
     choices = len(frames) - np.bincount(apart)[apart]
     if choices.min() < config.neighbors:
-        raise InputError(f"{one.path}: a sample of {len(frames)} frames has too few for {config.neighbors} neighbors")
+        raise InputError(
+            f"{one.path}: a sample of {len(frames)} frames is too small for {config.neighbors} neighbors; set `sample` "
+            "higher or `neighbors` lower"
+        )
     return Agreement(
         mutual_information=normalized_mutual_information(*labels),
         rand=adjusted_rand_index(*labels),
@@ -314,9 +317,9 @@ class ChoiceConfig:
 
     def __post_init__(self) -> None:
         if not self.numbers or min(self.numbers) < 2:
-            raise InputError(f"--choose needs numbers of clusters from 2 up, got {list(self.numbers)}")
+            raise InputError(f"`numbers` must list numbers of clusters, each 2 or more, got {list(self.numbers)}")
         if self.resamples < 1:
-            raise InputError(f"--resamples must be 1 or more, got {self.resamples}")
+            raise InputError(f"`resamples` must be 1 or more, got {self.resamples}")
 
 
 @dataclass(frozen=True, kw_only=True)

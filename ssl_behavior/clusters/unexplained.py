@@ -3,8 +3,8 @@
 **Clusters.** A label stream explains a share of a cluster: the part of the uncertainty of "is this frame in the
 cluster?" that the frame's label removes (Theil's uncertainty coefficient), times the share of the cluster's frames that
 are annotated. Labels explain a cluster that is part of a rare behavior, or that occurs only within it; they do not
-explain a part of "background", or of any other label that covers half of the recordings. Of several streams the one
-that explains most counts. The unexplained rest is weighted by the separation of the cluster (at least 0) and by the
+explain a part of "background", or of any other label that covers half of the recordings. With several streams, the
+one that explains most counts. The unexplained rest is weighted by the separation of the cluster (at least 0) and by the
 share of observed keypoints (over the usual share, at most 1): lost tracks are no discovery.
 
 **Bouts.** The surprise of a bout is the mean over its frames of log2 P(cluster) / P(cluster | label): the label makes
@@ -120,8 +120,8 @@ def _silhouettes(points: np.ndarray, own: np.ndarray, centroids: np.ndarray) -> 
 def medoid_bouts(table: BoutTable, distance: np.ndarray, cluster: int, most: int) -> np.ndarray:
     """The bouts of a cluster nearest to its center, nearest first: int64, numbers of bouts.
 
-    Only bouts of at least the cluster's median length, because shorter ones show little; at most one of each recording
-    while there are enough recordings, so that the examples are not of one animal.
+    Bouts shorter than the cluster's median are left out, because they show little. While there are enough recordings,
+    each gives at most one bout, so that the examples show several animals.
     """
     own = np.flatnonzero(table.label == cluster)
     if not len(own):

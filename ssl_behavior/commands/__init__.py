@@ -1,10 +1,11 @@
 """Verbs of the command line: name, module and purpose of each. A module is imported when its verb runs."""
 
 import importlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["VERBS", "Verb", "run_verb"]
+__all__ = ["VERBS", "Verb", "as_options", "run_verb"]
 
 
 @dataclass(frozen=True)
@@ -52,3 +53,46 @@ def run_verb(name: str, argv: Sequence[str]) -> int:
     """Run a verb with its own arguments; returns its exit code."""
     code: int = importlib.import_module(VERBS[name].module).main(list(argv))
     return code
+
+
+_OPTIONS = {
+    "KMeansConfig": "method kmeans",
+    "backgrounds": "background",
+    "data.labeled": "labeled",
+    "data.streams": "streams",
+    "folder": "index",
+    "like": "query",
+    "macros": "macro",
+    "most_dims": "dims",
+    "new_tasks": "new_task",
+    "numbers": "choose",
+    "only": "groups",
+    "own_seeds": "seeds",
+    "subsets": "subset",
+    "tasks": "task",
+}
+"""Arguments and classes of the library whose options have other names."""
+
+
+def as_options(message: str) -> str:
+    """A message with the options of the command line in place of the library's arguments in backticks.
+
+    >>> as_options("choose another `out`, or pass `overwrite`; at last try `min_confidence=0.5`")
+    'choose another --out, or pass --overwrite; at last try --min-confidence 0.5'
+
+    Keys of a configuration are options of their own name:
+
+    >>> as_options("choose `data.sampling.rare_share=0`")
+    'choose --data.sampling.rare_share 0'
+    """
+
+    def option(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        if name not in _OPTIONS and not name.islower():
+            return match[0]
+        chosen = _OPTIONS.get(name, name)
+        # Options of dotted keys keep underscores.
+        chosen = chosen if "." in chosen else chosen.replace("_", "-")
+        return ("-" if len(name) == 1 else "--") + chosen + (f" {value}" if value else "")
+
+    return re.sub(r"`([A-Za-z][A-Za-z_.]*)(?:=([^`]*))?`", option, message)

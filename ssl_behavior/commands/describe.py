@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssl_behavior.commands import as_options
 from ssl_behavior.files import write_json
 from ssl_behavior.terminal import counted, make_table
 
@@ -64,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
     # The comparison comes before the long part: its notes say whether groups are large enough to differ.
     profiles = None if groups is None else compare_profiles(saved.frames, groups, config)
     for note in profiles.notes if profiles else ():
-        echo(console, note)
+        echo(console, as_options(note))
     with progress_bars(console) as progress:
         cards = _cards(options, saved, embeddings, clustered, programs, progress)
     _write_folder(options.out, options.overwrite, cards, profiles, {row.id: row.fps for row in clustered.rows}, console)
@@ -396,7 +397,7 @@ def print_described(console: "Console", cards: "Cards", profiles: "Profiles | No
     """Print a row per cluster, the most common first, and the differences between groups."""
 
     for note in cards.notes:
-        console.print(note, markup=False, soft_wrap=True)
+        console.print(as_options(note), markup=False, soft_wrap=True)
     rows = [_cells(card) for card in sorted(cards.clusters, key=lambda one: -one.share)]
     columns = ["cluster", "share", "bouts", "median", "what sets it apart"]
     console.print(make_table(columns, rows, text=columns[-1:]))

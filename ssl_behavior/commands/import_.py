@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from ssl_behavior.commands import as_options
 from ssl_behavior.errors import InputError
 from ssl_behavior.importer import ImportOptions, import_recordings
 from ssl_behavior.io import FORMATS, format_titles
@@ -80,6 +81,6 @@ def main(argv: list[str]) -> int:
     console, stderr = make_console(), make_console(stderr=True)
     with progress_bars(stderr, transient=True) as progress:
         report = import_recordings(args.sources, args.out, options, progress)
-    for part in render(report, args.out):
+    for part in render(report, args.out, as_options):
         console.print(part)
     return 0

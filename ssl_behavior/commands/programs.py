@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssl_behavior.commands import as_options
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
 from ssl_behavior.terminal import counted, make_table
@@ -186,7 +187,7 @@ def measure_programs(store: "Store", names: Sequence[str], file: Path | None, co
     programs = ProgramSet(_config(names, file), store.skeleton, fps)
     programs.fit(reader)
     for notice in programs.notices:
-        console.print(notice, markup=False, soft_wrap=True)
+        console.print(as_options(notice), markup=False, soft_wrap=True)
     columns = ("attribute", "known", "5 %", "median", "95 %", "classes split at", "units")
     console.print(make_table(columns, _measured_rows(programs, reader), counted(len(store), "recording")))
     return Measured(store, programs)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssl_behavior.commands import as_options
 from ssl_behavior.terminal import counted, echo, progress_bars
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     config = _config(options)
     check_page(options.out, options.overwrite)
     if options.projector:
-        check_free(options.projector, options.overwrite, "projector_config.pbtxt")
+        check_free(options.projector, options.overwrite, "projector_config.pbtxt", "projector")
     console = make_console()
     gathered = _gathered(options, config, console)
     projected = 0
@@ -46,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
             progress("writing the projector's files", 0, 0)
             projected = _write_projector(options, gathered)
     for note in gathered.report.notes:
-        echo(console, note)
+        echo(console, as_options(note))
     size = options.out.stat().st_size / _MEGABYTE
     echo(console, f"{options.out}: {size:.1f} MB, open it in a browser; it needs no network and no other file")
     if options.projector:

@@ -49,7 +49,7 @@ def read_names(path: Path, num_clusters: int) -> dict[int, str]:
     for cluster, name in _pairs(path):
         if not (cluster.isdecimal() and len(cluster) < _LONGEST_NUMBER and int(cluster) < num_clusters):
             known = f"there are {num_clusters}, 0 to {num_clusters - 1}"
-            raise InputError(f"{path}: {cluster[:60]!r} is no cluster; {known}")
+            raise InputError(f"{path}: {cluster[:60]!r} is not a cluster; {known}")
         if int(cluster) in names:
             raise InputError(f"{path}: cluster {cluster} has two names")
         if not name.strip():
@@ -65,7 +65,7 @@ def _pairs(path: Path) -> Iterable[tuple[str, str]]:
             return _csv_pairs(path, text)
         contents: Any = json.loads(text, object_pairs_hook=list)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as names of clusters, JSON or .csv ({error})") from None
+        raise InputError(f"{path}: cannot be read as cluster names; expected JSON or .csv ({error})") from None
     if not text.lstrip().startswith("{") or not all(isinstance(name, str) for _, name in contents):
         raise InputError(f'{path}: expected JSON such as {{"3": "chase"}}, a name for each cluster')
     return contents
@@ -93,7 +93,7 @@ def cluster_names(num_clusters: int, names: Mapping[int, str] | None = None) -> 
         If a given name is the default name of another cluster, or there are too many clusters for labels.
     """
     if num_clusters > _MOST_CLUSTERS:
-        raise InputError(f"label files hold at most {_MOST_CLUSTERS:,} behaviors, got {num_clusters:,} clusters")
+        raise InputError(f"label files have at most {_MOST_CLUSTERS:,} behaviors, got {num_clusters:,} clusters")
     given = dict(names or {})
     for cluster, name in given.items():
         for other in range(num_clusters):

@@ -49,8 +49,8 @@ class FrameColumn:
 
     Parameters
     ----------
-    words : which there are, all different.
-    codes : a recording's row -> int [time], which word each frame has; -1 = none.
+    words : the categories, all different.
+    codes : a recording's row -> int [time], number of the word of each frame; -1 = none.
     """
 
     name: str
@@ -94,7 +94,7 @@ def cluster_column(
     own = {row.id: row for row in clusters.rows}
     for row in rows:
         if row.id not in own:
-            raise InputError(f"{where} has no clusters of the recording {row.id!r}: assign them first")
+            raise InputError(f"{where} has no clusters for recording {row.id!r}: assign them first")
         _check_frames(row, own[row.id].frames, where)
     words = tuple(dict.fromkeys(names))
     numbers = np.array([*(words.index(name) for name in names), -1], dtype=np.int32)
@@ -103,7 +103,7 @@ def cluster_column(
 
 def _check_frames(row: EmbeddingRow, frames: int, where: str) -> None:
     if frames != row.frames:
-        raise InputError(f"recording {row.id!r} has {frames:,} frames in {where}, and {row.frames:,} were embedded")
+        raise InputError(f"recording {row.id!r} has {frames:,} frames in {where}, but {row.frames:,} were embedded")
 
 
 RECORDING, FRAME, SECONDS = "recording", "frame", "seconds"
@@ -118,7 +118,7 @@ class ExportedFrames:
     Parameters
     ----------
     groups : the columns that are written: name -> number of columns.
-    columns : what else is known of every frame.
+    columns : further columns, such as labels and clusters.
     """
 
     embeddings: Embeddings
@@ -191,7 +191,7 @@ def write_npy(path: Path, frames: ExportedFrames, advance: Advance) -> None:
 def write_parquet(path: Path, frames: ExportedFrames, advance: Advance) -> None:
     """Columns: recording, frame, seconds, words (labels, clusters; null = none), then the embedding as float32.
 
-    A row group holds frames of one recording. Where the numbers come from is said in the schema's metadata.
+    A row group holds frames of one recording. The schema's metadata gives the provenance.
     """
     import pyarrow.parquet
 
@@ -246,8 +246,8 @@ _INDEX = "_index"
 
 
 def write_h5ad(path: Path, frames: ExportedFrames, advance: Advance) -> None:
-    """`X` float32 [frames, dim]; `obs`: recording, frame, seconds and words (labels, clusters) of every frame, whose
-    name is RECORDING:FRAME; `var`: the group of every column; `uns["ssl_behavior"]`: where the numbers come from."""
+    """`X` float32 [frames, dim]; `obs`: recording, frame, seconds and words (labels, clusters) of every frame, named
+    RECORDING:FRAME; `var`: the group of every column; `uns["ssl_behavior"]`: the provenance."""
     with atomic_file(path) as partial, h5py.File(partial, "w") as file:
         _encode(file, "anndata", "0.1.0")
         for name in ("layers", "obsm", "obsp", "varm", "varp"):
@@ -367,18 +367,18 @@ def export_embeddings(
     ----------
     rows : these recordings; None = all.
     only, without : column groups, see `kept_groups`.
-    columns : what else is known of every frame.
+    columns : further columns, such as labels and clusters.
 
     Raises
     ------
     InputError
-        If `out` exists or has an unknown ending, a library is missing, two columns have one name, the format cannot
-        hold what is asked for, or the disk is full.
+        If `out` exists or has an unknown ending, a library is missing, two columns have the same name, the format
+        cannot hold the columns, or the disk is full.
     """
     format = _format_of(out)
     if columns and not format.words:
         names = ", ".join(column.name for column in columns)
-        raise InputError(f"{out}: a {format.ending} file holds numbers alone, and no {names}; choose another ending")
+        raise InputError(f"{out}: a {format.ending} file has only numbers, no {names}; choose another ending")
     for path in (out, sidecar_of(out)) if format.ending == ".npy" else (out,):
         if path.resolve().parent == embeddings.path.resolve():
             raise InputError(f"{path} would lie in the exported embeddings folder: choose another `out`")

@@ -135,12 +135,13 @@ def streams_of(recordings: Sequence[AnnotatedRecording]) -> tuple[StreamFacts, .
 def unique_behavior_names(streams: Sequence[StreamFacts]) -> dict[tuple[str, str], str]:
     """Unique names of (stream, behavior), for file formats without streams.
 
-    It is the behavior's own, or "STREAM behavior" where several streams have one so called. Background has none.
+    A name is the behavior's own, or "STREAM behavior" if several streams have a behavior of that name. Background has
+    none.
 
     Raises
     ------
     InputError
-        If that, too, is the name of another.
+        If two behaviors would still have the same name.
     """
     foreground = [(stream.name, stream.classes[number]) for stream in streams for number in stream.foreground]
     behaviors = [behavior for _, behavior in foreground]
@@ -154,7 +155,7 @@ def unique_behavior_names(streams: Sequence[StreamFacts]) -> dict[tuple[str, str
 def shortcut_keys(names: Sequence[str], keys: str) -> dict[str, str]:
     """Keyboard key for each name: its first letter if free, else the first free one of `keys`.
 
-    No two names have the same; "" when there are no more.
+    All keys are different; a name gets "" when no key is left.
 
     >>> shortcut_keys(["bite", "Base", "chase"], "abc")
     {'bite': 'b', 'Base': 'a', 'chase': 'c'}

@@ -53,9 +53,9 @@ def boris_text(recordings: Sequence[AnnotatedRecording], name: str, written: dat
 def boris_project(recordings: Sequence[AnnotatedRecording], name: str, written: datetime) -> dict[str, Any]:
     """Project with one observation per recording, as decoded JSON.
 
-    A bout's probability is the comment of its first event. Where several label streams have one behavior, it is called
-    after its stream, too; the streams are categories of behaviors if there are several. An actor is the subject of its
-    events; without one they have no focal subject.
+    A bout's probability is the comment of its first event. If several label streams have a behavior of the same
+    name, its name includes the stream. If there are several streams, they are categories of behaviors. An actor is the
+    subject of its events; without one they have no focal subject.
 
     Parameters
     ----------
@@ -164,8 +164,8 @@ def _events(recording: AnnotatedRecording, names: Mapping[tuple[str, str], str])
 def boris_seconds(frame: int, fps: float) -> float:
     """First whole millisecond within a frame, in seconds.
 
-    Rounded the other way it would be in the frame before, which is where BORIS would jump to. Whoever wants the frame
-    back rounds `seconds * fps` to the nearest, or reads it in the event: cut down, 1.16 * 25 is 28.
+    Rounded down, the time would lie in the frame before, and BORIS would jump there. To recover the frame, round
+    `seconds * fps` to the nearest integer or read it from the event: truncation makes 1.16 * 25 into 28.
 
     >>> boris_seconds(1, 30.0), boris_seconds(29, 25.0)
     (0.034, 1.16)

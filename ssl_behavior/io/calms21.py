@@ -111,7 +111,7 @@ def sequence_to_recording(
         subset=subset_of(sequence, file_name),
         source=source,
         resolution_px=RESOLUTION_PX,
-        notes=(f"fps {FPS:g} assumed: CalMS21's documented rate; --fps changes it",) if options.fps is None else (),
+        notes=(f"fps {FPS:g} assumed: CalMS21's documented rate; `fps` changes it",) if options.fps is None else (),
     )
 
 
@@ -125,7 +125,7 @@ def read_numbers(values: Mapping[str, Any], key: str, tail: tuple[int | None, ..
     Raises
     ------
     InputError
-        Beginning with `where`, if the key is missing or holds something else.
+        If the key is missing or has another content; the message begins with `where`.
     """
     if key not in values:
         raise InputError(f'{where} has no "{key}"; it has {sorted(map(str, values))[:8]}')
@@ -136,7 +136,7 @@ def read_numbers(values: Mapping[str, Any], key: str, tail: tuple[int | None, ..
         array = np.asarray(values[key])
         array = array.astype(np.float64) if array.dtype.kind in "fiuO" else array
     except (ValueError, TypeError, OverflowError):
-        raise InputError(f"{where}: {expected}, got an uneven nesting or something that is no number") from None
+        raise InputError(f"{where}: {expected}, got uneven nesting or values that are not numbers") from None
     fits = array.ndim == len(tail) + 1 and all(
         wanted in (None, size) for wanted, size in zip(tail, array.shape[1:], strict=True)
     )
@@ -167,7 +167,7 @@ def _labels(values: Mapping[str, Any], group: str, num_frames: int, where: str) 
             raise InputError(f"expected whole numbers of shape [time], got {frames.dtype} {list(frames.shape)}")
         if len(frames) != num_frames:
             raise InputError(
-                f"{len(frames)} of them for {num_frames} frames of keypoints; one of the two is cut off: "
+                f"{len(frames)} values for {num_frames} frames of keypoints; one of the two is cut off: "
                 "download or convert the file again"
             )
         return _streams(frames.astype(np.int64), values, group)
@@ -246,7 +246,7 @@ def read_calms21_zip(path: Path, options: ReadOptions) -> Iterator[Recording]:
         members = [m for m in json_members(archive) if first_key(member_head(archive, m))]
         for member in archive.infolist():
             if member not in members and not member.is_dir():
-                options.notice(f"{path}: left out {member.filename}, which is no CalMS21 JSON")
+                options.notice(f"{path}: left out {member.filename}, which is not CalMS21 JSON")
         for member in members:
             with archive.open(member) as file:
                 name = PurePosixPath(member.filename).name
@@ -262,8 +262,8 @@ def _read_stream(
             values = decode_sequence(content, f"{source}: sequence {sequence!r}")
             if "features" in values and "keypoints" not in values:
                 options.notice(
-                    f"{source}: left out, it holds task-programming features and no keypoints; ssl-behavior embed "
-                    "makes embeddings of them"
+                    f"{source}: left out, because it has task-programming features and no keypoints; ssl-behavior "
+                    "embed makes embeddings of them"
                 )
                 return
             found = True
@@ -273,7 +273,7 @@ def _read_stream(
     except InputError as error:
         raise error if source in str(error) else InputError(f"{source}: {error}") from None
     if not found:
-        raise UnknownFormatError(f"{source}: JSON without a single sequence in it")
+        raise UnknownFormatError(f"{source}: JSON without any sequence")
 
 
 _MAGIC = b"\x93NUMPY"
@@ -300,7 +300,7 @@ def read_calms21_npy(path: Path, options: ReadOptions) -> Iterator[Recording]:
     """
     contents = load_pickled_npy(path, _LAYOUTS)
     if not isinstance(contents, Mapping):
-        raise InputError(f"{path}: holds a {type(contents).__name__}; {_LAYOUTS}")
+        raise InputError(f"{path}: contains a {type(contents).__name__}; {_LAYOUTS}")
     vocabulary = contents.get("vocabulary")
     found = False
     for group, sequences in sequence_groups(contents):
@@ -323,7 +323,7 @@ def load_pickled_npy(path: Path, layouts: str) -> Any:
     Raises
     ------
     InputError
-        If it is damaged, asks for anything but plain data, or holds a plain array; `layouts` says what was expected.
+        If it is damaged, needs anything but plain data, or is a plain array; `layouts` describes the expected content.
     """
     check_file(path)
     with path.open("rb") as file:
@@ -334,7 +334,7 @@ def load_pickled_npy(path: Path, layouts: str) -> Any:
         except _HEADER_FAILURES as error:
             raise InputError(f"{path}: damaged .npy header ({error})"[:300]) from None
         if not dtype.hasobject:
-            raise InputError(f"{path}: a .npy holding a plain {dtype} array of shape {list(shape)}; {layouts}")
+            raise InputError(f"{path}: a plain {dtype} array of shape {list(shape)}; {layouts}")
         return load_plain_pickle(file, str(path))
 
 
@@ -364,6 +364,6 @@ def _with_vocabulary(values: Mapping[str, Any], vocabulary: Any) -> Mapping[str,
 def _refuse_features(values: Mapping[str, Any], path: Path) -> None:
     if "features" in values and "keypoints" not in values:
         raise InputError(
-            f'{path}: holds task-programming features ("features"), not keypoints: it was written by the official '
+            f'{path}: contains task-programming features ("features"), not keypoints: it was written by the official '
             "converter with --parse_treba; convert without that flag, or import the release's JSON"
         )

@@ -158,7 +158,7 @@ def _missing_part_notice(release: Release, key: str) -> str:
     part, found = PARTS[key], {_stem(file) for file in release.tracks[key]}
     missing = [f"{_TRACKS}{name}.json" for name in part.files if name not in found]
     what = f"neither {part.name}.zip nor the folder {part.name}" if not found else f"no {', '.join(missing)}"
-    return f"{release.folder} has {what}: {part.title} cannot be run without; download {part.name}.zip from {URL}"
+    return f"{release.folder} has {what}: {part.title} cannot be run without it; download {part.name}.zip from {URL}"
 
 
 def _stem(file: ReleaseFile) -> str:
@@ -169,7 +169,7 @@ def _stem(file: ReleaseFile) -> str:
 def find_release(folder: str | Path) -> Release:
     """Find the parts of the CalMS21 release in a folder, zipped or unpacked, at any depth.
 
-    Of a part that is there both ways the unpacked files are read, if all of them are there.
+    If a part is there both zipped and unpacked, its unpacked files are read if they are complete.
 
     Raises
     ------
@@ -191,7 +191,8 @@ def find_release(folder: str | Path) -> Release:
     if not any(tracks.values()):
         known = ", ".join(part.name for part in PARTS.values())
         raise InputError(
-            f"{folder} holds no part of the CalMS21 release; expected {known}, as zip files or unpacked; {URL} has them"
+            f"{folder} has no part of the CalMS21 release; expected {known}, as zip files or unpacked; "
+            f"download them from {URL}"
         )
     return Release(folder, tracks, features, tuple(notes))
 
@@ -240,12 +241,12 @@ def _of_part(
     there = {name: unpacked[name] for name in (*_names(part, _TRACKS), *_names(part, _FEATURES)) if name in unpacked}
     if archive is None or all(name in there for name in _names(part, _TRACKS)):
         if archive is not None:
-            notes.append(f"{archive}: passed over, for its tracks are there unpacked")
+            notes.append(f"{archive}: skipped, because its tracks are there unpacked")
         return there
     if there:
         folder = next(iter(there.values())).path.parent
         notes.append(
-            f"{folder}: passed over, for not all tracks of {part.name} are there unpacked; the zip file is read"
+            f"{folder}: skipped, because not all tracks of {part.name} are there unpacked; the zip file is read"
         )
     return _in_zip(archive, part)
 
@@ -259,7 +260,7 @@ def check_release(
 ) -> list[str]:
     """Check size and MD5 of the zip files, and that every annotator and behavior is present.
 
-    Unpacked files have no sums to compare; their annotators and behaviors are looked for all the same. Every byte of
+    Unpacked files have no sums to compare; their annotators and behaviors are checked, too. Every byte of
     the tracks of Tasks 1 to 3 is read.
 
     Parameters

@@ -1,7 +1,7 @@
 """Reader and writer of Caltech Behavior Annotator `.txt`: intervals of behaviors in streams S1, S2 ...
 
 Frames are counted from 1 and both ends belong to an interval. The configuration at the top lists the behaviors
-of all streams; a stream's vocabulary is those it uses, in that order.
+of all streams; a stream's vocabulary is the behaviors that it uses, in that order.
 """
 
 import re
@@ -77,7 +77,7 @@ def read_caltech(path: Path) -> Annotation:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file ({error})") from None
     if not lines or not lines[0].startswith(_TITLE.decode()):
-        raise InputError(f"{path}: expected a first line that begins {_TITLE.decode()!r}")
+        raise InputError(f"{path}: expected a first line that begins with {_TITLE.decode()!r}")
     behaviors: list[str] = []
     streams: dict[str, list[tuple[int, int, str]]] = {}
     current: list[tuple[int, int, str]] | None = None
@@ -217,7 +217,10 @@ def caltech_text(behaviors: Sequence[str], streams: Mapping[str, Iterable[tuple[
     """
     for name in behaviors:
         if not name.isprintable() or name != name.strip() or not name:
-            raise InputError(f"behavior {name!r} is not allowed in an annotation file; rename it, or choose csv or npy")
+            raise InputError(
+                f"behavior {name!r} is not allowed in an annotation file; rename it, or choose `format=csv` or "
+                "`format=npy`"
+            )
     lines = [_FIRST_LINE, "", "Configuration file:"]
     lines += [f"{name}\t{key}" for name, key in _keys(behaviors).items()]
     for stream, intervals in streams.items():
@@ -229,5 +232,5 @@ def caltech_text(behaviors: Sequence[str], streams: Mapping[str, Iterable[tuple[
 def _keys(behaviors: Sequence[str]) -> Mapping[str, str]:
     """Unique key for each behavior."""
     if len(behaviors) > len(_KEYS):
-        raise InputError(f"an annotation file has keys for {len(_KEYS)} behaviors, not for {len(behaviors)}")
+        raise InputError(f"an annotation file has keys for at most {len(_KEYS)} behaviors, got {len(behaviors)}")
     return shortcut_keys(behaviors, _KEYS)

@@ -118,10 +118,10 @@ def _bodyparts(columns: Sequence[Column], individuals: list[str]) -> list[str]:
 def _placed(frames: np.ndarray, path: Path, notes: list[str]) -> np.ndarray:
     """Row of each table row in the recording: its frame number, checked."""
     if len(frames) == 0:
-        raise InputError(f"{path}: a header and no frames")
+        raise InputError(f"{path}: a header without frames")
     first, last = int(frames.min()), int(frames.max())
     if first < 0 or len(np.unique(frames)) < len(frames):
-        raise InputError(f"{path}: frame numbers (first column) must be 0 or more and differ, got {_odd(frames)}")
+        raise InputError(f"{path}: frame numbers (first column) must be distinct and 0 or more, got {_odd(frames)}")
     absent = last + 1 - len(frames)
     if absent > _MAX_GAP + 10 * len(frames):
         raise InputError(f"{path}: {len(frames)} rows, but frame numbers (first column) up to {last}; is it cut off?")
@@ -153,8 +153,8 @@ def _fps(options: ReadOptions, skeleton: Skeleton, chosen: list[str], path: Path
         return options.fps
     documented = DOCUMENTED_FPS.get(skeleton.name)
     if documented is None or skeleton != SKELETONS[skeleton.name] or tuple(chosen) != skeleton.keypoints:
-        raise InputError(f"{path}: DeepLabCut files do not hold the frame rate; pass it as `fps`, e.g. `fps=30`")
-    notes.append(f"fps {documented:g} assumed: the {skeleton.name} recordings' documented rate; --fps changes it")
+        raise InputError(f"{path}: DeepLabCut files do not contain the frame rate; pass it as `fps`, e.g. `fps=30`")
+    notes.append(f"fps {documented:g} assumed: the {skeleton.name} recordings' documented rate; `fps` changes it")
     return documented
 
 
@@ -203,7 +203,7 @@ def _header(content: bytes, path: Path) -> tuple[list[Column], int, int]:
         try:
             rows.append(next(csv.reader([content[start:end].decode("utf-8")]), []))
         except (UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"{path}: line {len(rows) + 1} of the header is no text ({error})") from None
+            raise InputError(f"{path}: line {len(rows) + 1} of the header is not text ({error})") from None
         start = end + 1
         if rows[-1] and rows[-1][0] == "coords":
             break
@@ -258,7 +258,7 @@ def _bad_cell(body: bytes, header_rows: int) -> str:
                 float(cell or b"nan")
             except ValueError:
                 return f"line {number}, cell {column} is {cell[:40].decode(errors='replace')!r}; expected a number"
-    return "a cell is no number"
+    return "a cell is not a number"
 
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -300,7 +300,7 @@ def read_dlc_h5(path: Path, options: ReadOptions) -> Iterator[Recording]:
         with h5py.File(path, "r") as file:
             names = _table_names(file)
             if len(names) != 1:
-                raise InputError(f"{path}: expected one pandas table in it, got {names or 'none'}")
+                raise InputError(f"{path}: expected one pandas table in the file, got {names or 'none'}")
             group = file[names[0]]
             table = _read_table(group, path) if "table" in group else _read_fixed(group, path)
     except InputError:

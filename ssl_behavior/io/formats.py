@@ -1,7 +1,7 @@
 """Table of track formats, format detection, and discovery of files in folders.
 
-A format is detected from the file's content. Discovery pairs files of tracks with their annotation files. Formats that
-are recognized but not read are named in the refusal.
+A format is detected from the file's content. Discovery pairs files of tracks with their annotation files. Errors
+name recognized formats that have no reader.
 """
 
 import os
@@ -103,7 +103,8 @@ def detect_format(path: Path) -> Format:
     InputError
         If the path is missing, a folder, empty or cannot be read.
     UnknownFormatError
-        If the content is of no format here: names it if it is a known one that is not read, and says how it begins.
+        If no reader fits the content. The message names a known format without a reader, or else shows how the file
+        begins.
     """
     check_file(path)
     for format in FORMATS.values():
@@ -115,9 +116,9 @@ def detect_format(path: Path) -> Format:
     known = format_titles()
     if unread:
         raise UnknownFormatError(
-            f"{path}: {unread} is not read yet; known formats: {known}. Convert it to the generic .npz"
+            f"{path}: {unread} is not supported yet; known formats: {known}. Convert it to the generic .npz"
         )
-    raise UnknownFormatError(f"{path}: not a known format ({known}); it begins {describe_start(path)}")
+    raise UnknownFormatError(f"{path}: not a known format ({known}); it begins with {describe_start(path)}")
 
 
 def read_recordings(path: str | Path, options: ReadOptions | None = None, format: str = "auto") -> Iterator[Recording]:
@@ -206,13 +207,13 @@ def discover(
 ) -> tuple[list[TrackFile], AnnotationIndex]:
     """Track files and annotations in `sources`, in the given order and sorted within folders.
 
-    In a folder, files of no known format are left out with a notice (but for what says that a release is simulated); a
-    file that is named must be of one.
+    In a folder, files of unknown format are left out with a notice (without one for the mark of simulated releases). A
+    file that is named must have a known format.
 
     Raises
     ------
     InputError
-        If something named does not exist, is empty, damaged or of no known format.
+        If a named file or folder does not exist, is empty, damaged or of unknown format.
     """
     if format != "auto" and format not in FORMATS:
         raise InputError(f"unknown `format` {format!r}; known: auto, {', '.join(FORMATS)}")

@@ -362,8 +362,14 @@ def _some(ids: list[str], limit: int = _MANY_IDS) -> str:
     return ", ".join(ids[:limit]) + (f" and {len(ids) - limit} more" if len(ids) > limit else "")
 
 
-def render(report: ImportReport, store: Path) -> Iterator["RenderableType"]:
-    """Tables and findings for a terminal."""
+def render(report: ImportReport, store: Path, translate: Callable[[str], str] = str) -> Iterator["RenderableType"]:
+    """Tables and findings for a terminal.
+
+    Parameters
+    ----------
+    store : folder of the store, named in the last line.
+    translate : applied to each finding, which names arguments of `ImportOptions` in backticks.
+    """
     from rich.text import Text
 
     whole = store / "import.json"
@@ -373,7 +379,7 @@ def render(report: ImportReport, store: Path) -> Iterator["RenderableType"]:
         yield _labels_table(report, whole)
     yield Text("What to look at", style="bold")
     for sentence in findings(report) or ["nothing stands out"]:
-        yield Text(f"  - {sentence}")
+        yield Text(f"  - {translate(sentence)}")
     seconds = sum(row.seconds for row in report.recordings)
     yield Text(
         f"{store}: {counted(len(report.recordings), 'recording')}, {report.num_frames:,} frames, "

@@ -66,8 +66,8 @@ def release_place(
     """Location of a recording, derived from its row in a store.
 
     The file is named after the CalMS21 file the recording came from. The group is the annotator's (Tasks 1 and 2), the
-    behavior's (Task 3) or "unlabeled_videos"; without labels the id says it, if it is one of the release's. What did
-    not come from a CalMS21 file, or says no group, goes to "recordings".
+    behavior's (Task 3) or "unlabeled_videos"; without labels, an id of the release gives the group. Recordings
+    that come from other files, or have no group, go to "recordings".
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ class TaskprogFeatures:
     Raises
     ------
     InputError
-        If the file is missing, or holds tracks or anything else instead.
+        If the file is missing, or has tracks or other content instead.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -221,12 +221,12 @@ class TaskprogFeatures:
             names += f" and {len(self.files) - _MAX_LISTED} more files" if len(self.files) > _MAX_LISTED else ""
             which = f"{len(missing)} recordings, the first {missing[0]!r}," if len(missing) > 1 else repr(missing[0])
             raise InputError(
-                f"no features of {which} in {names}; give a folder with the files of all recordings, or choose "
+                f"no features of {which} in {names}; give a folder with files for all recordings, or choose "
                 "recordings with `recordings`"
             )
 
     def fingerprint(self) -> str:
-        """`features:` and the SHA-256 of the file that gave them; of several, that of their sorted ones as lines."""
+        """ "features:" and the SHA-256 of the file; for several files, the SHA-256 of their sorted sums, one a line."""
         digests = sorted(self.digests.values())
         if len(digests) == 1:
             return f"features:{digests[0]}"
@@ -259,18 +259,18 @@ def _in_file(path: Path) -> list[FeatureFile]:
 def _wrong_kind_message(path: Path) -> str:
     if first_key(_head(path)):
         return (
-            f"{path}: holds tracks, not task-programming features {_LAYOUT}; the release keeps those of calms21_X.json "
-            f"in {_PREFIX}X.json"
+            f"{path}: contains tracks, not task-programming features {_LAYOUT}; in the release, the features "
+            f"of calms21_X.json are in {_PREFIX}X.json"
         )
     return (
-        f"{path}: neither a run or checkpoint folder nor task-programming features {_LAYOUT}; it begins "
+        f"{path}: neither a run or checkpoint folder nor task-programming features {_LAYOUT}; it begins with "
         f"{describe_start(path)}"
     )
 
 
 def _duplicate_message(sequence: str, first: str, second: str) -> str:
     where = f"twice in {first}" if first == second else f"in two files, {first} and {second}"
-    return f"the features of {sequence!r} are {where}; give the file that is meant"
+    return f"the features of {sequence!r} are {where}; keep only one of them"
 
 
 def _sequences(
@@ -309,7 +309,7 @@ def _checked(values: Mapping[str, Any], file: FeatureFile, sequence: str) -> np.
     """A sequence's features, float32 [time, dim], all finite."""
     where = f"{file.name}: sequence {sequence!r}"
     if "features" not in values and "keypoints" in values:
-        raise InputError(f"{where} holds tracks (keypoints), not task-programming features")
+        raise InputError(f"{where} has tracks (keypoints), not task-programming features")
     if file.is_npy:
         # The converter puts the keypoints in front.
         features = to_float32(read_numbers(values, "features", (_CONVERTED_DIM,), where)[:, -RELEASED_DIM:])
@@ -326,11 +326,11 @@ def _check_shape(
 ) -> None:
     if len(features) != num_frames:
         raise InputError(
-            f"{file.name}: sequence {sequence!r} has features of {len(features)} frames, its recording has "
+            f"{file.name}: sequence {sequence!r} has features of {len(features)} frames, but its recording has "
             f"{num_frames}; they belong to other tracks"
         )
     if features.shape[1] != first[1] or not features.shape[1]:
         raise InputError(
-            f"{file.name}: sequence {sequence!r} has {features.shape[1]} features a frame, {first[0]!r} has "
-            f"{first[1]}; expected one and the same number above 0"
+            f"{file.name}: sequence {sequence!r} has {features.shape[1]} features a frame, but {first[0]!r} "
+            f"has {first[1]}; expected the same number above 0 in all sequences"
         )

@@ -55,8 +55,8 @@ class Ethogram:
     ----------
     name : of the stream.
     words : names of the values, in order.
-    frames : whole numbers [time] of each recording of the report, -1 = none; None where it has no such stream.
-    background : the word that means "nothing of interest", "" if none does.
+    frames : whole numbers [time] of each recording of the report, -1 = none; None for a recording without the stream.
+    background : the word that means "nothing of interest"; "" if there is none.
     """
 
     name: str
@@ -153,11 +153,11 @@ class ExampleBout(Span):
 
     Parameters
     ----------
-    ethogram : the name of the ethogram it is a bout of, "" if of none.
-    value : its word there.
-    first : the frame its track begins at, which may be before its start.
-    track : float [time, individual, keypoint, 2] from there on, NaN = missing.
-    neighbors : nearest first; empty where they were not looked for.
+    ethogram : name of the ethogram that has the bout, "" for none.
+    value : number of its word in the ethogram.
+    first : first frame of the track, which may be before the start of the bout.
+    track : float [time, individual, keypoint, 2] from `first` on, NaN = missing.
+    neighbors : nearest first; empty if they were not searched.
     among_examples : True if only the example bouts were searched, not all.
     """
 
@@ -191,7 +191,7 @@ class AnimalProfiles:
     shares : float [animal, cluster], of the animal's frames.
     level : the q up to which a difference is called found.
     effect : name of the effect size.
-    notes : what a reader has to know, a sentence each.
+    notes : remarks for the reader, a sentence each.
     """
 
     name: str
@@ -206,7 +206,7 @@ class AnimalProfiles:
     def __post_init__(self) -> None:
         if not len(self.animals) == len(self.groups) == len(self.shares) or self.shares.ndim != 2:
             raise InputError(
-                f"profile {self.name!r}: needs a group and shares [animal, cluster] for each of its "
+                f"profile {self.name!r} needs a group and shares [animal, cluster] for each of its "
                 f"{len(self.animals)} animals, got {len(self.groups)} groups and shape {list(self.shares.shape)}"
             )
 
@@ -242,12 +242,12 @@ class Report:
     ----------
     facts : (what, value) lines for the head of the page.
     skeleton, individuals : of the tracks.
-    clusters : the ethogram of clusters, None where there are none; cards, transitions and profiles speak of it.
+    clusters : the ethogram of clusters, None where there are none; cards, transitions and profiles refer to it.
     labels : the ethograms of label streams.
     cards : of the clusters, as they were described, or counted.
     discovery : clusters and bouts that known labels explain least, or None.
     transitions : counts [from cluster, to cluster] of successive bouts.
-    notes : what a reader has to know, a sentence each.
+    notes : remarks for the reader, a sentence each.
     """
 
     title: str
@@ -273,7 +273,7 @@ class Report:
         every = (*((self.clusters,) if self.clusters else ()), *self.labels)
         object.__setattr__(self, "_ethograms", {ethogram.name: ethogram for ethogram in every})
         if len(self._ethograms) != len(every):
-            raise InputError(f"report {self.title!r}: two ethograms have one name, {[one.name for one in every]}")
+            raise InputError(f"report {self.title!r}: two ethograms have the same name, {[one.name for one in every]}")
         for ethogram in every:
             self._check_ethogram(ethogram)
         self._check_clusters()
@@ -293,14 +293,14 @@ class Report:
     def _check_ethogram(self, ethogram: Ethogram) -> None:
         if len(ethogram.frames) != len(self.recordings):
             raise InputError(
-                f"ethogram {ethogram.name!r} is of {len(ethogram.frames)} recordings, the report of "
+                f"ethogram {ethogram.name!r} has {len(ethogram.frames)} recordings, but the report has "
                 f"{len(self.recordings)}"
             )
         for recording, own in zip(self.recordings, ethogram.frames, strict=True):
             if own is not None and len(own) != recording.frames:
                 raise InputError(
-                    f"ethogram {ethogram.name!r}: recording {recording.id!r} has {recording.frames} frames, its values "
-                    f"{len(own)}"
+                    f"ethogram {ethogram.name!r}: recording {recording.id!r} has {recording.frames} frames, but "
+                    f"{len(own)} values"
                 )
 
     def _check_clusters(self) -> None:
@@ -309,7 +309,9 @@ class Report:
         spoken |= {one.cluster for one in self.discovery.clusters} if self.discovery else set()
         spoken |= {test.cluster for profile in self.profiles for test in profile.tests}
         if unknown := sorted(cluster for cluster in spoken if not 0 <= cluster < number):
-            raise InputError(f"the report has clusters 0 to {number - 1}; cards or profiles speak of {unknown[0]}")
+            raise InputError(
+                f"cards or profiles refer to cluster {unknown[0]}, but the report has clusters 0 to {number - 1}"
+            )
         tables = [(f"profile {profile.name!r}", profile.shares) for profile in self.profiles]
         tables += [("transitions", self.transitions)] if self.transitions is not None else []
         for name, table in tables:
@@ -326,7 +328,7 @@ class Report:
             if bout.track.ndim != 4 or bout.track.shape[1:] != shape or not len(bout.track):
                 raise InputError(f"bout {number}: its track must have shape [time, *{shape}], got {bout.track.shape}")
             if bout.ethogram and bout.ethogram not in self._ethograms:
-                raise InputError(f"bout {number} is of the ethogram {bout.ethogram!r}; there are {[*self._ethograms]}")
+                raise InputError(f"bout {number}: unknown ethogram {bout.ethogram!r}; known: {[*self._ethograms]}")
             if any(not 0 <= neighbor.bout < len(self.bouts) for neighbor in bout.neighbors):
                 raise InputError(f"bout {number}: its neighbors must be among the {len(self.bouts)} example bouts")
 

@@ -72,7 +72,7 @@ def similar_bouts(
     """(number among `bouts`, distance) of the k nearest bouts of each query, by exact search; fewer if there are not k.
 
     Bouts of the query's recording that begin less than `same_event_seconds` after its end, or end as little before its
-    start, are the same event and are not looked for. Of bouts that overlap or touch each other, the nearest is found.
+    start, are the same event and are skipped. Of bouts that overlap or touch each other, only the nearest is returned.
 
     Parameters
     ----------

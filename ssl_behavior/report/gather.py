@@ -40,14 +40,14 @@ class ReportConfig:
     map : "pca", or where they are installed "tsne" or "umap".
     points : frames on the map, at most 100,000.
     bouts : number of example bouts with neighbors.
-    neighbors : of each of them.
+    neighbors : number of neighbors of each example bout.
     programs : names or globs of programs to color the map by; none = ().
     title : of the page.
 
     Raises
     ------
     InputError
-        If a number makes no sense, or the map cannot be drawn.
+        If a number is out of range, or the map cannot be drawn.
     """
 
     map: str = "pca"
@@ -156,7 +156,7 @@ def _clustered(source: Source, clusters: FrameClusters) -> ClusteredStore:
                 f"{source.embeddings.path}: cluster these embeddings"
             )
     if not own.rows:
-        raise InputError(f"the clusters are of none of the recordings of {source.embeddings.path}: cluster them")
+        raise InputError(f"none of the recordings of {source.embeddings.path} has clusters: cluster them")
     return ClusteredStore(own, source.store, [source.store.row(row.id) for row in own.rows])
 
 
@@ -172,7 +172,9 @@ def _cards(clustered: ClusteredStore, labels: Sequence[Ethogram], description: C
     if description is not None:
         described, there = len(description.clusters), clustered.num_clusters
         if described != there:
-            raise InputError(f"{described} clusters were described, but there are {there}: describe these clusters")
+            raise InputError(
+                f"the description has {described} clusters, but there are {there}: describe these clusters"
+            )
         return description.clusters
     return tuple(count_cards(clustered.frames, [contingency(clustered, stream.name) for stream in labels]))
 

@@ -51,9 +51,11 @@ def check_map(kind: str) -> None:
         If there is no such map, or its package is not installed.
     """
     if kind not in MAPS:
-        raise InputError(f"--map {kind!r}: known are {list(MAPS)}")
+        raise InputError(f"unknown `map` {kind!r}; known: {list(MAPS)}")
     if MAPS[kind] and find_spec(MAPS[kind]) is None:
-        raise InputError(f"--map {kind} needs {MAPS[kind]}: pip install 'ssl-behavior[maps]'; --map pca needs nothing")
+        raise InputError(
+            f"`map={kind}` needs {MAPS[kind]}: pip install 'ssl-behavior[maps]'; `map=pca` needs no package"
+        )
 
 
 def draw_map(points: np.ndarray, kind: str = "pca", seed: int = 0) -> tuple[np.ndarray, str]:
@@ -74,7 +76,7 @@ def draw_map(points: np.ndarray, kind: str = "pca", seed: int = 0) -> tuple[np.n
     if kind == "pca":
         return components, f"PCA: {shares[0]:.0%} and {shares[1]:.0%} of the variance"
     if len(points) < _FEWEST_POINTS:
-        raise InputError(f"--map {kind} needs at least {_FEWEST_POINTS} frames, got {len(points)}: use --map pca")
+        raise InputError(f"`map={kind}` needs at least {_FEWEST_POINTS} frames, got {len(points)}: use `map=pca`")
     # The recommended initial spread of t-SNE is 1e-4 (Kobak & Berens 2019, doi:10.1038/s41467-019-13056-x).
     start = (components / max(float(components[:, 0].std()), 1e-12) * 1e-4).astype(np.float64)
     number = derive_seed(seed, "map", kind) % 2**31

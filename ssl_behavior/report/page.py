@@ -198,10 +198,7 @@ def _extent(track: np.ndarray) -> float:
 def _quantized(track: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
     """Time differences of a track in whole steps, uint16 modulo 2^16, and the mask of observed points.
 
-    A missing point keeps its last position.
-
-
-    Deflate makes little of small differences, and nothing of points that stay.
+    A missing point keeps its last position. Small differences compress well under deflate, and zeros to almost nothing.
     """
     seen = np.isfinite(track).all(axis=-1)
     points = np.where(seen[..., None], track, np.nan)
@@ -231,7 +228,7 @@ def check_page(path: Path, overwrite: bool) -> None:
     Raises
     ------
     InputError
-        If it is there already and `overwrite` is False, or is a folder.
+        If it exists and `overwrite` is False, or is a folder.
     """
     if path.is_dir():
         raise InputError(f"`out` {path} is a folder: give the name of a file, such as {path / 'report.html'}")
@@ -253,8 +250,11 @@ def write_report(report: Report, path: Path) -> None:
 
 
 def render_report(report: Report) -> str:
-    """The page. Names are shown, never run: what the template gets is escaped, what the scripts get is JSON that cannot
-    leave its element, and the page's own policy lets browsers run its scripts and no others, and load nothing."""
+    """The page as HTML.
+
+    Names in it cannot become code: the template escapes its values, the scripts get JSON that cannot leave its element,
+    and the page's content security policy allows its own scripts only and loads no external resource.
+    """
     facts, arrays = packed_report(report)
     scripts = [_read("vendor", name) for name in _LIBRARIES]
     # One function scope for all our scripts, so that they leave no globals.

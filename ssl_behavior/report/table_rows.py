@@ -37,7 +37,7 @@ def read_scores(folder: Path) -> tuple[Scores, ...]:
     Raises
     ------
     InputError
-        If it holds no results, or they are damaged.
+        If it has no results, or they are damaged.
     """
     contents = read_json(folder / "results.json", "a results folder")
     kind = contents.get("format") if isinstance(contents, dict) else None
@@ -123,7 +123,7 @@ def read_profiles(folder: Path) -> tuple[AnimalProfiles, ...]:
     Raises
     ------
     InputError
-        If something in `profiles.json` is not as it should be.
+        If `profiles.json` is damaged or has missing or wrong fields.
     """
     if not (folder / _PROFILES).exists():
         return ()

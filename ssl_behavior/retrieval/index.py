@@ -231,14 +231,15 @@ def choose_kind(kind: str, frames: int, dim: int, memory_gb: float) -> str:
     able = [name for name in wanted if frames >= KINDS[name].fewest_frames]
     if not able:
         least = KINDS[kind].fewest_frames
-        raise InputError(f"an index of kind {kind} needs {least} frames or more, got {frames}: use --kind flat")
+        raise InputError(f"an index of kind {kind} needs {least} frames or more, got {frames}: use `kind=flat`")
     for name in able:
         if index_gb(name, frames, dim) <= memory_gb:
             return name
     needed = index_gb(able[-1], frames, dim)
     raise InputError(
-        f"an index of kind {able[-1]} of {frames:,} frames x {dim} takes {needed:.2g} GB, more than --memory-gb "
-        f"{memory_gb:g}: index every second frame (--stride 2), fewer columns (--dims), or another kind"
+        f"an index of kind {able[-1]} of {frames:,} frames x {dim} takes {needed:.2g} GB, more than "
+        f"`memory_gb={memory_gb:g}`: index every second frame (`stride=2`), fewer columns (`most_dims`), or use "
+        "another `kind`"
     )
 
 
@@ -278,13 +279,13 @@ class IndexConfig:
 
     def __post_init__(self) -> None:
         if self.kind != "auto" and self.kind not in KINDS:
-            raise InputError(f"--kind must be auto or one of {list(KINDS)}, got {self.kind!r}")
+            raise InputError(f"`kind` must be auto or one of {list(KINDS)}, got {self.kind!r}")
         if not self.memory_gb > 0:
-            raise InputError(f"--memory-gb must be more than 0, got {self.memory_gb:g}")
+            raise InputError(f"`memory_gb` must be more than 0, got {self.memory_gb:g}")
         if self.stride < 1:
-            raise InputError(f"--stride must be 1 or more, got {self.stride}")
+            raise InputError(f"`stride` must be 1 or more, got {self.stride}")
         if not 0 < self.recall <= 1:
-            raise InputError(f"--recall must be more than 0 and at most 1, got {self.recall:g}")
+            raise InputError(f"`recall` must be more than 0 and at most 1, got {self.recall:g}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -392,7 +393,7 @@ class FrameIndex:
         Raises
         ------
         InputError
-            If it is no index folder, is damaged, or is of other embeddings.
+            If it is not an index folder, is damaged, or was built on other embeddings.
         """
         faiss, folder = load_faiss("an index"), Path(folder)
         facts, space = read_facts(folder), Space.load(folder)
@@ -562,8 +563,8 @@ def _check_same(folder: Path, space: Space, facts: IndexFacts, embeddings: Embed
             known = f", not {_listed(space.groups)}" if isinstance(indexed, dict) else ""
             known = f", not {indexed[:12]}" if isinstance(indexed, str) else known
             raise InputError(
-                f"the index {folder} was built on other embeddings than {embeddings.path}: these {what}{known}); build "
-                "the index again (--overwrite), or another one (--index)"
+                f"the index {folder} was not built on {embeddings.path}: the embeddings {what}{known}); build the "
+                "index again (`overwrite`), or build one in another `folder`"
             )
 
 
@@ -591,7 +592,7 @@ def build_index(
         If `folder` exists and is not to be overwritten, or the index cannot be built.
     """
     folder, config = Path(folder), config or IndexConfig()
-    with atomic_folder(folder, overwrite, MARKER, "index") as partial:
+    with atomic_folder(folder, overwrite, MARKER, "folder") as partial:
         fitted = Space.fit(embeddings, space or SpaceConfig(unit=True), config.seed)
         FrameIndex.build(embeddings, fitted, config, progress).write(partial)
     return FrameIndex.open(folder, embeddings)

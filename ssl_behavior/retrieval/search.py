@@ -50,17 +50,17 @@ class Query:
 
     def __post_init__(self) -> None:
         if not self.like:
-            raise InputError("a search needs an example: --query RECORDING:FRAME")
+            raise InputError("a search needs an example in `like`, such as Span.parse('RECORDING:FRAME')")
         both = set(self.like) & set(self.unlike)
         if both:
-            raise InputError(f"{min(map(str, both))} is given with --query and with --unlike: choose one of them")
+            raise InputError(f"{min(map(str, both))} is both in `like` and in `unlike`: choose one of them")
 
 
 def query_point(query: Query, space: Space, embeddings: Embeddings) -> np.ndarray:
     """Point of a query, float32 [dim]: every example is the mean of its frames' points, and examples are averaged.
 
-    With a, the mean of the like examples, and b, of the unlike ones, the point is a + .3 (a - b) (Rocchio 1971). In a
-    space of points of length 1, every mean and the result are scaled to length 1 again.
+    Let a be the mean of the like examples and b that of the unlike ones; the point is a + .3 (a - b) (Rocchio 1971). In
+    a space of points of length 1, every mean and the result are scaled to length 1 again.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def searchable(
 ) -> np.ndarray:
     """Rows of the array that a search may find, bool; raises the errors of `nearest_bouts`."""
     if not 0 <= exclude_seconds < math.inf:
-        raise InputError(f"--exclude-seconds must be 0 or more, got {exclude_seconds:g}")
+        raise InputError(f"`exclude_seconds` must be 0 or more, got {exclude_seconds:g}")
     allowed = np.zeros(len(embeddings.array), dtype=bool)
     for row in rows:
         allowed[row.slice] = True
@@ -173,7 +173,7 @@ def searchable(
 
 def _check_number(k: int, rows: Sequence[EmbeddingRow], allowed: np.ndarray) -> None:
     if k < 1:
-        raise InputError(f"-k must be 1 or more, got {k}")
+        raise InputError(f"`k` must be 1 or more, got {k}")
     # A bout has at least one frame, and bouts of one searched stretch are more than `JOIN_SECONDS` apart.
     most = sum(
         -(-(stop - start) // (1 + round(JOIN_SECONDS * row.fps)))
@@ -182,7 +182,9 @@ def _check_number(k: int, rows: Sequence[EmbeddingRow], allowed: np.ndarray) -> 
         if searched
     )
     if k > most:
-        raise InputError(f"-k {k}: the {int(allowed.sum()):,} searched frames hold at most {most} bouts; ask for fewer")
+        raise InputError(
+            f"`k={k}`: the {int(allowed.sum()):,} searched frames have at most {most} bouts; ask for fewer"
+        )
 
 
 class _Search:

@@ -3,11 +3,13 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from ssl_behavior import cli
-from ssl_behavior.commands import VERBS, Verb
+from ssl_behavior.commands import VERBS, Verb, as_options
 from ssl_behavior.errors import InputError
+from ssl_behavior.report import maps
 
 
 def run(*arguments):
@@ -109,6 +111,53 @@ def test_arguments_in_messages_become_options(tmp_path, capsys):
     assert cli.main(["simulate", "--out", str(tmp_path / "s"), "--recordings", "1", "--frames", "9"]) == 2
     assert "choose another --out, or pass --overwrite" in capsys.readouterr().err
     assert (
-        cli.as_options("`only`: `method.programs.units=px`, not `Px`")
-        == "--groups: --method.programs.units px, not `Px`"
+        as_options("`only`: `method.programs.units=px`, not `Px`") == "--groups: --method.programs.units px, not `Px`"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("cluster E --out OUT --n-init 0", "--n-init must be 1 or more, got 0"),
+        ("cluster E --out OUT --clusters 5 --sample 4", "--sample must be at least the number of clusters, 5, got 4"),
+        ("cluster E --out OUT --clusters 91", "cannot fit 91 clusters to 90 frames: ask for fewer --clusters"),
+        ("cluster E --out OUT --choose 1,5", "--choose must list numbers of clusters, each 2 or more, got [1, 5]"),
+        (
+            "cluster E --out OUT --method hdbscan --min-cluster-size 40",
+            "set --min-cluster-size or --dims lower, or use --method kmeans",
+        ),
+        ("quality E --sample 10", "--sample must be greater than --neighbors, 10, got 10 frames"),
+        ("describe C E S --out OUT --permutations 99", "--permutations must be 100 or more, got 99"),
+        ("neighbors E --query r0:3 -k 0", "neighbors: -k must be 1 or more, got 0"),
+        ("neighbors E --query r0:3 -k 90", "neighbors: -k 90: the 26 searched frames have at most"),
+        ("neighbors E --query r0:3 --unlike r0:3", "r0:3 is both in --query and in --unlike"),
+        ("neighbors E --query r0:3 -k 1 --kind ivfpq", "needs 256 frames or more, got 90: use --kind flat"),
+        (
+            "neighbors E --query r0:3 -k 1 --memory-gb 1e-6",
+            "--memory-gb 1e-06: index every second frame (--stride 2), fewer columns (--dims), or use another --kind",
+        ),
+        ("neighbors E --query r0:3 -k 1 --index E", "E exists already: choose another --index, or pass --overwrite"),
+        ("report S E --out OUT --map umap", "--map umap needs umap: pip install"),
+        ("report S E --out OUT --map umap", "'ssl-behavior[maps]'; --map pca needs no package"),
+    ],
+)
+def test_messages_of_the_library_show_options(arguments, words, embeddings_of, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(maps, "find_spec", lambda name: None)
+    embeddings_of(tmp_path / "E", np.random.default_rng(0).normal(size=(90, 5)), (90,))
+    assert cli.main(arguments.split()) == 2
+    said = capsys.readouterr().err
+    assert words in said and "`" not in said and not (tmp_path / "OUT").exists()
+
+
+def test_index_of_other_embeddings_names_the_option_for_another_one(embeddings_of, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    values = np.random.default_rng(0).normal(size=(90, 5))
+    for name, store in (("E", "a" * 64), ("F", "b" * 64)):
+        embeddings_of(tmp_path / name, values, (90,), store=store)
+    query = ["--query", "r0:3", "-k", "1", "--index", "I"]
+    assert cli.main(["neighbors", "E", *query]) == 0
+    assert cli.main(["neighbors", "F", *query]) == 2
+    said = capsys.readouterr().err
+    assert "was not built on F: the embeddings are of another store (bbbbbbbbbbbb, not aaaaaaaaaaaa)" in said
+    assert "build the index again (--overwrite), or build one in another --index" in said

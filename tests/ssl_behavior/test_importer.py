@@ -375,6 +375,7 @@ def test_the_command_prints_tables_and_what_to_look_at(tmp_path, capsys, monkeyp
         "What to look at",
         "(0, 0)",
         "1 recording, 40 frames",
+        "--fps changes it",
     ):
         assert words in out, words
     with pytest.raises(InputError, match="expected STREAM=BEHAVIOR"):

@@ -92,7 +92,7 @@ def test_measures_are_their_definitions():
 
 
 def test_nonsense_is_refused():
-    for wrong, words in (({"numbers": ()}, "--choose needs numbers"), ({"numbers": (1, 5)}, "from 2 up"),
-                         ({"numbers": (5,), "resamples": 0}, "--resamples must be 1")):  # fmt: skip
+    for wrong, words in (({"numbers": ()}, "`numbers` must list numbers"), ({"numbers": (1, 5)}, "each 2 or more"),
+                         ({"numbers": (5,), "resamples": 0}, "`resamples` must be 1")):  # fmt: skip
         with pytest.raises(InputError, match=words):
             ChoiceConfig(**wrong)

@@ -13,7 +13,7 @@ def test_another_store_is_refused(clusters, dyad, tmp_path):
 
     with pytest.raises(InputError, match="has no recording 'r0'"):
         ClusteredStore.of(clusters, store("others", dyad("x", 101)))
-    with pytest.raises(InputError, match="'r0' has 97 frames at 30 per second, the clustered one 101 at 30"):
+    with pytest.raises(InputError, match="'r0' has 97 frames at 30 per second, but was clustered with 101 at 30"):
         ClusteredStore.of(clusters, store("shorter", dyad("r0", 97), dyad("r1", 53), dyad("r2", 211)))
     with pytest.raises(InputError, match="at 25 per second"):
         ClusteredStore.of(

@@ -161,7 +161,7 @@ def test_embeddings_of_another_encoder_or_other_recordings_are_refused(fitted, e
     with pytest.raises(InputError, match=r"has the columns \{'latent': 9\}"):
         clustering.assign(fewer)
     some = embeddings_of(tmp_path / "s", array[:1511], (1511,), groups)
-    with pytest.raises(InputError, match=r"has other recordings than the clustering labels \(recording 'r1' differs\)"):
+    with pytest.raises(InputError, match=r"are not those that the clustering labels \(recording 'r1' differs\)"):
         clustering.check_labeled(some)
 
 
@@ -170,7 +170,7 @@ def test_embeddings_that_cannot_be_clustered_are_refused(embeddings_of, array, t
     with pytest.raises(InputError, match="all numbers are the same in every frame"):
         fit_clusters(constant, K_MEANS)
     few = embeddings_of(tmp_path / "f", array[:19], (19,))
-    with pytest.raises(InputError, match="cannot fit 20 clusters to 19 frames: ask for fewer --clusters"):
+    with pytest.raises(InputError, match="cannot fit 20 clusters to 19 frames: ask for fewer `clusters`"):
         fit_clusters(few, KMeansConfig())
     alike = embeddings_of(tmp_path / "a", np.repeat(array[:7], 11, axis=0), (77,))
     with pytest.raises(InputError, match="only 7 frames of the sample are distinct"):

@@ -69,12 +69,12 @@ def test_impossible_settings_are_refused(sample):
     with pytest.raises(InputError, match="HDBSCAN cannot find clusters of 20 or more in 15 frames"):
         fit_density(sample[1][:15], CONFIG)
     even = np.random.default_rng(0).uniform(size=(90, 5)).astype(np.float32)
-    with pytest.raises(InputError, match="HDBSCAN finds no cluster of 40 among 90 frames: give a smaller --min-"):
+    with pytest.raises(InputError, match="HDBSCAN finds no cluster of 40 among 90 frames: set `min_cluster_size`"):
         fit_density(even, DensityConfig(sample=90, min_cluster_size=40))
     for wrong, words in (
-        ({"min_cluster_size": 1}, "--min-cluster-size must be 2"),
-        ({"min_samples": 0}, "--min-samples must be 1"),
-        ({"sample": 60, "min_cluster_size": 50}, "--sample 60 is too few"),
+        ({"min_cluster_size": 1}, "`min_cluster_size` must be 2"),
+        ({"min_samples": 0}, "`min_samples` must be 1"),
+        ({"sample": 60, "min_cluster_size": 50}, "`sample` must be 100 or more"),
     ):
         with pytest.raises(InputError, match=words):
             DensityConfig(**wrong)

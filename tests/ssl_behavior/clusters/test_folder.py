@@ -36,13 +36,13 @@ def test_labels_are_mapped_from_disk(folder):
     [
         (lambda f: (f / "clusters.json").unlink(), r"is not a clusters folder: it has no clusters\.json"),
         (lambda f: changed(f, format="anything"), "clusters"),
-        (lambda f: changed(f, recordings=[{"id": "a"}]), r"is damaged: clusters\.json is not as it was written"),
-        (lambda f: changed(f, num_clusters="many"), r"is damaged: clusters\.json is not as it was written"),
+        (lambda f: changed(f, recordings=[{"id": "a"}]), r"is damaged: clusters\.json has missing or wrong fields"),
+        (lambda f: changed(f, num_clusters="many"), r"is damaged: clusters\.json has missing or wrong fields"),
         (lambda f: (f / "labels.npy").unlink(), r"labels\.npy cannot be read"),
         (lambda f: np.save(f / "labels.npy", np.zeros(7, np.int32)), r"should be int32 \[154\], got int32 \[7\]"),
         (lambda f: np.save(f / "labels.npy", np.zeros(154)), "got float64"),
-        (lambda f: np.save(f / "labels.npy", np.full(154, 5, np.int32)), "holds clusters that are not -1 to 4"),
-        (lambda f: np.save(f / "labels.npy", np.full(154, -2, np.int32)), "holds clusters that are not -1 to 4"),
+        (lambda f: np.save(f / "labels.npy", np.full(154, 5, np.int32)), "has clusters outside -1 to 4"),
+        (lambda f: np.save(f / "labels.npy", np.full(154, -2, np.int32)), "has clusters outside -1 to 4"),
     ],
 )
 def test_damage_is_told(folder, damage, told):

@@ -57,10 +57,10 @@ def test_what_cannot_be_compared_is_refused(embeddings, embeddings_of, states, t
     other = embeddings_of(tmp_path / "o", states(31, dim=7)[1], (31,))
     with pytest.raises(InputError, match="are of different recordings"):
         compare_embeddings(embeddings["own"], other, config=CONFIG)
-    with pytest.raises(InputError, match="a sample of 31 frames has too few for 31 neighbors"):
+    with pytest.raises(InputError, match="a sample of 31 frames is too small for 31 neighbors"):
         config = QualityConfig(neighbors=31, clusters=3)
         compare_embeddings(other, other, config=config)
-    for wrong, words in (({"clusters": 1}, "--clusters must be 2"), ({"neighbors": 0}, "--neighbors must be 1"),
-                         ({"sample": 10}, "--sample 10 frames are too few")):  # fmt: skip
+    for wrong, words in (({"clusters": 1}, "`clusters` must be 2"), ({"neighbors": 0}, "`neighbors` must be 1"),
+                         ({"sample": 10}, "`sample` must be greater than `neighbors`, 10, got 10")):  # fmt: skip
         with pytest.raises(InputError, match=words):
             QualityConfig(**wrong)

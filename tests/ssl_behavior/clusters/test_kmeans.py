@@ -92,9 +92,9 @@ def test_labels_are_the_clusters_of_the_nearest_centroids():
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"clusters": 0}, "--clusters must be 1 or more"),
-        ({"n_init": 0}, "--n-init must be 1 or more"),
-        ({"clusters": 50, "sample": 49}, "--sample 49 frames are too few for 50"),
+        ({"clusters": 0}, "`clusters` must be 1 or more"),
+        ({"n_init": 0}, "`n_init` must be 1 or more"),
+        ({"clusters": 50, "sample": 49}, "`sample` must be at least the number of clusters, 50, got 49"),
     ],
 )
 def test_nonsense_is_refused(wrong, words):

@@ -164,7 +164,7 @@ def test_results_are_json_and_depend_on_the_seed_alone():
     "wrong", [{"level": 0.0}, {"level": 1.0}, {"permutations": 99}, {"resamples": 10}]
 )  # fmt: skip
 def test_settings_that_make_no_sense(wrong):
-    with pytest.raises(InputError, match="--" + next(iter(wrong))[:5]):
+    with pytest.raises(InputError, match=f"`{next(iter(wrong))}` must be"):
         ProfilesConfig(**wrong)
 
 

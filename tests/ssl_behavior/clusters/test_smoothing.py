@@ -15,5 +15,5 @@ def test_bouts_shorter_than_the_minimum_in_seconds_join_the_longer_one_beside_th
 
 @pytest.mark.parametrize("wrong", [-0.1, float("nan"), float("inf")])
 def test_nonsense_is_refused(wrong):
-    with pytest.raises(InputError, match="--minimum-bout-seconds must be 0 or more"):
+    with pytest.raises(InputError, match="`minimum_bout_seconds` must be 0 or more"):
         SmoothingConfig(minimum_bout_seconds=wrong)

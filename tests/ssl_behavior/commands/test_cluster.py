@@ -113,7 +113,13 @@ def test_mistakes_are_one_sentence_and_nothing_is_made(embeddings, embeddings_of
         "--figure is for --choose": [embeddings, "--figure", "x.png"],
         "expected a file that ends in": [embeddings, "--choose", "2,3", "--figure", "x.txt"],
         "--choose 2,many: expected numbers": [embeddings, "--choose", "2,many"],
-        "--sample 9 frames are too few for 11": [embeddings, "--choose", "2,11", "--sample", "9"],
+        "--sample must be at least the number of clusters, 11, got 9": [
+            embeddings,
+            "--choose",
+            "2,11",
+            "--sample",
+            "9",
+        ],
         "mine.png is a folder: name a file to draw": [
             embeddings,
             "--choose",

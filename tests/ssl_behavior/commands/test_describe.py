@@ -191,7 +191,7 @@ def test_without_matplotlib_everything_but_figures(inputs, tmp_path, capsys, mon
     ("more", "told"),
     [
         (["--factor", "treatment"], "--factor names a column of --groups-csv FILE"),
-        (["--groups-csv", "GROUPS"], "--factor names the column to compare by"),
+        (["--groups-csv", "GROUPS"], "--factor must name the column to compare by"),
         (["--groups-csv", "GROUPS", "--factor", "dose"], "no column 'dose'"),
         (["--groups-csv", "nowhere.csv"], "nowhere.csv: the file of groups cannot be read"),
         (["--examples", "-1"], "--examples must be 0 or more"),

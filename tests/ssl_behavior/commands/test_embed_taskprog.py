@@ -248,7 +248,7 @@ def test_contradictory_options_exit_2(made, tmp_path, capsys):
         "--precision is for a run": [features, store, "--precision", "auto"],
         "--groups: the embedding has no columns 'latent'; it has ['taskprog']": [features, store, "--groups", "latent"],
         "leaves nothing": [features, store, "--without", "taskprog"],
-        "holds tracks, not task-programming features": [tracks / "calms21_task2_test.json", store],
+        "contains tracks, not task-programming features": [tracks / "calms21_task2_test.json", store],
         "with checkpoints; train one with ssl-behavior pretrain; nor are CalMS21's": [tracks, store],
         "there is no such run or checkpoint folder": [tmp_path / "nowhere", store],
     }

@@ -42,29 +42,29 @@ def test_names_are_read_from_json_and_tables(tmp_path, file, text):
 @pytest.mark.parametrize(
     ("file", "text", "words"),
     [
-        ("n.json", "{", "cannot be read as names of clusters"),
+        ("n.json", "{", "cannot be read as cluster names"),
         ("n.json", "[1]", "a name for each cluster"),
         ("n.json", '{"1": 2}', "a name for each cluster"),
-        ("n.json", '{"5": "x"}', "'5' is no cluster; there are 5, 0 to 4"),
-        ("n.json", '{"-1": "x"}', "'-1' is no cluster"),
+        ("n.json", '{"5": "x"}', "'5' is not a cluster; there are 5, 0 to 4"),
+        ("n.json", '{"-1": "x"}', "'-1' is not a cluster"),
         ("n.json", '{"2": " "}', "cluster 2 has an empty name"),
         ("n.json", '{"1": "a", "1": "b"}', "cluster 1 has two names"),
         ("n.json", '{"1": {"2": "x"}}', "a name for each cluster"),
         ("n.json", '["1", "a"]', "a name for each cluster"),
         ("n.json", '[["1", "a"]]', "a name for each cluster"),
-        ("n.json", "[" * 100_000, "cannot be read as names of clusters"),
-        ("n.json", '{"' + "9" * 5000 + '": "x"}', "'999.*9' is no cluster"),
-        ("n.csv", '1,"' + "a" * 200_000, "cannot be read as names of clusters"),
+        ("n.json", "[" * 100_000, "cannot be read as cluster names"),
+        ("n.json", '{"' + "9" * 5000 + '": "x"}', "'999.*9' is not a cluster"),
+        ("n.csv", '1,"' + "a" * 200_000, "cannot be read as cluster names"),
         ("n.csv", "1,a\n1,b\n", "cluster 1 has two names"),
         ("n.csv", "1,a\n2,b,c\n", r"name 2 \('2,b,c'\): expected a cluster and its name"),
-        ("n.csv", "number,name\n1,a\n", "'number' is no cluster"),
+        ("n.csv", "number,name\n1,a\n", "'number' is not a cluster"),
     ],
 )
 def test_invalid_names_files_raise(tmp_path, file, text, words):
     (tmp_path / file).write_text(text)
     with pytest.raises(InputError, match=words):
         read_names(tmp_path / file, 5)
-    with pytest.raises(InputError, match="cannot be read as names"):
+    with pytest.raises(InputError, match="cannot be read as cluster names"):
         read_names(tmp_path / "missing.json", 5)
 
 

@@ -34,13 +34,13 @@ def test_clusters_of_other_recordings_raise(place):
     stranger, longer = replace(rows[0], id="r9"), replace(rows[0], frames=FRAMES["a/r1"] + 1)
     with pytest.raises(InputError, match="no recording 'r9'"):
         label_columns(store, [stranger])
-    with pytest.raises(InputError, match=r"'a/r1' has 211 frames in .*store, and 212 were embedded"):
+    with pytest.raises(InputError, match=r"'a/r1' has 211 frames in .*store, but 212 were embedded"):
         label_columns(store, [longer])
     with pytest.raises(InputError, match="'S9'"):
         label_columns(store, rows, ["S9"])
-    with pytest.raises(InputError, match="CLUSTERS has no clusters of the recording 'r9': assign them first"):
+    with pytest.raises(InputError, match="CLUSTERS has no clusters for recording 'r9': assign them first"):
         cluster_column(clusters, [stranger], names, "CLUSTERS")
-    with pytest.raises(InputError, match="'a/r1' has 211 frames in CLUSTERS, and 212 were embedded"):
+    with pytest.raises(InputError, match="'a/r1' has 211 frames in CLUSTERS, but 212 were embedded"):
         cluster_column(clusters, [longer], names, "CLUSTERS")
 
 

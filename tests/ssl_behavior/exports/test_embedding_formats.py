@@ -183,7 +183,7 @@ def test_impossible_exports_raise(embeddings, columns, tmp_path, monkeypatch):
     (tmp_path / "folder.h5ad").mkdir()
     mistakes = {
         r"end in \.npy, \.parquet, \.h5ad": {"out": "x.csv"},
-        r"a \.npy file holds numbers alone, and no S1, S2, cluster": {"out": "x.npy", "columns": columns},
+        r"a \.npy file has only numbers, no S1, S2, cluster": {"out": "x.npy", "columns": columns},
         "is a folder": {"out": "folder.h5ad", "overwrite": True},
         "no columns 'walls'": {"out": "x.h5ad", "only": ["walls"]},
         "two columns would be called 'S1'": {"out": "x.h5ad", "columns": [columns[0]] * 2},

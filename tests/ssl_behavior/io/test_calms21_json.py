@@ -107,7 +107,7 @@ def test_real_excerpt(excerpt):
     (recording,) = read(excerpt)
     assert recording.keypoints.shape == (2440, 2, 7, 2) and recording.subset == "test"
     assert set(recording.labels["behavior"].frames) == {1, 2, 3}
-    assert recording.notes == ("fps 30 assumed: CalMS21's documented rate; --fps changes it",)
+    assert recording.notes == ("fps 30 assumed: CalMS21's documented rate; `fps` changes it",)
 
 
 def test_nested_writes_brackets():
@@ -128,8 +128,8 @@ def test_swapped_axes_are_refused_not_reshaped(tmp_path, make, permutation):
     [
         (lambda s: s["keypoints"][2][0][0].pop(), "uneven nesting"),
         (lambda s: s["keypoints"][2][0][0].__setitem__(1, "12"), "no number|got <U"),
-        (lambda s: s["annotations"].pop(), "10 of them for 11 frames"),
-        (lambda s: s["annotations"].append(3), "12 of them for 11 frames"),
+        (lambda s: s["annotations"].pop(), "10 values for 11 frames"),
+        (lambda s: s["annotations"].append(3), "12 values for 11 frames"),
         (lambda s: s["annotations"].__setitem__(4, 9), "frame 4 has the label 9, outside the vocabulary"),
         (lambda s: s["annotations"].__setitem__(4, 1.5), "whole numbers"),
         (lambda s: s["annotations"].__setitem__(4, True), "whole numbers .* got true or false among them"),

@@ -119,7 +119,7 @@ def test_location_of_unpacked_parts_does_not_matter(release):
 def test_unpacked_files_win_over_the_zip(release, tmp_path):
     archive = pack(release, "task1", keep=True)
     found = find_release(release)
-    assert found.notes == (f"{archive}: passed over, for its tracks are there unpacked",) and not found.archives()
+    assert found.notes == (f"{archive}: skipped, because its tracks are there unpacked",) and not found.archives()
     report = import_release(found, tmp_path / "store")
     assert found.notes[0] in report.notices
     (release / "task1_classic_classification" / "calms21_task1_test.json").unlink()
@@ -136,7 +136,7 @@ def test_missing_parts_are_listed_with_their_uses(release):
     two, three = found.missing_part_notices()
     assert two == (
         f"{release} has neither task2_annotation_styles.zip nor the folder task2_annotation_styles: Task 2 cannot be "
-        f"run without; download task2_annotation_styles.zip from {URL}"
+        f"run without it; download task2_annotation_styles.zip from {URL}"
     )
     assert "has no calms21_task3_train.json: Task 3 cannot be run" in three
     found.require(["task1", "unlabeled"])

@@ -40,5 +40,5 @@ def test_invalid_names_raise(name):
 
 
 def test_more_behaviors_than_keys_are_refused():
-    with pytest.raises(InputError, match="has keys for 93 behaviors, not for 94"):
+    with pytest.raises(InputError, match="has keys for at most 93 behaviors, got 94"):
         caltech_text([f"b{i}" for i in range(94)], {})

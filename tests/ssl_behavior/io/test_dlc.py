@@ -107,7 +107,7 @@ def test_duplicate_frame_numbers(tmp_path, make):
     lines = make.dlc_csv_text(make.tracks(5)).splitlines()
     path = tmp_path / "x.csv"
     path.write_text("\n".join([*lines, lines[-1]]))
-    with pytest.raises(InputError, match="must be 0 or more and differ, got 4"):
+    with pytest.raises(InputError, match="must be distinct and 0 or more, got 4"):
         read(path)
 
 
@@ -132,13 +132,13 @@ def test_line_ends_byte_order_mark_and_gzip_change_nothing(tmp_path, make):
         (lambda t: t.replace("\n3,", "\n3,abc"), "line 8, cell 2 is 'abc.*expected a number"),
         (lambda t: t.replace("\n3,", "\nthree,"), "line 8, cell 1 is 'three'"),
         (lambda t: t.replace("\n3,", "\n3.5,"), "line 8 begins with 3.5"),
-        (lambda t: t.replace("\n3,", "\n-3,"), "must be 0 or more"),
+        (lambda t: t.replace("\n3,", "\n-3,"), "must be distinct and 0 or more"),
         (lambda t: t.replace("\n3,", "\n,"), "line 8 begins with nan"),
         (lambda t: t.replace("\n3,", "\n1e18,"), "whole frame number"),
         (lambda t: t.replace("\n3,", "\n99999999,"), "frame numbers .* up to 99999999"),
         (lambda t: t.replace("\n3,", "\n3,1 2 "), "expected a number"),
         (lambda t: re.sub("\n3,[^,]*", "\n3,1e99", t), "infinite"),
-        (lambda t: "\n".join(t.splitlines()[:4]) + "\n", "a header and no frames"),
+        (lambda t: "\n".join(t.splitlines()[:4]) + "\n", "a header without frames"),
         (lambda t: t.replace("likelihood", "z"), r"coordinates x, y and likelihood, got \['z'\]"),
         (lambda t: t.replace("coords,x,y", "coords,x,x"), "occurs twice"),
         (lambda t: t.replace("coords,x,", "coords,"), "header rows have"),

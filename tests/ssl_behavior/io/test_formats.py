@@ -43,10 +43,10 @@ def test_missing_folder_empty_and_special_files_raise(tmp_path):
 def test_unknown_content_shows_how_it_begins(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("time,mouse,speed\n0,1,2\n")
-    with pytest.raises(UnknownFormatError, match=r"DeepLabCut H5.*it begins 'time,mouse,speed"):
+    with pytest.raises(UnknownFormatError, match=r"DeepLabCut H5.*it begins with 'time,mouse,speed"):
         detect_format(path)
     path.write_bytes(bytes(range(256)))
-    with pytest.raises(UnknownFormatError, match="it begins b'"):
+    with pytest.raises(UnknownFormatError, match="it begins with b'"):
         detect_format(path)
     with pytest.raises(InputError, match="unknown format 'excel'; known: auto, calms21_json"):
         list(read_recordings(path, format="excel"))
@@ -75,5 +75,5 @@ def test_annotations_alone(tmp_path, make):
     ],
 )
 def test_known_formats_that_are_not_read_are_named(real_data, name, title):
-    with pytest.raises(UnknownFormatError, match=f"{title}.* is not read yet"):
+    with pytest.raises(UnknownFormatError, match=f"{title}.* is not supported yet"):
         detect_format(real_data / name)

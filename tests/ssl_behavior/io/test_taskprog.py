@@ -170,8 +170,11 @@ def damaged(change, sequence=SECOND):
 DAMAGES = {
     "cut in a number": (text_of(contents_of())[:300], "it ends in the middle: copy or download it again"),
     "cut after a sequence": (text_of(contents_of())[:-2], "it ends in the middle"),
-    "shorter": (damaged(lambda rows: rows.pop()), "features of 2 frames, its recording has 3; they belong to other"),
-    "longer": (damaged(lambda rows: rows.append(rows[0])), "features of 4 frames, its recording has 3"),
+    "shorter": (
+        damaged(lambda rows: rows.pop()),
+        "features of 2 frames, but its recording has 3; they belong to other",
+    ),
+    "longer": (damaged(lambda rows: rows.append(rows[0])), "features of 4 frames, but its recording has 3"),
     "ragged": (damaged(lambda rows: rows[1].pop()), "features must be numbers .* uneven nesting"),
     "deeper": (
         damaged(lambda rows: rows.__setitem__(slice(None), [[row] for row in rows])),
@@ -185,7 +188,7 @@ DAMAGES = {
     "infinite": (damaged(lambda rows: rows[0].__setitem__(4, 1e39)), "the features of frame 0 are not all finite"),
     "wider": (
         damaged(lambda rows: [row.append(0.5) for row in rows]),
-        f"has 6 features a frame, '{FIRST}' has 5; expected one and the same number",
+        f"has 6 features a frame, but '{FIRST}' has 5; expected the same number",
     ),
     "no columns": (damaged(lambda rows: [row.clear() for row in rows]), "has 0 features a frame"),
     "no rows": (damaged(lambda rows: rows.clear()), "features must be numbers"),
@@ -236,19 +239,21 @@ def test_many_recordings_without_features_are_counted(train):
 
 def test_a_sequence_in_two_files(tmp_path, train):
     (tmp_path / "again.json").write_text(text_of(contents_of([SECOND])))
-    with pytest.raises(InputError, match=rf"'{SECOND}' are in two files, .*again.json and .*train.json; give the file"):
+    with pytest.raises(InputError, match=rf"'{SECOND}' are in two files, .*again.json and .*train.json; keep only one"):
         read(tmp_path)
 
 
 def test_tracks_instead_of_features(tmp_path, make):
     tracks = make.as_lists({GROUP: {"unknown": make.calms21_sequence(3), FIRST: make.calms21_sequence(11)}})
     path = make.write_calms21_json(tmp_path / "calms21_task1_train.json", tracks)
-    with pytest.raises(InputError, match=r"holds tracks, not task-programming features .* in taskprog_features_X"):
+    with pytest.raises(
+        InputError, match=r"contains tracks, not task-programming features .* are in taskprog_features_X"
+    ):
         TaskprogFeatures(path)
     path.write_text(text_of({GROUP: {"z": {"features": [[1.0]]}} | tracks[GROUP]}))
-    with pytest.raises(InputError, match=rf"sequence '{FIRST}' holds tracks \(keypoints\), not task-programming"):
+    with pytest.raises(InputError, match=rf"sequence '{FIRST}' has tracks \(keypoints\), not task-programming"):
         read(path)
-    with pytest.raises(InputError, match=r"'x' holds tracks \(keypoints\), not task-programming features"):
+    with pytest.raises(InputError, match=r"'x' has tracks \(keypoints\), not task-programming features"):
         read(make.write_npy(tmp_path / "x.npy", {GROUP: {"x": make.calms21_sequence(3)}}))
     assert TaskprogFeatures(tmp_path / "x.npy").files and not is_taskprog(tmp_path / "x.npy")
 
@@ -258,7 +263,10 @@ def test_tracks_instead_of_features(tmp_path, make):
     [
         (b"", "is empty"),
         (b"PK\x03\x04 and then nothing", "damaged or unreadable zip"),
-        (b"name,value\n", "neither a run or checkpoint folder nor task-programming features .* begins 'name,value"),
+        (
+            b"name,value\n",
+            "neither a run or checkpoint folder nor task-programming features .* begins with 'name,value",
+        ),
         (b'{"a": 1}', "neither a run or checkpoint folder nor"),
     ],
 )

@@ -133,10 +133,10 @@ def test_inconsistent_inputs_raise(folders, tmp_path, dyad):
         gather_report(other, embeddings, config, rows=other.rows)
     clusters = load_frames(folders["clusters"])
     short = FrameClusters([clusters.rows[2]], clusters.labels[: clusters.rows[2].frames], 5)
-    with pytest.raises(InputError, match="are of none of the recordings"):
+    with pytest.raises(InputError, match=r"none of the recordings of .* has clusters"):
         gather_report(store, embeddings, config, rows=store.select(["walk"]), clusters=short)
     more, described = FrameClusters(clusters.rows, clusters.labels, 6), Cards.load(folders["described"])
-    with pytest.raises(InputError, match="5 clusters were described, but there are 6: describe these"):
+    with pytest.raises(InputError, match="the description has 5 clusters, but there are 6: describe these"):
         gather_report(store, embeddings, config, clusters=more, description=described)
     with pytest.raises(InputError, match="1 to 100,000, got 100,001"):
         ReportConfig(points=100_001)

@@ -42,7 +42,7 @@ def test_other_maps_keep_groups_together_and_are_the_same_for_a_seed(kind, point
 
 
 def test_maps_that_cannot_be_drawn_are_told(points, monkeypatch):
-    with pytest.raises(InputError, match="known are"):
+    with pytest.raises(InputError, match="unknown `map`"):
         check_map("isomap")
     monkeypatch.setitem(MAPS, "tsne", "nowhere_to_be_found")
     with pytest.raises(InputError, match=r"pip install 'ssl-behavior\[maps\]'"):

@@ -196,13 +196,13 @@ def test_numbers_that_are_not_finite_are_told_and_nothing_is_left(embeddings, ar
 
 def test_a_configuration_checks_itself():
     wrong = partial(pytest.raises, InputError)
-    with wrong(match=r"--kind must be auto or one of \['flat', 'ivf', 'ivfpq', 'hnsw'\], got 'lsh'"):
+    with wrong(match=r"`kind` must be auto or one of \['flat', 'ivf', 'ivfpq', 'hnsw'\], got 'lsh'"):
         IndexConfig(kind="lsh")
-    with wrong(match="--memory-gb must be more than 0, got 0"):
+    with wrong(match="`memory_gb` must be more than 0, got 0"):
         IndexConfig(memory_gb=0.0)
-    with wrong(match="--stride must be 1 or more, got 0"):
+    with wrong(match="`stride` must be 1 or more, got 0"):
         IndexConfig(stride=0)
-    with wrong(match="--recall must be more than 0 and at most 1, got 1.5"):
+    with wrong(match="`recall` must be more than 0 and at most 1, got 1.5"):
         IndexConfig(recall=1.5)
 
 

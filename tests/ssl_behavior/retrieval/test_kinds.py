@@ -24,14 +24,14 @@ def test_size_and_memory_choose(frames, memory_gb, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_that_is_asked_for_is_taken_if_it_fits(kind):
     assert choose_kind(kind, 1_000_000, 128, 10.0) == kind
-    with pytest.raises(InputError, match=rf"kind {kind} of 1,000,000 frames x 128 takes .* GB, more than --memory-gb"):
+    with pytest.raises(InputError, match=rf"kind {kind} of 1,000,000 frames x 128 takes .* GB, more than `memory_gb="):
         choose_kind(kind, 1_000_000, 128, 0.001)
 
 
 def test_what_is_too_small_or_too_large_is_refused():
-    with pytest.raises(InputError, match="needs 256 frames or more, got 99: use --kind flat"):
+    with pytest.raises(InputError, match="needs 256 frames or more, got 99: use `kind=flat`"):
         choose_kind("ivfpq", 99, 128, 4.0)
-    with pytest.raises(InputError, match=r"ivfpq of 6,000,000 frames x 128 takes 0.43 GB, more than --memory-gb 0.2"):
+    with pytest.raises(InputError, match=r"ivfpq of 6,000,000 frames x 128 takes 0.43 GB, more than `memory_gb=0.2`"):
         choose_kind("auto", 6_000_000, 128, 0.2)
 
 

@@ -118,12 +118,12 @@ def test_all_bouts_there_are_and_no_more(index):
         covered[max(0, bout.start - 5) : bout.stop + 5] = True
     # What is not beside a bout is part of one that was too near to another.
     assert covered.mean() > 0.5
-    with pytest.raises(InputError, match=r"-k 66: the 389 searched frames hold at most 65 bouts"):
+    with pytest.raises(InputError, match=r"`k=66`: the 389 searched frames have at most 65 bouts"):
         nearest_bouts(index, query("a:1/x:52-60"), 66, rows)
-    with pytest.raises(InputError, match="-k must be 1 or more, got 0"):
+    with pytest.raises(InputError, match="`k` must be 1 or more, got 0"):
         nearest_bouts(index, query("a:1/x:52-60"), 0)
     for seconds in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(InputError, match=f"--exclude-seconds must be 0 or more, got {seconds:g}"):
+        with pytest.raises(InputError, match=f"`exclude_seconds` must be 0 or more, got {seconds:g}"):
             nearest_bouts(index, query("a:1/x:52-60"), 1, exclude_seconds=seconds)
 
 
@@ -131,7 +131,7 @@ def test_what_lies_on_both_sides_of_an_example_is_as_many_bouts(index):
     rows = index.embeddings.select(["b"])
     bouts = nearest_bouts(index, query("b:1-388"), 2, rows, exclude_seconds=0.0)
     assert sorted(spans(bouts)) == [("b", 0, 1), ("b", 388, 389)]
-    with pytest.raises(InputError, match=r"-k 3: the 2 searched frames hold at most 2 bouts"):
+    with pytest.raises(InputError, match=r"`k=3`: the 2 searched frames have at most 2 bouts"):
         nearest_bouts(index, query("b:1-388"), 3, rows, exclude_seconds=0.0)
 
 
