@@ -33,7 +33,7 @@ from ssl_behavior.embedding import Embeddings
 from ssl_behavior.embedding_space import BLOCK_FRAMES, SpaceConfig
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.retrieval import FrameIndex, IndexConfig, build_index
-from ssl_behavior.retrieval.index import RECALL_AT, RecallSample
+from ssl_behavior.retrieval.frame_index import RECALL_AT, RecallSample
 from ssl_behavior.seeds import numpy_generator
 
 EXACT_QUERIES = 500

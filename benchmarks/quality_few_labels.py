@@ -30,7 +30,7 @@ from typing import Any
 
 from probe.calms21.effort_presets import EFFORTS, get_effort
 from probe.calms21.prediction_cache import cached_predictions
-from probe.calms21.representations import RepresentationCache
+from probe.calms21.representation_cache import RepresentationCache
 from probe.calms21.result_tables import make_benchmark_task
 from probe.calms21.system_registry import OURS, BenchmarkContext, TaskPart
 from probe.calms21.systems import BoostedTrees, Curve, FrozenProbe, System, draw_streams, label_curve

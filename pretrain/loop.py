@@ -25,7 +25,7 @@ from pretrain.runfolder import RunFolder, checkpoint_name
 from ssl_behavior import parallel
 from ssl_behavior.checkpoint import load_training_state, load_weights, read_checkpoint_config
 from ssl_behavior.errors import InputError
-from ssl_behavior.label_predictions import predict_row
+from ssl_behavior.joint_predictions import predict_row
 from ssl_behavior.labeled_windows import LabeledReader, StreamFacts
 from ssl_behavior.methods import Joint, Method
 from ssl_behavior.methods.base import LossTerms

@@ -121,7 +121,7 @@ class FittedHead:
     ----------
     learned : indices of the task's classes that the head predicts.
     penalty : penalty per frame of each learned class.
-    shrinkage : factor of each learned class's logits, see `probe.learners.ChosenPenalty`; () = no shrinkage.
+    shrinkage : factor of each learned class's logits, see `probe.frozen_probes.ChosenPenalty`; () = no shrinkage.
     """
 
     head: LinearHead

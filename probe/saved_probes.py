@@ -1,7 +1,4 @@
-"""Saved probes: `probe.safetensors` and `probe.json`, from which `annotate` labels other recordings.
-
-Annotator probes on disk, in the two files of any saved probe (`probe.safetensors`, `probe.json`).
-"""
+"""Saved probes, linear and of annotators: `probe.safetensors` and `probe.json`. `annotate` labels recordings with them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -16,7 +16,7 @@ from probe.annotators.learning import AnnotatorProbe
 from probe.command import ProbeConfig
 from probe.experiment import Experiment, Predictions, can_learn, split_parts
 from probe.folds import describe_held_out
-from probe.learners import run_experiment
+from probe.frozen_probes import run_experiment
 from probe.references import (
     add_session_time,
     hand_features,

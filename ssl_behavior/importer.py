@@ -14,11 +14,13 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import check_free, write_json
 from ssl_behavior.io import ReadOptions, format_titles
+from ssl_behavior.io.annotation_index import AnnotationIndex
 from ssl_behavior.io.calms21_release import PARTS, Release
 from ssl_behavior.io.caltech import AnnotationSpan, labels_from_annotation
+from ssl_behavior.io.discovery import TrackFile, discover
 from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
-from ssl_behavior.io.formats import AnnotationIndex, TrackFile, discover
-from ssl_behavior.io.import_report import ImportReport, RecordingReport, StreamReport, clean, inspect_quality
+from ssl_behavior.io.import_report import ImportReport, RecordingReport, StreamReport
+from ssl_behavior.io.track_quality import clean, inspect_quality
 from ssl_behavior.recording import NOT_ANNOTATED, Labels, Recording
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import StoreWriter, create_store

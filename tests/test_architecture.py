@@ -19,7 +19,8 @@ PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "mars
 MAY_IMPORT_PICKLE = {"ssl_behavior/io/unpickle.py", "ssl_behavior/checkpoint.py"}
 # The command line: these modules, and every `main` and `_parser`.
 COMMAND_LINE = {
-    "pretrain/command.py", "pretrain/config_sources.py", "ssl_behavior/cli.py", "probe/annotate.py", "probe/calms21/command.py", "probe/command.py",
+    "pretrain/command.py", "pretrain/config_sources.py", "probe/annotate.py", "probe/calms21/command.py",
+    "probe/command.py", "ssl_behavior/cli.py",
 }  # fmt: skip
 # Functions that name options of other programs: git, and the official converter of CalMS21.
 MAY_NAME_OPTIONS = {"git_commit", "_refuse_features", "_npy_sequences"}
@@ -111,7 +112,8 @@ def test_library_messages_name_no_options(directory):
     found = [
         f"{name_of(path)}:{text.lineno}: {text.value}"
         for path, tree in TREES.items()
-        if path.is_relative_to(ROOT / directory) and name_of(path) not in COMMAND_LINE
+        if path.is_relative_to(ROOT / directory)
+        and name_of(path) not in COMMAND_LINE
         and not path.is_relative_to(ROOT / "ssl_behavior" / "commands")
         for text in texts(tree, {"main", "_parser"} | MAY_NAME_OPTIONS)
         if re.search(r"--[a-z]", text.value)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from probe.calms21.command import BenchmarkConfig
 from probe.calms21.effort_presets import Effort, get_effort
-from probe.calms21.representations import RepresentationCache
+from probe.calms21.representation_cache import RepresentationCache
 from probe.calms21.result_tables import (
     SIMULATED_NOTE,
     TABLES,

@@ -11,7 +11,7 @@ import torch
 from probe.calms21.baselines import BASELINES, BaselineConfig
 from probe.calms21.baselines.config import TASK3_WEIGHTS, TRANSFERS, task3_baseline
 from probe.calms21.effort_presets import Effort
-from probe.calms21.representations import RepresentationCache
+from probe.calms21.representation_cache import RepresentationCache
 from probe.calms21.systems import (
     AnnotatorProbes,
     BoostedTrees,

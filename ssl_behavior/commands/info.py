@@ -163,7 +163,7 @@ def _clusters(path: Path, console: Console) -> None:
 
 def _index(path: Path, console: Console) -> None:
     from ssl_behavior.embedding_space import Space
-    from ssl_behavior.retrieval.index import read_facts
+    from ssl_behavior.retrieval.frame_index import read_facts
 
     facts, space = read_facts(path), Space.load(path)
     kept = space.config.kept(space.groups)

@@ -1,5 +1,6 @@
 """Networks, without losses."""
 
+from ssl_behavior.nn.annotator_head import AnnotatorHead
 from ssl_behavior.nn.conv import ConvStack, Direction, ResidualBlock, TemporalConv, receptive_field
 from ssl_behavior.nn.encoder import (
     Contexters,
@@ -14,7 +15,6 @@ from ssl_behavior.nn.encoder import (
     to_frames,
     window_mean,
 )
-from ssl_behavior.nn.heads import AnnotatorHead
 from ssl_behavior.nn.recurrent import RecurrentEncoder, TrajectoryDecoder
 
 __all__ = [

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.programs.config import line_in
 from ssl_behavior.programs.pose import MissingRole, Pose
 from ssl_behavior.programs.program import Program
+from ssl_behavior.programs.user_file import line_in
 from ssl_behavior.seeds import torch_generator
 from ssl_behavior.skeleton import Skeleton
 

@@ -1,6 +1,6 @@
 """Neighbors: faiss indexes of embedded frames, and search for the bouts nearest to examples."""
 
-from ssl_behavior.retrieval.index import FrameIndex, IndexConfig, build_index
+from ssl_behavior.retrieval.frame_index import FrameIndex, IndexConfig, build_index
 from ssl_behavior.retrieval.search import NearBout, Query, nearest_bouts, searchable
 
 __all__ = [

@@ -10,7 +10,7 @@ from ssl_behavior.bouts import Span, runs
 from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.embedding_space import Space, sample_frames
 from ssl_behavior.errors import InputError
-from ssl_behavior.retrieval.index import FrameIndex
+from ssl_behavior.retrieval.frame_index import FrameIndex
 
 __all__ = ["EXCLUDE_SECONDS", "NearBout", "Query", "nearest_bouts", "query_point", "recording_of", "searchable"]
 

@@ -12,11 +12,12 @@ import torch
 from pretrain.config import DataConfig
 from pretrain.data import labeled_sources, open_data
 from pretrain.loop import label_scores
-from pretrain.run import complete_config, new_method, take_encoder, train
+from pretrain.run import complete_config, new_method, train
+from pretrain.warm_start import take_encoder
 from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from ssl_behavior.cli import main
 from ssl_behavior.errors import InputError
-from ssl_behavior.label_predictions import Style, predict_row, style_of, with_labels
+from ssl_behavior.joint_predictions import Style, predict_row, style_of, with_labels
 from ssl_behavior.labeled_windows import LabelFacts, Sampling, label_facts
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
 from ssl_behavior.recording import Labels

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from probe.learners import QUERY_FRAMES, TEMPERATURE, NeighborIndex, vote
+from probe.frozen_probes import QUERY_FRAMES, TEMPERATURE, NeighborIndex, vote
 
 TRAIN, QUERIES, DIM, CLASSES, K = 97, 13, 5, 3, 7
 

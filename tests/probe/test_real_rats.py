@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from probe.experiment import Experiment
-from probe.learners import run_experiment
+from probe.frozen_probes import run_experiment
 from probe.references import hand_features, pca_reference, raw_keypoints
 from probe.tables import score_row
 from probe.tasks import make_task, parse_macro

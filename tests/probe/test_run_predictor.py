@@ -16,7 +16,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.importer import import_recordings
 from ssl_behavior.io.npz import write_npz
-from ssl_behavior.label_predictions import predict_row
+from ssl_behavior.joint_predictions import predict_row
 from ssl_behavior.labeled_windows import LabeledReader, LabelFacts, Sampling, StreamFacts
 from ssl_behavior.methods import CPC, CPCConfig, Joint
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig

@@ -10,14 +10,14 @@ import torch
 
 from pretrain.config import RunConfig, run_config_from
 from pretrain.recipes import RECIPES
-from probe.calms21.pretraining_cache import config_digest, trained_run
+from probe.calms21.encoder_cache import config_digest, trained_run
 from probe.calms21.systems.base import Advance, CrossFitFold, FittedSystem, Problem, System, with_balanced
 from probe.experiment import BALANCED, PLAIN, expand_classes, learned_classes
 from probe.folds import assign_folds
 from ssl_behavior.checkpoint import best_streams, find_checkpoint, load_checkpoint
 from ssl_behavior.device import choose_device
 from ssl_behavior.errors import InputError
-from ssl_behavior.label_predictions import Style, predict_row, style_of, with_labels
+from ssl_behavior.joint_predictions import Style, predict_row, style_of, with_labels
 from ssl_behavior.labeled_windows import labels_fingerprint
 from ssl_behavior.methods import Joint
 from ssl_behavior.store import Store, StoreRow

@@ -16,7 +16,7 @@ from probe.experiment import (
     Problem,
     sample_frames,
 )
-from probe.learners import PROBES, Probe, fit_probe
+from probe.frozen_probes import PROBES, Probe, fit_probe
 from probe.representations import Matrix, PartialMatrix, Representation
 from ssl_behavior.errors import InputError
 from ssl_behavior.labeled_windows import labels_fingerprint

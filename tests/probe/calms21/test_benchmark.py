@@ -10,7 +10,7 @@ import torch
 
 from probe.calms21.command import BenchmarkConfig, parse
 from probe.calms21.effort_presets import EFFORTS, get_effort
-from probe.calms21.representations import RepresentationCache
+from probe.calms21.representation_cache import RepresentationCache
 from probe.calms21.result_tables import PUBLISHED, TABLES, make_benchmark_task
 from probe.calms21.session import _make_context, _opened, run_benchmark
 from probe.calms21.system_registry import SYSTEMS, BenchmarkContext, SystemSpec
@@ -289,7 +289,7 @@ def test_system_without_table_is_noted(labeled, tmp_path, monkeypatch, capsys):
 def test_device_and_precision_reach_all_systems(labeled, tmp_path, monkeypatch):
     """Encoders, their embeddings, window classifiers, and predictions of what the pretraining job has trained."""
     asked = []
-    module = "probe.calms21.representations"
+    module = "probe.calms21.representation_cache"
     monkeypatch.setattr(f"{module}.trained_run", lambda *run: asked.append(run[-1]) or Path("run"))
     monkeypatch.setattr(f"{module}.load_checkpoint", lambda run: _Encoder())
     monkeypatch.setattr(f"{module}.embed_store", embed_nothing)

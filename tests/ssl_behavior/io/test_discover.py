@@ -1,7 +1,7 @@
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.formats import discover
+from ssl_behavior.io.discovery import discover
 
 
 def find(sources, annotations=(), format="auto"):

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from ssl_behavior.errors import InputError
 from ssl_behavior.io import ReadOptions, read_recordings
 from ssl_behavior.io.caltech import labels_from_annotation, read_caltech
-from ssl_behavior.io.formats import discover
-from ssl_behavior.io.import_report import clean, inspect_quality
+from ssl_behavior.io.discovery import discover
+from ssl_behavior.io.track_quality import clean, inspect_quality
 from ssl_behavior.skeleton import SKELETONS
 
 SETTINGS = settings(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.import_report import body_length, clean, inspect_quality
+from ssl_behavior.io.track_quality import body_length, clean, inspect_quality
 from ssl_behavior.recording import Recording, observed_points
 from ssl_behavior.skeleton import Skeleton
 

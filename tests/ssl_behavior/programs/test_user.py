@@ -9,7 +9,7 @@ import pytest
 from ssl_behavior import programs
 from ssl_behavior.errors import InputError
 from ssl_behavior.programs import PROGRAMS, ProgramFacts, check_program, custom_programs, load_programs
-from ssl_behavior.programs.config import programs_with_hash
+from ssl_behavior.programs.user_file import programs_with_hash
 from ssl_behavior.skeleton import SKELETONS
 
 GOOD = """

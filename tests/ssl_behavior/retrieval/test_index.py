@@ -7,7 +7,7 @@ import pytest
 from ssl_behavior.embedding_space import Space, SpaceConfig
 from ssl_behavior.errors import InputError
 from ssl_behavior.retrieval import FrameIndex, IndexConfig, build_index
-from ssl_behavior.retrieval.index import KINDS
+from ssl_behavior.retrieval.frame_index import KINDS
 
 SPACES = {"cosine": SpaceConfig(unit=True), "euclidean": SpaceConfig(), "few": SpaceConfig(most_dims=5)}
 

@@ -1,7 +1,7 @@
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.retrieval.index import FLAT_FRAMES, KINDS, choose_kind, index_gb
+from ssl_behavior.retrieval.frame_index import FLAT_FRAMES, KINDS, choose_kind, index_gb
 
 
 @pytest.mark.parametrize(

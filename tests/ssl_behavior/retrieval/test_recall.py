@@ -1,7 +1,7 @@
 import numpy as np
 
 from ssl_behavior.embedding import EmbeddingRow
-from ssl_behavior.retrieval.index import ExactSearch, RecallSample
+from ssl_behavior.retrieval.frame_index import ExactSearch, RecallSample
 
 ROWS = [
     EmbeddingRow(id="a", offset=0, frames=211, fps=10.0),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from probe.calms21 import representations
+from probe.calms21 import encoder_cache
 from probe.calms21.effort_presets import EFFORTS
 from probe.calms21.systems import EndToEnd, EndToEndConfig, FrozenAnnotatorProbe, PostprocessingConfig, run_system
 from probe.experiment import BALANCED, PLAIN, Problem
@@ -107,12 +107,12 @@ def test_finished_run_is_reused_and_interrupted_run_continues(store, tmp_path, m
         raise SystemExit(130)
 
     with monkeypatch.context() as stopped:
-        stopped.setattr(representations, "train", interrupted)
+        stopped.setattr(encoder_cache, "train", interrupted)
         with pytest.raises(SystemExit, match="130"):
             system.fit(problem_of(store, "annotator 2"), rows, 0)
     trained = system.fit(problem_of(store, "annotator 2"), rows, 0).facts
     assert trained["checkpoint"] == "step-000000002"
-    monkeypatch.setattr(representations, "train", lambda *_, **__: pytest.fail("it was trained again"))
+    monkeypatch.setattr(encoder_cache, "train", lambda *_, **__: pytest.fail("it was trained again"))
     assert system.fit(problem_of(store, "annotator 2"), rows, 0).facts["run"] == trained["run"]
 
 

@@ -10,7 +10,7 @@ from probe.calms21.systems import BoostedTrees, BoostingConfig, FrozenProbe
 from probe.calms21.systems.frozen import matrix_digest
 from probe.experiment import BALANCED, FITS, PLAIN, Experiment, decide
 from probe.folds import stratified_folds
-from probe.learners import run_experiment
+from probe.frozen_probes import run_experiment
 from probe.representations import Representation
 from ssl_behavior.errors import InputError
 from ssl_behavior.seeds import derive_seed

@@ -10,7 +10,7 @@ import torch
 from pretrain.config import run_config_from
 from pretrain.recipes import RECIPES
 from probe.calms21.effort_presets import Effort
-from probe.calms21.pretraining_cache import trained_run
+from probe.calms21.encoder_cache import trained_run
 from probe.references import add_session_time, cached_hand_features
 from probe.representations import Matrix, PartialMatrix, Representation, check_alignment, columns_without
 from ssl_behavior.checkpoint import load_checkpoint

@@ -28,7 +28,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder
 from ssl_behavior.io.annotated import DEFAULT_MEDIA, AnnotatedRecording, annotated_recording, check_actor, check_media
 from ssl_behavior.io.annotation_formats import write_annotations
-from ssl_behavior.label_predictions import Style, predict_row, style_of, with_labels
+from ssl_behavior.joint_predictions import Style, predict_row, style_of, with_labels
 from ssl_behavior.labeled_windows import LabelFacts, StreamFacts
 from ssl_behavior.methods import Method
 from ssl_behavior.objectives import class_prior

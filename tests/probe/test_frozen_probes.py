@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
 from probe.experiment import BALANCED, DECISION, FITS, PLAIN, Experiment, choose_settings, decide
-from probe.learners import run_experiment
+from probe.frozen_probes import run_experiment
 from probe.tasks import make_task, parse_macro
 from ssl_behavior.errors import InputError
 from ssl_behavior.splits import make_split
