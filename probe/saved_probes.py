@@ -1,4 +1,4 @@
-"""Saved probes, linear and of annotators: `probe.safetensors` and `probe.json`. `annotate` labels recordings with them."""
+"""Saved probes, linear and of annotators: `probe.safetensors` and `probe.json`, from which `annotate` labels recordings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
