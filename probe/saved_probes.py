@@ -1,4 +1,4 @@
-"""Saved probes, linear and of annotators: `probe.safetensors` and `probe.json`, from which `annotate` labels recordings."""
+"""Saved probes, linear or of annotators: `probe.safetensors` and `probe.json`. `annotate` labels recordings by them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
