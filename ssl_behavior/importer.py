@@ -43,6 +43,7 @@ class ImportOptions:
     skeleton : None to recognize it by the names of the keypoints.
     annotations : annotation files, or folders of them, beside those found next to the tracks.
     backgrounds : label stream -> the behavior that means "nothing of interest".
+    variant : which of several DeepLabCut files of one video to take, such as "raw" or "el+csv"; "" for the best.
     keep_zeros : keep points at exactly (0, 0) instead of setting them to missing.
     min_confidence : set points below it to missing; None keeps all.
     overwrite : replace a store that is there already.
@@ -59,6 +60,7 @@ class ImportOptions:
     skeleton: Skeleton | None = None
     annotations: tuple[Path, ...] = ()
     backgrounds: Mapping[str, str] = field(default_factory=dict)
+    variant: str = ""
     keep_zeros: bool = False
     min_confidence: float | None = None
     overwrite: bool = False
@@ -129,7 +131,7 @@ def _import(
     paths: Sequence[Path], out: Path, options: ImportOptions, report: ImportReport, progress: Progress
 ) -> ImportReport:
     _check_out(out, paths, options.overwrite)
-    tracks, annotations = discover(paths, options.annotations, options.format, report.notices.append)
+    tracks, annotations = discover(paths, options.annotations, options.format, report.notices.append, options.variant)
     stream = _recordings(tracks, annotations, options, report, progress)
     first = next(stream, None)
     if first is None:

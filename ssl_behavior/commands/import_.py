@@ -40,6 +40,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=["auto", *FORMATS],
         help="format of all files (default: detected from content)",
     )
+    parser.add_argument(
+        "--variant", default="", metavar="NAME",
+        help="which of several DeepLabCut files of one video to take: raw, filtered, el, bx, sk, csv, h5, a part of "
+        "the network's name such as shuffle2, or several joined by + (default: filtered before raw, H5 before CSV)",
+    )  # fmt: skip
     parser.add_argument("--fps", type=float, metavar="F", help="frames per second, for files that do not hold it")
     parser.add_argument(
         "--px-per-cm", type=float, metavar="N",
@@ -69,6 +74,7 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     options = ImportOptions(
         format=args.format,
+        variant=args.variant,
         fps=args.fps,
         px_per_cm=args.px_per_cm,
         skeleton=load_skeleton(args.skeleton) if args.skeleton else None,

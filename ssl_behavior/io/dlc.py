@@ -29,6 +29,8 @@ __all__ = [
     "HDF5_FAILURES",
     "Column",
     "DlcTable",
+    "csv_without_tracks",
+    "h5_without_tracks",
     "is_hdf5",
     "read_dlc_csv",
     "read_dlc_h5",
@@ -46,7 +48,19 @@ DOCUMENTED_FPS = {"rat_dyads": 30.0}
 DOCUMENTED_BACKGROUND = {"rat_dyads": {"S2": "base"}}
 """Skeleton -> stream -> the behavior that means "nothing of interest" there (in S1, `base` is a behavior)."""
 
+LABELED_FRAMES = "labeled-frames table"
+"""Kind of DeepLabCut's CollectedData files."""
+
 _COORDS = ("x", "y", "likelihood")
+_IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+_ONLY_LABELED = (
+    "labeled frames (images with points placed by hand, as in DeepLabCut's CollectedData), not tracks of a video; give "
+    "the tracker's output, which is named <video>DLC_<network>..."
+)
+_OTHER_TABLE = (
+    "a pandas table in another layout than DeepLabCut's, which is a frame of (scorer, (individual,) bodypart, coord)"
+)
+_HEAD_BYTES = 1 << 20
 _UNIQUE = "single"
 """DeepLabCut's word for the body parts that belong to no animal (corners of the arena)."""
 _MAX_GAP = 10_000
@@ -124,7 +138,12 @@ def _placed(frames: np.ndarray, path: Path, notes: list[str]) -> np.ndarray:
         raise InputError(f"{path}: frame numbers (first column) must be distinct and 0 or more, got {_odd(frames)}")
     absent = last + 1 - len(frames)
     if absent > _MAX_GAP + 10 * len(frames):
-        raise InputError(f"{path}: {len(frames)} rows, but frame numbers (first column) up to {last}; is it cut off?")
+        is_clip = last + 1 - first == len(frames)
+        advice = f"if it is a clip of a longer video, number its rows from 0, as its own video's ({first} becomes 0)"
+        raise InputError(
+            f"{path}: {len(frames)} rows, but frame numbers (first column) up to {last}; "
+            + (advice if is_clip else "is it cut off?")
+        )
     if absent:
         notes.append(f"first frame number {first}; {absent} of {last + 1} frames have no row and are missing")
     return frames
@@ -183,6 +202,8 @@ def read_dlc_csv(path: Path, options: ReadOptions) -> Iterator[Recording]:
     """
     content = decoded(path).removeprefix(_BOM).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     columns, body_start, header_rows = _header(content, path)
+    if _names_image(_first_cells(content, body_start)):
+        raise InputError(f"{path}: {_ONLY_LABELED}")
     values = _parse(content[body_start:], len(columns) + 1, header_rows, path)
     frames = values[:, 0]
     whole = np.isfinite(frames) & (frames == np.floor(frames)) & (np.abs(frames) < 1e12)
@@ -192,6 +213,32 @@ def read_dlc_csv(path: Path, options: ReadOptions) -> Iterator[Recording]:
             f"{path}: line {row + header_rows + 1} begins with {frames[row]:g}; expected a whole frame number"
         )
     yield table_to_recording(DlcTable(columns, frames.astype(np.int64), values[:, 1:]), path, options)
+
+
+def csv_without_tracks(path: Path) -> str:
+    """Kind of a CSV with DeepLabCut's header rows that holds no tracks of a video; "" if it may hold them.
+
+    CollectedData files (labeled frames) name images in the first column; skeleton files have lengths of edges.
+    """
+    head = read_head(path, _HEAD_BYTES).removeprefix(_BOM).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    try:
+        columns, body_start, _ = _header(head, path)
+    except InputError:
+        return ""
+    if _names_image(_first_cells(head, body_start)):
+        return LABELED_FRAMES
+    return "" if {c[2] for c in columns} & {"x", "y"} else "table"
+
+
+def _first_cells(content: bytes, body_start: int) -> list[str]:
+    """The first three cells of the first row of numbers."""
+    line = content[body_start : body_start + 4096].partition(b"\n")[0]
+    return [cell.decode("utf-8", "replace").strip('"') for cell in line.split(b",")[:3]]
+
+
+def _names_image(cells: Sequence[str]) -> bool:
+    """Whether a row's name is the path of an image, or its parts."""
+    return any(cell.startswith("labeled-data") or cell.lower().endswith(_IMAGE_ENDINGS) for cell in cells)
 
 
 def _header(content: bytes, path: Path) -> tuple[list[Column], int, int]:
@@ -284,7 +331,41 @@ def sniff_dlc_h5(path: Path) -> bool:
 
 
 def _table_names(file: h5py.File) -> list[str]:
-    return [name for name in file if "pandas_type" in file[name].attrs]
+    kinds = {name: file[name].attrs.get("pandas_type", b"") for name in file}
+    return [
+        name for name, kind in kinds.items() if b"frame" in (kind if isinstance(kind, bytes) else str(kind).encode())
+    ]
+
+
+def h5_without_tracks(path: Path) -> str:
+    """Kind of a pandas H5 without tracks of a video, such as features or labeled frames; "" if it may hold them."""
+    try:
+        with h5py.File(path, "r") as file:
+            names = _table_names(file)
+            if len(names) != 1:
+                return "HDF5 file"
+            group = file[names[0]]
+            if _names_image(_row_names(group)):
+                return LABELED_FRAMES
+            columns = _table_columns(group, path) if "table" in group else _fixed_columns(group, path)
+            return "" if {c[2] for c in columns} & {"x", "y"} else "HDF5 file"
+    except (InputError, KeyError, AttributeError):
+        return "HDF5 file"
+    except HDF5_FAILURES:
+        return ""  # Damage: the reader says it.
+
+
+def _row_names(group: h5py.Group) -> list[str]:
+    """The parts of the name of one row, where rows have names and not frame numbers; else empty."""
+    found: list[Any] = []
+    if "table" in group:
+        row = group["table"][:1]
+        kinds = [name for name in row.dtype.names or () if row.dtype[name].base.kind in "SO"]
+        found = [part for name in kinds for part in np.ravel(row[name])[:3]]
+    else:
+        levels = [name for name in group if name == "axis1" or name.startswith("axis1_level")]
+        found = [part for name in sorted(levels) if group[name].dtype.kind in "SO" for part in group[name][:1]]
+    return [part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part) for part in found]
 
 
 def read_dlc_h5(path: Path, options: ReadOptions) -> Iterator[Recording]:
@@ -302,25 +383,34 @@ def read_dlc_h5(path: Path, options: ReadOptions) -> Iterator[Recording]:
             if len(names) != 1:
                 raise InputError(f"{path}: expected one pandas table in the file, got {names or 'none'}")
             group = file[names[0]]
+            if _names_image(_row_names(group)):
+                raise InputError(f"{path}: {_ONLY_LABELED}")
             table = _read_table(group, path) if "table" in group else _read_fixed(group, path)
     except InputError:
         raise
+    except (KeyError, AttributeError) as error:
+        raise InputError(f"{path}: {_OTHER_TABLE} ({error})"[:400]) from None
     except HDF5_FAILURES as error:
         raise InputError(f"{path}: damaged HDF5 file ({error}): copy or export it again"[:400]) from None
     yield table_to_recording(table, path, options)
 
 
 def _read_fixed(group: h5py.Group, path: Path) -> DlcTable:
-    columns: list[Column] = []
-    blocks = []
-    for block in range(int(group.attrs["nblocks"])):
-        columns += _columns(_fixed_names(group, f"block{block}_items"), path)
-        blocks.append(group[f"block{block}_values"][()])
-    return _checked(columns, group["axis1"][()], np.concatenate(blocks, axis=1), path)
+    if "axis1" not in group and "axis1_level0" in group:
+        raise InputError(f"{path}: its rows are named {_row_names(group)}; expected frame numbers")
+    blocks = [group[f"block{block}_values"][()] for block in range(int(group.attrs["nblocks"]))]
+    return _checked(_fixed_columns(group, path), group["axis1"][()], np.concatenate(blocks, axis=1), path)
+
+
+def _fixed_columns(group: h5py.Group, path: Path) -> list[Column]:
+    blocks = range(int(group.attrs["nblocks"]))
+    return [column for block in blocks for column in _columns(_fixed_names(group, f"block{block}_items"), path)]
 
 
 def _fixed_names(group: h5py.Group, prefix: str) -> list[tuple[Any, ...]]:
     """Column names of a block of a "fixed" table, from levels and labels."""
+    if f"{prefix}_nlevels" not in group.attrs:
+        return [(name,) for name in group[prefix][()]]
     levels = []
     for level in range(int(group.attrs[f"{prefix}_nlevels"])):
         words, picks = group[f"{prefix}_level{level}"][()], group[f"{prefix}_label{level}"][()]
@@ -329,21 +419,28 @@ def _fixed_names(group: h5py.Group, prefix: str) -> list[tuple[Any, ...]]:
 
 
 def _read_table(group: h5py.Group, path: Path) -> DlcTable:
-    table = group["table"]
-    kinds = sorted(name for name in table.dtype.names if name.startswith("values_block_"))
-    content = table[()]
+    content = group["table"][()]
+    values = np.concatenate([content[kind] for kind in _value_blocks(group)], axis=1)
+    return _checked(_table_columns(group, path), content["index"], values, path)
+
+
+def _value_blocks(group: h5py.Group) -> list[str]:
+    return sorted(name for name in group["table"].dtype.names if name.startswith("values_block_"))
+
+
+def _table_columns(group: h5py.Group, path: Path) -> list[Column]:
     columns: list[Column] = []
-    for kind in kinds:
-        pickled = bytes(table.attrs[f"{kind}_kind"])
+    for block in _value_blocks(group):
+        pickled = bytes(group["table"].attrs[f"{block}_kind"])
         columns += _columns(load_plain_pickle(io.BytesIO(pickled), f"{path}: column names"), path)
-    values = np.concatenate([content[kind] for kind in kinds], axis=1)
-    return _checked(columns, content["index"], values, path)
+    return columns
 
 
 def _columns(names: Any, path: Path) -> list[Column]:
     """(scorer, bodypart, coord) or (scorer, individual, bodypart, coord) -> (individual, bodypart, coord)."""
     columns: list[Column] = []
     for name in names:
+        name = name if isinstance(name, (tuple, list)) else (name,)
         words = [w.decode("utf-8", "replace") if isinstance(w, bytes) else str(w) for w in name]
         if len(words) not in (3, 4):
             raise InputError(f"{path}: expected columns (scorer, (individual,) bodypart, coord), got {words}"[:300])
