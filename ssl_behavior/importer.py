@@ -44,7 +44,7 @@ class ImportOptions:
     annotations : annotation files, or folders of them, beside those found next to the tracks.
     backgrounds : label stream -> the behavior that means "nothing of interest".
     variant : which of several DeepLabCut files of one video to take, such as "raw" or "el+csv"; "" for the best.
-    keep_zeros : keep points at exactly (0, 0) instead of setting them to missing.
+    keep_sentinels : keep points at exactly (0, 0) or (-1, -1) instead of setting them to missing.
     min_confidence : set points below it to missing; None keeps all.
     overwrite : replace a store that is there already.
 
@@ -61,7 +61,7 @@ class ImportOptions:
     annotations: tuple[Path, ...] = ()
     backgrounds: Mapping[str, str] = field(default_factory=dict)
     variant: str = ""
-    keep_zeros: bool = False
+    keep_sentinels: bool = False
     min_confidence: float | None = None
     overwrite: bool = False
 
@@ -178,7 +178,7 @@ def _recordings(
         for recording in file.format.read(file.path, read_options):
             recording = _scaled(recording, options.px_per_cm)
             labeled, spans = _labeled(recording, annotations.take(recording.id, file.path), options, report)
-            cleaned, counts = clean(labeled, options.keep_zeros, options.min_confidence)
+            cleaned, counts = clean(labeled, options.keep_sentinels, options.min_confidence)
             report.recordings.append(
                 RecordingReport.of(cleaned, inspect_quality(cleaned), counts, _stream_reports(cleaned, spans))
             )

@@ -60,7 +60,10 @@ def _parser() -> argparse.ArgumentParser:
         "--background", nargs="+", default=[], metavar="STREAM=NAME", help="background behavior of a label stream"
     )
     parser.add_argument(
-        "--keep-zeros", action="store_true", help="keep points at exactly (0, 0), which are otherwise set to missing"
+        "--keep-sentinels",
+        "--keep-zeros",
+        action="store_true",
+        help="keep points at exactly (0, 0) or (-1, -1), which are otherwise set to missing",
     )
     parser.add_argument(
         "--min-confidence", type=float, metavar="P", help="set points with a confidence below P to missing"
@@ -80,7 +83,7 @@ def main(argv: list[str]) -> int:
         skeleton=load_skeleton(args.skeleton) if args.skeleton else None,
         annotations=tuple(args.annotations),
         backgrounds=_backgrounds(args.background),
-        keep_zeros=args.keep_zeros,
+        keep_sentinels=args.keep_sentinels,
         min_confidence=args.min_confidence,
         overwrite=args.overwrite,
     )
