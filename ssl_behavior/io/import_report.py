@@ -1,12 +1,13 @@
-"""Import report: its data, tables and findings."""
+"""Import report: its data and tables."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from ssl_behavior.io.import_findings import findings
 from ssl_behavior.io.track_quality import Cleaned, Quality
 from ssl_behavior.recording import Recording
 from ssl_behavior.terminal import counted, make_table
@@ -22,11 +23,8 @@ if TYPE_CHECKING:
 _MAX_ROWS = 40
 _FEW_ROWS = 20
 """Rows of each of the two tables of recordings, where there are more than `_MAX_ROWS`."""
-_MANY_IDS = 8
 _MAX_STREAM_COLUMNS = 3
 _MAX_KEYPOINT_COLUMNS = 8
-_MANY_MISSING = 0.2
-_SHORT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,94 +92,6 @@ class ImportReport:
         return sum(r.frames for r in self.recordings)
 
 
-def findings(report: ImportReport) -> list[str]:
-    """Findings that need attention, one sentence each, with recordings and counts."""
-    return [*_about_points(report), *_about_labels(report), *_about_notes(report), *report.notices]
-
-
-def _about_points(report: ImportReport) -> Iterator[str]:
-    rows = report.recordings
-    # Each: a count, and the sentence around "{n} ... : recordings".
-    counts: tuple[tuple[Callable[[RecordingReport], int], str], ...] = (
-        (lambda r: r.cleaned.zeros, "points at exactly (0, 0) were set to missing (tracking failures, not positions)"),
-        (lambda r: r.quality.zeros, "points at exactly (0, 0) were kept"),
-        (lambda r: r.cleaned.low_confidence, "points below the minimum confidence were set to missing"),
-        (lambda r: r.quality.half_missing, "points have one coordinate only and count as missing"),
-        (lambda r: r.quality.no_animal_frames, "frames show no point of any animal"),
-        (lambda r: r.quality.jumps, "points jump by more than half a body length from one frame to the next"),
-        (lambda r: r.quality.swapped_frames, "frames look as if two animals were swapped there"),
-        (lambda r: r.quality.coinciding_frames, "frames have two animals on the same points"),
-        (lambda r: r.quality.far_points, "points lie far outside of where the animals otherwise are"),
-    )
-    for count, sentence in counts:
-        concerned = Counter({r.id: count(r) for r in rows if count(r)})
-        if concerned:
-            yield f"{sum(concerned.values())} {sentence}: {_most(concerned)}"
-    yield from _about_missing(rows)
-
-
-def _about_missing(rows: list[RecordingReport]) -> Iterator[str]:
-    shares: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        for keypoint, share in row.quality.missing.items():
-            shares[keypoint].append(share)
-    for keypoint, values in shares.items():
-        if max(values) > _MANY_MISSING:
-            yield f"{keypoint} is missing in {min(values):.0%} to {max(values):.0%} of a recording's points"
-    for row in rows:
-        if row.quality.never_seen:
-            yield f"{row.id}: never seen at all: {', '.join(row.quality.never_seen[:8])}"
-    short = [row.id for row in rows if row.seconds < _SHORT_SECONDS]
-    if short:
-        yield f"shorter than a second: {_some(short)}"
-
-
-def _about_labels(report: ImportReport) -> Iterator[str]:
-    streams = list(dict.fromkeys(name for row in report.recordings for name in row.labels))
-    # A few recordings are all named, since the user has to look at them.
-    limit = _MAX_ROWS if len(report.recordings) <= _MAX_ROWS else _MANY_IDS
-    for stream in streams:
-        without = [row.id for row in report.recordings if stream not in row.labels]
-        if without:
-            named = _some(without, limit)
-            if len(without) > limit:
-                named = f"{len(without)} of {len(report.recordings)} recordings: {_some(without, 3)}"
-            yield f"{stream} is not annotated (which is not the same as background) in {named}"
-        having = {row.id: row.labels[stream] for row in report.recordings if stream in row.labels}
-        kinds: tuple[tuple[Callable[[StreamReport], int], str], ...] = (
-            (lambda s: s.clipped, "annotated frames lie after the end of the tracks and were dropped"),
-            (lambda s: s.after_end, "frames after the last annotation are taken as not annotated"),
-            (
-                lambda s: s.uncovered,
-                f"frames between annotations are taken as {report.backgrounds.get(stream) or 'not annotated'}",
-            ),
-        )
-        for count, sentence in kinds:
-            concerned = Counter({id: count(s) for id, s in having.items() if count(s)})
-            if concerned:
-                yield f"{stream}: {sum(concerned.values())} {sentence}: {_most(concerned, limit)}"
-
-
-def _about_notes(report: ImportReport) -> Iterator[str]:
-    concerned: dict[str, list[str]] = defaultdict(list)
-    for row in report.recordings:
-        for note in row.notes:
-            concerned[note].append(row.id)
-    for note, ids in concerned.items():
-        yield f"{note} ({_some(ids)})" if len(ids) < len(report.recordings) else f"{note} (all recordings)"
-
-
-def _most(concerned: Counter[str], limit: int = _MANY_IDS) -> str:
-    if len(concerned) > limit:
-        listed = ", ".join(f"{id} ({count})" for id, count in concerned.most_common(limit))
-        return f"{len(concerned)} recordings, most in {listed}"
-    return ", ".join(f"{id} ({count})" for id, count in concerned.items())
-
-
-def _some(ids: list[str], limit: int = _MANY_IDS) -> str:
-    return ", ".join(ids[:limit]) + (f" and {len(ids) - limit} more" if len(ids) > limit else "")
-
-
 def render(report: ImportReport, store: Path, translate: Callable[[str], str] = str) -> Iterator["RenderableType"]:
     """Tables and findings for a terminal.
 
@@ -219,15 +129,21 @@ def _table(title: str, columns: Iterable[str], rows: list[list[str]], whole: Pat
 
 def _recordings_table(report: ImportReport, whole: Path) -> "Table":
     streams = list(report.backgrounds)
-    columns = ["recording", "frames", "seconds", "fps", "missing %", "zeros", "jumps", "swaps", "same point", "far"]
+    columns = ["recording", "frames", "seconds", "fps", "missing %", "sentinels", "jumps", "swaps", "same point", "far"]
     rows = []
     for r in report.recordings:
         q = r.quality
         numbers = [r.frames, f"{r.seconds:.1f}", f"{r.fps:g}", f"{100 * q.missing_share:.1f}"]
-        numbers += [r.cleaned.zeros + q.zeros, q.jumps, q.swapped_frames, q.coinciding_frames, q.far_points]
+        numbers += [_sentinels(r), q.jumps, q.swapped_frames, q.coinciding_frames, q.far_points]
         rows.append([r.id, *map(str, numbers), *_covered(r, streams)])
     labels = [f"{s} %" for s in streams] if len(streams) <= _MAX_STREAM_COLUMNS else ["labels"]
     return _table("Recordings", [*columns, *labels], rows, whole)
+
+
+def _sentinels(recording: RecordingReport) -> int:
+    """Points at the places that trackers write for a point they did not find, kept or set to missing."""
+    cleaned, kept = recording.cleaned, recording.quality
+    return cleaned.zeros + cleaned.minus_ones + cleaned.negative_confidence + kept.zeros + kept.minus_ones
 
 
 def _covered(recording: RecordingReport, streams: list[str]) -> list[str]:
