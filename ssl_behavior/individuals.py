@@ -13,7 +13,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import ASSUMED, DEFAULT_INDIVIDUALS, Skeleton, with_individuals
 
-__all__ = ["IndividualsByName", "align_keypoints"]
+__all__ = ["IndividualsByName", "align_keypoints", "who_is_who"]
 
 _MIN_SHARED = 0.5
 """Share of the first recording's keypoints that another one of the same import must have."""
@@ -50,6 +50,8 @@ class IndividualsByName:
         InputError
             If it has other individuals, and nothing says who is who.
         """
+        if self.skeleton is not None:
+            recording = align_keypoints(recording, self.skeleton)
         names = self._names(recording)
         if self.skeleton is None:
             self.skeleton = self._with(recording.skeleton, names)
@@ -59,14 +61,14 @@ class IndividualsByName:
         left_out = [own for own in recording.individuals if own not in names.values()]
         notes = [f"animals left out, neither chosen nor in the skeleton: {', '.join(left_out)}"] if left_out else []
         pick = [recording.individuals.index(names[name]) for name in order]
-        aligned = replace(
+        return replace(
             recording,
             keypoints=recording.keypoints[:, pick],
             confidence=None if recording.confidence is None else recording.confidence[:, pick],
+            skeleton=self.skeleton,
             individuals=self.skeleton.individuals,
             notes=(*recording.notes, *notes),
         )
-        return align_keypoints(aligned, self.skeleton)
 
     def _with(self, skeleton: Skeleton, names: Mapping[str, str]) -> Skeleton:
         exchangeable = self._exchangeable
@@ -105,7 +107,7 @@ class IndividualsByName:
             return expected
         if len(names) != len(expected):
             raise InputError(
-                f"{_of(recording)} has {_counted(names)} animals, the recordings before have {_counted(expected)}; "
+                f"{_of(recording)} has {_counted(names)}, the recordings before have {_counted(expected)}; "
                 "choose the animals with `individuals`, or import the recordings into two stores"
             )
         if skeleton.exchangeable:
@@ -157,7 +159,7 @@ def _about_identity(skeleton: Skeleton) -> str:
 
 
 def _counted(individuals: Sequence[str]) -> str:
-    return f"{len(individuals)} ({', '.join(individuals)})"
+    return f"{len(individuals)} animal{'s' * (len(individuals) != 1)} ({', '.join(individuals)})"
 
 
 def _of(recording: Recording) -> str:
@@ -165,8 +167,21 @@ def _of(recording: Recording) -> str:
 
 
 def _ask(names: Sequence[str], own: Sequence[str]) -> str:
-    pairs = " ".join(f"{name}={other}" for name, other in zip(names, own, strict=False))
-    return f"say who is who with `individuals`, for example `individuals={pairs}`"
+    return f"say who is who with `individuals`, for example `individuals={_pairs(names, own)}`"
+
+
+def _pairs(names: Sequence[str], own: Sequence[str]) -> str:
+    others = [name for name in own if name not in names]
+    return " ".join(f"{name}={name if name in own else others.pop(0)}" for name in names)
+
+
+def who_is_who(names: Sequence[str], own: Sequence[str]) -> str:
+    """Advice for a store whose animals have other names, or another order, than those that are known.
+
+    >>> who_is_who(["resident", "intruder"], ["m1", "m2"])
+    'Import its recordings again and say who is who, for example `individuals=resident=m1 intruder=m2`'
+    """
+    return f"Import its recordings again and say who is who, for example `individuals={_pairs(names, own)}`"
 
 
 def align_keypoints(recording: Recording, skeleton: Skeleton) -> Recording:
