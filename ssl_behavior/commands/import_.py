@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ssl_behavior.commands import as_options
 from ssl_behavior.errors import InputError
-from ssl_behavior.importer import ImportOptions, import_recordings
+from ssl_behavior.importer import ANIMALS_FROM, ImportOptions, import_recordings
 from ssl_behavior.io import FORMATS, format_titles
 from ssl_behavior.io.import_report import render
 from ssl_behavior.skeleton import SKELETONS, load_skeleton
@@ -66,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
         "example resident=m1 intruder=m2",
     )  # fmt: skip
     parser.add_argument(
+        "--animals-from", choices=ANIMALS_FROM, default="columns",
+        help="where animals are: columns of the tables (default), names of body parts (nose_1, nose_2), or files of "
+        "one animal each (cage3_mouse1, cage3_mouse2)",
+    )  # fmt: skip
+    parser.add_argument(
         "--exchangeable", action=argparse.BooleanOptionalAction,
         help="whether the tracker may swap the animals (default: by their names; the report says it)",
     )  # fmt: skip
@@ -95,6 +100,7 @@ def main(argv: list[str]) -> int:
         skeleton=load_skeleton(args.skeleton) if args.skeleton else None,
         individuals=_individuals(args.individuals),
         exchangeable=args.exchangeable,
+        animals_from=args.animals_from,
         annotations=tuple(args.annotations),
         backgrounds=_backgrounds(args.background),
         keep_zeros=args.keep_zeros,
