@@ -18,6 +18,7 @@ from ssl_behavior.io.calms21 import (
 from ssl_behavior.io.caltech import sniff_caltech
 from ssl_behavior.io.dlc import HDF5_FAILURES, is_hdf5, read_dlc_csv, read_dlc_h5, sniff_dlc_csv, sniff_dlc_h5
 from ssl_behavior.io.npz import read_npz, sniff_npz
+from ssl_behavior.io.sleap import read_sleap_h5, read_slp, sniff_sleap_h5, sniff_slp
 from ssl_behavior.io.source import ReadOptions, UnknownFormatError, check_file, describe_start, read_head
 from ssl_behavior.recording import Recording
 
@@ -25,8 +26,6 @@ __all__ = ["FORMATS", "Format", "detect_format", "format_titles", "name_unread_f
 
 
 _HDF5: tuple[tuple[str, Callable[[h5py.File], bool]], ...] = (
-    ("SLEAP predictions (.slp)", lambda f: "pred_points" in f and "instances" in f),
-    ("SLEAP analysis HDF5", lambda f: "tracks" in f and "node_names" in f),
     ("NWB", lambda f: "nwb_version" in f.attrs),
     ("JABS pose HDF5", lambda f: "poseest" in f),
     ("movement netCDF", lambda f: "_NCProperties" in f.attrs or ("position" in f and "keypoints" in f)),
@@ -69,6 +68,8 @@ FORMATS: dict[str, Format] = {
         Format("calms21_npy", "CalMS21 or AIcrowd .npy", sniff_npy, read_calms21_npy),
         Format("dlc_csv", "DeepLabCut CSV (also .gz)", sniff_dlc_csv, read_dlc_csv),
         Format("dlc_h5", "DeepLabCut H5", sniff_dlc_h5, read_dlc_h5),
+        Format("slp", "SLEAP .slp", sniff_slp, read_slp),
+        Format("sleap_h5", "SLEAP analysis .h5", sniff_sleap_h5, read_sleap_h5),
         Format("npz", "generic .npz", sniff_npz, read_npz),
     )
 }

@@ -62,9 +62,6 @@ def test_annotations_alone(tmp_path, make):
 @pytest.mark.parametrize(
     ("name", "title"),
     [
-        ("formats/sleap_3mice.slp", "SLEAP predictions"),
-        ("formats/sleap_predictions.slp", "SLEAP predictions"),
-        ("formats/sleap_analysis_flies.h5", "SLEAP analysis"),
         ("formats/ethome_sample.nwb", "NWB"),
         ("formats/vame_sample.nwb", "NWB"),
         ("formats/movement_single.nc", "movement netCDF"),
