@@ -17,7 +17,10 @@ from ssl_behavior.io.calms21 import (
 )
 from ssl_behavior.io.caltech import sniff_caltech
 from ssl_behavior.io.dlc import HDF5_FAILURES, is_hdf5, read_dlc_csv, read_dlc_h5, sniff_dlc_csv, sniff_dlc_h5
+from ssl_behavior.io.jabs import read_jabs, sniff_jabs
+from ssl_behavior.io.netcdf import read_netcdf, sniff_netcdf
 from ssl_behavior.io.npz import read_npz, sniff_npz
+from ssl_behavior.io.nwb import read_nwb, sniff_nwb
 from ssl_behavior.io.sleap import read_sleap_h5, read_slp, sniff_sleap_h5, sniff_slp
 from ssl_behavior.io.source import ReadOptions, UnknownFormatError, check_file, describe_start, read_head
 from ssl_behavior.recording import Recording
@@ -27,7 +30,6 @@ __all__ = ["FORMATS", "Format", "detect_format", "format_titles", "name_unread_f
 
 _HDF5: tuple[tuple[str, Callable[[h5py.File], bool]], ...] = (
     ("NWB", lambda f: "nwb_version" in f.attrs),
-    ("JABS pose HDF5", lambda f: "poseest" in f),
     ("movement netCDF", lambda f: "_NCProperties" in f.attrs or ("position" in f and "keypoints" in f)),
 )
 _TEXT: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
@@ -70,6 +72,9 @@ FORMATS: dict[str, Format] = {
         Format("dlc_h5", "DeepLabCut H5", sniff_dlc_h5, read_dlc_h5),
         Format("slp", "SLEAP .slp", sniff_slp, read_slp),
         Format("sleap_h5", "SLEAP analysis .h5", sniff_sleap_h5, read_sleap_h5),
+        Format("jabs", "JABS pose .h5", sniff_jabs, read_jabs),
+        Format("nwb", "NWB with poses (ndx-pose)", sniff_nwb, read_nwb),
+        Format("netcdf", "movement netCDF", sniff_netcdf, read_netcdf),
         Format("npz", "generic .npz", sniff_npz, read_npz),
     )
 }

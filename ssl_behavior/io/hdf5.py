@@ -16,6 +16,7 @@ from ssl_behavior.io.source import check_file
 __all__ = [
     "BLOCK_FRAMES",
     "blocks",
+    "check_claim",
     "decoded_json",
     "json_texts",
     "numbers",
@@ -67,13 +68,23 @@ def _dataset(group: h5py.Group, name: str, path: Path) -> h5py.Dataset:
     dataset = group.get(name, None)
     if not isinstance(dataset, h5py.Dataset):
         raise InputError(f"{path}: it lacks the dataset {name!r}; it has {sorted(group)[:20]}: export it again")
-    size = int(np.prod(dataset.shape or (0,), dtype=float)) * dataset.dtype.itemsize
+    check_claim(name, dataset.shape or (), dataset.dtype.itemsize, path)
+    return dataset
+
+
+def check_claim(name: str, shape: tuple[int, ...], itemsize: int, path: Path) -> None:
+    """Refuse an array that is larger than its file can hold, even compressed: its shape is damaged.
+
+    Raises
+    ------
+    InputError
+        With the array's name and shape.
+    """
+    size = float(np.prod(shape, dtype=float)) * itemsize
     if size > _SMALL and size > _MAX_RATIO * path.stat().st_size:
         raise InputError(
-            f"{path}: its dataset {name!r} claims shape {list(dataset.shape)}, more numbers than the file can hold: "
-            "it is cut off or damaged"
+            f"{path}: {name} claims shape {list(shape)}, more numbers than the file can hold: it is cut off or damaged"
         )
-    return dataset
 
 
 def numbers(group: h5py.Group, name: str, ndim: int, path: Path) -> h5py.Dataset:

@@ -3,7 +3,9 @@
 import importlib
 import math
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +18,8 @@ __all__ = [
     "empty_tracks",
     "in_order",
     "library",
+    "library_errors",
+    "frame_numbers",
     "note_fragments",
     "note_gaps",
     "recording_id",
@@ -135,3 +139,42 @@ def library(module: str, extra: str, path: Path, title: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise InputError(f"{path}: {title} needs {module} ({error}): pip install 'ssl-behavior[{extra}]'") from None
+
+
+@contextmanager
+def library_errors(path: Path, title: str) -> Iterator[None]:
+    """Turn whatever a library raises on a damaged file into an InputError, and silence its warnings."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - readers of open formats raise anything on damaged files
+        reason = f"{type(error).__name__}: {str(error)[:300]}"
+        raise InputError(f"{path}: damaged {title} ({reason}): copy or export it again") from None
+
+
+def frame_numbers(times: np.ndarray, path: Path) -> tuple[np.ndarray, float | None]:
+    """Frame number of each time in s, counted from 0 s, and the frame rate; None for a single time.
+
+    Raises
+    ------
+    InputError
+        If times are no numbers, are negative or do not increase.
+    """
+    steps = np.diff(times)
+    if times.size == 0 or times.dtype.kind not in "fiu" or not np.isfinite(times).all():
+        raise InputError(f"{path}: its times must be numbers, got {times.dtype} {times[:3].tolist()}")
+    if times[0] < 0 or (steps <= 0).any():
+        wrong = 0 if times[0] < 0 else int(np.flatnonzero(steps <= 0)[0]) + 1
+        raise InputError(f"{path}: its times must increase from 0 on, but time {wrong} is {times[wrong]:g} s")
+    if len(times) == 1:
+        return np.zeros(1, dtype=np.int64), None
+    # The median is the step of a regular recording with gaps; the mean of such steps is free of rounding.
+    step = float(np.median(steps))
+    step = float(steps[np.abs(steps - step) < 0.2 * step].mean())
+    numbers = np.rint(times / step)
+    if (np.diff(numbers) < 1).any() or numbers[-1] > 1 << 40:
+        raise InputError(f"{path}: its times are irregular, {steps.min():g} to {steps.max():g} s apart; resample them")
+    return numbers.astype(np.int64), 1 / step

@@ -65,8 +65,6 @@ def test_annotations_alone(tmp_path, make):
         ("formats/ethome_sample.nwb", "NWB"),
         ("formats/vame_sample.nwb", "NWB"),
         ("formats/movement_single.nc", "movement netCDF"),
-        ("formats/jabs_pose_est_v3.h5", "JABS"),
-        ("formats/jabs_pose_est_v5.h5", "JABS"),
         ("ethome/boris_events.csv", "BORIS"),
         ("mouse_boxes/A0152_1.csv.gz", "boxes"),
     ],

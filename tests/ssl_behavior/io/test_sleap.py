@@ -210,12 +210,11 @@ def test_nan_everywhere_is_read_as_missing(tmp_path, values):
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("name", ["sleap_3mice.slp", "sleap_predictions.slp", "sleap_analysis_flies.h5"])
-def test_real_files_equal_sleap_io(real_data, name):
+@pytest.mark.parametrize("name", ["sleap_3mice.slp", "sleap_predictions.slp"])
+def test_real_slp_equals_sleap_io(real_data, name):
     sleap_io = pytest.importorskip("sleap_io")
     path = real_data / "formats" / name
-    load = sleap_io.load_slp if name.endswith("slp") else sleap_io.load_analysis_h5
-    labels = load(str(path), open_videos=False) if name.endswith("slp") else load(str(path))
+    labels = sleap_io.load_slp(str(path), open_videos=False)
     skeleton = Skeleton(name="theirs", keypoints=tuple(labels.skeleton.node_names))
     (recording,) = read(path, fps=50.0, skeleton=skeleton)
     theirs = labels.numpy(return_confidence=True)
@@ -224,6 +223,27 @@ def test_real_files_equal_sleap_io(real_data, name):
     theirs = theirs[: recording.num_frames]
     np.testing.assert_array_equal(recording.keypoints, theirs[..., :2].astype(np.float32))
     assert recording.individuals == tuple(track.name for track in labels.tracks)
-    if recording.confidence is not None:
-        seen = np.isfinite(theirs[..., 0])
-        np.testing.assert_array_equal(recording.confidence[seen], theirs[..., 2][seen].astype(np.float32))
+    seen = np.isfinite(theirs[..., 0])
+    np.testing.assert_array_equal(recording.confidence[seen], theirs[..., 2][seen].astype(np.float32))
+
+
+@pytest.mark.data
+def test_real_analysis_h5(real_data):
+    # sleap-io refuses this file, which has no scores.
+    path = real_data / "formats" / "sleap_analysis_flies.h5"
+    with h5py.File(path) as file:
+        names = tuple(name.decode() for name in file["node_names"][()])
+        theirs = file["tracks"][()].transpose(3, 0, 2, 1).astype(np.float32)
+    (recording,) = read(path, fps=150.0, skeleton=Skeleton(name="fly", keypoints=names))
+    np.testing.assert_array_equal(recording.keypoints, theirs)
+    assert recording.individuals == ("track_0", "track_1") and recording.confidence is None
+
+
+def test_analysis_h5_equals_sleap_io(tmp_path, values):
+    sleap_io = pytest.importorskip("sleap_io")
+    labels = sleap_io.load_slp(str(write_slp(tmp_path / "x.slp", values)), open_videos=False)
+    for preset in ("matlab", "standard"):
+        labels.save(str(tmp_path / "theirs.analysis.h5"), format="analysis_h5", preset=preset)
+        (recording,) = read(tmp_path / "theirs.analysis.h5", fps=30.0)
+        np.testing.assert_array_equal(recording.keypoints[:11], values[..., :2].astype(np.float32))
+        assert np.isnan(recording.keypoints[11:]).all()

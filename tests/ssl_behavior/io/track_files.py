@@ -75,3 +75,28 @@ def write_sleap_h5(path, values, parts=RAT_PARTS, names=None, order="matlab", di
         if dims:
             file["tracks"].attrs["dims"] = json.dumps([words[axis] for axis in axes])
     return path
+
+
+def write_jabs(path, values, version, ids=None, count=None, mask=None, attributes=None):
+    """`values` [time, detection, keypoint=12, (x, y, confidence)], NaN = not found; `ids` [time, detection]."""
+    found = np.isfinite(values[..., 0])
+    points = np.where(found[..., None], np.nan_to_num(values[..., 1::-1]).round(), 0).astype(np.uint16)
+    confidence = np.where(found, values[..., 2], 0).astype(np.float32)
+    with h5py.File(path, "w") as file:
+        pose = file.create_group("poseest")
+        if version == 2:
+            pose["points"], pose["confidence"] = points[:, 0], confidence[:, 0]
+            return path
+        pose.attrs["version"] = np.array([version, 0], dtype=np.uint16)
+        pose["points"], pose["confidence"] = points, confidence
+        count = found.any(axis=2).sum(axis=1) if count is None else count
+        pose["instance_count"] = np.asarray(count, dtype=np.uint8)
+        ids = np.asarray(ids)
+        if version == 3:
+            pose["instance_track_id"] = ids.astype(np.uint32)
+        else:
+            pose["instance_embed_id"] = ids.astype(np.uint32)
+            pose["id_mask"] = np.asarray(ids == 0 if mask is None else mask)
+            pose["instance_id_center"] = np.zeros((int(ids[~pose["id_mask"][()]].max(initial=0)), 4))
+        pose.attrs.update(attributes or {})
+    return path
