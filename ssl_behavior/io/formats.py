@@ -29,13 +29,12 @@ __all__ = ["FORMATS", "Format", "detect_format", "format_titles", "name_unread_f
 
 
 _HDF5: tuple[tuple[str, Callable[[h5py.File], bool]], ...] = (
-    ("NWB", lambda f: "nwb_version" in f.attrs),
-    ("movement netCDF", lambda f: "_NCProperties" in f.attrs or ("position" in f and "keypoints" in f)),
+    ("netCDF without positions", lambda f: "_NCProperties" in f.attrs),
 )
 _TEXT: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
     ("BORIS events CSV", lambda head: head.startswith((b"Observation id", b'"Observation id'))),
     ("CSV of body-part boxes", lambda head: b"left_x" in head[:400] and b"-width" in head[:400]),
-    ("netCDF 3", lambda head: head.startswith(b"CDF")),
+    ("netCDF without positions", lambda head: head.startswith(b"CDF")),
     ("MAT-file", lambda head: head.startswith(b"MATLAB")),
 )
 

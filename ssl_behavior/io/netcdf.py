@@ -157,9 +157,7 @@ def _frames(data: Any, path: Path, options: ReadOptions, notes: list[str]) -> tu
     return numbers, stated_fps(options, fps or measured, path, _TITLE, notes)
 
 
-def _fill(
-    variable: Any, frames: np.ndarray, out: np.ndarray, path: Path, last: list[int] | None = None
-) -> None:
+def _fill(variable: Any, frames: np.ndarray, out: np.ndarray, path: Path, last: list[int] | None = None) -> None:
     """Read a variable [time, ...] into `out` at these frames, a block at a time; `last` picks of the last axis."""
     if variable.dtype.kind not in "fiu":
         raise InputError(f"{path}: {variable.name} must be numbers, got {variable.dtype}")

@@ -1,7 +1,8 @@
 """Reader of NWB with ndx-pose: one `PoseEstimationSeries` for each body part, in `PoseEstimation` containers.
 
-A container is an individual, unless its series' names say more: "ind1_snout" is the node "snout" of "ind1". Times come
-from a series' rate or its timestamps; frame 0 is the first time of the container set. Needs pynwb and ndx-pose.
+A container is an individual, unless its series say more: "ind1_snout" is the node "snout" of "ind1", and DeepLabCut's
+export describes a series as "Keypoint snout from individual ind1". Times come from a series' rate or its timestamps;
+frame 0 is the first time of all series. Needs pynwb and ndx-pose.
 """
 
 import re
@@ -34,6 +35,7 @@ from ssl_behavior.skeleton import choose_skeleton
 __all__ = ["read_nwb", "sniff_nwb"]
 
 _TITLE = "NWB file"
+_DESCRIPTION = re.compile(r"Keypoint (.+) from individual (.+?)\.?")
 _WORD = re.compile(r"pose[_ ]?estimation([_ ]?series)?", re.IGNORECASE)
 
 
@@ -79,6 +81,7 @@ def read_nwb(path: Path, options: ReadOptions) -> Iterator[Recording]:
 def _recording(nwb: Any, path: Path, options: ReadOptions) -> Recording:
     notes: list[str] = []
     containers = [item for item in nwb.objects.values() if item.neurodata_type == "PoseEstimation"]
+    containers.sort(key=lambda item: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", item.name)])
     series = [one for container in containers for one in _series(container, len(containers), path, notes)]
     if not series:
         raise InputError(f"{path}: it has no poses (no PoseEstimation with a PoseEstimationSeries)")
@@ -107,7 +110,7 @@ def _recording(nwb: Any, path: Path, options: ReadOptions) -> Recording:
         id=recording_id(path, options),
         keypoints=in_order(keypoints, order),
         confidence=in_order(confidence, order) if any(one.confidence is not None for one in series) else None,
-        fps=stated_fps(options, rates[0] if rates else None, path, _TITLE, notes),
+        fps=_fps(options, rates, series, path, notes),
         skeleton=skeleton,
         individuals=tuple(individuals),
         source=str(path),
@@ -116,10 +119,25 @@ def _recording(nwb: Any, path: Path, options: ReadOptions) -> Recording:
     )
 
 
+def _fps(options: ReadOptions, rates: list[float], series: list[_Series], path: Path, notes: list[str]) -> float:
+    whole = all((one.times == np.rint(one.times)).all() for one in series)
+    if whole and rates and rates[0] == 1:
+        if options.fps is None:
+            raise InputError(
+                f"{path}: its timestamps are whole numbers {series[0].times[:3].tolist()}, frames and not seconds; pass "
+                "the frame rate as `fps`, e.g. `fps=30`"
+            )
+        return options.fps
+    return stated_fps(options, rates[0] if rates else None, path, _TITLE, notes)
+
+
 def _nodes(container: Any) -> list[str]:
     """Names of a container's nodes, in order; ndx-pose before 0.2 kept them in the container itself."""
-    skeleton = getattr(container, "skeleton", None)
-    nodes = getattr(skeleton if skeleton is not None else container, "nodes", None)
+    try:
+        nodes = container.nodes if container.skeleton is None else container.skeleton.nodes
+    except ValueError:
+        # ndx-pose says so of a container without nodes.
+        nodes = None
     return [] if nodes is None else [str(node) for node in nodes[:]]
 
 
@@ -127,9 +145,7 @@ def _series(container: Any, num_containers: int, path: Path, notes: list[str]) -
     nodes = sorted(_nodes(container), key=len, reverse=True)
     own = _WORD.sub("", container.name).strip("_-. ") or ("animal0" if num_containers == 1 else container.name)
     for name, one in container.pose_estimation_series.items():
-        plain = _WORD.sub("", name).strip("_-. ") or name
-        node = next((node for node in nodes if _ends_with(plain, node)), plain)
-        prefix = plain[: len(plain) - len(node)].strip("_-. ") if node != plain else ""
+        node, prefix = _node_and_prefix(name, str(one.description), nodes)
         individual = own if not prefix else prefix if num_containers == 1 else f"{own}_{prefix}"
         data, confidence = one.data, one.confidence
         if data.ndim != 2 or data.shape[1] not in (2, 3) or data.dtype.kind not in "fiu":
@@ -141,6 +157,22 @@ def _series(container: Any, num_containers: int, path: Path, notes: list[str]) -
         check_claim(name, data.shape, data.dtype.itemsize, path)
         _note_units(one, data.shape[1], notes)
         yield _Series(individual, node, data, confidence, _times(one, name, path))
+
+
+def _node_and_prefix(name: str, description: str, nodes: list[str]) -> tuple[str, str]:
+    """Body part of a series and the individual that its name or description states, "" if none.
+
+    >>> _node_and_prefix("ind1_snout", "", ["snout", "tail"])
+    ('snout', 'ind1')
+    >>> _node_and_prefix("PoseEstimationSeriesLeftEar", "", ["left_ear", "LeftEar"])
+    ('LeftEar', '')
+    """
+    described = _DESCRIPTION.fullmatch(description.strip())
+    if described:
+        return described[1], described[2]
+    plain = _WORD.sub("", name).strip("_-. ") or name
+    node = next((node for node in nodes if _ends_with(plain, node)), plain)
+    return node, plain[: len(plain) - len(node)].strip("_-. ") if node != plain else ""
 
 
 def _ends_with(name: str, node: str) -> bool:
@@ -176,7 +208,10 @@ def _times(series: Any, name: str, path: Path) -> np.ndarray:
 def _in_node_order(bodyparts: list[str], containers: list[Any]) -> list[str]:
     """Body parts in the order of the skeletons' nodes; HDF5 lists them by the alphabet."""
     nodes = list(dict.fromkeys(node for container in containers for node in _nodes(container)))
-    return sorted(bodyparts, key=lambda name: nodes.index(name) if name in nodes else len(nodes))
+    place = {
+        name: next((i for i, node in enumerate(nodes) if _ends_with(node, name)), len(nodes)) for name in bodyparts
+    }
+    return sorted(bodyparts, key=lambda name: place[name])
 
 
 def _resolution(containers: list[Any]) -> tuple[float, float] | None:

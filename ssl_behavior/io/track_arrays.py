@@ -16,10 +16,10 @@ from ssl_behavior.io.source import ReadOptions, id_from_name
 
 __all__ = [
     "empty_tracks",
+    "frame_numbers",
     "in_order",
     "library",
     "library_errors",
-    "frame_numbers",
     "note_fragments",
     "note_gaps",
     "recording_id",

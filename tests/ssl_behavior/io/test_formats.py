@@ -62,9 +62,6 @@ def test_annotations_alone(tmp_path, make):
 @pytest.mark.parametrize(
     ("name", "title"),
     [
-        ("formats/ethome_sample.nwb", "NWB"),
-        ("formats/vame_sample.nwb", "NWB"),
-        ("formats/movement_single.nc", "movement netCDF"),
         ("ethome/boris_events.csv", "BORIS"),
         ("mouse_boxes/A0152_1.csv.gz", "boxes"),
     ],
