@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents
+from ssl_behavior.individuals import IndividualsByName
 from ssl_behavior.recording import NOT_ANNOTATED, Labels, Recording
 from ssl_behavior.skeleton import Skeleton
 
@@ -286,8 +287,8 @@ class StoreWriter:
     """Writer that appends recordings one at a time, in bounded memory. Use through `create_store`."""
 
     def __init__(self, folder: Path, skeleton: Skeleton, individuals: Sequence[str] | None = None) -> None:
-        self.folder, self.skeleton = folder, skeleton
-        self.individuals = tuple(individuals or skeleton.individuals)
+        self.folder, self.individuals = folder, tuple(individuals or skeleton.individuals)
+        self.skeleton = replace(skeleton, individuals=self.individuals)
         self.rows: list[StoreRow] = []
         self.streams: dict[str, Stream] = {}
         self.num_frames = 0
@@ -338,10 +339,10 @@ class StoreWriter:
                 f"{list(recording.skeleton.keypoints)}, the store has {list(self.skeleton.keypoints)}; "
                 "one store holds one skeleton"
             )
-        if len(recording.individuals) != len(self.individuals):
+        if recording.individuals != self.individuals:
             raise InputError(
-                f"recording {recording.id!r} ({recording.source}) has {len(recording.individuals)} animals, "
-                f"the store has {len(self.individuals)}"
+                f"recording {recording.id!r} ({recording.source}) has the animals {', '.join(recording.individuals)}, "
+                f"the store has {', '.join(self.individuals)}; `import_recordings` and `write_store` match them by name"
             )
         for name in recording.labels:
             if not _STREAM_NAME.fullmatch(name):
@@ -431,13 +432,20 @@ def create_store(
 
 
 def write_store(path: str | Path, recordings: Iterable[Recording], overwrite: bool = False) -> Store:
-    """Write recordings of one skeleton as a store and open it."""
-    recordings = iter(recordings)
-    first = next(recordings, None)
+    """Write recordings as a store and open it; keypoints and animals are matched to the first recording's by name.
+
+    Raises
+    ------
+    InputError
+        As `create_store`, or if a recording has other animals or keypoints than the first.
+    """
+    individuals = IndividualsByName({})
+    matched = map(individuals.matched, recordings)
+    first = next(matched, None)
     if first is None:
         raise InputError(f"{path}: no recordings to write")
     with create_store(path, first.skeleton, first.individuals, overwrite) as writer:
         writer.append(first)
-        for recording in recordings:
+        for recording in matched:
             writer.append(recording)
     return Store(path)

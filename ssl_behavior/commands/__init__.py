@@ -80,8 +80,10 @@ def as_options(message: str) -> str:
     >>> as_options("choose another `out`, or pass `overwrite`; at last try `min_confidence=0.5`")
     'choose another --out, or pass --overwrite; at last try --min-confidence 0.5'
 
-    Keys of a configuration are options of their own name:
+    Switches have a form for False, and keys of a configuration are options of their own name:
 
+    >>> as_options("pass `exchangeable=False`")
+    'pass --no-exchangeable'
     >>> as_options("choose `data.sampling.rare_share=0`")
     'choose --data.sampling.rare_share 0'
     """
@@ -93,6 +95,8 @@ def as_options(message: str) -> str:
         chosen = _OPTIONS.get(name, name)
         # Options of dotted keys keep underscores.
         chosen = chosen if "." in chosen else chosen.replace("_", "-")
+        if value in ("True", "False"):
+            return f"--{'' if value == 'True' else 'no-'}{chosen}"
         return ("-" if len(name) == 1 else "--") + chosen + (f" {value}" if value else "")
 
     return re.sub(r"`([A-Za-z][A-Za-z_.]*)(?:=([^`]*))?`", option, message)
