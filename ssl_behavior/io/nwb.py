@@ -124,8 +124,8 @@ def _fps(options: ReadOptions, rates: list[float], series: list[_Series], path: 
     if whole and rates and rates[0] == 1:
         if options.fps is None:
             raise InputError(
-                f"{path}: its timestamps are whole numbers {series[0].times[:3].tolist()}, frames and not seconds; pass "
-                "the frame rate as `fps`, e.g. `fps=30`"
+                f"{path}: its timestamps are whole numbers {series[0].times[:3].tolist()}, frames and not seconds; "
+                "pass the frame rate as `fps`, e.g. `fps=30`"
             )
         return options.fps
     return stated_fps(options, rates[0] if rates else None, path, _TITLE, notes)

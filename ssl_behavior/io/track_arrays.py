@@ -151,7 +151,8 @@ def library_errors(path: Path, title: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 - readers of open formats raise anything on damaged files
-        reason = f"{type(error).__name__}: {str(error)[:300]}"
+        # The last argument is the reason; hdmf puts the whole tree of the file before it.
+        reason = f"{type(error).__name__}: {str(error.args[-1] if error.args else error)[:300]}"
         raise InputError(f"{path}: damaged {title} ({reason}): copy or export it again") from None
 
 

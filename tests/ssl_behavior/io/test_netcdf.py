@@ -82,7 +82,7 @@ def test_fps_that_contradicts_the_times(tmp_path, values):
     path = write(tmp_path / "x.nc", dataset(values, times=np.arange(11) / 50))
     with pytest.raises(InputError, match=r"fps is 25, but its times are 0.02 s apart, which is 50 frames per second"):
         read(path)
-    assert read(path, fps=50).fps == 50
+    assert read(path, fps=50.0).fps == 50
 
 
 def test_three_dimensions_and_no_scores(tmp_path, values):
@@ -117,7 +117,7 @@ def test_cut_files_and_other_netcdf(tmp_path, values):
     for engine in ("h5netcdf", "scipy"):
         path = write(tmp_path / "x.nc", dataset(values), engine)
         path.write_bytes(path.read_bytes()[:-700])
-        with pytest.raises(InputError, match="damaged|shorter|not a known format"):
+        with pytest.raises(InputError, match=r"x.nc: (damaged|its times)"):
             list(read_recordings(path, ReadOptions(), format="netcdf"))
         other = write(tmp_path / "speed.nc", dataset(values).rename(position="speed"), engine)
         with pytest.raises(InputError, match="netCDF without positions is not supported"):

@@ -1,6 +1,7 @@
 """NWB with ndx-pose, beside pynwb's own numbers."""
 
 import sys
+import warnings
 from datetime import UTC, datetime
 
 import h5py
@@ -106,7 +107,7 @@ def change(path, name, data):
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("data", np.zeros((11, 5)), "must be numbers of shape"),
+        ("data", np.zeros((11, 5)), "damaged NWB file .*shape"),
         ("data", np.zeros((11, 2), dtype="S3"), "must be numbers of shape|damaged NWB"),
         ("data", np.zeros((0, 2)), "has no frames|confidence"),
         ("data", None, "damaged NWB file|must be numbers"),
@@ -152,7 +153,7 @@ def test_real_files_equal_pynwb(real_data, name):
     recording = read(path, fps=30.0, skeleton=Skeleton(name="mouse", keypoints=parts))
     prefix = "ind1_" if name.startswith("ethome") else ""
     assert recording.individuals == (("ind1",) if prefix else ("animal0",)) and not recording.notes
-    with pynwb.NWBHDF5IO(str(path), "r") as io:
+    with warnings.catch_warnings(action="ignore"), pynwb.NWBHDF5IO(str(path), "r") as io:
         series = io.read().processing["behavior"]["PoseEstimation"].pose_estimation_series
         assert len(series) == len(parts)
         for k, part in enumerate(parts):
