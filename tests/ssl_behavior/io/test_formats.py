@@ -63,7 +63,6 @@ def test_annotations_alone(tmp_path, make):
     ("name", "title"),
     [
         ("ethome/boris_events.csv", "BORIS"),
-        ("mouse_boxes/A0152_1.csv.gz", "boxes"),
     ],
 )
 def test_known_formats_that_are_not_read_are_named(real_data, name, title):
