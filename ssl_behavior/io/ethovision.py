@@ -80,7 +80,7 @@ def _numbers(lines: list[str], separator: str, many: int, num_header: int, path:
         # A separator at a line's end makes one empty cell more.
         if len(row) not in (many, many + 1, many - 1):
             raise InputError(f"{path}: line {number} has {len(row)} cells, the header has {many}: the file is cut off")
-        rows.append([_number(cell) for cell in (row + [""])[:many]])
+        rows.append([_number(cell) for cell in [*row, ""][:many]])
     if not rows:
         raise InputError(f"{path}: a header without frames")
     return np.array(rows, dtype=float)

@@ -57,9 +57,13 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     check_file(path)
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+            arrays = {key: file[key] for key in file.files}
     except _FAILURES as error:
         raise InputError(f"{path}: damaged .npz ({type(error).__name__}: {error})"[:300]) from None
+    others = [key for key, value in arrays.items() if not isinstance(value, np.ndarray)]
+    if others:
+        raise InputError(f"{path}: its members {others[:5]} are no arrays; expected a .npz of plain arrays")
+    return arrays
 
 
 def sniff_npz(path: Path) -> bool:
