@@ -62,16 +62,7 @@ def test_annotations_alone(tmp_path, make):
 @pytest.mark.parametrize(
     ("name", "title"),
     [
-        ("formats/sleap_3mice.slp", "SLEAP predictions"),
-        ("formats/sleap_predictions.slp", "SLEAP predictions"),
-        ("formats/sleap_analysis_flies.h5", "SLEAP analysis"),
-        ("formats/ethome_sample.nwb", "NWB"),
-        ("formats/vame_sample.nwb", "NWB"),
-        ("formats/movement_single.nc", "movement netCDF"),
-        ("formats/jabs_pose_est_v3.h5", "JABS"),
-        ("formats/jabs_pose_est_v5.h5", "JABS"),
         ("ethome/boris_events.csv", "BORIS"),
-        ("mouse_boxes/A0152_1.csv.gz", "boxes"),
     ],
 )
 def test_known_formats_that_are_not_read_are_named(real_data, name, title):
