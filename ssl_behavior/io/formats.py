@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.io.annotation_readers import annotation_reader
 from ssl_behavior.io.calms21 import (
     read_calms21_json,
     read_calms21_npy,
@@ -15,7 +16,6 @@ from ssl_behavior.io.calms21 import (
     sniff_npy,
     sniff_zip,
 )
-from ssl_behavior.io.caltech import sniff_caltech
 from ssl_behavior.io.dlc import HDF5_FAILURES, is_hdf5, read_dlc_csv, read_dlc_h5, sniff_dlc_csv, sniff_dlc_h5
 from ssl_behavior.io.npz import read_npz, sniff_npz
 from ssl_behavior.io.source import ReadOptions, UnknownFormatError, check_file, describe_start, read_head
@@ -32,7 +32,6 @@ _HDF5: tuple[tuple[str, Callable[[h5py.File], bool]], ...] = (
     ("movement netCDF", lambda f: "_NCProperties" in f.attrs or ("position" in f and "keypoints" in f)),
 )
 _TEXT: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
-    ("BORIS events CSV", lambda head: head.startswith((b"Observation id", b'"Observation id'))),
     ("CSV of body-part boxes", lambda head: b"left_x" in head[:400] and b"-width" in head[:400]),
     ("netCDF 3", lambda head: head.startswith(b"CDF")),
     ("MAT-file", lambda head: head.startswith(b"MATLAB")),
@@ -94,7 +93,7 @@ def detect_format(path: Path) -> Format:
     for format in FORMATS.values():
         if format.sniff(path):
             return format
-    if sniff_caltech(path):
+    if annotation_reader(path, named=False):
         raise UnknownFormatError(f"{path}: annotations without tracks; give the tracks, and these as `annotations`")
     unread = name_unread_format(path)
     known = format_titles()

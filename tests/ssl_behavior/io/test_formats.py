@@ -70,7 +70,6 @@ def test_annotations_alone(tmp_path, make):
         ("formats/movement_single.nc", "movement netCDF"),
         ("formats/jabs_pose_est_v3.h5", "JABS"),
         ("formats/jabs_pose_est_v5.h5", "JABS"),
-        ("ethome/boris_events.csv", "BORIS"),
         ("mouse_boxes/A0152_1.csv.gz", "boxes"),
     ],
 )

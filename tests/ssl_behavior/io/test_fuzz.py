@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io import ReadOptions, read_recordings
-from ssl_behavior.io.caltech import labels_from_annotation, read_caltech
+from ssl_behavior.io.annotation import labels_from_annotation
+from ssl_behavior.io.caltech import read_caltech
 from ssl_behavior.io.discovery import discover
 from ssl_behavior.io.track_quality import clean, inspect_quality
 from ssl_behavior.skeleton import SKELETONS
@@ -132,7 +133,7 @@ def test_small_annotations(tmp_path, make):
             except InputError:
                 return
             for stream, intervals in annotation.streams.items():
-                if intervals:
+                if len(intervals):
                     labels, _ = labels_from_annotation(annotation, stream, 7)
                     assert len(labels.frames) == 7
 
