@@ -2,7 +2,6 @@
 
 import math
 import zipfile
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
@@ -12,6 +11,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import check_free, write_json
+from ssl_behavior.individuals import IndividualsByName
 from ssl_behavior.io import ReadOptions, format_titles
 from ssl_behavior.io.annotation import AnnotationSpan
 from ssl_behavior.io.annotation_index import AnnotationIndex
@@ -40,6 +40,8 @@ class ImportOptions:
     fps : frames per second of all recordings, or None for the files' or documented rates.
     px_per_cm : scale of all recordings, or None for the files' scales; a file with another scale is refused.
     skeleton : None to recognize it by the names of the keypoints.
+    individuals : name in the store -> name in the files, of the animals to import; empty = all.
+    exchangeable : whether the tracker may swap the animals; None to decide by their names, which the report states.
     annotations : annotation files, or folders of them, beside those found next to the tracks.
     backgrounds : label stream -> the behavior that means "nothing of interest".
     keep_zeros : keep points at exactly (0, 0) instead of setting them to missing.
@@ -56,6 +58,8 @@ class ImportOptions:
     fps: float | None = None
     px_per_cm: float | None = None
     skeleton: Skeleton | None = None
+    individuals: Mapping[str, str] = field(default_factory=dict)
+    exchangeable: bool | None = None
     annotations: tuple[Path, ...] = ()
     backgrounds: Mapping[str, str] = field(default_factory=dict)
     keep_zeros: bool = False
@@ -129,7 +133,8 @@ def _import(
 ) -> ImportReport:
     _check_out(out, paths, options.overwrite)
     tracks, annotations = discover(paths, options.annotations, options.format, report.notices.append)
-    stream = _recordings(tracks, annotations, options, report, progress)
+    individuals = IndividualsByName(options.individuals, options.exchangeable, options.skeleton)
+    stream = _recordings(tracks, annotations, individuals, options, report, progress)
     first = next(stream, None)
     if first is None:
         seen = " ".join(report.notices[:5]) or "There is no file in it."
@@ -142,6 +147,7 @@ def _import(
         _check_unused(annotations, options)
         report.notices += [*annotations.notices, *annotations.left_out()]
         _finish(report, writer, options)
+        report.notices[:0] = individuals.sentences()
         write_json(writer.folder / "import.json", asdict(report))
     return report
 
@@ -158,6 +164,7 @@ def _check_out(out: Path, sources: Sequence[Path], overwrite: bool) -> None:
 def _recordings(
     tracks: list[TrackFile],
     annotations: AnnotationIndex,
+    individuals: IndividualsByName,
     options: ImportOptions,
     report: ImportReport,
     progress: Progress,
@@ -174,7 +181,7 @@ def _recordings(
             advance=meter.advance,
         )
         for recording in file.format.read(file.path, read_options):
-            recording = _scaled(recording, options.px_per_cm)
+            recording = _scaled(individuals.matched(recording), options.px_per_cm)
             labeled, spans = _labeled(recording, annotations, file.path, options, report)
             cleaned, counts = clean(labeled, options.keep_zeros, options.min_confidence)
             report.recordings.append(
@@ -260,7 +267,7 @@ def _check_unused(annotations: AnnotationIndex, options: ImportOptions) -> None:
 
 
 def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -> None:
-    """Complete the report with facts about all recordings together: backgrounds, copies, names of the animals."""
+    """Complete the report with facts about all recordings together: backgrounds and copies."""
     for stream, background in options.backgrounds.items():
         if stream not in writer.streams or writer.streams[stream].background != background:
             known = {name: list(s.vocabulary) for name, s in writer.streams.items()}
@@ -277,7 +284,3 @@ def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -
         same = first_with.setdefault(row.content_hash, row.id)
         if same != row.id:
             report.notices.append(f"{row.id!r} has the same tracks as {same!r}: keep them on one side of a split")
-    names = Counter(tuple(r.individuals) for r in report.recordings)
-    if len(names) > 1:
-        listed = "; ".join(", ".join(group) for group in names)
-        report.notices.append(f"the animals' names differ between recordings ({listed}); the store has the first's")

@@ -23,6 +23,8 @@ _ANNOTATION_WORDS = re.compile(rf"([_\-. ]*{_WORDS})+$", re.IGNORECASE)
 _LEADING_WORDS = re.compile(rf"^[_\-. ]*({_WORDS}(?=[_\-. ]|$)[_\-. ]*)*", re.IGNORECASE)
 _FILE_TYPES = re.compile(r"\.(boris|annot|parquet|tsv|mp4|avi|mov|mkv|mpg|mpeg|wmv|m4v|seq)$", re.IGNORECASE)
 
+_SAME_RATE = 0.005
+
 
 @dataclass
 class _Entry:
@@ -109,16 +111,23 @@ class AnnotationIndex:
         InputError
             As `take`; or if two files label a stream differently.
         """
-        found = RecordingLabels(dict(recording.labels))
-        annotations = self.take(recording.id, tracks)
+        found = self.labels_of(recording.id, recording.num_frames, recording.fps, tracks, backgrounds)
+        if twice := next((stream for stream in found.labels if stream in recording.labels), None):
+            raise InputError(f"{tracks}: recording {recording.id!r} has a label stream {twice!r} already")
+        return replace(found, labels={**recording.labels, **found.labels})
+
+    def labels_of(
+        self, recording: str, num_frames: int, fps: float, tracks: Path, backgrounds: Mapping[str, str]
+    ) -> RecordingLabels:
+        """Label streams of the recording with this id from its annotations, see `label`."""
+        found = RecordingLabels()
+        annotations = self.take(recording, tracks)
         for stream, own in _streams(annotations, self._raters, found.notices).items():
-            if stream in recording.labels:
-                raise InputError(f"{own[0][0].path}: recording {recording.id!r} has a label stream {stream!r} already")
             background = backgrounds.get(stream, backgrounds.get(own[0][1], ""))
-            made = [labels_from_annotation(a, name, recording.num_frames, background, recording.fps) for a, name in own]
-            _check_same(recording.id, stream, own, [labels for labels, _ in made])
+            made = [labels_from_annotation(a, name, num_frames, background, fps) for a, name in own]
+            _check_same(recording, stream, own, [labels for labels, _ in made])
             found.labels[stream], found.spans[stream] = made[0]
-            found.notices += _about_rate(own[0][0], own[0][0].streams[own[0][1]], recording)
+            found.notices += _about_rate(own[0][0], own[0][0].streams[own[0][1]], recording, fps)
         found.notices += [sentence for annotation, _ in annotations for sentence in annotation.notices]
         return found
 
@@ -270,10 +279,10 @@ def _check_same(recording: str, stream: str, own: Sequence[tuple[Annotation, str
             )
 
 
-def _about_rate(annotation: Annotation, one: AnnotationStream, recording: Recording) -> list[str]:
-    if not one.seconds or one.fps is None or abs(one.fps - recording.fps) <= 0.005 * recording.fps:
+def _about_rate(annotation: Annotation, one: AnnotationStream, recording: str, fps: float) -> list[str]:
+    if not one.seconds or one.fps is None or abs(one.fps - fps) <= _SAME_RATE * fps:
         return []
     return [
-        f"{annotation.path}: the annotated video has {one.fps:g} frames per second, the tracks of {recording.id!r} "
-        f"have {recording.fps:g}; its times are read at {one.fps:g}"
+        f"{annotation.path}: the annotated video has {one.fps:g} frames per second, the tracks of {recording!r} "
+        f"have {fps:g}; its times are read at {one.fps:g}"
     ]

@@ -14,7 +14,7 @@ from ssl_behavior.io.exported_labels import is_contents
 from ssl_behavior.io.formats import FORMATS, Format, detect_format
 from ssl_behavior.io.source import UnknownFormatError
 
-__all__ = ["TrackFile", "discover"]
+__all__ = ["TrackFile", "discover", "index_annotations"]
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,7 @@ def discover(
     if format != "auto" and format not in FORMATS:
         raise InputError(f"unknown `format` {format!r}; known: auto, {', '.join(FORMATS)}")
     index = AnnotationIndex()
-    for path in annotations:
-        for file in _files(path, notice) if path.is_dir() else [path]:
-            if is_contents(file):
-                continue
-            if sniff_looked_for(file):
-                index.add_looked_for(file)
-            elif annotation_reader(file):
-                index.add(file, None)
-            elif file == path:
-                raise InputError(f"{file}: not an annotation file; known: {annotation_titles()}")
+    index_annotations(annotations, index, notice)
     tracks: list[TrackFile] = []
     for source in sources:
         if source.is_dir():
@@ -62,6 +53,26 @@ def discover(
             tracks.append(TrackFile(source, detect_format(source) if format == "auto" else FORMATS[format]))
     index.know(track.path for track in tracks)
     return tracks, index
+
+
+def index_annotations(annotations: Sequence[Path], index: AnnotationIndex, notice: Callable[[str], None]) -> None:
+    """Add annotation files, and those in folders, to an index.
+
+    Raises
+    ------
+    InputError
+        If a named file does not exist, is empty or of unknown format.
+    """
+    for path in annotations:
+        for file in _files(path, notice) if path.is_dir() else [path]:
+            if is_contents(file):
+                continue
+            if sniff_looked_for(file):
+                index.add_looked_for(file)
+            elif annotation_reader(file):
+                index.add(file, None)
+            elif file == path:
+                raise InputError(f"{file}: not an annotation file; known: {annotation_titles()}")
 
 
 def _in_folder(source: Path, format: str, index: AnnotationIndex, notice: Callable[[str], None]) -> Iterator[TrackFile]:
