@@ -16,6 +16,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, read_json, write_errors_explained, write_json
 from ssl_behavior.io.annotation_index import AnnotationIndex
 from ssl_behavior.io.discovery import index_annotations
+from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 from ssl_behavior.store import STREAM_NAME, Store, StoreRow
 
@@ -140,9 +141,11 @@ def add_labels(
     index = AnnotationIndex()
     index_annotations(annotations, index, notices.append)
     index.know([_tracks(row) for row in draft.store.rows])
+    known = {name: one.background for name, one in draft.store.streams.items() if one.background}
+    chosen = {**DOCUMENTED_BACKGROUND.get(draft.store.skeleton.name, {}), **known, **(backgrounds or {})}
     added: dict[str, int] = {}
     for row in draft.store.rows:
-        found = index.labels_of(row.id, row.frames, row.fps, _tracks(row), backgrounds or {})
+        found = index.labels_of(row.id, row.frames, row.fps, _tracks(row), chosen)
         notices += [notice for notice in found.notices if notice not in notices]
         for stream, labels in found.labels.items():
             if stream in row.annotators and not overwrite:

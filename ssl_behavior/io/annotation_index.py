@@ -263,7 +263,7 @@ def _about_raters(name: str, raters: Sequence[str]) -> str:
     streams = ", ".join(f"{name}.{rater}" for rater in raters)
     return (
         f"{', '.join(raters)} are raters of one stream, {name}: each has a stream of its own ({streams}). Annotator "
-        f"tasks of `probe` learn from one stream with one annotator per recording: make {name}.{raters[0]} the stream "
+        f"tasks of ssl-behavior probe learn from one stream with one annotator per recording: make {name}.{raters[0]} the stream "
         f"{name} of some recordings, and so on (`ssl-behavior labels rename STORE {name}.{raters[0]} {name} "
         "--recordings ID ...`)"
     )
