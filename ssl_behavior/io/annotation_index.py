@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,11 @@ class _Entry:
     folder: Path | None
     named: bool
     taken: str = ""
+
+    @cached_property
+    def keys(self) -> set[str]:
+        """Names of the recording that the annotation may belong to."""
+        return _keys(self.annotation)
 
 
 @dataclass(frozen=True)
@@ -204,7 +210,7 @@ def _fit(entry: _Entry, names: Iterable[str], folder: Path | None) -> _Fit | Non
     """Fit of an annotation to a recording with these names; `folder` has its tracks, None = do not ask."""
     if entry.folder is not None and folder is not None and entry.folder != folder:
         return None
-    keys = _keys(entry.annotation)
+    keys = entry.keys
     starts = [len(key) for key in keys if any(_begins(name, key) for name in names)]
     if starts:
         return _Fit(entry, (1, max(starts)), _observer(entry.annotation))
@@ -263,9 +269,9 @@ def _about_raters(name: str, raters: Sequence[str]) -> str:
     streams = ", ".join(f"{name}.{rater}" for rater in raters)
     return (
         f"{', '.join(raters)} are raters of one stream, {name}: each has a stream of its own ({streams}). Annotator "
-        f"tasks of ssl-behavior probe learn from one stream with one annotator per recording: make {name}.{raters[0]} the stream "
-        f"{name} of some recordings, and so on (`ssl-behavior labels rename STORE {name}.{raters[0]} {name} "
-        "--recordings ID ...`)"
+        "tasks of ssl-behavior probe learn from one stream with one annotator per recording: make "
+        f"{name}.{raters[0]} the stream {name} of some recordings, and so on (`ssl-behavior labels rename STORE "
+        f"{name}.{raters[0]} {name} --recordings ID ...`)"
     )
 
 
