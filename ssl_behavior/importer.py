@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,15 +16,15 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import check_free, write_json
 from ssl_behavior.individuals import IndividualsByName
 from ssl_behavior.io import ReadOptions, format_titles
+from ssl_behavior.io.annotation import AnnotationSpan
 from ssl_behavior.io.annotation_index import AnnotationIndex
 from ssl_behavior.io.calms21_release import PARTS, Release
-from ssl_behavior.io.caltech import AnnotationSpan, labels_from_annotation
 from ssl_behavior.io.discovery import TrackFile, discover
 from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
 from ssl_behavior.io.import_report import ImportReport, RecordingReport, StreamReport
 from ssl_behavior.io.source import id_from_name
 from ssl_behavior.io.track_quality import clean, inspect_quality
-from ssl_behavior.recording import NOT_ANNOTATED, Labels, Recording
+from ssl_behavior.recording import NOT_ANNOTATED, Recording
 from ssl_behavior.skeleton import FLAT, Skeleton
 from ssl_behavior.store import StoreWriter, create_store
 from ssl_behavior.terminal import Progress, no_progress
@@ -156,6 +155,7 @@ def _import(
         for recording in chain([first], stream):
             writer.append(recording)
         _check_unused(annotations, options)
+        report.notices += [*annotations.notices, *annotations.left_out()]
         _finish(report, writer, options)
         report.notices[:0] = individuals.sentences()
         write_json(writer.folder / "import.json", asdict(report))
@@ -182,7 +182,7 @@ def _recordings(
     """Label, clean and inspect the recordings one by one, and add each to the report."""
     for file, recording in _joined(_read(tracks, options, report, progress), tracks, options, report):
         recording = _scaled(individuals.matched(recording), options.px_per_cm)
-        labeled, spans = _labeled(recording, annotations.take(recording.id, file.path), options, report)
+        labeled, spans = _labeled(recording, annotations, file.path, options, report)
         cleaned, counts = clean(labeled, options.keep_zeros, options.min_confidence)
         report.recordings.append(
             RecordingReport.of(cleaned, inspect_quality(cleaned), counts, _stream_reports(cleaned, spans))
@@ -290,23 +290,13 @@ def _scaled(recording: Recording, px_per_cm: float | None) -> Recording:
 
 
 def _labeled(
-    recording: Recording, annotation: Any, options: ImportOptions, report: ImportReport
+    recording: Recording, annotations: AnnotationIndex, tracks: Path, options: ImportOptions, report: ImportReport
 ) -> tuple[Recording, dict[str, AnnotationSpan]]:
-    """The recording with the label streams of its annotation file, if any."""
-    if annotation is None:
-        return recording, {}
+    """The recording with the label streams of its annotation files, if any."""
     backgrounds = {**DOCUMENTED_BACKGROUND.get(recording.skeleton.name, {}), **options.backgrounds}
-    labels: dict[str, Labels] = dict(recording.labels)
-    spans: dict[str, AnnotationSpan] = {}
-    for stream, intervals in annotation.streams.items():
-        if stream in labels:
-            raise InputError(f"{annotation.path}: recording {recording.id!r} has a label stream {stream!r} already")
-        if not intervals:
-            report.notices.append(f"{annotation.path}: the stream {stream} is empty; taken as not annotated")
-            continue
-        background = backgrounds.get(stream, "")
-        labels[stream], spans[stream] = labels_from_annotation(annotation, stream, recording.num_frames, background)
-    return replace(recording, labels=labels), spans
+    found = annotations.label(recording, tracks, backgrounds)
+    report.notices += [sentence for sentence in found.notices if sentence not in report.notices]
+    return replace(recording, labels=found.labels), found.spans
 
 
 def _stream_reports(recording: Recording, spans: Mapping[str, AnnotationSpan]) -> dict[str, StreamReport]:

@@ -27,6 +27,7 @@ from ssl_behavior.skeleton import Skeleton
 
 __all__ = [
     "FORMAT_VERSION",
+    "STREAM_NAME",
     "Store",
     "StoreRow",
     "StoreWriter",
@@ -38,7 +39,7 @@ __all__ = [
 
 FORMAT_VERSION = 1
 _FPS_TOLERANCE = 0.01
-_STREAM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+STREAM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +65,14 @@ class StoreRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """Vocabulary and background of a label stream; `background` is "" if there is none."""
+    """Vocabulary and background of a label stream; `background` is "" if there is none.
+
+    `file` : the stream's array, if it is not `labels/<stream>.npy` (after changes, see `ssl_behavior.store_labels`).
+    """
 
     vocabulary: tuple[str, ...]
     background: str = ""
+    file: str = field(default="", compare=False)
 
 
 def common_fps(rows: Sequence[StoreRow], remedy: str) -> float:
@@ -150,8 +155,7 @@ class Store:
         InputError
             If the store has no such stream.
         """
-        self.stream(stream)
-        return self._map(f"labels/{stream}.npy", ())
+        return self._map(self.stream(stream).file or f"labels/{stream}.npy", ())
 
     def stream(self, name: str) -> Stream:
         """Vocabulary and background of a label stream; an unknown name raises InputError with the known ones."""
@@ -246,7 +250,7 @@ def _row(values: Mapping[str, Any]) -> StoreRow:
 
 
 def _stream(values: Mapping[str, Any]) -> Stream:
-    return Stream(vocabulary=tuple(values["vocabulary"]), background=values["background"])
+    return Stream(vocabulary=tuple(values["vocabulary"]), background=values["background"], file=values.get("file", ""))
 
 
 class _GrowingArray:
@@ -345,7 +349,7 @@ class StoreWriter:
                 f"the store has {', '.join(self.individuals)}; `import_recordings` and `write_store` match them by name"
             )
         for name in recording.labels:
-            if not _STREAM_NAME.fullmatch(name):
+            if not STREAM_NAME.fullmatch(name):
                 raise InputError(
                     f"recording {recording.id!r}: label stream {name!r}: use letters, digits, '_', '-' and '.' only"
                 )
@@ -391,7 +395,9 @@ class StoreWriter:
             "skeleton": self.skeleton.to_dict(),
             "individuals": list(self.individuals),
             "confidence": self._confidence is not None,
-            "streams": {name: asdict(stream) for name, stream in self.streams.items()},
+            "streams": {
+                name: {"vocabulary": one.vocabulary, "background": one.background} for name, one in self.streams.items()
+            },
             "recordings": [asdict(row) for row in self.rows],
         }
         (self.folder / "store.json").write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")

@@ -12,10 +12,17 @@ from ssl_behavior.io.import_report import render
 from ssl_behavior.skeleton import SKELETONS, load_skeleton
 from ssl_behavior.terminal import make_console, progress_bars
 
-__all__ = ["main"]
+__all__ = ["main", "parse_backgrounds"]
 
 
-def _backgrounds(pairs: Sequence[str]) -> dict[str, str]:
+def parse_backgrounds(pairs: Sequence[str]) -> dict[str, str]:
+    """Words STREAM=BEHAVIOR as a dictionary.
+
+    Raises
+    ------
+    InputError
+        If a word is not of this form.
+    """
     backgrounds = {}
     for pair in pairs:
         stream, separator, name = pair.partition("=")
@@ -102,7 +109,7 @@ def main(argv: list[str]) -> int:
         exchangeable=args.exchangeable,
         animals_from=args.animals_from,
         annotations=tuple(args.annotations),
-        backgrounds=_backgrounds(args.background),
+        backgrounds=parse_backgrounds(args.background),
         keep_zeros=args.keep_zeros,
         min_confidence=args.min_confidence,
         overwrite=args.overwrite,

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation_index import AnnotationIndex
+from ssl_behavior.io.annotation_readers import annotation_reader, annotation_titles
 from ssl_behavior.io.calms21 import SIMULATED
-from ssl_behavior.io.caltech import sniff_caltech
+from ssl_behavior.io.delimited_labels import sniff_looked_for
+from ssl_behavior.io.exported_labels import is_contents
 from ssl_behavior.io.formats import FORMATS, Format, detect_format
 from ssl_behavior.io.source import UnknownFormatError
 
-__all__ = ["TrackFile", "discover"]
+__all__ = ["TrackFile", "discover", "index_annotations"]
 
 
 @dataclass(frozen=True)
@@ -40,29 +42,45 @@ def discover(
     if format != "auto" and format not in FORMATS:
         raise InputError(f"unknown `format` {format!r}; known: auto, {', '.join(FORMATS)}")
     index = AnnotationIndex()
-    for path in annotations:
-        for file in _files(path, notice) if path.is_dir() else [path]:
-            if sniff_caltech(file):
-                index.add(file, None)
-            elif file == path:
-                raise InputError(f"{file}: not an annotation file; known: Caltech Behavior Annotator .txt")
+    index_annotations(annotations, index, notice)
     tracks: list[TrackFile] = []
     for source in sources:
         if source.is_dir():
             tracks += _in_folder(source, format, index, notice)
-        elif source.is_file() and source.stat().st_size and sniff_caltech(source):
+        elif source.is_file() and source.stat().st_size and annotation_reader(source, named=False):
             index.add(source, None)
         else:
             tracks.append(TrackFile(source, detect_format(source) if format == "auto" else FORMATS[format]))
+    index.know(track.path for track in tracks)
     return tracks, index
+
+
+def index_annotations(annotations: Sequence[Path], index: AnnotationIndex, notice: Callable[[str], None]) -> None:
+    """Add annotation files, and those in folders, to an index.
+
+    Raises
+    ------
+    InputError
+        If a named file does not exist, is empty or of unknown format.
+    """
+    for path in annotations:
+        for file in _files(path, notice) if path.is_dir() else [path]:
+            if is_contents(file):
+                continue
+            if sniff_looked_for(file):
+                index.add_looked_for(file)
+            elif annotation_reader(file):
+                index.add(file, None)
+            elif file == path:
+                raise InputError(f"{file}: not an annotation file; known: {annotation_titles()}")
 
 
 def _in_folder(source: Path, format: str, index: AnnotationIndex, notice: Callable[[str], None]) -> Iterator[TrackFile]:
     for file in _files(source, notice):
-        if file.name == SIMULATED:
+        if file.name == SIMULATED or is_contents(file):
             continue
-        if sniff_caltech(file):
-            index.add(file, file.parent)
+        if reader := annotation_reader(file, named=False):
+            index.add(file, file.parent, named=reader.name == "caltech")
             continue
         parent = file.parent.relative_to(source).as_posix()
         try:

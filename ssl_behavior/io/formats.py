@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.io.annotation_readers import annotation_reader
 from ssl_behavior.io.calms21 import (
     read_calms21_json,
     read_calms21_npy,
@@ -15,7 +16,6 @@ from ssl_behavior.io.calms21 import (
     sniff_npy,
     sniff_zip,
 )
-from ssl_behavior.io.caltech import sniff_caltech
 from ssl_behavior.io.dlc import HDF5_FAILURES, is_hdf5, read_dlc_csv, read_dlc_h5, sniff_dlc_csv, sniff_dlc_h5
 from ssl_behavior.io.ethovision import read_ethovision, sniff_ethovision
 from ssl_behavior.io.flat_table import read_boxes, read_simba, sniff_boxes, sniff_simba
@@ -37,7 +37,6 @@ _HDF5: tuple[tuple[str, Callable[[h5py.File], bool]], ...] = (
     ("netCDF without positions", lambda f: "_NCProperties" in f.attrs),
 )
 _TEXT: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
-    ("BORIS events CSV", lambda head: head.startswith((b"Observation id", b'"Observation id'))),
     ("netCDF without positions", lambda head: head.startswith(b"CDF")),
     ("MAT-file", lambda head: head.startswith(b"MATLAB")),
 )
@@ -110,7 +109,7 @@ def detect_format(path: Path) -> Format:
     for format in FORMATS.values():
         if format.sniff(path):
             return format
-    if sniff_caltech(path):
+    if annotation_reader(path, named=False):
         raise UnknownFormatError(f"{path}: annotations without tracks; give the tracks, and these as `annotations`")
     unread = name_unread_format(path)
     known = format_titles()

@@ -221,5 +221,5 @@ def _resolution(containers: list[Any]) -> tuple[float, float] | None:
         dimensions = getattr(container, "dimensions", None)
         size = np.zeros(0) if dimensions is None else np.asarray(dimensions[:])
         found.add(tuple(size.reshape(-1)[:2].tolist()) if size.size == 2 else ())
-    size = found.pop() if len(found) == 1 else ()
-    return (float(size[0]), float(size[1])) if size and min(size) > 0 else None
+    stated = found.pop() if len(found) == 1 else ()
+    return (float(stated[0]), float(stated[1])) if stated and min(stated) > 0 else None

@@ -296,7 +296,7 @@ def _axes(tracks: h5py.Dataset, num_nodes: int, num_tracks: int, path: Path) -> 
         named = json.loads(tracks.attrs.get("dims", "[]"))
     except (ValueError, TypeError, RecursionError):
         named = []
-    orders = [(3, 0, 2, 1), (0, 3, 1, 2), (0, 1, 2, 3)]
+    orders: list[tuple[int, ...]] = [(3, 0, 2, 1), (0, 3, 1, 2), (0, 1, 2, 3)]
     if isinstance(named, list) and sorted(map(str, named)) == sorted(words):
         orders = [tuple(named.index(word) for word in words)]
     for order in orders:

@@ -58,13 +58,10 @@ def test_annotations_alone(tmp_path, make):
         detect_format(tmp_path / "x.txt")
 
 
-@pytest.mark.data
 @pytest.mark.parametrize(
-    ("name", "title"),
-    [
-        ("ethome/boris_events.csv", "BORIS"),
-    ],
+    ("head", "title"), [(b"MATLAB 5.0 MAT-file, Platform", "MAT-file"), (b"CDF\x01", "netCDF without positions")]
 )
-def test_known_formats_that_are_not_read_are_named(real_data, name, title):
+def test_known_formats_that_are_not_read_are_named(tmp_path, head, title):
+    (tmp_path / "x").write_bytes(head + bytes(200))
     with pytest.raises(UnknownFormatError, match=f"{title}.* is not supported yet"):
-        detect_format(real_data / name)
+        detect_format(tmp_path / "x")

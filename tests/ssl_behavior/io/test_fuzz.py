@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io import ReadOptions, read_recordings
-from ssl_behavior.io.caltech import labels_from_annotation, read_caltech
+from ssl_behavior.io.annotation import labels_from_annotation
+from ssl_behavior.io.annotation_readers import read_annotations
+from ssl_behavior.io.caltech import read_caltech
 from ssl_behavior.io.discovery import discover
 from ssl_behavior.io.track_quality import clean, inspect_quality
 from ssl_behavior.skeleton import SKELETONS, Skeleton
 
+from .test_annotation_readers import TABLES
 from .track_files import write_jabs, write_sleap_h5, write_slp
 
 SETTINGS = settings(
@@ -242,9 +245,30 @@ def test_small_annotations(tmp_path, make):
             except InputError:
                 return
             for stream, intervals in annotation.streams.items():
-                if intervals:
+                if len(intervals):
                     labels, _ = labels_from_annotation(annotation, stream, 7)
                     assert len(labels.frames) == 7
+
+    run()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_small_label_files(tmp_path, name):
+    content, target = TABLES[name].encode(), tmp_path / name
+
+    @settings(SETTINGS, max_examples=30)
+    @given(DAMAGE)
+    def run(damage):
+        target.write_bytes(damaged(content, damage))
+        with no_hang():
+            try:
+                annotations = read_annotations(target)
+            except InputError as error:
+                assert str(error)
+                return
+            for annotation in annotations:
+                for stream in annotation.streams:
+                    assert len(labels_from_annotation(annotation, stream, 7, fps=30.0)[0].frames) == 7
 
     run()
 
