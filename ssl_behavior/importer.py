@@ -51,7 +51,8 @@ class ImportOptions:
     exchangeable : whether the tracker may swap the animals; None to decide by their names, which the report states.
     annotations : annotation files, or folders of them, beside those found next to the tracks.
     backgrounds : label stream -> the behavior that means "nothing of interest".
-    keep_zeros : keep points at exactly (0, 0) instead of setting them to missing.
+    variant : which of several DeepLabCut files of one video to take, such as "raw" or "el+csv"; "" for the best.
+    keep_sentinels : keep points at exactly (0, 0) or (-1, -1) instead of setting them to missing.
     min_confidence : set points below it to missing; None keeps all.
     overwrite : replace a store that is there already.
 
@@ -70,7 +71,8 @@ class ImportOptions:
     animals_from: str = "columns"
     annotations: tuple[Path, ...] = ()
     backgrounds: Mapping[str, str] = field(default_factory=dict)
-    keep_zeros: bool = False
+    variant: str = ""
+    keep_sentinels: bool = False
     min_confidence: float | None = None
     overwrite: bool = False
 
@@ -142,7 +144,7 @@ def _import(
     paths: Sequence[Path], out: Path, options: ImportOptions, report: ImportReport, progress: Progress
 ) -> ImportReport:
     _check_out(out, paths, options.overwrite)
-    tracks, annotations = discover(paths, options.annotations, options.format, report.notices.append)
+    tracks, annotations = discover(paths, options.annotations, options.format, report.notices.append, options.variant)
     individuals = IndividualsByName(options.individuals, options.exchangeable, options.skeleton)
     stream = _recordings(tracks, annotations, individuals, options, report, progress)
     first = next(stream, None)
@@ -183,7 +185,7 @@ def _recordings(
     for file, recording in _joined(_read(tracks, options, report, progress), tracks, options, report):
         recording = _scaled(individuals.matched(recording), options.px_per_cm)
         labeled, spans = _labeled(recording, annotations, file.path, options, report)
-        cleaned, counts = clean(labeled, options.keep_zeros, options.min_confidence)
+        cleaned, counts = clean(labeled, options.keep_sentinels, options.min_confidence)
         report.recordings.append(
             RecordingReport.of(cleaned, inspect_quality(cleaned), counts, _stream_reports(cleaned, spans))
         )

@@ -59,6 +59,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=["auto", *FORMATS],
         help="format of all files (default: detected from content)",
     )
+    parser.add_argument(
+        "--variant", default="", metavar="NAME",
+        help="which of several DeepLabCut files of one video to take: raw, filtered, el, bx, sk, csv, h5, a part of "
+        "the network's name such as shuffle2, or several joined by + (default: filtered before raw, H5 before CSV)",
+    )  # fmt: skip
     parser.add_argument("--fps", type=float, metavar="F", help="frames per second, for files that do not hold it")
     parser.add_argument(
         "--px-per-cm", type=float, metavar="N",
@@ -88,7 +93,10 @@ def _parser() -> argparse.ArgumentParser:
         "--background", nargs="+", default=[], metavar="STREAM=NAME", help="background behavior of a label stream"
     )
     parser.add_argument(
-        "--keep-zeros", action="store_true", help="keep points at exactly (0, 0), which are otherwise set to missing"
+        "--keep-sentinels",
+        "--keep-zeros",
+        action="store_true",
+        help="keep points at exactly (0, 0) or (-1, -1), which are otherwise set to missing",
     )
     parser.add_argument(
         "--min-confidence", type=float, metavar="P", help="set points with a confidence below P to missing"
@@ -102,6 +110,7 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     options = ImportOptions(
         format=args.format,
+        variant=args.variant,
         fps=args.fps,
         px_per_cm=args.px_per_cm,
         skeleton=load_skeleton(args.skeleton) if args.skeleton else None,
@@ -110,7 +119,7 @@ def main(argv: list[str]) -> int:
         animals_from=args.animals_from,
         annotations=tuple(args.annotations),
         backgrounds=parse_backgrounds(args.background),
-        keep_zeros=args.keep_zeros,
+        keep_sentinels=args.keep_sentinels,
         min_confidence=args.min_confidence,
         overwrite=args.overwrite,
     )
