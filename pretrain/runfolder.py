@@ -21,8 +21,11 @@ from ssl_behavior.checkpoint import list_checkpoints, package_versions, save_che
 from ssl_behavior.configs import differing_keys
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, check_free, read_contents, write_json
-from ssl_behavior.methods import CPCConfig, Method, MethodConfig
+from ssl_behavior.methods import Method, MethodConfig
 from ssl_behavior.methods.joint import JointConfig
+from ssl_behavior.methods.summary_prediction import SummaryPredictionConfig
+from ssl_behavior.methods.task_programming import TaskProgrammingConfig
+from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
 from ssl_behavior.programs import ProgramsConfig, with_programs_of
 
 __all__ = [
@@ -42,6 +45,7 @@ __all__ = [
 ]
 
 COPY_NAME = "programs.py"
+_LEARN_PROGRAMS = (SummaryPredictionConfig, TaskProgrammingConfig, TaskProgrammingConvConfig, CPCProgramsConfig)
 
 
 def with_own_programs(method: MethodConfig, path: Path) -> MethodConfig:
@@ -62,13 +66,13 @@ def programs_of(method: MethodConfig) -> ProgramsConfig | None:
     """The programs that a method learns from; None for methods without programs."""
     if isinstance(method, JointConfig):
         return method.targets.programs if method.summary else None
-    return None if isinstance(method, CPCConfig) else method.programs
+    return method.programs if isinstance(method, _LEARN_PROGRAMS) else None
 
 
 def _with(method: MethodConfig, programs: ProgramsConfig) -> MethodConfig:
-    assert not isinstance(method, CPCConfig)
     if isinstance(method, JointConfig):
         return replace(method, targets=replace(method.targets, programs=programs))
+    assert isinstance(method, _LEARN_PROGRAMS)
     return replace(method, programs=programs)
 
 

@@ -83,7 +83,7 @@ class LabelPredictor(ABC):
         """Refuse recordings that do not fit the encoder, see `check_fits`."""
         if self.method is not None:
             for row in rows:
-                check_fits(self.method, row, self.store.skeleton.keypoints, len(self.store.individuals))
+                check_fits(self.method, row, self.store.skeleton.keypoints, self.store.individuals)
 
     def streams(self, names: Sequence[str] = ()) -> tuple[StreamFacts, ...]:
         """The named streams in their order in training; all by default.

@@ -34,6 +34,7 @@ from ssl_behavior.files import (
     write_errors_explained,
     write_json,
 )
+from ssl_behavior.individuals import who_is_who
 from ssl_behavior.methods import Method, group_slices
 from ssl_behavior.recording import Recording
 from ssl_behavior.store import Store, StoreRow
@@ -197,19 +198,27 @@ def select_rows(rows: Sequence[EmbeddingRow], patterns: Sequence[str], where: st
     return [row for row in rows if any(row.id == one or fnmatchcase(row.id, one) for one in patterns)]
 
 
-def check_fits(method: Method, recording: Recording | StoreRow, keypoints: tuple[str, ...], num_animals: int) -> None:
+def check_fits(
+    method: Method, recording: Recording | StoreRow, keypoints: tuple[str, ...], individuals: tuple[str, ...]
+) -> None:
     """Refuse recordings whose animals, keypoints or frame rate do not fit the encoder.
 
     Raises
     ------
     InputError
-        If keypoints, number of animals or frame rate differ.
+        If keypoints, number of animals or frame rate differ; or, unless the animals are exchangeable, their names or
+        order.
     """
     skeleton = method.skeleton
-    if keypoints != skeleton.keypoints or num_animals != skeleton.num_individuals:
+    if keypoints != skeleton.keypoints or len(individuals) != skeleton.num_individuals:
         raise InputError(
-            f"recording {recording.id!r} has {num_animals} animals with keypoints {list(keypoints)}; the encoder was "
-            f"made for {skeleton.num_individuals} with {list(skeleton.keypoints)}"
+            f"recording {recording.id!r} has {len(individuals)} animals with keypoints {list(keypoints)}; the encoder "
+            f"was made for {skeleton.num_individuals} with {list(skeleton.keypoints)}"
+        )
+    if individuals != skeleton.individuals and not skeleton.exchangeable:
+        raise InputError(
+            f"recording {recording.id!r} has the animals {', '.join(individuals)}, in this order; the encoder knows "
+            f"{', '.join(skeleton.individuals)} apart. {who_is_who(skeleton.individuals, individuals)}"
         )
     if abs(recording.fps / method.fps - 1) > _FPS_TOLERANCE:
         raise InputError(
@@ -284,7 +293,7 @@ def embed_recording(
         If the recording does not fit the encoder, see `check_fits`, or there are no such groups.
     """
     method, kept = with_kept_groups(method, without, only)
-    check_fits(method, recording, recording.skeleton.keypoints, len(recording.individuals))
+    check_fits(method, recording, recording.skeleton.keypoints, recording.individuals)
     arena = arena_of(recording.keypoints, recording.resolution_px)
     out = np.empty((recording.num_frames, sum(kept.values())), dtype=np.float32)
 
@@ -342,7 +351,7 @@ def embed_store(
     check_free(out, overwrite, "embeddings.json")
     method, kept = with_kept_groups(method, without, only)
     for row in rows:
-        check_fits(method, row, store.skeleton.keypoints, len(store.individuals))
+        check_fits(method, row, store.skeleton.keypoints, store.individuals)
     with write_errors_explained(out):
         export = _Export(method, store, rows, out, dtype, precision, kept)
         total = sum(row.frames for row in rows)

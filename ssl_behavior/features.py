@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ssl_behavior.errors import InputError
 from ssl_behavior.numerics import RunningCovariance, RunningMoments, principal_components
 from ssl_behavior.scene import Scene, SceneConfig, build_scene, lagged, rotate_into, scale_of
-from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.skeleton import Skeleton, check_two_individuals
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["FEATURE_BLOCKS", "MABE2021_FEATURES", "Channels", "FeatureConfig", "Featurizer", "session_time", "spans"]
@@ -281,10 +281,7 @@ class Featurizer(nn.Module):
 
     def __init__(self, config: FeatureConfig, skeleton: Skeleton, first_only: bool = False) -> None:
         super().__init__()
-        if skeleton.num_individuals != 2:
-            raise InputError(
-                f"the features describe two animals; skeleton {skeleton.name!r} has {list(skeleton.individuals)}"
-            )
+        check_two_individuals(skeleton, "features")
         self.config, self.skeleton, self.first_only = config, skeleton, first_only
         self.register_buffer("scale_px", torch.ones(()))
         widths = [values.shape[-1] for values, _ in self._blocks(_empty_batch(skeleton))]

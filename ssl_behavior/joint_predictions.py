@@ -93,7 +93,7 @@ def predict_row(
     InputError
         If the recording does not fit the encoder, the annotator is unknown, or the values are not finite.
     """
-    check_fits(method, row, store.skeleton.keypoints, len(store.individuals))
+    check_fits(method, row, store.skeleton.keypoints, store.individuals)
     if isinstance(annotator, Style):
         style = annotator
     else:

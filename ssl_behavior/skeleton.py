@@ -7,20 +7,38 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ssl_behavior.body_parts import ROLES, animals_in_names, mirror_pairs, roles_by_name, same_name, usual_edges
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
 
-__all__ = ["ROLES", "SKELETONS", "Skeleton", "choose_skeleton", "load_skeleton", "match_keypoints", "save_skeleton"]
+__all__ = [
+    "ASSUMED",
+    "DEFAULT_INDIVIDUALS",
+    "FLAT",
+    "ROLES",
+    "SKELETONS",
+    "Skeleton",
+    "are_anonymous",
+    "check_two_individuals",
+    "choose_skeleton",
+    "load_skeleton",
+    "match_keypoints",
+    "save_skeleton",
+    "with_individuals",
+]
 
-ROLES = (
-    "nose", "left_ear", "right_ear", "head", "neck", "center", "left_hip", "right_hip",
-    "tail_base", "tail_middle", "tail_tip",
-)  # fmt: skip
-"""The body parts a feature or a program may ask for."""
+DEFAULT_INDIVIDUALS = ("animal0", "animal1")
+"""Individuals of a skeleton that names none."""
+
+ASSUMED = "by_name"
+"""Name of a skeleton whose roles come from the names of its body parts."""
+
+FLAT = "several_animals"
+"""Name of a skeleton whose body parts are those of several animals, see `body_parts.animals_in_names`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +66,7 @@ class Skeleton:
     roles: Mapping[str, str] = field(default_factory=dict)
     edges: tuple[tuple[str, str], ...] = ()
     mirror_pairs: tuple[tuple[str, str], ...] = ()
-    individuals: tuple[str, ...] = ("animal0", "animal1")
+    individuals: tuple[str, ...] = DEFAULT_INDIVIDUALS
     exchangeable: bool = False
 
     def __post_init__(self) -> None:
@@ -140,7 +158,7 @@ class Skeleton:
                 roles={_string(k): _string(v) for k, v in _of_kind(dict, "roles", values, {}).items()},
                 edges=tuple(_pair(v) for v in _of_kind(list, "edges", values, [])),
                 mirror_pairs=tuple(_pair(v) for v in _of_kind(list, "mirror_pairs", values, [])),
-                individuals=tuple(_string(v) for v in _of_kind(list, "individuals", values, ["animal0", "animal1"])),
+                individuals=tuple(_string(v) for v in _of_kind(list, "individuals", values, list(DEFAULT_INDIVIDUALS))),
                 exchangeable=_of_kind(bool, "exchangeable", values, False),
             )
         except TypeError as error:
@@ -247,54 +265,86 @@ def _toml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-_ALIASES = {
-    "snout": "nose", "nosetip": "nose", "tail": "tailbase", "tailroot": "tailbase", "tailbase": "tailbase",
-    "lear": "leftear", "earleft": "leftear", "earl": "leftear", "leftearbase": "leftear",
-    "rear": "rightear", "earright": "rightear", "earr": "rightear", "rightearbase": "rightear",
-    "lhip": "lefthip", "hipleft": "lefthip", "hipl": "lefthip",
-    "rhip": "righthip", "hipright": "righthip", "hipr": "righthip",
-    "centre": "center", "bodycenter": "center", "bodycentre": "center", "centroid": "center", "body": "center",
-    "neckbase": "neck", "nape": "neck", "tailend": "tailtip", "tailmid": "tailmiddle",
-}  # fmt: skip
-"""Other people's words for a body part, letters only -> ours."""
+def check_two_individuals(skeleton: Skeleton, what: str) -> None:
+    """Check that there are two animals.
+
+    Parameters
+    ----------
+    what : the subject of the message, in the plural, such as "task programs".
+
+    Raises
+    ------
+    InputError
+        If there is another number of animals.
+    """
+    if skeleton.num_individuals != 2:
+        one, names = skeleton.num_individuals == 1, ", ".join(skeleton.individuals)
+        have = "one animal" if one else f"{skeleton.num_individuals} animals"
+        more = "" if one else ": import the recordings again and choose two with `individuals`"
+        raise InputError(f"{what} need two animals; these recordings have {have} ({names}){more}")
 
 
-def _plain(name: str) -> str:
-    """Left_ear, left ear, LeftEar, left-ear -> leftear."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+_ANONYMOUS = re.compile(r"(.*?)[\s_\-.]*\d+")
+
+
+def are_anonymous(individuals: Sequence[str]) -> bool:
+    """Whether the names of animals are numbers of a tracker, such as mouse1 and mouse2, and say nothing of who is who.
+
+    >>> are_anonymous(["individual1", "individual2"]), are_anonymous(["resident", "intruder"])
+    (True, False)
+    """
+    matches = [_ANONYMOUS.fullmatch(name) for name in individuals]
+    return all(matches) and len({match[1] for match in matches if match}) == 1
+
+
+def with_individuals(skeleton: Skeleton, individuals: Sequence[str], exchangeable: bool | None = None) -> Skeleton:
+    """The skeleton with the names of a recording's animals.
+
+    Parameters
+    ----------
+    exchangeable : None = by the names: those of the skeleton keep its own value, other names are exchangeable if they
+        are anonymous, see `are_anonymous`.
+    """
+    if exchangeable is None:
+        own = set(individuals) == set(skeleton.individuals)
+        exchangeable = skeleton.exchangeable if own else are_anonymous(individuals)
+    return replace(skeleton, individuals=tuple(individuals), exchangeable=exchangeable)
 
 
 def match_keypoints(skeleton: Skeleton, bodyparts: Sequence[str]) -> list[int] | None:
     """For each keypoint of `skeleton` the position of its body part, or None if one has none.
 
-    A name matches by its letters alone, or through a list of common other names (snout = nose, tail = tail base).
+    A name matches by its words alone, or through its role (snout = nose, tail = tail base).
 
     >>> match_keypoints(SKELETONS["calms21"], ["tail", "RightEar", "LeftEar", "snout", "neck", "hip_r", "hip_l"])
     [3, 2, 1, 4, 6, 5, 0]
     """
-    plain = [_plain(name) for name in bodyparts]
-    alias = [_ALIASES.get(name, name) for name in plain]
+    roles, found = roles_by_name(skeleton.keypoints), roles_by_name(bodyparts)
+    role_of = {keypoint: role for role, keypoint in roles.items()}
     order = []
     for keypoint in skeleton.keypoints:
-        wanted = _plain(keypoint)
-        candidates = [names.index(wanted) for names in (plain, alias) if wanted in names]
-        if not candidates:
+        named = [index for index, part in enumerate(bodyparts) if same_name(part, keypoint)]
+        by_role = found.get(role_of.get(keypoint, ""))
+        if not named and by_role is None:
             return None
-        order.append(candidates[0])
+        order.append(named[0] if named else list(bodyparts).index(str(by_role)))
     return order if len(set(order)) == len(order) else None
+
+
+_FRONT = ("neck", "center", "head", "nose")
 
 
 def choose_skeleton(bodyparts: Sequence[str], given: Skeleton | None, where: str) -> tuple[Skeleton, list[int]]:
     """Skeleton that fits a file, and the position of the body part of each of its keypoints.
 
-    The skeleton given by the person may name fewer keypoints than the file has; a built-in one is chosen only
-    if it names exactly the file's.
+    A given skeleton may name fewer keypoints than the file has. A built-in one is chosen only if it names exactly the
+    file's. Otherwise the roles come from the names of the body parts, see `body_parts.roles_by_name`.
 
     Raises
     ------
     InputError
-        If the given skeleton names a keypoint the file lacks; if none is given and no built-in one fits, with the
-        lines of TOML to write.
+        If the given skeleton names a keypoint that the file lacks; if none is given, no built-in one fits, and the
+        names do not say where the front and the base of the tail are, with the lines of TOML to write.
     """
     if given is not None:
         order = match_keypoints(given, bodyparts)
@@ -308,17 +358,24 @@ def choose_skeleton(bodyparts: Sequence[str], given: Skeleton | None, where: str
         order = match_keypoints(skeleton, bodyparts) if skeleton.num_keypoints == len(bodyparts) else None
         if order is not None:
             return skeleton, order
-    raise InputError(
-        f"{where}: its body parts {list(bodyparts)} are those of no built-in skeleton ({sorted(SKELETONS)}); write "
-        f"these lines to a file, correct the roles, and pass it as `skeleton`:\n\n{_template(bodyparts)}"
-    )
+    if animals_in_names(bodyparts):
+        # Roles belong to the animals: whoever divides the body parts among them asks again.
+        return Skeleton(name=FLAT, keypoints=tuple(bodyparts)), list(range(len(bodyparts)))
+    roles = roles_by_name(bodyparts)
+    if "tail_base" not in roles or not any(role in roles for role in _FRONT):
+        raise InputError(
+            f"{where}: the roles of its body parts {list(bodyparts)} are not known: features need the base of the tail "
+            f"and one of {list(_FRONT)}. Write these lines to a file, complete the roles, and pass it as "
+            f"`skeleton`:\n\n{_template(bodyparts, roles)}"
+        )
+    assumed = Skeleton(
+        name=ASSUMED, keypoints=tuple(bodyparts), roles=roles, edges=usual_edges(roles),
+        mirror_pairs=mirror_pairs(bodyparts),
+    )  # fmt: skip
+    return assumed, list(range(len(bodyparts)))
 
 
-def _template(bodyparts: Sequence[str]) -> str:
-    roles: dict[str, str] = {}
-    for name in bodyparts:
-        plain = _ALIASES.get(_plain(name), _plain(name))
-        roles |= {role: name for role in ROLES if _plain(role) == plain and role not in roles}
+def _template(bodyparts: Sequence[str], roles: Mapping[str, str]) -> str:
     quoted = ", ".join(f'"{name}"' for name in bodyparts)
     lines = ['name = "my_animal"', f"keypoints = [{quoted}]", "exchangeable = false", "", "[roles]"]
     return "\n".join(lines + [f'{role} = "{name}"' for role, name in roles.items()])

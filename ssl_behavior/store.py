@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -21,11 +21,13 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents
+from ssl_behavior.individuals import IndividualsByName
 from ssl_behavior.recording import NOT_ANNOTATED, Labels, Recording
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = [
     "FORMAT_VERSION",
+    "STREAM_NAME",
     "Store",
     "StoreRow",
     "StoreWriter",
@@ -37,7 +39,7 @@ __all__ = [
 
 FORMAT_VERSION = 1
 _FPS_TOLERANCE = 0.01
-_STREAM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+STREAM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +65,14 @@ class StoreRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """Vocabulary and background of a label stream; `background` is "" if there is none."""
+    """Vocabulary and background of a label stream; `background` is "" if there is none.
+
+    `file` : the stream's array, if it is not `labels/<stream>.npy` (after changes, see `ssl_behavior.store_labels`).
+    """
 
     vocabulary: tuple[str, ...]
     background: str = ""
+    file: str = field(default="", compare=False)
 
 
 def common_fps(rows: Sequence[StoreRow], remedy: str) -> float:
@@ -149,8 +155,7 @@ class Store:
         InputError
             If the store has no such stream.
         """
-        self.stream(stream)
-        return self._map(f"labels/{stream}.npy", ())
+        return self._map(self.stream(stream).file or f"labels/{stream}.npy", ())
 
     def stream(self, name: str) -> Stream:
         """Vocabulary and background of a label stream; an unknown name raises InputError with the known ones."""
@@ -245,7 +250,7 @@ def _row(values: Mapping[str, Any]) -> StoreRow:
 
 
 def _stream(values: Mapping[str, Any]) -> Stream:
-    return Stream(vocabulary=tuple(values["vocabulary"]), background=values["background"])
+    return Stream(vocabulary=tuple(values["vocabulary"]), background=values["background"], file=values.get("file", ""))
 
 
 class _GrowingArray:
@@ -286,8 +291,8 @@ class StoreWriter:
     """Writer that appends recordings one at a time, in bounded memory. Use through `create_store`."""
 
     def __init__(self, folder: Path, skeleton: Skeleton, individuals: Sequence[str] | None = None) -> None:
-        self.folder, self.skeleton = folder, skeleton
-        self.individuals = tuple(individuals or skeleton.individuals)
+        self.folder, self.individuals = folder, tuple(individuals or skeleton.individuals)
+        self.skeleton = replace(skeleton, individuals=self.individuals)
         self.rows: list[StoreRow] = []
         self.streams: dict[str, Stream] = {}
         self.num_frames = 0
@@ -338,13 +343,13 @@ class StoreWriter:
                 f"{list(recording.skeleton.keypoints)}, the store has {list(self.skeleton.keypoints)}; "
                 "one store holds one skeleton"
             )
-        if len(recording.individuals) != len(self.individuals):
+        if recording.individuals != self.individuals:
             raise InputError(
-                f"recording {recording.id!r} ({recording.source}) has {len(recording.individuals)} animals, "
-                f"the store has {len(self.individuals)}"
+                f"recording {recording.id!r} ({recording.source}) has the animals {', '.join(recording.individuals)}, "
+                f"the store has {', '.join(self.individuals)}; `import_recordings` and `write_store` match them by name"
             )
         for name in recording.labels:
-            if not _STREAM_NAME.fullmatch(name):
+            if not STREAM_NAME.fullmatch(name):
                 raise InputError(
                     f"recording {recording.id!r}: label stream {name!r}: use letters, digits, '_', '-' and '.' only"
                 )
@@ -390,7 +395,9 @@ class StoreWriter:
             "skeleton": self.skeleton.to_dict(),
             "individuals": list(self.individuals),
             "confidence": self._confidence is not None,
-            "streams": {name: asdict(stream) for name, stream in self.streams.items()},
+            "streams": {
+                name: {"vocabulary": one.vocabulary, "background": one.background} for name, one in self.streams.items()
+            },
             "recordings": [asdict(row) for row in self.rows],
         }
         (self.folder / "store.json").write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
@@ -431,13 +438,20 @@ def create_store(
 
 
 def write_store(path: str | Path, recordings: Iterable[Recording], overwrite: bool = False) -> Store:
-    """Write recordings of one skeleton as a store and open it."""
-    recordings = iter(recordings)
-    first = next(recordings, None)
+    """Write recordings as a store and open it; keypoints and animals are matched to the first recording's by name.
+
+    Raises
+    ------
+    InputError
+        As `create_store`, or if a recording has other animals or keypoints than the first.
+    """
+    individuals = IndividualsByName({})
+    matched = map(individuals.matched, recordings)
+    first = next(matched, None)
     if first is None:
         raise InputError(f"{path}: no recordings to write")
     with create_store(path, first.skeleton, first.individuals, overwrite) as writer:
         writer.append(first)
-        for recording in recordings:
+        for recording in matched:
             writer.append(recording)
     return Store(path)

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.individuals import who_is_who
 from ssl_behavior.recording import Recording, observed_points
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import Store, StoreRow
@@ -90,7 +91,13 @@ class WindowReader:
             same = store.skeleton.keypoints == first.skeleton.keypoints
             if not same or len(store.individuals) != len(first.individuals):
                 raise InputError(
-                    f"{store.path} and {first.path} cannot be read together: they have different keypoints or animals"
+                    f"{store.path} and {first.path} cannot be read together: they have different keypoints or numbers "
+                    "of animals"
+                )
+            if store.individuals != first.individuals and not first.skeleton.exchangeable:
+                raise InputError(
+                    f"{first.path} has the animals {', '.join(first.individuals)}, {store.path} has "
+                    f"{', '.join(store.individuals)}, in this order. {who_is_who(first.individuals, store.individuals)}"
                 )
         self.sources = list(sources)
         self.window_frames, self.recordings_per_batch = window_frames, recordings_per_batch

@@ -24,6 +24,7 @@ VERBS: dict[str, Verb] = {
     "import": Verb(
         "ssl_behavior.commands.import_", "read recordings of any known format into a store, and report on them"
     ),
+    "labels": Verb("ssl_behavior.commands.labels", "add, rename, merge or drop label streams of a store; undo"),
     "programs": Verb("ssl_behavior.commands.programs", "list task programs, check your own, measure and draw them"),
     "pretrain": Verb("pretrain.command", "train an encoder on a store, without labels"),
     "probe": Verb("probe.command", "test a frozen encoder with linear heads or nearest neighbors"),
@@ -80,8 +81,10 @@ def as_options(message: str) -> str:
     >>> as_options("choose another `out`, or pass `overwrite`; at last try `min_confidence=0.5`")
     'choose another --out, or pass --overwrite; at last try --min-confidence 0.5'
 
-    Keys of a configuration are options of their own name:
+    Switches have a form for False, and keys of a configuration are options of their own name:
 
+    >>> as_options("pass `exchangeable=False`")
+    'pass --no-exchangeable'
     >>> as_options("choose `data.sampling.rare_share=0`")
     'choose --data.sampling.rare_share 0'
     """
@@ -93,6 +96,8 @@ def as_options(message: str) -> str:
         chosen = _OPTIONS.get(name, name)
         # Options of dotted keys keep underscores.
         chosen = chosen if "." in chosen else chosen.replace("_", "-")
+        if value in ("True", "False"):
+            return f"--{'' if value == 'True' else 'no-'}{chosen}"
         return ("-" if len(name) == 1 else "--") + chosen + (f" {value}" if value else "")
 
     return re.sub(r"`([A-Za-z][A-Za-z_.]*)(?:=([^`]*))?`", option, message)

@@ -75,7 +75,7 @@ def write_taskprog_files(
     rows = [row for groups in plan.values() for members in groups.values() for row in members]
     total = sum(row.frames for row in rows)
     for row in rows:
-        check_fits(method, row, store.skeleton.keypoints, len(store.individuals))
+        check_fits(method, row, store.skeleton.keypoints, store.individuals)
 
     def pieces(row: StoreRow) -> Iterator[np.ndarray]:
         for _, values in embed_row(method, store, row, kept, precision=precision):

@@ -6,16 +6,23 @@ from pathlib import Path
 
 from ssl_behavior.commands import as_options
 from ssl_behavior.errors import InputError
-from ssl_behavior.importer import ImportOptions, import_recordings
+from ssl_behavior.importer import ANIMALS_FROM, ImportOptions, import_recordings
 from ssl_behavior.io import FORMATS, format_titles
 from ssl_behavior.io.import_report import render
 from ssl_behavior.skeleton import SKELETONS, load_skeleton
 from ssl_behavior.terminal import make_console, progress_bars
 
-__all__ = ["main"]
+__all__ = ["main", "parse_backgrounds"]
 
 
-def _backgrounds(pairs: Sequence[str]) -> dict[str, str]:
+def parse_backgrounds(pairs: Sequence[str]) -> dict[str, str]:
+    """Words STREAM=BEHAVIOR as a dictionary.
+
+    Raises
+    ------
+    InputError
+        If a word is not of this form.
+    """
     backgrounds = {}
     for pair in pairs:
         stream, separator, name = pair.partition("=")
@@ -23,6 +30,18 @@ def _backgrounds(pairs: Sequence[str]) -> dict[str, str]:
             raise InputError(f"--background {pair}: expected STREAM=BEHAVIOR, e.g. S2=base")
         backgrounds[stream] = name
     return backgrounds
+
+
+def _individuals(words: Sequence[str]) -> dict[str, str]:
+    individuals: dict[str, str] = {}
+    for word in words:
+        new, separator, own = word.partition("=")
+        if not new or (separator and not own):
+            raise InputError(f"--individuals {word}: expected NAME or NEW=NAME, e.g. resident=m1")
+        if new in individuals or (own or new) in individuals.values():
+            raise InputError(f"--individuals names {word} twice")
+        individuals[new] = own or new
+    return individuals
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +73,20 @@ def _parser() -> argparse.ArgumentParser:
         "--skeleton", metavar="NAME|FILE", help=f"skeleton: built in ({', '.join(SKELETONS)}) or a TOML file"
     )
     parser.add_argument(
+        "--individuals", nargs="+", default=[], metavar="NAME|NEW=NAME",
+        help="animals to import, by their names in the files, in the order of the store; NEW=NAME renames one, for "
+        "example resident=m1 intruder=m2",
+    )  # fmt: skip
+    parser.add_argument(
+        "--animals-from", choices=ANIMALS_FROM, default="columns",
+        help="where animals are: columns of the tables (default), names of body parts (nose_1, nose_2), or files of "
+        "one animal each (cage3_mouse1, cage3_mouse2)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--exchangeable", action=argparse.BooleanOptionalAction,
+        help="whether the tracker may swap the animals (default: by their names; the report says it)",
+    )  # fmt: skip
+    parser.add_argument(
         "--annotations", nargs="+", default=[], metavar="PATH", type=Path, help="annotation files or folders of them"
     )
     parser.add_argument(
@@ -81,8 +114,11 @@ def main(argv: list[str]) -> int:
         fps=args.fps,
         px_per_cm=args.px_per_cm,
         skeleton=load_skeleton(args.skeleton) if args.skeleton else None,
+        individuals=_individuals(args.individuals),
+        exchangeable=args.exchangeable,
+        animals_from=args.animals_from,
         annotations=tuple(args.annotations),
-        backgrounds=_backgrounds(args.background),
+        backgrounds=parse_backgrounds(args.background),
         keep_sentinels=args.keep_sentinels,
         min_confidence=args.min_confidence,
         overwrite=args.overwrite,

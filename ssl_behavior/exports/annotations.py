@@ -185,6 +185,7 @@ def stored_recordings(
                 Labels(
                     vocabulary=stream.classes,
                     frames=np.asarray(store.labels(stream.name)[row.slice]),
+                    annotator=row.annotators.get(stream.name, ""),
                     background=stream.background,
                 ),
                 fewest_frames(minimum_seconds, row.fps),

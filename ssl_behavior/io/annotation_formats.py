@@ -10,13 +10,14 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from ssl_behavior.bouts import runs
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, write_json
 from ssl_behavior.io.annotated import AnnotatedRecording, bouts_csv, check_simba, frames_csv, simba_csv
 from ssl_behavior.io.bento import bento_channels, bento_text, check_bento
 from ssl_behavior.io.boris import boris_text, check_boris
 from ssl_behavior.io.caltech import caltech_names, caltech_of, check_caltech
-from ssl_behavior.recording import StreamFacts
+from ssl_behavior.recording import NOT_ANNOTATED, StreamFacts
 
 __all__ = [
     "ANNOTATION_FORMATS",
@@ -181,7 +182,7 @@ def write_annotations(
         for recording in recordings:
             for name, file in files[recording.id].items():
                 _write(name, folder, file, [recording])
-            table.append(_entry(recording, files[recording.id]))
+            table.append(_entry(recording, files[recording.id], streams))
             if shared:
                 kept.append(recording)
         for name, file in shared.items():
@@ -219,11 +220,22 @@ def _streams(streams: Sequence[StreamFacts]) -> list[dict[str, object]]:
     ]
 
 
-def _entry(recording: AnnotatedRecording, files: Mapping[str, str]) -> dict[str, object]:
+def _entry(
+    recording: AnnotatedRecording, files: Mapping[str, str], streams: Sequence[StreamFacts]
+) -> dict[str, object]:
+    absent = {name: _absent(one.frames) for name, one in recording.labels.items()}
+    absent |= {one.name: [[0, recording.num_frames]] for one in streams if one.name not in absent}
     return {
         "id": recording.id,
         "frames": recording.num_frames,
         "fps": recording.fps,
         "annotator": recording.annotator,
+        "annotators": {name: one.annotator for name, one in recording.labels.items() if one.annotator},
+        "not_annotated": {name: stretches for name, stretches in absent.items() if stretches},
         "files": dict(files),
     }
+
+
+def _absent(frames: np.ndarray) -> list[list[int]]:
+    """[start, stop] of the frames without annotation, which most formats cannot tell from background."""
+    return [[start, stop] for start, stop, label in runs(frames) if label == NOT_ANNOTATED]

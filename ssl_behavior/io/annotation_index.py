@@ -1,65 +1,294 @@
-"""Annotation files of an import, and the recording each belongs to, by name."""
+"""Annotation files of an import, the recording that each annotation belongs to, by name, and its labels."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.caltech import Annotation, read_caltech
-from ssl_behavior.io.source import stem
+from ssl_behavior.io.annotation import Annotation, AnnotationSpan, AnnotationStream, labels_from_annotation
+from ssl_behavior.io.annotation_readers import read_annotations
+from ssl_behavior.io.annotation_splits import exclusive_streams, stream_name
+from ssl_behavior.io.delimited_labels import looked_for
+from ssl_behavior.io.source import id_from_name, stem
+from ssl_behavior.recording import Labels, Recording
 
-__all__ = ["AnnotationIndex"]
+__all__ = ["AnnotationIndex", "RecordingLabels"]
 
 
-_ANNOTATION_WORDS = re.compile(r"[_\-. ]*(annot(ation)?s?|labels?|behaviou?rs?)$", re.IGNORECASE)
+_WORDS = r"(annot(ation)?s?|labels?|behaviou?rs?|boris|targets?|frames|tabular|events|aggregated)"
+_ANNOTATION_WORDS = re.compile(rf"([_\-. ]*{_WORDS})+$", re.IGNORECASE)
+_LEADING_WORDS = re.compile(rf"^[_\-. ]*({_WORDS}(?=[_\-. ]|$)[_\-. ]*)*", re.IGNORECASE)
+_FILE_TYPES = re.compile(r"\.(boris|annot|parquet|tsv|mp4|avi|mov|mkv|mpg|mpeg|wmv|m4v|seq)$", re.IGNORECASE)
+
+_SAME_RATE = 0.005
+
+
+@dataclass
+class _Entry:
+    """An annotation, its file's limit to a folder, and the recording that took it."""
+
+    annotation: Annotation
+    folder: Path | None
+    named: bool
+    taken: str = ""
+
+    @cached_property
+    def keys(self) -> set[str]:
+        """Names of the recording that the annotation may belong to."""
+        return _keys(self.annotation)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """How well an annotation fits a recording, as (exact, letters in common), and the rest of the name: the rater."""
+
+    entry: _Entry
+    rank: tuple[int, int]
+    rater: str = ""
+
+
+@dataclass
+class RecordingLabels:
+    """Label streams of a recording, their fit to the tracks, and sentences about them."""
+
+    labels: dict[str, Labels] = field(default_factory=dict)
+    spans: dict[str, AnnotationSpan] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
 
 
 class AnnotationIndex:
-    """Annotation files by name. A file belongs to the recording whose track file starts with the same name.
+    """Annotations by name. One belongs to the recording whose track file starts with the same name.
 
-    `07_annot.txt` belongs to `07_dlc_tracks.csv.gz` and to `07.csv`, not to `071.csv`.
+    `07_annot.txt` belongs to `07_dlc_tracks.csv.gz` and to `07.csv`, not to `071.csv`. `07_anna.txt` and `07_ben.txt`
+    are two raters' of recording 07. Projects and tables with several recordings name them: by id or by video.
     """
 
     def __init__(self) -> None:
-        self._files: list[tuple[Path, Path | None]] = []
-        self._taken: dict[Path, str] = {}
+        self._files: list[tuple[Path, Path | None, bool]] = []
+        self._looked_for: dict[str, tuple[str, ...]] = {}
+        self._tracks: list[set[str]] = []
+        self._read: list[_Entry] | None = None
+        self._raters: set[str] = set()
+        self.notices: list[str] = []
 
-    def add(self, path: Path, folder: Path | None) -> None:
-        """Add a file; `folder` limits it to recordings of that folder, None to none."""
-        self._files.append((path, folder))
+    def add(self, path: Path, folder: Path | None, named: bool = True) -> None:
+        """Add a file; `folder` limits it to recordings of that folder, None to none. `named`: by the user."""
+        self._files.append((path, folder, named))
 
-    def take(self, recording: str, tracks: Path) -> Annotation | None:
-        """Annotation of a recording, or None.
+    def add_looked_for(self, path: Path) -> None:
+        """Add a table of the behaviors that were looked for in each video, see `looked_for`."""
+        self._looked_for |= looked_for(path)
+
+    def know(self, tracks: Iterable[Path]) -> None:
+        """Tell the index all track files, so that raters are the same in all recordings."""
+        self._tracks = [_names(id_from_name(path), path) for path in tracks]
+
+    def take(self, recording: str, tracks: Path) -> list[tuple[Annotation, str]]:
+        """Annotations of a recording, each with its rater ("" = the only one).
 
         Raises
         ------
         InputError
-            If several fit equally well, or the one that fits belongs to another recording already.
+            If a file is damaged, several fit equally well, or one that fits belongs to another recording already.
         """
-        names = {stem(tracks), recording.rpartition("/")[2]}
-        fitting = [p for p, folder in self._files if folder in (None, tracks.parent) and _belongs(p, names)]
-        if not fitting:
-            return None
-        longest = max(len(_key(path)) for path in fitting)
-        best = [path for path in fitting if len(_key(path)) == longest]
-        if len(best) > 1:
-            raise InputError(f"recording {recording!r} has two annotation files, {best[0]} and {best[1]}; keep one")
-        if best[0] in self._taken:
-            raise InputError(
-                f"{best[0]} fits two recordings, {self._taken[best[0]]!r} and {recording!r}; rename it after one"
-            )
-        self._taken[best[0]] = recording
-        return read_caltech(best[0])
+        fits = self._fits(_names(recording, tracks), tracks.parent)
+        for fit in fits:
+            path = fit.entry.annotation.path
+            if fit.entry.taken:
+                raise InputError(
+                    f"{path} fits two recordings, {fit.entry.taken!r} and {recording!r}; rename it after one"
+                )
+            fit.entry.taken = recording
+        return [(fit.entry.annotation, fit.rater) for fit in fits]
+
+    def label(self, recording: Recording, tracks: Path, backgrounds: Mapping[str, str]) -> RecordingLabels:
+        """Label streams of a recording from its annotations, beside those that it has.
+
+        Parameters
+        ----------
+        backgrounds : stream -> behavior of the frames between bouts, instead of the files'.
+
+        Raises
+        ------
+        InputError
+            As `take`; or if two files label a stream differently.
+        """
+        found = self.labels_of(recording.id, recording.num_frames, recording.fps, tracks, backgrounds)
+        if twice := next((stream for stream in found.labels if stream in recording.labels), None):
+            raise InputError(f"{tracks}: recording {recording.id!r} has a label stream {twice!r} already")
+        return replace(found, labels={**recording.labels, **found.labels})
+
+    def labels_of(
+        self, recording: str, num_frames: int, fps: float, tracks: Path, backgrounds: Mapping[str, str]
+    ) -> RecordingLabels:
+        """Label streams of the recording with this id from its annotations, see `label`."""
+        found = RecordingLabels()
+        annotations = self.take(recording, tracks)
+        for stream, own in _streams(annotations, self._raters, found.notices).items():
+            background = backgrounds.get(stream, backgrounds.get(own[0][1], ""))
+            made = [labels_from_annotation(a, name, num_frames, background, fps) for a, name in own]
+            _check_same(recording, stream, own, [labels for labels, _ in made])
+            found.labels[stream], found.spans[stream] = made[0]
+            found.notices += _about_rate(own[0][0], own[0][0].streams[own[0][1]], recording, fps)
+        found.notices += [sentence for annotation, _ in annotations for sentence in annotation.notices]
+        return found
 
     def unused(self) -> list[Path]:
-        """Annotation files that belonged to no recording."""
-        return [path for path, _ in self._files if path not in self._taken]
+        """Files that the user named (or of which nothing else is known), none of whose annotations has a recording."""
+        return self._without(True)
+
+    def left_out(self) -> list[str]:
+        """Sentences about annotations that were found and fit no recording."""
+        said = [f"left out {path}: its labels fit no recording" for path in self._without(False)]
+        used = {entry.annotation.path for entry in self._entries() if entry.taken}
+        rest = [e.annotation for e in self._entries() if not e.taken and e.annotation.path in used]
+        return said + [f"left out {one.where}: no recording has this name" for one in rest]
+
+    def _without(self, named: bool) -> list[Path]:
+        entries = self._entries()
+        used = {entry.annotation.path for entry in entries if entry.taken}
+        return [path for path, _, by_user in self._files if path not in used and by_user == named]
+
+    def _entries(self) -> list[_Entry]:
+        if self._read is None:
+            limits, annotations = [], []
+            for path, folder, named in self._files:
+                for one in read_annotations(path):
+                    limits.append((folder, named))
+                    annotations.append(_looked_for(one, self._looked_for))
+            annotations = exclusive_streams(annotations, self.notices.append)
+            self._read = [_Entry(one, *limit) for one, limit in zip(annotations, limits, strict=True)]
+            self._raters = self._known_raters()
+        return self._read
+
+    def _known_raters(self) -> set[str]:
+        """Raters of all recordings that have several."""
+        found: set[str] = set()
+        for names in self._tracks:
+            fits = self._fits(names, None)
+            raters = {fit.rater for fit in fits if fit.rater}
+            shared = [name for fit in fits for name in fit.entry.annotation.streams]
+            if len(raters) > 1 and len(set(shared)) < len(shared):
+                found |= raters
+        return found
+
+    def _fits(self, names: set[str], folder: Path | None) -> list[_Fit]:
+        """The annotations that fit best: of one rank, or raters'."""
+        fits = [fit for entry in self._entries() if (fit := _fit(entry, names, folder)) is not None]
+        fits = [fit for fit in fits if fit.rank[0] > 0 or not self._fits_better(fit, names)]
+        best = max((fit.rank for fit in fits if fit.rank[0] > 0), default=None)
+        return [fit for fit in fits if fit.rank[0] == 0 or fit.rank == best]
+
+    def _fits_better(self, fit: _Fit, names: set[str]) -> bool:
+        """Whether an annotation with a rater's name fits another recording better."""
+        others = (_fit(fit.entry, own, None) for own in self._tracks if not own & names)
+        return any(other is not None and other.rank > fit.rank for other in others)
+
+
+def _names(recording: str, tracks: Path) -> set[str]:
+    return {recording, recording.rpartition("/")[2], stem(tracks)}
 
 
 def _key(path: Path) -> str:
-    return _ANNOTATION_WORDS.sub("", stem(path)) or stem(path)
+    name = _FILE_TYPES.sub("", stem(path))
+    return _ANNOTATION_WORDS.sub("", name) or name
 
 
-def _belongs(annotation: Path, names: Iterable[str]) -> bool:
-    key = _key(annotation)
-    return any(name == key or (name.startswith(key) and not name[len(key)].isalnum()) for name in names)
+def _keys(annotation: Annotation) -> set[str]:
+    named = {name for name in (annotation.recording, *annotation.names) if name}
+    named |= {id_from_name(Path(name)) for name in annotation.names} | {name.rpartition("/")[2] for name in named}
+    if not named or annotation.own_name:
+        named.add(_key(annotation.path))
+    return named
+
+
+def _fit(entry: _Entry, names: Iterable[str], folder: Path | None) -> _Fit | None:
+    """Fit of an annotation to a recording with these names; `folder` has its tracks, None = do not ask."""
+    if entry.folder is not None and folder is not None and entry.folder != folder:
+        return None
+    keys = entry.keys
+    starts = [len(key) for key in keys if any(_begins(name, key) for name in names)]
+    if starts:
+        return _Fit(entry, (1, max(starts)), _observer(entry.annotation))
+    longer = [(len(name), key[len(name) :]) for key in keys for name in names if _begins(key, name)]
+    if not longer:
+        return None
+    length, rest = max(longer)
+    return _Fit(entry, (0, length), _observer(entry.annotation) or stream_name(_LEADING_WORDS.sub("", rest)))
+
+
+def _begins(name: str, key: str) -> bool:
+    return name == key or (name.startswith(key) and not name[len(key)].isalnum())
+
+
+def _observer(annotation: Annotation) -> str:
+    return next((stream_name(one.annotator) for one in annotation.streams.values() if one.annotator), "")
+
+
+def _looked_for(annotation: Annotation, lists: Mapping[str, Sequence[str]]) -> Annotation:
+    """Annotation with a stream for everything that was looked for in its video, and nothing else."""
+    keys = [key for key in (*_keys(annotation), _key(annotation.path)) if key in lists]
+    if not keys:
+        return annotation
+    streams = {
+        name: annotation.streams.get(name, AnnotationStream.of([], [name.rpartition(".")[2]], complete=True))
+        for name in lists[keys[0]]
+    }
+    return replace(annotation, streams=streams)
+
+
+def _streams(
+    annotations: Sequence[tuple[Annotation, str]], raters: set[str], notices: list[str]
+) -> dict[str, list[tuple[Annotation, str]]]:
+    """Stream in the store -> the annotations that have it, and its name there. Raters have a stream each."""
+    found: dict[str, list[tuple[Annotation, str]]] = {}
+    names = dict.fromkeys(name for annotation, _ in annotations for name in annotation.streams)
+    for name in names:
+        own = [(annotation, rater) for annotation, rater in annotations if name in annotation.streams]
+        own = [(a, r) for a, r in own if len(a.streams[name]) or a.streams[name].complete] or own[:0]
+        if not own:
+            notices.append(f"{annotations[0][0].where}: the stream {name} is empty; taken as not annotated")
+            continue
+        several = {rater for _, rater in own}
+        named_apart = len(own) > 1 and len(several) == len(own) and "" not in several
+        if named_apart or several <= raters:
+            for annotation, rater in own:
+                one = replace(annotation.streams[name], annotator=rater)
+                found[f"{name}.{rater}"] = [(replace(annotation, streams={name: one}), name)]
+            notices.append(_about_raters(name, sorted(raters or several)))
+        else:
+            found[name] = [(annotation, name) for annotation, _ in own]
+    return found
+
+
+def _about_raters(name: str, raters: Sequence[str]) -> str:
+    streams = ", ".join(f"{name}.{rater}" for rater in raters)
+    return (
+        f"{', '.join(raters)} are raters of one stream, {name}: each has a stream of its own ({streams}). Annotator "
+        "tasks of ssl-behavior probe learn from one stream with one annotator per recording: make "
+        f"{name}.{raters[0]} the stream {name} of some recordings, and so on (`ssl-behavior labels rename STORE "
+        f"{name}.{raters[0]} {name} --recordings ID ...`)"
+    )
+
+
+def _check_same(recording: str, stream: str, own: Sequence[tuple[Annotation, str]], made: Sequence[Labels]) -> None:
+    words = [np.array([*labels.vocabulary, ""])[labels.frames] for labels in made]
+    for (annotation, _), other in zip(own[1:], words[1:], strict=True):
+        if (other != words[0]).any():
+            raise InputError(
+                f"recording {recording!r} has two annotation files, {own[0][0].path} and {annotation.path}, which "
+                f"differ in the stream {stream!r}; keep one, or end their names with the raters' (07_anna, 07_ben)"
+            )
+
+
+def _about_rate(annotation: Annotation, one: AnnotationStream, recording: str, fps: float) -> list[str]:
+    if not one.seconds or one.fps is None or abs(one.fps - fps) <= _SAME_RATE * fps:
+        return []
+    return [
+        f"{annotation.path}: the annotated video has {one.fps:g} frames per second, the tracks of {recording!r} "
+        f"have {fps:g}; its times are read at {one.fps:g}"
+    ]

@@ -7,26 +7,21 @@ of all streams; a stream's vocabulary is the behaviors that it uses, in that ord
 import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-
-import numpy as np
 
 from ssl_behavior.bouts import runs
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotated import AnnotatedRecording, shortcut_keys
+from ssl_behavior.io.annotation import Annotation, AnnotationStream
 from ssl_behavior.io.source import decoded, read_head
-from ssl_behavior.recording import NOT_ANNOTATED, Labels, StreamFacts
+from ssl_behavior.recording import NOT_ANNOTATED, StreamFacts
 
 __all__ = [
-    "Annotation",
-    "AnnotationSpan",
     "caltech_names",
     "caltech_of",
     "caltech_text",
     "check_caltech",
-    "labels_from_annotation",
     "read_caltech",
     "sniff_caltech",
     "stream_numbers",
@@ -36,25 +31,6 @@ _TITLE = b"Caltech Behavior Annotator"
 _STREAM = re.compile(r"S(\d+):\s+start\s+end\s+type\s*")
 _INTERVAL = re.compile(r"\s*(\d{1,9})\s+(\d{1,9})\s+(\S.*?)\s*")
 _BEHAVIOR = re.compile(r"(\S.*?)\s+(\S)\s*")
-_OTHER = "other"
-
-
-@dataclass(frozen=True)
-class Annotation:
-    """One annotation file. `streams`: name -> [(first frame, last frame, behavior)], counted from 1, both included."""
-
-    path: Path
-    behaviors: tuple[str, ...]
-    streams: Mapping[str, list[tuple[int, int, str]]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class AnnotationSpan:
-    """Differences between a stream and its tracks: frames clipped at the end, gaps inside, frames after its end."""
-
-    clipped: int
-    uncovered: int
-    after_end: int
 
 
 def sniff_caltech(path: Path) -> bool:
@@ -79,7 +55,7 @@ def read_caltech(path: Path) -> Annotation:
     if not lines or not lines[0].startswith(_TITLE.decode()):
         raise InputError(f"{path}: expected a first line that begins with {_TITLE.decode()!r}")
     behaviors: list[str] = []
-    streams: dict[str, list[tuple[int, int, str]]] = {}
+    found: dict[str, list[tuple[int, int, str]]] = {}
     current: list[tuple[int, int, str]] | None = None
     for number, line in enumerate(lines[1:], start=2):
         text = line.strip()
@@ -89,17 +65,24 @@ def read_caltech(path: Path) -> Annotation:
         header = _STREAM.fullmatch(line)
         if header:
             name = f"S{header.group(1)}"
-            if name in streams:
+            if name in found:
                 raise InputError(f"{where}: the stream {name} occurs twice")
-            current = streams[name] = []
+            current = found[name] = []
         elif current is None:
             behaviors.append(_behavior(line, where))
         else:
             current.append(_interval(line, behaviors, where))
-    for name, intervals in streams.items():
+    for name, intervals in found.items():
         intervals.sort()
         _refuse_overlaps(intervals, f"{path}: stream {name}")
-    return Annotation(path, tuple(dict.fromkeys(behaviors)), streams)
+    return Annotation(path=path, streams={name: _stream(own, behaviors) for name, own in found.items()})
+
+
+def _stream(intervals: list[tuple[int, int, str]], behaviors: list[str]) -> AnnotationStream:
+    """Stream whose vocabulary is the behaviors that it uses, in the order of the configuration."""
+    used = {behavior for _, _, behavior in intervals}
+    vocabulary = [behavior for behavior in dict.fromkeys(behaviors) if behavior in used]
+    return AnnotationStream.of([(first - 1, last, behavior) for first, last, behavior in intervals], vocabulary)
 
 
 def _behavior(line: str, where: str) -> str:
@@ -125,35 +108,6 @@ def _refuse_overlaps(intervals: list[tuple[int, int, str]], where: str) -> None:
     for before, after in pairwise(intervals):
         if after[0] <= before[1]:
             raise InputError(f"{where}: {before} and {after} overlap; a frame has one behavior per stream")
-
-
-def labels_from_annotation(
-    annotation: Annotation, stream: str, num_frames: int, background: str = ""
-) -> tuple[Labels, AnnotationSpan]:
-    """One stream as labels for tracks of `num_frames` frames; annotation frame f is table frame f - 1.
-
-    Frames between intervals are background if there is one (`background`, or else a behavior called "other"), and
-    otherwise not annotated. Frames after the last interval are not annotated.
-    Intervals that run past the tracks are clipped.
-    """
-    intervals = annotation.streams[stream]
-    used = {behavior for _, _, behavior in intervals}
-    vocabulary = tuple(b for b in annotation.behaviors if b in used)
-    background = background if background in vocabulary else (_OTHER if _OTHER in vocabulary else "")
-    end = max((last for _, last, _ in intervals), default=0)
-    frames = np.full(num_frames, NOT_ANNOTATED, dtype=np.int16)
-    covered = np.zeros(num_frames, dtype=bool)
-    if background:
-        frames[:end] = vocabulary.index(background)
-    for first, last, behavior in intervals:
-        frames[first - 1 : last] = vocabulary.index(behavior)
-        covered[first - 1 : last] = True
-    span = AnnotationSpan(
-        clipped=max(0, end - num_frames),
-        uncovered=int((~covered[:end]).sum()),
-        after_end=max(0, num_frames - end),
-    )
-    return Labels(vocabulary=vocabulary, frames=frames, background=background), span
 
 
 _FIRST_LINE = "Caltech Behavior Annotator - Annotation File"

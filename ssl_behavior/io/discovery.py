@@ -9,14 +9,16 @@ from pathlib import Path
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation_index import AnnotationIndex
+from ssl_behavior.io.annotation_readers import annotation_reader, annotation_titles
 from ssl_behavior.io.calms21 import SIMULATED
-from ssl_behavior.io.caltech import sniff_caltech
+from ssl_behavior.io.delimited_labels import sniff_looked_for
 from ssl_behavior.io.dlc_names import TrackName, parse_track_name
+from ssl_behavior.io.exported_labels import is_contents
 from ssl_behavior.io.foreign import foreign_notices, kind_of_unknown, lacks_tracks
 from ssl_behavior.io.formats import FORMATS, Format, detect_format
 from ssl_behavior.io.source import stem
 
-__all__ = ["TrackFile", "choose_variants", "discover"]
+__all__ = ["TrackFile", "choose_variants", "discover", "index_annotations"]
 
 _WITH_VARIANTS = {"dlc_csv": "csv", "dlc_h5": "h5"}
 """Formats whose files may be twins, and the word for each."""
@@ -57,24 +59,41 @@ def discover(
     if format != "auto" and format not in FORMATS:
         raise InputError(f"unknown `format` {format!r}; known: auto, {', '.join(FORMATS)}")
     index = AnnotationIndex()
-    for path in annotations:
-        for file in _files(path, notice) if path.is_dir() else [path]:
-            if sniff_caltech(file):
-                index.add(file, None)
-            elif file == path:
-                raise InputError(f"{file}: not an annotation file; known: Caltech Behavior Annotator .txt")
+    index_annotations(annotations, index, notice)
     tracks: list[TrackFile] = []
     left_out: list[tuple[Path, str]] = []
     for source in sources:
         if source.is_dir():
             tracks += _in_folder(source, format, index, left_out, notice)
-        elif source.is_file() and source.stat().st_size and sniff_caltech(source):
+        elif source.is_file() and source.stat().st_size and annotation_reader(source, named=False):
             index.add(source, None)
         else:
             tracks.append(TrackFile(source, detect_format(source) if format == "auto" else FORMATS[format]))
     for sentence in foreign_notices(left_out):
         notice(sentence)
-    return choose_variants(tracks, variant, notice), index
+    tracks = choose_variants(tracks, variant, notice)
+    index.know(track.path for track in tracks)
+    return tracks, index
+
+
+def index_annotations(annotations: Sequence[Path], index: AnnotationIndex, notice: Callable[[str], None]) -> None:
+    """Add annotation files, and those in folders, to an index.
+
+    Raises
+    ------
+    InputError
+        If a named file does not exist, is empty or of unknown format.
+    """
+    for path in annotations:
+        for file in _files(path, notice) if path.is_dir() else [path]:
+            if is_contents(file):
+                continue
+            if sniff_looked_for(file):
+                index.add_looked_for(file)
+            elif annotation_reader(file):
+                index.add(file, None)
+            elif file == path:
+                raise InputError(f"{file}: not an annotation file; known: {annotation_titles()}")
 
 
 def _in_folder(
@@ -85,11 +104,11 @@ def _in_folder(
     notice: Callable[[str], None],
 ) -> Iterator[TrackFile]:
     for file in _files(source, notice):
-        if file.name == SIMULATED:
+        if file.name == SIMULATED or is_contents(file):
             continue
         try:
-            if sniff_caltech(file):
-                index.add(file, file.parent)
+            if reader := annotation_reader(file, named=False):
+                index.add(file, file.parent, named=reader.name == "caltech")
                 continue
             found = detect_format(file)
             kind = lacks_tracks(file, found)

@@ -20,7 +20,7 @@ from ssl_behavior.programs.pose import MissingRole, Pose
 from ssl_behavior.programs.program import Program, ProgramFacts
 from ssl_behavior.programs.user_file import programs_with_hash
 from ssl_behavior.scene import scale_of
-from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.skeleton import Skeleton, check_two_individuals
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["Attributes", "ProgramSet", "quantile_thresholds", "robust_spread"]
@@ -106,10 +106,7 @@ class ProgramSet(nn.Module):
 
     def __init__(self, config: ProgramsConfig, skeleton: Skeleton, fps: float) -> None:
         super().__init__()
-        if skeleton.num_individuals != 2:
-            raise InputError(
-                f"programs describe two animals; skeleton {skeleton.name!r} has {list(skeleton.individuals)}"
-            )
+        check_two_individuals(skeleton, "task programs")
         self.config, self.skeleton, self.fps = config, skeleton, float(fps)
         self.facts, self._left_out = _that_run(config, skeleton, float(fps))
         self.notices = self._left_out

@@ -124,8 +124,10 @@ def test_recordings_that_do_not_belong_together_are_refused(tmp_path, recordings
     one = recordings[0]
     others = {
         "two recordings have the id 'one': 1.csv and 2.csv": replace(one, source="2.csv"),
-        "one store holds one skeleton": dyad("rat", 7, "rat_dyads"),
-        "has 1 animals, the store has 2": replace(one, id="o", keypoints=one.keypoints[:, :1], individuals=("x",)),
+        "one store has one skeleton": dyad("rat", 7, "rat_dyads"),
+        r"has 1 animal \(x\), the recordings before have 2": replace(
+            one, id="o", keypoints=one.keypoints[:, :1], individuals=("x",)
+        ),
         "label stream 'a/b'": replace(one, id="o", labels={"a/b": labels(11)}),
     }
     for message, other in others.items():

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.caltech import caltech_text, labels_from_annotation, read_caltech
+from ssl_behavior.io.annotation import labels_from_annotation
+from ssl_behavior.io.caltech import caltech_text, read_caltech
 
 BEHAVIORS = ("attack", "approach", "sniff face", "s", "other")
 FIRST = [(0, 3, "attack"), (3, 4, "other"), (4, 11, "sniff face")]

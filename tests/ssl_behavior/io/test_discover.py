@@ -38,9 +38,8 @@ def test_folders_are_walked_in_order_and_give_prefixes(lab):
     ]  # fmt: skip
     assert len(notices) == 2 and "store already" in " ".join(notices) and "notes.md" in " ".join(notices)
     for track in tracks:
-        annotation = index.take(track.prefix + "x", track.path)
-        expected = track.path.parent / "07_annot.txt" if track.path.name.startswith("07_") else None
-        assert (annotation.path if annotation else None) == expected
+        found = [annotation.path for annotation, _ in index.take(track.prefix + "x", track.path)]
+        assert found == [track.path.parent / "07_annot.txt"] * track.path.name.startswith("07_")
     assert index.unused() == []
 
 
@@ -51,17 +50,18 @@ def test_one_annotation_for_two_recordings(lab):
         index.take("07b", lab / "week1" / "07_other.csv")
 
 
-def test_two_annotations_for_one_recording(lab, make):
-    (lab / "week1" / "07_labels.txt").write_text(make.caltech_text({"S1": [(1, 5, "base")]}))
+def test_two_annotations_for_one_recording(lab, make, dyad):
+    (lab / "week1" / "07_labels.txt").write_text(make.caltech_text({"S1": [(1, 4, "base")]}))
     _, index, _ = find([lab / "week1"])
     with pytest.raises(InputError, match="two annotation files"):
-        index.take("07", lab / "week1" / "07_dlc_tracks.csv")
+        index.label(dyad("07", 5), lab / "week1" / "07_dlc_tracks.csv", {})
 
 
 def test_the_longest_name_wins(lab, make):
     (lab / "week1" / "07_dlc_annot.txt").write_text(make.caltech_text({"S1": [(1, 5, "base")]}))
     _, index, _ = find([lab / "week1"])
-    assert index.take("07", lab / "week1" / "07_dlc_tracks.csv").path.name == "07_dlc_annot.txt"
+    ((annotation, _),) = index.take("07", lab / "week1" / "07_dlc_tracks.csv")
+    assert annotation.path.name == "07_dlc_annot.txt"
 
 
 def test_annotations_from_elsewhere(lab):
@@ -69,7 +69,7 @@ def test_annotations_from_elsewhere(lab):
     for given in (lab / "week2", lab / "week2" / "07_annot.txt"):
         tracks, index, _ = find([track], [given])
         assert [t.path for t in tracks] == [track]
-        assert index.take("07", track).path == lab / "week2" / "07_annot.txt"
+        assert [one.path for one, _ in index.take("07", track)] == [lab / "week2" / "07_annot.txt"]
     with pytest.raises(InputError, match="not an annotation file"):
         find([track], [track])
 

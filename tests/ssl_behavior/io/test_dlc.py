@@ -66,15 +66,23 @@ def test_fps_is_mandatory_elsewhere(tmp_path, make, kind):
         read(rats, fps=0.0)
 
 
-def test_unknown_body_parts_give_the_lines_to_write(tmp_path, make, kind):
+def test_body_parts_with_usual_names_have_roles(tmp_path, make, kind):
     parts = ("Snout", "left ear", "RightEar", "belly", "TailBase")
+    path = write(make, tmp_path / f"x{kind}", make.tracks(5), parts=parts)
+    skeleton = read(path, fps=30.0).skeleton
+    assert skeleton.keypoints == parts and skeleton.mirror_pairs == (("left ear", "RightEar"),)
+    assert skeleton.roles == {"nose": "Snout", "left_ear": "left ear", "right_ear": "RightEar", "tail_base": "TailBase"}
+
+
+def test_body_parts_without_usual_names_give_the_lines_to_write(tmp_path, make, kind):
+    parts = ("Snout", "left ear", "RightEar", "belly", "p5")
     path = write(make, tmp_path / f"x{kind}", make.tracks(5), parts=parts)
     with pytest.raises(InputError, match="`skeleton`") as error:
         read(path, fps=30.0)
     file = tmp_path / "skeleton.toml"
     file.write_text(str(error.value).split("\n\n", 1)[1])
     skeleton = load_skeleton(str(file))
-    assert skeleton.roles == {"nose": "Snout", "left_ear": "left ear", "right_ear": "RightEar", "tail_base": "TailBase"}
+    assert skeleton.roles == {"nose": "Snout", "left_ear": "left ear", "right_ear": "RightEar"}
     assert read(path, fps=30.0, skeleton=skeleton).keypoints.shape == (5, 2, 5, 2)
 
 
@@ -182,11 +190,8 @@ def test_hostile_column_names_run_nothing(tmp_path, make):
 @pytest.mark.data
 def test_real_csv_and_h5_of_one_video_agree(real_data):
     folder = real_data / "formats"
-    with pytest.raises(InputError, match="no built-in skeleton") as error:
-        read(folder / "madlc_2mice_100frames.csv", fps=30.0)
-    parts = [p.strip(' "') for p in str(error.value).split("keypoints = [")[1].split("]")[0].split(",")]
-    skeleton = Skeleton(name="mice", keypoints=tuple(parts))
-    a, b = (read(folder / f"madlc_2mice_100frames{e}", fps=30.0, skeleton=skeleton) for e in (".csv", ".h5"))
+    a, b = (read(folder / f"madlc_2mice_100frames{e}", fps=30.0) for e in (".csv", ".h5"))
+    assert a.skeleton == b.skeleton and {"nose", "neck", "center", "tail_base"} <= set(a.skeleton.roles)
     # The CSV holds the first 97 of the 100 frames.
     assert b.keypoints.shape == (100, 2, 14, 2) and a.individuals == b.individuals
     np.testing.assert_array_equal(a.keypoints, b.keypoints[:97])
@@ -202,12 +207,8 @@ def test_real_csv_and_h5_of_one_video_agree(real_data):
         ("mabe22_triplet_dlc.h5", (1800, 3, 12, 2)),
     ],
 )
-def test_real_files(real_data, name, shape, tmp_path):
-    path = real_data / "formats" / name
-    with pytest.raises(InputError) as error:
-        read(path, fps=30.0)
-    (tmp_path / "s.toml").write_text(str(error.value).split("\n\n", 1)[1])
-    recording = read(path, fps=30.0, skeleton=load_skeleton(str(tmp_path / "s.toml")))
+def test_real_files(real_data, name, shape):
+    recording = read(real_data / "formats" / name, fps=30.0)
     assert recording.keypoints.shape[1:] == shape[1:] and shape[0] in (None, recording.num_frames)
 
 

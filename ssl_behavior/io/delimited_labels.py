@@ -1,0 +1,413 @@
+"""Readers of label tables: bouts, frames, 0/1 columns (SimBA, DeepEthogram), and MABe 2025's intervals.
+
+Tables are text with commas, semicolons or tabs, plain or gzip; intervals also Parquet. Columns decide the kind.
+"""
+
+import csv
+import io
+import json
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.io.annotation import DEFAULT_STREAM, Annotation, AnnotationStream, Interval, stream_of_frames
+from ssl_behavior.io.source import HEAD_BYTES, decoded, read_head
+from ssl_behavior.recording import NOT_ANNOTATED, Labels
+
+__all__ = [
+    "LabelTable",
+    "looked_for",
+    "read_bouts_table",
+    "read_columns_table",
+    "read_frames_table",
+    "read_intervals_table",
+    "read_rows",
+    "sniff_bouts_table",
+    "sniff_columns_table",
+    "sniff_frames_table",
+    "sniff_intervals_table",
+    "sniff_looked_for",
+    "text_rows",
+]
+
+_DELIMITERS = ",;\t"
+_BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+_RECORDING_COLUMNS = ("recording", "video_id", "video", "observation id")
+_PARQUET = b"PAR1"
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Rows of a table as text, below a header."""
+
+    path: Path
+    header: list[str]
+    rows: list[list[str]]
+
+    def column(self, *names: str) -> int:
+        """Number of the first of these columns that is there, -1 for none."""
+        found = [word.strip().lower() for word in self.header]
+        return next((found.index(name) for name in names if name in found), -1)
+
+    def where(self, row: int) -> str:
+        """Place of a row, for messages."""
+        return f"{self.path}: row {row + 1} ({','.join(self.rows[row])[:60]!r})"
+
+
+def text_rows(content: bytes, path: Path) -> list[list[str]]:
+    """Cells of delimited text; the delimiter is the most frequent of comma, semicolon and tab in its first lines.
+
+    Raises
+    ------
+    InputError
+        If it is not text.
+    """
+    encoding = next((name for bom, name in _BOMS.items() if content.startswith(bom)), "utf-8")
+    try:
+        text = content.decode(encoding, "ignore" if encoding == "utf-16" else "strict")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    if "\0" in text:
+        raise InputError(f"{path}: not a text file")
+    start = "\n".join(text.splitlines()[:20])
+    delimiter = max(_DELIMITERS, key=start.count)
+    try:
+        return list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    except csv.Error as error:
+        raise InputError(f"{path}: not a table ({error})") from None
+
+
+def read_rows(path: Path) -> LabelTable:
+    """The whole table; rows without content are left out.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or a row is cut off.
+    """
+    if read_head(path, 4) == _PARQUET:
+        return _parquet(path)
+    rows = [row for row in text_rows(decoded(path), path) if any(cell.strip() for cell in row)]
+    header, body = rows[0] if rows else [], rows[1:]
+    for number, row in enumerate(body, start=2):
+        if len(row) < len(header):
+            raise InputError(f"{path}: row {number} has {len(row)} cells, the header {len(header)}; is it cut off?")
+    return LabelTable(path, header, body)
+
+
+def _parquet(path: Path) -> LabelTable:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError(f"{path}: reading Parquet needs pyarrow: pip install 'ssl-behavior[store]'") from None
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{path}: damaged Parquet file ({error}): copy or export it again") from None
+    columns = [["" if value is None else str(value) for value in column.to_pylist()] for column in table.columns]
+    return LabelTable(path, list(table.column_names), [list(row) for row in zip(*columns, strict=True)])
+
+
+def _head(path: Path) -> LabelTable:
+    """The header and the first whole rows."""
+    head = read_head(path)
+    if head.startswith(_PARQUET):
+        try:
+            import pyarrow
+            import pyarrow.parquet
+
+            return LabelTable(path, list(pyarrow.parquet.read_schema(path).names), [])
+        except (ImportError, OSError, pyarrow.ArrowException):
+            return LabelTable(path, [], [])
+    rows = _first_rows(head)
+    return LabelTable(path, list(rows[0]) if rows else [], [list(row) for row in rows[1:]])
+
+
+@lru_cache(maxsize=4)
+def _first_rows(head: bytes) -> tuple[tuple[str, ...], ...]:
+    """At most 50 whole rows of a file's first bytes; none if they are no text."""
+    try:
+        rows = text_rows(head, Path())
+    except InputError:
+        return ()
+    whole = rows if len(head) < HEAD_BYTES else rows[:-1]
+    return tuple(tuple(row) for row in whole if any(cell.strip() for cell in row))[:50]
+
+
+def _has(path: Path, *groups: tuple[str, ...]) -> bool:
+    table = _head(path)
+    return all(table.column(*names) >= 0 for names in groups)
+
+
+_AGENT, _TARGET = ("agent_id", "agent"), ("target_id", "target")
+_ACTION, _START, _STOP = ("action", "behavior"), ("start_frame", "start"), ("stop_frame", "stop")
+
+
+def sniff_bouts_table(path: Path) -> bool:
+    """Whether the columns are those of a table of bouts."""
+    return _has(path, ("behavior",), ("start_frame",), ("stop_frame",)) and not sniff_intervals_table(path)
+
+
+def sniff_intervals_table(path: Path) -> bool:
+    """Whether the columns are agent, target, action, start and stop."""
+    return _has(path, _AGENT, _TARGET, _ACTION, _START, _STOP)
+
+
+def sniff_looked_for(path: Path) -> bool:
+    """Whether the table lists, for each video, the behaviors that annotators looked for."""
+    return _has(path, ("video_id",), ("behaviors_labeled",))
+
+
+def sniff_frames_table(path: Path) -> bool:
+    """Whether the columns are frame, seconds, and the label of each stream."""
+    return [word.strip().lower() for word in _head(path).header[:2]] == ["frame", "seconds"]
+
+
+def sniff_columns_table(path: Path) -> bool:
+    """Whether the last column is of 0 and 1, below a name, and no column is text."""
+    table = _head(path)
+    if len(table.header) < 2 or not table.rows or len({len(row) for row in table.rows}) != 1:
+        return False
+    cells = [cell.strip() for row in table.rows for cell in row]
+    last = [row[-1].strip() for row in table.rows]
+    names = [name for name in table.header[1:] if _is_number(name)]
+    return not names and all(map(_is_number, cells)) and all(_is_flag(cell) for cell in last)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell or "0")
+    except ValueError:
+        return False
+    return True
+
+
+def _is_flag(cell: str) -> bool:
+    return cell != "" and _is_number(cell) and float(cell) in (-1, 0, 1)
+
+
+def _whole(cell: str, where: str, what: str) -> int:
+    try:
+        number = float(cell.replace(",", "."))
+        if number != int(number) or abs(number) > 2**40:
+            raise ValueError
+        return int(number)
+    except (ValueError, OverflowError):
+        raise InputError(f"{where}: expected a frame number as {what}, got {cell!r}") from None
+
+
+def _interval(table: LabelTable, number: int, columns: tuple[int, int]) -> tuple[int, int]:
+    where, row = table.where(number), table.rows[number]
+    start, stop = (_whole(row[one], where, table.header[one]) for one in columns)
+    if not 0 <= start < stop:
+        raise InputError(f"{where}: expected 0 <= start < stop, with the first frame after the bout as stop")
+    return start, stop
+
+
+def _by_recording(table: LabelTable) -> dict[str, list[int]]:
+    """Recording -> its rows; "" where the table has no column of recordings."""
+    column = table.column(*_RECORDING_COLUMNS)
+    parts: dict[str, list[int]] = defaultdict(list)
+    for number, row in enumerate(table.rows):
+        parts[row[column].strip() if column >= 0 else ""].append(number)
+    return parts or {"": []}
+
+
+def read_bouts_table(path: Path) -> list[Annotation]:
+    """Bouts of each stream; frames are counted from 0, and the stop frame is not part of a bout.
+
+    Frames without a bout are background.
+
+    Raises
+    ------
+    InputError
+        Naming the row, if its frames are no numbers or run backwards.
+    """
+    table = read_rows(path)
+    behavior, stream, columns = table.column("behavior"), table.column("stream"), _ends(table)
+    found = []
+    for recording, rows in _by_recording(table).items():
+        bouts: dict[str, list[Interval]] = defaultdict(list)
+        for number in rows:
+            name = table.rows[number][stream].strip() if stream >= 0 else ""
+            bouts[name or DEFAULT_STREAM].append((*_interval(table, number, columns), _named(table, number, behavior)))
+        streams = {name: AnnotationStream.of(own, complete=True) for name, own in bouts.items()}
+        found.append(Annotation(path=path, streams=streams, names=(recording,) if recording else ()))
+    return found
+
+
+def _ends(table: LabelTable) -> tuple[int, int]:
+    return table.column(*_START), table.column(*_STOP)
+
+
+def _named(table: LabelTable, number: int, column: int) -> str:
+    name = table.rows[number][column].strip()
+    if not name:
+        raise InputError(f"{table.where(number)}: the behavior has no name")
+    return name
+
+
+def read_frames_table(path: Path) -> list[Annotation]:
+    """One label per frame and stream; an empty cell is "not annotated".
+
+    Raises
+    ------
+    InputError
+        If the frames are not 0, 1, 2 ..., or there is no stream.
+    """
+    table = read_rows(path)
+    if len(table.header) < 3 or not table.rows:
+        raise InputError(f"{path}: expected the columns frame, seconds and one for each stream, and a row per frame")
+    _check_frames(table)
+    streams = {}
+    for column, name in enumerate(table.header[2:], start=2):
+        words = np.array([row[column].strip() for row in table.rows])
+        if (words == "").all():
+            continue
+        streams[name.strip()] = replace(stream_of_frames(labels_of_words(words)), background=None)
+    return [Annotation(path=path, streams=streams)]
+
+
+def labels_of_words(words: np.ndarray) -> Labels:
+    """Labels of text [time]; "" = not annotated. The vocabulary is in order of first occurrence."""
+    names, first, numbers = np.unique(words, return_index=True, return_inverse=True)
+    order = [int(one) for one in np.argsort(first) if names[one] != ""]
+    place = np.full(len(names), NOT_ANNOTATED)
+    place[order] = np.arange(len(order))
+    return Labels(vocabulary=tuple(str(names[one]) for one in order), frames=place[numbers.ravel()])
+
+
+def _check_frames(table: LabelTable) -> None:
+    for number, row in enumerate(table.rows):
+        if _whole(row[0], table.where(number), "frame") != number:
+            raise InputError(f"{table.where(number)}: expected frame {number}; rows must be the frames from 0 in order")
+
+
+_POINT_ENDINGS = ("_x", "_y", "_p", "_likelihood")
+
+
+def read_columns_table(path: Path) -> list[Annotation]:
+    """Columns of 0 and 1, one for each behavior; of a table with features, those after the last feature.
+
+    A column "background" is the background. If there is one, frames that are 0 in all columns are not annotated, and
+    so are frames with -1.
+
+    Raises
+    ------
+    InputError
+        If no column has 0 and 1 alone, or the frames are not consecutive.
+    """
+    table = read_rows(path)
+    try:
+        values = np.array([[float(cell.replace(",", ".") or "nan") for cell in row] for row in table.rows])
+    except ValueError:
+        raise InputError(f"{path}: expected numbers, 0 or 1 for each behavior and frame") from None
+    if values.ndim != 2:
+        raise InputError(f"{path}: expected a row for each frame, got {len(table.rows)} rows")
+    first = 1 if table.header[0].strip().lower() in ("", "frame", "frames", "index", "unnamed: 0") else 0
+    names, flags = _behavior_columns(table, values, first)
+    offset = _first_frame(table, values[:, 0]) if first else 0
+    return [Annotation(path=path, streams={DEFAULT_STREAM: stream_of_columns(names, flags, offset)})]
+
+
+def _behavior_columns(table: LabelTable, values: np.ndarray, first: int) -> tuple[list[str], np.ndarray]:
+    flags = np.asarray(np.isin(values, (-1, 0, 1)).all(axis=0))
+    names = [name.strip() for name in table.header]
+    begin = len(names)
+    while begin > first and flags[begin - 1] and not names[begin - 1].lower().endswith(_POINT_ENDINGS):
+        begin -= 1
+    if begin == len(names):
+        raise InputError(f"{table.path}: the last column ({names[-1]!r}) is not of 0 and 1; expected one per behavior")
+    if len(set(names[begin:])) < len(names) - begin or "" in names[begin:]:
+        raise InputError(f"{table.path}: columns need different names, got {names[begin:]}"[:300])
+    return names[begin:], values[:, begin:].astype(np.int8)
+
+
+def _first_frame(table: LabelTable, numbers: np.ndarray) -> int:
+    begin = numbers[0]
+    if not (math.isfinite(begin) and begin >= 0 and (numbers == begin + np.arange(len(numbers))).all()):
+        wrong = int(np.flatnonzero(~(numbers == begin + np.arange(len(numbers))))[:1].sum())
+        raise InputError(f"{table.where(wrong)}: expected the number of the next frame in the first column")
+    return int(begin)
+
+
+def stream_of_columns(names: Sequence[str], flags: np.ndarray, offset: int = 0) -> AnnotationStream:
+    """Stream of 0/1 columns [time, behavior]; -1 = not annotated. `offset` is the frame of the first row."""
+    lowered = [name.lower() for name in names]
+    background = lowered.index("background") if "background" in lowered else -1
+    unknown = np.asarray((flags < 0).any(axis=1))
+    if background >= 0:
+        unknown |= ~(flags > 0).any(axis=1)
+    found: list[Interval] = []
+    for number, name in enumerate(names):
+        if number != background:
+            found += [(start + offset, stop + offset, name) for start, stop in _stretches(flags[:, number] > 0)]
+    missing = [(0, offset)] * (offset > 0) + [(a + offset, b + offset) for a, b in _stretches(unknown)]
+    end = offset + len(flags)
+    return AnnotationStream.of(
+        found, [name for number, name in enumerate(names) if number != background], complete=True,
+        background=names[background] if background >= 0 else None,
+        not_annotated=(*missing, (end, math.inf)), num_frames=end,
+    )  # fmt: skip
+
+
+def _stretches(mask: np.ndarray) -> list[tuple[int, int]]:
+    """(start, stop) of the stretches of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def read_intervals_table(path: Path) -> list[Annotation]:
+    """MABe 2025's intervals: one stream for each agent, target and action.
+
+    Frames are counted from 0, and the stop frame is not part of an interval. `video_id` separates recordings.
+    """
+    table = read_rows(path)
+    agent, target, action = (table.column(*names) for names in (_AGENT, _TARGET, _ACTION))
+    found = []
+    for recording, rows in _by_recording(table).items():
+        bouts: dict[tuple[str, str, str], list[Interval]] = defaultdict(list)
+        for number in rows:
+            who, whom = (table.rows[number][column].strip() for column in (agent, target))
+            name = _named(table, number, action)
+            bouts[_animal(who), "self" if whom == who else _animal(whom), name].append(
+                (*_interval(table, number, _ends(table)), name)
+            )
+        streams = {".".join(key): AnnotationStream.of(own, complete=True) for key, own in bouts.items()}
+        found.append(Annotation(path=path, streams=streams, names=(recording,) if recording else ()))
+    return found
+
+
+def _animal(name: str) -> str:
+    return f"mouse{name}" if name.isdecimal() else name
+
+
+def looked_for(path: Path) -> dict[str, tuple[str, ...]]:
+    """Video -> "agent.target.action" of all that was looked for in it.
+
+    Raises
+    ------
+    InputError
+        Naming the row whose list is not JSON of "agent,target,action".
+    """
+    table = read_rows(path)
+    video, listed = table.column("video_id"), table.column("behaviors_labeled")
+    found = {}
+    for number, row in enumerate(table.rows):
+        if not row[listed].strip():
+            continue
+        try:
+            words = [one.replace("'", "").split(",") for one in json.loads(row[listed])]
+        except (ValueError, AttributeError, TypeError):
+            words = [[]]
+        if any(len(one) != 3 for one in words):
+            raise InputError(f'{table.where(number)}: expected behaviors_labeled as JSON, ["agent,target,action", ...]')
+        found[row[video].strip()] = tuple(".".join(part.strip() for part in one) for one in words)
+    return found
