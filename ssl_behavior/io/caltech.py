@@ -14,6 +14,7 @@ from ssl_behavior.bouts import runs
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotated import AnnotatedRecording, shortcut_keys
 from ssl_behavior.io.annotation import Annotation, AnnotationStream
+from ssl_behavior.io.delimited import decode_text
 from ssl_behavior.io.source import decoded, read_head
 from ssl_behavior.recording import NOT_ANNOTATED, StreamFacts
 
@@ -47,11 +48,7 @@ def read_caltech(path: Path) -> Annotation:
         Naming the line, if it is neither a behavior, a stream nor an interval, if an interval runs backwards,
         overlaps another of its stream, or names a behavior that the configuration does not list.
     """
-    content = decoded(path)
-    try:
-        lines = content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file ({error})") from None
+    lines = decode_text(decoded(path), str(path)).text.splitlines()
     if not lines or not lines[0].startswith(_TITLE.decode()):
         raise InputError(f"{path}: expected a first line that begins with {_TITLE.decode()!r}")
     behaviors: list[str] = []

@@ -93,3 +93,10 @@ def test_real_annotation_against_a_slow_reading(real_data):
         labels, _ = labels_from_annotation(annotation, name, 14734)
         assert [labels.vocabulary[i] for i in labels.frames] == [frames[t] for t in range(14734)]
         assert np.all(labels.frames >= 0)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8-sig", "utf-16"])
+def test_umlauts_of_windows_are_read(tmp_path, encoding, make):
+    text = make.caltech_text({"S1": [(1, 3, "beißen")]}, behaviors=("beißen",))
+    (tmp_path / "x.txt").write_bytes(text.encode(encoding))
+    assert "beißen" in str(read_caltech(tmp_path / "x.txt").streams)
