@@ -4,10 +4,20 @@ Words compare without case, separators and order: `BASE_TAIL`, `tailBase`, `tail
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-__all__ = ["ROLES", "ROLE_NAMES", "mirror_pairs", "roles_by_name", "same_name", "usual_edges"]
+__all__ = [
+    "ROLES",
+    "ROLE_NAMES",
+    "animal_and_rest",
+    "animals_in_names",
+    "mirror_pairs",
+    "roles_by_name",
+    "same_name",
+    "usual_edges",
+]
 
 ROLES = (
     "nose", "left_ear", "right_ear", "head", "neck", "center", "left_hip", "right_hip",
@@ -111,3 +121,49 @@ def usual_edges(roles: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         sides = (roles[role] for role in (left, left.replace("left", "right")) if role in roles)
         edges += [(side, anchor) for side in sides if anchor is not None]
     return tuple(edges)
+
+
+_SPECIES = r"(?:mouse|mice|rat|animal|individual|ind|subject|track|fly|fish|vole|id|m|r|a)"
+_WHO = rf"(?:{_SPECIES}?[_\-. ]?\d{{1,2}}|resident|intruder|male|female|black|white|res|int)"
+_AFTER = re.compile(rf"(?P<part>.+?)[_\-. ]+(?P<who>{_WHO})", re.IGNORECASE)
+_BEFORE = re.compile(rf"(?P<who>{_WHO})[_\-. ]+(?P<part>.+)", re.IGNORECASE)
+_MIN_SHARED = 0.5
+"""Share of the body parts that the animals of one table must have in common."""
+
+
+def animal_and_rest(name: str) -> tuple[str, str] | None:
+    """The animal in a name, and the rest of the name; None without one.
+
+    >>> animal_and_rest("cage3_mouse1"), animal_and_rest("resident-nose"), animal_and_rest("nose")
+    (('mouse1', 'cage3'), ('resident', 'nose'), None)
+    """
+    match = _AFTER.fullmatch(name) or _BEFORE.fullmatch(name)
+    return None if match is None else (match["who"], match["part"])
+
+
+def animals_in_names(keypoints: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Animal -> body part -> name of the keypoint, where the names of the keypoints name two or more animals.
+
+    Every name must name an animal, and the animals must share at least half of their body parts; otherwise empty.
+
+    >>> animals_in_names(["Nose_1", "Tail_1", "Nose_2", "Tail_2"])
+    {'1': {'Nose': 'Nose_1', 'Tail': 'Tail_1'}, '2': {'Nose': 'Nose_2', 'Tail': 'Tail_2'}}
+    >>> animals_in_names(["mouse1_nose", "mouse2_nose"])
+    {'mouse1': {'nose': 'mouse1_nose'}, 'mouse2': {'nose': 'mouse2_nose'}}
+    >>> animals_in_names(["nose", "tail_1", "tail_2"])
+    {}
+    """
+    for pattern in (_AFTER, _BEFORE):
+        matches = [pattern.fullmatch(name) for name in keypoints]
+        animals: dict[str, dict[str, str]] = defaultdict(dict)
+        for match in matches:
+            if match is not None:
+                animals[match["who"]][match["part"]] = match[0]
+        parts = [set(found) for found in animals.values()]
+        if all(matches) and len(animals) > 1 and _shared(parts) >= _MIN_SHARED:
+            return dict(animals)
+    return {}
+
+
+def _shared(parts: Sequence[set[str]]) -> float:
+    return len(set.intersection(*parts)) / len(set.union(*parts))

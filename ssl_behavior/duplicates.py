@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.io.track_quality import body_length
+from ssl_behavior.recording import observed_points
 from ssl_behavior.splits import Split
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.terminal import Progress, no_progress
@@ -37,6 +39,11 @@ __all__ = [
     "meetings",
 ]
 
+_PIXELS_OF_A_BODY = 16.0
+"""An animal shorter than this is not measured in pixels (but in cm, or as a share of the picture's width)."""
+_ASSUMED_BODY_PX = 100.0
+_MEASURED_FRAMES = 2000
+"""Frames of a recording, evenly spaced, that give its body length."""
 _QUANTUM_PX = 4.0
 _PHASE = 0.31
 """CalMS21's points differ by whole pixels within an animal: cells must not end where such differences lie."""
@@ -215,7 +222,8 @@ class OverlapConfig:
     Parameters
     ----------
     min_seconds : the shortest stretch that is reported; of a recording hardly longer than that, 80 % of it suffice.
-    tolerance_px : how far a point may lie from its copy, in x and in y. Rounding to whole pixels moves it by 0.5.
+    tolerance_px : how far a point may lie from its copy, in x and in y. Rounding to whole pixels moves it by 0.5. Where
+        coordinates are no pixels, an animal counts as 100 pixels long.
 
     Raises
     ------
@@ -244,7 +252,7 @@ class Overlap:
     first_start, second_start : the frame at which the stretch begins in each.
     frames : its length.
     seconds : length in seconds, at the first recording's frame rate.
-    shift_px : by how much the first's points lie further right and down in the picture.
+    shift_px : by how much the first's points lie further right and down in the picture, in the tracks' own unit.
     is_swapped : the two animals are numbered the other way round.
     """
 
@@ -368,9 +376,12 @@ class _Item:
 
     store: Store
     row: StoreRow
+    unit: float = 1.0
+    """What counts as a pixel, in the unit of the tracks."""
 
     def keypoints(self, start: int, stop: int) -> np.ndarray:
-        return self.store.keypoints[self.row.offset + start : self.row.offset + stop]
+        keypoints = self.store.keypoints[self.row.offset + start : self.row.offset + stop]
+        return keypoints if self.unit == 1 else keypoints / np.float32(self.unit)
 
     @property
     def lag(self) -> int:
@@ -416,7 +427,22 @@ def _items(sources: Sequence[Source]) -> list[_Item]:
                 f"{first.path} has {first.keypoints.shape[1]} of {first.keypoints.shape[2]}: overlaps are looked for "
                 "among recordings of one kind"
             )
-    return items
+    unit = _unit(items)
+    return [replace(item, unit=unit) for item in items]
+
+
+def _unit(items: Sequence[_Item]) -> float:
+    """What counts as a pixel in these recordings: 1, or a hundredth of the body length where that is below 16.
+
+    One unit for all: copies in different units are not found.
+    """
+    lengths = []
+    for item in items:
+        keypoints = item.keypoints(0, item.row.frames)[:: 1 + item.row.frames // _MEASURED_FRAMES]
+        lengths.append(body_length(keypoints, observed_points(keypoints)))
+    known = [length for length in lengths if length is not None]
+    typical = float(np.median(known)) if known else _ASSUMED_BODY_PX
+    return 1.0 if typical >= _PIXELS_OF_A_BODY else typical / _ASSUMED_BODY_PX
 
 
 def _prints(item: _Item, total: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
@@ -440,7 +466,7 @@ def _part(one: _Item, other: _Item, stretch: _Stretch) -> Overlap:
         second_store=str(other.store.path),
         is_copy=False,
         seconds=stretch.frames / one.row.fps,
-        **vars(stretch),
+        **vars(stretch) | {"shift_px": (stretch.shift_px[0] * one.unit, stretch.shift_px[1] * one.unit)},
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 import zipfile
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ssl_behavior.animal_layouts import animals_in_files, joined, split_by_names
+from ssl_behavior.body_parts import animals_in_names
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import check_free, write_json
 from ssl_behavior.individuals import IndividualsByName
@@ -19,14 +22,16 @@ from ssl_behavior.io.calms21_release import PARTS, Release
 from ssl_behavior.io.discovery import TrackFile, discover
 from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
 from ssl_behavior.io.import_report import ImportReport, RecordingReport, StreamReport
+from ssl_behavior.io.source import id_from_name
 from ssl_behavior.io.track_quality import clean, inspect_quality
 from ssl_behavior.recording import NOT_ANNOTATED, Recording
-from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.skeleton import FLAT, Skeleton
 from ssl_behavior.store import StoreWriter, create_store
 from ssl_behavior.terminal import Progress, no_progress
 
-__all__ = ["ImportOptions", "import_recordings", "import_release"]
+__all__ = ["ANIMALS_FROM", "ImportOptions", "import_recordings", "import_release"]
 
+ANIMALS_FROM = ("columns", "names", "files")
 _SAME_SCALE = 1e-4
 
 
@@ -41,17 +46,20 @@ class ImportOptions:
     px_per_cm : scale of all recordings, or None for the files' scales; a file with another scale is refused.
     skeleton : None to recognize it by the names of the keypoints.
     individuals : name in the store -> name in the files, of the animals to import; empty = all.
+    animals_from : where the animals are: "columns" of the tables, "names" of body parts (nose_1, nose_2), or "files" of
+        one animal each (cage3_mouse1, cage3_mouse2).
     exchangeable : whether the tracker may swap the animals; None to decide by their names, which the report states.
     annotations : annotation files, or folders of them, beside those found next to the tracks.
     backgrounds : label stream -> the behavior that means "nothing of interest".
-    keep_zeros : keep points at exactly (0, 0) instead of setting them to missing.
+    variant : which of several DeepLabCut files of one video to take, such as "raw" or "el+csv"; "" for the best.
+    keep_sentinels : keep points at exactly (0, 0) or (-1, -1) instead of setting them to missing.
     min_confidence : set points below it to missing; None keeps all.
     overwrite : replace a store that is there already.
 
     Raises
     ------
     InputError
-        If fps or px_per_cm is not above 0, or min_confidence not within 0 to 1.
+        If fps or px_per_cm is not above 0, min_confidence not within 0 to 1, or animals_from unknown.
     """
 
     format: str = "auto"
@@ -60,9 +68,11 @@ class ImportOptions:
     skeleton: Skeleton | None = None
     individuals: Mapping[str, str] = field(default_factory=dict)
     exchangeable: bool | None = None
+    animals_from: str = "columns"
     annotations: tuple[Path, ...] = ()
     backgrounds: Mapping[str, str] = field(default_factory=dict)
-    keep_zeros: bool = False
+    variant: str = ""
+    keep_sentinels: bool = False
     min_confidence: float | None = None
     overwrite: bool = False
 
@@ -70,6 +80,8 @@ class ImportOptions:
         for name, value in (("fps", self.fps), ("px_per_cm", self.px_per_cm)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise InputError(f"`{name}` must be a number above 0, got {value:g}")
+        if self.animals_from not in ANIMALS_FROM:
+            raise InputError(f"`animals_from` must be one of {list(ANIMALS_FROM)}, got {self.animals_from!r}")
         if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
             raise InputError(f"`min_confidence` must be in [0, 1], got {self.min_confidence:g}")
 
@@ -132,7 +144,7 @@ def _import(
     paths: Sequence[Path], out: Path, options: ImportOptions, report: ImportReport, progress: Progress
 ) -> ImportReport:
     _check_out(out, paths, options.overwrite)
-    tracks, annotations = discover(paths, options.annotations, options.format, report.notices.append)
+    tracks, annotations = discover(paths, options.annotations, options.format, report.notices.append, options.variant)
     individuals = IndividualsByName(options.individuals, options.exchangeable, options.skeleton)
     stream = _recordings(tracks, annotations, individuals, options, report, progress)
     first = next(stream, None)
@@ -169,7 +181,22 @@ def _recordings(
     report: ImportReport,
     progress: Progress,
 ) -> Iterator[Recording]:
-    """Read, label, clean and inspect the recordings one by one, and add each to the report."""
+    """Label, clean and inspect the recordings one by one, and add each to the report."""
+    for file, recording in _joined(_read(tracks, options, report, progress), tracks, options, report):
+        recording = _scaled(individuals.matched(recording), options.px_per_cm)
+        labeled, spans = _labeled(recording, annotations, file.path, options, report)
+        cleaned, counts = clean(labeled, options.keep_sentinels, options.min_confidence)
+        report.recordings.append(
+            RecordingReport.of(cleaned, inspect_quality(cleaned), counts, _stream_reports(cleaned, spans))
+        )
+        yield cleaned
+
+
+_Read = tuple[TrackFile, Recording]
+
+
+def _read(tracks: list[TrackFile], options: ImportOptions, report: ImportReport, progress: Progress) -> Iterator[_Read]:
+    """Read the recordings of all files, with animals that are in the names of body parts."""
     sizes = [_unpacked_size(file.path) for file in tracks]
     for number, file in enumerate(tracks):
         meter = _Meter(sizes[number], sum(sizes), progress)
@@ -181,14 +208,47 @@ def _recordings(
             advance=meter.advance,
         )
         for recording in file.format.read(file.path, read_options):
-            recording = _scaled(individuals.matched(recording), options.px_per_cm)
-            labeled, spans = _labeled(recording, annotations, file.path, options, report)
-            cleaned, counts = clean(labeled, options.keep_zeros, options.min_confidence)
-            report.recordings.append(
-                RecordingReport.of(cleaned, inspect_quality(cleaned), counts, _stream_reports(cleaned, spans))
-            )
-            yield cleaned
+            yield file, _divided(recording, options)
         meter.finish()
+
+
+def _divided(recording: Recording, options: ImportOptions) -> Recording:
+    """The recording with the animals that its body parts name, if it was asked for."""
+    if options.animals_from == "names":
+        return split_by_names(recording)
+    if recording.skeleton.name == FLAT:
+        animals = ", ".join(animals_in_names(recording.skeleton.keypoints))
+        raise InputError(
+            f"{recording.source}: its {recording.skeleton.num_keypoints} body parts are those of several animals "
+            f"({animals}): pass `animals_from=names` to read them as such, or a `skeleton` to read them as one animal"
+        )
+    return recording
+
+
+def _joined(
+    read: Iterator[_Read], tracks: list[TrackFile], options: ImportOptions, report: ImportReport
+) -> Iterator[_Read]:
+    """Recordings of one animal each as one recording, if it was asked for; otherwise a notice that offers it."""
+    groups = animals_in_files([id_from_name(file.path, file.prefix) for file in tracks])
+    waiting: dict[str, list[tuple[TrackFile, Recording, str]]] = defaultdict(list)
+    offered: dict[str, list[str]] = defaultdict(list)
+    for file, recording in read:
+        place = groups.get(recording.id)
+        if place is None or len(recording.individuals) != 1:
+            yield file, recording
+        elif options.animals_from != "files":
+            offered[place.recording].append(recording.id)
+            yield file, recording
+        else:
+            group = waiting[place.recording]
+            group.append((file, recording, place.animal))
+            if len(group) == sum(other.recording == place.recording for other in groups.values()):
+                animals = [animal for _, _, animal in group]
+                yield group[0][0], joined([one for _, one, _ in group], place.recording, animals)
+    for name, ids in offered.items():
+        report.notices.append(
+            f"{' and '.join(ids)} look like animals of one video, {name}: `animals_from=files` joins such files"
+        )
 
 
 class _Meter:

@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ssl_behavior.body_parts import ROLES, mirror_pairs, roles_by_name, same_name, usual_edges
+from ssl_behavior.body_parts import ROLES, animals_in_names, mirror_pairs, roles_by_name, same_name, usual_edges
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
 
 __all__ = [
     "ASSUMED",
     "DEFAULT_INDIVIDUALS",
+    "FLAT",
     "ROLES",
     "SKELETONS",
     "Skeleton",
@@ -35,6 +36,9 @@ DEFAULT_INDIVIDUALS = ("animal0", "animal1")
 
 ASSUMED = "by_name"
 """Name of a skeleton whose roles come from the names of its body parts."""
+
+FLAT = "several_animals"
+"""Name of a skeleton whose body parts are those of several animals, see `body_parts.animals_in_names`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -354,6 +358,9 @@ def choose_skeleton(bodyparts: Sequence[str], given: Skeleton | None, where: str
         order = match_keypoints(skeleton, bodyparts) if skeleton.num_keypoints == len(bodyparts) else None
         if order is not None:
             return skeleton, order
+    if animals_in_names(bodyparts):
+        # Roles belong to the animals: whoever divides the body parts among them asks again.
+        return Skeleton(name=FLAT, keypoints=tuple(bodyparts)), list(range(len(bodyparts)))
     roles = roles_by_name(bodyparts)
     if "tail_base" not in roles or not any(role in roles for role in _FRONT):
         raise InputError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ssl_behavior.commands import as_options
 from ssl_behavior.errors import InputError
-from ssl_behavior.importer import ImportOptions, import_recordings
+from ssl_behavior.importer import ANIMALS_FROM, ImportOptions, import_recordings
 from ssl_behavior.io import FORMATS, format_titles
 from ssl_behavior.io.annotation_readers import annotation_titles
 from ssl_behavior.io.import_report import render
@@ -60,6 +60,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=["auto", *FORMATS],
         help="format of all files (default: detected from content)",
     )
+    parser.add_argument(
+        "--variant", default="", metavar="NAME",
+        help="which of several DeepLabCut files of one video to take: raw, filtered, el, bx, sk, csv, h5, a part of "
+        "the network's name such as shuffle2, or several joined by + (default: filtered before raw, H5 before CSV)",
+    )  # fmt: skip
     parser.add_argument("--fps", type=float, metavar="F", help="frames per second, for files that do not hold it")
     parser.add_argument(
         "--px-per-cm", type=float, metavar="N",
@@ -74,6 +79,11 @@ def _parser() -> argparse.ArgumentParser:
         "example resident=m1 intruder=m2",
     )  # fmt: skip
     parser.add_argument(
+        "--animals-from", choices=ANIMALS_FROM, default="columns",
+        help="where animals are: columns of the tables (default), names of body parts (nose_1, nose_2), or files of "
+        "one animal each (cage3_mouse1, cage3_mouse2)",
+    )  # fmt: skip
+    parser.add_argument(
         "--exchangeable", action=argparse.BooleanOptionalAction,
         help="whether the tracker may swap the animals (default: by their names; the report says it)",
     )  # fmt: skip
@@ -84,7 +94,10 @@ def _parser() -> argparse.ArgumentParser:
         "--background", nargs="+", default=[], metavar="STREAM=NAME", help="background behavior of a label stream"
     )
     parser.add_argument(
-        "--keep-zeros", action="store_true", help="keep points at exactly (0, 0), which are otherwise set to missing"
+        "--keep-sentinels",
+        "--keep-zeros",
+        action="store_true",
+        help="keep points at exactly (0, 0) or (-1, -1), which are otherwise set to missing",
     )
     parser.add_argument(
         "--min-confidence", type=float, metavar="P", help="set points with a confidence below P to missing"
@@ -98,14 +111,16 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     options = ImportOptions(
         format=args.format,
+        variant=args.variant,
         fps=args.fps,
         px_per_cm=args.px_per_cm,
         skeleton=load_skeleton(args.skeleton) if args.skeleton else None,
         individuals=_individuals(args.individuals),
         exchangeable=args.exchangeable,
+        animals_from=args.animals_from,
         annotations=tuple(args.annotations),
         backgrounds=parse_backgrounds(args.background),
-        keep_zeros=args.keep_zeros,
+        keep_sentinels=args.keep_sentinels,
         min_confidence=args.min_confidence,
         overwrite=args.overwrite,
     )

@@ -6,8 +6,8 @@ lie in `block<i>_items_level<j>` / `_label<j>`, the numbers in `block<i>_values`
 its column names are a pickle in an attribute, read by the restricted reader.
 """
 
-import csv
 import io
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.io.delimited import Dialect, decode_text, detect_dialect, plain_numbers, split_rows, trim_columns
 from ssl_behavior.io.source import ReadOptions, check_file, decoded, id_from_name, read_head, to_float32
 from ssl_behavior.io.unpickle import load_plain_pickle
 from ssl_behavior.recording import Recording
@@ -29,6 +30,8 @@ __all__ = [
     "HDF5_FAILURES",
     "Column",
     "DlcTable",
+    "csv_without_tracks",
+    "h5_without_tracks",
     "is_hdf5",
     "read_dlc_csv",
     "read_dlc_h5",
@@ -46,7 +49,23 @@ DOCUMENTED_FPS = {"rat_dyads": 30.0}
 DOCUMENTED_BACKGROUND = {"rat_dyads": {"S2": "base"}}
 """Skeleton -> stream -> the behavior that means "nothing of interest" there (in S1, `base` is a behavior)."""
 
+LABELED_FRAMES = "labeled-frames table"
+"""Kind of DeepLabCut's CollectedData files."""
+
 _COORDS = ("x", "y", "likelihood")
+_IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+_ONLY_LABELED = (
+    "labeled frames (images with points placed by hand, as in DeepLabCut's CollectedData), not tracks of a video; give "
+    "the tracker's output, which is named <video>DLC_<network>..."
+)
+_OTHER_TABLE = (
+    "a pandas table in another layout than DeepLabCut's, which is a frame of (scorer, (individual,) bodypart, coord)"
+)
+_HEAD_BYTES = 1 << 22
+_MOST_HEADER_LINES = 9
+_BLANK_LINES = re.compile(r"^[ \t]*\n", re.MULTILINE)
+_LABELS = {3: ["scorer", "bodyparts", "coords"], 4: ["scorer", "individuals", "bodyparts", "coords"]}
+"""First cells of the header rows, by their number."""
 _UNIQUE = "single"
 """DeepLabCut's word for the body parts that belong to no animal (corners of the arena)."""
 _MAX_GAP = 10_000
@@ -64,7 +83,9 @@ class DlcTable:
     values: np.ndarray
 
 
-def table_to_recording(table: DlcTable, path: Path, options: ReadOptions) -> Recording:
+def table_to_recording(
+    table: DlcTable, path: Path, options: ReadOptions, reader_notes: Sequence[str] = ()
+) -> Recording:
     """Recording from a table; frames and columns that the table lacks are missing (NaN).
 
     Rows are placed by their frame number: a table that starts at frame 1 gives a recording whose frame 0 is
@@ -75,7 +96,7 @@ def table_to_recording(table: DlcTable, path: Path, options: ReadOptions) -> Rec
     InputError
         If coordinates other than x, y, likelihood occur, frame numbers repeat or jump, or fps is not known.
     """
-    notes: list[str] = []
+    notes = list(reader_notes)
     individuals = _individuals(table.columns, path, options)
     bodyparts = _bodyparts(table.columns, individuals)
     skeleton, order = choose_skeleton(bodyparts, options.skeleton, str(path))
@@ -124,7 +145,12 @@ def _placed(frames: np.ndarray, path: Path, notes: list[str]) -> np.ndarray:
         raise InputError(f"{path}: frame numbers (first column) must be distinct and 0 or more, got {_odd(frames)}")
     absent = last + 1 - len(frames)
     if absent > _MAX_GAP + 10 * len(frames):
-        raise InputError(f"{path}: {len(frames)} rows, but frame numbers (first column) up to {last}; is it cut off?")
+        is_clip = last + 1 - first == len(frames)
+        advice = f"if it is a clip of a longer video, number its rows from 0, as its own video's ({first} becomes 0)"
+        raise InputError(
+            f"{path}: {len(frames)} rows, but frame numbers (first column) up to {last}; "
+            + (advice if is_clip else "is it cut off?")
+        )
     if absent:
         notes.append(f"first frame number {first}; {absent} of {last + 1} frames have no row and are missing")
     return frames
@@ -164,58 +190,167 @@ _NUMBER_BYTES[list(b"0123456789.,+-eE \tnaNAifI\n")] = True
 """Digits, separators, and the letters of nan and inf."""
 
 
+@dataclass(frozen=True)
+class _Header:
+    """Header rows of a table.
+
+    `columns` : of the number columns; `first_row` : number of lines before the first row of numbers.
+    """
+
+    columns: list[Column]
+    first_row: int
+    dialect: Dialect
+
+
 def sniff_dlc_csv(path: Path) -> bool:
-    """Whether the first rows are headed scorer, (individuals,) bodyparts, coords."""
-    head = read_head(path).removeprefix(_BOM)
-    if not head.startswith(b"scorer,"):
+    """Whether the first rows are headed scorer, (individuals,) bodyparts, coords, whatever separates their cells."""
+    try:
+        return _labeled_rows(_first_lines(path, 1 << 16)) is not None
+    except InputError:
         return False
-    labels = [line.partition(b",")[0] for line in head.splitlines()[1:4]]
-    return labels[:2] == [b"bodyparts", b"coords"] or labels == [b"individuals", b"bodyparts", b"coords"]
+
+
+def _first_lines(path: Path, size: int) -> list[str]:
+    """Lines at the beginning of a text file; more than `size` bytes where header rows are longer."""
+    head = read_head(path, size)
+    lines = _BLANK_LINES.sub("", decode_text(head, str(path), is_head=True).text).split("\n")
+    if len(lines) <= _MOST_HEADER_LINES and len(head) == size < _HEAD_BYTES:
+        return _first_lines(path, _HEAD_BYTES)
+    return lines[:_MOST_HEADER_LINES]
+
+
+def _labeled_rows(lines: Sequence[str]) -> tuple[list[list[str]], Dialect] | None:
+    """Header rows scorer, (individuals,) bodyparts, coords, and the dialect; None if the lines are no such rows.
+
+    Rows without their labels (pandas leaves them out where levels have no names) are known by the row of x and y.
+    """
+    dialect = detect_dialect(lines)
+    rows = list(split_rows(lines[dialect.skipped : dialect.skipped + 4], dialect.separator))
+    for number, row in enumerate(rows[2:], start=3):
+        labels = [cells[0].lower() if cells else "" for cells in rows[:number]]
+        coords = {cell.lower() for cell in row[1:]} - {""}
+        if labels == _LABELS[number] or (not any(labels) and coords and coords <= set(_COORDS)):
+            return rows[:number], dialect
+    return None
+
+
+def csv_without_tracks(path: Path) -> str:
+    """Kind of a CSV with DeepLabCut's header rows that holds no tracks of a video; "" if it may hold them.
+
+    CollectedData files (labeled frames) name images in the first column; skeleton files have lengths of edges.
+    """
+    lines = _first_lines(path, 1 << 16)
+    try:
+        if _is_labeled_frames(lines):
+            return LABELED_FRAMES
+        return "" if {c[2] for c in _header(lines, path).columns} & {"x", "y"} else "table"
+    except InputError:
+        return ""
+
+
+def _is_labeled_frames(lines: Sequence[str]) -> bool:
+    """Whether the first row of numbers names an image in its first cells."""
+    found = _labeled_rows(lines)
+    if found is None:
+        return False
+    rows, dialect = found
+    first = dialect.skipped + len(rows)
+    return any(_names_image(row[:3]) for row in split_rows(lines[first : first + 2], dialect.separator))
+
+
+def _names_image(cells: Sequence[str]) -> bool:
+    """Whether a row's name is the path of an image, or its parts."""
+    return any(cell.startswith("labeled-data") or cell.lower().endswith(_IMAGE_ENDINGS) for cell in cells)
 
 
 def read_dlc_csv(path: Path, options: ReadOptions) -> Iterator[Recording]:
-    """The one recording of a DeepLabCut CSV. Empty cells are missing; likelihood is kept and masks nothing.
+    """The one recording of a DeepLabCut CSV, also of one that a spreadsheet wrote (`ssl_behavior.io.delimited`).
+
+    Empty cells and words such as NA are missing; likelihood is kept and masks nothing.
 
     Raises
     ------
     InputError
         If a row has another number of cells than the header, a cell is no number; and as `table_to_recording`.
     """
-    content = decoded(path).removeprefix(_BOM).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    columns, body_start, header_rows = _header(content, path)
-    values = _parse(content[body_start:], len(columns) + 1, header_rows, path)
+    content = decoded(path)
+    columns, values, first_line, notes = _read_plain(content, path) or _read_any(content, path)
+    has_cells = np.flatnonzero(~np.isnan(values).all(axis=1))
+    values = values[: has_cells[-1] + 1 if len(has_cells) else 0]
     frames = values[:, 0]
     whole = np.isfinite(frames) & (frames == np.floor(frames)) & (np.abs(frames) < 1e12)
     if not whole.all():
         row = int(np.flatnonzero(~whole)[0])
-        raise InputError(
-            f"{path}: line {row + header_rows + 1} begins with {frames[row]:g}; expected a whole frame number"
-        )
-    yield table_to_recording(DlcTable(columns, frames.astype(np.int64), values[:, 1:]), path, options)
+        raise InputError(f"{path}: line {row + first_line} begins with {frames[row]:g}; expected a whole frame number")
+    yield table_to_recording(DlcTable(columns, frames.astype(np.int64), values[:, 1:]), path, options, notes)
 
 
-def _header(content: bytes, path: Path) -> tuple[list[Column], int, int]:
-    """Columns, byte offset of the first number row, and number of header lines."""
-    start, rows = 0, []
-    for _ in range(4):
-        end = content.find(b"\n", start)
-        end = len(content) if end < 0 else end
-        try:
-            rows.append(next(csv.reader([content[start:end].decode("utf-8")]), []))
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"{path}: line {len(rows) + 1} of the header is not text ({error})") from None
-        start = end + 1
-        if rows[-1] and rows[-1][0] == "coords":
-            break
-    if [row[0] if row else "" for row in rows[1:]] not in (
-        ["bodyparts", "coords"],
-        ["individuals", "bodyparts", "coords"],
-    ):
+_Parsed = tuple[list[Column], np.ndarray, int, tuple[str, ...]]
+"""Columns, values float64 [row, frame number and columns], line of the first row (from 1), notes."""
+
+
+def _read_plain(content: bytes, path: Path) -> _Parsed | None:
+    """A table as DeepLabCut writes it, read fast; None for any other."""
+    content = content.removeprefix(_BOM)
+    if not content.startswith(b"scorer,"):
+        return None
+    content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    try:
+        lines = [line.decode("utf-8") for line in content[:_HEAD_BYTES].split(b"\n")[:_MOST_HEADER_LINES]]
+        header = _header(lines, path)
+        start = sum(len(line.encode()) + 1 for line in lines[: header.first_row])
+        values = _parse(content[start:], len(header.columns) + 1, header.first_row, path)
+    except (InputError, UnicodeDecodeError):
+        return None
+    return header.columns, values, header.first_row + 1, ()
+
+
+def _read_any(content: bytes, path: Path) -> _Parsed:
+    """A table in any encoding and dialect; several times slower."""
+    decoded_text = decode_text(content, str(path))
+    text = _BLANK_LINES.sub("", decoded_text.text)
+    lines = text.split("\n", _MOST_HEADER_LINES)
+    if _is_labeled_frames(lines):
+        raise InputError(f"{path}: {_ONLY_LABELED}")
+    header = _header(lines, path)
+    body = text.split("\n", header.first_row)
+    numbers = body[-1].encode() if len(body) > header.first_row else b""
+    plain = plain_numbers(numbers, header.dialect.separator, str(path))
+    plain = trim_columns(plain, len(header.columns) + 1)
+    values = _parse(plain, len(header.columns) + 1, header.first_row, path)
+    notes = [f"text read as {decoded_text.encoding}"] * (decoded_text.encoding != "utf-8")
+    if header.dialect.separator != ",":
+        notes.append(f"cells separated by {header.dialect.separator!r}")
+    return header.columns, values, header.first_row + 1, tuple(notes)
+
+
+def _header(lines: Sequence[str], path: Path) -> _Header:
+    """Columns of a table, from its first lines.
+
+    Raises
+    ------
+    InputError
+        If the lines are no header rows, or the rows have unequal numbers of cells.
+    """
+    found = _labeled_rows(lines)
+    if found is None:
         raise InputError(f"{path}: expected header rows scorer, (individuals,) bodyparts, coords")
+    rows, dialect = found
+    rows = [_without_empty_end(row) for row in rows]
     if len({len(row) for row in rows}) != 1:
         raise InputError(f"{path}: its header rows have {[len(row) for row in rows]} cells; they must be equal")
     animals = rows[1][1:] if len(rows) == 4 else [""] * (len(rows[-1]) - 1)
-    return list(zip(animals, rows[-2][1:], rows[-1][1:], strict=True)), start, len(rows)
+    coords = [cell.lower() if cell.lower() in _COORDS else cell for cell in rows[-1][1:]]
+    first_row = dialect.skipped + len(rows)
+    # pandas writes the name of the index in a row of its own.
+    cells = next(split_rows(lines[first_row : first_row + 1], dialect.separator), []) or [""]
+    first_row += cells[0].isidentifier() and not any(cells[1:])
+    return _Header(list(zip(animals, rows[-2][1:], coords, strict=True)), first_row, dialect)
+
+
+def _without_empty_end(row: Sequence[str]) -> list[str]:
+    """A row without the empty cells at its end."""
+    return list(row[: max((number for number, cell in enumerate(row, start=1) if cell), default=0)])
 
 
 def _parse(body: bytes, num_cells: int, header_rows: int, path: Path) -> np.ndarray:
@@ -284,7 +419,41 @@ def sniff_dlc_h5(path: Path) -> bool:
 
 
 def _table_names(file: h5py.File) -> list[str]:
-    return [name for name in file if "pandas_type" in file[name].attrs]
+    kinds = {name: file[name].attrs.get("pandas_type", b"") for name in file}
+    return [
+        name for name, kind in kinds.items() if b"frame" in (kind if isinstance(kind, bytes) else str(kind).encode())
+    ]
+
+
+def h5_without_tracks(path: Path) -> str:
+    """Kind of a pandas H5 without tracks of a video, such as features or labeled frames; "" if it may hold them."""
+    try:
+        with h5py.File(path, "r") as file:
+            names = _table_names(file)
+            if len(names) != 1:
+                return "HDF5 file"
+            group = file[names[0]]
+            if _names_image(_row_names(group)):
+                return LABELED_FRAMES
+            columns = _table_columns(group, path) if "table" in group else _fixed_columns(group, path)
+            return "" if {c[2] for c in columns} & {"x", "y"} else "HDF5 file"
+    except (InputError, KeyError, AttributeError):
+        return "HDF5 file"
+    except HDF5_FAILURES:
+        return ""  # Damage: the reader says it.
+
+
+def _row_names(group: h5py.Group) -> list[str]:
+    """The parts of the name of one row, where rows have names and not frame numbers; else empty."""
+    found: list[Any] = []
+    if "table" in group:
+        row = group["table"][:1]
+        kinds = [name for name in row.dtype.names or () if row.dtype[name].base.kind in "SO"]
+        found = [part for name in kinds for part in np.ravel(row[name])[:3]]
+    else:
+        levels = [name for name in group if name == "axis1" or name.startswith("axis1_level")]
+        found = [part for name in sorted(levels) if group[name].dtype.kind in "SO" for part in group[name][:1]]
+    return [part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part) for part in found]
 
 
 def read_dlc_h5(path: Path, options: ReadOptions) -> Iterator[Recording]:
@@ -302,25 +471,34 @@ def read_dlc_h5(path: Path, options: ReadOptions) -> Iterator[Recording]:
             if len(names) != 1:
                 raise InputError(f"{path}: expected one pandas table in the file, got {names or 'none'}")
             group = file[names[0]]
+            if _names_image(_row_names(group)):
+                raise InputError(f"{path}: {_ONLY_LABELED}")
             table = _read_table(group, path) if "table" in group else _read_fixed(group, path)
     except InputError:
         raise
+    except (KeyError, AttributeError) as error:
+        raise InputError(f"{path}: {_OTHER_TABLE} ({error})"[:400]) from None
     except HDF5_FAILURES as error:
         raise InputError(f"{path}: damaged HDF5 file ({error}): copy or export it again"[:400]) from None
     yield table_to_recording(table, path, options)
 
 
 def _read_fixed(group: h5py.Group, path: Path) -> DlcTable:
-    columns: list[Column] = []
-    blocks = []
-    for block in range(int(group.attrs["nblocks"])):
-        columns += _columns(_fixed_names(group, f"block{block}_items"), path)
-        blocks.append(group[f"block{block}_values"][()])
-    return _checked(columns, group["axis1"][()], np.concatenate(blocks, axis=1), path)
+    if "axis1" not in group and "axis1_level0" in group:
+        raise InputError(f"{path}: its rows are named {_row_names(group)}; expected frame numbers")
+    blocks = [group[f"block{block}_values"][()] for block in range(int(group.attrs["nblocks"]))]
+    return _checked(_fixed_columns(group, path), group["axis1"][()], np.concatenate(blocks, axis=1), path)
+
+
+def _fixed_columns(group: h5py.Group, path: Path) -> list[Column]:
+    blocks = range(int(group.attrs["nblocks"]))
+    return [column for block in blocks for column in _columns(_fixed_names(group, f"block{block}_items"), path)]
 
 
 def _fixed_names(group: h5py.Group, prefix: str) -> list[tuple[Any, ...]]:
     """Column names of a block of a "fixed" table, from levels and labels."""
+    if f"{prefix}_nlevels" not in group.attrs:
+        return [(name,) for name in group[prefix][()]]
     levels = []
     for level in range(int(group.attrs[f"{prefix}_nlevels"])):
         words, picks = group[f"{prefix}_level{level}"][()], group[f"{prefix}_label{level}"][()]
@@ -329,21 +507,28 @@ def _fixed_names(group: h5py.Group, prefix: str) -> list[tuple[Any, ...]]:
 
 
 def _read_table(group: h5py.Group, path: Path) -> DlcTable:
-    table = group["table"]
-    kinds = sorted(name for name in table.dtype.names if name.startswith("values_block_"))
-    content = table[()]
+    content = group["table"][()]
+    values = np.concatenate([content[kind] for kind in _value_blocks(group)], axis=1)
+    return _checked(_table_columns(group, path), content["index"], values, path)
+
+
+def _value_blocks(group: h5py.Group) -> list[str]:
+    return sorted(name for name in group["table"].dtype.names if name.startswith("values_block_"))
+
+
+def _table_columns(group: h5py.Group, path: Path) -> list[Column]:
     columns: list[Column] = []
-    for kind in kinds:
-        pickled = bytes(table.attrs[f"{kind}_kind"])
+    for block in _value_blocks(group):
+        pickled = bytes(group["table"].attrs[f"{block}_kind"])
         columns += _columns(load_plain_pickle(io.BytesIO(pickled), f"{path}: column names"), path)
-    values = np.concatenate([content[kind] for kind in kinds], axis=1)
-    return _checked(columns, content["index"], values, path)
+    return columns
 
 
 def _columns(names: Any, path: Path) -> list[Column]:
     """(scorer, bodypart, coord) or (scorer, individual, bodypart, coord) -> (individual, bodypart, coord)."""
     columns: list[Column] = []
     for name in names:
+        name = name if isinstance(name, (tuple, list)) else (name,)
         words = [w.decode("utf-8", "replace") if isinstance(w, bytes) else str(w) for w in name]
         if len(words) not in (3, 4):
             raise InputError(f"{path}: expected columns (scorer, (individual,) bodypart, coord), got {words}"[:300])

@@ -17,23 +17,27 @@ from ssl_behavior.io.calms21 import (
     sniff_zip,
 )
 from ssl_behavior.io.dlc import HDF5_FAILURES, is_hdf5, read_dlc_csv, read_dlc_h5, sniff_dlc_csv, sniff_dlc_h5
+from ssl_behavior.io.ethovision import read_ethovision, sniff_ethovision
+from ssl_behavior.io.flat_table import read_boxes, read_simba, sniff_boxes, sniff_simba
+from ssl_behavior.io.idtracker import read_idtracker, sniff_idtracker
+from ssl_behavior.io.jabs import read_jabs, sniff_jabs
+from ssl_behavior.io.mabe import read_mabe22, read_mabe25, sniff_mabe22, sniff_mabe25
+from ssl_behavior.io.netcdf import read_netcdf, sniff_netcdf
 from ssl_behavior.io.npz import read_npz, sniff_npz
+from ssl_behavior.io.nwb import read_nwb, sniff_nwb
+from ssl_behavior.io.sleap import read_sleap_h5, read_slp, sniff_sleap_h5, sniff_slp
 from ssl_behavior.io.source import ReadOptions, UnknownFormatError, check_file, describe_start, read_head
+from ssl_behavior.io.trex import read_trex, sniff_trex
 from ssl_behavior.recording import Recording
 
 __all__ = ["FORMATS", "Format", "detect_format", "format_titles", "name_unread_format", "read_recordings"]
 
 
 _HDF5: tuple[tuple[str, Callable[[h5py.File], bool]], ...] = (
-    ("SLEAP predictions (.slp)", lambda f: "pred_points" in f and "instances" in f),
-    ("SLEAP analysis HDF5", lambda f: "tracks" in f and "node_names" in f),
-    ("NWB", lambda f: "nwb_version" in f.attrs),
-    ("JABS pose HDF5", lambda f: "poseest" in f),
-    ("movement netCDF", lambda f: "_NCProperties" in f.attrs or ("position" in f and "keypoints" in f)),
+    ("netCDF without positions", lambda f: "_NCProperties" in f.attrs),
 )
 _TEXT: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
-    ("CSV of body-part boxes", lambda head: b"left_x" in head[:400] and b"-width" in head[:400]),
-    ("netCDF 3", lambda head: head.startswith(b"CDF")),
+    ("netCDF without positions", lambda head: head.startswith(b"CDF")),
     ("MAT-file", lambda head: head.startswith(b"MATLAB")),
 )
 
@@ -65,9 +69,21 @@ FORMATS: dict[str, Format] = {
     for format in (
         Format("calms21_json", "CalMS21 JSON", sniff_json, read_calms21_json),
         Format("calms21_zip", "CalMS21 JSON in a zip file", sniff_zip, read_calms21_zip),
+        Format("mabe22", "MABe 2022 mouse triplets .npy", sniff_mabe22, read_mabe22),
+        Format("idtracker", "idtracker.ai trajectories", sniff_idtracker, read_idtracker),
         Format("calms21_npy", "CalMS21 or AIcrowd .npy", sniff_npy, read_calms21_npy),
         Format("dlc_csv", "DeepLabCut CSV (also .gz)", sniff_dlc_csv, read_dlc_csv),
         Format("dlc_h5", "DeepLabCut H5", sniff_dlc_h5, read_dlc_h5),
+        Format("slp", "SLEAP .slp", sniff_slp, read_slp),
+        Format("sleap_h5", "SLEAP analysis .h5", sniff_sleap_h5, read_sleap_h5),
+        Format("jabs", "JABS pose .h5", sniff_jabs, read_jabs),
+        Format("nwb", "NWB with poses (ndx-pose)", sniff_nwb, read_nwb),
+        Format("netcdf", "movement netCDF", sniff_netcdf, read_netcdf),
+        Format("mabe25", "MABe 2025 parquet", sniff_mabe25, read_mabe25),
+        Format("boxes_csv", "CSV of body-part boxes", sniff_boxes, read_boxes),
+        Format("simba_csv", "SimBA CSV", sniff_simba, read_simba),
+        Format("trex", "TRex .npz", sniff_trex, read_trex),
+        Format("ethovision", "EthoVision text", sniff_ethovision, read_ethovision),
         Format("npz", "generic .npz", sniff_npz, read_npz),
     )
 }

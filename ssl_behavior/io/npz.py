@@ -23,7 +23,7 @@ from ssl_behavior.io.source import ReadOptions, check_file, id_from_name, to_flo
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import Skeleton, choose_skeleton
 
-__all__ = ["read_npz", "sniff_npz", "write_npz"]
+__all__ = ["load_arrays", "member_names", "read_npz", "sniff_npz", "write_npz"]
 
 _FAILURES = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, KeyError, TypeError, MemoryError,
              RuntimeError, NotImplementedError, SyntaxError, OverflowError, tokenize.TokenError)  # fmt: skip
@@ -35,15 +35,40 @@ _KEYS = (
 _STREAM_KEYS = ("labels", "vocabulary", "background", "annotator")
 
 
-def sniff_npz(path: Path) -> bool:
-    """Whether the file is a zip of `.npy` members."""
+def member_names(path: Path) -> list[str]:
+    """Names of the arrays of a `.npz`; [] for any other file."""
     check_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except _FAILURES:
-        return False
-    return bool(names) and all(name.endswith(".npy") for name in names)
+        return []
+    return [name.removesuffix(".npy") for name in names] if all(name.endswith(".npy") for name in names) else []
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a `.npz`, without pickles.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or holds objects.
+    """
+    check_file(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except _FAILURES as error:
+        raise InputError(f"{path}: damaged .npz ({type(error).__name__}: {error})"[:300]) from None
+    others = [key for key, value in arrays.items() if not isinstance(value, np.ndarray)]
+    if others:
+        raise InputError(f"{path}: its members {others[:5]} are no arrays; expected a .npz of plain arrays")
+    return arrays
+
+
+def sniff_npz(path: Path) -> bool:
+    """Whether the file is a zip of `.npy` members."""
+    return bool(member_names(path))
 
 
 def read_npz(path: Path, options: ReadOptions) -> Iterator[Recording]:
@@ -84,12 +109,7 @@ class _Contents:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        check_file(path)
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                self.arrays = {key: file[key] for key in file.files}
-        except _FAILURES as error:
-            raise InputError(f"{path}: damaged .npz ({type(error).__name__}: {error})"[:300]) from None
+        self.arrays = load_arrays(path)
         for key in self.arrays:
             kind, separator, stream = key.partition("__")
             if key not in _KEYS and not (separator and stream and kind in _STREAM_KEYS):

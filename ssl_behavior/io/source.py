@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.io.dlc_names import parse_track_name
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = [
@@ -34,8 +35,6 @@ __all__ = [
 HEAD_BYTES = 1 << 16
 _GZIP = b"\x1f\x8b"
 _EXTENSIONS = re.compile(r"\.(gz|csv|h5|hdf5|json|npy|npz|txt|zip)$", re.IGNORECASE)
-# DeepLabCut names its output "<video>DLC_<network>..."; other people write "<video>_dlc_...".
-_TRACKER = re.compile(r"^(.+?)(?:DLC_|[_\-. ]+dlc(?=[_\-. ]|$)).*$")
 
 
 def check_file(path: Path) -> None:
@@ -113,7 +112,7 @@ def stem(path: Path) -> str:
 
 
 def id_from_name(path: Path, prefix: str = "") -> str:
-    """Recording name from a file name: the part before the tracker's suffix.
+    """Recording name from a file name: the part before the tracker's suffix, the last one if there are several.
 
     >>> id_from_name(Path("rats/01_dlc_tracks.csv.gz"))
     '01'
@@ -122,9 +121,7 @@ def id_from_name(path: Path, prefix: str = "") -> str:
     >>> id_from_name(Path("dlc_single_mouse.csv"))
     'dlc_single_mouse'
     """
-    name = stem(path)
-    match = _TRACKER.match(name)
-    return prefix + (match.group(1) if match else name)
+    return prefix + parse_track_name(stem(path)).video
 
 
 def to_float32(values: np.ndarray) -> np.ndarray:

@@ -1,17 +1,13 @@
 """Quality of tracks: counts of missing and doubtful points, and the two optional repairs."""
 
+import math
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Recording, observed_points
-
-if TYPE_CHECKING:
-    pass
-
 
 __all__ = ["Cleaned", "Quality", "body_length", "clean", "inspect_quality"]
 
@@ -19,44 +15,86 @@ __all__ = ["Cleaned", "Quality", "body_length", "clean", "inspect_quality"]
 _JUMP_BODY_LENGTHS = 0.5
 """Per frame; at 30 frames/s that is 15 body lengths a second, more than a mouse or rat runs."""
 _SWAP_RATIO = 3.0
-_SAME_POINT_PX = 1.0
+_SAME_POINT_BODY_LENGTHS = 0.005
+"""Points closer than this lie on one point: a pixel for an animal of 200 pixels."""
+_FEWEST_POINTS_OF_A_BODY = 3
+_FROZEN_SECONDS = 2.0
 _FAR_SPANS = 0.5
 
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Number of points set to missing: exact zeros, and points below the minimum confidence."""
+    """Number of points set to missing.
+
+    Parameters
+    ----------
+    zeros, minus_ones : points at exactly (0, 0), and at (-1, -1).
+    negative_confidence : other points whose confidence is below 0.
+    low_confidence : other points below the minimum confidence.
+    """
 
     zeros: int = 0
     low_confidence: int = 0
+    minus_ones: int = 0
+    negative_confidence: int = 0
 
 
 def clean(
-    recording: Recording, keep_zeros: bool = False, min_confidence: float | None = None
+    recording: Recording, keep_sentinels: bool = False, min_confidence: float | None = None
 ) -> tuple[Recording, Cleaned]:
-    """Set exact (0, 0) points to missing: trackers write the image corner for points they did not find.
+    """Set points at exactly (0, 0) or (-1, -1), or with a negative confidence, to missing.
 
-    Confidence masks points only if `min_confidence` is given; a point whose confidence is not known stays.
+    Trackers write these for points that they did not find: DeepLabCut the corner of the image, SuperAnimal -1 in all
+    columns of an animal that is not there. Negative confidences become unknown (NaN).
+
+    Confidence otherwise masks points only if `min_confidence` is given; a point of unknown confidence stays.
 
     Raises
     ------
     InputError
         If `min_confidence` is given for a recording without confidence.
     """
-    zeros = (recording.keypoints == 0).all(axis=-1) & (not keep_zeros)
-    low = np.zeros_like(zeros)
+    zeros, minus_ones, negative = _sentinels(recording, keep_sentinels)
+    drop = zeros | minus_ones | negative
+    low = np.zeros_like(drop)
     if min_confidence is not None:
         if recording.confidence is None:
             raise InputError(
                 f"{recording.source}: recording {recording.id!r} has no confidence; leave out `min_confidence`"
             )
         with np.errstate(invalid="ignore"):
-            low = (recording.confidence < min_confidence) & observed_points(recording.keypoints) & ~zeros
-    drop = zeros | low
-    if not drop.any():
-        return recording, Cleaned()
-    keypoints = np.where(drop[..., None], np.float32(np.nan), recording.keypoints)
-    return replace(recording, keypoints=keypoints), Cleaned(int(zeros.sum()), int(low.sum()))
+            low = (recording.confidence < min_confidence) & observed_points(recording.keypoints) & ~drop
+    counts = Cleaned(*(int(found.sum()) for found in (zeros, low, minus_ones, negative)))
+    if not (drop | low).any():
+        return recording, counts
+    return replace(
+        recording,
+        keypoints=np.where((drop | low)[..., None], np.float32(np.nan), recording.keypoints),
+        confidence=_probabilities(recording.confidence, keep_sentinels),
+    ), counts
+
+
+def _sentinels(recording: Recording, keep: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points at (0, 0), at (-1, -1), and others of negative confidence: bool [time, individual, keypoint] each."""
+    zeros, minus_ones = (_at_sentinel(recording.keypoints, value) & (not keep) for value in (0.0, -1.0))
+    negative = np.zeros_like(zeros)
+    if recording.confidence is not None and not keep:
+        with np.errstate(invalid="ignore"):
+            negative = (recording.confidence < 0) & observed_points(recording.keypoints) & ~zeros & ~minus_ones
+    return zeros, minus_ones, negative
+
+
+def _probabilities(confidence: np.ndarray | None, keep: bool) -> np.ndarray | None:
+    """Confidence with NaN in place of negative values."""
+    if confidence is None or keep:
+        return confidence
+    with np.errstate(invalid="ignore"):
+        return np.where(confidence < 0, np.float32(np.nan), confidence)
+
+
+def _at_sentinel(keypoints: np.ndarray, value: float) -> np.ndarray:
+    """bool [time, individual, keypoint]: whether both coordinates are exactly the value."""
+    return np.asarray((keypoints == value).all(axis=-1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,13 +106,17 @@ class Quality:
     missing : keypoint -> share of its points (all animals, all frames) that are missing.
     never_seen : "individual/keypoint" that has no point in any frame.
     half_missing : points with one coordinate only; they count as missing.
-    zeros : points at exactly (0, 0) that are still in the recording.
+    zeros, minus_ones : points at exactly (0, 0), and at (-1, -1), that are still in the recording.
+    unknown_confidence : observed points without confidence, in a recording that has confidences.
+    frozen_points : points (of single frames) that stand at exactly one place for more than 2 s while others move.
+    collapsed_bodies : an animal's frames with all of its points (three or more) on one point.
     no_animal_frames : frames without a single point.
     body_length_px : median over frames of an animal's largest extent; None if unknown.
     jump_px : the displacement from one frame to the next beyond which a point counts as a jump.
     jumps : points that moved more than `jump_px` since the frame before.
     swapped_frames : frames at which exchanging two animals would make the movement much smaller.
-    coinciding_frames : frames in which every point that two animals share lies within a pixel (at least two points).
+    coinciding_frames : frames in which every point that two animals share lies within 0.005
+        body lengths (at least two points).
     far_points : points farther outside the middle 98 % of their recording than half of that range's width.
     """
 
@@ -82,6 +124,10 @@ class Quality:
     never_seen: list[str]
     half_missing: int
     zeros: int
+    minus_ones: int = 0
+    unknown_confidence: int = 0
+    frozen_points: int = 0
+    collapsed_bodies: int = 0
     no_animal_frames: int
     body_length_px: float | None
     jump_px: float | None
@@ -100,6 +146,7 @@ def inspect_quality(recording: Recording) -> Quality:
     keypoints = recording.keypoints
     observed = observed_points(keypoints)
     length = body_length(keypoints, observed)
+    same_px = _SAME_POINT_BODY_LENGTHS * (length or 0.0)
     jump_px = None if length is None else _JUMP_BODY_LENGTHS * length
     never = np.argwhere(~observed.any(axis=0))
     names = recording.skeleton.keypoints
@@ -107,13 +154,17 @@ def inspect_quality(recording: Recording) -> Quality:
         missing={name: float(1 - observed[:, :, k].mean()) for k, name in enumerate(names)},
         never_seen=[f"{recording.individuals[i]}/{names[k]}" for i, k in never],
         half_missing=int(np.isfinite(keypoints).any(axis=-1).sum() - observed.sum()),
-        zeros=int((keypoints == 0).all(axis=-1).sum()),
+        zeros=int(_at_sentinel(keypoints, 0.0).sum()),
+        minus_ones=int(_at_sentinel(keypoints, -1.0).sum()),
+        unknown_confidence=_unknown_confidence(recording.confidence, observed),
+        frozen_points=_frozen(keypoints, observed, math.ceil(_FROZEN_SECONDS * recording.fps)),
+        collapsed_bodies=0 if length is None else _collapsed(keypoints, observed, same_px),
         no_animal_frames=int((~observed.any(axis=(1, 2))).sum()),
         body_length_px=length,
         jump_px=jump_px,
         jumps=0 if jump_px is None else _jumps(keypoints, jump_px),
         swapped_frames=0 if jump_px is None else _swapped(keypoints, observed, jump_px),
-        coinciding_frames=_coinciding(keypoints, observed),
+        coinciding_frames=_coinciding(keypoints, observed, same_px),
         far_points=_far(keypoints, observed),
     )
 
@@ -161,14 +212,44 @@ def _swapped(keypoints: np.ndarray, observed: np.ndarray, jump_px: float) -> int
     return int(found.sum())
 
 
-def _coinciding(keypoints: np.ndarray, observed: np.ndarray) -> int:
+def _coinciding(keypoints: np.ndarray, observed: np.ndarray, same_px: float) -> int:
     found = np.zeros(len(keypoints), dtype=bool)
     for i, j in combinations(range(keypoints.shape[1]), 2):
         shared = observed[:, i] & observed[:, j]
         with np.errstate(invalid="ignore"):
-            distinct = _displacement(keypoints[:, i], keypoints[:, j]) > _SAME_POINT_PX
+            distinct = _displacement(keypoints[:, i], keypoints[:, j]) > same_px
         found |= (shared.sum(axis=1) >= min(2, shared.shape[1])) & ~(distinct & shared).any(axis=1)
     return int(found.sum())
+
+
+def _unknown_confidence(confidence: np.ndarray | None, observed: np.ndarray) -> int:
+    if confidence is None or np.isnan(confidence).all():
+        return 0
+    return int((observed & np.isnan(confidence)).sum())
+
+
+def _frozen(keypoints: np.ndarray, observed: np.ndarray, longest: int) -> int:
+    """Number of points in runs of more than `longest` steps without motion, in half of which other points move."""
+    both = observed[1:] & observed[:-1]
+    still = (keypoints[1:] == keypoints[:-1]).all(axis=-1) & both
+    moving = (both & ~still).any(axis=(1, 2))
+    moved = np.concatenate([[0], np.cumsum(moving)])
+    total = 0
+    for column in still.reshape(len(still), observed[0].size).T:
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], column, [0]]).astype(np.int8)))
+        start, stop = edges[::2], edges[1::2]
+        length = stop - start
+        frozen = (length > longest) & (2 * (moved[stop] - moved[start]) >= length)
+        total += int((length[frozen] + 1).sum())
+    return total
+
+
+def _collapsed(keypoints: np.ndarray, observed: np.ndarray, same_px: float) -> int:
+    """Number of (frame, animal) whose points, at least three and half of the skeleton, lie within `same_px`."""
+    enough = observed.sum(axis=2) >= max(_FEWEST_POINTS_OF_A_BODY, (observed.shape[2] + 1) // 2)
+    seen = observed[..., None]
+    extent = np.where(seen, keypoints, -np.inf).max(axis=2) - np.where(seen, keypoints, np.inf).min(axis=2)
+    return int((enough & (extent <= same_px).all(axis=-1)).sum())
 
 
 def _far(keypoints: np.ndarray, observed: np.ndarray) -> int:

@@ -95,6 +95,22 @@ def test_different_recordings_share_nothing(dyad, tmp_path):
     assert find_overlaps(store) == []
 
 
+@pytest.mark.parametrize("scale", [1 / 600, 1 / 15])
+@pytest.mark.parametrize("name", ["cut", "jittered", "moved in the picture", "animals the other way round"])
+def test_overlaps_are_found_in_any_unit(dyad, tmp_path, name, scale):
+    source = dyad("source", LENGTH)
+    copy = planted(dyad("host", HOST, seed=1), CHANGES[name](source.keypoints)[AT : AT + CUT], id="host")
+    scaled = [replace(r, keypoints=r.keypoints * np.float32(scale)) for r in (source, copy)]
+    store = write_store(tmp_path / "store", scaled)
+    (found,) = find_overlaps(store)
+    assert (found.first, found.second) == ("source", "host") and abs(found.frames - CUT) <= 5
+    assert abs(found.first_start - AT) <= 5
+    if name == "moved in the picture":
+        np.testing.assert_allclose(found.shift_px, np.array([-33.3, 12.7]) * scale, rtol=0.02)
+    different = [replace(r, keypoints=r.keypoints * np.float32(scale)) for r in (source, dyad("other", HOST, seed=2))]
+    assert find_overlaps(write_store(tmp_path / "different", different)) == []
+
+
 def test_stretch_below_min_seconds_is_not_reported(dyad, tmp_path):
     one = dyad("one", LENGTH, seed=1)
     other = planted(dyad("other", HOST, seed=2), one.keypoints[AT : AT + 211])

@@ -82,12 +82,12 @@ def test_tracks_and_annotations_of_a_folder(tmp_path):
         assert words in text, words
 
 
-def test_keep_zeros_background_and_confidence(tmp_path):
+def test_keep_sentinels_background_and_confidence(tmp_path):
     values = keypoints(6)
     values[3, 1, 2] = 0
     track = write_csv(tmp_path / "01.csv", values)
     annotation = write_annotation(tmp_path / "01_annot.txt", {"S1": [(1, 2, "social"), (5, 6, "base")]})
-    options = ImportOptions(keep_zeros=True, annotations=(annotation,), backgrounds={"S1": "base"}, fps=25.0)
+    options = ImportOptions(keep_sentinels=True, annotations=(annotation,), backgrounds={"S1": "base"}, fps=25.0)
     report = import_recordings([track], tmp_path / "store", options)
     store = Store(tmp_path / "store")
     assert (store.keypoints[3, 1, 2] == 0).all() and report.recordings[0].quality.zeros == 1

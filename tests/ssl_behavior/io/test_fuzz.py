@@ -5,6 +5,7 @@ import signal
 from contextlib import contextmanager
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -17,9 +18,10 @@ from ssl_behavior.io.annotation_readers import read_annotations
 from ssl_behavior.io.caltech import read_caltech
 from ssl_behavior.io.discovery import discover
 from ssl_behavior.io.track_quality import clean, inspect_quality
-from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.skeleton import SKELETONS, Skeleton
 
 from .test_annotation_readers import TABLES
+from .track_files import write_jabs, write_sleap_h5, write_slp
 
 SETTINGS = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -70,10 +72,10 @@ def no_hang():
         signal.signal(signal.SIGALRM, before)
 
 
-def survive(path):
+def survive(path, skeleton=None):
     with no_hang():
         try:
-            recordings = list(read_recordings(path, ReadOptions(fps=30.0, skeleton=None)))
+            recordings = list(read_recordings(path, ReadOptions(fps=30.0, skeleton=skeleton)))
         except InputError as error:
             assert str(error)
             return
@@ -120,6 +122,113 @@ def test_small_files(tmp_path, small_files, name):
         survive(target)
 
     run()
+
+
+TRACKERS = [
+    "x.slp", "analysis.h5", "jabs.h5", "triplets.npy", "boxes.csv", "simba.csv", "trex.npz", "idtracker.npy",
+    "idtracker.h5", "ethovision.txt", "mabe.parquet", "position.nc", "classic.nc", "pose.nwb",
+]  # fmt: skip
+ONE_POINT = {
+    "trex.npz": "wcentroid",
+    "idtracker.npy": "centroid",
+    "idtracker.h5": "centroid",
+    "ethovision.txt": "center",
+}
+SLOW_TO_READ = {"mabe.parquet": 10, "position.nc": 6, "classic.nc": 6, "pose.nwb": 3}
+MUTATIONS = 10_000
+"""Of all formats together."""
+
+
+def _write_tables(folder, values):
+    """Text, pickles and zips."""
+    sides = ("left_x", "top_y", "width", "height")
+    boxes = ",".join(["", *(f"{part}-{a}-{side}" for a in (1, 2) for part in ("tail", "nose") for side in sides)])
+    rows = "".join(f"{t},{','.join(['3.5'] * 16)}\n" for t in range(4))
+    (folder / "boxes.csv").write_text(f"{boxes}\n{rows}")
+    header = ",".join(["", *(f"{part}_{a}_{end}" for a in (1, 2) for part in ("nose", "tail") for end in "xyp")])
+    (folder / "simba.csv").write_text(f"{header}\n" + "".join(f"{t},{','.join(['0.5'] * 12)}\n" for t in range(4)))
+    shown = "Number of header lines:;5\nSubject name;a\n\nTrial time;X center;Y center\n(s);(cm);(cm)\n"
+    (folder / "ethovision.txt").write_text(shown + "".join(f"{t / 25};{t};-\n" for t in range(5)))
+    np.save(folder / "triplets.npy", {"sequences": {"a": {"keypoints": np.ones((4, 3, 12, 2))}}}, allow_pickle=True)
+    session = {"trajectories": values[:, :, 0, :2], "frames_per_second": 30.0, "identities_labels": ["a", "b"]}
+    np.save(folder / "idtracker.npy", session, allow_pickle=True)
+    with h5py.File(folder / "idtracker.h5", "w") as file:
+        file["trajectories"] = session["trajectories"]
+        file.attrs["frames_per_second"] = 30.0
+    x, y = values[:, 0, 0, 0], values[:, 0, 0, 1]
+    np.savez(folder / "trex.npz", frame=np.arange(7), time=np.arange(7) / 25, **{"X#wcentroid": x, "Y#wcentroid": y})
+
+
+def _write_with_libraries(folder, values):
+    """What libraries of other formats write, as far as they are installed."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as parquet
+        import xarray
+
+        from .test_nwb import write as write_nwb
+    except (ImportError, pytest.skip.Exception):
+        return
+    columns = {"video_frame": np.arange(4), "mouse_id": [1, 2, 1, 2], "bodypart": ["nose", "tail"] * 2}
+    parquet.write_table(pa.table(columns | {"x": np.ones(4), "y": np.ones(4)}), folder / "mabe.parquet")
+    dims = ("time", "individuals", "keypoints", "space")
+    coords = {"time": np.arange(7) / 25, "keypoints": list(SKELETONS["rat_dyads"].keypoints), "space": ["x", "y"]}
+    data = xarray.Dataset({"position": (dims, values[..., :2])}, coords=coords, attrs={"fps": 25.0})
+    data.to_netcdf(folder / "position.nc", engine="h5netcdf")
+    data.to_netcdf(folder / "classic.nc", engine="scipy")
+    write_nwb(folder / "pose.nwb", values, ["a", "b"])
+
+
+@pytest.fixture(scope="module")
+def tracker_files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trackers")
+    generator = np.random.default_rng(0)
+    values = generator.uniform(10, 500, (7, 2, 5, 3))
+    write_slp(folder / "x.slp", values)
+    write_sleap_h5(folder / "analysis.h5", values)
+    write_jabs(folder / "jabs.h5", generator.uniform(10, 500, (7, 2, 12, 3)), 4, np.tile([1, 2], (7, 1)))
+    _write_tables(folder, values)
+    _write_with_libraries(folder, values)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def random_damage(generator):
+    kinds = [("flip", 255), ("cut", 1), ("insert", 1), ("drop", 64)]
+    words = [b"\0", b'"', b",", b"\n", b"nan", b"1e999", b"\xff" * 8, b"9" * 30]
+    damage = []
+    for _ in range(generator.integers(1, 5)):
+        kind, most = kinds[generator.integers(4)]
+        what = words[generator.integers(len(words))] if kind == "insert" else int(generator.integers(1, most + 1))
+        damage.append((kind, generator.random(), what))
+    return damage
+
+
+def skeleton_of(name):
+    return Skeleton(name="dot", keypoints=(ONE_POINT[name],)) if name in ONE_POINT else None
+
+
+def survive_many(content, target, many, seed):
+    generator = np.random.default_rng(seed)
+    for _ in range(many):
+        target.write_bytes(damaged(content, random_damage(generator)))
+        survive(target, skeleton_of(target.name))
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_tracker_files(tmp_path, tracker_files, name):
+    if name not in tracker_files:
+        pytest.skip("the library that writes it is not installed")
+    (tmp_path / name).write_bytes(tracker_files[name])
+    assert list(read_recordings(tmp_path / name, ReadOptions(fps=30.0, skeleton=skeleton_of(name))))
+    survive_many(tracker_files[name], tmp_path / name, SLOW_TO_READ.get(name, 25), 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRACKERS)
+def test_tracker_files_at_length(tmp_path, tracker_files, name):
+    if name not in tracker_files:
+        pytest.skip("the library that writes it is not installed")
+    survive_many(tracker_files[name], tmp_path / name, MUTATIONS // len(TRACKERS), 2)
 
 
 def test_small_annotations(tmp_path, make):
@@ -170,11 +279,13 @@ def real_files(folder: Path) -> list[Path]:
         f"formats/{name}" for name in ("madlc_2mice_100frames.csv", "madlc_2mice_100frames.h5", "madlc_3mice.h5")
     ]
     chosen += [f"formats/{name}" for name in ("sleap_analysis_flies.h5", "jabs_pose_est_v3.h5", "movement_single.nc")]
-    return [folder / name for name in [*chosen, "formats/ethome_sample.nwb", "formats/dlc_single_mouse.csv"]]
+    chosen += [f"formats/{name}" for name in ("ethome_sample.nwb", "dlc_single_mouse.csv", "jabs_pose_est_v5.h5")]
+    chosen += ["formats/sleap_3mice.slp", "formats/sleap_predictions.slp", "formats/simba_features_crim13.csv"]
+    return [folder / name for name in [*chosen, "formats/mabe22_triplet_dlc.h5", "mouse_boxes/A0152_1.csv.gz"]]
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("number", range(11))
+@pytest.mark.parametrize("number", range(17))
 def test_real_files(tmp_path, real_data, number):
     source = real_files(real_data)[number]
     content = source.read_bytes()

@@ -119,7 +119,7 @@ def test_clean_sets_exact_zeros_to_missing_and_writes_into_nothing():
     after, counts = clean(before)
     assert counts.zeros == 2 and np.isnan(after.keypoints).sum() == 4
     assert np.isfinite(before.keypoints).all()
-    kept, counts = clean(before, keep_zeros=True)
+    kept, counts = clean(before, keep_sentinels=True)
     assert kept is before and counts.zeros == 0
 
 
@@ -135,3 +135,51 @@ def test_confidence_masks_only_when_asked():
     assert np.isfinite(after.keypoints[2, 0, 0]).all()
     with pytest.raises(InputError, match="no confidence"):
         clean(recording(keypoints), min_confidence=0.5)
+
+
+def test_padding_of_absent_animals_is_missing():
+    keypoints, confidence = scene(), np.full((TIME, 2, KEYPOINTS), 0.9)
+    keypoints[10:, 1], confidence[10:, 1] = -1, -1
+    keypoints[3, 0, 0, 0] = -1  # beyond the edge of the picture, a position
+    confidence[5, 0, 1] = -1
+    before = recording(keypoints, confidence)
+    after, counts = clean(before)
+    assert (counts.minus_ones, counts.negative_confidence, counts.zeros) == ((TIME - 10) * 3, 1, 0)
+    assert np.isnan(after.keypoints[10:, 1]).all() and np.isnan(after.keypoints[5, 0, 1]).all()
+    assert np.isfinite(after.keypoints[:10]).sum() == 10 * 12 - 2
+    assert np.nanmin(after.confidence) > 0 and np.isnan(after.confidence).sum() == (TIME - 10) * 3 + 1
+    assert inspect_quality(after).unknown_confidence == 0 and inspect_quality(before).minus_ones == counts.minus_ones
+    assert clean(before, keep_sentinels=True)[0] is before
+    # A point below the minimum is counted once.
+    assert clean(before, min_confidence=0.5)[1] == counts
+
+
+def test_unknown_confidence_counts_where_others_are_known():
+    confidence = np.full((TIME, 2, KEYPOINTS), 0.9)
+    confidence[3, :, 1] = np.nan
+    assert inspect_quality(recording(scene(), confidence)).unknown_confidence == 2
+    assert inspect_quality(recording(scene(), confidence * np.nan)).unknown_confidence == 0
+
+
+def test_frozen_points_stand_for_seconds_while_others_move():
+    keypoints = scene()
+    keypoints[20:82, 1, 2] = keypoints[20, 1, 2]  # 61 steps at 30 frames/s
+    assert inspect(keypoints).frozen_points == 62
+    keypoints[50, 1, 2] += 0.01
+    assert inspect(keypoints).frozen_points == 0
+    paused = scene()
+    paused[20:82] = paused[20]  # the whole picture stands
+    assert inspect(paused).frozen_points == 0
+    paused[20:82, 0] = scene()[20:82, 0]  # one animal stands, the other walks
+    assert inspect(paused).frozen_points == 3 * 62
+
+
+def test_thresholds_are_in_body_lengths():
+    keypoints = scene()
+    keypoints[10:17, 1] = keypoints[10:17, 0] + 0.3
+    keypoints[30:33, 0] = keypoints[30:33, 0, :1] + 0.2 * SHAPE / 100
+    keypoints[40, 0, 2] = np.nan
+    keypoints[40, 0, 1] = keypoints[40, 0, 0]  # two points are no body
+    for scale in (1.0, 1 / 600, 1 / 15, 40.0):
+        quality = inspect(keypoints * scale)
+        assert (quality.coinciding_frames, quality.collapsed_bodies) == (7, 3)

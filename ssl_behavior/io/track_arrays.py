@@ -1,0 +1,181 @@
+"""Shared parts of readers of tracks: empty arrays of checked size, frame rate, ids, tracks that are fragments."""
+
+import importlib
+import math
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.io.source import ReadOptions, id_from_name
+
+__all__ = [
+    "empty_tracks",
+    "frame_numbers",
+    "in_order",
+    "library",
+    "library_errors",
+    "note_fragments",
+    "note_gaps",
+    "recording_id",
+    "stated_fps",
+    "two_dimensions",
+]
+
+MAX_BYTES = 8 << 30
+"""Largest recording that is read: 6 million frames of 4 animals with 27 keypoints."""
+
+_EXTENSION = re.compile(r"\.(slp|nwb|nc|parquet|h5|hdf5|npz|npy|csv|txt|gz)$", re.IGNORECASE)
+_VIDEO = re.compile(r"\.(mp4|avi|mov|mkv|mpg|wmv|m4v)$", re.IGNORECASE)
+
+
+def empty_tracks(
+    num_frames: int, num_individuals: int, num_keypoints: int, path: Path, advice: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints float32 [time, individual, keypoint, 2] and confidence [time, individual, keypoint], all NaN.
+
+    Parameters
+    ----------
+    advice : what to do if there are too many frames or individuals.
+
+    Raises
+    ------
+    InputError
+        If the file has no frames, individuals or keypoints, or the arrays would not fit into memory.
+    """
+    counts = {"frames": num_frames, "individuals": num_individuals, "keypoints": num_keypoints}
+    empty = [name for name, count in counts.items() if count < 1]
+    if empty:
+        raise InputError(f"{path}: it has no {' and no '.join(empty)}; there is nothing to read")
+    size = 12.0 * num_frames * num_individuals * num_keypoints
+    if size > MAX_BYTES:
+        shown = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        raise InputError(f"{path}: {shown} would need {size / 2**30:,.0f} GB of memory; {advice}")
+    shape = (num_frames, num_individuals, num_keypoints)
+    return np.full((*shape, 2), np.nan, dtype=np.float32), np.full(shape, np.nan, dtype=np.float32)
+
+
+def in_order(array: np.ndarray, order: Sequence[int]) -> np.ndarray:
+    """Keypoints (the third axis) in this order; the array itself, not a copy, if they are so already."""
+    return array if list(order) == list(range(array.shape[2])) else array[:, :, list(order)]
+
+
+def stated_fps(options: ReadOptions, stated: float | None, path: Path, title: str, notes: list[str]) -> float:
+    """The frame rate that was passed, or else the file's own; a note if they differ.
+
+    Raises
+    ------
+    InputError
+        If neither is known, or the file's is no number above 0.
+    """
+    usable = stated is not None and math.isfinite(stated) and stated > 0
+    if options.fps is not None:
+        if usable and not math.isclose(options.fps, float(stated or 0), rel_tol=1e-3):
+            notes.append(f"fps {options.fps:g} as passed, but the file states {stated:g}")
+        return options.fps
+    if stated is None:
+        raise InputError(f"{path}: this {title} does not contain the frame rate; pass it as `fps`, e.g. `fps=30`")
+    if not usable:
+        raise InputError(f"{path}: its frame rate is {stated}; expected a number above 0; pass it as `fps`")
+    return float(stated)
+
+
+def recording_id(path: Path, options: ReadOptions, suffix: str = "") -> str:
+    """Id from a file's name, without the extension, the tracker's suffix (a regular expression) and the video's."""
+    name = path.name
+    for pattern in (_EXTENSION, _EXTENSION, re.compile(f"({suffix})$"), _VIDEO):
+        name = pattern.sub("", name) or name
+    return id_from_name(path.with_name(name), options.prefix)
+
+
+def note_fragments(names: Sequence[str], present: np.ndarray, at_once: int, advice: str) -> list[str]:
+    """One note if there are more tracks than animals are seen at once, else none.
+
+    Parameters
+    ----------
+    present : frames in which each track has a point, [individual].
+    at_once : largest number of tracks in one frame.
+    advice : how to join tracks in the tracker.
+    """
+    if len(names) <= max(at_once, 1):
+        return []
+    order = np.argsort(-present, kind="stable")
+    total = max(int(present.sum()), 1)
+    shown = ", ".join(f"{names[i]} {present[i] / total:.0%}" for i in order[: at_once + 3])
+    more = f" and {len(names) - at_once - 3} more" if len(names) > at_once + 3 else ""
+    return [
+        f"{len(names)} tracks, but at most {at_once} at once in a frame: some tracks are fragments of one animal. "
+        f"Share of the detections: {shown}{more}. {advice}, or name the tracks to keep as `individuals` of the skeleton"
+    ]
+
+
+def note_gaps(first: int, num_rows: int, num_frames: int) -> list[str]:
+    """One note if some frames of a recording are not in the file, else none."""
+    if num_rows == num_frames:
+        return []
+    return [f"first frame number {first}; {num_frames - num_rows} of {num_frames} frames are not in the file: missing"]
+
+
+def two_dimensions(num_space: int, notes: list[str]) -> None:
+    """Note that of three coordinates two are read."""
+    if num_space > 2:
+        notes.append("3-D tracks: x and y are read, the third coordinate is left out")
+
+
+def library(module: str, extra: str, path: Path, title: str) -> ModuleType:
+    """An optional library.
+
+    Raises
+    ------
+    InputError
+        If it is not installed, with the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(f"{path}: {title} needs {module} ({error}): pip install 'ssl-behavior[{extra}]'") from None
+
+
+@contextmanager
+def library_errors(path: Path, title: str) -> Iterator[None]:
+    """Turn whatever a library raises on a damaged file into an InputError, and silence its warnings."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - readers of open formats raise anything on damaged files
+        # The last argument is the reason; hdmf puts the whole tree of the file before it.
+        reason = f"{type(error).__name__}: {str(error.args[-1] if error.args else error)[:300]}"
+        raise InputError(f"{path}: damaged {title} ({reason}): copy or export it again") from None
+
+
+def frame_numbers(times: np.ndarray, path: Path) -> tuple[np.ndarray, float | None]:
+    """Frame number of each time in s, counted from 0 s, and the frame rate; None for a single time.
+
+    Raises
+    ------
+    InputError
+        If times are no numbers, are negative or do not increase.
+    """
+    steps = np.diff(times)
+    if times.size == 0 or times.dtype.kind not in "fiu" or not np.isfinite(times).all():
+        raise InputError(f"{path}: its times must be numbers, got {times.dtype} {times[:3].tolist()}")
+    if times[0] < 0 or (steps <= 0).any():
+        wrong = 0 if times[0] < 0 else int(np.flatnonzero(steps <= 0)[0]) + 1
+        raise InputError(f"{path}: its times must increase from 0 on, but time {wrong} is {times[wrong]:g} s")
+    if len(times) == 1:
+        return np.zeros(1, dtype=np.int64), None
+    # The median is the step of a regular recording with gaps; the mean of such steps is free of rounding.
+    step = float(np.median(steps))
+    step = float(steps[np.abs(steps - step) < 0.2 * step].mean())
+    numbers = np.rint(times / step)
+    if (np.diff(numbers) < 1).any() or numbers[-1] > 1 << 40:
+        raise InputError(f"{path}: its times are irregular, {steps.min():g} to {steps.max():g} s apart; resample them")
+    return numbers.astype(np.int64), 1 / step
