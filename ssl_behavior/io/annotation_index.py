@@ -282,7 +282,7 @@ def _about_raters(name: str, raters: Sequence[str]) -> str:
         f"{', '.join(raters)} are raters of one stream, {name}: each has a stream of its own ({streams}). Annotator "
         "tasks of ssl-behavior probe learn from one stream with one annotator per recording: make "
         f"{name}.{raters[0]} the stream {name} of some recordings, and so on (`ssl-behavior labels rename STORE "
-        f"{name}.{raters[0]} {name} --recordings ID ...`)"
+        f"{name}.{raters[0]} {name}`, with `recordings`)"
     )
 
 

@@ -139,7 +139,7 @@ def test_raters_of_one_video_have_a_stream_each(tmp_path, make, name):
     assert list(labels) == ["S1.anna", "S1.ben"] and labels["S1.ben"].annotator == "ben"
     assert [words(one).count("social") for one in labels.values()] == [200, 170]
     (notice,) = [notice for notice in notices if "raters" in notice]
-    assert "ssl-behavior labels rename STORE S1.anna S1 --recordings" in notice
+    assert "`ssl-behavior labels rename STORE S1.anna S1`, with `recordings`" in notice
 
 
 def test_a_recording_of_one_rater_has_the_stream_of_that_rater(tmp_path, make):
