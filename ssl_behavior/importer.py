@@ -322,7 +322,8 @@ def _check_unused(annotations: AnnotationIndex, options: ImportOptions) -> None:
     if unused:
         raise InputError(
             f"{unused[0]}{f' and {len(unused) - 1} more' if len(unused) > 1 else ''}: annotations that fit no "
-            "recording; an annotation file's name must begin like its tracks' (07_annot.txt, 07_tracks.csv)"
+            "recording; an annotation file's name must begin like its tracks' (07_annot.txt, 07_tracks.csv), and "
+            "projects name recordings by id or video"
         )
 
 

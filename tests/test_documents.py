@@ -26,7 +26,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 OPTION = re.compile(r"--[a-z][\w.-]*\w")
 DOTTED = re.compile(r"--(?:method|data|optim|loop)\.[\w.]+")
 COMMAND = "ssl-behavior"
-ACTIONS = {"submission": ("write", "check", "score")}
+ACTIONS = {"submission": ("write", "check", "score"), "labels": ("add", "rename", "merge", "drop", "undo")}
 
 
 def name_of(page):

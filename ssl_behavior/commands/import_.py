@@ -8,6 +8,7 @@ from ssl_behavior.commands import as_options
 from ssl_behavior.errors import InputError
 from ssl_behavior.importer import ANIMALS_FROM, ImportOptions, import_recordings
 from ssl_behavior.io import FORMATS, format_titles
+from ssl_behavior.io.annotation_readers import annotation_titles
 from ssl_behavior.io.import_report import render
 from ssl_behavior.skeleton import SKELETONS, load_skeleton
 from ssl_behavior.terminal import make_console, progress_bars
@@ -49,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="ssl-behavior import",
         description="Read tracks and annotations into one store. The content of a file decides its format: "
         + format_titles()
-        + "; annotations: Caltech Behavior Annotator .txt. Source files are never changed.",
+        + f"; annotations: {annotation_titles()}. Source files are never changed.",
     )
     parser.add_argument("sources", nargs="+", metavar="SOURCE", type=Path, help="track files, or folders of them")
     parser.add_argument("--out", required=True, metavar="STORE", type=Path, help="store to write, a folder")

@@ -143,27 +143,38 @@ class AnnotationIndex:
 
     def left_out(self) -> list[str]:
         """Sentences about annotations that were found and fit no recording."""
-        said = [f"left out {path}: its labels fit no recording" for path in self._without(False)]
-        used = {entry.annotation.path for entry in self._entries() if entry.taken}
-        rest = [e.annotation for e in self._entries() if not e.taken and e.annotation.path in used]
+        read = self._read or []
+        damaged = [path for path in self._without(False) if all(path != entry.annotation.path for entry in read)]
+        said = [f"left out {one}: its labels fit no recording" for one in self._without(False) if one not in damaged]
+        used = {entry.annotation.path for entry in read if entry.taken}
+        rest = [entry.annotation for entry in read if not entry.taken and entry.annotation.path in used]
         return said + [f"left out {one.where}: no recording has this name" for one in rest]
 
     def _without(self, named: bool) -> list[Path]:
-        entries = self._entries()
-        used = {entry.annotation.path for entry in entries if entry.taken}
+        used = {entry.annotation.path for entry in self._read or [] if entry.taken}
         return [path for path, _, by_user in self._files if path not in used and by_user == named]
 
     def _entries(self) -> list[_Entry]:
         if self._read is None:
             limits, annotations = [], []
             for path, folder, named in self._files:
-                for one in read_annotations(path):
+                for one in self._annotations(path, named):
                     limits.append((folder, named))
                     annotations.append(_looked_for(one, self._looked_for))
             annotations = exclusive_streams(annotations, self.notices.append)
             self._read = [_Entry(one, *limit) for one, limit in zip(annotations, limits, strict=True)]
             self._raters = self._known_raters()
         return self._read
+
+    def _annotations(self, path: Path, named: bool) -> list[Annotation]:
+        """Annotations of a file; a damaged file that was only found is left out with a notice."""
+        try:
+            return read_annotations(path)
+        except InputError as error:
+            if named:
+                raise
+            self.notices.append(f"left out {error}")
+            return []
 
     def _known_raters(self) -> set[str]:
         """Raters of all recordings that have several."""
@@ -271,7 +282,7 @@ def _about_raters(name: str, raters: Sequence[str]) -> str:
         f"{', '.join(raters)} are raters of one stream, {name}: each has a stream of its own ({streams}). Annotator "
         "tasks of ssl-behavior probe learn from one stream with one annotator per recording: make "
         f"{name}.{raters[0]} the stream {name} of some recordings, and so on (`ssl-behavior labels rename STORE "
-        f"{name}.{raters[0]} {name} --recordings ID ...`)"
+        f"{name}.{raters[0]} {name}`, with `recordings`)"
     )
 
 

@@ -203,12 +203,15 @@ def _whole(cell: str, where: str, what: str) -> int:
         raise InputError(f"{where}: expected a frame number as {what}, got {cell!r}") from None
 
 
-def _interval(table: LabelTable, number: int, columns: tuple[int, int]) -> tuple[int, int]:
+def _interval(table: LabelTable, number: int, columns: tuple[int, int], last: bool = False) -> tuple[int, int]:
+    """Start and stop of a row's bout; `last`: the stop frame is the bout's last, not the first after it."""
     where, row = table.where(number), table.rows[number]
     start, stop = (_whole(row[one], where, table.header[one]) for one in columns)
-    if not 0 <= start < stop:
+    if last and not 0 <= start <= stop:
+        raise InputError(f"{where}: expected 0 <= start <= stop, with the bout's last frame as stop")
+    if not last and not 0 <= start < stop:
         raise InputError(f"{where}: expected 0 <= start < stop, with the first frame after the bout as stop")
-    return start, stop
+    return start, stop + last
 
 
 def _by_recording(table: LabelTable) -> dict[str, list[int]]:
@@ -367,7 +370,12 @@ def _stretches(mask: np.ndarray) -> list[tuple[int, int]]:
 def read_intervals_table(path: Path) -> list[Annotation]:
     """MABe 2025's intervals: one stream for each agent, target and action.
 
-    Frames are counted from 0, and the stop frame is not part of an interval. `video_id` separates recordings.
+    Frames are counted from 0, and the stop frame is part of an interval. `video_id` separates recordings.
+
+    Raises
+    ------
+    InputError
+        Naming the row, if its frames are no numbers or run backwards.
     """
     table = read_rows(path)
     agent, target, action = (table.column(*names) for names in (_AGENT, _TARGET, _ACTION))
@@ -378,7 +386,7 @@ def read_intervals_table(path: Path) -> list[Annotation]:
             who, whom = (table.rows[number][column].strip() for column in (agent, target))
             name = _named(table, number, action)
             bouts[_animal(who), "self" if whom == who else _animal(whom), name].append(
-                (*_interval(table, number, _ends(table)), name)
+                (*_interval(table, number, _ends(table), last=True), name)
             )
         streams = {".".join(key): AnnotationStream.of(own, complete=True) for key, own in bouts.items()}
         found.append(Annotation(path=path, streams=streams, names=(recording,) if recording else ()))

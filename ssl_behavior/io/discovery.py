@@ -90,8 +90,8 @@ def index_annotations(annotations: Sequence[Path], index: AnnotationIndex, notic
                 continue
             if sniff_looked_for(file):
                 index.add_looked_for(file)
-            elif annotation_reader(file):
-                index.add(file, None)
+            elif reader := annotation_reader(file):
+                index.add(file, None, named=file == path or reader.beside_tracks)
             elif file == path:
                 raise InputError(f"{file}: not an annotation file; known: {annotation_titles()}")
 

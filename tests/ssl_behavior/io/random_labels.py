@@ -1,7 +1,7 @@
 """Random labels, and their values frame by frame, for round trips of every format."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ssl_behavior.io.annotated import annotated_recording
@@ -39,7 +39,7 @@ def _recording(drawn):
 def for_any_labels(test):
     """Run a test on many recordings: it is called with one of them."""
 
-    @settings(max_examples=60)
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(_streams())
     def of_one(drawn):
         test(_recording(drawn))

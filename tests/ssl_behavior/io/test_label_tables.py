@@ -116,7 +116,7 @@ def test_mabe_intervals_and_what_was_not_looked_for(tmp_path, kind):
     tracks = tmp_path / "44566106.csv"
     without = mabe_index(tmp_path, kind).label(recording("44566106", 40), tracks, {}).labels
     assert set(without) == {"mouse1.mouse2.sniff", "mouse1.mouse2.attack", "mouse2.self.rear"}
-    assert spans_of(without["mouse1.mouse2.sniff"], "sniff") == [(10, 20)]
+    assert spans_of(without["mouse1.mouse2.sniff"], "sniff") == [(10, 21)]
     table = written(
         tmp_path / "train.csv", 'video_id,behaviors_labeled\n44566106,"' + LISTED.replace('"', '""') + '"\n'
     )
@@ -125,7 +125,7 @@ def test_mabe_intervals_and_what_was_not_looked_for(tmp_path, kind):
     labels = index.label(recording("44566106", 40), tracks, {}).labels
     assert set(labels) == {"mouse1.mouse2.sniff", "mouse1.mouse2.attack", "mouse2.mouse1.sniff"}
     assert set(words(labels["mouse2.mouse1.sniff"])) == {"other"}
-    assert spans_of(labels["mouse1.mouse2.attack"], "attack") == [(15, 30)]
+    assert spans_of(labels["mouse1.mouse2.attack"], "attack") == [(15, 31)]
 
 
 def rater_file(path, make, end):
@@ -139,7 +139,7 @@ def test_raters_of_one_video_have_a_stream_each(tmp_path, make, name):
     assert list(labels) == ["S1.anna", "S1.ben"] and labels["S1.ben"].annotator == "ben"
     assert [words(one).count("social") for one in labels.values()] == [200, 170]
     (notice,) = [notice for notice in notices if "raters" in notice]
-    assert "ssl-behavior labels rename STORE S1.anna S1 --recordings" in notice
+    assert "`ssl-behavior labels rename STORE S1.anna S1`, with `recordings`" in notice
 
 
 def test_a_recording_of_one_rater_has_the_stream_of_that_rater(tmp_path, make):
