@@ -11,6 +11,7 @@ An `.npy` file is one pickle and is read whole: memory is the file's size.
 
 import re
 import tokenize
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -326,7 +327,9 @@ def load_pickled_npy(path: Path, layouts: str) -> Any:
         If it is damaged, needs anything but plain data, or is a plain array; `layouts` describes the expected content.
     """
     check_file(path)
-    with path.open("rb") as file:
+    with path.open("rb") as file, warnings.catch_warnings():
+        # numpy warns of headers that Python 2 wrote, or that damage made look so.
+        warnings.simplefilter("ignore", UserWarning)
         try:
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

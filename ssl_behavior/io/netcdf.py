@@ -82,12 +82,12 @@ def _recording(data: Any, path: Path, options: ReadOptions) -> Recording:
         int(frames.max()) + 1, len(individuals), len(bodyparts), path, "save a shorter part, with times from 0"
     )
     notes += note_gaps(int(frames[0]), len(frames), len(keypoints))
-    _fill(data["position"].transpose(*dims), frames, keypoints, path, order_space)
+    _fill(data["position"], dims, frames, keypoints, path, order_space)
     scored = "confidence" in data
     if scored:
         if set(data["confidence"].dims) != set(dims[:3]):
             raise InputError(f"{path}: confidence must have dimensions {dims[:3]}, got {data['confidence'].dims}")
-        _fill(data["confidence"].transpose(*dims[:3]), frames, confidence, path)
+        _fill(data["confidence"], dims[:3], frames, confidence, path)
     return Recording(
         id=recording_id(path, options),
         keypoints=in_order(keypoints, order),
@@ -157,12 +157,23 @@ def _frames(data: Any, path: Path, options: ReadOptions, notes: list[str]) -> tu
     return numbers, stated_fps(options, fps or measured, path, _TITLE, notes)
 
 
-def _fill(variable: Any, frames: np.ndarray, out: np.ndarray, path: Path, last: list[int] | None = None) -> None:
-    """Read a variable [time, ...] into `out` at these frames, a block at a time; `last` picks of the last axis."""
+def _fill(
+    variable: Any,
+    dims: tuple[str, ...],
+    frames: np.ndarray,
+    out: np.ndarray,
+    path: Path,
+    last: list[int] | None = None,
+) -> None:
+    """Read a variable into `out`, with axes `dims`, at these frames, a block at a time; `last` picks of the last axis.
+
+    xarray transposes each number by itself while it is not in memory, which is a hundred times as slow.
+    """
     if variable.dtype.kind not in "fiu":
         raise InputError(f"{path}: {variable.name} must be numbers, got {variable.dtype}")
     check_claim(str(variable.name), variable.shape, variable.dtype.itemsize, path)
+    axes = [variable.dims.index(name) for name in dims]
     for block in blocks(len(frames)):
-        values = variable[block].values
+        values = variable.isel(time=block).values.transpose(axes)
         with np.errstate(over="ignore", invalid="ignore"):
             out[frames[block]] = values if last is None else values[..., last]

@@ -9,6 +9,7 @@ stream `labels__STREAM` int [time] (-1 = not annotated), `vocabulary__STREAM` na
 
 import json
 import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     check_file(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with warnings.catch_warnings(action="ignore"), np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except _FAILURES as error:
         raise InputError(f"{path}: damaged .npz ({type(error).__name__}: {error})"[:300]) from None

@@ -2,6 +2,8 @@
 
 import pickletools
 import struct
+import tokenize
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ __all__ = ["pickle_start"]
 
 _MAGIC = b"\x93NUMPY"
 _OPCODES = 600
-_FAILURES = (ValueError, EOFError, struct.error, OverflowError, MemoryError, KeyError, IndexError, RecursionError)
+_FAILURES = (ValueError, EOFError, struct.error, OverflowError, MemoryError, KeyError, IndexError, RecursionError,
+             SyntaxError, TypeError, tokenize.TokenError)  # fmt: skip
+"""What numpy and pickletools raise on damaged files."""
 _STARTED_BY = 1 << 26
 """Bytes of the file in which the layout must show."""
 
@@ -27,7 +31,8 @@ def pickle_start(path: Path) -> list[Any]:
         return []
     found: list[Any] = []
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             if not read(file)[2].hasobject:

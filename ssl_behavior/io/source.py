@@ -97,7 +97,7 @@ def describe_start(path: Path, num_bytes: int = 60) -> str:
         try:
             with zipfile.ZipFile(path) as archive:
                 return f"a zip file with {len(archive.namelist())} members, first {archive.namelist()[:3]}"
-        except (zipfile.BadZipFile, OSError, ValueError):
+        except ZIP_FAILURES:
             return "a damaged zip file"
     text = head.decode("utf-8", errors="replace")
     return repr(text) if sum(c.isprintable() or c.isspace() for c in text) > 0.8 * len(text) else repr(head[:16])
