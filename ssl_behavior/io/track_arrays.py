@@ -174,8 +174,11 @@ def frame_numbers(times: np.ndarray, path: Path) -> tuple[np.ndarray, float | No
         return np.zeros(1, dtype=np.int64), None
     # The median is the step of a regular recording with gaps; the mean of such steps is free of rounding.
     step = float(np.median(steps))
-    step = float(steps[np.abs(steps - step) < 0.2 * step].mean())
-    numbers = np.rint(times / step)
-    if (np.diff(numbers) < 1).any() or numbers[-1] > 1 << 40:
+    near = steps[np.abs(steps - step) < 0.2 * step]
+    step = float(near.mean()) if len(near) else step
+    with np.errstate(over="ignore", invalid="ignore"):
+        numbers = np.rint(times / step)
+        irregular = not (np.diff(numbers) >= 1).all() or numbers[-1] > 1 << 40
+    if irregular:
         raise InputError(f"{path}: its times are irregular, {steps.min():g} to {steps.max():g} s apart; resample them")
     return numbers.astype(np.int64), 1 / step
