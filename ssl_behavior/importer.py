@@ -203,6 +203,7 @@ def _read(tracks: list[TrackFile], options: ImportOptions, report: ImportReport,
         read_options = ReadOptions(
             fps=options.fps,
             skeleton=options.skeleton,
+            individuals=tuple(options.individuals.values()),
             prefix=file.prefix,
             notice=report.notices.append,
             advance=meter.advance,

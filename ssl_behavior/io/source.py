@@ -146,6 +146,7 @@ class ReadOptions:
     ----------
     fps : frames per second, or None for the file's or its data set's documented rate.
     skeleton : the skeleton to read the file's keypoints as, or None to recognize it by the keypoints' names.
+    individuals : names of the animals to import, empty for all; a reader needs them where it would leave one out.
     prefix : put before ids that come from file names, e.g. "session1/".
     notice : callback with a sentence for each omitted part of a file.
     advance : callback with the number of (unpacked) bytes just read, used by readers of large files.
@@ -153,6 +154,7 @@ class ReadOptions:
 
     fps: float | None = None
     skeleton: Skeleton | None = None
+    individuals: tuple[str, ...] = ()
     prefix: str = ""
     notice: Callable[[str], None] = _ignore
     advance: Callable[[int], None] = _ignore
