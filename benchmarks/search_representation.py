@@ -40,7 +40,7 @@ from ssl_behavior.numerics import equal_variance_rotation, principal_axes
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
 from ssl_behavior.sliding_means import WindowsConfig, sliding_means
 from ssl_behavior.store import Store
-from ssl_behavior.summaries import (
+from ssl_behavior.window_histograms import (
     QUANTILES,
     QuantileCodes,
     Summaries,

@@ -20,7 +20,7 @@ from pretrain.config import RunConfig
 from pretrain.data import Data, batch_recordings, training_batches, validation_batches
 from pretrain.distributed import averaged, stop_signal
 from pretrain.optim import WeightAverage, learning_rate, make_optimizer, set_learning_rate
-from pretrain.progress import RunLog, finite_or_none
+from pretrain.run_log import RunLog, finite_or_none
 from pretrain.runfolder import RunFolder, checkpoint_name
 from ssl_behavior import parallel
 from ssl_behavior.checkpoint import load_training_state, load_weights, read_checkpoint_config

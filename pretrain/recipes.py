@@ -7,7 +7,7 @@ from pretrain.config import DataConfig, LoopConfig, OptimConfig, RunConfig
 from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.features import MABE2021_FEATURES
 from ssl_behavior.labeled_windows import Sampling
-from ssl_behavior.methods.conv import EmbeddingConfig
+from ssl_behavior.methods.conv_base import EmbeddingConfig
 from ssl_behavior.methods.cpc import CPCConfig
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
 from ssl_behavior.methods.summary_prediction import SummaryPredictionConfig
@@ -17,7 +17,7 @@ from ssl_behavior.methods.task_programming_heads import HeadsConfig, TrajectoryC
 from ssl_behavior.nn import EncoderConfig, MixerConfig
 from ssl_behavior.programs import PAPER_THRESHOLDS, TASK_PROGRAMMING_2021, ProgramsConfig
 from ssl_behavior.sliding_means import WindowsConfig
-from ssl_behavior.summaries import SummariesConfig
+from ssl_behavior.window_histograms import SummariesConfig
 
 __all__ = [
     "RECIPES", "cpc", "cpc_mabe2021", "cpc_programs", "cpc_tiny", "finetune", "joint", "joint_mabe2021",

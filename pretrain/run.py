@@ -12,7 +12,7 @@ from pretrain.config import RunConfig
 from pretrain.data import Data, check_batch_size, chosen_sources, labeled_sources, open_data
 from pretrain.distributed import in_main, process_group, wrap
 from pretrain.loop import Losses, Trainer
-from pretrain.progress import RunLog
+from pretrain.run_log import RunLog
 from pretrain.runfolder import (
     RunFolder,
     keep_own_programs,
@@ -28,7 +28,7 @@ from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.errors import InputError
 from ssl_behavior.labeled_windows import LabeledReader, LabelFacts, label_facts
 from ssl_behavior.methods import METHODS, Method, method_name
-from ssl_behavior.methods.conv import ConvConfig
+from ssl_behavior.methods.conv_base import ConvConfig
 from ssl_behavior.methods.joint import JointConfig
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.terminal import counted, make_console

@@ -9,7 +9,7 @@ from pretrain.runfolder import recorded_init
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods import Method, MethodConfig
-from ssl_behavior.methods.conv import ConvConfig
+from ssl_behavior.methods.conv_base import ConvConfig
 from ssl_behavior.methods.cpc import PredictionConfig
 from ssl_behavior.methods.joint import JointConfig
 from ssl_behavior.methods.summary_prediction import SummaryTargetsConfig

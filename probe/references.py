@@ -27,7 +27,7 @@ from ssl_behavior.numerics import RunningCovariance, Standardizer, equal_varianc
 from ssl_behavior.recording import observed_points
 from ssl_behavior.sliding_means import WindowsConfig, sliding_means
 from ssl_behavior.store import Store, StoreRow
-from ssl_behavior.summaries import QUANTILES, Piece, QuantileCodes, Summaries, SummariesConfig, scene_moments
+from ssl_behavior.window_histograms import QUANTILES, Piece, QuantileCodes, Summaries, SummariesConfig, scene_moments
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = [
@@ -289,9 +289,9 @@ def histogram_components(
 ) -> tuple[Representation, Representation]:
     """Principal components of windowed histograms of the encoder's inputs, and their rotation; float32 [frames, dim].
 
-    The histograms of `ssl_behavior.summaries` count mean and standard deviation of every input in steps of 0.2 s over
-    five windows: the second before, the second after, and 1, 3 and 10 s around the frame. The windows have equal total
-    variance; the principal components have unequal variances.
+    The histograms of `ssl_behavior.window_histograms` count mean and standard deviation of every input in steps of
+    0.2 s over five windows: the second before, the second after, and 1, 3 and 10 s around the frame. The windows have
+    equal total variance; the principal components have unequal variances.
 
     Heads standardize columns, which makes weak components as large as strong ones. The second representation rotates
     the first to equal variances on the training frames: standardizing changes no distance in it.

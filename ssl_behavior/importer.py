@@ -22,7 +22,7 @@ from ssl_behavior.io.calms21_release import PARTS, Release
 from ssl_behavior.io.discovery import TrackFile, discover
 from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
 from ssl_behavior.io.import_report import ImportReport, RecordingReport, StreamReport
-from ssl_behavior.io.source import id_from_name
+from ssl_behavior.io.reader_helpers import id_from_name
 from ssl_behavior.io.track_quality import clean, inspect_quality
 from ssl_behavior.recording import NOT_ANNOTATED, Recording
 from ssl_behavior.skeleton import FLAT, Skeleton

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from probe.calms21.systems.base import Problem, System, labels_digest
-from probe.calms21.systems.crossfit import PostprocessingConfig, run_system
+from probe.calms21.systems.system_runs import PostprocessingConfig, run_system
 from probe.experiment import Predictions
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents, write_json

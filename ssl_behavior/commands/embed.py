@@ -93,7 +93,7 @@ def _embed(options: argparse.Namespace, store: "Store", rows: "list[StoreRow]", 
             )  # fmt: skip
         echo(console, _described(embeddings, options.out))
         return
-    from ssl_behavior.commands.embed_taskprog import plan_taskprog, write_taskprog_files
+    from ssl_behavior.exports.taskprog_files import plan_taskprog, write_taskprog_files
 
     plan = plan_taskprog(store, rows, options.out, options.overwrite)
     with progress_bars(console) as progress:
@@ -108,9 +108,9 @@ def _read_features(
     rows: "list[StoreRow]",
     console: "Console",
 ) -> None:
-    from ssl_behavior.commands.embed_taskprog import GROUP, import_taskprog
     from ssl_behavior.embedding import kept_groups
     from ssl_behavior.errors import InputError
+    from ssl_behavior.exports.taskprog_files import GROUP, import_taskprog
 
     options_given = {
         "--format taskprog": options.format == "taskprog",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ssl_behavior.clusters.quality import Agreement, EmbeddingQuality
+    from ssl_behavior.clusters.embedding_quality import Agreement, EmbeddingQuality
 
 __all__ = ["main"]
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     # Slow imports come after parsing, so that --help answers at once.
-    from ssl_behavior.clusters.quality import QualityConfig, compare_embeddings, judge_embeddings
+    from ssl_behavior.clusters.embedding_quality import QualityConfig, compare_embeddings, judge_embeddings
     from ssl_behavior.commands.cluster import space_config
     from ssl_behavior.embedding import Embeddings
     from ssl_behavior.errors import InputError

@@ -2,7 +2,7 @@
 
 from ssl_behavior.io.formats import FORMATS, Format, detect_format, format_titles, read_recordings
 from ssl_behavior.io.npz import write_npz
-from ssl_behavior.io.source import ReadOptions, UnknownFormatError
+from ssl_behavior.io.reader_helpers import ReadOptions, UnknownFormatError
 
 __all__ = [
     "FORMATS",

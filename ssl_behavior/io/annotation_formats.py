@@ -15,7 +15,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, write_json
 from ssl_behavior.io.annotated import AnnotatedRecording, bouts_csv, check_simba, frames_csv, simba_csv
 from ssl_behavior.io.bento import bento_channels, bento_text, check_bento
-from ssl_behavior.io.boris import boris_text, check_boris
+from ssl_behavior.io.boris_writer import boris_text, check_boris
 from ssl_behavior.io.caltech import caltech_names, caltech_of, check_caltech
 from ssl_behavior.recording import NOT_ANNOTATED, StreamFacts
 

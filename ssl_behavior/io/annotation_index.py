@@ -13,7 +13,7 @@ from ssl_behavior.io.annotation import Annotation, AnnotationSpan, AnnotationStr
 from ssl_behavior.io.annotation_readers import read_annotations
 from ssl_behavior.io.annotation_splits import exclusive_streams, stream_name
 from ssl_behavior.io.delimited_labels import looked_for
-from ssl_behavior.io.source import id_from_name, stem
+from ssl_behavior.io.reader_helpers import id_from_name, stem
 from ssl_behavior.recording import Labels, Recording
 
 __all__ = ["AnnotationIndex", "RecordingLabels"]

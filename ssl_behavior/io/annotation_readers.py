@@ -7,7 +7,7 @@ from pathlib import Path
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation import Annotation
 from ssl_behavior.io.bento import read_bento, sniff_bento
-from ssl_behavior.io.boris_events import read_boris_project, read_boris_table, sniff_boris_project, sniff_boris_table
+from ssl_behavior.io.boris_reader import read_boris_project, read_boris_table, sniff_boris_project, sniff_boris_table
 from ssl_behavior.io.caltech import read_caltech, sniff_caltech
 from ssl_behavior.io.delimited_labels import (
     read_bouts_table,
@@ -21,7 +21,7 @@ from ssl_behavior.io.delimited_labels import (
 )
 from ssl_behavior.io.exported_labels import exported_file, restore_annotation
 from ssl_behavior.io.label_arrays import read_label_array, sniff_label_array
-from ssl_behavior.io.source import describe_start
+from ssl_behavior.io.reader_helpers import describe_start
 
 __all__ = ["ANNOTATION_READERS", "AnnotationReader", "annotation_reader", "annotation_titles", "read_annotations"]
 

@@ -15,7 +15,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotated import AnnotatedRecording, streams_of
 from ssl_behavior.io.annotation import Annotation, AnnotationStream, Interval
 from ssl_behavior.io.caltech import stream_numbers
-from ssl_behavior.io.source import decoded, read_head
+from ssl_behavior.io.reader_helpers import decoded, read_head
 from ssl_behavior.recording import StreamFacts
 
 __all__ = ["bento_channels", "bento_text", "check_bento", "read_bento", "sniff_bento"]

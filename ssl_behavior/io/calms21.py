@@ -21,7 +21,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.json_streams import decode_sequence, first_key, iterate_file
-from ssl_behavior.io.source import (
+from ssl_behavior.io.reader_helpers import (
     ZIP_FAILURES,
     ReadOptions,
     UnknownFormatError,

@@ -15,7 +15,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotated import AnnotatedRecording, shortcut_keys
 from ssl_behavior.io.annotation import Annotation, AnnotationStream
 from ssl_behavior.io.delimited import decode_text
-from ssl_behavior.io.source import decoded, read_head
+from ssl_behavior.io.reader_helpers import decoded, read_head
 from ssl_behavior.recording import NOT_ANNOTATED, StreamFacts
 
 __all__ = [

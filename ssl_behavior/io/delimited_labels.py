@@ -17,7 +17,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation import DEFAULT_STREAM, Annotation, AnnotationStream, Interval, stream_of_frames
-from ssl_behavior.io.source import HEAD_BYTES, decoded, read_head
+from ssl_behavior.io.reader_helpers import HEAD_BYTES, decoded, read_head
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 
 __all__ = [

@@ -16,7 +16,7 @@ from ssl_behavior.io.dlc_names import TrackName, parse_track_name
 from ssl_behavior.io.exported_labels import is_contents
 from ssl_behavior.io.foreign import foreign_notices, kind_of_unknown, lacks_tracks
 from ssl_behavior.io.formats import FORMATS, Format, detect_format
-from ssl_behavior.io.source import stem
+from ssl_behavior.io.reader_helpers import stem
 
 __all__ = ["TrackFile", "choose_variants", "discover", "index_annotations"]
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.delimited import Dialect, decode_text, detect_dialect, plain_numbers, split_rows, trim_columns
-from ssl_behavior.io.source import ReadOptions, check_file, decoded, id_from_name, read_head, to_float32
+from ssl_behavior.io.reader_helpers import ReadOptions, check_file, decoded, id_from_name, read_head, to_float32
 from ssl_behavior.io.unpickle import load_plain_pickle
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import SKELETONS, Skeleton, choose_skeleton

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.source import ReadOptions, decoded, read_head
+from ssl_behavior.io.reader_helpers import ReadOptions, decoded, read_head
 from ssl_behavior.io.track_arrays import empty_tracks, in_order, recording_id, stated_fps
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import choose_skeleton

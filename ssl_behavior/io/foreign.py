@@ -14,7 +14,7 @@ import h5py
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.dlc import HDF5_FAILURES, csv_without_tracks, h5_without_tracks, is_hdf5
 from ssl_behavior.io.formats import Format, name_unread_format
-from ssl_behavior.io.source import check_file, read_head
+from ssl_behavior.io.reader_helpers import check_file, read_head
 from ssl_behavior.terminal import counted
 
 __all__ = ["foreign_notices", "kind_of_unknown", "lacks_tracks"]

@@ -25,8 +25,8 @@ from ssl_behavior.io.mabe import read_mabe22, read_mabe25, sniff_mabe22, sniff_m
 from ssl_behavior.io.netcdf import read_netcdf, sniff_netcdf
 from ssl_behavior.io.npz import read_npz, sniff_npz
 from ssl_behavior.io.nwb import read_nwb, sniff_nwb
+from ssl_behavior.io.reader_helpers import ReadOptions, UnknownFormatError, check_file, describe_start, read_head
 from ssl_behavior.io.sleap import read_sleap_h5, read_slp, sniff_sleap_h5, sniff_slp
-from ssl_behavior.io.source import ReadOptions, UnknownFormatError, check_file, describe_start, read_head
 from ssl_behavior.io.trex import read_trex, sniff_trex
 from ssl_behavior.recording import Recording
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.dlc import HDF5_FAILURES, is_hdf5
-from ssl_behavior.io.source import check_file
+from ssl_behavior.io.reader_helpers import check_file
 
 __all__ = [
     "BLOCK_FRAMES",

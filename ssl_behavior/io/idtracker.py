@@ -16,7 +16,7 @@ from ssl_behavior.io.calms21 import load_pickled_npy
 from ssl_behavior.io.dlc import is_hdf5
 from ssl_behavior.io.hdf5 import check_claim, open_hdf5, sniff_hdf5
 from ssl_behavior.io.pickled_npy import pickle_start
-from ssl_behavior.io.source import ReadOptions, to_float32
+from ssl_behavior.io.reader_helpers import ReadOptions, to_float32
 from ssl_behavior.io.track_arrays import recording_id, stated_fps
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import choose_skeleton

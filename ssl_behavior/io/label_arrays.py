@@ -8,7 +8,7 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation import DEFAULT_STREAM, Annotation, AnnotationStream, stream_of_frames
 from ssl_behavior.io.delimited_labels import labels_of_words, stream_of_columns
-from ssl_behavior.io.source import check_file, read_head
+from ssl_behavior.io.reader_helpers import check_file, read_head
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 
 __all__ = ["read_label_array", "sniff_label_array"]

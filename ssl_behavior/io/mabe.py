@@ -18,7 +18,7 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.calms21 import load_pickled_npy
 from ssl_behavior.io.pickled_npy import pickle_start
-from ssl_behavior.io.source import ReadOptions, check_file, read_head, to_float32
+from ssl_behavior.io.reader_helpers import ReadOptions, check_file, read_head, to_float32
 from ssl_behavior.io.track_arrays import (
     empty_tracks,
     in_order,

@@ -20,7 +20,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
-from ssl_behavior.io.source import ReadOptions, check_file, id_from_name, to_float32
+from ssl_behavior.io.reader_helpers import ReadOptions, check_file, id_from_name, to_float32
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import Skeleton, choose_skeleton
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ssl_behavior.io.source import read_head
+from ssl_behavior.io.reader_helpers import read_head
 
 __all__ = ["pickle_start"]
 

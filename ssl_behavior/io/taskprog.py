@@ -20,7 +20,7 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.calms21 import load_pickled_npy, read_numbers, sequence_groups, sniff_npy
 from ssl_behavior.io.json_streams import decode_sequence, first_key, iterate_file
-from ssl_behavior.io.source import (
+from ssl_behavior.io.reader_helpers import (
     HEAD_BYTES,
     check_file,
     describe_start,

@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.source import ReadOptions, id_from_name
+from ssl_behavior.io.reader_helpers import ReadOptions, id_from_name
 
 __all__ = [
     "empty_tracks",

@@ -13,7 +13,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.npz import load_arrays, member_names
-from ssl_behavior.io.source import ReadOptions
+from ssl_behavior.io.reader_helpers import ReadOptions
 from ssl_behavior.io.track_arrays import empty_tracks, frame_numbers, in_order, note_gaps, recording_id, stated_fps
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import choose_skeleton

@@ -26,7 +26,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.labeled_windows import LabeledBatch, LabeledReader, LabelFacts, StreamFacts
 from ssl_behavior.logistic import Design, class_weights, fit_head, no_longer_better
 from ssl_behavior.methods.base import LossTerms, mean_of
-from ssl_behavior.methods.conv import ConvConfig, ConvMethod, Encoded
+from ssl_behavior.methods.conv_base import ConvConfig, ConvMethod, Encoded
 from ssl_behavior.methods.cpc import ContrastivePrediction, PredictionConfig
 from ssl_behavior.methods.summary_prediction import SummaryTargets, SummaryTargetsConfig
 from ssl_behavior.nn import AnnotatorHead, MixingEmbedder, pad_to_multiple, step_mean, to_frames

@@ -24,7 +24,7 @@ from torch import Tensor
 from ssl_behavior.augment import AugmentConfig, geometric, hidden, moved
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods.base import LossTerms, Method, mean_of
-from ssl_behavior.methods.conv import EXTRAS
+from ssl_behavior.methods.conv_base import EXTRAS
 from ssl_behavior.methods.task_programming_heads import AttributeTargets, HeadsConfig, ProgramHeads, consistency_of
 from ssl_behavior.nn import RecurrentEncoder, TrajectoryDecoder
 from ssl_behavior.objectives import Sums, gaussian_nll, kl_to_standard_normal

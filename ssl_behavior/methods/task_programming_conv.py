@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ssl_behavior.augment import hidden, moved
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods.base import LossTerms
-from ssl_behavior.methods.conv import ConvConfig, ConvMethod, Encoded
+from ssl_behavior.methods.conv_base import ConvConfig, ConvMethod, Encoded
 from ssl_behavior.methods.cpc import ContrastivePrediction, PredictionConfig
 from ssl_behavior.methods.task_programming_heads import (
     AttributeTargets,

@@ -18,7 +18,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.nn.conv import ConvStack, ResidualBlock
 from ssl_behavior.shapes import FrameMask, Latents, StepMask, Steps
 from ssl_behavior.sliding_means import WindowsConfig, sliding_means
-from ssl_behavior.summaries import QUANTILES, QuantileCodes, joined_moments, scene_moments, step_moments
+from ssl_behavior.window_histograms import QUANTILES, QuantileCodes, joined_moments, scene_moments, step_moments
 
 __all__ = [
     "Contexters",

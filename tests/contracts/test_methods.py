@@ -11,7 +11,7 @@ from ssl_behavior.checkpoint import load_checkpoint, save_checkpoint
 from ssl_behavior.features import FEATURE_BLOCKS, FeatureConfig
 from ssl_behavior.labeled_windows import LabeledBatch, LabeledReader, Sampling, StreamFacts
 from ssl_behavior.methods import METHODS, CPCConfig, group_slices
-from ssl_behavior.methods.conv import EmbeddingConfig
+from ssl_behavior.methods.conv_base import EmbeddingConfig
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
 from ssl_behavior.methods.summary_prediction import SummaryPredictionConfig, SummaryTargetsConfig
 from ssl_behavior.methods.task_programming import TaskProgrammingConfig
@@ -24,7 +24,7 @@ from ssl_behavior.scene import SceneConfig
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.sliding_means import WindowsConfig
 from ssl_behavior.store import write_store
-from ssl_behavior.summaries import SummariesConfig
+from ssl_behavior.window_histograms import SummariesConfig
 from ssl_behavior.windows import WindowReader, recording_window
 
 FRAMES = 79

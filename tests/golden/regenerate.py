@@ -17,7 +17,7 @@ from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.labeled_windows import LabeledBatch, LabeledReader, Sampling, StreamFacts
 from ssl_behavior.methods import METHODS, CPCConfig
-from ssl_behavior.methods.conv import EmbeddingConfig
+from ssl_behavior.methods.conv_base import EmbeddingConfig
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
 from ssl_behavior.methods.summary_prediction import SummaryPredictionConfig
 from ssl_behavior.methods.task_programming import TaskProgrammingConfig
@@ -32,7 +32,7 @@ from ssl_behavior.seeds import torch_generator
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.sliding_means import WindowsConfig
 from ssl_behavior.store import Store, write_store
-from ssl_behavior.summaries import SummariesConfig
+from ssl_behavior.window_histograms import SummariesConfig
 from ssl_behavior.windows import WindowBatch, WindowReader, recording_window
 
 FOLDER = Path(__file__).parent

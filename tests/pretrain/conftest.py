@@ -18,7 +18,7 @@ from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.sliding_means import WindowsConfig
 from ssl_behavior.store import write_store
-from ssl_behavior.summaries import SummariesConfig
+from ssl_behavior.window_histograms import SummariesConfig
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pretrain.progress import RunLog
+from pretrain.run_log import RunLog
 from ssl_behavior.errors import InputError
 
 

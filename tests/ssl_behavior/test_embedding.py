@@ -14,7 +14,7 @@ from ssl_behavior.embedding import Embeddings, embed_recording, embed_store
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods import CPC, CPCConfig, group_slices
-from ssl_behavior.methods.conv import EmbeddingConfig
+from ssl_behavior.methods.conv_base import EmbeddingConfig
 from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.scene import SceneConfig
 from ssl_behavior.skeleton import SKELETONS

@@ -9,7 +9,7 @@ import torch
 from ssl_behavior import summaries as module
 from ssl_behavior.errors import InputError
 from ssl_behavior.sliding_means import WindowsConfig
-from ssl_behavior.summaries import NEVER_KNOWN, QuantileCodes, Summaries, SummariesConfig, scene_moments
+from ssl_behavior.window_histograms import NEVER_KNOWN, QuantileCodes, Summaries, SummariesConfig, scene_moments
 
 WINDOWS = WindowsConfig(around_frames=(2, 9), past_frames=(5,), future_frames=(4,))
 STRIDE = 2

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from probe.calms21.systems.base import Problem, System
-from probe.calms21.systems.crossfit import PostprocessingConfig, run_system
+from probe.calms21.systems.system_runs import PostprocessingConfig, run_system
 from probe.experiment import Experiment, Predictions
 from probe.folds import positive_frames
 from probe.tables import ResultRow, score_row

@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import silhouette_score
 
 from ssl_behavior.clusters import KMeansConfig, SmoothingConfig, fit_clusters
-from ssl_behavior.clusters.quality import (
+from ssl_behavior.clusters.embedding_quality import (
     ChoiceConfig,
     NumberScores,
     explained_variance,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssl_behavior.clusters.quality import (
+from ssl_behavior.clusters.embedding_quality import (
     QualityConfig,
     compare_embeddings,
     judge_embeddings,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ssl_behavior.clusters.quality import (
+from ssl_behavior.clusters.embedding_quality import (
     adjusted_rand_index,
     frame_pairs,
     neighborhood_overlap,

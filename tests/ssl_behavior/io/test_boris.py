@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotated import annotated_recording, streams_of, unique_behavior_names
-from ssl_behavior.io.boris import boris_project, boris_seconds, boris_text, check_boris
+from ssl_behavior.io.boris_writer import boris_project, boris_seconds, boris_text, check_boris
 from ssl_behavior.recording import Labels, StreamFacts
 
 from .random_labels import RATES, assert_same, for_any_labels

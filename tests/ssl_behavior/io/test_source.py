@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from ssl_behavior.io.source import id_from_name, stem
+from ssl_behavior.io.reader_helpers import id_from_name, stem
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods import CPC, CPCConfig
-from ssl_behavior.methods.conv import EmbeddingConfig, Encoded
+from ssl_behavior.methods.conv_base import EmbeddingConfig, Encoded
 from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.scene import SceneConfig
 from ssl_behavior.skeleton import SKELETONS

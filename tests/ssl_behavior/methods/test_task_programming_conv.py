@@ -7,7 +7,7 @@ import torch
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
-from ssl_behavior.methods.conv import Encoded
+from ssl_behavior.methods.conv_base import Encoded
 from ssl_behavior.methods.task_programming_conv import (
     CPCPrograms,
     CPCProgramsConfig,

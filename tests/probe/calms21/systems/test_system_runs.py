@@ -80,10 +80,8 @@ def test_postprocessing_uses_out_of_fold_probabilities(centroids, problem, split
         seen["rows"], seen["probability"] = rows, probability
         return original(problem, rows, probability, smooth, thresholds)
 
-    from probe.calms21.systems import crossfit
-
-    original = crossfit.choose_postprocessing
-    monkeypatch.setattr(crossfit, "choose_postprocessing", spy)
+    original = system_runs.choose_postprocessing
+    monkeypatch.setattr(system_runs, "choose_postprocessing", spy)
     run_system(centroids, problem, split, 0, ALL)
     assert ids(seen["rows"]) == ids(split.train)
     start = 0

@@ -10,8 +10,8 @@ import torch
 
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.cli import main
-from ssl_behavior.commands import embed_taskprog
 from ssl_behavior.embedding import Embeddings
+from ssl_behavior.exports import taskprog_files
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.importer import import_recordings
 from ssl_behavior.methods import CPC, CPCConfig
@@ -191,7 +191,7 @@ def test_overwrite_replaces_features_but_never_tracks(made, tmp_path, capsys):
 def test_failed_write_leaves_no_file(made, tmp_path, monkeypatch, out, capsys):
     """As a disk that fills up in the third recording."""
     (tmp_path / "there").mkdir()
-    original, done = embed_taskprog.embed_row, []
+    original, done = taskprog_files.embed_row, []
 
     def full(method, store, row, *arguments, **options):
         done.append(row.id)
@@ -200,7 +200,7 @@ def test_failed_write_leaves_no_file(made, tmp_path, monkeypatch, out, capsys):
             if len(done) == 3:
                 raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(embed_taskprog, "embed_row", full)
+    monkeypatch.setattr(taskprog_files, "embed_row", full)
     argv = [made / "model", made / "store", "--recordings", "task1/*", *LATENT, "--out", tmp_path / out]
     assert "the disk is full" in refused(capsys, *argv)
     assert not any(path.is_file() for path in tmp_path.rglob("*")) and not (tmp_path / out / "x").exists()

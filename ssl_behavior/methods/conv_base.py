@@ -26,7 +26,7 @@ from ssl_behavior.nn import (
 )
 from ssl_behavior.shapes import FrameMask, StepMask, Steps
 from ssl_behavior.skeleton import Skeleton
-from ssl_behavior.summaries import NEVER_KNOWN
+from ssl_behavior.window_histograms import NEVER_KNOWN
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 _CODING_FRAMES = 200_000

@@ -18,7 +18,7 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation import DEFAULT_STREAM, Annotation, AnnotationStream
 from ssl_behavior.io.delimited_labels import text_rows
-from ssl_behavior.io.source import decoded, read_head
+from ssl_behavior.io.reader_helpers import decoded, read_head
 
 __all__ = ["read_boris_project", "read_boris_table", "sniff_boris_project", "sniff_boris_table"]
 
