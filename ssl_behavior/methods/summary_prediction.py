@@ -3,8 +3,8 @@
 The encoder computes a latent for every step. From it, a linear layer predicts the distribution of every input feature
 and program value in windows around, before and after that step (`ssl_behavior.window_histograms`), one second to half a
 minute long. Programs are only targets: embeddings need none. In training the encoder sees a few seconds at a time,
-and some features and time spans may be hidden. There is no contrast with other recordings, so identifying the recording does not
-help.
+and some features and time spans may be hidden. There is no contrast with other recordings, so identifying the
+recording does not help.
 
 Histograms of features as targets: Azabou et al. 2023 (BAMS, arXiv:2303.08811). Programs as targets: Sun et al. 2021
 (task programming, arXiv:2011.13917). Prediction from corrupted input: Vincent et al. 2010 (denoising autoencoders).

@@ -74,6 +74,8 @@ def test_labels_of_training_recordings_change_postprocessing(centroids, problem,
 
 
 def test_postprocessing_uses_out_of_fold_probabilities(centroids, problem, split, monkeypatch):
+    from probe.calms21.systems import system_runs
+
     seen = {}
 
     def spy(problem, rows, probability, smooth, thresholds):
