@@ -45,8 +45,8 @@ def plan_taskprog(store: Store, rows: Sequence[StoreRow], out: Path, overwrite: 
         check_free(path, overwrite)
         if path.exists() and not (path.is_file() and is_taskprog(path)):
             raise InputError(
-                f"{path} holds something else than task-programming features, so --overwrite leaves it alone: choose "
-                "another --out"
+                f"{path} holds something else than task-programming features, so `overwrite` leaves it alone: "
+                "choose another `out`"
             )
     return plan
 

@@ -18,7 +18,8 @@ from probe.tasks import annotated_rows, make_task, parse_macro
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.embedding import embed_store
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.caltech import labels_from_annotation, read_caltech
+from ssl_behavior.io.annotation import labels_from_annotation
+from ssl_behavior.io.caltech import read_caltech
 from ssl_behavior.labeled_windows import StreamFacts
 from ssl_behavior.methods import CPC
 from ssl_behavior.skeleton import SKELETONS

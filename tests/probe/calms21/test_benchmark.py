@@ -222,7 +222,7 @@ def test_curves_use_the_prediction_cache(cheap, labeled, tmp_path):
         (["--precision", "half"], "unknown precision 'half'"),
         (["--tables", "1"], "--tables is for the layout calms21; leave it out with store"),
         (["--hashes"], "--hashes is for the layout calms21"),
-        (["--macro", "S9=all"], "--macro S9=..."),
+        (["--macro", "S9=all"], "--macro names S9"),
         (["--macro", "all"], "--macro is written STREAM=CLASSES, got 'all'"),
         (["--tables", "one"], "--tables are numbers joined by commas"),
         (["--curves", "conv1d", "--curve-recordings", "2,few"], "--curve-recordings are numbers joined by commas"),

@@ -80,7 +80,7 @@ def test_embeddings_become_a_table(place, tmp_path, capsys):
         ("clusters", ["--minimum-bout-seconds", "nan"], "must be 0 or more"),
         ("clusters", ["--media", "x.mp4"], "all recordings would have this video"),
         ("clusters", ["--media", "{id}\n"], "cannot be the name of a file"),
-        ("clusters", ["--names", "missing.json"], "cannot be read as names of clusters"),
+        ("clusters", ["--names", "missing.json"], "missing.json: cannot be read as cluster names"),
         ("clusters", ["--format", "nwb"], "invalid choice"),
         (".", [], "holds no clusters, embeddings or store"),
     ],

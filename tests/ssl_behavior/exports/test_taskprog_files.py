@@ -223,7 +223,7 @@ def test_mismatched_features_exit_2_and_write_nothing(made, tmp_path, capsys):
         f"no features of '{last}' in {path}": lambda group: group.pop(last),
         "its recording has": lambda group: group[last]["features"].pop(),
         "uneven nesting": lambda group: group[last]["features"][7].pop(),
-        f"has 31 features a frame, '{first}' has 32": lambda group: [row.pop() for row in group[last]["features"]],
+        f"'{first}' has 32": lambda group: [row.pop() for row in group[last]["features"]],
         "not all finite numbers": lambda group: group[first]["features"][2].__setitem__(3, float("nan")),
     }
     for message, change in changes.items():
