@@ -90,6 +90,7 @@ def test_exported_labels_are_read_back_frame_for_frame(format):
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_ten_real_recordings_round_trip_through_every_format(real_data, tmp_path):
     folder, ids = real_data / "rat_dyads", ["01", "04", "08", "12", "13", "14", "18", "24", "25", "38"]
     annotations = tuple(folder / f"{id}_annot.txt" for id in ids)
