@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssl_behavior import summaries as module
+from ssl_behavior import window_histograms as module
 from ssl_behavior.errors import InputError
 from ssl_behavior.sliding_means import WindowsConfig
 from ssl_behavior.window_histograms import NEVER_KNOWN, QuantileCodes, Summaries, SummariesConfig, scene_moments
@@ -30,12 +30,12 @@ class Fitted(torch.nn.Module):
         self.coding = QuantileCodes(QUANTILES, codes, pieces[0][0].shape[-1]).fit(pieces)
         coded = [self.coding(*piece) for piece in pieces]
         self.summaries = Summaries(config, self.coding.num_codes, STRIDE).fit(coded)
-        self.spans, self.receptive_field = self.window_histograms.spans, self.window_histograms.receptive_field
+        self.spans, self.receptive_field = self.summaries.spans, self.summaries.receptive_field
 
     edges, mean, axes = (
         property(lambda self, name=name: getattr(self.coding, name)) for name in ("edges", "mean", "axes")
     )
-    mixing = property(lambda self: self.window_histograms.mixing)
+    mixing = property(lambda self: self.summaries.mixing)
 
     def forward(self, values, known, inside, every=slice(None)):
         return self.summaries(self.coding(values, known), inside, every)
