@@ -11,7 +11,7 @@ import numpy as np
 
 from ssl_behavior.body_parts import animal_and_rest, animals_in_names, same_name
 from ssl_behavior.errors import InputError
-from ssl_behavior.recording import Recording
+from ssl_behavior.recording import Recording, take_or_missing
 from ssl_behavior.skeleton import choose_skeleton
 
 __all__ = ["AnimalFile", "animals_in_files", "joined", "split_by_names"]
@@ -35,20 +35,15 @@ def split_by_names(recording: Recording) -> Recording:
     skeleton, order = choose_skeleton(parts, None, recording.source or recording.id)
     parts = [parts[i] for i in order]
     own = recording.skeleton.keypoints
-    places = np.array([[own.index(found[p]) if p in found else -1 for p in parts] for found in animals.values()])
+    places = [[own.index(found[p]) if p in found else -1 for p in parts] for found in animals.values()]
+    known = recording.confidence
     return replace(
         recording,
-        keypoints=_picked(recording.keypoints[:, 0], places),
-        confidence=None if recording.confidence is None else _picked(recording.confidence[:, 0], places),
+        keypoints=take_or_missing(recording.keypoints[:, 0], places, axis=1),
+        confidence=known if known is None else take_or_missing(known[:, 0], places, axis=1),
         skeleton=skeleton,
         individuals=tuple(animals),
     )
-
-
-def _picked(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    picked = values[:, places]
-    picked[:, places < 0] = np.nan
-    return picked
 
 
 @dataclass(frozen=True)

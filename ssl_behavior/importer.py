@@ -2,7 +2,7 @@
 
 import math
 import zipfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
@@ -231,6 +231,7 @@ def _joined(
 ) -> Iterator[_Read]:
     """Recordings of one animal each as one recording, if it was asked for; otherwise a notice that offers it."""
     groups = animals_in_files([id_from_name(file.path, file.prefix) for file in tracks])
+    sizes = Counter(place.recording for place in groups.values())
     waiting: dict[str, list[tuple[TrackFile, Recording, str]]] = defaultdict(list)
     offered: dict[str, list[str]] = defaultdict(list)
     for file, recording in read:
@@ -243,9 +244,16 @@ def _joined(
         else:
             group = waiting[place.recording]
             group.append((file, recording, place.animal))
-            if len(group) == sum(other.recording == place.recording for other in groups.values()):
+            if len(group) == sizes[place.recording]:
                 animals = [animal for _, _, animal in group]
                 yield group[0][0], joined([one for _, one, _ in group], place.recording, animals)
+    for name, group in waiting.items():
+        if len(group) < sizes[name]:
+            ids = [id for id, place in groups.items() if place.recording == name]
+            raise InputError(
+                f"{group[0][0].path}: `animals_from=files` joins {', '.join(ids)} to {name}, but only "
+                f"{', '.join(one.id for _, one, _ in group)} of them is a recording of one animal; import it by itself"
+            )
     for name, ids in offered.items():
         report.notices.append(
             f"{' and '.join(ids)} look like animals of one video, {name}: `animals_from=files` joins such files"

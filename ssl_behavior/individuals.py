@@ -1,4 +1,4 @@
-"""Individuals of several recordings, matched by name: who is who never depends on the order in a file.
+"""Individuals of several recordings, matched by name, whatever their order in a file.
 
 Keypoints are matched by name, too.
 """
@@ -6,11 +6,9 @@ Keypoints are matched by name, too.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from ssl_behavior.body_parts import same_name
 from ssl_behavior.errors import InputError
-from ssl_behavior.recording import Recording
+from ssl_behavior.recording import Recording, take_or_missing
 from ssl_behavior.skeleton import ASSUMED, DEFAULT_INDIVIDUALS, Skeleton, with_individuals
 
 __all__ = ["IndividualsByName", "align_keypoints", "who_is_who"]
@@ -48,7 +46,7 @@ class IndividualsByName:
         Raises
         ------
         InputError
-            If it has other individuals, and nothing says who is who.
+            If it has other individuals, and no names are given to match them.
         """
         if self.skeleton is not None:
             recording = align_keypoints(recording, self.skeleton)
@@ -206,14 +204,8 @@ def align_keypoints(recording: Recording, skeleton: Skeleton) -> Recording:
     extra = [name for i, name in enumerate(own) if i not in places]
     notes = [f"body parts that are missing, unlike in the first recording: {', '.join(absent)}"] if absent else []
     notes += [f"body parts left out, which the first recording lacks: {', '.join(extra)}"] if extra else []
-    confidence = None if recording.confidence is None else _picked(recording.confidence, places, 2)
-    keypoints = _picked(recording.keypoints, places, 2)
+    confidence = None if recording.confidence is None else take_or_missing(recording.confidence, places, axis=2)
+    keypoints = take_or_missing(recording.keypoints, places, axis=2)
     return replace(
         recording, keypoints=keypoints, confidence=confidence, skeleton=skeleton, notes=(*recording.notes, *notes)
     )
-
-
-def _picked(values: np.ndarray, places: Sequence[int], axis: int) -> np.ndarray:
-    picked = np.take(values, places, axis=axis)
-    picked[:, :, np.array(places) < 0] = np.nan
-    return picked

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from numbers import Real
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.skeleton import Skeleton
 
-__all__ = ["NOT_ANNOTATED", "Labels", "Recording", "StreamFacts", "observed_points"]
+__all__ = ["NOT_ANNOTATED", "Labels", "Recording", "StreamFacts", "observed_points", "take_or_missing"]
 
 NOT_ANNOTATED = -1
 """Label of a frame without annotation; it is no class."""
@@ -180,3 +181,15 @@ class Recording:
 def observed_points(keypoints: np.ndarray) -> np.ndarray:
     """Mask of observed points, whose coordinates are both numbers. [..., space] -> bool [...]."""
     return np.isfinite(keypoints).all(axis=-1)
+
+
+def take_or_missing(values: np.ndarray, places: ArrayLike, axis: int) -> np.ndarray:
+    """`numpy.take` along an axis of tracks; NaN for places below 0.
+
+    >>> take_or_missing(np.array([[1.0, 2.0]]), [1, -1], axis=1)
+    array([[ 2., nan]])
+    """
+    places = np.asarray(places)
+    taken = np.take(values, places, axis=axis)
+    taken[(slice(None),) * axis + (places < 0,)] = np.nan
+    return taken

@@ -93,21 +93,19 @@ def progress_bars(console: "Console", transient: bool = False) -> Iterator[Progr
     with Bars(*columns, left, console=console, transient=transient, disable=hidden) as bars:
         stages: dict[str, TaskID] = {}
 
-        def end(stage: TaskID) -> None:
-            bars.update(stage, total=1, completed=1)
+        def end_unknown() -> None:
+            for task in bars.tasks:
+                if task.total is None:
+                    bars.update(task.id, total=1, completed=1)
 
         def advance(stage: str, done: int, total: int) -> None:
             if stage not in stages:
                 # A stage of unknown length lasts until the next one begins.
-                for task in bars.tasks:
-                    if task.total is None:
-                        end(task.id)
+                end_unknown()
                 stages[stage] = bars.add_task(stage, total=total or None)
             bars.advance(stages[stage], done)
             if transient and bars.tasks[bars.task_ids.index(stages[stage])].finished:
                 bars.remove_task(stages.pop(stage))
 
         yield advance
-        for task in bars.tasks:
-            if task.total is None:
-                end(task.id)
+        end_unknown()

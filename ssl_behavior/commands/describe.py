@@ -33,7 +33,7 @@ _FIGURES = (".png", ".svg")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write a card for each cluster, a ranking of what labels explain least, and a comparison of given groups.
+    """Write a card for each cluster, rank the clusters that labels explain least, and compare given groups.
 
     Raises
     ------

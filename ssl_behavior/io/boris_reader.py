@@ -206,7 +206,7 @@ def _header(rows: list[list[str]]) -> int:
 def sniff_boris_table(path: Path) -> bool:
     """Whether a table has the columns of BORIS' events, maybe below facts about the observation."""
     try:
-        return _header(text_rows(read_head(path), path)[:200]) >= 0
+        return _header(text_rows(read_head(path), path, is_head=True)[:200]) >= 0
     except InputError:
         return False
 

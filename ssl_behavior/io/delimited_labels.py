@@ -17,6 +17,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation import DEFAULT_STREAM, Annotation, AnnotationStream, Interval, stream_of_frames
+from ssl_behavior.io.delimited import decode_text
 from ssl_behavior.io.reader_helpers import HEAD_BYTES, decoded, read_head
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 
@@ -37,7 +38,6 @@ __all__ = [
 ]
 
 _DELIMITERS = ",;\t"
-_BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 _RECORDING_COLUMNS = ("recording", "video_id", "video", "observation id")
 _PARQUET = b"PAR1"
 
@@ -60,21 +60,19 @@ class LabelTable:
         return f"{self.path}: row {row + 1} ({','.join(self.rows[row])[:60]!r})"
 
 
-def text_rows(content: bytes, path: Path) -> list[list[str]]:
+def text_rows(content: bytes, path: Path, is_head: bool = False) -> list[list[str]]:
     """Cells of delimited text; the delimiter is the most frequent of comma, semicolon and tab in its first lines.
+
+    Parameters
+    ----------
+    is_head : the content is cut off.
 
     Raises
     ------
     InputError
         If it is not text.
     """
-    encoding = next((name for bom, name in _BOMS.items() if content.startswith(bom)), "utf-8")
-    try:
-        text = content.decode(encoding, "ignore" if encoding == "utf-16" else "strict")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    if "\0" in text:
-        raise InputError(f"{path}: not a text file")
+    text = decode_text(content, str(path), is_head).text
     start = "\n".join(text.splitlines()[:20])
     delimiter = max(_DELIMITERS, key=start.count)
     try:
@@ -134,7 +132,7 @@ def _head(path: Path) -> LabelTable:
 def _first_rows(head: bytes) -> tuple[tuple[str, ...], ...]:
     """At most 50 whole rows of a file's first bytes; none if they are no text."""
     try:
-        rows = text_rows(head, Path())
+        rows = text_rows(head, Path(), is_head=True)
     except InputError:
         return ()
     whole = rows if len(head) < HEAD_BYTES else rows[:-1]

@@ -34,7 +34,7 @@ __all__ = [
 
 HEAD_BYTES = 1 << 16
 _GZIP = b"\x1f\x8b"
-_EXTENSIONS = re.compile(r"\.(gz|csv|h5|hdf5|json|npy|npz|txt|zip)$", re.IGNORECASE)
+_EXTENSIONS = re.compile(r"\.(gz|csv|h5|hdf5|json|nc|npy|npz|nwb|parquet|slp|txt|zip)$", re.IGNORECASE)
 
 
 def check_file(path: Path) -> None:

@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.reader_helpers import ReadOptions, id_from_name
+from ssl_behavior.io.reader_helpers import ReadOptions, id_from_name, stem
 
 __all__ = [
     "empty_tracks",
@@ -30,7 +30,6 @@ __all__ = [
 MAX_BYTES = 8 << 30
 """Largest recording that is read: 6 million frames of 4 animals with 27 keypoints."""
 
-_EXTENSION = re.compile(r"\.(slp|nwb|nc|parquet|h5|hdf5|npz|npy|csv|txt|gz)$", re.IGNORECASE)
 _VIDEO = re.compile(r"\.(mp4|avi|mov|mkv|mpg|wmv|m4v)$", re.IGNORECASE)
 
 
@@ -87,8 +86,8 @@ def stated_fps(options: ReadOptions, stated: float | None, path: Path, title: st
 
 def recording_id(path: Path, options: ReadOptions, suffix: str = "") -> str:
     """Id from a file's name, without the extension, the tracker's suffix (a regular expression) and the video's."""
-    name = path.name
-    for pattern in (_EXTENSION, _EXTENSION, re.compile(f"({suffix})$"), _VIDEO):
+    name = stem(path)
+    for pattern in (re.compile(f"({suffix})$"), _VIDEO):
         name = pattern.sub("", name) or name
     return id_from_name(path.with_name(name), options.prefix)
 

@@ -102,3 +102,12 @@ def test_import_offers_and_takes_animals_in_names(tmp_path):
     assert Store(tmp_path / "st").keypoints.shape == (40, 2, 3, 2)
     with pytest.raises(InputError, match="animals_from"):
         ImportOptions(animals_from="columns and names")
+
+
+def test_import_loses_no_animal_whose_partner_has_another_id(tmp_path):
+    write_npz(tmp_path / "cage_mouse1.npz", single("cage_mouse1", PARTS))
+    write_npz(tmp_path / "cage_mouse2.npz", single("other", PARTS))
+    files = [tmp_path / f"cage_mouse{number}.npz" for number in (1, 2)]
+    with pytest.raises(InputError, match="only cage_mouse1 of them"):
+        import_recordings(files, tmp_path / "st", ImportOptions(animals_from="files"))
+    assert not (tmp_path / "st").exists()
