@@ -21,6 +21,7 @@ from ssl_behavior.io.annotation_index import AnnotationIndex
 from ssl_behavior.io.calms21_release import PARTS, Release
 from ssl_behavior.io.discovery import TrackFile, discover
 from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
+from ssl_behavior.io.import_findings import without_heading
 from ssl_behavior.io.import_report import ImportReport, RecordingReport, StreamReport
 from ssl_behavior.io.reader_helpers import id_from_name
 from ssl_behavior.io.track_quality import clean, inspect_quality
@@ -348,6 +349,7 @@ def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -
                 f"{stream}: {background!r} is taken as the background, as documented for the {writer.skeleton.name} "
                 "recordings; `backgrounds` changes it"
             )
+    report.notices += without_heading(report.recordings, writer.skeleton)
     report.backgrounds.update({name: stream.background for name, stream in writer.streams.items()})
     first_with: dict[str, str] = {}
     for row in writer.rows:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.skeleton import FRONT_ROLES, Skeleton
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["Scene", "SceneConfig", "build_scene", "lagged", "nearest_known", "rotate_into", "scale_of"]
@@ -252,7 +252,7 @@ def _center(
 
 def _axis(skeleton: Skeleton) -> tuple[int, int]:
     """The keypoints at the front and the back of the body axis; an InputError if the skeleton has no such pair."""
-    return skeleton.role("neck", "center", "head", "nose"), skeleton.role("tail_base")
+    return skeleton.role(*FRONT_ROLES), skeleton.role("tail_base")
 
 
 def scale_of(reader: WindowReader, skeleton: Skeleton) -> float:
@@ -272,7 +272,7 @@ def scale_of(reader: WindowReader, skeleton: Skeleton) -> float:
     if not len(together) or together.median() <= 0:
         names = skeleton.keypoints[front], skeleton.keypoints[back]
         raise InputError(
-            f"the body length cannot be measured: {names[0]!r} and {names[1]!r} are never seen together in "
-            f"{len(reader.sources)} recordings; look at the missing points in the import's report"
+            f"the body length cannot be measured: {names[0]!r} and {names[1]!r} are never seen together in any "
+            f"of the recordings ({len(reader.sources)}); look at the missing points in the import's report"
         )
     return float(together.median())

@@ -19,6 +19,7 @@ __all__ = [
     "ASSUMED",
     "DEFAULT_INDIVIDUALS",
     "FLAT",
+    "FRONT_ROLES",
     "ROLES",
     "SKELETONS",
     "Skeleton",
@@ -36,6 +37,9 @@ DEFAULT_INDIVIDUALS = ("animal0", "animal1")
 
 ASSUMED = "by_name"
 """Name of a skeleton whose roles come from the names of its body parts."""
+
+FRONT_ROLES = ("neck", "center", "head", "nose")
+"""Roles that may be the front of the body axis, the best first; its back is the base of the tail."""
 
 FLAT = "several_animals"
 """Name of a skeleton whose body parts are those of several animals, see `body_parts.animals_in_names`."""
@@ -331,9 +335,6 @@ def match_keypoints(skeleton: Skeleton, bodyparts: Sequence[str]) -> list[int] |
     return order if len(set(order)) == len(order) else None
 
 
-_FRONT = ("neck", "center", "head", "nose")
-
-
 def choose_skeleton(bodyparts: Sequence[str], given: Skeleton | None, where: str) -> tuple[Skeleton, list[int]]:
     """Skeleton that fits a file, and the position of the body part of each of its keypoints.
 
@@ -362,10 +363,10 @@ def choose_skeleton(bodyparts: Sequence[str], given: Skeleton | None, where: str
         # Roles belong to the animals: whoever divides the body parts among them asks again.
         return Skeleton(name=FLAT, keypoints=tuple(bodyparts)), list(range(len(bodyparts)))
     roles = roles_by_name(bodyparts)
-    if "tail_base" not in roles or not any(role in roles for role in _FRONT):
+    if "tail_base" not in roles or not any(role in roles for role in FRONT_ROLES):
         raise InputError(
             f"{where}: the roles of its body parts {list(bodyparts)} are not known: features need the base of the tail "
-            f"and one of {list(_FRONT)}. Write these lines to a file, complete the roles, and pass it as "
+            f"and one of {list(FRONT_ROLES)}. Write these lines to a file, complete the roles, and pass it as "
             f"`skeleton`:\n\n{_template(bodyparts, roles)}"
         )
     assumed = Skeleton(

@@ -50,6 +50,8 @@ _FITTING_SHARES = 60_000_000
 _EDGE_VALUES = 15_000_000
 """Values that quantiles are taken of; torch refuses more than 16 million."""
 _MIN_SPREAD = 1e-6
+_CONSTANT_SPREAD = 0.01
+"""A window that varies less than this share of the window that varies most has no weight."""
 _ROUNDING = 1e-5
 
 
@@ -268,9 +270,13 @@ class Summaries(nn.Module):
         return self
 
     def _mixed(self, codes: Float[Tensor, "row window code"]) -> Float[Tensor, "window_code component"]:
-        """Axes of all windows together: each window has the same total variance, components a mean square of 1."""
+        """Axes of all windows together: each window has the same total variance, components a mean square of 1.
+
+        A window as long as all recordings holds the same steps everywhere. Its weight is 0: what varies is rounding.
+        """
         centered = codes - codes.mean(dim=0)
-        spread = centered.square().sum(dim=2).mean(dim=0).sqrt().clamp_min(_MIN_SPREAD)
+        spread = centered.square().sum(dim=2).mean(dim=0).sqrt()
+        spread = torch.where(spread > _CONSTANT_SPREAD * spread.max(), spread.clamp_min(_MIN_SPREAD), torch.inf)
         axes = principal_axes((centered / spread[:, None]).flatten(1), self.components)
         mixing = (axes.unflatten(0, codes.shape[1:]) / spread[:, None, None]).flatten(0, 1)
         return mixing / (centered.flatten(1) @ mixing).square().mean().sqrt().clamp_min(_MIN_SPREAD)

@@ -126,7 +126,8 @@ def _individuals(columns: Sequence[Column], path: Path, options: ReadOptions) ->
     if len(set(columns)) < len(columns):
         raise InputError(f"{path}: a column occurs twice in its header")
     names = list(dict.fromkeys(c[0] for c in columns))
-    if len(names) > 1 and _UNIQUE in names and _UNIQUE not in options.individuals:
+    chosen = (*options.individuals, *(options.skeleton.individuals if options.skeleton else ()))
+    if len(names) > 1 and _UNIQUE in names and _UNIQUE not in chosen:
         options.notice(
             f"{path}: left out the body parts that belong to no animal ({_UNIQUE!r}); `individuals` takes them as one"
         )

@@ -5,16 +5,18 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ssl_behavior.skeleton import FRONT_ROLES, Skeleton
+
 if TYPE_CHECKING:
     from ssl_behavior.io.import_report import ImportReport, RecordingReport, StreamReport
 
-__all__ = ["CONCERNS", "findings"]
+__all__ = ["CONCERNS", "findings", "without_heading"]
 
 CONCERNS: tuple[tuple[str, str], ...] = (
     ("identity", r"swap|two animals on the same|exchangeable|as identified|who is who|matched by|names? its animals"),
     (
         "number of animals",
-        r"recordings have .* animals?\b|animals left out|belong to no animal|need two|number of animals",
+        r"recordings have .* animals?\b|animals left out|belong to no animal|need two|number of animals|no heading",
     ),
     ("copies", r"has the same tracks as|several track files of one video"),
     ("missing points", r"missing|never seen|no point of any animal"),
@@ -141,6 +143,22 @@ def _about_missing(rows: Sequence["RecordingReport"]) -> Iterator[tuple[str, str
     short = [row.id for row in rows if row.seconds < _SHORT_SECONDS]
     if short:
         yield "assumptions", f"shorter than a second: {_some(short)}"
+
+
+def without_heading(rows: Sequence["RecordingReport"], skeleton: Skeleton) -> Iterator[str]:
+    """One sentence about the animals whose front or tail base is never seen in any recording."""
+    ends = [next((skeleton.roles[role] for role in roles if role in skeleton.roles), "") for roles in _AXIS]
+    unseen = set.intersection(*(set(row.quality.never_seen) for row in rows)) if rows else set()
+    found = {animal: [end for end in ends if f"{animal}/{end}" in unseen] for animal in skeleton.individuals}
+    lacking = [f"{animal} ({', '.join(names)} never seen)" for animal, names in found.items() if names]
+    if lacking:
+        yield (
+            f"no heading can be computed for {', '.join(lacking)}: features and task programs that need one are "
+            "unknown at every frame, and the encoder learns from the others"
+        )
+
+
+_AXIS = (FRONT_ROLES, ("tail_base",))
 
 
 def _by_animal(points: Iterable[str]) -> dict[str, list[str]]:

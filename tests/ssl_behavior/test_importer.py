@@ -19,6 +19,7 @@ from ssl_behavior.store import Store
 
 RATS = SKELETONS["rat_dyads"]
 CLIPPED = {"08": 7, "13": 9, "14": 59, "25": 14, "31": 17, "38": 15}
+HEADINGS = ("individuals", "bodyparts", "coords")
 WITHOUT_S2 = {"04", "09", "15", "17", "19", "21", "32", "33"}
 WITH_ZEROS = {"06", "07", "14", "24", "27", "28", "29", "33", "35", "37"}
 
@@ -382,3 +383,16 @@ def test_the_command_prints_tables_and_what_to_look_at(tmp_path, capsys, monkeyp
         main([str(tmp_path), "--out", str(tmp_path / "x"), "--background", "S1"])
     with pytest.raises(InputError, match="neither built in"):
         main([str(tmp_path), "--out", str(tmp_path / "x"), "--skeleton", "cat"])
+
+
+def test_an_animal_of_other_points_than_the_first_is_said_to_have_no_heading(tmp_path):
+    parts = {"mouse": ("nose", "neck", "tail_base"), "single": ("front", "rear")}
+    columns = [(animal, part, c) for animal, own in parts.items() for part in own for c in ("x", "y")]
+    rows = [["scorer", *["net"] * 10], *([name, *(c[i] for c in columns)] for i, name in enumerate(HEADINGS))]
+    rows += [[str(t), *(f"{v:.2f}" for v in row)] for t, row in enumerate(keypoints(40)[..., 0].reshape(40, -1))]
+    path = tmp_path / "prey.csv"
+    path.write_text("\n".join(",".join(row) for row in rows) + "\n")
+    chosen = {"mouse": "mouse", "single": "single"}
+    report = import_recordings([path], tmp_path / "st", ImportOptions(fps=30.0, individuals=chosen))
+    sentence = next(one for one in findings(report) if "no heading" in one)
+    assert "for single (neck, tail_base never seen)" in sentence

@@ -175,6 +175,17 @@ def test_recordings_shorter_than_the_windows_are_never_nan(steps, known):
         assert torch.isfinite(found).all() and found.shape == (1, values.shape[1], 7)
 
 
+def test_a_window_that_holds_the_whole_recording_at_every_step_has_no_weight():
+    values, known = made(40, channels=2)
+    windows = WindowsConfig(around_frames=(4, 200), past_frames=(), future_frames=())
+    model = fitted([(values, known)], SummariesConfig(windows=windows, components=6), codes=3)
+    short, long = model.mixing.unflatten(0, (2, 3))
+    assert not long.any() and short.abs().sum() > 0
+    found = model(values, known, all_inside(values))
+    # The mean of a window that never changes is not zero where values are missing; it must not be blown up.
+    assert found.abs().max() < 20 and found.std() > 0.5
+
+
 def test_constant_and_unobserved_channels_have_zero_codes():
     values, known = made(50, channels=5)
     values[..., 1], values[..., 4] = 2.5, torch.nan

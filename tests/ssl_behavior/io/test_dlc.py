@@ -2,13 +2,14 @@
 
 import gzip
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io import ReadOptions, detect_format, read_recordings
-from ssl_behavior.skeleton import Skeleton, load_skeleton
+from ssl_behavior.skeleton import SKELETONS, Skeleton, load_skeleton
 
 PARTS = ("top", "body", "tail", "tail-m", "tail-e")
 THREE = Skeleton(name="three", keypoints=("c", "a", "b"), individuals=("only",))
@@ -109,6 +110,10 @@ def test_points_of_no_animal_are_left_out(tmp_path, make):
     notices = []
     path = make.write_dlc_csv(tmp_path / "x.csv", values, individuals=("a", "b", "single"))
     assert read(path, notice=notices.append).individuals == ("a", "b") and "single" in notices[0]
+    named = replace(SKELETONS["rat_dyads"], individuals=("a", "b", "single"))
+    for chosen in ({"individuals": ("single",)}, {"skeleton": named}):
+        assert read(path, notice=notices.append, fps=30.0, **chosen).individuals == ("a", "b", "single")
+    assert len(notices) == 1
 
 
 def test_duplicate_frame_numbers(tmp_path, make):

@@ -47,6 +47,23 @@ def fitted(dyad, tmp_path):
     return make
 
 
+def without_body_of_the_second(keypoints):
+    """A prey with two points: the others of its keypoints, neck and tail base among them, are never seen."""
+    keypoints[:, 1, 2:] = np.nan
+    return keypoints
+
+
+def test_an_animal_without_heading_is_masked_in_inputs_and_targets(fitted):
+    method, reader, notices = fitted(change=without_body_of_the_second)
+    assert any("never observed" in notice for notice in notices)
+    batch = reader.sample(4, np.random.default_rng(0))
+    loss = method.loss(method._own(batch), None)
+    assert 0 < loss.total < 5
+    features, known = method.featurizer.with_known(method._own(batch))
+    pose = slice(0, 2 * method.skeleton.num_keypoints)
+    assert not known[:, :, 1, pose].any() and not features[:, :, 1, pose].any() and known[:, :, 0, pose].any()
+
+
 def test_distances_in_the_embedding_are_those_between_predicted_summaries():
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(400, 6, generator=generator, dtype=torch.float64) * torch.arange(1, 7) + 3
