@@ -11,6 +11,7 @@ from itertools import pairwise
 __all__ = [
     "ROLES",
     "ROLE_NAMES",
+    "all_usual",
     "animal_and_rest",
     "animals_in_names",
     "mirror_pairs",
@@ -35,7 +36,7 @@ ROLE_NAMES: dict[str, tuple[str, ...]] = {
     ),
     "neck": ("neck", "neck base", "nape", "spine 1", "upper spine", "spine top", "shoulder center", "thorax top"),
     "center": (
-        "center", "centre", "centroid", "body center", "body centre", "mouse center", "center spine", "center back",
+        "center", "centre", "centroid", "wcentroid", "pcentroid", "body center", "body centre", "mouse center", "center spine", "center back",
         "mid back", "middle back", "mid spine", "middle spine", "mid body", "body middle", "body", "back", "torso",
         "thorax", "trunk", "spine 2", "spine 3", "spine", "lower spine",
     ),
@@ -92,6 +93,16 @@ def roles_by_name(bodyparts: Sequence[str]) -> dict[str, str]:
     return roles
 
 
+def all_usual(bodyparts: Sequence[str]) -> bool:
+    """Whether every body part has a usual name, so that none of them can be the base of a tail under another name.
+
+    >>> all_usual(["head", "centroid", "wcentroid"]), all_usual(["nose", "k3"])
+    (True, False)
+    """
+    usual = [name for names in ROLE_NAMES.values() for name in names]
+    return all(any(same_name(part, name) for name in usual) for part in bodyparts)
+
+
 def mirror_pairs(bodyparts: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Pairs (left, right) of body parts whose names differ in the side alone.
 
@@ -123,7 +134,7 @@ def usual_edges(roles: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(edges)
 
 
-_SPECIES = r"(?:mouse|mice|rat|animal|individual|ind|subject|track|fly|fish|vole|id|m|r|a)"
+_SPECIES = r"(?:mouse|mice|rat|animal|individual|ind|subject|track|fly|fish|bee|vole|id|m|r|a)"
 _WHO = rf"(?:{_SPECIES}?[_\-. ]?\d{{1,2}}|resident|intruder|male|female|black|white|res|int)"
 _AFTER = re.compile(rf"(?P<part>.+?)[_\-. ]+(?P<who>{_WHO})", re.IGNORECASE)
 _BEFORE = re.compile(rf"(?P<who>{_WHO})[_\-. ]+(?P<part>.+)", re.IGNORECASE)

@@ -236,8 +236,11 @@ def _joined(
     waiting: dict[str, list[tuple[TrackFile, Recording, str]]] = defaultdict(list)
     offered: dict[str, list[str]] = defaultdict(list)
     for file, recording in read:
-        place = groups.get(recording.id)
-        if place is None or len(recording.individuals) != 1:
+        key = id_from_name(file.path, file.prefix)
+        place = groups.get(key)
+        # TRex's ids have the animal behind a slash.
+        own = place is not None and recording.id in (key, f"{place.recording}/{place.animal}")
+        if place is None or not own or len(recording.individuals) != 1:
             yield file, recording
         elif options.animals_from != "files":
             offered[place.recording].append(recording.id)

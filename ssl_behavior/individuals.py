@@ -9,7 +9,7 @@ from dataclasses import replace
 from ssl_behavior.body_parts import same_name
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Recording, take_or_missing
-from ssl_behavior.skeleton import ASSUMED, DEFAULT_INDIVIDUALS, Skeleton, with_individuals
+from ssl_behavior.skeleton import ASSUMED, DEFAULT_INDIVIDUALS, FRONT_ROLES, Skeleton, with_individuals
 
 __all__ = ["IndividualsByName", "align_keypoints", "who_is_who"]
 
@@ -141,6 +141,11 @@ class IndividualsByName:
             others = [part for part in skeleton.keypoints if part not in skeleton.roles.values()]
             rest = f"; without a role: {', '.join(others)}" if others else ""
             yield f"roles assumed from the names of the body parts: {roles}{rest}; a `skeleton` file changes them"
+        if not ("tail_base" in skeleton.roles and any(role in skeleton.roles for role in FRONT_ROLES)):
+            yield (
+                f"the keypoints ({', '.join(skeleton.keypoints)}) give no heading and no body length: features, task "
+                "programs, pretraining and embedding need the base of the tail and another point"
+            )
 
 
 def _about_identity(skeleton: Skeleton) -> str:

@@ -83,6 +83,8 @@ class TrajectoryCoder(nn.Module):
         self.config, self.skeleton = config, skeleton
         # The front is the origin and the back lies on the axis: three coordinates of every pose are 0.
         freedom = 2 * skeleton.num_keypoints - 3
+        if freedom < 1:
+            raise InputError(f"poses need two or more points of each animal, these have one: {skeleton.keypoints[0]}")
         if config.pose_components > freedom or skeleton.num_keypoints > _MOST_KEYPOINTS:
             raise InputError(
                 f"trajectory: poses of skeleton {skeleton.name!r} with {skeleton.num_keypoints} keypoints (at most "

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.skeleton import FRONT_ROLES, Skeleton
+from ssl_behavior.skeleton import Skeleton, body_axis
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["Scene", "SceneConfig", "build_scene", "lagged", "nearest_known", "rotate_into", "scale_of"]
@@ -131,7 +131,7 @@ def build_scene(batch: WindowBatch, skeleton: Skeleton, scale_px: Float[Tensor, 
     known = observed
     if config.fill_gap_frames:
         points, known = _fill_gaps(points, observed, config.fill_gap_frames)
-    front, back = _axis(skeleton)
+    front, back = body_axis(skeleton)
     heading, has_heading = _heading(points, known, skeleton)
     center, has_center = _center(points, known, heading, has_heading, skeleton)
     heading, heading_age, has_heading = nearest_known(heading, has_heading, config.hold_frames)
@@ -221,7 +221,7 @@ def _jumps(points: Points, observed: PointMask, longest: float) -> PointMask:
 
 def _heading(points: Points, known: PointMask, skeleton: Skeleton) -> tuple[Vectors, Mask]:
     """Unit vector tail to head: the sum over the axes (front-back, head-back, head-front) that are known."""
-    front, back = _axis(skeleton)
+    front, back = body_axis(skeleton)
     pairs = [(front, back)]
     if "neck" not in skeleton.roles and {"head", "nose"} & skeleton.roles.keys():
         head = skeleton.role("head", "nose")
@@ -250,11 +250,6 @@ def _center(
     return torch.where(from_back.unsqueeze(-1), guess, center), has_center | from_back
 
 
-def _axis(skeleton: Skeleton) -> tuple[int, int]:
-    """The keypoints at the front and the back of the body axis; an InputError if the skeleton has no such pair."""
-    return skeleton.role(*FRONT_ROLES), skeleton.role("tail_base")
-
-
 def scale_of(reader: WindowReader, skeleton: Skeleton) -> float:
     """Body length in pixels: the median distance from the tail base to the front (neck, center, head or nose).
 
@@ -263,7 +258,7 @@ def scale_of(reader: WindowReader, skeleton: Skeleton) -> float:
     InputError
         If the two points are never seen together.
     """
-    front, back = _axis(skeleton)
+    front, back = body_axis(skeleton)
     lengths = []
     for batch in reader.pieces(1 << 20, 4096):
         both = batch.observed[..., front] & batch.observed[..., back]

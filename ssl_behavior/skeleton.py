@@ -11,7 +11,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ssl_behavior.body_parts import ROLES, animals_in_names, mirror_pairs, roles_by_name, same_name, usual_edges
+from ssl_behavior.body_parts import (
+    ROLES,
+    all_usual,
+    animals_in_names,
+    mirror_pairs,
+    roles_by_name,
+    same_name,
+    usual_edges,
+)
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
 
@@ -24,6 +32,7 @@ __all__ = [
     "SKELETONS",
     "Skeleton",
     "are_anonymous",
+    "body_axis",
     "check_two_individuals",
     "choose_skeleton",
     "load_skeleton",
@@ -288,6 +297,30 @@ def check_two_individuals(skeleton: Skeleton, what: str) -> None:
         raise InputError(f"{what} need two animals; these recordings have {have} ({names}){more}")
 
 
+def body_axis(skeleton: Skeleton) -> tuple[int, int]:
+    """The keypoints at the front and at the back of the body axis, from which heading and body length follow.
+
+    Raises
+    ------
+    InputError
+        If the skeleton has no such pair.
+    """
+    roles = skeleton.roles
+    if "tail_base" in roles and any(role in roles for role in FRONT_ROLES):
+        return skeleton.role(*FRONT_ROLES), skeleton.role("tail_base")
+    have = f"the role{'s' * (len(roles) != 1)} {', '.join(roles)}" if roles else "no roles"
+    advice = (
+        "one point has no direction, so track two or more points of each animal"
+        if skeleton.num_keypoints == 1
+        else "if one of them is such a point, name its role in a `skeleton` file and import again"
+    )
+    raise InputError(
+        "heading and body length need a keypoint at the base of the tail (role tail_base) and another "
+        f"one ({', '.join(FRONT_ROLES)}), but skeleton {skeleton.name!r} has {have} for "
+        f"{', '.join(skeleton.keypoints)}; {advice}"
+    )
+
+
 _ANONYMOUS = re.compile(r"(.*?)[\s_\-.]*\d+")
 
 
@@ -339,13 +372,14 @@ def choose_skeleton(bodyparts: Sequence[str], given: Skeleton | None, where: str
     """Skeleton that fits a file, and the position of the body part of each of its keypoints.
 
     A given skeleton may name fewer keypoints than the file has. A built-in one is chosen only if it names exactly the
-    file's. Otherwise the roles come from the names of the body parts, see `body_parts.roles_by_name`.
+    file's. Otherwise the roles come from the names of the body parts, see `body_parts.roles_by_name`. An animal of one
+    point, or of points with usual names alone, needs no tail base here; jobs that need one refuse it.
 
     Raises
     ------
     InputError
-        If the given skeleton names a keypoint that the file lacks; if none is given, no built-in one fits, and the
-        names do not say where the front and the base of the tail are, with the lines of TOML to write.
+        If the given skeleton names a keypoint that the file lacks; if none is given, no built-in one fits, and a body
+        part of an unknown name may be the front or the base of the tail, with the lines of TOML to write.
     """
     if given is not None:
         order = match_keypoints(given, bodyparts)
@@ -363,7 +397,10 @@ def choose_skeleton(bodyparts: Sequence[str], given: Skeleton | None, where: str
         # Roles belong to the animals: whoever divides the body parts among them asks again.
         return Skeleton(name=FLAT, keypoints=tuple(bodyparts)), list(range(len(bodyparts)))
     roles = roles_by_name(bodyparts)
-    if "tail_base" not in roles or not any(role in roles for role in FRONT_ROLES):
+    if len(bodyparts) == 1:
+        # Whatever its name, the only point of an animal is where the animal is.
+        roles = roles or {"center": bodyparts[0]}
+    elif not all_usual(bodyparts) and ("tail_base" not in roles or not any(role in roles for role in FRONT_ROLES)):
         raise InputError(
             f"{where}: the roles of its body parts {list(bodyparts)} are not known: features need the base of the tail "
             f"and one of {list(FRONT_ROLES)}. Write these lines to a file, complete the roles, and pass it as "

@@ -159,7 +159,7 @@ def test_unmeasurable_body_length_raises(dyad, tmp_path):
 def test_skeleton_without_needed_role_raises(dyad, batch_of):
     roles = {"nose": "nose"}
     skeleton = replace(SKELETONS["calms21"], roles=roles)
-    with pytest.raises(InputError, match=r"no keypoint with the role 'tail_base' .*under \[roles\]"):
+    with pytest.raises(InputError, match=r"need a keypoint at the base of the tail .* has the role nose for"):
         build_scene(batch_of(dyad(frames=3)), skeleton, torch.tensor(60.0), OFF)
 
 

@@ -5,8 +5,13 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.features import FeatureConfig, Featurizer
+from ssl_behavior.importer import ImportOptions, import_recordings
 from ssl_behavior.io import ReadOptions, detect_format, read_recordings
-from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.io.import_report import findings
+from ssl_behavior.pose_states import StateConfig, TrajectoryCoder
+from ssl_behavior.skeleton import Skeleton, body_axis
+from ssl_behavior.store import Store
 
 CENTROID = Skeleton(name="dot", keypoints=("centroid",))
 
@@ -159,3 +164,21 @@ def test_bad_ethovision(tmp_path, values, change, message):
     (tmp_path / "a.txt").write_text(change(ethovision(values[:, 0])), newline="")
     with pytest.raises(InputError, match=f"a.txt.*{message}"):
         read(tmp_path / "a.txt", ("center", "nose"))
+
+
+def test_animals_of_one_point_need_no_skeleton_until_a_job_needs_a_heading(tmp_path, values):
+    (tmp_path / "centers.txt").write_text(ethovision(values[:, 0]), newline="")
+    files = [idtracker(tmp_path / "trajectories.npy", values), tmp_path / "centers.txt"]
+    files += [trex(tmp_path / f"night_fish{n}.npz", values[:, n] * 0.1, cm_per_pixel=0.1) for n in (0, 1)]
+    for path in files:
+        (recording,) = read_recordings(path, ReadOptions())
+        assert "center" in recording.skeleton.roles and "tail_base" not in recording.skeleton.roles
+        with pytest.raises(InputError, match="heading and body length need a keypoint at the base of the tail"):
+            body_axis(recording.skeleton)
+    report = import_recordings(files[2:], tmp_path / "st", ImportOptions(animals_from="files"))
+    assert Store(tmp_path / "st").individuals == ("fish0", "fish1") and [r.id for r in report.recordings] == ["night"]
+    assert any("no heading and no body length" in sentence for sentence in findings(report))
+    with pytest.raises(InputError, match="track two or more points|name its role in a `skeleton` file"):
+        Featurizer(FeatureConfig(), Store(tmp_path / "st").skeleton)
+    with pytest.raises(InputError, match="poses need two or more points"):
+        TrajectoryCoder(StateConfig(), Skeleton(name="dot", keypoints=("centroid",), roles={"center": "centroid"}))
