@@ -36,7 +36,8 @@ ROLE_NAMES: dict[str, tuple[str, ...]] = {
     ),
     "neck": ("neck", "neck base", "nape", "spine 1", "upper spine", "spine top", "shoulder center", "thorax top"),
     "center": (
-        "center", "centre", "centroid", "wcentroid", "pcentroid", "body center", "body centre", "mouse center", "center spine", "center back",
+        "center", "centre", "centroid", "wcentroid", "pcentroid",
+        "body center", "body centre", "mouse center", "center spine", "center back",
         "mid back", "middle back", "mid spine", "middle spine", "mid body", "body middle", "body", "back", "torso",
         "thorax", "trunk", "spine 2", "spine 3", "spine", "lower spine",
     ),

@@ -157,7 +157,7 @@ def _import(
     with create_store(out, first.skeleton, first.individuals, options.overwrite) as writer:
         for recording in chain([first], stream):
             writer.append(recording)
-        _check_unused(annotations, options)
+        _check_unused(annotations, [row.id for row in report.recordings])
         report.notices += [*annotations.notices, *annotations.left_out()]
         _finish(report, writer, options)
         report.notices[:0] = individuals.sentences()
@@ -330,13 +330,14 @@ def _stream_reports(recording: Recording, spans: Mapping[str, AnnotationSpan]) -
     return reports
 
 
-def _check_unused(annotations: AnnotationIndex, options: ImportOptions) -> None:
+def _check_unused(annotations: AnnotationIndex, recordings: Sequence[str]) -> None:
     unused = annotations.unused()
     if unused:
+        example = f"{Path(recordings[0]).name}_{unused[0].name}" if recordings else "07_annot.txt"
         raise InputError(
             f"{unused[0]}{f' and {len(unused) - 1} more' if len(unused) > 1 else ''}: annotations that fit no "
-            "recording; an annotation file's name must begin like its tracks' (07_annot.txt, 07_tracks.csv), and "
-            "projects name recordings by id or video"
+            f"recording ({', '.join(recordings[:3])}{' ...' if len(recordings) > 3 else ''}); an annotation file's name "
+            f"must begin like its tracks', for example {example}, and projects name recordings by id or video"
         )
 
 

@@ -15,7 +15,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotated import AnnotatedRecording, streams_of
 from ssl_behavior.io.annotation import Annotation, AnnotationStream, Interval
 from ssl_behavior.io.caltech import stream_numbers
-from ssl_behavior.io.reader_helpers import decoded, read_head
+from ssl_behavior.io.delimited import head_text, read_text
 from ssl_behavior.recording import StreamFacts
 
 __all__ = ["bento_channels", "bento_text", "check_bento", "read_bento", "sniff_bento"]
@@ -100,7 +100,7 @@ _LISTS = ("List of channels:", "List of annotations:")
 
 def sniff_bento(path: Path) -> bool:
     """Whether the file's first line is Bento's."""
-    return read_head(path, 64).lstrip(b"\xef\xbb\xbf").startswith(_TITLE.encode())
+    return head_text(path, 256).startswith(_TITLE)
 
 
 def read_bento(path: Path) -> Annotation:
@@ -113,7 +113,7 @@ def read_bento(path: Path) -> Annotation:
     InputError
         Naming the line, if it is no bout or runs backwards, or the header lacks the first or last frame.
     """
-    lines = [line.rstrip() for line in decoded(path).decode("utf-8-sig", "replace").splitlines()]
+    lines = [line.rstrip() for line in read_text(path).splitlines()]
     if not lines or not lines[0].startswith(_TITLE):
         raise InputError(f"{path}: expected a first line that begins with {_TITLE!r}")
     lists: dict[str, list[str]] = {title: [] for title in _LISTS}

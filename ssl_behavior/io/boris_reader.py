@@ -17,8 +17,8 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation import DEFAULT_STREAM, Annotation, AnnotationStream
+from ssl_behavior.io.delimited import head_text, read_text
 from ssl_behavior.io.delimited_labels import text_rows
-from ssl_behavior.io.reader_helpers import decoded, read_head
 
 __all__ = ["read_boris_project", "read_boris_table", "sniff_boris_project", "sniff_boris_table"]
 
@@ -96,8 +96,8 @@ def _stem(media: str) -> str:
 
 def sniff_boris_project(path: Path) -> bool:
     """Whether the file is JSON with the keys of a BORIS project."""
-    head = read_head(path).lstrip(b"\xef\xbb\xbf \r\n\t")
-    return head.startswith(b"{") and (b'"behaviors_conf"' in head or b'"project_format_version"' in head)
+    head = head_text(path).lstrip()
+    return head.startswith("{") and ('"behaviors_conf"' in head or '"project_format_version"' in head)
 
 
 def read_boris_project(path: Path) -> list[Annotation]:
@@ -109,7 +109,7 @@ def read_boris_project(path: Path) -> list[Annotation]:
         If it is not JSON, or an observation or event is not as BORIS writes it.
     """
     try:
-        project = json.loads(decoded(path).decode("utf-8-sig"))
+        project = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: damaged BORIS project ({error}): save or copy it again") from None
     observations = project.get("observations") if isinstance(project, dict) else None
@@ -206,7 +206,7 @@ def _header(rows: list[list[str]]) -> int:
 def sniff_boris_table(path: Path) -> bool:
     """Whether a table has the columns of BORIS' events, maybe below facts about the observation."""
     try:
-        return _header(text_rows(read_head(path), path, is_head=True)[:200]) >= 0
+        return _header(text_rows(head_text(path), path)[:200]) >= 0
     except InputError:
         return False
 
@@ -219,7 +219,7 @@ def read_boris_table(path: Path) -> list[Annotation]:
     InputError
         Naming the row, if a time is no number or a state stops before it starts.
     """
-    rows = text_rows(decoded(path), path)
+    rows = text_rows(read_text(path), path)
     begin = _header(rows)
     if begin < 0:
         raise InputError(f"{path}: expected BORIS' columns Behavior, and Time and Status, or Start (s) and Stop (s)")

@@ -14,8 +14,7 @@ from ssl_behavior.bouts import runs
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotated import AnnotatedRecording, shortcut_keys
 from ssl_behavior.io.annotation import Annotation, AnnotationStream
-from ssl_behavior.io.delimited import decode_text
-from ssl_behavior.io.reader_helpers import decoded, read_head
+from ssl_behavior.io.delimited import head_text, read_text
 from ssl_behavior.recording import NOT_ANNOTATED, StreamFacts
 
 __all__ = [
@@ -28,7 +27,7 @@ __all__ = [
     "stream_numbers",
 ]
 
-_TITLE = b"Caltech Behavior Annotator"
+_TITLE = "Caltech Behavior Annotator"
 _STREAM = re.compile(r"S(\d+):\s+start\s+end\s+type\s*")
 _INTERVAL = re.compile(r"\s*(\d{1,9})\s+(\d{1,9})\s+(\S.*?)\s*")
 _BEHAVIOR = re.compile(r"(\S.*?)\s+(\S)\s*")
@@ -36,7 +35,7 @@ _BEHAVIOR = re.compile(r"(\S.*?)\s+(\S)\s*")
 
 def sniff_caltech(path: Path) -> bool:
     """Whether the file's first line is the annotator's."""
-    return read_head(path, 64).lstrip(b"\xef\xbb\xbf").startswith(_TITLE)
+    return head_text(path, 256).startswith(_TITLE)
 
 
 def read_caltech(path: Path) -> Annotation:
@@ -48,9 +47,9 @@ def read_caltech(path: Path) -> Annotation:
         Naming the line, if it is neither a behavior, a stream nor an interval, if an interval runs backwards,
         overlaps another of its stream, or names a behavior that the configuration does not list.
     """
-    lines = decode_text(decoded(path), str(path)).text.splitlines()
-    if not lines or not lines[0].startswith(_TITLE.decode()):
-        raise InputError(f"{path}: expected a first line that begins with {_TITLE.decode()!r}")
+    lines = read_text(path).splitlines()
+    if not lines or not lines[0].startswith(_TITLE):
+        raise InputError(f"{path}: expected a first line that begins with {_TITLE!r}")
     behaviors: list[str] = []
     found: dict[str, list[tuple[int, int, str]]] = {}
     current: list[tuple[int, int, str]] | None = None

@@ -10,10 +10,15 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.io.reader_helpers import HEAD_BYTES, decoded, read_head
 
-__all__ = ["Decoded", "Dialect", "decode_text", "detect_dialect", "plain_numbers", "split_rows", "trim_columns"]
+__all__ = [
+    "Decoded", "Dialect", "decode_text", "detect_dialect", "head_text", "plain_numbers", "read_text", "split_rows",
+    "trim_columns",
+]  # fmt: skip
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -75,6 +80,20 @@ def decode_text(content: bytes, where: str, is_head: bool = False) -> Decoded:
         if "\0" not in text:
             return Decoded(text.replace("\r\n", "\n").replace("\r", "\n"), encoding)
     raise InputError(f"{where}: not a text file; expected UTF-8, UTF-16 or Windows-1252. Save it again as UTF-8 text")
+
+
+def read_text(path: Path) -> str:
+    """Text of a whole file, plain or gzip, with line ends `\\n`; see `decode_text`."""
+    return decode_text(decoded(path), str(path)).text
+
+
+def head_text(path: Path, size: int = HEAD_BYTES) -> str:
+    """Text of a file's first bytes, "" if they are no text: for the recognition of formats."""
+    head = read_head(path, size)
+    try:
+        return decode_text(head, str(path), is_head=True).text
+    except InputError:
+        return ""
 
 
 def _encodings(content: bytes) -> tuple[bytes, tuple[str, ...]]:

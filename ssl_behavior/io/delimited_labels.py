@@ -17,8 +17,9 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation import DEFAULT_STREAM, Annotation, AnnotationStream, Interval, stream_of_frames
-from ssl_behavior.io.delimited import decode_text
-from ssl_behavior.io.reader_helpers import HEAD_BYTES, decoded, read_head
+from ssl_behavior.io.delimited import head_text, read_text
+from ssl_behavior.io.parquet import is_parquet, open_parquet, parquet_columns
+from ssl_behavior.io.reader_helpers import HEAD_BYTES, read_head
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 
 __all__ = [
@@ -39,7 +40,6 @@ __all__ = [
 
 _DELIMITERS = ",;\t"
 _RECORDING_COLUMNS = ("recording", "video_id", "video", "observation id")
-_PARQUET = b"PAR1"
 
 
 @dataclass(frozen=True)
@@ -60,19 +60,14 @@ class LabelTable:
         return f"{self.path}: row {row + 1} ({','.join(self.rows[row])[:60]!r})"
 
 
-def text_rows(content: bytes, path: Path, is_head: bool = False) -> list[list[str]]:
+def text_rows(text: str, path: Path) -> list[list[str]]:
     """Cells of delimited text; the delimiter is the most frequent of comma, semicolon and tab in its first lines.
-
-    Parameters
-    ----------
-    is_head : the content is cut off.
 
     Raises
     ------
     InputError
-        If it is not text.
+        If it is no table.
     """
-    text = decode_text(content, str(path), is_head).text
     start = "\n".join(text.splitlines()[:20])
     delimiter = max(_DELIMITERS, key=start.count)
     try:
@@ -89,9 +84,9 @@ def read_rows(path: Path) -> LabelTable:
     InputError
         If the file cannot be read, or a row is cut off.
     """
-    if read_head(path, 4) == _PARQUET:
+    if is_parquet(path):
         return _parquet(path)
-    rows = [row for row in text_rows(decoded(path), path) if any(cell.strip() for cell in row)]
+    rows = [row for row in text_rows(read_text(path), path) if any(cell.strip() for cell in row)]
     header, body = rows[0] if rows else [], rows[1:]
     for number, row in enumerate(body, start=2):
         if len(row) < len(header):
@@ -100,42 +95,28 @@ def read_rows(path: Path) -> LabelTable:
 
 
 def _parquet(path: Path) -> LabelTable:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise InputError(f"{path}: reading Parquet needs pyarrow: pip install 'ssl-behavior[store]'") from None
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{path}: damaged Parquet file ({error}): copy or export it again") from None
-    columns = [["" if value is None else str(value) for value in column.to_pylist()] for column in table.columns]
+    with open_parquet(path) as file:
+        table = file.read()
+        columns = [["" if value is None else str(value) for value in column.to_pylist()] for column in table.columns]
     return LabelTable(path, list(table.column_names), [list(row) for row in zip(*columns, strict=True)])
 
 
 def _head(path: Path) -> LabelTable:
     """The header and the first whole rows."""
-    head = read_head(path)
-    if head.startswith(_PARQUET):
-        try:
-            import pyarrow
-            import pyarrow.parquet
-
-            return LabelTable(path, list(pyarrow.parquet.read_schema(path).names), [])
-        except (ImportError, OSError, pyarrow.ArrowException):
-            return LabelTable(path, [], [])
-    rows = _first_rows(head)
+    if is_parquet(path):
+        return LabelTable(path, parquet_columns(path), [])
+    rows = _first_rows(head_text(path), is_whole=len(read_head(path)) < HEAD_BYTES)
     return LabelTable(path, list(rows[0]) if rows else [], [list(row) for row in rows[1:]])
 
 
 @lru_cache(maxsize=4)
-def _first_rows(head: bytes) -> tuple[tuple[str, ...], ...]:
-    """At most 50 whole rows of a file's first bytes; none if they are no text."""
+def _first_rows(head: str, is_whole: bool) -> tuple[tuple[str, ...], ...]:
+    """At most 50 whole rows of a file's first text."""
     try:
-        rows = text_rows(head, Path(), is_head=True)
+        rows = text_rows(head, Path())
     except InputError:
         return ()
-    whole = rows if len(head) < HEAD_BYTES else rows[:-1]
+    whole = rows if is_whole else rows[:-1]
     return tuple(tuple(row) for row in whole if any(cell.strip() for cell in row))[:50]
 
 

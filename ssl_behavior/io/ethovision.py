@@ -1,7 +1,7 @@
 """Reader of EthoVision XT's raw data as text: one file for each animal.
 
 The first line states the number of header lines; the last two of these name the columns and their units. Points are
-columns `X center`, `Y center`, `X nose`, ...; `-` is missing. Text is UTF-16, UTF-8 or ANSI, with any separator.
+columns `X center`, `Y center`, `X nose`, ...; `-` is missing. Text has any encoding and separator.
 """
 
 import csv
@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.reader_helpers import ReadOptions, decoded, read_head
+from ssl_behavior.io.delimited import head_text, read_text
+from ssl_behavior.io.reader_helpers import ReadOptions
 from ssl_behavior.io.track_arrays import empty_tracks, frame_numbers, in_order, note_gaps, recording_id, stated_fps
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import choose_skeleton
@@ -24,21 +25,9 @@ _POINT = re.compile(r"([XY]) (.+)")
 _UNITS_PER_CM = {"cm": 1.0, "mm": 10.0, "m": 0.01}
 
 
-def _text(content: bytes) -> str:
-    """UTF-16 or UTF-8 with or without a mark, else ANSI."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", "replace")
-    if content[1:2] == b"\0":
-        return content.decode("utf-16-le", "replace")
-    try:
-        return content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", "replace")
-
-
 def sniff_ethovision(path: Path) -> bool:
     """Whether the text begins with the number of header lines."""
-    return _FIRST.match(_text(read_head(path, 256)).lstrip("\ufeff")) is not None
+    return _FIRST.match(head_text(path, 256)) is not None
 
 
 def read_ethovision(path: Path, options: ReadOptions) -> Iterator[Recording]:
@@ -49,7 +38,7 @@ def read_ethovision(path: Path, options: ReadOptions) -> Iterator[Recording]:
     InputError
         If the header is cut, it has no points, a row has another number of cells, or times are irregular.
     """
-    text = _text(decoded(path)).lstrip("\ufeff")
+    text = read_text(path)
     match = _FIRST.match(text)
     if not match:
         raise InputError(f"{path}: expected EthoVision's first line `Number of header lines`, got {text[:60]!r}")

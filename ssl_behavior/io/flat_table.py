@@ -1,4 +1,8 @@
-"""Readers of flat CSV tables with one header row: SimBA's (`Nose_1_x, Nose_1_y, Nose_1_p`) and boxes of body parts.
+"""Readers of flat CSV tables with one header row: coordinates of body parts, and boxes of body parts.
+
+Coordinates: `Nose_1_x, Nose_1_y, Nose_1_p` as SimBA writes them, where the number is the animal's, or any names that end
+in `_x`, `_y` and, if there is one, `_p`, `_likelihood`, `_confidence` or `_score`; a DeepLabCut table whose header rows
+were joined to one is such a table (`m1_nose_x`).
 
 Boxes: `nose-1-left_x, nose-1-top_y, nose-1-width, nose-1-height` in pixels; the center of a box is the keypoint. A
 column `class` holds one behavior per frame as a number, -1 = not annotated.
@@ -14,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.reader_helpers import ReadOptions, decoded, read_head
+from ssl_behavior.io.delimited import detect_dialect, head_text, read_text
+from ssl_behavior.io.reader_helpers import ReadOptions
 from ssl_behavior.io.track_arrays import empty_tracks, in_order, recording_id, stated_fps
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import choose_skeleton
@@ -22,8 +27,13 @@ from ssl_behavior.skeleton import choose_skeleton
 __all__ = ["FlatTable", "read_boxes", "read_flat", "read_simba", "sniff_boxes", "sniff_simba"]
 
 _BOX = re.compile(r"(.+)-(\w+)-(left_x|top_y|width|height)")
-_POINT = re.compile(r"(.+?)(?:_(\d+))?_(x|y|p)", re.IGNORECASE)
-_NOTHING = ("", "na", "nan", "n/a", "null", "none", "-")
+_POINT = re.compile(r"(.+)[_. ](x|y|p|likelihood|confidence|score|prob|conf)", re.IGNORECASE)
+_NUMBERED = re.compile(r"(.+)_(\d+)")
+_FRAME_COLUMNS = ("", "scorer", "unnamed: 0", "frame", "frames", "index", "bodyparts_coords")
+_MIN_SHARED = 0.5
+"""Share of the body parts that numbered animals must have in common."""
+_COMMA_NUMBER = re.compile(r"\s*[-+]?\d+,\d+(?:[eE][-+]?\d+)?\s*")
+_POINT_NUMBER = re.compile(r"(?<![\w.])\d+\.\d")
 
 
 @dataclass(frozen=True)
@@ -38,71 +48,140 @@ class FlatTable:
         place = {name: number for number, name in enumerate(self.header)}
         out = np.full((len(self.values), len(names)), np.nan)
         for number, name in enumerate(names):
-            if name in place:
+            if name and name in place:
                 out[:, number] = self.values[:, place[name]]
         return out
 
 
 def _first_row(path: Path) -> list[str]:
-    head = read_head(path).removeprefix(b"\xef\xbb\xbf")
-    line = head.partition(b"\n")[0].decode("utf-8", "replace").strip()
-    try:
-        return next(csv.reader([line]), [])
-    except csv.Error:
-        return []
+    return next(_split(head_text(path)), [])
 
 
-def sniff_boxes(path: Path) -> bool:
-    """Whether the header names the left, top, width and height of a body part."""
-    found = [match for name in _first_row(path) if (match := _BOX.fullmatch(name))]
-    return len({match[3] for match in found}) == 4
-
-
-def sniff_simba(path: Path) -> bool:
-    """Whether the header names the x, y and p of a body part beside each other."""
-    header = _first_row(path)
-    triples = zip(header, header[1:], header[2:], strict=False)
-    return any(a.endswith("_x") and b == f"{a[:-1]}y" and c == f"{a[:-1]}p" for a, b, c in triples)
-
-
-def read_flat(path: Path) -> FlatTable:
-    """A CSV with one header row, plain or gzip.
+def _split(text: str) -> Iterator[list[str]]:
+    """Rows of cells, whatever separates them; empty columns at the end of the header are cut off.
 
     Raises
     ------
     InputError
-        If it is not text, a column repeats, it has no rows, or a row has another number of cells.
+        If a row is no row of cells.
     """
+    dialect = detect_dialect(text.split("\n", _LOOK_LINES)[:_LOOK_LINES])
+    lines = text.split("\n", dialect.skipped)[-1]
+    rows = csv.reader(io.StringIO(lines, newline=""), delimiter=dialect.separator)
     try:
-        text = decoded(path).removeprefix(b"\xef\xbb\xbf").decode("utf-8")
-        rows = csv.reader(io.StringIO(text, newline=""))
+        header = [cell.strip() for cell in next(rows, [])]
+        while header and not header[-1]:
+            header.pop()
+        yield header
+        yield from rows
+    except csv.Error as error:
+        raise InputError(f"it is not a table of text ({error}): export it again as UTF-8 with commas") from None
+
+
+_LOOK_LINES = 20
+
+
+@dataclass
+class _Point:
+    """Columns of a body part: names of its x, y and score ("" for none)."""
+
+    x: str = ""
+    y: str = ""
+    score: str = ""
+
+
+def _points(header: Sequence[str]) -> dict[str, _Point]:
+    """Name of a point -> its columns, for points with x and y."""
+    found: dict[str, _Point] = {}
+    for name in header:
+        if match := _POINT.fullmatch(name):
+            end = match[2].lower()
+            setattr(found.setdefault(match[1], _Point()), end if end in ("x", "y") else "score", name)
+    return {name: point for name, point in found.items() if point.x and point.y}
+
+
+def _animals(names: Sequence[str]) -> dict[tuple[str, str], str]:
+    """(Animal, body part) -> name of the point; the animal is "" where the numbers of the names are no animals'."""
+    numbered = {name: match for name in names if (match := _NUMBERED.fullmatch(name))}
+    parts: dict[str, set[str]] = {}
+    for match in numbered.values():
+        parts.setdefault(match[2], set()).add(match[1])
+    every = parts.values()
+    if len(numbered) == len(names) and len(set.intersection(*every)) >= _MIN_SHARED * len(set.union(*every)):
+        return {(match[2], match[1]): name for name, match in numbered.items()}
+    return {("", name): name for name in names}
+
+
+def sniff_boxes(path: Path) -> bool:
+    """Whether the header names the left, top, width and height of a body part."""
+    found = [match for name in _header(path) if (match := _BOX.fullmatch(name))]
+    return len({match[3] for match in found}) == 4
+
+
+def sniff_simba(path: Path) -> bool:
+    """Whether the header names the x, y and score of a body part, or x and y of several and nothing else."""
+    header = _header(path)
+    points = _points(header)
+    if any(point.score for point in points.values()):
+        return True
+    others = [name for name in header[1:] if not _POINT.fullmatch(name)]
+    first = header[:1] and header[0].lower() in _FRAME_COLUMNS
+    return len(points) > 1 and not others and bool(first or _POINT.fullmatch(header[0]))
+
+
+def _header(path: Path) -> list[str]:
+    try:
+        return _first_row(path)
+    except InputError:
+        return []
+
+
+def read_flat(path: Path) -> FlatTable:
+    """A CSV with one header row, plain or gzip, in any encoding and dialect.
+
+    Raises
+    ------
+    InputError
+        If it is not text, a column repeats, it has no rows, a row has another number of cells, or commas and points
+        both occur in numbers.
+    """
+    text = read_text(path)
+    try:
+        rows = _split(text)
         header = next(rows, [])
         repeated = sorted({name for name in header if header.count(name) > 1})
         if repeated:
-            raise InputError(f"{path}: the columns {repeated[:5]} occur twice in its header")
-        values = [_cells(row, len(header), number, path) for number, row in enumerate(rows, start=2) if any(row)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: it is not a CSV text ({error}): export it again as UTF-8") from None
+            raise InputError(f"the columns {repeated[:5]} occur twice in its header")
+        values = [_cells(row, len(header), number) for number, row in enumerate(rows, start=2) if any(row)]
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     if not values:
         raise InputError(f"{path}: a header without frames")
-    return FlatTable(header, np.stack(values))
-
-
-def _cells(row: list[str], many: int, number: int, path: Path) -> np.ndarray:
-    if len(row) != many:
+    if any(has_comma for _, has_comma in values) and (mixed := _POINT_NUMBER.search(text)):
         raise InputError(
-            f"{path}: line {number} has {len(row)} cells, the header has {many}: the file is cut off or damaged"
+            f"{path}: its numbers have commas and points ({text[max(0, mixed.start() - 9) : mixed.end() + 9]!r}); one "
+            "of them is the decimal mark: export the table with decimal points and without marks for thousands"
         )
+    return FlatTable(header, np.stack([row for row, _ in values]))
+
+
+def _cells(row: list[str], many: int, number: int) -> tuple[np.ndarray, bool]:
+    """Numbers of a row, and whether one of them has a decimal comma."""
+    if len(row) > many and not any(cell.strip() for cell in row[many:]):
+        row = row[:many]
+    if len(row) != many:
+        raise InputError(f"line {number} has {len(row)} cells, the header has {many}: the file is cut off or damaged")
     try:
-        return np.array(row, dtype=float)
+        return np.array(row, dtype=float), False
     except ValueError:
-        return np.array([_cell(cell) for cell in row])
+        commas = any(_COMMA_NUMBER.fullmatch(cell) for cell in row)
+        return np.array([_cell(cell) for cell in row]), commas
 
 
 def _cell(cell: str) -> float:
-    """A number; NaN for text, which other columns may hold."""
+    """A number, with a point or a decimal comma; NaN for text, which other columns may hold."""
     try:
-        return np.nan if cell.strip().lower() in _NOTHING else float(cell)
+        return float(cell.replace(",", ".") if _COMMA_NUMBER.fullmatch(cell) else cell)
     except ValueError:
         return np.nan
 
@@ -111,7 +190,7 @@ def _rows(table: FlatTable, path: Path) -> np.ndarray:
     """Frame number of each row: the first column if it has no coordinate's name, else the number of the row."""
     first = table.values[:, 0]
     named = _BOX.fullmatch(table.header[0]) or _POINT.fullmatch(table.header[0])
-    if named or table.header[0] not in ("", "scorer", "Unnamed: 0", "frame", "frames", "Frame"):
+    if named or table.header[0].lower() not in _FRAME_COLUMNS:
         return np.arange(len(first))
     if not (np.isfinite(first).all() and (first == np.rint(first)).all() and first.min() >= 0):
         raise InputError(f"{path}: its first column must be frame numbers, got {first[:3].tolist()}")
@@ -122,27 +201,27 @@ def _rows(table: FlatTable, path: Path) -> np.ndarray:
 
 
 def read_simba(path: Path, options: ReadOptions) -> Iterator[Recording]:
-    """The one recording of a SimBA table; a number after a body part's name tells the animal.
+    """The one recording of a flat table of coordinates; a number after every body part's name tells the animal.
 
     Raises
     ------
     InputError
-        If the table is damaged, a body part lacks x or y, or `fps` is not given.
+        If the table is damaged, no body part has x and y, or `fps` is not given.
     """
     table = read_flat(path)
-    found = {name: match for name in table.header if (match := _POINT.fullmatch(name))}
-    points = {(m[2] or "", m[1]): name[: -len(m[3])] for name, m in found.items() if m[3] == "x"}
-    points = {key: stem for key, stem in points.items() if f"{stem}y" in found}
-    animals = list(dict.fromkeys(animal for animal, _ in points))
-    bodyparts = list(dict.fromkeys(part for _, part in points))
-    notes: list[str] = []
-    used = {f"{stem}{end}" for stem in points.values() for end in "xyp"} & set(table.header)
-    if len(table.header) - len(used) > 1:
-        notes.append(f"left out {len(table.header) - len(used) - 1} columns that are no coordinates")
-    arrays = {key: table.columns([f"{stem}x", f"{stem}y", f"{stem}p"]) for key, stem in points.items()}
-    scored = any(f"{stem}p" in found for stem in points.values())
+    points = _points(table.header)
+    if not points:
+        raise InputError(f"{path}: expected columns such as nose_x and nose_y, got {table.header[:12]}")
+    owners = _animals(list(points))
+    animals = list(dict.fromkeys(animal for animal, _ in owners))
+    bodyparts = list(dict.fromkeys(part for _, part in owners))
+    used = {column for point in points.values() for column in (point.x, point.y, point.score)} - {""}
+    others = len(table.header) - len(used) - (table.header[0].lower() in _FRAME_COLUMNS)
+    notes = [f"left out {others} columns that are no coordinates"] if others else []
+    arrays = {key: table.columns([points[name].x, points[name].y, points[name].score]) for key, name in owners.items()}
+    scored = any(point.score for point in points.values())
     names = [f"animal{animal}" if animal else "animal0" for animal in animals]
-    yield _recording(table, arrays, animals, bodyparts, names, scored, {}, notes, path, options, "SimBA table")
+    yield _recording(table, arrays, animals, bodyparts, names, scored, {}, notes, path, options, "flat table")
 
 
 def read_boxes(path: Path, options: ReadOptions) -> Iterator[Recording]:

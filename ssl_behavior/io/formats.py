@@ -81,7 +81,7 @@ FORMATS: dict[str, Format] = {
         Format("netcdf", "movement netCDF", sniff_netcdf, read_netcdf),
         Format("mabe25", "MABe 2025 parquet", sniff_mabe25, read_mabe25),
         Format("boxes_csv", "CSV of body-part boxes", sniff_boxes, read_boxes),
-        Format("simba_csv", "SimBA CSV", sniff_simba, read_simba),
+        Format("simba_csv", "SimBA or other flat CSV", sniff_simba, read_simba),
         Format("trex", "TRex .npz", sniff_trex, read_trex),
         Format("ethovision", "EthoVision text", sniff_ethovision, read_ethovision),
         Format("npz", "generic .npz", sniff_npz, read_npz),

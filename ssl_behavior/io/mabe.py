@@ -17,13 +17,12 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.calms21 import load_pickled_npy
+from ssl_behavior.io.parquet import is_parquet, open_parquet, parquet_columns
 from ssl_behavior.io.pickled_npy import pickle_start
-from ssl_behavior.io.reader_helpers import ReadOptions, check_file, read_head, to_float32
+from ssl_behavior.io.reader_helpers import ReadOptions, to_float32
 from ssl_behavior.io.track_arrays import (
     empty_tracks,
     in_order,
-    library,
-    library_errors,
     note_gaps,
     recording_id,
     stated_fps,
@@ -125,21 +124,14 @@ def _task_labels(annotations: Any, vocabulary: Any, num_frames: int, notes: list
     return streams
 
 
-_MAGIC = b"PAR1"
 _COLUMNS = ("video_frame", "mouse_id", "bodypart", "x", "y")
-_FOOTER_BYTES = 1 << 16
 _BATCH_ROWS = 1 << 20
 _FRAME_LIMIT = 1 << 40
 
 
 def sniff_mabe25(path: Path) -> bool:
-    """Whether the file is parquet whose footer names the columns of a track table."""
-    if read_head(path, len(_MAGIC)) != _MAGIC:
-        return False
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _FOOTER_BYTES))
-        footer = file.read()
-    return all(name.encode() in footer for name in _COLUMNS[:3])
+    """Whether the file is parquet whose columns are those of a track table."""
+    return is_parquet(path) and set(_COLUMNS[:3]) <= set(parquet_columns(path))
 
 
 def read_mabe25(path: Path, options: ReadOptions) -> Iterator[Recording]:
@@ -151,10 +143,7 @@ def read_mabe25(path: Path, options: ReadOptions) -> Iterator[Recording]:
         If pyarrow is not installed, the file is damaged, a column is absent or of another kind, it has no rows, or no
         frame rate is known.
     """
-    check_file(path)
-    library("pyarrow", "store", path, "a parquet file")
-    parquet = library("pyarrow.parquet", "store", path, "a parquet file")
-    with library_errors(path, "parquet file"), parquet.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         keypoints, mice, bodyparts, numbers = _read_rows(file, path)
     notes = note_gaps(int(numbers[0]), len(numbers), len(keypoints))
     metadata = _metadata(path)

@@ -1,13 +1,16 @@
-"""Shared parts of readers: options, file checks, first bytes and text of a file, recording ids, zip files."""
+"""Shared parts of readers: options, file checks, first bytes, recording ids, optional libraries, zip files."""
 
 import gzip
+import importlib
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 
 import numpy as np
 
@@ -25,6 +28,8 @@ __all__ = [
     "describe_start",
     "id_from_name",
     "json_members",
+    "library",
+    "library_errors",
     "member_head",
     "open_zip",
     "read_head",
@@ -158,6 +163,35 @@ class ReadOptions:
     prefix: str = ""
     notice: Callable[[str], None] = _ignore
     advance: Callable[[int], None] = _ignore
+
+
+def library(module: str, extra: str, path: Path, title: str) -> ModuleType:
+    """An optional library.
+
+    Raises
+    ------
+    InputError
+        If it is not installed, with the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(f"{path}: {title} needs {module} ({error}): pip install 'ssl-behavior[{extra}]'") from None
+
+
+@contextmanager
+def library_errors(path: Path, title: str) -> Iterator[None]:
+    """Turn whatever a library raises on a damaged file into an InputError, and silence its warnings."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - readers of open formats raise anything on damaged files
+        # The last argument is the reason; hdmf puts the whole tree of the file before it.
+        reason = f"{type(error).__name__}: {str(error.args[-1] if error.args else error)[:300]}"
+        raise InputError(f"{path}: damaged {title} ({reason}): copy or export it again") from None
 
 
 ZIP_FAILURES = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, NotImplementedError)

@@ -1,13 +1,9 @@
 """Shared parts of readers of tracks: empty arrays of checked size, frame rate, ids, tracks that are fragments."""
 
-import importlib
 import math
 import re
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
@@ -18,8 +14,6 @@ __all__ = [
     "empty_tracks",
     "frame_numbers",
     "in_order",
-    "library",
-    "library_errors",
     "note_fragments",
     "note_gaps",
     "recording_id",
@@ -124,35 +118,6 @@ def two_dimensions(num_space: int, notes: list[str]) -> None:
     """Note that of three coordinates two are read."""
     if num_space > 2:
         notes.append("3-D tracks: x and y are read, the third coordinate is left out")
-
-
-def library(module: str, extra: str, path: Path, title: str) -> ModuleType:
-    """An optional library.
-
-    Raises
-    ------
-    InputError
-        If it is not installed, with the command that installs it.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise InputError(f"{path}: {title} needs {module} ({error}): pip install 'ssl-behavior[{extra}]'") from None
-
-
-@contextmanager
-def library_errors(path: Path, title: str) -> Iterator[None]:
-    """Turn whatever a library raises on a damaged file into an InputError, and silence its warnings."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except InputError:
-        raise
-    except Exception as error:  # noqa: BLE001 - readers of open formats raise anything on damaged files
-        # The last argument is the reason; hdmf puts the whole tree of the file before it.
-        reason = f"{type(error).__name__}: {str(error.args[-1] if error.args else error)[:300]}"
-        raise InputError(f"{path}: damaged {title} ({reason}): copy or export it again") from None
 
 
 def frame_numbers(times: np.ndarray, path: Path) -> tuple[np.ndarray, float | None]:

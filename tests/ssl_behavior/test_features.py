@@ -319,7 +319,7 @@ WRONG = {
     ),
     "no tail": (
         lambda: Featurizer(FeatureConfig(), replace(SKELETONS["calms21"], roles={"nose": "nose"})),
-        "the role 'tail_base'",
+        "role tail_base",
     ),
 }
 

@@ -282,3 +282,27 @@ def test_gzip_and_spreadsheet_tables(tmp_path):
     path.write_bytes(gzip.compress(TABLES["bouts.csv"].replace(",", ";").encode("utf-16")))
     labels, _ = labeled(path, frames=9)
     assert words(labels["S1"]) == ["other"] * 3 + ["x"] * 4 + ["other"] * 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+@pytest.mark.parametrize("name", TABLES)
+def test_label_files_in_any_encoding_are_read(tmp_path, name, encoding):
+    text = TABLES[name].replace("sniff", "schnüffeln").replace("mount", "aufreiten ü")
+    plain = read_annotations(written(tmp_path / name, text))
+    other = tmp_path / "other" / name
+    other.parent.mkdir()
+    other.write_bytes(text.encode(encoding))
+    found = read_annotations(other)
+    assert [one.names for one in found] == [one.names for one in plain]
+    for one, same in zip(found, plain, strict=True):
+        assert list(one.streams) == list(same.streams)
+        for stream in one.streams:
+            assert one.streams[stream].intervals() == same.streams[stream].intervals()
+
+
+@pytest.mark.parametrize("reader", ["caltech", "bento", "boris", "boris_table", "csv", "frames", "columns"])
+def test_bytes_that_are_no_text_are_refused_in_one_way(tmp_path, reader):
+    path = tmp_path / "x.txt"
+    path.write_bytes(b"Bento annotation file\n\x00\x81\x00\xff\n")
+    with pytest.raises(InputError, match=r"x\.txt: not a text file; expected UTF-8, UTF-16 or Windows-1252"):
+        ANNOTATION_READERS[reader].read(path)

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.importer import ImportOptions, import_recordings
 from ssl_behavior.io import ReadOptions, detect_format, read_recordings
+from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.store import Store
 
 PARTS = ("top", "body", "tail", "tail-m", "tail-e")
 
@@ -115,3 +118,65 @@ def test_real_tables(real_data):
         np.testing.assert_array_equal(recording.confidence[:, animal, k], theirs[:, 2])
     boxes = read(real_data / "mouse_boxes" / "A0153_1.csv.gz")
     assert boxes.num_frames == 27076 and len(boxes.labels["class"].vocabulary) == 10
+
+
+def flattened(values, names, end="likelihood", separator=",", mark="."):
+    header = ["", *(f"{name}_{e}" for name in names for e in ("x", "y", *([end] if end else [])))]
+    cells = values.reshape(len(values), len(names), -1)[..., : 3 if end else 2].reshape(len(values), -1)
+    shown = [[str(t), *(repr(float(v)).replace(".", mark) for v in row)] for t, row in enumerate(cells)]
+    return "\n".join(separator.join(row) for row in [header, *shown]) + "\n"
+
+
+FLAT = [f"{animal}_{part}" for animal in ("m1", "m2", "m3") for part in PARTS]
+
+
+@pytest.mark.parametrize("end", ["likelihood", "confidence", "p", ""])
+def test_a_table_with_one_header_row_is_read_and_its_animals_offered(tmp_path, values, end):
+    path = tmp_path / "flat.csv"
+    path.write_text(flattened(values, FLAT, end))
+    assert detect_format(path).name == "simba_csv"
+    recording = read(path)
+    assert recording.skeleton.keypoints == tuple(FLAT) and recording.skeleton.name == "several_animals"
+    np.testing.assert_array_equal(recording.keypoints, values[..., :2].reshape(11, 1, 15, 2).astype(np.float32))
+    assert (recording.confidence is None) == (end == "")
+    with pytest.raises(InputError, match="pass `animals_from=names`"):
+        import_recordings([path], tmp_path / "st", ImportOptions(fps=30.0))
+    import_recordings([path], tmp_path / "st", ImportOptions(fps=30.0, animals_from="names"))
+    store = Store(tmp_path / "st")
+    assert store.individuals == ("m1", "m2", "m3") and store.skeleton.keypoints == PARTS
+
+
+@pytest.mark.parametrize("separator, mark", [(";", ","), (";", "."), ("\t", ",")])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_flat_tables_in_other_dialects_have_the_same_numbers(tmp_path, values, separator, mark, encoding):
+    path = tmp_path / "x.csv"
+    text = flattened(values, [f"Mäuschen_{name}" for name in FLAT], separator=separator, mark=mark)
+    surplus = separator * 2
+    text = "sep=;\n" * (separator == ";") + text.replace("\n", f"{surplus}\n") + surplus + "\n"
+    path.write_bytes(text.encode(encoding))
+    given = Skeleton(name="flat", keypoints=tuple(f"Mäuschen_{name}" for name in FLAT))
+    np.testing.assert_array_equal(
+        read(path, skeleton=given).keypoints, values[..., :2].reshape(11, 1, 15, 2).astype(np.float32)
+    )
+
+
+def test_numbers_with_two_marks_are_refused(tmp_path, values):
+    path = tmp_path / "x.csv"
+    text = flattened(values, FLAT, separator=";", mark=",")
+    path.write_text(text.replace(",", ".", 3))
+    with pytest.raises(InputError, match=r"x\.csv: its numbers have commas and points"):
+        read(path)
+
+
+def test_numbers_behind_body_parts_that_are_no_animals_stay_in_their_names(tmp_path, values):
+    names = ["nose", "neck", "tail_1", "tail_2", "tail_3"]
+    path = tmp_path / "x.csv"
+    path.write_text(flattened(values[:, :1], names))
+    recording = read(path)
+    assert recording.individuals == ("animal0",) and recording.skeleton.keypoints == tuple(names)
+
+
+def test_features_with_one_position_are_no_tracks(tmp_path):
+    (tmp_path / "features.csv").write_text("frame,center_x,center_y,speed\n0,1,2,3\n")
+    with pytest.raises(InputError, match="not a known format"):
+        detect_format(tmp_path / "features.csv")

@@ -154,5 +154,5 @@ def test_a_cut_table(tmp_path, values):
     path = write_parquet(tmp_path / "x.parquet", long_table(values))
     content = path.read_bytes()
     path.write_bytes(content[:200] + content[260:])
-    with pytest.raises(InputError, match="damaged parquet file"):
+    with pytest.raises(InputError, match="damaged Parquet file"):
         list(read_recordings(path, ReadOptions(fps=25.0), format="mabe25"))
