@@ -334,9 +334,10 @@ def _check_unused(annotations: AnnotationIndex, recordings: Sequence[str]) -> No
     unused = annotations.unused()
     if unused:
         example = f"{Path(recordings[0]).name}_{unused[0].name}" if recordings else "07_annot.txt"
+        named = ", ".join(recordings[:3]) + (" ..." if len(recordings) > 3 else "")
         raise InputError(
             f"{unused[0]}{f' and {len(unused) - 1} more' if len(unused) > 1 else ''}: annotations that fit no "
-            f"recording ({', '.join(recordings[:3])}{' ...' if len(recordings) > 3 else ''}); an annotation file's name "
+            f"recording ({named}); an annotation file's name "
             f"must begin like its tracks', for example {example}, and projects name recordings by id or video"
         )
 

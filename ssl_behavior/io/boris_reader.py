@@ -1,7 +1,10 @@
 """Readers of BORIS: projects (`.boris`, JSON; versions 7 to 9) and exported tables of events (tabular or aggregated).
 
 A state begins at an event and ends at the next one of the same subject, behavior and modifiers. Times are seconds and
-become the nearest frame. A project's events may also state the frame, which is used where it agrees with the time.
+become the nearest frame. Events may also state the frame, which is used where it agrees with the time.
+
+Times count from the beginning of the observation: BORIS has added the observation's time offset to them, and the videos
+of one player follow each other. Players show the same moment from several sides.
 """
 
 import json
@@ -10,6 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -24,34 +28,60 @@ __all__ = ["read_boris_project", "read_boris_table", "sniff_boris_project", "sni
 
 _OBSERVERS = ("observer", "annotator", "rater", "coder", "scorer")
 _NOBODY = ("", "no focal subject")
+_Bout = tuple[float, float, str, str]
+"""Start and stop in s, behavior, subject."""
+_MOST_DIGITS = 12
 _UNKNOWN_FPS_TOLERANCE = 0.04
 """Overlap of two states in seconds that counts as a slip where the frame rate is not known."""
 _FRAME_AGREES = 1.5
 
 
+@dataclass(frozen=True)
+class _Video:
+    """A video of an observation, and when it plays, in s; `media` : its files, one for each player."""
+
+    media: tuple[str, ...] = ()
+    start: float = 0.0
+    stop: float = math.inf
+
+    def inside(self, intervals: Iterable[_Bout]) -> list[_Bout]:
+        """Intervals and points (of no length) while it plays, in its own time."""
+        found = []
+        for begin, end, behavior, subject in intervals:
+            start, stop = max(begin, self.start), min(end, self.stop)
+            if start < stop or (begin == end == start < self.stop):
+                found.append((start - self.start, stop - self.start, behavior, subject))
+        return found
+
+
 @dataclass
 class _Observation:
-    """Events of one observation, before they are intervals.
+    """Events of one observation, before they are intervals. Times are those of the videos, in s.
 
-    `states` : (subject, behavior, modifiers) -> times of its events; `ends` : intervals with both ends stated.
+    `videos` : one after the other; `offset` : what BORIS has added to the times of events; `states` : (subject,
+    behavior, modifiers) -> times of its events; `ends` : intervals with both ends stated; `notices` : about its videos.
     """
 
     name: str
-    media: tuple[str, ...] = ()
+    videos: tuple[_Video, ...] = (_Video(),)
     fps: float | None = None
     observer: str = ""
     vocabulary: Mapping[str, str] = field(default_factory=dict)
     states: dict[tuple[str, str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     points: list[tuple[float, str, str]] = field(default_factory=list)
-    ends: list[tuple[float, float, str, str]] = field(default_factory=list)
+    ends: list[_Bout] = field(default_factory=list)
+    offset: float = 0.0
+    notices: list[str] = field(default_factory=list)
 
-    def annotation(self, path: Path, alone: bool) -> Annotation:
-        """The observation's streams: one for each category of behaviors, in seconds.
+    def annotations(self, path: Path, alone: bool) -> list[Annotation]:
+        """Streams of each video: one for each category of behaviors, in seconds.
 
         `alone` : the file has no other observation, so it may be named after the recording.
         """
         where = f"{path}: observation {self.name!r}"
-        found, unclosed, notices = list(self.ends), [], []
+        found, unclosed, notices = list(self.ends), [], [f"{where}: {notice}" for notice in self.notices]
+        if self.offset:
+            notices.append(f"{where}: its time offset of {self.offset:g} s is subtracted from the times of its events")
         for (subject, behavior, modifiers), times in self.states.items():
             times = sorted(times)
             if len(times) % 2:
@@ -67,15 +97,28 @@ class _Observation:
             words = ", ".join(sorted({repr(behavior) for _, behavior, _ in self.points}))
             notices.append(f"{where}: point events ({words}) become bouts of one frame")
             found += [(time, time, behavior, subject) for time, behavior, subject in self.points]
-        names = (self.name, *(_stem(media) for media in self.media))
-        return Annotation(
-            path=path, names=tuple(dict.fromkeys(filter(None, names))), notices=tuple(dict.fromkeys(notices)),
-            streams=self._streams(found, min(unclosed, default=None)), own_name=alone,
-        )  # fmt: skip
+        several, first = len(self.videos) > 1, min(unclosed, default=None)
+        return [
+            Annotation(
+                path=path, notices=tuple(dict.fromkeys(notices)), own_name=alone and not several,
+                # An observation of several videos is none of them.
+                names=tuple(dict.fromkeys(filter(None, ("" if several else self.name, *map(_stem, video.media))))),
+                streams=self._streams(
+                    video.inside(found), None if first is None or first >= video.stop else max(0.0, first - video.start)
+                ),
+            )
+            for video in self.videos
+        ]  # fmt: skip
 
-    def _streams(
-        self, found: list[tuple[float, float, str, str]], unclosed: float | None
-    ) -> dict[str, AnnotationStream]:
+    def time(self, stated: float, frame: int | None) -> float:
+        """Time in the videos of an event: without the offset, and exactly that of its frame where they agree."""
+        for time in (stated - self.offset, stated):
+            start = max((video.start for video in self.videos if video.start <= time), default=0.0)
+            if self.fps and frame is not None and abs(frame - (time - start) * self.fps) <= _FRAME_AGREES:
+                return start + frame / self.fps
+        return stated - self.offset
+
+    def _streams(self, found: list[_Bout], unclosed: float | None) -> dict[str, AnnotationStream]:
         streams = {}
         listed = dict(self.vocabulary) | {b: DEFAULT_STREAM for _, _, b, _ in found if b not in self.vocabulary}
         for stream in dict.fromkeys(listed.values()):
@@ -117,7 +160,7 @@ def read_boris_project(path: Path) -> list[Annotation]:
         raise InputError(f"{path}: the BORIS project has no observations; expected a list of them by name")
     kinds, categories = _ethogram(project, path)
     made = [_observation(name, one, kinds, categories, path) for name, one in observations.items()]
-    return [one.annotation(path, len(made) == 1) for one in made]
+    return [part for one in made for part in one.annotations(path, len(made) == 1)]
 
 
 def _ethogram(project: Mapping[str, Any], path: Path) -> tuple[dict[str, bool], dict[str, str]]:
@@ -144,18 +187,22 @@ def _observation(
         raise InputError(f"{where}: expected a BORIS observation with a list of events")
     facts = values.get("independent_variables") or {}
     observer = next((str(value) for key, value in facts.items() if str(key).lower() in _OBSERVERS and value), "")
-    made = _Observation(name, _media(values), _fps(values), observer, categories)
+    offset = _number(values.get("time offset") or 0.0)
+    if offset is None:
+        raise InputError(f"{where}: its time offset must be seconds, got {values['time offset']!r}")
+    made = _Observation(name, (_Video(),), _fps(values), observer, categories, offset=offset)
+    made.videos = _videos(values, made.notices, where)
     for number, event in enumerate(values["events"], start=1):
         try:
             time, subject, code, modifiers = float(event[0]), str(event[1] or ""), str(event[2]), str(event[3] or "")
-            frame = event[5] if len(event) > 5 else None
-            if not math.isfinite(time) or time < 0:
+            time = made.time(time, _frame(event[5] if len(event) > 5 else None))
+            if not math.isfinite(time):
                 raise ValueError
         except (TypeError, ValueError, IndexError, KeyError):
             raise InputError(
                 f"{where}: event {number} ({str(event)[:60]}): expected time, subject, behavior and modifiers"
             ) from None
-        time = _exact(time, frame, made.fps)
+        time = _from_start(time, made, f"{where}: event {number} ({str(event)[:60]})")
         subject = "" if subject.lower() in _NOBODY else subject
         if kinds.get(code, False):
             made.points.append((time, code, subject))
@@ -164,33 +211,88 @@ def _observation(
     return made
 
 
-def _exact(time: float, frame: Any, fps: float | None) -> float:
-    """Time of an event's stated frame, if it agrees with its time; else its time."""
-    if fps and isinstance(frame, int) and not isinstance(frame, bool) and abs(frame - time * fps) <= _FRAME_AGREES:
-        return frame / fps
-    return time
+def _frame(value: Any) -> int | None:
+    """A stated frame number; None for NA or nothing."""
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) < _MOST_DIGITS:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _media(values: Mapping[str, Any]) -> tuple[str, ...]:
-    players = values.get("file") or {}
-    listed = players.values() if isinstance(players, dict) else [players]
-    return tuple(str(one) for files in listed for one in (files if isinstance(files, list) else [files]) if one)
+def _from_start(time: float, made: _Observation, where: str) -> float:
+    """The time, or 0 where rounding makes it a little less."""
+    if time < -(1 / made.fps if made.fps else _UNKNOWN_FPS_TOLERANCE):
+        stated = f", less the time offset of {made.offset:g} s," if made.offset else ""
+        raise InputError(
+            f"{where}: its time{stated} is {time:g} s, before the video begins; correct it in BORIS and save again"
+        )
+    return max(0.0, time)
+
+
+def _videos(values: Mapping[str, Any], notices: list[str], where: str) -> tuple[_Video, ...]:
+    """Videos of an observation, one after the other, with those of other players that begin with them.
+
+    Raises
+    ------
+    InputError
+        If one player has several videos whose lengths the project does not state.
+    """
+    listed = values.get("file") or {}
+    players = listed if isinstance(listed, dict) else {"1": listed}
+    files = {
+        str(player): [str(one) for one in (own if isinstance(own, list) else [own]) if one]
+        for player, own in players.items()
+    }
+    files = {player: own for player, own in sorted(files.items()) if own}
+    if not files:
+        return (_Video(),)
+    info = values.get("media_info")
+    facts = info if isinstance(info, dict) else {}
+    shifts = facts.get("offset")
+    shifted = shifts if isinstance(shifts, dict) else {}
+    main, *others = files
+    beside = []
+    for player in others:
+        if len(files[player]) > 1 or len(files[main]) > 1 or _number(shifted.get(player) or 0.0) != 0:
+            notices.append(
+                f"events are read for the videos of player {main}, not for {', '.join(map(_stem, files[player]))} of "
+                f"player {player}, which does not play in step with them"
+            )
+        else:
+            beside += files[player]
+    lengths = facts.get("length")
+    known = [_positive(lengths.get(one)) if isinstance(lengths, dict) else None for one in files[main][:-1]]
+    if None in known:
+        raise InputError(
+            f"{where}: its videos ({', '.join(map(_stem, files[main]))}) follow each other, and the project does not "
+            "state their lengths; open and save it in BORIS where the videos are, or make one observation of each video"
+        )
+    starts = [0.0, *accumulate(length for length in known if length is not None)]
+    stops = [*starts[1:], math.inf]
+    return tuple(
+        _Video((one, *beside), start, stop) for one, start, stop in zip(files[main], starts, stops, strict=True)
+    )
 
 
 def _fps(values: Mapping[str, Any]) -> float | None:
-    rates = (values.get("media_info") or {}).get("fps") or {}
+    info = values.get("media_info")
+    rates = info.get("fps") if isinstance(info, dict) else None
     return next((rate for rate in map(_positive, rates.values()) if rate), None) if isinstance(rates, dict) else None
 
 
-def _positive(value: Any) -> float | None:
+def _number(value: Any) -> float | None:
     try:
         number = float(str(value).replace(",", "."))
     except ValueError:
         return None
-    return number if math.isfinite(number) and number > 0 else None
+    return number if math.isfinite(number) else None
 
 
-_BEHAVIOR, _TIME, _START, _STOP = "behavior", "time", "start (s)", "stop (s)"
+def _positive(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and number > 0 else None
+
+
+_BEHAVIOR, _TIME, _START, _STOP, _OFFSET = "behavior", "time", "start (s)", "stop (s)", "time offset (s)"
 _KIND = ("status", "behavior type")
 
 
@@ -223,7 +325,14 @@ def read_boris_table(path: Path) -> list[Annotation]:
     begin = _header(rows)
     if begin < 0:
         raise InputError(f"{path}: expected BORIS' columns Behavior, and Time and Status, or Start (s) and Stop (s)")
-    facts = {row[0].strip().lower(): row[1].strip() for row in rows[:begin] if len(row) > 1 and row[0].strip()}
+    listed = [(row[0].strip().lower(), row[1].strip()) for row in rows[:begin] if len(row) > 1 and row[0].strip()]
+    facts = dict(listed)
+    videos = [value for name, value in listed if name.startswith("player #") and value]
+    if len(videos) > len(_fact_media(facts)):
+        raise InputError(
+            f"{path}: its observation plays several videos one after the other ({', '.join(map(_stem, videos))}); give "
+            "the BORIS project (.boris), which states the lengths of the videos"
+        )
     columns = {name.strip().lower(): number for number, name in reversed(list(enumerate(rows[begin])))}
     made: dict[str, _Observation] = {}
     for number, row in enumerate(rows[begin + 1 :], start=begin + 2):
@@ -231,11 +340,11 @@ def read_boris_table(path: Path) -> list[Annotation]:
             _add_row(made, {name: row[i].strip() for name, i in columns.items() if i < len(row)}, facts,
                      f"{path}: row {number} ({','.join(row)[:60]!r})")  # fmt: skip
     if not made:
-        made[""] = _Observation(facts.get("observation id", ""), _fact_media(facts))
+        made[""] = _Observation(facts.get("observation id", ""), (_Video(_fact_media(facts)),))
     words = dict.fromkeys(one for obs in made.values() for one in _words(obs))
     for one in made.values():
         one.vocabulary = dict.fromkeys(words, DEFAULT_STREAM)
-    return [one.annotation(path, len(made) == 1) for one in made.values()]
+    return [part for one in made.values() for part in one.annotations(path, len(made) == 1)]
 
 
 def _words(one: _Observation) -> Iterable[str]:
@@ -251,30 +360,60 @@ def _fact_media(facts: Mapping[str, str]) -> tuple[str, ...]:
 def _add_row(made: dict[str, _Observation], row: Mapping[str, str], facts: Mapping[str, str], where: str) -> None:
     name = row.get("observation id") or facts.get("observation id", "")
     if name not in made:
-        media = row.get("media file name") or row.get("media file path") or row.get("source", "")
-        media = re.sub(r"^player #\d+:", "", media, flags=re.IGNORECASE).split(";")[0]
-        files = tuple(dict.fromkeys(filter(None, (media, *_fact_media(facts)))))
-        observer = next((row[key] for key in _OBSERVERS if row.get(key)), "")
-        made[name] = _Observation(name, files, _positive(row.get("fps") or row.get("fps (frame/s)")), observer)
+        made[name] = _row_observation(name, row, facts, where)
+    own = made[name]
+    media = _row_media(row)
+    if media and own.videos[0].media and media not in own.videos[0].media:
+        raise InputError(
+            f"{where}: observation {name!r} has events in {own.videos[0].media[0]} and in {media}, whose times follow "
+            "each other; give the BORIS project (.boris), which states the lengths of the videos"
+        )
     behavior, subject = row.get(_BEHAVIOR, ""), row.get("subject", "")
     if not behavior:
         raise InputError(f"{where}: the event has no behavior")
     subject = "" if subject.lower() in _NOBODY else subject
     if _START in row:
-        start, stop = (_seconds(row.get(column, ""), where) for column in (_START, _STOP))
+        frames = _frame(row.get("image index start")), _frame(row.get("image index stop"))
+        start, stop = (
+            _from_start(own.time(_seconds(row.get(column, ""), where), frame), own, where)
+            for column, frame in zip((_START, _STOP), frames, strict=True)
+        )
         if stop < start:
             raise InputError(f"{where}: {behavior!r} stops at {stop:g} s, before it starts at {start:g} s")
         if stop == start:
-            made[name].points.append((start, behavior, subject))
+            own.points.append((start, behavior, subject))
         else:
-            made[name].ends.append((start, stop, behavior, subject))
+            own.ends.append((start, stop, behavior, subject))
         return
-    kind, time = next((row[key].upper() for key in _KIND if row.get(key)), ""), _seconds(row.get(_TIME, ""), where)
+    kind = next((row[key].upper() for key in _KIND if row.get(key)), "")
+    time = own.time(_seconds(row.get(_TIME, ""), where), _frame(row.get("image index")))
+    _add_event(own, row, (behavior, subject, kind), _from_start(time, own, where), where)
+
+
+def _row_media(row: Mapping[str, str]) -> str:
+    media = row.get("media file name") or row.get("media file path") or row.get("source", "")
+    return re.sub(r"^player #\d+:", "", media, flags=re.IGNORECASE).split(";")[0]
+
+
+def _row_observation(name: str, row: Mapping[str, str], facts: Mapping[str, str], where: str) -> _Observation:
+    files = tuple(dict.fromkeys(filter(None, (_row_media(row), *_fact_media(facts)))))
+    observer = next((row[key] for key in _OBSERVERS if row.get(key)), "")
+    stated = row.get(_OFFSET) or facts.get(_OFFSET) or "0"
+    offset = _number(stated)
+    if offset is None:
+        raise InputError(f"{where}: its time offset must be seconds, got {stated!r}")
+    fps = _positive(row.get("fps") or row.get("fps (frame/s)"))
+    return _Observation(name, (_Video(files),), fps, observer, offset=offset)
+
+
+def _add_event(own: _Observation, row: Mapping[str, str], event: tuple[str, str, str], time: float, where: str) -> None:
+    """Add an event (behavior, subject, kind) of a table that states beginnings and ends in rows of their own."""
+    behavior, subject, kind = event
     modifiers = "|".join(value for key, value in row.items() if key.startswith("modifier") and value)
     if kind == "POINT":
-        made[name].points.append((time, behavior, subject))
+        own.points.append((time, behavior, subject))
         return
-    events = made[name].states[subject, behavior, modifiers]
+    events = own.states[subject, behavior, modifiers]
     if kind != ("STOP" if len(events) % 2 else "START"):
         expected = "START, STOP or POINT" if kind not in ("START", "STOP") else "START and STOP in turn"
         raise InputError(f"{where}: {behavior!r} is {kind or 'neither'} at {time:g} s; expected {expected}")
@@ -288,6 +427,6 @@ def _seconds(cell: str, where: str) -> float:
         time = float(cell.replace(",", "."))
     except ValueError:
         time = math.nan
-    if not (np.isfinite(time) and time >= 0):
+    if not np.isfinite(time):
         raise InputError(f"{where}: expected a time in seconds, got {cell!r}")
     return time

@@ -1,8 +1,8 @@
 """Readers of flat CSV tables with one header row: coordinates of body parts, and boxes of body parts.
 
-Coordinates: `Nose_1_x, Nose_1_y, Nose_1_p` as SimBA writes them, where the number is the animal's, or any names that end
-in `_x`, `_y` and, if there is one, `_p`, `_likelihood`, `_confidence` or `_score`; a DeepLabCut table whose header rows
-were joined to one is such a table (`m1_nose_x`).
+Coordinates: `Nose_1_x, Nose_1_y, Nose_1_p` as SimBA writes them, where the number is the animal's, or any names that
+end in `_x`, `_y` and, if there is one, `_p`, `_likelihood`, `_confidence` or `_score`; a DeepLabCut table whose header
+rows were joined to one is such a table (`m1_nose_x`).
 
 Boxes: `nose-1-left_x, nose-1-top_y, nose-1-width, nose-1-height` in pixels; the center of a box is the keypoint. A
 column `class` holds one behavior per frame as a number, -1 = not annotated.

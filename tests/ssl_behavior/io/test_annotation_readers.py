@@ -265,6 +265,85 @@ def test_intervals_after_the_end_and_unknown_recordings(tmp_path, name):
             assert len(labels.frames) == 5
 
 
+def observed(path):
+    (stream,) = labeled(path)[0].values()
+    return words(stream)
+
+
+SNIFFS = [[1.0, "", "sniff", "", ""], [3.0, "", "sniff", "", ""]]
+
+
+def changed(text, **facts):
+    contents = json.loads(text)
+    for one in contents["observations"].values():
+        one.update(facts)
+    return json.dumps(contents)
+
+
+@pytest.mark.parametrize("offset", [5.0, -0.5, "2,5"])
+@pytest.mark.parametrize("framed", [False, True])
+def test_boris_adds_the_time_offset_to_events(tmp_path, offset, framed):
+    shift = float(str(offset).replace(",", "."))
+    events = [[e[0] + shift, *e[1:], *([round(e[0] * 30)] if framed else [])] for e in SNIFFS]
+    plain = project(cage3=("cage3.mp4", "", SNIFFS))
+    expected = observed(written(tmp_path / "plain.boris", plain))
+    assert expected[29:31] == ["other", "sniff"] and expected[89:91] == ["sniff", "other"]
+    text = changed(project(cage3=("cage3.mp4", "", events)), **{"time offset": offset})
+    path = written(tmp_path / "p.boris", text)
+    assert observed(path) == expected
+    assert f"time offset of {shift:g} s is subtracted" in " ".join(read_annotations(path)[0].notices)
+    header, first, second, *_ = BORIS_EVENTS.replace("Media duration (s)", "Time offset (s)").split("\n")
+    rows = [
+        row.replace("30.0", str(shift), 1).replace(f",{time},", f",{time + shift},")
+        for row, time in ((first, 3.0), (second, 5.5))
+    ]
+    assert observed(written(tmp_path / "x.csv", "\n".join([header, *rows]))) == observed(
+        written(tmp_path / "y.csv", "\n".join(BORIS_EVENTS.split("\n")[:3]))
+    )
+
+
+def test_an_event_before_its_video_is_refused(tmp_path):
+    text = changed(project(cage3=("cage3.mp4", "", SNIFFS)), **{"time offset": 2.0})
+    with pytest.raises(InputError, match=r"event 1 .*less the time offset of 2 s, is -1 s, before the video begins"):
+        read_annotations(written(tmp_path / "p.boris", text))
+    with pytest.raises(InputError, match="time offset must be seconds, got 'soon'"):
+        read_annotations(written(tmp_path / "p.boris", changed(text, **{"time offset": "soon"})))
+
+
+def test_videos_that_follow_each_other_in_boris_get_their_own_events(tmp_path):
+    events = [[9.0, "", "sniff", "", ""], [11.0, "", "sniff", "", ""], [12.0, "", "beep", "", ""],
+              [15.0, "", "rear", "", ""], [20.5, "", "rear", "", ""], [21.0, "", "sniff", "", ""]]  # fmt: skip
+    info = {"fps": {"a.mp4": 30.0}, "length": {"v/a.mp4": 10.0, "b.mp4": 10.0}}
+    text = changed(
+        project(seen=("a.mp4", "", events)), file={"1": ["v/a.mp4", "b.mp4", "c.mp4"], "2": []}, media_info=info
+    )
+    path = written(tmp_path / "p.boris", text)
+    a, b, c = read_annotations(path)
+    assert [one.names for one in (a, b, c)] == [("a",), ("b",), ("c",)]
+    first, second, third = ({i[2]: i[:2] for i in one.streams["behavior"].intervals()} for one in (a, b, c))
+    assert first == {"sniff": (9.0, 10.0)} and third == {"rear": (0.0, 0.5)}
+    assert second == {"sniff": (0.0, 1.0), "beep": (2.0, 2.0), "rear": (5.0, 10.0)}
+    assert [one.streams["behavior"].not_annotated for one in (a, b, c)] == [(), (), ((1.0, np.inf),)]
+    with pytest.raises(InputError, match=r"its videos \(a, b, c\) follow each other, .* does not state their lengths"):
+        read_annotations(written(tmp_path / "q.boris", changed(text, media_info={})))
+
+
+def test_players_of_boris_show_one_moment(tmp_path):
+    text = changed(project(seen=("a.mp4", "", SNIFFS)), file={"1": ["top.mp4"], "2": ["side.mp4"], "3": ["late.mp4"]},
+                   media_info={"fps": {}, "offset": {"1": 0.0, "3": 1.5}})  # fmt: skip
+    (one,) = read_annotations(written(tmp_path / "p.boris", text))
+    assert one.names == ("seen", "top", "side") and "late of player 3" in one.notices[0]
+
+
+def test_tables_of_several_videos_ask_for_the_project(tmp_path):
+    text = BORIS_EVENTS.replace("STOP,5.5,cage3.mp4", "STOP,5.5,cage4.mp4")
+    with pytest.raises(InputError, match=r"events in cage3\.mp4 and in cage4\.mp4, .* give the BORIS project"):
+        read_annotations(written(tmp_path / "x.csv", text))
+    text = BORIS_7.replace("Player #1,cage3.mp4\n", "Player #1,cage3.mp4\nPlayer #1,cage4.mp4\n")
+    with pytest.raises(InputError, match=r"one after the other \(cage3, cage4\); give the BORIS project"):
+        read_annotations(written(tmp_path / "y.csv", text))
+
+
 def test_empty_files_raise(tmp_path):
     (tmp_path / "x.csv").touch()
     with pytest.raises(InputError, match="is empty"):
