@@ -4,7 +4,9 @@ import errno
 import glob
 import json
 import os
+import platform
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -54,8 +56,28 @@ def check_free(path: Path, overwrite: bool, marker: str = "", argument: str = "o
             return
 
 
+_MACHINE = f"{zlib.crc32(platform.node().encode()):08x}"
+"""Of this machine; processes of other machines write to the same disks."""
+
+
+def _hidden(path: Path, kind: str) -> Path:
+    """Temporary name of this process, beside `path`."""
+    return path.with_name(f".{path.name}.{kind}-{_MACHINE}-{os.getpid()}")
+
+
 def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial-{os.getpid()}")
+    return _hidden(path, "partial")
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove what killed processes of this machine began to write to `path`, or to delete."""
+    for kind in ("partial", "trash"):
+        for left in path.parent.glob(f".{glob.escape(path.name)}.{kind}-{_MACHINE}-*"):
+            if not _is_alive(left.name.rpartition("-")[2]):
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink(missing_ok=True)
 
 
 def _set_aside(path: Path) -> Path | None:
@@ -112,7 +134,7 @@ def write_errors_explained(path: Path, argument: str = "out") -> Iterator[None]:
 def atomic_folder(path: Path, overwrite: bool = False, marker: str = "", argument: str = "out") -> Iterator[Path]:
     """Yield a new empty folder that becomes `path` when the block ends without an error, and vanishes otherwise.
 
-    `marker`, `argument`: see `check_free`.
+    What a killed process left of the same `path` is removed first. `marker`, `argument`: see `check_free`.
 
     Raises
     ------
@@ -123,6 +145,7 @@ def atomic_folder(path: Path, overwrite: bool = False, marker: str = "", argumen
     check_free(path, overwrite, marker, argument)
     partial = _partial(path)
     with write_errors_explained(path, argument):
+        _remove_left_over(path)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         try:
@@ -146,7 +169,7 @@ def publish_folder(partial: Path, path: Path) -> None:
     path.rename(old)
     partial.rename(path)
     # Under a third name while it goes: half deleted, it must not be taken for what was set aside.
-    trash = path.with_name(f".{path.name}.trash-{os.getpid()}")
+    trash = _hidden(path, "trash")
     old.rename(trash)
     if trash.is_dir():
         shutil.rmtree(trash)

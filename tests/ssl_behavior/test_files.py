@@ -141,3 +141,29 @@ def test_an_overwrite_killed_between_its_renames_loses_nothing(tmp_path):
     with pytest.raises(InputError, match="exists already"), atomic_folder(path):
         pass
     assert (path / "a.json").read_text() == "1"
+
+
+LEAVE = """
+import os, pathlib, signal, sys
+from ssl_behavior.files import atomic_folder
+
+with atomic_folder(pathlib.Path(sys.argv[1])) as folder:
+    (folder / "keypoints.npy").write_bytes(b"x" * 100)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path):
+    path = tmp_path / "store [1]"
+    assert subprocess.run([sys.executable, "-c", LEAVE, str(path)], check=False).returncode == -9
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".store [1].partial-") and not path.exists()
+    machine = left.name.split("-")[1]
+    running = tmp_path / f".store [1].partial-{machine}-{os.getppid()}"
+    elsewhere = tmp_path / f".store [1].partial-00000000-{left.name.rpartition('-')[2]}"
+    other = tmp_path / f".store.partial-{machine}-{left.name.rpartition('-')[2]}"
+    for kept in (running, elsewhere, other):
+        kept.mkdir()
+    with atomic_folder(path) as folder:
+        (folder / "a").write_text("1")
+    assert sorted(tmp_path.iterdir()) == sorted([path, running, elsewhere, other])
