@@ -294,8 +294,20 @@ def drop_streams(store: str | Path, streams: Sequence[str]) -> LabelChange:
 
 
 def label_changes(store: str | Path) -> list[str]:
-    """Sentences of the changes that can be undone, oldest first."""
-    return [str(entry["change"]) for entry in _Draft(store).journal]
+    """Sentences of the changes that can be undone, oldest first.
+
+    Raises
+    ------
+    InputError
+        If the folder is not a store, or its journal is damaged.
+    """
+    contents = read_json(Path(store) / "store.json", "a store")
+    try:
+        return [str(entry["change"]) for entry in contents.get(_JOURNAL, [])]
+    except (TypeError, KeyError, AttributeError):
+        raise InputError(
+            f"{store}/store.json is damaged: expected a list of changes as {_JOURNAL!r}; import the recordings again"
+        ) from None
 
 
 def undo_change(store: str | Path) -> LabelChange:

@@ -44,6 +44,7 @@ def _table(console: Console, title: str, rows: Sequence[tuple[str, object]]) -> 
 
 def _store(path: Path, console: Console) -> None:
     from ssl_behavior.store import Store
+    from ssl_behavior.store_labels import label_changes
 
     store = Store(path)
     seconds = sum(row.frames / row.fps for row in store.rows)
@@ -60,7 +61,8 @@ def _store(path: Path, console: Console) -> None:
     for name, stream in store.streams.items():
         annotated = sum(name in row.annotators for row in store.rows)
         rows.append((f"labels {name}", f"{', '.join(stream.vocabulary)}; in {counted(annotated, 'recording')}"))
-    _table(console, f"store {path}", [*rows, ("fingerprint", store.fingerprint()[:16])])
+    changes = [(f"label change {number}", sentence) for number, sentence in enumerate(label_changes(path), start=1)]
+    _table(console, f"store {path}", [*rows, ("fingerprint", store.fingerprint()[:16]), *changes])
 
 
 def _checkpoint_or_run(path: Path, console: Console) -> None:

@@ -16,6 +16,7 @@ from ssl_behavior.recording import Labels
 from ssl_behavior.retrieval import IndexConfig, build_index
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
+from ssl_behavior.store_labels import rename_behavior, rename_stream
 
 
 @pytest.fixture
@@ -41,6 +42,20 @@ def test_store_is_described(store, capsys):
     out = capsys.readouterr().out
     for words in ("48", "calms21", "[mount], [/attack]; in 1 recording ", store.fingerprint()[:16], "sto[/re]"):
         assert words in out
+
+
+def test_changes_of_labels_are_listed_newest_last(store, capsys):
+    rename_behavior(store.path, "S1", "[mount]", "climb")
+    made = rename_stream(store.path, "S1", "aggression")
+    assert main(["info", str(store.path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    changes = [line.strip() for line in lines if line.strip().startswith("label change")]
+    assert [line.split()[2] for line in changes] == ["1", "2"] and "climb" in changes[0]
+    assert made.sentence in changes[1]
+    path = store.path / "store.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"label_changes": 7}))
+    with pytest.raises(InputError, match="expected a list of changes"):
+        info.main([str(store.path)])
 
 
 def test_checkpoint_is_described(method, tmp_path, capsys):
