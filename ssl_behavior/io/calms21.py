@@ -10,7 +10,6 @@ An `.npy` file is one pickle and is read whole: memory is the file's size.
 """
 
 import re
-import tokenize
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.json_streams import decode_sequence, first_key, iterate_file
 from ssl_behavior.io.reader_helpers import (
+    NPY_FAILURES,
     ZIP_FAILURES,
     ReadOptions,
     UnknownFormatError,
@@ -278,9 +278,6 @@ def _read_stream(
 
 
 _MAGIC = b"\x93NUMPY"
-_HEADER_FAILURES = (ValueError, EOFError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError, OverflowError,
-                    tokenize.TokenError)  # fmt: skip
-"""What numpy raises on a damaged header, which it reads as a piece of Python."""
 _LAYOUTS = (
     'expected CalMS21\'s {group: {sequence: {"keypoints": ...}}} or AIcrowd\'s {"sequences": {id: {"keypoints": ...}}}'
 )
@@ -334,7 +331,7 @@ def load_pickled_npy(path: Path, layouts: str) -> Any:
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(file)
-        except _HEADER_FAILURES as error:
+        except NPY_FAILURES as error:
             raise InputError(f"{path}: damaged .npy header ({error})"[:300]) from None
         if not dtype.hasobject:
             raise InputError(f"{path}: a plain {dtype} array of shape {list(shape)}; {layouts}")

@@ -1,5 +1,6 @@
 """Reader of labels in `.npy`: int or text [frames], or 0/1 [frames, classes]; -1 and "" are "not annotated"."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation import DEFAULT_STREAM, Annotation, AnnotationStream, stream_of_frames
 from ssl_behavior.io.delimited_labels import labels_of_words, stream_of_columns
-from ssl_behavior.io.reader_helpers import check_file, read_head
+from ssl_behavior.io.reader_helpers import NPY_FAILURES, check_file, read_head
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 
 __all__ = ["read_label_array", "sniff_label_array"]
@@ -22,8 +23,8 @@ def sniff_label_array(path: Path) -> bool:
     if not read_head(path, 6).startswith(_MAGIC):
         return False
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError):
+        array = _mapped(path)
+    except InputError:
         return False
     return array.dtype.kind in "iubUS" and array.ndim in (1, 2) and array.size > 0
 
@@ -40,10 +41,7 @@ def read_label_array(path: Path, columns_are_streams: bool = False) -> Annotatio
         If the array is damaged, of another type or shape, or has too many classes.
     """
     check_file(path)
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError) as error:
-        raise InputError(f"{path}: damaged .npy ({error}): copy or export it again") from None
+    array = _mapped(path)
     if array.dtype.kind not in "iubUS" or array.ndim not in (1, 2) or not array.size:
         raise InputError(
             f"{path}: expected whole numbers or text of shape [frames] or [frames, classes], got {array.dtype} "
@@ -51,6 +49,16 @@ def read_label_array(path: Path, columns_are_streams: bool = False) -> Annotatio
         )
     array = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
     return Annotation(path=path, streams=_streams(array, path, columns_are_streams))
+
+
+def _mapped(path: Path) -> np.ndarray:
+    """The array, mapped: a damaged header cannot claim more memory than the file has."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+            return array
+    except (*NPY_FAILURES, OSError) as error:
+        raise InputError(f"{path}: damaged .npy ({error}): copy or export it again") from None
 
 
 def _streams(array: np.ndarray, path: Path, columns_are_streams: bool) -> dict[str, AnnotationStream]:

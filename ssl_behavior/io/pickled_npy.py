@@ -1,23 +1,18 @@
 """First words and numbers of a pickled `.npy`, to recognize its layout without reading it."""
 
 import pickletools
-import struct
-import tokenize
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ssl_behavior.io.reader_helpers import read_head
+from ssl_behavior.io.reader_helpers import NPY_FAILURES, read_head
 
 __all__ = ["pickle_start"]
 
 _MAGIC = b"\x93NUMPY"
 _OPCODES = 600
-_FAILURES = (ValueError, EOFError, struct.error, OverflowError, MemoryError, KeyError, IndexError, RecursionError,
-             SyntaxError, TypeError, tokenize.TokenError)  # fmt: skip
-"""What numpy and pickletools raise on damaged files."""
 _STARTED_BY = 1 << 26
 """Bytes of the file in which the layout must show."""
 
@@ -42,6 +37,6 @@ def pickle_start(path: Path) -> list[Any]:
                     found.append(argument)
                 if number > _OPCODES or file.tell() > _STARTED_BY:
                     break
-    except _FAILURES:
+    except NPY_FAILURES:
         return found
     return found

@@ -3,6 +3,8 @@
 import gzip
 import importlib
 import re
+import struct
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -20,6 +22,7 @@ from ssl_behavior.skeleton import Skeleton
 
 __all__ = [
     "HEAD_BYTES",
+    "NPY_FAILURES",
     "ZIP_FAILURES",
     "ReadOptions",
     "UnknownFormatError",
@@ -193,6 +196,10 @@ def library_errors(path: Path, title: str) -> Iterator[None]:
         reason = f"{type(error).__name__}: {str(error.args[-1] if error.args else error)[:300]}"
         raise InputError(f"{path}: damaged {title} ({reason}): copy or export it again") from None
 
+
+NPY_FAILURES = (ValueError, EOFError, TypeError, KeyError, IndexError, SyntaxError, MemoryError, RecursionError,
+                OverflowError, struct.error, tokenize.TokenError)  # fmt: skip
+"""What numpy raises on damaged headers of `.npy`, which it evaluates as Python."""
 
 ZIP_FAILURES = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, NotImplementedError)
 """RuntimeError: encrypted; NotImplementedError: a compression Python does not have."""

@@ -2,7 +2,7 @@
 
 import gzip
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import h5py
@@ -15,7 +15,8 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.io import ReadOptions, read_recordings
 from ssl_behavior.io.annotation import labels_from_annotation
 from ssl_behavior.io.annotation_readers import read_annotations
-from ssl_behavior.io.caltech import read_caltech
+from ssl_behavior.io.caltech import caltech_text, read_caltech
+from ssl_behavior.io.delimited_labels import looked_for
 from ssl_behavior.io.discovery import discover
 from ssl_behavior.io.track_quality import clean, inspect_quality
 from ssl_behavior.skeleton import SKELETONS, Skeleton
@@ -271,6 +272,79 @@ def test_small_label_files(tmp_path, name):
                     assert len(labels_from_annotation(annotation, stream, 7, fps=30.0)[0].frames) == 7
 
     run()
+
+
+LABELS = [
+    *TABLES, "caltech.txt", "deepethogram.csv", "numbers.npy", "words.npy", "one_hot.npy", "intervals.csv",
+    "intervals.parquet", "train.csv",
+]  # fmt: skip
+FRAMES = 7
+
+
+@pytest.fixture(scope="module")
+def label_files(tmp_path_factory):
+    """A small file of every label format."""
+    folder = tmp_path_factory.mktemp("labels")
+    for name, text in TABLES.items():
+        (folder / name).write_text(text)
+    streams = {"S1": [(0, 3, "base"), (3, 6, "social")], "S2": [(0, 6, "other")]}
+    (folder / "caltech.txt").write_text(caltech_text(["base", "social", "other"], streams), newline="")
+    (folder / "deepethogram.csv").write_text(",background,groom\n0,1,0\n1,0,1\n2,-1,-1\n")
+    np.save(folder / "numbers.npy", np.array([0, 1, -1, 1, 2, 0, 0], dtype=np.int16))
+    np.save(folder / "words.npy", np.array(["base", "", "social", "base", "", "", "base"]))
+    np.save(folder / "one_hot.npy", np.eye(3, dtype=np.uint8)[[0, 1, 2, 1, 0, 0, 2]])
+    intervals = {"agent_id": [1, 2], "target_id": [2, 2], "action": ["sniff", "rear"], "start_frame": [0, 2],
+                 "stop_frame": [1, 5]}  # fmt: skip
+    rows = zip(*intervals.values(), strict=True)
+    text = "\n".join([",".join(intervals), *(",".join(map(str, row)) for row in rows)]) + "\n"
+    (folder / "intervals.csv").write_text(text)
+    (folder / "train.csv").write_text('video_id,behaviors_labeled\nx,"[""mouse1,mouse2,sniff""]"\n')
+    with suppress(ImportError):
+        import pyarrow as pa
+        import pyarrow.parquet as parquet
+
+        parquet.write_table(pa.table(intervals), folder / "intervals.parquet")
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def survive_as_labels(path):
+    with no_hang():
+        try:
+            if path.name == "train.csv":
+                looked_for(path)
+                return
+            annotations = read_annotations(path)
+        except InputError as error:
+            assert str(error)
+            return
+        for annotation in annotations:
+            for stream in annotation.streams:
+                with suppress(InputError):  # such as two behaviors at one frame
+                    assert len(labels_from_annotation(annotation, stream, FRAMES, fps=30.0)[0].frames) == FRAMES
+
+
+def labels_survive_many(content, target, many, seed):
+    generator = np.random.default_rng(seed)
+    for _ in range(many):
+        target.write_bytes(damaged(content, random_damage(generator)))
+        survive_as_labels(target)
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_label_files(tmp_path, label_files, name):
+    if name not in label_files:
+        pytest.skip("the library that writes it is not installed")
+    (tmp_path / name).write_bytes(label_files[name])
+    assert looked_for(tmp_path / name) if name == "train.csv" else read_annotations(tmp_path / name)
+    labels_survive_many(label_files[name], tmp_path / name, 25, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LABELS)
+def test_label_files_at_length(tmp_path, label_files, name):
+    if name not in label_files:
+        pytest.skip("the library that writes it is not installed")
+    labels_survive_many(label_files[name], tmp_path / name, MUTATIONS // len(LABELS), 2)
 
 
 def real_files(folder: Path) -> list[Path]:
