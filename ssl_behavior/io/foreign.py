@@ -14,7 +14,7 @@ import h5py
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.dlc import HDF5_FAILURES, csv_without_tracks, h5_without_tracks, is_hdf5
 from ssl_behavior.io.formats import Format, name_unread_format
-from ssl_behavior.io.reader_helpers import check_file, read_head
+from ssl_behavior.io.reader_helpers import NPZ_PAGE, check_file, read_head
 from ssl_behavior.terminal import counted
 
 __all__ = ["foreign_notices", "kind_of_unknown", "lacks_tracks"]
@@ -99,7 +99,10 @@ def foreign_notices(left_out: Sequence[tuple[Path, str]]) -> Iterator[str]:
         if kinds:
             total = counted(sum(len(names) for names in kinds.values()), "file")
             if is_unread:
-                yield f"left out {total} in formats that are not read: {_listed(kinds)}; convert to the generic .npz"
+                yield (
+                    f"left out {total} in formats that are not read: {_listed(kinds)}; convert to the generic .npz, "
+                    f"see {NPZ_PAGE}"
+                )
             else:
                 yield f"left out {total} without tracks: {_listed(kinds)}"
 

@@ -25,7 +25,14 @@ from ssl_behavior.io.mabe import read_mabe22, read_mabe25, sniff_mabe22, sniff_m
 from ssl_behavior.io.netcdf import read_netcdf, sniff_netcdf
 from ssl_behavior.io.npz import read_npz, sniff_npz
 from ssl_behavior.io.nwb import read_nwb, sniff_nwb
-from ssl_behavior.io.reader_helpers import ReadOptions, UnknownFormatError, check_file, describe_start, read_head
+from ssl_behavior.io.reader_helpers import (
+    NPZ_PAGE,
+    ReadOptions,
+    UnknownFormatError,
+    check_file,
+    describe_start,
+    read_head,
+)
 from ssl_behavior.io.sleap import read_sleap_h5, read_slp, sniff_sleap_h5, sniff_slp
 from ssl_behavior.io.trex import read_trex, sniff_trex
 from ssl_behavior.recording import Recording
@@ -115,9 +122,13 @@ def detect_format(path: Path) -> Format:
     known = format_titles()
     if unread:
         raise UnknownFormatError(
-            f"{path}: {unread} is not supported yet; known formats: {known}. Convert it to the generic .npz"
+            f"{path}: {unread} is not supported yet; known formats: {known}. Convert it to the generic .npz, "
+            f"see {NPZ_PAGE}"
         )
-    raise UnknownFormatError(f"{path}: not a known format ({known}); it begins with {describe_start(path)}")
+    raise UnknownFormatError(
+        f"{path}: not a known format ({known}); it begins with {describe_start(path)}. "
+        f"Tracks of any origin can be saved as the generic .npz, see {NPZ_PAGE}"
+    )
 
 
 def read_recordings(path: str | Path, options: ReadOptions | None = None, format: str = "auto") -> Iterator[Recording]:

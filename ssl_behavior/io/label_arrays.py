@@ -9,7 +9,7 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation import DEFAULT_STREAM, Annotation, AnnotationStream, stream_of_frames
 from ssl_behavior.io.delimited_labels import labels_of_words, stream_of_columns
-from ssl_behavior.io.reader_helpers import NPY_FAILURES, check_file, read_head
+from ssl_behavior.io.reader_helpers import NPY_FAILURES, check_file, is_text, read_head
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 
 __all__ = ["read_label_array", "sniff_label_array"]
@@ -48,6 +48,8 @@ def read_label_array(path: Path, columns_are_streams: bool = False) -> Annotatio
             f"{list(array.shape)}"
         )
     array = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
+    if array.dtype.kind == "U" and not is_text(array):
+        raise InputError(f"{path}: damaged .npy (characters that do not exist): copy or export it again")
     return Annotation(path=path, streams=_streams(array, path, columns_are_streams))
 
 

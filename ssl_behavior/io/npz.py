@@ -20,7 +20,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
-from ssl_behavior.io.reader_helpers import ReadOptions, check_file, id_from_name, to_float32
+from ssl_behavior.io.reader_helpers import ReadOptions, check_file, id_from_name, is_text, to_float32
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import Skeleton, choose_skeleton
 
@@ -132,13 +132,13 @@ class _Contents:
 
     def names(self, key: str) -> list[str]:
         array = self.arrays.get(key, np.empty(0, dtype=str))
-        if array.dtype.kind != "U" or array.ndim != 1:
+        if not is_text(array) or array.ndim != 1:
             raise self.error(f"{key} must be a list of names, got {array.dtype} {list(array.shape)}")
         return [str(name) for name in array]
 
     def text(self, key: str) -> str:
         array = self.arrays.get(key, np.array(""))
-        if array.dtype.kind != "U" or array.shape != ():
+        if not is_text(array) or array.shape != ():
             raise self.error(f"{key} must be one text, got {array.dtype} {list(array.shape)}")
         return str(array)
 

@@ -4,6 +4,7 @@ import gzip
 import importlib
 import re
 import struct
+import sys
 import tokenize
 import warnings
 import zipfile
@@ -23,6 +24,7 @@ from ssl_behavior.skeleton import Skeleton
 __all__ = [
     "HEAD_BYTES",
     "NPY_FAILURES",
+    "NPZ_PAGE",
     "ZIP_FAILURES",
     "ReadOptions",
     "UnknownFormatError",
@@ -30,6 +32,7 @@ __all__ = [
     "decoded",
     "describe_start",
     "id_from_name",
+    "is_text",
     "json_members",
     "library",
     "library_errors",
@@ -41,6 +44,8 @@ __all__ = [
 ]
 
 HEAD_BYTES = 1 << 16
+NPZ_PAGE = "docs/formats.md#npz"
+"""Where the generic `.npz` is described, for messages."""
 _GZIP = b"\x1f\x8b"
 _EXTENSIONS = re.compile(r"\.(gz|csv|h5|hdf5|json|nc|npy|npz|nwb|parquet|slp|txt|zip)$", re.IGNORECASE)
 
@@ -136,6 +141,14 @@ def to_float32(values: np.ndarray) -> np.ndarray:
     """float32 copy; numbers too large for it become infinite, which a Recording refuses."""
     with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(values, dtype=np.float32)
+
+
+def is_text(array: np.ndarray) -> bool:
+    """Whether an array is of text that Python can hold; damaged files have characters that do not exist."""
+    if array.dtype.kind != "U":
+        return False
+    letters = np.frombuffer(array.tobytes(), dtype=np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+    return not letters.size or int(letters.max()) <= sys.maxunicode
 
 
 class UnknownFormatError(InputError):

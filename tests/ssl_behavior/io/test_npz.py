@@ -5,6 +5,8 @@ import pytest
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io import ReadOptions, detect_format, read_recordings, write_npz
+from ssl_behavior.io.annotation_readers import read_annotations
+from ssl_behavior.io.npz import read_npz
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import SKELETONS, Skeleton
 
@@ -121,3 +123,14 @@ def test_failed_write_leaves_no_file(tmp_path, make, monkeypatch):
     with pytest.raises(InputError, match="disk is full"):
         write_npz(tmp_path / "a.npz", replace(recording(make), id="b"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_characters_that_do_not_exist_are_refused(tmp_path):
+    words = np.array(["base", "social"])
+    words.view(np.uint32)[0] = 0x7FFFFFFF
+    np.save(tmp_path / "x.npy", words)
+    with pytest.raises(InputError, match="characters that do not exist"):
+        read_annotations(tmp_path / "x.npy")
+    np.savez(tmp_path / "x.npz", keypoints=np.zeros((3, 2, 2, 2)), keypoint_names=words, fps=30)
+    with pytest.raises(InputError, match="keypoint_names must be a list of names"):
+        list(read_npz(tmp_path / "x.npz", ReadOptions()))
