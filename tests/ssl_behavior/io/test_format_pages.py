@@ -62,7 +62,7 @@ def test_the_store_is_as_described(tmp_path, monkeypatch, dyad):
     write_store(tmp_path / "store", [dyad("a", 31)])
     assert run(PYTHON.search(TRACKS["Store"])[1], tmp_path, monkeypatch) == []
     files = {path.relative_to(tmp_path / "store").as_posix() for path in (tmp_path / "store").rglob("*.*")}
-    assert files <= {name for name in re.findall(r"`([\w./]+)`", TRACKS["Store"])} | {"labels"}
+    assert files <= set(re.findall(r"`([\w./]+)`", TRACKS["Store"])) | {"labels"}
     assert Store(tmp_path / "store").num_frames == 31
 
 
