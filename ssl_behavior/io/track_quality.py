@@ -210,9 +210,9 @@ def _swapped(keypoints: np.ndarray, observed: np.ndarray, jump_px: float) -> int
     """Number of possible identity swaps, compared over keypoints that both animals show in both frames."""
     steps = observed[1:] & observed[:-1]
     moved = _displacement(keypoints[1:], keypoints[:-1])
-    present = steps.any(axis=2)
+    present = np.asarray(steps.any(axis=2))
     with np.errstate(invalid="ignore"):
-        far = (moved > jump_px / 2).any(axis=2)  # a pair's mean exceeds `jump_px` only if a point moves half of it
+        far = np.any(moved > jump_px / 2, axis=2)  # a pair's mean exceeds `jump_px` only if a point moves half of it
     found = np.zeros(len(steps), dtype=bool)
     for i, j in _pairs_together(present):
         at = np.flatnonzero(present[:, i] & present[:, j] & (far[:, i] | far[:, j]))
@@ -228,7 +228,7 @@ def _swapped(keypoints: np.ndarray, observed: np.ndarray, jump_px: float) -> int
 
 
 def _coinciding(keypoints: np.ndarray, observed: np.ndarray, same_px: float) -> int:
-    present = observed.any(axis=2)
+    present = np.asarray(observed.any(axis=2))
     found = np.zeros(len(keypoints), dtype=bool)
     for i, j in _pairs_together(present):
         at = np.flatnonzero(present[:, i] & present[:, j])
