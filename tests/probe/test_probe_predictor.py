@@ -12,7 +12,7 @@ from probe.annotate import main
 from probe.annotators import AnnotatorConfig, annotated_frames, fit_annotators
 from probe.experiment import Experiment
 from probe.frozen_probes import run_experiment
-from probe.labeling import decided_labels
+from probe.label_predictors import decided_labels
 from probe.saved_probes import load_annotators, load_heads, save_annotators, save_heads
 from probe.tasks import annotated_rows, make_task, parse_macro
 from ssl_behavior.checkpoint import save_checkpoint
