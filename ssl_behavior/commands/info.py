@@ -43,8 +43,8 @@ def _table(console: Console, title: str, rows: Sequence[tuple[str, object]]) -> 
 
 
 def _store(path: Path, console: Console) -> None:
+    from ssl_behavior.label_changes import label_changes
     from ssl_behavior.store import Store
-    from ssl_behavior.store_labels import label_changes
 
     store = Store(path)
     seconds = sum(row.frames / row.fps for row in store.rows)

@@ -10,13 +10,13 @@ from ssl_behavior.commands import info
 from ssl_behavior.embedding import embed_store
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
+from ssl_behavior.label_changes import rename_behavior, rename_stream
 from ssl_behavior.methods import CPC, CPCConfig
 from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.recording import Labels
 from ssl_behavior.retrieval import IndexConfig, build_index
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
-from ssl_behavior.store_labels import rename_behavior, rename_stream
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from ssl_behavior.features import FeatureConfig, Featurizer
 from ssl_behavior.importer import ImportOptions, import_recordings
 from ssl_behavior.io import ReadOptions, detect_format, read_recordings
 from ssl_behavior.io.import_report import findings
-from ssl_behavior.pose_states import StateConfig, TrajectoryCoder
 from ssl_behavior.skeleton import Skeleton, body_axis
 from ssl_behavior.store import Store
+from ssl_behavior.trajectory_coder import StateConfig, TrajectoryCoder
 
 CENTROID = Skeleton(name="dot", keypoints=("centroid",))
 

@@ -76,10 +76,10 @@ def test_examples_of_labels_are_read(tmp_path, monkeypatch, title):
 
 
 def test_every_format_of_labels_has_a_section():
-    sections = {"caltech": "Caltech", "bento": "Bento", "boris": "BORIS project", "boris_table": "BORIS event tables",
-                "mabe": "MABe 2025", "csv": "Bouts", "frames": "Frames", "columns": "Columns", "npy": "npy"}  # fmt: skip
-    assert set(sections) == set(ANNOTATION_READERS)
-    assert all(any(title.startswith(start) for title in LABELS) for start in sections.values())
+    starts = {"caltech": "Caltech", "bento": "Bento", "boris": "BORIS project", "boris_table": "BORIS event tables",
+              "mabe": "MABe 2025", "csv": "Bouts", "frames": "Frames", "columns": "Columns", "npy": "npy"}  # fmt: skip
+    assert set(starts) == set(ANNOTATION_READERS)
+    assert all(any(title.startswith(start) for title in LABELS) for start in starts.values())
 
 
 @pytest.mark.parametrize("page", ["formats.md", "label-formats.md"])
