@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssl_behavior.body_parts import all_usual, animal_and_rest
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.delimited import detect_dialect, head_text, read_text
 from ssl_behavior.io.reader_helpers import ReadOptions
@@ -119,14 +120,21 @@ def sniff_boxes(path: Path) -> bool:
 
 
 def sniff_simba(path: Path) -> bool:
-    """Whether the header names the x, y and score of a body part, or x and y of several and nothing else."""
+    """Whether the header names the x, y and score of a point, or x and y of several, a body part among them, alone."""
     header = _header(path)
     points = _points(header)
     if any(point.score for point in points.values()):
         return True
     others = [name for name in header[1:] if not _POINT.fullmatch(name)]
     first = header[:1] and header[0].lower() in _FRAME_COLUMNS
-    return len(points) > 1 and not others and bool(first or _POINT.fullmatch(header[0]))
+    alone = len(points) > 1 and not others and bool(first or _POINT.fullmatch(header[0]))
+    return alone and any(_is_body_part(name) for name in points)
+
+
+def _is_body_part(name: str) -> bool:
+    """Whether a name, or what it has beside an animal's name, is one that body parts usually have."""
+    divided = animal_and_rest(name)
+    return all_usual([name]) or (divided is not None and all_usual([divided[1]]))
 
 
 def _header(path: Path) -> list[str]:

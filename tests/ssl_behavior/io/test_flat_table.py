@@ -176,7 +176,8 @@ def test_numbers_behind_body_parts_that_are_no_animals_stay_in_their_names(tmp_p
     assert recording.individuals == ("animal0",) and recording.skeleton.keypoints == tuple(names)
 
 
-def test_features_with_one_position_are_no_tracks(tmp_path):
-    (tmp_path / "features.csv").write_text("frame,center_x,center_y,speed\n0,1,2,3\n")
+@pytest.mark.parametrize("header", ["frame,center_x,center_y,speed", "tl_x,tl_y,br_x,br_y"])
+def test_tables_of_features_and_corners_are_no_tracks(tmp_path, header):
+    (tmp_path / "features.csv").write_text(f"{header}\n0,1,2,3\n")
     with pytest.raises(InputError, match="not a known format"):
         detect_format(tmp_path / "features.csv")
