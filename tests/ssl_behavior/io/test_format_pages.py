@@ -85,7 +85,7 @@ def test_every_format_of_labels_has_a_section():
 @pytest.mark.parametrize("page", ["formats.md", "label-formats.md"])
 def test_examples_are_short(page):
     for code in PYTHON.findall((DOCS / page).read_text(encoding="utf-8")):
-        assert len(code.splitlines()) <= MOST_LINES
+        assert len([line for line in code.splitlines() if line.strip()]) <= MOST_LINES
 
 
 def test_messages_name_the_page_of_npz():
