@@ -20,6 +20,7 @@ __all__ = [
     "in_order",
     "library",
     "library_errors",
+    "measured_times",
     "note_fragments",
     "note_gaps",
     "recording_id",
@@ -30,6 +31,7 @@ __all__ = [
 MAX_BYTES = 8 << 30
 """Largest recording that is read: 6 million frames of 4 animals with 27 keypoints."""
 
+_SAME_CLOCK = 0.01
 _VIDEO = re.compile(r"\.(mp4|avi|mov|mkv|mpg|wmv|m4v)$", re.IGNORECASE)
 
 
@@ -74,8 +76,8 @@ def stated_fps(options: ReadOptions, stated: float | None, path: Path, title: st
     """
     usable = stated is not None and math.isfinite(stated) and stated > 0
     if options.fps is not None:
-        if usable and not math.isclose(options.fps, float(stated or 0), rel_tol=1e-3):
-            notes.append(f"fps {options.fps:g} as passed, but the file states {stated:g}")
+        if usable and not math.isclose(options.fps, float(stated or 0), rel_tol=1e-4):
+            notes.append(f"fps {options.fps:.6g} as passed, but the file states {stated:.6g}")
         return options.fps
     if stated is None:
         raise InputError(f"{path}: this {title} does not contain the frame rate; pass it as `fps`, e.g. `fps=30`")
@@ -155,13 +157,17 @@ def library_errors(path: Path, title: str) -> Iterator[None]:
         raise InputError(f"{path}: damaged {title} ({reason}): copy or export it again") from None
 
 
-def frame_numbers(times: np.ndarray, path: Path) -> tuple[np.ndarray, float | None]:
+def frame_numbers(times: np.ndarray, path: Path, any_steps: bool = False) -> tuple[np.ndarray, float | None]:
     """Frame number of each time in s, counted from 0 s, and the frame rate; None for a single time.
+
+    Parameters
+    ----------
+    any_steps : irregular times are numbered one after the other, for `frame_times` to keep; otherwise refused.
 
     Raises
     ------
     InputError
-        If times are no numbers, are negative or do not increase.
+        If times are no numbers, are negative or do not increase, or are irregular.
     """
     steps = np.diff(times)
     if times.size == 0 or times.dtype.kind not in "fiu" or not np.isfinite(times).all():
@@ -178,6 +184,40 @@ def frame_numbers(times: np.ndarray, path: Path) -> tuple[np.ndarray, float | No
     with np.errstate(over="ignore", invalid="ignore"):
         numbers = np.rint(times / step)
         irregular = not (np.diff(numbers) >= 1).all() or numbers[-1] > 1 << 40
+    if irregular and any_steps:
+        return np.arange(len(times)), 1 / float(np.median(steps))
     if irregular:
-        raise InputError(f"{path}: its times are irregular, {steps.min():g} to {steps.max():g} s apart; resample them")
+        raise InputError(
+            f"{path}: its times are irregular, {steps.min():g} to {steps.max():g} s apart: pass a frame rate to resample "
+            "it to, e.g. `resample=30`"
+        )
     return numbers.astype(np.int64), 1 / step
+
+
+def measured_times(
+    times: np.ndarray, numbers: np.ndarray, rate: float | None, options: ReadOptions, path: Path
+) -> np.ndarray | None:
+    """Time of every frame, float64 [time], s, for a recording that will be resampled; None if that is not asked for.
+
+    Frames that the file lacks get times between those of their neighbors. Times in another unit than that of the frame
+    rate that was passed are not seconds, and are not kept.
+
+    Parameters
+    ----------
+    times, numbers : time in s and frame number of each row, see `frame_numbers`.
+    rate : frames per second by these times, or None.
+
+    Raises
+    ------
+    InputError
+        If times are irregular, and the frame rate that was passed contradicts them.
+    """
+    if not options.keep_times or rate is None:
+        return None
+    if options.fps is not None and abs(options.fps / rate - 1) > _SAME_CLOCK:
+        # Irregular times cannot be replaced by a frame rate: this refuses them.
+        frame_numbers(times, path)
+        return None
+    frames = np.arange(int(numbers[-1]) + 1)
+    before = times[0] - (numbers[0] - frames[: numbers[0]]) / rate
+    return np.concatenate([np.maximum(before, 0), np.interp(frames[numbers[0] :], numbers, times)])
