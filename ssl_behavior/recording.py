@@ -119,7 +119,7 @@ class FrameTimes:
         return np.append(self.measured, self.measured[-1:] + 1 / self.fps)
 
     def nearest(self, seconds: np.ndarray) -> np.ndarray:
-        """Number of the frame whose start is nearest to each time, float64; without measured times also after the end."""
+        """Number of the frame whose start is nearest to each time, float64; after the end also numbers of no frame."""
         if self.measured is None:
             return np.rint(seconds * self.fps)
         edges = self.edges()

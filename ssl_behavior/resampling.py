@@ -1,10 +1,11 @@
 """Resampling of recordings to another frame rate: tracks by interpolation in time, labels by majority.
 
-Frame j of the result is the pose at j / fps seconds of the source, and its labels are those of the stretch from there to
-(j + 1) / fps. Times count from the start of the source, so seconds of a resampled recording are seconds of its video.
+Frame j of the result has the pose at j / fps seconds of the source, and the label of the time from j / fps to
+(j + 1) / fps. Times count from the start of the source: seconds of a resampled recording are seconds of its video.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +13,15 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED, FrameTimes, Labels, Recording
 
-__all__ = ["check_rate", "has_rate", "resample", "resample_labels", "source_positions"]
+__all__ = [
+    "check_rate",
+    "frames_at",
+    "own_frames_notice",
+    "resample",
+    "resample_labels",
+    "same_rate",
+    "source_positions",
+]
 
 _SAME_RATE = 1e-9
 _SAME_FRAME = 1e-6
@@ -38,9 +47,9 @@ def check_rate(fps: float, argument: str = "fps") -> None:
         raise InputError(f"`{argument}` must be a number of frames per second above 0, got {fps:g}")
 
 
-def has_rate(recording: Recording, fps: float) -> bool:
-    """Whether a recording has this frame rate already, exactly (29.97 is not 30)."""
-    return recording.times is None and math.isclose(recording.fps, fps, rel_tol=_SAME_RATE)
+def same_rate(one: float, other: float) -> bool:
+    """Whether two frame rates are equal but for rounding; 29.97 and 30 are not."""
+    return math.isclose(one, other, rel_tol=_SAME_RATE)
 
 
 def resample(recording: Recording, fps: float) -> Recording:
@@ -68,7 +77,7 @@ def resample(recording: Recording, fps: float) -> Recording:
         If fps is not above 0, or the result would not fit into memory.
     """
     check_rate(fps)
-    if has_rate(recording, fps):
+    if recording.times is None and same_rate(recording.fps, fps):
         return recording
     source = recording.frame_times
     target = FrameTimes(fps=float(fps), num_frames=_num_frames(source, fps))
@@ -150,29 +159,29 @@ def _positions(source: FrameTimes, fps: float, start: int, stop: int) -> np.ndar
     return np.where((places < 0) | (places > source.num_frames - 1), np.nan, places)
 
 
-def _neighbors(source: FrameTimes, fps: float, start: int, stop: int) -> _Neighbors:
+def _neighbors(source: FrameTimes, hole: float, fps: float, start: int, stop: int) -> _Neighbors:
+    """Neighbors of the times j / fps, start <= j < stop; between measured frames `hole` s apart there is nothing."""
     places = _positions(source, fps, start, stop)
     known = ~np.isnan(places)
     left = np.where(known, places, 0).astype(np.int64)
-    weight = places - left
+    weight = np.where(known, places - left, 0)
     right = left + (weight > 0)
     if source.measured is not None:
-        hole = source.measured[right] - source.measured[left] > _HOLE_STEPS * _usual_step(source)
-        weight = np.where(hole, np.nan, weight)
+        weight[source.measured[right] - source.measured[left] > hole] = np.nan
+    weight[~known] = np.nan
     return _Neighbors(left, right, weight.astype(np.float32))
 
 
-def _interpolated(
-    recording: Recording, source: FrameTimes, target: FrameTimes
-) -> tuple[np.ndarray, np.ndarray | None]:
+def _interpolated(recording: Recording, source: FrameTimes, target: FrameTimes) -> tuple[np.ndarray, np.ndarray | None]:
     """Keypoints and confidence at the target's times, made a block at a time."""
     tracks = recording.keypoints.reshape(source.num_frames, -1)
     scores = None if recording.confidence is None else recording.confidence.reshape(source.num_frames, -1)
     keypoints = np.empty((target.num_frames, *recording.keypoints.shape[1:]), dtype=np.float32)
     confidence = None if scores is None else np.empty(keypoints.shape[:3], dtype=np.float32)
+    hole = _HOLE_STEPS * _usual_step(source)
     for start in range(0, target.num_frames, _BLOCK_FRAMES):
         stop = min(start + _BLOCK_FRAMES, target.num_frames)
-        between = _neighbors(source, target.fps, start, stop)
+        between = _neighbors(source, hole, target.fps, start, stop)
         keypoints[start:stop] = _between(tracks, between).reshape(-1, *keypoints.shape[1:])
         if scores is not None and confidence is not None:
             lower = np.fmin(scores[between.left], scores[between.right])
@@ -207,9 +216,9 @@ def source_positions(recording: Recording) -> np.ndarray:
 def resample_labels(labels: Labels, source: FrameTimes, target: FrameTimes) -> Labels:
     """Labels at other times: of each target frame the behavior that lasts longest in it.
 
-    Of behaviors that last equally long, that of the source frame nearest to the frame's own time is taken. Not annotated
-    is no behavior: a target frame is not annotated only if all of it is. Holes between measured times (see `resample`)
-    are not annotated.
+    Of behaviors that last equally long, the one of the source frame nearest to the target frame's time is taken. "Not
+    annotated" is no behavior: a target frame is not annotated only if all of it is. Holes between measured times (see
+    `resample`) are not annotated.
 
     Parameters
     ----------
@@ -229,6 +238,21 @@ def resample_labels(labels: Labels, source: FrameTimes, target: FrameTimes) -> L
         stop = min(start + _LABEL_BLOCK_FRAMES, target.num_frames)
         frames[start:stop] = _majority(stretches, edges[start : stop + 1])
     return replace(labels, frames=frames)
+
+
+def frames_at(own: FrameTimes, other: FrameTimes) -> np.ndarray:
+    """Number of the own frame that is shown in the middle of each of the other frames, int64 [other frame]."""
+    edges = other.edges()
+    found = np.searchsorted(own.edges(), (edges[1:] + edges[:-1]) / 2, side="right") - 1
+    return np.clip(found, 0, own.num_frames - 1)
+
+
+def own_frames_notice(ids: Sequence[str]) -> str:
+    """Notice about files of labels whose frame numbers are not those of the video."""
+    return (
+        "frame numbers count resampled frames, because the frame times of the source are irregular; seconds are those "
+        f"of the video: {', '.join(ids)}"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,7 +308,8 @@ def _voted(
     ends = np.append(stretches.start[1:], np.inf)[number]
     lasting = np.minimum(ends, stop[frame]) - np.maximum(stretches.start[number], start[frame])
     distance = np.maximum(stretches.start[number] - start[frame], 0)
-    distance[begins == np.arange(len(frame))] = _distance(stretches, start, np.minimum(stop, stretches.start[first + 1]))
+    leading = begins == np.arange(len(frame))
+    distance[leading] = _distance(stretches, start, np.minimum(stop, stretches.start[first + 1]))
     label = stretches.label[number]
     order = np.lexsort((label, frame))
     groups = np.flatnonzero(np.diff(frame[order], prepend=-1) | np.diff(label[order], prepend=NOT_ANNOTATED - 1))
@@ -303,4 +328,3 @@ def _distance(stretches: _Stretches, start: np.ndarray, stop: np.ndarray) -> np.
     own = np.where(frame < 0, np.inf, np.abs(start - edges[frame]))
     following = edges[np.minimum(frame + 1, len(edges) - 1)]
     return np.minimum(own, np.where((following > start) & (following < stop), following - start, np.inf))
-

@@ -29,6 +29,7 @@ from ssl_behavior.skeleton import Skeleton
 
 __all__ = [
     "FORMAT_VERSION",
+    "FPS_TOLERANCE",
     "STREAM_NAME",
     "Store",
     "StoreRow",
@@ -40,7 +41,8 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
-_FPS_TOLERANCE = 0.01
+FPS_TOLERANCE = 0.01
+"""Relative difference of frame rates up to which jobs take recordings together; each has its own rate in times."""
 STREAM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -101,7 +103,7 @@ def common_fps(rows: Sequence[StoreRow], remedy: str) -> float:
         If the rates differ by more than 1 %.
     """
     slowest, fastest = (choose(rows, key=lambda row: row.fps) for choose in (min, max))
-    if fastest.fps > slowest.fps * (1 + _FPS_TOLERANCE):
+    if fastest.fps > slowest.fps * (1 + FPS_TOLERANCE):
         raise InputError(
             f"the recordings have different frame rates: {slowest.id!r} {slowest.fps:g}, {fastest.id!r} "
             f"{fastest.fps:g} per second; {remedy} (`ssl-behavior resample` gives them one rate)"
@@ -195,6 +197,15 @@ class Store:
         except InputError as error:
             raise InputError(f"{self.path} is damaged: times.npy, recording {row.id!r}: {error}") from None
 
+    def file_times(self, row: StoreRow) -> FrameTimes:
+        """Times of the frames that written label files count, so that their frame numbers are those of the video.
+
+        These are the source's frames of a resampled recording, and else its own; also its own where the source's times
+        were measured: files compute seconds as frame / fps.
+        """
+        source = None if row.source_times is not None else self.resampled_from(row)
+        return source or row.frame_times
+
     @cached_property
     def _times(self) -> np.ndarray:
         """float64 [source frames], memory-mapped: measured times of the sources of resampled recordings."""
@@ -215,8 +226,7 @@ class Store:
             raise InputError(f"{self.path} is damaged: {name} cannot be read ({error})") from None
         if getattr(array, "shape", None) != (count, *tail):
             raise InputError(
-                f"{self.path} is damaged: store.json lists {count} frames, so {name} should have shape "
-                f"{[count, *tail]}"
+                f"{self.path} is damaged: store.json lists {count} frames, so {name} should have shape {[count, *tail]}"
             )
         return array
 

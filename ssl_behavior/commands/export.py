@@ -66,14 +66,19 @@ def _export_store(options: argparse.Namespace, console: "Console") -> None:
     from ssl_behavior.exports import stored_recordings
     from ssl_behavior.exports.annotations import chosen_streams, labeled_rows
     from ssl_behavior.io.annotated import check_actor
+    from ssl_behavior.resampling import own_frames_notice
     from ssl_behavior.store import Store
+    from ssl_behavior.terminal import echo
 
     store = Store(options.path)
     check_actor(options.actor, store.individuals)
     streams = chosen_streams(store, options.streams)
     rows = labeled_rows(store.select(options.recordings) if options.recordings else store.rows, streams)
     made = stored_recordings(store, rows, streams, _minimum_seconds(options), options.actor, options.media)
-    _write(options, console, made, [row.id for row in rows], streams, {"store": store.fingerprint()}, _frames(rows))
+    frames = sum(store.file_times(row).num_frames for row in rows)
+    _write(options, console, made, [row.id for row in rows], streams, {"store": store.fingerprint()}, frames)
+    if irregular := [row.id for row in rows if row.source_times is not None]:
+        echo(console, f"  - {own_frames_notice(irregular)}")
 
 
 def _write(

@@ -102,6 +102,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--min-confidence", type=float, metavar="P", help="set points with a confidence below P to missing"
     )
+    parser.add_argument(
+        "--resample", type=float, metavar="F",
+        help="bring all recordings to F frames per second, also those whose frames have irregular times",
+    )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace the store at --out")
     return parser
 
@@ -122,6 +126,7 @@ def main(argv: list[str]) -> int:
         backgrounds=parse_backgrounds(args.background),
         keep_sentinels=args.keep_sentinels,
         min_confidence=args.min_confidence,
+        resample=args.resample,
         overwrite=args.overwrite,
     )
     console, stderr = make_console(), make_console(stderr=True)

@@ -15,6 +15,7 @@ from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotated import DEFAULT_MEDIA, AnnotatedRecording, annotated_recording
 from ssl_behavior.recording import NOT_ANNOTATED, Labels, StreamFacts
+from ssl_behavior.resampling import resample_labels
 from ssl_behavior.store import Store, StoreRow
 
 __all__ = [
@@ -174,6 +175,9 @@ def stored_recordings(
 ) -> Iterator[AnnotatedRecording]:
     """Recordings with their labels, one after the other; a recording may lack some of the streams.
 
+    Labels of a resampled recording are brought back to the frames of its source, so that frames and seconds are those
+    of the video, see `Store.file_times`.
+
     Parameters
     ----------
     minimum_seconds : shorter bouts are left out, see `without_short_bouts`.
@@ -193,7 +197,10 @@ def stored_recordings(
             for stream in streams
         }
         annotators = dict.fromkeys(row.annotators.get(stream.name, "") for stream in streams)
+        times = store.file_times(row)
+        if row.source_fps is not None:
+            labels = {name: resample_labels(one, row.frame_times, times) for name, one in labels.items()}
         yield annotated_recording(
-            row.id, row.fps, labels, individuals=store.individuals, actor=actor,
+            row.id, times.fps, labels, individuals=store.individuals, actor=actor,
             annotator=", ".join(name for name in annotators if name), media=media,
         )  # fmt: skip

@@ -345,7 +345,7 @@ def _counted(
     if one.fps is None and one.num_frames not in (None, times.num_frames):
         raise InputError(
             f"{annotation.where}: it labels {one.num_frames} frames, but recording {recording!r} has "
-            f"{resampled.num_frames}, resampled from the {times.num_frames} frames of its source; expected one of the two"
+            f"{resampled.num_frames}, resampled from {times.num_frames} frames of its source; expected one of the two"
         )
     return times
 

@@ -32,6 +32,7 @@ MAX_BYTES = 8 << 30
 """Largest recording that is read: 6 million frames of 4 animals with 27 keypoints."""
 
 _SAME_CLOCK = 0.01
+_ON_TIME_FRAMES = 1e-3
 _VIDEO = re.compile(r"\.(mp4|avi|mov|mkv|mpg|wmv|m4v)$", re.IGNORECASE)
 
 
@@ -188,24 +189,26 @@ def frame_numbers(times: np.ndarray, path: Path, any_steps: bool = False) -> tup
         return np.arange(len(times)), 1 / float(np.median(steps))
     if irregular:
         raise InputError(
-            f"{path}: its times are irregular, {steps.min():g} to {steps.max():g} s apart: pass a frame rate to resample "
-            "it to, e.g. `resample=30`"
+            f"{path}: its times are irregular, {steps.min():g} to {steps.max():g} s apart: pass a frame rate to "
+            "resample it to, e.g. `resample=30`"
         )
     return numbers.astype(np.int64), 1 / step
 
 
 def measured_times(
-    times: np.ndarray, numbers: np.ndarray, rate: float | None, options: ReadOptions, path: Path
+    times: np.ndarray, numbers: np.ndarray, rate: float | None, fps: float, path: Path, options: ReadOptions
 ) -> np.ndarray | None:
-    """Time of every frame, float64 [time], s, for a recording that will be resampled; None if that is not asked for.
+    """Time of every frame, float64 [time], s, of a recording that will be resampled.
 
-    Frames that the file lacks get times between those of their neighbors. Times in another unit than that of the frame
-    rate that was passed are not seconds, and are not kept.
+    None if that is not asked for, or frames are at i / fps. Frames that the file lacks get times between those of their
+    neighbors. A frame rate that was passed and contradicts the times says that these are not in seconds: regular ones
+    are then not kept.
 
     Parameters
     ----------
     times, numbers : time in s and frame number of each row, see `frame_numbers`.
     rate : frames per second by these times, or None.
+    fps : frame rate of the recording.
 
     Raises
     ------
@@ -215,9 +218,10 @@ def measured_times(
     if not options.keep_times or rate is None:
         return None
     if options.fps is not None and abs(options.fps / rate - 1) > _SAME_CLOCK:
-        # Irregular times cannot be replaced by a frame rate: this refuses them.
         frame_numbers(times, path)
         return None
     frames = np.arange(int(numbers[-1]) + 1)
-    before = times[0] - (numbers[0] - frames[: numbers[0]]) / rate
-    return np.concatenate([np.maximum(before, 0), np.interp(frames[numbers[0] :], numbers, times)])
+    # The first frame of the file is at its own time or, rounded to a frame, a little before 0 s.
+    before = np.maximum(times[0] - (numbers[0] - frames[: numbers[0]]) / rate, 0)
+    every = np.concatenate([before, np.interp(frames[numbers[0] :], numbers, times)])
+    return None if np.abs(every * fps - frames).max() < _ON_TIME_FRAMES else every
