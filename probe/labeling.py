@@ -340,9 +340,9 @@ def write_labels(
         style = styles[row.id].annotator
         probability = predictor.probabilities(row, style, balanced)
         labels = _decided_streams(probability, chosen, min_bout_frames)
-        fps, labels, probability = _of_video(predictor.store, row, labels, probability)
+        fps, shown, probability = _of_video(predictor.store, row, labels, probability)
         recording = annotated_recording(
-            row.id, fps, labels, probabilities=probability, individuals=predictor.store.individuals, actor=actor,
+            row.id, fps, shown, probabilities=probability, individuals=predictor.store.individuals, actor=actor,
             annotator=style, media=media,
         )  # fmt: skip
         summary.add(recording)
