@@ -32,7 +32,8 @@ MAX_BYTES = 8 << 30
 """Largest recording that is read: 6 million frames of 4 animals with 27 keypoints."""
 
 _SAME_CLOCK = 0.01
-_ON_TIME_FRAMES = 1e-3
+_ON_TIME_FRAMES = 0.05
+"""Times that are this near to i / fps are regular; at 50 frames per second, rounding to whole ms is half of it."""
 _VIDEO = re.compile(r"\.(mp4|avi|mov|mkv|mpg|wmv|m4v)$", re.IGNORECASE)
 
 
@@ -200,7 +201,7 @@ def measured_times(
 ) -> np.ndarray | None:
     """Time of every frame, float64 [time], s, of a recording that will be resampled.
 
-    None if that is not asked for, or frames are at i / fps. Frames that the file lacks get times between those of their
+    None if that is not asked for, or all frames are within a twentieth of a frame of i / fps. Frames that the file lacks get times between those of their
     neighbors. A frame rate that was passed and contradicts the times says that these are not in seconds: regular ones
     are then not kept.
 

@@ -159,3 +159,21 @@ def test_bad_ethovision(tmp_path, values, change, message):
     (tmp_path / "a.txt").write_text(change(ethovision(values[:, 0])), newline="")
     with pytest.raises(InputError, match=f"a.txt.*{message}"):
         read(tmp_path / "a.txt", ("center", "nose"))
+
+
+def test_irregular_times_are_kept_to_be_resampled(tmp_path, values):
+    times = np.cumsum([0, 0.02, 0.07, 0.01, 0.04, 0.04, 0.04, 0.04, 0.005, 0.1, 0.04])
+    path = trex(tmp_path / "a.npz", values[:, 0], time=times + 3)
+    with pytest.raises(InputError, match="its times are irregular"):
+        read(path, ("wcentroid",))
+    np.testing.assert_allclose(read(path, ("wcentroid",), keep_times=True).times, times)
+    shown = [f'"{number / 25:.3f}";' for number in range(11)]
+    text = ethovision(values[:, 0])
+    for number in reversed(range(11)):
+        text = text.replace(f"\n{shown[number]}", f'\n"{times[number]:.3f}";')
+    (tmp_path / "b.txt").write_text(text, newline="")
+    with pytest.raises(InputError, match="its times are irregular"):
+        read(tmp_path / "b.txt", ("center", "nose"))
+    np.testing.assert_allclose(read(tmp_path / "b.txt", ("center", "nose"), keep_times=True).times, times)
+    (tmp_path / "c.txt").write_text(ethovision(values[:, 0]), newline="")
+    assert read(tmp_path / "c.txt", ("center", "nose"), keep_times=True).times is None
