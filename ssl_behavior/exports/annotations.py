@@ -121,6 +121,8 @@ def clustered_recordings(
 ) -> Iterator[AnnotatedRecording]:
     """Recordings with their clusters as labels, one after the other; frames of no cluster are not annotated.
 
+    Those of resampled recordings are brought to the frames of the source, as in `stored_recordings`.
+
     Parameters
     ----------
     names : of each cluster, see `cluster_names`.
@@ -128,7 +130,10 @@ def clustered_recordings(
     """
     for row in rows:
         labels = without_short_bouts(cluster_labels(clusters.of(row), names), fewest_frames(minimum_seconds, row.fps))
-        yield annotated_recording(row.id, row.fps, {STREAM: labels}, media=media)
+        times = row.file_times
+        if row.source_frames is not None:
+            labels = resample_labels(labels, row.frame_times, times)
+        yield annotated_recording(row.id, times.fps, {STREAM: labels}, media=media)
 
 
 def fewest_frames(seconds: float, fps: float) -> int:

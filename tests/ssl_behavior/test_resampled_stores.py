@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from ssl_behavior.cli import main
+from ssl_behavior.clusters import FrameClusters
+from ssl_behavior.embedding import EmbeddingRow, _table
 from ssl_behavior.errors import InputError
-from ssl_behavior.exports import stored_recordings
+from ssl_behavior.exports import clustered_recordings, stored_recordings
 from ssl_behavior.exports.annotations import chosen_streams
 from ssl_behavior.importer import ImportOptions, import_recordings
 from ssl_behavior.io import ReadOptions, read_recordings, write_npz
@@ -187,10 +189,10 @@ def test_irregular_times_need_a_rate(tmp_path, recordings, capsys):
     write_npz(tmp_path / "a.npz", irregular(recordings["mid"]))
     command = ["import", str(tmp_path / "a.npz"), "--out", str(tmp_path / "store")]
     assert main(command) == 2
-    assert (
-        "a.npz: its times are irregular, 0.005 to 0.115 s apart: pass a frame rate to resample it to, e.g. --resample 30"
-        in (capsys.readouterr().err)
+    expected = (
+        "its times are irregular, 0.005 to 0.115 s apart: pass a frame rate to resample it to, e.g. --resample 30"
     )
+    assert f"a.npz: {expected}" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
     assert main([*command, "--resample", "20"]) == 0
     assert "resampled from measured frame times, usually 25 to 20" in " ".join(capsys.readouterr().out.split())
@@ -284,3 +286,15 @@ def test_npz_times(tmp_path, recordings):
     with pytest.raises(InputError, match=r"x\.npz: its times are irregular"):
         read(irregular(mid), True, fps=30.0)
     assert read(replace(mid, times=np.arange(150) * 1.0, fps=1.0), True, fps=30.0).times is None
+
+
+def test_clusters_are_written_in_the_frames_of_the_video(tmp_path, recordings):
+    made = [resample(recordings["fast"], 30.0), resample(irregular(recordings["mid"]), 20.0), recordings["slow"]]
+    store = write_store(tmp_path / "store", made)
+    rows = [EmbeddingRow(**row) for row in json.loads(json.dumps([row.facts() for row in _table(store.rows)]))]
+    assert [(row.source_fps, row.source_frames) for row in rows] == [(60.0, 300), (25.0, None), (None, None)]
+    clusters = FrameClusters(rows, np.arange(store.num_frames, dtype=np.int32) // 7 % 3, 3)
+    fast, mid, slow = clustered_recordings(clusters, rows, ("a", "b", "c"))
+    assert (fast.fps, fast.num_frames, mid.fps, slow.fps) == (60.0, 300, 20.0, 25.0)
+    assert fast.labels["cluster"].frames.tolist() == np.repeat(clusters.of(rows[0]), 2).tolist()
+    assert mid.labels["cluster"].frames.tolist() == clusters.of(rows[1]).tolist()
