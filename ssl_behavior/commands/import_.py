@@ -93,6 +93,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--background", nargs="+", default=[], metavar="STREAM=NAME", help="background behavior of a label stream"
     )
+    _add_changes(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace the store at --out")
+    return parser
+
+
+def _add_changes(parser: argparse.ArgumentParser) -> None:
+    """Options that change points or frames."""
     parser.add_argument(
         "--keep-sentinels",
         "--keep-zeros",
@@ -106,8 +113,6 @@ def _parser() -> argparse.ArgumentParser:
         "--resample", type=float, metavar="F",
         help="bring all recordings to F frames per second, also those whose frames have irregular times",
     )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace the store at --out")
-    return parser
 
 
 def main(argv: list[str]) -> int:

@@ -201,9 +201,9 @@ def measured_times(
 ) -> np.ndarray | None:
     """Time of every frame, float64 [time], s, of a recording that will be resampled.
 
-    None if that is not asked for, or all frames are within a twentieth of a frame of i / fps. Frames that are not in the
-    file get times between those of their neighbors. A frame rate that was passed and contradicts the times says that
-    these are not in seconds: regular ones are then not kept.
+    None if that is not asked for, or all frames are within a twentieth of a frame of i / fps. Frames that a file lacks
+    lie evenly between their neighbors. A frame rate that was passed and contradicts the times says that these are not
+    in seconds: regular ones are then not kept.
 
     Parameters
     ----------
