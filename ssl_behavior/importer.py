@@ -354,7 +354,7 @@ def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -
                 f"{stream}: {background!r} is taken as the background, as documented for the {writer.skeleton.name} "
                 "recordings; `backgrounds` changes it"
             )
-    _note_rates(report, writer)
+    _note_rates(report, writer, options.resample)
     report.backgrounds.update({name: stream.background for name, stream in writer.streams.items()})
     first_with: dict[str, str] = {}
     for row in writer.rows:
@@ -363,7 +363,11 @@ def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -
             report.notices.append(f"{row.id!r} has the same tracks as {same!r}: keep them on one side of a split")
 
 
-def _note_rates(report: ImportReport, writer: StoreWriter) -> None:
+def _note_rates(report: ImportReport, writer: StoreWriter, resampled: float | None) -> None:
+    if resampled is not None and all(row.source_fps is None for row in writer.rows):
+        report.notices.append(
+            f"all recordings have {resampled:.6g} frames per second already: `resample` changes nothing"
+        )
     slowest, fastest = (choose(row.fps for row in writer.rows) for choose in (min, max))
     if fastest > slowest * (1 + FPS_TOLERANCE):
         report.notices.append(

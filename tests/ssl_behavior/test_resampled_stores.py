@@ -84,6 +84,14 @@ def test_mixed_rates_name_the_option(tmp_path, recordings, capsys):
         common_fps(store.rows, "split them")
 
 
+def test_nothing_to_resample_is_said(tmp_path, recordings, capsys):
+    folder = tracks(tmp_path / "tracks", {"mid": recordings["mid"]})
+    assert main(["import", str(folder), "--out", str(tmp_path / "store"), "--resample", "30"]) == 0
+    assert "all recordings have 30 frames per second already: --resample changes nothing" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
 @pytest.mark.parametrize("value", ["0", "-30", "nan"])
 def test_bad_rates_leave_nothing(tmp_path, recordings, value, capsys):
     folder = tracks(tmp_path / "tracks", recordings)

@@ -159,12 +159,19 @@ def test_labels_of_the_majority():
 def test_ties_go_to_the_nearest_frame():
     made = at_rate(recording(np.zeros(8), 40, [0, 1, 1, 0, 2, 2, 1, 1]), 20)
     assert made.labels["S"].frames.tolist() == [0, 1, 2, 1]
-    # Half of frame 1 and half of frame 2 are in target frame 1 of 20; it begins at frame 1.33, nearer to frame 1.
+    # The target frame lasts from 0.075 to 1.075 s; its time is 0.025 s before frame 1 of the first behavior.
+    labels = Labels(vocabulary=("u", "v"), frames=np.array([0, 0, 1, 1]))
     made = resample_labels(
-        Labels(vocabulary=("u", "v"), frames=np.array([0, 0, 1, 1])),
-        FrameTimes(fps=20.0, num_frames=4), FrameTimes(fps=1.0, num_frames=1, measured=np.array([0.075])),
+        labels, FrameTimes(fps=1.0, num_frames=4, measured=np.array([0.0, 0.1, 0.575, 1.0])),
+        FrameTimes(fps=1.0, num_frames=1, measured=np.array([0.075])),
     )  # fmt: skip
-    assert made.frames.tolist() == [1]
+    assert made.frames.tolist() == [0]
+    # Of frames 0, 1 and 2 of the source, frame 1 is nearest to 0.9 s, although frame 0 lasts until then.
+    made = resample_labels(
+        labels, FrameTimes(fps=1.0, num_frames=4, measured=np.array([0.0, 1.0, 1.2, 1.6])),
+        FrameTimes(fps=1 / 0.6, num_frames=1, measured=np.array([0.9])),
+    )  # fmt: skip
+    assert made.frames.tolist() == [0]
 
 
 @pytest.mark.parametrize(("source", "target"), RATES)
@@ -179,6 +186,11 @@ def test_the_end_is_that_of_the_source(source, target):
     last = 316 / source
     assert last - 1 / target < (made.num_frames - 1) / target <= last + 1e-9
     assert not np.isnan(made.keypoints).any()
+
+
+def test_the_last_frame_survives_rounding():
+    # 29 / 12.5 * 25 is a little less than 58.
+    assert at_rate(recording(np.zeros(30), 12.5), 25).num_frames == 59
 
 
 def test_there_and_back_again():
