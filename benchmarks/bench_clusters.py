@@ -29,7 +29,7 @@ from scipy.signal import lfilter
 
 from ssl_behavior.clusters import KMeansConfig, fit_clusters
 from ssl_behavior.device import describe_device
-from ssl_behavior.embedding import Embeddings
+from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.files import write_json
 from ssl_behavior.seeds import numpy_generator

@@ -32,7 +32,7 @@ import numpy as np
 from timing import seconds
 
 from ssl_behavior.device import describe_device
-from ssl_behavior.embedding import Embeddings, store_embeddings
+from ssl_behavior.embeddings_folder import Embeddings, store_embeddings
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.simulate import simulate_recording
 from ssl_behavior.store import Store, create_store

@@ -29,8 +29,8 @@ from simulated_embeddings import simulate_embeddings
 from timing import seconds
 
 from ssl_behavior.device import choose_device, describe_device
-from ssl_behavior.embedding import Embeddings
 from ssl_behavior.embedding_space import BLOCK_FRAMES, SpaceConfig
+from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.retrieval import FrameIndex, IndexConfig, build_index
 from ssl_behavior.retrieval.frame_index import RECALL_AT, RecallSample

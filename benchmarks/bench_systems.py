@@ -23,7 +23,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from probe.calms21.baselines import BASELINES, BaselineConfig, assemble_inputs
-from probe.calms21.baselines.inputs import Inputs, augment
+from probe.calms21.baselines.augmentation import augment
+from probe.calms21.baselines.inputs import Inputs
 from probe.calms21.baselines.networks import Lstm
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.seeds import torch_generator

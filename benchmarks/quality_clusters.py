@@ -27,8 +27,8 @@ from ssl_behavior.clusters import DensityConfig, KMeansConfig, SmoothingConfig
 from ssl_behavior.clusters.algorithms import KMeansModel
 from ssl_behavior.clusters.clustering import DENSITY_DIMS, fit_model
 from ssl_behavior.clusters.embedding_quality import normalized_mutual_information, purity
-from ssl_behavior.embedding import Embeddings, store_embeddings
 from ssl_behavior.embedding_space import Space, SpaceConfig, sample_frames
+from ssl_behavior.embeddings_folder import Embeddings, store_embeddings
 from ssl_behavior.files import write_json
 from ssl_behavior.store import Store
 

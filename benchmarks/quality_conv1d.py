@@ -30,10 +30,12 @@ from rich.progress import Progress
 from probe.calms21.baselines import BASELINES, BaselineConfig, TrainedBaseline, assemble_inputs, run_baseline
 from probe.experiment import Experiment, Predictions
 from probe.representations import Matrix, check_alignment, columns_without
-from probe.tables import ResultRow, csv_text, markdown_text, rich_table, score_row
+from probe.scores import ResultRow, score_row
+from probe.tables import csv_text, markdown_text, rich_table
 from probe.tasks import annotated_rows, make_task, parse_macro, targets
 from ssl_behavior.device import choose_device, choose_precision, describe_device
-from ssl_behavior.embedding import Embeddings, kept_groups
+from ssl_behavior.embedding import kept_groups
+from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, read_json, write_json
 from ssl_behavior.splits import make_split

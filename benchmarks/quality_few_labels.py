@@ -29,12 +29,12 @@ from pathlib import Path
 from typing import Any
 
 from probe.calms21.effort_presets import EFFORTS, get_effort
+from probe.calms21.learning_curves import Curve, draw_streams, label_counts, label_curve
 from probe.calms21.prediction_cache import cached_predictions
 from probe.calms21.representation_cache import RepresentationCache
-from probe.calms21.result_tables import make_benchmark_task
 from probe.calms21.system_registry import OURS, BenchmarkContext, TaskPart
-from probe.calms21.systems import BoostedTrees, Curve, FrozenProbe, System, draw_streams, label_curve
-from probe.calms21.systems.curves import label_counts
+from probe.calms21.systems import BoostedTrees, FrozenProbe, System
+from probe.calms21.task_runs import make_benchmark_task
 from probe.references import add_session_time, cached_hand_features, input_means
 from probe.representations import Representation
 from ssl_behavior.device import choose_device, choose_precision

@@ -20,7 +20,14 @@ from typing import Any
 import numpy as np
 from simulated_studies import PLANTED, StudyConfig, simulate_study
 
-from ssl_behavior.clusters.profiles import MEASURES, Comparison, Groups, Profiles, ProfilesConfig, compare_profiles
+from ssl_behavior.clusters.group_comparison import (
+    MEASURES,
+    Comparison,
+    Groups,
+    Profiles,
+    ProfilesConfig,
+    compare_profiles,
+)
 
 STUDIES = {
     "nothing, 4 animals": StudyConfig(animals=4),

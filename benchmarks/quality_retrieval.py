@@ -23,8 +23,8 @@ import numpy as np
 from quality_clusters import TRAIN, compared, labels_of
 
 from ssl_behavior.bouts import Span, runs
-from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.embedding_space import SpaceConfig
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
 from ssl_behavior.retrieval import FrameIndex, IndexConfig, Query, build_index, nearest_bouts
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import Store

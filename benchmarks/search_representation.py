@@ -38,15 +38,16 @@ from ssl_behavior.methods.summary_prediction import Readout
 from ssl_behavior.nn import EncoderConfig, MixerConfig, MixingEmbedder
 from ssl_behavior.numerics import equal_variance_rotation, principal_axes
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
-from ssl_behavior.sliding_means import WindowsConfig, sliding_means
 from ssl_behavior.store import Store
-from ssl_behavior.window_histograms import (
+from ssl_behavior.window_statistics import (
     QUANTILES,
     QuantileCodes,
     Summaries,
     SummariesConfig,
+    WindowsConfig,
     joined_moments,
     scene_moments,
+    sliding_means,
     step_moments,
 )
 from ssl_behavior.windows import WindowReader

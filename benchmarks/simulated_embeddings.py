@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import lfilter
 
-from ssl_behavior.embedding import Embeddings
+from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.files import write_json
 from ssl_behavior.seeds import numpy_generator
 

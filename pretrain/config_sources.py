@@ -12,7 +12,7 @@ import yaml
 from pretrain.command import Options
 from pretrain.config import RunConfig, run_config_from, run_config_to_dict
 from pretrain.recipes import RECIPES
-from pretrain.runfolder import recorded_config, recorded_stores, with_kept_programs, with_own_programs
+from pretrain.run_folder import recorded_config, recorded_stores, with_kept_programs, with_own_programs
 from ssl_behavior.errors import InputError
 from ssl_behavior.splits import split_patterns
 

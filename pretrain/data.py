@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.config import DataConfig
-from ssl_behavior import parallel
+from ssl_behavior import collectives
 from ssl_behavior.errors import InputError
 from ssl_behavior.labeled_windows import LabeledReader, LabelFacts, labels_fingerprint
 from ssl_behavior.seeds import numpy_generator
@@ -211,9 +211,9 @@ def _fingerprint(train: Sequence[Source], validation: Sequence[Source], labeled:
 
 def check_batch_size(config: DataConfig) -> None:
     """Refuse a batch that the processes cannot share evenly."""
-    if config.batch_size % parallel.world_size():
+    if config.batch_size % collectives.world_size():
         raise InputError(
-            f"data.batch_size {config.batch_size} cannot be shared evenly by {parallel.world_size()} processes; "
+            f"data.batch_size {config.batch_size} cannot be shared evenly by {collectives.world_size()} processes; "
             "choose a multiple"
         )
 
@@ -232,9 +232,9 @@ def training_batches(
 
 
 def _share(reader: WindowReader, batch_size: int, seed: int, step: int) -> WindowBatch:
-    share = batch_size // parallel.world_size()
+    share = batch_size // collectives.world_size()
     batch = reader.sample(batch_size, numpy_generator(seed, "batch", step))
-    return batch.part(parallel.rank() * share, (parallel.rank() + 1) * share)
+    return batch.part(collectives.rank() * share, (collectives.rank() + 1) * share)
 
 
 def validation_batches(reader: WindowReader, config: DataConfig, seed: int) -> Iterator[WindowBatch]:

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ssl_behavior import parallel
+from ssl_behavior import collectives
 from ssl_behavior.errors import InputError
 
 __all__ = ["averaged", "in_main", "process_group", "stop_signal", "wrap"]
@@ -34,7 +34,7 @@ def process_group(device: torch.device) -> Iterator[None]:
 
 def wrap(losses: nn.Module) -> nn.Module:
     """Wrap a module so that gradients are averaged over processes; with one process, return the module itself."""
-    if parallel.world_size() == 1:
+    if collectives.world_size() == 1:
         return losses
     return DistributedDataParallel(losses)
 
@@ -43,15 +43,15 @@ def averaged(values: dict[str, Tensor]) -> dict[str, float]:
     """Means over processes, as numbers."""
     own = torch.stack([value.detach() for value in values.values()])
     # Apple's MPS knows no float64; it never trains in several processes.
-    own = own.double() if parallel.world_size() > 1 else own.cpu().double()
-    return dict(zip(values, (parallel.all_sum(own) / parallel.world_size()).tolist(), strict=True))
+    own = own.double() if collectives.world_size() > 1 else own.cpu().double()
+    return dict(zip(values, (collectives.all_sum(own) / collectives.world_size()).tolist(), strict=True))
 
 
 def stop_signal(received: int, device: torch.device) -> int:
     """Largest signal number that any process received, so that all stop after the same step; 0 = none."""
-    if parallel.world_size() == 1:
+    if collectives.world_size() == 1:
         return received
-    return int(parallel.gather(torch.tensor([received], device=device)).max())
+    return int(collectives.gather(torch.tensor([received], device=device)).max())
 
 
 def in_main(action: Callable[[], None]) -> None:
@@ -63,12 +63,12 @@ def in_main(action: Callable[[], None]) -> None:
         In every process, if the main one's action raised it.
     """
     refusal: list[str | None] = [None]
-    if parallel.is_main():
+    if collectives.is_main():
         try:
             action()
         except InputError as error:
             refusal = [str(error)]
-    if parallel.world_size() > 1:
+    if collectives.world_size() > 1:
         dist.broadcast_object_list(refusal)
     if refusal[0] is not None:
         raise InputError(refusal[0])

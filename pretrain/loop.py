@@ -20,9 +20,9 @@ from pretrain.config import RunConfig
 from pretrain.data import Data, batch_recordings, training_batches, validation_batches
 from pretrain.distributed import averaged, stop_signal
 from pretrain.optim import WeightAverage, learning_rate, make_optimizer, set_learning_rate
+from pretrain.run_folder import RunFolder, checkpoint_name
 from pretrain.run_log import RunLog, finite_or_none
-from pretrain.runfolder import RunFolder, checkpoint_name
-from ssl_behavior import parallel
+from ssl_behavior import collectives
 from ssl_behavior.checkpoint import load_training_state, load_weights, read_checkpoint_config
 from ssl_behavior.errors import InputError
 from ssl_behavior.joint_predictions import predict_row
@@ -97,7 +97,7 @@ def train_step(
     FloatingPointError
         If the loss or the gradient is not finite; the weights are then as before the step.
     """
-    torch.manual_seed(derive_seed(seed, "dropout", step, parallel.rank()))
+    torch.manual_seed(derive_seed(seed, "dropout", step, collectives.rank()))
     with autocast(batch, precision):
         loss = losses(batch, torch_generator(seed, "loss", step))
     optimizer.zero_grad(set_to_none=True)
@@ -339,7 +339,7 @@ class Trainer:
 
     def _finish(self) -> None:
         """Call `method.finish` in the main process, which also saves the result."""
-        with parallel.alone(), self.average.in_place():
+        with collectives.alone(), self.average.in_place():
             self.method.finish(self.data.train)
 
     def _due(self, every: int) -> bool:
@@ -358,7 +358,7 @@ class Trainer:
 
     def _check_collapse(self, batch: WindowBatch, log: RunLog) -> None:
         """Warn if the embeddings of a training batch have collapsed."""
-        with parallel.alone():
+        with collectives.alone():
             rank = batch_rank(self.method, batch, self.precision)
         if warning := collapse_warning(rank, self.method.learned_dim):
             log.say(f"warning: step {self.steps_done}: {warning}")
@@ -368,7 +368,7 @@ class Trainer:
         reader, config = self.data.validation, self.config
         if reader is None:
             return False
-        with parallel.alone(), self.average.in_place():
+        with collectives.alone(), self.average.in_place():
             batches = validation_batches(reader, config.data, config.seed)
             self.validation = validate(self.method, batches, self.device, self.precision)
             self.validation |= label_scores(self.method, reader, self.precision)

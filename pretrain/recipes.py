@@ -16,8 +16,7 @@ from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskPr
 from ssl_behavior.methods.task_programming_heads import HeadsConfig, TrajectoryConfig
 from ssl_behavior.nn import EncoderConfig, MixerConfig
 from ssl_behavior.programs import PAPER_THRESHOLDS, TASK_PROGRAMMING_2021, ProgramsConfig
-from ssl_behavior.sliding_means import WindowsConfig
-from ssl_behavior.window_histograms import SummariesConfig
+from ssl_behavior.window_statistics import SummariesConfig, WindowsConfig
 
 __all__ = [
     "RECIPES", "cpc", "cpc_mabe2021", "cpc_programs", "cpc_tiny", "finetune", "joint", "joint_mabe2021",

@@ -12,8 +12,7 @@ from pretrain.config import RunConfig
 from pretrain.data import Data, check_batch_size, chosen_sources, labeled_sources, open_data
 from pretrain.distributed import in_main, process_group, wrap
 from pretrain.loop import Losses, Trainer
-from pretrain.run_log import RunLog
-from pretrain.runfolder import (
+from pretrain.run_folder import (
     RunFolder,
     keep_own_programs,
     only_process,
@@ -21,8 +20,9 @@ from pretrain.runfolder import (
     recorded_config,
     with_kept_programs,
 )
+from pretrain.run_log import RunLog
 from pretrain.warm_start import init_fingerprint, settle_init, take_encoder, with_encoder_of
-from ssl_behavior import parallel
+from ssl_behavior import collectives
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.errors import InputError
@@ -149,7 +149,7 @@ def _speaker(console: Console, wording: Callable[[str], str]) -> Callable[[str],
     """A function that prints a line in the main process, in the given wording."""
 
     def say(text: str) -> None:
-        if parallel.is_main():
+        if collectives.is_main():
             console.print(wording(text), highlight=False, markup=False, soft_wrap=True)
 
     return say
@@ -190,7 +190,7 @@ def new_method(config: RunConfig, data: Data) -> Method:
 
 def _introduce(method: Method, data: Data, machine: str, say: Callable[[str], None]) -> None:
     parameters = sum(parameter.numel() for parameter in method.parameters())
-    processes = f" x {parallel.world_size()} processes" if parallel.world_size() > 1 else ""
+    processes = f" x {collectives.world_size()} processes" if collectives.world_size() > 1 else ""
     held_out = len(data.validation.sources) if data.validation else 0
     say(f"{method_name(method.config)}, {parameters:,} parameters, on {machine}{processes}")
     say(
@@ -203,7 +203,7 @@ def _introduce(method: Method, data: Data, machine: str, say: Callable[[str], No
 
 
 def _train(trainer: Trainer, run: RunFolder, console: Console, say: Callable[[str], None]) -> int:
-    if not parallel.is_main():
+    if not collectives.is_main():
         return trainer.train(run, None)
     config = trainer.config
     run.forget_after(trainer.steps_done)

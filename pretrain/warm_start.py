@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.config import RunConfig
-from pretrain.runfolder import recorded_init
+from pretrain.run_folder import recorded_init
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods import Method, MethodConfig

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from probe.labeling import LabelPredictor, ProbePredictor
+    from probe.label_predictors import LabelPredictor, ProbePredictor
     from ssl_behavior.store import StoreRow
 
 __all__ = ["main"]
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     # These imports take seconds, and --help needs none of them.
-    from probe.labeling import ProbePredictor, RunPredictor
+    from probe.label_predictors import ProbePredictor, RunPredictor
     from ssl_behavior.device import choose_device, choose_precision
     from ssl_behavior.errors import InputError
     from ssl_behavior.files import check_free
@@ -64,7 +64,7 @@ def _rows(options: argparse.Namespace, predictor: "LabelPredictor") -> "list[Sto
 def _label(options: argparse.Namespace, predictor: "LabelPredictor", console: "Console") -> None:
     from rich.text import Text
 
-    from probe.labeling import write_labels
+    from probe.label_predictors import write_labels
     from ssl_behavior.commands import as_options
     from ssl_behavior.terminal import counted, progress_bars
 
@@ -83,7 +83,7 @@ def _label(options: argparse.Namespace, predictor: "LabelPredictor", console: "C
 
 
 def _learn(options: argparse.Namespace, predictor: "ProbePredictor", console: "Console") -> None:
-    from probe.labeling import add_annotator_from_store
+    from probe.label_predictors import add_annotator_from_store
     from ssl_behavior.terminal import counted
 
     own = add_annotator_from_store(predictor, _rows(options, predictor), options.learn, options.out, options.overwrite)

@@ -152,7 +152,7 @@ def _names(text: str) -> tuple[str, ...]:
 def main(argv: Sequence[str]) -> int:
     """Run the verb; 0 on success, InputError for a user's mistake."""
     config = parse(argv)
-    from probe.session import run_probe
+    from probe.run import run_probe
     from ssl_behavior.commands import as_options
     from ssl_behavior.terminal import make_console
 

@@ -6,7 +6,8 @@ from itertools import islice
 
 import numpy as np
 
-from probe.experiment import LabeledFrames, Problem
+from probe.experiment import Problem
+from probe.labeled_frames import LabeledFrames
 from probe.representations import Frames
 from ssl_behavior.numerics import Standardizer
 from ssl_behavior.seeds import numpy_generator

@@ -25,9 +25,17 @@ from ssl_behavior.files import read_json, write_json
 from ssl_behavior.nn import MixerConfig, pad_to_multiple, to_frames
 from ssl_behavior.numerics import RunningCovariance, Standardizer, equal_variance_rotation, principal_components
 from ssl_behavior.recording import observed_points
-from ssl_behavior.sliding_means import WindowsConfig, sliding_means
 from ssl_behavior.store import Store, StoreRow
-from ssl_behavior.window_histograms import QUANTILES, Piece, QuantileCodes, Summaries, SummariesConfig, scene_moments
+from ssl_behavior.window_statistics import (
+    QUANTILES,
+    Piece,
+    QuantileCodes,
+    Summaries,
+    SummariesConfig,
+    WindowsConfig,
+    scene_moments,
+    sliding_means,
+)
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = [
@@ -289,7 +297,7 @@ def histogram_components(
 ) -> tuple[Representation, Representation]:
     """Principal components of windowed histograms of the encoder's inputs, and their rotation; float32 [frames, dim].
 
-    The histograms of `ssl_behavior.window_histograms` count mean and standard deviation of every input in steps of
+    The histograms of `ssl_behavior.window_statistics` count mean and standard deviation of every input in steps of
     0.2 s over five windows: the second before, the second after, and 1, 3 and 10 s around the frame. The windows have
     equal total variance; the principal components have unequal variances.
 

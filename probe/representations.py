@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_behavior.embedding import Embeddings, kept_groups
+from ssl_behavior.embedding import kept_groups
+from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods import group_slices
 from ssl_behavior.numerics import Standardizer

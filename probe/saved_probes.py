@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from probe.annotators.learning import OUTPUT, AnnotatorProbe
+from probe.annotators.annotator_probe import OUTPUT, AnnotatorProbe
 from probe.experiment import DECISION, FITS, PLAIN, Experiment, FittedHead, Predictions, expand_classes
 from probe.postprocessing import smooth
 from probe.representations import Matrix, all_frames, standardized_blocks

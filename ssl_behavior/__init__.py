@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pretrain.estimator import PoseEmbedder
-    from ssl_behavior.embedding import Embeddings, Encoder, load
+    from ssl_behavior.embedding import Encoder, load
+    from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.errors import InputError
     from ssl_behavior.recording import Labels, Recording
     from ssl_behavior.skeleton import SKELETONS, Skeleton, load_skeleton

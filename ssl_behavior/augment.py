@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ssl_behavior.collectives import own_share
 from ssl_behavior.errors import InputError
-from ssl_behavior.parallel import own_share
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch
 

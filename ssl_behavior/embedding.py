@@ -1,19 +1,11 @@
-"""Embeddings of whole recordings by a frozen encoder: one row per frame, on disk, in bounded memory.
+"""Embeddings of whole recordings by a frozen encoder: one row per frame, in bounded memory.
 
-An embeddings folder holds `embeddings.npy` (float16 or float32 [frames, dim], one row for every frame of every
-recording, in store order) and `embeddings.json` (the recordings and the checkpoint). Read it with
-`numpy.load(mmap_mode="r")`. Long recordings go through the encoder in chunks that give the numbers of one pass.
-
-Python interface to a trained encoder: `load` and `Encoder`.
+Long recordings go through the encoder in chunks that give the numbers of one pass. Python interface to a trained
+encoder: `load` and `Encoder`.
 """
 
-import json
-import os
-import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,27 +16,21 @@ from torch import Tensor
 
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.device import choose_device
+from ssl_behavior.embeddings_folder import Embeddings, EmbeddingsWriter, check_dtype
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import (
-    atomic_folder,
     check_free,
-    publish_folder,
-    read_contents,
-    read_json,
     write_errors_explained,
-    write_json,
 )
 from ssl_behavior.individuals import who_is_who
 from ssl_behavior.methods import Method, group_slices
-from ssl_behavior.recording import FrameTimes, Recording
+from ssl_behavior.recording import Recording
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.terminal import Progress, no_progress
 from ssl_behavior.windows import WindowBatch, WindowReader, arena_of, recording_window
 
 __all__ = [
     "CHUNK_FRAMES",
-    "EmbeddingRow",
-    "Embeddings",
     "Encoder",
     "check_fits",
     "chunked",
@@ -53,10 +39,9 @@ __all__ = [
     "embed_store",
     "kept_groups",
     "load",
-    "select_rows",
-    "store_embeddings",
     "with_kept_groups",
 ]
+
 
 CHUNK_FRAMES = 6144
 
@@ -95,127 +80,7 @@ def chunked(
         method.train(training)
 
 
-FORMAT_VERSION = 1
 _FPS_TOLERANCE = 0.01
-_DTYPES = ("float16", "float32")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EmbeddingRow:
-    """Rows of the array that belong to a recording."""
-
-    id: str
-    offset: int
-    frames: int
-    fps: float
-    source_fps: float | None = None
-    """Frame rate of the source of a resampled recording; None = not resampled."""
-    source_frames: int | None = None
-    """Number of frames of the source of a resampled recording; None = its frame times are irregular."""
-
-    @property
-    def slice(self) -> slice:
-        return slice(self.offset, self.offset + self.frames)
-
-    @property
-    def frame_times(self) -> FrameTimes:
-        """Times of the recording's frames in its video."""
-        return FrameTimes(fps=self.fps, num_frames=self.frames)
-
-    @property
-    def file_times(self) -> FrameTimes:
-        """Times of the frames that written label files count, see `Store.file_times`."""
-        if self.source_fps is None or self.source_frames is None:
-            return self.frame_times
-        return FrameTimes(fps=self.source_fps, num_frames=self.source_frames)
-
-    def facts(self) -> dict[str, Any]:
-        """The row as JSON; only resampled recordings have facts about a source."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-
-class Embeddings:
-    """An embeddings folder.
-
-    Attributes
-    ----------
-    rows : the recordings table, in the store's order.
-    groups : column groups: name -> number of columns.
-    checkpoint, store : fingerprints of the encoder and of the tracks.
-    precision : "float32" or "bfloat16", number type of the computation; "" = unknown.
-
-    Raises
-    ------
-    InputError
-        If the folder holds no embeddings, is damaged, or was written by a newer version.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        contents = read_contents(
-            self.path, "embeddings.json", "embeddings", FORMAT_VERSION, ", or embed again", "an embeddings folder"
-        )
-        try:
-            self.rows = [EmbeddingRow(**row) for row in contents["recordings"]]
-            self.groups: dict[str, int] = dict(contents["channel_groups"])
-            self.checkpoint, self.store = str(contents["checkpoint"]), str(contents["store"])
-            self.precision = str(contents.get("precision", ""))
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{self.path}/embeddings.json is damaged: {error!r}") from None
-        wanted = sum(row.frames for row in self.rows), sum(self.groups.values())
-        if getattr(self.array, "shape", None) != wanted:
-            raise InputError(
-                f"{self.path} is damaged: its table says {wanted[0]} rows and {wanted[1]} columns, embeddings.npy has "
-                f"shape {list(self.array.shape)}"
-            )
-
-    @cached_property
-    def array(self) -> np.ndarray:
-        """[frames, dim], memory-mapped."""
-        try:
-            return np.load(self.path / "embeddings.npy", mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(f"{self.path} is damaged: embeddings.npy cannot be read ({error})") from None
-
-    @property
-    def dim(self) -> int:
-        return int(self.array.shape[1])
-
-    def row(self, recording: str) -> EmbeddingRow:
-        """Row of a recording; raises InputError for an unknown id."""
-        for row in self.rows:
-            if row.id == recording:
-                return row
-        raise InputError(f"{self.path} has no recording {recording!r}")
-
-    def select(self, patterns: Sequence[str]) -> list[EmbeddingRow]:
-        """Rows whose id equals or matches (as a glob) any of `patterns`, in order.
-
-        Raises
-        ------
-        InputError
-            If a pattern matches nothing.
-        """
-        return select_rows(self.rows, patterns, str(self.path))
-
-
-def select_rows(rows: Sequence[EmbeddingRow], patterns: Sequence[str], where: str) -> list[EmbeddingRow]:
-    """Rows with an id that equals or matches (as a glob) any of `patterns`, in order.
-
-    Parameters
-    ----------
-    where : name of the source of the rows, for the error.
-
-    Raises
-    ------
-    InputError
-        If a pattern matches nothing.
-    """
-    for pattern in patterns:
-        if not any(row.id == pattern or fnmatchcase(row.id, pattern) for row in rows):
-            known = f"{rows[0].id!r} and others" if rows else "none"
-            raise InputError(f"{where}: no recording matches {pattern!r}; it has {known}")
-    return [row for row in rows if any(row.id == one or fnmatchcase(row.id, one) for one in patterns)]
 
 
 def check_fits(
@@ -366,14 +231,14 @@ def embed_store(
     InputError
         If `out` exists, the disk is full, a recording does not fit the encoder, or a value cannot be held in float16.
     """
-    _check_dtype(dtype)
+    check_dtype(dtype)
     rows, out = list(store.rows if rows is None else rows), Path(out)
     check_free(out, overwrite, "embeddings.json")
     method, kept = with_kept_groups(method, without, only)
     for row in rows:
         check_fits(method, row, store.skeleton.keypoints, store.individuals)
     with write_errors_explained(out):
-        export = _Export(method, store, rows, out, dtype, precision, kept)
+        export = EmbeddingsWriter(method, store, rows, out, dtype, precision, kept)
         total = sum(row.frames for row in rows)
         if export.done:
             progress("embedding", sum(row.frames for row in rows[: export.done]), total)
@@ -410,154 +275,6 @@ def embed_row(
         if not np.isfinite(values).all():
             raise InputError(f"recording {row.id!r}: the encoder gives values that are not finite; is it damaged?")
         yield span, values
-
-
-def store_embeddings(
-    out: str | Path,
-    store: Store,
-    rows: Sequence[StoreRow],
-    sequences: Iterable[tuple[str, np.ndarray]],
-    group: str,
-    made_by: Callable[[], str],
-    dtype: str = "float16",
-    overwrite: bool = False,
-) -> Embeddings:
-    """Write precomputed features, e.g. released ones, as an embeddings folder, atomically.
-
-    Parameters
-    ----------
-    sequences : (recording id, values [time, dim]) for each of `rows`, in any order.
-    group : name of the column group.
-    made_by : called after all sequences are read; its value replaces the checkpoint's fingerprint in `embeddings.json`.
-
-    Raises
-    ------
-    InputError
-        If `out` exists, the disk is full, or a value cannot be held in float16.
-    """
-    _check_dtype(dtype)
-    out, table = Path(out), {row.id: row for row in _table(rows)}
-    array: np.memmap | None = None
-    with atomic_folder(out, overwrite, "embeddings.json") as folder:
-        for recording, values in sequences:
-            if array is None:
-                shape = sum(row.frames for row in rows), values.shape[1]
-                array = _new_array(folder / "embeddings.npy", np.dtype(dtype), shape)
-            array[table[recording].slice] = _as_stored(values, array.dtype, recording)
-        assert array is not None
-        array.flush()
-        groups = {group: array.shape[1]}
-        write_json(folder / "embeddings.json", _contents(store, list(table.values()), groups, dtype, made_by()))
-    return Embeddings(out)
-
-
-def _check_dtype(dtype: str) -> None:
-    if dtype not in _DTYPES:
-        raise InputError(f"embeddings can be stored as {' or '.join(_DTYPES)}, not {dtype!r}")
-
-
-def _table(rows: Sequence[StoreRow]) -> list[EmbeddingRow]:
-    """Row table: offset, frames and fps of each recording."""
-    stops = np.cumsum([row.frames for row in rows]).tolist()
-    return [
-        EmbeddingRow(
-            id=row.id,
-            offset=stop - row.frames,
-            frames=row.frames,
-            fps=row.fps,
-            source_fps=row.source_fps,
-            source_frames=row.source_frames if row.source_times is None else None,
-        )
-        for row, stop in zip(rows, stops, strict=True)
-    ]
-
-
-def _contents(
-    store: Store, table: Sequence[EmbeddingRow], groups: Mapping[str, int], dtype: str, made_by: str
-) -> dict[str, Any]:
-    return {
-        "format": "ssl-behavior embeddings",
-        "version": FORMAT_VERSION,
-        "dim": sum(groups.values()),
-        "dtype": dtype,
-        "channel_groups": dict(groups),
-        "checkpoint": made_by,
-        "store": store.fingerprint(),
-        "recordings": [row.facts() for row in table],
-    }
-
-
-def _new_array(file: Path, dtype: np.dtype, shape: tuple[int, int]) -> np.memmap:
-    """A memory-mapped array whose space is reserved: a full disk raises now, not after hours as SIGBUS."""
-    array = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
-    if hasattr(os, "posix_fallocate"):
-        with file.open("r+b") as handle:
-            os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
-    return array
-
-
-def _as_stored(values: np.ndarray, dtype: np.dtype, recording: str) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        stored = values.astype(dtype)
-    if not np.isfinite(stored).all():
-        raise InputError(f"recording {recording!r}: an embedding is too large for {dtype}; use `dtype=float32`")
-    return stored
-
-
-class _Export:
-    """Unfinished export: a folder beside `out` that records how many recordings are done."""
-
-    def __init__(
-        self,
-        method: Method,
-        store: Store,
-        rows: list[StoreRow],
-        out: Path,
-        dtype: str,
-        precision: torch.dtype,
-        kept: dict[str, int],
-    ) -> None:
-        self.out, self.folder = out, out.with_name(f".{out.name}.unfinished")
-        self.rows = _table(rows)
-        self.contents = {
-            **_contents(store, self.rows, kept, dtype, method.fingerprint()),
-            "precision": str(precision).removeprefix("torch."),
-        }
-        self.done = self._resumable()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = self.folder / "embeddings.npy"
-        if not self.done:
-            # Whatever another export left must not be taken for progress of this one.
-            (self.folder / "progress.json").unlink(missing_ok=True)
-            try:
-                _new_array(file, np.dtype(dtype), (sum(row.frames for row in rows), sum(kept.values())))
-            except OSError:
-                shutil.rmtree(self.folder, ignore_errors=True)
-                raise
-        self.array = np.lib.format.open_memmap(file, mode="r+")
-
-    def _resumable(self) -> int:
-        """Number of recordings that an interrupted export with the same settings finished."""
-        progress = self.folder / "progress.json"
-        if not progress.exists():
-            return 0
-        saved = read_json(progress, "an unfinished export")
-        return int(saved["done"]) if saved["contents"] == json.loads(json.dumps(self.contents)) else 0
-
-    def write(self, pick: int, span: slice, values: np.ndarray) -> None:
-        row = self.rows[pick]
-        self.array[row.offset + span.start : row.offset + span.stop] = _as_stored(values, self.array.dtype, row.id)
-
-    def finish_row(self, pick: int) -> None:
-        self.array.flush()
-        write_json(self.folder / "progress.json", {"done": pick + 1, "contents": self.contents})
-
-    def finish(self) -> None:
-        self.array.flush()
-        del self.array
-        write_json(self.folder / "embeddings.json", self.contents)
-        (self.folder / "progress.json").unlink(missing_ok=True)
-        publish_folder(self.folder, self.out)
 
 
 class Encoder:

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_behavior.embedding import EmbeddingRow, Embeddings, kept_groups
+from ssl_behavior.embedding import kept_groups
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import write_json
 from ssl_behavior.methods import group_slices

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.numerics import RunningCovariance, RunningMoments, principal_components
-from ssl_behavior.scene import Scene, SceneConfig, build_scene, lagged, rotate_into, scale_of
+from ssl_behavior.pose_geometry import Scene, SceneConfig, build_scene, lagged, rotate_into, scale_of
 from ssl_behavior.skeleton import Skeleton, check_two_individuals
 from ssl_behavior.windows import WindowBatch, WindowReader
 

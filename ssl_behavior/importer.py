@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_behavior.animal_layouts import animals_in_files, joined, split_by_names
 from ssl_behavior.body_parts import animals_in_names
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import check_free, write_json
@@ -24,6 +23,7 @@ from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
 from ssl_behavior.io.import_report import ImportReport, RecordingReport, StreamReport
 from ssl_behavior.io.reader_helpers import id_from_name
 from ssl_behavior.io.track_quality import clean, inspect_quality
+from ssl_behavior.multi_animal import animals_in_files, joined, split_by_names
 from ssl_behavior.recording import NOT_ANNOTATED, Recording
 from ssl_behavior.resampling import resample
 from ssl_behavior.skeleton import FLAT, Skeleton

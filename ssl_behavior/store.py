@@ -82,7 +82,7 @@ class StoreRow:
 class Stream:
     """Vocabulary and background of a label stream; `background` is "" if there is none.
 
-    `file` : the stream's array, if it is not `labels/<stream>.npy` (after changes, see `ssl_behavior.store_labels`).
+    `file` : the stream's array, if it is not `labels/<stream>.npy` (after changes, see `ssl_behavior.label_changes`).
     """
 
     vocabulary: tuple[str, ...]

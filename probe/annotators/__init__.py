@@ -1,5 +1,15 @@
 """Annotator probes: one head for all annotators of a label stream on frozen embeddings, and its tables."""
 
+from probe.annotators.annotator_probe import (
+    AnnotatedFrames,
+    AnnotatorConfig,
+    AnnotatorProbe,
+    add_annotator,
+    annotated_frames,
+    find_annotators,
+    fit_annotators,
+    run_annotator_experiments,
+)
 from probe.annotators.comparison import (
     agreement,
     annotator_similarity,
@@ -9,16 +19,6 @@ from probe.annotators.comparison import (
     style_similarity,
     style_transfer,
     write_annotators,
-)
-from probe.annotators.learning import (
-    AnnotatedFrames,
-    AnnotatorConfig,
-    AnnotatorProbe,
-    add_annotator,
-    annotated_frames,
-    find_annotators,
-    fit_annotators,
-    run_annotator_experiments,
 )
 
 __all__ = [

@@ -20,7 +20,7 @@ from scipy.cluster.hierarchy import dendrogram, leaves_list, linkage
 from scipy.spatial.distance import squareform
 from torch import Tensor
 
-from probe.annotators.learning import AnnotatorProbe, annotated_frames, recordings_labeled_by
+from probe.annotators.annotator_probe import AnnotatorProbe, annotated_frames, recordings_labeled_by
 from probe.experiment import PLAIN, decide
 from probe.representations import Matrix
 from probe.tasks import Task, targets

@@ -199,7 +199,7 @@ def _pairs(option: str, texts: Sequence[str], form: str) -> tuple[tuple[str, tup
 def main(argv: Sequence[str]) -> int:
     """Run the verb; 0 on success, InputError for a user's mistake."""
     config = parse(argv)
-    from probe.calms21.session import run_benchmark
+    from probe.calms21.run import run_benchmark
     from ssl_behavior.commands import as_options
     from ssl_behavior.terminal import make_console
 

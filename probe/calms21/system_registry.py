@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from probe.calms21.baselines import BASELINES, BaselineConfig
-from probe.calms21.baselines.config import TASK3_WEIGHTS, TRANSFERS, task3_baseline
+from probe.calms21.baselines.configs import TASK3_WEIGHTS, TRANSFERS, task3_baseline
 from probe.calms21.effort_presets import Effort
 from probe.calms21.representation_cache import RepresentationCache
 from probe.calms21.systems import (

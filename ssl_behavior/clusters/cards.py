@@ -7,22 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from ssl_behavior.bouts import Span
-from ssl_behavior.clusters.distinctive import (
-    Contingency,
-    Difference,
-    Enrichment,
-    compare_clusters,
-    contingency,
-    differences_of,
-    enrichments,
-)
+from ssl_behavior.clusters.bout_distances import medoid_bouts, place_bouts
+from ssl_behavior.clusters.distinctive import Difference, compare_clusters, differences_of
+from ssl_behavior.clusters.enrichment import Contingency, Enrichment, contingency, enrichments
 from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.frame_clusters import FrameClusters, Transitions, transitions
-from ssl_behavior.clusters.frame_quantities import SEEN, Measures, fit_measures
+from ssl_behavior.clusters.frame_measures import SEEN, Measures, fit_measures
 from ssl_behavior.clusters.sentences import Concentration, SentenceRules, Subjects, sentence
-from ssl_behavior.clusters.unexplained import Discovery, discover, medoid_bouts, place_bouts
+from ssl_behavior.clusters.unexplained import Discovery, discover
 from ssl_behavior.configs import config_from_dict
-from ssl_behavior.embedding import EmbeddingRow
+from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_contents, write_json
 from ssl_behavior.programs import ProgramsConfig

@@ -23,8 +23,8 @@ from ssl_behavior.clusters.algorithms import (
     nearest,
 )
 from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig
-from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.embedding_space import Space, SpaceConfig, sample_frames
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.terminal import Progress, no_progress
 

@@ -12,8 +12,8 @@ from ssl_behavior.clusters.algorithms import DensityConfig, DensityModel, KMeans
 from ssl_behavior.clusters.clustering import Clustering, FittedOn, table_fingerprint
 from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig
 from ssl_behavior.configs import config_from_dict
-from ssl_behavior.embedding import EmbeddingRow
 from ssl_behavior.embedding_space import Space
+from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents, write_json
 from ssl_behavior.store import Store, StoreRow

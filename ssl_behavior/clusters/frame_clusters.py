@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from ssl_behavior.bouts import BoutTable, bout_table, runs, without_short_runs
-from ssl_behavior.embedding import EmbeddingRow
+from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
 
 __all__ = [

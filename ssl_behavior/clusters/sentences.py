@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ssl_behavior.clusters.distinctive import Difference
-from ssl_behavior.clusters.frame_quantities import GREATER, LESSER, PAIR, SEEN
+from ssl_behavior.clusters.frame_measures import GREATER, LESSER, PAIR, SEEN
 
 __all__ = [
     "SIZE_WORDING",

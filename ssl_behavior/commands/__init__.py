@@ -39,7 +39,7 @@ VERBS: dict[str, Verb] = {
     ),
     "assign": Verb("ssl_behavior.commands.assign", "assign the frames of other recordings to existing clusters"),
     "quality": Verb(
-        "ssl_behavior.commands.quality",
+        "ssl_behavior.commands.embedding_quality",
         "measure the quality of embeddings without labels, alone or against other seeds",
     ),
     "neighbors": Verb("ssl_behavior.commands.neighbors", "find bouts similar to example bouts in embeddings"),

@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
     from ssl_behavior.clusters import load_clustering, save_clustering
     from ssl_behavior.clusters.folder import MARKER
     from ssl_behavior.commands.cluster import print_clusters
-    from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.files import check_free
     from ssl_behavior.terminal import echo, make_console, progress_bars
 

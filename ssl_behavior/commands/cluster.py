@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ssl_behavior.clusters import DensityConfig, KMeansConfig, SmoothingConfig
+    from ssl_behavior.clusters.cluster_count import ChoiceConfig, NumberScores
     from ssl_behavior.clusters.clustering import Clustering
-    from ssl_behavior.clusters.embedding_quality import ChoiceConfig, NumberScores
-    from ssl_behavior.embedding import EmbeddingRow, Embeddings
     from ssl_behavior.embedding_space import SpaceConfig
+    from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
 
 __all__ = ["add_column_options", "main", "space_config"]
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.clusters import fit_clusters, save_clustering
     from ssl_behavior.clusters.folder import MARKER
-    from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.files import check_free
     from ssl_behavior.terminal import counted, echo, make_console, progress_bars
 
@@ -135,7 +135,7 @@ def _choose(
 ) -> tuple[int, dict[str, object]]:
     """Rate the candidate numbers; returns the number to use, and the contents of `choice.json`."""
     from ssl_behavior.clusters import KMeansConfig
-    from ssl_behavior.clusters.embedding_quality import score_numbers, suggested_number
+    from ssl_behavior.clusters.cluster_count import score_numbers, suggested_number
     from ssl_behavior.embedding_space import Space
     from ssl_behavior.errors import InputError
     from ssl_behavior.terminal import echo
@@ -159,7 +159,7 @@ def _choose(
 
 
 def _choice(options: argparse.Namespace) -> "ChoiceConfig":
-    from ssl_behavior.clusters.embedding_quality import ChoiceConfig
+    from ssl_behavior.clusters.cluster_count import ChoiceConfig
     from ssl_behavior.errors import InputError
 
     try:
@@ -276,7 +276,7 @@ def _median(seconds: "np.ndarray") -> str:
 def print_choice(console: "Console", scores: "Sequence[NumberScores]", suggested: int | None) -> None:
     """Print the scores of each number of clusters."""
 
-    from ssl_behavior.clusters.embedding_quality import RULE
+    from ssl_behavior.clusters.cluster_count import RULE
 
     rows = []
     for one in scores:
@@ -297,7 +297,7 @@ def _number(value: float | None) -> str:
 
 def choice_contents(scores: "Sequence[NumberScores]", suggested: int | None, choice: "ChoiceConfig") -> dict[str, Any]:
     """Contents of `choice.json`."""
-    from ssl_behavior.clusters.embedding_quality import RULE
+    from ssl_behavior.clusters.cluster_count import RULE
 
     return {"rule": RULE, "suggested": suggested, "config": asdict(choice), "numbers": [asdict(one) for one in scores]}
 

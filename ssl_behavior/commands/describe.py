@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from ssl_behavior.clusters import Clustering
     from ssl_behavior.clusters.cards import Card, Cards
-    from ssl_behavior.clusters.distinctive import Enrichment
+    from ssl_behavior.clusters.enrichment import Enrichment
     from ssl_behavior.clusters.folder import ClusteredStore
-    from ssl_behavior.clusters.profiles import Comparison, Groups, Profiles, ProfilesConfig
-    from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.clusters.group_comparison import Comparison, Groups, Profiles, ProfilesConfig
+    from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.programs import ProgramsConfig
     from ssl_behavior.terminal import Progress
 
@@ -45,8 +45,8 @@ def main(argv: Sequence[str]) -> int:
     from ssl_behavior.clusters import load_clustering
     from ssl_behavior.clusters.cards import CARDS
     from ssl_behavior.clusters.folder import ClusteredStore
-    from ssl_behavior.clusters.profiles import compare_profiles
-    from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.clusters.group_comparison import compare_profiles
+    from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.files import check_free
     from ssl_behavior.programs import ProgramsConfig, with_programs_of
     from ssl_behavior.store import Store
@@ -76,7 +76,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _checked(options: argparse.Namespace) -> "ProfilesConfig":
     """Check the options; options without effect are errors."""
-    from ssl_behavior.clusters.profiles import ProfilesConfig
+    from ssl_behavior.clusters.group_comparison import ProfilesConfig
     from ssl_behavior.errors import InputError
 
     if options.groups_csv is None and options.factor is not None:
@@ -87,7 +87,7 @@ def _checked(options: argparse.Namespace) -> "ProfilesConfig":
 
 
 def _groups(options: argparse.Namespace, recordings: Sequence[str]) -> "Groups | None":
-    from ssl_behavior.clusters.profiles import read_groups
+    from ssl_behavior.clusters.group_comparison import read_groups
 
     return None if options.groups_csv is None else read_groups(options.groups_csv, recordings, options.factor)
 
@@ -129,7 +129,7 @@ def _write_folder(
         if find_spec("matplotlib") is None:
             echo(console, "no figures: they need matplotlib (pip install 'ssl-behavior[plots]')")
             return
-        from ssl_behavior.clusters.profiles import draw_effects, draw_shares
+        from ssl_behavior.clusters.group_comparison import draw_effects, draw_shares
 
         for ending in _FIGURES:
             draw_shares(profiles, folder / f"shares{ending}")
@@ -345,7 +345,7 @@ def _labels(labels: "Sequence[Enrichment]", recordings: int) -> str:
 
 def _differences(card: "Card") -> str:
     """The greatest differences, of measures known in enough frames."""
-    from ssl_behavior.clusters.frame_quantities import SEEN
+    from ssl_behavior.clusters.frame_measures import SEEN
     from ssl_behavior.clusters.sentences import SentenceRules, percent
 
     rules = SentenceRules()
@@ -421,7 +421,7 @@ def _cells(card: "Card") -> tuple[str, ...]:
 def _print_profiles(console: "Console", profiles: "Profiles") -> None:
     """Print all differences found, or else those of the lowest p values."""
 
-    from ssl_behavior.clusters.profiles import MEASURES
+    from ssl_behavior.clusters.group_comparison import MEASURES
 
     groups = profiles.groups
     sizes = ", ".join(f"{name} {len(animals)}" for name, animals in groups.animals.items())
@@ -451,7 +451,7 @@ def _print_profiles(console: "Console", profiles: "Profiles") -> None:
 
 
 def _comparison(one: "Comparison") -> tuple[str, ...]:
-    from ssl_behavior.clusters.profiles import MEASURES
+    from ssl_behavior.clusters.group_comparison import MEASURES
 
     share = one.measure == "share"
 

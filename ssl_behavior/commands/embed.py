@@ -10,7 +10,7 @@ from ssl_behavior.terminal import counted, echo, progress_bars
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.io.taskprog import TaskprogFeatures
     from ssl_behavior.store import Store, StoreRow
 

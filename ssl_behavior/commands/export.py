@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ssl_behavior.embedding import EmbeddingRow
+    from ssl_behavior.embeddings_folder import EmbeddingRow
     from ssl_behavior.exports import FrameColumn
     from ssl_behavior.io.annotated import AnnotatedRecording
     from ssl_behavior.terminal import Progress
@@ -120,7 +120,7 @@ def _write(
 
 
 def _export_embeddings(options: argparse.Namespace, console: "Console") -> None:
-    from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.exports import export_embeddings
     from ssl_behavior.terminal import counted, echo, progress_bars
 
@@ -163,7 +163,7 @@ def _given_names(path: Path | None, num_clusters: int) -> dict[int, str]:
 
 def _chosen(rows: "Sequence[EmbeddingRow]", options: argparse.Namespace) -> "list[EmbeddingRow]":
     """Recordings chosen by id or glob; all by default."""
-    from ssl_behavior.embedding import select_rows
+    from ssl_behavior.embeddings_folder import select_rows
 
     return select_rows(rows, options.recordings or ["*"], str(options.path))
 

@@ -139,7 +139,7 @@ def _run(path: Path, contents: dict, console: Console) -> None:
 
 
 def _embeddings(path: Path, console: Console) -> None:
-    from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.embeddings_folder import Embeddings
 
     embeddings = Embeddings(path)
     rows: list[tuple[str, object]] = [

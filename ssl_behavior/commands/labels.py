@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ssl_behavior.store_labels import LabelChange
+    from ssl_behavior.label_changes import LabelChange
 
 __all__ = ["main"]
 
@@ -34,14 +34,14 @@ def main(argv: Sequence[str]) -> int:
 
 def _add(options: argparse.Namespace) -> "LabelChange":
     from ssl_behavior.commands.import_ import parse_backgrounds
-    from ssl_behavior.store_labels import add_labels
+    from ssl_behavior.label_changes import add_labels
 
     return add_labels(options.store, options.files, parse_backgrounds(options.background), options.overwrite)
 
 
 def _rename(options: argparse.Namespace) -> "LabelChange":
     from ssl_behavior.errors import InputError
-    from ssl_behavior.store_labels import rename_behavior, rename_stream
+    from ssl_behavior.label_changes import rename_behavior, rename_stream
 
     stream, separator, behavior = options.old.partition(":")
     if not separator:
@@ -52,19 +52,19 @@ def _rename(options: argparse.Namespace) -> "LabelChange":
 
 
 def _merge(options: argparse.Namespace) -> "LabelChange":
-    from ssl_behavior.store_labels import merge_behaviors
+    from ssl_behavior.label_changes import merge_behaviors
 
     return merge_behaviors(options.store, options.stream, options.behaviors, options.into)
 
 
 def _drop(options: argparse.Namespace) -> "LabelChange":
-    from ssl_behavior.store_labels import drop_streams
+    from ssl_behavior.label_changes import drop_streams
 
     return drop_streams(options.store, options.streams)
 
 
 def _undo(options: argparse.Namespace) -> "LabelChange":
-    from ssl_behavior.store_labels import undo_change
+    from ssl_behavior.label_changes import undo_change
 
     return undo_change(options.store)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.retrieval import FrameIndex, NearBout
     from ssl_behavior.store import Store
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.bouts import Span
-    from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.retrieval import Query, nearest_bouts, searchable
     from ssl_behavior.terminal import make_console
 

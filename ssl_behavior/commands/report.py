@@ -79,7 +79,7 @@ def _config(options: argparse.Namespace) -> "ReportConfig":
 def _gathered(options: argparse.Namespace, config: "ReportConfig", console: "Console") -> "Gathered":
     from ssl_behavior.clusters import load_frames
     from ssl_behavior.clusters.cards import Cards
-    from ssl_behavior.embedding import Embeddings
+    from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.report import gather_report, read_profiles, read_scores
     from ssl_behavior.store import Store
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import check_free
 from ssl_behavior.recording import Recording
-from ssl_behavior.simulate.dyads import Plan, calms21_files, equal_plans
+from ssl_behavior.simulate.recording_plans import Plan, calms21_files, equal_plans
 from ssl_behavior.simulate.schedule import BEHAVIORS, TASK3_BEHAVIORS
 from ssl_behavior.simulate.write import CALMS21_MARKER, OnWritten, simulate_calms21, write_plans
 from ssl_behavior.terminal import make_console, make_table, progress_bars

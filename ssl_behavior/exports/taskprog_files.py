@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ssl_behavior.embedding import Embeddings, check_fits, embed_row, store_embeddings
+from ssl_behavior.embedding import check_fits, embed_row
+from ssl_behavior.embeddings_folder import Embeddings, store_embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, atomic_folder, check_free
 from ssl_behavior.io.taskprog import TaskprogFeatures, is_taskprog, release_place, write_taskprog

@@ -1,8 +1,8 @@
 """Quality of tracks: counts of missing and doubtful points, and the two optional repairs."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 
@@ -196,29 +196,46 @@ def _jumps(keypoints: np.ndarray, jump_px: float) -> int:
         return int((_displacement(keypoints[1:], keypoints[:-1]) > jump_px).sum())
 
 
+def _pairs_together(present: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Pairs of animals with a common frame; present: bool [time, animal].
+
+    A tracker that loses its animals leaves hundreds of short tracks, and few of their pairs share a frame.
+    """
+    counts = present.astype(np.float32)
+    first, second = np.nonzero(np.triu(counts.T @ counts, k=1))
+    return zip(first.tolist(), second.tolist(), strict=True)
+
+
 def _swapped(keypoints: np.ndarray, observed: np.ndarray, jump_px: float) -> int:
     """Number of possible identity swaps, compared over keypoints that both animals show in both frames."""
-    found = np.zeros(max(0, len(keypoints) - 1), dtype=bool)
-    for i, j in combinations(range(keypoints.shape[1]), 2):
-        shared = observed[:, i] & observed[:, j]
-        shared = shared[1:] & shared[:-1]
-        a, b = keypoints[:, i], keypoints[:, j]
-        stay = _displacement(a[1:], a[:-1]) + _displacement(b[1:], b[:-1])
-        swap = _displacement(a[1:], b[:-1]) + _displacement(b[1:], a[:-1])
+    steps = observed[1:] & observed[:-1]
+    moved = _displacement(keypoints[1:], keypoints[:-1])
+    present = np.asarray(steps.any(axis=2))
+    with np.errstate(invalid="ignore"):
+        far = np.any(moved > jump_px / 2, axis=2)  # a pair's mean exceeds `jump_px` only if a point moves half of it
+    found = np.zeros(len(steps), dtype=bool)
+    for i, j in _pairs_together(present):
+        at = np.flatnonzero(present[:, i] & present[:, j] & (far[:, i] | far[:, j]))
+        shared = steps[at, i] & steps[at, j]
+        stay = moved[at, i] + moved[at, j]
+        swap = _displacement(keypoints[at + 1, i], keypoints[at, j])
+        swap += _displacement(keypoints[at + 1, j], keypoints[at, i])
         count = np.maximum(shared.sum(axis=1), 1)
         stay = np.where(shared, stay, 0).sum(axis=1) / count
         swap = np.where(shared, swap, 0).sum(axis=1) / count
-        found |= (stay > jump_px) & (stay > _SWAP_RATIO * swap)
+        found[at] |= (stay > jump_px) & (stay > _SWAP_RATIO * swap)
     return int(found.sum())
 
 
 def _coinciding(keypoints: np.ndarray, observed: np.ndarray, same_px: float) -> int:
+    present = np.asarray(observed.any(axis=2))
     found = np.zeros(len(keypoints), dtype=bool)
-    for i, j in combinations(range(keypoints.shape[1]), 2):
-        shared = observed[:, i] & observed[:, j]
+    for i, j in _pairs_together(present):
+        at = np.flatnonzero(present[:, i] & present[:, j])
+        shared = observed[at, i] & observed[at, j]
         with np.errstate(invalid="ignore"):
-            distinct = _displacement(keypoints[:, i], keypoints[:, j]) > same_px
-        found |= (shared.sum(axis=1) >= min(2, shared.shape[1])) & ~(distinct & shared).any(axis=1)
+            distinct = _displacement(keypoints[at, i], keypoints[at, j]) > same_px
+        found[at] |= (shared.sum(axis=1) >= min(2, shared.shape[1])) & ~(distinct & shared).any(axis=1)
     return int(found.sum())
 
 

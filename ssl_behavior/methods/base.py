@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ssl_behavior.collectives import all_sum, world_size
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig, spans
 from ssl_behavior.objectives import Sums
-from ssl_behavior.parallel import all_sum, world_size
 from ssl_behavior.programs import ProgramSet
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.skeleton import Skeleton

@@ -24,9 +24,9 @@ from ssl_behavior.nn import (
     to_frames,
     window_mean,
 )
-from ssl_behavior.shapes import FrameMask, StepMask, Steps
 from ssl_behavior.skeleton import Skeleton
-from ssl_behavior.window_histograms import NEVER_KNOWN
+from ssl_behavior.tensor_types import FrameMask, StepMask, Steps
+from ssl_behavior.window_statistics import NEVER_KNOWN
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 _CODING_FRAMES = 200_000

@@ -14,14 +14,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ssl_behavior.augment import augment
+from ssl_behavior.collectives import all_sum, gather, rank, world_size
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods.base import LossTerms
 from ssl_behavior.methods.conv_base import ConvConfig, ConvMethod, Encoded
 from ssl_behavior.nn import EncoderConfig
 from ssl_behavior.objectives import InfoNCE, dense_info_nce
-from ssl_behavior.parallel import all_sum, gather, rank, world_size
-from ssl_behavior.shapes import Steps
 from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.tensor_types import Steps
 from ssl_behavior.windows import WindowBatch
 
 __all__ = ["CPC", "CPCConfig", "ContrastivePrediction", "PredictionConfig"]

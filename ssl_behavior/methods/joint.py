@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ssl_behavior.augment import hidden, moved
+from ssl_behavior.collectives import all_sum
 from ssl_behavior.errors import InputError
 from ssl_behavior.labeled_windows import LabeledBatch, LabeledReader, LabelFacts, StreamFacts
 from ssl_behavior.logistic import Design, class_weights, fit_head, no_longer_better
@@ -32,9 +33,8 @@ from ssl_behavior.methods.summary_prediction import SummaryTargets, SummaryTarge
 from ssl_behavior.nn import AnnotatorHead, MixingEmbedder, pad_to_multiple, step_mean, to_frames
 from ssl_behavior.numerics import RunningMoments, Standardizer
 from ssl_behavior.objectives import balanced_class_weights, class_prior, label_cross_entropy
-from ssl_behavior.parallel import all_sum
-from ssl_behavior.shapes import Steps
 from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.tensor_types import Steps
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["Joint", "JointConfig", "LabelCounts", "LabeledPoints", "LabelsConfig", "LinearReadings", "ReadScale"]

@@ -1,7 +1,7 @@
 """Summary prediction: an encoder predicts histograms of features and task programs in windows of time.
 
 The encoder computes a latent for every step. From it, a linear layer predicts the distribution of every input feature
-and program value in windows around, before and after that step (`ssl_behavior.window_histograms`), one second to half a
+and program value in windows around, before and after that step (`ssl_behavior.window_statistics`), one second to half a
 minute long. Programs are only targets: embeddings need none. In training the encoder sees a few seconds at a time,
 and some features and time spans may be hidden. There is no contrast with other recordings, so identifying the
 recording does not help.
@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssl_behavior.augment import moved
+from ssl_behavior.collectives import all_sum, own_share
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import Channels
 from ssl_behavior.methods.base import LossTerms, mean_of
@@ -25,11 +26,10 @@ from ssl_behavior.methods.conv_base import ConvConfig, ConvMethod, EmbeddingConf
 from ssl_behavior.nn import EncoderConfig, MixerConfig, MixingEmbedder, pad_to_multiple
 from ssl_behavior.numerics import equal_variance_rotation
 from ssl_behavior.objectives import summary_error
-from ssl_behavior.parallel import all_sum, own_share
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
-from ssl_behavior.shapes import StepMask, Steps
 from ssl_behavior.skeleton import Skeleton
-from ssl_behavior.window_histograms import QUANTILES, Moments, QuantileCodes, Summaries, SummariesConfig, scene_moments
+from ssl_behavior.tensor_types import StepMask, Steps
+from ssl_behavior.window_statistics import QUANTILES, Moments, QuantileCodes, Summaries, SummariesConfig, scene_moments
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["Readout", "SummaryPrediction", "SummaryPredictionConfig", "SummaryTargets", "SummaryTargetsConfig"]

@@ -22,17 +22,17 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ssl_behavior.augment import AugmentConfig, geometric, hidden, moved
+from ssl_behavior.collectives import all_sum, own_share
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods.base import LossTerms, Method, mean_of
 from ssl_behavior.methods.conv_base import EXTRAS
 from ssl_behavior.methods.task_programming_heads import AttributeTargets, HeadsConfig, ProgramHeads, consistency_of
 from ssl_behavior.nn import RecurrentEncoder, TrajectoryDecoder
 from ssl_behavior.objectives import Sums, gaussian_nll, kl_to_standard_normal
-from ssl_behavior.parallel import all_sum, own_share
-from ssl_behavior.pose_states import StateConfig, TrajectoryCoder
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
-from ssl_behavior.shapes import FrameMask
 from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.tensor_types import FrameMask
+from ssl_behavior.trajectory_coder import StateConfig, TrajectoryCoder
 from ssl_behavior.windows import WindowBatch
 
 __all__ = ["TaskProgramming", "TaskProgrammingConfig"]

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ssl_behavior.augment import hidden, moved
+from ssl_behavior.collectives import own_share
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods.base import LossTerms
 from ssl_behavior.methods.conv_base import ConvConfig, ConvMethod, Encoded
@@ -27,11 +28,10 @@ from ssl_behavior.methods.task_programming_heads import (
     local_windows,
 )
 from ssl_behavior.nn import pad_to_multiple
-from ssl_behavior.parallel import own_share
+from ssl_behavior.pose_geometry import build_scene
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
-from ssl_behavior.scene import build_scene
-from ssl_behavior.shapes import Steps
 from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.tensor_types import Steps
 from ssl_behavior.windows import WindowBatch
 
 __all__ = ["CPCPrograms", "CPCProgramsConfig", "TaskProgrammingConv", "TaskProgrammingConvConfig"]

@@ -14,6 +14,7 @@ from einops import einsum, rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from ssl_behavior.collectives import all_sum, gather, rank
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import squash
 from ssl_behavior.methods.base import LossTerms, mean_of
@@ -26,9 +27,8 @@ from ssl_behavior.objectives import (
     kl_to_standard_normal,
     supervised_contrastive,
 )
-from ssl_behavior.parallel import all_sum, gather, rank
+from ssl_behavior.pose_geometry import Scene, rotate_into
 from ssl_behavior.programs import ProgramSet
-from ssl_behavior.scene import Scene, rotate_into
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = [

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.shapes import Features, FrameMask, Latents
+from ssl_behavior.tensor_types import Features, FrameMask, Latents
 
 __all__ = ["ConvStack", "Direction", "ResidualBlock", "TemporalConv", "receptive_field"]
 

@@ -16,9 +16,16 @@ from torch import Tensor, nn
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.nn.conv import ConvStack, ResidualBlock
-from ssl_behavior.shapes import FrameMask, Latents, StepMask, Steps
-from ssl_behavior.sliding_means import WindowsConfig, sliding_means
-from ssl_behavior.window_histograms import QUANTILES, QuantileCodes, joined_moments, scene_moments, step_moments
+from ssl_behavior.tensor_types import FrameMask, Latents, StepMask, Steps
+from ssl_behavior.window_statistics import (
+    QUANTILES,
+    QuantileCodes,
+    WindowsConfig,
+    joined_moments,
+    scene_moments,
+    sliding_means,
+    step_moments,
+)
 
 __all__ = [
     "Contexters",

@@ -22,10 +22,11 @@ animals. `check_program` tests a program on random scenes before any training wi
 from ssl_behavior.programs.builtin import PAPER_THRESHOLDS, PROGRAMS, TASK_PROGRAMMING_2021
 from ssl_behavior.programs.config import ProgramsConfig, with_programs_of
 from ssl_behavior.programs.contract_checks import check_program
-from ssl_behavior.programs.pose import Animal, MissingRole, Pose, angle_between, cross, dot, length, turn, unit
+from ssl_behavior.programs.pose import Animal, MissingRole, Pose
 from ssl_behavior.programs.program import TRANSFORMATIONS, Program, ProgramFacts, program
 from ssl_behavior.programs.program_set import Attributes, ProgramSet
 from ssl_behavior.programs.user_file import custom_programs, load_programs
+from ssl_behavior.programs.vectors import angle_between, cross, dot, length, turn, unit
 
 __all__ = [
     "PAPER_THRESHOLDS",

@@ -6,11 +6,11 @@ that vanishes is no movement. Nose-tail distances are taken both ways, where the
 
 import torch
 
-from ssl_behavior.programs.pose import (
-    Pose,
+from ssl_behavior.programs.pose import Pose, along_time
+from ssl_behavior.programs.program import Program, program
+from ssl_behavior.programs.vectors import (
     Scalars,
     Vectors,
-    along_time,
     angle_between,
     dot,
     dot_of,
@@ -22,7 +22,6 @@ from ssl_behavior.programs.pose import (
     shifted_difference,
     turn,
 )
-from ssl_behavior.programs.program import Program, program
 
 __all__ = [
     "PAPER_THRESHOLDS",

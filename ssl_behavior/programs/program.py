@@ -10,7 +10,8 @@ from types import FunctionType
 from typing import TypeVar
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.programs.pose import Pose, Scalars
+from ssl_behavior.programs.pose import Pose
+from ssl_behavior.programs.vectors import Scalars
 
 __all__ = ["TRANSFORMATIONS", "Program", "ProgramFacts", "collected", "program"]
 

@@ -13,13 +13,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.pose_geometry import scale_of
 from ssl_behavior.programs.builtin import PROGRAMS
 from ssl_behavior.programs.config import ProgramsConfig
 from ssl_behavior.programs.contract_checks import check_program, values_of
 from ssl_behavior.programs.pose import MissingRole, Pose
 from ssl_behavior.programs.program import Program, ProgramFacts
 from ssl_behavior.programs.user_file import programs_with_hash
-from ssl_behavior.scene import scale_of
 from ssl_behavior.skeleton import Skeleton, check_two_individuals
 from ssl_behavior.windows import WindowBatch, WindowReader
 

@@ -14,8 +14,8 @@ from ssl_behavior.report.contents import (
     Scores,
 )
 from ssl_behavior.report.gather import DEFAULT_PROGRAMS, Gathered, ReportConfig, gather_report
-from ssl_behavior.report.maps import PROJECTOR_POINTS, write_projector
 from ssl_behavior.report.page import check_page, render_report, write_report
+from ssl_behavior.report.projector import PROJECTOR_POINTS, write_projector
 from ssl_behavior.report.table_rows import read_profiles, read_scores
 
 __all__ = [

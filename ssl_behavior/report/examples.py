@@ -11,8 +11,8 @@ from functools import cached_property
 import numpy as np
 
 from ssl_behavior.bouts import BoutTable, Span, bout_table
-from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.embedding_space import Space
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.report.contents import Ethogram, ExampleBout, Neighbor, ReportRecording

@@ -8,11 +8,11 @@ import numpy as np
 from ssl_behavior.bouts import Span
 from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.clusters.cards import Card, Cards, count_cards
-from ssl_behavior.clusters.distinctive import contingency
+from ssl_behavior.clusters.enrichment import contingency
 from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.frame_clusters import transitions
-from ssl_behavior.embedding import Embeddings
 from ssl_behavior.embedding_space import Space, SpaceConfig, sample_frames
+from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.report.contents import MOST_POINTS, AnimalProfiles, Ethogram, ExampleBout, FrameMap, Report, Scores
 from ssl_behavior.report.examples import Source, choose_bouts, nearest_points

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssl_behavior.clusters.distinctive import Difference, Enrichment
+from ssl_behavior.clusters.distinctive import Difference
+from ssl_behavior.clusters.enrichment import Enrichment
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_contents, read_json
 from ssl_behavior.report.contents import AnimalProfiles, Ethogram, FrameMap, ProfileTest, Report, Scores

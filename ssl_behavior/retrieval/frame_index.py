@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.embedding_space import Space, SpaceConfig
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.files import atomic_folder, read_contents, write_json

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssl_behavior.bouts import Span, runs
-from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.embedding_space import Space, sample_frames
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.retrieval.frame_index import FrameIndex
 

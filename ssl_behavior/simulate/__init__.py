@@ -11,7 +11,7 @@ Task 1 gave .61 | .66 to the published single-frame network and .79 | .86 to its
 """
 
 from ssl_behavior.simulate.annotators import ANNOTATORS, Annotator
-from ssl_behavior.simulate.dyads import Plan, calms21_files, equal_plans, simulate_plan, simulate_recording
+from ssl_behavior.simulate.recording_plans import Plan, calms21_files, equal_plans, simulate_plan, simulate_recording
 from ssl_behavior.simulate.schedule import Profile
 from ssl_behavior.simulate.write import simulate_calms21, simulate_store, write_plans
 

@@ -20,7 +20,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, write_json
 from ssl_behavior.io.calms21 import SIMULATED
 from ssl_behavior.recording import Recording
-from ssl_behavior.simulate.dyads import DEFAULT_SUBSETS, Plan, calms21_files, equal_plans, simulate_plan
+from ssl_behavior.simulate.recording_plans import DEFAULT_SUBSETS, Plan, calms21_files, equal_plans, simulate_plan
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import Store, create_store
 

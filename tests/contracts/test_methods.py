@@ -18,13 +18,12 @@ from ssl_behavior.methods.task_programming import TaskProgrammingConfig
 from ssl_behavior.methods.task_programming_conv import CPCProgramsConfig, TaskProgrammingConvConfig
 from ssl_behavior.methods.task_programming_heads import HeadsConfig, TrajectoryConfig
 from ssl_behavior.nn import EncoderConfig, MixerConfig
-from ssl_behavior.pose_states import StateConfig
+from ssl_behavior.pose_geometry import SceneConfig
 from ssl_behavior.recording import Labels
-from ssl_behavior.scene import SceneConfig
 from ssl_behavior.skeleton import SKELETONS
-from ssl_behavior.sliding_means import WindowsConfig
 from ssl_behavior.store import write_store
-from ssl_behavior.window_histograms import SummariesConfig
+from ssl_behavior.trajectory_coder import StateConfig
+from ssl_behavior.window_statistics import SummariesConfig, WindowsConfig
 from ssl_behavior.windows import WindowReader, recording_window
 
 FRAMES = 79

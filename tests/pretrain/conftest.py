@@ -16,9 +16,8 @@ from ssl_behavior.methods.summary_prediction import SummaryPredictionConfig
 from ssl_behavior.nn import EncoderConfig, MixerConfig
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import SKELETONS
-from ssl_behavior.sliding_means import WindowsConfig
 from ssl_behavior.store import write_store
-from ssl_behavior.window_histograms import SummariesConfig
+from ssl_behavior.window_statistics import SummariesConfig, WindowsConfig
 
 
 @pytest.fixture(autouse=True)

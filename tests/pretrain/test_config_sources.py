@@ -14,7 +14,7 @@ from pretrain.command import parse_options
 from pretrain.config import DataConfig, OptimConfig, RunConfig, run_config_from, run_config_to_dict
 from pretrain.config_sources import config_as_yaml, resolve_config, resolve_stores
 from pretrain.recipes import RECIPES
-from pretrain.runfolder import open_run
+from pretrain.run_folder import open_run
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods import METHODS, CPCConfig, MethodConfig
 from ssl_behavior.methods.joint import JointConfig

@@ -5,7 +5,7 @@ import torch
 
 from pretrain.config import DataConfig
 from pretrain.data import batch_recordings, check_batch_size, open_data, training_batches, validation_batches
-from ssl_behavior import parallel
+from ssl_behavior import collectives
 from ssl_behavior.errors import InputError
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import write_store
@@ -91,9 +91,9 @@ def test_batch_k_depends_on_the_seed_and_k_alone(store):
 def test_processes_share_one_batch(store, monkeypatch):
     reader = open_data([store], CONFIG, 0).train
     ((_, whole),) = training_batches(reader, 6, 0, range(1))
-    monkeypatch.setattr(parallel, "world_size", lambda: 3)
+    monkeypatch.setattr(collectives, "world_size", lambda: 3)
     for rank in range(3):
-        monkeypatch.setattr(parallel, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(collectives, "rank", lambda rank=rank: rank)
         ((_, part),) = training_batches(reader, 6, 0, range(1))
         assert same(part, whole.part(2 * rank, 2 * rank + 2))
     with pytest.raises(InputError, match="batch_size 7 cannot be shared evenly by 3 processes"):

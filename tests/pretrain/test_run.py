@@ -12,7 +12,7 @@ from rich.console import Console
 
 import pretrain.loop
 from pretrain.run import train
-from pretrain.runfolder import RunFolder, only_process
+from pretrain.run_folder import RunFolder, only_process
 from ssl_behavior.checkpoint import find_checkpoint, list_checkpoints, load_checkpoint
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Recording

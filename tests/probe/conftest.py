@@ -9,7 +9,7 @@ import pytest
 
 from probe.experiment import Problem
 from probe.tasks import make_task, parse_macro
-from ssl_behavior.embedding import Embeddings
+from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods import CPCConfig
 from ssl_behavior.nn import EncoderConfig

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from probe.experiment import LabeledFrames
 from probe.folds import (
     BLOCKS,
     FEW_RECORDINGS,
@@ -15,6 +14,7 @@ from probe.folds import (
     inner_folds,
     num_inner_folds,
 )
+from probe.labeled_frames import LabeledFrames
 from probe.representations import Frames
 from ssl_behavior.numerics import Standardizer
 from ssl_behavior.store import StoreRow

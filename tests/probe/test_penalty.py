@@ -9,9 +9,11 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score, log_loss
 
-from probe.experiment import BALANCED, FITS, PLAIN, Experiment, sample_frames
+from probe.experiment import BALANCED, FITS, PLAIN, Experiment
 from probe.folds import inner_folds
-from probe.frozen_probes import SHRINKAGES, UNSURE, ChosenPenalty, choose_penalty, fit_probe_head, run_experiment
+from probe.frozen_probes import run_experiment
+from probe.labeled_frames import sample_frames
+from probe.penalty import SHRINKAGES, UNSURE, ChosenPenalty, choose_penalty, fit_probe_head
 from probe.tasks import make_task, parse_macro
 from ssl_behavior.logistic import PENALTIES
 from ssl_behavior.splits import Split, make_split

@@ -12,7 +12,7 @@ from probe.annotate import main
 from probe.annotators import AnnotatorConfig, annotated_frames, fit_annotators
 from probe.experiment import Experiment
 from probe.frozen_probes import run_experiment
-from probe.labeling import LabelPredictor, decided_labels, write_labels
+from probe.label_predictors import LabelPredictor, decided_labels, write_labels
 from probe.saved_probes import load_annotators, load_heads, save_annotators, save_heads
 from probe.tasks import annotated_rows, make_task, parse_macro
 from ssl_behavior.checkpoint import save_checkpoint
@@ -20,13 +20,13 @@ from ssl_behavior.embedding import embed_store
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation import labels_from_annotation
 from ssl_behavior.io.caltech import read_caltech
+from ssl_behavior.label_changes import add_labels
 from ssl_behavior.labeled_windows import LabelFacts, StreamFacts
 from ssl_behavior.methods import CPC
 from ssl_behavior.resampling import resample
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.splits import make_split
 from ssl_behavior.store import Store, write_store
-from ssl_behavior.store_labels import add_labels
 from ssl_behavior.windows import WindowReader
 
 from .conftest import CLASSES, FRAMES, TINY_CPC, make_recording

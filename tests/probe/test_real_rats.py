@@ -6,7 +6,7 @@ import torch
 from probe.experiment import Experiment
 from probe.frozen_probes import run_experiment
 from probe.references import hand_features, pca_reference, raw_keypoints
-from probe.tables import score_row
+from probe.scores import score_row
 from probe.tasks import make_task, parse_macro
 from ssl_behavior.importer import ImportOptions, import_recordings
 from ssl_behavior.splits import Split

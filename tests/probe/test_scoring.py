@@ -11,7 +11,8 @@ from sklearn.metrics import average_precision_score, f1_score, precision_score, 
 
 from probe.experiment import BALANCED, DECISION, PLAIN, Experiment, Predictions
 from probe.postprocessing import reweigh
-from probe.tables import csv_text, markdown_text, rich_table, score_parts, score_row, table_cells
+from probe.scores import score_parts, score_row
+from probe.tables import csv_text, markdown_text, rich_table, table_cells
 from probe.tasks import make_task, parse_macro
 from ssl_behavior.splits import make_split
 

@@ -11,7 +11,7 @@ from ssl_behavior.nn import pad_to_multiple, to_frames
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import write_store
-from ssl_behavior.window_histograms import QUANTILES, QuantileCodes, Summaries, SummariesConfig, scene_moments
+from ssl_behavior.window_statistics import QUANTILES, QuantileCodes, Summaries, SummariesConfig, scene_moments
 from ssl_behavior.windows import WindowReader
 from tests.probe.conftest import make_recording
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ssl_behavior.features import FeatureConfig, Featurizer
-from ssl_behavior.scene import SceneConfig
+from ssl_behavior.pose_geometry import SceneConfig
 from ssl_behavior.skeleton import SKELETONS
 
 NECK, TAIL = 3, 6

@@ -10,7 +10,7 @@ import torch
 
 from ssl_behavior.programs import PROGRAMS
 from ssl_behavior.programs.contract_checks import random_scene
-from ssl_behavior.programs.pose import overlap
+from ssl_behavior.programs.vectors import overlap
 from ssl_behavior.skeleton import SKELETONS
 
 FPS, BODY_LENGTH = 30.0, 60.0

@@ -6,8 +6,8 @@ import pytest
 from ssl_behavior.clusters import Clustering, FrameClusters, KMeansConfig, SmoothingConfig, save_clustering
 from ssl_behavior.clusters.algorithms import KMeansModel
 from ssl_behavior.clusters.clustering import FittedOn
-from ssl_behavior.embedding import Embeddings
 from ssl_behavior.embedding_space import Space
+from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.files import write_json
 
 

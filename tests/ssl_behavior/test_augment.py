@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from ssl_behavior import parallel
+from ssl_behavior import collectives
 from ssl_behavior.augment import (
     AugmentConfig,
     augment,
@@ -134,10 +134,10 @@ def test_jitter_has_its_standard_deviation(batch):
 @pytest.mark.parametrize("world", [2, 3])
 def test_the_shares_of_processes_are_the_draw_of_one(name, world, batch, monkeypatch):
     whole = augment(batch, PARTS[name], CALMS21, generator())
-    monkeypatch.setattr(parallel, "world_size", lambda: world)
+    monkeypatch.setattr(collectives, "world_size", lambda: world)
     size = 6 // world
     for number in range(world):
-        monkeypatch.setattr(parallel, "rank", lambda number=number: number)
+        monkeypatch.setattr(collectives, "rank", lambda number=number: number)
         share = batch.part(number * size, (number + 1) * size)
         expected = whole.part(number * size, (number + 1) * size)
         assert equal(augment(share, PARTS[name], CALMS21, generator()), expected)

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from ssl_behavior import embedding as embedding_module
-from ssl_behavior.embedding import Embeddings, embed_recording, embed_store
+from ssl_behavior.embedding import embed_recording, embed_store
+from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods import CPC, CPCConfig, group_slices
 from ssl_behavior.methods.conv_base import EmbeddingConfig
 from ssl_behavior.nn import EncoderConfig
-from ssl_behavior.scene import SceneConfig
+from ssl_behavior.pose_geometry import SceneConfig
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
 from ssl_behavior.windows import WindowReader

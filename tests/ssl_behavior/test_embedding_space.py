@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from ssl_behavior.embedding import Embeddings
 from ssl_behavior.embedding_space import Space, SpaceConfig, sample_frames
+from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import write_json
 

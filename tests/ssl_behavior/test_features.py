@@ -9,7 +9,7 @@ import torch
 from ssl_behavior.augment import reflect
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FEATURE_BLOCKS, MABE2021_FEATURES, FeatureConfig, Featurizer
-from ssl_behavior.scene import SceneConfig
+from ssl_behavior.pose_geometry import SceneConfig
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
 from ssl_behavior.windows import WindowReader, recording_window

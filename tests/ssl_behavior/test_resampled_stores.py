@@ -9,17 +9,17 @@ import pytest
 
 from ssl_behavior.cli import main
 from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.embedding import EmbeddingRow, _table
+from ssl_behavior.embeddings_folder import EmbeddingRow, _table
 from ssl_behavior.errors import InputError
 from ssl_behavior.exports import clustered_recordings, stored_recordings
 from ssl_behavior.exports.annotations import chosen_streams
 from ssl_behavior.importer import ImportOptions, import_recordings
 from ssl_behavior.io import ReadOptions, read_recordings, write_npz
 from ssl_behavior.io.annotation_formats import ANNOTATION_FORMATS
+from ssl_behavior.label_changes import add_labels, drop_streams
 from ssl_behavior.recording import FrameTimes, Labels
 from ssl_behavior.resampling import resample, resample_labels
 from ssl_behavior.store import Store, common_fps, write_store
-from ssl_behavior.store_labels import add_labels, drop_streams
 
 RATES = {"slow": 25.0, "ntsc": 30_000 / 1001, "mid": 30.0, "fast": 60.0}
 IRREGULAR = np.cumsum(np.tile([0.02, 0.05, 0.005, 0.115, 0.04], 20)) - 0.02

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.sliding_means import WindowsConfig, sliding_means, sliding_sums
+from ssl_behavior.window_statistics import WindowsConfig, sliding_means, sliding_sums
 
 SPANS = [(0, 0), (-2, 2), (-7, -1), (1, 5), (-30, 30), (3, 4), (-9, -6)]
 

@@ -5,8 +5,8 @@ inputs, `network` has layouts, windows and shared layers, `networks` and `msg3d`
 and transfer. A new network is a class with a config in `config.Network` and a function in `config.BASELINES`.
 """
 
-from probe.calms21.baselines.base import FrameClassifier, Layout, WindowSpan
-from probe.calms21.baselines.config import (
+from probe.calms21.baselines.augmentation import Augmentation, augment
+from probe.calms21.baselines.configs import (
     AUGMENTED,
     BASELINES,
     ROTATED,
@@ -19,7 +19,8 @@ from probe.calms21.baselines.config import (
     Transfer,
     task3_baseline,
 )
-from probe.calms21.baselines.inputs import Augmentation, Inputs, assemble_inputs, augment
+from probe.calms21.baselines.inputs import Inputs, assemble_inputs
+from probe.calms21.baselines.layers import FrameClassifier, Layout, WindowSpan
 from probe.calms21.baselines.msg3d import MsG3d, MsG3dConfig
 from probe.calms21.baselines.networks import (
     Attention,
@@ -31,7 +32,8 @@ from probe.calms21.baselines.networks import (
     Lstm,
     LstmConfig,
 )
-from probe.calms21.baselines.training import TrainedBaseline, fit_baseline, load_baseline, run_baseline, save_baseline
+from probe.calms21.baselines.trained_baseline import TrainedBaseline, load_baseline, save_baseline
+from probe.calms21.baselines.training import fit_baseline, run_baseline
 
 __all__ = [
     "AUGMENTED",

@@ -17,7 +17,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from probe.calms21.baselines.base import FEATURES, OBSERVED, FrameClassifier, Layout, glorot_
+from probe.calms21.baselines.layers import FEATURES, OBSERVED, FrameClassifier, Layout, glorot_
 from ssl_behavior.errors import InputError
 from ssl_behavior.skeleton import Skeleton
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from probe.calms21.baselines.base import (
+from probe.calms21.baselines.layers import (
     DenseBlock,
     FrameClassifier,
     Layout,

@@ -7,19 +7,16 @@ a file of its own.
 
 from probe.calms21.systems.base import FittedSystem, Problem, System, TimedSystem, with_balanced
 from probe.calms21.systems.boosting import BoostedTrees, BoostingConfig
-from probe.calms21.systems.curves import Curve, CurvePoint, draw_curves, draw_streams, label_curve
 from probe.calms21.systems.end_to_end import EndToEnd, EndToEndConfig
 from probe.calms21.systems.frozen import AnnotatorProbes, FrozenAnnotatorProbe, FrozenProbe
-from probe.calms21.systems.paper_baselines import ParentNetwork, WindowClassifier
 from probe.calms21.systems.system_runs import PostprocessingConfig, mean_of, run_system
+from probe.calms21.systems.window_classifiers import ParentNetwork, WindowClassifier
 from probe.folds import stratified_folds
 
 __all__ = [
     "AnnotatorProbes",
     "BoostedTrees",
     "BoostingConfig",
-    "Curve",
-    "CurvePoint",
     "EndToEnd",
     "EndToEndConfig",
     "FittedSystem",
@@ -31,9 +28,6 @@ __all__ = [
     "System",
     "TimedSystem",
     "WindowClassifier",
-    "draw_curves",
-    "draw_streams",
-    "label_curve",
     "mean_of",
     "run_system",
     "stratified_folds",

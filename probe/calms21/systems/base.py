@@ -9,16 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from probe.experiment import (
-    BALANCED,
-    FITS,
-    PLAIN,
-    Problem,
-    balance_probabilities,
-    check_learnable,
-    recording_names,
-)
+from probe.experiment import BALANCED, FITS, PLAIN, Problem, balance_probabilities
 from probe.folds import stratified_folds
+from probe.labeled_frames import check_learnable, recording_names
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.store import StoreRow
 

@@ -9,7 +9,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from probe.calms21.systems.base import Advance, FittedSystem, System, with_balanced
 from probe.calms21.systems.frozen import matrix_digest
-from probe.experiment import BALANCED, FITS, PLAIN, Problem, expand_classes, learned_classes
+from probe.experiment import BALANCED, FITS, PLAIN, Problem, expand_classes
+from probe.labeled_frames import learned_classes
 from probe.representations import Frames, Matrix, Representation, all_frames, gather, sampled_frames
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED

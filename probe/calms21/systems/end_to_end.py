@@ -12,8 +12,9 @@ from pretrain.config import RunConfig, run_config_from
 from pretrain.recipes import RECIPES
 from probe.calms21.encoder_cache import config_digest, trained_run
 from probe.calms21.systems.base import Advance, CrossFitFold, FittedSystem, Problem, System, with_balanced
-from probe.experiment import BALANCED, PLAIN, expand_classes, learned_classes
+from probe.experiment import BALANCED, PLAIN, expand_classes
 from probe.folds import assign_folds
+from probe.labeled_frames import learned_classes
 from ssl_behavior.checkpoint import best_streams, find_checkpoint, load_checkpoint
 from ssl_behavior.device import choose_device
 from ssl_behavior.errors import InputError

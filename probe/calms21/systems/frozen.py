@@ -10,13 +10,9 @@ import numpy as np
 
 from probe.annotators import AnnotatorConfig, AnnotatorProbe, annotated_frames, find_annotators, fit_annotators
 from probe.calms21.systems.base import Advance, FittedSystem, System
-from probe.experiment import (
-    FITS,
-    Experiment,
-    Problem,
-    sample_frames,
-)
+from probe.experiment import FITS, Experiment, Problem
 from probe.frozen_probes import PROBES, Probe, fit_probe
+from probe.labeled_frames import sample_frames
 from probe.representations import Matrix, PartialMatrix, Representation
 from ssl_behavior.errors import InputError
 from ssl_behavior.labeled_windows import labels_fingerprint

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from probe.calms21.systems.base import Problem, System
-from probe.experiment import FITS, Predictions, can_learn
+from probe.experiment import FITS, Predictions
+from probe.labeled_frames import can_learn
 from probe.postprocessing import Postprocessing, choose_postprocessing
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED

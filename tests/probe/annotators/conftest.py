@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from probe.annotators import annotated_frames, find_annotators, fit_annotators
-from probe.annotators.learning import AnnotatorConfig
+from probe.annotators.annotator_probe import AnnotatorConfig
 from probe.tasks import make_task
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import SKELETONS

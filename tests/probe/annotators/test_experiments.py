@@ -8,8 +8,8 @@ from rich.console import Console
 from probe.annotators import run_annotator_experiments, style_transfer
 from probe.command import parse
 from probe.experiment import Experiment, split_parts
+from probe.run import run_probe
 from probe.saved_probes import load_annotators
-from probe.session import run_probe
 from probe.tasks import parse_macro, task_parts
 from ssl_behavior.errors import InputError
 

@@ -5,7 +5,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from probe.annotators.learning import add_annotator
+from probe.annotators.annotator_probe import add_annotator
 from probe.postprocessing import smooth
 from probe.saved_probes import load_annotators, load_heads, save_annotators
 from ssl_behavior.errors import InputError

@@ -17,7 +17,7 @@ from probe.annotators import (
 from probe.experiment import FITS
 from probe.references import hand_features, pca_reference
 from probe.tasks import make_task
-from ssl_behavior.simulate.dyads import calms21_files
+from ssl_behavior.simulate.recording_plans import calms21_files
 from ssl_behavior.simulate.write import write_plans
 
 from .conftest import FAST

@@ -10,16 +10,18 @@ import torch
 
 from probe.calms21.command import BenchmarkConfig, parse
 from probe.calms21.effort_presets import EFFORTS, get_effort
+from probe.calms21.paper_tables import PUBLISHED, TABLES
 from probe.calms21.representation_cache import RepresentationCache
-from probe.calms21.result_tables import PUBLISHED, TABLES, make_benchmark_task
-from probe.calms21.session import _make_context, _opened, run_benchmark
+from probe.calms21.run import _make_context, _opened, run_benchmark
 from probe.calms21.system_registry import SYSTEMS, BenchmarkContext, SystemSpec
 from probe.calms21.systems.base import FittedSystem, System, with_balanced
 from probe.calms21.systems.frozen import matrix_digest
+from probe.calms21.task_runs import make_benchmark_task
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.cli import main
 from ssl_behavior.duplicates import find_overlaps
-from ssl_behavior.embedding import Embeddings, embed_store, store_embeddings
+from ssl_behavior.embedding import embed_store
+from ssl_behavior.embeddings_folder import Embeddings, store_embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.methods import CPC
 from ssl_behavior.recording import Labels
@@ -85,7 +87,7 @@ def cheap(monkeypatch):
         "conv1d": SystemSpec("conv1d", "shares", "baseline", lambda context, part: Shares()),
         "msg3d": SystemSpec("msg3d", "hopeless", "winner", lambda context, part: Hopeless()),
     }
-    monkeypatch.setattr("probe.calms21.session.SYSTEMS", specs)
+    monkeypatch.setattr("probe.calms21.run.SYSTEMS", specs)
 
 
 @pytest.fixture
@@ -152,7 +154,7 @@ def test_requested_means_are_columns(cheap, labeled, tmp_path):
 
 def test_notes_of_systems_are_printed_once(labeled, tmp_path, monkeypatch, capsys):
     spec = SystemSpec("conv1d", "telling", "baseline", lambda context, part: Telling())
-    monkeypatch.setattr("probe.calms21.session.SYSTEMS", {"conv1d": spec})
+    monkeypatch.setattr("probe.calms21.run.SYSTEMS", {"conv1d": spec})
     run_benchmark(config_of(labeled, tmp_path / "out", "--seeds", "2"), make_console())
     notes = json.loads((tmp_path / "out" / "results.json").read_text())["notes"]
     assert notes.count("telling, behavior: drawn by lot") == 1
@@ -276,7 +278,7 @@ def test_systems_with_their_own_number_of_seeds(cheap, labeled, tmp_path):
 def test_system_without_table_is_noted(labeled, tmp_path, monkeypatch, capsys):
     few = SystemSpec("few", "few", "baseline", lambda context, part: Shares(), kinds=("task3",))
     every = SystemSpec("conv1d", "shares", "baseline", lambda context, part: Shares())
-    monkeypatch.setattr("probe.calms21.session.SYSTEMS", {"few": few, "conv1d": every})
+    monkeypatch.setattr("probe.calms21.run.SYSTEMS", {"few": few, "conv1d": every})
     run_benchmark(config_of(labeled, tmp_path / "out", "--seeds", "1", "--systems", "few,conv1d"), make_console())
     assert "few (few): left out, it fits none of these tables" in (tmp_path / "out" / "results.md").read_text()
     config = config_of(labeled, tmp_path / "other", "--new-task", "few", "--seeds", "1", "--systems", "few")

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from probe.calms21.result_tables import PUBLISHED, TABLES
+from probe.calms21.paper_tables import PUBLISHED, TABLES
 from probe.calms21.system_registry import SYSTEMS
 from ssl_behavior.simulate import simulate_calms21
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.embedding import EmbeddingRow
+from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.recording import Labels
 from ssl_behavior.simulate import Plan, simulate_plan
 from ssl_behavior.store import Store, write_store

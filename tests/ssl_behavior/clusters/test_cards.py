@@ -8,7 +8,7 @@ import torch
 from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.clusters.cards import Cards, make_cards
 from ssl_behavior.clusters.folder import ClusteredStore
-from ssl_behavior.embedding import EmbeddingRow
+from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
 from ssl_behavior.store import write_store
 

@@ -7,7 +7,7 @@ import torch
 
 from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.clusters.distinctive import compare_clusters, differences_of
-from ssl_behavior.clusters.frame_quantities import fit_measures
+from ssl_behavior.clusters.frame_measures import fit_measures
 
 
 @pytest.fixture(autouse=True)

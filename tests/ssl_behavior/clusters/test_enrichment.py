@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.bouts import runs
-from ssl_behavior.clusters.distinctive import Contingency, contingency, enrichments
+from ssl_behavior.clusters.enrichment import Contingency, contingency, enrichments
 from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.errors import InputError
 

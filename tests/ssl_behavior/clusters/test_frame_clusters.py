@@ -3,7 +3,7 @@ import pytest
 
 from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.clusters.frame_clusters import transitions
-from ssl_behavior.embedding import EmbeddingRow
+from ssl_behavior.embeddings_folder import EmbeddingRow
 
 
 def test_the_table_is_the_bouts_of_every_recording(clusters):

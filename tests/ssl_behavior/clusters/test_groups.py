@@ -1,6 +1,6 @@
 import pytest
 
-from ssl_behavior.clusters.profiles import read_groups
+from ssl_behavior.clusters.group_comparison import read_groups
 from ssl_behavior.errors import InputError
 
 IDS = tuple(f"{n:02d}" for n in range(1, 9))

@@ -9,7 +9,7 @@ from ssl_behavior.clusters.embedding_quality import (
     purity,
     temporal_coherence,
 )
-from ssl_behavior.embedding import EmbeddingRow
+from ssl_behavior.embeddings_folder import EmbeddingRow
 
 
 def points(seed=0, frames=211, dim=7):

@@ -1,7 +1,7 @@
 import pytest
 
 from ssl_behavior.clusters.distinctive import Difference
-from ssl_behavior.clusters.frame_quantities import SEEN
+from ssl_behavior.clusters.frame_measures import SEEN
 from ssl_behavior.clusters.sentences import SIZE_WORDING, WORDING, Concentration, SentenceRules, Subjects, sentence
 from ssl_behavior.programs import PROGRAMS
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.clusters.distinctive import contingency
+from ssl_behavior.clusters.bout_distances import Geometry
+from ssl_behavior.clusters.enrichment import contingency
 from ssl_behavior.clusters.folder import ClusteredStore
-from ssl_behavior.clusters.unexplained import Geometry, discover, explained_share
-from ssl_behavior.embedding import EmbeddingRow
+from ssl_behavior.clusters.unexplained import discover, explained_share
+from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import write_store
 

@@ -8,10 +8,10 @@ import torch
 
 from ssl_behavior.cli import main
 from ssl_behavior.clusters import FrameClusters
-from ssl_behavior.clusters.distinctive import Enrichment
-from ssl_behavior.clusters.profiles import Groups, compare_profiles
+from ssl_behavior.clusters.enrichment import Enrichment
+from ssl_behavior.clusters.group_comparison import Groups, compare_profiles
 from ssl_behavior.commands import describe
-from ssl_behavior.embedding import EmbeddingRow, store_embeddings
+from ssl_behavior.embeddings_folder import EmbeddingRow, store_embeddings
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import write_store
 from ssl_behavior.terminal import make_console

@@ -3,7 +3,8 @@ import pytest
 
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.cli import main
-from ssl_behavior.embedding import Embeddings, load
+from ssl_behavior.embedding import load
+from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods import CPC, CPCConfig
 from ssl_behavior.nn import EncoderConfig

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.cli import main
-from ssl_behavior.embedding import store_embeddings
+from ssl_behavior.embeddings_folder import store_embeddings
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import write_store
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from ssl_behavior.embedding import store_embeddings
+from ssl_behavior.embeddings_folder import store_embeddings
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import write_store
 

@@ -5,7 +5,7 @@ import pytest
 
 from ssl_behavior.bouts import runs
 from ssl_behavior.clusters import load_frames
-from ssl_behavior.embedding import EmbeddingRow
+from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
 from ssl_behavior.exports.annotations import (
     cluster_labels,

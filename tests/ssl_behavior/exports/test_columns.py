@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.clusters import FrameClusters, load_frames
-from ssl_behavior.embedding import Embeddings
+from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.exports import cluster_column, cluster_names, label_columns
 from ssl_behavior.store import Store

@@ -10,7 +10,7 @@ import torch
 
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.cli import main
-from ssl_behavior.embedding import Embeddings
+from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.exports import taskprog_files
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.importer import import_recordings

@@ -11,7 +11,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.importer import import_release
 from ssl_behavior.io import calms21_release
 from ssl_behavior.io.calms21_release import PARTS, check_release, find_release, release_features
-from ssl_behavior.simulate.dyads import calms21_files
+from ssl_behavior.simulate.recording_plans import calms21_files
 from ssl_behavior.store import Store
 
 URL = "https://data.caltech.edu/records/s0vdx-0k302"

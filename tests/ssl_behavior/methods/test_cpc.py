@@ -12,7 +12,7 @@ from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods import CPC, CPCConfig
 from ssl_behavior.methods.conv_base import EmbeddingConfig, Encoded
 from ssl_behavior.nn import EncoderConfig
-from ssl_behavior.scene import SceneConfig
+from ssl_behavior.pose_geometry import SceneConfig
 from ssl_behavior.skeleton import SKELETONS
 
 FRAMES, WINDOWS = 47, 3

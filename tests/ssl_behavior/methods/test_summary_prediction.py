@@ -12,9 +12,8 @@ from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods.summary_prediction import Readout, SummaryPrediction, SummaryPredictionConfig
 from ssl_behavior.nn import EncoderConfig, MixerConfig
 from ssl_behavior.skeleton import SKELETONS
-from ssl_behavior.sliding_means import WindowsConfig
 from ssl_behavior.store import write_store
-from ssl_behavior.window_histograms import SummariesConfig
+from ssl_behavior.window_statistics import SummariesConfig, WindowsConfig
 from ssl_behavior.windows import WindowReader
 
 WINDOWS = WindowsConfig(around_frames=(6, 18), past_frames=(6,), future_frames=())

@@ -11,10 +11,10 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.methods.base import LossTerms
 from ssl_behavior.methods.task_programming import TaskProgramming, TaskProgrammingConfig
 from ssl_behavior.methods.task_programming_heads import HeadsConfig, ProgramHeads
-from ssl_behavior.pose_states import StateConfig
+from ssl_behavior.pose_geometry import SceneConfig
 from ssl_behavior.programs import ProgramsConfig
-from ssl_behavior.scene import SceneConfig
 from ssl_behavior.store import write_store
+from ssl_behavior.trajectory_coder import StateConfig
 from ssl_behavior.windows import WindowReader
 
 FRAMES, WINDOW, LATENT = 67, 11, 3

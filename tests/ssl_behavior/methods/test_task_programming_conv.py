@@ -17,8 +17,8 @@ from ssl_behavior.methods.task_programming_conv import (
 )
 from ssl_behavior.methods.task_programming_heads import AttributeTargets, HeadsConfig, TrajectoryConfig, local_windows
 from ssl_behavior.nn import EncoderConfig
+from ssl_behavior.pose_geometry import SceneConfig, build_scene
 from ssl_behavior.programs import ProgramsConfig
-from ssl_behavior.scene import SceneConfig, build_scene
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
 from ssl_behavior.windows import WindowReader

@@ -7,6 +7,7 @@ import torch
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.formats import read_recordings
+from ssl_behavior.pose_geometry import scale_of
 from ssl_behavior.programs import (
     PAPER_THRESHOLDS,
     PROGRAMS,
@@ -17,7 +18,6 @@ from ssl_behavior.programs import (
     custom_programs,
     program_set,
 )
-from ssl_behavior.scene import scale_of
 from ssl_behavior.skeleton import SKELETONS, Skeleton
 from ssl_behavior.store import write_store
 from ssl_behavior.windows import WindowReader

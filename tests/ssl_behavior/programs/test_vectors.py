@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssl_behavior.programs import angle_between, cross, dot, length, turn, unit
-from ssl_behavior.programs.pose import shifted_difference
+from ssl_behavior.programs.vectors import shifted_difference
 
 BATCH, TIME = 3, 11
 

@@ -9,9 +9,10 @@ import torch
 
 from ssl_behavior.clusters import load_frames
 from ssl_behavior.clusters.cards import BoutLengths, Card, Cards
-from ssl_behavior.clusters.distinctive import Difference, Enrichment
+from ssl_behavior.clusters.distinctive import Difference
+from ssl_behavior.clusters.enrichment import Enrichment
 from ssl_behavior.clusters.unexplained import DiscoveredBout, DiscoveredCluster, Discovery
-from ssl_behavior.embedding import Embeddings, store_embeddings
+from ssl_behavior.embeddings_folder import Embeddings, store_embeddings
 from ssl_behavior.recording import Labels
 from ssl_behavior.report import ReportConfig, gather_report, read_profiles, read_scores, write_report
 from ssl_behavior.store import Store, write_store

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from ssl_behavior.bouts import BoutTable
-from ssl_behavior.embedding import EmbeddingRow, Embeddings
 from ssl_behavior.embedding_space import Space
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
 from ssl_behavior.report import Ethogram
 from ssl_behavior.report.examples import bouts_in, central_bouts, nearest_points, pooled, seconds_of, similar_bouts
 

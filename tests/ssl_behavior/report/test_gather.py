@@ -6,7 +6,7 @@ import pytest
 from ssl_behavior.clusters import FrameClusters, load_frames
 from ssl_behavior.clusters.cards import Cards
 from ssl_behavior.clusters.frame_clusters import transitions
-from ssl_behavior.embedding import Embeddings
+from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.report import ReportConfig, gather_report

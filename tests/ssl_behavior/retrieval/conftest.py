@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssl_behavior.embedding import Embeddings
+from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.files import write_json
 
 FRAMES = {"a:1/x": 701, "b": 389, "c": 547}

@@ -1,6 +1,6 @@
 import numpy as np
 
-from ssl_behavior.embedding import EmbeddingRow
+from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.retrieval.frame_index import ExactSearch, RecallSample
 
 ROWS = [

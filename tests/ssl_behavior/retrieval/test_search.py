@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ssl_behavior.bouts import Span
-from ssl_behavior.embedding import Embeddings
 from ssl_behavior.embedding_space import Space, SpaceConfig
+from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.retrieval import FrameIndex, IndexConfig, Query, nearest_bouts
 from ssl_behavior.retrieval.search import _run_around

@@ -7,7 +7,7 @@ from sklearn.metrics import average_precision_score, f1_score
 from sklearn.preprocessing import StandardScaler
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.simulate.dyads import TASK3_PROFILES, Plan, simulate_plan, simulate_recording
+from ssl_behavior.simulate.recording_plans import TASK3_PROFILES, Plan, simulate_plan, simulate_recording
 from ssl_behavior.simulate.schedule import BEHAVIORS, CLASS_SHARES, TASK3_BEHAVIORS, TASK3_SHARES
 
 

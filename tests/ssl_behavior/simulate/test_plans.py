@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.simulate.dyads import calms21_files, equal_plans
+from ssl_behavior.simulate.recording_plans import calms21_files, equal_plans
 from ssl_behavior.simulate.schedule import TASK3_BEHAVIORS
 
 GROUPS = {

@@ -1,8 +1,8 @@
 import numpy as np
 
 from ssl_behavior.seeds import numpy_generator
-from ssl_behavior.simulate.motion import track
 from ssl_behavior.simulate.schedule import CONFIDENCE
+from ssl_behavior.simulate.tracking import track
 
 FRAME_PX = (1024.0, 570.0)
 

@@ -6,7 +6,7 @@ import pytest
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.simulate import write
-from ssl_behavior.simulate.dyads import Plan, calms21_files, equal_plans, simulate_plan
+from ssl_behavior.simulate.recording_plans import Plan, calms21_files, equal_plans, simulate_plan
 from ssl_behavior.simulate.write import simulate_calms21, simulate_store, write_plans
 
 

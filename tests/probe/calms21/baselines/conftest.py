@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from probe.calms21.baselines.base import Layout
+from probe.calms21.baselines.layers import Layout
 from ssl_behavior.skeleton import SKELETONS
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from probe.calms21.baselines.base import WindowSpan
+from probe.calms21.baselines.layers import WindowSpan
 from probe.calms21.baselines.networks import AttentionConfig
 from ssl_behavior.errors import InputError
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from probe.calms21.baselines.inputs import Augmentation, augment, rotate_points
+from probe.calms21.baselines.augmentation import Augmentation, augment, rotate_points
 
 BATCH, SAMPLE = 13, 11
 NONE = {"rotate": 0.0, "shift": 0.0}

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from probe.calms21.baselines.base import FrameClassifier, WindowSpan
+from probe.calms21.baselines.layers import FrameClassifier, WindowSpan
 from probe.calms21.baselines.networks import Conv1dConfig
 from ssl_behavior.errors import InputError
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from probe.calms21.baselines.base import WindowSpan
 from probe.calms21.baselines.inputs import assemble_inputs
+from probe.calms21.baselines.layers import WindowSpan
 from probe.representations import Frames
 from ssl_behavior.errors import InputError
 from ssl_behavior.store import write_store

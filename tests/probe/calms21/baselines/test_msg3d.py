@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from probe.calms21.baselines.base import WindowSpan
+from probe.calms21.baselines.layers import WindowSpan
 from probe.calms21.baselines.msg3d import MsG3dConfig, _GraphConv, _TimeConv, _WindowConv, disentangled, joined_animals
 from ssl_behavior.errors import InputError
 from ssl_behavior.skeleton import RAT_DYADS

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from probe.calms21.baselines.base import batch_norm, dropout, glorot_
+from probe.calms21.baselines.layers import batch_norm, dropout, glorot_
 
 
 @pytest.mark.parametrize("probability", [0.5, 0.2])

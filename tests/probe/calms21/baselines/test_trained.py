@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from probe.calms21.baselines import BaselineConfig, Conv1dConfig, Phase, WindowSpan, assemble_inputs, fit_baseline
-from probe.calms21.baselines.training import _interpolated, _strided_frames
+from probe.calms21.baselines.trained_baseline import _interpolated, _strided_frames
 from probe.experiment import balance_probabilities
 from probe.tasks import make_task
 from ssl_behavior.errors import InputError

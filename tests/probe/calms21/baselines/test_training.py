@@ -18,7 +18,7 @@ from probe.calms21.baselines import (
 )
 from probe.calms21.baselines.training import frame_loss
 from probe.experiment import BALANCED, PLAIN, Experiment
-from probe.tables import score_row
+from probe.scores import score_row
 from probe.tasks import make_task, parse_macro
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Labels

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from probe.calms21.systems import FittedSystem, System, with_balanced
-from probe.experiment import expand_classes, learned_classes
+from probe.experiment import expand_classes
+from probe.labeled_frames import learned_classes
 from probe.representations import Representation
 
 

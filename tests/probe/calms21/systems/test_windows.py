@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from probe.calms21.baselines import BaselineConfig, Conv1dConfig, Transfer, WindowSpan, assemble_inputs, fit_baseline
-from probe.calms21.baselines.config import Phase
+from probe.calms21.baselines.configs import Phase
 from probe.calms21.systems import ParentNetwork, PostprocessingConfig, WindowClassifier, run_system
-from probe.calms21.systems.paper_baselines import _weighted_shares
+from probe.calms21.systems.window_classifiers import _weighted_shares
 from probe.experiment import BALANCED, FITS, PLAIN
 from probe.representations import Representation
 from ssl_behavior.errors import InputError

@@ -1,0 +1,448 @@
+"""Label predictors for any recording (a run with label heads, or a saved probe), and the files with their labels."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.table import Table
+
+from probe.annotators import AnnotatorConfig, add_annotator, annotated_frames
+from probe.annotators.annotator_probe import recordings_labeled_by
+from probe.experiment import BALANCED, DECISION, balance_probabilities, decide
+from probe.representations import Columns, Matrix, check_alignment, columns_without
+from probe.saved_probes import (
+    ANNOTATORS,
+    SavedAnnotatorProbe,
+    SavedProbe,
+    load_annotators,
+    load_heads,
+    read_probe,
+    save_annotators,
+)
+from ssl_behavior.bouts import without_short_bouts
+from ssl_behavior.checkpoint import load_checkpoint
+from ssl_behavior.embedding import check_fits, embed_row, kept_groups
+from ssl_behavior.embeddings_folder import Embeddings
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import atomic_folder
+from ssl_behavior.io.annotated import DEFAULT_MEDIA, AnnotatedRecording, annotated_recording, check_actor, check_media
+from ssl_behavior.io.annotation_formats import write_annotations
+from ssl_behavior.joint_predictions import Style, predict_row, style_of, with_labels
+from ssl_behavior.labeled_windows import LabelFacts, StreamFacts
+from ssl_behavior.methods import Method
+from ssl_behavior.objectives import class_prior
+from ssl_behavior.recording import Labels
+from ssl_behavior.resampling import frames_at, own_frames_notice, resample_labels
+from ssl_behavior.store import Store, StoreRow
+from ssl_behavior.terminal import Progress, make_table, no_progress
+
+__all__ = [
+    "LabelPredictor",
+    "LabelSummary",
+    "ProbePredictor",
+    "RunPredictor",
+    "add_annotator_from_store",
+    "decided_labels",
+    "write_labels",
+]
+
+_OTHER = ("other", "none")
+"""Candidate names of the negative class in a binary class's own stream."""
+
+
+class LabelPredictor(ABC):
+    """A predictor of label probabilities for the recordings of a store.
+
+    Attributes
+    ----------
+    source : folder of the run or probe, for messages.
+    facts : predicted label streams, and annotators with learned styles ("" = no particular annotator).
+    method : the encoder; None if embeddings are read.
+    checkpoint : fingerprint of the encoder.
+    always_balanced : classes had equal weight in training, so all predictions are balanced.
+    """
+
+    store: Store
+    source: Path
+    facts: LabelFacts
+    method: Method | None
+    checkpoint: str
+    always_balanced = False
+
+    @abstractmethod
+    def probabilities(self, row: StoreRow, annotator: str = "", balanced: bool = False) -> Mapping[str, np.ndarray]:
+        """Stream -> float32 [time, classes] of one recording, for decisions; NaN for classes that were not learned.
+
+        Parameters
+        ----------
+        annotator : annotator whose style is predicted, see `style`.
+        balanced : assume equally frequent classes.
+        """
+
+    def check(self, rows: Sequence[StoreRow]) -> None:
+        """Refuse recordings that do not fit the encoder, see `check_fits`."""
+        if self.method is not None:
+            for row in rows:
+                check_fits(self.method, row, self.store.skeleton.keypoints, self.store.individuals)
+
+    def streams(self, names: Sequence[str] = ()) -> tuple[StreamFacts, ...]:
+        """The named streams in their order in training; all by default.
+
+        Raises
+        ------
+        InputError
+            If a stream was not learned.
+        """
+        known = [stream.name for stream in self.facts.streams]
+        if missing := [name for name in names if name not in known]:
+            raise InputError(f"`streams={missing[0]}`: {self.source} gives no such labels; it gives {known}")
+        return tuple(stream for stream in self.facts.streams if not names or stream.name in names)
+
+    def style(self, row: StoreRow, annotator: str = "", streams: Sequence[StreamFacts] = ()) -> Style:
+        """The annotator style for a recording, see `style_of`; "" without learned styles.
+
+        Parameters
+        ----------
+        streams : streams whose annotator of the recording is used; none = all.
+
+        Raises
+        ------
+        InputError
+            If the named annotator was not learned.
+        """
+        if any(self.facts.annotators):
+            chosen = LabelFacts(streams=tuple(streams) or self.facts.streams, annotators=self.facts.annotators)
+            return style_of(chosen, row, annotator)
+        if annotator:
+            raise InputError(
+                f"`annotator={annotator}`: {self.source} has no annotator styles; leave `annotator` out, or learn "
+                "styles from recordings with named annotators (ssl-behavior probe with `mode=annotators`)"
+            )
+        return Style("")
+
+
+class RunPredictor(LabelPredictor):
+    """Label heads that a run trained with its encoder (recipes joint, finetune, joint_mabe2021).
+
+    Balanced probabilities follow from the class shares of the training labels by Bayes' rule.
+
+    Parameters
+    ----------
+    run : run or checkpoint folder.
+    last : load the newest checkpoint of a run instead of the best.
+
+    Raises
+    ------
+    InputError
+        If the run was trained without labels.
+    """
+
+    method: Method
+
+    def __init__(
+        self, run: Path, store: Path, device: torch.device, precision: torch.dtype, last: bool = False
+    ) -> None:
+        if (run / "embeddings.json").exists():
+            raise InputError(f"{run} holds embeddings and no labels: give a probe of them (`probe`)")
+        self.store, self.source, self.precision = Store(store), run, precision
+        self.method = self._joint = with_labels(load_checkpoint(run, best=not last).to(device), str(run))
+        labels = self._joint.config.labels
+        self.facts = LabelFacts(streams=labels.streams, annotators=labels.annotators)
+        self.checkpoint, self.always_balanced = self.method.fingerprint(), labels.balanced
+
+    def probabilities(self, row: StoreRow, annotator: str = "", balanced: bool = False) -> Mapping[str, np.ndarray]:
+        probability = predict_row(self._joint, self.store, row, Style(annotator), self.precision)
+        if not balanced or self.always_balanced:
+            return probability
+        shares = [class_prior(self._joint.label_counts.of(number)).cpu().numpy() for number in range(len(probability))]
+        return {
+            name: balance_probabilities(values, share, "multinomial")
+            for (name, values), share in zip(probability.items(), shares, strict=True)
+        }
+
+
+class ProbePredictor(LabelPredictor):
+    """A saved probe with the encoder or the embeddings of its training.
+
+    Each binary class is a stream of its own, because a frame may show several.
+
+    Parameters
+    ----------
+    run : run or checkpoint folder, or an embeddings folder.
+    last : load the newest checkpoint of a run instead of the best.
+
+    Raises
+    ------
+    InputError
+        If the probe was fitted to another encoder or to other columns, or store and encoder do not fit.
+    """
+
+    def __init__(
+        self, run: Path, store: Path, probe: Path, device: torch.device, precision: torch.dtype, last: bool = False
+    ) -> None:
+        self.store, self.source, self.saved = Store(store), probe, _load(probe)
+        known = self.saved.probe.annotators if isinstance(self.saved, SavedAnnotatorProbe) else ("",)
+        self.facts = LabelFacts(streams=_streams_of(self.saved), annotators=known)
+        self.method = None
+        if (run / "embeddings.json").exists():
+            embeddings = Embeddings(run)
+            check_alignment(embeddings, self.store)
+            self.checkpoint, groups = embeddings.checkpoint, embeddings.groups
+        else:
+            self.method = load_checkpoint(run, best=not last).to(device)
+            self.checkpoint, groups = self.method.fingerprint(), self.method.channel_groups
+        if self.checkpoint != self.saved.checkpoint:
+            raise InputError(
+                f"{probe} was fitted to another encoder than {run} (fingerprints {self.saved.checkpoint[:12]} and "
+                f"{self.checkpoint[:12]}): give the run that was probed, or probe this one"
+            )
+        without = [name for name in self.saved.without if name in groups]
+        kept = kept_groups(groups, without)
+        if sum(kept.values()) != self.saved.dim:
+            raise InputError(
+                f"{probe} reads {self.saved.dim} columns of an embedding, {run} gives {sum(kept.values())} "
+                f"({', '.join(kept)}): give the embeddings folder that was probed, or probe again"
+            )
+        self.array: Matrix = (
+            _LazyEmbeddings(self.method, self.store, kept, precision)
+            if self.method is not None
+            else columns_without(embeddings, without)
+        )
+
+    @property
+    def annotators(self) -> SavedAnnotatorProbe:
+        """The saved probe with annotator styles.
+
+        Raises
+        ------
+        InputError
+            If the probe has no styles.
+        """
+        if not isinstance(self.saved, SavedAnnotatorProbe):
+            raise InputError(
+                f"{self.source} has no annotator styles: make a probe with ssl-behavior probe and `mode=annotators`"
+            )
+        return self.saved
+
+    def probabilities(self, row: StoreRow, annotator: str = "", balanced: bool = False) -> Mapping[str, np.ndarray]:
+        use = BALANCED if balanced else DECISION
+        if isinstance(self.saved, SavedAnnotatorProbe):
+            probability = self.saved.probabilities(self.array, row, use, annotator)
+        else:
+            probability = self.saved.probabilities(self.array, row, use)
+        if self.saved.kind == "multinomial":
+            return {self.facts.streams[0].name: probability}
+        return {
+            stream.name: np.stack([1 - yes, yes], axis=1)
+            for stream, yes in zip(self.facts.streams, probability.T, strict=True)
+        }
+
+
+def _load(folder: Path) -> SavedProbe | SavedAnnotatorProbe:
+    contents, _ = read_probe(folder)
+    return load_annotators(folder) if contents.get("heads") == ANNOTATORS else load_heads(folder)
+
+
+def _streams_of(saved: SavedProbe | SavedAnnotatorProbe) -> tuple[StreamFacts, ...]:
+    if saved.kind == "multinomial":
+        return (StreamFacts(name=saved.streams[0], classes=saved.classes, background=saved.background),)
+    free = [name for name in _OTHER if name not in saved.classes]
+    others = {name: free[0] if free else f"not {name}" for name in saved.classes}
+    return tuple(StreamFacts(name=name, classes=(other, name), background=other) for name, other in others.items())
+
+
+class _LazyEmbeddings(Columns):
+    """The embedding of a store, computed per recording on access; the last recording is cached."""
+
+    def __init__(self, method: Method, store: Store, kept: Mapping[str, int], precision: torch.dtype) -> None:
+        self.method, self.store, self.kept, self.precision = method, store, kept, precision
+        self.shape = (store.num_frames, sum(kept.values()))
+        self._rows = {row.offset: row for row in store.rows}
+        self._last: tuple[StoreRow, np.ndarray] | None = None
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """The rows of exactly one recording."""
+        row = self._rows[rows.start]
+        assert rows == row.slice
+        if self._last is None or self._last[0] is not row:
+            chunks = embed_row(self.method, self.store, row, self.kept, precision=self.precision)
+            self._last = row, np.concatenate([values for _, values in chunks])
+        return self._last[1]
+
+
+class LabelSummary:
+    """Bouts and seconds of each behavior in written labels, and notes about them."""
+
+    def __init__(self, streams: Sequence[StreamFacts], notes: Sequence[str]) -> None:
+        self.notes = tuple(notes)
+        behaviors = [(stream.name, stream.classes[number]) for stream in streams for number in stream.foreground]
+        self.bouts = dict.fromkeys(behaviors, 0)
+        self.seconds = dict.fromkeys(behaviors, 0.0)
+        self.total_seconds = 0.0
+
+    def add(self, recording: AnnotatedRecording) -> None:
+        self.total_seconds += recording.num_frames / recording.fps
+        for bout in recording.bouts:
+            self.bouts[bout.stream, bout.behavior] += 1
+            self.seconds[bout.stream, bout.behavior] += (bout.stop - bout.start) / recording.fps
+
+    def table(self) -> Table:
+        rows = []
+        for (stream, name), count in self.bouts.items():
+            seconds = self.seconds[stream, name]
+            share = 100 * seconds / self.total_seconds
+            rows.append([stream, name, f"{count:,}", f"{seconds:,.1f}", f"{share:.1f}"])
+        return make_table(["stream", "behavior", "bouts", "seconds", "% of the time"], rows, text=["behavior"])
+
+
+def write_labels(
+    predictor: LabelPredictor,
+    rows: Sequence[StoreRow],
+    out: Path,
+    *,
+    formats: Sequence[str] = ("csv",),
+    streams: Sequence[str] = (),
+    annotator: str = "",
+    balanced: bool = False,
+    min_bout_frames: int = 1,
+    actor: str = "",
+    media: str = DEFAULT_MEDIA,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> LabelSummary:
+    """Write a file per recording and format, and `labels.json` with streams, classes and styles, all or nothing.
+
+    Parameters
+    ----------
+    formats : names of `ANNOTATION_FORMATS`.
+    streams, annotator, balanced : see `LabelPredictor`; no streams = all.
+    min_bout_frames : shorter bouts are removed, see `without_short_bouts`.
+    actor, media : see `annotated_recording`.
+
+    Raises
+    ------
+    InputError
+        If `out` exists, the disk is full, a stream, annotator or actor is unknown, a recording does not fit the
+        encoder, or a format cannot hold its id or a behavior.
+    """
+    predictor.check(rows)
+    check_actor(actor, predictor.store.individuals)
+    check_media(media, [row.id for row in rows])
+    chosen = predictor.streams(streams)
+    styles = {row.id: predictor.style(row, annotator, chosen) for row in rows}
+    total = sum(row.frames for row in rows)
+    irregular = [row.id for row in rows if row.source_times is not None]
+    notes = [*_notes(predictor, styles, balanced), *([own_frames_notice(irregular)] if irregular else [])]
+    summary = LabelSummary(chosen, notes)
+
+    def label(row: StoreRow) -> AnnotatedRecording:
+        style = styles[row.id].annotator
+        probability = predictor.probabilities(row, style, balanced)
+        labels = _decided_streams(probability, chosen, min_bout_frames)
+        fps, shown, probability = _of_video(predictor.store, row, labels, probability)
+        recording = annotated_recording(
+            row.id, fps, shown, probabilities=probability, individuals=predictor.store.individuals, actor=actor,
+            annotator=style, media=media,
+        )  # fmt: skip
+        summary.add(recording)
+        progress("annotating", row.frames, total)
+        return recording
+
+    facts = _facts(predictor, balanced, min_bout_frames, summary.notes)
+    write_annotations(out, map(label, rows), [row.id for row in rows], chosen, formats, facts, overwrite)
+    return summary
+
+
+def _of_video(
+    store: Store, row: StoreRow, labels: Mapping[str, Labels], probability: Mapping[str, np.ndarray]
+) -> tuple[float, Mapping[str, Labels], Mapping[str, np.ndarray]]:
+    """Frame rate, labels and probabilities of the frames that files count, see `Store.file_times`."""
+    if row.source_fps is None:
+        return row.fps, labels, probability
+    own, times = row.frame_times, store.file_times(row)
+    frames = frames_at(own, times)
+    labels = {name: resample_labels(one, own, times) for name, one in labels.items()}
+    return times.fps, labels, {name: one[frames] for name, one in probability.items()}
+
+
+def _facts(
+    predictor: LabelPredictor, balanced: bool, min_bout_frames: int, notes: Sequence[str]
+) -> dict[str, str | bool | int | list[str]]:
+    """Facts for `labels.json`."""
+    return {
+        "checkpoint": predictor.checkpoint,
+        "store": predictor.store.fingerprint(),
+        "balanced": balanced or predictor.always_balanced,
+        "minimum_bout_frames": min_bout_frames,
+        "notes": list(notes),
+    }
+
+
+def _decided_streams(
+    probability: Mapping[str, np.ndarray], streams: Sequence[StreamFacts], min_bout_frames: int
+) -> dict[str, Labels]:
+    return {
+        stream.name: without_short_bouts(decided_labels(probability[stream.name], stream), min_bout_frames)
+        for stream in streams
+    }
+
+
+def decided_labels(probability: np.ndarray, stream: StreamFacts) -> Labels:
+    """The most probable class of every frame.
+
+    Parameters
+    ----------
+    probability : float [time, classes]; NaN for classes that were not learned.
+    """
+    frames = decide(probability, "multinomial").argmax(axis=1)
+    return Labels(vocabulary=stream.classes, frames=frames, background=stream.background)
+
+
+def _notes(predictor: LabelPredictor, styles: Mapping[str, Style], balanced: bool) -> list[str]:
+    notes = [style.warning for style in styles.values() if style.warning]
+    if balanced and predictor.always_balanced:
+        notes.append(
+            f"all classes weighed the same when {predictor.source} was trained: its labels are balanced, with "
+            "`balanced` or without"
+        )
+    return list(dict.fromkeys(notes))
+
+
+def add_annotator_from_store(
+    predictor: ProbePredictor,
+    rows: Sequence[StoreRow],
+    name: str,
+    out: Path,
+    overwrite: bool = False,
+    seed: int = 0,
+) -> list[StoreRow]:
+    """Write the probe with one more annotator to `out`; returns the new annotator's recordings.
+
+    Raises
+    ------
+    InputError
+        As `add_annotator`; or if the annotator labeled none of `rows`, `out` exists, or the store has classes that the
+        probe does not have.
+    """
+    saved, store = predictor.annotators, predictor.store
+    (stream,) = saved.streams
+    own = recordings_labeled_by(rows, saved.task, name)
+    if not own:
+        names = {row.annotators.get(stream, "") for row in rows} - {""}
+        raise InputError(
+            f"annotator {name!r} labeled {stream!r} in none of these recordings; their annotators are "
+            f"{sorted(names) or 'unknown'}"
+        )
+    predictor.check(own)
+    if foreign := [word for word in store.stream(stream).vocabulary if word not in saved.classes]:
+        raise InputError(
+            f"{store.path}: the stream {stream!r} has the classes {foreign}, which the probe does not know"
+        )
+    frames = annotated_frames(store, saved.task, predictor.array, own, [name], seed=seed, scaling=saved.probe.scaling)
+    probe = add_annotator(saved.probe, name, frames, AnnotatorConfig(), seed)
+    with atomic_folder(out, overwrite, "probe.json") as folder:
+        extended = saved.extended(probe)
+        save_annotators(folder, probe, extended.task, saved.checkpoint, saved.without, saved.windows)
+    return own

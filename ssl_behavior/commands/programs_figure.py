@@ -1,0 +1,176 @@
+"""Figure of program attributes over time, with labels as background."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import atomic_file
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ssl_behavior.programs import ProgramSet
+    from ssl_behavior.recording import Labels, Recording
+    from ssl_behavior.store import Store
+
+
+__all__ = ["Measured", "draw_attributes", "plan_figure"]
+
+
+_MOST_FRAMES = 3000
+_FORMATS = (".png", ".svg", ".pdf")
+_WIDTH_INCHES, _ROW_INCHES = 14.0, 0.75
+_LINES = ("#222222", "#d1495b")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Programs fitted to a store."""
+
+    store: "Store"
+    programs: "ProgramSet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigurePlan:
+    """Checked content and path of the figure: an error comes before the long measurement."""
+
+    recording: "Recording"
+    frames: tuple[int, int]
+    labels: "Labels | None"
+    path: Path
+
+
+def plan_figure(
+    store: "Store", recording: str | None, frames: tuple[int, int] | None, stream: str | None, path: Path
+) -> FigurePlan:
+    """Content of the figure; by default the first 3,000 frames and first label stream of the first recording.
+
+    Raises
+    ------
+    InputError
+        If there is no such recording, stream or frame, the file's ending is not that of a picture, or matplotlib is
+        not installed.
+    """
+    if path.suffix.lower() not in _FORMATS:
+        raise InputError(f"--figure {path}: expected a file that ends in one of {list(_FORMATS)}")
+    if find_spec("matplotlib") is None:
+        raise InputError("--figure needs matplotlib: pip install 'ssl-behavior[plots]'")
+    if recording is None and not store.rows:
+        raise InputError(f"{store.path} has no recordings to draw")
+    chosen = store.recording(store.rows[0].id if recording is None else recording)
+    first, last = frames or (0, min(chosen.num_frames, _MOST_FRAMES))
+    if last > chosen.num_frames:
+        raise InputError(f"--frames {first}:{last}: {chosen.id!r} has {chosen.num_frames} frames")
+    return FigurePlan(recording=chosen, frames=(first, last), labels=_labels(chosen, stream), path=path)
+
+
+def draw_attributes(measured: Measured, plan: FigurePlan) -> None:
+    """Draw one row per program over time, one line per animal, over the labels as background colors.
+
+    Raises
+    ------
+    InputError
+        If the picture cannot be written.
+    """
+    from ssl_behavior.windows import recording_window
+
+    # The whole recording is measured: a program may look back from the first frame that is drawn.
+    batch = recording_window(plan.recording, 0, plan.recording.num_frames)
+    values = measured.programs.measure(batch)[0, slice(*plan.frames)].numpy()
+    figure = _figure(measured, values, plan)
+    with atomic_file(plan.path) as partial:
+        figure.savefig(partial, format=plan.path.suffix[1:].lower(), dpi=110)
+
+
+def _labels(recording: "Recording", stream: str | None) -> "Labels | None":
+    if stream is not None and stream not in recording.labels:
+        raise InputError(
+            f"recording {recording.id!r} has no label stream {stream!r}; it has {sorted(recording.labels)}"
+        )
+    return recording.labels.get(stream or next(iter(recording.labels), ""))
+
+
+def _rows_of(number: int) -> tuple[Any, Any]:
+    """A figure with one axis per row."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH_INCHES, _ROW_INCHES * number + 1.2), layout="constrained")
+    return figure, figure.subplots(number, 1, sharex=True, squeeze=False)[:, 0]
+
+
+def _figure(measured: Measured, values: "np.ndarray", plan: FigurePlan) -> Any:
+    import numpy as np
+
+    span, labels, recording = plan.frames, plan.labels, plan.recording
+    programs = measured.programs
+    names = list(dict.fromkeys(name.partition(".")[0] for name in programs.names))
+    figure, axes = _rows_of(len(names))
+    seconds = np.arange(span[0], span[0] + len(values)) / recording.fps
+    for axis, name in zip(axes, names, strict=True):
+        columns = [i for i, attribute in enumerate(programs.names) if attribute.partition(".")[0] == name]
+        for column, color in zip(columns, _LINES, strict=False):
+            animal = programs.names[column].partition(".")[2]
+            axis.plot(seconds, values[:, column], color=color, linewidth=0.8, label=animal or "pair")
+        units = programs.units[columns[0]]
+        axis.set_ylabel(f"{name}\n[{units}]", rotation=0, ha="right", va="center", fontsize=8)
+        _limit(axis, values[:, columns])
+        axis.tick_params(labelsize=7)
+        axis.margins(x=0)
+        if labels is not None:
+            _shade(axis, labels, span, recording.fps)
+    axes[-1].set_xlabel("seconds", fontsize=9)
+    _legend(figure, axes, labels, span)
+    figure.suptitle(recording.id, fontsize=10, x=0.01, ha="left")
+    return figure
+
+
+def _limit(axis: Any, values: "np.ndarray") -> None:
+    """Axis limits that a few outliers do not stretch."""
+    import numpy as np
+
+    known = values[np.isfinite(values)]
+    if len(known):
+        low, high = np.percentile(known, (0.5, 99.5))
+        room = 0.08 * (high - low) or 1.0
+        axis.set_ylim(low - room, high + room)
+
+
+def _colors(labels: "Labels") -> dict[str, Any]:
+    """Color of every behavior but the background."""
+    from matplotlib import colormaps
+
+    shades = colormaps["tab10"](range(10))
+    names = [name for name in labels.vocabulary if name != labels.background]
+    return {name: shades[i % len(shades)] for i, name in enumerate(names)}
+
+
+def _shade(axis: Any, labels: "Labels", span: tuple[int, int], fps: float) -> None:
+    import numpy as np
+
+    colors = _colors(labels)
+    frames = np.asarray(labels.frames[span[0] : span[1]])
+    edges = [0, *(np.flatnonzero(np.diff(frames)) + 1), len(frames)]
+    for start, stop in pairwise(edges):
+        name = labels.vocabulary[frames[start]] if frames[start] >= 0 else ""
+        if name in colors:
+            ends = ((span[0] + start) / fps, (span[0] + stop) / fps)
+            axis.axvspan(*ends, color=colors[name], alpha=0.25, linewidth=0)
+
+
+def _legend(figure: Any, axes: Any, labels: "Labels | None", span: tuple[int, int]) -> None:
+    """Legend entries: the animals, and the behaviors that occur."""
+    import numpy as np
+    from matplotlib.patches import Patch
+
+    lines = {line.get_label(): line for axis in axes for line in axis.get_lines()}
+    handles: dict[str, Any] = {name: line for name, line in lines.items() if name != "pair"}
+    if labels is not None:
+        names = {labels.vocabulary[label] for label in np.unique(labels.frames[slice(*span)]) if label >= 0}
+        colors = {name: color for name, color in _colors(labels).items() if name in names}
+        handles |= {name: Patch(color=color, alpha=0.25) for name, color in colors.items()}
+    if handles:
+        figure.legend(list(handles.values()), list(handles), loc="outside upper right", ncols=len(handles), fontsize=8)
