@@ -108,7 +108,10 @@ def test_the_rate_of_the_source_is_needed(tmp_path, capsys):
     assert not (tmp_path / "store").exists()
 
 
-@pytest.mark.parametrize("name", ANNOTATION_FORMATS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in ("caltech", "npy") else pytest.mark.slow) for name in ANNOTATION_FORMATS],
+)
 def test_label_files_are_those_of_the_video(tmp_path, recordings, name):
     """Files of the videos' labels give the same in a resampled import and added later; what is exported fits, too."""
     whole = write_store(tmp_path / "whole", list(recordings.values())).path
@@ -119,9 +122,7 @@ def test_label_files_are_those_of_the_video(tmp_path, recordings, name):
     import_recordings([folder], tmp_path / "labeled", replace(options, annotations=(tmp_path / "files",)))
     imported = Store(tmp_path / "labeled")
     expected = {id: resample(one, 30.0).labels["S1"].frames for id, one in recordings.items()}
-    if name == "simba":
-        # SimBA's columns cannot leave a frame out within the annotated ones; labels.json restores it.
-        assert set(imported.streams) == {"S1"}
+    assert set(imported.streams) == {"S1"}
     assert labels_of(imported) == {id: frames.tolist() for id, frames in expected.items()}
     add_labels(tmp_path / "bare", [tmp_path / "files"])
     assert labels_of(Store(tmp_path / "bare")) == labels_of(imported)
