@@ -25,7 +25,7 @@ from ssl_behavior.io.reader_helpers import id_from_name
 from ssl_behavior.io.track_quality import clean, inspect_quality
 from ssl_behavior.multi_animal import animals_in_files, joined, split_by_names
 from ssl_behavior.recording import NOT_ANNOTATED, Recording
-from ssl_behavior.resampling import resample
+from ssl_behavior.resampling import check_rate, resample
 from ssl_behavior.skeleton import FLAT, Skeleton
 from ssl_behavior.store import FPS_TOLERANCE, StoreWriter, create_store
 from ssl_behavior.terminal import Progress, no_progress
@@ -81,7 +81,9 @@ class ImportOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        for name, value in (("fps", self.fps), ("px_per_cm", self.px_per_cm), ("resample", self.resample)):
+        if self.resample is not None:
+            check_rate(self.resample, "resample")
+        for name, value in (("fps", self.fps), ("px_per_cm", self.px_per_cm)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise InputError(f"`{name}` must be a number above 0, got {value:g}")
         if self.animals_from not in ANIMALS_FROM:

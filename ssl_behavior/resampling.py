@@ -30,20 +30,21 @@ _HOLE_STEPS = 4.0
 """Measured frames that are further apart than this many usual steps have a hole between them."""
 _MANY_TIMES = 4.0
 _MAX_BYTES = 8 << 30
+_MAX_FPS = 1e9
 _BLOCK_FRAMES = 4096
 """Frames interpolated at once: their tracks fit into a processor's cache."""
 _LABEL_BLOCK_FRAMES = 1 << 16
 
 
 def check_rate(fps: float, argument: str = "fps") -> None:
-    """Refuse a frame rate that is no number above 0; `argument` is its name in the error.
+    """Refuse a frame rate that is no number above 0 and below a billion; `argument` is its name in the error.
 
     Raises
     ------
     InputError
         Naming the argument and its value.
     """
-    if not (math.isfinite(fps) and fps > 0):
+    if not 0 < fps < _MAX_FPS:
         raise InputError(f"`{argument}` must be a number of frames per second above 0, got {fps:g}")
 
 
