@@ -92,7 +92,7 @@ def test_places_that_are_taken(store, tmp_path, capsys):
 
 
 def test_too_many_frames_leave_nothing(tmp_path, dyad, capsys):
-    store = write_store(tmp_path / "store", [dyad("a", 3)])
-    assert run(store.path, "--fps", "1e8", "--out", tmp_path / "new") == 2
+    store = write_store(tmp_path / "store", [dyad("a", 31)])
+    assert run(store.path, "--fps", "9e8", "--out", tmp_path / "new") == 2
     assert "GB of memory; choose a lower rate" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["store"]
