@@ -11,7 +11,7 @@ from probe.saved_probes import load_annotators, load_heads, save_annotators
 from ssl_behavior.errors import InputError
 
 from .conftest import DIM, FAST
-from .test_learning import own_frames
+from .test_annotator_probe import own_frames
 
 
 @pytest.fixture
