@@ -84,7 +84,7 @@ def test_run_embeddings_are_cached_and_compared_with_untrained_encoder(store, tm
     argv += ["--seeds", 2, "--references", "untrained", "--device", "cpu"]
     results, _ = run(*argv)
     assert [row["representation"] for row in results["rows"]] == ["trained encoder (2 runs)", "untrained encoder"]
-    assert len(set(results["checkpoints"])) == 2
+    assert len(set(results["checkpoints"])) == 2 and results["seeds"] == [0, 1]
     made = tmp_path / "out" / "embeddings"
     assert {p.name for p in made.iterdir()} == {"run-0", "run-1", "untrained-0", "untrained-1"}
     with pytest.raises(InputError, match="exists already"):

@@ -11,7 +11,7 @@ import torch
 
 from ssl_behavior import embedding as embedding_module
 from ssl_behavior.embedding import embed_recording, embed_store
-from ssl_behavior.embeddings_folder import Embeddings
+from ssl_behavior.embeddings_folder import Embeddings, EmbeddingsWriter
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods import CPC, CPCConfig, group_slices
@@ -119,7 +119,7 @@ def test_some_rows_of_a_store(store, method, tmp_path):
 
 def interrupt_after(monkeypatch, count):
     """Let `count` chunks be written, then fail as if the process had been stopped."""
-    write, calls = embedding_module._Export.write, []
+    write, calls = EmbeddingsWriter.write, []
 
     def failing(self, pick, span, values):
         calls.append(pick)
@@ -127,7 +127,7 @@ def interrupt_after(monkeypatch, count):
             raise KeyboardInterrupt
         write(self, pick, span, values)
 
-    monkeypatch.setattr(embedding_module._Export, "write", failing)
+    monkeypatch.setattr(EmbeddingsWriter, "write", failing)
     return calls
 
 

@@ -235,12 +235,12 @@ def test_a_folder_is_replaced_only_when_asked_and_only_one_of_its_kind(inputs, d
 
 
 def test_a_failure_leaves_no_folder(inputs, tmp_path, monkeypatch):
-    from ssl_behavior.clusters import profiles as profile_figures
+    from ssl_behavior.clusters import group_comparison
 
     def fail(profiles, path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(profile_figures, "draw_effects", fail)
+    monkeypatch.setattr(group_comparison, "draw_effects", fail)
     assert run(inputs, tmp_path / "out", "--groups-csv", inputs / "groups.csv", "--factor", "treatment") == 130
     assert not list(tmp_path.iterdir())
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.cli import main
-from ssl_behavior.commands import programs
+from ssl_behavior.commands import programs, programs_figure
 from ssl_behavior.commands.programs import measure_programs
 from ssl_behavior.programs import PROGRAMS
 from ssl_behavior.recording import Labels
@@ -183,6 +183,6 @@ def test_figure_errors_come_before_measuring(case, store, capsys, monkeypatch):
     monkeypatch.setattr(programs, "measure_programs", measure)
     arguments, message = UNDRAWABLE.get(case, (["{store}", "--figure", "x.png"], "pip install 'ssl-behavior[plots]'"))
     if case == "no matplotlib":
-        monkeypatch.setattr(programs, "find_spec", lambda _: None)
+        monkeypatch.setattr(programs_figure, "find_spec", lambda _: None)
     assert main(["programs", *(a.format(store=store) for a in arguments)]) == 2
     assert message in " ".join(capsys.readouterr().err.split())

@@ -56,7 +56,7 @@ def test_predictions_do_not_depend_on_other_inputs(store, array, trained):
 
 
 def test_predict_stride_interpolates_between_frames(store, array, trained, monkeypatch):
-    from probe.calms21.baselines import training as module
+    from probe.calms21.baselines import trained_baseline as module
 
     rows = store.rows[4:6]
     inputs = assemble_inputs(store, rows, [], SMALL.window, array, scaling=trained.scaling)

@@ -96,7 +96,7 @@ def test_training_is_deterministic_per_seed(store, array):
 
 
 def test_predictions_equal_window_logits(store, array, monkeypatch):
-    from probe.calms21.baselines import training as module
+    from probe.calms21.baselines import trained_baseline as module
 
     config = brief(1)
     whole = run(store, array, config=config)
