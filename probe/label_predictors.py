@@ -21,7 +21,7 @@ from probe.saved_probes import (
     read_probe,
     save_annotators,
 )
-from ssl_behavior.bouts import Bout, without_short_bouts
+from ssl_behavior.bouts import without_short_bouts
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.embedding import check_fits, embed_row, kept_groups
 from ssl_behavior.embeddings_folder import Embeddings
@@ -34,6 +34,7 @@ from ssl_behavior.labeled_windows import LabelFacts, StreamFacts
 from ssl_behavior.methods import Method
 from ssl_behavior.objectives import class_prior
 from ssl_behavior.recording import Labels
+from ssl_behavior.resampling import frames_at, own_frames_notice, resample_labels
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.terminal import Progress, make_table, no_progress
 
@@ -281,11 +282,11 @@ class LabelSummary:
         self.seconds = dict.fromkeys(behaviors, 0.0)
         self.total_seconds = 0.0
 
-    def add(self, bouts: Sequence[Bout], row: StoreRow) -> None:
-        self.total_seconds += row.frames / row.fps
-        for bout in bouts:
+    def add(self, recording: AnnotatedRecording) -> None:
+        self.total_seconds += recording.num_frames / recording.fps
+        for bout in recording.bouts:
             self.bouts[bout.stream, bout.behavior] += 1
-            self.seconds[bout.stream, bout.behavior] += (bout.stop - bout.start) / row.fps
+            self.seconds[bout.stream, bout.behavior] += (bout.stop - bout.start) / recording.fps
 
     def table(self) -> Table:
         rows = []
@@ -332,23 +333,38 @@ def write_labels(
     chosen = predictor.streams(streams)
     styles = {row.id: predictor.style(row, annotator, chosen) for row in rows}
     total = sum(row.frames for row in rows)
-    summary = LabelSummary(chosen, _notes(predictor, styles, balanced))
+    irregular = [row.id for row in rows if row.source_times is not None]
+    notes = [*_notes(predictor, styles, balanced), *([own_frames_notice(irregular)] if irregular else [])]
+    summary = LabelSummary(chosen, notes)
 
     def label(row: StoreRow) -> AnnotatedRecording:
         style = styles[row.id].annotator
         probability = predictor.probabilities(row, style, balanced)
         labels = _decided_streams(probability, chosen, min_bout_frames)
+        fps, shown, probability = _of_video(predictor.store, row, labels, probability)
         recording = annotated_recording(
-            row.id, row.fps, labels, probabilities=probability, individuals=predictor.store.individuals, actor=actor,
+            row.id, fps, shown, probabilities=probability, individuals=predictor.store.individuals, actor=actor,
             annotator=style, media=media,
         )  # fmt: skip
-        summary.add(recording.bouts, row)
+        summary.add(recording)
         progress("annotating", row.frames, total)
         return recording
 
     facts = _facts(predictor, balanced, min_bout_frames, summary.notes)
     write_annotations(out, map(label, rows), [row.id for row in rows], chosen, formats, facts, overwrite)
     return summary
+
+
+def _of_video(
+    store: Store, row: StoreRow, labels: Mapping[str, Labels], probability: Mapping[str, np.ndarray]
+) -> tuple[float, Mapping[str, Labels], Mapping[str, np.ndarray]]:
+    """Frame rate, labels and probabilities of the frames that files count, see `Store.file_times`."""
+    if row.source_fps is None:
+        return row.fps, labels, probability
+    own, times = row.frame_times, store.file_times(row)
+    frames = frames_at(own, times)
+    labels = {name: resample_labels(one, own, times) for name, one in labels.items()}
+    return times.fps, labels, {name: one[frames] for name, one in probability.items()}
 
 
 def _facts(

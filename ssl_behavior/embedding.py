@@ -108,7 +108,7 @@ def check_fits(
     if abs(recording.fps / method.fps - 1) > _FPS_TOLERANCE:
         raise InputError(
             f"recording {recording.id!r} has {recording.fps:g} frames per second, the encoder was made for "
-            f"{method.fps:g}: resample it, or pretrain on recordings of that rate"
+            f"{method.fps:g}: resample it (`ssl-behavior resample`), or pretrain on recordings of that rate"
         )
 
 

@@ -27,6 +27,7 @@ from ssl_behavior.files import (
     write_json,
 )
 from ssl_behavior.methods import Method
+from ssl_behavior.recording import FrameTimes
 from ssl_behavior.store import Store, StoreRow
 
 __all__ = ["EmbeddingRow", "Embeddings", "EmbeddingsWriter", "check_dtype", "select_rows", "store_embeddings"]
@@ -44,10 +45,30 @@ class EmbeddingRow:
     offset: int
     frames: int
     fps: float
+    source_fps: float | None = None
+    """Frame rate of the source of a resampled recording; None = not resampled."""
+    source_frames: int | None = None
+    """Number of frames of the source of a resampled recording; None = its frame times are irregular."""
 
     @property
     def slice(self) -> slice:
         return slice(self.offset, self.offset + self.frames)
+
+    @property
+    def frame_times(self) -> FrameTimes:
+        """Times of the recording's frames in its video."""
+        return FrameTimes(fps=self.fps, num_frames=self.frames)
+
+    @property
+    def file_times(self) -> FrameTimes:
+        """Times of the frames that written label files count, see `Store.file_times`."""
+        if self.source_fps is None or self.source_frames is None:
+            return self.frame_times
+        return FrameTimes(fps=self.source_fps, num_frames=self.source_frames)
+
+    def facts(self) -> dict[str, Any]:
+        """The row as JSON; only resampled recordings have facts about a source."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 class Embeddings:
@@ -189,7 +210,14 @@ def _table(rows: Sequence[StoreRow]) -> list[EmbeddingRow]:
     """Row table: offset, frames and fps of each recording."""
     stops = np.cumsum([row.frames for row in rows]).tolist()
     return [
-        EmbeddingRow(id=row.id, offset=stop - row.frames, frames=row.frames, fps=row.fps)
+        EmbeddingRow(
+            id=row.id,
+            offset=stop - row.frames,
+            frames=row.frames,
+            fps=row.fps,
+            source_fps=row.source_fps,
+            source_frames=row.source_frames if row.source_times is None else None,
+        )
         for row, stop in zip(rows, stops, strict=True)
     ]
 
@@ -205,7 +233,7 @@ def _contents(
         "channel_groups": dict(groups),
         "checkpoint": made_by,
         "store": store.fingerprint(),
-        "recordings": [asdict(row) for row in table],
+        "recordings": [row.facts() for row in table],
     }
 
 

@@ -26,8 +26,9 @@ from ssl_behavior.io.reader_helpers import id_from_name
 from ssl_behavior.io.track_quality import clean, inspect_quality
 from ssl_behavior.multi_animal import animals_in_files, joined, split_by_names
 from ssl_behavior.recording import NOT_ANNOTATED, Recording
+from ssl_behavior.resampling import check_rate, resample
 from ssl_behavior.skeleton import FLAT, Skeleton
-from ssl_behavior.store import StoreWriter, create_store
+from ssl_behavior.store import FPS_TOLERANCE, StoreWriter, create_store
 from ssl_behavior.terminal import Progress, no_progress
 
 __all__ = ["ANIMALS_FROM", "ImportOptions", "import_recordings", "import_release"]
@@ -55,12 +56,14 @@ class ImportOptions:
     variant : which of several DeepLabCut files of one video to take, such as "raw" or "el+csv"; "" for the best.
     keep_sentinels : keep points at exactly (0, 0) or (-1, -1) instead of setting them to missing.
     min_confidence : set points below it to missing; None keeps all.
+    resample : frames per second that all recordings are brought to, see `ssl_behavior.resampling.resample`; None keeps
+        the files' rates.
     overwrite : replace a store that is there already.
 
     Raises
     ------
     InputError
-        If fps or px_per_cm is not above 0, min_confidence not within 0 to 1, or animals_from unknown.
+        If fps, resample or px_per_cm is not above 0, min_confidence not within 0 to 1, or animals_from unknown.
     """
 
     format: str = "auto"
@@ -75,9 +78,12 @@ class ImportOptions:
     variant: str = ""
     keep_sentinels: bool = False
     min_confidence: float | None = None
+    resample: float | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        if self.resample is not None:
+            check_rate(self.resample, "resample")
         for name, value in (("fps", self.fps), ("px_per_cm", self.px_per_cm)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise InputError(f"`{name}` must be a number above 0, got {value:g}")
@@ -187,10 +193,11 @@ def _recordings(
         recording = _scaled(individuals.matched(recording), options.px_per_cm)
         labeled, spans = _labeled(recording, annotations, file.path, options, report)
         cleaned, counts = clean(labeled, options.keep_sentinels, options.min_confidence)
-        report.recordings.append(
-            RecordingReport.of(cleaned, inspect_quality(cleaned), counts, _stream_reports(cleaned, spans))
-        )
-        yield cleaned
+        # The tracker's faults are looked for in its own frames: between slower ones every movement would be a jump.
+        quality = inspect_quality(cleaned)
+        made = cleaned if options.resample is None else resample(cleaned, options.resample)
+        report.recordings.append(RecordingReport.of(made, quality, counts, _stream_reports(made, spans)))
+        yield made
 
 
 _Read = tuple[TrackFile, Recording]
@@ -208,6 +215,7 @@ def _read(tracks: list[TrackFile], options: ImportOptions, report: ImportReport,
             prefix=file.prefix,
             notice=report.notices.append,
             advance=meter.advance,
+            keep_times=options.resample is not None,
         )
         for recording in file.format.read(file.path, read_options):
             yield file, _divided(recording, options)
@@ -355,9 +363,23 @@ def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -
                 "recordings; `backgrounds` changes it"
             )
     report.notices += without_heading(report.recordings, writer.skeleton)
+    _note_rates(report, writer, options.resample)
     report.backgrounds.update({name: stream.background for name, stream in writer.streams.items()})
     first_with: dict[str, str] = {}
     for row in writer.rows:
         same = first_with.setdefault(row.content_hash, row.id)
         if same != row.id:
             report.notices.append(f"{row.id!r} has the same tracks as {same!r}: keep them on one side of a split")
+
+
+def _note_rates(report: ImportReport, writer: StoreWriter, resampled: float | None) -> None:
+    if resampled is not None and all(row.source_fps is None for row in writer.rows):
+        report.notices.append(
+            f"all recordings have {resampled:.6g} frames per second already: `resample` changes nothing"
+        )
+    slowest, fastest = (choose(row.fps for row in writer.rows) for choose in (min, max))
+    if fastest > slowest * (1 + FPS_TOLERANCE):
+        report.notices.append(
+            f"the recordings have {slowest:.6g} to {fastest:.6g} frames per second, and most jobs need one rate: "
+            f"`resample={slowest:.6g}` gives them one"
+        )

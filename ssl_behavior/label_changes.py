@@ -125,6 +125,9 @@ def add_labels(
 ) -> LabelChange:
     """Add the labels of annotation files to the recordings of a store, matched by name as in an import.
 
+    Of resampled recordings, files count the frames of the source, unless they state the resampled rate or length; their
+    labels are resampled, so that they are those of an import with these files.
+
     Parameters
     ----------
     annotations : files or folders of them.
@@ -134,7 +137,8 @@ def add_labels(
     Raises
     ------
     InputError
-        If a file is damaged or fits no recording, or a recording has the stream already.
+        If a file is damaged or fits no recording, a recording has the stream already, or a file has as many frames as
+        neither a resampled recording nor its source.
     """
     draft = _Draft(store)
     notices: list[str] = []
@@ -145,7 +149,9 @@ def add_labels(
     chosen = {**DOCUMENTED_BACKGROUND.get(draft.store.skeleton.name, {}), **known, **(backgrounds or {})}
     added: dict[str, int] = {}
     for row in draft.store.rows:
-        found = index.labels_of(row.id, row.frames, row.fps, _tracks(row), chosen)
+        source = draft.store.resampled_from(row)
+        own = row.frame_times
+        found = index.labels_of(row.id, source or own, _tracks(row), chosen, None if source is None else own)
         notices += [notice for notice in found.notices if notice not in notices]
         for stream, labels in found.labels.items():
             if stream in row.annotators and not overwrite:

@@ -94,6 +94,8 @@ def joined(recordings: Sequence[Recording], id: str, animals: Sequence[str]) -> 
                 f"{one.source} has {one.num_frames} frames at {one.fps:g} per second, {first.source} has "
                 f"{first.num_frames} at {first.fps:g}: they are not of one video"
             )
+        if not np.array_equal(one.frame_times.seconds(), first.frame_times.seconds()):
+            raise InputError(f"{one.source} and {first.source} have different frame times: they are not of one video")
         if not all(same) or one.skeleton.num_keypoints != first.skeleton.num_keypoints:
             raise InputError(
                 f"{one.source} has the body parts {list(one.skeleton.keypoints)}, {first.source} has "

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ssl_behavior.errors import InputError
 from ssl_behavior.skeleton import Skeleton
 
-__all__ = ["NOT_ANNOTATED", "Labels", "Recording", "StreamFacts", "observed_points", "take_or_missing"]
+__all__ = ["NOT_ANNOTATED", "FrameTimes", "Labels", "Recording", "StreamFacts", "observed_points", "take_or_missing"]
 
 NOT_ANNOTATED = -1
 """Label of a frame without annotation; it is no class."""
@@ -72,6 +72,61 @@ class Labels:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class FrameTimes:
+    """Times of a video's frames: `fps` frames per second from 0 s on, or measured times.
+
+    A frame lasts from its own time to that of the next one; the last of measured frames lasts 1 / fps.
+
+    Parameters
+    ----------
+    fps : frames per second; where times are measured, the usual rate.
+    num_frames : number of frames.
+    measured : time of each frame, float64 [time], s, increasing from 0 s or later; None = frame i is at i / fps.
+
+    Raises
+    ------
+    InputError
+        If `measured` is no list of `num_frames` increasing numbers from 0 on.
+    """
+
+    fps: float
+    num_frames: int
+    measured: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.measured is None:
+            return
+        times = np.asarray(self.measured)
+        if times.shape != (self.num_frames,) or times.dtype.kind not in "fiu":
+            raise InputError(
+                f"times must be one number for each of {self.num_frames} frames, got {times.dtype} {list(times.shape)}"
+            )
+        times = times.astype(np.float64)
+        wrong = ~np.isfinite(times) | (np.diff(times, prepend=-np.inf) <= 0) | (times < 0)
+        if wrong.any():
+            frame = int(np.flatnonzero(wrong)[0])
+            raise InputError(f"times must increase from 0 s on, but frame {frame} is at {times[frame]:g} s")
+        object.__setattr__(self, "measured", times)
+
+    def seconds(self) -> np.ndarray:
+        """Time of each frame, float64 [time], s."""
+        return np.arange(self.num_frames) / self.fps if self.measured is None else self.measured
+
+    def edges(self) -> np.ndarray:
+        """Start of each frame and the end of the last, float64 [time + 1], s."""
+        if self.measured is None:
+            return np.arange(self.num_frames + 1) / self.fps
+        return np.append(self.measured, self.measured[-1:] + 1 / self.fps)
+
+    def nearest(self, seconds: np.ndarray) -> np.ndarray:
+        """Number of the frame whose start is nearest to each time, float64; after the end also numbers of no frame."""
+        if self.measured is None:
+            return np.rint(seconds * self.fps)
+        edges = self.edges()
+        return np.searchsorted((edges[1:] + edges[:-1]) / 2, seconds, side="right").astype(np.float64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Recording:
     """Tracks of one video. The constructor validates them, so every Recording is usable.
 
@@ -89,6 +144,10 @@ class Recording:
     resolution_px : (width, height) of the video, or None.
     px_per_cm : scale, or None.
     notes : notices of the reader about this recording, one sentence each.
+    times : measured time of each frame, float64 [time], s, where frames are not 1 / fps apart; None = frame i is at
+        i / fps. A store holds no such recordings: `ssl_behavior.resampling.resample` gives them one rate.
+    resampled_from : times of the source's frames, if the recording was resampled; its own frame i is at i / fps
+        seconds of the source. None = its frames are those of the source.
 
     Raises
     ------
@@ -108,6 +167,8 @@ class Recording:
     resolution_px: tuple[float, float] | None = None
     px_per_cm: float | None = None
     notes: tuple[str, ...] = ()
+    times: np.ndarray | None = None
+    resampled_from: FrameTimes | None = None
 
     def __post_init__(self) -> None:
         if not self.id or not self.id.isprintable():
@@ -117,6 +178,7 @@ class Recording:
         self._check_keypoints()
         self._check_confidence()
         self._check_scales()
+        self._check_times()
         for stream, labels in self.labels.items():
             if len(labels.frames) != self.num_frames:
                 raise InputError(
@@ -135,6 +197,11 @@ class Recording:
     @property
     def seconds(self) -> float:
         return self.num_frames / self.fps
+
+    @property
+    def frame_times(self) -> FrameTimes:
+        """Times of its own frames."""
+        return FrameTimes(fps=self.fps, num_frames=self.num_frames, measured=self.times)
 
     def _check_keypoints(self) -> None:
         expected = (len(self.individuals), self.skeleton.num_keypoints, 2)
@@ -172,6 +239,15 @@ class Recording:
         size = self.resolution_px
         if size is not None and not (len(size) == 2 and size[0] > 0 and size[1] > 0):
             raise InputError(f"{self._name}: resolution_px must be width and height above 0, got {size}")
+
+    def _check_times(self) -> None:
+        if self.times is None:
+            return
+        try:
+            times = FrameTimes(fps=self.fps, num_frames=self.num_frames, measured=self.times)
+        except InputError as error:
+            raise InputError(f"{self._name}: {error}") from None
+        object.__setattr__(self, "times", times.measured)
 
     def content_hash(self) -> str:
         """SHA-256 of the tracks alone, equal for one video under two names."""

@@ -2,7 +2,9 @@
 
 `store.json` is the table of contents; `keypoints.npy` (float32 [frames, individual, keypoint, space]),
 `confidence.npy` and `labels/<stream>.npy` (int16, -1 = not annotated) are plain numpy files, so that
-`numpy.load(mmap_mode="r")` reads a store without this package.
+`numpy.load(mmap_mode="r")` reads a store without this package. Frame i of a recording is at i / fps seconds of its
+video. Of resampled recordings the rows also state the source's frame rate and number of frames; `times.npy` (float64,
+seconds) has the times of the source's frames where these were measured.
 """
 
 import hashlib
@@ -22,11 +24,12 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents
 from ssl_behavior.individuals import IndividualsByName
-from ssl_behavior.recording import NOT_ANNOTATED, Labels, Recording
+from ssl_behavior.recording import NOT_ANNOTATED, FrameTimes, Labels, Recording
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = [
     "FORMAT_VERSION",
+    "FPS_TOLERANCE",
     "STREAM_NAME",
     "Store",
     "StoreRow",
@@ -38,7 +41,8 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
-_FPS_TOLERANCE = 0.01
+FPS_TOLERANCE = 0.01
+"""Relative difference of frame rates up to which jobs take recordings together; each has its own rate in times."""
 STREAM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -57,10 +61,21 @@ class StoreRow:
     resolution_px: tuple[float, float] | None = None
     px_per_cm: float | None = None
     content_hash: str = ""
+    source_fps: float | None = None
+    """Frame rate of the source of a resampled recording; None = not resampled."""
+    source_frames: int | None = None
+    """Number of frames of the source of a resampled recording."""
+    source_times: int | None = None
+    """Where the times of the source's frames start in `times.npy`; None = source frame i is at i / source_fps."""
 
     @property
     def slice(self) -> slice:
         return slice(self.offset, self.offset + self.frames)
+
+    @property
+    def frame_times(self) -> FrameTimes:
+        """Times of the recording's frames in its video."""
+        return FrameTimes(fps=self.fps, num_frames=self.frames)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +103,10 @@ def common_fps(rows: Sequence[StoreRow], remedy: str) -> float:
         If the rates differ by more than 1 %.
     """
     slowest, fastest = (choose(rows, key=lambda row: row.fps) for choose in (min, max))
-    if fastest.fps > slowest.fps * (1 + _FPS_TOLERANCE):
+    if fastest.fps > slowest.fps * (1 + FPS_TOLERANCE):
         raise InputError(
             f"the recordings have different frame rates: {slowest.id!r} {slowest.fps:g}, {fastest.id!r} "
-            f"{fastest.fps:g} per second; {remedy}"
+            f"{fastest.fps:g} per second; {remedy} (`ssl-behavior resample` gives them one rate)"
         )
     return rows[0].fps
 
@@ -125,7 +140,8 @@ class Store:
     def _check_rows(self) -> None:
         offset = 0
         for row in self.rows:
-            if row.offset != offset or row.frames < 1 or not row.fps > 0:
+            source = row.source_fps is None or (row.source_fps > 0 and (row.source_frames or 0) > 0)
+            if row.offset != offset or row.frames < 1 or not row.fps > 0 or not source:
                 raise InputError(
                     f"{self.path}/store.json is damaged: recording {row.id!r} does not follow the one before"
                 )
@@ -163,21 +179,54 @@ class Store:
             raise InputError(f"{self.path} has no label stream {name!r}; it has {sorted(self.streams) or 'none'}")
         return self.streams[name]
 
+    def resampled_from(self, row: StoreRow) -> FrameTimes | None:
+        """Times of the source's frames of a resampled recording; None for any other.
+
+        Raises
+        ------
+        InputError
+            If `times.npy` is missing or damaged.
+        """
+        if row.source_fps is None or row.source_frames is None:
+            return None
+        measured = None
+        if row.source_times is not None:
+            measured = np.array(self._times[row.source_times : row.source_times + row.source_frames])
+        try:
+            return FrameTimes(fps=row.source_fps, num_frames=row.source_frames, measured=measured)
+        except InputError as error:
+            raise InputError(f"{self.path} is damaged: times.npy, recording {row.id!r}: {error}") from None
+
+    def file_times(self, row: StoreRow) -> FrameTimes:
+        """Times of the frames that written label files count, so that their frame numbers are those of the video.
+
+        These are the source's frames of a resampled recording, and else its own; also its own where the source's times
+        were measured: files compute seconds as frame / fps.
+        """
+        source = None if row.source_times is not None else self.resampled_from(row)
+        return source or row.frame_times
+
+    @cached_property
+    def _times(self) -> np.ndarray:
+        """float64 [source frames], memory-mapped: measured times of the sources of resampled recordings."""
+        count = sum(row.source_frames or 0 for row in self.rows if row.source_times is not None)
+        return self._map("times.npy", (), count)
+
     @property
     def _points(self) -> tuple[int, int]:
         return len(self.individuals), self.skeleton.num_keypoints
 
-    def _map(self, name: str, tail: tuple[int, ...]) -> np.ndarray:
+    def _map(self, name: str, tail: tuple[int, ...], count: int | None = None) -> np.ndarray:
+        count = self.num_frames if count is None else count
         try:
             array: np.ndarray = np.load(self.path / name, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
             raise InputError(f"{self.path} is damaged: {name} is missing") from None
         except (ValueError, EOFError, OSError) as error:
             raise InputError(f"{self.path} is damaged: {name} cannot be read ({error})") from None
-        if getattr(array, "shape", None) != (self.num_frames, *tail):
+        if getattr(array, "shape", None) != (count, *tail):
             raise InputError(
-                f"{self.path} is damaged: store.json lists {self.num_frames} frames, so {name} should have shape "
-                f"{[self.num_frames, *tail]}"
+                f"{self.path} is damaged: store.json lists {count} frames, so {name} should have shape {[count, *tail]}"
             )
         return array
 
@@ -214,6 +263,7 @@ class Store:
             source=row.source,
             resolution_px=row.resolution_px,
             px_per_cm=row.px_per_cm,
+            resampled_from=self.resampled_from(row),
         )
 
     def __iter__(self) -> Iterator[Recording]:
@@ -247,6 +297,11 @@ def _some(names: Sequence[str], limit: int = 5) -> str:
 def _row(values: Mapping[str, Any]) -> StoreRow:
     size = values.get("resolution_px")
     return StoreRow(**{**values, "resolution_px": tuple(size) if size else None})
+
+
+def _facts(row: StoreRow) -> dict[str, Any]:
+    """A row of store.json; only resampled recordings have facts about a source."""
+    return {name: value for name, value in asdict(row).items() if value is not None or not name.startswith("source_")}
 
 
 def _stream(values: Mapping[str, Any]) -> Stream:
@@ -299,6 +354,7 @@ class StoreWriter:
         shape = (len(self.individuals), skeleton.num_keypoints)
         self._keypoints = _GrowingArray(folder / "keypoints.npy", np.float32, (*shape, 2))
         self._confidence: _GrowingArray | None = None
+        self._times: _GrowingArray | None = None
         self._labels: dict[str, _GrowingArray] = {}
 
     def append(self, recording: Recording) -> StoreRow:
@@ -325,6 +381,7 @@ class StoreWriter:
             resolution_px=recording.resolution_px,
             px_per_cm=recording.px_per_cm,
             content_hash=recording.content_hash(),
+            **self._append_source(recording.resampled_from),
         )
         self.rows.append(row)
         self.num_frames += recording.num_frames
@@ -348,11 +405,29 @@ class StoreWriter:
                 f"recording {recording.id!r} ({recording.source}) has the animals {', '.join(recording.individuals)}, "
                 f"the store has {', '.join(self.individuals)}; `import_recordings` and `write_store` match them by name"
             )
+        if recording.times is not None:
+            raise InputError(
+                f"recording {recording.id!r} ({recording.source}) has measured frame times, and a store holds frames "
+                "of one rate: give it one with `ssl_behavior.resampling.resample`, or leave the times out"
+            )
         for name in recording.labels:
             if not STREAM_NAME.fullmatch(name):
                 raise InputError(
                     f"recording {recording.id!r}: label stream {name!r}: use letters, digits, '_', '-' and '.' only"
                 )
+
+    def _append_source(self, source: FrameTimes | None) -> dict[str, Any]:
+        """Facts of a row about the source of a resampled recording; its measured times go into `times.npy`."""
+        if source is None:
+            return {}
+        facts: dict[str, Any] = {"source_fps": float(source.fps), "source_frames": source.num_frames}
+        if source.measured is None:
+            return facts
+        if self._times is None:
+            self._times = _GrowingArray(self.folder / "times.npy", np.float64, ())
+        start = self._times.length
+        self._times.append(source.measured)
+        return facts | {"source_times": start}
 
     def _append_confidence(self, recording: Recording) -> None:
         if recording.confidence is not None and self._confidence is None:
@@ -398,12 +473,12 @@ class StoreWriter:
             "streams": {
                 name: {"vocabulary": one.vocabulary, "background": one.background} for name, one in self.streams.items()
             },
-            "recordings": [asdict(row) for row in self.rows],
+            "recordings": [_facts(row) for row in self.rows],
         }
         (self.folder / "store.json").write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
 
     def _close_arrays(self) -> None:
-        for array in (self._keypoints, self._confidence, *self._labels.values()):
+        for array in (self._keypoints, self._confidence, self._times, *self._labels.values()):
             if array is not None:
                 array.close()
 

@@ -74,7 +74,7 @@ def _contents(clustering: Clustering) -> dict[str, Any]:
         "fitted": asdict(clustering.fitted),
         "store": clustering.store,
         "table": table_fingerprint(rows),
-        "recordings": [asdict(row) for row in rows],
+        "recordings": [row.facts() for row in rows],
     }
 
 

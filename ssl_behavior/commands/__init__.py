@@ -25,6 +25,7 @@ VERBS: dict[str, Verb] = {
         "ssl_behavior.commands.import_", "read recordings of any known format into a store, and report on them"
     ),
     "labels": Verb("ssl_behavior.commands.labels", "add, rename, merge or drop label streams of a store; undo"),
+    "resample": Verb("ssl_behavior.commands.resample", "bring the recordings of a store to one frame rate"),
     "programs": Verb("ssl_behavior.commands.programs", "list task programs, check your own, measure and draw them"),
     "pretrain": Verb("pretrain.command", "train an encoder on a store, without labels"),
     "probe": Verb("probe.command", "test a frozen encoder with linear heads or nearest neighbors"),

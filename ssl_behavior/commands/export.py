@@ -59,7 +59,9 @@ def _export_clusters(options: argparse.Namespace, console: "Console") -> None:
     rows = _chosen(clusters.rows, options)
     made = clustered_recordings(clusters, rows, names, _minimum_seconds(options), options.media)
     stream = StreamFacts(name=STREAM, classes=tuple(dict.fromkeys(names)))
-    _write(options, console, made, [row.id for row in rows], (stream,), {"clusters": list(names)}, _frames(rows))
+    frames = sum(row.file_times.num_frames for row in rows)
+    _write(options, console, made, [row.id for row in rows], (stream,), {"clusters": list(names)}, frames)
+    _note_irregular([row.id for row in rows if row.source_fps is not None and row.source_frames is None], console)
 
 
 def _export_store(options: argparse.Namespace, console: "Console") -> None:
@@ -73,7 +75,17 @@ def _export_store(options: argparse.Namespace, console: "Console") -> None:
     streams = chosen_streams(store, options.streams)
     rows = labeled_rows(store.select(options.recordings) if options.recordings else store.rows, streams)
     made = stored_recordings(store, rows, streams, _minimum_seconds(options), options.actor, options.media)
-    _write(options, console, made, [row.id for row in rows], streams, {"store": store.fingerprint()}, _frames(rows))
+    frames = sum(store.file_times(row).num_frames for row in rows)
+    _write(options, console, made, [row.id for row in rows], streams, {"store": store.fingerprint()}, frames)
+    _note_irregular([row.id for row in rows if row.source_times is not None], console)
+
+
+def _note_irregular(ids: Sequence[str], console: "Console") -> None:
+    from ssl_behavior.resampling import own_frames_notice
+    from ssl_behavior.terminal import echo
+
+    if ids:
+        echo(console, f"  - {own_frames_notice(ids)}")
 
 
 def _write(
@@ -165,10 +177,6 @@ def _minimum_seconds(options: argparse.Namespace) -> float:
     if not (isfinite(seconds) and seconds >= 0):
         raise InputError(f"--minimum-bout-seconds must be 0 or more, got {seconds}")
     return seconds
-
-
-def _frames(rows: Sequence) -> int:
-    return sum(row.frames for row in rows)
 
 
 _KINDS: dict[str, tuple[str, Callable[[argparse.Namespace, "Console"], None], tuple[str, ...]]] = {

@@ -93,6 +93,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--background", nargs="+", default=[], metavar="STREAM=NAME", help="background behavior of a label stream"
     )
+    _add_changes(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace the store at --out")
+    return parser
+
+
+def _add_changes(parser: argparse.ArgumentParser) -> None:
+    """Options that change points or frames."""
     parser.add_argument(
         "--keep-sentinels",
         "--keep-zeros",
@@ -102,8 +109,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--min-confidence", type=float, metavar="P", help="set points with a confidence below P to missing"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace the store at --out")
-    return parser
+    parser.add_argument(
+        "--resample", type=float, metavar="F",
+        help="bring all recordings to F frames per second, also those whose frames have irregular times",
+    )  # fmt: skip
 
 
 def main(argv: list[str]) -> int:
@@ -122,6 +131,7 @@ def main(argv: list[str]) -> int:
         backgrounds=parse_backgrounds(args.background),
         keep_sentinels=args.keep_sentinels,
         min_confidence=args.min_confidence,
+        resample=args.resample,
         overwrite=args.overwrite,
     )
     console, stderr = make_console(), make_console(stderr=True)

@@ -4,12 +4,16 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_contents, read_json
 from ssl_behavior.terminal import counted, make_console, make_table
+
+if TYPE_CHECKING:
+    from ssl_behavior.store import Store
 
 __all__ = ["main"]
 
@@ -52,7 +56,8 @@ def _store(path: Path, console: Console) -> None:
     rows: list[tuple[str, object]] = [
         ("recordings", len(store)),
         ("frames", f"{store.num_frames:,} ({seconds / 3600:.2f} h)"),
-        ("frames per second", ", ".join(f"{fps:g}" for fps in sorted({row.fps for row in store.rows}))),
+        ("frames per second", ", ".join(f"{fps:.6g}" for fps in sorted({row.fps for row in store.rows}))),
+        *_resampled(store),
         ("skeleton", f"{store.skeleton.name}: {', '.join(store.skeleton.keypoints)}"),
         ("animals", ", ".join(store.individuals) + (" (exchangeable)" if store.skeleton.exchangeable else "")),
         ("confidence", "yes" if store.has_confidence else "no"),
@@ -63,6 +68,17 @@ def _store(path: Path, console: Console) -> None:
         rows.append((f"labels {name}", f"{', '.join(stream.vocabulary)}; in {counted(annotated, 'recording')}"))
     changes = [(f"label change {number}", sentence) for number, sentence in enumerate(label_changes(path), start=1)]
     _table(console, f"store {path}", [*rows, ("fingerprint", store.fingerprint()[:16]), *changes])
+
+
+def _resampled(store: "Store") -> list[tuple[str, object]]:
+    """Frame rates of the sources of resampled recordings."""
+    rows = [row for row in store.rows if row.source_fps is not None]
+    if not rows:
+        return []
+    rates = sorted({(row.source_fps or 0.0, row.source_times is not None) for row in rows})
+    named = ", ".join(f"{fps:.6g}" + " (measured times)" * measured for fps, measured in rates)
+    some = "" if len(rows) == len(store) else f"; {len(rows)} of {counted(len(store), 'recording')}"
+    return [("resampled", f"from {named} frames per second{some}")]
 
 
 def _checkpoint_or_run(path: Path, console: Console) -> None:

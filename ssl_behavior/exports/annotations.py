@@ -15,6 +15,7 @@ from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotated import DEFAULT_MEDIA, AnnotatedRecording, annotated_recording
 from ssl_behavior.recording import NOT_ANNOTATED, Labels, StreamFacts
+from ssl_behavior.resampling import resample_labels
 from ssl_behavior.store import Store, StoreRow
 
 __all__ = [
@@ -120,6 +121,8 @@ def clustered_recordings(
 ) -> Iterator[AnnotatedRecording]:
     """Recordings with their clusters as labels, one after the other; frames of no cluster are not annotated.
 
+    Those of resampled recordings are brought to the frames of the source, as in `stored_recordings`.
+
     Parameters
     ----------
     names : of each cluster, see `cluster_names`.
@@ -127,7 +130,10 @@ def clustered_recordings(
     """
     for row in rows:
         labels = without_short_bouts(cluster_labels(clusters.of(row), names), fewest_frames(minimum_seconds, row.fps))
-        yield annotated_recording(row.id, row.fps, {STREAM: labels}, media=media)
+        times = row.file_times
+        if row.source_frames is not None:
+            labels = resample_labels(labels, row.frame_times, times)
+        yield annotated_recording(row.id, times.fps, {STREAM: labels}, media=media)
 
 
 def fewest_frames(seconds: float, fps: float) -> int:
@@ -174,6 +180,9 @@ def stored_recordings(
 ) -> Iterator[AnnotatedRecording]:
     """Recordings with their labels, one after the other; a recording may lack some of the streams.
 
+    Labels of a resampled recording are brought back to the frames of its source, so that frames and seconds are those
+    of the video, see `Store.file_times`.
+
     Parameters
     ----------
     minimum_seconds : shorter bouts are left out, see `without_short_bouts`.
@@ -193,7 +202,10 @@ def stored_recordings(
             for stream in streams
         }
         annotators = dict.fromkeys(row.annotators.get(stream.name, "") for stream in streams)
+        times = store.file_times(row)
+        if row.source_fps is not None:
+            labels = {name: resample_labels(one, row.frame_times, times) for name, one in labels.items()}
         yield annotated_recording(
-            row.id, row.fps, labels, individuals=store.individuals, actor=actor,
+            row.id, times.fps, labels, individuals=store.individuals, actor=actor,
             annotator=", ".join(name for name in annotators if name), media=media,
         )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 
 from ssl_behavior.bouts import runs
 from ssl_behavior.errors import InputError
-from ssl_behavior.recording import NOT_ANNOTATED, Labels
+from ssl_behavior.recording import NOT_ANNOTATED, FrameTimes, Labels
 
 __all__ = [
     "BACKGROUND",
@@ -150,7 +150,12 @@ def stream_of_frames(labels: Labels) -> AnnotationStream:
 
 
 def labels_from_annotation(
-    annotation: Annotation, stream: str, num_frames: int, background: str = "", fps: float | None = None
+    annotation: Annotation,
+    stream: str,
+    num_frames: int,
+    background: str = "",
+    fps: float | None = None,
+    times: FrameTimes | None = None,
 ) -> tuple[Labels, AnnotationSpan]:
     """One stream as labels for tracks of `num_frames` frames.
 
@@ -161,6 +166,8 @@ def labels_from_annotation(
     ----------
     background : behavior of frames outside all intervals, instead of the file's.
     fps : frame rate of the tracks, for files in seconds that do not state the video's.
+    times : measured times of the tracks' frames, by which seconds are read, whatever rate a file states; None = not
+        measured.
 
     Raises
     ------
@@ -168,7 +175,7 @@ def labels_from_annotation(
         If the annotation is in seconds and no frame rate is known.
     """
     one = annotation.streams[stream]
-    start, stop = _frames_of(one, np.stack([one.start, one.stop]), annotation, fps)
+    start, stop = _frames_of(one, np.stack([one.start, one.stop]), annotation, fps, times)
     stop = np.maximum(stop, start + 1)
     vocabulary, background = _with_background(one, background)
     end = int(stop.max()) if len(stop) else 0
@@ -176,7 +183,7 @@ def labels_from_annotation(
     covered = np.zeros(num_frames, dtype=bool)
     if background and one.gaps:
         frames[: num_frames if one.complete else end] = vocabulary.index(background)
-    for first, last in _frames_of(one, np.array(one.not_annotated).reshape(-1, 2), annotation, fps).tolist():
+    for first, last in _frames_of(one, np.array(one.not_annotated).reshape(-1, 2), annotation, fps, times).tolist():
         frames[first:last] = NOT_ANNOTATED
         covered[first:last] = True
     for number in np.argsort(start, kind="stable").tolist():
@@ -194,14 +201,18 @@ def labels_from_annotation(
 _MOST_FRAMES = 2**40
 
 
-def _frames_of(one: AnnotationStream, times: np.ndarray, annotation: Annotation, fps: float | None) -> np.ndarray:
-    """Times as frames, int64; seconds are rounded to the nearest frame."""
-    if one.seconds:
+def _frames_of(
+    one: AnnotationStream, ends: np.ndarray, annotation: Annotation, fps: float | None, times: FrameTimes | None
+) -> np.ndarray:
+    """Ends of intervals as frames, int64; seconds are rounded to the nearest frame."""
+    if one.seconds and times is not None:
+        ends = times.nearest(ends)
+    elif one.seconds:
         rate = one.fps or fps
         if rate is None:
             raise InputError(f"{annotation.where}: times are in seconds, and no frame rate is known: pass `fps`")
-        times = np.rint(times * rate)
-    return np.clip(times, 0, _MOST_FRAMES).astype(np.int64)
+        ends = np.rint(ends * rate)
+    return np.clip(ends, 0, _MOST_FRAMES).astype(np.int64)
 
 
 def _with_background(one: AnnotationStream, background: str) -> tuple[tuple[str, ...], str]:

@@ -14,7 +14,8 @@ from ssl_behavior.io.annotation_readers import read_annotations
 from ssl_behavior.io.annotation_splits import exclusive_streams, stream_name
 from ssl_behavior.io.delimited_labels import looked_for
 from ssl_behavior.io.reader_helpers import id_from_name, stem
-from ssl_behavior.recording import Labels, Recording
+from ssl_behavior.recording import FrameTimes, Labels, Recording
+from ssl_behavior.resampling import resample_labels
 
 __all__ = ["AnnotationIndex", "RecordingLabels"]
 
@@ -24,7 +25,8 @@ _ANNOTATION_WORDS = re.compile(rf"([_\-. ]*{_WORDS})+$", re.IGNORECASE)
 _LEADING_WORDS = re.compile(rf"^[_\-. ]*({_WORDS}(?=[_\-. ]|$)[_\-. ]*)*", re.IGNORECASE)
 _FILE_TYPES = re.compile(r"\.(boris|annot|parquet|tsv|mp4|avi|mov|mkv|mpg|mpeg|wmv|m4v|seq)$", re.IGNORECASE)
 
-_SAME_RATE = 0.005
+_SAME_RATE = 1e-4
+"""Relative difference of frame rates that are written with fewer digits; 29.97 and 30 are ten times as far apart."""
 
 
 @dataclass
@@ -117,23 +119,40 @@ class AnnotationIndex:
         InputError
             As `take`; or if two files label a stream differently.
         """
-        found = self.labels_of(recording.id, recording.num_frames, recording.fps, tracks, backgrounds)
+        found = self.labels_of(recording.id, recording.frame_times, tracks, backgrounds)
         if twice := next((stream for stream in found.labels if stream in recording.labels), None):
             raise InputError(f"{tracks}: recording {recording.id!r} has a label stream {twice!r} already")
         return replace(found, labels={**recording.labels, **found.labels})
 
     def labels_of(
-        self, recording: str, num_frames: int, fps: float, tracks: Path, backgrounds: Mapping[str, str]
+        self,
+        recording: str,
+        times: FrameTimes,
+        tracks: Path,
+        backgrounds: Mapping[str, str],
+        resampled: FrameTimes | None = None,
     ) -> RecordingLabels:
-        """Label streams of the recording with this id from its annotations, see `label`."""
+        """Label streams of the recording with this id from its annotations, see `label`.
+
+        Parameters
+        ----------
+        times : of the frames that the annotations count: those of the recording or, if it was resampled, its source.
+        resampled : times of the frames of a resampled recording, which the labels are for. Annotations that state its
+            frame rate or its number of frames count these.
+
+        Raises
+        ------
+        InputError
+            As `label`; or if the recording was resampled and an annotation has the length of neither.
+        """
         found = RecordingLabels()
         annotations = self.take(recording, tracks)
         for stream, own in _streams(annotations, self._raters, found.notices).items():
             background = backgrounds.get(stream, backgrounds.get(own[0][1], ""))
-            made = [labels_from_annotation(a, name, num_frames, background, fps) for a, name in own]
+            made = [_labels(a, name, recording, times, background, resampled) for a, name in own]
             _check_same(recording, stream, own, [labels for labels, _ in made])
             found.labels[stream], found.spans[stream] = made[0]
-            found.notices += _about_rate(own[0][0], own[0][0].streams[own[0][1]], recording, fps)
+            found.notices += _about_rate(own[0][0], own[0][0].streams[own[0][1]], recording, times, resampled)
         found.notices += [sentence for annotation, _ in annotations for sentence in annotation.notices]
         return found
 
@@ -296,10 +315,55 @@ def _check_same(recording: str, stream: str, own: Sequence[tuple[Annotation, str
             )
 
 
-def _about_rate(annotation: Annotation, one: AnnotationStream, recording: str, fps: float) -> list[str]:
-    if not one.seconds or one.fps is None or abs(one.fps - fps) <= _SAME_RATE * fps:
+def _labels(
+    annotation: Annotation,
+    stream: str,
+    recording: str,
+    times: FrameTimes,
+    background: str,
+    resampled: FrameTimes | None,
+) -> tuple[Labels, AnnotationSpan]:
+    """Labels of a recording, of its source's frames and then resampled, or of its own frames."""
+    counted = _counted(annotation, annotation.streams[stream], recording, times, resampled)
+    measured = None if counted.measured is None else counted
+    labels, span = labels_from_annotation(annotation, stream, counted.num_frames, background, counted.fps, measured)
+    if resampled is not None and counted is times:
+        labels = resample_labels(labels, times, resampled)
+    return labels, span
+
+
+def _counted(
+    annotation: Annotation, one: AnnotationStream, recording: str, times: FrameTimes, resampled: FrameTimes | None
+) -> FrameTimes:
+    """Times of the frames that a file counts: the source's, unless it states the rate or length of resampled frames."""
+    if resampled is None:
+        return times
+    if one.fps is not None and not _same_rate(times.fps, resampled.fps):
+        return resampled if _same_rate(one.fps, resampled.fps) else times
+    if one.num_frames == resampled.num_frames and one.num_frames != times.num_frames:
+        return resampled
+    if one.fps is None and one.num_frames not in (None, times.num_frames):
+        raise InputError(
+            f"{annotation.where}: it labels {one.num_frames} frames, but recording {recording!r} has "
+            f"{resampled.num_frames}, resampled from {times.num_frames} frames of its source; expected one of the two"
+        )
+    return times
+
+
+def _same_rate(one: float, other: float) -> bool:
+    return abs(one - other) <= _SAME_RATE * other
+
+
+def _about_rate(
+    annotation: Annotation, one: AnnotationStream, recording: str, times: FrameTimes, resampled: FrameTimes | None
+) -> list[str]:
+    if resampled is not None and not one.seconds and one.fps is None and one.num_frames is None:
+        return [f"{annotation.path}: read as frames of the source, {times.fps:.6g} per second"]
+    if not one.seconds or one.fps is None or times.measured is not None or _same_rate(one.fps, times.fps):
+        return []
+    if resampled is not None and _same_rate(one.fps, resampled.fps):
         return []
     return [
-        f"{annotation.path}: the annotated video has {one.fps:g} frames per second, the tracks of {recording!r} "
-        f"have {fps:g}; its times are read at {one.fps:g}"
+        f"{annotation.path}: the annotated video has {one.fps:.6g} frames per second, the tracks of {recording!r} "
+        f"have {times.fps:.6g}; its times are read at {one.fps:.6g}"
     ]

@@ -14,7 +14,15 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.delimited import head_text, read_text
 from ssl_behavior.io.reader_helpers import ReadOptions
-from ssl_behavior.io.track_arrays import empty_tracks, frame_numbers, in_order, note_gaps, recording_id, stated_fps
+from ssl_behavior.io.track_arrays import (
+    empty_tracks,
+    frame_numbers,
+    in_order,
+    measured_times,
+    note_gaps,
+    recording_id,
+    stated_fps,
+)
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import choose_skeleton
 
@@ -94,7 +102,7 @@ def _recording(
     clock = next((lowered.index(name) for name in ("trial time", "recording time") if name in lowered), None)
     if clock is None:
         raise InputError(f"{path}: it has no column `Trial time`; it has {columns[:12]}")
-    rows, measured = frame_numbers(values[:, clock], path)
+    rows, measured = frame_numbers(values[:, clock], path, options.keep_times)
     skeleton, order = choose_skeleton(bodyparts, options.skeleton, str(path))
     keypoints, _ = empty_tracks(int(rows[-1]) + 1, 1, len(bodyparts), path, "export fewer frames")
     for number, part in enumerate(bodyparts):
@@ -105,13 +113,15 @@ def _recording(
     unit = (units + [""] * len(columns))[columns.index(f"X {bodyparts[0]}")].strip("() ").lower()
     if unit not in ("px", "pixel", "pixels"):
         notes.append(f"coordinates are in {unit or 'an unnamed unit'}, not in pixels; y may point up")
+    fps = stated_fps(options, measured, path, "EthoVision file", notes)
     return Recording(
         id=recording_id(path, options),
         keypoints=in_order(keypoints, order),
-        fps=stated_fps(options, measured, path, "EthoVision file", notes),
+        fps=fps,
         skeleton=skeleton,
         individuals=(facts.get("subject name") or "animal0",),
         source=str(path),
         px_per_cm=_UNITS_PER_CM.get(unit),
         notes=tuple(notes),
+        times=measured_times(values[:, clock], rows, measured, fps, path, options),
     )

@@ -20,6 +20,7 @@ from ssl_behavior.io.track_arrays import (
     empty_tracks,
     frame_numbers,
     in_order,
+    measured_times,
     note_gaps,
     recording_id,
     stated_fps,
@@ -74,7 +75,7 @@ def _recording(data: Any, path: Path, options: ReadOptions) -> Recording:
     individuals = _names(data, dims[1], path) or [f"animal{i}" for i in range(data.sizes[dims[1]])]
     order_space = _space(data, path)
     two_dimensions(data.sizes["space"], notes)
-    frames, fps = _frames(data, path, options, notes)
+    frames, fps, times = _frames(data, path, options, notes)
     skeleton, order = choose_skeleton(bodyparts, options.skeleton, str(path))
     keypoints, confidence = empty_tracks(
         int(frames.max()) + 1, len(individuals), len(bodyparts), path, "save a shorter part, with times from 0"
@@ -95,6 +96,7 @@ def _recording(data: Any, path: Path, options: ReadOptions) -> Recording:
         individuals=tuple(individuals),
         source=str(path),
         notes=tuple(notes),
+        times=times,
     )
 
 
@@ -129,8 +131,10 @@ def _space(data: Any, path: Path) -> list[int]:
     return [names.index("x"), names.index("y")]
 
 
-def _frames(data: Any, path: Path, options: ReadOptions, notes: list[str]) -> tuple[np.ndarray, float]:
-    """Frame number of each row, and the frame rate."""
+def _frames(
+    data: Any, path: Path, options: ReadOptions, notes: list[str]
+) -> tuple[np.ndarray, float, np.ndarray | None]:
+    """Frame number of each row, the frame rate, and measured times of all frames, see `measured_times`."""
     stated = data.attrs.get("fps")
     fps = None if stated is None else float(np.asarray(stated, dtype=float).reshape(-1)[0])
     fps = fps if fps is not None and math.isfinite(fps) else None
@@ -143,16 +147,17 @@ def _frames(data: Any, path: Path, options: ReadOptions, notes: list[str]) -> tu
         wrong = times.size and (times[0] < 0 or (np.diff(times) < 1).any() or times[-1] > 1 << 40)
         if wrong or (times != np.rint(times)).any():
             raise InputError(f"{path}: times in frames must be whole numbers that increase, got {times[:5].tolist()}")
-        return times.astype(np.int64), stated_fps(options, fps, path, _TITLE, notes)
+        return times.astype(np.int64), stated_fps(options, fps, path, _TITLE, notes), None
     if not unit.startswith("second"):
         raise InputError(f"{path}: its time unit is {unit!r}; expected seconds or frames")
-    numbers, measured = frame_numbers(times, path)
+    numbers, measured = frame_numbers(times, path, options.keep_times)
     if options.fps is None and fps is not None and measured is not None and abs(measured / fps - 1) > 0.01:
         raise InputError(
             f"{path}: its attribute fps is {fps:g}, but its times are {1 / measured:g} s apart, which is {measured:g} "
             "frames per second; pass the right one as `fps`"
         )
-    return numbers, stated_fps(options, fps or measured, path, _TITLE, notes)
+    rate = stated_fps(options, fps or measured, path, _TITLE, notes)
+    return numbers, rate, measured_times(times, numbers, measured, rate, path, options)
 
 
 def _fill(

@@ -2,7 +2,8 @@
 
 Keys: `keypoints` float [time, individual, keypoint, space=2], pixels, NaN = missing; `keypoint_names` [keypoint];
 `fps`, a number. Optional: `confidence` [time, individual, keypoint], `individuals` [individual] names, `id`,
-`subset`, `resolution_px` (width, height), `px_per_cm`, `skeleton` (JSON text of a skeleton), and for each label
+`subset`, `resolution_px` (width, height), `px_per_cm`, `skeleton` (JSON text of a skeleton), `times` [time], seconds of
+each frame from the start of the video (then `fps` may be left out; irregular ones are resampled), and for each label
 stream `labels__STREAM` int [time] (-1 = not annotated), `vocabulary__STREAM` names, and the names
 `background__STREAM` and `annotator__STREAM`.
 """
@@ -21,6 +22,7 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
 from ssl_behavior.io.reader_helpers import ReadOptions, check_file, id_from_name, is_text, to_float32
+from ssl_behavior.io.track_arrays import frame_numbers, measured_times
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import Skeleton, choose_skeleton
 
@@ -31,8 +33,9 @@ _FAILURES = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, KeyE
 """What numpy and zipfile raise on damaged files."""
 _KEYS = (
     "keypoints", "keypoint_names", "fps", "confidence", "individuals", "id", "subset", "resolution_px", "px_per_cm",
-    "skeleton",
+    "skeleton", "times",
 )  # fmt: skip
+_SAME_CLOCK = 0.01
 _STREAM_KEYS = ("labels", "vocabulary", "background", "annotator")
 
 
@@ -90,11 +93,12 @@ def read_npz(path: Path, options: ReadOptions) -> Iterator[Recording]:
         )
     individuals = contents.names("individuals") or [f"animal{i}" for i in range(keypoints.shape[1])]
     own_id = contents.text("id")
+    fps, times = contents.clock(len(keypoints), options)
     yield Recording(
         id=options.prefix + own_id if own_id else id_from_name(path, options.prefix),
         keypoints=to_float32(keypoints[:, :, order]),
         confidence=contents.confidence(keypoints.shape, order),
-        fps=contents.fps(options),
+        fps=fps,
         skeleton=skeleton,
         individuals=tuple(individuals),
         labels=contents.labels(),
@@ -102,6 +106,7 @@ def read_npz(path: Path, options: ReadOptions) -> Iterator[Recording]:
         source=str(path),
         resolution_px=contents.resolution(),
         px_per_cm=contents.number("px_per_cm"),
+        times=times,
     )
 
 
@@ -145,11 +150,33 @@ class _Contents:
     def number(self, key: str) -> float | None:
         return float(self.numbers(key, 0)) if key in self.arrays else None
 
-    def fps(self, options: ReadOptions) -> float:
+    def clock(self, num_frames: int, options: ReadOptions) -> tuple[float, np.ndarray | None]:
+        """Frame rate, and measured times of the frames, see `measured_times`."""
         fps = self.number("fps") if options.fps is None else options.fps
+        if "times" not in self.arrays:
+            if fps is None:
+                raise self.error("it has no fps; add this number to the file, or pass it as `fps`")
+            return fps, None
+        times = self.numbers("times", 1)
+        if len(times) != num_frames:
+            raise self.error(f"times must be one number for each of {num_frames} frames, got {len(times)}")
+        numbers, rate = frame_numbers(times, self.path, options.keep_times)
+        rows = np.arange(num_frames)
+        if not options.keep_times and (numbers != rows).any():
+            first = int(np.flatnonzero(numbers != rows)[0])
+            raise self.error(
+                f"its times have a hole before frame {first}, at {times[first]:g} s: pass a frame rate to resample it "
+                "to, e.g. `resample=30`, or add the missing frames as NaN"
+            )
+        if options.fps is None and fps and rate and abs(rate / fps - 1) > _SAME_CLOCK:
+            raise self.error(
+                f"its fps is {fps:g}, but its times are usually {1 / rate:g} s apart, which is {rate:g} frames per "
+                "second; correct one of them, or leave fps out"
+            )
+        fps = fps or rate
         if fps is None:
-            raise self.error("it has no fps; add this number to the file, or pass it as `fps`")
-        return fps
+            raise self.error("it has one frame and no fps; add this number to the file, or pass it as `fps`")
+        return fps, measured_times(times, rows, rate, fps, self.path, options)
 
     def resolution(self) -> tuple[float, float] | None:
         if "resolution_px" not in self.arrays:
@@ -209,6 +236,7 @@ def write_npz(path: Path, recording: Recording) -> None:
         "keypoint_names": list(recording.skeleton.keypoints),
         "individuals": list(recording.individuals),
         "fps": recording.fps,
+        "times": recording.times,
         "subset": recording.subset,
         "skeleton": json.dumps(recording.skeleton.to_dict()),
         "confidence": recording.confidence,

@@ -22,6 +22,7 @@ from ssl_behavior.io.track_arrays import (
     empty_tracks,
     frame_numbers,
     in_order,
+    measured_times,
     note_gaps,
     recording_id,
     stated_fps,
@@ -90,7 +91,8 @@ def _recording(nwb: Any, path: Path, options: ReadOptions) -> Recording:
         twice = next(pair for pair in pairs if pairs.count(pair) > 1)
         raise InputError(f"{path}: the body part {twice[1]!r} of {twice[0]!r} occurs twice: perhaps in two cameras")
     start = min(float(one.times[0]) for one in series)
-    numbered = [frame_numbers(one.times - start, path) for one in series]
+    together = options.keep_times and all(np.array_equal(one.times, series[0].times) for one in series)
+    numbered = [frame_numbers(one.times - start, path, together) for one in series]
     rates = [rate for _, rate in numbered if rate is not None]
     if rates and max(rates) > 1.01 * min(rates):
         raise InputError(f"{path}: its series have {min(rates):g} to {max(rates):g} frames per second; expected one")
@@ -104,16 +106,18 @@ def _recording(nwb: Any, path: Path, options: ReadOptions) -> Recording:
             if one.confidence is not None:
                 confidence[frames, place[0], place[1]] = one.confidence[:]
     notes += note_gaps(0, max(len(frames) for frames, _ in numbered), num_frames)
+    fps = _fps(options, rates, series, path, notes)
     return Recording(
         id=recording_id(path, options),
         keypoints=in_order(keypoints, order),
         confidence=in_order(confidence, order) if any(one.confidence is not None for one in series) else None,
-        fps=_fps(options, rates, series, path, notes),
+        fps=fps,
         skeleton=skeleton,
         individuals=tuple(individuals),
         source=str(path),
         resolution_px=_resolution(containers),
         notes=tuple(notes),
+        times=measured_times(series[0].times - start, *numbered[0], fps, path, options) if together else None,
     )
 
 

@@ -171,6 +171,7 @@ class ReadOptions:
     prefix : put before ids that come from file names, e.g. "session1/".
     notice : callback with a sentence for each omitted part of a file.
     advance : callback with the number of (unpacked) bytes just read, used by readers of large files.
+    keep_times : keep measured times of frames, also irregular ones, for recordings that will be resampled.
     """
 
     fps: float | None = None
@@ -179,6 +180,7 @@ class ReadOptions:
     prefix: str = ""
     notice: Callable[[str], None] = _ignore
     advance: Callable[[int], None] = _ignore
+    keep_times: bool = False
 
 
 def library(module: str, extra: str, path: Path, title: str) -> ModuleType:

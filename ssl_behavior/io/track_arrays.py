@@ -14,6 +14,7 @@ __all__ = [
     "empty_tracks",
     "frame_numbers",
     "in_order",
+    "measured_times",
     "note_fragments",
     "note_gaps",
     "recording_id",
@@ -24,6 +25,9 @@ __all__ = [
 MAX_BYTES = 8 << 30
 """Largest recording that is read: 6 million frames of 4 animals with 27 keypoints."""
 
+_SAME_CLOCK = 0.01
+_ON_TIME_FRAMES = 0.05
+"""Times that are this near to i / fps are regular; at 50 frames per second, rounding to whole ms is half of it."""
 _VIDEO = re.compile(r"\.(mp4|avi|mov|mkv|mpg|wmv|m4v)$", re.IGNORECASE)
 
 
@@ -68,8 +72,8 @@ def stated_fps(options: ReadOptions, stated: float | None, path: Path, title: st
     """
     usable = stated is not None and math.isfinite(stated) and stated > 0
     if options.fps is not None:
-        if usable and not math.isclose(options.fps, float(stated or 0), rel_tol=1e-3):
-            notes.append(f"fps {options.fps:g} as passed, but the file states {stated:g}")
+        if usable and not math.isclose(options.fps, float(stated or 0), rel_tol=1e-4):
+            notes.append(f"fps {options.fps:.6g} as passed, but the file states {stated:.6g}")
         return options.fps
     if stated is None:
         raise InputError(f"{path}: this {title} does not contain the frame rate; pass it as `fps`, e.g. `fps=30`")
@@ -120,13 +124,17 @@ def two_dimensions(num_space: int, notes: list[str]) -> None:
         notes.append("3-D tracks: x and y are read, the third coordinate is left out")
 
 
-def frame_numbers(times: np.ndarray, path: Path) -> tuple[np.ndarray, float | None]:
+def frame_numbers(times: np.ndarray, path: Path, any_steps: bool = False) -> tuple[np.ndarray, float | None]:
     """Frame number of each time in s, counted from 0 s, and the frame rate; None for a single time.
+
+    Parameters
+    ----------
+    any_steps : irregular times are numbered one after the other, for `frame_times` to keep; otherwise refused.
 
     Raises
     ------
     InputError
-        If times are no numbers, are negative or do not increase.
+        If times are no numbers, are negative or do not increase, or are irregular.
     """
     steps = np.diff(times)
     if times.size == 0 or times.dtype.kind not in "fiu" or not np.isfinite(times).all():
@@ -143,6 +151,43 @@ def frame_numbers(times: np.ndarray, path: Path) -> tuple[np.ndarray, float | No
     with np.errstate(over="ignore", invalid="ignore"):
         numbers = np.rint(times / step)
         irregular = not (np.diff(numbers) >= 1).all() or numbers[-1] > 1 << 40
+    if irregular and any_steps:
+        return np.arange(len(times)), 1 / float(np.median(steps))
     if irregular:
-        raise InputError(f"{path}: its times are irregular, {steps.min():g} to {steps.max():g} s apart; resample them")
+        raise InputError(
+            f"{path}: its times are irregular, {steps.min():g} to {steps.max():g} s apart: pass a frame rate to "
+            "resample it to, e.g. `resample=30`"
+        )
     return numbers.astype(np.int64), 1 / step
+
+
+def measured_times(
+    times: np.ndarray, numbers: np.ndarray, rate: float | None, fps: float, path: Path, options: ReadOptions
+) -> np.ndarray | None:
+    """Time of every frame, float64 [time], s, of a recording that will be resampled.
+
+    None if that is not asked for, or all frames are within a twentieth of a frame of i / fps. Frames that a file lacks
+    lie evenly between their neighbors. A frame rate that was passed and contradicts the times says that these are not
+    in seconds: regular ones are then not kept.
+
+    Parameters
+    ----------
+    times, numbers : time in s and frame number of each row, see `frame_numbers`.
+    rate : frames per second by these times, or None.
+    fps : frame rate of the recording.
+
+    Raises
+    ------
+    InputError
+        If times are irregular, and the frame rate that was passed contradicts them.
+    """
+    if not options.keep_times or rate is None:
+        return None
+    if options.fps is not None and abs(options.fps / rate - 1) > _SAME_CLOCK:
+        frame_numbers(times, path)
+        return None
+    frames = np.arange(int(numbers[-1]) + 1)
+    # The first frame of the file is at its own time or, rounded to a frame, a little before 0 s.
+    before = np.maximum(times[0] - (numbers[0] - frames[: numbers[0]]) / rate, 0)
+    every = np.concatenate([before, np.interp(frames[numbers[0] :], numbers, times)])
+    return None if np.abs(every * fps - frames).max() < _ON_TIME_FRAMES else every

@@ -14,7 +14,15 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.npz import load_arrays, member_names
 from ssl_behavior.io.reader_helpers import ReadOptions
-from ssl_behavior.io.track_arrays import empty_tracks, frame_numbers, in_order, note_gaps, recording_id, stated_fps
+from ssl_behavior.io.track_arrays import (
+    empty_tracks,
+    frame_numbers,
+    in_order,
+    measured_times,
+    note_gaps,
+    recording_id,
+    stated_fps,
+)
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import choose_skeleton
 
@@ -65,16 +73,18 @@ def read_trex(path: Path, options: ReadOptions) -> Iterator[Recording]:
         xy[missing if missing.shape == (many,) else slice(0)] = np.nan
         keypoints[rows, 0, number] = xy
     video, individual = _names(path, options)
+    fps = stated_fps(options, _rate(arrays, path, options), path, "TRex file", notes)
     yield Recording(
         id=f"{video}/{individual}" if individual != "animal0" else video,
         keypoints=in_order(keypoints, order),
-        fps=stated_fps(options, _rate(arrays, path), path, "TRex file", notes),
+        fps=fps,
         skeleton=skeleton,
         individuals=(individual,),
         source=str(path),
         resolution_px=_size(arrays),
         px_per_cm=1 / scale if scale else None,
         notes=tuple(notes),
+        times=_times(arrays, rows, fps, path, options),
     )
 
 
@@ -102,12 +112,29 @@ def _scale(arrays: Mapping[str, np.ndarray], points: Mapping[str, tuple[str, str
     return scale
 
 
-def _rate(arrays: Mapping[str, np.ndarray], path: Path) -> float | None:
-    stated = _number(arrays, "frame_rate")
-    time, frame = arrays.get("time"), arrays["frame"]
-    if stated is not None or time is None or time.shape != frame.shape or time.dtype.kind not in "fiu" or len(time) < 2:
+def _rate(arrays: Mapping[str, np.ndarray], path: Path, options: ReadOptions) -> float | None:
+    stated, time = _number(arrays, "frame_rate"), _clock(arrays)
+    if stated is not None or time is None:
         return stated
-    return frame_numbers(time - time[0], path)[1]
+    return frame_numbers(time - time[0], path, options.keep_times)[1]
+
+
+def _clock(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Time of each row, s, if the file has usable ones."""
+    time, frame = arrays.get("time"), arrays["frame"]
+    usable = time is not None and time.shape == frame.shape and time.dtype.kind in "fiu" and len(time) > 1
+    return time if usable else None
+
+
+def _times(
+    arrays: Mapping[str, np.ndarray], rows: np.ndarray, fps: float, path: Path, options: ReadOptions
+) -> np.ndarray | None:
+    """Measured times of all frames, from the first frame number on, see `measured_times`."""
+    time = _clock(arrays)
+    if time is None or not options.keep_times:
+        return None
+    _, rate = frame_numbers(time - time[0], path, any_steps=True)
+    return measured_times(time - time[0] + rows[0] / fps, rows, rate, fps, path, options)
 
 
 def _size(arrays: Mapping[str, np.ndarray]) -> tuple[float, float] | None:

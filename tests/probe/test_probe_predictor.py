@@ -12,7 +12,7 @@ from probe.annotate import main
 from probe.annotators import AnnotatorConfig, annotated_frames, fit_annotators
 from probe.experiment import Experiment
 from probe.frozen_probes import run_experiment
-from probe.label_predictors import decided_labels
+from probe.label_predictors import LabelPredictor, decided_labels, write_labels
 from probe.saved_probes import load_annotators, load_heads, save_annotators, save_heads
 from probe.tasks import annotated_rows, make_task, parse_macro
 from ssl_behavior.checkpoint import save_checkpoint
@@ -20,8 +20,10 @@ from ssl_behavior.embedding import embed_store
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation import labels_from_annotation
 from ssl_behavior.io.caltech import read_caltech
-from ssl_behavior.labeled_windows import StreamFacts
+from ssl_behavior.label_changes import add_labels
+from ssl_behavior.labeled_windows import LabelFacts, StreamFacts
 from ssl_behavior.methods import CPC
+from ssl_behavior.resampling import resample
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.splits import make_split
 from ssl_behavior.store import Store, write_store
@@ -224,3 +226,33 @@ def test_decided_labels_are_the_most_probable_learned_class():
     )
     assert [labels.vocabulary[label] for label in labels.frames] == ["attack", "other", "attack"]
     assert labels.background == "other"
+
+
+class Alternating(LabelPredictor):
+    """Class 1 in every other second, with a probability that falls from frame to frame."""
+
+    def __init__(self, store):
+        self.store, self.source, self.method, self.checkpoint = store, store.path, None, "c"
+        stream = StreamFacts(name="S1", classes=("other", "dig"), background="other")
+        self.facts = LabelFacts(streams=(stream,), annotators=("",))
+
+    def probabilities(self, row, annotator="", balanced=False):
+        frames = np.arange(row.frames)
+        sure = np.where(frames // 30 % 2, 0.9 - 1e-3 * frames, 0.2)
+        return {"S1": np.stack([1 - sure, sure], axis=1).astype(np.float32)}
+
+
+def test_labels_of_resampled_recordings_are_those_of_the_video(tmp_path):
+    """Frames, seconds and the bouts' probabilities are the source's; `labels add` brings them back."""
+    recording = replace(make_recording("fast", 360), fps=60.0, labels={})
+    store = write_store(tmp_path / "store", [resample(recording, 30.0)])
+    summary = write_labels(Alternating(store), store.rows, tmp_path / "out")
+    assert summary.total_seconds == 6 and summary.seconds["S1", "dig"] == 3 and not summary.notes
+    rows = list(csv.DictReader((tmp_path / "out" / "fast.csv").read_text().splitlines()))
+    starts = [(int(row["start_frame"]), float(row["start_s"]), float(row["stop_s"])) for row in rows]
+    assert starts == [(60, 1.0, 2.0), (180, 3.0, 4.0), (300, 5.0, 6.0)]
+    sure = [float(row["probability"]) for row in rows]
+    assert sure == pytest.approx([0.9 - 1e-3 * middle for middle in (44.5, 104.5, 164.5)], abs=1e-4)
+    add_labels(store.path, [tmp_path / "out"])
+    found = Store(store.path).labels("S1")
+    assert found.tolist() == (np.arange(180) // 30 % 2).tolist()

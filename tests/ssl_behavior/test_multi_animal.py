@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,7 +72,8 @@ def test_files_of_one_video_are_joined():
     found = joined([single("c_m1", PARTS), single("c_m2", PARTS, offset=100.0)], "c", ["m1", "m2"])
     assert found.individuals == ("m1", "m2") and found.id == "c"
     np.testing.assert_array_equal(found.keypoints[0, :, 0, 0], [0, 100])
-    for other in (single("c_m2", PARTS, frames=39), single("c_m2", PARTS, fps=25.0)):
+    late = replace(single("c_m2", PARTS), times=0.1 + np.arange(len(found.keypoints)) / 30)
+    for other in (single("c_m2", PARTS, frames=39), single("c_m2", PARTS, fps=25.0), late):
         with pytest.raises(InputError, match="not of one video"):
             joined([single("c_m1", PARTS), other], "c", ["m1", "m2"])
     with pytest.raises(InputError, match="need the same"):

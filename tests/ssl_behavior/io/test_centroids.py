@@ -182,3 +182,21 @@ def test_animals_of_one_point_need_no_skeleton_until_a_job_needs_a_heading(tmp_p
         Featurizer(FeatureConfig(), Store(tmp_path / "st").skeleton)
     with pytest.raises(InputError, match="poses need two or more points"):
         TrajectoryCoder(StateConfig(), Skeleton(name="dot", keypoints=("centroid",), roles={"center": "centroid"}))
+
+
+def test_irregular_times_are_kept_to_be_resampled(tmp_path, values):
+    times = np.cumsum([0, 0.02, 0.07, 0.01, 0.04, 0.04, 0.04, 0.04, 0.005, 0.1, 0.04])
+    path = trex(tmp_path / "a.npz", values[:, 0], time=times + 3)
+    with pytest.raises(InputError, match="its times are irregular"):
+        read(path, ("wcentroid",))
+    np.testing.assert_allclose(read(path, ("wcentroid",), keep_times=True).times, times)
+    shown = [f'"{number / 25:.3f}";' for number in range(11)]
+    text = ethovision(values[:, 0])
+    for number in reversed(range(11)):
+        text = text.replace(f"\n{shown[number]}", f'\n"{times[number]:.3f}";')
+    (tmp_path / "b.txt").write_text(text, newline="")
+    with pytest.raises(InputError, match="its times are irregular"):
+        read(tmp_path / "b.txt", ("center", "nose"))
+    np.testing.assert_allclose(read(tmp_path / "b.txt", ("center", "nose"), keep_times=True).times, times)
+    (tmp_path / "c.txt").write_text(ethovision(values[:, 0]), newline="")
+    assert read(tmp_path / "c.txt", ("center", "nose"), keep_times=True).times is None

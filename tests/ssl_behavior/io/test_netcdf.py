@@ -143,3 +143,27 @@ def test_real_file_equals_xarray(real_data):
     np.testing.assert_array_equal(recording.keypoints, theirs.astype(np.float32))
     np.testing.assert_array_equal(recording.confidence, scores.astype(np.float32))
     assert recording.fps == 30 and recording.individuals == ("individual_0",)
+
+
+UNEVEN = np.cumsum([0, 0.02, 0.07, 0.01, 0.04, 0.04, 0.04, 0.04, 0.005, 0.1, 0.04])
+
+
+def test_irregular_times_are_kept_to_be_resampled(tmp_path, values):
+    path = write(tmp_path / "x.nc", dataset(values, times=UNEVEN))
+    with pytest.raises(InputError, match=r"x\.nc: its times are irregular, 0\.005 to 0\.1 s apart: pass a frame rate"):
+        read(path)
+    recording = read(path, keep_times=True)
+    same(recording, values)
+    np.testing.assert_array_equal(recording.times, UNEVEN)
+    with pytest.raises(InputError, match="irregular"):
+        read(path, keep_times=True, fps=30.0)
+
+
+def test_measured_times_of_a_regular_recording_with_gaps(tmp_path, values):
+    numbers = np.array([2, 3, 4, 5, 6, 10, 11, 12, 13, 14, 15])
+    times = numbers / 25 + np.array([0, 3, -3, 2, 0, 0, -2, 3, -3, 2, 0]) / 1000
+    recording = read(write(tmp_path / "x.nc", dataset(values, times=times)), keep_times=True)
+    np.testing.assert_array_equal(recording.times[numbers], times)
+    assert (np.diff(recording.times) > 0).all() and recording.num_frames == 16
+    assert read(write(tmp_path / "y.nc", dataset(values, times=numbers / 25)), keep_times=True).times is None
+    assert read(tmp_path / "x.nc").times is None

@@ -160,3 +160,13 @@ def test_real_files_equal_pynwb(real_data, name):
             theirs = series[f"{prefix}{part}"]
             np.testing.assert_array_equal(recording.keypoints[:, 0, k], theirs.data[:].astype(np.float32))
             np.testing.assert_array_equal(recording.confidence[:, 0, k], theirs.confidence[:].astype(np.float32))
+
+
+def test_irregular_timestamps_are_kept_to_be_resampled(tmp_path, values):
+    times = 100 + np.cumsum([0, 0.02, 0.07, 0.01, 0.04, 0.04, 0.04, 0.04, 0.005, 0.1, 0.04])
+    path = write(tmp_path / "x.nwb", values, times=times)
+    with pytest.raises(InputError, match=r"x\.nwb: its times are irregular, 0\.005 to 0\.1 s apart: pass a frame rate"):
+        read(path)
+    recording = read(path, keep_times=True)
+    same(recording, values)
+    np.testing.assert_allclose(recording.times, times - 100, atol=1e-9)
