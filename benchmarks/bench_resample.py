@@ -112,7 +112,17 @@ def main() -> None:
     for name, values in measured.items():
         print(f"{name:<34} {values['frames_per_second'] / 1e6:5.2f} million frames/s, {values['times_a_copy']} copies")
     print(f"verb, {options.frames:,} frames from 60 to 30: {verb['cpu_seconds']} CPU s, {verb['peak_mb']} MB")
-    print(json.dumps({"frames": options.frames, "machine": platform.machine(), "resample": measured, "verb": verb}))
+    print(
+        json.dumps(
+            {
+                "benchmark": "resample",
+                "frames": options.frames,
+                "machine": platform.machine(),
+                "resample": measured,
+                "verb": verb,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":
