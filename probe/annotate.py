@@ -92,8 +92,8 @@ def _learn(options: argparse.Namespace, predictor: "ProbePredictor", console: "C
 
 
 def _parser() -> argparse.ArgumentParser:
-    from ssl_behavior.io.annotated import DEFAULT_MEDIA
-    from ssl_behavior.io.annotation_formats import ANNOTATION_FORMATS, annotation_format_titles
+    from ssl_behavior.io.annotated_recording import DEFAULT_MEDIA
+    from ssl_behavior.io.annotation_writers import ANNOTATION_FORMATS, annotation_format_titles
 
     parser = argparse.ArgumentParser(
         prog="ssl-behavior annotate",

@@ -27,8 +27,14 @@ from ssl_behavior.embedding import check_fits, embed_row, kept_groups
 from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder
-from ssl_behavior.io.annotated import DEFAULT_MEDIA, AnnotatedRecording, annotated_recording, check_actor, check_media
-from ssl_behavior.io.annotation_formats import write_annotations
+from ssl_behavior.io.annotated_recording import (
+    DEFAULT_MEDIA,
+    AnnotatedRecording,
+    annotated_recording,
+    check_actor,
+    check_media,
+)
+from ssl_behavior.io.annotation_writers import write_annotations
 from ssl_behavior.joint_predictions import Style, predict_row, style_of, with_labels
 from ssl_behavior.labeled_windows import LabelFacts, StreamFacts
 from ssl_behavior.methods import Method

@@ -20,8 +20,7 @@ from ssl_behavior.io.annotation_index import AnnotationIndex
 from ssl_behavior.io.calms21_release import PARTS, Release
 from ssl_behavior.io.discovery import TrackFile, discover
 from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
-from ssl_behavior.io.import_findings import without_heading
-from ssl_behavior.io.import_report import ImportReport, RecordingReport, StreamReport
+from ssl_behavior.io.import_report import ImportReport, RecordingReport, StreamReport, without_heading
 from ssl_behavior.io.reader_helpers import id_from_name
 from ssl_behavior.io.track_quality import clean, inspect_quality
 from ssl_behavior.multi_animal import animals_in_files, joined, split_by_names

@@ -16,7 +16,7 @@ LIBRARY = {path: tree for path, tree in TREES.items() if path.is_relative_to(ROO
 LONGEST_FUNCTION = 60
 PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 # Exceptions each with its reason: a restricted unpickler for foreign files, and the error that torch raises.
-MAY_IMPORT_PICKLE = {"ssl_behavior/io/unpickle.py", "ssl_behavior/checkpoint.py"}
+MAY_IMPORT_PICKLE = {"ssl_behavior/io/pickled_npy.py", "ssl_behavior/checkpoint.py"}
 # The command line: these modules, and every `main` and `_parser`.
 COMMAND_LINE = {
     "pretrain/command.py", "pretrain/config_sources.py", "probe/annotate.py", "probe/calms21/command.py",

@@ -20,8 +20,9 @@ from rich.table import Table
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, check_free, write_json
 from ssl_behavior.io import read_recordings
-from ssl_behavior.io.calms21 import VOCABULARY, load_pickled_npy
+from ssl_behavior.io.calms21 import VOCABULARY
 from ssl_behavior.io.calms21_release import PARTS
+from ssl_behavior.io.pickled_npy import load_pickled_npy
 from ssl_behavior.io.reader_helpers import ZIP_FAILURES, check_file
 from ssl_behavior.metrics import ClassScores, class_scores, macro
 from ssl_behavior.recording import NOT_ANNOTATED, Labels, Recording

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ssl_behavior.embeddings_folder import Embeddings
-    from ssl_behavior.io.taskprog import TaskprogFeatures
+    from ssl_behavior.io.taskprog_features import TaskprogFeatures
     from ssl_behavior.store import Store, StoreRow
 
 __all__ = ["main"]
@@ -59,7 +59,7 @@ def _given_features(path: Path) -> "TaskprogFeatures | None":
     """Task-programming features at `path`, if it is neither a run nor a checkpoint."""
     from ssl_behavior.checkpoint import find_checkpoint
     from ssl_behavior.errors import InputError
-    from ssl_behavior.io.taskprog import TaskprogFeatures
+    from ssl_behavior.io.taskprog_features import TaskprogFeatures
 
     if path.is_file():
         return TaskprogFeatures(path)
@@ -139,7 +139,7 @@ def _listed(groups: "dict[str, int]") -> str:
 
 
 def _tell_written(console: "Console", plan: "dict[Path, dict[str, list[StoreRow]]]", kept: "dict[str, int]") -> None:
-    from ssl_behavior.io.taskprog import NO_GROUP, RELEASED_DIM
+    from ssl_behavior.io.taskprog_features import NO_GROUP, RELEASED_DIM
 
     dim = sum(kept.values())
     files = {path: [row for members in groups.values() for row in members] for path, groups in plan.items()}

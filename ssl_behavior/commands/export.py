@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from ssl_behavior.embeddings_folder import EmbeddingRow
     from ssl_behavior.exports import FrameColumn
-    from ssl_behavior.io.annotated import AnnotatedRecording
+    from ssl_behavior.io.annotated_recording import AnnotatedRecording
     from ssl_behavior.terminal import Progress
 
 __all__ = ["main"]
@@ -51,7 +51,7 @@ def _refuse_others(options: argparse.Namespace, parser: argparse.ArgumentParser,
 def _export_clusters(options: argparse.Namespace, console: "Console") -> None:
     from ssl_behavior.clusters import load_frames
     from ssl_behavior.exports import cluster_names, clustered_recordings
-    from ssl_behavior.exports.annotations import STREAM
+    from ssl_behavior.exports.annotated_recordings import STREAM
     from ssl_behavior.recording import StreamFacts
 
     clusters = load_frames(options.path)
@@ -66,8 +66,8 @@ def _export_clusters(options: argparse.Namespace, console: "Console") -> None:
 
 def _export_store(options: argparse.Namespace, console: "Console") -> None:
     from ssl_behavior.exports import stored_recordings
-    from ssl_behavior.exports.annotations import chosen_streams, labeled_rows
-    from ssl_behavior.io.annotated import check_actor
+    from ssl_behavior.exports.annotated_recordings import chosen_streams, labeled_rows
+    from ssl_behavior.io.annotated_recording import check_actor
     from ssl_behavior.store import Store
 
     store = Store(options.path)
@@ -97,8 +97,8 @@ def _write(
     facts: Mapping[str, object],
     frames: int,
 ) -> None:
-    from ssl_behavior.io.annotated import check_media
-    from ssl_behavior.io.annotation_formats import write_annotations
+    from ssl_behavior.io.annotated_recording import check_media
+    from ssl_behavior.io.annotation_writers import write_annotations
     from ssl_behavior.terminal import counted, echo, progress_bars
 
     check_media(options.media, ids)
@@ -196,8 +196,8 @@ _CHOICES = (
 
 
 def _parser() -> argparse.ArgumentParser:
-    from ssl_behavior.io.annotated import DEFAULT_MEDIA
-    from ssl_behavior.io.annotation_formats import ANNOTATION_FORMATS, annotation_format_titles
+    from ssl_behavior.io.annotated_recording import DEFAULT_MEDIA
+    from ssl_behavior.io.annotation_writers import ANNOTATION_FORMATS, annotation_format_titles
 
     parser = argparse.ArgumentParser(
         prog="ssl-behavior export",

@@ -1,6 +1,6 @@
 """Export to other tools: clusters and labels as annotations, embeddings as tables."""
 
-from ssl_behavior.exports.annotations import cluster_names, clustered_recordings, read_names, stored_recordings
+from ssl_behavior.exports.annotated_recordings import cluster_names, clustered_recordings, read_names, stored_recordings
 from ssl_behavior.exports.embeddings import (
     EMBEDDING_FORMATS,
     FrameColumn,

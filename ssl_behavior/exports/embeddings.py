@@ -20,7 +20,7 @@ from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.embedding import kept_groups
 from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
-from ssl_behavior.exports.annotations import STREAM, chosen_streams
+from ssl_behavior.exports.annotated_recordings import STREAM, chosen_streams
 from ssl_behavior.files import atomic_file, check_free, write_json
 from ssl_behavior.methods import group_slices
 from ssl_behavior.store import Store

@@ -11,7 +11,7 @@ from ssl_behavior.embedding import check_fits, embed_row
 from ssl_behavior.embeddings_folder import Embeddings, store_embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, atomic_folder, check_free
-from ssl_behavior.io.taskprog import TaskprogFeatures, is_taskprog, release_place, write_taskprog
+from ssl_behavior.io.taskprog_features import TaskprogFeatures, is_taskprog, release_place, write_taskprog
 from ssl_behavior.methods import Method
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.terminal import Progress, no_progress

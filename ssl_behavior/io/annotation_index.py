@@ -11,8 +11,8 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation import Annotation, AnnotationSpan, AnnotationStream, labels_from_annotation
 from ssl_behavior.io.annotation_readers import read_annotations
-from ssl_behavior.io.annotation_splits import exclusive_streams, stream_name
-from ssl_behavior.io.delimited_labels import looked_for
+from ssl_behavior.io.exclusive_streams import exclusive_streams, stream_name
+from ssl_behavior.io.label_tables import looked_for
 from ssl_behavior.io.reader_helpers import id_from_name, stem
 from ssl_behavior.recording import FrameTimes, Labels, Recording
 from ssl_behavior.resampling import resample_labels

@@ -9,7 +9,8 @@ from ssl_behavior.io.annotation import Annotation
 from ssl_behavior.io.bento import read_bento, sniff_bento
 from ssl_behavior.io.boris_reader import read_boris_project, read_boris_table, sniff_boris_project, sniff_boris_table
 from ssl_behavior.io.caltech import read_caltech, sniff_caltech
-from ssl_behavior.io.delimited_labels import (
+from ssl_behavior.io.exported_labels import exported_file, restore_annotation
+from ssl_behavior.io.label_tables import (
     read_bouts_table,
     read_columns_table,
     read_frames_table,
@@ -19,8 +20,7 @@ from ssl_behavior.io.delimited_labels import (
     sniff_frames_table,
     sniff_intervals_table,
 )
-from ssl_behavior.io.exported_labels import exported_file, restore_annotation
-from ssl_behavior.io.label_arrays import read_label_array, sniff_label_array
+from ssl_behavior.io.npy_labels import read_label_array, sniff_label_array
 from ssl_behavior.io.reader_helpers import describe_start
 
 __all__ = ["ANNOTATION_READERS", "AnnotationReader", "annotation_reader", "annotation_titles", "read_annotations"]

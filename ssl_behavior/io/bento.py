@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ssl_behavior.bouts import Bout
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated import AnnotatedRecording, streams_of
+from ssl_behavior.io.annotated_recording import AnnotatedRecording, streams_of
 from ssl_behavior.io.annotation import Annotation, AnnotationStream, Interval
 from ssl_behavior.io.caltech import stream_numbers
 from ssl_behavior.io.delimited import head_text, read_text

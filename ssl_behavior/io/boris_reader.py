@@ -22,7 +22,7 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation import DEFAULT_STREAM, Annotation, AnnotationStream
 from ssl_behavior.io.delimited import head_text, read_text
-from ssl_behavior.io.delimited_labels import text_rows
+from ssl_behavior.io.label_tables import text_rows
 
 __all__ = ["read_boris_project", "read_boris_table", "sniff_boris_project", "sniff_boris_table"]
 

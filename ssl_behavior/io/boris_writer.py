@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated import AnnotatedRecording, shortcut_keys, streams_of, unique_behavior_names
+from ssl_behavior.io.annotated_recording import AnnotatedRecording, shortcut_keys, streams_of, unique_behavior_names
 from ssl_behavior.recording import StreamFacts
 
 __all__ = ["boris_project", "boris_seconds", "boris_text", "check_boris"]

@@ -9,19 +9,20 @@ AIcrowd Task 3: {"vocabulary", behavior: {id: ...}} and {behavior: {"sequences":
 An `.npy` file is one pickle and is read whole: memory is the file's size.
 """
 
+import json
 import re
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import simdjson
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.json_streams import decode_sequence, first_key, iterate_file
+from ssl_behavior.io.json_streams import iterate_file
+from ssl_behavior.io.pickled_npy import load_pickled_npy
 from ssl_behavior.io.reader_helpers import (
-    NPY_FAILURES,
     ZIP_FAILURES,
     ReadOptions,
     UnknownFormatError,
@@ -32,7 +33,6 @@ from ssl_behavior.io.reader_helpers import (
     read_head,
     to_float32,
 )
-from ssl_behavior.io.unpickle import load_plain_pickle
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import SKELETONS, Skeleton
 
@@ -41,7 +41,10 @@ __all__ = [
     "RESOLUTION_PX",
     "SIMULATED",
     "VOCABULARY",
-    "load_pickled_npy",
+    "decode_fast",
+    "decode_sequence",
+    "first_key",
+    "nested",
     "read_calms21_json",
     "read_calms21_npy",
     "read_calms21_zip",
@@ -53,6 +56,88 @@ __all__ = [
     "sniff_zip",
     "subset_of",
 ]
+
+_TAILS: dict[str, tuple[int, ...]] = {"keypoints": (2, 2, 7), "scores": (2, 7)}
+_KEYS = ("keypoints", "scores", "annotations", "metadata", "features")
+_NAME = rb'"(?:[^"\\]|\\.)*"'
+_OBJECT = rb"\s*\{\s*"
+_START = re.compile(_OBJECT + (_NAME + rb"\s*:" + _OBJECT) * 2 + rb'"(' + "|".join(_KEYS).encode() + rb')"', re.DOTALL)
+_NO_DIGITS = b"0123456789.eE+- \n\r\t"
+
+
+def first_key(head: bytes) -> str:
+    """The first key of the first sequence, if a file begins like CalMS21's JSON: three nested objects; else "".
+
+    >>> first_key(b'{"annotator-id_0": {"task1/train/mouse001": {"features": [[0.5')
+    'features'
+    """
+    match = _START.match(head)
+    return match.group(1).decode() if match else ""
+
+
+def decode_sequence(content: bytes, where: str) -> dict[str, Any]:
+    """Decode one sequence: regular arrays by `decode_fast`, all others by `json`.
+
+    Raises
+    ------
+    InputError
+        Beginning with `where`, if it is not JSON.
+    """
+    try:
+        return decode_fast(content)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError):
+        pass
+    try:
+        values = json.loads(content)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{where} is not well-formed JSON ({error}): copy or download the file again") from None
+    assert isinstance(values, dict)
+    return values
+
+
+def decode_fast(content: bytes) -> dict[str, Any]:
+    """Decode one sequence with regular arrays; irregular input raises an exception of any type."""
+    document: Any = simdjson.Parser().parse(content)
+    structure = content.translate(None, _NO_DIGITS)
+    values: dict[str, Any] = {}
+    for key in document:
+        value: Any = document[key]
+        if key in _TAILS:
+            values[key] = _decode_array(value, structure, _TAILS[key])
+        elif key == "features":
+            values[key] = _decode_array(value, structure, (len(value[0]),))
+        elif key == "annotations":
+            values[key] = np.frombuffer(value.as_buffer(of_type="i"), dtype=np.int64)
+            if nested((len(values[key]),)) not in structure:
+                raise ValueError("nested annotations")
+        else:
+            values[key] = _plain(value)
+    return values
+
+
+def _decode_array(value: Any, structure: bytes, tail: tuple[int, ...]) -> np.ndarray:
+    shape = (len(value), *tail)
+    # as_buffer flattens any nesting; that the nesting is the expected one is read off the brackets.
+    if nested(shape) not in structure:
+        raise ValueError("uneven nesting")
+    return np.frombuffer(value.as_buffer(of_type="d"), dtype=np.float64).reshape(shape)
+
+
+def nested(shape: tuple[int, ...]) -> bytes:
+    """Brackets and commas of an array of the given shape.
+
+    >>> nested((2, 3))
+    b'[[,,],[,,]]'
+    """
+    inner = nested(shape[1:]) if len(shape) > 1 else b""
+    return b"[" + b",".join([inner] * shape[0]) + b"]"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, simdjson.Object):
+        return value.as_dict()
+    return value.as_list() if isinstance(value, simdjson.Array) else value
+
 
 FPS = 30.0
 RESOLUTION_PX = (1024.0, 570.0)
@@ -313,29 +398,6 @@ def read_calms21_npy(path: Path, options: ReadOptions) -> Iterator[Recording]:
             )  # fmt: skip
     if not found:
         raise InputError(f"{path}: no sequences in it; {_LAYOUTS}")
-
-
-def load_pickled_npy(path: Path, layouts: str) -> Any:
-    """Content of a pickled `.npy`, read without running code (see `load_plain_pickle`).
-
-    Raises
-    ------
-    InputError
-        If it is damaged, needs anything but plain data, or is a plain array; `layouts` describes the expected content.
-    """
-    check_file(path)
-    with path.open("rb") as file, warnings.catch_warnings():
-        # numpy warns of headers that Python 2 wrote, or that damage made look so.
-        warnings.simplefilter("ignore", UserWarning)
-        try:
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = read(file)
-        except NPY_FAILURES as error:
-            raise InputError(f"{path}: damaged .npy header ({error})"[:300]) from None
-        if not dtype.hasobject:
-            raise InputError(f"{path}: a plain {dtype} array of shape {list(shape)}; {layouts}")
-        return load_plain_pickle(file, str(path))
 
 
 def sequence_groups(contents: Mapping[Any, Any]) -> Iterator[tuple[Any, Mapping[Any, Any]]]:

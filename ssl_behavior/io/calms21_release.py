@@ -15,7 +15,7 @@ from typing import IO
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.json_streams import iterate_file
 from ssl_behavior.io.reader_helpers import json_members, open_zip
-from ssl_behavior.io.taskprog import TaskprogFeatures
+from ssl_behavior.io.taskprog_features import TaskprogFeatures
 
 __all__ = ["PARTS", "Part", "Release", "ReleaseFile", "check_release", "find_release", "release_features"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ssl_behavior.bouts import runs
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated import AnnotatedRecording, shortcut_keys
+from ssl_behavior.io.annotated_recording import AnnotatedRecording, shortcut_keys
 from ssl_behavior.io.annotation import Annotation, AnnotationStream
 from ssl_behavior.io.delimited import head_text, read_text
 from ssl_behavior.recording import NOT_ANNOTATED, StreamFacts

@@ -11,12 +11,12 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation_index import AnnotationIndex
 from ssl_behavior.io.annotation_readers import annotation_reader, annotation_titles
 from ssl_behavior.io.calms21 import SIMULATED
-from ssl_behavior.io.delimited_labels import sniff_looked_for
-from ssl_behavior.io.dlc_names import TrackName, parse_track_name
+from ssl_behavior.io.dlc_filenames import TrackName, parse_track_name
 from ssl_behavior.io.exported_labels import is_contents
-from ssl_behavior.io.foreign import foreign_notices, kind_of_unknown, lacks_tracks
-from ssl_behavior.io.formats import FORMATS, Format, detect_format
+from ssl_behavior.io.label_tables import sniff_looked_for
 from ssl_behavior.io.reader_helpers import stem
+from ssl_behavior.io.skipped_files import foreign_notices, kind_of_unknown, lacks_tracks
+from ssl_behavior.io.track_formats import FORMATS, Format, detect_format
 
 __all__ = ["TrackFile", "choose_variants", "discover", "index_annotations"]
 

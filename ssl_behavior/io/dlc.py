@@ -19,20 +19,19 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.delimited import Dialect, decode_text, detect_dialect, plain_numbers, split_rows, trim_columns
+from ssl_behavior.io.hdf5 import HDF5_FAILURES, is_hdf5
+from ssl_behavior.io.pickled_npy import load_plain_pickle
 from ssl_behavior.io.reader_helpers import ReadOptions, check_file, decoded, id_from_name, read_head, to_float32
-from ssl_behavior.io.unpickle import load_plain_pickle
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import SKELETONS, Skeleton, choose_skeleton
 
 __all__ = [
     "DOCUMENTED_BACKGROUND",
     "DOCUMENTED_FPS",
-    "HDF5_FAILURES",
     "Column",
     "DlcTable",
     "csv_without_tracks",
     "h5_without_tracks",
-    "is_hdf5",
     "read_dlc_csv",
     "read_dlc_h5",
     "sniff_dlc_csv",
@@ -397,17 +396,6 @@ def _bad_cell(body: bytes, header_rows: int) -> str:
             except ValueError:
                 return f"line {number}, cell {column} is {cell[:40].decode(errors='replace')!r}; expected a number"
     return "a cell is not a number"
-
-
-_MAGIC = b"\x89HDF\r\n\x1a\n"
-HDF5_FAILURES = (OSError, KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError, MemoryError,
-                 OverflowError, NotImplementedError)  # fmt: skip
-"""What h5py raises on damaged files."""
-
-
-def is_hdf5(path: Path) -> bool:
-    """Whether the file begins like HDF5."""
-    return read_head(path, len(_MAGIC)) == _MAGIC
 
 
 def sniff_dlc_h5(path: Path) -> bool:

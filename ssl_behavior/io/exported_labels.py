@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated import unique_behavior_names
+from ssl_behavior.io.annotated_recording import unique_behavior_names
 from ssl_behavior.io.annotation import DEFAULT_STREAM, Annotation, AnnotationStream, Interval
 from ssl_behavior.recording import StreamFacts
 

@@ -20,8 +20,7 @@ import numpy as np
 from ssl_behavior.body_parts import all_usual, animal_and_rest
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.delimited import detect_dialect, head_text, read_text
-from ssl_behavior.io.reader_helpers import ReadOptions
-from ssl_behavior.io.track_arrays import empty_tracks, in_order, recording_id, stated_fps
+from ssl_behavior.io.reader_helpers import ReadOptions, empty_tracks, in_order, recording_id, stated_fps
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import choose_skeleton
 

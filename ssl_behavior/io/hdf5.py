@@ -10,14 +10,15 @@ import h5py
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.dlc import HDF5_FAILURES, is_hdf5
-from ssl_behavior.io.reader_helpers import check_file
+from ssl_behavior.io.reader_helpers import check_file, read_head
 
 __all__ = [
     "BLOCK_FRAMES",
+    "HDF5_FAILURES",
     "blocks",
     "check_claim",
     "decoded_json",
+    "is_hdf5",
     "json_texts",
     "numbers",
     "open_hdf5",
@@ -32,6 +33,15 @@ BLOCK_FRAMES = 1 << 16
 _MAX_RATIO = 1200
 """gzip packs at most 1032 bytes into one."""
 _SMALL = 1 << 26
+_MAGIC = b"\x89HDF\r\n\x1a\n"
+HDF5_FAILURES = (OSError, KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError, MemoryError,
+                 OverflowError, NotImplementedError)  # fmt: skip
+"""What h5py raises on damaged files."""
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether the file begins like HDF5."""
+    return read_head(path, len(_MAGIC)) == _MAGIC
 
 
 @contextmanager

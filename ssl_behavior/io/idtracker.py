@@ -12,12 +12,9 @@ import h5py
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.calms21 import load_pickled_npy
-from ssl_behavior.io.dlc import is_hdf5
-from ssl_behavior.io.hdf5 import check_claim, open_hdf5, sniff_hdf5
-from ssl_behavior.io.pickled_npy import pickle_start
-from ssl_behavior.io.reader_helpers import ReadOptions, to_float32
-from ssl_behavior.io.track_arrays import recording_id, stated_fps
+from ssl_behavior.io.hdf5 import check_claim, is_hdf5, open_hdf5, sniff_hdf5
+from ssl_behavior.io.pickled_npy import load_pickled_npy, pickle_start
+from ssl_behavior.io.reader_helpers import ReadOptions, recording_id, stated_fps, to_float32
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import choose_skeleton
 

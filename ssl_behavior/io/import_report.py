@@ -1,18 +1,267 @@
-"""Import report: its data and tables."""
+"""Import report: its data, its tables, and its findings: one sentence each, what endangers a result first."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from ssl_behavior.io.import_findings import findings
 from ssl_behavior.io.track_quality import Cleaned, Quality
 from ssl_behavior.recording import Recording
+from ssl_behavior.skeleton import FRONT_ROLES, Skeleton
 from ssl_behavior.terminal import counted, make_table
 
-__all__ = ["ImportReport", "RecordingReport", "StreamReport", "findings", "render"]
+__all__ = ["CONCERNS", "ImportReport", "RecordingReport", "StreamReport", "findings", "render", "without_heading"]
+
+
+CONCERNS: tuple[tuple[str, str], ...] = (
+    ("identity", r"swap|two animals on the same|exchangeable|as identified|who is who|matched by|names? its animals"),
+    (
+        "number of animals",
+        r"recordings have .* animals?\b|animals left out|belong to no animal|need two|number of animals|no heading",
+    ),
+    ("copies", r"has the same tracks as|several track files of one video"),
+    ("missing points", r"missing|never seen|no point of any animal"),
+    ("doubtful points", r"points? |bod(y|ies) "),
+    ("labels", r"annotat|annotator|label|background|behavior"),
+    ("assumptions", r"assumed|taken as|read as|separated by|shorter than"),
+    ("files", r"^left out [\d,]+ file|it is a store already"),
+)
+"""Order of the findings, and the words by which the sentences of readers are sorted into it; the rest comes last.
+
+First what makes a result wrong without a trace (who is who, how many, copies on both sides of a split), then what is
+missing or doubtful, then labels, assumptions, and files.
+"""
+
+_MAX_NAMED = 40
+_MANY_IDS = 8
+_MANY_MISSING = 0.2
+_SHORT_SECONDS = 1.0
+_VARYING = re.compile(r"'[^']*'|\S*/\S*|\d[\d,.]*\d|\d")
+"""Parts in which sentences about different files and recordings differ: quoted names, paths, numbers."""
+_POINT_COUNTS: tuple[tuple[str, Callable[["RecordingReport"], int], str], ...] = (
+    ("identity", lambda r: r.quality.swapped_frames, "frames look as if two animals were swapped there"),
+    ("identity", lambda r: r.quality.coinciding_frames, "frames have two animals on the same points"),
+    ("missing points", lambda r: r.quality.no_animal_frames, "frames show no point of any animal"),
+    (
+        "missing points",
+        lambda r: r.cleaned.zeros,
+        "points at exactly (0, 0) were set to missing (tracking failures, not positions)",
+    ),
+    (
+        "missing points",
+        lambda r: r.cleaned.minus_ones,
+        "points at exactly (-1, -1) were set to missing (padding of absent animals, not positions)",
+    ),
+    (
+        "missing points",
+        lambda r: r.cleaned.negative_confidence,
+        "points with a negative confidence were set to missing",
+    ),
+    (
+        "missing points",
+        lambda r: r.cleaned.low_confidence,
+        "points below the minimum confidence were set to missing",
+    ),
+    (
+        "missing points",
+        lambda r: r.quality.half_missing,
+        "points have one coordinate only and count as missing",
+    ),
+    ("doubtful points", lambda r: r.quality.zeros, "points at exactly (0, 0) were kept"),
+    ("doubtful points", lambda r: r.quality.minus_ones, "points at exactly (-1, -1) were kept"),
+    (
+        "doubtful points",
+        lambda r: r.quality.frozen_points,
+        "points stand at exactly one place for more than 2 s while others move",
+    ),
+    (
+        "doubtful points",
+        lambda r: r.quality.collapsed_bodies,
+        "bodies (an animal in a frame) are collapsed to one point",
+    ),
+    (
+        "doubtful points",
+        lambda r: r.quality.jumps,
+        "points jump by more than half a body length from one frame to the next",
+    ),
+    (
+        "doubtful points",
+        lambda r: r.quality.far_points,
+        "points lie far outside of where the animals otherwise are",
+    ),
+    ("doubtful points", lambda r: r.quality.unknown_confidence, "points have no confidence, unlike others"),
+)
+"""Concern, count, and sentence of each finding about points."""
+
+
+def findings(report: "ImportReport") -> list[str]:
+    """Findings that need attention, one sentence each, with recordings and counts, in the order of `CONCERNS`."""
+    found = [*_about_points(report), *_about_missing(report.recordings)]
+    found += [("labels", sentence) for sentence in _about_labels(report)]
+    others = [*_about_notes(report), *_grouped(report.notices)]
+    found += [(concern_of(sentence), sentence) for sentence in others]
+    order = [name for name, _ in CONCERNS] + [""]
+    return [sentence for _, sentence in sorted(found, key=lambda item: order.index(item[0]))]
+
+
+def concern_of(sentence: str) -> str:
+    """The first of `CONCERNS` that a reader's sentence is about; "" if none.
+
+    Sentences about files list all kinds of them, so these are known first.
+    """
+    return next((name for name, words in (CONCERNS[-1], *CONCERNS[:-1]) if re.search(words, sentence)), "")
+
+
+def _about_points(report: "ImportReport") -> Iterator[tuple[str, str]]:
+    for concern, count, sentence in _POINT_COUNTS:
+        concerned = Counter({r.id: count(r) for r in report.recordings if count(r)})
+        if concerned:
+            yield concern, _counted(sentence, concerned)
+
+
+def _counted(sentence: str, concerned: Counter[str], limit: int = _MANY_IDS) -> str:
+    """A sentence with the recordings it is true of, and their counts."""
+    total = f", {concerned.total():,} in all" if len(concerned) > 1 else ""
+    return f"{sentence}{total}: {_most(concerned, limit)}"
+
+
+def _about_missing(rows: Sequence["RecordingReport"]) -> Iterator[tuple[str, str]]:
+    unseen: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for row in rows:
+        if row.quality.never_seen:
+            unseen[tuple(row.quality.never_seen)].append(row.id)
+    for points, ids in unseen.items():
+        animals = _by_animal(points)
+        whole = [animal for animal, names in animals.items() if len(names) == len(rows[0].quality.missing)]
+        listed = "; ".join(
+            # The keypoints of animals that are never seen are listed once.
+            (animal if animal in whole[1:] else f"{animal}/{', '.join(names)}")
+            + (f" (all {len(names)} keypoints)" if animal in whole else "")
+            for animal, names in animals.items()
+        )
+        yield "number of animals" if whole else "missing points", f"{_some(ids)}: never seen at all: {listed}"
+    yield from (("missing points", sentence) for sentence in _missing_keypoints(rows))
+    short = [row.id for row in rows if row.seconds < _SHORT_SECONDS]
+    if short:
+        yield "assumptions", f"shorter than a second: {_some(short)}"
+
+
+def without_heading(rows: Sequence["RecordingReport"], skeleton: Skeleton) -> Iterator[str]:
+    """One sentence about the animals whose front or tail base is never seen in any recording."""
+    ends = [next((skeleton.roles[role] for role in roles if role in skeleton.roles), "") for roles in _AXIS]
+    unseen = set.intersection(*(set(row.quality.never_seen) for row in rows)) if rows else set()
+    found = {animal: [end for end in ends if f"{animal}/{end}" in unseen] for animal in skeleton.individuals}
+    lacking = [f"{animal} ({', '.join(names)} never seen)" for animal, names in found.items() if names]
+    if lacking:
+        yield (
+            f"no heading can be computed for {', '.join(lacking)}: features and task programs that need one are "
+            "unknown at every frame, and the encoder learns from the others"
+        )
+
+
+_AXIS = (FRONT_ROLES, ("tail_base",))
+
+
+def _by_animal(points: Iterable[str]) -> dict[str, list[str]]:
+    """Animal -> keypoints, from "animal/keypoint"."""
+    animals: dict[str, list[str]] = defaultdict(list)
+    for point in points:
+        animal, _, keypoint = point.partition("/")
+        animals[animal].append(keypoint)
+    return animals
+
+
+def _missing_keypoints(rows: Sequence["RecordingReport"]) -> Iterator[str]:
+    """One sentence about all keypoints that a recording misses often; those with the same shares together."""
+    shares: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        for keypoint, share in row.quality.missing.items():
+            shares[keypoint].append(share)
+    alike: dict[str, list[str]] = defaultdict(list)
+    for keypoint, values in sorted(shares.items(), key=lambda item: -max(item[1])):
+        if max(values) > _MANY_MISSING:
+            least, most = f"{min(values):.0%}", f"{max(values):.0%}"
+            alike[most if least == most else f"{least} to {most}"].append(keypoint)
+    count = sum(map(len, alike.values()))
+    if count == 0:
+        return
+    which = f"{count} of {len(shares)} keypoints are" if len(shares) > 1 else "the keypoint is"
+    if len(alike) == 1:
+        ((text, names),) = alike.items()
+        yield f"{which} missing in {text} of a recording's points: {', '.join(names)}"
+        return
+    listed = "; ".join(f"{', '.join(names)} in {text}" for text, names in alike.items())
+    yield f"{which} missing in more than {_MANY_MISSING:.0%} of a recording's points: {listed}"
+
+
+def _about_labels(report: "ImportReport") -> Iterator[str]:
+    streams = list(dict.fromkeys(name for row in report.recordings for name in row.labels))
+    # A few recordings are all named, since the user has to look at them.
+    limit = _MAX_NAMED if len(report.recordings) <= _MAX_NAMED else _MANY_IDS
+    for stream in streams:
+        without = [row.id for row in report.recordings if stream not in row.labels]
+        if without:
+            named = _some(without, limit)
+            if len(without) > limit:
+                named = f"{len(without)} of {len(report.recordings)} recordings: {_some(without, 3)}"
+            yield f"{stream} is not annotated (which is not the same as background) in {named}"
+        having = {row.id: row.labels[stream] for row in report.recordings if stream in row.labels}
+        kinds: tuple[tuple[Callable[[StreamReport], int], str], ...] = (
+            (lambda s: s.clipped, "annotated frames lie after the end of the tracks and were dropped"),
+            (lambda s: s.after_end, "frames after the last annotation are taken as not annotated"),
+            (
+                lambda s: s.uncovered,
+                f"frame[|s] between annotations [is|are] taken as {report.backgrounds.get(stream) or 'not annotated'}",
+            ),
+        )
+        for count, sentence in kinds:
+            concerned = Counter({id: count(s) for id, s in having.items() if count(s)})
+            if concerned:
+                yield f"{stream}: {_counted(sentence, concerned, limit)}"
+
+
+def _about_notes(report: "ImportReport") -> Iterator[str]:
+    """Notes of recordings; those that differ in numbers alone are one sentence, with the first one's numbers."""
+    kinds: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for row in report.recordings:
+        for note in row.notes:
+            kinds[re.sub(r"\d+", "#", note)].append((note, row.id))
+    for notes in kinds.values():
+        first, ids = notes[0][0], [id for _, id in notes]
+        if any(note != first for note, _ in notes):
+            others = f"; and alike, with other numbers: {_some(ids[1:])}"
+            yield f"{first} ({ids[0]}){others}"
+        else:
+            yield f"{first} ({_some(ids)})" if len(ids) < len(report.recordings) else f"{first} (all recordings)"
+
+
+def _grouped(notices: Sequence[str]) -> Iterator[str]:
+    """Notices; those that differ in names and numbers alone are one sentence, followed by the other names."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for notice in notices:
+        kinds[_VARYING.sub("#", notice)].append(notice)
+    for alike in kinds.values():
+        first = _VARYING.findall(alike[0])
+        differing = []
+        for notice in alike[1:]:
+            parts = [part for part, usual in zip(_VARYING.findall(notice), first, strict=True) if part != usual]
+            differing.append(" / ".join(part.strip(":;,'") for part in parts))
+        differing = [words for words in dict.fromkeys(differing) if words]
+        yield alike[0] + (f"; and alike: {_some(differing)}" if differing else "")
+
+
+def _most(concerned: Counter[str], limit: int = _MANY_IDS) -> str:
+    if len(concerned) > limit:
+        listed = ", ".join(f"{id} ({count})" for id, count in concerned.most_common(limit))
+        return f"{len(concerned)} recordings, most in {listed}"
+    return ", ".join(f"{id} ({count})" for id, count in concerned.items())
+
+
+def _some(ids: Sequence[str], limit: int = _MANY_IDS) -> str:
+    return ", ".join(ids[:limit]) + (f" and {len(ids) - limit} more" if len(ids) > limit else "")
 
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.hdf5 import blocks, numbers, open_hdf5, sniff_hdf5
-from ssl_behavior.io.reader_helpers import ReadOptions
-from ssl_behavior.io.track_arrays import empty_tracks, in_order, note_fragments, recording_id, stated_fps
+from ssl_behavior.io.reader_helpers import ReadOptions, empty_tracks, in_order, note_fragments, recording_id, stated_fps
 from ssl_behavior.recording import Recording, observed_points
 from ssl_behavior.skeleton import choose_skeleton
 

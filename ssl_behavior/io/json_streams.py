@@ -1,32 +1,14 @@
-"""Streaming reader of the objects at depth three of a large JSON file, and decoder of CalMS21 sequences.
-
-A CalMS21 part is one JSON object of about a gigabyte, almost all of it numbers, with a few hundred quotes and braces.
-The reader searches for those at memory speed, yields each sequence's bytes, and keeps the remaining text to check at
-the end that the document is well-formed.
-
-A sequence is `{"keypoints": [T][2][2][7], "scores": [T][2][7], "annotations": [T], "metadata": {...}}`, or, in files of
-task-programming features, `{"features": [T][D]}`.
-"""
+"""Streaming reader of the objects at depth three of a large JSON file."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import numpy as np
-import simdjson
 
 from ssl_behavior.errors import InputError
 
-__all__ = [
-    "MAX_OBJECT_BYTES",
-    "decode_fast",
-    "decode_sequence",
-    "first_key",
-    "iterate_file",
-    "iterate_objects",
-    "nested",
-]
+__all__ = ["MAX_OBJECT_BYTES", "iterate_file", "iterate_objects"]
+
 
 MAX_OBJECT_BYTES = 1 << 30
 _MAX_OUTER_BYTES = 1 << 24
@@ -158,85 +140,3 @@ def _check_outer(scan: _Scan) -> None:
     )
     if not nested:
         raise InputError("its objects are not nested as {group: {sequence: {...}}}")
-
-
-_TAILS: dict[str, tuple[int, ...]] = {"keypoints": (2, 2, 7), "scores": (2, 7)}
-_KEYS = ("keypoints", "scores", "annotations", "metadata", "features")
-_NAME = rb'"(?:[^"\\]|\\.)*"'
-_OBJECT = rb"\s*\{\s*"
-_START = re.compile(_OBJECT + (_NAME + rb"\s*:" + _OBJECT) * 2 + rb'"(' + "|".join(_KEYS).encode() + rb')"', re.DOTALL)
-_NO_DIGITS = b"0123456789.eE+- \n\r\t"
-
-
-def first_key(head: bytes) -> str:
-    """The first key of the first sequence, if a file begins like CalMS21's JSON: three nested objects; else "".
-
-    >>> first_key(b'{"annotator-id_0": {"task1/train/mouse001": {"features": [[0.5')
-    'features'
-    """
-    match = _START.match(head)
-    return match.group(1).decode() if match else ""
-
-
-def decode_sequence(content: bytes, where: str) -> dict[str, Any]:
-    """Decode one sequence: regular arrays by `decode_fast`, all others by `json`.
-
-    Raises
-    ------
-    InputError
-        Beginning with `where`, if it is not JSON.
-    """
-    try:
-        return decode_fast(content)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError):
-        pass
-    try:
-        values = json.loads(content)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{where} is not well-formed JSON ({error}): copy or download the file again") from None
-    assert isinstance(values, dict)
-    return values
-
-
-def decode_fast(content: bytes) -> dict[str, Any]:
-    """Decode one sequence with regular arrays; irregular input raises an exception of any type."""
-    document: Any = simdjson.Parser().parse(content)
-    structure = content.translate(None, _NO_DIGITS)
-    values: dict[str, Any] = {}
-    for key in document:
-        value: Any = document[key]
-        if key in _TAILS:
-            values[key] = _decode_array(value, structure, _TAILS[key])
-        elif key == "features":
-            values[key] = _decode_array(value, structure, (len(value[0]),))
-        elif key == "annotations":
-            values[key] = np.frombuffer(value.as_buffer(of_type="i"), dtype=np.int64)
-            if nested((len(values[key]),)) not in structure:
-                raise ValueError("nested annotations")
-        else:
-            values[key] = _plain(value)
-    return values
-
-
-def _decode_array(value: Any, structure: bytes, tail: tuple[int, ...]) -> np.ndarray:
-    shape = (len(value), *tail)
-    # as_buffer flattens any nesting; that the nesting is the expected one is read off the brackets.
-    if nested(shape) not in structure:
-        raise ValueError("uneven nesting")
-    return np.frombuffer(value.as_buffer(of_type="d"), dtype=np.float64).reshape(shape)
-
-
-def nested(shape: tuple[int, ...]) -> bytes:
-    """Brackets and commas of an array of the given shape.
-
-    >>> nested((2, 3))
-    b'[[,,],[,,]]'
-    """
-    inner = nested(shape[1:]) if len(shape) > 1 else b""
-    return b"[" + b",".join([inner] * shape[0]) + b"]"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, simdjson.Object):
-        return value.as_dict()
-    return value.as_list() if isinstance(value, simdjson.Array) else value

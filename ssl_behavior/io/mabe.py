@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.calms21 import load_pickled_npy
 from ssl_behavior.io.parquet import is_parquet, open_parquet, parquet_columns
-from ssl_behavior.io.pickled_npy import pickle_start
-from ssl_behavior.io.reader_helpers import ReadOptions, to_float32
-from ssl_behavior.io.track_arrays import (
+from ssl_behavior.io.pickled_npy import load_pickled_npy, pickle_start
+from ssl_behavior.io.reader_helpers import (
+    ReadOptions,
     empty_tracks,
     in_order,
     note_gaps,
     recording_id,
     stated_fps,
+    to_float32,
 )
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import choose_skeleton

@@ -13,15 +13,18 @@ from typing import Any
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.dlc import is_hdf5
-from ssl_behavior.io.hdf5 import blocks, check_claim, sniff_hdf5
-from ssl_behavior.io.reader_helpers import ReadOptions, check_file, library, library_errors, read_head
-from ssl_behavior.io.track_arrays import (
+from ssl_behavior.io.hdf5 import blocks, check_claim, is_hdf5, sniff_hdf5
+from ssl_behavior.io.reader_helpers import (
+    ReadOptions,
+    check_file,
     empty_tracks,
     frame_numbers,
     in_order,
+    library,
+    library_errors,
     measured_times,
     note_gaps,
+    read_head,
     recording_id,
     stated_fps,
     two_dimensions,

@@ -21,8 +21,15 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
-from ssl_behavior.io.reader_helpers import ReadOptions, check_file, id_from_name, is_text, to_float32
-from ssl_behavior.io.track_arrays import frame_numbers, measured_times
+from ssl_behavior.io.reader_helpers import (
+    ReadOptions,
+    check_file,
+    frame_numbers,
+    id_from_name,
+    is_text,
+    measured_times,
+    to_float32,
+)
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import Skeleton, choose_skeleton
 

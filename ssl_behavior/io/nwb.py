@@ -15,13 +15,15 @@ import h5py
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.dlc import HDF5_FAILURES, is_hdf5
-from ssl_behavior.io.hdf5 import check_claim
-from ssl_behavior.io.reader_helpers import ReadOptions, check_file, library, library_errors
-from ssl_behavior.io.track_arrays import (
+from ssl_behavior.io.hdf5 import HDF5_FAILURES, check_claim, is_hdf5
+from ssl_behavior.io.reader_helpers import (
+    ReadOptions,
+    check_file,
     empty_tracks,
     frame_numbers,
     in_order,
+    library,
+    library_errors,
     measured_times,
     note_gaps,
     recording_id,

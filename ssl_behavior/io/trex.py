@@ -13,8 +13,8 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.npz import load_arrays, member_names
-from ssl_behavior.io.reader_helpers import ReadOptions
-from ssl_behavior.io.track_arrays import (
+from ssl_behavior.io.reader_helpers import (
+    ReadOptions,
     empty_tracks,
     frame_numbers,
     in_order,

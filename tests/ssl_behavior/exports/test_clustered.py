@@ -7,7 +7,7 @@ from ssl_behavior.bouts import runs
 from ssl_behavior.clusters import load_frames
 from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
-from ssl_behavior.exports.annotations import (
+from ssl_behavior.exports.annotated_recordings import (
     cluster_labels,
     cluster_names,
     clustered_recordings,

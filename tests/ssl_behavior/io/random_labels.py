@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ssl_behavior.io.annotated import annotated_recording
+from ssl_behavior.io.annotated_recording import annotated_recording
 from ssl_behavior.recording import Labels
 
 RATES = (7.0, 25.0, 29.97, 30.0, 59.94, 119.88, 499.0)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated import annotated_recording, streams_of
-from ssl_behavior.io.annotation_formats import ANNOTATION_FORMATS, write_annotations
+from ssl_behavior.io.annotated_recording import annotated_recording, streams_of
+from ssl_behavior.io.annotation_writers import ANNOTATION_FORMATS, write_annotations
 from ssl_behavior.recording import Labels, StreamFacts
 
 

@@ -12,11 +12,11 @@ from ssl_behavior.cli import main
 from ssl_behavior.errors import InputError
 from ssl_behavior.importer import ImportOptions, import_recordings
 from ssl_behavior.io import write_npz
-from ssl_behavior.io.annotated import annotated_recording, streams_of
+from ssl_behavior.io.annotated_recording import annotated_recording, streams_of
 from ssl_behavior.io.annotation import labels_from_annotation
-from ssl_behavior.io.annotation_formats import ANNOTATION_FORMATS, write_annotations
 from ssl_behavior.io.annotation_index import AnnotationIndex
 from ssl_behavior.io.annotation_readers import ANNOTATION_READERS, annotation_reader, read_annotations
+from ssl_behavior.io.annotation_writers import ANNOTATION_FORMATS, write_annotations
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import Store, write_store

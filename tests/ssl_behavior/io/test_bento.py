@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated import annotated_recording
+from ssl_behavior.io.annotated_recording import annotated_recording
 from ssl_behavior.io.bento import bento_channels, bento_text, check_bento
 from ssl_behavior.recording import Labels, StreamFacts
 

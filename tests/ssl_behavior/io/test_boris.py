@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated import annotated_recording, streams_of, unique_behavior_names
+from ssl_behavior.io.annotated_recording import annotated_recording, streams_of, unique_behavior_names
 from ssl_behavior.io.boris_writer import boris_project, boris_seconds, boris_text, check_boris
 from ssl_behavior.recording import Labels, StreamFacts
 

@@ -4,7 +4,7 @@ import io
 import numpy as np
 
 from ssl_behavior.bouts import Bout
-from ssl_behavior.io.annotated import bouts_csv, frames_csv
+from ssl_behavior.io.annotation_writers import bouts_csv, frames_csv
 
 from .random_labels import assert_same, for_any_labels
 

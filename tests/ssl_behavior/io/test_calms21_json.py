@@ -6,7 +6,7 @@ import pytest
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io import ReadOptions, UnknownFormatError, detect_format, read_recordings
-from ssl_behavior.io.json_streams import decode_fast, nested
+from ssl_behavior.io.calms21 import decode_fast, nested
 
 TIME = 11
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.importer import ImportOptions, import_recordings
-from ssl_behavior.io.import_findings import CONCERNS, concern_of
-from ssl_behavior.io.import_report import ImportReport, RecordingReport, findings
+from ssl_behavior.io.import_report import CONCERNS, ImportReport, RecordingReport, concern_of, findings
 from ssl_behavior.io.track_quality import Cleaned, inspect_quality
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import Skeleton

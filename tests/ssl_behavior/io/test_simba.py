@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated import annotated_recording, check_simba, simba_csv, streams_of, unique_behavior_names
+from ssl_behavior.io.annotated_recording import annotated_recording, streams_of, unique_behavior_names
+from ssl_behavior.io.annotation_writers import check_simba, simba_csv
 from ssl_behavior.recording import Labels, StreamFacts
 
 from .random_labels import behavior_masks, for_any_labels

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.formats import read_recordings
+from ssl_behavior.io.track_formats import read_recordings
 from ssl_behavior.pose_geometry import scale_of
 from ssl_behavior.programs import (
     PAPER_THRESHOLDS,

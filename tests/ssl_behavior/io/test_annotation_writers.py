@@ -6,7 +6,7 @@ import pytest
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation import labels_from_annotation
-from ssl_behavior.io.annotation_formats import ANNOTATION_FORMATS, annotation_files, annotation_format_titles
+from ssl_behavior.io.annotation_writers import ANNOTATION_FORMATS, annotation_files, annotation_format_titles
 from ssl_behavior.io.caltech import caltech_names, read_caltech
 
 from .random_labels import for_any_labels

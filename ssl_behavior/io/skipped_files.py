@@ -12,9 +12,10 @@ from pathlib import Path
 import h5py
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.dlc import HDF5_FAILURES, csv_without_tracks, h5_without_tracks, is_hdf5
-from ssl_behavior.io.formats import Format, name_unread_format
+from ssl_behavior.io.dlc import csv_without_tracks, h5_without_tracks
+from ssl_behavior.io.hdf5 import HDF5_FAILURES, is_hdf5
 from ssl_behavior.io.reader_helpers import NPZ_PAGE, check_file, read_head
+from ssl_behavior.io.track_formats import Format, name_unread_format
 from ssl_behavior.terminal import counted
 
 __all__ = ["foreign_notices", "kind_of_unknown", "lacks_tracks"]

@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io import taskprog
-from ssl_behavior.io.taskprog import NO_GROUP, Place, TaskprogFeatures, is_taskprog, release_place, write_taskprog
+from ssl_behavior.io import taskprog_features
+from ssl_behavior.io.taskprog_features import (
+    NO_GROUP,
+    Place,
+    TaskprogFeatures,
+    is_taskprog,
+    release_place,
+    write_taskprog,
+)
 
 LENGTHS = {"task1/train/mouse001_task1_annotator1": 11, "task1/train/mouse002_task1_annotator1": 3}
 FIRST, SECOND = LENGTHS
@@ -70,7 +77,7 @@ def any_float32(count, seed=0):
 @pytest.mark.parametrize("pieces", [(2, 5, 4), (11,)])
 @pytest.mark.parametrize("block", [1, 40, 1 << 18])
 def test_float32_round_trips_exactly_for_any_pieces(tmp_path, monkeypatch, pieces, block):
-    monkeypatch.setattr(taskprog, "_BLOCK_NUMBERS", block)
+    monkeypatch.setattr(taskprog_features, "_BLOCK_NUMBERS", block)
     values = any_float32(11 * 13).reshape(11, 13)
     stops = np.cumsum(pieces)
     parts = [values[stop - piece : stop] for piece, stop in zip(pieces, stops, strict=True)]

@@ -3,6 +3,8 @@
 The folder holds one file per recording and format, and `labels.json`, which lists them.
 """
 
+import csv
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,10 +12,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ssl_behavior.bouts import runs
+from ssl_behavior.bouts import Bout, runs
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, write_json
-from ssl_behavior.io.annotated import AnnotatedRecording, bouts_csv, check_simba, frames_csv, simba_csv
+from ssl_behavior.io.annotated_recording import BACKGROUND, AnnotatedRecording, streams_of, unique_behavior_names
 from ssl_behavior.io.bento import bento_channels, bento_text, check_bento
 from ssl_behavior.io.boris_writer import boris_text, check_boris
 from ssl_behavior.io.caltech import caltech_names, caltech_of, check_caltech
@@ -26,8 +28,76 @@ __all__ = [
     "AnnotationFormat",
     "annotation_files",
     "annotation_format_titles",
+    "bouts_csv",
+    "check_simba",
+    "frames_csv",
+    "simba_csv",
     "write_annotations",
 ]
+
+
+def bouts_csv(bouts: Sequence[Bout], fps: float) -> str:
+    """CSV with one line per bout. Frames are counted from 0; the stop frame is not part of the bout.
+
+    Actor and probability are empty where they are not known.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["stream", "behavior", "start_frame", "stop_frame", "start_s", "stop_s", "actor", "probability"])
+    for bout in bouts:
+        seconds = (f"{frame / fps:.3f}" for frame in (bout.start, bout.stop))
+        probability = "" if bout.probability is None else f"{bout.probability:.4f}"
+        writer.writerow([bout.stream, bout.behavior, bout.start, bout.stop, *seconds, bout.actor, probability])
+    return text.getvalue()
+
+
+def frames_csv(recording: AnnotatedRecording) -> str:
+    """CSV with one line per frame: number from 0, time, and label in each stream; empty = not annotated."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["frame", "seconds", *recording.labels])
+    words = [[*one.vocabulary, ""] for one in recording.labels.values()]
+    numbers = [one.frames.tolist() for one in recording.labels.values()]
+    for frame, labels in enumerate(zip(*numbers, strict=True)):
+        said = (names[label] for names, label in zip(words, labels, strict=True))
+        writer.writerow([frame, f"{frame / recording.fps:.3f}", *said])
+    return text.getvalue()
+
+
+def check_simba(streams: Sequence[StreamFacts]) -> None:
+    """Refuse behaviors whose names cannot be columns of the table.
+
+    Raises
+    ------
+    InputError
+        Naming the behavior.
+    """
+    for (_, behavior), name in unique_behavior_names(streams).items():
+        if name == BACKGROUND or not name.isprintable() or any(sign in name for sign in ',"') or name != name.strip():
+            raise InputError(
+                f"behavior {behavior!r} cannot be a column for SimBA: it must be printable, without commas and "
+                f"quotes, and not called {BACKGROUND!r}; rename it, or choose another `format`"
+            )
+
+
+def simba_csv(recording: AnnotatedRecording) -> str:
+    """SimBA table of one recording; frames without annotation are background.
+
+    Raises
+    ------
+    InputError
+        See `check_simba`.
+    """
+    streams = streams_of([recording])
+    check_simba(streams)
+    foreground = [recording.labels[stream.name].frames == number for stream in streams for number in stream.foreground]
+    columns = np.array(foreground, dtype=np.int8).reshape(len(foreground), recording.num_frames)
+    table = np.vstack([~columns.any(axis=0), columns]).astype(np.int8)
+    kinds, kind = np.unique(table, axis=1, return_inverse=True)
+    lines = [",".join(map(str, one)) for one in kinds.T.tolist()]
+    header = ",".join(["", BACKGROUND, *unique_behavior_names(streams).values()])
+    return "\n".join([header, *(f"{frame},{lines[one]}" for frame, one in enumerate(kind.ravel().tolist())), ""])
+
 
 _ID = "{id}"
 

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.calms21 import load_pickled_npy, read_numbers, sequence_groups, sniff_npy
-from ssl_behavior.io.json_streams import decode_sequence, first_key, iterate_file
+from ssl_behavior.io.calms21 import decode_sequence, first_key, read_numbers, sequence_groups, sniff_npy
+from ssl_behavior.io.json_streams import iterate_file
+from ssl_behavior.io.pickled_npy import load_pickled_npy
 from ssl_behavior.io.reader_helpers import (
     HEAD_BYTES,
     check_file,

@@ -16,9 +16,10 @@ from ssl_behavior.io.calms21 import (
     sniff_npy,
     sniff_zip,
 )
-from ssl_behavior.io.dlc import HDF5_FAILURES, is_hdf5, read_dlc_csv, read_dlc_h5, sniff_dlc_csv, sniff_dlc_h5
+from ssl_behavior.io.dlc import read_dlc_csv, read_dlc_h5, sniff_dlc_csv, sniff_dlc_h5
 from ssl_behavior.io.ethovision import read_ethovision, sniff_ethovision
 from ssl_behavior.io.flat_table import read_boxes, read_simba, sniff_boxes, sniff_simba
+from ssl_behavior.io.hdf5 import HDF5_FAILURES, is_hdf5
 from ssl_behavior.io.idtracker import read_idtracker, sniff_idtracker
 from ssl_behavior.io.jabs import read_jabs, sniff_jabs
 from ssl_behavior.io.mabe import read_mabe22, read_mabe25, sniff_mabe22, sniff_mabe25

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation import DEFAULT_STREAM, Annotation, AnnotationStream, stream_of_frames
-from ssl_behavior.io.delimited_labels import labels_of_words, stream_of_columns
+from ssl_behavior.io.label_tables import labels_of_words, stream_of_columns
 from ssl_behavior.io.reader_helpers import NPY_FAILURES, check_file, is_text, read_head
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 

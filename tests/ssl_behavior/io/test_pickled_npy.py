@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.unpickle import load_plain_pickle
+from ssl_behavior.io.pickled_npy import load_plain_pickle
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ssl_behavior.io.annotated import named_actor
+from ssl_behavior.io.annotated_recording import named_actor
 from ssl_behavior.io.annotation import DEFAULT_STREAM, Annotation, AnnotationStream, overlaps
 
 __all__ = ["exclusive_streams", "stream_name"]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated import (
+from ssl_behavior.io.annotated_recording import (
     annotated_recording,
     check_actor,
     named_actor,

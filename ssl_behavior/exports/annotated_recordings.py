@@ -13,7 +13,7 @@ from ssl_behavior.bouts import without_short_bouts
 from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated import DEFAULT_MEDIA, AnnotatedRecording, annotated_recording
+from ssl_behavior.io.annotated_recording import DEFAULT_MEDIA, AnnotatedRecording, annotated_recording
 from ssl_behavior.recording import NOT_ANNOTATED, Labels, StreamFacts
 from ssl_behavior.resampling import resample_labels
 from ssl_behavior.store import Store, StoreRow

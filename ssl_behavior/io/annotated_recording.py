@@ -1,13 +1,5 @@
-"""Labels of a recording as input of annotation writers, and the CSV writers (bouts, frames, SimBA).
+"""Labels of a recording as input of annotation writers."""
 
-Bouts and frames are for spreadsheets, R and pandas. SimBA's targets are 0/1 columns: its
-`csv/targets_inserted/VIDEO.csv` holds a video's features, then one column per classifier. SimBA imports such columns
-from a table that DeepEthogram writes: frame numbers from 0 in an unnamed first column, a column "background" that is 1
-where all others are 0, then the behaviors.
-"""
-
-import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,17 +14,14 @@ __all__ = [
     "DEFAULT_MEDIA",
     "AnnotatedRecording",
     "annotated_recording",
-    "bouts_csv",
     "check_actor",
     "check_media",
-    "check_simba",
-    "frames_csv",
     "named_actor",
     "shortcut_keys",
-    "simba_csv",
     "streams_of",
     "unique_behavior_names",
 ]
+
 
 DEFAULT_MEDIA = "{id}.mp4"
 """Where a recording's video is looked for, beside the files that name it."""
@@ -168,67 +157,4 @@ def shortcut_keys(names: Sequence[str], keys: str) -> dict[str, str]:
     return given
 
 
-def bouts_csv(bouts: Sequence[Bout], fps: float) -> str:
-    """CSV with one line per bout. Frames are counted from 0; the stop frame is not part of the bout.
-
-    Actor and probability are empty where they are not known.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["stream", "behavior", "start_frame", "stop_frame", "start_s", "stop_s", "actor", "probability"])
-    for bout in bouts:
-        seconds = (f"{frame / fps:.3f}" for frame in (bout.start, bout.stop))
-        probability = "" if bout.probability is None else f"{bout.probability:.4f}"
-        writer.writerow([bout.stream, bout.behavior, bout.start, bout.stop, *seconds, bout.actor, probability])
-    return text.getvalue()
-
-
-def frames_csv(recording: AnnotatedRecording) -> str:
-    """CSV with one line per frame: number from 0, time, and label in each stream; empty = not annotated."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["frame", "seconds", *recording.labels])
-    words = [[*one.vocabulary, ""] for one in recording.labels.values()]
-    numbers = [one.frames.tolist() for one in recording.labels.values()]
-    for frame, labels in enumerate(zip(*numbers, strict=True)):
-        said = (names[label] for names, label in zip(words, labels, strict=True))
-        writer.writerow([frame, f"{frame / recording.fps:.3f}", *said])
-    return text.getvalue()
-
-
-_BACKGROUND = "background"
-
-
-def check_simba(streams: Sequence[StreamFacts]) -> None:
-    """Refuse behaviors whose names cannot be columns of the table.
-
-    Raises
-    ------
-    InputError
-        Naming the behavior.
-    """
-    for (_, behavior), name in unique_behavior_names(streams).items():
-        if name == _BACKGROUND or not name.isprintable() or any(sign in name for sign in ',"') or name != name.strip():
-            raise InputError(
-                f"behavior {behavior!r} cannot be a column for SimBA: it must be printable, without commas and "
-                f"quotes, and not called {_BACKGROUND!r}; rename it, or choose another `format`"
-            )
-
-
-def simba_csv(recording: AnnotatedRecording) -> str:
-    """SimBA table of one recording; frames without annotation are background.
-
-    Raises
-    ------
-    InputError
-        See `check_simba`.
-    """
-    streams = streams_of([recording])
-    check_simba(streams)
-    foreground = [recording.labels[stream.name].frames == number for stream in streams for number in stream.foreground]
-    columns = np.array(foreground, dtype=np.int8).reshape(len(foreground), recording.num_frames)
-    table = np.vstack([~columns.any(axis=0), columns]).astype(np.int8)
-    kinds, kind = np.unique(table, axis=1, return_inverse=True)
-    lines = [",".join(map(str, one)) for one in kinds.T.tolist()]
-    header = ",".join(["", _BACKGROUND, *unique_behavior_names(streams).values()])
-    return "\n".join([header, *(f"{frame},{lines[one]}" for frame, one in enumerate(kind.ravel().tolist())), ""])
+BACKGROUND = "background"
