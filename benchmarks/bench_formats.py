@@ -3,13 +3,14 @@
     python benchmarks/bench_formats.py [--frames 1000000] [--formats slp netcdf ...] [--folder DIR] [--without-library]
 
 Two animals of seven keypoints with confidences. Each read is a process of its own. The library reads every number of
-the file into memory and nothing more; where there is none, h5py does. The ceiling reads the raw bytes. Ratios are of
-CPU seconds, which a busy machine affects less. Peak memory is from /proc (Linux) and includes the interpreter and
-imports, which are given beside it. The last line of stdout is one JSON object.
+the file into memory and nothing more; where there is none, h5py, NumPy or pandas does. The ceiling reads the raw bytes.
+Ratios are of CPU seconds, which a busy machine affects less. Peak memory is from /proc (Linux) and includes the
+interpreter and imports, which are given beside it. The last line of stdout is one JSON object.
 """
 
 import argparse
 import json
+import pickle
 import platform
 import subprocess
 import sys
@@ -139,10 +140,101 @@ def write_parquet(path: Path, num_frames: int) -> None:
     parquet.write_table(pa.table(columns | {"x": x, "y": y}), path)
 
 
+def write_rows(path: Path, head: str, values: np.ndarray) -> None:
+    """Text table: the head, then one line a frame, its number first."""
+    with path.open("w") as file:
+        file.write(head)
+        for start in range(0, len(values), 50_000):
+            rows = values[start : start + 50_000].tolist()
+            file.writelines(f"{n}," + ",".join([f"{v:.4f}" for v in row]) + "\n" for n, row in enumerate(rows, start))
+
+
+def scored(num_frames: int) -> np.ndarray:
+    """float64 [time, individual x keypoint x (x, y, score)]."""
+    keypoints, scores = walk(num_frames)
+    return np.concatenate([keypoints, scores[..., None]], axis=-1).reshape(num_frames, -1)
+
+
+def dlc_head() -> list[list[str]]:
+    columns = [(animal, part, end) for animal in ("a", "b") for part in PARTS for end in ("x", "y", "likelihood")]
+    animals, parts, ends = zip(*columns, strict=True)
+    scorer = ["scorer", *["DLC_net"] * len(columns)]
+    return [scorer, ["individuals", *animals], ["bodyparts", *parts], ["coords", *ends]]
+
+
+def write_dlc_csv(path: Path, num_frames: int) -> None:
+    write_rows(path, "".join(",".join(row) + "\n" for row in dlc_head()), scored(num_frames))
+
+
+def write_dlc_h5(path: Path, num_frames: int) -> None:
+    """As pandas writes it with `format="table"`, without pandas' tables."""
+    table = np.zeros(num_frames, dtype=[("index", "<i8"), ("values_block_0", "<f8", (6 * len(PARTS),))])
+    table["index"], table["values_block_0"] = np.arange(num_frames), scored(num_frames)
+    names = list(zip(*(row[1:] for row in dlc_head()), strict=True))
+    with h5py.File(path, "w") as file:
+        group = file.create_group("df_with_missing")
+        group.attrs["pandas_type"] = b"frame_table"
+        group["table"] = table
+        group["table"].attrs["values_block_0_kind"] = np.bytes_(pickle.dumps(names, protocol=0))
+
+
+def write_simba(path: Path, num_frames: int) -> None:
+    ends = [f"{part}_{animal}_{end}" for animal in (1, 2) for part in PARTS for end in "xyp"]
+    write_rows(path, ",".join(["", *ends]) + "\n", scored(num_frames))
+
+
+def write_boxes(path: Path, num_frames: int) -> None:
+    keypoints, _ = walk(num_frames)
+    boxes = np.concatenate([keypoints, np.full_like(keypoints, 20.0)], axis=-1)
+    sides = ("left_x", "top_y", "width", "height")
+    names = [f"{part}-{animal}-{side}" for animal in (1, 2) for part in PARTS for side in sides]
+    write_rows(path, ",".join(["Unnamed: 0", *names]) + "\n", boxes.reshape(num_frames, -1))
+
+
+def write_npz(path: Path, num_frames: int) -> None:
+    keypoints, scores = walk(num_frames)
+    arrays = {"keypoints": keypoints.astype(np.float32), "confidence": scores.astype(np.float32), "fps": 30.0}
+    np.savez(path, keypoint_names=PARTS, individuals=("a", "b"), **arrays)
+
+
+def write_mabe22(path: Path, num_frames: int) -> None:
+    keypoints, _ = walk(num_frames, 12)
+    three = np.concatenate([keypoints, keypoints[:, :1] + 100], axis=1).astype(np.int32)
+    np.save(path, {"sequences": {"A1": {"keypoints": three}}}, allow_pickle=True)
+
+
+def write_trex(path: Path, num_frames: int) -> None:
+    keypoints, _ = walk(num_frames)
+    arrays = {"frame": np.arange(num_frames) * 1.0, "time": np.arange(num_frames) / 30}
+    arrays |= {f"{axis}#wcentroid": keypoints[:, 0, 0, k] for k, axis in enumerate("XY")}
+    np.savez(path, missing=np.zeros(num_frames), cm_per_pixel=1.0, **arrays)
+
+
+def write_idtracker(path: Path, num_frames: int) -> None:
+    keypoints, scores = walk(num_frames, 1)
+    contents = {"trajectories": keypoints[:, :, 0], "id_probabilities": scores[:, :, 0], "frames_per_second": 30}
+    np.save(path, contents | {"identities_labels": ["a", "b"]}, allow_pickle=True)
+
+
+def write_ethovision(path: Path, num_frames: int) -> None:
+    keypoints, _ = walk(num_frames)
+    columns = ["Trial time", "Recording time", "X center", "Y center", "X nose", "Y nose", "X tail", "Y tail"]
+    lines = [["Number of header lines:", "6"], ["Trial name", "Trial 1"], ["Subject name", "a"], []]
+    lines += [columns, ["s", "s", *["cm"] * 6]]
+    with path.open("w", encoding="utf-16") as file:
+        file.writelines(";".join(f'"{word}"' for word in line) + "\n" for line in lines)
+        for n, row in enumerate(keypoints[:, 0, :3].reshape(num_frames, -1).tolist()):
+            file.write(f"{n / 30:.3f};{n / 30:.3f};" + ";".join([f"{v:.4f}" for v in row]) + "\n")
+
+
 FORMATS = {
     "slp": write_slp, "sleap_h5": write_sleap_h5, "jabs": write_jabs, "netcdf": write_netcdf, "nwb": write_nwb,
-    "mabe25": write_parquet,
+    "mabe25": write_parquet, "mabe22": write_mabe22, "dlc_csv": write_dlc_csv, "dlc_h5": write_dlc_h5,
+    "simba_csv": write_simba, "boxes_csv": write_boxes, "npz": write_npz, "trex": write_trex,
+    "idtracker": write_idtracker, "ethovision": write_ethovision,
 }  # fmt: skip
+ENDINGS = {"dlc_csv": "csv", "simba_csv": "csv", "boxes_csv": "csv", "trex": "npz", "mabe22": "npy", "idtracker": "npy",
+           "ethovision": "txt", "mabe25": "parquet", "netcdf": "nc"}  # fmt: skip
 
 CHILD = """
 import json, sys, time, warnings
@@ -173,11 +265,24 @@ def nwb():
         series = [one for pose in poses for one in pose.pose_estimation_series.values()]
         return [(one.data[:], one.confidence[:]) for one in series]
 
+def pickled():
+    return np.load(path, allow_pickle=True).item()
+
+def zipped():
+    with np.load(path) as arrays:
+        return [arrays[name] for name in arrays]
+
+def dlc_h5():
+    with h5py.File(path) as file:
+        return file["df_with_missing/table"][()]
+
 if ours:
     from ssl_behavior.io import ReadOptions, read_recordings
+    from ssl_behavior.skeleton import Skeleton
     if name in ("netcdf", "nwb", "mabe25"):
         __import__({"netcdf": "xarray", "nwb": "ndx_pose", "mabe25": "pyarrow.parquet"}[name])
-    job = lambda: list(read_recordings(path, ReadOptions(fps=30.0)))
+    skeleton = Skeleton(name="parts", keypoints=tuple(sys.argv[4].split(","))) if sys.argv[4] else None
+    job = lambda: list(read_recordings(path, ReadOptions(fps=30.0, skeleton=skeleton)))
 elif name == "slp":
     import sleap_io
     job = lambda: sleap_io.load_slp(path, open_videos=False).numpy(return_confidence=True)
@@ -190,9 +295,17 @@ elif name == "nwb":
 elif name == "mabe25":
     import pyarrow.parquet
     job = lambda: pyarrow.parquet.read_table(path)
+elif name in ("dlc_csv", "simba_csv", "boxes_csv", "ethovision"):
+    import pandas
+    options = {"dlc_csv": {"header": [0, 1, 2, 3], "index_col": 0}, "ethovision": {"skiprows": 6, "sep": ";",
+               "encoding": "utf-16", "header": None}}.get(name, {})
+    job = lambda: pandas.read_csv(path, **options)
+elif name in ("mabe22", "idtracker", "npz", "trex"):
+    import numpy as np
+    job = pickled if name in ("mabe22", "idtracker") else zipped
 else:
     import h5py
-    job = {"sleap_h5": sleap_h5, "jabs": jabs}[name]
+    job = {"sleap_h5": sleap_h5, "jabs": jabs, "dlc_h5": dlc_h5}[name]
 base, wall, cpu = peak_mb(), time.perf_counter(), time.process_time()
 content = job()
 print(json.dumps({"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu,
@@ -201,7 +314,8 @@ print(json.dumps({"seconds": time.perf_counter() - wall, "cpu_seconds": time.pro
 
 
 def child(name: str, path: Path, who: str) -> dict[str, float]:
-    command = [sys.executable, "-c", CHILD, name, str(path), who]
+    parts = ",".join(PARTS) if name in ("boxes_csv",) else ""
+    command = [sys.executable, "-c", CHILD, name, str(path), who, parts]
     result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY, timeout=SECONDS)
     return json.loads(result.stdout.splitlines()[-1])
 
@@ -216,7 +330,7 @@ def raw_read_seconds(path: Path) -> float:
 
 
 def measure(folder: Path, name: str, num_frames: int, library: bool) -> dict[str, float]:
-    path = folder / f"tracks.{name}"
+    path = folder / f"tracks.{ENDINGS.get(name, name)}"
     FORMATS[name](path, num_frames)
     raw_read_seconds(path)
     result = {"file_mb": path.stat().st_size / 1e6, "raw_read_cpu_seconds": raw_read_seconds(path)}
