@@ -19,7 +19,7 @@ PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "mars
 MAY_IMPORT_PICKLE = {"ssl_behavior/io/pickled_npy.py", "ssl_behavior/checkpoint.py"}
 # The command line: these modules, and every `main` and `_parser`.
 COMMAND_LINE = {
-    "pretrain/command.py", "pretrain/config_sources.py", "probe/annotate.py", "probe/calms21/command.py",
+    "pretrain/command.py", "pretrain/config_sources.py", "probe/annotate_command.py", "probe/calms21/command.py",
     "probe/command.py", "ssl_behavior/cli.py",
 }  # fmt: skip
 # Functions that name options of other programs: git, and the official converter of CalMS21.

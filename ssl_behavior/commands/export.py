@@ -50,8 +50,8 @@ def _refuse_others(options: argparse.Namespace, parser: argparse.ArgumentParser,
 
 def _export_clusters(options: argparse.Namespace, console: "Console") -> None:
     from ssl_behavior.clusters import load_frames
+    from ssl_behavior.clusters.cluster_names import STREAM
     from ssl_behavior.exports import cluster_names, clustered_recordings
-    from ssl_behavior.exports.annotated_recordings import STREAM
     from ssl_behavior.recording import StreamFacts
 
     clusters = load_frames(options.path)
@@ -66,7 +66,7 @@ def _export_clusters(options: argparse.Namespace, console: "Console") -> None:
 
 def _export_store(options: argparse.Namespace, console: "Console") -> None:
     from ssl_behavior.exports import stored_recordings
-    from ssl_behavior.exports.annotated_recordings import chosen_streams, labeled_rows
+    from ssl_behavior.exports.label_sources import chosen_streams, labeled_rows
     from ssl_behavior.io.annotated_recording import check_actor
     from ssl_behavior.store import Store
 

@@ -1,6 +1,6 @@
 """Export to other tools: clusters and labels as annotations, embeddings as tables."""
 
-from ssl_behavior.exports.annotated_recordings import cluster_names, clustered_recordings, read_names, stored_recordings
+from ssl_behavior.clusters.cluster_names import cluster_names, read_names
 from ssl_behavior.exports.embeddings import (
     EMBEDDING_FORMATS,
     FrameColumn,
@@ -8,6 +8,7 @@ from ssl_behavior.exports.embeddings import (
     export_embeddings,
     label_columns,
 )
+from ssl_behavior.exports.label_sources import clustered_recordings, stored_recordings
 
 __all__ = [
     "EMBEDDING_FORMATS",

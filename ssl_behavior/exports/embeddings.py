@@ -17,10 +17,11 @@ import h5py
 import numpy as np
 
 from ssl_behavior.clusters import FrameClusters
+from ssl_behavior.clusters.cluster_names import STREAM
 from ssl_behavior.embedding import kept_groups
 from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
-from ssl_behavior.exports.annotated_recordings import STREAM, chosen_streams
+from ssl_behavior.exports.label_sources import chosen_streams
 from ssl_behavior.files import atomic_file, check_free, write_json
 from ssl_behavior.methods import group_slices
 from ssl_behavior.store import Store

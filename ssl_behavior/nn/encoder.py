@@ -54,7 +54,7 @@ class MixerConfig:
     windows_dim : hidden units that are averaged over windows, in each block.
     windows : that they are averaged over.
     blocks : how many blocks of windows follow one another.
-    quantiles, codes : the scene's quantile codes (`summaries.QuantileCodes`) that are read beside its features.
+    quantiles, codes : the scene's quantile codes (`window_statistics.QuantileCodes`) that are read beside its features.
     """
 
     view_dim: int = 192
@@ -271,7 +271,7 @@ class MixingEmbedder(nn.Module):
     def moments_to_code(
         self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
     ) -> tuple[Float[Tensor, "batch step moment"], Bool[Tensor, "batch step moment"]]:
-        """Moments that codes are computed from, see `summaries.scene_moments`."""
+        """Moments that codes are computed from, see `window_statistics.scene_moments`."""
         return scene_moments(features, features != 0, valid, self.stride, self.views.animals == "pooled")
 
     def latents(

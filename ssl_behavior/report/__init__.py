@@ -16,7 +16,7 @@ from ssl_behavior.report.contents import (
 from ssl_behavior.report.gather import DEFAULT_PROGRAMS, Gathered, ReportConfig, gather_report
 from ssl_behavior.report.page import check_page, render_report, write_report
 from ssl_behavior.report.projector import PROJECTOR_POINTS, write_projector
-from ssl_behavior.report.table_rows import read_profiles, read_scores
+from ssl_behavior.report.result_files import read_profiles, read_scores
 
 __all__ = [
     "DEFAULT_PROGRAMS",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from probe.annotate import main
+from probe.annotate_command import main
 from probe.annotators import AnnotatorConfig, annotated_frames, fit_annotators
 from probe.experiment import Experiment
 from probe.frozen_probes import run_experiment

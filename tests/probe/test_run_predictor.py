@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from probe.annotate import main
+from probe.annotate_command import main
 from ssl_behavior.checkpoint import save_checkpoint
 from ssl_behavior.embedding import embed_store
 from ssl_behavior.errors import InputError

@@ -12,7 +12,7 @@ from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.embeddings_folder import EmbeddingRow, _table
 from ssl_behavior.errors import InputError
 from ssl_behavior.exports import clustered_recordings, stored_recordings
-from ssl_behavior.exports.annotated_recordings import chosen_streams
+from ssl_behavior.exports.label_sources import chosen_streams
 from ssl_behavior.importer import ImportOptions, import_recordings
 from ssl_behavior.io import ReadOptions, read_recordings, write_npz
 from ssl_behavior.io.annotation_writers import ANNOTATION_FORMATS

@@ -5,15 +5,10 @@ import pytest
 
 from ssl_behavior.bouts import runs
 from ssl_behavior.clusters import load_frames
+from ssl_behavior.clusters.cluster_names import cluster_labels, cluster_names, read_names
 from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
-from ssl_behavior.exports.annotated_recordings import (
-    cluster_labels,
-    cluster_names,
-    clustered_recordings,
-    fewest_frames,
-    read_names,
-)
+from ssl_behavior.exports.label_sources import clustered_recordings, fewest_frames
 
 from .made import NUM_CLUSTERS
 

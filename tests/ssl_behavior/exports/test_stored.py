@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.exports.annotated_recordings import chosen_streams, labeled_rows, stored_recordings
+from ssl_behavior.exports.label_sources import chosen_streams, labeled_rows, stored_recordings
 from ssl_behavior.recording import StreamFacts
 from ssl_behavior.store import Store, write_store
 
