@@ -340,13 +340,21 @@ def _stream_reports(recording: Recording, spans: Mapping[str, AnnotationSpan]) -
 def _check_unused(annotations: AnnotationIndex, recordings: Sequence[str]) -> None:
     unused = annotations.unused()
     if unused:
-        example = f"{Path(recordings[0]).name}_{unused[0].name}" if recordings else "07_annot.txt"
+        example = _name_that_fits(unused[0].name, [Path(one).name for one in recordings])
         named = ", ".join(recordings[:3]) + (" ..." if len(recordings) > 3 else "")
         raise InputError(
             f"{unused[0]}{f' and {len(unused) - 1} more' if len(unused) > 1 else ''}: annotations that fit no "
             f"recording ({named}); an annotation file's name "
             f"must begin like its tracks', for example {example}, and projects name recordings by id or video"
         )
+
+
+def _name_that_fits(name: str, recordings: Sequence[str]) -> str:
+    """A name of an annotation file that fits a recording, if possible the one whose name differs in case only."""
+    for recording in recordings:
+        if name.casefold().startswith(recording.casefold()):
+            return recording + name[len(recording) :]
+    return f"{recordings[0]}_{name}" if recordings else "07_annot.txt"
 
 
 def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -> None:

@@ -21,7 +21,15 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.io.delimited import Dialect, decode_text, detect_dialect, plain_numbers, split_rows, trim_columns
 from ssl_behavior.io.hdf5 import HDF5_FAILURES, is_hdf5
 from ssl_behavior.io.pickled_npy import load_plain_pickle
-from ssl_behavior.io.reader_helpers import ReadOptions, check_file, decoded, id_from_name, read_head, to_float32
+from ssl_behavior.io.reader_helpers import (
+    ReadOptions,
+    check_file,
+    decoded,
+    id_from_name,
+    read_head,
+    to_float32,
+    two_dimensions,
+)
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import SKELETONS, Skeleton, choose_skeleton
 
@@ -52,6 +60,8 @@ LABELED_FRAMES = "labeled-frames table"
 """Kind of DeepLabCut's CollectedData files."""
 
 _COORDS = ("x", "y", "likelihood")
+_THIRD = "z"
+"""Of DeepLabCut's 3-D tables."""
 _IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _ONLY_LABELED = (
     "labeled frames (images with points placed by hand, as in DeepLabCut's CollectedData), not tracks of a video; give "
@@ -93,9 +103,10 @@ def table_to_recording(
     Raises
     ------
     InputError
-        If coordinates other than x, y, likelihood occur, frame numbers repeat or jump, or fps is not known.
+        If coordinates other than x, y, z, likelihood occur, frame numbers repeat or jump, or fps is not known.
     """
     notes = list(reader_notes)
+    two_dimensions(3 if any(column[2] == _THIRD for column in table.columns) else 2, notes)
     individuals = _individuals(table.columns, path, options)
     bodyparts = _bodyparts(table.columns, individuals)
     skeleton, order = choose_skeleton(bodyparts, options.skeleton, str(path))
@@ -119,7 +130,7 @@ def table_to_recording(
 
 
 def _individuals(columns: Sequence[Column], path: Path, options: ReadOptions) -> list[str]:
-    unknown = sorted({c[2] for c in columns} - set(_COORDS))
+    unknown = sorted({c[2] for c in columns} - {*_COORDS, _THIRD})
     if unknown or not columns:
         raise InputError(f"{path}: expected the coordinates x, y and likelihood, got {unknown or 'no columns'}")
     if len(set(columns)) < len(columns):
@@ -231,7 +242,7 @@ def _labeled_rows(lines: Sequence[str]) -> tuple[list[list[str]], Dialect] | Non
     for number, row in enumerate(rows[2:], start=3):
         labels = [cells[0].lower() if cells else "" for cells in rows[:number]]
         coords = {cell.lower() for cell in row[1:]} - {""}
-        if labels == _LABELS[number] or (not any(labels) and coords and coords <= set(_COORDS)):
+        if labels == _LABELS[number] or (not any(labels) and coords and coords <= {*_COORDS, _THIRD}):
             return rows[:number], dialect
     return None
 
@@ -342,7 +353,7 @@ def _header(lines: Sequence[str], path: Path) -> _Header:
     if len({len(row) for row in rows}) != 1:
         raise InputError(f"{path}: its header rows have {[len(row) for row in rows]} cells; they must be equal")
     animals = rows[1][1:] if len(rows) == 4 else [""] * (len(rows[-1]) - 1)
-    coords = [cell.lower() if cell.lower() in _COORDS else cell for cell in rows[-1][1:]]
+    coords = [cell.lower() if cell.lower() in (*_COORDS, _THIRD) else cell for cell in rows[-1][1:]]
     first_row = dialect.skipped + len(rows)
     # pandas writes the name of the index in a row of its own.
     cells = next(split_rows(lines[first_row : first_row + 1], dialect.separator), []) or [""]

@@ -241,8 +241,11 @@ def test_labels_of_two_vocabularies_meet_in_one_store(tmp_path):
 def test_annotations_without_recording_raise(tmp_path):
     track = write(tmp_path / "a.npz", keypoints())
     annotation = write_annotation(tmp_path / "b_annot.txt", {"S1": [(1, 3, "base")]})
-    with pytest.raises(InputError, match="annotations that fit no recording"):
+    with pytest.raises(InputError, match=r"annotations that fit no recording.*for example a_b_annot\.txt"):
         import_recordings([track], tmp_path / "store", ImportOptions(annotations=(annotation,)))
+    other_case = annotation.rename(tmp_path / "A_annot.txt")
+    with pytest.raises(InputError, match=r"fit no recording.*for example a_annot\.txt"):
+        import_recordings([track], tmp_path / "store", ImportOptions(annotations=(other_case,)))
 
 
 def test_only_stores_are_overwritten(tmp_path):

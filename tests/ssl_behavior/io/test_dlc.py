@@ -152,7 +152,7 @@ def test_line_ends_byte_order_mark_and_gzip_change_nothing(tmp_path, make):
         (lambda t: t.replace("\n3,", "\n3,1 2 "), "expected a number"),
         (lambda t: re.sub("\n3,[^,]*", "\n3,1e99", t), "infinite"),
         (lambda t: "\n".join(t.splitlines()[:4]) + "\n", "a header without frames"),
-        (lambda t: t.replace("likelihood", "z"), r"coordinates x, y and likelihood, got \['z'\]"),
+        (lambda t: t.replace("likelihood", "w"), r"coordinates x, y and likelihood, got \['w'\]"),
         (lambda t: t.replace("coords,x,y", "coords,x,x"), "occurs twice"),
         (lambda t: t.replace("coords,x,", "coords,"), "header rows have"),
     ],
@@ -163,6 +163,15 @@ def test_damaged_csv_raises(tmp_path, make, change, message):
     with pytest.raises(InputError, match=message) as error:
         list(read_recordings(path, format="dlc_csv"))
     assert "x.csv" in str(error.value)
+
+
+def test_third_coordinate_is_left_out(tmp_path, make):
+    text = make.dlc_csv_text(make.tracks(6))
+    for name, content in (("flat.csv", text), ("deep.csv", text.replace("likelihood", "z"))):
+        (tmp_path / name).write_text(content)
+    flat, deep = (read(tmp_path / name) for name in ("flat.csv", "deep.csv"))
+    np.testing.assert_array_equal(deep.keypoints, flat.keypoints)
+    assert deep.confidence is None and "3-D tracks: x and y are read, the third coordinate is left out" in deep.notes
 
 
 def test_truncated_gzip(tmp_path, make):
