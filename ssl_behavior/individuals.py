@@ -10,6 +10,7 @@ from ssl_behavior.body_parts import same_name
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Recording, take_or_missing
 from ssl_behavior.skeleton import ASSUMED, DEFAULT_INDIVIDUALS, FRONT_ROLES, Skeleton, with_individuals
+from ssl_behavior.terminal import listed
 
 __all__ = ["IndividualsByName", "align_keypoints", "who_is_who"]
 
@@ -57,7 +58,7 @@ class IndividualsByName:
         else:
             order = self._order(recording, tuple(names), self.skeleton)
         left_out = [own for own in recording.individuals if own not in names.values()]
-        notes = [f"animals left out, neither chosen nor in the skeleton: {', '.join(left_out)}"] if left_out else []
+        notes = [f"animals left out, neither chosen nor in the skeleton: {listed(left_out)}"] if left_out else []
         pick = [recording.individuals.index(names[name]) for name in order]
         return replace(
             recording,
@@ -84,7 +85,7 @@ class IndividualsByName:
                 return {name: name for name in self._chosen}
             absent = sorted(name for name in self._chosen.values() if name not in own)
             raise InputError(
-                f"{_of(recording)} has the animals {', '.join(own)}; `individuals` names {', '.join(absent)}, which "
+                f"{_of(recording)} has the animals {listed(own)}; `individuals` names {listed(absent)}, which "
                 "is not among them"
             )
         named = self._given.individuals if self._given is not None else DEFAULT_INDIVIDUALS
@@ -95,8 +96,8 @@ class IndividualsByName:
         if len(own) == len(named) and (self._given.exchangeable or self._exchangeable):
             return {name: name for name in own}
         raise InputError(
-            f"{_of(recording)} has the animals {', '.join(own)}; the skeleton {self._given.name!r} has "
-            f"{', '.join(named)}: {_ask(named, own)}"
+            f"{_of(recording)} has the animals {listed(own)}; the skeleton {self._given.name!r} has "
+            f"{listed(named)}: {_ask(named, own)}"
         )
 
     def _order(self, recording: Recording, names: tuple[str, ...], skeleton: Skeleton) -> tuple[str, ...]:
@@ -112,7 +113,7 @@ class IndividualsByName:
             self._anonymous[names] = recording.id
             return names
         raise InputError(
-            f"{_of(recording)} has the animals {', '.join(names)}, the recordings before have {', '.join(expected)}: "
+            f"{_of(recording)} has the animals {listed(names)}, the recordings before have {listed(expected)}: "
             f"{_ask(expected, names)}, rename them in the file, or import it into another store"
         )
 
@@ -126,12 +127,12 @@ class IndividualsByName:
             count = "one animal" if len(names) == 1 else f"{len(names)} animals"
             more = "" if len(names) == 1 else "; import again and choose two with `individuals`"
             yield (
-                f"the recordings have {count} ({', '.join(names)}): features, task programs, pretraining and embedding "
+                f"the recordings have {count} ({listed(names)}): features, task programs, pretraining and embedding "
                 f"need two{more}"
             )
         for other, recording in self._anonymous.items():
             yield (
-                f"{recording} names its animals {', '.join(other)}, not {', '.join(names)}: matched by position, "
+                f"{recording} names its animals {listed(other)}, not {listed(names)}: matched by position, "
                 "because they are exchangeable"
             )
         if len(names) > 1:
@@ -149,7 +150,7 @@ class IndividualsByName:
 
 
 def _about_identity(skeleton: Skeleton) -> str:
-    names = ", ".join(skeleton.individuals)
+    names = listed(skeleton.individuals)
     if skeleton.exchangeable:
         return (
             f"the animals {names} are taken as exchangeable: the embedding does not depend on their order. If the "
@@ -162,7 +163,7 @@ def _about_identity(skeleton: Skeleton) -> str:
 
 
 def _counted(individuals: Sequence[str]) -> str:
-    return f"{len(individuals)} animal{'s' * (len(individuals) != 1)} ({', '.join(individuals)})"
+    return f"{len(individuals)} animal{'s' * (len(individuals) != 1)} ({listed(individuals)})"
 
 
 def _of(recording: Recording) -> str:

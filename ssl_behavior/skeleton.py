@@ -22,6 +22,7 @@ from ssl_behavior.body_parts import (
 )
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
+from ssl_behavior.terminal import listed
 
 __all__ = [
     "ASSUMED",
@@ -291,7 +292,7 @@ def check_two_individuals(skeleton: Skeleton, what: str) -> None:
         If there is another number of animals.
     """
     if skeleton.num_individuals != 2:
-        one, names = skeleton.num_individuals == 1, ", ".join(skeleton.individuals)
+        one, names = skeleton.num_individuals == 1, listed(skeleton.individuals)
         have = "one animal" if one else f"{skeleton.num_individuals} animals"
         more = "" if one else ": import the recordings again and choose two with `individuals`"
         raise InputError(f"{what} need two animals; these recordings have {have} ({names}){more}")

@@ -26,6 +26,7 @@ from ssl_behavior.files import atomic_folder, read_contents
 from ssl_behavior.individuals import IndividualsByName
 from ssl_behavior.recording import NOT_ANNOTATED, FrameTimes, Labels, Recording
 from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.terminal import quoted
 
 __all__ = [
     "FORMAT_VERSION",
@@ -236,7 +237,7 @@ class Store:
     def row(self, recording: str) -> StoreRow:
         """Row of a recording; an unknown id raises InputError."""
         if recording not in self._by_id:
-            raise InputError(f"{self.path} has no recording {recording!r}; it has {_some(list(self._by_id))}")
+            raise InputError(f"{self.path} has no recording {recording!r}; it has {quoted(self._by_id)}")
         return self._by_id[recording]
 
     def recording(self, recording: str) -> Recording:
@@ -279,7 +280,7 @@ class Store:
         """
         for pattern in patterns:
             if pattern not in self._by_id and not any(fnmatchcase(id, pattern) for id in self._by_id):
-                raise InputError(f"{self.path}: no recording matches {pattern!r}; it has {_some(list(self._by_id))}")
+                raise InputError(f"{self.path}: no recording matches {pattern!r}; it has {quoted(self._by_id)}")
         wanted = set(patterns)
         return [row for row in self.rows if row.id in wanted or any(fnmatchcase(row.id, p) for p in patterns)]
 
@@ -287,11 +288,6 @@ class Store:
         """SHA-256 over the skeleton and the recordings' ids and tracks."""
         rows = [[row.id, row.frames, row.fps, row.content_hash] for row in self.rows]
         return hashlib.sha256(json.dumps([self.skeleton.to_dict(), rows]).encode()).hexdigest()
-
-
-def _some(names: Sequence[str], limit: int = 5) -> str:
-    listed = ", ".join(repr(name) for name in names[:limit])
-    return listed + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def _row(values: Mapping[str, Any]) -> StoreRow:

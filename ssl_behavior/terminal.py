@@ -8,7 +8,17 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["Progress", "counted", "echo", "make_console", "make_table", "no_progress", "progress_bars"]
+__all__ = [
+    "Progress",
+    "counted",
+    "echo",
+    "listed",
+    "make_console",
+    "make_table",
+    "no_progress",
+    "progress_bars",
+    "quoted",
+]
 
 _FILE_WIDTH = 110
 
@@ -19,6 +29,25 @@ def make_console(stderr: bool = False) -> "Console":
 
     console = Console(stderr=stderr)
     return console if console.is_terminal else Console(stderr=stderr, width=_FILE_WIDTH)
+
+
+def quoted(names: Iterable[str], most: int = 5) -> str:
+    """`listed` with each name in quotes.
+
+    >>> quoted(["one night", "b"])
+    "'one night', 'b'"
+    """
+    return listed([repr(name) for name in names], most)
+
+
+def listed(words: Sequence[str], most: int = 12, separator: str = ", ") -> str:
+    """The first words of a list, and the number of the others.
+
+    >>> listed(["track1", "track2", "track3", "track4"], 2)
+    'track1, track2 and 2 more'
+    """
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return separator.join(words[:most]) + more
 
 
 def counted(number: int, what: str) -> str:

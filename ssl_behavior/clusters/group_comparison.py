@@ -32,7 +32,7 @@ from ssl_behavior.clusters.group_statistics import (
     permutation_p,
 )
 from ssl_behavior.errors import InputError
-from ssl_behavior.terminal import counted
+from ssl_behavior.terminal import counted, quoted
 
 __all__ = [
     "MEASURES",
@@ -102,9 +102,9 @@ def read_groups(path: str | Path, recordings: Sequence[str], factor: str | None 
     rows = {line[_RECORDING]: line for line in _checked(path, lines, recordings)}
     notes = []
     if missing := [id for id in recordings if id not in rows]:
-        notes.append(f"{counted(len(missing), 'recording')} not in {path.name}: left out ({_some(missing)})")
+        notes.append(f"{counted(len(missing), 'recording')} not in {path.name}: left out ({quoted(missing)})")
     if blank := [id for id, line in rows.items() if not line[factor]]:
-        notes.append(f"{counted(len(blank), 'recording')} without {factor}: left out ({_some(blank)})")
+        notes.append(f"{counted(len(blank), 'recording')} without {factor}: left out ({quoted(blank)})")
     if _ANIMAL not in header:
         notes.append(f"{path.name} has no column {_ANIMAL!r}: every recording counts as a separate animal")
     kept = [id for id, line in rows.items() if line[factor]]
@@ -156,7 +156,7 @@ def _checked(path: Path, lines: Sequence[dict[str, str]], recordings: Sequence[s
         id = line[_RECORDING]
         if id not in recordings:
             near = difflib.get_close_matches(id, recordings, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {_some(recordings)}"
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {quoted(recordings)}"
             raise InputError(f"{path}: recording {id!r} was not clustered{hint}")
         if id in seen:
             raise InputError(f"{path}: recording {id!r} is listed twice; a recording has one animal and one group")
@@ -184,7 +184,7 @@ def _designed(path: Path, factor: str, group: Mapping[str, str], animal: Mapping
                 "all groups"
             )
         if partial := [one for one in of if one not in whole]:
-            notes = [*notes, f"{counted(len(partial), 'animal')} not in every group: left out ({_some(partial)})"]
+            notes = [*notes, f"{counted(len(partial), 'animal')} not in every group: left out ({quoted(partial)})"]
         group = {id: name for id, name in group.items() if animal[id] in whole}
         animal = {id: one for id, one in animal.items() if id in group}
     found = Groups(factor=factor, names=names, group=group, animal=animal, within=bool(several), notes=tuple(notes))
@@ -195,11 +195,6 @@ def _designed(path: Path, factor: str, group: Mapping[str, str], animal: Mapping
                 "comparison needs at least two in each group, because one animal shows no variation between animals"
             )
     return found
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    listed = ", ".join(repr(name) for name in names[:most])
-    return listed + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 MEASURES: Mapping[str, str] = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ssl_behavior.io.track_quality import Cleaned, Quality
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import FRONT_ROLES, Skeleton
-from ssl_behavior.terminal import counted, make_table
+from ssl_behavior.terminal import counted, listed, make_table
 
 __all__ = ["CONCERNS", "ImportReport", "RecordingReport", "StreamReport", "findings", "render", "without_heading"]
 
@@ -136,17 +136,18 @@ def _about_missing(rows: Sequence["RecordingReport"]) -> Iterator[tuple[str, str
     for points, ids in unseen.items():
         animals = _by_animal(points)
         whole = [animal for animal, names in animals.items() if len(names) == len(rows[0].quality.missing)]
-        listed = "; ".join(
+        parts = [
             # The keypoints of animals that are never seen are listed once.
             (animal if animal in whole[1:] else f"{animal}/{', '.join(names)}")
             + (f" (all {len(names)} keypoints)" if animal in whole else "")
             for animal, names in animals.items()
-        )
-        yield "number of animals" if whole else "missing points", f"{_some(ids)}: never seen at all: {listed}"
+        ]
+        concern = "number of animals" if whole else "missing points"
+        yield concern, f"{listed(ids, _MANY_IDS)}: never seen at all: {listed(parts, 6, '; ')}"
     yield from (("missing points", sentence) for sentence in _missing_keypoints(rows))
     short = [row.id for row in rows if row.seconds < _SHORT_SECONDS]
     if short:
-        yield "assumptions", f"shorter than a second: {_some(short)}"
+        yield "assumptions", f"shorter than a second: {listed(short, _MANY_IDS)}"
 
 
 def without_heading(rows: Sequence["RecordingReport"], skeleton: Skeleton) -> Iterator[str]:
@@ -157,7 +158,7 @@ def without_heading(rows: Sequence["RecordingReport"], skeleton: Skeleton) -> It
     lacking = [f"{animal} ({', '.join(names)} never seen)" for animal, names in found.items() if names]
     if lacking:
         yield (
-            f"no heading can be computed for {', '.join(lacking)}: features and task programs that need one are "
+            f"no heading can be computed for {listed(lacking, 6)}: features and task programs that need one are "
             "unknown at every frame, and the encoder learns from the others"
         )
 
@@ -193,8 +194,8 @@ def _missing_keypoints(rows: Sequence["RecordingReport"]) -> Iterator[str]:
         ((text, names),) = alike.items()
         yield f"{which} missing in {text} of a recording's points: {', '.join(names)}"
         return
-    listed = "; ".join(f"{', '.join(names)} in {text}" for text, names in alike.items())
-    yield f"{which} missing in more than {_MANY_MISSING:.0%} of a recording's points: {listed}"
+    words = "; ".join(f"{', '.join(names)} in {text}" for text, names in alike.items())
+    yield f"{which} missing in more than {_MANY_MISSING:.0%} of a recording's points: {words}"
 
 
 def _about_labels(report: "ImportReport") -> Iterator[str]:
@@ -204,9 +205,9 @@ def _about_labels(report: "ImportReport") -> Iterator[str]:
     for stream in streams:
         without = [row.id for row in report.recordings if stream not in row.labels]
         if without:
-            named = _some(without, limit)
+            named = listed(without, limit)
             if len(without) > limit:
-                named = f"{len(without)} of {len(report.recordings)} recordings: {_some(without, 3)}"
+                named = f"{len(without)} of {len(report.recordings)} recordings: {listed(without, 3)}"
             yield f"{stream} is not annotated (which is not the same as background) in {named}"
         having = {row.id: row.labels[stream] for row in report.recordings if stream in row.labels}
         kinds: tuple[tuple[Callable[[StreamReport], int], str], ...] = (
@@ -232,10 +233,14 @@ def _about_notes(report: "ImportReport") -> Iterator[str]:
     for notes in kinds.values():
         first, ids = notes[0][0], [id for _, id in notes]
         if any(note != first for note, _ in notes):
-            others = f"; and alike, with other numbers: {_some(ids[1:])}"
+            others = f"; and alike, with other numbers: {listed(ids[1:], _MANY_IDS)}"
             yield f"{first} ({ids[0]}){others}"
         else:
-            yield f"{first} ({_some(ids)})" if len(ids) < len(report.recordings) else f"{first} (all recordings)"
+            yield (
+                f"{first} ({listed(ids, _MANY_IDS)})"
+                if len(ids) < len(report.recordings)
+                else f"{first} (all recordings)"
+            )
 
 
 def _grouped(notices: Sequence[str]) -> Iterator[str]:
@@ -250,18 +255,14 @@ def _grouped(notices: Sequence[str]) -> Iterator[str]:
             parts = [part for part, usual in zip(_VARYING.findall(notice), first, strict=True) if part != usual]
             differing.append(" / ".join(part.strip(":;,'") for part in parts))
         differing = [words for words in dict.fromkeys(differing) if words]
-        yield alike[0] + (f"; and alike: {_some(differing)}" if differing else "")
+        yield alike[0] + (f"; and alike: {listed(differing, _MANY_IDS)}" if differing else "")
 
 
 def _most(concerned: Counter[str], limit: int = _MANY_IDS) -> str:
     if len(concerned) > limit:
-        listed = ", ".join(f"{id} ({count})" for id, count in concerned.most_common(limit))
-        return f"{len(concerned)} recordings, most in {listed}"
+        first = ", ".join(f"{id} ({count})" for id, count in concerned.most_common(limit))
+        return f"{len(concerned)} recordings, most in {first}"
     return ", ".join(f"{id} ({count})" for id, count in concerned.items())
-
-
-def _some(ids: Sequence[str], limit: int = _MANY_IDS) -> str:
-    return ", ".join(ids[:limit]) + (f" and {len(ids) - limit} more" if len(ids) > limit else "")
 
 
 if TYPE_CHECKING:
@@ -371,9 +372,9 @@ def _table(title: str, columns: Iterable[str], rows: list[list[str]], whole: Pat
     """Table of at most `_MAX_ROWS` rows; `whole` names the file with all rows."""
     # Headings of several words stand below each other, so that more columns fit.
     headings = [column if number < left else column.replace(" ", "\n") for number, column in enumerate(columns)]
-    listed = rows if len(rows) <= _MAX_ROWS else rows[:_FEW_ROWS]
-    more = f"and {len(rows) - len(listed)} more, all of them in {whole}" if len(listed) < len(rows) else ""
-    return make_table(headings, listed, title, text=headings[:left], caption=more)
+    first = rows if len(rows) <= _MAX_ROWS else rows[:_FEW_ROWS]
+    more = f"and {len(rows) - len(first)} more, all of them in {whole}" if len(first) < len(rows) else ""
+    return make_table(headings, first, title, text=headings[:left], caption=more)
 
 
 def _recordings_table(report: ImportReport, whole: Path) -> "Table":
