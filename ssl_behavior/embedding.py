@@ -22,7 +22,7 @@ from ssl_behavior.files import (
     check_free,
     write_errors_explained,
 )
-from ssl_behavior.individuals import who_is_who
+from ssl_behavior.individuals import advise_individuals
 from ssl_behavior.methods import Method, group_slices
 from ssl_behavior.recording import Recording
 from ssl_behavior.store import Store, StoreRow
@@ -103,7 +103,7 @@ def check_fits(
     if individuals != skeleton.individuals and not skeleton.exchangeable:
         raise InputError(
             f"recording {recording.id!r} has the animals {', '.join(individuals)}, in this order; the encoder knows "
-            f"{', '.join(skeleton.individuals)} apart. {who_is_who(skeleton.individuals, individuals)}"
+            f"{', '.join(skeleton.individuals)} apart. {advise_individuals(skeleton.individuals, individuals)}"
         )
     if abs(recording.fps / method.fps - 1) > _FPS_TOLERANCE:
         raise InputError(

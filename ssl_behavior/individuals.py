@@ -12,7 +12,7 @@ from ssl_behavior.recording import Recording, take_or_missing
 from ssl_behavior.skeleton import ASSUMED, DEFAULT_INDIVIDUALS, FRONT_ROLES, Skeleton, with_individuals
 from ssl_behavior.terminal import listed
 
-__all__ = ["IndividualsByName", "align_keypoints", "who_is_who"]
+__all__ = ["IndividualsByName", "advise_individuals", "align_keypoints"]
 
 _MIN_SHARED = 0.5
 """Share of the first recording's keypoints that another one of the same import must have."""
@@ -157,8 +157,8 @@ def _about_identity(skeleton: Skeleton) -> str:
             "tracker identifies them in every recording, pass `exchangeable=False`"
         )
     return (
-        f"the animals {names} are taken as identified: the embedding depends on who is who, so a tracker that swaps "
-        "them changes it"
+        f"the animals {names} are taken as identified: the embedding depends on their identities, so a "
+        "tracker that swaps them changes it"
     )
 
 
@@ -171,7 +171,7 @@ def _of(recording: Recording) -> str:
 
 
 def _ask(names: Sequence[str], own: Sequence[str]) -> str:
-    return f"say who is who with `individuals`, for example `individuals={_pairs(names, own)}`"
+    return f"assign the animals with `individuals`, for example `individuals={_pairs(names, own)}`"
 
 
 def _pairs(names: Sequence[str], own: Sequence[str]) -> str:
@@ -179,13 +179,13 @@ def _pairs(names: Sequence[str], own: Sequence[str]) -> str:
     return " ".join(f"{name}={name if name in own else others.pop(0)}" for name in names)
 
 
-def who_is_who(names: Sequence[str], own: Sequence[str]) -> str:
+def advise_individuals(names: Sequence[str], own: Sequence[str]) -> str:
     """Advice for a store whose animals have other names, or another order, than those that are known.
 
-    >>> who_is_who(["resident", "intruder"], ["m1", "m2"])
-    'Import its recordings again and say who is who, for example `individuals=resident=m1 intruder=m2`'
+    >>> advise_individuals(["resident", "intruder"], ["m1", "m2"])
+    'Import its recordings again and assign the animals, for example `individuals=resident=m1 intruder=m2`'
     """
-    return f"Import its recordings again and say who is who, for example `individuals={_pairs(names, own)}`"
+    return f"Import its recordings again and assign the animals, for example `individuals={_pairs(names, own)}`"
 
 
 def align_keypoints(recording: Recording, skeleton: Skeleton) -> Recording:

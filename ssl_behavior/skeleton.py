@@ -326,7 +326,7 @@ _ANONYMOUS = re.compile(r"(.*?)[\s_\-.]*\d+")
 
 
 def are_anonymous(individuals: Sequence[str]) -> bool:
-    """Whether the names of animals are numbers of a tracker, such as mouse1 and mouse2, and say nothing of who is who.
+    """Whether the names of animals are numbers of a tracker, such as mouse1 and mouse2, and say nothing of identities.
 
     >>> are_anonymous(["individual1", "individual2"]), are_anonymous(["resident", "intruder"])
     (True, False)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.individuals import who_is_who
+from ssl_behavior.individuals import advise_individuals
 from ssl_behavior.recording import Recording, observed_points
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import Store, StoreRow
@@ -97,7 +97,8 @@ class WindowReader:
             if store.individuals != first.individuals and not first.skeleton.exchangeable:
                 raise InputError(
                     f"{first.path} has the animals {', '.join(first.individuals)}, {store.path} has "
-                    f"{', '.join(store.individuals)}, in this order. {who_is_who(first.individuals, store.individuals)}"
+                    f"{', '.join(store.individuals)}, in this order. "
+                    f"{advise_individuals(first.individuals, store.individuals)}"
                 )
         self.sources = list(sources)
         self.window_frames, self.recordings_per_batch = window_frames, recordings_per_batch

@@ -17,7 +17,10 @@ __all__ = ["CONCERNS", "ImportReport", "RecordingReport", "StreamReport", "findi
 
 
 CONCERNS: tuple[tuple[str, str], ...] = (
-    ("identity", r"swap|two animals on the same|exchangeable|as identified|who is who|matched by|names? its animals"),
+    (
+        "identity",
+        r"swap|two animals on the same|exchangeable|as identified|assign the animals|matched by|names? its animals",
+    ),
     (
         "number of animals",
         r"recordings have .* animals?\b|animals left out|belong to no animal|need two|number of animals|no heading",
@@ -31,8 +34,8 @@ CONCERNS: tuple[tuple[str, str], ...] = (
 )
 """Order of the findings, and the words by which the sentences of readers are sorted into it; the rest comes last.
 
-First what makes a result wrong without a trace (who is who, how many, copies on both sides of a split), then what is
-missing or doubtful, then labels, assumptions, and files.
+First what makes a result wrong without a trace (identities, the number of animals, copies on both sides of a split),
+then what is missing or doubtful, then labels, assumptions, and files.
 """
 
 _MAX_NAMED = 40

@@ -60,7 +60,7 @@ def test_given_skeleton_chooses_its_individuals():
     individuals = IndividualsByName({}, skeleton=skeleton)
     found = individuals.matched(recording("x", ["a", "bb", "ccc"], skeleton))
     assert found.individuals == ("bb", "a") and found.keypoints[0, :, 0, 0].tolist() == [2.0, 1.0]
-    with pytest.raises(InputError, match="who is who"):
+    with pytest.raises(InputError, match="assign the animals"):
         IndividualsByName({}, skeleton=skeleton).matched(recording("x", ["d", "e"], skeleton))
 
 
