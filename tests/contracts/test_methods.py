@@ -1,5 +1,6 @@
 """Contract of every method in METHODS, for any configuration."""
 
+from copy import deepcopy
 from dataclasses import fields, replace
 
 import numpy as np
@@ -171,19 +172,26 @@ CASES = {
 }  # fmt: skip
 
 
+_FITTED = {}
+"""Case -> its method and reader, fitted once; every test gets a copy of the method."""
+
+
 @pytest.fixture(params=CASES, ids=lambda name: name.replace(" ", "-"))
-def case(request, dyad, tmp_path):
+def case(request, dyad, tmp_path_factory):
     """A fitted method, its reader, and a batch with missing points and padding, in float64."""
     name, skeleton, config = CASES[request.param]
-    lengths = (211, 157, 61)
-    recordings = [dyad(f"r{n}", n, skeleton, n, missing=0.15, labels=labels_of(n)) for n in lengths]
-    store = write_store(tmp_path / "s", recordings)
-    reader = reader_of(store, config)
-    torch.manual_seed(0)
-    method = METHODS[name](config, SKELETONS[skeleton], 30.0)
-    method.fit_inputs(reader)
+    if request.param not in _FITTED:
+        lengths = (211, 157, 61)
+        recordings = [dyad(f"r{n}", n, skeleton, n, missing=0.15, labels=labels_of(n)) for n in lengths]
+        store = write_store(tmp_path_factory.mktemp("store") / "s", recordings)
+        reader = reader_of(store, config)
+        torch.manual_seed(0)
+        method = METHODS[name](config, SKELETONS[skeleton], 30.0)
+        method.fit_inputs(reader)
+        _FITTED[request.param] = method, reader
+    method, reader = _FITTED[request.param]
     batch = reader.read([(0, 0, FRAMES), (0, 90, FRAMES), (1, 40, FRAMES), (2, 0, FRAMES), (1, 0, FRAMES)])
-    return method, reader, batch.to("cpu", torch.float64)
+    return deepcopy(method), reader, batch.to("cpu", torch.float64)
 
 
 def labels_of(frames):
