@@ -340,11 +340,11 @@ def with_individuals(skeleton: Skeleton, individuals: Sequence[str], exchangeabl
 
     Parameters
     ----------
-    exchangeable : None = by the names: those of the skeleton keep its own value, other names are exchangeable if they
-        are anonymous, see `are_anonymous`.
+    exchangeable : None = by the names: those of a built-in or given skeleton keep its own value, other names are
+        exchangeable if they are anonymous, see `are_anonymous`.
     """
     if exchangeable is None:
-        own = set(individuals) == set(skeleton.individuals)
+        own = set(individuals) == set(skeleton.individuals) and skeleton.name != ASSUMED
         exchangeable = skeleton.exchangeable if own else are_anonymous(individuals)
     return replace(skeleton, individuals=tuple(individuals), exchangeable=exchangeable)
 

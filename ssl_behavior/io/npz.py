@@ -22,6 +22,7 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
 from ssl_behavior.io.reader_helpers import (
+    NPZ_PAGE,
     ReadOptions,
     check_file,
     frame_numbers,
@@ -70,6 +71,11 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         with warnings.catch_warnings(action="ignore"), np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except _FAILURES as error:
+        if "allow_pickle" in str(error):
+            raise InputError(
+                f"{path}: one of its arrays holds Python objects; save names as text, for example "
+                f"keypoint_names=np.array(names, dtype=str); see {NPZ_PAGE}"
+            ) from None
         raise InputError(f"{path}: damaged .npz ({type(error).__name__}: {error})"[:300]) from None
     others = [key for key, value in arrays.items() if not isinstance(value, np.ndarray)]
     if others:
@@ -127,11 +133,12 @@ class _Contents:
             kind, separator, stream = key.partition("__")
             if key not in _KEYS and not (separator and stream and kind in _STREAM_KEYS):
                 raise self.error(
-                    f"unknown array {key!r}; known: {', '.join(_KEYS)}, labels__STREAM, vocabulary__STREAM"
+                    f"unknown array {key!r}; known: {', '.join(_KEYS)}, labels__STREAM, vocabulary__STREAM; "
+                    f"see {NPZ_PAGE}"
                 )
         missing = [key for key in ("keypoints", "keypoint_names") if key not in self.arrays]
         if missing:
-            raise self.error(f"it lacks the arrays {missing}; it has {sorted(self.arrays)}")
+            raise self.error(f"it lacks the arrays {missing}; it has {sorted(self.arrays)}; see {NPZ_PAGE}")
 
     def error(self, sentence: str) -> InputError:
         return InputError(f"{self.path}: {sentence}")
@@ -144,6 +151,8 @@ class _Contents:
 
     def names(self, key: str) -> list[str]:
         array = self.arrays.get(key, np.empty(0, dtype=str))
+        if array.dtype.kind == "S":
+            array = np.char.decode(array, "utf-8", "replace")
         if not is_text(array) or array.ndim != 1:
             raise self.error(f"{key} must be a list of names, got {array.dtype} {list(array.shape)}")
         return [str(name) for name in array]

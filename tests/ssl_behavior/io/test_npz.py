@@ -111,8 +111,14 @@ def test_object_arrays_are_not_unpickled(tmp_path, make):
     path = tmp_path / "a.npz"
     write_npz(path, recording(make))
     change(path, id=np.array({"a": 1}, dtype=object))
-    with pytest.raises(InputError, match=r"damaged \.npz"):
+    with pytest.raises(InputError, match="holds Python objects; save names as text"):
         read(path)
+
+
+def test_names_may_be_bytes(tmp_path, make):
+    write_npz(tmp_path / "a.npz", recording(make))
+    change(tmp_path / "a.npz", keypoint_names=np.array(recording(make).skeleton.keypoints, dtype="S"))
+    assert read(tmp_path / "a.npz").skeleton.keypoints == recording(make).skeleton.keypoints
 
 
 def test_failed_write_leaves_no_file(tmp_path, make, monkeypatch):
