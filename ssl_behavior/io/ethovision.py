@@ -17,6 +17,7 @@ from ssl_behavior.io.reader_helpers import (
     ReadOptions,
     empty_tracks,
     frame_numbers,
+    frames_in_file,
     in_order,
     measured_times,
     note_gaps,
@@ -123,5 +124,6 @@ def _recording(
         source=str(path),
         px_per_cm=_UNITS_PER_CM.get(unit),
         notes=tuple(notes),
+        in_file=frames_in_file(rows, len(keypoints)),
         times=measured_times(values[:, clock], rows, measured, fps, path, options),
     )

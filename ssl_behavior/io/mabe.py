@@ -22,6 +22,7 @@ from ssl_behavior.io.reader_helpers import (
     ReadOptions,
     empty_tracks,
     in_order,
+    frames_in_file,
     note_gaps,
     recording_id,
     stated_fps,
@@ -158,6 +159,7 @@ def read_mabe25(path: Path, options: ReadOptions) -> Iterator[Recording]:
         resolution_px=_size(metadata),
         px_per_cm=metadata.get("pix_per_cm_approx"),
         notes=tuple(notes),
+        in_file=frames_in_file(numbers, len(keypoints)),
     )
 
 

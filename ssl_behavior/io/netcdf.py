@@ -19,6 +19,7 @@ from ssl_behavior.io.reader_helpers import (
     check_file,
     empty_tracks,
     frame_numbers,
+    frames_in_file,
     in_order,
     library,
     library_errors,
@@ -99,6 +100,7 @@ def _recording(data: Any, path: Path, options: ReadOptions) -> Recording:
         individuals=tuple(individuals),
         source=str(path),
         notes=tuple(notes),
+        in_file=frames_in_file(frames, len(keypoints)),
         times=times,
     )
 

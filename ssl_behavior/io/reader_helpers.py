@@ -20,6 +20,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.dlc_filenames import parse_track_name
+from ssl_behavior.recording import ON_TIME_FRAMES, times_of_all_frames
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "describe_start",
     "empty_tracks",
     "frame_numbers",
+    "frames_in_file",
     "id_from_name",
     "in_order",
     "is_text",
@@ -277,8 +279,6 @@ MAX_BYTES = 8 << 30
 """Largest recording that is read: 6 million frames of 4 animals with 27 keypoints."""
 
 _SAME_CLOCK = 0.01
-_ON_TIME_FRAMES = 0.05
-"""Times that are this near to i / fps are regular; at 50 frames per second, rounding to whole ms is half of it."""
 _VIDEO = re.compile(r"\.(mp4|avi|mov|mkv|mpg|wmv|m4v)$", re.IGNORECASE)
 
 
@@ -369,6 +369,13 @@ def note_gaps(first: int, num_rows: int, num_frames: int) -> list[str]:
     return [f"first frame number {first}; {num_frames - num_rows} of {num_frames} frames are not in the file: missing"]
 
 
+def frames_in_file(numbers: np.ndarray, num_frames: int) -> np.ndarray:
+    """Mask of the frames with these numbers, bool [time], see `Recording.in_file`."""
+    mask = np.zeros(num_frames, dtype=bool)
+    mask[numbers] = True
+    return mask
+
+
 def two_dimensions(num_space: int, notes: list[str]) -> None:
     """Note that of three coordinates two are read."""
     if num_space > 2:
@@ -417,8 +424,8 @@ def measured_times(
 ) -> np.ndarray | None:
     """Time of every frame, float64 [time], s, of a recording that will be resampled.
 
-    None if that is not asked for, or all frames are within a twentieth of a frame of i / fps. Frames that a file lacks
-    lie evenly between their neighbors. A frame rate that was passed and contradicts the times says that these are not
+    None if that is not asked for, or all frames are within a twentieth of a frame of i / fps. Frames that a file lacks:
+    see `times_of_all_frames`. A frame rate that was passed and contradicts the times says that these are not
     in seconds: regular ones are then not kept.
 
     Parameters
@@ -437,8 +444,5 @@ def measured_times(
     if options.fps is not None and abs(options.fps / rate - 1) > _SAME_CLOCK:
         frame_numbers(times, path)
         return None
-    frames = np.arange(int(numbers[-1]) + 1)
-    # The first frame of the file is at its own time or, rounded to a frame, a little before 0 s.
-    before = np.maximum(times[0] - (numbers[0] - frames[: numbers[0]]) / rate, 0)
-    every = np.concatenate([before, np.interp(frames[numbers[0] :], numbers, times)])
-    return None if np.abs(every * fps - frames).max() < _ON_TIME_FRAMES else every
+    every = times_of_all_frames(numbers, times)
+    return None if np.abs(every * fps - np.arange(len(every))).max() < ON_TIME_FRAMES else every

@@ -25,6 +25,7 @@ from ssl_behavior.io.reader_helpers import (
     empty_tracks,
     in_order,
     note_fragments,
+    frames_in_file,
     note_gaps,
     recording_id,
     stated_fps,
@@ -175,6 +176,7 @@ def _slp_recording(
         source=str(path),
         resolution_px=_resolution(video),
         notes=tuple(notes),
+        in_file=frames_in_file(instances.frame, len(keypoints)),
     )
 
 
