@@ -6,12 +6,20 @@ Both are recognized by name and offered; `ImportOptions.animals_from` takes the 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from ssl_behavior.body_parts import animal_and_rest, animals_in_names, same_name
 from ssl_behavior.errors import InputError
-from ssl_behavior.recording import ON_TIME_FRAMES, Recording, take_or_missing, times_of_all_frames
+from ssl_behavior.recording import (
+    NOT_ANNOTATED,
+    ON_TIME_FRAMES,
+    Labels,
+    Recording,
+    take_or_missing,
+    times_of_all_frames,
+)
 from ssl_behavior.skeleton import choose_skeleton
 
 __all__ = ["AnimalFile", "animals_in_files", "joined", "split_by_names"]
@@ -82,12 +90,13 @@ def joined(recordings: Sequence[Recording], id: str, animals: Sequence[str]) -> 
     """One recording of several animals from recordings of one animal each, of one video.
 
     A file with frame numbers may end before the video does: its animal is missing from there on. The measured time of
-    each frame is that of a file which has the frame.
+    each frame is that of a file which has the frame. Label streams of all files are kept: they are about the video.
 
     Raises
     ------
     InputError
-        If one has several animals, or they differ in length, frame rate, frame times or body parts.
+        If one has several animals, or they differ in length, frame rate, frame times, body parts, labels of one stream,
+        size of the video, scale or subset.
     """
     first, longest = recordings[0], max(recordings, key=lambda one: one.num_frames)
     for one in recordings:
@@ -103,7 +112,11 @@ def joined(recordings: Sequence[Recording], id: str, animals: Sequence[str]) -> 
         confidence=np.concatenate(known, axis=1) if len(known) == len(recordings) else None,
         fps=max(recordings, key=lambda one: len(_own_frames(one))).fps,
         individuals=tuple(animals),
+        labels=_joined_labels(recordings, num_frames),
+        subset=_common(recordings, "subset", ""),
         source=", ".join(one.source for one in recordings),
+        resolution_px=_common(recordings, "resolution_px", None),
+        px_per_cm=_common(recordings, "px_per_cm", None),
         notes=(*notes, *_early_ends(recordings, animals, num_frames)),
         times=_joined_times(recordings, num_frames),
         in_file=None,
@@ -148,6 +161,64 @@ def _early_ends(recordings: Sequence[Recording], animals: Sequence[str], num_fra
         for animal, early in ends
         if early
     ]
+
+
+def _common(recordings: Sequence[Recording], name: str, unknown: Any) -> Any:
+    """A fact of the video that some of its files state.
+
+    Raises
+    ------
+    InputError
+        If two files differ in it.
+    """
+    stated = [(one, getattr(one, name)) for one in recordings if getattr(one, name) != unknown]
+    for one, value in stated[1:]:
+        first, known = stated[0]
+        if not (value == known if isinstance(value, str) else np.allclose(value, known, rtol=_SAME_RATE, atol=0)):
+            raise InputError(
+                f"{one.source} has {name} {value}, {first.source} has {known}; files of one video need the same: "
+                "correct it in one of them, or leave it out"
+            )
+    return stated[0][1] if stated else unknown
+
+
+def _joined_labels(recordings: Sequence[Recording], num_frames: int) -> dict[str, Labels]:
+    """Label streams of all files; frames after a file's end are not annotated.
+
+    Raises
+    ------
+    InputError
+        If two files have one stream with different labels.
+    """
+    longest: dict[str, tuple[Recording, Labels]] = {}
+    for one in recordings:
+        for name, labels in one.labels.items():
+            other, known = longest.setdefault(name, (one, labels))
+            if difference := _difference(known, labels):
+                raise InputError(
+                    f"label stream {name!r}: {one.source} and {other.source} differ in {difference}. The video has one "
+                    f"behavior per frame and stream: rename the streams by animal, such as {name}_1 and {name}_2, or "
+                    "leave labels out of one of the files"
+                )
+            if len(labels.frames) > len(known.frames):
+                longest[name] = one, labels
+    return {
+        name: replace(
+            labels,
+            frames=np.pad(labels.frames, (0, num_frames - len(labels.frames)), constant_values=NOT_ANNOTATED),
+        )
+        for name, (_, labels) in longest.items()
+    }
+
+
+def _difference(one: Labels, other: Labels) -> str:
+    """What two streams differ in, "" for nothing; frames after the end of the shorter one are left out."""
+    for name in ("vocabulary", "annotator", "background"):
+        if getattr(one, name) != getattr(other, name):
+            return f"their {name}: {getattr(other, name)!r} and {getattr(one, name)!r}"
+    together = min(len(one.frames), len(other.frames))
+    differing = np.flatnonzero(one.frames[:together] != other.frames[:together])
+    return f"{len(differing)} of {together} frames, the first is {differing[0]}" if len(differing) else ""
 
 
 def _padded(values: np.ndarray, num_frames: int) -> np.ndarray:

@@ -21,8 +21,8 @@ from ssl_behavior.io.pickled_npy import load_pickled_npy, pickle_start
 from ssl_behavior.io.reader_helpers import (
     ReadOptions,
     empty_tracks,
-    in_order,
     frames_in_file,
+    in_order,
     note_gaps,
     recording_id,
     stated_fps,

@@ -23,9 +23,9 @@ from ssl_behavior.io.hdf5 import blocks, decoded_json, json_texts, numbers, open
 from ssl_behavior.io.reader_helpers import (
     ReadOptions,
     empty_tracks,
+    frames_in_file,
     in_order,
     note_fragments,
-    frames_in_file,
     note_gaps,
     recording_id,
     stated_fps,
