@@ -155,7 +155,7 @@ def _frames(
         return times.astype(np.int64), stated_fps(options, fps, path, _TITLE, notes), None
     if not unit.startswith("second"):
         raise InputError(f"{path}: its time unit is {unit!r}; expected seconds or frames")
-    numbers, measured = frame_numbers(times, path, options.keep_times)
+    numbers, measured = frame_numbers(times, path, options.keep_times, options.fps or fps)
     if options.fps is None and fps is not None and measured is not None and abs(measured / fps - 1) > 0.01:
         raise InputError(
             f"{path}: its attribute fps is {fps:g}, but its times are {1 / measured:g} s apart, which is {measured:g} "

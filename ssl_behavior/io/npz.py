@@ -167,13 +167,14 @@ class _Contents:
         times = self.numbers("times", 1)
         if len(times) != num_frames:
             raise self.error(f"times must be one number for each of {num_frames} frames, got {len(times)}")
-        numbers, rate = frame_numbers(times, self.path, options.keep_times)
+        numbers, rate = frame_numbers(times, self.path, options.keep_times, fps)
         rows = np.arange(num_frames)
         if not options.keep_times and (numbers != rows).any():
             first = int(np.flatnonzero(numbers != rows)[0])
+            where = f"its times have a hole before frame {first}, at {times[first]:g} s"
             raise self.error(
-                f"its times have a hole before frame {first}, at {times[first]:g} s: pass a frame rate to resample it "
-                "to, e.g. `resample=30`, or add the missing frames as NaN"
+                (where if first else f"its first frame is at {times[0]:g} s, not at 0 s")
+                + ": pass a frame rate to resample it to, e.g. `resample=30`, or add the missing frames as NaN"
             )
         if options.fps is None and fps and rate and abs(rate / fps - 1) > _SAME_CLOCK:
             raise self.error(

@@ -382,11 +382,14 @@ def two_dimensions(num_space: int, notes: list[str]) -> None:
         notes.append("3-D tracks: x and y are read, the third coordinate is left out")
 
 
-def frame_numbers(times: np.ndarray, path: Path, any_steps: bool = False) -> tuple[np.ndarray, float | None]:
+def frame_numbers(
+    times: np.ndarray, path: Path, any_steps: bool = False, fps: float | None = None
+) -> tuple[np.ndarray, float | None]:
     """Frame number of each time in s, counted from 0 s, and the frame rate; None for a single time.
 
     Parameters
     ----------
+    fps : known frame rate, which numbers a single time; without it, that is frame 0.
     any_steps : irregular times are numbered one after the other, for `frame_times` to keep; otherwise refused.
 
     Raises
@@ -401,7 +404,9 @@ def frame_numbers(times: np.ndarray, path: Path, any_steps: bool = False) -> tup
         wrong = 0 if times[0] < 0 else int(np.flatnonzero(steps <= 0)[0]) + 1
         raise InputError(f"{path}: its times must increase from 0 on, but time {wrong} is {times[wrong]:g} s")
     if len(times) == 1:
-        return np.zeros(1, dtype=np.int64), None
+        # No file has frames beyond the limit; a rate that is none is refused later.
+        known = fps if fps is not None and math.isfinite(fps) else 0.0
+        return np.array([round(min(max(float(times[0]) * known, 0), 1 << 40))]), None
     # The median is the step of a regular recording with gaps; the mean of such steps is free of rounding.
     step = float(np.median(steps))
     near = steps[np.abs(steps - step) < 0.2 * step]
@@ -431,7 +436,7 @@ def measured_times(
     Parameters
     ----------
     times, numbers : time in s and frame number of each row, see `frame_numbers`.
-    rate : frames per second by these times, or None.
+    rate : frames per second by these times; None for a single one.
     fps : frame rate of the recording.
 
     Raises
@@ -439,9 +444,9 @@ def measured_times(
     InputError
         If times are irregular, and the frame rate that was passed contradicts them.
     """
-    if not options.keep_times or rate is None:
+    if not options.keep_times:
         return None
-    if options.fps is not None and abs(options.fps / rate - 1) > _SAME_CLOCK:
+    if options.fps is not None and rate is not None and abs(options.fps / rate - 1) > _SAME_CLOCK:
         frame_numbers(times, path)
         return None
     every = times_of_all_frames(numbers, times)

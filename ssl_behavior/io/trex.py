@@ -126,7 +126,7 @@ def _rate(arrays: Mapping[str, np.ndarray], rows: np.ndarray, path: Path, option
 def _clock(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """Time of each row, s, if the file has usable ones."""
     time, frame = arrays.get("time"), arrays["frame"]
-    usable = time is not None and time.shape == frame.shape and time.dtype.kind in "fiu" and len(time) > 1
+    usable = time is not None and time.shape == frame.shape and time.dtype.kind in "fiu"
     return time if usable else None
 
 
@@ -142,9 +142,9 @@ def _times(
     if time is None or not options.keep_times:
         return None
     frame_numbers(time - time[0], path, any_steps=True)
-    rate = float(np.median(np.diff(rows) / np.diff(time)))
+    rate = float(np.median(np.diff(rows) / np.diff(time))) if len(time) > 1 else None
     start = time[0] if rows[0] == 0 else min(float(time[0]), 0.0)
-    first = rows[0] / rate if time[0] <= 0 else 0.0
+    first = rows[0] / (rate or fps) if time[0] <= 0 else 0.0
     return measured_times(time - start + first, rows, rate, fps, path, options)
 
 

@@ -249,3 +249,14 @@ def test_trex_animals_without_a_frame_rate_are_joined_at_that_of_the_longer_file
     assert fish[0].fps != fish[1].fps
     both = joined(fish, "v", ["fish0", "fish1"])
     assert both.fps == fish[1].fps and both.times is None and both.individuals == ("fish0", "fish1")
+
+
+def test_one_frame_keeps_its_time(tmp_path, values):
+    one = trex_late(tmp_path / "v_fish1.npz", values[:1], np.array([4]), [0.51], frame_rate=np.array(10.0))
+    np.testing.assert_allclose(one.times, np.arange(5) * 0.51 / 4)
+    lines = ethovision(values[:1, 0]).replace('"0.000"', '"0.510"')
+    (tmp_path / "a.txt").write_text(lines, newline="")
+    for keep_times in (False, True):
+        late = read(tmp_path / "a.txt", ("center", "nose"), fps=10.0, keep_times=keep_times)
+        assert np.flatnonzero(np.isfinite(late.keypoints[:, 0, 0, 0])).tolist() == [5]
+        assert late.times is None if not keep_times else late.times[-1] == 0.51
