@@ -21,6 +21,7 @@ from ssl_behavior.recording import (
     times_of_all_frames,
 )
 from ssl_behavior.skeleton import choose_skeleton
+from ssl_behavior.terminal import counted
 
 __all__ = ["AnimalFile", "animals_in_files", "joined", "split_by_names"]
 
@@ -148,8 +149,8 @@ def _check_length(one: Recording, longest: Recording) -> None:
     shorter = one.num_frames < longest.num_frames and one.in_file is None
     if shorter or abs(one.fps / longest.fps - 1) > tolerance:
         raise InputError(
-            f"{one.source} has {one.num_frames} frames at {one.fps:g} per second, {longest.source} has "
-            f"{longest.num_frames} at {longest.fps:g}: they are not of one video, or one is cut off; tracks of one "
+            f"{one.source} has {counted(one.num_frames, 'frame')} at {one.fps:g} per second, {longest.source} has "
+            f"{longest.num_frames:,} at {longest.fps:g}: they are not of one video, or one is cut off; tracks of one "
             "video need the same frames (an animal that is not seen is empty there) and the same rate"
         )
 

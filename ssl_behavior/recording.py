@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.terminal import counted
 
 __all__ = [
     "NOT_ANNOTATED",
@@ -111,7 +112,8 @@ class FrameTimes:
         times = np.asarray(self.measured)
         if times.shape != (self.num_frames,) or times.dtype.kind not in "fiu":
             raise InputError(
-                f"times must be one number for each of {self.num_frames} frames, got {times.dtype} {list(times.shape)}"
+                f"times must be one number for each frame, {self.num_frames} in all, got {times.dtype} "
+                f"{list(times.shape)}"
             )
         times = times.astype(np.float64)
         wrong = ~np.isfinite(times) | (np.diff(times, prepend=-np.inf) <= 0) | (times < 0)
@@ -198,8 +200,8 @@ class Recording:
         for stream, labels in self.labels.items():
             if len(labels.frames) != self.num_frames:
                 raise InputError(
-                    f"{self._name}: label stream {stream!r} has {len(labels.frames)} frames, "
-                    f"the tracks have {self.num_frames}; they must be equal"
+                    f"{self._name}: label stream {stream!r} has {counted(len(labels.frames), 'frame')}, "
+                    f"the tracks have {self.num_frames:,}; they must be equal"
                 )
 
     @property

@@ -46,6 +46,7 @@ __all__ = [
     "member_head",
     "note_fragments",
     "note_gaps",
+    "numbers_with",
     "open_zip",
     "read_head",
     "recording_id",
@@ -374,6 +375,15 @@ def frames_in_file(numbers: np.ndarray, num_frames: int) -> np.ndarray:
     mask = np.zeros(num_frames, dtype=bool)
     mask[numbers] = True
     return mask
+
+
+def numbers_with(ndim: int) -> str:
+    """Expected array of numbers, in words, for messages.
+
+    >>> numbers_with(0), numbers_with(1), numbers_with(3)
+    ('one number', 'numbers with 1 axis', 'numbers with 3 axes')
+    """
+    return f"numbers with {ndim} {'axis' if ndim == 1 else 'axes'}" if ndim else "one number"
 
 
 def two_dimensions(num_space: int, notes: list[str]) -> None:
