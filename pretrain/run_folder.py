@@ -20,7 +20,7 @@ from pretrain.config import RunConfig, run_config_from, run_config_to_dict
 from ssl_behavior.checkpoint import list_checkpoints, package_versions, save_checkpoint
 from ssl_behavior.configs import differing_keys
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_file, check_free, read_contents, write_json
+from ssl_behavior.files import atomic_file, check_free, make_folder, read_contents, write_json
 from ssl_behavior.methods import Method, MethodConfig
 from ssl_behavior.methods.joint import JointConfig
 from ssl_behavior.methods.summary_prediction import SummaryPredictionConfig
@@ -312,7 +312,7 @@ def only_process(path: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     with (path / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from probe.representations import BLOCK_FRAMES, Columns, Frames, Matrix, Representation, all_frames, gather
 from ssl_behavior.features import FeatureConfig, Featurizer, session_time
-from ssl_behavior.files import read_json, write_json
+from ssl_behavior.files import make_folder, read_json, write_json
 from ssl_behavior.nn import MixerConfig, pad_to_multiple, to_frames
 from ssl_behavior.numerics import RunningCovariance, Standardizer, equal_variance_rotation, principal_components
 from ssl_behavior.recording import observed_points
@@ -224,7 +224,7 @@ def _beside(array: Matrix, columns: np.ndarray) -> Columns:
 
 def new_array(path: Path, num_frames: int, dim: int, dtype: type) -> np.memmap:
     """A new `.npy` on disk: references of long stores do not fit into memory."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(num_frames, dim))
 
 

@@ -17,7 +17,7 @@ from probe.postprocessing import smooth
 from probe.representations import Matrix, all_frames, standardized_blocks
 from probe.tasks import Task
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_file, read_contents, write_json
+from ssl_behavior.files import atomic_file, make_folder, read_contents, write_json
 from ssl_behavior.logistic import LinearHead
 from ssl_behavior.nn import AnnotatorHead
 from ssl_behavior.numerics import Standardizer
@@ -253,7 +253,7 @@ def save_annotators(
         "fits": list(probe.heads),
         "smoothing_seconds": {fit: list(seconds) for fit, seconds in (windows or {}).items()},
     }
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     write_probe(out, tensors, contents)
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "atomic_file",
     "atomic_folder",
     "check_free",
+    "make_folder",
     "publish_folder",
     "read_contents",
     "read_json",
@@ -106,6 +107,29 @@ def _is_alive(pid: str) -> bool:
     return True
 
 
+_UNWRITABLE = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,
+    errno.EBUSY, errno.EFBIG, errno.EIO,
+)  # fmt: skip
+
+
+def _leads_to(path: Path, name: object) -> bool:
+    """Whether a file that could not be made is `path`, a folder above it, or a temporary file of it.
+
+    Only then does "no such file" mean a place without new files, such as /proc, and not a file that is read. Libraries
+    in C that write do not name the file.
+    """
+    if name is None:
+        return True
+    if not isinstance(name, str | os.PathLike):
+        return False
+    failed, path = Path(name).absolute(), path.absolute()
+    if path.is_relative_to(failed) or failed.is_relative_to(path):
+        return True
+    beside = failed.relative_to(path.parent).parts if failed.is_relative_to(path.parent) else ()
+    return bool(beside) and beside[0].startswith(f".{path.name}.")
+
+
 @contextmanager
 def write_errors_explained(path: Path, argument: str = "out") -> Iterator[None]:
     """Convert write errors of the operating system to InputError; `argument` names the one that sets `path`."""
@@ -117,17 +141,22 @@ def write_errors_explained(path: Path, argument: str = "out") -> Iterator[None]:
                 f"{path}: the disk is full, and nothing of this write was kept. Free some space, or choose another "
                 f"`{argument}`"
             ) from error
-        if error.errno in (
-            errno.EACCES,
-            errno.EPERM,
-            errno.EROFS,
-            errno.ENOTDIR,
-            errno.EISDIR,
-            errno.EEXIST,
-            errno.ENAMETOOLONG,
-        ):
-            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another `{argument}`") from error
+        if error.errno in _UNWRITABLE or (error.errno == errno.ENOENT and _leads_to(path, error.filename)):
+            reason = os.strerror(error.errno)
+            raise InputError(f"{path}: cannot be written ({reason}); choose another `{argument}`") from error
         raise
+
+
+def make_folder(path: Path, argument: str = "out") -> None:
+    """Make a folder and those above it, unless it is there.
+
+    Raises
+    ------
+    InputError
+        If the place is not writable; `argument` is the name of the one that sets `path`.
+    """
+    with write_errors_explained(path, argument):
+        path.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager

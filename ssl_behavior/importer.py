@@ -176,7 +176,8 @@ def _check_out(out: Path, sources: Sequence[Path], overwrite: bool) -> None:
         raise InputError(f"{out} is no store, and `overwrite` replaces only stores; choose another `out`")
     for source in sources:
         if source.resolve().is_relative_to(out.resolve()):
-            raise InputError(f"{source} lies in {out}, which would be replaced; choose another `out`")
+            where = "is `out` itself" if source.resolve() == out.resolve() else f"lies in {out}"
+            raise InputError(f"{source} {where}, which would be replaced; choose another `out`")
 
 
 def _recordings(

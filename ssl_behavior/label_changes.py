@@ -19,6 +19,7 @@ from ssl_behavior.io.discovery import index_annotations
 from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 from ssl_behavior.store import STREAM_NAME, Store, StoreRow
+from ssl_behavior.terminal import counted
 
 __all__ = [
     "LabelChange",
@@ -221,7 +222,7 @@ def rename_stream(store: str | Path, old: str, new: str, recordings: Sequence[st
         annotators[new] = annotators.pop(old)
     if whole and old in draft.streams:
         draft.forget(old)
-    sentence = f"renamed stream {old} to {new}" + ("" if whole else f" in {len(rows)} recordings")
+    sentence = f"renamed stream {old} to {new}" + ("" if whole else f" in {counted(len(rows), 'recording')}")
     draft.commit(sentence)
     return LabelChange(sentence)
 
@@ -240,12 +241,16 @@ def rename_behavior(store: str | Path, stream: str, old: str, new: str) -> Label
     Raises
     ------
     InputError
-        If there is no such stream or behavior, or the new name is a behavior already.
+        If there is no such stream or behavior, or the new name is empty or a behavior's already.
     """
     draft = _Draft(store)
     vocabulary = list(draft.store.stream(stream).vocabulary)
     _check_behaviors(draft, stream, [old])
-    if new in vocabulary or not new.strip():
+    if not new.strip():
+        raise InputError(f"{draft.path}: the new name of {old!r} of {stream} is empty; expected a behavior's name")
+    if new == old:
+        raise InputError(f"{draft.path}: nothing to rename; {old!r} of {stream} has this name already")
+    if new in vocabulary:
         raise InputError(f"{draft.path}: {stream} has a behavior {new!r} already; merge the two instead")
     one = draft.streams[stream]
     one["vocabulary"] = [new if word == old else word for word in vocabulary]
@@ -267,12 +272,14 @@ def merge_behaviors(store: str | Path, stream: str, behaviors: Sequence[str], in
     Raises
     ------
     InputError
-        If there is no such stream or behavior, fewer than two, or `into` is another behavior of the stream.
+        If there is no such stream or behavior, fewer than two, or `into` is empty.
     """
     draft, behaviors = _Draft(store), list(dict.fromkeys(behaviors))
     vocabulary = list(draft.store.stream(stream).vocabulary)
     _check_behaviors(draft, stream, behaviors)
-    if len({*behaviors, into} & set(vocabulary)) < 2 or not into.strip():
+    if not into.strip():
+        raise InputError(f"{draft.path}: the name of the merged behavior of {stream} is empty; pass it as `into`")
+    if len({*behaviors, into} & set(vocabulary)) < 2:
         raise InputError(f"{draft.path}: name at least two behaviors of {stream} to merge; it has {vocabulary}")
     merged = {*behaviors, into}
     words = list(dict.fromkeys(into if word in merged else word for word in vocabulary))

@@ -6,15 +6,28 @@ Both are recognized by name and offered; `ImportOptions.animals_from` takes the 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from ssl_behavior.body_parts import animal_and_rest, animals_in_names, same_name
 from ssl_behavior.errors import InputError
-from ssl_behavior.recording import Recording, take_or_missing
+from ssl_behavior.recording import (
+    NOT_ANNOTATED,
+    ON_TIME_FRAMES,
+    Labels,
+    Recording,
+    take_or_missing,
+    times_of_all_frames,
+)
 from ssl_behavior.skeleton import choose_skeleton
+from ssl_behavior.terminal import counted
 
 __all__ = ["AnimalFile", "animals_in_files", "joined", "split_by_names"]
+
+_SAME_RATE = 5e-4
+"""Relative distance of equal frame rates that two files measured: 29.97 and 30 differ."""
+_SAME_CLOCK = 0.01
 
 
 def split_by_names(recording: Recording) -> Recording:
@@ -77,37 +90,175 @@ def animals_in_files(ids: Sequence[str]) -> dict[str, AnimalFile]:
 def joined(recordings: Sequence[Recording], id: str, animals: Sequence[str]) -> Recording:
     """One recording of several animals from recordings of one animal each, of one video.
 
+    A file with frame numbers may end before the video does: its animal is missing from there on. The measured time of
+    each frame is that of a file which has the frame. Label streams of all files are kept: they are about the video.
+
     Raises
     ------
     InputError
-        If one has several animals, or they differ in length, frame rate or body parts.
+        If one has several animals, or they differ in length, frame rate, frame times, body parts, labels of one stream,
+        size of the video, scale or subset.
     """
-    first = recordings[0]
+    first, longest = recordings[0], max(recordings, key=lambda one: one.num_frames)
     for one in recordings:
-        same = [same_name(a, b) for a, b in zip(one.skeleton.keypoints, first.skeleton.keypoints, strict=False)]
-        if len(one.individuals) != 1:
-            raise InputError(
-                f"{one.source}: it has {len(one.individuals)} animals; `animals_from=files` joins files of one animal"
-            )
-        if (one.num_frames, one.fps) != (first.num_frames, first.fps):
-            raise InputError(
-                f"{one.source} has {one.num_frames} frames at {one.fps:g} per second, {first.source} has "
-                f"{first.num_frames} at {first.fps:g}: they are not of one video"
-            )
-        if not np.array_equal(one.frame_times.seconds(), first.frame_times.seconds()):
-            raise InputError(f"{one.source} and {first.source} have different frame times: they are not of one video")
-        if not all(same) or one.skeleton.num_keypoints != first.skeleton.num_keypoints:
-            raise InputError(
-                f"{one.source} has the body parts {list(one.skeleton.keypoints)}, {first.source} has "
-                f"{list(first.skeleton.keypoints)}; animals of one video need the same"
-            )
-    known = [one.confidence for one in recordings if one.confidence is not None]
+        _check_animal(one, first)
+        _check_length(one, longest)
+    num_frames = longest.num_frames
+    known = [_padded(one.confidence, num_frames) for one in recordings if one.confidence is not None]
+    notes = dict.fromkeys(note for one in recordings for note in one.notes)
     return replace(
         first,
         id=id,
-        keypoints=np.concatenate([one.keypoints for one in recordings], axis=1),
+        keypoints=np.concatenate([_padded(one.keypoints, num_frames) for one in recordings], axis=1),
         confidence=np.concatenate(known, axis=1) if len(known) == len(recordings) else None,
+        fps=max(recordings, key=lambda one: len(_own_frames(one))).fps,
         individuals=tuple(animals),
+        labels=_joined_labels(recordings, num_frames),
+        subset=_common(recordings, "subset", ""),
         source=", ".join(one.source for one in recordings),
-        notes=tuple(dict.fromkeys(note for one in recordings for note in one.notes)),
+        resolution_px=_common(recordings, "resolution_px", None),
+        px_per_cm=_common(recordings, "px_per_cm", None),
+        notes=(*notes, *_early_ends(recordings, animals, num_frames)),
+        times=_joined_times(recordings, num_frames),
+        in_file=None,
     )
+
+
+def _check_animal(one: Recording, first: Recording) -> None:
+    """Refuse a recording of several animals, or one whose body parts are not those of the first."""
+    if len(one.individuals) != 1:
+        raise InputError(
+            f"{one.source}: it has {len(one.individuals)} animals; `animals_from=files` joins files of one animal"
+        )
+    same = [same_name(a, b) for a, b in zip(one.skeleton.keypoints, first.skeleton.keypoints, strict=False)]
+    if not all(same) or one.skeleton.num_keypoints != first.skeleton.num_keypoints:
+        raise InputError(
+            f"{one.source} has the body parts {list(one.skeleton.keypoints)}, {first.source} has "
+            f"{list(first.skeleton.keypoints)}; animals of one video need the same"
+        )
+
+
+def _check_length(one: Recording, longest: Recording) -> None:
+    """Refuse another frame rate, and fewer frames without frame numbers.
+
+    Rates that come from the clocks of two files differ a little; measured times are compared one by one.
+    """
+    numbered = one.in_file is not None and longest.in_file is not None
+    measured = one.times is not None or longest.times is not None
+    tolerance = _SAME_CLOCK if measured else _SAME_RATE if numbered else 0.0
+    shorter = one.num_frames < longest.num_frames and one.in_file is None
+    if shorter or abs(one.fps / longest.fps - 1) > tolerance:
+        raise InputError(
+            f"{one.source} has {counted(one.num_frames, 'frame')} at {one.fps:g} per second, {longest.source} has "
+            f"{longest.num_frames:,} at {longest.fps:g}: they are not of one video, or one is cut off; tracks of one "
+            "video need the same frames (an animal that is not seen is empty there) and the same rate"
+        )
+
+
+def _early_ends(recordings: Sequence[Recording], animals: Sequence[str], num_frames: int) -> list[str]:
+    ends = [(animal, num_frames - one.num_frames) for animal, one in zip(animals, recordings, strict=True)]
+    return [
+        f"the file of {animal} ends {early} of {num_frames} frames before the video: missing"
+        for animal, early in ends
+        if early
+    ]
+
+
+def _common(recordings: Sequence[Recording], name: str, unknown: Any) -> Any:
+    """A fact of the video that some of its files state.
+
+    Raises
+    ------
+    InputError
+        If two files differ in it.
+    """
+    stated = [(one, getattr(one, name)) for one in recordings if getattr(one, name) != unknown]
+    for one, value in stated[1:]:
+        first, known = stated[0]
+        if not (value == known if isinstance(value, str) else np.allclose(value, known, rtol=_SAME_RATE, atol=0)):
+            raise InputError(
+                f"{one.source} has {name} {value}, {first.source} has {known}; files of one video need the same: "
+                "correct it in one of them, or leave it out"
+            )
+    return stated[0][1] if stated else unknown
+
+
+def _joined_labels(recordings: Sequence[Recording], num_frames: int) -> dict[str, Labels]:
+    """Label streams of all files; frames after a file's end are not annotated.
+
+    Raises
+    ------
+    InputError
+        If two files have one stream with different labels.
+    """
+    longest: dict[str, tuple[Recording, Labels]] = {}
+    for one in recordings:
+        for name, labels in one.labels.items():
+            other, known = longest.setdefault(name, (one, labels))
+            if difference := _difference(known, labels):
+                raise InputError(
+                    f"label stream {name!r}: {one.source} and {other.source} differ in {difference}. The video has one "
+                    f"behavior per frame and stream: rename the streams by animal, such as {name}_1 and {name}_2, or "
+                    "leave labels out of one of the files"
+                )
+            if len(labels.frames) > len(known.frames):
+                longest[name] = one, labels
+    return {
+        name: replace(
+            labels,
+            frames=np.pad(labels.frames, (0, num_frames - len(labels.frames)), constant_values=NOT_ANNOTATED),
+        )
+        for name, (_, labels) in longest.items()
+    }
+
+
+def _difference(one: Labels, other: Labels) -> str:
+    """What two streams differ in, "" for nothing; frames after the end of the shorter one are left out."""
+    for name in ("vocabulary", "annotator", "background"):
+        if getattr(one, name) != getattr(other, name):
+            return f"their {name}: {getattr(other, name)!r} and {getattr(one, name)!r}"
+    together = min(len(one.frames), len(other.frames))
+    differing = np.flatnonzero(one.frames[:together] != other.frames[:together])
+    return f"{len(differing)} of {together} frames, the first is {differing[0]}" if len(differing) else ""
+
+
+def _padded(values: np.ndarray, num_frames: int) -> np.ndarray:
+    """Tracks with this many frames, NaN at the end."""
+    padding = np.full((num_frames - len(values), *values.shape[1:]), np.nan, dtype=values.dtype)
+    return np.concatenate([values, padding]) if len(padding) else values
+
+
+def _own_frames(one: Recording) -> np.ndarray:
+    """Numbers of the frames that its file has, int64 [own frame]."""
+    return np.arange(one.num_frames) if one.in_file is None else np.flatnonzero(one.in_file)
+
+
+def _joined_times(recordings: Sequence[Recording], num_frames: int) -> np.ndarray | None:
+    """Time of each frame, float64 [time], s, from files that have it; None if no file has measured times.
+
+    Raises
+    ------
+    InputError
+        If two files have different times of one frame.
+    """
+    if all(one.times is None for one in recordings):
+        return None
+    ordered = sorted(recordings, key=lambda one: (_own_frames(one)[0], one.times is None))
+    times = np.full(num_frames, np.nan)
+    for one in ordered:
+        own = _own_frames(one)
+        seconds = one.frame_times.seconds()[own]
+        shared = np.isfinite(times[own])
+        if shared.any() and own[0] > 0:
+            # Where the clock does not start at 0 s, a file without frame 0 is late by a constant.
+            seconds = seconds - np.median((seconds - times[own])[shared])
+        together = np.where(shared, times[own], seconds)
+        times[own] = together
+        known = times[np.isfinite(times)]
+        if (np.abs(together - seconds) * one.fps > ON_TIME_FRAMES).any() or (np.diff(known) <= 0).any():
+            raise InputError(
+                f"{one.source} and {ordered[0].source} have different times of the same frames: they are not of one "
+                "video"
+            )
+    known = np.flatnonzero(np.isfinite(times))
+    return times_of_all_frames(known, times[known])

@@ -11,11 +11,24 @@ from numpy.typing import ArrayLike
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.terminal import counted
 
-__all__ = ["NOT_ANNOTATED", "FrameTimes", "Labels", "Recording", "StreamFacts", "observed_points", "take_or_missing"]
+__all__ = [
+    "NOT_ANNOTATED",
+    "ON_TIME_FRAMES",
+    "FrameTimes",
+    "Labels",
+    "Recording",
+    "StreamFacts",
+    "observed_points",
+    "take_or_missing",
+    "times_of_all_frames",
+]
 
 NOT_ANNOTATED = -1
 """Label of a frame without annotation; it is no class."""
+ON_TIME_FRAMES = 0.05
+"""Times that are this near, in frames, are equal: at 50 frames per second, rounding to whole ms is half of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +112,8 @@ class FrameTimes:
         times = np.asarray(self.measured)
         if times.shape != (self.num_frames,) or times.dtype.kind not in "fiu":
             raise InputError(
-                f"times must be one number for each of {self.num_frames} frames, got {times.dtype} {list(times.shape)}"
+                f"times must be one number for each frame, {self.num_frames} in all, got {times.dtype} "
+                f"{list(times.shape)}"
             )
         times = times.astype(np.float64)
         wrong = ~np.isfinite(times) | (np.diff(times, prepend=-np.inf) <= 0) | (times < 0)
@@ -146,6 +160,8 @@ class Recording:
     notes : notices of the reader about this recording, one sentence each.
     times : measured time of each frame, float64 [time], s, where frames are not 1 / fps apart; None = frame i is at
         i / fps. A store holds no such recordings: `ssl_behavior.resampling.resample` gives them one rate.
+    in_file : frames that the file has, bool [time], if its reader numbers the frames; the others are missing, and their
+        times are not the file's. None = all.
     resampled_from : times of the source's frames, if the recording was resampled; its own frame i is at i / fps
         seconds of the source. None = its frames are those of the source.
 
@@ -168,6 +184,7 @@ class Recording:
     px_per_cm: float | None = None
     notes: tuple[str, ...] = ()
     times: np.ndarray | None = None
+    in_file: np.ndarray | None = None
     resampled_from: FrameTimes | None = None
 
     def __post_init__(self) -> None:
@@ -179,11 +196,12 @@ class Recording:
         self._check_confidence()
         self._check_scales()
         self._check_times()
+        assert self.in_file is None or self.in_file.shape == (self.num_frames,)
         for stream, labels in self.labels.items():
             if len(labels.frames) != self.num_frames:
                 raise InputError(
-                    f"{self._name}: label stream {stream!r} has {len(labels.frames)} frames, "
-                    f"the tracks have {self.num_frames}; they must be equal"
+                    f"{self._name}: label stream {stream!r} has {counted(len(labels.frames), 'frame')}, "
+                    f"the tracks have {self.num_frames:,}; they must be equal"
                 )
 
     @property
@@ -269,3 +287,21 @@ def take_or_missing(values: np.ndarray, places: ArrayLike, axis: int) -> np.ndar
     taken = np.take(values, places, axis=axis)
     taken[(slice(None),) * axis + (places < 0,)] = np.nan
     return taken
+
+
+def times_of_all_frames(numbers: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Time of each frame up to the last one that is known, float64 [time], s.
+
+    Unknown frames lie evenly between their neighbors; before the first known frame, evenly from 0 s on.
+
+    Parameters
+    ----------
+    numbers : int64 [known frame], increasing from 0 or later.
+    times : of these frames, float64 [known frame], s, increasing.
+
+    >>> times_of_all_frames(np.array([2, 3, 5]), np.array([0.5, 0.6, 1.0]))
+    array([0.  , 0.25, 0.5 , 0.6 , 0.8 , 1.  ])
+    """
+    first = int(numbers[0])
+    before = np.arange(first) * (times[0] / max(first, 1))
+    return np.concatenate([before, np.interp(np.arange(first, int(numbers[-1]) + 1), numbers, times)])

@@ -98,6 +98,7 @@ def resample(recording: Recording, fps: float) -> Recording:
         labels={name: resample_labels(labels, source, target) for name, labels in recording.labels.items()},
         notes=(*recording.notes, *_notes(source, fps)),
         times=None,
+        in_file=None,
         resampled_from=recording.resampled_from or source,
     )
 

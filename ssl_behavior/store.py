@@ -131,6 +131,7 @@ class Store:
             self.streams = {name: _stream(values) for name, values in contents["streams"].items()}
             self.rows = [_row(values) for values in contents["recordings"]]
             self._by_id = {row.id: row for row in self.rows}
+            self._checked_streams: set[str] = set()
             self.has_confidence = bool(contents["confidence"])
             self._check_rows()
         except (KeyError, TypeError, AttributeError) as error:
@@ -170,9 +171,24 @@ class Store:
         Raises
         ------
         InputError
-            If the store has no such stream.
+            If the store has no such stream, or its array or vocabulary is damaged.
         """
-        return self._map(self.stream(stream).file or f"labels/{stream}.npy", ())
+        facts = self.stream(stream)
+        file = facts.file or f"labels/{stream}.npy"
+        frames = self._map(file, ())
+        if stream not in self._checked_streams:
+            self._check_labels(file, facts, frames)
+            self._checked_streams.add(stream)
+        return frames
+
+    def _check_labels(self, file: str, facts: Stream, frames: np.ndarray) -> None:
+        for row in self.rows:
+            try:
+                Labels(vocabulary=facts.vocabulary, frames=frames[row.slice], background=facts.background)
+            except InputError as error:
+                raise InputError(
+                    f"{self.path} is damaged: {file}, recording {row.id!r}: {error}; import the recordings again"
+                ) from None
 
     def stream(self, name: str) -> Stream:
         """Vocabulary and background of a label stream; an unknown name raises InputError with the known ones."""

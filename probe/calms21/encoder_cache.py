@@ -9,6 +9,7 @@ from rich.console import Console
 
 from pretrain.config import RunConfig, run_config_to_dict
 from pretrain.run import train
+from ssl_behavior.files import make_folder
 from ssl_behavior.store import Store
 
 __all__ = ["config_digest", "trained_run"]
@@ -42,7 +43,7 @@ def trained_run(folder: Path, store: Store, name: str, config: RunConfig, inputs
     done = run.with_suffix(".done")
     if done.exists() and run.exists():
         return run
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with run.with_suffix(".log").open("a", encoding="utf-8") as log:
         train(config, [store.path], run, resume=True, console=Console(file=log, width=_LOG_WIDTH))
     done.touch()

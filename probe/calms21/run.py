@@ -31,7 +31,7 @@ from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.duplicates import Overlap, check_split, check_subsets, find_overlaps, leaks
 from ssl_behavior.embeddings_folder import Embeddings, store_embeddings
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import read_json, write_json
+from ssl_behavior.files import make_folder, read_json, write_json
 from ssl_behavior.importer import import_release
 from ssl_behavior.io.calms21 import SIMULATED
 from ssl_behavior.io.calms21_release import Release, check_release, find_release, release_features
@@ -163,7 +163,7 @@ def _take_folder(config: BenchmarkConfig) -> None:
         return
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} exists and holds no benchmark; choose another `out`")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     write_json(marker, source)
 
 

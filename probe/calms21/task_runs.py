@@ -18,7 +18,7 @@ from probe.experiment import Experiment, Predictions, split_parts
 from probe.scores import ResultRow, score_parts, score_row
 from probe.tasks import make_task, parse_macro, task_parts
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import write_json
+from ssl_behavior.files import make_folder, write_json
 from ssl_behavior.store import Store
 
 __all__ = ["BenchmarkTask", "SystemRow", "make_benchmark_task", "run_curves", "run_system_rows"]
@@ -185,7 +185,7 @@ def run_curves(
             continue
         title = benchmark_task.name if len(benchmark_task.parts) == 1 else f"{benchmark_task.name}, {name}"
         figure = context.folder / "curves" / f"{title.replace(', ', '-').replace(' ', '-')}.png"
-        figure.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(figure.parent)
         draw_curves(curves, figure, title)
         contents: dict[str, Any] = {"format": "ssl-behavior curves", "version": 1, "task": title}
         write_json(figure.with_suffix(".json"), contents | {"curves": [curve.to_dict() for curve in curves]})

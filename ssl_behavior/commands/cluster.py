@@ -264,7 +264,7 @@ def print_clusters(console: "Console", clustering: "Clustering") -> None:
     nowhere = int(np.count_nonzero(frames.labels < 0))
     outside = f", {nowhere / len(frames.labels):.1%} of the frames in none" if nowhere else ""
     bouts = f"{counted(len(seconds), 'bout')}, median {_median(seconds)}"
-    echo(console, f"{counted(len(sizes), 'cluster')} in {len(frames.labels):,} frames, {bouts}{outside}")
+    echo(console, f"{counted(len(sizes), 'cluster')} in {counted(len(frames.labels), 'frame')}, {bouts}{outside}")
 
 
 def _median(seconds: "np.ndarray") -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ssl_behavior.commands import run_verb
-from ssl_behavior.files import check_free
+from ssl_behavior.files import check_free, make_folder
 
 __all__ = ["demo_acts", "main"]
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
             (out / name).unlink()
         else:
             shutil.rmtree(out / name, ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     (out / _MARKER).touch()
     start = time.monotonic()
     for title, verb, arguments in demo_acts(out, options.steps, options.seed):

@@ -131,7 +131,8 @@ def _read_features(
 
 def _described(embeddings: "Embeddings", out: Path) -> str:
     groups = _listed(embeddings.groups)
-    return f"{embeddings.array.shape[0]:,} frames x {embeddings.dim} ({groups}) as {embeddings.array.dtype} in {out}"
+    frames = counted(len(embeddings.array), "frame")
+    return f"{frames} x {embeddings.dim} ({groups}) as {embeddings.array.dtype} in {out}"
 
 
 def _listed(groups: "dict[str, int]") -> str:
@@ -144,7 +145,7 @@ def _tell_written(console: "Console", plan: "dict[Path, dict[str, list[StoreRow]
     dim = sum(kept.values())
     files = {path: [row for members in groups.values() for row in members] for path, groups in plan.items()}
     frames = sum(row.frames for rows in files.values() for row in rows)
-    echo(console, f"{frames:,} frames x {dim} ({_listed(kept)}) in")
+    echo(console, f"{counted(frames, 'frame')} x {dim} ({_listed(kept)}) in")
     for path, rows in files.items():
         echo(console, f"  {path}: {counted(len(rows), 'recording')}")
     others = sum(len(groups.get(NO_GROUP, ())) for groups in plan.values())

@@ -134,7 +134,7 @@ def _export_embeddings(options: argparse.Namespace, console: "Console") -> None:
         )  # fmt: skip
     groups = ", ".join(f"{name} {width}" for name, width in made.groups.items())
     words = "".join(f", {column.name}" for column in columns)
-    held = f"{made.num_frames:,} frames x {made.dim} ({groups}{words})"
+    held = f"{counted(made.num_frames, 'frame')} x {made.dim} ({groups}{words})"
     echo(console, f"{held} of {counted(len(rows), 'recording')}: {options.out}")
 
 

@@ -171,8 +171,8 @@ def _clusters(path: Path, console: Console) -> None:
         *((name, value) for name, value in asdict(clustering.smoothing).items()),
         ("seed", clustering.seed),
         ("space", f"{clustering.space.dim} dimensions of {', '.join(f'{name} {n}' for name, n in kept.items())}"),
-        ("fitted on", f"{counted(len(fitted.recordings), 'recording')}, {fitted.frames:,} frames"),
-        ("labels", f"{counted(len(frames.rows), 'recording')}, {len(frames.labels):,} frames"),
+        ("fitted on", f"{counted(len(fitted.recordings), 'recording')}, {counted(fitted.frames, 'frame')}"),
+        ("labels", f"{counted(len(frames.rows), 'recording')}, {counted(len(frames.labels), 'frame')}"),
         ("checkpoint", clustering.space.checkpoint[:16]),
         ("store", clustering.store[:16]),
     ]

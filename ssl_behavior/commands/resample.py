@@ -44,15 +44,20 @@ def main(argv: Sequence[str]) -> int:
             writer.append(recording)
     for notice, count in notices.items():
         echo(console, f"  - {counted(count, 'recording')}: {notice}")
-    echo(console, f"{options.out}: {writer.num_frames:,} frames at {options.fps:.6g} per second")
+    echo(console, f"{options.out}: {counted(writer.num_frames, 'frame')} at {options.fps:.6g} per second")
     return 0
 
 
 def _check_apart(store: "Store", out: Path) -> None:
     from ssl_behavior.errors import InputError
 
-    if store.path.resolve().is_relative_to(out.resolve()) or out.resolve().is_relative_to(store.path.resolve()):
-        raise InputError(f"{out} and {store.path} lie in each other; choose another `out`")
+    source, target = store.path.resolve(), out.resolve()
+    if target == source:
+        raise InputError(f"{out} is the store itself, and `resample` writes a new one; choose another `out`")
+    if target.is_relative_to(source):
+        raise InputError(f"{out} lies inside the store {store.path}; choose another `out`")
+    if source.is_relative_to(target):
+        raise InputError(f"the store {store.path} lies inside {out}, which would be replaced; choose another `out`")
 
 
 def _check_needed(store: "Store", fps: float) -> None:

@@ -17,6 +17,7 @@ from ssl_behavior.io.reader_helpers import (
     ReadOptions,
     empty_tracks,
     frame_numbers,
+    frames_in_file,
     in_order,
     measured_times,
     note_gaps,
@@ -102,7 +103,7 @@ def _recording(
     clock = next((lowered.index(name) for name in ("trial time", "recording time") if name in lowered), None)
     if clock is None:
         raise InputError(f"{path}: it has no column `Trial time`; it has {columns[:12]}")
-    rows, measured = frame_numbers(values[:, clock], path, options.keep_times)
+    rows, measured = frame_numbers(values[:, clock], path, options.keep_times, options.fps)
     skeleton, order = choose_skeleton(bodyparts, options.skeleton, str(path))
     keypoints, _ = empty_tracks(int(rows[-1]) + 1, 1, len(bodyparts), path, "export fewer frames")
     for number, part in enumerate(bodyparts):
@@ -123,5 +124,6 @@ def _recording(
         source=str(path),
         px_per_cm=_UNITS_PER_CM.get(unit),
         notes=tuple(notes),
+        in_file=frames_in_file(rows, len(keypoints)),
         times=measured_times(values[:, clock], rows, measured, fps, path, options),
     )

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.reader_helpers import check_file, read_head
+from ssl_behavior.io.reader_helpers import check_file, numbers_with, read_head
 
 __all__ = [
     "BLOCK_FRAMES",
@@ -108,7 +108,7 @@ def numbers(group: h5py.Group, name: str, ndim: int, path: Path) -> h5py.Dataset
     dataset = _dataset(group, name, path)
     if dataset.dtype.kind not in "fiub" or dataset.ndim != ndim:
         raise InputError(
-            f"{path}: {name} must be numbers with {ndim} axes, got {dataset.dtype} {list(dataset.shape or ())}"
+            f"{path}: {name} must be {numbers_with(ndim)}, got {dataset.dtype} {list(dataset.shape or ())}"
         )
     return dataset
 

@@ -365,7 +365,7 @@ def render(report: ImportReport, store: Path, translate: Callable[[str], str] = 
         yield Text(f"  - {translate(sentence)}")
     seconds = sum(row.seconds for row in report.recordings)
     yield Text(
-        f"{store}: {counted(len(report.recordings), 'recording')}, {report.num_frames:,} frames, "
+        f"{store}: {counted(len(report.recordings), 'recording')}, {counted(report.num_frames, 'frame')}, "
         f"{seconds / 3600:.2f} hours. "
         f"All of this per recording: {whole}"
     )

@@ -21,6 +21,7 @@ from ssl_behavior.io.pickled_npy import load_pickled_npy, pickle_start
 from ssl_behavior.io.reader_helpers import (
     ReadOptions,
     empty_tracks,
+    frames_in_file,
     in_order,
     note_gaps,
     recording_id,
@@ -158,6 +159,7 @@ def read_mabe25(path: Path, options: ReadOptions) -> Iterator[Recording]:
         resolution_px=_size(metadata),
         px_per_cm=metadata.get("pix_per_cm_approx"),
         notes=tuple(notes),
+        in_file=frames_in_file(numbers, len(keypoints)),
     )
 
 

@@ -19,6 +19,7 @@ from ssl_behavior.io.reader_helpers import (
     check_file,
     empty_tracks,
     frame_numbers,
+    frames_in_file,
     in_order,
     library,
     library_errors,
@@ -99,6 +100,7 @@ def _recording(data: Any, path: Path, options: ReadOptions) -> Recording:
         individuals=tuple(individuals),
         source=str(path),
         notes=tuple(notes),
+        in_file=frames_in_file(frames, len(keypoints)),
         times=times,
     )
 
@@ -153,7 +155,7 @@ def _frames(
         return times.astype(np.int64), stated_fps(options, fps, path, _TITLE, notes), None
     if not unit.startswith("second"):
         raise InputError(f"{path}: its time unit is {unit!r}; expected seconds or frames")
-    numbers, measured = frame_numbers(times, path, options.keep_times)
+    numbers, measured = frame_numbers(times, path, options.keep_times, options.fps or fps)
     if options.fps is None and fps is not None and measured is not None and abs(measured / fps - 1) > 0.01:
         raise InputError(
             f"{path}: its attribute fps is {fps:g}, but its times are {1 / measured:g} s apart, which is {measured:g} "

@@ -29,6 +29,7 @@ from ssl_behavior.io.reader_helpers import (
     id_from_name,
     is_text,
     measured_times,
+    numbers_with,
     to_float32,
 )
 from ssl_behavior.recording import Labels, Recording
@@ -146,7 +147,7 @@ class _Contents:
     def numbers(self, key: str, ndim: int) -> np.ndarray:
         array = self.arrays[key]
         if array.dtype.kind not in "fiu" or array.ndim != ndim:
-            raise self.error(f"{key} must be numbers with {ndim} axes, got {array.dtype} {list(array.shape)}")
+            raise self.error(f"{key} must be {numbers_with(ndim)}, got {array.dtype} {list(array.shape)}")
         return array
 
     def names(self, key: str) -> list[str]:
@@ -175,14 +176,15 @@ class _Contents:
             return fps, None
         times = self.numbers("times", 1)
         if len(times) != num_frames:
-            raise self.error(f"times must be one number for each of {num_frames} frames, got {len(times)}")
-        numbers, rate = frame_numbers(times, self.path, options.keep_times)
+            raise self.error(f"times must be one number for each frame, {num_frames} in all, got {len(times)}")
+        numbers, rate = frame_numbers(times, self.path, options.keep_times, fps)
         rows = np.arange(num_frames)
         if not options.keep_times and (numbers != rows).any():
             first = int(np.flatnonzero(numbers != rows)[0])
+            where = f"its times have a hole before frame {first}, at {times[first]:g} s"
             raise self.error(
-                f"its times have a hole before frame {first}, at {times[first]:g} s: pass a frame rate to resample it "
-                "to, e.g. `resample=30`, or add the missing frames as NaN"
+                (where if first else f"its first frame is at {times[0]:g} s, not at 0 s")
+                + ": pass a frame rate to resample it to, e.g. `resample=30`, or add the missing frames as NaN"
             )
         if options.fps is None and fps and rate and abs(rate / fps - 1) > _SAME_CLOCK:
             raise self.error(

@@ -20,6 +20,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.dlc_filenames import parse_track_name
+from ssl_behavior.recording import ON_TIME_FRAMES, times_of_all_frames
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "describe_start",
     "empty_tracks",
     "frame_numbers",
+    "frames_in_file",
     "id_from_name",
     "in_order",
     "is_text",
@@ -44,6 +46,7 @@ __all__ = [
     "member_head",
     "note_fragments",
     "note_gaps",
+    "numbers_with",
     "open_zip",
     "read_head",
     "recording_id",
@@ -277,8 +280,6 @@ MAX_BYTES = 8 << 30
 """Largest recording that is read: 6 million frames of 4 animals with 27 keypoints."""
 
 _SAME_CLOCK = 0.01
-_ON_TIME_FRAMES = 0.05
-"""Times that are this near to i / fps are regular; at 50 frames per second, rounding to whole ms is half of it."""
 _VIDEO = re.compile(r"\.(mp4|avi|mov|mkv|mpg|wmv|m4v)$", re.IGNORECASE)
 
 
@@ -369,17 +370,36 @@ def note_gaps(first: int, num_rows: int, num_frames: int) -> list[str]:
     return [f"first frame number {first}; {num_frames - num_rows} of {num_frames} frames are not in the file: missing"]
 
 
+def frames_in_file(numbers: np.ndarray, num_frames: int) -> np.ndarray:
+    """Mask of the frames with these numbers, bool [time], see `Recording.in_file`."""
+    mask = np.zeros(num_frames, dtype=bool)
+    mask[numbers] = True
+    return mask
+
+
+def numbers_with(ndim: int) -> str:
+    """Expected array of numbers, in words, for messages.
+
+    >>> numbers_with(0), numbers_with(1), numbers_with(3)
+    ('one number', 'numbers with 1 axis', 'numbers with 3 axes')
+    """
+    return f"numbers with {ndim} {'axis' if ndim == 1 else 'axes'}" if ndim else "one number"
+
+
 def two_dimensions(num_space: int, notes: list[str]) -> None:
     """Note that of three coordinates two are read."""
     if num_space > 2:
         notes.append("3-D tracks: x and y are read, the third coordinate is left out")
 
 
-def frame_numbers(times: np.ndarray, path: Path, any_steps: bool = False) -> tuple[np.ndarray, float | None]:
+def frame_numbers(
+    times: np.ndarray, path: Path, any_steps: bool = False, fps: float | None = None
+) -> tuple[np.ndarray, float | None]:
     """Frame number of each time in s, counted from 0 s, and the frame rate; None for a single time.
 
     Parameters
     ----------
+    fps : known frame rate, which numbers a single time; without it, that is frame 0.
     any_steps : irregular times are numbered one after the other, for `frame_times` to keep; otherwise refused.
 
     Raises
@@ -394,7 +414,9 @@ def frame_numbers(times: np.ndarray, path: Path, any_steps: bool = False) -> tup
         wrong = 0 if times[0] < 0 else int(np.flatnonzero(steps <= 0)[0]) + 1
         raise InputError(f"{path}: its times must increase from 0 on, but time {wrong} is {times[wrong]:g} s")
     if len(times) == 1:
-        return np.zeros(1, dtype=np.int64), None
+        # No file has frames beyond the limit; a rate that is none is refused later.
+        known = fps if fps is not None and math.isfinite(fps) else 0.0
+        return np.array([round(min(max(float(times[0]) * known, 0), 1 << 40))]), None
     # The median is the step of a regular recording with gaps; the mean of such steps is free of rounding.
     step = float(np.median(steps))
     near = steps[np.abs(steps - step) < 0.2 * step]
@@ -417,14 +439,14 @@ def measured_times(
 ) -> np.ndarray | None:
     """Time of every frame, float64 [time], s, of a recording that will be resampled.
 
-    None if that is not asked for, or all frames are within a twentieth of a frame of i / fps. Frames that a file lacks
-    lie evenly between their neighbors. A frame rate that was passed and contradicts the times says that these are not
+    None if that is not asked for, or all frames are within a twentieth of a frame of i / fps. Frames that a file lacks:
+    see `times_of_all_frames`. A frame rate that was passed and contradicts the times says that these are not
     in seconds: regular ones are then not kept.
 
     Parameters
     ----------
     times, numbers : time in s and frame number of each row, see `frame_numbers`.
-    rate : frames per second by these times, or None.
+    rate : frames per second by these times; None for a single one.
     fps : frame rate of the recording.
 
     Raises
@@ -432,13 +454,10 @@ def measured_times(
     InputError
         If times are irregular, and the frame rate that was passed contradicts them.
     """
-    if not options.keep_times or rate is None:
+    if not options.keep_times:
         return None
-    if options.fps is not None and abs(options.fps / rate - 1) > _SAME_CLOCK:
+    if options.fps is not None and rate is not None and abs(options.fps / rate - 1) > _SAME_CLOCK:
         frame_numbers(times, path)
         return None
-    frames = np.arange(int(numbers[-1]) + 1)
-    # The first frame of the file is at its own time or, rounded to a frame, a little before 0 s.
-    before = np.maximum(times[0] - (numbers[0] - frames[: numbers[0]]) / rate, 0)
-    every = np.concatenate([before, np.interp(frames[numbers[0] :], numbers, times)])
-    return None if np.abs(every * fps - frames).max() < _ON_TIME_FRAMES else every
+    every = times_of_all_frames(numbers, times)
+    return None if np.abs(every * fps - np.arange(len(every))).max() < ON_TIME_FRAMES else every

@@ -23,6 +23,7 @@ from ssl_behavior.io.hdf5 import blocks, decoded_json, json_texts, numbers, open
 from ssl_behavior.io.reader_helpers import (
     ReadOptions,
     empty_tracks,
+    frames_in_file,
     in_order,
     note_fragments,
     note_gaps,
@@ -175,6 +176,7 @@ def _slp_recording(
         source=str(path),
         resolution_px=_resolution(video),
         notes=tuple(notes),
+        in_file=frames_in_file(instances.frame, len(keypoints)),
     )
 
 

@@ -17,6 +17,7 @@ from ssl_behavior.io.reader_helpers import (
     ReadOptions,
     empty_tracks,
     frame_numbers,
+    frames_in_file,
     in_order,
     measured_times,
     note_gaps,
@@ -73,7 +74,7 @@ def read_trex(path: Path, options: ReadOptions) -> Iterator[Recording]:
         xy[missing if missing.shape == (many,) else slice(0)] = np.nan
         keypoints[rows, 0, number] = xy
     video, individual = _names(path, options)
-    fps = stated_fps(options, _rate(arrays, path, options), path, "TRex file", notes)
+    fps = stated_fps(options, _rate(arrays, rows, path, options), path, "TRex file", notes)
     yield Recording(
         id=f"{video}/{individual}" if individual != "animal0" else video,
         keypoints=in_order(keypoints, order),
@@ -84,6 +85,7 @@ def read_trex(path: Path, options: ReadOptions) -> Iterator[Recording]:
         resolution_px=_size(arrays),
         px_per_cm=1 / scale if scale else None,
         notes=tuple(notes),
+        in_file=frames_in_file(rows, len(keypoints)),
         times=_times(arrays, rows, fps, path, options),
     )
 
@@ -112,29 +114,38 @@ def _scale(arrays: Mapping[str, np.ndarray], points: Mapping[str, tuple[str, str
     return scale
 
 
-def _rate(arrays: Mapping[str, np.ndarray], path: Path, options: ReadOptions) -> float | None:
+def _rate(arrays: Mapping[str, np.ndarray], rows: np.ndarray, path: Path, options: ReadOptions) -> float | None:
     stated, time = _number(arrays, "frame_rate"), _clock(arrays)
     if stated is not None or time is None:
         return stated
-    return frame_numbers(time - time[0], path, options.keep_times)[1]
+    rate = frame_numbers(time - time[0], path, options.keep_times)[1]
+    # Rows are one or more frames apart.
+    return None if rate is None else rate * float(np.median(np.diff(rows)))
 
 
 def _clock(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """Time of each row, s, if the file has usable ones."""
     time, frame = arrays.get("time"), arrays["frame"]
-    usable = time is not None and time.shape == frame.shape and time.dtype.kind in "fiu" and len(time) > 1
+    usable = time is not None and time.shape == frame.shape and time.dtype.kind in "fiu"
     return time if usable else None
 
 
 def _times(
     arrays: Mapping[str, np.ndarray], rows: np.ndarray, fps: float, path: Path, options: ReadOptions
 ) -> np.ndarray | None:
-    """Measured times of all frames, from the first frame number on, see `measured_times`."""
+    """Measured times of all frames, see `measured_times`; frame 0 is at 0 s.
+
+    A file that lacks frame 0 keeps its times: where its video's clock starts later than at 0 s, only a file with frame
+    0 knows. A clock that starts with the file's first row is moved to that frame.
+    """
     time = _clock(arrays)
     if time is None or not options.keep_times:
         return None
-    _, rate = frame_numbers(time - time[0], path, any_steps=True)
-    return measured_times(time - time[0] + rows[0] / fps, rows, rate, fps, path, options)
+    frame_numbers(time - time[0], path, any_steps=True)
+    rate = float(np.median(np.diff(rows) / np.diff(time))) if len(time) > 1 else None
+    start = time[0] if rows[0] == 0 else min(float(time[0]), 0.0)
+    first = rows[0] / (rate or fps) if time[0] <= 0 else 0.0
+    return measured_times(time - start + first, rows, rate, fps, path, options)
 
 
 def _size(arrays: Mapping[str, np.ndarray]) -> tuple[float, float] | None:

@@ -2,11 +2,21 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import h5py
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import atomic_file, atomic_folder, check_free, read_json, write_json
+from ssl_behavior.files import (
+    atomic_file,
+    atomic_folder,
+    check_free,
+    make_folder,
+    read_json,
+    write_errors_explained,
+    write_json,
+)
 
 
 def left_in(folder):
@@ -61,6 +71,27 @@ def test_write_error_raises_input_error_and_leaves_nothing(tmp_path, number, wor
     with pytest.raises(InputError, match=words), atomic_file(tmp_path / "file") as partial:
         partial.write_text("half")
         raise OSError(number, os.strerror(number))
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a file system without new files")
+def test_a_place_without_new_files_is_refused():
+    message = r"^/proc/out.*: cannot be written \(No such file or directory\); choose another `plot`$"
+    for path in (Path("/proc/out"), Path("/proc/out/deep")):
+        with pytest.raises(InputError, match=message), atomic_folder(path, argument="plot"):
+            pass
+        with pytest.raises(InputError, match=message), atomic_file(path, "plot") as partial:
+            partial.write_text("x")
+        with pytest.raises(InputError, match=message):
+            make_folder(path, "plot")
+        # HDF5 does not name the file that it cannot make.
+        with pytest.raises(InputError, match=message), write_errors_explained(path, "plot"):
+            h5py.File(path, "w")
+
+
+def test_a_file_that_is_read_is_not_taken_for_one_that_is_written(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic_folder(tmp_path / "out"):
+        (tmp_path / "source.csv").read_text()
     assert left_in(tmp_path) == []
 
 

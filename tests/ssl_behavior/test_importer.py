@@ -263,6 +263,8 @@ def test_only_stores_are_overwritten(tmp_path):
     inside = write(tmp_path / "store" / "b.npz", keypoints())
     with pytest.raises(InputError, match="lies in"):
         import_recordings([inside], tmp_path / "store", ImportOptions(overwrite=True))
+    with pytest.raises(InputError, match="store is `out` itself, which would be replaced"):
+        import_recordings([tmp_path / "store"], tmp_path / "store", ImportOptions(overwrite=True))
 
 
 def test_a_failure_in_the_middle_leaves_nothing(tmp_path):

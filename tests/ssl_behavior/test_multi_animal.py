@@ -8,7 +8,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.importer import ImportOptions, import_recordings
 from ssl_behavior.io.npz import write_npz
 from ssl_behavior.multi_animal import animals_in_files, joined, split_by_names
-from ssl_behavior.recording import Recording
+from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import Store
 
@@ -78,6 +78,33 @@ def test_files_of_one_video_are_joined():
             joined([single("c_m1", PARTS), other], "c", ["m1", "m2"])
     with pytest.raises(InputError, match="need the same"):
         joined([single("c_m1", PARTS), single("c_m2", PARTS[:2])], "c", ["m1", "m2"])
+
+
+def test_labels_and_facts_of_all_files_are_joined():
+    def stream(*frames, **more):
+        return Labels(**{"vocabulary": ("o", "a"), "frames": np.array(frames)} | more)
+
+    one = replace(single("c_m1", PARTS, frames=3), labels={"A": stream(0, 1, 0), "B": stream(1, 1, -1)})
+    two = replace(single("c_m2", PARTS, frames=5), labels={"A": stream(0, 1, 0, 0, 1), "C": stream(*[1] * 5)})
+    one = replace(one, in_file=np.ones(3, dtype=bool))
+    two = replace(two, px_per_cm=12.0, subset="test", resolution_px=(640.0, 480.0))
+    for pair in ((one, two), (two, one)):
+        found = joined(pair, "c", ["m1", "m2"])
+        expected = {"A": [0, 1, 0, 0, 1], "B": [1, 1, -1, -1, -1], "C": [1, 1, 1, 1, 1]}
+        assert {name: labels.frames.tolist() for name, labels in found.labels.items()} == expected
+        assert found.labels["A"].vocabulary == ("o", "a")
+        assert (found.px_per_cm, found.subset, found.resolution_px) == (12, "test", (640.0, 480.0))
+    for other, message in (
+        ({"labels": {"A": stream(0, 0, 0)}}, "'A': c_m1.csv and c_m2.csv differ in 1 of 3 frames, the first is 1"),
+        ({"labels": {"A": stream(0, 1, 0, vocabulary=("o", "b"))}}, r"their vocabulary: \('o', 'b'\) and \('o', 'a'\)"),
+        ({"labels": {"A": stream(0, 1, 0, annotator="x")}}, "their annotator: 'x' and ''"),
+        ({"labels": {"A": stream(0, 1, 0, background="o")}}, "their background"),
+        ({"px_per_cm": 6.0}, "c_m1.csv has px_per_cm 6.0, c_m2.csv has 12.0"),
+        ({"subset": "train"}, "c_m1.csv has subset train"),
+        ({"resolution_px": (640.0, 481.0)}, "has resolution_px"),
+    ):
+        with pytest.raises(InputError, match=message):
+            joined([two, replace(one, **other)], "c", ["m2", "m1"])
 
 
 def test_import_offers_and_takes_animals_of_files(tmp_path):

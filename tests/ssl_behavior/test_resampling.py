@@ -311,7 +311,7 @@ def test_times_of_a_clock_are_refused():
 
 @pytest.mark.parametrize(
     ("times", "message"),
-    [([0, 1], "one number for each of 3 frames"), ([0, 2, 2], "frame 2 is at 2 s"), ([-1, 0, 1], "frame 0 is at -1 s"),
+    [([0, 1], "for each frame, 3 in all"), ([0, 2, 2], "frame 2 is at 2 s"), ([-1, 0, 1], "frame 0 is at -1 s"),
      ([0, np.nan, 1], "frame 1 is at nan s")],
 )  # fmt: skip
 def test_times_increase_from_zero(times, message):

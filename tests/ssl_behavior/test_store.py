@@ -163,6 +163,12 @@ def edit_row(folder, **changes):
     (folder / "store.json").write_text(json.dumps(contents))
 
 
+def edit_stream(folder, **changes):
+    contents = json.loads((folder / "store.json").read_text())
+    contents["streams"]["S1"] |= changes
+    (folder / "store.json").write_text(json.dumps(contents))
+
+
 def truncate(path):
     path.write_bytes(path.read_bytes()[:-5])
 
@@ -195,6 +201,10 @@ DAMAGES = {
     "labels missing": (lambda f: (f / "labels" / "S1.npy").unlink(), r"S1\.npy is missing"),
     "labels cut": (lambda f: truncate(f / "labels" / "S1.npy"), r"S1\.npy cannot be read"),
     "labels shorter": (lambda f: save(f / "labels" / "S1.npy", np.zeros(40, "i2")), r"S1\.npy"),
+    "a label without name": (lambda f: save(f / "labels" / "S1.npy", np.full(41, 9, "i2")), "9, outside the voc"),
+    "labels with a point": (lambda f: save(f / "labels" / "S1.npy", np.full(41, 0.5)), r"S1\.npy.*whole numbers"),
+    "behaviors of one name": (lambda f: edit_stream(f, vocabulary=["a", "a", "c"]), "vocabulary of different names"),
+    "background of no stream": (lambda f: edit_stream(f, background="z"), r"S1\.npy.*background 'z' is not in"),
     "confidence missing": (lambda f: (f / "confidence.npy").unlink(), r"confidence\.npy is missing"),
     "confidence shorter": (lambda f: save(f / "confidence.npy", np.zeros((40, 2, 7), "f4")), r"confidence\.npy"),
 }

@@ -79,9 +79,13 @@ def test_nothing_to_do(tmp_path, dyad, capsys):
 
 def test_places_that_are_taken(store, tmp_path, capsys):
     assert run(store.path, "--fps", "30", "--out", store.path, "--overwrite") == 2
-    assert "lie in each other; choose another --out" in capsys.readouterr().err
+    assert f"{store.path} is the store itself" in capsys.readouterr().err
     assert run(store.path, "--fps", "30", "--out", store.path / "new") == 2
-    assert "lie in each other" in capsys.readouterr().err
+    assert f"{store.path / 'new'} lies inside the store {store.path}; choose another --out" in capsys.readouterr().err
+    (tmp_path / "store.json").write_text("{}")
+    assert run(store.path, "--fps", "30", "--out", tmp_path, "--overwrite") == 2
+    assert f"{store.path} lies inside {tmp_path}, which would be replaced" in capsys.readouterr().err
+    (tmp_path / "store.json").unlink()
     write_store(tmp_path / "new", [resample(store.recording("mid"), 10.0)])
     assert run(store.path, "--fps", "30", "--out", tmp_path / "new") == 2
     assert "pass --overwrite" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from ssl_behavior.features import FeatureConfig, Featurizer
 from ssl_behavior.importer import ImportOptions, import_recordings
 from ssl_behavior.io import ReadOptions, detect_format, read_recordings
 from ssl_behavior.io.import_report import findings
+from ssl_behavior.multi_animal import joined
 from ssl_behavior.skeleton import Skeleton, body_axis
 from ssl_behavior.store import Store
 from ssl_behavior.trajectory_coder import StateConfig, TrajectoryCoder
@@ -200,3 +201,62 @@ def test_irregular_times_are_kept_to_be_resampled(tmp_path, values):
     np.testing.assert_allclose(read(tmp_path / "b.txt", ("center", "nose"), keep_times=True).times, times)
     (tmp_path / "c.txt").write_text(ethovision(values[:, 0]), newline="")
     assert read(tmp_path / "c.txt", ("center", "nose"), keep_times=True).times is None
+
+
+def trex_late(path, values, numbers, time, **more):
+    return read(trex(path, values[:, 0], numbers, time=np.asarray(time), **more), ("wcentroid",), keep_times=True)
+
+
+def test_trex_times_of_a_late_animal_stay(tmp_path, values):
+    numbers = np.arange(90, 101)
+    # The camera made 29.4 frames per second, not 30: at these frames the video is 0.06 s late.
+    late = trex_late(tmp_path / "v_fish1.npz", values, numbers, numbers / 29.4, frame_rate=np.array(30.0))
+    np.testing.assert_allclose(late.times, np.arange(101) / 29.4)
+    # Every third frame is in the file: frames are still 1/30 s apart.
+    numbers[1:] += 2 * np.arange(1, 11)
+    assert trex_late(tmp_path / "w_fish1.npz", values, numbers, numbers / 30).fps == pytest.approx(30)
+    # A clock that starts with the animal.
+    own = trex_late(tmp_path / "x_fish1.npz", values, np.arange(90, 101), np.arange(11) / 29.4, frame_rate=np.array(30))
+    np.testing.assert_allclose(own.times, np.arange(101) / 29.4)
+
+
+@pytest.mark.parametrize("start", [0.0, 3.0])
+def test_trex_animals_that_come_late_or_go_early_are_joined(tmp_path, values, start):
+    clock = np.cumsum([0, 0.02, 0.07, 0.01, 0.04, 0.04, 0.04, 0.04, 0.005, 0.1, 0.04])
+    parts = [np.arange(0, 9), np.arange(3, 11), np.arange(5, 8)]
+    fish = [
+        trex_late(tmp_path / f"v_fish{n}.npz", values[own], own, clock[own] + start, frame_rate=np.array(30.0))
+        for n, own in enumerate(parts)
+    ]
+    both = joined(fish, "v", ["fish0", "fish1", "fish2"])
+    np.testing.assert_allclose(both.times, clock)
+    assert both.num_frames == 11 and both.in_file is None
+    for n, own in enumerate(parts):
+        assert (np.flatnonzero(np.isfinite(both.keypoints[:, n, 0, 0])) == own).all()
+    assert both.notes[-2:] == tuple(
+        f"the file of fish{n} ends {early} of 11 frames before the video: missing" for n, early in ((0, 2), (2, 3))
+    )
+    wrong = trex_late(tmp_path / "v_fish3.npz", values, np.arange(3, 14), clock * 1.5 + 0.1, frame_rate=np.array(30.0))
+    with pytest.raises(InputError, match="different times of the same frames: they are not of one video"):
+        joined([fish[0], wrong], "v", ["fish0", "fish3"])
+
+
+def test_trex_animals_without_a_frame_rate_are_joined_at_that_of_the_longer_file(tmp_path, values):
+    clock = np.arange(11) / 30 + np.array([0, 1, 0, -1, 1, 0, 0, 1, -1, 0, 0]) * 1e-5
+    parts = [np.arange(4, 9), np.arange(11)]
+    fish = [read(trex(tmp_path / f"v_fish{n}.npz", values[own, 0], own, time=clock[own]), ("wcentroid",))
+            for n, own in enumerate(parts)]  # fmt: skip
+    assert fish[0].fps != fish[1].fps
+    both = joined(fish, "v", ["fish0", "fish1"])
+    assert both.fps == fish[1].fps and both.times is None and both.individuals == ("fish0", "fish1")
+
+
+def test_one_frame_keeps_its_time(tmp_path, values):
+    one = trex_late(tmp_path / "v_fish1.npz", values[:1], np.array([4]), [0.51], frame_rate=np.array(10.0))
+    np.testing.assert_allclose(one.times, np.arange(5) * 0.51 / 4)
+    lines = ethovision(values[:1, 0]).replace('"0.000"', '"0.510"')
+    (tmp_path / "a.txt").write_text(lines, newline="")
+    for keep_times in (False, True):
+        late = read(tmp_path / "a.txt", ("center", "nose"), fps=10.0, keep_times=keep_times)
+        assert np.flatnonzero(np.isfinite(late.keypoints[:, 0, 0, 0])).tolist() == [5]
+        assert late.times is None if not keep_times else late.times[-1] == 0.51

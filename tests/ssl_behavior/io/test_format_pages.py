@@ -1,5 +1,6 @@
 """The examples of the pages about formats run, and the files that they write are read."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from ssl_behavior.io import FORMATS, ReadOptions, detect_format, read_recordings
 from ssl_behavior.io.annotation_readers import ANNOTATION_READERS, annotation_reader, read_annotations
 from ssl_behavior.io.reader_helpers import NPZ_PAGE
+from ssl_behavior.label_changes import rename_behavior
+from ssl_behavior.recording import FrameTimes, Labels
 from ssl_behavior.store import Store, write_store
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -49,8 +52,15 @@ def test_examples_of_tracks_are_read(tmp_path, monkeypatch, title):
             assert detect_format(path).name in names
             (recording,) = read_recordings(path, ReadOptions(fps=30.0))
             assert recording.num_frames == 90 and np.isfinite(recording.keypoints).any()
+            if title == "idtracker.ai":
+                assert f"The example below is `{recording.id}`" in TRACKS[title]
             if recording.skeleton.keypoints == ("nose", "neck", "tail_base"):
                 np.testing.assert_allclose(recording.keypoints[5, 0, 1], (320.0, 305.0))
+
+
+@pytest.mark.parametrize("title", ["NWB", "movement netCDF", "EthoVision", "TRex"])
+def test_formats_with_times_name_the_option_for_irregular_ones(title):
+    assert "`--resample`" in TRACKS[title]
 
 
 def test_every_format_of_tracks_has_a_section():
@@ -59,10 +69,19 @@ def test_every_format_of_tracks_has_a_section():
 
 
 def test_the_store_is_as_described(tmp_path, monkeypatch, dyad):
-    write_store(tmp_path / "store", [dyad("a", 31)])
+    source = FrameTimes(fps=30.0, num_frames=40, measured=np.linspace(0, 1, 40) ** 1.1)
+    labels = {"S1": Labels(vocabulary=("x",), frames=np.zeros(31, dtype=int))}
+    write_store(tmp_path / "store", [dyad("a", 31, resampled_from=source, labels=labels)])
+    rename_behavior(tmp_path / "store", "S1", "x", "y")
     assert run(PYTHON.search(TRACKS["Store"])[1], tmp_path, monkeypatch) == []
     files = {path.relative_to(tmp_path / "store").as_posix() for path in (tmp_path / "store").rglob("*.*")}
-    assert files <= set(re.findall(r"`([\w./]+)`", TRACKS["Store"])) | {"labels"}
+    named = set(re.findall(r"`([\w./]+)`", TRACKS["Store"]))
+    assert "times.npy" in files and {file.replace("S1", "STREAM") for file in files} <= named
+    contents = json.loads((tmp_path / "store" / "store.json").read_text())
+    (journal,) = contents["label_changes"]
+    keys = {*contents, *contents["recordings"][0], *contents["streams"]["S1"], *journal, *journal["before"]}
+    assert {"source_fps", "source_frames", "source_times"} <= keys <= named
+    assert {"import", "simulate", "resample", "labels"} <= named
     assert Store(tmp_path / "store").num_frames == 31
 
 

@@ -167,3 +167,9 @@ def test_measured_times_of_a_regular_recording_with_gaps(tmp_path, values):
     assert (np.diff(recording.times) > 0).all() and recording.num_frames == 16
     assert read(write(tmp_path / "y.nc", dataset(values, times=numbers / 25)), keep_times=True).times is None
     assert read(tmp_path / "x.nc").times is None
+
+
+def test_one_frame_is_placed_by_its_time(tmp_path, values):
+    path = write(tmp_path / "x.nc", dataset(values[:1], times=np.array([0.43]), fps=10.0))
+    assert np.flatnonzero(np.isfinite(read(path).keypoints[:, 0, 0, 0])).tolist() == [4]
+    assert read(path, keep_times=True).times[-1] == 0.43

@@ -140,3 +140,15 @@ def test_characters_that_do_not_exist_are_refused(tmp_path):
     np.savez(tmp_path / "x.npz", keypoints=np.zeros((3, 2, 2, 2)), keypoint_names=words, fps=30)
     with pytest.raises(InputError, match="keypoint_names must be a list of names"):
         list(read_npz(tmp_path / "x.npz", ReadOptions()))
+
+
+@pytest.mark.parametrize("frames", [1, 100])
+def test_tracks_that_start_late_keep_their_times_or_are_refused(tmp_path, frames):
+    path, names = tmp_path / "a.npz", np.array(SKELETONS["calms21"].keypoints)
+    times = 5.02 + np.arange(frames) / 30
+    np.savez(path, keypoints=np.ones((frames, 2, 7, 2)), keypoint_names=names, fps=30.0, times=times)
+    with pytest.raises(InputError, match=r"a\.npz: its first frame is at 5\.02 s, not at 0 s: pass a frame rate"):
+        read(path)
+    np.testing.assert_array_equal(read(path, keep_times=True).times, times)
+    np.savez(path, keypoints=np.ones((frames, 2, 7, 2)), keypoint_names=names, fps=30.0, times=times - 5.02)
+    assert read(path, keep_times=True).times is None and read(path).num_frames == frames
