@@ -359,11 +359,13 @@ def _about_rate(
 ) -> list[str]:
     if resampled is not None and not one.seconds and one.fps is None and one.num_frames is None:
         return [f"{annotation.path}: read as frames of the source, {times.fps:.6g} per second"]
-    if not one.seconds or one.fps is None or times.measured is not None or _same_rate(one.fps, times.fps):
+    lengths = [known.num_frames for known in (times, resampled) if known is not None]
+    if one.fps is None or times.measured is not None or (not one.seconds and one.num_frames in lengths):
         return []
-    if resampled is not None and _same_rate(one.fps, resampled.fps):
+    if any(_same_rate(one.fps, known.fps) for known in (times, resampled) if known is not None):
         return []
+    read = f"times are read at {one.fps:.6g}" if one.seconds else "frame numbers are read as frames of the tracks"
     return [
         f"{annotation.path}: the annotated video has {one.fps:.6g} frames per second, the tracks of {recording!r} "
-        f"have {times.fps:.6g}; its times are read at {one.fps:.6g}"
+        f"have {times.fps:.6g}; its {read}"
     ]

@@ -8,12 +8,13 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from ssl_behavior.io.annotation import AnnotationSpan
 from ssl_behavior.io.track_quality import Cleaned, Quality
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import FRONT_ROLES, Skeleton
 from ssl_behavior.terminal import counted, listed, make_table
 
-__all__ = ["CONCERNS", "ImportReport", "RecordingReport", "StreamReport", "findings", "render", "without_heading"]
+__all__ = ["CONCERNS", "ImportReport", "RecordingReport", "StreamReport", "about_spans", "findings", "render", "without_heading"]
 
 
 CONCERNS: tuple[tuple[str, str], ...] = (
@@ -209,19 +210,30 @@ def _about_labels(report: "ImportReport") -> Iterator[str]:
             if len(without) > limit:
                 named = f"{len(without)} of {len(report.recordings)} recordings: {listed(without, 3)}"
             yield f"{stream} is not annotated (which is not the same as background) in {named}"
-        having = {row.id: row.labels[stream] for row in report.recordings if stream in row.labels}
-        kinds: tuple[tuple[Callable[[StreamReport], int], str], ...] = (
-            (lambda s: s.clipped, "annotated frames lie after the end of the tracks and were dropped"),
-            (lambda s: s.after_end, "frames after the last annotation are taken as not annotated"),
-            (
-                lambda s: s.uncovered,
-                f"frame[|s] between annotations [is|are] taken as {report.backgrounds.get(stream) or 'not annotated'}",
-            ),
-        )
-        for count, sentence in kinds:
-            concerned = Counter({id: count(s) for id, s in having.items() if count(s)})
-            if concerned:
-                yield f"{stream}: {_counted(sentence, concerned, limit)}"
+        spans = {row.id: row.labels[stream].span for row in report.recordings if stream in row.labels}
+        yield from about_spans(stream, spans, report.backgrounds.get(stream, ""), limit)
+
+
+def about_spans(
+    stream: str, spans: Mapping[str, AnnotationSpan], background: str, limit: int = _MANY_IDS
+) -> Iterator[str]:
+    """Sentences about annotations of one stream that do not cover the tracks exactly, with recordings and frames.
+
+    Parameters
+    ----------
+    spans : recording -> fit of its annotation to its tracks.
+    background : of the stream, "" = none.
+    limit : number of recordings that are named.
+    """
+    kinds: tuple[tuple[Callable[[AnnotationSpan], int], str], ...] = (
+        (lambda span: span.clipped, "annotated frames lie after the end of the tracks and were dropped"),
+        (lambda span: span.after_end, "frames after the last annotation are taken as not annotated"),
+        (lambda span: span.uncovered, f"frames between annotations are taken as {background or 'not annotated'}"),
+    )
+    for count, sentence in kinds:
+        concerned = Counter({id: count(span) for id, span in spans.items() if count(span)})
+        if concerned:
+            yield f"{stream}: {_counted(sentence, concerned, limit)}"
 
 
 def _about_notes(report: "ImportReport") -> Iterator[str]:
@@ -291,6 +303,11 @@ class StreamReport:
     clipped: int = 0
     uncovered: int = 0
     after_end: int = 0
+
+    @property
+    def span(self) -> AnnotationSpan:
+        """Fit of the annotation to the tracks."""
+        return AnnotationSpan(clipped=self.clipped, uncovered=self.uncovered, after_end=self.after_end)
 
 
 @dataclass(frozen=True, kw_only=True)

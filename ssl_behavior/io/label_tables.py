@@ -39,6 +39,9 @@ __all__ = [
 ]
 
 _DELIMITERS = ",;\t"
+_COARSE = 3e-4
+"""Relative error of seconds from which on they tell no frame rate: 29.97 and 30 are three times as far apart."""
+_ROUNDING = 1e-9
 _RECORDING_COLUMNS = ("recording", "video_id", "video", "observation id")
 
 
@@ -214,15 +217,44 @@ def read_bouts_table(path: Path) -> list[Annotation]:
     """
     table = read_rows(path)
     behavior, stream, columns = table.column("behavior"), table.column("stream"), _ends(table)
+    seconds = table.column("start_s"), table.column("stop_s")
     found = []
     for recording, rows in _by_recording(table).items():
         bouts: dict[str, list[Interval]] = defaultdict(list)
+        rate = _rate(table, rows, *zip(columns, seconds, strict=True)) if min(seconds) >= 0 else None
         for number in rows:
             name = table.rows[number][stream].strip() if stream >= 0 else ""
             bouts[name or DEFAULT_STREAM].append((*_interval(table, number, columns), _named(table, number, behavior)))
-        streams = {name: AnnotationStream.of(own, complete=True) for name, own in bouts.items()}
+        streams = {name: AnnotationStream.of(own, complete=True, fps=rate) for name, own in bouts.items()}
         found.append(Annotation(path=path, streams=streams, names=(recording,) if recording else ()))
     return found
+
+
+def _rate(table: LabelTable, rows: Sequence[int], *columns: tuple[int, int]) -> float | None:
+    """Frames per second by which a table computes its seconds; None if they are no numbers or too coarse, or no rate
+    gives them all.
+
+    Of rates that give all seconds to their number of decimals, it is the one that is a whole number, that of NTSC, or
+    the one with the fewest decimals.
+
+    Parameters
+    ----------
+    columns : pairs of a column of frames and the column of their seconds.
+    """
+    cells = [(table.rows[row][frame], table.rows[row][second]) for row in rows for frame, second in columns]
+    try:
+        frames, seconds = np.array([[float(cell.replace(",", ".")) for cell in pair] for pair in cells]).T
+    except ValueError:
+        return None
+    decimals = max(len(second.replace(",", ".").partition(".")[2]) for _, second in cells)
+    latest = int(frames.argmax())
+    error = 0.501 * 10.0**-decimals + _ROUNDING * seconds[latest]
+    if not np.isfinite(seconds).all() or error > _COARSE * seconds[latest] or frames[latest] <= 0:
+        return None
+    rate = frames[latest] / seconds[latest]
+    rates = [round(rate), round(rate * 1.001) / 1.001, *(round(rate, digits) for digits in range(1, 7)), rate]
+    fitting = (one for one in rates if one > 0 and (np.abs(frames / one - seconds) <= error).all())
+    return next((float(one) for one in fitting), None)
 
 
 def _ends(table: LabelTable) -> tuple[int, int]:
@@ -248,12 +280,13 @@ def read_frames_table(path: Path) -> list[Annotation]:
     if len(table.header) < 3 or not table.rows:
         raise InputError(f"{path}: expected the columns frame, seconds and one for each stream, and a row per frame")
     _check_frames(table)
+    rate = _rate(table, range(len(table.rows)), (0, 1))
     streams = {}
     for column, name in enumerate(table.header[2:], start=2):
         words = np.array([row[column].strip() for row in table.rows])
         if (words == "").all():
             continue
-        streams[name.strip()] = replace(stream_of_frames(labels_of_words(words)), background=None)
+        streams[name.strip()] = replace(stream_of_frames(labels_of_words(words)), background=None, fps=rate)
     return [Annotation(path=path, streams=streams)]
 
 
