@@ -27,6 +27,8 @@ _FILE_TYPES = re.compile(r"\.(boris|annot|parquet|tsv|mp4|avi|mov|mkv|mpg|mpeg|w
 
 _SAME_RATE = 1e-4
 """Relative difference of frame rates that are written with fewer digits; 29.97 and 30 are ten times as far apart."""
+_USUAL_RATE = 0.05
+"""Relative difference of a stated frame rate from the usual one of measured times, up to which it may be that rate."""
 
 
 @dataclass
@@ -324,7 +326,12 @@ def _labels(
     resampled: FrameTimes | None,
 ) -> tuple[Labels, AnnotationSpan]:
     """Labels of a recording, of its source's frames and then resampled, or of its own frames."""
-    counted = _counted(annotation, annotation.streams[stream], recording, times, resampled)
+    one = annotation.streams[stream]
+    if times.measured is None or one.seconds:
+        counted = _counted(annotation, one, recording, times, resampled)
+    else:
+        one, counted = _counted_irregular(annotation, one, recording, times, resampled)
+        annotation = replace(annotation, streams={stream: one})
     measured = None if counted.measured is None else counted
     labels, span = labels_from_annotation(annotation, stream, counted.num_frames, background, counted.fps, measured)
     if resampled is not None and counted is times:
@@ -350,6 +357,39 @@ def _counted(
     return times
 
 
+def _counted_irregular(
+    annotation: Annotation, one: AnnotationStream, recording: str, times: FrameTimes, resampled: FrameTimes | None
+) -> tuple[AnnotationStream, FrameTimes]:
+    """The stream, in seconds where the file has them, and the times of the frames that it counts.
+
+    Frames of a source with measured times are not the resampled ones, even at one rate, and exports count the latter.
+    Without seconds, the length or the rate decides; `labels add` refuses a file that has neither.
+    """
+    own = resampled is not None and one.fps is not None and _same_rate(one.fps, resampled.fps)
+    exported = bool(annotation.recording) and one.fps is not None
+    fitting = [known for known in (times, resampled) if known is not None and known.num_frames == one.num_frames]
+    if len(fitting) == 1:
+        return one, fitting[0]
+    if resampled is not None and own and (exported or one.seconds_of is not None or not _near_rate(one, times)):
+        return one, resampled
+    if exported or one.seconds_of is not None:
+        return one.in_seconds(one.fps if exported else None), times
+    if resampled is None or (_near_rate(one, times) and not _near_rate(one, resampled)):
+        return one, times
+    length = "" if one.num_frames is None else f"it labels {one.num_frames} frames, and "
+    raise InputError(
+        f"{annotation.where}: {length}its frames may be those of recording {recording!r}, {resampled.num_frames} at "
+        f"{resampled.fps:.6g} per second, or those of its source, {times.num_frames} at irregular times. Add the "
+        "columns start_s and stop_s (seconds of the video) to a table of bouts, keep the labels.json of an export "
+        "beside it, or import the tracks again with `annotations`, which count frames of the source"
+    )
+
+
+def _near_rate(one: AnnotationStream, times: FrameTimes) -> bool:
+    """Whether a file states about the frame rate of these times; that of measured times is only the usual one."""
+    return one.fps is not None and abs(one.fps / times.fps - 1) < _USUAL_RATE
+
+
 def _same_rate(one: float, other: float) -> bool:
     return abs(one - other) <= _SAME_RATE * other
 
@@ -357,6 +397,8 @@ def _same_rate(one: float, other: float) -> bool:
 def _about_rate(
     annotation: Annotation, one: AnnotationStream, recording: str, times: FrameTimes, resampled: FrameTimes | None
 ) -> list[str]:
+    if times.measured is not None and not one.seconds:
+        return _about_irregular(annotation, one, recording, times, resampled)
     if resampled is not None and not one.seconds and one.fps is None and one.num_frames is None:
         return [f"{annotation.path}: read as frames of the source, {times.fps:.6g} per second"]
     lengths = [known.num_frames for known in (times, resampled) if known is not None]
@@ -369,3 +411,16 @@ def _about_rate(
         f"{annotation.path}: the annotated video has {one.fps:.6g} frames per second, the tracks of {recording!r} "
         f"have {times.fps:.6g}; its {read}"
     ]
+
+
+def _about_irregular(
+    annotation: Annotation, one: AnnotationStream, recording: str, times: FrameTimes, resampled: FrameTimes | None
+) -> list[str]:
+    """Notice about the frames that a file counts of a video with measured times, unless its length says it."""
+    read, counted = _counted_irregular(annotation, one, recording, times, resampled)
+    if annotation.recording or (not read.seconds and one.num_frames == counted.num_frames):
+        return []
+    if read.seconds:
+        return [f"{annotation.path}: its seconds are read, because the frame times of the source are irregular"]
+    frames = "frames of the source, whose times are irregular, usually" if counted is times else "resampled frames,"
+    return [f"{annotation.path}: read as {frames} {counted.fps:.6g} per second"]
