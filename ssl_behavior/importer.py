@@ -25,7 +25,7 @@ from ssl_behavior.io.reader_helpers import id_from_name
 from ssl_behavior.io.track_quality import clean, inspect_quality
 from ssl_behavior.multi_animal import animals_in_files, joined, split_by_names
 from ssl_behavior.recording import NOT_ANNOTATED, Recording
-from ssl_behavior.resampling import check_rate, resample
+from ssl_behavior.resampling import check_rate, removed_bouts, resample
 from ssl_behavior.skeleton import FLAT, Skeleton
 from ssl_behavior.store import FPS_TOLERANCE, StoreWriter, create_store
 from ssl_behavior.terminal import Progress, no_progress
@@ -195,7 +195,7 @@ def _recordings(
         # The tracker's faults are looked for in its own frames: between slower ones every movement would be a jump.
         quality = inspect_quality(cleaned)
         made = cleaned if options.resample is None else resample(cleaned, options.resample)
-        report.recordings.append(RecordingReport.of(made, quality, counts, _stream_reports(made, spans)))
+        report.recordings.append(RecordingReport.of(made, quality, counts, _stream_reports(made, cleaned, spans)))
         yield made
 
 
@@ -321,7 +321,10 @@ def _labeled(
     return replace(recording, labels=found.labels), found.spans
 
 
-def _stream_reports(recording: Recording, spans: Mapping[str, AnnotationSpan]) -> dict[str, StreamReport]:
+def _stream_reports(
+    recording: Recording, source: Recording, spans: Mapping[str, AnnotationSpan]
+) -> dict[str, StreamReport]:
+    """Reports on the label streams of a recording, which was resampled from `source` or is the same."""
     reports = {}
     for name, labels in recording.labels.items():
         span = spans.get(name, AnnotationSpan(0, 0, 0))
@@ -333,6 +336,9 @@ def _stream_reports(recording: Recording, spans: Mapping[str, AnnotationSpan]) -
             clipped=span.clipped,
             uncovered=span.uncovered,
             after_end=span.after_end,
+            removed_bouts={}
+            if recording is source
+            else removed_bouts(source.labels[name], source.frame_times, labels, recording.frame_times),
         )
     return reports
 

@@ -18,7 +18,7 @@ from ssl_behavior.io.annotation import AnnotationSpan
 from ssl_behavior.io.annotation_index import AnnotationIndex
 from ssl_behavior.io.discovery import index_annotations
 from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
-from ssl_behavior.io.import_report import about_spans
+from ssl_behavior.io.import_report import about_removed_bouts, about_spans
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 from ssl_behavior.store import STREAM_NAME, Store, StoreRow
 
@@ -129,7 +129,8 @@ def add_labels(
 
     Of resampled recordings, files count the frames of the source, unless they state the resampled rate or length; their
     labels are resampled, so that they are those of an import with these files. The notices state what an import reports
-    of annotations that do not cover the tracks exactly: frames that were dropped, and frames that are not annotated.
+    of annotations that do not cover the tracks exactly: frames that were dropped, and frames that are not annotated;
+    and bouts that resampling removed.
 
     Parameters
     ----------
@@ -151,11 +152,13 @@ def add_labels(
     known = {name: one.background for name, one in draft.store.streams.items() if one.background}
     chosen = {**DOCUMENTED_BACKGROUND.get(draft.store.skeleton.name, {}), **known, **(backgrounds or {})}
     spans: dict[str, dict[str, AnnotationSpan]] = {}
+    removed: dict[str, dict[str, dict[str, tuple[int, int]]]] = {}
     for row in draft.store.rows:
         source = draft.store.resampled_from(row)
         own = row.frame_times
         found = index.labels_of(row.id, source or own, _tracks(row), chosen, None if source is None else own)
         notices += [notice for notice in found.notices if notice not in notices]
+        removed[row.id] = found.removed_bouts
         for stream, labels in found.labels.items():
             if stream in row.annotators and not overwrite:
                 raise InputError(
@@ -169,6 +172,7 @@ def add_labels(
         raise InputError(f"{unused[0]}{more}: no recording of {draft.path} has this name; see `ssl-behavior info`")
     if not spans:
         raise InputError(f"{draft.path}: there are no labels in {', '.join(map(str, annotations))}")
+    notices[:0] = about_removed_bouts(removed)
     for stream, of in spans.items():
         notices += about_spans(stream, of, draft.streams[stream]["background"])
     sentence = "added " + ", ".join(f"{stream} ({len(of)} recordings)" for stream, of in spans.items())

@@ -17,6 +17,7 @@ __all__ = [
     "check_rate",
     "frames_at",
     "own_frames_notice",
+    "removed_bouts",
     "resample",
     "resample_labels",
     "same_rate",
@@ -239,6 +240,33 @@ def resample_labels(labels: Labels, source: FrameTimes, target: FrameTimes) -> L
         stop = min(start + _LABEL_BLOCK_FRAMES, target.num_frames)
         frames[start:stop] = _majority(stretches, edges[start : stop + 1])
     return replace(labels, frames=frames)
+
+
+def removed_bouts(labels: Labels, source: FrameTimes, made: Labels, target: FrameTimes) -> dict[str, tuple[int, int]]:
+    """Bouts that resampling removed: of no target frame around them is theirs the majority.
+
+    Parameters
+    ----------
+    labels : of the source's frames.
+    made : of the target's frames, from `resample_labels`.
+
+    Returns
+    -------
+    dict
+        Behavior -> (removed bouts, all its bouts), of the behaviors with bouts; the background is left out.
+    """
+    first = np.flatnonzero(np.diff(labels.frames, prepend=NOT_ANNOTATED - 1))
+    own, edges, stops = labels.frames[first], source.edges(), np.append(first[1:], len(labels.frames))
+    goal, slack = target.edges(), _SAME_FRAME / target.fps
+    begin = np.clip(np.searchsorted(goal, edges[first] + slack, side="right") - 1, 0, target.num_frames)
+    end = np.clip(np.searchsorted(goal, edges[stops] - slack, side="left"), begin, target.num_frames)
+    found = {}
+    for number in np.unique(own[own != NOT_ANNOTATED]).tolist():
+        if labels.vocabulary[number] != labels.background:
+            seen = np.concatenate([[0], np.cumsum(made.frames == number)])
+            kept = (seen[end] > seen[begin])[own == number]
+            found[labels.vocabulary[number]] = int((~kept).sum()), len(kept)
+    return found
 
 
 def frames_at(own: FrameTimes, other: FrameTimes) -> np.ndarray:

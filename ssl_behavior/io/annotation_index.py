@@ -15,7 +15,7 @@ from ssl_behavior.io.exclusive_streams import exclusive_streams, stream_name
 from ssl_behavior.io.label_tables import looked_for
 from ssl_behavior.io.reader_helpers import id_from_name, stem
 from ssl_behavior.recording import FrameTimes, Labels, Recording
-from ssl_behavior.resampling import resample_labels
+from ssl_behavior.resampling import removed_bouts, resample_labels
 
 __all__ = ["AnnotationIndex", "RecordingLabels"]
 
@@ -62,6 +62,8 @@ class RecordingLabels:
     labels: dict[str, Labels] = field(default_factory=dict)
     spans: dict[str, AnnotationSpan] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    removed_bouts: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
+    """Stream -> behavior -> (bouts that resampling removed, all bouts)."""
 
 
 class AnnotationIndex:
@@ -152,8 +154,8 @@ class AnnotationIndex:
         for stream, own in _streams(annotations, self._raters, found.notices).items():
             background = backgrounds.get(stream, backgrounds.get(own[0][1], ""))
             made = [_labels(a, name, recording, times, background, resampled) for a, name in own]
-            _check_same(recording, stream, own, [labels for labels, _ in made])
-            found.labels[stream], found.spans[stream] = made[0]
+            _check_same(recording, stream, own, [labels for labels, _, _ in made])
+            found.labels[stream], found.spans[stream], found.removed_bouts[stream] = made[0]
             found.notices += _about_rate(own[0][0], own[0][0].streams[own[0][1]], recording, times, resampled)
         found.notices += [sentence for annotation, _ in annotations for sentence in annotation.notices]
         return found
@@ -324,8 +326,8 @@ def _labels(
     times: FrameTimes,
     background: str,
     resampled: FrameTimes | None,
-) -> tuple[Labels, AnnotationSpan]:
-    """Labels of a recording, of its source's frames and then resampled, or of its own frames."""
+) -> tuple[Labels, AnnotationSpan, dict[str, tuple[int, int]]]:
+    """Labels of a recording, of its source's frames and then resampled, or of its own frames; removed bouts."""
     one = annotation.streams[stream]
     if times.measured is None or one.seconds:
         counted = _counted(annotation, one, recording, times, resampled)
@@ -334,9 +336,10 @@ def _labels(
         annotation = replace(annotation, streams={stream: one})
     measured = None if counted.measured is None else counted
     labels, span = labels_from_annotation(annotation, stream, counted.num_frames, background, counted.fps, measured)
-    if resampled is not None and counted is times:
-        labels = resample_labels(labels, times, resampled)
-    return labels, span
+    if resampled is None or counted is not times:
+        return labels, span, {}
+    made = resample_labels(labels, times, resampled)
+    return made, span, removed_bouts(labels, times, made, resampled)
 
 
 def _counted(

@@ -14,7 +14,17 @@ from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import FRONT_ROLES, Skeleton
 from ssl_behavior.terminal import counted, listed, make_table
 
-__all__ = ["CONCERNS", "ImportReport", "RecordingReport", "StreamReport", "about_spans", "findings", "render", "without_heading"]
+__all__ = [
+    "CONCERNS",
+    "ImportReport",
+    "RecordingReport",
+    "StreamReport",
+    "about_removed_bouts",
+    "about_spans",
+    "findings",
+    "render",
+    "without_heading",
+]
 
 
 CONCERNS: tuple[tuple[str, str], ...] = (
@@ -24,6 +34,7 @@ CONCERNS: tuple[tuple[str, str], ...] = (
         r"recordings have .* animals?\b|animals left out|belong to no animal|need two|number of animals|no heading",
     ),
     ("copies", r"has the same tracks as|several track files of one video"),
+    ("removed bouts", r"^resampling removed"),
     ("missing points", r"missing|never seen|no point of any animal"),
     ("doubtful points", r"points? |bod(y|ies) "),
     ("labels", r"annotat|annotator|label|background|behavior"),
@@ -102,6 +113,8 @@ def findings(report: "ImportReport") -> list[str]:
     """Findings that need attention, one sentence each, with recordings and counts, in the order of `CONCERNS`."""
     found = [*_about_points(report), *_about_missing(report.recordings)]
     found += [("labels", sentence) for sentence in _about_labels(report)]
+    removed = {row.id: {name: own.removed_bouts for name, own in row.labels.items()} for row in report.recordings}
+    found += [("removed bouts", sentence) for sentence in about_removed_bouts(removed)]
     others = [*_about_notes(report), *_grouped(report.notices)]
     found += [(concern_of(sentence), sentence) for sentence in others]
     order = [name for name, _ in CONCERNS] + [""]
@@ -236,6 +249,34 @@ def about_spans(
             yield f"{stream}: {_counted(sentence, concerned, limit)}"
 
 
+def about_removed_bouts(removed: Mapping[str, Mapping[str, Mapping[str, tuple[int, int]]]]) -> Iterator[str]:
+    """One sentence about the bouts that resampling removed, if there are any; what lost the largest share comes first.
+
+    Parameters
+    ----------
+    removed : recording -> stream -> behavior -> (removed bouts, all bouts), see `resampling.removed_bouts`.
+    """
+    counts: dict[tuple[str, str], tuple[int, int]] = {}
+    ids = []
+    for id, streams in removed.items():
+        for stream, behaviors in streams.items():
+            for behavior, (gone, total) in behaviors.items():
+                before = counts.get((stream, behavior), (0, 0))
+                counts[stream, behavior] = before[0] + gone, before[1] + total
+                ids += [id] if gone else []
+    several = len({stream for stream, _ in counts}) > 1
+    parts = [
+        f"{gone:,} of {total:,} bouts of {f'{stream}:' if several else ''}{behavior}"
+        for (stream, behavior), (gone, total) in sorted(counts.items(), key=lambda item: -item[1][0] / item[1][1])
+        if gone
+    ]
+    if parts:
+        yield (
+            f"resampling removed {listed(parts, _MANY_IDS)}: none of the new frames is mostly theirs; a higher rate "
+            f"keeps them ({listed(list(dict.fromkeys(ids)), _MANY_IDS)})"
+        )
+
+
 def _about_notes(report: "ImportReport") -> Iterator[str]:
     """Notes of recordings; those that differ in numbers alone are one sentence, with the first one's numbers."""
     kinds: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -294,7 +335,8 @@ class StreamReport:
     """One label stream of one recording: annotated frames, in total and per behavior, and fit of intervals to tracks.
 
     `clipped` : annotated frames after the end of the tracks, dropped; `uncovered` : frames between intervals;
-    `after_end` : frames of the tracks after the last interval, taken as not annotated.
+    `after_end` : frames of the tracks after the last interval, taken as not annotated; `removed_bouts` : behavior ->
+    (bouts that resampling removed, all bouts).
     """
 
     annotated: int
@@ -303,6 +345,7 @@ class StreamReport:
     clipped: int = 0
     uncovered: int = 0
     after_end: int = 0
+    removed_bouts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def span(self) -> AnnotationSpan:

@@ -193,9 +193,7 @@ def test_the_verb(store, tmp_path, capsys):
          "S1: frames between annotations are taken as other: a (3)"),
     ],
 )  # fmt: skip
-def test_labels_that_do_not_cover_the_tracks_are_reported_as_in_an_import(
-    store, tmp_path, dyad, name, write, sentence
-):
+def test_labels_that_do_not_cover_the_tracks_are_reported_as_in_an_import(store, tmp_path, dyad, name, write, sentence):
     drop_streams(store, ["S1"])
     write(tmp_path / name)
     notices = add_labels(store, [tmp_path / name]).notices

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ssl_behavior.bouts import runs
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.track_quality import clean
 from ssl_behavior.recording import FrameTimes, Labels, Recording
-from ssl_behavior.resampling import frames_at, resample, resample_labels, source_positions
+from ssl_behavior.resampling import frames_at, removed_bouts, resample, resample_labels, source_positions
 from ssl_behavior.skeleton import Skeleton
 
 INDIVIDUALS, KEYPOINTS = 3, 5
@@ -317,6 +318,25 @@ def test_times_of_a_clock_are_refused():
 def test_times_increase_from_zero(times, message):
     with pytest.raises(InputError, match=f"recording 'r'.*{message}"):
         recording([1, 2, 3], 30, times=times)
+
+
+def test_removed_bouts_are_those_of_a_slow_loop():
+    source, target = FrameTimes(fps=30.0, num_frames=300), FrameTimes(fps=11.0, num_frames=110)
+    lengths = np.random.default_rng(2).integers(1, 9, 80)
+    labels = Labels(
+        vocabulary=tuple("uvwx"), frames=np.repeat(np.arange(80) * 3 % 5 - 1, lengths)[:300], background="x"
+    )
+    made = resample_labels(labels, source, target)
+    expected = {}
+    for start, stop, label in runs(labels.frames):
+        if label not in (-1, 3):
+            around = [j for j in range(110) if (j + 1) / 11 > start / 30 and j / 11 < stop / 30]
+            gone, total = expected.get("uvwx"[label], (0, 0))
+            expected["uvwx"[label]] = gone + all(made.frames[j] != label for j in around), total + 1
+    assert removed_bouts(labels, source, made, target) == expected
+    assert sum(gone for gone, _ in expected.values()) > 2
+    same = resample_labels(labels, source, source)
+    assert not any(gone for gone, _ in removed_bouts(labels, source, same, source).values())
 
 
 def test_frames_at_the_middle():
