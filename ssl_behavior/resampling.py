@@ -34,6 +34,8 @@ _MAX_BYTES = 8 << 30
 _MAX_FPS = 1e9
 _BLOCK_FRAMES = 4096
 """Frames interpolated at once: their tracks fit into a processor's cache."""
+_OUTSIDE = NOT_ANNOTATED - 1
+"""Label of the time before, after and between the source's frames."""
 _LABEL_BLOCK_FRAMES = 1 << 16
 
 
@@ -216,11 +218,11 @@ def source_positions(recording: Recording) -> np.ndarray:
 
 
 def resample_labels(labels: Labels, source: FrameTimes, target: FrameTimes) -> Labels:
-    """Labels at other times: of each target frame the behavior that lasts longest in it.
+    """Labels at other times: of each target frame the label that lasts longest in it.
 
-    Of behaviors that last equally long, the one of the source frame nearest to the target frame's time is taken. "Not
-    annotated" is no behavior: a target frame is not annotated only if all of it is. Holes between measured times (see
-    `resample`) are not annotated.
+    "Not annotated" is one of them, so that labels come back from a higher rate as they were. Of those that last equally
+    long, the one of the source frame nearest to the target frame's time is taken. Time outside the source, and holes
+    between its measured times (see `resample`), count only where nothing else is in a frame, which is then not annotated.
 
     Parameters
     ----------
@@ -291,7 +293,7 @@ class _Stretches:
     Parameters
     ----------
     start : float64 [stretch], s; a stretch ends where the next one starts.
-    label : int64 [stretch].
+    label : int64 [stretch]; `_OUTSIDE` = the source has no frame there.
     edges : starts of the source's frames and the end of the last, float64 [frame + 1], s.
     """
 
@@ -307,8 +309,8 @@ def _stretches(frames: np.ndarray, source: FrameTimes) -> _Stretches:
     usual = _usual_step(source)
     holes = np.flatnonzero(np.diff(edges[:-1]) > _HOLE_STEPS * usual) if source.measured is not None else first[:0]
     start = np.concatenate([[-np.inf], start, edges[holes] + usual, edges[holes + 1], edges[-1:]])
-    absent = np.full(len(holes), NOT_ANNOTATED)
-    label = np.concatenate([[NOT_ANNOTATED], label, absent, frames[holes + 1], [NOT_ANNOTATED]])
+    absent = np.full(len(holes), _OUTSIDE)
+    label = np.concatenate([[_OUTSIDE], label, absent, frames[holes + 1], [_OUTSIDE]])
     # A stretch may start where a hole ends, twice with the same label.
     start, kept = np.unique(start, return_index=True)
     return _Stretches(start, label[kept], edges)
@@ -323,7 +325,7 @@ def _majority(stretches: _Stretches, edges: np.ndarray) -> np.ndarray:
     mixed = np.flatnonzero(last > first)
     if len(mixed):
         labels[mixed] = _voted(stretches, edges[mixed], edges[mixed + 1], first[mixed], last[mixed])
-    return labels
+    return np.where(labels == _OUTSIDE, NOT_ANNOTATED, labels)
 
 
 def _voted(
@@ -341,10 +343,10 @@ def _voted(
     distance[leading] = _distance(stretches, start, np.minimum(stop, stretches.start[first + 1]))
     label = stretches.label[number]
     order = np.lexsort((label, frame))
-    groups = np.flatnonzero(np.diff(frame[order], prepend=-1) | np.diff(label[order], prepend=NOT_ANNOTATED - 1))
+    groups = np.flatnonzero(np.diff(frame[order], prepend=-1) | np.diff(label[order], prepend=_OUTSIDE - 1))
     frame, label = frame[order][groups], label[order][groups]
     share = np.add.reduceat(lasting[order], groups) / (stop - start)[frame]
-    share[label == NOT_ANNOTATED] = -1
+    share[label == _OUTSIDE] = -1
     nearest = np.minimum.reduceat(distance[order], groups)
     ranked = np.lexsort((nearest, -np.round(share, 6), frame))
     return label[ranked][np.flatnonzero(np.diff(frame[ranked], prepend=-1))]

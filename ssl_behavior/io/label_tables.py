@@ -248,8 +248,7 @@ def _numbers(table: LabelTable, rows: Sequence[int], columns: Sequence[int]) -> 
 
 
 def _rate(table: LabelTable, rows: Sequence[int], *columns: tuple[int, int]) -> float | None:
-    """Frames per second by which a table computes its seconds; None if they are no numbers or too coarse, or no rate
-    gives them all.
+    """Frames per second by which a table computes its seconds; None if there is none, or the seconds are too coarse.
 
     Of rates that give all seconds to their number of decimals, it is the one that is a whole number, that of NTSC, or
     the one with the fewest decimals.

@@ -56,7 +56,10 @@ def test_removed_bouts_are_counted_by_import_resample_and_labels_add(tmp_path, d
     for one in videos:
         write_npz(tmp_path / f"{one.id}.npz", one)
     np.save(tmp_path / "a.npy", np.array(["other", "rear", "sniff"])[frames])
-    expected = "  - resampling removed {} of {} bouts of rear: none of the new frames is mostly theirs; a higher rate keeps them ({})"
+    expected = (
+        "  - resampling removed {} of {} bouts of rear: none of the new frames is mostly theirs; a higher rate keeps "
+        "them ({})"
+    )
     assert run(store, "--fps", "10", "--out", tmp_path / "new") == 0
     assert capsys.readouterr().out.splitlines()[0] == expected.format(6, 6, "a, b")
     words = ["import", str(tmp_path / "a.npz"), str(tmp_path / "b.npz"), "--resample", "10"]
