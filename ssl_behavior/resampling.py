@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.recording import NOT_ANNOTATED, FrameTimes, Labels, Recording
+from ssl_behavior.recording import NOT_ANNOTATED, FrameTimes, Labels, Recording, check_rate
 
 __all__ = [
-    "check_rate",
     "frames_at",
     "own_frames_notice",
     "removed_bouts",
@@ -30,25 +29,13 @@ _SAME_FRAME = 1e-6
 _HOLE_STEPS = 4.0
 """Measured frames that are further apart than this many usual steps have a hole between them."""
 _MANY_TIMES = 4.0
+_MANY = 1e12
 _MAX_BYTES = 8 << 30
-_MAX_FPS = 1e9
 _BLOCK_FRAMES = 4096
 """Frames interpolated at once: their tracks fit into a processor's cache."""
 _OUTSIDE = NOT_ANNOTATED - 1
 """Label of the time before, after and between the source's frames."""
 _LABEL_BLOCK_FRAMES = 1 << 16
-
-
-def check_rate(fps: float, argument: str = "fps") -> None:
-    """Refuse a frame rate that is no number above 0 and below a billion; `argument` is its name in the error.
-
-    Raises
-    ------
-    InputError
-        Naming the argument and its value.
-    """
-    if not 0 < fps < _MAX_FPS:
-        raise InputError(f"`{argument}` must be a number of frames per second above 0, got {fps:g}")
 
 
 def same_rate(one: float, other: float) -> bool:
@@ -78,20 +65,21 @@ def resample(recording: Recording, fps: float) -> Recording:
     Raises
     ------
     InputError
-        If fps is not above 0, or the result would not fit into memory.
+        If fps is no rate that videos have, or the result would not fit into memory.
     """
     check_rate(fps)
     if recording.times is None and same_rate(recording.fps, fps):
         return recording
     source = recording.frame_times
-    target = FrameTimes(fps=float(fps), num_frames=_num_frames(source, fps))
-    size = 12.0 * target.num_frames * recording.keypoints[0, ..., 0].size
+    num_frames = _num_frames(source, fps)
+    size = 12.0 * num_frames * recording.keypoints[0, ..., 0].size
     if size > _MAX_BYTES:
         raise InputError(
-            f"recording {recording.id!r}: at {fps:g} frames per second it has {target.num_frames:,} frames, which need "
-            f"{size / 2**30:,.0f} GB of memory; choose a lower rate"
+            f"recording {recording.id!r}: at {fps:g} frames per second it has {_shown(num_frames)} frames, which need "
+            f"{_shown(size / 2**30)} GB of memory; choose a lower rate"
             + ("" if source.measured is None else ", or count its times from the first frame on")
         )
+    target = FrameTimes(fps=float(fps), num_frames=int(num_frames))
     keypoints, confidence = _interpolated(recording, source, target)
     return replace(
         recording,
@@ -105,10 +93,14 @@ def resample(recording: Recording, fps: float) -> Recording:
     )
 
 
-def _num_frames(source: FrameTimes, fps: float) -> int:
-    """Number of frames j / fps that are not after the source's last frame."""
-    last = (source.num_frames - 1) / source.fps if source.measured is None else source.measured[-1]
-    return math.floor(last * fps + _SAME_FRAME) + 1
+def _num_frames(source: FrameTimes, fps: float) -> float:
+    """Number of frames j / fps that are not after the source's last frame; infinite for times that are too large."""
+    last = (source.num_frames - 1) / source.fps if source.measured is None else float(source.measured[-1])
+    return float(np.floor(last * fps + _SAME_FRAME)) + 1
+
+
+def _shown(number: float) -> str:
+    return f"{number:,.0f}" if number < _MANY else f"{number:.3g}"
 
 
 def _notes(source: FrameTimes, fps: float) -> list[str]:
@@ -222,7 +214,8 @@ def resample_labels(labels: Labels, source: FrameTimes, target: FrameTimes) -> L
 
     "Not annotated" is one of them, so that labels come back from a higher rate as they were. Of those that last equally
     long, the one of the source frame nearest to the target frame's time is taken. Time outside the source, and holes
-    between its measured times (see `resample`), count only where nothing else is in a frame, which is then not annotated.
+    between its measured times (see `resample`), count only where nothing else is in a frame, which is then not
+    annotated.
 
     Parameters
     ----------

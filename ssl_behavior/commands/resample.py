@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
     # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.files import check_free
     from ssl_behavior.io.import_report import about_removed_bouts
-    from ssl_behavior.resampling import check_rate
+    from ssl_behavior.recording import check_rate
     from ssl_behavior.store import Store, create_store
     from ssl_behavior.terminal import counted, echo, make_console, progress_bars
 

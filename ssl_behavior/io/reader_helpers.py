@@ -20,6 +20,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.dlc_filenames import parse_track_name
+from ssl_behavior.recording import FPS_RANGE, is_plausible_rate
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = [
@@ -319,9 +320,9 @@ def stated_fps(options: ReadOptions, stated: float | None, path: Path, title: st
     Raises
     ------
     InputError
-        If neither is known, or the file's is no number above 0.
+        If neither is known, or the file's is no rate that videos have.
     """
-    usable = stated is not None and math.isfinite(stated) and stated > 0
+    usable = stated is not None and is_plausible_rate(stated)
     if options.fps is not None:
         if usable and not math.isclose(options.fps, float(stated or 0), rel_tol=1e-4):
             notes.append(f"fps {options.fps:.6g} as passed, but the file states {stated:.6g}")
@@ -329,7 +330,7 @@ def stated_fps(options: ReadOptions, stated: float | None, path: Path, title: st
     if stated is None:
         raise InputError(f"{path}: this {title} does not contain the frame rate; pass it as `fps`, e.g. `fps=30`")
     if not usable:
-        raise InputError(f"{path}: its frame rate is {stated}; expected a number above 0; pass it as `fps`")
+        raise InputError(f"{path}: its frame rate is {stated}; expected {FPS_RANGE}; pass it as `fps`")
     return float(stated)
 
 

@@ -92,11 +92,11 @@ def test_nothing_to_resample_is_said(tmp_path, recordings, capsys):
     )
 
 
-@pytest.mark.parametrize("value", ["0", "-30", "nan", "1e308"])
+@pytest.mark.parametrize("value", ["0", "-30", "nan", "1e308", "1e-9"])
 def test_bad_rates_leave_nothing(tmp_path, recordings, value, capsys):
     folder = tracks(tmp_path / "tracks", recordings)
     assert main(["import", str(folder), "--out", str(tmp_path / "store"), "--resample", value]) == 2
-    assert "--resample must be a number of frames per second above 0, got" in capsys.readouterr().err
+    assert "--resample must be a number from 0.01 to 100,000 frames per second, got" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["tracks"]
 
 
