@@ -14,16 +14,15 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED, FrameTimes, Labels, Recording, check_rate
 
 __all__ = [
+    "equal_rates",
     "frames_at",
     "own_frames_notice",
     "removed_bouts",
     "resample",
     "resample_labels",
-    "same_rate",
-    "source_positions",
 ]
 
-_SAME_RATE = 1e-9
+_RATE_ROUNDING = 1e-9
 _SAME_FRAME = 1e-6
 """Distance, in frames, below which a time is that of a frame: far above rounding, far below anything visible."""
 _HOLE_STEPS = 4.0
@@ -38,9 +37,9 @@ _OUTSIDE = NOT_ANNOTATED - 1
 _LABEL_BLOCK_FRAMES = 1 << 16
 
 
-def same_rate(one: float, other: float) -> bool:
+def equal_rates(one: float, other: float) -> bool:
     """Whether two frame rates are equal but for rounding; 29.97 and 30 are not."""
-    return math.isclose(one, other, rel_tol=_SAME_RATE)
+    return math.isclose(one, other, rel_tol=_RATE_ROUNDING)
 
 
 def resample(recording: Recording, fps: float) -> Recording:
@@ -68,7 +67,7 @@ def resample(recording: Recording, fps: float) -> Recording:
         If fps is no rate that videos have, or the result would not fit into memory.
     """
     check_rate(fps)
-    if recording.times is None and same_rate(recording.fps, fps):
+    if recording.times is None and equal_rates(recording.fps, fps):
         return recording
     source = recording.frame_times
     num_frames = _num_frames(source, fps)
@@ -196,17 +195,6 @@ def _between(values: np.ndarray, between: _Neighbors) -> np.ndarray:
     step *= between.weight[:, None]
     left += step
     return left
-
-
-def source_positions(recording: Recording) -> np.ndarray:
-    """Place of each frame among the frames of its source, float64 [time]; NaN = before the source's first frame.
-
-    A whole number is that very frame; 2.25 is a quarter of the way from frame 2 to frame 3. The time in the source is
-    i / fps for every frame i.
-    """
-    if recording.resampled_from is None:
-        return np.arange(recording.num_frames, dtype=np.float64)
-    return _positions(recording.resampled_from, recording.fps, 0, recording.num_frames)
 
 
 def resample_labels(labels: Labels, source: FrameTimes, target: FrameTimes) -> Labels:

@@ -61,9 +61,9 @@ def _check_apart(store: "Store", out: Path) -> None:
 
 def _check_needed(store: "Store", fps: float) -> None:
     from ssl_behavior.errors import InputError
-    from ssl_behavior.resampling import same_rate
+    from ssl_behavior.resampling import equal_rates
 
-    if all(same_rate(row.fps, fps) for row in store.rows):
+    if all(equal_rates(row.fps, fps) for row in store.rows):
         raise InputError(f"{store.path}: all recordings have {fps:.6g} frames per second already: nothing to resample")
 
 

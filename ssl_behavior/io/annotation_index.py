@@ -25,7 +25,7 @@ _ANNOTATION_WORDS = re.compile(rf"([_\-. ]*{_WORDS})+$", re.IGNORECASE)
 _LEADING_WORDS = re.compile(rf"^[_\-. ]*({_WORDS}(?=[_\-. ]|$)[_\-. ]*)*", re.IGNORECASE)
 _FILE_TYPES = re.compile(r"\.(boris|annot|parquet|tsv|mp4|avi|mov|mkv|mpg|mpeg|wmv|m4v|seq)$", re.IGNORECASE)
 
-_SAME_RATE = 1e-4
+_STATED_DIGITS = 1e-4
 """Relative difference of frame rates that are written with fewer digits; 29.97 and 30 are ten times as far apart."""
 _USUAL_RATE = 0.05
 """Relative difference of a stated frame rate from the usual one of measured times, up to which it may be that rate."""
@@ -348,8 +348,8 @@ def _counted(
     """Times of the frames that a file counts: the source's, unless it states the rate or length of resampled frames."""
     if resampled is None:
         return times
-    if one.fps is not None and not _same_rate(times.fps, resampled.fps):
-        return resampled if _same_rate(one.fps, resampled.fps) else times
+    if one.fps is not None and not _stated_alike(times.fps, resampled.fps):
+        return resampled if _stated_alike(one.fps, resampled.fps) else times
     if one.num_frames == resampled.num_frames and one.num_frames != times.num_frames:
         return resampled
     if one.fps is None and one.num_frames not in (None, times.num_frames):
@@ -368,7 +368,7 @@ def _counted_irregular(
     Frames of a source with measured times are not the resampled ones, even at one rate, and exports count the latter.
     Without seconds, the length or the rate decides; `labels add` refuses a file that has neither.
     """
-    own = resampled is not None and one.fps is not None and _same_rate(one.fps, resampled.fps)
+    own = resampled is not None and one.fps is not None and _stated_alike(one.fps, resampled.fps)
     exported = bool(annotation.recording) and one.fps is not None
     fitting = [known for known in (times, resampled) if known is not None and known.num_frames == one.num_frames]
     if len(fitting) == 1:
@@ -393,8 +393,9 @@ def _near_rate(one: AnnotationStream, times: FrameTimes) -> bool:
     return one.fps is not None and abs(one.fps / times.fps - 1) < _USUAL_RATE
 
 
-def _same_rate(one: float, other: float) -> bool:
-    return abs(one - other) <= _SAME_RATE * other
+def _stated_alike(one: float, other: float) -> bool:
+    """Whether two frame rates differ by no more than digits that a file leaves out."""
+    return abs(one - other) <= _STATED_DIGITS * other
 
 
 def _about_rate(
@@ -407,7 +408,7 @@ def _about_rate(
     lengths = [known.num_frames for known in (times, resampled) if known is not None]
     if one.fps is None or times.measured is not None or (not one.seconds and one.num_frames in lengths):
         return []
-    if any(_same_rate(one.fps, known.fps) for known in (times, resampled) if known is not None):
+    if any(_stated_alike(one.fps, known.fps) for known in (times, resampled) if known is not None):
         return []
     read = f"times are read at {one.fps:.6g}" if one.seconds else "frame numbers are read as frames of the tracks"
     return [

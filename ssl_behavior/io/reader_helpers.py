@@ -48,6 +48,7 @@ __all__ = [
     "open_zip",
     "read_head",
     "recording_id",
+    "same_clock",
     "stated_fps",
     "stem",
     "to_float32",
@@ -312,6 +313,11 @@ def empty_tracks(
 def in_order(array: np.ndarray, order: Sequence[int]) -> np.ndarray:
     """Keypoints (the third axis) in this order; the array itself, not a copy, if they are so already."""
     return array if list(order) == list(range(array.shape[2])) else array[:, :, list(order)]
+
+
+def same_clock(rate: float, fps: float) -> bool:
+    """Whether a frame rate by the times of a file is the stated one, within the drift of a clock (1 %)."""
+    return abs(rate - fps) <= _SAME_CLOCK * fps
 
 
 def stated_fps(options: ReadOptions, stated: float | None, path: Path, title: str, notes: list[str]) -> float:

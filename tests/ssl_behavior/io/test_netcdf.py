@@ -167,3 +167,10 @@ def test_measured_times_of_a_regular_recording_with_gaps(tmp_path, values):
     assert (np.diff(recording.times) > 0).all() and recording.num_frames == 16
     assert read(write(tmp_path / "y.nc", dataset(values, times=numbers / 25)), keep_times=True).times is None
     assert read(tmp_path / "x.nc").times is None
+
+
+@pytest.mark.parametrize("fps", [0.0, 30.0])
+def test_a_rate_that_contradicts_the_times_is_refused(tmp_path, values, fps):
+    data = dataset(values, times=np.arange(11) / 25).assign_attrs(fps=fps)
+    with pytest.raises(InputError, match=f"its attribute fps is {fps:g}, but its times are 0.04 s apart, which is 25"):
+        read(write(tmp_path / "x.nc", data))
