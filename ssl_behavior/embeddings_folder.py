@@ -28,7 +28,7 @@ from ssl_behavior.files import (
 )
 from ssl_behavior.methods import Method
 from ssl_behavior.recording import FrameTimes
-from ssl_behavior.store import Store, StoreRow
+from ssl_behavior.store import Store, StoreRow, check_numbers
 
 __all__ = ["EmbeddingRow", "Embeddings", "EmbeddingsWriter", "check_dtype", "select_rows", "store_embeddings"]
 
@@ -93,6 +93,8 @@ class Embeddings:
             self.path, "embeddings.json", "embeddings", FORMAT_VERSION, ", or embed again", "an embeddings folder"
         )
         try:
+            for row in contents["recordings"]:
+                check_numbers(row, self.path / "embeddings.json")
             self.rows = [EmbeddingRow(**row) for row in contents["recordings"]]
             self.groups: dict[str, int] = dict(contents["channel_groups"])
             self.checkpoint, self.store = str(contents["checkpoint"]), str(contents["store"])

@@ -24,16 +24,18 @@ from ssl_behavior.io.import_report import ImportReport, RecordingReport, StreamR
 from ssl_behavior.io.reader_helpers import id_from_name
 from ssl_behavior.io.track_quality import clean, inspect_quality
 from ssl_behavior.multi_animal import animals_in_files, joined, split_by_names
-from ssl_behavior.recording import NOT_ANNOTATED, Recording
-from ssl_behavior.resampling import check_rate, resample
+from ssl_behavior.recording import NOT_ANNOTATED, Recording, check_rate
+from ssl_behavior.resampling import removed_bouts, resample
 from ssl_behavior.skeleton import FLAT, Skeleton
 from ssl_behavior.store import FPS_TOLERANCE, StoreWriter, create_store
-from ssl_behavior.terminal import Progress, no_progress
+from ssl_behavior.terminal import Progress, listed, no_progress
 
 __all__ = ["ANIMALS_FROM", "ImportOptions", "import_recordings", "import_release"]
 
 ANIMALS_FROM = ("columns", "names", "files")
 _SAME_SCALE = 1e-4
+_SLOW_FPS = 1.0
+"""Frames per second below which the times of a file may be milliseconds; time-lapse videos have such rates, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,8 @@ class ImportOptions:
     Raises
     ------
     InputError
-        If fps, resample or px_per_cm is not above 0, min_confidence not within 0 to 1, or animals_from unknown.
+        If fps or resample is no rate that videos have, px_per_cm is not above 0, min_confidence not within 0 to 1,
+        or animals_from unknown.
     """
 
     format: str = "auto"
@@ -81,11 +84,11 @@ class ImportOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.resample is not None:
-            check_rate(self.resample, "resample")
-        for name, value in (("fps", self.fps), ("px_per_cm", self.px_per_cm)):
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise InputError(f"`{name}` must be a number above 0, got {value:g}")
+        for name, rate in (("fps", self.fps), ("resample", self.resample)):
+            if rate is not None:
+                check_rate(rate, name)
+        if self.px_per_cm is not None and not (math.isfinite(self.px_per_cm) and self.px_per_cm > 0):
+            raise InputError(f"`px_per_cm` must be a number above 0, got {self.px_per_cm:g}")
         if self.animals_from not in ANIMALS_FROM:
             raise InputError(f"`animals_from` must be one of {list(ANIMALS_FROM)}, got {self.animals_from!r}")
         if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
@@ -196,7 +199,7 @@ def _recordings(
         # The tracker's faults are looked for in its own frames: between slower ones every movement would be a jump.
         quality = inspect_quality(cleaned)
         made = cleaned if options.resample is None else resample(cleaned, options.resample)
-        report.recordings.append(RecordingReport.of(made, quality, counts, _stream_reports(made, spans)))
+        report.recordings.append(RecordingReport.of(made, quality, counts, _stream_reports(made, cleaned, spans)))
         yield made
 
 
@@ -322,7 +325,10 @@ def _labeled(
     return replace(recording, labels=found.labels), found.spans
 
 
-def _stream_reports(recording: Recording, spans: Mapping[str, AnnotationSpan]) -> dict[str, StreamReport]:
+def _stream_reports(
+    recording: Recording, source: Recording, spans: Mapping[str, AnnotationSpan]
+) -> dict[str, StreamReport]:
+    """Reports on the label streams of a recording, which was resampled from `source` or is the same."""
     reports = {}
     for name, labels in recording.labels.items():
         span = spans.get(name, AnnotationSpan(0, 0, 0))
@@ -334,6 +340,9 @@ def _stream_reports(recording: Recording, spans: Mapping[str, AnnotationSpan]) -
             clipped=span.clipped,
             uncovered=span.uncovered,
             after_end=span.after_end,
+            removed_bouts={}
+            if recording is source
+            else removed_bouts(source.labels[name], source.frame_times, labels, recording.frame_times),
         )
     return reports
 
@@ -371,7 +380,7 @@ def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -
                 "recordings; `backgrounds` changes it"
             )
     report.notices += without_heading(report.recordings, writer.skeleton)
-    _note_rates(report, writer, options.resample)
+    _note_rates(report, writer, options)
     report.backgrounds.update({name: stream.background for name, stream in writer.streams.items()})
     first_with: dict[str, str] = {}
     for row in writer.rows:
@@ -380,7 +389,15 @@ def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -
             report.notices.append(f"{row.id!r} has the same tracks as {same!r}: keep them on one side of a split")
 
 
-def _note_rates(report: ImportReport, writer: StoreWriter, resampled: float | None) -> None:
+def _note_rates(report: ImportReport, writer: StoreWriter, options: ImportOptions) -> None:
+    rates = {row.id: row.source_fps or row.fps for row in writer.rows}
+    slow = [id for id, fps in rates.items() if fps < _SLOW_FPS and options.fps is None]
+    if slow:
+        report.notices.append(
+            f"fewer than {_SLOW_FPS:g} frame per second is assumed, {rates[slow[0]]:.3g} in {listed(slow)}: if times "
+            "of the file are milliseconds, pass the frame rate as `fps`"
+        )
+    resampled = options.resample
     if resampled is not None and all(row.source_fps is None for row in writer.rows):
         report.notices.append(
             f"all recordings have {resampled:.6g} frames per second already: `resample` changes nothing"

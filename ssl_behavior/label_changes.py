@@ -14,9 +14,11 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file, read_json, write_errors_explained, write_json
+from ssl_behavior.io.annotation import AnnotationSpan
 from ssl_behavior.io.annotation_index import AnnotationIndex
 from ssl_behavior.io.discovery import index_annotations
 from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
+from ssl_behavior.io.import_report import about_removed_bouts, about_spans
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 from ssl_behavior.store import STREAM_NAME, Store, StoreRow
 from ssl_behavior.terminal import counted
@@ -127,7 +129,9 @@ def add_labels(
     """Add the labels of annotation files to the recordings of a store, matched by name as in an import.
 
     Of resampled recordings, files count the frames of the source, unless they state the resampled rate or length; their
-    labels are resampled, so that they are those of an import with these files.
+    labels are resampled, so that they are those of an import with these files. The notices state what an import reports
+    of annotations that do not cover the tracks exactly: frames that were dropped, and frames that are not annotated;
+    and bouts that resampling removed.
 
     Parameters
     ----------
@@ -148,12 +152,14 @@ def add_labels(
     index.know([_tracks(row) for row in draft.store.rows])
     known = {name: one.background for name, one in draft.store.streams.items() if one.background}
     chosen = {**DOCUMENTED_BACKGROUND.get(draft.store.skeleton.name, {}), **known, **(backgrounds or {})}
-    added: dict[str, int] = {}
+    spans: dict[str, dict[str, AnnotationSpan]] = {}
+    removed: dict[str, dict[str, dict[str, tuple[int, int]]]] = {}
     for row in draft.store.rows:
         source = draft.store.resampled_from(row)
         own = row.frame_times
         found = index.labels_of(row.id, source or own, _tracks(row), chosen, None if source is None else own)
         notices += [notice for notice in found.notices if notice not in notices]
+        removed[row.id] = found.removed_bouts
         for stream, labels in found.labels.items():
             if stream in row.annotators and not overwrite:
                 raise InputError(
@@ -161,13 +167,16 @@ def add_labels(
                     "them, or drop or rename the stream first"
                 )
             _put(draft, row, stream, labels)
-            added[stream] = added.get(stream, 0) + 1
+            spans.setdefault(stream, {})[row.id] = found.spans[stream]
     if unused := index.unused():
         more = f" and {len(unused) - 1} more" if len(unused) > 1 else ""
         raise InputError(f"{unused[0]}{more}: no recording of {draft.path} has this name; see `ssl-behavior info`")
-    if not added:
+    if not spans:
         raise InputError(f"{draft.path}: there are no labels in {', '.join(map(str, annotations))}")
-    sentence = "added " + ", ".join(f"{stream} ({count} recordings)" for stream, count in added.items())
+    notices[:0] = about_removed_bouts(removed)
+    for stream, of in spans.items():
+        notices += about_spans(stream, of, draft.streams[stream]["background"])
+    sentence = "added " + ", ".join(f"{stream} ({counted(len(of), 'recording')})" for stream, of in spans.items())
     draft.commit(sentence)
     return LabelChange(sentence, [*index.notices, *notices, *index.left_out()])
 

@@ -27,7 +27,6 @@ __all__ = ["AnimalFile", "animals_in_files", "joined", "split_by_names"]
 
 _SAME_RATE = 5e-4
 """Relative distance of equal frame rates that two files measured: 29.97 and 30 differ."""
-_SAME_CLOCK = 0.01
 
 
 def split_by_names(recording: Recording) -> Recording:
@@ -145,7 +144,7 @@ def _check_length(one: Recording, longest: Recording) -> None:
     """
     numbered = one.in_file is not None and longest.in_file is not None
     measured = one.times is not None or longest.times is not None
-    tolerance = _SAME_CLOCK if measured else _SAME_RATE if numbered else 0.0
+    tolerance = CLOCK_DRIFT if measured else _SAME_RATE if numbered else 0.0
     shorter = one.num_frames < longest.num_frames and one.in_file is None
     if shorter or abs(one.fps / longest.fps - 1) > tolerance:
         raise InputError(

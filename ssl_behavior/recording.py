@@ -1,7 +1,6 @@
 """`Recording`: tracks, confidence and label streams of one video. `Labels`: one label stream."""
 
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
@@ -14,12 +13,16 @@ from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.terminal import counted
 
 __all__ = [
+    "CLOCK_DRIFT",
+    "FPS_RANGE",
     "NOT_ANNOTATED",
     "ON_TIME_FRAMES",
     "FrameTimes",
     "Labels",
     "Recording",
     "StreamFacts",
+    "check_rate",
+    "is_plausible_rate",
     "observed_points",
     "take_or_missing",
     "times_of_all_frames",
@@ -27,8 +30,30 @@ __all__ = [
 
 NOT_ANNOTATED = -1
 """Label of a frame without annotation; it is no class."""
+CLOCK_DRIFT = 0.01
+"""Share by which a frame rate by measured times may differ from the stated one."""
 ON_TIME_FRAMES = 0.05
 """Times that are this near, in frames, are equal: at 50 frames per second, rounding to whole ms is half of it."""
+FPS_RANGE = "0.01 to 100,000 frames per second"
+"""Frame rates that videos have, for messages; see `is_plausible_rate`."""
+_MIN_FPS, _MAX_FPS = 0.01, 100_000.0
+
+
+def is_plausible_rate(fps: float) -> bool:
+    """Whether a number can be the frame rate of a video: between a time-lapse and a high-speed camera."""
+    return _MIN_FPS <= fps <= _MAX_FPS
+
+
+def check_rate(fps: float, argument: str = "fps") -> None:
+    """Refuse a frame rate that no video has; `argument` is its name in the error.
+
+    Raises
+    ------
+    InputError
+        Naming the argument, its limits and its value.
+    """
+    if not is_plausible_rate(fps):
+        raise InputError(f"`{argument}` must be a number from {FPS_RANGE}, got {fps:g}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,8 +274,12 @@ class Recording:
         object.__setattr__(self, "confidence", confidence.astype(np.float32, copy=False))
 
     def _check_scales(self) -> None:
-        if not (isinstance(self.fps, Real) and math.isfinite(self.fps) and self.fps > 0):
-            raise InputError(f"{self._name}: fps must be a number above 0, got {self.fps!r}; pass it as `fps`")
+        if not (isinstance(self.fps, Real) and is_plausible_rate(float(self.fps))):
+            slow = isinstance(self.fps, Real) and 0 < self.fps < _MIN_FPS
+            raise InputError(
+                f"{self._name}: fps must be a number from {FPS_RANGE}, got {self.fps!r}; pass it as `fps`"
+                + (" (are its times milliseconds?)" if slow else "")
+            )
         object.__setattr__(self, "fps", float(self.fps))
         if self.px_per_cm is not None and not self.px_per_cm > 0:
             raise InputError(f"{self._name}: px_per_cm must be above 0, got {self.px_per_cm}")

@@ -11,46 +11,35 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.recording import NOT_ANNOTATED, FrameTimes, Labels, Recording
+from ssl_behavior.recording import NOT_ANNOTATED, FrameTimes, Labels, Recording, check_rate
 
 __all__ = [
-    "check_rate",
+    "equal_rates",
     "frames_at",
     "own_frames_notice",
+    "removed_bouts",
     "resample",
     "resample_labels",
-    "same_rate",
-    "source_positions",
 ]
 
-_SAME_RATE = 1e-9
+_RATE_ROUNDING = 1e-9
 _SAME_FRAME = 1e-6
 """Distance, in frames, below which a time is that of a frame: far above rounding, far below anything visible."""
 _HOLE_STEPS = 4.0
 """Measured frames that are further apart than this many usual steps have a hole between them."""
 _MANY_TIMES = 4.0
+_MANY = 1e12
 _MAX_BYTES = 8 << 30
-_MAX_FPS = 1e9
 _BLOCK_FRAMES = 4096
 """Frames interpolated at once: their tracks fit into a processor's cache."""
+_OUTSIDE = NOT_ANNOTATED - 1
+"""Label of the time before, after and between the source's frames."""
 _LABEL_BLOCK_FRAMES = 1 << 16
 
 
-def check_rate(fps: float, argument: str = "fps") -> None:
-    """Refuse a frame rate that is no number above 0 and below a billion; `argument` is its name in the error.
-
-    Raises
-    ------
-    InputError
-        Naming the argument and its value.
-    """
-    if not 0 < fps < _MAX_FPS:
-        raise InputError(f"`{argument}` must be a number of frames per second above 0, got {fps:g}")
-
-
-def same_rate(one: float, other: float) -> bool:
+def equal_rates(one: float, other: float) -> bool:
     """Whether two frame rates are equal but for rounding; 29.97 and 30 are not."""
-    return math.isclose(one, other, rel_tol=_SAME_RATE)
+    return math.isclose(one, other, rel_tol=_RATE_ROUNDING)
 
 
 def resample(recording: Recording, fps: float) -> Recording:
@@ -75,20 +64,21 @@ def resample(recording: Recording, fps: float) -> Recording:
     Raises
     ------
     InputError
-        If fps is not above 0, or the result would not fit into memory.
+        If fps is no rate that videos have, or the result would not fit into memory.
     """
     check_rate(fps)
-    if recording.times is None and same_rate(recording.fps, fps):
+    if recording.times is None and equal_rates(recording.fps, fps):
         return recording
     source = recording.frame_times
-    target = FrameTimes(fps=float(fps), num_frames=_num_frames(source, fps))
-    size = 12.0 * target.num_frames * recording.keypoints[0, ..., 0].size
+    num_frames = _num_frames(source, fps)
+    size = 12.0 * num_frames * recording.keypoints[0, ..., 0].size
     if size > _MAX_BYTES:
         raise InputError(
-            f"recording {recording.id!r}: at {fps:g} frames per second it has {target.num_frames:,} frames, which need "
-            f"{size / 2**30:,.0f} GB of memory; choose a lower rate"
+            f"recording {recording.id!r}: at {fps:g} frames per second it has {_shown(num_frames)} frames, which need "
+            f"{_shown(size / 2**30)} GB of memory; choose a lower rate"
             + ("" if source.measured is None else ", or count its times from the first frame on")
         )
+    target = FrameTimes(fps=float(fps), num_frames=int(num_frames))
     keypoints, confidence = _interpolated(recording, source, target)
     return replace(
         recording,
@@ -103,10 +93,14 @@ def resample(recording: Recording, fps: float) -> Recording:
     )
 
 
-def _num_frames(source: FrameTimes, fps: float) -> int:
-    """Number of frames j / fps that are not after the source's last frame."""
-    last = (source.num_frames - 1) / source.fps if source.measured is None else source.measured[-1]
-    return math.floor(last * fps + _SAME_FRAME) + 1
+def _num_frames(source: FrameTimes, fps: float) -> float:
+    """Number of frames j / fps that are not after the source's last frame; infinite for times that are too large."""
+    last = (source.num_frames - 1) / source.fps if source.measured is None else float(source.measured[-1])
+    return float(np.floor(last * fps + _SAME_FRAME)) + 1
+
+
+def _shown(number: float) -> str:
+    return f"{number:,.0f}" if number < _MANY else f"{number:.3g}"
 
 
 def _notes(source: FrameTimes, fps: float) -> list[str]:
@@ -204,23 +198,13 @@ def _between(values: np.ndarray, between: _Neighbors) -> np.ndarray:
     return left
 
 
-def source_positions(recording: Recording) -> np.ndarray:
-    """Place of each frame among the frames of its source, float64 [time]; NaN = before the source's first frame.
-
-    A whole number is that very frame; 2.25 is a quarter of the way from frame 2 to frame 3. The time in the source is
-    i / fps for every frame i.
-    """
-    if recording.resampled_from is None:
-        return np.arange(recording.num_frames, dtype=np.float64)
-    return _positions(recording.resampled_from, recording.fps, 0, recording.num_frames)
-
-
 def resample_labels(labels: Labels, source: FrameTimes, target: FrameTimes) -> Labels:
-    """Labels at other times: of each target frame the behavior that lasts longest in it.
+    """Labels at other times: of each target frame the label that lasts longest in it.
 
-    Of behaviors that last equally long, the one of the source frame nearest to the target frame's time is taken. "Not
-    annotated" is no behavior: a target frame is not annotated only if all of it is. Holes between measured times (see
-    `resample`) are not annotated.
+    "Not annotated" is one of them, so that labels come back from a higher rate as they were. Of those that last equally
+    long, the one of the source frame nearest to the target frame's time is taken. Time outside the source, and holes
+    between its measured times (see `resample`), count only where nothing else is in a frame, which is then not
+    annotated.
 
     Parameters
     ----------
@@ -240,6 +224,33 @@ def resample_labels(labels: Labels, source: FrameTimes, target: FrameTimes) -> L
         stop = min(start + _LABEL_BLOCK_FRAMES, target.num_frames)
         frames[start:stop] = _majority(stretches, edges[start : stop + 1])
     return replace(labels, frames=frames)
+
+
+def removed_bouts(labels: Labels, source: FrameTimes, made: Labels, target: FrameTimes) -> dict[str, tuple[int, int]]:
+    """Bouts that resampling removed: of no target frame around them is theirs the majority.
+
+    Parameters
+    ----------
+    labels : of the source's frames.
+    made : of the target's frames, from `resample_labels`.
+
+    Returns
+    -------
+    dict
+        Behavior -> (removed bouts, all its bouts), of the behaviors with bouts; the background is left out.
+    """
+    first = np.flatnonzero(np.diff(labels.frames, prepend=NOT_ANNOTATED - 1))
+    own, edges, stops = labels.frames[first], source.edges(), np.append(first[1:], len(labels.frames))
+    goal, slack = target.edges(), _SAME_FRAME / target.fps
+    begin = np.clip(np.searchsorted(goal, edges[first] + slack, side="right") - 1, 0, target.num_frames)
+    end = np.clip(np.searchsorted(goal, edges[stops] - slack, side="left"), begin, target.num_frames)
+    found = {}
+    for number in np.unique(own[own != NOT_ANNOTATED]).tolist():
+        if labels.vocabulary[number] != labels.background:
+            seen = np.concatenate([[0], np.cumsum(made.frames == number)])
+            kept = (seen[end] > seen[begin])[own == number]
+            found[labels.vocabulary[number]] = int((~kept).sum()), len(kept)
+    return found
 
 
 def frames_at(own: FrameTimes, other: FrameTimes) -> np.ndarray:
@@ -264,7 +275,7 @@ class _Stretches:
     Parameters
     ----------
     start : float64 [stretch], s; a stretch ends where the next one starts.
-    label : int64 [stretch].
+    label : int64 [stretch]; `_OUTSIDE` = the source has no frame there.
     edges : starts of the source's frames and the end of the last, float64 [frame + 1], s.
     """
 
@@ -280,8 +291,8 @@ def _stretches(frames: np.ndarray, source: FrameTimes) -> _Stretches:
     usual = _usual_step(source)
     holes = np.flatnonzero(np.diff(edges[:-1]) > _HOLE_STEPS * usual) if source.measured is not None else first[:0]
     start = np.concatenate([[-np.inf], start, edges[holes] + usual, edges[holes + 1], edges[-1:]])
-    absent = np.full(len(holes), NOT_ANNOTATED)
-    label = np.concatenate([[NOT_ANNOTATED], label, absent, frames[holes + 1], [NOT_ANNOTATED]])
+    absent = np.full(len(holes), _OUTSIDE)
+    label = np.concatenate([[_OUTSIDE], label, absent, frames[holes + 1], [_OUTSIDE]])
     # A stretch may start where a hole ends, twice with the same label.
     start, kept = np.unique(start, return_index=True)
     return _Stretches(start, label[kept], edges)
@@ -296,7 +307,7 @@ def _majority(stretches: _Stretches, edges: np.ndarray) -> np.ndarray:
     mixed = np.flatnonzero(last > first)
     if len(mixed):
         labels[mixed] = _voted(stretches, edges[mixed], edges[mixed + 1], first[mixed], last[mixed])
-    return labels
+    return np.where(labels == _OUTSIDE, NOT_ANNOTATED, labels)
 
 
 def _voted(
@@ -314,10 +325,10 @@ def _voted(
     distance[leading] = _distance(stretches, start, np.minimum(stop, stretches.start[first + 1]))
     label = stretches.label[number]
     order = np.lexsort((label, frame))
-    groups = np.flatnonzero(np.diff(frame[order], prepend=-1) | np.diff(label[order], prepend=NOT_ANNOTATED - 1))
+    groups = np.flatnonzero(np.diff(frame[order], prepend=-1) | np.diff(label[order], prepend=_OUTSIDE - 1))
     frame, label = frame[order][groups], label[order][groups]
     share = np.add.reduceat(lasting[order], groups) / (stop - start)[frame]
-    share[label == NOT_ANNOTATED] = -1
+    share[label == _OUTSIDE] = -1
     nearest = np.minimum.reduceat(distance[order], groups)
     ranked = np.lexsort((nearest, -np.round(share, 6), frame))
     return label[ranked][np.flatnonzero(np.diff(frame[ranked], prepend=-1))]

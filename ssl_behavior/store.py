@@ -24,7 +24,7 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents
 from ssl_behavior.individuals import IndividualsByName
-from ssl_behavior.recording import NOT_ANNOTATED, FrameTimes, Labels, Recording
+from ssl_behavior.recording import FPS_RANGE, NOT_ANNOTATED, FrameTimes, Labels, Recording, is_plausible_rate
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.terminal import quoted
 
@@ -36,6 +36,7 @@ __all__ = [
     "StoreRow",
     "StoreWriter",
     "Stream",
+    "check_numbers",
     "common_fps",
     "create_store",
     "write_store",
@@ -129,7 +130,7 @@ class Store:
             self.skeleton = Skeleton.from_dict(contents["skeleton"], source=f"{self.path}/store.json")
             self.individuals: tuple[str, ...] = tuple(contents["individuals"])
             self.streams = {name: _stream(values) for name, values in contents["streams"].items()}
-            self.rows = [_row(values) for values in contents["recordings"]]
+            self.rows = [_row(values, self.path / "store.json") for values in contents["recordings"]]
             self._by_id = {row.id: row for row in self.rows}
             self._checked_streams: set[str] = set()
             self.has_confidence = bool(contents["confidence"])
@@ -142,8 +143,14 @@ class Store:
     def _check_rows(self) -> None:
         offset = 0
         for row in self.rows:
-            source = row.source_fps is None or (row.source_fps > 0 and (row.source_frames or 0) > 0)
-            if row.offset != offset or row.frames < 1 or not row.fps > 0 or not source:
+            if (row.source_fps is None) != (row.source_frames is None) or (
+                row.source_times is not None and row.source_fps is None
+            ):
+                raise InputError(
+                    f"{self.path}/store.json is damaged: recording {row.id!r} has only a part of source_fps, "
+                    "source_frames and source_times; expected the first two of every resampled recording"
+                )
+            if row.offset != offset:
                 raise InputError(
                     f"{self.path}/store.json is damaged: recording {row.id!r} does not follow the one before"
                 )
@@ -306,7 +313,44 @@ class Store:
         return hashlib.sha256(json.dumps([self.skeleton.to_dict(), rows]).encode()).hexdigest()
 
 
-def _row(values: Mapping[str, Any]) -> StoreRow:
+_WHOLE = (("offset", 0), ("frames", 1), ("source_frames", 1), ("source_times", 0))
+"""Whole numbers of a row, and the least that each may be."""
+
+
+def _is_rate(value: object) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and is_plausible_rate(float(value))
+    except OverflowError:
+        return False
+
+
+def check_numbers(row: Mapping[str, Any], file: Path) -> None:
+    """Refuse a row of a table of recordings whose frames or rates are none.
+
+    Parameters
+    ----------
+    row : id, offset, frames, fps and, of resampled recordings, facts about the source.
+    file : the table, for the error.
+
+    Raises
+    ------
+    InputError
+        Naming the file, the recording, the fact, its value and what is expected.
+    """
+    known = [name for name, value in row.items() if value is not None] + ["offset", "frames", "fps"]
+    wrong = [
+        (name, f"a whole number, {least} or more")
+        for name, least in _WHOLE
+        if name in known and (not isinstance(row[name], int) or isinstance(row[name], bool) or row[name] < least)
+    ]
+    wrong += [(name, FPS_RANGE) for name in ("fps", "source_fps") if name in known and not _is_rate(row[name])]
+    if wrong:
+        name, expected = wrong[0]
+        raise InputError(f"{file} is damaged: recording {row['id']!r} has {name} {row[name]!r}; expected {expected}")
+
+
+def _row(values: Mapping[str, Any], file: Path) -> StoreRow:
+    check_numbers(values, file)
     size = values.get("resolution_px")
     return StoreRow(**{**values, "resolution_px": tuple(size) if size else None})
 

@@ -25,7 +25,8 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.files import check_free
-    from ssl_behavior.resampling import check_rate
+    from ssl_behavior.io.import_report import about_removed_bouts
+    from ssl_behavior.recording import check_rate
     from ssl_behavior.store import Store, create_store
     from ssl_behavior.terminal import counted, echo, make_console, progress_bars
 
@@ -36,12 +37,15 @@ def main(argv: Sequence[str]) -> int:
     _check_needed(store, options.fps)
     console = make_console()
     notices: Counter[str] = Counter()
+    removed: dict[str, dict[str, dict[str, tuple[int, int]]]] = {}
     with (
         progress_bars(console, transient=True) as progress,
         create_store(options.out, store.skeleton, store.individuals, options.overwrite) as writer,
     ):
-        for recording in _resampled(store, options.fps, notices, progress):
+        for recording in _resampled(store, options.fps, notices, removed, progress):
             writer.append(recording)
+    for sentence in about_removed_bouts(removed):
+        echo(console, f"  - {sentence}")
     for notice, count in notices.items():
         echo(console, f"  - {counted(count, 'recording')}: {notice}")
     echo(console, f"{options.out}: {counted(writer.num_frames, 'frame')} at {options.fps:.6g} per second")
@@ -62,19 +66,31 @@ def _check_apart(store: "Store", out: Path) -> None:
 
 def _check_needed(store: "Store", fps: float) -> None:
     from ssl_behavior.errors import InputError
-    from ssl_behavior.resampling import same_rate
+    from ssl_behavior.resampling import equal_rates
 
-    if all(same_rate(row.fps, fps) for row in store.rows):
+    if all(equal_rates(row.fps, fps) for row in store.rows):
         raise InputError(f"{store.path}: all recordings have {fps:.6g} frames per second already: nothing to resample")
 
 
-def _resampled(store: "Store", fps: float, notices: Counter[str], progress: "Progress") -> "Iterator[Recording]":
-    from ssl_behavior.resampling import resample
+def _resampled(
+    store: "Store",
+    fps: float,
+    notices: Counter[str],
+    removed: dict[str, dict[str, dict[str, tuple[int, int]]]],
+    progress: "Progress",
+) -> "Iterator[Recording]":
+    """Recordings at another rate; counts their notices and, per recording, the bouts that were removed."""
+    from ssl_behavior.resampling import removed_bouts, resample
 
     for recording in store:
         made = resample(recording, fps)
         kept = [f"{fps:.6g} frames per second already"] if made is recording else []
         notices.update([*kept, *made.notes])
+        removed[made.id] = {
+            name: removed_bouts(own, recording.frame_times, made.labels[name], made.frame_times)
+            for name, own in recording.labels.items()
+            if made is not recording
+        }
         yield made
         progress("resampling", recording.num_frames, store.num_frames)
 

@@ -50,6 +50,8 @@ class AnnotationStream:
     gaps : frames outside all intervals can be background; False = they are not annotated.
     not_annotated : stretches without annotation, (start, stop), in the units of the intervals, which win over them.
     seconds : times are seconds.
+    seconds_of : ends of the intervals in seconds of the video, float64 [start and stop, interval], where a file states
+        them beside frames; None = not stated.
     tolerance : overlaps up to this are slips of the pen; the interval that starts later wins.
     fps : frame rate of the annotated video, as the file states it; None = not stated.
     num_frames : number of frames that the file labels, None = not stated.
@@ -66,6 +68,7 @@ class AnnotationStream:
     gaps: bool = True
     not_annotated: tuple[tuple[float | int, float | int], ...] = ()
     seconds: bool = False
+    seconds_of: np.ndarray | None = None
     tolerance: float = 0.0
     fps: float | None = None
     num_frames: int | None = None
@@ -96,10 +99,19 @@ class AnnotationStream:
         kept = np.array([number.get(word, NOT_ANNOTATED) for word in self.vocabulary], dtype=np.int64)
         picks = picks & (kept[self.label] >= 0) if len(self) else picks
         subject = tuple(name for name, pick in zip(self.subject, picks, strict=True) if pick) if self.subject else ()
+        seconds_of = None if self.seconds_of is None else self.seconds_of[:, picks]
         return replace(
             self, vocabulary=words, start=self.start[picks], stop=self.stop[picks], label=kept[self.label[picks]],
-            subject=subject, background=self.background if self.background in words else None,
+            subject=subject, background=self.background if self.background in words else None, seconds_of=seconds_of,
         )  # fmt: skip
+
+    def in_seconds(self, fps: float | None = None) -> "AnnotationStream":
+        """Stream whose times are seconds: those of the file or, with `fps`, frame / fps."""
+        ends = self.seconds_of if fps is None else np.stack([self.start, self.stop]) / fps
+        assert ends is not None
+        rate = fps or self.fps or 1.0
+        absent = tuple((start / rate, stop / rate) for start, stop in self.not_annotated)
+        return replace(self, start=ends[0], stop=ends[1], not_annotated=absent, seconds=True, num_frames=None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from ssl_behavior.io.exclusive_streams import exclusive_streams, stream_name
 from ssl_behavior.io.label_tables import looked_for
 from ssl_behavior.io.reader_helpers import id_from_name, stem
 from ssl_behavior.recording import FrameTimes, Labels, Recording
-from ssl_behavior.resampling import resample_labels
+from ssl_behavior.resampling import removed_bouts, resample_labels
 
 __all__ = ["AnnotationIndex", "RecordingLabels"]
 
@@ -25,8 +25,10 @@ _ANNOTATION_WORDS = re.compile(rf"([_\-. ]*{_WORDS})+$", re.IGNORECASE)
 _LEADING_WORDS = re.compile(rf"^[_\-. ]*({_WORDS}(?=[_\-. ]|$)[_\-. ]*)*", re.IGNORECASE)
 _FILE_TYPES = re.compile(r"\.(boris|annot|parquet|tsv|mp4|avi|mov|mkv|mpg|mpeg|wmv|m4v|seq)$", re.IGNORECASE)
 
-_SAME_RATE = 1e-4
+_STATED_DIGITS = 1e-4
 """Relative difference of frame rates that are written with fewer digits; 29.97 and 30 are ten times as far apart."""
+_USUAL_RATE = 0.05
+"""Relative difference of a stated frame rate from the usual one of measured times, up to which it may be that rate."""
 
 
 @dataclass
@@ -60,6 +62,8 @@ class RecordingLabels:
     labels: dict[str, Labels] = field(default_factory=dict)
     spans: dict[str, AnnotationSpan] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    removed_bouts: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
+    """Stream -> behavior -> (bouts that resampling removed, all bouts)."""
 
 
 class AnnotationIndex:
@@ -150,8 +154,8 @@ class AnnotationIndex:
         for stream, own in _streams(annotations, self._raters, found.notices).items():
             background = backgrounds.get(stream, backgrounds.get(own[0][1], ""))
             made = [_labels(a, name, recording, times, background, resampled) for a, name in own]
-            _check_same(recording, stream, own, [labels for labels, _ in made])
-            found.labels[stream], found.spans[stream] = made[0]
+            _check_same(recording, stream, own, [labels for labels, _, _ in made])
+            found.labels[stream], found.spans[stream], found.removed_bouts[stream] = made[0]
             found.notices += _about_rate(own[0][0], own[0][0].streams[own[0][1]], recording, times, resampled)
         found.notices += [sentence for annotation, _ in annotations for sentence in annotation.notices]
         return found
@@ -322,14 +326,20 @@ def _labels(
     times: FrameTimes,
     background: str,
     resampled: FrameTimes | None,
-) -> tuple[Labels, AnnotationSpan]:
-    """Labels of a recording, of its source's frames and then resampled, or of its own frames."""
-    counted = _counted(annotation, annotation.streams[stream], recording, times, resampled)
+) -> tuple[Labels, AnnotationSpan, dict[str, tuple[int, int]]]:
+    """Labels of a recording, of its source's frames and then resampled, or of its own frames; removed bouts."""
+    one = annotation.streams[stream]
+    if times.measured is None or one.seconds:
+        counted = _counted(annotation, one, recording, times, resampled)
+    else:
+        one, counted = _counted_irregular(annotation, one, recording, times, resampled)
+        annotation = replace(annotation, streams={stream: one})
     measured = None if counted.measured is None else counted
     labels, span = labels_from_annotation(annotation, stream, counted.num_frames, background, counted.fps, measured)
-    if resampled is not None and counted is times:
-        labels = resample_labels(labels, times, resampled)
-    return labels, span
+    if resampled is None or counted is not times:
+        return labels, span, {}
+    made = resample_labels(labels, times, resampled)
+    return made, span, removed_bouts(labels, times, made, resampled)
 
 
 def _counted(
@@ -338,8 +348,8 @@ def _counted(
     """Times of the frames that a file counts: the source's, unless it states the rate or length of resampled frames."""
     if resampled is None:
         return times
-    if one.fps is not None and not _same_rate(times.fps, resampled.fps):
-        return resampled if _same_rate(one.fps, resampled.fps) else times
+    if one.fps is not None and not _stated_alike(times.fps, resampled.fps):
+        return resampled if _stated_alike(one.fps, resampled.fps) else times
     if one.num_frames == resampled.num_frames and one.num_frames != times.num_frames:
         return resampled
     if one.fps is None and one.num_frames not in (None, times.num_frames):
@@ -350,20 +360,71 @@ def _counted(
     return times
 
 
-def _same_rate(one: float, other: float) -> bool:
-    return abs(one - other) <= _SAME_RATE * other
+def _counted_irregular(
+    annotation: Annotation, one: AnnotationStream, recording: str, times: FrameTimes, resampled: FrameTimes | None
+) -> tuple[AnnotationStream, FrameTimes]:
+    """The stream, in seconds where the file has them, and the times of the frames that it counts.
+
+    Frames of a source with measured times are not the resampled ones, even at one rate, and exports count the latter.
+    Without seconds, the length or the rate decides; `labels add` refuses a file that has neither.
+    """
+    own = resampled is not None and one.fps is not None and _stated_alike(one.fps, resampled.fps)
+    exported = bool(annotation.recording) and one.fps is not None
+    fitting = [known for known in (times, resampled) if known is not None and known.num_frames == one.num_frames]
+    if len(fitting) == 1:
+        return one, fitting[0]
+    if resampled is not None and own and (exported or one.seconds_of is not None or not _near_rate(one, times)):
+        return one, resampled
+    if exported or one.seconds_of is not None:
+        return one.in_seconds(one.fps if exported else None), times
+    if resampled is None or (_near_rate(one, times) and not _near_rate(one, resampled)):
+        return one, times
+    length = "" if one.num_frames is None else f"it labels {one.num_frames} frames, and "
+    raise InputError(
+        f"{annotation.where}: {length}its frames may be those of recording {recording!r}, {resampled.num_frames} at "
+        f"{resampled.fps:.6g} per second, or those of its source, {times.num_frames} at irregular times. Add the "
+        "columns start_s and stop_s (seconds of the video) to a table of bouts, keep the labels.json of an export "
+        "beside it, or import the tracks again with `annotations`, which count frames of the source"
+    )
+
+
+def _near_rate(one: AnnotationStream, times: FrameTimes) -> bool:
+    """Whether a file states about the frame rate of these times; that of measured times is only the usual one."""
+    return one.fps is not None and abs(one.fps / times.fps - 1) < _USUAL_RATE
+
+
+def _stated_alike(one: float, other: float) -> bool:
+    """Whether two frame rates differ by no more than digits that a file leaves out."""
+    return abs(one - other) <= _STATED_DIGITS * other
 
 
 def _about_rate(
     annotation: Annotation, one: AnnotationStream, recording: str, times: FrameTimes, resampled: FrameTimes | None
 ) -> list[str]:
+    if times.measured is not None and not one.seconds:
+        return _about_irregular(annotation, one, recording, times, resampled)
     if resampled is not None and not one.seconds and one.fps is None and one.num_frames is None:
         return [f"{annotation.path}: read as frames of the source, {times.fps:.6g} per second"]
-    if not one.seconds or one.fps is None or times.measured is not None or _same_rate(one.fps, times.fps):
+    lengths = [known.num_frames for known in (times, resampled) if known is not None]
+    if one.fps is None or times.measured is not None or (not one.seconds and one.num_frames in lengths):
         return []
-    if resampled is not None and _same_rate(one.fps, resampled.fps):
+    if any(_stated_alike(one.fps, known.fps) for known in (times, resampled) if known is not None):
         return []
+    read = f"times are read at {one.fps:.6g}" if one.seconds else "frame numbers are read as frames of the tracks"
     return [
         f"{annotation.path}: the annotated video has {one.fps:.6g} frames per second, the tracks of {recording!r} "
-        f"have {times.fps:.6g}; its times are read at {one.fps:.6g}"
+        f"have {times.fps:.6g}; its {read}"
     ]
+
+
+def _about_irregular(
+    annotation: Annotation, one: AnnotationStream, recording: str, times: FrameTimes, resampled: FrameTimes | None
+) -> list[str]:
+    """Notice about the frames that a file counts of a video with measured times, unless its length says it."""
+    read, counted = _counted_irregular(annotation, one, recording, times, resampled)
+    if annotation.recording or (not read.seconds and one.num_frames == counted.num_frames):
+        return []
+    if read.seconds:
+        return [f"{annotation.path}: its seconds are read, because the frame times of the source are irregular"]
+    frames = "frames of the source, whose times are irregular, usually" if counted is times else "resampled frames,"
+    return [f"{annotation.path}: read as {frames} {counted.fps:.6g} per second"]

@@ -16,7 +16,7 @@ from ssl_behavior.io.annotated_recording import AnnotatedRecording, streams_of
 from ssl_behavior.io.annotation import Annotation, AnnotationStream, Interval
 from ssl_behavior.io.caltech import stream_numbers
 from ssl_behavior.io.delimited import head_text, read_text
-from ssl_behavior.recording import StreamFacts
+from ssl_behavior.recording import StreamFacts, is_plausible_rate
 
 __all__ = ["bento_channels", "bento_text", "check_bento", "read_bento", "sniff_bento"]
 
@@ -162,7 +162,7 @@ def _annotation(
     try:
         first, last = (int(facts[f"annotation {end} frame"]) for end in ("start", "stop"))
         fps = float(facts["annotation framerate"])
-        if not (0 <= first <= last and math.isfinite(fps) and fps > 0):
+        if not (0 <= first <= last and is_plausible_rate(fps)):
             raise ValueError
     except (KeyError, ValueError):
         raise InputError(

@@ -23,6 +23,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotation import DEFAULT_STREAM, Annotation, AnnotationStream
 from ssl_behavior.io.delimited import head_text, read_text
 from ssl_behavior.io.label_tables import text_rows
+from ssl_behavior.recording import is_plausible_rate
 
 __all__ = ["read_boris_project", "read_boris_table", "sniff_boris_project", "sniff_boris_table"]
 
@@ -276,7 +277,7 @@ def _videos(values: Mapping[str, Any], notices: list[str], where: str) -> tuple[
 def _fps(values: Mapping[str, Any]) -> float | None:
     info = values.get("media_info")
     rates = info.get("fps") if isinstance(info, dict) else None
-    return next((rate for rate in map(_positive, rates.values()) if rate), None) if isinstance(rates, dict) else None
+    return next((rate for rate in map(_rate, rates.values()) if rate), None) if isinstance(rates, dict) else None
 
 
 def _number(value: Any) -> float | None:
@@ -285,6 +286,12 @@ def _number(value: Any) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def _rate(value: Any) -> float | None:
+    """Frame rate; None for a number that is none."""
+    number = _number(value)
+    return number if number is not None and is_plausible_rate(number) else None
 
 
 def _positive(value: Any) -> float | None:
@@ -402,7 +409,7 @@ def _row_observation(name: str, row: Mapping[str, str], facts: Mapping[str, str]
     offset = _number(stated)
     if offset is None:
         raise InputError(f"{where}: its time offset must be seconds, got {stated!r}")
-    fps = _positive(row.get("fps") or row.get("fps (frame/s)"))
+    fps = _rate(row.get("fps") or row.get("fps (frame/s)"))
     return _Observation(name, (_Video(files),), fps, observer, offset=offset)
 
 

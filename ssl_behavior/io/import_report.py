@@ -8,12 +8,23 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from ssl_behavior.io.annotation import AnnotationSpan
 from ssl_behavior.io.track_quality import Cleaned, Quality
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import FRONT_ROLES, Skeleton
 from ssl_behavior.terminal import counted, listed, make_table
 
-__all__ = ["CONCERNS", "ImportReport", "RecordingReport", "StreamReport", "findings", "render", "without_heading"]
+__all__ = [
+    "CONCERNS",
+    "ImportReport",
+    "RecordingReport",
+    "StreamReport",
+    "about_removed_bouts",
+    "about_spans",
+    "findings",
+    "render",
+    "without_heading",
+]
 
 
 CONCERNS: tuple[tuple[str, str], ...] = (
@@ -26,6 +37,7 @@ CONCERNS: tuple[tuple[str, str], ...] = (
         r"recordings have .* animals?\b|animals left out|belong to no animal|need two|number of animals|no heading",
     ),
     ("copies", r"has the same tracks as|several track files of one video"),
+    ("removed bouts", r"^resampling removed"),
     ("missing points", r"missing|never seen|no point of any animal"),
     ("doubtful points", r"points? |bod(y|ies) "),
     ("labels", r"annotat|annotator|label|background|behavior"),
@@ -104,6 +116,8 @@ def findings(report: "ImportReport") -> list[str]:
     """Findings that need attention, one sentence each, with recordings and counts, in the order of `CONCERNS`."""
     found = [*_about_points(report), *_about_missing(report.recordings)]
     found += [("labels", sentence) for sentence in _about_labels(report)]
+    removed = {row.id: {name: own.removed_bouts for name, own in row.labels.items()} for row in report.recordings}
+    found += [("removed bouts", sentence) for sentence in about_removed_bouts(removed)]
     others = [*_about_notes(report), *_grouped(report.notices)]
     found += [(concern_of(sentence), sentence) for sentence in others]
     order = [name for name, _ in CONCERNS] + [""]
@@ -212,19 +226,58 @@ def _about_labels(report: "ImportReport") -> Iterator[str]:
             if len(without) > limit:
                 named = f"{len(without)} of {len(report.recordings)} recordings: {listed(without, 3)}"
             yield f"{stream} is not annotated (which is not the same as background) in {named}"
-        having = {row.id: row.labels[stream] for row in report.recordings if stream in row.labels}
-        kinds: tuple[tuple[Callable[[StreamReport], int], str], ...] = (
-            (lambda s: s.clipped, "annotated frames lie after the end of the tracks and were dropped"),
-            (lambda s: s.after_end, "frames after the last annotation are taken as not annotated"),
-            (
-                lambda s: s.uncovered,
-                f"frame[|s] between annotations [is|are] taken as {report.backgrounds.get(stream) or 'not annotated'}",
-            ),
+        spans = {row.id: row.labels[stream].span for row in report.recordings if stream in row.labels}
+        yield from about_spans(stream, spans, report.backgrounds.get(stream, ""), limit)
+
+
+def about_spans(
+    stream: str, spans: Mapping[str, AnnotationSpan], background: str, limit: int = _MANY_IDS
+) -> Iterator[str]:
+    """Sentences about annotations of one stream that do not cover the tracks exactly, with recordings and frames.
+
+    Parameters
+    ----------
+    spans : recording -> fit of its annotation to its tracks.
+    background : of the stream, "" = none.
+    limit : number of recordings that are named.
+    """
+    kinds: tuple[tuple[Callable[[AnnotationSpan], int], str], ...] = (
+        (lambda span: span.clipped, "annotated frames lie after the end of the tracks and were dropped"),
+        (lambda span: span.after_end, "frames after the last annotation are taken as not annotated"),
+        (lambda span: span.uncovered, f"frames between annotations are taken as {background or 'not annotated'}"),
+    )
+    for count, sentence in kinds:
+        concerned = Counter({id: count(span) for id, span in spans.items() if count(span)})
+        if concerned:
+            yield f"{stream}: {_counted(sentence, concerned, limit)}"
+
+
+def about_removed_bouts(removed: Mapping[str, Mapping[str, Mapping[str, tuple[int, int]]]]) -> Iterator[str]:
+    """One sentence about the bouts that resampling removed, if there are any; what lost the largest share comes first.
+
+    Parameters
+    ----------
+    removed : recording -> stream -> behavior -> (removed bouts, all bouts), see `resampling.removed_bouts`.
+    """
+    counts: dict[tuple[str, str], tuple[int, int]] = {}
+    ids = []
+    for id, streams in removed.items():
+        for stream, behaviors in streams.items():
+            for behavior, (gone, total) in behaviors.items():
+                before = counts.get((stream, behavior), (0, 0))
+                counts[stream, behavior] = before[0] + gone, before[1] + total
+                ids += [id] if gone else []
+    several = len({stream for stream, _ in counts}) > 1
+    parts = [
+        f"{gone:,} of {total:,} bouts of {f'{stream}:' if several else ''}{behavior}"
+        for (stream, behavior), (gone, total) in sorted(counts.items(), key=lambda item: -item[1][0] / item[1][1])
+        if gone
+    ]
+    if parts:
+        yield (
+            f"resampling removed {listed(parts, _MANY_IDS)}: none of the new frames is mostly theirs; a higher rate "
+            f"keeps them ({listed(list(dict.fromkeys(ids)), _MANY_IDS)})"
         )
-        for count, sentence in kinds:
-            concerned = Counter({id: count(s) for id, s in having.items() if count(s)})
-            if concerned:
-                yield f"{stream}: {_counted(sentence, concerned, limit)}"
 
 
 def _about_notes(report: "ImportReport") -> Iterator[str]:
@@ -285,7 +338,8 @@ class StreamReport:
     """One label stream of one recording: annotated frames, in total and per behavior, and fit of intervals to tracks.
 
     `clipped` : annotated frames after the end of the tracks, dropped; `uncovered` : frames between intervals;
-    `after_end` : frames of the tracks after the last interval, taken as not annotated.
+    `after_end` : frames of the tracks after the last interval, taken as not annotated; `removed_bouts` : behavior ->
+    (bouts that resampling removed, all bouts).
     """
 
     annotated: int
@@ -294,6 +348,12 @@ class StreamReport:
     clipped: int = 0
     uncovered: int = 0
     after_end: int = 0
+    removed_bouts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def span(self) -> AnnotationSpan:
+        """Fit of the annotation to the tracks."""
+        return AnnotationSpan(clipped=self.clipped, uncovered=self.uncovered, after_end=self.after_end)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,9 @@ __all__ = [
 ]
 
 _DELIMITERS = ",;\t"
+_COARSE = 3e-4
+"""Relative error of seconds from which on they tell no frame rate: 29.97 and 30 are three times as far apart."""
+_ROUNDING = 1e-9
 _RECORDING_COLUMNS = ("recording", "video_id", "video", "observation id")
 
 
@@ -214,15 +217,60 @@ def read_bouts_table(path: Path) -> list[Annotation]:
     """
     table = read_rows(path)
     behavior, stream, columns = table.column("behavior"), table.column("stream"), _ends(table)
+    seconds = table.column("start_s"), table.column("stop_s")
     found = []
     for recording, rows in _by_recording(table).items():
         bouts: dict[str, list[Interval]] = defaultdict(list)
+        places: dict[str, list[int]] = defaultdict(list)
         for number in rows:
-            name = table.rows[number][stream].strip() if stream >= 0 else ""
-            bouts[name or DEFAULT_STREAM].append((*_interval(table, number, columns), _named(table, number, behavior)))
-        streams = {name: AnnotationStream.of(own, complete=True) for name, own in bouts.items()}
+            name = (table.rows[number][stream].strip() if stream >= 0 else "") or DEFAULT_STREAM
+            bouts[name].append((*_interval(table, number, columns), _named(table, number, behavior)))
+            places[name].append(number)
+        rate = _rate(table, rows, *zip(columns, seconds, strict=True))
+        streams = {
+            name: AnnotationStream.of(own, complete=True, fps=rate, seconds_of=_numbers(table, places[name], seconds))
+            for name, own in bouts.items()
+        }
         found.append(Annotation(path=path, streams=streams, names=(recording,) if recording else ()))
     return found
+
+
+def _numbers(table: LabelTable, rows: Sequence[int], columns: Sequence[int]) -> np.ndarray | None:
+    """Finite numbers of some columns, float64 [column, row]; None if a column or a number is not there."""
+    if min(columns) < 0:
+        return None
+    try:
+        cells = [[float(table.rows[row][column].replace(",", ".")) for row in rows] for column in columns]
+    except ValueError:
+        return None
+    numbers = np.array(cells, dtype=np.float64)
+    return numbers if np.isfinite(numbers).all() else None
+
+
+def _rate(table: LabelTable, rows: Sequence[int], *columns: tuple[int, int]) -> float | None:
+    """Frames per second by which a table computes its seconds; None if there is none, or the seconds are too coarse.
+
+    Of rates that give all seconds to their number of decimals, it is the one that is a whole number, that of NTSC, or
+    the one with the fewest decimals.
+
+    Parameters
+    ----------
+    columns : pairs of a column of frames and the column of their seconds.
+    """
+    frames, seconds = (_numbers(table, rows, side) for side in zip(*columns, strict=True))
+    if frames is None or seconds is None or not rows:
+        return None
+    frames, seconds = frames.ravel(), seconds.ravel()
+    cells = (table.rows[row][second] for row in rows for _, second in columns)
+    decimals = max(len(cell.strip().replace(",", ".").partition(".")[2]) for cell in cells)
+    latest = int(frames.argmax())
+    error = 0.501 * 10.0**-decimals + _ROUNDING * seconds[latest]
+    if error > _COARSE * seconds[latest] or frames[latest] <= 0:
+        return None
+    rate = frames[latest] / seconds[latest]
+    rates = [round(rate), round(rate * 1.001) / 1.001, *(round(rate, digits) for digits in range(1, 7)), rate]
+    fitting = (one for one in rates if one > 0 and (np.abs(frames / one - seconds) <= error).all())
+    return next((float(one) for one in fitting), None)
 
 
 def _ends(table: LabelTable) -> tuple[int, int]:
@@ -248,13 +296,23 @@ def read_frames_table(path: Path) -> list[Annotation]:
     if len(table.header) < 3 or not table.rows:
         raise InputError(f"{path}: expected the columns frame, seconds and one for each stream, and a row per frame")
     _check_frames(table)
+    rows = range(len(table.rows))
+    rate, seconds = _rate(table, rows, (0, 1)), _numbers(table, rows, [1])
     streams = {}
     for column, name in enumerate(table.header[2:], start=2):
         words = np.array([row[column].strip() for row in table.rows])
         if (words == "").all():
             continue
-        streams[name.strip()] = replace(stream_of_frames(labels_of_words(words)), background=None)
+        one = stream_of_frames(labels_of_words(words))
+        ends = None if seconds is None else _edges(seconds[0])[np.stack([one.start, one.stop]).astype(np.int64)]
+        streams[name.strip()] = replace(one, background=None, fps=rate, seconds_of=ends)
     return [Annotation(path=path, streams=streams)]
+
+
+def _edges(seconds: np.ndarray) -> np.ndarray:
+    """Times of frames and the end of the last one, which lasts as long as is usual, float64 [time + 1], s."""
+    usual = np.median(np.diff(seconds)) if len(seconds) > 1 else 0.0
+    return np.append(seconds, seconds[-1] + usual)
 
 
 def labels_of_words(words: np.ndarray) -> Labels:

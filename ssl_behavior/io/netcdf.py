@@ -27,6 +27,7 @@ from ssl_behavior.io.reader_helpers import (
     note_gaps,
     read_head,
     recording_id,
+    same_clock,
     stated_fps,
     two_dimensions,
 )
@@ -156,7 +157,7 @@ def _frames(
     if not unit.startswith("second"):
         raise InputError(f"{path}: its time unit is {unit!r}; expected seconds or frames")
     numbers, measured = frame_numbers(times, path, options.keep_times, options.fps or fps)
-    if options.fps is None and fps is not None and measured is not None and abs(measured / fps - 1) > 0.01:
+    if options.fps is None and fps is not None and measured is not None and not same_clock(measured, fps):
         raise InputError(
             f"{path}: its attribute fps is {fps:g}, but its times are {1 / measured:g} s apart, which is {measured:g} "
             "frames per second; pass the right one as `fps`"

@@ -30,6 +30,7 @@ from ssl_behavior.io.reader_helpers import (
     is_text,
     measured_times,
     numbers_with,
+    same_clock,
     to_float32,
 )
 from ssl_behavior.recording import Labels, Recording
@@ -44,7 +45,6 @@ _KEYS = (
     "keypoints", "keypoint_names", "fps", "confidence", "individuals", "id", "subset", "resolution_px", "px_per_cm",
     "skeleton", "times",
 )  # fmt: skip
-_SAME_CLOCK = 0.01
 _STREAM_KEYS = ("labels", "vocabulary", "background", "annotator")
 
 
@@ -186,7 +186,7 @@ class _Contents:
                 (where if first else f"its first frame is at {times[0]:g} s, not at 0 s")
                 + ": pass a frame rate to resample it to, e.g. `resample=30`, or add the missing frames as NaN"
             )
-        if options.fps is None and fps and rate and abs(rate / fps - 1) > _SAME_CLOCK:
+        if options.fps is None and fps and rate and not same_clock(rate, fps):
             raise self.error(
                 f"its fps is {fps:g}, but its times are usually {1 / rate:g} s apart, which is {rate:g} frames per "
                 "second; correct one of them, or leave fps out"

@@ -20,7 +20,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.dlc_filenames import parse_track_name
-from ssl_behavior.recording import ON_TIME_FRAMES, times_of_all_frames
+from ssl_behavior.recording import CLOCK_DRIFT, FPS_RANGE, ON_TIME_FRAMES, is_plausible_rate, times_of_all_frames
 from ssl_behavior.skeleton import Skeleton
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "open_zip",
     "read_head",
     "recording_id",
+    "same_clock",
     "stated_fps",
     "stem",
     "to_float32",
@@ -279,7 +280,6 @@ def member_head(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int = H
 MAX_BYTES = 8 << 30
 """Largest recording that is read: 6 million frames of 4 animals with 27 keypoints."""
 
-_SAME_CLOCK = 0.01
 _VIDEO = re.compile(r"\.(mp4|avi|mov|mkv|mpg|wmv|m4v)$", re.IGNORECASE)
 
 
@@ -314,15 +314,20 @@ def in_order(array: np.ndarray, order: Sequence[int]) -> np.ndarray:
     return array if list(order) == list(range(array.shape[2])) else array[:, :, list(order)]
 
 
+def same_clock(rate: float, fps: float) -> bool:
+    """Whether a frame rate by the times of a file is the stated one, within the drift of a clock (1 %)."""
+    return abs(rate - fps) <= CLOCK_DRIFT * fps
+
+
 def stated_fps(options: ReadOptions, stated: float | None, path: Path, title: str, notes: list[str]) -> float:
     """The frame rate that was passed, or else the file's own; a note if they differ.
 
     Raises
     ------
     InputError
-        If neither is known, or the file's is no number above 0.
+        If neither is known, or the file's is no rate that videos have.
     """
-    usable = stated is not None and math.isfinite(stated) and stated > 0
+    usable = stated is not None and is_plausible_rate(stated)
     if options.fps is not None:
         if usable and not math.isclose(options.fps, float(stated or 0), rel_tol=1e-4):
             notes.append(f"fps {options.fps:.6g} as passed, but the file states {stated:.6g}")
@@ -330,7 +335,7 @@ def stated_fps(options: ReadOptions, stated: float | None, path: Path, title: st
     if stated is None:
         raise InputError(f"{path}: this {title} does not contain the frame rate; pass it as `fps`, e.g. `fps=30`")
     if not usable:
-        raise InputError(f"{path}: its frame rate is {stated}; expected a number above 0; pass it as `fps`")
+        raise InputError(f"{path}: its frame rate is {stated}; expected {FPS_RANGE}; pass it as `fps`")
     return float(stated)
 
 
@@ -456,7 +461,7 @@ def measured_times(
     """
     if not options.keep_times:
         return None
-    if options.fps is not None and rate is not None and abs(options.fps / rate - 1) > _SAME_CLOCK:
+    if options.fps is not None and rate is not None and not same_clock(rate, options.fps):
         frame_numbers(times, path)
         return None
     every = times_of_all_frames(numbers, times)

@@ -229,6 +229,12 @@ def edit(folder, **changes):
     (folder / "embeddings.json").write_text(json.dumps(contents | changes))
 
 
+def edit_row(folder, **changes):
+    contents = json.loads((folder / "embeddings.json").read_text())
+    contents["recordings"][0] |= changes
+    (folder / "embeddings.json").write_text(json.dumps(contents))
+
+
 DAMAGES = {
     "no table": (lambda f: (f / "embeddings.json").unlink(), "is not an embeddings folder"),
     "another format": (
@@ -244,6 +250,11 @@ DAMAGES = {
     "cut": (lambda f: (f / "embeddings.npy").write_bytes((f / "embeddings.npy").read_bytes()[:-7]), "cannot be read"),
     "shorter": (lambda f: np.save(f / "embeddings.npy", np.zeros((3, 5), "f2")), r"has shape \[3, 5\]"),
     "a number": (lambda f: np.save(f / "embeddings.npy", np.float16(3)), "damaged"),
+    "fps infinite": (
+        lambda f: edit_row(f, fps=float("inf")),
+        r"embeddings\.json is damaged: recording .* has fps inf;",
+    ),
+    "half a frame": (lambda f: edit_row(f, source_frames=1.5), r"has source_frames 1\.5; expected a whole number"),
     "one axis": (lambda f: np.save(f / "embeddings.npy", np.zeros(sum(LENGTHS), "f2")), "damaged"),
 }
 

@@ -280,8 +280,13 @@ def test_a_failure_in_the_middle_leaves_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fps": 0.0}, "`fps` must be a number above 0"),
-        ({"fps": float("nan")}, "`fps` must be a number above 0"),
+        ({"fps": 0.0}, "`fps` must be a number from 0.01 to 100,000 frames per second, got 0"),
+        ({"fps": float("nan")}, "`fps` must be a number from 0.01 to 100,000 frames per second, got nan"),
+        ({"fps": 1e-320}, "`fps` must be a number from"),
+        ({"fps": 1e308, "resample": 30.0}, "`fps` must be a number from .* got 1e"),
+        ({"resample": 1e-310}, "`resample` must be a number from"),
+        ({"resample": 1e-9}, "`resample` must be a number from"),
+        ({"resample": 1e9}, "`resample` must be a number from 0.01 to 100,000 frames per second, got 1e"),
         ({"px_per_cm": -3.0}, "`px_per_cm` must be a number above 0, got -3"),
         ({"px_per_cm": float("inf")}, "`px_per_cm` must be a number above 0"),
         ({"min_confidence": 2.0}, "`min_confidence` must be in"),
@@ -292,6 +297,25 @@ def test_options_are_checked(tmp_path, options, message):
     track = write(tmp_path / "a.npz", keypoints())
     with pytest.raises(InputError, match=message):
         import_recordings([track], tmp_path / "store", ImportOptions(**options))
+
+
+def test_times_in_milliseconds_are_noticed(tmp_path):
+    def save(name, times):
+        np.savez(tmp_path / name, keypoints=keypoints(20), keypoint_names=[*RATS.keypoints], times=times)
+        return tmp_path / name
+
+    slow = save("a.npz", np.arange(20) * 1000 / 30)
+    notice = "fewer than 1 frame per second is assumed, 0.03 in a: if times of the file are milliseconds, pass"
+    assert any(notice in one for one in import_recordings([slow], tmp_path / "store").notices)
+    fast = import_recordings([slow], tmp_path / "again", ImportOptions(fps=30.0))
+    assert not any("milliseconds" in one for one in fast.notices) and Store(tmp_path / "again").rows[0].fps == 30.0
+    with pytest.raises(
+        InputError, match=r"fps must be a number from 0.01 .*got 1e-05.*\(are its times milliseconds\?\)"
+    ):
+        import_recordings([save("b.npz", np.arange(20) * 1e5)], tmp_path / "other")
+    times = np.append(np.arange(19) / 30, 1e300)
+    with pytest.raises(InputError, match=r"it has 3e\+301 frames, which need 3.*e\+\d+ GB of memory; choose"):
+        import_recordings([save("c.npz", times)], tmp_path / "other", ImportOptions(resample=30.0))
 
 
 def test_one_scale_for_all_recordings_that_do_not_bring_their_own(tmp_path):

@@ -9,6 +9,9 @@ import pytest
 from ssl_behavior import label_changes as module
 from ssl_behavior.cli import main
 from ssl_behavior.errors import InputError
+from ssl_behavior.importer import ImportOptions, import_recordings
+from ssl_behavior.io import write_npz
+from ssl_behavior.io.import_report import findings
 from ssl_behavior.label_changes import (
     add_labels,
     drop_streams,
@@ -20,6 +23,11 @@ from ssl_behavior.label_changes import (
 )
 from ssl_behavior.recording import Labels
 from ssl_behavior.store import Store, write_store
+
+GAPS = (
+    "Caltech Behavior Annotator - Annotation File\n\nConfiguration file:\nx\ta\nother\tb\n\n"
+    "S1:\tstart\tend\ttype\n-----\n\t1\t20\tx\n\t24\t41\tother\n"
+)
 
 
 @pytest.fixture
@@ -173,3 +181,48 @@ def test_the_verb(store, tmp_path, capsys):
         assert main(["labels", "undo", path]) == 0
     assert state(store) == state(copy)
     assert main(["labels", "undo", path]) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "sentence"),
+    [
+        ("a.npy", lambda path: np.save(path, np.zeros(50, int)),
+         "behavior: annotated frames lie after the end of the tracks and were dropped: a (9)"),
+        ("a.npy", lambda path: np.save(path, np.zeros(30, int)),
+         "behavior: frames after the last annotation are taken as not annotated: a (11)"),
+        ("a.csv", lambda path: bouts(path, "stream,behavior,start_frame,stop_frame\nS2,dig,50,57\n"),
+         "S2: annotated frames lie after the end of the tracks and were dropped: a (16)"),
+        ("a.txt", lambda path: path.write_text(GAPS),
+         "S1: frames between annotations are taken as other: a (3)"),
+    ],
+)  # fmt: skip
+def test_labels_that_do_not_cover_the_tracks_are_reported_as_in_an_import(store, tmp_path, dyad, name, write, sentence):
+    drop_streams(store, ["S1"])
+    write(tmp_path / name)
+    notices = add_labels(store, [tmp_path / name]).notices
+    assert sentence in notices
+    write_npz(tmp_path / "a.npz", dyad("a", 41))
+    options = ImportOptions(annotations=(tmp_path / name,))
+    assert sentence in findings(import_recordings([tmp_path / "a.npz"], tmp_path / "new", options))
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "row"),
+    [
+        ("a.csv", "frame,seconds,S2", lambda frame, fps: f"{frame},{frame / fps:.3f},dig"),
+        ("a.csv", "stream,behavior,start_frame,stop_frame,start_s,stop_s",
+         lambda frame, fps: f"S2,dig,{frame},{frame + 1},{frame / fps:.3f},{(frame + 1) / fps:.3f}"),
+    ],
+)  # fmt: skip
+def test_tables_with_the_seconds_of_another_rate_are_reported(store, tmp_path, name, header, row):
+    def notices(fps, count=36):
+        lines = [header, *(row(frame, fps) for frame in range(count))]
+        return " ".join(add_labels(store, [bouts(tmp_path / name, "\n".join(lines))], overwrite=True).notices)
+
+    for fps, shown in ((12, "12"), (12.5, "12.5"), (20.0001, "20")):
+        assert (
+            f"a.csv: the annotated video has {shown} frames per second, the tracks of 'a' have 30; its frame numbers "
+            "are read as frames of the tracks"
+        ) in notices(fps)
+    assert "a.csv" not in notices(30) and "29.97 frames" in notices(30_000 / 1001, 60)
+    assert "a.csv" not in notices(24, 1), "seconds of a fiftieth of a second tell no rate"

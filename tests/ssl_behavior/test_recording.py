@@ -32,7 +32,7 @@ WRONG = {
     "no frames": ({"keypoints": np.zeros((0, 2, 7, 2))}, "no frames"),
     "integers": ({"keypoints": np.zeros((FRAMES, 2, 7, 2), int)}, "floating point"),
     "infinite": ({"keypoints": np.full((FRAMES, 2, 7, 2), np.inf)}, "infinite"),
-    "fps 0": ({"fps": 0.0}, r"fps must be a number above 0, got 0\.0"),
+    "fps 0": ({"fps": 0.0}, r"fps must be a number from 0\.01 to 100,000 frames per second, got 0\.0"),
     "fps negative": ({"fps": -30.0}, "fps"),
     "fps nan": ({"fps": float("nan")}, "fps"),
     "fps infinite": ({"fps": float("inf")}, "fps"),

@@ -1,5 +1,7 @@
 import errno
 import json
+import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -177,6 +179,7 @@ def save(path, array):
     np.save(path, array)
 
 
+SOURCE = {"source_fps": 60.0, "source_frames": 30}
 DAMAGES = {
     "no table": (lambda f: (f / "store.json").unlink(), r"is not a store: it has no store\.json"),
     "not JSON": (lambda f: (f / "store.json").write_text("{"), r"store\.json is damaged"),
@@ -190,6 +193,30 @@ DAMAGES = {
     "overlapping rows": (lambda f: edit_row(f, offset=3), r"store\.json is damaged"),
     "negative frames": (lambda f: edit_row(f, frames=-2), r"store\.json is damaged"),
     "fps 0": (lambda f: edit_row(f, fps=0), r"store\.json is damaged"),
+    **{
+        f"{name} {str(value)[:5]}": (
+            lambda f, name=name, value=value: edit_row(f, **{**SOURCE, name: value}),
+            rf"store\.json is damaged: recording 'two/b' has {name} {re.escape(repr(value))}; expected ",
+        )
+        for name, value in (
+            ("frames", 13.0),
+            ("frames", True),
+            ("offset", 1.5),
+            ("fps", math.inf),
+            ("fps", math.nan),
+            ("fps", "30"),
+            ("fps", 10**400),
+            ("source_fps", math.inf),
+            ("source_fps", -1.0),
+            ("source_frames", 1.5),
+            ("source_frames", 0),
+            ("source_times", 1.5),
+            ("source_times", -1),
+            ("source_times", "0"),
+        )
+    },
+    "source frames without a rate": (lambda f: edit_row(f, source_frames=3), "has only a part of source_fps"),
+    "source times without a rate": (lambda f: edit_row(f, source_times=0), "has only a part of source_fps"),
     "two of one id": (lambda f: edit_row(f, id="one"), r"store\.json is damaged"),
     "no keypoints": (lambda f: (f / "keypoints.npy").unlink(), r"keypoints\.npy is missing"),
     "keypoints cut": (lambda f: truncate(f / "keypoints.npy"), r"keypoints\.npy cannot be read"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.cli import main
+from ssl_behavior.io import write_npz
 from ssl_behavior.recording import FrameTimes, Labels
 from ssl_behavior.resampling import resample
 from ssl_behavior.store import Store, write_store
@@ -46,6 +47,32 @@ def test_new_store(store, tmp_path, capsys):
     assert (source.fps, source.num_frames, source.measured) == (60.0, 120, None)
 
 
+def test_removed_bouts_are_counted_by_import_resample_and_labels_add(tmp_path, dyad, capsys):
+    frames = np.zeros(90, int)
+    frames[[10, 31, 52]], frames[60:80] = 1, 2
+    labels = {"S1": Labels(vocabulary=("other", "rear", "sniff"), frames=frames, background="other")}
+    videos = [dyad(name, 90, labels=labels) for name in ("a", "b")]
+    store = write_store(tmp_path / "store", videos).path
+    for one in videos:
+        write_npz(tmp_path / f"{one.id}.npz", one)
+    np.save(tmp_path / "a.npy", np.array(["other", "rear", "sniff"])[frames])
+    expected = (
+        "  - resampling removed {} of {} bouts of rear: none of the new frames is mostly theirs; a higher rate keeps "
+        "them ({})"
+    )
+    assert run(store, "--fps", "10", "--out", tmp_path / "new") == 0
+    assert capsys.readouterr().out.splitlines()[0] == expected.format(6, 6, "a, b")
+    words = ["import", str(tmp_path / "a.npz"), str(tmp_path / "b.npz"), "--resample", "10"]
+    assert main([*words, "--out", str(tmp_path / "imported")]) == 0
+    assert expected.format(6, 6, "a, b").strip() in " ".join(capsys.readouterr().out.split())
+    assert (
+        main(["labels", "add", str(tmp_path / "new"), str(tmp_path / "a.npy"), "--background", "behavior=other"]) == 0
+    )
+    assert capsys.readouterr().out.splitlines()[0] == expected.format(3, 3, "a")
+    assert run(store, "--fps", "60", "--out", tmp_path / "fast") == 0
+    assert "resampling removed" not in capsys.readouterr().out
+
+
 def test_measured_times_stay(tmp_path, dyad):
     times = np.cumsum(np.random.default_rng(0).uniform(0.01, 0.06, 50))
     source = FrameTimes(fps=30.0, num_frames=50, measured=times)
@@ -59,8 +86,8 @@ def test_measured_times_stay(tmp_path, dyad):
 
 @pytest.mark.parametrize(
     ("fps", "message"),
-    [("0", "--fps must be a number of frames per second above 0, got 0"), ("-3", "above 0, got -3"),
-     ("nan", "above 0, got nan")],
+    [("0", "--fps must be a number from 0.01 to 100,000 frames per second, got 0"), ("-3", "per second, got -3"),
+     ("nan", "per second, got nan")],
 )  # fmt: skip
 def test_bad_rates(store, tmp_path, fps, message, capsys):
     assert run(store.path, "--fps", fps, "--out", tmp_path / "new") == 2
@@ -96,7 +123,7 @@ def test_places_that_are_taken(store, tmp_path, capsys):
 
 
 def test_too_many_frames_leave_nothing(tmp_path, dyad, capsys):
-    store = write_store(tmp_path / "store", [dyad("a", 31)])
-    assert run(store.path, "--fps", "9e8", "--out", tmp_path / "new") == 2
+    store = write_store(tmp_path / "store", [dyad("a", 31, fps=0.02)])
+    assert run(store.path, "--fps", "1e5", "--out", tmp_path / "new") == 2
     assert "GB of memory; choose a lower rate" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["store"]

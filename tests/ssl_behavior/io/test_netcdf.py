@@ -173,3 +173,10 @@ def test_one_frame_is_placed_by_its_time(tmp_path, values):
     path = write(tmp_path / "x.nc", dataset(values[:1], times=np.array([0.43]), fps=10.0))
     assert np.flatnonzero(np.isfinite(read(path).keypoints[:, 0, 0, 0])).tolist() == [4]
     assert read(path, keep_times=True).times[-1] == 0.43
+
+
+@pytest.mark.parametrize("fps", [0.0, 30.0])
+def test_a_rate_that_contradicts_the_times_is_refused(tmp_path, values, fps):
+    data = dataset(values, times=np.arange(11) / 25).assign_attrs(fps=fps)
+    with pytest.raises(InputError, match=f"its attribute fps is {fps:g}, but its times are 0.04 s apart, which is 25"):
+        read(write(tmp_path / "x.nc", data))
