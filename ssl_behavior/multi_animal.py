@@ -13,6 +13,7 @@ import numpy as np
 from ssl_behavior.body_parts import animal_and_rest, animals_in_names, same_name
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import (
+    CLOCK_DRIFT,
     NOT_ANNOTATED,
     ON_TIME_FRAMES,
     Labels,
