@@ -175,7 +175,7 @@ def test_the_verb(store, tmp_path, capsys):
     assert main(["labels", "rename", path, "S1", "moves"]) == 0
     assert main(["labels", "merge", path, "moves", "run", "y", "--into", "go"]) == 0
     assert main(["labels", "drop", path, "S2"]) == 0
-    assert "added S2 (1 recordings)" in capsys.readouterr().out
+    assert "added S2 (1 recording)" in capsys.readouterr().out
     assert main(["labels", "rename", path, "moves:go", "x", "--recordings", "a"]) == 2
     for _ in range(5):
         assert main(["labels", "undo", path]) == 0
