@@ -47,10 +47,11 @@ def read_jabs(path: Path, options: ReadOptions) -> Iterator[Recording]:
     notes: list[str] = []
     with open_hdf5(path) as file:
         pose = file["poseest"]
+        _check_points(pose, path)
         identity, names = _identities(pose, path, notes)
         skeleton, order = choose_skeleton(KEYPOINTS, options.skeleton, str(path))
         keypoints, confidence = empty_tracks(len(identity), len(names), len(KEYPOINTS), path, _JOIN)
-        _read_points(pose, identity, keypoints, confidence, path)
+        _read_points(pose, identity, keypoints, confidence)
         fps = _attribute(file, pose, "fps")
         cm_per_pixel = _attribute(file, pose, "cm_per_pixel")
     present = observed_points(keypoints).any(axis=2)
@@ -71,6 +72,16 @@ def read_jabs(path: Path, options: ReadOptions) -> Iterator[Recording]:
         px_per_cm=1 / cm_per_pixel if cm_per_pixel is not None and scaled else None,
         notes=tuple(notes),
     )
+
+
+def _check_points(pose: h5py.Group, path: Path) -> None:
+    ndim = max(1, pose["points"].ndim)
+    points, scores = numbers(pose, "points", ndim, path), numbers(pose, "confidence", ndim - 1, path)
+    if ndim not in (3, 4) or points.shape[-2:] != (len(KEYPOINTS), 2) or scores.shape != points.shape[:-1]:
+        raise InputError(
+            f"{path}: points must have shape [time, (detection,) keypoint={len(KEYPOINTS)}, (y, x)] and confidence the "
+            f"same without the last axis, got {list(points.shape)} and {list(scores.shape)}"
+        )
 
 
 def _attribute(file: h5py.File, pose: h5py.Group, name: str) -> float | None:
@@ -130,17 +141,9 @@ def _count_repeats(identity: np.ndarray, notes: list[str]) -> None:
         notes.append(f"{repeats} detections share frame and mouse with another one; the last in the file is kept")
 
 
-def _read_points(
-    pose: h5py.Group, identity: np.ndarray, keypoints: np.ndarray, confidence: np.ndarray, path: Path
-) -> None:
+def _read_points(pose: h5py.Group, identity: np.ndarray, keypoints: np.ndarray, confidence: np.ndarray) -> None:
     """Fill the arrays, a block of frames at a time; a point of confidence 0 stays missing."""
-    ndim = pose["points"].ndim
-    points, scores = numbers(pose, "points", ndim, path), numbers(pose, "confidence", ndim - 1, path)
-    if ndim not in (3, 4) or points.shape[-2:] != (len(KEYPOINTS), 2) or scores.shape != points.shape[:-1]:
-        raise InputError(
-            f"{path}: points must have shape [time, (detection,) keypoint={len(KEYPOINTS)}, (y, x)] and confidence the "
-            f"same without the last axis, got {list(points.shape)} and {list(scores.shape)}"
-        )
+    points, scores = pose["points"], pose["confidence"]
     for block in blocks(len(identity)):
         frame, detection = np.nonzero(identity[block] != _NOBODY)
         shape = (*identity[block].shape, len(KEYPOINTS))

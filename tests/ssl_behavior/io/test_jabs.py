@@ -98,7 +98,7 @@ def test_one_mouse_twice_in_a_frame(tmp_path, values):
     [
         ("points", np.zeros((11, 3, 12, 3)), "points must have shape"),
         ("points", np.zeros((11, 3, 7, 2)), "points must have shape"),
-        ("points", np.zeros(()), "points must have shape|ax[ei]s"),
+        ("points", np.zeros(()), "points must .* 1 axis"),
         ("points", np.zeros((11, 3, 12, 2), dtype="S1"), "points must be numbers"),
         ("confidence", None, "it lacks the dataset 'confidence'"),
         ("confidence", np.zeros((11, 3)), "confidence must be numbers with 3 axes"),
