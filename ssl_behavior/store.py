@@ -313,7 +313,7 @@ class Store:
         return hashlib.sha256(json.dumps([self.skeleton.to_dict(), rows]).encode()).hexdigest()
 
 
-_WHOLE = (("offset", 0), ("frames", 1), ("source_frames", 1), ("source_times", 0))
+_WHOLE = (("offset", 0), ("frames", 0), ("source_frames", 1), ("source_times", 0))
 """Whole numbers of a row, and the least that each may be."""
 
 
