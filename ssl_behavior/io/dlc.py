@@ -294,7 +294,10 @@ def read_dlc_csv(path: Path, options: ReadOptions) -> Iterator[Recording]:
     whole = np.isfinite(frames) & (frames == np.floor(frames)) & (np.abs(frames) < 1e12)
     if not whole.all():
         row = int(np.flatnonzero(~whole)[0])
-        raise InputError(f"{path}: line {row + first_line} begins with {frames[row]:g}; expected a whole frame number")
+        raise InputError(
+            f"{path}: line {row + first_line} begins with {frames[row]:g}; expected a whole frame number, not a time: "
+            "number the rows from 0"
+        )
     yield table_to_recording(DlcTable(columns, frames.astype(np.int64), values[:, 1:]), path, options, notes)
 
 
