@@ -94,7 +94,7 @@ class Embeddings:
         )
         try:
             for row in contents["recordings"]:
-                check_numbers(row, self.path / "embeddings.json")
+                check_numbers(row, self.path / "embeddings.json", min_frames=0)
             self.rows = [EmbeddingRow(**row) for row in contents["recordings"]]
             self.groups: dict[str, int] = dict(contents["channel_groups"])
             self.checkpoint, self.store = str(contents["checkpoint"]), str(contents["store"])

@@ -313,7 +313,7 @@ class Store:
         return hashlib.sha256(json.dumps([self.skeleton.to_dict(), rows]).encode()).hexdigest()
 
 
-_WHOLE = (("offset", 0), ("frames", 0), ("source_frames", 1), ("source_times", 0))
+_WHOLE = {"offset": 0, "frames": 1, "source_frames": 1, "source_times": 0}
 """Whole numbers of a row, and the least that each may be."""
 
 
@@ -324,13 +324,14 @@ def _is_rate(value: object) -> bool:
         return False
 
 
-def check_numbers(row: Mapping[str, Any], file: Path) -> None:
+def check_numbers(row: Mapping[str, Any], file: Path, min_frames: int = 1) -> None:
     """Refuse a row of a table of recordings whose frames or rates are none.
 
     Parameters
     ----------
     row : id, offset, frames, fps and, of resampled recordings, facts about the source.
     file : the table, for the error.
+    min_frames : least number of frames of a recording.
 
     Raises
     ------
@@ -340,7 +341,7 @@ def check_numbers(row: Mapping[str, Any], file: Path) -> None:
     known = [name for name, value in row.items() if value is not None] + ["offset", "frames", "fps"]
     wrong = [
         (name, f"a whole number, {least} or more")
-        for name, least in _WHOLE
+        for name, least in (_WHOLE | {"frames": min_frames}).items()
         if name in known and (not isinstance(row[name], int) or isinstance(row[name], bool) or row[name] < least)
     ]
     wrong += [(name, FPS_RANGE) for name in ("fps", "source_fps") if name in known and not _is_rate(row[name])]

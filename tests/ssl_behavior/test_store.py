@@ -192,6 +192,7 @@ DAMAGES = {
     "offset text": (lambda f: edit_row(f, offset="0"), r"store\.json is damaged"),
     "overlapping rows": (lambda f: edit_row(f, offset=3), r"store\.json is damaged"),
     "negative frames": (lambda f: edit_row(f, frames=-2), r"store\.json is damaged"),
+    "no frames": (lambda f: edit_row(f, frames=0), r"store\.json is damaged"),
     "fps 0": (lambda f: edit_row(f, fps=0), r"store\.json is damaged"),
     **{
         f"{name} {str(value)[:5]}": (
