@@ -32,6 +32,7 @@ from ssl_behavior.methods.base import LossTerms
 from ssl_behavior.metrics import class_scores, macro
 from ssl_behavior.numerics import effective_rank, uniformity
 from ssl_behavior.seeds import derive_seed, torch_generator
+from ssl_behavior.terminal import listed
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = [
@@ -406,7 +407,7 @@ class Trainer:
     def _diverged(self, step: int, what: str) -> InputError:
         data, config = self.data, self.config
         names = batch_recordings(data.train, config.data.batch_size, config.seed, step)
-        target = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        target = listed(names, 5)
         kept = (
             "no checkpoint was saved yet"
             if self.saved_step < 0

@@ -16,6 +16,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.numerics import Standardizer
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.store import StoreRow
+from ssl_behavior.terminal import listed
 
 __all__ = [
     "MIN_CLASSES",
@@ -133,4 +134,4 @@ def check_learnable(task: Task, target: np.ndarray, source: str) -> None:
 
 def recording_names(rows: Sequence[StoreRow]) -> str:
     """The ids of the first three recordings, and the number of the others."""
-    return ", ".join(row.id for row in rows[:3]) + (f" and {len(rows) - 3} more" if len(rows) > 3 else "")
+    return listed([row.id for row in rows], 3)

@@ -9,6 +9,7 @@ import shutil
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +58,15 @@ def check_free(path: Path, overwrite: bool, marker: str = "", argument: str = "o
             return
 
 
-_MACHINE = f"{zlib.crc32(platform.node().encode()):08x}"
-"""Of this machine; processes of other machines write to the same disks."""
+@cache
+def _machine() -> str:
+    """Mark of this machine; processes of other machines write to the same disks."""
+    return f"{zlib.crc32(platform.node().encode()):08x}"
 
 
 def _hidden(path: Path, kind: str) -> Path:
     """Temporary name of this process, beside `path`."""
-    return path.with_name(f".{path.name}.{kind}-{_MACHINE}-{os.getpid()}")
+    return path.with_name(f".{path.name}.{kind}-{_machine()}-{os.getpid()}")
 
 
 def _partial(path: Path) -> Path:
@@ -73,7 +76,7 @@ def _partial(path: Path) -> Path:
 def _remove_left_over(path: Path) -> None:
     """Remove what killed processes of this machine began to write to `path`, or to delete."""
     for kind in ("partial", "trash"):
-        for left in path.parent.glob(f".{glob.escape(path.name)}.{kind}-{_MACHINE}-*"):
+        for left in path.parent.glob(f".{glob.escape(path.name)}.{kind}-{_machine()}-*"):
             if not _is_alive(left.name.rpartition("-")[2]):
                 if left.is_dir():
                     shutil.rmtree(left, ignore_errors=True)

@@ -353,7 +353,7 @@ def _check_unused(annotations: AnnotationIndex, recordings: Sequence[str]) -> No
         example = _name_that_fits(unused[0].name, [Path(one).name for one in recordings])
         named = ", ".join(recordings[:3]) + (" ..." if len(recordings) > 3 else "")
         raise InputError(
-            f"{unused[0]}{f' and {len(unused) - 1} more' if len(unused) > 1 else ''}: annotations that fit no "
+            f"{listed(list(map(str, unused)), 1)}: annotations that fit no "
             f"recording ({named}); an annotation file's name "
             f"must begin like its tracks', for example {example}, and projects name recordings by id or video"
         )

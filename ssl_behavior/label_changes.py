@@ -21,7 +21,7 @@ from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
 from ssl_behavior.io.import_report import about_removed_bouts, about_spans
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 from ssl_behavior.store import STREAM_NAME, Store, StoreRow
-from ssl_behavior.terminal import counted
+from ssl_behavior.terminal import counted, listed
 
 __all__ = [
     "LabelChange",
@@ -169,8 +169,8 @@ def add_labels(
             _put(draft, row, stream, labels)
             spans.setdefault(stream, {})[row.id] = found.spans[stream]
     if unused := index.unused():
-        more = f" and {len(unused) - 1} more" if len(unused) > 1 else ""
-        raise InputError(f"{unused[0]}{more}: no recording of {draft.path} has this name; see `ssl-behavior info`")
+        files = listed(list(map(str, unused)), 1)
+        raise InputError(f"{files}: no recording of {draft.path} has this name; see `ssl-behavior info`")
     if not spans:
         raise InputError(f"{draft.path}: there are no labels in {', '.join(map(str, annotations))}")
     notices[:0] = about_removed_bouts(removed)

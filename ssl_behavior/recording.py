@@ -15,6 +15,7 @@ from ssl_behavior.terminal import counted
 __all__ = [
     "CLOCK_DRIFT",
     "FPS_RANGE",
+    "MAX_BYTES",
     "NOT_ANNOTATED",
     "ON_TIME_FRAMES",
     "FrameTimes",
@@ -26,6 +27,7 @@ __all__ = [
     "observed_points",
     "take_or_missing",
     "times_of_all_frames",
+    "tracks_bytes",
 ]
 
 NOT_ANNOTATED = -1
@@ -37,6 +39,13 @@ ON_TIME_FRAMES = 0.05
 FPS_RANGE = "0.01 to 100,000 frames per second"
 """Frame rates that videos have, for messages; see `is_plausible_rate`."""
 _MIN_FPS, _MAX_FPS = 0.01, 100_000.0
+MAX_BYTES = 8 << 30
+"""Largest recording that is read or made: 6 million frames of 4 animals with 27 keypoints."""
+
+
+def tracks_bytes(num_frames: int | float, num_individuals: int, num_keypoints: int) -> float:
+    """Memory of keypoints and confidences in float32, bytes."""
+    return 12.0 * num_frames * num_individuals * num_keypoints
 
 
 def is_plausible_rate(fps: float) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.recording import NOT_ANNOTATED, FrameTimes, Labels, Recording, check_rate
+from ssl_behavior.recording import MAX_BYTES, NOT_ANNOTATED, FrameTimes, Labels, Recording, check_rate, tracks_bytes
 
 __all__ = [
     "equal_rates",
@@ -29,7 +29,6 @@ _HOLE_STEPS = 4.0
 """Measured frames that are further apart than this many usual steps have a hole between them."""
 _MANY_TIMES = 4.0
 _MANY = 1e12
-_MAX_BYTES = 8 << 30
 _BLOCK_FRAMES = 4096
 """Frames interpolated at once: their tracks fit into a processor's cache."""
 _OUTSIDE = NOT_ANNOTATED - 1
@@ -71,11 +70,11 @@ def resample(recording: Recording, fps: float) -> Recording:
         return recording
     source = recording.frame_times
     num_frames = _num_frames(source, fps)
-    size = 12.0 * num_frames * recording.keypoints[0, ..., 0].size
-    if size > _MAX_BYTES:
+    size = tracks_bytes(num_frames, *recording.keypoints.shape[1:3])
+    if size > MAX_BYTES:
         raise InputError(
-            f"recording {recording.id!r}: at {fps:g} frames per second it has {_shown(num_frames)} frames, which need "
-            f"{_shown(size / 2**30)} GB of memory; choose a lower rate"
+            f"recording {recording.id!r}: at {fps:g} frames per second it has {_rounded(num_frames)} frames, which "
+            f"need {_rounded(size / 2**30)} GB of memory; choose a lower rate"
             + ("" if source.measured is None else ", or count its times from the first frame on")
         )
     target = FrameTimes(fps=float(fps), num_frames=int(num_frames))
@@ -99,7 +98,7 @@ def _num_frames(source: FrameTimes, fps: float) -> float:
     return float(np.floor(last * fps + _SAME_FRAME)) + 1
 
 
-def _shown(number: float) -> str:
+def _rounded(number: float) -> str:
     return f"{number:,.0f}" if number < _MANY else f"{number:.3g}"
 
 
@@ -226,6 +225,11 @@ def resample_labels(labels: Labels, source: FrameTimes, target: FrameTimes) -> L
     return replace(labels, frames=frames)
 
 
+def _starts(frames: np.ndarray) -> np.ndarray:
+    """First frame of each run of equal labels, int64 [run]."""
+    return np.flatnonzero(np.diff(frames, prepend=_OUTSIDE))
+
+
 def removed_bouts(labels: Labels, source: FrameTimes, made: Labels, target: FrameTimes) -> dict[str, tuple[int, int]]:
     """Bouts that resampling removed: of no target frame around them is theirs the majority.
 
@@ -239,7 +243,7 @@ def removed_bouts(labels: Labels, source: FrameTimes, made: Labels, target: Fram
     dict
         Behavior -> (removed bouts, all its bouts), of the behaviors with bouts; the background is left out.
     """
-    first = np.flatnonzero(np.diff(labels.frames, prepend=NOT_ANNOTATED - 1))
+    first = _starts(labels.frames)
     own, edges, stops = labels.frames[first], source.edges(), np.append(first[1:], len(labels.frames))
     goal, slack = target.edges(), _SAME_FRAME / target.fps
     begin = np.clip(np.searchsorted(goal, edges[first] + slack, side="right") - 1, 0, target.num_frames)
@@ -286,7 +290,7 @@ class _Stretches:
 
 def _stretches(frames: np.ndarray, source: FrameTimes) -> _Stretches:
     edges = source.edges()
-    first = np.flatnonzero(np.diff(frames, prepend=NOT_ANNOTATED - 1))
+    first = _starts(frames)
     start, label = edges[first], frames[first].astype(np.int64)
     usual = _usual_step(source)
     holes = np.flatnonzero(np.diff(edges[:-1]) > _HOLE_STEPS * usual) if source.measured is not None else first[:0]

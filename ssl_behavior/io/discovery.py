@@ -17,6 +17,7 @@ from ssl_behavior.io.label_tables import sniff_looked_for
 from ssl_behavior.io.reader_helpers import stem
 from ssl_behavior.io.skipped_files import foreign_notices, kind_of_unknown, lacks_tracks
 from ssl_behavior.io.track_formats import FORMATS, Format, detect_format
+from ssl_behavior.terminal import listed
 
 __all__ = ["TrackFile", "choose_variants", "discover", "index_annotations"]
 
@@ -164,10 +165,9 @@ def choose_variants(tracks: Sequence[TrackFile], variant: str, notice: Callable[
             others = tuple(label for file, label in zip(files, labels, strict=True) if file is not best)
             choices[labels[files.index(best)], others].append(best.prefix + best.name.recording)
     for (taken, others), videos in choices.items():
-        which = ", ".join(videos[:_LISTED]) + (f" and {len(videos) - _LISTED} more" if len(videos) > _LISTED else "")
         notice(
-            f"several track files of one video ({which}): took {taken}, left out {'; '.join(others)}. "
-            "`variant` chooses another, e.g. `variant=raw`"
+            f"several track files of one video ({listed(videos, _LISTED)}): took {taken}, left out "
+            f"{'; '.join(others)}. `variant` chooses another, e.g. `variant=raw`"
         )
     return chosen
 

@@ -62,6 +62,7 @@ LABELED_FRAMES = "labeled-frames table"
 _COORDS = ("x", "y", "likelihood")
 _THIRD = "z"
 """Of DeepLabCut's 3-D tables."""
+_KNOWN_COORDS = {*_COORDS, _THIRD}
 _IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _ONLY_LABELED = (
     "labeled frames (images with points placed by hand, as in DeepLabCut's CollectedData), not tracks of a video; give "
@@ -130,7 +131,7 @@ def table_to_recording(
 
 
 def _individuals(columns: Sequence[Column], path: Path, options: ReadOptions) -> list[str]:
-    unknown = sorted({c[2] for c in columns} - {*_COORDS, _THIRD})
+    unknown = sorted({c[2] for c in columns} - _KNOWN_COORDS)
     if unknown or not columns:
         raise InputError(f"{path}: expected the coordinates x, y and likelihood, got {unknown or 'no columns'}")
     if len(set(columns)) < len(columns):
@@ -242,7 +243,7 @@ def _labeled_rows(lines: Sequence[str]) -> tuple[list[list[str]], Dialect] | Non
     for number, row in enumerate(rows[2:], start=3):
         labels = [cells[0].lower() if cells else "" for cells in rows[:number]]
         coords = {cell.lower() for cell in row[1:]} - {""}
-        if labels == _LABELS[number] or (not any(labels) and coords and coords <= {*_COORDS, _THIRD}):
+        if labels == _LABELS[number] or (not any(labels) and coords and coords <= _KNOWN_COORDS):
             return rows[:number], dialect
     return None
 
@@ -356,7 +357,7 @@ def _header(lines: Sequence[str], path: Path) -> _Header:
     if len({len(row) for row in rows}) != 1:
         raise InputError(f"{path}: its header rows have {[len(row) for row in rows]} cells; they must be equal")
     animals = rows[1][1:] if len(rows) == 4 else [""] * (len(rows[-1]) - 1)
-    coords = [cell.lower() if cell.lower() in (*_COORDS, _THIRD) else cell for cell in rows[-1][1:]]
+    coords = [cell.lower() if cell.lower() in _KNOWN_COORDS else cell for cell in rows[-1][1:]]
     first_row = dialect.skipped + len(rows)
     # pandas writes the name of the index in a row of its own.
     cells = next(split_rows(lines[first_row : first_row + 1], dialect.separator), []) or [""]

@@ -1,6 +1,6 @@
 """`labels.json`: what label files of `export` and `annotate` cannot hold, restored where the file lies beside them.
 
-Files of bouts do not say which frames nobody looked at, most formats do not name the background, and some neither
+Files of bouts do not state the frames without annotation, most formats do not name the background, and some neither
 streams nor recordings. `labels.json` has all of it, for every file that it lists.
 """
 

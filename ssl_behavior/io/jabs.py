@@ -90,7 +90,7 @@ def _attribute(file: h5py.File, pose: h5py.Group, name: str) -> float | None:
 
 
 def _identities(pose: h5py.Group, path: Path, notes: list[str]) -> tuple[np.ndarray, list[str]]:
-    """Number of the individual of each detection, int [time, detection], -1 = nobody, and the individuals' names."""
+    """Number of the individual of each detection, int [time, detection], -1 = none, and the individuals' names."""
     points = pose["points"]
     if points.ndim == 3:
         return np.zeros((len(points), 1), dtype=np.int64), ["mouse"]

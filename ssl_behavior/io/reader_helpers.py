@@ -20,8 +20,17 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.dlc_filenames import parse_track_name
-from ssl_behavior.recording import CLOCK_DRIFT, FPS_RANGE, ON_TIME_FRAMES, is_plausible_rate, times_of_all_frames
+from ssl_behavior.recording import (
+    CLOCK_DRIFT,
+    FPS_RANGE,
+    MAX_BYTES,
+    ON_TIME_FRAMES,
+    is_plausible_rate,
+    times_of_all_frames,
+    tracks_bytes,
+)
 from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.terminal import listed
 
 __all__ = [
     "HEAD_BYTES",
@@ -277,9 +286,6 @@ def member_head(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int = H
         return file.read(size)
 
 
-MAX_BYTES = 8 << 30
-"""Largest recording that is read: 6 million frames of 4 animals with 27 keypoints."""
-
 _VIDEO = re.compile(r"\.(mp4|avi|mov|mkv|mpg|wmv|m4v)$", re.IGNORECASE)
 
 
@@ -301,7 +307,7 @@ def empty_tracks(
     empty = [name for name, count in counts.items() if count < 1]
     if empty:
         raise InputError(f"{path}: it has no {' and no '.join(empty)}; there is nothing to read")
-    size = 12.0 * num_frames * num_individuals * num_keypoints
+    size = tracks_bytes(num_frames, num_individuals, num_keypoints)
     if size > MAX_BYTES:
         shown = ", ".join(f"{count:,} {name}" for name, count in counts.items())
         raise InputError(f"{path}: {shown} would need {size / 2**30:,.0f} GB of memory; {advice}")
@@ -360,11 +366,10 @@ def note_fragments(names: Sequence[str], present: np.ndarray, at_once: int, advi
         return []
     order = np.argsort(-present, kind="stable")
     total = max(int(present.sum()), 1)
-    shown = ", ".join(f"{names[i]} {present[i] / total:.0%}" for i in order[: at_once + 3])
-    more = f" and {len(names) - at_once - 3} more" if len(names) > at_once + 3 else ""
+    shares = listed([f"{names[i]} {present[i] / total:.0%}" for i in order], at_once + 3)
     return [
         f"{len(names)} tracks, but at most {at_once} at once in a frame: some tracks are fragments of one animal. "
-        f"Share of the detections: {shown}{more}. {advice}, or name the tracks to keep as `individuals` of the skeleton"
+        f"Share of the detections: {shares}. {advice}, or name the tracks to keep as `individuals` of the skeleton"
     ]
 
 
@@ -405,7 +410,7 @@ def frame_numbers(
     Parameters
     ----------
     fps : known frame rate, which numbers a single time; without it, that is frame 0.
-    any_steps : irregular times are numbered one after the other, for `frame_times` to keep; otherwise refused.
+    any_steps : irregular times are numbered one after the other, for `measured_times` to keep; otherwise refused.
 
     Raises
     ------
