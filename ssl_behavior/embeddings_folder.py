@@ -28,7 +28,7 @@ from ssl_behavior.files import (
 )
 from ssl_behavior.methods import Method
 from ssl_behavior.recording import FrameTimes
-from ssl_behavior.store import Store, StoreRow, check_numbers
+from ssl_behavior.store import FrameRow, Store, StoreRow, check_numbers
 
 __all__ = ["EmbeddingRow", "Embeddings", "EmbeddingsWriter", "check_dtype", "select_rows", "store_embeddings"]
 
@@ -38,26 +38,13 @@ _DTYPES = ("float16", "float32")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbeddingRow:
+class EmbeddingRow(FrameRow):
     """Rows of the array that belong to a recording."""
 
-    id: str
-    offset: int
-    frames: int
-    fps: float
     source_fps: float | None = None
     """Frame rate of the source of a resampled recording; None = not resampled."""
     source_frames: int | None = None
     """Number of frames of the source of a resampled recording; None = its frame times are irregular."""
-
-    @property
-    def slice(self) -> slice:
-        return slice(self.offset, self.offset + self.frames)
-
-    @property
-    def frame_times(self) -> FrameTimes:
-        """Times of the recording's frames in its video."""
-        return FrameTimes(fps=self.fps, num_frames=self.frames)
 
     @property
     def file_times(self) -> FrameTimes:

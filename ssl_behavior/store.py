@@ -32,6 +32,7 @@ __all__ = [
     "FORMAT_VERSION",
     "FPS_TOLERANCE",
     "STREAM_NAME",
+    "FrameRow",
     "Store",
     "StoreRow",
     "StoreWriter",
@@ -49,13 +50,28 @@ STREAM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoreRow:
-    """Row of a store's table: place and facts of a recording."""
+class FrameRow:
+    """Row of a table of recordings: the place of its frames in an array of all frames, and their rate."""
 
     id: str
     offset: int
     frames: int
     fps: float
+
+    @property
+    def slice(self) -> slice:
+        return slice(self.offset, self.offset + self.frames)
+
+    @property
+    def frame_times(self) -> FrameTimes:
+        """Times of the recording's frames in its video."""
+        return FrameTimes(fps=self.fps, num_frames=self.frames)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreRow(FrameRow):
+    """Row of a store's table: place and facts of a recording."""
+
     subset: str = ""
     source: str = ""
     annotators: Mapping[str, str] = field(default_factory=dict)
@@ -69,15 +85,6 @@ class StoreRow:
     """Number of frames of the source of a resampled recording."""
     source_times: int | None = None
     """Where the times of the source's frames start in `times.npy`; None = source frame i is at i / source_fps."""
-
-    @property
-    def slice(self) -> slice:
-        return slice(self.offset, self.offset + self.frames)
-
-    @property
-    def frame_times(self) -> FrameTimes:
-        """Times of the recording's frames in its video."""
-        return FrameTimes(fps=self.fps, num_frames=self.frames)
 
 
 @dataclass(frozen=True, kw_only=True)
