@@ -39,7 +39,8 @@ def windows(count: int, frames: int) -> WindowBatch:
     fields = {"keypoints": batch.keypoints, "observed": batch.observed, "valid": batch.valid, "frame": batch.frame}
     cut = {name: value[0].unflatten(0, (count, frames)) for name, value in fields.items()}
     each = {name: getattr(batch, name).expand(count) for name in ("length", "fps", "px_per_cm")}
-    return WindowBatch(**cut, **each, arena=batch.arena.expand(count, -1))
+    wide = {name: getattr(batch, name).expand(count, -1) for name in ("arena", "present")}
+    return WindowBatch(**cut, **each, **wide)
 
 
 def bench_features(frames: int, repeats: int) -> dict[str, float]:

@@ -29,6 +29,7 @@ from ssl_behavior.files import (
 from ssl_behavior.methods import Method
 from ssl_behavior.recording import FrameTimes
 from ssl_behavior.store import FrameRow, Store, StoreRow, check_numbers
+from ssl_behavior.units import Actors, Unit
 
 __all__ = ["EmbeddingRow", "Embeddings", "EmbeddingsWriter", "check_dtype", "select_rows", "store_embeddings"]
 
@@ -39,12 +40,36 @@ _DTYPES = ("float16", "float32")
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingRow(FrameRow):
-    """Rows of the array that belong to a recording."""
+    """Rows of the array that belong to a recording, or to an animal or a pair of it: one for every frame.
+
+    `id` is unique in the table; `recording` is the id in the store.
+    """
+
+    recording: str = ""
+    """Id of the recording; given only where it is not `id`."""
+    agent: str = ""
+    """Animal of an embedding of animals or pairs; "" = the scene."""
+    target: str = ""
+    """The other animal of an embedding of pairs; equal to `agent` for what an animal directs at itself."""
 
     source_fps: float | None = None
     """Frame rate of the source of a resampled recording; None = not resampled."""
     source_frames: int | None = None
     """Number of frames of the source of a resampled recording; None = its frame times are irregular."""
+
+    def __post_init__(self) -> None:
+        if not self.recording:
+            object.__setattr__(self, "recording", self.id)
+
+    @property
+    def actors(self) -> Actors:
+        """Animals that the rows are about."""
+        return Actors(agent=self.agent, target=self.target)
+
+    @property
+    def title(self) -> str:
+        """Words for people: the recording, and the animals of an animal or a pair."""
+        return f"{self.recording}, {self.actors}" if self.agent else self.recording
 
     @property
     def file_times(self) -> FrameTimes:
@@ -54,8 +79,9 @@ class EmbeddingRow(FrameRow):
         return FrameTimes(fps=self.source_fps, num_frames=self.source_frames)
 
     def facts(self) -> dict[str, Any]:
-        """The row as JSON; only resampled recordings have facts about a source."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """The row as JSON; only resampled recordings have facts about a source, and scenes name no animals."""
+        facts = {name: value for name, value in asdict(self).items() if value not in (None, "")}
+        return facts if self.agent else {name: value for name, value in facts.items() if name != "recording"}
 
 
 class Embeddings:
@@ -102,6 +128,11 @@ class Embeddings:
             return np.load(self.path / "embeddings.npy", mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise InputError(f"{self.path} is damaged: embeddings.npy cannot be read ({error})") from None
+
+    @property
+    def unit(self) -> Unit:
+        """What a row describes: a scene, an animal, or an ordered pair."""
+        return self.rows[0].actors.unit if self.rows else "scene"
 
     @property
     def dim(self) -> int:

@@ -422,4 +422,5 @@ def _empty_batch(skeleton: Skeleton) -> WindowBatch:
         length=torch.ones(1, dtype=torch.int64),
         fps=torch.ones(1),
         px_per_cm=torch.ones(1),
+        present=torch.ones(1, skeleton.num_individuals, dtype=torch.bool),
     )

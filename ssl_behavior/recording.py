@@ -1,7 +1,10 @@
-"""`Recording`: tracks, confidence and label streams of one video. `Labels`: one label stream."""
+"""`Recording`: tracks, confidence and label streams of one video.
+
+`Labels`: a stream of one behavior per frame. `PairLabels`: a stream of bouts with an agent and a target.
+"""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 
@@ -20,8 +23,10 @@ __all__ = [
     "ON_TIME_FRAMES",
     "FrameTimes",
     "Labels",
+    "PairLabels",
     "Recording",
     "StreamFacts",
+    "absent_individuals",
     "check_rate",
     "is_plausible_rate",
     "observed_points",
@@ -38,6 +43,7 @@ ON_TIME_FRAMES = 0.05
 """Times that are this near, in frames, are equal: at 50 frames per second, rounding to whole ms is half of it."""
 FPS_RANGE = "0.01 to 100,000 frames per second"
 """Frame rates that videos have, for messages; see `is_plausible_rate`."""
+_ABSENCE_FRAMES = 4096
 _MIN_FPS, _MAX_FPS = 0.01, 100_000.0
 MAX_BYTES = 8 << 30
 """Largest recording that is read or made: 6 million frames of 4 animals with 27 keypoints."""
@@ -119,6 +125,83 @@ class Labels:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class PairLabels:
+    """Bouts with an agent and a target, from one annotator. Bouts may overlap.
+
+    Parameters
+    ----------
+    vocabulary : behavior names.
+    bouts : int64 [bout, (agent, target, behavior, start, stop)]: numbers of two individuals of the recording, equal in
+        behaviors that an animal directs at itself; an index into the vocabulary; frames from `start` up to, not
+        including, `stop`. Kept in order, without duplicates.
+    looked_for : bool [agent, target, behavior]: what the annotator looked for. Frames of the rest are not annotated:
+        neither the behavior nor its absence. None = everything.
+    annotator : name of the annotator, "" if unknown.
+
+    Raises
+    ------
+    InputError
+        If names repeat, a bout has no frames, or its behavior is outside the vocabulary or was not looked for.
+    """
+
+    vocabulary: tuple[str, ...]
+    bouts: np.ndarray
+    looked_for: np.ndarray | None = None
+    annotator: str = ""
+
+    def __post_init__(self) -> None:
+        if len(set(self.vocabulary)) != len(self.vocabulary) or not self.vocabulary:
+            raise InputError(f"labels need a vocabulary of different names, got {list(self.vocabulary)}")
+        bouts = np.asarray(self.bouts)
+        if bouts.ndim != 2 or bouts.shape[1] != 5 or (bouts.size and bouts.dtype.kind not in "iu"):
+            raise InputError(
+                "bouts must be whole numbers of shape [bout, (agent, target, behavior, start, stop)], got "
+                f"{bouts.dtype} {list(bouts.shape)}"
+            )
+        bouts = np.unique(bouts.astype(np.int64), axis=0)
+        object.__setattr__(self, "bouts", bouts)
+        for agent, target, behavior, start, stop in bouts.tolist():
+            if not 0 <= behavior < len(self.vocabulary):
+                raise InputError(
+                    f"a bout has the behavior {behavior}, outside the vocabulary {dict(enumerate(self.vocabulary))}"
+                )
+            if min(agent, target) < 0 or not 0 <= start < stop:
+                raise InputError(
+                    f"a bout of {self.vocabulary[behavior]!r} has agent {agent}, target {target}, frames {start} to "
+                    f"{stop}; expected numbers from 0 on, and stop after start"
+                )
+        if self.looked_for is not None:
+            self._check_looked_for(np.asarray(self.looked_for))
+
+    def _check_looked_for(self, looked_for: np.ndarray) -> None:
+        size = len(looked_for)
+        if looked_for.dtype != bool or looked_for.shape != (size, size, len(self.vocabulary)):
+            raise InputError(
+                f"looked_for must be bool [agent, target, behavior={len(self.vocabulary)}], got {looked_for.dtype} "
+                f"{list(looked_for.shape)}"
+            )
+        who = self.bouts[:, :3]
+        outside = (who[:, :2] >= size).any(axis=1)
+        unwanted = outside | ~looked_for[tuple(np.where(outside[:, None], 0, who).T)]
+        if unwanted.any():
+            agent, target, behavior = who[np.flatnonzero(unwanted)[0]].tolist()
+            raise InputError(
+                f"a bout of {self.vocabulary[behavior]!r} has agent {agent} and target {target}, a behavior that was "
+                "not looked for in this pair"
+            )
+        object.__setattr__(self, "looked_for", looked_for)
+
+    def frames(self, agent: int, target: int, behavior: int, num_frames: int) -> np.ndarray:
+        """One behavior of one pair: int8 [time], 1 = shown, 0 = not shown, -1 = not looked for."""
+        if self.looked_for is not None and not self.looked_for[agent, target, behavior]:
+            return np.full(num_frames, NOT_ANNOTATED, dtype=np.int8)
+        shown = np.zeros(num_frames, dtype=np.int8)
+        for start, stop in self.bouts[(self.bouts[:, :3] == (agent, target, behavior)).all(axis=1), 3:].tolist():
+            shown[start:stop] = 1
+        return shown
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class FrameTimes:
     """Times of a video's frames: `fps` frames per second from 0 s on, or measured times.
 
@@ -187,6 +270,7 @@ class Recording:
     individuals : names of the individual axis; the skeleton's own by default.
     confidence : float32 [time, individual, keypoint] in [0, 1] or NaN, or None.
     labels : stream name -> Labels of the same number of frames.
+    pair_labels : stream name -> bouts with agents and targets, inside the recording.
     subset : "train", "test", "unlabeled" ... or "" if unknown.
     source : the file it came from.
     resolution_px : (width, height) of the video, or None.
@@ -212,6 +296,7 @@ class Recording:
     individuals: tuple[str, ...] = ()
     confidence: np.ndarray | None = None
     labels: Mapping[str, Labels] = field(default_factory=dict)
+    pair_labels: Mapping[str, PairLabels] = field(default_factory=dict)
     subset: str = ""
     source: str = ""
     resolution_px: tuple[float, float] | None = None
@@ -237,6 +322,33 @@ class Recording:
                     f"{self._name}: label stream {stream!r} has {counted(len(labels.frames), 'frame')}, "
                     f"the tracks have {self.num_frames:,}; they must be equal"
                 )
+
+        for stream, bouts in self.pair_labels.items():
+            self._check_pair_labels(stream, bouts)
+
+    def _check_pair_labels(self, stream: str, labels: PairLabels) -> None:
+        if stream in self.labels:
+            raise InputError(f"{self._name}: two label streams have the name {stream!r}; rename one")
+        late = labels.bouts[:, 4] > self.num_frames
+        if late.any():
+            _, _, behavior, start, stop = labels.bouts[np.flatnonzero(late)[0]].tolist()
+            raise InputError(
+                f"{self._name}: label stream {stream!r}: a bout of {labels.vocabulary[behavior]!r} has the frames "
+                f"{start} to {stop}, outside of the recording's {self.num_frames:,}"
+            )
+        known = len(self.individuals)
+        size = known if labels.looked_for is None else len(labels.looked_for)
+        if size != known or (labels.bouts[:, :2] >= known).any():
+            most = max(size, int(labels.bouts[:, :2].max(initial=0)) + 1)
+            raise InputError(
+                f"{self._name}: label stream {stream!r} is about {most} animals, the tracks have {known} "
+                f"({', '.join(self.individuals)})"
+            )
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Individuals of whom no point is observed in any frame."""
+        return absent_individuals(self.keypoints, self.individuals)
 
     @property
     def _name(self) -> str:
@@ -313,6 +425,20 @@ class Recording:
 def observed_points(keypoints: np.ndarray) -> np.ndarray:
     """Mask of observed points, whose coordinates are both numbers. [..., space] -> bool [...]."""
     return np.isfinite(keypoints).all(axis=-1)
+
+
+def absent_individuals(keypoints: np.ndarray, individuals: Sequence[str]) -> tuple[str, ...]:
+    """Individuals of whom no point is observed in any frame; keypoints are [time, individual, keypoint, space].
+
+    Reads until all are found.
+    """
+    unseen = set(range(len(individuals)))
+    for start in range(0, len(keypoints), _ABSENCE_FRAMES):
+        if not unseen:
+            break
+        part = keypoints[start : start + _ABSENCE_FRAMES]
+        unseen -= {one for one in unseen if observed_points(part[:, one]).any()}
+    return tuple(individuals[one] for one in sorted(unseen))
 
 
 def take_or_missing(values: np.ndarray, places: ArrayLike, axis: int) -> np.ndarray:

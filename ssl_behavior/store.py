@@ -79,6 +79,8 @@ class StoreRow(FrameRow):
     resolution_px: tuple[float, float] | None = None
     px_per_cm: float | None = None
     content_hash: str = ""
+    absent: tuple[str, ...] = ()
+    """Individuals of the store that this recording does not have: no point of them is observed in any frame."""
     source_fps: float | None = None
     """Frame rate of the source of a resampled recording; None = not resampled."""
     source_frames: int | None = None
@@ -360,12 +362,14 @@ def check_numbers(row: Mapping[str, Any], file: Path, min_frames: int = 1) -> No
 def _row(values: Mapping[str, Any], file: Path) -> StoreRow:
     check_numbers(values, file)
     size = values.get("resolution_px")
-    return StoreRow(**{**values, "resolution_px": tuple(size) if size else None})
+    absent = tuple(values.get("absent", ()))
+    return StoreRow(**{**values, "resolution_px": tuple(size) if size else None, "absent": absent})
 
 
 def _facts(row: StoreRow) -> dict[str, Any]:
-    """A row of store.json; only resampled recordings have facts about a source."""
-    return {name: value for name, value in asdict(row).items() if value is not None or not name.startswith("source_")}
+    """A row of store.json; only resampled recordings have facts about a source, and few have absent animals."""
+    kept = {name: value for name, value in asdict(row).items() if name != "absent" or value}
+    return {name: value for name, value in kept.items() if value is not None or not name.startswith("source_")}
 
 
 def _stream(values: Mapping[str, Any]) -> Stream:
@@ -445,6 +449,7 @@ class StoreWriter:
             resolution_px=recording.resolution_px,
             px_per_cm=recording.px_per_cm,
             content_hash=recording.content_hash(),
+            absent=recording.absent,
             **self._append_source(recording.resampled_from),
         )
         self.rows.append(row)

@@ -42,6 +42,8 @@ class WindowBatch:
     fps: Float[Tensor, " batch"]
     px_per_cm: Float[Tensor, " batch"]
     """The recording's scale; 0 where it is not known."""
+    present: Bool[Tensor, "batch individual"]
+    """False = an animal that the recording does not have, and that is masked everywhere."""
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -60,7 +62,9 @@ class WindowBatch:
 
     def swapped(self) -> "WindowBatch":
         """The same windows with the order of the animals reversed."""
-        return replace(self, keypoints=self.keypoints.flip(2), observed=self.observed.flip(2))
+        return replace(
+            self, keypoints=self.keypoints.flip(2), observed=self.observed.flip(2), present=self.present.flip(1)
+        )
 
 
 class WindowReader:
@@ -141,7 +145,8 @@ class WindowReader:
             store, row = self.sources[pick]
             inside = slice(row.offset + max(start, 0), row.offset + max(0, min(start + frames, row.frames)))
             scale = (row.fps, row.px_per_cm)
-            parts.append(_window(store.keypoints[inside], start, frames, row.frames, scale, self.arena(pick)))
+            present = np.array([name not in row.absent for name in store.individuals])
+            parts.append(_window(store.keypoints[inside], start, frames, row.frames, scale, self.arena(pick), present))
         return _stack(parts)
 
     def arena(self, pick: int) -> np.ndarray:
@@ -171,13 +176,26 @@ class WindowReader:
                 yield pick, start, min(frames, row.frames - start)
 
 
-def recording_window(recording: Recording, start: int, frames: int, arena: np.ndarray | None = None) -> WindowBatch:
-    """Frames start .. start + frames of a recording as a batch of one; what lies outside it is padding."""
+def recording_window(
+    recording: Recording,
+    start: int,
+    frames: int,
+    arena: np.ndarray | None = None,
+    absent: Sequence[str] | None = None,
+) -> WindowBatch:
+    """Frames start .. start + frames of a recording as a batch of one; what lies outside it is padding.
+
+    Parameters
+    ----------
+    arena, absent : of the recording, where they are known already; see `arena_of` and `Recording.absent`.
+    """
     if arena is None:
         arena = arena_of(recording.keypoints, recording.resolution_px)
     inside = recording.keypoints[max(start, 0) : max(0, start + frames)]
     scale = (recording.fps, recording.px_per_cm)
-    return _stack([_window(inside, start, frames, recording.num_frames, scale, arena)])
+    absent = recording.absent if absent is None else absent
+    present = np.array([name not in absent for name in recording.individuals])
+    return _stack([_window(inside, start, frames, recording.num_frames, scale, arena, present)])
 
 
 def arena_of(keypoints: np.ndarray, resolution_px: tuple[float, float] | None) -> np.ndarray:
@@ -197,7 +215,13 @@ def arena_of(keypoints: np.ndarray, resolution_px: tuple[float, float] | None) -
 
 
 def _window(
-    inside: np.ndarray, start: int, frames: int, length: int, scale: tuple[float, float | None], arena: np.ndarray
+    inside: np.ndarray,
+    start: int,
+    frames: int,
+    length: int,
+    scale: tuple[float, float | None],
+    arena: np.ndarray,
+    present: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """One window; `scale` is frames per second and pixels per cm."""
     fps, px_per_cm = scale
@@ -216,6 +240,7 @@ def _window(
         "length": np.array(length),
         "fps": np.array(fps, dtype=np.float32),
         "px_per_cm": np.array(px_per_cm or 0.0, dtype=np.float32),
+        "present": present,
     }
 
 
