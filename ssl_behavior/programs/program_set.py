@@ -276,9 +276,15 @@ class ProgramSet(nn.Module):
         keypoints, seen = batch.keypoints, batch.observed & batch.valid[..., None, None]
         if not bool(seen.all()):
             keypoints = keypoints.masked_fill(~seen.unsqueeze(-1), torch.nan)
-        if pairs is not None or not bool(batch.present.all()):
-            pairs = pairs_among(batch.present, pairs)
-        return self.evaluate(keypoints, batch.arena, batch.px_per_cm, pairs)
+        return self.evaluate(keypoints, batch.arena, batch.px_per_cm, self._present_pairs(batch, pairs))
+
+    def _present_pairs(self, batch: WindowBatch, pairs: PairMask | None) -> PairMask | None:
+        """The pairs of animals that are present; None = all."""
+        if pairs is None and bool(batch.present.all()):
+            return None
+        among = pairs_among(batch.present, pairs)
+        # A target that is absent is no other animal, and not the agent itself.
+        return among & pairs if pairs is not None and self.layout.unit == "pair" else among
 
     @torch.no_grad()
     def attributes(
