@@ -22,12 +22,12 @@ from ssl_behavior.programs.contract_checks import check_program, values_of
 from ssl_behavior.programs.pose import Animal, MissingOther, MissingRole, Pose
 from ssl_behavior.programs.program import Program, ProgramFacts
 from ssl_behavior.programs.user_file import programs_with_hash
-from ssl_behavior.programs.views import Layout, PairMask, Subject, Views, actor_pairs, pairs_among
+from ssl_behavior.programs.views import Layout, PairMask, Subject, Views, actor_pairs, pairs_among, present_actors
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.units import Unit, actors_of
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["Attributes", "ProgramSet", "quantile_thresholds", "robust_spread"]
+__all__ = ["FITTING_FRAMES", "Attributes", "ProgramSet", "quantile_thresholds", "robust_spread"]
 
 # Pairs of normal quantiles, and how many standard deviations lie between them.
 _SPREADS = ((0.1587, 2.0), (0.0228, 4.0))
@@ -75,6 +75,9 @@ def robust_spread(ordered: Float[Tensor, " frames"]) -> float:
 
 
 Attributes = Float[Tensor, "*batch time attribute"]
+
+FITTING_FRAMES = 400_000
+"""Frames that attributes are fitted on; those of an animal or a pair count once for each."""
 
 _CHUNK_FRAMES = 65_536
 _CLIP = 4.0
@@ -370,23 +373,14 @@ class ProgramSet(nn.Module):
         return self.config.units != "px" and not without
 
     def _training_values(self, reader: WindowReader) -> Float[Tensor, "frames attribute"]:
-        values = []
-        for piece in reader.pieces():
+        names, values = self.skeleton.individuals, []
+        for piece in reader.pieces(FITTING_FRAMES // len(actors_of(self.layout.unit, names))):
             batch = piece.to(self.median.device, self.median.dtype)
-            for pairs in self._every_actor(batch):
+            for actors in present_actors(self.layout.unit, names, batch.present[0]):
+                pairs = actor_pairs(actors, names).to(batch.present.device).unsqueeze(0) if actors.agent else None
                 found, known = self.attributes(batch, pairs)
                 values.append(found.masked_fill(~known, torch.nan).flatten(0, 1))
         return torch.cat(values)
-
-    def _every_actor(self, batch: WindowBatch) -> Iterator[PairMask | None]:
-        """Pairs of each animal, or pair, of a batch of one window; of a scene all at once."""
-        if self.layout.unit == "scene":
-            yield None
-            return
-        names = self.skeleton.individuals
-        there = [name for name, present in zip(names, batch.present[0].tolist(), strict=True) if present]
-        for actors in actors_of(self.layout.unit, there):
-            yield actor_pairs(actors, names).to(batch.present.device).unsqueeze(0)
 
     def _fit_attribute(self, column: int, values: Float[Tensor, " frames"], name: str) -> list[str]:
         """Fit one column; the notices about it."""

@@ -18,9 +18,9 @@ from ssl_behavior.programs.pose import Pose
 from ssl_behavior.programs.program import ProgramFacts
 from ssl_behavior.programs.vectors import length
 from ssl_behavior.skeleton import Skeleton
-from ssl_behavior.units import Actors, Unit
+from ssl_behavior.units import Actors, Unit, actors_of
 
-__all__ = ["Layout", "PairMask", "Subject", "Views", "actor_pairs", "pairs_among"]
+__all__ = ["Layout", "PairMask", "Subject", "Views", "actor_pairs", "pairs_among", "present_actors"]
 
 PairMask = Bool[Tensor, "*batch agent target"]
 """Ordered pairs that count in each window. The diagonal is an animal without another one."""
@@ -69,6 +69,11 @@ def pairs_among(present: Bool[Tensor, "*batch individual"], pairs: PairMask | No
         asked = present & pairs.any(-1)
     left = pairs & present.unsqueeze(-1) & present.unsqueeze(-2)
     return left | (itself & (asked & ~left.any(-1)).unsqueeze(-1))
+
+
+def present_actors(unit: Unit, individuals: Sequence[str], present: Bool[Tensor, " individual"]) -> list[Actors]:
+    """What an embedding of this unit has rows for, in a recording with these animals; of a scene, the scene."""
+    return actors_of(unit, [name for name, there in zip(individuals, present.tolist(), strict=True) if there])
 
 
 class Views:
