@@ -203,11 +203,13 @@ def _unit(actors: Sequence[Actors], store: Store) -> Unit:
 
 def _fitting_values(meter: "_Meter", reader: WindowReader, unit: Unit) -> Float[Tensor, "frames column"]:
     """Values of pieces of the recordings, of every animal or pair of the unit."""
-    return torch.cat([
-        meter.values(batch, actors)
-        for batch in reader.pieces(FITTING_FRAMES // len(actors_of(unit, meter.individuals)))
-        for actors in present_actors(unit, meter.individuals, batch.present[0])
-    ])
+    return torch.cat(
+        [
+            meter.values(batch, actors)
+            for batch in reader.pieces(FITTING_FRAMES // len(actors_of(unit, meter.individuals)))
+            for actors in present_actors(unit, meter.individuals, batch.present[0])
+        ]
+    )
 
 
 def _fit_column(values: Float[Tensor, " frames"]) -> tuple[float, float, np.ndarray] | None:

@@ -348,7 +348,10 @@ def test_programs_toward_the_nearest_animal_are_those_of_a_loop(four, number, ex
     expected = {}
     for name in IN_GROUPS:
         rows = [
-            [toward_nearest(name, animals, agent, [n for n in range(number) if n != agent], t) for agent in range(number)]
+            [
+                toward_nearest(name, animals, agent, [n for n in range(number) if n != agent], t)
+                for agent in range(number)
+            ]
             for t in range(len(four))
         ]
         if exchangeable:

@@ -184,9 +184,7 @@ def test_rows_of_animals_and_pairs_are_measured_for_their_animals(groups, exchan
         for row, own, values in zip(rows, actors, of_rows(found), strict=True):
             whole = whole_of[row.id]
             name = {"animal": "speed", "pair": "speed.agent"}[unit]
-            np.testing.assert_array_equal(
-                values[:, column(found, name)], whole[:, column(scene, f"speed.{own.agent}")]
-            )
+            np.testing.assert_array_equal(values[:, column(found, name)], whole[:, column(scene, f"speed.{own.agent}")])
             recording = store.recording(row.id)
             counted = [store.individuals.index(one) for one in {own.agent, own.target} - {""}]
             seen = observed_points(recording.keypoints[:, counted]).reshape(row.frames, -1).mean(axis=1)

@@ -220,9 +220,7 @@ def test_named_animals_of_a_group_are_seen_toward_their_nearest():
 
 def test_what_holds_for_all_named_animals_is_said_once():
     fast = [difference("speed", name, **FAST | {"median": 300.0 + n}) for n, name in enumerate(("m1", "m2", "m3"))]
-    assert said(*fast, subjects=THREE).startswith(
-        "All moving fast (300, 301 and 302 px/s of m1, m2 and m3, top 9 %)"
-    )
+    assert said(*fast, subjects=THREE).startswith("All moving fast (300, 301 and 302 px/s of m1, m2 and m3, top 9 %)")
     assert said(*fast[:2], difference("speed", "m3"), subjects=THREE).startswith(
         "M1 moving fast (300 px/s, top 9 %), m2 moving fast"
     )
