@@ -10,9 +10,9 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from collections.abc import Sequence
+
+    import numpy as np
 
     from ssl_behavior.programs import ProgramFacts, ProgramSet
     from ssl_behavior.recording import Labels, Recording

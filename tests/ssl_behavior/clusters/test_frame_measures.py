@@ -15,7 +15,7 @@ from ssl_behavior.programs import ProgramsConfig, with_programs_of
 from ssl_behavior.recording import Recording, observed_points
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import write_store
-from ssl_behavior.units import Actors, actors_of
+from ssl_behavior.units import actors_of
 from ssl_behavior.windows import WindowReader
 
 TWICE = '''
