@@ -127,6 +127,16 @@ class Method(nn.Module, ABC):
     def embed(self, batch: WindowBatch) -> Float[Tensor, "batch time latent"]:
         """One embedding per frame, in eval mode and without augmentation. Rows in padding are meaningless."""
 
+    def embed_units(self, batch: WindowBatch, actors: Sequence[tuple[int, int]]) -> Float[Tensor, "unit time latent"]:
+        """Embeddings of animals or pairs of one window, as `embed` those of scenes.
+
+        Parameters
+        ----------
+        actors : places of agent and target on the individual axis; target -1, or the agent itself = the animal among
+            all others.
+        """
+        raise InputError(f"this encoder ({type(self).__name__}) describes scenes, no single animals or pairs")
+
     @property
     @abstractmethod
     def embedding_dim(self) -> int:
