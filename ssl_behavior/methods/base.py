@@ -18,6 +18,7 @@ from ssl_behavior.programs import ProgramSet
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import StoreRow
+from ssl_behavior.units import Unit
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["LossTerms", "Method", "group_slices", "mean_of"]
@@ -136,6 +137,16 @@ class Method(nn.Module, ABC):
             all others.
         """
         raise InputError(f"this encoder ({type(self).__name__}) describes scenes, no single animals or pairs")
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """Units that an embedding can describe, see `ssl_behavior.units`."""
+        return ("scene",)
+
+    @property
+    def num_animals(self) -> int | None:
+        """Number of animals that a recording must have; None = any."""
+        return self.skeleton.num_individuals
 
     @property
     @abstractmethod

@@ -26,7 +26,7 @@ from ssl_behavior.nn import (
 )
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.tensor_types import FrameMask, StepMask, Steps
-from ssl_behavior.units import Unit
+from ssl_behavior.units import UNITS, Unit
 from ssl_behavior.views import Pairs, Views, drawn_pairs
 from ssl_behavior.window_statistics import NEVER_KNOWN
 from ssl_behavior.windows import WindowBatch, WindowReader
@@ -264,6 +264,14 @@ class ConvMethod(Method):
     ) -> list[Float[Tensor, "batch time channel"]]:
         agents, exchangeable = None if views is None else views.agents, self.skeleton.exchangeable
         return [EXTRAS[name](batch, exchangeable, agents).to(dtype) for name in self.embedding.extras]
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        return ("scene",) if self.config.encoder.animals == "first" else UNITS
+
+    @property
+    def num_animals(self) -> int | None:
+        return None
 
     @property
     def channel_groups(self) -> dict[str, int]:
