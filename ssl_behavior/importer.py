@@ -265,7 +265,8 @@ def _joined(
         if place is None or not own or len(recording.individuals) != 1:
             yield file, recording
         elif options.animals_from != "files":
-            offered[place.recording].append(recording.id)
+            if sizes[place.recording] > 1:
+                offered[place.recording].append(recording.id)
             yield file, recording
         else:
             group = waiting[place.recording]
