@@ -141,7 +141,7 @@ class IndividualsByName:
         others = listed([name for name in recording.individuals if name not in self._chosen.values()])
         raise InputError(
             f"{_of(recording)} has the animals {listed(recording.individuals)}; `individuals` names {absent}, which is "
-            f"not among them, but not {others}: name {others}, too, or rename it in the file if it is {absent}"
+            f"not among them, and leaves out {others}: name {others}, too, or rename it in the file if it is {absent}"
         )
 
     def _own(self, recording: Recording, names: Mapping[str, str]) -> dict[str, str]:
@@ -208,9 +208,11 @@ class IndividualsByName:
         if skeleton is None:
             return
         for other, (known, recording) in self._anonymous.items():
+            shared = set(other) & set(known)
+            every = " ".join(dict.fromkeys([*known, *other]))
             yield (
                 f"{recording} names its animals {listed(other)}, not {listed(known)}: matched by position, "
-                "because they are exchangeable"
+                "because they are exchangeable" + f"; `individuals={every}` matches them by name" * bool(shared)
             )
         if len(skeleton.individuals) > 1:
             yield _about_identity(skeleton)
