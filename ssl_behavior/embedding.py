@@ -1,7 +1,8 @@
 """Embeddings of whole recordings by a frozen encoder: one row per frame, in bounded memory.
 
-A row describes the scene; or there is one for every animal of a frame, or for every ordered pair. Long recordings go through the encoder in chunks that give the numbers of one pass. Python interface to a trained
-encoder: `load` and `Encoder`.
+A row describes the scene; or there is one for every animal of a frame, or for every ordered pair. Long recordings go
+through the encoder in chunks that give the numbers of one pass. Python interface to a trained encoder: `load` and
+`Encoder`.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

@@ -454,12 +454,14 @@ def spans(names: Collection[str], widths: Collection[int]) -> dict[str, slice]:
 
 def _with_animals(batch: WindowBatch, animals: Sequence[int]) -> WindowBatch:
     """The batch with some of its animals; beside a single one, an animal of which nothing is observed."""
-    keypoints, observed = batch.keypoints, batch.observed
-    if len(animals) < keypoints.shape[2]:
-        keypoints, observed = keypoints[:, :, list(animals)], observed[:, :, list(animals)]
+    keypoints, observed, present = batch.keypoints, batch.observed, batch.present
+    if len(animals) < present.shape[1]:
+        places = list(animals)
+        keypoints, observed, present = keypoints[:, :, places], observed[:, :, places], present[:, places]
     if len(animals) == 1:
         keypoints, observed = F.pad(keypoints, (0, 0, 0, 0, 0, 1)), F.pad(observed, (0, 0, 0, 1))
-    return replace(batch, keypoints=keypoints, observed=observed)
+        present = F.pad(present, (0, 1))
+    return replace(batch, keypoints=keypoints, observed=observed, present=present)
 
 
 def _empty_batch(skeleton: Skeleton) -> WindowBatch:
