@@ -18,10 +18,10 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
 from ssl_behavior.programs.program import ProgramFacts
 from ssl_behavior.programs.program_set import FITTING_FRAMES, robust_spread
-from ssl_behavior.programs.views import actor_pairs, present_actors
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import Store, StoreRow, common_fps
 from ssl_behavior.units import Actors, Unit, actors_of
+from ssl_behavior.views import Pairs, pairs_of
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = [
@@ -207,7 +207,7 @@ def _fitting_values(meter: "_Meter", reader: WindowReader, unit: Unit) -> Float[
         [
             meter.values(batch, actors)
             for batch in reader.pieces(FITTING_FRAMES // len(actors_of(unit, meter.individuals)))
-            for actors in present_actors(unit, meter.individuals, batch.present[0])
+            for actors in meter.actors_in(batch, unit)
         ]
     )
 
@@ -331,9 +331,21 @@ class _Meter:
         share = seen.flatten(1).to(batch.keypoints.dtype).mean(dim=1, keepdim=True)
         if self.programs is None:
             return share
-        pairs = actor_pairs(actors, self.individuals).unsqueeze(0) if actors.agent else None
+        pairs = self._pairs(batch, actors) if actors.agent else None
         values = self.programs.measure(batch, pairs)[0]
         return torch.cat([values, self._sizes(self.programs, values, batch), share], dim=1)
+
+    def actors_in(self, batch: WindowBatch, unit: Unit) -> list[Actors]:
+        """The rows that a recording has in an embedding of this unit."""
+        there = zip(self.individuals, batch.present[0].tolist(), strict=True)
+        return actors_of(unit, [name for name, present in there if present])
+
+    def _pairs(self, batch: WindowBatch, actors: Actors) -> Pairs:
+        """The pairs of an animal with all others, or of one; an animal with itself has no other."""
+        agent = self.individuals.index(actors.agent)
+        if actors.target == actors.agent:
+            return torch.eye(len(self.individuals), dtype=torch.bool)[agent].diag().unsqueeze(0)
+        return pairs_of(batch.present, agent, self.individuals.index(actors.target) if actors.target else None)
 
     def _described(self, batch: WindowBatch, actors: Actors) -> Bool[Tensor, " individual"]:
         if not actors.agent:

@@ -29,7 +29,6 @@ from ssl_behavior.programs.program import TRANSFORMATIONS, Program, ProgramFacts
 from ssl_behavior.programs.program_set import Attributes, ProgramSet
 from ssl_behavior.programs.user_file import custom_programs, load_programs
 from ssl_behavior.programs.vectors import angle_between, cross, dot, length, turn, unit
-from ssl_behavior.programs.views import actor_pairs, pairs_among
 
 __all__ = [
     "PAPER_THRESHOLDS",
@@ -45,7 +44,6 @@ __all__ = [
     "ProgramFacts",
     "ProgramSet",
     "ProgramsConfig",
-    "actor_pairs",
     "angle_between",
     "check_program",
     "cross",
@@ -53,7 +51,6 @@ __all__ = [
     "dot",
     "length",
     "load_programs",
-    "pairs_among",
     "program",
     "turn",
     "unit",

@@ -48,8 +48,8 @@ class ProgramsConfig:
     units: Literal["auto", "px", "cm"] = "auto"
     num_classes: int = 3
     thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    # Not in the representation, which a model's fingerprint covers, so that of earlier models stays: of one or two animals
-    # this changes nothing, and of more it changes the fitted numbers.
+    # Not in the representation, which a model's fingerprint covers: fingerprints of earlier models stay. Of one or two
+    # animals it changes nothing, and of more the fitted numbers, which the fingerprint covers, too.
     others: Literal["nearest", "each"] = field(default="nearest", repr=False)
 
     def __post_init__(self) -> None:

@@ -16,15 +16,17 @@ from torch import Tensor, nn
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.pose_geometry import scale_of
+from ssl_behavior.programs.attributes import Layout, PairMask, Poses, Subject, unit_pairs
 from ssl_behavior.programs.builtin import PROGRAMS
 from ssl_behavior.programs.config import ProgramsConfig
 from ssl_behavior.programs.contract_checks import check_program, values_of
 from ssl_behavior.programs.pose import Animal, MissingOther, MissingRole, Pose
 from ssl_behavior.programs.program import Program, ProgramFacts
 from ssl_behavior.programs.user_file import programs_with_hash
-from ssl_behavior.programs.views import Layout, PairMask, Subject, Views, actor_pairs, pairs_among, present_actors
 from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.terminal import counted
 from ssl_behavior.units import Unit, actors_of
+from ssl_behavior.views import present_pairs
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["FITTING_FRAMES", "Attributes", "ProgramSet", "quantile_thresholds", "robust_spread"]
@@ -201,7 +203,8 @@ class ProgramSet(nn.Module):
         Raises
         ------
         InputError
-            If the units are cm and a scale is 0, or the user's file has changed.
+            If the units are cm and a scale is 0, the user's file has changed, or there are more animals than the
+            attributes are of. Exchangeable ones may be fewer.
         """
         shape = keypoints.shape[:-3]
         windows = keypoints.flatten(0, -5) if len(shape) > 1 else keypoints.unsqueeze(0)
@@ -209,19 +212,15 @@ class ProgramSet(nn.Module):
         if self.unit == "cm":
             _check_scales(scale)
             arena = arena / scale.unsqueeze(-1)
-        mask = None if pairs is None else pairs.expand(*shape[:-1], -1, -1).reshape(-1, *pairs.shape[-2:])
-        some = self._some(mask)
+        if pairs is not None:
+            pairs = pairs.expand(*shape[:-1], -1, -1).reshape(-1, *pairs.shape[-2:])
+        some = self._some(pairs, keypoints.shape[-3])
         together = max(1, _CHUNK_FRAMES // max(1, shape[-1]))
         picks = [slice(i, i + together) for i in range(0, max(1, len(windows)), together)]
         with torch.autocast(keypoints.device.type, enabled=False):
-            parts = (
-                self._planes(
-                    Views(
-                        self._lone(windows[pick], arena[pick], scale[pick]), None if mask is None else mask[pick], some
-                    )
-                )
-                for pick in picks
-            )
+            lone = (self._lone(windows[pick], arena[pick], scale[pick]) for pick in picks)
+            masks = (None if pairs is None else pairs[pick] for pick in picks)
+            parts = (self._planes(Poses(own, mask, some)) for own, mask in zip(lone, masks, strict=True))
             values = self._joined(parts, picks, windows)
         return values.movedim(0, -1).reshape(*shape, self.num_attributes)
 
@@ -236,9 +235,20 @@ class ProgramSet(nn.Module):
             torch.stack(planes, out=values[:, pick])
         return values
 
-    def _some(self, pairs: PairMask | None) -> list[tuple[int, int]]:
-        """The pairs that count in any window; where none are given, all of them."""
-        number = self.skeleton.num_individuals
+    def _some(self, pairs: PairMask | None, number: int) -> list[tuple[int, int]]:
+        """The pairs that count in any window; where none are given, all of this number of animals.
+
+        Raises
+        ------
+        InputError
+            If there are more than the attributes are of, or animals that are told apart are fewer.
+        """
+        known = self.skeleton.num_individuals
+        if number > known or (number < known and not self.skeleton.exchangeable):
+            raise InputError(
+                f"task programs: they measure {counted(known, 'animal')}, and these windows have {number}; name the "
+                "store with the most animals first"
+            )
         if pairs is not None:
             return [(agent, target) for agent, target in pairs.any(0).nonzero().tolist()]
         assert self.layout.unit == "scene" or number == 1, "attributes of an animal or a pair need `pairs`"
@@ -254,27 +264,31 @@ class ProgramSet(nn.Module):
         animals = [Animal(points, self.skeleton, self.fps) for points in keypoints.unbind(-3)]
         return [Pose(animal, None, arena, body_length, unit) for animal in animals]
 
-    def _planes(self, views: Views) -> list[Float[Tensor, "batch time"]]:
+    def _planes(self, poses: Poses) -> list[Float[Tensor, "batch time"]]:
         """Attributes of some windows, one plane each."""
         return [
             plane
             for facts, entry in zip(self.facts, self._functions, strict=True)
-            for plane in self._values(facts, entry, views)
+            for plane in self._values(facts, entry, poses)
         ]
 
-    def _values(self, facts: ProgramFacts, entry: Program, views: Views) -> list[Tensor]:
+    def _values(self, facts: ProgramFacts, entry: Program, poses: Poses) -> list[Tensor]:
         """The planes of one program's attributes."""
         measured = entry if entry.name in PROGRAMS else partial(values_of, entry, case="the recordings")
         try:
-            return self.layout.values(facts, measured, views)
+            return self.layout.values(facts, measured, poses)
         except (MissingRole, MissingOther):
             # Built-in ones are left out beforehand, a user's when it is fitted.
-            return [views.unknown for _ in self.layout.subjects(facts)]
+            return [poses.unknown for _ in self.layout.subjects(facts)]
 
     def measure(self, batch: WindowBatch, pairs: PairMask | None = None) -> Attributes:
         """Attributes of a batch, see `evaluate`; NaN for missing points and padding.
 
-        Absent animals have no pairs: they change nothing. An animal whose targets are all absent is by itself.
+        Absent animals have no pairs: they change nothing.
+
+        Parameters
+        ----------
+        pairs : as `ssl_behavior.views.pairs_of` gives them; None = all pairs of animals that are present.
         """
         keypoints, seen = batch.keypoints, batch.observed & batch.valid[..., None, None]
         if not bool(seen.all()):
@@ -283,11 +297,9 @@ class ProgramSet(nn.Module):
 
     def _present_pairs(self, batch: WindowBatch, pairs: PairMask | None) -> PairMask | None:
         """The pairs of animals that are present; None = all."""
-        if pairs is None and bool(batch.present.all()):
-            return None
-        among = pairs_among(batch.present, pairs)
-        # A target that is absent is no other animal, and not the agent itself.
-        return among & pairs if pairs is not None and self.layout.unit == "pair" else among
+        if pairs is None:
+            return None if bool(batch.present.all()) else present_pairs(batch.present)
+        return pairs & batch.present.unsqueeze(-1) & batch.present.unsqueeze(-2)
 
     @torch.no_grad()
     def attributes(
@@ -373,11 +385,10 @@ class ProgramSet(nn.Module):
         return self.config.units != "px" and not without
 
     def _training_values(self, reader: WindowReader) -> Float[Tensor, "frames attribute"]:
-        names, values = self.skeleton.individuals, []
-        for piece in reader.pieces(FITTING_FRAMES // len(actors_of(self.layout.unit, names))):
+        values, units = [], len(actors_of(self.layout.unit, self.skeleton.individuals))
+        for piece in reader.pieces(FITTING_FRAMES // units):
             batch = piece.to(self.median.device, self.median.dtype)
-            for actors in present_actors(self.layout.unit, names, batch.present[0]):
-                pairs = actor_pairs(actors, names).to(batch.present.device).unsqueeze(0) if actors.agent else None
+            for pairs in unit_pairs(self.layout.unit, batch.present):
                 found, known = self.attributes(batch, pairs)
                 values.append(found.masked_fill(~known, torch.nan).flatten(0, 1))
         return torch.cat(values)
@@ -488,8 +499,10 @@ def _body_length(reader: WindowReader, skeleton: Skeleton, in_cm: bool) -> float
     """The scene's scale, in cm where asked; over recordings of several px per cm, their mean by frames."""
     if not in_cm:
         return scale_of(reader, skeleton)
+    individuals = None if skeleton.exchangeable else skeleton.individuals
     total = 0.0
     for px_per_cm in sorted({float(row.px_per_cm or 0.0) for _, row in reader.sources}):
-        part = WindowReader([source for source in reader.sources if source[1].px_per_cm == px_per_cm], 1)
+        sources = [source for source in reader.sources if source[1].px_per_cm == px_per_cm]
+        part = WindowReader(sources, 1, individuals=individuals)
         total += scale_of(part, skeleton) / px_per_cm * part.num_frames
     return total / reader.num_frames

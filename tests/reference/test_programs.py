@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from ssl_behavior.programs import PROGRAMS, ProgramsConfig, ProgramSet, actor_pairs
+from ssl_behavior.programs import PROGRAMS, ProgramsConfig, ProgramSet
 from ssl_behavior.programs.contract_checks import random_scene
 from ssl_behavior.programs.vectors import overlap
 from ssl_behavior.skeleton import SKELETONS
-from ssl_behavior.units import Actors
+from ssl_behavior.views import pairs_of
 
 FPS, BODY_LENGTH = 30.0, 60.0
 NAN = float("nan")
@@ -398,7 +398,7 @@ def test_programs_of_a_subset_of_the_pairs_are_those_of_a_loop(four):
         ]
         expected[f"{name}.greatest"], expected[f"{name}.least"] = zip(*map(extremes, rows), strict=True)
     assert_measured(found, expected)
-    named, _ = measured(four, 4, False, "nearest", actor_pairs(Actors(agent="m1"), ["m0", "m1", "m2", "m3"]))
+    named, _ = measured(four, 4, False, "nearest", pairs_of(torch.ones(1, 4, dtype=torch.bool), 1)[0])
     everything, _ = measured(four, 4, False, "nearest")
     for name, values in named.items():
         np.testing.assert_array_equal(values, everything[name] if name.endswith(".m1") else NAN)

@@ -213,8 +213,8 @@ def test_named_animals_of_a_group_are_seen_toward_their_nearest():
         subjects=THREE,
     )
     assert text.startswith(
-        "M2 with the nose at the nearest animal's tail base (14 px, lowest 6 %), facing it (17°, lowest 10 %), m3 moving "
-        "fast (310 px/s, top 9 %), headings alike (m2 and its nearest: angle 11°, lowest 10 %)"
+        "M2 with the nose at the nearest animal's tail base (14 px, lowest 6 %), facing it (17°, lowest 10 %), m3 "
+        "moving fast (310 px/s, top 9 %), headings alike (m2 and its nearest: angle 11°, lowest 10 %)"
     )
 
 
@@ -236,8 +236,8 @@ def test_named_animals_toward_each_other_one():
         subjects=each,
     )
     assert text.startswith(
-        "M2 with the nose at m3's tail base (14 px, lowest 6 %), facing it (17°, lowest 10 %), moving towards m1 (80 px/s"
-        ", top 10 %), headings alike (m1 and m3: angle 11°, lowest 10 %)"
+        "M2 with the nose at m3's tail base (14 px, lowest 6 %), facing it (17°, lowest 10 %), moving towards m1 (80 "
+        "px/s, top 10 %), headings alike (m1 and m3: angle 11°, lowest 10 %)"
     )
 
 
@@ -284,8 +284,8 @@ def test_clusters_of_animals_speak_of_the_animal():
         difference("nose_nose_distance", "the animal and its nearest", **CLOSE),
     )
     assert said(*measured, subjects=AN_ANIMAL).startswith(
-        "Noses close together (the animal and its nearest: 12 px, lowest 5 %), the animal moving fast (310 px/s, top 9 %)"
-        ", facing the nearest animal (17°, lowest 10 %)"
+        "Noses close together (the animal and its nearest: 12 px, lowest 5 %), the animal moving fast (310 px/s, top "
+        "9 %), facing the nearest animal (17°, lowest 10 %)"
     )
     of_one = Subjects(
         individuals=("m1", "m2"), anonymous=False, body_length=60.0, unit="animal", actors=Actors(agent="m2")
@@ -305,8 +305,8 @@ def test_clusters_of_pairs_speak_of_agent_and_target():
         difference("following", "the target", d=-0.8, median=-0.3, below=0.1),
     )
     assert said(*measured, subjects=A_PAIR) == (
-        "The agent with the nose at the target's tail base (14 px, lowest 6 %), facing it (17°, lowest 12 %), both moving "
-        "fast (310 and 280 px/s of the agent and the target, top 9 %), the target leading the agent on its path "
+        "The agent with the nose at the target's tail base (14 px, lowest 6 %), facing it (17°, lowest 12 %), both "
+        "moving fast (310 and 280 px/s of the agent and the target, top 9 %), the target leading the agent on its path "
         "(following score 0.30, lowest 10 %); bouts of 0.8 s"
     )
     named = Subjects(
@@ -314,8 +314,8 @@ def test_clusters_of_pairs_speak_of_agent_and_target():
         actors=Actors(agent="m2", target="m1"),
     )  # fmt: skip
     assert said(*measured, subjects=named).startswith(
-        "M2 with the nose at m1's tail base (14 px, lowest 6 %), facing it (17°, lowest 12 %), both moving fast (310 and "
-        "280 px/s of m2 and m1, top 9 %), m1 leading m2"
+        "M2 with the nose at m1's tail base (14 px, lowest 6 %), facing it (17°, lowest 12 %), both moving fast (310 "
+        "and 280 px/s of m2 and m1, top 9 %), m1 leading m2"
     )
     own = difference("hurry", "the target", d=-1.0, median=12.0, below=0.1)
     assert said(own, subjects=A_PAIR).startswith("The target with a low hurry (12 px, lowest 10 %)")

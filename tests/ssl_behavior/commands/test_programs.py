@@ -182,9 +182,8 @@ def test_figure_of_any_number_of_animals(group, number, others, tmp_path, capsys
 
 def test_own_program_that_needs_another_animal_is_not_checked_on_one(mine, tmp_path, capsys):
     path = tmp_path / "alone.toml"
-    path.write_text(
-        'name = "alone"\nkeypoints = ["nose", "tail"]\nindividuals = ["m1"]\n[roles]\nnose = "nose"\ntail_base = "tail"\n'
-    )
+    roles = '[roles]\nnose = "nose"\ntail_base = "tail"\n'
+    path.write_text(f'name = "alone"\nkeypoints = ["nose", "tail"]\nindividuals = ["m1"]\n{roles}')
     assert main(["programs", "--programs", str(mine()), "--names", "tail_to_tail", "--skeleton", str(path)]) == 0
     output = " ".join(capsys.readouterr().out.split())
     assert (

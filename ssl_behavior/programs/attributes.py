@@ -1,4 +1,4 @@
-"""Views of a scene by each animal, alone and toward each other one, and the attributes that programs have in it.
+"""Attributes of programs: for whom a program has a value, and its computation from the poses of a scene.
 
 A program is of one animal ("own"), of one toward another ("toward"), or of two whatever their order ("both"). In groups
 of three and more, a value toward another animal is taken toward the nearest one at every frame, or toward each.
@@ -18,12 +18,13 @@ from ssl_behavior.programs.pose import Pose
 from ssl_behavior.programs.program import ProgramFacts
 from ssl_behavior.programs.vectors import length
 from ssl_behavior.skeleton import Skeleton
-from ssl_behavior.units import Actors, Unit, actors_of
+from ssl_behavior.units import Unit
+from ssl_behavior.views import pairs_of
 
-__all__ = ["Layout", "PairMask", "Subject", "Views", "actor_pairs", "pairs_among", "present_actors"]
+__all__ = ["Layout", "PairMask", "Poses", "Subject", "unit_pairs"]
 
 PairMask = Bool[Tensor, "*batch agent target"]
-"""Ordered pairs that count in each window. The diagonal is an animal without another one."""
+"""Ordered pairs that count in each window; the diagonal stands for an animal without a target."""
 
 Plane = Float[Tensor, "batch time"]
 Measured = Callable[[Pose], Plane]
@@ -31,53 +32,18 @@ Subject = tuple[str, ...]
 """What follows a program's name in that of an attribute, such as ("m1",), ("greater",) or ()."""
 
 
-def actor_pairs(actors: Actors, individuals: Sequence[str]) -> Bool[Tensor, "agent target"]:
-    """Pairs of a row of an embedding: those of an agent with every other animal, or with its target.
-
-    >>> actor_pairs(Actors(agent="m2"), ["m1", "m2", "m3"]).long().tolist()
-    [[0, 0, 0], [1, 0, 1], [0, 0, 0]]
-    >>> actor_pairs(Actors(agent="m2", target="m2"), ["m1", "m2"]).long().tolist()
-    [[0, 0], [0, 1]]
-    """
-    number = len(individuals)
-    pairs = ~torch.eye(number, dtype=torch.bool) if number > 1 else torch.ones(1, 1, dtype=torch.bool)
-    if not actors.agent:
-        return pairs
-    agent = torch.arange(number) == individuals.index(actors.agent)
-    if not actors.target:
-        return pairs & agent[:, None]
-    return agent[:, None] & (torch.arange(number) == individuals.index(actors.target))
+def unit_pairs(unit: Unit, present: Bool[Tensor, "1 individual"]) -> list[PairMask | None]:
+    """Pairs of every animal, or of every ordered pair, that a window has; None for the scene."""
+    if unit == "scene":
+        return [None]
+    there = present[0].nonzero().flatten().tolist()
+    if unit == "animal" or len(there) == 1:
+        return [pairs_of(present, agent) for agent in there]
+    return [pairs_of(present, agent, target) for agent, target in permutations(there, 2)]
 
 
-def pairs_among(present: Bool[Tensor, "*batch individual"], pairs: PairMask | None = None) -> PairMask:
-    """The pairs of animals that are present; an animal whose others are all absent is left with itself.
-
-    Parameters
-    ----------
-    pairs : pairs to choose from; None = all.
-
-    >>> pairs_among(torch.tensor([True, False, True])).long().tolist()
-    [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
-    >>> pairs_among(torch.tensor([False, True])).long().tolist()
-    [[0, 0], [0, 1]]
-    """
-    itself = torch.eye(present.shape[-1], dtype=torch.bool, device=present.device)
-    if pairs is None:
-        pairs = (~itself).expand(*present.shape, -1)
-        asked = present
-    else:
-        asked = present & pairs.any(-1)
-    left = pairs & present.unsqueeze(-1) & present.unsqueeze(-2)
-    return left | (itself & (asked & ~left.any(-1)).unsqueeze(-1))
-
-
-def present_actors(unit: Unit, individuals: Sequence[str], present: Bool[Tensor, " individual"]) -> list[Actors]:
-    """What an embedding of this unit has rows for, in a recording with these animals; of a scene, the scene."""
-    return actors_of(unit, [name for name, there in zip(individuals, present.tolist(), strict=True) if there])
-
-
-class Views:
-    """Some windows seen from every animal that counts in them: alone, and toward each of the others that count.
+class Poses:
+    """Poses of some windows: of every animal that counts in them, alone and toward each of the others that count.
 
     A pose, and the quantities that programs share in it, is made once. There are as many poses as pairs.
 
@@ -106,10 +72,10 @@ class Views:
         """NaN at every frame."""
         return torch.full_like(self.lone[0].own.points[..., 0, 0], torch.nan, requires_grad=False)
 
-    def of_targets(self) -> "Views":
+    def of_targets(self) -> "Poses":
         """The same pairs with agents and targets exchanged."""
         pairs = None if self.pairs is None else self.pairs.transpose(1, 2)
-        return Views(self.lone, pairs, [(target, agent) for agent, target in self.some], self._poses)
+        return Poses(self.lone, pairs, [(target, agent) for agent, target in self.some], self._poses)
 
     def pose(self, agent: int, target: int) -> Pose:
         """The pose of one animal toward another."""
@@ -189,7 +155,7 @@ def _where(values: Plane, counts: Bool[Tensor, " batch"] | None) -> Plane:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Attributes of programs: for whom each has a value, and how views make it.
+    """Attributes of programs: for whom each has a value, and how the poses give it.
 
     Parameters
     ----------
@@ -225,21 +191,21 @@ class Layout:
             return tuple((names[agent], names[target]) for agent, target in self._every_pair(facts))
         return tuple((name,) for name in names)
 
-    def values(self, facts: ProgramFacts, program: Measured, views: Views) -> list[Plane]:
+    def values(self, facts: ProgramFacts, program: Measured, poses: Poses) -> list[Plane]:
         """Values of the attributes of a program, a plane for each of `subjects`."""
         if self.unit == "animal":
-            return [reduce(torch.fmax, self._of_agents(facts, program, views).values(), views.unknown)]
+            return [reduce(torch.fmax, self._of_agents(facts, program, poses).values(), poses.unknown)]
         if self._of_a_dyad(facts):
-            return [views.either(views.toward(program, symmetric=True))]
+            return [poses.either(poses.toward(program, symmetric=True))]
         if self.unit == "pair":
-            return self._of_pair(facts, program, views)
+            return self._of_pair(facts, program, poses)
         if self._toward_each(facts):
-            of_pairs = views.toward(program, _symmetric(facts))
-            return _extremes(of_pairs, views) if self.anonymous else self._of_every_pair(facts, of_pairs, views)
-        of_agents = self._of_agents(facts, program, views)
+            of_pairs = poses.toward(program, _symmetric(facts))
+            return _extremes(of_pairs, poses) if self.anonymous else self._of_every_pair(facts, of_pairs, poses)
+        of_agents = self._of_agents(facts, program, poses)
         if self.anonymous:
-            return _greater_and_lesser(of_agents, views) if self.number == 2 else _extremes(of_agents, views)
-        return [of_agents.get(agent, views.unknown) for agent in range(self.number)]
+            return _greater_and_lesser(of_agents, poses) if self.number == 2 else _extremes(of_agents, poses)
+        return [of_agents.get(agent, poses.unknown) for agent in range(self.number)]
 
     def _of_a_dyad(self, facts: ProgramFacts) -> bool:
         """Whether a program has one value in a scene of two animals, that of the first one's view."""
@@ -251,46 +217,46 @@ class Layout:
     def _every_pair(self, facts: ProgramFacts) -> list[tuple[int, int]]:
         return list((combinations if _symmetric(facts) else permutations)(range(self.number), 2))
 
-    def _of_agents(self, facts: ProgramFacts, program: Measured, views: Views) -> dict[int, Plane]:
+    def _of_agents(self, facts: ProgramFacts, program: Measured, poses: Poses) -> dict[int, Plane]:
         """The own values of each agent, or those toward its nearest target."""
         # Alone, a program that needs another animal says so itself.
         if self.number == 1 or not facts.needs_other:
-            return views.own(program)
-        return views.nearest(views.toward(program, _symmetric(facts)))
+            return poses.own(program)
+        return poses.nearest(poses.toward(program, _symmetric(facts)))
 
-    def _of_pair(self, facts: ProgramFacts, program: Measured, views: Views) -> list[Plane]:
+    def _of_pair(self, facts: ProgramFacts, program: Measured, poses: Poses) -> list[Plane]:
         if _symmetric(facts):
-            return [views.either(views.toward(program, symmetric=True))]
-        sides = (views, views.of_targets())
+            return [poses.either(poses.toward(program, symmetric=True))]
+        sides = (poses, poses.of_targets())
         if facts.needs_other:
             return [side.either(side.toward(program, symmetric=False)) for side in sides]
-        return [reduce(torch.fmax, side.own(program).values(), views.unknown) for side in sides]
+        return [reduce(torch.fmax, side.own(program).values(), poses.unknown) for side in sides]
 
     def _of_every_pair(
-        self, facts: ProgramFacts, of_pairs: Mapping[tuple[int, int], Plane], views: Views
+        self, facts: ProgramFacts, of_pairs: Mapping[tuple[int, int], Plane], poses: Poses
     ) -> list[Plane]:
         """Values of all pairs of names; those of a symmetric program where either order counts."""
         orders = [(pair, pair[::-1]) if _symmetric(facts) else (pair,) for pair in self._every_pair(facts)]
-        return [views.either({pair: of_pairs[pair] for pair in some if pair in of_pairs}) for some in orders]
+        return [poses.either({pair: of_pairs[pair] for pair in some if pair in of_pairs}) for some in orders]
 
 
 def _symmetric(facts: ProgramFacts) -> bool:
     return not facts.each_animal and "swap" in facts.invariant
 
 
-def _greater_and_lesser(of_agents: Mapping[int, Plane], views: Views) -> list[Plane]:
+def _greater_and_lesser(of_agents: Mapping[int, Plane], poses: Poses) -> list[Plane]:
     """Of two anonymous animals; unknown where one of two is, and both that of the only agent of a window."""
     if len(of_agents) < 2:
-        return [*of_agents.values(), views.unknown][:1] * 2
+        return [*of_agents.values(), poses.unknown][:1] * 2
     ordered = [torch.maximum(*of_agents.values()), torch.minimum(*of_agents.values())]
-    both = views.both_count()
+    both = poses.both_count()
     if both is None:
         return ordered
     only = torch.fmax(*of_agents.values())
     return [torch.where(both, values, only) for values in ordered]
 
 
-def _extremes(members: Mapping[Any, Plane], views: Views) -> list[Plane]:
+def _extremes(members: Mapping[Any, Plane], poses: Poses) -> list[Plane]:
     """The greatest and the least of the values that are known."""
-    planes = list(members.values()) or [views.unknown]
+    planes = list(members.values()) or [poses.unknown]
     return [reduce(torch.fmax, planes), reduce(torch.fmin, planes)]

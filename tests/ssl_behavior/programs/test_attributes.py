@@ -13,17 +13,15 @@ from ssl_behavior.programs import (
     Pose,
     ProgramsConfig,
     ProgramSet,
-    actor_pairs,
     check_program,
     custom_programs,
     load_programs,
-    pairs_among,
 )
 from ssl_behavior.programs.contract_checks import random_scene
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
-from ssl_behavior.units import Actors, actors_of
+from ssl_behavior.views import pairs_of, present_pairs
 from ssl_behavior.windows import WindowReader, recording_window
 
 FRAMES = 101
@@ -81,6 +79,11 @@ def set_of(number, exchangeable=False, unit="scene", **config):
     programs = ProgramSet(ProgramsConfig(**config), skeleton_of(number, exchangeable), 30.0, unit)
     programs.body_length.fill_(60.0)
     return programs
+
+
+def among(number, agent, target=None):
+    """Pairs of one window in which all animals are present: those of an animal, or one pair."""
+    return pairs_of(torch.ones(1, number, dtype=torch.bool), agent, target)
 
 
 def columns(programs, batch, pairs=None):
@@ -222,7 +225,7 @@ def test_a_subset_of_two_animals():
     for exchangeable in (False, True):
         programs, whole = set_of(2, exchangeable), columns(set_of(2), batch_of(group(2)))
         for agent, name in enumerate(NAMES[:2]):
-            pairs = actor_pairs(Actors(agent=name), NAMES[:2]).unsqueeze(0)
+            pairs = among(2, agent)
             found = columns(programs, batch_of(group(2)), pairs)
             for attribute, values in found.items():
                 program, _, which = attribute.partition(".")
@@ -238,7 +241,7 @@ def test_a_subset_of_two_animals():
 def test_all_pairs_are_what_is_measured_without_a_choice():
     for number, exchangeable in ((1, False), (2, False), (2, True), (3, False), (3, True)):
         programs, batch = set_of(number, exchangeable), batch_of(group(number, exchangeable))
-        found = columns(programs, batch, pairs_among(batch.present))
+        found = columns(programs, batch, present_pairs(batch.present))
         for name, values in columns(programs, batch).items():
             assert torch.equal(values.nan_to_num(9e9), found[name].nan_to_num(9e9)), name
 
@@ -246,13 +249,13 @@ def test_all_pairs_are_what_is_measured_without_a_choice():
 def test_every_window_has_pairs_of_its_own():
     recording = group(4)
     batch, programs = batch_of(recording), set_of(4)
-    rows = [actor_pairs(Actors(agent=agent), NAMES) for agent in NAMES]
+    rows = [among(4, agent) for agent in range(4)]
     several = replace(
         batch, **{name: getattr(batch, name).expand(4, *getattr(batch, name).shape[1:]) for name in vars(batch)}
     )
-    together = programs.measure(several, torch.stack(rows))
+    together = programs.measure(several, torch.cat(rows))
     for place, pairs in enumerate(rows):
-        alone = programs.measure(batch, pairs.unsqueeze(0))[0]
+        alone = programs.measure(batch, pairs)[0]
         torch.testing.assert_close(together[place], alone, equal_nan=True)
 
 
@@ -261,17 +264,17 @@ def test_attributes_of_an_animal_are_its_own_and_those_toward_its_nearest(exchan
     recording = group(3, exchangeable)
     batch, whole = batch_of(recording), columns(set_of(3), batch_of(recording))
     programs = set_of(3, exchangeable, unit="animal")
-    for actors in actors_of("animal", NAMES[:3]):
-        found = columns(programs, batch, actor_pairs(actors, NAMES[:3]).unsqueeze(0))
-        assert_equal(found, {name: whole[f"{name}.{actors.agent}"] for name in found})
+    for agent in range(3):
+        found = columns(programs, batch, among(3, agent))
+        assert_equal(found, {name: whole[f"{name}.{NAMES[agent]}"] for name in found})
 
 
 def test_attributes_of_a_pair_are_those_of_its_agent_and_its_target():
     recording = group(3)
     batch, whole = batch_of(recording), columns(set_of(3, others="each"), batch_of(recording))
     programs = set_of(3, exchangeable=True, unit="pair")
-    for actors in actors_of("pair", NAMES[:3]):
-        agent, target = actors.agent, actors.target
+    for places in permutations(range(3), 2):
+        agent, target = (NAMES[place] for place in places)
         expected = {}
         for name in programs.names:
             program, _, side = name.partition(".")
@@ -282,12 +285,13 @@ def test_attributes_of_a_pair_are_those_of_its_agent_and_its_target():
             else:
                 names = [agent, target] if side == "agent" else [target, agent]
             expected[name] = whole[".".join([program, *names])]
-        assert_equal(columns(programs, batch, actor_pairs(actors, NAMES[:3]).unsqueeze(0)), expected)
+        assert_equal(columns(programs, batch, among(3, *places)), expected)
 
 
 def test_of_an_animal_with_itself_only_own_programs_are_known():
     recording = group(3)
-    pairs = actor_pairs(Actors(agent="m2", target="m2"), NAMES[:3]).unsqueeze(0)
+    pairs = torch.zeros(1, 3, 3, dtype=torch.bool)
+    pairs[0, 1, 1] = True
     found = columns(set_of(3), batch_of(recording), pairs)
     for name, values in found.items():
         program, _, animal = name.partition(".")
@@ -301,9 +305,9 @@ def test_only_pairs_that_count_are_computed(monkeypatch):
     counted.__dict__["needs_other"] = True
     monkeypatch.setitem(PROGRAMS, "facing_angle", counted)
     programs, batch = set_of(4, names=("facing_angle", "body_gap")), batch_of(group(4))
-    for pairs, number in ((None, 12), (Actors(agent="m2"), 3), (Actors(agent="m2", target="m4"), 1)):
+    for pairs, number in ((None, 12), (among(4, 1), 3), (among(4, 1, 3), 1)):
         calls.clear()
-        programs.measure(batch, None if pairs is None else actor_pairs(pairs, NAMES).unsqueeze(0))
+        programs.measure(batch, pairs)
         assert len(calls) == number
 
 
@@ -335,10 +339,9 @@ def test_fitting_and_attributes_of_groups(number, unit, tmp_path):
     programs.fit(reader)
     assert programs.informative.all() and float(programs.body_length) == pytest.approx(60, rel=0.2)
     batch = reader.read([(0, 0, FRAMES), (2, 0, FRAMES)])
-    agent = actor_pairs(Actors(agent="m1"), NAMES[:number]).expand(2, -1, -1)
-    if unit == "pair" and number > 1:
-        agent = actor_pairs(Actors(agent="m1", target="m2"), NAMES[:number]).expand(2, -1, -1)
-    values, known = programs.attributes(batch, None if unit == "scene" else agent)
+    target = 1 if unit == "pair" and number > 1 else None
+    pairs = None if unit == "scene" else pairs_of(batch.present, 0, target)
+    values, known = programs.attributes(batch, pairs)
     assert values.isfinite().all() and not values[~known].any()
     for column, name in enumerate(programs.names):
         social = programs.attribute_facts[column].needs_other
@@ -392,3 +395,19 @@ def test_own_programs_of_groups(mine):
     choices = torch.stack([each["tails.m1.m3"], each["tails.m2.m3"]])
     known = ~near["tails.m3"].isnan()
     assert (near["tails.m3"] == choices)[:, known].any(0).all() and known.any()
+
+
+def test_exchangeable_animals_may_be_fewer_than_the_attributes_are_of():
+    recording, programs = group(3, exchangeable=True), set_of(3, exchangeable=True)
+    for number in (1, 2):
+        batch = batch_of(recording, absent=NAMES[number:3])
+        few = {name: getattr(batch, name)[:, :, :number] for name in ("keypoints", "observed")}
+        fewer = replace(batch, present=batch.present[:, :number], **few)
+        assert_equal(columns(programs, fewer), columns(programs, batch))
+    lone = columns(set_of(2, exchangeable=True), batch_of(group(1, exchangeable=True)))
+    assert torch.equal(lone["speed.greater"].nan_to_num(), lone["speed.lesser"].nan_to_num())
+    assert lone["speed.greater"].isfinite().any() and lone["body_gap"].isnan().all()
+    with pytest.raises(InputError, match="they measure 2 animals, and these windows have 3; name the store with the"):
+        columns(set_of(2, exchangeable=True), batch_of(group(3, exchangeable=True)))
+    with pytest.raises(InputError, match="they measure 3 animals, and these windows have 2"):
+        columns(set_of(3), batch_of(group(2)))
