@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.pose_geometry import scale_of
-from ssl_behavior.programs.attributes import Layout, PairMask, Poses, Subject, unit_pairs
 from ssl_behavior.programs.builtin import PROGRAMS
 from ssl_behavior.programs.config import ProgramsConfig
 from ssl_behavior.programs.contract_checks import check_program, values_of
+from ssl_behavior.programs.layout import Layout, PairMask, Poses, Subject, unit_pairs
 from ssl_behavior.programs.pose import Animal, MissingOther, MissingRole, Pose
 from ssl_behavior.programs.program import Program, ProgramFacts
 from ssl_behavior.programs.user_file import programs_with_hash
