@@ -364,7 +364,8 @@ def _stream_reports(
             if recording is source
             else removed_bouts(source.labels[name], source.frame_times, labels, recording.frame_times),
         )
-    return reports | {name: _pair_report(name, labels, recording, source) for name, labels in recording.pair_labels.items()}
+    pairs = {name: _pair_report(name, labels, recording, source) for name, labels in recording.pair_labels.items()}
+    return reports | pairs
 
 
 def _pair_report(name: str, labels: PairLabels, recording: Recording, source: Recording) -> StreamReport:

@@ -232,7 +232,8 @@ def _joined_pair_labels(recordings: Sequence[Recording]) -> dict[str, PairLabels
             labels = one.pair_labels[name]
             table = np.array([words.index(word) for word in labels.vocabulary])
             looked_for[number, number, table] = labels.looked_for_of(1)[0, 0]
-            renumbered = labels.bouts + [number, number, 0, 0, 0]
+            renumbered = labels.bouts.copy()
+            renumbered[:, :2] = number
             renumbered[:, 2] = table[labels.bouts[:, 2]]
             bouts.append(renumbered)
         annotators = {one.pair_labels[name].annotator for _, one in having}

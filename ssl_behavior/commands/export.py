@@ -73,7 +73,7 @@ def _export_store(options: argparse.Namespace, console: "Console") -> None:
     store = Store(options.path)
     check_actor(options.actor, store.individuals)
     streams = chosen_streams(store, options.streams)
-    rows = labeled_rows(store.select(options.recordings) if options.recordings else store.rows, streams)
+    rows = labeled_rows(store, store.select(options.recordings) if options.recordings else store.rows, streams)
     made = stored_recordings(store, rows, streams, _minimum_seconds(options), options.actor, options.media)
     frames = sum(store.file_times(row).num_frames for row in rows)
     _write(options, console, made, [row.id for row in rows], streams, {"store": store.fingerprint()}, frames)

@@ -115,7 +115,8 @@ class AnnotationStream:
         seconds_of = None if self.seconds_of is None else self.seconds_of[:, picks]
         return replace(
             self, vocabulary=words, start=self.start[picks], stop=self.stop[picks], label=kept[self.label[picks]],
-            subject=subject, target=target, background=self.background if self.background in words else None, seconds_of=seconds_of,
+            subject=subject, target=target, background=self.background if self.background in words else None,
+            seconds_of=seconds_of,
         )  # fmt: skip
 
     def in_seconds(self, fps: float | None = None) -> "AnnotationStream":

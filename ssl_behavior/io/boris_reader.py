@@ -49,10 +49,10 @@ class _Video:
     def inside(self, intervals: Iterable[_Bout]) -> list[_Bout]:
         """Intervals and points (of no length) while it plays, in its own time."""
         found = []
-        for begin, end, *who in intervals:
+        for begin, end, behavior, subject, other in intervals:
             start, stop = max(begin, self.start), min(end, self.stop)
             if start < stop or (begin == end == start < self.stop):
-                found.append((start - self.start, stop - self.start, *who))
+                found.append((start - self.start, stop - self.start, behavior, subject, other))
         return found
 
 
@@ -105,7 +105,7 @@ class _Observation:
         if self.points:
             words = ", ".join(sorted({repr(behavior) for _, behavior, *_ in self.points}))
             notices.append(f"{where}: point events ({words}) become bouts of one frame")
-            found += [(time, time, *who) for time, *who in self.points]
+            found += [(time, time, behavior, subject, other) for time, behavior, subject, other in self.points]
         found, not_read = _with_targets(found, animals)
         notices += [f"{where}: the modifiers of {behavior!r} are not read" for behavior in not_read]
         several, first = len(self.videos) > 1, min(unclosed, default=None)

@@ -234,9 +234,7 @@ def _stream_of_rows(
         _seconds_interval(table, number, seconds) if in_seconds else row_interval(table, number, columns)
         for number in rows
     ]
-    bouts: list[Interval] = [
-        (*own, row_name(table, number, behavior)) for own, number in zip(ends, rows, strict=True)
-    ]
+    bouts: list[Interval] = [(*own, row_name(table, number, behavior)) for own, number in zip(ends, rows, strict=True)]
     agent, target = table.column(*_AGENT), table.column(*_TARGET)
     who = tuple(table.rows[number][agent].strip() if agent >= 0 else "" for number in rows)
     whom = tuple(table.rows[number][target].strip() if min(agent, target) >= 0 else "" for number in rows)

@@ -75,9 +75,7 @@ def read_intervals_table(path: Path) -> list[Annotation]:
             agents.append(mouse_name(agent))
             targets.append(agents[-1] if target == _SELF else mouse_name(target))
         stream = AnnotationStream.of(bouts, subject=tuple(agents), target=tuple(targets), directed=True)
-        found.append(
-            Annotation(path=path, streams={DEFAULT_STREAM: stream}, names=(recording,) if recording else ())
-        )
+        found.append(Annotation(path=path, streams={DEFAULT_STREAM: stream}, names=(recording,) if recording else ()))
     return found
 
 
@@ -111,7 +109,7 @@ def _triples(table: LabelTable, number: int, cell: str) -> tuple[Triple, ...]:
             f'{table.where(number)}: expected behaviors_labeled as JSON, ["agent,target,action", ...]{got}'
         )
     found = [(mouse_name(agent), mouse_name(target), action) for agent, target, action in words]
-    return tuple(dict.fromkeys((agent, agent if target == _SELF else target, action) for agent, target, action in found))
+    return tuple(dict.fromkeys((one, one if other == _SELF else other, action) for one, other, action in found))
 
 
 def annotations_of_tracks(tracks: Path) -> Path | None:
@@ -124,7 +122,7 @@ def annotations_of_tracks(tracks: Path) -> Path | None:
 
 
 def tracks_folder(annotations: Path) -> Path:
-    """Folder of the tracks that an annotation table belongs to: in the competition's layout another one, else its own."""
+    """Folder of the tracks that an annotation table belongs to: its own, or that of the competition's layout."""
     lab, folder = annotations.parent, annotations.parent.parent
     if not folder.name.endswith(_ANNOTATIONS):
         return lab

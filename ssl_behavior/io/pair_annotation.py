@@ -161,8 +161,8 @@ def _inside(bouts: np.ndarray, num_frames: int, where: str, notices: list[str]) 
     late, cut = bouts[:, 3] >= num_frames, bouts[:, 4] > num_frames
     if cut.any():
         notices.append(
-            f"{where}: {counted(int(cut.sum()), 'bout')} annotated after the end of the tracks ({num_frames:,} frames): "
-            f"{int(late.sum())} dropped, {int((cut & ~late).sum())} cut off there"
+            f"{where}: {counted(int(cut.sum()), 'bout')} annotated after the end of the tracks "
+            f"({num_frames:,} frames), {int(late.sum())} dropped, {int((cut & ~late).sum())} cut off there"
         )
     kept = bouts[~late]
     kept[:, 4] = np.minimum(kept[:, 4], num_frames)
@@ -203,7 +203,7 @@ def _looked_for(
 
 def _mark(found: np.ndarray, triples: Sequence[Triple], vocabulary: Sequence[str], animals: Animals) -> list[str]:
     """Mark what was looked for; returns the names that are none of the animals."""
-    unknown = {}
+    unknown: dict[str, None] = {}
     for agent, target, behavior in triples:
         who, whom = animals.number(agent), animals.number(target)
         if min(who, whom) < 0:
