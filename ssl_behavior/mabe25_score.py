@@ -6,14 +6,14 @@ The rules are those of the competition's public metric (Kaggle, "MABe Challenge 
   competition's tables state the last frame as stop, which its metric so does not count; pass their numbers as they are.
 - Predictions of what was not looked for in their video, and in videos without true bouts, are ignored.
 - Frames predicted twice for one action of a pair count once. Two actions of one pair in one frame are refused.
-- A lab's actions are those with a true bout in it, also if nobody looked for it: F is 0 where nothing is hit. False
-  positives of other actions cost nothing.
+- A lab's actions are those with a true bout in it, also if nobody looked for it, and those predicted: an action that
+  was looked for, is predicted and that nobody shows counts with F = 0, one that is not predicted does not count.
 
 Departures: an action's name may hold "_" (the metric would take its last part), and no predictions at all give 0.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -90,16 +90,13 @@ def mabe25_score(
         sums = counts[labs[key[0]]][key[3]]
         for place, number in enumerate((hits, _length(own) - hits, _length(other) - hits)):
             sums[place] += number
-    shown = {(labs[video], action) for video, _, _, action in true}
-    actions = {
-        lab: {action: _f(*sums, beta) for action, sums in own.items() if (lab, action) in shown}
-        for lab, own in counts.items()
-    }
+    actions = {lab: {action: _f(sums, beta) for action, sums in own.items()} for lab, own in counts.items()}
     means = {lab: sum(own.values()) / len(own) for lab, own in actions.items()}
     return Mabe25Score(sum(means.values()) / len(means), means, actions)
 
 
-def _f(hits: int, misses: int, false: int, beta: float) -> float:
+def _f(counts: Sequence[int], beta: float) -> float:
+    hits, misses, false = counts
     if hits == 0:
         return 0.0
     return (1 + beta**2) * hits / ((1 + beta**2) * hits + beta**2 * misses + false)

@@ -188,7 +188,7 @@ class PairLabels:
                 f"{list(looked_for.shape)}"
             )
         who = self.bouts[:, :3]
-        outside: np.ndarray = (who[:, :2] >= size).any(axis=1)
+        outside = np.asarray((who[:, :2] >= size).any(axis=1))
         unwanted = outside | ~looked_for[tuple(np.where(outside[:, None], 0, who).T)]
         if unwanted.any():
             agent, target, behavior = who[np.flatnonzero(unwanted)[0]].tolist()

@@ -383,7 +383,7 @@ def _streams(
 
 
 def _says_something(one: AnnotationStream) -> bool:
-    return len(one) > 0 or one.complete or one.looked_for is not None
+    return len(one) > 0 or one.complete or bool(one.looked_for)
 
 
 def _about_raters(name: str, raters: Sequence[str]) -> str:

@@ -184,7 +184,8 @@ def _renamed(annotation: Annotation, file: ExportedFile) -> dict[str, Annotation
         name: AnnotationStream.of(
             [bout[:3] for bout in sorted(own)], subject=tuple(bout[3] for bout in sorted(own)),
             target=tuple(bout[4] for bout in sorted(own)), complete=True, seconds=like[name].seconds,
-            fps=like[name].fps, tolerance=like[name].tolerance, annotator=like[name].annotator, not_annotated=like[name].not_annotated,
+            fps=like[name].fps, tolerance=like[name].tolerance, annotator=like[name].annotator,
+            not_annotated=like[name].not_annotated,
         )
         for name, own in parts.items()
     }  # fmt: skip
