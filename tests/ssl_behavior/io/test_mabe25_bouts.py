@@ -67,7 +67,7 @@ def test_all_bouts_are_kept(streams, videos):
             for *who, (start, stop, word) in zip(one.subject, one.target, one.intervals(), strict=True)
         }
         made = {
-            (row[:2] + (row.agent if row.target == "self" else row.target,) + row[3:])
+            (*row[:2], row.agent if row.target == "self" else row.target, *row[3:])
             for row in submission_rows(video, labels, mice)
         }
         assert made == expected and len(expected) == len(labels.bouts) == len(one)
