@@ -417,6 +417,14 @@ def test_overlapping_bouts_of_one_action_are_one_row_and_two_actions_are_counted
     assert conflicting_frames(labels) == 1
 
 
+def test_a_submission_that_would_be_refused_is_said(store, tmp_path, capsys):
+    command = ["export", str(store.path), "--out", str(tmp_path / "out"), "--format", "mabe", "--streams", "social"]
+    assert main(command) == 0
+    # sniff has the frames 3 to 7 and 9 to 10, attack 5 to 7; what a table states as stop is not counted.
+    said = " ".join(capsys.readouterr().out.split())
+    assert "3 frames with two actions of one pair: MABe 2025 refuses a submission with them" in said
+
+
 def test_bouts_shorter_than_asked_are_left_out(store, tmp_path):
     command = ["export", str(store.path), "--out", str(tmp_path / "out"), "--streams", "social"]
     assert main([*command, "--minimum-bout-seconds", "0.15"]) == 0
