@@ -130,6 +130,11 @@ def test_names_that_overlap_are_refused_with_what_to_do():
         InputError, match=r"neither list contains the other.*name all of them .`individuals=m1 m2 m3 m4`"
     ):
         individuals.matched(recording("b", ["m1", "m4"]))
+    with pytest.raises(InputError, match="for example `individuals=m1=animal0 m2 m3`, or"):
+        individuals.matched(recording("b", ["animal0"]))
+    paired = IndividualsByName({"m1": "animal0", "m2": "m2", "m3": "m3"})
+    for names, expected in ((["m3", "m1", "m2"], ("m1", "m2", "m3")), (["animal0"], ("m1",))):
+        assert paired.matched(recording("x", names)).individuals == expected
     named = IndividualsByName({name: name for name in ("m1", "m2", "m3", "m4")})
     for names in (["m1", "m2", "m3"], ["m1", "m4"]):
         assert named.matched(recording("x", names)).individuals == tuple(names)
