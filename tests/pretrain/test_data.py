@@ -1,5 +1,6 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -64,6 +65,21 @@ def test_stores_are_joined_and_equal_ids_stay_distinct(store, make_recording, tm
     data = open_data([store, tmp_path / "more"], DataConfig(validation=("new",)), 0)
     assert len(data.train.sources) == 6 and ids(data.validation) == ["new"]
     assert data.fingerprint != open_data([store], DataConfig(), 0).fingerprint
+
+
+def test_stores_of_other_animals_are_read_by_name_in_any_order(tmp_path, make_recording):
+    """Of animals that are told apart, the store with most of them names all, wherever it comes."""
+    both = make_recording("both", 61)
+    alone = replace(
+        make_recording("alone", 67), keypoints=make_recording("alone", 67).keypoints[:, 1:], individuals=("b",)
+    )
+    paths = [write_store(tmp_path / one.id, [one]).path for one in (both, alone)]
+    for order in (paths, paths[::-1]):
+        reader = open_data(order, DataConfig(validation_share=0.0), 0).train
+        assert reader.skeleton.individuals == ("a", "b")
+        batch = reader.sample(20, np.random.default_rng(0))
+        short = batch.length == 67
+        assert short.any() and not batch.present[short, 0].any() and batch.present[~short].all()
 
 
 def test_recordings_of_another_rate_are_refused(store, make_recording, tmp_path):
