@@ -269,8 +269,8 @@ def _swapped(keypoints: np.ndarray, observed: np.ndarray, moved: np.ndarray, jum
     counts: dict[tuple[int, ...], int] = {}
     rings = _rings(keypoints, steps, far & present)
     pairs = (
-        (pair, np.flatnonzero(present[:, pair].all(axis=1) & far[:, pair].any(axis=1)))
-        for pair in _pairs_together(present)
+        ((i, j), np.flatnonzero(present[:, i] & present[:, j] & (far[:, i] | far[:, j])))
+        for i, j in _pairs_together(present)
     )
     for who, at in chain(rings, pairs):
         at = at[~explained[at][:, who].all(axis=1)]

@@ -82,6 +82,22 @@ def test_stores_of_other_animals_are_read_by_name_in_any_order(tmp_path, make_re
         assert short.any() and not batch.present[short, 0].any() and batch.present[~short].all()
 
 
+def test_copies_in_a_store_with_more_animals_are_held_out_together(tmp_path, make_recording):
+    recordings = [make_recording(f"rec{n}", 61 + n) for n in range(4)]
+    tracks = make_recording("group", 71).keypoints
+    group = replace(
+        recordings[0], id="group", keypoints=np.tile(tracks, (1, 2, 1, 1))[:, :3], individuals=("b", "c", "a")
+    )
+    write_store(tmp_path / "pairs", recordings)
+    write_store(tmp_path / "groups", [group, *recordings])
+    for seed in range(5):
+        data = open_data([tmp_path / "pairs", tmp_path / "groups"], DataConfig(validation_share=0.2), seed)
+        held_out = ids(data.validation)
+        assert not set(held_out) & set(ids(data.train)) and all(
+            held_out.count(id) == 2 for id in held_out if id != "group"
+        )
+
+
 def test_recordings_of_another_rate_are_refused(store, make_recording, tmp_path):
     write_store(tmp_path / "slow", [make_recording("slow", 61, fps=25.0)])
     with pytest.raises(InputError, match=r"different frame rates: 'slow' 25, 'rec0' 30 per second"):
