@@ -157,27 +157,68 @@ def _resident(generator: np.random.Generator, schedule: Schedule, inset: tuple, 
     return _body(generator, 0, size, center, facing, _STRETCH[act], act == Act.GROOM, tussling)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ContactPlan:
+    """How an animal goes up to another, relative to that one's body; arrays of shape [time].
+
+    Parameters
+    ----------
+    along, across : the point that it aims at, in lengths of the other's trunk, ahead of and beside its middle.
+    jitter : pixels added ahead.
+    side : 1.0 or -1.0, the side of the other on which it stays.
+    direction : direction in which it comes, radians, relative to the other's heading.
+    reach : pixels between its own middle and the point that it aims at.
+    """
+
+    along: np.ndarray
+    across: np.ndarray
+    jitter: np.ndarray
+    side: np.ndarray
+    direction: np.ndarray
+    reach: np.ndarray
+
+
+def draw_contact_plan(
+    generator: np.random.Generator, act: np.ndarray, move: np.ndarray, intensity: np.ndarray, center_to_nose: float
+) -> ContactPlan:
+    """Plan of an animal with these acts (of `Act`); `center_to_nose` is its own length, pixels."""
+    per_move = generator.standard_normal((2, move[-1] + 1))[:, move]
+    side = np.where(_wander(generator, len(act), 150.0) > 0, 1.0, -1.0)
+    # The direction from which it comes, relative to the other's heading: face on, from the side, from behind.
+    from_side = np.array([0, 0, 0, 1.6, 1.2, 1.2, 2.6, 1.5, 0.35, 0.3, 0.0, 0.0, 0.0, 1.9])[act] * side
+    gap = 60.0 * (1 - intensity) ** 2.5
+    gap = np.where(act == Act.LINGER, 55.0 + 110.0 * (1 - intensity), gap)
+    gap = np.where(act == Act.TUSSLE, -35.0 + 50 * intensity, gap)
+    gap = np.where(act == Act.CHASE, 5.0 + 60.0 * intensity, gap)
+    gap = np.where(
+        act >= Act.MOUNT_ATTEMPT, np.where(act <= Act.INTROMISSION, _mount_gap(act, center_to_nose), gap), gap
+    )
+    return ContactPlan(
+        along=np.array([0, 0, 0, 0, 0, 0, 0.95, -0.09, -0.5, -0.2, 0.1, 0.15, -0.1, 0.25])[act],
+        across=np.array([0, 0, 0, 0, 0, 0, 0.0, 0.26, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1])[act],
+        jitter=9 * per_move[0] * (act < Act.MOUNT_ATTEMPT),
+        side=side,
+        direction=_smooth(from_side + 0.35 * per_move[1] * (act < Act.MOUNT_ATTEMPT), 4.0, poles=2),
+        reach=center_to_nose + gap,
+    )
+
+
+def contact_goal(
+    plan: ContactPlan, center: np.ndarray, heading: np.ndarray, trunk: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Target point on the other animal's body for the nose, and the center position that this requires."""
+    ahead = np.exp(1j * heading)
+    contact = center + ahead * (plan.along * trunk + plan.jitter - 1j * plan.side * (plan.across * trunk))
+    return contact, contact - np.exp(1j * (heading + plan.direction)) * plan.reach
+
+
 def _social_goal(
     generator: np.random.Generator, schedule: Schedule, intruder: Body, own_goal: np.ndarray, center_to_nose: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Target point on the intruder for the resident's nose, and the center position that this requires."""
-    act, ahead = schedule.act, np.exp(1j * intruder.heading)
-    per_move = generator.standard_normal((2, schedule.move[-1] + 1))[:, schedule.move]
-    side = np.where(_wander(generator, len(act), 150.0) > 0, 1.0, -1.0)
-    along = np.array([0, 0, 0, 0, 0, 0, 0.95, -0.09, -0.5, -0.2, 0.1, 0.15, -0.1, 0.25])[act] * intruder.trunk
-    across = np.array([0, 0, 0, 0, 0, 0, 0.0, 0.26, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1])[act] * intruder.trunk
-    contact = intruder.center + ahead * (along + 9 * per_move[0] * (act < Act.MOUNT_ATTEMPT) - 1j * side * across)
-    # The direction from which it comes, relative to the intruder's heading: face on, from the side, from behind.
-    from_side = np.array([0, 0, 0, 1.6, 1.2, 1.2, 2.6, 1.5, 0.35, 0.3, 0.0, 0.0, 0.0, 1.9])[act] * side
-    toward = intruder.heading + _smooth(from_side + 0.35 * per_move[1] * (act < Act.MOUNT_ATTEMPT), 4.0, poles=2)
-    gap = 60.0 * (1 - schedule.intensity) ** 2.5
-    gap = np.where(act == Act.LINGER, 55.0 + 110.0 * (1 - schedule.intensity), gap)
-    gap = np.where(act == Act.TUSSLE, -35.0 + 50 * schedule.intensity, gap)
-    gap = np.where(act == Act.CHASE, 5.0 + 60.0 * schedule.intensity, gap)
-    gap = np.where(
-        act >= Act.MOUNT_ATTEMPT, np.where(act <= Act.INTROMISSION, _mount_gap(act, center_to_nose), gap), gap
-    )
-    goal = contact - np.exp(1j * toward) * (center_to_nose + gap)
+    act = schedule.act
+    plan = draw_contact_plan(generator, act, schedule.move, schedule.intensity, center_to_nose)
+    contact, goal = contact_goal(plan, intruder.center, intruder.heading, intruder.trunk)
     away = own_goal - intruder.center
     away = intruder.center + 330.0 * away / np.maximum(np.abs(away), 1e-6)
     return contact, np.where(act == Act.DISENGAGE, away, goal)
