@@ -51,7 +51,7 @@ BOUTS_PER_MINUTE = {
 }  # fmt: skip
 """Behavior -> bouts per minute of an agent and a target for which it was looked for, the median of the labs."""
 
-PAUSE_SECONDS = np.array([1.1, 1.7, 5.0, 19.3, 54.1])
+PAUSE_SECONDS = np.array([1.13, 1.83, 5.28, 22.72, 60.94])
 """Pauses [score] between the interactions of two animals, whoever starts; bouts less than 1 s apart are one
 interaction. Median over 17 labs of each lab's quantile."""
 
