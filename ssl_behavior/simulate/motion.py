@@ -21,9 +21,12 @@ __all__ = [
     "draw_bodies",
     "draw_body",
     "draw_contact_plan",
+    "draw_thrusts",
+    "follow_direction",
     "smooth",
     "speed",
     "turning",
+    "walking_directions",
     "wander",
     "wander_place",
 ]
@@ -106,12 +109,18 @@ def _walk(
     turn = np.cumsum(1.0 * generator.standard_normal(len(first)))
     start = generator.uniform(inset[0], inset[2]) + 1j * generator.uniform(inset[1], inset[3])
     place = fold(start + np.cumsum(step * np.exp(1j * turn)), inset)
-    moved = np.diff(place, prepend=place[0])
-    # Who does not go anywhere keeps its direction, and looks round a little.
-    known = np.maximum.accumulate(np.where(np.abs(moved) > 25, np.arange(len(first)), 0))
-    facing = np.angle(moved[known] + (known == 0) * np.exp(1j * turn[0]))
-    facing = facing + np.where(np.abs(moved) > 25, 0.0, 0.45 * generator.standard_normal(len(first)))
-    return place[move], facing[move]
+    return place[move], walking_directions(generator, place, turn[0])[move]
+
+
+def walking_directions(generator: np.random.Generator, places: np.ndarray, first: float) -> np.ndarray:
+    """Direction on the way to each of these places, radians; `first` is that of the first one.
+
+    Who does not go anywhere keeps its direction, and looks round a little.
+    """
+    moved = np.diff(places, prepend=places[0])
+    known = np.maximum.accumulate(np.where(np.abs(moved) > 25, np.arange(len(places)), 0))
+    facing = np.angle(moved[known] + (known == 0) * np.exp(1j * first))
+    return facing + np.where(np.abs(moved) > 25, 0.0, 0.45 * generator.standard_normal(len(places)))
 
 
 def turning(direction: np.ndarray, frames: float) -> np.ndarray:
@@ -159,7 +168,8 @@ def _resident(generator: np.random.Generator, schedule: Schedule, inset: tuple, 
     follow = smooth(intruder.center, 1.6)
     paths = smooth(goal, 6.8), smooth(goal - intruder.center, 4.2) + follow, smooth(goal, 2.5)
     center = (1 - quick) * ((1 - brisk) * paths[0] + brisk * paths[1]) + quick * paths[2]
-    center = center + _thrusts(generator, act, intruder.heading) + 1.5 * wander_place(generator, num_frames, 12.0)
+    thrusts = draw_thrusts(generator, act) * np.exp(1j * intruder.heading)
+    center = center + thrusts + 1.5 * wander_place(generator, num_frames, 12.0)
     tussling = smooth((act == Act.TUSSLE).astype(float), 2.0, poles=1)
     center = clip_place(center + 13.0 * tussling * wander_place(generator, num_frames, 1.5), inset)
     looks = (act != Act.DISENGAGE) & social
@@ -190,6 +200,10 @@ class ContactPlan:
     side: np.ndarray
     direction: np.ndarray
     reach: np.ndarray
+
+    def at(self, frames: np.ndarray) -> "ContactPlan":
+        """The plan of some frames."""
+        return ContactPlan(**{name: values[frames] for name, values in vars(self).items()})
 
 
 def draw_contact_plan(
@@ -243,11 +257,12 @@ def _mount_gap(act: np.ndarray, center_to_nose: float) -> np.ndarray:
     return np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, -0.45, -0.55, 0, 0])[act] * center_to_nose
 
 
-def _thrusts(generator: np.random.Generator, act: np.ndarray, heading: np.ndarray) -> np.ndarray:
-    """Pelvic movements along the intruder's axis: quick and shallow, in intromission slower and deeper."""
+def draw_thrusts(generator: np.random.Generator, act: np.ndarray) -> np.ndarray:
+    """Pelvic movements in pixels along the body [time]: quick and shallow, in intromission slower and deeper."""
     amplitude = smooth(np.array([0.0] * 9 + [4.0, 5.0, 8.0, 0.0, 0.0])[act], 3.0, poles=1)
     frequency = np.array([0.0] * 9 + [6.0, 5.0, 2.0, 0.0, 0.0])[act] * (1 + 0.1 * generator.standard_normal())
-    return amplitude * np.sin(2 * np.pi * np.cumsum(frequency) / _FPS) * np.exp(1j * heading)
+    thrusts: np.ndarray = amplitude * np.sin(2 * np.pi * np.cumsum(frequency) / _FPS)
+    return thrusts
 
 
 def draw_body(
@@ -262,8 +277,7 @@ def draw_body(
 ) -> Body:
     num_frames = len(center)
     # The head turns first and the trunk follows: the difference bends the body.
-    quick = turning(facing, 2.6)
-    heading = smooth(quick, 2.6, poles=2)
+    quick, heading = follow_direction(facing)
     bend = quick - heading + (0.22 + 0.35 * tussling) * wander(generator, num_frames, 10.0)
     licks = smooth(grooming.astype(float), 6.0, poles=1) * np.sin(
         2 * np.pi * (4.5 + 0.5 * generator.standard_normal()) * np.arange(num_frames) / _FPS
@@ -276,6 +290,12 @@ def draw_body(
     head = KEYPOINT_GEOMETRY["head"][individual] * size * np.clip(0.35 + 0.68 * short, 0.4, 1.08)
     head = head * (1 + 0.05 * wander(generator, num_frames, 4.0) + 0.08 * licks)
     return Body(center=center, heading=heading, bend=bend, trunk=trunk, head=head)
+
+
+def follow_direction(facing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Directions of the head and of the trunk of an animal that turns toward `facing`; radians, unwrapped."""
+    head = turning(facing, 2.6)
+    return head, smooth(head, 2.6, poles=2)
 
 
 def body_keypoints(body: Body, individual: int) -> np.ndarray:
