@@ -39,6 +39,10 @@ _QUICK_ACTS = (Act.TUSSLE, GroupAct.FLEE, GroupAct.DEFEND, GroupAct.RUN)
 _MOVES_PER_FRAME = np.array([0, 0, 0, 1 / 25, 1 / 30, 0, 1 / 26, 1 / 26, 1 / 26, 1 / 14, 1 / 60, 1 / 80, 1 / 14, 1 / 7])
 """Acts toward another mouse only, as in dyads."""
 _SHAKE_PX = 13.0
+_TRAIL_FRAMES = 7
+"""How far behind the other one a chasing mouse runs, on its trail."""
+_GLIDE_FRAMES = 8
+"""Delay of a body behind its goal."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -51,6 +55,7 @@ class _Mover:
     whom : the other mouse in these frames.
     goal, facing : places and directions of its own, complex and radians.
     plan : contacts in the frames `near`.
+    arrived : in [0, 1], how much of its way to the other one is done, in the frames `near`.
     brisk, quick : in [0, 1], how closely it follows its goal.
     following : other mouse -> in [0, 1], how closely it moves with that one.
     sway : complex, small movements and the shaking of a fight.
@@ -64,6 +69,7 @@ class _Mover:
     goal: np.ndarray
     facing: np.ndarray
     plan: ContactPlan
+    arrived: np.ndarray
     brisk: np.ndarray
     quick: np.ndarray
     following: dict[int, np.ndarray]
@@ -115,6 +121,7 @@ def _draw_mover(
         goal=goal,
         facing=facing + 0.16 * np.cumsum(spin),
         plan=_draw_plan(generator, social, size).at(near),
+        arrived=_arrived(mouse.segments)[near],
         brisk=_share(social != Act.ROAM, 3.0),
         quick=_share(np.isin(act, _QUICK_ACTS), 2.5),
         following={int(one): _share((other == one) & (social != Act.ROAM), 3.0) for one in np.unique(other[near])},
@@ -133,6 +140,14 @@ def _draw_mover(
 def _share(happens: np.ndarray, frames: float) -> np.ndarray:
     """1 while something happens and 0 otherwise, with smooth edges."""
     return smooth(happens.astype(float), frames, poles=1)
+
+
+def _arrived(segments: np.ndarray) -> np.ndarray:
+    """How much of an approach is done [time], in [0, 1]; 1 outside of approaches."""
+    done = np.ones(segments[-1, 1])
+    for start, stop, act, _ in segments[segments[:, 2] == Act.APPROACH].tolist():
+        done[start:stop] = np.minimum(1, np.arange(1, stop - start + 1) / max(1, stop - start - _GLIDE_FRAMES))
+    return done
 
 
 def _draw_plan(generator: np.random.Generator, act: np.ndarray, size: float) -> ContactPlan:
@@ -163,8 +178,10 @@ def _improve(mover: _Mover, movers: list[_Mover], inset: tuple[float, float, flo
             _gather(mover, [getattr(one, name) for one in movers]) for name in ("center", "heading", "trunk")
         )
         contact, wanted = contact_goal(mover.plan, center, heading, trunk)
+        chasing = mover.act[near] == Act.CHASE
+        wanted = np.where(chasing, _gather(mover, [one.center for one in movers], _TRAIL_FRAMES), wanted)
         goal = goal.copy()
-        goal[near] = wanted
+        goal[near] += mover.arrived * (wanted - goal[near])
     path = _path(mover, goal)
     for number, share in mover.following.items():
         path = path + share * _lag(movers[number].center)
@@ -179,12 +196,12 @@ def _improve(mover: _Mover, movers: list[_Mover], inset: tuple[float, float, flo
     mover.heading = follow_direction(facing)[1]
 
 
-def _gather(mover: _Mover, values: list[np.ndarray]) -> np.ndarray:
-    """Values of the mouse that this one is near to, in the frames in which it is."""
+def _gather(mover: _Mover, values: list[np.ndarray], ago: int = 0) -> np.ndarray:
+    """Values, `ago` frames before, of the mouse that this one is near to, in the frames in which it is."""
     gathered = np.empty(len(mover.near), dtype=values[0].dtype)
     for number in mover.following:
         at = mover.whom == number
-        gathered[at] = values[number][mover.near[at]]
+        gathered[at] = values[number][np.maximum(mover.near[at] - ago, 0)]
     return gathered
 
 

@@ -22,6 +22,8 @@ __all__ = ["GROUP_FPS", "GroupAct", "GroupSchedule", "MouseSchedule", "draw_grou
 GROUP_FPS = 30.0
 _SHORTEST_FRAMES = 6
 """Shorter bouts are not simulated: bodies move more slowly."""
+_LONGEST_ESCAPE_FRAMES = 150
+"""Some labs have longer ones, in which the animal stays away."""
 _PAUSE_FACTOR = 1.5
 """`PAUSE_SECONDS` ends when either of two animals starts; a single one starts later."""
 _ROAM_SECONDS = (5.0, 0.8)
@@ -304,7 +306,7 @@ class _Cage:
                 if self.random.uniform() < 0.5:
                     return
             elif drawn < 0.52:
-                frames = self.frames("escape")
+                frames = min(self.frames("escape"), _LONGEST_ESCAPE_FRAMES)
                 self.add(target, frames, GroupAct.FLEE, agent)
                 self.add(agent, min(frames, 20), Act.ROAM)
                 return
@@ -367,6 +369,9 @@ class _Cage:
         start = mouse.until
         mouse.until = start + frames
         mouse.segments.append([start, mouse.until, act, -1 if other is None else other.number])
+        if act == Act.APPROACH:
+            mouse.go_to(start, mouse.place)
+            return
         if Act.LINGER <= act <= Act.TUSSLE and other is not None:
             beside = other.place + 100.0 * cmath.exp(2j * cmath.pi * self.random.uniform())
             mouse.go_to(start, _folded(beside, self.inset))
@@ -378,15 +383,19 @@ class _Cage:
     def _next_place(self, mouse: _Mouse, act: int, other: _Mouse | None) -> complex:
         step = _STEP_PX[act] * float(np.exp(0.6 * self.random.normal()))
         if act in (GroupAct.FLEE, GroupAct.LEAVE) and other is not None:
-            away = cmath.phase(mouse.place - other.place)
-            turns = [away + 0.9 * self.random.normal() for _ in range(3)]
-            places = [_folded(mouse.place + step * cmath.exp(1j * turn), self.inset) for turn in turns]
-            place = max(places, key=lambda one: abs(one - other.place))
+            place = self._away(mouse, other, step, first=mouse.waypoints[-1][0] < mouse.segments[-1][0])
         else:
             place = self._free_place(mouse, step)
         if abs(place - mouse.place) > 1:
             mouse.direction = cmath.phase(place - mouse.place)
         return place
+
+    def _away(self, mouse: _Mouse, other: _Mouse, step: float, first: bool) -> complex:
+        """Where a fleeing mouse goes next: away from the other, then straight on, unless there is a wall."""
+        ahead = cmath.phase(mouse.place - other.place) if first else mouse.direction
+        turns = [ahead + 0.6 * self.random.normal() for _ in range(3)] + [ahead + 2.4 * self.random.normal()]
+        places = [_folded(mouse.place + step * cmath.exp(1j * turn), self.inset) for turn in turns]
+        return max(places, key=lambda one: abs(one - mouse.place))
 
     def _free_place(self, mouse: _Mouse, step: float) -> complex:
         """Where an undisturbed mouse goes next; it rather keeps away from the others."""
