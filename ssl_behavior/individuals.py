@@ -10,7 +10,7 @@ from ssl_behavior.body_parts import same_name
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Recording, take_or_missing
 from ssl_behavior.skeleton import ASSUMED, DEFAULT_INDIVIDUALS, FRONT_ROLES, Skeleton, with_individuals
-from ssl_behavior.terminal import listed
+from ssl_behavior.terminal import counted, listed
 
 __all__ = ["IndividualsByName", "advise_individuals", "align_keypoints"]
 
@@ -60,12 +60,17 @@ class IndividualsByName:
         left_out = [own for own in recording.individuals if own not in names.values()]
         notes = [f"animals left out, neither chosen nor in the skeleton: {listed(left_out)}"] if left_out else []
         pick = [recording.individuals.index(names[name]) for name in order]
+        notes += _left_out_bouts(recording, pick)
         return replace(
             recording,
             keypoints=recording.keypoints[:, pick],
             confidence=None if recording.confidence is None else recording.confidence[:, pick],
             skeleton=self.skeleton,
             individuals=self.skeleton.individuals,
+            pair_labels={
+                stream: labels.of_individuals(pick, len(recording.individuals))
+                for stream, labels in recording.pair_labels.items()
+            },
             notes=(*recording.notes, *notes),
         )
 
@@ -147,6 +152,16 @@ class IndividualsByName:
                 f"the keypoints ({', '.join(skeleton.keypoints)}) give no heading and no body length: features, task "
                 "programs, pretraining and embedding need the base of the tail and another point"
             )
+
+
+def _left_out_bouts(recording: Recording, picks: Sequence[int]) -> list[str]:
+    """Notes that count the bouts whose agent or target is not chosen."""
+    counts = {stream: labels.num_about_others(picks) for stream, labels in recording.pair_labels.items()}
+    return [
+        f"{stream}: {counted(count, 'bout')} of animals that are left out, as agent or target, left out, too"
+        for stream, count in counts.items()
+        if count
+    ]
 
 
 def _about_identity(skeleton: Skeleton) -> str:
