@@ -145,7 +145,7 @@ def _share(happens: np.ndarray, frames: float) -> np.ndarray:
 def _arrived(segments: np.ndarray) -> np.ndarray:
     """How much of an approach is done [time], in [0, 1]; 1 outside of approaches."""
     done = np.ones(segments[-1, 1])
-    for start, stop, act, _ in segments[segments[:, 2] == Act.APPROACH].tolist():
+    for start, stop in segments[segments[:, 2] == Act.APPROACH, :2].tolist():
         done[start:stop] = np.minimum(1, np.arange(1, stop - start + 1) / max(1, stop - start - _GLIDE_FRAMES))
     return done
 

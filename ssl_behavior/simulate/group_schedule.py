@@ -9,7 +9,7 @@ Places here are rough, one per move. `group_motion` makes smooth paths of them, 
 """
 
 import cmath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,7 +89,8 @@ class GroupSchedule:
 
     Parameters
     ----------
-    disturbances : int64 [disturbance, (frame, disturber, agent, target)]: a third mouse arrives and ends an interaction.
+    disturbances : int64 [disturbance, (frame, disturber, agent, target)]: a third mouse has come and ends an
+        interaction.
     """
 
     num_frames: int
@@ -123,7 +124,7 @@ class _Numbers:
         self.exponential = self._drawn(lambda: generator.standard_exponential(1024)).__next__
 
     @staticmethod
-    def _drawn(block) -> Iterator[float]:  # type: ignore[no-untyped-def]
+    def _drawn(block: Callable[[], np.ndarray]) -> Iterator[float]:
         while True:
             yield from block().tolist()
 

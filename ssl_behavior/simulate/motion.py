@@ -148,7 +148,9 @@ def _intruder(generator: np.random.Generator, schedule: Schedule, inset: tuple, 
     center = (1 - fleeing) * smooth(calm_goal, 6.5) + fleeing * smooth(goal, 3.4)
     tussling = smooth((schedule.act == Act.TUSSLE).astype(float), 2.0, poles=1)
     shake = (1.0 + 13.0 * tussling) * wander_place(generator, num_frames, 1.5)
-    center = clip_place(center + 1.5 * wander_place(generator, num_frames, 12.0) + shake * (0.3 + 0.7 * tussling), inset)
+    center = clip_place(
+        center + 1.5 * wander_place(generator, num_frames, 12.0) + shake * (0.3 + 0.7 * tussling), inset
+    )
     spin = 0.16 * np.cumsum((schedule.act == Act.TUSSLE) * np.sign(wander(generator, num_frames, 40.0)))
     facing = facing + spin
     stretch = _INTRUDER_STRETCH[act]

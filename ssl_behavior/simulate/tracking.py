@@ -22,6 +22,8 @@ _CENTER = slice(3, None)
 _LOST_FRAMES = 8.0
 _LOST_IF_HIDDEN = 6.0
 """How much more often points are lost that another animal covers, over others, in groups."""
+_TOUCH_PX = 19.0
+_TOUCH_GAP_FRAMES = 30
 _SWAPPED_FRAMES = 60.0
 """Mean time until the tracker finds the identities again."""
 
@@ -173,8 +175,8 @@ def exchange_identities(
     ----------
     points : complex [time, individual, 7], true places in pixels.
     tracks : keypoints [time, individual, 7, 2] and confidence [time, individual, 7], as `track` returns them.
-    share : share of the touches after which identities are exchanged; a touch is a spell of frames in which a point of
-        one animal lies on one of the other.
+    share : share of the touches after which identities are exchanged; a touch is a spell of frames, with pauses of up
+        to a second, in which a point of one animal lies on one of the other. The exchange begins where most points do.
 
     Returns
     -------
@@ -194,11 +196,10 @@ def exchange_identities(
 def _draw_swaps(generator: np.random.Generator, points: np.ndarray, share: float) -> list[tuple[int, int, int, int]]:
     drawn = []
     for i, j in _pairs(points.shape[1]):
-        spells = _touches(points[:, i], points[:, j])
-        chosen = spells[generator.random(len(spells)) < share]
-        lengths = generator.geometric(1 / _SWAPPED_FRAMES, len(chosen))
-        # In the middle of the touch both animals lie on one spot, so no point jumps.
-        for start, length in zip(chosen.mean(axis=1).astype(int).tolist(), lengths.tolist(), strict=True):
+        closest = _touches(points[:, i], points[:, j])
+        starts = closest[generator.random(len(closest)) < share]
+        lengths = generator.geometric(1 / _SWAPPED_FRAMES, len(starts))
+        for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
             drawn.append((start, min(start + length, len(points)), i, j))
     swaps, busy_until = [], [0] * points.shape[1]
     for start, stop, i, j in sorted(drawn):
@@ -209,12 +210,16 @@ def _draw_swaps(generator: np.random.Generator, points: np.ndarray, share: float
 
 
 def _touches(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Spells [touch, (start, stop)] in which a point of one animal lies on a point of the other."""
+    """Frame of each touch at which most points of one animal lie near points of the other."""
     close = np.flatnonzero(np.abs(one[:, _CENTER].mean(axis=1) - other[:, _CENTER].mean(axis=1)) < 260)
     apart = np.abs(one[close].astype(np.complex64)[:, :, None] - other[close].astype(np.complex64)[:, None, :])
-    touching = np.zeros(len(one) + 2, dtype=np.int8)
-    touching[close + 1] = apart.min(axis=(1, 2)) < _OCCLUSION_PX / 2
-    return np.flatnonzero(np.diff(touching)).reshape(-1, 2)
+    nearest = apart.min(axis=2)
+    touching = nearest.min(axis=1) < _TOUCH_PX
+    frames, mean_px = close[touching], nearest[touching].mean(axis=1)
+    first = np.flatnonzero(np.diff(frames, prepend=-_TOUCH_GAP_FRAMES - 1) > _TOUCH_GAP_FRAMES)
+    return np.array(
+        [frames[at][mean_px[at].argmin()] for at in np.split(np.arange(len(frames)), first)[1:]], dtype=np.int64
+    )
 
 
 def _confidence(score: np.ndarray) -> np.ndarray:

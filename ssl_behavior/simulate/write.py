@@ -121,7 +121,7 @@ def _ignore(plan: Plan | GroupPlan, recording: Recording) -> None:
 
 def write_plans(
     out: str | Path,
-    plans: Sequence[Plan] | Sequence[GroupPlan],
+    plans: Sequence[Plan | GroupPlan],
     seed: int,
     *,
     overwrite: bool = False,

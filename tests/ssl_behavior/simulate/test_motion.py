@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 
 from ssl_behavior.seeds import numpy_generator
-from ssl_behavior.simulate.motion import turning, body_keypoints, draw_bodies
+from ssl_behavior.simulate.motion import body_keypoints, draw_bodies, turning
 from ssl_behavior.simulate.schedule import ATTACK, INVESTIGATION, MOUNT, OTHER, Act, IntruderAct, Profile, draw_schedule
 
 ARENA = (60.0, 30.0, 960.0, 545.0)
