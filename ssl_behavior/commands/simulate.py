@@ -34,14 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--layout", choices=("store", "calms21"), default="store", help="a store (default), or the release's JSON files"
     )
-    parser.add_argument(
-        "--animals",
-        type=int,
-        nargs="+",
-        default=[2],
-        metavar="N",
-        help=f"mice of each recording, 1 to {MOST_MICE} (default 2); with several numbers, recordings take turns",
-    )
+    _add_animals(parser)
     parser.add_argument("--recordings", type=int, help=f"number of recordings (default {_RECORDINGS})")
     parser.add_argument("--frames", type=int, help=f"frames of each recording at 30 fps (default {_FRAMES})")
     parser.add_argument(
@@ -51,6 +44,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--missing", type=float, default=0.0, help="share of points set to NaN (store only; default: 0)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, help="number of threads; the result does not depend on it")
+    parser.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
+    return parser
+
+
+def _add_animals(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--animals",
+        type=int,
+        nargs="+",
+        default=[2],
+        metavar="N",
+        help=f"mice of each recording, 1 to {MOST_MICE} (default 2); with several numbers, recordings take turns",
     )
     parser.add_argument(
         "--swaps",
@@ -75,10 +83,6 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="whether the mice are anonymous (default: two alone are resident and intruder, all others are anonymous)",
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, help="number of threads; the result does not depend on it")
-    parser.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
-    return parser
 
 
 def main(argv: list[str]) -> int:
