@@ -410,9 +410,7 @@ class _Cage:
 
 def _folded(place: complex, inset: tuple[float, float, float, float]) -> complex:
     """A place reflected at the walls."""
-
-    def reflect(x: float, low: float, high: float) -> float:
-        width = high - low
-        return low + width - abs((x - low) % (2 * width) - width)
-
-    return complex(reflect(place.real, inset[0], inset[2]), reflect(place.imag, inset[1], inset[3]))
+    x0, y0, x1, y1 = inset
+    width, height = x1 - x0, y1 - y0
+    x = x1 - abs((place.real - x0) % (2 * width) - width)
+    return complex(x, y1 - abs((place.imag - y0) % (2 * height) - height))
