@@ -89,13 +89,13 @@ def _passing(num_frames):
 
 
 def test_identities_are_exchanged_where_animals_are_closest():
-    points = _passing(2003)
+    points = _passing(203)
     tracks = track(numpy_generator(9, "t"), points, FRAME_PX, 0.0)
     before = [array.copy() for array in tracks]
     keypoints, confidence, swaps = exchange_identities(numpy_generator(9, "s"), points, tracks, 1.0)
     assert len(swaps) == 1
     i, j, start, stop = swaps[0].tolist()
-    assert (i, j) == (0, 1) and abs(start - 1001) < 2 and stop > start
+    assert (i, j) == (0, 1) and abs(start - 101) < 2 and stop > start
     np.testing.assert_array_equal(keypoints[start:stop, 0], tracks[0][start:stop, 1])
     np.testing.assert_array_equal(confidence[start:stop, 1], tracks[1][start:stop, 0])
     np.testing.assert_array_equal(keypoints[stop:], tracks[0][stop:])
