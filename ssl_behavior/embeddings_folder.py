@@ -29,7 +29,7 @@ from ssl_behavior.files import (
 from ssl_behavior.methods import Method
 from ssl_behavior.recording import FrameTimes
 from ssl_behavior.store import FrameRow, Store, StoreRow, check_numbers
-from ssl_behavior.units import Actors, Unit
+from ssl_behavior.units import Actors, Unit, actors_of
 
 __all__ = ["EmbeddingRow", "Embeddings", "EmbeddingsWriter", "check_dtype", "select_rows", "store_embeddings"]
 
@@ -226,19 +226,35 @@ def check_dtype(dtype: str) -> None:
         raise InputError(f"embeddings can be stored as {' or '.join(_DTYPES)}, not {dtype!r}")
 
 
-def _table(rows: Sequence[StoreRow]) -> list[EmbeddingRow]:
-    """Row table: offset, frames and fps of each recording."""
-    stops = np.cumsum([row.frames for row in rows]).tolist()
+def _table(
+    rows: Sequence[StoreRow], unit: Unit = "scene", individuals: Sequence[str] = (), with_self: bool = False
+) -> list[EmbeddingRow]:
+    """Row table: offset, frames and fps of each recording, or of each of its animals or pairs.
+
+    Parameters
+    ----------
+    individuals : of the store; those that a recording lacks have no rows.
+    with_self : see `ssl_behavior.units.actors_of`.
+    """
+    described = [
+        (row, actors)
+        for row in rows
+        for actors in actors_of(unit, [name for name in individuals if name not in row.absent], with_self)
+    ]
+    stops = np.cumsum([row.frames for row, _ in described]).tolist()
     return [
         EmbeddingRow(
-            id=row.id,
+            id=actors.row_id(row.id),
+            recording=row.id,
+            agent=actors.agent,
+            target=actors.target,
             offset=stop - row.frames,
             frames=row.frames,
             fps=row.fps,
             source_fps=row.source_fps,
             source_frames=row.source_frames if row.source_times is None else None,
         )
-        for row, stop in zip(rows, stops, strict=True)
+        for (row, actors), stop in zip(described, stops, strict=True)
     ]
 
 
@@ -275,7 +291,12 @@ def _as_stored(values: np.ndarray, dtype: np.dtype, recording: str) -> np.ndarra
 
 
 class EmbeddingsWriter:
-    """Unfinished export: a folder beside `out` that records how many recordings are done."""
+    """Unfinished export: a folder beside `out` that records how many rows of its table are done.
+
+    Attributes
+    ----------
+    rows : the table: a row for each recording, or for each animal or pair of it.
+    """
 
     def __init__(
         self,
@@ -286,9 +307,11 @@ class EmbeddingsWriter:
         dtype: str,
         precision: torch.dtype,
         kept: dict[str, int],
+        unit: Unit = "scene",
+        with_self: bool = False,
     ) -> None:
         self.out, self.folder = out, out.with_name(f".{out.name}.unfinished")
-        self.rows = _table(rows)
+        self.rows = _table(rows, unit, store.individuals, with_self)
         self.contents = {
             **_contents(store, self.rows, kept, dtype, method.fingerprint()),
             "precision": str(precision).removeprefix("torch."),
@@ -300,14 +323,14 @@ class EmbeddingsWriter:
             # Whatever another export left must not be taken for progress of this one.
             (self.folder / "progress.json").unlink(missing_ok=True)
             try:
-                _new_array(file, np.dtype(dtype), (sum(row.frames for row in rows), sum(kept.values())))
+                _new_array(file, np.dtype(dtype), (sum(row.frames for row in self.rows), sum(kept.values())))
             except OSError:
                 shutil.rmtree(self.folder, ignore_errors=True)
                 raise
         self.array = np.lib.format.open_memmap(file, mode="r+")
 
     def _resumable(self) -> int:
-        """Number of recordings that an interrupted export with the same settings finished."""
+        """Number of rows that an interrupted export with the same settings finished."""
         progress = self.folder / "progress.json"
         if not progress.exists():
             return 0

@@ -4,7 +4,7 @@ import math
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
@@ -20,12 +20,19 @@ from ssl_behavior.io.annotation_index import AnnotationIndex
 from ssl_behavior.io.calms21_release import PARTS, Release
 from ssl_behavior.io.discovery import TrackFile, discover
 from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
-from ssl_behavior.io.import_report import ImportReport, RecordingReport, StreamReport, without_heading
+from ssl_behavior.io.import_report import (
+    ImportReport,
+    RecordingReport,
+    StreamReport,
+    absent_animals,
+    without_heading,
+)
+from ssl_behavior.io.pair_annotation import without_absent
 from ssl_behavior.io.reader_helpers import id_from_name
 from ssl_behavior.io.track_quality import clean, inspect_quality
 from ssl_behavior.multi_animal import animals_in_files, joined, split_by_names
-from ssl_behavior.recording import NOT_ANNOTATED, Recording, check_rate
-from ssl_behavior.resampling import removed_bouts, resample
+from ssl_behavior.recording import NOT_ANNOTATED, PairLabels, Recording, check_rate
+from ssl_behavior.resampling import removed_bouts, removed_pair_bouts, resample
 from ssl_behavior.skeleton import FLAT, Skeleton
 from ssl_behavior.store import FPS_TOLERANCE, StoreWriter, create_store
 from ssl_behavior.terminal import Progress, listed, no_progress
@@ -65,7 +72,7 @@ class ImportOptions:
     ------
     InputError
         If fps or resample is no rate that videos have, px_per_cm is not above 0, min_confidence not within 0 to 1,
-        or animals_from unknown.
+        animals_from unknown, or two individuals have one name in the files.
     """
 
     format: str = "auto"
@@ -89,6 +96,9 @@ class ImportOptions:
                 check_rate(rate, name)
         if self.px_per_cm is not None and not (math.isfinite(self.px_per_cm) and self.px_per_cm > 0):
             raise InputError(f"`px_per_cm` must be a number above 0, got {self.px_per_cm:g}")
+        own = list(self.individuals.values())
+        if repeated := sorted({name for name in own if own.count(name) > 1}):
+            raise InputError(f"`individuals` takes {listed(repeated)} for two animals; name each animal once")
         if self.animals_from not in ANIMALS_FROM:
             raise InputError(f"`animals_from` must be one of {list(ANIMALS_FROM)}, got {self.animals_from!r}")
         if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
@@ -164,12 +174,14 @@ def _import(
         )
     with create_store(out, first.skeleton, first.individuals, options.overwrite) as writer:
         for recording in chain([first], stream):
+            writer.widen(recording.skeleton)
             writer.append(recording)
+        individuals.check_found()
         _check_unused(annotations, [row.id for row in report.recordings])
         report.notices += [*annotations.notices, *annotations.left_out()]
         _finish(report, writer, options)
         report.notices[:0] = individuals.sentences()
-        write_json(writer.folder / "import.json", asdict(report))
+        write_json(writer.folder / "import.json", report.to_dict())
     return report
 
 
@@ -193,14 +205,17 @@ def _recordings(
 ) -> Iterator[Recording]:
     """Label, clean and inspect the recordings one by one, and add each to the report."""
     for file, recording in _joined(_read(tracks, options, report, progress), tracks, options, report):
-        recording = _scaled(individuals.matched(recording), options.px_per_cm)
-        labeled, spans = _labeled(recording, annotations, file.path, options, report)
-        cleaned, counts = clean(labeled, options.keep_sentinels, options.min_confidence)
+        # Labels of agents and targets name the animals of the file, so they come before these are chosen and renamed.
+        skeleton = individuals.skeleton or recording.skeleton
+        labeled, spans = _labeled(recording, annotations, file.path, skeleton, options, report)
+        recording = _scaled(individuals.matched(labeled), options.px_per_cm)
+        cleaned, counts = clean(recording, options.keep_sentinels, options.min_confidence)
+        cleaned = _without_absent(cleaned)
         # The tracker's faults are looked for in its own frames: between slower ones every movement would be a jump.
         quality = inspect_quality(cleaned)
         made = cleaned if options.resample is None else resample(cleaned, options.resample)
         report.recordings.append(RecordingReport.of(made, quality, counts, _stream_reports(made, cleaned, spans)))
-        yield made
+        yield individuals.completed(made)
 
 
 _Read = tuple[TrackFile, Recording]
@@ -254,7 +269,8 @@ def _joined(
         if place is None or not own or len(recording.individuals) != 1:
             yield file, recording
         elif options.animals_from != "files":
-            offered[place.recording].append(recording.id)
+            if sizes[place.recording] > 1:
+                offered[place.recording].append(recording.id)
             yield file, recording
         else:
             group = waiting[place.recording]
@@ -316,13 +332,29 @@ def _scaled(recording: Recording, px_per_cm: float | None) -> Recording:
 
 
 def _labeled(
-    recording: Recording, annotations: AnnotationIndex, tracks: Path, options: ImportOptions, report: ImportReport
+    recording: Recording,
+    annotations: AnnotationIndex,
+    tracks: Path,
+    skeleton: Skeleton,
+    options: ImportOptions,
+    report: ImportReport,
 ) -> tuple[Recording, dict[str, AnnotationSpan]]:
     """The recording with the label streams of its annotation files, if any."""
-    backgrounds = {**DOCUMENTED_BACKGROUND.get(recording.skeleton.name, {}), **options.backgrounds}
-    found = annotations.label(recording, tracks, backgrounds)
+    backgrounds = {**DOCUMENTED_BACKGROUND.get(skeleton.name, {}), **options.backgrounds}
+    found = annotations.label(recording, tracks, backgrounds, options.individuals)
     report.notices += [sentence for sentence in found.notices if sentence not in report.notices]
-    return replace(recording, labels=found.labels), found.spans
+    return replace(recording, labels=found.labels, pair_labels=found.pair_labels), found.spans
+
+
+def _without_absent(recording: Recording) -> Recording:
+    """The recording with labels that were looked for only in animals that it has."""
+    absent = recording.absent if recording.pair_labels else ()
+    labels, notes = {}, list(recording.notes)
+    for name, own in recording.pair_labels.items():
+        where = f"{recording.source}: recording {recording.id!r}, label stream {name!r}"
+        labels[name], said = without_absent(own, recording.individuals, absent, where)
+        notes += [note for note in said if note not in notes]
+    return replace(recording, pair_labels=labels, notes=tuple(notes))
 
 
 def _stream_reports(
@@ -344,7 +376,25 @@ def _stream_reports(
             if recording is source
             else removed_bouts(source.labels[name], source.frame_times, labels, recording.frame_times),
         )
-    return reports
+    pairs = {name: _pair_report(name, labels, recording, source) for name, labels in recording.pair_labels.items()}
+    return reports | pairs
+
+
+def _pair_report(name: str, labels: PairLabels, recording: Recording, source: Recording) -> StreamReport:
+    """Report on a stream with agents and targets; frames of a behavior are those of all pairs together."""
+    lengths = labels.bouts[:, 4] - labels.bouts[:, 3]
+    counts = np.bincount(labels.bouts[:, 2], lengths, minlength=len(labels.vocabulary)).astype(np.int64)
+    return StreamReport(
+        annotated=recording.num_frames,
+        counts=dict(zip(labels.vocabulary, counts.tolist(), strict=True)),
+        annotator=labels.annotator,
+        clipped=0,
+        uncovered=0,
+        after_end=0,
+        removed_bouts={}
+        if recording is source
+        else removed_pair_bouts(source.pair_labels[name], source.frame_times, recording.frame_times),
+    )
 
 
 def _check_unused(annotations: AnnotationIndex, recordings: Sequence[str]) -> None:
@@ -379,6 +429,7 @@ def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -
                 f"{stream}: {background!r} is taken as the background, as documented for the {writer.skeleton.name} "
                 "recordings; `backgrounds` changes it"
             )
+    report.notices += absent_animals(report.recordings, writer.individuals)
     report.notices += without_heading(report.recordings, writer.skeleton)
     _note_rates(report, writer, options)
     report.backgrounds.update({name: stream.background for name, stream in writer.streams.items()})

@@ -14,7 +14,14 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import PairLabels
 
-__all__ = ["PairPlace", "PairStream", "pair_stream_contents", "pair_streams_of", "read_pair_labels", "write_pair_stream"]
+__all__ = [
+    "PairPlace",
+    "PairStream",
+    "pair_stream_contents",
+    "pair_streams_of",
+    "read_pair_labels",
+    "write_pair_stream",
+]
 
 _FOLDER = "pair_labels"
 
@@ -134,7 +141,8 @@ def read_pair_labels(
     place = stream.recordings[recording]
     size = (len(stream.recordings), num_individuals, num_individuals, len(stream.vocabulary))
     bouts = _array(folder, stream.bouts_file, np.int64, (stream.num_bouts, 5))
-    looked_for = np.array(_array(folder, stream.looked_for_file, np.bool_, size)[list(stream.recordings).index(recording)])
+    number = list(stream.recordings).index(recording)
+    looked_for = np.array(_array(folder, stream.looked_for_file, np.bool_, size)[number])
     own = np.array(bouts[place.start : place.start + place.count])
     where = f"{folder} is damaged: {stream.bouts_file}, recording {recording!r}"
     wrong = own[(own[:, 4] > num_frames) | (own[:, :2] >= num_individuals).any(axis=1)]

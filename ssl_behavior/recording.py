@@ -188,8 +188,9 @@ class PairLabels:
                 f"{list(looked_for.shape)}"
             )
         who = self.bouts[:, :3]
-        outside = (who[:, :2] >= size).any(axis=1)
-        unwanted = outside | ~looked_for[tuple(np.where(outside[:, None], 0, who).T)]
+        outside = who[:, :2].max(axis=1, initial=0) >= size
+        agents, targets, behaviors = np.where(outside[:, None], 0, who).T
+        unwanted: np.ndarray = outside | ~looked_for[agents, targets, behaviors]
         if unwanted.any():
             agent, target, behavior = who[np.flatnonzero(unwanted)[0]].tolist()
             raise InputError(
@@ -216,6 +217,16 @@ class PairLabels:
     def num_about_others(self, picks: Sequence[int]) -> int:
         """Number of bouts with an agent or a target that is not among these individuals."""
         return int((~np.isin(self.bouts[:, :2], list(picks))).any(axis=1).sum())
+
+    def merged(self) -> "PairLabels":
+        """Labels whose bouts of one behavior of one pair do not overlap; bouts that only touch stay apart."""
+        kept: list[list[int]] = []
+        for bout in self.bouts.tolist():
+            if kept and kept[-1][:3] == bout[:3] and bout[3] < kept[-1][4]:
+                kept[-1][4] = max(kept[-1][4], bout[4])
+            else:
+                kept.append(bout)
+        return replace(self, bouts=np.array(kept, dtype=np.int64).reshape(-1, 5))
 
     def of_individuals(self, picks: Sequence[int], num_individuals: int) -> "PairLabels":
         """Labels of some individuals in another order; bouts about the others are left out.

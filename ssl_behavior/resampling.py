@@ -58,7 +58,7 @@ def resample(recording: Recording, fps: float) -> Recording:
     Keypoints are interpolated linearly between the two frames around each time, where both are observed; a time that is
     a frame's own takes that frame alone. Nothing is extrapolated: before the first measured time, and in holes of more
     than four usual steps between measured times, points are missing. The confidence is the lower one of the two frames.
-    Labels are `resample_labels` and `resample_pair_labels`. The last frame is the last one that is not after the source's.
+    Labels are `resample_labels` and `resample_pair_labels`. The last frame is the last one not after the source's.
 
     Parameters
     ----------

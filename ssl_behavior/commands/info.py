@@ -1,6 +1,7 @@
 """The verb `info`: kind and contents of a folder that ssl-behavior wrote."""
 
 import argparse
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_contents, read_json
-from ssl_behavior.terminal import counted, make_console, make_table
+from ssl_behavior.terminal import counted, listed, make_console, make_table
 
 if TYPE_CHECKING:
     from ssl_behavior.store import Store
@@ -60,14 +61,50 @@ def _store(path: Path, console: Console) -> None:
         *_resampled(store),
         ("skeleton", f"{store.skeleton.name}: {', '.join(store.skeleton.keypoints)}"),
         ("animals", ", ".join(store.individuals) + (" (exchangeable)" if store.skeleton.exchangeable else "")),
+        *_numbers_of_animals(store),
         ("confidence", "yes" if store.has_confidence else "no"),
         ("subsets", ", ".join(subsets) or "none"),
     ]
     for name, stream in store.streams.items():
         annotated = sum(name in row.annotators for row in store.rows)
         rows.append((f"labels {name}", f"{', '.join(stream.vocabulary)}; in {counted(annotated, 'recording')}"))
+    rows += _pair_streams(store)
     changes = [(f"label change {number}", sentence) for number, sentence in enumerate(label_changes(path), start=1)]
     _table(console, f"store {path}", [*rows, ("fingerprint", store.fingerprint()[:16]), *changes])
+
+
+def _pair_streams(store: "Store") -> list[tuple[str, object]]:
+    """Label streams with agents and targets: behaviors, recordings, bouts and pairs that were looked for."""
+    import numpy as np
+
+    rows: list[tuple[str, object]] = []
+    for name, stream in store.pair_streams.items():
+        asked = np.zeros((len(store.individuals),) * 2, dtype=bool)
+        for recording in stream.recordings:
+            asked |= store.pair_labels(name, store.row(recording)).looked_for_of(len(asked)).any(axis=2)
+        pairs = [f"{store.individuals[agent]} → {store.individuals[target]}" for agent, target in np.argwhere(asked)]
+        rows.append(
+            (
+                f"labels {name}",
+                f"{', '.join(stream.vocabulary)}; {counted(stream.num_bouts, 'bout')} with agent and target in "
+                f"{counted(len(stream.recordings), 'recording')}; looked for in {listed(pairs)}",
+            )
+        )
+    return rows
+
+
+def _numbers_of_animals(store: "Store") -> list[tuple[str, object]]:
+    """Numbers of animals of the recordings, and the absent ones, where not every recording has all."""
+    if not any(row.absent for row in store.rows):
+        return []
+    numbers = Counter(len(store.individuals) - len(row.absent) for row in store.rows)
+    lacking: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for row in store.rows:
+        if row.absent:
+            lacking[row.absent].append(row.id)
+    have = ", ".join(f"{number} in {counted(count, 'recording')}" for number, count in sorted(numbers.items()))
+    absent = "; ".join(f"{', '.join(names)} in {listed(ids, 8)}" for names, ids in lacking.items())
+    return [("animals per recording", have), ("absent animals", absent)]
 
 
 def _resampled(store: "Store") -> list[tuple[str, object]]:

@@ -68,7 +68,7 @@ def label_columns(store: Store, rows: Sequence[EmbeddingRow], streams: Sequence[
     InputError
         If the store lacks a stream or a recording, or has another number of frames of it.
     """
-    chosen = chosen_streams(store, streams)
+    chosen = chosen_streams(store, streams, with_pairs=False)
     for row in rows:
         _check_frames(row, store.row(row.id).frames, str(store.path))
 
