@@ -120,7 +120,7 @@ def _write(
 
 
 def _export_embeddings(options: argparse.Namespace, console: "Console") -> None:
-    from ssl_behavior.embeddings_folder import Embeddings
+    from ssl_behavior.embeddings_folder import Embeddings, count_rows
     from ssl_behavior.exports import export_embeddings
     from ssl_behavior.terminal import counted, echo, progress_bars
 
@@ -135,7 +135,7 @@ def _export_embeddings(options: argparse.Namespace, console: "Console") -> None:
     groups = ", ".join(f"{name} {width}" for name, width in made.groups.items())
     words = "".join(f", {column.name}" for column in columns)
     held = f"{counted(made.num_frames, 'frame')} x {made.dim} ({groups}{words})"
-    echo(console, f"{held} of {counted(len(rows), 'recording')}: {options.out}")
+    echo(console, f"{held} of {count_rows(rows)}: {options.out}")
 
 
 def _columns(options: argparse.Namespace, rows: "Sequence[EmbeddingRow]") -> "list[FrameColumn]":

@@ -75,7 +75,8 @@ def packed_report(report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]
     every = ([("clusters", report.clusters)] if report.clusters else []) + [("labels", one) for one in report.labels]
     facts: dict[str, Any] = {
         "title": report.title,
-        "recordings": [asdict(recording) for recording in report.recordings],
+        "unit": report.unit,
+        "recordings": [asdict(one) | {"title": one.title, "actors": str(one.actors)} for one in report.recordings],
         "individuals": report.individuals,
         "skeleton": _skeleton(report.skeleton),
         "ethograms": [_ethogram(kind, one, f"ethogram{i}", arrays) for i, (kind, one) in enumerate(every)],
@@ -109,7 +110,7 @@ def _ethogram(kind: str, ethogram: Ethogram, name: str, arrays: dict[str, np.nda
     arrays[f"{name}_values"] = np.array([value for *_, value in every], np.int16)
     return {
         "kind": kind, "name": ethogram.name, "words": ethogram.words, "background": ethogram.background,
-        "counts": counts, "lengths": f"{name}_lengths", "values": f"{name}_values",
+        "shared": ethogram.of_recording, "counts": counts, "lengths": f"{name}_lengths", "values": f"{name}_values",
     }  # fmt: skip
 
 
