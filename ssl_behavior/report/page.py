@@ -37,6 +37,7 @@ _CHANNEL_UNKNOWN = 255
 _CHANNEL_TAILS = (5.0, 95.0)
 _MAP_TAILS = (0.05, 99.95)
 _UINT16 = 65535
+_CLOCK_SECONDS = 59.95
 
 
 def pack(array: np.ndarray) -> dict[str, Any]:
@@ -301,7 +302,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
     environment.tests["same_as"] = lambda one, other: one is other
-    filters = {"share": _share, "seconds": _seconds, "short": _short, "frame_time": _frame_time}
+    filters = {"share": _share, "seconds": _seconds, "short": _short, "moment": _moment}
     environment.filters |= filters | {"telling": distinctive_labels}
     return environment
 
@@ -332,6 +333,14 @@ def _short(value: float) -> str:
     ('0.0123', '1,234')
     """
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _moment(span: dict[str, int], report: Report) -> str:
+    """Words for the place of a bout; seconds of animals and pairs, as in `timeText` of data.js."""
+    own = report.recordings[span["recording"]]
+    seconds = span["start"] / own.fps
+    in_seconds = own.agent and seconds < _CLOCK_SECONDS
+    return f"{own.title}, {f'{seconds:.1f} s' if in_seconds else _frame_time(span['start'], own.fps)}"
 
 
 def _frame_time(frame: int, fps: float) -> str:
