@@ -58,11 +58,12 @@ def open_data(stores: Sequence[Path], config: DataConfig, seed: int, facts: Labe
         what = "recordings with labels" if labeled else "recordings"
         raise InputError(f"all {len(labeled or sources)} {what} are held out for validation: none is left to train on")
     labeled_keys = {_key(source) for source in labeled}
+    individuals = _individuals(_stores_of(sources))
 
     def reader(side: Sequence[Source]) -> WindowReader:
         if facts is None:
-            return WindowReader(side, config.window_frames, config.recordings_per_batch)
-        return LabeledReader(side, config.window_frames, labeled_keys, facts, config.sampling)
+            return WindowReader(side, config.window_frames, config.recordings_per_batch, individuals)
+        return LabeledReader(side, config.window_frames, labeled_keys, facts, config.sampling, individuals)
 
     return Data(
         train=reader(train),
@@ -121,6 +122,14 @@ def _with_streams(sources: Sequence[Source], facts: LabelFacts) -> list[Source]:
 
 def _stores_of(sources: Sequence[Source]) -> list[Store]:
     return list({id(store): store for store, _ in sources}.values())
+
+
+def _individuals(stores: Sequence[Store]) -> tuple[str, ...] | None:
+    """Animals that are told apart, of the store with most of them; None = those of each reader's first store."""
+    largest = max(stores, key=lambda store: len(store.individuals))
+    smaller = min(stores, key=lambda store: len(store.individuals))
+    varied = len(largest.individuals) > len(smaller.individuals)
+    return largest.individuals if varied and not stores[0].skeleton.exchangeable else None
 
 
 def _with_copies(held_out: set[tuple[str, str]], sources: Sequence[Source]) -> set[tuple[str, str]]:

@@ -150,6 +150,7 @@ def swap_animals(batch: WindowBatch, chosen: torch.Tensor) -> WindowBatch:
         batch,
         keypoints=torch.where(pick.unsqueeze(-1), other.keypoints, batch.keypoints),
         observed=torch.where(pick, other.observed, batch.observed),
+        present=torch.where(chosen.view(-1, 1), other.present, batch.present),
     )
 
 

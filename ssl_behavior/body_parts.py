@@ -153,8 +153,8 @@ def animal_and_rest(name: str) -> tuple[str, str] | None:
     return None if match is None else (match["who"], match["part"])
 
 
-def animals_in_names(keypoints: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Animal -> body part -> name of the keypoint, where the names of the keypoints name two or more animals.
+def animals_in_names(keypoints: Sequence[str], fewest: int = 2) -> dict[str, dict[str, str]]:
+    """Animal -> body part -> name of the keypoint, where the names of the keypoints name `fewest` animals or more.
 
     Every name must name an animal, and the animals must share at least half of their body parts; otherwise empty.
 
@@ -172,7 +172,7 @@ def animals_in_names(keypoints: Sequence[str]) -> dict[str, dict[str, str]]:
             if match is not None:
                 animals[match["who"]][match["part"]] = match[0]
         parts = [set(found) for found in animals.values()]
-        if all(matches) and len(animals) > 1 and _shared(parts) >= _MIN_SHARED:
+        if all(matches) and len(animals) >= fewest and _shared(parts) >= _MIN_SHARED:
             return dict(animals)
     return {}
 

@@ -1,11 +1,14 @@
 """Embeddings of whole recordings by a frozen encoder: one row per frame, in bounded memory.
 
-Long recordings go through the encoder in chunks that give the numbers of one pass. Python interface to a trained
-encoder: `load` and `Encoder`.
+A row describes the scene; or there is one for every animal of a frame, or for every ordered pair. Long recordings go
+through the encoder in chunks that give the numbers of one pass. Python interface to a trained encoder: `load` and
+`Encoder`.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +27,20 @@ from ssl_behavior.files import (
 )
 from ssl_behavior.individuals import advise_individuals
 from ssl_behavior.methods import Method, group_slices
-from ssl_behavior.recording import Recording
+from ssl_behavior.recording import Recording, take_or_missing
+from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import Store, StoreRow
-from ssl_behavior.terminal import Progress, no_progress
+from ssl_behavior.terminal import Progress, counted, listed, no_progress
+from ssl_behavior.units import Actors, Unit
 from ssl_behavior.windows import WindowBatch, WindowReader, arena_of, recording_window
 
 __all__ = [
     "CHUNK_FRAMES",
     "Encoder",
     "check_fits",
+    "check_gives",
     "chunked",
+    "embed_actors",
     "embed_recording",
     "embed_row",
     "embed_store",
@@ -48,20 +55,20 @@ CHUNK_FRAMES = 6144
 
 def chunked(
     method: Method,
-    compute: Callable[[WindowBatch], Float[Tensor, "batch time latent"]],
+    compute: Callable[[WindowBatch], Float[Tensor, "unit time latent"]],
     read: Callable[[int, int], WindowBatch],
     num_frames: int,
     chunk_frames: int = CHUNK_FRAMES,
     precision: torch.dtype = torch.float32,
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Output of `method` for every frame of a recording, chunk by chunk: (frames, float32 [time, latent]).
+    """Output of `method` for every frame of a recording, chunk by chunk: (frames, float32 [unit, time, latent]).
 
     Each chunk is read with as many frames more as the encoder reaches to either side, so the numbers are those of one
     pass over the whole recording.
 
     Parameters
     ----------
-    compute : from windows to one row per frame, in eval mode and without gradients.
+    compute : from one window to one row per frame of a scene, or of several units, in eval mode, without gradients.
     read : (first frame, number of frames) -> a batch of one window.
     """
     device = next(method.parameters()).device
@@ -74,13 +81,14 @@ def chunked(
             stop = min(start + chunk_frames, num_frames)
             first, last = max(0, start - before), min(num_frames, stop + after)
             with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                values = compute(read(first, last - first).to(device))[0, start - first : stop - first]
+                values = compute(read(first, last - first).to(device))[:, start - first : stop - first]
             yield slice(start, stop), values.float().cpu().numpy()
     finally:
         method.train(training)
 
 
 _FPS_TOLERANCE = 0.01
+_OTHER_UNITS = "pretrain with `method.units=[scene,animal,pair]` for an encoder that describes animals and pairs, too"
 
 
 def check_fits(
@@ -91,18 +99,24 @@ def check_fits(
     Raises
     ------
     InputError
-        If keypoints, number of animals or frame rate differ; or, unless the animals are exchangeable, their names or
-        order.
+        If keypoints or frame rate differ; if the encoder tells its animals apart and does not know one of the
+        recording; if it takes two animals, and the recording has another number.
     """
     skeleton = method.skeleton
-    if keypoints != skeleton.keypoints or len(individuals) != skeleton.num_individuals:
+    if keypoints != skeleton.keypoints:
         raise InputError(
-            f"recording {recording.id!r} has {len(individuals)} animals with keypoints {list(keypoints)}; the encoder "
-            f"was made for {skeleton.num_individuals} with {list(skeleton.keypoints)}"
+            f"recording {recording.id!r} has the keypoints {list(keypoints)}; the encoder was made for "
+            f"{list(skeleton.keypoints)}"
         )
-    if individuals != skeleton.individuals and not skeleton.exchangeable:
+    present = [name for name in individuals if name not in recording.absent]
+    if method.num_animals is not None and len(individuals) != method.num_animals:
         raise InputError(
-            f"recording {recording.id!r} has the animals {', '.join(individuals)}, in this order; the encoder knows "
+            f"recording {recording.id!r} has {counted(len(individuals), 'animal')} ({listed(individuals)}); this "
+            f"encoder takes {method.num_animals}, no more and no fewer"
+        )
+    if not skeleton.exchangeable and not set(present) <= set(skeleton.individuals):
+        raise InputError(
+            f"recording {recording.id!r} has the animals {', '.join(individuals)}; the encoder knows "
             f"{', '.join(skeleton.individuals)} apart. {advise_individuals(skeleton.individuals, individuals)}"
         )
     if abs(recording.fps / method.fps - 1) > _FPS_TOLERANCE:
@@ -110,6 +124,18 @@ def check_fits(
             f"recording {recording.id!r} has {recording.fps:g} frames per second, the encoder was made for "
             f"{method.fps:g}: resample it (`ssl-behavior resample`), or pretrain on recordings of that rate"
         )
+
+
+def check_gives(method: Method, unit: Unit) -> None:
+    """Refuse a unit that the encoder does not describe.
+
+    Raises
+    ------
+    InputError
+        Naming the units that it does describe.
+    """
+    if unit not in method.units:
+        raise InputError(f"`unit` {unit!r}: this encoder describes {listed(method.units)} only; {_OTHER_UNITS}")
 
 
 def kept_groups(
@@ -169,25 +195,57 @@ def embed_recording(
     precision: torch.dtype = torch.float32,
     without: Sequence[str] = (),
     only: Sequence[str] = (),
+    actors: Actors | None = None,
 ) -> np.ndarray:
     """One embedding per frame of a recording: float32 [frames, dim], of the column groups of `with_kept_groups`.
+
+    Parameters
+    ----------
+    actors : the animal, or the ordered pair, to describe; None = the scene.
 
     Raises
     ------
     InputError
-        If the recording does not fit the encoder, see `check_fits`, or there are no such groups.
+        If the recording does not fit the encoder, see `check_fits`, has no such animals, or there are no such groups.
     """
     method, kept = with_kept_groups(method, without, only)
     check_fits(method, recording, recording.skeleton.keypoints, recording.individuals)
-    arena = arena_of(recording.keypoints, recording.resolution_px)
+    recording = in_order_of(recording, method.skeleton)
+    actors = actors or Actors()
+    check_gives(method, actors.unit)
+    arena, absent = arena_of(recording.keypoints, recording.resolution_px), recording.absent
+    known = [name for name in recording.individuals if name not in absent]
+    for name in (actors.agent, actors.target):
+        if name and name not in known:
+            raise InputError(f"recording {recording.id!r} has no animal {name!r}; it has {listed(known)}")
     out = np.empty((recording.num_frames, sum(kept.values())), dtype=np.float32)
 
     def read(start: int, frames: int) -> WindowBatch:
-        return recording_window(recording, start, frames, arena)
+        return recording_window(recording, start, frames, arena, absent)
 
-    for span, values in _chunks(method, read, recording.num_frames, chunk_frames, precision, kept):
-        out[span] = values
+    places = _places([actors], recording.individuals)
+    for span, values in _chunks(method, read, recording.num_frames, chunk_frames, precision, kept, places):
+        out[span] = values[0]
     return out
+
+
+def in_order_of(recording: Recording, skeleton: Skeleton) -> Recording:
+    """The recording with the animals that a skeleton tells apart, in its order; those that it lacks are missing."""
+    if skeleton.exchangeable or recording.individuals == skeleton.individuals:
+        return recording
+    own = recording.individuals
+    places = [own.index(name) if name in own else -1 for name in skeleton.individuals]
+    keypoints = take_or_missing(recording.keypoints, places, axis=1)
+    return replace(
+        recording, keypoints=keypoints, confidence=None, labels={}, pair_labels={}, individuals=skeleton.individuals
+    )
+
+
+def _places(actors: Sequence[Actors], individuals: Sequence[str]) -> list[tuple[int, int]] | None:
+    """Places of agents and targets on the individual axis, -1 = none; None for a scene."""
+    if actors[0].unit == "scene":
+        return None
+    return [(individuals.index(one.agent), individuals.index(one.target) if one.target else -1) for one in actors]
 
 
 def _chunks(
@@ -197,12 +255,13 @@ def _chunks(
     chunk_frames: int,
     precision: torch.dtype,
     kept: Collection[str],
+    places: Sequence[tuple[int, int]] | None = None,
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Kept columns, chunk by chunk."""
+    """Kept columns, chunk by chunk: float32 [unit, frames, dim]; `places` as in `_places`."""
     columns = [span for name, span in group_slices(method.channel_groups).items() if name in kept]
 
     def embed(batch: WindowBatch) -> torch.Tensor:
-        values = method.embed(batch)
+        values = method.embed(batch) if places is None else method.embed_units(batch, places)
         return torch.cat([values[..., span] for span in columns], dim=-1)
 
     return chunked(method, embed, read, num_frames, chunk_frames, precision)
@@ -220,11 +279,19 @@ def embed_store(
     progress: Progress = no_progress,
     without: Sequence[str] = (),
     only: Sequence[str] = (),
+    unit: Unit = "scene",
+    with_self: bool = False,
 ) -> Embeddings:
     """Embed every frame of a store (or of some of its rows) into the folder `out`.
 
     `without` and `only` choose column groups, see `with_kept_groups`. An interrupted export goes on where it stopped
-    when it is asked for again; `out` appears when it is whole.
+    when it is asked for again; `out` appears when it is whole. Time grows with the number of pairs of animals, the
+    folder with the number of units.
+
+    Parameters
+    ----------
+    unit : what a row describes: the scene, each animal, or each ordered pair; see `ssl_behavior.units`.
+    with_self : pairs include each animal with itself, which is described as the animal among all others.
 
     Raises
     ------
@@ -235,18 +302,23 @@ def embed_store(
     rows, out = list(store.rows if rows is None else rows), Path(out)
     check_free(out, overwrite, "embeddings.json")
     method, kept = with_kept_groups(method, without, only)
+    check_gives(method, unit)
     for row in rows:
         check_fits(method, row, store.skeleton.keypoints, store.individuals)
     with write_errors_explained(out):
-        export = EmbeddingsWriter(method, store, rows, out, dtype, precision, kept)
-        total = sum(row.frames for row in rows)
+        export = EmbeddingsWriter(method, store, rows, out, dtype, precision, kept, unit, with_self)
+        total = sum(row.frames for row in export.rows)
         if export.done:
-            progress("embedding", sum(row.frames for row in rows[: export.done]), total)
-        for pick in range(export.done, len(rows)):
-            for span, values in embed_row(method, store, rows[pick], kept, chunk_frames, precision):
-                export.write(pick, span, values)
-                progress("embedding", len(values), total)
-            export.finish_row(pick)
+            progress("embedding", sum(row.frames for row in export.rows[: export.done]), total)
+        by_id = {row.id: row for row in rows}
+        for recording, picks in groupby(range(export.done, len(export.rows)), lambda pick: export.rows[pick].recording):
+            own = list(picks)
+            actors = [export.rows[pick].actors for pick in own]
+            for span, values in embed_actors(method, store, by_id[recording], actors, kept, chunk_frames, precision):
+                for pick, one in zip(own, values, strict=True):
+                    export.write(pick, span, one)
+                progress("embedding", len(own) * values.shape[1], total)
+            export.finish_row(own[-1])
         export.finish()
     return Embeddings(out)
 
@@ -266,12 +338,36 @@ def embed_row(
     InputError
         If the encoder gives values that are not finite.
     """
-    reader = WindowReader([(store, row)], 1)
+    for span, values in embed_actors(method, store, row, [Actors()], kept, chunk_frames, precision):
+        yield span, values[0]
+
+
+def embed_actors(
+    method: Method,
+    store: Store,
+    row: StoreRow,
+    actors: Sequence[Actors],
+    kept: Collection[str],
+    chunk_frames: int = CHUNK_FRAMES,
+    precision: torch.dtype = torch.float32,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """As `embed_row`, of several animals or pairs at once: (which frames, float32 [unit, frames, dim]).
+
+    Features are computed once for all of them.
+
+    Raises
+    ------
+    InputError
+        If the encoder gives values that are not finite.
+    """
+    told_apart = None if method.skeleton.exchangeable else method.skeleton.individuals
+    reader = WindowReader([(store, row)], 1, individuals=told_apart)
 
     def read(start: int, frames: int) -> WindowBatch:
         return reader.read([(0, start, frames)])
 
-    for span, values in _chunks(method, read, row.frames, chunk_frames, precision, kept):
+    places = _places(actors, store.individuals if told_apart is None else told_apart)
+    for span, values in _chunks(method, read, row.frames, chunk_frames, precision, kept, places):
         if not np.isfinite(values).all():
             raise InputError(f"recording {row.id!r}: the encoder gives values that are not finite; is it damaged?")
         yield span, values
@@ -303,15 +399,20 @@ class Encoder:
         """Columns of an embedding."""
         return sum(self.groups.values())
 
-    def embed(self, recording: Recording) -> np.ndarray:
+    def embed(self, recording: Recording, agent: str = "", target: str = "") -> np.ndarray:
         """Embedding of a recording: float32 [frames, dim], one row per frame.
+
+        Parameters
+        ----------
+        agent, target : names of an animal, or of an ordered pair, to describe; "" = the scene.
 
         Raises
         ------
         InputError
-            If keypoints, animals or frame rate are not those the encoder was made for.
+            If keypoints, animals or frame rate are not those the encoder was made for, or the recording has no such
+            animals.
         """
-        return embed_recording(self.method, recording, **self._chosen)
+        return embed_recording(self.method, recording, actors=Actors(agent=agent, target=target), **self._chosen)
 
     def embed_store(self, store: Store, out: str | Path, **options: Any) -> Embeddings:
         """Embed a store into a folder, in bounded memory; see `ssl_behavior.embedding.embed_store`."""

@@ -34,7 +34,7 @@ from ssl_behavior.units import Actors, Unit, actors_of
 
 __all__ = [
     "EmbeddingRow", "Embeddings", "EmbeddingsWriter", "check_dtype", "count_rows", "recording_numbers", "select_rows",
-    "store_embeddings", "table_of_rows",
+    "store_embeddings",
 ]  # fmt: skip
 
 
@@ -215,7 +215,7 @@ def store_embeddings(
     ----------
     sequences : (id, values [time, dim]) for each row of the table, in any order: a recording's id or, of an animal or
         a pair, `Actors.row_id`.
-    unit : the table has a row for each of these in every recording, see `table_of_rows`.
+    unit : the table has a row for each of these in every recording, see `ssl_behavior.units.actors_of`.
     group : name of the column group.
     made_by : called after all sequences are read; its value replaces the checkpoint's fingerprint in `embeddings.json`.
 
@@ -225,7 +225,7 @@ def store_embeddings(
         If `out` exists, the disk is full, or a value cannot be held in float16.
     """
     check_dtype(dtype)
-    out, table = Path(out), {row.id: row for row in table_of_rows(store, rows, unit)}
+    out, table = Path(out), {row.id: row for row in _table(rows, unit, store.individuals)}
     array: np.memmap | None = None
     with atomic_folder(out, overwrite, "embeddings.json") as folder:
         for recording, values in sequences:
@@ -252,31 +252,36 @@ def check_dtype(dtype: str) -> None:
         raise InputError(f"embeddings can be stored as {' or '.join(_DTYPES)}, not {dtype!r}")
 
 
-def table_of_rows(store: Store, rows: Sequence[StoreRow], unit: Unit = "scene") -> list[EmbeddingRow]:
-    """Row table of an embeddings folder: offset, frames and fps of each recording's scene, animals or pairs.
+def _table(
+    rows: Sequence[StoreRow], unit: Unit = "scene", individuals: Sequence[str] = (), with_self: bool = False
+) -> list[EmbeddingRow]:
+    """Row table: offset, frames and fps of each recording, or of each of its animals or pairs.
 
-    Absent animals have no rows.
+    Parameters
+    ----------
+    individuals : of the store; those that a recording lacks have no rows.
+    with_self : see `ssl_behavior.units.actors_of`.
     """
-    table: list[EmbeddingRow] = []
-    offset = 0
-    for row in rows:
-        present = [name for name in store.individuals if name not in row.absent]
-        for actors in actors_of(unit, present):
-            table.append(
-                EmbeddingRow(
-                    id=actors.row_id(row.id),
-                    recording=row.id,
-                    agent=actors.agent,
-                    target=actors.target,
-                    offset=offset,
-                    frames=row.frames,
-                    fps=row.fps,
-                    source_fps=row.source_fps,
-                    source_frames=row.source_frames if row.source_times is None else None,
-                )
-            )
-            offset += row.frames
-    return table
+    described = [
+        (row, actors)
+        for row in rows
+        for actors in actors_of(unit, [name for name in individuals if name not in row.absent], with_self)
+    ]
+    stops = np.cumsum([row.frames for row, _ in described]).tolist()
+    return [
+        EmbeddingRow(
+            id=actors.row_id(row.id),
+            recording=row.id,
+            agent=actors.agent,
+            target=actors.target,
+            offset=stop - row.frames,
+            frames=row.frames,
+            fps=row.fps,
+            source_fps=row.source_fps,
+            source_frames=row.source_frames if row.source_times is None else None,
+        )
+        for (row, actors), stop in zip(described, stops, strict=True)
+    ]
 
 
 def _contents(
@@ -312,7 +317,12 @@ def _as_stored(values: np.ndarray, dtype: np.dtype, recording: str) -> np.ndarra
 
 
 class EmbeddingsWriter:
-    """Unfinished export: a folder beside `out` that records how many recordings are done."""
+    """Unfinished export: a folder beside `out` that records how many rows of its table are done.
+
+    Attributes
+    ----------
+    rows : the table: a row for each recording, or for each animal or pair of it.
+    """
 
     def __init__(
         self,
@@ -323,9 +333,11 @@ class EmbeddingsWriter:
         dtype: str,
         precision: torch.dtype,
         kept: dict[str, int],
+        unit: Unit = "scene",
+        with_self: bool = False,
     ) -> None:
         self.out, self.folder = out, out.with_name(f".{out.name}.unfinished")
-        self.rows = table_of_rows(store, rows)
+        self.rows = _table(rows, unit, store.individuals, with_self)
         self.contents = {
             **_contents(store, self.rows, kept, dtype, method.fingerprint()),
             "precision": str(precision).removeprefix("torch."),
@@ -337,14 +349,14 @@ class EmbeddingsWriter:
             # Whatever another export left must not be taken for progress of this one.
             (self.folder / "progress.json").unlink(missing_ok=True)
             try:
-                _new_array(file, np.dtype(dtype), (sum(row.frames for row in rows), sum(kept.values())))
+                _new_array(file, np.dtype(dtype), (sum(row.frames for row in self.rows), sum(kept.values())))
             except OSError:
                 shutil.rmtree(self.folder, ignore_errors=True)
                 raise
         self.array = np.lib.format.open_memmap(file, mode="r+")
 
     def _resumable(self) -> int:
-        """Number of recordings that an interrupted export with the same settings finished."""
+        """Number of rows that an interrupted export with the same settings finished."""
         progress = self.folder / "progress.json"
         if not progress.exists():
             return 0

@@ -1,13 +1,14 @@
 """Features of a scene: egocentric poses, relations and motion, each with a mask of observed values.
 
-Every feature is computed from each animal's point of view, so the output has an individual axis:
-`features[..., i, :]` describes the scene as seen by animal i. Lengths are in body lengths (one scale per model,
-fitted on the training recordings) and directions are unit vectors in the animal's frame, so that moving or turning
-the scene changes nothing.
+Every feature is computed from the point of view of an animal toward another one, so the output has a view axis
+(`ssl_behavior.views`): of two animals, `features[..., i, :]` describes the scene as seen by animal i; of more, there is
+a view for every ordered pair; a single animal has one, in which nothing of another animal is observed. Lengths are in
+body lengths (one scale per model, fitted on the training recordings) and directions are unit vectors in the animal's
+frame, so that moving or turning the scene changes nothing.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 import torch
@@ -18,13 +19,14 @@ from torch import Tensor, nn
 from ssl_behavior.errors import InputError
 from ssl_behavior.numerics import RunningCovariance, RunningMoments, principal_components
 from ssl_behavior.pose_geometry import Scene, SceneConfig, build_scene, lagged, rotate_into, scale_of
-from ssl_behavior.skeleton import Skeleton, check_two_individuals
+from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.views import Pairs, Views, views_of
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["FEATURE_BLOCKS", "MABE2021_FEATURES", "Channels", "FeatureConfig", "Featurizer", "session_time", "spans"]
 
-Channels = Float[Tensor, "batch time individual channel"]
-ChannelMask = Bool[Tensor, "batch time individual channel"]
+Channels = Float[Tensor, "batch time view channel"]
+ChannelMask = Bool[Tensor, "batch time view channel"]
 Block = tuple[Channels, ChannelMask]
 
 _TINY = 1e-3
@@ -253,6 +255,9 @@ FEATURE_BLOCKS: dict[str, Callable[[Scene, Scene, FeatureConfig], Block]] = {
 }  # fmt: skip
 
 
+_OWN_BLOCKS = ("pose", "speeds", "walls", "time")
+"""Blocks that do not depend on another animal: computed once for each."""
+
 MABE2021_FEATURES = FeatureConfig(
     blocks=("pose", "other_own_pose", "mabe2021_social", "all_distances"),
     distance_components=16,
@@ -265,10 +270,14 @@ MABE2021_FEATURES = FeatureConfig(
 class Featurizer(nn.Module):
     """Windows -> standardized features. Scale, PCA, mean and std are fitted once and travel with the weights.
 
+    Parameters
+    ----------
+    first_only : only the views of the first animal.
+
     Raises
     ------
     InputError
-        If there are not two animals, or the skeleton lacks a needed role.
+        If the skeleton lacks a needed role.
     """
 
     notices: tuple[str, ...] = ()
@@ -281,10 +290,10 @@ class Featurizer(nn.Module):
 
     def __init__(self, config: FeatureConfig, skeleton: Skeleton, first_only: bool = False) -> None:
         super().__init__()
-        check_two_individuals(skeleton, "features")
         self.config, self.skeleton, self.first_only = config, skeleton, first_only
         self.register_buffer("scale_px", torch.ones(()))
-        widths = [values.shape[-1] for values, _ in self._blocks(_empty_batch(skeleton))]
+        batch = _empty_batch(skeleton)
+        widths = [values.shape[-1] for values, _ in self._blocks(batch, self.views(batch))]
         self._spans = spans(config.blocks, widths)
         num_raw = max(span.stop for span in self._spans.values())
         num_distances = _width(self._distances)
@@ -307,43 +316,76 @@ class Featurizer(nn.Module):
         lags = {"motion": self.config.lags_frames, "speeds": self.config.speed_lags_frames, "mabe2021_social": (1,)}
         return before + max((lag for block in self.config.blocks for lag in lags.get(block, ())), default=0), after
 
-    def _blocks(self, batch: WindowBatch) -> list[tuple[Tensor, Tensor]]:
-        scene = build_scene(batch, self.skeleton, self.scale_px, self.config.scene)
-        own, other = (scene.only(0), scene.only(1)) if self.first_only else (scene, scene.others())
-        return [FEATURE_BLOCKS[name](own, other, self.config) for name in self.config.blocks]
+    def views(self, batch: WindowBatch, pairs: Pairs | None = None) -> Views:
+        """Views on the view axis of the features of a batch; `pairs` = those that count, None = all."""
+        return views_of(batch.present, pairs, self.first_only)
+
+    def _blocks(self, batch: WindowBatch, views: Views) -> list[Block]:
+        animals = views.animals
+        scene = build_scene(_with_animals(batch, animals), self.skeleton, self.scale_px, self.config.scene)
+        if len(animals) <= 2 and not self.first_only:
+            # Of one animal, the second one is empty.
+            scene, other = scene.take(range(views.number)), scene.others().take(range(views.number))
+            return [FEATURE_BLOCKS[name](scene, other, self.config) for name in self.config.blocks]
+        own = [animals.index(agent) for agent in views.view_agents]
+        seen = [animals.index(target) if target >= 0 else 1 for target in views.targets]
+        agents, targets = scene.take(own), scene.take(seen)
+        once = scene if len(own) > len(animals) else None
+        return [self._block(name, agents, targets, once, own) for name in self.config.blocks]
+
+    def _block(self, name: str, agents: Scene, targets: Scene, once: Scene | None, own: Sequence[int]) -> Block:
+        """A block of all views; `once` = the scene of which blocks of one animal are computed, and then repeated."""
+        block = FEATURE_BLOCKS[name]
+        if once is None or name not in _OWN_BLOCKS:
+            return block(agents, targets, self.config)
+        values, known = block(once, once, self.config)
+        return values[:, :, own], known[:, :, own]
 
     @property
     def _distances(self) -> slice:
         """Columns of the log distances among the channels before PCA."""
         return self._spans[self.config.distance_blocks[0]] if self.config.distance_blocks else slice(0, 0)
 
-    def raw_channels(self, batch: WindowBatch) -> Block:
-        """Features before standardization and PCA, and the mask of observed ones."""
-        blocks = self._blocks(batch)
-        values, known = _joined(blocks)
-        return values, known if bool(batch.valid.all()) else known & batch.valid[..., None, None]
+    def raw_channels(self, batch: WindowBatch, views: Views | None = None) -> Block:
+        """Features before standardization and PCA, and the mask of observed ones.
 
-    def forward(self, batch: WindowBatch) -> Channels:
-        """Standardized and clipped features; 0 (the mean) where not observed. At least the windows' precision."""
-        parts = [values for values, _ in self._parts(batch)]
+        Parameters
+        ----------
+        views : those of `views`, if some of them do not count: these are not observed.
+        """
+        views = self.views(batch) if views is None else views
+        values, known = _joined(self._blocks(batch, views))
+        known = known if bool(batch.valid.all()) else known & batch.valid[..., None, None]
+        return values, known if views.used is None else known & views.used[:, None, :, None]
+
+    def forward(self, batch: WindowBatch, views: Views | None = None) -> Channels:
+        """Standardized and clipped features; 0 (the mean) where not observed. At least the windows' precision.
+
+        `views` as in `raw_channels`.
+        """
+        parts = [values for values, _ in self._parts(batch, views)]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
-    def with_known(self, batch: WindowBatch) -> Block:
+    def with_known(self, batch: WindowBatch, views: Views | None = None) -> Block:
         """Output of `forward`, and the mask of observed features."""
-        parts = self._parts(batch)
+        parts = self._parts(batch, views)
         return torch.cat([values for values, _ in parts]), torch.cat([known for _, known in parts])
 
-    def _parts(self, batch: WindowBatch) -> list[Block]:
+    def _parts(self, batch: WindowBatch, views: Views | None) -> list[Block]:
         """Features and masks, a few windows at a time.
 
         A few windows stay in the processor's cache: half the time of all at once.
         """
-        together = max(1, _CACHE_FRAMES // batch.valid.shape[1])
+        views = self.views(batch) if views is None else views
+        together = max(1, 2 * _CACHE_FRAMES // (max(2, views.number) * batch.valid.shape[1]))
         with torch.autocast(batch.keypoints.device.type, enabled=False):
-            return [self._features(batch.part(i, i + together)) for i in range(0, len(batch), together)]
+            return [
+                self._features(batch.part(i, i + together), views.part(i, i + together))
+                for i in range(0, len(batch), together)
+            ]
 
-    def _features(self, batch: WindowBatch) -> Block:
-        values, known = self._standardized(batch)
+    def _features(self, batch: WindowBatch, views: Views) -> Block:
+        values, known = self._standardized(batch, views)
         if not self.config.distance_components:
             return values, known
         span = self._distances
@@ -354,8 +396,8 @@ class Featurizer(nn.Module):
             torch.cat([known[..., : span.start], seen, known[..., span.stop :]], dim=-1),
         )
 
-    def _standardized(self, batch: WindowBatch) -> Block:
-        values, known = self.raw_channels(batch)
+    def _standardized(self, batch: WindowBatch, views: Views | None = None) -> Block:
+        values, known = self.raw_channels(batch, views)
         values = torch.addcmul(-self.mean / self.std, values, 1 / self.std)
         if self.config.clip:
             values = values.clamp(-self.config.clip, self.config.clip)
@@ -408,6 +450,18 @@ def spans(names: Collection[str], widths: Collection[int]) -> dict[str, slice]:
     """Column slices of adjacent blocks with the given names and widths."""
     stops = list(accumulate(widths))
     return {name: slice(stop - width, stop) for name, width, stop in zip(names, widths, stops, strict=True)}
+
+
+def _with_animals(batch: WindowBatch, animals: Sequence[int]) -> WindowBatch:
+    """The batch with some of its animals; beside a single one, an animal of which nothing is observed."""
+    keypoints, observed, present = batch.keypoints, batch.observed, batch.present
+    if len(animals) < present.shape[1]:
+        places = list(animals)
+        keypoints, observed, present = keypoints[:, :, places], observed[:, :, places], present[:, places]
+    if len(animals) == 1:
+        keypoints, observed = F.pad(keypoints, (0, 0, 0, 0, 0, 1)), F.pad(observed, (0, 0, 0, 1))
+        present = F.pad(present, (0, 1))
+    return replace(batch, keypoints=keypoints, observed=observed, present=present)
 
 
 def _empty_batch(skeleton: Skeleton) -> WindowBatch:

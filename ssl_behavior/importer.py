@@ -4,7 +4,7 @@ import math
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
@@ -20,7 +20,13 @@ from ssl_behavior.io.annotation_index import AnnotationIndex
 from ssl_behavior.io.calms21_release import PARTS, Release
 from ssl_behavior.io.discovery import TrackFile, discover
 from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
-from ssl_behavior.io.import_report import ImportReport, RecordingReport, StreamReport, without_heading
+from ssl_behavior.io.import_report import (
+    ImportReport,
+    RecordingReport,
+    StreamReport,
+    absent_animals,
+    without_heading,
+)
 from ssl_behavior.io.reader_helpers import id_from_name
 from ssl_behavior.io.track_quality import clean, inspect_quality
 from ssl_behavior.multi_animal import animals_in_files, joined, split_by_names
@@ -65,7 +71,7 @@ class ImportOptions:
     ------
     InputError
         If fps or resample is no rate that videos have, px_per_cm is not above 0, min_confidence not within 0 to 1,
-        or animals_from unknown.
+        animals_from unknown, or two individuals have one name in the files.
     """
 
     format: str = "auto"
@@ -89,6 +95,9 @@ class ImportOptions:
                 check_rate(rate, name)
         if self.px_per_cm is not None and not (math.isfinite(self.px_per_cm) and self.px_per_cm > 0):
             raise InputError(f"`px_per_cm` must be a number above 0, got {self.px_per_cm:g}")
+        own = list(self.individuals.values())
+        if repeated := sorted({name for name in own if own.count(name) > 1}):
+            raise InputError(f"`individuals` takes {listed(repeated)} for two animals; name each animal once")
         if self.animals_from not in ANIMALS_FROM:
             raise InputError(f"`animals_from` must be one of {list(ANIMALS_FROM)}, got {self.animals_from!r}")
         if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
@@ -164,12 +173,14 @@ def _import(
         )
     with create_store(out, first.skeleton, first.individuals, options.overwrite) as writer:
         for recording in chain([first], stream):
+            writer.widen(recording.skeleton)
             writer.append(recording)
+        individuals.check_found()
         _check_unused(annotations, [row.id for row in report.recordings])
         report.notices += [*annotations.notices, *annotations.left_out()]
         _finish(report, writer, options)
         report.notices[:0] = individuals.sentences()
-        write_json(writer.folder / "import.json", asdict(report))
+        write_json(writer.folder / "import.json", report.to_dict())
     return report
 
 
@@ -200,7 +211,7 @@ def _recordings(
         quality = inspect_quality(cleaned)
         made = cleaned if options.resample is None else resample(cleaned, options.resample)
         report.recordings.append(RecordingReport.of(made, quality, counts, _stream_reports(made, cleaned, spans)))
-        yield made
+        yield individuals.completed(made)
 
 
 _Read = tuple[TrackFile, Recording]
@@ -254,7 +265,8 @@ def _joined(
         if place is None or not own or len(recording.individuals) != 1:
             yield file, recording
         elif options.animals_from != "files":
-            offered[place.recording].append(recording.id)
+            if sizes[place.recording] > 1:
+                offered[place.recording].append(recording.id)
             yield file, recording
         else:
             group = waiting[place.recording]
@@ -379,6 +391,7 @@ def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -
                 f"{stream}: {background!r} is taken as the background, as documented for the {writer.skeleton.name} "
                 "recordings; `backgrounds` changes it"
             )
+    report.notices += absent_animals(report.recordings, writer.individuals)
     report.notices += without_heading(report.recordings, writer.skeleton)
     _note_rates(report, writer, options)
     report.backgrounds.update({name: stream.background for name, stream in writer.streams.items()})

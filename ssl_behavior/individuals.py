@@ -6,9 +6,11 @@ Keypoints are matched by name, too.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from ssl_behavior.body_parts import same_name
 from ssl_behavior.errors import InputError
-from ssl_behavior.recording import Recording, take_or_missing
+from ssl_behavior.recording import PairLabels, Recording, take_or_missing
 from ssl_behavior.skeleton import ASSUMED, DEFAULT_INDIVIDUALS, FRONT_ROLES, Skeleton, with_individuals
 from ssl_behavior.terminal import listed
 
@@ -21,7 +23,8 @@ _MIN_SHARED = 0.5
 class IndividualsByName:
     """The individuals of an import: chosen, renamed and ordered by name in every recording.
 
-    The first recording decides names and order, unless they are given.
+    The first recording decides names and order, unless they are given; animals that only later recordings have follow.
+    A recording may lack some: its names must be among the known ones, or all known ones among its names.
 
     Parameters
     ----------
@@ -31,7 +34,7 @@ class IndividualsByName:
 
     Attributes
     ----------
-    skeleton : the skeleton of all recordings, with their individuals; None before the first.
+    skeleton : the skeleton of the recordings so far, with their individuals; None before the first.
     """
 
     def __init__(
@@ -39,60 +42,86 @@ class IndividualsByName:
     ) -> None:
         self._chosen, self._exchangeable, self._given = dict(chosen), exchangeable, skeleton
         self.skeleton: Skeleton | None = None
-        self._anonymous: dict[tuple[str, ...], str] = {}
+        self._usual: Skeleton | None = None
+        self._found: set[str] = set()
+        self._anonymous: dict[tuple[str, ...], tuple[tuple[str, ...], str]] = {}
 
     def matched(self, recording: Recording) -> Recording:
-        """The recording with the individuals and keypoints of the import, in its order.
+        """The recording with the keypoints of the import, and with those of its individuals that it has, in its order.
 
         Raises
         ------
         InputError
-            If it has other individuals, and no names are given to match them.
+            If it has other individuals, and no names are given to match them; if two of its animals have one name, or
+            one of them has only keypoints that the first recording lacks.
         """
+        _check_names(recording)
+        whole = recording
         if self.skeleton is not None:
             recording = align_keypoints(recording, self.skeleton)
-        names = self._names(recording)
-        if self.skeleton is None:
-            self.skeleton = self._with(recording.skeleton, names)
-            order = tuple(names)
-        else:
-            order = self._order(recording, tuple(names), self.skeleton)
-        left_out = [own for own in recording.individuals if own not in names.values()]
+        own = self._own(recording, self._names(recording))
+        left_out = [name for name in recording.individuals if name not in own.values()]
         notes = [f"animals left out, neither chosen nor in the skeleton: {listed(left_out)}"] if left_out else []
-        pick = [recording.individuals.index(names[name]) for name in order]
-        return replace(
-            recording,
-            keypoints=recording.keypoints[:, pick],
-            confidence=None if recording.confidence is None else recording.confidence[:, pick],
-            skeleton=self.skeleton,
-            individuals=self.skeleton.individuals,
-            notes=(*recording.notes, *notes),
-        )
+        found = _with_animals(recording, tuple(own), [recording.individuals.index(name) for name in own.values()])
+        assert self.skeleton is not None
+        _check_points(whole, recording, own)
+        self._found.update(own)
+        return replace(found, skeleton=self.skeleton, notes=(*found.notes, *notes))
 
-    def _with(self, skeleton: Skeleton, names: Mapping[str, str]) -> Skeleton:
+    def completed(self, recording: Recording) -> Recording:
+        """A recording from `matched` with all individuals so far: those that it lacks are missing in every frame."""
+        assert self.skeleton is not None
+        names = self.skeleton.individuals
+        if recording.individuals != names:
+            places = [recording.individuals.index(name) if name in recording.individuals else -1 for name in names]
+            recording = _with_animals(recording, names, places)
+        return replace(recording, skeleton=self.skeleton)
+
+    def check_found(self) -> None:
+        """Refuse a chosen individual that no recording has; call it after the last recording.
+
+        Raises
+        ------
+        InputError
+            Naming the individual, and those that the recordings have.
+        """
+        lacking = [own for new, own in self._chosen.items() if new not in self._found]
+        if lacking:
+            there = [own for new, own in self._chosen.items() if new in self._found]
+            raise InputError(
+                f"`individuals` names {listed(lacking)}, which no recording has; of those named, they have "
+                f"{listed(there)}: correct the name, or leave it out"
+            )
+
+    def _with(self, individuals: tuple[str, ...]) -> Skeleton:
         exchangeable = self._exchangeable
         if exchangeable is None and self._given is not None:
             exchangeable = self._given.exchangeable
-        return with_individuals(skeleton, tuple(names), exchangeable)
+        assert self._usual is not None
+        return with_individuals(self._usual, individuals, exchangeable)
+
+    def _first(self, recording: Recording, names: tuple[str, ...]) -> Skeleton:
+        """Skeleton of the import, by its first recording; chosen and given names that it lacks may come later."""
+        self._usual = recording.skeleton
+        few = set(names) < set(self._named) and self._named != DEFAULT_INDIVIDUALS
+        return self._with(tuple(self._chosen) or (self._named if few else names))
+
+    @property
+    def _named(self) -> tuple[str, ...]:
+        """Individuals that the given skeleton names."""
+        return self._given.individuals if self._given is not None and self._given.names_individuals else ()
 
     def _names(self, recording: Recording) -> dict[str, str]:
-        """Name in the store -> name in the recording, of the chosen individuals."""
+        """Name in the store -> name in the recording, of those chosen individuals that it has."""
         own = recording.individuals
         if self._chosen:
-            if all(name in own for name in self._chosen.values()):
-                return self._chosen
-            if all(name in own for name in self._chosen):
-                return {name: name for name in self._chosen}
-            absent = sorted(name for name in self._chosen.values() if name not in own)
-            raise InputError(
-                f"{_of(recording)} has the animals {listed(own)}; `individuals` names {listed(absent)}, which "
-                "is not among them"
-            )
-        named = self._given.individuals if self._given is not None else DEFAULT_INDIVIDUALS
-        if self._given is not None and set(named) <= set(own):
-            return {name: name for name in named}
-        if self._given is None or named == DEFAULT_INDIVIDUALS:
+            return self._names_of_chosen(recording)
+        named = self._named
+        unnamed = named == DEFAULT_INDIVIDUALS and not set(named) <= set(own)
+        if self._given is None or not named or unnamed:
             return {name: name for name in own}
+        if set(named) <= set(own) or set(own) <= set(named):
+            return {name: name for name in named if name in own}
         if len(own) == len(named) and (self._given.exchangeable or self._exchangeable):
             return {name: name for name in own}
         raise InputError(
@@ -100,42 +129,92 @@ class IndividualsByName:
             f"{listed(named)}: {_ask(named, own)}"
         )
 
-    def _order(self, recording: Recording, names: tuple[str, ...], skeleton: Skeleton) -> tuple[str, ...]:
-        expected = skeleton.individuals
-        if set(names) == set(expected):
-            return expected
-        if len(names) != len(expected):
-            raise InputError(
-                f"{_of(recording)} has {_counted(names)}, the recordings before have {_counted(expected)}; "
-                "choose the animals with `individuals`, or import the recordings into two stores"
-            )
-        if skeleton.exchangeable:
-            self._anonymous[names] = recording.id
-            return names
+    def _names_of_chosen(self, recording: Recording) -> dict[str, str]:
+        own, same = set(recording.individuals), {name: name for name in self._chosen}
+        for names in (self._chosen, same):
+            if set(names.values()) <= own:
+                return names
+        for names in (self._chosen, same):
+            if own <= set(names.values()):
+                return {new: old for new, old in names.items() if old in own}
+        absent = listed(sorted(name for name in self._chosen.values() if name not in own))
+        others = listed([name for name in recording.individuals if name not in self._chosen.values()])
         raise InputError(
-            f"{_of(recording)} has the animals {listed(names)}, the recordings before have {listed(expected)}: "
-            f"{_ask(expected, names)}, rename them in the file, or import it into another store"
+            f"{_of(recording)} has the animals {listed(recording.individuals)}; `individuals` names {absent}, which is "
+            f"not among them, and leaves out {others}: name {others}, too, or rename it in the file if it is {absent}"
         )
+
+    def _own(self, recording: Recording, names: Mapping[str, str]) -> dict[str, str]:
+        """Name in the store -> name in the recording, in the order of the store, which may get more animals."""
+        if self.skeleton is None:
+            self.skeleton = self._first(recording, tuple(names))
+        expected, own = self.skeleton.individuals, tuple(names)
+        if own in self._anonymous:
+            known, _ = self._anonymous[own]
+            return dict(zip(known, names.values(), strict=True))
+        if not set(own) <= set(expected):
+            if not set(expected) <= set(own):
+                return self._by_position(recording, names)
+            self._add(recording, (*expected, *(name for name in own if name not in expected)))
+        return {name: names[name] for name in self.skeleton.individuals if name in names}
+
+    def _by_position(self, recording: Recording, names: Mapping[str, str]) -> dict[str, str]:
+        """Exchangeable animals with other names, which are as many as before.
+
+        Raises
+        ------
+        InputError
+            If they are more or fewer, or told apart.
+        """
+        assert self.skeleton is not None
+        expected, own = self.skeleton.individuals, tuple(names)
+        if len(own) != len(expected):
+            every = dict.fromkeys([*expected, *own])
+            raise InputError(
+                f"{_of(recording)} has {_counted(own)}, the recordings before have {_counted(expected)}, and neither "
+                f"list contains the other: if these are other animals, name all of them (`individuals={' '.join(every)}"
+                f"`); if not, say who is who, for example `individuals={_pairs(expected, own)}`, or import the "
+                "recordings into two stores"
+            )
+        if not self.skeleton.exchangeable:
+            raise InputError(
+                f"{_of(recording)} has the animals {listed(own)}, the recordings before have {listed(expected)}: "
+                f"{_ask(expected, own)}, rename them in the file, or import it into another store"
+            )
+        self._anonymous[own] = expected, recording.id
+        return dict(zip(expected, names.values(), strict=True))
+
+    def _add(self, recording: Recording, individuals: tuple[str, ...]) -> None:
+        """Add animals to the skeleton.
+
+        Raises
+        ------
+        InputError
+            If the names then tell the animals apart, and earlier ones were matched by position.
+        """
+        widened = self._with(individuals)
+        if self._anonymous and not widened.exchangeable:
+            other, (_, id) = next(iter(self._anonymous.items()))
+            raise InputError(
+                f"{_of(recording)} has {_counted(recording.individuals)}, whose names tell the animals apart, but "
+                f"those of {id} ({listed(other)}) were matched by position; assign the animals with `individuals`, or "
+                "import the recordings into two stores"
+            )
+        self.skeleton = widened
 
     def sentences(self) -> Iterator[str]:
         """What the import says about the animals, most important first."""
         skeleton = self.skeleton
         if skeleton is None:
             return
-        names = skeleton.individuals
-        if len(names) != 2:
-            count = "one animal" if len(names) == 1 else f"{len(names)} animals"
-            more = "" if len(names) == 1 else "; import again and choose two with `individuals`"
+        for other, (known, recording) in self._anonymous.items():
+            shared = set(other) & set(known)
+            every = " ".join(dict.fromkeys([*known, *other]))
             yield (
-                f"the recordings have {count} ({listed(names)}): features, task programs, pretraining and embedding "
-                f"need two{more}"
+                f"{recording} names its animals {listed(other)}, not {listed(known)}: matched by position, "
+                "because they are exchangeable" + f"; `individuals={every}` matches them by name" * bool(shared)
             )
-        for other, recording in self._anonymous.items():
-            yield (
-                f"{recording} names its animals {listed(other)}, not {listed(names)}: matched by position, "
-                "because they are exchangeable"
-            )
-        if len(names) > 1:
+        if len(skeleton.individuals) > 1:
             yield _about_identity(skeleton)
         if skeleton.name == ASSUMED:
             roles = ", ".join(f"{role} = {part}" for role, part in skeleton.roles.items())
@@ -147,6 +226,55 @@ class IndividualsByName:
                 f"the keypoints ({', '.join(skeleton.keypoints)}) give no heading and no body length: features, task "
                 "programs, pretraining and embedding need the base of the tail and another point"
             )
+
+
+def _check_names(recording: Recording) -> None:
+    names = recording.individuals
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(
+            f"{_of(recording)} names the animal {listed(repeated)} twice, among {listed(names)}; rename one in the file"
+        )
+
+
+def _check_points(whole: Recording, aligned: Recording, own: Mapping[str, str]) -> None:
+    """Refuse a recording in which an animal has only body parts that the first recording lacks."""
+    if whole.skeleton.keypoints == aligned.skeleton.keypoints:
+        return
+    lost = [name for name in aligned.absent if name in own.values() and name not in whole.absent]
+    if lost:
+        known = aligned.skeleton.keypoints
+        parts = [part for part in whole.skeleton.keypoints if not any(same_name(part, one) for one in known)]
+        raise InputError(
+            f"{_of(whole)}: the body parts of {listed(lost)} are unknown to the first recording ({', '.join(parts)}), "
+            "and would be lost: import this file first, or give a `skeleton` with all body parts"
+        )
+
+
+def _with_animals(recording: Recording, names: tuple[str, ...], places: Sequence[int]) -> Recording:
+    """The recording with other animals; `places` : of each in the recording, -1 = missing in every frame."""
+    if list(places) == list(range(len(recording.individuals))):
+        return replace(recording, individuals=names)
+    known, streams = recording.confidence, recording.pair_labels
+    return replace(
+        recording,
+        keypoints=take_or_missing(recording.keypoints, places, axis=1),
+        confidence=None if known is None else take_or_missing(known, places, axis=1),
+        individuals=names,
+        pair_labels={name: _with_places(labels, places) for name, labels in streams.items()},
+    )
+
+
+def _with_places(labels: PairLabels, places: Sequence[int]) -> PairLabels:
+    """The labels of animals with other numbers; those of animals without a place are left out."""
+    numbers = np.full(1 + max(max(places), labels.bouts[:, :2].max(initial=0)), -1)
+    there = np.array(places) >= 0
+    numbers[np.array(places)[there]] = np.flatnonzero(there)
+    bouts = labels.bouts.copy()
+    bouts[:, :2] = numbers[bouts[:, :2]]
+    looked_for = labels.looked_for
+    if looked_for is not None:
+        looked_for = looked_for[np.ix_(places, places)] & there[:, None, None] & there[None, :, None]
+    return replace(labels, bouts=bouts[(bouts[:, :2] >= 0).all(axis=1)], looked_for=looked_for)
 
 
 def _about_identity(skeleton: Skeleton) -> str:
@@ -175,8 +303,10 @@ def _ask(names: Sequence[str], own: Sequence[str]) -> str:
 
 
 def _pairs(names: Sequence[str], own: Sequence[str]) -> str:
-    others = [name for name in own if name not in names]
-    return " ".join(f"{name}={name if name in own else others.pop(0)}" for name in names)
+    """Words NEW=NAME; names for whom no animal is left are left out."""
+    others = iter([name for name in own if name not in names])
+    pairs = [(name, name if name in own else next(others, "")) for name in names]
+    return " ".join(f"{name}={own}" for name, own in pairs if own)
 
 
 def advise_individuals(names: Sequence[str], own: Sequence[str]) -> str:

@@ -109,7 +109,7 @@ def predict_row(
         batch = batch.to(batch.keypoints.device, next(method.parameters()).dtype)
         return torch.cat(list(method.label_probabilities(batch, style.annotator).values()), dim=-1)
 
-    parts = [values for _, values in chunked(method, compute, read, row.frames, precision=precision)]
+    parts = [values[0] for _, values in chunked(method, compute, read, row.frames, precision=precision)]
     together = np.concatenate(parts)
     if not np.isfinite(together).all():
         raise InputError(f"recording {row.id!r}: the model gives values that are not finite; is it damaged?")

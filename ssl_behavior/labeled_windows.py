@@ -135,7 +135,7 @@ class LabeledReader(WindowReader):
 
     Parameters
     ----------
-    sources, window_frames : as of `WindowReader`.
+    sources, window_frames, individuals : as of `WindowReader`.
     labeled : (store path, recording id) of the recordings whose labels are used.
     facts : the streams and annotators; others are not shown.
     sampling : shares of the kinds of windows in `draw`.
@@ -153,8 +153,9 @@ class LabeledReader(WindowReader):
         labeled: Collection[tuple[str, str]],
         facts: LabelFacts,
         sampling: Sampling,
+        individuals: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(sources, window_frames)
+        super().__init__(sources, window_frames, individuals=individuals)
         self.facts, self.sampling = facts, sampling
         self.labeled = [
             pick

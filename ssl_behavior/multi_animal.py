@@ -38,7 +38,7 @@ def split_by_names(recording: Recording) -> Recording:
     InputError
         If the names name no animals, or the roles of the body parts are not known.
     """
-    animals = animals_in_names(recording.skeleton.keypoints)
+    animals = animals_in_names(recording.skeleton.keypoints, fewest=1)
     if not animals:
         raise InputError(
             f"{recording.source or recording.id}: the body parts {list(recording.skeleton.keypoints)} name no animals; "
@@ -70,6 +70,8 @@ class AnimalFile:
 def animals_in_files(ids: Sequence[str]) -> dict[str, AnimalFile]:
     """Id -> recording and animal, of ids that are equal but for the name of an animal.
 
+    An id without such a partner is one of them if it names an animal that another recording has, too.
+
     >>> animals_in_files(["cage3_mouse1", "cage3_mouse2", "cage4"])
     {'cage3_mouse1': AnimalFile(recording='cage3', animal='mouse1'), \
 'cage3_mouse2': AnimalFile(recording='cage3', animal='mouse2')}
@@ -79,10 +81,11 @@ def animals_in_files(ids: Sequence[str]) -> dict[str, AnimalFile]:
         folder, slash, name = id.rpartition("/")
         if (found := animal_and_rest(name)) is not None:
             groups[folder + slash + found[1]].append((id, found[0]))
+    known = {animal for members in groups.values() if len(members) > 1 for _, animal in members}
     return {
         id: AnimalFile(recording, animal)
         for recording, members in groups.items()
-        if len(members) > 1 and recording not in ids
+        if (len(members) > 1 or members[0][1] in known) and recording not in ids
         for id, animal in members
     }
 
@@ -100,8 +103,8 @@ def joined(recordings: Sequence[Recording], id: str, animals: Sequence[str]) -> 
         size of the video, scale or subset.
     """
     first, longest = recordings[0], max(recordings, key=lambda one: one.num_frames)
+    recordings = [_with_body_parts(one, first) for one in recordings]
     for one in recordings:
-        _check_animal(one, first)
         _check_length(one, longest)
     num_frames = longest.num_frames
     known = [_padded(one.confidence, num_frames) for one in recordings if one.confidence is not None]
@@ -124,18 +127,29 @@ def joined(recordings: Sequence[Recording], id: str, animals: Sequence[str]) -> 
     )
 
 
-def _check_animal(one: Recording, first: Recording) -> None:
-    """Refuse a recording of several animals, or one whose body parts are not those of the first."""
+def _with_body_parts(one: Recording, first: Recording) -> Recording:
+    """A recording of one animal with the body parts in the order of the first.
+
+    Raises
+    ------
+    InputError
+        If it has several animals, or other body parts.
+    """
     if len(one.individuals) != 1:
         raise InputError(
             f"{one.source}: it has {len(one.individuals)} animals; `animals_from=files` joins files of one animal"
         )
-    same = [same_name(a, b) for a, b in zip(one.skeleton.keypoints, first.skeleton.keypoints, strict=False)]
-    if not all(same) or one.skeleton.num_keypoints != first.skeleton.num_keypoints:
+    own, wanted = one.skeleton.keypoints, first.skeleton.keypoints
+    places = [next((i for i, name in enumerate(own) if same_name(name, part)), -1) for part in wanted]
+    if sorted(places) != list(range(len(own))):
         raise InputError(
-            f"{one.source} has the body parts {list(one.skeleton.keypoints)}, {first.source} has "
-            f"{list(first.skeleton.keypoints)}; animals of one video need the same"
+            f"{one.source} has the body parts {list(own)}, {first.source} has {list(wanted)}; animals of one video "
+            "need the same"
         )
+    if places == list(range(len(own))):
+        return one
+    confidence = None if one.confidence is None else one.confidence[:, :, places]
+    return replace(one, keypoints=one.keypoints[:, :, places], confidence=confidence, skeleton=first.skeleton)
 
 
 def _check_length(one: Recording, longest: Recording) -> None:

@@ -4,7 +4,7 @@
 which the features pass on to the encoder, so no value is filled silently.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -89,9 +89,15 @@ class Scene:
         """The scene with the animals in reverse order: index i holds the other animal of i."""
         return self._each(lambda values: values.flip(2))
 
-    def only(self, individual: int) -> "Scene":
-        """The scene of one animal, with the individual axis kept."""
-        return self._each(lambda values: values[:, :, individual : individual + 1])
+    def take(self, animals: Sequence[int]) -> "Scene":
+        """The scene of some animals, in this order; each may occur several times."""
+        places = list(animals)
+        if places == list(range(self.center.shape[2])):
+            return self
+        if places == list(range(places[0], places[0] + len(places))):
+            return self._each(lambda values: values[:, :, places[0] : places[-1] + 1])
+        index = torch.tensor(places, device=self.center.device)
+        return self._each(lambda values: values.index_select(2, index))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Scene":
         return replace(self, **{name: change(getattr(self, name)) for name in _PER_ANIMAL})

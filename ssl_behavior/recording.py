@@ -181,8 +181,9 @@ class PairLabels:
                 f"{list(looked_for.shape)}"
             )
         who = self.bouts[:, :3]
-        outside = (who[:, :2] >= size).any(axis=1)
-        unwanted = outside | ~looked_for[tuple(np.where(outside[:, None], 0, who).T)]
+        outside = who[:, :2].max(axis=1, initial=0) >= size
+        agents, targets, behaviors = np.where(outside[:, None], 0, who).T
+        unwanted: np.ndarray = outside | ~looked_for[agents, targets, behaviors]
         if unwanted.any():
             agent, target, behavior = who[np.flatnonzero(unwanted)[0]].tolist()
             raise InputError(

@@ -116,6 +116,11 @@ class Skeleton:
     def num_individuals(self) -> int:
         return len(self.individuals)
 
+    @property
+    def names_individuals(self) -> bool:
+        """False where nothing was said about the animals, and `individuals` are the default."""
+        return self.individuals is not DEFAULT_INDIVIDUALS
+
     def index(self, keypoint: str) -> int:
         """Position of a keypoint on the keypoint axis."""
         return self.keypoints.index(keypoint)
@@ -172,7 +177,9 @@ class Skeleton:
                 roles={_string(k): _string(v) for k, v in _of_kind(dict, "roles", values, {}).items()},
                 edges=tuple(_pair(v) for v in _of_kind(list, "edges", values, [])),
                 mirror_pairs=tuple(_pair(v) for v in _of_kind(list, "mirror_pairs", values, [])),
-                individuals=tuple(_string(v) for v in _of_kind(list, "individuals", values, list(DEFAULT_INDIVIDUALS))),
+                individuals=tuple(_string(v) for v in _of_kind(list, "individuals", values))
+                if "individuals" in values
+                else DEFAULT_INDIVIDUALS,
                 exchangeable=_of_kind(bool, "exchangeable", values, False),
             )
         except TypeError as error:

@@ -9,12 +9,15 @@ seconds) has the times of the source's frames where these were measured.
 
 import hashlib
 import json
+import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -24,7 +27,15 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents
 from ssl_behavior.individuals import IndividualsByName
-from ssl_behavior.recording import FPS_RANGE, NOT_ANNOTATED, FrameTimes, Labels, Recording, is_plausible_rate
+from ssl_behavior.recording import (
+    FPS_RANGE,
+    NOT_ANNOTATED,
+    FrameTimes,
+    Labels,
+    Recording,
+    is_plausible_rate,
+    take_or_missing,
+)
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.terminal import quoted
 
@@ -381,7 +392,7 @@ class _GrowingArray:
 
     def __init__(self, path: Path, dtype: np.dtype | type, tail: tuple[int, ...]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.dtype, self.tail, self.length = np.dtype(dtype), tail, 0
+        self.path, self.dtype, self.tail, self.length = path, np.dtype(dtype), tail, 0
         self.file: IO[bytes] = path.open("wb")
         self._header()
         self.data_start = self.file.tell()
@@ -400,6 +411,29 @@ class _GrowingArray:
         for start in range(0, length, 1 << 16):
             self.append(np.full((min(1 << 16, length - start), *self.tail), value, dtype=self.dtype))
 
+    def parts(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        """Frames start .. stop as they are in the file, a bounded number at a time."""
+        self.file.flush()
+        size = math.prod(self.tail)
+        with self.path.open("rb") as file:
+            file.seek(self.data_start + start * size * self.dtype.itemsize)
+            for first in range(start, stop, _PART_FRAMES):
+                count = min(_PART_FRAMES, stop - first)
+                yield np.fromfile(file, self.dtype, count * size).reshape(count, *self.tail)
+
+    def widened(self, places: Sequence[int]) -> "_GrowingArray":
+        """The array with other columns on its second axis, NaN for places below 0; replaces the file."""
+        wide = _GrowingArray(self.path.with_name(f"wide.{self.path.name}"), self.dtype, (len(places), *self.tail[1:]))
+        with closing(wide.file):
+            for part in self.parts(0, self.length):
+                wide.append(take_or_missing(part, places, axis=1))
+            wide.close()
+        self.file.close()
+        wide.path.replace(self.path)
+        wide.path, wide.file = self.path, self.path.open("r+b")
+        wide.file.seek(0, os.SEEK_END)
+        return wide
+
     def close(self) -> None:
         if self.file.closed:
             return
@@ -408,6 +442,9 @@ class _GrowingArray:
         # numpy pads headers so that the length can grow; were it otherwise, the data would be overwritten.
         assert self.file.tell() == self.data_start
         self.file.close()
+
+
+_PART_FRAMES = 1 << 14
 
 
 class StoreWriter:
@@ -455,6 +492,35 @@ class StoreWriter:
         self.rows.append(row)
         self.num_frames += recording.num_frames
         return row
+
+    def widen(self, skeleton: Skeleton) -> None:
+        """Give the store more animals, after those it has; they are absent in the recordings so far.
+
+        Rewrites the tracks so far, part by part; nothing happens if the store has these animals.
+
+        Parameters
+        ----------
+        skeleton : of the next recording, with all animals of the store.
+        """
+        known, names = self.individuals, skeleton.individuals
+        if names == known:
+            return
+        assert names[: len(known)] == known and skeleton.keypoints == self.skeleton.keypoints
+        self.individuals, self.skeleton = names, skeleton
+        places = [*range(len(known)), *[-1] * (len(names) - len(known))]
+        self._keypoints = self._keypoints.widened(places)
+        if self._confidence is not None:
+            self._confidence = self._confidence.widened(places)
+        self.rows = [
+            replace(row, absent=(*row.absent, *names[len(known) :]), content_hash=self._hash(row)) for row in self.rows
+        ]
+
+    def _hash(self, row: StoreRow) -> str:
+        """SHA-256 of a recording's tracks, as `Recording.content_hash`."""
+        digest = hashlib.sha256()
+        for part in self._keypoints.parts(row.offset, row.offset + row.frames):
+            digest.update(part.data)
+        return digest.hexdigest()
 
     def _check(self, recording: Recording) -> None:
         same = next((row for row in self.rows if row.id == recording.id), None)
@@ -584,18 +650,20 @@ def create_store(
 def write_store(path: str | Path, recordings: Iterable[Recording], overwrite: bool = False) -> Store:
     """Write recordings as a store and open it; keypoints and animals are matched to the first recording's by name.
 
+    Recordings may have more animals or fewer, see `IndividualsByName`.
+
     Raises
     ------
     InputError
         As `create_store`, or if a recording has other animals or keypoints than the first.
     """
     individuals = IndividualsByName({})
-    matched = map(individuals.matched, recordings)
-    first = next(matched, None)
+    completed = (individuals.completed(individuals.matched(recording)) for recording in recordings)
+    first = next(completed, None)
     if first is None:
         raise InputError(f"{path}: no recordings to write")
     with create_store(path, first.skeleton, first.individuals, overwrite) as writer:
-        writer.append(first)
-        for recording in matched:
+        for recording in chain([first], completed):
+            writer.widen(recording.skeleton)
             writer.append(recording)
     return Store(path)

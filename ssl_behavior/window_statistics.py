@@ -27,6 +27,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.features import Channels
 from ssl_behavior.numerics import principal_axes
 from ssl_behavior.tensor_types import FrameMask, StepMask
+from ssl_behavior.views import Views, mean_and_maximum, place_animals
 
 __all__ = [
     "NEVER_KNOWN",
@@ -147,7 +148,7 @@ Values = Float[Tensor, "batch step channel"]
 Known = Bool[Tensor, "batch step channel"]
 Components = Float[Tensor, "batch anchor component"]
 Moments = tuple[Float[Tensor, "batch step moment"], Bool[Tensor, "batch step moment"]]
-ViewMoments = tuple[Float[Tensor, "batch step individual own"], Bool[Tensor, "batch step individual own"]]
+ViewMoments = tuple[Float[Tensor, "batch step view own"], Bool[Tensor, "batch step view own"]]
 Piece = tuple[Tensor, Tensor]
 """Values and known [1 step channel] of a stretch of a recording. Pieces differ in their number of steps."""
 
@@ -181,10 +182,10 @@ class SummariesConfig:
 
 
 @torch.no_grad()
-def step_moments(features: Channels, known: Bool[Tensor, "batch time individual channel"], valid: FrameMask,
+def step_moments(features: Channels, known: Bool[Tensor, "batch time view channel"], valid: FrameMask,
                  stride: int) -> ViewMoments:  # fmt: skip
     """Mean and standard deviation of each feature over the known frames of each step (else 0), and their mask."""
-    pattern = "batch (step stride) individual channel -> batch step stride individual channel"
+    pattern = "batch (step stride) view channel -> batch step stride view channel"
     weight = rearrange((known & valid[..., None, None]).to(features.dtype), pattern, stride=stride)
     features = rearrange(features, pattern, stride=stride)
     count = weight.sum(dim=2)
@@ -198,25 +199,43 @@ def step_moments(features: Channels, known: Bool[Tensor, "batch time individual 
 
 
 def joined_moments(
-    values: Float[Tensor, "batch step individual own"], seen: Bool[Tensor, "batch step individual own"], pooled: bool
+    values: Float[Tensor, "batch step view own"],
+    seen: Bool[Tensor, "batch step view own"],
+    pooled: bool,
+    views: Views | None = None,
+    num_individuals: int | None = None,
 ) -> Moments:
-    """Moments of the scene from the moments of every animal's view, and the mask of known ones.
+    """Moments of the scene from the moments of every view, and the mask of known ones.
 
-    Of exchangeable animals (`pooled`) mean and maximum over the points of view that know the feature, else all points
-    of view side by side.
+    Of exchangeable animals (`pooled`) mean and maximum over the points of view that know the feature, else those of all
+    animals side by side.
+
+    Parameters
+    ----------
+    views : of the view axis; None = every view is an animal's, in order.
+    num_individuals : animals that stand side by side; None = as many as there are agents.
     """
-    if not pooled:
-        return values.flatten(2), seen.flatten(2)
-    any_seen = seen.any(dim=2)
-    mean = (values * seen).sum(dim=2) / seen.sum(dim=2).clamp_min(1)
-    largest = values.masked_fill(~seen, -torch.inf).amax(dim=2).masked_fill(~any_seen, 0.0)
-    return torch.cat([mean, largest], dim=-1), any_seen.repeat(1, 1, 2)
+    if pooled:
+        mean, largest, any_seen = mean_and_maximum(values, seen, dim=2)
+        return torch.cat([mean, largest], dim=-1), any_seen.repeat(1, 1, 2)
+    if views is not None:
+        values, known = views.over_targets(values, seen)
+        assert known is not None
+        number = len(views.agents) if num_individuals is None else num_individuals
+        values, seen = (place_animals(one, views.agents, number) for one in (values, known))
+    return values.flatten(2), seen.flatten(2)
 
 
-def scene_moments(features: Channels, known: Bool[Tensor, "batch time individual channel"], valid: FrameMask,
-                  stride: int, pooled: bool) -> Moments:  # fmt: skip
+def scene_moments(
+    features: Channels,
+    known: Bool[Tensor, "batch time view channel"],
+    valid: FrameMask,
+    stride: int,
+    pooled: bool,
+    views: Views | None = None,
+) -> Moments:
     """`joined_moments` of `step_moments`."""
-    return joined_moments(*step_moments(features, known, valid, stride), pooled)
+    return joined_moments(*step_moments(features, known, valid, stride), pooled, views)
 
 
 class QuantileCodes(nn.Module):

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.individuals import advise_individuals
-from ssl_behavior.recording import Recording, observed_points
+from ssl_behavior.recording import Recording, observed_points, take_or_missing
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import Store, StoreRow
+from ssl_behavior.terminal import listed
 
 __all__ = ["WindowBatch", "WindowReader", "arena_of", "recording_window"]
 
@@ -72,42 +73,54 @@ class WindowReader:
 
     Parameters
     ----------
-    sources : (store, row) of every recording to read; all stores have the same keypoints and animals.
+    sources : (store, row) of every recording to read; all stores have the same keypoints.
     window_frames : length of the windows `sample` draws.
     recordings_per_batch : above 0, the windows of a batch come from this many draws of a recording. Negatives are
         then mostly other times of the same recording, which identity and place do not reveal.
+    individuals : names of animals that are told apart, in the order of the windows; those that a store lacks are
+        absent. None = of the first store, if its animals are told apart. Exchangeable ones have the order of their
+        store, and any number: a batch has as many as the largest store in it, the others' last ones absent.
+
+    Attributes
+    ----------
+    skeleton : of the windows; `individuals` are its own where they are told apart.
+    num_individuals : largest number of animals in a window.
 
     Raises
     ------
     InputError
-        If there is no recording, or the stores differ in skeleton.
+        If there is no recording, the stores differ in keypoints, or one has an animal that is not among `individuals`.
     """
 
     def __init__(
-        self, sources: Sequence[tuple[Store, StoreRow]], window_frames: int, recordings_per_batch: int = 0
+        self,
+        sources: Sequence[tuple[Store, StoreRow]],
+        window_frames: int,
+        recordings_per_batch: int = 0,
+        individuals: Sequence[str] | None = None,
     ) -> None:
         if not sources:
             raise InputError("there are no recordings to read windows from")
         if window_frames < 1:
             raise InputError(f"window_frames must be at least 1, got {window_frames}")
         first = sources[0][0]
-        for store, _ in sources:
-            same = store.skeleton.keypoints == first.skeleton.keypoints
-            if not same or len(store.individuals) != len(first.individuals):
+        stores = list({id(store): store for store, _ in sources}.values())
+        for store in stores:
+            if store.skeleton.keypoints != first.skeleton.keypoints:
                 raise InputError(
-                    f"{store.path} and {first.path} cannot be read together: they have different keypoints or numbers "
-                    "of animals"
+                    f"{store.path} and {first.path} cannot be read together: they have different keypoints"
                 )
-            if store.individuals != first.individuals and not first.skeleton.exchangeable:
-                raise InputError(
-                    f"{first.path} has the animals {', '.join(first.individuals)}, {store.path} has "
-                    f"{', '.join(store.individuals)}, in this order. "
-                    f"{advise_individuals(first.individuals, store.individuals)}"
-                )
+        self._columns: dict[int, list[int] | None] = dict.fromkeys(map(id, stores))
+        self.skeleton = first.skeleton
+        self.num_individuals = max(len(store.individuals) for store in stores)
+        if individuals is not None or not first.skeleton.exchangeable:
+            known = tuple(first.individuals if individuals is None else individuals)
+            who = str(first.path) if individuals is None else "the encoder"
+            self._columns = {id(store): _columns_of(store, known, who) for store in stores}
+            self.skeleton = replace(first.skeleton, individuals=known)
+            self.num_individuals = len(known)
         self.sources = list(sources)
         self.window_frames, self.recordings_per_batch = window_frames, recordings_per_batch
-        self.skeleton = first.skeleton
-        self.num_individuals = len(first.individuals)
         self._arenas: dict[int, np.ndarray] = {}
 
     @cached_property
@@ -145,8 +158,12 @@ class WindowReader:
             store, row = self.sources[pick]
             inside = slice(row.offset + max(start, 0), row.offset + max(0, min(start + frames, row.frames)))
             scale = (row.fps, row.px_per_cm)
-            present = np.array([name not in row.absent for name in store.individuals])
-            parts.append(_window(store.keypoints[inside], start, frames, row.frames, scale, self.arena(pick), present))
+            keypoints, present = store.keypoints[inside], [name not in row.absent for name in store.individuals]
+            if (columns := self._columns[id(store)]) is not None:
+                keypoints = take_or_missing(keypoints, columns, axis=1)
+                present = [column >= 0 and present[column] for column in columns]
+            arena = self.arena(pick)
+            parts.append(_window(keypoints, start, frames, row.frames, scale, arena, np.array(present)))
         return _stack(parts)
 
     def arena(self, pick: int) -> np.ndarray:
@@ -174,6 +191,27 @@ class WindowReader:
         for pick, (_, row) in enumerate(self.sources):
             for start in range(0, row.frames, frames):
                 yield pick, start, min(frames, row.frames - start)
+
+
+def _columns_of(store: Store, individuals: tuple[str, ...], who: str) -> list[int] | None:
+    """Column of each individual in a store, -1 = it has no such animal; None = all as they are.
+
+    Parameters
+    ----------
+    who : what tells the individuals apart, for the error.
+
+    Raises
+    ------
+    InputError
+        If the store has an animal that is not among the individuals.
+    """
+    own = store.individuals
+    if unknown := [name for name in own if name not in individuals]:
+        raise InputError(
+            f"{store.path} has the animals {listed(own)}, but {who} tells "
+            f"{listed(individuals)} apart and does not know {listed(unknown)}. {advise_individuals(individuals, own)}"
+        )
+    return None if own == individuals else [own.index(name) if name in own else -1 for name in individuals]
 
 
 def recording_window(
@@ -244,5 +282,22 @@ def _window(
     }
 
 
+_INDIVIDUAL_AXIS = {"keypoints": 1, "observed": 1, "present": 0}
+
+
+def _padded(part: dict[str, np.ndarray], number: int) -> dict[str, np.ndarray]:
+    """A window with this many animals; the last ones are absent."""
+    lacking = number - len(part["present"])
+    if not lacking:
+        return part
+    padded = {}
+    for name, axis in _INDIVIDUAL_AXIS.items():
+        widths = [(0, lacking * (one == axis)) for one in range(part[name].ndim)]
+        padded[name] = np.pad(part[name], widths)
+    return part | padded
+
+
 def _stack(parts: Sequence[dict[str, np.ndarray]]) -> WindowBatch:
+    most = max(len(part["present"]) for part in parts)
+    parts = [_padded(part, most) for part in parts]
     return WindowBatch(**{name: torch.from_numpy(np.stack([part[name] for part in parts])) for name in parts[0]})

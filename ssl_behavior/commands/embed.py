@@ -53,6 +53,10 @@ def _check(options: argparse.Namespace) -> None:
     if options.format == "taskprog" and options.dtype is not None:
         raise InputError("--dtype is for --format npy: features are text that gives back float32; leave it out")
     options.dtype = options.dtype or "float16"
+    if options.format == "taskprog" and options.unit != "scene":
+        raise InputError(f"--unit {options.unit} is for --format npy: CalMS21's features describe scenes; leave it out")
+    if options.with_self and options.unit != "pair":
+        raise InputError("--with-self is for --unit pair; leave it out, or add --unit pair")
 
 
 def _given_features(path: Path) -> "TaskprogFeatures | None":
@@ -90,6 +94,7 @@ def _embed(options: argparse.Namespace, store: "Store", rows: "list[StoreRow]", 
             embeddings = embed_store(
                 method, store, options.out, dtype=options.dtype, rows=rows, overwrite=options.overwrite,
                 precision=precision, progress=progress, without=options.without, only=options.groups,
+                unit=options.unit, with_self=options.with_self,
             )  # fmt: skip
         echo(console, _described(embeddings, options.out))
         return
@@ -116,6 +121,7 @@ def _read_features(
         "--format taskprog": options.format == "taskprog",
         "--last": options.last,
         "--precision": options.precision != "float32",
+        f"--unit {options.unit}": options.unit != "scene",
     }
     for option in (name for name, given in options_given.items() if given):
         raise InputError(f"{option} is for a run, and {options.run} holds features already: leave it out")
@@ -131,7 +137,7 @@ def _read_features(
 
 def _described(embeddings: "Embeddings", out: Path) -> str:
     groups = _listed(embeddings.groups)
-    frames = counted(len(embeddings.array), "frame")
+    frames = counted(len(embeddings.array), "row" if embeddings.unit != "scene" else "frame")
     return f"{frames} x {embeddings.dim} ({groups}) as {embeddings.array.dtype} in {out}"
 
 
@@ -185,6 +191,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--recordings", nargs="+", metavar="ID", help="recordings to embed (ids or globs; default: all)"
     )
+    parser.add_argument(
+        "--unit", choices=("scene", "animal", "pair"), default="scene",
+        help="what a row describes: the scene of all animals (default), one animal among the others (a row for each "
+        "animal of a frame), or an agent and a target (a row for each ordered pair of animals)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--with-self", action="store_true",
+        help="with --unit pair, also each animal with itself, for what it directs at itself",
+    )  # fmt: skip
     columns = parser.add_mutually_exclusive_group()
     columns.add_argument(
         "--without", nargs="+", action="extend", default=[], metavar="GROUP",

@@ -1,6 +1,7 @@
 """The verb `info`: kind and contents of a folder that ssl-behavior wrote."""
 
 import argparse
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -61,6 +62,7 @@ def _store(path: Path, console: Console) -> None:
         *_resampled(store),
         ("skeleton", f"{store.skeleton.name}: {', '.join(store.skeleton.keypoints)}"),
         ("animals", ", ".join(store.individuals) + (" (exchangeable)" if store.skeleton.exchangeable else "")),
+        *_numbers_of_animals(store),
         ("confidence", "yes" if store.has_confidence else "no"),
         ("subsets", ", ".join(subsets) or "none"),
     ]
@@ -69,6 +71,20 @@ def _store(path: Path, console: Console) -> None:
         rows.append((f"labels {name}", f"{', '.join(stream.vocabulary)}; in {counted(annotated, 'recording')}"))
     changes = [(f"label change {number}", sentence) for number, sentence in enumerate(label_changes(path), start=1)]
     _table(console, f"store {path}", [*rows, ("fingerprint", store.fingerprint()[:16]), *changes])
+
+
+def _numbers_of_animals(store: "Store") -> list[tuple[str, object]]:
+    """Numbers of animals of the recordings, and the absent ones, where not every recording has all."""
+    if not any(row.absent for row in store.rows):
+        return []
+    numbers = Counter(len(store.individuals) - len(row.absent) for row in store.rows)
+    lacking: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for row in store.rows:
+        if row.absent:
+            lacking[row.absent].append(row.id)
+    have = ", ".join(f"{number} in {counted(count, 'recording')}" for number, count in sorted(numbers.items()))
+    absent = "; ".join(f"{', '.join(names)} in {listed(ids, 8)}" for names, ids in lacking.items())
+    return [("animals per recording", have), ("absent animals", absent)]
 
 
 def _resampled(store: "Store") -> list[tuple[str, object]]:

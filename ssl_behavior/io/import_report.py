@@ -3,10 +3,11 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ssl_behavior.io.annotation import AnnotationSpan
 from ssl_behavior.io.track_quality import Cleaned, Quality
@@ -21,6 +22,7 @@ __all__ = [
     "StreamReport",
     "about_removed_bouts",
     "about_spans",
+    "absent_animals",
     "findings",
     "render",
     "without_heading",
@@ -34,7 +36,7 @@ CONCERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         "number of animals",
-        r"recordings have .* animals?\b|animals left out|belong to no animal|need two|number of animals|no heading",
+        r"absent animals|animals left out|belong to no animal|number of animals|no heading",
     ),
     ("copies", r"has the same tracks as|several track files of one video"),
     ("removed bouts", r"^resampling removed"),
@@ -56,9 +58,18 @@ _MANY_MISSING = 0.2
 _SHORT_SECONDS = 1.0
 _VARYING = re.compile(r"'[^']*'|\S*/\S*|\d[\d,.]*\d|\d")
 """Parts in which sentences about different files and recordings differ: quoted names, paths, numbers."""
+_BY_ANIMAL: dict[str, Callable[["RecordingReport"], int]] = {
+    "swapped_frames": lambda r: r.quality.swapped_frames,
+    "coinciding_frames": lambda r: r.quality.coinciding_frames,
+    "frozen_points": lambda r: r.quality.frozen_points,
+    "collapsed_bodies": lambda r: r.quality.collapsed_bodies,
+    "jumps": lambda r: r.quality.jumps,
+    "far_points": lambda r: r.quality.far_points,
+}
+"""Counts that `Quality.by_animal` divides."""
 _POINT_COUNTS: tuple[tuple[str, Callable[["RecordingReport"], int], str], ...] = (
-    ("identity", lambda r: r.quality.swapped_frames, "frames look as if two animals were swapped there"),
-    ("identity", lambda r: r.quality.coinciding_frames, "frames have two animals on the same points"),
+    ("identity", _BY_ANIMAL["swapped_frames"], "frames look as if two animals were swapped there"),
+    ("identity", _BY_ANIMAL["coinciding_frames"], "frames have two animals on the same points"),
     ("missing points", lambda r: r.quality.no_animal_frames, "frames show no point of any animal"),
     (
         "missing points",
@@ -89,22 +100,22 @@ _POINT_COUNTS: tuple[tuple[str, Callable[["RecordingReport"], int], str], ...] =
     ("doubtful points", lambda r: r.quality.minus_ones, "points at exactly (-1, -1) were kept"),
     (
         "doubtful points",
-        lambda r: r.quality.frozen_points,
+        _BY_ANIMAL["frozen_points"],
         "points stand at exactly one place for more than 2 s while others move",
     ),
     (
         "doubtful points",
-        lambda r: r.quality.collapsed_bodies,
+        _BY_ANIMAL["collapsed_bodies"],
         "bodies (an animal in a frame) are collapsed to one point",
     ),
     (
         "doubtful points",
-        lambda r: r.quality.jumps,
+        _BY_ANIMAL["jumps"],
         "points jump by more than half a body length from one frame to the next",
     ),
     (
         "doubtful points",
-        lambda r: r.quality.far_points,
+        _BY_ANIMAL["far_points"],
         "points lie far outside of where the animals otherwise are",
     ),
     ("doubtful points", lambda r: r.quality.unknown_confidence, "points have no confidence, unlike others"),
@@ -136,7 +147,18 @@ def _about_points(report: "ImportReport") -> Iterator[tuple[str, str]]:
     for concern, count, sentence in _POINT_COUNTS:
         concerned = Counter({r.id: count(r) for r in report.recordings if count(r)})
         if concerned:
-            yield concern, _counted(sentence, concerned)
+            yield concern, _counted(sentence, concerned) + _whose(report, count)
+
+
+def _whose(report: "ImportReport", count: Callable[["RecordingReport"], int]) -> str:
+    """Animals, or pairs of them, that a finding about more than two animals is about, the most frequent first."""
+    whose: Counter[str] = Counter()
+    for row in report.recordings:
+        for name, counts in row.quality.by_animal.items():
+            if count is _BY_ANIMAL.get(name):
+                whose.update(counts)
+    named = [f"{who} ({number})" for who, number in whose.most_common()]
+    return f"; of {listed(named, _MANY_IDS)}" if named else ""
 
 
 def _counted(sentence: str, concerned: Counter[str], limit: int = _MANY_IDS) -> str:
@@ -148,8 +170,8 @@ def _counted(sentence: str, concerned: Counter[str], limit: int = _MANY_IDS) -> 
 def _about_missing(rows: Sequence["RecordingReport"]) -> Iterator[tuple[str, str]]:
     unseen: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for row in rows:
-        if row.quality.never_seen:
-            unseen[tuple(row.quality.never_seen)].append(row.id)
+        if points := _unseen_points(row):
+            unseen[points].append(row.id)
     for points, ids in unseen.items():
         animals = _by_animal(points)
         whole = [animal for animal, names in animals.items() if len(names) == len(rows[0].quality.missing)]
@@ -167,11 +189,40 @@ def _about_missing(rows: Sequence["RecordingReport"]) -> Iterator[tuple[str, str
         yield "assumptions", f"shorter than a second: {listed(short, _MANY_IDS)}"
 
 
+def _unseen_points(row: "RecordingReport") -> tuple[str, ...]:
+    """Points that are never seen, less those of absent animals; all of them where no animal is ever seen."""
+    points = tuple(row.quality.never_seen)
+    if not row.present:
+        return points
+    return tuple(point for point in points if _animal_of(point) in row.present)
+
+
+def absent_animals(rows: Sequence["RecordingReport"], individuals: Sequence[str]) -> Iterator[str]:
+    """One sentence about the animals that only some recordings have, or none; `individuals` are those of the store."""
+    lacking: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for row in rows:
+        if row.present and (absent := tuple(name for name in individuals if name not in row.present)):
+            lacking[absent].append(row.id)
+    parts = [
+        f"{', '.join(absent)} in {'all recordings' if len(ids) == len(rows) else listed(ids, _MANY_IDS)}"
+        for absent, ids in lacking.items()
+    ]
+    if not parts:
+        return
+    seen = [name for name in individuals if any(name in row.present for row in rows)]
+    advice = ""
+    if len(seen) < len(individuals):
+        advice = f"; `individuals` with the names of the others ({listed(seen)}) leaves out those that no recording has"
+    yield f"absent animals, of which these recordings have no point: {'; '.join(parts)}{advice}"
+
+
 def without_heading(rows: Sequence["RecordingReport"], skeleton: Skeleton) -> Iterator[str]:
     """One sentence about the animals whose front or tail base is never seen in any recording."""
     ends = [next((skeleton.roles[role] for role in roles if role in skeleton.roles), "") for roles in _AXIS]
-    unseen = set.intersection(*(set(row.quality.never_seen) for row in rows)) if rows else set()
-    found = {animal: [end for end in ends if f"{animal}/{end}" in unseen] for animal in skeleton.individuals}
+    found = {}
+    for animal in skeleton.individuals:
+        unseen = [row.quality.never_seen for row in rows if animal in row.present]
+        found[animal] = [end for end in ends if unseen and all(f"{animal}/{end}" in points for points in unseen)]
     lacking = [f"{animal} ({', '.join(names)} never seen)" for animal, names in found.items() if names]
     if lacking:
         yield (
@@ -183,12 +234,15 @@ def without_heading(rows: Sequence["RecordingReport"], skeleton: Skeleton) -> It
 _AXIS = (FRONT_ROLES, ("tail_base",))
 
 
+def _animal_of(point: str) -> str:
+    return point.partition("/")[0]
+
+
 def _by_animal(points: Iterable[str]) -> dict[str, list[str]]:
     """Animal -> keypoints, from "animal/keypoint"."""
     animals: dict[str, list[str]] = defaultdict(list)
     for point in points:
-        animal, _, keypoint = point.partition("/")
-        animals[animal].append(keypoint)
+        animals[_animal_of(point)].append(point.partition("/")[2])
     return animals
 
 
@@ -197,7 +251,7 @@ def _missing_keypoints(rows: Sequence["RecordingReport"]) -> Iterator[str]:
     shares: dict[str, list[float]] = defaultdict(list)
     for row in rows:
         for keypoint, share in row.quality.missing.items():
-            shares[keypoint].append(share)
+            shares[keypoint].append(_share_of_owners(row, keypoint, share))
     alike: dict[str, list[str]] = defaultdict(list)
     for keypoint, values in sorted(shares.items(), key=lambda item: -max(item[1])):
         if max(values) > _MANY_MISSING:
@@ -213,6 +267,13 @@ def _missing_keypoints(rows: Sequence["RecordingReport"]) -> Iterator[str]:
         return
     words = "; ".join(f"{', '.join(names)} in {text}" for text, names in alike.items())
     yield f"{which} missing in more than {_MANY_MISSING:.0%} of a recording's points: {words}"
+
+
+def _share_of_owners(row: "RecordingReport", keypoint: str, share: float) -> float:
+    """Missing share of a keypoint among the animals that ever show it: that the others never do is said elsewhere."""
+    never = sum(f"{animal}/{keypoint}" in row.quality.never_seen for animal in row.present)
+    count = len(row.present)
+    return share if never in (0, count) else 1 - (1 - share) * count / (count - never)
 
 
 def _about_labels(report: "ImportReport") -> Iterator[str]:
@@ -358,7 +419,7 @@ class StreamReport:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingReport:
-    """One imported recording."""
+    """One imported recording; `individuals` are those of the store that its file has."""
 
     id: str
     source: str
@@ -371,6 +432,12 @@ class RecordingReport:
     cleaned: Cleaned
     labels: Mapping[str, StreamReport]
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def present(self) -> tuple[str, ...]:
+        """The individuals of whom some point is seen."""
+        unseen = Counter(map(_animal_of, self.quality.never_seen))
+        return tuple(name for name in self.individuals if unseen[name] < len(self.quality.missing))
 
     @classmethod
     def of(
@@ -403,6 +470,14 @@ class ImportReport:
     @property
     def num_frames(self) -> int:
         return sum(r.frames for r in self.recordings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Dictionary for JSON; counts by animal are left out where there are none."""
+        contents = asdict(self)
+        for row in contents["recordings"]:
+            if not row["quality"]["by_animal"]:
+                del row["quality"]["by_animal"]
+        return contents
 
 
 def render(report: ImportReport, store: Path, translate: Callable[[str], str] = str) -> Iterator["RenderableType"]:
@@ -442,11 +517,14 @@ def _table(title: str, columns: Iterable[str], rows: list[list[str]], whole: Pat
 
 def _recordings_table(report: ImportReport, whole: Path) -> "Table":
     streams = list(report.backgrounds)
-    columns = ["recording", "frames", "seconds", "fps", "missing %", "sentinels", "jumps", "swaps", "same point", "far"]
+    varied = len({len(r.present) for r in report.recordings}) > 1
+    columns = ["recording", *["animals"] * varied, "frames", "seconds", "fps", "missing %", "sentinels", "jumps"]
+    columns += ["swaps", "same point", "far"]
     rows = []
     for r in report.recordings:
         q = r.quality
-        numbers = [r.frames, f"{r.seconds:.1f}", f"{r.fps:g}", f"{100 * q.missing_share:.1f}"]
+        numbers = [len(r.present)] * varied
+        numbers += [r.frames, f"{r.seconds:.1f}", f"{r.fps:g}", f"{100 * q.missing_share:.1f}"]
         numbers += [_sentinels(r), q.jumps, q.swapped_frames, q.coinciding_frames, q.far_points]
         rows.append([r.id, *map(str, numbers), *_covered(r, streams)])
     labels = [f"{s} %" for s in streams] if len(streams) <= _MAX_STREAM_COLUMNS else ["labels"]

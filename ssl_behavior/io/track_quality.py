@@ -1,8 +1,9 @@
 """Quality of tracks: counts of missing and doubtful points, and the two optional repairs."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -103,7 +104,7 @@ class Quality:
 
     Parameters
     ----------
-    missing : keypoint -> share of its points (all animals, all frames) that are missing.
+    missing : keypoint -> share of its points (all frames, all animals that are seen at all) that are missing.
     never_seen : "individual/keypoint" that has no point in any frame.
     half_missing : points with one coordinate only; they count as missing.
     zeros, minus_ones : points at exactly (0, 0), and at (-1, -1), that are still in the recording.
@@ -118,6 +119,8 @@ class Quality:
     coinciding_frames : frames in which every point that two animals share lies within 0.005
         body lengths (at least two points).
     far_points : points farther outside the middle 98 % of their recording than half of that range's width.
+    by_animal : of more than two animals, the field -> animal, or pair "m1 and m2" -> its part of the count, where it is
+        above 0. A frame counts once in `swapped_frames`, and in each of its pairs.
     """
 
     missing: dict[str, float]
@@ -135,6 +138,7 @@ class Quality:
     swapped_frames: int
     coinciding_frames: int
     far_points: int
+    by_animal: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def missing_share(self) -> float:
@@ -150,23 +154,61 @@ def inspect_quality(recording: Recording) -> Quality:
     jump_px = None if length is None else _JUMP_BODY_LENGTHS * length
     never = np.argwhere(~observed.any(axis=0))
     names = recording.skeleton.keypoints
+    none, nobody = np.zeros(len(recording.individuals), dtype=np.int64), _Pairs({}, 0)
+    animals = {
+        "frozen_points": _frozen(keypoints, observed, math.ceil(_FROZEN_SECONDS * recording.fps)),
+        "collapsed_bodies": none if length is None else _collapsed(keypoints, observed, same_px),
+        "jumps": none if jump_px is None else _jumps(keypoints, jump_px),
+        "far_points": _far(keypoints, observed),
+    }
+    pairs = {
+        "swapped_frames": nobody if jump_px is None else _swapped(keypoints, observed, jump_px),
+        "coinciding_frames": _coinciding(keypoints, observed, same_px),
+    }
     return Quality(
-        missing={name: float(1 - observed[:, :, k].mean()) for k, name in enumerate(names)},
+        missing=_missing(observed, names),
         never_seen=[f"{recording.individuals[i]}/{names[k]}" for i, k in never],
         half_missing=int(np.isfinite(keypoints).any(axis=-1).sum() - observed.sum()),
         zeros=int(_at_sentinel(keypoints, 0.0).sum()),
         minus_ones=int(_at_sentinel(keypoints, -1.0).sum()),
         unknown_confidence=_unknown_confidence(recording.confidence, observed),
-        frozen_points=_frozen(keypoints, observed, math.ceil(_FROZEN_SECONDS * recording.fps)),
-        collapsed_bodies=0 if length is None else _collapsed(keypoints, observed, same_px),
         no_animal_frames=int((~observed.any(axis=(1, 2))).sum()),
         body_length_px=length,
         jump_px=jump_px,
-        jumps=0 if jump_px is None else _jumps(keypoints, jump_px),
-        swapped_frames=0 if jump_px is None else _swapped(keypoints, observed, jump_px),
-        coinciding_frames=_coinciding(keypoints, observed, same_px),
-        far_points=_far(keypoints, observed),
+        **{name: int(counts.sum()) for name, counts in animals.items()},
+        **{name: found.frames for name, found in pairs.items()},
+        by_animal=_by_animal(recording.individuals, animals, pairs),
     )
+
+
+def _missing(observed: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    """Share of each keypoint's points that are missing; animals that are never seen are absent, not missing."""
+    present = np.flatnonzero(observed.any(axis=(0, 2)))
+    there = observed if len(present) in (0, observed.shape[1]) else observed[:, present]
+    return {name: float(1 - there[:, :, k].mean()) for k, name in enumerate(names)}
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Frames of a finding about groups of animals: (their numbers) -> frames, and the number of different frames."""
+
+    counts: dict[tuple[int, ...], int]
+    frames: int
+
+
+def _by_animal(
+    individuals: Sequence[str], animals: Mapping[str, np.ndarray], pairs: Mapping[str, _Pairs]
+) -> dict[str, dict[str, int]]:
+    """Parts of the counts, of more than two animals; those of two are the counts themselves, or nearly."""
+    if len(individuals) < 3:
+        return {}
+    found = {
+        name: {individuals[i]: int(count) for i, count in enumerate(counts) if count}
+        for name, counts in animals.items()
+    }
+    for name, parts in pairs.items():
+        found[name] = {" and ".join(individuals[i] for i in who): count for who, count in parts.counts.items()}
+    return {name: counts for name, counts in found.items() if counts}
 
 
 def body_length(keypoints: np.ndarray, observed: np.ndarray) -> float | None:
@@ -191,9 +233,10 @@ def _displacement(now: np.ndarray, before: np.ndarray) -> np.ndarray:
         return np.linalg.norm(now.astype(np.float64) - before, axis=-1)
 
 
-def _jumps(keypoints: np.ndarray, jump_px: float) -> int:
+def _jumps(keypoints: np.ndarray, jump_px: float) -> np.ndarray:
+    """Number of jumps of each animal, int64 [individual]."""
     with np.errstate(invalid="ignore"):
-        return int((_displacement(keypoints[1:], keypoints[:-1]) > jump_px).sum())
+        return np.asarray((_displacement(keypoints[1:], keypoints[:-1]) > jump_px).sum(axis=(0, 2)))
 
 
 def _pairs_together(present: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -206,37 +249,106 @@ def _pairs_together(present: np.ndarray) -> Iterator[tuple[int, int]]:
     return zip(first.tolist(), second.tolist(), strict=True)
 
 
-def _swapped(keypoints: np.ndarray, observed: np.ndarray, jump_px: float) -> int:
-    """Number of possible identity swaps, compared over keypoints that both animals show in both frames."""
+def _swapped(keypoints: np.ndarray, observed: np.ndarray, jump_px: float) -> _Pairs:
+    """Possible identity swaps of two animals, or around a ring of more, over keypoints shown in both frames."""
     steps = observed[1:] & observed[:-1]
     moved = _displacement(keypoints[1:], keypoints[:-1])
     present = np.asarray(steps.any(axis=2))
     with np.errstate(invalid="ignore"):
         far = np.any(moved > jump_px / 2, axis=2)  # a pair's mean exceeds `jump_px` only if a point moves half of it
     found = np.zeros(len(steps), dtype=bool)
+    counts: dict[tuple[int, ...], int] = {}
     for i, j in _pairs_together(present):
         at = np.flatnonzero(present[:, i] & present[:, j] & (far[:, i] | far[:, j]))
-        shared = steps[at, i] & steps[at, j]
-        stay = moved[at, i] + moved[at, j]
-        swap = _displacement(keypoints[at + 1, i], keypoints[at, j])
-        swap += _displacement(keypoints[at + 1, j], keypoints[at, i])
-        count = np.maximum(shared.sum(axis=1), 1)
-        stay = np.where(shared, stay, 0).sum(axis=1) / count
-        swap = np.where(shared, swap, 0).sum(axis=1) / count
-        found[at] |= (stay > jump_px) & (stay > _SWAP_RATIO * swap)
-    return int(found.sum())
+        swapped = at[_exchanged(keypoints, steps, moved, at, (i, j), jump_px)]
+        found[swapped] = True
+        if len(swapped):
+            counts[i, j] = len(swapped)
+    for ring, at in _rings(keypoints, steps, far & present, ~found):
+        swapped = at[_exchanged(keypoints, steps, moved, at, ring, jump_px)]
+        found[swapped] = True
+        if len(swapped):
+            counts[ring] = len(swapped)
+    return _Pairs(counts, int(found.sum()))
 
 
-def _coinciding(keypoints: np.ndarray, observed: np.ndarray, same_px: float) -> int:
+def _exchanged(
+    keypoints: np.ndarray, steps: np.ndarray, moved: np.ndarray, at: np.ndarray, ring: tuple[int, ...], jump_px: float
+) -> np.ndarray:
+    """Whether the movement after frames `at` is much smaller if each animal's track goes on as the next one's.
+
+    Compared over keypoints that all animals of the ring show in both frames; bool [at].
+    """
+    following = (*ring[1:], ring[0])
+    shared = np.all([steps[at, i] for i in ring], axis=0)
+    stay = np.sum([moved[at, i] for i in ring], axis=0)
+    swap = np.sum(
+        [_displacement(keypoints[at + 1, j], keypoints[at, i]) for i, j in zip(ring, following, strict=True)], axis=0
+    )
+    count = np.maximum(shared.sum(axis=1), 1)
+    stay = np.where(shared, stay, 0).sum(axis=1) / count
+    swap = np.where(shared, swap, 0).sum(axis=1) / count
+    return np.asarray((stay > jump_px * len(ring) / 2) & (stay > _SWAP_RATIO * swap))
+
+
+def _rings(
+    keypoints: np.ndarray, steps: np.ndarray, far: np.ndarray, unexplained: np.ndarray
+) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+    """Rings of three or more animals whose tracks may have gone on as the next one's, and the frames before.
+
+    Parameters
+    ----------
+    far : animals that moved far in a step, bool [step, individual].
+    unexplained : steps without a swap of two animals, bool [step].
+    """
+    rings: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for step in np.flatnonzero((far.sum(axis=1) > 2) & unexplained).tolist():
+        movers = np.flatnonzero(far[step])
+        shared = steps[step, movers].all(axis=0)
+        if not shared.any():
+            continue
+        before, after = (keypoints[frame, movers][:, shared].astype(np.float64) for frame in (step, step + 1))
+        nearest = np.linalg.norm(after[None] - before[:, None], axis=-1).mean(axis=-1).argmin(axis=1)
+        for ring in _cycles(nearest):
+            rings[tuple(movers[list(ring)].tolist())].append(step)
+    for ring, found in rings.items():
+        yield ring, np.array(found)
+
+
+def _cycles(following: np.ndarray) -> Iterator[tuple[int, ...]]:
+    """Rings of three or more numbers that follow each other.
+
+    >>> list(_cycles(np.array([1, 2, 0, 4, 3])))
+    [(0, 1, 2)]
+    """
+    for start in range(len(following)):
+        ring = [start]
+        while (after := int(following[ring[-1]])) not in ring:
+            ring.append(after)
+        if after == start == min(ring) and len(ring) > 2:
+            yield tuple(ring)
+
+
+def _coinciding(keypoints: np.ndarray, observed: np.ndarray, same_px: float) -> _Pairs:
+    """Frames in which all points that two animals share, two or more, lie on each other."""
     present = np.asarray(observed.any(axis=2))
     found = np.zeros(len(keypoints), dtype=bool)
+    counts: dict[tuple[int, ...], int] = {}
     for i, j in _pairs_together(present):
         at = np.flatnonzero(present[:, i] & present[:, j])
-        shared = observed[at, i] & observed[at, j]
-        with np.errstate(invalid="ignore"):
-            distinct = _displacement(keypoints[at, i], keypoints[at, j]) > same_px
-        found[at] |= (shared.sum(axis=1) >= min(2, shared.shape[1])) & ~(distinct & shared).any(axis=1)
-    return int(found.sum())
+        fewest = min(2, observed.shape[2])
+        shared = np.zeros(len(at), dtype=np.int64)
+        for k in range(observed.shape[2]):
+            # Most frames are out after one keypoint.
+            both = observed[at, i, k] & observed[at, j, k]
+            with np.errstate(invalid="ignore"):
+                distinct = both & (_displacement(keypoints[at, i, k], keypoints[at, j, k]) > same_px)
+            at, shared = at[~distinct], (shared + both)[~distinct]
+        at = at[shared >= fewest]
+        found[at] = True
+        if len(at):
+            counts[i, j] = len(at)
+    return _Pairs(counts, int(found.sum()))
 
 
 def _unknown_confidence(confidence: np.ndarray | None, observed: np.ndarray) -> int:
@@ -245,34 +357,37 @@ def _unknown_confidence(confidence: np.ndarray | None, observed: np.ndarray) -> 
     return int((observed & np.isnan(confidence)).sum())
 
 
-def _frozen(keypoints: np.ndarray, observed: np.ndarray, longest: int) -> int:
-    """Number of points in runs of more than `longest` steps without motion, in half of which other points move."""
+def _frozen(keypoints: np.ndarray, observed: np.ndarray, longest: int) -> np.ndarray:
+    """Points in runs of more than `longest` steps without motion, in half of which others move; int64 [individual]."""
     both = observed[1:] & observed[:-1]
     still = (keypoints[1:] == keypoints[:-1]).all(axis=-1) & both
     moving = (both & ~still).any(axis=(1, 2))
     moved = np.concatenate([[0], np.cumsum(moving)])
-    total = 0
+    counts = []
     for column in still.reshape(len(still), observed[0].size).T:
         edges = np.flatnonzero(np.diff(np.concatenate([[0], column, [0]]).astype(np.int8)))
         start, stop = edges[::2], edges[1::2]
         length = stop - start
         frozen = (length > longest) & (2 * (moved[stop] - moved[start]) >= length)
-        total += int((length[frozen] + 1).sum())
-    return total
+        counts.append(int((length[frozen] + 1).sum()))
+    return np.array(counts, dtype=np.int64).reshape(observed.shape[1:]).sum(axis=1)
 
 
-def _collapsed(keypoints: np.ndarray, observed: np.ndarray, same_px: float) -> int:
-    """Number of (frame, animal) whose points, at least three and half of the skeleton, lie within `same_px`."""
+def _collapsed(keypoints: np.ndarray, observed: np.ndarray, same_px: float) -> np.ndarray:
+    """Frames of each animal whose points, at least three and half of the skeleton, lie within `same_px`."""
     enough = observed.sum(axis=2) >= max(_FEWEST_POINTS_OF_A_BODY, (observed.shape[2] + 1) // 2)
     seen = observed[..., None]
     extent = np.where(seen, keypoints, -np.inf).max(axis=2) - np.where(seen, keypoints, np.inf).min(axis=2)
-    return int((enough & (extent <= same_px).all(axis=-1)).sum())
+    return np.asarray((enough & (extent <= same_px).all(axis=-1)).sum(axis=0))
 
 
-def _far(keypoints: np.ndarray, observed: np.ndarray) -> int:
+def _far(keypoints: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Number of far points of each animal, int64 [individual]."""
     points = keypoints[observed].astype(np.float64)
+    animal = np.nonzero(observed)[1]
     if not len(points):
-        return 0
+        return np.zeros(observed.shape[1], dtype=np.int64)
     low, high = np.percentile(points, [1, 99], axis=0)
     margin = _FAR_SPANS * (high - low).max()
-    return int(((points < low - margin) | (points > high + margin)).any(axis=1).sum())
+    far = ((points < low - margin) | (points > high + margin)).any(axis=1)
+    return np.bincount(animal[far], minlength=observed.shape[1])

@@ -18,6 +18,7 @@ from ssl_behavior.programs import ProgramSet
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import StoreRow
+from ssl_behavior.units import Unit
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["LossTerms", "Method", "group_slices", "mean_of"]
@@ -126,6 +127,26 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def embed(self, batch: WindowBatch) -> Float[Tensor, "batch time latent"]:
         """One embedding per frame, in eval mode and without augmentation. Rows in padding are meaningless."""
+
+    def embed_units(self, batch: WindowBatch, actors: Sequence[tuple[int, int]]) -> Float[Tensor, "unit time latent"]:
+        """Embeddings of animals or pairs of one window, as `embed` those of scenes.
+
+        Parameters
+        ----------
+        actors : places of agent and target on the individual axis; target -1, or the agent itself = the animal among
+            all others.
+        """
+        raise InputError(f"this encoder ({type(self).__name__}) describes scenes, no single animals or pairs")
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """Units that an embedding can describe, see `ssl_behavior.units`."""
+        return ("scene",)
+
+    @property
+    def num_animals(self) -> int | None:
+        """Number of animals that a recording must have; None = any."""
+        return self.skeleton.num_individuals
 
     @property
     @abstractmethod

@@ -26,27 +26,37 @@ from ssl_behavior.nn import (
 )
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.tensor_types import FrameMask, StepMask, Steps
+from ssl_behavior.units import UNITS, Unit
+from ssl_behavior.views import Pairs, Views, drawn_pairs
 from ssl_behavior.window_statistics import NEVER_KNOWN
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 _CODING_FRAMES = 200_000
 _MIN_RANGE = 1e-6
 
-__all__ = ["EXTRAS", "ConvConfig", "ConvMethod", "EmbeddingConfig", "Encoded", "seen_steps"]
+__all__ = ["EXTRAS", "ConvConfig", "ConvMethod", "EmbeddingConfig", "Encoded", "extra_widths", "seen_steps"]
 
 
-def time_columns(batch: WindowBatch, exchangeable: bool) -> Float[Tensor, "batch time channel"]:
+def time_columns(
+    batch: WindowBatch, exchangeable: bool, agents: Sequence[int] | None = None
+) -> Float[Tensor, "batch time channel"]:
     """Time since the start and until the end of the recording, see `session_time`."""
     fps = batch.fps.unsqueeze(-1)
     return session_time(batch.frame / fps, (batch.length.unsqueeze(-1) - batch.frame) / fps)
 
 
-def wall_columns(batch: WindowBatch, exchangeable: bool) -> Float[Tensor, "batch time channel"]:
+def wall_columns(
+    batch: WindowBatch, exchangeable: bool, agents: Sequence[int] | None = None
+) -> Float[Tensor, "batch time channel"]:
     """Distance of each animal from the nearest walls: tanh(|(dx, dy)| / 465 px) where the arena is 1020 px wide.
 
     dx and dy are the distances of the middle of its observed points to the nearer wall left or right, above or below;
-    0 where nothing was observed. Of anonymous animals the lesser comes first. The form of the MABe 2021 Task 1 winner,
-    for an arena of any size.
+    0 where nothing was observed. Of anonymous animals the least and the greatest. The form of the MABe 2021 Task 1
+    winner, for an arena of any size.
+
+    Parameters
+    ----------
+    agents : animals of the unit; None = all. Of animals that are told apart, the others are 0.
     """
     weight = batch.observed.unsqueeze(-1).to(batch.keypoints.dtype)
     middle = (batch.keypoints * weight).sum(dim=3) / weight.sum(dim=3).clamp_min(1)
@@ -54,11 +64,29 @@ def wall_columns(batch: WindowBatch, exchangeable: bool) -> Float[Tensor, "batch
     nearest = torch.minimum(middle - low, high - middle).clamp_min(0)
     unit = 465 / 1020 * (batch.arena[:, 2] - batch.arena[:, 0]).view(-1, 1, 1)
     away = torch.tanh(nearest.norm(dim=-1) / unit) * batch.observed.any(dim=3)
-    return away.sort(dim=-1).values if exchangeable else away
+    meant = torch.zeros_like(batch.present)
+    meant[:, slice(None) if agents is None else list(agents)] = True
+    meant = (meant & batch.present)[:, None]
+    if not exchangeable:
+        return away * meant
+    least, greatest = (
+        away.masked_fill(~meant, torch.inf).amin(dim=-1),
+        away.masked_fill(~meant, -torch.inf).amax(dim=-1),
+    )
+    return torch.stack([least, greatest], dim=-1).masked_fill(~meant.any(dim=-1, keepdim=True), 0.0)
 
 
-EXTRAS: dict[str, Callable[[WindowBatch, bool], Tensor]] = {"time": time_columns, "walls": wall_columns}
-"""Columns of an embedding that nothing learned, two each."""
+EXTRAS: dict[str, Callable[[WindowBatch, bool, Sequence[int] | None], Tensor]] = {
+    "time": time_columns,
+    "walls": wall_columns,
+}
+"""Columns of an embedding that nothing learned."""
+
+
+def extra_widths(names: Sequence[str], skeleton: Skeleton) -> dict[str, int]:
+    """Name -> number of columns of `EXTRAS`."""
+    named = {"walls": skeleton.num_individuals} if not skeleton.exchangeable else {}
+    return {name: named.get(name, 2) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,12 +122,20 @@ class EmbeddingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvConfig:
-    """Encoder, inputs and augmentation, common to all methods on convolution stacks."""
+    """Encoder, inputs and augmentation, common to all methods on convolution stacks.
+
+    Parameters
+    ----------
+    units : what the encoder learns to describe: scenes, animals among the others, ordered pairs. Training windows take
+        turns; of a window, an animal or a pair is drawn.
+    """
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
+    # Not in the text of a configuration that fingerprints are made of: those of scenes alone are as they were.
+    units: tuple[Unit, ...] = field(default=("scene",), repr=False)
 
 
 @dataclass(frozen=True)
@@ -162,19 +198,23 @@ class ConvMethod(Method):
         """The batch on the method's device, in the type of the fitted buffers."""
         return batch.to(self.featurizer.mean.device, self.featurizer.mean.dtype)
 
-    def encode(self, batch: WindowBatch) -> Encoded:
-        """Latents and contexts of a batch, without augmentation."""
-        return self._encoded(batch, *self._inputs(batch))
+    def encode(self, batch: WindowBatch, pairs: Pairs | None = None) -> Encoded:
+        """Latents and contexts of a batch, without augmentation; of scenes, or of the units that `pairs` say."""
+        return self._encoded(batch, *self._inputs(batch, pairs))
 
-    def _encoded(self, batch: WindowBatch, features: Channels, valid: FrameMask) -> Encoded:
-        latents, inside = self.embedder(features, valid)
+    def _encoded(self, batch: WindowBatch, features: Channels, valid: FrameMask, views: Views) -> Encoded:
+        latents, inside = self.embedder(features, valid, views)
         seen = inside & seen_steps(batch, self.config.encoder.stride)
         return Encoded(latents, self.contexters(latents, inside), inside, seen)
 
-    def _inputs(self, batch: WindowBatch) -> tuple[Channels, FrameMask]:
-        """Features and valid frames, padded to whole steps."""
-        stride = self.config.encoder.stride
-        return pad_to_multiple(self.featurizer(batch), stride), pad_to_multiple(batch.valid, stride)
+    def _inputs(self, batch: WindowBatch, pairs: Pairs | None = None) -> tuple[Channels, FrameMask, Views]:
+        """Features and valid frames, padded to whole steps, and the views of the features."""
+        stride, views = self.config.encoder.stride, self.featurizer.views(batch, pairs)
+        return pad_to_multiple(self.featurizer(batch, views), stride), pad_to_multiple(batch.valid, stride), views
+
+    def _unit_pairs(self, batch: WindowBatch, generator: torch.Generator | None) -> Pairs | None:
+        """Pairs of the unit of each training window; None = scenes."""
+        return drawn_pairs(batch.present, self.config.units, generator)
 
     def codes(self, latents: Steps) -> dict[str, Float[Tensor, "batch step code"]]:
         """Further learned column groups computed from the latents; widths as in `code_widths`."""
@@ -186,18 +226,30 @@ class ConvMethod(Method):
         return {}
 
     def embed(self, batch: WindowBatch) -> Float[Tensor, "batch time latent"]:
-        features, valid = self._inputs(batch)
-        encoded = self._encoded(batch, features, valid)
-        steps = self.step_columns(encoded, features, valid)
-        frames = to_frames(steps, encoded.inside, self.config.encoder.stride, batch.valid.shape[1])
-        return torch.cat([frames, *self._extras(batch, frames.dtype)], dim=-1)
+        return self._embedded(batch, *self._inputs(batch))
 
-    def step_columns(self, encoded: Encoded, features: Channels, valid: FrameMask) -> Steps:
+    def embed_units(self, batch: WindowBatch, actors: Sequence[tuple[int, int]]) -> Float[Tensor, "unit time latent"]:
+        features, valid, views = self._inputs(batch)
+        embedded = []
+        for agent, target in actors:
+            kept, own = views.of_agent(agent, None if target in (agent, -1) else target)
+            embedded.append(self._embedded(batch, features[:, :, kept], valid, own)[0])
+        return torch.stack(embedded)
+
+    def _embedded(
+        self, batch: WindowBatch, features: Channels, valid: FrameMask, views: Views
+    ) -> Float[Tensor, "batch frame latent"]:
+        encoded = self._encoded(batch, features, valid, views)
+        steps = self.step_columns(encoded, features, valid, views)
+        frames = to_frames(steps, encoded.inside, self.config.encoder.stride, batch.valid.shape[1])
+        return torch.cat([frames, *self._extras(batch, frames.dtype, views)], dim=-1)
+
+    def step_columns(self, encoded: Encoded, features: Channels, valid: FrameMask, views: Views) -> Steps:
         """The embedding's columns without extras, one row per step."""
         stride, embedding, inside = self.config.encoder.stride, self.embedding, encoded.inside
         parts = self.learned_steps(encoded)
         if embedding.feature_window_frames:
-            scene = self.embedder.joined(step_mean(features, valid, stride))
+            scene = self.embedder.joined(step_mean(features, valid, stride), views)
             parts += _window_means(scene, inside, embedding.feature_window_frames, stride)
         return torch.cat(parts, dim=-1).to(encoded.latents.dtype)
 
@@ -207,16 +259,26 @@ class ConvMethod(Method):
         means = _window_means(latents, encoded.inside, windows, self.config.encoder.stride)
         return [*encoded.contexts.values(), latents, *self.codes(latents).values(), *means]
 
-    def _extras(self, batch: WindowBatch, dtype: torch.dtype) -> list[Float[Tensor, "batch time channel"]]:
-        exchangeable = self.skeleton.exchangeable
-        return [EXTRAS[name](batch, exchangeable).to(dtype) for name in self.embedding.extras]
+    def _extras(
+        self, batch: WindowBatch, dtype: torch.dtype, views: Views | None = None
+    ) -> list[Float[Tensor, "batch time channel"]]:
+        agents, exchangeable = None if views is None else views.agents, self.skeleton.exchangeable
+        return [EXTRAS[name](batch, exchangeable, agents).to(dtype) for name in self.embedding.extras]
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        return ("scene",) if self.config.encoder.animals == "first" else UNITS
+
+    @property
+    def num_animals(self) -> int | None:
+        return None
 
     @property
     def channel_groups(self) -> dict[str, int]:
         embedding = self.embedding
         width = self.embedder.num_views * self.featurizer.num_channels
         features = {f"features_{frames}_frames": width for frames in embedding.feature_window_frames}
-        return self.learned_widths | features | dict.fromkeys(embedding.extras, 2)
+        return self.learned_widths | features | extra_widths(embedding.extras, self.skeleton)
 
     @property
     def more_groups(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.labeled_windows import LabeledBatch, LabeledReader, LabelFacts, StreamFacts
 from ssl_behavior.logistic import Design, class_weights, fit_head, no_longer_better
 from ssl_behavior.methods.base import LossTerms, mean_of
-from ssl_behavior.methods.conv_base import ConvConfig, ConvMethod, Encoded
+from ssl_behavior.methods.conv_base import ConvConfig, ConvMethod, Encoded, extra_widths
 from ssl_behavior.methods.cpc import ContrastivePrediction, PredictionConfig
 from ssl_behavior.methods.summary_prediction import SummaryTargets, SummaryTargetsConfig
 from ssl_behavior.nn import AnnotatorHead, MixingEmbedder, pad_to_multiple, step_mean, to_frames
@@ -338,7 +338,7 @@ class Joint(ConvMethod):
             num_codes = self.embedder.coding.num_codes
             self.targets = SummaryTargets(config.targets, config.encoder, num_codes, skeleton, fps)
         self.label_counts = LabelCounts(config.labels)
-        extra_dim = 2 * len(config.embedding.extras)
+        extra_dim = self._extras_dim
         read_dim = self._columns_dim + extra_dim
         self.read_scale = ReadScale(read_dim)
         self.input_dropout = nn.Dropout1d(config.labels.input_dropout)
@@ -355,10 +355,14 @@ class Joint(ConvMethod):
             self.linear_readings = LinearReadings(read_dim, class_counts, len(config.labels.annotators))
 
     @property
+    def _extras_dim(self) -> int:
+        return sum(extra_widths(self.config.embedding.extras, self.skeleton).values())
+
+    @property
     def _columns_dim(self) -> int:
         """Number of columns that the head reads, without extras."""
         if self.config.labels.reads == "embedding":
-            return self.embedding_dim - 2 * len(self.config.embedding.extras)
+            return self.embedding_dim - self._extras_dim
         return self.config.encoder.contexter_dim * len(self.config.encoder.contexts)
 
     @property
@@ -490,10 +494,10 @@ class Joint(ConvMethod):
 
     def _unscaled(self, batch: WindowBatch) -> tuple[Encoded, Steps]:
         """Encoded batch, and the head inputs of each step before scaling, extras last."""
-        features, valid = self._inputs(batch)
-        encoded = self._encoded(batch, features, valid)
+        features, valid, views = self._inputs(batch)
+        encoded = self._encoded(batch, features, valid, views)
         if self.config.labels.reads == "embedding":
-            columns = self.step_columns(encoded, features, valid)
+            columns = self.step_columns(encoded, features, valid, views)
         else:
             columns = torch.cat(list(encoded.contexts.values()), dim=-1)
         stride = self.config.encoder.stride

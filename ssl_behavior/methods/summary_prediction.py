@@ -29,6 +29,7 @@ from ssl_behavior.objectives import summary_error
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.tensor_types import StepMask, Steps
+from ssl_behavior.views import Views
 from ssl_behavior.window_statistics import QUANTILES, Moments, QuantileCodes, Summaries, SummariesConfig, scene_moments
 from ssl_behavior.windows import WindowBatch, WindowReader
 
@@ -324,27 +325,29 @@ class SummaryPrediction(ConvMethod):
         config, embedder = self.config, self.embedder
         if generator is not None:
             batch = moved(batch, config.augment, self.skeleton, generator)
-        features, valid = self._inputs(batch)
-        readings = embedder.readings(features, valid)
+        features, valid, views = self._inputs(batch, self._unit_pairs(batch, generator))
+        readings = embedder.readings(features, valid, views)
         _, codes, inside = readings
         if generator is not None and (config.drop_channels or config.drop_spans):
-            readings = embedder.readings(self._hidden(features, generator), valid)
+            readings = embedder.readings(self._hidden(features, generator), valid, views)
         parted = generator is not None and config.part_frames
-        latents = self._by_parts(*readings) if parted else embedder.latents(*readings)
+        latents = self._by_parts(*readings, views) if parted else embedder.latents(*readings, views)
         terms: LossTerms = self.targets(batch, codes, latents, inside, generator)
         return terms
 
     def _by_parts(
-        self, moments: Float[Tensor, "batch step individual moment"], codes: Float[Tensor, "batch step code"],
-        inside: StepMask,
+        self, moments: Float[Tensor, "batch step view moment"], codes: Float[Tensor, "batch step code"],
+        inside: StepMask, views: Views | None = None,
     ) -> Steps:  # fmt: skip
         """Latents of window parts that are encoded separately, concatenated."""
         (windows, steps), length = inside.shape, -(-self.config.part_frames // self.targets.stride)
-        parts = [
+        moments, codes, inside = (
             pad_to_multiple(values, length).unflatten(1, (-1, length)).flatten(0, 1)
             for values in (moments, codes, inside)
-        ]
-        return self.embedder.latents(*parts).unflatten(0, (windows, -1)).flatten(1, 2)[:, :steps]
+        )
+        views = None if views is None else views.repeated(len(inside) // windows)
+        latents = self.embedder.latents(moments, codes, inside, views)
+        return latents.unflatten(0, (windows, -1)).flatten(1, 2)[:, :steps]
 
     def _hidden(self, features: Channels, generator: torch.Generator) -> Channels:
         """Corrupted features: some channels, and all channels in some time spans, set to their mean of 0."""

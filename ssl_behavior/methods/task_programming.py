@@ -318,7 +318,7 @@ class TaskProgramming(Method):
         # In the windows' precision, whatever that of the encoder: the extras are exact.
         columns = [
             torch.cat(means, dim=1),
-            *(EXTRAS[name](batch, self.skeleton.exchangeable) for name in self.config.extras),
+            *(EXTRAS[name](batch, self.skeleton.exchangeable, None) for name in self.config.extras),
         ]
         return torch.cat([column.to(batch.keypoints.dtype) for column in columns], dim=-1)
 

@@ -1,10 +1,11 @@
-"""Encoders: features of every animal's view -> latents of the scene -> contexts of past and future.
+"""Encoders: features of every view -> latents of the scene -> contexts of past and future.
 
 A `WindowBlock` averages hidden units over many windows of time at once and mixes the averages. A stack of dilated
 convolutions has to learn such averages; here they are fixed. Half a minute of context costs the same as a second, and a
 few hundred training steps are enough.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,12 +18,13 @@ from torch import Tensor, nn
 from ssl_behavior.errors import InputError
 from ssl_behavior.nn.conv import ConvStack, ResidualBlock
 from ssl_behavior.tensor_types import FrameMask, Latents, StepMask, Steps
+from ssl_behavior.views import Views, mean_and_maximum, place_animals
 from ssl_behavior.window_statistics import (
     QUANTILES,
+    Moments,
     QuantileCodes,
     WindowsConfig,
     joined_moments,
-    scene_moments,
     sliding_means,
     step_moments,
 )
@@ -113,7 +115,8 @@ class EncoderConfig:
     stride : frames per step; every frame still gets its own embedding, interpolated between steps.
     animals : pooling of the animals' views: "pooled" (mean and maximum, independent of the order of the animals),
         "concatenated" (for named animals), "first" (only the first animal's view), or "auto": pooled if
-        the skeleton says that the animals are exchangeable, else concatenated.
+        the skeleton says that the animals are exchangeable, else concatenated. An animal among several others first
+        pools its views of them, see `ssl_behavior.views`.
     latent_dim : width of the embedder's output.
     embedder_dim, embedder_kernels : the embedder's width, and the kernel size of each of its residual blocks.
     contexter_dim, contexter_kernel, contexter_second_kernel, contexter_dilations : the causal stack; one residual
@@ -154,8 +157,8 @@ class EncoderConfig:
         return ("past",) if self.directions == "forward" else ("future",)
 
 
-class _Views:
-    """Pooling of the animals' views: mean and maximum of anonymous animals, else concatenation.
+class _Pooling:
+    """Pooling of views: over the targets of each animal, then mean and maximum of anonymous animals, else side by side.
 
     Attributes
     ----------
@@ -165,12 +168,34 @@ class _Views:
     def __init__(self, animals: Animals, num_individuals: int, exchangeable: bool) -> None:
         auto: Animals = "pooled" if exchangeable else "concatenated"
         self.animals = auto if animals == "auto" else animals
+        self.num_individuals = 1 if self.animals == "first" else num_individuals
         self.number = {"pooled": 2, "concatenated": num_individuals, "first": 1}[self.animals]
 
-    def joined(self, views: Float[Tensor, "batch step individual channel"]) -> Float[Tensor, "batch step joined"]:
-        if self.animals == "pooled":
-            return torch.cat([views.mean(dim=2), views.amax(dim=2)], dim=-1)
-        return views.flatten(2)
+    def joined(
+        self, values: Float[Tensor, "batch step view channel"], views: Views | None
+    ) -> Float[Tensor, "batch step joined"]:
+        """All views as one; `views` None = every view is an animal's, in order, and counts."""
+        seen = None
+        if views is not None:
+            values, seen = views.over_targets(values, views.seen())
+        if self.animals != "pooled":
+            agents = range(self.num_individuals) if views is None or self.animals == "first" else views.agents
+            return place_animals(values, tuple(agents), self.num_individuals).flatten(2)
+        if seen is None:
+            return torch.cat([values.mean(dim=2), values.amax(dim=2)], dim=-1)
+        return torch.cat(mean_and_maximum(values, seen.expand(values.shape), dim=2)[:2], dim=-1)
+
+
+def _each_used(
+    layer: Callable[[Tensor], Tensor], values: Float[Tensor, "batch step view channel"], views: Views | None
+) -> Float[Tensor, "batch step view hidden"]:
+    """A layer applied to the views that count; 0 for the others."""
+    if views is None or views.used is None:
+        return layer(values)
+    hidden = layer(values.movedim(2, 1)[views.used])
+    every = hidden.new_zeros(*views.used.shape, *hidden.shape[1:])
+    every[views.used] = hidden
+    return every.movedim(1, 2)
 
 
 class Embedder(nn.Module):
@@ -184,7 +209,7 @@ class Embedder(nn.Module):
 
     def __init__(self, config: EncoderConfig, num_channels: int, num_individuals: int, exchangeable: bool) -> None:
         super().__init__()
-        self.views = _Views(config.animals, num_individuals, exchangeable)
+        self.views = _Pooling(config.animals, num_individuals, exchangeable)
         self.stride, self.num_views = config.stride, self.views.number
         dim = config.embedder_dim
         blocks = [ResidualBlock(dim, kernel, kernel, 1, "both") for kernel in config.embedder_kernels]
@@ -198,24 +223,36 @@ class Embedder(nn.Module):
         )
 
     def forward(
-        self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
+        self, features: Float[Tensor, "batch time view channel"], valid: FrameMask, views: Views | None = None
     ) -> tuple[Steps, StepMask]:
-        """Frames (a multiple of `stride`) -> latents, and which steps lie inside the recording."""
-        batch, individuals = len(features), features.shape[2]
-        stacked = rearrange(
-            features, "batch (step stride) individual channel -> (batch individual) step (stride channel)",
-            stride=self.stride,
-        )  # fmt: skip
-        inside = rearrange(valid, "batch (step stride) -> batch step stride", stride=self.stride).any(-1)
-        x = self.entry(stacked)
-        for block in self.blocks:
-            x = block(x, inside.repeat_interleave(individuals, dim=0))
-        scene = self.joined(rearrange(x, "(batch individual) step latent -> batch step individual latent", batch=batch))
-        return self.exit(self.norm(scene)), inside
+        """Frames (a multiple of `stride`) -> latents, and which steps lie inside the recording.
 
-    def joined(self, views: Float[Tensor, "batch step individual channel"]) -> Float[Tensor, "batch step joined"]:
+        Parameters
+        ----------
+        views : of the view axis; None = every view is an animal's, in order.
+        """
+        stacked = rearrange(
+            features, "batch (step stride) view channel -> batch view step (stride channel)", stride=self.stride
+        )
+        inside = rearrange(valid, "batch (step stride) -> batch step stride", stride=self.stride).any(-1)
+        every = inside.unsqueeze(1).expand(stacked.shape[:3])
+        used = None if views is None else views.used
+        x, where = (stacked.flatten(0, 1), every.flatten(0, 1)) if used is None else (stacked[used], every[used])
+        x = self.entry(x)
+        for block in self.blocks:
+            x = block(x, where)
+        if used is None:
+            x = x.unflatten(0, stacked.shape[:2])
+        else:
+            hidden, x = x, x.new_zeros(*used.shape, *x.shape[1:])
+            x[used] = hidden
+        return self.exit(self.norm(self.joined(x.movedim(1, 2), views))), inside
+
+    def joined(
+        self, values: Float[Tensor, "batch step view channel"], views: Views | None = None
+    ) -> Float[Tensor, "batch step joined"]:
         """All points of view as one, see `EncoderConfig.animals`."""
-        return self.views.joined(views)
+        return self.views.joined(values, views)
 
 
 class MixingEmbedder(nn.Module):
@@ -233,7 +270,7 @@ class MixingEmbedder(nn.Module):
         super().__init__()
         assert config.mixer is not None
         mixer = config.mixer
-        self.views = _Views(config.animals, num_individuals, exchangeable)
+        self.views = _Pooling(config.animals, num_individuals, exchangeable)
         self.stride, self.num_views = config.stride, self.views.number
         self.entry = nn.Linear(2 * num_channels, mixer.view_dim)
         self.scene = nn.Linear(self.num_views * mixer.view_dim, mixer.dim)
@@ -248,45 +285,59 @@ class MixingEmbedder(nn.Module):
         self.receptive_field = (sum(before for before, _ in fields), sum(after for _, after in fields))
 
     def forward(
-        self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
+        self, features: Float[Tensor, "batch time view channel"], valid: FrameMask, views: Views | None = None
     ) -> tuple[Steps, StepMask]:
         """Frames (a multiple of `stride`) -> latents, and which steps lie inside the recording.
 
         A feature that is exactly 0 was not observed, or is hidden.
+
+        Parameters
+        ----------
+        views : of the view axis; None = every view is an animal's, in order.
         """
-        moments, codes, inside = self.readings(features, valid)
-        return self.latents(moments, codes, inside), inside
+        moments, codes, inside = self.readings(features, valid, views)
+        return self.latents(moments, codes, inside, views), inside
 
     @torch.no_grad()
     def readings(
-        self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
-    ) -> tuple[Float[Tensor, "batch step individual moment"], Float[Tensor, "batch step code"], StepMask]:
+        self, features: Float[Tensor, "batch time view channel"], valid: FrameMask, views: Views | None = None
+    ) -> tuple[Float[Tensor, "batch step view moment"], Float[Tensor, "batch step code"], StepMask]:
         """Inputs of `latents`: moments of every view, the scene's codes, and the mask of steps inside the recording."""
         inside = rearrange(valid, "batch (step stride) -> batch step stride", stride=self.stride).any(-1)
         with torch.autocast(features.device.type, enabled=False):
             moments, seen = step_moments(features, features != 0, valid, self.stride)
-            codes = self.coding(*joined_moments(moments, seen, self.views.animals == "pooled"))
+            codes = self.coding(*self._scene_moments(moments, seen, views))
         return moments, codes, inside
 
+    def _scene_moments(self, values: Tensor, seen: Tensor, views: Views | None) -> Moments:
+        pooled = self.views.animals == "pooled"
+        return joined_moments(values, seen, pooled, views, self.views.num_individuals)
+
     def moments_to_code(
-        self, features: Float[Tensor, "batch time individual channel"], valid: FrameMask
+        self, features: Float[Tensor, "batch time view channel"], valid: FrameMask, views: Views | None = None
     ) -> tuple[Float[Tensor, "batch step moment"], Bool[Tensor, "batch step moment"]]:
-        """Moments that codes are computed from, see `window_statistics.scene_moments`."""
-        return scene_moments(features, features != 0, valid, self.stride, self.views.animals == "pooled")
+        """Moments that codes are computed from, see `window_statistics.joined_moments`."""
+        return self._scene_moments(*step_moments(features, features != 0, valid, self.stride), views)
 
     def latents(
-        self, moments: Float[Tensor, "batch step individual moment"], codes: Float[Tensor, "batch step code"],
-        inside: StepMask,
+        self, moments: Float[Tensor, "batch step view moment"], codes: Float[Tensor, "batch step code"],
+        inside: StepMask, views: Views | None = None,
     ) -> Steps:  # fmt: skip
         """Latents from means, standard deviations and codes of every step."""
-        x = self.scene(self.views.joined(F.gelu(self.entry(moments)))) + self.codes(codes)
+        hidden = _each_used(self._hidden, moments, views)
+        x = self.scene(self.views.joined(hidden, views)) + self.codes(codes)
         for block in self.blocks:
             x = block(x, inside)
         return self.exit(self.norm(x))
 
-    def joined(self, views: Float[Tensor, "batch step individual channel"]) -> Float[Tensor, "batch step joined"]:
+    def _hidden(self, moments: Tensor) -> Tensor:
+        return F.gelu(self.entry(moments))
+
+    def joined(
+        self, values: Float[Tensor, "batch step view channel"], views: Views | None = None
+    ) -> Float[Tensor, "batch step joined"]:
         """All points of view as one, see `EncoderConfig.animals`."""
-        return self.views.joined(views)
+        return self.views.joined(values, views)
 
 
 def make_embedder(
@@ -344,11 +395,11 @@ def window_mean(steps: Steps, inside: StepMask, width: int) -> Steps:
 
 
 def step_mean(
-    features: Float[Tensor, "batch time individual channel"], valid: FrameMask, stride: int
-) -> Float[Tensor, "batch step individual channel"]:
+    features: Float[Tensor, "batch time view channel"], valid: FrameMask, stride: int
+) -> Float[Tensor, "batch step view channel"]:
     """Mean over each step's `stride` frames (the time is a multiple of it), of the frames inside the recording."""
     weight = valid[..., None, None].to(features.dtype)
-    pattern = "batch (step stride) individual channel -> batch step individual channel"
+    pattern = "batch (step stride) view channel -> batch step view channel"
     total, count = (reduce(values, pattern, "sum", stride=stride) for values in (features * weight, weight))
     return total / count.clamp_min(1)
 

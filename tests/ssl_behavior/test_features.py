@@ -313,10 +313,6 @@ WRONG = {
     "clip": (lambda: FeatureConfig(clip=-1.0), "clip must be"),
     "components without distances": (lambda: FeatureConfig(blocks=("pose",), distance_components=2), "'distances'"),
     "components": (lambda: featurizer_of("calms21", "distances", distance_components=71), "has only 70 distances"),
-    "three animals": (
-        lambda: Featurizer(FeatureConfig(), replace(SKELETONS["calms21"], individuals=("a", "b", "c"))),
-        "two animals",
-    ),
     "no tail": (
         lambda: Featurizer(FeatureConfig(), replace(SKELETONS["calms21"], roles={"nose": "nose"})),
         "role tail_base",

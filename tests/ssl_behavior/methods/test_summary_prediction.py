@@ -96,7 +96,7 @@ def test_hidden_features_are_hidden_in_all_of_a_window_or_all_of_a_span(fitted):
 def test_parts_of_a_window_are_seen_each_by_itself_and_predict_summaries_of_all_of_it(fitted):
     method, reader, _ = fitted(replace(CONFIG, part_frames=35))
     batch = reader.read([(0, 0, 90), (1, 0, 90), (1, 61, 90)]).to("cpu", torch.float64)
-    features, valid = method._inputs(batch)
+    features, valid, _ = method._inputs(batch)
     whole, _ = method.embedder(features, valid)
     moments, codes, inside = method.embedder.readings(features, valid)
     latents = method._by_parts(moments, codes, inside)
