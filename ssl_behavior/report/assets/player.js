@@ -43,7 +43,8 @@ function makePlayer(data, store, looks, ethogram) {
   function explain(bout) {
     const still = state.moment && !state.exact ? stillOf(state.moment) : null;
     const texts = [];
-    if (!bout && !state.moment) texts.push("Select a point, a bout or a cluster: its animals move here, with those of the bouts that are most like it.");
+    if (!bout && state.highlight && !state.moment) texts.push("The page has no bout of it to play.");
+    else if (!bout && !state.moment) texts.push("Select a point, a bout or a cluster: its animals move here, with those of the bouts that are most like it.");
     else if (!bout) texts.push("There are no tracks for this in the page.");
     else if (bout && !state.moment) texts.push("An example, and the bouts most like it. Select a point, a bout or a cluster.");
     else if (!state.exact) texts.push("Of this moment the page has the pose, not the tracks: the bout most like it plays instead.");

@@ -11,6 +11,8 @@ function makeState(data) {
     /** The example bout that plays, and whether it holds the selected moment or is only similar. */
     bout: null,
     exact: false,
+    /** Whether a word was selected (a cluster, a label), and the moment is only its example. */
+    ofValue: false,
     color: data.clusters >= 0 ? `e${data.clusters}` : data.ethograms.length ? "e0" : "recording",
     /** Recordings that are not ticked, and the animals to show: their numbers, null for any. */
     hiddenGroups: new Set(),
@@ -38,13 +40,14 @@ function makeState(data) {
 
   const isShown = (row) => !state.hiddenRecordings.has(row);
 
-  /** Show an agent and a target (null for any). What is selected stays, seen from the animals that are shown. */
+  /** Show an agent and a target (null for any): a selected cluster has another example, a moment is seen from them. */
   function showAnimals(agent, target) {
     Object.assign(state, { agent, target });
     filterRows();
     change({}, "filter");
-    const { moment, bout } = state;
-    if (moment && !isShown(moment.recording)) {
+    const { moment, bout, highlight } = state;
+    if (state.ofValue && highlight) selectValue(highlight.ethogram, highlight.value);
+    else if (moment && !isShown(moment.recording)) {
       const row = data.groups[data.recordings[moment.recording].group].rows.find(isShown);
       if (row === undefined) clear();
       else selectFrame(row, moment.frame);
@@ -68,7 +71,7 @@ function makeState(data) {
 
   function readAddress() {
     const parts = new URLSearchParams(location.hash.slice(1));
-    const patch = { moment: null, bout: null, highlight: null, exact: false };
+    const patch = { moment: null, bout: null, highlight: null, exact: false, ofValue: false };
     const recording = data.recordings.findIndex((one) => one.id === parts.get("recording"));
     const [start, stop] = (parts.get("frames") || "").split("-").map(Number);
     const frame = Number(parts.get("frame"));
@@ -110,7 +113,7 @@ function makeState(data) {
     const shown = shownAt(recording, frame);
     const like = shown === null ? likeFrame(recording, frame) : shown;
     const highlight = run && run.value >= 0 && data.clusters >= 0 ? { ethogram, value: run.value } : null;
-    change({ moment, highlight, bout: like, exact: shown !== null }, "select");
+    change({ moment, highlight, bout: like, exact: shown !== null, ofValue: false }, "select");
   }
 
   function secondAround(recording, frame) {
@@ -137,14 +140,14 @@ function makeState(data) {
     const moment = { recording: bout.recording, start: bout.start, stop: bout.stop, frame };
     const run = data.clusters >= 0 ? runAt(data.ethograms[data.clusters], bout.recording, frame) : null;
     const highlight = run && run.value >= 0 ? { ethogram: data.clusters, value: run.value } : null;
-    change({ moment, highlight, bout: id, exact: true }, "select");
+    change({ moment, highlight, bout: id, exact: true, ofValue: false }, "select");
   }
 
   /** Select a cluster, or another word of an ethogram, and its first example bout. */
   function selectValue(ethogram, value) {
     const own = examplesOf(data, ethogram, value).filter((id) => isShown(data.bouts[id].recording));
     const bout = own.length ? data.bouts[own[0]] : null;
-    const patch = { highlight: { ethogram, value }, moment: null, bout: null, exact: false };
+    const patch = { highlight: { ethogram, value }, moment: null, bout: null, exact: false, ofValue: true };
     if (bout) {
       const frame = Math.floor((bout.start + bout.stop) / 2);
       Object.assign(patch, { bout: bout.id, exact: true, moment: { recording: bout.recording, start: bout.start, stop: bout.stop, frame } });
@@ -152,7 +155,7 @@ function makeState(data) {
     change(patch, "select");
   }
 
-  const clear = () => change({ moment: null, bout: null, highlight: null, exact: false }, "select");
+  const clear = () => change({ moment: null, bout: null, highlight: null, exact: false, ofValue: false }, "select");
   const listen = (listener) => listeners.push(listener);
   return { state, change, listen, isShown, filterRows, showAnimals, selectFrame, selectBout, selectValue, clear, readAddress, writeAddress };
 }
