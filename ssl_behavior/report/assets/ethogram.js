@@ -300,6 +300,7 @@ function makeEthogram(data, store, looks) {
       playhead = bout && { recording: bout.recording, frame };
       redrawCursor();
     },
+    lanes: () => lanes.map(({ e, r, title, whole, top, high }) => ({ ethogram: data.ethograms[e].name, row: r, title: Boolean(title), shared: whole && !scene, top, high })),
   };
 }
 

@@ -23,7 +23,7 @@ async function start() {
   document.addEventListener("keydown", (event) => event.key === "Escape" && store.clear());
   document.documentElement.dataset.ready = "yes";
   // For whoever wants to look from the browser's console.
-  window.report = { data, store, map, player, counts };
+  window.report = { data, store, map, player, ethogram, counts };
 }
 
 /** The line that says what is selected. */

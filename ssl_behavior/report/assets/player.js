@@ -1,6 +1,7 @@
 // The player: the animals of a bout and of its nearest neighbors, side by side, all at the same time.
 
 const VIEW_SMOOTHING = 7;
+const MOST_NAMES = 4;
 
 function makePlayer(data, store, looks, ethogram) {
   const { state } = store;
@@ -12,6 +13,7 @@ function makePlayer(data, store, looks, ethogram) {
   const caption = $(".caption", root);
   const number = data.individuals.length * data.skeleton.keypoints.length;
   const reduced = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const named = data.unit !== "scene" || (data.individuals.length > 2 && data.individuals.length <= MOST_NAMES);
   let panels = [];
   let seconds = 0;
   let longest = 0;
@@ -174,8 +176,9 @@ function makePlayer(data, store, looks, ethogram) {
     drawTrails(context, panel, frame, at);
     if (!boxOf(pose)) sayUnseen(context, width, height);
     const drawn = turnedPose(panel, pose);
+    // Names lie under the animals; of many, they would hide each other, and the tints say who is who.
+    if (named) drawNames(context, data, drawn, at, panel.row, width, height);
     drawPose(context, data, drawn, at, { line: Math.max(2, width / 90), dot: Math.max(2, width / 90) }, panel.row);
-    if (data.unit !== "scene" || data.individuals.length > 2) drawNames(context, data, drawn, at, panel.row, width, height);
     drawBar(context, panel, frame, width, height);
   }
 
@@ -205,7 +208,8 @@ function makePlayer(data, store, looks, ethogram) {
   /** An animal in the middle, looking up. All panels have one scale: that which shows the animals nearly always. */
   function around(panel, animal, frame, width, height) {
     const { center, angle } = panel.frames[animal][frame];
-    const k = Math.min(width, height) / (2 * reach());
+    // Of several animals one is always the farthest: some room to the edge, and to the bar below.
+    const k = ((data.individuals.length > 2 ? 0.84 : 1) * Math.min(width, height)) / (2 * reach());
     const [cos, sin] = [Math.cos(-angle - Math.PI / 2), Math.sin(-angle - Math.PI / 2)];
     return (x, y) => {
       const [dx, dy] = [x - center[0], y - center[1]];
