@@ -100,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--config", metavar="FILE", type=Path, help="YAML or JSON with keys to change; a run's config.json repeats it")
     add("--resume", action="store_true", help="continue an interrupted run, bit for bit; begin it if there is none")
     add("--print-config", action="store_true", help="print the whole configuration and stop")
+    units = "what the encoder learns to describe: scene (default), animal, pair; several by turns"
+    add_names("--units", "method.units", "UNIT", units)
     add("--steps", metavar="N", help="number of training steps")
     add("--seed", metavar="N", help="seed of all random numbers")
     add("--device", metavar="NAME", help="auto, cpu, cuda or mps")

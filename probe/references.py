@@ -25,7 +25,9 @@ from ssl_behavior.files import make_folder, read_json, write_json
 from ssl_behavior.nn import MixerConfig, pad_to_multiple, to_frames
 from ssl_behavior.numerics import RunningCovariance, Standardizer, equal_variance_rotation, principal_components
 from ssl_behavior.recording import observed_points
+from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import Store, StoreRow
+from ssl_behavior.views import join_views
 from ssl_behavior.window_statistics import (
     QUANTILES,
     Piece,
@@ -33,8 +35,9 @@ from ssl_behavior.window_statistics import (
     Summaries,
     SummariesConfig,
     WindowsConfig,
-    scene_moments,
+    joined_moments,
     sliding_means,
+    step_moments,
 )
 from ssl_behavior.windows import WindowBatch, WindowReader
 
@@ -97,7 +100,7 @@ def hand_features(
     Raises
     ------
     InputError
-        If the skeleton does not have two animals, or lacks the roles of the features.
+        If the skeleton lacks the roles of the features.
     """
     featurizer = Featurizer(_FEATURES, store.skeleton).float()
     featurizer.fit(WindowReader([(store, row) for row in train], 1))
@@ -106,7 +109,7 @@ def hand_features(
     array: np.memmap | None = None
     for pick, (row, part) in enumerate(zip(rows, all_frames(rows).slices, strict=True)):
         batch = reader.read([(pick, 0, row.frames)])
-        values = _windowed(featurizer, batch, row.fps, store.skeleton.exchangeable)
+        values = _windowed(featurizer, batch, row.fps, store.skeleton)
         if array is None:
             num_frames = sum(row.frames for row in rows)
             array = new_array(folder / "hand.npy", num_frames, values.shape[1], np.float16)
@@ -143,29 +146,31 @@ def cached_hand_features(
 
 
 @torch.no_grad()
-def _windowed(featurizer: Featurizer, batch: WindowBatch, fps: float, exchangeable: bool) -> Channels:
+def _windowed(featurizer: Featurizer, batch: WindowBatch, fps: float, skeleton: Skeleton) -> Channels:
     """One recording's features: values per frame, and moments over each window."""
     values, known = featurizer.raw_channels(batch)
     clip = featurizer.config.clip
-    values = ((values - featurizer.mean) / featurizer.std).clamp(-clip, clip)[0]
-    joined, seen = _joined(values, known[0], exchangeable)
+    values = ((values - featurizer.mean) / featurizer.std).clamp(-clip, clip)
+    if skeleton.exchangeable:
+        joined, seen = _mean_and_half_range(values[0], known[0])
+    else:
+        moments = joined_moments(values, known, False, featurizer.views(batch), skeleton.num_individuals)
+        joined, seen = (part[0] for part in moments)
     parts = [joined.masked_fill(~seen, 0.0)]
     for seconds in WINDOW_SECONDS:
         parts += window_moments(joined, seen, 2 * round(seconds * fps / 2) + 1)
     return torch.cat(parts, dim=1)
 
 
-def _joined(
-    values: Float[Tensor, "time individual channel"], known: Bool[Tensor, "time individual channel"], exchangeable: bool
+def _mean_and_half_range(
+    values: Float[Tensor, "time view channel"], known: Bool[Tensor, "time view channel"]
 ) -> tuple[Float[Tensor, "time joined"], Bool[Tensor, "time joined"]]:
-    """Both views side by side; for exchangeable animals, their mean and half their absolute difference."""
-    if not exchangeable:
-        return values.flatten(1), known.flatten(1)
+    """Views of exchangeable animals: their mean, and half of the largest less the smallest known value."""
     count = known.sum(dim=1)
     total = values.masked_fill(~known, 0.0).sum(dim=1)
-    both = known.all(dim=1)
-    half = (values[:, 0] - values[:, 1]).abs() / 2
-    return torch.cat([total / count.clamp_min(1), half], dim=1), torch.cat([count > 0, both], dim=1)
+    largest, smallest = (values.masked_fill(~known, sign * torch.inf) for sign in (-1, 1))
+    half = (largest.amax(dim=1) - smallest.amin(dim=1)).masked_fill(count < 2, 0.0) / 2
+    return torch.cat([total / count.clamp_min(1), half], dim=1), torch.cat([count > 0, count > 1], dim=1)
 
 
 def window_moments(values: Channels, known: Known, window: int) -> tuple[Channels, Channels]:
@@ -254,8 +259,8 @@ def input_means(
 ) -> Representation:
     """Means of the encoder's standardized inputs over 1, 3 and 10 s around each frame, float16 [frames, dim].
 
-    The mean and the maximum over the two views of exchangeable animals are averaged; else both views stand side by
-    side. A missing input is 0, the mean of the training recordings, as in the encoder.
+    The mean and the maximum over exchangeable animals are averaged; else the animals stand side by side, see
+    `ssl_behavior.views.join_views`. A missing input is 0, the mean of the training recordings, as in the encoder.
 
     Parameters
     ----------
@@ -267,17 +272,18 @@ def input_means(
     Raises
     ------
     InputError
-        If the skeleton does not have two animals, or lacks the roles of the inputs.
+        If the skeleton lacks the roles of the inputs.
     """
     featurizer, rows = _fitted(store, train, config), tuple(store.rows if rows is None else rows)
-    width = featurizer.num_channels * store.skeleton.num_individuals
+    pooled, individuals = store.skeleton.exchangeable, store.skeleton.num_individuals
+    width = featurizer.num_channels * (2 if pooled else individuals)
     array = new_array(folder / "input_means.npy", store.num_frames, len(AROUND_SECONDS) * width, np.float16)
     for row in rows:
         halves = [round(seconds * row.fps / 2) for seconds in AROUND_SECONDS]
         context = max(halves) + max(featurizer.receptive_field)
         for part, own, batch in _chunks(store, row, context, CHUNK_FRAMES):
             with torch.no_grad():
-                joined = _joined_views(featurizer(batch), store.skeleton.exchangeable)
+                joined = join_views(featurizer(batch), featurizer.views(batch), pooled, individuals)
                 weight = torch.ones_like(joined[..., :1])
                 means = sliding_means(joined, weight, [(-half, half) for half in halves])
             array[part] = torch.cat([mean[0, own] for mean, _ in means], dim=-1).numpy()
@@ -374,12 +380,6 @@ def _chunks(store: Store, row: StoreRow, context: int, chunk_frames: int) -> Ite
         yield part, slice(start - first, stop - first), reader.read([(0, first, last - first)])
 
 
-def _joined_views(
-    views: Float[Tensor, "batch time individual channel"], exchangeable: bool
-) -> Float[Tensor, "batch time joined"]:
-    return torch.cat([views.mean(dim=2), views.amax(dim=2)], dim=-1) if exchangeable else views.flatten(2)
-
-
 def _stride(fps: float) -> int:
     """Number of frames in a step."""
     return max(1, round(fps / STEPS_PER_SECOND))
@@ -415,7 +415,9 @@ def _step_moments(batch: WindowBatch, featurizer: Featurizer) -> Piece:
     stride = _stride(float(batch.fps[0]))
     features, known = (pad_to_multiple(values, stride) for values in featurizer.with_known(batch))
     valid = pad_to_multiple(batch.valid, stride)
-    return scene_moments(features, known, valid, stride, featurizer.skeleton.exchangeable)
+    skeleton = featurizer.skeleton
+    moments = step_moments(features, known, valid, stride)
+    return joined_moments(*moments, skeleton.exchangeable, featurizer.views(batch), skeleton.num_individuals)
 
 
 @torch.no_grad()

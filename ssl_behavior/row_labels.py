@@ -68,11 +68,12 @@ def stream_labels(store: Store, rows: Sequence[EmbeddingRow]) -> list[RowLabels]
 
 def _pair_streams(store: Store, rows: Sequence[EmbeddingRow]) -> dict[str, dict[str, PairLabels]]:
     """Streams with agents and targets: name -> recording -> its bouts."""
-    found: dict[str, dict[str, PairLabels]] = {}
-    for recording in dict.fromkeys(row.recording for row in rows):
-        for stream, labels in store.recording(recording).pair_labels.items():
-            found.setdefault(stream, {})[recording] = labels
-    return found
+    recordings = list(dict.fromkeys(row.recording for row in rows))
+    return {
+        stream: {id: store.pair_labels(stream, store.row(id)) for id in recordings if id in facts.recordings}
+        for stream, facts in store.pair_streams.items()
+        if any(id in facts.recordings for id in recordings)
+    }
 
 
 def _vocabulary(labels: Mapping[str, PairLabels]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ __all__ = [
     "Pairs",
     "Views",
     "drawn_pairs",
+    "join_views",
     "mean_and_maximum",
     "pairs_of",
     "place_animals",
@@ -120,6 +121,24 @@ def mean_and_maximum(values: Tensor, seen: Tensor, dim: int) -> tuple[Tensor, Te
     return mean, largest, any_seen
 
 
+def join_views(
+    values: Float[Tensor, "batch step view channel"], views: Views, pooled: bool, num_individuals: int
+) -> Float[Tensor, "batch step joined"]:
+    """All views as one: over the targets of each animal, then mean and maximum over the animals, or side by side.
+
+    Parameters
+    ----------
+    pooled : of anonymous animals; False = animals side by side, 0 for those without a view that counts.
+    num_individuals : animals that stand side by side.
+    """
+    values, seen = views.over_targets(values, views.seen())
+    if not pooled:
+        return place_animals(values, views.agents, num_individuals).flatten(2)
+    if seen is None:
+        return torch.cat([values.mean(dim=2), values.amax(dim=2)], dim=-1)
+    return torch.cat(mean_and_maximum(values, seen.expand(values.shape), dim=2)[:2], dim=-1)
+
+
 def place_animals(
     values: Shaped[Tensor, "batch step agent channel"], agents: Sequence[int], num_individuals: int
 ) -> Shaped[Tensor, "batch step individual channel"]:
@@ -151,28 +170,34 @@ def pairs_of(present: Bool[Tensor, "batch individual"], agent: int, target: int 
 
 
 def drawn_pairs(
-    present: Bool[Tensor, "batch individual"], units: Sequence[Unit], generator: torch.Generator | None
+    present: Bool[Tensor, "batch individual"],
+    units: Sequence[Unit],
+    generator: torch.Generator | None,
+    first: int = 0,
 ) -> Pairs | None:
-    """Pairs of a unit for every window; None = scenes alone.
+    """Pairs of a unit for every window; None = scenes alone. Windows take turns in the units.
 
     Parameters
     ----------
-    units : the windows of a batch take turns.
-    generator : chooses the animal or the pair of a window; None = by the window's number.
+    generator : chooses the animal or the pair of a window; None = the windows take turns in these, too.
+    first : number of the first window.
     """
     if set(units) <= {"scene"}:
         return None
     pairs = present_pairs(present)
     windows, size = present.shape
+    turn = torch.arange(first, first + windows) // len(units)
     if generator is None:
-        order = (torch.arange(size * size) + torch.arange(windows).unsqueeze(1)) % (size * size) / (size * size)
+        possible = pairs.flatten(1).cpu()
+        wanted = turn % possible.sum(dim=1).clamp_min(1)
+        order = ((possible.cumsum(dim=1) - 1) == wanted.unsqueeze(1)).double()
     else:
         order = own_share(torch.rand, generator, [windows, size * size])
-    # Possible pairs in an order by chance; the last one is taken.
+    # Possible pairs in an order; the last one is taken.
     order = order.to(present.device).masked_fill(~pairs.flatten(1), -1.0)
     pair = torch.zeros_like(pairs).flatten(1).scatter(1, order.argmax(dim=1, keepdim=True), True).view_as(pairs)
     kept = {"scene": torch.ones_like(pairs), "animal": pair.any(dim=2, keepdim=True).expand_as(pairs), "pair": pair}
-    kinds = [units[number % len(units)] for number in range(windows)]
+    kinds = [units[(first + number) % len(units)] for number in range(windows)]
     return torch.stack([pairs[number] & kept[kind][number] for number, kind in enumerate(kinds)])
 
 

@@ -69,8 +69,29 @@ def _store(path: Path, console: Console) -> None:
     for name, stream in store.streams.items():
         annotated = sum(name in row.annotators for row in store.rows)
         rows.append((f"labels {name}", f"{', '.join(stream.vocabulary)}; in {counted(annotated, 'recording')}"))
+    rows += _pair_streams(store)
     changes = [(f"label change {number}", sentence) for number, sentence in enumerate(label_changes(path), start=1)]
     _table(console, f"store {path}", [*rows, ("fingerprint", store.fingerprint()[:16]), *changes])
+
+
+def _pair_streams(store: "Store") -> list[tuple[str, object]]:
+    """Label streams with agents and targets: behaviors, recordings, bouts and pairs that were looked for."""
+    import numpy as np
+
+    rows: list[tuple[str, object]] = []
+    for name, stream in store.pair_streams.items():
+        asked = np.zeros((len(store.individuals),) * 2, dtype=bool)
+        for recording in stream.recordings:
+            asked |= store.pair_labels(name, store.row(recording)).looked_for_of(len(asked)).any(axis=2)
+        pairs = [f"{store.individuals[agent]} → {store.individuals[target]}" for agent, target in np.argwhere(asked)]
+        rows.append(
+            (
+                f"labels {name}",
+                f"{', '.join(stream.vocabulary)}; {counted(stream.num_bouts, 'bout')} with agent and target in "
+                f"{counted(len(stream.recordings), 'recording')}; looked for in {listed(pairs)}",
+            )
+        )
+    return rows
 
 
 def _numbers_of_animals(store: "Store") -> list[tuple[str, object]]:

@@ -176,7 +176,10 @@ class ConvMethod(Method):
     def _fit_codes(self, embedder: MixingEmbedder, reader: WindowReader, but: Collection[str]) -> list[str]:
         """Fit the quantile codes and the targets computed from them, on pieces of the recordings. Returns notices."""
         pieces = [self._own(batch) for batch in reader.pieces(_CODING_FRAMES)]
-        moments = [embedder.moments_to_code(*self._inputs(batch)) for batch in pieces]
+        moments = [
+            embedder.moments_to_code(*self._inputs(batch, self._unit_pairs(batch, None, number)))
+            for number, batch in enumerate(pieces)
+        ]
         notices = []
         if "embedder" not in but:
             embedder.coding.fit(moments)
@@ -212,9 +215,9 @@ class ConvMethod(Method):
         stride, views = self.config.encoder.stride, self.featurizer.views(batch, pairs)
         return pad_to_multiple(self.featurizer(batch, views), stride), pad_to_multiple(batch.valid, stride), views
 
-    def _unit_pairs(self, batch: WindowBatch, generator: torch.Generator | None) -> Pairs | None:
-        """Pairs of the unit of each training window; None = scenes."""
-        return drawn_pairs(batch.present, self.config.units, generator)
+    def _unit_pairs(self, batch: WindowBatch, generator: torch.Generator | None, first: int = 0) -> Pairs | None:
+        """Pairs of the unit of each window, see `drawn_pairs`; None = scenes."""
+        return drawn_pairs(batch.present, self.config.units, generator, first)
 
     def codes(self, latents: Steps) -> dict[str, Float[Tensor, "batch step code"]]:
         """Further learned column groups computed from the latents; widths as in `code_widths`."""

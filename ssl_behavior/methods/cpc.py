@@ -178,7 +178,7 @@ class CPC(ConvMethod):
         """See `ContrastivePrediction.forward`."""
         if generator is not None:
             batch = augment(batch, self.config.augment, self.skeleton, generator)
-        terms: LossTerms = self.prediction(self.encode(batch))
+        terms: LossTerms = self.prediction(self.encode(batch, self._unit_pairs(batch, generator)))
         return terms
 
 

@@ -366,8 +366,9 @@ class SummaryPrediction(ConvMethod):
         training = self.training
         self.eval()
         with torch.no_grad():
-            pieces = (self.encode(self._own(batch)) for batch in reader.pieces(_READOUT_FRAMES))
-            latents = torch.cat([encoded.latents[encoded.inside] for encoded in pieces])
+            pieces = (self._own(batch) for batch in reader.pieces(_READOUT_FRAMES))
+            units = (self.encode(batch, self._unit_pairs(batch, None, number)) for number, batch in enumerate(pieces))
+            latents = torch.cat([encoded.latents[encoded.inside] for encoded in units])
             self.readout.fit(latents, self.targets.metric)
         self.train(training)
 

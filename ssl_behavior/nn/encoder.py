@@ -6,7 +6,7 @@ few hundred training steps are enough.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ssl_behavior.errors import InputError
 from ssl_behavior.nn.conv import ConvStack, ResidualBlock
 from ssl_behavior.tensor_types import FrameMask, Latents, StepMask, Steps
-from ssl_behavior.views import Views, mean_and_maximum, place_animals
+from ssl_behavior.views import Views, join_views
 from ssl_behavior.window_statistics import (
     QUANTILES,
     Moments,
@@ -175,15 +175,11 @@ class _Pooling:
         self, values: Float[Tensor, "batch step view channel"], views: Views | None
     ) -> Float[Tensor, "batch step joined"]:
         """All views as one; `views` None = every view is an animal's, in order, and counts."""
-        seen = None
-        if views is not None:
-            values, seen = views.over_targets(values, views.seen())
-        if self.animals != "pooled":
-            agents = range(self.num_individuals) if views is None or self.animals == "first" else views.agents
-            return place_animals(values, tuple(agents), self.num_individuals).flatten(2)
-        if seen is None:
-            return torch.cat([values.mean(dim=2), values.amax(dim=2)], dim=-1)
-        return torch.cat(mean_and_maximum(values, seen.expand(values.shape), dim=2)[:2], dim=-1)
+        if views is None:
+            views = Views(tuple(range(values.shape[2])), (-1,) * values.shape[2], ())
+        if self.animals == "first":
+            views = replace(views, agents=(0,))
+        return join_views(values, views, self.animals == "pooled", self.num_individuals)
 
 
 def _each_used(

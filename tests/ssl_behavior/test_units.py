@@ -6,17 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from pretrain.recipes import RECIPES
 from ssl_behavior.embedding import embed_recording
-from ssl_behavior.errors import InputError
-from ssl_behavior.methods import METHODS
 from ssl_behavior.methods.cpc import CPC, CPCConfig
 from ssl_behavior.methods.summary_prediction import SummaryPrediction, SummaryPredictionConfig
 from ssl_behavior.nn import EncoderConfig, MixerConfig
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
-from ssl_behavior.units import Actors, actors_of, check_unit
+from ssl_behavior.units import Actors, actors_of
 from ssl_behavior.views import drawn_pairs, present_pairs, views_of
 from ssl_behavior.window_statistics import SummariesConfig, WindowsConfig
 from ssl_behavior.windows import WindowReader
@@ -70,9 +67,7 @@ def with_absent(one, number=1):
     nobody = np.full((FRAMES, number, 7, 2), np.nan, np.float32)
     names = (*one.individuals, *(f"absent{extra}" for extra in range(number)))
     skeleton = replace(one.skeleton, individuals=names)
-    return replace(
-        one, keypoints=np.concatenate([one.keypoints, nobody], axis=1), skeleton=skeleton, individuals=names
-    )
+    return replace(one, keypoints=np.concatenate([one.keypoints, nobody], axis=1), skeleton=skeleton, individuals=names)
 
 
 @pytest.fixture(scope="module")
@@ -133,15 +128,14 @@ def test_permuting_exchangeable_animals_permutes_rows_and_nothing_else(fitted, n
 @pytest.mark.parametrize("name", CONFIGS)
 def test_an_absent_animal_changes_nothing(fitted, name, number, exchangeable):
     method, one = fitted(name, number, exchangeable), recording(number, exchangeable=exchangeable)
-    if not exchangeable:
-        # Of animals that are told apart, the encoder knows one that this recording lacks.
-        one = replace(one, keypoints=one.keypoints.copy())
-        one.keypoints[:, -1] = np.nan
-        less = replace(one, keypoints=one.keypoints[:, :-1], individuals=one.individuals[:-1],
-                       skeleton=replace(one.skeleton, individuals=one.individuals[:-1])) if number > 1 else one  # fmt: skip
-        more, names = one, less.individuals if number > 1 else ()
+    if exchangeable or number == 1:
+        more, less, names = with_absent(one, 2 if exchangeable else 0), one, one.individuals
     else:
-        more, less, names = with_absent(one, 2), one, one.individuals
+        # Of animals that are told apart, the encoder knows one that this recording lacks.
+        names = one.individuals[:-1]
+        less = replace(one, keypoints=one.keypoints[:, :-1], individuals=names)
+        less = replace(less, skeleton=replace(one.skeleton, individuals=names))
+        more = replace(one, keypoints=np.where(np.arange(number)[:, None, None] < number - 1, one.keypoints, np.nan))
     close(embedded(method, more), embedded(method, less))
     for actors in (*actors_of("animal", names), *actors_of("pair", names)):
         close(embedded(method, more, actors), embedded(method, less, actors))
@@ -177,3 +171,18 @@ def test_a_window_of_two_animals_costs_one_view_each_and_of_four_twelve():
     assert numbers == [1, 2, 6, 12]
     some = torch.tensor([[True, False, True, False]])
     assert views_of(some).number == 2 and views_of(some).animals == (0, 2)
+
+
+def test_units_take_turns_and_are_drawn_among_present_animals():
+    present = torch.tensor([[True, True, True]] * 5 + [[True, False, True]])
+    assert drawn_pairs(present, ("scene",), None) is None
+    for generator in (None, torch.Generator().manual_seed(0)):
+        pairs = drawn_pairs(present, ("scene", "animal", "pair"), generator)
+        assert torch.equal(pairs[::3], present_pairs(present)[::3])
+        assert pairs[1].sum() == pairs[4].sum() == 2 and (pairs[1].any(dim=1).sum(), pairs[4].any(dim=1).sum()) == (
+            1,
+            1,
+        )
+        assert not pairs[5, 1].any() and not pairs[5, :, 1].any()
+    seen = torch.stack([drawn_pairs(present[:1], ("pair",), None, first)[0] for first in range(6)])
+    assert seen.sum(dim=0).tolist() == [[0, 1, 1], [1, 0, 1], [1, 1, 0]]
