@@ -17,7 +17,7 @@ from ssl_behavior.clusters.clustering import FittedOn
 from ssl_behavior.embedding_space import Space, SpaceConfig
 from ssl_behavior.embeddings_folder import Embeddings, store_embeddings
 from ssl_behavior.files import write_json
-from ssl_behavior.recording import Labels, Recording
+from ssl_behavior.recording import Labels, PairLabels, Recording
 from ssl_behavior.skeleton import SKELETONS, with_individuals
 from ssl_behavior.store import write_store
 from ssl_behavior.units import actors_of
@@ -88,10 +88,14 @@ GROUP_FRAMES = {"cage1": 211, "cage2": 101, "cage3": 157}
 GROUP_CLUSTERS = 4
 
 
-def write_group(folder, units=("scene", "animal", "pair"), animals=3, clustered=True):
+def write_group(folder, units=("scene", "animal", "pair"), animals=3, acts=False):
     """A store of three mice (the third is absent from cage2), and embeddings and clusters of each unit.
 
     Embeddings of every row lie near one of four places for 9 to 40 frames at a time; clusters are these places.
+
+    Parameters
+    ----------
+    acts : there is a stream with agents and targets, too: m1 chases m2 and sniffs itself in cage1.
     """
     names = tuple(f"m{n + 1}" for n in range(animals))
     skeleton = with_individuals(SKELETONS["rat_dyads"], names, exchangeable=True)
@@ -107,8 +111,11 @@ def write_group(folder, units=("scene", "animal", "pair"), animals=3, clustered=
         fights = (np.arange(frames) // 20 % 2).astype(np.int16)
         labels = {"S1": Labels(vocabulary=("rest", "fight"), frames=fights, background="rest")}
         recordings.append(
-            Recording(id=id, keypoints=keypoints, skeleton=skeleton, individuals=names, fps=30.0, labels=labels)
-        )
+            Recording(
+                id=id, keypoints=keypoints, skeleton=skeleton, individuals=names, fps=30.0, labels=labels,
+                pair_labels={"acts": chases(animals)} if acts and id == "cage1" else {},
+            )
+        )  # fmt: skip
     store = write_store(folder / "store", recordings)
     centers = 3 * generator.normal(size=(GROUP_CLUSTERS, 7))
     for unit in units:
@@ -121,11 +128,18 @@ def write_group(folder, units=("scene", "animal", "pair"), animals=3, clustered=
         values = ((id, centers[own] + 0.3 * generator.normal(size=(len(own), 7))) for id, own in states.items())
         store_embeddings(folder / unit, store, store.rows, values, "latent", lambda: "c" * 64, "float32", unit=unit)
         embeddings = Embeddings(folder / unit)
-        if clustered:
-            space = SpaceConfig(most_dims=0)
-            clustering = fit_clusters(embeddings, KMeansConfig(clusters=GROUP_CLUSTERS), space)
-            save_clustering(clustering, folder / f"{unit}_clusters")
+        clustering = fit_clusters(embeddings, KMeansConfig(clusters=GROUP_CLUSTERS), SpaceConfig(most_dims=0))
+        save_clustering(clustering, folder / f"{unit}_clusters")
     return folder
+
+
+def chases(animals):
+    """Chases of m1 and m2, looked for in all pairs but those with m3, and sniffs of m1 at itself."""
+    looked_for = np.zeros((animals, animals, 2), bool)
+    looked_for[:2, :2, 0] = ~np.eye(2, dtype=bool)
+    looked_for[0, 0, 1] = True
+    bouts = np.array([(0, 1, 0, 10, 60), (1, 0, 0, 55, 90), (0, 0, 1, 80, 120)])
+    return PairLabels(vocabulary=("chase", "sniff"), bouts=bouts, looked_for=looked_for)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.group_comparison import compare_profiles, read_groups
 from ssl_behavior.embeddings_folder import Embeddings, recording_numbers
 from ssl_behavior.errors import InputError
-from ssl_behavior.row_labels import frame_labels
+from ssl_behavior.row_labels import behavior_labels, frame_labels
 from ssl_behavior.store import Store
 
 from ..conftest import GROUP_CLUSTERS, write_group
@@ -213,3 +213,45 @@ def test_commands_count_animals_and_pairs(group, tmp_path, capsys):
     said = " ".join(capsys.readouterr().out.split())
     assert "fitted on 8 pairs" in said and "labels 3 recordings, 14 pairs" in said
     assert main(["quality", str(group / "pair"), str(group / "pair"), "--clusters", "3", "--sample", "400"]) == 0
+
+
+@pytest.fixture(scope="module")
+def acting(tmp_path_factory):
+    """The group with a stream of chases and sniffs."""
+    return write_group(tmp_path_factory.mktemp("acting"), acts=True)
+
+
+@pytest.mark.parametrize(("unit", "chase", "annotated"), [("scene", 80, 211), ("animal", 85, 422), ("pair", 85, 422)])
+def test_bouts_with_an_agent_and_a_target_enrich_their_rows(acting, unit, chase, annotated):
+    clustered = ClusteredStore.of(load_frames(acting / f"{unit}_clusters"), Store(acting / "store"))
+    found = behavior_labels(clustered.store, clustered.frames.rows)
+    assert [(one.stream, one.classes[0]) for one in found] == [("S1", "rest"), ("acts", "chase"), ("acts", "sniff")]
+    rows = enrichments(contingency(clustered, found[1]))
+    assert {one.behavior for one in rows} == {"chase"} and {one.annotated for one in rows} == {annotated}
+    assert sum(one.both for one in rows) == chase == rows[0].of_behavior
+
+
+def test_description_lists_directed_behaviors(acting, tmp_path):
+    out = tmp_path / "d"
+    words = [str(acting / "pair_clusters"), str(acting / "pair"), str(acting / "store"), "--out", str(out)]
+    assert main(["describe", *words]) == 0
+    rows = list(csv.DictReader((out / "enrichment.csv").read_text().splitlines()))
+    assert {(row["stream"], row["behavior"]) for row in rows} == {("S1", "rest"), ("S1", "fight"), ("acts", "chase")}
+    bouts = [row for row in csv.DictReader((out / "discovery.csv").read_text().splitlines()) if row["of"] == "bout"]
+    acts = {(row["recording"], row["agent"], row["target"]): row["behavior"] for row in bouts}
+    assert all(("acts=-" in words) == (who[0] != "cage1" or "m3" in who) for who, words in acts.items())
+
+
+def test_clusters_of_pairs_are_exported_with_agents_and_targets(acting, tmp_path):
+    for unit in ("animal", "pair"):
+        out = tmp_path / unit
+        assert main(["export", str(acting / f"{unit}_clusters"), "--out", str(out), "--format", "csv"]) == 0
+        clusters = load_frames(acting / f"{unit}_clusters")
+        (file,) = [path for path in out.rglob("*.csv") if path.stem.startswith("cage2")]
+        lines = list(csv.DictReader(file.read_text().splitlines()))
+        wanted = {
+            (row.agent, row.target or row.agent, f"cluster_{cluster}", start)
+            for row in clusters.rows if row.recording == "cage2"
+            for start, _, cluster in clusters.bouts(row)
+        }  # fmt: skip
+        assert {(one["agent"], one["target"], one["behavior"], int(one["start_frame"])) for one in lines} == wanted

@@ -160,3 +160,15 @@ def test_a_report_is_of_one_unit_and_of_animals_of_the_tracks():
         report(scene, pair)
     with pytest.raises(InputError, match="'c' is none of the animals"):
         report(ReportRecording(id="x@c", recording="x", agent="c", frames=7, fps=30.0))
+
+
+def test_behaviors_of_pairs_have_a_lane_for_each(tmp_path):
+    folder = write_group(tmp_path / "acting", units=("pair",), acts=True)
+    report = report_of(folder, "pair").report
+    acts = report.labels[1]
+    assert (acts.name, acts.words, acts.background) == ("acts", ("chase", "sniff", "other"), "other")
+    assert not acts.of_recording
+    shown = {one.title: own for one, own in zip(report.recordings, acts.frames, strict=True) if own is not None}
+    assert list(shown) == ["cage1, m1 → m2", "cage1, m2 → m1"]
+    assert np.flatnonzero(shown["cage1, m2 → m1"] == 0).tolist() == list(range(55, 90))
+    assert any(bout.ethogram == "acts" and bout.recording == "cage1@m1,m2" for bout in report.bouts)
