@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.recording import NOT_ANNOTATED, Labels
+from ssl_behavior.recording import NOT_ANNOTATED, Labels, PairLabels
 
 __all__ = [
     "Bout",
@@ -20,6 +20,7 @@ __all__ = [
     "Span",
     "bout_table",
     "bouts_of",
+    "bouts_of_pairs",
     "runs",
     "without_short_bouts",
     "without_short_runs",
@@ -83,7 +84,8 @@ class Bout:
     Parameters
     ----------
     probability : mean probability of its frames; None = unknown.
-    actor : the individual that shows it; "" = not known.
+    agent : the individual that shows it; "" = not known.
+    target : the individual that it is directed at, the agent itself in behaviors such as grooming; "" = not known.
     """
 
     stream: str
@@ -91,7 +93,8 @@ class Bout:
     start: int
     stop: int
     probability: float | None = None
-    actor: str = ""
+    agent: str = ""
+    target: str = ""
 
 
 @runtime_checkable
@@ -227,6 +230,21 @@ def without_short_runs(frames: np.ndarray, fewest_frames: int) -> np.ndarray:
         parts[first], before[last] = (last, label), first
         heapq.heappush(waiting, (last - first, first))
     return frames
+
+
+def bouts_of_pairs(stream: str, labels: PairLabels, individuals: Sequence[str]) -> list[Bout]:
+    """The bouts of a stream with agents and targets, whose numbers are those of `individuals`."""
+    return [
+        Bout(
+            stream=stream,
+            behavior=labels.vocabulary[behavior],
+            start=start,
+            stop=stop,
+            agent=individuals[agent],
+            target=individuals[target],
+        )
+        for agent, target, behavior, start, stop in labels.bouts.tolist()
+    ]
 
 
 def bouts_of(stream: str, labels: Labels, probability: np.ndarray | None = None) -> list[Bout]:

@@ -27,11 +27,12 @@ from ssl_behavior.io.import_report import (
     absent_animals,
     without_heading,
 )
+from ssl_behavior.io.pair_annotation import without_absent
 from ssl_behavior.io.reader_helpers import id_from_name
 from ssl_behavior.io.track_quality import clean, inspect_quality
 from ssl_behavior.multi_animal import animals_in_files, joined, split_by_names
-from ssl_behavior.recording import NOT_ANNOTATED, Recording, check_rate
-from ssl_behavior.resampling import removed_bouts, resample
+from ssl_behavior.recording import NOT_ANNOTATED, PairLabels, Recording, check_rate
+from ssl_behavior.resampling import removed_bouts, removed_pair_bouts, resample
 from ssl_behavior.skeleton import FLAT, Skeleton
 from ssl_behavior.store import FPS_TOLERANCE, StoreWriter, create_store
 from ssl_behavior.terminal import Progress, listed, no_progress
@@ -204,9 +205,12 @@ def _recordings(
 ) -> Iterator[Recording]:
     """Label, clean and inspect the recordings one by one, and add each to the report."""
     for file, recording in _joined(_read(tracks, options, report, progress), tracks, options, report):
-        recording = _scaled(individuals.matched(recording), options.px_per_cm)
-        labeled, spans = _labeled(recording, annotations, file.path, options, report)
-        cleaned, counts = clean(labeled, options.keep_sentinels, options.min_confidence)
+        # Labels of agents and targets name the animals of the file, so they come before these are chosen and renamed.
+        skeleton = individuals.skeleton or recording.skeleton
+        labeled, spans = _labeled(recording, annotations, file.path, skeleton, options, report)
+        recording = _scaled(individuals.matched(labeled), options.px_per_cm)
+        cleaned, counts = clean(recording, options.keep_sentinels, options.min_confidence)
+        cleaned = _without_absent(cleaned)
         # The tracker's faults are looked for in its own frames: between slower ones every movement would be a jump.
         quality = inspect_quality(cleaned)
         made = cleaned if options.resample is None else resample(cleaned, options.resample)
@@ -241,10 +245,13 @@ def _divided(recording: Recording, options: ImportOptions) -> Recording:
     if options.animals_from == "names":
         return split_by_names(recording)
     if recording.skeleton.name == FLAT:
-        animals = ", ".join(animals_in_names(recording.skeleton.keypoints))
+        animals = list(animals_in_names(recording.skeleton.keypoints, fewest=1))
+        whose = (
+            f"several animals ({', '.join(animals)})" if len(animals) > 1 else f"an animal that they name {animals[0]}"
+        )
         raise InputError(
-            f"{recording.source}: its {recording.skeleton.num_keypoints} body parts are those of several animals "
-            f"({animals}): pass `animals_from=names` to read them as such, or a `skeleton` to read them as one animal"
+            f"{recording.source}: its {recording.skeleton.num_keypoints} body parts are those of {whose}: pass "
+            "`animals_from=names` to read them as such, or a `skeleton` to read them as one animal"
         )
     return recording
 
@@ -328,13 +335,29 @@ def _scaled(recording: Recording, px_per_cm: float | None) -> Recording:
 
 
 def _labeled(
-    recording: Recording, annotations: AnnotationIndex, tracks: Path, options: ImportOptions, report: ImportReport
+    recording: Recording,
+    annotations: AnnotationIndex,
+    tracks: Path,
+    skeleton: Skeleton,
+    options: ImportOptions,
+    report: ImportReport,
 ) -> tuple[Recording, dict[str, AnnotationSpan]]:
     """The recording with the label streams of its annotation files, if any."""
-    backgrounds = {**DOCUMENTED_BACKGROUND.get(recording.skeleton.name, {}), **options.backgrounds}
-    found = annotations.label(recording, tracks, backgrounds)
+    backgrounds = {**DOCUMENTED_BACKGROUND.get(skeleton.name, {}), **options.backgrounds}
+    found = annotations.label(recording, tracks, backgrounds, options.individuals)
     report.notices += [sentence for sentence in found.notices if sentence not in report.notices]
-    return replace(recording, labels=found.labels), found.spans
+    return replace(recording, labels=found.labels, pair_labels=found.pair_labels), found.spans
+
+
+def _without_absent(recording: Recording) -> Recording:
+    """The recording with labels that were looked for only in animals that it has."""
+    absent = recording.absent if recording.pair_labels else ()
+    labels, notes = {}, list(recording.notes)
+    for name, own in recording.pair_labels.items():
+        where = f"{recording.source}: recording {recording.id!r}, label stream {name!r}"
+        labels[name], said = without_absent(own, recording.individuals, absent, where)
+        notes += [note for note in said if note not in notes]
+    return replace(recording, pair_labels=labels, notes=tuple(notes))
 
 
 def _stream_reports(
@@ -356,7 +379,25 @@ def _stream_reports(
             if recording is source
             else removed_bouts(source.labels[name], source.frame_times, labels, recording.frame_times),
         )
-    return reports
+    pairs = {name: _pair_report(name, labels, recording, source) for name, labels in recording.pair_labels.items()}
+    return reports | pairs
+
+
+def _pair_report(name: str, labels: PairLabels, recording: Recording, source: Recording) -> StreamReport:
+    """Report on a stream with agents and targets; frames of a behavior are those of all pairs together."""
+    lengths = labels.bouts[:, 4] - labels.bouts[:, 3]
+    counts = np.bincount(labels.bouts[:, 2], lengths, minlength=len(labels.vocabulary)).astype(np.int64)
+    return StreamReport(
+        annotated=recording.num_frames,
+        counts=dict(zip(labels.vocabulary, counts.tolist(), strict=True)),
+        annotator=labels.annotator,
+        clipped=0,
+        uncovered=0,
+        after_end=0,
+        removed_bouts={}
+        if recording is source
+        else removed_pair_bouts(source.pair_labels[name], source.frame_times, recording.frame_times),
+    )
 
 
 def _check_unused(annotations: AnnotationIndex, recordings: Sequence[str]) -> None:

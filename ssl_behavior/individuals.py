@@ -6,13 +6,11 @@ Keypoints are matched by name, too.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from ssl_behavior.body_parts import same_name
 from ssl_behavior.errors import InputError
-from ssl_behavior.recording import PairLabels, Recording, take_or_missing
+from ssl_behavior.recording import Recording, take_or_missing
 from ssl_behavior.skeleton import ASSUMED, DEFAULT_INDIVIDUALS, FRONT_ROLES, Skeleton, with_individuals
-from ssl_behavior.terminal import listed
+from ssl_behavior.terminal import counted, listed
 
 __all__ = ["IndividualsByName", "advise_individuals", "align_keypoints"]
 
@@ -62,7 +60,9 @@ class IndividualsByName:
         own = self._own(recording, self._names(recording))
         left_out = [name for name in recording.individuals if name not in own.values()]
         notes = [f"animals left out, neither chosen nor in the skeleton: {listed(left_out)}"] if left_out else []
-        found = _with_animals(recording, tuple(own), [recording.individuals.index(name) for name in own.values()])
+        picks = [recording.individuals.index(name) for name in own.values()]
+        notes += _left_out_bouts(recording, picks)
+        found = _with_animals(recording, tuple(own), picks)
         assert self.skeleton is not None
         _check_points(whole, recording, own)
         self._found.update(own)
@@ -170,10 +170,12 @@ class IndividualsByName:
         expected, own = self.skeleton.individuals, tuple(names)
         if len(own) != len(expected):
             every = dict.fromkeys([*expected, *own])
+            pairs = dict(_paired(expected, own))
+            example = " ".join(f"{name}={pairs[name]}" if name in pairs else name for name in expected)
             raise InputError(
                 f"{_of(recording)} has {_counted(own)}, the recordings before have {_counted(expected)}, and neither "
                 f"list contains the other: if these are other animals, name all of them (`individuals={' '.join(every)}"
-                f"`); if not, say who is who, for example `individuals={_pairs(expected, own)}`, or import the "
+                f"`); if not, say who is who, for example `individuals={example}`, or import the "
                 "recordings into two stores"
             )
         if not self.skeleton.exchangeable:
@@ -228,6 +230,16 @@ class IndividualsByName:
             )
 
 
+def _left_out_bouts(recording: Recording, picks: Sequence[int]) -> list[str]:
+    """Notes that count the bouts whose agent or target is not chosen."""
+    counts = {stream: labels.num_about_others(picks) for stream, labels in recording.pair_labels.items()}
+    return [
+        f"{stream}: {counted(count, 'bout')} of animals that are left out, as agent or target, left out, too"
+        for stream, count in counts.items()
+        if count
+    ]
+
+
 def _check_names(recording: Recording) -> None:
     names = recording.individuals
     if repeated := sorted({name for name in names if names.count(name) > 1}):
@@ -260,21 +272,10 @@ def _with_animals(recording: Recording, names: tuple[str, ...], places: Sequence
         keypoints=take_or_missing(recording.keypoints, places, axis=1),
         confidence=None if known is None else take_or_missing(known, places, axis=1),
         individuals=names,
-        pair_labels={name: _with_places(labels, places) for name, labels in streams.items()},
+        pair_labels={
+            name: labels.of_individuals(places, len(recording.individuals)) for name, labels in streams.items()
+        },
     )
-
-
-def _with_places(labels: PairLabels, places: Sequence[int]) -> PairLabels:
-    """The labels of animals with other numbers; those of animals without a place are left out."""
-    numbers = np.full(1 + max(max(places), labels.bouts[:, :2].max(initial=0)), -1)
-    there = np.array(places) >= 0
-    numbers[np.array(places)[there]] = np.flatnonzero(there)
-    bouts = labels.bouts.copy()
-    bouts[:, :2] = numbers[bouts[:, :2]]
-    looked_for = labels.looked_for
-    if looked_for is not None:
-        looked_for = looked_for[np.ix_(places, places)] & there[:, None, None] & there[None, :, None]
-    return replace(labels, bouts=bouts[(bouts[:, :2] >= 0).all(axis=1)], looked_for=looked_for)
 
 
 def _about_identity(skeleton: Skeleton) -> str:
@@ -303,10 +304,14 @@ def _ask(names: Sequence[str], own: Sequence[str]) -> str:
 
 
 def _pairs(names: Sequence[str], own: Sequence[str]) -> str:
-    """Words NEW=NAME; names for whom no animal is left are left out."""
+    return " ".join(f"{name}={other}" for name, other in _paired(names, own))
+
+
+def _paired(names: Sequence[str], own: Sequence[str]) -> list[tuple[str, str]]:
+    """(Name, name in the file), an example of who may be who, as far as there are animals left."""
     others = iter([name for name in own if name not in names])
     pairs = [(name, name if name in own else next(others, "")) for name in names]
-    return " ".join(f"{name}={own}" for name, own in pairs if own)
+    return [(name, other) for name, other in pairs if other]
 
 
 def advise_individuals(names: Sequence[str], own: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ killed command leaves the store as it was or as it should be. `store.json` also 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from ssl_behavior.io.annotation_index import AnnotationIndex
 from ssl_behavior.io.discovery import index_annotations
 from ssl_behavior.io.dlc import DOCUMENTED_BACKGROUND
 from ssl_behavior.io.import_report import about_removed_bouts, about_spans
-from ssl_behavior.recording import NOT_ANNOTATED, Labels
+from ssl_behavior.io.pair_annotation import Animals, without_absent
+from ssl_behavior.pair_label_files import pair_stream_contents, write_pair_stream
+from ssl_behavior.recording import NOT_ANNOTATED, Labels, PairLabels
 from ssl_behavior.store import STREAM_NAME, Store, StoreRow
 from ssl_behavior.terminal import counted, listed
 
@@ -35,6 +37,8 @@ __all__ = [
 ]
 
 _JOURNAL = "label_changes"
+_PAIRS = "pair_streams"
+_PAIR_FILES = ("bouts", "looked_for")
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class LabelChange:
 
     sentence: str
     notices: list[str] = field(default_factory=list)
+
+
+def _bad_name(stream: str) -> str:
+    return f"label stream {stream!r}: use letters, digits, '_', '-' and '.' only"
 
 
 class _Draft:
@@ -55,11 +63,23 @@ class _Draft:
         self.journal: list[dict[str, Any]] = self.contents.get(_JOURNAL, [])
         self.streams: dict[str, dict[str, Any]] = self.contents["streams"]
         self.rows: dict[str, dict[str, Any]] = {row["id"]: row for row in self.contents["recordings"]}
+        self.pair_streams: dict[str, dict[str, Any]] = dict(self.contents.get(_PAIRS, {}))
+        self._pair_labels: dict[str, dict[str, PairLabels]] = {}
         self.before = {
             "streams": {name: dict(stream) for name, stream in self.streams.items()},
             "annotators": {id: dict(row["annotators"]) for id, row in self.rows.items()},
         }
         self._arrays: dict[str, np.ndarray] = {}
+        if self.pair_streams:
+            self.before[_PAIRS] = dict(self.pair_streams)
+
+    def pair_labels(self, stream: str) -> dict[str, PairLabels]:
+        """Recording -> bouts of a stream with agents and targets, to change; a new stream has none."""
+        if stream not in self._pair_labels:
+            known = self.store.pair_streams.get(stream)
+            rows = [self.store.row(id) for id in known.recordings] if known is not None else []
+            self._pair_labels[stream] = {row.id: self.store.pair_labels(stream, row) for row in rows}
+        return self._pair_labels[stream]
 
     def array(self, stream: str) -> np.ndarray:
         """A stream's labels to write into, int16 [frames]; a new stream is not annotated."""
@@ -71,23 +91,43 @@ class _Draft:
 
     def new_stream(self, name: str, vocabulary: Sequence[str] = (), background: str = "") -> None:
         if not STREAM_NAME.fullmatch(name):
-            raise InputError(f"label stream {name!r}: use letters, digits, '_', '-' and '.' only")
+            raise InputError(_bad_name(name))
         self.streams[name] = {"vocabulary": list(vocabulary), "background": background}
 
     def commit(self, sentence: str) -> None:
         """Write arrays, then the contents with a new entry of the journal."""
+        paired = {name for name in self.pair_streams if name not in self._pair_labels}
+        paired |= {name for name, labels in self._pair_labels.items() if labels}
+        if both := next((name for name in self.streams if name in paired), ""):
+            raise InputError(
+                f"{self.path}: label stream {both!r} would have agents and targets in some recordings and none in "
+                "others; rename one of the two first"
+            )
         number = 1 + max((entry["number"] for entry in self.journal), default=0)
         with write_errors_explained(self.path / "labels", "store"):
-            self._remove_unused(self.before["streams"])
+            self._remove_unused(self.before)
             for name, frames in self._arrays.items():
                 file = f"labels/{name}.{number}.npy"
                 with atomic_file(self.path / file, "store") as partial, partial.open("wb") as out:
                     np.save(out, frames)
                 self.streams[name]["file"] = file
+            self._write_pair_labels(number)
             changed = {id: own for id, own in self.before["annotators"].items() if own != self.rows[id]["annotators"]}
-            before = {"streams": self.before["streams"], "annotators": changed}
+            before = self.before | {"annotators": changed}
             entry = {"number": number, "change": sentence, "before": before}
-            write_json(self.path / "store.json", self.contents | {_JOURNAL: [*self.journal, entry]})
+            write_json(self.path / "store.json", self._contents() | {_JOURNAL: [*self.journal, entry]})
+
+    def _write_pair_labels(self, number: int) -> None:
+        for name, labels in self._pair_labels.items():
+            self.pair_streams.pop(name, None)
+            if labels:
+                made = write_pair_stream(self.path, name, labels, len(self.store.individuals), f".{number}")
+                self.pair_streams[name] = pair_stream_contents(made)
+
+    def _contents(self) -> dict[str, Any]:
+        """The contents with the streams of agents and targets, if there are any."""
+        rest = {name: value for name, value in self.contents.items() if name != _PAIRS}
+        return rest | ({_PAIRS: self.pair_streams} if self.pair_streams else {})
 
     def undo(self) -> str:
         """Take the newest change back; returns its sentence."""
@@ -96,24 +136,34 @@ class _Draft:
         for id, annotators in entry["before"]["annotators"].items():
             self.rows[id]["annotators"] = annotators
         self.journal = self.journal[:-1]
-        write_json(self.path / "store.json", self.contents | {_JOURNAL: self.journal})
+        self.pair_streams = dict(entry["before"].get(_PAIRS, {}))
+        write_json(self.path / "store.json", self._contents() | {_JOURNAL: self.journal})
         self.streams = self.contents["streams"]
         self._remove_unused({})
         return str(entry["change"])
 
     def forget(self, stream: str) -> None:
         """Take a stream out."""
+        if stream in self.pair_streams:
+            self._pair_labels[stream] = {}
+            return
         del self.streams[stream]
         self._arrays.pop(stream, None)
 
-    def _remove_unused(self, before: Mapping[str, Mapping[str, Any]]) -> None:
+    def _remove_unused(self, before: Mapping[str, Any]) -> None:
         """Remove arrays that neither the store nor its journal names: of killed commands and undone changes."""
-        versions = [before, self.streams]
-        versions += [entry["before"]["streams"] for entry in self.journal]
-        used = {one.get("file") or f"labels/{name}.npy" for streams in versions for name, one in streams.items()}
-        for file in sorted((self.path / "labels").rglob("*.npy")):
-            if file.relative_to(self.path).as_posix() not in used:
-                file.unlink()
+        versions = [before, {"streams": self.streams, _PAIRS: self.pair_streams}]
+        versions += [entry["before"] for entry in self.journal]
+        used = {
+            one.get("file") or f"labels/{name}.npy"
+            for version in versions
+            for name, one in version.get("streams", {}).items()
+        }
+        used |= {one[key] for version in versions for one in version.get(_PAIRS, {}).values() for key in _PAIR_FILES}
+        for folder in ("labels", "pair_labels"):
+            for file in sorted((self.path / folder).rglob("*.npy")):
+                if file.relative_to(self.path).as_posix() not in used:
+                    file.unlink()
 
 
 def _rows(store: Store, recordings: Sequence[str]) -> list[StoreRow]:
@@ -153,32 +203,54 @@ def add_labels(
     known = {name: one.background for name, one in draft.store.streams.items() if one.background}
     chosen = {**DOCUMENTED_BACKGROUND.get(draft.store.skeleton.name, {}), **known, **(backgrounds or {})}
     spans: dict[str, dict[str, AnnotationSpan]] = {}
+    paired: dict[str, list[str]] = {}
     removed: dict[str, dict[str, dict[str, tuple[int, int]]]] = {}
     for row in draft.store.rows:
         source = draft.store.resampled_from(row)
         own = row.frame_times
-        found = index.labels_of(row.id, source or own, _tracks(row), chosen, None if source is None else own)
+        animals = Animals(individuals=draft.store.individuals)
+        found = index.labels_of(row.id, source or own, _tracks(row), chosen, animals, None if source is None else own)
         notices += [notice for notice in found.notices if notice not in notices]
         removed[row.id] = found.removed_bouts
         for stream, labels in found.labels.items():
             if stream in row.annotators and not overwrite:
-                raise InputError(
-                    f"{draft.path}: recording {row.id!r} has labels {stream!r} already; pass `overwrite` to replace "
-                    "them, or drop or rename the stream first"
-                )
+                raise InputError(_has_already(draft, row, stream))
             _put(draft, row, stream, labels)
             spans.setdefault(stream, {})[row.id] = found.spans[stream]
+        for stream, bouts in found.pair_labels.items():
+            notices += _add_bouts(draft, row, stream, bouts, overwrite)
+            paired[stream] = [*paired.get(stream, []), row.id]
     if unused := index.unused():
         files = listed(list(map(str, unused)), 1)
         raise InputError(f"{files}: no recording of {draft.path} has this name; see `ssl-behavior info`")
-    if not spans:
+    if not spans and not paired:
         raise InputError(f"{draft.path}: there are no labels in {', '.join(map(str, annotations))}")
     notices[:0] = about_removed_bouts(removed)
     for stream, of in spans.items():
         notices += about_spans(stream, of, draft.streams[stream]["background"])
-    sentence = "added " + ", ".join(f"{stream} ({counted(len(of), 'recording')})" for stream, of in spans.items())
+    added = [(stream, len(of)) for stream, of in (*spans.items(), *paired.items())]
+    sentence = "added " + ", ".join(f"{stream} ({counted(number, 'recording')})" for stream, number in added)
     draft.commit(sentence)
     return LabelChange(sentence, [*index.notices, *notices, *index.left_out()])
+
+
+def _has_already(draft: _Draft, row: StoreRow, stream: str) -> str:
+    return (
+        f"{draft.path}: recording {row.id!r} has labels {stream!r} already; pass `overwrite` to replace "
+        "them, or drop or rename the stream first"
+    )
+
+
+def _add_bouts(draft: _Draft, row: StoreRow, stream: str, labels: PairLabels, overwrite: bool) -> list[str]:
+    """Put bouts with agents and targets into a stream; returns sentences about absent animals."""
+    if not STREAM_NAME.fullmatch(stream):
+        raise InputError(_bad_name(stream))
+    own = draft.pair_labels(stream)
+    if row.id in own and not overwrite:
+        raise InputError(_has_already(draft, row, stream))
+    where = f"{draft.path}: recording {row.id!r}, label stream {stream!r}"
+    own[row.id], said = without_absent(labels, draft.store.individuals, row.absent, where)
+    return [f"{row.id}: {sentence}" for sentence in said]
 
 
 def _tracks(row: StoreRow) -> Path:
@@ -209,6 +281,8 @@ def rename_stream(store: str | Path, old: str, new: str, recordings: Sequence[st
         If there is no such stream, the name cannot be a stream's, or a recording has the new stream already.
     """
     draft = _Draft(store)
+    if old in draft.pair_streams:
+        return _rename_pair_stream(draft, old, new, recordings)
     draft.store.stream(old)
     rows = [row for row in _rows(draft.store, recordings) if old in row.annotators]
     if old == new or not rows:
@@ -236,6 +310,24 @@ def rename_stream(store: str | Path, old: str, new: str, recordings: Sequence[st
     return LabelChange(sentence)
 
 
+def _rename_pair_stream(draft: _Draft, old: str, new: str, recordings: Sequence[str]) -> LabelChange:
+    own, other = draft.pair_labels(old), draft.pair_labels(new)
+    ids = [row.id for row in _rows(draft.store, recordings) if row.id in own]
+    if old == new or not ids:
+        raise InputError(f"{draft.path}: nothing to rename; {old!r} is the name already, or no recording has it")
+    if not STREAM_NAME.fullmatch(new):
+        raise InputError(_bad_name(new))
+    if has := next((id for id in ids if id in other), None):
+        raise InputError(
+            f"{draft.path}: recording {has!r} has labels {new!r} already; drop or rename that stream first"
+        )
+    for id in ids:
+        other[id] = own.pop(id)
+    sentence = f"renamed stream {old} to {new}" + (f" in {counted(len(ids), 'recording')}" if own else "")
+    draft.commit(sentence)
+    return LabelChange(sentence)
+
+
 def _labels_of(store: Store, row: StoreRow, stream: str) -> Labels:
     one = store.stream(stream)
     return Labels(
@@ -253,7 +345,7 @@ def rename_behavior(store: str | Path, stream: str, old: str, new: str) -> Label
         If there is no such stream or behavior, or the new name is empty or a behavior's already.
     """
     draft = _Draft(store)
-    vocabulary = list(draft.store.stream(stream).vocabulary)
+    vocabulary = _vocabulary(draft, stream)
     _check_behaviors(draft, stream, [old])
     if not new.strip():
         raise InputError(f"{draft.path}: the new name of {old!r} of {stream} is empty; expected a behavior's name")
@@ -261,18 +353,32 @@ def rename_behavior(store: str | Path, stream: str, old: str, new: str) -> Label
         raise InputError(f"{draft.path}: nothing to rename; {old!r} of {stream} has this name already")
     if new in vocabulary:
         raise InputError(f"{draft.path}: {stream} has a behavior {new!r} already; merge the two instead")
-    one = draft.streams[stream]
-    one["vocabulary"] = [new if word == old else word for word in vocabulary]
-    one["background"] = new if one["background"] == old else one["background"]
+    words = [new if word == old else word for word in vocabulary]
+    if stream in draft.pair_streams:
+        own = draft.pair_labels(stream)
+        own.update({id: replace(labels, vocabulary=tuple(words)) for id, labels in own.items()})
+    else:
+        one = draft.streams[stream]
+        one["vocabulary"], one["background"] = words, new if one["background"] == old else one["background"]
     sentence = f"renamed {old} of {stream} to {new}"
     draft.commit(sentence)
     return LabelChange(sentence)
 
 
 def _check_behaviors(draft: _Draft, stream: str, behaviors: Sequence[str]) -> None:
-    vocabulary = draft.store.stream(stream).vocabulary
+    vocabulary = _vocabulary(draft, stream)
     if unknown := [word for word in behaviors if word not in vocabulary]:
-        raise InputError(f"{draft.path}: {stream} has no behavior {unknown[0]!r}; it has {list(vocabulary)}")
+        raise InputError(f"{draft.path}: {stream} has no behavior {unknown[0]!r}; it has {vocabulary}")
+
+
+def _vocabulary(draft: _Draft, stream: str) -> list[str]:
+    """Behaviors of a stream; an unknown one raises InputError with the known ones."""
+    if stream in draft.pair_streams:
+        return list(draft.store.pair_stream(stream).vocabulary)
+    if stream not in draft.streams:
+        known = sorted([*draft.streams, *draft.pair_streams])
+        raise InputError(f"{draft.path} has no label stream {stream!r}; it has {known or 'none'}")
+    return list(draft.store.stream(stream).vocabulary)
 
 
 def merge_behaviors(store: str | Path, stream: str, behaviors: Sequence[str], into: str) -> LabelChange:
@@ -284,7 +390,7 @@ def merge_behaviors(store: str | Path, stream: str, behaviors: Sequence[str], in
         If there is no such stream or behavior, fewer than two, or `into` is empty.
     """
     draft, behaviors = _Draft(store), list(dict.fromkeys(behaviors))
-    vocabulary = list(draft.store.stream(stream).vocabulary)
+    vocabulary = _vocabulary(draft, stream)
     _check_behaviors(draft, stream, behaviors)
     if not into.strip():
         raise InputError(f"{draft.path}: the name of the merged behavior of {stream} is empty; pass it as `into`")
@@ -293,20 +399,40 @@ def merge_behaviors(store: str | Path, stream: str, behaviors: Sequence[str], in
     merged = {*behaviors, into}
     words = list(dict.fromkeys(into if word in merged else word for word in vocabulary))
     numbers = [words.index(into if word in merged else word) for word in vocabulary]
+    sentence = f"merged {', '.join(word for word in vocabulary if word in merged)} of {stream} into {into}"
+    if stream in draft.pair_streams:
+        own = draft.pair_labels(stream)
+        own.update({id: _merged(labels, words, numbers) for id, labels in own.items()})
+        draft.commit(sentence)
+        return LabelChange(sentence, [_ABOUT_MERGED])
     frames = draft.array(stream)
     frames[:] = np.array([*numbers, NOT_ANNOTATED], dtype=np.int16)[frames]
     one = draft.streams[stream]
     one["vocabulary"], one["background"] = words, into if one["background"] in merged else one["background"]
-    sentence = f"merged {', '.join(word for word in vocabulary if word in merged)} of {stream} into {into}"
     draft.commit(sentence)
     return LabelChange(sentence)
+
+
+_ABOUT_MERGED = "in pairs in which one of the merged behaviors was looked for, all of them count as looked for"
+
+
+def _merged(labels: PairLabels, words: Sequence[str], numbers: Sequence[int]) -> PairLabels:
+    """Labels whose behavior i is behavior `numbers[i]` of `words`; what was looked for in one, was in all."""
+    bouts, looked_for = labels.bouts.copy(), labels.looked_for
+    bouts[:, 2] = np.array(numbers)[bouts[:, 2]]
+    if looked_for is not None:
+        old = looked_for
+        looked_for = np.zeros((*old.shape[:2], len(words)), dtype=bool)
+        for number, place in enumerate(numbers):
+            looked_for[..., place] |= old[..., number]
+    return replace(labels, vocabulary=tuple(words), bouts=bouts, looked_for=looked_for)
 
 
 def drop_streams(store: str | Path, streams: Sequence[str]) -> LabelChange:
     """Take label streams out of a store; `undo_change` brings them back."""
     draft = _Draft(store)
     for name in dict.fromkeys(streams):
-        draft.store.stream(name)
+        _vocabulary(draft, name)
         draft.forget(name)
         for row in draft.rows.values():
             row["annotators"].pop(name, None)

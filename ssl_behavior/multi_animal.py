@@ -17,6 +17,7 @@ from ssl_behavior.recording import (
     NOT_ANNOTATED,
     ON_TIME_FRAMES,
     Labels,
+    PairLabels,
     Recording,
     take_or_missing,
     times_of_all_frames,
@@ -117,6 +118,7 @@ def joined(recordings: Sequence[Recording], id: str, animals: Sequence[str]) -> 
         fps=max(recordings, key=lambda one: len(_own_frames(one))).fps,
         individuals=tuple(animals),
         labels=_joined_labels(recordings, num_frames),
+        pair_labels=_joined_pair_labels(recordings),
         subset=_common(recordings, "subset", ""),
         source=", ".join(one.source for one in recordings),
         resolution_px=_common(recordings, "resolution_px", None),
@@ -224,6 +226,40 @@ def _joined_labels(recordings: Sequence[Recording], num_frames: int) -> dict[str
         )
         for name, (_, labels) in longest.items()
     }
+
+
+def _joined_pair_labels(recordings: Sequence[Recording]) -> dict[str, PairLabels]:
+    """Bouts of each file about its own animal; in pairs of two animals nothing was looked for.
+
+    Raises
+    ------
+    InputError
+        If two files of a stream have different annotators.
+    """
+    joined = {}
+    for name in dict.fromkeys(name for one in recordings for name in one.pair_labels):
+        having = [(number, one) for number, one in enumerate(recordings) if name in one.pair_labels]
+        words = tuple(dict.fromkeys(word for _, one in having for word in one.pair_labels[name].vocabulary))
+        looked_for = np.zeros((len(recordings), len(recordings), len(words)), dtype=bool)
+        bouts = []
+        for number, one in having:
+            labels = one.pair_labels[name]
+            table = np.array([words.index(word) for word in labels.vocabulary])
+            looked_for[number, number, table] = labels.looked_for_of(1)[0, 0]
+            renumbered = labels.bouts.copy()
+            renumbered[:, :2] = number
+            renumbered[:, 2] = table[labels.bouts[:, 2]]
+            bouts.append(renumbered)
+        annotators = {one.pair_labels[name].annotator for _, one in having}
+        if len(annotators) > 1:
+            raise InputError(
+                f"label stream {name!r}: {having[0][1].source} and {having[1][1].source} differ in their annotator: "
+                f"{', '.join(sorted(annotators))}; rename the streams by annotator, or leave one out"
+            )
+        joined[name] = PairLabels(
+            vocabulary=words, bouts=np.concatenate(bouts), looked_for=looked_for, annotator=annotators.pop()
+        )
+    return joined
 
 
 def _difference(one: Labels, other: Labels) -> str:

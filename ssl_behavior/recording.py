@@ -5,7 +5,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Real
 
 import numpy as np
@@ -160,18 +160,25 @@ class PairLabels:
             )
         bouts = np.unique(bouts.astype(np.int64), axis=0)
         object.__setattr__(self, "bouts", bouts)
-        for agent, target, behavior, start, stop in bouts.tolist():
-            if not 0 <= behavior < len(self.vocabulary):
-                raise InputError(
-                    f"a bout has the behavior {behavior}, outside the vocabulary {dict(enumerate(self.vocabulary))}"
-                )
-            if min(agent, target) < 0 or not 0 <= start < stop:
-                raise InputError(
-                    f"a bout of {self.vocabulary[behavior]!r} has agent {agent}, target {target}, frames {start} to "
-                    f"{stop}; expected numbers from 0 on, and stop after start"
-                )
+        agent, target, behavior, start, stop = bouts.T
+        self._refuse((behavior < 0) | (behavior >= len(self.vocabulary)))
+        self._refuse((agent < 0) | (target < 0) | (start < 0) | (stop <= start))
         if self.looked_for is not None:
             self._check_looked_for(np.asarray(self.looked_for))
+
+    def _refuse(self, wrong: np.ndarray) -> None:
+        """Refuse the first of these bouts, bool [bout]: its behavior is unknown, or its animals or frames are none."""
+        if not wrong.any():
+            return
+        agent, target, behavior, start, stop = self.bouts[np.flatnonzero(wrong)[0]].tolist()
+        if not 0 <= behavior < len(self.vocabulary):
+            raise InputError(
+                f"a bout has the behavior {behavior}, outside the vocabulary {dict(enumerate(self.vocabulary))}"
+            )
+        raise InputError(
+            f"a bout of {self.vocabulary[behavior]!r} has agent {agent}, target {target}, frames {start} to "
+            f"{stop}; expected numbers from 0 on, and stop after start"
+        )
 
     def _check_looked_for(self, looked_for: np.ndarray) -> None:
         size = len(looked_for)
@@ -200,6 +207,44 @@ class PairLabels:
         for start, stop in self.bouts[(self.bouts[:, :3] == (agent, target, behavior)).all(axis=1), 3:].tolist():
             shown[start:stop] = 1
         return shown
+
+    def looked_for_of(self, num_individuals: int) -> np.ndarray:
+        """What was looked for among these individuals, bool [agent, target, behavior]; everything, if not stated."""
+        if self.looked_for is not None:
+            return self.looked_for
+        return np.ones((num_individuals, num_individuals, len(self.vocabulary)), dtype=bool)
+
+    def num_about_others(self, picks: Sequence[int]) -> int:
+        """Number of bouts with an agent or a target that is not among these individuals."""
+        return int((~np.isin(self.bouts[:, :2], list(picks))).any(axis=1).sum())
+
+    def merged(self) -> "PairLabels":
+        """Labels whose bouts of one behavior of one pair do not overlap; bouts that only touch stay apart."""
+        kept: list[list[int]] = []
+        for bout in self.bouts.tolist():
+            if kept and kept[-1][:3] == bout[:3] and bout[3] < kept[-1][4]:
+                kept[-1][4] = max(kept[-1][4], bout[4])
+            else:
+                kept.append(bout)
+        return replace(self, bouts=np.array(kept, dtype=np.int64).reshape(-1, 5))
+
+    def of_individuals(self, picks: Sequence[int], num_individuals: int) -> "PairLabels":
+        """Labels of some individuals in another order; bouts about the others are left out.
+
+        Parameters
+        ----------
+        picks : for each new individual its number so far; -1 = new, nothing was looked for in its pairs.
+        num_individuals : number of individuals so far.
+        """
+        places = np.asarray(picks, dtype=np.int64)
+        looked_for = np.pad(self.looked_for_of(num_individuals), ((0, 1), (0, 1), (0, 0)))
+        looked_for = looked_for[np.ix_(places, places)] if len(places) else looked_for[:0, :0]
+        known = np.isin(self.bouts[:, :2], places).all(axis=1)
+        number = np.full(num_individuals, -1)
+        number[places[places >= 0]] = np.flatnonzero(places >= 0)
+        bouts = self.bouts[known].copy()
+        bouts[:, :2] = number[bouts[:, :2]]
+        return replace(self, bouts=bouts, looked_for=None if looked_for.all() else looked_for)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

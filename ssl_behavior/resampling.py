@@ -5,21 +5,32 @@ Frame j of the result has the pose at j / fps seconds of the source, and the lab
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.recording import MAX_BYTES, NOT_ANNOTATED, FrameTimes, Labels, Recording, check_rate, tracks_bytes
+from ssl_behavior.recording import (
+    MAX_BYTES,
+    NOT_ANNOTATED,
+    FrameTimes,
+    Labels,
+    PairLabels,
+    Recording,
+    check_rate,
+    tracks_bytes,
+)
 
 __all__ = [
     "equal_rates",
     "frames_at",
     "own_frames_notice",
     "removed_bouts",
+    "removed_pair_bouts",
     "resample",
     "resample_labels",
+    "resample_pair_labels",
 ]
 
 _RATE_ROUNDING = 1e-9
@@ -47,7 +58,7 @@ def resample(recording: Recording, fps: float) -> Recording:
     Keypoints are interpolated linearly between the two frames around each time, where both are observed; a time that is
     a frame's own takes that frame alone. Nothing is extrapolated: before the first measured time, and in holes of more
     than four usual steps between measured times, points are missing. The confidence is the lower one of the two frames.
-    Labels are `resample_labels`. The last frame is the last one that is not after the source's.
+    Labels are `resample_labels` and `resample_pair_labels`. The last frame is the last one not after the source's.
 
     Parameters
     ----------
@@ -85,6 +96,9 @@ def resample(recording: Recording, fps: float) -> Recording:
         confidence=confidence,
         fps=target.fps,
         labels={name: resample_labels(labels, source, target) for name, labels in recording.labels.items()},
+        pair_labels={
+            name: resample_pair_labels(labels, source, target) for name, labels in recording.pair_labels.items()
+        },
         notes=(*recording.notes, *_notes(source, fps)),
         times=None,
         in_file=None,
@@ -254,6 +268,39 @@ def removed_bouts(labels: Labels, source: FrameTimes, made: Labels, target: Fram
             seen = np.concatenate([[0], np.cumsum(made.frames == number)])
             kept = (seen[end] > seen[begin])[own == number]
             found[labels.vocabulary[number]] = int((~kept).sum()), len(kept)
+    return found
+
+
+_SHOWN = ("not shown", "shown")
+
+
+def _behaviors_of_pairs(labels: PairLabels, times: FrameTimes) -> Iterator[tuple[tuple[int, int, int], Labels]]:
+    """Each (agent, target, behavior) with bouts, and its frames: shown or not."""
+    for agent, target, behavior in np.unique(labels.bouts[:, :3], axis=0).tolist():
+        shown = np.zeros(times.num_frames, dtype=np.int16)
+        for start, stop in labels.bouts[(labels.bouts[:, :3] == (agent, target, behavior)).all(axis=1), 3:].tolist():
+            shown[start:stop] = 1
+        yield (agent, target, behavior), Labels(vocabulary=_SHOWN, frames=shown, background=_SHOWN[0])
+
+
+def resample_pair_labels(labels: PairLabels, source: FrameTimes, target: FrameTimes) -> PairLabels:
+    """Bouts at other times: each behavior of each pair as by `resample_labels`; bouts that touch become one."""
+    bouts = [np.empty((0, 5), dtype=np.int64)]
+    for who, shown in _behaviors_of_pairs(labels, source):
+        frames = resample_labels(shown, source, target).frames == 1
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], frames, [False]]))).reshape(-1, 2)
+        bouts.append(np.concatenate([np.tile(who, (len(edges), 1)), edges], axis=1))
+    return replace(labels, bouts=np.concatenate(bouts))
+
+
+def removed_pair_bouts(labels: PairLabels, source: FrameTimes, target: FrameTimes) -> dict[str, tuple[int, int]]:
+    """Bouts that resampling removed, of all pairs together, see `removed_bouts`; bouts that touch count as one."""
+    found: dict[str, tuple[int, int]] = {}
+    for (_, _, behavior), shown in _behaviors_of_pairs(labels, source):
+        made = resample_labels(shown, source, target)
+        gone, total = removed_bouts(shown, source, made, target)[_SHOWN[1]]
+        before = found.get(labels.vocabulary[behavior], (0, 0))
+        found[labels.vocabulary[behavior]] = before[0] + gone, before[1] + total
     return found
 
 

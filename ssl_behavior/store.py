@@ -4,7 +4,8 @@
 `confidence.npy` and `labels/<stream>.npy` (int16, -1 = not annotated) are plain numpy files, so that
 `numpy.load(mmap_mode="r")` reads a store without this package. Frame i of a recording is at i / fps seconds of its
 video. Of resampled recordings the rows also state the source's frame rate and number of frames; `times.npy` (float64,
-seconds) has the times of the source's frames where these were measured.
+seconds) has the times of the source's frames where these were measured. Label streams with agents and targets are in
+`pair_labels/`, see `ssl_behavior.pair_label_files`.
 """
 
 import hashlib
@@ -27,11 +28,19 @@ import numpy as np
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents
 from ssl_behavior.individuals import IndividualsByName
+from ssl_behavior.pair_label_files import (
+    PairStream,
+    pair_stream_contents,
+    pair_streams_of,
+    read_pair_labels,
+    write_pair_stream,
+)
 from ssl_behavior.recording import (
     FPS_RANGE,
     NOT_ANNOTATED,
     FrameTimes,
     Labels,
+    PairLabels,
     Recording,
     is_plausible_rate,
     take_or_missing,
@@ -72,6 +81,11 @@ class FrameRow:
     @property
     def slice(self) -> slice:
         return slice(self.offset, self.offset + self.frames)
+
+    @property
+    def recording(self) -> str:
+        """Id of the recording, which rows of its animals or pairs share."""
+        return self.id
 
     @property
     def frame_times(self) -> FrameTimes:
@@ -150,6 +164,7 @@ class Store:
             self.skeleton = Skeleton.from_dict(contents["skeleton"], source=f"{self.path}/store.json")
             self.individuals: tuple[str, ...] = tuple(contents["individuals"])
             self.streams = {name: _stream(values) for name, values in contents["streams"].items()}
+            self.pair_streams = pair_streams_of(contents, self.path / "store.json")
             self.rows = [_row(values, self.path / "store.json") for values in contents["recordings"]]
             self._by_id = {row.id: row for row in self.rows}
             self._checked_streams: set[str] = set()
@@ -222,6 +237,28 @@ class Store:
         if name not in self.streams:
             raise InputError(f"{self.path} has no label stream {name!r}; it has {sorted(self.streams) or 'none'}")
         return self.streams[name]
+
+    def pair_stream(self, name: str) -> PairStream:
+        """Vocabulary and recordings of a stream with agents and targets; an unknown name raises InputError."""
+        if name not in self.pair_streams:
+            raise InputError(
+                f"{self.path} has no label stream {name!r} with agents and targets; it has "
+                f"{sorted(self.pair_streams) or 'none'}"
+            )
+        return self.pair_streams[name]
+
+    def pair_labels(self, stream: str, row: StoreRow) -> PairLabels:
+        """Bouts of a recording with agents and targets, numbers of the store's individuals.
+
+        Raises
+        ------
+        InputError
+            If the store has no such stream, the recording does not have it, or its arrays are damaged.
+        """
+        facts = self.pair_stream(stream)
+        if row.id not in facts.recordings:
+            raise InputError(f"{self.path}: recording {row.id!r} has no labels {stream!r}")
+        return read_pair_labels(self.path, facts, row.id, row.frames, len(self.individuals))
 
     def resampled_from(self, row: StoreRow) -> FrameTimes | None:
         """Times of the source's frames of a resampled recording; None for any other.
@@ -303,6 +340,9 @@ class Store:
             skeleton=self.skeleton,
             individuals=self.individuals,
             labels=labels,
+            pair_labels={
+                name: self.pair_labels(name, row) for name, one in self.pair_streams.items() if row.id in one.recordings
+            },
             subset=row.subset,
             source=row.source,
             resolution_px=row.resolution_px,
@@ -461,6 +501,7 @@ class StoreWriter:
         self._confidence: _GrowingArray | None = None
         self._times: _GrowingArray | None = None
         self._labels: dict[str, _GrowingArray] = {}
+        self._pair_labels: dict[str, dict[str, PairLabels]] = {}
 
     def append(self, recording: Recording) -> StoreRow:
         """Add a recording.
@@ -475,6 +516,10 @@ class StoreWriter:
         self._keypoints.append(recording.keypoints)
         self._append_confidence(recording)
         self._append_labels(recording)
+        for name, bouts in recording.pair_labels.items():
+            # Stated here, because a store that is widened later has animals of which nobody knew.
+            asked = bouts.looked_for_of(len(self.individuals))
+            self._pair_labels.setdefault(name, {})[recording.id] = replace(bouts, looked_for=asked)
         row = StoreRow(
             id=recording.id,
             offset=self.num_frames,
@@ -545,10 +590,17 @@ class StoreWriter:
                 f"recording {recording.id!r} ({recording.source}) has measured frame times, and a store holds frames "
                 "of one rate: give it one with `ssl_behavior.resampling.resample`, or leave the times out"
             )
-        for name in recording.labels:
+        for name in (*recording.labels, *recording.pair_labels):
             if not STREAM_NAME.fullmatch(name):
                 raise InputError(
                     f"recording {recording.id!r}: label stream {name!r}: use letters, digits, '_', '-' and '.' only"
+                )
+            if (name in recording.labels and name in self._pair_labels) or (
+                name in recording.pair_labels and name in self._labels
+            ):
+                raise InputError(
+                    f"label stream {name!r} has agents and targets in some recordings and none in others, such as "
+                    f"{recording.id!r}; give the streams different names, or import the recordings into two stores"
                 )
 
     def _append_source(self, source: FrameTimes | None) -> dict[str, Any]:
@@ -610,6 +662,12 @@ class StoreWriter:
             },
             "recordings": [_facts(row) for row in self.rows],
         }
+        pairs = {
+            name: write_pair_stream(self.folder, name, own, len(self.individuals))
+            for name, own in self._pair_labels.items()
+        }
+        if pairs:
+            contents["pair_streams"] = {name: pair_stream_contents(one) for name, one in pairs.items()}
         (self.folder / "store.json").write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
 
     def _close_arrays(self) -> None:

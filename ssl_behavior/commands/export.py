@@ -52,16 +52,20 @@ def _export_clusters(options: argparse.Namespace, console: "Console") -> None:
     from ssl_behavior.clusters import load_frames
     from ssl_behavior.clusters.cluster_names import STREAM
     from ssl_behavior.exports import cluster_names, clustered_recordings
+    from ssl_behavior.io.annotated_recording import PairStreamFacts
     from ssl_behavior.recording import StreamFacts
 
     clusters = load_frames(options.path)
     names = cluster_names(clusters.num_clusters, _given_names(options.names, clusters.num_clusters))
     rows = _chosen(clusters.rows, options)
     made = clustered_recordings(clusters, rows, names, _minimum_seconds(options), options.media)
-    stream = StreamFacts(name=STREAM, classes=tuple(dict.fromkeys(names)))
-    frames = sum(row.file_times.num_frames for row in rows)
-    _write(options, console, made, [row.id for row in rows], (stream,), {"clusters": list(names)}, frames)
-    _note_irregular([row.id for row in rows if row.source_fps is not None and row.source_frames is None], console)
+    facts = PairStreamFacts if any(row.agent for row in rows) else StreamFacts
+    stream = facts(name=STREAM, classes=tuple(dict.fromkeys(names)))
+    recordings = {row.recording: row for row in rows}
+    frames = sum(row.file_times.num_frames for row in recordings.values())
+    _write(options, console, made, list(recordings), (stream,), {"clusters": list(names)}, frames)
+    irregular = [id for id, row in recordings.items() if row.source_fps is not None and row.source_frames is None]
+    _note_irregular(irregular, console)
 
 
 def _export_store(options: argparse.Namespace, console: "Console") -> None:
@@ -73,7 +77,7 @@ def _export_store(options: argparse.Namespace, console: "Console") -> None:
     store = Store(options.path)
     check_actor(options.actor, store.individuals)
     streams = chosen_streams(store, options.streams)
-    rows = labeled_rows(store.select(options.recordings) if options.recordings else store.rows, streams)
+    rows = labeled_rows(store, store.select(options.recordings) if options.recordings else store.rows, streams)
     made = stored_recordings(store, rows, streams, _minimum_seconds(options), options.actor, options.media)
     frames = sum(store.file_times(row).num_frames for row in rows)
     _write(options, console, made, [row.id for row in rows], streams, {"store": store.fingerprint()}, frames)
@@ -99,28 +103,34 @@ def _write(
 ) -> None:
     from ssl_behavior.io.annotated_recording import check_media
     from ssl_behavior.io.annotation_writers import write_annotations
+    from ssl_behavior.io.mabe25_submission import conflicting_frames
     from ssl_behavior.terminal import counted, echo, progress_bars
 
     check_media(options.media, ids)
     facts = {**facts, "minimum_bout_seconds": _minimum_seconds(options)}
-    bouts = 0
+    formats = options.format or ["csv"]
+    bouts = conflicts = 0
 
     def with_progress(progress: "Progress") -> "Iterator[AnnotatedRecording]":
-        nonlocal bouts
+        nonlocal bouts, conflicts
         for recording in recordings:
             yield recording
             bouts += len(recording.bouts)
+            conflicts += sum(map(conflicting_frames, recording.pair_labels.values())) if "mabe" in formats else 0
             progress("writing", recording.num_frames, frames)
 
     with progress_bars(console, transient=True) as progress:
-        write_annotations(
-            options.out, with_progress(progress), ids, streams, options.format or ["csv"], facts, options.overwrite
+        write_annotations(options.out, with_progress(progress), ids, streams, formats, facts, options.overwrite)
+    if conflicts:
+        echo(
+            console,
+            f"  - {counted(conflicts, 'frame')} with two actions of one pair: MABe 2025 refuses a submission with them",
         )
     echo(console, f"{counted(bouts, 'bout')} in {counted(len(ids), 'recording')}: {options.out}")
 
 
 def _export_embeddings(options: argparse.Namespace, console: "Console") -> None:
-    from ssl_behavior.embeddings_folder import Embeddings
+    from ssl_behavior.embeddings_folder import Embeddings, count_rows
     from ssl_behavior.exports import export_embeddings
     from ssl_behavior.terminal import counted, echo, progress_bars
 
@@ -135,7 +145,7 @@ def _export_embeddings(options: argparse.Namespace, console: "Console") -> None:
     groups = ", ".join(f"{name} {width}" for name, width in made.groups.items())
     words = "".join(f", {column.name}" for column in columns)
     held = f"{counted(made.num_frames, 'frame')} x {made.dim} ({groups}{words})"
-    echo(console, f"{held} of {counted(len(rows), 'recording')}: {options.out}")
+    echo(console, f"{held} of {count_rows(rows)}: {options.out}")
 
 
 def _columns(options: argparse.Namespace, rows: "Sequence[EmbeddingRow]") -> "list[FrameColumn]":

@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ssl_behavior.bouts import Bout, bouts_of
+from ssl_behavior.bouts import Bout, bouts_of, bouts_of_pairs
 from ssl_behavior.errors import InputError
-from ssl_behavior.recording import Labels, StreamFacts
+from ssl_behavior.recording import Labels, PairLabels, StreamFacts
 
 __all__ = [
     "DEFAULT_MEDIA",
     "AnnotatedRecording",
+    "PairStreamFacts",
     "annotated_recording",
     "check_actor",
     "check_media",
@@ -35,6 +36,8 @@ class AnnotatedRecording:
     ----------
     labels : stream -> labels; all streams have as many frames.
     bouts : bouts of all streams, sorted by start.
+    pair_labels : stream -> labels with agents and targets, numbers of `individuals`.
+    frames : number of frames of a recording that has only labels with agents and targets.
     individuals : names of the animals, where they are known.
     annotator : the annotator, or the annotator whose style was used; "" = unknown.
     media : the video's file, for tools that play it; "" = not known.
@@ -47,10 +50,16 @@ class AnnotatedRecording:
     individuals: tuple[str, ...] = ()
     annotator: str = ""
     media: str = ""
+    pair_labels: Mapping[str, PairLabels] = field(default_factory=dict)
+    frames: int = 0
 
     @property
     def num_frames(self) -> int:
-        return len(next(iter(self.labels.values())).frames)
+        return len(next(iter(self.labels.values())).frames) if self.labels else self.frames
+
+
+class PairStreamFacts(StreamFacts):
+    """Name and behaviors of a label stream with agents and targets."""
 
 
 def annotated_recording(
@@ -63,19 +72,25 @@ def annotated_recording(
     actor: str = "",
     annotator: str = "",
     media: str = DEFAULT_MEDIA,
+    pair_labels: Mapping[str, PairLabels] | None = None,
+    num_frames: int = 0,
 ) -> AnnotatedRecording:
-    """Labels and bouts of a recording; a bout has an actor where one is known.
+    """Labels and bouts of a recording; a bout has an agent where one is known.
 
     Parameters
     ----------
     probabilities : stream -> float [time, classes], where they are known.
     actor : the acting individual of behaviors whose names hold none, see `named_actor`.
+    pair_labels : stream -> labels with agents and targets, numbers of `individuals`.
+    num_frames : of a recording that has only such labels.
     media : video file; "{id}" stands for the recording's id and "{name}" for the last part of the id.
     """
     said = probabilities or {}
     bouts = [bout for stream, one in labels.items() for bout in bouts_of(stream, one, said.get(stream))]
     names = {name: named_actor(name, individuals) for name in {bout.behavior for bout in bouts} | set(labels)}
-    acted = [replace(bout, actor=names[bout.behavior] or names[bout.stream] or actor) for bout in bouts]
+    acted = [replace(bout, agent=names[bout.behavior] or names[bout.stream] or actor) for bout in bouts]
+    pairs = dict(pair_labels or {})
+    acted += [bout for stream, own in pairs.items() for bout in bouts_of_pairs(stream, own, individuals)]
     return AnnotatedRecording(
         id=recording,
         fps=fps,
@@ -84,6 +99,8 @@ def annotated_recording(
         individuals=tuple(individuals),
         annotator=annotator,
         media=media.replace("{id}", recording).replace("{name}", recording.rpartition("/")[2]),
+        pair_labels=pairs,
+        frames=num_frames,
     )
 
 
@@ -118,6 +135,8 @@ def streams_of(recordings: Sequence[AnnotatedRecording]) -> tuple[StreamFacts, .
     for recording in recordings:
         for name, one in recording.labels.items():
             found.setdefault(name, StreamFacts(name=name, classes=one.vocabulary, background=one.background))
+        for name, pairs in recording.pair_labels.items():
+            found.setdefault(name, PairStreamFacts(name=name, classes=pairs.vocabulary))
     return tuple(found.values())
 
 

@@ -20,6 +20,8 @@ __all__ = [
     "AnnotationSpan",
     "AnnotationStream",
     "Interval",
+    "Triple",
+    "frames_of_ends",
     "labels_from_annotation",
     "overlaps",
     "stream_of_frames",
@@ -32,6 +34,8 @@ DEFAULT_STREAM = "behavior"
 
 Interval = tuple[float | int, float | int, str]
 """Start, stop (not included) and behavior."""
+Triple = tuple[str, str, str]
+"""Agent, target and behavior; the target of behaviors that an animal directs at itself is the agent."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,6 +48,9 @@ class AnnotationStream:
     start, stop : ends of the intervals, float64 [interval]; frames counted from 0, or seconds. `stop` is not included.
     label : behavior of each interval, a number in `vocabulary`, int64 [interval].
     subject : name of each interval's acting individual, "" = unknown; () = unknown for all.
+    target : name of the individual that each interval is directed at, "" = none stated; () = none for all.
+    directed : intervals have agents (`subject`) and targets, and may overlap: they become `PairLabels`.
+    looked_for : (agent, target, behavior) of all that was looked for, of a directed stream; None = not stated.
     background : behavior of frames outside all intervals; "" = there is none, None = the file does not say.
     complete : the annotator looked at all frames, so that frames outside all intervals are background. Otherwise
         they are background only up to the end of the last interval.
@@ -63,6 +70,9 @@ class AnnotationStream:
     stop: np.ndarray
     label: np.ndarray
     subject: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    directed: bool = False
+    looked_for: tuple[Triple, ...] | None = None
     background: str | None = None
     complete: bool = False
     gaps: bool = True
@@ -98,11 +108,15 @@ class AnnotationStream:
         number = {word: i for i, word in enumerate(words)}
         kept = np.array([number.get(word, NOT_ANNOTATED) for word in self.vocabulary], dtype=np.int64)
         picks = picks & (kept[self.label] >= 0) if len(self) else picks
-        subject = tuple(name for name, pick in zip(self.subject, picks, strict=True) if pick) if self.subject else ()
+        subject, target = (
+            tuple(name for name, pick in zip(names, picks, strict=True) if pick) if names else ()
+            for names in (self.subject, self.target)
+        )
         seconds_of = None if self.seconds_of is None else self.seconds_of[:, picks]
         return replace(
             self, vocabulary=words, start=self.start[picks], stop=self.stop[picks], label=kept[self.label[picks]],
-            subject=subject, background=self.background if self.background in words else None, seconds_of=seconds_of,
+            subject=subject, target=target, background=self.background if self.background in words else None,
+            seconds_of=seconds_of,
         )  # fmt: skip
 
     def in_seconds(self, fps: float | None = None) -> "AnnotationStream":
@@ -187,7 +201,7 @@ def labels_from_annotation(
         If the annotation is in seconds and no frame rate is known.
     """
     one = annotation.streams[stream]
-    start, stop = _frames_of(one, np.stack([one.start, one.stop]), annotation, fps, times)
+    start, stop = frames_of_ends(one, np.stack([one.start, one.stop]), annotation, fps, times)
     stop = np.maximum(stop, start + 1)
     vocabulary, background = _with_background(one, background)
     end = int(stop.max()) if len(stop) else 0
@@ -195,7 +209,7 @@ def labels_from_annotation(
     covered = np.zeros(num_frames, dtype=bool)
     if background and one.gaps:
         frames[: num_frames if one.complete else end] = vocabulary.index(background)
-    for first, last in _frames_of(one, np.array(one.not_annotated).reshape(-1, 2), annotation, fps, times).tolist():
+    for first, last in frames_of_ends(one, np.array(one.not_annotated).reshape(-1, 2), annotation, fps, times).tolist():
         frames[first:last] = NOT_ANNOTATED
         covered[first:last] = True
     for number in np.argsort(start, kind="stable").tolist():
@@ -213,10 +227,20 @@ def labels_from_annotation(
 _MOST_FRAMES = 2**40
 
 
-def _frames_of(
+def frames_of_ends(
     one: AnnotationStream, ends: np.ndarray, annotation: Annotation, fps: float | None, times: FrameTimes | None
 ) -> np.ndarray:
-    """Ends of intervals as frames, int64; seconds are rounded to the nearest frame."""
+    """Ends of intervals as frames, int64; seconds are rounded to the nearest frame.
+
+    Parameters
+    ----------
+    fps, times : see `labels_from_annotation`.
+
+    Raises
+    ------
+    InputError
+        If the annotation is in seconds and no frame rate is known.
+    """
     if one.seconds and times is not None:
         ends = times.nearest(ends)
     elif one.seconds:

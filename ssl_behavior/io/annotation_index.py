@@ -1,6 +1,7 @@
 """Annotation files of an import, the recording that each annotation belongs to, by name, and its labels."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,13 +10,21 @@ from pathlib import Path
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotation import Annotation, AnnotationSpan, AnnotationStream, labels_from_annotation
+from ssl_behavior.io.annotation import (
+    DEFAULT_STREAM,
+    Annotation,
+    AnnotationSpan,
+    AnnotationStream,
+    Triple,
+    labels_from_annotation,
+)
 from ssl_behavior.io.annotation_readers import read_annotations
 from ssl_behavior.io.exclusive_streams import exclusive_streams, stream_name
-from ssl_behavior.io.label_tables import looked_for
+from ssl_behavior.io.mabe25_annotations import looked_for
+from ssl_behavior.io.pair_annotation import Animals, BehaviorKinds, behavior_kinds, pair_labels_from_annotation
 from ssl_behavior.io.reader_helpers import id_from_name, stem
-from ssl_behavior.recording import FrameTimes, Labels, Recording
-from ssl_behavior.resampling import removed_bouts, resample_labels
+from ssl_behavior.recording import FrameTimes, Labels, PairLabels, Recording
+from ssl_behavior.resampling import removed_bouts, removed_pair_bouts, resample_labels, resample_pair_labels
 
 __all__ = ["AnnotationIndex", "RecordingLabels"]
 
@@ -60,6 +69,7 @@ class RecordingLabels:
     """Label streams of a recording, their fit to the tracks, and sentences about them."""
 
     labels: dict[str, Labels] = field(default_factory=dict)
+    pair_labels: dict[str, PairLabels] = field(default_factory=dict)
     spans: dict[str, AnnotationSpan] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     removed_bouts: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
@@ -75,7 +85,9 @@ class AnnotationIndex:
 
     def __init__(self) -> None:
         self._files: list[tuple[Path, Path | None, bool]] = []
-        self._looked_for: dict[str, tuple[str, ...]] = {}
+        self._added: set[Path] = set()
+        self._looked_for: dict[str, tuple[Triple, ...]] = {}
+        self._kinds: dict[str, BehaviorKinds] = {}
         self._tracks: list[set[str]] = []
         self._read: list[_Entry] | None = None
         self._raters: set[str] = set()
@@ -83,7 +95,9 @@ class AnnotationIndex:
 
     def add(self, path: Path, folder: Path | None, named: bool = True) -> None:
         """Add a file; `folder` limits it to recordings of that folder, None to none. `named`: by the user."""
-        self._files.append((path, folder, named))
+        if path.resolve() not in self._added:
+            self._added.add(path.resolve())
+            self._files.append((path, folder, named))
 
     def add_looked_for(self, path: Path) -> None:
         """Add a table of the behaviors that were looked for in each video, see `looked_for`."""
@@ -111,22 +125,35 @@ class AnnotationIndex:
             fit.entry.taken = recording
         return [(fit.entry.annotation, fit.rater) for fit in fits]
 
-    def label(self, recording: Recording, tracks: Path, backgrounds: Mapping[str, str]) -> RecordingLabels:
+    def label(
+        self,
+        recording: Recording,
+        tracks: Path,
+        backgrounds: Mapping[str, str],
+        aliases: Mapping[str, str] | None = None,
+    ) -> RecordingLabels:
         """Label streams of a recording from its annotations, beside those that it has.
 
         Parameters
         ----------
         backgrounds : stream -> behavior of the frames between bouts, instead of the files'.
+        aliases : further names of animals in annotations -> names in the recording.
 
         Raises
         ------
         InputError
             As `take`; or if two files label a stream differently.
         """
-        found = self.labels_of(recording.id, recording.frame_times, tracks, backgrounds)
-        if twice := next((stream for stream in found.labels if stream in recording.labels), None):
+        animals = Animals(individuals=recording.individuals, aliases=aliases or {})
+        found = self.labels_of(recording.id, recording.frame_times, tracks, backgrounds, animals)
+        known = {*recording.labels, *recording.pair_labels}
+        if twice := next((stream for stream in (*found.labels, *found.pair_labels) if stream in known), None):
             raise InputError(f"{tracks}: recording {recording.id!r} has a label stream {twice!r} already")
-        return replace(found, labels={**recording.labels, **found.labels})
+        return replace(
+            found,
+            labels={**recording.labels, **found.labels},
+            pair_labels={**recording.pair_labels, **found.pair_labels},
+        )
 
     def labels_of(
         self,
@@ -134,12 +161,14 @@ class AnnotationIndex:
         times: FrameTimes,
         tracks: Path,
         backgrounds: Mapping[str, str],
+        animals: Animals,
         resampled: FrameTimes | None = None,
     ) -> RecordingLabels:
         """Label streams of the recording with this id from its annotations, see `label`.
 
         Parameters
         ----------
+        animals : of the recording, for labels with agents and targets.
         times : of the frames that the annotations count: those of the recording or, if it was resampled, its source.
         resampled : times of the frames of a resampled recording, which the labels are for. Annotations that state its
             frame rate or its number of frames count these.
@@ -152,13 +181,43 @@ class AnnotationIndex:
         found = RecordingLabels()
         annotations = self.take(recording, tracks)
         for stream, own in _streams(annotations, self._raters, found.notices).items():
+            found.notices += _about_rate(own[0][0], own[0][0].streams[own[0][1]], recording, times, resampled)
+            if own[0][0].streams[own[0][1]].directed:
+                self._label_pairs(found, stream, own, recording, times, animals, resampled)
+                continue
             background = backgrounds.get(stream, backgrounds.get(own[0][1], ""))
             made = [_labels(a, name, recording, times, background, resampled) for a, name in own]
             _check_same(recording, stream, own, [labels for labels, _, _ in made])
             found.labels[stream], found.spans[stream], found.removed_bouts[stream] = made[0]
-            found.notices += _about_rate(own[0][0], own[0][0].streams[own[0][1]], recording, times, resampled)
         found.notices += [sentence for annotation, _ in annotations for sentence in annotation.notices]
         return found
+
+    def _label_pairs(
+        self,
+        found: RecordingLabels,
+        stream: str,
+        own: Sequence[tuple[Annotation, str]],
+        recording: str,
+        times: FrameTimes,
+        animals: Animals,
+        resampled: FrameTimes | None,
+    ) -> None:
+        """Add a stream with agents and targets to the labels that were found."""
+        made = []
+        for annotation, name in own:
+            kinds = self._kinds.get(name, {})
+            annotation, counted = _annotation_in_frames(annotation, name, recording, times, resampled)
+            measured = None if counted.measured is None else counted
+            labels, notices = pair_labels_from_annotation(
+                annotation, name, animals, counted.num_frames, kinds, counted.fps, measured
+            )
+            found.notices += notices
+            made.append(labels)
+            if len(made) == 1 and resampled is not None and counted is times:
+                found.removed_bouts[stream] = removed_pair_bouts(labels, times, resampled)
+                labels = resample_pair_labels(labels, times, resampled)
+            found.pair_labels.setdefault(stream, labels)
+        _check_same_bouts(recording, stream, own, made)
 
     def unused(self) -> list[Path]:
         """Files that the user named (or of which nothing else is known), none of whose annotations has a recording."""
@@ -184,6 +243,8 @@ class AnnotationIndex:
                 for one in self._annotations(path, named):
                     limits.append((folder, named))
                     annotations.append(_looked_for(one, self._looked_for))
+            annotations = _directed_alike(annotations)
+            self._kinds = _kinds_of_streams(annotations)
             annotations = exclusive_streams(annotations, self.notices.append)
             self._read = [_Entry(one, *limit) for one, limit in zip(annotations, limits, strict=True)]
             self._raters = self._known_raters()
@@ -263,16 +324,38 @@ def _observer(annotation: Annotation) -> str:
     return next((stream_name(one.annotator) for one in annotation.streams.values() if one.annotator), "")
 
 
-def _looked_for(annotation: Annotation, lists: Mapping[str, Sequence[str]]) -> Annotation:
-    """Annotation with a stream for everything that was looked for in its video, and nothing else."""
-    keys = [key for key in (*_keys(annotation), _key(annotation.path)) if key in lists]
-    if not keys:
+def _looked_for(annotation: Annotation, lists: Mapping[str, tuple[Triple, ...]]) -> Annotation:
+    """Annotation whose stream with agents and targets states what was looked for in its video."""
+    one = annotation.streams.get(DEFAULT_STREAM)
+    key = next((key for key in (*_keys(annotation), _key(annotation.path)) if key in lists), None)
+    if one is None or not one.directed or key is None:
         return annotation
-    streams = {
-        name: annotation.streams.get(name, AnnotationStream.of([], [name.rpartition(".")[2]], complete=True))
-        for name in lists[keys[0]]
-    }
-    return replace(annotation, streams=streams)
+    return replace(annotation, streams={**annotation.streams, DEFAULT_STREAM: replace(one, looked_for=lists[key])})
+
+
+def _directed_alike(annotations: Sequence[Annotation]) -> list[Annotation]:
+    """Annotations in which a stream of agents has targets, if it has targets in one of them."""
+    directed = {name for one in annotations for name, stream in one.streams.items() if stream.directed}
+    return [
+        replace(
+            one,
+            streams={
+                name: replace(stream, directed=stream.directed or (name in directed and any(stream.subject)))
+                for name, stream in one.streams.items()
+            },
+        )
+        for one in annotations
+    ]
+
+
+def _kinds_of_streams(annotations: Sequence[Annotation]) -> dict[str, BehaviorKinds]:
+    """Stream with agents and targets -> kinds of its behaviors in all files."""
+    own: dict[str, list[AnnotationStream]] = defaultdict(list)
+    for annotation in annotations:
+        for name, one in annotation.streams.items():
+            if one.directed:
+                own[name].append(one)
+    return {name: behavior_kinds(streams) for name, streams in own.items()}
 
 
 def _streams(
@@ -283,7 +366,7 @@ def _streams(
     names = dict.fromkeys(name for annotation, _ in annotations for name in annotation.streams)
     for name in names:
         own = [(annotation, rater) for annotation, rater in annotations if name in annotation.streams]
-        own = [(a, r) for a, r in own if len(a.streams[name]) or a.streams[name].complete] or own[:0]
+        own = [(a, r) for a, r in own if _says_something(a.streams[name])]
         if not own:
             notices.append(f"{annotations[0][0].where}: the stream {name} is empty; taken as not annotated")
             continue
@@ -297,6 +380,10 @@ def _streams(
         else:
             found[name] = [(annotation, name) for annotation, _ in own]
     return found
+
+
+def _says_something(one: AnnotationStream) -> bool:
+    return len(one) > 0 or one.complete or bool(one.looked_for)
 
 
 def _about_raters(name: str, raters: Sequence[str]) -> str:
@@ -313,10 +400,23 @@ def _check_same(recording: str, stream: str, own: Sequence[tuple[Annotation, str
     words = [np.array([*labels.vocabulary, ""])[labels.frames] for labels in made]
     for (annotation, _), other in zip(own[1:], words[1:], strict=True):
         if (other != words[0]).any():
-            raise InputError(
-                f"recording {recording!r} has two annotation files, {own[0][0].path} and {annotation.path}, which "
-                f"differ in the stream {stream!r}; keep one, or end their names with the raters' (07_anna, 07_ben)"
-            )
+            raise InputError(_two_files(recording, stream, own[0][0].path, annotation.path))
+
+
+def _check_same_bouts(
+    recording: str, stream: str, own: Sequence[tuple[Annotation, str]], made: Sequence[PairLabels]
+) -> None:
+    first = {(*one[:2], made[0].vocabulary[one[2]], *one[3:]) for one in made[0].bouts.tolist()}
+    for (annotation, _), other in zip(own[1:], made[1:], strict=True):
+        if {(*one[:2], other.vocabulary[one[2]], *one[3:]) for one in other.bouts.tolist()} != first:
+            raise InputError(_two_files(recording, stream, own[0][0].path, annotation.path))
+
+
+def _two_files(recording: str, stream: str, one: Path, other: Path) -> str:
+    return (
+        f"recording {recording!r} has two annotation files, {one} and {other}, which "
+        f"differ in the stream {stream!r}; keep one, or end their names with the raters' (07_anna, 07_ben)"
+    )
 
 
 def _labels(
@@ -328,18 +428,24 @@ def _labels(
     resampled: FrameTimes | None,
 ) -> tuple[Labels, AnnotationSpan, dict[str, tuple[int, int]]]:
     """Labels of a recording, of its source's frames and then resampled, or of its own frames; removed bouts."""
-    one = annotation.streams[stream]
-    if times.measured is None or one.seconds:
-        counted = _counted(annotation, one, recording, times, resampled)
-    else:
-        one, counted = _counted_irregular(annotation, one, recording, times, resampled)
-        annotation = replace(annotation, streams={stream: one})
+    annotation, counted = _annotation_in_frames(annotation, stream, recording, times, resampled)
     measured = None if counted.measured is None else counted
     labels, span = labels_from_annotation(annotation, stream, counted.num_frames, background, counted.fps, measured)
     if resampled is None or counted is not times:
         return labels, span, {}
     made = resample_labels(labels, times, resampled)
     return made, span, removed_bouts(labels, times, made, resampled)
+
+
+def _annotation_in_frames(
+    annotation: Annotation, stream: str, recording: str, times: FrameTimes, resampled: FrameTimes | None
+) -> tuple[Annotation, FrameTimes]:
+    """The annotation, in seconds where these are read, and times of the frames that it counts."""
+    one = annotation.streams[stream]
+    if times.measured is None or one.seconds:
+        return annotation, _counted(annotation, one, recording, times, resampled)
+    one, counted = _counted_irregular(annotation, one, recording, times, resampled)
+    return replace(annotation, streams={stream: one}), counted
 
 
 def _counted(

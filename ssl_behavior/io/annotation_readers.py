@@ -14,12 +14,11 @@ from ssl_behavior.io.label_tables import (
     read_bouts_table,
     read_columns_table,
     read_frames_table,
-    read_intervals_table,
     sniff_bouts_table,
     sniff_columns_table,
     sniff_frames_table,
-    sniff_intervals_table,
 )
+from ssl_behavior.io.mabe25_annotations import read_intervals_table, sniff_intervals_table
 from ssl_behavior.io.npy_labels import read_label_array, sniff_label_array
 from ssl_behavior.io.reader_helpers import describe_start
 

@@ -15,16 +15,25 @@ import numpy as np
 from ssl_behavior.bouts import Bout, runs
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, write_json
-from ssl_behavior.io.annotated_recording import BACKGROUND, AnnotatedRecording, streams_of, unique_behavior_names
+from ssl_behavior.io.annotated_recording import (
+    BACKGROUND,
+    AnnotatedRecording,
+    PairStreamFacts,
+    streams_of,
+    unique_behavior_names,
+)
 from ssl_behavior.io.bento import bento_channels, bento_text, check_bento
 from ssl_behavior.io.boris_writer import boris_text, check_boris
 from ssl_behavior.io.caltech import caltech_names, caltech_of, check_caltech
-from ssl_behavior.recording import NOT_ANNOTATED, StreamFacts
+from ssl_behavior.io.mabe25_submission import check_submission, write_submission
+from ssl_behavior.recording import NOT_ANNOTATED, PairLabels, StreamFacts
 
 __all__ = [
     "ANNOTATION_FORMATS",
     "FORMAT_VERSION",
+    "FRAME_FORMATS",
     "LABELS_FILE",
+    "PAIR_FORMATS",
     "AnnotationFormat",
     "annotation_files",
     "annotation_format_titles",
@@ -36,18 +45,24 @@ __all__ = [
 ]
 
 
-def bouts_csv(bouts: Sequence[Bout], fps: float) -> str:
+def bouts_csv(bouts: Sequence[Bout], fps: float, with_targets: bool = False) -> str:
     """CSV with one line per bout. Frames are counted from 0; the stop frame is not part of the bout.
 
-    Actor and probability are empty where they are not known.
+    Actor, target and probability are empty where they are not known.
+
+    Parameters
+    ----------
+    with_targets : the columns `agent` and `target` in place of `actor`.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["stream", "behavior", "start_frame", "stop_frame", "start_s", "stop_s", "actor", "probability"])
+    who = ["agent", "target"] if with_targets else ["actor"]
+    writer.writerow(["stream", "behavior", "start_frame", "stop_frame", "start_s", "stop_s", *who, "probability"])
     for bout in bouts:
         seconds = (f"{frame / fps:.3f}" for frame in (bout.start, bout.stop))
         probability = "" if bout.probability is None else f"{bout.probability:.4f}"
-        writer.writerow([bout.stream, bout.behavior, bout.start, bout.stop, *seconds, bout.actor, probability])
+        animals = [bout.agent, bout.target] if with_targets else [bout.agent]
+        writer.writerow([bout.stream, bout.behavior, bout.start, bout.stop, *seconds, *animals, probability])
     return text.getvalue()
 
 
@@ -116,6 +131,8 @@ class AnnotationFormat:
     file : file name of a recording's labels, with "{id}" for its id; without "{id}", all recordings share the file.
     write : writes recordings (one, unless the file is shared) to a path.
     check : raises InputError for label streams with names that the file cannot hold.
+    targets : the file holds agents and targets.
+    only_targets : the file holds nothing else.
     """
 
     name: str
@@ -123,6 +140,8 @@ class AnnotationFormat:
     file: str
     write: Callable[[Path, Sequence[AnnotatedRecording]], None]
     check: Callable[[Sequence[StreamFacts]], None] = _anything
+    targets: bool = False
+    only_targets: bool = False
 
     @property
     def shared(self) -> bool:
@@ -168,7 +187,8 @@ ANNOTATION_FORMATS: dict[str, AnnotationFormat] = {
     format.name: format
     for format in (
         AnnotationFormat(
-            "csv", "a table of bouts", "{id}.csv", _text(lambda one: bouts_csv(one.bouts, one.fps))
+            "csv", "a table of bouts", "{id}.csv",
+            _text(lambda one: bouts_csv(one.bouts, one.fps, with_targets=bool(one.pair_labels))), targets=True,
         ),
         AnnotationFormat("frames", "a table of frames", "{id}.frames.csv", _text(frames_csv)),
         AnnotationFormat(
@@ -177,15 +197,25 @@ ANNOTATION_FORMATS: dict[str, AnnotationFormat] = {
         AnnotationFormat("npy", "a whole number per frame and stream", "{id}.npy", _write_npy),
         AnnotationFormat(
             "boris", "a BORIS project of all recordings, to be corrected there", "project.boris", _write_boris,
-            check_boris,
+            check_boris, targets=True,
         ),
         AnnotationFormat("bento", "text for Bento and MARS", "{id}.annot", _text(bento_text), check_bento),
         AnnotationFormat(
             "simba", "0/1 columns for SimBA (as annotations of DeepEthogram)", "simba/{id}.csv", _text(simba_csv),
             check_simba,
         ),
+        AnnotationFormat(
+            "mabe", "the submission table of MABe 2025, of labels with agents and targets", "submission.csv",
+            write_submission, check_submission, targets=True, only_targets=True,
+        ),
     )
 }  # fmt: skip
+
+
+FRAME_FORMATS = tuple(format.name for format in ANNOTATION_FORMATS.values() if not format.only_targets)
+"""Formats of label streams with one behavior per frame."""
+PAIR_FORMATS = tuple(format.name for format in ANNOTATION_FORMATS.values() if format.targets)
+"""Formats of label streams with agents and targets."""
 
 
 def annotation_format_titles() -> str:
@@ -246,6 +276,7 @@ def write_annotations(
     """
     files, shared = annotation_files(ids, formats), _shared(formats)
     for name in formats:
+        _check_targets(ANNOTATION_FORMATS[name], streams)
         ANNOTATION_FORMATS[name].check(streams)
     with atomic_folder(out, overwrite, LABELS_FILE) as folder:
         kept, table = [], []
@@ -260,6 +291,22 @@ def write_annotations(
         contents = {"format": "ssl-behavior labels", "version": FORMAT_VERSION, "streams": _streams(streams)}
         whole = {"files": shared} if shared else {}
         write_json(folder / LABELS_FILE, contents | dict(facts or {}) | whole | {"recordings": table})
+
+
+def _check_targets(format: AnnotationFormat, streams: Sequence[StreamFacts]) -> None:
+    """Refuse streams with agents and targets in formats that cannot hold them, and others where only these fit."""
+    for stream in streams:
+        directed = isinstance(stream, PairStreamFacts)
+        if directed and not format.targets:
+            raise InputError(
+                f"label stream {stream.name!r} has agents and targets, which the `format` {format.name} cannot hold; "
+                f"choose one of {', '.join(PAIR_FORMATS)}, or other `streams`"
+            )
+        if not directed and format.only_targets:
+            raise InputError(
+                f"label stream {stream.name!r} has no agents and targets, which the `format` {format.name} needs; "
+                f"choose one of {', '.join(FRAME_FORMATS)}, or other `streams`"
+            )
 
 
 def _shared(formats: Sequence[str]) -> dict[str, str]:
@@ -285,6 +332,7 @@ def _streams(streams: Sequence[StreamFacts]) -> list[dict[str, object]]:
             "background": stream.background,
             "caltech": caltech[stream.name],
             "bento": bento[stream.name],
+            **({"pairs": True} if isinstance(stream, PairStreamFacts) else {}),
         }
         for stream in streams
     ]
@@ -294,16 +342,27 @@ def _entry(
     recording: AnnotatedRecording, files: Mapping[str, str], streams: Sequence[StreamFacts]
 ) -> dict[str, object]:
     absent = {name: _absent(one.frames) for name, one in recording.labels.items()}
-    absent |= {one.name: [[0, recording.num_frames]] for one in streams if one.name not in absent}
+    frames_only = (one.name for one in streams if not isinstance(one, PairStreamFacts))
+    absent |= {name: [[0, recording.num_frames]] for name in frames_only if name not in absent}
+    pairs = {name: _looked_for(own, recording.individuals) for name, own in recording.pair_labels.items()}
+    annotators = {name: one.annotator for name, one in recording.labels.items()}
+    annotators |= {name: one.annotator for name, one in recording.pair_labels.items()}
     return {
         "id": recording.id,
         "frames": recording.num_frames,
         "fps": recording.fps,
         "annotator": recording.annotator,
-        "annotators": {name: one.annotator for name, one in recording.labels.items() if one.annotator},
+        "annotators": {name: annotator for name, annotator in annotators.items() if annotator},
         "not_annotated": {name: stretches for name, stretches in absent.items() if stretches},
+        **({"looked_for": pairs} if pairs else {}),
         "files": dict(files),
     }
+
+
+def _looked_for(labels: PairLabels, individuals: Sequence[str]) -> list[list[str]]:
+    """[agent, target, behavior] of all that was looked for, which no format states."""
+    triples = np.argwhere(labels.looked_for_of(len(individuals))).tolist()
+    return [[individuals[agent], individuals[target], labels.vocabulary[word]] for agent, target, word in triples]
 
 
 def _absent(frames: np.ndarray) -> list[list[int]]:

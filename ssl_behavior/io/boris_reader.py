@@ -1,6 +1,7 @@
 """Readers of BORIS: projects (`.boris`, JSON; versions 7 to 9) and exported tables of events (tabular or aggregated).
 
-A state begins at an event and ends at the next one of the same subject, behavior and modifiers. Times are seconds and
+A state begins at an event and ends at the next one of the same subject, behavior and modifiers. A modifier that is the
+name of a subject ("Add subjects as modifiers" in BORIS' ethogram) is the target of the behavior. Times are seconds and
 become the nearest frame. Events may also state the frame, which is used where it agrees with the time.
 
 Times count from the beginning of the observation: BORIS has added the observation's time offset to them, and the videos
@@ -11,7 +12,7 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path, PureWindowsPath
@@ -29,8 +30,8 @@ __all__ = ["read_boris_project", "read_boris_table", "sniff_boris_project", "sni
 
 _OBSERVERS = ("observer", "annotator", "rater", "coder", "scorer")
 _NOBODY = ("", "no focal subject")
-_Bout = tuple[float, float, str, str]
-"""Start and stop in s, behavior, subject."""
+_Bout = tuple[float, float, str, str, str]
+"""Start and stop in s, behavior, subject, and modifiers or, later, the target."""
 _MOST_DIGITS = 12
 _UNKNOWN_FPS_TOLERANCE = 0.04
 """Overlap of two states in seconds that counts as a slip where the frame rate is not known."""
@@ -48,10 +49,10 @@ class _Video:
     def inside(self, intervals: Iterable[_Bout]) -> list[_Bout]:
         """Intervals and points (of no length) while it plays, in its own time."""
         found = []
-        for begin, end, behavior, subject in intervals:
+        for begin, end, behavior, subject, other in intervals:
             start, stop = max(begin, self.start), min(end, self.stop)
             if start < stop or (begin == end == start < self.stop):
-                found.append((start - self.start, stop - self.start, behavior, subject))
+                found.append((start - self.start, stop - self.start, behavior, subject, other))
         return found
 
 
@@ -69,15 +70,24 @@ class _Observation:
     observer: str = ""
     vocabulary: Mapping[str, str] = field(default_factory=dict)
     states: dict[tuple[str, str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
-    points: list[tuple[float, str, str]] = field(default_factory=list)
+    points: list[tuple[float, str, str, str]] = field(default_factory=list)
     ends: list[_Bout] = field(default_factory=list)
     offset: float = 0.0
     notices: list[str] = field(default_factory=list)
 
-    def annotations(self, path: Path, alone: bool) -> list[Annotation]:
+    @property
+    def subjects(self) -> set[str]:
+        """Subjects of its events."""
+        named = {subject for *_, subject, _ in self.ends} | {subject for subject, _, _ in self.states}
+        return (named | {subject for *_, subject, _ in self.points}) - {""}
+
+    def annotations(self, path: Path, alone: bool, animals: Collection[str] = ()) -> list[Annotation]:
         """Streams of each video: one for each category of behaviors, in seconds.
 
-        `alone` : the file has no other observation, so it may be named after the recording.
+        Parameters
+        ----------
+        alone : the file has no other observation, so it may be named after the recording.
+        animals : subjects of the file; a modifier with such a name is a target.
         """
         where = f"{path}: observation {self.name!r}"
         found, unclosed, notices = list(self.ends), [], [f"{where}: {notice}" for notice in self.notices]
@@ -91,13 +101,13 @@ class _Observation:
                     f"{where}: {behavior!r} begins at {unclosed[-1]:g} s and does not end; what follows is not "
                     "annotated where no other behavior is"
                 )
-            if modifiers:
-                notices.append(f"{where}: the modifiers of {behavior!r} are not read")
-            found += [(a, b, behavior, subject) for a, b in zip(times[::2], times[1::2], strict=True)]
+            found += [(a, b, behavior, subject, modifiers) for a, b in zip(times[::2], times[1::2], strict=True)]
         if self.points:
-            words = ", ".join(sorted({repr(behavior) for _, behavior, _ in self.points}))
+            words = ", ".join(sorted({repr(behavior) for _, behavior, *_ in self.points}))
             notices.append(f"{where}: point events ({words}) become bouts of one frame")
-            found += [(time, time, behavior, subject) for time, behavior, subject in self.points]
+            found += [(time, time, behavior, subject, other) for time, behavior, subject, other in self.points]
+        found, not_read = _with_targets(found, animals)
+        notices += [f"{where}: the modifiers of {behavior!r} are not read" for behavior in not_read]
         several, first = len(self.videos) > 1, min(unclosed, default=None)
         return [
             Annotation(
@@ -121,17 +131,38 @@ class _Observation:
 
     def _streams(self, found: list[_Bout], unclosed: float | None) -> dict[str, AnnotationStream]:
         streams = {}
-        listed = dict(self.vocabulary) | {b: DEFAULT_STREAM for _, _, b, _ in found if b not in self.vocabulary}
+        listed = dict(self.vocabulary) | {b: DEFAULT_STREAM for _, _, b, *_ in found if b not in self.vocabulary}
         for stream in dict.fromkeys(listed.values()):
             own = sorted(interval for interval in found if listed[interval[2]] == stream)
             streams[stream] = AnnotationStream.of(
                 [interval[:3] for interval in own],
                 [behavior for behavior, category in listed.items() if category == stream],
-                subject=tuple(interval[3] for interval in own), complete=True, seconds=True, fps=self.fps,
+                subject=tuple(interval[3] for interval in own),
+                target=tuple(interval[4] for interval in own) if any(interval[4] for interval in own) else (),
+                directed=any(interval[4] for interval in own), complete=True, seconds=True, fps=self.fps,
                 not_annotated=() if unclosed is None else ((unclosed, math.inf),), annotator=self.observer,
                 tolerance=1 / self.fps if self.fps else _UNKNOWN_FPS_TOLERANCE,
             )  # fmt: skip
         return streams
+
+
+_KEY = re.compile(r" \([^()]*\)$")
+
+
+def _with_targets(bouts: Iterable[_Bout], animals: Collection[str]) -> tuple[list[_Bout], list[str]]:
+    """Bouts with the target in place of the modifiers, one for each target; behaviors with other modifiers."""
+    found: list[_Bout] = []
+    not_read: dict[str, None] = {}
+    known = {name.casefold(): name for name in animals}
+    for start, stop, behavior, subject, modifiers in bouts:
+        # Sets of modifiers are divided by "|", several choices of a set by ","; a key may follow in parentheses.
+        words = [_KEY.sub("", word.strip()) for word in re.split(r"[|,]", modifiers)]
+        targets = list(dict.fromkeys(known[word.casefold()] for word in words if word.casefold() in known))
+        others = [word for word in words if word.casefold() not in known]
+        if any(word.casefold() not in ("", "none") for word in others) or (modifiers and not targets):
+            not_read[behavior] = None
+        found += [(start, stop, behavior, subject, target) for target in targets or [""]]
+    return found, list(not_read)
 
 
 def _stem(media: str) -> str:
@@ -161,7 +192,16 @@ def read_boris_project(path: Path) -> list[Annotation]:
         raise InputError(f"{path}: the BORIS project has no observations; expected a list of them by name")
     kinds, categories = _ethogram(project, path)
     made = [_observation(name, one, kinds, categories, path) for name, one in observations.items()]
-    return [part for one in made for part in one.annotations(path, len(made) == 1)]
+    animals = set().union(_subjects(project), *(one.subjects for one in made))
+    return [part for one in made for part in one.annotations(path, len(made) == 1, animals)]
+
+
+def _subjects(project: Mapping[str, Any]) -> set[str]:
+    """Names of the subjects that a project defines."""
+    listed = project.get("subjects_conf")
+    if not isinstance(listed, dict):
+        return set()
+    return {str(one["name"]) for one in listed.values() if isinstance(one, dict) and one.get("name")}
 
 
 def _ethogram(project: Mapping[str, Any], path: Path) -> tuple[dict[str, bool], dict[str, str]]:
@@ -206,7 +246,7 @@ def _observation(
         time = _from_start(time, made, f"{where}: event {number} ({str(event)[:60]})")
         subject = "" if subject.lower() in _NOBODY else subject
         if kinds.get(code, False):
-            made.points.append((time, code, subject))
+            made.points.append((time, code, subject, modifiers))
         else:
             made.states[subject, code, modifiers].append(time)
     return made
@@ -351,13 +391,14 @@ def read_boris_table(path: Path) -> list[Annotation]:
     words = dict.fromkeys(one for obs in made.values() for one in _words(obs))
     for one in made.values():
         one.vocabulary = dict.fromkeys(words, DEFAULT_STREAM)
-    return [part for one in made.values() for part in one.annotations(path, len(made) == 1)]
+    animals = set().union(*(one.subjects for one in made.values()))
+    return [part for one in made.values() for part in one.annotations(path, len(made) == 1, animals)]
 
 
 def _words(one: _Observation) -> Iterable[str]:
-    yield from (behavior for _, _, behavior, _ in one.ends)
+    yield from (behavior for _, _, behavior, *_ in one.ends)
     yield from (behavior for _, behavior, _ in one.states)
-    yield from (behavior for _, behavior, _ in one.points)
+    yield from (behavior for _, behavior, *_ in one.points)
 
 
 def _fact_media(facts: Mapping[str, str]) -> tuple[str, ...]:
@@ -388,9 +429,9 @@ def _add_row(made: dict[str, _Observation], row: Mapping[str, str], facts: Mappi
         if stop < start:
             raise InputError(f"{where}: {behavior!r} stops at {stop:g} s, before it starts at {start:g} s")
         if stop == start:
-            own.points.append((start, behavior, subject))
+            own.points.append((start, behavior, subject, _modifiers(row)))
         else:
-            own.ends.append((start, stop, behavior, subject))
+            own.ends.append((start, stop, behavior, subject, _modifiers(row)))
         return
     kind = next((row[key].upper() for key in _KIND if row.get(key)), "")
     time = own.time(_seconds(row.get(_TIME, ""), where), _frame(row.get("image index")))
@@ -416,9 +457,9 @@ def _row_observation(name: str, row: Mapping[str, str], facts: Mapping[str, str]
 def _add_event(own: _Observation, row: Mapping[str, str], event: tuple[str, str, str], time: float, where: str) -> None:
     """Add an event (behavior, subject, kind) of a table that states beginnings and ends in rows of their own."""
     behavior, subject, kind = event
-    modifiers = "|".join(value for key, value in row.items() if key.startswith("modifier") and value)
+    modifiers = _modifiers(row)
     if kind == "POINT":
-        own.points.append((time, behavior, subject))
+        own.points.append((time, behavior, subject, modifiers))
         return
     events = own.states[subject, behavior, modifiers]
     if kind != ("STOP" if len(events) % 2 else "START"):
@@ -427,6 +468,10 @@ def _add_event(own: _Observation, row: Mapping[str, str], event: tuple[str, str,
     if events and time < events[-1]:
         raise InputError(f"{where}: {behavior!r} has {kind} at {time:g} s, before its event at {events[-1]:g} s")
     events.append(time)
+
+
+def _modifiers(row: Mapping[str, str]) -> str:
+    return "|".join(value for key, value in row.items() if key.startswith("modifier") and value)
 
 
 def _seconds(cell: str, where: str) -> float:

@@ -13,8 +13,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ssl_behavior.bouts import Bout, bouts_of_pairs
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated_recording import AnnotatedRecording, shortcut_keys, streams_of, unique_behavior_names
+from ssl_behavior.io.annotated_recording import (
+    AnnotatedRecording,
+    PairStreamFacts,
+    shortcut_keys,
+    streams_of,
+    unique_behavior_names,
+)
 from ssl_behavior.recording import StreamFacts
 
 __all__ = ["boris_project", "boris_seconds", "boris_text", "check_boris"]
@@ -54,8 +61,9 @@ def boris_project(recordings: Sequence[AnnotatedRecording], name: str, written: 
     """Project with one observation per recording, as decoded JSON.
 
     A bout's probability is the comment of its first event. If several label streams have a behavior of the same
-    name, its name includes the stream. If there are several streams, they are categories of behaviors. An actor is the
-    subject of its events; without one they have no focal subject.
+    name, its name includes the stream. If there are several streams, they are categories of behaviors. An agent is the
+    subject of its events; without one they have no focal subject. A target is the modifier of its events; behaviors
+    with targets have a set of modifiers with all animals, as BORIS makes from the subjects.
 
     Parameters
     ----------
@@ -79,7 +87,7 @@ def boris_project(recordings: Sequence[AnnotatedRecording], name: str, written: 
         "project_description": "Behaviors labeled by ssl-behavior.",
         "project_format_version": _FORMAT_VERSION,
         "subjects_conf": _subjects(recordings),
-        "behaviors_conf": _ethogram(names, categories),
+        "behaviors_conf": _ethogram(names, categories, _targets(recordings, streams)),
         "observations": {recording.id: _observation(recording, names, date) for recording in recordings},
         "behavioral_categories": categories,
         "behavioral_categories_config": {str(number): {"name": one} for number, one in enumerate(categories)},
@@ -92,13 +100,28 @@ def boris_project(recordings: Sequence[AnnotatedRecording], name: str, written: 
 
 def _subjects(recordings: Sequence[AnnotatedRecording]) -> dict[str, Any]:
     animals = dict.fromkeys(animal for recording in recordings for animal in recording.individuals)
-    actors = dict.fromkeys(bout.actor for recording in recordings for bout in recording.bouts if bout.actor)
+    actors = dict.fromkeys(bout.agent for recording in recordings for bout in recording.bouts if bout.agent)
     for name in animals | actors:
         _check_name(f"animal {name!r}", name)
     return {str(i): {"key": "", "name": name, "description": ""} for i, name in enumerate(animals | actors)}
 
 
-def _ethogram(names: Mapping[tuple[str, str], str], categories: Sequence[str]) -> dict[str, Any]:
+def _targets(recordings: Sequence[AnnotatedRecording], streams: Sequence[StreamFacts]) -> dict[str, list[str]]:
+    """Stream with targets -> animals that may be one."""
+    animals = list(dict.fromkeys(animal for recording in recordings for animal in recording.individuals))
+    return {stream.name: animals for stream in streams if isinstance(stream, PairStreamFacts)}
+
+
+def _modifiers(animals: Sequence[str]) -> dict[str, Any]:
+    """Sets of modifiers of a behavior: its targets, one of which is chosen."""
+    if not animals:
+        return {}
+    return {"0": {"name": "target", "description": "", "type": 0, "values": list(animals)}}
+
+
+def _ethogram(
+    names: Mapping[tuple[str, str], str], categories: Sequence[str], targets: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
     """Ethogram of state events, each with a key while letters and digits last."""
     keys = shortcut_keys(list(names.values()), string.ascii_lowercase + string.digits)
     return {
@@ -109,7 +132,7 @@ def _ethogram(names: Mapping[tuple[str, str], str], categories: Sequence[str]) -
             "description": "",
             "color": "",
             "category": stream if categories else "",
-            "modifiers": {},
+            "modifiers": _modifiers(targets.get(stream, ())),
             "excluded": "",
             "coding map": "",
         }
@@ -153,12 +176,22 @@ def _observation(recording: AnnotatedRecording, names: Mapping[tuple[str, str], 
 
 def _events(recording: AnnotatedRecording, names: Mapping[tuple[str, str], str]) -> list[list[Any]]:
     events = []
-    for bout in recording.bouts:
+    for bout in _without_overlap(recording):
         sure = "" if bout.probability is None else f"probability {bout.probability:.2f}"
         for frame, comment in ((bout.start, sure), (bout.stop, "")):
             seconds = boris_seconds(frame, recording.fps)
-            events.append([seconds, bout.actor, names[bout.stream, bout.behavior], "", comment, frame])
-    return sorted(events, key=lambda event: event[:3])
+            events.append([seconds, bout.agent, names[bout.stream, bout.behavior], bout.target, comment, frame])
+    return sorted(events, key=lambda event: event[:4])
+
+
+def _without_overlap(recording: AnnotatedRecording) -> list[Bout]:
+    """Bouts; those of one behavior of one pair that overlap are one, since a state cannot begin twice."""
+    merged = [
+        bout
+        for stream, labels in recording.pair_labels.items()
+        for bout in bouts_of_pairs(stream, labels.merged(), recording.individuals)
+    ]
+    return [bout for bout in recording.bouts if bout.stream not in recording.pair_labels] + merged
 
 
 def boris_seconds(frame: int, fps: float) -> float:

@@ -13,7 +13,12 @@ from ssl_behavior.io.annotation_readers import annotation_reader, annotation_tit
 from ssl_behavior.io.calms21 import SIMULATED
 from ssl_behavior.io.dlc_filenames import TrackName, parse_track_name
 from ssl_behavior.io.exported_labels import is_contents
-from ssl_behavior.io.label_tables import sniff_looked_for
+from ssl_behavior.io.mabe25_annotations import (
+    annotations_of_tracks,
+    sniff_looked_for,
+    tracks_folder,
+    video_tables,
+)
 from ssl_behavior.io.reader_helpers import stem
 from ssl_behavior.io.skipped_files import foreign_notices, kind_of_unknown, lacks_tracks
 from ssl_behavior.io.track_formats import FORMATS, Format, detect_format
@@ -73,8 +78,20 @@ def discover(
     for sentence in foreign_notices(left_out):
         notice(sentence)
     tracks = choose_variants(tracks, variant, notice)
+    _add_mabe25(tracks, index)
     index.know(track.path for track in tracks)
     return tracks, index
+
+
+def _add_mabe25(tracks: Sequence[TrackFile], index: AnnotationIndex) -> None:
+    """Add the annotations of MABe 2025's track tables, and what was looked for, from where the data set has them."""
+    tables = [track.path for track in tracks if track.format.name == "mabe25"]
+    folders = {path.parent: path for path in tables}
+    for path in dict.fromkeys(table for one in folders.values() for table in video_tables(one)):
+        index.add_looked_for(path)
+    for path in tables:
+        if (found := annotations_of_tracks(path)) is not None:
+            index.add(found, path.parent, named=False)
 
 
 def index_annotations(annotations: Sequence[Path], index: AnnotationIndex, notice: Callable[[str], None]) -> None:
@@ -108,8 +125,11 @@ def _in_folder(
         if file.name == SIMULATED or is_contents(file):
             continue
         try:
+            if sniff_looked_for(file):
+                index.add_looked_for(file)
+                continue
             if reader := annotation_reader(file, named=False):
-                index.add(file, file.parent, named=reader.name == "caltech")
+                index.add(file, tracks_folder(file), named=reader.name == "caltech")
                 continue
             found = detect_format(file)
             kind = lacks_tracks(file, found)

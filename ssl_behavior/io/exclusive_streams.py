@@ -6,7 +6,7 @@ Decided over all annotations of an import together, so that all recordings have 
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,7 +30,7 @@ def stream_name(behavior: str) -> str:
 def exclusive_streams(annotations: Sequence[Annotation], notice: Callable[[str], None]) -> list[Annotation]:
     """Annotations with one stream for each subject, if there are several, and for each behavior that overlaps another.
 
-    `notice` is called with one sentence for each stream that was divided.
+    Streams with agents and targets stay whole. `notice` is called with one sentence for each stream that was divided.
     """
     return _by_behavior(_by_subject(annotations, notice), notice)
 
@@ -38,7 +38,7 @@ def exclusive_streams(annotations: Sequence[Annotation], notice: Callable[[str],
 def _by_subject(annotations: Sequence[Annotation], notice: Callable[[str], None]) -> list[Annotation]:
     subjects: dict[str, dict[str, None]] = defaultdict(dict)
     for annotation in annotations:
-        for name, one in annotation.streams.items():
+        for name, one in _of_frames(annotation):
             for subject, label in zip(one.subject, one.label.tolist(), strict=bool(one.subject)):
                 if subject and not named_actor(one.vocabulary[label], [subject]):
                     subjects[name][subject] = None
@@ -50,7 +50,7 @@ def _by_subject(annotations: Sequence[Annotation], notice: Callable[[str], None]
         )
 
     def divided(name: str, one: AnnotationStream) -> dict[str, AnnotationStream]:
-        if name not in several or not (one.subject or one.complete):
+        if name not in several or one.directed or not (one.subject or one.complete):
             return {name: one}
         who = np.array(one.subject or [""] * len(one), dtype=object)
         parts = {f"{name}.{stream_name(subject)}": one.take(who == subject) for subject in several[name]}
@@ -60,11 +60,16 @@ def _by_subject(annotations: Sequence[Annotation], notice: Callable[[str], None]
     return [_replaced(annotation, divided) for annotation in annotations]
 
 
+def _of_frames(annotation: Annotation) -> Iterator[tuple[str, AnnotationStream]]:
+    """Streams without agents and targets, which need exclusive classes."""
+    return ((name, one) for name, one in annotation.streams.items() if not one.directed)
+
+
 def _by_behavior(annotations: Sequence[Annotation], notice: Callable[[str], None]) -> list[Annotation]:
     apart: dict[str, dict[str, None]] = defaultdict(dict)
     example: dict[str, str] = {}
     for annotation in annotations:
-        for name, one in annotation.streams.items():
+        for name, one in _of_frames(annotation):
             for pair in sorted(map(sorted, overlaps(one))):
                 apart[name].update(dict.fromkeys(pair))
                 example.setdefault(name, annotation.where)
@@ -77,7 +82,7 @@ def _by_behavior(annotations: Sequence[Annotation], notice: Callable[[str], None
         )
 
     def divided(name: str, one: AnnotationStream) -> dict[str, AnnotationStream]:
-        if name not in names:
+        if name not in names or one.directed:
             return {name: one}
         everything = np.ones(len(one), dtype=bool)
         parts = {new: one.take(everything, [word]) for word, new in names[name].items() if word in one.vocabulary}

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.io.annotated_recording import unique_behavior_names
-from ssl_behavior.io.annotation import DEFAULT_STREAM, Annotation, AnnotationStream, Interval
+from ssl_behavior.io.annotated_recording import PairStreamFacts, unique_behavior_names
+from ssl_behavior.io.annotation import DEFAULT_STREAM, Annotation, AnnotationStream
 from ssl_behavior.recording import StreamFacts
 
 __all__ = ["ExportedFile", "exported_file", "is_contents", "restore_annotation"]
@@ -73,11 +73,15 @@ def _listed(contents: Mapping[str, Any], name: str, file: Path) -> ExportedFile 
         entries = {one["id"]: (one, [f for f, own in one["files"].items() if own == name]) for one in rows}
         format = shared or next((formats[0] for _, formats in entries.values() if formats), "")
         streams = tuple(
-            StreamFacts(name=one["name"], classes=tuple(one["classes"]), background=one["background"])
+            (PairStreamFacts if one.get("pairs") else StreamFacts)(
+                name=one["name"], classes=tuple(one["classes"]), background=one["background"]
+            )
             for one in contents["streams"]
         )
         names = {one[format]: one["name"] for one in contents["streams"]} if format in ("caltech", "bento") else {}
         own = {id: entry for id, (entry, formats) in entries.items() if shared or formats}
+        if format == "mabe":
+            own |= {id.rpartition("/")[2]: entry for id, entry in own.items()}
     except (KeyError, TypeError, AttributeError, IndexError):
         raise InputError(f"{file} is damaged: expected the list of files that `export` writes; move it away") from None
     return ExportedFile(format, streams, names, own) if format else None
@@ -103,6 +107,12 @@ def restore_annotation(annotation: Annotation, file: ExportedFile) -> Annotation
         if name not in facts:
             restored[name] = streams[name]
             continue
+        if isinstance(facts[name], PairStreamFacts):
+            if one is not None or name in entry.get("looked_for", {}):
+                restored[name] = _with_pair_facts(
+                    one or AnnotationStream.of([]), facts[name], annotators.get(name, ""), entry
+                )
+            continue
         nothing = _covers(absent.get(name, []), int(entry["frames"]))
         if one is None and "not_annotated" not in entry:
             continue
@@ -126,8 +136,28 @@ def _with_facts(
     stretches = [(start / rate, stop / rate) for start, stop in absent]
     return replace(
         one, vocabulary=words, label=number[one.label] if len(one) else one.label, background=facts.background,
-        complete=True, gaps=True, subject=(), annotator=annotator or one.annotator, fps=one.fps or float(entry["fps"]),
+        complete=True, gaps=True, subject=(), target=(), directed=False, annotator=annotator or one.annotator,
+        fps=one.fps or float(entry["fps"]),
         not_annotated=(*one.not_annotated, *stretches, (frames / rate, math.inf)), num_frames=frames,
+    )  # fmt: skip
+
+
+def _with_pair_facts(
+    one: AnnotationStream, facts: StreamFacts, annotator: str, entry: Mapping[str, Any]
+) -> AnnotationStream:
+    """Stream with agents and targets, and what was looked for; pairs in which a behavior occurs are added."""
+    words = tuple(dict.fromkeys([*facts.classes, *one.vocabulary]))
+    number = np.array([words.index(word) for word in one.vocabulary], dtype=np.int64)
+    occurring = [
+        (agent, target, one.vocabulary[label])
+        for agent, target, label in zip(one.subject, one.target, one.label.tolist(), strict=True)
+        if agent and target
+    ]
+    stated = [(agent, target, behavior) for agent, target, behavior in entry.get("looked_for", {}).get(facts.name, [])]
+    return replace(
+        one, vocabulary=words, label=number[one.label], directed=True, complete=False, background=None,
+        looked_for=tuple(dict.fromkeys([*stated, *occurring])), annotator=annotator or one.annotator,
+        fps=one.fps or float(entry["fps"]), num_frames=int(entry["frames"]),
     )  # fmt: skip
 
 
@@ -135,22 +165,27 @@ def _renamed(annotation: Annotation, file: ExportedFile) -> dict[str, Annotation
     """Streams of the file under the names that they had when they were exported."""
     if file.format == "npy":
         return _numbered(annotation, file)
+    if file.format == "mabe":
+        return dict(zip((file.streams[0].name,), annotation.streams.values(), strict=True))
     if file.format not in ("boris", "simba"):
         return {file.names.get(name, name): one for name, one in annotation.streams.items()}
     behaviors = {code: key for key, code in unique_behavior_names(file.streams).items()}
     alone = file.streams[0].name if len(file.streams) == 1 else ""
-    parts: dict[str, list[Interval]] = defaultdict(list)
+    parts: dict[str, list[tuple[float, float, str, str, str]]] = defaultdict(list)
     like: dict[str, AnnotationStream] = {}
     for category, one in annotation.streams.items():
-        for start, stop, code in one.intervals():
+        who = zip(one.subject or ("",) * len(one), one.target or ("",) * len(one), strict=True)
+        for (start, stop, code), animals in zip(one.intervals(), who, strict=True):
             known = {stream.name for stream in file.streams}
             stream, behavior = behaviors.get(code, (category if category in known else alone or DEFAULT_STREAM, code))
-            parts[stream].append((start, stop, behavior))
+            parts[stream].append((start, stop, behavior, *animals))
             like[stream] = one
     return {
         name: AnnotationStream.of(
-            sorted(own), complete=True, seconds=like[name].seconds, fps=like[name].fps, tolerance=like[name].tolerance,
-            annotator=like[name].annotator, not_annotated=like[name].not_annotated,
+            [bout[:3] for bout in sorted(own)], subject=tuple(bout[3] for bout in sorted(own)),
+            target=tuple(bout[4] for bout in sorted(own)), complete=True, seconds=like[name].seconds,
+            fps=like[name].fps, tolerance=like[name].tolerance, annotator=like[name].annotator,
+            not_annotated=like[name].not_annotated,
         )
         for name, own in parts.items()
     }  # fmt: skip

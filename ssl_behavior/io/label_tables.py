@@ -1,11 +1,10 @@
-"""Readers of label tables: bouts, frames, 0/1 columns (SimBA, DeepEthogram), and MABe 2025's intervals.
+"""Readers of label tables: bouts, frames, and 0/1 columns (SimBA, DeepEthogram).
 
-Tables are text with commas, semicolons or tabs, plain or gzip; intervals also Parquet. Columns decide the kind.
+Tables are text with commas, semicolons or tabs, plain or gzip, or Parquet. Columns decide the kind.
 """
 
 import csv
 import io
-import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -24,17 +23,17 @@ from ssl_behavior.recording import NOT_ANNOTATED, Labels
 
 __all__ = [
     "LabelTable",
-    "looked_for",
+    "has_columns",
     "read_bouts_table",
     "read_columns_table",
     "read_frames_table",
-    "read_intervals_table",
     "read_rows",
+    "row_interval",
+    "row_name",
+    "rows_by_recording",
     "sniff_bouts_table",
     "sniff_columns_table",
     "sniff_frames_table",
-    "sniff_intervals_table",
-    "sniff_looked_for",
     "text_rows",
 ]
 
@@ -123,28 +122,23 @@ def _first_rows(head: str, is_whole: bool) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(row) for row in whole if any(cell.strip() for cell in row))[:50]
 
 
-def _has(path: Path, *groups: tuple[str, ...]) -> bool:
+def has_columns(path: Path, *groups: tuple[str, ...]) -> bool:
+    """Whether a table has a column of each group of names."""
     table = _head(path)
     return all(table.column(*names) >= 0 for names in groups)
 
 
-_AGENT, _TARGET = ("agent_id", "agent"), ("target_id", "target")
-_ACTION, _START, _STOP = ("action", "behavior"), ("start_frame", "start"), ("stop_frame", "stop")
+_AGENT, _TARGET = ("agent", "agent_id"), ("target", "target_id")
+_BEHAVIOR = ("behavior", "action")
+_START, _STOP, _SECONDS = ("start_frame", "start"), ("stop_frame", "stop"), ("start_s", "stop_s")
 
 
 def sniff_bouts_table(path: Path) -> bool:
-    """Whether the columns are those of a table of bouts."""
-    return _has(path, ("behavior",), ("start_frame",), ("stop_frame",)) and not sniff_intervals_table(path)
-
-
-def sniff_intervals_table(path: Path) -> bool:
-    """Whether the columns are agent, target, action, start and stop."""
-    return _has(path, _AGENT, _TARGET, _ACTION, _START, _STOP)
-
-
-def sniff_looked_for(path: Path) -> bool:
-    """Whether the table lists, for each video, the behaviors that annotators looked for."""
-    return _has(path, ("video_id",), ("behaviors_labeled",))
+    """Whether the columns are those of a table of bouts, maybe with agents and targets."""
+    if has_columns(path, ("behavior",), ("start_frame",), ("stop_frame",)):
+        return True
+    ends = has_columns(path, _START, _STOP) or has_columns(path, _SECONDS[:1], _SECONDS[1:])
+    return ends and has_columns(path, _AGENT, _TARGET, _BEHAVIOR)
 
 
 def sniff_frames_table(path: Path) -> bool:
@@ -182,10 +176,11 @@ def _whole(cell: str, where: str, what: str) -> int:
             raise ValueError
         return int(number)
     except (ValueError, OverflowError):
-        raise InputError(f"{where}: expected a frame number as {what}, got {cell!r}") from None
+        hint = "; call columns of seconds start_s and stop_s" if what.strip().lower() in ("start", "stop") else ""
+        raise InputError(f"{where}: expected a frame number as {what}, got {cell!r}{hint}") from None
 
 
-def _interval(table: LabelTable, number: int, columns: tuple[int, int], last: bool = False) -> tuple[int, int]:
+def row_interval(table: LabelTable, number: int, columns: tuple[int, int], last: bool = False) -> tuple[int, int]:
     """Start and stop of a row's bout; `last`: the stop frame is the bout's last, not the first after it."""
     where, row = table.where(number), table.rows[number]
     start, stop = (_whole(row[one], where, table.header[one]) for one in columns)
@@ -196,7 +191,7 @@ def _interval(table: LabelTable, number: int, columns: tuple[int, int], last: bo
     return start, stop + last
 
 
-def _by_recording(table: LabelTable) -> dict[str, list[int]]:
+def rows_by_recording(table: LabelTable) -> dict[str, list[int]]:
     """Recording -> its rows; "" where the table has no column of recordings."""
     column = table.column(*_RECORDING_COLUMNS)
     parts: dict[str, list[int]] = defaultdict(list)
@@ -208,31 +203,57 @@ def _by_recording(table: LabelTable) -> dict[str, list[int]]:
 def read_bouts_table(path: Path) -> list[Annotation]:
     """Bouts of each stream; frames are counted from 0, and the stop frame is not part of a bout.
 
-    Frames without a bout are background.
+    Frames without a bout are background. With columns of agents and targets, a stream that has a target has agents and
+    targets. Without columns of frames, seconds are read.
 
     Raises
     ------
     InputError
-        Naming the row, if its frames are no numbers or run backwards.
+        Naming the row, if its frames are no numbers or run backwards, or it has a target and no agent.
     """
     table = read_rows(path)
-    behavior, stream, columns = table.column("behavior"), table.column("stream"), _ends(table)
-    seconds = table.column("start_s"), table.column("stop_s")
+    columns, seconds = _ends(table), (table.column("start_s"), table.column("stop_s"))
     found = []
-    for recording, rows in _by_recording(table).items():
-        bouts: dict[str, list[Interval]] = defaultdict(list)
-        places: dict[str, list[int]] = defaultdict(list)
+    for recording, rows in rows_by_recording(table).items():
+        parts: dict[str, list[int]] = defaultdict(list)
+        stream = table.column("stream")
         for number in rows:
-            name = (table.rows[number][stream].strip() if stream >= 0 else "") or DEFAULT_STREAM
-            bouts[name].append((*_interval(table, number, columns), _named(table, number, behavior)))
-            places[name].append(number)
-        rate = _rate(table, rows, *zip(columns, seconds, strict=True))
-        streams = {
-            name: AnnotationStream.of(own, complete=True, fps=rate, seconds_of=_numbers(table, places[name], seconds))
-            for name, own in bouts.items()
-        }
+            parts[(table.rows[number][stream].strip() if stream >= 0 else "") or DEFAULT_STREAM].append(number)
+        rate = None if min(columns) < 0 else _rate(table, rows, *zip(columns, seconds, strict=True))
+        streams = {name: _stream_of_rows(table, own, columns, seconds, rate) for name, own in parts.items()}
         found.append(Annotation(path=path, streams=streams, names=(recording,) if recording else ()))
     return found
+
+
+def _stream_of_rows(
+    table: LabelTable, rows: Sequence[int], columns: tuple[int, int], seconds: tuple[int, int], rate: float | None
+) -> AnnotationStream:
+    """Stream of some rows, whose ends are frames or, without such columns, seconds."""
+    in_seconds, behavior = min(columns) < 0, table.column(*_BEHAVIOR)
+    ends = [
+        _seconds_interval(table, number, seconds) if in_seconds else row_interval(table, number, columns)
+        for number in rows
+    ]
+    bouts: list[Interval] = [(*own, row_name(table, number, behavior)) for own, number in zip(ends, rows, strict=True)]
+    agent, target = table.column(*_AGENT), table.column(*_TARGET)
+    who = tuple(table.rows[number][agent].strip() if agent >= 0 else "" for number in rows)
+    whom = tuple(table.rows[number][target].strip() if min(agent, target) >= 0 else "" for number in rows)
+    for number, one, other in zip(rows, who, whom, strict=True):
+        if other and not one:
+            raise InputError(f"{table.where(number)}: the bout has the target {other!r} and no agent")
+    return AnnotationStream.of(
+        bouts, complete=True, fps=rate, seconds=in_seconds, subject=who if any(who) else (),
+        target=tuple(one if other == "self" else other for one, other in zip(who, whom, strict=True))
+        if any(whom) else (),
+        directed=any(whom), seconds_of=None if in_seconds else _numbers(table, rows, seconds),
+    )  # fmt: skip
+
+
+def _seconds_interval(table: LabelTable, number: int, columns: tuple[int, int]) -> tuple[float, float]:
+    ends = _numbers(table, [number], columns)
+    if ends is None or not 0 <= ends[0, 0] <= ends[1, 0]:
+        raise InputError(f"{table.where(number)}: expected 0 <= start_s <= stop_s, in seconds")
+    return float(ends[0, 0]), float(ends[1, 0])
 
 
 def _numbers(table: LabelTable, rows: Sequence[int], columns: Sequence[int]) -> np.ndarray | None:
@@ -277,10 +298,18 @@ def _ends(table: LabelTable) -> tuple[int, int]:
     return table.column(*_START), table.column(*_STOP)
 
 
-def _named(table: LabelTable, number: int, column: int) -> str:
+def row_name(table: LabelTable, number: int, column: int) -> str:
+    """Name of a row's behavior, agent or target.
+
+    Raises
+    ------
+    InputError
+        If the cell is empty.
+    """
     name = table.rows[number][column].strip()
     if not name:
-        raise InputError(f"{table.where(number)}: the behavior has no name")
+        what = table.header[column].strip().lower()
+        raise InputError(f"{table.where(number)}: the {'behavior' if what == 'action' else what} has no name")
     return name
 
 
@@ -402,57 +431,3 @@ def _stretches(mask: np.ndarray) -> list[tuple[int, int]]:
     """(start, stop) of the stretches of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
-
-
-def read_intervals_table(path: Path) -> list[Annotation]:
-    """MABe 2025's intervals: one stream for each agent, target and action.
-
-    Frames are counted from 0, and the stop frame is part of an interval. `video_id` separates recordings.
-
-    Raises
-    ------
-    InputError
-        Naming the row, if its frames are no numbers or run backwards.
-    """
-    table = read_rows(path)
-    agent, target, action = (table.column(*names) for names in (_AGENT, _TARGET, _ACTION))
-    found = []
-    for recording, rows in _by_recording(table).items():
-        bouts: dict[tuple[str, str, str], list[Interval]] = defaultdict(list)
-        for number in rows:
-            who, whom = (table.rows[number][column].strip() for column in (agent, target))
-            name = _named(table, number, action)
-            bouts[_animal(who), "self" if whom == who else _animal(whom), name].append(
-                (*_interval(table, number, _ends(table), last=True), name)
-            )
-        streams = {".".join(key): AnnotationStream.of(own, complete=True) for key, own in bouts.items()}
-        found.append(Annotation(path=path, streams=streams, names=(recording,) if recording else ()))
-    return found
-
-
-def _animal(name: str) -> str:
-    return f"mouse{name}" if name.isdecimal() else name
-
-
-def looked_for(path: Path) -> dict[str, tuple[str, ...]]:
-    """Video -> "agent.target.action" of all that was looked for in it.
-
-    Raises
-    ------
-    InputError
-        Naming the row whose list is not JSON of "agent,target,action".
-    """
-    table = read_rows(path)
-    video, listed = table.column("video_id"), table.column("behaviors_labeled")
-    found = {}
-    for number, row in enumerate(table.rows):
-        if not row[listed].strip():
-            continue
-        try:
-            words = [one.replace("'", "").split(",") for one in json.loads(row[listed])]
-        except (ValueError, AttributeError, TypeError):
-            words = [[]]
-        if any(len(one) != 3 for one in words):
-            raise InputError(f'{table.where(number)}: expected behaviors_labeled as JSON, ["agent,target,action", ...]')
-        found[row[video].strip()] = tuple(".".join(part.strip() for part in one) for one in words)
-    return found

@@ -15,7 +15,7 @@ from ssl_behavior.exports import clustered_recordings, stored_recordings
 from ssl_behavior.exports.label_sources import chosen_streams
 from ssl_behavior.importer import ImportOptions, import_recordings
 from ssl_behavior.io import ReadOptions, read_recordings, write_npz
-from ssl_behavior.io.annotation_writers import ANNOTATION_FORMATS, write_annotations
+from ssl_behavior.io.annotation_writers import FRAME_FORMATS, write_annotations
 from ssl_behavior.label_changes import add_labels, drop_streams
 from ssl_behavior.recording import FrameTimes, Labels
 from ssl_behavior.resampling import resample, resample_labels
@@ -110,7 +110,7 @@ def test_the_rate_of_the_source_is_needed(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[] if name in ("caltech", "npy") else pytest.mark.slow) for name in ANNOTATION_FORMATS],
+    [pytest.param(name, marks=[] if name in ("caltech", "npy") else pytest.mark.slow) for name in FRAME_FORMATS],
 )
 def test_label_files_are_those_of_the_video(tmp_path, recordings, name):
     """Files of the videos' labels give the same in a resampled import and added later; what is exported fits, too."""
@@ -240,7 +240,7 @@ def test_label_files_of_irregular_videos(tmp_path, recordings, capsys):
         )
 
 
-@pytest.mark.parametrize(("name", "fps"), [("bento", 20.0), *((name, 25.0) for name in ANNOTATION_FORMATS)])
+@pytest.mark.parametrize(("name", "fps"), [("bento", 20.0), *((name, 25.0) for name in FRAME_FORMATS)])
 def test_exports_of_irregular_videos_come_back_or_are_refused(tmp_path, recordings, name, fps):
     """Without labels.json, a file may not tell whose frames it counts: those of the source or those of the store."""
     frames = np.random.default_rng(3).integers(0, 3, 10).repeat(10)

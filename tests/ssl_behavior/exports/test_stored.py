@@ -18,7 +18,7 @@ def test_recordings_carry_only_their_own_label_streams(place):
         assert recording.annotator == "ann" and recording.individuals == ("resident", "intruder")
         for name in ("S1", "S2"):
             np.testing.assert_array_equal(recording.labels[name].frames, store.labels(name)[row.slice])
-    actors = {(bout.behavior, bout.actor) for recording in made for bout in recording.bouts}
+    actors = {(bout.behavior, bout.agent) for recording in made for bout in recording.bouts}
     assert actors == {("chase", "intruder"), ("resident bites", "resident"), ("rear", "intruder")}
     assert (made[2].labels["S2"].frames == -1).all()
 
@@ -31,9 +31,9 @@ def test_short_bouts_are_left_out(place):
 
 def test_missing_streams_or_labels_raise(place, dyad, tmp_path):
     store = Store(place / "store")
-    assert [row.id for row in labeled_rows(store.rows, chosen_streams(store, ["S2"]))] == ["a/r1", "r2"]
+    assert [row.id for row in labeled_rows(store, store.rows, chosen_streams(store, ["S2"]))] == ["a/r1", "r2"]
     with pytest.raises(InputError, match="none of the recordings has labels 'S2'"):
-        labeled_rows(store.rows[2:], chosen_streams(store, ["S2"]))
+        labeled_rows(store, store.rows[2:], chosen_streams(store, ["S2"]))
     with pytest.raises(InputError, match="no label stream 'S9'"):
         chosen_streams(store, ["S9"])
     with pytest.raises(InputError, match="has no labels"):

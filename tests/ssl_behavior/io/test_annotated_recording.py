@@ -41,10 +41,10 @@ def test_actor_in_behavior_precedes_stream_and_default():
         "S1": labels_of("rear", "rest", background="rest", frames=(1, 0, 0)),
     }
     bouts = annotated_recording("r", 30.0, labels, individuals=MICE, actor="someone").bouts
-    assert [(bout.behavior, bout.actor) for bout in bouts] == [
+    assert [(bout.behavior, bout.agent) for bout in bouts] == [
         ("bite", "mouse 2"), ("rear", "someone"), ("resident bite", "resident"),
     ]  # fmt: skip
-    assert {bout.actor for bout in annotated_recording("r", 30.0, labels).bouts} == {""}
+    assert {bout.agent for bout in annotated_recording("r", 30.0, labels).bouts} == {""}
 
 
 def test_bouts_are_sorted_by_start_and_have_mean_probabilities():

@@ -5,7 +5,7 @@ import pytest
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotated_recording import annotated_recording, streams_of
-from ssl_behavior.io.annotation_writers import ANNOTATION_FORMATS, write_annotations
+from ssl_behavior.io.annotation_writers import FRAME_FORMATS, write_annotations
 from ssl_behavior.recording import Labels, StreamFacts
 
 
@@ -18,9 +18,7 @@ def recording(name, frames=53):
 def test_every_format_of_every_recording_is_written_and_listed(tmp_path):
     made = [recording("a/r1"), recording("r2", 59)]
     out = tmp_path / "labels"
-    write_annotations(
-        out, iter(made), ["a/r1", "r2"], streams_of(made), list(ANNOTATION_FORMATS), {"notes": ["a note"]}
-    )
+    write_annotations(out, iter(made), ["a/r1", "r2"], streams_of(made), list(FRAME_FORMATS), {"notes": ["a note"]})
     contents = json.loads((out / "labels.json").read_text())
     assert contents["format"] == "ssl-behavior labels" and contents["notes"] == ["a note"]
     assert contents["streams"] == [
@@ -31,7 +29,7 @@ def test_every_format_of_every_recording_is_written_and_listed(tmp_path):
     ]  # fmt: skip
     named = {file for one in contents["recordings"] for file in one["files"].values()} | set(contents["files"].values())
     found = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    assert found == named | {"labels.json"} and len(named) == 2 * (len(ANNOTATION_FORMATS) - 1) + 1
+    assert found == named | {"labels.json"} and len(named) == 2 * (len(FRAME_FORMATS) - 1) + 1
     project = json.loads((out / contents["files"]["boris"]).read_text())
     assert set(project["observations"]) == {"a/r1", "r2"}
 

@@ -16,7 +16,7 @@ from ssl_behavior.io.annotated_recording import annotated_recording, streams_of
 from ssl_behavior.io.annotation import labels_from_annotation
 from ssl_behavior.io.annotation_index import AnnotationIndex
 from ssl_behavior.io.annotation_readers import ANNOTATION_READERS, annotation_reader, read_annotations
-from ssl_behavior.io.annotation_writers import ANNOTATION_FORMATS, write_annotations
+from ssl_behavior.io.annotation_writers import FRAME_FORMATS, write_annotations
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import Store, write_store
@@ -69,7 +69,7 @@ def written(path, text):
     return path
 
 
-@pytest.mark.parametrize("format", ANNOTATION_FORMATS)
+@pytest.mark.parametrize("format", FRAME_FORMATS)
 def test_exported_labels_are_read_back_frame_for_frame(format):
     @for_any_labels
     def check(made):
@@ -108,7 +108,7 @@ def test_ten_real_recordings_round_trip_through_every_format(real_data, tmp_path
             numbers = np.array([every.index(word) if word else -1 for word in said])
             own[name] = Labels(vocabulary=every, frames=numbers, background="base" if name == "S2" else "")
     made = [annotated_recording(id, 30.0, labels) for id, labels in stored.items()]
-    everything = list(ANNOTATION_FORMATS)
+    everything = list(FRAME_FORMATS)
     write_annotations(tmp_path / "out", made, ids, streams_of(made), everything)
     compared = 0
     for path in [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.name != "labels.json"]:
@@ -134,7 +134,7 @@ def test_an_exported_folder_is_imported_again(tmp_path, dyad):
         }))  # fmt: skip
         write_npz(tmp_path / f"{name}.npz", dyad(name, 101 + number))
     store = write_store(tmp_path / "store", tracks)
-    assert main(["export", str(store.path), "--out", str(tmp_path / "out"), "--format", *ANNOTATION_FORMATS]) == 0
+    assert main(["export", str(store.path), "--out", str(tmp_path / "out"), "--format", *FRAME_FORMATS]) == 0
     sources = [str(tmp_path / f"{name}.npz") for name in ("a", "b")]
     for given in ("out", "out/project.boris"):
         again = ["--annotations", str(tmp_path / given), "--out", str(tmp_path / "again"), "--overwrite"]

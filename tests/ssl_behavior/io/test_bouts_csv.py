@@ -15,7 +15,7 @@ def read(text):
 
 def test_a_table_of_bouts_counts_frames_and_seconds():
     bouts = [
-        Bout(stream="behavior", behavior="attack", start=1, stop=3, probability=0.25, actor="resident"),
+        Bout(stream="behavior", behavior="attack", start=1, stop=3, probability=0.25, agent="resident"),
         Bout(stream="behavior", behavior="mount, twice", start=3, stop=6),
     ]
     rows = read(bouts_csv(bouts, 30.0))

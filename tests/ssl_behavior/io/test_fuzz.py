@@ -17,7 +17,7 @@ from ssl_behavior.io.annotation import labels_from_annotation
 from ssl_behavior.io.annotation_readers import read_annotations
 from ssl_behavior.io.caltech import caltech_text, read_caltech
 from ssl_behavior.io.discovery import discover
-from ssl_behavior.io.label_tables import looked_for
+from ssl_behavior.io.mabe25_annotations import looked_for
 from ssl_behavior.io.track_quality import clean, inspect_quality
 from ssl_behavior.skeleton import SKELETONS, Skeleton
 

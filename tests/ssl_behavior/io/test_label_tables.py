@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,21 +112,29 @@ def mabe_index(tmp_path, kind):
     return index
 
 
+def mice(name="44566106", frames=40):
+    return replace(recording(name, frames), individuals=("mouse1", "mouse2"))
+
+
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_mabe_intervals_and_what_was_not_looked_for(tmp_path, kind):
     tracks = tmp_path / "44566106.csv"
-    without = mabe_index(tmp_path, kind).label(recording("44566106", 40), tracks, {}).labels
-    assert set(without) == {"mouse1.mouse2.sniff", "mouse1.mouse2.attack", "mouse2.self.rear"}
-    assert spans_of(without["mouse1.mouse2.sniff"], "sniff") == [(10, 21)]
+    found = mabe_index(tmp_path, kind).label(mice(), tracks, {})
+    assert not found.labels and "only behaviors of pairs that occur" in " ".join(found.notices)
+    without = found.pair_labels["behavior"]
+    assert without.vocabulary == ("sniff", "attack", "rear")
+    assert without.bouts.tolist() == [[0, 1, 0, 10, 21], [0, 1, 1, 15, 31], [1, 1, 2, 0, 6]]
+    assert without.looked_for.sum() == 3
     table = written(
         tmp_path / "train.csv", 'video_id,behaviors_labeled\n44566106,"' + LISTED.replace('"', '""') + '"\n'
     )
     index = mabe_index(tmp_path, kind)
     index.add_looked_for(table)
-    labels = index.label(recording("44566106", 40), tracks, {}).labels
-    assert set(labels) == {"mouse1.mouse2.sniff", "mouse1.mouse2.attack", "mouse2.mouse1.sniff"}
-    assert set(words(labels["mouse2.mouse1.sniff"])) == {"other"}
-    assert spans_of(labels["mouse1.mouse2.attack"], "attack") == [(15, 31)]
+    found = index.label(mice(), tracks, {})
+    labels = found.pair_labels["behavior"]
+    assert labels.bouts.tolist() == [[0, 1, 0, 10, 21], [0, 1, 1, 15, 31]]
+    assert np.argwhere(labels.looked_for).tolist() == [[0, 1, 0], [0, 1, 1], [1, 0, 0]]
+    assert "1 bout left out, of behaviors that were not looked for in these pairs: rear (1)" in " ".join(found.notices)
 
 
 def rater_file(path, make, end):
