@@ -65,7 +65,7 @@ class Poses:
         self.lone, self.pairs, self.some = lone, pairs, sorted(some)
         self.agents = sorted({agent for agent, _ in some})
         self._poses = {} if poses is None else poses
-        self._choices: dict[int, tuple[Tensor, Tensor]] = {}
+        self._choices: dict[int, list[Tensor]] = {}
 
     @property
     def unknown(self) -> Plane:
@@ -131,10 +131,12 @@ class Poses:
             return values[agent, targets[0]]
         if agent not in self._choices:
             far = self._distances(agent, targets)
-            self._choices[agent] = far.argmin(0, keepdim=True), far.amin(0).isinf()
-        number, nowhere = self._choices[agent]
-        toward_each = torch.stack([values[agent, target] for target in targets])
-        return toward_each.gather(0, number).squeeze(0).masked_fill(nowhere, torch.nan)
+            number = far.argmin(0).masked_fill(far.amin(0).isinf(), -1)
+            self._choices[agent] = [number == place for place in range(len(targets))]
+        nearest = self.unknown
+        for chosen, target in zip(self._choices[agent], targets, strict=True):
+            nearest = torch.where(chosen, values[agent, target], nearest)
+        return nearest
 
     @torch.no_grad()
     def _distances(self, agent: int, targets: Sequence[int]) -> Float[Tensor, "target batch time"]:
