@@ -246,7 +246,7 @@ def test_raters_have_a_stream_each_and_other_files_may_not_differ(tmp_path):
     for path in folder.glob("*.csv"):
         path.unlink()
     (folder / "cage1_labels.csv").write_text(TABLE.replace("3,9", "4,9"))
-    with pytest.raises(InputError, match="two annotation files.*differ in the stream 'behavior'"):
+    with pytest.raises(InputError, match=r"two annotation files.*differ in the stream 'behavior'"):
         imported(folder, TABLE)
 
 
