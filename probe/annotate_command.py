@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from probe.label_predictors import LabelPredictor, ProbePredictor
+    from probe.pair_predictor import PairPredictor
     from ssl_behavior.store import StoreRow
 
 __all__ = ["main"]
@@ -25,6 +26,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     # These imports take seconds, and --help needs none of them.
     from probe.label_predictors import ProbePredictor, RunPredictor
+    from probe.pair_predictor import PairPredictor, is_pair_probe
     from ssl_behavior.device import choose_device, choose_precision
     from ssl_behavior.errors import InputError
     from ssl_behavior.files import check_free
@@ -36,7 +38,9 @@ def main(argv: Sequence[str]) -> int:
     check_free(options.out, options.overwrite, "probe.json" if options.learn is not None else "labels.json")
     device = choose_device(options.device)
     machine = device, choose_precision(options.precision, device), options.last
-    if options.probe is None:
+    if options.probe is not None and is_pair_probe(options.probe):
+        _label_pairs(options, PairPredictor(options.run, options.store, options.probe, *machine), make_console())
+    elif options.probe is None:
         _label(options, RunPredictor(options.run, options.store, *machine), make_console())
     elif options.learn is None:
         _label(options, ProbePredictor(options.run, options.store, options.probe, *machine), make_console())
@@ -80,6 +84,33 @@ def _label(options: argparse.Namespace, predictor: "LabelPredictor", console: "C
         console.print(Text(as_options(note), style="dim"), soft_wrap=True)
     style = f", as annotator {options.annotator} would label them," if options.annotator else ""
     console.print(f"labels of {counted(len(rows), 'recording')}{style} in {options.out}", soft_wrap=True, markup=False)
+
+
+def _label_pairs(options: argparse.Namespace, predictor: "PairPredictor", console: "Console") -> None:
+    from rich.text import Text
+
+    from probe.pair_predictor import write_pair_labels
+    from ssl_behavior.commands import as_options
+    from ssl_behavior.errors import InputError
+    from ssl_behavior.terminal import counted, progress_bars
+
+    scenes = {"--annotator": options.annotator, "--learn": options.learn, "--actor": options.actor}
+    for option in (name for name, given in scenes.items() if given):
+        raise InputError(f"{option} is for labels of scenes, and this probe gives agents and targets: leave it out")
+    if missing := [name for name in options.streams if name != predictor.stream.name]:
+        raise InputError(f"--streams {missing[0]}: {options.probe} gives {predictor.stream.name}")
+    rows = predictor.store.select(options.recordings) if options.recordings else list(predictor.store.rows)
+    with progress_bars(console, transient=True) as progress:
+        summary = write_pair_labels(
+            predictor, rows, options.out, formats=options.format, balanced=options.balanced,
+            min_bout_frames=options.minimum_bout_frames, media=options.media, overwrite=options.overwrite,
+            progress=progress,
+        )  # fmt: skip
+    console.print(summary.table())
+    for note in summary.notes:
+        console.print(Text(as_options(note), style="dim"), soft_wrap=True)
+    labeled = f"labels of {counted(len(rows), 'recording')}, with agents and targets, in {options.out}"
+    console.print(labeled, soft_wrap=True, markup=False)
 
 
 def _learn(options: argparse.Namespace, predictor: "ProbePredictor", console: "Console") -> None:

@@ -197,8 +197,10 @@ def _blocks(frames: Frames) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     seconds = np.concatenate([pick / row.fps for row, pick in zip(frames.rows, frames.picks, strict=True)])
     if len(seconds) < BLOCKS:
         return
-    gap = min(GAP_SECONDS, (seconds[-1] - seconds[0]) / (4 * BLOCKS))
-    for block in np.array_split(np.arange(len(seconds)), BLOCKS):
+    # Pairs of animals have the same times, one pair after the other.
+    order = np.argsort(seconds, kind="stable")
+    gap = min(GAP_SECONDS, (seconds[order[-1]] - seconds[order[0]]) / (4 * BLOCKS))
+    for block in np.array_split(order, BLOCKS):
         first, last = seconds[block[0]], seconds[block[-1]]
         held_out = np.zeros(len(seconds), dtype=bool)
         held_out[block] = True

@@ -50,6 +50,7 @@ __all__ = [
     "ProbePredictor",
     "RunPredictor",
     "add_annotator_from_store",
+    "check_probed_columns",
     "decided_labels",
     "write_labels",
 ]
@@ -199,18 +200,8 @@ class ProbePredictor(LabelPredictor):
         else:
             self.method = load_checkpoint(run, best=not last).to(device)
             self.checkpoint, groups = self.method.fingerprint(), self.method.channel_groups
-        if self.checkpoint != self.saved.checkpoint:
-            raise InputError(
-                f"{probe} was fitted to another encoder than {run} (fingerprints {self.saved.checkpoint[:12]} and "
-                f"{self.checkpoint[:12]}): give the run that was probed, or probe this one"
-            )
-        without = [name for name in self.saved.without if name in groups]
+        without = check_probed_columns(self.saved, probe, run, self.checkpoint, groups)
         kept = kept_groups(groups, without)
-        if sum(kept.values()) != self.saved.dim:
-            raise InputError(
-                f"{probe} reads {self.saved.dim} columns of an embedding, {run} gives {sum(kept.values())} "
-                f"({', '.join(kept)}): give the embeddings folder that was probed, or probe again"
-            )
         self.array: Matrix = (
             _LazyEmbeddings(self.method, self.store, kept, precision)
             if self.method is not None
@@ -246,8 +237,35 @@ class ProbePredictor(LabelPredictor):
         }
 
 
+def check_probed_columns(
+    saved: SavedProbe | SavedAnnotatorProbe, probe: Path, run: Path, checkpoint: str, groups: Mapping[str, int]
+) -> list[str]:
+    """Column groups of an encoder that a saved probe does not read.
+
+    Raises
+    ------
+    InputError
+        If the probe was fitted to another encoder, or to other columns.
+    """
+    if checkpoint != saved.checkpoint:
+        raise InputError(
+            f"{probe} was fitted to another encoder than {run} (fingerprints {saved.checkpoint[:12]} and "
+            f"{checkpoint[:12]}): give the run that was probed, or probe this one"
+        )
+    without = [name for name in saved.without if name in groups]
+    kept = kept_groups(groups, without)
+    if sum(kept.values()) != saved.dim:
+        raise InputError(
+            f"{probe} reads {saved.dim} columns of an embedding, {run} gives {sum(kept.values())} "
+            f"({', '.join(kept)}): give the embeddings folder that was probed, or probe again"
+        )
+    return without
+
+
 def _load(folder: Path) -> SavedProbe | SavedAnnotatorProbe:
     contents, _ = read_probe(folder)
+    if contents.get("unit") == "pair":
+        raise InputError(f"{folder} holds a probe of pairs of animals; `probe.pair_predictor` labels recordings by it")
     return load_annotators(folder) if contents.get("heads") == ANNOTATORS else load_heads(folder)
 
 

@@ -113,7 +113,7 @@ class Frames:
 
     Parameters
     ----------
-    rows : the recordings.
+    rows : the recordings, or their pairs of animals.
     picks : ascending frame numbers within each recording.
     """
 
@@ -125,8 +125,9 @@ class Frames:
 
     @property
     def recording(self) -> np.ndarray:
-        """int64 [frames]: position in `rows` of each frame's recording."""
-        return np.repeat(np.arange(len(self.rows)), [len(pick) for pick in self.picks])
+        """int64 [frames]: position in `rows` of the first row of each frame's recording."""
+        first = {row.recording: number for number, row in reversed([*enumerate(self.rows)])}
+        return np.repeat([first[row.recording] for row in self.rows], [len(pick) for pick in self.picks])
 
     @property
     def slices(self) -> list[slice]:

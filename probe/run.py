@@ -18,6 +18,7 @@ from probe.experiment import Experiment, Predictions, split_parts
 from probe.folds import describe_held_out
 from probe.frozen_probes import run_experiment
 from probe.labeled_frames import can_learn
+from probe.pair_store import PairStore
 from probe.references import (
     add_session_time,
     hand_features,
@@ -72,7 +73,11 @@ def run_probe(config: ProbeConfig, console: Console, wording: Callable[[str], st
     """
     _check_out(config)
     store = Store(config.store)
+    if config.task in store.pair_streams:
+        store = PairStore(store, config.task)
     task = make_task(store, config.task, config.kind, config.background)
+    if config.mode == ANNOTATORS and isinstance(store, PairStore):
+        raise InputError("`mode=annotators` learns from labels of scenes; these labels have agents and targets")
     if config.mode == ANNOTATORS:
         task = replace(task, annotators=find_annotators(store, task))
     plan = _Plan(config, store, task, [parse_macro(task, text) for text in config.macros])
@@ -190,6 +195,11 @@ class _Session:
             else:
                 say("no untrained encoder: it needs a run, and embeddings were given")
         store, train = self.plan.store, self.plan.rows("train")
+        if isinstance(store, PairStore):
+            others = [name for name in names if name != "untrained"]
+            if others:
+                say(f"no references {', '.join(others)}: they describe scenes, and these labels are of pairs")
+            return representations
         if "raw" in names:
             representations.append(raw_keypoints(store, train, scratch))
         try:
@@ -266,16 +276,20 @@ class _Session:
         out, store = (self.config.embeddings or self.config.out / "embeddings") / name, self.plan.store
         if (out / "embeddings.json").exists():
             found = Embeddings(out)
-            made = (found.checkpoint, found.store, found.groups)
-            if made == (method.fingerprint(), store.fingerprint(), method.channel_groups):
+            made = (found.checkpoint, found.store, found.groups, len(found.array))
+            if made == (method.fingerprint(), store.fingerprint(), method.channel_groups, store.num_frames):
                 return found
         device = choose_device(self.config.device)
         precision = choose_precision(self.config.precision, device)
         method.to(device)
         stage = f"embedding {name} on {describe_device(device)}"
+        unit: dict[str, Any] = {}
+        if isinstance(store, PairStore):
+            unit = {"unit": "pair", "with_self": store.with_self}
+            store = store.scenes
         return embed_store(
             method, store, out, overwrite=True, precision=precision,
-            progress=lambda _, done, total: self.progress(stage, done, total),
+            progress=lambda _, done, total: self.progress(stage, done, total), **unit,
         )  # fmt: skip
 
     def _advance(self, stage: str, total: int) -> Callable[[int], None]:

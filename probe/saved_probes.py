@@ -13,6 +13,7 @@ from torch import Tensor
 
 from probe.annotators.annotator_probe import OUTPUT, AnnotatorProbe
 from probe.experiment import DECISION, FITS, PLAIN, Experiment, FittedHead, Predictions, expand_classes
+from probe.pair_store import PairStore
 from probe.postprocessing import smooth
 from probe.representations import Matrix, all_frames, standardized_blocks
 from probe.tasks import Task
@@ -22,6 +23,7 @@ from ssl_behavior.logistic import LinearHead
 from ssl_behavior.nn import AnnotatorHead
 from ssl_behavior.numerics import Standardizer
 from ssl_behavior.store import StoreRow
+from ssl_behavior.units import Unit, check_unit
 
 __all__ = [
     "ANNOTATORS",
@@ -53,6 +55,8 @@ class SavedProbe:
     heads : fit name ("plain", "balanced") -> head.
     windows : fit name -> smoothing window of each class in seconds; empty without smoothing.
     without : column groups of the embedding that the heads do not read.
+    unit : what the embedding describes.
+    toward_self, toward_others : of pairs: behaviors that animals direct at themselves, and at others.
     """
 
     streams: tuple[str, ...]
@@ -63,6 +67,9 @@ class SavedProbe:
     heads: dict[str, FittedHead]
     windows: dict[str, tuple[float, ...]]
     without: tuple[str, ...]
+    unit: Unit = "scene"
+    toward_self: tuple[str, ...] = ()
+    toward_others: tuple[str, ...] = ()
 
     @property
     def dim(self) -> int:
@@ -92,7 +99,7 @@ def save_heads(
         tensors[f"{fit}.weights"], tensors[f"{fit}.bias"] = fitted.head.weights, fitted.head.bias
         # Both fits have the same training frames, so there is one scaling.
         tensors["mean"], tensors["std"] = fitted.scaling.mean, fitted.scaling.std
-    contents = {
+    contents: dict[str, Any] = {
         "heads": LINEAR,
         "task": experiment.task.to_dict(),
         "checkpoint": checkpoint,
@@ -101,6 +108,13 @@ def save_heads(
         "penalty": {fit: list(fitted.penalty) for fit, fitted in predictions.heads.items()},
         "smoothing_seconds": {fit: list(windows) for fit, windows in predictions.windows.items()},
     }
+    if isinstance(experiment.store, PairStore):
+        pairs = experiment.store
+        contents |= {
+            "unit": "pair",
+            "toward_self": list(pairs.toward_self),
+            "toward_others": list(pairs.toward_others),
+        }
     write_probe(out, tensors, contents)
 
 
@@ -158,6 +172,9 @@ def load_heads(folder: Path) -> SavedProbe:
             heads={fit: _head(fit, tensors, contents) for fit in FITS},
             without=tuple(contents["without"]),
             windows={fit: tuple(windows) for fit, windows in contents["smoothing_seconds"].items()},
+            unit=check_unit(contents.get("unit", "scene")),
+            toward_self=tuple(contents.get("toward_self", ())),
+            toward_others=tuple(contents.get("toward_others", ())),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise damaged(folder, error) from None

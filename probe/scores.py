@@ -151,13 +151,14 @@ def score_row(
     frames = all_frames(experiment.split.evaluate)
     target = targets(experiment.store, experiment.task, frames.rows)
     generator = numpy_generator(0, "bootstrap")
-    counts = resample_counts(len(frames.rows), NUM_RESAMPLES, generator)
+    firsts, recording = np.unique(frames.recording, return_inverse=True)
+    counts = resample_counts(len(firsts), NUM_RESAMPLES, generator)
     seeds = [
         _score_seed(
             experiment,
             (postprocessed and predictions.postprocessed) or predictions.probability,
             target,
-            frames.recording,
+            recording,
             counts,
         )
         for predictions in seed_predictions
@@ -175,7 +176,7 @@ def score_row(
         by_seed=by_seed,
         support={name: int((target[:, index] == 1).sum()) for index, name in enumerate(names)},
         macros=tuple(
-            _macro_scores(seeds, chosen, [names.index(name) for name in chosen.classes], len(frames.rows))
+            _macro_scores(seeds, chosen, [names.index(name) for name in chosen.classes], len(firsts))
             for chosen in macros
         ),
         undefined=tuple(n for i, n in enumerate(names) if any(seed.plain[i].ap is None for seed in seeds)),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from probe.pair_store import PairStore
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED
 from ssl_behavior.store import Store, StoreRow
@@ -108,9 +109,12 @@ def make_task(store: Store, name: str, kind: str | None = None, background: str 
     InputError
         If the store has no such stream, or the kind or background is unknown.
     """
+    if isinstance(store, PairStore):
+        return _pairs_task(store, name, kind, background)
     if name not in TASKS and name not in store.streams:
+        known = sorted({*store.streams, *store.pair_streams})
         raise InputError(
-            f"`task={name}`: {store.path} has no such label stream (it has {sorted(store.streams) or 'none'}), "
+            f"`task={name}`: {store.path} has no such label stream (it has {known or 'none'}), "
             f"and no preset has that name ({sorted(TASKS)})"
         )
     preset = TASKS[name] if name in TASKS else TaskPreset(streams=(name,))
@@ -126,6 +130,17 @@ def make_task(store: Store, name: str, kind: str | None = None, background: str 
         annotators=_annotators(store, name, preset),
     )
     return _checked(task if background is None else replace(task, background=background))
+
+
+def _pairs_task(store: PairStore, name: str, kind: str | None, background: str | None) -> Task:
+    """The behaviors of pairs: they may overlap, so each is classified against the rest."""
+    if kind == "multinomial" or background:
+        option = "kind=multinomial" if kind == "multinomial" else f"background={background}"
+        raise InputError(
+            f"`{option}`: the behaviors of {name!r} have agents and targets and may overlap, so each is learned "
+            "against the rest; leave it out"
+        )
+    return Task(name=name, streams=(name,), classes=store.stream(name).vocabulary, background="", kind="binary")
 
 
 def _annotators(store: Store, name: str, preset: TaskPreset) -> tuple[str, ...]:
@@ -207,6 +222,8 @@ def parse_macro(task: Task, text: str = "all") -> MacroAverage:
 
 def targets(store: Store, task: Task, rows: Sequence[StoreRow]) -> np.ndarray:
     """Labels int8 [frames, class] of the recordings, concatenated: 1 yes, 0 no, -1 not annotated."""
+    if isinstance(store, PairStore):
+        return store.targets(task.classes, rows)
     columns = []
     for stream in task.streams:
         labels = store.labels(stream)

@@ -167,10 +167,11 @@ def _from_subsets(store: Store) -> dict[str, list[StoreRow]]:
 
 
 def _drawn(rows: Sequence[StoreRow], seed: int) -> dict[str, list[StoreRow]]:
-    if len(rows) < 2:
+    recordings = {row.recording for row in rows}
+    if len(recordings) < 2:
         raise InputError(
-            f"{len(rows)} recording(s) with labels of this task: at least 2 are needed to learn from one and be scored "
-            "on another"
+            f"{len(recordings)} recording(s) with labels of this task: at least 2 are needed to learn from one and be "
+            "scored on another"
         )
     test = _share(rows, TEST_SHARE, seed, "test")
     return {"train": [row for row in rows if row not in test], "test": test}
@@ -186,7 +187,8 @@ def _assign(parts: Mapping[str, list[StoreRow]], source: str, seed: int) -> Spli
     if "test" in parts and "validation" in parts:
         tune, tune_from_train = parts["validation"], False
     else:
-        tune, tune_from_train = _share(train, TUNING_SHARE, seed, "tune") if len(train) > 1 else [], True
+        several = len({row.recording for row in train}) > 1
+        tune, tune_from_train = _share(train, TUNING_SHARE, seed, "tune") if several else [], True
     return Split(
         fit=tuple(row for row in train if row not in tune),
         tune=tuple(tune),
@@ -198,10 +200,12 @@ def _assign(parts: Mapping[str, list[StoreRow]], source: str, seed: int) -> Spli
 
 
 def _share(rows: Sequence[StoreRow], share: float, seed: int, name: str) -> list[StoreRow]:
-    """A seeded share of the recordings, at least one, in store order."""
-    count = max(1, round(share * len(rows)))
-    chosen = numpy_generator(seed, "split", name).permutation(len(rows))[:count]
-    return [rows[index] for index in sorted(chosen)]
+    """Rows of a seeded share of the recordings, at least one, in store order."""
+    recordings = list(dict.fromkeys(row.recording for row in rows))
+    count = max(1, round(share * len(recordings)))
+    chosen = numpy_generator(seed, "split", name).permutation(len(recordings))[:count]
+    kept = {recordings[index] for index in chosen}
+    return [row for row in rows if row.recording in kept]
 
 
 def fraction_of(rows: Sequence[StoreRow], percent: float, seed: int) -> list[StoreRow]:

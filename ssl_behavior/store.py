@@ -83,6 +83,11 @@ class FrameRow:
         return slice(self.offset, self.offset + self.frames)
 
     @property
+    def recording(self) -> str:
+        """Id of the recording, which rows of its animals or pairs share."""
+        return self.id
+
+    @property
     def frame_times(self) -> FrameTimes:
         """Times of the recording's frames in its video."""
         return FrameTimes(fps=self.fps, num_frames=self.frames)

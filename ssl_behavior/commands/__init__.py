@@ -19,7 +19,8 @@ class Verb:
 VERBS: dict[str, Verb] = {
     "demo": Verb("ssl_behavior.commands.demo", "simulate, pretrain, probe, benchmark, embed: a few minutes on a CPU"),
     "simulate": Verb(
-        "ssl_behavior.commands.simulate", "simulate recordings of two mice, as a store or as the CalMS21 release"
+        "ssl_behavior.commands.simulate",
+        "simulate recordings of one to four mice, as a store or as the CalMS21 release",
     ),
     "import": Verb(
         "ssl_behavior.commands.import_", "read recordings of any known format into a store, and report on them"

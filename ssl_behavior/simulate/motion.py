@@ -12,7 +12,24 @@ from scipy.signal import lfilter
 
 from ssl_behavior.simulate.schedule import KEYPOINT_GEOMETRY, Act, IntruderAct, Schedule
 
-__all__ = ["Body", "body_keypoints", "draw_bodies"]
+__all__ = [
+    "Body",
+    "ContactPlan",
+    "body_keypoints",
+    "clip_place",
+    "contact_goal",
+    "draw_bodies",
+    "draw_body",
+    "draw_contact_plan",
+    "draw_thrusts",
+    "follow_direction",
+    "smooth",
+    "speed",
+    "turning",
+    "walking_directions",
+    "wander",
+    "wander_place",
+]
 
 
 _FPS = 30.0
@@ -54,14 +71,14 @@ def draw_bodies(
     return _resident(generator, schedule, inset, intruder, sizes[0]), intruder
 
 
-def _smooth(values: np.ndarray, frames: float, poles: int = 3) -> np.ndarray:
+def smooth(values: np.ndarray, frames: float, poles: int = 3) -> np.ndarray:
     """Causal low-pass: `poles` equal one-pole filters, each with a time constant of `frames`; starts at rest."""
     keep = np.exp(-1.0 / frames)
     denominator = np.poly(np.full(poles, keep))
     return lfilter([(1 - keep) ** poles], denominator, values - values[0], axis=0) + values[0]
 
 
-def _wander(generator: np.random.Generator, num_frames: int, frames: float) -> np.ndarray:
+def wander(generator: np.random.Generator, num_frames: int, frames: float) -> np.ndarray:
     """Smooth noise of about unit variance and a correlation time of about 2 * `frames`."""
     keep = np.exp(-1.0 / frames)
     gain = np.sqrt((1 - keep**2) ** 3 / (1 + keep**2))
@@ -69,11 +86,11 @@ def _wander(generator: np.random.Generator, num_frames: int, frames: float) -> n
     return lfilter([gain], [1.0, -2 * keep, keep**2], noise)
 
 
-def _wander_place(generator: np.random.Generator, num_frames: int, frames: float) -> np.ndarray:
-    return _wander(generator, num_frames, frames) + 1j * _wander(generator, num_frames, frames)
+def wander_place(generator: np.random.Generator, num_frames: int, frames: float) -> np.ndarray:
+    return wander(generator, num_frames, frames) + 1j * wander(generator, num_frames, frames)
 
 
-def _fold(place: np.ndarray, inset: tuple[float, float, float, float]) -> np.ndarray:
+def fold(place: np.ndarray, inset: tuple[float, float, float, float]) -> np.ndarray:
     """Reflect positions at the walls, repeatedly if needed."""
 
     def reflect(x: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -91,25 +108,31 @@ def _walk(
     step = steps[act[first]] * np.exp(0.7 * generator.standard_normal(len(first)))
     turn = np.cumsum(1.0 * generator.standard_normal(len(first)))
     start = generator.uniform(inset[0], inset[2]) + 1j * generator.uniform(inset[1], inset[3])
-    place = _fold(start + np.cumsum(step * np.exp(1j * turn)), inset)
-    moved = np.diff(place, prepend=place[0])
-    # Who does not go anywhere keeps its direction, and looks round a little.
-    known = np.maximum.accumulate(np.where(np.abs(moved) > 25, np.arange(len(first)), 0))
-    facing = np.angle(moved[known] + (known == 0) * np.exp(1j * turn[0]))
-    facing = facing + np.where(np.abs(moved) > 25, 0.0, 0.45 * generator.standard_normal(len(first)))
-    return place[move], facing[move]
+    place = fold(start + np.cumsum(step * np.exp(1j * turn)), inset)
+    return place[move], walking_directions(generator, place, turn[0])[move]
 
 
-def _turning(direction: np.ndarray, frames: float) -> np.ndarray:
+def walking_directions(generator: np.random.Generator, places: np.ndarray, first: float) -> np.ndarray:
+    """Direction on the way to each of these places, radians; `first` is that of the first one.
+
+    Who does not go anywhere keeps its direction, and looks round a little.
+    """
+    moved = np.diff(places, prepend=places[0])
+    known = np.maximum.accumulate(np.where(np.abs(moved) > 25, np.arange(len(places)), 0))
+    facing = np.angle(moved[known] + (known == 0) * np.exp(1j * first))
+    return facing + np.where(np.abs(moved) > 25, 0.0, 0.45 * generator.standard_normal(len(places)))
+
+
+def turning(direction: np.ndarray, frames: float) -> np.ndarray:
     """Turn smoothly toward `direction` (radians), always the shorter way."""
-    return _smooth(np.unwrap(direction), frames)
+    return smooth(np.unwrap(direction), frames)
 
 
-def _clip(place: np.ndarray, inset: tuple[float, float, float, float]) -> np.ndarray:
+def clip_place(place: np.ndarray, inset: tuple[float, float, float, float]) -> np.ndarray:
     return np.clip(place.real, inset[0], inset[2]) + 1j * np.clip(place.imag, inset[1], inset[3])
 
 
-def _speed(center: np.ndarray) -> np.ndarray:
+def speed(center: np.ndarray) -> np.ndarray:
     """Pixels per frame."""
     return np.abs(np.diff(center, prepend=center[0]))
 
@@ -118,18 +141,20 @@ def _intruder(generator: np.random.Generator, schedule: Schedule, inset: tuple, 
     act, num_frames = schedule.intruder_act, len(schedule.act)
     goal, facing = _walk(generator, act, schedule.intruder_move, _INTRUDER_STEP, inset)
     # A sniffed animal tends to stay: half the way it would have gone.
-    busy = _smooth((schedule.act >= Act.SNIFF_FACE).astype(float), 5.0, poles=1)
-    held = _smooth(goal, 25.0, poles=1)
-    fleeing = _smooth((act == IntruderAct.FLEE).astype(float), 2.0, poles=1)
+    busy = smooth((schedule.act >= Act.SNIFF_FACE).astype(float), 5.0, poles=1)
+    held = smooth(goal, 25.0, poles=1)
+    fleeing = smooth((act == IntruderAct.FLEE).astype(float), 2.0, poles=1)
     calm_goal = goal + (0.5 * busy * (1 - fleeing)) * (held - goal)
-    center = (1 - fleeing) * _smooth(calm_goal, 6.5) + fleeing * _smooth(goal, 3.4)
-    tussling = _smooth((schedule.act == Act.TUSSLE).astype(float), 2.0, poles=1)
-    shake = (1.0 + 13.0 * tussling) * _wander_place(generator, num_frames, 1.5)
-    center = _clip(center + 1.5 * _wander_place(generator, num_frames, 12.0) + shake * (0.3 + 0.7 * tussling), inset)
-    spin = 0.16 * np.cumsum((schedule.act == Act.TUSSLE) * np.sign(_wander(generator, num_frames, 40.0)))
+    center = (1 - fleeing) * smooth(calm_goal, 6.5) + fleeing * smooth(goal, 3.4)
+    tussling = smooth((schedule.act == Act.TUSSLE).astype(float), 2.0, poles=1)
+    shake = (1.0 + 13.0 * tussling) * wander_place(generator, num_frames, 1.5)
+    center = clip_place(
+        center + 1.5 * wander_place(generator, num_frames, 12.0) + shake * (0.3 + 0.7 * tussling), inset
+    )
+    spin = 0.16 * np.cumsum((schedule.act == Act.TUSSLE) * np.sign(wander(generator, num_frames, 40.0)))
     facing = facing + spin
     stretch = _INTRUDER_STRETCH[act]
-    return _body(generator, 1, size, center, facing, stretch, act == IntruderAct.GROOM, tussling)
+    return draw_body(generator, 1, size, center, facing, stretch, act == IntruderAct.GROOM, tussling)
 
 
 def _resident(generator: np.random.Generator, schedule: Schedule, inset: tuple, intruder: Body, size: float) -> Body:
@@ -139,45 +164,91 @@ def _resident(generator: np.random.Generator, schedule: Schedule, inset: tuple, 
     contact, goal = _social_goal(generator, schedule, intruder, own_goal, center_to_nose * size)
     social = act >= Act.LINGER
     goal = np.where(social, goal, own_goal)
-    quick = _smooth((act >= Act.CHASE).astype(float), 2.5, poles=1)
-    brisk = _smooth(((act >= Act.APPROACH) & (act < Act.CHASE)).astype(float), 3.0, poles=1)
+    quick = smooth((act >= Act.CHASE).astype(float), 2.5, poles=1)
+    brisk = smooth(((act >= Act.APPROACH) & (act < Act.CHASE)).astype(float), 3.0, poles=1)
     # Who is close follows the other closely, and changes its place relative to it more slowly.
-    follow = _smooth(intruder.center, 1.6)
-    paths = _smooth(goal, 6.8), _smooth(goal - intruder.center, 4.2) + follow, _smooth(goal, 2.5)
+    follow = smooth(intruder.center, 1.6)
+    paths = smooth(goal, 6.8), smooth(goal - intruder.center, 4.2) + follow, smooth(goal, 2.5)
     center = (1 - quick) * ((1 - brisk) * paths[0] + brisk * paths[1]) + quick * paths[2]
-    center = center + _thrusts(generator, act, intruder.heading) + 1.5 * _wander_place(generator, num_frames, 12.0)
-    tussling = _smooth((act == Act.TUSSLE).astype(float), 2.0, poles=1)
-    center = _clip(center + 13.0 * tussling * _wander_place(generator, num_frames, 1.5), inset)
+    thrusts = draw_thrusts(generator, act) * np.exp(1j * intruder.heading)
+    center = center + thrusts + 1.5 * wander_place(generator, num_frames, 12.0)
+    tussling = smooth((act == Act.TUSSLE).astype(float), 2.0, poles=1)
+    center = clip_place(center + 13.0 * tussling * wander_place(generator, num_frames, 1.5), inset)
     looks = (act != Act.DISENGAGE) & social
     facing = np.where(looks, np.angle(contact - center), own_facing)
     facing = np.where(act == Act.DISENGAGE, np.angle(goal - center), facing)
     mounting = (act >= Act.MOUNT_ATTEMPT) & (act <= Act.INTROMISSION)
-    off_axis = np.where(act == Act.MOUNT_ATTEMPT, 0.45, 0.12) * _wander(generator, num_frames, 10.0)
+    off_axis = np.where(act == Act.MOUNT_ATTEMPT, 0.45, 0.12) * wander(generator, num_frames, 10.0)
     facing = np.where(mounting, intruder.heading + off_axis, facing)
-    return _body(generator, 0, size, center, facing, _STRETCH[act], act == Act.GROOM, tussling)
+    return draw_body(generator, 0, size, center, facing, _STRETCH[act], act == Act.GROOM, tussling)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContactPlan:
+    """How an animal goes up to another, relative to that one's body; arrays of shape [time].
+
+    Parameters
+    ----------
+    along, across : the point that it aims at, in lengths of the other's trunk, ahead of and beside its middle.
+    jitter : pixels added ahead.
+    side : 1.0 or -1.0, the side of the other on which it stays.
+    direction : direction in which it comes, radians, relative to the other's heading.
+    reach : pixels between its own middle and the point that it aims at.
+    """
+
+    along: np.ndarray
+    across: np.ndarray
+    jitter: np.ndarray
+    side: np.ndarray
+    direction: np.ndarray
+    reach: np.ndarray
+
+    def at(self, frames: np.ndarray) -> "ContactPlan":
+        """The plan of some frames."""
+        return ContactPlan(**{name: values[frames] for name, values in vars(self).items()})
+
+
+def draw_contact_plan(
+    generator: np.random.Generator, act: np.ndarray, move: np.ndarray, intensity: np.ndarray, center_to_nose: float
+) -> ContactPlan:
+    """Plan of an animal with these acts (of `Act`); `center_to_nose` is its own length, pixels."""
+    per_move = generator.standard_normal((2, move[-1] + 1))[:, move]
+    side = np.where(wander(generator, len(act), 150.0) > 0, 1.0, -1.0)
+    # The direction from which it comes, relative to the other's heading: face on, from the side, from behind.
+    from_side = np.array([0, 0, 0, 1.6, 1.2, 1.2, 2.6, 1.5, 0.35, 0.3, 0.0, 0.0, 0.0, 1.9])[act] * side
+    gap = 60.0 * (1 - intensity) ** 2.5
+    gap = np.where(act == Act.LINGER, 55.0 + 110.0 * (1 - intensity), gap)
+    gap = np.where(act == Act.TUSSLE, -35.0 + 50 * intensity, gap)
+    gap = np.where(act == Act.CHASE, 5.0 + 60.0 * intensity, gap)
+    gap = np.where(
+        act >= Act.MOUNT_ATTEMPT, np.where(act <= Act.INTROMISSION, _mount_gap(act, center_to_nose), gap), gap
+    )
+    return ContactPlan(
+        along=np.array([0, 0, 0, 0, 0, 0, 0.95, -0.09, -0.5, -0.2, 0.1, 0.15, -0.1, 0.25])[act],
+        across=np.array([0, 0, 0, 0, 0, 0, 0.0, 0.26, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1])[act],
+        jitter=9 * per_move[0] * (act < Act.MOUNT_ATTEMPT),
+        side=side,
+        direction=smooth(from_side + 0.35 * per_move[1] * (act < Act.MOUNT_ATTEMPT), 4.0, poles=2),
+        reach=center_to_nose + gap,
+    )
+
+
+def contact_goal(
+    plan: ContactPlan, center: np.ndarray, heading: np.ndarray, trunk: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Target point on the other animal's body for the nose, and the center position that this requires."""
+    ahead = np.exp(1j * heading)
+    contact = center + ahead * (plan.along * trunk + plan.jitter - 1j * plan.side * (plan.across * trunk))
+    return contact, contact - np.exp(1j * (heading + plan.direction)) * plan.reach
 
 
 def _social_goal(
     generator: np.random.Generator, schedule: Schedule, intruder: Body, own_goal: np.ndarray, center_to_nose: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Target point on the intruder for the resident's nose, and the center position that this requires."""
-    act, ahead = schedule.act, np.exp(1j * intruder.heading)
-    per_move = generator.standard_normal((2, schedule.move[-1] + 1))[:, schedule.move]
-    side = np.where(_wander(generator, len(act), 150.0) > 0, 1.0, -1.0)
-    along = np.array([0, 0, 0, 0, 0, 0, 0.95, -0.09, -0.5, -0.2, 0.1, 0.15, -0.1, 0.25])[act] * intruder.trunk
-    across = np.array([0, 0, 0, 0, 0, 0, 0.0, 0.26, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1])[act] * intruder.trunk
-    contact = intruder.center + ahead * (along + 9 * per_move[0] * (act < Act.MOUNT_ATTEMPT) - 1j * side * across)
-    # The direction from which it comes, relative to the intruder's heading: face on, from the side, from behind.
-    from_side = np.array([0, 0, 0, 1.6, 1.2, 1.2, 2.6, 1.5, 0.35, 0.3, 0.0, 0.0, 0.0, 1.9])[act] * side
-    toward = intruder.heading + _smooth(from_side + 0.35 * per_move[1] * (act < Act.MOUNT_ATTEMPT), 4.0, poles=2)
-    gap = 60.0 * (1 - schedule.intensity) ** 2.5
-    gap = np.where(act == Act.LINGER, 55.0 + 110.0 * (1 - schedule.intensity), gap)
-    gap = np.where(act == Act.TUSSLE, -35.0 + 50 * schedule.intensity, gap)
-    gap = np.where(act == Act.CHASE, 5.0 + 60.0 * schedule.intensity, gap)
-    gap = np.where(
-        act >= Act.MOUNT_ATTEMPT, np.where(act <= Act.INTROMISSION, _mount_gap(act, center_to_nose), gap), gap
-    )
-    goal = contact - np.exp(1j * toward) * (center_to_nose + gap)
+    act = schedule.act
+    plan = draw_contact_plan(generator, act, schedule.move, schedule.intensity, center_to_nose)
+    contact, goal = contact_goal(plan, intruder.center, intruder.heading, intruder.trunk)
     away = own_goal - intruder.center
     away = intruder.center + 330.0 * away / np.maximum(np.abs(away), 1e-6)
     return contact, np.where(act == Act.DISENGAGE, away, goal)
@@ -188,14 +259,15 @@ def _mount_gap(act: np.ndarray, center_to_nose: float) -> np.ndarray:
     return np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, -0.45, -0.55, 0, 0])[act] * center_to_nose
 
 
-def _thrusts(generator: np.random.Generator, act: np.ndarray, heading: np.ndarray) -> np.ndarray:
-    """Pelvic movements along the intruder's axis: quick and shallow, in intromission slower and deeper."""
-    amplitude = _smooth(np.array([0.0] * 9 + [4.0, 5.0, 8.0, 0.0, 0.0])[act], 3.0, poles=1)
+def draw_thrusts(generator: np.random.Generator, act: np.ndarray) -> np.ndarray:
+    """Pelvic movements in pixels along the body [time]: quick and shallow, in intromission slower and deeper."""
+    amplitude = smooth(np.array([0.0] * 9 + [4.0, 5.0, 8.0, 0.0, 0.0])[act], 3.0, poles=1)
     frequency = np.array([0.0] * 9 + [6.0, 5.0, 2.0, 0.0, 0.0])[act] * (1 + 0.1 * generator.standard_normal())
-    return amplitude * np.sin(2 * np.pi * np.cumsum(frequency) / _FPS) * np.exp(1j * heading)
+    thrusts: np.ndarray = amplitude * np.sin(2 * np.pi * np.cumsum(frequency) / _FPS)
+    return thrusts
 
 
-def _body(
+def draw_body(
     generator: np.random.Generator,
     individual: int,
     size: float,
@@ -207,20 +279,25 @@ def _body(
 ) -> Body:
     num_frames = len(center)
     # The head turns first and the trunk follows: the difference bends the body.
-    quick = _turning(facing, 2.6)
-    heading = _smooth(quick, 2.6, poles=2)
-    bend = quick - heading + (0.22 + 0.35 * tussling) * _wander(generator, num_frames, 10.0)
-    licks = _smooth(grooming.astype(float), 6.0, poles=1) * np.sin(
+    quick, heading = follow_direction(facing)
+    bend = quick - heading + (0.22 + 0.35 * tussling) * wander(generator, num_frames, 10.0)
+    licks = smooth(grooming.astype(float), 6.0, poles=1) * np.sin(
         2 * np.pi * (4.5 + 0.5 * generator.standard_normal()) * np.arange(num_frames) / _FPS
     )
-    bend = np.clip(bend + 0.22 * licks + 0.6 * grooming * _wander(generator, num_frames, 30.0), -1.5, 1.5)
-    long = _smooth(stretch, 5.0, poles=2) * (1 + 0.07 * _wander(generator, num_frames, 15.0))
-    long = long * (0.93 + 0.011 * np.minimum(_smooth(_speed(center), 4.0, poles=1), 12.0))
+    bend = np.clip(bend + 0.22 * licks + 0.6 * grooming * wander(generator, num_frames, 30.0), -1.5, 1.5)
+    long = smooth(stretch, 5.0, poles=2) * (1 + 0.07 * wander(generator, num_frames, 15.0))
+    long = long * (0.93 + 0.011 * np.minimum(smooth(speed(center), 4.0, poles=1), 12.0))
     short = np.clip(long, 0.35, 1.25)
     trunk = KEYPOINT_GEOMETRY["trunk"][individual] * size * short * (1 - 0.1 * tussling)
     head = KEYPOINT_GEOMETRY["head"][individual] * size * np.clip(0.35 + 0.68 * short, 0.4, 1.08)
-    head = head * (1 + 0.05 * _wander(generator, num_frames, 4.0) + 0.08 * licks)
+    head = head * (1 + 0.05 * wander(generator, num_frames, 4.0) + 0.08 * licks)
     return Body(center=center, heading=heading, bend=bend, trunk=trunk, head=head)
+
+
+def follow_direction(facing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Directions of the head and of the trunk of an animal that turns toward `facing`; radians, unwrapped."""
+    head = turning(facing, 2.6)
+    return head, smooth(head, 2.6, poles=2)
 
 
 def body_keypoints(body: Body, individual: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Plans of simulated recordings (any number, or the whole of CalMS21), and recordings from plans."""
+"""Plans of simulated recordings of dyads (any number, or the whole of CalMS21), and recordings from plans."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +10,15 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.simulate.annotators import REACTION_FRAMES, annotate, find_annotator
+from ssl_behavior.simulate.directed_labels import (
+    DYAD_BEHAVIORS,
+    INTERACTIONS,
+    SWAPS,
+    check_not_looked_for,
+    dyad_labels,
+    swap_labels,
+)
+from ssl_behavior.simulate.group_plans import GroupPlan, check_share, left_out, simulate_group
 from ssl_behavior.simulate.motion import body_keypoints, draw_bodies
 from ssl_behavior.simulate.schedule import (
     BEHAVIORS,
@@ -25,8 +34,9 @@ from ssl_behavior.simulate.schedule import (
     Schedule,
     draw_schedule,
 )
-from ssl_behavior.simulate.tracking import track
-from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.simulate.subset_shares import DEFAULT_SUBSETS, check_shares, shared_out
+from ssl_behavior.simulate.tracking import exchange_identities, track
+from ssl_behavior.skeleton import SKELETONS, Skeleton
 
 __all__ = [
     "DEFAULT_SUBSETS",
@@ -71,6 +81,10 @@ class Plan:
     task3 : Task 3 behaviors that are annotated too.
     profile : how often the refinements happen.
     missing : share of the points lost as NaN.
+    pair_labels : whether it also has the label stream "interactions", with agents and targets.
+    not_looked_for : behaviors that are left out of that stream.
+    swaps : share of the touches of both animals after which their tracks are exchanged for a while.
+    exchangeable : whether the animals are anonymous.
     """
 
     id: str
@@ -80,6 +94,10 @@ class Plan:
     task3: tuple[str, ...] = ()
     profile: Profile = field(default_factory=Profile)
     missing: float = 0.0
+    pair_labels: bool = False
+    not_looked_for: tuple[str, ...] = ()
+    swaps: float = 0.0
+    exchangeable: bool = False
 
     def __post_init__(self) -> None:
         if self.num_frames < 1:
@@ -91,19 +109,29 @@ class Plan:
             raise InputError(f"recording {self.id!r}: unknown Task 3 behaviors {unknown}; known: {TASK3_BEHAVIORS}")
         if self.annotator is not None:
             find_annotator(self.annotator)
+        check_share(self.swaps, "the share of touches with a swap", self.id)
+        check_not_looked_for(self.not_looked_for, DYAD_BEHAVIORS, self.id)
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return replace(SKELETONS["calms21"], exchangeable=self.exchangeable)
 
 
-def simulate_plan(plan: Plan, seed: int) -> Recording:
+def simulate_plan(plan: Plan | GroupPlan, seed: int) -> Recording:
     """Simulate the recording of a plan; equal plans and seeds give equal recordings."""
+    if isinstance(plan, GroupPlan):
+        return simulate_group(plan, seed)
     schedule = draw_schedule(numpy_generator(seed, "simulate", plan.id, "schedule"), plan.num_frames, plan.profile)
-    keypoints, confidence = _tracks(plan, schedule, seed)
+    keypoints, confidence, swaps = _tracks(plan, schedule, seed)
+    pair_labels = {INTERACTIONS: dyad_labels(schedule, plan.not_looked_for)} if plan.pair_labels else {}
     return Recording(
         id=plan.id,
         keypoints=keypoints,
         confidence=confidence,
         fps=FPS,
-        skeleton=SKELETONS["calms21"],
+        skeleton=plan.skeleton,
         labels=_labels(plan, schedule, seed),
+        pair_labels=pair_labels | ({SWAPS: swap_labels(swaps)} if plan.swaps else {}),
         subset=plan.subset,
         source=f"simulated, seed {seed}",
         resolution_px=FRAME_PX,
@@ -135,7 +163,8 @@ def simulate_recording(
     )
 
 
-def _tracks(plan: Plan, schedule: Schedule, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _tracks(plan: Plan, schedule: Schedule, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keypoints, confidence and identity swaps."""
     generator = numpy_generator(seed, "simulate", plan.id, "motion")
     shift = np.tile(np.clip(7.0 * generator.standard_normal(2), -14, 14), 2)
     x0, y0, x1, y1 = (float(edge) for edge in np.array(_ARENA_PX) + shift)
@@ -143,7 +172,8 @@ def _tracks(plan: Plan, schedule: Schedule, seed: int) -> tuple[np.ndarray, np.n
     points = np.stack([body_keypoints(body, individual) for individual, body in enumerate(bodies)], axis=1)
     points = np.clip(points.real, x0, x1) + 1j * np.clip(points.imag, y0, y1)
     tracker = numpy_generator(seed, "simulate", plan.id, "tracker")
-    return track(tracker, points, FRAME_PX, plan.missing)
+    tracks = track(tracker, points, FRAME_PX, plan.missing)
+    return exchange_identities(numpy_generator(seed, "simulate", plan.id, "swaps"), points, tracks, plan.swaps)
 
 
 def _labels(plan: Plan, schedule: Schedule, seed: int) -> dict[str, Labels]:
@@ -176,7 +206,6 @@ def _task3_frames(schedule: Schedule, name: str) -> np.ndarray:
     return np.concatenate([np.zeros(REACTION_FRAMES, dtype=bool), happens])[: len(happens)]
 
 
-DEFAULT_SUBSETS: Mapping[str, float] = {"train": 0.6, "validation": 0.2, "test": 0.2}
 UNLABELED_FRAMES = 6_000_000
 _UNLABELED_RECORDINGS = 282
 _TASK1 = {"train": (70, 507_738), "test": (19, 262_107)}
@@ -194,6 +223,11 @@ def equal_plans(
     tasks: Sequence[str] = ("behavior",),
     annotators: Sequence[int] = (0,),
     missing: float = 0.0,
+    *,
+    pair_labels: bool = False,
+    not_looked_for: float = 0.0,
+    swaps: float = 0.0,
+    exchangeable: bool = False,
 ) -> list[Plan]:
     """Plans of `frames` frames each, distributed over subsets; a plan does not depend on how many follow.
 
@@ -202,6 +236,8 @@ def equal_plans(
     subsets : name -> share; recordings of "unlabeled" get no labels.
     tasks : label streams: "behavior" and any of Task 3's behaviors.
     annotators : annotators of "behavior", in turn.
+    not_looked_for : share of the recordings of which the stream "interactions" leaves out one behavior.
+    missing, pair_labels, swaps, exchangeable : see `Plan`.
 
     Raises
     ------
@@ -210,7 +246,7 @@ def equal_plans(
     """
     _check_equal(num_recordings, subsets, tasks, annotators)
     plans = []
-    for index, (subset, made) in enumerate(_shared_out(num_recordings, subsets)):
+    for index, (subset, made) in enumerate(shared_out(num_recordings, subsets)):
         labeled = subset != "unlabeled"
         plan = Plan(
             id=f"{subset}/mouse{index + 1:03d}",
@@ -220,27 +256,19 @@ def equal_plans(
             task3=tuple(task for task in tasks if task != "behavior") if labeled else (),
             profile=_spread_temperament(Profile(), made),
             missing=missing,
+            pair_labels=pair_labels and labeled,
+            not_looked_for=left_out(index, not_looked_for, DYAD_BEHAVIORS),
+            swaps=swaps,
+            exchangeable=exchangeable,
         )
         plans.append(plan)
     return plans
 
 
-def _shared_out(count: int, subsets: Mapping[str, float]) -> Iterator[tuple[str, int]]:
-    """Subset of each recording, and its number within the subset; neither depends on how many follow."""
-    made, total = dict.fromkeys(subsets, 0), sum(subsets.values())
-    for index in range(count):
-        subset = max(subsets, key=lambda name: subsets[name] / total * (index + 1) - made[name])
-        yield subset, made[subset]
-        made[subset] += 1
-
-
 def _check_equal(
     num_recordings: int, subsets: Mapping[str, float], tasks: Sequence[str], annotators: Sequence[int]
 ) -> None:
-    if num_recordings < 1:
-        raise InputError(f"a simulation needs at least 1 recording, got {num_recordings}")
-    if not subsets or min(subsets.values()) < 0 or sum(subsets.values()) <= 0:
-        raise InputError(f"the subsets' shares must be 0 or more and not all 0, got {dict(subsets)}")
+    check_shares(num_recordings, subsets)
     unknown = sorted(set(tasks) - {"behavior", *TASK3_BEHAVIORS})
     if unknown:
         raise InputError(f"unknown tasks {unknown}; known: {['behavior', *TASK3_BEHAVIORS]}")

@@ -20,8 +20,8 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, write_json
 from ssl_behavior.io.calms21 import SIMULATED
 from ssl_behavior.recording import Recording
+from ssl_behavior.simulate.group_plans import GroupPlan
 from ssl_behavior.simulate.recording_plans import DEFAULT_SUBSETS, Plan, calms21_files, equal_plans, simulate_plan
-from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import Store, create_store
 
 __all__ = ["CALMS21_MARKER", "OnWritten", "recording_json", "simulate_calms21", "simulate_store", "write_plans"]
@@ -79,7 +79,7 @@ def recording_json(recording: Recording, stream: str | None) -> bytes:
     return b"".join([*parts, b',"metadata":', json.dumps(metadata).encode(), b"}"])
 
 
-OnWritten = Callable[[Plan, Recording], None]
+OnWritten = Callable[[Plan | GroupPlan, Recording], None]
 """Callback after each written recording."""
 
 CALMS21_MARKER = "task1_classic_classification"
@@ -115,20 +115,20 @@ def _workers(workers: int | None) -> int:
     return workers
 
 
-def _ignore(plan: Plan, recording: Recording) -> None:
+def _ignore(plan: Plan | GroupPlan, recording: Recording) -> None:
     """The callback that does nothing."""
 
 
 def write_plans(
     out: str | Path,
-    plans: Sequence[Plan],
+    plans: Sequence[Plan | GroupPlan],
     seed: int,
     *,
     overwrite: bool = False,
     workers: int | None = None,
     on_written: OnWritten = _ignore,
 ) -> Store:
-    """Simulate `plans` and write a store; the result does not depend on `workers`.
+    """Simulate `plans`, of the same animals, and write a store; the result does not depend on `workers`.
 
     Raises
     ------
@@ -136,7 +136,9 @@ def write_plans(
         If `out` exists and `overwrite` is False, two plans share an id, or the disk is full.
     """
     simulate = partial(simulate_plan, seed=seed)
-    with create_store(out, SKELETONS["calms21"], overwrite=overwrite) as writer:
+    if not plans:
+        raise InputError(f"{out}: no recordings to write")
+    with create_store(out, plans[0].skeleton, overwrite=overwrite) as writer:
         recordings = _in_order(simulate, plans, _workers(workers))
         for plan, recording in zip(plans, recordings, strict=True):
             writer.append(recording)

@@ -36,6 +36,18 @@ def test_equal_seeds_give_equal_recordings():
     assert not np.array_equal(first.keypoints, simulate_recording(7, 2003, name="other").keypoints)
 
 
+def test_dyads_are_those_of_earlier_versions():
+    recording = simulate_recording(7, 2003, missing=0.1, task3=("groom", "whiterearing"), annotator=2)
+    points = recording.keypoints.astype(float)
+    mean, spread = (measure(points, axis=(0, 2)) for measure in (np.nanmean, np.nanstd))
+    np.testing.assert_allclose(mean, [[455.89294, 305.71507], [443.22012, 291.25628]], rtol=1e-6)
+    np.testing.assert_allclose(spread, [[189.11608, 132.32582], [240.17189, 117.6844]], rtol=1e-6)
+    np.testing.assert_allclose(recording.confidence.astype(float).mean(), 0.6882208, rtol=1e-6)
+    assert np.isnan(points).sum() == 5204
+    assert list(np.bincount(recording.labels["behavior"].frames, minlength=4)) == [357, 381, 0, 1265]
+    assert [recording.labels[name].frames.sum() for name in ("groom", "whiterearing")] == [66, 104]
+
+
 def test_annotator_does_not_change_the_tracks():
     alone, watched = simulate_recording(0, 1999, annotator=None), simulate_recording(0, 1999, annotator=5)
     np.testing.assert_array_equal(alone.keypoints, watched.keypoints)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 
 from ssl_behavior.seeds import numpy_generator
-from ssl_behavior.simulate.motion import _turning, body_keypoints, draw_bodies
+from ssl_behavior.simulate.motion import body_keypoints, draw_bodies, turning
 from ssl_behavior.simulate.schedule import ATTACK, INVESTIGATION, MOUNT, OTHER, Act, IntruderAct, Profile, draw_schedule
 
 ARENA = (60.0, 30.0, 960.0, 545.0)
@@ -38,7 +38,7 @@ def test_centers_stay_in_the_arena_and_motion_is_smooth():
 
 def test_animals_turn_the_shorter_way():
     direction = np.repeat([3.0, -3.0, 3.1, -2.9], 61)
-    turned = _turning(direction, 2.6)
+    turned = turning(direction, 2.6)
     assert np.abs(np.diff(turned)).max() < 0.05
     np.testing.assert_allclose(np.exp(1j * turned[60::61]), np.exp(1j * direction[60::61]), atol=1e-6)
 
@@ -60,7 +60,7 @@ def test_the_body_is_built_as_named():
     assert (across[:, LEFT_EAR] > 0).all()
 
 
-def test_turning_the_body_turns_the_points():
+def testturning_the_body_turns_the_points():
     _, (resident, _) = _bodies(3, 503)
     turned = replace(resident, heading=resident.heading + 0.7, center=resident.center * np.exp(0.7j))
     np.testing.assert_allclose(body_keypoints(turned, 0), body_keypoints(resident, 0) * np.exp(0.7j), atol=1e-9)

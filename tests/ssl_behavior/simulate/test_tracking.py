@@ -2,7 +2,7 @@ import numpy as np
 
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.simulate.schedule import CONFIDENCE
-from ssl_behavior.simulate.tracking import track
+from ssl_behavior.simulate.tracking import exchange_identities, track
 
 FRAME_PX = (1024.0, 570.0)
 
@@ -59,6 +59,56 @@ def test_the_truth_is_left_alone():
     before = truth.copy()
     track(numpy_generator(5, "t"), truth, FRAME_PX, 0.1)
     np.testing.assert_array_equal(truth, before)
+
+
+def test_any_number_of_animals_is_tracked_and_covered_by_the_nearest():
+    points = _still(4001)
+    four = np.concatenate([points, points + 300j], axis=1)
+    _, apart = track(numpy_generator(7, "t"), four, FRAME_PX, 0.0)
+    four[:, 3] = four[:, 1] + 5
+    _, covered = track(numpy_generator(7, "t"), four, FRAME_PX, 0.0)
+    assert covered.shape == (4001, 4, 7)
+    assert covered[:, [1, 3]].mean() < apart[:, [1, 3]].mean() - 0.03
+    np.testing.assert_allclose(covered[:, [0, 2]], apart[:, [0, 2]])
+    keypoints, _ = track(numpy_generator(7, "t"), points[:, :1], FRAME_PX, 0.1)
+    assert keypoints.shape == (4001, 1, 7, 2)
+
+
+def test_hidden_points_are_lost_more_often_at_the_same_share():
+    points = np.concatenate([_still(10_007), _still(10_007)[:, :1] + 8], axis=1)
+    lost = np.isnan(track(numpy_generator(8, "t"), points, FRAME_PX, 0.1, more_if_hidden=True)[0][..., 0])
+    np.testing.assert_allclose(lost.mean(), 0.1, rtol=0.15)
+    assert lost[:, [0, 2]].mean() > 3 * lost[:, 1].mean()
+
+
+def _passing(num_frames):
+    """Two animals that pass each other closely once, and a third far away."""
+    points = np.concatenate([_still(num_frames), _still(num_frames)[:, :1] + 400j], axis=1)
+    points[:, 1] += np.linspace(0, -800, num_frames)[:, None] + 5j
+    return points
+
+
+def test_identities_are_exchanged_where_animals_are_closest():
+    points = _passing(203)
+    tracks = track(numpy_generator(9, "t"), points, FRAME_PX, 0.0)
+    before = [array.copy() for array in tracks]
+    keypoints, confidence, swaps = exchange_identities(numpy_generator(9, "s"), points, tracks, 1.0)
+    assert len(swaps) == 1
+    i, j, start, stop = swaps[0].tolist()
+    assert (i, j) == (0, 1) and abs(start - 101) < 2 and stop > start
+    np.testing.assert_array_equal(keypoints[start:stop, 0], tracks[0][start:stop, 1])
+    np.testing.assert_array_equal(confidence[start:stop, 1], tracks[1][start:stop, 0])
+    np.testing.assert_array_equal(keypoints[stop:], tracks[0][stop:])
+    np.testing.assert_array_equal(keypoints[:, 2], tracks[0][:, 2])
+    for array, kept in zip(tracks, before, strict=True):
+        np.testing.assert_array_equal(array, kept)
+
+
+def test_no_swaps_change_nothing():
+    points = _passing(307)
+    tracks = track(numpy_generator(9, "t"), points, FRAME_PX, 0.0)
+    keypoints, confidence, swaps = exchange_identities(numpy_generator(9, "s"), points, tracks, 0.0)
+    assert keypoints is tracks[0] and confidence is tracks[1] and swaps.shape == (0, 4)
 
 
 def test_one_frame_can_be_tracked():

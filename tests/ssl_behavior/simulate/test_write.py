@@ -6,6 +6,7 @@ import pytest
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.simulate import write
+from ssl_behavior.simulate.group_plans import group_plans
 from ssl_behavior.simulate.recording_plans import Plan, calms21_files, equal_plans, simulate_plan
 from ssl_behavior.simulate.write import simulate_calms21, simulate_store, write_plans
 
@@ -34,6 +35,31 @@ def test_the_result_does_not_depend_on_the_workers(tmp_path):
         simulate_calms21(tmp_path / f"json{workers}", 0.001, workers=workers)
     assert _contents(tmp_path / "store1") == _contents(tmp_path / "store3")
     assert _contents(tmp_path / "json1") == _contents(tmp_path / "json3")
+
+
+def test_groups_of_several_sizes_share_a_store_and_do_not_depend_on_the_workers(tmp_path):
+    plans = group_plans(9, 607, (1, 2, 4), missing=0.05, swaps=0.5, not_looked_for=0.5)
+    stores = [write_plans(tmp_path / f"store{workers}", plans, 3, workers=workers) for workers in (1, 3)]
+    assert _contents(stores[0].path) == _contents(stores[1].path)
+    assert stores[0].individuals == ("mouse1", "mouse2", "mouse3", "mouse4") and stores[0].skeleton.exchangeable
+    assert {len(row.absent) for row in stores[0].rows} == {0, 2, 3}
+    for plan in plans:
+        expected, found = simulate_plan(plan, 3), stores[0].recording(plan.id)
+        np.testing.assert_array_equal(found.keypoints, expected.keypoints)
+        assert set(found.pair_labels) == {"interactions", "identity_swaps"}
+        for number, behavior in enumerate(found.pair_labels["interactions"].vocabulary):
+            same = expected.pair_labels["interactions"].vocabulary.index(behavior)
+            for agent in range(4):
+                for target in range(4):
+                    np.testing.assert_array_equal(
+                        found.pair_labels["interactions"].frames(agent, target, number, 607),
+                        expected.pair_labels["interactions"].frames(agent, target, same, 607),
+                    )
+
+
+def test_no_plans_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no recordings to write"):
+        write_plans(tmp_path / "store", [], 0)
 
 
 def test_the_calms21_layout_is_the_releases(tmp_path):

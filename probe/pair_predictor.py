@@ -1,0 +1,199 @@
+"""Labels with agents and targets, predicted for every ordered pair of a recording's animals by a saved probe."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from probe.experiment import BALANCED, DECISION
+from probe.label_predictors import LabelSummary, check_probed_columns
+from probe.saved_probes import load_heads, read_probe
+from ssl_behavior.bouts import runs
+from ssl_behavior.checkpoint import load_checkpoint
+from ssl_behavior.embedding import check_fits, check_gives, embed_actors, kept_groups
+from ssl_behavior.embeddings_folder import Embeddings
+from ssl_behavior.errors import InputError
+from ssl_behavior.io.annotated_recording import (
+    DEFAULT_MEDIA,
+    AnnotatedRecording,
+    PairStreamFacts,
+    annotated_recording,
+    check_media,
+)
+from ssl_behavior.io.annotation_writers import write_annotations
+from ssl_behavior.methods import Method
+from ssl_behavior.recording import PairLabels
+from ssl_behavior.resampling import own_frames_notice, resample_pair_labels
+from ssl_behavior.store import Store, StoreRow
+from ssl_behavior.terminal import Progress, no_progress
+from ssl_behavior.units import Actors, actors_of
+
+__all__ = ["PairPredictor", "is_pair_probe", "write_pair_labels"]
+
+
+def is_pair_probe(folder: Path) -> bool:
+    """Whether a saved probe is of pairs.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no probe, or it is damaged.
+    """
+    contents, _ = read_probe(folder)
+    return contents.get("unit") == "pair"
+
+
+class PairPredictor:
+    """A saved probe of pairs with the encoder, or the embeddings of pairs, of its training.
+
+    Parameters
+    ----------
+    run : run or checkpoint folder, or an embeddings folder of pairs.
+    last : load the newest checkpoint of a run instead of the best.
+
+    Attributes
+    ----------
+    stream : label stream with agents and targets that is predicted.
+
+    Raises
+    ------
+    InputError
+        If the probe was fitted to another encoder or to other columns, or the embeddings are not of pairs.
+    """
+
+    def __init__(
+        self, run: Path, store: Path, probe: Path, device: torch.device, precision: torch.dtype, last: bool = False
+    ) -> None:
+        self.store, self.source, self.precision = Store(store), probe, precision
+        self.saved = load_heads(probe)
+        self.stream = PairStreamFacts(name=self.saved.streams[0], classes=self.saved.classes)
+        self.method: Method | None = None
+        self.embeddings: Embeddings | None = None
+        if (run / "embeddings.json").exists():
+            self.embeddings = Embeddings(run)
+            if self.embeddings.unit != "pair":
+                raise InputError(
+                    f"{run} holds embeddings of the unit {self.embeddings.unit!r}, and {probe} was fitted to pairs: "
+                    "embed with `unit=pair`, or give the run"
+                )
+            self.checkpoint, groups = self.embeddings.checkpoint, self.embeddings.groups
+        else:
+            self.method = load_checkpoint(run, best=not last).to(device)
+            check_gives(self.method, "pair")
+            self.checkpoint, groups = self.method.fingerprint(), self.method.channel_groups
+        self.without = check_probed_columns(self.saved, probe, run, self.checkpoint, groups)
+        self.kept = kept_groups(groups, self.without)
+
+    def check(self, rows: Sequence[StoreRow]) -> None:
+        """Refuse recordings that do not fit the encoder."""
+        if self.method is not None:
+            for row in rows:
+                check_fits(self.method, row, self.store.skeleton.keypoints, self.store.individuals)
+
+    def actors(self, row: StoreRow) -> list[Actors]:
+        """Ordered pairs of the animals that a recording has."""
+        present = [name for name in self.store.individuals if name not in row.absent]
+        return actors_of("pair", present, with_self=bool(self.saved.toward_self))
+
+    def probabilities(self, row: StoreRow, balanced: bool = False) -> Iterator[tuple[Actors, np.ndarray]]:
+        """Each pair of a recording, and the probability of its behaviors, float32 [time, behavior]."""
+        use, alone = BALANCED if balanced else DECISION, replace(row, offset=0)
+        actors = self.actors(row)
+        for one, values in zip(actors, self._embedded(row, actors), strict=True):
+            yield one, self.saved.probabilities(values, alone, use)
+
+    def _embedded(self, row: StoreRow, actors: Sequence[Actors]) -> Iterator[np.ndarray]:
+        if self.embeddings is not None:
+            from probe.representations import columns_without
+
+            matrix = columns_without(self.embeddings, self.without)
+            yield from (matrix[self.embeddings.row(one.row_id(row.id)).slice] for one in actors)
+            return
+        assert self.method is not None
+        chunks = embed_actors(self.method, self.store, row, actors, self.kept, precision=self.precision)
+        yield from np.concatenate([values for _, values in chunks], axis=1)
+
+    def labels(
+        self, row: StoreRow, balanced: bool = False, min_bout_frames: int = 1, exclusive: bool = False
+    ) -> PairLabels:
+        """Bouts of every pair: a behavior is shown where its probability is above one half.
+
+        Behaviors that nobody directed at others in training are not looked for between animals, nor those that nobody
+        directed at oneself in an animal with itself.
+
+        Parameters
+        ----------
+        exclusive : at most one behavior of a pair in a frame: the most probable one.
+        """
+        places = {name: number for number, name in enumerate(self.store.individuals)}
+        found = [np.empty((0, 5), np.int64)]
+        for actors, probability in self.probabilities(row, balanced):
+            known = self.saved.toward_self if actors.agent == actors.target else self.saved.toward_others
+            probability = np.nan_to_num(probability) * [name in known for name in self.saved.classes]
+            shown = probability > 0.5
+            if exclusive:
+                shown &= np.arange(shown.shape[1]) == probability.argmax(axis=1)[:, None]
+            who = places[actors.agent], places[actors.target]
+            bouts = [
+                (*who, behavior, start, stop)
+                for behavior in range(shown.shape[1])
+                for start, stop, value in runs(shown[:, behavior])
+                if value and stop - start >= min_bout_frames
+            ]
+            found.append(np.array(bouts, np.int64).reshape(-1, 5))
+        return PairLabels(vocabulary=self.saved.classes, bouts=np.concatenate(found))
+
+
+def write_pair_labels(
+    predictor: PairPredictor,
+    rows: Sequence[StoreRow],
+    out: Path,
+    *,
+    formats: Sequence[str] = ("csv",),
+    balanced: bool = False,
+    min_bout_frames: int = 1,
+    media: str = DEFAULT_MEDIA,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> LabelSummary:
+    """Write labels with agents and targets as `probe.label_predictors.write_labels` does those of scenes.
+
+    In the submission table of MABe 2025 a pair has at most one behavior in a frame, so it has in all files then.
+
+    Raises
+    ------
+    InputError
+        If `out` exists, the disk is full, a recording does not fit the encoder, or a format cannot hold agents and
+        targets.
+    """
+    predictor.check(rows)
+    check_media(media, [row.id for row in rows])
+    total = sum(row.frames for row in rows)
+    irregular = [row.id for row in rows if row.source_times is not None]
+    summary = LabelSummary([predictor.stream], [own_frames_notice(irregular)] if irregular else [])
+
+    def label(row: StoreRow) -> AnnotatedRecording:
+        labels = predictor.labels(row, balanced, min_bout_frames, exclusive="mabe" in formats)
+        times = predictor.store.file_times(row)
+        if row.source_fps is not None:
+            labels = resample_pair_labels(labels, row.frame_times, times)
+        recording = annotated_recording(
+            row.id, times.fps, {}, individuals=predictor.store.individuals, media=media,
+            pair_labels={predictor.stream.name: labels}, num_frames=times.num_frames,
+        )  # fmt: skip
+        summary.add(recording)
+        progress("annotating", row.frames, total)
+        return recording
+
+    facts: dict[str, str | bool | int | list[str]] = {
+        "checkpoint": predictor.checkpoint,
+        "store": predictor.store.fingerprint(),
+        "balanced": balanced,
+        "minimum_bout_frames": min_bout_frames,
+        "notes": list(summary.notes),
+    }
+    ids = [row.id for row in rows]
+    write_annotations(out, map(label, rows), ids, [predictor.stream], formats, facts, overwrite)
+    return summary
