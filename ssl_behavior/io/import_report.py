@@ -36,7 +36,7 @@ CONCERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         "number of animals",
-        r"absent animals|animals left out|belong to no animal|number of animals|no heading",
+        r"absent animals|animals left out|animals of one video|belong to no animal|number of animals|no heading",
     ),
     ("copies", r"has the same tracks as|several track files of one video"),
     ("removed bouts", r"^resampling removed"),
