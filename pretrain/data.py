@@ -10,6 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pretrain.config import DataConfig
 from ssl_behavior import collectives
 from ssl_behavior.errors import InputError
@@ -24,6 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 Source = tuple[Store, StoreRow]
+_HASHED_FRAMES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -134,8 +137,25 @@ def _individuals(stores: Sequence[Store]) -> tuple[str, ...] | None:
 
 def _with_copies(held_out: set[tuple[str, str]], sources: Sequence[Source]) -> set[tuple[str, str]]:
     """The held-out recordings and their copies: a recording with the same tracks is not a new one."""
-    contents = {source[1].content_hash for source in sources if _key(source) in held_out}
-    return {_key(source) for source in sources if source[1].content_hash in contents}
+    if not held_out:
+        return set()
+    same_animals = len({store.individuals for store, _ in sources}) == 1
+    contents = {
+        _key((store, row)): row.content_hash if same_animals else _present_hash(store, row) for store, row in sources
+    }
+    copied = {contents[key] for key in held_out}
+    return {key for key, content in contents.items() if content in copied}
+
+
+def _present_hash(store: Store, row: StoreRow) -> str:
+    """SHA-256 of the tracks of the animals that a recording has, by name; equal in stores with more animals."""
+    digest = hashlib.sha256()
+    names = sorted(name for name in store.individuals if name not in row.absent)
+    places = [store.individuals.index(name) for name in names]
+    for start in range(row.offset, row.offset + row.frames, _HASHED_FRAMES):
+        part = store.keypoints[start : min(start + _HASHED_FRAMES, row.offset + row.frames)]
+        digest.update(np.ascontiguousarray(part[:, places]).data)
+    return digest.hexdigest()
 
 
 def _key(source: Source) -> tuple[str, str]:

@@ -29,9 +29,13 @@ from ssl_behavior.files import (
 from ssl_behavior.methods import Method
 from ssl_behavior.recording import FrameTimes
 from ssl_behavior.store import FrameRow, Store, StoreRow, check_numbers
+from ssl_behavior.terminal import counted, quoted
 from ssl_behavior.units import Actors, Unit, actors_of
 
-__all__ = ["EmbeddingRow", "Embeddings", "EmbeddingsWriter", "check_dtype", "select_rows", "store_embeddings"]
+__all__ = [
+    "EmbeddingRow", "Embeddings", "EmbeddingsWriter", "check_dtype", "count_rows", "recording_numbers", "select_rows",
+    "store_embeddings",
+]  # fmt: skip
 
 
 FORMAT_VERSION = 1
@@ -138,15 +142,17 @@ class Embeddings:
     def dim(self) -> int:
         return int(self.array.shape[1])
 
-    def row(self, recording: str) -> EmbeddingRow:
-        """Row of a recording; raises InputError for an unknown id."""
+    def row(self, id: str) -> EmbeddingRow:
+        """Row with an id; raises InputError for an unknown one, and lists the rows of a recording that has several."""
         for row in self.rows:
-            if row.id == recording:
+            if row.id == id:
                 return row
-        raise InputError(f"{self.path} has no recording {recording!r}")
+        if own := [row.id for row in self.rows if row.recording == id]:
+            raise InputError(f"{self.path}: recording {id!r} has a row for each {self.unit}: name one of {quoted(own)}")
+        raise InputError(f"{self.path} has no recording {id!r}")
 
     def select(self, patterns: Sequence[str]) -> list[EmbeddingRow]:
-        """Rows whose id equals or matches (as a glob) any of `patterns`, in order.
+        """Rows whose id, or recording, equals or matches (as a glob) any of `patterns`, in order.
 
         Raises
         ------
@@ -157,7 +163,7 @@ class Embeddings:
 
 
 def select_rows(rows: Sequence[EmbeddingRow], patterns: Sequence[str], where: str) -> list[EmbeddingRow]:
-    """Rows with an id that equals or matches (as a glob) any of `patterns`, in order.
+    """Rows whose id, or recording, equals or matches (as a glob) any of `patterns`, in order.
 
     Parameters
     ----------
@@ -168,11 +174,28 @@ def select_rows(rows: Sequence[EmbeddingRow], patterns: Sequence[str], where: st
     InputError
         If a pattern matches nothing.
     """
+
+    def matches(row: EmbeddingRow, pattern: str) -> bool:
+        return any(name == pattern or fnmatchcase(name, pattern) for name in (row.id, row.recording))
+
     for pattern in patterns:
-        if not any(row.id == pattern or fnmatchcase(row.id, pattern) for row in rows):
+        if not any(matches(row, pattern) for row in rows):
             known = f"{rows[0].id!r} and others" if rows else "none"
             raise InputError(f"{where}: no recording matches {pattern!r}; it has {known}")
-    return [row for row in rows if any(row.id == one or fnmatchcase(row.id, one) for one in patterns)]
+    return [row for row in rows if any(matches(row, one) for one in patterns)]
+
+
+def recording_numbers(rows: Sequence[EmbeddingRow]) -> np.ndarray:
+    """Number of the recording of each row, int64 [row], in order of first appearance; scenes have one row each."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(row.recording, len(numbers)) for row in rows], np.int64)
+
+
+def count_rows(rows: Sequence[EmbeddingRow]) -> str:
+    """Number of recordings and, for animals and pairs, of rows, for messages: "2 recordings, 12 pairs"."""
+    recordings = counted(len({row.recording for row in rows}), "recording")
+    unit = rows[0].actors.unit if rows else "scene"
+    return recordings if unit == "scene" else f"{recordings}, {counted(len(rows), unit)}"
 
 
 def store_embeddings(
@@ -184,12 +207,15 @@ def store_embeddings(
     made_by: Callable[[], str],
     dtype: str = "float16",
     overwrite: bool = False,
+    unit: Unit = "scene",
 ) -> Embeddings:
     """Write precomputed features, e.g. released ones, as an embeddings folder, atomically.
 
     Parameters
     ----------
-    sequences : (recording id, values [time, dim]) for each of `rows`, in any order.
+    sequences : (id, values [time, dim]) for each row of the table, in any order: a recording's id or, of an animal or
+        a pair, `Actors.row_id`.
+    unit : the table has a row for each of these in every recording, see `ssl_behavior.units.actors_of`.
     group : name of the column group.
     made_by : called after all sequences are read; its value replaces the checkpoint's fingerprint in `embeddings.json`.
 
@@ -199,12 +225,12 @@ def store_embeddings(
         If `out` exists, the disk is full, or a value cannot be held in float16.
     """
     check_dtype(dtype)
-    out, table = Path(out), {row.id: row for row in _table(rows)}
+    out, table = Path(out), {row.id: row for row in _table(rows, unit, store.individuals)}
     array: np.memmap | None = None
     with atomic_folder(out, overwrite, "embeddings.json") as folder:
         for recording, values in sequences:
             if array is None:
-                shape = sum(row.frames for row in rows), values.shape[1]
+                shape = sum(row.frames for row in table.values()), values.shape[1]
                 array = _new_array(folder / "embeddings.npy", np.dtype(dtype), shape)
             array[table[recording].slice] = _as_stored(values, array.dtype, recording)
         assert array is not None

@@ -245,10 +245,13 @@ def _divided(recording: Recording, options: ImportOptions) -> Recording:
     if options.animals_from == "names":
         return split_by_names(recording)
     if recording.skeleton.name == FLAT:
-        animals = ", ".join(animals_in_names(recording.skeleton.keypoints))
+        animals = list(animals_in_names(recording.skeleton.keypoints, fewest=1))
+        whose = (
+            f"several animals ({', '.join(animals)})" if len(animals) > 1 else f"an animal that they name {animals[0]}"
+        )
         raise InputError(
-            f"{recording.source}: its {recording.skeleton.num_keypoints} body parts are those of several animals "
-            f"({animals}): pass `animals_from=names` to read them as such, or a `skeleton` to read them as one animal"
+            f"{recording.source}: its {recording.skeleton.num_keypoints} body parts are those of {whose}: pass "
+            "`animals_from=names` to read them as such, or a `skeleton` to read them as one animal"
         )
     return recording
 

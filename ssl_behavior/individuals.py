@@ -170,10 +170,12 @@ class IndividualsByName:
         expected, own = self.skeleton.individuals, tuple(names)
         if len(own) != len(expected):
             every = dict.fromkeys([*expected, *own])
+            pairs = dict(_paired(expected, own))
+            example = " ".join(f"{name}={pairs[name]}" if name in pairs else name for name in expected)
             raise InputError(
                 f"{_of(recording)} has {_counted(own)}, the recordings before have {_counted(expected)}, and neither "
                 f"list contains the other: if these are other animals, name all of them (`individuals={' '.join(every)}"
-                f"`); if not, say who is who, for example `individuals={_pairs(expected, own)}`, or import the "
+                f"`); if not, say who is who, for example `individuals={example}`, or import the "
                 "recordings into two stores"
             )
         if not self.skeleton.exchangeable:
@@ -302,10 +304,14 @@ def _ask(names: Sequence[str], own: Sequence[str]) -> str:
 
 
 def _pairs(names: Sequence[str], own: Sequence[str]) -> str:
-    """Words NEW=NAME; names for whom no animal is left are left out."""
+    return " ".join(f"{name}={other}" for name, other in _paired(names, own))
+
+
+def _paired(names: Sequence[str], own: Sequence[str]) -> list[tuple[str, str]]:
+    """(Name, name in the file), an example of who may be who, as far as there are animals left."""
     others = iter([name for name in own if name not in names])
     pairs = [(name, name if name in own else next(others, "")) for name in names]
-    return " ".join(f"{name}={own}" for name, own in pairs if own)
+    return [(name, other) for name, other in pairs if other]
 
 
 def advise_individuals(names: Sequence[str], own: Sequence[str]) -> str:

@@ -52,7 +52,7 @@ FRONT_ROLES = ("neck", "center", "head", "nose")
 """Roles that may be the front of the body axis, the best first; its back is the base of the tail."""
 
 FLAT = "several_animals"
-"""Name of a skeleton whose body parts are those of several animals, see `body_parts.animals_in_names`."""
+"""Name of a skeleton whose body parts name their animals, mostly several, see `body_parts.animals_in_names`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -401,14 +401,17 @@ def choose_skeleton(bodyparts: Sequence[str], given: Skeleton | None, where: str
         order = match_keypoints(skeleton, bodyparts) if skeleton.num_keypoints == len(bodyparts) else None
         if order is not None:
             return skeleton, order
+    # Roles belong to the animals: whoever divides the body parts among them asks again.
+    flat = Skeleton(name=FLAT, keypoints=tuple(bodyparts)), list(range(len(bodyparts)))
     if animals_in_names(bodyparts):
-        # Roles belong to the animals: whoever divides the body parts among them asks again.
-        return Skeleton(name=FLAT, keypoints=tuple(bodyparts)), list(range(len(bodyparts)))
+        return flat
     roles = roles_by_name(bodyparts)
     if len(bodyparts) == 1:
         # Whatever its name, the only point of an animal is where the animal is.
         roles = roles or {"center": bodyparts[0]}
     elif not all_usual(bodyparts) and ("tail_base" not in roles or not any(role in roles for role in FRONT_ROLES)):
+        if animals_in_names(bodyparts, fewest=1):
+            return flat
         raise InputError(
             f"{where}: the roles of its body parts {list(bodyparts)} are not known: features need the base of the tail "
             f"and one of {list(FRONT_ROLES)}. Write these lines to a file, complete the roles, and pass it as "

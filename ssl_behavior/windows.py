@@ -83,7 +83,7 @@ class WindowReader:
 
     Attributes
     ----------
-    skeleton : of the windows; `individuals` are its own where they are told apart.
+    skeleton : of the windows; `individuals` are those of the largest store, or given.
     num_individuals : largest number of animals in a window.
 
     Raises
@@ -111,8 +111,9 @@ class WindowReader:
                     f"{store.path} and {first.path} cannot be read together: they have different keypoints"
                 )
         self._columns: dict[int, list[int] | None] = dict.fromkeys(map(id, stores))
-        self.skeleton = first.skeleton
-        self.num_individuals = max(len(store.individuals) for store in stores)
+        largest = max(stores, key=lambda store: len(store.individuals))
+        self.skeleton = replace(first.skeleton, individuals=largest.individuals)
+        self.num_individuals = len(largest.individuals)
         if individuals is not None or not first.skeleton.exchangeable:
             known = tuple(first.individuals if individuals is None else individuals)
             who = str(first.path) if individuals is None else "the encoder"

@@ -93,11 +93,17 @@ def _silhouettes(points: np.ndarray, own: np.ndarray, centroids: np.ndarray) -> 
     return silhouettes
 
 
-def medoid_bouts(table: BoutTable, distance: np.ndarray, cluster: int, most: int) -> np.ndarray:
+def medoid_bouts(
+    table: BoutTable, distance: np.ndarray, cluster: int, most: int, recordings: np.ndarray | None = None
+) -> np.ndarray:
     """The bouts of a cluster nearest to its center, nearest first: int64, numbers of bouts.
 
     Bouts shorter than the cluster's median are left out, because they show little. While there are enough recordings,
     each gives at most one bout, so that the examples show several animals.
+
+    Parameters
+    ----------
+    recordings : number of the recording of each row of the table, see `recording_numbers`; None = a row each.
     """
     own = np.flatnonzero(table.label == cluster)
     if not len(own):
@@ -105,7 +111,8 @@ def medoid_bouts(table: BoutTable, distance: np.ndarray, cluster: int, most: int
     seconds = table.seconds[own]
     own = own[seconds >= np.median(seconds)]
     own = own[np.argsort(distance[own], kind="stable")]
-    _, first_of_recording = np.unique(table.recording[own], return_index=True)
+    places = table.recording[own] if recordings is None else recordings[table.recording[own]]
+    _, first_of_recording = np.unique(places, return_index=True)
     again = np.ones(len(own), bool)
     again[first_of_recording] = False
     chosen = own[np.argsort(again, kind="stable")[:most]]

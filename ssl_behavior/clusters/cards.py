@@ -16,10 +16,11 @@ from ssl_behavior.clusters.frame_measures import SEEN, Measures, fit_measures
 from ssl_behavior.clusters.sentences import Concentration, SentenceRules, Subjects, sentence
 from ssl_behavior.clusters.unexplained import Discovery, discover
 from ssl_behavior.configs import config_from_dict
-from ssl_behavior.embeddings_folder import EmbeddingRow
+from ssl_behavior.embeddings_folder import EmbeddingRow, recording_numbers
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_contents, write_json
 from ssl_behavior.programs import ProgramsConfig
+from ssl_behavior.row_labels import behavior_labels
 from ssl_behavior.store import Store
 from ssl_behavior.terminal import Progress, no_progress
 
@@ -54,7 +55,7 @@ class Follower:
 
 @dataclass(frozen=True, kw_only=True)
 class MedoidBout(Span):
-    """A typical bout; `distance` is that of its mean point to the center."""
+    """A typical bout; `recording` is the id of its row, `distance` that of its mean point to the center."""
 
     seconds: float
     distance: float
@@ -77,7 +78,7 @@ class Card:
     medoids : see `medoid_bouts`.
     labels : enrichment of every behavior of every label stream, most enriched first in each stream.
     differences : differences from all frames, greatest first; empty where they were not measured.
-    shares : recording -> share of its frames, in the clustering's order.
+    shares : id of a row (a recording, or an animal or pair of it) -> share of its frames, in the clustering's order.
     """
 
     cluster: int
@@ -102,7 +103,8 @@ class Cards:
 
     Parameters
     ----------
-    num_frames, num_recordings : clustered frames and recordings; `of_no_cluster` frames belong to no cluster.
+    num_frames, num_recordings : clustered frames (of every animal or pair) and recordings; `of_no_cluster` frames
+        belong to no cluster.
     unit, body_length : unit of the measures and body length in it; None where unknown.
     anonymous : the animals are exchangeable.
     notes : remarks for the reader, a sentence each.
@@ -175,13 +177,13 @@ def make_cards(
     geometry = place_bouts(_counted(blocks, len(clustered.frames.labels), progress), clustered.frames, centroids, unit)
     measures = fit_measures(clustered.store, clustered.rows, programs)
     compared = compare_clusters(clustered.frames, measures, progress)
-    tables = [contingency(clustered, stream) for stream in clustered.store.streams]
+    tables = [contingency(clustered, labels) for labels in behavior_labels(clustered.store, clustered.frames.rows)]
     counted = count_cards(clustered.frames, tables, seed)
     differences = differences_of(compared, measures.measures, np.array([card.frames for card in counted]))
     subjects, length = _subjects(clustered.store, measures), measures.body_length
     return Cards(
         num_frames=len(clustered.frames.labels),
-        num_recordings=len(clustered.rows),
+        num_recordings=len({row.id for row in clustered.rows}),
         of_no_cluster=int((clustered.frames.labels < 0).sum()),
         unit=measures.unit,
         body_length=length if np.isfinite(length) else None,
@@ -209,7 +211,7 @@ def count_cards(clusters: FrameClusters, tables: Sequence[Contingency], seed: in
     tables : tables of all label streams; streams without annotations are left out.
     seed : seed of the bootstrap of the enrichments.
     """
-    shares, after = clusters.shares(), transitions(clusters)
+    shares, after, recordings = clusters.shares(), transitions(clusters), recording_numbers(clusters.rows)
     frames = np.bincount(clusters.table.label, clusters.table.frames, minlength=clusters.num_clusters).astype(int)
     labels = [one for table in tables if table.annotated.any() for one in enrichments(table, seed)]
     return [
@@ -217,7 +219,7 @@ def count_cards(clusters: FrameClusters, tables: Sequence[Contingency], seed: in
             cluster=cluster,
             frames=int(frames[cluster]),
             share=float(frames[cluster] / len(clusters.labels)),
-            recordings=int((shares[:, cluster] > 0).sum()),
+            recordings=len(np.unique(recordings[shares[:, cluster] > 0])),
             bouts=_bout_lengths(clusters, cluster),
             followers=_followers(after, cluster),
             to_none=int(after.to_none[cluster]),
@@ -283,7 +285,7 @@ def _ordered(labels: Sequence[Enrichment]) -> tuple[Enrichment, ...]:
 
 
 def _medoids(clusters: FrameClusters, distance: np.ndarray, cluster: int, most: int) -> tuple[MedoidBout, ...]:
-    table = clusters.table
+    table, recordings = clusters.table, recording_numbers(clusters.rows)
     return tuple(
         MedoidBout(
             recording=clusters.rows[int(table.recording[bout])].id,
@@ -292,7 +294,7 @@ def _medoids(clusters: FrameClusters, distance: np.ndarray, cluster: int, most: 
             seconds=float(table.seconds[bout]),
             distance=float(distance[bout]),
         )
-        for bout in medoid_bouts(table, distance, cluster, most).tolist()
+        for bout in medoid_bouts(table, distance, cluster, most, recordings).tolist()
     )
 
 
@@ -309,8 +311,10 @@ def _sentence(
 
 
 def _concentration(card: Card, rows: Sequence[EmbeddingRow]) -> Concentration | None:
-    if len(rows) == 1:
+    own: dict[str, float] = {}
+    for row in rows:
+        own[row.recording] = own.get(row.recording, 0.0) + card.shares[row.id] * row.frames
+    if len(own) == 1:
         return None
-    own = np.array([card.shares[row.id] * row.frames for row in rows])
-    most = int(own.argmax())
-    return Concentration(recording=rows[most].id, share=float(own[most] / own.sum()))
+    most = max(own, key=lambda recording: own[recording])
+    return Concentration(recording=most, share=own[most] / float(np.sum(list(own.values()))))

@@ -17,7 +17,7 @@ from ssl_behavior.clusters.clustering import bouts_of_frames, fit_model, predict
 from ssl_behavior.clusters.embedding_quality import adjusted_rand_index, normalized_mutual_information
 from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig
 from ssl_behavior.embedding_space import Space, sample_frames
-from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, recording_numbers
 from ssl_behavior.errors import InputError
 from ssl_behavior.seeds import derive_seed, numpy_generator
 from ssl_behavior.terminal import Progress, no_progress
@@ -149,12 +149,14 @@ def score_numbers(
 
 
 def _halves(rows: list[EmbeddingRow], seed: int, split: int) -> list[list[EmbeddingRow]]:
-    """Two halves of the recordings; none where there is only one recording."""
-    if len(rows) < 2:
+    """Two halves of the recordings, each with all its rows; none where there is only one recording."""
+    numbers = recording_numbers(rows)
+    recordings = int(numbers.max(initial=-1)) + 1
+    if recordings < 2:
         return []
-    order = numpy_generator(seed, "halves", split).permutation(len(rows))
-    parts = order[: len(rows) // 2], order[len(rows) // 2 :]
-    return [[rows[pick] for pick in np.sort(part)] for part in parts]
+    order = numpy_generator(seed, "halves", split).permutation(recordings)
+    parts = order[: recordings // 2], order[recordings // 2 :]
+    return [[rows[pick] for pick in np.flatnonzero(np.isin(numbers, part))] for part in parts]
 
 
 def _models(

@@ -14,7 +14,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from ssl_behavior.clusters.algorithms import KMeansConfig
 from ssl_behavior.clusters.clustering import fit_model, table_fingerprint
 from ssl_behavior.embedding_space import Space, SpaceConfig, sample_frames
-from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, recording_numbers
 from ssl_behavior.errors import InputError
 from ssl_behavior.numerics import effective_rank, participation_ratio, uniformity
 from ssl_behavior.seeds import numpy_generator
@@ -241,13 +241,14 @@ def compare_embeddings(
         raise InputError(f"{one.path} and {other.path} are of different recordings: embed the same store")
     config = config or QualityConfig()
     frames = sample_frames(one.rows, config.sample, seed)
-    recordings = np.repeat(np.arange(len(one.rows)), [row.frames for row in one.rows])[frames]
+    numbers = recording_numbers(one.rows)
+    recordings = np.repeat(numbers, [row.frames for row in one.rows])[frames]
     points, labels = [], []
     for embeddings in (one, other):
         fitted = Space.fit(embeddings, space or SpaceConfig(), seed)
         points.append(fitted.gather(embeddings, frames))
         labels.append(_clustered(embeddings, fitted, points[-1], config, seed))
-    apart = recordings if len(one.rows) > 1 else np.arange(len(frames))
+    apart = recordings if numbers.max() > 0 else np.arange(len(frames))
     choices = len(frames) - np.bincount(apart)[apart]
     if choices.min() < config.neighbors:
         raise InputError(

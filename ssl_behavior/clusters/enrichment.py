@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssl_behavior.clusters.folder import ClusteredStore
+from ssl_behavior.embeddings_folder import recording_numbers
 from ssl_behavior.metrics import interval, resample_counts
 from ssl_behavior.recording import NOT_ANNOTATED
+from ssl_behavior.row_labels import RowLabels
 from ssl_behavior.seeds import numpy_generator
 
 __all__ = ["Contingency", "Enrichment", "contingency", "enrichments"]
@@ -22,20 +24,32 @@ class Contingency:
 
     Parameters
     ----------
-    stream : name of the stream.
-    behaviors : its vocabulary.
-    background : its background behavior, "" without one.
-    frames : int64 [recording, cluster or none, behavior or not annotated]; the last of each is "none".
+    labels : the stream, or one behavior of a stream with agents and targets.
+    frames : int64 [recording, cluster or none, behavior or not annotated]; the last of each is "none". Rows of animals
+        or pairs of one recording are added up.
     cluster_bouts : bouts of a cluster with a frame of a behavior, int64 [cluster, behavior].
     behavior_bouts : bouts of a behavior with a frame in a cluster, int64 [cluster, behavior].
     """
 
-    stream: str
-    behaviors: tuple[str, ...]
-    background: str
+    labels: RowLabels
     frames: np.ndarray
     cluster_bouts: np.ndarray
     behavior_bouts: np.ndarray
+
+    @property
+    def stream(self) -> str:
+        """Name of the stream."""
+        return self.labels.stream
+
+    @property
+    def behaviors(self) -> tuple[str, ...]:
+        """Its vocabulary."""
+        return self.labels.classes
+
+    @property
+    def background(self) -> str:
+        """Its background behavior, "" without one."""
+        return self.labels.background
 
     @property
     def annotated(self) -> np.ndarray:
@@ -43,27 +57,21 @@ class Contingency:
         return self.frames[..., :-1]
 
 
-def contingency(clustered: ClusteredStore, stream: str) -> Contingency:
-    """Count a stream's behaviors in each cluster, recording by recording.
-
-    Raises
-    ------
-    InputError
-        If the store has no such stream.
-    """
-    facts, labels = clustered.store.stream(stream), clustered.store.labels(stream)
-    number, behaviors = clustered.num_clusters, len(facts.vocabulary)
-    frames = np.zeros((len(clustered.rows), number + 1, behaviors + 1), np.int64)
+def contingency(clustered: ClusteredStore, labels: RowLabels) -> Contingency:
+    """Count a stream's behaviors in each cluster, recording by recording."""
+    rows, recording = clustered.frames.rows, recording_numbers(clustered.frames.rows)
+    number, behaviors = clustered.num_clusters, len(labels.classes)
+    frames = np.zeros((recording.max(initial=-1) + 1, number + 1, behaviors + 1), np.int64)
     cluster_bouts = np.zeros((number, behaviors), np.int64)
     behavior_bouts = np.zeros((number, behaviors), np.int64)
-    for pick, (row, own) in enumerate(zip(clustered.frames.rows, clustered.rows, strict=True)):
-        cluster, label = np.asarray(clustered.frames.of(row)), np.asarray(labels[own.slice]).astype(np.int64)
+    for row, place in zip(rows, recording.tolist(), strict=True):
+        cluster, label = np.asarray(clustered.frames.of(row)), np.asarray(labels.of(row)).astype(np.int64)
         # The modulo puts -1 into the last row or column.
-        place = (cluster % (number + 1)) * (behaviors + 1) + label % (behaviors + 1)
-        frames[pick] = np.bincount(place, minlength=frames[pick].size).reshape(frames[pick].shape)
+        at = (cluster % (number + 1)) * (behaviors + 1) + label % (behaviors + 1)
+        frames[place] += np.bincount(at, minlength=frames[place].size).reshape(frames[place].shape)
         for counts, of in ((cluster_bouts, cluster), (behavior_bouts, label)):
             counts += _bouts_that_meet(of, cluster, label, counts.shape)
-    return Contingency(stream, facts.vocabulary, facts.background, frames, cluster_bouts, behavior_bouts)
+    return Contingency(labels, frames, cluster_bouts, behavior_bouts)
 
 
 def _bouts_that_meet(of: np.ndarray, cluster: np.ndarray, label: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -118,7 +126,7 @@ class Enrichment:
 
 
 def enrichments(table: Contingency, seed: int = 0) -> list[Enrichment]:
-    """Enrichment of every behavior in every cluster, cluster by cluster."""
+    """Enrichment of every behavior in every cluster, cluster by cluster; of one behavior alone, without its absence."""
     frames = table.annotated
     num_recordings, clusters, behaviors = frames.shape[0], frames.shape[1] - 1, frames.shape[2]
     resamples = resample_counts(num_recordings, _RESAMPLES, numpy_generator(seed, "enrichment", table.stream))
@@ -130,6 +138,7 @@ def enrichments(table: Contingency, seed: int = 0) -> list[Enrichment]:
         _enrichment(table, cluster, behavior, whole, None if ratios is None else ratios[:, cluster, behavior])
         for cluster in range(clusters)
         for behavior in range(behaviors)
+        if table.labels.of_recording or table.behaviors[behavior] != table.background
     ]
 
 

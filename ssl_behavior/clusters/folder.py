@@ -198,7 +198,7 @@ class ClusteredStore:
     ----------
     frames : the cluster of each frame.
     store : the store of the recordings.
-    rows : the clustered recordings in the store, in the clustering's order.
+    rows : the recording in the store of each row of the clustering, in its order.
     """
 
     frames: FrameClusters
@@ -222,10 +222,10 @@ class ClusteredStore:
 
 
 def _same(row: EmbeddingRow, store: Store) -> StoreRow:
-    found = store.row(row.id)
+    found = store.row(row.recording)
     if found.frames != row.frames or abs(found.fps / row.fps - 1) > _FPS_TOLERANCE:
         raise InputError(
-            f"{store.path}: recording {row.id!r} has {found.frames} frames at {found.fps:g} per second, but was "
+            f"{store.path}: recording {row.recording!r} has {found.frames} frames at {found.fps:g} per second, but was "
             f"clustered with {row.frames} at {row.fps:g}: give the store that was embedded"
         )
     return found

@@ -5,7 +5,8 @@ per minute, and the median length of its bouts. The unit is the animal, never th
 one animal are pooled. p values come from permutations of the animals' groups, q values from Benjamini and Hochberg over
 all clusters (and pairs of groups), separately for each of the three numbers.
 
-A CSV file gives the animal and the group of each recording. Figures show every animal's share of every cluster, and the
+A CSV file gives the animal and the group of each recording or, for embeddings of animals or pairs, of each
+acting animal of a recording. Figures show every animal's share of every cluster, and the
 differences between groups. Their colors are those of Okabe and Ito, which color-blind readers distinguish, and every
 group has its own marker.
 """
@@ -13,7 +14,7 @@ group has its own marker.
 import csv
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from ssl_behavior.clusters.group_statistics import (
     minimum_p,
     permutation_p,
 )
+from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
 from ssl_behavior.terminal import counted, quoted
 
@@ -48,7 +50,7 @@ __all__ = [
     "read_groups",
 ]
 
-_RECORDING, _ANIMAL = "recording", "animal"
+_RECORDING, _AGENT, _ANIMAL = "recording", "agent", "animal"
 _FEWEST_ANIMALS = 2
 
 
@@ -60,7 +62,7 @@ class Groups:
     ----------
     factor : column of the file that defines the groups.
     names : names of the groups, in the order of the file.
-    group, animal : recording id -> group and animal of each compared recording.
+    group, animal : id of a row (a recording, or an animal or pair of it) -> group and animal of each compared row.
     within : every animal was recorded in every group (days of one animal) and is compared with itself; otherwise each
         animal is in one group.
     notes : recordings and animals left out, and reasons, a sentence each.
@@ -77,17 +79,20 @@ class Groups:
     def animals(self) -> dict[str, list[str]]:
         """Group -> its animals, in the file's order."""
         found: dict[str, dict[str, None]] = {name: {} for name in self.names}
-        for recording, name in self.group.items():
-            found[name][self.animal[recording]] = None
+        for id, name in self.group.items():
+            found[name][self.animal[id]] = None
         return {name: list(animals) for name, animals in found.items()}
 
 
-def read_groups(path: str | Path, recordings: Sequence[str], factor: str | None = None) -> Groups:
+def read_groups(path: str | Path, rows: Sequence[EmbeddingRow], factor: str | None = None) -> Groups:
     """Read a CSV file with the columns `recording`, `animal` (without it, each recording is an animal), and factors.
+
+    All animals and pairs of a recording have its group. With a column `agent`, a line is about one acting animal of a
+    recording: animals of one recording can be in different groups, and without `animal` each of them is one.
 
     Parameters
     ----------
-    recordings : ids of all recordings; recordings missing in the file are left out with a note.
+    rows : of the clustering; those missing in the file are left out with a note.
     factor : the column that defines the groups; None = the only one.
 
     Raises
@@ -97,23 +102,47 @@ def read_groups(path: str | Path, recordings: Sequence[str], factor: str | None 
         groups or fewer than two animals in a group, or some animals are in one group and some in several.
     """
     path = Path(path)
-    header, lines = _table(path)
-    factor = _factor(path, header, factor)
-    rows = {line[_RECORDING]: line for line in _checked(path, lines, recordings)}
+    # Of scenes, a column "agent" is a factor such as a drug.
+    keys = (_RECORDING, _ANIMAL) if not rows or rows[0].actors.unit == "scene" else (_RECORDING, _AGENT, _ANIMAL)
+    header, lines = _table(path, keys)
+    factor = _factor(path, header, factor, keys)
+    of_agents = _AGENT in header and _AGENT in keys
+    ids = {row.id: _name(row.recording, row.agent if of_agents else "") for row in rows}
+    known = tuple(dict.fromkeys(ids.values()))
+    table = _checked(path, lines, known, of_agents)
+    what = "animal" if of_agents else "recording"
     notes = []
-    if missing := [id for id in recordings if id not in rows]:
-        notes.append(f"{counted(len(missing), 'recording')} not in {path.name}: left out ({quoted(missing)})")
-    if blank := [id for id, line in rows.items() if not line[factor]]:
-        notes.append(f"{counted(len(blank), 'recording')} without {factor}: left out ({quoted(blank)})")
+    if missing := [name for name in known if name not in table]:
+        notes.append(f"{counted(len(missing), what)} not in {path.name}: left out ({quoted(missing)})")
+    if blank := [name for name, line in table.items() if not line[factor]]:
+        notes.append(f"{counted(len(blank), what)} without {factor}: left out ({quoted(blank)})")
     if _ANIMAL not in header:
-        notes.append(f"{path.name} has no column {_ANIMAL!r}: every recording counts as a separate animal")
-    kept = [id for id, line in rows.items() if line[factor]]
-    animal = {id: rows[id].get(_ANIMAL, id) for id in kept}
-    group = {id: rows[id][factor] for id in kept}
-    return _designed(path, factor, group, animal, notes)
+        of = "every animal of every recording counts" if of_agents else "every recording counts"
+        notes.append(f"{path.name} has no column {_ANIMAL!r}: {of} as a separate animal")
+    group = {name: line[factor] for name, line in table.items() if line[factor]}
+    animal = {name: table[name].get(_ANIMAL, name) for name in group}
+    return _of_rows(_designed(path, factor, group, animal, notes), ids)
 
 
-def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+def _name(recording: str, agent: str) -> str:
+    """What a line of the file is about, for messages: "cage3" or "cage3, m1"."""
+    return f"{recording}, {agent}" if agent else recording
+
+
+def _of_rows(groups: Groups, ids: Mapping[str, str]) -> Groups:
+    """Groups of the rows, from groups of what the lines of the file are about; `ids`: row -> that."""
+    rows: dict[str, list[str]] = {}
+    for id, name in ids.items():
+        rows.setdefault(name, []).append(id)
+    own = [(id, name) for name in groups.group for id in rows[name]]
+    return replace(
+        groups,
+        group={id: groups.group[name] for id, name in own},
+        animal={id: groups.animal[name] for id, name in own},
+    )
+
+
+def _table(path: Path, keys: Sequence[str]) -> tuple[list[str], list[dict[str, str]]]:
     """The header, and lines as dictionaries; cells are separated by commas, semicolons or tabs."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -129,7 +158,7 @@ def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     cells = [(number, line) for number, line in cells if any(line)]
     if not cells:
         raise InputError(f"{path}: the file is empty; expected a line of column names (recording, animal, treatment)")
-    header = [name.lower() if name.lower() in (_RECORDING, _ANIMAL) else name for name in cells[0][1]]
+    header = [name.lower() if name.lower() in keys else name for name in cells[0][1]]
     if _RECORDING not in header or len(set(header)) < len(header):
         raise InputError(f"{path}: expected distinct column names, one of them {_RECORDING!r}, got {header}")
     for number, line in cells[1:]:
@@ -138,8 +167,8 @@ def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     return header, [dict(zip(header, line, strict=True)) for _, line in cells[1:]]
 
 
-def _factor(path: Path, header: Sequence[str], factor: str | None) -> str:
-    known = [name for name in header if name not in (_RECORDING, _ANIMAL)]
+def _factor(path: Path, header: Sequence[str], factor: str | None, keys: Sequence[str]) -> str:
+    known = [name for name in header if name not in keys]
     if factor is None and len(known) == 1:
         return known[0]
     if factor is None or factor not in known:
@@ -150,20 +179,25 @@ def _factor(path: Path, header: Sequence[str], factor: str | None) -> str:
     return factor
 
 
-def _checked(path: Path, lines: Sequence[dict[str, str]], recordings: Sequence[str]) -> Sequence[dict[str, str]]:
-    seen: set[str] = set()
+def _checked(
+    path: Path, lines: Sequence[dict[str, str]], known: Sequence[str], of_agents: bool
+) -> dict[str, dict[str, str]]:
+    """Lines by what they are about, see `_name`; unknown and repeated ones are refused."""
+    seen: dict[str, dict[str, str]] = {}
+    what = "animal" if of_agents else "recording"
     for line in lines:
-        id = line[_RECORDING]
-        if id not in recordings:
-            near = difflib.get_close_matches(id, recordings, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {quoted(recordings)}"
-            raise InputError(f"{path}: recording {id!r} was not clustered{hint}")
-        if id in seen:
-            raise InputError(f"{path}: recording {id!r} is listed twice; a recording has one animal and one group")
-        if not line.get(_ANIMAL, id):
-            raise InputError(f"{path}: recording {id!r} has no animal; give its name, or leave the recording out")
-        seen.add(id)
-    return lines
+        name = _name(line[_RECORDING], line[_AGENT] if of_agents else "")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {quoted(known)}"
+            raise InputError(f"{path}: {what} {name!r} was not clustered{hint}")
+        if name in seen:
+            had = "an animal of a recording" if of_agents else "a recording"
+            raise InputError(f"{path}: {what} {name!r} is listed twice; {had} has one animal and one group")
+        if not line.get(_ANIMAL, name):
+            raise InputError(f"{path}: {what} {name!r} has no animal; give its name, or leave the {what} out")
+        seen[name] = line
+    return seen
 
 
 def _designed(path: Path, factor: str, group: Mapping[str, str], animal: Mapping[str, str], notes: list[str]) -> Groups:

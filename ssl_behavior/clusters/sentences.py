@@ -3,7 +3,9 @@
 "Resident with the nose at intruder's tail base (nose to tail base 14 px, lowest 6 %), both moving fast (120 and
 95 px/s, top 10 %); bouts of 0.8 s": the numbers are the cluster's medians, and "lowest 6 %" means that 6 % of all
 frames have a smaller value. Anonymous animals have no identity: "one animal" in one phrase can be the other animal in
-the next, and a number is compared with the greater (or the lesser) of the two values of all frames.
+the next, and a number is compared with the greater (or the lesser) of the two values of all frames. Of three and more,
+the other animal is the nearest one. Clusters of an embedding of animals speak of the animal, those of ordered pairs of
+the agent and the target.
 
 `WORDING` holds the words for high and low values of each program. A strong word ("facing") has a bound for the value,
 in body lengths, radians, seconds or plain numbers; beyond the bound a comparative takes its place ("turned more
@@ -13,10 +15,26 @@ towards": more than usual), or no words. "{other}" stands for the other animal, 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from ssl_behavior.clusters.distinctive import Difference
-from ssl_behavior.clusters.frame_measures import GREATER, LESSER, PAIR, SEEN
+from ssl_behavior.clusters.frame_measures import (
+    AGENT,
+    ANIMAL,
+    GREATER,
+    GREATEST,
+    GREATEST_OF_PAIRS,
+    LEAST,
+    LEAST_OF_PAIRS,
+    LESSER,
+    PAIR,
+    SEEN,
+    TARGET,
+    Measures,
+    with_nearest,
+)
+from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.units import Actors, Unit
 
 __all__ = [
     "SIZE_WORDING",
@@ -30,6 +48,7 @@ __all__ = [
     "percent",
     "seconds",
     "sentence",
+    "subjects_of",
     "values_with_units",
 ]
 
@@ -211,7 +230,7 @@ def seconds(value: float) -> str:
 
 
 def values_with_units(values: Sequence[float], units: str, signed: bool = True) -> str:
-    """One or two values with their units; angles in degrees, shares in percent.
+    """Values with their units; angles in degrees, shares in percent.
 
     Parameters
     ----------
@@ -225,12 +244,20 @@ def values_with_units(values: Sequence[float], units: str, signed: bool = True) 
     if not signed:
         values = [abs(value) for value in values]
     if units == "share":
-        return " and ".join(percent(value) for value in values)
+        return _enumerated([percent(value) for value in values])
     if units.startswith("rad"):
         values, unit = [math.degrees(value) for value in values], "°" + units.removeprefix("rad")
     else:
         unit = "" if units == "1" else f" {units}"
-    return " and ".join(_number(value, units) for value in values) + unit
+    return _enumerated([_number(value, units) for value in values]) + unit
+
+
+def _enumerated(parts: Sequence[str]) -> str:
+    """
+    >>> _enumerated(["m1", "m2"]), _enumerated(["m1", "m2", "m3"])
+    ('m1 and m2', 'm1, m2 and m3')
+    """
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
 def _number(value: float, units: str) -> str:
@@ -241,6 +268,8 @@ def _number(value: float, units: str) -> str:
 
 
 _ONE, _OTHER, _BOTH = "one animal", "the other", "both"
+_SOME, _ANOTHER, _ALL = "one of the animals", "another", "all"
+_NEAREST = "the nearest animal"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,12 +321,65 @@ class Subjects:
     anonymous : the animals are exchangeable.
     body_length : body length in the unit of the measures; NaN if unknown.
     nose : name of the foremost keypoint, "nose" or "head".
+    unit : whom the clusters are about: scenes, animals or ordered pairs.
+    actors : the animal, or the pair, where all clusters are about the same one.
+    toward_each : measures toward another animal are toward each of several, not toward the nearest.
     """
 
     individuals: tuple[str, ...]
     anonymous: bool
     body_length: float
     nose: str = "nose"
+    unit: Unit = "scene"
+    actors: Actors = field(default_factory=Actors)
+    toward_each: bool = False
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Subjects of measures of one animal, in order; () where measures name none."""
+        if self.unit == "animal":
+            return (ANIMAL,)
+        if self.unit == "pair":
+            return AGENT, TARGET
+        return () if self.anonymous and len(self.individuals) > 1 else self.individuals
+
+    @property
+    def directed(self) -> dict[str, tuple[str, str]]:
+        """Subject of a measure of one animal toward another -> their names."""
+        return {str(Actors(agent=a, target=b)): (a, b) for a in self.individuals for b in self.individuals}
+
+    def name(self, of: str) -> str:
+        """The subject of a measure in words: the animal's own name, where there is one."""
+        return {ANIMAL: self.actors.agent, AGENT: self.actors.agent, TARGET: self.actors.target}.get(of) or of
+
+    def other(self, of: str) -> str:
+        """Words for the animal that the subject of a measure is seen toward."""
+        if self.unit == "pair" and of in self.named:
+            return self.name(TARGET if of == AGENT else AGENT)
+        if len(self.individuals) > 2:
+            return "another" if self.toward_each else _NEAREST
+        own = self.name(of)
+        if of in self.named and own in self.individuals and len(self.individuals) == 2:
+            return self.individuals[1 - self.individuals.index(own)]
+        return "the other"
+
+
+def subjects_of(measures: Measures, skeleton: Skeleton) -> Subjects:
+    """Subjects of sentences about these measures."""
+    every = {actors for _, actors in measures.rows}
+    actors = next(iter(every)) if len(every) == 1 else Actors()
+    programs = measures.programs
+    individuals = measures.meter.individuals
+    unit: Unit = programs.layout.unit if programs is not None else "scene"
+    return Subjects(
+        individuals=individuals,
+        anonymous=skeleton.exchangeable,
+        body_length=measures.body_length,
+        nose="nose" if "nose" in skeleton.roles else "head",
+        unit=unit,
+        actors=actors,
+        toward_each=programs is not None and programs.config.others == "each",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,12 +392,16 @@ class Concentration:
 
 @dataclass(frozen=True, kw_only=True)
 class _Statement:
-    """A statement; `subject` is "" for the pair, and `words` still hold placeholders of names."""
+    """A statement; `subject` is "" for the pair, and `words` still hold placeholders of names.
+
+    `other` stands for the animal that the subject is seen toward.
+    """
 
     theme: str
     program: str
     size: bool
     subject: str
+    other: str
     words: str
     numbers: str
     known: float
@@ -385,15 +471,10 @@ def _statements(differences: Sequence[Difference], subjects: Subjects, rules: Se
         by_program.setdefault((one.program, one.size), {})[one.of] = one
     statements: list[_Statement] = []
     for (program, size), of in by_program.items():
+        of_one = of.keys() & {*subjects.named, *subjects.directed, GREATER, LESSER, GREATEST, LEAST}
         known = SIZE_WORDING if size else WORDING
-        wording = known.get(program) or generic_wording(program, size, PAIR in of)
-        speaker = _Speaker(wording, subjects, rules)
-        if PAIR in of:
-            statements += speaker.of_pair(of[PAIR])
-        elif subjects.anonymous:
-            statements += speaker.of_anonymous(of.get(GREATER), of.get(LESSER))
-        else:
-            statements += speaker.of_named([of.get(name) for name in subjects.individuals])
+        wording = known.get(program) or generic_wording(program, size, not of_one)
+        statements += _Speaker(wording, subjects, rules).statements(of)
     return statements
 
 
@@ -404,6 +485,20 @@ class _Speaker:
     wording: Wording
     subjects: Subjects
     rules: SentenceRules
+
+    def statements(self, of: Mapping[str, Difference]) -> list[_Statement]:
+        """Statements about the subjects of the program's measures."""
+        if PAIR in of:
+            return self.of_pair(of[PAIR])
+        if of.keys() & {GREATER, LESSER}:
+            return self.of_anonymous(of.get(GREATER), of.get(LESSER))
+        if of.keys() & {GREATEST, LEAST}:
+            return self.of_group(of.get(GREATEST), of.get(LEAST), pairs=False)
+        if of.keys() & {GREATEST_OF_PAIRS, LEAST_OF_PAIRS}:
+            return self.of_group(of.get(GREATEST_OF_PAIRS), of.get(LEAST_OF_PAIRS), pairs=True)
+        if of.keys() & set(self.subjects.named):
+            return self.of_named([of.get(name) for name in self.subjects.named])
+        return [made for one in of.values() for made in self.of_two(one)]
 
     def of_pair(self, one: Difference) -> list[_Statement]:
         direction = self.rules.direction(one)
@@ -423,21 +518,52 @@ class _Speaker:
             made += self._made(_OTHER if made else _ONE, -1, lesser, [lesser])
         return made
 
-    def of_named(self, both: Sequence[Difference | None]) -> list[_Statement]:
-        directions = [self.rules.direction(one) for one in both]
-        first, *others = both
-        same_direction = len(both) == 2 and directions[0] == directions[1] != 0
-        if same_direction and first is not None and others[0] is not None:
-            words = {self._phrase(directions[0], one) for one in (first, others[0])}
+    def of_group(self, greatest: Difference | None, least: Difference | None, pairs: bool) -> list[_Statement]:
+        """As `of_anonymous`, of three animals or more: one or all of the animals, or of their pairs."""
+        if greatest is None or least is None:
+            return []
+        up, down = self.rules.direction(greatest), self.rules.direction(least)
+        if down > 0 and not (up < 0 and abs(greatest.difference) > abs(least.difference)):
+            return self._in_group(_ALL, 1, least, pairs)
+        if up < 0:
+            return self._in_group(_ALL, -1, greatest, pairs)
+        made = self._in_group(_SOME, 1, greatest, pairs) if up > 0 else []
+        if down < 0:
+            made += self._in_group(_ANOTHER if made else _SOME, -1, least, pairs)
+        return made
+
+    def _in_group(self, subject: str, direction: int, one: Difference, pairs: bool) -> list[_Statement]:
+        if not pairs:
+            return self._made(subject, direction, one, [one])
+        if self.subjects.toward_each:
+            about = {_SOME: "one of the pairs", _ANOTHER: "another pair", _ALL: "all pairs"}[subject]
+        else:
+            about = "all animals and their nearest" if subject == _ALL else with_nearest(subject)
+        return self._made("", direction, one, [one], about)
+
+    def of_named(self, every: Sequence[Difference | None]) -> list[_Statement]:
+        """Statements about animals by name; one about all of them where the same holds for all."""
+        known = [one for one in every if one is not None]
+        directions = [self.rules.direction(one) for one in known]
+        if len(known) == len(every) > 1 and len(set(directions)) == 1 and directions[0]:
+            words = {self._phrase(directions[0], one) for one in known}
             if len(words) == 1:
-                weaker = min((first, others[0]), key=lambda one: abs(one.difference))
-                return self._made(_BOTH, directions[0], weaker, [first, others[0]])
+                weaker = min(known, key=lambda one: abs(one.difference))
+                return self._made(_BOTH if len(known) == 2 else _ALL, directions[0], weaker, known)
         return [
             statement
-            for one, direction in zip(both, directions, strict=True)
-            if one is not None
+            for one, direction in zip(known, directions, strict=True)
             for statement in self._made(one.of, direction, one, [one])
         ]
+
+    def of_two(self, one: Difference) -> list[_Statement]:
+        """A statement about one animal toward another by name, about two of them, or one and its nearest."""
+        direction = self.rules.direction(one)
+        if one.of in self.subjects.directed:
+            agent, target = self.subjects.directed[one.of]
+            return [replace(made, other=target) for made in self._made(agent, direction, one, [one])]
+        about = with_nearest(self.subjects.name(ANIMAL)) if one.of == with_nearest(ANIMAL) else one.of
+        return self._made("", direction, one, [one], about)
 
     def _phrase(self, direction: int, one: Difference) -> Phrase | None:
         """The first phrase that holds for the value, if any."""
@@ -448,8 +574,9 @@ class _Speaker:
         return next((phrase for phrase in phrases if phrase.holds(value)), None)
 
     def _made(
-        self, subject: str, direction: int, deciding: Difference, listed: Sequence[Difference]
+        self, subject: str, direction: int, deciding: Difference, listed: Sequence[Difference], about: str = ""
     ) -> list[_Statement]:
+        """A statement, if there are words for it; `about` names two animals where the words have no subject."""
         phrase = self._phrase(direction, deciding)
         if phrase is None:
             return []
@@ -457,9 +584,10 @@ class _Speaker:
             theme=self.wording.theme,
             program=deciding.program,
             size=deciding.size,
-            subject=subject,
+            subject=self.subjects.name(subject),
+            other=self.subjects.other(subject),
             words=phrase.words,
-            numbers=self._numbers(subject, direction, listed, signed=not phrase.bounded),
+            numbers=(f"{about}: " if about else "") + self._numbers(subject, direction, listed, not phrase.bounded),
             known=min(one.share_known for one in listed),
             weight=max(abs(one.difference) for one in listed),
         )
@@ -468,11 +596,13 @@ class _Speaker:
     def _numbers(self, subject: str, direction: int, listed: Sequence[Difference], signed: bool) -> str:
         values = values_with_units([one.median for one in listed], listed[0].units, signed)
         number = self.wording.number.replace("{nose}", self.subjects.nose)
-        if subject == _BOTH and self.subjects.anonymous and len(listed) == 1:
-            which = "the lesser" if direction > 0 else "the greater"
+        of_all = subject in (_BOTH, _ALL)
+        if of_all and not self.subjects.named and len(listed) == 1:
+            names = ("the lesser", "the greater") if subject == _BOTH else ("the least", "the greatest")
+            which = names[direction < 0]
             number = f"{number}, {which}" if number else which
-        elif subject == _BOTH and not self.subjects.anonymous:
-            values += f" of {self.subjects.individuals[0]} and {self.subjects.individuals[1]}"
+        elif of_all and self.subjects.named:
+            values += f" of {_enumerated([self.subjects.name(one.of) for one in listed])}"
         share = max(tail(one, direction) for one in listed)
         return f"{number} {values}".strip() + f", {'top' if direction > 0 else 'lowest'} {percent(share)}"
 
@@ -508,11 +638,11 @@ def _phrases(statements: Sequence[_Statement], subjects: Subjects, rare: Sequenc
     A repeated subject is not named again, and the other animal becomes "it" after its first mention.
     """
     parts: list[str] = []
-    before, other_named = "", False
+    before, other_named = "", ""
     for one in statements:
-        again = one.subject == before and one.subject not in ("", _ONE, _OTHER)
-        words = _filled(one, subjects, again and other_named)
-        other_named = (again and other_named) or "{other" in one.words
+        again = one.subject == before and one.subject not in ("", _ONE, _OTHER, _SOME, _ANOTHER)
+        words = _filled(one, subjects, again and other_named == one.other)
+        other_named = one.other if "{other" in one.words else other_named if again else ""
         numbers = one.numbers + (f", known at {percent(one.known)} of its frames" if one in rare else "")
         parts.append((words if again or not one.subject else f"{one.subject} {words}") + f" ({numbers})")
         before = one.subject
@@ -525,10 +655,7 @@ def _filled(one: _Statement, subjects: Subjects, other_named: bool) -> str:
         other, others = "each other", "the other's"
     elif other_named or one.subject == _OTHER:
         other, others = "it", "its"
-    elif one.subject in subjects.individuals and not subjects.anonymous:
-        other = subjects.individuals[1 - subjects.individuals.index(one.subject)]
-        others = f"{other}'s"
     else:
-        other, others = "the other", "the other's"
+        other, others = one.other, f"{one.other}'s"
     words = one.words.replace("{nose}", subjects.nose)
     return words.replace("{others}", others).replace("{other}", other)

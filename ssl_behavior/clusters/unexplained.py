@@ -23,6 +23,7 @@ from ssl_behavior.bouts import BoutTable, Span
 from ssl_behavior.clusters.bout_distances import Geometry
 from ssl_behavior.clusters.enrichment import Contingency
 from ssl_behavior.clusters.folder import ClusteredStore
+from ssl_behavior.embeddings_folder import recording_numbers
 
 __all__ = ["DiscoveredBout", "DiscoveredCluster", "Discovery", "discover", "explained_share"]
 
@@ -124,10 +125,14 @@ def discover(
     """
     tables = [one for one in tables if one.annotated.any()]
     weight = np.nan_to_num(np.minimum(seen, 1.0))
+    recordings = recording_numbers(clustered.frames.rows)[clustered.frames.table.recording]
     found = [
-        _cluster(number, clustered.frames.table, tables, float(geometry.separation[number]), float(weight[number]))
+        _cluster(
+            number, clustered.frames.table, recordings, tables, float(geometry.separation[number]),
+            float(weight[number]),
+        )
         for number in np.unique(clustered.frames.table.label).tolist()
-    ]
+    ]  # fmt: skip
     surprise = _surprises(clustered, tables)
     lost = np.flatnonzero(weight < _LEAST_SEEN)
     bouts = _listed(clustered.frames.table, surprise, lost, geometry.distance, most_of_cluster) if tables else []
@@ -139,8 +144,14 @@ def discover(
 
 
 def _cluster(
-    number: int, table: BoutTable, tables: Sequence[Contingency], separation: float, seen: float
+    number: int,
+    table: BoutTable,
+    recordings: np.ndarray,
+    tables: Sequence[Contingency],
+    separation: float,
+    seen: float,
 ) -> DiscoveredCluster:
+    """Explanation of one cluster; `recordings` are the numbers of the bouts' recordings."""
     own = table.label == number
     explained, stream, annotated, behavior, share = max(
         (_explained(one, number) for one in tables), key=lambda values: values[0], default=(0.0, "", 0.0, "", 0.0)
@@ -158,7 +169,7 @@ def _cluster(
         seen=seen,
         frames=int(table.frames[own].sum()),
         bouts=int(own.sum()),
-        recordings=len(np.unique(table.recording[own])),
+        recordings=len(np.unique(recordings[own])),
     )
 
 
@@ -183,20 +194,19 @@ def _surprises(clustered: ClusteredStore, tables: Sequence[Contingency]) -> np.n
         given = counts / np.maximum(counts.sum(axis=0), 1)
         # Pairs without frames do not occur in the sum.
         ratio = np.where(given > 0, alone[:, None] / np.where(given > 0, given, 1.0), 1.0)
-        total += _mean_bits(clustered, one.stream, np.pad(np.log2(ratio), ((0, 0), (0, 1))))
+        total += _mean_bits(clustered, one, np.pad(np.log2(ratio), ((0, 0), (0, 1))))
     return total
 
 
-def _mean_bits(clustered: ClusteredStore, stream: str, bits: np.ndarray) -> np.ndarray:
+def _mean_bits(clustered: ClusteredStore, one: Contingency, bits: np.ndarray) -> np.ndarray:
     """Mean over each bout's frames of their bits [cluster or none, label or none], float64 [bout]."""
-    table, labels = clustered.frames.table, clustered.store.labels(stream)
+    table, rows = clustered.frames.table, clustered.frames.rows
     means = np.zeros(len(table))
     bits[-1] = 0.0
-    edges = np.searchsorted(table.recording, np.arange(len(clustered.rows) + 1))
-    for pick, row in enumerate(clustered.rows):
+    edges = np.searchsorted(table.recording, np.arange(len(rows) + 1))
+    for pick, row in enumerate(rows):
         bouts = slice(edges[pick], edges[pick + 1])
-        own = np.asarray(clustered.frames.of(clustered.frames.rows[pick]))
-        total = np.append(0.0, np.cumsum(bits[own, labels[row.slice]]))
+        total = np.append(0.0, np.cumsum(bits[np.asarray(clustered.frames.of(row)), one.labels.of(row)]))
         means[bouts] = (total[table.stop[bouts]] - total[table.start[bouts]]) / table.frames[bouts]
     return means
 
@@ -220,14 +230,26 @@ def _listed(
 
 def _bout(number: int, clustered: ClusteredStore, tables: Sequence[Contingency], surprise: float) -> DiscoveredBout:
     table = clustered.frames.table
-    row = clustered.rows[int(table.recording[number])]
+    row = clustered.frames.rows[int(table.recording[number])]
     start, stop = int(table.start[number]), int(table.stop[number])
-    behaviors = {}
+    behaviors: dict[str, str] = {}
     for one in tables:
-        labels = np.asarray(clustered.store.labels(one.stream)[row.offset + start : row.offset + stop])
+        labels = np.asarray(one.labels.of(row)[start:stop])
         common = np.bincount(labels.astype(np.int64) % (len(one.behaviors) + 1)).argmax()
-        behaviors[one.stream] = (*one.behaviors, "")[int(common)]
+        word = (*one.behaviors, "")[int(common)]
+        behaviors[one.stream] = _with(behaviors.get(one.stream, ""), word, one.background)
     return DiscoveredBout(
         cluster=int(table.label[number]), recording=row.id, start=start, stop=stop, surprise=surprise,
         behaviors=behaviors,
     )  # fmt: skip
+
+
+def _with(words: str, word: str, background: str) -> str:
+    """Behaviors of a stream with one more; absences say nothing beside a behavior.
+
+    >>> _with("chase", "sniff", "other"), _with("chase", "other", "other"), _with("other", "sniff", "other")
+    ('chase + sniff', 'chase', 'sniff')
+    """
+    if not words or (word and words == background):
+        return word or words
+    return words if word in ("", background) else f"{words} + {word}"

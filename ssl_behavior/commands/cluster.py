@@ -39,16 +39,16 @@ def main(argv: Sequence[str]) -> int:
     # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.clusters import fit_clusters, save_clustering
     from ssl_behavior.clusters.folder import MARKER
-    from ssl_behavior.embeddings_folder import Embeddings
+    from ssl_behavior.embeddings_folder import Embeddings, count_rows
     from ssl_behavior.files import check_free
-    from ssl_behavior.terminal import counted, echo, make_console, progress_bars
+    from ssl_behavior.terminal import echo, make_console, progress_bars
 
     _check(options)
     check_free(options.out, options.overwrite, MARKER)
     embeddings, console = Embeddings(options.embeddings), make_console()
     rows = embeddings.select(options.recordings) if options.recordings else embeddings.rows
     config, space, smoothing = _config(options), space_config(options, _dims(options)), _smoothing(options)
-    echo(console, f"{counted(len(rows), 'recording')} of {options.embeddings}, columns {_listed(embeddings, space)}")
+    echo(console, f"{count_rows(rows)} of {options.embeddings}, columns {_listed(embeddings, space)}")
     extra: dict[str, object] = {}
     if options.choose:
         number, extra["choice.json"] = _choose(options, embeddings, config, space, smoothing, rows, console)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ssl_behavior.clusters.cards import Card, Cards
     from ssl_behavior.clusters.enrichment import Enrichment
     from ssl_behavior.clusters.folder import ClusteredStore
-    from ssl_behavior.clusters.group_comparison import Comparison, Groups, Profiles, ProfilesConfig
-    from ssl_behavior.embeddings_folder import Embeddings
+    from ssl_behavior.clusters.group_comparison import Comparison, Profiles, ProfilesConfig
+    from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
     from ssl_behavior.programs import ProgramsConfig
     from ssl_behavior.terminal import Progress
 
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     from ssl_behavior.clusters import load_clustering
     from ssl_behavior.clusters.cards import CARDS
     from ssl_behavior.clusters.folder import ClusteredStore
-    from ssl_behavior.clusters.group_comparison import compare_profiles
+    from ssl_behavior.clusters.group_comparison import compare_profiles, read_groups
     from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.files import check_free
     from ssl_behavior.programs import ProgramsConfig, with_programs_of
@@ -57,7 +57,9 @@ def main(argv: Sequence[str]) -> int:
     saved, embeddings = load_clustering(options.clusters), Embeddings(options.embeddings)
     saved.check_labeled(embeddings)
     clustered = ClusteredStore.of(saved.frames, Store(options.store))
-    groups = _groups(options, [row.id for row in clustered.rows])
+    groups = None
+    if options.groups_csv is not None:
+        groups = read_groups(options.groups_csv, clustered.frames.rows, options.factor)
     programs = with_programs_of(ProgramsConfig(), options.programs) if options.programs else ProgramsConfig()
     console = make_console()
     if embeddings.store != clustered.store.fingerprint():
@@ -68,7 +70,8 @@ def main(argv: Sequence[str]) -> int:
         echo(console, as_options(note))
     with progress_bars(console) as progress:
         cards = _cards(options, saved, embeddings, clustered, programs, progress)
-    _write_folder(options.out, options.overwrite, cards, profiles, {row.id: row.fps for row in clustered.rows}, console)
+    rows = {row.id: row for row in clustered.frames.rows}
+    _write_folder(options.out, options.overwrite, cards, profiles, rows, console)
     print_described(console, cards, profiles)
     echo(console, f"written to {options.out}: begin with cards.md")
     return 0
@@ -84,12 +87,6 @@ def _checked(options: argparse.Namespace) -> "ProfilesConfig":
     if options.examples < 0:
         raise InputError(f"--examples must be 0 or more, got {options.examples}")
     return ProfilesConfig(level=options.level, permutations=options.permutations, seed=options.seed)
-
-
-def _groups(options: argparse.Namespace, recordings: Sequence[str]) -> "Groups | None":
-    from ssl_behavior.clusters.group_comparison import read_groups
-
-    return None if options.groups_csv is None else read_groups(options.groups_csv, recordings, options.factor)
 
 
 def _cards(
@@ -113,7 +110,7 @@ def _write_folder(
     overwrite: bool,
     cards: "Cards",
     profiles: "Profiles | None",
-    fps: Mapping[str, float],
+    rows: "Mapping[str, EmbeddingRow]",
     console: "Console",
 ) -> None:
     """Write the folder, whole or not at all."""
@@ -122,7 +119,7 @@ def _write_folder(
     from ssl_behavior.terminal import echo
 
     with atomic_folder(out, overwrite, CARDS) as folder:
-        write_cards(cards, folder, fps)
+        write_cards(cards, folder, rows)
         if profiles is None:
             return
         write_profiles(profiles, folder)
@@ -150,7 +147,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", type=Path, required=True, help="the folder to make")
     add(
         "--groups-csv", metavar="FILE", type=Path,
-        help="compare groups: CSV with the columns recording, animal, and a factor (treatment ...)",
+        help="compare groups: CSV with the columns recording, animal, and a factor (treatment ...); a column agent "
+        "gives animals of one recording different groups",
     )  # fmt: skip
     add("--factor", metavar="NAME", help="the column to compare by (default: the only one)")
     add("--level", type=float, default=0.05, help="false discovery rate of reported differences (0.05)")
@@ -185,18 +183,18 @@ _ANONYMOUS = (
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#|])")
 
 
-def write_cards(cards: "Cards", folder: Path, fps: Mapping[str, float]) -> None:
+def write_cards(cards: "Cards", folder: Path, rows: "Mapping[str, EmbeddingRow]") -> None:
     """Write `cards.json`, `cards.md`, `transitions.csv`, `enrichment.csv` and `discovery.csv`.
 
     Parameters
     ----------
-    fps : recording -> frames per second.
+    rows : id -> row of the clustering.
     """
     cards.save(folder)
-    _write(folder / "cards.md", _readable(cards, fps))
+    _write(folder / "cards.md", _readable(cards, rows))
     _write(folder / "transitions.csv", _csv(_transition_rows(cards)))
     _write(folder / "enrichment.csv", _csv(asdict(one) for card in cards.clusters for one in card.labels))
-    _write(folder / "discovery.csv", _csv(_discovery_rows(cards, fps)))
+    _write(folder / "discovery.csv", _csv(_discovery_rows(cards, rows)))
 
 
 def write_profiles(profiles: "Profiles", folder: Path) -> None:
@@ -230,24 +228,25 @@ def _transition_rows(cards: "Cards") -> Iterable[dict[str, Any]]:
             yield {"cluster": card.cluster, "next": name, "bouts": number, "probability": None, "expected": None}
 
 
-def _discovery_rows(cards: "Cards", fps: Mapping[str, float]) -> Iterable[dict[str, Any]]:
+def _discovery_rows(cards: "Cards", rows: "Mapping[str, EmbeddingRow]") -> Iterable[dict[str, Any]]:
     """Rows of `discovery.csv`: clusters, then bouts, by rank; columns that do not apply are empty."""
+    actors = [name for name in ("agent", "target") if any(getattr(row, name) for row in rows.values())]
     columns = (
         "rank", "of", "cluster", "score", "explained", "stream", "annotated", "behavior", "behavior_share",
-        "separation", "seen", "frames", "bouts", "recordings", "recording", "start_frame", "stop_frame", "start_s",
-        "stop_s", "surprise_bits",
+        "separation", "seen", "frames", "bouts", "recordings", "recording", *actors, "start_frame", "stop_frame",
+        "start_s", "stop_s", "surprise_bits",
     )  # fmt: skip
     empty: dict[str, Any] = dict.fromkeys(columns)
     for rank, cluster in enumerate(cards.discovery.clusters, 1):
         yield empty | {"rank": rank, "of": "cluster"} | asdict(cluster)
     for rank, bout in enumerate(cards.discovery.bouts, 1):
-        rate = fps[bout.recording]
+        row = rows[bout.recording]
         labels = " ".join(f"{stream}={name or '-'}" for stream, name in bout.behaviors.items())
         yield empty | {
-            "rank": rank, "of": "bout", "cluster": bout.cluster, "behavior": labels, "recording": bout.recording,
-            "start_frame": bout.start, "stop_frame": bout.stop, "start_s": round(bout.start / rate, 3),
-            "stop_s": round(bout.stop / rate, 3), "surprise_bits": bout.surprise,
-        }  # fmt: skip
+            "rank": rank, "of": "bout", "cluster": bout.cluster, "behavior": labels, "recording": row.recording,
+            "start_frame": bout.start, "stop_frame": bout.stop, "start_s": round(bout.start / row.fps, 3),
+            "stop_s": round(bout.stop / row.fps, 3), "surprise_bits": bout.surprise,
+        } | {name: getattr(row, name) for name in actors}  # fmt: skip
 
 
 def _flat(one: "Comparison") -> dict[str, Any]:
@@ -264,20 +263,21 @@ def _plain(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", html.escape(text, quote=False))
 
 
-def _readable(cards: "Cards", fps: Mapping[str, float]) -> str:
+def _readable(cards: "Cards", rows: "Mapping[str, EmbeddingRow]") -> str:
     """Contents of `cards.md`, the most common cluster first."""
-    lines = ["# Clusters", "", *_introduction(cards)]
+    lines = ["# Clusters", "", *_introduction(cards, rows)]
     for card in sorted(cards.clusters, key=lambda one: -one.share):
-        lines += ["", *_card_lines(card, fps)]
-    lines += ["", "## What known labels explain least", "", *_discovery_lines(cards, fps)]
+        lines += ["", *_card_lines(card, cards.num_recordings, rows)]
+    lines += ["", "## What known labels explain least", "", *_discovery_lines(cards, rows)]
     return "\n".join(lines) + "\n"
 
 
-def _introduction(cards: "Cards") -> list[str]:
+def _introduction(cards: "Cards", rows: "Mapping[str, EmbeddingRow]") -> list[str]:
     from ssl_behavior.clusters.sentences import percent, values_with_units
+    from ssl_behavior.embeddings_folder import count_rows
 
     none = f"; {percent(cards.of_no_cluster / cards.num_frames)} of them in no cluster" if cards.of_no_cluster else ""
-    size = f"{counted(cards.num_frames, 'frame')} of {counted(cards.num_recordings, 'recording')}{none}."
+    size = f"{counted(cards.num_frames, 'frame')} of {count_rows(list(rows.values()))}{none}."
     paragraphs = [f"{size} {_HOW_TO_READ}"]
     if cards.anonymous:
         paragraphs.append(_ANONYMOUS)
@@ -288,7 +288,7 @@ def _introduction(cards: "Cards") -> list[str]:
     return [line for paragraph in paragraphs for line in (paragraph, "")][:-1]
 
 
-def _card_lines(card: "Card", fps: Mapping[str, float]) -> list[str]:
+def _card_lines(card: "Card", recordings: int, rows: "Mapping[str, EmbeddingRow]") -> list[str]:
     from ssl_behavior.clusters.sentences import percent, seconds
 
     lines = [f"## Cluster {card.cluster}", "", f"{_plain(card.sentence)}.", ""]
@@ -296,18 +296,18 @@ def _card_lines(card: "Card", fps: Mapping[str, float]) -> list[str]:
         return lines[:-1]
     bouts = card.bouts
     lines.append(
-        f"- {percent(card.share)} of all frames, in {card.recordings} of {len(card.shares)} recordings; "
+        f"- {percent(card.share)} of all frames, in {card.recordings} of {recordings} recordings; "
         f"{counted(bouts.number, 'bout')}, {bouts.per_minute:.2g} a minute, {seconds(bouts.median)} long "
         f"(middle half {seconds(bouts.lower)} to {seconds(bouts.upper)})"
     )
     if followers := [f"{one.cluster} ({percent(one.probability)})" for one in card.followers[:_MOST_FOLLOWERS]]:
         lines.append(f"- followed by {', '.join(followers)}{_not_followed(card)}")
     if card.labels:
-        lines.append(f"- labels: {_labels(card.labels, len(card.shares))}")
+        lines.append(f"- labels: {_labels(card.labels, recordings)}")
     if differences := _differences(card):
         lines.append(f"- differs most in {differences}")
     if card.medoids:
-        lines.append(f"- typical: {', '.join(_place(m.recording, m.start, m.stop, fps) for m in card.medoids)}")
+        lines.append(f"- typical: {', '.join(_place(rows[m.recording], m.start, m.stop) for m in card.medoids)}")
     return lines
 
 
@@ -357,12 +357,11 @@ def _differences(card: "Card") -> str:
     )
 
 
-def _place(recording: str, start: int, stop: int, fps: Mapping[str, float]) -> str:
-    rate = fps[recording]
-    return f"{_plain(recording)} at {start / rate:.1f} to {stop / rate:.1f} s"
+def _place(row: "EmbeddingRow", start: int, stop: int) -> str:
+    return f"{_plain(row.title)} at {start / row.fps:.1f} to {stop / row.fps:.1f} s"
 
 
-def _discovery_lines(cards: "Cards", fps: Mapping[str, float]) -> list[str]:
+def _discovery_lines(cards: "Cards", rows: "Mapping[str, EmbeddingRow]") -> list[str]:
     from ssl_behavior.clusters.sentences import percent
 
     discovery = cards.discovery
@@ -384,7 +383,7 @@ def _discovery_lines(cards: "Cards", fps: Mapping[str, float]) -> list[str]:
     for bout in discovery.bouts[:20]:
         labels = ", ".join(f"{_plain(stream)} {_plain(name) or '-'}" for stream, name in bout.behaviors.items())
         lines.append(
-            f"- {_place(bout.recording, bout.start, bout.stop, fps)}: cluster {bout.cluster}, labeled {labels} "
+            f"- {_place(rows[bout.recording], bout.start, bout.stop)}: cluster {bout.cluster}, labeled {labels} "
             f"({bout.surprise:.1f} bits)"
         )
     return lines

@@ -52,16 +52,20 @@ def _export_clusters(options: argparse.Namespace, console: "Console") -> None:
     from ssl_behavior.clusters import load_frames
     from ssl_behavior.clusters.cluster_names import STREAM
     from ssl_behavior.exports import cluster_names, clustered_recordings
+    from ssl_behavior.io.annotated_recording import PairStreamFacts
     from ssl_behavior.recording import StreamFacts
 
     clusters = load_frames(options.path)
     names = cluster_names(clusters.num_clusters, _given_names(options.names, clusters.num_clusters))
     rows = _chosen(clusters.rows, options)
     made = clustered_recordings(clusters, rows, names, _minimum_seconds(options), options.media)
-    stream = StreamFacts(name=STREAM, classes=tuple(dict.fromkeys(names)))
-    frames = sum(row.file_times.num_frames for row in rows)
-    _write(options, console, made, [row.id for row in rows], (stream,), {"clusters": list(names)}, frames)
-    _note_irregular([row.id for row in rows if row.source_fps is not None and row.source_frames is None], console)
+    facts = PairStreamFacts if any(row.agent for row in rows) else StreamFacts
+    stream = facts(name=STREAM, classes=tuple(dict.fromkeys(names)))
+    recordings = {row.recording: row for row in rows}
+    frames = sum(row.file_times.num_frames for row in recordings.values())
+    _write(options, console, made, list(recordings), (stream,), {"clusters": list(names)}, frames)
+    irregular = [id for id, row in recordings.items() if row.source_fps is not None and row.source_frames is None]
+    _note_irregular(irregular, console)
 
 
 def _export_store(options: argparse.Namespace, console: "Console") -> None:
@@ -126,7 +130,7 @@ def _write(
 
 
 def _export_embeddings(options: argparse.Namespace, console: "Console") -> None:
-    from ssl_behavior.embeddings_folder import Embeddings
+    from ssl_behavior.embeddings_folder import Embeddings, count_rows
     from ssl_behavior.exports import export_embeddings
     from ssl_behavior.terminal import counted, echo, progress_bars
 
@@ -141,7 +145,7 @@ def _export_embeddings(options: argparse.Namespace, console: "Console") -> None:
     groups = ", ".join(f"{name} {width}" for name, width in made.groups.items())
     words = "".join(f", {column.name}" for column in columns)
     held = f"{counted(made.num_frames, 'frame')} x {made.dim} ({groups}{words})"
-    echo(console, f"{held} of {counted(len(rows), 'recording')}: {options.out}")
+    echo(console, f"{held} of {count_rows(rows)}: {options.out}")
 
 
 def _columns(options: argparse.Namespace, rows: "Sequence[EmbeddingRow]") -> "list[FrameColumn]":

@@ -14,6 +14,7 @@ from ssl_behavior.files import read_contents, read_json
 from ssl_behavior.terminal import counted, listed, make_console, make_table
 
 if TYPE_CHECKING:
+    from ssl_behavior.embeddings_folder import EmbeddingRow
     from ssl_behavior.store import Store
 
 __all__ = ["main"]
@@ -182,7 +183,8 @@ def _embeddings(path: Path, console: Console) -> None:
 
     embeddings = Embeddings(path)
     rows: list[tuple[str, object]] = [
-        ("recordings", len(embeddings.rows)),
+        ("recordings", len({row.recording for row in embeddings.rows})),
+        *_unit(embeddings.rows),
         ("frames", f"{len(embeddings.array):,}"),
         ("columns", ", ".join(f"{name} {width}" for name, width in embeddings.groups.items())),
         ("type", embeddings.array.dtype),
@@ -192,9 +194,26 @@ def _embeddings(path: Path, console: Console) -> None:
     _table(console, f"embeddings {path}", rows)
 
 
+def _unit(rows: "Sequence[EmbeddingRow]") -> list[tuple[str, object]]:
+    """Unit of animals and pairs, with their names."""
+    unit = rows[0].actors.unit if rows else "scene"
+    if unit == "scene":
+        return []
+    return [
+        ("unit", f"{unit}: {counted(len(rows), unit)} ({listed(list(dict.fromkeys(str(r.actors) for r in rows)))})")
+    ]
+
+
+def _fitted_on(ids: Sequence[str], rows: "Sequence[EmbeddingRow]") -> str:
+    """Number of recordings, or of animals or pairs, that a clustering was fitted on."""
+    unit = rows[0].actors.unit if rows else "scene"
+    return counted(len(ids), "recording" if unit == "scene" else unit)
+
+
 def _clusters(path: Path, console: Console) -> None:
     from ssl_behavior.clusters import load_clustering
     from ssl_behavior.clusters.algorithms import KMeansModel
+    from ssl_behavior.embeddings_folder import count_rows
 
     clustering = load_clustering(path)
     model, frames, fitted = clustering.model, clustering.frames, clustering.fitted
@@ -208,8 +227,8 @@ def _clusters(path: Path, console: Console) -> None:
         *((name, value) for name, value in asdict(clustering.smoothing).items()),
         ("seed", clustering.seed),
         ("space", f"{clustering.space.dim} dimensions of {', '.join(f'{name} {n}' for name, n in kept.items())}"),
-        ("fitted on", f"{counted(len(fitted.recordings), 'recording')}, {counted(fitted.frames, 'frame')}"),
-        ("labels", f"{counted(len(frames.rows), 'recording')}, {counted(len(frames.labels), 'frame')}"),
+        ("fitted on", f"{_fitted_on(fitted.recordings, frames.rows)}, {counted(fitted.frames, 'frame')}"),
+        ("labels", f"{count_rows(frames.rows)}, {counted(len(frames.labels), 'frame')}"),
         ("checkpoint", clustering.space.checkpoint[:16]),
         ("store", clustering.store[:16]),
     ]

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ssl_behavior.embeddings_folder import Embeddings
+    from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
     from ssl_behavior.retrieval import FrameIndex, NearBout
+    from ssl_behavior.row_labels import RowLabels
     from ssl_behavior.store import Store
 
 __all__ = ["main"]
@@ -35,13 +36,18 @@ def main(argv: Sequence[str]) -> int:
     # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.bouts import Span
     from ssl_behavior.embeddings_folder import Embeddings
-    from ssl_behavior.retrieval import Query, nearest_bouts, searchable
+    from ssl_behavior.retrieval import Query, example_of, nearest_bouts, searchable
+    from ssl_behavior.row_labels import stream_labels
     from ssl_behavior.terminal import make_console
 
     console, embeddings = make_console(), Embeddings(options.embeddings)
+
+    def example(text: str, argument: str) -> Span:
+        return example_of(Span.parse(text, argument), embeddings, options.agent, options.target)
+
     query = Query(
-        tuple(Span.parse(text) for text in options.query),
-        tuple(Span.parse(text, "unlike") for text in options.unlike),
+        tuple(example(text, "query") for text in options.query),
+        tuple(example(text, "unlike") for text in options.unlike),
     )
     rows = embeddings.select(options.recordings) if options.recordings else embeddings.rows
     # Checks come before an index is built.
@@ -50,7 +56,8 @@ def main(argv: Sequence[str]) -> int:
     store = _store(options.store, embeddings)
     index = _index(options, embeddings, console)
     bouts = nearest_bouts(index, query, options.k, rows, options.exclude_seconds)
-    lines = [line_of(rank, bout, embeddings, store) for rank, bout in enumerate(bouts, 1)]
+    labels = [] if store is None else stream_labels(store, [embeddings.row(bout.recording) for bout in bouts])
+    lines = [line_of(rank, bout, embeddings, labels) for rank, bout in enumerate(bouts, 1)]
     console.print(bouts_table(lines))
     if len(bouts) < options.k:
         console.print(f"The search finds {counted(len(bouts), 'bout')} only.", markup=False)
@@ -171,17 +178,22 @@ def _parser() -> argparse.ArgumentParser:
     add("embeddings", metavar="EMBEDDINGS", type=Path, help="a folder of `ssl-behavior embed`")
     add(
         "--query", nargs="+", action="extend", required=True, metavar="RECORDING:FRAMES",
-        help="examples: RECORDING:FRAME, or a bout RECORDING:START-STOP; frames count from 0, STOP is excluded",
+        help="examples: RECORDING:FRAME, or a bout RECORDING:START-STOP; frames count from 0, STOP is excluded. "
+        "RECORDING@ANIMAL or RECORDING@AGENT,TARGET is the row of an animal or pair",
     )  # fmt: skip
     add(
         "--unlike", nargs="+", action="extend", default=[], metavar="RECORDING:FRAMES",
         help="examples to avoid, such as wrong hits of an earlier search",
     )  # fmt: skip
+    add(
+        "--agent", default="", metavar="ANIMAL", help="acting animal of the examples, in embeddings of animals or pairs"
+    )
+    add("--target", default="", metavar="ANIMAL", help="animal that it acts on, in embeddings of pairs")
     add("-k", type=int, default=10, help="number of bouts (10)")
     add("--recordings", nargs="+", metavar="ID", help="search these recordings alone (ids or globs)")
     add(
         "--exclude-seconds", type=float, default=2.0, metavar="S",
-        help="minimum time between hits and examples in one recording (2)",
+        help="minimum time between hits and examples in one recording, whichever animals (2)",
     )  # fmt: skip
     add("--store", type=Path, help="the embedded store: adds the labels of the bouts")
     add("--csv", type=Path, metavar="FILE", help="also write the bouts to this file")
@@ -225,52 +237,58 @@ class Line:
 
     Parameters
     ----------
+    row : its recording, and the animals of an animal or a pair.
     labels : label stream -> (most common label of the bout's frames, share of the frames); "" = not annotated.
     """
 
     rank: int
     bout: "NearBout"
-    fps: float
+    row: "EmbeddingRow"
     labels: Mapping[str, tuple[str, float]]
 
     @property
     def start_s(self) -> float:
-        return self.bout.start / self.fps
+        return self.bout.start / self.row.fps
 
     @property
     def stop_s(self) -> float:
-        return self.bout.stop / self.fps
+        return self.bout.stop / self.row.fps
+
+    @property
+    def actors(self) -> dict[str, str]:
+        """Column -> animal; empty for scenes."""
+        actors = {"agent": self.row.agent, "target": self.row.target}
+        return {name: animal for name, animal in actors.items() if animal}
 
 
-def line_of(rank: int, bout: "NearBout", embeddings: "Embeddings", store: "Store | None") -> Line:
-    """A row for a bout, with labels from a store."""
-    return Line(rank, bout, embeddings.row(bout.recording).fps, {} if store is None else _labels(bout, store))
+def line_of(rank: int, bout: "NearBout", embeddings: "Embeddings", labels: "Sequence[RowLabels]" = ()) -> Line:
+    """A row for a bout, with its labels."""
+    row = embeddings.row(bout.recording)
+    return Line(rank, bout, row, {one.stream: _common(one, row, bout) for one in labels})
 
 
-def _labels(bout: "NearBout", store: "Store") -> dict[str, tuple[str, float]]:
+def _common(labels: "RowLabels", row: "EmbeddingRow", bout: "NearBout") -> tuple[str, float]:
     import numpy as np
 
-    row, labels = store.row(bout.recording), {}
-    for name, stream in store.streams.items():
-        own = store.labels(name)[row.offset + bout.start : row.offset + bout.stop]
-        values, counts = np.unique(own, return_counts=True)
-        most = int(values[np.argmax(counts)])
-        labels[name] = ("" if most < 0 else stream.vocabulary[most], float(counts.max() / len(own)))
-    return labels
+    own = labels.of(row)[bout.start : bout.stop]
+    values, counts = np.unique(own, return_counts=True)
+    most = int(values[np.argmax(counts)])
+    return "" if most < 0 else labels.classes[most], float(counts.max() / len(own))
 
 
 def bouts_table(lines: Sequence[Line]) -> "Table":
     """A row per bout."""
-    streams = list(lines[0].labels) if lines else []
+    streams, actors = (list(lines[0].labels), list(lines[0].actors)) if lines else ([], [])
     rows = []
     for line in lines:
         bout = line.bout
-        cells = [str(line.rank), bout.recording, f"{bout.start}-{bout.stop}", _clock(line.start_s)]
+        cells = [str(line.rank), line.row.recording, *line.actors.values(), f"{bout.start}-{bout.stop}"]
+        cells += [_clock(line.start_s)]
         cells += [f"{line.stop_s - line.start_s:.1f} s", str(bout.frame), f"{bout.distance:.3f}"]
         cells += [f"{name} {share:.0%}" if name else "not annotated" for name, share in line.labels.values()]
         rows.append(cells)
-    columns = ["", "recording", "frames", "from", "lasts", "nearest", "distance", *streams]
-    return make_table(columns, rows, text=["recording", *streams])
+    columns = ["", "recording", *actors, "frames", "from", "lasts", "nearest", "distance", *streams]
+    return make_table(columns, rows, text=["recording", *actors, *streams])
 
 
 def _clock(seconds: float) -> str:
@@ -291,13 +309,14 @@ def write_bouts(path: Path, lines: Sequence[Line]) -> None:
     InputError
         If the file cannot be written.
     """
-    names = ["rank", "recording", "start_frame", "stop_frame", "start_s", "stop_s", "nearest_frame", "distance"]
-    streams = list(lines[0].labels) if lines else []
+    streams, actors = (list(lines[0].labels), list(lines[0].actors)) if lines else ([], [])
+    names = ["rank", "recording", *actors, "start_frame", "stop_frame", "start_s", "stop_s", "nearest_frame"]
+    names += ["distance"]
     with atomic_file(path, "csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*names, *(column for name in streams for column in (name, f"{name}_share"))])
         for line in lines:
             bout, seconds = line.bout, (f"{line.start_s:.3f}", f"{line.stop_s:.3f}")
             labels = [cell for name, share in line.labels.values() for cell in (name, f"{share:.4f}")]
-            own = [line.rank, bout.recording, bout.start, bout.stop, *seconds, bout.frame, f"{bout.distance:.5f}"]
-            writer.writerow([*own, *labels])
+            own = [line.rank, line.row.recording, *line.actors.values(), bout.start, bout.stop, *seconds, bout.frame]
+            writer.writerow([*own, f"{bout.distance:.5f}", *labels])

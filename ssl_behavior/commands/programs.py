@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ssl_behavior.commands import as_options
 from ssl_behavior.commands.programs_figure import Measured, draw_attributes, plan_figure
@@ -14,7 +14,7 @@ from ssl_behavior.terminal import counted, make_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ssl_behavior.programs import MissingRole, Program, ProgramsConfig, ProgramSet
+    from ssl_behavior.programs import Program, ProgramsConfig, ProgramSet
     from ssl_behavior.skeleton import Skeleton
     from ssl_behavior.store import Store
     from ssl_behavior.windows import WindowReader
@@ -46,12 +46,13 @@ def main(argv: Sequence[str]) -> int:
         return 0
     store = Store(options.store)
     if not options.figure:
-        measure_programs(store, options.names, options.programs, console)
+        measure_programs(store, options.names, options.programs, console, options.others or "nearest")
         return 0
 
     # Errors of the figure come before the long measurement.
     plan = plan_figure(store, options.recording, options.frames, options.stream, options.figure)
-    draw_attributes(measure_programs(store, options.names, options.programs, console), plan)
+    measured = measure_programs(store, options.names, options.programs, console, options.others or "nearest")
+    draw_attributes(measured, plan)
     console.print(f"{plan.recording.id}, drawn over time: {options.figure}", soft_wrap=True, markup=False)
     return 0
 
@@ -63,6 +64,8 @@ def _check(options: argparse.Namespace) -> None:
     for name in ("recording", "frames", "stream"):
         if getattr(options, name) is not None and not options.figure:
             raise InputError(f"--{name} says what to draw: add --figure FILE, or leave it out")
+    if options.others is not None and options.store is None:
+        raise InputError("--others says toward whom the animals of a STORE are measured: add a STORE, or leave it out")
     if options.skeleton is not None and options.store is not None:
         raise InputError("--skeleton is for a run without STORE: a store has its own skeleton; leave one of them out")
     if options.skeleton is not None and options.programs is None:
@@ -96,6 +99,12 @@ def _parser() -> argparse.ArgumentParser:
         "--skeleton",
         metavar="NAME|FILE",
         help=f"without STORE: skeleton for the checks of your programs (default: {_SKELETON})",
+    )
+    add(
+        "--others",
+        choices=("nearest", "each"),
+        help="of three animals or more, measure programs toward the nearest other animal, or toward each "
+        "(default: nearest)",
     )
     add("--figure", type=Path, metavar="FILE", help="figure of the programs and labels over time (.png, .svg, .pdf)")
     add("--recording", metavar="ID", help="recording to draw (default: the first)")
@@ -136,17 +145,19 @@ def list_programs(names: Sequence[str], file: Path | None, skeleton: str, consol
         console.print(summary, markup=False, soft_wrap=True)
 
 
-def _checked(entries: "Sequence[Program]", skeleton: "Skeleton") -> "tuple[list[str], dict[str, MissingRole]]":
-    """Programs that passed all checks, and programs that need a role the skeleton lacks."""
-    from ssl_behavior.programs import MissingRole, check_program
+def _checked(entries: "Sequence[Program]", skeleton: "Skeleton") -> tuple[list[str], dict[str, str]]:
+    """Programs that passed all checks; for those that need a role or an animal that the skeleton lacks, what it is."""
+    from ssl_behavior.programs import MissingOther, MissingRole, check_program
 
     checked: list[str] = []
-    unable: "dict[str, MissingRole]" = {}
+    unable: dict[str, str] = {}
     for entry in entries:
         try:
             check_program(entry, skeleton, _FPS)
         except MissingRole as error:
-            unable[entry.name] = error
+            unable[entry.name] = str(error)
+        except MissingOther:
+            unable[entry.name] = "it needs another animal, and the skeleton names one"
         else:
             checked.append(entry.name)
     return checked, unable
@@ -154,12 +165,22 @@ def _checked(entries: "Sequence[Program]", skeleton: "Skeleton") -> "tuple[list[
 
 def _described(entry: "Program") -> tuple[str, ...]:
     facts = entry.facts
-    of = "each animal" if facts.each_animal else "the pair"
+    of = "the pair" if not facts.each_animal else "each animal to another" if entry.needs_other else "each animal"
     return facts.name, of, facts.units, ", ".join(facts.invariant) or "nothing", facts.description
 
 
-def measure_programs(store: "Store", names: Sequence[str], file: Path | None, console: "Console") -> Measured:
+def measure_programs(
+    store: "Store",
+    names: Sequence[str],
+    file: Path | None,
+    console: "Console",
+    others: Literal["nearest", "each"] = "nearest",
+) -> Measured:
     """Fit the programs to all recordings of a store, and print a table of their values.
+
+    Parameters
+    ----------
+    others : of three animals or more, toward which other one, see `ProgramsConfig`.
 
     Raises
     ------
@@ -174,7 +195,7 @@ def measure_programs(store: "Store", names: Sequence[str], file: Path | None, co
 
     reader = WindowReader([(store, row) for row in store.rows], 1)
     fps = common_fps(store.rows, "import those of each rate into a store of its own")
-    programs = ProgramSet(_config(names, file), store.skeleton, fps)
+    programs = ProgramSet(replace(_config(names, file), others=others), store.skeleton, fps)
     programs.fit(reader)
     for notice in programs.notices:
         console.print(as_options(notice), markup=False, soft_wrap=True)

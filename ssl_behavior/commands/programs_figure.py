@@ -10,9 +10,11 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
-    from ssl_behavior.programs import ProgramSet
+    from ssl_behavior.programs import ProgramFacts, ProgramSet
     from ssl_behavior.recording import Labels, Recording
     from ssl_behavior.store import Store
 
@@ -21,9 +23,13 @@ __all__ = ["Measured", "draw_attributes", "plan_figure"]
 
 
 _MOST_FRAMES = 3000
+_LEGEND_COLUMNS = 12
+_PAIR = "pair"
+"""Label of the one line of a program of two animals."""
 _FORMATS = (".png", ".svg", ".pdf")
 _WIDTH_INCHES, _ROW_INCHES = 14.0, 0.75
-_LINES = ("#222222", "#d1495b")
+_LINES = ("#222222", "#d1495b", "#3d7ab8", "#e09f3e", "#4f9d69", "#8e5ea2")
+_DASHES = ("solid", "dashed", "dotted")
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def plan_figure(
 
 
 def draw_attributes(measured: Measured, plan: FigurePlan) -> None:
-    """Draw one row per program over time, one line per animal, over the labels as background colors.
+    """Draw one row per program over time, one line per animal or pair, over the labels as background colors.
 
     Raises
     ------
@@ -107,14 +113,16 @@ def _figure(measured: Measured, values: "np.ndarray", plan: FigurePlan) -> Any:
 
     span, labels, recording = plan.frames, plan.labels, plan.recording
     programs = measured.programs
-    names = list(dict.fromkeys(name.partition(".")[0] for name in programs.names))
+    names = list(dict.fromkeys(facts.name for facts in programs.attribute_facts))
+    labels_of = [_line_label(facts, of) for facts, of in zip(programs.attribute_facts, programs.subjects, strict=True)]
+    styles = _line_styles(labels_of)
     figure, axes = _rows_of(len(names))
     seconds = np.arange(span[0], span[0] + len(values)) / recording.fps
     for axis, name in zip(axes, names, strict=True):
-        columns = [i for i, attribute in enumerate(programs.names) if attribute.partition(".")[0] == name]
-        for column, color in zip(columns, _LINES, strict=False):
-            animal = programs.names[column].partition(".")[2]
-            axis.plot(seconds, values[:, column], color=color, linewidth=0.8, label=animal or "pair")
+        columns = [i for i, facts in enumerate(programs.attribute_facts) if facts.name == name]
+        for column in columns:
+            label = labels_of[column]
+            axis.plot(seconds, values[:, column], linewidth=0.8, label=label, **styles[label])
         units = programs.units[columns[0]]
         axis.set_ylabel(f"{name}\n[{units}]", rotation=0, ha="right", va="center", fontsize=8)
         _limit(axis, values[:, columns])
@@ -126,6 +134,18 @@ def _figure(measured: Measured, values: "np.ndarray", plan: FigurePlan) -> Any:
     _legend(figure, axes, labels, span)
     figure.suptitle(recording.id, fontsize=10, x=0.01, ha="left")
     return figure
+
+
+def _line_label(facts: "ProgramFacts", subject: tuple[str, ...]) -> str:
+    """The animal, "m1 → m2" for one toward another, "m1, m2" for two of them, or "pair" where there are only two."""
+    return (" → " if facts.each_animal else ", ").join(subject) or _PAIR
+
+
+def _line_styles(labels: "Sequence[str]") -> dict[str, dict[str, str]]:
+    """Color and dashes of the line of every animal or pair; those of two animals have the first two colors."""
+    names = [label for label in dict.fromkeys(labels) if label != _PAIR]
+    styles = [{"color": color, "linestyle": dashes} for dashes in _DASHES for color in _LINES]
+    return {_PAIR: styles[0]} | {name: styles[place % len(styles)] for place, name in enumerate(names)}
 
 
 def _limit(axis: Any, values: "np.ndarray") -> None:
@@ -167,10 +187,11 @@ def _legend(figure: Any, axes: Any, labels: "Labels | None", span: tuple[int, in
     from matplotlib.patches import Patch
 
     lines = {line.get_label(): line for axis in axes for line in axis.get_lines()}
-    handles: dict[str, Any] = {name: line for name, line in lines.items() if name != "pair"}
+    handles: dict[str, Any] = {name: line for name, line in lines.items() if name != _PAIR}
     if labels is not None:
         names = {labels.vocabulary[label] for label in np.unique(labels.frames[slice(*span)]) if label >= 0}
         colors = {name: color for name, color in _colors(labels).items() if name in names}
         handles |= {name: Patch(color=color, alpha=0.25) for name, color in colors.items()}
     if handles:
-        figure.legend(list(handles.values()), list(handles), loc="outside upper right", ncols=len(handles), fontsize=8)
+        columns = min(len(handles), _LEGEND_COLUMNS)
+        figure.legend(list(handles.values()), list(handles), loc="outside upper right", ncols=columns, fontsize=8)

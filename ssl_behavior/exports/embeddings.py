@@ -21,9 +21,9 @@ from ssl_behavior.clusters.cluster_names import STREAM
 from ssl_behavior.embedding import kept_groups
 from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
-from ssl_behavior.exports.label_sources import chosen_streams
 from ssl_behavior.files import atomic_file, check_free, write_json
 from ssl_behavior.methods import group_slices
+from ssl_behavior.row_labels import stream_labels
 from ssl_behavior.store import Store
 from ssl_behavior.terminal import Progress, no_progress
 
@@ -61,21 +61,23 @@ class FrameColumn:
 
 
 def label_columns(store: Store, rows: Sequence[EmbeddingRow], streams: Sequence[str] = ()) -> list[FrameColumn]:
-    """One column for each label stream of a store; `names` selects streams.
+    """One column for each label stream of a store; `streams` selects some. See `ssl_behavior.row_labels`.
 
     Raises
     ------
     InputError
         If the store lacks a stream or a recording, or has another number of frames of it.
     """
-    chosen = chosen_streams(store, streams, with_pairs=False)
+    known = {one.stream: one for one in stream_labels(store, rows)}
+    if not known:
+        raise InputError(f"{store.path} has no labels")
+    for name in streams:
+        if name not in known:
+            raise InputError(f"{store.path} has no label stream {name!r}; it has {sorted(known)}")
     for row in rows:
-        _check_frames(row, store.row(row.id).frames, str(store.path))
-
-    def column(name: str) -> Callable[[EmbeddingRow], np.ndarray]:
-        return lambda row: store.labels(name)[store.row(row.id).slice]
-
-    return [FrameColumn(one.name, one.classes, column(one.name)) for one in chosen]
+        _check_frames(row, store.row(row.recording).frames, str(store.path))
+    chosen = [known[name] for name in dict.fromkeys(streams or known)]
+    return [FrameColumn(one.stream, one.classes, one.of) for one in chosen]
 
 
 def cluster_column(
@@ -108,7 +110,7 @@ def _check_frames(row: EmbeddingRow, frames: int, where: str) -> None:
         raise InputError(f"recording {row.id!r} has {frames:,} frames in {where}, but {row.frames:,} were embedded")
 
 
-RECORDING, FRAME, SECONDS = "recording", "frame", "seconds"
+RECORDING, AGENT, TARGET, FRAME, SECONDS = "recording", "agent", "target", "frame", "seconds"
 _BLOCK_BYTES = 1 << 26
 _MIN_BLOCK_FRAMES = 1024
 
@@ -140,6 +142,20 @@ class ExportedFrames:
     def names(self) -> list[str]:
         """Column names: group and number within the group, counted from 0."""
         return [f"{group}_{number}" for group, width in self.groups.items() for number in range(width)]
+
+    @cached_property
+    def places(self) -> dict[str, tuple[tuple[str, ...], Callable[[EmbeddingRow], int]]]:
+        """Columns that say whose frames these are: name -> (words, number of the word of a row).
+
+        The recording and, of animals and pairs, their agent and target.
+        """
+        unit = self.rows[0].actors.unit if self.rows else "scene"
+        names = {"scene": (RECORDING,), "animal": (RECORDING, AGENT), "pair": (RECORDING, AGENT, TARGET)}[unit]
+        return {name: self._words_of_rows(name) for name in names}
+
+    def _words_of_rows(self, name: str) -> tuple[tuple[str, ...], Callable[[EmbeddingRow], int]]:
+        numbers = {word: place for place, word in enumerate(dict.fromkeys(getattr(row, name) for row in self.rows))}
+        return tuple(numbers), lambda row: numbers[getattr(row, name)]
 
     @cached_property
     def _spans(self) -> list[slice]:
@@ -184,20 +200,28 @@ def write_npy(path: Path, frames: ExportedFrames, advance: Advance) -> None:
                 advance(span.stop - span.start)
         stops = np.cumsum([row.frames for row in frames.rows]).tolist()
         table = [
-            {"id": row.id, "offset": stop - row.frames, "frames": row.frames, "fps": row.fps}
+            {"id": row.id, "offset": stop - row.frames, "frames": row.frames, "fps": row.fps} | _actors(row)
             for row, stop in zip(frames.rows, stops, strict=True)
         ]
         write_json(sidecar_of(path), frames.facts() | {"dtype": str(dtype), "recordings": table})
 
 
+def _actors(row: EmbeddingRow) -> dict[str, str]:
+    """Recording, agent and target of a row of an animal or a pair, for JSON."""
+    if row.actors.unit == "scene":
+        return {}
+    return {RECORDING: row.recording, AGENT: row.agent} | ({TARGET: row.target} if row.target else {})
+
+
 def write_parquet(path: Path, frames: ExportedFrames, advance: Advance) -> None:
-    """Columns: recording, frame, seconds, words (labels, clusters; null = none), then the embedding as float32.
+    """Columns: recording (of animals and pairs: agent, target), frame, seconds, words (labels, clusters; null = none),
+    then the embedding as float32.
 
     A row group holds frames of one recording. The schema's metadata gives the provenance.
     """
     import pyarrow.parquet
 
-    words = [RECORDING, *(column.name for column in frames.columns)]
+    words = [*frames.places, *(column.name for column in frames.columns)]
     schema = _schema(frames)
     with atomic_file(path) as partial:
         options = {"compression": "zstd", "use_dictionary": words, "write_statistics": [*words, FRAME, SECONDS]}
@@ -212,7 +236,7 @@ def _schema(frames: ExportedFrames) -> Any:
     import pyarrow as pa
 
     word = pa.dictionary(pa.int32(), pa.string())
-    fields = [(RECORDING, word), (FRAME, pa.int32()), (SECONDS, pa.float64())]
+    fields = [*((name, word) for name in frames.places), (FRAME, pa.int32()), (SECONDS, pa.float64())]
     fields += [(column.name, word) for column in frames.columns]
     fields += [(name, pa.float32()) for name in frames.names]
     return pa.schema(fields, metadata={"ssl_behavior": json.dumps(frames.facts())})
@@ -223,7 +247,8 @@ def _known(frames: ExportedFrames, row: EmbeddingRow, span: slice) -> Iterator[A
     import pyarrow as pa
 
     numbers = np.arange(span.start, span.stop, dtype=np.int32)
-    yield _words(np.zeros(len(numbers), np.int32), (row.id,))
+    for name in frames.places:
+        yield _words(np.zeros(len(numbers), np.int32), (getattr(row, name),))
     yield pa.array(numbers)
     yield pa.array(numbers / row.fps)
     for column in frames.columns:
@@ -248,8 +273,9 @@ _INDEX = "_index"
 
 
 def write_h5ad(path: Path, frames: ExportedFrames, advance: Advance) -> None:
-    """`X` float32 [frames, dim]; `obs`: recording, frame, seconds and words (labels, clusters) of every frame, named
-    RECORDING:FRAME; `var`: the group of every column; `uns["ssl_behavior"]`: the provenance."""
+    """`X` float32 [frames, dim]; `obs`: recording (of animals and pairs: agent, target), frame, seconds and words
+    (labels, clusters) of every frame, named ID:FRAME by its row's id; `var`: the group of every column;
+    `uns["ssl_behavior"]`: the provenance."""
     with atomic_file(path) as partial, h5py.File(partial, "w") as file:
         _encode(file, "anndata", "0.1.0")
         for name in ("layers", "obsm", "obsp", "varm", "varp"):
@@ -265,7 +291,8 @@ def write_h5ad(path: Path, frames: ExportedFrames, advance: Advance) -> None:
             numbers[place] = block
             obs[_INDEX][place] = [f"{row.id}:{frame}" for frame in own.tolist()]
             obs[FRAME][place], obs[SECONDS][place] = own, own / row.fps
-            obs[f"{RECORDING}/codes"][place] = frames.rows.index(row)
+            for name, (_, number) in frames.places.items():
+                obs[f"{name}/codes"][place] = number(row)
             for column in frames.columns:
                 obs[f"{column.name}/codes"][place] = column.codes(row)[span]
             offset = place.stop
@@ -300,11 +327,12 @@ def _dataframe(file: h5py.File, name: str, columns: Sequence[str]) -> h5py.Group
 def _new_obs(file: h5py.File, frames: ExportedFrames) -> h5py.Group:
     """Empty table of frames."""
     columns: Sequence[FrameColumn] = frames.columns
-    obs = _dataframe(file, "obs", [RECORDING, FRAME, SECONDS, *(column.name for column in columns)])
+    obs = _dataframe(file, "obs", [*frames.places, FRAME, SECONDS, *(column.name for column in columns)])
     _encode(obs.create_dataset(_INDEX, (frames.num_frames,), _TEXT), "string-array", "0.2.0")
     for name, dtype in ((FRAME, np.int32), (SECONDS, np.float64)):
         _encode(obs.create_dataset(name, (frames.num_frames,), dtype), "array", "0.2.0")
-    _categories(obs, RECORDING, [row.id for row in frames.rows], frames.num_frames)
+    for name, (words, _) in frames.places.items():
+        _categories(obs, name, words, frames.num_frames)
     for column in columns:
         _categories(obs, column.name, column.words, frames.num_frames)
     return obs
@@ -389,7 +417,7 @@ def export_embeddings(
             raise InputError(f"{path} is a folder, which `overwrite` does not replace: choose another `out`")
     kept = kept_groups(embeddings.groups, without, only)
     frames = ExportedFrames(embeddings, list(embeddings.rows if rows is None else rows), kept, tuple(columns))
-    _check_names(frames.names, [column.name for column in columns])
+    _check_names([*frames.places, FRAME, SECONDS, *(column.name for column in columns), *frames.names])
     format.write(out, frames, lambda done: progress("writing", done, frames.num_frames))
     return frames
 
@@ -403,8 +431,7 @@ def _format_of(out: Path) -> EmbeddingFormat:
     return format
 
 
-def _check_names(numbers: Sequence[str], words: Sequence[str]) -> None:
-    names = [RECORDING, FRAME, SECONDS, *words, *numbers]
+def _check_names(names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"two columns would be called {name!r}; leave one out (`streams`, `only`, `without`)")

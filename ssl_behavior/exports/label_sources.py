@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 
-from ssl_behavior.bouts import without_short_bouts
+from ssl_behavior.bouts import runs, without_short_bouts
 from ssl_behavior.clusters import FrameClusters
 from ssl_behavior.clusters.cluster_names import STREAM, cluster_labels
 from ssl_behavior.embeddings_folder import EmbeddingRow
@@ -36,19 +37,45 @@ def clustered_recordings(
 ) -> Iterator[AnnotatedRecording]:
     """Recordings with their clusters as labels, one after the other; frames of no cluster are not annotated.
 
-    Those of resampled recordings are brought to the frames of the source, as in `stored_recordings`.
+    Those of resampled recordings are brought to the frames of the source, as in `stored_recordings`. Clusters of pairs
+    are labels with agents and targets; those of animals have the animal itself as target.
 
     Parameters
     ----------
+    rows : of the clustering; those of a recording follow each other.
     names : of each cluster, see `cluster_names`.
     minimum_seconds : shorter bouts become part of the longer one beside them, see `without_short_runs`.
     """
-    for row in rows:
-        labels = without_short_bouts(cluster_labels(clusters.of(row), names), fewest_frames(minimum_seconds, row.fps))
-        times = row.file_times
-        if row.source_frames is not None:
-            labels = resample_labels(labels, row.frame_times, times)
-        yield annotated_recording(row.id, times.fps, {STREAM: labels}, media=media)
+    for recording, grouped in groupby(rows, lambda row: row.recording):
+        own = list(grouped)
+        times, labels = own[0].file_times, [_cluster_labels(clusters, row, names, minimum_seconds) for row in own]
+        if own[0].actors.unit == "scene":
+            yield annotated_recording(recording, times.fps, {STREAM: labels[0]}, media=media)
+            continue
+        individuals = tuple(dict.fromkeys(name for row in own for name in (row.agent, row.target) if name))
+        yield annotated_recording(
+            recording, times.fps, {}, individuals=individuals, media=media, num_frames=times.num_frames,
+            pair_labels={STREAM: _with_actors(own, labels, individuals)},
+        )  # fmt: skip
+
+
+def _cluster_labels(clusters: FrameClusters, row: EmbeddingRow, names: Sequence[str], minimum_seconds: float) -> Labels:
+    """Clusters of a row, in the frames of the video."""
+    labels = without_short_bouts(cluster_labels(clusters.of(row), names), fewest_frames(minimum_seconds, row.fps))
+    return labels if row.source_frames is None else resample_labels(labels, row.frame_times, row.file_times)
+
+
+def _with_actors(rows: Sequence[EmbeddingRow], labels: Sequence[Labels], individuals: Sequence[str]) -> PairLabels:
+    """Labels of a recording's animals or pairs in one stream."""
+    vocabulary = labels[0].vocabulary
+    looked_for = np.zeros((len(individuals), len(individuals), len(vocabulary)), bool)
+    bouts = [np.empty((0, 5), np.int64)]
+    for row, own in zip(rows, labels, strict=True):
+        agent, target = individuals.index(row.agent), individuals.index(row.target or row.agent)
+        looked_for[agent, target] = True
+        spans = [(agent, target, label, start, stop) for start, stop, label in runs(own.frames) if label >= 0]
+        bouts.append(np.array(spans, np.int64).reshape(-1, 5))
+    return PairLabels(vocabulary=vocabulary, bouts=np.concatenate(bouts), looked_for=looked_for)
 
 
 def fewest_frames(seconds: float, fps: float) -> int:
@@ -56,27 +83,17 @@ def fewest_frames(seconds: float, fps: float) -> int:
     return max(1, math.ceil(seconds * fps - _ROUNDING_FRAMES))
 
 
-def chosen_streams(store: Store, names: Sequence[str] = (), with_pairs: bool = True) -> tuple[StreamFacts, ...]:
+def chosen_streams(store: Store, names: Sequence[str] = ()) -> tuple[StreamFacts, ...]:
     """Label streams of a store by name; all by default.
-
-    Parameters
-    ----------
-    with_pairs : streams with agents and targets may be among them.
 
     Raises
     ------
     InputError
-        If one is not there or may not be among them, or there are none.
+        If one is not there, or there are none.
     """
-    known = (*store.streams, *(store.pair_streams if with_pairs else ()))
+    known = (*store.streams, *store.pair_streams)
     if not known:
-        directed = f", only some with agents and targets: {', '.join(store.pair_streams)}" if store.pair_streams else ""
-        raise InputError(f"{store.path} has no labels{directed}")
-    if directed_name := next((name for name in names if name in store.pair_streams and not with_pairs), ""):
-        raise InputError(
-            f"label stream {directed_name!r} of {store.path} has agents and targets, and no single behavior of each "
-            f"frame; choose among {', '.join(known)}"
-        )
+        raise InputError(f"{store.path} has no labels")
     return tuple(_facts(store, name) for name in dict.fromkeys(names or known))
 
 

@@ -86,7 +86,8 @@ def discover(
 def _add_mabe25(tracks: Sequence[TrackFile], index: AnnotationIndex) -> None:
     """Add the annotations of MABe 2025's track tables, and what was looked for, from where the data set has them."""
     tables = [track.path for track in tracks if track.format.name == "mabe25"]
-    for path in dict.fromkeys(table for one in tables for table in video_tables(one)):
+    folders = {path.parent: path for path in tables}
+    for path in dict.fromkeys(table for one in folders.values() for table in video_tables(one)):
         index.add_looked_for(path)
     for path in tables:
         if (found := annotations_of_tracks(path)) is not None:

@@ -523,7 +523,7 @@ def _recordings_table(report: ImportReport, whole: Path) -> "Table":
     rows = []
     for r in report.recordings:
         q = r.quality
-        numbers = [len(r.present)] * varied
+        numbers: list[object] = [len(r.present)] * varied
         numbers += [r.frames, f"{r.seconds:.1f}", f"{r.fps:g}", f"{100 * q.missing_share:.1f}"]
         numbers += [_sentinels(r), q.jumps, q.swapped_frames, q.coinciding_frames, q.far_points]
         rows.append([r.id, *map(str, numbers), *_covered(r, streams)])

@@ -18,6 +18,7 @@ from ssl_behavior.io.label_tables import (
     row_name,
     rows_by_recording,
 )
+from ssl_behavior.mabe25_score import VideoBout
 
 __all__ = [
     "annotations_of_tracks",
@@ -27,6 +28,7 @@ __all__ = [
     "sniff_intervals_table",
     "sniff_looked_for",
     "tracks_folder",
+    "video_bouts",
     "video_tables",
 ]
 
@@ -76,6 +78,35 @@ def read_intervals_table(path: Path) -> list[Annotation]:
             targets.append(agents[-1] if target == _SELF else mouse_name(target))
         stream = AnnotationStream.of(bouts, subject=tuple(agents), target=tuple(targets), directed=True)
         found.append(Annotation(path=path, streams={DEFAULT_STREAM: stream}, names=(recording,) if recording else ()))
+    return found
+
+
+def video_bouts(path: Path, video: str = "") -> list[VideoBout]:
+    """Rows of an annotation or submission table for `ssl_behavior.mabe25_score`, with the table's own numbers.
+
+    Parameters
+    ----------
+    video : of a table without `video_id`.
+
+    Raises
+    ------
+    InputError
+        As `read_intervals_table`, or if no video is named.
+    """
+    table = read_rows(path)
+    columns = table.column("agent_id"), table.column("target_id"), table.column("action")
+    ends, place = (table.column("start_frame"), table.column("stop_frame")), table.column("video_id")
+    if min(*columns, *ends) < 0 or (place < 0 and not video):
+        raise InputError(
+            f"{path}: expected the columns agent_id, target_id, action, start_frame, stop_frame and, unless the video "
+            f"is named, video_id, got {table.header}"
+        )
+    found = []
+    for number, row in enumerate(table.rows):
+        agent, target, action = (row_name(table, number, column) for column in columns)
+        start, stop = row_interval(table, number, ends, last=True)
+        own = row[place].strip() if place >= 0 else video
+        found.append(VideoBout(own, mouse_name(agent), mouse_name(target), action, start, stop - 1))
     return found
 
 

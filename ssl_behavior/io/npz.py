@@ -246,8 +246,13 @@ def write_npz(path: Path, recording: Recording) -> None:
     Raises
     ------
     InputError
-        If the disk is full or the place is not writable.
+        If the disk is full, the place is not writable, or the recording has labels with agents and targets.
     """
+    if recording.pair_labels:
+        raise InputError(
+            f"recording {recording.id!r} has labels with agents and targets ({', '.join(recording.pair_labels)}), "
+            "which `.npz` cannot hold; write a store, or leave them out"
+        )
     values: dict[str, Any] = {
         "id": recording.id,
         "keypoints": recording.keypoints,

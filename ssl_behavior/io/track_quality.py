@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 
@@ -95,7 +96,7 @@ def _probabilities(confidence: np.ndarray | None, keep: bool) -> np.ndarray | No
 
 def _at_sentinel(keypoints: np.ndarray, value: float) -> np.ndarray:
     """bool [time, individual, keypoint]: whether both coordinates are exactly the value."""
-    return np.asarray((keypoints == value).all(axis=-1))
+    return np.asarray((keypoints[..., 0] == value) & (keypoints[..., 1] == value))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +120,8 @@ class Quality:
     coinciding_frames : frames in which every point that two animals share lies within 0.005
         body lengths (at least two points).
     far_points : points farther outside the middle 98 % of their recording than half of that range's width.
-    by_animal : of more than two animals, the field -> animal, or pair "m1 and m2" -> its part of the count, where it is
-        above 0. A frame counts once in `swapped_frames`, and in each of its pairs.
+    by_animal : of more than two animals, the field -> animal, pair "m1 and m2" or ring of swaps "m1, m2 and m3" -> its
+        part of the count, where it is above 0. A frame counts once in `swapped_frames`, and in each of its pairs.
     """
 
     missing: dict[str, float]
@@ -154,15 +155,16 @@ def inspect_quality(recording: Recording) -> Quality:
     jump_px = None if length is None else _JUMP_BODY_LENGTHS * length
     never = np.argwhere(~observed.any(axis=0))
     names = recording.skeleton.keypoints
+    moved = _displacement(keypoints[1:], keypoints[:-1])
     none, nobody = np.zeros(len(recording.individuals), dtype=np.int64), _Pairs({}, 0)
     animals = {
         "frozen_points": _frozen(keypoints, observed, math.ceil(_FROZEN_SECONDS * recording.fps)),
         "collapsed_bodies": none if length is None else _collapsed(keypoints, observed, same_px),
-        "jumps": none if jump_px is None else _jumps(keypoints, jump_px),
+        "jumps": none if jump_px is None else _jumps(moved, jump_px),
         "far_points": _far(keypoints, observed),
     }
     pairs = {
-        "swapped_frames": nobody if jump_px is None else _swapped(keypoints, observed, jump_px),
+        "swapped_frames": nobody if jump_px is None else _swapped(keypoints, observed, moved, jump_px),
         "coinciding_frames": _coinciding(keypoints, observed, same_px),
     }
     return Quality(
@@ -179,6 +181,14 @@ def inspect_quality(recording: Recording) -> Quality:
         **{name: found.frames for name, found in pairs.items()},
         by_animal=_by_animal(recording.individuals, animals, pairs),
     )
+
+
+def _together(names: Sequence[str]) -> str:
+    """
+    >>> _together(["m1", "m2"]), _together(["m1", "m2", "m3"])
+    ('m1 and m2', 'm1, m2 and m3')
+    """
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _missing(observed: np.ndarray, names: Sequence[str]) -> dict[str, float]:
@@ -207,7 +217,7 @@ def _by_animal(
         for name, counts in animals.items()
     }
     for name, parts in pairs.items():
-        found[name] = {" and ".join(individuals[i] for i in who): count for who, count in parts.counts.items()}
+        found[name] = {_together([individuals[i] for i in who]): count for who, count in parts.counts.items()}
     return {name: counts for name, counts in found.items() if counts}
 
 
@@ -233,10 +243,10 @@ def _displacement(now: np.ndarray, before: np.ndarray) -> np.ndarray:
         return np.linalg.norm(now.astype(np.float64) - before, axis=-1)
 
 
-def _jumps(keypoints: np.ndarray, jump_px: float) -> np.ndarray:
-    """Number of jumps of each animal, int64 [individual]."""
+def _jumps(moved: np.ndarray, jump_px: float) -> np.ndarray:
+    """Number of jumps of each animal, int64 [individual]; `moved` is float64 [step, individual, keypoint], px."""
     with np.errstate(invalid="ignore"):
-        return np.asarray((_displacement(keypoints[1:], keypoints[:-1]) > jump_px).sum(axis=(0, 2)))
+        return np.asarray((moved > jump_px).sum(axis=(0, 2)))
 
 
 def _pairs_together(present: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -249,26 +259,27 @@ def _pairs_together(present: np.ndarray) -> Iterator[tuple[int, int]]:
     return zip(first.tolist(), second.tolist(), strict=True)
 
 
-def _swapped(keypoints: np.ndarray, observed: np.ndarray, jump_px: float) -> _Pairs:
+def _swapped(keypoints: np.ndarray, observed: np.ndarray, moved: np.ndarray, jump_px: float) -> _Pairs:
     """Possible identity swaps of two animals, or around a ring of more, over keypoints shown in both frames."""
     steps = observed[1:] & observed[:-1]
-    moved = _displacement(keypoints[1:], keypoints[:-1])
     present = np.asarray(steps.any(axis=2))
     with np.errstate(invalid="ignore"):
         far = np.any(moved > jump_px / 2, axis=2)  # a pair's mean exceeds `jump_px` only if a point moves half of it
-    found = np.zeros(len(steps), dtype=bool)
+    found, explained = np.zeros(len(steps), dtype=bool), np.zeros(present.shape, dtype=bool)
     counts: dict[tuple[int, ...], int] = {}
-    for i, j in _pairs_together(present):
-        at = np.flatnonzero(present[:, i] & present[:, j] & (far[:, i] | far[:, j]))
-        swapped = at[_exchanged(keypoints, steps, moved, at, (i, j), jump_px)]
-        found[swapped] = True
-        if len(swapped):
-            counts[i, j] = len(swapped)
-    for ring, at in _rings(keypoints, steps, far & present, ~found):
-        swapped = at[_exchanged(keypoints, steps, moved, at, ring, jump_px)]
-        found[swapped] = True
-        if len(swapped):
-            counts[ring] = len(swapped)
+    rings = _rings(keypoints, steps, far & present)
+    pairs = (
+        ((i, j), np.flatnonzero(present[:, i] & present[:, j] & (far[:, i] | far[:, j])))
+        for i, j in _pairs_together(present)
+    )
+    for who, at in chain(rings, pairs):
+        at = at[~explained[at][:, who].all(axis=1)]
+        at = at[_exchanged(keypoints, steps, moved, at, who, jump_px)]
+        if len(at):
+            members = tuple(sorted(who))
+            counts[members] = counts.get(members, 0) + len(at)
+            explained[np.ix_(at, who)] = len(who) > 2
+            found[at] = True
     return _Pairs(counts, int(found.sum()))
 
 
@@ -291,18 +302,15 @@ def _exchanged(
     return np.asarray((stay > jump_px * len(ring) / 2) & (stay > _SWAP_RATIO * swap))
 
 
-def _rings(
-    keypoints: np.ndarray, steps: np.ndarray, far: np.ndarray, unexplained: np.ndarray
-) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+def _rings(keypoints: np.ndarray, steps: np.ndarray, far: np.ndarray) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
     """Rings of three or more animals whose tracks may have gone on as the next one's, and the frames before.
 
     Parameters
     ----------
     far : animals that moved far in a step, bool [step, individual].
-    unexplained : steps without a swap of two animals, bool [step].
     """
     rings: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for step in np.flatnonzero((far.sum(axis=1) > 2) & unexplained).tolist():
+    for step in np.flatnonzero(far.sum(axis=1) > 2).tolist():
         movers = np.flatnonzero(far[step])
         shared = steps[step, movers].all(axis=0)
         if not shared.any():
@@ -360,7 +368,8 @@ def _unknown_confidence(confidence: np.ndarray | None, observed: np.ndarray) -> 
 def _frozen(keypoints: np.ndarray, observed: np.ndarray, longest: int) -> np.ndarray:
     """Points in runs of more than `longest` steps without motion, in half of which others move; int64 [individual]."""
     both = observed[1:] & observed[:-1]
-    still = (keypoints[1:] == keypoints[:-1]).all(axis=-1) & both
+    same = keypoints[1:] == keypoints[:-1]
+    still = same[..., 0] & same[..., 1] & both
     moving = (both & ~still).any(axis=(1, 2))
     moved = np.concatenate([[0], np.cumsum(moving)])
     counts = []

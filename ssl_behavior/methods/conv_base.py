@@ -176,20 +176,26 @@ class ConvMethod(Method):
     def _fit_codes(self, embedder: MixingEmbedder, reader: WindowReader, but: Collection[str]) -> list[str]:
         """Fit the quantile codes and the targets computed from them, on pieces of the recordings. Returns notices."""
         pieces = [self._own(batch) for batch in reader.pieces(_CODING_FRAMES)]
+        units = [self._unit_pairs(batch, None, number) for number, batch in enumerate(pieces)]
         moments = [
-            embedder.moments_to_code(*self._inputs(batch, self._unit_pairs(batch, None, number)))
-            for number, batch in enumerate(pieces)
+            embedder.moments_to_code(*self._inputs(batch, pairs)) for batch, pairs in zip(pieces, units, strict=True)
         ]
         notices = []
         if "embedder" not in but:
             embedder.coding.fit(moments)
             notices += _coding_notices(embedder.coding.edges)
         if "targets" not in but:
-            notices += self._fit_targets(reader, pieces, [embedder.coding(*pair) for pair in moments])
+            notices += self._fit_targets(reader, pieces, [embedder.coding(*pair) for pair in moments], units)
         return notices
 
-    def _fit_targets(self, reader: WindowReader, pieces: Sequence[WindowBatch], codes: Sequence[Tensor]) -> list[str]:
-        """Fit targets on the feature codes [1 step code] of pieces of the recordings. Returns notices."""
+    def _fit_targets(
+        self,
+        reader: WindowReader,
+        pieces: Sequence[WindowBatch],
+        codes: Sequence[Tensor],
+        units: Sequence[Pairs | None],
+    ) -> list[str]:
+        """Fit targets on the feature codes [1 step code] of units of pieces of the recordings. Returns notices."""
         return []
 
     @property

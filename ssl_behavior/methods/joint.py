@@ -35,6 +35,7 @@ from ssl_behavior.numerics import RunningMoments, Standardizer
 from ssl_behavior.objectives import balanced_class_weights, class_prior, label_cross_entropy
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.tensor_types import Steps
+from ssl_behavior.views import Pairs
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["Joint", "JointConfig", "LabelCounts", "LabeledPoints", "LabelsConfig", "LinearReadings", "ReadScale"]
@@ -379,8 +380,14 @@ class Joint(ConvMethod):
         self._fit_readings(reader, choose=False)
         return notices
 
-    def _fit_targets(self, reader: WindowReader, pieces: Sequence[WindowBatch], codes: Sequence[Tensor]) -> list[str]:
-        return self.targets.fit(reader, pieces, codes) if self.config.summary else []
+    def _fit_targets(
+        self,
+        reader: WindowReader,
+        pieces: Sequence[WindowBatch],
+        codes: Sequence[Tensor],
+        units: Sequence[Pairs | None],
+    ) -> list[str]:
+        return self.targets.fit(reader, pieces, codes, units) if self.config.summary else []
 
     def finish(self, reader: WindowReader) -> None:
         """Fit the linear readout, if configured, on the current encoder, with a chosen penalty."""

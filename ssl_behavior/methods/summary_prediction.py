@@ -29,7 +29,7 @@ from ssl_behavior.objectives import summary_error
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.tensor_types import StepMask, Steps
-from ssl_behavior.views import Views
+from ssl_behavior.views import Pairs, Views
 from ssl_behavior.window_statistics import QUANTILES, Moments, QuantileCodes, Summaries, SummariesConfig, scene_moments
 from ssl_behavior.windows import WindowBatch, WindowReader
 
@@ -177,19 +177,19 @@ class ProgramCodes(nn.Module):
         self.coding = QuantileCodes(QUANTILES, config.program_codes, 2 * self.programs.num_attributes)
         self.num_codes = self.coding.num_codes
 
-    def forward(self, batch: WindowBatch) -> Float[Tensor, "batch step code"]:
-        """Codes, 0 where unknown; see `SummaryTargetsConfig.program_weight`."""
+    def forward(self, batch: WindowBatch, pairs: Pairs | None = None) -> Float[Tensor, "batch step code"]:
+        """Codes of scenes, or of the units of `pairs`; 0 where unknown. See `SummaryTargetsConfig.program_weight`."""
         with torch.autocast(batch.keypoints.device.type, enabled=False):
-            return self.scale * self.coding(*self._moments(batch))
+            return self.scale * self.coding(*self._moments(batch, pairs))
 
-    def _moments(self, batch: WindowBatch) -> Moments:
+    def _moments(self, batch: WindowBatch, pairs: Pairs | None) -> Moments:
         """Mean and standard deviation of every program's value over each step, and the mask of known ones."""
         assert self.programs is not None
         has_scale = (
             batch.px_per_cm > 0 if self.programs.unit == "cm" else torch.ones_like(batch.px_per_cm, dtype=torch.bool)
         )
         batch = replace(batch, px_per_cm=torch.where(has_scale, batch.px_per_cm, 1.0))
-        values, known = self.programs.attributes(batch)
+        values, known = self.programs.attributes(batch, pairs)
         known = known & has_scale[:, None, None]
         values, known, valid = (
             pad_to_multiple(part, self.stride) for part in (self.programs.standardized(values), known, batch.valid)
@@ -197,12 +197,19 @@ class ProgramCodes(nn.Module):
         return scene_moments(values.unsqueeze(2), known.unsqueeze(2), valid, self.stride, pooled=False)
 
     @torch.no_grad()
-    def fit(self, reader: WindowReader, pieces: Sequence[WindowBatch], codes: Sequence[Tensor]) -> list[str]:
+    def fit(
+        self,
+        reader: WindowReader,
+        pieces: Sequence[WindowBatch],
+        codes: Sequence[Tensor],
+        units: Sequence[Pairs | None],
+    ) -> list[str]:
         """Fit programs, codes and scale; codes stay 0 if no program has known values. Returns notices.
 
         Parameters
         ----------
         pieces, codes : stretches of the training recordings, and the feature codes [1 step code] of each.
+        units : the pairs of the unit of each piece; None = its scene.
         """
         if self.programs is None:
             return [f"summaries are of features alone: {self._refused}"] if self._refused else []
@@ -212,7 +219,7 @@ class ProgramCodes(nn.Module):
             if self.config.programs.file:
                 raise
             return [f"summaries are of features alone: {error}"]
-        moments = [self._moments(batch) for batch in pieces]
+        moments = [self._moments(batch, pairs) for batch, pairs in zip(pieces, units, strict=True)]
         self.coding.fit(moments)
         of_features, of_programs = (
             torch.cat([one[0] for one in side]).var(dim=0, correction=0).sum().sqrt()
@@ -240,10 +247,16 @@ class SummaryTargets(nn.Module):
         self.head = nn.Linear(encoder.latent_dim, self.summaries.components)
 
     @torch.no_grad()
-    def fit(self, reader: WindowReader, pieces: Sequence[WindowBatch], codes: Sequence[Tensor]) -> list[str]:
+    def fit(
+        self,
+        reader: WindowReader,
+        pieces: Sequence[WindowBatch],
+        codes: Sequence[Tensor],
+        units: Sequence[Pairs | None],
+    ) -> list[str]:
         """Fit programs and components, see `ProgramCodes.fit`."""
-        notices = self.program_codes.fit(reader, pieces, codes)
-        self.summaries.fit([self.codes(*pair) for pair in zip(pieces, codes, strict=True)])
+        notices = self.program_codes.fit(reader, pieces, codes, units)
+        self.summaries.fit([self.codes(*piece) for piece in zip(pieces, codes, units, strict=True)])
         if abs(self.fps / 30 - 1) > 0.2:
             lengths = ", ".join(f"{n / self.fps:.3g}" for n in self.config.summaries.windows.around_frames)
             notices.append(f"summaries: at {self.fps:g} frames per second the windows around a frame last {lengths} s")
@@ -251,10 +264,10 @@ class SummaryTargets(nn.Module):
 
     @torch.no_grad()
     def codes(
-        self, batch: WindowBatch, codes: Float[Tensor, "batch step code"]
+        self, batch: WindowBatch, codes: Float[Tensor, "batch step code"], pairs: Pairs | None = None
     ) -> Float[Tensor, "batch step target_code"]:
-        """Codes of the scene and of its programs, from which summaries are computed."""
-        return torch.cat([codes, self.program_codes(batch)], dim=-1) if self.program_codes.num_codes else codes
+        """Codes of the features and programs of scenes, or of units; summaries are computed from them."""
+        return torch.cat([codes, self.program_codes(batch, pairs)], dim=-1) if self.program_codes.num_codes else codes
 
     @property
     def scale(self) -> Float[Tensor, " component"]:
@@ -277,6 +290,7 @@ class SummaryTargets(nn.Module):
         latents: Steps,
         inside: StepMask,
         generator: torch.Generator | None,
+        pairs: Pairs | None = None,
     ) -> LossTerms:
         """Mean squared error of the predicted components, over steps in which anything was observed.
 
@@ -284,11 +298,12 @@ class SummaryTargets(nn.Module):
         ----------
         batch, codes : the scene before anything of it is hidden, and its feature codes.
         latents, inside : of the same windows, as the encoder gives them.
+        pairs : of the windows' units; None = scenes.
         """
         every = self._anchors(generator)
         seen = (inside & seen_steps(batch, self.stride))[:, every]
         with torch.no_grad(), torch.autocast(codes.device.type, enabled=False):
-            target = self.summaries(self.codes(batch, codes), inside, every) / self.scale
+            target = self.summaries(self.codes(batch, codes, pairs), inside, every) / self.scale
         sums = summary_error(self.head(latents[:, every]), target, seen)
         around = summary_error(torch.zeros_like(target), target, seen)
         explained = 1 - all_sum(sums.total.detach()) / all_sum(around.total).clamp_min(_MIN_STD)
@@ -317,22 +332,29 @@ class SummaryPrediction(ConvMethod):
     def fitted_states(self) -> tuple[str, ...]:
         return (*super().fitted_states, "targets.program_codes", "targets.summaries")
 
-    def _fit_targets(self, reader: WindowReader, pieces: Sequence[WindowBatch], codes: Sequence[Tensor]) -> list[str]:
-        return self.targets.fit(reader, pieces, codes)
+    def _fit_targets(
+        self,
+        reader: WindowReader,
+        pieces: Sequence[WindowBatch],
+        codes: Sequence[Tensor],
+        units: Sequence[Pairs | None],
+    ) -> list[str]:
+        return self.targets.fit(reader, pieces, codes, units)
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
         """Loss of `SummaryTargets`; with a generator, inputs are augmented and partly hidden."""
         config, embedder = self.config, self.embedder
         if generator is not None:
             batch = moved(batch, config.augment, self.skeleton, generator)
-        features, valid, views = self._inputs(batch, self._unit_pairs(batch, generator))
+        pairs = self._unit_pairs(batch, generator)
+        features, valid, views = self._inputs(batch, pairs)
         readings = embedder.readings(features, valid, views)
         _, codes, inside = readings
         if generator is not None and (config.drop_channels or config.drop_spans):
             readings = embedder.readings(self._hidden(features, generator), valid, views)
         parted = generator is not None and config.part_frames
         latents = self._by_parts(*readings, views) if parted else embedder.latents(*readings, views)
-        terms: LossTerms = self.targets(batch, codes, latents, inside, generator)
+        terms: LossTerms = self.targets(batch, codes, latents, inside, generator, pairs)
         return terms
 
     def _by_parts(

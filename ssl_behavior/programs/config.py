@@ -31,6 +31,8 @@ class ProgramsConfig:
     units : "auto" is cm where every training recording's scale is known, px otherwise.
     num_classes : by quantiles of the training recordings, for programs without given thresholds.
     thresholds : program -> rising thresholds in its units; for those of lengths, `units` has to be px or cm.
+    others : of three animals or more, a program that needs another animal is computed toward the "nearest" one at every
+        frame, or toward "each" one.
 
     Raises
     ------
@@ -46,6 +48,9 @@ class ProgramsConfig:
     units: Literal["auto", "px", "cm"] = "auto"
     num_classes: int = 3
     thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    # Not in the representation, which a model's fingerprint covers: fingerprints of earlier models stay. Of one or two
+    # animals it changes nothing, and of more the fitted numbers, which the fingerprint covers, too.
+    others: Literal["nearest", "each"] = field(default="nearest", repr=False)
 
     def __post_init__(self) -> None:
         if bool(self.file) != bool(self.file_sha256) or bool(self.file) != bool(self.custom):

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.programs.pose import MissingRole, Pose
+from ssl_behavior.programs.pose import MissingOther, MissingRole, Pose
 from ssl_behavior.programs.program import Program
 from ssl_behavior.programs.user_file import line_in
 from ssl_behavior.seeds import torch_generator
@@ -38,7 +38,7 @@ TRANSFORMED_BY = {
 
 @dataclass(frozen=True)
 class RandomScene:
-    """Keypoints in an arena, from which poses are made."""
+    """Keypoints of one or two animals in an arena, from which poses are made."""
 
     keypoints: Float[Tensor, "*batch time individual keypoint space"]
     arena: Float[Tensor, "*batch corner"]
@@ -125,9 +125,13 @@ def check_program(entry: Program, skeleton: Skeleton, fps: float) -> None:
         gradients, or does not have an invariance it declares. Program, file, case and numbers are named.
     MissingRole
         If the skeleton lacks a body part it asks for.
+    MissingOther
+        If it needs another animal, and the skeleton names one.
     """
     generator = torch_generator(0, "programs", "contract")
     complete = random_scene(skeleton, fps, _BATCH, _prime(_SECONDS * fps), generator)
+    if skeleton.num_individuals == 1:
+        complete = replace(complete, keypoints=complete.keypoints[..., :1, :, :])
     subject, used = _Subject(entry), complete.to(torch.float32)
     subject.check_known(subject.run(used, "a scene without missing points"))
     subject.check_gaps(used, generator)
@@ -149,12 +153,12 @@ def values_of(entry: Program, pose: Pose, case: str) -> Tensor:
     ------
     InputError
         If it raises, or returns another shape or type. Program, file, case and line are named.
-    MissingRole
-        If the skeleton lacks a body part it asks for.
+    MissingRole, MissingOther
+        If there is no such body part, or no other animal.
     """
     try:
         values: object = entry.function(pose)
-    except MissingRole:
+    except (MissingRole, MissingOther):
         raise
     except Exception as error:
         raise InputError(f"{_place(entry)}: on {case} it {_fails(entry, error)}") from error
@@ -309,8 +313,9 @@ def _changed_quantity(used: Pose, fresh: Pose) -> str:
     sides: list[tuple[str, Callable[[Pose], object]]] = [
         ("", lambda pose: pose),
         ("own.", lambda pose: pose.own),
-        ("other.", lambda pose: pose.other),
     ]
+    if used.partner is not None:
+        sides.append(("other.", lambda pose: pose.other))
     for prefix, side in sides:
         for name, value in vars(side(used)).items():
             if isinstance(value, Tensor) and not _same(getattr(side(fresh), name), value, _AGAIN):

@@ -1,7 +1,7 @@
-"""Input of task programs: the pose of two animals, seen from one of them."""
+"""Input of task programs: the pose of an animal, alone or seen toward another one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -14,7 +14,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.programs.vectors import Scalars, Vectors, length, segment_gap, shifted_difference, turn, unit
 from ssl_behavior.skeleton import Skeleton
 
-__all__ = ["Animal", "MissingRole", "Pose"]
+__all__ = ["Animal", "MissingOther", "MissingRole", "Pose"]
 
 
 _TAIL = ("tail_middle", "tail_tip")
@@ -23,6 +23,10 @@ _HALF_LAGS_PER_SECOND = 15
 
 class MissingRole(InputError):  # noqa: N818 (an InputError, named after the missing role)
     """Raised if a program needs a role that no keypoint of the skeleton has."""
+
+
+class MissingOther(InputError):  # noqa: N818 (an InputError, named after the missing animal)
+    """Raised if a program of a lone animal needs another one."""
 
 
 class Animal:
@@ -152,10 +156,14 @@ class Animal:
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """Two animals from the view of one. All lengths are in `unit`."""
+    """An animal and the one it is seen toward, or an animal alone. All lengths are in `unit`.
+
+    `other`, `keypoints`, `gap`, `offset` and `toward` raise `MissingOther` for an animal alone.
+    """
 
     own: Animal
-    other: Animal
+    partner: Animal | None
+    """`other`, None for an animal alone."""
     arena: Float[Tensor, "*batch corner"]
     """x0, y0, x1, y1: where the animals can go."""
     body_length: float
@@ -172,17 +180,30 @@ class Pose:
         body_length: float,
         unit: Literal["px", "cm"] = "px",
     ) -> "Pose":
-        """Pose from the view of the first animal; `swapped` is that of the second."""
-        own, other = (Animal(keypoints[..., i, :, :], skeleton, fps) for i in (0, 1))
-        return cls(own, other, arena, body_length, unit)
+        """Pose from the view of the first of one or two animals; `swapped` is that of the second."""
+        own, *others = (Animal(points, skeleton, fps) for points in keypoints.unbind(-3))
+        return cls(own, others[0] if others else None, arena, body_length, unit)
 
     def swapped(self) -> "Pose":
         """The same scene from the other animal's view."""
-        return Pose(self.other, self.own, self.arena, self.body_length, self.unit)
+        return replace(self, own=self.other, partner=self.own)
+
+    @property
+    def other(self) -> Animal:
+        """The other animal.
+
+        Raises
+        ------
+        MissingOther
+            If there is none.
+        """
+        if self.partner is None:
+            raise MissingOther("it needs another animal, and the recordings have one")
+        return self.partner
 
     @property
     def skeleton(self) -> Skeleton:
-        """Skeleton of both animals."""
+        """Skeleton of the animals."""
         return self.own.skeleton
 
     @property

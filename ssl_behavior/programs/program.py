@@ -5,19 +5,23 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from types import FunctionType
 from typing import TypeVar
+
+import torch
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.programs.pose import Pose
 from ssl_behavior.programs.vectors import Scalars
+from ssl_behavior.skeleton import ROLES, Skeleton
 
 __all__ = ["TRANSFORMATIONS", "Program", "ProgramFacts", "collected", "program"]
 
 TRANSFORMATIONS = ("translation", "rotation", "reflection", "scale", "swap")
 """What can be done to a scene. The arena stays where it is, but for `scale`, which is that of the whole picture;
-`reflection` exchanges left and right keypoints, `swap` the animals."""
+`reflection` exchanges left and right keypoints, `swap` the own and the other animal."""
 
 _LENGTH = r"\blength\b"
 _Kind = TypeVar("_Kind")
@@ -35,8 +39,9 @@ class ProgramFacts:
     name : of the program.
     units : "length", "length/s", "rad" ...; "length" stands for px or cm, as the recordings decide.
     invariant : the `TRANSFORMATIONS` that change no value.
-    each_animal : it says something of one animal, and is computed for both; otherwise of the pair.
+    each_animal : it says something of one animal, and is computed for every one; otherwise of the pair.
     description : one line in words.
+    needs_other : it needs another animal, see `Program.needs_other`; True where this was never found out.
     """
 
     name: str
@@ -44,6 +49,8 @@ class ProgramFacts:
     invariant: tuple[str, ...]
     each_animal: bool
     description: str
+    # Found out from the function, which file_sha256 identifies: no part of a model's fingerprint.
+    needs_other: bool = field(default=True, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.invariant) - set(TRANSFORMATIONS)):
@@ -85,6 +92,20 @@ class Program:
         """The function's name."""
         return self.facts.name
 
+    @cached_property
+    def needs_other(self) -> bool:
+        """Whether the program needs another animal, found out by running it on an animal alone that has every role.
+
+        True where it fails for another reason, such as a keypoint that it takes by number.
+        """
+        skeleton = Skeleton(name="every role", keypoints=ROLES, roles=dict(zip(ROLES, ROLES, strict=True)))
+        pose = Pose.of(torch.zeros(3, 1, len(ROLES), 2), skeleton, 30.0, torch.tensor([0.0, 0.0, 1.0, 1.0]), 1.0)
+        try:
+            self.function(pose)
+        except Exception:  # noqa: BLE001 - its own fault, which `check_program` names on the skeleton that is used
+            return True
+        return False
+
     @property
     def file(self) -> str:
         """File of the function."""
@@ -105,7 +126,7 @@ def program(
     ----------
     units : str, of its values; "length" stands for px or cm.
     invariant : str, the `TRANSFORMATIONS` that change no value, with spaces between.
-    each_animal : True if it says something of `pose.own` and is computed for both animals; False if of the pair.
+    each_animal : True if it says something of `pose.own` and is computed for every animal; False if of the pair.
 
     Raises
     ------

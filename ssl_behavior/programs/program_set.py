@@ -5,7 +5,9 @@ Thresholds and spreads are robust against a few extreme values and many equal on
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
+from itertools import permutations
 from typing import Any, Literal
 
 import torch
@@ -17,13 +19,17 @@ from ssl_behavior.pose_geometry import scale_of
 from ssl_behavior.programs.builtin import PROGRAMS
 from ssl_behavior.programs.config import ProgramsConfig
 from ssl_behavior.programs.contract_checks import check_program, values_of
-from ssl_behavior.programs.pose import MissingRole, Pose
+from ssl_behavior.programs.layout import Layout, PairMask, Poses, Subject, unit_pairs
+from ssl_behavior.programs.pose import Animal, MissingOther, MissingRole, Pose
 from ssl_behavior.programs.program import Program, ProgramFacts
 from ssl_behavior.programs.user_file import programs_with_hash
-from ssl_behavior.skeleton import Skeleton, check_two_individuals
+from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.terminal import counted
+from ssl_behavior.units import Unit, actors_of
+from ssl_behavior.views import present_pairs
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["Attributes", "ProgramSet", "quantile_thresholds", "robust_spread"]
+__all__ = ["FITTING_FRAMES", "Attributes", "ProgramSet", "quantile_thresholds", "robust_spread"]
 
 # Pairs of normal quantiles, and how many standard deviations lie between them.
 _SPREADS = ((0.1587, 2.0), (0.0228, 4.0))
@@ -72,6 +78,9 @@ def robust_spread(ordered: Float[Tensor, " frames"]) -> float:
 
 Attributes = Float[Tensor, "*batch time attribute"]
 
+FITTING_FRAMES = 400_000
+"""Frames that attributes are fitted on; those of an animal or a pair count once for each."""
+
 _CHUNK_FRAMES = 65_536
 _CLIP = 4.0
 _MIN_SPREAD = 1e-3
@@ -83,18 +92,33 @@ class ProgramSet(nn.Module):
     """Programs as attributes of every frame. Fitted values are buffers, saved with the model.
 
     An attribute is a program's value for one animal ("speed.resident"), for the greater and the lesser of two anonymous
-    animals ("speed.greater"), or for the pair ("nose_nose_distance").
+    animals ("speed.greater"), or for the pair ("nose_nose_distance"). Of a single animal, programs that need another
+    one are left out. Of three animals or more, they are taken toward the nearest ("facing_angle.m1"), or toward each
+    ("facing_angle.m1.m2", see `ProgramsConfig.others`), and those of anonymous animals are the greatest and the least
+    of all known values ("speed.greatest").
+
+    An embedding of one animal, or of an ordered pair, is described by attributes of that `unit`: "speed" and
+    "facing_angle" (toward the nearest), or "speed.agent", "facing_angle.target" and "nose_nose_distance". Its windows
+    say with `pairs` whom they are about.
+
+    The cost of programs that need another animal grows with the number of pairs that count, that of the others with
+    the number of animals.
 
     Parameters
     ----------
     config : which programs, units and classes.
-    skeleton : of the recordings.
+    skeleton : of the recordings, with the names of the animals.
     fps : their frames per second.
+    unit : what the attributes describe.
+
+    Attributes
+    ----------
+    names, attribute_facts, subjects : of the attributes: name, program, and what follows the program's name.
 
     Raises
     ------
     InputError
-        If there are not two animals, or none of the programs can run on this skeleton.
+        If none of the programs can run on this skeleton and this number of animals.
     """
 
     median: Tensor
@@ -104,15 +128,16 @@ class ProgramSet(nn.Module):
     body_length: Tensor
     in_cm: Tensor
 
-    def __init__(self, config: ProgramsConfig, skeleton: Skeleton, fps: float) -> None:
+    def __init__(self, config: ProgramsConfig, skeleton: Skeleton, fps: float, unit: Unit = "scene") -> None:
         super().__init__()
-        check_two_individuals(skeleton, "task programs")
         self.config, self.skeleton, self.fps = config, skeleton, float(fps)
+        self.layout = Layout(skeleton=skeleton, unit=unit, others=config.others)
         self.facts, self._left_out = _that_run(config, skeleton, float(fps))
         self.notices = self._left_out
-        labels = [(f"{facts.name}{suffix}", facts) for facts in self.facts for suffix in _suffixes(facts, skeleton)]
-        self.names = tuple(name for name, _ in labels)
-        self.attribute_facts = tuple(facts for _, facts in labels)
+        columns = [(facts, subject) for facts in self.facts for subject in self.layout.subjects(facts)]
+        self.names = tuple(".".join([facts.name, *subject]) for facts, subject in columns)
+        self.attribute_facts = tuple(facts for facts, _ in columns)
+        self.subjects: tuple[Subject, ...] = tuple(subject for _, subject in columns)
         self.num_attributes = len(self.names)
         number = [len(config.thresholds.get(facts.name, [0.0] * (config.num_classes - 1))) for facts in self.facts]
         self.num_classes = max(number) + 1
@@ -165,13 +190,21 @@ class ProgramSet(nn.Module):
         keypoints: Float[Tensor, "*batch time individual keypoint space"],
         arena: Float[Tensor, "*batch corner"],
         px_per_cm: Float[Tensor, "*batch"],
+        pairs: PairMask | None = None,
     ) -> Attributes:
         """Keypoints in px -> attributes in the set's units; NaN = missing, on both sides. Differentiable.
+
+        Parameters
+        ----------
+        pairs : the ordered pairs that count in each window; None = all. Attributes are of animals with a pair as its
+            agent, toward its targets: those of other animals are unknown, and extremes are over these animals alone.
+            A window of the unit animal has one agent, one of the unit pair has one pair.
 
         Raises
         ------
         InputError
-            If the units are cm and a scale is 0, or the user's file has changed.
+            If the units are cm and a scale is 0, the user's file has changed, or there are more animals than the
+            attributes are of. Exchangeable ones may be fewer.
         """
         shape = keypoints.shape[:-3]
         windows = keypoints.flatten(0, -5) if len(shape) > 1 else keypoints.unsqueeze(0)
@@ -179,10 +212,15 @@ class ProgramSet(nn.Module):
         if self.unit == "cm":
             _check_scales(scale)
             arena = arena / scale.unsqueeze(-1)
+        if pairs is not None:
+            pairs = pairs.expand(*shape[:-1], -1, -1).reshape(-1, *pairs.shape[-2:])
+        some = self._some(pairs, keypoints.shape[-3])
         together = max(1, _CHUNK_FRAMES // max(1, shape[-1]))
         picks = [slice(i, i + together) for i in range(0, max(1, len(windows)), together)]
         with torch.autocast(keypoints.device.type, enabled=False):
-            parts = (self._planes(windows[pick], arena[pick], scale[pick]) for pick in picks)
+            lone = (self._lone(windows[pick], arena[pick], scale[pick]) for pick in picks)
+            masks = (None if pairs is None else pairs[pick] for pick in picks)
+            parts = (self._planes(Poses(own, mask, some)) for own, mask in zip(lone, masks, strict=True))
             values = self._joined(parts, picks, windows)
         return values.movedim(0, -1).reshape(*shape, self.num_attributes)
 
@@ -197,44 +235,81 @@ class ProgramSet(nn.Module):
             torch.stack(planes, out=values[:, pick])
         return values
 
-    def _planes(self, windows: Tensor, arena: Tensor, scale: Tensor) -> list[Float[Tensor, "batch time"]]:
-        """Attributes of some windows, one plane each."""
+    def _some(self, pairs: PairMask | None, number: int) -> list[tuple[int, int]]:
+        """The pairs that count in any window; where none are given, all of this number of animals.
+
+        Raises
+        ------
+        InputError
+            If there are more than the attributes are of, or animals that are told apart are fewer.
+        """
+        known = self.skeleton.num_individuals
+        if number > known or (number < known and not self.skeleton.exchangeable):
+            raise InputError(
+                f"task programs: they measure {counted(known, 'animal')}, and these windows have {number}; name the "
+                "store with the most animals first"
+            )
+        if pairs is not None:
+            return [(agent, target) for agent, target in pairs.any(0).nonzero().tolist()]
+        assert self.layout.unit == "scene" or number == 1, "attributes of an animal or a pair need `pairs`"
+        return list(permutations(range(number), 2)) if number > 1 else [(0, 0)]
+
+    def _lone(self, windows: Tensor, arena: Tensor, scale: Tensor) -> list[Pose]:
+        """The pose of each animal alone, of some windows."""
         # Every coordinate a plane of its own in memory: all operations run along time.
         planes = torch.stack(windows.flatten(-3).unbind(-1))
         planes = planes / scale.unsqueeze(-1) if self.unit == "cm" else planes
         keypoints = planes.unflatten(0, windows.shape[2:]).permute(3, 4, 0, 1, 2)
         body_length, unit = self._numbers
-        pose = Pose.of(keypoints, self.skeleton, self.fps, arena, body_length, unit)
-        poses = (pose, pose.swapped())
-        return [plane for entry in self._functions for plane in self._values(entry, poses)]
+        animals = [Animal(points, self.skeleton, self.fps) for points in keypoints.unbind(-3)]
+        return [Pose(animal, None, arena, body_length, unit) for animal in animals]
 
-    def _values(self, entry: Program, poses: tuple[Pose, Pose]) -> Iterator[Tensor]:
+    def _planes(self, poses: Poses) -> list[Float[Tensor, "batch time"]]:
+        """Attributes of some windows, one plane each."""
+        return [
+            plane
+            for facts, entry in zip(self.facts, self._functions, strict=True)
+            for plane in self._values(facts, entry, poses)
+        ]
+
+    def _values(self, facts: ProgramFacts, entry: Program, poses: Poses) -> list[Tensor]:
         """The planes of one program's attributes."""
-        views = poses if entry.facts.each_animal else poses[:1]
+        measured = entry if entry.name in PROGRAMS else partial(values_of, entry, case="the recordings")
         try:
-            values = [entry(pose) if entry.name in PROGRAMS else _own_values(entry, pose) for pose in views]
-        except MissingRole:
+            return self.layout.values(facts, measured, poses)
+        except (MissingRole, MissingOther):
             # Built-in ones are left out beforehand, a user's when it is fitted.
-            missing = poses[0].own.points[..., 0, 0]
-            values = [torch.full_like(missing, torch.nan, requires_grad=False) for _ in views]
-        if entry.facts.each_animal and self.skeleton.exchangeable:
-            values = [torch.maximum(*values), torch.minimum(*values)]
-        yield from values
+            return [poses.unknown for _ in self.layout.subjects(facts)]
 
-    def measure(self, batch: WindowBatch) -> Attributes:
-        """Attributes of a batch, see `evaluate`; NaN for missing points and padding."""
+    def measure(self, batch: WindowBatch, pairs: PairMask | None = None) -> Attributes:
+        """Attributes of a batch, see `evaluate`; NaN for missing points and padding.
+
+        Absent animals have no pairs: they change nothing.
+
+        Parameters
+        ----------
+        pairs : as `ssl_behavior.views.pairs_of` gives them; None = all pairs of animals that are present.
+        """
         keypoints, seen = batch.keypoints, batch.observed & batch.valid[..., None, None]
         if not bool(seen.all()):
             keypoints = keypoints.masked_fill(~seen.unsqueeze(-1), torch.nan)
-        return self.evaluate(keypoints, batch.arena, batch.px_per_cm)
+        return self.evaluate(keypoints, batch.arena, batch.px_per_cm, self._present_pairs(batch, pairs))
+
+    def _present_pairs(self, batch: WindowBatch, pairs: PairMask | None) -> PairMask | None:
+        """The pairs of animals that are present; None = all."""
+        if pairs is None:
+            return None if bool(batch.present.all()) else present_pairs(batch.present)
+        return pairs & batch.present.unsqueeze(-1) & batch.present.unsqueeze(-2)
 
     @torch.no_grad()
-    def attributes(self, batch: WindowBatch) -> tuple[Attributes, Bool[Tensor, "*batch time attribute"]]:
+    def attributes(
+        self, batch: WindowBatch, pairs: PairMask | None = None
+    ) -> tuple[Attributes, Bool[Tensor, "*batch time attribute"]]:
         """Attributes of a batch, 0 where unknown, and the mask of known ones.
 
-        Padding, missing points, and attributes that are not informative are unknown.
+        Padding, missing points, animals without a pair, and attributes that are not informative are unknown.
         """
-        values = self.measure(batch)
+        values = self.measure(batch, pairs)
         known = values.isfinite() & self.informative & batch.valid.unsqueeze(-1)
         return values.masked_fill(~known, 0.0), known
 
@@ -253,8 +328,11 @@ class ProgramSet(nn.Module):
         """Attributes that are invariant under all of the transformations."""
         needed = set(transformations)
         own = [set(facts.invariant) for facts in self.attribute_facts]
-        if self.skeleton.exchangeable:
+        if self.skeleton.exchangeable or self.skeleton.num_individuals == 1:
             own = [kept | {"swap"} for kept in own]
+        elif self.skeleton.num_individuals > 2:
+            # Of more than two, exchanging the animals exchanges the names.
+            own = [kept - {"swap"} for kept in own]
         return torch.tensor([needed <= kept for kept in own], device=self.median.device)
 
     @torch.no_grad()
@@ -287,13 +365,13 @@ class ProgramSet(nn.Module):
         self.notices = tuple(notices)
 
     def _check_custom(self) -> dict[str, str]:
-        """Check the user's programs; name -> notice for each that needs a role the skeleton lacks."""
+        """Check the user's programs; name -> notice for each that needs a role, or an animal, that there is not."""
         missing = {}
         for entry in self._functions:
             if entry.name not in PROGRAMS:
                 try:
                     check_program(entry, self.skeleton, self.fps)
-                except MissingRole as error:
+                except (MissingRole, MissingOther) as error:
                     missing[entry.name] = f"{entry.name} is left out: {error}"
         return missing
 
@@ -307,11 +385,12 @@ class ProgramSet(nn.Module):
         return self.config.units != "px" and not without
 
     def _training_values(self, reader: WindowReader) -> Float[Tensor, "frames attribute"]:
-        values = []
-        for piece in reader.pieces():
+        values, units = [], len(actors_of(self.layout.unit, self.skeleton.individuals))
+        for piece in reader.pieces(FITTING_FRAMES // units):
             batch = piece.to(self.median.device, self.median.dtype)
-            found, known = self.attributes(batch)
-            values.append(found.masked_fill(~known, torch.nan).flatten(0, 1))
+            for pairs in unit_pairs(self.layout.unit, batch.present):
+                found, known = self.attributes(batch, pairs)
+                values.append(found.masked_fill(~known, torch.nan).flatten(0, 1))
         return torch.cat(values)
 
     def _fit_attribute(self, column: int, values: Float[Tensor, " frames"], name: str) -> list[str]:
@@ -360,11 +439,6 @@ def _clear_cache(module: nn.Module, _: Any) -> None:
     module._fitted = None
 
 
-def _own_values(entry: Program, pose: Pose) -> Tensor:
-    """Values of a user's program; its exceptions become InputError."""
-    return values_of(entry, pose, "the recordings")
-
-
 def _natural_size(units: str, ordered: Float[Tensor, " frames"], body_length: float) -> float:
     """Scale of a unit: body length, 1 rad, 1 s or 1; for other units, the size of the values."""
     if power := re.fullmatch(r"length(?:\^(\d))?(?:/s(?:\^\d)?)?", units):
@@ -385,21 +459,16 @@ def _first(notices: Sequence[str]) -> str:
     return f"{notices[0]}{f' (and {len(notices) - 1} more like it)' if len(notices) > 1 else ''}"
 
 
-def _suffixes(facts: ProgramFacts, skeleton: Skeleton) -> tuple[str, ...]:
-    if not facts.each_animal:
-        return ("",)
-    return (".greater", ".lesser") if skeleton.exchangeable else tuple(f".{name}" for name in skeleton.individuals)
-
-
 def _that_run(
     config: ProgramsConfig, skeleton: Skeleton, fps: float
 ) -> tuple[tuple[ProgramFacts, ...], tuple[str, ...]]:
-    """Programs whose roles the skeleton has, and a notice for each other one."""
-    keypoints = torch.zeros(3, 2, skeleton.num_keypoints, 2)
+    """Programs that can run: the skeleton has their roles, and the other animal. A notice for each other one."""
+    number = skeleton.num_individuals
+    keypoints = torch.zeros(3, min(number, 2), skeleton.num_keypoints, 2)
     pose = Pose.of(keypoints, skeleton, fps, torch.tensor([0.0, 0.0, 1.0, 1.0]), 1.0)
     kept, notices = [], []
     for facts in config.facts:
-        if skeleton.exchangeable and not facts.each_animal and "swap" not in facts.invariant:
+        if skeleton.exchangeable and number > 1 and not facts.each_animal and "swap" not in facts.invariant:
             raise InputError(
                 f"program {facts.name!r} depends on which of the animals comes first, and those of skeleton "
                 f"{skeleton.name!r} are anonymous; declare it with each_animal=True, or invariant under swap"
@@ -407,7 +476,8 @@ def _that_run(
         try:
             if facts.name in PROGRAMS:
                 PROGRAMS[facts.name](pose)
-        except MissingRole as error:
+                facts = replace(facts, needs_other=PROGRAMS[facts.name].needs_other)
+        except (MissingRole, MissingOther) as error:
             notices.append(f"{facts.name} is left out: {error}")
         else:
             kept.append(facts)
@@ -429,8 +499,10 @@ def _body_length(reader: WindowReader, skeleton: Skeleton, in_cm: bool) -> float
     """The scene's scale, in cm where asked; over recordings of several px per cm, their mean by frames."""
     if not in_cm:
         return scale_of(reader, skeleton)
+    individuals = None if skeleton.exchangeable else skeleton.individuals
     total = 0.0
     for px_per_cm in sorted({float(row.px_per_cm or 0.0) for _, row in reader.sources}):
-        part = WindowReader([source for source in reader.sources if source[1].px_per_cm == px_per_cm], 1)
+        sources = [source for source in reader.sources if source[1].px_per_cm == px_per_cm]
+        part = WindowReader(sources, 1, individuals=individuals)
         total += scale_of(part, skeleton) / px_per_cm * part.num_frames
     return total / reader.num_frames

@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import sys
 import traceback
+from dataclasses import replace
 from importlib.abc import InspectLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -133,10 +134,13 @@ def programs_with_hash(path: str, sha256: str) -> dict[str, Program]:
 def custom_programs(path: str | Path) -> tuple[tuple[ProgramFacts, ...], str]:
     """Fields of the configuration for a user's file: facts of its programs, and its SHA-256.
 
+    Every program runs once, to find out whether it needs another animal.
+
     Raises
     ------
     InputError
         As `load_programs`.
     """
     programs, digest = load_programs(path)
-    return tuple(value.facts for value in programs.values()), digest
+    facts = (replace(value.facts, needs_other=value.needs_other) for value in programs.values())
+    return tuple(facts), digest

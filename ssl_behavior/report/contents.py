@@ -11,6 +11,7 @@ from ssl_behavior.clusters.cards import Card
 from ssl_behavior.clusters.unexplained import Discovery
 from ssl_behavior.errors import InputError
 from ssl_behavior.skeleton import Skeleton
+from ssl_behavior.units import Actors, Unit
 
 __all__ = [
     "MOST_POINTS",
@@ -33,14 +34,36 @@ MOST_POINTS = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class ReportRecording:
-    """Name, length and frame rate of a recording."""
+    """Name, length and frame rate of a recording, or of an animal or a pair of it.
+
+    Parameters
+    ----------
+    id : unique in the report.
+    recording : id of the recording; given only where it is not `id`.
+    agent, target : animals of an animal's or a pair's row; "" = none.
+    """
 
     id: str
     frames: int
     fps: float
     subset: str = ""
+    recording: str = ""
+    agent: str = ""
+    target: str = ""
+
+    @property
+    def actors(self) -> Actors:
+        """Animals that it is about."""
+        return Actors(agent=self.agent, target=self.target)
+
+    @property
+    def title(self) -> str:
+        """Words for people, such as "cage3, m1 → m2"."""
+        return f"{self.recording}, {self.actors}" if self.agent else self.recording
 
     def __post_init__(self) -> None:
+        if not self.recording:
+            object.__setattr__(self, "recording", self.id)
         if self.frames < 1 or not self.fps > 0:
             raise InputError(
                 f"recording {self.id!r}: frames and fps must be above 0, got {self.frames} and {self.fps:g}"
@@ -57,12 +80,14 @@ class Ethogram:
     words : names of the values, in order.
     frames : whole numbers [time] of each recording of the report, -1 = none; None for a recording without the stream.
     background : the word that means "nothing of interest"; "" if there is none.
+    of_recording : all animals and pairs of a recording have the same frames.
     """
 
     name: str
     words: tuple[str, ...]
     frames: Sequence[np.ndarray | None]
     background: str = ""
+    of_recording: bool = False
 
     def __post_init__(self) -> None:
         if self.background and self.background not in self.words:
@@ -240,6 +265,8 @@ class Report:
 
     Parameters
     ----------
+    recordings : the recordings or, of an embedding of animals or pairs, one entry for each of these; those of one
+        recording follow each other.
     facts : (what, value) lines for the head of the page.
     skeleton, individuals : of the tracks.
     clusters : the ethogram of clusters, None where there are none; cards, transitions and profiles refer to it.
@@ -274,6 +301,7 @@ class Report:
         object.__setattr__(self, "_ethograms", {ethogram.name: ethogram for ethogram in every})
         if len(self._ethograms) != len(every):
             raise InputError(f"report {self.title!r}: two ethograms have the same name, {[one.name for one in every]}")
+        self._check_actors()
         for ethogram in every:
             self._check_ethogram(ethogram)
         self._check_clusters()
@@ -285,10 +313,34 @@ class Report:
     def num_clusters(self) -> int:
         return len(self.clusters.words) if self.clusters else 0
 
+    @property
+    def unit(self) -> Unit:
+        """What an entry of `recordings` is about."""
+        return self.recordings[0].actors.unit
+
+    @cached_property
+    def groups(self) -> tuple[ReportRecording, ...]:
+        """The first entry of each recording."""
+        first: dict[str, ReportRecording] = {}
+        for one in self.recordings:
+            first.setdefault(one.recording, one)
+        return tuple(first.values())
+
     @cached_property
     def numbers(self) -> dict[str, int]:
         """Number of each recording, by id."""
         return {recording.id: number for number, recording in enumerate(self.recordings)}
+
+    def _check_actors(self) -> None:
+        for one in self.recordings:
+            if one.actors.unit != self.unit:
+                raise InputError(
+                    f"report {self.title!r}: {one.title!r} is a {one.actors.unit}, but {self.recordings[0].title!r} a "
+                    f"{self.unit}; a report is of one unit"
+                )
+            for name in (one.agent, one.target):
+                if name and name not in self.individuals:
+                    raise InputError(f"{one.title!r}: {name!r} is none of the animals {list(self.individuals)}")
 
     def _check_ethogram(self, ethogram: Ethogram) -> None:
         if len(ethogram.frames) != len(self.recordings):

@@ -5,14 +5,14 @@ the store and in the embeddings.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from ssl_behavior.bouts import BoutTable, Span, bout_table
 from ssl_behavior.embedding_space import Space
-from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, recording_numbers
 from ssl_behavior.errors import InputError
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.report.contents import Ethogram, ExampleBout, Neighbor, ReportRecording
@@ -68,16 +68,21 @@ def similar_bouts(
     points: np.ndarray,
     k: int,
     same_event_seconds: float,
+    recordings: np.ndarray | None = None,
 ) -> list[list[tuple[int, float]]]:
     """(number among `bouts`, distance) of the k nearest bouts of each query, by exact search; fewer if there are not k.
 
     Bouts of the query's recording that begin less than `same_event_seconds` after its end, or end as little before its
     start, are the same event and are skipped. Of bouts that overlap or touch each other, only the nearest is returned.
+    Both hold for all animals and pairs of a recording: what another animal does at that time is part of the event.
 
     Parameters
     ----------
     query_points, points : float32 [bout, dim].
+    recordings : number of the recording of each row of the tables, see `recording_numbers`; None = a row each.
     """
+    if recordings is not None:
+        queries, bouts = (_of_recordings(one, recordings) for one in (queries, bouts))
     if not len(bouts) or not len(queries):
         return [[] for _ in range(len(queries))]
     index = load_faiss("the report").IndexFlatL2(points.shape[1])
@@ -95,6 +100,12 @@ def similar_bouts(
         left = left[short] if depth < len(bouts) else left[:0]
         depth = min(len(bouts), depth * 4)
     return found
+
+
+def _of_recordings(bouts: BoutTable, recordings: np.ndarray) -> BoutTable:
+    """Bouts with the numbers of their recordings; all rows of a recording have its frame rate."""
+    fps = bouts.fps[np.unique(recordings, return_index=True)[1]]
+    return replace(bouts, recording=recordings[bouts.recording], fps=fps)
 
 
 def _other_events(queries: BoutTable, bouts: BoutTable, ids: np.ndarray, same_event_frames: np.ndarray) -> np.ndarray:
@@ -131,14 +142,22 @@ def nearest_points(queries: np.ndarray, points: np.ndarray) -> np.ndarray:
     return nearest
 
 
-def central_bouts(bouts: BoutTable, points: np.ndarray, number: int) -> np.ndarray:
-    """Bouts of each label nearest to the label's mean, from as many recordings as possible."""
+def central_bouts(
+    bouts: BoutTable, points: np.ndarray, number: int, recordings: np.ndarray | None = None
+) -> np.ndarray:
+    """Bouts of each label nearest to the label's mean, from as many recordings as possible.
+
+    Parameters
+    ----------
+    recordings : number of the recording of each row of the table; None = a row each.
+    """
+    places = bouts.recording if recordings is None else recordings[bouts.recording]
     chosen = [np.empty(0, np.int64)]
     for label in np.unique(bouts.label):
         own = np.flatnonzero(bouts.label == label)
         distances = np.linalg.norm(points[own] - points[own].mean(axis=0), axis=1)
         order = own[np.argsort(distances, kind="stable")]
-        turn = _turns(bouts.recording[order])
+        turn = _turns(places[order])
         chosen.append(order[np.argsort(turn, kind="stable")][:number])
     return np.concatenate(chosen)
 
@@ -159,7 +178,7 @@ class Source:
 
     Parameters
     ----------
-    rows : the recordings in the embeddings, in their order.
+    rows : the recordings in the embeddings or, of animals and pairs, all rows of these recordings, in their order.
     """
 
     store: Store
@@ -175,30 +194,40 @@ class Source:
         InputError
             If one of them is not in both, or not as long in both.
         """
-        ids = {row.id for row in (embeddings.rows if chosen_rows is None else chosen_rows)}
-        rows = tuple(row for row in embeddings.rows if row.id in ids)
-        if missing := sorted(ids - {row.id for row in rows}):
+        every = {row.recording for row in embeddings.rows}
+        ids = every if chosen_rows is None else {row.id for row in chosen_rows}
+        rows = tuple(row for row in embeddings.rows if row.recording in ids)
+        if missing := sorted(ids - every):
             raise InputError(f"{embeddings.path} has no recording {missing[0]!r}: embed it, or leave it out")
         if not rows:
             raise InputError(f"{embeddings.path} has no recordings to report on")
         for row in rows:
-            frames = store.row(row.id).frames
+            frames = store.row(row.recording).frames
             if frames != row.frames:
                 raise InputError(
-                    f"recording {row.id!r} has {frames} frames in {store.path} and {row.frames} in {embeddings.path}: "
-                    "embed this store again"
+                    f"recording {row.recording!r} has {frames} frames in {store.path} and {row.frames} in "
+                    f"{embeddings.path}: embed this store again"
                 )
         return cls(store, embeddings, rows)
 
     @cached_property
     def store_rows(self) -> tuple[StoreRow, ...]:
-        return tuple(self.store.row(row.id) for row in self.rows)
+        return tuple(self.store.row(row.recording) for row in self.rows)
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """Number of the recording of each row, int64 [row]."""
+        return recording_numbers(self.rows)
 
     @cached_property
     def recordings(self) -> tuple[ReportRecording, ...]:
         return tuple(
-            ReportRecording(id=row.id, frames=row.frames, fps=row.fps, subset=row.subset) for row in self.store_rows
-        )
+            ReportRecording(
+                id=row.id, recording=row.recording, agent=row.agent, target=row.target, frames=stored.frames,
+                fps=stored.fps, subset=stored.subset,
+            )
+            for row, stored in zip(self.rows, self.store_rows, strict=True)
+        )  # fmt: skip
 
     @cached_property
     def offsets(self) -> np.ndarray:
@@ -207,7 +236,7 @@ class Source:
 
     @cached_property
     def store_offsets(self) -> np.ndarray:
-        """First frame of each recording in the store."""
+        """First frame of each row's recording in the store."""
         return np.array([row.offset for row in self.store_rows])
 
 
@@ -245,7 +274,8 @@ def choose_bouts(
     means = pooled(candidates, space, source.embeddings)
     central = np.empty(0, np.int64)
     if clusters:
-        central = central_bouts(candidates, means, max(1, int(_CENTRAL * number) // max(1, len(clusters.words))))
+        each = max(1, int(_CENTRAL * number) // max(1, len(clusters.words)))
+        central = central_bouts(candidates, means, each, source.numbers)
     numbers = {row.id: place for place, row in enumerate(rows)}
     required = BoutTable.of(
         [(numbers[span.recording], span.start, span.stop, cluster) for span, cluster in named], rows
@@ -256,7 +286,7 @@ def choose_bouts(
     left = max(0, number - sum(len(part) for _, part in parts[1:]))
     for ethogram, part in [*parts, (name, _drawn(candidates, left, seed))]:
         own = pooled(part, space, source.embeddings)
-        found = similar_bouts(part, own, candidates, means, neighbors, _SAME_EVENT_SECONDS)
+        found = similar_bouts(part, own, candidates, means, neighbors, _SAME_EVENT_SECONDS, source.numbers)
         chosen.add(ethogram, part, own, found, name, candidates, means)
     chosen.add_neighbors_among_examples(neighbors, space.dim)
     return chosen.bouts(), chosen.points(space.dim)
@@ -324,7 +354,8 @@ class _Chosen:
         self.only_neighbors = {number for number in range(len(self.rows)) if number not in self.neighbors}
         examples, means = BoutTable.of(self.rows, self.source.rows), self.points(dim)
         left = np.array(sorted(self.only_neighbors), np.int64)
-        found = similar_bouts(examples.take(left), means[left], examples, means, k, _SAME_EVENT_SECONDS)
+        numbers = self.source.numbers
+        found = similar_bouts(examples.take(left), means[left], examples, means, k, _SAME_EVENT_SECONDS, numbers)
         for number, near in zip(left.tolist(), found, strict=True):
             self.neighbors[number] = tuple(Neighbor(bout=bout, distance=distance) for bout, distance in near)
 
@@ -334,12 +365,13 @@ class _Chosen:
     def bouts(self) -> tuple[ExampleBout, ...]:
         """The example bouts with their tracks, read one by one."""
         examples, store = [], self.source.store
-        for number, (recording, start, stop, label) in enumerate(self.rows):
-            row = self.source.store_rows[recording]
+        for number, (place, start, stop, label) in enumerate(self.rows):
+            row = self.source.store_rows[place]
             first, last = _track_frames(start, stop, row)
             examples.append(
                 ExampleBout(
-                    recording=row.id, start=start, stop=stop, ethogram=self.ethograms[number], value=label, first=first,
+                    recording=self.source.rows[place].id, start=start, stop=stop, ethogram=self.ethograms[number],
+                    value=label, first=first,
                     track=np.array(store.keypoints[row.offset + first : row.offset + last]),
                     neighbors=self.neighbors.get(number, ()), among_examples=number in self.only_neighbors,
                 )

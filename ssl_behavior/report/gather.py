@@ -12,12 +12,13 @@ from ssl_behavior.clusters.enrichment import contingency
 from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.frame_clusters import transitions
 from ssl_behavior.embedding_space import Space, SpaceConfig, sample_frames
-from ssl_behavior.embeddings_folder import Embeddings
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, count_rows
 from ssl_behavior.errors import InputError
 from ssl_behavior.report.contents import MOST_POINTS, AnimalProfiles, Ethogram, ExampleBout, FrameMap, Report, Scores
 from ssl_behavior.report.examples import Source, choose_bouts, nearest_points
 from ssl_behavior.report.maps import check_map, draw_map, program_channels, tracking_channels
 from ssl_behavior.report.table_rows import MOST_BOUTS
+from ssl_behavior.row_labels import RowLabels, behavior_labels, stream_labels
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.terminal import Progress, no_progress
 
@@ -91,7 +92,7 @@ def gather_report(
 
     Parameters
     ----------
-    rows : the recordings to show, all of the embeddings' by default.
+    rows : the recordings to show, with all their animals or pairs; all of the embeddings' by default.
     clusters : the cluster of each frame.
     description : of `clusters`, from `ssl-behavior describe`; without one, the report counts its own cards.
 
@@ -124,7 +125,7 @@ def gather_report(
         labels=labels,
         map=frames,
         bouts=examples,
-        cards=() if clustered is None else _cards(clustered, labels, description),
+        cards=() if clustered is None else _cards(clustered, description),
         transitions=None if clustered is None else transitions(clustered.frames).counts,
         discovery=description.discovery if description else None,
         profiles=tuple(profiles),
@@ -137,12 +138,24 @@ def gather_report(
 def _label_streams(source: Source) -> tuple[Ethogram, ...]:
     """Label streams with annotated frames in the report's recordings."""
     streams = []
-    for name, stream in source.store.streams.items():
-        frames = source.store.labels(name)
-        own = [frames[row.slice] if name in row.annotators else None for row in source.store_rows]
+    for labels in stream_labels(source.store, source.rows):
+        own = [_annotated(labels, *rows) for rows in zip(source.rows, source.store_rows, strict=True)]
         if any(one is not None and (one >= 0).any() for one in own):
-            streams.append(Ethogram(name=name, words=stream.vocabulary, frames=own, background=stream.background))
+            streams.append(
+                Ethogram(
+                    name=labels.stream, words=labels.classes, frames=own, background=labels.background,
+                    of_recording=labels.of_recording,
+                )
+            )  # fmt: skip
     return tuple(streams)
+
+
+def _annotated(labels: RowLabels, row: EmbeddingRow, recording: StoreRow) -> np.ndarray | None:
+    """Labels of a row; None where nobody annotated the stream."""
+    if labels.of_recording:
+        return labels.of(row) if labels.stream in recording.annotators else None
+    own = labels.of(row)
+    return own if (own >= 0).any() else None
 
 
 def _clustered(source: Source, clusters: FrameClusters) -> ClusteredStore:
@@ -152,12 +165,12 @@ def _clustered(source: Source, clusters: FrameClusters) -> ClusteredStore:
     for row in own.rows:
         if row.frames != frames[row.id]:
             raise InputError(
-                f"recording {row.id!r} has {row.frames} frames in the clusters and {frames[row.id]} in "
+                f"recording {row.recording!r} has {row.frames} frames in the clusters and {frames[row.id]} in "
                 f"{source.embeddings.path}: cluster these embeddings"
             )
     if not own.rows:
         raise InputError(f"none of the recordings of {source.embeddings.path} has clusters: cluster them")
-    return ClusteredStore(own, source.store, [source.store.row(row.id) for row in own.rows])
+    return ClusteredStore(own, source.store, [source.store.row(row.recording) for row in own.rows])
 
 
 def _cluster_stream(source: Source, clusters: FrameClusters) -> Ethogram:
@@ -168,7 +181,7 @@ def _cluster_stream(source: Source, clusters: FrameClusters) -> Ethogram:
     return Ethogram(name=name, words=words, frames=[known.get(row.id) for row in source.rows])
 
 
-def _cards(clustered: ClusteredStore, labels: Sequence[Ethogram], description: Cards | None) -> tuple[Card, ...]:
+def _cards(clustered: ClusteredStore, description: Cards | None) -> tuple[Card, ...]:
     if description is not None:
         described, there = len(description.clusters), clustered.num_clusters
         if described != there:
@@ -176,7 +189,8 @@ def _cards(clustered: ClusteredStore, labels: Sequence[Ethogram], description: C
                 f"the description has {described} clusters, but there are {there}: describe these clusters"
             )
         return description.clusters
-    return tuple(count_cards(clustered.frames, [contingency(clustered, stream.name) for stream in labels]))
+    tables = [contingency(clustered, one) for one in behavior_labels(clustered.store, clustered.frames.rows)]
+    return tuple(count_cards(clustered.frames, tables))
 
 
 def _named(source: Source, description: Cards | None) -> list[tuple[Span, int]]:
@@ -194,7 +208,7 @@ def _named(source: Source, description: Cards | None) -> list[tuple[Span, int]]:
 def _notes(source: Source, description: Cards | None) -> tuple[str, ...]:
     if description is None:
         return ()
-    described, here = description.num_recordings, len(source.rows)
+    described, here = description.num_recordings, len({row.recording for row in source.rows})
     if described == here:
         return description.notes
     of = f"the {described} recordings that were described, not of the {here} in this report"
@@ -219,21 +233,33 @@ def _colored(source: Source, frames: FrameMap, config: ReportConfig) -> tuple[Fr
     order = np.argsort(inside, kind="stable")
     back = np.argsort(order, kind="stable")
     tracking = [replace(one, values=one.values[back]) for one in tracking_channels(source.store, inside[order])]
-    programs, notes = program_channels(source.store, source.store_rows, config.programs, frames.recording, frames.frame)
+    recordings = [source.store_rows[row] for row in np.unique(source.numbers, return_index=True)[1]]
+    programs, notes = program_channels(
+        source.store, recordings, config.programs, source.numbers[frames.recording], frames.frame
+    )
     poses = np.asarray(source.store.keypoints[inside[order]])[back]
     return replace(frames, channels=(*programs, *tracking), poses=poses), notes
+
+
+def _unit(source: Source) -> tuple[tuple[str, str], ...]:
+    unit, frames = source.rows[0].actors.unit, sum(row.frames for row in source.rows)
+    if unit == "scene":
+        return ()
+    return (("Unit", f"{unit}: {count_rows(source.rows)}, {frames:,} frames of a{'n' * (unit == 'animal')} {unit}"),)
 
 
 def _facts(
     source: Source, space: Space, frames: FrameMap, examples: Sequence[ExampleBout]
 ) -> tuple[tuple[str, str], ...]:
-    total = sum(row.frames for row in source.rows)
-    seconds = sum(row.frames / row.fps for row in source.rows)
+    recordings = list({row.id: row for row in source.store_rows}.values())
+    total = sum(row.frames for row in recordings)
+    seconds = sum(row.frames / row.fps for row in recordings)
     hours, minutes = int(seconds // 3600), int(seconds % 3600 // 60)
     wide = sum(bool(bout.neighbors) and not bout.among_examples for bout in examples)
     return (
-        ("Recordings", f"{len(source.rows)}, {total:,} frames, {hours} h {minutes} min"),
+        ("Recordings", f"{len(recordings)}, {total:,} frames, {hours} h {minutes} min"),
         ("Animals", ", ".join(source.store.individuals)),
+        *_unit(source),
         ("Store", f"{source.store.path.name}, {source.store.fingerprint()[:12]}"),
         ("Embeddings", f"{source.embeddings.path.name}, encoder {source.embeddings.checkpoint[:12]}"),
         ("Space", f"{', '.join(space.config.kept(space.groups))}; {space.dim} dimensions"),

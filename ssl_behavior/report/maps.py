@@ -130,7 +130,7 @@ def program_channels(
     ----------
     rows : the report's recordings.
     names : names or globs of programs.
-    recording, frame : recording and frame of each point, ascending.
+    recording, frame : recording and frame of each point.
 
     Raises
     ------
@@ -149,7 +149,9 @@ def program_channels(
     notices = programs.notices
     reader = WindowReader([(store, row) for row in rows], 1)
     programs.fit(reader)
-    values = np.concatenate([_values(programs, reader, i, frame[recording == i]) for i in range(len(rows))])
+    values = np.empty((len(frame), programs.num_attributes), np.float32)
+    for i in range(len(rows)):
+        values[recording == i] = _values(programs, reader, i, frame[recording == i])
     table = zip(programs.names, programs.units, programs.attribute_facts, values.T, strict=True)
     channels = tuple(
         Channel(name=named(name), units="" if units == "1" else units, values=own, about=facts.description)

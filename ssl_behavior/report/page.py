@@ -37,6 +37,7 @@ _CHANNEL_UNKNOWN = 255
 _CHANNEL_TAILS = (5.0, 95.0)
 _MAP_TAILS = (0.05, 99.95)
 _UINT16 = 65535
+_CLOCK_SECONDS = 59.95
 
 
 def pack(array: np.ndarray) -> dict[str, Any]:
@@ -75,7 +76,8 @@ def packed_report(report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray]
     every = ([("clusters", report.clusters)] if report.clusters else []) + [("labels", one) for one in report.labels]
     facts: dict[str, Any] = {
         "title": report.title,
-        "recordings": [asdict(recording) for recording in report.recordings],
+        "unit": report.unit,
+        "recordings": [asdict(one) | {"title": one.title, "actors": str(one.actors)} for one in report.recordings],
         "individuals": report.individuals,
         "skeleton": _skeleton(report.skeleton),
         "ethograms": [_ethogram(kind, one, f"ethogram{i}", arrays) for i, (kind, one) in enumerate(every)],
@@ -109,7 +111,7 @@ def _ethogram(kind: str, ethogram: Ethogram, name: str, arrays: dict[str, np.nda
     arrays[f"{name}_values"] = np.array([value for *_, value in every], np.int16)
     return {
         "kind": kind, "name": ethogram.name, "words": ethogram.words, "background": ethogram.background,
-        "counts": counts, "lengths": f"{name}_lengths", "values": f"{name}_values",
+        "shared": ethogram.of_recording, "counts": counts, "lengths": f"{name}_lengths", "values": f"{name}_values",
     }  # fmt: skip
 
 
@@ -300,7 +302,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
     environment.tests["same_as"] = lambda one, other: one is other
-    filters = {"share": _share, "seconds": _seconds, "short": _short, "frame_time": _frame_time}
+    filters = {"share": _share, "seconds": _seconds, "short": _short, "moment": _moment}
     environment.filters |= filters | {"telling": distinctive_labels}
     return environment
 
@@ -331,6 +333,14 @@ def _short(value: float) -> str:
     ('0.0123', '1,234')
     """
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _moment(span: dict[str, int], report: Report) -> str:
+    """Words for the place of a bout; seconds of animals and pairs, as in `timeText` of data.js."""
+    own = report.recordings[span["recording"]]
+    seconds = span["start"] / own.fps
+    in_seconds = own.agent and seconds < _CLOCK_SECONDS
+    return f"{own.title}, {f'{seconds:.1f} s' if in_seconds else _frame_time(span['start'], own.fps)}"
 
 
 def _frame_time(frame: int, fps: float) -> str:

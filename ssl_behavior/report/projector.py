@@ -29,7 +29,7 @@ _WIDEST_PX = 8192
 
 _LARGEST_PX = 48
 _FINER = 3
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#332288", "#7f6000")
 
 
 def write_projector(
@@ -88,16 +88,17 @@ def _write_projector_config(folder: Path, points: int, dim: int, side: int) -> N
 
 
 def _metadata(report: Report, frames: FrameMap, picks: np.ndarray) -> str:
-    """A line per point: recording, frame, seconds, the cluster and every label."""
+    """A line per point: recording and animals, frame, seconds, the cluster and every label."""
     recording, frame = frames.recording[picks], frames.frame[picks]
     every = (*((report.clusters,) if report.clusters else ()), *report.labels)
     columns = [_words(ethogram, ethogram.at(recording, frame)) for ethogram in every]
-    lines = ["\t".join(["recording", "frame", "seconds", *(_one_line(ethogram.name) for ethogram in every)])]
+    actors: tuple[str, ...] = {"scene": (), "animal": ("agent",), "pair": ("agent", "target")}[report.unit]
+    header = ["recording", *actors, "frame", "seconds", *(_one_line(ethogram.name) for ethogram in every)]
+    lines = ["\t".join(header)]
     for row, (number, at) in enumerate(zip(recording.tolist(), frame.tolist(), strict=True)):
         own = report.recordings[number]
-        lines.append(
-            "\t".join([_one_line(own.id), str(at), f"{at / own.fps:.2f}", *(column[row] for column in columns)])
-        )
+        who = [_one_line(name) for name in (own.recording, *(getattr(own, name) for name in actors))]
+        lines.append("\t".join([*who, str(at), f"{at / own.fps:.2f}", *(column[row] for column in columns)]))
     return "\n".join(lines) + "\n"
 
 

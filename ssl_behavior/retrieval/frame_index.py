@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ssl_behavior.embedding_space import Space, SpaceConfig
-from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, recording_numbers
 from ssl_behavior.errors import InputError
 from ssl_behavior.faiss_library import load_faiss
 from ssl_behavior.files import atomic_folder, read_contents, write_json
@@ -72,7 +72,7 @@ class ExactSearch:
 
 
 class RecallSample:
-    """Indexed frames as queries, and their true neighbors more than 2 s away in time.
+    """Indexed frames as queries, and their true neighbors more than 2 s away in time, in any row of the recording.
 
     Parameters
     ----------
@@ -85,24 +85,27 @@ class RecallSample:
     def __init__(
         self, rows: Sequence[EmbeddingRow], frames: np.ndarray, chosen: np.ndarray, points: np.ndarray
     ) -> None:
-        self._offsets = np.array([row.offset for row in rows])
+        self._offsets, self._recordings = np.array([row.offset for row in rows]), recording_numbers(rows)
         self._frames, self._queries, self.points = frames, frames[chosen], points
         away = np.array([round(AWAY_SECONDS * row.fps) for row in rows])
-        self._own = self._recording(self._queries)
-        self._away_frames = away[self._own]
+        own = self._row(self._queries)
+        self._own, self._away_frames = self._recordings[own], away[own]
+        self._times = self._queries - self._offsets[own]
         around = np.searchsorted(frames, self._queries + self._away_frames) - np.searchsorted(
             frames, self._queries - self._away_frames
         )
-        self.k = min(len(frames), RECALL_AT + int(around.max()) + 1)
+        at_once = int(np.bincount(self._recordings).max())
+        self.k = min(len(frames), RECALL_AT + at_once * int(around.max()) + 1)
         self.exact = ExactSearch(points, self.k)
 
-    def _recording(self, frames: np.ndarray) -> np.ndarray:
+    def _row(self, frames: np.ndarray) -> np.ndarray:
         return np.searchsorted(self._offsets, frames, side="right") - 1
 
     def _away(self, query: int, found: np.ndarray) -> np.ndarray:
         """Mask of the found frames (-1 = none) that count as neighbors."""
-        near = np.abs(found - self._queries[query]) <= self._away_frames[query]
-        return (found >= 0) & ~(near & (self._recording(found) == self._own[query]))
+        row = self._row(found)
+        near = np.abs(found - self._offsets[row] - self._times[query]) <= self._away_frames[query]
+        return (found >= 0) & ~(near & (self._recordings[row] == self._own[query]))
 
     def recall(
         self, search: Callable[[np.ndarray, int], np.ndarray], gather: Callable[[np.ndarray], np.ndarray]

@@ -11,15 +11,50 @@ from ssl_behavior.embedding_space import Space, sample_frames
 from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.retrieval.frame_index import FrameIndex
+from ssl_behavior.terminal import listed
 
-__all__ = ["EXCLUDE_SECONDS", "NearBout", "Query", "nearest_bouts", "query_point", "recording_of", "searchable"]
+__all__ = [
+    "EXCLUDE_SECONDS", "NearBout", "Query", "example_of", "nearest_bouts", "query_point", "recording_of", "searchable",
+]  # fmt: skip
 
 UNLIKE_WEIGHT = 0.3
 """Step of the query away from the unlike examples; on the rats' bouts .1 to 1 do nearly as well."""
 
 
+def example_of(span: Span, embeddings: Embeddings, agent: str = "", target: str = "") -> Span:
+    """A span of a row of the embeddings, from one that names the row or its recording.
+
+    Parameters
+    ----------
+    agent, target : animals of the row, for a span that names a recording with several rows; "" = not given.
+
+    Raises
+    ------
+    InputError
+        If no row fits, or several do; it lists the rows of the recording.
+    """
+    rows = [row for row in embeddings.rows if span.recording in (row.id, row.recording)]
+    if not rows:
+        embeddings.row(span.recording)
+    given = {name: value for name, value in (("agent", agent), ("target", target)) if value}
+    if given and embeddings.unit == "scene":
+        raise InputError(
+            f"`{next(iter(given))}` names an animal, but rows of {embeddings.path} are scenes with all animals: leave "
+            "it out, or embed animals or pairs"
+        )
+    fitting = [row for row in rows if all(getattr(row, name) == value for name, value in given.items())]
+    if len(fitting) == 1:
+        return Span(fitting[0].id, span.start, span.stop)
+    has = f"recording {rows[0].recording!r} has the rows {listed([f'{row.id} ({row.actors})' for row in rows])}"
+    if not fitting:
+        what = " and ".join(f"`{name}={value}`" for name, value in given.items())
+        raise InputError(f"{span}: no row has {what}; {has}")
+    names = "`agent`" if embeddings.unit == "animal" else "`agent` and `target`"
+    raise InputError(f"{span}: {has}; name one of them, or give {names}")
+
+
 def recording_of(span: Span, embeddings: Embeddings) -> EmbeddingRow:
-    """The recording of a span.
+    """The row of a span: a recording, or an animal or pair of it.
 
     Raises
     ------
@@ -116,7 +151,7 @@ ten nearest bouts, with four times the breadth .997, in the same time."""
 
 @dataclass(frozen=True, kw_only=True)
 class NearBout(Span):
-    """A bout near to a query; `frame` is its nearest frame, at `distance`."""
+    """A bout near to a query; `recording` is the id of its row, `frame` its nearest frame, at `distance`."""
 
     frame: int
     distance: float
@@ -135,12 +170,13 @@ def nearest_bouts(
     5 s away, with a distance d up to d_best + .15 (d_typical - d_best), where d_best is the distance of the nearest
     frame in it, and d_typical the median over random frames; gaps of .2 s are bridged. Frames within .5 s of a bout, or
     of frames already counted as part of it, belong to the same hit. With an exact index the first bouts are the same
-    for every `k`.
+    for every `k`. Of animals or pairs, a moment of a recording is one hit, in the row that is nearest: the other
+    animals' view of it is no second example.
 
     Parameters
     ----------
     rows : recordings to search; None = all.
-    exclude_seconds : minimum distance in time of hits from examples, like or unlike, in the same recording.
+    exclude_seconds : minimum distance in time of hits from examples, like or unlike, in all rows of the recording.
 
     Raises
     ------
@@ -163,10 +199,12 @@ def searchable(
     for row in rows:
         allowed[row.slice] = True
     for example in (*query.like, *query.unlike):
-        row = recording_of(example, embeddings)
-        margin = round(exclude_seconds * row.fps)
-        start, stop = max(0, example.start - margin), min(row.frames, example.stop + margin)
-        allowed[row.offset + start : row.offset + stop] = False
+        own = recording_of(example, embeddings)
+        margin = round(exclude_seconds * own.fps)
+        start, stop = max(0, example.start - margin), min(own.frames, example.stop + margin)
+        for row in embeddings.rows:
+            if row.recording == own.recording:
+                allowed[row.offset + start : row.offset + stop] = False
     _check_number(k, rows, allowed)
     return allowed
 
@@ -174,11 +212,13 @@ def searchable(
 def _check_number(k: int, rows: Sequence[EmbeddingRow], allowed: np.ndarray) -> None:
     if k < 1:
         raise InputError(f"`k` must be 1 or more, got {k}")
-    # A bout has at least one frame, and bouts of one searched stretch are more than `JOIN_SECONDS` apart.
+    # A bout has at least one frame, and bouts of one searched stretch are more than `JOIN_SECONDS` apart. Rows of one
+    # recording share their moments.
+    moments = {row.recording: (allowed[row.slice], row.fps) for row in rows}
     most = sum(
-        -(-(stop - start) // (1 + round(JOIN_SECONDS * row.fps)))
-        for row in rows
-        for start, stop, searched in runs(allowed[row.slice])
+        -(-(stop - start) // (1 + round(JOIN_SECONDS * fps)))
+        for own, fps in moments.values()
+        for start, stop, searched in runs(own)
         if searched
     )
     if k > most:
@@ -194,6 +234,9 @@ class _Search:
         self.index, self.point, self.allowed = index, point, allowed
         self.rows = sorted(rows, key=lambda row: row.offset)
         self.offsets = np.array([row.offset for row in self.rows])
+        self.rows_of: dict[str, list[EmbeddingRow]] = {}
+        for row in self.rows:
+            self.rows_of.setdefault(row.recording, []).append(row)
         self.free, self.taken = allowed.copy(), np.zeros_like(allowed)
         self.typical = float(np.median(self._distances(sample_frames(self.rows, _TYPICAL_FRAMES, 0))))
 
@@ -235,12 +278,13 @@ class _Search:
             start, stop, best, distance = self._extent(row, best)
             passed.append((start, stop))
         join = round(JOIN_SECONDS * row.fps)
-        around = slice(row.offset + max(0, start - join), row.offset + min(row.frames, stop + join))
-        apart = not self.taken[around].any()
-        self.free[around] = False
-        for first, last in passed:
-            own = slice(row.offset + first, row.offset + last)
-            self.free[own], self.taken[own] = False, True
+        around = max(0, start - join), min(row.frames, stop + join)
+        apart = not self.taken[row.offset + around[0] : row.offset + around[1]].any()
+        for one in self.rows_of[row.recording]:
+            self.free[one.offset + around[0] : one.offset + around[1]] = False
+            for first, last in passed:
+                own = slice(one.offset + first, one.offset + last)
+                self.free[own], self.taken[own] = False, True
         return NearBout(recording=row.id, start=start, stop=stop, frame=best, distance=distance), apart
 
     def _extent(self, row: EmbeddingRow, frame: int) -> tuple[int, int, int, float]:

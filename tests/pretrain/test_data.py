@@ -1,5 +1,6 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -64,6 +65,37 @@ def test_stores_are_joined_and_equal_ids_stay_distinct(store, make_recording, tm
     data = open_data([store, tmp_path / "more"], DataConfig(validation=("new",)), 0)
     assert len(data.train.sources) == 6 and ids(data.validation) == ["new"]
     assert data.fingerprint != open_data([store], DataConfig(), 0).fingerprint
+
+
+def test_stores_of_other_animals_are_read_by_name_in_any_order(tmp_path, make_recording):
+    """Of animals that are told apart, the store with most of them names all, wherever it comes."""
+    both = make_recording("both", 61)
+    alone = replace(
+        make_recording("alone", 67), keypoints=make_recording("alone", 67).keypoints[:, 1:], individuals=("b",)
+    )
+    paths = [write_store(tmp_path / one.id, [one]).path for one in (both, alone)]
+    for order in (paths, paths[::-1]):
+        reader = open_data(order, DataConfig(validation_share=0.0), 0).train
+        assert reader.skeleton.individuals == ("a", "b")
+        batch = reader.sample(20, np.random.default_rng(0))
+        short = batch.length == 67
+        assert short.any() and not batch.present[short, 0].any() and batch.present[~short].all()
+
+
+def test_copies_in_a_store_with_more_animals_are_held_out_together(tmp_path, make_recording):
+    recordings = [make_recording(f"rec{n}", 61 + n) for n in range(4)]
+    tracks = make_recording("group", 71).keypoints
+    group = replace(
+        recordings[0], id="group", keypoints=np.tile(tracks, (1, 2, 1, 1))[:, :3], individuals=("b", "c", "a")
+    )
+    write_store(tmp_path / "pairs", recordings)
+    write_store(tmp_path / "groups", [group, *recordings])
+    for seed in range(5):
+        data = open_data([tmp_path / "pairs", tmp_path / "groups"], DataConfig(validation_share=0.2), seed)
+        held_out = ids(data.validation)
+        assert not set(held_out) & set(ids(data.train)) and all(
+            held_out.count(id) == 2 for id in held_out if id != "group"
+        )
 
 
 def test_recordings_of_another_rate_are_refused(store, make_recording, tmp_path):

@@ -2,16 +2,17 @@
 
 import math
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
 import torch
 
-from ssl_behavior.programs import PROGRAMS
+from ssl_behavior.programs import PROGRAMS, ProgramsConfig, ProgramSet
 from ssl_behavior.programs.contract_checks import random_scene
 from ssl_behavior.programs.vectors import overlap
 from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.views import pairs_of
 
 FPS, BODY_LENGTH = 30.0, 60.0
 NAN = float("nan")
@@ -273,3 +274,131 @@ def test_an_overlap_is_1_on_itself_and_falls_with_the_distance():
     values = [float(overlap(tail, nose, tail + s, nose + s)) for s in shifts]
     assert values[0] == pytest.approx(1.0) and all(a > b for a, b in pairwise(values))
     assert values[-1] < 1e-6
+
+
+ARENA = np.array([13.0, 7.0, 653.0, 487.0])
+IN_GROUPS = tuple(name for name in FORMULAS if name not in ("body_gap", "time_since_contact"))
+ALONE = {
+    "speed", "nose_movement", "head_body_angle", "elongation", "turning", "acceleration", "wall_distance",
+    "corner_distance",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def four():
+    """Four mice [time individual keypoint space], a fifth of their points missing."""
+    generator = torch.Generator().manual_seed(7)
+    parts = [random_scene(SKELETONS["calms21"], FPS, (), 23, generator).keypoints for _ in range(2)]
+    together = torch.cat(parts, dim=1)
+    together[:, 2:] += torch.linspace(-60.0, 60.0, 23).view(-1, 1, 1, 1)
+    return together.masked_fill((torch.rand(together.shape[:-1], generator=generator) < 0.2).unsqueeze(-1), NAN)
+
+
+def value(name, own, other, t):
+    extra = (ARENA,) if name in ("wall_distance", "corner_distance") else ()
+    return FORMULAS[name](own, other, t, *extra)
+
+
+def nearest_of(animals, agent, targets, t):
+    """The target with the nearest center, None where no distance is known; an only target is always the nearest."""
+    if len(targets) == 1:
+        return targets[0]
+    distances = {
+        target: math.dist(animals[agent].center(t), animals[target].center(t))
+        for target in targets
+        if not unknown(animals[agent].center(t), animals[target].center(t))
+    }
+    return min(distances, key=distances.get) if distances else None
+
+
+def toward_nearest(name, animals, agent, targets, t):
+    if name in ALONE:
+        return value(name, animals[agent], None, t)
+    target = nearest_of(animals, agent, targets, t)
+    return NAN if target is None else value(name, animals[agent], animals[target], t)
+
+
+def extremes(values):
+    known = [one for one in values if not math.isnan(one)]
+    return [max(known), min(known)] if known else [NAN, NAN]
+
+
+def measured(four, number, exchangeable, others, pairs=None):
+    skeleton = replace(
+        SKELETONS["calms21"], individuals=tuple(f"m{n}" for n in range(number)), exchangeable=exchangeable
+    )
+    programs = ProgramSet(ProgramsConfig(names=IN_GROUPS, others=others), skeleton, FPS)
+    programs.body_length.fill_(BODY_LENGTH)
+    values = programs.evaluate(four[:, :number], torch.from_numpy(ARENA), torch.zeros(()), pairs)
+    animals = [Mouse(four.numpy(), skeleton, n) for n in range(number)]
+    return {name: column.numpy() for name, column in zip(programs.names, values.unbind(-1), strict=True)}, animals
+
+
+def assert_measured(found, expected):
+    assert set(found) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-8, atol=1e-8, err_msg=name)
+        assert np.isfinite(values).any(), name
+
+
+@pytest.mark.parametrize("exchangeable", [False, True])
+@pytest.mark.parametrize("number", [3, 4])
+def test_programs_toward_the_nearest_animal_are_those_of_a_loop(four, number, exchangeable):
+    found, animals = measured(four, number, exchangeable, "nearest")
+    expected = {}
+    for name in IN_GROUPS:
+        rows = [
+            [
+                toward_nearest(name, animals, agent, [n for n in range(number) if n != agent], t)
+                for agent in range(number)
+            ]
+            for t in range(len(four))
+        ]
+        if exchangeable:
+            expected[f"{name}.greatest"], expected[f"{name}.least"] = zip(*map(extremes, rows), strict=True)
+        else:
+            expected |= {f"{name}.m{agent}": values for agent, values in enumerate(zip(*rows, strict=True))}
+    assert_measured(found, expected)
+
+
+@pytest.mark.parametrize("exchangeable", [False, True])
+def test_programs_toward_each_animal_are_those_of_a_loop(four, exchangeable):
+    number = 3
+    found, animals = measured(four, number, exchangeable, "each")
+    expected = {}
+    for name in IN_GROUPS:
+        if name in ALONE:
+            rows = {f"m{n}": [value(name, animals[n], None, t) for t in range(len(four))] for n in range(number)}
+        else:
+            symmetric = not PROGRAMS[name].facts.each_animal
+            rows = {
+                f"m{i}.m{j}": [value(name, animals[i], animals[j], t) for t in range(len(four))]
+                for i, j in permutations(range(number), 2)
+                if i < j or not symmetric
+            }
+        if exchangeable:
+            every = map(extremes, zip(*rows.values(), strict=True))
+            expected[f"{name}.greatest"], expected[f"{name}.least"] = zip(*every, strict=True)
+        else:
+            expected |= {f"{name}.{who}": values for who, values in rows.items()}
+    assert_measured(found, expected)
+
+
+def test_programs_of_a_subset_of_the_pairs_are_those_of_a_loop(four):
+    """The second of four animals toward two of the others; the fourth toward one."""
+    targets = {1: [0, 3], 3: [2]}
+    pairs = torch.zeros(4, 4, dtype=torch.bool)
+    for agent, some in targets.items():
+        pairs[agent, some] = True
+    found, animals = measured(four, 4, True, "nearest", pairs)
+    expected = {}
+    for name in IN_GROUPS:
+        rows = [
+            [toward_nearest(name, animals, agent, some, t) for agent, some in targets.items()] for t in range(len(four))
+        ]
+        expected[f"{name}.greatest"], expected[f"{name}.least"] = zip(*map(extremes, rows), strict=True)
+    assert_measured(found, expected)
+    named, _ = measured(four, 4, False, "nearest", pairs_of(torch.ones(1, 4, dtype=torch.bool), 1)[0])
+    everything, _ = measured(four, 4, False, "nearest")
+    for name, values in named.items():
+        np.testing.assert_array_equal(values, everything[name] if name.endswith(".m1") else NAN)

@@ -127,16 +127,21 @@ def test_names_that_overlap_are_refused_with_what_to_do():
     individuals = IndividualsByName({})
     individuals.matched(recording("a", ["m1", "m2", "m3"]))
     with pytest.raises(
-        InputError, match="neither list contains the other.*name all of them .`individuals=m1 m2 m3 m4`"
+        InputError, match=r"neither list contains the other.*name all of them .`individuals=m1 m2 m3 m4`"
     ):
         individuals.matched(recording("b", ["m1", "m4"]))
+    with pytest.raises(InputError, match="for example `individuals=m1=animal0 m2 m3`, or"):
+        individuals.matched(recording("b", ["animal0"]))
+    paired = IndividualsByName({"m1": "animal0", "m2": "m2", "m3": "m3"})
+    for names, expected in ((["m3", "m1", "m2"], ("m1", "m2", "m3")), (["animal0"], ("m1",))):
+        assert paired.matched(recording("x", names)).individuals == expected
     named = IndividualsByName({name: name for name in ("m1", "m2", "m3", "m4")})
     for names in (["m1", "m2", "m3"], ["m1", "m4"]):
         assert named.matched(recording("x", names)).individuals == tuple(names)
     named.check_found()
     told_apart = IndividualsByName({})
     told_apart.matched(recording("a", ["black", "white"]))
-    with pytest.raises(InputError, match="1 animal .red.*the recordings before have 2 animals .black, white"):
+    with pytest.raises(InputError, match=r"1 animal .red.*the recordings before have 2 animals .black, white"):
         told_apart.matched(recording("b", ["red"]))
 
 
@@ -148,7 +153,7 @@ def test_as_many_animals_as_before_are_matched_by_position_and_again_after_more_
     assert individuals.matched(recording("d", ["m2", "m3"])).individuals == ("m1", "m2")
     (said,) = [one for one in individuals.sentences() if "by position" in one]
     assert said.endswith("exchangeable; `individuals=m1 m2 m3` matches them by name")
-    with pytest.raises(InputError, match="tell the animals apart, but those of b .m2, m3. were matched by position"):
+    with pytest.raises(InputError, match=r"tell the animals apart, but those of b .m2, m3. were matched by position"):
         individuals.matched(recording("e", ["m1", "m2", "m5", "black"]))
 
 
@@ -189,7 +194,7 @@ def test_an_animal_whose_body_parts_the_first_recording_lacks_is_not_lost():
     individuals = IndividualsByName({})
     individuals.matched(recording("a", ["mouse"]))
     with pytest.raises(
-        InputError, match="cricket are unknown to the first recording .front, rear.*import this file fir"
+        InputError, match=r"cricket are unknown to the first recording .front, rear.*import this file fir"
     ):
         individuals.matched(both)
     other_order = IndividualsByName({})

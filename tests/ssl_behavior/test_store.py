@@ -2,15 +2,18 @@ import errno
 import json
 import math
 import re
+import tracemalloc
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pytest
 
 from ssl_behavior import store as store_module
 from ssl_behavior.errors import InputError
-from ssl_behavior.recording import NOT_ANNOTATED, Labels
-from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.individuals import IndividualsByName
+from ssl_behavior.recording import NOT_ANNOTATED, Labels, Recording
+from ssl_behavior.skeleton import SKELETONS, Skeleton
 from ssl_behavior.store import Store, create_store, write_store
 
 
@@ -295,3 +298,86 @@ def test_the_fingerprint_is_of_the_tracks(tmp_path, recordings):
     }
     prints = [fingerprint(name, changed) for name, changed in changes.items()]
     assert len({first, *prints}) == len(prints) + 1
+
+
+MICE = Skeleton(name="mice", keypoints=("nose", "neck", "tail"), roles={"nose": "nose", "tail_base": "tail"})
+
+
+def mice(id, names, frames, confidence=True):
+    """Animals of these names; an animal's coordinates in a recording follow from its name, not from its column."""
+    tracks = [np.random.default_rng([ord(name[-1]), ord(id)]).normal(size=(frames, 3, 2)) for name in names]
+    keypoints = np.stack(tracks, axis=1).astype(np.float32)
+    return Recording(
+        id=id, keypoints=keypoints, fps=30.0, skeleton=MICE, individuals=tuple(names), source=f"{id}.csv",
+        confidence=keypoints[..., 0] if confidence else None,
+    )  # fmt: skip
+
+
+def groups():
+    return [
+        mice("a", ["m1", "m2"], 13),
+        replace(mice("b", ["m3", "m1", "m2"], 7), labels={"S1": labels(7)}),
+        mice("c", ["m2"], 5, confidence=False),
+        mice("d", ["m1", "m2", "m4"][::-1], 11),
+    ]
+
+
+def test_a_widened_store_is_that_of_all_animals_from_the_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "_PART_FRAMES", 3)
+    named = ("m1", "m2", "m3", "m4")
+    recordings = groups()
+    recordings[3] = mice("d", named, 11)
+    write_store(tmp_path / "widened", recordings)
+    individuals = IndividualsByName({name: name for name in named}, exchangeable=True)
+    whole = [individuals.completed(individuals.matched(recording)) for recording in recordings]
+    with create_store(tmp_path / "whole", whole[0].skeleton) as writer:
+        for recording in whole:
+            writer.append(recording)
+    files = sorted(path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*.*"))
+    assert files == sorted(path.relative_to(tmp_path / "widened") for path in (tmp_path / "widened").rglob("*.*"))
+    for file in files:
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "widened" / file).read_bytes(), file
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_groups_come_back_by_name_in_every_order(tmp_path, order):
+    recordings = [groups()[pick] for pick in order]
+    store = write_store(tmp_path / "store", recordings)
+    assert set(store.individuals) == {"m1", "m2", "m3"}
+    for got, expected in zip(store, recordings, strict=True):
+        assert set(got.absent) == set(store.row(got.id).absent) == set(store.individuals) - set(expected.individuals)
+        assert got.content_hash() == store.row(got.id).content_hash
+        for number, name in enumerate(expected.individuals):
+            place = store.individuals.index(name)
+            np.testing.assert_array_equal(got.keypoints[:, place], expected.keypoints[:, number])
+            known = (
+                np.full((got.num_frames, 3), np.nan) if expected.confidence is None else expected.confidence[:, number]
+            )
+            np.testing.assert_array_equal(got.confidence[:, place], known)
+
+
+def test_a_full_disk_while_widening_leaves_nothing(tmp_path, monkeypatch):
+    def full(self, places):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store_module._GrowingArray, "widened", full)
+    with pytest.raises(InputError, match="full"):
+        write_store(tmp_path / "store", groups())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_is_widened_in_bounded_memory(tmp_path):
+    """Hundreds of megabytes of tracks, of which a part at a time is held."""
+    tracemalloc.start()
+    frames = 400_000
+    with create_store(tmp_path / "store", MICE, ["m1", "m2"]) as writer:
+        part = np.zeros((frames // 8, 2, 3, 2), dtype=np.float32)
+        for number in range(8):
+            writer.append(Recording(id=str(number), keypoints=part, fps=30.0, skeleton=MICE, individuals=("m1", "m2")))
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        writer.widen(replace(MICE, individuals=("m1", "m2", "m3", "m4")))
+        peak = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    assert Store(tmp_path / "store").keypoints.shape == (frames, 4, 3, 2) and peak < 8e6
+    assert {row.absent for row in Store(tmp_path / "store").rows} == {("m3", "m4")}

@@ -1,4 +1,4 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import SKELETONS
-from ssl_behavior.store import write_store
+from ssl_behavior.store import Store, create_store, write_store
 from ssl_behavior.windows import WindowReader, arena_of, recording_window
 
 LENGTHS = (43, 5, 101, 1, 23)
@@ -167,3 +167,74 @@ def test_wrong_sources_are_refused(store, tmp_path, dyad):
     rats = write_store(tmp_path / "rats", [dyad("rat", 7, "rat_dyads")])
     with pytest.raises(InputError, match="cannot be read together"):
         WindowReader([(store, store.rows[0]), (rats, rats.rows[0])], WINDOW)
+
+
+def group(path, names, lengths, keypoints=7, exchangeable=True, absent=()):
+    """Every coordinate is 1000 times the number in the animal's name plus the frame."""
+    skeleton = replace(SKELETONS["calms21"], individuals=tuple(names), exchangeable=exchangeable)
+    number = np.array([np.nan if name in absent else int(name[1:]) for name in names])
+    made = []
+    for i, length in enumerate(lengths):
+        values = 1000 * number[None, :, None, None] + np.arange(length)[:, None, None, None]
+        values = np.broadcast_to(values, (length, len(names), keypoints, 2)).astype("f4")
+        made.append(Recording(id=f"{path.name}{i}", keypoints=values, fps=30.0, skeleton=skeleton))
+    with create_store(path, skeleton) as writer:
+        for recording in made:
+            writer.append(recording)
+    return Store(path)
+
+
+def sources(*stores):
+    return [(store, row) for store in stores for row in store.rows]
+
+
+def test_windows_of_groups_of_other_sizes_share_a_batch(tmp_path):
+    two, three = group(tmp_path / "two", ["m1", "m2"], [31]), group(tmp_path / "three", ["m5", "m6", "m7"], [29])
+    one = group(tmp_path / "one", ["m9"], [5])
+    reader = WindowReader(sources(two, three, one), WINDOW)
+    assert reader.num_individuals == 3
+    batch = reader.read([(0, 3, WINDOW), (1, 5, WINDOW), (2, 0, WINDOW)])
+    assert batch.keypoints.shape == (3, WINDOW, 3, 7, 2)
+    assert batch.present.tolist() == [[True, True, False], [True] * 3, [True, False, False]]
+    assert not batch.observed[0, :, 2].any() and not batch.keypoints[0, :, 2].any()
+    # Each window is that of its store alone, and a batch of dyads has two animals.
+    for pick, (store, width) in enumerate([(two, 2), (three, 3), (one, 1)]):
+        own = WindowReader(sources(store), WINDOW).read([(0, int(batch.frame[pick, 0]), WINDOW)])
+        for field in fields(own):
+            whole = getattr(batch, field.name)[pick]
+            axis = {"keypoints": 1, "observed": 1, "present": 0}.get(field.name)
+            part = whole if axis is None else whole.narrow(axis, 0, width)
+            assert torch.equal(part, getattr(own, field.name)[0]), field.name
+    assert reader.read([(0, 3, WINDOW)]).keypoints.shape[2] == 2
+    sampled = reader.sample(50, np.random.default_rng(0))
+    assert set(sampled.present.sum(dim=1).tolist()) <= {1, 2, 3} and sampled.present.shape == (50, 3)
+
+
+def test_animals_that_are_told_apart_are_read_by_name(tmp_path):
+    both = group(tmp_path / "both", ["m1", "m2"], [31], exchangeable=False)
+    other = group(tmp_path / "other", ["m2", "m1"], [31], exchangeable=False)
+    alone = group(tmp_path / "alone", ["m2"], [31], exchangeable=False)
+    reader = WindowReader(sources(both, other, alone), WINDOW)
+    batch = reader.read([(pick, 2, WINDOW) for pick in range(3)])
+    for field in ("keypoints", "observed", "present"):
+        assert torch.equal(getattr(batch, field)[0], getattr(batch, field)[1])
+    assert torch.equal(batch.keypoints[2, :, 1], batch.keypoints[0, :, 1])
+    assert batch.present[2].tolist() == [False, True] and not batch.observed[2, :, 0].any()
+    turned = WindowReader(sources(both, alone), WINDOW, individuals=("m2", "m3", "m1"))
+    assert turned.skeleton.individuals == ("m2", "m3", "m1") and turned.num_individuals == 3
+    batch = turned.read([(0, 2, WINDOW), (1, 2, WINDOW)])
+    assert batch.present.tolist() == [[True, False, True], [True, False, False]]
+    assert batch.keypoints[0, 0, :, 0, 0].tolist() == [2002.0, 0.0, 1002.0]
+    with pytest.raises(InputError, match=r"both has the animals m1, m2, but .*alone tells m2 apart and does not know"):
+        WindowReader(sources(alone, both), WINDOW)
+    with pytest.raises(InputError, match=r"the encoder tells m1, m3 apart and does not know m2. Import"):
+        WindowReader(sources(both), WINDOW, individuals=("m1", "m3"))
+
+
+def test_absent_animals_are_not_present(tmp_path):
+    store = group(tmp_path / "store", ["m1", "m2", "m3"], [31, 7], absent=["m2"])
+    batch = WindowReader(sources(store), WINDOW).read([(0, 0, WINDOW), (1, 0, WINDOW)])
+    assert batch.present.tolist() == [[True, False, True]] * 2 and not batch.observed[:, :, 1].any()
+    told_apart = WindowReader(sources(store), WINDOW, individuals=("m3", "m2", "m1")).read([(0, 0, WINDOW)])
+    assert told_apart.present.tolist() == [[True, False, True]]
+    assert torch.equal(told_apart.keypoints.flip(2), batch.keypoints[:1])

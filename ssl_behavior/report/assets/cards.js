@@ -17,8 +17,8 @@ function makeCards(data, store, looks) {
     badge.style.background = look.color;
     badge.style.color = inkOn(look.color);
     $(".badge + .marker-slot", card).replaceChildren(markerIcon(look));
-    const bouts = examplesOf(data, ethogram, cluster).slice(0, 4);
-    $(".examples", card).replaceChildren(...bouts.map((id) => exampleButton(id)));
+    fillExamples(card, cluster);
+    sayWho($(".who", card), cluster);
     $(".by-recording", card).replaceChildren(sharesPicture(cluster, look.color));
     card.addEventListener("click", (event) => {
       if (!event.target.closest("button, summary, details")) store.selectValue(ethogram, cluster);
@@ -26,24 +26,45 @@ function makeCards(data, store, looks) {
     $("button.choose", card).addEventListener("click", () => store.selectValue(ethogram, cluster));
   }
 
+  function fillExamples(card, cluster) {
+    const bouts = examplesOf(data, ethogram, cluster).filter((id) => store.isShown(data.bouts[id].recording)).slice(0, 4);
+    $(".examples", card).replaceChildren(...bouts.map((id) => exampleButton(id)));
+  }
+
+  /** Whose frames the cluster holds most; names of anonymous animals say that within one recording only. */
+  function sayWho(line, cluster) {
+    if (!line || (data.skeleton.exchangeable && data.groups.length > 1)) return;
+    const frames = d3.rollup(data.recordings, (rows) => d3.sum(rows, (row) => framesIn(data.recordings.indexOf(row), cluster) || 0), (row) => row.actors);
+    const total = d3.sum(frames.values());
+    const most = d3.sort([...frames].filter(([, own]) => own > 0), ([, own]) => -own).slice(0, 3);
+    line.textContent = most.map(([actors, own]) => `${actors} ${percent(own / total)}`).join(" · ");
+  }
+
   function exampleButton(id) {
     const bout = data.bouts[id];
-    const { id: name, fps } = data.recordings[bout.recording];
+    const row = data.recordings[bout.recording];
     const middle = Math.min(bout.frames - 1, Math.max(0, Math.floor((bout.start + bout.stop) / 2) - bout.first));
     const pose = frameOf(trackOf(data.bouts, bout), middle, number);
-    const where = `${name}, ${clock(bout.start / fps)}`;
-    return element("button", { type: "button", class: "example", "data-bout": id, "aria-label": `Play the bout at ${where}`, title: where, onclick: () => store.selectBout(id) }, poseCanvas(data, pose, 62, 50));
+    const where = `${row.title}, ${timeText(data, bout.recording, bout.start)}`;
+    return element("button", { type: "button", class: "example", "data-bout": id, "aria-label": `Play the bout at ${where}`, title: where, onclick: () => store.selectBout(id) }, poseCanvas(data, pose, 62, 50, row));
+  }
+
+  /** Frames of a row in a cluster; null where it is not clustered. */
+  function framesIn(row, cluster) {
+    const runs = data.ethograms[ethogram].runs[row];
+    if (!runs) return null;
+    let frames = 0;
+    for (let i = 0; i < runs.starts.length; i++) {
+      if (runs.values[i] === cluster) frames += (i + 1 < runs.starts.length ? runs.starts[i + 1] : runs.frames) - runs.starts[i];
+    }
+    return frames;
   }
 
   /** The cluster's share of each recording, as bars. */
   function sharesPicture(cluster, color) {
-    const shares = data.ethograms[ethogram].runs.map((runs) => {
-      if (!runs) return null;
-      let frames = 0;
-      for (let i = 0; i < runs.starts.length; i++) {
-        if (runs.values[i] === cluster) frames += (i + 1 < runs.starts.length ? runs.starts[i + 1] : runs.frames) - runs.starts[i];
-      }
-      return frames / runs.frames;
+    const shares = data.groups.map(({ frames, rows }) => {
+      const own = rows.map((row) => framesIn(row, cluster)).filter((count) => count !== null);
+      return own.length ? d3.sum(own) / (frames * own.length) : null;
     });
     const [width, height] = [228, 30];
     const top = d3.max(shares) || 1;
@@ -53,7 +74,7 @@ function makeCards(data, store, looks) {
     svg.selectAll("rect").data(shares).join("rect").attr("x", (_, i) => x(i)).attr("width", x.bandwidth())
       .attr("y", (share) => height - (height * (share || 0)) / top).attr("height", (share) => (height * (share || 0)) / top)
       .attr("fill", color)
-      .append("title").text((share, i) => `${data.recordings[i].id}: ${share === null ? "not clustered" : percent(share)}`);
+      .append("title").text((share, i) => `${data.groups[i].id}: ${share === null ? "not clustered" : percent(share)}`);
     return svg.node();
   }
 
@@ -66,7 +87,8 @@ function makeCards(data, store, looks) {
     $(".cards", root).append(...d3.sort(cards, keys[kind]));
   }
 
-  function mark() {
+  function mark(reason) {
+    if (reason === "filter") for (const card of cards) fillExamples(card, Number(card.dataset.cluster));
     const chosen = state.highlight && state.highlight.ethogram === ethogram ? state.highlight.value : null;
     for (const card of cards) {
       const cluster = Number(card.dataset.cluster);

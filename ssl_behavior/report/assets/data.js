@@ -30,12 +30,32 @@ async function readData() {
   const arrays = Object.fromEntries(nodes.map((node, i) => [node.dataset.array, read[i]]));
   nodes.forEach((node) => node.remove());
   const data = { ...facts, arrays };
+  data.groups = groupsOf(data);
   data.ethograms = facts.ethograms.map((one) => readEthogram(one, facts.recordings, arrays));
   data.clusters = data.ethograms.findIndex((one) => one.kind === "clusters");
   data.bouts = readBouts(facts.bouts, arrays, data);
   data.points = facts.map ? readPoints(facts.map, arrays, data) : null;
   data.cardOf = new Map(facts.cards.map((card) => [card.cluster, card]));
   return data;
+}
+
+/** The recordings, each with its rows: one of a scene, several of animals or pairs. Rows get the numbers of their animals. */
+function groupsOf({ recordings, individuals }) {
+  const groups = new Map();
+  recordings.forEach((row, r) => {
+    if (!groups.has(row.recording)) groups.set(row.recording, { id: row.recording, frames: row.frames, fps: row.fps, number: groups.size, rows: [] });
+    const group = groups.get(row.recording);
+    group.rows.push(r);
+    row.group = group.number;
+    [row.agentNumber, row.targetNumber] = [row.agent, row.target].map((name) => (name ? individuals.indexOf(name) : -1));
+  });
+  return [...groups.values()];
+}
+
+/** The time of a frame; of animals and pairs in seconds, as long as they are fewer than 60. */
+function timeText(data, row, frame) {
+  const seconds = frame / data.recordings[row].fps;
+  return data.unit !== "scene" && seconds < 59.95 ? `${seconds.toFixed(1)} s` : clock(seconds);
 }
 
 function readEthogram(facts, recordings, arrays) {
@@ -128,8 +148,9 @@ function readPoints(facts, arrays, data) {
   const starts = data.recordings.map((_, r) => d3.bisectLeft(recording, r));
   const values = data.ethograms.map((ethogram) => valuesAt(ethogram, recording, frame));
   const channels = facts.channels.map((channel) => ({ ...channel, values: arrays[channel.values] }));
+  const [group, agent, target] = ["group", "agentNumber", "targetNumber"].map((name) => Int32Array.from(recording, (r) => data.recordings[r][name]));
   return {
-    count, x, y, recording, frame, values, channels, starts: [...starts, count], nearest: arrays.map_nearest || null,
+    count, x, y, recording, group, agent, target, frame, values, channels, starts: [...starts, count], nearest: arrays.map_nearest || null,
     poses: arrays.map_poses || null, poseSizes: arrays.map_pose_sizes || null, poseSize: facts.pose_size,
   };
 }

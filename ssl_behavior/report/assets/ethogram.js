@@ -1,4 +1,5 @@
-// Ethograms: one recording in detail, clusters above labels, and all recordings at a glance.
+// Ethograms: one recording in detail, clusters above labels, a lane for each animal or pair, and all recordings at a
+// glance.
 
 function makeEthogram(data, store, looks) {
   const { state } = store;
@@ -9,27 +10,62 @@ function makeEthogram(data, store, looks) {
   const axis = d3.select($("svg.axis", stage));
   const readout = $(".readout", root);
   const choice = $("#recording");
-  const [lane, gap, gutter, foot] = [30, 8, 84, 24];
-  const height = data.ethograms.length * (lane + gap) + foot;
+  const scene = data.unit === "scene";
+  const [lane, gap, head, foot] = [30, 8, 19, 24];
+  const row = scene ? lane : 20;
+  const gutter = scene ? 84 : actorsWidth(data, 13) + 26;
+  let lanes = [];
+  let height = 0;
   let width = 0;
-  let recording = 0;
+  let group = 0;
   let view = d3.zoomIdentity;
   let pointer = null;
   let playhead = null;
 
-  data.recordings.forEach((one, r) => choice.append(element("option", { value: r }, one.id)));
+  data.groups.forEach((one, n) => choice.append(element("option", { value: n }, one.id)));
   choice.addEventListener("change", () => show(Number(choice.value)));
+  const rowsOf = (number) => data.groups[number].rows.filter(store.isShown);
   const step = (by) => {
-    const open = d3.range(data.recordings.length).filter((r) => !state.hiddenRecordings.has(r));
-    if (open.length) show(open[(open.indexOf(recording) + by + open.length) % open.length]);
+    const open = d3.range(data.groups.length).filter((number) => rowsOf(number).length);
+    if (open.length) show(open[(open.indexOf(group) + by + open.length) % open.length]);
   };
   $("[data-act=previous]", root).addEventListener("click", () => step(-1));
   $("[data-act=next]", root).addEventListener("click", () => step(1));
 
-  const frames = () => data.recordings[recording].frames;
-  const fps = () => data.recordings[recording].fps;
+  const frames = () => data.groups[group].frames;
+  const fps = () => data.groups[group].fps;
   const whole = () => d3.scaleLinear([0, frames()], [gutter, Math.max(width - 6, gutter + 1)]);
   const scale = () => view.rescaleX(whole());
+
+  /** The lanes of the recording: of a scene one for each ethogram; of animals or pairs one for each of them, too. */
+  function layOut() {
+    const rows = scene ? data.groups[group].rows : rowsOf(group);
+    let top = 0;
+    lanes = data.ethograms.flatMap((ethogram, e) => {
+      const whole = scene || ethogram.shared;
+      const first = top + (whole ? 0 : head);
+      const own = (whole ? rows.slice(0, 1) : rows).map((r, n) => (
+        { e, r, whole, high: whole ? lane : row, top: first + n * (row + 3), label: whole ? ethogram.name : data.recordings[r].actors }));
+      const title = whole || !own.length ? [] : [{ e, r: -1, title: ethogram.kind === "clusters" ? "Clusters" : ethogram.name, top, high: head }];
+      top = own.length ? own[own.length - 1].top + own[0].high + gap : top;
+      return [...title, ...own];
+    });
+    height = Math.max(top, scene ? 0 : lane + gap) + foot;
+    stage.style.height = `${height}px`;
+    if (width) zoom.extent([[gutter, 0], [width - 6, height]]).translateExtent([[gutter, 0], [width - 6, height]]);
+  }
+
+  const laneAt = (y) => lanes.find((one) => one.r >= 0 && y >= one.top - 2 && y <= one.top + one.high + 2);
+
+  /** The row that a pointer means: that of its lane, or in lanes of all animals the selected one's. */
+  function rowUnder(y) {
+    const found = laneAt(y);
+    if (found && !(found.whole && !scene)) return found.r;
+    const { moment } = state;
+    if (moment && data.recordings[moment.recording].group === group && store.isShown(moment.recording)) return moment.recording;
+    const first = found || lanes.find((one) => one.r >= 0);
+    return first ? first.r : data.groups[group].rows[0];
+  }
 
   // --- drawing
 
@@ -37,7 +73,7 @@ function makeEthogram(data, store, looks) {
     const context = sized(canvas, width, height);
     const x = scale();
     context.textBaseline = "middle";
-    data.ethograms.forEach((ethogram, e) => drawLane(context, ethogram, e, x));
+    for (const one of lanes) one.title ? drawTitle(context, one) : drawLane(context, one, x);
     const seconds = x.copy().domain(x.domain().map((frame) => frame / fps()));
     const wanted = Math.max(2, width / 110);
     const apart = ticksApart((seconds.domain()[1] - seconds.domain()[0]) / wanted);
@@ -48,28 +84,36 @@ function makeEthogram(data, store, looks) {
     drawCursor();
   }
 
-  function drawLane(context, ethogram, e, x) {
-    const top = e * (lane + gap);
-    const runs = ethogram.runs[recording];
+  function drawTitle(context, { title, top, high }) {
+    context.fillStyle = "#111";
+    context.font = "600 13px system-ui, sans-serif";
+    context.fillText(clipped(context, title, width - 10), 0, top + high / 2);
+  }
+
+  function drawLane(context, { e, r, top, high, label, whole }, x) {
+    const ethogram = data.ethograms[e];
+    const runs = ethogram.runs[r];
     context.save();
     context.beginPath();
-    context.rect(gutter, top, width - gutter - 6, lane);
+    context.rect(gutter, top, width - gutter - 6, high);
     context.clip();
     context.fillStyle = "#f4f5f6";
-    context.fillRect(gutter, top, width, lane);
-    if (runs && runs.starts.length) drawRuns(context, ethogram, e, runs, x, top);
+    context.fillRect(gutter, top, width, high);
+    if (runs && runs.starts.length) drawRuns(context, ethogram, e, runs, x, top, high);
     else {
       context.fillStyle = "#555";
       context.font = "12px system-ui, sans-serif";
-      context.fillText(ethogram.kind === "clusters" ? "not clustered" : "not annotated", gutter + 8, top + lane / 2);
+      context.fillText(ethogram.kind === "clusters" ? "not clustered" : "not annotated", gutter + 8, top + high / 2);
     }
     context.restore();
     context.fillStyle = "#111";
-    context.font = "600 13px system-ui, sans-serif";
-    context.fillText(clipped(context, ethogram.name, gutter - 10), 0, top + lane / 2);
+    if (whole) {
+      context.font = "600 13px system-ui, sans-serif";
+      context.fillText(clipped(context, label, gutter - 10), 0, top + high / 2);
+    } else drawActors(context, data.recordings[r], 0, top + high / 2, gutter - 10, 13);
   }
 
-  function drawRuns(context, ethogram, e, runs, x, top) {
+  function drawRuns(context, ethogram, e, runs, x, top, high) {
     const [from, to] = x.domain();
     const first = Math.max(0, place(runs.starts, from));
     context.font = "12px system-ui, sans-serif";
@@ -84,13 +128,13 @@ function makeEthogram(data, store, looks) {
       const other = state.highlight && state.highlight.ethogram === e && state.highlight.value !== value;
       context.fillStyle = hidden ? "#f4f5f6" : looks[e][value].color;
       context.globalAlpha = other && !hidden ? 0.28 : 1;
-      context.fillRect(left, top, Math.max(right - left, 0.7), lane);
+      context.fillRect(left, top, Math.max(right - left, 0.7), high);
       context.globalAlpha = 1;
       if (hidden || right - left < 14) continue;
       const word = ethogram.words[value];
       if (context.measureText(word).width > right - left - 6) continue;
       context.fillStyle = other ? "#333" : inkOn(looks[e][value].color);
-      context.fillText(word, left + 4, top + lane / 2);
+      context.fillText(word, left + 4, top + high / 2);
     }
   }
 
@@ -99,15 +143,17 @@ function makeEthogram(data, store, looks) {
     const x = scale();
     const bottom = height - foot;
     const { moment } = state;
-    if (moment && moment.recording === recording) {
+    if (moment && data.recordings[moment.recording].group === group) {
       const [left, right] = [Math.max(gutter, x(moment.start)), Math.min(width - 6, x(moment.stop))];
       if (right >= gutter && left <= width) {
         context.strokeStyle = "#111";
         context.lineWidth = 2.5;
-        context.strokeRect(left - 1, 1, Math.max(right - left, 2) + 2, bottom - gap);
+        const box = (top, high) => context.strokeRect(left - 1, top, Math.max(right - left, 2) + 2, high);
+        if (scene) box(1, bottom - gap);
+        else for (const one of lanes) if (one.r === moment.recording && !one.whole) box(one.top - 1, one.high + 2);
       }
     }
-    if (playhead && playhead.recording === recording) line(context, x(playhead.frame), bottom, "#d00", 2);
+    if (playhead && data.recordings[playhead.recording].group === group) line(context, x(playhead.frame), bottom, "#d00", 2);
     if (pointer !== null) line(context, pointer, bottom, "#111", 1);
   }
 
@@ -140,10 +186,10 @@ function makeEthogram(data, store, looks) {
   const frameUnder = (x) => Math.min(frames() - 1, Math.max(0, Math.floor(scale().invert(x))));
 
   stage.addEventListener("pointermove", (event) => {
-    const [x] = d3.pointer(event, stage);
+    const [x, y] = d3.pointer(event, stage);
     pointer = x >= gutter && x <= width - 6 ? x : null;
     redrawCursor();
-    readout.textContent = pointer === null ? "" : momentText(frameUnder(x));
+    readout.textContent = pointer === null ? "" : momentText(rowUnder(y), frameUnder(x));
   });
   stage.addEventListener("pointerleave", () => {
     pointer = null;
@@ -151,26 +197,27 @@ function makeEthogram(data, store, looks) {
     redrawCursor();
   });
   stage.addEventListener("click", (event) => {
-    const [x] = d3.pointer(event, stage);
-    if (x >= gutter && x <= width - 6) store.selectFrame(recording, frameUnder(x));
+    const [x, y] = d3.pointer(event, stage);
+    if (x >= gutter && x <= width - 6) store.selectFrame(rowUnder(y), frameUnder(x));
   });
 
-  function momentText(frame) {
+  function momentText(r, frame) {
     const words = data.ethograms.map((ethogram, e) => {
-      const run = runAt(ethogram, recording, frame);
+      const run = runAt(ethogram, r, frame);
       return run && run.value >= 0 ? (ethogram.kind === "clusters" ? wordOf(data, e, run.value) : `${ethogram.name}: ${ethogram.words[run.value]}`) : null;
     });
-    return [`${clock(frame / fps())} (frame ${frame})`, ...words.filter(Boolean)].join(" · ");
+    return [data.recordings[r].actors, `${clock(frame / fps())} (frame ${frame})`, ...words].filter(Boolean).join(" · ");
   }
 
   /** Select the bout before or after the selected one. */
   function neighborBout(by) {
     const ethogram = data.ethograms[Math.max(0, data.clusters)];
-    const runs = ethogram && ethogram.runs[recording];
+    const r = rowUnder(-1);
+    const runs = ethogram && ethogram.runs[r];
     if (!runs || !runs.starts.length) return;
-    const here = state.moment && state.moment.recording === recording ? place(runs.starts, state.moment.frame) + by : 0;
+    const here = state.moment && state.moment.recording === r ? place(runs.starts, state.moment.frame) + by : 0;
     const next = runOf(runs, Math.min(runs.starts.length - 1, Math.max(0, here)));
-    store.selectFrame(recording, Math.floor((next.start + next.stop - 1) / 2));
+    store.selectFrame(r, Math.floor((next.start + next.stop - 1) / 2));
   }
 
   const keys = {
@@ -190,8 +237,9 @@ function makeEthogram(data, store, looks) {
   // --- what is shown
 
   function show(number) {
-    recording = number;
+    group = number;
     choice.value = number;
+    layOut();
     zoom.scaleExtent([1, limit()]);
     zoom.transform(selection, d3.zoomIdentity);
     overview.draw();
@@ -200,9 +248,10 @@ function makeEthogram(data, store, looks) {
 
   /** Bring a moment into view, with twenty seconds around it where it would be too small to see. */
   function reveal(moment) {
-    if (moment.recording !== recording) {
-      recording = moment.recording;
-      choice.value = recording;
+    if (data.recordings[moment.recording].group !== group) {
+      group = data.recordings[moment.recording].group;
+      choice.value = group;
+      layOut();
       zoom.scaleExtent([1, limit()]);
       zoom.transform(selection, d3.zoomIdentity);
     }
@@ -224,21 +273,23 @@ function makeEthogram(data, store, looks) {
     const wide = stage.clientWidth;
     if (!wide || wide === width) return;
     width = wide;
-    stage.style.height = `${height}px`;
-    zoom.extent([[gutter, 0], [width - 6, height]]).translateExtent([[gutter, 0], [width - 6, height]]);
+    layOut();
     zoom.scaleExtent([1, limit()]);
     overview.resize();
     draw();
   }
 
-  const overview = makeOverview(data, store, looks, () => recording);
+  const overview = makeOverview(data, store, looks, () => group);
   store.listen((reason) => {
     if (reason === "select" || reason === "address") {
       if (state.moment) {
         reveal(state.moment);
       }
     }
-    if (reason === "filter" && state.hiddenRecordings.has(recording)) step(1);
+    if (reason === "filter") {
+      layOut();
+      if (!rowsOf(group).length) step(1);
+    }
     overview.draw();
     draw();
   });
@@ -249,35 +300,72 @@ function makeEthogram(data, store, looks) {
       playhead = bout && { recording: bout.recording, frame };
       redrawCursor();
     },
+    lanes: () => lanes.map(({ e, r, title, whole, top, high }) => ({ ethogram: data.ethograms[e].name, row: r, title: Boolean(title), shared: whole && !scene, top, high })),
   };
 }
 
-/** Every recording as a strip, colored by one of the ethograms. */
+/** A row's animals with a dot each in its tint, as much as fits. */
+function drawActors(context, row, left, middle, width, size) {
+  let x = left;
+  for (const animal of [row.agentNumber, row.targetNumber].filter((one) => one >= 0)) {
+    context.beginPath();
+    context.arc(x + 4, middle, 3.5, 0, 2 * Math.PI);
+    context.fillStyle = animal % 2 ? "#fff" : ANIMALS[animal % ANIMALS.length];
+    context.fill();
+    context.strokeStyle = ANIMALS[animal % ANIMALS.length];
+    context.lineWidth = 2;
+    context.stroke();
+    x += 10;
+  }
+  context.fillStyle = "#111";
+  context.font = `${size}px system-ui, sans-serif`;
+  context.fillText(clipped(context, row.actors, width - (x - left) - 2), x + 2, middle);
+}
+
+/** The width of the longest names of animals or pairs, with their dots; not more than names may take of a page. */
+function actorsWidth(data, size) {
+  const context = document.createElement("canvas").getContext("2d");
+  context.font = `${size}px system-ui, sans-serif`;
+  return Math.min(190, 24 + d3.max(new Set(data.recordings.map((row) => row.actors)), (actors) => context.measureText(actors).width));
+}
+
+/** Every recording as a strip, of animals and pairs a strip for each, colored by one of the ethograms. */
 function makeOverview(data, store, looks, current) {
   const { state } = store;
   const root = $("#ethogram .overview");
   const canvas = $("canvas", root);
   const choice = $("#strip");
-  const gutter = 84;
+  const ids = 84;
+  const gutter = data.unit === "scene" ? ids : ids + actorsWidth(data, 11) + 8;
   let row = 15;
   let width = 0;
   let rows = [];
+  let tops = [];
   data.ethograms.forEach((one, e) => choice.append(element("option", { value: e }, one.name)));
   choice.addEventListener("change", () => paint());
 
   function draw() {
-    rows = d3.range(data.recordings.length).filter((r) => !state.hiddenRecordings.has(r));
+    rows = d3.range(data.recordings.length).filter(store.isShown);
     row = rows.length > 24 ? 12 : 15;
-    const height = Math.max(row, rows.length * row);
+    // Browsers draw no higher pictures.
+    const most = Math.floor(32000 / (row * Math.min(window.devicePixelRatio || 1, 2)));
+    $("#ethogram .too-many").textContent = rows.length > most ? `the first ${d3.format(",")(most)} of ${d3.format(",")(rows.length)}: filters choose others` : "";
+    rows = rows.slice(0, most);
+    // Some room between recordings of several strips.
+    const room = gutter > ids ? 4 : 0;
+    tops = [];
+    rows.forEach((r, n) => tops.push(n ? tops[n - 1] + row + (data.recordings[r].group === data.recordings[rows[n - 1]].group ? 0 : room) : 0));
+    const height = Math.max(row, (tops.length ? tops[tops.length - 1] : 0) + row);
     const context = sized(canvas, Math.max(width, 1), height);
     const longest = d3.max(rows, (r) => data.recordings[r].frames / data.recordings[r].fps) || 1;
     const x = d3.scaleLinear([0, longest], [gutter, Math.max(width - 6, gutter + 1)]);
-    rows.forEach((r, n) => drawStrip(context, r, n * row, x));
+    rows.forEach((r, n) => drawStrip(context, r, n, x));
   }
 
-  function drawStrip(context, r, top, x) {
+  function drawStrip(context, r, n, x) {
+    const top = tops[n];
     const ethogram = data.ethograms[Number(choice.value)];
-    const { id, fps, frames } = data.recordings[r];
+    const { recording: id, fps, frames, group } = data.recordings[r];
     context.fillStyle = "#f4f5f6";
     context.fillRect(gutter, top + 1, x(frames / fps) - gutter, row - 2);
     const runs = ethogram && ethogram.runs[r];
@@ -295,9 +383,12 @@ function makeOverview(data, store, looks, current) {
     }
     context.globalAlpha = 1;
     context.fillStyle = "#111";
-    context.font = `${r === current() ? "700" : "400"} ${row - 2 > 11 ? 12 : 11}px system-ui, sans-serif`;
+    const size = row - 2 > 11 ? 12 : 11;
+    context.font = `${group === current() ? "700" : "400"} ${size}px system-ui, sans-serif`;
     context.textBaseline = "middle";
-    context.fillText(clipped(context, id, gutter - 10), 0, top + row / 2);
+    const before = rows[n - 1];
+    if (before === undefined || data.recordings[before].group !== group) context.fillText(clipped(context, id, ids - 10), 0, top + row / 2);
+    if (gutter > ids) drawActors(context, data.recordings[r], ids, top + row / 2, gutter - ids - 6, size);
     if (state.moment && state.moment.recording === r) {
       const at = x(state.moment.frame / fps);
       context.fillStyle = "#111";
@@ -307,7 +398,7 @@ function makeOverview(data, store, looks, current) {
 
   canvas.addEventListener("click", (event) => {
     const [px, py] = d3.pointer(event, canvas);
-    const r = rows[Math.floor(py / row)];
+    const r = rows[place(tops, py)];
     if (r === undefined) return;
     const { fps, frames } = data.recordings[r];
     const longest = d3.max(rows, (one) => data.recordings[one].frames / data.recordings[one].fps);

@@ -13,6 +13,7 @@ async function start() {
   makeProfiles(data, store, looks);
   makeScores(data);
   makeFilters(data, store);
+  makeAnimalChoice(data, store);
   makeSelection(data, store);
   makeDiscoveries(data, store);
   store.readAddress();
@@ -22,7 +23,7 @@ async function start() {
   document.addEventListener("keydown", (event) => event.key === "Escape" && store.clear());
   document.documentElement.dataset.ready = "yes";
   // For whoever wants to look from the browser's console.
-  window.report = { data, store, map, player, counts };
+  window.report = { data, store, map, player, ethogram, counts };
 }
 
 /** The line that says what is selected. */
@@ -36,8 +37,8 @@ function makeSelection(data, store) {
     if (state.highlight) parts.push(wordOf(data, state.highlight.ethogram, state.highlight.value));
     if (state.moment) {
       const { recording, start, stop, frame } = state.moment;
-      const { id, fps } = data.recordings[recording];
-      parts.push(`${id}, ${clock(start / fps)} to ${clock(stop / fps)} (frames ${start} to ${stop - 1})`);
+      const { title, fps } = data.recordings[recording];
+      parts.push(`${title}, ${clock(start / fps)} to ${clock(stop / fps)} (frames ${start} to ${stop - 1})`);
       data.ethograms.forEach((ethogram, e) => {
         const run = ethogram.kind === "labels" ? runAt(ethogram, recording, frame) : null;
         if (run && run.value >= 0) parts.push(`${ethogram.name}: ${ethogram.words[run.value]}`);

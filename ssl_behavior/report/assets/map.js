@@ -11,7 +11,8 @@ function makeMap(data, store, counts) {
   const order = shuffled(points.count);
   const centers = data.ethograms.map((ethogram, e) => centersOf(points, e, ethogram.words.length));
   const looks = data.ethograms.map((ethogram, e) => looksOf(ethogram, centers[e]));
-  const recordingLooks = lookOf(data.recordings.length);
+  const recordingLooks = lookOf(data.groups.length);
+  const animals = animalLooks(data.individuals.length);
   const poseSize = data.individuals.length * data.skeleton.keypoints.length;
   let [width, height] = [0, 0];
   let base = { k: 1, x: 0, y: 0 };
@@ -36,7 +37,8 @@ function makeMap(data, store, counts) {
 
   /** What colors the points: {values, looks} of words, {values, low, high} of numbers. */
   function coloring() {
-    if (state.color === "recording") return { values: points.recording, looks: recordingLooks };
+    if (state.color === "recording") return { values: points.group, looks: recordingLooks, names: data.groups.map((one) => one.id) };
+    if (state.color === "agent" || state.color === "target") return { values: points[state.color], looks: animals, names: data.individuals };
     const index = Number(state.color.slice(1));
     if (state.color[0] === "e") return { values: points.values[index], looks: looks[index], ethogram: index };
     return { values: points.channels[index].values, channel: points.channels[index] };
@@ -220,8 +222,8 @@ function makeMap(data, store, counts) {
   }
 
   function fillTooltip(i) {
-    const { id, fps } = data.recordings[points.recording[i]];
-    const lines = [element("strong", {}, `${id}, ${clock(points.frame[i] / fps)}`)];
+    const row = data.recordings[points.recording[i]];
+    const lines = [element("strong", {}, `${row.title}, ${timeText(data, points.recording[i], points.frame[i])}`)];
     data.ethograms.forEach((ethogram, e) => {
       const value = points.values[e][i];
       if (value >= 0) lines.push(element("span", {}, `${ethogram.kind === "clusters" ? "" : `${ethogram.name}: `}${wordOf(data, e, value)}`));
@@ -229,7 +231,7 @@ function makeMap(data, store, counts) {
     const { channel } = coloring();
     if (channel) lines.push(element("span", {}, `${channel.name}: ${channelText(channel, i)}`));
     const pose = poseOf(points, i, poseSize);
-    const picture = pose ? poseCanvas(data, pose, 130, 96) : null;
+    const picture = pose ? poseCanvas(data, pose, 130, 96, row) : null;
     tooltip.replaceChildren(...(picture ? [picture] : []), ...lines);
   }
 
@@ -301,9 +303,9 @@ function makeMap(data, store, counts) {
 
   function drawLegend() {
     const legend = $(".legend", root);
-    const { ethogram, channel } = coloring();
+    const { ethogram, channel, names, looks: own } = coloring();
     if (channel) return legend.replaceChildren(...numberLegend(channel));
-    if (ethogram === undefined) return legend.replaceChildren(...recordingLegend());
+    if (names) return legend.replaceChildren(...names.map((name, i) => element("span", { class: "key" }, markerIcon(own[i]), name)));
     const { words } = data.ethograms[ethogram];
     const seen = new Set(points.values[ethogram]);
     const rows = d3.range(words.length).filter((value) => seen.has(value)).map((value) => {
@@ -314,10 +316,6 @@ function makeMap(data, store, counts) {
     });
     if (seen.has(-1)) rows.push(element("span", { class: "key" }, markerIcon({ color: UNKNOWN, marker: "disc" }), "none"));
     return replaceWithFocus(legend, rows);
-  }
-
-  function recordingLegend() {
-    return data.recordings.map((one, r) => element("span", { class: "key" }, markerIcon(recordingLooks[r]), one.id));
   }
 
   function numberLegend(channel) {

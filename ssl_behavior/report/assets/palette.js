@@ -4,7 +4,7 @@
 const COLORS = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#332288", "#7f6000"];
 const QUIET = "#c9cdd2";
 const UNKNOWN = "#e4e6e9";
-const ANIMALS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
+const ANIMALS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#332288", "#7f6000"];
 const MARKERS = ["disc", "cross", "ring", "diagonal", "triangle", "bar"];
 const CONTINUOUS = d3.interpolateViridis;
 
@@ -30,6 +30,11 @@ function mostApart(i, centers, looks, used) {
     return same.length ? d3.min(same, (j) => Math.hypot(centers[i][0] - centers[j][0], centers[i][1] - centers[j][1])) : 1e9 - color;
   });
   return d3.maxIndex(gaps);
+}
+
+/** The tint of each animal, the same in player, map and ethogram, and a marker. */
+function animalLooks(count) {
+  return d3.range(count).map((animal) => ({ color: ANIMALS[animal % ANIMALS.length], marker: MARKERS[animal % MARKERS.length] }));
 }
 
 /** Colors and markers of an ethogram's words: the background is gray. */

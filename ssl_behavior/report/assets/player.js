@@ -1,6 +1,7 @@
 // The player: the animals of a bout and of its nearest neighbors, side by side, all at the same time.
 
 const VIEW_SMOOTHING = 7;
+const MOST_NAMES = 4;
 
 function makePlayer(data, store, looks, ethogram) {
   const { state } = store;
@@ -12,12 +13,14 @@ function makePlayer(data, store, looks, ethogram) {
   const caption = $(".caption", root);
   const number = data.individuals.length * data.skeleton.keypoints.length;
   const reduced = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const named = data.unit !== "scene" || (data.individuals.length > 2 && data.individuals.length <= MOST_NAMES);
   let panels = [];
   let seconds = 0;
   let longest = 0;
   let playing = false;
   let last = null;
 
+  if (data.unit !== "scene") view.append(element("option", { value: "agent" }, data.unit === "pair" ? "follow the agent" : "follow the animal"));
   data.individuals.forEach((name, i) => view.append(element("option", { value: i }, `follow ${name}`)));
   view.append(element("option", { value: "arena" }, "arena"));
 
@@ -42,7 +45,8 @@ function makePlayer(data, store, looks, ethogram) {
   function explain(bout) {
     const still = state.moment && !state.exact ? stillOf(state.moment) : null;
     const texts = [];
-    if (!bout && !state.moment) texts.push("Select a point, a bout or a cluster: its animals move here, with those of the bouts that are most like it.");
+    if (!bout && state.highlight && !state.moment) texts.push("The page has no bout of it to play.");
+    else if (!bout && !state.moment) texts.push("Select a point, a bout or a cluster: its animals move here, with those of the bouts that are most like it.");
     else if (!bout) texts.push("There are no tracks for this in the page.");
     else if (bout && !state.moment) texts.push("An example, and the bouts most like it. Select a point, a bout or a cluster.");
     else if (!state.exact) texts.push("Of this moment the page has the pose, not the tracks: the bout most like it plays instead.");
@@ -60,24 +64,34 @@ function makePlayer(data, store, looks, ethogram) {
   function stillOf(moment) {
     const point = data.points ? pointAt(data.points, moment.recording, moment.frame) : -1;
     const pose = point >= 0 ? poseOf(data.points, point, number) : null;
-    return pose ? poseCanvas(data, pose, 72, 54) : null;
+    return pose ? poseCanvas(data, pose, 72, 54, data.recordings[moment.recording]) : null;
   }
 
   function makePanel({ bout, distance, role }) {
-    const { id, fps } = data.recordings[bout.recording];
+    const row = data.recordings[bout.recording];
+    const { title, recording, fps } = row;
     const canvas = element("canvas", { "aria-hidden": "true" });
     const box = element("span", { class: "screen" }, canvas);
-    const place = `${id}, ${clock(bout.start / fps)} to ${clock(bout.stop / fps)}`;
+    const [start, stop] = [bout.start, bout.stop].map((frame) => timeText(data, bout.recording, frame));
+    const place = `${title}, ${start} to ${stop}`;
     const words = element("span", { class: "words" }, ...wordsOf(bout, role === "selected" ? state.moment.frame : Math.floor((bout.start + bout.stop) / 2)));
     const is = $$(".word", words).map((word) => word.title).join(", ");
     const relation = { selected: "selected", like: "most like it", opening: "example", neighbor: `distance ${short(distance)}` }[role];
-    const line = element("span", { class: "line", title: place }, element("span", { class: "place" }, element("span", { class: "name" }, id), `, ${clock(bout.start / fps)}`), element("span", { class: "relation" }, relation));
+    const line = element("span", { class: "line", title: place }, element("span", { class: "place" }, element("span", { class: "name" }, recording), `, ${start}`), element("span", { class: "relation" }, relation));
+    const who = row.agentNumber < 0 ? null : element("span", { class: "line who" }, ...actorsOf(row));
     const node = element("button", {
       type: "button", class: `panel ${role}`, "data-bout": bout.id, "aria-label": `Bout ${place}, ${relation}${is && `, ${is}`}${role === "neighbor" ? ", select it" : ""}`,
       onclick: () => (role === "neighbor" ? store.selectBout(bout.id) : setPlaying(!playing)),
-    }, box, line, words);
+    }, ...[box, line, who, words].filter(Boolean));
     const track = trackOf(data.bouts, bout);
-    return { bout, fps, canvas, box, node, track, role, swapped: false, frames: framesOfReference(track) };
+    return { bout, row, fps, canvas, box, node, track, role, swapped: false, frames: framesOfReference(track) };
+  }
+
+  /** The names of a row's animals in their tints. */
+  function actorsOf(row) {
+    const name = (animal, text) => element("span", { class: `animal a${animal % ANIMALS.length}` }, text);
+    if (row.targetNumber < 0) return [name(row.agentNumber, row.agent)];
+    return [name(row.agentNumber, row.agent), element("span", { class: "to" }, "→"), name(row.targetNumber, row.target)];
   }
 
   /** What a bout is at a frame: its cluster, and its labels. */
@@ -92,7 +106,7 @@ function makePlayer(data, store, looks, ethogram) {
 
   // --- where each animal looks
 
-  /** For each animal and frame: center and direction, smoothed over a few frames, held where it was not seen. */
+  /** For each animal and frame: center and direction, smoothed over a few frames, held where it was not seen; null for an animal that is never seen. */
   function framesOfReference(track) {
     const { front, back, keypoints } = data.skeleton;
     const count = track.length / (number * 2);
@@ -108,7 +122,7 @@ function makePlayer(data, store, looks, ethogram) {
           way: length > 0 ? [way[0] / length, way[1] / length] : null,
         };
       });
-      return smoothed(raw);
+      return raw.some((one) => one.center) ? smoothed(raw) : null;
     });
   }
 
@@ -128,7 +142,8 @@ function makePlayer(data, store, looks, ethogram) {
 
   /** Anonymous animals: match a neighbor's animals by position. */
   function matchAnimals(panel, reference) {
-    if (!data.skeleton.exchangeable || data.individuals.length !== 2) return;
+    if (data.unit !== "scene" || !data.skeleton.exchangeable || data.individuals.length !== 2) return;
+    if (![panel, reference].every((one) => one.frames.every(Boolean))) return;
     const own = [0, 1].map((animal) => placement(panel, animal));
     const wanted = placement(reference, 0);
     const gap = (a, b) => d3.sum(a, (value, i) => (value - b[i]) ** 2);
@@ -156,10 +171,14 @@ function makePlayer(data, store, looks, ethogram) {
     const context = sized(panel.canvas, width, height);
     const frame = Math.min(panel.bout.frames - 1, Math.floor(seconds * panel.fps + 1e-6));
     const pose = frameOf(panel.track, frame, number);
-    const at = view.value === "arena" ? inArena(panel, width, height) : around(panel, Number(view.value), frame, width, height);
+    const animal = followed(panel);
+    const at = animal === null ? inArena(panel, width, height) : around(panel, animal, frame, width, height);
     drawTrails(context, panel, frame, at);
     if (!boxOf(pose)) sayUnseen(context, width, height);
-    drawPose(context, data, turnedPose(panel, pose), at, { line: Math.max(2, width / 90), dot: Math.max(2, width / 90) });
+    const drawn = turnedPose(panel, pose);
+    // Names lie under the animals; of many, they would hide each other, and the tints say who is who.
+    if (named) drawNames(context, data, drawn, at, panel.row, width, height);
+    drawPose(context, data, drawn, at, { line: Math.max(2, width / 90), dot: Math.max(2, width / 90) }, panel.row);
     drawBar(context, panel, frame, width, height);
   }
 
@@ -173,16 +192,24 @@ function makePlayer(data, store, looks, ethogram) {
     return swapped;
   }
 
+  /** The number of the animal in the middle, in the panel's own order; null for the arena, also where it is never seen. */
+  function followed(panel) {
+    if (view.value === "arena") return null;
+    const chosen = view.value === "agent" ? panel.row.agentNumber : Number(view.value);
+    const own = panel.swapped && data.individuals.length === 2 ? 1 - chosen : chosen;
+    return panel.frames[own] ? own : null;
+  }
+
   function inArena(panel, width, height) {
     panel.extent = panel.extent || boxOf(panel.track) || [0, 0, 1, 1];
     return intoBox(panel.extent, width, height, 16, 1);
   }
 
-  /** An animal in the middle, looking up. All panels have one scale: that which shows both animals nearly always. */
+  /** An animal in the middle, looking up. All panels have one scale: that which shows the animals nearly always. */
   function around(panel, animal, frame, width, height) {
-    const own = panel.swapped && data.individuals.length === 2 ? 1 - animal : animal;
-    const { center, angle } = panel.frames[own][frame];
-    const k = Math.min(width, height) / (2 * reach());
+    const { center, angle } = panel.frames[animal][frame];
+    // Of several animals one is always the farthest: some room to the edge, and to the bar below.
+    const k = ((data.individuals.length > 2 ? 0.84 : 1) * Math.min(width, height)) / (2 * reach());
     const [cos, sin] = [Math.cos(-angle - Math.PI / 2), Math.sin(-angle - Math.PI / 2)];
     return (x, y) => {
       const [dx, dy] = [x - center[0], y - center[1]];
@@ -190,15 +217,21 @@ function makePlayer(data, store, looks, ethogram) {
     };
   }
 
-  /** How far from an animal's middle the points of both are in nine of ten frames, over all panels. */
+  /** How far from an animal's middle the points of the others are in nine of ten frames, over all panels; of a pair, those of its target. */
   function reach() {
     if (panels.reach) return panels.reach;
+    const size = data.skeleton.keypoints.length;
     const far = [];
     for (const panel of panels) {
-      for (let frame = 0; frame < panel.bout.frames; frame += 3) {
+      const { agentNumber, targetNumber } = panel.row;
+      const middle = panel.frames[Math.max(agentNumber, 0)] || panel.frames.find(Boolean);
+      const shown = d3.range(number).filter((i) => targetNumber < 0 || [agentNumber, targetNumber].includes(Math.floor(i / size)));
+      for (let frame = 0; middle && frame < panel.bout.frames; frame += 3) {
         const pose = frameOf(panel.track, frame, number);
-        const { center } = panel.frames[0][frame];
-        const gaps = d3.range(number).map((i) => Math.hypot(pose[2 * i] - center[0], pose[2 * i + 1] - center[1]));
+        const { center } = middle[frame];
+        const gaps = shown.map((i) => Math.hypot(pose[2 * i] - center[0], pose[2 * i + 1] - center[1]));
+        // Of single points, nothing but their way has a size.
+        if (size === 1) gaps.push(Math.hypot(...[0, 1].map((axis) => middle[Math.max(0, frame - Math.round(panel.fps))].center[axis] - center[axis])));
         far.push(d3.max(gaps.filter((gap) => !Number.isNaN(gap))) || 0);
       }
     }
@@ -210,9 +243,10 @@ function makePlayer(data, store, looks, ethogram) {
   function drawTrails(context, panel, frame, at) {
     const first = Math.max(0, frame - Math.round(panel.fps));
     panel.frames.forEach((own, animal) => {
+      if (!own) return;
       const drawn = panel.swapped && data.individuals.length === 2 ? 1 - animal : animal;
       context.strokeStyle = ANIMALS[drawn % ANIMALS.length];
-      context.globalAlpha = 0.25;
+      context.globalAlpha = 0.25 * weightOf(panel.row, animal).alpha;
       context.lineWidth = 2;
       context.beginPath();
       for (let i = first; i <= frame; i++) context[i === first ? "moveTo" : "lineTo"](...at(...own[i].center));

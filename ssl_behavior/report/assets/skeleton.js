@@ -1,17 +1,28 @@
 // Drawing animals: the player's frames, the thumbnails of cards and tooltips.
 
+const FADED = 0.28;
+
+/** How strongly an animal is drawn in a row: its agent and target stand out; of a scene, all animals are alike. */
+function weightOf(row, animal) {
+  if (!row || row.agentNumber < 0) return { alpha: 1, thick: 1, order: 0 };
+  if (animal === row.agentNumber) return { alpha: 1, thick: 1.5, order: 2 };
+  return animal === row.targetNumber ? { alpha: 1, thick: 1, order: 1 } : { alpha: FADED, thick: 0.8, order: 0 };
+}
+
 /** Draw a pose. `at` gives the screen's coordinates of a point's; points that were not seen, and edges to them, are left out. */
-function drawPose(context, data, pose, at, style = {}) {
+function drawPose(context, data, pose, at, style = {}, row = null) {
   const { skeleton, individuals } = data;
   const keypoints = skeleton.keypoints.length;
-  const { line = 3, dot = 3, alpha = 1 } = style;
+  const { line = 3, dot = 3 } = style;
   context.lineCap = "round";
-  individuals.forEach((_, animal) => {
+  // Who acts is drawn last, on top of the others.
+  for (const animal of d3.sort(d3.range(individuals.length), (one) => weightOf(row, one).order)) {
     const color = ANIMALS[animal % ANIMALS.length];
+    const { alpha, thick } = weightOf(row, animal);
     const places = d3.range(keypoints).map((k) => placeOf(pose, animal * keypoints + k, at));
     context.globalAlpha = alpha;
     context.strokeStyle = color;
-    context.lineWidth = line;
+    context.lineWidth = line * thick;
     context.beginPath();
     for (const [a, b] of skeleton.edges) {
       if (!places[a] || !places[b]) continue;
@@ -20,11 +31,40 @@ function drawPose(context, data, pose, at, style = {}) {
     }
     context.stroke();
     places.forEach((place, k) => place && drawPoint(context, place, k === skeleton.front ? dot * 1.7 : dot, color, animal));
-  });
+  }
   context.globalAlpha = 1;
 }
 
-/** A keypoint: filled for the first animal, open for the second, so color is not the only distinction. */
+/** The name of each animal that is seen, above it: of a row's animals, or of all. Names keep clear of each other. */
+function drawNames(context, data, pose, at, row, width, height) {
+  const keypoints = data.skeleton.keypoints.length;
+  const chosen = (animal) => !row || row.agentNumber < 0 || animal === row.agentNumber || animal === row.targetNumber;
+  context.font = "600 11px system-ui, sans-serif";
+  context.textAlign = "center";
+  context.textBaseline = "bottom";
+  context.lineJoin = "round";
+  context.lineWidth = 3;
+  const taken = [];
+  data.individuals.forEach((name, animal) => {
+    const places = d3.range(keypoints).map((k) => placeOf(pose, animal * keypoints + k, at)).filter(Boolean);
+    const inside = places.filter(([x, y]) => x > 0 && y > 0 && x < width && y < height - 12);
+    if (!chosen(animal) || !inside.length) return;
+    const half = context.measureText(name).width / 2 + 2;
+    const x = Math.min(Math.max(d3.mean(inside, (place) => place[0]), half), Math.max(half, width - half));
+    let y = Math.max(13, d3.min(inside, (place) => place[1]) - 7);
+    const meets = () => taken.find((one) => Math.abs(one.x - x) < one.half + half && Math.abs(one.y - y) < 12);
+    for (let tries = 0; meets() && tries < data.individuals.length; tries++) y = meets().y + 12;
+    taken.push({ x, y, half });
+    context.strokeStyle = "rgba(255,255,255,.92)";
+    context.strokeText(name, x, y);
+    context.fillStyle = d3.color(ANIMALS[animal % ANIMALS.length]).darker(0.5);
+    context.fillText(name, x, y);
+  });
+  context.textAlign = "start";
+  context.textBaseline = "alphabetic";
+}
+
+/** A keypoint: filled for the first animal, open for the second, and so on, so color is not the only distinction. */
 function drawPoint(context, [x, y], radius, color, animal) {
   context.beginPath();
   context.arc(x, y, radius, 0, 2 * Math.PI);
@@ -70,7 +110,7 @@ function sayUnseen(context, width, height) {
 }
 
 /** A small picture of a pose. */
-function poseCanvas(data, pose, width, height) {
+function poseCanvas(data, pose, width, height, row = null) {
   const canvas = element("canvas", { class: "pose", "aria-hidden": "true" });
   const context = sized(canvas, width, height);
   const box = boxOf(pose);
@@ -78,7 +118,7 @@ function poseCanvas(data, pose, width, height) {
     sayUnseen(context, width, height);
     return canvas;
   }
-  drawPose(context, data, pose, intoBox(box, width, height, 9, 1), { line: 2, dot: 2 });
+  drawPose(context, data, pose, intoBox(box, width, height, 9, 1), { line: 2, dot: 2 }, row);
   return canvas;
 }
 

@@ -11,7 +11,14 @@ function makeState(data) {
     /** The example bout that plays, and whether it holds the selected moment or is only similar. */
     bout: null,
     exact: false,
+    /** Whether a word was selected (a cluster, a label), and the moment is only its example. */
+    ofValue: false,
     color: data.clusters >= 0 ? `e${data.clusters}` : data.ethograms.length ? "e0" : "recording",
+    /** Recordings that are not ticked, and the animals to show: their numbers, null for any. */
+    hiddenGroups: new Set(),
+    agent: null,
+    target: null,
+    /** The rows that follow from these: recordings, animals or pairs that are left out. */
     hiddenRecordings: new Set(),
     hiddenValues: data.ethograms.map(() => new Set()),
   };
@@ -20,6 +27,31 @@ function makeState(data) {
     Object.assign(state, patch);
     for (const listener of listeners) listener(reason);
     if (reason !== "address") writeAddress();
+  }
+
+  /** Leave out the rows of recordings that are not ticked, and of other animals than the chosen ones. */
+  function filterRows() {
+    const other = (chosen, number) => chosen !== null && number !== chosen;
+    state.hiddenRecordings.clear();
+    data.recordings.forEach((row, r) => {
+      if (state.hiddenGroups.has(row.group) || other(state.agent, row.agentNumber) || other(state.target, row.targetNumber)) state.hiddenRecordings.add(r);
+    });
+  }
+
+  const isShown = (row) => !state.hiddenRecordings.has(row);
+
+  /** Show an agent and a target (null for any): a selected cluster has another example, a moment is seen from them. */
+  function showAnimals(agent, target) {
+    Object.assign(state, { agent, target });
+    filterRows();
+    change({}, "filter");
+    const { moment, bout, highlight } = state;
+    if (state.ofValue && highlight) selectValue(highlight.ethogram, highlight.value);
+    else if (moment && !isShown(moment.recording)) {
+      const row = data.groups[data.recordings[moment.recording].group].rows.find(isShown);
+      if (row === undefined) clear();
+      else selectFrame(row, moment.frame);
+    } else if (!moment && bout !== null && !isShown(data.bouts[bout].recording)) change({ bout: example() }, "select");
   }
 
   function writeAddress() {
@@ -32,13 +64,14 @@ function makeState(data) {
     if (state.bout !== null) parts.set("bout", state.bout);
     if (state.highlight) parts.set("shown", `${data.ethograms[state.highlight.ethogram].name}:${state.highlight.value}`);
     parts.set("color", state.color);
+    for (const role of ["agent", "target"]) if (state[role] !== null) parts.set(role, data.individuals[state[role]]);
     const address = `#${parts}`;
     if (address !== location.hash) history.replaceState(null, "", address);
   }
 
   function readAddress() {
     const parts = new URLSearchParams(location.hash.slice(1));
-    const patch = { moment: null, bout: null, highlight: null, exact: false };
+    const patch = { moment: null, bout: null, highlight: null, exact: false, ofValue: false };
     const recording = data.recordings.findIndex((one) => one.id === parts.get("recording"));
     const [start, stop] = (parts.get("frames") || "").split("-").map(Number);
     const frame = Number(parts.get("frame"));
@@ -52,13 +85,21 @@ function makeState(data) {
     const value = Number((parts.get("shown") || "").slice(split + 1));
     if (ethogram >= 0 && value in data.ethograms[ethogram].words) patch.highlight = { ethogram, value };
     if (colorings(data).some((one) => one.id === parts.get("color"))) patch.color = parts.get("color");
+    for (const role of ["agent", "target"]) {
+      const animal = data.recordings.some((row) => row[role]) ? data.individuals.indexOf(parts.get(role)) : -1;
+      patch[role] = animal < 0 ? null : animal;
+    }
+    const filtered = patch.agent !== state.agent || patch.target !== state.target;
+    Object.assign(state, { agent: patch.agent, target: patch.target });
+    filterRows();
+    if (filtered) for (const listener of listeners) listener("filter");
     if (!patch.moment && !patch.highlight && patch.bout === null) patch.bout = example();
     change(patch, "address");
   }
 
   /** Something to look at before anything is selected: of the bouts compared with all bouts, the first of the best seen. */
   function example() {
-    const compared = data.bouts.filter((bout) => bout.neighbors.length && !bout.amongExamples);
+    const compared = data.bouts.filter((bout) => bout.neighbors.length && !bout.amongExamples && isShown(bout.recording));
     return (d3.greatest(compared, (bout) => shareSeen(data.bouts, bout)) || { id: null }).id;
   }
 
@@ -72,7 +113,7 @@ function makeState(data) {
     const shown = shownAt(recording, frame);
     const like = shown === null ? likeFrame(recording, frame) : shown;
     const highlight = run && run.value >= 0 && data.clusters >= 0 ? { ethogram, value: run.value } : null;
-    change({ moment, highlight, bout: like, exact: shown !== null }, "select");
+    change({ moment, highlight, bout: like, exact: shown !== null, ofValue: false }, "select");
   }
 
   function secondAround(recording, frame) {
@@ -99,14 +140,14 @@ function makeState(data) {
     const moment = { recording: bout.recording, start: bout.start, stop: bout.stop, frame };
     const run = data.clusters >= 0 ? runAt(data.ethograms[data.clusters], bout.recording, frame) : null;
     const highlight = run && run.value >= 0 ? { ethogram: data.clusters, value: run.value } : null;
-    change({ moment, highlight, bout: id, exact: true }, "select");
+    change({ moment, highlight, bout: id, exact: true, ofValue: false }, "select");
   }
 
   /** Select a cluster, or another word of an ethogram, and its first example bout. */
   function selectValue(ethogram, value) {
-    const own = examplesOf(data, ethogram, value);
+    const own = examplesOf(data, ethogram, value).filter((id) => isShown(data.bouts[id].recording));
     const bout = own.length ? data.bouts[own[0]] : null;
-    const patch = { highlight: { ethogram, value }, moment: null, bout: null, exact: false };
+    const patch = { highlight: { ethogram, value }, moment: null, bout: null, exact: false, ofValue: true };
     if (bout) {
       const frame = Math.floor((bout.start + bout.stop) / 2);
       Object.assign(patch, { bout: bout.id, exact: true, moment: { recording: bout.recording, start: bout.start, stop: bout.stop, frame } });
@@ -114,9 +155,9 @@ function makeState(data) {
     change(patch, "select");
   }
 
-  const clear = () => change({ moment: null, bout: null, highlight: null, exact: false }, "select");
+  const clear = () => change({ moment: null, bout: null, highlight: null, exact: false, ofValue: false }, "select");
   const listen = (listener) => listeners.push(listener);
-  return { state, change, listen, selectFrame, selectBout, selectValue, clear, readAddress, writeAddress };
+  return { state, change, listen, isShown, filterRows, showAnimals, selectFrame, selectBout, selectValue, clear, readAddress, writeAddress };
 }
 
 /** The example bouts of a word in order of choice, bouts compared with all others first. */
@@ -130,6 +171,8 @@ function colorings(data) {
   return [
     ...data.ethograms.map((one, i) => ({ id: `e${i}`, name: one.kind === "clusters" ? "Cluster" : `Label ${one.name}`, group: "What happens" })),
     { id: "recording", name: "Recording", group: "What happens" },
+    ...(data.unit === "scene" ? [] : [{ id: "agent", name: data.unit === "pair" ? "Agent" : "Animal", group: "What happens" }]),
+    ...(data.unit === "pair" ? [{ id: "target", name: "Target", group: "What happens" }] : []),
     ...(data.points ? data.points.channels : []).map((one, i) => ({
       id: `c${i}`, name: one.units ? `${one.name} [${one.units}]` : one.name, group: "Numbers",
     })),

@@ -7,6 +7,7 @@ from ssl_behavior.bouts import runs
 from ssl_behavior.clusters.enrichment import Contingency, contingency, enrichments
 from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.errors import InputError
+from ssl_behavior.row_labels import RowLabels, frame_labels
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def clustered(clusters, labeled):
 
 
 def test_counts_are_those_of_a_slow_loop(clustered):
-    table = contingency(clustered, "behavior")
+    table = contingency(clustered, frame_labels(clustered.store, "behavior"))
     clusters, labels = clustered.frames.labels, np.asarray(clustered.store.labels("behavior"))
     for pick, row in enumerate(clustered.rows):
         for cluster in range(-1, 5):
@@ -26,7 +27,7 @@ def test_counts_are_those_of_a_slow_loop(clustered):
 
 
 def test_bouts_are_counted_once_however_often_they_meet(clustered):
-    table = contingency(clustered, "behavior")
+    table = contingency(clustered, frame_labels(clustered.store, "behavior"))
     clusters, labels = clustered.frames.labels, np.asarray(clustered.store.labels("behavior"))
     of_cluster, of_behavior = np.zeros((5, 3), int), np.zeros((5, 3), int)
     for row in clustered.rows:
@@ -42,7 +43,7 @@ def test_bouts_are_counted_once_however_often_they_meet(clustered):
 
 
 def test_ratios_are_of_annotated_frames_alone(clustered):
-    found = enrichments(contingency(clustered, "behavior"))
+    found = enrichments(contingency(clustered, frame_labels(clustered.store, "behavior")))
     clusters, labels = clustered.frames.labels, np.asarray(clustered.store.labels("behavior"))
     known = labels >= 0
     assert [(one.cluster, one.behavior) for one in found[:4]] == [
@@ -67,7 +68,7 @@ def test_ratios_are_of_annotated_frames_alone(clustered):
 
 
 def test_a_stream_of_one_recording_has_frames_there_alone(clustered):
-    found = enrichments(contingency(clustered, "second"))
+    found = enrichments(contingency(clustered, frame_labels(clustered.store, "second")))
     assert {one.annotated for one in found} == {211} and max(one.recordings for one in found) == 1
 
 
@@ -80,7 +81,8 @@ def many_recordings(spread, number=29, seed=0):
         one[0, :2] = generator.multinomial(1000, [1 - min(chance, 1), min(chance, 1)])
         one[1, :2] = [3000, 250]
     nothing = np.zeros((2, 2), int)
-    return Contingency("s", ("other", "mount"), "other", frames, nothing, nothing)
+    labels = RowLabels("s", ("other", "mount"), "other", lambda row: np.full(row.frames, -1))
+    return Contingency(labels, frames, nothing, nothing)
 
 
 def test_intervals_are_over_recordings():
@@ -97,4 +99,4 @@ def test_equal_seeds_give_equal_intervals():
 
 def test_an_unknown_stream_is_refused(clustered):
     with pytest.raises(InputError, match="no label stream 'third'"):
-        contingency(clustered, "third")
+        contingency(clustered, frame_labels(clustered.store, "third"))

@@ -1,9 +1,14 @@
 import pytest
 
 from ssl_behavior.clusters.group_comparison import read_groups
+from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.errors import InputError
 
 IDS = tuple(f"{n:02d}" for n in range(1, 9))
+
+
+def rows_of(ids):
+    return [EmbeddingRow(id=id, offset=n * 11, frames=11, fps=30.0) for n, id in enumerate(ids)]
 
 
 @pytest.fixture
@@ -11,7 +16,7 @@ def read(tmp_path):
     def call(text, factor=None, recordings=IDS):
         file = tmp_path / "groups.csv"
         file.write_bytes(text.encode())
-        return read_groups(file, recordings, factor)
+        return read_groups(file, rows_of(recordings), factor)
 
     return call
 
@@ -100,7 +105,7 @@ def test_every_mistake_is_a_sentence(read, text, factor, told):
 
 def test_a_file_that_is_none(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
-        read_groups(tmp_path / "nowhere.csv", IDS)
+        read_groups(tmp_path / "nowhere.csv", rows_of(IDS))
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00r")
     with pytest.raises(InputError, match="expected CSV in UTF-8"):
-        read_groups(tmp_path / "binary.csv", IDS)
+        read_groups(tmp_path / "binary.csv", rows_of(IDS))

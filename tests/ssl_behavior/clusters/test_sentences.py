@@ -4,6 +4,7 @@ from ssl_behavior.clusters.distinctive import Difference
 from ssl_behavior.clusters.frame_measures import SEEN
 from ssl_behavior.clusters.sentences import SIZE_WORDING, WORDING, Concentration, SentenceRules, Subjects, sentence
 from ssl_behavior.programs import PROGRAMS
+from ssl_behavior.units import Actors
 
 NAMED = Subjects(individuals=("resident", "intruder"), anonymous=False, body_length=60.0)
 ANONYMOUS = Subjects(individuals=("rat1", "rat2"), anonymous=True, body_length=60.0, nose="head")
@@ -182,3 +183,139 @@ def test_rules_can_be_other_ones():
     weak = difference("body_gap", d=0.3, median=90.0, below=0.8)
     assert said(weak).startswith("Usual")
     assert said(weak, rules=SentenceRules(least_difference=0.2)).startswith("Bodies further apart")
+
+
+THREE = Subjects(individuals=("m1", "m2", "m3"), anonymous=False, body_length=60.0)
+GROUP = Subjects(individuals=("m1", "m2", "m3"), anonymous=True, body_length=60.0)
+AN_ANIMAL = Subjects(individuals=("m1", "m2", "m3"), anonymous=True, body_length=60.0, unit="animal")
+A_PAIR = Subjects(individuals=("m1", "m2", "m3"), anonymous=True, body_length=60.0, unit="pair")
+AT_TAIL = {"d": -1.6, "median": 14.0, "below": 0.06}
+FAST = {"d": 1.2, "median": 310.0, "below": 0.91}
+USUAL = {"median": 100.0}
+CLOSE = {"d": -1.5, "median": 12.0, "below": 0.05}
+
+
+def test_one_animal_is_called_by_its_name():
+    alone = Subjects(individuals=("m1",), anonymous=False, body_length=60.0)
+    text = said(difference("speed", "m1", **FAST), difference("turning", "m1", size=True, d=0.9, median=3.0, below=0.9),
+                subjects=alone)  # fmt: skip
+    assert text == "M1 moving fast (310 px/s, top 9 %), turning fast (172°/s, top 10 %); bouts of 0.8 s"
+    an_animal = Subjects(individuals=("m1",), anonymous=False, body_length=60.0, unit="animal")
+    assert said(difference("speed", "the animal", **FAST), subjects=an_animal).startswith("The animal moving fast (310")
+
+
+def test_named_animals_of_a_group_are_seen_toward_their_nearest():
+    text = said(
+        difference("nose_tail_distance", "m2", **AT_TAIL),
+        difference("facing_angle", "m2", d=-1.0, median=0.3, below=0.1),
+        difference("speed", "m3", **FAST),
+        difference("relative_orientation", "m2 and its nearest", d=-0.9, median=0.2, below=0.1),
+        subjects=THREE,
+    )
+    assert text.startswith(
+        "M2 with the nose at the nearest animal's tail base (14 px, lowest 6 %), facing it (17°, lowest 10 %), m3 "
+        "moving fast (310 px/s, top 9 %), headings alike (m2 and its nearest: angle 11°, lowest 10 %)"
+    )
+
+
+def test_what_holds_for_all_named_animals_is_said_once():
+    fast = [difference("speed", name, **FAST | {"median": 300.0 + n}) for n, name in enumerate(("m1", "m2", "m3"))]
+    assert said(*fast, subjects=THREE).startswith("All moving fast (300, 301 and 302 px/s of m1, m2 and m3, top 9 %)")
+    assert said(*fast[:2], difference("speed", "m3"), subjects=THREE).startswith(
+        "M1 moving fast (300 px/s, top 9 %), m2 moving fast"
+    )
+
+
+def test_named_animals_toward_each_other_one():
+    each = Subjects(individuals=("m1", "m2", "m3"), anonymous=False, body_length=60.0, toward_each=True)
+    text = said(
+        difference("nose_tail_distance", "m2 → m3", **AT_TAIL),
+        difference("facing_angle", "m2 → m3", d=-1.0, median=0.3, below=0.1),
+        difference("approach_velocity", "m2 → m1", d=0.8, median=80.0, below=0.9),
+        difference("relative_orientation", "m1 and m3", d=-0.7, median=0.2, below=0.1),
+        subjects=each,
+    )
+    assert text.startswith(
+        "M2 with the nose at m3's tail base (14 px, lowest 6 %), facing it (17°, lowest 10 %), moving towards m1 (80 "
+        "px/s, top 10 %), headings alike (m1 and m3: angle 11°, lowest 10 %)"
+    )
+
+
+def in_group(program, greatest, least, of=("greatest", "least"), subjects=GROUP):
+    return said(
+        difference(program, of[0], **greatest), difference(program, of[1], **least), subjects=subjects
+    ).partition(";")[0]
+
+
+def test_exchangeable_animals_of_a_group_are_one_another_or_all():
+    up, down = FAST, {"d": -1.2, "median": 5.0, "below": 0.1}
+    assert in_group("speed", up, USUAL) == "One of the animals moving fast (310 px/s, top 9 %)"
+    assert in_group("speed", up, up) == "All moving fast (the least 310 px/s, top 9 %)"
+    assert in_group("speed", USUAL, up) == "All moving fast (the least 310 px/s, top 9 %)"
+    assert in_group("speed", down, down) == "All hardly moving (the greatest 5.0 px/s, lowest 10 %)"
+    assert in_group("speed", USUAL, down) == "One of the animals hardly moving (5.0 px/s, lowest 10 %)"
+    assert in_group("speed", up, down) == (
+        "One of the animals moving fast (310 px/s, top 9 %), another hardly moving (5.0 px/s, lowest 10 %)"
+    )
+    assert in_group("nose_tail_distance", USUAL, AT_TAIL) == (
+        "One of the animals with the nose at the nearest animal's tail base (14 px, lowest 6 %)"
+    )
+    each = Subjects(individuals=("m1", "m2", "m3"), anonymous=True, body_length=60.0, toward_each=True)
+    assert "at another's tail base" in in_group("nose_tail_distance", USUAL, AT_TAIL, subjects=each)
+
+
+def test_pairs_of_a_group_of_exchangeable_animals():
+    of, far = ("greatest of pairs", "least of pairs"), {"d": 1.5, "median": 400.0, "below": 0.9}
+    each = Subjects(individuals=("m1", "m2", "m3"), anonymous=True, body_length=60.0, toward_each=True)
+    assert in_group("nose_nose_distance", USUAL, CLOSE, of) == (
+        "Noses close together (one of the animals and its nearest: 12 px, lowest 5 %)"
+    )
+    assert in_group("nose_nose_distance", far, far, of) == (
+        "Noses far apart (all animals and their nearest: 400 px, top 10 %)"
+    )
+    assert in_group("nose_nose_distance", USUAL, CLOSE, of, each).startswith("Noses close together (one of the pairs: ")
+    assert "(all pairs: " in in_group("nose_nose_distance", far, far, of, each)
+
+
+def test_clusters_of_animals_speak_of_the_animal():
+    measured = (
+        difference("facing_angle", "the animal", d=-1.0, median=0.3, below=0.1),
+        difference("speed", "the animal", **FAST),
+        difference("nose_nose_distance", "the animal and its nearest", **CLOSE),
+    )
+    assert said(*measured, subjects=AN_ANIMAL).startswith(
+        "Noses close together (the animal and its nearest: 12 px, lowest 5 %), the animal moving fast (310 px/s, top "
+        "9 %), facing the nearest animal (17°, lowest 10 %)"
+    )
+    of_one = Subjects(
+        individuals=("m1", "m2"), anonymous=False, body_length=60.0, unit="animal", actors=Actors(agent="m2")
+    )
+    assert "M2 moving fast (310 px/s, top 9 %), facing m1 (17°" in said(*measured[:2], subjects=of_one)
+    assert "facing the other (17°" in said(
+        measured[0], subjects=Subjects(individuals=("m1", "m2"), anonymous=False, body_length=60.0, unit="animal")
+    )
+
+
+def test_clusters_of_pairs_speak_of_agent_and_target():
+    measured = (
+        difference("nose_tail_distance", "the agent", **AT_TAIL),
+        difference("facing_angle", "the agent", d=-0.9, median=0.3, below=0.12),
+        difference("speed", "the agent", **FAST),
+        difference("speed", "the target", **FAST | {"median": 280.0}),
+        difference("following", "the target", d=-0.8, median=-0.3, below=0.1),
+    )
+    assert said(*measured, subjects=A_PAIR) == (
+        "The agent with the nose at the target's tail base (14 px, lowest 6 %), facing it (17°, lowest 12 %), both "
+        "moving fast (310 and 280 px/s of the agent and the target, top 9 %), the target leading the agent on its path "
+        "(following score 0.30, lowest 10 %); bouts of 0.8 s"
+    )
+    named = Subjects(
+        individuals=("m1", "m2", "m3"), anonymous=True, body_length=60.0, unit="pair",
+        actors=Actors(agent="m2", target="m1"),
+    )  # fmt: skip
+    assert said(*measured, subjects=named).startswith(
+        "M2 with the nose at m1's tail base (14 px, lowest 6 %), facing it (17°, lowest 12 %), both moving fast (310 "
+        "and 280 px/s of m2 and m1, top 9 %), m1 leading m2"
+    )
+    own = difference("hurry", "the target", d=-1.0, median=12.0, below=0.1)
+    assert said(own, subjects=A_PAIR).startswith("The target with a low hurry (12 px, lowest 10 %)")

@@ -10,6 +10,7 @@ from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.unexplained import discover, explained_share
 from ssl_behavior.embeddings_folder import EmbeddingRow
 from ssl_behavior.recording import Labels
+from ssl_behavior.row_labels import frame_labels
 from ssl_behavior.store import write_store
 
 
@@ -66,7 +67,7 @@ def scene(dyad, tmp_path):
 
 def discovered(clustered, separation=(0.2, 0.2), seen=(1.0, 1.0), distance=(6, 5, 4, 3, 2, 1), **more):
     geometry = Geometry(np.array(distance, float), np.array(separation))
-    tables = [contingency(clustered, stream) for stream in clustered.store.streams]
+    tables = [contingency(clustered, frame_labels(clustered.store, stream)) for stream in clustered.store.streams]
     return discover(clustered, tables, geometry, np.array(seen), **more)
 
 

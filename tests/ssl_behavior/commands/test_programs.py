@@ -8,7 +8,7 @@ from ssl_behavior.cli import main
 from ssl_behavior.commands import programs, programs_figure
 from ssl_behavior.commands.programs import measure_programs
 from ssl_behavior.programs import PROGRAMS
-from ssl_behavior.recording import Labels
+from ssl_behavior.recording import Labels, Recording
 from ssl_behavior.store import Store, write_store
 from ssl_behavior.terminal import make_console
 
@@ -46,6 +46,20 @@ def store(dyad, tmp_path):
     labels = {"behavior": Labels(vocabulary=("other", "mount", "[chase]"), frames=frames, background="other")}
     recordings = [replace(dyad("one", 101), labels=labels), dyad("two", 211, seed=1)]
     return write_store(tmp_path / "store", recordings).path
+
+
+@pytest.fixture
+def group(dyad, tmp_path):
+    """A store of one, two or three animals that are told apart."""
+
+    def make(number, exchangeable=False):
+        parts = [dyad("cage", 211, seed=seed, missing=0.02) for seed in (1, 2)]
+        keypoints = np.concatenate([part.keypoints for part in parts], axis=1)[:, :number]
+        skeleton = replace(parts[0].skeleton, individuals=("m1", "m2", "m3")[:number], exchangeable=exchangeable)
+        recording = Recording(id="cage", keypoints=keypoints, fps=30.0, skeleton=skeleton)
+        return write_store(tmp_path / f"group{number}{exchangeable}", [recording]).path
+
+    return make
 
 
 def test_all_programs_are_listed_with_descriptions(capsys, monkeypatch):
@@ -127,6 +141,57 @@ def test_store_statistics_are_printed(store, capsys):
     }  # fmt: skip
 
 
+def test_a_single_animal_is_measured_and_the_other_programs_are_named(group, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    assert main(["programs", str(group(1))]) == 0
+    out = capsys.readouterr().out
+    assert "facing_angle is left out: it needs another animal, and the recordings have one" in out
+    assert "speed.m1" in out and "facing_angle.m1" not in out
+
+
+def test_groups_are_measured_toward_the_nearest_or_toward_each(group, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    choice = ["--names", "speed", "facing_angle", "body_gap"]
+    store = group(3)
+    near, each = measured_rows(capsys, store, *choice), measured_rows(capsys, store, *choice, "--others", "each")
+    assert {"speed.m3", "facing_angle.m3", "body_gap.m3"} <= set(near) and "facing_angle.m3.m1" not in near
+    assert {"speed.m3", "facing_angle.m3.m1", "body_gap.m1.m3"} <= set(each) and "body_gap.m3" not in each
+    extremes = measured_rows(capsys, group(3, exchangeable=True), *choice)
+    assert {"speed.greatest", "facing_angle.least", "body_gap.least"} <= set(extremes)
+
+
+@pytest.mark.parametrize(("number", "others"), [(1, "nearest"), (3, "nearest"), (3, "each")])
+def test_figure_of_any_number_of_animals(group, number, others, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("matplotlib")
+    drawn = []
+    monkeypatch.setattr(programs_figure, "_legend", lambda figure, axes, *_: drawn.append(axes))
+    names = ["--names", "speed", *(["facing_angle", "body_gap"] if number > 1 else [])]
+    picture = tmp_path / "group.png"
+    assert main(["programs", str(group(number)), *names, "--others", others, "--figure", str(picture)]) == 0
+    (axes,) = drawn
+    labels = [[line.get_label() for line in axis.get_lines()] for axis in axes]
+    animals = [f"m{n + 1}" for n in range(number)]
+    if others == "each":
+        toward = [f"{one} → {other}" for one in animals for other in animals if one != other]
+        assert labels == [animals, toward, ["m1, m2", "m1, m3", "m2, m3"]]
+    else:
+        assert labels == [animals] * len(axes)
+    styles = {line.get_label(): (line.get_color(), line.get_linestyle()) for axis in axes for line in axis.get_lines()}
+    assert len(set(styles.values())) == len(styles) and picture.stat().st_size > 5000
+
+
+def test_own_program_that_needs_another_animal_is_not_checked_on_one(mine, tmp_path, capsys):
+    path = tmp_path / "alone.toml"
+    roles = '[roles]\nnose = "nose"\ntail_base = "tail"\n'
+    path.write_text(f'name = "alone"\nkeypoints = ["nose", "tail"]\nindividuals = ["m1"]\n{roles}')
+    assert main(["programs", "--programs", str(mine()), "--names", "tail_to_tail", "--skeleton", str(path)]) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert (
+        f"tail_to_tail cannot run on {path}, and was not checked: it needs another animal, and the skeleton names one"
+        in output
+    )
+
+
 @pytest.mark.parametrize("ending", [".png", ".svg"])
 def test_figure_is_written(store, tmp_path, ending, mine, capsys):
     pytest.importorskip("matplotlib")
@@ -150,6 +215,11 @@ WRONG = {
     "skeleton of a store": (["{store}", "--skeleton", "calms21"], "a store has its own skeleton"),
     "recording undrawn": (["{store}", "--recording", "one"], "--recording says what to draw: add --figure"),
     "frames undrawn": (["{store}", "--frames", "0:9"], "--frames says what to draw: add --figure"),
+    "others of no store": (["--others", "each"], "--others says toward whom the animals of a STORE are measured"),
+    "social programs of one animal": (
+        ["{alone}", "--names", "facing_angle", "body_gap"],
+        "none of the programs ['facing_angle', 'body_gap'] can run: facing_angle is left out: it needs another animal",
+    ),
     "stream undrawn": (["{store}", "--stream", "behavior"], "--stream says what to draw: add --figure"),
     "recording listed": (["--recording", "one"], "--recording says what to draw: add --figure"),
     "no picture": (["{store}", "--figure", "x.docx"], "ends in one of"),
@@ -158,10 +228,11 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_user_errors_exit_2_and_write_nothing(case, store, tmp_path, capsys, monkeypatch):
+def test_user_errors_exit_2_and_write_nothing(case, store, group, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments, message = WRONG[case]
-    assert main(["programs", *(a.format(store=store) for a in arguments)]) == 2
+    alone = group(1)
+    assert main(["programs", *(a.format(store=store, alone=alone) for a in arguments)]) == 2
     assert message in " ".join(capsys.readouterr().err.split()) and not list(tmp_path.glob("x.*"))
 
 

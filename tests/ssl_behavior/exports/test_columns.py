@@ -31,7 +31,7 @@ def test_columns_match_labels_and_clusters_of_the_recording(place):
 def test_clusters_of_other_recordings_raise(place):
     rows = Embeddings(place / "embeddings").rows
     store, clusters, names = Store(place / "store"), load_frames(place / "clusters"), cluster_names(NUM_CLUSTERS)
-    stranger, longer = replace(rows[0], id="r9"), replace(rows[0], frames=FRAMES["a/r1"] + 1)
+    stranger, longer = replace(rows[0], id="r9", recording="r9"), replace(rows[0], frames=FRAMES["a/r1"] + 1)
     with pytest.raises(InputError, match="no recording 'r9'"):
         label_columns(store, [stranger])
     with pytest.raises(InputError, match=r"'a/r1' has 211 frames in .*store, but 212 were embedded"):

@@ -11,7 +11,7 @@ from ssl_behavior.io import FORMATS, ReadOptions, detect_format, read_recordings
 from ssl_behavior.io.annotation_readers import ANNOTATION_READERS, annotation_reader, read_annotations
 from ssl_behavior.io.reader_helpers import NPZ_PAGE
 from ssl_behavior.label_changes import rename_behavior
-from ssl_behavior.recording import FrameTimes, Labels
+from ssl_behavior.recording import FrameTimes, Labels, PairLabels
 from ssl_behavior.store import Store, write_store
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -71,15 +71,17 @@ def test_every_format_of_tracks_has_a_section():
 def test_the_store_is_as_described(tmp_path, monkeypatch, dyad):
     source = FrameTimes(fps=30.0, num_frames=40, measured=np.linspace(0, 1, 40) ** 1.1)
     labels = {"S1": Labels(vocabulary=("x",), frames=np.zeros(31, dtype=int))}
-    write_store(tmp_path / "store", [dyad("a", 31, resampled_from=source, labels=labels)])
+    bouts = {"S2": PairLabels(vocabulary=("x",), bouts=np.array([[0, 1, 0, 2, 5]]))}
+    write_store(tmp_path / "store", [dyad("a", 31, resampled_from=source, labels=labels, pair_labels=bouts)])
     rename_behavior(tmp_path / "store", "S1", "x", "y")
     assert run(PYTHON.search(TRACKS["Store"])[1], tmp_path, monkeypatch) == []
     files = {path.relative_to(tmp_path / "store").as_posix() for path in (tmp_path / "store").rglob("*.*")}
     named = set(re.findall(r"`([\w./]+)`", TRACKS["Store"]))
-    assert "times.npy" in files and {file.replace("S1", "STREAM") for file in files} <= named
+    assert "times.npy" in files and {re.sub("S[12]", "STREAM", file) for file in files} <= named
     contents = json.loads((tmp_path / "store" / "store.json").read_text())
     (journal,) = contents["label_changes"]
-    keys = {*contents, *contents["recordings"][0], *contents["streams"]["S1"], *journal, *journal["before"]}
+    keys = {*contents["pair_streams"]["S2"], *contents["pair_streams"]["S2"]["recordings"]["a"]}
+    keys |= {*contents, *contents["recordings"][0], *contents["streams"]["S1"], *journal, *journal["before"]}
     assert {"source_fps", "source_frames", "source_times"} <= keys <= named
     assert {"import", "simulate", "resample", "labels"} <= named
     assert Store(tmp_path / "store").num_frames == 31

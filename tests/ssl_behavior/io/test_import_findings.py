@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from ssl_behavior.importer import ImportOptions, import_recordings
-from ssl_behavior.io.import_report import CONCERNS, ImportReport, RecordingReport, concern_of, findings
+from ssl_behavior.io.import_report import (
+    CONCERNS,
+    ImportReport,
+    RecordingReport,
+    absent_animals,
+    concern_of,
+    findings,
+)
 from ssl_behavior.io.track_quality import Cleaned, inspect_quality
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import Skeleton
@@ -29,7 +36,12 @@ def report_of(*keypoints, names=("r0", "r1", "r2"), notes=None, notices=(), clea
     rows = []
     for number, values in enumerate(keypoints):
         recording = Recording(
-            id=names[number], keypoints=values, fps=30.0, skeleton=MANY, notes=tuple((notes or {}).get(number, ()))
+            id=names[number],
+            keypoints=values,
+            fps=30.0,
+            skeleton=MANY,
+            notes=tuple((notes or {}).get(number, ())),
+            individuals=tuple(f"animal{n}" for n in range(values.shape[1])),
         )
         rows.append(RecordingReport.of(recording, inspect_quality(recording), cleaned or Cleaned(), {}))
     return ImportReport(recordings=rows, notices=list(notices))
@@ -50,24 +62,59 @@ def test_keypoints_that_are_missing_alike_are_one_line_with_full_names():
 
 
 def test_absent_animals_are_one_line_and_come_before_missing_points():
-    keypoints = walk(animals=2)
-    keypoints[:, 1] = np.nan
-    keypoints[3, 0, 0] = np.nan
-    found = findings(report_of(keypoints, keypoints))
-    (line,) = [line for line in found if "never seen" in line]
-    assert line.startswith(f"r0, r1: never seen at all: animal1/{PARTS[0]}, ") and "(all 27 keypoints)" in line
+    keypoints = walk(animals=3)
+    keypoints[:90, 0, 0] = np.nan
+    lacking = [keypoints.copy() for _ in range(3)]
+    lacking[1][:, 2] = lacking[2][:, 1:] = np.nan
+    report = report_of(*lacking)
+    names = ("animal0", "animal1", "animal2")
+    report.notices += absent_animals(report.recordings, names)
+    found = findings(report)
+    (line,) = [line for line in found if "absent" in line]
+    assert line == ("absent animals, of which these recordings have no point: animal2 in r1; animal1, animal2 in r2")
+    assert concern_of(line) == "number of animals" and not any("never seen" in one for one in found)
     assert found.index(line) < min(n for n, other in enumerate(found) if "missing in" in other)
+    (everywhere,) = absent_animals(report.recordings[2:], names)
+    assert everywhere.endswith(
+        "animal1, animal2 in all recordings; `individuals` with the names of the others (animal0) leaves out those "
+        "that no recording has"
+    )
+    assert list(absent_animals(report.recordings[:1], names)) == []
 
 
-def test_keypoints_of_several_absent_animals_are_listed_once():
+def test_keypoints_of_an_animal_that_is_seen_are_listed():
     keypoints = walk(animals=2)
     keypoints[:] = np.nan
     keypoints[3, 0, 0] = 5
     text = "\n".join(findings(report_of(keypoints)))
-    assert f"r0: never seen at all: animal0/{PARTS[1]}" in text and text.count(PARTS[7]) == 3
+    assert f"r0: never seen at all: animal0/{PARTS[1]}" in text and text.count(PARTS[7]) == 2
+    # Of a recording without any animal, all are listed, their keypoints once.
     keypoints[3, 0, 0] = np.nan
-    text = "\n".join(findings(report_of(keypoints)))
+    report = report_of(keypoints)
+    text = "\n".join(findings(report))
     assert text.count(PARTS[7]) == 2 and "; animal1 (all 27 keypoints)" in text
+    assert list(absent_animals(report.recordings, ("animal0", "animal1"))) == []
+
+
+def test_keypoints_that_one_animal_never_has_are_not_said_to_be_missing_often():
+    keypoints = walk(animals=2)
+    keypoints[:, 0, 20:] = keypoints[:, 1, :20] = np.nan
+    keypoints[:100, 0, 3] = np.nan
+    (line,) = [line for line in findings(report_of(keypoints)) if "missing in" in line]
+    assert line == f"1 of 27 keypoints are missing in 33% of a recording's points: {PARTS[3]}"
+
+
+def test_findings_of_groups_name_the_animals():
+    keypoints = [walk(animals=3, seed=n) for n in range(2)]
+    keypoints[0][50, 1, 5] += 500
+    keypoints[1][60, 2, 5] += 500
+    keypoints[1][90, 2, 5] += 500
+    keypoints[1][120:130] = keypoints[1][120:130][:, [1, 0, 2]]
+    found = findings(report_of(*keypoints))
+    (line,) = [line for line in found if "swapped" in line]
+    assert line == "frames look as if two animals were swapped there: r1 (2); of animal0 and animal1 (2)"
+    (line,) = [line for line in found if "points jump" in line]
+    assert line.endswith("114 in all: r0 (2), r1 (112); of animal1 (56), animal0 (54), animal2 (4)")
 
 
 def test_order_follows_the_table():
@@ -128,5 +175,5 @@ def test_padding_of_absent_animals_is_reported_on_import(tmp_path, make, keep):
     text = "\n".join(findings(report))
     assert ("points at exactly (-1, -1) were set to missing" in text) == (not keep)
     assert ("points at exactly (-1, -1) were kept: x (450)" in text) == keep
-    assert ("never seen at all: c/top, body, tail, tail-m, tail-e (all 5 keypoints)" in text) == (not keep)
-    assert f"more than 2 s while others move: x ({65 + 450 * keep})" in text
+    assert ("have no point: c in all recordings; `individuals`" in text) == (not keep)
+    assert f"more than 2 s while others move: x ({65 + 450 * keep}); of " in text

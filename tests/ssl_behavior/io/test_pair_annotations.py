@@ -14,7 +14,7 @@ from ssl_behavior.io import write_npz
 from ssl_behavior.io.annotated_recording import annotated_recording
 from ssl_behavior.io.annotation_writers import FRAME_FORMATS, PAIR_FORMATS
 from ssl_behavior.io.import_report import findings
-from ssl_behavior.io.mabe25_annotations import looked_for
+from ssl_behavior.io.mabe25_annotations import looked_for, video_bouts
 from ssl_behavior.io.mabe25_submission import conflicting_frames, submission_rows
 from ssl_behavior.label_changes import (
     add_labels,
@@ -24,6 +24,7 @@ from ssl_behavior.label_changes import (
     rename_stream,
     undo_change,
 )
+from ssl_behavior.mabe25_score import mabe25_score
 from ssl_behavior.recording import Labels, PairLabels, Recording
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import Store, write_store
@@ -116,6 +117,23 @@ def test_mabe_annotations_are_found_beside_the_tracks(mabe, tmp_path, part):
     assert set(other.frames(0, 1, other.vocabulary.index("attack"), FRAMES)) == {-1}
     notices = " ".join(findings(report))
     assert "it is not known what was looked for" in notices and "12.parquet" in notices and "11.parquet" not in notices
+
+
+def test_a_submission_of_the_truth_scores_one(mabe, tmp_path):
+    import_recordings([mabe], tmp_path / "store")
+    assert main(["export", str(tmp_path / "store"), "--out", str(tmp_path / "out"), "--format", "mabe"]) == 0
+    tables = (mabe / "train_annotation" / "Lab").glob("*.parquet")
+    truth = [bout for table in tables for bout in video_bouts(table, table.stem)]
+    made = video_bouts(tmp_path / "out" / "submission.csv")
+    assert len(truth) == 5 and {bout[3:] for bout in truth} == {bout[3:] for bout in made}
+    lists = {"12": [("mouse2", "mouse1", "attack")], **looked_for(mabe / "train.csv")}
+    labs = {"11": "Lab", "12": "Other"}
+    # By hand: sniff of frame 5 has no frames before its stop, so the other pair's sniff decides.
+    assert mabe25_score(truth, made, lists, labs).score == 1.0
+    without = [bout for bout in made if bout.action != "attack"]
+    assert mabe25_score(truth, without, lists, labs).labs == {"Lab": pytest.approx(2 / 3), "Other": 0.0}
+    with pytest.raises(InputError, match="unless the video is named, video_id"):
+        video_bouts(mabe / "train_annotation" / "Lab" / "12.parquet")
 
 
 def test_one_track_table_finds_its_annotations(mabe, tmp_path):
@@ -502,6 +520,11 @@ def test_resampled_stores_write_and_read_frames_of_the_source(tmp_path, dyad):
     assert state(slow.path)[0]["s"][0] == {
         ("resident", "intruder", "sniff", 2, 6), ("intruder", "intruder", "rear", 0, 10),
     }  # fmt: skip
+
+
+def test_npz_does_not_drop_agents_and_targets(store, tmp_path):
+    with pytest.raises(InputError, match=r"recording 'a' has labels with agents and targets \(social\), which `.npz`"):
+        write_npz(tmp_path / "a.npz", store.recording("a"))
 
 
 def test_info_lists_streams_with_agents_and_targets(store, capsys):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -183,3 +185,112 @@ def test_thresholds_are_in_body_lengths():
     for scale in (1.0, 1 / 600, 1 / 15, 40.0):
         quality = inspect(keypoints * scale)
         assert (quality.coinciding_frames, quality.collapsed_bodies) == (7, 3)
+
+
+def several(number, frames=TIME):
+    """Animals 100 px long in a row, 400 px apart, moving 1 px a frame."""
+    offsets = np.stack([100 + 400 * np.arange(number), np.full(number, 100.0)], axis=-1)
+    return SHAPE + offsets[:, None] + np.arange(frames)[:, None, None, None] * np.array([1.0, 0.0])
+
+
+def of_animals(keypoints):
+    skeleton = replace(SKELETON, individuals=tuple(f"m{n + 1}" for n in range(keypoints.shape[1])))
+    return inspect_quality(Recording(id="r", keypoints=keypoints, fps=30.0, skeleton=skeleton))
+
+
+def test_of_groups_each_finding_names_its_animals():
+    keypoints = several(3)
+    keypoints[40:60] = keypoints[40:60][:, [2, 1, 0]]
+    keypoints[10:17, 1] = keypoints[10:17, 0] + 0.3
+    keypoints[30, 1, 1] += [0, 52]
+    keypoints[70, 2] = keypoints[70, 2, :1]
+    keypoints[80, 0, 0] = [0, 9000]
+    quality = of_animals(keypoints)
+    assert quality.by_animal["swapped_frames"] == {"m1 and m3": 2} and quality.swapped_frames == 2
+    assert quality.by_animal["coinciding_frames"] == {"m1 and m2": 7} and quality.coinciding_frames == 7
+    assert quality.by_animal["jumps"]["m2"] == 2 + 2 * 3 and quality.by_animal["collapsed_bodies"] == {"m3": 1}
+    assert quality.by_animal["far_points"] == {"m1": 1}
+    for name, parts in quality.by_animal.items():
+        assert sum(parts.values()) == getattr(quality, name)
+    assert of_animals(scene()).by_animal == {}
+
+
+def test_two_pairs_in_one_frame_are_one_frame():
+    keypoints = several(4)
+    keypoints[40:] = keypoints[40:][:, [1, 0, 3, 2]]
+    quality = of_animals(keypoints)
+    assert quality.swapped_frames == 1
+    assert quality.by_animal["swapped_frames"] == {"m1 and m2": 1, "m3 and m4": 1}
+
+
+@pytest.mark.parametrize("ring", [(1, 2, 0, 3), (3, 0, 1, 2), (0, 2, 3, 1)])
+def test_identities_that_go_round_are_swaps(ring):
+    keypoints = several(4)
+    # Far apart in two directions, so that no exchange of two of them looks better than nothing.
+    keypoints += np.array([[0, 0], [0, 900], [900, 900], [900, 0.0]])[:, None]
+    keypoints[40:] = keypoints[40:][:, list(ring)]
+    quality = of_animals(keypoints)
+    assert quality.swapped_frames == 1
+    ((who, count),) = quality.by_animal["swapped_frames"].items()
+    moved = [f"m{n + 1}" for n in range(4) if ring[n] != n]
+    assert count == 1 and who == f"{', '.join(moved[:-1])} and {moved[-1]}"
+
+
+def test_animals_that_all_jump_are_no_swap():
+    keypoints = several(5)
+    keypoints[40:] += np.random.default_rng(0).uniform(150, 350, (5, 1, 2))
+    assert of_animals(keypoints).swapped_frames == 0
+
+
+def reference_pairs(keypoints, jump_px, same_px):
+    """Swapped and coinciding frames of pairs, point by point."""
+    frames, number = keypoints.shape[:2]
+    swapped, coinciding = set(), set()
+    observed = observed_points(keypoints)
+    for t in range(frames):
+        for i in range(number):
+            for j in range(i + 1, number):
+                both = observed[t, i] & observed[t, j]
+                if (
+                    both.sum() >= 2
+                    and (np.linalg.norm(keypoints[t, i] - keypoints[t, j], axis=-1)[both] <= same_px).all()
+                ):
+                    coinciding.add(t)
+                if t + 1 == frames:
+                    continue
+                shared = both & observed[t + 1, i] & observed[t + 1, j]
+                if not shared.any():
+                    continue
+                now, after = keypoints[t][:, shared], keypoints[t + 1][:, shared]
+                stay = (np.linalg.norm(after[i] - now[i], axis=-1) + np.linalg.norm(after[j] - now[j], axis=-1)).mean()
+                swap = (np.linalg.norm(after[i] - now[j], axis=-1) + np.linalg.norm(after[j] - now[i], axis=-1)).mean()
+                if stay > jump_px and stay > 3 * swap:
+                    swapped.add(t)
+    return len(swapped), len(coinciding)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 5, 8])
+def test_pairs_against_a_loop(number):
+    rng = np.random.default_rng(number)
+    keypoints = several(number, 61) + rng.normal(0, 2, (61, number, 3, 2))
+    for t in rng.choice(61, 12, replace=False):
+        i, j = rng.integers(0, number, 2)
+        if t % 2:
+            keypoints[t:, [i, j]] = keypoints[t:, [j, i]]
+        else:
+            keypoints[t, i] = keypoints[t, j]
+    keypoints[rng.random((61, number, 3)) < 0.15] = np.nan
+    quality = of_animals(keypoints.astype(np.float32))
+    expected = reference_pairs(
+        keypoints.astype(np.float32).astype(float), quality.jump_px, 0.005 * quality.body_length_px
+    )
+    assert (quality.swapped_frames, quality.coinciding_frames) == expected
+
+
+def test_absent_animals_have_no_missing_points():
+    keypoints = several(3)
+    keypoints[:, 1] = np.nan
+    keypoints[:50, 0, 0] = np.nan
+    quality = of_animals(keypoints)
+    assert quality.missing == pytest.approx({"a": 50 / 202, "b": 0, "c": 0})
+    assert quality.never_seen == ["m2/a", "m2/b", "m2/c"] and quality.swapped_frames == 0

@@ -261,8 +261,6 @@ def test_program_with_missing_role_is_left_out_with_a_notice(dyad):
     assert all(word in programs.notices[0] for word in ("head_body_angle", "'neck' or 'center'", "'short'"))
     with pytest.raises(InputError, match=r"none of the programs.*can run.*'blob'"):
         ProgramSet(ProgramsConfig(names=("body_*",)), Skeleton(name="blob", keypoints=("a",)), 30.0)
-    with pytest.raises(InputError, match="two animals"):
-        ProgramSet(ProgramsConfig(), Skeleton(name="solo", keypoints=("a",), individuals=("one",)), 30.0)
 
 
 def test_fitted_numbers_are_finite_and_travel_with_the_state(mice):

@@ -18,9 +18,10 @@ from ssl_behavior.report import (
     ReportRecording,
     write_report,
 )
-from ssl_behavior.skeleton import SKELETONS
+from ssl_behavior.skeleton import SKELETONS, Skeleton, with_individuals
 
 from .conftest import EVIL, S1
+from .test_units import report_of
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _PATIENCE_MS = 20_000
@@ -633,3 +634,165 @@ def test_minimal_report_is_a_working_page(show, gather, tmp_path):
     write_report(bare, tmp_path / "b.html")
     page = show(tmp_path / "b.html")
     assert "bare" in text(page, "h1") and page.locator("#map").count() == 0
+
+
+TINTS = ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00), (0x00, 0x9E, 0x73))
+
+
+@pytest.fixture(scope="module")
+def group_pages(group, tmp_path_factory):
+    """Unit -> page of three mice; the third is absent from cage2."""
+    folder = tmp_path_factory.mktemp("pages")
+    for unit in ("scene", "animal", "pair"):
+        write_report(report_of(group, unit, bouts=60).report, folder / f"{unit}.html")
+    return {unit: folder / f"{unit}.html" for unit in ("scene", "animal", "pair")}
+
+
+def play_bout(page, where):
+    """Select an example bout whose row fits a JavaScript condition on `row`; returns the row."""
+    row_of = "const row = report.data.recordings[bout.recording]"
+    found = page.evaluate(f"report.data.bouts.findIndex((bout) => {{ {row_of}; return {where}; }})")
+    assert found >= 0
+    page.evaluate(f"report.store.selectBout({found})")
+    page.locator("#view").select_option("arena")
+    if text(page, "[data-act=play]") == "Pause":
+        page.locator("[data-act=play]").click()
+    return page.evaluate(f"report.data.recordings[report.data.bouts[{found}].recording]")
+
+
+def seen(page):
+    """Which of the three animals are drawn in full color in the first panel."""
+    return [drawn(page, "#player .panel canvas", [tint]) > 30 for tint in TINTS]
+
+
+def test_the_player_draws_every_animal_that_is_there(show, group_pages):
+    page = show(group_pages["scene"])
+    play_bout(page, "row.recording === 'cage1'")
+    assert seen(page) == [True, True, True]
+    play_bout(page, "row.recording === 'cage2'")
+    assert seen(page) == [True, True, False]
+    legend = page.locator("#player .animals .animal").all_inner_texts()
+    assert legend == ["m1", "m2", "m3"]
+
+
+def test_in_pairs_the_agent_and_the_target_stand_out(show, group_pages):
+    page = show(group_pages["pair"])
+    row = play_bout(page, "row.recording === 'cage1' && row.agent === 'm3' && row.target === 'm1'")
+    assert seen(page) == [True, False, True]
+    panel = page.locator("#player .panel").first
+    assert panel.locator(".who .animal").all_inner_texts() == ["m3", "m1"]
+    assert "a2" in panel.locator(".who .animal").first.get_attribute("class")
+    assert f"Bout {row['title']}, " in panel.get_attribute("aria-label") and row["title"] == "cage1, m3 → m1"
+    page.locator("#view").select_option("agent")
+    assert seen(page) == [True, False, True]
+
+
+def test_of_animals_the_others_are_faded(show, group_pages):
+    page = show(group_pages["animal"])
+    play_bout(page, "row.recording === 'cage3' && row.agent === 'm2'")
+    assert seen(page) == [False, True, False]
+    assert page.locator("#target").count() == 0 and text(page, "#view option[value=agent]") == "follow the animal"
+
+
+def test_a_chosen_pair_is_alone_on_map_examples_and_ethogram(show, group_pages):
+    page = show(group_pages["pair"])
+    assert page.evaluate("report.counts.visible") == 6 * (211 + 157) + 2 * 101
+    lanes = page.evaluate("report.ethogram.lanes()")
+    rows = [lane["row"] for lane in lanes if not lane["title"] and not lane["shared"]]
+    assert rows == [0, 1, 2, 3, 4, 5] and [lane["ethogram"] for lane in lanes if lane["shared"]] == ["S1"]
+    page.locator("#agent").select_option("m2")
+    assert page.evaluate("report.counts.visible") == 2 * (211 + 157) + 101
+    page.locator("#target").select_option("m3")
+    assert page.evaluate("report.counts.visible") == 211 + 157
+    assert "368 of 2,410 frames" in text(page, "#map .count") and "2 of 14 pairs" in text(page, ".animal-choice .rows")
+    who = "report.data.recordings[report.data.bouts[e.dataset.bout].recording].actors"
+    examples = page.evaluate(f"[...document.querySelectorAll('.example')].map((e) => {who})")
+    assert examples and set(examples) == {"m2 → m3"}
+    titles = [one.get_attribute("title") for one in page.locator(".example").all()]
+    assert all(title.startswith(("cage1, m2 → m3, ", "cage3, m2 → m3, ")) and title.endswith(" s") for title in titles)
+    lanes = page.evaluate("report.ethogram.lanes()")
+    assert [lane["row"] for lane in lanes if not lane["title"] and not lane["shared"]] == [3]
+    page.locator("[data-act=next]").first.click()
+    assert page.locator("#recording option:checked").inner_text() == "cage3"
+    page.locator("#target").select_option("")
+    page.locator("#agent").select_option("")
+    assert page.evaluate("report.counts.visible") == 2410 and text(page, ".animal-choice .rows") == ""
+
+
+def test_a_moment_is_seen_from_the_chosen_animals_and_a_cluster_has_their_example(show, group_pages):
+    page = show(group_pages["pair"])
+    page.evaluate("report.store.selectFrame(0, 100)")
+    page.locator("#agent").select_option("m3")
+    assert "cage1, m3 → m1, " in selected_text(page) and moment(page)["frame"] == 100
+    page.locator("#agent").select_option("")
+    page.locator(".card[data-cluster='1'] .choose").click()
+    page.locator("#target").select_option("m2")
+    assert selected_text(page).startswith("Cluster 1 · ") and " → m2, " in selected_text(page)
+
+
+def test_a_click_on_a_lane_selects_its_animals(show, group_pages):
+    page = show(group_pages["pair"])
+    lane = next(lane for lane in page.evaluate("report.ethogram.lanes()") if lane["row"] == 4)
+    stage = page.locator("#ethogram .stage")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    page.mouse.click(box["x"] + 0.6 * box["width"], box["y"] + lane["top"] + lane["high"] / 2)
+    assert moment(page)["recording"] == 4 and "cage1, m3 → m1, " in selected_text(page)
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + lane["top"] - 20)
+    assert text(page, "#ethogram .readout").startswith("m2 → m3 · 0:0")
+
+
+def test_the_address_keeps_the_chosen_animals(show, group_pages):
+    page = show(group_pages["pair"])
+    page.locator("#agent").select_option("m2")
+    page.locator("#target").select_option("m1")
+    page.evaluate("report.store.selectFrame(2, 60)")
+    page = show(group_pages["pair"], fragment="#" + page.evaluate("location.hash").removeprefix("#"))
+    assert page.locator("#agent option:checked").inner_text() == "m2" and moment(page)["recording"] == 2
+    assert page.evaluate("report.counts.visible") == 211 + 101 + 157
+
+
+def test_the_map_can_be_colored_by_agent_and_target(show, group_pages):
+    page = show(group_pages["pair"])
+    page.locator("#color").select_option("agent")
+    assert page.locator("#map .legend .key").all_inner_texts() == ["m1", "m2", "m3"]
+    agents = picture(page, "#map canvas.points")
+    page.locator("#color").select_option("target")
+    assert picture(page, "#map canvas.points") != agents
+    page.locator("#color").select_option("recording")
+    assert page.locator("#map .legend .key").all_inner_texts() == ["cage1", "cage2", "cage3"]
+
+
+@pytest.mark.parametrize("unit", ["scene", "animal", "pair"])
+@pytest.mark.parametrize("size", [(1440, 900), (1024, 768), (390, 844)])
+def test_groups_fit_on_every_screen(show, group_pages, unit, size):
+    page = show(group_pages[unit], size=size)
+    page.locator(".card .choose").first.click()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+TINT_OF = "getComputedStyle(document.querySelectorAll('#player .animals .animal')[{}], '::before').borderTopColor"
+
+
+@pytest.mark.parametrize("animals", [1, 3, 8])
+@pytest.mark.parametrize("points", [1, 5])
+def test_any_number_of_animals_and_points_is_played(show, tmp_path, animals, points):
+    names, space = tuple(f"animal {n}" for n in range(animals)), np.arange(points)[:, None]
+    bare = Skeleton(name="points", keypoints=tuple(f"k{n}" for n in range(points)))
+    track = np.arange(60)[:, None, None, None] + 40 * np.arange(animals)[:, None, None] + 9 * space + np.zeros(2)
+    bout = ExampleBout(recording="r", start=0, stop=40, ethogram="", value=-1, first=0, track=track)
+    report = Report(
+        title="any", recordings=(ReportRecording(id="r", frames=60, fps=30.0),),
+        skeleton=with_individuals(bare, names, True), individuals=names, bouts=(bout,),
+    )  # fmt: skip
+    write_report(report, tmp_path / "any.html")
+    page = show(tmp_path / "any.html", fragment="#recording=r&frames=0-40&bout=0", size=(1900, 900))
+    page.locator("#time").fill("0.7")
+    assert page.locator("#player .animals .animal").all_inner_texts() == list(names)
+    page.locator("#view").select_option("arena")
+    tints = [page.evaluate(TINT_OF.format(animal)) for animal in range(animals)]
+    assert len(set(tints)) == animals
+    for tint in tints:
+        assert drawn(page, "#player .panel canvas", [[int(part) for part in tint[4:-1].split(",")]]) > 3, tint
+    page.locator("#view").select_option("0")
+    assert drawn(page, "#player .panel canvas") > 3
