@@ -1,6 +1,6 @@
-"""Speed of simulating dyads, compared with the machine's ceiling in the same run.
+"""Speed of simulating dyads and groups, compared with the machine's ceiling in the same run.
 
-    python benchmarks/bench_simulate.py [--frames 6000000] [--workers N]
+    python benchmarks/bench_simulate.py [--frames 6000000] [--workers N] [--group-frames 400000]
 
 The ceilings: writing a store's bytes from memory, and drawing as many normal numbers as the tracks have coordinates.
 The last line of stdout is one JSON object.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_behavior.simulate import simulate_calms21, simulate_store
+from ssl_behavior.simulate import group_plans, simulate_calms21, simulate_store, write_plans
 
 RECORDING_FRAMES = 20_000
 
@@ -52,10 +52,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=6_000_000)
     parser.add_argument("--workers", type=int, default=None)
+    parser.add_argument("--group-frames", type=int, default=400_000, help="frames of each number of mice")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench_simulate_"))
     try:
         result = measure(folder, arguments.frames, arguments.workers)
+        result |= measure_groups(folder, arguments.group_frames, arguments.workers)
     finally:
         shutil.rmtree(folder)
     print(json.dumps(result))
@@ -91,6 +93,20 @@ def measure(folder: Path, frames: int, workers: int | None) -> dict[str, object]
         "load_average": os.getloadavg()[0],
         "python": platform.python_version(),
         "numpy": np.__version__,
+    }
+
+
+def measure_groups(folder: Path, frames: int, workers: int | None) -> dict[str, object]:
+    """Rates of one to four mice, and what each mouse costs."""
+    count, length = max(1, frames // RECORDING_FRAMES), min(frames, RECORDING_FRAMES)
+    rates = {}
+    for num_mice in range(1, 5):
+        start = time.perf_counter()
+        store = write_plans(folder / f"group{num_mice}", group_plans(count, length, (num_mice,)), 0, workers=workers)
+        rates[num_mice] = store.num_frames / (time.perf_counter() - start)
+    return {
+        "group_frames_per_s": {num_mice: round(rate) for num_mice, rate in rates.items()},
+        "group_us_per_frame_and_mouse": {n: round(1e6 / rate / n, 2) for n, rate in rates.items()},
     }
 
 

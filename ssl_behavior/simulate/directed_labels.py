@@ -129,7 +129,11 @@ def _joined(bouts: Iterable[tuple[int, int, int, int, int]]) -> list[list[int]]:
     return joined
 
 
-def swap_labels(swaps: np.ndarray) -> PairLabels:
-    """Swaps [swap, (animal, other animal, start, stop)] as bouts of the behavior "swapped", one per swap."""
-    bouts = np.insert(swaps, 2, 0, axis=1)
-    return PairLabels(vocabulary=("swapped",), bouts=bouts)
+def swap_labels(swaps: np.ndarray, num_present: int, num_individuals: int) -> PairLabels:
+    """Swaps [swap, (animal, other animal, start, stop)] as bouts of the behavior "swapped", one per swap.
+
+    The agent is the animal of the lower number; the other direction says nothing.
+    """
+    looked_for = np.zeros((num_individuals, num_individuals, 1), dtype=bool)
+    looked_for[:num_present, :num_present] = np.triu(np.ones((num_present, num_present), dtype=bool), 1)[..., None]
+    return PairLabels(vocabulary=("swapped",), bouts=np.insert(swaps, 2, 0, axis=1), looked_for=looked_for)

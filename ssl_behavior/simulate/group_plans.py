@@ -123,6 +123,8 @@ def simulate_group(plan: GroupPlan, seed: int) -> Recording:
     swapper = numpy_generator(seed, "simulate", plan.id, "swaps")
     keypoints, confidence, swaps = exchange_identities(swapper, points, tracks, plan.swaps)
     labels = {INTERACTIONS: group_labels(schedule, len(plan.individuals), plan.not_looked_for)} if plan.labeled else {}
+    if plan.swaps:
+        labels[SWAPS] = swap_labels(swaps, plan.num_mice, len(plan.individuals))
     absent = len(plan.individuals) - plan.num_mice
     return Recording(
         id=plan.id,
@@ -131,7 +133,7 @@ def simulate_group(plan: GroupPlan, seed: int) -> Recording:
         fps=GROUP_FPS,
         skeleton=plan.skeleton,
         individuals=plan.individuals,
-        pair_labels=labels | ({SWAPS: swap_labels(swaps)} if plan.swaps else {}),
+        pair_labels=labels,
         subset=plan.subset,
         source=f"simulated, seed {seed}",
         resolution_px=GROUP_FRAME_PX,

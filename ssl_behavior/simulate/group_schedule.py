@@ -14,7 +14,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ssl_behavior.simulate.bout_statistics import BOUT_SCORES, BOUT_SECONDS, BOUTS_PER_MINUTE, PAUSE_SECONDS
+from ssl_behavior.simulate.bout_statistics import (
+    BOUT_SCORES,
+    BOUT_SECONDS,
+    BOUTS_PER_MINUTE,
+    PAUSE_SECONDS,
+    SNIFF_GAP_SECONDS,
+)
 from ssl_behavior.simulate.schedule import Act
 
 __all__ = ["GROUP_FPS", "GroupAct", "GroupSchedule", "MouseSchedule", "draw_group_schedule", "is_relational"]
@@ -55,7 +61,10 @@ _SNIFFS = {"sniff": Act.SNIFF_FLANK, "sniffface": Act.SNIFF_FACE, "sniffgenital"
 _WAITS = (Act.REST, Act.GROOM)
 """Acts that a mouse may go on with while it is sniffed."""
 
-_LOG_SECONDS = {name: np.log(seconds) for name, seconds in BOUT_SECONDS.items()} | {"pause": np.log(PAUSE_SECONDS)}
+_LOG_SECONDS = {name: np.log(seconds) for name, seconds in BOUT_SECONDS.items()} | {
+    "gap": np.log(SNIFF_GAP_SECONDS),
+    "pause": np.log(PAUSE_SECONDS),
+}
 
 
 def is_relational(act: np.ndarray) -> np.ndarray:
@@ -204,7 +213,11 @@ class _Cage:
 
     def frames(self, name: str) -> int:
         """A drawn length of a bout, or of a pause, in frames."""
-        seconds = np.exp(np.interp(self.random.normal(), BOUT_SCORES, _LOG_SECONDS[name]))
+        return self._frames_at(name, self.random.normal())
+
+    @staticmethod
+    def _frames_at(name: str, score: float) -> int:
+        seconds = np.exp(np.interp(score, BOUT_SCORES, _LOG_SECONDS[name]))
         return max(_SHORTEST_FRAMES, round(float(seconds) * GROUP_FPS))
 
     def decide(self, mouse: _Mouse) -> None:
@@ -295,8 +308,8 @@ class _Cage:
         self._both(agent, target, self.frames(name), _SNIFFS[name], GroupAct.STAY)
 
     def _short_gap(self) -> int:
-        """Pause within an interaction, from the shorter ones between two sniffs; frames."""
-        return round(GROUP_FPS * (0.4 + 0.9 * self.random.exponential()))
+        """Pause within an interaction, one of the shorter third of those between two sniffs; frames."""
+        return self._frames_at("gap", -0.43 - abs(self.random.normal()))
 
     def _fight(self, agent: _Mouse, target: _Mouse) -> None:
         while True:

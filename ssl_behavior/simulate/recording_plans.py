@@ -124,6 +124,8 @@ def simulate_plan(plan: Plan | GroupPlan, seed: int) -> Recording:
     schedule = draw_schedule(numpy_generator(seed, "simulate", plan.id, "schedule"), plan.num_frames, plan.profile)
     keypoints, confidence, swaps = _tracks(plan, schedule, seed)
     pair_labels = {INTERACTIONS: dyad_labels(schedule, plan.not_looked_for)} if plan.pair_labels else {}
+    if plan.swaps:
+        pair_labels[SWAPS] = swap_labels(swaps, 2, 2)
     return Recording(
         id=plan.id,
         keypoints=keypoints,
@@ -131,7 +133,7 @@ def simulate_plan(plan: Plan | GroupPlan, seed: int) -> Recording:
         fps=FPS,
         skeleton=plan.skeleton,
         labels=_labels(plan, schedule, seed),
-        pair_labels=pair_labels | ({SWAPS: swap_labels(swaps)} if plan.swaps else {}),
+        pair_labels=pair_labels,
         subset=plan.subset,
         source=f"simulated, seed {seed}",
         resolution_px=FRAME_PX,

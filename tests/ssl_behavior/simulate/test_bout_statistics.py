@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import itertools
 import json
 from collections import Counter, defaultdict
 
@@ -15,6 +16,7 @@ from ssl_behavior.simulate.bout_statistics import (
     BOUTS_PER_MINUTE,
     PAUSE_SECONDS,
     SELF_BEHAVIORS,
+    SNIFF_GAP_SECONDS,
     SOCIAL_BEHAVIORS,
 )
 
@@ -24,7 +26,7 @@ QUANTILES = norm.cdf(BOUT_SCORES)
 
 def test_tables_are_whole():
     assert set(BOUT_SECONDS) == set(BOUTS_PER_MINUTE) == {*SELF_BEHAVIORS, *SOCIAL_BEHAVIORS}
-    for seconds in (*BOUT_SECONDS.values(), PAUSE_SECONDS):
+    for seconds in (*BOUT_SECONDS.values(), PAUSE_SECONDS, SNIFF_GAP_SECONDS):
         assert seconds.shape == BOUT_SCORES.shape and (np.diff(seconds) >= 0).all() and seconds[0] > 0
 
 
@@ -70,6 +72,23 @@ def test_lengths_and_rates_agree_with_the_real_annotations(annotations, name):
         minutes[video["lab_id"]] += len(pairs) * float(video["video_duration_sec"]) / 60
     rates = [counts[lab] / minutes[lab] for lab in counts if counts[lab] >= FEWEST and minutes[lab]]
     np.testing.assert_allclose(np.median(rates), BOUTS_PER_MINUTE[name], atol=0.006)
+
+
+@pytest.mark.data
+def test_gaps_between_sniffs_agree_with_the_real_annotations(annotations):
+    spells = defaultdict(list)
+    for lab, video, agent, target, action, start, stop in annotations[1]:
+        if action == "sniff":
+            spells[lab, video, agent, target].append((start, stop))
+    counts = Counter(bout[0] for bout in annotations[1] if bout[4] == "sniff")
+    gaps = [
+        (after[0] - before[1], lab)
+        for (lab, *_), own in spells.items()
+        for before, after in itertools.pairwise(sorted(own))
+        if counts[lab] >= FEWEST and after[0] > before[1]
+    ]
+    measured = _weighted_quantiles([gap for gap, _ in gaps], [lab for _, lab in gaps])
+    np.testing.assert_allclose(measured, SNIFF_GAP_SECONDS, atol=0.006)
 
 
 @pytest.mark.data

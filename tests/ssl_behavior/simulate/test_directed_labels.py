@@ -95,5 +95,6 @@ def test_group_labels_name_agents_and_targets_and_join_equal_bouts():
 
 
 def test_no_swaps_are_an_empty_list():
-    labels = swap_labels(np.empty((0, 4), dtype=np.int64))
+    labels = swap_labels(np.empty((0, 4), dtype=np.int64), 2, 3)
     assert labels.bouts.shape == (0, 5) and labels.vocabulary == ("swapped",)
+    assert labels.looked_for.shape == (3, 3, 1) and np.argwhere(labels.looked_for).tolist() == [[0, 1, 0]]
