@@ -9,8 +9,8 @@ import torch
 
 from probe.experiment import BALANCED, DECISION
 from probe.label_predictors import LabelSummary, check_probed_columns
+from probe.pair_scores import decided_bouts
 from probe.saved_probes import load_heads, read_probe
-from ssl_behavior.bouts import runs
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.embedding import check_fits, check_gives, embed_actors, kept_groups
 from ssl_behavior.embeddings_folder import Embeddings
@@ -131,17 +131,9 @@ class PairPredictor:
         found = [np.empty((0, 5), np.int64)]
         for actors, probability in self.probabilities(row, balanced):
             known = self.saved.toward_self if actors.agent == actors.target else self.saved.toward_others
-            probability = np.nan_to_num(probability) * [name in known for name in self.saved.classes]
-            shown = probability > 0.5
-            if exclusive:
-                shown &= np.arange(shown.shape[1]) == probability.argmax(axis=1)[:, None]
+            possible = [name in known for name in self.saved.classes]
             who = places[actors.agent], places[actors.target]
-            bouts = [
-                (*who, behavior, start, stop)
-                for behavior in range(shown.shape[1])
-                for start, stop, value in runs(shown[:, behavior])
-                if value and stop - start >= min_bout_frames
-            ]
+            bouts = [(*who, *bout) for bout in decided_bouts(probability, possible, exclusive, min_bout_frames)]
             found.append(np.array(bouts, np.int64).reshape(-1, 5))
         return PairLabels(vocabulary=self.saved.classes, bouts=np.concatenate(found))
 

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from probe.pair_store import PairRow, PairStore
 from probe.representations import BLOCK_FRAMES, Columns, Frames, Matrix, Representation, all_frames, gather
 from ssl_behavior.features import FeatureConfig, Featurizer, session_time
 from ssl_behavior.files import make_folder, read_json, write_json
@@ -52,6 +53,7 @@ __all__ = [
     "histogram_windows",
     "input_means",
     "new_array",
+    "pair_input_means",
     "pca_reference",
     "raw_keypoints",
     "window_moments",
@@ -289,6 +291,36 @@ def input_means(
             array[part] = torch.cat([mean[0, own] for mean, _ in means], dim=-1).numpy()
         if advance is not None:
             advance(1)
+    return Representation("window means of the inputs", (array,))
+
+
+def pair_input_means(
+    store: PairStore, train: Sequence[StoreRow], folder: Path, config: FeatureConfig | None, advance: Advance
+) -> Representation:
+    """As `input_means`, of ordered pairs: the inputs of the agent's view toward the target.
+
+    Of an animal with itself its views of all others, pooled as in an encoder.
+    """
+    recordings = {row.recording for row in train}
+    featurizer = _fitted(store.scenes, [row for row in store.scene_rows if row.id in recordings], config)
+    width = len(AROUND_SECONDS) * featurizer.num_channels
+    array = new_array(folder / "pair_input_means.npy", store.num_frames, width, np.float16)
+    for row in store.scene_rows:
+        pairs = [pair for pair in store.rows if pair.recording == row.id]
+        halves = [round(seconds * row.fps / 2) for seconds in AROUND_SECONDS]
+        context = max(halves) + max(featurizer.receptive_field)
+        for part, own, batch in _chunks(store.scenes, row, context, CHUNK_FRAMES):
+            with torch.no_grad():
+                features, views = featurizer(batch), featurizer.views(batch)
+                for pair in pairs:
+                    assert isinstance(pair, PairRow)
+                    agent, target = (store.individuals.index(name) for name in (pair.agent, pair.target))
+                    kept, view = views.of_agent(agent, None if agent == target else target)
+                    values = view.over_targets(features[:, :, kept], view.seen())[0][:, :, 0]
+                    means = sliding_means(values, torch.ones_like(values[..., :1]), [(-half, half) for half in halves])
+                    here = slice(pair.offset + part.start - row.offset, pair.offset + part.stop - row.offset)
+                    array[here] = torch.cat([mean[0, own] for mean, _ in means], dim=-1).numpy()
+        advance(1)
     return Representation("window means of the inputs", (array,))
 
 

@@ -18,12 +18,14 @@ from probe.experiment import Experiment, Predictions, split_parts
 from probe.folds import describe_held_out
 from probe.frozen_probes import run_experiment
 from probe.labeled_frames import can_learn
+from probe.pair_scores import score_pairs
 from probe.pair_store import PairStore
 from probe.references import (
     add_session_time,
     hand_features,
     histogram_components,
     input_means,
+    pair_input_means,
     pca_reference,
     raw_keypoints,
 )
@@ -87,8 +89,9 @@ def run_probe(config: ProbeConfig, console: Console, wording: Callable[[str], st
         trained, *others = session.representations(Path(scratch), lambda text: console.print(wording(text)))
         rows, first = session.score(trained, keep=True)
         rows += [row for reference in others for row in session.score(reference)[0]]
-    results = _results(session, trained, rows)
-    notes = _notes(session, rows)
+    results, notes = _results(session, trained, rows), _notes(session, rows)
+    if isinstance(store, PairStore):
+        results, notes = _with_mabe25_score(plan, first, results, notes)
     _write(config.out, plan, trained, first, results, rows, notes, session.annotators)
     console.print(rich_table(rows, plan.title))
     for note in notes:
@@ -196,9 +199,12 @@ class _Session:
                 say("no untrained encoder: it needs a run, and embeddings were given")
         store, train = self.plan.store, self.plan.rows("train")
         if isinstance(store, PairStore):
-            others = [name for name in names if name != "untrained"]
+            others = [name for name in names if name not in ("untrained", "input_means")]
             if others:
                 say(f"no references {', '.join(others)}: they describe scenes, and these labels are of pairs")
+            if "input_means" in names:
+                advance = self._advance("window means of the inputs", len(store.scene_rows))
+                representations.append(pair_input_means(store, train, scratch, self._features, advance))
             return representations
         if "raw" in names:
             representations.append(raw_keypoints(store, train, scratch))
@@ -408,6 +414,22 @@ def _notes(session: _Session, rows: Sequence[ResultRow]) -> list[str]:
             "means are over the other classes."
         )
     return notes
+
+
+def _with_mabe25_score(
+    plan: _Plan, first: Mapping[str, Predictions], results: dict[str, Any], notes: list[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Results and notes with MABe 2025's score of the trained encoder's first seed."""
+    ((part, predictions),) = first.items()
+    score = score_pairs(plan.experiments[part], predictions)
+    if score is None:
+        return results, notes
+    (actions,) = score.actions.values()
+    note = (
+        f"MABe 2025's score, first seed: {score.score:.3f}, the mean of F over {counted(len(actions), 'behavior')}, "
+        "with one behavior of a pair in a frame."
+    )
+    return results | {"mabe25": {"score": score.score, "f": dict(actions)}}, [*notes, note]
 
 
 def _chosen_on(plan: _Plan) -> str:

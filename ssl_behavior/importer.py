@@ -35,7 +35,7 @@ from ssl_behavior.recording import NOT_ANNOTATED, PairLabels, Recording, check_r
 from ssl_behavior.resampling import removed_bouts, removed_pair_bouts, resample
 from ssl_behavior.skeleton import FLAT, Skeleton
 from ssl_behavior.store import FPS_TOLERANCE, StoreWriter, create_store
-from ssl_behavior.terminal import Progress, listed, no_progress
+from ssl_behavior.terminal import Progress, counted, listed, no_progress
 
 __all__ = ["ANIMALS_FROM", "ImportOptions", "import_recordings", "import_release"]
 
@@ -433,6 +433,7 @@ def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -
                 "recordings; `backgrounds` changes it"
             )
     report.notices += absent_animals(report.recordings, writer.individuals)
+    report.notices += _about_pair_labels(writer)
     report.notices += without_heading(report.recordings, writer.skeleton)
     _note_rates(report, writer, options)
     report.backgrounds.update({name: stream.background for name, stream in writer.streams.items()})
@@ -441,6 +442,17 @@ def _finish(report: ImportReport, writer: StoreWriter, options: ImportOptions) -
         same = first_with.setdefault(row.content_hash, row.id)
         if same != row.id:
             report.notices.append(f"{row.id!r} has the same tracks as {same!r}: keep them on one side of a split")
+
+
+def _about_pair_labels(writer: StoreWriter) -> Iterator[str]:
+    """One sentence about each label stream with agents and targets."""
+    for name, own in writer.pair_labels.items():
+        words = dict.fromkeys(word for labels in own.values() for word in labels.vocabulary)
+        bouts = sum(len(labels.bouts) for labels in own.values())
+        yield (
+            f"label stream {name}: {counted(bouts, 'bout')} with agent and target ({listed(list(words))}), in "
+            f"{counted(len(own), 'recording')}"
+        )
 
 
 def _note_rates(report: ImportReport, writer: StoreWriter, options: ImportOptions) -> None:

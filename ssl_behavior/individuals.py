@@ -14,6 +14,8 @@ from ssl_behavior.terminal import counted, listed
 
 __all__ = ["IndividualsByName", "advise_individuals", "align_keypoints"]
 
+_MANY_ANIMALS = 8
+"""More names are not repeated in advice, and may be pieces of tracks."""
 _MIN_SHARED = 0.5
 """Share of the first recording's keypoints that another one of the same import must have."""
 
@@ -75,7 +77,7 @@ class IndividualsByName:
         if recording.individuals != names:
             places = [recording.individuals.index(name) if name in recording.individuals else -1 for name in names]
             recording = _with_animals(recording, names, places)
-        return replace(recording, skeleton=self.skeleton)
+        return recording if recording.skeleton is self.skeleton else replace(recording, skeleton=self.skeleton)
 
     def check_found(self) -> None:
         """Refuse a chosen individual that no recording has; call it after the last recording.
@@ -169,14 +171,9 @@ class IndividualsByName:
         assert self.skeleton is not None
         expected, own = self.skeleton.individuals, tuple(names)
         if len(own) != len(expected):
-            every = dict.fromkeys([*expected, *own])
-            pairs = dict(_paired(expected, own))
-            example = " ".join(f"{name}={pairs[name]}" if name in pairs else name for name in expected)
             raise InputError(
                 f"{_of(recording)} has {_counted(own)}, the recordings before have {_counted(expected)}, and neither "
-                f"list contains the other: if these are other animals, name all of them (`individuals={' '.join(every)}"
-                f"`); if not, say who is who, for example `individuals={example}`, or import the "
-                "recordings into two stores"
+                f"list contains the other: {_who_is_who(expected, own)}, or import the recordings into two stores"
             )
         if not self.skeleton.exchangeable:
             raise InputError(
@@ -210,13 +207,20 @@ class IndividualsByName:
         if skeleton is None:
             return
         for other, (known, recording) in self._anonymous.items():
-            shared = set(other) & set(known)
-            every = " ".join(dict.fromkeys([*known, *other]))
+            every = dict.fromkeys([*known, *other])
+            overlap = len(every) < len(known) + len(other) and len(every) <= _MANY_ANIMALS
             yield (
                 f"{recording} names its animals {listed(other)}, not {listed(known)}: matched by position, "
-                "because they are exchangeable" + f"; `individuals={every}` matches them by name" * bool(shared)
+                "because they are exchangeable" + f"; `individuals={' '.join(every)}` matches them by name" * overlap
             )
-        if len(skeleton.individuals) > 1:
+        number = len(skeleton.individuals)
+        if number > _MANY_ANIMALS:
+            yield (
+                f"number of animals: {number} ({listed(skeleton.individuals, 6)}), and features grow with their "
+                f"{number * (number - 1):,} ordered pairs; if these are pieces of tracks, link them in the tracker, or "
+                "choose animals with `individuals`"
+            )
+        if number > 1:
             yield _about_identity(skeleton)
         if skeleton.name == ASSUMED:
             roles = ", ".join(f"{role} = {part}" for role, part in skeleton.roles.items())
@@ -301,6 +305,18 @@ def _of(recording: Recording) -> str:
 
 def _ask(names: Sequence[str], own: Sequence[str]) -> str:
     return f"assign the animals with `individuals`, for example `individuals={_pairs(names, own)}`"
+
+
+def _who_is_who(known: Sequence[str], own: Sequence[str]) -> str:
+    """Advice for other animals than those that are known; with examples, unless there are too many names."""
+    every, pairs = dict.fromkeys([*known, *own]), dict(_paired(known, own))
+    if len(every) > _MANY_ANIMALS:
+        return "name the animals to import with `individuals`, rename them in the files"
+    example = " ".join(f"{name}={pairs[name]}" if name in pairs else name for name in known)
+    return (
+        f"if these are other animals, name all of them (`individuals={' '.join(every)}`); if not, say who is who, for "
+        f"example `individuals={example}`"
+    )
 
 
 def _pairs(names: Sequence[str], own: Sequence[str]) -> str:

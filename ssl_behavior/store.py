@@ -501,7 +501,7 @@ class StoreWriter:
         self._confidence: _GrowingArray | None = None
         self._times: _GrowingArray | None = None
         self._labels: dict[str, _GrowingArray] = {}
-        self._pair_labels: dict[str, dict[str, PairLabels]] = {}
+        self.pair_labels: dict[str, dict[str, PairLabels]] = {}
 
     def append(self, recording: Recording) -> StoreRow:
         """Add a recording.
@@ -519,7 +519,7 @@ class StoreWriter:
         for name, bouts in recording.pair_labels.items():
             # Stated here, because a store that is widened later has animals of which nobody knew.
             asked = bouts.looked_for_of(len(self.individuals))
-            self._pair_labels.setdefault(name, {})[recording.id] = replace(bouts, looked_for=asked)
+            self.pair_labels.setdefault(name, {})[recording.id] = replace(bouts, looked_for=asked)
         row = StoreRow(
             id=recording.id,
             offset=self.num_frames,
@@ -595,7 +595,7 @@ class StoreWriter:
                 raise InputError(
                     f"recording {recording.id!r}: label stream {name!r}: use letters, digits, '_', '-' and '.' only"
                 )
-            if (name in recording.labels and name in self._pair_labels) or (
+            if (name in recording.labels and name in self.pair_labels) or (
                 name in recording.pair_labels and name in self._labels
             ):
                 raise InputError(
@@ -664,7 +664,7 @@ class StoreWriter:
         }
         pairs = {
             name: write_pair_stream(self.folder, name, own, len(self.individuals))
-            for name, own in self._pair_labels.items()
+            for name, own in self.pair_labels.items()
         }
         if pairs:
             contents["pair_streams"] = {name: pair_stream_contents(one) for name, one in pairs.items()}

@@ -12,8 +12,8 @@ from ssl_behavior.clusters.distinctive import Difference, compare_clusters, diff
 from ssl_behavior.clusters.enrichment import Contingency, Enrichment, contingency, enrichments
 from ssl_behavior.clusters.folder import ClusteredStore
 from ssl_behavior.clusters.frame_clusters import FrameClusters, Transitions, transitions
-from ssl_behavior.clusters.frame_measures import SEEN, Measures, fit_measures
-from ssl_behavior.clusters.sentences import Concentration, SentenceRules, Subjects, sentence
+from ssl_behavior.clusters.frame_measures import SEEN, fit_measures
+from ssl_behavior.clusters.sentences import Concentration, SentenceRules, Subjects, sentence, subjects_of
 from ssl_behavior.clusters.unexplained import Discovery, discover
 from ssl_behavior.configs import config_from_dict
 from ssl_behavior.embeddings_folder import EmbeddingRow, recording_numbers
@@ -21,7 +21,6 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_contents, write_json
 from ssl_behavior.programs import ProgramsConfig
 from ssl_behavior.row_labels import behavior_labels
-from ssl_behavior.store import Store
 from ssl_behavior.terminal import Progress, no_progress
 
 __all__ = ["CARDS", "BoutLengths", "Card", "Cards", "Follower", "MedoidBout", "count_cards", "make_cards"]
@@ -106,7 +105,7 @@ class Cards:
     num_frames, num_recordings : clustered frames (of every animal or pair) and recordings; `of_no_cluster` frames
         belong to no cluster.
     unit, body_length : unit of the measures and body length in it; None where unknown.
-    anonymous : the animals are exchangeable.
+    anonymous : the clusters are of scenes with exchangeable animals, of which sentences say "one animal".
     notes : remarks for the reader, a sentence each.
     clusters : a card for each cluster, in order.
     discovery : clusters and bouts that known labels explain least.
@@ -175,19 +174,20 @@ def make_cards(
         If a user's program is not acceptable, or a point is not finite.
     """
     geometry = place_bouts(_counted(blocks, len(clustered.frames.labels), progress), clustered.frames, centroids, unit)
-    measures = fit_measures(clustered.store, clustered.rows, programs)
+    actors = [row.actors for row in clustered.frames.rows]
+    measures = fit_measures(clustered.store, clustered.rows, programs, actors)
     compared = compare_clusters(clustered.frames, measures, progress)
     tables = [contingency(clustered, labels) for labels in behavior_labels(clustered.store, clustered.frames.rows)]
     counted = count_cards(clustered.frames, tables, seed)
     differences = differences_of(compared, measures.measures, np.array([card.frames for card in counted]))
-    subjects, length = _subjects(clustered.store, measures), measures.body_length
+    subjects, length = subjects_of(measures, clustered.store.skeleton), measures.body_length
     return Cards(
         num_frames=len(clustered.frames.labels),
         num_recordings=len({row.id for row in clustered.rows}),
         of_no_cluster=int((clustered.frames.labels < 0).sum()),
         unit=measures.unit,
         body_length=length if np.isfinite(length) else None,
-        anonymous=clustered.store.skeleton.exchangeable,
+        anonymous=clustered.store.skeleton.exchangeable and actors[0].unit == "scene",
         notes=measures.notes,
         clusters=tuple(
             replace(
@@ -237,15 +237,6 @@ def _counted(
     for span, points in blocks:
         yield span, points
         progress("points", len(points), total)
-
-
-def _subjects(store: Store, measures: Measures) -> Subjects:
-    return Subjects(
-        individuals=store.individuals,
-        anonymous=store.skeleton.exchangeable,
-        body_length=measures.body_length,
-        nose="nose" if "nose" in store.skeleton.roles else "head",
-    )
 
 
 def _seen(differences: Sequence[Sequence[Difference]], number: int) -> np.ndarray:

@@ -104,7 +104,7 @@ def _numbers_of_animals(store: "Store") -> list[tuple[str, object]]:
         if row.absent:
             lacking[row.absent].append(row.id)
     have = ", ".join(f"{number} in {counted(count, 'recording')}" for number, count in sorted(numbers.items()))
-    absent = "; ".join(f"{', '.join(names)} in {listed(ids, 8)}" for names, ids in lacking.items())
+    absent = listed([f"{listed(names, 8)} in {listed(ids, 8)}" for names, ids in lacking.items()], 8, "; ")
     return [("animals per recording", have), ("absent animals", absent)]
 
 

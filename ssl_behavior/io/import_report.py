@@ -36,7 +36,7 @@ CONCERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         "number of animals",
-        r"absent animals|animals left out|belong to no animal|number of animals|no heading",
+        r"absent animals|animals left out|animals of one video|belong to no animal|number of animals|no heading",
     ),
     ("copies", r"has the same tracks as|several track files of one video"),
     ("removed bouts", r"^resampling removed"),
@@ -204,7 +204,7 @@ def absent_animals(rows: Sequence["RecordingReport"], individuals: Sequence[str]
         if row.present and (absent := tuple(name for name in individuals if name not in row.present)):
             lacking[absent].append(row.id)
     parts = [
-        f"{', '.join(absent)} in {'all recordings' if len(ids) == len(rows) else listed(ids, _MANY_IDS)}"
+        f"{listed(absent, _MANY_IDS)} in {'all recordings' if len(ids) == len(rows) else listed(ids, _MANY_IDS)}"
         for absent, ids in lacking.items()
     ]
     if not parts:
@@ -213,7 +213,7 @@ def absent_animals(rows: Sequence["RecordingReport"], individuals: Sequence[str]
     advice = ""
     if len(seen) < len(individuals):
         advice = f"; `individuals` with the names of the others ({listed(seen)}) leaves out those that no recording has"
-    yield f"absent animals, of which these recordings have no point: {'; '.join(parts)}{advice}"
+    yield f"absent animals, of which these recordings have no point: {listed(parts, _MANY_IDS, '; ')}{advice}"
 
 
 def without_heading(rows: Sequence["RecordingReport"], skeleton: Skeleton) -> Iterator[str]:

@@ -233,9 +233,9 @@ def _colored(source: Source, frames: FrameMap, config: ReportConfig) -> tuple[Fr
     order = np.argsort(inside, kind="stable")
     back = np.argsort(order, kind="stable")
     tracking = [replace(one, values=one.values[back]) for one in tracking_channels(source.store, inside[order])]
-    recordings = [source.store_rows[row] for row in np.unique(source.numbers, return_index=True)[1]]
+    actors = [row.actors for row in source.rows]
     programs, notes = program_channels(
-        source.store, recordings, config.programs, source.numbers[frames.recording], frames.frame
+        source.store, source.store_rows, config.programs, frames.recording, frames.frame, actors
     )
     poses = np.asarray(source.store.keypoints[inside[order]])[back]
     return replace(frames, channels=(*programs, *tracking), poses=poses), notes

@@ -1,6 +1,7 @@
 """Maps of embeddings: two-dimensional maps, and the channels that color them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -13,7 +14,9 @@ from ssl_behavior.recording import observed_points
 from ssl_behavior.report.contents import Channel
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.store import Store, StoreRow, common_fps
-from ssl_behavior.windows import WindowReader
+from ssl_behavior.units import Actors, Unit
+from ssl_behavior.views import Pairs, pairs_of
+from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["MAPS", "check_map", "draw_map", "named", "program_channels", "tracking_channels"]
 
@@ -122,36 +125,46 @@ def tracking_channels(store: Store, frames: np.ndarray) -> tuple[Channel, ...]:
 
 
 def program_channels(
-    store: Store, rows: Sequence[StoreRow], names: Sequence[str], recording: np.ndarray, frame: np.ndarray
+    store: Store,
+    rows: Sequence[StoreRow],
+    names: Sequence[str],
+    recording: np.ndarray,
+    frame: np.ndarray,
+    actors: Sequence[Actors] | None = None,
 ) -> tuple[tuple[Channel, ...], tuple[str, ...]]:
     """A channel for every attribute of the programs, and notices about those left out.
 
     Parameters
     ----------
-    rows : the report's recordings.
+    rows : the report's recordings; those of animals and pairs come once for each.
     names : names or globs of programs.
-    recording, frame : recording and frame of each point.
+    recording, frame : number of the row and frame of each point.
+    actors : the animals of each row, all of one unit; None = scenes.
 
     Raises
     ------
     InputError
         If a name matches no program.
     """
+    actors = actors or [Actors()] * len(rows)
     config = ProgramsConfig(names=tuple(names)) if names else None
     if config is None:
         return (), ()
     try:
         fps = common_fps(rows, "so no program was measured")
-        programs = ProgramSet(config, store.skeleton, fps)
+        skeleton = replace(store.skeleton, individuals=store.individuals)
+        programs = ProgramSet(config, skeleton, fps, _unit_of(actors, store))
     except InputError as error:
         return (), (f"The map cannot be colored by programs: {error}.",)
     # Only programs that cannot run are left out; training also leaves out constant ones.
     notices = programs.notices
-    reader = WindowReader([(store, row) for row in rows], 1)
+    recordings = {row.id: row for row in rows}
+    reader = WindowReader([(store, row) for row in recordings.values()], 1)
     programs.fit(reader)
     values = np.empty((len(frame), programs.num_attributes), np.float32)
-    for i in range(len(rows)):
-        values[recording == i] = _values(programs, reader, i, frame[recording == i])
+    picks = {id: pick for pick, id in enumerate(recordings)}
+    for i, (row, own) in enumerate(zip(rows, actors, strict=True)):
+        values[recording == i] = _values(programs, reader, picks[row.id], own, frame[recording == i])
     table = zip(programs.names, programs.units, programs.attribute_facts, values.T, strict=True)
     channels = tuple(
         Channel(name=named(name), units="" if units == "1" else units, values=own, about=facts.description)
@@ -170,8 +183,25 @@ def named(attribute: str) -> str:
     return attribute.replace("_", " ").replace(".", ", ")
 
 
-def _values(programs: ProgramSet, reader: WindowReader, pick: int, frame: np.ndarray) -> np.ndarray:
-    """float32 [frame, attribute] of some frames of a recording, a chunk of it at a time."""
+def _unit_of(actors: Sequence[Actors], store: Store) -> Unit:
+    """What the programs measure; a single animal paired with itself is an animal."""
+    unit = actors[0].unit
+    return "animal" if unit == "pair" and len(store.individuals) == 1 else unit
+
+
+def _pairs(batch: WindowBatch, individuals: Sequence[str], actors: Actors) -> Pairs | None:
+    """Pairs of animals that count in a row; None for a scene, which all animals that are there make."""
+    if not actors.agent:
+        return None
+    agent, target = individuals.index(actors.agent), individuals.index(actors.target or actors.agent)
+    if actors.target == actors.agent:
+        return torch.diag(torch.eye(len(individuals), dtype=torch.bool)[agent]).unsqueeze(0)
+    return pairs_of(batch.present, agent, target if actors.target else None)
+
+
+def _values(programs: ProgramSet, reader: WindowReader, pick: int, actors: Actors, frame: np.ndarray) -> np.ndarray:
+    """float32 [frame, attribute] of some frames of a recording or its animals, a chunk of it at a time."""
+    individuals = reader.sources[pick][0].individuals
     row = reader.sources[pick][1]
     margin = int(_MARGIN_SECONDS * row.fps)
     out = np.empty((len(frame), programs.num_attributes), np.float32)
@@ -182,5 +212,7 @@ def _values(programs: ProgramSet, reader: WindowReader, pick: int, frame: np.nda
         first = max(0, start - margin)
         stop = min(row.frames, start + _CHUNK_FRAMES + margin)
         with torch.inference_mode():
-            out[mine] = programs.measure(reader.read([(pick, first, stop - first)]))[0, frame[mine] - first].numpy()
+            batch = reader.read([(pick, first, stop - first)])
+            measured = programs.measure(batch, _pairs(batch, individuals, actors))
+            out[mine] = measured[0, frame[mine] - first].numpy()
     return out

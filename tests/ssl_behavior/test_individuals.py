@@ -182,6 +182,18 @@ def test_a_skeleton_that_names_more_animals_than_a_recording_keeps_their_order()
     assert two.matched(recording("x", ["animal0"], named)).individuals == ("animal0",)
 
 
+def test_pieces_of_tracks_are_said_and_fill_no_page():
+    names = [f"track{n}" for n in range(230)]
+    individuals = IndividualsByName({})
+    individuals.matched(recording("a", names))
+    (said,) = [one for one in individuals.sentences() if one.startswith("number of animals: 230 (track0, track1")]
+    assert "52,670 ordered pairs; if these are pieces of tracks" in said
+    with pytest.raises(InputError, match="name the animals to import with `individuals`") as error:
+        individuals.matched(recording("b", ["mouse1", "mouse2"]))
+    assert len(str(error.value)) < 500
+    assert not any(one.startswith("number") for one in IndividualsByName({}).sentences())
+
+
 def test_an_animal_named_twice_is_refused():
     with pytest.raises(InputError, match="recording 'x' names the animal a twice, among a, b, a"):
         IndividualsByName({}).matched(recording("x", ["a", "b", "a"]))

@@ -177,3 +177,8 @@ def test_padding_of_absent_animals_is_reported_on_import(tmp_path, make, keep):
     assert ("points at exactly (-1, -1) were kept: x (450)" in text) == keep
     assert ("have no point: c in all recordings; `individuals`" in text) == (not keep)
     assert f"more than 2 s while others move: x ({65 + 450 * keep}); of " in text
+
+
+def test_files_of_one_video_are_said_before_doubtful_points():
+    sentence = "a_m1 and a_m2 look like animals of one video, a: `animals_from=files` joins such files"
+    assert concern_of(sentence) == "number of animals"

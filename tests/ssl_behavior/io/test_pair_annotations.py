@@ -116,6 +116,7 @@ def test_mabe_annotations_are_found_beside_the_tracks(mabe, tmp_path, part):
     assert asked(other, second.individuals) == {("mouse2", "mouse1", "attack")}
     assert set(other.frames(0, 1, other.vocabulary.index("attack"), FRAMES)) == {-1}
     notices = " ".join(findings(report))
+    assert "label stream behavior: 5 bouts with agent and target (attack, sniff, rear), in 2 recordings" in notices
     assert "it is not known what was looked for" in notices and "12.parquet" in notices and "11.parquet" not in notices
 
 
@@ -232,6 +233,21 @@ def test_a_plain_table_has_agents_and_targets(tmp_path, seconds):
     names = recording.individuals
     pairs = {(a, t, "sniff") for a in names for t in names if a != t} | {(a, a, "rear") for a in names}
     assert asked(labels, names) == pairs
+
+
+def test_raters_have_a_stream_each_and_other_files_may_not_differ(tmp_path):
+    folder = three(tmp_path)
+    (folder / "cage1_ben.csv").write_text(TABLE.replace("3,9", "4,9"))
+    recording, _ = imported(folder, TABLE, "cage1_anna.csv")
+    anna, ben = (recording.pair_labels[f"behavior.{rater}"] for rater in ("anna", "ben"))
+    assert (anna.annotator, ben.annotator) == ("anna", "ben")
+    one, other = (triples(labels, recording.individuals) for labels in (anna, ben))
+    assert one - other == {("m1", "m2", "sniff", 3, 9)} and other - one == {("m1", "m2", "sniff", 4, 9)}
+    for path in folder.glob("*.csv"):
+        path.unlink()
+    (folder / "cage1_labels.csv").write_text(TABLE.replace("3,9", "4,9"))
+    with pytest.raises(InputError, match=r"two annotation files.*differ in the stream 'behavior'"):
+        imported(folder, TABLE)
 
 
 def boris_project(events, subjects=("m1", "m2", "m3")):

@@ -70,6 +70,26 @@ def test_points_of_the_map_have_the_poses_and_numbers_of_their_recording(group):
         np.testing.assert_array_equal(frames.poses[point], store.keypoints[own.offset + frames.frame[point]])
 
 
+def speeds(folder, unit, channel, role):
+    """(recording, animal, frame) -> speed of the animal that has a role in the rows of the map's points."""
+    report = report_of(folder, unit, programs=("speed",)).report
+    (values,) = [one.values for one in report.map.channels if one.name == channel]
+    entries = [report.recordings[row] for row in report.map.recording]
+    places = [(one.recording, getattr(one, role)) for one in entries]
+    return {(*place, frame): value for place, frame, value in zip(places, report.map.frame, values, strict=True)}
+
+
+def test_programs_color_the_map_by_what_the_rows_animals_do(group):
+    animals = speeds(group, "animal", "speed", "agent")
+    assert len(animals) == 3 * (211 + 157) + 2 * 101
+    for role in ("agent", "target"):
+        pairs = speeds(group, "pair", f"speed, {role}", role)
+        assert pairs.keys() == animals.keys()
+        places = list(animals)
+        np.testing.assert_allclose([pairs[one] for one in places], [animals[one] for one in places], rtol=1e-4)
+    assert np.std([value for value in animals.values() if np.isfinite(value)]) > 0
+
+
 def test_examples_play_the_tracks_of_all_animals(group, gathered):
     report, store = gathered.report, Store(group / "store")
     entry = {one.id: one for one in report.recordings}
