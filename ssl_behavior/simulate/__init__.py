@@ -4,7 +4,8 @@ A semi-Markov process over attack, investigation, mount and other, fitted to the
 bodies of seven keypoints each. A simulated tracker adds jitter, confidence and misplaced points. Six annotators with
 different styles label the behavior (0 for Task 1, 1 to 5 for Task 2; Task 3's behaviors are refinements).
 
-Mice of groups act on each other in ordered pairs, see `group_schedule`; bout lengths follow the annotations of MABe 2025.
+Mice of groups act on each other in ordered pairs, see `group_schedule`; lengths of bouts follow the annotations of MABe
+2025.
 
 Difficulty of dyads, on 24 held-out recordings after training on 48 (6,000 frames each), macro F1 | AP over the three
 behaviors: one frame (egocentric points and nine distances) .49 | .53 for a linear model and .60 | .65 for a network

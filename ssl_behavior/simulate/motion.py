@@ -24,7 +24,6 @@ __all__ = [
     "draw_thrusts",
     "follow_direction",
     "smooth",
-    "speed",
     "turning",
     "walking_directions",
     "wander",
@@ -87,10 +86,11 @@ def wander(generator: np.random.Generator, num_frames: int, frames: float) -> np
 
 
 def wander_place(generator: np.random.Generator, num_frames: int, frames: float) -> np.ndarray:
+    """Smooth noise of places: complex, about unit variance along each axis."""
     return wander(generator, num_frames, frames) + 1j * wander(generator, num_frames, frames)
 
 
-def fold(place: np.ndarray, inset: tuple[float, float, float, float]) -> np.ndarray:
+def _fold(place: np.ndarray, inset: tuple[float, float, float, float]) -> np.ndarray:
     """Reflect positions at the walls, repeatedly if needed."""
 
     def reflect(x: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -108,7 +108,7 @@ def _walk(
     step = steps[act[first]] * np.exp(0.7 * generator.standard_normal(len(first)))
     turn = np.cumsum(1.0 * generator.standard_normal(len(first)))
     start = generator.uniform(inset[0], inset[2]) + 1j * generator.uniform(inset[1], inset[3])
-    place = fold(start + np.cumsum(step * np.exp(1j * turn)), inset)
+    place = _fold(start + np.cumsum(step * np.exp(1j * turn)), inset)
     return place[move], walking_directions(generator, place, turn[0])[move]
 
 
@@ -129,10 +129,11 @@ def turning(direction: np.ndarray, frames: float) -> np.ndarray:
 
 
 def clip_place(place: np.ndarray, inset: tuple[float, float, float, float]) -> np.ndarray:
+    """The nearest places inside of `inset` (x0, y0, x1, y1)."""
     return np.clip(place.real, inset[0], inset[2]) + 1j * np.clip(place.imag, inset[1], inset[3])
 
 
-def speed(center: np.ndarray) -> np.ndarray:
+def _speed(center: np.ndarray) -> np.ndarray:
     """Pixels per frame."""
     return np.abs(np.diff(center, prepend=center[0]))
 
@@ -277,6 +278,17 @@ def draw_body(
     grooming: np.ndarray,
     tussling: np.ndarray,
 ) -> Body:
+    """Body of an animal that moves and looks like this; arrays [time].
+
+    Parameters
+    ----------
+    individual : whose size it has, 0 = resident, 1 = intruder; `size` is relative to that.
+    center : complex, pixels.
+    facing : direction in which it wants to look, radians.
+    stretch : trunk length over its usual one.
+    grooming : True while it grooms itself.
+    tussling : in [0, 1], how much it fights.
+    """
     num_frames = len(center)
     # The head turns first and the trunk follows: the difference bends the body.
     quick, heading = follow_direction(facing)
@@ -286,7 +298,7 @@ def draw_body(
     )
     bend = np.clip(bend + 0.22 * licks + 0.6 * grooming * wander(generator, num_frames, 30.0), -1.5, 1.5)
     long = smooth(stretch, 5.0, poles=2) * (1 + 0.07 * wander(generator, num_frames, 15.0))
-    long = long * (0.93 + 0.011 * np.minimum(smooth(speed(center), 4.0, poles=1), 12.0))
+    long = long * (0.93 + 0.011 * np.minimum(smooth(_speed(center), 4.0, poles=1), 12.0))
     short = np.clip(long, 0.35, 1.25)
     trunk = KEYPOINT_GEOMETRY["trunk"][individual] * size * short * (1 - 0.1 * tussling)
     head = KEYPOINT_GEOMETRY["head"][individual] * size * np.clip(0.35 + 0.68 * short, 0.4, 1.08)
