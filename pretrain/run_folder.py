@@ -117,7 +117,10 @@ except ModuleNotFoundError:  # Windows has no such locks: two processes can then
 FORMAT_VERSION = 1
 _FORMAT = "ssl-behavior run"
 _KEPT = 2
-_FREE_ON_RESUME = ("device", "precision", "loop.*", "method.programs.file", "method.targets.programs.file")
+_FREE_ON_RESUME = (
+    "device", "precision", "loop.*", "method.programs.file", "method.targets.programs.file", "method.programs.custom",
+    "method.targets.programs.custom",
+)  # fmt: skip
 """Keys (or globs) that may change in a resumed run: they change no number, or their effect is compared instead."""
 
 

@@ -22,7 +22,6 @@ from ssl_behavior.body_parts import (
 )
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_file
-from ssl_behavior.terminal import listed
 
 __all__ = [
     "ASSUMED",
@@ -34,7 +33,6 @@ __all__ = [
     "Skeleton",
     "are_anonymous",
     "body_axis",
-    "check_two_individuals",
     "choose_skeleton",
     "load_skeleton",
     "match_keypoints",
@@ -284,25 +282,6 @@ def _toml(value: Any) -> str:
         return "[" + ", ".join(_toml(v) for v in value) + "]"
     # JSON's strings are TOML's, but for one control character.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def check_two_individuals(skeleton: Skeleton, what: str) -> None:
-    """Check that there are two animals.
-
-    Parameters
-    ----------
-    what : the subject of the message, in the plural, such as "task programs".
-
-    Raises
-    ------
-    InputError
-        If there is another number of animals.
-    """
-    if skeleton.num_individuals != 2:
-        one, names = skeleton.num_individuals == 1, listed(skeleton.individuals)
-        have = "one animal" if one else f"{skeleton.num_individuals} animals"
-        more = "" if one else ": import the recordings again and choose two with `individuals`"
-        raise InputError(f"{what} need two animals; these recordings have {have} ({names}){more}")
 
 
 def body_axis(skeleton: Skeleton) -> tuple[int, int]:

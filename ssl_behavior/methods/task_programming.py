@@ -32,6 +32,7 @@ from ssl_behavior.objectives import Sums, gaussian_nll, kl_to_standard_normal
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.tensor_types import FrameMask
+from ssl_behavior.terminal import listed
 from ssl_behavior.trajectory_coder import StateConfig, TrajectoryCoder
 from ssl_behavior.windows import WindowBatch
 
@@ -122,6 +123,11 @@ class TaskProgramming(Method):
 
     Of anonymous animals, both orders are encoded and their hidden states averaged, so the code cannot depend on which
     comes first. The decoder is judged in both orders, and learns from one of them, drawn by chance.
+
+    Raises
+    ------
+    InputError
+        If there are more than two exchangeable animals.
     """
 
     Config = TaskProgrammingConfig
@@ -130,6 +136,12 @@ class TaskProgramming(Method):
 
     def __init__(self, config: TaskProgrammingConfig, skeleton: Skeleton, fps: float) -> None:
         super().__init__(config, skeleton, fps)
+        if skeleton.exchangeable and skeleton.num_individuals > 2:
+            raise InputError(
+                f"task programming: the autoencoder encodes every order of exchangeable animals, at most two; these "
+                f"recordings have {skeleton.num_individuals} ({listed(skeleton.individuals)}). Choose recipe summaries "
+                "or task_programming_conv, or two animals at import (`individuals`)"
+            )
         self.coder = TrajectoryCoder(config.state, skeleton)
         self.programs = ProgramSet(config.programs, skeleton, fps)
         state_dim = skeleton.num_individuals * self.coder.num_states

@@ -7,7 +7,7 @@ import pytest
 from ssl_behavior.errors import InputError
 from ssl_behavior.individuals import IndividualsByName
 from ssl_behavior.recording import PairLabels, Recording
-from ssl_behavior.skeleton import SKELETONS, Skeleton, are_anonymous, check_two_individuals
+from ssl_behavior.skeleton import SKELETONS, Skeleton, are_anonymous
 
 MICE = Skeleton(name="mice", keypoints=("nose", "neck", "tail"), roles={"nose": "nose", "tail_base": "tail"})
 
@@ -88,15 +88,13 @@ def test_anonymous_names_are_numbers_of_a_tracker(names, anonymous):
 
 
 @pytest.mark.parametrize("number", [1, 3])
-def test_other_numbers_of_animals_are_refused_only_by_methods_that_need_two(number):
+def test_no_import_says_that_two_animals_are_needed(number):
     individuals = IndividualsByName({})
     names = ["a", "bb", "ccc"][:number]
-    skeleton = individuals.matched(recording("x", names)).skeleton
+    individuals.matched(recording("x", names))
     said = list(individuals.sentences())
     assert not any("need two" in one for one in said)
     assert sum("are taken as identified" in one for one in said) == (number > 1)
-    with pytest.raises(InputError, match="need two animals"):
-        check_two_individuals(skeleton, "features")
 
 
 def test_an_animal_that_a_recording_lacks_is_missing_there():

@@ -362,3 +362,9 @@ def test_windows_too_short_to_cut_are_refused(method_of):
 def test_impossible_configurations_are_refused(changes):
     with pytest.raises(InputError, match="task programming: "):
         replace(CONFIG, **changes)
+
+
+def test_three_exchangeable_animals_have_too_many_orders():
+    skeleton = replace(SKELETONS["calms21"], individuals=("a", "b", "c"), exchangeable=True)
+    with pytest.raises(InputError, match=r"at most two; these recordings have 3 \(a, b, c\)"):
+        TaskProgramming(TaskProgrammingConfig(), skeleton, 30.0)
