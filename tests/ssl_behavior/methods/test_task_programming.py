@@ -13,6 +13,7 @@ from ssl_behavior.methods.task_programming import TaskProgramming, TaskProgrammi
 from ssl_behavior.methods.task_programming_heads import HeadsConfig, ProgramHeads
 from ssl_behavior.pose_geometry import SceneConfig
 from ssl_behavior.programs import ProgramsConfig
+from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
 from ssl_behavior.trajectory_coder import StateConfig
 from ssl_behavior.windows import WindowReader
