@@ -46,6 +46,7 @@ __all__ = [
     "embed_store",
     "kept_groups",
     "load",
+    "reader_for",
     "with_kept_groups",
 ]
 
@@ -241,6 +242,12 @@ def in_order_of(recording: Recording, skeleton: Skeleton) -> Recording:
     )
 
 
+def reader_for(method: Method, store: Store, row: StoreRow) -> WindowReader:
+    """Reader of a recording, with the animals that the method tells apart in the method's order."""
+    individuals = None if method.skeleton.exchangeable else method.skeleton.individuals
+    return WindowReader([(store, row)], 1, individuals=individuals)
+
+
 def _places(actors: Sequence[Actors], individuals: Sequence[str]) -> list[tuple[int, int]] | None:
     """Places of agents and targets on the individual axis, -1 = none; None for a scene."""
     if actors[0].unit == "scene":
@@ -360,13 +367,13 @@ def embed_actors(
     InputError
         If the encoder gives values that are not finite.
     """
-    told_apart = None if method.skeleton.exchangeable else method.skeleton.individuals
-    reader = WindowReader([(store, row)], 1, individuals=told_apart)
+    reader = reader_for(method, store, row)
 
     def read(start: int, frames: int) -> WindowBatch:
         return reader.read([(0, start, frames)])
 
-    places = _places(actors, store.individuals if told_apart is None else told_apart)
+    exchangeable = method.skeleton.exchangeable
+    places = _places(actors, store.individuals if exchangeable else method.skeleton.individuals)
     for span, values in _chunks(method, read, row.frames, chunk_frames, precision, kept, places):
         if not np.isfinite(values).all():
             raise InputError(f"recording {row.id!r}: the encoder gives values that are not finite; is it damaged?")

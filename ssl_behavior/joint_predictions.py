@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_behavior.embedding import check_fits, chunked
+from ssl_behavior.embedding import check_fits, chunked, reader_for
 from ssl_behavior.errors import InputError
 from ssl_behavior.labeled_windows import LabelFacts
 from ssl_behavior.methods import Joint, Method
 from ssl_behavior.store import Store, StoreRow
-from ssl_behavior.windows import WindowBatch, WindowReader
+from ssl_behavior.windows import WindowBatch
 
 __all__ = ["Style", "predict_row", "style_of", "with_labels"]
 
@@ -100,7 +100,7 @@ def predict_row(
         style = style_of(method.config.labels, row, annotator)
         if style.warning:
             warnings.warn(style.warning, stacklevel=2)
-    reader = WindowReader([(store, row)], 1)
+    reader = reader_for(method, store, row)
 
     def read(start: int, frames: int) -> WindowBatch:
         return reader.read([(0, start, frames)])

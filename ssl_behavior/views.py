@@ -8,7 +8,6 @@ target. Of two animals every view is one animal's.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -64,11 +63,6 @@ class Views:
     def view_agents(self) -> list[int]:
         """Agent of each view."""
         return [agent for agent in self.agents for _ in range(self.num_targets)]
-
-    @cached_property
-    def used_agents(self) -> Bool[Tensor, "batch agent"] | None:
-        """Agents with at least one view that counts; None = all."""
-        return None if self.used is None else self.used.unflatten(1, (len(self.agents), -1)).any(-1)
 
     def part(self, start: int, stop: int) -> "Views":
         """Views of some windows of the batch."""

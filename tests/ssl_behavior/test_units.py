@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssl_behavior.embedding import embed_recording
+from ssl_behavior.embedding import embed_recording, embed_store
 from ssl_behavior.methods.cpc import CPC, CPCConfig
 from ssl_behavior.methods.summary_prediction import SummaryPrediction, SummaryPredictionConfig
 from ssl_behavior.nn import EncoderConfig, MixerConfig
@@ -186,3 +186,16 @@ def test_units_take_turns_and_are_drawn_among_present_animals():
         assert not pairs[5, 1].any() and not pairs[5, :, 1].any()
     seen = torch.stack([drawn_pairs(present[:1], ("pair",), None, first)[0] for first in range(6)])
     assert seen.sum(dim=0).tolist() == [[0, 1, 1], [1, 0, 1], [1, 1, 0]]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_animals_that_are_told_apart_are_matched_by_name(fitted, name, tmp_path):
+    method, one = fitted(name, 2, False), recording(2, exchangeable=False)
+    names = one.individuals[::-1]
+    turned = replace(one, keypoints=one.keypoints[:, ::-1], individuals=names)
+    turned = replace(turned, skeleton=replace(one.skeleton, individuals=names))
+    for actors in (Actors(), Actors(agent="mouse1"), Actors(agent="mouse2", target="mouse1")):
+        np.testing.assert_array_equal(embedded(method, turned, actors), embedded(method, one, actors))
+    stored = embed_store(method, write_store(tmp_path / "s", [turned]), tmp_path / "e", "float32", unit="animal")
+    for row in stored.rows:
+        np.testing.assert_array_equal(stored.array[row.offset : row.offset + FRAMES], embedded(method, one, row.actors))

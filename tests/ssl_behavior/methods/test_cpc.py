@@ -73,7 +73,7 @@ def test_a_context_never_sees_the_side_it_predicts(group, first, last, dyad, bat
     method = method_of()
     features = torch.randn(WINDOWS, FRAMES, 2, method.featurizer.num_channels, requires_grad=True)
     batch = batch_of(*(dyad(f"r{i}", FRAMES, seed=i) for i in range(WINDOWS)))
-    method.featurizer.forward = lambda _: features
+    method.featurizer.forward = lambda *_: features
     columns = columns_of(method, group)
     (gradient,) = torch.autograd.grad(method.embed(batch)[:, 20, columns].square().sum(), features)
     seen = gradient.abs().sum((0, 2, 3)).nonzero().flatten()
