@@ -19,7 +19,7 @@ from probe.folds import describe_held_out
 from probe.frozen_probes import run_experiment
 from probe.labeled_frames import can_learn
 from probe.pair_scores import score_pairs
-from probe.pair_store import PairStore
+from probe.pair_store import PairRow, PairStore
 from probe.references import (
     add_session_time,
     hand_features,
@@ -156,14 +156,21 @@ class _Plan:
         parts = f" in {several} parts" if several > 1 else ""
         return (
             f"task {self.task.name}: {len(self.task.classes)} classes, {self.task.kind}{parts}; "
-            f"{counted(len(self.rows('train')), 'recording')} for training, {len(self.rows('evaluate'))} "
-            f"{split.evaluated_on} recordings for scoring ({split.source})"
+            f"{_count_rows(self.rows('train'))} for training, {_count_rows(self.rows('evaluate'))} for scoring "
+            f"({split.evaluated_on}; {split.source})"
         )
 
     @property
     def title(self) -> str:
-        scored = counted(len(self.rows("evaluate")), f"{self.splits[0].evaluated_on} recording")
+        scored = _count_rows(self.rows("evaluate"), self.splits[0].evaluated_on)
         return f"{self.task.name}, {self.mode} probe, {scored}"
+
+
+def _count_rows(rows: Sequence[StoreRow], use: str = "") -> str:
+    """Number of recordings, and of their pairs of animals."""
+    recordings = counted(len({row.recording for row in rows}), f"{use} recording".strip())
+    pairs = [row for row in rows if isinstance(row, PairRow)]
+    return f"{counted(len(pairs), 'pair')} of {recordings}" if pairs else recordings
 
 
 def _own(macros: Sequence[MacroAverage], part: Task) -> list[MacroAverage]:
