@@ -5,15 +5,13 @@ Probes learn from its rows as from recordings. Splits, folds and resampling hold
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 
 import numpy as np
 
-from ssl_behavior.errors import InputError
+from ssl_behavior.embeddings_folder import select_rows
 from ssl_behavior.recording import NOT_ANNOTATED, PairLabels
 from ssl_behavior.store import Store, StoreRow, Stream
-from ssl_behavior.terminal import quoted
 from ssl_behavior.units import Actors, actors_of
 
 __all__ = ["PairRow", "PairStore"]
@@ -157,12 +155,4 @@ class PairStore(Store):
         InputError
             If a pattern matches nothing.
         """
-
-        def fits(row: StoreRow, pattern: str) -> bool:
-            return any(name == pattern or fnmatchcase(name, pattern) for name in (row.recording, row.id))
-
-        for pattern in patterns:
-            if not any(fits(row, pattern) for row in self.rows):
-                known = [row.id for row in self.scene_rows]
-                raise InputError(f"{self.path}: no recording matches {pattern!r}; it has {quoted(known)}")
-        return [row for row in self.rows if any(fits(row, pattern) for pattern in patterns)]
+        return select_rows(self.rows, patterns, str(self.path))

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ __all__ = [
 
 
 FORMAT_VERSION = 1
+Row = TypeVar("Row", bound=FrameRow)
 _DTYPES = ("float16", "float32")
 
 
@@ -162,7 +163,7 @@ class Embeddings:
         return select_rows(self.rows, patterns, str(self.path))
 
 
-def select_rows(rows: Sequence[EmbeddingRow], patterns: Sequence[str], where: str) -> list[EmbeddingRow]:
+def select_rows(rows: Sequence[Row], patterns: Sequence[str], where: str) -> list[Row]:
     """Rows whose id, or recording, equals or matches (as a glob) any of `patterns`, in order.
 
     Parameters
@@ -175,12 +176,12 @@ def select_rows(rows: Sequence[EmbeddingRow], patterns: Sequence[str], where: st
         If a pattern matches nothing.
     """
 
-    def matches(row: EmbeddingRow, pattern: str) -> bool:
+    def matches(row: Row, pattern: str) -> bool:
         return any(name == pattern or fnmatchcase(name, pattern) for name in (row.id, row.recording))
 
     for pattern in patterns:
         if not any(matches(row, pattern) for row in rows):
-            known = f"{rows[0].id!r} and others" if rows else "none"
+            known = f"{rows[0].recording!r} and others" if rows else "none"
             raise InputError(f"{where}: no recording matches {pattern!r}; it has {known}")
     return [row for row in rows if any(matches(row, one) for one in patterns)]
 

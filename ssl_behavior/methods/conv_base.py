@@ -34,7 +34,16 @@ from ssl_behavior.windows import WindowBatch, WindowReader
 _CODING_FRAMES = 200_000
 _MIN_RANGE = 1e-6
 
-__all__ = ["EXTRAS", "ConvConfig", "ConvMethod", "EmbeddingConfig", "Encoded", "extra_widths", "seen_steps"]
+__all__ = [
+    "EXTRAS",
+    "CodedPiece",
+    "ConvConfig",
+    "ConvMethod",
+    "EmbeddingConfig",
+    "Encoded",
+    "extra_widths",
+    "seen_steps",
+]
 
 
 def time_columns(
@@ -151,6 +160,16 @@ class Encoded:
     """Steps in which at least one keypoint of any animal was observed."""
 
 
+@dataclass(frozen=True)
+class CodedPiece:
+    """A stretch of a training recording, as a batch of one window, and the feature codes of a unit of it."""
+
+    batch: WindowBatch
+    codes: Float[Tensor, "batch step code"]
+    pairs: Pairs | None
+    """Pairs of the unit; None = the scene."""
+
+
 class ConvMethod(Method):
     """Featurizer -> embedder -> contexters; subclasses add the objective."""
 
@@ -185,17 +204,12 @@ class ConvMethod(Method):
             embedder.coding.fit(moments)
             notices += _coding_notices(embedder.coding.edges)
         if "targets" not in but:
-            notices += self._fit_targets(reader, pieces, [embedder.coding(*pair) for pair in moments], units)
+            codes = [embedder.coding(*pair) for pair in moments]
+            notices += self._fit_targets(reader, [CodedPiece(*one) for one in zip(pieces, codes, units, strict=True)])
         return notices
 
-    def _fit_targets(
-        self,
-        reader: WindowReader,
-        pieces: Sequence[WindowBatch],
-        codes: Sequence[Tensor],
-        units: Sequence[Pairs | None],
-    ) -> list[str]:
-        """Fit targets on the feature codes [1 step code] of units of pieces of the recordings. Returns notices."""
+    def _fit_targets(self, reader: WindowReader, pieces: Sequence[CodedPiece]) -> list[str]:
+        """Fit targets on pieces of the recordings. Returns notices."""
         return []
 
     @property

@@ -27,7 +27,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.labeled_windows import LabeledBatch, LabeledReader, LabelFacts, StreamFacts
 from ssl_behavior.logistic import Design, class_weights, fit_head, no_longer_better
 from ssl_behavior.methods.base import LossTerms, mean_of
-from ssl_behavior.methods.conv_base import ConvConfig, ConvMethod, Encoded, extra_widths
+from ssl_behavior.methods.conv_base import CodedPiece, ConvConfig, ConvMethod, Encoded, extra_widths
 from ssl_behavior.methods.cpc import ContrastivePrediction, PredictionConfig
 from ssl_behavior.methods.summary_prediction import SummaryTargets, SummaryTargetsConfig
 from ssl_behavior.nn import AnnotatorHead, MixingEmbedder, pad_to_multiple, step_mean, to_frames
@@ -35,7 +35,6 @@ from ssl_behavior.numerics import RunningMoments, Standardizer
 from ssl_behavior.objectives import balanced_class_weights, class_prior, label_cross_entropy
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.tensor_types import Steps
-from ssl_behavior.views import Pairs
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["Joint", "JointConfig", "LabelCounts", "LabeledPoints", "LabelsConfig", "LinearReadings", "ReadScale"]
@@ -380,14 +379,8 @@ class Joint(ConvMethod):
         self._fit_readings(reader, choose=False)
         return notices
 
-    def _fit_targets(
-        self,
-        reader: WindowReader,
-        pieces: Sequence[WindowBatch],
-        codes: Sequence[Tensor],
-        units: Sequence[Pairs | None],
-    ) -> list[str]:
-        return self.targets.fit(reader, pieces, codes, units) if self.config.summary else []
+    def _fit_targets(self, reader: WindowReader, pieces: Sequence[CodedPiece]) -> list[str]:
+        return self.targets.fit(reader, pieces) if self.config.summary else []
 
     def finish(self, reader: WindowReader) -> None:
         """Fit the linear readout, if configured, on the current encoder, with a chosen penalty."""

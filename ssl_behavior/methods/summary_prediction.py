@@ -22,7 +22,7 @@ from ssl_behavior.collectives import all_sum, own_share
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import Channels
 from ssl_behavior.methods.base import LossTerms, mean_of
-from ssl_behavior.methods.conv_base import ConvConfig, ConvMethod, EmbeddingConfig, Encoded, seen_steps
+from ssl_behavior.methods.conv_base import CodedPiece, ConvConfig, ConvMethod, EmbeddingConfig, Encoded, seen_steps
 from ssl_behavior.nn import EncoderConfig, MixerConfig, MixingEmbedder, pad_to_multiple
 from ssl_behavior.numerics import equal_variance_rotation
 from ssl_behavior.objectives import summary_error
@@ -197,20 +197,8 @@ class ProgramCodes(nn.Module):
         return scene_moments(values.unsqueeze(2), known.unsqueeze(2), valid, self.stride, pooled=False)
 
     @torch.no_grad()
-    def fit(
-        self,
-        reader: WindowReader,
-        pieces: Sequence[WindowBatch],
-        codes: Sequence[Tensor],
-        units: Sequence[Pairs | None],
-    ) -> list[str]:
-        """Fit programs, codes and scale; codes stay 0 if no program has known values. Returns notices.
-
-        Parameters
-        ----------
-        pieces, codes : stretches of the training recordings, and the feature codes [1 step code] of each.
-        units : the pairs of the unit of each piece; None = its scene.
-        """
+    def fit(self, reader: WindowReader, pieces: Sequence[CodedPiece]) -> list[str]:
+        """Fit programs, codes and scale; codes stay 0 if no program has known values. Returns notices."""
         if self.programs is None:
             return [f"summaries are of features alone: {self._refused}"] if self._refused else []
         try:
@@ -219,11 +207,11 @@ class ProgramCodes(nn.Module):
             if self.config.programs.file:
                 raise
             return [f"summaries are of features alone: {error}"]
-        moments = [self._moments(batch, pairs) for batch, pairs in zip(pieces, units, strict=True)]
+        moments = [self._moments(piece.batch, piece.pairs) for piece in pieces]
         self.coding.fit(moments)
         of_features, of_programs = (
             torch.cat([one[0] for one in side]).var(dim=0, correction=0).sum().sqrt()
-            for side in (codes, [self.coding(*one) for one in moments])
+            for side in ([piece.codes for piece in pieces], [self.coding(*one) for one in moments])
         )
         self.scale.copy_(self.config.program_weight * of_features / of_programs.clamp_min(_MIN_STD))
         return list(self.programs.notices)
@@ -247,16 +235,10 @@ class SummaryTargets(nn.Module):
         self.head = nn.Linear(encoder.latent_dim, self.summaries.components)
 
     @torch.no_grad()
-    def fit(
-        self,
-        reader: WindowReader,
-        pieces: Sequence[WindowBatch],
-        codes: Sequence[Tensor],
-        units: Sequence[Pairs | None],
-    ) -> list[str]:
+    def fit(self, reader: WindowReader, pieces: Sequence[CodedPiece]) -> list[str]:
         """Fit programs and components, see `ProgramCodes.fit`."""
-        notices = self.program_codes.fit(reader, pieces, codes, units)
-        self.summaries.fit([self.codes(*piece) for piece in zip(pieces, codes, units, strict=True)])
+        notices = self.program_codes.fit(reader, pieces)
+        self.summaries.fit([self.codes(piece.batch, piece.codes, piece.pairs) for piece in pieces])
         if abs(self.fps / 30 - 1) > 0.2:
             lengths = ", ".join(f"{n / self.fps:.3g}" for n in self.config.summaries.windows.around_frames)
             notices.append(f"summaries: at {self.fps:g} frames per second the windows around a frame last {lengths} s")
@@ -332,14 +314,8 @@ class SummaryPrediction(ConvMethod):
     def fitted_states(self) -> tuple[str, ...]:
         return (*super().fitted_states, "targets.program_codes", "targets.summaries")
 
-    def _fit_targets(
-        self,
-        reader: WindowReader,
-        pieces: Sequence[WindowBatch],
-        codes: Sequence[Tensor],
-        units: Sequence[Pairs | None],
-    ) -> list[str]:
-        return self.targets.fit(reader, pieces, codes, units)
+    def _fit_targets(self, reader: WindowReader, pieces: Sequence[CodedPiece]) -> list[str]:
+        return self.targets.fit(reader, pieces)
 
     def loss(self, batch: WindowBatch, generator: torch.Generator | None) -> LossTerms:
         """Loss of `SummaryTargets`; with a generator, inputs are augmented and partly hidden."""
