@@ -128,7 +128,7 @@ def _stores_of(sources: Sequence[Source]) -> list[Store]:
 
 
 def _individuals(stores: Sequence[Store]) -> tuple[str, ...] | None:
-    """Animals that are told apart, of the store with most of them; None = those of each reader's first store."""
+    """Animals of the largest store, where stores differ in number and animals are told apart; else None."""
     largest = max(stores, key=lambda store: len(store.individuals))
     smaller = min(stores, key=lambda store: len(store.individuals))
     varied = len(largest.individuals) > len(smaller.individuals)

@@ -52,6 +52,7 @@ __all__ = [
     "add_annotator_from_store",
     "check_probed_columns",
     "decided_labels",
+    "open_encoder",
     "write_labels",
 ]
 
@@ -192,21 +193,16 @@ class ProbePredictor(LabelPredictor):
         self.store, self.source, self.saved = Store(store), probe, _load(probe)
         known = self.saved.probe.annotators if isinstance(self.saved, SavedAnnotatorProbe) else ("",)
         self.facts = LabelFacts(streams=_streams_of(self.saved), annotators=known)
-        self.method = None
-        if (run / "embeddings.json").exists():
-            embeddings = Embeddings(run)
+        self.method, embeddings, self.checkpoint, groups = open_encoder(run, device, last)
+        if embeddings is not None:
             check_alignment(embeddings, self.store)
-            self.checkpoint, groups = embeddings.checkpoint, embeddings.groups
-        else:
-            self.method = load_checkpoint(run, best=not last).to(device)
-            self.checkpoint, groups = self.method.fingerprint(), self.method.channel_groups
         without = check_probed_columns(self.saved, probe, run, self.checkpoint, groups)
         kept = kept_groups(groups, without)
-        self.array: Matrix = (
-            _LazyEmbeddings(self.method, self.store, kept, precision)
-            if self.method is not None
-            else columns_without(embeddings, without)
-        )
+        if self.method is not None:
+            self.array: Matrix = _LazyEmbeddings(self.method, self.store, kept, precision)
+        else:
+            assert embeddings is not None
+            self.array = columns_without(embeddings, without)
 
     @property
     def annotators(self) -> SavedAnnotatorProbe:
@@ -235,6 +231,22 @@ class ProbePredictor(LabelPredictor):
             stream.name: np.stack([1 - yes, yes], axis=1)
             for stream, yes in zip(self.facts.streams, probability.T, strict=True)
         }
+
+
+def open_encoder(
+    run: Path, device: torch.device, last: bool
+) -> tuple[Method | None, Embeddings | None, str, Mapping[str, int]]:
+    """The encoder of a run or checkpoint folder, or given embeddings; its fingerprint, and its column groups.
+
+    Parameters
+    ----------
+    last : load the newest checkpoint of a run instead of the best.
+    """
+    if (run / "embeddings.json").exists():
+        embeddings = Embeddings(run)
+        return None, embeddings, embeddings.checkpoint, embeddings.groups
+    method = load_checkpoint(run, best=not last).to(device)
+    return method, None, method.fingerprint(), method.channel_groups
 
 
 def check_probed_columns(

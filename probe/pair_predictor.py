@@ -8,12 +8,11 @@ import numpy as np
 import torch
 
 from probe.experiment import BALANCED, DECISION
-from probe.label_predictors import LabelSummary, check_probed_columns
+from probe.label_predictors import LabelSummary, check_probed_columns, open_encoder
 from probe.pair_scores import decided_bouts
+from probe.representations import columns_without
 from probe.saved_probes import load_heads, read_probe
-from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.embedding import check_fits, check_gives, embed_actors, kept_groups
-from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotated_recording import (
     DEFAULT_MEDIA,
@@ -23,7 +22,6 @@ from ssl_behavior.io.annotated_recording import (
     check_media,
 )
 from ssl_behavior.io.annotation_writers import write_annotations
-from ssl_behavior.methods import Method
 from ssl_behavior.recording import PairLabels
 from ssl_behavior.resampling import own_frames_notice, resample_pair_labels
 from ssl_behavior.store import Store, StoreRow
@@ -69,20 +67,14 @@ class PairPredictor:
         self.store, self.source, self.precision = Store(store), probe, precision
         self.saved = load_heads(probe)
         self.stream = PairStreamFacts(name=self.saved.streams[0], classes=self.saved.classes)
-        self.method: Method | None = None
-        self.embeddings: Embeddings | None = None
-        if (run / "embeddings.json").exists():
-            self.embeddings = Embeddings(run)
-            if self.embeddings.unit != "pair":
-                raise InputError(
-                    f"{run} holds embeddings of the unit {self.embeddings.unit!r}, and {probe} was fitted to pairs: "
-                    "embed with `unit=pair`, or give the run"
-                )
-            self.checkpoint, groups = self.embeddings.checkpoint, self.embeddings.groups
-        else:
-            self.method = load_checkpoint(run, best=not last).to(device)
+        self.method, self.embeddings, self.checkpoint, groups = open_encoder(run, device, last)
+        if self.embeddings is not None and self.embeddings.unit != "pair":
+            raise InputError(
+                f"{run} holds embeddings of the unit {self.embeddings.unit!r}, and {probe} was fitted to pairs: "
+                "embed with `unit=pair`, or give the run"
+            )
+        if self.method is not None:
             check_gives(self.method, "pair")
-            self.checkpoint, groups = self.method.fingerprint(), self.method.channel_groups
         self.without = check_probed_columns(self.saved, probe, run, self.checkpoint, groups)
         self.kept = kept_groups(groups, self.without)
 
@@ -94,8 +86,7 @@ class PairPredictor:
 
     def actors(self, row: StoreRow) -> list[Actors]:
         """Ordered pairs of the animals that a recording has."""
-        present = [name for name in self.store.individuals if name not in row.absent]
-        return actors_of("pair", present, with_self=bool(self.saved.toward_self))
+        return actors_of("pair", self.store.individuals, bool(self.saved.toward_self), row.absent)
 
     def probabilities(self, row: StoreRow, balanced: bool = False) -> Iterator[tuple[Actors, np.ndarray]]:
         """Each pair of a recording, and the probability of its behaviors, float32 [time, behavior]."""
@@ -106,8 +97,6 @@ class PairPredictor:
 
     def _embedded(self, row: StoreRow, actors: Sequence[Actors]) -> Iterator[np.ndarray]:
         if self.embeddings is not None:
-            from probe.representations import columns_without
-
             matrix = columns_without(self.embeddings, self.without)
             yield from (matrix[self.embeddings.row(one.row_id(row.id)).slice] for one in actors)
             return
@@ -120,8 +109,8 @@ class PairPredictor:
     ) -> PairLabels:
         """Bouts of every pair: a behavior is shown where its probability is above one half.
 
-        Behaviors that nobody directed at others in training are not looked for between animals, nor those that nobody
-        directed at oneself in an animal with itself.
+        A pair of two animals shows only behaviors that were directed at others in training, an animal with itself only
+        behaviors that were directed at oneself.
 
         Parameters
         ----------

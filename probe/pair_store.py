@@ -12,22 +12,18 @@ import numpy as np
 from ssl_behavior.embeddings_folder import select_rows
 from ssl_behavior.recording import NOT_ANNOTATED, PairLabels
 from ssl_behavior.store import Store, StoreRow, Stream
-from ssl_behavior.units import Actors, actors_of
+from ssl_behavior.units import OfActors, actors_of
 
 __all__ = ["PairRow", "PairStore"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairRow(StoreRow):
+class PairRow(OfActors, StoreRow):
     """An ordered pair of animals of a recording; its frames lie in embeddings of pairs, not in the store's tracks."""
 
     recording: str = ""
     agent: str = ""
     target: str = ""
-
-    @property
-    def actors(self) -> Actors:
-        return Actors(agent=self.agent, target=self.target)
 
 
 class PairStore(Store):
@@ -125,8 +121,8 @@ class PairStore(Store):
     def targets(self, behaviors: Sequence[str], rows: Sequence[StoreRow]) -> np.ndarray:
         """Labels int8 [frames, behavior] of the rows, concatenated: 1 yes, 0 no, -1 not looked for.
 
-        A behavior that nobody directs at oneself anywhere in the stream is not looked for in an animal with itself, and
-        the other way round.
+        A behavior that is never directed at oneself in the stream counts as not looked for in an animal with itself;
+        one that is never directed at others, in pairs of two animals.
         """
         vocabulary = self.streams[self.pair_stream_name].vocabulary
         numbers = [vocabulary.index(name) for name in behaviors]

@@ -30,7 +30,7 @@ from ssl_behavior.methods import Method
 from ssl_behavior.recording import FrameTimes
 from ssl_behavior.store import FrameRow, Store, StoreRow, check_numbers
 from ssl_behavior.terminal import counted, quoted
-from ssl_behavior.units import Actors, Unit, actors_of
+from ssl_behavior.units import OfActors, Unit, actors_of
 
 __all__ = [
     "EmbeddingRow", "Embeddings", "EmbeddingsWriter", "check_dtype", "count_rows", "recording_numbers", "select_rows",
@@ -44,7 +44,7 @@ _DTYPES = ("float16", "float32")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbeddingRow(FrameRow):
+class EmbeddingRow(OfActors, FrameRow):
     """Rows of the array that belong to a recording, or to an animal or a pair of it: one for every frame.
 
     `id` is unique in the table; `recording` is the id in the store.
@@ -65,16 +65,6 @@ class EmbeddingRow(FrameRow):
     def __post_init__(self) -> None:
         if not self.recording:
             object.__setattr__(self, "recording", self.id)
-
-    @property
-    def actors(self) -> Actors:
-        """Animals that the rows are about."""
-        return Actors(agent=self.agent, target=self.target)
-
-    @property
-    def title(self) -> str:
-        """Words for people: the recording, and the animals of an animal or a pair."""
-        return f"{self.recording}, {self.actors}" if self.agent else self.recording
 
     @property
     def file_times(self) -> FrameTimes:
@@ -263,11 +253,7 @@ def _table(
     individuals : of the store; those that a recording lacks have no rows.
     with_self : see `ssl_behavior.units.actors_of`.
     """
-    described = [
-        (row, actors)
-        for row in rows
-        for actors in actors_of(unit, [name for name in individuals if name not in row.absent], with_self)
-    ]
+    described = [(row, actors) for row in rows for actors in actors_of(unit, individuals, with_self, row.absent)]
     stops = np.cumsum([row.frames for row, _ in described]).tolist()
     return [
         EmbeddingRow(

@@ -206,8 +206,7 @@ def add_labels(
     paired: dict[str, list[str]] = {}
     removed: dict[str, dict[str, dict[str, tuple[int, int]]]] = {}
     for row in draft.store.rows:
-        source = draft.store.resampled_from(row)
-        own = row.frame_times
+        source, own = draft.store.resampled_from(row), row.frame_times
         animals = Animals(individuals=draft.store.individuals)
         found = index.labels_of(row.id, source or own, _tracks(row), chosen, animals, None if source is None else own)
         notices += [notice for notice in found.notices if notice not in notices]
@@ -228,10 +227,14 @@ def add_labels(
     notices[:0] = about_removed_bouts(removed)
     for stream, of in spans.items():
         notices += about_spans(stream, of, draft.streams[stream]["background"])
-    added = [(stream, len(of)) for stream, of in (*spans.items(), *paired.items())]
-    sentence = "added " + ", ".join(f"{stream} ({counted(number, 'recording')})" for stream, number in added)
+    sentence = _added({stream: len(of) for stream, of in (*spans.items(), *paired.items())})
     draft.commit(sentence)
     return LabelChange(sentence, [*index.notices, *notices, *index.left_out()])
+
+
+def _added(streams: Mapping[str, int]) -> str:
+    """Sentence about streams, and the number of recordings of each."""
+    return "added " + ", ".join(f"{stream} ({counted(number, 'recording')})" for stream, number in streams.items())
 
 
 def _has_already(draft: _Draft, row: StoreRow, stream: str) -> str:

@@ -10,23 +10,22 @@ seconds) has the times of the source's frames where these were measured. Label s
 
 import hashlib
 import json
-import math
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents
+from ssl_behavior.growing_array import GrowingArray
 from ssl_behavior.individuals import IndividualsByName
 from ssl_behavior.pair_label_files import (
     PairStream,
@@ -43,7 +42,6 @@ from ssl_behavior.recording import (
     PairLabels,
     Recording,
     is_plausible_rate,
-    take_or_missing,
 )
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.terminal import quoted
@@ -427,66 +425,6 @@ def _stream(values: Mapping[str, Any]) -> Stream:
     return Stream(vocabulary=tuple(values["vocabulary"]), background=values["background"], file=values.get("file", ""))
 
 
-class _GrowingArray:
-    """Appendable `.npy` file; closing rewrites the header with the final length."""
-
-    def __init__(self, path: Path, dtype: np.dtype | type, tail: tuple[int, ...]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path, self.dtype, self.tail, self.length = path, np.dtype(dtype), tail, 0
-        self.file: IO[bytes] = path.open("wb")
-        self._header()
-        self.data_start = self.file.tell()
-
-    def _header(self) -> None:
-        shape = (self.length, *self.tail)
-        header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self.file, header)
-
-    def append(self, values: np.ndarray) -> None:
-        assert values.shape[1:] == self.tail
-        self.file.write(np.ascontiguousarray(values, dtype=self.dtype).data)
-        self.length += len(values)
-
-    def fill(self, value: int | float, length: int) -> None:
-        for start in range(0, length, 1 << 16):
-            self.append(np.full((min(1 << 16, length - start), *self.tail), value, dtype=self.dtype))
-
-    def parts(self, start: int, stop: int) -> Iterator[np.ndarray]:
-        """Frames start .. stop as they are in the file, a bounded number at a time."""
-        self.file.flush()
-        size = math.prod(self.tail)
-        with self.path.open("rb") as file:
-            file.seek(self.data_start + start * size * self.dtype.itemsize)
-            for first in range(start, stop, _PART_FRAMES):
-                count = min(_PART_FRAMES, stop - first)
-                yield np.fromfile(file, self.dtype, count * size).reshape(count, *self.tail)
-
-    def widened(self, places: Sequence[int]) -> "_GrowingArray":
-        """The array with other columns on its second axis, NaN for places below 0; replaces the file."""
-        wide = _GrowingArray(self.path.with_name(f"wide.{self.path.name}"), self.dtype, (len(places), *self.tail[1:]))
-        with closing(wide.file):
-            for part in self.parts(0, self.length):
-                wide.append(take_or_missing(part, places, axis=1))
-            wide.close()
-        self.file.close()
-        wide.path.replace(self.path)
-        wide.path, wide.file = self.path, self.path.open("r+b")
-        wide.file.seek(0, os.SEEK_END)
-        return wide
-
-    def close(self) -> None:
-        if self.file.closed:
-            return
-        self.file.seek(0)
-        self._header()
-        # numpy pads headers so that the length can grow; were it otherwise, the data would be overwritten.
-        assert self.file.tell() == self.data_start
-        self.file.close()
-
-
-_PART_FRAMES = 1 << 14
-
-
 class StoreWriter:
     """Writer that appends recordings one at a time, in bounded memory. Use through `create_store`."""
 
@@ -497,10 +435,10 @@ class StoreWriter:
         self.streams: dict[str, Stream] = {}
         self.num_frames = 0
         shape = (len(self.individuals), skeleton.num_keypoints)
-        self._keypoints = _GrowingArray(folder / "keypoints.npy", np.float32, (*shape, 2))
-        self._confidence: _GrowingArray | None = None
-        self._times: _GrowingArray | None = None
-        self._labels: dict[str, _GrowingArray] = {}
+        self._keypoints = GrowingArray(folder / "keypoints.npy", np.float32, (*shape, 2))
+        self._confidence: GrowingArray | None = None
+        self._times: GrowingArray | None = None
+        self._labels: dict[str, GrowingArray] = {}
         self.pair_labels: dict[str, dict[str, PairLabels]] = {}
 
     def append(self, recording: Recording) -> StoreRow:
@@ -611,7 +549,7 @@ class StoreWriter:
         if source.measured is None:
             return facts
         if self._times is None:
-            self._times = _GrowingArray(self.folder / "times.npy", np.float64, ())
+            self._times = GrowingArray(self.folder / "times.npy", np.float64, ())
         start = self._times.length
         self._times.append(source.measured)
         return facts | {"source_times": start}
@@ -619,7 +557,7 @@ class StoreWriter:
     def _append_confidence(self, recording: Recording) -> None:
         if recording.confidence is not None and self._confidence is None:
             tail = (len(self.individuals), self.skeleton.num_keypoints)
-            self._confidence = _GrowingArray(self.folder / "confidence.npy", np.float32, tail)
+            self._confidence = GrowingArray(self.folder / "confidence.npy", np.float32, tail)
             self._confidence.fill(np.nan, self.num_frames)
         if self._confidence is None:
             return
@@ -631,7 +569,7 @@ class StoreWriter:
     def _append_labels(self, recording: Recording) -> None:
         for name, labels in recording.labels.items():
             if name not in self._labels:
-                self._labels[name] = _GrowingArray(self.folder / "labels" / f"{name}.npy", np.int16, ())
+                self._labels[name] = GrowingArray(self.folder / "labels" / f"{name}.npy", np.int16, ())
                 self._labels[name].fill(NOT_ANNOTATED, self.num_frames)
                 self.streams[name] = Stream(vocabulary=labels.vocabulary, background=labels.background)
             self._labels[name].append(self._translated(name, labels))

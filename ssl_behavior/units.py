@@ -1,12 +1,12 @@
 """Units of an embedding: a row describes a scene, one animal among the others, or an ordered pair of animals."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ssl_behavior.errors import InputError
 
-__all__ = ["UNITS", "Actors", "Unit", "actors_of", "check_unit"]
+__all__ = ["UNITS", "Actors", "OfActors", "Unit", "actors_of", "check_unit"]
 
 Unit = Literal["scene", "animal", "pair"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -47,6 +47,24 @@ class Actors:
         return f"{recording}@{','.join(names)}" if names else recording
 
 
+class OfActors:
+    """What the fields of a row of a scene, an animal or a pair say together."""
+
+    recording: str
+    agent: str
+    target: str
+
+    @property
+    def actors(self) -> Actors:
+        """Animals that the row is about."""
+        return Actors(agent=self.agent, target=self.target)
+
+    @property
+    def title(self) -> str:
+        """Words for people, such as "cage3, m1 → m2"."""
+        return f"{self.recording}, {self.actors}" if self.agent else self.recording
+
+
 def check_unit(unit: str) -> Unit:
     """The unit itself.
 
@@ -61,12 +79,15 @@ def check_unit(unit: str) -> Unit:
     raise InputError(f"`unit` must be one of {list(UNITS)}, got {unit!r}")
 
 
-def actors_of(unit: Unit, individuals: Sequence[str], with_self: bool = False) -> list[Actors]:
+def actors_of(
+    unit: Unit, individuals: Sequence[str], with_self: bool = False, absent: Collection[str] = ()
+) -> list[Actors]:
     """Rows of a recording with these animals: one scene, every animal, or every ordered pair of two animals.
 
     Parameters
     ----------
-    individuals : animals that the recording has, in the order of the store.
+    individuals : animals of the store, in its order.
+    absent : those that the recording does not have.
     with_self : pairs include each animal with itself; those of a single animal always do.
 
     >>> [str(actors) for actors in actors_of("pair", ["m1", "m2"])]
@@ -74,6 +95,7 @@ def actors_of(unit: Unit, individuals: Sequence[str], with_self: bool = False) -
     """
     if unit == "scene":
         return [Actors()]
+    individuals = [name for name in individuals if name not in absent]
     if unit == "animal":
         return [Actors(agent=name) for name in individuals]
     with_self = with_self or len(individuals) == 1

@@ -188,10 +188,16 @@ def _each_used(
     """A layer applied to the views that count; 0 for the others."""
     if views is None or views.used is None:
         return layer(values)
-    hidden = layer(values.movedim(2, 1)[views.used])
-    every = hidden.new_zeros(*views.used.shape, *hidden.shape[1:])
-    every[views.used] = hidden
-    return every.movedim(1, 2)
+    return _placed(layer(values.movedim(2, 1)[views.used]), views.used).movedim(1, 2)
+
+
+def _placed(
+    values: Float[Tensor, " _used *rest"], used: Bool[Tensor, "batch view"]
+) -> Float[Tensor, "batch view *rest"]:
+    """Values of the views that count in their places; 0 for the others."""
+    every = values.new_zeros(*used.shape, *values.shape[1:])
+    every[used] = values
+    return every
 
 
 class Embedder(nn.Module):
@@ -237,11 +243,7 @@ class Embedder(nn.Module):
         x = self.entry(x)
         for block in self.blocks:
             x = block(x, where)
-        if used is None:
-            x = x.unflatten(0, stacked.shape[:2])
-        else:
-            hidden, x = x, x.new_zeros(*used.shape, *x.shape[1:])
-            x[used] = hidden
+        x = x.unflatten(0, stacked.shape[:2]) if used is None else _placed(x, used)
         return self.exit(self.norm(self.joined(x.movedim(1, 2), views))), inside
 
     def joined(

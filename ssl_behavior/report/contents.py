@@ -11,7 +11,7 @@ from ssl_behavior.clusters.cards import Card
 from ssl_behavior.clusters.unexplained import Discovery
 from ssl_behavior.errors import InputError
 from ssl_behavior.skeleton import Skeleton
-from ssl_behavior.units import Actors, Unit
+from ssl_behavior.units import OfActors, Unit
 
 __all__ = [
     "MOST_POINTS",
@@ -33,7 +33,7 @@ MOST_POINTS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportRecording:
+class ReportRecording(OfActors):
     """Name, length and frame rate of a recording, or of an animal or a pair of it.
 
     Parameters
@@ -50,16 +50,6 @@ class ReportRecording:
     recording: str = ""
     agent: str = ""
     target: str = ""
-
-    @property
-    def actors(self) -> Actors:
-        """Animals that it is about."""
-        return Actors(agent=self.agent, target=self.target)
-
-    @property
-    def title(self) -> str:
-        """Words for people, such as "cage3, m1 → m2"."""
-        return f"{self.recording}, {self.actors}" if self.agent else self.recording
 
     def __post_init__(self) -> None:
         if not self.recording:

@@ -9,6 +9,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from ssl_behavior import growing_array
 from ssl_behavior import store as store_module
 from ssl_behavior.errors import InputError
 from ssl_behavior.individuals import IndividualsByName
@@ -102,7 +103,7 @@ def test_an_error_in_the_block_leaves_nothing(tmp_path, recordings):
 
 
 def test_full_disk_raises_and_leaves_nothing(tmp_path, recordings, monkeypatch):
-    append = store_module._GrowingArray.append
+    append = store_module.GrowingArray.append
     written = []
 
     def full(self, values):
@@ -111,7 +112,7 @@ def test_full_disk_raises_and_leaves_nothing(tmp_path, recordings, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         append(self, values)
 
-    monkeypatch.setattr(store_module._GrowingArray, "append", full)
+    monkeypatch.setattr(store_module.GrowingArray, "append", full)
     with pytest.raises(InputError, match="the disk is full"):
         write_store(tmp_path / "store", recordings)
     assert len(written) > 3 and not list(tmp_path.iterdir())
@@ -323,7 +324,7 @@ def groups():
 
 
 def test_a_widened_store_is_that_of_all_animals_from_the_start(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, "_PART_FRAMES", 3)
+    monkeypatch.setattr(growing_array, "_PART_FRAMES", 3)
     named = ("m1", "m2", "m3", "m4")
     recordings = groups()
     recordings[3] = mice("d", named, 11)
@@ -360,7 +361,7 @@ def test_a_full_disk_while_widening_leaves_nothing(tmp_path, monkeypatch):
     def full(self, places):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store_module._GrowingArray, "widened", full)
+    monkeypatch.setattr(store_module.GrowingArray, "widened", full)
     with pytest.raises(InputError, match="full"):
         write_store(tmp_path / "store", groups())
     assert not list(tmp_path.iterdir())
