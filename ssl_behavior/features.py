@@ -13,12 +13,21 @@ from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.numerics import RunningCovariance, RunningMoments, principal_components
-from ssl_behavior.pose_geometry import Scene, SceneConfig, build_scene, lagged, rotate_into, scale_of
+from ssl_behavior.pose_geometry import (
+    Scene,
+    SceneConfig,
+    build_scene,
+    lagged,
+    length_of,
+    rotate_into,
+    scale_of,
+    transposed,
+)
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.views import Pairs, Views, views_of
 from ssl_behavior.windows import WindowBatch, WindowReader
@@ -27,7 +36,13 @@ __all__ = ["FEATURE_BLOCKS", "MABE2021_FEATURES", "Channels", "FeatureConfig", "
 
 Channels = Float[Tensor, "batch time view channel"]
 ChannelMask = Bool[Tensor, "batch time view channel"]
-Block = tuple[Channels, ChannelMask]
+Planes = Float[Tensor, "batch _agent _target _channel time"]
+PlaneMask = Bool[Tensor, "batch _agent _target _mask time"]
+Part = tuple[Planes, PlaneMask | None]
+"""Adjacent channels, and masks of known values: one each or one for every few adjacent channels, None = all known.
+
+The target axis has length 1 where the target does not matter.
+"""
 
 _TINY = 1e-3
 _MIN_VARIANCE = 1e-6
@@ -77,144 +92,145 @@ class FeatureConfig:
         return tuple(name for name in self.blocks if name in _DISTANCES)
 
 
-def squash(vectors: Float[Tensor, "*batch space"]) -> Float[Tensor, "*batch space"]:
-    """Vectors with logarithmic length and unchanged direction: fine resolution near, coarse far away."""
-    length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+def squash(vectors: Float[Tensor, "*any"], dim: int = -1) -> Float[Tensor, "*any"]:
+    """Vectors with logarithmic length and unchanged direction: fine resolution near, coarse far away.
+
+    Parameters
+    ----------
+    dim : the axis of x and y.
+    """
+    length = length_of(*vectors.unbind(dim)).unsqueeze(dim)
     return vectors * (torch.log1p(length) / length.clamp_min(1e-6))
 
 
-def _pairs(values: Tensor) -> Tensor:
-    """[..., keypoint, space] -> [..., channel]."""
-    return values.flatten(-2)
+def _turned(vectors: Tensor, own: Scene) -> Tensor:
+    """[... space time] in the agent's frame."""
+    return rotate_into(vectors, own.heading, dim=-2)
 
 
-def _twice(known: Bool[Tensor, "*batch keypoint"]) -> Tensor:
-    """A point's mask for its x and its y."""
-    return known.unsqueeze(-1).expand(*known.shape, 2).flatten(-2)
+def _points_in(own: Scene, points: Tensor) -> Float[Tensor, "batch agent target keypoint space time"]:
+    """Points relative to the agent's center and heading."""
+    offset = points - own.center.unsqueeze(-3)
+    return rotate_into(offset, own.heading.unsqueeze(-3), dim=-2)
 
 
-def pose(own: Scene, _: Scene, __: FeatureConfig) -> Block:
+def _seen_by(own: Scene, known: Tensor) -> PlaneMask:
+    return known & (own.has_heading & own.has_center).unsqueeze(-2)
+
+
+def pose(own: Scene, _: Scene, __: FeatureConfig) -> list[Part]:
     """Own keypoints in the own frame, clipped at 4 body lengths from the center (MABe 2021 Task 1 winner)."""
-    place = rotate_into(own.points - own.center.unsqueeze(-2), own.heading.unsqueeze(-2))
-    known = own.known & (own.has_heading & own.has_center).unsqueeze(-1)
-    return _pairs(place.clamp(-4, 4)), _twice(known)
+    return [(_points_in(own, own.points).clamp_(-4, 4).flatten(-3, -2), _seen_by(own, own.known))]
 
 
-def other_pose(own: Scene, other: Scene, _: FeatureConfig) -> Block:
+def other_pose(own: Scene, other: Scene, _: FeatureConfig) -> list[Part]:
     """The other animal's keypoints in the own frame, logarithmic in distance."""
-    offset = other.points - own.center.unsqueeze(-2)
-    known = other.known & (own.has_heading & own.has_center).unsqueeze(-1)
-    return _pairs(squash(rotate_into(offset, own.heading.unsqueeze(-2)))), _twice(known)
+    return [(squash(_points_in(own, other.points), dim=-2).flatten(-3, -2), _seen_by(own, other.known))]
 
 
-def other_own_pose(own: Scene, other: Scene, config: FeatureConfig) -> Block:
+def other_own_pose(own: Scene, other: Scene, config: FeatureConfig) -> list[Part]:
     """The other animal's keypoints in its own frame (MABe 2021 Task 1 winner)."""
     return pose(other, own, config)
 
 
-def distances(own: Scene, other: Scene, _: FeatureConfig) -> Block:
+def distances(own: Scene, other: Scene, _: FeatureConfig) -> list[Part]:
     """Log distances of every own keypoint to every keypoint of the other, and of all own pairs."""
-    return _log_distances(own, other, both_within=False)
+    return [_between(own, other), _within(own)]
 
 
-def all_distances(own: Scene, other: Scene, _: FeatureConfig) -> Block:
+def all_distances(own: Scene, other: Scene, _: FeatureConfig) -> list[Part]:
     """Log distances of all pairs of keypoints of both animals."""
-    return _log_distances(own, other, both_within=True)
+    return [_between(own, other), _within(own), _within(other)]
 
 
-def _log_distances(own: Scene, other: Scene, both_within: bool) -> Block:
-    """Between the animals, within the own one, and (`both_within`) within the other."""
-    first, second = _pairs_of_keypoints(own.points.shape[-2], both_within).to(own.points.device)
-    x, y = (torch.cat([own.points[..., axis], other.points[..., axis]], dim=-1) for axis in (0, 1))
-    seen = torch.cat([own.known, other.known], dim=-1)
-    # All differences x_i - x_j as one product with a matrix of 1, -1 and 0: the same numbers as picking columns,
-    # in a third of the time.
-    plus, minus = (F.one_hot(end, seen.shape[-1]).to(x.dtype).T for end in (first, second))
-    values = _log_length(x @ (plus - minus), y @ (plus - minus), 0.1)
-    if bool(seen.all()):
-        # As in CalMS21: as many Trues as there are pairs need not be written out.
-        return values, seen.new_ones(()).expand(values.shape)
-    return values, seen.to(x.dtype) @ (plus + minus) > 1
+def _between(own: Scene, other: Scene) -> Part:
+    """Log distances of own keypoints, one after the other, to all of the other's."""
+    x, y = (own.points.unsqueeze(-3) - other.points.unsqueeze(-4)).unbind(-2)
+    known = own.known.unsqueeze(-2) & other.known.unsqueeze(-3)
+    return _log_length(x, y, 0.1).flatten(-3, -2), known.flatten(-3, -2)
 
 
-def _pairs_of_keypoints(num_keypoints: int, both_within: bool) -> Int[Tensor, "end pair"]:
-    """Indices of the two keypoints of every pair; the other animal's indices follow the own ones."""
-    own = torch.arange(num_keypoints)
-    between = torch.cartesian_prod(own, own + num_keypoints).T
-    within = torch.tril_indices(num_keypoints, num_keypoints, offset=-1)
-    return torch.cat([between, within, *([within + num_keypoints] if both_within else [])], dim=1)
-
-
-def _joined(blocks: Sequence[tuple[Tensor, Tensor]]) -> Block:
-    return torch.cat([values for values, _ in blocks], dim=-1), torch.cat([known for _, known in blocks], dim=-1)
+def _within(scene: Scene) -> Part:
+    """Log distances of every two keypoints of an animal."""
+    num_keypoints = scene.points.shape[-3]
+    first, second = torch.tril_indices(num_keypoints, num_keypoints, offset=-1, device=scene.points.device)
+    x, y = (scene.points[..., first, :, :] - scene.points[..., second, :, :]).unbind(-2)
+    return _log_length(x, y, 0.1), scene.known[..., first, :] & scene.known[..., second, :]
 
 
 def _log_length(x: Tensor, y: Tensor, floor: float) -> Tensor:
-    return torch.log(torch.sqrt(torch.addcmul(x * x, y, y)) + floor)
+    return torch.addcmul(x * x, y, y).sqrt_().add_(floor).log_()
 
 
-def relation(own: Scene, other: Scene, _: FeatureConfig) -> Block:
+def relation(own: Scene, other: Scene, _: FeatureConfig) -> list[Part]:
     """Position (log distance, offset, bearing) and heading of the other, in the own frame."""
-    offset = rotate_into(other.center - own.center, own.heading)
-    length = torch.linalg.vector_norm(offset, dim=-1, keepdim=True)
-    facing = rotate_into(other.heading, own.heading)
+    offset = _turned(other.center - own.center, own)
+    length = length_of(*offset.unbind(-2)).unsqueeze(-2)
     near = own.has_center & other.has_center & own.has_heading
     turned = own.has_heading & other.has_heading
-    values = torch.cat([torch.log(length + 0.1), squash(offset), offset / length.clamp_min(_TINY), facing], dim=-1)
-    return values, torch.stack([near] * 5 + [turned] * 2, dim=-1)
+    place = torch.cat([torch.log(length + 0.1), squash(offset, dim=-2), offset / length.clamp_min(_TINY)], dim=-2)
+    return [(place, near.unsqueeze(-2)), (_turned(other.heading, own), turned.unsqueeze(-2))]
 
 
-def motion(own: Scene, other: Scene, config: FeatureConfig) -> Block:
+def motion(own: Scene, other: Scene, config: FeatureConfig) -> list[Part]:
     """Own displacement and turn, the other's displacement, and the change of log distance, over each lag."""
-    distance = torch.log(torch.linalg.vector_norm(other.center - own.center, dim=-1, keepdim=True) + 0.1)
-    values, known = [], []
-    for lag in config.lags_frames:
-        steps = [scene.center - lagged(scene.center, lag) for scene in (own, other)]
-        moving = [scene.fresh_center & lagged(scene.fresh_center, lag) for scene in (own, other)]
-        turned = own.fresh_heading & lagged(own.fresh_heading, lag)
-        values += [
-            squash(rotate_into(steps[0], own.heading) * 4),
-            rotate_into(own.heading, lagged(own.heading, lag)),
-            squash(rotate_into(steps[1], own.heading) * 4),
-            distance - lagged(distance, lag),
+    lags = config.lags_frames
+    distance = torch.log(length_of(*(other.center - own.center).unbind(-2)) + 0.1).unsqueeze(-2)
+    fresh = own.fresh_center, other.fresh_center
+    then = [lagged(values, lags) for values in (own.center, other.center, own.heading, distance)]
+    then_fresh = [lagged(mask, lags) for mask in (*fresh, own.fresh_heading)]
+    parts: list[Part] = []
+    for place in range(len(lags)):
+        own_center, other_center, heading, then_distance = (values[place] for values in then)
+        moving = [mask & masks[place] for mask, masks in zip(fresh, then_fresh, strict=False)]
+        turned = own.fresh_heading & then_fresh[2][place]
+        steps = [
+            squash(_turned(step, own) * 4, dim=-2) for step in (own.center - own_center, other.center - other_center)
         ]
-        seen = [moved & own.has_heading for moved in moving]
-        known += [seen[0], seen[0], turned, turned, seen[1], seen[1], moving[0] & moving[1]]
-    return torch.cat(values, dim=-1), torch.stack(known, dim=-1)
+        seen = [(moved & own.has_heading).unsqueeze(-2) for moved in moving]
+        parts += [
+            (steps[0], seen[0]),
+            (rotate_into(own.heading, heading, dim=-2), turned.unsqueeze(-2)),
+            (
+                squash(_turned(other.center - other_center, own) * 4, dim=-2),
+                (moving[1] & own.has_heading).unsqueeze(-2),
+            ),
+            (distance - then_distance, (moving[0] & moving[1]).unsqueeze(-2)),
+        ]
+    return parts
 
 
-def speeds(own: Scene, _: Scene, config: FeatureConfig) -> Block:
+def speeds(own: Scene, _: Scene, config: FeatureConfig) -> list[Part]:
     """Log displacement of every own keypoint over each speed lag."""
-    blocks = []
-    for lag in config.speed_lags_frames:
-        x, y = (own.points - lagged(own.points, lag)).unbind(-1)
-        blocks.append((_log_length(x, y, 0.02), own.known & lagged(own.known, lag)))
-    return _joined(blocks)
+    lags = config.speed_lags_frames
+    parts: list[Part] = []
+    for points, known in zip(lagged(own.points, lags), lagged(own.known, lags), strict=True):
+        x, y = (own.points - points).unbind(-2)
+        parts.append((_log_length(x, y, 0.02), own.known & known))
+    return parts
 
 
-def visibility(own: Scene, other: Scene, _: FeatureConfig) -> Block:
+def visibility(own: Scene, other: Scene, _: FeatureConfig) -> list[Part]:
     """Observed points of both animals, and age of held positions and headings (log frames)."""
-    ages = torch.stack([own.center_age, other.center_age, own.heading_age], dim=-1)
-    seen = torch.cat([own.observed, other.observed], dim=-1).to(ages.dtype)
-    values = torch.cat([seen, torch.log1p(ages)], dim=-1)
-    return values, own.valid[..., None, None].expand(values.shape)
+    seen = [scene.observed.to(own.points.dtype) for scene in (own, other)]
+    ages = [torch.log1p(age).unsqueeze(-2) for age in (own.center_age, other.center_age, own.heading_age)]
+    return [(values, None) for values in (*seen, *ages)]
 
 
-def walls(own: Scene, _: Scene, __: FeatureConfig) -> Block:
+def walls(own: Scene, _: Scene, __: FeatureConfig) -> list[Part]:
     """Distance to the nearer wall in each direction (smallest, largest) and the arena's center in the own frame."""
-    low, high = own.arena[:, None, None, :2], own.arena[:, None, None, 2:]
+    low, high = own.arena[:, None, None, :2, None], own.arena[:, None, None, 2:, None]
     gap = torch.minimum(own.center - low, high - own.center)
-    toward = squash(rotate_into((low + high) / 2 - own.center, own.heading))
-    values = torch.cat([gap.amin(-1, keepdim=True), gap.amax(-1, keepdim=True)], dim=-1).clamp(-1, 4)
-    known = torch.stack([own.has_center] * 2 + [own.has_center & own.has_heading] * 2, dim=-1)
-    return torch.cat([values, toward], dim=-1), known
+    toward = squash(_turned((low + high) / 2 - own.center, own), dim=-2)
+    nearest = torch.cat([gap.amin(-2, keepdim=True), gap.amax(-2, keepdim=True)], dim=-2).clamp(-1, 4)
+    return [(nearest, own.has_center.unsqueeze(-2)), (toward, (own.has_center & own.has_heading).unsqueeze(-2))]
 
 
-def raw(own: Scene, other: Scene, _: FeatureConfig) -> Block:
+def raw(own: Scene, other: Scene, _: FeatureConfig) -> list[Part]:
     """Keypoints of both animals, own first, as positions in the arena from 0 to 1."""
-    low, high = own.arena[:, None, None, None, :2], own.arena[:, None, None, None, 2:]
+    low, high = own.arena[:, None, None, None, :2, None], own.arena[:, None, None, None, 2:, None]
     places = [(scene.points - low) / (high - low).clamp_min(_TINY) for scene in (own, other)]
-    return _joined([(_pairs(place), _twice(scene.known)) for place, scene in zip(places, (own, other), strict=True)])
+    return [(place.flatten(-3, -2), scene.known) for place, scene in zip(places, (own, other), strict=True)]
 
 
 def session_time(
@@ -224,29 +240,31 @@ def session_time(
     return torch.stack([torch.tanh(seconds / 50.0), torch.tanh(seconds_left / (2300 / 30))], dim=-1)
 
 
-def time(own: Scene, _: Scene, __: FeatureConfig) -> Block:
+def time(own: Scene, _: Scene, __: FeatureConfig) -> list[Part]:
     """Position of the frame in the recording, see `session_time`."""
-    values = session_time(own.seconds, own.seconds_left).unsqueeze(2).expand(*own.center.shape[:3], 2)
-    return values, own.valid[..., None, None].expand(values.shape)
+    return [(session_time(own.seconds, own.seconds_left).movedim(-1, 1)[:, None, None], None)]
 
 
-def mabe2021_social(own: Scene, other: Scene, _: FeatureConfig) -> Block:
+def mabe2021_social(own: Scene, other: Scene, _: FeatureConfig) -> list[Part]:
     """Forward velocity, turn, and direction and distance from the own front to the other's front and back."""
-    seen = own.known & lagged(own.known, 1)
-    steps = (own.points - lagged(own.points, 1)).masked_fill(~seen.unsqueeze(-1), 0.0)
-    moved = steps.sum(dim=-2) / seen.sum(dim=-1, keepdim=True).clamp_min(1)
-    forward = (own.axis * moved).sum(dim=-1, keepdim=True)
-    values = [forward, rotate_into(own.heading, lagged(own.heading, 1))]
-    known = [own.has_front & own.has_back & seen.any(dim=-1), *[own.has_heading & lagged(own.has_heading, 1)] * 2]
+    seen = own.known & lagged(own.known, [1])[0]
+    steps = (own.points - lagged(own.points, [1])[0]).masked_fill(~seen.unsqueeze(-2), 0.0)
+    moved = steps.sum(dim=-3) / seen.sum(dim=-2, keepdim=True).clamp_min(1)
+    forward = (own.axis * moved).sum(dim=-2, keepdim=True)
+    turn = rotate_into(own.heading, lagged(own.heading, [1])[0], dim=-2)
+    turned = own.has_heading & lagged(own.has_heading, [1])[0]
+    parts: list[Part] = [
+        (forward, (own.has_front & own.has_back & seen.any(dim=-2)).unsqueeze(-2)), (turn, turned.unsqueeze(-2)),
+    ]  # fmt: skip
     for target, there in ((other.front, other.has_front), (other.back, other.has_back)):
-        offset = rotate_into(target - own.front, own.heading)
-        length = torch.linalg.vector_norm(offset, dim=-1, keepdim=True)
-        values += [offset / length.clamp_min(_TINY), length]
-        known += [own.has_front & own.has_heading & there] * 3
-    return torch.cat(values, dim=-1), torch.stack(known, dim=-1)
+        offset = _turned(target - own.front, own)
+        length = length_of(*offset.unbind(-2)).unsqueeze(-2)
+        known = (own.has_front & own.has_heading & there).unsqueeze(-2)
+        parts.append((torch.cat([offset / length.clamp_min(_TINY), length], dim=-2), known))
+    return parts
 
 
-FEATURE_BLOCKS: dict[str, Callable[[Scene, Scene, FeatureConfig], Block]] = {
+FEATURE_BLOCKS: dict[str, Callable[[Scene, Scene, FeatureConfig], list[Part]]] = {
     block.__name__: block
     for block in (
         pose, other_pose, other_own_pose, distances, all_distances, relation, motion, speeds, visibility, walls, raw,
@@ -254,9 +272,6 @@ FEATURE_BLOCKS: dict[str, Callable[[Scene, Scene, FeatureConfig], Block]] = {
     )
 }  # fmt: skip
 
-
-_OWN_BLOCKS = ("pose", "speeds", "walls", "time")
-"""Blocks that do not depend on another animal: computed once for each."""
 
 MABE2021_FEATURES = FeatureConfig(
     blocks=("pose", "other_own_pose", "mabe2021_social", "all_distances"),
@@ -293,7 +308,7 @@ class Featurizer(nn.Module):
         self.config, self.skeleton, self.first_only = config, skeleton, first_only
         self.register_buffer("scale_px", torch.ones(()))
         batch = _empty_batch(skeleton)
-        widths = [values.shape[-1] for values, _ in self._blocks(batch, self.views(batch))]
+        widths = [sum(values.shape[-2] for values, _ in parts) for parts in self._blocks(batch, self.views(batch))]
         self._spans = spans(config.blocks, widths)
         num_raw = max(span.stop for span in self._spans.values())
         num_distances = _width(self._distances)
@@ -320,72 +335,59 @@ class Featurizer(nn.Module):
         """Views on the view axis of the features of a batch; `pairs` = those that count, None = all."""
         return views_of(batch.present, pairs, self.first_only)
 
-    def _blocks(self, batch: WindowBatch, views: Views) -> list[Block]:
+    def _blocks(self, batch: WindowBatch, views: Views) -> list[list[Part]]:
         animals = views.animals
         scene = build_scene(_with_animals(batch, animals), self.skeleton, self.scale_px, self.config.scene)
-        if len(animals) <= 2 and not self.first_only:
-            # Of one animal, the second one is empty.
-            scene, other = scene.take(range(views.number)), scene.others().take(range(views.number))
-            return [FEATURE_BLOCKS[name](scene, other, self.config) for name in self.config.blocks]
-        own = [animals.index(agent) for agent in views.view_agents]
-        seen = [animals.index(target) if target >= 0 else 1 for target in views.targets]
-        agents, targets = scene.take(own), scene.take(seen)
-        once = scene if len(own) > len(animals) else None
-        return [self._block(name, agents, targets, once, own) for name in self.config.blocks]
-
-    def _block(self, name: str, agents: Scene, targets: Scene, once: Scene | None, own: Sequence[int]) -> Block:
-        """A block of all views; `once` = the scene of which blocks of one animal are computed, and then repeated."""
-        block = FEATURE_BLOCKS[name]
-        if once is None or name not in _OWN_BLOCKS:
-            return block(agents, targets, self.config)
-        values, known = block(once, once, self.config)
-        return values[:, :, own], known[:, :, own]
+        own = scene.own([animals.index(agent) for agent in views.agents])
+        # Of one animal, the second one is empty.
+        targets = [animals.index(target) if target >= 0 else 1 for target in views.targets]
+        other = scene.others(targets, len(views.agents))
+        return [FEATURE_BLOCKS[name](own, other, self.config) for name in self.config.blocks]
 
     @property
     def _distances(self) -> slice:
         """Columns of the log distances among the channels before PCA."""
         return self._spans[self.config.distance_blocks[0]] if self.config.distance_blocks else slice(0, 0)
 
-    def raw_channels(self, batch: WindowBatch, views: Views | None = None) -> Block:
-        """Features before standardization and PCA, and the mask of observed ones.
+    def raw_channels(self, batch: WindowBatch, views: Views | None = None) -> tuple[Channels, ChannelMask]:
+        """Features before standardization and PCA, 0 where not observed, and the mask of observed ones.
 
         Parameters
         ----------
         views : those of `views`, if some of them do not count: these are not observed.
         """
-        views = self.views(batch) if views is None else views
-        values, known = _joined(self._blocks(batch, views))
-        known = known if bool(batch.valid.all()) else known & batch.valid[..., None, None]
-        return values, known if views.used is None else known & views.used[:, None, :, None]
+        return _filled(self._rows(batch, self.views(batch) if views is None else views)[0])
+
+    def _rows(self, batch: WindowBatch, views: Views) -> tuple[Channels, bool]:
+        """Raw features, NaN where not observed, and whether that is anywhere."""
+        parts = [part for block in self._blocks(batch, views) for part in block]
+        num_channels, frames = sum(values.shape[-2] for values, _ in parts), batch.valid.shape[1]
+        size = len(batch), len(views.agents), views.num_targets, num_channels, frames
+        planes = parts[0][0].new_empty(size)
+        counts = batch.valid[:, None, None, None]
+        if views.used is not None:
+            counts = counts & views.used.view(*size[:3], 1, 1)
+        everywhere, holes, stop = bool(counts.all()), False, 0
+        for values, known in parts:
+            start, stop = stop, stop + values.shape[-2]
+            holes |= _put(planes[..., start:stop, :], values, known)
+        if not everywhere:
+            planes *= _or_nan(counts, planes.dtype)
+        rows = transposed(planes.view(len(batch), -1, frames))
+        return rows.view(len(batch), frames, views.number, num_channels), holes or not everywhere
 
     def forward(self, batch: WindowBatch, views: Views | None = None) -> Channels:
         """Standardized and clipped features; 0 (the mean) where not observed. At least the windows' precision.
 
         `views` as in `raw_channels`.
         """
-        parts = [values for values, _ in self._parts(batch, views)]
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
+        if self.config.distance_components:
+            return self.with_known(batch, views)[0]
+        return self._standardized(batch, views, fill=True)
 
-    def with_known(self, batch: WindowBatch, views: Views | None = None) -> Block:
+    def with_known(self, batch: WindowBatch, views: Views | None = None) -> tuple[Channels, ChannelMask]:
         """Output of `forward`, and the mask of observed features."""
-        parts = self._parts(batch, views)
-        return torch.cat([values for values, _ in parts]), torch.cat([known for _, known in parts])
-
-    def _parts(self, batch: WindowBatch, views: Views | None) -> list[Block]:
-        """Features and masks, a few windows at a time.
-
-        A few windows stay in the processor's cache: half the time of all at once.
-        """
-        views = self.views(batch) if views is None else views
-        together = max(1, 2 * _CACHE_FRAMES // (max(2, views.number) * batch.valid.shape[1]))
-        with torch.autocast(batch.keypoints.device.type, enabled=False):
-            return [
-                self._features(batch.part(i, i + together), views.part(i, i + together))
-                for i in range(0, len(batch), together)
-            ]
-
-    def _features(self, batch: WindowBatch, views: Views) -> Block:
-        values, known = self._standardized(batch, views)
+        values, known = _filled(self._standardized(batch, views, fill=False))
         if not self.config.distance_components:
             return values, known
         span = self._distances
@@ -396,12 +398,27 @@ class Featurizer(nn.Module):
             torch.cat([known[..., : span.start], seen, known[..., span.stop :]], dim=-1),
         )
 
-    def _standardized(self, batch: WindowBatch, views: Views | None = None) -> Block:
-        values, known = self.raw_channels(batch, views)
-        values = torch.addcmul(-self.mean / self.std, values, 1 / self.std)
-        if self.config.clip:
-            values = values.clamp(-self.config.clip, self.config.clip)
-        return values.masked_fill_(~known, 0.0), known
+    @torch.no_grad()
+    def _standardized(self, batch: WindowBatch, views: Views | None, fill: bool) -> Channels:
+        """Features before PCA; where not observed 0 (`fill`), or NaN.
+
+        A few windows at a time stay in the processor's cache: half the time of all at once.
+        """
+        views = self.views(batch) if views is None else views
+        frames, width = batch.valid.shape[1], len(self.mean)
+        together = max(1, 2 * _CACHE_FRAMES // (max(2, views.number) * frames))
+        dtype = torch.promote_types(batch.keypoints.dtype, self.mean.dtype)
+        values = self.mean.new_empty(len(batch), frames, views.number, width, dtype=dtype)
+        with torch.autocast(batch.keypoints.device.type, enabled=False):
+            for start in range(0, len(batch), together):
+                stop = start + together
+                rows, holes = self._rows(batch.part(start, stop), views.part(start, stop))
+                part = torch.addcmul(-self.mean / self.std, rows, 1 / self.std, out=values[start:stop])
+                if self.config.clip:
+                    part.clamp_(-self.config.clip, self.config.clip)
+                if fill and holes:
+                    part.nan_to_num_(0.0)
+        return values
 
     @torch.no_grad()
     def fit(self, reader: WindowReader) -> "Featurizer":
@@ -435,11 +452,35 @@ class Featurizer(nn.Module):
         span = self._distances
         moments = RunningCovariance(_width(span), self.mean.device)
         for batch in self._pieces(reader):
-            moments.add(self._standardized(batch)[0][..., span].flatten(0, 2))
+            values = self._standardized(batch, None, fill=True)[..., span]
+            moments.add(values.flatten(0, 2))
         covariance = moments.second_moment
         axes, variances = principal_components(covariance, self.config.distance_components)
         self.components.copy_(axes / variances.clamp_min(_MIN_VARIANCE).sqrt())
         self.explained_variance.copy_(variances.sum() / covariance.trace().clamp_min(_MIN_VARIANCE))
+
+
+def _or_nan(known: Tensor, dtype: torch.dtype) -> Tensor:
+    """1 where known, else NaN."""
+    ones = known.to(dtype)
+    return ones.div_(ones)
+
+
+def _put(into: Planes, values: Planes, known: PlaneMask | None) -> bool:
+    """Write a part into its planes, NaN where unknown, and return whether it is unknown anywhere."""
+    if known is None or bool(known.all()):
+        into.copy_(values)
+        return False
+    shape = known.shape[-2], -1
+    marks = _or_nan(known, values.dtype).unsqueeze(-2)
+    torch.mul(values.expand(into.shape).unflatten(-2, shape), marks, out=into.unflatten(-2, shape))
+    return True
+
+
+def _filled(values: Channels) -> tuple[Channels, ChannelMask]:
+    """Values with 0 in place of NaN, and the mask of the others."""
+    known = ~values.isnan()
+    return values.nan_to_num_(0.0), known
 
 
 def _width(span: slice) -> int:

@@ -1,5 +1,8 @@
 """`Scene`: points, centers and headings of all animals in body lengths, with masks of observed and filled values.
 
+The time axis is the last one, so that every coordinate is a row in memory: with few keypoints, arithmetic is many times
+faster along time.
+
 `SceneConfig` configures the treatment of missing points. Every value has a mask (observed, filled, held, or unknown),
 which the features pass on to the encoder, so no value is filled silently.
 """
@@ -9,24 +12,37 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.skeleton import Skeleton, body_axis
 from ssl_behavior.windows import WindowBatch, WindowReader
 
-__all__ = ["Scene", "SceneConfig", "build_scene", "lagged", "nearest_known", "rotate_into", "scale_of"]
+__all__ = [
+    "Scene",
+    "SceneConfig",
+    "build_scene",
+    "by_frame",
+    "lagged",
+    "length_of",
+    "nearest_known",
+    "rotate_into",
+    "scale_of",
+    "transposed",
+]
 
-Points = Float[Tensor, "batch time individual keypoint space"]
-PointMask = Bool[Tensor, "batch time individual keypoint"]
-Vectors = Float[Tensor, "batch time individual space"]
-Mask = Bool[Tensor, "batch time individual"]
+Points = Float[Tensor, "batch *who keypoint space time"]
+PointMask = Bool[Tensor, "batch *who keypoint time"]
+Vectors = Float[Tensor, "batch *who space time"]
+Mask = Bool[Tensor, "batch *who time"]
 
 _JUMP_NEIGHBOUR_FRAMES = 15
 _SHORTEST_AXIS = 0.2
 _FRESH_FRAMES = 5
 _TINY = 1e-6
+_SHORTEST = 1e-12
+"""Divisor of a vector without length."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +76,8 @@ class SceneConfig:
 class Scene:
     """Lengths are in body lengths. Values are valid where `has_*` or `known` is True, and finite elsewhere.
 
-    `front` and `back` are the ends of the body axis: neck (or center, or head) and tail base.
+    `front` and `back` are the ends of the body axis: neck (or center, or head) and tail base. The axes `who` are the
+    individual, or agent and target (see `own` and `others`).
     """
 
     points: Points
@@ -70,12 +87,12 @@ class Scene:
     """Observed, or inside a gap short enough to be filled."""
     center: Vectors
     has_center: Mask
-    center_age: Float[Tensor, "batch time individual"]
+    center_age: Float[Tensor, "batch *who time"]
     """Frames to where the center was known; 0 = known here."""
     heading: Vectors
     """Unit vector from tail to head."""
     has_heading: Mask
-    heading_age: Float[Tensor, "batch time individual"]
+    heading_age: Float[Tensor, "batch *who time"]
     front: Vectors
     has_front: Mask
     back: Vectors
@@ -85,19 +102,13 @@ class Scene:
     seconds: Float[Tensor, "batch time"]
     seconds_left: Float[Tensor, "batch time"]
 
-    def others(self) -> "Scene":
-        """The scene with the animals in reverse order: index i holds the other animal of i."""
-        return self._each(lambda values: values.flip(2))
+    def own(self, animals: Sequence[int]) -> "Scene":
+        """Some animals of the scene as agents, [batch agent 1 ...]: what is computed from one serves all its views."""
+        return self._each(lambda values: _picked(values, animals).unsqueeze(2))
 
-    def take(self, animals: Sequence[int]) -> "Scene":
-        """The scene of some animals, in this order; each may occur several times."""
-        places = list(animals)
-        if places == list(range(self.center.shape[2])):
-            return self
-        if places == list(range(places[0], places[0] + len(places))):
-            return self._each(lambda values: values[:, :, places[0] : places[-1] + 1])
-        index = torch.tensor(places, device=self.center.device)
-        return self._each(lambda values: values.index_select(2, index))
+    def others(self, animals: Sequence[int], num_agents: int) -> "Scene":
+        """Targets of the agents, [batch agent target ...]; `animals` are those of all views, agent by agent."""
+        return self._each(lambda values: _picked(values, animals).unflatten(1, (num_agents, -1)))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Scene":
         return replace(self, **{name: change(getattr(self, name)) for name in _PER_ANIMAL})
@@ -123,6 +134,14 @@ _PER_ANIMAL = (
 )  # fmt: skip
 
 
+def _picked(values: Tensor, animals: Sequence[int]) -> Tensor:
+    """Some animals of [batch individual ...], in this order; each may occur several times."""
+    places = list(animals)
+    if places == list(range(places[0], places[0] + len(places))):
+        return values[:, places[0] : places[-1] + 1]
+    return values.index_select(1, torch.tensor(places, device=values.device))
+
+
 def build_scene(batch: WindowBatch, skeleton: Skeleton, scale_px: Float[Tensor, ""], config: SceneConfig) -> Scene:
     """Build a scene in body lengths from windows in pixels.
 
@@ -131,9 +150,11 @@ def build_scene(batch: WindowBatch, skeleton: Skeleton, scale_px: Float[Tensor, 
     InputError
         If the skeleton has no tail base, or none of neck, center, head and nose.
     """
-    points, observed = batch.keypoints / scale_px, batch.observed & batch.valid[..., None, None]
+    observed = transposed((batch.observed & batch.valid[..., None, None]).flatten(2))
+    observed = observed.unflatten(1, batch.observed.shape[2:])
+    points = transposed(batch.keypoints.flatten(2)).unflatten(1, batch.keypoints.shape[2:]) / scale_px
     if config.max_jump:
-        observed = observed & ~_jumps(points, observed, config.max_jump)
+        observed = _without_jumps(points, observed, config.max_jump)
     known = observed
     if config.fill_gap_frames:
         points, known = _fill_gaps(points, observed, config.fill_gap_frames)
@@ -143,86 +164,158 @@ def build_scene(batch: WindowBatch, skeleton: Skeleton, scale_px: Float[Tensor, 
     heading, heading_age, has_heading = nearest_known(heading, has_heading, config.hold_frames)
     center, center_age, has_center = nearest_known(center, has_center, config.hold_frames)
     # Nothing is held into padding: a lag that leaves the recording finds nothing there.
-    inside = batch.valid.unsqueeze(-1)
+    inside = batch.valid.unsqueeze(1)
     fps = batch.fps.unsqueeze(-1)
     return Scene(
         points=points, observed=observed, known=known,
         center=center, has_center=has_center & inside, center_age=center_age,
         heading=heading, has_heading=has_heading & inside, heading_age=heading_age,
-        front=points[..., front, :], has_front=known[..., front],
-        back=points[..., back, :], has_back=known[..., back],
+        front=points[..., front, :, :], has_front=known[..., front, :],
+        back=points[..., back, :, :], has_back=known[..., back, :],
         arena=batch.arena / scale_px, valid=batch.valid,
         seconds=batch.frame / fps, seconds_left=(batch.length.unsqueeze(-1) - batch.frame) / fps,
     )  # fmt: skip
 
 
-def rotate_into(vectors: Float[Tensor, "*any space"], heading: Float[Tensor, "*any2 space"]) -> Tensor:
-    """Components of `vectors` along `heading` and to its left (counter-clockwise where y points up)."""
-    x, y = vectors[..., 0], vectors[..., 1]
-    cos, sin = heading[..., 0], heading[..., 1]
-    return torch.stack([x * cos + y * sin, y * cos - x * sin], dim=-1)
+def transposed(values: Shaped[Tensor, "batch row column"]) -> Shaped[Tensor, "batch column row"]:
+    """The last two axes exchanged, in memory too."""
+    # What a shuffle of the channels of one pixel is, where channels are last: a quarter of the time of a copy.
+    pixels = values.reshape(len(values), 1, 1, -1).permute(0, 3, 1, 2)
+    return F.channel_shuffle(pixels, values.shape[1]).permute(0, 2, 3, 1).reshape(-1, *values.shape[:0:-1])
 
 
-def lagged(values: Tensor, lag: int) -> Tensor:
-    """values[t - lag] along the time axis (the second); before the start False, or the first value."""
-    lag = min(lag, values.shape[1])
-    first = torch.zeros_like(values[:, :1]) if values.dtype == torch.bool else values[:, :1]
-    return torch.cat([first.expand(-1, lag, *values.shape[2:]), values[:, : values.shape[1] - lag]], dim=1)
+def by_frame(values: Shaped[Tensor, "batch *any time"]) -> Shaped[Tensor, "batch time *any"]:
+    """A scene's values with the time axis after the batch, as in windows."""
+    return values.movedim(-1, 1).contiguous()
 
 
-def _before_and_after(known: Bool[Tensor, "batch time *rest"]) -> tuple[Tensor, Tensor]:
-    """For each frame the nearest known frame at or before it (-1: none) and at or after it (time: none)."""
-    time = known.shape[1]
-    index = torch.arange(time, device=known.device).view(1, time, *[1] * (known.ndim - 2))
-    before = torch.where(known, index, -1).cummax(dim=1).values
-    after = torch.where(known, index, time).flip(1).cummin(dim=1).values.flip(1)
-    return before, after
+def length_of(x: Float[Tensor, "*any"], y: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """sqrt(x² + y²), correctly rounded as in `torch.linalg.vector_norm`: on processors `torch.sqrt` is not."""
+    squared = torch.addcmul(x * x, y, y)
+    if squared.dtype == torch.float32 and squared.device.type == "cpu":
+        return squared.double().sqrt_().float()
+    return squared.sqrt()
 
 
-def _at(values: Tensor, index: Tensor) -> Tensor:
-    """values at other frames: `index` has the shape of `values` less its last axis."""
-    index = index.clamp(0, values.shape[1] - 1)
-    return values.gather(1, index.unsqueeze(-1).expand(*index.shape, values.shape[-1]))
+def rotate_into(vectors: Float[Tensor, "*any"], heading: Float[Tensor, "*any2"], dim: int = -1) -> Tensor:
+    """Components of `vectors` along `heading` and to its left (counter-clockwise where y points up).
+
+    Parameters
+    ----------
+    dim : the axis of x and y.
+    """
+    x, y = vectors.unbind(dim)
+    cos, sin = heading.unbind(dim)
+    return torch.stack([x * cos + y * sin, y * cos - x * sin], dim=dim)
+
+
+def lagged(values: Shaped[Tensor, "*any time"], lags: Sequence[int]) -> list[Shaped[Tensor, "*any time"]]:
+    """values[t - lag] for every lag; before the start False, or the first value."""
+    longest = max(lags, default=0)
+    first = torch.zeros_like(values[..., :1]) if values.dtype == torch.bool else values[..., :1]
+    longer = torch.cat([first.expand(*values.shape[:-1], longest), values], dim=-1)
+    return [longer.narrow(-1, longest - lag, values.shape[-1]) for lag in lags]
+
+
+@dataclass(frozen=True)
+class _Holes:
+    """Unknown frames of rows of frames, in order, and for each the known frames next to it.
+
+    Known frames cost nothing: few frames are unknown.
+    """
+
+    place: Int[Tensor, " hole"]
+    """In the rows one after the other."""
+    row: Int[Tensor, " hole"]
+    frame: Int[Tensor, " hole"]
+    before: Int[Tensor, " hole"]
+    """Nearest known frame before; -1 = none."""
+    after: Int[Tensor, " hole"]
+    """Nearest known frame after; the number of frames = none."""
+
+
+def _holes(known: Bool[Tensor, "*any time"]) -> _Holes:
+    time = known.shape[-1]
+    place = (~known).flatten().nonzero().squeeze(1)
+    row, frame = place.div(time, rounding_mode="floor"), place % time
+    starts = torch.ones_like(place, dtype=torch.bool)
+    starts[1:] = (place[1:] != place[:-1] + 1) | (frame[1:] == 0)
+    ends = torch.ones_like(starts)
+    ends[:-1] = starts[1:]
+    gap = starts.cumsum(0) - 1
+    return _Holes(place, row, frame, frame[starts][gap] - 1, frame[ends][gap] + 1)
+
+
+def _at(values: Float[Tensor, "*any space time"], row: Tensor, frame: Tensor) -> Float[Tensor, "pick space"]:
+    """Vectors at some rows and frames; frames beyond the ends are the first and the last."""
+    return values.flatten(0, -3)[row, :, frame.clamp(0, values.shape[-1] - 1)]
 
 
 def nearest_known(
-    values: Float[Tensor, "batch time *rest space"], known: Bool[Tensor, "batch time *rest"], hold_frames: int
+    values: Float[Tensor, "*any space time"], known: Bool[Tensor, "*any time"], hold_frames: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Value of the nearest known frame for each frame, its distance in frames, and whether that is near enough."""
+    beyond = hold_frames + 1
     if not hold_frames or bool(known.all()):
-        age = torch.where(known, 0, hold_frames + 1).to(values.dtype)
-        return values, age, known
-    before, after = _before_and_after(known)
-    index = torch.arange(known.shape[1], device=known.device).view(1, -1, *[1] * (known.ndim - 2))
-    back = torch.where(before >= 0, index - before, hold_frames + 1)
-    ahead = torch.where(after < known.shape[1], after - index, hold_frames + 1)
-    age = torch.minimum(back, ahead).clamp(max=hold_frames + 1)
-    near = age <= hold_frames
-    held = _at(values, torch.where(back <= ahead, before, after))
-    return torch.where(near.unsqueeze(-1), held, values), age.to(values.dtype), near
+        return values, torch.where(known, 0, beyond).to(values.dtype), known
+    holes, time = _holes(known), known.shape[-1]
+    back = torch.where(holes.before >= 0, holes.frame - holes.before, beyond)
+    ahead = torch.where(holes.after < time, holes.after - holes.frame, beyond)
+    distance = torch.minimum(back, ahead).clamp(max=beyond)
+    near = distance <= hold_frames
+    held = _at(values, holes.row, torch.where(back <= ahead, holes.before, holes.after))
+    age = torch.zeros(known.shape, dtype=values.dtype, device=values.device)
+    age.view(-1)[holes.place] = distance.to(values.dtype)
+    values, found = (
+        values.clone(memory_format=torch.contiguous_format),
+        known.clone(memory_format=torch.contiguous_format),
+    )
+    values.flatten(0, -3)[holes.row[near], :, holes.frame[near]] = held[near]
+    found.view(-1)[holes.place] = near
+    return values, age, found
 
 
 def _fill_gaps(points: Points, observed: PointMask, longest: int) -> tuple[Points, PointMask]:
     if bool(observed.all()):
         return points, observed
-    before, after = _before_and_after(observed)
-    index = torch.arange(observed.shape[1], device=observed.device).view(1, -1, 1, 1)
-    inside = (before >= 0) & (after < observed.shape[1]) & (after - before - 1 <= longest)
-    weight = ((index - before) / (after - before).clamp_min(1)).unsqueeze(-1).to(points.dtype)
-    filled = torch.lerp(_at(points, before), _at(points, after), weight)
-    return torch.where((inside & ~observed).unsqueeze(-1), filled, points), observed | inside
+    holes = _holes(observed)
+    gap = holes.after - holes.before
+    inside = (holes.before >= 0) & (holes.after < observed.shape[-1]) & (gap - 1 <= longest)
+    place, row, frame, before, after = (part[inside] for part in vars(holes).values())
+    weight = ((frame - before) / (after - before)).unsqueeze(-1).to(points.dtype)
+    points, known = points.clone(), observed.clone()
+    points.flatten(0, -3)[row, :, frame] = torch.lerp(_at(points, row, before), _at(points, row, after), weight)
+    known.view(-1)[place] = True
+    return points, known
 
 
-def _jumps(points: Points, observed: PointMask, longest: float) -> PointMask:
-    """Mask of points farther than `longest` from both the previous and the next observed position."""
-    before, after = _before_and_after(observed)
-    start, end = torch.full_like(before[:, :1], -1), torch.full_like(after[:, :1], observed.shape[1])
-    before, after = torch.cat([start, before[:, :-1]], dim=1), torch.cat([after[:, 1:], end], dim=1)
-    index = torch.arange(observed.shape[1], device=observed.device).view(1, -1, 1, 1)
-    near = (before >= 0) & (index - before <= _JUMP_NEIGHBOUR_FRAMES)
-    near = near & (after < observed.shape[1]) & (after - index <= _JUMP_NEIGHBOUR_FRAMES)
-    far = [torch.linalg.vector_norm(points - _at(points, i), dim=-1) > longest for i in (before, after)]
-    return observed & near & far[0] & far[1]
+def _without_jumps(points: Points, observed: PointMask, longest: float) -> PointMask:
+    """Observed points but those farther than `longest` from both the previous and the next observed position."""
+    x, y = (points[..., 1:] - points[..., :-1]).unbind(-2)
+    # Steps that are clearly short are not looked at again.
+    short = torch.addcmul(x * x, y, y) < (longest * (1 - 1e-3)) ** 2
+    short = short & observed[..., 1:] & observed[..., :-1]
+    suspect = observed[..., 1:-1] & ~(short[..., 1:] | short[..., :-1])
+    if not bool(suspect.any()):
+        return observed
+    index, frame = suspect.flatten(0, -2).nonzero().unbind(1)
+    frame = frame + 1
+    holes, time = _holes(observed), observed.shape[-1]
+    far = torch.ones_like(frame, dtype=torch.bool)
+    here = _at(points, index, frame)
+    for next_frame, found in ((frame - 1, holes.before), (frame + 1, holes.after)):
+        # The neighbor was observed, or the known frame on the other side of its gap is the neighbor.
+        place = index * time + next_frame
+        hole = torch.searchsorted(holes.place, place).clamp_max(max(0, len(holes.place) - 1))
+        neighbor = next_frame
+        if len(holes.place):
+            neighbor = torch.where(holes.place[hole] == place, found[hole], next_frame)
+        near = (neighbor >= 0) & (neighbor < time) & ((neighbor - frame).abs() <= _JUMP_NEIGHBOUR_FRAMES)
+        moved = here - _at(points, index, neighbor)
+        far &= near & (torch.linalg.vector_norm(moved, dim=-1) > longest)
+    observed = observed.clone()
+    observed.flatten(0, -2)[index[far], frame[far]] = False
+    return observed
 
 
 def _heading(points: Points, known: PointMask, skeleton: Skeleton) -> tuple[Vectors, Mask]:
@@ -232,12 +325,17 @@ def _heading(points: Points, known: PointMask, skeleton: Skeleton) -> tuple[Vect
     if "neck" not in skeleton.roles and {"head", "nose"} & skeleton.roles.keys():
         head = skeleton.role("head", "nose")
         pairs += [(head, back), (head, front)] if head != front else []
-    total = torch.zeros_like(points[..., 0, :])
+    total = torch.zeros_like(points[..., 0, :, :])
     for ahead, behind in pairs:
-        seen = (known[..., ahead] & known[..., behind]).unsqueeze(-1)
-        total = total + torch.where(seen, F.normalize(points[..., ahead, :] - points[..., behind, :], dim=-1), 0.0)
-    length = torch.linalg.vector_norm(total, dim=-1, keepdim=True)
-    return total / length.clamp_min(_TINY), (length > _SHORTEST_AXIS).squeeze(-1)
+        seen = (known[..., ahead, :] & known[..., behind, :]).unsqueeze(-2)
+        axis = points[..., ahead, :, :] - points[..., behind, :, :]
+        total = total + torch.where(seen, axis / _lengths(axis).clamp_min(_SHORTEST), 0.0)
+    length = _lengths(total)
+    return total / length.clamp_min(_TINY), (length > _SHORTEST_AXIS).squeeze(-2)
+
+
+def _lengths(vectors: Float[Tensor, "*any space time"]) -> Float[Tensor, "*any 1 time"]:
+    return length_of(*vectors.unbind(-2)).unsqueeze(-2)
 
 
 def _center(
@@ -247,13 +345,13 @@ def _center(
     back = skeleton.role("tail_base")
     if "neck" in skeleton.roles and "center" not in skeleton.roles:
         front = skeleton.role("neck")
-        return (points[..., front, :] + points[..., back, :]) / 2, known[..., front] & known[..., back]
+        return (points[..., front, :, :] + points[..., back, :, :]) / 2, known[..., front, :] & known[..., back, :]
     middle = skeleton.role("center", "head", "nose")
-    center, has_center = points[..., middle, :], known[..., middle]
+    center, has_center = points[..., middle, :, :], known[..., middle, :]
     # Body length 1 is the distance from the tail base to this point.
-    guess = points[..., back, :] + heading * has_heading.unsqueeze(-1)
-    from_back = ~has_center & known[..., back]
-    return torch.where(from_back.unsqueeze(-1), guess, center), has_center | from_back
+    guess = points[..., back, :, :] + heading * has_heading.unsqueeze(-2)
+    from_back = ~has_center & known[..., back, :]
+    return torch.where(from_back.unsqueeze(-2), guess, center), has_center | from_back
 
 
 def scale_of(reader: WindowReader, skeleton: Skeleton) -> float:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.numerics import principal_components
-from ssl_behavior.pose_geometry import SceneConfig, build_scene, rotate_into, scale_of
+from ssl_behavior.pose_geometry import SceneConfig, build_scene, by_frame, rotate_into, scale_of
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.windows import WindowBatch, WindowReader
 
@@ -168,19 +168,20 @@ class TrajectoryCoder(nn.Module):
 
     def _local(self, batch: WindowBatch) -> "_Local":
         scene = build_scene(batch, self.skeleton, self.scale_px, self.config.scene)
-        exact = scene.has_front & scene.has_back
-        heading = torch.where(exact.unsqueeze(-1), F.normalize(scene.axis, dim=-1), scene.heading)
-        has_heading = scene.fresh_heading & (torch.linalg.vector_norm(heading, dim=-1) > 0.5)
-        offsets = scene.points - scene.front.unsqueeze(-2)
+        points, known, front, has_front = map(by_frame, (scene.points, scene.known, scene.front, scene.has_front))
+        exact = has_front & by_frame(scene.has_back)
+        heading = torch.where(exact.unsqueeze(-1), F.normalize(by_frame(scene.axis), dim=-1), by_frame(scene.heading))
+        has_heading = by_frame(scene.fresh_heading) & (torch.linalg.vector_norm(heading, dim=-1) > 0.5)
+        offsets = points - front.unsqueeze(-2)
         near = torch.linalg.vector_norm(offsets, dim=-1) < _FARTHEST
         return _Local(
-            place=scene.front - _middle(scene.arena)[:, None, None],
-            has_front=scene.has_front,
+            place=front - _middle(scene.arena)[:, None, None],
+            has_front=has_front,
             heading=heading,
             has_heading=has_heading,
             exact=exact & has_heading,
             pose=rotate_into(offsets, heading.unsqueeze(-2)).flatten(-2),
-            seen=scene.known & near & (scene.has_front & has_heading).unsqueeze(-1),
+            seen=known & near & (has_front & has_heading).unsqueeze(-1),
         )
 
     def _coefficients(

@@ -27,7 +27,7 @@ from ssl_behavior.objectives import (
     kl_to_standard_normal,
     supervised_contrastive,
 )
-from ssl_behavior.pose_geometry import Scene, rotate_into
+from ssl_behavior.pose_geometry import Scene, by_frame, rotate_into
 from ssl_behavior.programs import ProgramSet
 from ssl_behavior.skeleton import Skeleton
 
@@ -244,11 +244,13 @@ def local_windows(scene: Scene, middle: Int[Tensor, "batch pick"], frames: int) 
     span = middle.unsqueeze(-1) + torch.arange(frames, device=middle.device) - frames // 2
     inside = ((span >= 0) & (span < num_frames)).flatten(0, 1)
     around = row.unsqueeze(-1), span.clamp(0, num_frames - 1)
-    center, heading = (values[row, middle].flatten(0, 1) for values in (scene.center, scene.heading))
-    placed = (scene.has_center & scene.has_heading)[row, middle].flatten(0, 1)
-    points = scene.points[around].flatten(0, 1)
+    placed = scene.has_center & scene.has_heading
+    center, heading, placed = (
+        by_frame(values)[row, middle].flatten(0, 1) for values in (scene.center, scene.heading, placed)
+    )
+    points, known = (by_frame(values)[around].flatten(0, 1) for values in (scene.points, scene.known))
     local = rotate_into(points - center[:, None, :, None], heading[:, None, :, None])
-    known = scene.known[around].flatten(0, 1) & inside[..., None, None] & placed[:, None, :, None]
+    known = known & inside[..., None, None] & placed[:, None, :, None]
     # What the tracker threw far away is no pose.
     known = known & (local.abs().amax(dim=-1) < _FARTHEST)
     local = local.masked_fill(~known.unsqueeze(-1), 0.0)

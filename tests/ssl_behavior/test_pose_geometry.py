@@ -1,21 +1,49 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.pose_geometry import SceneConfig, build_scene, lagged, nearest_known, rotate_into, scale_of
+from ssl_behavior.pose_geometry import (
+    SceneConfig,
+    build_scene,
+    by_frame,
+    lagged,
+    length_of,
+    nearest_known,
+    rotate_into,
+    scale_of,
+    transposed,
+)
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
-from ssl_behavior.windows import WindowReader
+from ssl_behavior.windows import WindowBatch, WindowReader
 
 OFF = SceneConfig(fill_gap_frames=0, hold_frames=0, max_jump=0.0)
 NECK, TAIL, EAR = 3, 6, 1
+OF_ANIMALS = (
+    "points", "observed", "known", "center", "has_center", "center_age", "heading", "has_heading", "heading_age",
+    "fresh_heading",
+)  # fmt: skip
 
 
 def scene_of(batch, skeleton="calms21", scale=60.0, **config):
-    return build_scene(batch, SKELETONS[skeleton], torch.tensor(scale), replace(OFF, **config))
+    """The scene's values of animals, frame by frame."""
+    scene = build_scene(batch, SKELETONS[skeleton], torch.tensor(scale), replace(OFF, **config))
+    return SimpleNamespace(**{name: by_frame(getattr(scene, name)) for name in OF_ANIMALS})
+
+
+def recorded(points, observed):
+    """Windows of some points."""
+    windows, frames, animals = observed.shape[:3]
+    always, ones = torch.ones(windows, frames, dtype=torch.bool), torch.ones(windows)
+    return WindowBatch(
+        keypoints=points * observed.unsqueeze(-1), observed=observed, valid=always,
+        arena=torch.tensor([[0.0, 0.0, 1.0, 1.0]]).expand(windows, 4), frame=always.cumsum(1) - 1,
+        length=torch.full((windows,), frames), fps=30 * ones, px_per_cm=ones, present=always[:, :animals],
+    )  # fmt: skip
 
 
 def hide(batch, frames, individual, keypoints):
@@ -81,7 +109,8 @@ def test_nearest_known_against_a_loop():
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(2, 47, 3, 2, generator=generator)
     known = torch.rand(2, 47, 3, generator=generator) < 0.15
-    held, age, near = nearest_known(values, known, 4)
+    found = nearest_known(values.movedim(1, -1), known.movedim(1, -1), 4)
+    held, age, near = (by_frame(part) for part in found)
     for b in range(2):
         for t in range(47):
             for i in range(3):
@@ -129,12 +158,47 @@ def test_vectors_turn_into_the_own_frame():
     torch.testing.assert_close(rotate_into(left * 2, ahead), torch.tensor([[0.0, 2.0]]))
 
 
-@pytest.mark.parametrize("lag", [1, 3, 11, 50])
-def test_lagged_looks_back(lag):
-    values, mask = torch.arange(1.0, 12).view(1, 11, 1), torch.ones(1, 11, 1, dtype=torch.bool)
-    then = lagged(values, lag)[0, :, 0].tolist()
-    assert then == [max(1.0, t + 1 - lag) for t in range(11)]
-    assert lagged(mask, lag)[0, :, 0].tolist() == [t >= lag for t in range(11)]
+def test_lagged_looks_back():
+    lags = (1, 3, 11, 50)
+    values, mask = torch.arange(1.0, 12).view(1, 11), torch.ones(1, 11, dtype=torch.bool)
+    for lag, then, there in zip(lags, lagged(values, lags), lagged(mask, lags), strict=True):
+        assert then[0].tolist() == [max(1.0, t + 1 - lag) for t in range(11)]
+        assert there[0].tolist() == [t >= lag for t in range(11)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bool])
+def test_transposed_exchanges_the_last_two_axes(dtype):
+    values = torch.arange(3 * 5 * 7).view(3, 5, 7).to(dtype)
+    found = transposed(values)
+    assert found.is_contiguous() and torch.equal(found, values.mT)
+    assert torch.equal(transposed(values[:, :1]), values[:, :1].mT)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_lengths_are_those_of_the_vector_norm(dtype):
+    vectors = torch.randn(1001, 2, generator=torch.Generator().manual_seed(0)).to(dtype)
+    expected = torch.linalg.vector_norm(vectors, dim=-1)
+    rtol = 2 * torch.finfo(dtype).eps
+    torch.testing.assert_close(length_of(*vectors.unbind(-1)), expected, rtol=rtol, atol=0.0)
+
+
+def test_jumps_and_gaps_against_a_loop():
+    """Of points with gaps, at whose edges animals jump, those far from both known neighbors in time are left out."""
+    generator = torch.Generator().manual_seed(1)
+    points = torch.randn(2, 90, 1, 7, 2, generator=generator).cumsum(1) * 0.1
+    points += 5 * (torch.rand(2, 90, 1, 7, 1, generator=generator) < 0.1)
+    observed = torch.rand(2, 90, 1, 7, generator=generator) < 0.8
+    observed[:, 30:50, 0, :3] = False
+    windows = recorded(points, observed)
+    scene = build_scene(windows, SKELETONS["calms21"], torch.tensor(1.0), replace(OFF, max_jump=1.5))
+    expected = observed.clone()
+    for b, t, k in observed[:, :, 0].nonzero().tolist():
+        seen = observed[b, :, 0, k].nonzero().flatten().tolist()
+        place = seen.index(t)
+        around = seen[place - 1 : place] + seen[place + 1 : place + 2] if place else []
+        moved = [torch.linalg.vector_norm(points[b, t, 0, k] - points[b, s, 0, k]) for s in around if abs(s - t) <= 15]
+        expected[b, t, 0, k] = not (len(moved) == 2 and min(moved) > 1.5)
+    assert torch.equal(by_frame(scene.observed), expected) and not torch.equal(expected, observed)
 
 
 def test_the_scale_is_the_median_body_length(dyad, tmp_path):

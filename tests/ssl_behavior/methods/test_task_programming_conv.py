@@ -106,7 +106,7 @@ def test_local_windows_round_trip_to_the_scene(dyad, batch_of):
             known = windows.known[row, offset + 4]
             assert known.all() if inside else not known.any()
             if inside:
-                torch.testing.assert_close(back[row, offset + 4], scene.points[window, here])
+                torch.testing.assert_close(back[row, offset + 4], scene.points[window, ..., here])
     # At the middle every animal stands at its own origin and looks along x.
     neck, tail = skeleton.role("neck"), skeleton.role("tail_base")
     axis = windows.points[:, 4, :, neck] - windows.points[:, 4, :, tail]
