@@ -7,6 +7,7 @@ body lengths (one scale per model, fitted on the training recordings) and direct
 frame, so that moving or turning the scene changes nothing.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -24,6 +25,7 @@ from ssl_behavior.pose_geometry import (
     build_scene,
     lagged,
     length_of,
+    or_nan,
     rotate_into,
     scale_of,
     transposed,
@@ -36,13 +38,8 @@ __all__ = ["FEATURE_BLOCKS", "MABE2021_FEATURES", "Channels", "FeatureConfig", "
 
 Channels = Float[Tensor, "batch time view channel"]
 ChannelMask = Bool[Tensor, "batch time view channel"]
-Planes = Float[Tensor, "batch _agent _target _channel time"]
-PlaneMask = Bool[Tensor, "batch _agent _target _mask time"]
-Part = tuple[Planes, PlaneMask | None]
-"""Adjacent channels, and masks of known values: one each or one for every few adjacent channels, None = all known.
-
-The target axis has length 1 where the target does not matter.
-"""
+Planes = Float[Tensor, "batch _agent _target *_groups _channel time"]
+"""Some channels; the target axis has length 1 where the target does not matter. NaN = not observed."""
 
 _TINY = 1e-3
 _MIN_VARIANCE = 1e-6
@@ -108,129 +105,128 @@ def _turned(vectors: Tensor, own: Scene) -> Tensor:
     return rotate_into(vectors, own.heading, dim=-2)
 
 
+def _length(vectors: Tensor) -> Tensor:
+    """[... space time] -> [... 1 time]."""
+    return length_of(*vectors.unbind(-2)).unsqueeze(-2)
+
+
 def _points_in(own: Scene, points: Tensor) -> Float[Tensor, "batch agent target keypoint space time"]:
     """Points relative to the agent's center and heading."""
     offset = points - own.center.unsqueeze(-3)
     return rotate_into(offset, own.heading.unsqueeze(-3), dim=-2)
 
 
-def _seen_by(own: Scene, known: Tensor) -> PlaneMask:
-    return known & (own.has_heading & own.has_center).unsqueeze(-2)
-
-
-def pose(own: Scene, _: Scene, __: FeatureConfig) -> list[Part]:
+def pose(own: Scene, _: Scene, __: FeatureConfig) -> list[Planes]:
     """Own keypoints in the own frame, clipped at 4 body lengths from the center (MABe 2021 Task 1 winner)."""
-    return [(_points_in(own, own.points).clamp_(-4, 4).flatten(-3, -2), _seen_by(own, own.known))]
+    return [_points_in(own, own.points).clamp_(-4, 4).flatten(-3, -2)]
 
 
-def other_pose(own: Scene, other: Scene, _: FeatureConfig) -> list[Part]:
+def other_pose(own: Scene, other: Scene, _: FeatureConfig) -> list[Planes]:
     """The other animal's keypoints in the own frame, logarithmic in distance."""
-    return [(squash(_points_in(own, other.points), dim=-2).flatten(-3, -2), _seen_by(own, other.known))]
+    return [squash(_points_in(own, other.points), dim=-2).flatten(-3, -2)]
 
 
-def other_own_pose(own: Scene, other: Scene, config: FeatureConfig) -> list[Part]:
+def other_own_pose(own: Scene, other: Scene, config: FeatureConfig) -> list[Planes]:
     """The other animal's keypoints in its own frame (MABe 2021 Task 1 winner)."""
     return pose(other, own, config)
 
 
-def distances(own: Scene, other: Scene, _: FeatureConfig) -> list[Part]:
+def distances(own: Scene, other: Scene, _: FeatureConfig) -> list[Planes]:
     """Log distances of every own keypoint to every keypoint of the other, and of all own pairs."""
     return [_between(own, other), _within(own)]
 
 
-def all_distances(own: Scene, other: Scene, _: FeatureConfig) -> list[Part]:
+def all_distances(own: Scene, other: Scene, _: FeatureConfig) -> list[Planes]:
     """Log distances of all pairs of keypoints of both animals."""
     return [_between(own, other), _within(own), _within(other)]
 
 
-def _between(own: Scene, other: Scene) -> Part:
+def _between(own: Scene, other: Scene) -> Planes:
     """Log distances of own keypoints, one after the other, to all of the other's."""
-    x, y = (own.points.unsqueeze(-3) - other.points.unsqueeze(-4)).unbind(-2)
-    known = own.known.unsqueeze(-2) & other.known.unsqueeze(-3)
-    return _log_length(x, y, 0.1).flatten(-3, -2), known.flatten(-3, -2)
+    size = own.points.shape[-3]
+    (batch, agents, targets), time = other.points.shape[:3], other.points.shape[-1]
+    values = other.points.new_empty(batch, agents, targets, size, size, time)
+    done: dict[tuple[int, int], Tensor] = {}
+    for place, target in enumerate(other.animals):
+        row, column = divmod(place, targets)
+        agent, found = own.animals[row], values[:, row, column]
+        if (target, agent) in done:
+            # Seen by the other one, the distances are the same.
+            found.copy_(done[target, agent].transpose(1, 2))
+        else:
+            x, y = (
+                own.points[:, row, 0, :, axis].unsqueeze(2) - other.points[:, row, column, :, axis].unsqueeze(1)
+                for axis in (0, 1)
+            )
+            found.copy_(_log_length(x, y, 0.1))
+        done[agent, target] = found
+    return values.flatten(-3, -2)
 
 
-def _within(scene: Scene) -> Part:
+def _within(scene: Scene) -> Planes:
     """Log distances of every two keypoints of an animal."""
     num_keypoints = scene.points.shape[-3]
-    first, second = torch.tril_indices(num_keypoints, num_keypoints, offset=-1, device=scene.points.device)
-    x, y = (scene.points[..., first, :, :] - scene.points[..., second, :, :]).unbind(-2)
-    return _log_length(x, y, 0.1), scene.known[..., first, :] & scene.known[..., second, :]
+    ends = torch.tril_indices(num_keypoints, num_keypoints, offset=-1, device=scene.points.device)
+    first, second = (scene.points.index_select(-3, end) for end in ends)
+    x, y = (first.select(-2, axis) - second.select(-2, axis) for axis in (0, 1))
+    return _log_length(x, y, 0.1)
 
 
 def _log_length(x: Tensor, y: Tensor, floor: float) -> Tensor:
-    return torch.addcmul(x * x, y, y).sqrt_().add_(floor).log_()
+    """Computed in the memory of x."""
+    return x.mul_(x).addcmul_(y, y).sqrt_().add_(floor).log_()
 
 
-def relation(own: Scene, other: Scene, _: FeatureConfig) -> list[Part]:
+def relation(own: Scene, other: Scene, _: FeatureConfig) -> list[Planes]:
     """Position (log distance, offset, bearing) and heading of the other, in the own frame."""
     offset = _turned(other.center - own.center, own)
-    length = length_of(*offset.unbind(-2)).unsqueeze(-2)
-    near = own.has_center & other.has_center & own.has_heading
-    turned = own.has_heading & other.has_heading
-    place = torch.cat([torch.log(length + 0.1), squash(offset, dim=-2), offset / length.clamp_min(_TINY)], dim=-2)
-    return [(place, near.unsqueeze(-2)), (_turned(other.heading, own), turned.unsqueeze(-2))]
+    length = _length(offset)
+    return [
+        torch.log(length + 0.1), squash(offset, dim=-2), offset / length.clamp_min(_TINY), _turned(other.heading, own)
+    ]  # fmt: skip
 
 
-def motion(own: Scene, other: Scene, config: FeatureConfig) -> list[Part]:
+def motion(own: Scene, other: Scene, config: FeatureConfig) -> list[Planes]:
     """Own displacement and turn, the other's displacement, and the change of log distance, over each lag."""
     lags = config.lags_frames
-    distance = torch.log(length_of(*(other.center - own.center).unbind(-2)) + 0.1).unsqueeze(-2)
-    fresh = own.fresh_center, other.fresh_center
-    then = [lagged(values, lags) for values in (own.center, other.center, own.heading, distance)]
-    then_fresh = [lagged(mask, lags) for mask in (*fresh, own.fresh_heading)]
-    parts: list[Part] = []
-    for place in range(len(lags)):
-        own_center, other_center, heading, then_distance = (values[place] for values in then)
-        moving = [mask & masks[place] for mask, masks in zip(fresh, then_fresh, strict=False)]
-        turned = own.fresh_heading & then_fresh[2][place]
-        steps = [
-            squash(_turned(step, own) * 4, dim=-2) for step in (own.center - own_center, other.center - other_center)
-        ]
-        seen = [(moved & own.has_heading).unsqueeze(-2) for moved in moving]
-        parts += [
-            (steps[0], seen[0]),
-            (rotate_into(own.heading, heading, dim=-2), turned.unsqueeze(-2)),
-            (
-                squash(_turned(other.center - other_center, own) * 4, dim=-2),
-                (moving[1] & own.has_heading).unsqueeze(-2),
-            ),
-            (distance - then_distance, (moving[0] & moving[1]).unsqueeze(-2)),
-        ]
-    return parts
+    own_center, other_center = (or_nan(scene.fresh_center.unsqueeze(-2), scene.center) for scene in (own, other))
+    heading = or_nan(own.fresh_heading.unsqueeze(-2), own.heading)
+    distance = torch.log(_length(other_center - own_center) + 0.1)
+    own_step, other_step, change = (
+        values.unsqueeze(-3) - lagged(values, lags) for values in (own_center, other_center, distance)
+    )
+    own_step, other_step = (
+        squash(rotate_into(step, own.heading.unsqueeze(-3), dim=-2) * 4, dim=-2) for step in (own_step, other_step)
+    )
+    turn = rotate_into(heading.unsqueeze(-3), lagged(heading, lags), dim=-2)
+    return [own_step, turn, other_step, change]
 
 
-def speeds(own: Scene, _: Scene, config: FeatureConfig) -> list[Part]:
+def speeds(own: Scene, _: Scene, config: FeatureConfig) -> list[Planes]:
     """Log displacement of every own keypoint over each speed lag."""
-    lags = config.speed_lags_frames
-    parts: list[Part] = []
-    for points, known in zip(lagged(own.points, lags), lagged(own.known, lags), strict=True):
-        x, y = (own.points - points).unbind(-2)
-        parts.append((_log_length(x, y, 0.02), own.known & known))
-    return parts
+    x, y = (values.unsqueeze(-3) - lagged(values, config.speed_lags_frames) for values in own.points.unbind(-2))
+    return [_log_length(x, y, 0.02)]
 
 
-def visibility(own: Scene, other: Scene, _: FeatureConfig) -> list[Part]:
+def visibility(own: Scene, other: Scene, _: FeatureConfig) -> list[Planes]:
     """Observed points of both animals, and age of held positions and headings (log frames)."""
     seen = [scene.observed.to(own.points.dtype) for scene in (own, other)]
     ages = [torch.log1p(age).unsqueeze(-2) for age in (own.center_age, other.center_age, own.heading_age)]
-    return [(values, None) for values in (*seen, *ages)]
+    return seen + ages
 
 
-def walls(own: Scene, _: Scene, __: FeatureConfig) -> list[Part]:
+def walls(own: Scene, _: Scene, __: FeatureConfig) -> list[Planes]:
     """Distance to the nearer wall in each direction (smallest, largest) and the arena's center in the own frame."""
     low, high = own.arena[:, None, None, :2, None], own.arena[:, None, None, 2:, None]
     gap = torch.minimum(own.center - low, high - own.center)
     toward = squash(_turned((low + high) / 2 - own.center, own), dim=-2)
-    nearest = torch.cat([gap.amin(-2, keepdim=True), gap.amax(-2, keepdim=True)], dim=-2).clamp(-1, 4)
-    return [(nearest, own.has_center.unsqueeze(-2)), (toward, (own.has_center & own.has_heading).unsqueeze(-2))]
+    return [gap.amin(-2, keepdim=True).clamp(-1, 4), gap.amax(-2, keepdim=True).clamp(-1, 4), toward]
 
 
-def raw(own: Scene, other: Scene, _: FeatureConfig) -> list[Part]:
+def raw(own: Scene, other: Scene, _: FeatureConfig) -> list[Planes]:
     """Keypoints of both animals, own first, as positions in the arena from 0 to 1."""
     low, high = own.arena[:, None, None, None, :2, None], own.arena[:, None, None, None, 2:, None]
-    places = [(scene.points - low) / (high - low).clamp_min(_TINY) for scene in (own, other)]
-    return [(place.flatten(-3, -2), scene.known) for place, scene in zip(places, (own, other), strict=True)]
+    return [((scene.points - low) / (high - low).clamp_min(_TINY)).flatten(-3, -2) for scene in (own, other)]
 
 
 def session_time(
@@ -240,31 +236,25 @@ def session_time(
     return torch.stack([torch.tanh(seconds / 50.0), torch.tanh(seconds_left / (2300 / 30))], dim=-1)
 
 
-def time(own: Scene, _: Scene, __: FeatureConfig) -> list[Part]:
+def time(own: Scene, _: Scene, __: FeatureConfig) -> list[Planes]:
     """Position of the frame in the recording, see `session_time`."""
-    return [(session_time(own.seconds, own.seconds_left).movedim(-1, 1)[:, None, None], None)]
+    return [session_time(own.seconds, own.seconds_left).movedim(-1, 1)[:, None, None]]
 
 
-def mabe2021_social(own: Scene, other: Scene, _: FeatureConfig) -> list[Part]:
+def mabe2021_social(own: Scene, other: Scene, _: FeatureConfig) -> list[Planes]:
     """Forward velocity, turn, and direction and distance from the own front to the other's front and back."""
-    seen = own.known & lagged(own.known, [1])[0]
-    steps = (own.points - lagged(own.points, [1])[0]).masked_fill(~seen.unsqueeze(-2), 0.0)
-    moved = steps.sum(dim=-3) / seen.sum(dim=-2, keepdim=True).clamp_min(1)
-    forward = (own.axis * moved).sum(dim=-2, keepdim=True)
-    turn = rotate_into(own.heading, lagged(own.heading, [1])[0], dim=-2)
-    turned = own.has_heading & lagged(own.has_heading, [1])[0]
-    parts: list[Part] = [
-        (forward, (own.has_front & own.has_back & seen.any(dim=-2)).unsqueeze(-2)), (turn, turned.unsqueeze(-2)),
-    ]  # fmt: skip
-    for target, there in ((other.front, other.has_front), (other.back, other.has_back)):
+    points = own.points.flatten(-3, -2)
+    steps = (points - lagged(points, [1]).squeeze(-3)).unflatten(-2, (-1, 2))
+    forward = (own.axis * steps.nanmean(dim=-3)).sum(dim=-2, keepdim=True)
+    parts = [forward, rotate_into(own.heading, lagged(own.heading, [1]).squeeze(-3), dim=-2)]
+    for target in (other.front, other.back):
         offset = _turned(target - own.front, own)
-        length = length_of(*offset.unbind(-2)).unsqueeze(-2)
-        known = (own.has_front & own.has_heading & there).unsqueeze(-2)
-        parts.append((torch.cat([offset / length.clamp_min(_TINY), length], dim=-2), known))
+        length = _length(offset)
+        parts += [offset / length.clamp_min(_TINY), length]
     return parts
 
 
-FEATURE_BLOCKS: dict[str, Callable[[Scene, Scene, FeatureConfig], list[Part]]] = {
+FEATURE_BLOCKS: dict[str, Callable[[Scene, Scene, FeatureConfig], list[Planes]]] = {
     block.__name__: block
     for block in (
         pose, other_pose, other_own_pose, distances, all_distances, relation, motion, speeds, visibility, walls, raw,
@@ -308,10 +298,11 @@ class Featurizer(nn.Module):
         self.config, self.skeleton, self.first_only = config, skeleton, first_only
         self.register_buffer("scale_px", torch.ones(()))
         batch = _empty_batch(skeleton)
-        widths = [sum(values.shape[-2] for values, _ in parts) for parts in self._blocks(batch, self.views(batch))]
+        own, other = self._sides(self._scene(batch, self.views(batch)), self.views(batch))
+        widths = [sum(map(_width, FEATURE_BLOCKS[name](own, other, config))) for name in config.blocks]
         self._spans = spans(config.blocks, widths)
         num_raw = max(span.stop for span in self._spans.values())
-        num_distances = _width(self._distances)
+        num_distances = _length_of(self._distances)
         if config.distance_components > num_distances:
             raise InputError(
                 f"features: distance_components is {config.distance_components}, but this skeleton has only "
@@ -335,14 +326,17 @@ class Featurizer(nn.Module):
         """Views on the view axis of the features of a batch; `pairs` = those that count, None = all."""
         return views_of(batch.present, pairs, self.first_only)
 
-    def _blocks(self, batch: WindowBatch, views: Views) -> list[list[Part]]:
-        animals = views.animals
-        scene = build_scene(_with_animals(batch, animals), self.skeleton, self.scale_px, self.config.scene)
-        own = scene.own([animals.index(agent) for agent in views.agents])
+    def _scene(self, batch: WindowBatch, views: Views) -> Scene:
+        batch = _with_animals(batch, views.animals)
+        return build_scene(batch, self.skeleton, self.scale_px, self.config.scene).with_nan()
+
+    @staticmethod
+    def _sides(scene: Scene, views: Views) -> tuple[Scene, Scene]:
+        """The agents and the targets of the views."""
+        place = {animal: place for place, animal in enumerate(views.animals)}
         # Of one animal, the second one is empty.
-        targets = [animals.index(target) if target >= 0 else 1 for target in views.targets]
-        other = scene.others(targets, len(views.agents))
-        return [FEATURE_BLOCKS[name](own, other, self.config) for name in self.config.blocks]
+        targets = [place.get(target, 1) for target in views.targets]
+        return scene.own([place[agent] for agent in views.agents]), scene.others(targets, len(views.agents))
 
     @property
     def _distances(self) -> slice:
@@ -356,25 +350,23 @@ class Featurizer(nn.Module):
         ----------
         views : those of `views`, if some of them do not count: these are not observed.
         """
-        return _filled(self._rows(batch, self.views(batch) if views is None else views)[0])
+        views = self.views(batch) if views is None else views
+        return _filled(self._rows(self._scene(batch, views), views).transpose(1, 2).flatten(2, 3))
 
-    def _rows(self, batch: WindowBatch, views: Views) -> tuple[Channels, bool]:
-        """Raw features, NaN where not observed, and whether that is anywhere."""
-        parts = [part for block in self._blocks(batch, views) for part in block]
-        num_channels, frames = sum(values.shape[-2] for values, _ in parts), batch.valid.shape[1]
-        size = len(batch), len(views.agents), views.num_targets, num_channels, frames
-        planes = parts[0][0].new_empty(size)
-        counts = batch.valid[:, None, None, None]
+    def _rows(self, scene: Scene, views: Views) -> Float[Tensor, "batch agent time target channel"]:
+        """Raw features, NaN where not observed."""
+        own, other = self._sides(scene, views)
+        frames, num_channels = scene.points.shape[-1], len(self.mean)
+        planes = scene.points.new_empty(len(scene.points), len(views.agents), views.num_targets, num_channels, frames)
+        for name, span in self._spans.items():
+            _put(planes[..., span, :], FEATURE_BLOCKS[name](own, other, self.config))
+        counts = scene.valid[:, None, None, None]
         if views.used is not None:
-            counts = counts & views.used.view(*size[:3], 1, 1)
-        everywhere, holes, stop = bool(counts.all()), False, 0
-        for values, known in parts:
-            start, stop = stop, stop + values.shape[-2]
-            holes |= _put(planes[..., start:stop, :], values, known)
-        if not everywhere:
-            planes *= _or_nan(counts, planes.dtype)
-        rows = transposed(planes.view(len(batch), -1, frames))
-        return rows.view(len(batch), frames, views.number, num_channels), holes or not everywhere
+            counts = counts & views.used.view(*planes.shape[:3], 1, 1)
+        if not bool(counts.all()):
+            planes = or_nan(counts, planes)
+        rows = transposed(planes.view(-1, views.num_targets * num_channels, frames))
+        return rows.view(len(planes), len(views.agents), frames, views.num_targets, num_channels)
 
     def forward(self, batch: WindowBatch, views: Views | None = None) -> Channels:
         """Standardized and clipped features; 0 (the mean) where not observed. At least the windows' precision.
@@ -406,18 +398,21 @@ class Featurizer(nn.Module):
         """
         views = self.views(batch) if views is None else views
         frames, width = batch.valid.shape[1], len(self.mean)
-        together = max(1, 2 * _CACHE_FRAMES // (max(2, views.number) * frames))
         dtype = torch.promote_types(batch.keypoints.dtype, self.mean.dtype)
         values = self.mean.new_empty(len(batch), frames, views.number, width, dtype=dtype)
         with torch.autocast(batch.keypoints.device.type, enabled=False):
-            for start in range(0, len(batch), together):
-                stop = start + together
-                rows, holes = self._rows(batch.part(start, stop), views.part(start, stop))
-                part = torch.addcmul(-self.mean / self.std, rows, 1 / self.std, out=values[start:stop])
-                if self.config.clip:
-                    part.clamp_(-self.config.clip, self.config.clip)
-                if fill and holes:
-                    part.nan_to_num_(0.0)
+            shift, factor = -self.mean / self.std, 1 / self.std
+            for windows in _slices(len(batch), _CACHE_FRAMES // frames):
+                scene = self._scene(batch.part(windows.start, windows.stop), views.part(windows.start, windows.stop))
+                for some in _slices(len(scene.points), 2 * _CACHE_FRAMES // (frames * max(2, views.number))):
+                    start, stop = windows.start + some.start, windows.start + some.stop
+                    rows = self._rows(scene.part(some.start, some.stop), views.part(start, stop))
+                    into = values[start:stop].unflatten(2, (len(views.agents), -1)).transpose(1, 2)
+                    torch.addcmul(shift, rows, factor, out=into)
+                    if self.config.clip:
+                        values[start:stop].clamp_(-self.config.clip, self.config.clip)
+                    if fill:
+                        values[start:stop].nan_to_num_(0.0)
         return values
 
     @torch.no_grad()
@@ -450,7 +445,7 @@ class Featurizer(nn.Module):
     def _fit_components(self, reader: WindowReader) -> None:
         """PCA of the standardized log distances (missing ones at their mean), whitened to unit variance."""
         span = self._distances
-        moments = RunningCovariance(_width(span), self.mean.device)
+        moments = RunningCovariance(_length_of(span), self.mean.device)
         for batch in self._pieces(reader):
             values = self._standardized(batch, None, fill=True)[..., span]
             moments.add(values.flatten(0, 2))
@@ -460,21 +455,25 @@ class Featurizer(nn.Module):
         self.explained_variance.copy_(variances.sum() / covariance.trace().clamp_min(_MIN_VARIANCE))
 
 
-def _or_nan(known: Tensor, dtype: torch.dtype) -> Tensor:
-    """1 where known, else NaN."""
-    ones = known.to(dtype)
-    return ones.div_(ones)
+def _slices(number: int, together: int) -> Iterator[slice]:
+    """Slices of a few each, at least one."""
+    together = max(1, together)
+    return (slice(start, min(start + together, number)) for start in range(0, number, together))
 
 
-def _put(into: Planes, values: Planes, known: PlaneMask | None) -> bool:
-    """Write a part into its planes, NaN where unknown, and return whether it is unknown anywhere."""
-    if known is None or bool(known.all()):
-        into.copy_(values)
-        return False
-    shape = known.shape[-2], -1
-    marks = _or_nan(known, values.dtype).unsqueeze(-2)
-    torch.mul(values.expand(into.shape).unflatten(-2, shape), marks, out=into.unflatten(-2, shape))
-    return True
+def _width(planes: Planes) -> int:
+    """Number of channels."""
+    return math.prod(planes.shape[3:-1])
+
+
+def _put(into: Planes, parts: Sequence[Planes]) -> None:
+    """Write the parts of a block: side by side, or for each group (such as a lag) side by side."""
+    first = parts[0]
+    into = into.unflatten(-2, (first.shape[3] if first.ndim == 6 else 1, -1))
+    stop = 0
+    for part in parts:
+        start, stop = stop, stop + part.shape[-2]
+        into[..., start:stop, :] = part if part.ndim == 6 else part.unsqueeze(3)
 
 
 def _filled(values: Channels) -> tuple[Channels, ChannelMask]:
@@ -483,7 +482,7 @@ def _filled(values: Channels) -> tuple[Channels, ChannelMask]:
     return values.nan_to_num_(0.0), known
 
 
-def _width(span: slice) -> int:
+def _length_of(span: slice) -> int:
     return int(span.stop - span.start)
 
 

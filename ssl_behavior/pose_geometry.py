@@ -27,6 +27,7 @@ __all__ = [
     "lagged",
     "length_of",
     "nearest_known",
+    "or_nan",
     "rotate_into",
     "scale_of",
     "transposed",
@@ -101,17 +102,38 @@ class Scene:
     valid: Bool[Tensor, "batch time"]
     seconds: Float[Tensor, "batch time"]
     seconds_left: Float[Tensor, "batch time"]
+    animals: tuple[int, ...] = ()
+    """Agents of `own`, or targets of `others`, as places on the individual axis."""
+
+    def with_nan(self) -> "Scene":
+        """The same scene, with NaN in place of values that are not known."""
+        return replace(
+            self,
+            points=or_nan(self.known.unsqueeze(-2), self.points),
+            center=or_nan(self.has_center.unsqueeze(-2), self.center),
+            heading=or_nan(self.has_heading.unsqueeze(-2), self.heading),
+            front=or_nan(self.has_front.unsqueeze(-2), self.front),
+            back=or_nan(self.has_back.unsqueeze(-2), self.back),
+        )
 
     def own(self, animals: Sequence[int]) -> "Scene":
         """Some animals of the scene as agents, [batch agent 1 ...]: what is computed from one serves all its views."""
-        return self._each(lambda values: _picked(values, animals).unsqueeze(2))
+        return replace(self._each(lambda values: _picked(values, animals).unsqueeze(2)), animals=tuple(animals))
 
     def others(self, animals: Sequence[int], num_agents: int) -> "Scene":
         """Targets of the agents, [batch agent target ...]; `animals` are those of all views, agent by agent."""
-        return self._each(lambda values: _picked(values, animals).unflatten(1, (num_agents, -1)))
+        picked = self._each(lambda values: _picked(values, animals).unflatten(1, (num_agents, -1)))
+        return replace(picked, animals=tuple(animals))
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Scene":
-        return replace(self, **{name: change(getattr(self, name)) for name in _PER_ANIMAL})
+    def part(self, start: int, stop: int) -> "Scene":
+        """Some windows of the batch."""
+        return self._each(
+            lambda values: values[start:stop], (*_PER_ANIMAL, "arena", "valid", "seconds", "seconds_left")
+        )
+
+    def _each(self, change: Callable[[Tensor], Tensor], names: Sequence[str] | None = None) -> "Scene":
+        names = _PER_ANIMAL if names is None else names
+        return replace(self, **{name: change(getattr(self, name)) for name in names})
 
     @property
     def axis(self) -> Vectors:
@@ -209,12 +231,18 @@ def rotate_into(vectors: Float[Tensor, "*any"], heading: Float[Tensor, "*any2"],
     return torch.stack([x * cos + y * sin, y * cos - x * sin], dim=dim)
 
 
-def lagged(values: Shaped[Tensor, "*any time"], lags: Sequence[int]) -> list[Shaped[Tensor, "*any time"]]:
-    """values[t - lag] for every lag; before the start False, or the first value."""
+def lagged(values: Float[Tensor, "*any row time"], lags: Sequence[int]) -> Float[Tensor, "*any lag row time"]:
+    """values[t - lag] for every lag; NaN before the start."""
     longest = max(lags, default=0)
-    first = torch.zeros_like(values[..., :1]) if values.dtype == torch.bool else values[..., :1]
-    longer = torch.cat([first.expand(*values.shape[:-1], longest), values], dim=-1)
-    return [longer.narrow(-1, longest - lag, values.shape[-1]) for lag in lags]
+    longer = F.pad(values, (longest, 0), value=torch.nan)
+    return torch.stack([longer.narrow(-1, longest - lag, values.shape[-1]) for lag in lags], dim=-3)
+
+
+def or_nan(known: Bool[Tensor, "*#any"], values: Float[Tensor, "*#any"]) -> Tensor:
+    """Values where they are known, else NaN."""
+    ones = known.to(values.dtype)
+    # 0 / 0 is NaN: many times faster than a choice.
+    return values * ones.div_(ones)
 
 
 @dataclass(frozen=True)
