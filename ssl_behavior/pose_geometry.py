@@ -9,6 +9,7 @@ which the features pass on to the encoder, so no value is filled silently.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -132,8 +133,8 @@ class Scene:
         )
 
     def _each(self, change: Callable[[Tensor], Tensor], names: Sequence[str] | None = None) -> "Scene":
-        names = _PER_ANIMAL if names is None else names
-        return replace(self, **{name: change(getattr(self, name)) for name in names})
+        changed: dict[str, Any] = {name: change(getattr(self, name)) for name in names or _PER_ANIMAL}
+        return replace(self, **changed)
 
     @property
     def axis(self) -> Vectors:

@@ -36,6 +36,8 @@ from ssl_behavior.windows import WindowBatch, WindowReader
 __all__ = ["Readout", "SummaryPrediction", "SummaryPredictionConfig", "SummaryTargets", "SummaryTargetsConfig"]
 
 _READOUT_FRAMES = 200_000
+_READ_FRAMES = 16_384
+"""Frames of views read at a time."""
 _MIN_STD = 1e-6
 
 
@@ -323,15 +325,28 @@ class SummaryPrediction(ConvMethod):
         if generator is not None:
             batch = moved(batch, config.augment, self.skeleton, generator)
         pairs = self._unit_pairs(batch, generator)
-        features, valid, views = self._inputs(batch, pairs)
-        readings = embedder.readings(features, valid, views)
+        views = self.featurizer.views(batch, pairs)
+        readings = self._readings(batch, views)
         _, codes, inside = readings
         if generator is not None and (config.drop_channels or config.drop_spans):
+            features, valid, _ = self._inputs(batch, pairs)
             readings = embedder.readings(self._hidden(features, generator), valid, views)
         parted = generator is not None and config.part_frames
         latents = self._by_parts(*readings, views) if parted else embedder.latents(*readings, views)
         terms: LossTerms = self.targets(batch, codes, latents, inside, generator, pairs)
         return terms
+
+    def _readings(self, batch: WindowBatch, views: Views) -> tuple[Tensor, Tensor, StepMask]:
+        """What the embedder reads of a batch, a few windows at a time: the features of all are much larger."""
+        together, parts = max(1, _READ_FRAMES // (views.number * batch.valid.shape[1])), []
+        for start in range(0, len(batch), together):
+            part, own = batch.part(start, start + together), views.part(start, start + together)
+            features, valid = (
+                pad_to_multiple(one, self.targets.stride) for one in (self.featurizer(part, own), part.valid)
+            )
+            parts.append(self.embedder.readings(features, valid, own))
+        moments, codes, inside = (torch.cat(column) for column in zip(*parts, strict=True))
+        return moments, codes, inside
 
     def _by_parts(
         self, moments: Float[Tensor, "batch step view moment"], codes: Float[Tensor, "batch step code"],

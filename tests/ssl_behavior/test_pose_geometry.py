@@ -13,6 +13,7 @@ from ssl_behavior.pose_geometry import (
     lagged,
     length_of,
     nearest_known,
+    or_nan,
     rotate_into,
     scale_of,
     transposed,
@@ -160,10 +161,16 @@ def test_vectors_turn_into_the_own_frame():
 
 def test_lagged_looks_back():
     lags = (1, 3, 11, 50)
-    values, mask = torch.arange(1.0, 12).view(1, 11), torch.ones(1, 11, dtype=torch.bool)
-    for lag, then, there in zip(lags, lagged(values, lags), lagged(mask, lags), strict=True):
-        assert then[0].tolist() == [max(1.0, t + 1 - lag) for t in range(11)]
-        assert there[0].tolist() == [t >= lag for t in range(11)]
+    found = lagged(torch.arange(11.0).view(1, 11), lags)
+    assert found.shape == (len(lags), 1, 11)
+    for lag, then in zip(lags, found, strict=True):
+        np.testing.assert_array_equal(then[0].numpy(), [t - lag if t >= lag else np.nan for t in range(11)])
+
+
+def test_values_that_are_not_known_are_nan():
+    known = torch.tensor([True, False, True])
+    found = or_nan(known, torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))
+    np.testing.assert_array_equal(found.numpy(), [[1, np.nan, 3], [4, np.nan, 6]])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bool])
