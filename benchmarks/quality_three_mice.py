@@ -28,9 +28,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from quality_rats import run
-from sklearn.linear_model import LogisticRegressionCV
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -154,7 +154,7 @@ def average_precisions(features: np.ndarray, events: dict[str, np.ndarray], seed
         inner = list(GroupKFold(4).split(train, groups=recording[train]))
         head = make_pipeline(
             StandardScaler(),
-            LogisticRegressionCV(Cs=PENALTIES, cv=inner, scoring="average_precision", max_iter=500),
+            GridSearchCV(LogisticRegression(max_iter=500), {"C": PENALTIES}, cv=inner, scoring="average_precision"),
         )
         score[test] = head.fit(features[train], aggression[train]).predict_proba(features[test])[:, 1]
     return float(average_precision_score(aggression, score))
