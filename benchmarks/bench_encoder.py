@@ -26,15 +26,24 @@ from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.features import MABE2021_FEATURES, Featurizer
 from ssl_behavior.methods import METHODS, method_name
 from ssl_behavior.methods.base import Method
-from ssl_behavior.simulate import simulate_recording
+from ssl_behavior.recording import Recording
+from ssl_behavior.simulate import GroupPlan, simulate_recording
+from ssl_behavior.simulate.group_plans import simulate_group
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
 from ssl_behavior.windows import WindowBatch, WindowReader, recording_window
 
 
-def windows(count: int, frames: int) -> WindowBatch:
+def mice(frames: int, number: int = 2) -> Recording:
+    """Simulated mice: two that are told apart, or any number of anonymous ones."""
+    if number == 2:
+        return simulate_recording(0, frames)
+    return simulate_group(GroupPlan(id="group", num_frames=frames, num_mice=number, labeled=False), 0)
+
+
+def windows(count: int, frames: int, animals: int = 2) -> WindowBatch:
     """Simulated mice, cut into windows."""
-    recording = simulate_recording(0, count * frames)
+    recording = mice(count * frames, animals)
     batch = recording_window(recording, 0, count * frames)
     fields = {"keypoints": batch.keypoints, "observed": batch.observed, "valid": batch.valid, "frame": batch.frame}
     cut = {name: value[0].unflatten(0, (count, frames)) for name, value in fields.items()}
@@ -45,8 +54,13 @@ def windows(count: int, frames: int) -> WindowBatch:
 
 def bench_features(frames: int, repeats: int) -> dict[str, float]:
     """The 37 features and 16 components of the MABe 2021 winner, one animal's view of two mice."""
-    batch = windows(frames // 512, 512)
     featurizer = Featurizer(MABE2021_FEATURES, SKELETONS["calms21"], first_only=True)
+    return time_features(featurizer, windows(frames // 512, 512), repeats)
+
+
+def time_features(featurizer: Featurizer, batch: WindowBatch, repeats: int) -> dict[str, float]:
+    """Frames per second, beside reading the keypoints and reading and writing the features once."""
+    frames = batch.valid.numel()
 
     def job() -> None:
         with torch.inference_mode():
@@ -88,11 +102,12 @@ def make_ceiling(
     return job, len(convs) * conv_flops(batch, dim, steps) * (3 if backward else 1)
 
 
-def new_method(config: RunConfig, device: torch.device) -> Method:
+def new_method(config: RunConfig, device: torch.device, animals: int = 2) -> Method:
     """Untrained, its inputs fitted to a simulated recording."""
-    method = METHODS[method_name(config.method)](config.method, SKELETONS["calms21"], 30.0)
+    recording = mice(4096, animals)
+    method = METHODS[method_name(config.method)](config.method, recording.skeleton, 30.0)
     with tempfile.TemporaryDirectory() as folder:
-        store = write_store(Path(folder) / "store", [simulate_recording(0, 4096)])
+        store = write_store(Path(folder) / "store", [recording])
         method.fit_inputs(WindowReader([(store, store.rows[0])], 1))
     return method.to(device)
 
@@ -112,12 +127,12 @@ def ceiling_shape(config: RunConfig) -> tuple[int, int, int]:
     return data.batch_size, method.encoder.contexter_dim, data.window_frames // method.encoder.stride
 
 
-def bench_steps(config: RunConfig, device: torch.device, repeats: int) -> dict[str, dict[str, float]]:
+def bench_steps(config: RunConfig, device: torch.device, repeats: int, animals: int = 2) -> dict[str, dict[str, float]]:
     """A training step and a pass of embedding, in operations per second, beside the convolution ceiling."""
     torch.manual_seed(0)
-    method = new_method(config, device)
+    method = new_method(config, device, animals)
     optimizer = torch.optim.AdamW(method.parameters(), lr=1e-4)
-    batch = windows(config.data.batch_size, config.data.window_frames).to(device)
+    batch = windows(config.data.batch_size, config.data.window_frames, animals).to(device)
     precision = choose_precision("auto", device)
 
     def step() -> None:

@@ -43,7 +43,7 @@ Planes = Float[Tensor, "batch _agent _target *_groups _channel time"]
 
 _TINY = 1e-3
 _MIN_VARIANCE = 1e-6
-_CACHE_FRAMES = 8192
+_CACHE_FRAMES = 16_384
 _DISTANCES = ("distances", "all_distances")
 
 

@@ -182,18 +182,27 @@ class SummariesConfig:
 
 
 @torch.no_grad()
-def step_moments(features: Channels, known: Bool[Tensor, "batch time view channel"], valid: FrameMask,
+def step_moments(features: Channels, known: Bool[Tensor, "batch time view channel"] | None, valid: FrameMask,
                  stride: int) -> ViewMoments:  # fmt: skip
-    """Mean and standard deviation of each feature over the known frames of each step (else 0), and their mask."""
+    """Mean and standard deviation of each feature over the known frames of each step (else 0), and their mask.
+
+    Parameters
+    ----------
+    known : None = all that is not exactly 0; then invalid frames are 0.
+    """
+    if known is None:
+        weight = torch.ne(features, 0, out=torch.empty_like(features))
+    else:
+        weight = (known & valid[..., None, None]).to(features.dtype)
+        features = features * weight
     pattern = "batch (step stride) view channel -> batch step stride view channel"
-    weight = rearrange((known & valid[..., None, None]).to(features.dtype), pattern, stride=stride)
-    features = rearrange(features, pattern, stride=stride)
+    features, weight = (rearrange(one, pattern, stride=stride) for one in (features, weight))
     count = weight.sum(dim=2)
     divisor = count.clamp_min(1)
     # In place: memory bounds this, and each pass over the features counts.
-    mean = (features * weight).sum(dim=2).div_(divisor)
+    mean = features.sum(dim=2).div_(divisor)
     # A difference of mean squares would be rounding where nothing changes, and rounding has quantiles too.
-    deviation = (features - mean.unsqueeze(2)).mul_(weight)
+    deviation = torch.addcmul(features, weight, mean.unsqueeze(2), value=-1)
     std = deviation.square_().sum(dim=2).div_(divisor).sqrt_()
     return torch.cat([mean, std], dim=-1), (count > 0).repeat(1, 1, 1, 2)
 

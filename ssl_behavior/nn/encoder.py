@@ -303,7 +303,7 @@ class MixingEmbedder(nn.Module):
         """Inputs of `latents`: moments of every view, the scene's codes, and the mask of steps inside the recording."""
         inside = rearrange(valid, "batch (step stride) -> batch step stride", stride=self.stride).any(-1)
         with torch.autocast(features.device.type, enabled=False):
-            moments, seen = step_moments(features, features != 0, valid, self.stride)
+            moments, seen = step_moments(features, None, valid, self.stride)
             codes = self.coding(*self._scene_moments(moments, seen, views))
         return moments, codes, inside
 
@@ -315,7 +315,7 @@ class MixingEmbedder(nn.Module):
         self, features: Float[Tensor, "batch time view channel"], valid: FrameMask, views: Views | None = None
     ) -> tuple[Float[Tensor, "batch step moment"], Bool[Tensor, "batch step moment"]]:
         """Moments that codes are computed from, see `window_statistics.joined_moments`."""
-        return self._scene_moments(*step_moments(features, features != 0, valid, self.stride), views)
+        return self._scene_moments(*step_moments(features, None, valid, self.stride), views)
 
     def latents(
         self, moments: Float[Tensor, "batch step view moment"], codes: Float[Tensor, "batch step code"],
