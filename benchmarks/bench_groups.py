@@ -2,8 +2,8 @@
 
     python benchmarks/bench_groups.py [--animals 2 1 3 4] [--windows 16] [--frames 1024] [--repeats 5]
 
-Ceilings, in turn with each job, are those of `bench_encoder.py`. A view is one animal toward another: one to four animals
-have 1, 2, 6 and 12. The last line of stdout is one JSON object.
+Ceilings, in turn with each job, are those of `bench_encoder.py`. A view is one animal toward another: one to four
+animals have 1, 2, 6 and 12. The last line of stdout is one JSON object.
 """
 
 import argparse
