@@ -273,6 +273,7 @@ class QuantileCodes(nn.Module):
         self.register_buffer("edges", torch.zeros(len(self.quantiles), num_channels))
         self.register_buffer("mean", torch.zeros(num_shares))
         self.register_buffer("axes", torch.zeros(num_shares, self.num_codes))
+        self._made: tuple[object, Tensor] | None = None
 
     def forward(self, values: Values, known: Known) -> Float[Tensor, "batch step code"]:
         above = torch.zeros(values.shape, dtype=torch.int32, device=values.device)
@@ -288,8 +289,16 @@ class QuantileCodes(nn.Module):
     def _table(self) -> Float[Tensor, "row code"]:
         """Lookup table of a channel's contribution to the codes: a row per number of edges below its value, then zeros.
 
-        Rows are added up in half the time that a product of all shares with the axes takes: shares are 0 or 1.
+        Rows are added up in half the time that a product of all shares with the axes takes: shares are 0 or 1. The
+        table is made again where what it is made of has changed.
         """
+        state = tuple((one.data_ptr(), one._version, one.dtype) for one in (self.axes, self.mean))
+        if self._made is None or self._made[0] != state:
+            self._made = state, self._tabulated()
+        return self._made[1]
+
+    @torch.no_grad()
+    def _tabulated(self) -> Float[Tensor, "row code"]:
         axes = self.axes.unflatten(0, self.edges.shape)
         mean = (self.mean.view(*self.edges.shape, 1) * axes).sum(dim=0)
         sums = torch.cat([torch.zeros_like(axes[:1]), axes.cumsum(dim=0)]) - mean
