@@ -176,11 +176,15 @@ def table(events: dict[str, np.ndarray], out: Path, seeds: int, steps: int | Non
         if not (out / name).exists():
             write_store(out / name, recordings(events, dyads))
         stores[name] = Store(out / name)
-    rows: dict[str, list[float]] = {}
+    file = out / "rows.json"
+    rows: dict[str, dict[str, float]] = json.loads(file.read_text()) if file.exists() else {}
 
     def add(name: str, seed: int, make: Callable[[], np.ndarray]) -> None:
-        rows.setdefault(name, []).append(average_precisions(make(), events, seed))
-        print(name, seed, f"{rows[name][-1]:.3f}", flush=True)
+        own = rows.setdefault(name, {})
+        if str(seed) not in own:
+            own[str(seed)] = average_precisions(make(), events, seed)
+            file.write_text(json.dumps(rows))
+        print(name, seed, f"{own[str(seed)]:.3f}", flush=True)
 
     hand = np.stack([hand_features(one.keypoints) for one in stores["three"]])
     for seed in range(seeds):
@@ -195,7 +199,7 @@ def table(events: dict[str, np.ndarray], out: Path, seeds: int, steps: int | Non
                         f"{unit}, {state}", seed,
                         lambda encoder=encoder, actors=actors: embedded(encoder, stores["three"], actors),  # type: ignore[misc]
                     )  # fmt: skip
-    return rows
+    return {name: [own[str(seed)] for seed in range(seeds)] for name, own in rows.items()}
 
 
 def main() -> None:
