@@ -5,6 +5,9 @@ Every feature is computed from the point of view of an animal toward another one
 a view for every ordered pair; a single animal has one, in which nothing of another animal is observed. Lengths are in
 body lengths (one scale per model, fitted on the training recordings) and directions are unit vectors in the animal's
 frame, so that moving or turning the scene changes nothing.
+
+Blocks of features are computed along time, of agents and targets at once, with NaN for what is not observed. What
+concerns the agent alone is computed once for all its targets.
 """
 
 import math
@@ -39,11 +42,13 @@ __all__ = ["FEATURE_BLOCKS", "MABE2021_FEATURES", "Channels", "FeatureConfig", "
 Channels = Float[Tensor, "batch time view channel"]
 ChannelMask = Bool[Tensor, "batch time view channel"]
 Planes = Float[Tensor, "batch _agent _target *_groups _channel time"]
-"""Some channels; the target axis has length 1 where the target does not matter. NaN = not observed."""
+"""Some channels, or the same channels of several groups (lags). The target axis has length 1 where the target does not
+matter. NaN = not observed."""
 
 _TINY = 1e-3
 _MIN_VARIANCE = 1e-6
 _CACHE_FRAMES = 16_384
+"""Frames of animals that are treated at a time."""
 _DISTANCES = ("distances", "all_distances")
 
 
@@ -299,10 +304,10 @@ class Featurizer(nn.Module):
         self.register_buffer("scale_px", torch.ones(()))
         batch = _empty_batch(skeleton)
         own, other = self._sides(self._scene(batch, self.views(batch)), self.views(batch))
-        widths = [sum(map(_width, FEATURE_BLOCKS[name](own, other, config))) for name in config.blocks]
+        widths = [sum(map(_num_channels, FEATURE_BLOCKS[name](own, other, config))) for name in config.blocks]
         self._spans = spans(config.blocks, widths)
         num_raw = max(span.stop for span in self._spans.values())
-        num_distances = _length_of(self._distances)
+        num_distances = _span_width(self._distances)
         if config.distance_components > num_distances:
             raise InputError(
                 f"features: distance_components is {config.distance_components}, but this skeleton has only "
@@ -445,7 +450,7 @@ class Featurizer(nn.Module):
     def _fit_components(self, reader: WindowReader) -> None:
         """PCA of the standardized log distances (missing ones at their mean), whitened to unit variance."""
         span = self._distances
-        moments = RunningCovariance(_length_of(span), self.mean.device)
+        moments = RunningCovariance(_span_width(span), self.mean.device)
         for batch in self._pieces(reader):
             values = self._standardized(batch, None, fill=True)[..., span]
             moments.add(values.flatten(0, 2))
@@ -461,7 +466,7 @@ def _slices(number: int, together: int) -> Iterator[slice]:
     return (slice(start, min(start + together, number)) for start in range(0, number, together))
 
 
-def _width(planes: Planes) -> int:
+def _num_channels(planes: Planes) -> int:
     """Number of channels."""
     return math.prod(planes.shape[3:-1])
 
@@ -482,7 +487,7 @@ def _filled(values: Channels) -> tuple[Channels, ChannelMask]:
     return values.nan_to_num_(0.0), known
 
 
-def _length_of(span: slice) -> int:
+def _span_width(span: slice) -> int:
     return int(span.stop - span.start)
 
 
