@@ -41,6 +41,8 @@ __all__ = [
 FORMAT_VERSION = 1
 Row = TypeVar("Row", bound=FrameRow)
 _DTYPES = ("float16", "float32")
+_ASKED, _PROGRESS = "asked.json", "progress.json"
+"""Of an unfinished export: what is to be written, once; and how many rows are done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,7 +336,8 @@ class EmbeddingsWriter:
         file = self.folder / "embeddings.npy"
         if not self.done:
             # Whatever another export left must not be taken for progress of this one.
-            (self.folder / "progress.json").unlink(missing_ok=True)
+            (self.folder / _PROGRESS).unlink(missing_ok=True)
+            write_json(self.folder / _ASKED, self.contents)
             try:
                 _new_array(file, np.dtype(dtype), (sum(row.frames for row in self.rows), sum(kept.values())))
             except OSError:
@@ -344,11 +347,12 @@ class EmbeddingsWriter:
 
     def _resumable(self) -> int:
         """Number of rows that an interrupted export with the same settings finished."""
-        progress = self.folder / "progress.json"
-        if not progress.exists():
+        progress, asked = self.folder / _PROGRESS, self.folder / _ASKED
+        if not (progress.exists() and asked.exists()):
             return 0
-        saved = read_json(progress, "an unfinished export")
-        return int(saved["done"]) if saved["contents"] == json.loads(json.dumps(self.contents)) else 0
+        what = "an unfinished export"
+        same = read_json(asked, what) == json.loads(json.dumps(self.contents))
+        return int(read_json(progress, what)["done"]) if same else 0
 
     def write(self, pick: int, span: slice, values: np.ndarray) -> None:
         row = self.rows[pick]
@@ -356,11 +360,12 @@ class EmbeddingsWriter:
 
     def finish_row(self, pick: int) -> None:
         self.array.flush()
-        write_json(self.folder / "progress.json", {"done": pick + 1, "contents": self.contents})
+        write_json(self.folder / _PROGRESS, {"done": pick + 1})
 
     def finish(self) -> None:
         self.array.flush()
         del self.array
         write_json(self.folder / "embeddings.json", self.contents)
-        (self.folder / "progress.json").unlink(missing_ok=True)
+        for name in (_PROGRESS, _ASKED):
+            (self.folder / name).unlink(missing_ok=True)
         publish_folder(self.folder, self.out)
