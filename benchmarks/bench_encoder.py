@@ -60,21 +60,27 @@ def bench_features(frames: int, repeats: int) -> dict[str, float]:
 
 def time_features(featurizer: Featurizer, batch: WindowBatch, repeats: int) -> dict[str, float]:
     """Frames per second, beside reading the keypoints and reading and writing the features once."""
-    frames = batch.valid.numel()
+    frames, device = batch.valid.numel(), batch.valid.device
 
     def job() -> None:
         with torch.inference_mode():
             featurizer(batch)
+        _wait(device)
 
-    out = featurizer(batch)
-    source = torch.empty(out.numel())
+    source = torch.empty_like(featurizer(batch))
 
     def ceiling() -> None:
         torch.add(batch.keypoints, 1.0)
         torch.add(source, 1.0)
+        _wait(device)
 
     own, best, ratio = in_turn(job, ceiling, repeats)
     return {"frames_per_s": frames / own, "read_write_frames_per_s": frames / best, "share_of_read_write": 1 / ratio}
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
 
 
 def conv_flops(batch: int, dim: int, steps: int) -> int:
@@ -96,8 +102,7 @@ def make_ceiling(
                 y = conv(y)
             if backward:
                 y.backward(torch.ones_like(y))
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+        _wait(device)
 
     return job, len(convs) * conv_flops(batch, dim, steps) * (3 if backward else 1)
 
@@ -141,14 +146,12 @@ def bench_steps(config: RunConfig, device: torch.device, repeats: int, animals: 
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+        _wait(device)
 
     def embed() -> None:
         with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
             method.embed(batch)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+        _wait(device)
 
     shape, results = ceiling_shape(config), {}
     for name, job, backward in (("step", step, True), ("embedding", embed, False)):

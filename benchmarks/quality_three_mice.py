@@ -36,6 +36,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ssl_behavior.checkpoint import load_checkpoint
 from ssl_behavior.embedding import embed_recording
+from ssl_behavior.files import read_json, write_json
 from ssl_behavior.methods import Method
 from ssl_behavior.recording import Recording
 from ssl_behavior.skeleton import Skeleton
@@ -176,14 +177,14 @@ def table(events: dict[str, np.ndarray], out: Path, seeds: int, steps: int | Non
         if not (out / name).exists():
             write_store(out / name, recordings(events, dyads))
         stores[name] = Store(out / name)
-    file = out / "rows.json"
-    rows: dict[str, dict[str, float]] = json.loads(file.read_text()) if file.exists() else {}
+    file = out / f"rows-{steps or 'default'}.json"
+    rows: dict[str, dict[str, float]] = read_json(file, "scores of events") if file.exists() else {}
 
     def add(name: str, seed: int, make: Callable[[], np.ndarray]) -> None:
         own = rows.setdefault(name, {})
         if str(seed) not in own:
             own[str(seed)] = average_precisions(make(), events, seed)
-            file.write_text(json.dumps(rows))
+            write_json(file, rows)
         print(name, seed, f"{own[str(seed)]:.3f}", flush=True)
 
     hand = np.stack([hand_features(one.keypoints) for one in stores["three"]])
@@ -199,7 +200,8 @@ def table(events: dict[str, np.ndarray], out: Path, seeds: int, steps: int | Non
                         f"{unit}, {state}", seed,
                         lambda encoder=encoder, actors=actors: embedded(encoder, stores["three"], actors),  # type: ignore[misc]
                     )  # fmt: skip
-    return {name: [own[str(seed)] for seed in range(seeds)] for name, own in rows.items()}
+    wanted = [str(seed) for seed in range(seeds)]
+    return {name: [own[seed] for seed in wanted] for name, own in rows.items() if {*wanted} <= own.keys()}
 
 
 def main() -> None:

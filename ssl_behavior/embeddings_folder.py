@@ -42,7 +42,7 @@ FORMAT_VERSION = 1
 Row = TypeVar("Row", bound=FrameRow)
 _DTYPES = ("float16", "float32")
 _ASKED, _PROGRESS = "asked.json", "progress.json"
-"""Of an unfinished export: what is to be written, once; and how many rows are done."""
+"""Files of an unfinished export: its settings and table, and the number of finished rows."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ from ssl_behavior.pose_geometry import (
     build_scene,
     lagged,
     length_of,
+    lengths,
     or_nan,
     rotate_into,
     scale_of,
@@ -48,7 +49,7 @@ matter. NaN = not observed."""
 _TINY = 1e-3
 _MIN_VARIANCE = 1e-6
 _CACHE_FRAMES = 16_384
-"""Frames of animals that are treated at a time."""
+"""Frames of scenes, and half the frames of views, that are computed at a time."""
 _DISTANCES = ("distances", "all_distances")
 
 
@@ -85,6 +86,9 @@ class FeatureConfig:
                 f"features: distance_components must be 0 or, with one of the blocks {list(_DISTANCES)}, above 0, "
                 f"got {self.distance_components} with {list(self.blocks)}"
             )
+        for block, name in (("motion", "lags_frames"), ("speeds", "speed_lags_frames")):
+            if block in self.blocks and not getattr(self, name):
+                raise InputError(f"features: the block {block!r} needs at least one of {name}")
         if self.clip < 0:
             raise InputError(f"features: clip must be 0 or more, got {self.clip}")
 
@@ -108,11 +112,6 @@ def squash(vectors: Float[Tensor, "*any"], dim: int = -1) -> Float[Tensor, "*any
 def _turned(vectors: Tensor, own: Scene) -> Tensor:
     """[... space time] in the agent's frame."""
     return rotate_into(vectors, own.heading, dim=-2)
-
-
-def _length(vectors: Tensor) -> Tensor:
-    """[... space time] -> [... 1 time]."""
-    return length_of(*vectors.unbind(-2)).unsqueeze(-2)
 
 
 def _points_in(own: Scene, points: Tensor) -> Float[Tensor, "batch agent target keypoint space time"]:
@@ -185,7 +184,7 @@ def _log_length(x: Tensor, y: Tensor, floor: float) -> Tensor:
 def relation(own: Scene, other: Scene, _: FeatureConfig) -> list[Planes]:
     """Position (log distance, offset, bearing) and heading of the other, in the own frame."""
     offset = _turned(other.center - own.center, own)
-    length = _length(offset)
+    length = lengths(offset)
     return [
         torch.log(length + 0.1), squash(offset, dim=-2), offset / length.clamp_min(_TINY), _turned(other.heading, own)
     ]  # fmt: skip
@@ -196,7 +195,7 @@ def motion(own: Scene, other: Scene, config: FeatureConfig) -> list[Planes]:
     lags = config.lags_frames
     own_center, other_center = (or_nan(scene.fresh_center.unsqueeze(-2), scene.center) for scene in (own, other))
     heading = or_nan(own.fresh_heading.unsqueeze(-2), own.heading)
-    distance = torch.log(_length(other_center - own_center) + 0.1)
+    distance = torch.log(lengths(other_center - own_center) + 0.1)
     own_step, other_step, change = (
         values.unsqueeze(-3) - lagged(values, lags) for values in (own_center, other_center, distance)
     )
@@ -254,7 +253,7 @@ def mabe2021_social(own: Scene, other: Scene, _: FeatureConfig) -> list[Planes]:
     parts = [forward, rotate_into(own.heading, lagged(own.heading, [1]).squeeze(-3), dim=-2)]
     for target in (other.front, other.back):
         offset = _turned(target - own.front, own)
-        length = _length(offset)
+        length = lengths(offset)
         parts += [offset / length.clamp_min(_TINY), length]
     return parts
 
@@ -356,7 +355,9 @@ class Featurizer(nn.Module):
         views : those of `views`, if some of them do not count: these are not observed.
         """
         views = self.views(batch) if views is None else views
-        return _filled(self._rows(self._scene(batch, views), views).transpose(1, 2).flatten(2, 3))
+        values = self._rows(self._scene(batch, views), views).transpose(1, 2).flatten(2, 3)
+        known = ~values.isnan()
+        return values.nan_to_num_(0.0), known
 
     def _rows(self, scene: Scene, views: Views) -> Float[Tensor, "batch agent time target channel"]:
         """Raw features, NaN where not observed."""
@@ -376,49 +377,63 @@ class Featurizer(nn.Module):
     def forward(self, batch: WindowBatch, views: Views | None = None) -> Channels:
         """Standardized and clipped features; 0 (the mean) where not observed. At least the windows' precision.
 
-        `views` as in `raw_channels`.
+        `views` as in `raw_channels`. Gradients do not pass.
         """
-        if self.config.distance_components:
-            return self.with_known(batch, views)[0]
-        return self._standardized(batch, views, fill=True)
+        return self._features(batch, views, None)
 
     def with_known(self, batch: WindowBatch, views: Views | None = None) -> tuple[Channels, ChannelMask]:
         """Output of `forward`, and the mask of observed features."""
-        values, known = _filled(self._standardized(batch, views, fill=False))
-        if not self.config.distance_components:
-            return values, known
-        span = self._distances
-        projected = values[..., span] @ self.components
-        seen = known[..., span].any(dim=-1, keepdim=True).expand(projected.shape)
-        return (
-            torch.cat([values[..., : span.start], projected, values[..., span.stop :]], dim=-1),
-            torch.cat([known[..., : span.start], seen, known[..., span.stop :]], dim=-1),
-        )
+        known: list[Tensor] = []
+        values = self._features(batch, views, known)
+        return values, torch.cat(known)
 
     @torch.no_grad()
-    def _standardized(self, batch: WindowBatch, views: Views | None, fill: bool) -> Channels:
-        """Features before PCA; where not observed 0 (`fill`), or NaN.
-
-        A few windows at a time stay in the processor's cache: half the time of all at once.
-        """
+    def _features(self, batch: WindowBatch, views: Views | None, known: list[Tensor] | None) -> Channels:
+        """Features; the masks of observed ones are added to `known`."""
         views = self.views(batch) if views is None else views
-        frames, width = batch.valid.shape[1], len(self.mean)
         dtype = torch.promote_types(batch.keypoints.dtype, self.mean.dtype)
-        values = self.mean.new_empty(len(batch), frames, views.number, width, dtype=dtype)
+        size = len(batch), batch.valid.shape[1], views.number, self.num_channels
+        values = self.mean.new_empty(size, dtype=dtype)
+        compressed = bool(self.config.distance_components)
         with torch.autocast(batch.keypoints.device.type, enabled=False):
-            shift, factor = -self.mean / self.std, 1 / self.std
-            for windows in _slices(len(batch), _CACHE_FRAMES // frames):
-                scene = self._scene(batch.part(windows.start, windows.stop), views.part(windows.start, windows.stop))
-                for some in _slices(len(scene.points), 2 * _CACHE_FRAMES // (frames * max(2, views.number))):
-                    start, stop = windows.start + some.start, windows.start + some.stop
-                    rows = self._rows(scene.part(some.start, some.stop), views.part(start, stop))
-                    into = values[start:stop].unflatten(2, (len(views.agents), -1)).transpose(1, 2)
-                    torch.addcmul(shift, rows, factor, out=into)
-                    if self.config.clip:
-                        values[start:stop].clamp_(-self.config.clip, self.config.clip)
-                    if fill:
-                        values[start:stop].nan_to_num_(0.0)
+            for windows, rows in self._parts(batch, views):
+                into = values[windows]
+                whole = into.new_empty(*into.shape[:-1], len(self.mean)) if compressed else into
+                self._standardize(rows, whole)
+                seen = ~whole.isnan() if compressed or known is not None else None
+                whole.nan_to_num_(0.0)
+                if compressed and seen is not None:
+                    seen = self._compress(whole, seen, into)
+                if known is not None and seen is not None:
+                    known.append(seen)
         return values
+
+    def _parts(self, batch: WindowBatch, views: Views) -> Iterator[tuple[slice, Tensor]]:
+        """Raw features of a few windows at a time, see `_rows`.
+
+        A few windows stay in the processor's cache: half the time of all at once.
+        """
+        frames = batch.valid.shape[1]
+        for some in _slices(len(batch), _CACHE_FRAMES // frames):
+            scene = self._scene(batch.part(some.start, some.stop), views.part(some.start, some.stop))
+            for few in _slices(len(scene.points), 2 * _CACHE_FRAMES // (frames * max(2, views.number))):
+                windows = slice(some.start + few.start, some.start + few.stop)
+                yield windows, self._rows(scene.part(few.start, few.stop), views.part(windows.start, windows.stop))
+
+    def _standardize(self, rows: Tensor, into: Channels) -> None:
+        """Standardize and clip raw features [batch agent time target channel]; NaN stays."""
+        by_agent = into.unflatten(2, (rows.shape[1], -1)).transpose(1, 2)
+        torch.addcmul(-self.mean / self.std, rows, 1 / self.std, out=by_agent)
+        if self.config.clip:
+            into.clamp_(-self.config.clip, self.config.clip)
+
+    def _compress(self, values: Channels, known: ChannelMask, into: Tensor) -> Tensor:
+        """Write features with the components of the distances, and return the mask."""
+        span = self._distances
+        projected = values[..., span] @ self.components.to(values.dtype)
+        seen = known[..., span].any(dim=-1, keepdim=True).expand(projected.shape)
+        into.copy_(torch.cat([values[..., : span.start], projected, values[..., span.stop :]], dim=-1))
+        return torch.cat([known[..., : span.start], seen, known[..., span.stop :]], dim=-1)
 
     @torch.no_grad()
     def fit(self, reader: WindowReader) -> "Featurizer":
@@ -452,8 +467,10 @@ class Featurizer(nn.Module):
         span = self._distances
         moments = RunningCovariance(_span_width(span), self.mean.device)
         for batch in self._pieces(reader):
-            values = self._standardized(batch, None, fill=True)[..., span]
-            moments.add(values.flatten(0, 2))
+            for _, rows in self._parts(batch, self.views(batch)):
+                whole = rows.new_empty(len(rows), rows.shape[2], rows.shape[1] * rows.shape[3], rows.shape[4])
+                self._standardize(rows, whole)
+                moments.add(whole[..., span].nan_to_num(0.0).flatten(0, 2))
         covariance = moments.second_moment
         axes, variances = principal_components(covariance, self.config.distance_components)
         self.components.copy_(axes / variances.clamp_min(_MIN_VARIANCE).sqrt())
@@ -479,12 +496,6 @@ def _put(into: Planes, parts: Sequence[Planes]) -> None:
     for part in parts:
         start, stop = stop, stop + part.shape[-2]
         into[..., start:stop, :] = part if part.ndim == 6 else part.unsqueeze(3)
-
-
-def _filled(values: Channels) -> tuple[Channels, ChannelMask]:
-    """Values with 0 in place of NaN, and the mask of the others."""
-    known = ~values.isnan()
-    return values.nan_to_num_(0.0), known
 
 
 def _span_width(span: slice) -> int:

@@ -7,6 +7,7 @@ faster along time.
 which the features pass on to the encoder, so no value is filled silently.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,6 +28,7 @@ __all__ = [
     "by_frame",
     "lagged",
     "length_of",
+    "lengths",
     "nearest_known",
     "or_nan",
     "rotate_into",
@@ -76,7 +78,8 @@ class SceneConfig:
 
 @dataclass(frozen=True)
 class Scene:
-    """Lengths are in body lengths. Values are valid where `has_*` or `known` is True, and finite elsewhere.
+    """Lengths are in body lengths. Values are valid where `has_*` or `known` is True; elsewhere they are finite,
+    or NaN after `with_nan`.
 
     `front` and `back` are the ends of the body axis: neck (or center, or head) and tail base. The axes `who` are the
     individual, or agent and target (see `own` and `others`).
@@ -202,9 +205,9 @@ def build_scene(batch: WindowBatch, skeleton: Skeleton, scale_px: Float[Tensor, 
 
 def transposed(values: Shaped[Tensor, "batch row column"]) -> Shaped[Tensor, "batch column row"]:
     """The last two axes exchanged, in memory too."""
-    # What a shuffle of the channels of one pixel is, where channels are last: a quarter of the time of a copy.
-    pixels = values.reshape(len(values), 1, 1, -1).permute(0, 3, 1, 2)
-    return F.channel_shuffle(pixels, values.shape[1]).permute(0, 2, 3, 1).reshape(-1, *values.shape[:0:-1])
+    # `channel_shuffle` of one channels-last pixel is this transposition, and four times as fast as a copy.
+    pixels = values.reshape(len(values), 1, 1, math.prod(values.shape[1:])).permute(0, 3, 1, 2)
+    return F.channel_shuffle(pixels, values.shape[1]).permute(0, 2, 3, 1).reshape(len(values), *values.shape[:0:-1])
 
 
 def by_frame(values: Shaped[Tensor, "batch *any time"]) -> Shaped[Tensor, "batch time *any"]:
@@ -213,7 +216,7 @@ def by_frame(values: Shaped[Tensor, "batch *any time"]) -> Shaped[Tensor, "batch
 
 
 def length_of(x: Float[Tensor, "*any"], y: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
-    """sqrt(x² + y²), correctly rounded as in `torch.linalg.vector_norm`: on processors `torch.sqrt` is not."""
+    """sqrt(x² + y²), correctly rounded as in `torch.linalg.vector_norm`; on CPUs `torch.sqrt` is not."""
     squared = torch.addcmul(x * x, y, y)
     if squared.dtype == torch.float32 and squared.device.type == "cpu":
         return squared.double().sqrt_().float()
@@ -234,7 +237,7 @@ def rotate_into(vectors: Float[Tensor, "*any"], heading: Float[Tensor, "*any2"],
 
 def lagged(values: Float[Tensor, "*any row time"], lags: Sequence[int]) -> Float[Tensor, "*any lag row time"]:
     """values[t - lag] for every lag; NaN before the start."""
-    longest = max(lags, default=0)
+    longest = max(lags)
     longer = F.pad(values, (longest, 0), value=torch.nan)
     return torch.stack([longer.narrow(-1, longest - lag, values.shape[-1]) for lag in lags], dim=-3)
 
@@ -250,7 +253,7 @@ def or_nan(known: Bool[Tensor, "*#any"], values: Float[Tensor, "*#any"]) -> Tens
 class _Holes:
     """Unknown frames of rows of frames, in order, and for each the known frames next to it.
 
-    Known frames cost nothing: few frames are unknown.
+    The cost grows with the number of unknown frames.
     """
 
     place: Int[Tensor, " hole"]
@@ -310,7 +313,9 @@ def _fill_gaps(points: Points, observed: PointMask, longest: int) -> tuple[Point
     holes = _holes(observed)
     gap = holes.after - holes.before
     inside = (holes.before >= 0) & (holes.after < observed.shape[-1]) & (gap - 1 <= longest)
-    place, row, frame, before, after = (part[inside] for part in vars(holes).values())
+    place, row, frame, before, after = (
+        part[inside] for part in (holes.place, holes.row, holes.frame, holes.before, holes.after)
+    )
     weight = ((frame - before) / (after - before)).unsqueeze(-1).to(points.dtype)
     points, known = points.clone(), observed.clone()
     points.flatten(0, -3)[row, :, frame] = torch.lerp(_at(points, row, before), _at(points, row, after), weight)
@@ -358,12 +363,13 @@ def _heading(points: Points, known: PointMask, skeleton: Skeleton) -> tuple[Vect
     for ahead, behind in pairs:
         seen = (known[..., ahead, :] & known[..., behind, :]).unsqueeze(-2)
         axis = points[..., ahead, :, :] - points[..., behind, :, :]
-        total = total + torch.where(seen, axis / _lengths(axis).clamp_min(_SHORTEST), 0.0)
-    length = _lengths(total)
+        total = total + torch.where(seen, axis / lengths(axis).clamp_min(_SHORTEST), 0.0)
+    length = lengths(total)
     return total / length.clamp_min(_TINY), (length > _SHORTEST_AXIS).squeeze(-2)
 
 
-def _lengths(vectors: Float[Tensor, "*any space time"]) -> Float[Tensor, "*any 1 time"]:
+def lengths(vectors: Float[Tensor, "*any space time"]) -> Float[Tensor, "*any 1 time"]:
+    """Lengths of vectors; their axis stays, with length 1."""
     return length_of(*vectors.unbind(-2)).unsqueeze(-2)
 
 

@@ -188,9 +188,10 @@ def step_moments(features: Channels, known: Bool[Tensor, "batch time view channe
 
     Parameters
     ----------
-    known : None = all that is not exactly 0; then invalid frames are 0.
+    known : None = every value but exactly 0.
     """
     if known is None:
+        features = features if bool(valid.all()) else features * valid[..., None, None]
         weight = torch.ne(features, 0, out=torch.empty_like(features))
     else:
         weight = (known & valid[..., None, None]).to(features.dtype)
@@ -289,9 +290,11 @@ class QuantileCodes(nn.Module):
     def _table(self) -> Float[Tensor, "row code"]:
         """Lookup table of a channel's contribution to the codes: a row per number of edges below its value, then zeros.
 
-        Rows are added up in half the time that a product of all shares with the axes takes: shares are 0 or 1. The
-        table is made again where what it is made of has changed.
+        Rows are added up in half the time that a product of all shares with the axes takes: shares are 0 or 1.
+        Cached until `axes` or `mean` change.
         """
+        if self.axes.is_inference() or self.mean.is_inference():
+            return self._tabulated()
         state = tuple((one.data_ptr(), one._version, one.dtype) for one in (self.axes, self.mean))
         if self._made is None or self._made[0] != state:
             self._made = state, self._tabulated()

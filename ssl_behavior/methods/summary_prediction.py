@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from ssl_behavior.augment import moved
 from ssl_behavior.collectives import all_sum, own_share
 from ssl_behavior.errors import InputError
-from ssl_behavior.features import Channels
 from ssl_behavior.methods.base import LossTerms, mean_of
 from ssl_behavior.methods.conv_base import CodedPiece, ConvConfig, ConvMethod, EmbeddingConfig, Encoded, seen_steps
 from ssl_behavior.nn import EncoderConfig, MixerConfig, MixingEmbedder, pad_to_multiple
@@ -34,6 +33,9 @@ from ssl_behavior.window_statistics import QUANTILES, Moments, QuantileCodes, Su
 from ssl_behavior.windows import WindowBatch, WindowReader
 
 __all__ = ["Readout", "SummaryPrediction", "SummaryPredictionConfig", "SummaryTargets", "SummaryTargetsConfig"]
+
+Readings = tuple[Tensor, Tensor, Tensor]
+"""Moments of every view, codes of the scene, and the mask of steps inside the recording."""
 
 _READOUT_FRAMES = 200_000
 _READ_FRAMES = 16_384
@@ -108,6 +110,11 @@ class SummaryPredictionConfig(SummaryTargetsConfig, ConvConfig):
             raise InputError(f"summaries: span_frames must be at least 1, got {self.span_frames}")
         if self.part_frames < 0:
             raise InputError(f"summaries: part_frames must be 0 or more, got {self.part_frames}")
+
+
+def _joined(parts: Sequence[Readings]) -> Readings:
+    moments, codes, inside = (torch.cat(column) for column in zip(*parts, strict=True))
+    return moments, codes, inside
 
 
 class Readout(nn.Module):
@@ -326,27 +333,34 @@ class SummaryPrediction(ConvMethod):
             batch = moved(batch, config.augment, self.skeleton, generator)
         pairs = self._unit_pairs(batch, generator)
         views = self.featurizer.views(batch, pairs)
-        readings = self._readings(batch, views)
-        _, codes, inside = readings
-        if generator is not None and (config.drop_channels or config.drop_spans):
-            features, valid, _ = self._inputs(batch, pairs)
-            readings = embedder.readings(self._hidden(features, generator), valid, views)
+        hidden = generator is not None and (config.drop_channels or config.drop_spans)
+        kept = self._kept(batch, generator) if hidden and generator is not None else None
+        (_, codes, inside), seen = self._readings(batch, views, kept)
         parted = generator is not None and config.part_frames
-        latents = self._by_parts(*readings, views) if parted else embedder.latents(*readings, views)
+        latents = self._by_parts(*seen, views) if parted else embedder.latents(*seen, views)
         terms: LossTerms = self.targets(batch, codes, latents, inside, generator, pairs)
         return terms
 
-    def _readings(self, batch: WindowBatch, views: Views) -> tuple[Tensor, Tensor, StepMask]:
-        """What the embedder reads of a batch, a few windows at a time: the features of all are much larger."""
-        together, parts = max(1, _READ_FRAMES // (views.number * batch.valid.shape[1])), []
+    def _readings(
+        self, batch: WindowBatch, views: Views, kept: Float[Tensor, "batch time 1 channel"] | None = None
+    ) -> tuple[Readings, Readings]:
+        """`MixingEmbedder.readings` of a batch, and of what the encoder sees of it; a few windows at a time.
+
+        Parameters
+        ----------
+        kept : factors of the features that the encoder sees; None = it sees all.
+        """
+        stride, together = self.targets.stride, max(1, _READ_FRAMES // (views.number * batch.valid.shape[1]))
+        whole, seen = [], []
         for start in range(0, len(batch), together):
             part, own = batch.part(start, start + together), views.part(start, start + together)
-            features, valid = (
-                pad_to_multiple(one, self.targets.stride) for one in (self.featurizer(part, own), part.valid)
-            )
-            parts.append(self.embedder.readings(features, valid, own))
-        moments, codes, inside = (torch.cat(column) for column in zip(*parts, strict=True))
-        return moments, codes, inside
+            features, valid = self.featurizer(part, own), pad_to_multiple(part.valid, stride)
+            whole.append(self.embedder.readings(pad_to_multiple(features, stride), valid, own))
+            if kept is not None:
+                features = features * kept[start : start + together]
+                seen.append(self.embedder.readings(pad_to_multiple(features, stride), valid, own))
+        readings = _joined(whole)
+        return readings, _joined(seen) if seen else readings
 
     def _by_parts(
         self, moments: Float[Tensor, "batch step view moment"], codes: Float[Tensor, "batch step code"],
@@ -362,17 +376,17 @@ class SummaryPrediction(ConvMethod):
         latents = self.embedder.latents(moments, codes, inside, views)
         return latents.unflatten(0, (windows, -1)).flatten(1, 2)[:, :steps]
 
-    def _hidden(self, features: Channels, generator: torch.Generator) -> Channels:
-        """Corrupted features: some channels, and all channels in some time spans, set to their mean of 0."""
-        config, (batch, frames, _, channels) = self.config, features.shape
-        spans = -(-frames // config.span_frames)
+    def _kept(self, batch: WindowBatch, generator: torch.Generator) -> Float[Tensor, "batch time 1 channel"]:
+        """Factors that set features to their mean of 0: some channels, and all channels in some time spans."""
+        config, (windows, frames) = self.config, batch.valid.shape
+        spans, like = -(-frames // config.span_frames), self.featurizer.mean
 
         def keep(share: float, *shape: int) -> Tensor:
-            rate = 2 * share * own_share(torch.rand, generator, [batch, *[1] * len(shape)])
-            return (own_share(torch.rand, generator, [batch, *shape]) >= rate).to(features)
+            rate = 2 * share * own_share(torch.rand, generator, [windows, *[1] * len(shape)])
+            return (own_share(torch.rand, generator, [windows, *shape]) >= rate).to(like)
 
         kept_spans = keep(config.drop_spans, spans, 1, 1).repeat_interleave(config.span_frames, dim=1)
-        return features * keep(config.drop_channels, 1, 1, channels) * kept_spans[:, :frames]
+        return keep(config.drop_channels, 1, 1, self.featurizer.num_channels) * kept_spans[:, :frames]
 
     def finish(self, reader: WindowReader) -> None:
         """Fit the readout on the training recordings."""

@@ -306,11 +306,28 @@ def test_the_winners_features_number_37_and_the_components():
     assert featurizer.num_channels == 37 + MABE2021_FEATURES.distance_components
 
 
+@pytest.mark.parametrize("config", [FeatureConfig(), MABE2021_FEATURES], ids=["default", "mabe2021"])
+def test_features_are_the_same_in_slices_and_never_in_half_precision(config, dyad, batch_of, monkeypatch):
+    windows = batch_of(*(dyad(f"r{seed}", 61, "calms21", seed, missing=0.1) for seed in range(3)))
+    batch = windows.to("cpu", torch.float32)
+    featurizer = Featurizer(config, SKELETONS["calms21"]).float()
+    featurizer.scale_px.fill_(SCALE)
+    featurizer.components.copy_(torch.randn(featurizer.components.shape, generator=torch.Generator().manual_seed(0)))
+    expected = featurizer.with_known(batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(featurizer.with_known(batch), expected, rtol=0.0, atol=0.0)
+    monkeypatch.setattr("ssl_behavior.features._CACHE_FRAMES", 1)
+    torch.testing.assert_close(featurizer.with_known(batch), expected, rtol=0.0, atol=0.0)
+    torch.testing.assert_close(featurizer(batch), expected[0], rtol=0.0, atol=0.0)
+    assert featurizer(windows.to("cpu", torch.float64)).dtype == torch.float64
+
+
 WRONG = {
     "unknown block": (lambda: FeatureConfig(blocks=("poses",)), r"unknown blocks \['poses'\]; known: \["),
     "no block": (lambda: FeatureConfig(blocks=()), "known:"),
     "lag 0": (lambda: FeatureConfig(lags_frames=(0,)), "at least 1 frame"),
     "clip": (lambda: FeatureConfig(clip=-1.0), "clip must be"),
+    "no lags": (lambda: FeatureConfig(lags_frames=()), "the block 'motion' needs at least one of lags_frames"),
     "components without distances": (lambda: FeatureConfig(blocks=("pose",), distance_components=2), "'distances'"),
     "components": (lambda: featurizer_of("calms21", "distances", distance_components=71), "has only 70 distances"),
     "no tail": (

@@ -178,7 +178,7 @@ def test_transposed_exchanges_the_last_two_axes(dtype):
     values = torch.arange(3 * 5 * 7).view(3, 5, 7).to(dtype)
     found = transposed(values)
     assert found.is_contiguous() and torch.equal(found, values.mT)
-    assert torch.equal(transposed(values[:, :1]), values[:, :1].mT)
+    assert torch.equal(transposed(values[:, :1]), values[:, :1].mT) and transposed(values[:0]).shape == (0, 7, 5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -206,6 +206,16 @@ def test_jumps_and_gaps_against_a_loop():
         moved = [torch.linalg.vector_norm(points[b, t, 0, k] - points[b, s, 0, k]) for s in around if abs(s - t) <= 15]
         expected[b, t, 0, k] = not (len(moved) == 2 and min(moved) > 1.5)
     assert torch.equal(by_frame(scene.observed), expected) and not torch.equal(expected, observed)
+    filled = build_scene(windows, SKELETONS["calms21"], torch.tensor(1.0), replace(OFF, fill_gap_frames=2))
+    for b, t, k in (~observed[:, :, 0]).nonzero().tolist():
+        seen = observed[b, :, 0, k].nonzero().flatten().tolist()
+        before, after = max((s for s in seen if s < t), default=-1), min((s for s in seen if s > t), default=-1)
+        near = before >= 0 and after >= 0 and after - before <= 3
+        assert filled.known[b, 0, k, t] == near
+        if near:
+            share = (t - before) / (after - before)
+            between = points[b, before, 0, k] * (1 - share) + points[b, after, 0, k] * share
+            torch.testing.assert_close(filled.points[b, 0, k, :, t], between)
 
 
 def test_the_scale_is_the_median_body_length(dyad, tmp_path):

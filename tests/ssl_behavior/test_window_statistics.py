@@ -15,6 +15,7 @@ from ssl_behavior.window_statistics import (
     SummariesConfig,
     WindowsConfig,
     scene_moments,
+    step_moments,
 )
 
 WINDOWS = WindowsConfig(around_frames=(2, 9), past_frames=(5,), future_frames=(4,))
@@ -249,3 +250,28 @@ def test_quantiles_and_axes_are_of_few_steps_however_many_recordings_there_are(m
     monkeypatch.setattr(module, "_FITTING_SHARES", 9 * 11)
     fitted(pieces)
     assert sizes["axes"][2:] == [(11, 9), (40, 20)] and torch.isfinite(model.mixing).all()
+
+
+def test_codes_follow_changes_of_what_they_are_made_of():
+    generator = torch.Generator().manual_seed(0)
+    values, known = torch.randn(1, 400, 5, generator=generator), torch.rand(1, 400, 5, generator=generator) < 0.9
+    codes = QuantileCodes(QUANTILES, 4, 5).fit([(values, known)])
+    first = codes(values, known)
+    assert torch.equal(codes(values, known), first)
+    codes.axes.mul_(2)
+    torch.testing.assert_close(codes(values, known), 2 * first)
+    other = QuantileCodes(QUANTILES, 4, 5)
+    other(values, known)
+    other.load_state_dict(codes.state_dict())
+    torch.testing.assert_close(other(values, known), 2 * first)
+    with torch.inference_mode():
+        torch.testing.assert_close(codes.double()(values.double(), known), 2 * first.double(), atol=1e-5, rtol=1e-5)
+
+
+def test_zeros_and_frames_outside_are_unknown_to_step_moments():
+    features = torch.randn(2, 24, 2, 3, generator=torch.Generator().manual_seed(0))
+    features[0, 3, 1, 2] = 0.0
+    valid = torch.arange(24).expand(2, 24) < torch.tensor([[24], [13]])
+    found = step_moments(features, None, valid, 6)
+    torch.testing.assert_close(found, step_moments(features, features != 0, valid, 6), rtol=0.0, atol=0.0)
+    assert not found[1][1, 3].any() and found[1][1, 2].all()

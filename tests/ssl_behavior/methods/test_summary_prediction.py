@@ -10,7 +10,7 @@ from ssl_behavior.augment import AugmentConfig
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
 from ssl_behavior.methods.summary_prediction import Readout, SummaryPrediction, SummaryPredictionConfig
-from ssl_behavior.nn import EncoderConfig, MixerConfig
+from ssl_behavior.nn import EncoderConfig, MixerConfig, pad_to_multiple
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
 from ssl_behavior.window_statistics import SummariesConfig, WindowsConfig
@@ -83,14 +83,27 @@ def test_a_collapsed_encoder_has_a_finite_readout():
 
 
 def test_hidden_features_are_hidden_in_all_of_a_window_or_all_of_a_span(fitted):
-    method, _, _ = fitted(replace(CONFIG, drop_channels=0.4, drop_spans=0.0, span_frames=6))
-    features = torch.ones(50, 12, 2, 30, dtype=torch.float64)
-    kept = method._hidden(features, torch.Generator().manual_seed(0))
-    assert torch.equal(kept, kept[:, :1, :1].expand(kept.shape)) and abs(1 - kept.mean() - 0.4) < 0.07
-    method, _, _ = fitted(replace(CONFIG, drop_channels=0.0, drop_spans=0.4, span_frames=6))
-    kept = method._hidden(features, torch.Generator().manual_seed(0))
-    assert torch.equal(kept, kept[..., :1, :1].expand(kept.shape)) and abs(1 - kept.mean() - 0.4) < 0.1
-    assert torch.equal(kept[:, :6], kept[:, :1].expand(-1, 6, -1, -1))
+    for channels, spans, along in ((0.4, 0.0, 1), (0.0, 0.4, 3)):
+        method, reader, _ = fitted(replace(CONFIG, drop_channels=channels, drop_spans=spans, span_frames=6))
+        batch = reader.read([(0, start, 12) for start in range(50)])
+        kept = method._kept(batch, torch.Generator().manual_seed(0))
+        assert kept.shape == (50, 12, 1, method.featurizer.num_channels)
+        assert torch.equal(kept, kept.narrow(along, 0, 1).expand(kept.shape)) and abs(1 - kept.mean() - 0.4) < 0.1
+        assert torch.equal(kept[:, :6], kept[:, :1].expand(-1, 6, -1, -1)) and set(kept.unique().tolist()) == {0.0, 1.0}
+
+
+def test_readings_are_the_same_however_few_windows_are_read_at_a_time(fitted, monkeypatch):
+    method, reader, _ = fitted(CONFIG)
+    batch = reader.read([(0, 0, 40), (1, 50, 40), (1, 71, 40)])
+    views, kept = method.featurizer.views(batch), torch.rand(3, 40, 1, method.featurizer.num_channels).round()
+    features, valid, _ = method._inputs(batch)
+    hidden = pad_to_multiple(method.featurizer(batch) * kept, method.targets.stride)
+    expected = method.embedder.readings(features, valid, views), method.embedder.readings(hidden, valid, views)
+    for most in (1, 160, 100_000):
+        monkeypatch.setattr("ssl_behavior.methods.summary_prediction._READ_FRAMES", most)
+        for found, want in zip(method._readings(batch, views, kept), expected, strict=True):
+            torch.testing.assert_close(found, want, rtol=0.0, atol=0.0)
+    assert not torch.equal(expected[0][0], expected[1][0])
 
 
 def test_parts_of_a_window_are_seen_each_by_itself_and_predict_summaries_of_all_of_it(fitted):
