@@ -27,18 +27,17 @@ from ssl_behavior.features import MABE2021_FEATURES, Featurizer
 from ssl_behavior.methods import METHODS, method_name
 from ssl_behavior.methods.base import Method
 from ssl_behavior.recording import Recording
-from ssl_behavior.simulate import GroupPlan, simulate_recording
-from ssl_behavior.simulate.group_plans import simulate_group
+from ssl_behavior.simulate import GroupPlan, simulate_plan, simulate_recording
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
 from ssl_behavior.windows import WindowBatch, WindowReader, recording_window
 
 
 def mice(frames: int, number: int = 2) -> Recording:
-    """Simulated mice: two that are told apart, or any number of anonymous ones."""
+    """Simulated mice: two are told apart, other numbers are anonymous."""
     if number == 2:
         return simulate_recording(0, frames)
-    return simulate_group(GroupPlan(id="group", num_frames=frames, num_mice=number, labeled=False), 0)
+    return simulate_plan(GroupPlan(id="group", num_frames=frames, num_mice=number, labeled=False), 0)
 
 
 def windows(count: int, frames: int, animals: int = 2) -> WindowBatch:

@@ -398,8 +398,7 @@ class Featurizer(nn.Module):
         with torch.autocast(batch.keypoints.device.type, enabled=False):
             for windows, rows in self._parts(batch, views):
                 into = values[windows]
-                whole = into.new_empty(*into.shape[:-1], len(self.mean)) if compressed else into
-                self._standardize(rows, whole)
+                whole = self._standardize(rows, None if compressed else into)
                 seen = ~whole.isnan() if compressed or known is not None else None
                 whole.nan_to_num_(0.0)
                 if compressed and seen is not None:
@@ -420,12 +419,22 @@ class Featurizer(nn.Module):
                 windows = slice(some.start + few.start, some.start + few.stop)
                 yield windows, self._rows(scene.part(few.start, few.stop), views.part(windows.start, windows.stop))
 
-    def _standardize(self, rows: Tensor, into: Channels) -> None:
-        """Standardize and clip raw features [batch agent time target channel]; NaN stays."""
-        by_agent = into.unflatten(2, (rows.shape[1], -1)).transpose(1, 2)
+    def _standardize(self, rows: Tensor, into: Tensor | None = None) -> Channels:
+        """Standardized and clipped features of raw ones [batch agent time target channel]; NaN stays.
+
+        Parameters
+        ----------
+        into : memory that they are written to; None = new memory.
+        """
+        batch, agents, frames, targets, channels = rows.shape
+        if into is None:
+            dtype = torch.promote_types(rows.dtype, self.mean.dtype)
+            into = rows.new_empty(batch, frames, agents * targets, channels, dtype=dtype)
+        by_agent = into.unflatten(2, (agents, targets)).transpose(1, 2)
         torch.addcmul(-self.mean / self.std, rows, 1 / self.std, out=by_agent)
         if self.config.clip:
             into.clamp_(-self.config.clip, self.config.clip)
+        return into
 
     def _compress(self, values: Channels, known: ChannelMask, into: Tensor) -> Tensor:
         """Write features with the components of the distances, and return the mask."""
@@ -468,9 +477,7 @@ class Featurizer(nn.Module):
         moments = RunningCovariance(_span_width(span), self.mean.device)
         for batch in self._pieces(reader):
             for _, rows in self._parts(batch, self.views(batch)):
-                whole = rows.new_empty(len(rows), rows.shape[2], rows.shape[1] * rows.shape[3], rows.shape[4])
-                self._standardize(rows, whole)
-                moments.add(whole[..., span].nan_to_num(0.0).flatten(0, 2))
+                moments.add(self._standardize(rows)[..., span].nan_to_num(0.0).flatten(0, 2))
         covariance = moments.second_moment
         axes, variances = principal_components(covariance, self.config.distance_components)
         self.components.copy_(axes / variances.clamp_min(_MIN_VARIANCE).sqrt())

@@ -333,8 +333,9 @@ class SummaryPrediction(ConvMethod):
             batch = moved(batch, config.augment, self.skeleton, generator)
         pairs = self._unit_pairs(batch, generator)
         views = self.featurizer.views(batch, pairs)
-        hidden = generator is not None and (config.drop_channels or config.drop_spans)
-        kept = self._kept(batch, generator) if hidden and generator is not None else None
+        kept = None
+        if generator is not None and (config.drop_channels or config.drop_spans):
+            kept = self._kept(batch, generator)
         (_, codes, inside), seen = self._readings(batch, views, kept)
         parted = generator is not None and config.part_frames
         latents = self._by_parts(*seen, views) if parted else embedder.latents(*seen, views)
