@@ -22,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pretrain.config import RunConfig
 from pretrain.recipes import RECIPES
+from ssl_behavior.cli import use_large_pages
 from ssl_behavior.device import choose_device, choose_precision, describe_device
 from ssl_behavior.features import MABE2021_FEATURES, Featurizer
 from ssl_behavior.methods import METHODS, method_name
@@ -31,6 +32,8 @@ from ssl_behavior.simulate import GroupPlan, simulate_plan, simulate_recording
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import write_store
 from ssl_behavior.windows import WindowBatch, WindowReader, recording_window
+
+use_large_pages()
 
 
 def mice(frames: int, number: int = 2) -> Recording:

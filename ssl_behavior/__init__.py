@@ -7,7 +7,6 @@
 """
 
 import importlib
-import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,10 +32,6 @@ __all__ = [
     "load_skeleton",
     "write_store",
 ]
-
-# Linux: memory in pages of 2 MB instead of 4 KB. Features are new arrays of many MB, and new pages are a quarter of
-# their time. torch reads this at its first allocation; 0 in the environment turns it off.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 _HOME = {
     "Embeddings": "embedding",

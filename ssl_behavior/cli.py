@@ -1,6 +1,7 @@
 """The command `ssl-behavior VERB ...`. User errors print one sentence and exit with code 2."""
 
 import difflib
+import os
 import signal
 import sys
 import threading
@@ -10,7 +11,7 @@ from importlib.metadata import version
 from ssl_behavior.commands import VERBS, as_options, run_verb
 from ssl_behavior.errors import InputError
 
-__all__ = ["main"]
+__all__ = ["main", "use_large_pages"]
 
 
 def usage() -> str:
@@ -27,6 +28,7 @@ def usage() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb and return the exit code: 0, 2 after a user error, 130 or 143 after an interruption."""
+    use_large_pages()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage(), end="", file=sys.stdout if arguments else sys.stderr)
@@ -40,6 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(VERBS)}"
         return _refused("", f"there is no verb {verb!r}; {hint}")
     return _guarded(verb, arguments[1:])
+
+
+def use_large_pages() -> None:
+    """Let torch take memory in pages of 2 MB instead of 4 KB on Linux, unless the environment says otherwise.
+
+    Features are new arrays of many MB, and new pages are a quarter of their time. torch looks at its first allocation.
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def _ended(number: int, _: object) -> None:

@@ -1,5 +1,6 @@
 """Help, one-sentence errors and exit codes of the command line."""
 
+import os
 import subprocess
 import sys
 
@@ -161,3 +162,12 @@ def test_index_of_other_embeddings_names_the_option_for_another_one(embeddings_o
     said = capsys.readouterr().err
     assert "was not built on F: the embeddings are of another store (bbbbbbbbbbbb, not aaaaaaaaaaaa)" in said
     assert "build the index again (--overwrite), or build one in another --index" in said
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [(None, "1"), ("0", "0")])
+def test_commands_take_memory_in_large_pages_unless_the_user_says_otherwise(chosen, expected, monkeypatch, capsys):
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
+    if chosen is None:
+        monkeypatch.delenv("THP_MEM_ALLOC_ENABLE")
+    assert cli.main(["--version"]) == 0
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == expected

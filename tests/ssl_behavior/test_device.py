@@ -1,7 +1,3 @@
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -55,14 +51,3 @@ def test_the_description_says_what_computes_and_how():
     text = describe_device(torch.device("cpu"), torch.bfloat16)
     assert f", {torch.get_num_threads()} thread" in text and text.endswith("bfloat16") and "\n" not in text
     assert "bfloat16" not in describe_device(torch.device("cpu"))
-
-
-@pytest.mark.parametrize(("chosen", "expected"), [(None, "1"), ("0", "0")])
-def test_memory_comes_in_large_pages_unless_the_user_says_otherwise(chosen, expected):
-    name = "THP_MEM_ALLOC_ENABLE"
-    environment = {key: value for key, value in os.environ.items() if key != name}
-    if chosen is not None:
-        environment[name] = chosen
-    program = f"import os, ssl_behavior; print(os.environ[{name!r}])"
-    shown = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == expected
