@@ -1,4 +1,4 @@
-"""Pretraining as a scikit-learn estimator."""
+"""Pretraining from Python: a function, and a scikit-learn estimator."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
@@ -15,13 +16,75 @@ from pretrain.run import train
 from ssl_behavior.embedding import Encoder, load
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Recording
-from ssl_behavior.store import write_store
+from ssl_behavior.store import Store, write_store
+from ssl_behavior.terminal import listed
 
-__all__ = ["PoseEmbedder"]
+__all__ = ["PoseEmbedder", "pretrain"]
+
+ROWS = ("frames", "recordings")
+
+
+def pretrain(
+    stores: Store | str | Path | Sequence[Store | str | Path],
+    recipe: str = "summaries",
+    steps: int | None = None,
+    *,
+    seed: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    overrides: Mapping[str, Any] | None = None,
+    verbose: bool = True,
+) -> Encoder:
+    """Pretrain an encoder on the recordings of one or several stores.
+
+    Parameters
+    ----------
+    stores : a store or its folder, or several.
+    recipe : name of a pretraining recipe.
+    steps : training steps; None for the number in the recipe.
+    seed : seed of all random numbers.
+    out : folder of the run; None trains in a temporary folder (`Encoder.save_pretrained` keeps the result).
+    resume : continue the run in `out`, if there is one.
+    device : "auto", "cpu", "cuda" or "mps".
+    overrides : further keys of the run's configuration, e.g. {"precision": "float32", "optim.lr": 1e-3}.
+    verbose : print the progress.
+
+    Raises
+    ------
+    InputError
+        If the recipe or a key of `overrides` is unknown, a store does not exist, the recordings do not fit, or the
+        training diverges.
+    KeyboardInterrupt
+        After Ctrl-C; a run in `out` has saved a checkpoint.
+    """
+    if recipe not in RECIPES:
+        raise InputError(f"`recipe`: unknown recipe {recipe!r}; known: {sorted(RECIPES)}")
+    if resume and out is None:
+        raise InputError("`resume` needs `out`, the folder of the run to continue")
+    own = {"seed": seed, "device": device} | ({} if steps is None else {"steps": steps})
+    given = dict(overrides or {})
+    if twice := sorted({"seed", "device", "steps"} & given.keys()):
+        raise InputError(f"`overrides` has {listed(twice)}: pass {'it' if len(twice) == 1 else 'them'} as an argument")
+    config = run_config_from(RECIPES[recipe](), given, own, where="overrides")
+    several = [stores] if isinstance(stores, Store | str | Path) else list(stores)
+    if not several:
+        raise InputError("`stores` is empty; expected a store, its folder, or a list of them")
+    folders = [one.path if isinstance(one, Store) else Path(one) for one in several]
+    with tempfile.TemporaryDirectory(prefix="ssl-behavior-") as scratch:
+        run = Path(out or Path(scratch) / "run")
+        try:
+            train(config, folders, run, resume, None if verbose else Console(quiet=True))
+        except SystemExit:
+            raise KeyboardInterrupt from None
+        return load(run, device=config.device)
 
 
 class PoseEmbedder(TransformerMixin, BaseEstimator):
     """Pretrain on recordings (`fit`) and embed recordings (`transform`), with the interface of scikit-learn.
+
+    In a Pipeline, rows="recordings" gives a classifier one row for each recording, so that `cross_val_score` divides
+    recordings; rows="frames" gives one row for each frame, and labels are those of all frames one after the other.
 
     Parameters
     ----------
@@ -30,6 +93,8 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
     seed : seed of all random numbers.
     out : folder of the run; None trains in a temporary folder.
     overrides : further keys of the run's configuration, e.g. {"precision": "float32", "optim.lr": 1e-3}.
+    rows : "frames" (default), or "recordings": mean and standard deviation of each column over a recording's frames.
+    verbose : print the progress.
 
     Attributes
     ----------
@@ -43,8 +108,11 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
         seed: int = 0,
         out: str | Path | None = None,
         overrides: Mapping[str, Any] | None = None,
+        rows: str = "frames",
+        verbose: bool = True,
     ) -> None:
         self.recipe, self.steps, self.seed, self.out, self.overrides = recipe, steps, seed, out, overrides
+        self.rows, self.verbose = rows, verbose
 
     def fit(self, recordings: Sequence[Recording], y: object = None) -> "PoseEmbedder":
         """Pretrain on recordings of one skeleton; `y` is ignored.
@@ -55,22 +123,22 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
             If the recipe or a key of `overrides` is unknown, there are no recordings, their skeletons differ, or the
             training diverges.
         """
-        if self.recipe not in RECIPES:
-            raise InputError(f"unknown recipe {self.recipe!r}; known: {sorted(RECIPES)}")
-        own = {"seed": self.seed} | ({} if self.steps is None else {"steps": self.steps})
-        config = run_config_from(RECIPES[self.recipe](), self.overrides or {}, own, where="overrides")
-        with tempfile.TemporaryDirectory() as scratch:
-            store, run = Path(scratch) / "store", Path(self.out or Path(scratch) / "run")
-            write_store(store, recordings)
-            try:
-                train(config, [store], run)
-            except SystemExit:
-                raise KeyboardInterrupt from None
-            self.encoder_ = load(run, device=config.device)
+        if self.rows not in ROWS:
+            raise InputError(f"`rows` must be one of {list(ROWS)}, got {self.rows!r}")
+        overrides = dict(self.overrides or {})
+        device = str(overrides.pop("device", "auto"))
+        with tempfile.TemporaryDirectory(prefix="ssl-behavior-") as scratch:
+            store = write_store(Path(scratch) / "store", recordings)
+            self.encoder_ = pretrain(
+                store, self.recipe, self.steps, seed=self.seed, out=self.out, device=device, overrides=overrides,
+                verbose=self.verbose,
+            )  # fmt: skip
         return self
 
-    def transform(self, recordings: Sequence[Recording]) -> list[np.ndarray]:
-        """Embeddings of each recording, float32 [frames, dim], one row per frame.
+    def transform(self, recordings: Sequence[Recording]) -> np.ndarray:
+        """Embeddings, float32 [frames of all recordings, dim] or, with rows="recordings", [recordings, 2 dim].
+
+        `encoder_.transform` gives an array for each recording.
 
         Raises
         ------
@@ -78,11 +146,17 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
             Before `fit`.
         """
         encoder = self._fitted()
-        return [encoder.embed(recording) for recording in recordings]
+        embedded = encoder.transform(recordings)
+        if self.rows == "recordings":
+            embedded = [np.concatenate([one.mean(axis=0), one.std(axis=0)])[None] for one in embedded]
+        width = encoder.dim * (2 if self.rows == "recordings" else 1)
+        return np.concatenate([np.empty((0, width), np.float32), *embedded])
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Column names (group and number); raises NotFittedError before `fit`."""
         names = [f"{group}_{i}" for group, width in self._fitted().groups.items() for i in range(width)]
+        if self.rows == "recordings":
+            names = [f"{name}_{what}" for what in ("mean", "std") for name in names]
         return np.asarray(names, dtype=object)
 
     def _fitted(self) -> Encoder:

@@ -7,13 +7,15 @@
 """
 
 import importlib
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pretrain.estimator import PoseEmbedder
+    from pretrain.estimator import PoseEmbedder, pretrain
     from ssl_behavior.embedding import Encoder, load
     from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.errors import InputError
+    from ssl_behavior.importer import read
     from ssl_behavior.recording import Labels, Recording
     from ssl_behavior.skeleton import SKELETONS, Skeleton, load_skeleton
     from ssl_behavior.store import Store, write_store
@@ -30,6 +32,8 @@ __all__ = [
     "Store",
     "load",
     "load_skeleton",
+    "pretrain",
+    "read",
     "write_store",
 ]
 
@@ -38,6 +42,7 @@ _HOME = {
     "InputError": "errors",
     "Encoder": "embedding",
     "load": "embedding",
+    "read": "importer",
     "Labels": "recording",
     "Recording": "recording",
     "SKELETONS": "skeleton",
@@ -50,10 +55,12 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     # Names are imported on first access, so that `ssl-behavior --help` does not wait for torch.
-    if name == "PoseEmbedder":
-        from pretrain.estimator import PoseEmbedder
+    if name == "__version__":
+        return version("ssl-behavior")
+    if name in ("PoseEmbedder", "pretrain"):
+        from pretrain import estimator
 
-        return PoseEmbedder
+        return getattr(estimator, name)
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -44,6 +44,7 @@ def save_checkpoint(
     extra: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    card: str = "",
 ) -> None:
     """Write `method` as a checkpoint, complete or not at all.
 
@@ -51,6 +52,7 @@ def save_checkpoint(
     ----------
     extra : JSON-ready values to keep beside the configuration (step, metrics, data fingerprint).
     training : state for resuming, tensors and plain containers only; None writes no `training.pt`.
+    card : model card, written as `README.md`; "" = none.
 
     Raises
     ------
@@ -77,6 +79,8 @@ def save_checkpoint(
             buffer = io.BytesIO()
             torch.save(dict(training), buffer)
             (partial / _TRAINING).write_bytes(buffer.getbuffer())
+        if card:
+            (partial / "README.md").write_text(card, encoding="utf-8")
         write_json(partial / "config.json", contents)
 
 

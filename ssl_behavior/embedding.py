@@ -5,7 +5,7 @@ through the encoder in chunks that give the numbers of one pass. Python interfac
 `Encoder`.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from itertools import groupby
@@ -17,17 +17,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_behavior.checkpoint import load_checkpoint
+from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint, read_checkpoint_config, save_checkpoint
 from ssl_behavior.device import choose_device
 from ssl_behavior.embeddings_folder import Embeddings, EmbeddingsWriter, check_dtype
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import (
-    check_free,
-    write_errors_explained,
-)
+from ssl_behavior.files import check_free, write_errors_explained
 from ssl_behavior.individuals import advise_individuals
-from ssl_behavior.methods import Method, group_slices
+from ssl_behavior.methods import Method, group_slices, method_name
+from ssl_behavior.model_card import model_card
 from ssl_behavior.recording import Recording, take_or_missing
+from ssl_behavior.reprs import Described
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.terminal import Progress, counted, listed, no_progress
@@ -380,13 +379,14 @@ def embed_actors(
         yield span, values
 
 
-class Encoder:
+class Encoder(Described):
     """A frozen encoder: recordings in, one embedding per frame out.
 
     Attributes
     ----------
     method : the network, in eval mode.
     groups : column groups of the embedding: name -> number of columns.
+    origin : `config.json` of the checkpoint that it was loaded from; empty if there is none.
 
     Parameters
     ----------
@@ -395,11 +395,59 @@ class Encoder:
     """
 
     def __init__(
-        self, method: Method, device: str = "auto", without: Sequence[str] = (), only: Sequence[str] = ()
+        self,
+        method: Method,
+        device: str = "auto",
+        without: Sequence[str] = (),
+        only: Sequence[str] = (),
+        origin: Mapping[str, Any] | None = None,
     ) -> None:
         self._chosen: dict[str, Any] = {"without": tuple(without), "only": tuple(only)}
+        self.origin = dict(origin or {})
         method, self.groups = with_kept_groups(method, without, only)
         self.method = method.to(choose_device(device)).eval()
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, device: str = "auto", **options: Any) -> "Encoder":
+        """Load a folder of `save_pretrained`, a run or a checkpoint; `options` as in `ssl_behavior.load`."""
+        return load(path, device, **options)
+
+    def save_pretrained(
+        self, path: str | Path, license: str = "", description: str = "", overwrite: bool = False
+    ) -> Path:
+        """Write the encoder as a folder with `model.safetensors`, `config.json` and a model card, `README.md`.
+
+        Parameters
+        ----------
+        license : license of the weights, such as "cc-by-4.0"; "" = not stated.
+        description : what the animals were and did, and where the recordings come from, for the card.
+        overwrite : replace a folder that is there already.
+
+        Raises
+        ------
+        InputError
+            If the folder exists, the disk is full, the place is not writable, or the license is no identifier.
+        """
+        folder = Path(path)
+        check_free(folder, overwrite, "model.safetensors", "path")
+        card = model_card(self.method, self.origin, license, description, folder.name)
+        save_checkpoint(folder, self.method, self.origin.get("extra"), overwrite=overwrite, card=card)
+        return folder
+
+    def _headline(self) -> str:
+        name, fps = method_name(self.method.config), self.method.fps
+        return f"Encoder ({name}): {counted(self.dim, 'column')} at {fps:g} frames per second"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        skeleton, (before, after) = self.method.skeleton, self.method.receptive_field
+        return [
+            ("columns", listed([f"{name} ({width})" for name, width in self.groups.items()])),
+            ("units", listed(self.method.units)),
+            ("animals", "any, anonymous" if skeleton.exchangeable else listed(skeleton.individuals)),
+            ("keypoints", listed(skeleton.keypoints)),
+            ("context", f"{before:,} frames before, {after:,} after"),
+            ("device", str(next(self.method.parameters()).device)),
+        ]
 
     @property
     def dim(self) -> int:
@@ -421,6 +469,18 @@ class Encoder:
         """
         return embed_recording(self.method, recording, actors=Actors(agent=agent, target=target), **self._chosen)
 
+    def transform(self, recordings: Recording | Iterable[Recording]) -> list[np.ndarray]:
+        """Embeddings of recordings, or of a store: float32 [frames, dim] for each of them, one row per frame.
+
+        Raises
+        ------
+        InputError
+            As `embed`; or if `recordings` is one recording: this is a list with an array for each of several.
+        """
+        if isinstance(recordings, Recording):
+            raise InputError("`recordings` is one recording: pass a list of them or a store, or call `embed`")
+        return [self.embed(recording) for recording in recordings]
+
     def embed_store(self, store: Store, out: str | Path, **options: Any) -> Embeddings:
         """Embed a store into a folder, in bounded memory; see `ssl_behavior.embedding.embed_store`."""
         return embed_store(self.method, store, out, **self._chosen | options)
@@ -438,4 +498,5 @@ def load(
     InputError
         If there is no checkpoint, it is damaged, or it has no such columns.
     """
-    return Encoder(load_checkpoint(path, best=best), device, without, only)
+    folder = find_checkpoint(path, best)
+    return Encoder(load_checkpoint(folder), device, without, only, read_checkpoint_config(folder))

@@ -28,8 +28,9 @@ from ssl_behavior.files import (
 )
 from ssl_behavior.methods import Method
 from ssl_behavior.recording import FrameTimes
+from ssl_behavior.reprs import Described
 from ssl_behavior.store import FrameRow, Store, StoreRow, check_numbers
-from ssl_behavior.terminal import counted, quoted
+from ssl_behavior.terminal import counted, listed, quoted
 from ssl_behavior.units import OfActors, Unit, actors_of
 
 __all__ = [
@@ -81,7 +82,7 @@ class EmbeddingRow(OfActors, FrameRow):
         return facts if self.agent else {name: value for name, value in facts.items() if name != "recording"}
 
 
-class Embeddings:
+class Embeddings(Described):
     """An embeddings folder.
 
     Attributes
@@ -125,6 +126,16 @@ class Embeddings:
             return np.load(self.path / "embeddings.npy", mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise InputError(f"{self.path} is damaged: embeddings.npy cannot be read ({error})") from None
+
+    def _headline(self) -> str:
+        size = f"{len(self.array):,} x {self.dim} {self.array.dtype}"
+        return f"Embeddings {str(self.path)!r}: {size}, a row for each {self.unit} of every frame"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [
+            ("columns", listed([f"{name} ({width})" for name, width in self.groups.items()])),
+            ("recordings", listed(list(dict.fromkeys(row.recording for row in self.rows)), 6)),
+        ]
 
     @property
     def unit(self) -> Unit:

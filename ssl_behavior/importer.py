@@ -1,12 +1,15 @@
 """Import of tracks and annotations into a store, with an import report."""
 
 import math
+import tempfile
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +28,7 @@ from ssl_behavior.io.import_report import (
     RecordingReport,
     StreamReport,
     absent_animals,
+    render,
     without_heading,
 )
 from ssl_behavior.io.pair_annotation import without_absent
@@ -33,11 +37,11 @@ from ssl_behavior.io.track_quality import clean, inspect_quality
 from ssl_behavior.multi_animal import animals_in_files, joined, split_by_names
 from ssl_behavior.recording import NOT_ANNOTATED, PairLabels, Recording, check_rate
 from ssl_behavior.resampling import removed_bouts, removed_pair_bouts, resample
-from ssl_behavior.skeleton import FLAT, Skeleton
-from ssl_behavior.store import FPS_TOLERANCE, StoreWriter, create_store
-from ssl_behavior.terminal import Progress, counted, listed, no_progress
+from ssl_behavior.skeleton import FLAT, Skeleton, load_skeleton
+from ssl_behavior.store import FPS_TOLERANCE, Store, StoreWriter, create_store
+from ssl_behavior.terminal import Progress, counted, listed, make_console, no_progress, progress_bars
 
-__all__ = ["ANIMALS_FROM", "ImportOptions", "import_recordings", "import_release"]
+__all__ = ["ANIMALS_FROM", "ImportOptions", "import_recordings", "import_release", "read"]
 
 ANIMALS_FROM = ("columns", "names", "files")
 _SAME_SCALE = 1e-4
@@ -125,6 +129,69 @@ def import_recordings(
     return _import(
         [Path(source) for source in sources], Path(out), options or ImportOptions(), ImportReport(), progress
     )
+
+
+def read(
+    paths: str | Path | Sequence[str | Path],
+    out: str | Path | None = None,
+    *,
+    fps: float | None = None,
+    skeleton: str | Path | Skeleton | None = None,
+    individuals: Sequence[str] | Mapping[str, str] = (),
+    annotations: str | Path | Sequence[str | Path] = (),
+    verbose: bool = True,
+    **options: Any,
+) -> Store:
+    """Read track files, or folders of them, of any known format into a store.
+
+    Parameters
+    ----------
+    paths : files or folders. The content of a file decides its format.
+    out : folder of the store; None = a temporary one, which is removed when the store is no longer used.
+    fps : frames per second, for files that do not hold it.
+    skeleton : name of a built-in skeleton, TOML file, or Skeleton; None to recognize it by the names of the keypoints.
+    individuals : animals to take, by their names in the files; or new name -> name in the files. Empty = all.
+    annotations : annotation files, or folders of them, beside those found next to the tracks.
+    verbose : print what was read and what to look at; the store has it all in `import.json`.
+    options : further fields of `ImportOptions`, such as px_per_cm, exchangeable, min_confidence, resample, overwrite.
+
+    Raises
+    ------
+    InputError
+        As `import_recordings`; or if an argument is unknown.
+    """
+    known = [one.name for one in fields(ImportOptions)]
+    if unknown := [name for name in options if name not in known]:
+        raise InputError(f"`read` has no argument {unknown[0]!r}; it has {listed(known, len(known))}")
+    names = [individuals] if isinstance(individuals, str) else individuals
+    named = names if isinstance(names, Mapping) else {name: name for name in names}
+    asked = ImportOptions(
+        fps=fps,
+        skeleton=skeleton if skeleton is None or isinstance(skeleton, Skeleton) else load_skeleton(str(skeleton)),
+        individuals=named,
+        annotations=tuple(Path(one) for one in _several(annotations)),
+        **options,
+    )
+    if out is not None:
+        return _read_into(Path(out), _several(paths), asked, verbose)
+    scratch = tempfile.TemporaryDirectory(prefix="ssl-behavior-", ignore_cleanup_errors=True)
+    store = _read_into(Path(scratch.name) / "store", _several(paths), asked, verbose)
+    store.kept_alive = scratch
+    return store
+
+
+def _several(values: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+    return [values] if isinstance(values, str | Path) else list(values)
+
+
+def _read_into(out: Path, paths: Sequence[str | Path], options: ImportOptions, verbose: bool) -> Store:
+    with progress_bars(make_console(stderr=True), transient=True) if verbose else nullcontext(no_progress) as progress:
+        report = import_recordings(paths, out, options, progress)
+    if verbose:
+        console = make_console()
+        for part in render(report, out):
+            console.print(part)
+    return Store(out)
 
 
 def import_release(

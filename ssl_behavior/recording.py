@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.reprs import Described
 from ssl_behavior.skeleton import Skeleton
-from ssl_behavior.terminal import counted
+from ssl_behavior.terminal import counted, listed
 
 __all__ = [
     "CLOCK_DRIFT",
@@ -303,8 +304,8 @@ class FrameTimes:
         return np.searchsorted((edges[1:] + edges[:-1]) / 2, seconds, side="right").astype(np.float64)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Recording:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Recording(Described):
     """Tracks of one video. The constructor validates them, so every Recording is usable.
 
     Parameters
@@ -399,6 +400,26 @@ class Recording:
     @property
     def _name(self) -> str:
         return f"recording {self.id!r}" + (f" ({self.source})" if self.source else "")
+
+    def __repr__(self) -> str:
+        return self._headline()
+
+    def _headline(self) -> str:
+        shape = f"{counted(len(self.individuals), 'animal')} x {counted(self.skeleton.num_keypoints, 'keypoint')}"
+        return (
+            f"Recording {self.id!r}: {counted(self.num_frames, 'frame')} ({self.seconds:,.1f} s) at {self.fps:.6g} per "
+            f"second, {shape}"
+        )
+
+    def _facts(self) -> list[tuple[str, str]]:
+        missing = ~observed_points(self.keypoints)
+        return [
+            ("animals", listed(self.individuals) + " (anonymous)" * self.skeleton.exchangeable),
+            ("keypoints", listed(self.skeleton.keypoints)),
+            ("missing", f"{missing.mean():.1%} of the points" if missing.size else "no frames"),
+            ("labels", listed([*self.labels, *self.pair_labels]) or "none"),
+            *([("source", self.source)] if self.source else []),
+        ]
 
     @property
     def num_frames(self) -> int:

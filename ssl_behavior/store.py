@@ -43,8 +43,9 @@ from ssl_behavior.recording import (
     Recording,
     is_plausible_rate,
 )
+from ssl_behavior.reprs import Described
 from ssl_behavior.skeleton import Skeleton
-from ssl_behavior.terminal import quoted
+from ssl_behavior.terminal import counted, listed, quoted
 
 __all__ = [
     "FORMAT_VERSION",
@@ -145,14 +146,20 @@ def common_fps(rows: Sequence[StoreRow], remedy: str) -> float:
     return rows[0].fps
 
 
-class Store:
+class Store(Described):
     """Folder of recordings. Opening takes milliseconds; arrays are read on access.
+
+    `store["id"]` is a recording, `"id" in store` says whether there is one, and `for recording in store` goes through
+    all of them.
 
     Raises
     ------
     InputError
         If the folder is not a store, is damaged, or was written by a newer version.
     """
+
+    kept_alive: object = None
+    """A temporary folder that lasts as long as the store."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -311,6 +318,30 @@ class Store:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __contains__(self, recording: object) -> bool:
+        return recording in self._by_id
+
+    def __getitem__(self, recording: str) -> Recording:
+        """The recording with this id; an unknown id raises InputError."""
+        return self.recording(recording)
+
+    def _headline(self) -> str:
+        seconds = sum(row.frames / row.fps for row in self.rows)
+        rates = " and ".join(f"{fps:.6g}" for fps in sorted({row.fps for row in self.rows}))
+        size = f"{counted(len(self), 'recording')}, {counted(self.num_frames, 'frame')}"
+        return f"Store {str(self.path)!r}: {size} ({seconds / 3600:.2f} h) at {rates} per second"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        streams = [f"{name}: {listed(stream.vocabulary)}" for name, stream in self.streams.items()]
+        pairs = self.pair_streams.items()
+        streams += [f"{name}: {listed(stream.vocabulary)}, of agents and targets" for name, stream in pairs]
+        return [
+            ("animals", listed(self.individuals) + " (anonymous)" * self.skeleton.exchangeable),
+            ("keypoints", listed(self.skeleton.keypoints)),
+            ("labels", listed(streams, separator="; ") or "none"),
+            ("recordings", listed(list(self._by_id), 6)),
+        ]
 
     def row(self, recording: str) -> StoreRow:
         """Row of a recording; an unknown id raises InputError."""

@@ -1,10 +1,15 @@
 """scikit-learn's promises, and a short training through the estimator."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
 
 import ssl_behavior
 from pretrain.estimator import PoseEmbedder
@@ -34,14 +39,92 @@ def fitted(recordings, tmp_path_factory):
 
 
 def test_every_frame_of_every_recording_has_an_embedding(fitted, recordings):
-    embedded = fitted.transform(recordings)
-    assert [e.shape for e in embedded] == [(n, fitted.encoder_.dim) for n in LENGTHS]
-    assert all(e.dtype == np.float32 and np.isfinite(e).all() for e in embedded)
+    embedded, apart = fitted.transform(recordings), fitted.encoder_.transform(recordings)
+    assert [e.shape for e in apart] == [(n, fitted.encoder_.dim) for n in LENGTHS]
+    np.testing.assert_array_equal(embedded, np.concatenate(apart))
+    assert embedded.dtype == np.float32 and np.isfinite(embedded).all()
+    assert fitted.transform([]).shape == (0, fitted.encoder_.dim)
+
+
+def test_a_recording_is_mean_and_standard_deviation_of_its_frames(fitted, recordings):
+    apart = fitted.encoder_.transform(recordings)
+    whole = clone(fitted).set_params(rows="recordings")
+    whole.encoder_ = fitted.encoder_
+    expected = [np.concatenate([one.mean(0), one.std(0)]) for one in apart]
+    np.testing.assert_allclose(whole.transform(recordings), expected, rtol=1e-6)
+    frame = whole.set_output(transform="pandas").transform(recordings)
+    assert list(frame.columns) == list(whole.get_feature_names_out()) and frame.columns[0].endswith("_0_mean")
+
+
+@pytest.mark.filterwarnings("ignore:.*batch:UserWarning")
+def test_a_pipeline_is_cross_validated_by_recording(dyad):
+    recordings = [dyad(f"r{n}", 61 + n, seed=n) for n in range(6)]
+    settings = {"recipe": "cpc_tiny", "steps": 1, "overrides": {"device": "cpu"}, "verbose": False}
+    model = make_pipeline(PoseEmbedder(rows="recordings", **settings), LogisticRegression())
+    labels, groups = [0, 1, 0, 1, 0, 1], [0, 0, 1, 1, 2, 2]
+    scores = cross_val_score(model, recordings, labels, groups=groups, cv=GroupKFold(3), error_score="raise")
+    assert scores.shape == (3,) and np.isfinite(scores).all()
+    frames = np.concatenate([np.arange(one.num_frames) % 2 for one in recordings])
+    by_frame = make_pipeline(PoseEmbedder(**settings), LogisticRegression(max_iter=5)).fit(recordings, frames)
+    assert by_frame.predict(recordings[:1]).shape == (recordings[0].num_frames,)
+
+
+def test_an_encoder_survives_a_pickle(fitted, recordings):
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.transform(recordings[:1]), fitted.transform(recordings[:1]))
+
+
+def test_a_saved_encoder_gives_the_same_and_says_what_it_is(fitted, recordings, tmp_path):
+    folder = fitted.encoder_.save_pretrained(tmp_path / "m", license="cc-by-4.0", description="Two mice in a cage.")
+    again = ssl_behavior.Encoder.from_pretrained(folder, device="cpu")
+    np.testing.assert_array_equal(again.embed(recordings[0]), fitted.encoder_.embed(recordings[0]))
+    assert again.origin["extra"] == fitted.encoder_.origin["extra"]
+    card = (folder / "README.md").read_text()
+    fingerprint = again.origin["extra"]["data_fingerprint"]
+    for words in ("license: cc-by-4.0", "Two mice in a cage.", "| Steps | 2 |", fingerprint, "told apart: resident"):
+        assert words in card
+    with pytest.raises(InputError, match="m exists already: choose another `path`, or pass `overwrite`"):
+        fitted.encoder_.save_pretrained(folder)
+    with pytest.raises(InputError, match="`license` must be an identifier such as cc"):
+        fitted.encoder_.save_pretrained(tmp_path / "n", license="mine\nall: mine")
+    assert not (tmp_path / "n").exists()
+    fitted.encoder_.save_pretrained(folder, overwrite=True)
+    assert "Not stated" in (folder / "README.md").read_text()
+
+
+def test_pretraining_is_a_function_of_stores(recordings, tmp_path, capsys):
+    store = ssl_behavior.write_store(tmp_path / "store", recordings)
+    settings = {"recipe": "cpc_tiny", "steps": 1, "device": "cpu", "overrides": {"precision": "float32"}}
+    quiet = ssl_behavior.pretrain(store, verbose=False, **settings)
+    assert capsys.readouterr().out == ""
+    kept = ssl_behavior.pretrain([store.path], out=tmp_path / "run", **settings)
+    assert "1 steps" in capsys.readouterr().out
+    for one, other in zip(quiet.transform(store), kept.transform(list(store)), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(InputError, match="holds a run already: pass `resume`"):
+        ssl_behavior.pretrain(store, out=tmp_path / "run", **settings)
+    assert ssl_behavior.pretrain(store, out=tmp_path / "run", resume=True, **settings).dim == kept.dim
+
+
+@pytest.mark.parametrize(
+    ("stores", "arguments", "message"),
+    [
+        ([], {}, "`stores` is empty; expected a store, its folder, or a list"),
+        ("nowhere", {}, "nowhere is not a store"),
+        ("nowhere", {"recipe": "gpt"}, "`recipe`: unknown recipe 'gpt'; known: "),
+        ("nowhere", {"resume": True}, "`resume` needs `out`"),
+        ("nowhere", {"overrides": {"steps": 3}}, "`overrides` has steps: pass it as an argument"),
+        ("nowhere", {"overrides": {"optim.speed": 3}}, "overrides: optim: unknown key .*speed"),
+    ],
+)
+def test_mistakes_name_the_argument(stores, arguments, message):
+    with pytest.raises(InputError, match=message):
+        ssl_behavior.pretrain(stores, **{"recipe": "cpc_tiny", "verbose": False} | arguments)
 
 
 def test_the_run_that_was_kept_is_the_encoder(fitted, recordings):
     loaded = ssl_behavior.load(fitted.out, device="cpu")
-    np.testing.assert_array_equal(loaded.embed(recordings[0]), fitted.transform(recordings[:1])[0])
+    np.testing.assert_array_equal(loaded.embed(recordings[0]), fitted.transform(recordings[:1]))
     assert loaded.groups == fitted.encoder_.groups and sum(loaded.groups.values()) == loaded.dim
     newest = load(fitted.out, device="cpu", best=False)
     assert newest.dim == loaded.dim
@@ -51,7 +134,7 @@ def test_a_store_is_embedded_through_the_encoder(fitted, recordings, tmp_path):
     store = ssl_behavior.write_store(tmp_path / "store", recordings)
     embeddings = fitted.encoder_.embed_store(store, tmp_path / "e", dtype="float32")
     np.testing.assert_allclose(
-        embeddings.array[embeddings.row("r211").slice], fitted.transform(recordings)[1], rtol=0, atol=1e-5
+        embeddings.array[embeddings.row("r211").slice], fitted.transform(recordings[1:2]), rtol=0, atol=1e-5
     )
 
 
@@ -73,9 +156,11 @@ def test_a_clone_has_the_settings_and_not_the_training(fitted):
     assert copy.set_params(steps=7).steps == 7 and fitted.steps == 2
 
 
-def test_mistakes_are_told(recordings, tmp_path):
+def test_mistakes_in_settings(recordings, tmp_path):
     with pytest.raises(InputError, match=r"unknown recipe 'gpt'; known: \['cpc'"):
         PoseEmbedder(recipe="gpt").fit(recordings)
+    with pytest.raises(InputError, match=r"`rows` must be one of \['frames', 'recordings'\], got 'days'"):
+        PoseEmbedder(rows="days").fit(recordings)
     with pytest.raises(InputError, match=r"overrides: unknown key 'learning_rate'; known: .*'steps'"):
         PoseEmbedder(recipe="cpc_tiny", overrides={"learning_rate": 1.0}).fit(recordings)
     with pytest.raises(InputError, match="no recordings"):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ssl_behavior import embedding as embedding_module
-from ssl_behavior.embedding import embed_recording, embed_store
+from ssl_behavior.embedding import Encoder, embed_recording, embed_store
 from ssl_behavior.embeddings_folder import Embeddings, EmbeddingsWriter
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
@@ -181,6 +181,17 @@ def test_recordings_that_do_not_fit_are_refused(dyad, store, method, tmp_path):
             embed_store(method, other, tmp_path / "e")
         assert not (tmp_path / "e").exists() and left_in(tmp_path)[0] != ".e.unfinished"
     assert len(embed_recording(method, dyad("ntsc", 11, fps=29.97))) == 11
+
+
+def test_an_encoder_and_embeddings_say_what_they_are(store, method, tmp_path):
+    encoder = Encoder(method, "cpu", without=["time"])
+    said = repr(encoder)
+    assert said.startswith(f"Encoder (cpc): {encoder.dim} columns at 30 frames per second")
+    assert "time" not in said and "resident, intruder" in said and "device     cpu" in said
+    said = repr(encoder.embed_store(store, tmp_path / "e"))
+    assert f"{sum(LENGTHS)} x {encoder.dim} float16, a row for each scene of every frame" in said
+    with pytest.raises(InputError, match="`recordings` is one recording: pass a list of them or a store"):
+        encoder.transform(store[store.rows[0].id])
 
 
 def test_float16_overflow_raises(store, method, tmp_path):

@@ -1,3 +1,4 @@
+import gc
 import gzip
 import json
 import pickle
@@ -9,7 +10,7 @@ import pytest
 
 from ssl_behavior.commands.import_ import main
 from ssl_behavior.errors import InputError
-from ssl_behavior.importer import ImportOptions, import_recordings
+from ssl_behavior.importer import ImportOptions, import_recordings, read
 from ssl_behavior.io import write_npz
 from ssl_behavior.io.calms21 import SIMULATED
 from ssl_behavior.io.import_report import findings
@@ -433,3 +434,38 @@ def test_an_animal_of_other_points_than_the_first_is_said_to_have_no_heading(tmp
     report = import_recordings([path], tmp_path / "st", ImportOptions(fps=30.0, individuals=chosen))
     sentence = next(one for one in findings(report) if "no heading" in one)
     assert "for single (neck, tail_base never seen)" in sentence
+
+
+def test_reading_from_python(tmp_path, capsys):
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in ("a", "b"):
+        write_csv(source / f"{name}.csv", keypoints())
+    store = read(source, fps=30.0, individuals={"left": "i1", "right": "i2"})
+    said = capsys.readouterr().out
+    assert "What to look at" in said and f"{store.path}: 2 recordings, 22 frames" in said
+    assert [*store.individuals] == ["left", "right"] and [row.id for row in store.rows] == ["a", "b"]
+    np.testing.assert_array_equal(store["a"].keypoints, keypoints().astype(np.float32))
+    folder = store.path
+    del store
+    gc.collect()
+    assert not folder.exists()
+    kept = read([source / "a.csv"], tmp_path / "store", fps=25.0, individuals=["i2", "i1"], verbose=False)
+    assert capsys.readouterr() == ("", "") and Store(tmp_path / "store").rows == kept.rows
+    np.testing.assert_array_equal(kept["a"].keypoints, keypoints()[:, ::-1].astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"frames_per_second": 30}, "`read` has no argument 'frames_per_second'; it has format, fps"),
+        ({"fps": -1.0}, "`fps` must be a number from 0.01"),
+        ({"skeleton": "unicorn"}, "unicorn"),
+        ({"individuals": ["i9"]}, "i9"),
+    ],
+)
+def test_mistakes_of_reading_name_the_argument_and_leave_nothing(arguments, message, tmp_path):
+    source = write_csv(tmp_path / "a.csv", keypoints())
+    with pytest.raises(InputError, match=message):
+        read(source, tmp_path / "store", verbose=False, **arguments)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv"]

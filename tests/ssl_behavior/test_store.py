@@ -382,3 +382,13 @@ def test_a_store_is_widened_in_bounded_memory(tmp_path):
     tracemalloc.stop()
     assert Store(tmp_path / "store").keypoints.shape == (frames, 4, 3, 2) and peak < 8e6
     assert {row.absent for row in Store(tmp_path / "store").rows} == {("m3", "m4")}
+
+
+def test_a_store_is_asked_by_id(folder, recordings):
+    store = Store(folder)
+    for recording in recordings:
+        np.testing.assert_array_equal(store[recording.id].keypoints, recording.keypoints)
+        assert recording.id in store
+    assert "nobody" not in store
+    with pytest.raises(InputError, match="has no recording 'nobody'; it has 'one', 'two/b', 'three'"):
+        store["nobody"]
