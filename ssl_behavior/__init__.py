@@ -12,32 +12,42 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pretrain.estimator import PoseEmbedder, pretrain
+    from ssl_behavior.clusters import Clustering, cluster
     from ssl_behavior.embedding import Encoder, load
     from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.errors import InputError
     from ssl_behavior.importer import read
     from ssl_behavior.recording import Labels, Recording
+    from ssl_behavior.retrieval import Neighbors, neighbors
     from ssl_behavior.skeleton import SKELETONS, Skeleton, load_skeleton
     from ssl_behavior.store import Store, write_store
 
 __all__ = [
     "SKELETONS",
+    "Clustering",
     "Embeddings",
     "Encoder",
     "InputError",
     "Labels",
+    "Neighbors",
     "PoseEmbedder",
     "Recording",
     "Skeleton",
     "Store",
+    "cluster",
     "load",
     "load_skeleton",
+    "neighbors",
     "pretrain",
     "read",
     "write_store",
 ]
 
 _HOME = {
+    "Clustering": "clusters",
+    "cluster": "clusters",
+    "Neighbors": "retrieval",
+    "neighbors": "retrieval",
     "Embeddings": "embedding",
     "InputError": "errors",
     "Encoder": "embedding",

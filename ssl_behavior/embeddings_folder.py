@@ -34,8 +34,8 @@ from ssl_behavior.terminal import counted, listed, quoted
 from ssl_behavior.units import OfActors, Unit, actors_of
 
 __all__ = [
-    "EmbeddingRow", "Embeddings", "EmbeddingsWriter", "check_dtype", "count_rows", "recording_numbers", "select_rows",
-    "store_embeddings",
+    "EmbeddingRow", "Embeddings", "EmbeddingsWriter", "actor_columns", "check_dtype", "count_rows", "recording_numbers",
+    "select_rows", "store_embeddings",
 ]  # fmt: skip
 
 
@@ -80,6 +80,12 @@ class EmbeddingRow(OfActors, FrameRow):
         """The row as JSON; only resampled recordings have facts about a source, and scenes name no animals."""
         facts = {name: value for name, value in asdict(self).items() if value not in (None, "")}
         return facts if self.agent else {name: value for name, value in facts.items() if name != "recording"}
+
+
+def actor_columns(rows: Sequence[EmbeddingRow]) -> dict[str, list[str]]:
+    """Columns "agent" and "target" of some rows; none for scenes, and no target for animals."""
+    columns = {"agent": [row.agent for row in rows], "target": [row.target for row in rows]}
+    return {name: values for name, values in columns.items() if any(values)}
 
 
 class Embeddings(Described):

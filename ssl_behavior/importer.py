@@ -5,7 +5,6 @@ import tempfile
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from pathlib import Path
@@ -39,7 +38,7 @@ from ssl_behavior.recording import NOT_ANNOTATED, PairLabels, Recording, check_r
 from ssl_behavior.resampling import removed_bouts, removed_pair_bouts, resample
 from ssl_behavior.skeleton import FLAT, Skeleton, load_skeleton
 from ssl_behavior.store import FPS_TOLERANCE, Store, StoreWriter, create_store
-from ssl_behavior.terminal import Progress, counted, listed, make_console, no_progress, progress_bars
+from ssl_behavior.terminal import Progress, counted, listed, make_console, no_progress, progress_if
 
 __all__ = ["ANIMALS_FROM", "ImportOptions", "import_recordings", "import_release", "read"]
 
@@ -185,7 +184,7 @@ def _several(values: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
 
 
 def _read_into(out: Path, paths: Sequence[str | Path], options: ImportOptions, verbose: bool) -> Store:
-    with progress_bars(make_console(stderr=True), transient=True) if verbose else nullcontext(no_progress) as progress:
+    with progress_if(verbose) as progress:
         report = import_recordings(paths, out, options, progress)
     if verbose:
         console = make_console()

@@ -1,9 +1,12 @@
-"""Representations of objects in a terminal and in a notebook."""
+"""Representations of objects in a terminal, in a notebook, and as data frames."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
-__all__ = ["Described"]
+from ssl_behavior.errors import InputError
+
+__all__ = ["Described", "data_frame"]
 
 
 class Described:
@@ -28,3 +31,18 @@ class Described:
             for name, fact in self._facts()
         )
         return f"<div><strong>{escape(self._headline())}</strong><table>{rows}</table></div>"
+
+
+def data_frame(columns: Mapping[str, Sequence[Any]]) -> Any:
+    """A pandas DataFrame of these columns.
+
+    Raises
+    ------
+    InputError
+        If pandas is not installed.
+    """
+    try:
+        from pandas import DataFrame
+    except ModuleNotFoundError:
+        raise InputError("data frames need pandas: pip install pandas") from None
+    return DataFrame(dict(columns))

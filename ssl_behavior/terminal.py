@@ -1,7 +1,7 @@
 """Terminal output: consoles, lines, tables, and the progress of long jobs."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ __all__ = [
     "make_table",
     "no_progress",
     "progress_bars",
+    "progress_if",
     "quoted",
 ]
 
@@ -138,3 +139,8 @@ def progress_bars(console: "Console", transient: bool = False) -> Iterator[Progr
 
         yield advance
         end_unknown()
+
+
+def progress_if(verbose: bool) -> AbstractContextManager[Progress]:
+    """Bars of a call from Python, which disappear in the end; without `verbose`, the callback that shows nothing."""
+    return progress_bars(make_console(stderr=True), transient=True) if verbose else nullcontext(no_progress)

@@ -2,6 +2,7 @@
 
 from ssl_behavior.clusters.algorithms import DensityConfig, KMeansConfig
 from ssl_behavior.clusters.clustering import Clustering, fit_clusters
+from ssl_behavior.clusters.find import cluster
 from ssl_behavior.clusters.folder import load_clustering, load_frames, save_clustering
 from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig
 
@@ -11,6 +12,7 @@ __all__ = [
     "FrameClusters",
     "KMeansConfig",
     "SmoothingConfig",
+    "cluster",
     "fit_clusters",
     "load_clustering",
     "load_frames",

@@ -9,7 +9,8 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +25,10 @@ from ssl_behavior.clusters.algorithms import (
 )
 from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig
 from ssl_behavior.embedding_space import Space, SpaceConfig, sample_frames
-from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, actor_columns
 from ssl_behavior.errors import InputError
-from ssl_behavior.terminal import Progress, no_progress
+from ssl_behavior.reprs import Described, data_frame
+from ssl_behavior.terminal import Progress, counted, listed, no_progress
 
 __all__ = [
     "DENSITY_DIMS",
@@ -70,8 +72,8 @@ class FittedOn:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Clustering:
+@dataclass(frozen=True, eq=False, repr=False)
+class Clustering(Described):
     """A fitted model, and its labels of some recordings.
 
     Parameters
@@ -99,6 +101,35 @@ class Clustering:
     @property
     def num_clusters(self) -> int:
         return self.frames.num_clusters
+
+    def to_frame(self) -> Any:
+        """Bouts as a pandas DataFrame: recording, agent and target where rows have them, frames, seconds, cluster.
+
+        Raises
+        ------
+        InputError
+            If pandas is not installed.
+        """
+        table, rows = self.frames.table, self.frames.rows
+        own = [rows[number] for number in table.recording]
+        names = {"recording": [row.recording for row in own], **actor_columns(own)}
+        fps = table.fps[table.recording]
+        frames = {"start_frame": table.start, "stop_frame": table.stop}
+        seconds = {"start_s": table.start / fps, "stop_s": table.stop / fps}
+        return data_frame(names | frames | seconds | {"cluster": table.label})
+
+    def _headline(self) -> str:
+        frames, bouts = counted(len(self.frames.labels), "frame"), counted(len(self.frames.table), "bout")
+        return f"Clustering: {counted(self.num_clusters, 'cluster')} of {frames}, {bouts}"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        shares = self.sizes / max(1, len(self.frames.labels))
+        kept = self.space.config.kept(self.space.groups)
+        return [
+            ("shares", listed([f"{number}: {share:.1%}" for number, share in enumerate(shares)], 8)),
+            ("columns", listed([f"{name} ({width})" for name, width in kept.items()])),
+            ("settings", ", ".join(f"{name} {value}" for name, value in asdict(self.config).items())),
+        ]
 
     @property
     def sizes(self) -> np.ndarray:

@@ -92,9 +92,9 @@ def _store(path: Path | None, embeddings: "Embeddings") -> "Store | None":
 
 def _index(options: argparse.Namespace, embeddings: "Embeddings", console: "Console") -> "FrameIndex":
     """Open the index, or build it."""
-    from ssl_behavior.retrieval import FrameIndex, build_index
+    from ssl_behavior.retrieval import FrameIndex, build_index, index_beside
 
-    folder = options.index or _beside(options.embeddings)
+    folder = options.index or index_beside(options.embeddings)
     space, config = _settings(options)
     if (folder / "index.json").exists() and not options.overwrite:
         index = FrameIndex.open(folder, embeddings)
@@ -110,12 +110,6 @@ def _index(options: argparse.Namespace, embeddings: "Embeddings", console: "Cons
             )  # fmt: skip
     console.print(_described(index, folder), soft_wrap=True, markup=False)
     return index
-
-
-def _beside(embeddings: Path) -> Path:
-    # "." and ".." have no name to append to.
-    path = embeddings.resolve() if embeddings.name in ("", "..") else embeddings
-    return path.with_name(f"{path.name}.index")
 
 
 def _settings(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:

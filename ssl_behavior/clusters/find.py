@@ -1,0 +1,87 @@
+"""Clusters from Python in one call."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ssl_behavior.clusters.algorithms import DensityConfig, KMeansConfig
+from ssl_behavior.clusters.clustering import DENSITY_DIMS, Clustering, fit_clusters
+from ssl_behavior.clusters.folder import MARKER, save_clustering
+from ssl_behavior.clusters.frame_clusters import SmoothingConfig
+from ssl_behavior.configs import config_from_dict
+from ssl_behavior.embedding_space import SpaceConfig
+from ssl_behavior.embeddings_folder import Embeddings
+from ssl_behavior.errors import InputError
+from ssl_behavior.files import check_free
+from ssl_behavior.terminal import progress_if
+
+__all__ = ["METHODS", "cluster"]
+
+METHODS = ("kmeans", "hdbscan")
+
+
+def cluster(
+    embeddings: Embeddings | str | Path,
+    clusters: int | None = None,
+    *,
+    method: str = "kmeans",
+    only: Sequence[str] = (),
+    without: Sequence[str] = (),
+    recordings: Sequence[str] = (),
+    minimum_bout_seconds: float = 0.25,
+    dims: int | None = None,
+    spherical: bool = False,
+    seed: int = 0,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    verbose: bool = True,
+    **options: Any,
+) -> Clustering:
+    """Find clusters of frames, and label all frames of all recordings.
+
+    Parameters
+    ----------
+    embeddings : embeddings, or their folder.
+    clusters : number of clusters of k-means (20); HDBSCAN finds it.
+    method : "kmeans" or "hdbscan".
+    only, without : column groups, names or globs; with neither, all but "time".
+    recordings : fit on these recordings alone (ids or globs); all get labels. Empty = all.
+    minimum_bout_seconds : shorter bouts become part of the longer bout beside them; 0 = keep all bouts.
+    dims : principal components to cluster in; 0 = all columns, None = 128, or 5 for HDBSCAN.
+    spherical : k-means by cosine similarity in place of the distance.
+    out : folder to save the clusters in; None = not saved.
+    verbose : print the progress.
+    options : further fields of `KMeansConfig` (n_init, sample) or `DensityConfig` (min_cluster_size, min_samples,
+        cluster_selection_method, sample).
+
+    Raises
+    ------
+    InputError
+        If an argument is unknown or has no effect with the method, `out` exists, or as `fit_clusters`.
+    """
+    embeddings = embeddings if isinstance(embeddings, Embeddings) else Embeddings(embeddings)
+    config = _config(method, clusters, spherical, options)
+    if out is not None:
+        check_free(Path(out), overwrite, MARKER)
+    most = dims if dims is not None else DENSITY_DIMS if method == "hdbscan" else SpaceConfig.most_dims
+    space = SpaceConfig(only=tuple(only), without=tuple(without), most_dims=most, unit=spherical)
+    rows = embeddings.select(recordings) if recordings else None
+    smoothing = SmoothingConfig(minimum_bout_seconds=minimum_bout_seconds)
+    with progress_if(verbose) as progress:
+        found = fit_clusters(embeddings, config, space, smoothing, rows, seed, progress)
+    if out is not None:
+        save_clustering(found, out, overwrite)
+    return found
+
+
+def _config(
+    method: str, clusters: int | None, spherical: bool, options: dict[str, Any]
+) -> KMeansConfig | DensityConfig:
+    if method not in METHODS:
+        raise InputError(f"`method` must be one of {list(METHODS)}, got {method!r}")
+    if method == "kmeans":
+        return config_from_dict(KMeansConfig, options | ({} if clusters is None else {"clusters": clusters}), "cluster")
+    if clusters is not None or spherical:
+        name = "clusters" if clusters is not None else "spherical"
+        raise InputError(f"`{name}` is for method='kmeans': leave it out, HDBSCAN finds the number by density")
+    return config_from_dict(DensityConfig, options, "cluster")

@@ -1,0 +1,128 @@
+"""Neighbors from Python in one call."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ssl_behavior.bouts import Span
+from ssl_behavior.embedding_space import SpaceConfig
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, actor_columns
+from ssl_behavior.reprs import Described, data_frame
+from ssl_behavior.retrieval.frame_index import FrameIndex, IndexConfig, build_index
+from ssl_behavior.retrieval.search import (
+    EXCLUDE_SECONDS,
+    NearBout,
+    Query,
+    example_of,
+    nearest_bouts,
+    recording_of,
+    searchable,
+)
+from ssl_behavior.terminal import counted, progress_if
+
+__all__ = ["Neighbors", "index_beside", "neighbors"]
+
+
+class Neighbors(Described, Sequence[NearBout]):
+    """Bouts near to examples, the nearest first.
+
+    Parameters
+    ----------
+    bouts : the bouts.
+    rows : their rows in the embeddings.
+    """
+
+    def __init__(self, bouts: Sequence[NearBout], rows: Sequence[EmbeddingRow]) -> None:
+        self.bouts, self.rows = tuple(bouts), tuple(rows)
+
+    def __len__(self) -> int:
+        return len(self.bouts)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.bouts[place]
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame: recording, agent and target where rows have them, frames, seconds, distance.
+
+        Raises
+        ------
+        InputError
+            If pandas is not installed.
+        """
+        pairs = list(zip(self.bouts, self.rows, strict=True))
+        columns: dict[str, list[Any]] = {"recording": [row.recording for row in self.rows], **actor_columns(self.rows)}
+        columns |= {
+            "start_frame": [bout.start for bout in self.bouts],
+            "stop_frame": [bout.stop for bout in self.bouts],
+            "start_s": [bout.start / row.fps for bout, row in pairs],
+            "stop_s": [bout.stop / row.fps for bout, row in pairs],
+            "nearest_frame": [bout.frame for bout in self.bouts],
+            "distance": [bout.distance for bout in self.bouts],
+        }
+        return data_frame(columns)
+
+    def _headline(self) -> str:
+        return f"Neighbors: {counted(len(self), 'bout')}, the nearest first"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [(str(bout), f"{bout.distance:.3f}") for bout in self]
+
+
+def index_beside(embeddings: Path) -> Path:
+    """Folder of the index of an embeddings folder."""
+    # "." and ".." have no name to append to.
+    path = embeddings.resolve() if embeddings.name in ("", "..") else embeddings
+    return path.with_name(f"{path.name}.index")
+
+
+def neighbors(
+    embeddings: Embeddings | str | Path,
+    query: str | Sequence[str],
+    k: int = 10,
+    *,
+    unlike: str | Sequence[str] = (),
+    agent: str = "",
+    target: str = "",
+    recordings: Sequence[str] = (),
+    exclude_seconds: float = EXCLUDE_SECONDS,
+    index: str | Path | None = None,
+    verbose: bool = True,
+) -> Neighbors:
+    """Find the bouts nearest to examples. The first search builds an index beside the embeddings, and keeps it.
+
+    Parameters
+    ----------
+    embeddings : embeddings, or their folder.
+    query : examples "RECORDING:FRAME" or "RECORDING:START-STOP"; frames count from 0, STOP is excluded.
+    k : number of bouts.
+    unlike : examples to avoid, such as wrong hits of an earlier search.
+    agent, target : animals of the examples, in embeddings of animals or pairs.
+    recordings : search these recordings alone (ids or globs); empty = all.
+    exclude_seconds : minimum time between hits and examples in one recording.
+    index : folder of the index; None = beside the embeddings. For other settings of the index, build it with
+        `ssl_behavior.retrieval.build_index`.
+    verbose : print the progress of the index.
+
+    Raises
+    ------
+    InputError
+        If an example is not in the embeddings, `k` or `exclude_seconds` is no possible number, or the index belongs to
+        other embeddings.
+    """
+    embeddings = embeddings if isinstance(embeddings, Embeddings) else Embeddings(embeddings)
+
+    def examples(texts: str | Sequence[str], argument: str) -> tuple[Span, ...]:
+        several = [texts] if isinstance(texts, str) else texts
+        return tuple(example_of(Span.parse(text, argument), embeddings, agent, target) for text in several)
+
+    asked = Query(examples(query, "query"), examples(unlike, "unlike"))
+    rows = embeddings.select(recordings) if recordings else embeddings.rows
+    searchable(embeddings, asked, k, rows, exclude_seconds)
+    folder = Path(index) if index is not None else index_beside(embeddings.path)
+    if (folder / "index.json").exists():
+        opened = FrameIndex.open(folder, embeddings)
+    else:
+        with progress_if(verbose) as progress:
+            opened = build_index(embeddings, folder, SpaceConfig(unit=True), IndexConfig(), progress=progress)
+    bouts = nearest_bouts(opened, asked, k, rows, exclude_seconds)
+    return Neighbors(bouts, [recording_of(bout, embeddings) for bout in bouts])
