@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pretrain.estimator import PoseEmbedder, pretrain
-    from ssl_behavior.clusters import Clustering, cluster
+    from ssl_behavior.clusters import Clustering, cluster, describe
     from ssl_behavior.embedding import Encoder, load
     from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.errors import InputError
     from ssl_behavior.importer import read
     from ssl_behavior.recording import Labels, Recording
+    from ssl_behavior.reports import report
     from ssl_behavior.retrieval import Neighbors, neighbors
     from ssl_behavior.skeleton import SKELETONS, Skeleton, load_skeleton
     from ssl_behavior.store import Store, write_store
@@ -35,17 +36,21 @@ __all__ = [
     "Skeleton",
     "Store",
     "cluster",
+    "describe",
     "load",
     "load_skeleton",
     "neighbors",
     "pretrain",
     "read",
+    "report",
     "write_store",
 ]
 
 _HOME = {
     "Clustering": "clusters",
     "cluster": "clusters",
+    "describe": "clusters",
+    "report": "reports",
     "Neighbors": "retrieval",
     "neighbors": "retrieval",
     "Embeddings": "embedding",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,8 +21,9 @@ from ssl_behavior.embeddings_folder import EmbeddingRow, recording_numbers
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_contents, write_json
 from ssl_behavior.programs import ProgramsConfig
+from ssl_behavior.reprs import Described, data_frame
 from ssl_behavior.row_labels import behavior_labels
-from ssl_behavior.terminal import Progress, no_progress
+from ssl_behavior.terminal import Progress, counted, no_progress
 
 __all__ = ["CARDS", "BoutLengths", "Card", "Cards", "Follower", "MedoidBout", "count_cards", "make_cards"]
 
@@ -96,8 +98,8 @@ class Card:
     shares: Mapping[str, float]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cards:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Cards(Described):
     """All cards of a clustering.
 
     Parameters
@@ -120,6 +122,36 @@ class Cards:
     notes: tuple[str, ...]
     clusters: tuple[Card, ...]
     discovery: Discovery
+
+    def to_frame(self) -> Any:
+        """Clusters as a pandas DataFrame: share, bouts, recordings, the most frequent label and its share, sentence.
+
+        Raises
+        ------
+        InputError
+            If pandas is not installed.
+        """
+        cards = self.clusters
+        labels = [max(card.labels, key=lambda label: label.both, default=None) for card in cards]
+        return data_frame(
+            {
+                "cluster": [card.cluster for card in cards],
+                "share": [card.share for card in cards],
+                "bouts": [card.bouts.number if card.bouts else 0 for card in cards],
+                "median_bout_s": [card.bouts.median if card.bouts else float("nan") for card in cards],
+                "recordings": [card.recordings for card in cards],
+                "label": [label.behavior if label and label.both else "" for label in labels],
+                "label_share": [label.both / label.of_cluster if label and label.both else 0.0 for label in labels],
+                "sentence": [card.sentence for card in cards],
+            }
+        )
+
+    def _headline(self) -> str:
+        size = f"{counted(len(self.clusters), 'cluster')} of {counted(self.num_frames, 'frame')}"
+        return f"Description of {size} in {counted(self.num_recordings, 'recording')}"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [(str(card.cluster), f"{card.share:.1%}  {card.sentence}".rstrip()) for card in self.clusters]
 
     def save(self, folder: Path) -> None:
         """Write `cards.json`."""
@@ -178,8 +210,8 @@ def make_cards(
     measures = fit_measures(clustered.store, clustered.rows, programs, actors)
     compared = compare_clusters(clustered.frames, measures, progress)
     tables = [contingency(clustered, labels) for labels in behavior_labels(clustered.store, clustered.frames.rows)]
-    counted = count_cards(clustered.frames, tables, seed)
-    differences = differences_of(compared, measures.measures, np.array([card.frames for card in counted]))
+    cards = count_cards(clustered.frames, tables, seed)
+    differences = differences_of(compared, measures.measures, np.array([card.frames for card in cards]))
     subjects, length = subjects_of(measures, clustered.store.skeleton), measures.body_length
     return Cards(
         num_frames=len(clustered.frames.labels),
@@ -197,7 +229,7 @@ def make_cards(
                 medoids=_medoids(clustered.frames, geometry.distance, card.cluster, medoids),
                 differences=tuple(own),
             )
-            for card, own, apart in zip(counted, differences, geometry.separation, strict=True)
+            for card, own, apart in zip(cards, differences, geometry.separation, strict=True)
         ),
         discovery=discover(clustered, tables, geometry, _seen(differences, clustered.num_clusters)),
     )

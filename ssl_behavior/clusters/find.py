@@ -1,21 +1,24 @@
-"""Clusters from Python in one call."""
+"""Clusters and their description from Python, each in one call."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ssl_behavior.clusters.algorithms import DensityConfig, KMeansConfig
+from ssl_behavior.clusters.cards import Cards, make_cards
 from ssl_behavior.clusters.clustering import DENSITY_DIMS, Clustering, fit_clusters
-from ssl_behavior.clusters.folder import MARKER, save_clustering
+from ssl_behavior.clusters.folder import MARKER, ClusteredStore, load_clustering, save_clustering
 from ssl_behavior.clusters.frame_clusters import SmoothingConfig
 from ssl_behavior.configs import config_from_dict
 from ssl_behavior.embedding_space import SpaceConfig
 from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import check_free
+from ssl_behavior.programs import ProgramsConfig, with_programs_of
+from ssl_behavior.store import Store
 from ssl_behavior.terminal import progress_if
 
-__all__ = ["METHODS", "cluster"]
+__all__ = ["METHODS", "cluster", "describe"]
 
 METHODS = ("kmeans", "hdbscan")
 
@@ -72,6 +75,46 @@ def cluster(
     if out is not None:
         save_clustering(found, out, overwrite)
     return found
+
+
+def describe(
+    clusters: Clustering | str | Path,
+    embeddings: Embeddings | str | Path,
+    store: Store | str | Path,
+    *,
+    examples: int = 5,
+    programs: str | Path | None = None,
+    seed: int = 0,
+    verbose: bool = True,
+) -> Cards:
+    """Describe every cluster: its share, bouts, typical bouts, known labels, and a sentence about what sets it apart.
+
+    Parameters
+    ----------
+    clusters : of `cluster`, or their folder.
+    embeddings : that were clustered, or their folder.
+    store : of the recordings, or its folder.
+    examples : number of typical bouts of each cluster.
+    programs : Python file with further task programs to measure.
+    verbose : print the progress.
+
+    Raises
+    ------
+    InputError
+        If clusters, embeddings and store do not belong together, or `examples` is negative.
+    """
+    if examples < 0:
+        raise InputError(f"`examples` must be 0 or more, got {examples}")
+    found = clusters if isinstance(clusters, Clustering) else load_clustering(clusters)
+    embeddings = embeddings if isinstance(embeddings, Embeddings) else Embeddings(embeddings)
+    found.check_labeled(embeddings)
+    clustered = ClusteredStore.of(found.frames, store if isinstance(store, Store) else Store(store))
+    measured = ProgramsConfig() if programs is None else with_programs_of(ProgramsConfig(), Path(programs))
+    with progress_if(verbose) as progress:
+        return make_cards(
+            clustered, found.space.blocks(embeddings), found.model.centers, unit=found.space.config.unit,
+            programs=measured, medoids=examples, seed=seed, progress=progress,
+        )  # fmt: skip
 
 
 def _config(

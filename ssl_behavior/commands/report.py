@@ -11,7 +11,7 @@ from ssl_behavior.terminal import counted, echo, progress_bars
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ssl_behavior.report import Gathered, ReportConfig
+    from ssl_behavior.reports import Gathered, ReportConfig
 
 __all__ = ["main"]
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     # Slow imports come after parsing, so that --help answers at once.
     from ssl_behavior.files import check_free
-    from ssl_behavior.report import check_page, write_report
+    from ssl_behavior.reports import check_page, write_report
     from ssl_behavior.terminal import make_console
 
     config = _config(options)
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _config(options: argparse.Namespace) -> "ReportConfig":
     from ssl_behavior.errors import InputError
-    from ssl_behavior.report import DEFAULT_PROGRAMS, MOST_POINTS, ReportConfig
+    from ssl_behavior.reports import DEFAULT_PROGRAMS, MOST_POINTS, ReportConfig
 
     if not 1 <= options.projector_points <= MOST_POINTS:
         raise InputError(f"--projector-points must be 1 to {MOST_POINTS:,}, got {options.projector_points:,}")
@@ -80,7 +80,7 @@ def _gathered(options: argparse.Namespace, config: "ReportConfig", console: "Con
     from ssl_behavior.clusters import load_frames
     from ssl_behavior.clusters.cards import Cards
     from ssl_behavior.embeddings_folder import Embeddings
-    from ssl_behavior.report import gather_report, read_profiles, read_scores
+    from ssl_behavior.reports import gather_report, read_profiles, read_scores
     from ssl_behavior.store import Store
 
     store, embeddings = Store(options.store), Embeddings(options.embeddings)
@@ -99,7 +99,7 @@ def _gathered(options: argparse.Namespace, config: "ReportConfig", console: "Con
 
 
 def _write_projector(options: argparse.Namespace, gathered: "Gathered") -> int:
-    from ssl_behavior.report import write_projector
+    from ssl_behavior.reports import write_projector
 
     return write_projector(
         gathered.report, gathered.points, options.projector, options.projector_points, options.seed, options.overwrite

@@ -10,7 +10,7 @@ import pytest
 from ssl_behavior import cli
 from ssl_behavior.commands import VERBS, Verb, as_options
 from ssl_behavior.errors import InputError
-from ssl_behavior.report import maps
+from ssl_behavior.reports import maps
 
 
 def run(*arguments):

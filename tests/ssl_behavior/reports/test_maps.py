@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.report.maps import MAPS, check_map, draw_map
+from ssl_behavior.reports.maps import MAPS, check_map, draw_map
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.report import (
+from ssl_behavior.reports import (
     MOST_POINTS,
     AnimalProfiles,
     Channel,

@@ -12,7 +12,7 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import read_contents, read_json
-from ssl_behavior.report.contents import AnimalProfiles, ProfileTest, Scores
+from ssl_behavior.reports.contents import AnimalProfiles, ProfileTest, Scores
 
 __all__ = ["read_profiles", "read_scores"]
 

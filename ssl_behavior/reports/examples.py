@@ -15,7 +15,7 @@ from ssl_behavior.embedding_space import Space
 from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, recording_numbers
 from ssl_behavior.errors import InputError
 from ssl_behavior.faiss_library import load_faiss
-from ssl_behavior.report.contents import Ethogram, ExampleBout, Neighbor, ReportRecording
+from ssl_behavior.reports.contents import Ethogram, ExampleBout, Neighbor, ReportRecording
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.store import Store, StoreRow
 

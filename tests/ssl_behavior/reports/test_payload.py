@@ -5,8 +5,8 @@ import zlib
 import numpy as np
 import pytest
 
-from ssl_behavior.report import Channel, Ethogram, ExampleBout, FrameMap, Report, ReportRecording
-from ssl_behavior.report.page import pack, packed_report, safe_json
+from ssl_behavior.reports import Channel, Ethogram, ExampleBout, FrameMap, Report, ReportRecording
+from ssl_behavior.reports.page import pack, packed_report, safe_json
 from ssl_behavior.skeleton import SKELETONS
 
 

@@ -4,8 +4,8 @@ import pytest
 from ssl_behavior.bouts import BoutTable
 from ssl_behavior.embedding_space import Space
 from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
-from ssl_behavior.report import Ethogram
-from ssl_behavior.report.examples import bouts_in, central_bouts, nearest_points, pooled, seconds_of, similar_bouts
+from ssl_behavior.reports import Ethogram
+from ssl_behavior.reports.examples import bouts_in, central_bouts, nearest_points, pooled, seconds_of, similar_bouts
 
 ROWS = (
     EmbeddingRow(id="a", offset=0, frames=101, fps=10.0),

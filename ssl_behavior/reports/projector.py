@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder
-from ssl_behavior.report.contents import MOST_POINTS, Ethogram, FrameMap, Report, front_and_back
+from ssl_behavior.reports.contents import MOST_POINTS, Ethogram, FrameMap, Report, front_and_back
 from ssl_behavior.seeds import numpy_generator
 from ssl_behavior.skeleton import Skeleton
 

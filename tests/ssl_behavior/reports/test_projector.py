@@ -7,7 +7,7 @@ from tensorboard.plugins.projector import projector_config_pb2, projector_plugin
 from werkzeug.test import Client
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.report import write_projector
+from ssl_behavior.reports import write_projector
 
 from .conftest import EVIL
 

@@ -11,7 +11,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.numerics import oriented, principal_components
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
 from ssl_behavior.recording import observed_points
-from ssl_behavior.report.contents import Channel
+from ssl_behavior.reports.contents import Channel
 from ssl_behavior.seeds import derive_seed
 from ssl_behavior.store import Store, StoreRow, common_fps
 from ssl_behavior.units import Actors, Unit

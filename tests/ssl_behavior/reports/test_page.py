@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.report import Report, ReportRecording, check_page, render_report, write_report
+from ssl_behavior.reports import Report, ReportRecording, check_page, render_report, write_report
 from ssl_behavior.skeleton import SKELETONS
 
 from .conftest import EVIL, S1

@@ -10,9 +10,9 @@ from ssl_behavior.bouts import BoutTable
 from ssl_behavior.clusters import load_frames
 from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
-from ssl_behavior.report import Report, ReportConfig, ReportRecording, gather_report, render_report, write_projector
-from ssl_behavior.report.examples import similar_bouts
-from ssl_behavior.report.page import packed_report
+from ssl_behavior.reports import Report, ReportConfig, ReportRecording, gather_report, render_report, write_projector
+from ssl_behavior.reports.examples import similar_bouts
+from ssl_behavior.reports.page import packed_report
 from ssl_behavior.skeleton import SKELETONS
 from ssl_behavior.store import Store
 

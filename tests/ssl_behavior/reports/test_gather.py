@@ -9,7 +9,7 @@ from ssl_behavior.clusters.frame_clusters import transitions
 from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import NOT_ANNOTATED
-from ssl_behavior.report import ReportConfig, gather_report
+from ssl_behavior.reports import ReportConfig, gather_report
 from ssl_behavior.store import Store, write_store
 
 

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssl_behavior.report import Channel, Ethogram, FrameMap
-from ssl_behavior.report.table_rows import channel_differences, difference_rows, discovery_rows, distinctive_labels
+from ssl_behavior.reports import Channel, Ethogram, FrameMap
+from ssl_behavior.reports.table_rows import channel_differences, difference_rows, discovery_rows, distinctive_labels
 
 from .conftest import card, enrichment
 

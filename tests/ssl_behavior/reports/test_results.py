@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ssl_behavior.errors import InputError
-from ssl_behavior.report import read_profiles, read_scores
+from ssl_behavior.reports import read_profiles, read_scores
 
 
 def test_a_probe_as_a_table(folders):

@@ -14,7 +14,7 @@ from ssl_behavior.clusters.enrichment import Enrichment
 from ssl_behavior.clusters.unexplained import DiscoveredBout, DiscoveredCluster, Discovery
 from ssl_behavior.embeddings_folder import Embeddings, store_embeddings
 from ssl_behavior.recording import Labels
-from ssl_behavior.report import ReportConfig, gather_report, read_profiles, read_scores, write_report
+from ssl_behavior.reports import ReportConfig, gather_report, read_profiles, read_scores, write_report
 from ssl_behavior.store import Store, write_store
 
 EVIL = "<img src=x onerror=window.hacked=1>"

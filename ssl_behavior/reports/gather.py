@@ -14,10 +14,10 @@ from ssl_behavior.clusters.frame_clusters import transitions
 from ssl_behavior.embedding_space import Space, SpaceConfig, sample_frames
 from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, count_rows
 from ssl_behavior.errors import InputError
-from ssl_behavior.report.contents import MOST_POINTS, AnimalProfiles, Ethogram, ExampleBout, FrameMap, Report, Scores
-from ssl_behavior.report.examples import Source, choose_bouts, nearest_points
-from ssl_behavior.report.maps import check_map, draw_map, program_channels, tracking_channels
-from ssl_behavior.report.table_rows import MOST_BOUTS
+from ssl_behavior.reports.contents import MOST_POINTS, AnimalProfiles, Ethogram, ExampleBout, FrameMap, Report, Scores
+from ssl_behavior.reports.examples import Source, choose_bouts, nearest_points
+from ssl_behavior.reports.maps import check_map, draw_map, program_channels, tracking_channels
+from ssl_behavior.reports.table_rows import MOST_BOUTS
 from ssl_behavior.row_labels import RowLabels, behavior_labels, stream_labels
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.terminal import Progress, no_progress

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssl_behavior.report import (
+from ssl_behavior.reports import (
     AnimalProfiles,
     Ethogram,
     ExampleBout,

@@ -1,6 +1,6 @@
 """Report: one HTML file that shows embeddings, clusters and labels, and files for TensorBoard's projector."""
 
-from ssl_behavior.report.contents import (
+from ssl_behavior.reports.contents import (
     MOST_POINTS,
     AnimalProfiles,
     Channel,
@@ -13,10 +13,11 @@ from ssl_behavior.report.contents import (
     ReportRecording,
     Scores,
 )
-from ssl_behavior.report.gather import DEFAULT_PROGRAMS, Gathered, ReportConfig, gather_report
-from ssl_behavior.report.page import check_page, render_report, write_report
-from ssl_behavior.report.projector import PROJECTOR_POINTS, write_projector
-from ssl_behavior.report.result_files import read_profiles, read_scores
+from ssl_behavior.reports.gather import DEFAULT_PROGRAMS, Gathered, ReportConfig, gather_report
+from ssl_behavior.reports.page import check_page, render_report, write_report
+from ssl_behavior.reports.projector import PROJECTOR_POINTS, write_projector
+from ssl_behavior.reports.result_files import read_profiles, read_scores
+from ssl_behavior.reports.write import report
 
 __all__ = [
     "DEFAULT_PROGRAMS",
@@ -39,6 +40,7 @@ __all__ = [
     "read_profiles",
     "read_scores",
     "render_report",
+    "report",
     "write_projector",
     "write_report",
 ]
