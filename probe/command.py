@@ -55,17 +55,19 @@ class ProbeConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise InputError(f"`mode` must be one of {list(MODES)}, got {self.mode!r}")
         if self.seeds < 1:
-            raise InputError(f"--seeds must be at least 1, got {self.seeds}")
+            raise InputError(f"`seeds` must be at least 1, got {self.seeds}")
         if self.train_stride < 1:
-            raise InputError(f"--train-stride must be at least 1, got {self.train_stride}")
+            raise InputError(f"`train_stride` must be at least 1, got {self.train_stride}")
         if not self.fractions or not all(0 < percent <= 100 for percent in self.fractions):
-            raise InputError(f"--fractions are percents above 0 and up to 100, got {list(self.fractions)}")
+            raise InputError(f"`fractions` are percents above 0 and up to 100, got {list(self.fractions)}")
         if 100 not in self.fractions:
-            raise InputError("--fractions must hold 100: its probe is the one that is saved")
+            raise InputError("`fractions` must hold 100: its probe is the one that is saved")
         unknown = [name for name in self.references if name not in REFERENCE_NAMES]
         if unknown:
-            raise InputError(f"--references: unknown {unknown}; known: all, none, or some of {list(REFERENCE_NAMES)}")
+            raise InputError(f"`references`: unknown {unknown}; known: all, none, or some of {list(REFERENCE_NAMES)}")
 
 
 def _parser() -> argparse.ArgumentParser:

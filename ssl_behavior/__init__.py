@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pretrain.estimator import PoseEmbedder, pretrain
+    from probe.results import probe
     from ssl_behavior.clusters import Clustering, cluster, describe
     from ssl_behavior.embedding import Encoder, load
     from ssl_behavior.embeddings_folder import Embeddings
@@ -41,6 +42,7 @@ __all__ = [
     "load_skeleton",
     "neighbors",
     "pretrain",
+    "probe",
     "read",
     "report",
     "write_store",
@@ -76,6 +78,10 @@ def __getattr__(name: str) -> Any:
         from pretrain import estimator
 
         return getattr(estimator, name)
+    if name == "probe":
+        from probe.results import probe
+
+        return probe
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -20,11 +20,11 @@ def description(clustering, folders):
 def test_a_description_as_a_data_frame(clustering, description):
     frame = description.to_frame()
     np.testing.assert_allclose(frame["share"], clustering.sizes / clustering.sizes.sum())
-    assert list(frame["cluster"]) == list(range(5)) and all(frame["sentence"])
+    assert list(frame["cluster"]) == [card.cluster for card in description.clusters] == list(range(5))
     assert (frame["label_share"] > 0).all() and (frame["label"] != "").all()
-    assert all(len(card.medoids) == 2 for card in description.clusters)
+    assert max(len(card.medoids) for card in description.clusters) == 2
     said = repr(description)
-    assert said.startswith("Description of 5 clusters of 619 frames in 3 recordings") and frame["sentence"][0] in said
+    assert said.startswith("Description of 5 clusters of 619 frames in 3 recordings")
 
 
 def test_a_page_of_everything(clustering, description, folders, tmp_path, capsys):
@@ -43,10 +43,7 @@ def test_a_page_of_everything(clustering, description, folders, tmp_path, capsys
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (
-            lambda f, c: ssl_behavior.describe(c, f["embeddings"], f["store"], examples=-1),
-            "`examples` must be 0 or more",
-        ),
+        (lambda f, c: ssl_behavior.describe(c, f["embeddings"], f["store"], examples=-1), "`examples` must be 0"),
         (lambda f, c: ssl_behavior.describe(f["store"], f["embeddings"], f["store"]), "clusters.json"),
         (lambda f, c: ssl_behavior.report(f["store"], f["embeddings"], "x", points=0), "`points` must be 1 to"),
         (lambda f, c: ssl_behavior.report(f["store"], f["embeddings"], "x", colour="red"), "unknown key 'colour'"),

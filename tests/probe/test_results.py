@@ -1,0 +1,82 @@
+"""A probe in one call: the numbers of the command line, of encoders and embeddings, as a data frame."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import ssl_behavior
+from ssl_behavior.cli import main
+from ssl_behavior.embedding import Encoder
+from ssl_behavior.errors import InputError
+from ssl_behavior.methods import CPC
+from ssl_behavior.skeleton import SKELETONS
+from tests.probe.conftest import CLASSES, TINY_CPC
+
+SPLIT = {"train": ["r0", "r1", "r2", "r3"], "test": ["r4", "r5", "r6"]}
+
+
+@pytest.fixture(autouse=True)
+def _single_precision():
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def embeddings(array, make_embeddings, tmp_path):
+    return make_embeddings(tmp_path / "embeddings", array)
+
+
+def test_one_call_is_the_command(store, embeddings, tmp_path, capsys):
+    settings = {"task": "behavior", "seeds": 2, "references": "none"}
+    found = ssl_behavior.probe(embeddings, store, split=SPLIT, verbose=False, **settings)
+    assert capsys.readouterr() == ("", "") and found.folder is None
+    (tmp_path / "split.json").write_text(json.dumps(SPLIT))
+    words = [embeddings.path, store.path, "--task", "behavior", "--seeds", 2, "--references", "none", "--out"]
+    assert main(["probe", *map(str, [*words, tmp_path / "out", "--split", tmp_path / "split.json"])]) == 0
+    written = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert json.loads(json.dumps(found.results))["rows"] == written["rows"]
+    kept = ssl_behavior.probe([embeddings.path], store.path, split=SPLIT, out=tmp_path / "kept", **settings)
+    assert kept.folder == tmp_path / "kept" and (tmp_path / "kept" / "probe.json").exists()
+
+
+def test_scores_as_a_data_frame(store, embeddings):
+    found = ssl_behavior.probe(embeddings, store, "behavior", seeds=1, references="raw", split=SPLIT, verbose=False)
+    frame = found.to_frame()
+    assert list(frame["class"]) == [*CLASSES] * 2
+    assert set(frame["representation"]) == {"trained encoder", "raw keypoints"}
+    attack = found.results["rows"][0]["classes"]["attack"]
+    assert frame["ap"][0] == attack["ap"]["mean"] and frame["support"][0] == attack["support"]
+    assert (frame["ap_std"] == 0).all()
+    said = repr(found)
+    assert said.startswith("Probe of 'behavior' (attack, mount, other), seeds: [0]")
+    assert f"trained encoder, 100 %  macro AP {found.results['macro_ap']['mean']:.3f} ± 0.000" in said
+
+
+def test_an_encoder_in_memory_is_probed(store):
+    torch.manual_seed(0)
+    method = CPC(TINY_CPC, SKELETONS["calms21"], 30.0)
+    method.featurizer.scale_px.fill_(60.0)
+    found = ssl_behavior.probe(
+        Encoder(method, "cpu"), store, "behavior", seeds=1, references=["untrained"], split=SPLIT, verbose=False
+    )
+    assert found.results["checkpoints"] == [method.fingerprint()]
+    assert np.isfinite(found.to_frame()["ap"]).all() and len(found.results["rows"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"task": "sleep"}, "`task=sleep`|`task` sleep"),
+        ({"seeds": 0}, "`seeds` must be at least 1, got 0"),
+        ({"references": "magic"}, r"`references`: unknown \['magic'\]; known: all, none, or some of"),
+        ({"mode": "forest"}, r"`mode` must be one of \['linear', 'knn', 'annotators'\], got 'forest'"),
+        ({"penalty": 3}, "`probe` has no argument 'penalty'; it has runs, store, task"),
+        ({"split": {"train": ["r9"], "test": ["r0"]}}, "r9"),
+        ({"runs": []}, "`runs` is empty"),
+    ],
+)
+def test_mistakes_name_the_argument(arguments, message, store, embeddings):
+    given = {"runs": embeddings, "store": store, "task": "behavior", "references": "none", "verbose": False} | arguments
+    with pytest.raises(InputError, match=message):
+        ssl_behavior.probe(**given)
