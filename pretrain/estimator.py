@@ -1,7 +1,8 @@
 """Pretraining from Python: a function, and a scikit-learn estimator."""
 
+import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ from rich.console import Console
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
-from pretrain.config import run_config_from
+from pretrain.config import RunConfig, run_config_from
 from pretrain.recipes import RECIPES
 from pretrain.run import train
-from ssl_behavior.embedding import Encoder, load
+from ssl_behavior.arguments import whole_number
+from ssl_behavior.device import choose_device
+from ssl_behavior.embedding import Encoder, checked_recordings, load
 from ssl_behavior.errors import InputError
 from ssl_behavior.recording import Recording
-from ssl_behavior.store import Store, write_store
+from ssl_behavior.store import Store, open_store, write_store
 from ssl_behavior.terminal import listed
 
 __all__ = ["PoseEmbedder", "pretrain"]
@@ -58,26 +61,54 @@ def pretrain(
     KeyboardInterrupt
         After Ctrl-C; a run in `out` has saved a checkpoint.
     """
-    if recipe not in RECIPES:
-        raise InputError(f"`recipe`: unknown recipe {recipe!r}; known: {sorted(RECIPES)}")
+    config = _config(recipe, steps, seed, device, overrides)
     if resume and out is None:
         raise InputError("`resume` needs `out`, the folder of the run to continue")
-    own = {"seed": seed, "device": device} | ({} if steps is None else {"steps": steps})
-    given = dict(overrides or {})
-    if twice := sorted({"seed", "device", "steps"} & given.keys()):
-        raise InputError(f"`overrides` has {listed(twice)}: pass {'it' if len(twice) == 1 else 'them'} as an argument")
-    config = run_config_from(RECIPES[recipe](), given, own, where="overrides")
-    several = [stores] if isinstance(stores, Store | str | Path) else list(stores)
-    if not several:
-        raise InputError("`stores` is empty; expected a store, its folder, or a list of them")
-    folders = [one.path if isinstance(one, Store) else Path(one) for one in several]
+    folders = [open_store(store, "stores").path for store in _stores(stores)]
+    console = None if verbose else Console(quiet=True)
     with tempfile.TemporaryDirectory(prefix="ssl-behavior-") as scratch:
-        run = Path(out or Path(scratch) / "run")
+        run = Path(out) if out is not None else Path(scratch) / "run"
         try:
-            train(config, folders, run, resume, None if verbose else Console(quiet=True))
+            train(config, folders, run, resume, console, str if out is not None else _without_folder)
         except SystemExit:
             raise KeyboardInterrupt from None
         return load(run, device=config.device)
+
+
+def _config(recipe: str, steps: int | None, seed: int, device: str, overrides: Mapping[str, Any] | None) -> RunConfig:
+    """The run's configuration; errors name the argument."""
+    if not isinstance(recipe, str) or recipe not in RECIPES:
+        raise InputError(f"`recipe`: unknown recipe {recipe!r}; known: {sorted(RECIPES)}")
+    choose_device(device)
+    own: dict[str, Any] = {"seed": whole_number(seed, "seed"), "device": device}
+    own |= {} if steps is None else {"steps": whole_number(steps, "steps", 1)}
+    if not isinstance(overrides, Mapping | None):
+        raise InputError(f"`overrides` must map keys of the configuration to values, got {overrides!r:.80}")
+    given = dict(overrides or {})
+    if twice := sorted(own.keys() & given.keys() | ({"steps"} & given.keys())):
+        raise InputError(f"`overrides` has {listed(twice)}: pass {'it' if len(twice) == 1 else 'them'} as an argument")
+    return run_config_from(RECIPES[recipe](), given, own, where="overrides")
+
+
+def _stores(stores: Any) -> list[Any]:
+    several = [stores] if isinstance(stores, Store | str | Path) or not isinstance(stores, Iterable) else list(stores)
+    if not several:
+        raise InputError("`stores` is empty; expected a store, its folder, or a list of them")
+    if any(isinstance(one, Recording) for one in several):
+        raise InputError("`stores` has recordings: write them with `ssl_behavior.write_store`, and pass the store")
+    return several
+
+
+def _without_folder(line: str) -> str:
+    """A printed line of a run whose folder is temporary: nobody can go on there.
+
+    >>> _without_folder("done: 5 steps; the model is in /tmp/run")
+    'done: 5 steps'
+    >>> _without_folder("stopped after step 3; saved. Continue with `resume` and `out=/tmp/run`")
+    'stopped after step 3; not saved: pass `out` to keep what is learned'
+    """
+    line = re.sub(r"; the model is in .*", "", line)
+    return re.sub(r"; saved\. Continue with .*", "; not saved: pass `out` to keep what is learned", line)
 
 
 class PoseEmbedder(TransformerMixin, BaseEstimator):
@@ -91,9 +122,10 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
     recipe : name of a pretraining recipe.
     steps : training steps; None for the number in the recipe.
     seed : seed of all random numbers.
-    out : folder of the run; None trains in a temporary folder.
+    out : folder of the run; None trains in a temporary folder, as cross-validation needs.
     overrides : further keys of the run's configuration, e.g. {"precision": "float32", "optim.lr": 1e-3}.
     rows : "frames" (default), or "recordings": mean and standard deviation of each column over a recording's frames.
+    device : "auto", "cpu", "cuda" or "mps".
     verbose : print the progress.
 
     Attributes
@@ -109,10 +141,11 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
         out: str | Path | None = None,
         overrides: Mapping[str, Any] | None = None,
         rows: str = "frames",
+        device: str = "auto",
         verbose: bool = True,
     ) -> None:
         self.recipe, self.steps, self.seed, self.out, self.overrides = recipe, steps, seed, out, overrides
-        self.rows, self.verbose = rows, verbose
+        self.rows, self.device, self.verbose = rows, device, verbose
 
     def fit(self, recordings: Sequence[Recording], y: object = None) -> "PoseEmbedder":
         """Pretrain on recordings of one skeleton; `y` is ignored.
@@ -125,13 +158,12 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
         """
         if self.rows not in ROWS:
             raise InputError(f"`rows` must be one of {list(ROWS)}, got {self.rows!r}")
-        overrides = dict(self.overrides or {})
-        device = str(overrides.pop("device", "auto"))
+        found = checked_recordings(recordings)
         with tempfile.TemporaryDirectory(prefix="ssl-behavior-") as scratch:
-            store = write_store(Path(scratch) / "store", recordings)
+            store = write_store(Path(scratch) / "store", found)
             self.encoder_ = pretrain(
-                store, self.recipe, self.steps, seed=self.seed, out=self.out, device=device, overrides=overrides,
-                verbose=self.verbose,
+                store, self.recipe, self.steps, seed=self.seed, out=self.out, device=self.device,
+                overrides=self.overrides, verbose=self.verbose,
             )  # fmt: skip
         return self
 
@@ -144,11 +176,16 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
         ------
         NotFittedError
             Before `fit`.
+        InputError
+            If recordings do not fit the encoder, or one without frames is asked for its mean.
         """
         encoder = self._fitted()
-        embedded = encoder.transform(recordings)
+        found = checked_recordings(recordings)
+        embedded = encoder.transform(found)
         if self.rows == "recordings":
-            embedded = [np.concatenate([one.mean(axis=0), one.std(axis=0)])[None] for one in embedded]
+            if empty := [one.id for one in found if not one.num_frames]:
+                raise InputError(f"recording {empty[0]!r} has no frames, and rows='recordings' takes their mean")
+            embedded = [_mean_and_std(one) for one in embedded]
         width = encoder.dim * (2 if self.rows == "recordings" else 1)
         return np.concatenate([np.empty((0, width), np.float32), *embedded])
 
@@ -163,3 +200,9 @@ class PoseEmbedder(TransformerMixin, BaseEstimator):
         if not hasattr(self, "encoder_"):
             raise NotFittedError("call fit first, or load an existing run with ssl_behavior.load")
         return self.encoder_
+
+
+def _mean_and_std(embedded: np.ndarray) -> np.ndarray:
+    """[1, 2 dim] over the frames, summed in float64: constant columns have no deviation."""
+    statistics = [embedded.mean(axis=0, dtype=np.float64), embedded.std(axis=0, dtype=np.float64)]
+    return np.concatenate(statistics)[None].astype(np.float32)

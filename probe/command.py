@@ -4,9 +4,10 @@ This module holds the command line only, so that `--help` and a mistyped option 
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ssl_behavior.errors import InputError
 
@@ -39,7 +40,7 @@ class ProbeConfig:
     task: str
     out: Path
     mode: str = "linear"
-    split: Path | None = None
+    split: Path | Mapping[str, Any] | None = None
     seeds: int = 5
     fractions: tuple[float, ...] = (100.0,)
     references: tuple[str, ...] = REFERENCE_NAMES

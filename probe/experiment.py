@@ -144,7 +144,9 @@ class Predictions:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def split_parts(store: Store, task: Task, file: Path | None = None, seed: int = 0) -> dict[str, Split]:
+def split_parts(
+    store: Store, task: Task, file: Path | Mapping[str, Any] | None = None, seed: int = 0
+) -> dict[str, Split]:
     """The split of every part of a task (`probe.tasks.task_parts`), made by `make_split`.
 
     Annotators label different recordings, so each annotator has a split. Behaviors may be annotated in the same
@@ -162,7 +164,9 @@ def split_parts(store: Store, task: Task, file: Path | None = None, seed: int = 
     return {name: _restricted(whole, name, annotated_rows(store, part), seed) for name, part in parts.items()}
 
 
-def _named_split(store: Store, part: Task, file: Path | None, seed: int, one_of_many: bool) -> Split:
+def _named_split(
+    store: Store, part: Task, file: Path | Mapping[str, Any] | None, seed: int, one_of_many: bool
+) -> Split:
     try:
         return make_split(store, file, seed, annotated_rows(store, part))
     except InputError as error:

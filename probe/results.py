@@ -1,10 +1,8 @@
 """Probes from Python in one call."""
 
-import json
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,13 @@ from rich.console import Console
 
 from probe.command import REFERENCE_NAMES, ProbeConfig
 from probe.run import run_probe
+from ssl_behavior.arguments import check_number, several, whole_number
 from ssl_behavior.embedding import Encoder
 from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.reprs import Described, data_frame
-from ssl_behavior.store import Store
-from ssl_behavior.terminal import listed, make_console
+from ssl_behavior.store import Store, open_store
+from ssl_behavior.terminal import listed, make_console, progress_if
 
 __all__ = ["ProbeResults", "probe"]
 
@@ -93,7 +92,8 @@ def probe(
 
     Parameters
     ----------
-    runs : an encoder, embeddings, or the folder of a run or of either; several are pretraining seeds of one encoder.
+    runs : an encoder, embeddings, or the folder of a run or of either; several are pretraining seeds of one encoder. An
+        encoder that gives some of its columns has no untrained reference.
     store : with the labels, or its folder.
     task : a label stream of the store, or calms21_task1, calms21_task2, calms21_task3.
     seeds : number of probe seeds.
@@ -110,36 +110,62 @@ def probe(
     InputError
         If runs, store, task and split do not fit together, or an argument is unknown.
     """
-    names = [references] if isinstance(references, str) else list(references)
-    if names in (["all"], ["none"]):
-        names = list(REFERENCE_NAMES) if names == ["all"] else []
-    several = [runs] if isinstance(runs, Encoder | Embeddings | str | Path) else list(runs)
-    if not several:
-        raise InputError("`runs` is empty; expected an encoder, embeddings, a folder, or a list of them")
-    with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ssl-behavior-")))
-        if isinstance(split, Mapping):
-            (scratch / "split.json").write_text(json.dumps({name: list(ids) for name, ids in split.items()}))
-            split = scratch / "split.json"
-        given: dict[str, Any] = {
-            "runs": tuple(_folder(run, scratch / f"run-{number}") for number, run in enumerate(several)),
-            "store": store.path if isinstance(store, Store) else Path(store),
-            "task": task,
-            "out": Path(out) if out is not None else scratch / "results",
-            "split": None if split is None else Path(split),
-            "seeds": seeds,
-            "references": tuple(names),
-        }
-        known = [one.name for one in fields(ProbeConfig)]
-        if unknown := [name for name in options if name not in known]:
-            raise InputError(f"`probe` has no argument {unknown[0]!r}; it has {listed(known, len(known))}")
-        config = ProbeConfig(**(given | options))
-        results = run_probe(config, make_console() if verbose else Console(quiet=True))
+    names = several(references, "references")
+    if names in (("all",), ("none",)):
+        names = REFERENCE_NAMES if names == ("all",) else ()
+    opened, asked = open_store(store), _asked(options)
+    with tempfile.TemporaryDirectory(prefix="ssl-behavior-") as scratch:
+        config = ProbeConfig(
+            runs=tuple(_folders(runs, opened, Path(scratch), verbose)),
+            store=opened.path,
+            task=task,
+            out=Path(out) if out is not None else Path(scratch) / "results",
+            split=split if isinstance(split, Mapping | None) else Path(split),
+            seeds=whole_number(seeds, "seeds", 1),
+            references=names,
+            **asked,
+        )
+        console = make_console() if verbose else Console(quiet=True)
+        results = run_probe(config, console, name_folder=out is not None)
     return ProbeResults(results, config.out if out is not None else None)
 
 
-def _folder(run: Encoder | Embeddings | str | Path, scratch: Path) -> Path:
-    """Folder of an encoder or of embeddings; encoders in memory are saved to `scratch`."""
-    if isinstance(run, Embeddings):
-        return run.path
-    return run.save_pretrained(scratch) if isinstance(run, Encoder) else Path(run)
+def _asked(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Further fields of the configuration, checked."""
+    known = [one.name for one in fields(ProbeConfig) if one.name not in ("runs", "store", "task", "out", "split")]
+    if unknown := [name for name in options if name not in known]:
+        raise InputError(f"`probe` has no argument {unknown[0]!r}; further options are {listed(known, len(known))}")
+    asked = dict(options)
+    asked |= {name: several(asked[name], name) for name in ("macros", "without") if name in asked}
+    if "train_stride" in asked:
+        asked["train_stride"] = whole_number(asked["train_stride"], "train_stride", 1)
+    if asked.get("embeddings") is not None:
+        asked["embeddings"] = Path(*several(asked["embeddings"], "embeddings"))
+    if "fractions" in asked:
+        shares = asked["fractions"] if isinstance(asked["fractions"], Sequence) else [asked["fractions"]]
+        for share in shares:
+            check_number(share, "fractions")
+        asked["fractions"] = tuple(shares)
+    return asked
+
+
+def _folders(runs: Any, store: Store, scratch: Path, verbose: bool) -> Iterator[Path]:
+    """Folders of encoders or embeddings; encoders in memory are written to `scratch`."""
+    each = (
+        [runs] if isinstance(runs, Encoder | Embeddings | str | Path) or not isinstance(runs, Iterable) else list(runs)
+    )
+    if not each:
+        raise InputError("`runs` is empty; expected an encoder, embeddings, a folder, or a list of them")
+    for number, run in enumerate(each):
+        folder = scratch / f"run-{number}"
+        if isinstance(run, Embeddings):
+            yield run.path
+        elif isinstance(run, Encoder) and run.chooses_columns:
+            with progress_if(verbose) as progress:
+                yield run.embed_store(store, folder, dtype="float32", progress=progress).path
+        elif isinstance(run, Encoder):
+            yield run.save_pretrained(folder)
+        elif isinstance(run, str | Path):
+            yield Path(run)
+        else:
+            raise InputError(f"`runs` must be an Encoder, Embeddings or a folder, got {type(run).__name__}")

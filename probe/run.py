@@ -59,7 +59,9 @@ PARTS = "parts"
 """Folder of the heads of a task with several parts, one subfolder per part."""
 
 
-def run_probe(config: ProbeConfig, console: Console, wording: Callable[[str], str] = str) -> dict[str, Any]:
+def run_probe(
+    config: ProbeConfig, console: Console, wording: Callable[[str], str] = str, name_folder: bool = True
+) -> dict[str, Any]:
     """Probe, write `results.json`, `results.md`, `results.csv` and the heads under `config.out`, print the table.
 
     Embeddings are cached under `config.out/embeddings` for later runs.
@@ -67,6 +69,7 @@ def run_probe(config: ProbeConfig, console: Console, wording: Callable[[str], st
     Parameters
     ----------
     wording : translation of printed lines, which name arguments in backticks.
+    name_folder : print where the results are; False where they are temporary.
 
     Raises
     ------
@@ -96,7 +99,8 @@ def run_probe(config: ProbeConfig, console: Console, wording: Callable[[str], st
     console.print(rich_table(rows, plan.title))
     for note in notes:
         console.print(Text(wording(note), style="dim"))
-    console.print(f"results: {config.out / 'results.md'}")
+    if name_folder:
+        console.print(f"results: {config.out / 'results.md'}")
     return results
 
 

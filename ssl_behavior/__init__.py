@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pretrain.estimator import PoseEmbedder, pretrain
-    from probe.results import probe
+    from probe.results import ProbeResults, probe
     from ssl_behavior.clusters import Clustering, cluster, describe
+    from ssl_behavior.clusters.cards import Cards
     from ssl_behavior.embedding import Encoder, load
     from ssl_behavior.embeddings_folder import Embeddings
     from ssl_behavior.errors import InputError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SKELETONS",
+    "Cards",
     "Clustering",
     "Embeddings",
     "Encoder",
@@ -33,6 +35,7 @@ __all__ = [
     "Labels",
     "Neighbors",
     "PoseEmbedder",
+    "ProbeResults",
     "Recording",
     "Skeleton",
     "Store",
@@ -49,6 +52,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Cards": "clusters.cards",
     "Clustering": "clusters",
     "cluster": "clusters",
     "describe": "clusters",
@@ -78,14 +82,14 @@ def __getattr__(name: str) -> Any:
         from pretrain import estimator
 
         return getattr(estimator, name)
-    if name == "probe":
-        from probe.results import probe
+    if name in ("ProbeResults", "probe"):
+        from probe import results
 
-        return probe
+        return getattr(results, name)
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, "__version__"])

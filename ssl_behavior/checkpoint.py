@@ -45,6 +45,7 @@ def save_checkpoint(
     training: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     card: str = "",
+    versions: Mapping[str, str] | None = None,
 ) -> None:
     """Write `method` as a checkpoint, complete or not at all.
 
@@ -53,6 +54,7 @@ def save_checkpoint(
     extra : JSON-ready values to keep beside the configuration (step, metrics, data fingerprint).
     training : state for resuming, tensors and plain containers only; None writes no `training.pt`.
     card : model card, written as `README.md`; "" = none.
+    versions : of the packages that trained it; None = those of this process.
 
     Raises
     ------
@@ -68,7 +70,7 @@ def save_checkpoint(
         "config": asdict(config),
         "skeleton": method.skeleton.to_dict(),
         "fps": method.fps,
-        "versions": package_versions(),
+        "versions": dict(versions) if versions is not None else package_versions(),
         "extra": dict(extra or {}),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in method.state_dict().items()}

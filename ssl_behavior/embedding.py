@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ssl_behavior.arguments import several
 from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint, read_checkpoint_config, save_checkpoint
 from ssl_behavior.device import choose_device
 from ssl_behavior.embeddings_folder import Embeddings, EmbeddingsWriter, check_dtype
@@ -28,7 +29,7 @@ from ssl_behavior.model_card import model_card
 from ssl_behavior.recording import Recording, take_or_missing
 from ssl_behavior.reprs import Described
 from ssl_behavior.skeleton import Skeleton
-from ssl_behavior.store import Store, StoreRow
+from ssl_behavior.store import Store, StoreRow, open_store
 from ssl_behavior.terminal import Progress, counted, listed, no_progress
 from ssl_behavior.units import Actors, Unit
 from ssl_behavior.windows import WindowBatch, WindowReader, arena_of, recording_window
@@ -38,6 +39,7 @@ __all__ = [
     "Encoder",
     "check_fits",
     "check_gives",
+    "checked_recordings",
     "chunked",
     "embed_actors",
     "embed_recording",
@@ -398,11 +400,12 @@ class Encoder(Described):
         self,
         method: Method,
         device: str = "auto",
-        without: Sequence[str] = (),
-        only: Sequence[str] = (),
+        without: str | Sequence[str] = (),
+        only: str | Sequence[str] = (),
         origin: Mapping[str, Any] | None = None,
     ) -> None:
-        self._chosen: dict[str, Any] = {"without": tuple(without), "only": tuple(only)}
+        without, only = several(without, "without"), several(only, "only")
+        self._chosen: dict[str, Any] = {"without": without, "only": only}
         self.origin = dict(origin or {})
         method, self.groups = with_kept_groups(method, without, only)
         self.method = method.to(choose_device(device)).eval()
@@ -430,8 +433,11 @@ class Encoder(Described):
         """
         folder = Path(path)
         check_free(folder, overwrite, "model.safetensors", "path")
-        card = model_card(self.method, self.origin, license, description, folder.name)
-        save_checkpoint(folder, self.method, self.origin.get("extra"), overwrite=overwrite, card=card)
+        card = model_card(self.method, self.groups, self.origin, license, description, folder.name)
+        extra = dict(self.origin.get("extra", {}))
+        if self.chooses_columns:
+            extra["columns"] = {name: list(own) for name, own in self._chosen.items()}
+        save_checkpoint(folder, self.method, extra, None, overwrite, card, self.origin.get("versions"))
         return folder
 
     def _headline(self) -> str:
@@ -469,29 +475,38 @@ class Encoder(Described):
         """
         return embed_recording(self.method, recording, actors=Actors(agent=agent, target=target), **self._chosen)
 
-    def transform(self, recordings: Recording | Iterable[Recording]) -> list[np.ndarray]:
-        """Embeddings of recordings, or of a store: float32 [frames, dim] for each of them, one row per frame.
+    @property
+    def chooses_columns(self) -> bool:
+        """Whether it gives some of the columns, not the method's own ones."""
+        return any(self._chosen.values())
+
+    def transform(self, recordings: Store | str | Path | Iterable[Recording]) -> list[np.ndarray]:
+        """Embeddings of recordings, of a store, or of a store's folder: float32 [frames, dim] for each recording.
 
         Raises
         ------
         InputError
-            As `embed`; or if `recordings` is one recording: this is a list with an array for each of several.
+            As `embed`, or if `recordings` is something else. For a single recording, there is `embed`.
         """
-        if isinstance(recordings, Recording):
-            raise InputError("`recordings` is one recording: pass a list of them or a store, or call `embed`")
-        return [self.embed(recording) for recording in recordings]
+        several = open_store(recordings) if isinstance(recordings, str | Path) else recordings
+        return [self.embed(recording) for recording in checked_recordings(several)]
 
-    def embed_store(self, store: Store, out: str | Path, **options: Any) -> Embeddings:
+    def embed_store(self, store: Store | str | Path, out: str | Path, **options: Any) -> Embeddings:
         """Embed a store into a folder, in bounded memory; see `ssl_behavior.embedding.embed_store`."""
-        return embed_store(self.method, store, out, **self._chosen | options)
+        return embed_store(self.method, open_store(store), out, **self._chosen | options)
 
 
 def load(
-    path: str | Path, device: str = "auto", best: bool = True, without: Sequence[str] = (), only: Sequence[str] = ()
+    path: str | Path,
+    device: str = "auto",
+    best: bool = True,
+    without: str | Sequence[str] = (),
+    only: str | Sequence[str] = (),
 ) -> Encoder:
     """Load the encoder of a run or checkpoint folder; of a run, the best on validation, or with best=False the newest.
 
-    `without` and `only` choose groups of columns, see `Encoder`.
+    `without` and `only` choose groups of columns, see `Encoder`; without them, an encoder of `save_pretrained` has the
+    columns that it was saved with.
 
     Raises
     ------
@@ -499,4 +514,25 @@ def load(
         If there is no checkpoint, it is damaged, or it has no such columns.
     """
     folder = find_checkpoint(path, best)
-    return Encoder(load_checkpoint(folder), device, without, only, read_checkpoint_config(folder))
+    origin = read_checkpoint_config(folder)
+    chosen = {"without": several(without, "without"), "only": several(only, "only")}
+    if not any(chosen.values()):
+        chosen |= origin["extra"].get("columns", {})
+    return Encoder(load_checkpoint(folder), device, **chosen, origin=origin)
+
+
+def checked_recordings(recordings: Any) -> list[Recording]:
+    """Recordings as a list.
+
+    Raises
+    ------
+    InputError
+        If this is one recording, or anything but recordings.
+    """
+    if isinstance(recordings, Recording):
+        raise InputError("`recordings` is one recording: pass a list of them or a store")
+    found = list(recordings) if isinstance(recordings, Iterable) else [recordings]
+    for one in found:
+        if not isinstance(one, Recording):
+            raise InputError(f"`recordings` must be a Store or a list of Recordings, got {type(one).__name__}")
+    return found

@@ -34,8 +34,8 @@ from ssl_behavior.terminal import counted, listed, quoted
 from ssl_behavior.units import OfActors, Unit, actors_of
 
 __all__ = [
-    "EmbeddingRow", "Embeddings", "EmbeddingsWriter", "actor_columns", "check_dtype", "count_rows", "recording_numbers",
-    "select_rows", "store_embeddings",
+    "EmbeddingRow", "Embeddings", "EmbeddingsWriter", "actor_columns", "check_dtype", "count_rows", "open_embeddings",
+    "recording_numbers", "select_rows", "store_embeddings",
 ]  # fmt: skip
 
 
@@ -386,3 +386,18 @@ class EmbeddingsWriter:
         for name in (_PROGRESS, _ASKED):
             (self.folder / name).unlink(missing_ok=True)
         publish_folder(self.folder, self.out)
+
+
+def open_embeddings(embeddings: Embeddings | str | Path, argument: str = "embeddings") -> Embeddings:
+    """Embeddings, given as such or as their folder.
+
+    Raises
+    ------
+    InputError
+        If it is something else, or the folder holds no embeddings.
+    """
+    if isinstance(embeddings, Embeddings):
+        return embeddings
+    if not isinstance(embeddings, str | Path):
+        raise InputError(f"`{argument}` must be Embeddings or their folder, got {type(embeddings).__name__}")
+    return Embeddings(embeddings)

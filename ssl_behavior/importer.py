@@ -1,7 +1,10 @@
 """Import of tracks and annotations into a store, with an import report."""
 
 import math
+import os
+import shutil
 import tempfile
+import weakref
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ssl_behavior.arguments import check_number, several
 from ssl_behavior.body_parts import animals_in_names
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import check_free, write_json
@@ -94,6 +98,11 @@ class ImportOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("fps", "px_per_cm", "min_confidence", "resample"):
+            if getattr(self, name) is not None:
+                check_number(getattr(self, name), name)
+        if not isinstance(self.backgrounds, Mapping):
+            raise InputError(f"`backgrounds` must map label streams to behaviors, got {self.backgrounds!r:.80}")
         for name, rate in (("fps", self.fps), ("resample", self.resample)):
             if rate is not None:
                 check_rate(rate, name)
@@ -136,7 +145,7 @@ def read(
     *,
     fps: float | None = None,
     skeleton: str | Path | Skeleton | None = None,
-    individuals: Sequence[str] | Mapping[str, str] = (),
+    individuals: str | Sequence[str] | Mapping[str, str] = (),
     annotations: str | Path | Sequence[str | Path] = (),
     verbose: bool = True,
     **options: Any,
@@ -162,28 +171,37 @@ def read(
     known = [one.name for one in fields(ImportOptions)]
     if unknown := [name for name in options if name not in known]:
         raise InputError(f"`read` has no argument {unknown[0]!r}; it has {listed(known, len(known))}")
-    names = [individuals] if isinstance(individuals, str) else individuals
-    named = names if isinstance(names, Mapping) else {name: name for name in names}
+    if not isinstance(individuals, Mapping):
+        individuals = {name: name for name in several(individuals, "individuals")}
+    sources = several(paths, "paths")
+    if not sources:
+        raise InputError("`paths` is empty; expected files or folders")
     asked = ImportOptions(
         fps=fps,
         skeleton=skeleton if skeleton is None or isinstance(skeleton, Skeleton) else load_skeleton(str(skeleton)),
-        individuals=named,
-        annotations=tuple(Path(one) for one in _several(annotations)),
+        individuals=individuals,
+        annotations=tuple(map(Path, several(annotations, "annotations"))),
         **options,
     )
     if out is not None:
-        return _read_into(Path(out), _several(paths), asked, verbose)
-    scratch = tempfile.TemporaryDirectory(prefix="ssl-behavior-", ignore_cleanup_errors=True)
-    store = _read_into(Path(scratch.name) / "store", _several(paths), asked, verbose)
-    store.kept_alive = scratch
+        return _read_into(Path(out), sources, asked, verbose)
+    scratch = tempfile.mkdtemp(prefix="ssl-behavior-")
+    try:
+        store = _read_into(Path(scratch) / "store", sources, asked, verbose)
+    except BaseException:
+        _remove_own(scratch, os.getpid())
+        raise
+    weakref.finalize(store, _remove_own, scratch, os.getpid())
     return store
 
 
-def _several(values: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
-    return [values] if isinstance(values, str | Path) else list(values)
+def _remove_own(folder: str, process: int) -> None:
+    """Remove a temporary folder, in the process that made it: a forked child ends without harm to its parent."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read_into(out: Path, paths: Sequence[str | Path], options: ImportOptions, verbose: bool) -> Store:
+def _read_into(out: Path, paths: Sequence[str], options: ImportOptions, verbose: bool) -> Store:
     with progress_if(verbose) as progress:
         report = import_recordings(paths, out, options, progress)
     if verbose:

@@ -23,12 +23,18 @@ _LIMITS = (
 
 
 def model_card(
-    method: Method, origin: Mapping[str, Any], license: str = "", description: str = "", name: str = "encoder"
+    method: Method,
+    groups: Mapping[str, int],
+    origin: Mapping[str, Any],
+    license: str = "",
+    description: str = "",
+    name: str = "encoder",
 ) -> str:
     """Markdown with a YAML header as model hubs read it.
 
     Parameters
     ----------
+    groups : column groups of the embedding: name -> number of columns.
     origin : `config.json` of the checkpoint: method, versions, and in `extra` the steps, scores on validation and the
         fingerprint of the training data; empty if unknown.
     license : license of the weights, such as "cc-by-4.0"; "" = not stated.
@@ -40,14 +46,14 @@ def model_card(
     InputError
         If the license is no identifier.
     """
-    if license and not re.fullmatch(r"[\w.+-]+", license):
+    if not isinstance(license, str) or (license and not re.fullmatch(r"[\w.+-]+", license)):
         raise InputError(f"`license` must be an identifier such as cc-by-4.0 or mit, got {license!r}")
     header = ["---", f"library_name: {_LIBRARY}", *([f"license: {license}"] if license else [])]
     header += ["tags:", "- animal-behavior", "- pose", "- self-supervised", "---"]
     sections = {
-        f"Encoder of behavior: {origin.get('method', 'unknown method')}": description or _summary(method),
+        f"Encoder of behavior: {origin.get('method', 'unknown method')}": description or _summary(groups),
         "Input": _input(method),
-        "Output": _output(method),
+        "Output": _output(method, groups),
         "Training": _training(origin),
         "Intended use": _USE,
         "Limits": _LIMITS,
@@ -60,8 +66,8 @@ def model_card(
     return "\n".join(header) + "\n\n" + "\n\n".join(body) + "\n"
 
 
-def _summary(method: Method) -> str:
-    size = counted(sum(method.channel_groups.values()), "number")
+def _summary(groups: Mapping[str, int]) -> str:
+    size = counted(sum(groups.values()), "number")
     return f"An encoder of pose tracks: one row of {size} for every frame."
 
 
@@ -69,7 +75,7 @@ def _input(method: Method) -> str:
     skeleton, (before, after) = method.skeleton, method.receptive_field
     animals = "anonymous, in any number" if skeleton.exchangeable else f"told apart: {', '.join(skeleton.individuals)}"
     if method.num_animals is not None:
-        animals = f"{method.num_animals}, {', '.join(skeleton.individuals)}"
+        animals = f"{method.num_animals}: {', '.join(skeleton.individuals)}"
     rows = {
         "Keypoints": ", ".join(skeleton.keypoints),
         "Animals": animals,
@@ -80,14 +86,20 @@ def _input(method: Method) -> str:
     return _table(rows)
 
 
-def _output(method: Method) -> str:
-    groups = ", ".join(f"{group} ({width})" for group, width in method.channel_groups.items())
-    return _table({"Columns": groups, "Rows": f"one for every frame of each {' or '.join(method.units)}"})
+def _output(method: Method, groups: Mapping[str, int]) -> str:
+    units = {"scene": "of the scene", "animal": "of each animal", "pair": "of each ordered pair of animals"}
+    rows = "one for every frame: " + ", or ".join(units[unit] for unit in method.units)
+    return _table({"Columns": ", ".join(f"{group} ({width})" for group, width in groups.items()), "Rows": rows})
 
 
 def _training(origin: Mapping[str, Any]) -> str:
     extra: Mapping[str, Any] = origin.get("extra", {})
-    scores = {f"Validation: {key}": f"{value:.4g}" for key, value in extra.get("validation", {}).items()}
+    # Parts of a loss, such as one for each horizon, have a slash in their names.
+    scores = {
+        f"Validation: {key.replace('_', ' ')}": "undefined" if value is None else f"{value:.4g}"
+        for key, value in (extra.get("validation") or {}).items()
+        if "/" not in key or key.startswith(("ap/", "f1/"))
+    }
     versions = ", ".join(f"{name} {version}" for name, version in origin.get("versions", {}).items())
     rows = {
         "Method": str(origin.get("method", "unknown")),
@@ -96,7 +108,7 @@ def _training(origin: Mapping[str, Any]) -> str:
         "Fingerprint of the training data": str(extra.get("data_fingerprint", "unknown")),
         "Versions": versions or "unknown",
     }
-    return _table(rows) + "\n\nAll settings are in `config.json`."
+    return _table(rows) + "\n\nSettings of the network are in `config.json`."
 
 
 def _table(rows: Mapping[str, str]) -> str:

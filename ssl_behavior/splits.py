@@ -64,7 +64,9 @@ class Split:
         }
 
 
-def make_split(store: Store, file: Path | None = None, seed: int = 0, annotated: Sequence[StoreRow] = ()) -> Split:
+def make_split(
+    store: Store, file: Path | Mapping[str, Any] | None = None, seed: int = 0, annotated: Sequence[StoreRow] = ()
+) -> Split:
     """Split from a file, else from the store's subsets, else seeded by recording.
 
     Where there is no test part the validation part is scored, and settings are chosen on a fifth of the training
@@ -72,7 +74,8 @@ def make_split(store: Store, file: Path | None = None, seed: int = 0, annotated:
 
     Parameters
     ----------
-    file : JSON `{"train": [ids or globs], "validation": [...], "test": [...]}`; validation or test may be absent.
+    file : JSON `{"train": [ids or globs], "validation": [...], "test": [...]}`, or such a mapping; validation or test
+        may be absent.
     seed : seed of random choices.
     annotated : the recordings with labels of the task; others are left out. All by default.
 
@@ -84,7 +87,8 @@ def make_split(store: Store, file: Path | None = None, seed: int = 0, annotated:
     """
     usable = {row.id for row in annotated or store.rows}
     if file is not None:
-        parts, source = _from_file(store, Path(file)), f"file {file}"
+        parts = _from_file(store, file)
+        source = "the argument `split`" if isinstance(file, Mapping) else f"file {file}"
     elif any(row.subset == "train" for row in store.rows):
         parts, source = _from_subsets(store), "the store's own subsets"
     else:
@@ -107,52 +111,56 @@ def split_patterns(file: Path) -> tuple[list[str], list[str]]:
     values = _read(Path(file))
     if "train" not in values:
         raise InputError(f"{file}: there is no part 'train' to learn from")
-    others = [pattern for part in PARTS[1:] if part in values for pattern in _checked(values[part], part, file)]
-    return _checked(values["train"], "train", file), others
+    others = [pattern for part in PARTS[1:] if part in values for pattern in _checked(values[part], part, str(file))]
+    return _checked(values["train"], "train", str(file)), others
 
 
 def _read(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
         state = "is a folder, not a JSON file" if file.is_dir() else "there is no such file"
         raise InputError(f"`split` {file}: {state}")
-    values = read_json(file, "a split")
+    return _with_known_parts(read_json(file, "a split"), str(file))
+
+
+def _with_known_parts(values: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(values, Mapping) or not values:
-        raise InputError(f"{file}: a split is a JSON object with the keys {list(PARTS)}, got {type(values).__name__}")
+        raise InputError(f"{where}: a split is a JSON object with the keys {list(PARTS)}, got {type(values).__name__}")
     unknown = sorted(set(values) - set(PARTS))
     if unknown:
-        raise InputError(f"{file}: unknown parts {unknown}; a split has {list(PARTS)}")
+        raise InputError(f"{where}: unknown parts {unknown}; a split has {list(PARTS)}")
     return values
 
 
-def _from_file(store: Store, file: Path) -> dict[str, list[StoreRow]]:
-    values = _read(file)
-    parts = {part: _selected(store, values[part], part, file) for part in PARTS if part in values}
-    _check_disjoint(parts, file)
+def _from_file(store: Store, file: Path | Mapping[str, Any]) -> dict[str, list[StoreRow]]:
+    where = "`split`" if isinstance(file, Mapping) else str(file)
+    values = _with_known_parts(file, where) if isinstance(file, Mapping) else _read(Path(file))
+    parts = {part: _selected(store, values[part], part, where) for part in PARTS if part in values}
+    _check_disjoint(parts, where)
     return parts
 
 
-def _checked(patterns: Any, part: str, file: Path) -> list[str]:
-    if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
-        raise InputError(f"{file}: {part!r} must be a list of recording ids or patterns, got {patterns!r:.80}")
+def _checked(patterns: Any, part: str, where: str) -> list[str]:
+    if not isinstance(patterns, list | tuple) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise InputError(f"{where}: {part!r} must be a list of recording ids or patterns, got {patterns!r:.80}")
     if not patterns:
-        raise InputError(f"{file}: the part {part!r} is empty; name recordings, or leave the key out")
-    return patterns
+        raise InputError(f"{where}: the part {part!r} is empty; name recordings, or leave the key out")
+    return list(patterns)
 
 
-def _selected(store: Store, patterns: Any, part: str, file: Path) -> list[StoreRow]:
-    patterns = _checked(patterns, part, file)
+def _selected(store: Store, patterns: Any, part: str, where: str) -> list[StoreRow]:
+    patterns = _checked(patterns, part, where)
     try:
         return store.select(patterns)
     except InputError as error:
-        raise InputError(f"{file}, part {part!r}: {error}") from None
+        raise InputError(f"{where}, part {part!r}: {error}") from None
 
 
-def _check_disjoint(parts: Mapping[str, Sequence[StoreRow]], file: Path) -> None:
+def _check_disjoint(parts: Mapping[str, Sequence[StoreRow]], where: str) -> None:
     seen: dict[str, str] = {}
     for part, rows in parts.items():
         for row in rows:
             if row.id in seen:
-                raise InputError(f"{file}: the recording {row.id!r} is in both {seen[row.id]!r} and {part!r}")
+                raise InputError(f"{where}: the recording {row.id!r} is in both {seen[row.id]!r} and {part!r}")
             seen[row.id] = part
 
 

@@ -158,9 +158,6 @@ class Store(Described):
         If the folder is not a store, is damaged, or was written by a newer version.
     """
 
-    kept_alive: object = None
-    """A temporary folder that lasts as long as the store."""
-
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         again = ", or import the recordings again"
@@ -400,6 +397,21 @@ class Store(Described):
         """SHA-256 over the skeleton and the recordings' ids and tracks."""
         rows = [[row.id, row.frames, row.fps, row.content_hash] for row in self.rows]
         return hashlib.sha256(json.dumps([self.skeleton.to_dict(), rows]).encode()).hexdigest()
+
+
+def open_store(store: Store | str | Path, argument: str = "store") -> Store:
+    """A store, given as such or as its folder.
+
+    Raises
+    ------
+    InputError
+        If it is something else, or the folder is no store.
+    """
+    if isinstance(store, Store):
+        return store
+    if not isinstance(store, str | Path):
+        raise InputError(f"`{argument}` must be a Store or its folder, got {type(store).__name__}")
+    return Store(store)
 
 
 _WHOLE = {"offset": 0, "frames": 1, "source_frames": 1, "source_times": 0}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ssl_behavior.arguments import check_number, several, whole_number
 from ssl_behavior.clusters.algorithms import DensityConfig, KMeansConfig
 from ssl_behavior.clusters.cards import Cards, make_cards
 from ssl_behavior.clusters.clustering import DENSITY_DIMS, Clustering, fit_clusters
@@ -11,11 +12,11 @@ from ssl_behavior.clusters.folder import MARKER, ClusteredStore, load_clustering
 from ssl_behavior.clusters.frame_clusters import SmoothingConfig
 from ssl_behavior.configs import config_from_dict
 from ssl_behavior.embedding_space import SpaceConfig
-from ssl_behavior.embeddings_folder import Embeddings
+from ssl_behavior.embeddings_folder import Embeddings, open_embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import check_free
 from ssl_behavior.programs import ProgramsConfig, with_programs_of
-from ssl_behavior.store import Store
+from ssl_behavior.store import Store, open_store
 from ssl_behavior.terminal import progress_if
 
 __all__ = ["METHODS", "cluster", "describe"]
@@ -28,9 +29,9 @@ def cluster(
     clusters: int | None = None,
     *,
     method: str = "kmeans",
-    only: Sequence[str] = (),
-    without: Sequence[str] = (),
-    recordings: Sequence[str] = (),
+    only: str | Sequence[str] = (),
+    without: str | Sequence[str] = (),
+    recordings: str | Sequence[str] = (),
     minimum_bout_seconds: float = 0.25,
     dims: int | None = None,
     spherical: bool = False,
@@ -52,7 +53,9 @@ def cluster(
     minimum_bout_seconds : shorter bouts become part of the longer bout beside them; 0 = keep all bouts.
     dims : principal components to cluster in; 0 = all columns, None = 128, or 5 for HDBSCAN.
     spherical : k-means by cosine similarity in place of the distance.
+    seed : seed of all random numbers.
     out : folder to save the clusters in; None = not saved.
+    overwrite : replace a folder that is there already.
     verbose : print the progress.
     options : further fields of `KMeansConfig` (n_init, sample) or `DensityConfig` (min_cluster_size, min_samples,
         cluster_selection_method, sample).
@@ -62,16 +65,19 @@ def cluster(
     InputError
         If an argument is unknown or has no effect with the method, `out` exists, or as `fit_clusters`.
     """
-    embeddings = embeddings if isinstance(embeddings, Embeddings) else Embeddings(embeddings)
+    source = open_embeddings(embeddings)
     config = _config(method, clusters, spherical, options)
+    check_number(minimum_bout_seconds, "minimum_bout_seconds")
     if out is not None:
         check_free(Path(out), overwrite, MARKER)
-    most = dims if dims is not None else DENSITY_DIMS if method == "hdbscan" else SpaceConfig.most_dims
-    space = SpaceConfig(only=tuple(only), without=tuple(without), most_dims=most, unit=spherical)
-    rows = embeddings.select(recordings) if recordings else None
+    most = DENSITY_DIMS if method == "hdbscan" else SpaceConfig.most_dims
+    most = most if dims is None else whole_number(dims, "dims")
+    space = SpaceConfig(only=several(only, "only"), without=several(without, "without"), most_dims=most, unit=spherical)
+    ids = several(recordings, "recordings")
+    rows = source.select(ids) if ids else None
     smoothing = SmoothingConfig(minimum_bout_seconds=minimum_bout_seconds)
     with progress_if(verbose) as progress:
-        found = fit_clusters(embeddings, config, space, smoothing, rows, seed, progress)
+        found = fit_clusters(source, config, space, smoothing, rows, seed, progress)
     if out is not None:
         save_clustering(found, out, overwrite)
     return found
@@ -96,6 +102,7 @@ def describe(
     store : of the recordings, or its folder.
     examples : number of typical bouts of each cluster.
     programs : Python file with further task programs to measure.
+    seed : seed of all random numbers.
     verbose : print the progress.
 
     Raises
@@ -103,16 +110,17 @@ def describe(
     InputError
         If clusters, embeddings and store do not belong together, or `examples` is negative.
     """
-    if examples < 0:
-        raise InputError(f"`examples` must be 0 or more, got {examples}")
+    examples = whole_number(examples, "examples")
+    if not isinstance(clusters, Clustering | str | Path):
+        raise InputError(f"`clusters` must be a Clustering or its folder, got {type(clusters).__name__}")
     found = clusters if isinstance(clusters, Clustering) else load_clustering(clusters)
-    embeddings = embeddings if isinstance(embeddings, Embeddings) else Embeddings(embeddings)
-    found.check_labeled(embeddings)
-    clustered = ClusteredStore.of(found.frames, store if isinstance(store, Store) else Store(store))
+    source = open_embeddings(embeddings)
+    found.check_labeled(source)
+    clustered = ClusteredStore.of(found.frames, open_store(store))
     measured = ProgramsConfig() if programs is None else with_programs_of(ProgramsConfig(), Path(programs))
     with progress_if(verbose) as progress:
         return make_cards(
-            clustered, found.space.blocks(embeddings), found.model.centers, unit=found.space.config.unit,
+            clustered, found.space.blocks(source), found.model.centers, unit=found.space.config.unit,
             programs=measured, medoids=examples, seed=seed, progress=progress,
         )  # fmt: skip
 
@@ -123,7 +131,8 @@ def _config(
     if method not in METHODS:
         raise InputError(f"`method` must be one of {list(METHODS)}, got {method!r}")
     if method == "kmeans":
-        return config_from_dict(KMeansConfig, options | ({} if clusters is None else {"clusters": clusters}), "cluster")
+        given = {} if clusters is None else {"clusters": whole_number(clusters, "clusters", 1)}
+        return config_from_dict(KMeansConfig, options | given, "cluster")
     if clusters is not None or spherical:
         name = "clusters" if clusters is not None else "spherical"
         raise InputError(f"`{name}` is for method='kmeans': leave it out, HDBSCAN finds the number by density")

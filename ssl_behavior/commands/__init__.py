@@ -63,8 +63,6 @@ _OPTIONS = {
     "backgrounds": "background",
     "data.labeled": "labeled",
     "data.streams": "streams",
-    "folder": "index",
-    "like": "query",
     "macros": "macro",
     "most_dims": "dims",
     "new_tasks": "new_task",

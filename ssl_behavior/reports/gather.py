@@ -188,6 +188,11 @@ def _cards(clustered: ClusteredStore, description: Cards | None) -> tuple[Card, 
             raise InputError(
                 f"the description has {described} clusters, but there are {there}: describe these clusters"
             )
+        labels = clustered.frames.labels
+        frames = np.bincount(labels[labels >= 0], minlength=there).tolist()
+        # Of some of the described recordings, frames cannot be compared.
+        if len(labels) == description.num_frames and [card.frames for card in description.clusters] != frames:
+            raise InputError("the description is of other clusters of these frames: describe these clusters")
         return description.clusters
     tables = [contingency(clustered, one) for one in behavior_labels(clustered.store, clustered.frames.rows)]
     return tuple(count_cards(clustered.frames, tables))

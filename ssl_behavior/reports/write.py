@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ssl_behavior.arguments import several
 from ssl_behavior.clusters import Clustering, load_frames
 from ssl_behavior.clusters.cards import Cards
 from ssl_behavior.configs import config_from_dict
-from ssl_behavior.embeddings_folder import Embeddings
+from ssl_behavior.embeddings_folder import Embeddings, open_embeddings
 from ssl_behavior.errors import InputError
 from ssl_behavior.reports.gather import ReportConfig, gather_report
 from ssl_behavior.reports.page import check_page, write_report
 from ssl_behavior.reports.result_files import read_scores
-from ssl_behavior.store import Store
+from ssl_behavior.store import Store, open_store
 from ssl_behavior.terminal import progress_if
 
 __all__ = ["report"]
@@ -24,9 +25,9 @@ def report(
     out: str | Path = "report.html",
     *,
     clusters: Clustering | str | Path | None = None,
-    description: Cards | None = None,
-    results: Sequence[str | Path] = (),
-    recordings: Sequence[str] = (),
+    description: Cards | str | Path | None = None,
+    results: str | Path | Sequence[str | Path] = (),
+    recordings: str | Sequence[str] = (),
     overwrite: bool = False,
     verbose: bool = True,
     **options: Any,
@@ -39,7 +40,7 @@ def report(
     embeddings : of these recordings, or their folder.
     out : the file; it needs no network and no other file.
     clusters : of `cluster`, or their folder.
-    description : of `describe` on these clusters; without one, the report counts its own cards.
+    description : of `describe` on these clusters, or its folder; without one, the report counts its own cards.
     results : results folders of probes or benchmarks.
     recordings : to show (ids or globs); empty = all.
     overwrite : replace a file that is there already.
@@ -56,16 +57,18 @@ def report(
     config = config_from_dict(ReportConfig, options, "report")
     page = Path(out)
     check_page(page, overwrite)
-    store = store if isinstance(store, Store) else Store(store)
-    embeddings = embeddings if isinstance(embeddings, Embeddings) else Embeddings(embeddings)
+    opened, source = open_store(store), open_embeddings(embeddings)
+    folders, ids = several(results, "results"), several(recordings, "recordings")
+    if isinstance(description, str | Path):
+        description = Cards.load(Path(description))
     frames = None
     if clusters is not None:
         frames = clusters.frames if isinstance(clusters, Clustering) else load_frames(clusters)
     with progress_if(verbose) as progress:
         gathered = gather_report(
-            store, embeddings, config, rows=store.select(recordings) if recordings else None,
+            opened, source, config, rows=opened.select(ids) if ids else None,
             clusters=frames, description=description,
-            scores=[table for folder in results for table in read_scores(Path(folder))], progress=progress,
+            scores=[table for folder in folders for table in read_scores(Path(folder))], progress=progress,
         )  # fmt: skip
         progress("writing the page", 0, 0)
         write_report(gathered.report, page)

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
+from ssl_behavior.arguments import several
 from ssl_behavior.bouts import Span
 from ssl_behavior.embedding_space import SpaceConfig
-from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, actor_columns
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, actor_columns, open_embeddings
 from ssl_behavior.reprs import Described, data_frame
 from ssl_behavior.retrieval.frame_index import FrameIndex, IndexConfig, build_index
 from ssl_behavior.retrieval.search import (
@@ -21,6 +23,9 @@ from ssl_behavior.retrieval.search import (
 from ssl_behavior.terminal import counted, progress_if
 
 __all__ = ["Neighbors", "index_beside", "neighbors"]
+
+_BUILDING = Lock()
+"""Two threads that search first do not build one index twice."""
 
 
 class Neighbors(Described, Sequence[NearBout]):
@@ -83,9 +88,10 @@ def neighbors(
     unlike: str | Sequence[str] = (),
     agent: str = "",
     target: str = "",
-    recordings: Sequence[str] = (),
+    recordings: str | Sequence[str] = (),
     exclude_seconds: float = EXCLUDE_SECONDS,
     index: str | Path | None = None,
+    overwrite: bool = False,
     verbose: bool = True,
 ) -> Neighbors:
     """Find the bouts nearest to examples. The first search builds an index beside the embeddings, and keeps it.
@@ -101,6 +107,7 @@ def neighbors(
     exclude_seconds : minimum time between hits and examples in one recording.
     index : folder of the index; None = beside the embeddings. For other settings of the index, build it with
         `ssl_behavior.retrieval.build_index`.
+    overwrite : build the index again.
     verbose : print the progress of the index.
 
     Raises
@@ -109,20 +116,22 @@ def neighbors(
         If an example is not in the embeddings, `k` or `exclude_seconds` is no possible number, or the index belongs to
         other embeddings.
     """
-    embeddings = embeddings if isinstance(embeddings, Embeddings) else Embeddings(embeddings)
+    found = open_embeddings(embeddings)
 
     def examples(texts: str | Sequence[str], argument: str) -> tuple[Span, ...]:
-        several = [texts] if isinstance(texts, str) else texts
-        return tuple(example_of(Span.parse(text, argument), embeddings, agent, target) for text in several)
+        spans = [Span.parse(text, argument) for text in several(texts, argument)]
+        return tuple(example_of(span, found, agent, target) for span in spans)
 
     asked = Query(examples(query, "query"), examples(unlike, "unlike"))
-    rows = embeddings.select(recordings) if recordings else embeddings.rows
-    searchable(embeddings, asked, k, rows, exclude_seconds)
-    folder = Path(index) if index is not None else index_beside(embeddings.path)
-    if (folder / "index.json").exists():
-        opened = FrameIndex.open(folder, embeddings)
-    else:
-        with progress_if(verbose) as progress:
-            opened = build_index(embeddings, folder, SpaceConfig(unit=True), IndexConfig(), progress=progress)
+    ids = several(recordings, "recordings")
+    rows = found.select(ids) if ids else found.rows
+    searchable(found, asked, k, rows, exclude_seconds)
+    folder = Path(index) if index is not None else index_beside(found.path)
+    with _BUILDING:
+        if (folder / "index.json").exists() and not overwrite:
+            opened = FrameIndex.open(folder, found)
+        else:
+            with progress_if(verbose) as progress:
+                opened = build_index(found, folder, SpaceConfig(unit=True), IndexConfig(), overwrite, progress)
     bouts = nearest_bouts(opened, asked, k, rows, exclude_seconds)
-    return Neighbors(bouts, [recording_of(bout, embeddings) for bout in bouts])
+    return Neighbors(bouts, [recording_of(bout, found) for bout in bouts])

@@ -567,7 +567,7 @@ def _check_same(folder: Path, space: Space, facts: IndexFacts, embeddings: Embed
             known = f", not {indexed[:12]}" if isinstance(indexed, str) else known
             raise InputError(
                 f"the index {folder} was not built on {embeddings.path}: the embeddings {what}{known}); build the "
-                "index again (`overwrite`), or build one in another `folder`"
+                "index again (`overwrite`), or build one in another `index`"
             )
 
 
@@ -577,7 +577,7 @@ def _listed(groups: Mapping[str, int]) -> str:
 
 def build_index(
     embeddings: Embeddings,
-    folder: str | Path,
+    index: str | Path,
     space: SpaceConfig | None = None,
     config: IndexConfig | None = None,
     overwrite: bool = False,
@@ -587,15 +587,16 @@ def build_index(
 
     Parameters
     ----------
+    index : the folder.
     space : space of the comparison; by default cosine similarity of all columns but time.
 
     Raises
     ------
     InputError
-        If `folder` exists and is not to be overwritten, or the index cannot be built.
+        If `index` exists and is not to be overwritten, or the index cannot be built.
     """
-    folder, config = Path(folder), config or IndexConfig()
-    with atomic_folder(folder, overwrite, MARKER, "folder") as partial:
+    folder, config = Path(index), config or IndexConfig()
+    with atomic_folder(folder, overwrite, MARKER, "index") as partial:
         fitted = Space.fit(embeddings, space or SpaceConfig(unit=True), config.seed)
         FrameIndex.build(embeddings, fitted, config, progress).write(partial)
     return FrameIndex.open(folder, embeddings)

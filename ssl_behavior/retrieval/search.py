@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ssl_behavior.arguments import check_number, whole_number
 from ssl_behavior.bouts import Span, runs
 from ssl_behavior.embedding_space import Space, sample_frames
 from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings
@@ -85,10 +86,10 @@ class Query:
 
     def __post_init__(self) -> None:
         if not self.like:
-            raise InputError("a search needs an example in `like`, such as Span.parse('RECORDING:FRAME')")
+            raise InputError("a search needs an example in `query`, such as Span.parse('RECORDING:FRAME')")
         both = set(self.like) & set(self.unlike)
         if both:
-            raise InputError(f"{min(map(str, both))} is both in `like` and in `unlike`: choose one of them")
+            raise InputError(f"{min(map(str, both))} is both in `query` and in `unlike`: choose one of them")
 
 
 def query_point(query: Query, space: Space, embeddings: Embeddings) -> np.ndarray:
@@ -193,6 +194,7 @@ def searchable(
     embeddings: Embeddings, query: Query, k: int, rows: Sequence[EmbeddingRow], exclude_seconds: float = EXCLUDE_SECONDS
 ) -> np.ndarray:
     """Rows of the array that a search may find, bool; raises the errors of `nearest_bouts`."""
+    check_number(exclude_seconds, "exclude_seconds")
     if not 0 <= exclude_seconds < math.inf:
         raise InputError(f"`exclude_seconds` must be 0 or more, got {exclude_seconds:g}")
     allowed = np.zeros(len(embeddings.array), dtype=bool)
@@ -210,8 +212,7 @@ def searchable(
 
 
 def _check_number(k: int, rows: Sequence[EmbeddingRow], allowed: np.ndarray) -> None:
-    if k < 1:
-        raise InputError(f"`k` must be 1 or more, got {k}")
+    whole_number(k, "k", 1)
     # A bout has at least one frame, and bouts of one searched stretch are more than `JOIN_SECONDS` apart. Rows of one
     # recording share their moments.
     moments = {row.recording: (allowed[row.slice], row.fps) for row in rows}

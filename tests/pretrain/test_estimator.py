@@ -34,8 +34,8 @@ def recordings(dyad):
 def fitted(recordings, tmp_path_factory):
     torch.set_default_dtype(torch.float32)
     out = tmp_path_factory.mktemp("estimator") / "run"
-    overrides = {"device": "cpu", "precision": "float32"}
-    return PoseEmbedder(recipe="cpc_tiny", steps=2, seed=5, out=out, overrides=overrides).fit(recordings)
+    overrides = {"precision": "float32"}
+    return PoseEmbedder(recipe="cpc_tiny", steps=2, seed=5, out=out, device="cpu", overrides=overrides).fit(recordings)
 
 
 def test_every_frame_of_every_recording_has_an_embedding(fitted, recordings):
@@ -50,8 +50,9 @@ def test_a_recording_is_mean_and_standard_deviation_of_its_frames(fitted, record
     apart = fitted.encoder_.transform(recordings)
     whole = clone(fitted).set_params(rows="recordings")
     whole.encoder_ = fitted.encoder_
-    expected = [np.concatenate([one.mean(0), one.std(0)]) for one in apart]
-    np.testing.assert_allclose(whole.transform(recordings), expected, rtol=1e-6)
+    wide = [one.astype(np.float64) for one in apart]
+    expected = [np.concatenate([one.mean(0), one.std(0)]) for one in wide]
+    np.testing.assert_allclose(whole.transform(recordings), expected, rtol=1e-6, atol=1e-12)
     frame = whole.set_output(transform="pandas").transform(recordings)
     assert list(frame.columns) == list(whole.get_feature_names_out()) and frame.columns[0].endswith("_0_mean")
 
@@ -59,13 +60,14 @@ def test_a_recording_is_mean_and_standard_deviation_of_its_frames(fitted, record
 @pytest.mark.filterwarnings("ignore:.*batch:UserWarning")
 def test_a_pipeline_is_cross_validated_by_recording(dyad):
     recordings = [dyad(f"r{n}", 61 + n, seed=n) for n in range(6)]
-    settings = {"recipe": "cpc_tiny", "steps": 1, "overrides": {"device": "cpu"}, "verbose": False}
+    settings = {"recipe": "cpc_tiny", "steps": 1, "device": "cpu", "verbose": False}
     model = make_pipeline(PoseEmbedder(rows="recordings", **settings), LogisticRegression())
     labels, groups = [0, 1, 0, 1, 0, 1], [0, 0, 1, 1, 2, 2]
     scores = cross_val_score(model, recordings, labels, groups=groups, cv=GroupKFold(3), error_score="raise")
     assert scores.shape == (3,) and np.isfinite(scores).all()
     frames = np.concatenate([np.arange(one.num_frames) % 2 for one in recordings])
-    by_frame = make_pipeline(PoseEmbedder(**settings), LogisticRegression(max_iter=5)).fit(recordings, frames)
+    head = LogisticRegression(solver="liblinear", tol=1.0)
+    by_frame = make_pipeline(PoseEmbedder(**settings), head).fit(recordings, frames)
     assert by_frame.predict(recordings[:1]).shape == (recordings[0].num_frames,)
 
 
@@ -113,6 +115,8 @@ def test_pretraining_is_a_function_of_stores(recordings, tmp_path, capsys):
         ("nowhere", {}, "nowhere is not a store"),
         ("nowhere", {"recipe": "gpt"}, "`recipe`: unknown recipe 'gpt'; known: "),
         ("nowhere", {"resume": True}, "`resume` needs `out`"),
+        ("nowhere", {"steps": 0}, "`steps` must be a whole number of 1 or more, got 0"),
+        ("nowhere", {"device": "gpu"}, "unknown device 'gpu'"),
         ("nowhere", {"overrides": {"steps": 3}}, "`overrides` has steps: pass it as an argument"),
         ("nowhere", {"overrides": {"optim.speed": 3}}, "overrides: optim: unknown key .*speed"),
     ],

@@ -46,6 +46,7 @@ def test_scores_as_a_data_frame(store, embeddings):
     assert list(frame["class"]) == [*CLASSES] * 2
     assert set(frame["representation"]) == {"trained encoder", "raw keypoints"}
     attack = found.results["rows"][0]["classes"]["attack"]
+    assert found.results["split"]["source"] == "the argument `split`"
     assert frame["ap"][0] == attack["ap"]["mean"] and frame["support"][0] == attack["support"]
     assert (frame["ap_std"] == 0).all()
     said = repr(found)
@@ -64,14 +65,23 @@ def test_an_encoder_in_memory_is_probed(store):
     assert np.isfinite(found.to_frame()["ap"]).all() and len(found.results["rows"]) == 2
 
 
+def test_columns_that_an_encoder_chooses_are_those_that_are_probed(store):
+    torch.manual_seed(0)
+    method = CPC(TINY_CPC, SKELETONS["calms21"], 30.0)
+    method.featurizer.scale_px.fill_(60.0)
+    encoder = Encoder(method, "cpu", without="time")
+    found = ssl_behavior.probe(encoder, store, "behavior", seeds=1, references="none", split=SPLIT, verbose=False)
+    assert found.results["groups"] == encoder.groups and found.results["rows"][0]["dim"] == encoder.dim
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"task": "sleep"}, "`task=sleep`|`task` sleep"),
-        ({"seeds": 0}, "`seeds` must be at least 1, got 0"),
+        ({"seeds": 0}, "`seeds` must be a whole number of 1 or more, got 0"),
         ({"references": "magic"}, r"`references`: unknown \['magic'\]; known: all, none, or some of"),
         ({"mode": "forest"}, r"`mode` must be one of \['linear', 'knn', 'annotators'\], got 'forest'"),
-        ({"penalty": 3}, "`probe` has no argument 'penalty'; it has runs, store, task"),
+        ({"penalty": 3}, "`probe` has no argument 'penalty'; further options are mode"),
         ({"split": {"train": ["r9"], "test": ["r0"]}}, "r9"),
         ({"runs": []}, "`runs` is empty"),
     ],

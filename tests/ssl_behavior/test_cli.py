@@ -129,7 +129,7 @@ def test_arguments_in_messages_become_options(tmp_path, capsys):
         ),
         ("quality E --sample 10", "--sample must be greater than --neighbors, 10, got 10 frames"),
         ("describe C E S --out OUT --permutations 99", "--permutations must be 100 or more, got 99"),
-        ("neighbors E --query r0:3 -k 0", "neighbors: -k must be 1 or more, got 0"),
+        ("neighbors E --query r0:3 -k 0", "neighbors: -k must be a whole number of 1 or more, got 0"),
         ("neighbors E --query r0:3 -k 90", "neighbors: -k 90: the 26 searched frames have at most"),
         ("neighbors E --query r0:3 --unlike r0:3", "r0:3 is both in --query and in --unlike"),
         ("neighbors E --query r0:3 -k 1 --kind ivfpq", "needs 256 frames or more, got 90: use --kind flat"),

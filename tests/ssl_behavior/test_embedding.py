@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ssl_behavior import embedding as embedding_module
-from ssl_behavior.embedding import Encoder, embed_recording, embed_store
+from ssl_behavior.embedding import Encoder, checked_recordings, embed_recording, embed_store
 from ssl_behavior.embeddings_folder import Embeddings, EmbeddingsWriter
 from ssl_behavior.errors import InputError
 from ssl_behavior.features import FeatureConfig
@@ -190,8 +190,30 @@ def test_an_encoder_and_embeddings_say_what_they_are(store, method, tmp_path):
     assert "time" not in said and "resident, intruder" in said and "device     cpu" in said
     said = repr(encoder.embed_store(store, tmp_path / "e"))
     assert f"{sum(LENGTHS)} x {encoder.dim} float16, a row for each scene of every frame" in said
-    with pytest.raises(InputError, match="`recordings` is one recording: pass a list of them or a store"):
-        encoder.transform(store[store.rows[0].id])
+    for wrong, message in ((store[store.rows[0].id], "is one recording"), (3, "got int"), (["a"], "got str")):
+        with pytest.raises(InputError, match=f"`recordings` .*{message}"):
+            checked_recordings(wrong)
+    np.testing.assert_array_equal(encoder.transform(store.path)[2], encoder.embed(store[store.rows[2].id]))
+
+
+def test_a_saved_encoder_keeps_its_columns(store, method, tmp_path):
+    encoder = Encoder(method, "cpu", only="latent*")
+    folder = encoder.save_pretrained(tmp_path / "m")
+    again = Encoder.from_pretrained(folder, "cpu")
+    assert again.groups == encoder.groups and set(again.groups) < set(method.channel_groups)
+    np.testing.assert_array_equal(again.embed(next(iter(store))), encoder.embed(next(iter(store))))
+    assert Encoder.from_pretrained(folder, "cpu", without="time").dim > again.dim
+    card = (folder / "README.md").read_text()
+    assert "time" not in card.partition("| Columns |")[2].partition("|")[0] and f"one row of {again.dim} numb" in card
+
+
+def test_a_score_that_was_not_finite_is_undefined_on_the_card(method, tmp_path):
+    encoder = Encoder(
+        method, "cpu", origin={"extra": {"validation": {"loss": None, "rank": 2.5}}, "versions": {"x": "1"}}
+    )
+    card = (encoder.save_pretrained(tmp_path / "m") / "README.md").read_text()
+    assert "| Validation: loss | undefined |" in card and "| Validation: rank | 2.5 |" in card
+    assert Encoder.from_pretrained(tmp_path / "m", "cpu").origin["versions"] == {"x": "1"}
 
 
 def test_float16_overflow_raises(store, method, tmp_path):

@@ -33,6 +33,12 @@ def test_one_call_is_the_long_way(arguments, config, embeddings, tmp_path, capsy
     assert "columns   latent (4)" in said
 
 
+def test_one_name_is_no_list_of_letters(embeddings):
+    whole = ssl_behavior.cluster(embeddings, 4, recordings=["r1"], only=["latent"], verbose=False)
+    named = ssl_behavior.cluster(embeddings, 4, recordings="r1", only="latent", verbose=False)
+    np.testing.assert_array_equal(named.frames.labels, whole.frames.labels)
+
+
 def test_bouts_as_a_data_frame(embeddings):
     found = ssl_behavior.cluster(embeddings, 4, verbose=False)
     frame = found.to_frame()
@@ -53,7 +59,7 @@ def test_bouts_as_a_data_frame(embeddings):
         ({"method": "hdbscan", "clusters": 4}, "`clusters` is for method='kmeans': leave it out"),
         ({"method": "hdbscan", "spherical": True}, "`spherical` is for method='kmeans'"),
         ({"min_cluster_size": 4}, "unknown key 'min_cluster_size'.*known: .*n_init"),
-        ({"clusters": 0}, "`clusters` must be 1 or more, got 0"),
+        ({"clusters": 0}, "`clusters` must be a whole number of 1 or more, got 0"),
         ({"only": ["nothing"]}, "`only`: the embedding has no columns 'nothing'"),
         ({"out": "E"}, "E exists already: choose another `out`"),
     ],

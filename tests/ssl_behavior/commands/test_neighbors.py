@@ -100,7 +100,7 @@ def test_mistakes_are_told_before_an_index_is_built(folders, tmp_path, capsys):
         "b[/i]:307: recording 'b[/i]' has 307 frames": ["--query", "b[/i]:307"],
         "is both in --query and in --unlike": [*query, "--unlike", "b[/i]:25"],
         "the 432 searched frames have at most 28 bouts": [*query, "-k", "29"],
-        "-k must be 1 or more, got 0": [*query, "-k", "0"],
+        "-k must be a whole number of 1 or more, got 0": [*query, "-k", "0"],
         "--exclude-seconds must be 0 or more": [*query, "--exclude-seconds", "-1"],
         "no recording matches 'z*'": [*query, "--recordings", "z*"],
         "is not a store": [*query, "--store", str(folders / "e")],

@@ -43,7 +43,7 @@ def test_a_page_of_everything(clustering, description, folders, tmp_path, capsys
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda f, c: ssl_behavior.describe(c, f["embeddings"], f["store"], examples=-1), "`examples` must be 0"),
+        (lambda f, c: ssl_behavior.describe(c, f["embeddings"], f["store"], examples=-1), "`examples` must be a whole"),
         (lambda f, c: ssl_behavior.describe(f["store"], f["embeddings"], f["store"]), "clusters.json"),
         (lambda f, c: ssl_behavior.report(f["store"], f["embeddings"], "x", points=0), "`points` must be 1 to"),
         (lambda f, c: ssl_behavior.report(f["store"], f["embeddings"], "x", colour="red"), "unknown key 'colour'"),
@@ -55,6 +55,15 @@ def test_mistakes_name_the_argument(call, message, folders, clustering, tmp_path
     with pytest.raises(InputError, match=message):
         call(folders, clustering)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_description_of_other_clusters_is_refused(description, folders, tmp_path):
+    others = ssl_behavior.cluster(folders["embeddings"], 5, seed=1, minimum_bout_seconds=1.0, verbose=False)
+    with pytest.raises(InputError, match="the description is of other clusters of these frames"):
+        ssl_behavior.report(
+            folders["store"], folders["embeddings"], tmp_path / "x", clusters=others, description=description,
+            verbose=False,
+        )  # fmt: skip
 
 
 def test_a_description_needs_its_clusters(description, folders, tmp_path):

@@ -14,9 +14,9 @@ def test_mistakes_in_queries_are_told(embeddings):
         with pytest.raises(InputError, match=rf"{text}: recording 'b' has 389 frames, from 0 to 388"):
             recording_of(Span.parse(text), embeddings)
     assert {recording_of(Span.parse(text), embeddings).offset for text in ("b:388", "b:0-389")} == {701}
-    with pytest.raises(InputError, match="b:3 is both in `like` and in `unlike`"):
+    with pytest.raises(InputError, match="b:3 is both in `query` and in `unlike`"):
         Query((Span.parse("b:3"),), (Span.parse("b:4"), Span.parse("b:3")))
-    with pytest.raises(InputError, match="a search needs an example in `like`"):
+    with pytest.raises(InputError, match="a search needs an example in `query`"):
         Query(())
 
 

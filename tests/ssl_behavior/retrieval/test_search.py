@@ -120,7 +120,7 @@ def test_all_bouts_there_are_and_no_more(index):
     assert covered.mean() > 0.5
     with pytest.raises(InputError, match=r"`k=66`: the 389 searched frames have at most 65 bouts"):
         nearest_bouts(index, query("a:1/x:52-60"), 66, rows)
-    with pytest.raises(InputError, match="`k` must be 1 or more, got 0"):
+    with pytest.raises(InputError, match="`k` must be a whole number of 1 or more, got 0"):
         nearest_bouts(index, query("a:1/x:52-60"), 0)
     for seconds in (-1.0, float("nan"), float("inf")):
         with pytest.raises(InputError, match=f"`exclude_seconds` must be 0 or more, got {seconds:g}"):
