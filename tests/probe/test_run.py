@@ -245,12 +245,12 @@ def test_validation_scores_have_a_note(store, embeddings, tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--seeds", "0"], "--seeds must be at least 1"),
+        (["--seeds", "0"], "`seeds` must be at least 1"),
         (["--fractions", "1,x"], "--fractions are numbers"),
         (["--fractions", "5,50"], "must hold 100"),
         (["--fractions", "0,100"], "above 0"),
         (["--references", "raw,magic"], "unknown \\['magic'\\]"),
-        (["--train-stride", "0"], "--train-stride"),
+        (["--train-stride", "0"], "`train_stride` must be at least 1"),
     ],
 )
 def test_invalid_options_fail_before_reading_files(options, sentence):

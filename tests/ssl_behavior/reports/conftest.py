@@ -102,9 +102,11 @@ def write_description(folder, labels):
         cluster=4, score=0.25, explained=0.125, stream="S1", annotated=1.0, behavior="base", behavior_share=0.5,
         separation=None, seen=1.0, frames=100, bouts=12, recordings=3,
     )  # fmt: skip
+    frames = np.bincount(np.concatenate(labels), minlength=NUM_CLUSTERS).tolist()
+    cards = tuple(replace(card(number), frames=own) for number, own in enumerate(frames))
     Cards(
         num_frames=sum(FRAMES.values()), num_recordings=len(FRAMES), of_no_cluster=0, unit="px", body_length=None,
-        anonymous=True, notes=("Described <b>briefly</b>.",), clusters=tuple(map(card, range(NUM_CLUSTERS))),
+        anonymous=True, notes=("Described <b>briefly</b>.",), clusters=cards,
         discovery=Discovery(clusters=(cluster,), bouts=(bout, replace(bout, recording="elsewhere"))),
     ).save(folder)  # fmt: skip
     shares = np.random.default_rng(5).dirichlet(np.ones(NUM_CLUSTERS), 7)

@@ -156,7 +156,7 @@ def test_unwritable_path_raises_before_rendering(tmp_path):
 
 
 def test_vendored_files_are_the_published_ones():
-    folder = Path(__file__).parents[3] / "ssl_behavior" / "report" / "vendor"
+    folder = Path(__file__).parents[3] / "ssl_behavior" / "reports" / "vendor"
     published = {
         "d3.min.js": "912111098ea99503a6f4967361d2bbdc9dbf58cf9c678c8e27e5b02d1a07f0c1",
         "plot.umd.min.js": "4358086467740777dd788d6b27a95cebdbaefdd50c730a3060117073bd7134cb",
