@@ -1,8 +1,7 @@
 """Pretraining from Python: a function, and a scikit-learn estimator."""
 
-import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from pretrain.config import RunConfig, run_config_from
 from pretrain.recipes import RECIPES
 from pretrain.run import train
-from ssl_behavior.arguments import whole_number
+from ssl_behavior.arguments import one_or_more, whole_number
 from ssl_behavior.device import choose_device
 from ssl_behavior.embedding import Encoder, checked_recordings, load
 from ssl_behavior.errors import InputError
@@ -69,7 +68,7 @@ def pretrain(
     with tempfile.TemporaryDirectory(prefix="ssl-behavior-") as scratch:
         run = Path(out) if out is not None else Path(scratch) / "run"
         try:
-            train(config, folders, run, resume, console, str if out is not None else _without_folder)
+            train(config, folders, run, resume, console, name_folder=out is not None)
         except SystemExit:
             raise KeyboardInterrupt from None
         return load(run, device=config.device)
@@ -85,30 +84,18 @@ def _config(recipe: str, steps: int | None, seed: int, device: str, overrides: M
     if not isinstance(overrides, Mapping | None):
         raise InputError(f"`overrides` must map keys of the configuration to values, got {overrides!r:.80}")
     given = dict(overrides or {})
-    if twice := sorted(own.keys() & given.keys() | ({"steps"} & given.keys())):
+    if twice := sorted({"seed", "device", "steps"} & given.keys()):
         raise InputError(f"`overrides` has {listed(twice)}: pass {'it' if len(twice) == 1 else 'them'} as an argument")
     return run_config_from(RECIPES[recipe](), given, own, where="overrides")
 
 
 def _stores(stores: Any) -> list[Any]:
-    several = [stores] if isinstance(stores, Store | str | Path) or not isinstance(stores, Iterable) else list(stores)
-    if not several:
+    found = one_or_more(stores, Store, str, Path)
+    if not found:
         raise InputError("`stores` is empty; expected a store, its folder, or a list of them")
-    if any(isinstance(one, Recording) for one in several):
+    if any(isinstance(one, Recording) for one in found):
         raise InputError("`stores` has recordings: write them with `ssl_behavior.write_store`, and pass the store")
-    return several
-
-
-def _without_folder(line: str) -> str:
-    """A printed line of a run whose folder is temporary: nobody can go on there.
-
-    >>> _without_folder("done: 5 steps; the model is in /tmp/run")
-    'done: 5 steps'
-    >>> _without_folder("stopped after step 3; saved. Continue with `resume` and `out=/tmp/run`")
-    'stopped after step 3; not saved: pass `out` to keep what is learned'
-    """
-    line = re.sub(r"; the model is in .*", "", line)
-    return re.sub(r"; saved\. Continue with .*", "; not saved: pass `out` to keep what is learned", line)
+    return found
 
 
 class PoseEmbedder(TransformerMixin, BaseEstimator):

@@ -94,6 +94,7 @@ def train(
     resume: bool = False,
     console: Console | None = None,
     wording: Callable[[str], str] = str,
+    name_folder: bool = True,
 ) -> RunFolder:
     """Train a method on the recordings of `stores` into the run folder `out`.
 
@@ -103,6 +104,7 @@ def train(
     Parameters
     ----------
     wording : translation of printed lines, which name arguments in backticks.
+    name_folder : print where the run is; False where it is temporary.
 
     Raises
     ------
@@ -135,7 +137,7 @@ def train(
         try:
             in_main(lambda: keep_own_programs(config.method, out))
             trainer = _trainer(config, data, run, device, precision, say)
-            received = _train(trainer, run, console, say)
+            received = _train(trainer, run, console, say, name_folder)
         except InputError:
             if trainer is None or not trainer.steps_done:
                 in_main(run.remove_unbegun)
@@ -202,7 +204,7 @@ def _introduce(method: Method, data: Data, machine: str, say: Callable[[str], No
         say(f"labels of {counted(len(data.train.labeled), 'recording')} are learned: {streams}")
 
 
-def _train(trainer: Trainer, run: RunFolder, console: Console, say: Callable[[str], None]) -> int:
+def _train(trainer: Trainer, run: RunFolder, console: Console, say: Callable[[str], None], name_folder: bool) -> int:
     if not collectives.is_main():
         return trainer.train(run, None)
     config = trainer.config
@@ -212,9 +214,12 @@ def _train(trainer: Trainer, run: RunFolder, console: Console, say: Callable[[st
     with RunLog(run.path, console, config.steps, trainer.steps_done, frames_per_step) as log:
         received = trainer.train(run, log)
     if received:
-        say(f"stopped after step {trainer.steps_done:,}; saved. Continue with `resume` and `out={run.path}`")
+        kept = f"saved. Continue with `resume` and `out={run.path}`"
+        lost = "not saved: pass `out` to keep what is learned"
+        say(f"stopped after step {trainer.steps_done:,}; {kept if name_folder else lost}")
     else:
         loss = (trainer.best or {}).get("validation_loss")
         best = "" if loss is None else f", best validation loss {loss:.4f}"
-        say(f"done: {trainer.steps_done:,} steps{best}; the model is in {run.path}")
+        where = f"; the model is in {run.path}" if name_folder else ""
+        say(f"done: {trainer.steps_done:,} steps{best}{where}")
     return received

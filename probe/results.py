@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from probe.command import REFERENCE_NAMES, ProbeConfig
 from probe.run import run_probe
-from ssl_behavior.arguments import check_number, several, whole_number
+from ssl_behavior.arguments import check_number, one_or_more, opened, several, whole_number
 from ssl_behavior.embedding import Encoder
 from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
@@ -21,6 +21,8 @@ from ssl_behavior.terminal import listed, make_console, progress_if
 
 __all__ = ["ProbeResults", "probe"]
 
+_NAMED = ("runs", "store", "task", "out", "split", "seeds", "references")
+"""Fields of the configuration that are arguments of their own."""
 _SCORES = ("ap", "f1", "f1_balanced", "precision", "recall")
 _HEADLINES = {"ap": "macro AP", "f1": "macro F1", "f1_balanced": "macro F1 balanced"}
 
@@ -45,15 +47,16 @@ class ProbeResults(Described):
         InputError
             If pandas is not installed.
         """
-        columns: dict[str, list[Any]] = {name: [] for name in ("representation", "percent", "smoothed", "class")}
-        columns |= {name: [] for score in _SCORES for name in (score, f"{score}_std")} | {"support": []}
-        for row in self.results["rows"]:
-            for name, scores in row["classes"].items():
-                cells = [row["representation"], row["percent"], row["smoothed"], name]
-                cells += [_number(scores[score][part]) for score in _SCORES for part in ("mean", "std")]
-                for column, cell in zip(columns.values(), [*cells, scores["support"]], strict=True):
-                    column.append(cell)
-        return data_frame(columns)
+        shared = ("representation", "percent", "smoothed")
+        records = [
+            {name: row[name] for name in shared}
+            | {"class": behavior}
+            | {title: _number(scores[score][part]) for score in _SCORES for title, part in _columns_of(score)}
+            | {"support": scores["support"]}
+            for row in self.results["rows"]
+            for behavior, scores in row["classes"].items()
+        ]
+        return data_frame({name: [record[name] for record in records] for name in records[0]})
 
     def _headline(self) -> str:
         task, seeds = self.results["task"], self.results["seeds"]
@@ -65,6 +68,11 @@ class ProbeResults(Described):
             scores = [f"{title} {_shown(row['macros'][0][name])}" for name, title in _HEADLINES.items()]
             facts.append((f"{row['representation']}, {row['percent']:g} %", ", ".join(scores)))
         return facts
+
+
+def _columns_of(score: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Columns of a score, and the part of its summary that each shows."""
+    return (score, "mean"), (f"{score}_std", "std")
 
 
 def _number(value: float | None) -> float:
@@ -113,11 +121,11 @@ def probe(
     names = several(references, "references")
     if names in (("all",), ("none",)):
         names = REFERENCE_NAMES if names == ("all",) else ()
-    opened, asked = open_store(store), _asked(options)
+    recorded, asked = open_store(store), _asked(options)
     with tempfile.TemporaryDirectory(prefix="ssl-behavior-") as scratch:
         config = ProbeConfig(
-            runs=tuple(_folders(runs, opened, Path(scratch), verbose)),
-            store=opened.path,
+            runs=tuple(_folders(runs, recorded, Path(scratch), verbose)),
+            store=recorded.path,
             task=task,
             out=Path(out) if out is not None else Path(scratch) / "results",
             split=split if isinstance(split, Mapping | None) else Path(split),
@@ -132,7 +140,7 @@ def probe(
 
 def _asked(options: Mapping[str, Any]) -> dict[str, Any]:
     """Further fields of the configuration, checked."""
-    known = [one.name for one in fields(ProbeConfig) if one.name not in ("runs", "store", "task", "out", "split")]
+    known = [one.name for one in fields(ProbeConfig) if one.name not in _NAMED]
     if unknown := [name for name in options if name not in known]:
         raise InputError(f"`probe` has no argument {unknown[0]!r}; further options are {listed(known, len(known))}")
     asked = dict(options)
@@ -140,7 +148,7 @@ def _asked(options: Mapping[str, Any]) -> dict[str, Any]:
     if "train_stride" in asked:
         asked["train_stride"] = whole_number(asked["train_stride"], "train_stride", 1)
     if asked.get("embeddings") is not None:
-        asked["embeddings"] = Path(*several(asked["embeddings"], "embeddings"))
+        asked["embeddings"] = opened(asked["embeddings"], Path, "embeddings", Path)
     if "fractions" in asked:
         shares = asked["fractions"] if isinstance(asked["fractions"], Sequence) else [asked["fractions"]]
         for share in shares:
@@ -151,9 +159,7 @@ def _asked(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _folders(runs: Any, store: Store, scratch: Path, verbose: bool) -> Iterator[Path]:
     """Folders of encoders or embeddings; encoders in memory are written to `scratch`."""
-    each = (
-        [runs] if isinstance(runs, Encoder | Embeddings | str | Path) or not isinstance(runs, Iterable) else list(runs)
-    )
+    each = one_or_more(runs, Encoder, Embeddings, str, Path)
     if not each:
         raise InputError("`runs` is empty; expected an encoder, embeddings, a folder, or a list of them")
     for number, run in enumerate(each):

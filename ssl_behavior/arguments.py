@@ -1,13 +1,38 @@
 """Checks of arguments that users pass in Python."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ssl_behavior.errors import InputError
 
-__all__ = ["check_number", "several", "whole_number"]
+__all__ = ["check_number", "one_or_more", "opened", "several", "whole_number"]
+
+Kind = TypeVar("Kind")
+Opened = TypeVar("Opened")
+
+
+def opened(value: Any, kind: type[Kind], argument: str, read: Callable[[str | Path], Opened]) -> Kind | Opened:
+    """An object, given as such, or read from its folder.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or the folder holds something else.
+    """
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, str | Path):
+        raise InputError(
+            f"`{argument}` must be of the class {kind.__name__}, or its folder, got {type(value).__name__}"
+        )
+    return read(value)
+
+
+def one_or_more(values: Any, *single: type) -> list[Any]:
+    """A list of objects; what is of one of the types `single`, or cannot be iterated, is a list of one."""
+    return [values] if isinstance(values, single) or not isinstance(values, Iterable) else list(values)
 
 
 def several(values: Any, argument: str) -> tuple[str, ...]:
@@ -21,9 +46,7 @@ def several(values: Any, argument: str) -> tuple[str, ...]:
     InputError
         If it is neither.
     """
-    one_by_one = [values] if isinstance(values, str | Path) else values
-    listed = isinstance(one_by_one, Iterable) and not isinstance(one_by_one, Mapping)
-    names = list(one_by_one) if listed else [None]
+    names = one_or_more(values, str, Path, Mapping)
     if not all(isinstance(name, str | Path) for name in names):
         raise InputError(f"`{argument}` must be a name or a list of names, got {values!r:.80}")
     return tuple(map(str, names))

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_behavior.arguments import several
+from ssl_behavior.arguments import one_or_more, several
 from ssl_behavior.checkpoint import find_checkpoint, load_checkpoint, read_checkpoint_config, save_checkpoint
 from ssl_behavior.device import choose_device
 from ssl_behavior.embeddings_folder import Embeddings, EmbeddingsWriter, check_dtype
@@ -27,7 +27,7 @@ from ssl_behavior.individuals import advise_individuals
 from ssl_behavior.methods import Method, group_slices, method_name
 from ssl_behavior.model_card import model_card
 from ssl_behavior.recording import Recording, take_or_missing
-from ssl_behavior.reprs import Described
+from ssl_behavior.reprs import Described, described_columns
 from ssl_behavior.skeleton import Skeleton
 from ssl_behavior.store import Store, StoreRow, open_store
 from ssl_behavior.terminal import Progress, counted, listed, no_progress
@@ -447,7 +447,7 @@ class Encoder(Described):
     def _facts(self) -> list[tuple[str, str]]:
         skeleton, (before, after) = self.method.skeleton, self.method.receptive_field
         return [
-            ("columns", listed([f"{name} ({width})" for name, width in self.groups.items()])),
+            ("columns", described_columns(self.groups)),
             ("units", listed(self.method.units)),
             ("animals", "any, anonymous" if skeleton.exchangeable else listed(skeleton.individuals)),
             ("keypoints", listed(skeleton.keypoints)),
@@ -488,8 +488,8 @@ class Encoder(Described):
         InputError
             As `embed`, or if `recordings` is something else. For a single recording, there is `embed`.
         """
-        several = open_store(recordings) if isinstance(recordings, str | Path) else recordings
-        return [self.embed(recording) for recording in checked_recordings(several)]
+        given = open_store(recordings) if isinstance(recordings, str | Path) else recordings
+        return [self.embed(recording) for recording in checked_recordings(given)]
 
     def embed_store(self, store: Store | str | Path, out: str | Path, **options: Any) -> Embeddings:
         """Embed a store into a folder, in bounded memory; see `ssl_behavior.embedding.embed_store`."""
@@ -531,7 +531,7 @@ def checked_recordings(recordings: Any) -> list[Recording]:
     """
     if isinstance(recordings, Recording):
         raise InputError("`recordings` is one recording: pass a list of them or a store")
-    found = list(recordings) if isinstance(recordings, Iterable) else [recordings]
+    found = one_or_more(recordings)
     for one in found:
         if not isinstance(one, Recording):
             raise InputError(f"`recordings` must be a Store or a list of Recordings, got {type(one).__name__}")

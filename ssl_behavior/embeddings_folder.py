@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from ssl_behavior.arguments import opened
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import (
     atomic_folder,
@@ -28,13 +29,13 @@ from ssl_behavior.files import (
 )
 from ssl_behavior.methods import Method
 from ssl_behavior.recording import FrameTimes
-from ssl_behavior.reprs import Described
+from ssl_behavior.reprs import Described, described_columns
 from ssl_behavior.store import FrameRow, Store, StoreRow, check_numbers
 from ssl_behavior.terminal import counted, listed, quoted
 from ssl_behavior.units import OfActors, Unit, actors_of
 
 __all__ = [
-    "EmbeddingRow", "Embeddings", "EmbeddingsWriter", "actor_columns", "check_dtype", "count_rows", "open_embeddings",
+    "EmbeddingRow", "Embeddings", "EmbeddingsWriter", "bout_columns", "check_dtype", "count_rows", "open_embeddings",
     "recording_numbers", "select_rows", "store_embeddings",
 ]  # fmt: skip
 
@@ -82,10 +83,21 @@ class EmbeddingRow(OfActors, FrameRow):
         return facts if self.agent else {name: value for name, value in facts.items() if name != "recording"}
 
 
-def actor_columns(rows: Sequence[EmbeddingRow]) -> dict[str, list[str]]:
-    """Columns "agent" and "target" of some rows; none for scenes, and no target for animals."""
-    columns = {"agent": [row.agent for row in rows], "target": [row.target for row in rows]}
-    return {name: values for name, values in columns.items() if any(values)}
+def bout_columns(rows: Sequence[EmbeddingRow], start: Sequence[int], stop: Sequence[int]) -> dict[str, Sequence[Any]]:
+    """Columns of a table of bouts: recording, agent and target where rows have them, frames, seconds.
+
+    Parameters
+    ----------
+    rows : row of each bout.
+    """
+    columns: dict[str, Sequence[Any]] = {"recording": [row.recording for row in rows]}
+    for name in ("agent", "target"):
+        if any(animals := [getattr(row, name) for row in rows]):
+            columns[name] = animals
+    columns |= {"start_frame": start, "stop_frame": stop}
+    for name, frames in (("start_s", start), ("stop_s", stop)):
+        columns[name] = [frame / row.fps for frame, row in zip(frames, rows, strict=True)]
+    return columns
 
 
 class Embeddings(Described):
@@ -139,7 +151,7 @@ class Embeddings(Described):
 
     def _facts(self) -> list[tuple[str, str]]:
         return [
-            ("columns", listed([f"{name} ({width})" for name, width in self.groups.items()])),
+            ("columns", described_columns(self.groups)),
             ("recordings", listed(list(dict.fromkeys(row.recording for row in self.rows)), 6)),
         ]
 
@@ -388,16 +400,6 @@ class EmbeddingsWriter:
         publish_folder(self.folder, self.out)
 
 
-def open_embeddings(embeddings: Embeddings | str | Path, argument: str = "embeddings") -> Embeddings:
-    """Embeddings, given as such or as their folder.
-
-    Raises
-    ------
-    InputError
-        If it is something else, or the folder holds no embeddings.
-    """
-    if isinstance(embeddings, Embeddings):
-        return embeddings
-    if not isinstance(embeddings, str | Path):
-        raise InputError(f"`{argument}` must be Embeddings or their folder, got {type(embeddings).__name__}")
-    return Embeddings(embeddings)
+def open_embeddings(embeddings: Embeddings | str | Path) -> Embeddings:
+    """Embeddings, given as such or as their folder; raises InputError for anything else."""
+    return opened(embeddings, Embeddings, "embeddings", Embeddings)

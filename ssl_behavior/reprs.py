@@ -5,8 +5,9 @@ from html import escape
 from typing import Any
 
 from ssl_behavior.errors import InputError
+from ssl_behavior.terminal import listed
 
-__all__ = ["Described", "data_frame"]
+__all__ = ["Described", "data_frame", "described_columns"]
 
 
 class Described:
@@ -46,3 +47,8 @@ def data_frame(columns: Mapping[str, Sequence[Any]]) -> Any:
     except ModuleNotFoundError:
         raise InputError("data frames need pandas: pip install pandas") from None
     return DataFrame(dict(columns))
+
+
+def described_columns(groups: Mapping[str, int]) -> str:
+    """Column groups of an embedding, with their widths."""
+    return listed([f"{name} ({width})" for name, width in groups.items()])

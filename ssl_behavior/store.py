@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from ssl_behavior.arguments import opened
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, read_contents
 from ssl_behavior.growing_array import GrowingArray
@@ -400,18 +401,8 @@ class Store(Described):
 
 
 def open_store(store: Store | str | Path, argument: str = "store") -> Store:
-    """A store, given as such or as its folder.
-
-    Raises
-    ------
-    InputError
-        If it is something else, or the folder is no store.
-    """
-    if isinstance(store, Store):
-        return store
-    if not isinstance(store, str | Path):
-        raise InputError(f"`{argument}` must be a Store or its folder, got {type(store).__name__}")
-    return Store(store)
+    """A store, given as such or as its folder; raises InputError for anything else."""
+    return opened(store, Store, argument, Store)
 
 
 _WHOLE = {"offset": 0, "frames": 1, "source_frames": 1, "source_times": 0}

@@ -25,9 +25,9 @@ from ssl_behavior.clusters.algorithms import (
 )
 from ssl_behavior.clusters.frame_clusters import FrameClusters, SmoothingConfig
 from ssl_behavior.embedding_space import Space, SpaceConfig, sample_frames
-from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, actor_columns
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, bout_columns
 from ssl_behavior.errors import InputError
-from ssl_behavior.reprs import Described, data_frame
+from ssl_behavior.reprs import Described, data_frame, described_columns
 from ssl_behavior.terminal import Progress, counted, listed, no_progress
 
 __all__ = [
@@ -111,12 +111,8 @@ class Clustering(Described):
             If pandas is not installed.
         """
         table, rows = self.frames.table, self.frames.rows
-        own = [rows[number] for number in table.recording]
-        names = {"recording": [row.recording for row in own], **actor_columns(own)}
-        fps = table.fps[table.recording]
-        frames = {"start_frame": table.start, "stop_frame": table.stop}
-        seconds = {"start_s": table.start / fps, "stop_s": table.stop / fps}
-        return data_frame(names | frames | seconds | {"cluster": table.label})
+        columns = bout_columns([rows[number] for number in table.recording], table.start.tolist(), table.stop.tolist())
+        return data_frame(columns | {"cluster": table.label.tolist()})
 
     def _headline(self) -> str:
         frames, bouts = counted(len(self.frames.labels), "frame"), counted(len(self.frames.table), "bout")
@@ -124,10 +120,9 @@ class Clustering(Described):
 
     def _facts(self) -> list[tuple[str, str]]:
         shares = self.sizes / max(1, len(self.frames.labels))
-        kept = self.space.config.kept(self.space.groups)
         return [
             ("shares", listed([f"{number}: {share:.1%}" for number, share in enumerate(shares)], 8)),
-            ("columns", listed([f"{name} ({width})" for name, width in kept.items()])),
+            ("columns", described_columns(self.space.config.kept(self.space.groups))),
             ("settings", ", ".join(f"{name} {value}" for name, value in asdict(self.config).items())),
         ]
 

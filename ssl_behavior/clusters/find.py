@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_behavior.arguments import check_number, several, whole_number
+from ssl_behavior.arguments import check_number, opened, several, whole_number
 from ssl_behavior.clusters.algorithms import DensityConfig, KMeansConfig
 from ssl_behavior.clusters.cards import Cards, make_cards
 from ssl_behavior.clusters.clustering import DENSITY_DIMS, Clustering, fit_clusters
@@ -32,7 +32,7 @@ def cluster(
     only: str | Sequence[str] = (),
     without: str | Sequence[str] = (),
     recordings: str | Sequence[str] = (),
-    minimum_bout_seconds: float = 0.25,
+    minimum_bout_seconds: float = SmoothingConfig.minimum_bout_seconds,
     dims: int | None = None,
     spherical: bool = False,
     seed: int = 0,
@@ -111,9 +111,7 @@ def describe(
         If clusters, embeddings and store do not belong together, or `examples` is negative.
     """
     examples = whole_number(examples, "examples")
-    if not isinstance(clusters, Clustering | str | Path):
-        raise InputError(f"`clusters` must be a Clustering or its folder, got {type(clusters).__name__}")
-    found = clusters if isinstance(clusters, Clustering) else load_clustering(clusters)
+    found = opened(clusters, Clustering, "clusters", load_clustering)
     source = open_embeddings(embeddings)
     found.check_labeled(source)
     clustered = ClusteredStore.of(found.frames, open_store(store))

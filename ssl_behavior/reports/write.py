@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_behavior.arguments import several
+from ssl_behavior.arguments import opened, several
 from ssl_behavior.clusters import Clustering, load_frames
 from ssl_behavior.clusters.cards import Cards
 from ssl_behavior.configs import config_from_dict
@@ -57,16 +57,17 @@ def report(
     config = config_from_dict(ReportConfig, options, "report")
     page = Path(out)
     check_page(page, overwrite)
-    opened, source = open_store(store), open_embeddings(embeddings)
+    recorded, source = open_store(store), open_embeddings(embeddings)
     folders, ids = several(results, "results"), several(recordings, "recordings")
     if isinstance(description, str | Path):
         description = Cards.load(Path(description))
     frames = None
     if clusters is not None:
-        frames = clusters.frames if isinstance(clusters, Clustering) else load_frames(clusters)
+        found = opened(clusters, Clustering, "clusters", load_frames)
+        frames = found.frames if isinstance(found, Clustering) else found
     with progress_if(verbose) as progress:
         gathered = gather_report(
-            opened, source, config, rows=opened.select(ids) if ids else None,
+            recorded, source, config, rows=recorded.select(ids) if ids else None,
             clusters=frames, description=description,
             scores=[table for folder in folders for table in read_scores(Path(folder))], progress=progress,
         )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 from ssl_behavior.arguments import several
 from ssl_behavior.bouts import Span
 from ssl_behavior.embedding_space import SpaceConfig
-from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, actor_columns, open_embeddings
+from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, bout_columns, open_embeddings
 from ssl_behavior.reprs import Described, data_frame
 from ssl_behavior.retrieval.frame_index import FrameIndex, IndexConfig, build_index
 from ssl_behavior.retrieval.search import (
@@ -54,13 +54,8 @@ class Neighbors(Described, Sequence[NearBout]):
         InputError
             If pandas is not installed.
         """
-        pairs = list(zip(self.bouts, self.rows, strict=True))
-        columns: dict[str, list[Any]] = {"recording": [row.recording for row in self.rows], **actor_columns(self.rows)}
+        columns = bout_columns(self.rows, [bout.start for bout in self.bouts], [bout.stop for bout in self.bouts])
         columns |= {
-            "start_frame": [bout.start for bout in self.bouts],
-            "stop_frame": [bout.stop for bout in self.bouts],
-            "start_s": [bout.start / row.fps for bout, row in pairs],
-            "stop_s": [bout.stop / row.fps for bout, row in pairs],
             "nearest_frame": [bout.frame for bout in self.bouts],
             "distance": [bout.distance for bout in self.bouts],
         }

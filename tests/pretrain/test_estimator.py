@@ -1,6 +1,7 @@
 """scikit-learn's promises, and a short training through the estimator."""
 
 import pickle
+import signal
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 
 import ssl_behavior
 from pretrain.estimator import PoseEmbedder
+from pretrain.loop import Trainer
 from ssl_behavior.embedding import load
 from ssl_behavior.errors import InputError
 
@@ -97,6 +99,9 @@ def test_a_saved_encoder_gives_the_same_and_says_what_it_is(fitted, recordings, 
 def test_pretraining_is_a_function_of_stores(recordings, tmp_path, capsys):
     store = ssl_behavior.write_store(tmp_path / "store", recordings)
     settings = {"recipe": "cpc_tiny", "steps": 1, "device": "cpu", "overrides": {"precision": "float32"}}
+    ssl_behavior.pretrain(store, **settings)
+    said = capsys.readouterr().out
+    assert "done: 1 steps" in said and "the model is in" not in said
     quiet = ssl_behavior.pretrain(store, verbose=False, **settings)
     assert capsys.readouterr().out == ""
     kept = ssl_behavior.pretrain([store.path], out=tmp_path / "run", **settings)
@@ -106,6 +111,18 @@ def test_pretraining_is_a_function_of_stores(recordings, tmp_path, capsys):
     with pytest.raises(InputError, match="holds a run already: pass `resume`"):
         ssl_behavior.pretrain(store, out=tmp_path / "run", **settings)
     assert ssl_behavior.pretrain(store, out=tmp_path / "run", resume=True, **settings).dim == kept.dim
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [(True, "saved. Continue with `resume` and `out="), (False, "; not saved: pass `out` to keep what is learned")],
+)
+def test_an_interrupted_run_says_whether_it_is_kept(kept, words, recordings, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Trainer, "train", lambda *_: signal.SIGINT)
+    store = ssl_behavior.write_store(tmp_path / "store", recordings)
+    with pytest.raises(KeyboardInterrupt):
+        ssl_behavior.pretrain(store, "cpc_tiny", 1, device="cpu", out=tmp_path / "run" if kept else None)
+    assert words in capsys.readouterr().out.replace("\n", "")
 
 
 @pytest.mark.parametrize(

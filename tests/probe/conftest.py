@@ -89,6 +89,11 @@ def make_embeddings(store, write_embeddings):
 
 
 @pytest.fixture
+def embeddings(array, make_embeddings, tmp_path):
+    return make_embeddings(tmp_path / "embeddings", array)
+
+
+@pytest.fixture
 def problem(store):
     task = make_task(store, "behavior")
     return Problem(store, task, parse_macro(task))

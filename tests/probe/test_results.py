@@ -22,11 +22,6 @@ def _single_precision():
     torch.set_default_dtype(torch.float32)
 
 
-@pytest.fixture
-def embeddings(array, make_embeddings, tmp_path):
-    return make_embeddings(tmp_path / "embeddings", array)
-
-
 def test_one_call_is_the_command(store, embeddings, tmp_path, capsys):
     settings = {"task": "behavior", "seeds": 2, "references": "none"}
     found = ssl_behavior.probe(embeddings, store, split=SPLIT, verbose=False, **settings)

@@ -27,11 +27,6 @@ def _single_precision():
     torch.set_default_dtype(torch.float32)
 
 
-@pytest.fixture
-def embeddings(array, make_embeddings, tmp_path):
-    return make_embeddings(tmp_path / "embeddings", array)
-
-
 def run(*argv):
     screen = StringIO()
     results = run_probe(parse([str(a) for a in argv]), Console(file=screen, width=300))
