@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ssl_behavior.recording import Labels, Recording
     from ssl_behavior.reports import report
     from ssl_behavior.retrieval import Neighbors, neighbors
+    from ssl_behavior.simulate import simulate_tracks
     from ssl_behavior.skeleton import SKELETONS, Skeleton, load_skeleton
     from ssl_behavior.store import Store, write_store
 
@@ -48,6 +49,7 @@ __all__ = [
     "probe",
     "read",
     "report",
+    "simulate_tracks",
     "write_store",
 ]
 
@@ -70,6 +72,7 @@ _HOME = {
     "Skeleton": "skeleton",
     "load_skeleton": "skeleton",
     "Store": "store",
+    "simulate_tracks": "simulate",
     "write_store": "store",
 }
 

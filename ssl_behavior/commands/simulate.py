@@ -1,4 +1,4 @@
-"""`ssl-behavior simulate`: recordings of one to four mice, as a store; of two also as the CalMS21 release."""
+"""`ssl-behavior simulate`: recordings of one to four mice, as a store, DeepLabCut files, or CalMS21's release."""
 
 import argparse
 from collections import defaultdict
@@ -10,17 +10,18 @@ from rich.table import Table
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import check_free
+from ssl_behavior.io.calms21 import SIMULATED
 from ssl_behavior.recording import Recording
 from ssl_behavior.simulate.directed_labels import DYAD_BEHAVIORS, INTERACTIONS, SWAPS
 from ssl_behavior.simulate.group_plans import MOST_MICE, GroupPlan, group_plans, left_out
 from ssl_behavior.simulate.recording_plans import Plan, calms21_files, equal_plans
 from ssl_behavior.simulate.schedule import BEHAVIORS, TASK3_BEHAVIORS
-from ssl_behavior.simulate.write import CALMS21_MARKER, OnWritten, simulate_calms21, write_plans
+from ssl_behavior.simulate.write import CALMS21_MARKER, OnWritten, simulate_calms21, write_dlc_folder, write_plans
 from ssl_behavior.terminal import make_console, make_table, progress_bars
 
 __all__ = ["main"]
 
-_MARKERS = {"store": "store.json", "calms21": CALMS21_MARKER}
+_MARKERS = {"store": "store.json", "calms21": CALMS21_MARKER, "dlc": SIMULATED}
 _RECORDINGS, _FRAMES, _CALMS21_SCALE = 20, 9_000, 0.05
 
 
@@ -32,8 +33,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument(
-        "--layout", choices=("store", "calms21"), default="store", help="a store (default), or the release's JSON files"
-    )
+        "--layout", choices=tuple(_MARKERS), default="store",
+        help="a store (default), the release's JSON files, or a folder of DeepLabCut CSV with a table of bouts for each "
+        "video",
+    )  # fmt: skip
     _add_animals(parser)
     parser.add_argument("--recordings", type=int, help=f"number of recordings (default {_RECORDINGS})")
     parser.add_argument("--frames", type=int, help=f"frames of each recording at 30 fps (default {_FRAMES})")
@@ -192,10 +195,11 @@ def _plans(arguments: argparse.Namespace) -> list[Plan] | list[GroupPlan]:
 
 def _write(arguments: argparse.Namespace, plans: list[Plan] | list[GroupPlan], on_written: OnWritten) -> None:
     options = {"overwrite": arguments.overwrite, "workers": arguments.workers}
-    if arguments.layout == "store":
-        write_plans(arguments.out, plans, arguments.seed, on_written=on_written, **options)
-    else:
+    if arguments.layout == "calms21":
         simulate_calms21(arguments.out, arguments.scale, arguments.seed, on_written=on_written, **options)
+    else:
+        write = write_plans if arguments.layout == "store" else write_dlc_folder
+        write(arguments.out, plans, arguments.seed, on_written=on_written, **options)
 
 
 class _Tally:

@@ -6,7 +6,9 @@ lie in `block<i>_items_level<j>` / `_label<j>`, the numbers in `block<i>_values`
 its column names are a pickle in an attribute, read by the restricted reader.
 """
 
+import csv
 import io
+import math
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -45,6 +47,7 @@ __all__ = [
     "sniff_dlc_csv",
     "sniff_dlc_h5",
     "table_to_recording",
+    "write_dlc_csv",
 ]
 
 Column = tuple[str, str, str]
@@ -550,3 +553,26 @@ def _checked(columns: list[Column], frames: np.ndarray, values: np.ndarray, path
     if values.shape != (len(frames), len(columns)):
         raise InputError(f"{path}: {len(frames)} frames and {len(columns)} columns, but values {list(values.shape)}")
     return DlcTable(columns, frames.astype(np.int64), values.astype(np.float64))
+
+
+def write_dlc_csv(path: Path, recording: Recording, scorer: str) -> None:
+    """Write tracks as a multi-animal project of DeepLabCut does; missing points are empty cells.
+
+    Parameters
+    ----------
+    scorer : name of the network, for the first row.
+    """
+    confidence = np.ones_like(recording.keypoints[..., 0]) if recording.confidence is None else recording.confidence
+    columns = np.concatenate([recording.keypoints, confidence[..., None]], axis=-1)
+    names = [
+        (animal, part, coord)
+        for animal in recording.individuals
+        for part in recording.skeleton.keypoints
+        for coord in _COORDS
+    ]
+    levels = [[scorer] * len(names), *(list(level) for level in zip(*names, strict=True))]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([label, *level] for label, level in zip(_LABELS[4], levels, strict=True))
+        for frame, row in enumerate(columns.reshape(len(columns), -1).tolist()):
+            writer.writerow([frame, *("" if math.isnan(value) else f"{value:.4f}" for value in row)])

@@ -17,9 +17,16 @@ from ssl_behavior.simulate.annotators import ANNOTATORS, Annotator
 from ssl_behavior.simulate.group_plans import GroupPlan, group_plans
 from ssl_behavior.simulate.recording_plans import Plan, calms21_files, equal_plans, simulate_plan, simulate_recording
 from ssl_behavior.simulate.schedule import Profile
-from ssl_behavior.simulate.write import simulate_calms21, simulate_store, write_plans
+from ssl_behavior.simulate.write import (
+    simulate_calms21,
+    simulate_store,
+    simulate_tracks,
+    write_dlc_folder,
+    write_plans,
+)
 
 __all__ = [
     "ANNOTATORS", "Annotator", "GroupPlan", "Plan", "Profile", "calms21_files", "equal_plans", "group_plans",
-    "simulate_calms21", "simulate_plan", "simulate_recording", "simulate_store", "write_plans",
+    "simulate_calms21", "simulate_plan", "simulate_recording", "simulate_store", "simulate_tracks", "write_dlc_folder",
+    "write_plans",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Simulated recordings on disk: as a store, or as the files of the CalMS21 release.
+"""Simulated recordings on disk: as a store, as the files of the CalMS21 release, or as a folder of DeepLabCut files.
 
 In the JSON text, every frame has the same layout of bytes, and numbers come from a lookup table. Numbers have a fixed
 width with leading spaces; JSON allows these, but no leading zeros.
@@ -16,15 +16,28 @@ from typing import IO, TypeVar
 
 import numpy as np
 
+from ssl_behavior.arguments import check_number, whole_number
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import atomic_folder, write_json
+from ssl_behavior.io.annotated_recording import annotated_recording
+from ssl_behavior.io.annotation_writers import bouts_csv
 from ssl_behavior.io.calms21 import SIMULATED
+from ssl_behavior.io.dlc import write_dlc_csv
 from ssl_behavior.recording import Recording
-from ssl_behavior.simulate.group_plans import GroupPlan
+from ssl_behavior.simulate.group_plans import GroupPlan, group_plans
 from ssl_behavior.simulate.recording_plans import DEFAULT_SUBSETS, Plan, calms21_files, equal_plans, simulate_plan
 from ssl_behavior.store import Store, create_store
 
-__all__ = ["CALMS21_MARKER", "OnWritten", "recording_json", "simulate_calms21", "simulate_store", "write_plans"]
+__all__ = [
+    "CALMS21_MARKER",
+    "OnWritten",
+    "recording_json",
+    "simulate_calms21",
+    "simulate_store",
+    "simulate_tracks",
+    "write_dlc_folder",
+    "write_plans",
+]
 
 _CHUNK_FRAMES = 16_384
 
@@ -169,6 +182,91 @@ def simulate_store(
     """
     plans = equal_plans(num_recordings, frames, subsets, tasks, annotators, missing)
     return write_plans(out, plans, seed, overwrite=overwrite, workers=workers, on_written=on_written)
+
+
+_SCORER = "DLC_resnet50_simulatedshuffle1_200000"
+
+
+def write_dlc_folder(
+    out: str | Path,
+    plans: Sequence[Plan | GroupPlan],
+    seed: int,
+    *,
+    overwrite: bool = False,
+    workers: int | None = None,
+    on_written: OnWritten = _ignore,
+) -> Path:
+    """Simulate `plans` and write what DeepLabCut and an annotator leave: tracks and a table of bouts for each video.
+
+    Raises
+    ------
+    InputError
+        If `out` exists and `overwrite` is False, two plans have one name, or the disk is full.
+    """
+    names = [plan.id.rpartition("/")[2] for plan in plans]
+    if len(set(names)) < len(names):
+        raise InputError(f"{out}: two recordings have one name: {names}")
+    with atomic_folder(Path(out), overwrite, SIMULATED) as folder:
+        recordings = _in_order(partial(simulate_plan, seed=seed), plans, _workers(workers))
+        for plan, name, recording in zip(plans, names, recordings, strict=True):
+            write_dlc_csv(folder / f"{name}{_SCORER}.csv", recording, _SCORER)
+            _write_bouts(folder / f"{name}.csv", recording)
+            on_written(plan, recording)
+        write_json(folder / SIMULATED, {"seed": seed})
+    return Path(out)
+
+
+def _write_bouts(path: Path, recording: Recording) -> None:
+    own = annotated_recording(
+        recording.id, recording.fps, recording.labels, individuals=recording.individuals,
+        pair_labels=recording.pair_labels, num_frames=recording.num_frames,
+    )  # fmt: skip
+    if own.bouts:
+        path.write_text(bouts_csv(own.bouts, own.fps, bool(own.pair_labels)), encoding="utf-8")
+
+
+def simulate_tracks(
+    out: str | Path,
+    recordings: int = 6,
+    frames: int = 1800,
+    *,
+    animals: int = 2,
+    missing: float = 0.05,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> Path:
+    """Write a folder of simulated mice as DeepLabCut leaves it, with a table of labels for each video, at 30 fps.
+
+    Two mice are `resident` and `intruder`, labeled attack, investigation and mount; other numbers are anonymous, with
+    labels of agents and targets. To try the package, and for tests; findings need real recordings.
+
+    Parameters
+    ----------
+    out : folder to write.
+    recordings : number of videos.
+    frames : length of each video.
+    animals : mice in each video, 1 to 4.
+    missing : share of the points that the tracker lost.
+    seed : seed of all random numbers.
+    overwrite : replace a folder of this kind.
+
+    Returns
+    -------
+    The folder, for `ssl_behavior.read`.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range, `out` exists, or the disk is full.
+    """
+    recordings, frames = whole_number(recordings, "recordings", 1), whole_number(frames, "frames", 1)
+    check_number(missing, "missing")
+    seed, whole = whole_number(seed, "seed"), {"video": 1.0}
+    if whole_number(animals, "animals", 1) == 2:
+        plans: Sequence[Plan | GroupPlan] = equal_plans(recordings, frames, whole, missing=float(missing))
+    else:
+        plans = group_plans(recordings, frames, (animals,), whole, missing=float(missing))
+    return write_dlc_folder(out, plans, seed, overwrite=overwrite)
 
 
 def simulate_calms21(
