@@ -34,8 +34,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument(
         "--layout", choices=tuple(_MARKERS), default="store",
-        help="a store (default), the release's JSON files, or a folder of DeepLabCut CSV with a table of bouts for each "
-        "video",
+        help="a store (default), the release's JSON files, or a folder of DeepLabCut CSV with a table of bouts beside "
+        "each",
     )  # fmt: skip
     _add_animals(parser)
     parser.add_argument("--recordings", type=int, help=f"number of recordings (default {_RECORDINGS})")
