@@ -4,10 +4,12 @@ The source folder is the repository, so that links between pages, results and th
 on a code host.
 """
 
+import shutil
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
 
 from ssl_behavior import __version__
 
@@ -31,10 +33,9 @@ include_patterns = [
     "CONTRIBUTING.md",
     "DECISIONS.md",
     "benchmarks/results/*.md",
-    "docs/**.md",
-    "docs/gallery/**",
+    "docs/**",
 ]
-exclude_patterns = ["docs/tutorials/**"]
+exclude_patterns = ["docs/tutorials/**", "docs/site/**", "docs/**.py"]
 nitpicky = False
 
 myst_enable_extensions = ["colon_fence", "deflist", "attrs_inline"]
@@ -46,9 +47,14 @@ autodoc_preserve_defaults = True
 napoleon_google_docstring = False
 autosummary_generate = False
 
+# Tutorials run in their own folder; a copy keeps the files that they write out of the sources.
+TUTORIALS = HERE.parent / "build" / "tutorials"
+shutil.rmtree(TUTORIALS, ignore_errors=True)
+shutil.copytree(HERE / "tutorials", TUTORIALS)
+
 sphinx_gallery_conf = {
-    "examples_dirs": "docs/tutorials",
-    "gallery_dirs": "docs/gallery",
+    "examples_dirs": ["build/tutorials"],
+    "gallery_dirs": ["docs/gallery"],
     "filename_pattern": r"\.py$",
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
@@ -57,15 +63,15 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "min_reported_time": 1,
     "plot_gallery": True,
-    "reset_modules": ("matplotlib", "site_directives.new_folder"),
+    "reset_modules": ("matplotlib", "site_directives.clear_folder"),
     "capture_repr": ("_repr_html_", "__repr__"),
     "ignore_repr_types": r"matplotlib\..*|numpy\.ndarray\[Axes\]",
 }
 
 html_theme = "pydata_sphinx_theme"
 html_title = "ssl-behavior"
-html_static_path = ["docs/site/static"]
-html_extra_path = ["docs/site/root"]
+html_static_path = ["site/static"]
+html_extra_path = ["site/root"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False

@@ -5,8 +5,9 @@ import dataclasses
 import io
 import os
 import re
-import tempfile
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -93,9 +94,14 @@ def names_before_types(app: Sphinx, what: str, name: str, obj: Any, options: Any
     lines[:] = [re.sub(r"(?<!`)`([^`\n]+)`(?!`)", r"``\1``", line) for line in changed]
 
 
-def new_folder(gallery_conf: Any, name: Any) -> None:
-    """Every tutorial starts in an empty folder of its own, and leaves nothing behind."""
-    os.chdir(tempfile.mkdtemp(prefix="ssl-behavior-tutorial-"))
+def clear_folder(gallery_conf: Any, name: Any) -> None:
+    """Remove what the tutorial before left in its folder: every tutorial begins like on a reader's machine."""
+    folder = Path(gallery_conf["src_dir"]) / gallery_conf["examples_dirs"][0]
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.suffix not in (".py", ".rst"):
+            path.unlink()
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

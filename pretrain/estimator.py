@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from sklearn.exceptions import NotFittedError
 from pretrain.config import RunConfig, run_config_from
 from pretrain.recipes import RECIPES
 from pretrain.run import train
-from ssl_behavior.arguments import one_or_more, whole_number
+from ssl_behavior.arguments import one_or_more, opened, whole_number
 from ssl_behavior.device import choose_device
 from ssl_behavior.embedding import Encoder, checked_recordings, load
 from ssl_behavior.errors import InputError
+from ssl_behavior.methods import method_name
 from ssl_behavior.recording import Recording
 from ssl_behavior.store import Store, open_store, write_store
 from ssl_behavior.terminal import listed
@@ -28,10 +30,11 @@ ROWS = ("frames", "recordings")
 
 def pretrain(
     stores: Store | str | Path | Sequence[Store | str | Path],
-    recipe: str = "summaries",
+    recipe: str | None = None,
     steps: int | None = None,
     *,
     seed: int = 0,
+    init: Encoder | str | Path | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     device: str = "auto",
@@ -43,9 +46,10 @@ def pretrain(
     Parameters
     ----------
     stores : a store or its folder, or several.
-    recipe : name of a pretraining recipe.
+    recipe : name of a pretraining recipe; None = the settings of `init`, or "summaries".
     steps : training steps; None for the number in the recipe.
     seed : seed of all random numbers.
+    init : encoder to start from, or its folder; None = random weights.
     out : folder of the run; None trains in a temporary folder (`Encoder.save_pretrained` keeps the result).
     resume : continue the run in `out`, if there is one.
     device : "auto", "cpu", "cuda" or "mps".
@@ -60,13 +64,17 @@ def pretrain(
     KeyboardInterrupt
         After Ctrl-C; a run in `out` has saved a checkpoint.
     """
-    config = _config(recipe, steps, seed, device, overrides)
+    start = None if init is None else opened(init, Encoder, "init", load)
+    config = _config(recipe, steps, seed, device, overrides, start)
     if resume and out is None:
         raise InputError("`resume` needs `out`, the folder of the run to continue")
     folders = [open_store(store, "stores").path for store in _stores(stores)]
     console = None if verbose else Console(quiet=True)
     with tempfile.TemporaryDirectory(prefix="ssl-behavior-") as scratch:
         run = Path(out) if out is not None else Path(scratch) / "run"
+        if start is not None:
+            folder = start.save_pretrained(Path(scratch) / "init") if isinstance(init, Encoder) else init
+            config = replace(config, init=str(folder))
         try:
             train(config, folders, run, resume, console, name_folder=out is not None)
         except SystemExit:
@@ -74,9 +82,16 @@ def pretrain(
         return load(run, device=config.device)
 
 
-def _config(recipe: str, steps: int | None, seed: int, device: str, overrides: Mapping[str, Any] | None) -> RunConfig:
+def _config(
+    recipe: str | None,
+    steps: int | None,
+    seed: int,
+    device: str,
+    overrides: Mapping[str, Any] | None,
+    init: Encoder | None = None,
+) -> RunConfig:
     """The run's configuration; errors name the argument."""
-    if not isinstance(recipe, str) or recipe not in RECIPES:
+    if recipe is not None and (not isinstance(recipe, str) or recipe not in RECIPES):
         raise InputError(f"`recipe`: unknown recipe {recipe!r}; known: {sorted(RECIPES)}")
     choose_device(device)
     own: dict[str, Any] = {"seed": whole_number(seed, "seed"), "device": device}
@@ -86,7 +101,17 @@ def _config(recipe: str, steps: int | None, seed: int, device: str, overrides: M
     given = dict(overrides or {})
     if twice := sorted({"seed", "device", "steps"} & given.keys()):
         raise InputError(f"`overrides` has {listed(twice)}: pass {'it' if len(twice) == 1 else 'them'} as an argument")
-    return run_config_from(RECIPES[recipe](), given, own, where="overrides")
+    base = _settings_of(init) if recipe is None and init is not None else RECIPES[recipe or "summaries"]()
+    return run_config_from(base, given, own, where="overrides")
+
+
+def _settings_of(encoder: Encoder) -> RunConfig:
+    """The recipe of an encoder's method, with the encoder's own settings."""
+    method = encoder.method.config
+    name = method_name(method)
+    if name not in RECIPES:
+        raise InputError(f"`init`: no recipe trains an encoder of {name!r} further; name one of {sorted(RECIPES)}")
+    return replace(RECIPES[name](), method=method)
 
 
 def _stores(stores: Any) -> list[Any]:

@@ -3,12 +3,12 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from probe.label_predictors import LabelPredictor, ProbePredictor
+    from probe.label_predictors import LabelPredictor
     from probe.pair_predictor import PairPredictor
     from ssl_behavior.store import StoreRow
 
@@ -25,8 +25,7 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     # These imports take seconds, and --help needs none of them.
-    from probe.label_predictors import ProbePredictor, RunPredictor
-    from probe.pair_predictor import PairPredictor, is_pair_probe
+    from probe.annotate import open_predictor
     from ssl_behavior.device import choose_device, choose_precision
     from ssl_behavior.errors import InputError
     from ssl_behavior.files import check_free
@@ -37,15 +36,12 @@ def main(argv: Sequence[str]) -> int:
     _check_learn(options)
     check_free(options.out, options.overwrite, "probe.json" if options.learn is not None else "labels.json")
     device = choose_device(options.device)
-    machine = device, choose_precision(options.precision, device), options.last
-    if options.probe is not None and is_pair_probe(options.probe):
-        _label_pairs(options, PairPredictor(options.run, options.store, options.probe, *machine), make_console())
-    elif options.probe is None:
-        _label(options, RunPredictor(options.run, options.store, *machine), make_console())
-    elif options.learn is None:
-        _label(options, ProbePredictor(options.run, options.store, options.probe, *machine), make_console())
+    precision = choose_precision(options.precision, device)
+    predictor = open_predictor(options.run, options.store, options.probe, device, precision, options.last)
+    if options.learn is None:
+        _label(options, predictor, make_console())
     else:
-        _learn(options, ProbePredictor(options.run, options.store, options.probe, *machine), make_console())
+        _learn(options, predictor, make_console())
     return 0
 
 
@@ -61,62 +57,45 @@ def _check_learn(options: argparse.Namespace) -> None:
         )
 
 
-def _rows(options: argparse.Namespace, predictor: "LabelPredictor") -> "list[StoreRow]":
+def _rows(options: argparse.Namespace, predictor: "LabelPredictor | PairPredictor") -> "list[StoreRow]":
     return predictor.store.select(options.recordings) if options.recordings else list(predictor.store.rows)
 
 
-def _label(options: argparse.Namespace, predictor: "LabelPredictor", console: "Console") -> None:
+def _label(options: argparse.Namespace, predictor: "LabelPredictor | PairPredictor", console: "Console") -> None:
     from rich.text import Text
 
-    from probe.label_predictors import write_labels
+    from probe.label_predictors import LabelOptions, write_labels
+    from probe.pair_predictor import PairPredictor, write_pair_labels
     from ssl_behavior.commands import as_options
     from ssl_behavior.terminal import counted, progress_bars
 
     rows = _rows(options, predictor)
+    asked = LabelOptions(
+        streams=options.streams, annotator=options.annotator, balanced=options.balanced,
+        min_bout_frames=options.minimum_bout_frames, actor=options.actor, media=options.media,
+    )  # fmt: skip
+    files: dict[str, Any] = {"formats": options.format, "overwrite": options.overwrite}
     with progress_bars(console, transient=True) as progress:
-        summary = write_labels(
-            predictor, rows, options.out, formats=options.format, streams=options.streams, annotator=options.annotator,
-            balanced=options.balanced, min_bout_frames=options.minimum_bout_frames, actor=options.actor,
-            media=options.media, overwrite=options.overwrite, progress=progress,
-        )  # fmt: skip
+        if isinstance(predictor, PairPredictor):
+            summary = write_pair_labels(predictor, rows, options.out, asked, progress=progress, **files)
+        else:
+            summary = write_labels(predictor, rows, options.out, asked, progress=progress, **files)
     console.print(summary.table())
     for note in summary.notes:
         console.print(Text(as_options(note), style="dim"), soft_wrap=True)
     style = f", as annotator {options.annotator} would label them," if options.annotator else ""
-    console.print(f"labels of {counted(len(rows), 'recording')}{style} in {options.out}", soft_wrap=True, markup=False)
-
-
-def _label_pairs(options: argparse.Namespace, predictor: "PairPredictor", console: "Console") -> None:
-    from rich.text import Text
-
-    from probe.pair_predictor import write_pair_labels
-    from ssl_behavior.commands import as_options
-    from ssl_behavior.errors import InputError
-    from ssl_behavior.terminal import counted, progress_bars
-
-    scenes = {"--annotator": options.annotator, "--learn": options.learn, "--actor": options.actor}
-    for option in (name for name, given in scenes.items() if given):
-        raise InputError(f"{option} is for labels of scenes, and this probe gives agents and targets: leave it out")
-    if missing := [name for name in options.streams if name != predictor.stream.name]:
-        raise InputError(f"--streams {missing[0]}: {options.probe} gives {predictor.stream.name}")
-    rows = predictor.store.select(options.recordings) if options.recordings else list(predictor.store.rows)
-    with progress_bars(console, transient=True) as progress:
-        summary = write_pair_labels(
-            predictor, rows, options.out, formats=options.format, balanced=options.balanced,
-            min_bout_frames=options.minimum_bout_frames, media=options.media, overwrite=options.overwrite,
-            progress=progress,
-        )  # fmt: skip
-    console.print(summary.table())
-    for note in summary.notes:
-        console.print(Text(as_options(note), style="dim"), soft_wrap=True)
-    labeled = f"labels of {counted(len(rows), 'recording')}, with agents and targets, in {options.out}"
+    kind = ", with agents and targets," if isinstance(predictor, PairPredictor) else ""
+    labeled = f"labels of {counted(len(rows), 'recording')}{style}{kind} in {options.out}"
     console.print(labeled, soft_wrap=True, markup=False)
 
 
-def _learn(options: argparse.Namespace, predictor: "ProbePredictor", console: "Console") -> None:
-    from probe.label_predictors import add_annotator_from_store
+def _learn(options: argparse.Namespace, predictor: "LabelPredictor | PairPredictor", console: "Console") -> None:
+    from probe.label_predictors import ProbePredictor, add_annotator_from_store
+    from ssl_behavior.errors import InputError
     from ssl_behavior.terminal import counted
 
+    if not isinstance(predictor, ProbePredictor):
+        raise InputError("--learn is for labels of scenes, and this probe gives agents and targets: leave it out")
     own = add_annotator_from_store(predictor, _rows(options, predictor), options.learn, options.out, options.overwrite)
     learned = f"annotator {options.learn} learned from {counted(len(own), 'recording')}"
     console.print(f"{learned}: {options.out}", soft_wrap=True, markup=False)

@@ -1,8 +1,10 @@
 """Label predictors for any recording (a run with label heads, or a saved probe), and the files with their labels."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -44,7 +46,11 @@ from ssl_behavior.resampling import frames_at, own_frames_notice, resample_label
 from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.terminal import Progress, make_table, no_progress
 
+if TYPE_CHECKING:
+    from probe.pair_predictor import PairPredictor
+
 __all__ = [
+    "LabelOptions",
     "LabelPredictor",
     "LabelSummary",
     "ProbePredictor",
@@ -52,7 +58,9 @@ __all__ = [
     "add_annotator_from_store",
     "check_probed_columns",
     "decided_labels",
+    "label_facts",
     "open_encoder",
+    "predicted_labels",
     "write_labels",
 ]
 
@@ -312,7 +320,7 @@ class LabelSummary:
     """Bouts and seconds of each behavior in written labels, and notes about them."""
 
     def __init__(self, streams: Sequence[StreamFacts], notes: Sequence[str]) -> None:
-        self.notes = tuple(notes)
+        self.streams, self.notes = tuple(streams), tuple(notes)
         behaviors = [(stream.name, stream.classes[number]) for stream in streams for number in stream.foreground]
         self.bouts = dict.fromkeys(behaviors, 0)
         self.seconds = dict.fromkeys(behaviors, 0.0)
@@ -333,18 +341,68 @@ class LabelSummary:
         return make_table(["stream", "behavior", "bouts", "seconds", "% of the time"], rows, text=["behavior"])
 
 
+@dataclass(frozen=True, kw_only=True)
+class LabelOptions:
+    """Options of predicted labels.
+
+    Parameters
+    ----------
+    streams, annotator, balanced : see `LabelPredictor`; no streams = all.
+    min_bout_frames : shorter bouts are removed, see `without_short_bouts`.
+    actor, media : see `annotated_recording`.
+    """
+
+    streams: Sequence[str] = ()
+    annotator: str = ""
+    balanced: bool = False
+    min_bout_frames: int = 1
+    actor: str = ""
+    media: str = DEFAULT_MEDIA
+
+
+def predicted_labels(
+    predictor: LabelPredictor, rows: Sequence[StoreRow], options: LabelOptions, progress: Progress = no_progress
+) -> tuple[LabelSummary, Iterator[AnnotatedRecording]]:
+    """Labels of each recording, computed one by one as they are asked for, and their summary, complete at the end.
+
+    Raises
+    ------
+    InputError
+        If a stream, annotator or actor is unknown, or a recording does not fit the encoder.
+    """
+    predictor.check(rows)
+    check_actor(options.actor, predictor.store.individuals)
+    check_media(options.media, [row.id for row in rows])
+    chosen = predictor.streams(options.streams)
+    styles = {row.id: predictor.style(row, options.annotator, chosen) for row in rows}
+    total = sum(row.frames for row in rows)
+    irregular = [row.id for row in rows if row.source_times is not None]
+    notes = [*_notes(predictor, styles, options.balanced), *([own_frames_notice(irregular)] if irregular else [])]
+    summary = LabelSummary(chosen, notes)
+
+    def label(row: StoreRow) -> AnnotatedRecording:
+        style = styles[row.id].annotator
+        probability = predictor.probabilities(row, style, options.balanced)
+        labels = _decided_streams(probability, chosen, options.min_bout_frames)
+        fps, shown, probability = _of_video(predictor.store, row, labels, probability)
+        recording = annotated_recording(
+            row.id, fps, shown, probabilities=probability, individuals=predictor.store.individuals,
+            actor=options.actor, annotator=style, media=options.media,
+        )  # fmt: skip
+        summary.add(recording)
+        progress("annotating", row.frames, total)
+        return recording
+
+    return summary, map(label, rows)
+
+
 def write_labels(
     predictor: LabelPredictor,
     rows: Sequence[StoreRow],
     out: Path,
+    options: LabelOptions | None = None,
     *,
     formats: Sequence[str] = ("csv",),
-    streams: Sequence[str] = (),
-    annotator: str = "",
-    balanced: bool = False,
-    min_bout_frames: int = 1,
-    actor: str = "",
-    media: str = DEFAULT_MEDIA,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> LabelSummary:
@@ -353,9 +411,6 @@ def write_labels(
     Parameters
     ----------
     formats : names of `ANNOTATION_FORMATS`.
-    streams, annotator, balanced : see `LabelPredictor`; no streams = all.
-    min_bout_frames : shorter bouts are removed, see `without_short_bouts`.
-    actor, media : see `annotated_recording`.
 
     Raises
     ------
@@ -363,31 +418,10 @@ def write_labels(
         If `out` exists, the disk is full, a stream, annotator or actor is unknown, a recording does not fit the
         encoder, or a format cannot hold its id or a behavior.
     """
-    predictor.check(rows)
-    check_actor(actor, predictor.store.individuals)
-    check_media(media, [row.id for row in rows])
-    chosen = predictor.streams(streams)
-    styles = {row.id: predictor.style(row, annotator, chosen) for row in rows}
-    total = sum(row.frames for row in rows)
-    irregular = [row.id for row in rows if row.source_times is not None]
-    notes = [*_notes(predictor, styles, balanced), *([own_frames_notice(irregular)] if irregular else [])]
-    summary = LabelSummary(chosen, notes)
-
-    def label(row: StoreRow) -> AnnotatedRecording:
-        style = styles[row.id].annotator
-        probability = predictor.probabilities(row, style, balanced)
-        labels = _decided_streams(probability, chosen, min_bout_frames)
-        fps, shown, probability = _of_video(predictor.store, row, labels, probability)
-        recording = annotated_recording(
-            row.id, fps, shown, probabilities=probability, individuals=predictor.store.individuals, actor=actor,
-            annotator=style, media=media,
-        )  # fmt: skip
-        summary.add(recording)
-        progress("annotating", row.frames, total)
-        return recording
-
-    facts = _facts(predictor, balanced, min_bout_frames, summary.notes)
-    write_annotations(out, map(label, rows), [row.id for row in rows], chosen, formats, facts, overwrite)
+    options = options or LabelOptions()
+    summary, recordings = predicted_labels(predictor, rows, options, progress)
+    facts = label_facts(predictor, options, summary)
+    write_annotations(out, recordings, [row.id for row in rows], summary.streams, formats, facts, overwrite)
     return summary
 
 
@@ -403,16 +437,16 @@ def _of_video(
     return times.fps, labels, {name: one[frames] for name, one in probability.items()}
 
 
-def _facts(
-    predictor: LabelPredictor, balanced: bool, min_bout_frames: int, notes: Sequence[str]
+def label_facts(
+    predictor: "LabelPredictor | PairPredictor", options: LabelOptions, summary: LabelSummary
 ) -> dict[str, str | bool | int | list[str]]:
     """Facts for `labels.json`."""
     return {
         "checkpoint": predictor.checkpoint,
         "store": predictor.store.fingerprint(),
-        "balanced": balanced or predictor.always_balanced,
-        "minimum_bout_frames": min_bout_frames,
-        "notes": list(notes),
+        "balanced": options.balanced or predictor.always_balanced,
+        "minimum_bout_frames": options.min_bout_frames,
+        "notes": list(summary.notes),
     }
 
 

@@ -8,14 +8,13 @@ import numpy as np
 import torch
 
 from probe.experiment import BALANCED, DECISION
-from probe.label_predictors import LabelSummary, check_probed_columns, open_encoder
+from probe.label_predictors import LabelOptions, LabelSummary, check_probed_columns, label_facts, open_encoder
 from probe.pair_scores import decided_bouts
 from probe.representations import columns_without
 from probe.saved_probes import load_heads, read_probe
 from ssl_behavior.embedding import check_fits, check_gives, embed_actors, kept_groups
 from ssl_behavior.errors import InputError
 from ssl_behavior.io.annotated_recording import (
-    DEFAULT_MEDIA,
     AnnotatedRecording,
     PairStreamFacts,
     annotated_recording,
@@ -28,7 +27,7 @@ from ssl_behavior.store import Store, StoreRow
 from ssl_behavior.terminal import Progress, no_progress
 from ssl_behavior.units import Actors, actors_of
 
-__all__ = ["PairPredictor", "is_pair_probe", "write_pair_labels"]
+__all__ = ["PairPredictor", "is_pair_probe", "predicted_pair_labels", "write_pair_labels"]
 
 
 def is_pair_probe(folder: Path) -> bool:
@@ -54,12 +53,15 @@ class PairPredictor:
     Attributes
     ----------
     stream : label stream with agents and targets that is predicted.
+    always_balanced : see `LabelPredictor`.
 
     Raises
     ------
     InputError
         If the probe was fitted to another encoder or to other columns, or the embeddings are not of pairs.
     """
+
+    always_balanced = False
 
     def __init__(
         self, run: Path, store: Path, probe: Path, device: torch.device, precision: torch.dtype, last: bool = False
@@ -127,15 +129,58 @@ class PairPredictor:
         return PairLabels(vocabulary=self.saved.classes, bouts=np.concatenate(found))
 
 
+def predicted_pair_labels(
+    predictor: PairPredictor,
+    rows: Sequence[StoreRow],
+    options: LabelOptions,
+    exclusive: bool = False,
+    progress: Progress = no_progress,
+) -> tuple[LabelSummary, Iterator[AnnotatedRecording]]:
+    """Labels with agents and targets, as `probe.label_predictors.predicted_labels` gives those of scenes.
+
+    Parameters
+    ----------
+    exclusive : a pair has at most one behavior in a frame.
+
+    Raises
+    ------
+    InputError
+        If a recording does not fit the encoder, or the options are for labels of scenes.
+    """
+    for name in ("annotator", "actor"):
+        if getattr(options, name):
+            raise InputError(f"`{name}` is for labels of scenes, and this probe gives agents and targets: leave it out")
+    if missing := [name for name in options.streams if name != predictor.stream.name]:
+        raise InputError(f"`streams={missing[0]}`: {predictor.source} gives {predictor.stream.name}")
+    predictor.check(rows)
+    check_media(options.media, [row.id for row in rows])
+    total = sum(row.frames for row in rows)
+    irregular = [row.id for row in rows if row.source_times is not None]
+    summary = LabelSummary([predictor.stream], [own_frames_notice(irregular)] if irregular else [])
+
+    def label(row: StoreRow) -> AnnotatedRecording:
+        labels = predictor.labels(row, options.balanced, options.min_bout_frames, exclusive)
+        times = predictor.store.file_times(row)
+        if row.source_fps is not None:
+            labels = resample_pair_labels(labels, row.frame_times, times)
+        recording = annotated_recording(
+            row.id, times.fps, {}, individuals=predictor.store.individuals, media=options.media,
+            pair_labels={predictor.stream.name: labels}, num_frames=times.num_frames,
+        )  # fmt: skip
+        summary.add(recording)
+        progress("annotating", row.frames, total)
+        return recording
+
+    return summary, map(label, rows)
+
+
 def write_pair_labels(
     predictor: PairPredictor,
     rows: Sequence[StoreRow],
     out: Path,
+    options: LabelOptions | None = None,
     *,
     formats: Sequence[str] = ("csv",),
-    balanced: bool = False,
-    min_bout_frames: int = 1,
-    media: str = DEFAULT_MEDIA,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> LabelSummary:
@@ -149,32 +194,8 @@ def write_pair_labels(
         If `out` exists, the disk is full, a recording does not fit the encoder, or a format cannot hold agents and
         targets.
     """
-    predictor.check(rows)
-    check_media(media, [row.id for row in rows])
-    total = sum(row.frames for row in rows)
-    irregular = [row.id for row in rows if row.source_times is not None]
-    summary = LabelSummary([predictor.stream], [own_frames_notice(irregular)] if irregular else [])
-
-    def label(row: StoreRow) -> AnnotatedRecording:
-        labels = predictor.labels(row, balanced, min_bout_frames, exclusive="mabe" in formats)
-        times = predictor.store.file_times(row)
-        if row.source_fps is not None:
-            labels = resample_pair_labels(labels, row.frame_times, times)
-        recording = annotated_recording(
-            row.id, times.fps, {}, individuals=predictor.store.individuals, media=media,
-            pair_labels={predictor.stream.name: labels}, num_frames=times.num_frames,
-        )  # fmt: skip
-        summary.add(recording)
-        progress("annotating", row.frames, total)
-        return recording
-
-    facts: dict[str, str | bool | int | list[str]] = {
-        "checkpoint": predictor.checkpoint,
-        "store": predictor.store.fingerprint(),
-        "balanced": balanced,
-        "minimum_bout_frames": min_bout_frames,
-        "notes": list(summary.notes),
-    }
-    ids = [row.id for row in rows]
-    write_annotations(out, map(label, rows), ids, [predictor.stream], formats, facts, overwrite)
+    options = options or LabelOptions()
+    summary, recordings = predicted_pair_labels(predictor, rows, options, "mabe" in formats, progress)
+    facts, ids = label_facts(predictor, options, summary), [row.id for row in rows]
+    write_annotations(out, recordings, ids, summary.streams, formats, facts, overwrite)
     return summary

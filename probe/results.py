@@ -15,11 +15,12 @@ from ssl_behavior.arguments import check_number, one_or_more, opened, several, w
 from ssl_behavior.embedding import Encoder
 from ssl_behavior.embeddings_folder import Embeddings
 from ssl_behavior.errors import InputError
+from ssl_behavior.files import in_temporary_folder
 from ssl_behavior.reprs import Described, data_frame
 from ssl_behavior.store import Store, open_store
-from ssl_behavior.terminal import listed, make_console, progress_if
+from ssl_behavior.terminal import Progress, listed, make_console, progress_if
 
-__all__ = ["ProbeResults", "probe"]
+__all__ = ["ProbeResults", "probe", "run_folder"]
 
 _NAMED = ("runs", "store", "task", "out", "split", "seeds", "references")
 """Fields of the configuration that are arguments of their own."""
@@ -33,10 +34,10 @@ class ProbeResults(Described):
     Attributes
     ----------
     results : contents of `results.json`.
-    folder : results folder; None if it was temporary.
+    folder : results folder, with the fitted heads; a temporary one lasts as long as this object.
     """
 
-    def __init__(self, results: Mapping[str, Any], folder: Path | None) -> None:
+    def __init__(self, results: Mapping[str, Any], folder: Path) -> None:
         self.results, self.folder = dict(results), folder
 
     def to_frame(self) -> Any:
@@ -108,7 +109,7 @@ def probe(
     references : "all", "none", or names of baselines: raw, hand, pca, input_means, histograms, untrained.
     split : {"train": [recording ids or globs], "validation": [...], "test": [...]}, or a JSON file of it; None = the
         store's own subsets, or a seeded split by recording.
-    out : folder for results and heads; None = a temporary one, of which the scores are kept.
+    out : folder for results and heads; None = a temporary one, which lasts as long as the results.
     verbose : print the tables.
     options : further fields of `ProbeConfig`: mode, fractions, smooth, macros, kind, background, train_stride, without,
         device, precision, embeddings, overwrite.
@@ -122,20 +123,24 @@ def probe(
     if names in (("all",), ("none",)):
         names = REFERENCE_NAMES if names == ("all",) else ()
     recorded, asked = open_store(store), _asked(options)
-    with tempfile.TemporaryDirectory(prefix="ssl-behavior-") as scratch:
-        config = ProbeConfig(
-            runs=tuple(_folders(runs, recorded, Path(scratch), verbose)),
-            store=recorded.path,
-            task=task,
-            out=Path(out) if out is not None else Path(scratch) / "results",
-            split=split if isinstance(split, Mapping | None) else Path(split),
-            seeds=whole_number(seeds, "seeds", 1),
-            references=names,
-            **asked,
-        )
-        console = make_console() if verbose else Console(quiet=True)
-        results = run_probe(config, console, name_folder=out is not None)
-    return ProbeResults(results, config.out if out is not None else None)
+    seeds = whole_number(seeds, "seeds", 1)
+
+    def scores(folder: Path) -> ProbeResults:
+        with tempfile.TemporaryDirectory(prefix="ssl-behavior-") as scratch:
+            config = ProbeConfig(
+                runs=tuple(_folders(runs, recorded, Path(scratch), verbose)),
+                store=recorded.path,
+                task=task,
+                out=folder,
+                split=split if isinstance(split, Mapping | None) else Path(split),
+                seeds=seeds,
+                references=names,
+                **asked,
+            )
+            console = make_console() if verbose else Console(quiet=True)
+            return ProbeResults(run_probe(config, console, name_folder=out is not None), folder)
+
+    return scores(Path(out)) if out is not None else in_temporary_folder(lambda folder: scores(folder / "results"))
 
 
 def _asked(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,15 +168,24 @@ def _folders(runs: Any, store: Store, scratch: Path, verbose: bool) -> Iterator[
     if not each:
         raise InputError("`runs` is empty; expected an encoder, embeddings, a folder, or a list of them")
     for number, run in enumerate(each):
-        folder = scratch / f"run-{number}"
-        if isinstance(run, Embeddings):
-            yield run.path
-        elif isinstance(run, Encoder) and run.chooses_columns:
-            with progress_if(verbose) as progress:
-                yield run.embed_store(store, folder, dtype="float32", progress=progress).path
-        elif isinstance(run, Encoder):
-            yield run.save_pretrained(folder)
-        elif isinstance(run, str | Path):
-            yield Path(run)
-        else:
-            raise InputError(f"`runs` must be an Encoder, Embeddings or a folder, got {type(run).__name__}")
+        with progress_if(verbose) as progress:
+            yield run_folder(run, store, scratch / f"run-{number}", "runs", progress)
+
+
+def run_folder(run: Any, store: Store, scratch: Path, argument: str, progress: Progress) -> Path:
+    """Folder of a run or of embeddings; an encoder in memory is written to `scratch`, or its embeddings are.
+
+    Raises
+    ------
+    InputError
+        If `run` is neither.
+    """
+    if isinstance(run, Embeddings):
+        return run.path
+    if isinstance(run, Encoder) and run.chooses_columns:
+        return run.embed_store(store, scratch, dtype="float32", progress=progress).path
+    if isinstance(run, Encoder):
+        return run.save_pretrained(scratch)
+    if isinstance(run, str | Path):
+        return Path(run)
+    raise InputError(f"`{argument}` must be an Encoder, Embeddings or a folder, got {type(run).__name__}")

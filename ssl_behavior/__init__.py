@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pretrain.estimator import PoseEmbedder, pretrain
+    from probe.annotate import Annotations, annotate
     from probe.results import ProbeResults, probe
     from ssl_behavior.clusters import Clustering, cluster, describe
     from ssl_behavior.clusters.cards import Cards
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SKELETONS",
+    "Annotations",
     "Cards",
     "Clustering",
     "Embeddings",
@@ -40,6 +42,7 @@ __all__ = [
     "Recording",
     "Skeleton",
     "Store",
+    "annotate",
     "cluster",
     "describe",
     "load",
@@ -89,6 +92,10 @@ def __getattr__(name: str) -> Any:
         from probe import results
 
         return getattr(results, name)
+    if name in ("Annotations", "annotate"):
+        from probe import annotate
+
+        return getattr(annotate, name)
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

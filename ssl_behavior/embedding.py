@@ -23,6 +23,7 @@ from ssl_behavior.device import choose_device
 from ssl_behavior.embeddings_folder import Embeddings, EmbeddingsWriter, check_dtype
 from ssl_behavior.errors import InputError
 from ssl_behavior.files import check_free, write_errors_explained
+from ssl_behavior.hub import downloaded, upload
 from ssl_behavior.individuals import advise_individuals
 from ssl_behavior.methods import Method, group_slices, method_name
 from ssl_behavior.model_card import model_card
@@ -412,8 +413,33 @@ class Encoder(Described):
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str = "auto", **options: Any) -> "Encoder":
-        """Load a folder of `save_pretrained`, a run or a checkpoint; `options` as in `ssl_behavior.load`."""
-        return load(path, device, **options)
+        """Load a folder of `save_pretrained`, a run or a checkpoint, or a model of the Hugging Face Hub.
+
+        Parameters
+        ----------
+        path : folder, or hf://OWNER/NAME (needs the extra `hub`).
+        options : as in `ssl_behavior.load`.
+        """
+        return load(downloaded(path), device, **options)
+
+    def fit(self, stores: "Store | str | Path | Sequence[Store | str | Path]", **options: Any) -> "Encoder":
+        """Train further on the recordings of one or several stores, from the present weights; returns the encoder.
+
+        Parameters
+        ----------
+        options : as in `ssl_behavior.pretrain`, such as steps, out and verbose.
+
+        Raises
+        ------
+        InputError
+            As `ssl_behavior.pretrain`. The encoder is then as before.
+        """
+        import ssl_behavior
+
+        trained = ssl_behavior.pretrain(stores, init=self, **options)
+        device = str(next(self.method.parameters()).device)
+        self.__init__(trained.method, device, **self._chosen, origin=trained.origin)  # type: ignore[misc]
+        return self
 
     def save_pretrained(
         self, path: str | Path, license: str = "", description: str = "", overwrite: bool = False
@@ -439,6 +465,25 @@ class Encoder(Described):
             extra["columns"] = {name: list(own) for name, own in self._chosen.items()}
         save_checkpoint(folder, self.method, extra, None, overwrite, card, self.origin.get("versions"))
         return folder
+
+    def push_to_hub(
+        self, repo_id: str, license: str = "", description: str = "", private: bool = True, token: str | None = None
+    ) -> str:
+        """Publish the encoder and its model card on the Hugging Face Hub, and return its address there.
+
+        Parameters
+        ----------
+        repo_id : OWNER/NAME on the hub.
+        license, description : as in `save_pretrained`.
+        private : whether a new repository is private.
+        token : access token; None = that of `hf auth login`.
+
+        Raises
+        ------
+        InputError
+            If the extra `hub` is not installed, `repo_id` is no such name, or the hub refuses.
+        """
+        return upload(self.save_pretrained, repo_id, license, description, private, token)
 
     def _headline(self) -> str:
         name, fps = method_name(self.method.config), self.method.fps

@@ -6,12 +6,14 @@ import json
 import os
 import platform
 import shutil
+import tempfile
+import weakref
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ssl_behavior.errors import InputError
 
@@ -19,6 +21,7 @@ __all__ = [
     "atomic_file",
     "atomic_folder",
     "check_free",
+    "in_temporary_folder",
     "make_folder",
     "publish_folder",
     "read_contents",
@@ -284,3 +287,24 @@ def read_contents(folder: Path, name: str, kind: str, version: int, again: str =
             f"update ssl-behavior{again}"
         )
     return contents
+
+
+Owner = TypeVar("Owner")
+
+
+def in_temporary_folder(make: Callable[[Path], Owner]) -> Owner:
+    """Result of `make(folder)`, with a temporary folder that is removed when the result is gone."""
+    folder = tempfile.mkdtemp(prefix="ssl-behavior-")
+    try:
+        owner = make(Path(folder))
+    except BaseException:
+        _remove_own(folder, os.getpid())
+        raise
+    weakref.finalize(owner, _remove_own, folder, os.getpid())
+    return owner
+
+
+def _remove_own(folder: str, process: int) -> None:
+    """Remove a temporary folder, in the process that made it: a forked child ends without harm to its parent."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,10 +1,6 @@
 """Import of tracks and annotations into a store, with an import report."""
 
 import math
-import os
-import shutil
-import tempfile
-import weakref
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,7 +14,7 @@ import numpy as np
 from ssl_behavior.arguments import check_number, several
 from ssl_behavior.body_parts import animals_in_names
 from ssl_behavior.errors import InputError
-from ssl_behavior.files import check_free, write_json
+from ssl_behavior.files import check_free, in_temporary_folder, write_json
 from ssl_behavior.individuals import IndividualsByName
 from ssl_behavior.io import ReadOptions, format_titles
 from ssl_behavior.io.annotation import AnnotationSpan
@@ -185,20 +181,7 @@ def read(
     )
     if out is not None:
         return _read_into(Path(out), sources, asked, verbose)
-    scratch = tempfile.mkdtemp(prefix="ssl-behavior-")
-    try:
-        store = _read_into(Path(scratch) / "store", sources, asked, verbose)
-    except BaseException:
-        _remove_own(scratch, os.getpid())
-        raise
-    weakref.finalize(store, _remove_own, scratch, os.getpid())
-    return store
-
-
-def _remove_own(folder: str, process: int) -> None:
-    """Remove a temporary folder, in the process that made it: a forked child ends without harm to its parent."""
-    if os.getpid() == process:
-        shutil.rmtree(folder, ignore_errors=True)
+    return in_temporary_folder(lambda folder: _read_into(folder / "store", sources, asked, verbose))
 
 
 def _read_into(out: Path, paths: Sequence[str], options: ImportOptions, verbose: bool) -> Store:

@@ -17,6 +17,7 @@ from pretrain.estimator import PoseEmbedder
 from pretrain.loop import Trainer
 from ssl_behavior.embedding import load
 from ssl_behavior.errors import InputError
+from ssl_behavior.store import write_store
 
 LENGTHS = (151, 211, 3)
 
@@ -123,6 +124,23 @@ def test_an_interrupted_run_says_whether_it_is_kept(kept, words, recordings, tmp
     with pytest.raises(KeyboardInterrupt):
         ssl_behavior.pretrain(store, "cpc_tiny", 1, device="cpu", out=tmp_path / "run" if kept else None)
     assert words in capsys.readouterr().out.replace("\n", "")
+
+
+def test_an_encoder_learns_further_from_other_recordings(fitted, recordings, tmp_path, capsys):
+    fitted.encoder_.save_pretrained(tmp_path / "encoder")
+    encoder = load(tmp_path / "encoder", "cpu", without=["time"])
+    before, dim = encoder.method.fingerprint(), encoder.dim
+    store = write_store(tmp_path / "store", recordings)
+    with pytest.raises(InputError, match="`steps`"):
+        encoder.fit(store, steps=0)
+    assert encoder.method.fingerprint() == before
+    settings = {"steps": 2, "device": "cpu", "overrides": {"precision": "float32", "optim.lr": 1e-9}, "verbose": False}
+    assert encoder.fit(store, out=tmp_path / "run", **settings) is encoder and encoder.dim == dim
+    assert encoder.method.config == fitted.encoder_.method.config and capsys.readouterr().out == ""
+    # It starts from its weights: at this learning rate they stay what they were, but for the last bits.
+    for own, old in zip(encoder.method.parameters(), fitted.encoder_.method.parameters(), strict=True):
+        torch.testing.assert_close(own, old, atol=1e-5, rtol=1e-3)
+    assert encoder.method.fingerprint() != before
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def _single_precision():
 def test_one_call_is_the_command(store, embeddings, tmp_path, capsys):
     settings = {"task": "behavior", "seeds": 2, "references": "none"}
     found = ssl_behavior.probe(embeddings, store, split=SPLIT, verbose=False, **settings)
-    assert capsys.readouterr() == ("", "") and found.folder is None
+    assert capsys.readouterr() == ("", "") and (found.folder / "probe.json").exists()
     (tmp_path / "split.json").write_text(json.dumps(SPLIT))
     words = [embeddings.path, store.path, "--task", "behavior", "--seeds", 2, "--references", "none", "--out"]
     assert main(["probe", *map(str, [*words, tmp_path / "out", "--split", tmp_path / "split.json"])]) == 0

@@ -476,7 +476,7 @@ def test_mistakes_of_reading_name_the_argument_and_leave_nothing(arguments, mess
 
 def test_a_child_process_leaves_the_temporary_store_alone(tmp_path):
     store = read(write_csv(tmp_path / "a.csv", keypoints()), verbose=False)
-    child = f"from ssl_behavior.importer import _remove_own; _remove_own({str(store.path)!r}, {os.getpid()})"
+    child = f"from ssl_behavior.files import _remove_own; _remove_own({str(store.path)!r}, {os.getpid()})"
     subprocess.run([sys.executable, "-c", child], check=True)
     assert store.path.exists()
     with pytest.raises(InputError, match="`paths` is empty"):
