@@ -107,7 +107,7 @@ def _config(
 
 def _settings_of(encoder: Encoder) -> RunConfig:
     """The recipe of an encoder's method, with the encoder's own settings."""
-    method = encoder.method.config
+    method: Any = encoder.method.config
     name = method_name(method)
     if name not in RECIPES:
         raise InputError(f"`init`: no recipe trains an encoder of {name!r} further; name one of {sorted(RECIPES)}")
