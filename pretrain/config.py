@@ -1,14 +1,14 @@
 """The configuration of a pretraining run, and the one way to read it from recipes, files, options and code."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from ssl_behavior.configs import config_from_layers
 from ssl_behavior.device import DEVICES, PRECISIONS
 from ssl_behavior.errors import InputError
 from ssl_behavior.labeled_windows import Sampling
-from ssl_behavior.methods import METHODS, MethodConfig, method_name
+from ssl_behavior.methods import METHODS, CPCConfig, MethodConfig, method_name
 from ssl_behavior.methods.joint import JointConfig, LabelsConfig
 
 __all__ = [
@@ -189,14 +189,21 @@ def run_config_from(*layers: RunConfig | Mapping[str, Any], where: str) -> RunCo
     cls = METHODS[name].Config
     parts = [_nested(key, value) for key, value in items if key != "algorithm"]
     methods = [part.pop("method") for part in parts if "method" in part]
-    ours = [cls() if isinstance(one, MethodConfig) and type(one) is not cls else one for one in methods]
+    ours = [cls() if _is_method_config(one) and type(one) is not cls else one for one in methods]
     method: MethodConfig = config_from_layers(cls, ours, where, "method")
-    return config_from_layers(RunConfig, [*parts, {"method": method}], where)
+    # A user's own method in METHODS is none of the classes that `RunConfig` names.
+    config = config_from_layers(RunConfig, [*parts, {"method": CPCConfig()}], where)
+    return replace(config, method=method)
 
 
 def _is_tag(key: str, value: Any) -> bool:
     """Whether an item chooses the method."""
-    return key == "algorithm" or (key == "method" and isinstance(value, MethodConfig))
+    return key == "algorithm" or (key == "method" and _is_method_config(value))
+
+
+def _is_method_config(value: Any) -> bool:
+    """Whether a value configures a method in METHODS, also a user's own one."""
+    return any(type(value) is method.Config for method in METHODS.values())
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:

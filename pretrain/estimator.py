@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from pretrain.config import RunConfig, run_config_from
 from pretrain.recipes import RECIPES
 from pretrain.run import train
+from pretrain.run_folder import with_own_programs
 from ssl_behavior.arguments import one_or_more, opened, whole_number
 from ssl_behavior.device import choose_device
 from ssl_behavior.embedding import Encoder, checked_recordings, load
@@ -35,6 +36,7 @@ def pretrain(
     *,
     seed: int = 0,
     init: Encoder | str | Path | None = None,
+    programs: str | Path | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     device: str = "auto",
@@ -50,6 +52,7 @@ def pretrain(
     steps : training steps; None for the number in the recipe.
     seed : seed of all random numbers.
     init : encoder to start from, or its folder; None = random weights.
+    programs : Python file with your own task programs to learn from, too.
     out : folder of the run; None trains in a temporary folder (`Encoder.save_pretrained` keeps the result).
     resume : continue the run in `out`, if there is one.
     device : "auto", "cpu", "cuda" or "mps".
@@ -66,6 +69,9 @@ def pretrain(
     """
     start = None if init is None else opened(init, Encoder, "init", load)
     config = _config(recipe, steps, seed, device, overrides, start)
+    if programs is not None:
+        file = Path(opened(programs, Path, "programs", Path))
+        config = replace(config, method=with_own_programs(config.method, file))
     if resume and out is None:
         raise InputError("`resume` needs `out`, the folder of the run to continue")
     folders = [open_store(store, "stores").path for store in _stores(stores)]
