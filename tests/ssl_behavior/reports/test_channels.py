@@ -6,7 +6,7 @@ from ssl_behavior.errors import InputError
 from ssl_behavior.programs import ProgramsConfig, ProgramSet
 from ssl_behavior.recording import observed_points
 from ssl_behavior.reports import maps
-from ssl_behavior.reports.maps import program_channels, tracking_channels
+from ssl_behavior.reports.map_channels import program_channels, tracking_channels
 from ssl_behavior.store import Store, write_store
 from ssl_behavior.windows import WindowReader
 
