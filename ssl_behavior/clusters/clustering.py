@@ -29,6 +29,7 @@ from ssl_behavior.embedding_space import Space, SpaceConfig, sample_frames
 from ssl_behavior.embeddings_folder import EmbeddingRow, Embeddings, array_of_rows, bout_columns, rows_of_recording
 from ssl_behavior.errors import InputError
 from ssl_behavior.plots import ethogram
+from ssl_behavior.plots.style import class_colors
 from ssl_behavior.recording import NOT_ANNOTATED, Labels
 from ssl_behavior.reprs import Described, data_frame, described_columns
 from ssl_behavior.row_labels import stream_labels
@@ -171,7 +172,10 @@ class Clustering(Described):
         streams = _streams_of(store, own) if store is not None else {}
         for row in own:
             streams[f"clusters, {row.actors}" if row.agent else "clusters"] = self._as_labels(row)
-        options = {"title": own[0].title if len(own) == 1 else own[0].recording} | options
+        # A cluster has one color in all plots, whatever streams are above it.
+        found = [streams[title] for title in reversed(streams)]
+        colors = class_colors([name for one in found for name in one.vocabulary], [one.background for one in found])
+        options = {"title": own[0].title if len(own) == 1 else own[0].recording, "colors": colors} | options
         return ethogram(streams if len(streams) > 1 else streams.popitem()[1], fps=own[0].fps, rows=rows, **options)
 
     def _as_labels(self, row: EmbeddingRow) -> Labels:

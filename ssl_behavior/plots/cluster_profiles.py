@@ -81,35 +81,40 @@ def _panels(number: int, most: int) -> np.ndarray:
         raise InputError("`cards` has no clusters to draw")
     columns = min(_COLUMNS, number)
     rows = -(-number // columns)
-    size = (_PANEL_WIDTH * columns, (0.9 + 0.24 * most) * rows)
+    size = (_PANEL_WIDTH * columns, (1.0 + 0.22 * most) * rows)
     _, axes = pyplot.subplots(rows, columns, squeeze=False, figsize=size, layout="constrained")
     for axis in axes.flat[number:]:
         axis.remove()
     return np.array(axes.flat[:number])
 
 
-def _share_scale(axes: Sequence[Any]) -> None:
-    """Give panels one scale, so that their bars can be compared."""
+def _share_scale(axes: np.ndarray) -> None:
+    """Give panels one scale, so that their bars can be compared, and one label of it."""
     low, high = min(axis.get_xlim()[0] for axis in axes), max(axis.get_xlim()[1] for axis in axes)
+    axes[0].figure.supxlabel(axes[0].get_xlabel(), fontsize=10)
     for axis in axes:
         axis.set_xlim(low, high)
+        axis.set_xlabel("")
 
 
 def _panel(ax: Any, card: Any, content: str, most: int, stream: str | None) -> Any:
     if content == "programs":
         _draw_programs(ax, card.differences[:most])
     else:
-        own = sorted((one for one in card.labels if one.stream == stream), key=lambda one: -one.both)
-        _draw_labels(ax, own[:most], stream or "")
-    bouts = card.bouts
-    lengths = (
-        f", {counted(bouts.number, 'bout')} of {bouts.median:.1f} s ({bouts.lower:.1f}–{bouts.upper:.1f})"
-        if bouts
-        else ""
-    )
-    ax.set_title(f"{card.cluster}: {card.share:.1%} of frames{lengths}", loc="left", fontsize=10)
+        own = sorted((one for one in card.labels if one.stream == stream), key=lambda one: -one.both)[:most]
+        # Panels have their behaviors in one order, the most frequent of all frames first.
+        _draw_labels(ax, sorted(own, key=lambda one: (-one.of_behavior, one.behavior)), stream or "")
+    ax.set_title(_heading(card), loc="left", fontsize=10)
     tidy(ax, "x")
     return ax
+
+
+def _heading(card: Any) -> str:
+    """Number and share of a cluster; in a second line its bouts, with the quartiles of their lengths."""
+    words, bouts = f"cluster {card.cluster}: {card.share:.1%} of the frames", card.bouts
+    if not bouts:
+        return f"{words}\nno bouts"
+    return f"{words}\n{counted(bouts.number, 'bout')} of {bouts.median:.1f} s ({bouts.lower:.1f}–{bouts.upper:.1f} s)"
 
 
 def _draw_programs(ax: Any, differences: Sequence[Any]) -> None:
@@ -144,7 +149,7 @@ def _draw_labels(ax: Any, labels: Sequence[Any], stream: str) -> None:
     ax.vlines([100 * one for one in usual], heights - 0.42, heights + 0.42, color="#000000", linewidth=1.8)
     ax.set_xlim(0, 100)
     _name_bars(ax, [one.behavior for one in labels])
-    ax.set_xlabel(literal(f"% of its frames with a label of {stream} (line: all frames)"))
+    ax.set_xlabel(literal(f"{stream}: % of the annotated frames (line: in all clusters)"))
 
 
 def _name_bars(ax: Any, names: Sequence[str]) -> None:

@@ -7,22 +7,15 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.plots.probe_contents import results_of
-from ssl_behavior.plots.style import MARKERS, PALETTE, axes_for, legend_beside, literal, styled, tidy
+from ssl_behavior.plots.style import axes_for, legend_beside, legend_line, line_style, literal, styled, tidy
 from ssl_behavior.terminal import quoted
 
-__all__ = ["SCORE_NAMES", "draw_band", "few_label_curve", "line_style"]
+__all__ = ["SCORE_NAMES", "draw_band", "few_label_curve"]
 
 SCORE_NAMES = {"ap": "AP", "f1": "F1", "f1_balanced": "F1 balanced", "precision": "precision", "recall": "recall"}
 """Names of scores on axes."""
 _WIDE = 8
 """Ratio of the most to the fewest recordings from which on the axis is logarithmic."""
-# Yellow is faint as a line on white.
-_LINES = tuple(color for color in PALETTE if color != "#F0E442")
-
-
-def line_style(place: int) -> tuple[str, str]:
-    """Color and marker of the line with this number."""
-    return _LINES[place % len(_LINES)], MARKERS[place % len(MARKERS)]
 
 
 @styled
@@ -39,7 +32,7 @@ def few_label_curve(
     """Draw a score over the number of labeled recordings, a line for each representation.
 
     Bands are the standard deviation over the probe seeds, each of which draws its own recordings. An open marker is a
-    mean over fewer classes, because some drawn recordings lack one; no line leads there.
+    mean over fewer classes, because some drawn recordings lack one; a dotted line leads there.
 
     Parameters
     ----------
@@ -73,6 +66,8 @@ def few_label_curve(
     handles = [_draw_curve(ax, name, points, *line_style(place)) for place, (name, points) in enumerate(curves.items())]
     last = {name: points[-1][1] for name, points in curves.items()}
     handles.sort(key=lambda handle: -last[handle.get_gid()])
+    if any(fewer for points in curves.values() for *_, fewer in points):
+        handles.append(_open_marker())
     _finish(ax, sorted({x for points in curves.values() for x, *_ in points}), counted)
     mean = f"macro {SCORE_NAMES[score]}" if behavior is None else f"{SCORE_NAMES[score]} of {behavior}"
     ax.set_ylabel(literal(mean))
@@ -131,11 +126,17 @@ def _recordings(results: Mapping[str, Any], percent: float) -> float:
 
 def _draw_curve(ax: Any, name: str, points: Sequence[tuple[float, float, float, bool]], color: str, marker: str) -> Any:
     """Draw a line; returns its entry of the legend, with the name as `gid`."""
-    from matplotlib.lines import Line2D
-
     x, mean, std, fewer = (np.array(values) for values in zip(*points, strict=True))
+    if fewer.any():
+        ax.plot(x, mean, color=color, linestyle=":", linewidth=1.0)
     draw_band(ax, x, mean, std, fewer.astype(bool), color, marker)
-    return Line2D([], [], color=color, marker=marker, label=literal(name), gid=name)
+    return legend_line(name, color=color, marker=marker, gid=name)
+
+
+def _open_marker() -> Any:
+    """Entry of the legend about means over fewer classes."""
+    style = {"color": "#666666", "linestyle": ":", "linewidth": 1.0, "marker": "o", "markerfacecolor": "white"}
+    return legend_line("mean over fewer classes", **style)
 
 
 def draw_band(

@@ -7,8 +7,18 @@ import numpy as np
 
 from ssl_behavior.errors import InputError
 from ssl_behavior.plots.probe_contents import results_of, row_of, stored
-from ssl_behavior.plots.style import MARKERS, axes_for, class_colors, legend_beside, literal, styled, tidy
-from ssl_behavior.terminal import quoted
+from ssl_behavior.plots.style import (
+    BACKGROUND,
+    MARKERS,
+    axes_for,
+    class_colors,
+    legend_beside,
+    legend_line,
+    literal,
+    styled,
+    tidy,
+)
+from ssl_behavior.terminal import counted, quoted
 
 __all__ = ["calibration", "expected_calibration_error"]
 
@@ -65,8 +75,8 @@ def calibration(
     ax.set(
         xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="predicted probability", ylabel="share of frames with the class"
     )
-    ax.set_aspect("equal")
-    ax.set_title(literal(str(row["representation"]) if title is None else title), loc="left")
+    frames = counted(sum(bins[names[0]]["frames"]), "frame")
+    ax.set_title(literal(f"{row['representation']}, {frames} of all seeds" if title is None else title), loc="left")
     tidy(ax, "both")
     legend_beside(ax, handles)
     return ax
@@ -74,18 +84,15 @@ def calibration(
 
 def _draw_class(ax: Any, name: str, bins: Mapping[str, Any], color: Any, place: int, most: int) -> Any:
     """Draw the bins of a class; returns its entry of the legend."""
-    from matplotlib.lines import Line2D
-
     frames, share, probability = _bins(bins)
     seen = frames > 0
-    color = "#8A8A8A" if color == "#DDDDDD" else color
+    color = "#8A8A8A" if color == BACKGROUND else color
     ax.plot(probability[seen], share[seen], color=color, linewidth=1.2, zorder=2)
     marker = MARKERS[place % len(MARKERS)]
     area = _SMALLEST + (_LARGEST - _SMALLEST) * np.log1p(frames[seen]) / np.log1p(most)
     ax.scatter(probability[seen], share[seen], s=area, color=color, marker=marker, alpha=0.8, linewidths=0, zorder=3)
     error = expected_calibration_error(bins)
-    label = f"{name} (ECE {error:.3f}, {int(frames.sum()):,} frames)"
-    return Line2D([], [], color=color, marker=marker, linewidth=1.2, label=literal(label))
+    return legend_line(f"{name}, ECE {error:.3f}", color=color, marker=marker, linewidth=1.2)
 
 
 def _bins(bins: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

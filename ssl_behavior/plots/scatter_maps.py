@@ -9,7 +9,16 @@ from numpy.typing import ArrayLike
 from ssl_behavior.arguments import whole_number
 from ssl_behavior.errors import InputError
 from ssl_behavior.map_coordinates import check_map, map_coordinates
-from ssl_behavior.plots.style import PALETTE, axes_for, class_colors, legend_beside, literal, styled, values_map
+from ssl_behavior.plots.style import (
+    PALETTE,
+    axes_for,
+    class_colors,
+    legend_beside,
+    legend_line,
+    literal,
+    styled,
+    values_map,
+)
 from ssl_behavior.seeds import numpy_generator
 
 __all__ = ["embedding_map"]
@@ -72,7 +81,7 @@ def embedding_map(
     if values is not None:
         own = _of_rows(np.asarray(values, np.float64), array, "values")[rows]
         drawn = ax.scatter(*xy.T, c=np.ma.masked_invalid(own), cmap=values_map(), plotnonfinite=True, **style)
-        ax.figure.colorbar(drawn, ax=ax, label=literal(legend))
+        ax.figure.colorbar(drawn, ax=ax, label=literal(legend)).solids.set_alpha(1.0)
     elif labels is not None:
         classes, known = _classes(_of_rows(np.asarray(labels), array, "labels")[rows], names)
         shades = class_colors([*known, _NONE], [background, _NONE], colors)
@@ -133,9 +142,7 @@ def _classes(labels: np.ndarray, names: Sequence[str] | None) -> tuple[list[str]
 
 def _legend(ax: Any, classes: Sequence[str], shades: Mapping[str, Any], background: str, title: str) -> None:
     """One entry for each class that is drawn, gray ones last."""
-    from matplotlib.lines import Line2D
-
     seen = set(classes)
     names = sorted((name for name in shades if name in seen), key=lambda name: name in (background, _NONE))
     style = {"linestyle": "", "marker": "o", "markersize": 6.0}
-    legend_beside(ax, [Line2D([], [], color=shades[name], label=literal(name), **style) for name in names], title)
+    legend_beside(ax, [legend_line(name, color=shades[name], **style) for name in names], title)

@@ -24,6 +24,8 @@ __all__ = [
     "class_colors",
     "has_matplotlib",
     "legend_beside",
+    "legend_line",
+    "line_style",
     "literal",
     "save_figure",
     "styled",
@@ -46,10 +48,12 @@ doi:10.1109/TVCG.2009.113) counts. Any two are at least 15 apart in all four."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 """Markers of lines, so that no line is known by its color alone."""
 
+_LINES = tuple(color for color in PALETTE if color != "#F0E442")
+
 BACKGROUND = "#DDDDDD"
 """Color of the background behavior, and of frames of no cluster."""
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 10.0, "axes.titlesize": 11.0, "axes.labelsize": 10.0, "xtick.labelsize": 9.0, "ytick.labelsize": 9.0,
     "legend.fontsize": 9.0, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,
     "axes.axisbelow": True, "grid.color": "#E5E5E5", "grid.linewidth": 0.6, "figure.facecolor": "white",
@@ -181,6 +185,11 @@ def class_colors(
     return found | {name: color for name, color in (colors or {}).items() if name in found}
 
 
+def line_style(place: int) -> tuple[str, str]:
+    """Color and marker of the line with this number; without yellow, which is faint as a line on white."""
+    return _LINES[place % len(_LINES)], MARKERS[place % len(MARKERS)]
+
+
 def values_map() -> Any:
     """Color map of values: cividis, which looks the same to color-blind people; light gray where there is no value."""
     from matplotlib import colormaps
@@ -197,6 +206,13 @@ def legend_beside(ax: Any, handles: Sequence[Any], title: str = "") -> None:
         handles=list(handles), title=title or None, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0,
         ncols=columns, fontsize=STYLE["legend.fontsize"], frameon=False, alignment="left",
     )  # fmt: skip
+
+
+def legend_line(label: str, **style: Any) -> Any:
+    """Entry of a legend: a line, its marker, or both."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=literal(label), **style)
 
 
 def literal(text: str) -> str:

@@ -97,7 +97,7 @@ def ethogram(
     ax.set_xlim(span[0] * scale, max(span[1], span[0] + 1) * scale)
     ax.set_xlabel(words)
     ax.set_title(literal(title), loc="left")
-    tidy(ax)
+    tidy(ax, "y" if rows == "classes" else "")
     ax.spines["left"].set_visible(False)
     if rows == "streams":
         _legend(ax, drawn, shades, span)
@@ -119,11 +119,11 @@ def _stream(title: str, stream: Any, names: Sequence[str] | None, background: st
     else:
         own = ""
     background = own if background is None else background
-    values = stream if isinstance(stream, np.ndarray) else list(stream) if isinstance(stream, Sequence) else None
-    if values is None or isinstance(stream, str):
+    values: Any = list(stream) if isinstance(stream, Sequence) else stream
+    if isinstance(stream, str) or not isinstance(values, list | np.ndarray):
         raise InputError(f"`streams`: {title or 'the stream'} must be labels or bouts, got {type(stream).__name__}")
     if len(values) and isinstance(values[0], Bout | tuple):
-        return _of_bouts(title, values, background)
+        return _of_bouts(title, list(values), background)
     return _of_frames(title, np.asarray(values), names, background)
 
 
@@ -183,7 +183,8 @@ def _lines(streams: Sequence[_Stream], rows: str) -> list[tuple[_Stream, str | N
     if rows == "streams":
         return [(stream, None) for stream in streams]
     lines = [(stream, name) for stream in streams for name in stream.names if name != stream.background]
-    return lines or [(stream, None) for stream in streams]
+    # Without a class but the background, there are no other rows.
+    return [*lines] or _lines(streams, "streams")
 
 
 def _draw_line(
@@ -211,10 +212,14 @@ def _clipped(bouts: Sequence[tuple[int, int]], span: tuple[int, int]) -> list[tu
 
 def _name_lines(ax: Any, lines: Sequence[tuple[_Stream, str | None]], several: bool) -> None:
     """Names of the rows; of several streams with a row per class, a line between the streams."""
+    classes = [name for _, name in lines]
     words = [
-        stream.title if name is None else f"{stream.title}: {name}" if several and stream.title else name
+        stream.title if name is None
+        # Numbers, and names in several streams, say nothing without the stream.
+        else f"{stream.title}: {name}" if several and (name.isdigit() or classes.count(name) > 1)
+        else name
         for stream, name in lines
-    ]
+    ]  # fmt: skip
     ax.set_yticks(range(len(lines)), [literal(word) for word in words])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(lines) - 0.5, -0.5)
@@ -276,6 +281,7 @@ def search_hits(neighbors: Any, *, title: str = "", ax: Any = None) -> Any:
     points = ax.scatter(best, heights, c=distance, cmap=colors, vmin=limits[0], vmax=limits[1], s=34,
                         edgecolors="white", linewidths=0.8, zorder=3)  # fmt: skip
     ax.figure.colorbar(points, ax=ax, label="distance to the example")
+    ax.set_xlim(0, max(row.frames / row.fps for row in rows.values()) * scale)
     ax.set_yticks(range(len(rows)), [literal(row.title) for row in rows.values()])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(rows) - 0.5, -0.5)
