@@ -62,9 +62,8 @@ def confusion(
     total = frames.sum(axis=1, keepdims=True)
     shares = np.where(total > 0, frames / np.maximum(total, 1), np.nan)
     ax = axes_for(ax, 2.9 + 0.75 * len(names), 1.7 + 0.68 * len(names))
-    texts = [
-        [_cell(share, number) for share, number in zip(*both, strict=True)] for both in zip(shares, frames, strict=True)
-    ]
+    both = zip(shares.tolist(), frames.tolist(), strict=True)
+    texts = [[_cell(share, number) for share, number in zip(*cells, strict=True)] for cells in both]
     image = _heat_map(ax, shares, (names, names), texts, (0.0, 1.0))
     ax.set(xlabel="predicted", ylabel="annotated")
     ax.figure.colorbar(image, ax=ax, label="share of the annotated frames", shrink=0.85)
@@ -74,7 +73,7 @@ def confusion(
 
 
 def _cell(share: float, frames: int) -> str:
-    return "–" if np.isnan(share) else f"{share:.0%}\n{_short(int(frames))}"
+    return "–" if np.isnan(share) else f"{share:.0%}\n{_short(frames)}"
 
 
 def _short(number: int) -> str:

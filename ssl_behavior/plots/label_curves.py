@@ -62,7 +62,7 @@ def few_label_curve(
     if over == "recordings" and not counted:
         raise InputError("parts of this task have different numbers of recordings: choose `over='percent'`")
     curves = _curves(named, score, behavior, smoothed, counted)
-    ax = axes_for(ax, 7.4, 4.2)
+    ax = axes_for(ax, 8.4, 4.2)
     handles = [_draw_curve(ax, name, points, *line_style(place)) for place, (name, points) in enumerate(curves.items())]
     last = {name: points[-1][1] for name, points in curves.items()}
     handles.sort(key=lambda handle: -last[handle.get_gid()])

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ssl_behavior.arguments import whole_number
 from ssl_behavior.errors import InputError
@@ -29,9 +28,9 @@ _NONE = "none"
 
 @styled
 def embedding_map(
-    points: ArrayLike,
-    labels: ArrayLike | None = None,
-    values: ArrayLike | None = None,
+    points: Any,
+    labels: Any = None,
+    values: Any = None,
     *,
     names: Sequence[str] | None = None,
     background: str = "",
@@ -75,20 +74,22 @@ def embedding_map(
     array = points if isinstance(points, np.ndarray) else np.asarray(points)
     _check(array, map)
     rows = numpy_generator(seed, "points of a map").permutation(len(array))[: whole_number(most, "most", 1)]
+    given = labels if labels is not None else values
+    own = None if given is None else _of_rows(np.asarray(given), array, "values" if labels is None else "labels")[rows]
+    classes, known = _classes(own, names) if own is not None and labels is not None else ([], [])
     xy, (first, second), about = _mapped(array, rows, map, seed)
     ax = axes_for(ax, 6.6, 5.0)
     style = {"s": 8 if len(rows) > 1000 else 16, "linewidths": 0, "alpha": 0.75, "rasterized": True}
-    if values is not None:
-        own = _of_rows(np.asarray(values, np.float64), array, "values")[rows]
-        drawn = ax.scatter(*xy.T, c=np.ma.masked_invalid(own), cmap=values_map(), plotnonfinite=True, **style)
+    if own is None:
+        ax.scatter(*xy.T, c=PALETTE[0], **style)
+    elif labels is None:
+        shown = np.ma.masked_invalid(own.astype(np.float64))
+        drawn = ax.scatter(*xy.T, c=shown, cmap=values_map(), plotnonfinite=True, **style)
         ax.figure.colorbar(drawn, ax=ax, label=literal(legend)).solids.set_alpha(1.0)
-    elif labels is not None:
-        classes, known = _classes(_of_rows(np.asarray(labels), array, "labels")[rows], names)
+    else:
         shades = class_colors([*known, _NONE], [background, _NONE], colors)
         ax.scatter(*xy.T, c=[shades[name] for name in classes], **style)
         _legend(ax, classes, shades, background, legend)
-    else:
-        ax.scatter(*xy.T, c=PALETTE[0], **style)
     ax.set(xticks=[], yticks=[], xlabel=first, ylabel=second)
     ax.set_title(literal(title) or about, loc="left")
     ax.set_aspect("equal", adjustable="datalim")

@@ -24,6 +24,7 @@ __all__ = [
     "class_colors",
     "has_matplotlib",
     "legend_beside",
+    "legend_inches",
     "legend_line",
     "line_style",
     "literal",
@@ -62,7 +63,7 @@ STYLE: dict[Any, Any] = {
 """matplotlib settings while a figure is drawn."""
 
 _INSTALL = "matplotlib: pip install 'ssl-behavior[plots]'"
-_LEGEND_ROWS = 14
+_LEGEND_ROWS, _ENTRY_INCHES = 14, 0.205
 
 Given = ParamSpec("Given")
 Drawn = TypeVar("Drawn")
@@ -201,11 +202,18 @@ def legend_beside(ax: Any, handles: Sequence[Any], title: str = "") -> None:
     """Add a legend to the right of the axes, in as many columns as its entries need; none without entries."""
     if not handles:
         return
-    columns = -(-len(handles) // _LEGEND_ROWS)
+    inches = ax.get_window_extent().height / ax.figure.dpi
+    rows = min(max(int(inches / _ENTRY_INCHES), 5), _LEGEND_ROWS)
+    columns = -(-len(handles) // rows)
     ax.legend(
         handles=list(handles), title=title or None, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0,
         ncols=columns, fontsize=STYLE["legend.fontsize"], frameon=False, alignment="left",
     )  # fmt: skip
+
+
+def legend_inches(entries: int) -> float:
+    """Height of a legend beside the axes, in inches."""
+    return 0.3 + _ENTRY_INCHES * min(entries, _LEGEND_ROWS)
 
 
 def legend_line(label: str, **style: Any) -> Any:

@@ -14,6 +14,7 @@ from ssl_behavior.plots.style import (
     axes_for,
     class_colors,
     legend_beside,
+    legend_inches,
     literal,
     styled,
     tidy,
@@ -90,17 +91,18 @@ def ethogram(
     found = [name for stream in drawn for name in stream.names]
     shades = class_colors(found, [stream.background for stream in drawn], colors)
     lines = _lines(drawn, rows)
-    ax = axes_for(ax, 9.0, 1.0 + (0.24 if rows == "classes" else 0.5) * max(2, len(lines)))
-    for height, (stream, name) in enumerate(lines):
-        _draw_line(ax, stream, stream.names if name is None else (name,), shades, span, scale, height)
+    entries = _shown_classes(drawn, shades, span) if rows == "streams" else []
+    height = (0.24 if rows == "classes" else 0.5) * max(2, len(lines))
+    ax = axes_for(ax, 9.0, 0.8 + max(height, legend_inches(len(entries))))
+    for place, (stream, name) in enumerate(lines):
+        _draw_line(ax, stream, stream.names if name is None else (name,), shades, span, scale, place)
     _name_lines(ax, lines, len(drawn) > 1)
     ax.set_xlim(span[0] * scale, max(span[1], span[0] + 1) * scale)
     ax.set_xlabel(words)
     ax.set_title(literal(title), loc="left")
     tidy(ax, "y" if rows == "classes" else "")
     ax.spines["left"].set_visible(False)
-    if rows == "streams":
-        _legend(ax, drawn, shades, span)
+    _legend(ax, entries, shades)
     return ax
 
 
@@ -230,15 +232,17 @@ def _name_lines(ax: Any, lines: Sequence[tuple[_Stream, str | None]], several: b
         last += len(list(own))
 
 
-def _legend(ax: Any, streams: Sequence[_Stream], shades: Mapping[str, Any], span: tuple[int, int]) -> None:
-    """One entry for each class that is drawn, the background last."""
-    from matplotlib.patches import Patch
-
+def _shown_classes(streams: Sequence[_Stream], shades: Mapping[str, Any], span: tuple[int, int]) -> list[str]:
+    """Classes that are drawn, the background last."""
     seen = {name for stream in streams for name, own in stream.bouts.items() if _clipped(own, span)}
     gray = {stream.background for stream in streams}
-    names = [name for name in shades if name in seen and name not in gray] + [
-        name for name in shades if name in gray & seen
-    ]
+    return sorted((name for name in shades if name in seen), key=lambda name: name in gray)
+
+
+def _legend(ax: Any, names: Sequence[str], shades: Mapping[str, Any]) -> None:
+    """One entry for each class."""
+    from matplotlib.patches import Patch
+
     legend_beside(ax, [Patch(facecolor=shades[name], label=literal(name)) for name in names])
 
 
